@@ -1,0 +1,26 @@
+"""First weights."""
+
+from torch import nn
+
+
+def he_normal(network: nn.Module) -> None:
+    """Convolutions from a normal of variance 2 / (kernel area x channels out), biases zero (He et al., PReLU paper).
+
+    Norms start as the identity and linear layers as torch makes them, which is what torchvision does too.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+def zero_last_norm(network: nn.Module) -> int:
+    """Every residual branch that ends in a norm starts at zero, so each block starts as its shortcut; how many did."""
+    changed = 0
+    for module in network.modules():
+        residual = getattr(module, "residual", None)
+        if isinstance(residual, nn.Sequential) and isinstance(residual[-1], nn.BatchNorm2d):
+            nn.init.zeros_(residual[-1].weight)
+            changed += 1
+    return changed

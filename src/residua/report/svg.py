@@ -1,0 +1,127 @@
+"""A small drawing kit over the standard library's XML: elements, words, paths, round numbers, labels kept apart."""
+
+import dataclasses
+import math
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping, Sequence
+
+FONT = "ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+# What XML 1.0 cannot carry, even escaped; a file name can hold any of it.
+UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclasses.dataclass(frozen=True)
+class Hand:
+    """How words are set."""
+
+    colour: str
+    """A CSS colour."""
+    pixels: float = 13
+    """Height of the type."""
+    anchor: str = "start"
+    """Which end of the words stands at the point: start, middle or end."""
+    weight: int = 400
+    """400 is regular, 650 bold."""
+    turn: float = 0
+    """Degrees, clockwise."""
+
+
+def drawing(width: float, height: float) -> ET.Element:
+    """An empty SVG of that size in pixels, drawn to scale where there is less room."""
+    return ET.Element(
+        "svg",
+        {
+            "xmlns": "http://www.w3.org/2000/svg",
+            "width": number(width),
+            "height": number(height),
+            "viewBox": f"0 0 {number(width)} {number(height)}",
+            "font-family": FONT,
+        },
+    )
+
+
+def shape(parent: ET.Element, tag: str, fields: Mapping[str, str | float], *, style: str = "") -> ET.Element:
+    """A new `tag` within `parent`; colours belong in `style`, where CSS variables are understood."""
+    written = {name: value if isinstance(value, str) else number(value) for name, value in fields.items()}
+    return ET.SubElement(parent, tag, {**written, "style": style} if style else written)
+
+
+def words(parent: ET.Element, said: str, at: tuple[float, float], *, hand: Hand) -> ET.Element:
+    """`said` with its baseline at that point, escaped when the drawing is written."""
+    fields = {"x": at[0], "y": at[1], "font-size": hand.pixels, "text-anchor": hand.anchor}
+    made = shape(parent, "text", fields, style=f"fill: {hand.colour}; font-weight: {hand.weight}")
+    if hand.turn:
+        made.set("transform", f"rotate({number(hand.turn)} {number(at[0])} {number(at[1])})")
+    made.text = writable(said)
+    return made
+
+
+def tooltip(parent: ET.Element, said: str) -> None:
+    """What a browser shows when the pointer rests on `parent`."""
+    ET.SubElement(parent, "title").text = writable(said)
+
+
+def line(points: Sequence[tuple[float, float]]) -> str:
+    """Path data through the points, lifting the pen over those that are not finite."""
+    steps, is_down = [], False
+    for x, y in points:
+        is_seen = math.isfinite(x) and math.isfinite(y)
+        if is_seen:
+            steps.append(f"{'L' if is_down else 'M'}{number(x)} {number(y)}")
+        is_down = is_seen
+    # A line of one point draws nothing, not even its round end, unless it is closed.
+    return steps[0] + "Z" if len(steps) == 1 else "".join(steps)
+
+
+def written(root: ET.Element) -> str:
+    """The drawing as text: the same drawing, the same text."""
+    return ET.tostring(root, encoding="unicode")
+
+
+def writable(said: str) -> str:
+    """`said` with every character that XML cannot carry replaced by U+FFFD."""
+    return UNWRITABLE.sub("\ufffd", said)
+
+
+def number(value: float) -> str:
+    """`value` to a tenth of a pixel, the shortest way: `12`, `12.5`."""
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def cut(said: str, room: int) -> str:
+    """At most `room` characters of `said`, the last an ellipsis where some are missing."""
+    return said if len(said) <= room else said[: room - 1] + "…"
+
+
+def breadth(said: str, pixels: float) -> float:
+    """About how wide `said` is set, in pixels; rather too much than too little in the usual sans-serifs."""
+    return 0.6 * pixels * len(said)
+
+
+def ticks(top: float, *, most: int = 5) -> tuple[float, ...]:
+    """At most `most` + 1 round numbers from 0 up to `top`, evenly spaced."""
+    least = top / most
+    unit = 10.0 ** math.floor(math.log10(least))
+    step = next(unit * factor for factor in (1, 2, 2.5, 5, 10) if unit * factor >= least * (1 - 1e-9))
+    return tuple(step * place for place in range(math.floor(top / step + 1e-9) + 1))
+
+
+def spread(wanted: Sequence[float], *, gap: float, low: float, high: float) -> tuple[float, ...]:
+    """Places at least `gap` apart, in the order of `wanted` and as near to it as can be (least squares).
+
+    They lie between `low` and `high`; where there is not room enough they start at `low` and run past `high`.
+    """
+    order = sorted(range(len(wanted)), key=lambda place: wanted[place])
+    # With the gaps taken out, keeping apart is keeping in order: pool neighbours that violate it to their mean.
+    pools: list[tuple[float, int]] = []
+    for rank, place in enumerate(order):
+        mean, count = wanted[place] - gap * rank, 1
+        while pools and pools[-1][0] >= mean:
+            other, others = pools.pop()
+            mean, count = (mean * count + other * others) / (count + others), count + others
+        pools.append((mean, count))
+    last = max(low, high - gap * (len(wanted) - 1))
+    flat = [min(max(mean, low), last) for mean, count in pools for _ in range(count)]
+    found = {place: flat[rank] + gap * rank for rank, place in enumerate(order)}
+    return tuple(found[place] for place in range(len(wanted)))

@@ -1,0 +1,119 @@
+"""Arch: a whole network as one frozen, hashable value that spells every layer and round-trips through JSON."""
+
+from dataclasses import dataclass, field
+
+from residua.spec.block import Block, check_word, split_word
+from residua.spec.preprocess import IMAGENET, Preprocess
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What turns the last map into one number per class."""
+
+    word: str = "L"
+    """Letters L, A and D in the order data meets them; the last L gives the classes."""
+    widths: tuple[int, ...] = ()
+    """Outputs of every L but the last."""
+    grid: int = 1
+    """The map is averaged to `grid` x `grid` cells, then flattened."""
+    drop: float = 0.5
+    """Share of values that a D sets to zero while training."""
+
+    def __post_init__(self) -> None:
+        """ValueError, saying what to change, when the parts disagree."""
+        check_word(self.word)
+        if not self.word.replace(" ", "").endswith("L") or set(self.word) - set("LAD "):
+            raise ValueError(f"head {self.word!r}: give letters L, A and D that end in L")
+        if (need := self.word.count("L") - 1) != len(self.widths):
+            raise ValueError(
+                f"head {self.word!r} has {need} hidden L but {len(self.widths)} widths: give one each"
+            )
+        if self.grid < 1 or not 0 <= self.drop < 1:
+            raise ValueError(f"head grid {self.grid}, drop {self.drop}: give grid >= 1 and 0 <= drop < 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Arch:
+    """A network: stem, stages of blocks, tail and head, and what it was drawn for."""
+
+    name: str
+    """Its name in `list_models()`."""
+    family: str
+    """The networks it belongs to, e.g. `resnet`."""
+    source: str
+    """Paper and table."""
+    stem: Block
+    """What meets the image first."""
+    stages: tuple[tuple[Block, ...], ...]
+    """Blocks, grouped where the papers group them: by the size of the map."""
+    tail: str = ""
+    """Letters N and A after the last block (He et al. 2016, appendix)."""
+    head: Head = field(default_factory=Head)
+    """From map to classes."""
+    classes: int = 1000
+    """Numbers that come out."""
+    preprocess: Preprocess = IMAGENET
+    """The input it was drawn for."""
+
+    def __post_init__(self) -> None:
+        """ValueError, saying what to change, when the parts disagree."""
+        if self.classes < 1:
+            raise ValueError(f"{self.name} with {self.classes} classes: give at least 1")
+        if not self.stages or not all(self.stages):
+            raise ValueError(f"{self.name} has a stage without blocks: give each stage at least one")
+        if self.stem.has_shortcut:
+            raise ValueError(
+                f"stem {self.stem.word!r} of {self.name} has brackets: only blocks of a stage skip"
+            )
+        if set(self.tail) - set("NA "):
+            raise ValueError(f"tail {self.tail!r} of {self.name}: give letters N and A")
+        width = self.channels
+        for block in (self.stem, *self.blocks()):
+            for conv in block.convs:
+                if width % conv.groups:
+                    raise ValueError(
+                        f"{width} channels into {conv} of {self.name}: they do not divide into groups"
+                    )
+                width = conv.out
+            self._check_join(block)
+
+    def _check_join(self, block: Block) -> None:
+        after = split_word(block.word)[2]
+        if block.has_shortcut and "C" in after:
+            raise ValueError(
+                f"{block.word!r} of {self.name} convolves after the addition: start another block there"
+            )
+
+    @property
+    def channels(self) -> int:
+        """Channels of the input image."""
+        return self.preprocess.channels
+
+    def blocks(self) -> tuple[Block, ...]:
+        """Every block of every stage, in order."""
+        return tuple(block for stage in self.stages for block in stage)
+
+    def widths(self) -> tuple[int, ...]:
+        """Channels that come out of the stem and of each stage."""
+        width, found = self.stem.out(self.channels), []
+        found.append(width)
+        for stage in self.stages:
+            for block in stage:
+                width = block.out(width)
+            found.append(width)
+        return tuple(found)
+
+    def strides(self) -> tuple[int, ...]:
+        """How many times smaller than the image the maps after the stem and after each stage are."""
+        stride, found = self.stem.stride(), []
+        found.append(stride)
+        for stage in self.stages:
+            for block in stage:
+                stride *= block.stride()
+            found.append(stride)
+        return tuple(found)
+
+    def depth(self) -> int:
+        """Layers with weights on the main path, the papers' count: convolutions and linear layers, not shortcuts."""
+        convs = sum(block.word.count("C") for block in (self.stem, *self.blocks()))
+        return convs + self.head.word.count("L")

@@ -1,0 +1,48 @@
+"""Preprocess: how pixels become the input of a network; travels with weights, exports and server."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocess:
+    """The one path from a decoded image to a network's input, the same in training, judging and serving.
+
+    The shorter side is resized to `resize` pixels, a `size` x `size` square is cut from the centre, and each
+    channel c becomes (value / 255 - mean[c]) / std[c].
+    """
+
+    size: int
+    """Side of the square the network sees, in pixels."""
+    resize: int
+    """Shorter side before the crop, in pixels; at least `size`."""
+    mean: tuple[float, ...]
+    """Mean of each channel, on a scale from 0 to 1."""
+    std: tuple[float, ...]
+    """Standard deviation of each channel, on a scale from 0 to 1."""
+    colour: Literal["rgb", "grey"] = "rgb"
+    """What the channels are."""
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    """How pixels between pixels are found; always antialiased."""
+
+    def __post_init__(self) -> None:
+        """ValueError when the parts disagree."""
+        if not 0 < self.size <= self.resize:
+            raise ValueError(
+                f"crop {self.size} of an image resized to {self.resize}: give 0 < size <= resize"
+            )
+        if not len(self.mean) == len(self.std) == self.channels:
+            raise ValueError(
+                f"{self.colour} needs {self.channels} mean and std: got {self.mean} and {self.std}"
+            )
+        if min(self.std) <= 0:
+            raise ValueError(f"std {self.std}: give positive numbers")
+
+    @property
+    def channels(self) -> int:
+        """Number of channels: 3 for rgb, 1 for grey."""
+        return 3 if self.colour == "rgb" else 1
+
+
+IMAGENET = Preprocess(224, 256, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""torchvision's ResNet preset (`ImageClassification(crop_size=224)`)."""

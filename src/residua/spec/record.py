@@ -1,0 +1,142 @@
+"""Frozen dataclasses to plain JSON values and back, and single fields overridden by path; knows only dataclasses."""
+
+import dataclasses
+import difflib
+import json
+import math
+import types
+import typing
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+Record = TypeVar("Record")
+
+
+def nearest(word: str, known: Iterable[str], *, count: int = 3) -> str:
+    """A clause that names the nearest of `known`, or all of them when none is near: `try 56 or 62`."""
+    known = list(known)
+    close = difflib.get_close_matches(word, known, count, 0.5)
+    return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
+
+
+def to_plain(value: Any) -> Any:
+    """`value` as what JSON can hold: records become dicts, tuples become lists."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, tuple | list):
+        return [to_plain(item) for item in value]
+    return value
+
+
+def from_plain(kind: type[Record], plain: Any, *, path: str = "") -> Record:
+    """The `kind` that `to_plain` made `plain` from. ValueError names the path of a missing, unknown or wrong field."""
+    value: Record = _read(kind, plain, path or kind.__name__)
+    return value
+
+
+def to_json(value: Any) -> str:
+    """`value` as indented JSON text; ValueError if a number in it is not finite."""
+    return json.dumps(to_plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def from_json(kind: type[Record], text: str) -> Record:
+    """The `kind` written in `text`. ValueError says where the text is not one."""
+    try:
+        return from_plain(kind, json.loads(text))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON: {error}") from None
+
+
+def override(record: Record, path: str, text: str) -> Record:
+    """`record` with the field at the dotted `path` read from `text`, which is JSON or a bare word.
+
+    ValueError names the nearest valid path when there is no such field, or what the field holds when `text`
+    is not one.
+    """
+    return _override(record, path.split("."), text, path)
+
+
+def paths(kind: type[Any], *, before: str = "") -> list[str]:
+    """Every dotted path of a single value inside the record type `kind`."""
+    found = []
+    for name, hint in _hints(kind).items():
+        inner = dataclasses.is_dataclass(hint)
+        found += (
+            paths(typing.cast("type[Any]", hint), before=f"{before}{name}.") if inner else [before + name]
+        )
+    return found
+
+
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    hints = typing.get_type_hints(kind)
+    return {f.name: hints[f.name] for f in dataclasses.fields(kind)}
+
+
+def _override(record: Record, steps: list[str], text: str, path: str) -> Record:
+    kind: type[Any] = type(record)
+    hints = _hints(kind)
+    name, rest = steps[0], steps[1:]
+    if name not in hints or bool(rest) != dataclasses.is_dataclass(hints[name]):
+        known = paths(kind, before=path[: len(path) - len(".".join(steps))])
+        raise ValueError(f"no setting {path!r}: {nearest(path, known)}")
+    if rest:
+        value = _override(getattr(record, name), rest, text, path)
+    else:
+        value = _read(hints[name], _word(text, hints[name]), path)
+    changed: Record = dataclasses.replace(record, **{name: value})  # type: ignore[type-var]
+    return changed
+
+
+def _word(text: str, hint: Any) -> Any:
+    if hint is str:
+        return text
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return [part.strip() for part in text.split(",")] if typing.get_origin(hint) is tuple else text
+
+
+def _read(hint: Any, plain: Any, path: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return _read_record(typing.cast("type[Any]", hint), plain, path)
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple:
+        return _read_tuple(inner, plain, path)
+    if origin is types.UnionType:
+        return None if plain is None else _read(inner[0], plain, path)
+    if origin is typing.Literal:
+        if plain not in inner:
+            raise ValueError(f"{path} is {plain!r}: {nearest(str(plain), map(str, inner))}")
+        return plain
+    if hint is float and isinstance(plain, int) and not isinstance(plain, bool):
+        return float(plain)
+    if type(plain) is not hint:
+        raise ValueError(f"{path} is {plain!r}, which is no {hint.__name__}")
+    if hint is float and not math.isfinite(plain):
+        raise ValueError(f"{path} is {plain!r}: give a finite number")
+    return plain
+
+
+def _read_record(kind: type[Any], plain: Any, path: str) -> Any:
+    hints = _hints(kind)
+    if not isinstance(plain, dict):
+        raise ValueError(f"{path} is {plain!r}, not the fields of {kind.__name__}: {', '.join(hints)}")
+    for name in plain:
+        if name not in hints:
+            raise ValueError(f"{path} has no field {name!r}: {nearest(name, hints)}")
+    for name in hints:
+        if name not in plain:
+            raise ValueError(f"{path} lacks the field {name!r}")
+    return kind(**{name: _read(hint, plain[name], f"{path}.{name}") for name, hint in hints.items()})
+
+
+def _read_tuple(inner: tuple[Any, ...], plain: Any, path: str) -> tuple[Any, ...]:
+    if not isinstance(plain, list):
+        raise ValueError(f"{path} is {plain!r}: give a list")
+    many = len(inner) == 2 and inner[1] is Ellipsis
+    if not many and len(plain) != len(inner):
+        raise ValueError(f"{path} has {len(plain)} values: give {len(inner)}")
+    kinds = [inner[0]] * len(plain) if many else list(inner)
+    return tuple(
+        _read(kind, item, f"{path}[{i}]") for i, (kind, item) in enumerate(zip(kinds, plain, strict=True))
+    )

@@ -1,0 +1,18 @@
+"""The convolutions inside a block: (width, stride) -> a tuple of Conv."""
+
+from residua.spec.block import Conv
+
+
+def basic(width: int, stride: int) -> tuple[Conv, ...]:
+    """Two 3x3 convolutions of `width` channels, the first with the stride (He et al. 2015, fig. 5 left)."""
+    return Conv(width, 3, stride), Conv(width)
+
+
+def bottleneck(width: int, stride: int) -> tuple[Conv, ...]:
+    """1x1, 3x3, 1x1 and four times wider at the end, the stride on the 3x3 (He et al. 2015, fig. 5 right; v1.5)."""
+    return Conv(width, 1), Conv(width, 3, stride), Conv(4 * width, 1)
+
+
+def bottleneck_v1(width: int, stride: int) -> tuple[Conv, ...]:
+    """The same with the stride on the first 1x1, as in the authors' own model files (res3a_branch2a)."""
+    return Conv(width, 1, stride), Conv(width), Conv(4 * width, 1)
