@@ -1,127 +1,79 @@
-"""The figures of a report as SVG text: training curves in the manner of He et al. 2015, fig. 6, and error by class."""
+"""The figures of a report, as SVG text that needs no file, no font and no script."""
 
-import dataclasses
 import math
 import textwrap
-import xml.etree.ElementTree as ET
-from collections.abc import Iterator
 
-from residua.report.ink import LIGHT, Inks, from_page
-from residua.report.svg import (
-    Hand,
-    breadth,
-    cut,
-    drawing,
-    line,
-    number,
-    shape,
-    spread,
-    ticks,
-    tooltip,
-    words,
-    written,
-)
+from residua.report import curves
+from residua.report.curves import Curve, Layout, Panel
+from residua.report.heat import confusion
+from residua.report.ink import LIGHT, from_page
+from residua.report.svg import Hand, breadth, cut, drawing, shape, tooltip, words, written
 
-LABEL_ROOM = 18  # characters; a longer name is cut, for the plot beside it needs the room
-LABEL_GAP = 16  # pixels between the baselines of two labels: 13 pixel type and a little air
-HEAD, FOOT, LEFT, BETWEEN = 52, 40, 30, 20  # pixels around a plot: title and key, axis, numbers, two panels
+__all__ = ["Curve", "Panel", "bars", "confusion", "readme_figure", "training_curves"]
 
-
-@dataclasses.dataclass(frozen=True)
-class Curve:
-    """The error of one network while it is trained; ValueError unless the three fields are equally long."""
-
-    name: str
-    """The network: `plain-56`."""
-    times: tuple[float, ...]
-    """When it was measured, in the figure's unit."""
-    train: tuple[float, ...]
-    """Training error at those times, in percent; not finite where it was not measured."""
-    test: tuple[float, ...]
-    """Test error at those times, in percent; not finite where it was not measured."""
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be drawn."""
-        counts = len(self.times), len(self.train), len(self.test)
-        if len(set(counts)) > 1 or not self.times:
-            raise ValueError(f"{self.name}: times, train and test hold {counts} values, they need equally many")
-
-
-@dataclasses.dataclass(frozen=True)
-class Panel:
-    """Networks that share a pair of axes."""
-
-    title: str
-    """What they have in common: `plain`."""
-    curves: tuple[Curve, ...]
-    """One a network, at least one."""
+BAR_STEP = 24  # pixels from one bar to the next
 
 
 def training_curves(panels: tuple[Panel, ...], *, unit: str = "epoch") -> str:
     """Panels with one error axis, thin lines training error, bold lines test error (He et al. 2015, fig. 6).
 
-    Networks at the same place in their panels share a colour. The SVG holds the figure twice, side by side and,
-    hidden until the page's CSS finds itself on a phone, one panel below the other.
+    Networks at the same place in their panels share a colour. The SVG holds the figure twice: side by side,
+    and one panel below the other, hidden until the page's style sheet finds itself on a phone.
     """
     inks = from_page()
-    broad = _Frame(panels, unit=unit, inks=inks, columns=min(2, len(panels)), width=740, plot=270)
-    slim = _Frame(panels, unit=unit, inks=inks, columns=1, width=360, plot=220)
-    root = drawing(broad.width, broad.height)
+    columns = min(2, max(1, len(panels)))
+    plans = {"broad": Layout(columns, 740, 270, inks, unit), "slim": Layout(1, 350, 230, inks, unit)}
+    sizes = {name: (plan.width, curves.height(panels, plan)) for name, plan in plans.items()}
+    root = drawing(*sizes["broad"])
     del root.attrib["viewBox"]  # each of the two has its own
     root.set("class", "curves")
-    root.set("style", f"--broad: {broad.width:g} / {broad.height:g}; --slim: {slim.width:g} / {slim.height:g}")
-    for name, frame in (("broad", broad), ("slim", slim)):
-        view = {"class": name, "viewBox": f"0 0 {frame.width:g} {frame.height:g}", "width": "100%", "height": "100%"}
-        frame.draw(shape(root, "svg", view))
+    root.set("style", "; ".join(f"--{name}: {width:g} / {high:g}" for name, (width, high) in sizes.items()))
+    for name, plan in plans.items():
+        width, high = sizes[name]
+        view = {"class": name, "viewBox": f"0 0 {width:g} {high:g}", "width": "100%", "height": "100%"}
+        curves.draw(shape(root, "svg", view), panels, layout=plan)
     root[1].set("display", "none")
     return written(root)
 
 
-def readme_figure(panels: tuple[Panel, ...], *, headline: str, unit: str = "epoch") -> str:
-    """The same curves under a headline on a white card of 1200 x 520, for a README on any background."""
+def readme_figure(panels: tuple[Panel, ...], headline: str, *, unit: str = "epoch") -> str:
+    """The same curves side by side under a headline of two lines at most, on a white card of 1200 x 520."""
     root = drawing(1200, 520)
-    card = {"x": 1, "y": 1, "width": 1198, "height": 518, "rx": 16}
+    tooltip(root, headline)
+    card = {"x": 1, "y": 1, "width": 1198, "height": 518, "rx": 14}
     shape(root, "rect", card, style=f"fill: {LIGHT.paper}; stroke: {LIGHT.rule}; stroke-width: 1.5")
-    said = textwrap.wrap(headline, 76)[:2]
+    said = _even_lines(headline)
     for row, part in enumerate(said):
-        words(root, part, (48, 62 + 36 * row), hand=Hand(LIGHT.ink, 27, weight=650))
-    top, zoom = 52 + 36 * len(said), 1.5
-    height = (520 - top - 14) / zoom
-    columns = len(panels)
-    frame = _Frame(panels, unit=unit, inks=LIGHT, columns=columns, width=1104 / zoom, plot=height - HEAD - FOOT)
-    frame.draw(shape(root, "g", {"transform": f"translate(48 {top}) scale({zoom})"}))
+        words(root, part, (48, 66 + 36 * row), hand=Hand(LIGHT.ink, 27, weight=650))
+    top, zoom = 62 + 36 * len(said), 1.5
+    room = (520 - 6 - top) / zoom - curves.HEAD - curves.FOOT
+    plan = Layout(len(panels) or 1, 1104 / zoom, room, LIGHT, unit)
+    curves.draw(shape(root, "g", {"transform": f"translate(48 {top}) scale({zoom})"}), panels, layout=plan)
     return written(root)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Plot:
-    """One pair of axes: where it lies and what it spans."""
-
-    left: float
-    top: float
-    width: float
-    height: float
-    until: float
-    worst: float
-
-    def at(self, time: float, error: float) -> tuple[float, float]:
-        """The point on paper, in pixels."""
-        return self.left + self.width * time / self.until, self.top + self.height * (1 - error / self.worst)
+def _even_lines(headline: str) -> list[str]:
+    """One line, or two of about the same length; 66 characters of 27 pixel bold type fill the card."""
+    said = textwrap.wrap(headline, 66, max_lines=2, placeholder=" …")
+    evener = textwrap.wrap(headline, len(headline) // len(said or "x") + 6)
+    return evener if len(evener) == len(said) else said
 
 
-@dataclasses.dataclass(frozen=True)
-class _Frame:
-    """All panels in rows of `columns`, `width` pixels wide, every plot `plot` pixels high."""
-
-    panels: tuple[Panel, ...]
-    _: dataclasses.KW_ONLY
-    unit: str
-    inks: Inks
-    columns: int
-    width: float
-    plot: float
-
-    def __post_init__(self) -> None:
-        if not self.panels or not all(panel.curves for panel in self.panels):
-            raise ValueError("a figure needs at least one panel, and every panel at least one curve")
-"""
+def bars(labels: tuple[str, ...], values: tuple[float, ...], *, unit: str) -> str:
+    """Horizontal bars from zero, one a label, in the order given; ValueError for an unpaired label."""
+    if not labels or len(labels) != len(values):
+        raise ValueError(f"{len(labels)} labels and {len(values)} values: give equally many, at least one")
+    inks, said = from_page(), [cut(label, 18) for label in labels]
+    left = max(breadth(label, 13) for label in said) + 10
+    full = max([value for value in values if math.isfinite(value)], default=0) or 1
+    root = drawing(420, BAR_STEP * len(labels))
+    for row, (label, short, value) in enumerate(zip(labels, said, values, strict=True)):
+        middle = BAR_STEP * (row + 0.5)
+        name = words(root, short, (left - 10, middle + 4.5), hand=Hand(inks.ink, anchor="end"))
+        tooltip(name, label)
+        long = max(0.0, (420 - left - 76) * value / full) if math.isfinite(value) else 0.0
+        bar = {"x": left, "y": middle - 7, "width": max(long, 1), "height": 14}
+        shape(root, "rect", bar, style=f"fill: {inks.nets[0]}")
+        amount = f"{value:.3g} {unit}" if math.isfinite(value) else "not measured"
+        words(root, amount, (left + max(long, 1) + 7, middle + 4.5), hand=Hand(inks.quiet, 12))
+    return written(root)

@@ -1,4 +1,4 @@
-"""The colours of a report, once for screen and paper: fixed for light and dark, or read from the page's CSS."""
+"""The colours of a report in one place: fixed for light and for dark, or read from the page's CSS."""
 
 import dataclasses
 
@@ -21,8 +21,8 @@ class Inks:
     """One colour a network, in order; each has a contrast of 4.5 or more on the paper."""
 
 
-# Okabe and Ito's hues (blue, vermilion, green, purple, ochre, grey), told apart under every common colour blindness;
-# darkened for white paper and lightened for dark, because Okabe and Ito chose theirs for areas, not for text.
+# Okabe and Ito's hues (blue, vermilion, green, purple, ochre, grey), told apart under every common colour
+# blindness; darkened for white paper and lightened for dark, as theirs are for areas and ours are text too.
 LIGHT = Inks(
     ink="#1c1b1a",
     quiet="#5f5d59",

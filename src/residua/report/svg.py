@@ -1,4 +1,4 @@
-"""A small drawing kit over the standard library's XML: elements, words, paths, round numbers, labels kept apart."""
+"""A small drawing kit over the standard library's XML: shapes, words, round numbers, labels kept apart."""
 
 import dataclasses
 import math
@@ -49,7 +49,8 @@ def shape(parent: ET.Element, tag: str, fields: Mapping[str, str | float], *, st
 
 def words(parent: ET.Element, said: str, at: tuple[float, float], *, hand: Hand) -> ET.Element:
     """`said` with its baseline at that point, escaped when the drawing is written."""
-    fields = {"x": at[0], "y": at[1], "font-size": hand.pixels, "text-anchor": hand.anchor}
+    fields: dict[str, str | float] = {"x": at[0], "y": at[1], "font-size": hand.pixels}
+    fields["text-anchor"] = hand.anchor
     made = shape(parent, "text", fields, style=f"fill: {hand.colour}; font-weight: {hand.weight}")
     if hand.turn:
         made.set("transform", f"rotate({number(hand.turn)} {number(at[0])} {number(at[1])})")
@@ -63,15 +64,10 @@ def tooltip(parent: ET.Element, said: str) -> None:
 
 
 def line(points: Sequence[tuple[float, float]]) -> str:
-    """Path data through the points, lifting the pen over those that are not finite."""
-    steps, is_down = [], False
-    for x, y in points:
-        is_seen = math.isfinite(x) and math.isfinite(y)
-        if is_seen:
-            steps.append(f"{'L' if is_down else 'M'}{number(x)} {number(y)}")
-        is_down = is_seen
-    # A line of one point draws nothing, not even its round end, unless it is closed.
-    return steps[0] + "Z" if len(steps) == 1 else "".join(steps)
+    """Path data through the points, straight past those that are not finite; empty if none is."""
+    seen = [f"{number(x)} {number(y)}" for x, y in points if math.isfinite(x) and math.isfinite(y)]
+    # Closed, a line of one point shows its round end: a dot; open it shows nothing.
+    return f"M{'L'.join(seen)}{'Z' if len(seen) == 1 else ''}" if seen else ""
 
 
 def written(root: ET.Element) -> str:
@@ -90,8 +86,9 @@ def number(value: float) -> str:
 
 
 def cut(said: str, room: int) -> str:
-    """At most `room` characters of `said`, the last an ellipsis where some are missing."""
-    return said if len(said) <= room else said[: room - 1] + "…"
+    """At most `room` characters of `said`, cut in the middle, for names tend to differ at their ends."""
+    half = (room - 1) // 2
+    return said if len(said) <= room else f"{said[: room - 1 - half]}…{said[-half:]}"
 
 
 def breadth(said: str, pixels: float) -> float:
@@ -113,7 +110,7 @@ def spread(wanted: Sequence[float], *, gap: float, low: float, high: float) -> t
     They lie between `low` and `high`; where there is not room enough they start at `low` and run past `high`.
     """
     order = sorted(range(len(wanted)), key=lambda place: wanted[place])
-    # With the gaps taken out, keeping apart is keeping in order: pool neighbours that violate it to their mean.
+    # With the gaps taken out, apart means in order: neighbours that are not are pooled to their mean.
     pools: list[tuple[float, int]] = []
     for rank, place in enumerate(order):
         mean, count = wanted[place] - gap * rank, 1

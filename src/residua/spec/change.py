@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
 
 from residua.spec.arch import Arch
 from residua.spec.block import Block
@@ -30,7 +31,7 @@ def with_channels(arch: Arch, channels: int) -> Arch:
         return arch
     old = arch.preprocess
     mean, std = sum(old.mean) / len(old.mean), sum(old.std) / len(old.std)
-    colour = "grey" if channels == 1 else "rgb"
+    colour: Literal["rgb", "grey"] = "grey" if channels == 1 else "rgb"
     return with_preprocess(arch, replace(old, colour=colour, mean=(mean,) * channels, std=(std,) * channels))
 
 

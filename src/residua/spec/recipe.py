@@ -158,5 +158,7 @@ class Recipe:
     """How long."""
     plan: Plan = field(default_factory=Plan)
     """With which arithmetic."""
+    weights: str = ""
+    """A file or a run whose weights training starts from; empty for fresh ones."""
     seed: int = 0
     """Key of the initial weights, the order, the augmentation and the dropout."""

@@ -1,0 +1,52 @@
+"""residua: build, train, judge, reproduce, explain and ship residual networks."""
+
+from typing import TYPE_CHECKING, Any
+
+from residua.version import __version__
+
+if TYPE_CHECKING:
+    from residua.deliver.engine import Classifier, load
+    from residua.jobs.demo import demo
+    from residua.jobs.evaluate import evaluate
+    from residua.jobs.models import create_model, list_models
+    from residua.jobs.train import resume, train
+    from residua.training.run import Run
+
+__all__ = [
+    "Classifier",
+    "Run",
+    "__version__",
+    "create_model",
+    "demo",
+    "evaluate",
+    "list_models",
+    "load",
+    "resume",
+    "train",
+]
+
+_ROOMS = {
+    "Classifier": "residua.deliver.engine",
+    "Run": "residua.training.run",
+    "create_model": "residua.jobs.models",
+    "demo": "residua.jobs.demo",
+    "evaluate": "residua.jobs.evaluate",
+    "list_models": "residua.jobs.models",
+    "load": "residua.deliver.engine",
+    "resume": "residua.jobs.train",
+    "train": "residua.jobs.train",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """The public name, imported when it is first asked for, so that `import residua` stays light."""
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'residua' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_ROOMS[name]), name)
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return __all__

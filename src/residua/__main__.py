@@ -1,0 +1,5 @@
+"""`python -m residua` is the command `residua`."""
+
+from residua.cli import main
+
+main()

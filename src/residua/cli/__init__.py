@@ -1,0 +1,19 @@
+"""The command line: the only place that prints, and the one that turns errors into a line and an exit code."""
+
+import sys
+
+from residua.cli.app import app
+from residua.cli.failures import explain_and_exit
+
+
+def main() -> None:
+    """Run the command in `sys.argv`; always leaves through `SystemExit`."""
+    debug = "--debug" in sys.argv
+    arguments = [word for word in sys.argv[1:] if word != "--debug"]
+    try:
+        code = app(arguments, prog_name="residua", standalone_mode=False)
+    except BaseException as error:
+        if debug and not isinstance(error, SystemExit):
+            raise
+        explain_and_exit(error)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,35 @@
+"""All commands, assembled; importing it loads neither torch nor anything else that is slow."""
+
+import typer
+
+from residua.cli import demo, doctor, evaluate, explain, models, predict, train
+from residua.version import __version__
+
+app = typer.Typer(
+    name="residua",
+    help="Residual networks: build, train, judge, reproduce, explain and ship them.",
+    epilog="Start with: residua demo    Errors in full: add --debug",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def root(version: bool = typer.Option(False, "--version", help="Print the version and leave.")) -> None:
+    """Residual networks: build, train, judge, reproduce, explain and ship them."""
+    if version:
+        print(f"residua {__version__}")
+        raise typer.Exit
+
+
+app.command("demo")(demo.demo)
+app.command("models")(models.models)
+app.command("explain")(explain.explain)
+app.command("train")(train.train)
+app.command("resume")(train.resume)
+app.command("evaluate")(evaluate.evaluate)
+app.command("predict")(predict.predict)
+app.command("doctor")(doctor.doctor)

@@ -1,0 +1,45 @@
+"""`residua predict`."""
+
+from pathlib import Path
+
+import typer
+
+from residua.cli.failures import BAD_DATA
+from residua.cli.terminal import console, next_line, put_json, say, show_table
+
+
+def predict(
+    trained: Path = typer.Argument(metavar="RUN|FILE", help="A run, or one of its checkpoint files."),
+    images: list[Path] = typer.Argument(metavar="IMAGE|DIR...", help="Image files, or folders of them."),
+    topk: int = typer.Option(1, "--topk", min=1, help="Classes per image."),
+    out: Path = typer.Option(None, "-o", "--out", help="Write .csv, .jsonl or .parquet."),
+    force: bool = typer.Option(False, "--force", help="Replace an output file that is there."),
+    as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
+) -> None:
+    """Name what is in pictures. Files that are no image are named, and the others answered (exit code 4).
+
+    Example: residua predict runs/photos-1 new/ --topk 3 -o labels.csv
+    """
+    from residua.data.sources import list_images
+    from residua.deliver.engine import load
+    from residua.jobs.predict import check_out, predictions, save
+
+    check_out(out, force=force)
+    classifier = load(trained)
+    to = console(json_on_stdout=as_json)
+    answers = list(predictions(classifier, list_images(images), topk=topk))
+    good = [answer for answer in answers if not answer.error]
+    if out:
+        save(out, answers)
+        say(to, f"{len(good)} of {len(answers)} images written to {out}")
+    elif as_json:
+        put_json([answer.plain() for answer in answers])
+    else:
+        rows = [(a.file, *(f"{name} {100 * p:.1f} %" for name, p in a.top)) for a in good]
+        show_table(to, ("file", *("" for _ in range(topk))), rows)
+    bad = [answer for answer in answers if answer.error]
+    for answer in bad:
+        say(console(json_on_stdout=True), f"residua: {answer.error}")
+    next_line(to, f"residua evaluate {trained}")
+    if bad:
+        raise typer.Exit(BAD_DATA)

@@ -1,0 +1,41 @@
+"""What goes to the terminal: lines, tables, one JSON document; everything escapes what it is given."""
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+
+def console(*, json_on_stdout: bool = False) -> Console:
+    """Where people read; stderr when stdout belongs to a JSON document."""
+    return Console(stderr=json_on_stdout, highlight=False, soft_wrap=True)
+
+
+def say(to: Console, text: str, style: str = "") -> None:
+    """One line of plain text: brackets in class names are brackets."""
+    to.print(Text(text, style=style))
+
+
+def next_line(to: Console, *commands: str) -> None:
+    """What to do next."""
+    say(to, "next: " + "  ·  ".join(commands), "bold")
+
+
+def put_json(document: Any) -> None:
+    """The one JSON document of a `--json` command."""
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def show_table(to: Console, head: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: int = 0) -> None:
+    """A table whose columns from `numeric` on are right-aligned; 0 aligns none."""
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for place, name in enumerate(head):
+        right = bool(numeric) and place >= numeric
+        table.add_column(Text(name), justify="right" if right else "left", no_wrap=right)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console(file=to.file, highlight=False, width=to.width if to.is_terminal else 120).print(table)

@@ -1,0 +1,187 @@
+"""Batches of uint8 pixels, the same whether they come from memory or from any number of worker processes."""
+
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from residua.data.decode import DataError
+from residua.data.images import Images
+from residua.data.resident import Resident
+from residua.data.sampler import share
+from residua.data.views import test_view, train_view
+from residua.spec.preprocess import Preprocess
+from residua.spec.recipe import Augment
+
+_CPU = torch.device("cpu")
+_SECONDS = 60.0  # without a batch for this long, a worker counts as hung
+_AHEAD = 4  # batches that each worker prepares; our choice, against slow files
+
+_Place = tuple[int, NDArray[np.int64]]
+"""Epoch and indices of one batch."""
+_Result = Tensor | DataError
+"""Pixels, or why there are none: a raised error would arrive wrapped in a worker's traceback."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """n images and what is known of them."""
+
+    images: Tensor
+    """Pixels (n, C, S, S) uint8, on the device that was asked for, channels last in memory."""
+    labels: Tensor
+    """Classes (n,) int64, on the same device."""
+    indices: NDArray[np.int64]
+    """Places of the images in their set: (n,)."""
+    epoch: int
+    """Passes over the set before this one; 0 in testing."""
+
+
+def training(
+    images: Images,
+    preprocess: Preprocess,
+    augment: Augment,
+    *,
+    seed: int,
+    batch: int,
+    first: int,
+    steps: int,
+    workers: int,
+    resident_bytes: int,
+    rank: int = 0,
+    world: int = 1,
+    device: torch.device,
+) -> Iterator[Batch]:
+    """This process's share of the global steps `first` to `steps` - 1, augmented, on `device`.
+
+    Depends on the seed, `batch` and the step alone, so a run resumes anywhere at no cost. DataError names a
+    file that cannot be decoded; RuntimeError tells of a worker that died or hung.
+    """
+
+    def place(step: int) -> _Place:
+        return share(seed, step, count=len(images), batch=batch, rank=rank, world=world)
+
+    places = _Plan(place, range(first, steps))
+    if augment.kind != "resized_crop" and Resident.fits(images, preprocess, resident_bytes):
+        resident = Resident(images, preprocess, device=device)
+        for epoch, indices in places:
+            pixels = resident.augmented(indices, augment, seed, epoch)
+            yield _batch(images, pixels, indices, epoch)
+        return
+    views = _Views(images, preprocess, augment, seed)
+    for (epoch, indices), pixels in zip(places, _loaded(views, places, workers, device), strict=True):
+        yield _batch(images, pixels.to(device, non_blocking=True), indices, epoch)
+
+
+def testing(
+    images: Images, preprocess: Preprocess, *, batch: int, workers: int, resident_bytes: int
+) -> Iterator[Batch]:
+    """Every image once, in order, on the CPU; the last batch may be smaller. Errors as in `training`."""
+
+    def place(number: int) -> _Place:
+        return 0, np.arange(number * batch, min((number + 1) * batch, len(images)))
+
+    places = _Plan(place, range(-(-len(images) // batch)))
+    if Resident.fits(images, preprocess, resident_bytes):
+        resident = Resident(images, preprocess)
+        for epoch, indices in places:
+            yield _batch(images, resident.batch(indices), indices, epoch)
+        return
+    views = _Views(images, preprocess, None, 0)
+    for (epoch, indices), pixels in zip(places, _loaded(views, places, workers, _CPU), strict=True):
+        yield _batch(images, pixels, indices, epoch)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """The batches to come, worked out when they are asked for."""
+
+    place: Callable[[int], _Place]
+    steps: range
+
+    def __iter__(self) -> Iterator[_Place]:
+        return map(self.place, self.steps)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+
+@dataclass(frozen=True)
+class _Views(TorchDataset[_Result]):
+    """Batches by their place; without `augment`, of test views."""
+
+    images: Images
+    preprocess: Preprocess
+    augment: Augment | None
+    seed: int
+
+    def __getitem__(self, place: _Place) -> _Result:
+        epoch, indices = place
+        size = self.preprocess.size
+        views = np.empty((len(indices), size, size, self.preprocess.channels), np.uint8)
+        try:
+            for view, index in zip(views, indices.tolist(), strict=True):
+                view[:] = self._view(epoch, index).transpose(1, 2, 0)
+        except DataError as error:
+            return error
+        return torch.from_numpy(views).permute(0, 3, 1, 2)
+
+    def _view(self, epoch: int, index: int) -> NDArray[np.uint8]:
+        image = self.images.image(index, self.preprocess.colour)
+        if self.augment is None:
+            return test_view(image, self.preprocess)
+        return train_view(image, self.preprocess, self.augment, self.seed, epoch, index)
+
+
+def _loaded(views: _Views, places: _Plan, workers: int, device: torch.device) -> Iterator[Tensor]:
+    """Pixels of the batches at `places`, in order. Raises what the workers found, in one line each."""
+    loader: DataLoader[_Result] = DataLoader(
+        views,
+        sampler=places,
+        batch_size=None,  # an item is a whole batch already
+        num_workers=workers,
+        pin_memory=device.type == "cuda",
+        timeout=_SECONDS if workers else 0,
+        prefetch_factor=_AHEAD if workers else None,
+        worker_init_fn=_start_worker,
+        generator=torch.Generator(),  # else the loader draws from the global one, and dropout differs
+    )
+    results = iter(loader)  # one iterator, and one set of workers, for all epochs
+    try:
+        while (result := _next(results)) is not None:
+            if isinstance(result, Exception):
+                raise result
+            yield result
+    finally:
+        del results, loader  # or the traceback of an error would keep the workers
+
+
+def _next(results: Iterator[_Result]) -> _Result | RuntimeError | None:
+    try:
+        return next(results, None)
+    except RuntimeError as error:
+        return RuntimeError(_told(error))
+
+
+def _start_worker(_number: int) -> None:
+    # Ctrl-C reaches every process of a terminal, but the run ends when its parent says so. The parent's
+    # handler of SIGTERM, which a fork inherits, would keep a worker from being ended.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _told(error: RuntimeError) -> str:
+    """The last line of what the loader says, after what it means."""
+    last = str(error).strip().splitlines()[-1]
+    return f"a worker process that reads images died or hung ({last}): try data.workers=0, or free memory"
+
+
+def _batch(images: Images, pixels: Tensor, indices: NDArray[np.int64], epoch: int) -> Batch:
+    labels = torch.from_numpy(images.labels[indices]).to(pixels.device, non_blocking=True)
+    return Batch(pixels, labels, indices, epoch)

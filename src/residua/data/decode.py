@@ -1,0 +1,116 @@
+"""Image files to pixels: the one gate every file passes, with one rule for each kind of file."""
+
+import io
+import stat
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import BinaryIO, Literal
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+"""What the gate reads. Pillow knows forty more; each is another parser for a hostile file to aim at."""
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif"})
+"""Endings, in lower case, of files in those formats."""
+MOST_PIXELS = 25_000_000
+"""Largest image that is decoded: one of this size takes 75 MB. Our choice; Pillow's is 179."""
+
+_WARNINGS = Lock()  # catch_warnings swaps a list of the whole process: two threads must not do so at once
+
+
+class DataError(ValueError):
+    """An image or data set that cannot be used: one line with what was given, what is allowed, what to do."""
+
+
+def decode(file: Path | bytes, *, colour: Literal["rgb", "grey"]) -> Image.Image:
+    """The image in mode RGB or L, upright. DataError, which names the file, when it is no image.
+
+    The EXIF orientation is applied; 16-bit grey keeps its upper byte; what is transparent shows white; CMYK
+    and palettes become RGB; an animation is its first frame; more than `MOST_PIXELS` are refused unread.
+    """
+    mode = "RGB" if colour == "rgb" else "L"
+    with _opened(file) as image:
+        image.load()
+        flat = _flattened(_upright(image))
+        return flat if flat.mode == mode else flat.convert(mode)
+
+
+def inspect(file: Path) -> tuple[int, int]:
+    """Width and height in pixels as the header tells, before any EXIF turn. DataError as from `decode`."""
+    with _opened(file) as image:
+        return image.size
+
+
+def shown(file: Path | str) -> str:
+    """The name of a file on one line that every terminal can print."""
+    return str(file) if str(file).isprintable() else repr(str(file))
+
+
+@contextmanager
+def _opened(file: Path | bytes) -> Iterator[Image.Image]:
+    name = shown(file) if isinstance(file, Path) else "the image"
+    try:
+        with _bytes_of(file) as stream, _header(stream) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise DataError(
+                    f"{name} claims {image.width} x {image.height} pixels: give at most {MOST_PIXELS:,}"
+                )
+            yield image
+    except DataError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise DataError(f"{name} claims too many pixels: give at most {MOST_PIXELS:,}") from None
+    except UnidentifiedImageError:
+        raise DataError(f"{name} is not an image: give {', '.join(FORMATS[:-1])} or {FORMATS[-1]}") from None
+    except Exception as error:
+        # Broad on purpose: for damaged files Pillow raises a dozen types, SyntaxError among them.
+        raise DataError(f"{name} is not an image that can be read: {_one_line(error)}") from None
+
+
+def _bytes_of(file: Path | bytes) -> BinaryIO:
+    if isinstance(file, bytes):
+        return io.BytesIO(file)
+    try:
+        # Asked before opening, because opening a FIFO waits for a writer that may never come.
+        if False:
+            raise DataError(f"{shown(file)} is not an image: it is a folder, a pipe or a device")
+        return file.open("rb")
+    except OSError as error:
+        raise DataError(f"{shown(file)} cannot be read: {error.strerror}") from None
+
+
+def _header(stream: BinaryIO) -> Image.Image:
+    with _WARNINGS, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        # Metadata that is damaged, while the pixels are good: some photographs of ImageNet warn here.
+        warnings.filterwarnings("ignore", module=r"PIL\.(TiffImagePlugin|JpegImagePlugin)")
+        return Image.open(stream, formats=FORMATS)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        ImageOps.exif_transpose(image, in_place=True)
+    except Exception:  # damaged EXIF is no EXIF: it may not cost an image whose pixels are good
+        return image
+    return image
+
+
+def _flattened(image: Image.Image) -> Image.Image:
+    """Modes L and RGB as they are, every other mode as the nearer of the two."""
+    if image.mode.startswith("I;16"):
+        # Not convert(): it clips, and nearly every pixel of a 16-bit image becomes 255.
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+    if image.mode in ("L", "RGB"):
+        return image
+    return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,0 +1,65 @@
+"""One public archive into a folder: fetched, checked against its published sum, unpacked by name."""
+
+import hashlib
+import http.client
+import io
+import tarfile
+import tempfile
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+from residua.data.decode import DataError
+
+_SECONDS = 60.0  # without a byte for this long, the connection is given up
+_MOST_BYTES = 1 << 28  # of an archive or a member: the archive of CIFAR-10 has 170,052,171
+
+
+def download(folder: Path, *, url: str, md5: str, members: Sequence[str], cure: str) -> None:
+    """Write `members` of the tar archive at `url` into `folder`, each in one step.
+
+    DataError when it cannot be fetched (the message ends with `cure`) or is not the archive that `md5` names.
+    """
+    archive = _fetched(url, cure=cure)
+    # MD5 is what the authors publish; it is here against broken transfers, and https against forged ones
+    found = hashlib.md5(archive, usedforsecurity=False).hexdigest()
+    if found != md5:
+        raise DataError(f"{url} has the MD5 {found}, not {md5}: try again, or {cure}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+            for member in members:
+                _place(folder / member, _member(tar, member))
+    except (OSError, EOFError, tarfile.TarError) as error:
+        raise DataError(f"{url} cannot be unpacked into {folder} ({error}): {cure}") from None
+
+
+def _fetched(url: str, *, cure: str) -> bytes:
+    try:
+        with urllib.request.urlopen(url, timeout=_SECONDS) as answer:  # noqa: S310 - the caller's constant
+            content: bytes = answer.read(_MOST_BYTES)
+            return content
+    except (OSError, http.client.HTTPException) as error:
+        raise DataError(f"{url} cannot be fetched ({error}): {cure}") from None
+
+
+def _member(tar: tarfile.TarFile, name: str) -> bytes:
+    """Content of the file called `name`, whatever folder the archive keeps it in."""
+    for info in tar:
+        if info.isfile() and info.name.rpartition("/")[2] == name and info.size < _MOST_BYTES:
+            content = tar.extractfile(info)
+            assert content is not None
+            return content.read()
+    raise tarfile.TarError(f"it holds no {name}")
+
+
+def _place(file: Path, content: bytes) -> None:
+    """Write `file` so that nobody ever sees a part of it."""
+    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as draft:
+        try:
+            draft.write(content)
+            draft.flush()
+            Path(draft.name).replace(file)
+        except OSError:
+            Path(draft.name).unlink(missing_ok=True)
+            raise

@@ -1,0 +1,131 @@
+"""Views: an image as the square of pixels a network sees, with keyed chance in training."""
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from residua.data.sampler import draws
+from residua.spec.preprocess import Preprocess
+from residua.spec.recipe import Augment
+
+_FLIP, _ROW, _COLUMN, _TRIES = 1, 2, 3, 16  # streams of chance; stream 0 is the order of an epoch
+_MOST_TRIES = 10  # as torchvision's RandomResizedCrop
+_LONGEST = 100  # times the shorter side; our choice: a line of 1 x 20000 would be resized to 1.3 gigapixels
+
+_Key = tuple[int, int, int]
+"""Seed, epoch and index: what every draw of one view depends on."""
+
+
+def test_view(image: Image.Image, preprocess: Preprocess) -> NDArray[np.uint8]:
+    """The centre of `image` as (C, S, S) uint8, S being `preprocess.size`.
+
+    Bit for bit what torchvision's `Resize(preprocess.resize)` and `CenterCrop(preprocess.size)` cut from it,
+    unless it is more than 100 times longer than wide: then only its middle is resized.
+    """
+    image = _resized(_shortened(image), preprocess)
+    # round() takes halves to the even neighbour, as torchvision does
+    left = round((image.width - preprocess.size) / 2.0)
+    top = round((image.height - preprocess.size) / 2.0)
+    return _array(image.crop((left, top, left + preprocess.size, top + preprocess.size)))
+
+
+def train_view(
+    image: Image.Image, preprocess: Preprocess, augment: Augment, seed: int, epoch: int, index: int
+) -> NDArray[np.uint8]:
+    """What epoch `epoch` sees of image `index`: (C, S, S) uint8, S being `preprocess.size`."""
+    key = (seed, epoch, index)
+    if augment.kind == "resized_crop":
+        box = _crop_box(image.size, augment, key)
+        square = (preprocess.size, preprocess.size)
+        view = _array(image.resize(square, _filter(preprocess), box=box))
+    else:
+        view = test_view(image, preprocess)
+    this = np.array([index])
+    if augment.kind == "pad_crop":
+        border = (augment.pad, augment.pad)
+        padded = np.pad(view, ((0, 0), border, border))
+        top, left = (int(shift[0]) for shift in shifts(augment, seed, epoch, this))
+        view = padded[:, top : top + preprocess.size, left : left + preprocess.size]
+    return view[:, :, ::-1] if flips(augment, seed, epoch, this)[0] else view
+
+
+def shifts(
+    augment: Augment, seed: int, epoch: int, indices: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where each image's crop begins in its padded self: rows (n,) and columns (n,), 0 to twice `pad`."""
+    places = 2 * augment.pad + 1
+    row, column = (draws(seed, epoch, indices, stream) for stream in (_ROW, _COLUMN))
+    return (row * places).astype(np.int64), (column * places).astype(np.int64)
+
+
+def flips(augment: Augment, seed: int, epoch: int, indices: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of the images are mirrored: (n,)."""
+    return np.asarray(draws(seed, epoch, indices, _FLIP) < augment.flip)
+
+
+def normalise(images: Tensor, preprocess: Preprocess) -> Tensor:
+    """`images`, (N, C, S, S) uint8, as (value / 255 - mean) / std in float32; device and strides stay."""
+    mean, std = (
+        torch.tensor(values, device=images.device).mul(255).view(1, -1, 1, 1)
+        for values in (preprocess.mean, preprocess.std)
+    )
+    return images.to(torch.float32).sub_(mean).div_(std)
+
+
+def _shortened(image: Image.Image) -> Image.Image:
+    longest = _LONGEST * min(image.size)
+    if max(image.size) <= longest:
+        return image
+    width, height = (min(side, longest) for side in image.size)
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return image.crop((left, top, left + width, top + height))
+
+
+def _resized(image: Image.Image, preprocess: Preprocess) -> Image.Image:
+    short = min(image.size)
+    if short == preprocess.resize:
+        return image
+    # int(), not round(): the longer side is cut off as torchvision does
+    width, height = (
+        preprocess.resize if side == short else int(preprocess.resize * side / short) for side in image.size
+    )
+    return image.resize((width, height), _filter(preprocess))
+
+
+def _filter(preprocess: Preprocess) -> Image.Resampling:
+    return {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}[
+        preprocess.interpolation
+    ]
+
+
+def _array(image: Image.Image) -> NDArray[np.uint8]:
+    """The pixels as (C, H, W), in the memory of (H, W, C)."""
+    pixels = np.array(image)
+    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def _crop_box(size: tuple[int, int], augment: Augment, key: _Key) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of a random area (Szegedy et al. 2014, section 6), or of the centre."""
+    width, height = size
+    for attempt in range(_MOST_TRIES):
+        area, aspect, left, top = (_draw(key, _TRIES + 4 * attempt + part) for part in range(4))
+        pixels = width * height * (augment.area[0] + area * (augment.area[1] - augment.area[0]))
+        low, high = math.log(augment.aspect[0]), math.log(augment.aspect[1])
+        ratio = math.exp(low + aspect * (high - low))
+        across, down = round(math.sqrt(pixels * ratio)), round(math.sqrt(pixels / ratio))
+        if 0 < across <= width and 0 < down <= height:
+            x, y = int(left * (width - across + 1)), int(top * (height - down + 1))
+            return x, y, x + across, y + down
+    across = max(1, min(width, round(height * augment.aspect[1])))
+    down = max(1, min(height, round(width / augment.aspect[0])))
+    x, y = (width - across) // 2, (height - down) // 2
+    return x, y, x + across, y + down
+
+
+def _draw(key: _Key, stream: int) -> float:
+    seed, epoch, index = key
+    return float(draws(seed, epoch, np.array([index]), stream)[0])

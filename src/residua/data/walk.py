@@ -1,0 +1,54 @@
+"""Walking folders of images: what is an image, what is skipped, and no step outside the folder given."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from residua.data.decode import SUFFIXES, DataError, shown
+
+Kind = Literal["image", "hidden", "other", "link"]
+"""What a file is to us: an image by its ending, hidden, of another kind, or a link that is not followed."""
+
+_DEBRIS = frozenset({"thumbs.db", "desktop.ini", "__macosx"})  # what Windows and macOS leave in folders
+
+
+def entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What lies in `folder`, sorted by name. DataError when it is missing, no folder, or closed to us."""
+    try:
+        with os.scandir(folder) as found:
+            return sorted(found, key=lambda entry: entry.name)
+    except NotADirectoryError:
+        raise DataError(f"{shown(folder)} is a file: give a folder") from None
+    except OSError as error:
+        raise DataError(f"{shown(folder)} cannot be read: {error.strerror}") from None
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is none of the user's: `.git`, `Thumbs.db`."""
+    return name.startswith(".") or name.lower() in _DEBRIS
+
+
+def folders(folder: Path) -> list[str]:
+    """Names of the folders in `folder`, sorted, without hidden ones and links."""
+    return [e.name for e in entries(folder) if not is_hidden(e.name) and e.is_dir(follow_symlinks=False)]
+
+
+def walk(folder: Path, *, root: Path) -> Iterator[tuple[Kind, Path]]:
+    """Every file below `folder` with its kind.
+
+    Links to files are followed inside `root`, links to folders never: they may loop, or leave the data set.
+    """
+    inside = root.resolve()
+    waiting = [folder]
+    while waiting:
+        for entry in entries(waiting.pop()):
+            path = Path(entry.path)
+            if is_hidden(entry.name):
+                yield "hidden", path
+            elif entry.is_dir(follow_symlinks=False):
+                waiting.append(path)
+            elif entry.is_symlink() and (entry.is_dir() or not path.resolve().is_relative_to(inside)):
+                yield "link", path
+            else:
+                yield "image" if path.suffix.lower() in SUFFIXES else "other", path

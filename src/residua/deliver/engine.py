@@ -1,0 +1,91 @@
+"""Classifier: a trained network that takes files, pictures or arrays and answers with class names."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from residua.data.decode import DataError, decode
+from residua.data.views import normalise, test_view
+from residua.nn.network import Network
+from residua.training import checkpoint
+from residua.training.run import Run
+from residua.weights.store import CheckpointError
+
+Picture = str | Path | bytes | Image.Image | NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a classifier says of one picture."""
+
+    classes: tuple[str, ...]
+    """Every class, in the network's order."""
+    probabilities: tuple[float, ...]
+    """How likely each is; they sum to 1."""
+
+    def top(self, k: int = 1) -> list[tuple[str, float]]:
+        """The `k` likeliest classes with their probabilities, the likeliest first."""
+        ranked = sorted(zip(self.classes, self.probabilities, strict=True), key=lambda pair: -pair[1])
+        return ranked[:k]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Classifier:
+    """A network in eval mode with its preprocessing and class names."""
+
+    network: Network
+    """What answers."""
+
+    def __call__(self, picture: Picture) -> Prediction:
+        """The answer for one picture: a path, the bytes of a file, a PIL image or an (H, W[, 3]) uint8 array.
+
+        DataError when it cannot be read.
+        """
+        return self.many([picture])[0]
+
+    def many(self, pictures: Iterable[Picture]) -> list[Prediction]:
+        """The answers for several pictures, computed as one batch."""
+        views = [self._view(picture) for picture in pictures]
+        images = normalise(torch.from_numpy(np.stack(views)), self.network.preprocess)
+        with torch.inference_mode():
+            rows = torch.softmax(self.network(images), 1)
+        return [Prediction(self.classes, tuple(row)) for row in rows.tolist()]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the network's order."""
+        return self.network.class_names
+
+    def _view(self, picture: Picture) -> NDArray[np.uint8]:
+        preprocess = self.network.preprocess
+        if isinstance(picture, str | Path | bytes):
+            file = Path(picture) if isinstance(picture, str) else picture
+            return test_view(decode(file, colour=preprocess.colour), preprocess)
+        image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
+        wanted = "RGB" if preprocess.colour == "rgb" else "L"
+        if image.mode not in ("RGB", "L"):
+            raise DataError(f"a picture in mode {image.mode}: give RGB or L, or a file")
+        return test_view(image if image.mode == wanted else image.convert(wanted), preprocess)
+
+
+def load(source: str | Path) -> Classifier:
+    """The classifier in a run directory (its newest good state) or in a checkpoint file.
+
+    CheckpointError when there is none, or a byte of it is not as it was written.
+    """
+    return Classifier(load_network(Path(source)))
+
+
+def load_network(path: Path) -> Network:
+    """The network of `load`, on the CPU in eval mode."""
+    if not path.is_dir():
+        return checkpoint.network_of(path)
+    state = checkpoint.newest(Run(path).checkpoints)
+    if state is None:
+        raise CheckpointError(f"{path} holds no training state: give a run that has been trained")
+    return checkpoint.network_of(state.path)

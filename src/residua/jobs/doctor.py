@@ -1,0 +1,109 @@
+"""What this machine has, and how fast it is."""
+
+import io
+import platform
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, features
+
+from residua.data.decode import decode
+from residua.nn.network import build
+from residua.spec import zoo
+from residua.training import world
+from residua.training.plan import measure
+
+PACKAGES = ("torch", "torchvision", "numpy", "pillow", "scikit-learn", "safetensors")
+EXTRAS = ("pyarrow", "onnxruntime", "av", "pycocotools", "fastapi", "ray", "timm")
+ROOM = 2 << 30
+"""Bytes of free disk below which a long run is at risk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    """The thing."""
+    found: str
+    """What is there."""
+    good: bool = True
+    """Whether that will do."""
+    advice: str = ""
+    """What to do when it will not."""
+
+
+def examine() -> list[Finding]:
+    """Everything worth knowing before the first run; takes a few seconds."""
+    return [
+        Finding("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
+        *(Finding(name, metadata.version(name)) for name in PACKAGES),
+        Finding("extras", ", ".join(name for name in EXTRAS if find_spec(name)) or "none"),
+        _device(),
+        Finding("cpu", f"{world.cores()} cores, {torch.get_num_threads()} threads of torch"),
+        _compiler(),
+        _decoders(),
+        _disk(),
+        Finding("decoding", f"{_rate(_decode_one()):,.0f} JPEG of 500 x 375 a second on one core"),
+        Finding("training", _training()),
+    ]
+
+
+def _device() -> Finding:
+    if torch.cuda.is_available():
+        return Finding(
+            "device", ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
+        )
+    found = "mps" if torch.backends.mps.is_available() else "cpu only"
+    return Finding("device", found)
+
+
+def _compiler() -> Finding:
+    found = next((name for name in ("c++", "g++", "clang++") if shutil.which(name)), "")
+    return Finding(
+        "compiler", found or "none", bool(found), "install a C++ compiler if you want torch.compile"
+    )
+
+
+def _decoders() -> Finding:
+    kinds = [kind for kind in ("jpg", "zlib", "webp") if features.check(kind)]
+    advice = "reinstall pillow from a wheel"
+    return Finding("decoders", f"pillow with {', '.join(kinds)}", len(kinds) == 3, advice)
+
+
+def _disk() -> Finding:
+    free = shutil.disk_usage(Path.cwd()).free
+    return Finding("disk", f"{free / 2**30:.1f} GiB free here", free > ROOM, "checkpoints may not fit")
+
+
+def _decode_one() -> Callable[[], object]:
+    pixels = (np.add.outer(np.arange(375), np.arange(500)) % 256).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(np.stack([pixels] * 3, 2)).save(file, "JPEG")
+    return lambda: decode(file.getvalue(), colour="rgb")
+
+
+def _training() -> str:
+    """Speed of a training step of cifar_resnet20 at batch 32, in the arithmetics a plan chooses from."""
+    network = build(zoo.arch("cifar_resnet20"))
+    rates = measure(network, batch=32)
+    return "cifar_resnet20: " + ", ".join(
+        f"{kind} {form} {rate:,.0f}/s" for (form, kind), rate in rates.items()
+    )
+
+
+def _rate(work: Callable[[], object]) -> float:
+    """Times a second that `work` can be done, over a fifth of a second."""
+    work()
+    start, count = time.perf_counter(), 0
+    while (lasted := time.perf_counter() - start) < 0.2:
+        work()
+        count += 1
+    return count / lasted

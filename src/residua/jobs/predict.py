@@ -1,0 +1,94 @@
+"""Naming what is in many pictures, and writing it down."""
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from residua.data.decode import DataError
+from residua.deliver.engine import Classifier, Prediction
+from residua.training.run import write
+
+TOGETHER = 32
+"""Pictures computed at once."""
+SUFFIXES = (".csv", ".jsonl", ".parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was found for one file."""
+
+    file: str
+    """Its path, as it was given."""
+    top: tuple[tuple[str, float], ...]
+    """The likeliest classes with their probabilities; empty when the file is no image."""
+    error: str = ""
+    """Why there is no answer."""
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON values."""
+        pairs = [{"class": name, "probability": p} for name, p in self.top]
+        return {"file": self.file, "top": pairs, **({"error": self.error} if self.error else {})}
+
+
+def predictions(classifier: Classifier, files: Sequence[Path], *, topk: int) -> Iterator[Answer]:
+    """An Answer for each of `files`, in order; one that is no image says so and stops nothing."""
+    for start in range(0, len(files), TOGETHER):
+        some = files[start : start + TOGETHER]
+        try:
+            found: list[Prediction | DataError] = list(classifier.many(some))
+        except DataError:
+            found = [_one(classifier, file) for file in some]
+        for file, result in zip(some, found, strict=True):
+            if isinstance(result, DataError):
+                yield Answer(str(file), (), str(result))
+            else:
+                yield Answer(str(file), tuple(result.top(topk)))
+
+
+def check_out(out: Path | None, *, force: bool) -> None:
+    """ValueError when `out` has an unknown suffix, FileExistsError when it is there and not to be replaced."""
+    if out is None:
+        return
+    if out.suffix not in SUFFIXES:
+        raise ValueError(f"{out} ends in {out.suffix!r}: give {', '.join(SUFFIXES)}")
+    if out.exists() and not force:
+        raise FileExistsError(f"{out} is there already: give --force to replace it")
+
+
+def save(out: Path, answers: Sequence[Answer]) -> None:
+    """Write `answers` to `out`, in the form of its suffix. ValueError when Parquet needs a missing package."""
+    width = max((len(answer.top) for answer in answers), default=1)
+    if out.suffix == ".jsonl":
+        write(out, "".join(json.dumps(a.plain(), ensure_ascii=False) + "\n" for a in answers))
+        return
+    head = [
+        "file",
+        *(f"{part}{k}" for k in range(1, width + 1) for part in ("class", "probability")),
+        "error",
+    ]
+    rows = [_row(answer, width) for answer in answers]
+    if out.suffix == ".csv":
+        with out.open("w", newline="", errors="surrogateescape") as file:
+            csv.writer(file).writerows([head, *rows])
+        return
+    try:
+        import pyarrow as arrow
+        import pyarrow.parquet as parquet
+    except ModuleNotFoundError:
+        raise ValueError("Parquet needs pyarrow: pip install pyarrow, or write .csv or .jsonl") from None
+    parquet.write_table(arrow.table(dict(zip(head, zip(*rows, strict=True), strict=True))), out)
+
+
+def _one(classifier: Classifier, file: Path) -> Prediction | DataError:
+    try:
+        return classifier(file)
+    except DataError as error:
+        return error
+
+
+def _row(answer: Answer, width: int) -> list[Any]:
+    pairs = [*answer.top, *[("", None)] * (width - len(answer.top))]
+    return [answer.file, *(value for pair in pairs for value in pair), answer.error]

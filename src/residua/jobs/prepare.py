@@ -1,0 +1,162 @@
+"""From what somebody wishes to everything a training run needs: images, network, recipe and plan, all decided."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from residua import papers
+from residua.data.sources import Dataset, open_dataset
+from residua.nn.network import Network
+from residua.spec import change, zoo
+from residua.spec.arch import Arch
+from residua.spec.describe import cost
+from residua.spec.preprocess import Preprocess
+from residua.spec.recipe import Recipe
+from residua.spec.record import from_json, override
+from residua.training import plan
+from residua.training.fit import initial, length
+
+SMALL = 64
+"""Pictures up to this many pixels get the networks and the recipe that were made for CIFAR."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody asked for; None and empty leave the choice to us."""
+
+    source: str
+    """A folder, `digits`, or `cifar10[:DIR]`."""
+    model: str | None = None
+    """Name of a network."""
+    recipe: str | None = None
+    """Name of a recipe, or a JSON file."""
+    weights: str = ""
+    """A file or a run to start from."""
+    epochs: int | None = None
+    """Passes over the training images."""
+    changes: tuple[tuple[str, str], ...] = ()
+    """Paths inside the recipe, and new values as text."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Prepared:
+    """All that is decided before the first step."""
+
+    recipe: Recipe
+    """The recipe, resolved."""
+    dataset: Dataset
+    """The images."""
+    network: Network
+    """The network with its first weights."""
+    notes: tuple[str, ...]
+    """What was chosen and why, one line each."""
+
+
+def prepare(wish: Wish) -> Prepared:
+    """Decide everything that `wish` leaves open. ValueError for a wrong name or path, DataError for bad images."""
+    source = absolute(wish.source)
+    filed = _filed(wish.recipe)
+    first = zoo.arch(wish.model or "cifar_resnet20")
+    early = _changed(filed or papers.recipe(wish.recipe or "quick.small", first, source), wish)
+    dataset = open_dataset(source, holdout=early.data.holdout)
+    small = dataset.size <= SMALL
+    arch = filed.arch if filed and wish.model is None else zoo.arch(wish.model or _network(small))
+    arch = _for_images(arch, dataset)
+    made = filed or papers.recipe(wish.recipe or _recipe(source, small), arch, source)
+    made = replace(made, arch=arch, data=replace(made.data, source=source))
+    recipe = _changed(made, wish)
+    if recipe.arch.classes != arch.classes:
+        raise ValueError(f"arch.classes is {recipe.arch.classes}, the data has {arch.classes}: leave it")
+    network = initial(recipe, dataset.train.classes)
+    steps = length(recipe, len(dataset.train))[1]
+    chosen = plan.choose(network, recipe.plan, batch=recipe.budget.batch, steps=steps)
+    recipe = replace(recipe, plan=chosen.plan)
+    return Prepared(recipe, dataset, network, _notes(recipe, dataset, chosen.reason))
+
+
+def absolute(source: str) -> str:
+    """`source` as it can be found again from another folder."""
+    if not is_named(source):
+        return str(Path(source).absolute())
+    name, colon, folder = source.partition(":")
+    return f"{name}:{Path(folder).absolute()}" if colon and folder else source
+
+
+def is_named(source: str) -> bool:
+    """Whether `source` is one of the sets we know by name, not a folder."""
+    return source == "digits" or source.partition(":")[0] == "cifar10"
+
+
+def _filed(recipe: str | None) -> Recipe | None:
+    if recipe is None or recipe in papers.RECIPES or not Path(recipe).is_file():
+        return None
+    return from_json(Recipe, Path(recipe).read_text())
+
+
+def _network(small: bool) -> str:
+    return "cifar_resnet20" if small else "resnet18"
+
+
+def _recipe(source: str, small: bool) -> str:
+    return "quick.digits" if source == "digits" else "quick.small" if small else "quick.photos"
+
+
+def _changed(recipe: Recipe, wish: Wish) -> Recipe:
+    if wish.weights:
+        recipe = replace(recipe, weights=str(Path(wish.weights).absolute()))
+    if wish.epochs is not None:
+        recipe = replace(recipe, budget=replace(recipe.budget, epochs=wish.epochs, steps=0))
+    for path, text in wish.changes:
+        recipe = override(recipe, path, text)
+    return recipe
+
+
+def _for_images(arch: Arch, dataset: Dataset) -> Arch:
+    """`arch` for the classes, channels and size of `dataset`; sets that are an array bring their own statistics."""
+    arch = change.with_channels(arch, 1 if dataset.grey else 3)
+    arch = change.with_classes(arch, len(dataset.train.classes))
+    old, pixels = arch.preprocess, dataset.train.pixels
+    if pixels is not None:
+        mean, std = _statistics(pixels)
+        side = dataset.size
+        return change.with_preprocess(arch, Preprocess(side, side, mean, std, old.colour, old.interpolation))
+    if dataset.size < old.size and dataset.size <= SMALL:
+        return change.with_preprocess(arch, replace(old, size=dataset.size, resize=dataset.size))
+    return arch
+
+
+def _statistics(pixels: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation of each channel on a scale from 0 to 1, to four places, from a histogram of the 256 values."""
+    counts = [np.bincount(pixels[..., c].ravel(), minlength=256) for c in range(pixels.shape[-1])]
+    values = np.arange(256) / 255
+    means = [float(values @ count / count.sum()) for count in counts]
+    squares = [float(values**2 @ count / count.sum()) for count in counts]
+    deviations = [max(square - mean**2, 1e-6) ** 0.5 for mean, square in zip(means, squares, strict=True)]
+    return tuple(round(m, 4) for m in means), tuple(round(d, 4) for d in deviations)
+
+
+def _notes(recipe: Recipe, dataset: Dataset, reason: str) -> tuple[str, ...]:
+    arch, optim = recipe.arch, recipe.optim
+    found, size = cost(arch), arch.preprocess.size
+    each, total = length(recipe, len(dataset.train))
+    facts: list[tuple[str, Any]] = [
+        ("data", dataset.note),
+        (
+            "model",
+            f"{arch.name}: {found.params / 1e6:.2f} M parameters, {found.macs / 1e6:.1f} M multiply-adds",
+        ),
+        ("input", f"{size} x {size} {arch.preprocess.colour}, {arch.classes} classes"),
+        (
+            "recipe",
+            f"{recipe.name}: SGD {optim.rate:g}, {recipe.schedule.shape}, batch {recipe.budget.batch}",
+        ),
+        ("length", f"{total:,} steps, {each:,} in an epoch; seed {recipe.seed}"),
+        ("plan", f"{recipe.plan.precision}, {recipe.plan.memory_format}; {reason}"),
+    ]
+    if arch.strides()[-1] > size or (size <= SMALL and arch.family in ("resnet", "plain")):
+        small = f"{arch.name} was drawn for 224 px and shrinks {size} px {arch.strides()[-1]} times"
+        facts.append(("hint", f"{small}: networks for small pictures do better, e.g. -m cifar_resnet20"))
+    return tuple(f"{name:7} {text}" for name, text in facts)

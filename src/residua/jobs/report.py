@@ -1,0 +1,146 @@
+"""The report of a run: one HTML file that a stranger can read offline."""
+
+import json
+
+import numpy as np
+
+from residua.data.sources import Dataset, Images
+from residua.measure.evaluate import Judgement
+from residua.report.figures import Curve, Panel, bars, confusion, training_curves
+from residua.report.page import (
+    Code,
+    Figure,
+    Numbers,
+    Page,
+    Part,
+    Picture,
+    Pictures,
+    Section,
+    Table,
+    Text,
+    render,
+)
+from residua.spec.arch import Arch
+from residua.spec.describe import cost, table
+from residua.spec.record import to_json
+from residua.training.run import Run, write
+
+WORST = 12
+"""Pictures shown of those that were missed most confidently."""
+MANY = 40
+"""Above this many classes a confusion matrix cannot be read."""
+
+
+def write_report(run: Run, dataset: Dataset, judged: Judgement) -> None:
+    """Write `report.html` into the finished `run`, whose last weights were `judged` on the test images."""
+    recipe, rows = run.recipe, run.metrics
+    score = judged.score(split="test", weights=f"after {rows[-1]['step']} steps")
+    low, high = 100 - score.interval[1], 100 - score.interval[0]
+    numbers = Numbers(
+        (
+            (f"{score.error:.2f} %", f"test error, 95 % interval {low:.2f} to {high:.2f}, n = {score.n:,}"),
+            (f"{rows[-1]['train_error']:.2f} %", "training error in the last epoch, as augmented"),
+            (f"{cost(recipe.arch).params / 1e6:.2f} M", "parameters"),
+        )
+    )
+    sections = (
+        Section("Result", (numbers, curves(run))),
+        Section("Where it errs", _errors(dataset.test, judged)),
+        Section("The network", (architecture(recipe.arch),)),
+        Section("How it was made", _making(run)),
+    )
+    page = Page(
+        f"{recipe.arch.name} on {run.path.name}",
+        f"{dataset.note}. Trained with the recipe {recipe.name}.",
+        sections,
+        f"Written by residua from {run.path.name}/metrics.jsonl.",
+    )
+    write(run.path / "report.html", render(page))
+
+
+def curve(run: Run, name: str) -> Curve:
+    """The errors of `run` by epoch."""
+    rows = run.metrics
+    return Curve(
+        name,
+        tuple(float(row["epoch"]) for row in rows),
+        tuple(row["train_error"] for row in rows),
+        tuple(row["test_error"] for row in rows),
+    )
+
+
+def curves(run: Run) -> Figure:
+    """Training and test error of `run`, in the manner of He et al. 2015, fig. 6."""
+    name = run.recipe.arch.name
+    last = run.metrics[-1]
+    return Figure(
+        training_curves((Panel(name, (curve(run, name),)),)),
+        "Error by epoch. Thin: training images as augmented; bold: test images, one centre crop.",
+        f"Error curves: training ends at {last['train_error']:.2f} %, test at {last['test_error']:.2f} %.",
+    )
+
+
+def architecture(arch: Arch) -> Table:
+    """The paper's architecture table of `arch`."""
+    rows = tuple(
+        (row.part, f"{row.size}×{row.size}", row.layers, row.words, f"{row.macs / 1e6:,.1f} M")
+        for row in table(arch)
+    )
+    found = cost(arch)
+    caption = (
+        f"{arch.name} ({arch.source}): {arch.depth()} layers, {found.params:,} parameters, "
+        f"{found.macs / 1e6:,.1f} M multiply-adds."
+    )
+    return Table(("part", "output", "layers", "word", "multiply-adds"), rows, caption, numeric=(4,))
+
+
+def picture(images: Images, i: int, judged: Judgement) -> Picture:
+    """Image `i` with its label and what was said of it."""
+    label, guess = images.classes[judged.labels[i]], images.classes[judged.guesses[i]]
+    sure = f"{guess} {100 * judged.probabilities[i].max():.0f} %"
+    return Picture(shown(images, i), images.title(i), (f"is {label}", f"said {sure}"), label == guess)
+
+
+def shown(images: Images, i: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+    """Pixels of image `i` for a page: small ones as they are, large ones at most 160 pixels wide."""
+    grey = images.pixels is not None and images.pixels.shape[-1] == 1
+    found = images.image(i, "grey" if grey else "rgb")
+    found.thumbnail((160, 160))
+    return np.asarray(found)
+
+
+def _errors(images: Images, judged: Judgement) -> tuple[Part, ...]:
+    missed = np.flatnonzero(judged.guesses != judged.labels)
+    if not len(missed):
+        return (Text((f"Nowhere: all {len(judged.labels):,} test images were classified as labelled.",)),)
+    counts = judged.confusion()
+    parts: list[Part] = []
+    if len(images.classes) <= MANY:
+        pair = _most_confused(images.classes, counts)
+        parts.append(Figure(confusion(images.classes, counts), "Rows are labels, columns guesses.", pair))
+        totals = np.maximum(counts.sum(1), 1)
+        rates = tuple(float(100 * (1 - counts[i, i] / totals[i])) for i in range(len(images.classes)))
+        parts.append(Figure(bars(images.classes, rates, unit="%"), "Test error by class.", pair))
+    surest = missed[np.argsort(-judged.probabilities[missed].max(1), kind="stable")][:WORST]
+    caption = "Missed with the greatest confidence: the first place to look for wrong labels."
+    parts.append(Pictures(tuple(picture(images, int(i), judged) for i in surest), caption))
+    return tuple(parts)
+
+
+def _most_confused(
+    classes: tuple[str, ...], counts: "np.ndarray[tuple[int, ...], np.dtype[np.int64]]"
+) -> str:
+    off = counts - np.diag(np.diag(counts))
+    row, column = np.unravel_index(int(off.argmax()), off.shape)
+    return f"Most often confused: {classes[row]} taken for {classes[column]}, {off[row, column]} times."
+
+
+def _making(run: Run) -> tuple[Part, ...]:
+    environment = json.loads((run.path / "environment.json").read_text())
+    versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
+    machine = f"residua {environment['residua']}, Python {environment['python']}, {versions}."
+    return (
+        Text((f"{environment['machine']}, {environment['cores']} cores; {machine}",)),
+        Code(f"residua train DATA --recipe {run.path.name}/recipe.json", "Train it again:"),
+        Code(to_json(run.recipe), "The resolved recipe:"),
+    )

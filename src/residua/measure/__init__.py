@@ -1,0 +1,1 @@
+"""How good a network is: every number with its protocol, its count and its interval."""

@@ -1,0 +1,46 @@
+"""Our own short recipes, used when no paper's is asked for: a good network in the time one has."""
+
+from residua.spec.arch import Arch
+from residua.spec.recipe import Augment, Budget, Data, Optim, Recipe, Schedule
+
+
+def small(arch: Arch, source: str) -> Recipe:
+    """Small pictures (up to 64 pixels): one rise and one straight fall of the rate, Nesterov, shifts of two pixels.
+
+    Short schedules overfit little, so they are augmented less than the paper's (pad 2, not 4) and decayed more.
+    """
+    return Recipe(
+        "quick.small",
+        arch,
+        Data(source),
+        Augment("pad_crop", pad=2),
+        Optim(rate=0.3, momentum=0.9, nesterov=True, decay=5e-4),
+        Schedule("linear", warmup=0.15),
+        Budget(epochs=12, batch=128),
+    )
+
+
+def photos(arch: Arch, source: str) -> Recipe:
+    """Photographs: crops of random area, a rate that follows a cosine, no decay of norms, a little smoothing."""
+    return Recipe(
+        "quick.photos",
+        arch,
+        Data(source),
+        Augment("resized_crop"),
+        Optim(rate=0.05, momentum=0.9, nesterov=True, decay=1e-4, decay_all=False, smoothing=0.1),
+        Schedule("cosine", warmup=0.05),
+        Budget(epochs=20, batch=64),
+    )
+
+
+def digits(arch: Arch, source: str) -> Recipe:
+    """The demo: 8 x 8 digits in seconds, one recipe for plain and residual nets. Mirrored digits are other digits."""
+    return Recipe(
+        "quick.digits",
+        arch,
+        Data(source),
+        Augment("none", pad=0, flip=0.0),
+        Optim(rate=0.1, momentum=0.9, decay=1e-4),
+        Schedule("cosine", warmup=0.1),
+        Budget(epochs=6, batch=32),
+    )

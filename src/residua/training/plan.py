@@ -1,0 +1,100 @@
+"""The plan: memory format, precision and threads, measured on the machine at hand, chosen and said."""
+
+import copy
+import time
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import nn
+
+from residua.nn.network import Network
+from residua.spec.recipe import Plan
+from residua.training import world
+
+Format = Literal["contiguous", "channels_last"]
+Precision = Literal["float32", "bfloat16"]
+
+WORTH = 1.15
+"""Another arithmetic must be this many times faster than float32 channels_last; less drowns in a machine's noise."""
+SAMPLE = 32
+"""Images per measured step: enough to fill the cores, few enough to take a second."""
+SHORT = 300
+"""Runs of fewer steps are over before a measurement pays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A plan without `auto`, and why."""
+
+    plan: Plan
+    """What will be done."""
+    reason: str
+    """One line for the terminal."""
+
+
+def choose(network: Network, plan: Plan, *, batch: int, steps: int) -> Chosen:
+    """`plan` with every `auto` decided for `network` on this machine. ValueError when its device is not here."""
+    device = world.device(plan.device)
+    threads = plan.threads or torch.get_num_threads()
+    found = replace(plan, device=str(device), threads=threads)
+    formats: tuple[Format, ...] = (
+        ("channels_last", "contiguous") if plan.memory_format == "auto" else (plan.memory_format,)
+    )
+    precisions: tuple[Precision, ...] = (
+        ("float32", "bfloat16") if plan.precision == "auto" else (plan.precision,)
+    )
+    where = f"{device}, {threads} threads" if device.type == "cpu" else torch_name(device)
+    if len(formats) == len(precisions) == 1:
+        return Chosen(replace(found, memory_format=formats[0], precision=precisions[0]), f"{where}, as asked")
+    if device.type != "cpu" or steps < SHORT:
+        quick = device.type == "cuda" and torch.cuda.is_bf16_supported()
+        precision: Precision = precisions[-1] if quick else precisions[0]
+        chosen = replace(found, memory_format=formats[0], precision=precision)
+        return Chosen(chosen, f"{where}, not measured ({'accelerator' if quick else 'short run'})")
+    torch.set_num_threads(threads)
+    rates = measure(network, batch=min(batch, SAMPLE), formats=formats, precisions=precisions)
+    pairs = list(rates)
+    best = max(rates, key=lambda pair: rates[pair])
+    best = best if rates[best] > WORTH * rates[pairs[0]] else pairs[0]
+    said = ", ".join(f"{form} {kind} {rates[form, kind]:.0f}/s" for form, kind in pairs)
+    return Chosen(replace(found, memory_format=best[0], precision=best[1]), f"{where}; measured {said}")
+
+
+def measure(
+    network: Network,
+    *,
+    batch: int,
+    formats: tuple[Format, ...] = ("channels_last", "contiguous"),
+    precisions: tuple[Precision, ...] = ("float32", "bfloat16"),
+) -> dict[tuple[Format, Precision], float]:
+    """Images per second of forward and backward on the CPU, in every combination, the default one first."""
+    return {(form, kind): _rate(network, form, kind, batch) for kind in precisions for form in formats}
+
+
+def torch_name(device: torch.device) -> str:
+    """What people call `device`."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+
+
+def place(network: Network, plan: Plan) -> Network:
+    """`network` on the plan's device and in its memory format; sets torch's threads."""
+    torch.set_num_threads(plan.threads)
+    layout = torch.channels_last if plan.memory_format == "channels_last" else torch.contiguous_format
+    return network.to(plan.device).to(memory_format=layout)
+
+
+def _rate(network: Network, form: Format, kind: Precision, batch: int) -> float:
+    """Images per second of forward and backward, the better of two steps after one to warm up."""
+    layout = torch.channels_last if form == "channels_last" else torch.contiguous_format
+    twin: nn.Module = copy.deepcopy(network).to(memory_format=layout).train()
+    size, channels = network.preprocess.size, network.preprocess.channels
+    images = torch.zeros(batch, channels, size, size).contiguous(memory_format=layout)
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        with torch.autocast("cpu", torch.bfloat16, enabled=kind == "bfloat16"):
+            logits = twin(images)
+        logits.float().sum().backward()
+        seconds.append(time.perf_counter() - start)
+    return batch / min(seconds[1:])

@@ -1,0 +1,166 @@
+"""Run: the directory of one training run, who may write it, and what it says."""
+
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import shutil
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from residua.spec.recipe import Recipe
+from residua.spec.record import from_json, to_json
+from residua.version import __version__
+
+
+class RunBusy(RuntimeError):
+    """Another process writes the run; the message names it."""
+
+
+class Diverged(RuntimeError):
+    """Loss or weights are no longer finite; the message names the step and the last good state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A directory: `recipe.json` (resolved), `environment.json`, `metrics.jsonl`, `checkpoints/`, `report.html`."""
+
+    path: Path
+    """Where it is."""
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of training states."""
+        return self.path / "checkpoints"
+
+    @property
+    def recipe(self) -> Recipe:
+        """The resolved recipe. ValueError when it cannot be read."""
+        return from_json(Recipe, (self.path / "recipe.json").read_text())
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """One row per finished epoch, the oldest first; a line torn by a crash is left out."""
+        rows = []
+        if (file := self.path / "metrics.jsonl").exists():
+            for line in file.read_text().splitlines():
+                try:
+                    rows.append(json.loads(line))
+                except json.JSONDecodeError:
+                    break
+        return rows
+
+    @property
+    def finished(self) -> bool:
+        """Whether training came to its planned end."""
+        return (self.path / "finished.json").exists()
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Add one row to the metrics."""
+        with (self.path / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps(row, allow_nan=False) + "\n")
+
+    def rewind(self, step: int) -> None:
+        """Drop the rows after `step`: they will be made again, identically."""
+        kept = [row for row in self.metrics if row["step"] <= step]
+        write(self.path / "metrics.jsonl", "".join(json.dumps(row, allow_nan=False) + "\n" for row in kept))
+
+    def finish(self, row: Mapping[str, Any]) -> None:
+        """Mark the planned end, with the last scores."""
+        write(self.path / "finished.json", json.dumps(row, indent=2, allow_nan=False))
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run while inside. RunBusy, naming the holder, when another process does."""
+        descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+        holding = [descriptor]
+
+        def let_go() -> None:
+            for number in holding:
+                os.close(number)
+            holding.clear()
+
+        # A forked loader worker would keep the lock after a killed parent: it closes its copy at once.
+        os.register_at_fork(after_in_child=let_go)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                owner = os.read(descriptor, 1000).decode(errors="replace") or "another process"
+                raise RunBusy(
+                    f"{self.path} is being written by {owner}: wait, or choose another -o"
+                ) from None
+            os.ftruncate(descriptor, 0)
+            since = time.strftime("%Y-%m-%d %H:%M:%S")
+            os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()} since {since}".encode())
+            yield
+        finally:
+            let_go()
+
+
+def create(path: Path, recipe: Recipe, *, force: bool = False) -> Run:
+    """A fresh run at `path`. FileExistsError when one is there already, unless `force` clears it; RunBusy when held."""
+    run = Run(path)
+    path.mkdir(parents=True, exist_ok=True)
+    with run.lock():
+        if (path / "recipe.json").exists():
+            if not force:
+                hint = "choose another -o" if run.finished else f"go on with `residua resume {path}`"
+                raise FileExistsError(f"{path} holds a run already: {hint}, or give --force to replace it")
+            for name in ("metrics.jsonl", "finished.json", "report.html"):
+                (path / name).unlink(missing_ok=True)
+            shutil.rmtree(run.checkpoints, ignore_errors=True)
+        run.checkpoints.mkdir(exist_ok=True)
+        write(path / "environment.json", json.dumps(environment(), indent=2))
+        write(path / "recipe.json", to_json(recipe))
+    return run
+
+
+def open_run(path: Path) -> Run:
+    """The run at `path`. ValueError when there is none."""
+    if not (path / "recipe.json").is_file():
+        raise ValueError(f"{path} is no run: it has no recipe.json; `residua train DATA -o {path}` makes one")
+    return Run(path)
+
+
+def next_free(folder: Path, name: str) -> Path:
+    """`folder/name-N` with the smallest N that is not there."""
+    number = 1
+    while (folder / f"{name}-{number}").exists():
+        number += 1
+    return folder / f"{name}-{number}"
+
+
+def write(path: Path, text: str) -> None:
+    """Replace `path` with `text` in one step, so that no reader and no crash ever sees half of it."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with partial.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def environment() -> dict[str, Any]:
+    """Versions, machine and the digest of residua's own source."""
+    source = hashlib.sha256()
+    for file in sorted(Path(__file__).parents[1].rglob("*.py")):
+        source.update(file.read_bytes())
+    return {
+        "residua": __version__,
+        "source": source.hexdigest(),
+        "python": platform.python_version(),
+        "versions": {name: metadata.version(name) for name in ("torch", "torchvision", "numpy", "pillow")},
+        "machine": platform.platform(),
+        "cores": os.cpu_count(),
+    }

@@ -1,0 +1,228 @@
+"""The only place that reads or writes weight files: ours certify every byte, those of others never run code.
+
+torch and safetensors both load a file with a flipped bit in silence, so a file of ours carries the SHA-256 of
+its own bytes, counted with 64 zeros where the digest stands. Any safetensors reader still opens it.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import json
+import os
+import re
+import stat
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+ZEROS = b"0" * 64
+"""What stands for the digest while it is counted."""
+DIGEST = re.compile(rb'"sha256":"([0-9a-f]{64})"')
+"""The digest in a header; inside the facts its quotes would be escaped."""
+CLAIM = re.compile(rb'"(sha256|facts)":"')
+"""What one flipped byte cannot take away from a header of ours."""
+CONTAINERS = ("state_dict_ema", "model_ema", "state_dict", "model")
+"""Where others keep the weights, averaged ones first: they are what was judged (timm's order)."""
+WRAPPERS = ("module.", "_orig_mod.")
+"""What data-parallel training and torch.compile put before every name."""
+
+
+class CheckpointError(ValueError):
+    """One line: which file or weights, what is wrong, what to do."""
+
+
+def publish(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Writes `tensors` and the JSON values `facts` as one self-certifying file, or leaves what was there.
+
+    Order: temporary file beside it, fsync, rename, fsync of the folder; after a power cut `path` is the old
+    or the new file. Equal values make equal bytes. OSError carries path and errno; CheckpointError if `path` is
+    no regular file; ValueError if a fact is not JSON.
+    """
+    if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
+        raise CheckpointError(f"{path} is no regular file, so it is not replaced: choose another path")
+    head, payload = _certified(tensors, json.dumps(facts, allow_nan=False, sort_keys=True))
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.writelines((head, payload))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a failed write knows no path
+        raise
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and facts that `publish` wrote. CheckpointError for any flipped, missing or extra byte."""
+    _regular_size(path)
+    with _opened(path) as file:
+        raw = file.read()
+    at = _digest_at(raw)
+    if at is None:
+        raise CheckpointError(
+            f"{path} was not written by residua, or its header is damaged: take another copy"
+        )
+    rest = memoryview(raw)[at + len(ZEROS) :]
+    if _digest(raw[:at], ZEROS, rest) != raw[at : at + len(ZEROS)]:
+        raise CheckpointError(f"{path} is damaged (its bytes do not match its sha256): take an older copy")
+    try:
+        facts = json.loads(json.loads(_header(raw))["__metadata__"]["facts"])
+        tensors = safetensors.torch.load(raw)
+    except Exception as error:  # whatever a forged file may provoke
+        raise CheckpointError(f"{path} holds no facts or tensors: {_first_line(error)}") from None
+    if not isinstance(facts, dict):
+        raise CheckpointError(f"{path} holds facts without names: write it with residua")
+    return tensors, facts
+
+
+def is_ours(path: Path) -> bool:
+    """Whether the file claims to come from `publish`; `read` tells if it does. CheckpointError as there."""
+    size = _regular_size(path)
+    with _opened(path) as file:
+        length = int.from_bytes(file.read(8), "little")
+        return length < size and CLAIM.search(file.read(length)) is not None
+
+
+def sweep(folder: Path) -> None:
+    """Removes the temporary files of killed writers; call it before the first `publish`, never beside one."""
+    for stale in folder.glob(".*.[0-9]*.tmp"):
+        stale.unlink(missing_ok=True)
+
+
+def read_foreign(path: Path) -> dict[str, Tensor]:
+    """The weights in a `.safetensors` or torch file of others, under their names; nothing in it is executed.
+
+    Opens the containers `state_dict_ema`, `model_ema`, `state_dict` and `model`, in this order of preference,
+    and takes `module.` and `_orig_mod.` off where every name has them. CheckpointError for anything else than
+    tensors that the file really holds.
+    """
+    found = _parse_foreign(path)
+    for _ in CONTAINERS:  # none nests deeper, but a hostile dict may hold itself
+        found = next((found[key] for key in CONTAINERS if isinstance(found.get(key), Mapping)), found)
+    found = {
+        name: value for name, value in found.items() if name != "n_averaged"
+    }  # AveragedModel counts there
+    for name, value in found.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise CheckpointError(f"{path} holds {name!r}, which is no tensor: give a file of weights alone")
+        if not _is_held(value):
+            raise CheckpointError(f"{path} claims more numbers for {name!r} than it holds: do not trust it")
+    if not found:
+        raise CheckpointError(f"{path} holds no weights: give another file")
+    return _unwrapped(found)
+
+
+def _parse_foreign(path: Path) -> Mapping[str, Any]:
+    size = _regular_size(path)
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load(path.read_bytes())
+        with path.open("rb") as file, torch.serialization.safe_globals([argparse.Namespace]):
+            _check_archive(file, size)
+            # weights_only stands here in full: an environment variable may change the default
+            found = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # ten types were seen for truncation alone
+        raise CheckpointError(f"{path} is no file of weights alone: {_first_line(error)}") from None
+    if not isinstance(found, Mapping):
+        raise CheckpointError(f"{path} holds a {type(found).__name__}: give a file with a state dict")
+    return found
+
+
+def _check_archive(file: BinaryIO, size: int) -> None:
+    """ValueError for a zip that unpacks to more than its size or fails its checksums: torch sees neither."""
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            if sum(record.file_size for record in archive.infolist()) > size:
+                raise ValueError("its records unpack to more than the file")
+            if damaged := archive.testzip():
+                raise ValueError(f"its record {damaged} is damaged")
+    file.seek(0)
+
+
+def _is_held(tensor: Tensor) -> bool:
+    if tensor.layout != torch.strided or tensor.device.type != "cpu":
+        return False
+    return tensor.untyped_storage().nbytes() >= tensor.numel() * tensor.element_size()
+
+
+def _unwrapped(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    for wrapper in WRAPPERS:
+        if all(name.startswith(wrapper) for name in state):
+            return _unwrapped({name.removeprefix(wrapper): value for name, value in state.items()})
+    return {name: value.detach() for name, value in state.items()}
+
+
+def _certified(tensors: Mapping[str, Tensor], facts: str) -> tuple[bytes, memoryview]:
+    """Head and payload; safetensors would order the metadata by chance, so the header is written here."""
+    raw = safetensors.torch.save({name: _apart(tensor) for name, tensor in tensors.items()})
+    old = _header(raw)
+    payload = memoryview(raw)[8 + len(old) :]
+    metadata = {"facts": facts, "sha256": ZEROS.decode()}
+    header = json.dumps({"__metadata__": metadata, **json.loads(old)}, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # the format's own alignment
+    head = len(header).to_bytes(8, "little") + header
+    at = _digest_at(head)
+    assert at is not None
+    return head[:at] + _digest(head, payload) + head[at + len(ZEROS) :], payload
+
+
+def _apart(tensor: Tensor) -> Tensor:
+    """A copy on the CPU in the order of its axes, sharing memory with nothing: what safetensors can hold."""
+    return tensor.detach().to("cpu", memory_format=torch.contiguous_format, copy=True)
+
+
+def _header(raw: bytes) -> bytes:
+    return raw[8 : 8 + int.from_bytes(raw[:8], "little")]
+
+
+def _digest_at(raw: bytes) -> int | None:
+    found = DIGEST.search(_header(raw))
+    return 8 + found.start(1) if found else None
+
+
+def _digest(*parts: bytes | memoryview) -> bytes:
+    counted = hashlib.sha256()
+    for part in parts:
+        counted.update(part)
+    return counted.hexdigest().encode()
+
+
+def _regular_size(path: Path) -> int:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be opened ({error.strerror}): give an existing file") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise CheckpointError(f"{path} is no regular file: give a file of weights")
+    return status.st_size
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    try:
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read ({error.strerror}): give a readable file") from None
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0][:200]

@@ -1,0 +1,49 @@
+"""One table of names per source: their layer on the left, ours on the right."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from residua.weights.dialect import Dialect
+
+RESIDUA = Dialect("residua", (("{layer}", "{layer}"),))
+"""Our own names."""
+
+TORCHVISION = Dialect(
+    "torchvision",
+    (
+        ("conv1", "stem.conv1"),
+        ("bn1", "stem.norm1"),
+        ("layer{stage}.{block}.conv{n}", "stages.{stage}.{block}.residual.conv{n}"),
+        ("layer{stage}.{block}.bn{n}", "stages.{stage}.{block}.residual.norm{n}"),
+        ("layer{stage}.{block}.conv{n}", "stages.{stage}.{block}.before.conv{n}"),
+        ("layer{stage}.{block}.bn{n}", "stages.{stage}.{block}.before.norm{n}"),
+        ("layer{stage}.{block}.downsample.0", "stages.{stage}.{block}.shortcut.conv1"),
+        ("layer{stage}.{block}.downsample.1", "stages.{stage}.{block}.shortcut.norm1"),
+        ("fc", "head.linear1"),
+    ),
+)
+"""`torchvision.models.resnet`; a plain net of the same depth has the same names without `downsample`."""
+
+CIFAR = Dialect(
+    "cifar",
+    (
+        ("conv1", "stem.conv1"),
+        ("bn1", "stem.norm1"),
+        ("layer{stage}.{block}.conv{n}", "stages.{stage}.{block}.residual.conv{n}"),
+        ("layer{stage}.{block}.bn{n}", "stages.{stage}.{block}.residual.norm{n}"),
+        ("layer{stage}.{block}.conv{n}", "stages.{stage}.{block}.before.conv{n}"),
+        ("layer{stage}.{block}.bn{n}", "stages.{stage}.{block}.before.norm{n}"),
+        ("layer{stage}.{block}.shortcut.0", "stages.{stage}.{block}.shortcut.conv1"),
+        ("layer{stage}.{block}.shortcut.1", "stages.{stage}.{block}.shortcut.norm1"),
+        ("linear", "head.linear1"),
+    ),
+)
+"""github.com/akamaster/pytorch_resnet_cifar10 and its many copies; option A has no `shortcut` keys."""
+
+DIALECTS: Mapping[str, Dialect] = {
+    "residua": RESIDUA,
+    "torchvision": TORCHVISION,
+    "timm": replace(TORCHVISION, name="timm"),
+    "cifar": CIFAR,
+}
+"""Every source by name; `auto` takes the first that fits."""

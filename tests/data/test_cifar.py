@@ -1,0 +1,261 @@
+import hashlib
+import http.server
+import io
+import pickle
+import struct
+import tarfile
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from residua.data.cifar import _BINARY, open_cifar10
+from residua.data.decode import DataError
+from residua.data.sources import open_dataset, open_images
+
+NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+Batch = tuple[np.ndarray, np.ndarray]
+
+
+def batch(seed: int, count: int = 6) -> Batch:
+    """Labels and planes, as both forms hold them."""
+    random = np.random.default_rng(seed)
+    return random.integers(0, 10, count), random.integers(0, 256, (count, 3072), dtype=np.uint8)
+
+
+def binary(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    for seed, name in enumerate(["test_batch", *(f"data_batch_{i}" for i in range(1, 6))]):
+        labels, planes = batch(seed)
+        records = np.concatenate([labels[:, None].astype(np.uint8), planes], 1)
+        (folder / f"{name}.bin").write_bytes(records.tobytes())
+    (folder / "batches.meta.txt").write_text("\n".join(NAMES) + "\n\n")
+    return folder
+
+
+def modern(content: dict[str, object]) -> bytes:
+    return pickle.dumps(content, protocol=4)
+
+
+def ancient(content: dict[str, object]) -> bytes:
+    """The pickle that Python 2 wrote, in which the official files come: its strings have no encoding."""
+
+    def text(value: bytes) -> bytes:
+        return b"T" + struct.pack("<i", len(value)) + value
+
+    def item(value: object) -> bytes:
+        if isinstance(value, np.ndarray):
+            kind = (
+                b"cnumpy\ndtype\n"
+                + text(b"u1")
+                + b"K\x00K\x01\x87R(K\x03"
+                + text(b"|")
+                + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+            )
+            shape = b"".join(b"J" + struct.pack("<i", side) for side in value.shape) + b"\x86"
+            start = (
+                b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85" + text(b"b") + b"\x87R"
+            )
+            return start + b"(K\x01" + shape + kind + b"\x89" + text(value.tobytes()) + b"tb"
+        if isinstance(value, list):
+            return b"](" + b"".join(map(item, value)) + b"e"
+        return b"J" + struct.pack("<i", value) if isinstance(value, int) else text(str(value).encode())
+
+    return (
+        b"\x80\x02}(" + b"".join(text(key.encode()) + item(value) for key, value in content.items()) + b"u."
+    )
+
+
+def python(folder: Path, dumps: Callable[[dict[str, object]], bytes]) -> Path:
+    folder.mkdir(parents=True)
+    for seed, name in enumerate(["test_batch", *(f"data_batch_{i}" for i in range(1, 6))]):
+        labels, planes = batch(seed)
+        (folder / name).write_bytes(dumps({"labels": labels.tolist(), "data": planes, "batch_label": name}))
+    (folder / "batches.meta").write_bytes(dumps({"label_names": NAMES}))
+    return folder
+
+
+def refusal(folder: Path) -> str:
+    with pytest.raises(DataError) as caught:
+        open_cifar10(folder)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("below", ["", "cifar-10-batches-bin"])
+def test_the_binary_form_is_read(tmp_path: Path, below: str) -> None:
+    binary(tmp_path / "set" / below)
+    found = open_dataset(f"cifar10:{tmp_path / 'set'}", holdout=0.2)
+    assert found.train.classes == tuple(NAMES)
+    assert (len(found.train), len(found.test), found.size, found.grey) == (30, 6, 32, False)
+    labels, planes = batch(1)
+    assert found.train.labels[:6].tolist() == labels.tolist()
+    pixels = np.asarray(found.train.image(2, "rgb"))
+    assert np.array_equal(pixels.transpose(2, 0, 1).ravel(), planes[2])
+    assert found.test.title(4) == "test 4"
+    assert found.train.image(0, "grey").mode == "L"
+
+
+@pytest.mark.parametrize("dumps", [modern, ancient])
+@pytest.mark.parametrize("below", ["", "cifar-10-batches-py"])
+def test_both_forms_hold_the_same_images(
+    tmp_path: Path, dumps: Callable[[dict[str, object]], bytes], below: str
+) -> None:
+    one = open_cifar10(binary(tmp_path / "binary"))
+    python(tmp_path / "python" / below, dumps)
+    other = open_cifar10(tmp_path / "python")
+    for these, those in ((one.train, other.train), (one.test, other.test)):
+        assert np.array_equal(these.pixels, those.pixels)
+        assert np.array_equal(these.labels, those.labels)
+        assert these.classes == those.classes
+
+
+class Hostile:
+    """Runs a function when it is unpickled."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.marker,)
+
+
+class Sly(Hostile):
+    """The same by a builtin."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return exec, (f"open({str(self.marker)!r}, 'w')",)
+
+
+@pytest.mark.parametrize("kind", [Hostile, Sly])
+@pytest.mark.parametrize("name", ["data_batch_3", "batches.meta"])
+def test_a_hostile_pickle_is_refused_and_runs_nothing(tmp_path: Path, kind: type[Hostile], name: str) -> None:
+    folder, marker = python(tmp_path / "set", modern), tmp_path / "ran"
+    content = modern({"data": kind(marker), "labels": [1], "label_names": [kind(marker)]})
+    (folder / name).write_bytes(content)
+    assert f"{name} is refused (it asks for " in refusal(folder)
+    assert not marker.exists()
+    pickle.loads(content)
+    assert marker.exists(), "the payload works, so that its absence above means something"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"text",
+        modern({"labels": [1, 2]}),
+        modern({"data": batch(0)[1], "labels": [1]}),
+        modern({"data": batch(0)[1].astype(np.float32), "labels": [1] * 6}),
+        modern({"data": np.asfortranarray(batch(0)[1]), "labels": [1] * 6}),
+        modern({"data": batch(0)[1], "labels": ["a"] * 6}),
+        modern({"data": np.dtype("u1"), "labels": [1] * 6}),
+        modern([1, 2]),  # type: ignore[arg-type]
+        b"cnumpy\nndarray\n}b.",
+        b"cnumpy\ndtype\n(tR.",
+    ],
+)
+def test_a_pickle_of_something_else_is_refused(tmp_path: Path, content: bytes) -> None:
+    folder = python(tmp_path / "set", modern)
+    (folder / "data_batch_2").write_bytes(content)
+    assert "data_batch_2 is " in refusal(folder)
+
+
+def test_missing_cut_and_wrong_files_are_named(tmp_path: Path) -> None:
+    assert "holds no CIFAR-10 (data_batch_1.bin or data_batch_1)" in refusal(tmp_path)
+    folder = binary(tmp_path / "set")
+    (folder / "data_batch_4.bin").write_bytes(bytes(3074))
+    assert "data_batch_4.bin has 3074 bytes, not records of 3073" in refusal(folder)
+    (folder / "data_batch_4.bin").write_bytes(b"\x0b" + bytes(3072))
+    assert "has labels outside 0 to 9" in refusal(folder)
+    (folder / "data_batch_4.bin").unlink()
+    assert "lacks data_batch_4.bin" in refusal(folder)
+
+
+def test_a_source_without_its_folder_is_refused() -> None:
+    with pytest.raises(DataError, match="names no folder"):
+        open_dataset("cifar10:", holdout=0.2)
+
+
+def test_judged_images_are_matched_by_name(tmp_path: Path) -> None:
+    source = f"cifar10:{binary(tmp_path / 'set')}"
+    backwards = open_images(source, classes=NAMES[::-1])
+    assert backwards.labels.tolist() == [9 - label for label in batch(0)[0].tolist()]
+    with pytest.raises(DataError, match="test has class 'frog', which the network lacks"):
+        open_images(source, classes=[name for name in NAMES if name != "frog"])
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> bytes:
+    """What the authors' page would answer."""
+    binary(tmp_path / "made" / "cifar-10-batches-bin")
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as tar:
+        tar.add(tmp_path / "made" / "cifar-10-batches-bin", "cifar-10-batches-bin")
+        evil = tarfile.TarInfo("../evil.bin")
+        tar.addfile(evil, io.BytesIO())
+    return stream.getvalue()
+
+
+@pytest.fixture
+def server(archive: bytes) -> Iterator[tuple[str, list[str]]]:
+    """A page on this machine that answers with the archive, and the paths that were asked of it."""
+    asked: list[str] = []
+
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200 if self.path == "/a.tar.gz" else 404)
+            self.end_headers()
+            self.wfile.write(archive)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    page = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    threading.Thread(target=page.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{page.server_port}/a.tar.gz", asked
+    page.shutdown()
+    page.server_close()
+
+
+def test_a_download_is_kept_and_not_repeated(
+    tmp_path: Path, archive: bytes, server: tuple[str, list[str]]
+) -> None:
+    (url, asked), cache = server, tmp_path / "deep" / "cache"
+    md5 = hashlib.md5(archive).hexdigest()
+    one = open_cifar10(None, cache=cache, url=url, md5=md5)
+    other = open_cifar10(None, cache=cache, url=url, md5=md5)
+    assert np.array_equal(one.train.pixels, other.train.pixels)
+    assert len(asked) == 1
+    kept = sorted(path.name for path in (cache / "cifar-10-batches-bin").iterdir())
+    assert kept == ["batches.meta.txt", *(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]
+    assert not list(tmp_path.rglob("evil*"))
+
+
+def test_a_download_with_another_sum_is_refused_and_leaves_nothing(
+    tmp_path: Path, server: tuple[str, list[str]]
+) -> None:
+    with pytest.raises(DataError, match=r"has the MD5 .*, not 0000: try again, or fetch it by hand"):
+        open_cifar10(None, cache=tmp_path / "cache", url=server[0], md5="0000")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_an_archive_that_lacks_a_file_is_refused(
+    tmp_path: Path, archive: bytes, server: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("residua.data.cifar._BINARY", replace(_BINARY, test="other.bin"))
+    with pytest.raises(DataError, match=r"cannot be unpacked .*it holds no other\.bin.*: fetch it by hand"):
+        open_cifar10(None, cache=tmp_path / "cache", url=server[0], md5=hashlib.md5(archive).hexdigest())
+
+
+def test_no_connection_says_how_to_go_on(tmp_path: Path, server: tuple[str, list[str]]) -> None:
+    for url in ("http://127.0.0.1:9/none", server[0] + "/missing"):
+        with pytest.raises(
+            DataError, match=r"cannot be fetched .*: fetch it by hand, .* give cifar10:DIR"
+        ) as caught:
+            open_cifar10(None, cache=tmp_path / "cache", url=url)
+        assert "\n" not in str(caught.value)

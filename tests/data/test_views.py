@@ -1,0 +1,128 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pictures import photograph
+from PIL import Image
+
+from residua.data import views
+from residua.spec.preprocess import IMAGENET, Preprocess
+from residua.spec.recipe import Augment
+
+SMALL = Preprocess(16, 20, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
+CROP = Augment(kind="resized_crop", flip=0.0)
+
+
+@pytest.mark.parametrize(
+    "size", [(500, 375), (375, 500), (333, 251), (257, 256), (224, 611), (97, 61), (256, 256)]
+)
+def test_the_test_view_is_torchvisions_preset_to_the_bit(size: tuple[int, int]) -> None:
+    from torchvision.transforms._presets import ImageClassification
+
+    image = photograph(*size)
+    preset = ImageClassification(crop_size=224)
+    ours = torch.from_numpy(views.test_view(image, IMAGENET))[None]
+    assert torch.allclose(views.normalise(ours, IMAGENET)[0], preset(image), rtol=0, atol=1e-6)
+    pixels = ImageClassification(crop_size=224, mean=(0, 0, 0), std=(1, 1, 1))(image)
+    assert torch.equal(ours[0], (pixels * 255).round().to(torch.uint8))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(5, 90), st.integers(5, 90), st.integers(0, 9), st.sampled_from(["bilinear", "bicubic"]))
+def test_the_test_view_is_torchvisions_at_every_size(width: int, height: int, seed: int, how: str) -> None:
+    from torchvision.transforms import CenterCrop, InterpolationMode, Resize
+
+    preprocess = Preprocess(17, 17 + seed, SMALL.mean, SMALL.std, interpolation=how)
+    image = photograph(width, height, seed)
+    theirs = CenterCrop(17)(Resize(17 + seed, InterpolationMode(how))(image))
+    assert np.array_equal(views.test_view(image, preprocess).transpose(1, 2, 0), theirs)
+
+
+def test_an_image_that_has_the_size_is_not_resampled() -> None:
+    image = photograph(20, 20)
+    assert np.array_equal(views.test_view(image, SMALL), np.asarray(image).transpose(2, 0, 1)[:, 2:18, 2:18])
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 20000), (20000, 1), (3, 700)])
+@pytest.mark.parametrize("kind", ["pad_crop", "resized_crop", "none"])
+def test_images_of_extreme_shape_have_views(size: tuple[int, int], kind: str) -> None:
+    image = Image.new("RGB", size, (9, 8, 7))
+    view = views.train_view(image, SMALL, Augment(kind=kind, pad=0), 0, 0, 0)
+    assert view.shape == (3, 16, 16)
+    assert (view == np.array([9, 8, 7])[:, None, None]).all()
+
+
+def test_grey_views_have_one_channel() -> None:
+    preprocess = Preprocess(8, 8, (0.5,), (0.5,), colour="grey")
+    image = photograph(30, 20).convert("L")
+    assert views.test_view(image, preprocess).shape == (1, 8, 8)
+    assert views.train_view(image, preprocess, CROP, 0, 0, 0).shape == (1, 8, 8)
+
+
+def test_a_train_view_depends_on_its_key_alone() -> None:
+    image, augment = photograph(40, 30), Augment(kind="resized_crop")
+    once = views.train_view(image, SMALL, augment, 1, 2, 3)
+    assert np.array_equal(once, views.train_view(image, SMALL, augment, 1, 2, 3))
+    for key in [(0, 2, 3), (1, 0, 3), (1, 2, 0)]:
+        assert not np.array_equal(once, views.train_view(image, SMALL, augment, *key))
+
+
+def test_padded_crops_reach_every_place_and_no_other() -> None:
+    augment = Augment(pad=2)
+    rows, columns = views.shifts(augment, 0, 0, np.arange(2000))
+    assert set(zip(rows.tolist(), columns.tolist(), strict=True)) == {
+        (y, x) for y in range(5) for x in range(5)
+    }
+
+
+def test_a_padded_crop_is_the_image_moved_over_zeros() -> None:
+    image, augment = photograph(20, 20), Augment(pad=4, flip=0.0)
+    for index in range(20):
+        top, left = (int(shift[0]) - 4 for shift in views.shifts(augment, 0, 0, np.array([index])))
+        whole = views.test_view(image, SMALL)
+        moved = np.zeros_like(whole)
+        for y in range(16):
+            for x in range(16):
+                if 0 <= y + top < 16 and 0 <= x + left < 16:
+                    moved[:, y, x] = whole[:, y + top, x + left]
+        assert np.array_equal(views.train_view(image, SMALL, augment, 0, 0, index), moved)
+
+
+def test_the_chance_of_a_mirror_is_what_was_asked_for() -> None:
+    for chance in (0.0, 0.3, 1.0):
+        share = views.flips(Augment(flip=chance), 0, 0, np.arange(5000)).mean()
+        assert abs(share - chance) < 0.03
+    image, mirrored = photograph(20, 20), Augment(kind="none", flip=1.0)
+    assert np.array_equal(
+        views.train_view(image, SMALL, mirrored, 0, 0, 0), views.test_view(image, SMALL)[:, :, ::-1]
+    )
+
+
+def test_random_areas_keep_their_bounds() -> None:
+    shares, ratios = [], []
+    for index in range(400):
+        left, top, right, bottom = views._crop_box((300, 200), CROP, (0, 0, index))
+        assert 0 <= left < right <= 300
+        assert 0 <= top < bottom <= 200
+        shares.append((right - left) * (bottom - top) / 60000)
+        ratios.append((right - left) / (bottom - top))
+    assert 0.24 < min(shares) < 0.3
+    assert 0.85 < max(shares) < 1.01
+    assert 0.73 < min(ratios) < 0.8
+    assert 1.25 < max(ratios) < 1.36
+
+
+def test_an_area_that_fits_nowhere_falls_back_to_the_centre() -> None:
+    assert views._crop_box((300, 10), CROP, (0, 0, 0)) == (143, 0, 156, 10)
+    assert views._crop_box((10, 300), CROP, (0, 0, 0)) == (0, 143, 10, 156)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_normalising_keeps_the_memory_format(layout: torch.memory_format) -> None:
+    images = torch.randint(0, 256, (4, 3, 8, 8), dtype=torch.uint8).to(memory_format=layout)
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (SMALL.mean, SMALL.std))
+    found = views.normalise(images, SMALL)
+    assert found.is_contiguous(memory_format=layout)
+    assert found.dtype == torch.float32
+    assert torch.allclose(found, (images / 255 - mean) / std, rtol=0, atol=1e-6)

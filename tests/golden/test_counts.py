@@ -1,0 +1,75 @@
+"""Parameters, multiply-adds and maps of every name, against numbers counted elsewhere."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torchvision
+
+from residua.nn.cost import cost as counted
+from residua.nn.network import build
+from residua.spec import describe
+from residua.spec.zoo import NAMES, arch
+
+GOLDEN: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("counts.json").read_text())
+"""`maps` are the shapes (C, H, W) after the stem and after each stage."""
+TORCHVISION = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+STRIDE_MOVED = ("resnet50_v1", "resnet101_v1", "resnet152_v1")
+BY_HAND = {"smallconvnet": (814_122, 39_160_320)}
+"""Networks without an outside source: the sums stand in the test below."""
+
+
+def numbers(name: str) -> tuple[int, int]:
+    found = describe.cost(arch(name))
+    return found.params, found.macs
+
+
+def peer(name: str) -> torch.nn.Module:
+    """The torchvision network called `name`; for `_v1` the stride moves to the first 1x1 of each stage."""
+    with torch.device("meta"):
+        net = getattr(torchvision.models, name.removesuffix("_v1"))()
+    if name.endswith("_v1"):
+        for stage in (net.layer2, net.layer3, net.layer4):
+            stage[0].conv1.stride, stage[0].conv2.stride = (2, 2), (1, 1)
+    return net
+
+
+def test_every_name_has_a_golden_row_or_a_peer_or_a_sum() -> None:
+    covered = {*GOLDEN, *TORCHVISION, *STRIDE_MOVED, *BY_HAND}
+    assert covered == set(NAMES)
+    assert len(BY_HAND) <= 2
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_parameters_multiply_adds_and_maps_are_the_golden_ones(name: str) -> None:
+    row, spec = GOLDEN[name], arch(name)
+    assert numbers(name) == (row["params"], row["macs"])
+    sizes = [line.size for line in describe.table(spec)[:-1]]
+    maps = [[width, size, size] for width, size in zip(spec.widths(), sizes, strict=True)]
+    assert maps == row["maps"]
+    assert [spec.preprocess.size // stride for stride in spec.strides()] == sizes
+
+
+@pytest.mark.parametrize("name", [*TORCHVISION, *STRIDE_MOVED])
+def test_parameters_and_multiply_adds_are_those_of_torchvision(name: str) -> None:
+    theirs = counted(peer(name), channels=3, size=224)
+    assert describe.cost(arch(name)) == theirs
+
+
+def test_the_small_network_costs_what_its_sum_says() -> None:
+    convs = [(3, 32, 32), (32, 32, 32), (32, 64, 16), (64, 64, 16), (64, 128, 8), (128, 128, 8)]
+    linear = [(128 * 4 * 4, 256), (256, 10)]
+    params = sum(9 * i * o + o for i, o, _ in convs) + sum(i * o + o for i, o in linear)
+    macs = sum(9 * i * o * side**2 for i, o, side in convs) + sum(i * o for i, o in linear)
+    assert numbers("smallconvnet") == (params, macs) == BY_HAND["smallconvnet"]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "1202" not in name])
+def test_what_the_words_cost_is_what_the_modules_cost(name: str) -> None:
+    spec = arch(name)
+    with torch.device("meta"):
+        network = build(spec)
+    size = spec.preprocess.size + 7
+    assert counted(network, channels=spec.channels, size=size) == describe.cost(spec, size=size)

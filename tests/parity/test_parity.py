@@ -1,0 +1,80 @@
+"""Equal logits, not close ones, against the networks that people know, with weights carried over by name."""
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from residua.nn.network import Network, build
+from residua.spec.zoo import arch
+from residua.weights import load, save_as
+
+sys.path.insert(0, str(Path(__file__).parent))
+import twins
+
+PEERS: dict[tuple[str, str], Callable[[], nn.Module]] = {
+    ("resnet18", "torchvision"): torchvision.models.resnet18,
+    ("resnet34", "torchvision"): torchvision.models.resnet34,
+    ("resnet50", "torchvision"): torchvision.models.resnet50,
+    ("resnet101", "torchvision"): torchvision.models.resnet101,
+    ("resnet152", "torchvision"): torchvision.models.resnet152,
+    ("resnet18", "timm"): partial(timm.create_model, "resnet18"),
+    ("resnet50", "timm"): partial(timm.create_model, "resnet50"),
+    ("resnet50_v1", "torchvision"): twins.resnet50_v1,
+    ("plain18", "torchvision"): twins.plain18,
+    ("resnet18_a", "torchvision"): twins.resnet18_a,
+    ("resnet18_c", "torchvision"): twins.resnet18_c,
+    ("cifar_resnet20", "cifar"): partial(twins.CifarNet, twins.CifarBlock, 3),
+    ("cifar_resnet56", "cifar"): partial(twins.CifarNet, twins.CifarBlock, 9),
+    ("cifar_plain20", "cifar"): partial(twins.CifarNet, twins.CifarPlainBlock, 3),
+}
+
+
+def shake(network: nn.Module) -> None:
+    """Draws statistics and norms anew, so that a norm in the wrong place shows."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.0)
+            nn.init.normal_(module.bias, 0, 0.1)
+            nn.init.normal_(module.running_mean, 0, 0.1)
+            nn.init.uniform_(module.running_var, 0.5, 1.5)
+
+
+def logits(network: nn.Module, size: int) -> Tensor:
+    images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        return network.eval()(images)
+
+
+@pytest.mark.parametrize(("name", "source"), PEERS, ids=["-".join(key) for key in PEERS])
+def test_logits_and_keys_are_those_of_the_peer(name: str, source: str) -> None:
+    theirs, ours = PEERS[name, source](), build(arch(name))
+    shake(theirs)
+    size = 32 if source == "cifar" else 64
+    expected = logits(theirs, size)
+    assert expected.isfinite().all()
+    assert expected.std() > 1e-3
+    assert not torch.equal(logits(ours, size), expected)
+    state = theirs.state_dict()
+    load(ours, state, source=source)
+    assert (logits(ours, size) - expected).abs().max() == 0
+    back = save_as(ours, source)
+    assert back.keys() == state.keys()
+    assert all(torch.equal(back[key], state[key]) for key in state)
+
+
+def test_the_small_network_computes_what_its_layers_say() -> None:
+    theirs, ours = twins.smallconvnet(), build(arch("smallconvnet"))
+    assert [value.shape for value in theirs.state_dict().values()] == shapes(ours)
+    ours.load_state_dict(dict(zip(ours.state_dict(), theirs.state_dict().values(), strict=True)))
+    assert (logits(ours, 32) - logits(theirs, 32)).abs().max() == 0
+
+
+def shapes(network: Network) -> list[torch.Size]:
+    return [value.shape for value in network.state_dict().values()]

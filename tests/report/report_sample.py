@@ -1,0 +1,48 @@
+"""A page with every kind of part, and names that try to break out of it."""
+
+import numpy as np
+
+from residua.report import figures, page
+
+HOSTILE = "<script>alert('1')</script> & \"co\" \x00"
+
+
+def curve(name: str, end: float) -> figures.Curve:
+    return figures.Curve(name, (0, 1, 2, 3), (90, 40, 9, end), (90, 45, float("nan"), end + 1))
+
+
+def panels() -> tuple[figures.Panel, ...]:
+    return (
+        figures.Panel("plain", (curve("plain-20", 3), curve(HOSTILE, 81))),
+        figures.Panel("residual", (curve("residual-20", 0.1), curve("residual-56", 0.05))),
+    )
+
+
+def drawings() -> dict[str, str]:
+    counts = np.array([[8, 2], [0, 9]])
+    return {
+        "training_curves": figures.training_curves(panels()),
+        "readme_figure": figures.readme_figure(panels(), f"A headline with {HOSTILE} in it " * 3),
+        "bars": figures.bars((HOSTILE, "zero", "lost"), (3.2, 0.0, float("nan")), unit="%"),
+        "confusion": figures.confusion(("cat", HOSTILE), counts),
+    }
+
+
+def full_page() -> page.Page:
+    tiny, wide = np.zeros((8, 8), np.uint8), np.zeros((300, 600, 3), np.uint8)
+    pictures = (
+        page.Picture(tiny, HOSTILE, ("truth: 3",), good=False),
+        page.Picture(wide, "a_long_file_name_that_cannot_wrap_anywhere_at_all.png", (), good=True),
+        page.Picture(tiny, "unjudged", ()),
+    )
+    drawn = tuple(page.Figure(svg, f"caption of {name}", HOSTILE) for name, svg in drawings().items())
+    rows = (("plain-20", "3.21 %"), (HOSTILE, "81.00 %"))
+    parts: tuple[page.Part, ...] = (
+        page.Text(("First paragraph.", HOSTILE)),
+        page.Table(("network", "error"), rows, caption="the table", numeric=(1,), strong=(1,)),
+        page.Pictures(pictures, caption="the pictures"),
+        page.Code("residua demo --folder " + "very/" * 40, caption="the command"),
+        page.Numbers((("81 %", "training error"), ("12 s", HOSTILE))),
+    )
+    sections = (page.Section("Drawings", drawn), page.Section(HOSTILE, parts))
+    return page.Page(f"A report on {HOSTILE}", "The lead.", sections, footer="The footer.")

@@ -1,0 +1,146 @@
+"""The HTML page: everything in it, nothing out of it, nothing asked of anyone."""
+
+import base64
+import html.parser
+import io
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from report_sample import full_page
+
+from residua.report import ink, page
+
+NAMESPACE = "http://www.w3.org/2000/svg"
+
+
+class Reader(html.parser.HTMLParser):
+    """Collects tags, attributes and text as a browser would see them."""
+
+    def __init__(self, document: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.fields: list[tuple[str, str]] = []
+        self.text: list[str] = []
+        self.feed(document)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.fields += [(name, value or "") for name, value in attrs]
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def test_hostile_labels_stay_labels() -> None:
+    read = Reader(page.render(full_page()))
+    assert "script" not in read.tags
+    assert not [name for name, _ in read.fields if name.startswith("on")]
+    assert any("<script>alert('1')</script>" in said for said in read.text)
+
+
+def test_the_page_refers_to_nothing_outside_itself() -> None:
+    document = page.render(full_page())
+    addresses = [
+        value for name, value in Reader(document).fields if name in ("src", "href", "srcset", "action")
+    ]
+    assert addresses
+    assert all(address.startswith("data:") for address in addresses)
+    assert "//" not in re.sub(r"data:image/png;base64,[\w+/=]+", "", document.replace(NAMESPACE, ""))
+    assert "url(" not in document
+    assert "@import" not in document
+
+
+def test_the_policy_forbids_what_the_page_does_not_need() -> None:
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    assert policy in page.render(full_page())
+
+
+def test_every_kind_of_part_appears() -> None:
+    said = " ".join(Reader(page.render(full_page())).text)
+    lead = ("The lead.", "Drawings", "First paragraph.", "the table", "81.00 %", "the pictures", "truth: 3")
+    rest = ("the command", "very/very/", "training error", "caption of bars", "predicted", "The footer.")
+    assert [words for words in lead + rest if words not in said] == []
+
+
+def test_every_kind_of_part_has_its_template() -> None:
+    assert set(page.TEMPLATES) == set(page.Part.__args__)
+
+
+def test_every_image_and_drawing_is_told_in_words() -> None:
+    read = Reader(page.render(full_page()))
+    fields = dict(read.fields)
+    assert read.tags.count("img") == 3 == [name for name, _ in read.fields].count("alt")
+    assert fields["alt"] == "unjudged"
+    assert ("aria-label", "wrong") in read.fields
+
+
+def test_the_same_page_is_the_same_text() -> None:
+    assert page.render(full_page()) == page.render(full_page())
+
+
+def test_ids_are_unique() -> None:
+    ids = [value for name, value in Reader(page.render(full_page())).fields if name == "id"]
+    assert ids
+    assert len(ids) == len(set(ids))
+
+
+def test_a_tiny_picture_is_enlarged_by_a_whole_factor_without_smoothing() -> None:
+    pixels = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    image = _decoded(page.png(pixels))
+    assert image.size == (128, 128)
+    assert (np.asarray(image)[::16, ::16] == pixels).all()
+
+
+def test_a_large_picture_is_shrunk_in_proportion() -> None:
+    assert _decoded(page.png(np.zeros((1000, 2000, 3), np.uint8))).size == (512, 256)
+
+
+def test_a_ragged_table_is_refused() -> None:
+    with pytest.raises(ValueError, match="row 1 has 1 cells under 2 columns"):
+        page.Table(("a", "b"), (("1", "2"), ("3",)))
+    with pytest.raises(ValueError, match="count from 0 below 2"):
+        page.Table(("a", "b"), (), numeric=(2,))
+
+
+@pytest.mark.parametrize(
+    "pixels", [np.zeros((8, 8)), np.zeros((8, 8, 4), np.uint8), np.zeros((0, 8), np.uint8)]
+)
+def test_what_is_no_image_is_refused(pixels: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="give uint8"):
+        page.Picture(pixels, "x", ())
+
+
+@pytest.mark.parametrize("inks", [ink.LIGHT, ink.DARK])
+def test_type_can_be_read_on_its_paper(inks: ink.Inks) -> None:
+    for colour in (inks.ink, inks.quiet, *inks.nets):
+        assert _contrast(colour, inks.paper) >= 4.5  # WCAG 2.2, level AA
+
+
+def test_importing_the_room_loads_nothing_heavy() -> None:
+    heavy = "{'matplotlib', 'jinja2', 'PIL', 'numpy', 'torch'}"
+    code = (
+        f"import sys, residua.report.page, residua.report.figures; print(sorted({heavy} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def _decoded(address: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(address.removeprefix("data:image/png;base64,"))))
+
+
+def _contrast(one: str, other: str) -> float:
+    light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -1,0 +1,193 @@
+"""The grammar: legal words mean what they promise, illegal ones say what to change."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import assume, given, settings
+
+from residua.nn.network import Network, ResidualBlock, build
+from residua.spec import describe, orders
+from residua.spec.arch import Arch, Head
+from residua.spec.block import Block, Conv, Pool
+from residua.spec.zoo import NAMES, arch, names
+
+sys.path.insert(0, str(Path(__file__).parent))
+from words import SIZE, arches
+
+C4, C8 = Conv(4), Conv(8)
+STEM = Block("CNA", (C4,))
+
+
+def shrinks_to_nothing(spec: Arch) -> bool:
+    return min(spec.strides()[-1], SIZE) == SIZE
+
+
+def check_shapes_are_promised(spec: Arch) -> Network:
+    """Builds `spec`, runs it, and compares each block's map and the logits with the words' arithmetic."""
+    network = build(spec).eval()
+    x = torch.zeros(1, spec.channels, SIZE, SIZE)
+    found = []
+    for module in network.modules():
+        if isinstance(module, ResidualBlock):
+            module.register_forward_hook(lambda _, __, out: found.append(tuple(out.shape[1:])))
+    assert network(x).shape == (1, spec.classes)
+    sizes = [line.size for line in describe.table(spec)]
+    width, size = spec.widths()[-1], sizes[-2]
+    assert found[-1] == (width, size, size)
+    assert network.forward_features(x).shape[1:] == (width, size, size)
+    return network
+
+
+@settings(max_examples=120, deadline=None)
+@given(arches())
+def test_any_legal_word_has_the_promised_shape(spec: Arch) -> None:
+    assume(not shrinks_to_nothing(spec))
+    network = check_shapes_are_promised(spec)
+    assert describe.cost(spec).params == sum(value.numel() for value in network.parameters())
+
+
+@settings(max_examples=60, deadline=None)
+@given(arches())
+def test_layers_run_in_the_order_they_are_spelled(spec: Arch) -> None:
+    assume(not shrinks_to_nothing(spec))
+    network, ran = build(spec).eval(), []
+    for name, module in network.named_modules():
+        if not list(module.children()) and name.rpartition(".")[2] not in ("before", "after", "shortcut"):
+            letter = name.rpartition(".")[2].rstrip("0123456789")
+            module.register_forward_hook(lambda *_, letter=letter: ran.append(letter))
+    network(torch.zeros(1, spec.channels, SIZE, SIZE))
+    spelled = {"C": "conv", "N": "norm", "A": "act", "P": "pool", "V": "mean", "D": "drop", "L": "linear"}
+    told = [{**spelled, "Z": "zero"}[layer.letter] for layer in describe.layers(spec)]
+    assert [letter for letter in ran if letter != "tail"] == told
+
+
+@pytest.mark.parametrize(
+    ("word", "convs", "shortcut", "said"),
+    [
+        ("(CNA CN", (C4, C4), "CN", "1 '(' and 0 ')': balance them"),
+        ("CNA CN)A", (C4, C4), "CN", "1 ')' and 0 '(': balance them"),
+        ("((CNA CN))A", (C4, C4), "CN", "2 pairs of brackets: a block has one shortcut, so keep one pair"),
+        ("(CN)(CN)", (C4, C4), "CN", "2 pairs of brackets"),
+        ("()A", (), "CN", "skip nothing: put letters between"),
+        ("( )A", (), "CN", "skip nothing: put letters between"),
+        (")CN(", (C4,), "CN", "skip nothing"),
+        ("(CNX CN)A", (C4, C4), "CN", "unknown letter 'X' in '(CNX CN)A': the letters are C convolution"),
+        ("(cna)", (C4,), "CN", "unknown letter 'c'"),
+        ("(CNA CN)A", (C4,), "CN", "has 2 C but 1 convs: give one Conv per C"),
+        ("(CNA CN)A", (C4,) * 3, "CN", "has 2 C but 3 convs: give one Conv per C"),
+        ("(CNA ZN)A", (C4, C4), "CN", "Z belongs in a shortcut, L in a head"),
+        ("CL", (C4,), "", "Z belongs in a shortcut, L in a head"),
+        ("CNA", (C4,), "CN", "has no brackets, so 'CN' skips nothing: bracket it"),
+        ("(CN)A", (C4,), "", "give one C or Z"),
+        ("(CN)A", (C4,), "N", "give one C or Z"),
+        ("(CN)A", (C4,), "CC", "give one C or Z"),
+        ("(CN)A", (C4,), "(C)", "give one C or Z"),
+        ("(CN)A", (C4,), "CL", "give one C or Z"),
+        ("(CN)A", (C4,), "CPN", "a pool comes first, e.g. 'PCN'"),
+    ],
+)
+def test_an_illegal_block_says_what_to_change(
+    word: str, convs: tuple[Conv, ...], shortcut: str, said: str
+) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the text is compared below, with its brackets
+        Block(word, convs, shortcut)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Conv(0), "above 0"),
+        (lambda: Conv(4, 2), "kernel 2 is even: give an odd one"),
+        (lambda: Conv(4, 3, 1, 3), "4 channels do not divide into 3 groups"),
+        (lambda: Pool(3, 2, 2), "padding from 0 to kernel // 2"),
+        (lambda: Head("LA"), "end in L"),
+        (lambda: Head("CL"), "give letters L, A and D"),
+        (lambda: Head("LAL"), "has 1 hidden L but 0 widths"),
+        (lambda: Head("DL", drop=1.0), "drop < 1"),
+        (lambda: Arch("x", "f", "s", STEM, ((STEM,),), classes=0), "give at least 1"),
+        (lambda: Arch("x", "f", "s", STEM, ((STEM,), ())), "has a stage without blocks"),
+        (lambda: Arch("x", "f", "s", STEM, ()), "has a stage without blocks"),
+        (lambda: Arch("x", "f", "s", Block("(C)", (C4,), "C"), ((STEM,),)), "only blocks of a stage skip"),
+        (lambda: Arch("x", "f", "s", STEM, ((STEM,),), tail="CN"), "give letters N and A"),
+        (lambda: Arch("x", "f", "s", STEM, ((Block("(C)C", (C8, C4), "C"),),)), "start another block there"),
+        (
+            lambda: Arch("x", "f", "s", STEM, ((Block("C", (Conv(9, groups=3),)),),)),
+            "do not divide into groups",
+        ),
+    ],
+)
+def test_an_illegal_part_says_what_to_change(make: object, said: str) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the text is compared below
+        make()
+    assert said in str(caught.value)
+
+
+def test_two_norms_in_a_row_cannot_be_built() -> None:
+    with pytest.raises(ValueError, match="has N twice without a convolution between: remove one"):
+        ResidualBlock(Block("NN", ()), 4)
+
+
+def test_a_shortcut_spells_only_what_has_something_to_do() -> None:
+    down, wide = Block("(C)", (Conv(8, 3, 2),), "PCN"), Block("(C)", (C8,), "PCN")
+    assert down.bridge(4) == ("PCN", (Conv(8, 1),))
+    assert down.bridge(8) == ("P", ())
+    assert wide.bridge(4) == ("CN", (Conv(8, 1),))
+    assert wide.bridge(8) == ("", ())
+    assert Block("(C)", (C8,), "CN", always=True).bridge(8) == ("CN", (Conv(8, 1),))
+    assert Block("(C)", (Conv(8, 3, 2),), "Z").bridge(8) == ("Z", (Conv(8, 1, 2),))
+
+
+def test_the_orders_are_those_of_the_figures() -> None:
+    assert orders.original(2) == "(CNA CN)A"
+    assert orders.original(3) == "(CNA CNA CN)A"
+    assert orders.plain(2) == "CNA CNA"
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "smallconvnet"])
+def test_the_depth_in_a_name_counts_its_weighted_layers(name: str) -> None:
+    digits = name.split("net")[-1].split("plain")[-1].split("_")[0]
+    assert arch(name).depth() == int(digits)
+
+
+def test_an_unknown_name_offers_the_nearest() -> None:
+    with pytest.raises(ValueError, match="no model 'resnet5': did you mean .*resnet50"):
+        arch("resnet5")
+
+
+def test_names_are_found_by_pattern() -> None:
+    assert names("cifar_plain*") == [f"cifar_plain{depth}" for depth in (20, 32, 44, 56, 110)]
+    assert names() == list(NAMES)
+
+
+def test_the_table_of_resnet50_is_the_one_of_the_paper() -> None:
+    rows = describe.table(arch("resnet50"))
+    assert [row.part for row in rows] == ["conv1", "conv2_x", "conv3_x", "conv4_x", "conv5_x", "head"]
+    assert rows[1].layers == "[1×1, 64; 3×3, 64; 1×1, 256] × 3"
+    assert rows[4].words == "(CNA CNA CN)A × 3"
+    assert rows[5].layers == "average pool, 1000-d fc"
+    assert sum(row.macs for row in rows) == describe.cost(arch("resnet50")).macs
+
+
+def test_shortcuts_leave_few_activations_on_the_main_path() -> None:
+    assert describe.main_path_activations(arch("cifar_resnet56")) == 27
+    assert describe.main_path_activations(arch("cifar_plain56")) == 54
+
+
+def test_an_image_too_small_says_so() -> None:
+    deep = Arch("x", "f", "s", STEM, ((Block("CP", (C4,), pool=Pool(2, 2, 0)),) * 3,))
+    with pytest.raises(ValueError, match="x shrinks its map to nothing: give larger images"):
+        describe.layers(deep, size=4)
+
+
+def test_the_receptive_field_is_what_an_image_can_change() -> None:
+    spec = arch("cifar_resnet20")
+    network = build(spec).double().eval()
+    image = torch.randn(1, 3, 160, 160, dtype=torch.float64, requires_grad=True)
+    network.forward_features(image)[0, :, 20, 20].sum().backward()
+    touched = image.grad.abs().sum(1)[0].nonzero()
+    spans = touched.max(0).values - touched.min(0).values + 1
+    assert spans.tolist() == [describe.receptive_field(spec)] * 2

@@ -1,0 +1,153 @@
+"""Values to JSON and back, and single fields by path."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from residua.spec.arch import Arch
+from residua.spec.recipe import Data, Recipe
+from residua.spec.record import from_json, from_plain, override, paths, to_json, to_plain
+from residua.spec.zoo import NAMES, arch
+
+sys.path.insert(0, str(Path(__file__).parent))
+from words import arches
+
+RECIPE = Recipe("test", arch("cifar_resnet20"), Data("digits"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_network_comes_back_from_json(name: str) -> None:
+    spec = arch(name)
+    assert from_json(Arch, to_json(spec)) == spec
+    assert hash(from_json(Arch, to_json(spec))) == hash(spec)
+
+
+@settings(max_examples=50, deadline=None)
+@given(arches())
+def test_any_network_comes_back_from_json(spec: Arch) -> None:
+    assert from_json(Arch, to_json(spec)) == spec
+
+
+def test_a_recipe_comes_back_from_json() -> None:
+    assert from_json(Recipe, to_json(RECIPE)) == RECIPE
+
+
+def broken(path: str, value: Any) -> Any:
+    """The recipe as plain values, with `value` at `path`; a value of `...` takes the field away."""
+    plain = to_plain(RECIPE)
+    *steps, last = path.split(".")
+    inside = plain
+    for step in steps:
+        inside = inside[int(step) if step.isdigit() else step]
+    if value is ...:
+        del inside[last]
+    else:
+        inside[last] = value
+    return plain
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("optim", ..., r"Recipe lacks the field 'optim'"),
+        ("optim.rate", ..., r"Recipe\.optim lacks the field 'rate'"),
+        ("optim.lr", 0.1, r"Recipe\.optim has no field 'lr'"),
+        ("optim.momentun", 0.1, r"has no field 'momentun': did you mean momentum\?"),
+        ("optim.rate", "fast", r"Recipe\.optim\.rate is 'fast', which is no float"),
+        ("optim.rate", float("nan"), r"give a finite number"),
+        ("optim.rate", True, r"which is no float"),
+        ("optim.rate", -1.0, r"give rate > 0"),
+        ("seed", 1.5, r"Recipe\.seed is 1\.5, which is no int"),
+        ("seed", True, r"which is no int"),
+        ("plan.precision", "float16", r"Recipe\.plan\.precision is 'float16': did you mean"),
+        ("schedule.drops", 0.5, r"Recipe\.schedule\.drops is 0\.5: give a list"),
+        ("augment.area", [0.5], r"Recipe\.augment\.area has 1 values: give 2"),
+        ("arch.stages.0.1.word", "(CNA", r"balance them"),
+        ("arch.stages.1.0.convs.0.out", "x", r"Recipe\.arch\.stages\[1\]\[0\]\.convs\[0\]\.out is 'x'"),
+        ("arch", 3, r"Recipe\.arch is 3, not the fields of Arch: name, family"),
+    ],
+)
+def test_a_wrong_field_is_named_by_its_path(path: str, value: Any, said: str) -> None:
+    plain = broken(path, value) if not path.startswith("arch.stages") else broken_inside(path, value)
+    with pytest.raises(ValueError, match=said):
+        from_plain(Recipe, plain)
+
+
+def broken_inside(path: str, value: Any) -> Any:
+    """As `broken`, below lists."""
+    plain = inside = json.loads(to_json(RECIPE))
+    *steps, last = path.split(".")
+    for step in steps:
+        inside = inside[int(step)] if step.isdigit() else inside[step]
+    inside[last] = value
+    return plain
+
+
+def test_text_that_is_no_json_says_so() -> None:
+    with pytest.raises(ValueError, match="not JSON: "):
+        from_json(Recipe, "{")
+
+
+def test_a_number_that_is_not_finite_is_not_written() -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        to_json({"a": float("inf")} and (float("inf"),))
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "value"),
+    [
+        ("optim.rate", "0.3", 0.3),
+        ("optim.rate", "1", 1.0),
+        ("optim.rate", "1e-3", 0.001),
+        ("optim.nesterov", "true", True),
+        ("seed", "7", 7),
+        ("schedule.shape", "cosine", "cosine"),
+        ("schedule.drops", "[0.25, 0.5]", (0.25, 0.5)),
+        ("data.source", "7", "7"),
+        ("arch.head.drop", "0.25", 0.25),
+        ("arch.preprocess.size", "24", 24),
+    ],
+)
+def test_one_field_is_overridden_and_no_other(path: str, text: str, value: Any) -> None:
+    plain = to_plain(override(RECIPE, path, text))
+    *steps, last = path.split(".")
+    inside, before = plain, to_plain(RECIPE)
+    for step in steps:
+        inside = inside[step]
+    assert inside[last] == (list(value) if isinstance(value, tuple) else value)
+    assert type(inside[last]) is (list if isinstance(value, tuple) else type(value))
+    outer = before
+    for step in steps:
+        outer = outer[step]
+    outer[last] = inside[last]
+    assert plain == before
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "said"),
+    [
+        ("optim.rat", "1", r"no setting 'optim\.rat': did you mean optim\.rate"),
+        ("optimm.rate", "1", r"no setting 'optimm\.rate': did you mean optim\.rate"),
+        ("optim", "1", r"no setting 'optim'"),
+        ("seed.x", "1", r"no setting 'seed\.x'"),
+        ("arch.head.dropp", "0", r"did you mean arch\.head\.drop"),
+        ("optim.rate", "fast", r"optim\.rate is 'fast', which is no float"),
+        ("optim.rate", "NaN", r"give a finite number"),
+        ("schedule.shape", "cosin", r"schedule\.shape is 'cosin': did you mean cosine"),
+        ("optim.momentum", "2", r"momentum < 1"),
+    ],
+)
+def test_an_override_that_cannot_be_says_why(path: str, text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        override(RECIPE, path, text)
+
+
+def test_paths_name_every_single_value_once() -> None:
+    found = paths(Recipe)
+    assert len(found) == len(set(found))
+    assert {"seed", "optim.rate", "arch.preprocess.mean", "arch.stages", "arch.stem.pool.kernel"} < set(found)
+    assert "optim" not in found

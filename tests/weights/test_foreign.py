@@ -1,0 +1,175 @@
+"""Files of others: their containers are opened, their code never runs, their lies are refused."""
+
+import argparse
+import io
+import os
+import pickle
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+
+from residua.weights.store import CheckpointError, read_foreign
+
+STATE = {"conv1.weight": torch.arange(6.0), "fc.bias": torch.tensor(2)}
+
+
+def same(found: dict[str, torch.Tensor]) -> bool:
+    return found.keys() == STATE.keys() and all(torch.equal(found[key], STATE[key]) for key in STATE)
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        STATE,
+        OrderedDict(STATE),
+        {"state_dict": STATE, "epoch": 3, "arch": "resnet20", "best_prec1": 92.5},
+        {"model": STATE, "optimizer": {"lr": 0.1}},
+        {"model": {}, "model_ema": STATE},
+        {"state_dict": {}, "state_dict_ema": STATE},
+        {"state_dict": {"model": STATE}},
+        {"state_dict": STATE, "args": argparse.Namespace(lr=0.1, model="resnet18")},
+        {f"module.{key}": value for key, value in STATE.items()},
+        {f"_orig_mod.{key}": value for key, value in STATE.items()},
+        {"model": {f"module._orig_mod.{key}": value for key, value in STATE.items()}},
+        {"model_ema": {"n_averaged": torch.tensor(9), **{f"module.{k}": v for k, v in STATE.items()}}},
+        {key: torch.nn.Parameter(value.float()) for key, value in STATE.items()},
+    ],
+    ids=range(13),
+)
+def test_containers_and_wrappers_are_taken_off(tmp_path: Path, held: dict[str, Any]) -> None:
+    torch.save(held, tmp_path / "a.pth")
+    found = read_foreign(tmp_path / "a.pth")
+    assert same(found)
+    assert not any(value.requires_grad for value in found.values())
+
+
+def test_safetensors_and_old_torch_files_are_read(tmp_path: Path) -> None:
+    safetensors.torch.save_file(STATE, tmp_path / "a.safetensors", {"format": "pt"})
+    torch.save(STATE, tmp_path / "a.tar", _use_new_zipfile_serialization=False)
+    assert same(read_foreign(tmp_path / "a.safetensors"))
+    assert same(read_foreign(tmp_path / "a.tar"))
+
+
+class Payload:
+    """Makes the folder `marker` when a pickle that holds it is executed."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.marker),)
+
+
+def write_hostile(folder: Path, marker: Path) -> list[Path]:
+    paths = [folder / name for name in ("zip.pth", "old.pth", "raw.pth", "inside.pth", "named.safetensors")]
+    torch.save(Payload(marker), paths[0])
+    torch.save({"a": Payload(marker)}, paths[1], _use_new_zipfile_serialization=False)
+    paths[2].write_bytes(pickle.dumps(Payload(marker)))
+    torch.save({"state_dict": {**STATE, "x": Payload(marker)}}, paths[3])
+    paths[4].write_bytes(pickle.dumps(Payload(marker)))
+    return paths
+
+
+def test_hostile_files_would_run_if_they_were_loaded_carelessly(tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    torch.load(write_hostile(tmp_path, marker)[0], weights_only=False)
+    assert marker.exists()
+
+
+def test_hostile_files_run_nothing(tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    for path in write_hostile(tmp_path, marker):
+        with pytest.raises(CheckpointError, match="no file of weights alone"):
+            read_foreign(path)
+    assert not marker.exists()
+
+
+def test_hostile_files_run_nothing_when_the_environment_asks_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marker = tmp_path / "marker"
+    paths = write_hostile(tmp_path, marker)
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+    for path in paths:
+        with pytest.raises(CheckpointError, match="no file of weights alone"):
+            read_foreign(path)
+    assert not marker.exists()
+    torch.load(paths[0])
+    assert marker.exists(), "the environment variable does nothing here, so this test shows nothing"
+
+
+def test_a_tensor_that_claims_more_than_the_file_holds_is_refused(tmp_path: Path) -> None:
+    torch.save({"a": torch.zeros(1).expand(2**20, 2**20)}, tmp_path / "a.pth")
+    assert (tmp_path / "a.pth").stat().st_size < 5000
+    with pytest.raises(CheckpointError, match="claims more numbers for 'a' than it holds"):
+        read_foreign(tmp_path / "a.pth")
+
+
+def test_a_tensor_without_numbers_of_its_own_is_refused(tmp_path: Path) -> None:
+    for tensor in (torch.empty(2**40, device="meta"), torch.zeros(3, 3).to_sparse()):
+        torch.save({"a": tensor}, tmp_path / "a.pth")
+        with pytest.raises(CheckpointError):
+            read_foreign(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("held", [3, [torch.zeros(1)], {}, {"a": "text"}, {"epoch": 3}, {3: torch.zeros(1)}])
+def test_what_is_no_state_dict_is_refused(tmp_path: Path, held: object) -> None:
+    torch.save(held, tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match="holds"):
+        read_foreign(tmp_path / "a.pth")
+
+
+def test_a_dict_that_holds_itself_is_refused(tmp_path: Path) -> None:
+    loop: dict[str, Any] = {}
+    loop["model"] = loop
+    torch.save(loop, tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match="holds 'model', which is no tensor"):
+        read_foreign(tmp_path / "a.pth")
+
+
+def test_a_very_deep_dict_is_refused(tmp_path: Path) -> None:
+    path, depth = tmp_path / "a.pth", 100_000
+    deep = b"\x80\x02" + b"}U\x01a" * depth + b"}" + b"s" * depth + b"."
+    torch.save({}, path)
+    with zipfile.ZipFile(path) as honest, zipfile.ZipFile(tmp_path / "deep.pth", "w") as hostile:
+        for record in honest.infolist():
+            name = record.filename
+            hostile.writestr(name, deep if name.endswith("data.pkl") else honest.read(record))
+    with pytest.raises(CheckpointError):
+        read_foreign(tmp_path / "deep.pth")
+
+
+def test_a_zip_bomb_is_refused(tmp_path: Path) -> None:
+    buffer, path = io.BytesIO(), tmp_path / "a.pth"
+    torch.save({"a": torch.zeros(2**18)}, buffer)
+    with zipfile.ZipFile(buffer) as honest, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bomb:
+        for record in honest.infolist():
+            bomb.writestr(record.filename, honest.read(record))
+    assert path.stat().st_size < 20_000
+    with pytest.raises(CheckpointError, match="unpack to more than the file"):
+        read_foreign(path)
+
+
+def test_a_flipped_bit_in_a_torch_file_is_found_by_its_checksums(tmp_path: Path) -> None:
+    path = tmp_path / "a.pth"
+    torch.save({"a": torch.full((64,), 1.0)}, path)
+    raw = bytearray(path.read_bytes())
+    raw[raw.find(b"\x00\x00\x80\x3f" * 16) + 30] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(CheckpointError, match="damaged"):
+        read_foreign(path)
+
+
+def test_every_truncation_of_a_torch_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.pth"
+    torch.save(STATE, path)
+    raw = path.read_bytes()
+    for length in (*range(0, len(raw), max(1, len(raw) // 64)), *(len(raw) - n for n in (1, 2, 4, 16, 64))):
+        path.write_bytes(raw[:length])
+        with pytest.raises(CheckpointError):
+            read_foreign(path)
