@@ -26,7 +26,7 @@ def test_every_network_comes_back_from_json(name: str) -> None:
     assert hash(from_json(Arch, to_json(spec))) == hash(spec)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(arches())
 def test_any_network_comes_back_from_json(spec: Arch) -> None:
     assert from_json(Arch, to_json(spec)) == spec
@@ -38,11 +38,10 @@ def test_a_recipe_comes_back_from_json() -> None:
 
 def broken(path: str, value: Any) -> Any:
     """The recipe as plain values, with `value` at `path`; a value of `...` takes the field away."""
-    plain = to_plain(RECIPE)
+    plain = inside = json.loads(to_json(RECIPE))
     *steps, last = path.split(".")
-    inside = plain
     for step in steps:
-        inside = inside[int(step) if step.isdigit() else step]
+        inside = inside[int(step)] if step.isdigit() else inside[step]
     if value is ...:
         del inside[last]
     else:
@@ -72,19 +71,8 @@ def broken(path: str, value: Any) -> Any:
     ],
 )
 def test_a_wrong_field_is_named_by_its_path(path: str, value: Any, said: str) -> None:
-    plain = broken(path, value) if not path.startswith("arch.stages") else broken_inside(path, value)
     with pytest.raises(ValueError, match=said):
-        from_plain(Recipe, plain)
-
-
-def broken_inside(path: str, value: Any) -> Any:
-    """As `broken`, below lists."""
-    plain = inside = json.loads(to_json(RECIPE))
-    *steps, last = path.split(".")
-    for step in steps:
-        inside = inside[int(step)] if step.isdigit() else inside[step]
-    inside[last] = value
-    return plain
+        from_plain(Recipe, broken(path, value))
 
 
 def test_text_that_is_no_json_says_so() -> None:
@@ -94,7 +82,7 @@ def test_text_that_is_no_json_says_so() -> None:
 
 def test_a_number_that_is_not_finite_is_not_written() -> None:
     with pytest.raises(ValueError, match="JSON"):
-        to_json({"a": float("inf")} and (float("inf"),))
+        to_json((1.0, float("inf")))
 
 
 @pytest.mark.parametrize(

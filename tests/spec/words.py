@@ -1,5 +1,8 @@
 """Blocks drawn at random from all that the notation allows."""
 
+from math import prod
+
+from hypothesis import assume
 from hypothesis import strategies as st
 
 from residua.spec.arch import Arch, Head
@@ -8,7 +11,7 @@ from residua.spec.preprocess import Preprocess
 
 SIZE = 32
 POOLS = (Pool(), Pool(2, 2, 0), Pool(3, 1, 1))
-SHORTCUTS = ("Z", "C", "CN", "NC", "CNA", "ZN", "DCN")
+SHORTCUTS = ("Z", "C", "CN", "NC", "CNA", "ZN", "DCN", "PCN")
 
 
 @st.composite
@@ -50,23 +53,38 @@ def residual_blocks(draw: st.DrawFn) -> Block:
         draw(stretches(convs=inside, letters="NAD")),
         draw(stretches(convs=0, letters="NAPVD")),
     )
-    return Block(
-        word,
+    shapes, shortcut, pool = (
         draw(convs(before + inside)),
         draw(st.sampled_from(SHORTCUTS)),
-        draw(st.booleans()),
         draw(st.sampled_from(POOLS)),
     )
+    if "P" in shortcut:  # one pool cannot keep up with any other stride
+        assume(prod(conv.stride for conv in shapes[before:]) in (1, pool.stride))
+    return Block(word, shapes, shortcut, draw(st.booleans()), pool)
+
+
+def zeros_fit(blocks: list[Block], width: int) -> bool:
+    """Whether no Z has to take channels away."""
+    for block in blocks:
+        first = block.parts()[0][1]
+        fork = first[-1].out if first else width
+        width = block.out(width)
+        if "Z" in block.shortcut and width < fork:
+            return False
+    return True
 
 
 @st.composite
 def arches(draw: st.DrawFn) -> Arch:
     """One stage of one or two blocks behind a stem of 16 channels, for images of 32 pixels."""
     blocks = draw(st.lists(plain_blocks() | residual_blocks(), min_size=1, max_size=2))
+    assume(zeros_fit(blocks, 16))
     head = draw(st.sampled_from((Head(), Head("L A D L", (6,), grid=2, drop=0.25), Head("DL", drop=0.0))))
     tail = draw(st.sampled_from(("", "NA", "A")))
     grey = draw(st.booleans())
     colours = 1 if grey else 3
     seen = Preprocess(SIZE, SIZE, (0.5,) * colours, (0.25,) * colours, "grey" if grey else "rgb")
     stem = Block("CNA", (Conv(16),))
-    return Arch("drawn", "test", "hypothesis", stem, (tuple(blocks),), tail, head, 3, seen)
+    spec = Arch("drawn", "test", "hypothesis", stem, (tuple(blocks),), tail, head, 3, seen)
+    assume(spec.strides()[-1] <= SIZE)
+    return spec

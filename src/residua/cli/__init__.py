@@ -1,4 +1,4 @@
-"""The command line: the only place that prints, and the one that turns errors into a line and an exit code."""
+"""The command line: the only place that prints, and that turns errors into a line and an exit code."""
 
 import sys
 

@@ -42,7 +42,7 @@ def explain(
     say(to, f"cost         {numbers['macs']:,} multiply-adds, {numbers['activations']:,} activations written")
     say(
         to,
-        f"depth        {numbers['depth']} layers with weights; receptive field {numbers['receptive_field']} px",
+        f"depth        {numbers['depth']} layers; receptive field {numbers['receptive_field']} px",
     )
     say(
         to,

@@ -19,7 +19,7 @@ CODES = {
     "MemoryError": RESOURCES,
     "OutOfMemoryError": RESOURCES,
 }
-"""Exit code by name of exception; by name, so that no heavy module is imported just to compare with its classes."""
+"""Exit code by name of exception: by name, so that no heavy module is imported to compare classes."""
 
 BUG = 1
 INTERRUPTED = 130

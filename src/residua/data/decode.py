@@ -76,7 +76,7 @@ def _bytes_of(file: Path | bytes) -> BinaryIO:
         return io.BytesIO(file)
     try:
         # Asked before opening, because opening a FIFO waits for a writer that may never come.
-        if False:
+        if not stat.S_ISREG(file.stat().st_mode):
             raise DataError(f"{shown(file)} is not an image: it is a folder, a pipe or a device")
         return file.open("rb")
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The degradation problem, live: plain and residual nets of growing depth on real digits (He et al. 2015, fig. 1, 6)."""
+"""The degradation problem, live: plain and residual nets on real digits (He et al. 2015, fig. 1 and 6)."""
 
 import time
 from collections.abc import Callable
@@ -58,7 +58,7 @@ def demo(
     listen: Listen = lambda *_: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Contest:
-    """Train plain and residual nets of 20 and 56 layers (110 where time allows) on scikit-learn's digits, and report.
+    """Train plain and residual nets of 20 and 56 layers, and 110 where time allows, on digits, and report.
 
     The same recipe and seed for all. `out` is a folder for the runs and `report.html`; else the first free
     `runs/demo-N`. FileExistsError when it holds a demo already.
@@ -116,8 +116,8 @@ def verdict(runs: tuple[Run, ...]) -> str:
     rescued = last["cifar_resnet56"]
     if deep > shallow and deep > rescued:
         return (
-            f"Thirty-six more layers took the plain net's training error from {shallow:.1f} % to {deep:.1f} %; "
-            f"with shortcuts the same 56 layers reach {rescued:.1f} %."
+            f"Thirty-six more layers took the plain net's training error from {shallow:.1f} % "
+            f"to {deep:.1f} %; with shortcuts the same 56 layers reach {rescued:.1f} %."
         )
     return (
         f"This time the effect did not show: plain-20 ended at {shallow:.1f} % training error, plain-56 at "
@@ -159,13 +159,15 @@ def page(dataset: Dataset, trained: list[tuple[Run, Judgement]], seconds: float)
 
 
 _WHY = (
-    "Any deep net could copy a shallow one and pass its values through the layers it has left. So a deeper net should "
-    "never have the higher training error. When it does, it is not overfitting: training itself has failed to find "
-    "what is there. He et al. (2015) called this the degradation problem.",
-    "A residual block adds its input to its output, so doing nothing is what it starts from, not what it must learn. "
-    "Nothing else differs between the two columns: the same layers, parameters, data, order and recipe.",
-    "It is tempting to blame vanishing gradients. The authors argue that this is unlikely here: every convolution is "
-    "followed by batch normalisation, and they found the gradients of their plain nets healthy (section 4.1).",
+    "Any deep net could copy a shallow one and pass its values through the layers it has left. So a deeper "
+    "net should never have the higher training error. When it does, it is not overfitting: training itself "
+    "has failed to find what is there. He et al. (2015) called this the degradation problem.",
+    "A residual block adds its input to its output, so doing nothing is what it starts from, not what it "
+    "must learn. Nothing else differs between the two columns: the same layers, parameters, data, order "
+    "and recipe.",
+    "It is tempting to blame vanishing gradients. The authors argue that this is unlikely here: every "
+    "convolution is followed by batch normalisation, and they found the gradients of their plain nets "
+    "healthy (section 4.1).",
 )
 _NEXT = ("The same on real photographs of your own, or on CIFAR-10, the data of the paper's figure:",)
 _COMMANDS = """residua train cifar10:DIR -m cifar_plain56

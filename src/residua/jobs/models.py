@@ -18,7 +18,10 @@ def list_models(pattern: str = "*") -> list[str]:
 
 
 def arch_of(name: str, *, num_classes: int | None, in_chans: int | None, shortcut: str | None) -> Arch:
-    """The network called `name`, changed. ValueError offers the nearest names, or says what a change allows."""
+    """The network called `name`, changed.
+
+    ValueError offers the nearest names, or says what a change allows.
+    """
     arch = zoo.arch(name)
     if shortcut is not None:
         arch = change.with_shortcut(arch, shortcut)
@@ -37,9 +40,9 @@ def create_model(
 ) -> Network:
     """The network called `name`, with fresh weights or those of a file.
 
-    `num_classes` and `in_chans` (3 for colour, 1 for grey) replace what the paper's network has; `shortcut` is
-    option A, B or C (He et al. 2015, 4.1). ValueError offers the nearest names; CheckpointError when `weights`
-    are of another network.
+    `num_classes` and `in_chans` (3 for colour, 1 for grey) replace what the paper's network has;
+    `shortcut` is option A, B or C (He et al. 2015, 4.1). ValueError offers the nearest names;
+    CheckpointError when `weights` are of another network.
     """
     network = build(arch_of(name, num_classes=num_classes, in_chans=in_chans, shortcut=shortcut))
     if weights is not None:

@@ -49,7 +49,7 @@ def predictions(classifier: Classifier, files: Sequence[Path], *, topk: int) -> 
 
 
 def check_out(out: Path | None, *, force: bool) -> None:
-    """ValueError when `out` has an unknown suffix, FileExistsError when it is there and not to be replaced."""
+    """ValueError when `out` has an unknown suffix; FileExistsError when it is there, unless `force`."""
     if out is None:
         return
     if out.suffix not in SUFFIXES:
@@ -59,7 +59,10 @@ def check_out(out: Path | None, *, force: bool) -> None:
 
 
 def save(out: Path, answers: Sequence[Answer]) -> None:
-    """Write `answers` to `out`, in the form of its suffix. ValueError when Parquet needs a missing package."""
+    """Write `answers` to `out`, in the form of its suffix.
+
+    ValueError when Parquet needs a missing package.
+    """
     width = max((len(answer.top) for answer in answers), default=1)
     if out.suffix == ".jsonl":
         write(out, "".join(json.dumps(a.plain(), ensure_ascii=False) + "\n" for a in answers))

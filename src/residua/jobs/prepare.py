@@ -1,4 +1,4 @@
-"""From what somebody wishes to everything a training run needs: images, network, recipe and plan, all decided."""
+"""From what somebody wishes to all that a training run needs: images, network, recipe and plan."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,9 +16,11 @@ from residua.spec.describe import cost
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Recipe
 from residua.spec.record import from_json, override
-from residua.training import plan
+from residua.training import plan, world
 from residua.training.fit import initial, length
 
+MOST_WORKERS = 8
+"""More decoding processes than this wait for the disk."""
 SMALL = 64
 """Pictures up to this many pixels get the networks and the recipe that were made for CIFAR."""
 
@@ -56,7 +58,10 @@ class Prepared:
 
 
 def prepare(wish: Wish) -> Prepared:
-    """Decide everything that `wish` leaves open. ValueError for a wrong name or path, DataError for bad images."""
+    """Decide everything that `wish` leaves open.
+
+    ValueError for a wrong name or path, DataError for bad images.
+    """
     source = absolute(wish.source)
     filed = _filed(wish.recipe)
     first = zoo.arch(wish.model or "cifar_resnet20")
@@ -73,8 +78,15 @@ def prepare(wish: Wish) -> Prepared:
     network = initial(recipe, dataset.train.classes)
     steps = length(recipe, len(dataset.train))[1]
     chosen = plan.choose(network, recipe.plan, batch=recipe.budget.batch, steps=steps)
-    recipe = replace(recipe, plan=chosen.plan)
+    workers = _workers(recipe, dataset) if recipe.data.workers < 0 else recipe.data.workers
+    recipe = replace(recipe, plan=chosen.plan, data=replace(recipe.data, workers=workers))
     return Prepared(recipe, dataset, network, _notes(recipe, dataset, chosen.reason))
+
+
+def _workers(recipe: Recipe, dataset: Dataset) -> int:
+    """Processes that decode: one per core for files read anew every epoch, none for what is in memory."""
+    reads = dataset.train.files is not None and recipe.augment.kind == "resized_crop"
+    return min(MOST_WORKERS, world.cores()) if reads else 0
 
 
 def absolute(source: str) -> str:
@@ -115,7 +127,7 @@ def _changed(recipe: Recipe, wish: Wish) -> Recipe:
 
 
 def _for_images(arch: Arch, dataset: Dataset) -> Arch:
-    """`arch` for the classes, channels and size of `dataset`; sets that are an array bring their own statistics."""
+    """`arch` for the classes, channels and size of `dataset`; arrays bring their own statistics."""
     arch = change.with_channels(arch, 1 if dataset.grey else 3)
     arch = change.with_classes(arch, len(dataset.train.classes))
     old, pixels = arch.preprocess, dataset.train.pixels
@@ -129,7 +141,7 @@ def _for_images(arch: Arch, dataset: Dataset) -> Arch:
 
 
 def _statistics(pixels: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation of each channel on a scale from 0 to 1, to four places, from a histogram of the 256 values."""
+    """Mean and deviation of each channel, from 0 to 1, to four places, from a histogram of the values."""
     counts = [np.bincount(pixels[..., c].ravel(), minlength=256) for c in range(pixels.shape[-1])]
     values = np.arange(256) / 255
     means = [float(values @ count / count.sum()) for count in counts]

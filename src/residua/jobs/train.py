@@ -29,8 +29,9 @@ def train(
 ) -> Run:
     """Train a network on `data` (a folder, `digits`, `cifar10[:DIR]`) and return its finished Run.
 
-    `changes` overrides fields of the recipe by path, e.g. `{"optim.rate": 0.05}`. The run goes to `out`, or to the
-    first free `runs/NAME-N`. ValueError, DataError, RunBusy, Diverged and OSError say what went wrong.
+    `changes` overrides fields of the recipe by path, e.g. `{"optim.rate": 0.05}`. The run goes to `out`,
+    or to the first free `runs/NAME-N`. ValueError, DataError, RunBusy, Diverged and OSError say what went
+    wrong.
     """
     texts = tuple((p, v if isinstance(v, str) else json.dumps(v)) for p, v in (changes or {}).items())
     prepared = prepare(Wish(str(data), model, recipe, str(weights), epochs, texts))
@@ -50,7 +51,10 @@ def resume(path: str | Path, *, listen: Listen = lambda _: None, stop: Stop = la
 
 
 def begin(prepared: Prepared, path: Path, *, force: bool = False) -> Run:
-    """A fresh Run at `path` for what was prepared. FileExistsError when one is there, unless `force` clears it."""
+    """A fresh Run at `path` for what was prepared.
+
+    FileExistsError when one is there, unless `force` clears it.
+    """
     begun = run.create(path, prepared.recipe, force=force)
     run.write(path / "data.json", json.dumps(_identity(prepared.dataset), indent=2))
     return begun
@@ -90,7 +94,7 @@ def free_path(source: str) -> Path:
 
 
 def _identity(dataset: Dataset) -> dict[str, object]:
-    """What must not change between the parts of a run: classes, counts, and a digest of labels and names or pixels."""
+    """What must not change during a run: classes, counts, and a digest of labels and names or pixels."""
     digest = hashlib.sha256()
     for images in (dataset.train, dataset.test):
         digest.update(images.labels.tobytes())

@@ -1,4 +1,4 @@
-"""Parameters, multiply-adds and activations of any module, counted as it runs on meta tensors: no arithmetic is done."""
+"""Parameters, multiply-adds and activations of any module, counted as it runs on meta tensors."""
 
 import copy
 from math import prod
@@ -12,7 +12,8 @@ from residua.spec.describe import Cost
 def cost(module: nn.Module, *, channels: int, size: int) -> Cost:
     """What one image (channels, size, size) costs `module`, counted at the layers that really ran.
 
-    `residua.spec.describe.cost` gives the same for an `Arch` without building it; this serves every other module.
+    `residua.spec.describe.cost` gives the same for an `Arch` without building it; this serves every other
+    module.
     """
     twin = copy.deepcopy(module).to("meta").eval()
     macs = outputs = 0

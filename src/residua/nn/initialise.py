@@ -4,7 +4,7 @@ from torch import nn
 
 
 def he_normal(network: nn.Module) -> None:
-    """Convolutions from a normal of variance 2 / (kernel area x channels out), biases zero (He et al., PReLU paper).
+    """Convolutions from a normal of variance 2 / (kernel area x channels out) (He et al., PReLU).
 
     Norms start as the identity and linear layers as torch makes them, which is what torchvision does too.
     """
@@ -16,7 +16,7 @@ def he_normal(network: nn.Module) -> None:
 
 
 def zero_last_norm(network: nn.Module) -> int:
-    """Every residual branch that ends in a norm starts at zero, so each block starts as its shortcut; how many did."""
+    """Start every residual branch that ends in a norm at zero, the block as its shortcut; how many did."""
     changed = 0
     for module in network.modules():
         residual = getattr(module, "residual", None)

@@ -36,10 +36,10 @@ class Letter:
 
 
 class ZeroPad(nn.Module):
-    """(N, width, H, W) -> (N, out, H/stride, W/stride) without parameters: subsample, then channels of zeros around.
+    """(N, width, H, W) -> (N, out, H/stride, W/stride), no parameters: subsample, put zeros around.
 
-    Half of the new channels come before the old ones, half after (He et al. 2015, 3.3, option A, does not say where;
-    this is the common CIFAR implementation's way).
+    Half of the new channels come before the old ones, half after (He et al. 2015, 3.3, option A, does not
+    say where; this is the common CIFAR implementation's way).
     """
 
     def __init__(self, width: int, conv: Conv) -> None:

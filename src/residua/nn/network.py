@@ -23,9 +23,10 @@ def spell(
     past: int = 0,
     letters: Mapping[str, Letter] = LETTERS,
 ) -> nn.Sequential:
-    """The layers of `word` for `width` channels, each named by its letter and the convolutions so far: `norm2`.
+    """The layers of `word` for `width` channels, named by letter and convolutions so far: `norm2`.
 
-    `past` counts the convolutions of the block that came before. ValueError when two layers would share a name.
+    `past` counts the convolutions of the block that came before. ValueError when two layers would share a
+    name.
     """
     layers, unread = nn.Sequential(), list(convs)
     for letter in word.replace(" ", ""):
@@ -41,7 +42,7 @@ def spell(
 
 
 class ResidualBlock(nn.Module):
-    """(N, width, H, W) -> (N, out, H/stride, W/stride): after(residual(b) + shortcut(b)), where b = before(x).
+    """(N, width, H, W) -> (N, out, H/stride, W/stride): after(residual(b) + shortcut(b)), b = before(x).
 
     A word without brackets has no residual and no shortcut: before(x) is all there is.
     """
@@ -73,8 +74,8 @@ class ResidualBlock(nn.Module):
 class Network(nn.Module):
     """Any `Arch` as a module: images (N, C, H, W) float in, logits (N, classes) out.
 
-    `arch` is what it was spelled from; `preprocess` how pixels become its input; `class_names` what its outputs mean
-    (empty until it is trained or loaded).
+    `arch` is what it was spelled from; `preprocess` how pixels become its input; `class_names` what its
+    outputs mean (empty until it is trained or loaded).
     """
 
     def __init__(self, arch: Arch, *, letters: Mapping[str, Letter] = LETTERS) -> None:
@@ -132,7 +133,7 @@ class Network(nn.Module):
         return self.head[-1]
 
     def reset_classifier(self, num_classes: int) -> None:
-        """A fresh last layer for `num_classes` outputs; 0 leaves the features as they are, (N, num_features)."""
+        """A fresh last layer for `num_classes` outputs; 0 leaves the features, (N, num_features)."""
         name = list(self.head._modules)[-1]
         fresh = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
         like = next(self.parameters())

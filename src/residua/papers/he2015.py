@@ -12,10 +12,12 @@ CIFAR_STEPS = 64_000
 
 
 def cifar(arch: Arch, source: str) -> Recipe:
-    """Section 4.2: SGD 0.1, momentum 0.9, decay 0.0001, batch 128, 64k updates, a tenth at 32k and 48k, pad 4 and flip.
+    """Section 4.2: SGD 0.1, momentum 0.9, decay 0.0001, batch 128, 64k updates, pad 4 and flip.
 
-    From depth 110 on the rate is 0.01 for the first 400 updates, where the paper waits for 80 % training error.
-    Pixels are standardised per channel, where the paper subtracts a mean per pixel.
+    The rate falls to a tenth at 32k and 48k updates.
+
+    From depth 110 on the rate is 0.01 for the first 400 updates, where the paper waits for 80 % training
+    error. Pixels are standardised per channel, where the paper subtracts a mean per pixel.
     """
     warm = WARM_UP_STEPS / CIFAR_STEPS if arch.depth() >= WARM_UP_DEPTH else 0.0
     return Recipe(
@@ -32,8 +34,9 @@ def cifar(arch: Arch, source: str) -> Recipe:
 def imagenet(arch: Arch, source: str) -> Recipe:
     """Section 3.4: SGD 0.1, momentum 0.9, decay 0.0001, batch 256, about 120 epochs.
 
-    The paper divides the rate by ten "when the error plateaus"; here that is after 30, 60 and 90 epochs. Crops are of
-    random area and aspect, where the paper resizes the shorter side to 256-480 and shifts colours.
+    The paper divides the rate by ten "when the error plateaus"; here that is after 30, 60 and 90 epochs.
+    Crops are of random area and aspect, where the paper resizes the shorter side to 256-480 and shifts
+    colours.
     """
     return Recipe(
         "he2015.imagenet",

@@ -1,4 +1,4 @@
-"""Arch: a whole network as one frozen, hashable value that spells every layer and round-trips through JSON."""
+"""Arch: a whole network as one frozen value that spells every layer and round-trips through JSON."""
 
 from dataclasses import dataclass, field
 
@@ -114,6 +114,6 @@ class Arch:
         return tuple(found)
 
     def depth(self) -> int:
-        """Layers with weights on the main path, the papers' count: convolutions and linear layers, not shortcuts."""
+        """The papers' count of layers: convolutions and linear layers, those of shortcuts left out."""
         convs = sum(block.word.count("C") for block in (self.stem, *self.blocks()))
         return convs + self.head.word.count("L")

@@ -1,7 +1,7 @@
-"""The notation: one word is one block, and brackets mark what the shortcut skips. Every check a user can trip is here.
+"""The notation: one word is one block; brackets mark what the shortcut skips. Every check on words is here.
 
-C convolution    N normalisation   A activation   P max-pool   V average-pool   Z subsample, pad channels with zeros
-L linear         D dropout         ( ... ) what the shortcut skips; no brackets, no shortcut
+C convolution   N normalisation   A activation   P max-pool   V average-pool   L linear   D dropout
+Z subsample and pad channels with zeros          ( ... ) what the shortcut skips; no brackets, no shortcut
 """
 
 from dataclasses import dataclass, field
@@ -66,7 +66,7 @@ class Pool:
 
 
 def check_word(word: str) -> None:
-    """ValueError, saying what to change, unless `word` is made of known letters and at most one pair of brackets."""
+    """ValueError, saying what to change, unless `word` has known letters and at most one pair of brackets."""
     for letter in word:
         if letter not in MEANING and letter not in "() ":
             known = ", ".join(f"{key} {meaning}" for key, meaning in MEANING.items())
@@ -99,7 +99,7 @@ def count_shaped(word: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A word, the shapes of its convolutions in reading order, and the word that carries x around the brackets."""
+    """A word, the shapes of its convolutions, and the word that carries x around the brackets."""
 
     word: str
     """Letters in the order data meets them, e.g. `(CNA CN)A`; spaces are for the reader."""
@@ -128,7 +128,7 @@ class Block:
         check_word(self.shortcut)
         if "(" in self.shortcut or "L" in self.shortcut or count_shaped(self.shortcut) != 1:
             raise ValueError(
-                f"shortcut {self.shortcut!r} of {self.word!r}: give one C or Z, e.g. 'Z' (option A), 'CN' (B), 'PCN'"
+                f"shortcut {self.shortcut!r} of {self.word!r}: give one C or Z, e.g. 'Z', 'CN' or 'PCN'"
             )
         if "P" in self.shortcut[1:] or "V" in self.shortcut[1:]:
             raise ValueError(f"shortcut {self.shortcut!r}: a pool comes first, e.g. 'PCN'")
@@ -160,10 +160,10 @@ class Block:
         return int(prod(conv.stride for conv in convs) * self.pool.stride**pools)
 
     def bridge(self, width: int) -> tuple[str, tuple[Conv, ...]]:
-        """The way around the brackets for `width` channels at the "(": a word and its shapes; "" is the identity.
+        """The way around the brackets for `width` channels: a word and its shapes; no word is the identity.
 
-        Letters with nothing to do are left out: no pool where the map keeps its size, no more than the pool where
-        the width stays (Duta et al. 2020, 2.2).
+        Letters with nothing to do are left out: no pool where the map keeps its size, no more than
+        the pool where the width stays (Duta et al. 2020, 2.2).
         """
         inside, convs = self.parts()[1]
         out, stride = (convs[-1].out if convs else width), self._stride(inside, convs)

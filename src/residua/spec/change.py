@@ -36,7 +36,10 @@ def with_channels(arch: Arch, channels: int) -> Arch:
 
 
 def with_shortcut(arch: Arch, option: str) -> Arch:
-    """`arch` with shortcut option A, B or C everywhere. ValueError for another option, or where nothing is skipped."""
+    """`arch` with shortcut option A, B or C everywhere.
+
+    ValueError for another option, or where nothing is skipped.
+    """
     if option not in SHORTCUTS:
         raise ValueError(f"no shortcut option {option!r}: {nearest(option, SHORTCUTS)}")
     if not any(block.has_shortcut for block in arch.blocks()):

@@ -1,4 +1,4 @@
-"""Arch -> its layers one by one, what they cost, and the paper's architecture table; arithmetic on words, no torch."""
+"""Arch -> its layers, what they cost, and the paper's architecture table; arithmetic on words, no torch."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -80,7 +80,7 @@ class Row:
 
 
 def layers(arch: Arch, *, size: int = 0) -> list[Layer]:
-    """Every layer of `arch` in the order data meets it, for images of `size` pixels; 0 takes the size it was drawn for.
+    """Every layer of `arch` in order, for images of `size` pixels; 0 takes the size it was drawn for.
 
     ValueError when a map would shrink to nothing.
     """

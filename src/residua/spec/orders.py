@@ -1,4 +1,7 @@
-"""Place in a stage -> word: one function per figure. Each takes the number of convolutions and returns the letters."""
+"""Place in a stage -> word: one function per figure.
+
+Each takes the number of convolutions and returns the letters.
+"""
 
 
 def plain(convs: int) -> str:

@@ -1,4 +1,4 @@
-"""Recipe: everything that decides a training run, as one frozen value that goes into the run directory as JSON."""
+"""Recipe: all that decides a training run, as one frozen value that goes into the run as JSON."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -27,7 +27,7 @@ class Data:
 
 @dataclass(frozen=True, slots=True)
 class Augment:
-    """What happens to a training image before the network sees it; every draw is keyed by (seed, epoch, index)."""
+    """What happens to a training image first; every draw is keyed by (seed, epoch, index)."""
 
     kind: Literal["pad_crop", "resized_crop", "none"] = "pad_crop"
     """Shift inside a padded border (CIFAR), or cut a random area and resize it (ImageNet)."""
@@ -77,7 +77,7 @@ class Optim:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Learning rate as a pure function of the step; times are shares of all steps, so that they scale with epochs."""
+    """Learning rate by step; times are shares of all steps, so that they scale with epochs."""
 
     shape: Literal["step", "cosine", "linear", "constant"] = "step"
     """How the rate falls after the warm-up."""
@@ -88,7 +88,7 @@ class Schedule:
     flat_warmup: bool = False
     """Hold the first rate through the warm-up (He et al. 2015, 4.2), instead of climbing."""
     drops: tuple[float, ...] = (0.5, 0.75)
-    """`step`: where the rate is divided by ten, as shares of all steps (32k and 48k of 64k: He et al. 2015, 4.2)."""
+    """`step`: shares of all steps where the rate falls to a tenth (32k, 48k of 64k: He et al. 2015, 4.2)."""
 
     def __post_init__(self) -> None:
         """ValueError when a number cannot be used."""
@@ -121,7 +121,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How the arithmetic is done; `auto` is measured on this machine, and the choice is written into the run."""
+    """How the arithmetic is done; `auto` is measured here, and the choice is written into the run."""
 
     device: str = "auto"
     """`cpu`, `cuda`, `cuda:1`, `mps` or `auto`."""

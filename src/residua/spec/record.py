@@ -1,4 +1,4 @@
-"""Frozen dataclasses to plain JSON values and back, and single fields overridden by path; knows only dataclasses."""
+"""Frozen dataclasses to plain JSON values and back, and single fields overridden by path."""
 
 import dataclasses
 import difflib
@@ -29,7 +29,10 @@ def to_plain(value: Any) -> Any:
 
 
 def from_plain(kind: type[Record], plain: Any, *, path: str = "") -> Record:
-    """The `kind` that `to_plain` made `plain` from. ValueError names the path of a missing, unknown or wrong field."""
+    """The `kind` that `to_plain` made `plain` from.
+
+    ValueError names the path of a missing, unknown or wrong field.
+    """
     value: Record = _read(kind, plain, path or kind.__name__)
     return value
 

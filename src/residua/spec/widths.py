@@ -9,7 +9,7 @@ def basic(width: int, stride: int) -> tuple[Conv, ...]:
 
 
 def bottleneck(width: int, stride: int) -> tuple[Conv, ...]:
-    """1x1, 3x3, 1x1 and four times wider at the end, the stride on the 3x3 (He et al. 2015, fig. 5 right; v1.5)."""
+    """1x1, 3x3, 1x1, four times wider at the end, stride on the 3x3 (He et al. 2015, fig. 5 right; v1.5)."""
     return Conv(width, 1), Conv(width, 3, stride), Conv(4 * width, 1)
 
 

@@ -113,7 +113,10 @@ def restore(state: State, network: Network, optimizer: torch.optim.Optimizer) ->
 
 
 def network_of(path: Path) -> Network:
-    """The trained network in the state file at `path`, in eval mode on the CPU. CheckpointError if it is none."""
+    """The trained network in the state file at `path`, in eval mode on the CPU.
+
+    CheckpointError if it is none.
+    """
     tensors, facts = read(path)
     if "arch" not in facts:
         raise CheckpointError(f"{path} holds no network: give a run or one of its checkpoints")

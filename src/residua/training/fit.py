@@ -1,4 +1,4 @@
-"""The edge of training: takes the loop's Moments, counts, evaluates, saves and stops; tells the caller by Events."""
+"""The edge of training: takes the loop's Moments, counts, evaluates, saves, stops; tells it by Events."""
 
 import math
 import time
@@ -214,7 +214,7 @@ class Fit:
             raise Diverged(f"{error}; try a lower --set optim.rate") from None
 
     def _end_epoch(self, rate: float) -> Iterator[Event]:
-        """Judge the test images and write the row; leaves `progress.seen` as it is when asked to stop meanwhile."""
+        """Judge the test images and write the row; `progress.seen` stays when asked to stop meanwhile."""
         recipe, done = self.recipe, self.progress
         batches = testing(
             self.dataset.test,

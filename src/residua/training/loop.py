@@ -32,7 +32,7 @@ class Moment:
 
 
 def objective(preprocess: Preprocess, plan: Plan, smoothing: float) -> Objective:
-    """(network, batch) -> (mean cross-entropy, number of wrong images), in the plan's precision and memory format."""
+    """(network, batch) -> (mean cross-entropy, number of wrong images), in the plan's arithmetic."""
     layout = torch.channels_last if plan.memory_format == "channels_last" else torch.contiguous_format
     device = torch.device(plan.device)
 
@@ -60,8 +60,9 @@ def train(
 ) -> Iterator[Moment]:
     """Update `network` once per batch and yield a Moment each time; leave the for-loop to stop.
 
-    `rate_at(step)` is the rate of update `step`, from 0; `done` counts the updates before a resume. Dropout and every
-    other draw of torch is keyed by (seed, step), so results do not depend on where a run was interrupted.
+    `rate_at(step)` is the rate of update `step`, from 0; `done` counts the updates before a resume.
+    Dropout and every other draw of torch is keyed by (seed, step), so results do not depend on where a
+    run was interrupted.
     """
     for step, batch in enumerate(batches, done):
         rate = rate_at(step)

@@ -7,7 +7,7 @@ from residua.spec.recipe import Optim
 
 
 def make(network: nn.Module, optim: Optim) -> torch.optim.SGD:
-    """Fused SGD over every learnable tensor; norms and biases are decayed only if `optim.decay_all` says so."""
+    """Fused SGD over every learnable tensor; norms and biases decay only if `optim.decay_all`."""
     matrices = [p for p in network.parameters() if p.requires_grad and p.ndim > 1]
     vectors = [p for p in network.parameters() if p.requires_grad and p.ndim <= 1]
     groups = [

@@ -16,7 +16,7 @@ Format = Literal["contiguous", "channels_last"]
 Precision = Literal["float32", "bfloat16"]
 
 WORTH = 1.15
-"""Another arithmetic must be this many times faster than float32 channels_last; less drowns in a machine's noise."""
+"""How many times faster than float32 channels_last another arithmetic must be; less drowns in noise."""
 SAMPLE = 32
 """Images per measured step: enough to fill the cores, few enough to take a second."""
 SHORT = 300
@@ -34,7 +34,10 @@ class Chosen:
 
 
 def choose(network: Network, plan: Plan, *, batch: int, steps: int) -> Chosen:
-    """`plan` with every `auto` decided for `network` on this machine. ValueError when its device is not here."""
+    """`plan` with every `auto` decided for `network` on this machine.
+
+    ValueError when its device is not here.
+    """
     device = world.device(plan.device)
     threads = plan.threads or torch.get_num_threads()
     found = replace(plan, device=str(device), threads=threads)

@@ -30,7 +30,7 @@ class Diverged(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A directory: `recipe.json` (resolved), `environment.json`, `metrics.jsonl`, `checkpoints/`, `report.html`."""
+    """A directory: `recipe.json` (resolved), `metrics.jsonl`, `checkpoints/`, `report.html` and more."""
 
     path: Path
     """Where it is."""
@@ -106,7 +106,10 @@ class Run:
 
 
 def create(path: Path, recipe: Recipe, *, force: bool = False) -> Run:
-    """A fresh run at `path`. FileExistsError when one is there already, unless `force` clears it; RunBusy when held."""
+    """A fresh run at `path`.
+
+    FileExistsError when one is there already, unless `force` clears it; RunBusy when held.
+    """
     run = Run(path)
     path.mkdir(parents=True, exist_ok=True)
     with run.lock():

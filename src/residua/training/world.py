@@ -8,7 +8,10 @@ WORLD_SIZE = "WORLD_SIZE"
 
 
 def device(name: str) -> torch.device:
-    """The device called `name`; `auto` takes the first accelerator, else the CPU. ValueError when it is not there."""
+    """The device called `name`; `auto` takes the first accelerator, else the CPU.
+
+    ValueError when it is not there.
+    """
     if int(os.environ.get(WORLD_SIZE, "1")) > 1:
         raise ValueError("started as several processes: this version trains in one, so leave torchrun away")
     if name == "auto":

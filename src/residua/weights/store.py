@@ -39,9 +39,9 @@ class CheckpointError(ValueError):
 def publish(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
     """Writes `tensors` and the JSON values `facts` as one self-certifying file, or leaves what was there.
 
-    Order: temporary file beside it, fsync, rename, fsync of the folder; after a power cut `path` is the old
-    or the new file. Equal values make equal bytes. OSError carries path and errno; CheckpointError if `path` is
-    no regular file; ValueError if a fact is not JSON.
+    Order: temporary file beside it, fsync, rename, fsync of the folder; after a power cut `path` is the
+    old or the new file. Equal values make equal bytes. OSError carries path and errno; CheckpointError if
+    `path` is no regular file; ValueError if a fact is not JSON.
     """
     if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
         raise CheckpointError(f"{path} is no regular file, so it is not replaced: choose another path")

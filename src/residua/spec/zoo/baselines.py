@@ -8,8 +8,8 @@ from residua.spec.zoo.he2015 import CIFAR
 def smallconvnet(name: str) -> Arch:
     """The network people build first: stacked 3x3 convolutions, max-pool, dropout, fully connected layers.
 
-    Ours, for 32 x 32 images: no norm and no shortcut, two convolutions of 32, 64 and 128 channels before each of
-    three pools, then 256 hidden units.
+    Ours, for 32 x 32 images: no norm and no shortcut, two convolutions of 32, 64 and 128 channels before
+    each of three pools, then 256 hidden units.
     """
     halve = Pool(2, 2, 0)
     pairs = [(Conv(width, bias=True), Conv(width, bias=True)) for width in (32, 64, 128)]

@@ -21,7 +21,7 @@ BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 
 def _stages(
     counts: tuple[int, ...], narrow: int, convs: Widths, order: Order, shortcut: tuple[str, bool]
 ) -> tuple[tuple[Block, ...], ...]:
-    """Stages that halve the map and double the width, `narrow` channels first; the first keeps its map (3.3)."""
+    """Stages that halve the map and double the width, from `narrow` channels on (3.3)."""
     stages = []
     for index, count in enumerate(counts):
         shapes = [convs(narrow << index, 2 if index and not place else 1) for place in range(count)]
