@@ -84,9 +84,8 @@ def test_a_block_computes_what_is_written_out_by_hand(
     module, x = shaken(ResidualBlock(block, 4)), torch.randn(2, 4, 8, 8)
     assert isinstance(module, ResidualBlock)
     torch.testing.assert_close(module(x), by_hand(module, x), rtol=0, atol=1e-6)
-    assert torch.equal(
-        module(x), module.after(module.residual(module.before(x)) + module.shortcut(module.before(x)))
-    )
+    forked = module.before(x)
+    assert torch.equal(module(x), module.after(module.residual(forked) + module.shortcut(forked)))
 
 
 def test_second_block_forks_after_the_relu() -> None:
@@ -107,10 +106,7 @@ def test_second_block_forks_after_the_relu() -> None:
 def test_brackets_place_the_fork() -> None:
     """`A(C)` sends relu(x) around, `(AC)` sends x: on a negative map they differ by it."""
     x = -torch.rand(1, 4, 4, 4)
-    outside, inside = (
-        ResidualBlock(Block("A(C)", (Conv(4),), "C"), 4),
-        ResidualBlock(Block("(AC)", (Conv(4),), "C"), 4),
-    )
+    outside, inside = [ResidualBlock(Block(word, (Conv(4),), "C"), 4) for word in ("A(C)", "(AC)")]
     assert torch.equal(outside(x), torch.zeros_like(x))
     assert torch.equal(inside(x), x)
 
@@ -145,16 +141,21 @@ def test_zeros_stand_on_both_sides_of_the_old_channels() -> None:
 
 
 def test_layers_are_named_by_letter_and_convolutions_so_far() -> None:
-    network = build(Arch("x", "f", "s", Block("CNAP", (Conv(4),)), ((Block("NA(C NAC)", DOWN, "C"),),), "NA"))
-    names = [name for name, module in network.named_modules() if not list(module.children())]
-    block = "stages.0.0"
-    assert [name for name in names if not name.endswith("after")] == [
-        "stem.conv1", "stem.norm1", "stem.act1", "stem.pool1",
-        f"{block}.before.norm0", f"{block}.before.act0",
-        f"{block}.residual.conv1", f"{block}.residual.norm1", f"{block}.residual.act1", f"{block}.residual.conv2",
-        f"{block}.shortcut.conv1",
-        "tail.norm0", "tail.act0", "head.linear1",
-    ]  # fmt: skip
+    block = Block("NA(C NAC)", DOWN, "C")
+    network = build(Arch("x", "f", "s", Block("CNAP", (Conv(4),)), ((block,),), "NA"))
+    spelled = network.stages[0][0]
+    after = ResidualBlock(Block("(CNA C)NA", DOWN, "Z"), 4).after
+    for layers, names in (
+        (network.stem, "conv1 norm1 act1 pool1"),
+        (spelled.before, "norm0 act0"),
+        (spelled.residual, "conv1 norm1 act1 conv2"),
+        (spelled.shortcut, "conv1"),
+        (spelled.after, ""),
+        (after, "norm2 act2"),
+        (network.tail, "norm0 act0"),
+        (network.head, "linear1"),
+    ):
+        assert [name for name, _ in layers.named_children()] == names.split()
 
 
 def test_first_weights_are_those_of_he() -> None:
@@ -204,7 +205,7 @@ def test_an_index_of_no_stage_is_refused() -> None:
 
 
 def test_reset_classifier_makes_a_fresh_last_layer_and_keeps_the_rest() -> None:
-    network = build(small()).double()
+    network = build(small()).double().eval()
     network.class_names = ("cat",)
     old = copy.deepcopy(network.state_dict())
     network.reset_classifier(3)
@@ -230,9 +231,8 @@ def test_reset_classifier_to_nothing_leaves_the_features() -> None:
 
 
 def test_pre_logits_are_what_the_last_linear_layer_reads() -> None:
-    spec = Arch(
-        "x", "f", "s", Block("C", (Conv(4),)), ((Block("CA", (Conv(4),)),),), head=Head("L A L", (6,), grid=2)
-    )
+    stage = (Block("CA", (Conv(4),)),)
+    spec = Arch("x", "f", "s", Block("C", (Conv(4),)), (stage,), head=Head("L A L", (6,), grid=2))
     network = build(spec)
     last = network.forward_features(torch.randn(2, 3, 8, 8))
     read = network.forward_head(last, pre_logits=True)

@@ -150,7 +150,7 @@ def _loaded(views: _Views, places: _Plan, workers: int, device: torch.device) ->
         timeout=_SECONDS if workers else 0,
         prefetch_factor=_AHEAD if workers else None,
         worker_init_fn=_start_worker,
-        generator=None,  # else the loader draws from the global one, and dropout differs
+        generator=torch.Generator(),  # else the loader draws from the global one, and dropout differs
     )
     results = iter(loader)  # one iterator, and one set of workers, for all epochs
     try:
