@@ -1,9 +1,9 @@
 """Training speed of cifar_resnet20 at batch 128, beside a plain PyTorch loop, in one run and as a ratio.
 
-The peer is what people write first: torchvision transforms on PIL images in a DataLoader with one worker per core,
-float32, the same layers by hand, SGD. Ours is `residua.training` with the plan it measures for this machine. The two
-take turns, so that a noisy machine is noisy for both; the medians are compared. Pixels are random: speed does not
-depend on them.
+The peer is what people write first: torchvision transforms on PIL images in a DataLoader with one worker per
+core, float32, the same layers by hand, SGD. Ours is `residua.training` with the plan it measures for this
+machine. The two take turns, so that a noisy machine is noisy for both; the medians are compared. Pixels are
+random: speed does not depend on them.
 """
 
 import argparse
@@ -87,7 +87,8 @@ class PictureSet(Dataset[tuple[Tensor, int]]):
 def peer_steps(images: Images) -> Iterator[None]:
     """A plain training loop, one step per item."""
     assert images.pixels is not None
-    loader = DataLoader(PictureSet(images.pixels, images.labels), BATCH, shuffle=True, num_workers=world.cores())
+    pictures_of = PictureSet(images.pixels, images.labels)
+    loader = DataLoader(pictures_of, BATCH, shuffle=True, num_workers=world.cores())
     network = plain_resnet20()
     optimizer = torch.optim.SGD(network.parameters(), 0.1, 0.9, weight_decay=1e-4)
     while True:
@@ -175,7 +176,8 @@ def main() -> None:
     rows = result["rows"]
     assert isinstance(rows, list)
     row = rows[0]
-    print(f"{row['what']}: {row['ours']} against {row['peer']} {row['unit']}, ratio {row['ratio']} ({result['machine']})")
+    print(f"{row['what']}: {row['ours']} against {row['peer']} {row['unit']}")
+    print(f"ratio {row['ratio']} on {result['machine']}")
 
 
 if __name__ == "__main__":

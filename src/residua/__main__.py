@@ -2,4 +2,5 @@
 
 from residua.cli import main
 
-main()
+if __name__ == "__main__":  # a process started for a contest imports this file too
+    main()

@@ -145,6 +145,7 @@ def test_layers_are_named_by_letter_and_convolutions_so_far() -> None:
     network = build(Arch("x", "f", "s", Block("CNAP", (Conv(4),)), ((block,),), "NA"))
     spelled = network.stages[0][0]
     after = ResidualBlock(Block("(CNA C)NA", DOWN, "Z"), 4).after
+    forked = ResidualBlock(Block("CN(CN)", DOWN, "CN"), 4)
     for layers, names in (
         (network.stem, "conv1 norm1 act1 pool1"),
         (spelled.before, "norm0 act0"),
@@ -152,6 +153,8 @@ def test_layers_are_named_by_letter_and_convolutions_so_far() -> None:
         (spelled.shortcut, "conv1"),
         (spelled.after, ""),
         (after, "norm2 act2"),
+        (forked.before, "conv1 norm1"),
+        (forked.residual, "conv2 norm2"),
         (network.tail, "norm0 act0"),
         (network.head, "linear1"),
     ):

@@ -1,22 +1,18 @@
 """Equal logits, not close ones, against the networks that people know, with weights carried over by name."""
 
-import sys
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import pytest
 import timm
 import torch
 import torchvision
+import twins
 from torch import Tensor, nn
 
 from residua.nn.network import Network, build
 from residua.spec.zoo import arch
 from residua.weights import load, save_as
-
-sys.path.insert(0, str(Path(__file__).parent))
-import twins
 
 PEERS: dict[tuple[str, str], Callable[[], nn.Module]] = {
     ("resnet18", "torchvision"): torchvision.models.resnet18,

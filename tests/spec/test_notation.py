@@ -1,20 +1,15 @@
 """The grammar: legal words mean what they promise, illegal ones say what to change."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from hypothesis import given, settings
+from words import SIZE, arches
 
 from residua.nn.network import Network, ResidualBlock, build
 from residua.spec import describe, orders
 from residua.spec.arch import Arch, Head
 from residua.spec.block import Block, Conv, Pool
 from residua.spec.zoo import NAMES, arch, names
-
-sys.path.insert(0, str(Path(__file__).parent))
-from words import SIZE, arches
 
 C4, C8 = Conv(4), Conv(8)
 STEM = Block("CNA", (C4,))

@@ -1,20 +1,16 @@
 """Values to JSON and back, and single fields by path."""
 
 import json
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
+from words import arches
 
 from residua.spec.arch import Arch
 from residua.spec.recipe import Data, Recipe
 from residua.spec.record import from_json, from_plain, override, paths, to_json, to_plain
 from residua.spec.zoo import NAMES, arch
-
-sys.path.insert(0, str(Path(__file__).parent))
-from words import arches
 
 RECIPE = Recipe("test", arch("cifar_resnet20"), Data("digits"))
 

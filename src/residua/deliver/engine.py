@@ -51,6 +51,8 @@ class Classifier:
     def many(self, pictures: Iterable[Picture]) -> list[Prediction]:
         """The answers for several pictures, computed as one batch."""
         views = [self._view(picture) for picture in pictures]
+        if not views:
+            return []
         images = normalise(torch.from_numpy(np.stack(views)), self.network.preprocess)
         with torch.inference_mode():
             rows = torch.softmax(self.network(images), 1)

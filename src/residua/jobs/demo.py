@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from residua.data.sources import Dataset
-from residua.jobs.prepare import Prepared, Wish, prepare
+from residua.data.sources import Dataset, open_dataset
+from residua.jobs.contest import Pool
 from residua.jobs.report import architecture, curve, picture
-from residua.jobs.train import begin
 from residua.measure.evaluate import Judgement
 from residua.report.figures import Panel, training_curves
 from residua.report.page import Code, Figure, Page, Pictures, Section, Table, Text, render
 from residua.spec.describe import cost
-from residua.training.fit import Event, Fit
+from residua.training import world
+from residua.training.fit import Event
 from residua.training.run import Run, next_free, write
 
 DEPTHS = (20, 56)
@@ -60,43 +60,27 @@ def demo(
 ) -> Contest:
     """Train plain and residual nets of 20 and 56 layers, and 110 where time allows, on digits, and report.
 
-    The same recipe and seed for all. `out` is a folder for the runs and `report.html`; else the first free
-    `runs/demo-N`. FileExistsError when it holds a demo already.
+    The same recipe and seed for all; a plain net and its residual twin train side by side, in a process
+    each, so a script calls this under `if __name__ == "__main__"`. `out` is a folder for the runs and
+    `report.html`; else the first free `runs/demo-N`. FileExistsError when it holds a demo already.
     """
     start = time.monotonic()
     folder = Path(out) if out else next_free(Path("runs"), "demo")
     if (folder / "report.html").exists():
         raise FileExistsError(f"{folder} holds a demo already: choose another -o")
     trained: list[tuple[Run, Judgement]] = []
-    dataset: Dataset | None = None
-    for depth in (*DEPTHS, DEEPER):
-        lasted = time.monotonic() - start
-        if depth == DEEPER and lasted * (1 + DEEPER / sum(DEPTHS)) > PATIENCE:
-            break
-        for family in ("plain", "resnet"):
-            prepared = prepare(Wish("digits", f"cifar_{family}{depth}"))
-            dataset = prepared.dataset
-            found = _train(prepared, folder, listen=listen, stop=stop)
-            if found is None:
+    with Pool(processes=min(2, world.cores())) as pool:
+        for depth in (*DEPTHS, DEEPER):
+            lasted = time.monotonic() - start
+            if stop() or (depth == DEEPER and lasted * (1 + DEEPER / sum(DEPTHS)) > PATIENCE):
                 break
-            trained.append(found)
+            names = [f"cifar_{family}{depth}" for family in ("plain", "resnet")]
+            trained += pool.train([(name, folder / name) for name in names], listen=listen, stop=stop)
     runs = tuple(run for run, _ in trained)
-    seconds = time.monotonic() - start
-    if dataset and trained and not stop():
-        write(folder / "report.html", render(page(dataset, trained, seconds)))
+    if not stop():
+        dataset = open_dataset("digits", holdout=runs[0].recipe.data.holdout)
+        write(folder / "report.html", render(page(dataset, trained, time.monotonic() - start)))
     return Contest(time.monotonic() - start, runs, folder / "report.html")
-
-
-def _train(
-    prepared: Prepared, folder: Path, *, listen: Listen, stop: Callable[[], bool]
-) -> tuple[Run, Judgement] | None:
-    name = prepared.recipe.arch.name
-    run = begin(prepared, folder / name)
-    with run.lock():
-        fit = Fit(run, prepared.network, prepared.dataset, stop=stop)
-        for event in fit.events():
-            listen(name, event)
-    return (run, fit.judged) if run.finished and fit.judged else None
 
 
 def panels(runs: tuple[Run, ...]) -> tuple[Panel, ...]:

@@ -1,6 +1,8 @@
 """From words to layers, the one residual forward pass, and the network around it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from functools import partial
 
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
@@ -52,15 +54,14 @@ class ResidualBlock(nn.Module):
         super().__init__()
         (before, first), (inside, second), (after, third) = block.parts()
         fork = first[-1].out if first else width
-        self.before = spell(before, width, first, pool=block.pool, letters=letters)
+        read = partial(spell, pool=block.pool, drop=block.drop, letters=letters)
+        self.before = read(before, width, first)
         self.residual = self.shortcut = None
         if block.has_shortcut:
             word, convs = block.bridge(fork)
-            self.residual = spell(inside, fork, second, pool=block.pool, past=len(first), letters=letters)
-            self.shortcut = spell(word, fork, convs, pool=block.pool, letters=letters)
-        self.after = spell(
-            after, block.out(width), third, pool=block.pool, past=len(first) + len(second), letters=letters
-        )
+            self.residual = read(inside, fork, second, past=len(first))
+            self.shortcut = read(word, fork, convs)
+        self.after = read(after, block.out(width), third, past=len(first) + len(second))
 
     def forward(self, x: Tensor) -> Tensor:
         """The one residual forward pass of the library."""
@@ -113,7 +114,7 @@ class Network(nn.Module):
         for stage in self.stages:
             for block in stage.children():
                 recompute = self.checkpoints_blocks and x.requires_grad
-                x = checkpoint(block, x, use_reentrant=False) if recompute else block(x)
+                x = _recomputed(block, x) if recompute else block(x)
         y: Tensor = self.tail(x)
         return y
 
@@ -145,6 +146,26 @@ class Network(nn.Module):
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Recompute each block in the backward pass instead of keeping its activations."""
         self.checkpoints_blocks = enable
+
+
+def _recomputed(block: nn.Module, x: Tensor) -> Tensor:
+    """`block(x)`, computed again in the backward pass, where norms must not count the batch a second time."""
+    y: Tensor = checkpoint(
+        block, x, use_reentrant=False, context_fn=lambda: (nullcontext(), _uncounted(block))
+    )
+    return y
+
+
+@contextmanager
+def _uncounted(block: nn.Module) -> Iterator[None]:
+    norms = [m for m in block.modules() if isinstance(m, nn.BatchNorm2d) and m.track_running_stats]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
 
 
 def build(arch: Arch) -> Network:

@@ -69,20 +69,25 @@ class Arch:
             raise ValueError(f"tail {self.tail!r} of {self.name}: give letters N and A")
         width = self.channels
         for block in (self.stem, *self.blocks()):
+            self._check_join(block, width)
             for conv in block.convs:
                 if width % conv.groups:
                     raise ValueError(
                         f"{width} channels into {conv} of {self.name}: they do not divide into groups"
                     )
                 width = conv.out
-            self._check_join(block)
 
-    def _check_join(self, block: Block) -> None:
+    def _check_join(self, block: Block, width: int) -> None:
         after = split_word(block.word)[2]
         if block.has_shortcut and "C" in after:
             raise ValueError(
                 f"{block.word!r} of {self.name} convolves after the addition: start another block there"
             )
+        if block.has_shortcut and "Z" in block.shortcut:
+            (_, first), (_, inside), _ = block.parts()
+            fork = first[-1].out if first else width
+            if inside and inside[-1].out < fork:
+                raise ValueError(f"Z of {self.name} cannot shrink {fork} channels to {inside[-1].out}: use C")
 
     @property
     def channels(self) -> int:

@@ -72,6 +72,8 @@ def check_word(word: str) -> None:
             known = ", ".join(f"{key} {meaning}" for key, meaning in MEANING.items())
             raise ValueError(f"unknown letter {letter!r} in {word!r}: the letters are {known}")
     opening, closing = word.count("("), word.count(")")
+    if opening == closing == 1 and word.index(")") < word.index("("):
+        raise ValueError(f"{word!r} closes its bracket before it opens it: swap '(' and ')'")
     if opening != closing:
         more, less = (")", "(") if closing > opening else ("(", ")")
         raise ValueError(
@@ -81,7 +83,7 @@ def check_word(word: str) -> None:
         raise ValueError(
             f"{word!r} has {opening} pairs of brackets: a block has one shortcut, so keep one pair"
         )
-    if opening and not word[word.find("(") + 1 : max(word.find(")"), 0)].strip():
+    if opening and not word[word.find("(") + 1 : word.find(")")].strip():
         raise ValueError(f"the brackets of {word!r} skip nothing: put letters between '(' and ')'")
 
 
@@ -111,10 +113,16 @@ class Block:
     """Spell the shortcut even where shapes agree (option C)."""
     pool: Pool = field(default_factory=Pool)
     """Shape of every P and V, in the word and in the shortcut."""
+    drop: float = 0.0
+    """Share of values that a D sets to zero while training, in the word and in the shortcut."""
 
     def __post_init__(self) -> None:
         """ValueError, saying what to change, when word, convolutions and shortcut disagree."""
         check_word(self.word)
+        if not self.word.strip():
+            raise ValueError("a block without letters does nothing: give a word, e.g. 'CNA'")
+        if ("D" in self.word + self.shortcut) != (0 < self.drop < 1):
+            raise ValueError(f"{self.word!r} with drop {self.drop}: give a D a share between 0 and 1, else 0")
         if "Z" in self.word or "L" in self.word:
             raise ValueError(f"{self.word!r} is a block: Z belongs in a shortcut, L in a head")
         if (need := count_shaped(self.word)) != len(self.convs):
@@ -125,6 +133,9 @@ class Block:
                     f"{self.word!r} has no brackets, so {self.shortcut!r} skips nothing: bracket it"
                 )
             return
+        self._check_shortcut()
+
+    def _check_shortcut(self) -> None:
         check_word(self.shortcut)
         if "(" in self.shortcut or "L" in self.shortcut or count_shaped(self.shortcut) != 1:
             raise ValueError(
@@ -132,6 +143,14 @@ class Block:
             )
         if "P" in self.shortcut[1:] or "V" in self.shortcut[1:]:
             raise ValueError(f"shortcut {self.shortcut!r}: a pool comes first, e.g. 'PCN'")
+        inside, convs = self.parts()[1]
+        if set(inside) & set(POOLS):
+            raise ValueError(f"{self.word!r} pools inside its brackets: pool before or after them")
+        stride = prod(conv.stride for conv in convs)
+        if self.shortcut[0] in POOLS and stride not in (1, self.pool.stride):
+            raise ValueError(
+                f"{self.word!r} strides {stride}, its shortcut's pool {self.pool.stride}: make them equal"
+            )
 
     def parts(self) -> tuple[tuple[str, tuple[Conv, ...]], ...]:
         """Word and convolutions of the three stretches: before, inside and after the brackets."""
@@ -157,7 +176,7 @@ class Block:
 
     def _stride(self, word: str, convs: tuple[Conv, ...]) -> int:
         pools = sum(word.count(letter) for letter in POOLS)
-        return int(prod(conv.stride for conv in convs) * self.pool.stride**pools)
+        return prod((*(conv.stride for conv in convs), *[self.pool.stride] * pools))
 
     def bridge(self, width: int) -> tuple[str, tuple[Conv, ...]]:
         """The way around the brackets for `width` channels: a word and its shapes; no word is the identity.

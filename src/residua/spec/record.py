@@ -91,12 +91,14 @@ def _override(record: Record, steps: list[str], text: str, path: str) -> Record:
 
 
 def _word(text: str, hint: Any) -> Any:
+    if typing.get_origin(hint) is tuple and not text.lstrip().startswith("["):
+        return [_word(part.strip(), typing.get_args(hint)[0]) for part in text.split(",") if part.strip()]
     if hint is str:
         return text
     try:
         return json.loads(text)
     except json.JSONDecodeError:
-        return [part.strip() for part in text.split(",")] if typing.get_origin(hint) is tuple else text
+        return text
 
 
 def _read(hint: Any, plain: Any, path: str) -> Any:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from residua.nn.network import Network, build
 from residua.spec.arch import Arch
 from residua.spec.record import from_plain, to_plain
-from residua.weights.store import CheckpointError, publish, read, sweep
+from residua.weights.store import CheckpointError, publish, read
 
 KEEP = 2
 """States kept: the newest, and one to fall back on."""
@@ -47,7 +47,7 @@ class State:
 
 
 def save(folder: Path, network: Network, optimizer: torch.optim.Optimizer, progress: Progress) -> Path:
-    """Publish the state after `progress.step` updates in `folder`, then drop all but the newest `KEEP`.
+    """Publish the state after `progress.step` updates in `folder`, then drop those before the newest `KEEP`.
 
     ValueError when a weight is not finite: such a state is never written. OSError when the disk refuses.
     """
@@ -68,7 +68,8 @@ def save(folder: Path, network: Network, optimizer: torch.optim.Optimizer, progr
     }
     path = folder / f"state-{progress.step:09d}.safetensors"
     publish(path, tensors, facts)
-    for old in states(folder)[KEEP:]:
+    reached = [state for state in states(folder) if state <= path]  # a newer one is damaged: we fell back
+    for old in reached[KEEP:]:
         old.unlink(missing_ok=True)
     return path
 
@@ -83,7 +84,6 @@ def newest(folder: Path) -> State | None:
 
     CheckpointError when there are states and all of them are damaged.
     """
-    sweep(folder)
     refused: list[str] = []
     for path in states(folder):
         try:
@@ -120,9 +120,7 @@ def network_of(path: Path) -> Network:
     tensors, facts = read(path)
     if "arch" not in facts:
         raise CheckpointError(f"{path} holds no network: give a run or one of its checkpoints")
-    with torch.device("meta"):
-        network = build(from_plain(Arch, facts["arch"]))
-    network.to_empty(device="cpu")
+    network = build(from_plain(Arch, facts["arch"]))
     network.class_names = tuple(facts["classes"])
     _fill(network, State(path, tensors, facts, ()))
     return network.eval()

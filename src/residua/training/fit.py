@@ -21,6 +21,7 @@ from residua.training.loop import Moment, objective, train
 from residua.training.run import Diverged, Run
 from residua.training.schedule import rate_at
 from residua.weights.load import load
+from residua.weights.store import sweep
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,9 @@ class Fit:
         Diverged when the loss is no longer finite. Only one process at a time: hold `run.lock()`.
         """
         yield from self._go_back()
+        if self._owes_row:
+            yield Stopped(self.progress.step)
+            return
         every = (
             1 if self.recipe.plan.device == "cpu" else 20
         )  # elsewhere each look at the loss waits for the device
@@ -119,7 +123,7 @@ class Fit:
             loss += moment.loss.double() * moment.images
             wrong += moment.wrong
             seen += moment.images
-            edge = moment.step % self.each == 0 or moment.step == self.total
+            edge = self._is_edge(moment.step)
             leave = self.stop()
             due = time.monotonic() - saved > self.recipe.budget.save_seconds
             if not (edge or leave or due or moment.step % every == 0):
@@ -134,13 +138,23 @@ class Fit:
             if edge and not leave:
                 yield from self._end_epoch(moment.rate)
                 loss, wrong, seen = self._zeros()
-                leave = bool(self.progress.seen)
+                leave = self._owes_row
             looked = time.monotonic()
             if leave:
                 yield Stopped(moment.step)
                 return
 
+    def _is_edge(self, step: int) -> bool:
+        return step % self.each == 0 or step == self.total
+
+    @property
+    def _owes_row(self) -> bool:
+        """Whether an epoch is over that was not judged, because somebody asked to stop."""
+        return self.progress.seen > 0 and self._is_edge(self.progress.step)
+
     def _go_back(self) -> Iterator[Event]:
+        for folder in (self.run.path, self.run.checkpoints):
+            sweep(folder)
         state = checkpoint.newest(self.run.checkpoints)
         if state:
             for line in state.refused:
@@ -148,7 +162,7 @@ class Fit:
             self.progress = checkpoint.restore(state, self.network, self.optimizer)
             yield Note(f"going on after step {self.progress.step} of {self.total}")
         self.run.rewind(self.progress.step - 1 if self.progress.seen else self.progress.step)
-        if self.progress.seen and (self.progress.step % self.each == 0 or self.progress.step == self.total):
+        if self._owes_row:
             yield from self._end_epoch(self._rate(self.progress.step - 1))
 
     def _zeros(self) -> tuple[torch.Tensor, torch.Tensor, int]:
@@ -240,9 +254,12 @@ class Fit:
         }
         self.progress = replace(done, loss=0.0, wrong=0, seen=0)
         self.run.append(row)
-        self._save()
-        if done.step == self.total:
+        if (
+            done.step == self.total
+        ):  # the last state still owes its row, so that a crash before this line is made good
             self.run.finish(row)
+        else:
+            self._save()
         yield Row(row, math.ceil(self.total / self.each))
 
     def _unless_asked(self, batches: Iterator[Batch]) -> Iterator[Batch]:

@@ -14,6 +14,5 @@ def make(network: nn.Module, optim: Optim) -> torch.optim.SGD:
         {"params": matrices, "weight_decay": optim.decay},
         {"params": vectors, "weight_decay": optim.decay if optim.decay_all else 0.0},
     ]
-    return torch.optim.SGD(
-        groups, optim.rate, optim.momentum, nesterov=optim.nesterov, fused=True
-    )  # fused = one pass over memory; the same bits as the plain loop
+    # fused = one pass over memory; in the ragged end of a tensor the plain loop may have another last bit
+    return torch.optim.SGD(groups, optim.rate, optim.momentum, nesterov=optim.nesterov, fused=True)

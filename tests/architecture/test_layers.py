@@ -1,0 +1,71 @@
+"""Imports run one way, and the light parts stay light."""
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HEAVY = {"torch", "torchvision", "matplotlib", "timm", "numpy", "PIL", "sklearn", "scipy", "jinja2"}
+
+
+def loaded_by(code: str) -> set[str]:
+    """Packages that a fresh interpreter has loaded after `code`."""
+    words = [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    return {name.split(".")[0] for name in done.stdout.splitlines()[-1].split()}
+
+
+def test_imports_run_one_way() -> None:
+    words = [Path(sys.executable).parent / "lint-imports", "--no-cache", "--no-logo"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert "0 broken" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import residua",
+        "import residua.cli.app",
+        "import residua.spec.zoo, residua.spec.recipe, residua.spec.describe, residua.spec.change",
+        "import residua; residua.list_models; dir(residua)",
+    ],
+)
+def test_what_is_light_loads_nothing_heavy(code: str) -> None:
+    loaded = loaded_by(code)
+    assert "residua" in loaded
+    if "list_models" in code:  # the jobs need torch, and nothing that draws or holds others' models
+        assert not loaded & {"torchvision", "matplotlib", "timm"}
+    else:
+        assert not loaded & HEAVY
+
+
+def test_every_room_does_without_matplotlib_timm_and_torchvisions_models() -> None:
+    rooms = (path.stem for path in (ROOT / "src/residua/jobs").glob("*.py") if path.stem != "__init__")
+    code = ";".join(f"import residua.jobs.{room}" for room in rooms)
+    words = [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"]
+    names = set(subprocess.run(words, capture_output=True, text=True, check=True).stdout.split())
+    assert "residua.jobs.train" in names
+    assert not {"torchvision.models", "timm", "matplotlib"} & names
+
+
+def cpu_seconds(*words: str) -> float:
+    """User and system seconds of the best of five."""
+    found = []
+    for _ in range(5):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, *words], capture_output=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        found.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
+    return min(found)
+
+
+def test_help_comes_within_three_tenths_of_a_second() -> None:
+    assert cpu_seconds("-m", "residua", "--help") < 0.3
+
+
+def test_importing_residua_takes_less_than_a_second() -> None:
+    assert cpu_seconds("-c", "import residua") < 1.0

@@ -1,0 +1,15 @@
+"""For every test: one thread, so that workers do not fight for cores, and the same bits everywhere."""
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, here and in every process a test starts
+
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _threads_of_one_test() -> None:
+    torch.set_num_threads(1)  # a plan may have asked for another number

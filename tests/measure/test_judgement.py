@@ -1,0 +1,97 @@
+"""What is judged, and how it is counted."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from small import PIXELS, PLAN, arch, colours
+from torch import Tensor
+
+from residua.data.batches import testing as batches_of
+from residua.measure.evaluate import Judgement, evaluate
+from residua.measure.score import wilson
+from residua.nn.network import Network, build
+from residua.spec.recipe import Plan
+
+
+def judgement() -> Judgement:
+    rows = [[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.5, 0.3, 0.2], [0.1, 0.2, 0.7], [0.2, 0.2, 0.6]]
+    return Judgement(np.array(rows, np.float32), np.array([0, 1, 1, 2, 0]), 0.5)
+
+
+def network() -> Network:
+    torch.manual_seed(0)
+    return build(arch())
+
+
+def test_rows_of_the_confusion_are_labels_and_columns_guesses() -> None:
+    assert judgement().confusion().tolist() == [[1, 0, 1], [1, 1, 0], [0, 0, 1]]
+
+
+def test_a_class_that_nobody_guesses_and_nobody_has_keeps_its_row_and_column() -> None:
+    found = Judgement(np.array([[0.9, 0.1, 0.0, 0.0]], np.float32), np.array([1]), 0.5)
+    assert found.confusion().shape == (4, 4)
+    assert found.confusion().sum() == found.confusion()[1, 0] == 1
+
+
+def test_a_score_says_what_it_counted() -> None:
+    score = judgement().score(split="val", weights="raw")
+    assert score.top1 == pytest.approx(60)
+    assert (score.n, score.split, score.weights, score.views) == (5, "val", "raw", "center")
+    assert score.interval == wilson(3, 5)
+    assert judgement().wrong == 2
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 10, 50])
+@pytest.mark.parametrize("resident", [0, 1 << 20], ids=["files", "memory"])
+def test_every_image_counts_once_whatever_the_batch(size: int, resident: int) -> None:
+    images = colours().test
+    found = evaluate(
+        network(), batches_of(images, PIXELS, batch=size, workers=0, resident_bytes=resident), PLAN
+    )
+    assert found.labels.tolist() == images.labels.tolist()
+    assert len(found.labels) == 10
+    whole = evaluate(network(), batches_of(images, PIXELS, batch=10, workers=0, resident_bytes=0), PLAN)
+    np.testing.assert_allclose(found.probabilities, whole.probabilities, atol=1e-6)
+    assert found.loss == pytest.approx(whole.loss, rel=1e-5)
+
+
+def test_probabilities_and_loss_are_those_of_the_logits() -> None:
+    images, twin = colours().test, network().eval()
+    found = evaluate(network(), batches_of(images, PIXELS, batch=4, workers=0, resident_bytes=0), PLAN)
+    assert images.pixels is not None
+    pixels = torch.from_numpy(images.pixels).permute(0, 3, 1, 2).float() / 255
+    with torch.inference_mode():
+        shares = torch.softmax(twin((pixels - 0.5) / 0.25), 1).numpy()
+    np.testing.assert_allclose(found.probabilities, shares, atol=1e-5)
+    np.testing.assert_allclose(found.probabilities.sum(1), 1, atol=1e-6)
+    assert found.loss == pytest.approx(-np.log(shares[np.arange(10), images.labels]).mean(), rel=1e-4)
+
+
+def test_a_network_is_judged_in_eval_mode_and_left_unchanged() -> None:
+    judged = network().train()
+    before = {name: value.clone() for name, value in judged.state_dict().items()}
+    evaluate(judged, batches_of(colours().test, PIXELS, batch=4, workers=0, resident_bytes=0), PLAN)
+    assert not judged.training
+    assert all(torch.equal(value, before[name]) for name, value in judged.state_dict().items())
+
+
+@pytest.mark.parametrize("plan", [replace(PLAN, precision="bfloat16"), replace(PLAN, memory_format="channels_last")])
+def test_the_plan_changes_probabilities_little(plan: Plan) -> None:
+    images = colours().test
+
+    def judged(how: Plan) -> Judgement:
+        return evaluate(network(), batches_of(images, PIXELS, batch=4, workers=0, resident_bytes=0), how)
+
+    np.testing.assert_allclose(judged(plan).probabilities, judged(PLAN).probabilities, atol=0.02)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_network_that_says_no_number_is_refused(value: float) -> None:
+    broken = network()
+    bias: Tensor = broken.state_dict()["head.linear1.bias"]
+    bias[1] = value
+    batches = batches_of(colours().test, PIXELS, batch=4, workers=0, resident_bytes=0)
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        evaluate(broken, batches, PLAN)

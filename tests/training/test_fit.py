@@ -1,0 +1,307 @@
+"""Resuming equals never having been interrupted, to the last bit (reliability P2, F16)."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from small import (
+    after,
+    arch,
+    colours,
+    convnet,
+    flip,
+    fresh,
+    go,
+    photo_folder,
+    recipe,
+    rows,
+    split_folder,
+    weights,
+)
+
+from residua.data.sources import Dataset, open_dataset
+from residua.spec.recipe import Augment, Budget, Data, Optim, Plan, Recipe
+from residua.training import checkpoint, fit
+from residua.training.fit import Note, Row, Stopped, Tick
+from residua.training.run import Diverged, Run, create
+
+EACH, TOTAL, EPOCHS = 4, 12, 3
+ASKS = TOTAL + EPOCHS
+"""`stop()` is asked after every step, and once for the one test batch of every epoch."""
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    return colours()
+
+
+@pytest.fixture(scope="module")
+def clean(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return fresh(tmp_path_factory.mktemp("clean"), recipe(), data)
+
+
+def same(run: Run, other: Run) -> None:
+    assert rows(run) == rows(other)
+    assert weights(run) == weights(other)
+    assert run.finished == other.finished
+
+
+def test_a_run_tells_every_step_every_epoch_and_its_end(data: Dataset, tmp_path: Path) -> None:
+    run = create(tmp_path, recipe())
+    events = go(run, data)
+    assert [event.step for event in events if isinstance(event, Tick)] == list(range(1, TOTAL + 1))
+    found = [event for event in events if isinstance(event, Row)]
+    assert [event.values for event in found] == run.metrics
+    assert [(row["epoch"], row["step"]) for row in run.metrics] == [(1, 4), (2, 8), (3, 12)]
+    assert all(event.total == EPOCHS for event in found)
+    assert run.finished
+    assert run.metrics[-1]["train_loss"] < run.metrics[0]["train_loss"]
+
+
+def test_the_row_of_an_epoch_counts_all_of_its_images(data: Dataset, tmp_path: Path) -> None:
+    run = fresh(tmp_path, recipe(augment=Augment("none")), data)
+    for row in run.metrics:
+        assert (row["train_error"] * 24 / 100) == pytest.approx(round(row["train_error"] * 24 / 100))
+        assert (row["test_error"] * 10 / 100) == pytest.approx(round(row["test_error"] * 10 / 100))
+
+
+@pytest.mark.parametrize("asks", range(1, ASKS + 1))
+def test_one_interruption_anywhere_changes_no_bit(
+    asks: int, data: Dataset, clean: Run, tmp_path: Path
+) -> None:
+    run = create(tmp_path, recipe())
+    events = go(run, data, after(asks))
+    assert isinstance(events[-1], Stopped)
+    assert not run.finished
+    state = checkpoint.newest(run.checkpoints)
+    assert state is not None
+    assert state.facts["progress"]["step"] == events[-1].step
+    go(run, data)
+    same(run, clean)
+
+
+@pytest.mark.parametrize("asks", [2, 3, 5])
+def test_many_interruptions_change_no_bit(asks: int, data: Dataset, clean: Run, tmp_path: Path) -> None:
+    run = create(tmp_path, recipe())
+    for _ in range(ASKS):
+        events = go(run, data, after(asks))
+        assert run.finished or isinstance(events[-1], Stopped)
+        if run.finished:
+            break
+    same(run, clean)
+
+
+def test_asking_again_while_a_late_epoch_is_judged_loses_no_row(
+    data: Dataset, clean: Run, tmp_path: Path
+) -> None:
+    run = create(tmp_path, recipe())
+    go(run, data, after(EACH))  # at the edge, before the images are judged
+    for _ in range(2):  # each time while they are judged
+        events = go(run, data, after(1))
+        assert events[-1] == Stopped(EACH)
+        assert run.metrics == []
+    go(run, data)
+    same(run, clean)
+
+
+class Died(BaseException):
+    """The process is gone."""
+
+
+EFFECTS = 2 * EPOCHS - 1 + EPOCHS + 1 + 1
+"""Writes of one run: states, rows, the rewind at its start and the mark at its end."""
+
+
+def dying(monkeypatch: pytest.MonkeyPatch, nth: int, when: str) -> list[int]:
+    """Let the process die before or after its `nth` write; the list counts them."""
+    count: list[int] = []
+
+    def wrapped(work: Callable[..., Any]) -> Callable[..., Any]:
+        def effect(*words: Any) -> Any:
+            count.append(1)
+            if len(count) == nth and when == "before":
+                raise Died
+            done = work(*words)
+            if len(count) == nth:
+                raise Died
+            return done
+
+        return effect
+
+    for owner, name in ((Run, "append"), (Run, "finish"), (Run, "rewind"), (checkpoint, "save")):
+        monkeypatch.setattr(owner, name, wrapped(getattr(owner, name)))
+    return count
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("nth", range(1, EFFECTS + 1))
+def test_dying_around_any_write_changes_no_bit(
+    nth: int, when: str, data: Dataset, clean: Run, tmp_path: Path
+) -> None:
+    run = create(tmp_path, recipe())
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Died):
+        dying(patch, nth, when)
+        go(run, data)
+    if not run.finished:
+        go(run, data)
+    same(run, clean)
+
+
+def test_a_run_makes_as_many_writes_as_the_test_above_believes(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = dying(monkeypatch, 1000, "before")
+    fresh(tmp_path, recipe(), data)
+    assert len(count) == EFFECTS
+
+
+def test_files_of_a_killed_writer_are_swept_when_training_goes_on(data: Dataset, tmp_path: Path) -> None:
+    run = create(tmp_path, recipe())
+    for folder in (run.path, run.checkpoints):
+        (folder / ".state-000000001.safetensors.4242.tmp").write_bytes(b"half")
+    go(run, data)
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def variants() -> dict[str, Recipe]:
+    return {
+        "bfloat16": recipe(plan=Plan("cpu", "contiguous", "bfloat16", 1)),
+        "channels_last": recipe(plan=Plan("cpu", "channels_last", "float32", 1)),
+        "both": recipe(plan=Plan("cpu", "channels_last", "bfloat16", 1)),
+        "dropout": recipe(arch=arch(drop=True)),
+        "no momentum": recipe(optim=Optim(momentum=0.0, smoothing=0.1)),
+        "saved after every step": recipe(budget=Budget(epochs=3, batch=6, save_seconds=0.0)),
+        "a ragged end": recipe(budget=Budget(epochs=3, steps=10, batch=6, save_seconds=1000.0)),
+    }
+
+
+@pytest.mark.parametrize("name", variants())
+def test_interruptions_change_no_bit_with(name: str, data: Dataset, tmp_path: Path) -> None:
+    made = variants()[name]
+    whole = fresh(tmp_path / "whole", made, data)
+    run = create(tmp_path / "parts", made)
+    for asks in (2, 5, 3):
+        go(run, data, after(asks))
+    assert not run.finished
+    go(run, data)
+    same(run, whole)
+
+
+@pytest.mark.parametrize("kind", ["pad_crop", "resized_crop"])
+def test_the_stacked_convnet_with_dropout_goes_on_bit_for_bit(kind: str, tmp_path: Path) -> None:
+    folder = photo_folder(tmp_path / "photos", count=10, side=32)
+    made = replace(convnet(str(folder)), augment=Augment(kind))  # type: ignore[arg-type]
+    images = open_dataset(str(folder), holdout=0.2)
+    whole = fresh(tmp_path / "whole", made, images)
+    run = create(tmp_path / "parts", made)
+    for asks in (2, 4):
+        go(run, images, after(asks))
+    go(run, images)
+    same(run, whole)
+
+
+@pytest.fixture(scope="module")
+def cropped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, Recipe, Run]:
+    """A folder of files, a recipe that decodes them for every epoch, and its run without workers."""
+    root = tmp_path_factory.mktemp("cropped")
+    folder = split_folder(root / "photos")
+    images = open_dataset(str(folder), holdout=0.2)
+    made = recipe(str(folder), augment=Augment("resized_crop"), data=Data(str(folder), workers=0))
+    return images, made, fresh(root / "run", made, images)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_change_no_bit(
+    workers: int, cropped: tuple[Dataset, Recipe, Run], tmp_path: Path
+) -> None:
+    images, made, alone = cropped
+    run = fresh(tmp_path, replace(made, data=replace(made.data, workers=workers)), images)
+    same(run, alone)
+
+
+def test_another_number_of_workers_after_an_interruption_changes_no_bit(
+    cropped: tuple[Dataset, Recipe, Run], tmp_path: Path
+) -> None:
+    images, made, alone = cropped
+    first = create(tmp_path / "parts", replace(made, data=replace(made.data, workers=2)))
+    go(first, images, after(6))
+    (first.path / "recipe.json").unlink()
+    again = create(first.path, made)
+    go(again, images)
+    same(again, alone)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"seed": 1}, {"plan": Plan("cpu", "contiguous", "bfloat16", 1)}, {"augment": Augment("none")}],
+    ids=["seed", "precision", "augmentation"],
+)
+def test_another_recipe_gives_other_weights(
+    changes: dict[str, Any], data: Dataset, clean: Run, tmp_path: Path
+) -> None:
+    assert weights(fresh(tmp_path, recipe(**changes), data)) != weights(clean)
+
+
+def test_a_damaged_newest_state_is_named_and_training_goes_on_from_the_older(
+    data: Dataset, clean: Run, tmp_path: Path
+) -> None:
+    run = create(tmp_path, recipe())
+    go(run, data, after(7))
+    damaged, older = checkpoint.states(run.checkpoints)
+    flip(damaged)
+    events = go(run, data)
+    notes = [event.text for event in events if isinstance(event, Note)]
+    assert notes[0].startswith(f"damaged, falling back: {damaged} is damaged")
+    assert notes[1] == f"going on after step {int(older.stem[-9:])} of {TOTAL}"
+    same(run, clean)
+
+
+def test_a_state_is_saved_when_it_is_due(data: Dataset, tmp_path: Path) -> None:
+    often = recipe(budget=Budget(epochs=1, batch=6, save_seconds=0.0))
+    run = create(tmp_path, often)
+    seen: list[str] = []
+
+    def look() -> bool:
+        seen.extend(path.name for path in checkpoint.states(run.checkpoints)[:1])
+        return False
+
+    go(run, data, look)
+    assert "state-000000002.safetensors" in seen
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_leaves_finite_states(
+    data: Dataset, tmp_path: Path
+) -> None:
+    run = create(tmp_path, recipe())
+    go(run, data, after(7))
+    text = (run.path / "recipe.json").read_text().replace('"rate": 0.05', '"rate": 1e+20')
+    (run.path / "recipe.json").write_text(text)
+    with pytest.raises(Diverged, match=r"step \d+.*state-000000006.*lower --set optim.rate"):
+        go(run, data)
+    state = checkpoint.newest(run.checkpoints)
+    assert state is not None
+    assert state.path.name == "state-000000006.safetensors"
+    assert all(torch.isfinite(value).all() for value in state.tensors.values())
+    assert all(row["step"] <= 6 for row in run.metrics)
+
+
+def test_a_finished_run_gains_nothing_by_training_on(data: Dataset, tmp_path: Path) -> None:
+    run = fresh(tmp_path, recipe(), data)
+    before = weights(run), rows(run)
+    go(run, data)
+    assert (weights(run), rows(run)) == before
+
+
+def test_the_first_weights_come_from_the_file_that_the_recipe_names(
+    data: Dataset, clean: Run, tmp_path: Path
+) -> None:
+    path = checkpoint.states(clean.checkpoints)[0]
+    network = fit.initial(recipe(weights=str(path)), data.train.classes)
+    twin = checkpoint.network_of(path)
+    assert all(
+        torch.equal(value, other)
+        for value, other in zip(network.state_dict().values(), twin.state_dict().values(), strict=True)
+    )

@@ -1,0 +1,95 @@
+"""What the plan chooses, and what it says."""
+
+import pytest
+import torch
+from small import arch
+
+from residua.nn.network import build
+from residua.spec.recipe import Plan
+from residua.training import plan
+from residua.training.plan import SHORT, WORTH, Chosen, choose, place
+
+AUTO = Plan("cpu", threads=1)
+
+
+def measured(monkeypatch: pytest.MonkeyPatch, speeds: dict[tuple[str, str], float]) -> Chosen:
+    monkeypatch.setattr(plan, "_rate", lambda network, form, kind, batch: speeds[form, kind])
+    return choose(build(arch()), AUTO, batch=8, steps=SHORT)
+
+
+SAME = {
+    ("channels_last", "float32"): 100.0,
+    ("contiguous", "float32"): 100.0,
+    ("channels_last", "bfloat16"): 100.0,
+    ("contiguous", "bfloat16"): 100.0,
+}
+
+
+def test_what_is_asked_for_is_done_unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(plan, "_rate")
+    asked = Plan("cpu", "contiguous", "bfloat16", 1)
+    chosen = choose(build(arch()), asked, batch=8, steps=100_000)
+    assert chosen.plan == asked
+    assert "as asked" in chosen.reason
+
+
+def test_a_short_run_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(plan, "_rate")
+    chosen = choose(build(arch()), AUTO, batch=8, steps=SHORT - 1)
+    assert chosen.plan == Plan("cpu", "channels_last", "float32", 1)
+    assert "short run" in chosen.reason
+
+
+def test_equal_speeds_leave_float32_channels_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert measured(monkeypatch, SAME).plan == Plan("cpu", "channels_last", "float32", 1)
+
+
+@pytest.mark.parametrize(("gain", "kind"), [(WORTH - 0.01, "float32"), (WORTH + 0.01, "bfloat16")])
+def test_bfloat16_must_be_worth_it(monkeypatch: pytest.MonkeyPatch, gain: float, kind: str) -> None:
+    chosen = measured(monkeypatch, SAME | {("channels_last", "bfloat16"): 100 * gain})
+    assert (chosen.plan.memory_format, chosen.plan.precision) == ("channels_last", kind)
+
+
+def test_the_fastest_of_those_that_are_worth_it_wins_and_all_speeds_are_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    speeds = SAME | {("contiguous", "float32"): 130.0, ("contiguous", "bfloat16"): 140.0}
+    chosen = measured(monkeypatch, speeds)
+    assert (chosen.plan.memory_format, chosen.plan.precision) == ("contiguous", "bfloat16")
+    for said in ("channels_last float32 100/s", "contiguous float32 130/s", "contiguous bfloat16 140/s"):
+        assert said in chosen.reason
+
+
+def test_half_a_wish_leaves_the_other_half_to_measure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "_rate", lambda network, form, kind, batch: {"float32": 1.0, "bfloat16": 2.0}[kind])
+    asked = Plan("cpu", "contiguous", "auto", 1)
+    assert choose(build(arch()), asked, batch=8, steps=SHORT).plan.memory_format == "contiguous"
+    assert choose(build(arch()), asked, batch=8, steps=SHORT).plan.precision == "bfloat16"
+
+
+def test_measuring_leaves_the_network_as_it_was() -> None:
+    network = build(arch())
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    choose(network, AUTO, batch=4, steps=SHORT)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert all(weight.grad is None for weight in network.parameters())
+
+
+def test_a_device_that_is_not_here_is_named() -> None:
+    with pytest.raises(ValueError, match="'cuda:99'.*give cpu or auto"):
+        choose(build(arch()), Plan("cuda:99"), batch=4, steps=10)
+
+
+def test_several_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match="torchrun"):
+        choose(build(arch()), AUTO, batch=4, steps=10)
+
+
+@pytest.mark.parametrize("form", ["contiguous", "channels_last"])
+def test_a_placed_network_has_the_plans_strides(form: str) -> None:
+    network = place(build(arch()), Plan("cpu", form, "float32", 1))  # type: ignore[arg-type]
+    weight = network.stages[0][0].residual.conv1.weight  # type: ignore[index, union-attr]
+    last = weight.is_contiguous(memory_format=torch.channels_last)
+    assert last == (form == "channels_last")
+    assert torch.get_num_threads() == 1

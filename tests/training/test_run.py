@@ -1,0 +1,143 @@
+"""The run directory: made once, written by one process, never half a file."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from small import recipe
+
+from residua.training.run import Run, RunBusy, create, environment, next_free, open_run, write
+
+HOLD = """
+import os, sys, time
+from pathlib import Path
+from residua.training.run import Run
+with Run(Path(sys.argv[1])).lock():
+    child = os.fork() if sys.argv[2] == "fork" else None
+    if child == 0:
+        time.sleep(60)
+        os._exit(0)
+    print(child or 0, flush=True)
+    time.sleep(60)
+"""
+
+
+def holder(run: Run, how: str) -> tuple["subprocess.Popen[str]", int]:
+    """Another process that holds the run, and the number of its child."""
+    words = [sys.executable, "-c", HOLD, str(run.path), how]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    return process, int(process.stdout.readline())
+
+
+def test_a_new_run_holds_its_recipe_and_where_it_was_made(tmp_path: Path) -> None:
+    made = recipe()
+    run = create(tmp_path / "a" / "b", made)
+    assert run.recipe == made == open_run(run.path).recipe
+    assert run.checkpoints.is_dir()
+    assert run.metrics == []
+    assert not run.finished
+    assert re.fullmatch("[0-9a-f]{64}", environment()["source"])
+    assert (run.path / "environment.json").exists()
+
+
+def test_a_run_is_not_made_twice_unless_forced(tmp_path: Path) -> None:
+    run = create(tmp_path, recipe())
+    run.append({"step": 1})
+    (run.checkpoints / "state-000000001.safetensors").write_bytes(b"old")
+    with pytest.raises(FileExistsError, match=r"go on with `residua resume .*`, or give --force"):
+        create(tmp_path, recipe())
+    run.finish({"step": 1})
+    with pytest.raises(FileExistsError, match=r"choose another -o, or give --force"):
+        create(tmp_path, recipe())
+    assert run.metrics == [{"step": 1}]
+    create(tmp_path, recipe(seed=5), force=True)
+    assert run.recipe.seed == 5
+    assert run.metrics == []
+    assert not run.finished
+    assert list(run.checkpoints.iterdir()) == []
+
+
+def test_a_folder_without_a_recipe_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"is no run: it has no recipe.json"):
+        open_run(tmp_path)
+
+
+def test_rewinding_drops_later_rows_and_a_torn_line(tmp_path: Path) -> None:
+    run = create(tmp_path, recipe())
+    for step in (4, 8, 12):
+        run.append({"step": step})
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 16, "lo')
+    assert [row["step"] for row in run.metrics] == [4, 8, 12]
+    run.rewind(8)
+    assert (tmp_path / "metrics.jsonl").read_text() == '{"step": 4}\n{"step": 8}\n'
+
+
+def test_a_number_that_json_does_not_know_is_not_written(tmp_path: Path) -> None:
+    run = create(tmp_path, recipe())
+    with pytest.raises(ValueError, match="JSON"):
+        run.append({"loss": float("nan")})
+    assert run.metrics == []
+
+
+def test_runs_are_numbered_without_gaps_being_an_error(tmp_path: Path) -> None:
+    assert next_free(tmp_path, "photos") == tmp_path / "photos-1"
+    (tmp_path / "photos-1").mkdir()
+    (tmp_path / "photos-3").mkdir()
+    assert next_free(tmp_path, "photos") == tmp_path / "photos-2"
+
+
+def test_a_text_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
+    write(tmp_path / "a.json", "old")
+    with pytest.raises(UnicodeEncodeError):
+        write(tmp_path / "a.json", "new \udcff")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.json", "old")]
+
+
+def test_a_second_process_is_told_who_holds_the_run(tmp_path: Path) -> None:
+    run = create(tmp_path, recipe())
+    process, _ = holder(run, "alone")
+    try:
+        wanted = f"process {process.pid} on {re.escape(socket.gethostname())} since 20"
+        with pytest.raises(RunBusy, match=wanted), run.lock():
+            pass
+        with pytest.raises(RunBusy, match=wanted):
+            create(tmp_path, recipe(), force=True)
+    finally:
+        process.kill()
+        process.wait()
+    with run.lock():
+        pass
+
+
+def test_a_killed_holder_frees_the_run_even_when_its_child_lives_on(tmp_path: Path) -> None:
+    run = create(tmp_path, recipe())
+    process, child = holder(run, "fork")
+    try:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        os.kill(child, 0)  # it is alive
+        with run.lock():
+            pass
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+def test_the_run_is_free_after_the_work_failed(tmp_path: Path) -> None:
+    run = create(tmp_path, recipe())
+    with pytest.raises(KeyError), run.lock():
+        raise KeyError
+    with run.lock():
+        pass
+
+
+def test_the_same_process_cannot_hold_a_run_twice(tmp_path: Path) -> None:
+    run = create(tmp_path, recipe())
+    with run.lock(), pytest.raises(RunBusy, match=f"process {os.getpid()} "), run.lock():
+        pass

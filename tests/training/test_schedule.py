@@ -1,0 +1,53 @@
+"""The learning rate at every milestone the papers name."""
+
+import pytest
+
+from residua.papers import he2015
+from residua.spec import zoo
+from residua.spec.recipe import Schedule
+from residua.training.schedule import rate_at
+
+
+def paper_rate(depth: int, step: int) -> float:
+    made = he2015.cifar(zoo.arch(f"cifar_resnet{depth}"), "cifar10")
+    return rate_at(made.schedule, made.optim.rate, step, made.budget.steps)
+
+
+@pytest.mark.parametrize(
+    ("step", "rate"),
+    [(0, 0.1), (31_999, 0.1), (32_000, 0.01), (47_999, 0.01), (48_000, 0.001), (63_999, 0.001)],
+)
+def test_the_cifar_recipe_drops_at_32k_and_48k(step: int, rate: float) -> None:
+    assert paper_rate(56, step) == pytest.approx(rate, rel=1e-12)
+
+
+@pytest.mark.parametrize(("step", "rate"), [(0, 0.01), (399, 0.01), (400, 0.1), (31_999, 0.1), (32_000, 0.01)])
+def test_from_depth_110_on_the_first_400_steps_run_at_a_tenth(step: int, rate: float) -> None:
+    assert paper_rate(110, step) == pytest.approx(rate, rel=1e-12)
+
+
+def test_a_climbing_warm_up_rises_evenly_to_the_peak_and_not_beyond() -> None:
+    schedule = Schedule("constant", warmup=0.4)
+    rates = [rate_at(schedule, 1.0, step, 10) for step in range(10)]
+    assert rates == pytest.approx([0.2, 0.4, 0.6, 0.8, 1, 1, 1, 1, 1, 1])
+
+
+def test_a_cosine_starts_at_the_peak_halves_in_the_middle_and_nears_zero() -> None:
+    rates = [rate_at(Schedule("cosine"), 0.4, step, 100) for step in range(100)]
+    assert rates[0] == 0.4
+    assert rates[50] == pytest.approx(0.2)
+    assert 0 < rates[99] < 0.001
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_a_line_falls_evenly_after_its_warm_up() -> None:
+    schedule = Schedule("linear", warmup=0.2)
+    assert [rate_at(schedule, 1.0, step, 10) for step in (2, 6, 9)] == pytest.approx([1, 0.5, 0.125])
+
+
+@pytest.mark.parametrize("shape", ["step", "cosine", "linear", "constant"])
+def test_every_rate_of_the_shortest_runs_is_above_zero(shape: str) -> None:
+    for total in (1, 2, 3):
+        for warmup in (0.0, 0.15, 0.9):
+            schedule = Schedule(shape, warmup=warmup, drops=(0.5,))  # type: ignore[arg-type]
+            assert all(0 < rate_at(schedule, 0.1, step, total) <= 0.1 for step in range(total))
