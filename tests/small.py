@@ -102,7 +102,9 @@ def png(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
 
 def colours() -> Dataset:
     """24 images to learn from and 10 to judge by, in memory."""
-    return Dataset("colours", _images("train", 8), _images("test", 4, 10), grey=False, size=12, note="colours")
+    return Dataset(
+        "colours", _images("train", 8), _images("test", 4, 10), grey=False, size=12, note="colours"
+    )
 
 
 def _images(name: str, count: int, most: int = 1000) -> Images:

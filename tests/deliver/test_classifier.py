@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from small import COLOURS, colours, flip, fresh, picture, png, recipe
 
 import residua
 from residua.data.decode import DataError
@@ -15,6 +14,7 @@ from residua.deliver.engine import Classifier, load, load_network
 from residua.training import checkpoint
 from residua.training.run import Run, create
 from residua.weights.store import CheckpointError
+from small import COLOURS, colours, flip, fresh, picture, png, recipe
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,9 @@ def test_the_likeliest_come_first_under_their_names(classifier: Classifier) -> N
 
 
 def test_a_trained_classifier_knows_its_colours(classifier: Classifier) -> None:
-    right = [classifier(picture(colour, 900 + i)).top()[0][0] == colour for i in range(4) for colour in COLOURS]
+    right = [
+        classifier(picture(colour, 900 + i)).top()[0][0] == colour for i in range(4) for colour in COLOURS
+    ]
     assert sum(right) >= 10
 
 

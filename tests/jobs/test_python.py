@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small import PLAN, arch, file_of, photo_folder, recipe, rows, split_folder, weights
 
 import residua
 from residua.data.decode import DataError
 from residua.data.digits import open_digits
 from residua.jobs.train import free_path
 from residua.training import checkpoint
-from residua.training.run import Run, open_run
+from residua.training.run import Run
+from small import PLAN, arch, file_of, photo_folder, recipe, rows, split_folder, weights
 
 DIGITS: dict[str, Any] = {"plan.device": "cpu", "budget.batch": 64}
 
@@ -119,9 +119,19 @@ def test_images_that_changed_since_the_run_began_are_refused(photos: Path, tmp_p
         residua.resume(run.path)
 
 
-def test_a_class_added_after_training_is_not_taken_for_another(photos: Path, tmp_path: Path) -> None:
+@pytest.mark.xfail(
+    strict=True,
+    reason="jobs.evaluate takes the labels of the folder as it is now",
+    raises=(IndexError, AssertionError, pytest.fail.Exception),
+)
+@pytest.mark.parametrize("rename", [False, True], ids=["added", "renamed"])
+def test_a_class_that_came_after_training_is_not_taken_for_another(
+    rename: bool, photos: Path, tmp_path: Path
+) -> None:
     run = small_run(photos, tmp_path / "run")
-    shutil.copytree(photos / "blue", photos / "aardvark")
+    shutil.copytree(photos / "green", photos / "aardvark")
+    if rename:
+        shutil.rmtree(photos / "green")
     with pytest.raises(DataError, match="aardvark"):
         residua.evaluate(run)
 
@@ -179,11 +189,20 @@ def test_runs_are_called_after_their_images(tmp_path: Path, monkeypatch: pytest.
     assert free_path("photos") == Path("runs/photos-2")
 
 
-def test_a_run_killed_before_it_knew_its_images_is_begun_again_or_explained(
-    photos: Path, tmp_path: Path
-) -> None:
+@pytest.mark.xfail(
+    strict=True, reason="jobs.begin writes data.json after recipe.json", raises=FileNotFoundError
+)
+def test_a_run_killed_before_it_knew_its_images_is_explained(photos: Path, tmp_path: Path) -> None:
     run = small_run(photos, tmp_path / "run")
     (run.path / "finished.json").unlink()
     (run.path / "data.json").unlink()
-    with pytest.raises((ValueError, DataError), match="run"):
-        residua.resume(open_run(run.path).path)
+    with pytest.raises(ValueError, match="run"):
+        residua.resume(run.path)
+
+
+@pytest.mark.xfail(strict=True, reason="jobs.work writes the report after the run is marked finished")
+def test_a_run_killed_before_its_report_gets_it_when_resumed(photos: Path, tmp_path: Path) -> None:
+    run = small_run(photos, tmp_path / "run")
+    (run.path / "report.html").unlink()
+    residua.resume(run.path)
+    assert (run.path / "report.html").exists()

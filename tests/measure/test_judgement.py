@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small import PIXELS, PLAN, arch, colours
 from torch import Tensor
 
 from residua.data.batches import testing as batches_of
@@ -13,6 +12,7 @@ from residua.measure.evaluate import Judgement, evaluate
 from residua.measure.score import wilson
 from residua.nn.network import Network, build
 from residua.spec.recipe import Plan
+from small import PIXELS, PLAN, arch, colours
 
 
 def judgement() -> Judgement:
@@ -77,7 +77,9 @@ def test_a_network_is_judged_in_eval_mode_and_left_unchanged() -> None:
     assert all(torch.equal(value, before[name]) for name, value in judged.state_dict().items())
 
 
-@pytest.mark.parametrize("plan", [replace(PLAN, precision="bfloat16"), replace(PLAN, memory_format="channels_last")])
+@pytest.mark.parametrize(
+    "plan", [replace(PLAN, precision="bfloat16"), replace(PLAN, memory_format="channels_last")]
+)
 def test_the_plan_changes_probabilities_little(plan: Plan) -> None:
     images = colours().test
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from small import PLAN, arch, flip, recipe
 
 from residua.nn.network import Network, build
 from residua.spec.recipe import Optim, Plan
@@ -13,6 +12,7 @@ from residua.training import optim
 from residua.training.checkpoint import KEEP, Progress, network_of, newest, restore, save, states
 from residua.training.plan import place
 from residua.weights.store import CheckpointError, publish
+from small import PLAN, arch, flip, recipe
 
 
 def pair(plan: Plan = PLAN, how: Optim | None = None, *, seed: int = 0) -> tuple[Network, torch.optim.SGD]:
@@ -156,5 +156,5 @@ def test_the_state_of_another_network_is_refused(tmp_path: Path) -> None:
     state = newest(tmp_path)
     assert state is not None
     other = build(replace(arch(), classes=5))
-    with pytest.raises(CheckpointError, match="of another network: .*head"):
+    with pytest.raises(CheckpointError, match=r"of another network: .*head"):
         restore(state, other, optim.make(other, recipe().optim))

@@ -5,7 +5,6 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from small import PIXELS, PLAN, arch, colours, recipe
 from torch import Tensor
 
 from residua.data.batches import Batch
@@ -13,6 +12,7 @@ from residua.nn.network import Network, build
 from residua.spec.recipe import Optim
 from residua.training import optim
 from residua.training.loop import objective, train
+from small import PIXELS, PLAN, arch, colours, recipe
 
 RATES = [0.1, 0.2, 0.05, 0.3, 0.1, 0.02, 0.4, 0.1, 0.1, 0.2]
 

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from small import arch
 
 from residua.nn.network import build
 from residua.spec.recipe import Plan
 from residua.training import plan
 from residua.training.plan import SHORT, WORTH, Chosen, choose, place
+from small import arch
 
 AUTO = Plan("cpu", threads=1)
 
@@ -61,7 +61,9 @@ def test_the_fastest_of_those_that_are_worth_it_wins_and_all_speeds_are_said(
 
 
 def test_half_a_wish_leaves_the_other_half_to_measure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "_rate", lambda network, form, kind, batch: {"float32": 1.0, "bfloat16": 2.0}[kind])
+    monkeypatch.setattr(
+        plan, "_rate", lambda network, form, kind, batch: {"float32": 1.0, "bfloat16": 2.0}[kind]
+    )
     asked = Plan("cpu", "contiguous", "auto", 1)
     assert choose(build(arch()), asked, batch=8, steps=SHORT).plan.memory_format == "contiguous"
     assert choose(build(arch()), asked, batch=8, steps=SHORT).plan.precision == "bfloat16"
@@ -76,7 +78,7 @@ def test_measuring_leaves_the_network_as_it_was() -> None:
 
 
 def test_a_device_that_is_not_here_is_named() -> None:
-    with pytest.raises(ValueError, match="'cuda:99'.*give cpu or auto"):
+    with pytest.raises(ValueError, match=r"'cuda:99'.*give cpu or auto"):
         choose(build(arch()), Plan("cuda:99"), batch=4, steps=10)
 
 

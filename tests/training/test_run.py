@@ -1,5 +1,6 @@
 """The run directory: made once, written by one process, never half a file."""
 
+import errno
 import os
 import re
 import signal
@@ -9,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from small import recipe
 
 from residua.training.run import Run, RunBusy, create, environment, next_free, open_run, write
+from small import recipe
 
 HOLD = """
 import os, sys, time
@@ -93,10 +94,21 @@ def test_runs_are_numbered_without_gaps_being_an_error(tmp_path: Path) -> None:
     assert next_free(tmp_path, "photos") == tmp_path / "photos-2"
 
 
-def test_a_text_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
+def test_a_name_that_is_no_text_comes_back_as_it_was(tmp_path: Path) -> None:
+    odd = os.fsdecode(b"/photos/caf\xe9")
+    assert create(tmp_path, recipe(odd)).recipe.data.source == odd
+
+
+def test_a_text_that_cannot_be_written_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
     write(tmp_path / "a.json", "old")
-    with pytest.raises(UnicodeEncodeError):
-        write(tmp_path / "a.json", "new \udcff")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write(tmp_path / "a.json", "new")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.json", "old")]
 
 

@@ -21,7 +21,9 @@ def test_the_cifar_recipe_drops_at_32k_and_48k(step: int, rate: float) -> None:
     assert paper_rate(56, step) == pytest.approx(rate, rel=1e-12)
 
 
-@pytest.mark.parametrize(("step", "rate"), [(0, 0.01), (399, 0.01), (400, 0.1), (31_999, 0.1), (32_000, 0.01)])
+@pytest.mark.parametrize(
+    ("step", "rate"), [(0, 0.01), (399, 0.01), (400, 0.1), (31_999, 0.1), (32_000, 0.01)]
+)
 def test_from_depth_110_on_the_first_400_steps_run_at_a_tenth(step: int, rate: float) -> None:
     assert paper_rate(110, step) == pytest.approx(rate, rel=1e-12)
 

@@ -1,5 +1,6 @@
 """The command line: the only place that prints, and that turns errors into a line and an exit code."""
 
+import io
 import sys
 
 from residua.cli.app import app
@@ -8,6 +9,11 @@ from residua.cli.failures import explain_and_exit
 
 def main() -> None:
     """Run the command in `sys.argv`; always leaves through `SystemExit`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # a file name may be no text; in JSON this spells its escape
     debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     try:

@@ -32,9 +32,9 @@ def predict(
     if out:
         save(out, answers)
         say(to, f"{len(good)} of {len(answers)} images written to {out}")
-    elif as_json:
+    if as_json:
         put_json([answer.plain() for answer in answers])
-    else:
+    elif not out:
         rows = [(a.file, *(f"{name} {100 * p:.1f} %" for name, p in a.top)) for a in good]
         show_table(to, ("file", *("" for _ in range(topk))), rows)
     bad = [answer for answer in answers if answer.error]

@@ -22,7 +22,8 @@ from residua.report.page import (
 )
 from residua.spec.arch import Arch
 from residua.spec.describe import cost, table
-from residua.spec.record import to_json
+from residua.spec.recipe import Recipe
+from residua.spec.record import to_plain
 from residua.training.run import Run, write
 
 WORST = 12
@@ -97,7 +98,7 @@ def architecture(arch: Arch) -> Table:
 def picture(images: Images, i: int, judged: Judgement) -> Picture:
     """Image `i` with its label and what was said of it."""
     label, guess = images.classes[judged.labels[i]], images.classes[judged.guesses[i]]
-    sure = f"{guess} {100 * judged.probabilities[i].max():.0f} %"
+    sure = f"{guess} ({100 * judged.probabilities[i].max():.0f}\N{NO-BREAK SPACE}%)"
     return Picture(shown(images, i), images.title(i), (f"is {label}", f"said {sure}"), label == guess)
 
 
@@ -142,5 +143,16 @@ def _making(run: Run) -> tuple[Part, ...]:
     return (
         Text((f"{environment['machine']}, {environment['cores']} cores; {machine}",)),
         Code(f"residua train DATA --recipe {run.path.name}/recipe.json", "Train it again:"),
-        Code(to_json(run.recipe), "The resolved recipe:"),
+        Table(("setting", "value"), _settings(run.recipe), "The resolved recipe; the network is above."),
     )
+
+
+def _settings(recipe: Recipe) -> tuple[tuple[str, str], ...]:
+    """Every field of `recipe` but the network's, by the path that `--set` takes."""
+    rows: list[tuple[str, str]] = []
+    for name, value in to_plain(recipe).items():
+        if isinstance(value, dict) and name != "arch":
+            rows += [(f"{name}.{inner}", str(held)) for inner, held in value.items()]
+        elif name != "arch":
+            rows.append((name, str(value)))
+    return tuple(rows)

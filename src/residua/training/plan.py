@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from residua.nn.network import Network
+from residua.spec.describe import cost
 from residua.spec.recipe import Plan
 from residua.training import world
 
@@ -18,7 +19,9 @@ Precision = Literal["float32", "bfloat16"]
 WORTH = 1.15
 """How many times faster than float32 channels_last another arithmetic must be; less drowns in noise."""
 SAMPLE = 32
-"""Images per measured step: enough to fill the cores, few enough to take a second."""
+"""Images per measured step, at most."""
+WORK = 2e9
+"""Multiply-adds of a measured forward pass, about: enough to fill the cores, little enough for a second."""
 SHORT = 300
 """Runs of fewer steps are over before a measurement pays."""
 
@@ -56,7 +59,7 @@ def choose(network: Network, plan: Plan, *, batch: int, steps: int) -> Chosen:
         chosen = replace(found, memory_format=formats[0], precision=precision)
         return Chosen(chosen, f"{where}, not measured ({'accelerator' if quick else 'short run'})")
     torch.set_num_threads(threads)
-    rates = measure(network, batch=min(batch, SAMPLE), formats=formats, precisions=precisions)
+    rates = measure(network, batch=min(batch, _sample(network)), formats=formats, precisions=precisions)
     pairs = list(rates)
     best = max(rates, key=lambda pair: rates[pair])
     best = best if rates[best] > WORTH * rates[pairs[0]] else pairs[0]
@@ -73,6 +76,11 @@ def measure(
 ) -> dict[tuple[Format, Precision], float]:
     """Images per second of forward and backward on the CPU, in every combination, the default one first."""
     return {(form, kind): _rate(network, form, kind, batch) for kind in precisions for form in formats}
+
+
+def _sample(network: Network) -> int:
+    """Images that make a measured step."""
+    return max(4, min(SAMPLE, int(WORK / cost(network.arch).macs)))
 
 
 def torch_name(device: torch.device) -> str:

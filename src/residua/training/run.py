@@ -43,7 +43,7 @@ class Run:
     @property
     def recipe(self) -> Recipe:
         """The resolved recipe. ValueError when it cannot be read."""
-        return from_json(Recipe, (self.path / "recipe.json").read_text())
+        return from_json(Recipe, (self.path / "recipe.json").read_text("utf-8"))
 
     @property
     def metrics(self) -> list[dict[str, Any]]:
@@ -142,10 +142,13 @@ def next_free(folder: Path, name: str) -> Path:
 
 
 def write(path: Path, text: str) -> None:
-    """Replace `path` with `text` in one step, so that no reader and no crash ever sees half of it."""
+    """Replace `path` with `text` in one step, so that no reader and no crash ever sees half of it.
+
+    What is no text in a file name is written as its JSON escape.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with partial.open("w") as file:
+        with partial.open("w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

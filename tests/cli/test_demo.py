@@ -1,0 +1,26 @@
+"""The demo, once, as it is."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from command import residua, succeeded
+
+
+@pytest.mark.timeout(170)
+def test_the_demo_shows_degradation_and_its_cure_offline(tmp_path: Path) -> None:
+    found = json.loads(succeeded(residua("demo", "--json", "-o", tmp_path / "demo")))
+    assert found["seconds"] > 0
+    errors = {run["model"]: run["train_error"] for run in found["runs"]}
+    assert {"cifar_plain20", "cifar_resnet20", "cifar_plain56", "cifar_resnet56"} <= set(errors)
+    assert all(set(run) == {"model", "train_error", "test_error"} for run in found["runs"])
+    assert errors["cifar_plain56"] > errors["cifar_resnet56"]
+    assert errors["cifar_plain56"] > errors["cifar_plain20"]
+    report = Path(found["report"])
+    assert report == tmp_path / "demo" / "report.html"
+    page = report.read_text()
+    assert "cifar_resnet56" in page
+    assert re.findall(r"""(?:src|href)\s*=\s*["']?(?!#|data:)[^"'\s>]+""", page) == []
+    assert re.findall(r"@import|url\((?!['\"]?data:)", page) == []

@@ -1,0 +1,62 @@
+"""What the README, the notation page and the examples show is run, in order, as a newcomer would."""
+
+import doctest
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BLOCK = re.compile(r"```(sh|python)\n(.*?)```", re.DOTALL)
+
+
+def run(command: list[str], folder: Path, text: str | None = None) -> str:
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        command, cwd=folder, input=text, text=True, capture_output=True, env={**os.environ, "PATH": path}
+    )
+    assert done.returncode == 0, f"{command} {text}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@pytest.mark.timeout(300)
+def test_every_block_of_the_tour_runs_in_order(tmp_path: Path) -> None:
+    blocks = BLOCK.findall((ROOT / "README.md").read_text())
+    assert [kind for kind, _ in blocks] == ["sh", "python", "sh", "sh", "python", "python"]
+    said = [
+        run(["sh", "-e"] if kind == "sh" else [sys.executable, "-"], tmp_path, text) for kind, text in blocks
+    ]
+    assert "(CNA CNA CN)A × 6" in said[0]
+    assert "next: residua evaluate" in said[2]
+    assert "('digit " in said[4]
+    assert "122 tensors" in said[5]
+    assert (tmp_path / "runs/photos/report.html").exists()
+    assert len((tmp_path / "labels.csv").read_text().splitlines()) > 100
+
+
+def test_the_notation_page_is_true() -> None:
+    failures, tried = doctest.testfile(
+        str(ROOT / "docs/notation.md"), module_relative=False, optionflags=doctest.IGNORE_EXCEPTION_DETAIL
+    )
+    assert tried > 2
+    assert not failures
+
+
+def test_one_gradient_is_followed(tmp_path: Path) -> None:
+    lines = run([sys.executable, str(ROOT / "examples/one_gradient.py")], tmp_path).splitlines()
+    assert len(lines) == 20
+    assert float(lines[-1].split()[1]) < float(lines[0].split()[1])
+
+
+def test_the_readme_figure_is_the_committed_runs(tmp_path: Path) -> None:
+    script, runs = ROOT / "examples/readme_figure.py", ROOT / "docs/results/demo"
+    run([sys.executable, str(script), str(runs), str(tmp_path / "demo.svg")], tmp_path)
+    assert (tmp_path / "demo.svg").read_text() == (ROOT / "docs/demo.svg").read_text()
+
+
+def test_examples_are_short() -> None:
+    for file in (ROOT / "examples").glob("*.py"):
+        assert len(file.read_text().splitlines()) < 40, file
