@@ -160,7 +160,7 @@ def test_names_that_are_no_text_are_answered_too(trained: Path, photos: Path, tm
 
 MISTAKES: list[tuple[list[str], int, str]] = [
     (["train", "nowhere"], 4, "nowhere does not exist: give a folder of class folders"),
-    (["train", "digits", "-m", "cifar_resnet_20"], 2, "no model 'cifar_resnet_20': did you mean cifar_resnet20"),
+    (["train", "digits", "-m", "cifar_resnet_20"], 2, "did you mean cifar_resnet20"),
     (["train", "digits", "--recipe", "he2015.cifa"], 2, "did you mean he2015.cifar"),
     (["train", "digits", "--set", "optim.rat=1"], 2, "no setting 'optim.rat': did you mean optim.rate"),
     (["train", "digits", "--set", "optim.rate"], 2, "has no '=': give PATH=VALUE"),

@@ -1,5 +1,7 @@
 """The grammar: legal words mean what they promise, illegal ones say what to change."""
 
+import re
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -131,15 +133,24 @@ def test_a_shortcut_spells_only_what_has_something_to_do() -> None:
 
 
 def test_the_orders_are_those_of_the_figures() -> None:
-    assert orders.original(2) == "(CNA CN)A"
-    assert orders.original(3) == "(CNA CNA CN)A"
-    assert orders.plain(2) == "CNA CNA"
+    start, second, middle, end = (orders.Place(1, index, 4) for index in range(4))
+    assert orders.original(2, start) == orders.original(2, end) == "(CNA CN)A"
+    assert orders.original(3, middle) == "(CNA CNA CN)A"
+    assert orders.plain(2, start) == "CNA CNA"
+    assert orders.preactivation(2, orders.Place(0, 0, 4)) == "(C NAC)"
+    assert orders.preactivation(2, start) == "NA(C NAC)"
+    assert orders.preactivation(3, end) == "(NAC NAC NAC)"
+    drawn = [orders.resstage(3, place) for place in (start, second, middle, end)]
+    assert drawn == ["(CNA CNA CN)", "(AC NAC NAC)", "(NAC NAC NAC)", "(NAC NAC NAC)NA"]
+    assert orders.resstage_released(3, second) == "A(C NAC NAC)"
+    assert orders.resstage(2, orders.Place(0, 1, 2)) == "(AC NAC)NA"
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "smallconvnet"])
 def test_the_depth_in_a_name_counts_its_weighted_layers(name: str) -> None:
-    digits = name.split("net")[-1].split("plain")[-1].split("_")[0]
-    assert arch(name).depth() == int(digits)
+    digits = re.search(r"\d+", name)
+    assert digits
+    assert arch(name).depth() == int(digits[0])
 
 
 def test_an_unknown_name_offers_the_nearest() -> None:
@@ -164,6 +175,10 @@ def test_the_table_of_resnet50_is_the_one_of_the_paper() -> None:
 def test_shortcuts_leave_few_activations_on_the_main_path() -> None:
     assert describe.main_path_activations(arch("cifar_resnet56")) == 27
     assert describe.main_path_activations(arch("cifar_plain56")) == 54
+    assert describe.main_path_activations(arch("resnet50")) == 16
+    assert describe.main_path_activations(arch("iresnet50")) == 4
+    assert describe.main_path_activations(arch("iresnet50_released")) == 8
+    assert describe.main_path_activations(arch("iresnet1001")) == 4
 
 
 def test_an_image_too_small_says_so() -> None:

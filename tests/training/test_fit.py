@@ -9,11 +9,14 @@ import pytest
 import torch
 
 from residua.data.sources import Dataset, open_dataset
-from residua.spec.recipe import Augment, Budget, Data, Optim, Plan, Recipe
+from residua.spec import zoo
+from residua.spec.recipe import Augment, Budget, Data, Optim, Plan, Recipe, Schedule
 from residua.training import checkpoint, fit
 from residua.training.fit import Note, Row, Stopped, Tick
 from residua.training.run import Diverged, Run, create
+from residua.weights.store import CheckpointError
 from small import (
+    PIXELS,
     after,
     arch,
     colours,
@@ -285,6 +288,21 @@ def test_a_loss_that_is_no_number_ends_the_run_and_leaves_finite_states(
     assert state.path.name == "state-000000006.safetensors"
     assert all(torch.isfinite(value).all() for value in state.tensors.values())
     assert all(row["step"] <= 6 for row in run.metrics)
+
+
+def test_a_network_that_says_no_number_when_judged_has_diverged(data: Dataset, tmp_path: Path) -> None:
+    made = replace(convnet("colours"), arch=replace(zoo.arch("smallconvnet"), classes=3, preprocess=PIXELS))
+    one = Budget(epochs=1, steps=1, batch=6, save_seconds=1000.0)
+    wild = replace(made, budget=one, optim=Optim(rate=1e12), schedule=Schedule("constant"))
+    with pytest.raises(Diverged, match=r"NaN or infinity.* after step 1.*lower --set optim.rate"):
+        go(create(tmp_path, wild), data)
+
+
+def test_a_state_that_cannot_be_written_is_no_divergence(data: Dataset, tmp_path: Path) -> None:
+    run = create(tmp_path, recipe())
+    (run.checkpoints / f"state-{EACH:09d}.safetensors").mkdir()
+    with pytest.raises(CheckpointError, match="is no regular file"):
+        go(run, data)
 
 
 def test_a_finished_run_gains_nothing_by_training_on(data: Dataset, tmp_path: Path) -> None:

@@ -19,17 +19,16 @@ import os, sys, time
 from pathlib import Path
 from residua.training.run import Run
 with Run(Path(sys.argv[1])).lock():
-    child = os.fork() if sys.argv[2] == "fork" else None
-    if child == 0:
-        time.sleep(60)
-        os._exit(0)
-    print(child or 0, flush=True)
+    parent = sys.argv[2] == "fork" and os.fork()
+    if not parent:
+        print(os.getpid(), flush=True)
     time.sleep(60)
+    os._exit(0)
 """
 
 
 def holder(run: Run, how: str) -> tuple["subprocess.Popen[str]", int]:
-    """Another process that holds the run, and the number of its child."""
+    """Another process that holds the run, and the number of its child, or its own."""
     words = [sys.executable, "-c", HOLD, str(run.path), how]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

@@ -13,6 +13,7 @@ CODES = {
     "RunBusy": BUSY,
     "DataError": BAD_DATA,
     "CheckpointError": BAD_CHECKPOINT,
+    "NotFinite": BAD_CHECKPOINT,
     "Diverged": DIVERGED,
     "ValueError": USAGE,
     "OSError": RESOURCES,

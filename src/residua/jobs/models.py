@@ -66,10 +66,10 @@ def create_model(
 ) -> Network | Features:
     """The network called `name`, with fresh weights or those of a file.
 
-    `num_classes` and `in_chans` (3 for colour, 1 for grey) replace what the paper's network has; `shortcut` is
-    option A, B or C (He et al. 2015, 4.1). `features_only` gives the maps of the stages `out_indices` instead of
-    logits, as timm does. ValueError offers the nearest names; CheckpointError when `weights` are of another
-    network.
+    `num_classes` and `in_chans` (3 for colour, 1 for grey) replace what the paper's network has;
+    `shortcut` is option A, B or C (He et al. 2015, 4.1). `features_only` gives the maps of the stages
+    `out_indices` instead of logits, as timm does. ValueError offers the nearest names; CheckpointError
+    when `weights` are of another network.
     """
     if out_indices is not None and not features_only:
         raise ValueError(f"out_indices {tuple(out_indices)} without features_only: give features_only=True")

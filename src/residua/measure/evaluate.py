@@ -15,6 +15,10 @@ from residua.nn.network import Network
 from residua.spec.recipe import Plan
 
 
+class NotFinite(ValueError):
+    """A network holds, or says, something that is not a number."""
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Judgement:
     """What a network said of every image of a set, in the set's order."""
@@ -54,7 +58,7 @@ class Judgement:
 def evaluate(network: Network, batches: Iterable[Batch], plan: Plan) -> Judgement:
     """Judge `network`, which is left in eval mode, over `batches` in the plan's format and precision.
 
-    ValueError when it says anything that is not a number: the argmax of such a row would pass for an answer.
+    NotFinite when it says anything that is not a number: the argmax of such a row would pass for an answer.
     """
     device = torch.device(plan.device)
     layout = torch.channels_last if plan.memory_format == "channels_last" else torch.contiguous_format
@@ -68,6 +72,6 @@ def evaluate(network: Network, batches: Iterable[Batch], plan: Plan) -> Judgemen
             labels.append(batch.labels.cpu())
         every, truth = torch.cat(logits), torch.cat(labels)
         if not bool(torch.isfinite(every).all()):
-            raise ValueError("the network says NaN or infinity: its weights are of no use")
+            raise NotFinite("the network says NaN or infinity: its weights are of no use")
         loss = float(cross_entropy(every, truth))
         return Judgement(torch.softmax(every, 1).numpy(), truth.numpy().astype(np.int64), loss)

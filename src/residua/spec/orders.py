@@ -1,14 +1,78 @@
 """Place in a stage -> word: one function per figure.
 
-Each takes the number of convolutions and returns the letters.
+Each takes the number of convolutions and where the block is.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 
-def plain(convs: int) -> str:
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a block stands."""
+
+    stage: int
+    """Stages before its own."""
+    index: int
+    """Blocks before it in its stage."""
+    count: int
+    """Blocks in its stage."""
+
+    @property
+    def is_start(self) -> bool:
+        """Whether it is the first of its stage, where width or stride change."""
+        return self.index == 0
+
+    @property
+    def is_end(self) -> bool:
+        """Whether it is the last of its stage."""
+        return self.index == self.count - 1
+
+
+Order = Callable[[int, Place], str]
+
+
+def plain(convs: int, _: Place) -> str:
     """The stack without shortcuts: `CNA CNA` (He et al. 2015, 3.3 and fig. 3, middle)."""
-    return " ".join(["CNA"] * convs)
+    return _repeat("CNA", convs)
 
 
-def original(convs: int) -> str:
+def original(convs: int, _: Place) -> str:
     """Activation after the addition: `(CNA CN)A` (He et al. 2015, fig. 2 and 5; He et al. 2016, fig. 4a)."""
-    return f"({' '.join(['CNA'] * (convs - 1) + ['CN'])})A"
+    return f"({_repeat('CNA', convs - 1)} CN)A"
+
+
+def preactivation(convs: int, place: Place) -> str:
+    """Norm and activation before each convolution: `(NAC NAC)` (He et al. 2016, fig. 4e).
+
+    A block that changes the width shares its first pair with the shortcut, `NA(C NAC)`; the very first
+    one finds that pair in the stem, `(C NAC)` (appendix). The network ends in `NA`.
+    """
+    rest = _repeat("NAC", convs - 1)
+    if not place.is_start:
+        return f"(NAC {rest})"
+    return f"NA(C {rest})" if place.stage else f"(C {rest})"
+
+
+def resstage(convs: int, place: Place) -> str:
+    """Start `(CNA CNA CN)`, middle `(NAC NAC NAC)`, end `(NAC NAC NAC)NA` (Duta et al. 2020, 2.1).
+
+    The block after the start leaves its first norm out, for the start ends in one: `(AC NAC NAC)`.
+    """
+    return _resstage(convs, place, second="(AC ")
+
+
+def resstage_released(convs: int, place: Place) -> str:
+    """The same as the authors' code runs: an in-place ReLU changes the shortcut too, `A(C NAC NAC)`."""
+    return _resstage(convs, place, second="A(C ")
+
+
+def _resstage(convs: int, place: Place, *, second: str) -> str:
+    if place.is_start:
+        return f"({_repeat('CNA', convs - 1)} CN)"
+    first = second if place.index == 1 else "(NAC "
+    return f"{first}{_repeat('NAC', convs - 1)}){'NA' if place.is_end else ''}"
+
+
+def _repeat(letters: str, times: int) -> str:
+    return " ".join([letters] * times)

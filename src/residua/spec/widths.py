@@ -16,3 +16,23 @@ def bottleneck(width: int, stride: int) -> tuple[Conv, ...]:
 def bottleneck_v1(width: int, stride: int) -> tuple[Conv, ...]:
     """The same with the stride on the first 1x1, as in the authors' own model files (res3a_branch2a)."""
     return Conv(width, 1, stride), Conv(width), Conv(4 * width, 1)
+
+
+def resnext(width: int, stride: int) -> tuple[Conv, ...]:
+    """A bottleneck whose 3x3 is twice as wide, in 32 groups (ResNeXt 32x4d, as in torchvision)."""
+    return Conv(2 * width, 1), Conv(2 * width, 3, stride, groups=32), Conv(4 * width, 1)
+
+
+def wide(width: int, stride: int) -> tuple[Conv, ...]:
+    """A bottleneck whose 3x3 is twice as wide (Wide ResNet-50-2, as in torchvision)."""
+    return Conv(2 * width, 1), Conv(2 * width, 3, stride), Conv(4 * width, 1)
+
+
+def resgroup(width: int, stride: int) -> tuple[Conv, ...]:
+    """The 3x3 has four times `width` channels, 32 to a group; half come out (Duta et al. 2020, 2.3)."""
+    return Conv(4 * width, 1), Conv(4 * width, 3, stride, groups=width // 8), Conv(2 * width, 1)
+
+
+def resgroupfix(width: int, stride: int) -> tuple[Conv, ...]:
+    """The same in 64 groups at every width (Duta et al. 2020, 2.3)."""
+    return Conv(4 * width, 1), Conv(4 * width, 3, stride, groups=64), Conv(2 * width, 1)

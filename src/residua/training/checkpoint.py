@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from residua.measure.evaluate import NotFinite
 from residua.nn.network import Network, build
 from residua.spec.arch import Arch
 from residua.spec.record import from_plain, to_plain
@@ -49,12 +50,12 @@ class State:
 def save(folder: Path, network: Network, optimizer: torch.optim.Optimizer, progress: Progress) -> Path:
     """Publish the state after `progress.step` updates in `folder`, then drop those before the newest `KEEP`.
 
-    ValueError when a weight is not finite: such a state is never written. OSError when the disk refuses.
+    NotFinite when a weight is not: such a state is never written. OSError when the disk refuses.
     """
     tensors = {MODEL + name: value for name, value in network.state_dict().items()}
     for name, value in tensors.items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise ValueError(f"{name} is not finite after step {progress.step}: this state is not saved")
+            raise NotFinite(f"{name} is not finite after step {progress.step}: this state is not saved")
     for index, slots in optimizer.state_dict()["state"].items():
         for slot, value in slots.items():
             if isinstance(value, Tensor):

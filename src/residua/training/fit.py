@@ -12,7 +12,7 @@ import torch
 from residua.data.batches import Batch, testing, training
 from residua.data.sampler import steps_per_epoch
 from residua.data.sources import Dataset
-from residua.measure.evaluate import Judgement, evaluate
+from residua.measure.evaluate import Judgement, NotFinite, evaluate
 from residua.nn.network import Network, build
 from residua.spec.recipe import Recipe
 from residua.training import checkpoint, optim, plan
@@ -69,6 +69,9 @@ class Stopped:
 
 
 Event = Note | Tick | Row | Stopped
+
+
+_CURE = "try a lower --set optim.rate"
 
 
 class _Asked(Exception):
@@ -208,8 +211,7 @@ class Fit:
             good = checkpoint.states(self.run.checkpoints)
             kept = f"{good[0]} is the last good state" if good else "nothing was saved yet"
             raise Diverged(
-                f"the loss is {loss} at step {moment.step} (rate {moment.rate:.3g}): {kept}; "
-                "try a lower --set optim.rate"
+                f"the loss is {loss} at step {moment.step} (rate {moment.rate:.3g}): {kept}; {_CURE}"
             )
         self.images += (moment.step - self.progress.step) * moment.images
         self.progress = Progress(moment.step, loss, wrong, seen)
@@ -224,8 +226,8 @@ class Fit:
     def _save(self) -> None:
         try:
             checkpoint.save(self.run.checkpoints, self.network, self.optimizer, self.progress)
-        except ValueError as error:
-            raise Diverged(f"{error}; try a lower --set optim.rate") from None
+        except NotFinite as error:
+            raise Diverged(f"{error}; {_CURE}") from None
 
     def _end_epoch(self, rate: float) -> Iterator[Event]:
         """Judge the test images and write the row; `progress.seen` stays when asked to stop meanwhile."""
@@ -241,6 +243,8 @@ class Fit:
             judged = evaluate(self.network, self._unless_asked(batches), recipe.plan)
         except _Asked:
             return
+        except NotFinite as error:
+            raise Diverged(f"{error} after step {done.step}; {_CURE}") from None
         self.judged = judged
         row = {
             "epoch": math.ceil(done.step / self.each),

@@ -40,10 +40,26 @@ CIFAR = Dialect(
 )
 """github.com/akamaster/pytorch_resnet_cifar10 and its many copies; option A has no `shortcut` keys."""
 
+IDUTA = Dialect(
+    "iduta", (*TORCHVISION.rows, ("layer{stage}.{block}.bn{n}", "stages.{stage}.{block}.after.norm{n}"))
+)
+"""github.com/iduta/iresnet: torchvision's names, and `bn0` before the first convolution of a block."""
+
+IDUTA_POOLED = Dialect(
+    "iduta_pooled",
+    tuple(
+        (theirs.replace("sample.1", "sample.2").replace("sample.0", "sample.1"), ours)
+        for theirs, ours in IDUTA.rows
+    ),
+)
+"""The same with a max-pool first in every projection, as in its iResNet and iResGroup."""
+
 DIALECTS: Mapping[str, Dialect] = {
     "residua": RESIDUA,
     "torchvision": TORCHVISION,
     "timm": replace(TORCHVISION, name="timm"),
     "cifar": CIFAR,
+    "iduta": IDUTA,
+    "iduta_pooled": IDUTA_POOLED,
 }
 """Every source by name; `auto` takes the first that fits."""

@@ -4,38 +4,158 @@ import fnmatch
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from residua.spec import widths
+from residua.spec import orders, widths
 from residua.spec.arch import Arch
 from residua.spec.record import nearest
+from residua.spec.zoo import duta2020, he2015, he2016
 from residua.spec.zoo.baselines import smallconvnet
-from residua.spec.zoo.he2015 import cifar_plain, cifar_resnet, plain, resnet
 
 NAMES: Mapping[str, Callable[[str], Arch]] = {
-    "plain18": partial(plain, depth=18),
-    "plain34": partial(plain, depth=34),
-    "resnet18": partial(resnet, depth=18, convs=widths.basic),
-    "resnet34": partial(resnet, depth=34, convs=widths.basic),
-    "resnet50": partial(resnet, depth=50, convs=widths.bottleneck),
-    "resnet101": partial(resnet, depth=101, convs=widths.bottleneck),
-    "resnet152": partial(resnet, depth=152, convs=widths.bottleneck),
-    "resnet50_v1": partial(resnet, depth=50, convs=widths.bottleneck_v1),
-    "resnet101_v1": partial(resnet, depth=101, convs=widths.bottleneck_v1),
-    "resnet152_v1": partial(resnet, depth=152, convs=widths.bottleneck_v1),
-    "resnet18_a": partial(resnet, depth=18, convs=widths.basic, option="A"),
-    "resnet18_c": partial(resnet, depth=18, convs=widths.basic, option="C"),
-    "resnet34_a": partial(resnet, depth=34, convs=widths.basic, option="A"),
-    "resnet34_c": partial(resnet, depth=34, convs=widths.basic, option="C"),
-    "cifar_plain20": partial(cifar_plain, depth=20),
-    "cifar_plain32": partial(cifar_plain, depth=32),
-    "cifar_plain44": partial(cifar_plain, depth=44),
-    "cifar_plain56": partial(cifar_plain, depth=56),
-    "cifar_plain110": partial(cifar_plain, depth=110),
-    "cifar_resnet20": partial(cifar_resnet, depth=20),
-    "cifar_resnet32": partial(cifar_resnet, depth=32),
-    "cifar_resnet44": partial(cifar_resnet, depth=44),
-    "cifar_resnet56": partial(cifar_resnet, depth=56),
-    "cifar_resnet110": partial(cifar_resnet, depth=110),
-    "cifar_resnet1202": partial(cifar_resnet, depth=1202),
+    "plain18": partial(he2015.plain, depth=18),
+    "plain34": partial(he2015.plain, depth=34),
+    "resnet18": partial(he2015.resnet, depth=18, convs=widths.basic),
+    "resnet34": partial(he2015.resnet, depth=34, convs=widths.basic),
+    "resnet50": partial(he2015.resnet, depth=50, convs=widths.bottleneck),
+    "resnet101": partial(he2015.resnet, depth=101, convs=widths.bottleneck),
+    "resnet152": partial(he2015.resnet, depth=152, convs=widths.bottleneck),
+    "resnet200": partial(he2015.resnet, depth=200, convs=widths.bottleneck),
+    "resnet50_v1": partial(he2015.resnet, depth=50, convs=widths.bottleneck_v1),
+    "resnet101_v1": partial(he2015.resnet, depth=101, convs=widths.bottleneck_v1),
+    "resnet152_v1": partial(he2015.resnet, depth=152, convs=widths.bottleneck_v1),
+    "resnet18_a": partial(he2015.resnet, depth=18, convs=widths.basic, option="A"),
+    "resnet18_c": partial(he2015.resnet, depth=18, convs=widths.basic, option="C"),
+    "resnet34_a": partial(he2015.resnet, depth=34, convs=widths.basic, option="A"),
+    "resnet34_c": partial(he2015.resnet, depth=34, convs=widths.basic, option="C"),
+    "resnext50_32x4d": partial(he2015.resnet, depth=50, convs=widths.resnext, family="resnext"),
+    "wide_resnet50_2": partial(he2015.resnet, depth=50, convs=widths.wide, family="wide_resnet"),
+    "cifar_plain20": partial(he2015.cifar_plain, depth=20),
+    "cifar_plain32": partial(he2015.cifar_plain, depth=32),
+    "cifar_plain44": partial(he2015.cifar_plain, depth=44),
+    "cifar_plain56": partial(he2015.cifar_plain, depth=56),
+    "cifar_plain110": partial(he2015.cifar_plain, depth=110),
+    "cifar_resnet20": partial(he2015.cifar_resnet, depth=20),
+    "cifar_resnet32": partial(he2015.cifar_resnet, depth=32),
+    "cifar_resnet44": partial(he2015.cifar_resnet, depth=44),
+    "cifar_resnet56": partial(he2015.cifar_resnet, depth=56),
+    "cifar_resnet110": partial(he2015.cifar_resnet, depth=110),
+    "cifar_resnet1202": partial(he2015.cifar_resnet, depth=1202),
+    "cifar_resnet164": partial(he2016.cifar_bottleneck, depth=164),
+    "cifar_resnet1001": partial(he2016.cifar_bottleneck, depth=1001),
+    "preresnet18": partial(he2016.preresnet, depth=18, convs=widths.basic),
+    "preresnet34": partial(he2016.preresnet, depth=34, convs=widths.basic),
+    "preresnet50": partial(he2016.preresnet, depth=50, convs=widths.bottleneck),
+    "preresnet101": partial(he2016.preresnet, depth=101, convs=widths.bottleneck),
+    "preresnet152": partial(he2016.preresnet, depth=152, convs=widths.bottleneck),
+    "preresnet200": partial(he2016.preresnet, depth=200, convs=widths.bottleneck),
+    "cifar_preresnet110": partial(he2016.cifar_preresnet, depth=110),
+    "cifar_preresnet164": partial(he2016.cifar_preresnet, depth=164),
+    "cifar_preresnet1001": partial(he2016.cifar_preresnet, depth=1001),
+    "resstage18": partial(duta2020.resstage, depth=18, convs=widths.basic),
+    "resstage34": partial(duta2020.resstage, depth=34, convs=widths.basic),
+    "resstage50": partial(duta2020.resstage, depth=50, convs=widths.bottleneck),
+    "resstage101": partial(duta2020.resstage, depth=101, convs=widths.bottleneck),
+    "resstage152": partial(duta2020.resstage, depth=152, convs=widths.bottleneck),
+    "resstage200": partial(duta2020.resstage, depth=200, convs=widths.bottleneck),
+    "iresnet18": partial(duta2020.iresnet, depth=18, convs=widths.basic),
+    "iresnet34": partial(duta2020.iresnet, depth=34, convs=widths.basic),
+    "iresnet50": partial(duta2020.iresnet, depth=50, convs=widths.bottleneck),
+    "iresnet101": partial(duta2020.iresnet, depth=101, convs=widths.bottleneck),
+    "iresnet152": partial(duta2020.iresnet, depth=152, convs=widths.bottleneck),
+    "iresnet200": partial(duta2020.iresnet, depth=200, convs=widths.bottleneck),
+    "iresnet302": partial(duta2020.iresnet, depth=302, convs=widths.bottleneck),
+    "iresnet404": partial(duta2020.iresnet, depth=404, convs=widths.bottleneck),
+    "iresnet1001": partial(duta2020.iresnet, depth=1001, convs=widths.bottleneck),
+    "resgroup50": partial(duta2020.resgroup, depth=50, convs=widths.resgroup),
+    "resgroup101": partial(duta2020.resgroup, depth=101, convs=widths.resgroup),
+    "resgroup152": partial(duta2020.resgroup, depth=152, convs=widths.resgroup),
+    "resgroupfix50": partial(duta2020.resgroup, depth=50, convs=widths.resgroupfix),
+    "resgroupfix101": partial(duta2020.resgroup, depth=101, convs=widths.resgroupfix),
+    "resgroupfix152": partial(duta2020.resgroup, depth=152, convs=widths.resgroupfix),
+    "iresgroup50": partial(duta2020.iresnet, depth=50, convs=widths.resgroup, family="iresgroup"),
+    "iresgroup101": partial(duta2020.iresnet, depth=101, convs=widths.resgroup, family="iresgroup"),
+    "iresgroup152": partial(duta2020.iresnet, depth=152, convs=widths.resgroup, family="iresgroup"),
+    "iresgroupfix50": partial(duta2020.iresnet, depth=50, convs=widths.resgroupfix, family="iresgroup"),
+    "iresgroupfix101": partial(duta2020.iresnet, depth=101, convs=widths.resgroupfix, family="iresgroup"),
+    "iresgroupfix152": partial(duta2020.iresnet, depth=152, convs=widths.resgroupfix, family="iresgroup"),
+    "resstage18_released": partial(
+        duta2020.resstage, depth=18, convs=widths.basic, order=orders.resstage_released
+    ),
+    "resstage34_released": partial(
+        duta2020.resstage, depth=34, convs=widths.basic, order=orders.resstage_released
+    ),
+    "resstage50_released": partial(
+        duta2020.resstage, depth=50, convs=widths.bottleneck, order=orders.resstage_released
+    ),
+    "resstage101_released": partial(
+        duta2020.resstage, depth=101, convs=widths.bottleneck, order=orders.resstage_released
+    ),
+    "resstage152_released": partial(
+        duta2020.resstage, depth=152, convs=widths.bottleneck, order=orders.resstage_released
+    ),
+    "resstage200_released": partial(
+        duta2020.resstage, depth=200, convs=widths.bottleneck, order=orders.resstage_released
+    ),
+    "iresnet18_released": partial(
+        duta2020.iresnet, depth=18, convs=widths.basic, order=orders.resstage_released
+    ),
+    "iresnet34_released": partial(
+        duta2020.iresnet, depth=34, convs=widths.basic, order=orders.resstage_released
+    ),
+    "iresnet50_released": partial(
+        duta2020.iresnet, depth=50, convs=widths.bottleneck, order=orders.resstage_released
+    ),
+    "iresnet101_released": partial(
+        duta2020.iresnet, depth=101, convs=widths.bottleneck, order=orders.resstage_released
+    ),
+    "iresnet152_released": partial(
+        duta2020.iresnet, depth=152, convs=widths.bottleneck, order=orders.resstage_released
+    ),
+    "iresnet200_released": partial(
+        duta2020.iresnet, depth=200, convs=widths.bottleneck, order=orders.resstage_released
+    ),
+    "iresnet302_released": partial(
+        duta2020.iresnet, depth=302, convs=widths.bottleneck, order=orders.resstage_released
+    ),
+    "iresnet404_released": partial(
+        duta2020.iresnet, depth=404, convs=widths.bottleneck, order=orders.resstage_released
+    ),
+    "iresnet1001_released": partial(
+        duta2020.iresnet, depth=1001, convs=widths.bottleneck, order=orders.resstage_released
+    ),
+    "iresgroup50_released": partial(
+        duta2020.iresnet, depth=50, convs=widths.resgroup, order=orders.resstage_released, family="iresgroup"
+    ),
+    "iresgroup101_released": partial(
+        duta2020.iresnet, depth=101, convs=widths.resgroup, order=orders.resstage_released, family="iresgroup"
+    ),
+    "iresgroup152_released": partial(
+        duta2020.iresnet, depth=152, convs=widths.resgroup, order=orders.resstage_released, family="iresgroup"
+    ),
+    "iresgroupfix50_released": partial(
+        duta2020.iresnet,
+        depth=50,
+        convs=widths.resgroupfix,
+        order=orders.resstage_released,
+        family="iresgroup",
+    ),
+    "iresgroupfix101_released": partial(
+        duta2020.iresnet,
+        depth=101,
+        convs=widths.resgroupfix,
+        order=orders.resstage_released,
+        family="iresgroup",
+    ),
+    "iresgroupfix152_released": partial(
+        duta2020.iresnet,
+        depth=152,
+        convs=widths.resgroupfix,
+        order=orders.resstage_released,
+        family="iresgroup",
+    ),
+    "cifar_iresnet164": partial(duta2020.cifar_iresnet, depth=164),
+    "cifar_iresnet1001": partial(duta2020.cifar_iresnet, depth=1001),
+    "cifar_iresnet2000": partial(duta2020.cifar_iresnet, depth=2000),
+    "cifar_iresnet3002": partial(duta2020.cifar_iresnet, depth=3002),
     "smallconvnet": smallconvnet,
 }
 

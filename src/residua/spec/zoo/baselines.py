@@ -2,7 +2,7 @@
 
 from residua.spec.arch import Arch, Head
 from residua.spec.block import Block, Conv, Pool
-from residua.spec.zoo.he2015 import CIFAR
+from residua.spec.zoo.stages import CIFAR
 
 
 def smallconvnet(name: str) -> Arch:

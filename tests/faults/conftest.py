@@ -1,0 +1,44 @@
+"""Runs that are interrupted on purpose, and the same runs undisturbed."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from residua.jobs.prepare import Wish, prepare
+from residua.jobs.train import begin, work
+from residua.spec.recipe import Budget
+from residua.training.run import Run
+from small import Stop, arch, file_of, never, recipe, split_folder
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """24 pictures to learn from, 12 to judge by."""
+    return split_folder(tmp_path_factory.mktemp("data") / "photos")
+
+
+@pytest.fixture(scope="session")
+def made(photos: Path) -> Path:
+    """A recipe of 160 steps in 40 epochs that saves every tenth of a second."""
+    long = recipe("", arch=arch(), budget=Budget(epochs=40, batch=6, save_seconds=0.1))
+    return file_of(long, photos.parent / "recipe.json")
+
+
+@pytest.fixture(scope="session")
+def trained(photos: Path, made: Path) -> Callable[..., Run]:
+    """Trains that recipe in this process until its end, or until `stop` says so."""
+
+    def train(path: Path, stop: Stop = never) -> Run:
+        prepared = prepare(Wish(str(photos), recipe=str(made)))
+        run = begin(prepared, path)
+        work(run, prepared, stop=stop)
+        return run
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def clean(trained: Callable[..., Run], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The run that nothing disturbed."""
+    return trained(tmp_path_factory.mktemp("clean") / "run")

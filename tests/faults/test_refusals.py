@@ -1,0 +1,81 @@
+"""A full disk, a closed folder and numbers that are none: one line, and what was good stays good."""
+
+import os
+import resource
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from command import complaint, residua, succeeded
+from residua.training import checkpoint
+from residua.training.run import Run
+from small import after, rows, weights
+
+
+def test_a_full_disk_costs_no_state_and_training_goes_on_afterwards(
+    trained: Callable[..., Run], clean: Run, tmp_path: Path
+) -> None:
+    run = trained(tmp_path / "run", after(20))
+    before = checkpoint.states(run.checkpoints)
+    room = before[0].stat().st_size // 2
+
+    def full() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+
+    line = complaint(residua("resume", run.path, preexec_fn=full), 7)
+    assert "File too large" in line
+    assert "state-0000000" in line
+    assert checkpoint.states(run.checkpoints) == before
+    assert checkpoint.newest(run.checkpoints) is not None
+    assert not list(run.path.rglob("*.tmp"))
+    succeeded(residua("resume", run.path))
+    assert weights(run) == weights(clean)
+    assert rows(run) == rows(clean)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written_is_named(trained: Callable[..., Run], tmp_path: Path) -> None:
+    run = trained(tmp_path / "run", after(20))
+    before = checkpoint.states(run.checkpoints)
+    run.checkpoints.chmod(0o500)
+    try:
+        line = complaint(residua("resume", run.path), 7)
+    finally:
+        run.checkpoints.chmod(0o700)
+    assert "Permission denied" in line
+    assert str(run.checkpoints) in line
+    assert checkpoint.states(run.checkpoints) == before
+
+
+def test_a_run_below_a_file_is_refused(photos: Path, made: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    line = complaint(residua("train", photos, "--recipe", made, "-o", tmp_path / "file" / "run"), 7)
+    assert "Not a directory" in line
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_rate_beyond_reason_ends_in_one_line_and_saves_nothing_that_is_no_number(
+    photos: Path, made: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    words = ("train", photos, "--recipe", made, "--set", "optim.rate=1e20", "-o", run)
+    line = complaint(residua(*words), 6)
+    assert "try a lower --set optim.rate" in line
+    assert "step" in line
+    for path in checkpoint.states(run / "checkpoints"):
+        found = checkpoint.network_of(path).state_dict().values()
+        assert all(torch.isfinite(value).all() for value in found)
+    assert rows(run) == []
+
+
+def test_a_network_of_nans_is_not_judged(trained: Callable[..., Run], photos: Path, tmp_path: Path) -> None:
+    run = trained(tmp_path / "run", after(3))
+    state = checkpoint.newest(run.checkpoints)
+    assert state is not None
+    tensors = dict(state.tensors)
+    tensors["model.head.linear1.bias"] = torch.full((3,), float("nan"))
+    checkpoint.publish(state.path, tensors, state.facts)
+    line = complaint(residua("evaluate", run.path), 5)
+    assert "NaN" in line

@@ -1,0 +1,50 @@
+"""Asked to stop, a command saves and says how to go on; asked twice, it leaves (reliability P6)."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+import residua as python
+from command import residua, start, succeeded, wait_for
+from residua.training.run import Run, open_run
+from small import rows, weights
+
+
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_command_says_how_to_go_on_and_loses_no_bit(
+    asked: signal.Signals, photos: Path, made: Path, clean: Run, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    process = start("train", photos, "--recipe", made, "-o", run)
+    wait_for(run, "checkpoints/state-*", process)
+    process.send_signal(asked)
+    out, error = process.communicate(timeout=60)
+    assert process.returncode == 75, out + error
+    assert error == ""
+    assert f"next: residua resume {run}" in out
+    assert f"saved in {run}" in out
+    assert not open_run(run).finished
+    if asked == signal.SIGINT:
+        succeeded(residua("resume", run))
+    else:
+        python.resume(run)
+    assert weights(run) == weights(clean)
+    assert rows(run) == rows(clean)
+
+
+def test_asked_twice_it_leaves_at_once_and_still_can_go_on(
+    photos: Path, made: Path, clean: Run, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    process = start("train", photos, "--recipe", made, "-o", run)
+    wait_for(run, "checkpoints/state-*", process)
+    process.send_signal(signal.SIGSTOP)  # so that both reach it before its next step
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGCONT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "stopped after step" not in out
+    python.resume(run)
+    assert weights(run) == weights(clean)
