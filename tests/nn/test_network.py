@@ -260,6 +260,8 @@ def test_grad_checkpointing_gives_the_same_gradients_and_really_recomputes() -> 
     assert len(runs) == 3
     assert torch.equal(out, again)
     assert all(torch.equal(a, b) for a, b in zip(plain, recomputed, strict=True))
+    counters = [int(b) for name, b in network.named_buffers() if name.endswith("num_batches_tracked")]
+    assert set(counters) == {2}
     network.set_grad_checkpointing(False)
     gradients(network, x)
     assert len(runs) == 4

@@ -91,6 +91,8 @@ def test_a_number_that_is_not_finite_is_not_written() -> None:
         ("seed", "7", 7),
         ("schedule.shape", "cosine", "cosine"),
         ("schedule.drops", "[0.25, 0.5]", (0.25, 0.5)),
+        ("schedule.drops", "0.25,0.5", (0.25, 0.5)),
+        ("schedule.drops", "0.5", (0.5,)),
         ("data.source", "7", "7"),
         ("arch.head.drop", "0.25", 0.25),
         ("arch.preprocess.size", "24", 24),

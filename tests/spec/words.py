@@ -41,7 +41,8 @@ def plain_blocks(draw: st.DrawFn) -> Block:
     """A block without brackets, spaces strewn in."""
     count = draw(st.integers(0, 2))
     word = draw(stretches(convs=count, letters="NAPVD")) or "A"
-    return Block(" ".join(word), draw(convs(count)), pool=draw(st.sampled_from(POOLS)))
+    pool, drop = draw(st.sampled_from(POOLS)), 0.5 if "D" in word else 0.0
+    return Block(" ".join(word), draw(convs(count)), pool=pool, drop=drop)
 
 
 @st.composite
@@ -60,7 +61,7 @@ def residual_blocks(draw: st.DrawFn) -> Block:
     )
     if "P" in shortcut:  # one pool cannot keep up with any other stride
         assume(prod(conv.stride for conv in shapes[before:]) in (1, pool.stride))
-    return Block(word, shapes, shortcut, draw(st.booleans()), pool)
+    return Block(word, shapes, shortcut, draw(st.booleans()), pool, 0.5 if "D" in word + shortcut else 0.0)
 
 
 def zeros_fit(blocks: list[Block], width: int) -> bool:

@@ -158,14 +158,16 @@ def _recomputed(block: nn.Module, x: Tensor) -> Tensor:
 
 @contextmanager
 def _uncounted(block: nn.Module) -> Iterator[None]:
-    norms = [m for m in block.modules() if isinstance(m, nn.BatchNorm2d) and m.track_running_stats]
-    for norm in norms:
-        norm.track_running_stats = False
+    norms = [module for module in block.modules() if isinstance(module, nn.BatchNorm2d)]
+    held = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm, _, counter in held:
+        norm.momentum = 0.0
+        norm.num_batches_tracked = counter.clone() if counter is not None else None
     try:
         yield
     finally:
-        for norm in norms:
-            norm.track_running_stats = True
+        for norm, momentum, counter in held:
+            norm.momentum, norm.num_batches_tracked = momentum, counter
 
 
 def build(arch: Arch) -> Network:
