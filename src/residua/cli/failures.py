@@ -16,6 +16,7 @@ CODES = {
     "NotFinite": BAD_CHECKPOINT,
     "Diverged": DIVERGED,
     "ValueError": USAGE,
+    "WorkerDied": RESOURCES,
     "OSError": RESOURCES,
     "MemoryError": RESOURCES,
     "OutOfMemoryError": RESOURCES,
@@ -35,6 +36,8 @@ def explain_and_exit(error: BaseException) -> NoReturn:
         sys.exit(_say("stopped; nothing was changed", INTERRUPTED))
     if "Exit" in names:
         sys.exit(getattr(error, "exit_code", 0))
+    if "DefaultCPUAllocator" in str(error):  # torch says a RuntimeError when memory is out
+        sys.exit(_say("not enough memory: give a smaller --set budget.batch", RESOURCES))
     for name in names:
         if name in CODES:
             sys.exit(_say(_message(error), CODES[name]))

@@ -30,11 +30,17 @@ def train(
 
     Example: residua train cifar10:DIR -m cifar_resnet20 --epochs 12
     """
+    from residua.training.run import check_free
+
+    changes = tuple(_setting(text) for text in settings)
+    if out:
+        check_free(out, force=force)  # before torch is loaded: whoever is refused should not wait
+
     from residua.jobs.prepare import Wish, prepare
     from residua.jobs.train import begin, free_path, work
 
     to = console()
-    wish = Wish(data, model, recipe, weights, epochs, tuple(_setting(text) for text in settings))
+    wish = Wish(data, model, recipe, weights, epochs, changes)
     prepared = prepare(wish)
     run = begin(prepared, out or free_path(data), force=force)
     for line in (*prepared.notes, f"run     {run.path}"):
@@ -47,6 +53,11 @@ def resume(run: Path = typer.Argument(metavar="RUN", help="A run that was interr
 
     Example: residua resume runs/photos-1
     """
+    from residua.training.run import open_run
+
+    with open_run(run).lock():  # before torch is loaded: whoever is refused should not wait
+        pass
+
     from residua.jobs.train import resume as go_on
 
     _watch(run, lambda watcher, stop: go_on(run, listen=watcher.see, stop=stop))

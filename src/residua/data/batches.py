@@ -29,6 +29,10 @@ _Result = Tensor | DataError
 """Pixels, or why there are none: a raised error would arrive wrapped in a worker's traceback."""
 
 
+class WorkerDied(RuntimeError):
+    """A process that reads images died or hung; the message says what the system told of it."""
+
+
 @dataclass(frozen=True)
 class Batch:
     """n images and what is known of them."""
@@ -61,7 +65,7 @@ def training(
     """This process's share of the global steps `first` to `steps` - 1, augmented, on `device`.
 
     Depends on the seed, `batch` and the step alone, so a run resumes anywhere at no cost. DataError names a
-    file that cannot be decoded; RuntimeError tells of a worker that died or hung.
+    file that cannot be decoded; WorkerDied tells of a process that died or hung.
     """
 
     def place(step: int) -> _Place:
@@ -162,11 +166,11 @@ def _loaded(views: _Views, places: _Plan, workers: int, device: torch.device) ->
         del results, loader  # or the traceback of an error would keep the workers
 
 
-def _next(results: Iterator[_Result]) -> _Result | RuntimeError | None:
+def _next(results: Iterator[_Result]) -> _Result | WorkerDied | None:
     try:
         return next(results, None)
     except RuntimeError as error:
-        return RuntimeError(_told(error))
+        return WorkerDied(_told(error))
 
 
 def _start_worker(_number: int) -> None:

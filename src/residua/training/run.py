@@ -114,9 +114,7 @@ def create(path: Path, recipe: Recipe, *, force: bool = False) -> Run:
     path.mkdir(parents=True, exist_ok=True)
     with run.lock():
         if (path / "recipe.json").exists():
-            if not force:
-                hint = "choose another -o" if run.finished else f"go on with `residua resume {path}`"
-                raise FileExistsError(f"{path} holds a run already: {hint}, or give --force to replace it")
+            _refuse(run, force=force)
             for name in ("metrics.jsonl", "finished.json", "report.html"):
                 (path / name).unlink(missing_ok=True)
             shutil.rmtree(run.checkpoints, ignore_errors=True)
@@ -124,6 +122,19 @@ def create(path: Path, recipe: Recipe, *, force: bool = False) -> Run:
         write(path / "environment.json", json.dumps(environment(), indent=2))
         write(path / "recipe.json", to_json(recipe))
     return run
+
+
+def check_free(path: Path, *, force: bool = False) -> None:
+    """What `create` would refuse is refused here, before the work of preparing a run is done."""
+    if (path / "recipe.json").exists():
+        with Run(path).lock():
+            _refuse(Run(path), force=force)
+
+
+def _refuse(run: Run, *, force: bool) -> None:
+    if not force:
+        hint = "choose another -o" if run.finished else f"go on with `residua resume {run.path}`"
+        raise FileExistsError(f"{run.path} holds a run already: {hint}, or give --force to replace it")
 
 
 def open_run(path: Path) -> Run:
