@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from command import complaint, residua, succeeded
+import residua as python
+from command import complaint, residua
+from residua.cli.failures import CODES
+from residua.measure.evaluate import NotFinite
 from residua.training import checkpoint
 from residua.training.run import Run
 from small import after, rows, weights
@@ -30,7 +33,7 @@ def test_a_full_disk_costs_no_state_and_training_goes_on_afterwards(
     assert checkpoint.states(run.checkpoints) == before
     assert checkpoint.newest(run.checkpoints) is not None
     assert not list(run.path.rglob("*.tmp"))
-    succeeded(residua("resume", run.path))
+    python.resume(run.path)
     assert weights(run) == weights(clean)
     assert rows(run) == rows(clean)
 
@@ -77,5 +80,6 @@ def test_a_network_of_nans_is_not_judged(trained: Callable[..., Run], photos: Pa
     tensors = dict(state.tensors)
     tensors["model.head.linear1.bias"] = torch.full((3,), float("nan"))
     checkpoint.publish(state.path, tensors, state.facts)
-    line = complaint(residua("evaluate", run.path), 5)
-    assert "NaN" in line
+    with pytest.raises(NotFinite, match="NaN"):
+        python.evaluate(run)
+    assert CODES["NotFinite"] == 5

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from residua.nn.network import build
+from residua.nn.network import Network, build
 from residua.spec.recipe import Plan
 from residua.training import plan
 from residua.training.plan import SHORT, WORTH, Chosen, choose, place
@@ -12,8 +12,17 @@ from small import arch
 AUTO = Plan("cpu", threads=1)
 
 
+def with_speeds(monkeypatch: pytest.MonkeyPatch, speeds: dict[tuple[str, str], float]) -> None:
+    def measure(
+        network: Network, *, batch: int, formats: tuple[str, ...], precisions: tuple[str, ...]
+    ) -> dict[tuple[str, str], float]:
+        return {(form, kind): speeds[form, kind] for kind in precisions for form in formats}
+
+    monkeypatch.setattr(plan, "measure", measure)
+
+
 def measured(monkeypatch: pytest.MonkeyPatch, speeds: dict[tuple[str, str], float]) -> Chosen:
-    monkeypatch.setattr(plan, "_rate", lambda network, form, kind, batch: speeds[form, kind])
+    with_speeds(monkeypatch, speeds)
     return choose(build(arch()), AUTO, batch=8, steps=SHORT)
 
 
@@ -26,7 +35,7 @@ SAME = {
 
 
 def test_what_is_asked_for_is_done_unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(plan, "_rate")
+    monkeypatch.delattr(plan, "measure")
     asked = Plan("cpu", "contiguous", "bfloat16", 1)
     chosen = choose(build(arch()), asked, batch=8, steps=100_000)
     assert chosen.plan == asked
@@ -34,7 +43,7 @@ def test_what_is_asked_for_is_done_unmeasured(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_short_run_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(plan, "_rate")
+    monkeypatch.delattr(plan, "measure")
     chosen = choose(build(arch()), AUTO, batch=8, steps=SHORT - 1)
     assert chosen.plan == Plan("cpu", "channels_last", "float32", 1)
     assert "short run" in chosen.reason
@@ -61,9 +70,7 @@ def test_the_fastest_of_those_that_are_worth_it_wins_and_all_speeds_are_said(
 
 
 def test_half_a_wish_leaves_the_other_half_to_measure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        plan, "_rate", lambda network, form, kind, batch: {"float32": 1.0, "bfloat16": 2.0}[kind]
-    )
+    with_speeds(monkeypatch, SAME | {("contiguous", "bfloat16"): 200.0})
     asked = Plan("cpu", "contiguous", "auto", 1)
     assert choose(build(arch()), asked, batch=8, steps=SHORT).plan.memory_format == "contiguous"
     assert choose(build(arch()), asked, batch=8, steps=SHORT).plan.precision == "bfloat16"
@@ -95,3 +102,23 @@ def test_a_placed_network_has_the_plans_strides(form: str) -> None:
     last = weight.is_contiguous(memory_format=torch.channels_last)
     assert last == (form == "channels_last")
     assert torch.get_num_threads() == 1
+
+
+def test_noise_slows_all_arithmetics_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that is busy for a whole turn of all but the last must not change who wins."""
+    clock, turns = [0.0], []
+
+    def step(network: Network, form: str, kind: str, batch: int) -> object:
+        def run() -> None:
+            turns.append((form, kind))
+            busy = 10.0 if len(turns) < 8 or (form == "channels_last" and len(turns) < 12) else 1.0
+            clock[0] += busy * (1.0 if (form, kind) == ("channels_last", "float32") else 1.5)
+
+        return run
+
+    monkeypatch.setattr(plan, "_step", step)
+    monkeypatch.setattr(plan.time, "perf_counter", lambda: clock[0])
+    rates = plan.measure(build(arch()), batch=3)
+    assert rates["channels_last", "float32"] == 3.0
+    assert max(rates, key=lambda pair: rates[pair]) == ("channels_last", "float32")
+    assert turns[:4] == turns[4:8] == list(rates)

@@ -15,9 +15,9 @@ def small(arch: Arch, source: str) -> Recipe:
         arch,
         Data(source),
         Augment("pad_crop", pad=2),
-        Optim(rate=0.3, momentum=0.9, nesterov=True, decay=5e-4),
+        Optim(rate=0.08, momentum=0.9, nesterov=True, decay=5e-4),
         Schedule("linear", warmup=0.15),
-        Budget(epochs=12, batch=128),
+        Budget(epochs=12, batch=64),
     )
 
 
