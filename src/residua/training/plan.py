@@ -79,8 +79,7 @@ def measure(
 ) -> dict[tuple[Format, Precision], float]:
     """Images per second of a training step on the CPU, in every combination, the default one first.
 
-    The combinations take turns, and the best turn of each counts, so that what else the machine is doing slows all
-    of them alike.
+    They take turns, and the best turn of each counts, so that whatever else the machine does slows all alike.
     """
     steps = {(form, kind): _step(network, form, kind, batch) for kind in precisions for form in formats}
     best = dict.fromkeys(steps, float("inf"))
