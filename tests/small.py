@@ -137,7 +137,7 @@ def go(run: Run, dataset: Dataset, stop: Stop = never) -> list[Event]:
 
 def fresh(path: Path, made: Recipe, dataset: Dataset, stop: Stop = never) -> Run:
     """A new run at `path`, trained until its end or `stop`."""
-    run = create(path, made)
+    run = create(path, made, identity={})
     go(run, dataset, stop)
     return run
 

@@ -88,7 +88,7 @@ def test_a_run_falls_back_on_its_older_state_and_a_file_does_not(tmp_path: Path)
 
 
 def test_a_run_that_was_never_trained_is_refused(tmp_path: Path) -> None:
-    create(tmp_path, recipe())
+    create(tmp_path, recipe(), identity={})
     with pytest.raises(CheckpointError, match="holds no training state"):
         load(tmp_path)
 

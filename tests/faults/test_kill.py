@@ -39,7 +39,7 @@ def test_every_kill_leaves_good_states_and_the_last_child_the_clean_weights(
     began = time.monotonic()
     whole = fresh(tmp_path / "whole", made, data)
     lasted = time.monotonic() - began
-    run, chance, reached = create(tmp_path / "run", made), random.Random(seed), 0
+    run, chance, reached = create(tmp_path / "run", made, identity={}), random.Random(seed), 0
     for _ in range(6):
         child = forked(lambda: go(run, data))
         time.sleep(chance.uniform(0, 0.7 * lasted))

@@ -119,11 +119,6 @@ def test_images_that_changed_since_the_run_began_are_refused(photos: Path, tmp_p
         residua.resume(run.path)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="jobs.evaluate takes the labels of the folder as it is now",
-    raises=(IndexError, AssertionError, pytest.fail.Exception),
-)
 @pytest.mark.parametrize("rename", [False, True], ids=["added", "renamed"])
 def test_a_class_that_came_after_training_is_not_taken_for_another(
     rename: bool, photos: Path, tmp_path: Path
@@ -189,9 +184,6 @@ def test_runs_are_called_after_their_images(tmp_path: Path, monkeypatch: pytest.
     assert free_path("photos") == Path("runs/photos-2")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="jobs.begin writes data.json after recipe.json", raises=FileNotFoundError
-)
 def test_a_run_killed_before_it_knew_its_images_is_explained(photos: Path, tmp_path: Path) -> None:
     run = small_run(photos, tmp_path / "run")
     (run.path / "finished.json").unlink()
@@ -200,7 +192,6 @@ def test_a_run_killed_before_it_knew_its_images_is_explained(photos: Path, tmp_p
         residua.resume(run.path)
 
 
-@pytest.mark.xfail(strict=True, reason="jobs.work writes the report after the run is marked finished")
 def test_a_run_killed_before_its_report_gets_it_when_resumed(photos: Path, tmp_path: Path) -> None:
     run = small_run(photos, tmp_path / "run")
     (run.path / "report.html").unlink()

@@ -53,7 +53,7 @@ def same(run: Run, other: Run) -> None:
 
 
 def test_a_run_tells_every_step_every_epoch_and_its_end(data: Dataset, tmp_path: Path) -> None:
-    run = create(tmp_path, recipe())
+    run = create(tmp_path, recipe(), identity={})
     events = go(run, data)
     assert [event.step for event in events if isinstance(event, Tick)] == list(range(1, TOTAL + 1))
     found = [event for event in events if isinstance(event, Row)]
@@ -75,7 +75,7 @@ def test_the_row_of_an_epoch_counts_all_of_its_images(data: Dataset, tmp_path: P
 def test_one_interruption_anywhere_changes_no_bit(
     asks: int, data: Dataset, clean: Run, tmp_path: Path
 ) -> None:
-    run = create(tmp_path, recipe())
+    run = create(tmp_path, recipe(), identity={})
     events = go(run, data, after(asks))
     assert isinstance(events[-1], Stopped)
     assert not run.finished
@@ -88,7 +88,7 @@ def test_one_interruption_anywhere_changes_no_bit(
 
 @pytest.mark.parametrize("asks", [2, 3, 5])
 def test_many_interruptions_change_no_bit(asks: int, data: Dataset, clean: Run, tmp_path: Path) -> None:
-    run = create(tmp_path, recipe())
+    run = create(tmp_path, recipe(), identity={})
     for _ in range(ASKS):
         events = go(run, data, after(asks))
         assert run.finished or isinstance(events[-1], Stopped)
@@ -100,7 +100,7 @@ def test_many_interruptions_change_no_bit(asks: int, data: Dataset, clean: Run, 
 def test_asking_again_while_a_late_epoch_is_judged_loses_no_row(
     data: Dataset, clean: Run, tmp_path: Path
 ) -> None:
-    run = create(tmp_path, recipe())
+    run = create(tmp_path, recipe(), identity={})
     go(run, data, after(EACH))  # at the edge, before the images are judged
     for _ in range(2):  # each time while they are judged
         events = go(run, data, after(1))
@@ -144,7 +144,7 @@ def dying(monkeypatch: pytest.MonkeyPatch, nth: int, when: str) -> list[int]:
 def test_dying_around_any_write_changes_no_bit(
     nth: int, when: str, data: Dataset, clean: Run, tmp_path: Path
 ) -> None:
-    run = create(tmp_path, recipe())
+    run = create(tmp_path, recipe(), identity={})
     with pytest.MonkeyPatch.context() as patch:
         dying(patch, nth, when)
         with pytest.raises(Died):
@@ -163,7 +163,7 @@ def test_a_run_makes_as_many_writes_as_the_test_above_believes(
 
 
 def test_files_of_a_killed_writer_are_swept_when_training_goes_on(data: Dataset, tmp_path: Path) -> None:
-    run = create(tmp_path, recipe())
+    run = create(tmp_path, recipe(), identity={})
     for folder in (run.path, run.checkpoints):
         (folder / ".state-000000001.safetensors.4242.tmp").write_bytes(b"half")
     go(run, data)
@@ -186,7 +186,7 @@ def variants() -> dict[str, Recipe]:
 def test_interruptions_change_no_bit_with(name: str, data: Dataset, tmp_path: Path) -> None:
     made = variants()[name]
     whole = fresh(tmp_path / "whole", made, data)
-    run = create(tmp_path / "parts", made)
+    run = create(tmp_path / "parts", made, identity={})
     for asks in (2, 5, 3):
         go(run, data, after(asks))
     assert not run.finished
@@ -200,7 +200,7 @@ def test_the_stacked_convnet_with_dropout_goes_on_bit_for_bit(kind: str, tmp_pat
     made = replace(convnet(str(folder)), augment=Augment(kind))  # type: ignore[arg-type]
     images = open_dataset(str(folder), holdout=0.2)
     whole = fresh(tmp_path / "whole", made, images)
-    run = create(tmp_path / "parts", made)
+    run = create(tmp_path / "parts", made, identity={})
     for asks in (2, 4):
         go(run, images, after(asks))
     go(run, images)
@@ -228,10 +228,10 @@ def test_another_number_of_workers_after_an_interruption_changes_no_bit(
     cropped: tuple[Dataset, Recipe, Run], tmp_path: Path
 ) -> None:
     images, made, alone = cropped
-    first = create(tmp_path / "parts", replace(made, data=replace(made.data, workers=2)))
+    first = create(tmp_path / "parts", replace(made, data=replace(made.data, workers=2)), identity={})
     go(first, images, after(6))
     (first.path / "recipe.json").unlink()
-    again = create(first.path, made)
+    again = create(first.path, made, identity={})
     go(again, images)
     same(again, alone)
 
@@ -250,7 +250,7 @@ def test_another_recipe_gives_other_weights(
 def test_a_damaged_newest_state_is_named_and_training_goes_on_from_the_older(
     data: Dataset, clean: Run, tmp_path: Path
 ) -> None:
-    run = create(tmp_path, recipe())
+    run = create(tmp_path, recipe(), identity={})
     go(run, data, after(7))
     damaged, older = checkpoint.states(run.checkpoints)
     flip(damaged)
@@ -263,7 +263,7 @@ def test_a_damaged_newest_state_is_named_and_training_goes_on_from_the_older(
 
 def test_a_state_is_saved_when_it_is_due(data: Dataset, tmp_path: Path) -> None:
     often = recipe(budget=Budget(epochs=1, batch=6, save_seconds=0.0))
-    run = create(tmp_path, often)
+    run = create(tmp_path, often, identity={})
     seen: list[str] = []
 
     def look() -> bool:
@@ -277,7 +277,7 @@ def test_a_state_is_saved_when_it_is_due(data: Dataset, tmp_path: Path) -> None:
 def test_a_loss_that_is_no_number_ends_the_run_and_leaves_finite_states(
     data: Dataset, tmp_path: Path
 ) -> None:
-    run = create(tmp_path, recipe())
+    run = create(tmp_path, recipe(), identity={})
     go(run, data, after(7))
     text = (run.path / "recipe.json").read_text().replace('"rate": 0.05', '"rate": 1e+20')
     (run.path / "recipe.json").write_text(text)
@@ -295,11 +295,11 @@ def test_a_network_that_says_no_number_when_judged_has_diverged(data: Dataset, t
     one = Budget(epochs=1, steps=1, batch=6, save_seconds=1000.0)
     wild = replace(made, budget=one, optim=Optim(rate=1e12), schedule=Schedule("constant"))
     with pytest.raises(Diverged, match=r"NaN or infinity.* after step 1.*lower --set optim.rate"):
-        go(create(tmp_path, wild), data)
+        go(create(tmp_path, wild, identity={}), data)
 
 
 def test_a_state_that_cannot_be_written_is_no_divergence(data: Dataset, tmp_path: Path) -> None:
-    run = create(tmp_path, recipe())
+    run = create(tmp_path, recipe(), identity={})
     (run.checkpoints / f"state-{EACH:09d}.safetensors").mkdir()
     with pytest.raises(CheckpointError, match="is no regular file"):
         go(run, data)

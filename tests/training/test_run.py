@@ -37,7 +37,7 @@ def holder(run: Run, how: str) -> tuple["subprocess.Popen[str]", int]:
 
 def test_a_new_run_holds_its_recipe_and_where_it_was_made(tmp_path: Path) -> None:
     made = recipe()
-    run = create(tmp_path / "a" / "b", made)
+    run = create(tmp_path / "a" / "b", made, identity={})
     assert run.recipe == made == open_run(run.path).recipe
     assert run.checkpoints.is_dir()
     assert run.metrics == []
@@ -47,16 +47,16 @@ def test_a_new_run_holds_its_recipe_and_where_it_was_made(tmp_path: Path) -> Non
 
 
 def test_a_run_is_not_made_twice_unless_forced(tmp_path: Path) -> None:
-    run = create(tmp_path, recipe())
+    run = create(tmp_path, recipe(), identity={})
     run.append({"step": 1})
     (run.checkpoints / "state-000000001.safetensors").write_bytes(b"old")
     with pytest.raises(FileExistsError, match=r"go on with `residua resume .*`, or give --force"):
-        create(tmp_path, recipe())
+        create(tmp_path, recipe(), identity={})
     run.finish({"step": 1})
     with pytest.raises(FileExistsError, match=r"choose another -o, or give --force"):
-        create(tmp_path, recipe())
+        create(tmp_path, recipe(), identity={})
     assert run.metrics == [{"step": 1}]
-    create(tmp_path, recipe(seed=5), force=True)
+    create(tmp_path, recipe(seed=5), force=True, identity={})
     assert run.recipe.seed == 5
     assert run.metrics == []
     assert not run.finished
@@ -69,7 +69,7 @@ def test_a_folder_without_a_recipe_is_no_run(tmp_path: Path) -> None:
 
 
 def test_rewinding_drops_later_rows_and_a_torn_line(tmp_path: Path) -> None:
-    run = create(tmp_path, recipe())
+    run = create(tmp_path, recipe(), identity={})
     for step in (4, 8, 12):
         run.append({"step": step})
     with (tmp_path / "metrics.jsonl").open("a") as file:
@@ -80,7 +80,7 @@ def test_rewinding_drops_later_rows_and_a_torn_line(tmp_path: Path) -> None:
 
 
 def test_a_number_that_json_does_not_know_is_not_written(tmp_path: Path) -> None:
-    run = create(tmp_path, recipe())
+    run = create(tmp_path, recipe(), identity={})
     with pytest.raises(ValueError, match="JSON"):
         run.append({"loss": float("nan")})
     assert run.metrics == []
@@ -95,7 +95,7 @@ def test_runs_are_numbered_without_gaps_being_an_error(tmp_path: Path) -> None:
 
 def test_a_name_that_is_no_text_comes_back_as_it_was(tmp_path: Path) -> None:
     odd = os.fsdecode(b"/photos/caf\xe9")
-    assert create(tmp_path, recipe(odd)).recipe.data.source == odd
+    assert create(tmp_path, recipe(odd), identity={}).recipe.data.source == odd
 
 
 def test_a_text_that_cannot_be_written_leaves_the_old_one(
@@ -112,14 +112,14 @@ def test_a_text_that_cannot_be_written_leaves_the_old_one(
 
 
 def test_a_second_process_is_told_who_holds_the_run(tmp_path: Path) -> None:
-    run = create(tmp_path, recipe())
+    run = create(tmp_path, recipe(), identity={})
     process, _ = holder(run, "alone")
     try:
         wanted = f"process {process.pid} on {re.escape(socket.gethostname())} since 20"
         with pytest.raises(RunBusy, match=wanted), run.lock():
             pass
         with pytest.raises(RunBusy, match=wanted):
-            create(tmp_path, recipe(), force=True)
+            create(tmp_path, recipe(), force=True, identity={})
     finally:
         process.kill()
         process.wait()
@@ -128,7 +128,7 @@ def test_a_second_process_is_told_who_holds_the_run(tmp_path: Path) -> None:
 
 
 def test_a_killed_holder_frees_the_run_even_when_its_child_lives_on(tmp_path: Path) -> None:
-    run = create(tmp_path, recipe())
+    run = create(tmp_path, recipe(), identity={})
     process, child = holder(run, "fork")
     try:
         process.send_signal(signal.SIGKILL)
@@ -141,7 +141,7 @@ def test_a_killed_holder_frees_the_run_even_when_its_child_lives_on(tmp_path: Pa
 
 
 def test_the_run_is_free_after_the_work_failed(tmp_path: Path) -> None:
-    run = create(tmp_path, recipe())
+    run = create(tmp_path, recipe(), identity={})
     with pytest.raises(KeyError), run.lock():
         raise KeyError
     with run.lock():
@@ -149,6 +149,6 @@ def test_the_run_is_free_after_the_work_failed(tmp_path: Path) -> None:
 
 
 def test_the_same_process_cannot_hold_a_run_twice(tmp_path: Path) -> None:
-    run = create(tmp_path, recipe())
+    run = create(tmp_path, recipe(), identity={})
     with run.lock(), pytest.raises(RunBusy, match=f"process {os.getpid()} "), run.lock():
         pass

@@ -50,8 +50,8 @@ def _say(text: str, code: int) -> int:
 
 
 def _message(error: BaseException) -> str:
-    if hasattr(error, "format_message"):
-        return f"{error.format_message()} (see residua --help)"
+    if formatted := getattr(error, "format_message", None):
+        return f"{formatted()} (see residua --help)"
     if isinstance(error, OSError) and error.errno is not None:
         where = f" {error.filename}" if error.filename else ""
         cure = {errno.ENOSPC: ": free some space", errno.EACCES: ": give a place you may write"}

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from residua.data.batches import testing
+from residua.data.folders import matched
 from residua.data.sources import Images, open_dataset, open_images
 from residua.deliver.engine import load_network
 from residua.jobs.prepare import absolute
@@ -54,5 +55,6 @@ def _images(path: Path, data: str | None, classes: tuple[str, ...]) -> Images:
     if data is None and recipe is None:
         raise ValueError(f"{path} does not say which images to judge by: give --data")
     if recipe and (data is None or absolute(data) == recipe.data.source):
-        return open_dataset(recipe.data.source, holdout=recipe.data.holdout).test
+        kept_apart = open_dataset(recipe.data.source, holdout=recipe.data.holdout).test
+        return matched(kept_apart, classes, owner="the network")
     return open_images(str(data), classes=classes)

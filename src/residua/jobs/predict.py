@@ -1,6 +1,7 @@
 """Naming what is in many pictures, and writing it down."""
 
 import csv
+import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -49,11 +50,13 @@ def predictions(classifier: Classifier, files: Sequence[Path], *, topk: int) -> 
 
 
 def check_out(out: Path | None, *, force: bool) -> None:
-    """ValueError when `out` has an unknown suffix; FileExistsError when it is there, unless `force`."""
+    """ValueError for an unknown suffix or a missing folder; FileExistsError unless `force`."""
     if out is None:
         return
     if out.suffix not in SUFFIXES:
         raise ValueError(f"{out} ends in {out.suffix!r}: give {', '.join(SUFFIXES)}")
+    if not out.parent.is_dir():
+        raise ValueError(f"{out.parent} is no folder: make it first, or write elsewhere")
     if out.exists() and not force:
         raise FileExistsError(f"{out} is there already: give --force to replace it")
 
@@ -74,15 +77,20 @@ def save(out: Path, answers: Sequence[Answer]) -> None:
     ]
     rows = [_row(answer, width) for answer in answers]
     if out.suffix == ".csv":
-        with out.open("w", newline="", errors="surrogateescape") as file:
-            csv.writer(file).writerows([head, *rows])
+        table = io.StringIO(newline="")
+        csv.writer(table).writerows([head, *rows])
+        write(out, table.getvalue())
         return
     try:
         import pyarrow as arrow
         import pyarrow.parquet as parquet
     except ModuleNotFoundError:
         raise ValueError("Parquet needs pyarrow: pip install pyarrow, or write .csv or .jsonl") from None
-    parquet.write_table(arrow.table(dict(zip(head, zip(*rows, strict=True), strict=True))), out)
+    columns = dict(zip(head, zip(*rows, strict=True), strict=True))
+    columns["file"] = tuple(name.encode("utf-8", "backslashreplace").decode() for name in columns["file"])
+    buffer = io.BytesIO()
+    parquet.write_table(arrow.table(columns), buffer)
+    write(out, buffer.getvalue())
 
 
 def _one(classifier: Classifier, file: Path) -> Prediction | DataError:

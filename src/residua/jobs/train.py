@@ -7,6 +7,7 @@ from pathlib import Path
 
 from residua.data.decode import DataError
 from residua.data.sources import Dataset, open_dataset
+from residua.jobs.evaluate import judgement
 from residua.jobs.prepare import Prepared, Wish, is_named, prepare
 from residua.jobs.report import write_report
 from residua.training import run
@@ -43,10 +44,16 @@ def train(
 def resume(path: str | Path, *, listen: Listen = lambda _: None, stop: Stop = lambda: False) -> Run:
     """Go on with the run at `path` as if it had never stopped; a finished run is returned as it is."""
     begun = run.open_run(Path(path))
-    if begun.finished:
+    if not begun.finished:
+        prepared = pick_up(begun)
+        for line in begun.moved():
+            listen(Note(line))
+        work(begun, prepared, listen=listen, stop=stop)
+    elif (begun.path / "report.html").exists():
         listen(Note(f"{path} is finished: nothing to do"))
-    else:
-        work(begun, pick_up(begun), listen=listen, stop=stop)
+    else:  # stopped between its last state and its report
+        with begun.lock():
+            write_report(begun, pick_up(begun).dataset, judgement(begun.path, None)[0])
     return begun
 
 
@@ -55,9 +62,7 @@ def begin(prepared: Prepared, path: Path, *, force: bool = False) -> Run:
 
     FileExistsError when one is there, unless `force` clears it.
     """
-    begun = run.create(path, prepared.recipe, force=force)
-    run.write(path / "data.json", json.dumps(_identity(prepared.dataset), indent=2))
-    return begun
+    return run.create(path, prepared.recipe, identity=_identity(prepared.dataset), force=force)
 
 
 def work(

@@ -62,6 +62,14 @@ class Run:
         """Whether training came to its planned end."""
         return (self.path / "finished.json").exists()
 
+    def moved(self) -> list[str]:
+        """What differs from the environment that the run began in, and may change the last bits."""
+        then, now = json.loads((self.path / "environment.json").read_text()), environment()
+        then, now = ({**found, **found["versions"]} for found in (then, now))
+        names = ("torch", "machine", "cores")
+        differ = [f"{name} is {now[name]}, was {then[name]}" for name in names if now[name] != then[name]]
+        return [f"{line}: the last bits may differ from an uninterrupted run" for line in differ]
+
     def append(self, row: Mapping[str, Any]) -> None:
         """Add one row to the metrics."""
         with (self.path / "metrics.jsonl").open("a") as file:
@@ -105,8 +113,8 @@ class Run:
             let_go()
 
 
-def create(path: Path, recipe: Recipe, *, force: bool = False) -> Run:
-    """A fresh run at `path`.
+def create(path: Path, recipe: Recipe, *, identity: Mapping[str, Any], force: bool = False) -> Run:
+    """A fresh run at `path`, for images whose `identity` must stay what it is.
 
     FileExistsError when one is there already, unless `force` clears it; RunBusy when held.
     """
@@ -120,7 +128,8 @@ def create(path: Path, recipe: Recipe, *, force: bool = False) -> Run:
             shutil.rmtree(run.checkpoints, ignore_errors=True)
         run.checkpoints.mkdir(exist_ok=True)
         write(path / "environment.json", json.dumps(environment(), indent=2))
-        write(path / "recipe.json", to_json(recipe))
+        write(path / "data.json", json.dumps(identity, indent=2))
+        write(path / "recipe.json", to_json(recipe))  # last: a folder with a recipe is a run, and complete
     return run
 
 
@@ -139,8 +148,9 @@ def _refuse(run: Run, *, force: bool) -> None:
 
 def open_run(path: Path) -> Run:
     """The run at `path`. ValueError when there is none."""
-    if not (path / "recipe.json").is_file():
-        raise ValueError(f"{path} is no run: it has no recipe.json; `residua train DATA -o {path}` makes one")
+    for name in ("recipe.json", "data.json"):
+        if not (path / name).is_file():
+            raise ValueError(f"{path} is no run: it has no {name}; `residua train DATA -o {path}` makes one")
     return Run(path)
 
 
@@ -152,15 +162,16 @@ def next_free(folder: Path, name: str) -> Path:
     return folder / f"{name}-{number}"
 
 
-def write(path: Path, text: str) -> None:
-    """Replace `path` with `text` in one step, so that no reader and no crash ever sees half of it.
+def write(path: Path, content: str | bytes) -> None:
+    """Replace `path` with `content` in one step, so that no reader and no crash ever sees half of it.
 
     What is no text in a file name is written as its JSON escape.
     """
+    encoded = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with partial.open("w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
+        with partial.open("wb") as file:
+            file.write(encoded)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
