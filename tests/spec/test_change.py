@@ -3,9 +3,19 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
+from residua.nn.network import build
 from residua.spec.arch import Arch
-from residua.spec.change import deepen, with_channels, with_classes, with_preprocess, with_shortcut
+from residua.spec.change import (
+    deepen,
+    with_channels,
+    with_classes,
+    with_order,
+    with_preprocess,
+    with_shortcut,
+)
+from residua.spec.describe import cost
 from residua.spec.preprocess import IMAGENET
 from residua.spec.zoo import arch
 
@@ -59,3 +69,53 @@ def test_with_channels_averages_the_statistics_and_goes_back() -> None:
     assert with_channels(grey, 3).channels == 3
     with pytest.raises(ValueError, match="in_chans is 4: give 1"):
         with_channels(SPEC, 4)
+
+
+@pytest.mark.parametrize(
+    ("letter", "words", "tail"),
+    [
+        ("a", ("(CNA CN)A", "(CNA CN)A", "(CNA CN)A"), ""),
+        ("b", ("(CNA C)NA", "(CNA C)NA", "(CNA C)NA"), ""),
+        ("c", ("(CNA CNA)", "(CNA CNA)", "(CNA CNA)"), ""),
+        ("d", ("(CN ACN)", "(ACN ACN)", "A(CN ACN)"), "A"),
+        ("e", ("(C NAC)", "(NAC NAC)", "NA(C NAC)"), "NA"),
+    ],
+)
+def test_the_five_orders_are_those_of_the_figure(letter: str, words: tuple[str, ...], tail: str) -> None:
+    changed = with_order(arch("cifar_resnet20"), letter)
+    found = changed.stages[0][0].word, changed.stages[0][1].word, changed.stages[1][0].word
+    assert (found, changed.tail) == (words, tail)
+    assert [block.convs for block in changed.blocks()] == [b.convs for b in arch("cifar_resnet20").blocks()]
+
+
+def test_order_e_of_a_residual_network_is_its_preactivation() -> None:
+    assert with_order(arch("cifar_resnet110"), "e").stages == arch("cifar_preresnet110").stages
+    changed, published = with_order(arch("resnet50"), "e"), arch("preresnet50")
+    assert (changed.stem, changed.stages, changed.tail) == (published.stem, published.stages, published.tail)
+
+
+def test_orders_change_no_parameter_but_those_of_norms() -> None:
+    """b to d have as many norms as a; e has one for the tail more and one per projection less."""
+    costs = {letter: cost(with_order(arch("resnet50"), letter)) for letter in "abcde"}
+    assert len({found.macs for found in costs.values()}) == 1
+    assert costs["a"] == costs["c"] == costs["d"]
+    assert costs["e"].params == 25_549_352
+
+
+@pytest.mark.parametrize(
+    ("name", "letter", "said"),
+    [
+        ("cifar_resnet20", "f", "no order 'f': known: a, b, c, d, e"),
+        ("cifar_plain20", "e", "has blocks without shortcut: orders are of residual networks"),
+    ],
+)
+def test_an_order_that_cannot_be_says_why(name: str, letter: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        with_order(arch(name), letter)
+
+
+@pytest.mark.parametrize("letter", "abcde")
+def test_every_order_runs_as_it_is_spelled(letter: str) -> None:
+    network = build(with_order(arch("cifar_resnet20"), letter)).eval()
+    assert network(torch.zeros(2, 3, 8, 8)).shape == (2, 10)
+    assert sum(p.numel() for p in network.parameters()) == cost(network.arch).params

@@ -17,6 +17,6 @@ def doctor(as_json: bool = typer.Option(False, "--json", help="One JSON document
         put_json({finding.what: finding.found for finding in findings})
         return
     to = console()
-    rows = [("ok" if f.good else "!!", f.what, f.found, "" if f.good else f.advice) for f in findings]
-    show_table(to, ("", "what", "found", "advice"), rows)
+    rows = [("ok", f.what, f.found) if f.good else ("!!", f.what, f"{f.found}: {f.advice}") for f in findings]
+    show_table(to, ("", "what", "found"), rows)
     next_line(to, "residua demo")

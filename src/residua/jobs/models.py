@@ -16,7 +16,14 @@ def list_models(pattern: str = "*") -> list[str]:
     return zoo.names(pattern)
 
 
-def arch_of(name: str, *, num_classes: int | None, in_chans: int | None, shortcut: str | None) -> Arch:
+def arch_of(
+    name: str,
+    *,
+    num_classes: int | None = None,
+    in_chans: int | None = None,
+    shortcut: str | None = None,
+    order: str | None = None,
+) -> Arch:
     """The network called `name`, changed.
 
     ValueError offers the nearest names, or says what a change allows.
@@ -24,6 +31,8 @@ def arch_of(name: str, *, num_classes: int | None, in_chans: int | None, shortcu
     arch = zoo.arch(name)
     if shortcut is not None:
         arch = change.with_shortcut(arch, shortcut)
+    if order is not None:
+        arch = change.with_order(arch, order)
     if in_chans is not None:
         arch = change.with_channels(arch, in_chans)
     return arch if num_classes is None else change.with_classes(arch, num_classes)
@@ -37,6 +46,7 @@ def create_model(
     num_classes: int | None = ...,
     in_chans: int | None = ...,
     shortcut: str | None = ...,
+    order: str | None = ...,
     features_only: Literal[False] = ...,
 ) -> Network: ...
 
@@ -49,6 +59,7 @@ def create_model(
     num_classes: int | None = ...,
     in_chans: int | None = ...,
     shortcut: str | None = ...,
+    order: str | None = ...,
     features_only: Literal[True],
     out_indices: Sequence[int] | None = ...,
 ) -> Features: ...
@@ -61,6 +72,7 @@ def create_model(
     num_classes: int | None = None,
     in_chans: int | None = None,
     shortcut: str | None = None,
+    order: str | None = None,
     features_only: bool = False,
     out_indices: Sequence[int] | None = None,
 ) -> Network | Features:
@@ -73,7 +85,8 @@ def create_model(
     """
     if out_indices is not None and not features_only:
         raise ValueError(f"out_indices {tuple(out_indices)} without features_only: give features_only=True")
-    network = build(arch_of(name, num_classes=num_classes, in_chans=in_chans, shortcut=shortcut))
+    arch = arch_of(name, num_classes=num_classes, in_chans=in_chans, shortcut=shortcut, order=order)
+    network = build(arch)
     if weights is not None:
         load(network, weights)
     return Features(network, out_indices) if features_only else network

@@ -6,6 +6,7 @@ from typing import Literal
 
 from residua.spec.arch import Arch
 from residua.spec.block import Block
+from residua.spec.orders import ORDERS, Place
 from residua.spec.preprocess import Preprocess
 from residua.spec.record import nearest
 
@@ -46,6 +47,30 @@ def with_shortcut(arch: Arch, option: str) -> Arch:
         raise ValueError(f"{arch.name} has no shortcuts to change: choose a residual network")
     word, always = SHORTCUTS[option]
     return _each_block(arch, lambda b: replace(b, shortcut=word, always=always) if b.has_shortcut else b)
+
+
+def with_order(arch: Arch, letter: str) -> Arch:
+    """`arch` with its layers in order a, b, c, d or e of He et al. 2016, fig. 4.
+
+    A projection that follows a shared norm loses its own, as in the paper's code. ValueError for another
+    letter, and where nothing is skipped.
+    """
+    if letter not in ORDERS:
+        raise ValueError(f"no order {letter!r}: {nearest(letter, ORDERS)}")
+    if not all(block.has_shortcut for block in arch.blocks()):
+        raise ValueError(f"{arch.name} has blocks without shortcut: orders are of residual networks")
+    order, tail = ORDERS[letter]
+    bare = {"CN": "C"} if letter == "e" else {}
+    stages = []
+    for stage, blocks in enumerate(arch.stages):
+        places = [Place(stage, index, len(blocks)) for index in range(len(blocks))]
+        stages.append(
+            tuple(
+                replace(b, word=order(len(b.convs), place), shortcut=bare.get(b.shortcut, b.shortcut))
+                for b, place in zip(blocks, places, strict=True)
+            )
+        )
+    return replace(arch, stages=tuple(stages), tail=tail)
 
 
 def deepen(arch: Arch, blocks: tuple[int, ...]) -> Arch:

@@ -3,7 +3,7 @@
 Each takes the number of convolutions and where the block is.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 
@@ -42,6 +42,28 @@ def original(convs: int, _: Place) -> str:
     return f"({_repeat('CNA', convs - 1)} CN)A"
 
 
+def norm_after(convs: int, _: Place) -> str:
+    """The last norm after the addition: `(CNA C)NA` (He et al. 2016, fig. 4b)."""
+    return f"({_repeat('CNA', convs - 1)} C)NA"
+
+
+def activation_before(convs: int, _: Place) -> str:
+    """The last activation before the addition: `(CNA CNA)` (He et al. 2016, fig. 4c)."""
+    return f"({_repeat('CNA', convs)})"
+
+
+def activation_only(convs: int, place: Place) -> str:
+    """Only the activation moved in front: `(ACN ACN)` (He et al. 2016, fig. 4d).
+
+    Where the width changes it is shared with the shortcut, `A(CN ACN)`, and the very first block finds it
+    in the stem, as in `preactivation`. The network ends in `A`.
+    """
+    rest = _repeat("ACN", convs - 1)
+    if not place.is_start:
+        return f"(ACN {rest})"
+    return f"A(CN {rest})" if place.stage else f"(CN {rest})"
+
+
 def preactivation(convs: int, place: Place) -> str:
     """Norm and activation before each convolution: `(NAC NAC)` (He et al. 2016, fig. 4e).
 
@@ -72,6 +94,16 @@ def _resstage(convs: int, place: Place, *, second: str) -> str:
         return f"({_repeat('CNA', convs - 1)} CN)"
     first = second if place.index == 1 else "(NAC "
     return f"{first}{_repeat('NAC', convs - 1)}){'NA' if place.is_end else ''}"
+
+
+ORDERS: Mapping[str, tuple[Order, str]] = {
+    "a": (original, ""),
+    "b": (norm_after, ""),
+    "c": (activation_before, ""),
+    "d": (activation_only, "A"),
+    "e": (preactivation, "NA"),
+}
+"""The letters of He et al. 2016, fig. 4: the order, and the tail that the last addition needs."""
 
 
 def _repeat(letters: str, times: int) -> str:

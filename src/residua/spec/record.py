@@ -11,12 +11,18 @@ from typing import Any, TypeVar
 
 Record = TypeVar("Record")
 
+FEW = 12
+"""Names listed where none is near: what fits into a line."""
+
 
 def nearest(word: str, known: Iterable[str], *, count: int = 3) -> str:
-    """A clause that names the nearest of `known`, or all of them when none is near: `try 56 or 62`."""
+    """A clause that names the nearest of `known`, or the first of them when none is near."""
     known = list(known)
     close = difflib.get_close_matches(word, known, count, 0.5)
-    return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    more = f" and {len(known) - FEW} more" if len(known) > FEW else ""
+    return f"known: {', '.join(known[:FEW])}{more}"
 
 
 def to_plain(value: Any) -> Any:
