@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from residua.data.sources import Dataset, open_dataset
-from residua.jobs.contest import Pool
+from residua.jobs.contest import Listen, Pool
 from residua.jobs.report import architecture, curve, picture
 from residua.measure.evaluate import Judgement
 from residua.report.figures import Panel, training_curves
 from residua.report.page import Code, Figure, Page, Pictures, Section, Table, Text, render
 from residua.spec.describe import cost
 from residua.training import world
-from residua.training.fit import Event
 from residua.training.run import Run, next_free, write
 
 DEPTHS = (20, 56)
@@ -47,9 +46,6 @@ class Contest:
             }
             for run in self.runs
         ]
-
-
-Listen = Callable[[str, Event], None]
 
 
 def demo(

@@ -123,7 +123,7 @@ class Fit:
         loss, wrong, seen = self._zeros()
         saved = looked = time.monotonic()
         for moment in self._moments():
-            loss += moment.loss.double() * moment.images
+            loss += moment.loss.to(loss.dtype) * moment.images
             wrong += moment.wrong
             seen += moment.images
             edge = self._is_edge(moment.step)
