@@ -10,10 +10,10 @@ LIMIT = 120.0
 """Seconds after which a command counts as hung; on a busy machine torch alone takes ten to import."""
 
 
-def residua(*words: object, **options: Any) -> subprocess.CompletedProcess[str]:
+def residua(*words: object, timeout: float = LIMIT, **options: Any) -> subprocess.CompletedProcess[str]:
     """The finished `python -m residua ...`."""
     return subprocess.run(
-        _words(words), capture_output=True, text=True, timeout=LIMIT, stdin=subprocess.DEVNULL, **options
+        _words(words), capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, **options
     )
 
 
