@@ -12,7 +12,9 @@ def demo(
     out: Path = typer.Option(None, "-o", "--out", metavar="DIR", help="Folder for the runs and the report."),
     as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
 ) -> None:
-    """See deeper get worse, and shortcuts mend it: real digits, offline, under a minute.
+    """See deeper get worse, and shortcuts mend it.
+
+    Plain and residual nets on real digits: offline, no download, under a minute on two cores.
 
     Example: residua demo
     """

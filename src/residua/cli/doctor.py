@@ -6,7 +6,7 @@ from residua.cli.terminal import console, next_line, put_json, show_table
 
 
 def doctor(as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout.")) -> None:
-    """Look at this machine: versions, devices, decoders, compiler, and how fast it is.
+    """Look at this machine, and how fast it is.
 
     Example: residua doctor
     """

@@ -13,7 +13,9 @@ def evaluate(
     views: list[str] = typer.Option(["center"], "--views", help="How each image is shown."),
     as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
 ) -> None:
-    """Judge a trained network: accuracy with its protocol, interval and number of images.
+    """Judge a trained network on images.
+
+    Accuracy comes with its protocol, its 95 % interval and the number of images.
 
     Example: residua evaluate runs/photos-1 --data photos/test
     """

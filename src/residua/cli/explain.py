@@ -9,7 +9,7 @@ def explain(
     name: str = typer.Argument(help="Name of a network; `residua models` lists them."),
     as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
 ) -> None:
-    """Show a network as the paper's architecture table, with its words and what it costs.
+    """Show a network as the paper's table and as words.
 
     Example: residua explain resnet50
     """

@@ -16,7 +16,9 @@ def predict(
     force: bool = typer.Option(False, "--force", help="Replace an output file that is there."),
     as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
 ) -> None:
-    """Name what is in pictures. Files that are no image are named, and the others answered (exit code 4).
+    """Name what is in pictures.
+
+    Files that are no image are named, the others answered, and the exit code is 4.
 
     Example: residua predict runs/photos-1 new/ --topk 3 -o labels.csv
     """

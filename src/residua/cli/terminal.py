@@ -3,24 +3,27 @@
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+if TYPE_CHECKING:  # rich takes a third of the time that `--help` may take
+    from rich.console import Console
 
 
-def console(*, json_on_stdout: bool = False) -> Console:
+def console(*, json_on_stdout: bool = False) -> "Console":
     """Where people read; stderr when stdout belongs to a JSON document."""
+    from rich.console import Console
+
     return Console(stderr=json_on_stdout, highlight=False, soft_wrap=True)
 
 
-def say(to: Console, text: str, style: str = "") -> None:
+def say(to: "Console", text: str, style: str = "") -> None:
     """One line of plain text: brackets in class names are brackets."""
+    from rich.text import Text
+
     to.print(Text(text, style=style))
 
 
-def next_line(to: Console, *commands: str) -> None:
+def next_line(to: "Console", *commands: str) -> None:
     """What to do next."""
     say(to, "next: " + "  ·  ".join(commands), "bold")
 
@@ -30,8 +33,14 @@ def put_json(document: Any) -> None:
     sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def show_table(to: Console, head: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: int = 0) -> None:
+def show_table(
+    to: "Console", head: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: int = 0
+) -> None:
     """A table whose columns from `numeric` on are right-aligned; 0 aligns none."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for place, name in enumerate(head):
         right = bool(numeric) and place >= numeric

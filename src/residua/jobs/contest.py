@@ -1,11 +1,13 @@
 """Several small runs on the digits at once, a process each, with their Events in one place."""
 
 import multiprocessing
+import os
 import queue
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from threading import Thread
 from types import TracebackType
 from typing import Any
 
@@ -66,6 +68,15 @@ class Pool:
 def _start(news: Any, stop: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent says when to stop
     _shared.update(news=news, stop=stop)
+    Thread(target=_leave_with_parent, daemon=True).start()
+
+
+def _leave_with_parent() -> None:
+    """A killed parent cannot end its workers, so they end themselves."""
+    parent = multiprocessing.parent_process()
+    assert parent
+    parent.join()
+    os._exit(1)
 
 
 def _train(name: str, path: Path) -> Judgement | None:

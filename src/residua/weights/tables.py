@@ -8,15 +8,20 @@ from residua.weights.dialect import Dialect
 RESIDUA = Dialect("residua", (("{layer}", "{layer}"),))
 """Our own names."""
 
+LAYERS = (
+    ("conv1", "stem.conv1"),
+    ("bn1", "stem.norm1"),
+    ("layer{stage}.{block}.conv{n}", "stages.{stage}.{block}.residual.conv{n}"),
+    ("layer{stage}.{block}.bn{n}", "stages.{stage}.{block}.residual.norm{n}"),
+    ("layer{stage}.{block}.conv{n}", "stages.{stage}.{block}.before.conv{n}"),
+    ("layer{stage}.{block}.bn{n}", "stages.{stage}.{block}.before.norm{n}"),
+)
+"""What torchvision began and most others kept; a plain block has all its layers before the brackets."""
+
 TORCHVISION = Dialect(
     "torchvision",
     (
-        ("conv1", "stem.conv1"),
-        ("bn1", "stem.norm1"),
-        ("layer{stage}.{block}.conv{n}", "stages.{stage}.{block}.residual.conv{n}"),
-        ("layer{stage}.{block}.bn{n}", "stages.{stage}.{block}.residual.norm{n}"),
-        ("layer{stage}.{block}.conv{n}", "stages.{stage}.{block}.before.conv{n}"),
-        ("layer{stage}.{block}.bn{n}", "stages.{stage}.{block}.before.norm{n}"),
+        *LAYERS,
         ("layer{stage}.{block}.downsample.0", "stages.{stage}.{block}.shortcut.conv1"),
         ("layer{stage}.{block}.downsample.1", "stages.{stage}.{block}.shortcut.norm1"),
         ("fc", "head.linear1"),
@@ -27,12 +32,7 @@ TORCHVISION = Dialect(
 CIFAR = Dialect(
     "cifar",
     (
-        ("conv1", "stem.conv1"),
-        ("bn1", "stem.norm1"),
-        ("layer{stage}.{block}.conv{n}", "stages.{stage}.{block}.residual.conv{n}"),
-        ("layer{stage}.{block}.bn{n}", "stages.{stage}.{block}.residual.norm{n}"),
-        ("layer{stage}.{block}.conv{n}", "stages.{stage}.{block}.before.conv{n}"),
-        ("layer{stage}.{block}.bn{n}", "stages.{stage}.{block}.before.norm{n}"),
+        *LAYERS,
         ("layer{stage}.{block}.shortcut.0", "stages.{stage}.{block}.shortcut.conv1"),
         ("layer{stage}.{block}.shortcut.1", "stages.{stage}.{block}.shortcut.norm1"),
         ("linear", "head.linear1"),
