@@ -47,6 +47,6 @@ def digits(arch: Arch, source: str) -> Recipe:
         Augment("none", pad=0, flip=0.0),
         Optim(rate=0.05, momentum=0.9, decay=1e-4),
         Schedule("cosine", warmup=0.1),
-        Budget(epochs=6, batch=32),
+        Budget(epochs=5, batch=32),
         Plan("cpu", memory_format="channels_last", precision="float32", threads=1),
     )
