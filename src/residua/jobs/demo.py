@@ -112,10 +112,10 @@ def page(dataset: Dataset, trained: list[tuple[Run, Judgement]], seconds: float)
     recipe = runs[0].recipe
     n = len(dataset.test)
     table = Table(
-        ("network", "layers", "parameters", "training error", "test error"),
+        ("network", "parameters", "training error", "test error"),
         rows,
         f"After {recipe.budget.epochs} epochs; test: {n} images, one centre crop; one seed.",
-        numeric=(1, 2, 3, 4),
+        numeric=(1, 2, 3),
     )
     figure = Figure(
         training_curves(panels(runs)),
@@ -161,7 +161,6 @@ def _row(run: Run) -> tuple[str, ...]:
     params = cost(arch).params
     return (
         arch.name,
-        str(arch.depth()),
         f"{params / 1e6:.2f} M",
         f"{last['train_error']:.2f} %",
         f"{last['test_error']:.2f} %",
