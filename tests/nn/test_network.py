@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from residua.nn.blocks import ResidualBlock
 from residua.nn.cost import cost
 from residua.nn.features import Features
 from residua.nn.initialise import zero_last_norm
 from residua.nn.letters import ZeroPad
-from residua.nn.network import Network, ResidualBlock, build
+from residua.nn.network import Network, build
 from residua.spec.arch import Arch, Head
 from residua.spec.block import Block, Conv, Pool
 from residua.spec.change import deepen, with_classes

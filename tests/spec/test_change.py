@@ -67,8 +67,10 @@ def test_with_channels_averages_the_statistics_and_goes_back() -> None:
     assert grey.preprocess.mean == (pytest.approx(sum(SPEC.preprocess.mean) / 3),)
     assert with_channels(SPEC, 3) is SPEC
     assert with_channels(grey, 3).channels == 3
-    with pytest.raises(ValueError, match="in_chans is 4: give 1"):
-        with_channels(SPEC, 4)
+    bands = with_channels(SPEC, 5)
+    assert (bands.channels, bands.preprocess.colour, len(bands.preprocess.std)) == (5, "bands", 5)
+    with pytest.raises(ValueError, match="in_chans is 0: give 1"):
+        with_channels(SPEC, 0)
 
 
 @pytest.mark.parametrize(

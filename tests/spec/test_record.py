@@ -48,8 +48,8 @@ def broken(path: str, value: Any) -> Any:
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        ("optim", ..., r"Recipe lacks the field 'optim'"),
-        ("optim.rate", ..., r"Recipe\.optim lacks the field 'rate'"),
+        ("arch", ..., r"Recipe lacks the field 'arch'"),
+        ("data.source", ..., r"Recipe\.data lacks the field 'source'"),
         ("optim.lr", 0.1, r"Recipe\.optim has no field 'lr'"),
         ("optim.momentun", 0.1, r"has no field 'momentun': did you mean momentum\?"),
         ("optim.rate", "fast", r"Recipe\.optim\.rate is 'fast', which is no float"),

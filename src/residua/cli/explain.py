@@ -29,12 +29,13 @@ def explain(
     say(to, f"{arch.name}  ({arch.source})", "bold")
     lines = [(r.part, f"{r.size}×{r.size}", r.layers, r.words, f"{r.macs / 1e6:,.1f} M") for r in rows]
     show_table(to, ("part", "output", "layers", "word", "multiply-adds"), lines, numeric=4)
-    letters = {letter for block in (arch.stem, *arch.blocks()) for letter in block.word + block.shortcut}
-    letters |= set(arch.tail + arch.head.word)
+    skipping = arch.residual_blocks()
+    words = (arch.stem.word, arch.tail, arch.head.word, *(row.words for row in rows))
+    letters = set("".join((*words, *(block.shortcut for block in skipping))))
     used = [f"{letter} {MEANING[letter]}" for letter in MEANING if letter in letters]
-    shortcuts = sorted({block.shortcut for block in arch.blocks() if block.has_shortcut})
+    shortcuts = sorted({block.shortcut for block in skipping})
     say(to, f"letters      {', '.join(used)}; ( ) what the shortcut skips", "dim")
-    always = any(block.always for block in arch.blocks())
+    always = any(block.always for block in skipping)
     where = "in every block" if always else "where shapes change, identity elsewhere"
     spelled = f"{', '.join(shortcuts)} {where}" if shortcuts else "none"
     say(to, f"shortcuts    {spelled}")

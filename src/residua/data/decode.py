@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from residua.spec.preprocess import Colour
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 """What the gate reads. Pillow knows forty more; each is another parser for a hostile file to aim at."""
@@ -26,12 +28,14 @@ class DataError(ValueError):
     """An image or data set that cannot be used: one line with what was given, what is allowed, what to do."""
 
 
-def decode(file: Path | bytes, *, colour: Literal["rgb", "grey"]) -> Image.Image:
+def decode(file: Path | bytes, *, colour: Colour) -> Image.Image:
     """The image in mode RGB or L, upright. DataError, which names the file, when it is no image.
 
     The EXIF orientation is applied; 16-bit grey keeps its upper byte; what is transparent shows white; CMYK
     and palettes become RGB; an animation is its first frame; more than `MOST_PIXELS` are refused unread.
     """
+    if colour == "bands":
+        raise DataError("a network for other bands than rgb or grey reads arrays, not files: give tensors")
     mode = "RGB" if colour == "rgb" else "L"
     with _opened(file) as image:
         image.load()

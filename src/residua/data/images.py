@@ -4,13 +4,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from residua.data.decode import decode
+from residua.spec.preprocess import Colour
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ class Images:
             return f"{self.name} {i}"
         return self.files.name(i).encode("utf-8", "backslashreplace").decode()
 
-    def image(self, i: int, colour: Literal["rgb", "grey"]) -> Image.Image:
+    def image(self, i: int, colour: Colour) -> Image.Image:
         """Image `i` in mode RGB or L. DataError names the file when it cannot be decoded."""
         if self.files is not None:
             return decode(self.files[i], colour=colour)

@@ -1,14 +1,48 @@
 """Networks by name."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, overload
+from typing import Any, Literal, TypedDict, Unpack, overload
 
 from residua.nn.features import Features
+from residua.nn.initialise import zero_last_norm
+from residua.nn.letters import Norm
 from residua.nn.network import Network, build
 from residua.spec import change, zoo
 from residua.spec.arch import Arch
+from residua.spec.record import nearest
 from residua.weights.load import load
+
+
+class Changes(TypedDict, total=False):
+    """What may be asked of a network beside its name; each becomes a pure change of its `Arch`."""
+
+    num_classes: int
+    """Numbers that come out."""
+    in_chans: int
+    """Channels of the image: 3 for colour, 1 for grey, any other number for bands."""
+    img_size: int
+    """Side of the image it is for, in pixels."""
+    shortcut: str
+    """Option A, B, C, or a study: scale0.5, gate, exclusive_gate, conv, dropout."""
+    order: str
+    """Order a, b, c, d or e of norm, activation and addition."""
+    opening: str
+    """Way into a pre-activation net: fair, timm or mxnet."""
+    drop_path_rate: float
+    """Share of images whose residual the last block drops while training."""
+
+
+CHANGES: Mapping[str, Callable[[Arch, Any], Arch]] = {
+    "shortcut": change.with_shortcut,
+    "order": change.with_order,
+    "opening": change.with_opening,
+    "drop_path_rate": change.with_drop_path,
+    "in_chans": change.with_channels,
+    "img_size": change.with_size,
+    "num_classes": change.with_classes,
+}
+"""Name -> what it does, in the order in which they are done."""
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -16,26 +50,18 @@ def list_models(pattern: str = "*") -> list[str]:
     return zoo.names(pattern)
 
 
-def arch_of(
-    name: str,
-    *,
-    num_classes: int | None = None,
-    in_chans: int | None = None,
-    shortcut: str | None = None,
-    order: str | None = None,
-) -> Arch:
-    """The network called `name`, changed.
+def arch_of(name: str, **changes: Unpack[Changes]) -> Arch:
+    """The network called `name`, changed; what is None is left as it is.
 
     ValueError offers the nearest names, or says what a change allows.
     """
-    arch = zoo.arch(name)
-    if shortcut is not None:
-        arch = change.with_shortcut(arch, shortcut)
-    if order is not None:
-        arch = change.with_order(arch, order)
-    if in_chans is not None:
-        arch = change.with_channels(arch, in_chans)
-    return arch if num_classes is None else change.with_classes(arch, num_classes)
+    for unknown in changes.keys() - CHANGES.keys():
+        raise ValueError(f"no change {unknown!r}: {nearest(unknown, CHANGES)}")
+    arch, wanted = zoo.arch(name), dict(changes)
+    for key, make in CHANGES.items():
+        if wanted.get(key) is not None:
+            arch = make(arch, wanted[key])
+    return arch
 
 
 @overload
@@ -43,11 +69,10 @@ def create_model(
     name: str,
     weights: str | Path | None = ...,
     *,
-    num_classes: int | None = ...,
-    in_chans: int | None = ...,
-    shortcut: str | None = ...,
-    order: str | None = ...,
     features_only: Literal[False] = ...,
+    norm: Norm = ...,
+    zero_init_last: bool = ...,
+    **changes: Unpack[Changes],
 ) -> Network: ...
 
 
@@ -56,12 +81,11 @@ def create_model(
     name: str,
     weights: str | Path | None = ...,
     *,
-    num_classes: int | None = ...,
-    in_chans: int | None = ...,
-    shortcut: str | None = ...,
-    order: str | None = ...,
     features_only: Literal[True],
     out_indices: Sequence[int] | None = ...,
+    norm: Norm = ...,
+    zero_init_last: bool = ...,
+    **changes: Unpack[Changes],
 ) -> Features: ...
 
 
@@ -69,24 +93,25 @@ def create_model(
     name: str,
     weights: str | Path | None = None,
     *,
-    num_classes: int | None = None,
-    in_chans: int | None = None,
-    shortcut: str | None = None,
-    order: str | None = None,
     features_only: bool = False,
     out_indices: Sequence[int] | None = None,
+    norm: Norm = "batch",
+    zero_init_last: bool = False,
+    **changes: Unpack[Changes],
 ) -> Network | Features:
     """The network called `name`, with fresh weights or those of a file.
 
-    `num_classes` and `in_chans` (3 for colour, 1 for grey) replace what the paper's network has;
-    `shortcut` is option A, B or C (He et al. 2015, 4.1). `features_only` gives the maps of the stages
-    `out_indices` instead of logits, as timm does. ValueError offers the nearest names; CheckpointError
-    when `weights` are of another network.
+    `changes` are those of `Changes`, e.g. `num_classes=10, in_chans=1, order="e"`. `features_only` gives the
+    maps of the stages `out_indices` instead of logits, as timm does. `norm` is `batch`, `sync` (statistics
+    over all processes) or `frozen` (kept as loaded, for detection). `zero_init_last` starts every residual
+    branch that ends in a norm at zero. ValueError offers the nearest names; CheckpointError when `weights`
+    are of another network.
     """
     if out_indices is not None and not features_only:
         raise ValueError(f"out_indices {tuple(out_indices)} without features_only: give features_only=True")
-    arch = arch_of(name, num_classes=num_classes, in_chans=in_chans, shortcut=shortcut, order=order)
-    network = build(arch)
+    network = build(arch_of(name, **changes), norm=norm)
+    if zero_init_last and not zero_last_norm(network):
+        raise ValueError(f"no residual branch of {name} ends in a norm: leave zero_init_last away")
     if weights is not None:
         load(network, weights)
     return Features(network, out_indices) if features_only else network

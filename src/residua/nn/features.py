@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from residua.nn.network import Network
+from residua.nn.network import Network, map_indices
 
 
 class Features(nn.Module):
@@ -16,20 +16,13 @@ class Features(nn.Module):
     def __init__(self, network: Network, out_indices: Sequence[int] | None = None) -> None:
         """ValueError when an index names no stage."""
         super().__init__()
-        count = len(network.stages) + 1
-        chosen = range(count) if out_indices is None else out_indices
-        for index in chosen:
-            if not -count <= index < count:
-                raise ValueError(f"out_indices has {index}: {network.arch.name} has maps 0 to {count - 1}")
         self.network = network
-        self.indices = tuple(index % count for index in chosen)
+        self.indices = map_indices(network.arch, out_indices)
         self.channels = tuple(network.arch.widths()[i] for i in self.indices)
         self.reductions = tuple(network.arch.strides()[i] for i in self.indices)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """The chosen maps, in the order they were asked for; the tail is applied to the last stage's."""
-        maps = [self.network.stem(x)]
-        for stage in self.network.stages:
-            maps.append(stage(maps[-1]))
-        maps[-1] = self.network.tail(maps[-1])
-        return [maps[index] for index in self.indices]
+        found = self.network.forward_intermediates(x, self.indices, norm=True, intermediates_only=True)
+        assert isinstance(found, list)
+        return found

@@ -2,17 +2,23 @@
 
 from torch import nn
 
+from residua.nn.joins import Gated
+
 
 def he_normal(network: nn.Module) -> None:
     """Convolutions from a normal of variance 2 / (kernel area x channels out) (He et al., PReLU).
 
-    Norms start as the identity and linear layers as torch makes them, which is what torchvision does too.
+    Norms start as the identity and linear layers as torch makes them, which is what torchvision does too;
+    gates with the bias that their block asks for.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+    for module in network.modules():
+        if isinstance(module, Gated):
+            module.start()
 
 
 def zero_last_norm(network: nn.Module) -> int:

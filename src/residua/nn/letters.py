@@ -1,7 +1,9 @@
-"""The 2-D letter table: what each letter of a word becomes for images (N, C, H, W)."""
+"""The letter tables: what each letter of a word becomes for images (N, C, H, W) and for vectors (N, C)."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn.functional import pad
@@ -20,7 +22,9 @@ class Given:
     pool: Pool
     """Shape of the block's pools."""
     drop: float
-    """Share of values a dropout sets to zero."""
+    """Share of values a dropout, or of images a stochastic depth, sets to zero."""
+    eps: float
+    """What a norm adds to the variance before the root."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +62,67 @@ class ZeroPad(nn.Module):
 
 def _conv(given: Given) -> nn.Module:
     c = given.conv
-    return nn.Conv2d(given.width, c.out, c.kernel, c.stride, c.kernel // 2, groups=c.groups, bias=c.bias)
+    return nn.Conv2d(given.width, c.out, c.kernel, c.stride, c.border, groups=c.groups, bias=c.bias)
+
+
+def _max_pool(given: Given) -> nn.Module:
+    p = given.pool
+    return nn.MaxPool2d(p.kernel, p.stride, p.padding, ceil_mode=p.ceil)
+
+
+def _average_pool(given: Given) -> nn.Module:
+    p = given.pool
+    return nn.AvgPool2d(p.kernel, p.stride, p.padding, ceil_mode=p.ceil)
+
+
+def _stochastic_depth(given: Given) -> nn.Module:
+    from torchvision.ops import StochasticDepth  # half a second that few networks need
+
+    layer: nn.Module = StochasticDepth(given.drop, "row")
+    return layer
+
+
+def _frozen(given: Given) -> nn.Module:
+    from torchvision.ops import FrozenBatchNorm2d
+
+    layer: nn.Module = FrozenBatchNorm2d(given.width, given.eps)
+    return layer
 
 
 LETTERS: Mapping[str, Letter] = {
     "C": Letter("conv", True, _conv),
     "Z": Letter("zero", True, lambda g: ZeroPad(g.width, g.conv)),
-    "L": Letter("linear", True, lambda g: nn.Linear(g.width, g.conv.out)),
-    "N": Letter("norm", False, lambda g: nn.BatchNorm2d(g.width)),
+    "L": Letter("linear", True, lambda g: nn.Linear(g.width, g.conv.out, bias=g.conv.bias)),
+    "N": Letter("norm", False, lambda g: nn.BatchNorm2d(g.width, g.eps)),
     "A": Letter("act", False, lambda _: nn.ReLU()),  # never in place: the shortcut may still need x
-    "P": Letter("pool", False, lambda g: nn.MaxPool2d(g.pool.kernel, g.pool.stride, g.pool.padding)),
-    "V": Letter("mean", False, lambda g: nn.AvgPool2d(g.pool.kernel, g.pool.stride, g.pool.padding)),
+    "P": Letter("pool", False, _max_pool),
+    "V": Letter("mean", False, _average_pool),
     "D": Letter("drop", False, lambda g: nn.Dropout(g.drop)),
+    "R": Letter("response", False, lambda _: nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1.0)),
+    "S": Letter("depth", False, _stochastic_depth),
 }
+"""For images. R is Caffe's; AlexNet's paper has k = 2, and does not divide alpha by the 5 channels."""
+
+Norm = Literal["batch", "sync", "frozen"]
+"""Statistics of the batch in one process, of the batch over all processes, or kept as they are."""
+
+NORMS: Mapping[Norm, Callable[[Given], nn.Module]] = {
+    "batch": LETTERS["N"].make,
+    "sync": lambda g: nn.SyncBatchNorm(g.width, g.eps),
+    "frozen": _frozen,
+}
+"""What N becomes; the names of the parameters are the same in each."""
+
+
+def letters(norm: Norm = "batch", *, flat: bool = False) -> Mapping[str, Letter]:
+    """The letter table for images, or for vectors if `flat`, with this kind of norm."""
+    make = partial(_flat_norm, norm) if flat else NORMS[norm]
+    return {**LETTERS, "N": replace(LETTERS["N"], make=make)}
+
+
+def _flat_norm(norm: Norm, given: Given) -> nn.Module:
+    if norm == "frozen":
+        raise ValueError("norm 'frozen' is for maps: give a convolutional network, or norm='batch'")
+    return (
+        nn.SyncBatchNorm(given.width, given.eps) if norm == "sync" else nn.BatchNorm1d(given.width, given.eps)
+    )

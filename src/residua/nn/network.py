@@ -1,82 +1,24 @@
-"""From words to layers, the one residual forward pass, and the network around it."""
+"""The network around the blocks: stem, stages, tail and heads of any `Arch`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d
 from torch.utils.checkpoint import checkpoint
 
+from residua.nn.blocks import Classes, SideClasses, block_of, spell
 from residua.nn.initialise import he_normal
-from residua.nn.letters import LETTERS, Given, Letter
+from residua.nn.letters import LETTERS, Letter, Norm, letters
 from residua.spec.arch import Arch
-from residua.spec.block import Block, Conv, Pool
 from residua.spec.change import with_classes
-
-
-def spell(
-    word: str,
-    width: int,
-    convs: tuple[Conv, ...],
-    *,
-    pool: Pool | None = None,
-    drop: float = 0.0,
-    past: int = 0,
-    letters: Mapping[str, Letter] = LETTERS,
-) -> nn.Sequential:
-    """The layers of `word` for `width` channels, named by letter and convolutions so far: `norm2`.
-
-    `past` counts the convolutions of the block that came before. ValueError when two layers would share a
-    name.
-    """
-    layers, unread = nn.Sequential(), list(convs)
-    for letter in word.replace(" ", ""):
-        row = letters[letter]
-        conv = unread.pop(0) if row.reads else Conv(width, 1)
-        past += row.reads
-        name = f"{row.name}{past}"
-        if name in dict(layers.named_children()):
-            raise ValueError(f"{word!r} has {letter} twice without a convolution between: remove one")
-        layers.add_module(name, row.make(Given(width, conv, pool or Pool(), drop)))
-        width = conv.out
-    return layers
-
-
-class ResidualBlock(nn.Module):
-    """(N, width, H, W) -> (N, out, H/stride, W/stride): after(residual(b) + shortcut(b)), b = before(x).
-
-    A word without brackets has no residual and no shortcut: before(x) is all there is.
-    """
-
-    def __init__(self, block: Block, width: int, *, letters: Mapping[str, Letter] = LETTERS) -> None:
-        """Layers for `block` behind a map of `width` channels."""
-        super().__init__()
-        (before, first), (inside, second), (after, third) = block.parts()
-        fork = first[-1].out if first else width
-        read = partial(spell, pool=block.pool, drop=block.drop, letters=letters)
-        self.before = read(before, width, first)
-        self.residual = self.shortcut = None
-        if block.has_shortcut:
-            word, convs = block.bridge(fork)
-            self.residual = read(inside, fork, second, past=len(first))
-            self.shortcut = read(word, fork, convs)
-        self.after = read(after, block.out(width), third, past=len(first) + len(second))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The one residual forward pass of the library."""
-        x = self.before(x)
-        if self.residual is not None and self.shortcut is not None:
-            x = self.residual(x) + self.shortcut(x)
-        y: Tensor = self.after(x)
-        return y
 
 
 class Network(nn.Module):
     """Any `Arch` as a module: images (N, C, H, W) float in, logits (N, classes) out.
 
     `arch` is what it was spelled from; `preprocess` how pixels become its input; `class_names` what its
-    outputs mean (empty until it is trained or loaded).
+    outputs mean (empty until it is trained or loaded). A flat network takes vectors (N, width) too.
     """
 
     def __init__(self, arch: Arch, *, letters: Mapping[str, Letter] = LETTERS) -> None:
@@ -85,49 +27,91 @@ class Network(nn.Module):
         self.arch, self.preprocess = arch, arch.preprocess
         self.class_names: tuple[str, ...] = ()
         self.checkpoints_blocks = False
-        width = arch.stem.out(arch.channels)
-        self.stem = spell(
-            arch.stem.word, arch.channels, arch.stem.convs, pool=arch.stem.pool, letters=letters
-        )
-        self.stages = nn.Sequential()
-        for stage in arch.stages:
+        read = partial(spell, letters=letters, eps=arch.norm_eps)
+        stem = arch.stem
+        self.stem = read(stem.word, arch.width, stem.convs, pool=stem.pool, drop=stem.drop)
+        self.stages, sides = nn.Sequential(), {}
+        width = stem.out(arch.width)
+        for number, stage in enumerate(arch.stages):
             blocks = nn.Sequential()
-            for block in stage:
-                blocks.append(ResidualBlock(block, width, letters=letters))
-                width = block.out(width)
+            for index, block in enumerate(stage):
+                blocks.append(block_of(block, width, letters, arch.norm_eps))
+                width = sides[number, index] = block.out(width)
             self.stages.append(blocks)
-        self.tail = spell(arch.tail, width, (), letters=letters)
-        outs = (*arch.head.widths, arch.classes)
-        self.head = spell(
-            arch.head.word,
-            width * arch.head.grid**2,
-            tuple(Conv(out, 1) for out in outs),
-            drop=arch.head.drop,
-            letters=letters,
+        self.tail = read(arch.tail, width, ())
+        self.head = Classes(arch.head, width, arch.classes, letters=letters)
+        self.sides = nn.ModuleList(
+            SideClasses(side, sides[side.stage, side.block], arch.classes, letters=letters)
+            for side in arch.sides
         )
-        self.num_features = arch.head.widths[-1] if arch.head.widths else width * arch.head.grid**2
         he_normal(self)
+
+    @property
+    def num_features(self) -> int:
+        """Numbers per image that the last linear layer reads."""
+        return self.head.reads
+
+    def through(self, x: Tensor, after: Collection[tuple[int, int]] = ()) -> tuple[Tensor, list[Tensor]]:
+        """(N, C, H, W) -> the last map before the tail, and those after the blocks (stage, block) of `after`.
+
+        (-1, 0) is the stem. The maps come in the network's order.
+        """
+        x = self.stem(x.flatten(1) if self.arch.is_flat else x)
+        found = [x] if (-1, 0) in after else []
+        for number, stage in enumerate(self.stages):
+            for index, block in enumerate(stage.children()):
+                recompute = self.checkpoints_blocks and x.requires_grad
+                x = _recomputed(block, x) if recompute else block(x)
+                if (number, index) in after:
+                    found.append(x)
+        return x, found
 
     def forward_features(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the last map (N, width, H/stride, W/stride), after the tail."""
-        x = self.stem(x)
-        for stage in self.stages:
-            for block in stage.children():
-                recompute = self.checkpoints_blocks and x.requires_grad
-                x = _recomputed(block, x) if recompute else block(x)
-        y: Tensor = self.tail(x)
+        y: Tensor = self.tail(self.through(x)[0])
         return y
+
+    def forward_intermediates(
+        self,
+        x: Tensor,
+        indices: int | Sequence[int] | None = None,
+        *,
+        norm: bool = False,
+        intermediates_only: bool = False,
+    ) -> tuple[Tensor, list[Tensor]] | list[Tensor]:
+        """(N, C, H, W) -> the last map after the tail, and the maps of stages, as timm gives them.
+
+        `indices` are as in `features_only` (0 is the stem, -1 the last stage); a number n means the last n,
+        None all. `norm` applies the tail to the last stage's map too. ValueError for an index of no stage.
+        """
+        count = len(self.stages) + 1
+        wanted = map_indices(
+            self.arch, range(count - indices, count) if isinstance(indices, int) else indices
+        )
+        places = [(index - 1, len(self.arch.stages[index - 1]) - 1 if index else 0) for index in wanted]
+        last, maps = self.through(x, places)
+        end: Tensor = self.tail(last)
+        by_index = dict(zip(sorted(set(wanted)), maps, strict=True))
+        if norm and count - 1 in by_index:
+            by_index[count - 1] = end
+        found = [by_index[index] for index in wanted]
+        return found if intermediates_only else (end, found)
 
     def forward_head(self, x: Tensor, *, pre_logits: bool = False) -> Tensor:
         """The last map -> logits (N, classes), or what the last linear layer reads (N, num_features)."""
-        x = adaptive_avg_pool2d(x, self.arch.head.grid).flatten(1)
-        for layer in list(self.head)[:-1] if pre_logits else self.head:
-            x = layer(x)
-        return x
+        y: Tensor = self.head(x, pre_logits=pre_logits)
+        return y
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) float -> logits (N, classes) float."""
-        return self.forward_head(self.forward_features(x))
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """(N, C, H, W) float -> logits (N, classes) float.
+
+        While a network with auxiliary classifiers trains, a tuple: the logits, then theirs.
+        """
+        if not (self.training and self.sides):
+            return self.forward_head(self.forward_features(x))
+        last, maps = self.through(x, [(side.stage, side.block) for side in self.arch.sides])
+        logits = self.forward_head(self.tail(last))
+        return logits, *(side(found) for side, found in zip(self.sides, maps, strict=True))
 
     def get_classifier(self) -> nn.Module:
         """The last linear layer."""
@@ -135,10 +119,10 @@ class Network(nn.Module):
 
     def reset_classifier(self, num_classes: int) -> None:
         """A fresh last layer for `num_classes` outputs; 0 leaves the features, (N, num_features)."""
-        name = list(self.head._modules)[-1]
-        fresh = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
         like = next(self.parameters())
-        setattr(self.head, name, fresh.to(like.device, like.dtype))
+        for head in (module for module in self.modules() if isinstance(module, Classes)):
+            fresh = nn.Linear(head.reads, num_classes) if num_classes else nn.Identity()
+            setattr(head, list(head._modules)[-1], fresh.to(like.device, like.dtype))
         if num_classes:
             self.arch = with_classes(self.arch, num_classes)
         self.class_names = ()
@@ -158,7 +142,7 @@ def _recomputed(block: nn.Module, x: Tensor) -> Tensor:
 
 @contextmanager
 def _uncounted(block: nn.Module) -> Iterator[None]:
-    norms = [module for module in block.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [module for module in block.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     held = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm, _, counter in held:
         norm.momentum = 0.0
@@ -170,6 +154,18 @@ def _uncounted(block: nn.Module) -> Iterator[None]:
             norm.momentum, norm.num_batches_tracked = momentum, counter
 
 
-def build(arch: Arch) -> Network:
+def map_indices(arch: Arch, indices: Sequence[int] | None) -> tuple[int, ...]:
+    """`indices` of maps, counted from the front: 0 is the stem, i the i-th stage; None means all.
+
+    ValueError when an index names no stage.
+    """
+    count = len(arch.stages) + 1
+    for index in indices or ():
+        if not -count <= index < count:
+            raise ValueError(f"out_indices has {index}: {arch.name} has maps 0 to {count - 1}")
+    return tuple(range(count) if indices is None else (index % count for index in indices))
+
+
+def build(arch: Arch, *, norm: Norm = "batch") -> Network:
     """The network that `arch` spells, with fresh weights; seed torch first for a known draw."""
-    return Network(arch)
+    return Network(arch, letters=letters(norm, flat=arch.is_flat))

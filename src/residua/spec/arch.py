@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from residua.spec.block import Block, check_word, split_word
+from residua.spec.block import Block, Fork, check_word, split_word
 from residua.spec.preprocess import IMAGENET, Preprocess
 
 
@@ -33,6 +33,20 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
+class Side:
+    """An auxiliary classifier that reads a map on the way and helps to train what comes before it."""
+
+    stage: int
+    """Stage whose map it reads."""
+    block: int
+    """Block of that stage it comes after."""
+    stem: Block
+    """What meets the map first, e.g. `VCA`."""
+    head: Head
+    """From there to classes."""
+
+
+@dataclass(frozen=True, slots=True)
 class Arch:
     """A network: stem, stages of blocks, tail and head, and what it was drawn for."""
 
@@ -44,7 +58,7 @@ class Arch:
     """Paper and table."""
     stem: Block
     """What meets the image first."""
-    stages: tuple[tuple[Block, ...], ...]
+    stages: tuple[tuple[Block | Fork, ...], ...]
     """Blocks, grouped where the papers group them: by the size of the map."""
     tail: str = ""
     """Letters N and A after the last block (He et al. 2016, appendix)."""
@@ -54,6 +68,10 @@ class Arch:
     """Numbers that come out."""
     preprocess: Preprocess = IMAGENET
     """The input it was drawn for."""
+    sides: tuple[Side, ...] = ()
+    """Auxiliary classifiers, which run in training only."""
+    norm_eps: float = 1e-5
+    """What every norm adds to the variance before the root."""
 
     def __post_init__(self) -> None:
         """ValueError, saying what to change, when the parts disagree."""
@@ -67,19 +85,29 @@ class Arch:
             )
         if set(self.tail) - set("NA "):
             raise ValueError(f"tail {self.tail!r} of {self.name}: give letters N and A")
-        width = self.channels
+        width = self.width
         for block in (self.stem, *self.blocks()):
-            self._check_join(block, width)
-            for conv in block.convs:
-                if width % conv.groups:
-                    raise ValueError(
-                        f"{width} channels into {conv} of {self.name}: they do not divide into groups"
-                    )
-                width = conv.out
+            for branch in ways(block):
+                self._check_block(branch, width)
+            width = block.out(width)
+        for side in self.sides:
+            if not (0 <= side.stage < len(self.stages) and 0 <= side.block < len(self.stages[side.stage])):
+                raise ValueError(f"{self.name} has no block {side.block} in stage {side.stage} for a side")
+
+    def _check_block(self, block: Block, width: int) -> None:
+        if ("C" in block.word and self.is_flat) or (block.is_flat and not self.is_flat):
+            raise ValueError(f"{block.word!r} of {self.name}: write L in every word, or C in every word")
+        self._check_join(block, width)
+        for conv in block.convs:
+            if width % conv.groups:
+                raise ValueError(
+                    f"{width} channels into {conv} of {self.name}: they do not divide into groups"
+                )
+            width = conv.out
 
     def _check_join(self, block: Block, width: int) -> None:
         after = split_word(block.word)[2]
-        if block.has_shortcut and "C" in after:
+        if block.has_shortcut and {"C", "L"} & set(after):
             raise ValueError(
                 f"{block.word!r} of {self.name} convolves after the addition: start another block there"
             )
@@ -94,13 +122,27 @@ class Arch:
         """Channels of the input image."""
         return self.preprocess.channels
 
-    def blocks(self) -> tuple[Block, ...]:
+    @property
+    def is_flat(self) -> bool:
+        """Whether it flattens the image and reads vectors from the stem on."""
+        return self.stem.is_flat
+
+    @property
+    def width(self) -> int:
+        """Channels that enter the stem; of a flat network, the numbers of the whole image."""
+        return self.channels * self.preprocess.size**2 if self.is_flat else self.channels
+
+    def blocks(self) -> tuple[Block | Fork, ...]:
         """Every block of every stage, in order."""
         return tuple(block for stage in self.stages for block in stage)
 
+    def residual_blocks(self) -> tuple[Block, ...]:
+        """Those that skip something."""
+        return tuple(block for block in self.blocks() if isinstance(block, Block) and block.has_shortcut)
+
     def widths(self) -> tuple[int, ...]:
         """Channels that come out of the stem and of each stage."""
-        width, found = self.stem.out(self.channels), []
+        width, found = self.stem.out(self.width), []
         found.append(width)
         for stage in self.stages:
             for block in stage:
@@ -119,6 +161,14 @@ class Arch:
         return tuple(found)
 
     def depth(self) -> int:
-        """The papers' count of layers: convolutions and linear layers, those of shortcuts left out."""
-        convs = sum(block.word.count("C") for block in (self.stem, *self.blocks()))
-        return convs + self.head.word.count("L")
+        """The papers' count of layers: convolutions and linear layers on the longest way, no shortcuts."""
+        return sum(_layers(block) for block in (self.stem, *self.blocks())) + self.head.word.count("L")
+
+
+def ways(block: Block | Fork) -> tuple[Block, ...]:
+    """The branches of a fork; of a block, itself."""
+    return block.branches if isinstance(block, Fork) else (block,)
+
+
+def _layers(block: Block | Fork) -> int:
+    return max(len(way.convs) for way in ways(block))

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
-from residua.spec.arch import Arch
-from residua.spec.block import POOLS, Block, Conv, Pool
+from residua.spec.arch import Arch, Head, ways
+from residua.spec.block import POOLS, SHAPED, Block, Conv, Fork, Pool
 
-Path = Literal["main", "residual", "shortcut"]
+Path = Literal["main", "residual", "shortcut", "gate", "branch", "side"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Layer:
     part: int
     """0 is the stem, i the i-th stage, and one more than the stages the head."""
     path: Path
-    """Before or after the brackets, inside them, or around them."""
+    """Before or after the brackets, inside them, around them; a gate, a fork's branch, an auxiliary head."""
     letter: str
     """What it is."""
     width: int
@@ -36,7 +36,7 @@ class Layer:
         if self.letter not in "CL":
             return 0
         weights = self.conv.out * (self.width // self.conv.groups) * self.conv.kernel**2
-        return weights + self.conv.out * (self.conv.bias or self.letter == "L")
+        return weights + self.conv.out * self.conv.bias
 
     @property
     def outputs(self) -> int:
@@ -53,7 +53,7 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a network costs for one image."""
+    """What a network costs for one image, auxiliary heads included."""
 
     params: int
     """Learnable numbers, norms and biases included."""
@@ -96,60 +96,76 @@ def cost(arch: Arch, *, size: int = 0) -> Cost:
 
 def main_path_activations(arch: Arch) -> int:
     """Activations in the stages that no shortcut skips: what stands between an early map and a late one."""
-    last = len(arch.stages)
-    return sum(la.letter == "A" and la.path == "main" and 0 < la.part <= last for la in layers(arch))
+    return sum(max(_unskipped(way).count("A") for way in ways(block)) for block in arch.blocks())
+
+
+def _unskipped(block: Block) -> str:
+    (before, _), (inside, _), (after, _) = block.parts()
+    return before + after if block.has_shortcut else before + inside + after
 
 
 def receptive_field(arch: Arch) -> int:
-    """Side, in pixels, of the square that one cell of the last map can see."""
+    """Side, in pixels, of the square that one cell of the last map can see; 0 in a flat network."""
+    if arch.is_flat:
+        return 0
     field, step = 1, 1
     for block in (arch.stem, *arch.blocks()):
-        convs = iter(block.convs)
-        for letter in block.word:
-            window: Conv | Pool | None = (
-                next(convs) if letter == "C" else block.pool if letter in POOLS else None
-            )
-            if window:
-                field += (window.kernel - 1) * step
-                step *= window.stride
+        field += step * max(_reach(way) for way in ways(block))
+        step *= block.stride()
     return field
 
 
+def _reach(block: Block) -> int:
+    """By how many pixels of its input, above one, `block` sees."""
+    reach, step, convs = 0, 1, iter(block.convs)
+    for letter in block.word:
+        window: Conv | Pool | None = next(convs) if letter == "C" else block.pool if letter in POOLS else None
+        if window:
+            reach += (window.kernel - 1) * step
+            step *= window.stride
+    return reach
+
+
 def table(arch: Arch, *, size: int = 0) -> list[Row]:
-    """The architecture table of the paper: one row for the stem, each stage and the head."""
+    """The architecture table of the paper: one row for the stem, each stage, the head and auxiliary heads."""
     every = layers(arch, size=size)
     rows = []
     for part, blocks in enumerate(((arch.stem,), *arch.stages)):
-        mine = [layer for layer in every if layer.part == part]
-        name = f"conv{part + 1}" + ("_x" if part else "")
+        mine = [layer for layer in every if layer.part == part and layer.path != "side"]
+        name = ("layer" if arch.is_flat else "conv") + f"{part + 1}" + ("_x" if part else "")
         macs = sum(layer.macs for layer in mine)
-        rows.append(Row(name, mine[-1].size, _shapes(blocks), _words(blocks), macs))
+        shapes, words = _counted(map(_shapes, blocks)), _counted(block.word for block in blocks)
+        rows.append(Row(name, mine[-1].size, shapes, words, macs))
     tail = [layer for layer in every if layer.part > len(arch.stages)]
-    linear = " → ".join(str(layer.conv.out) for layer in tail if layer.letter == "L")
     word = f"{arch.tail} {arch.head.word}".strip()
-    rows.append(Row("head", 1, f"average pool, {linear}-d fc", word, sum(layer.macs for layer in tail)))
+    rows.append(Row("head", 1, _head(arch.head, arch), word, sum(layer.macs for layer in tail)))
+    sides = [layer for layer in every if layer.path == "side"]
+    if sides:
+        texts = _counted(f"{_shapes(side.stem)}; {_head(side.head, arch)}" for side in arch.sides)
+        words = _counted(f"{side.stem.word} {side.head.word}" for side in arch.sides)
+        rows.append(Row("sides", 1, texts, words, sum(layer.macs for layer in sides)))
     return rows
 
 
-def _shapes(blocks: tuple[Block, ...]) -> str:
-    texts = ["; ".join(_window(block, i) for i in range(len(block.word))) for block in blocks]
-    texts = ["; ".join(part for part in text.split("; ") if part) for text in texts]
-    return _counted(f"[{text}]" for text in texts)
+def _head(head: Head, arch: Arch) -> str:
+    linear = " → ".join(map(str, (*head.widths, arch.classes)))
+    return f"{linear}-d fc" if arch.is_flat else f"average pool, {linear}-d fc"
+
+
+def _shapes(block: Block | Fork) -> str:
+    texts = ["; ".join(filter(None, (_window(way, i) for i in range(len(way.word))))) for way in ways(block)]
+    return f"[{' | '.join(texts)}]"
 
 
 def _window(block: Block, at: int) -> str:
     letter = block.word[at]
-    if letter == "C":
-        conv = block.convs[block.word[:at].count("C")]
+    if letter in SHAPED:
+        conv = block.convs[sum(block.word[:at].count(shaped) for shaped in SHAPED)]
         groups = f", {conv.groups} groups" if conv.groups > 1 else ""
-        return f"{conv.kernel}×{conv.kernel}, {conv.out}{groups}"
+        return f"{conv.out}-d fc" if letter == "L" else f"{conv.kernel}×{conv.kernel}, {conv.out}{groups}"
     if letter in POOLS:
         return f"{block.pool.kernel}×{block.pool.kernel} {'max' if letter == 'P' else 'average'} pool"
     return ""
-
-
-def _words(blocks: tuple[Block, ...]) -> str:
-    return _counted(block.word for block in blocks)
 
 
 def _counted(texts: Iterable[str]) -> str:
@@ -158,18 +174,39 @@ def _counted(texts: Iterable[str]) -> str:
 
 
 def _walk(arch: Arch, size: int) -> Iterator[Layer]:
-    width = arch.channels
+    width = arch.channels * size**2 if arch.is_flat else arch.channels
+    size = 1 if arch.is_flat else size
     for part, blocks in enumerate(((arch.stem,), *arch.stages)):
-        for block in blocks:
-            found = list(_block(block, part, width, size))
-            yield from found
-            width, size = block.out(width), found[-1].size
+        for index, block in enumerate(blocks):
+            for layer in _branches(block, part, width, size):
+                yield layer
+            width, size = block.out(width), layer.size
             if size < 1:
                 raise ValueError(f"{arch.name} shrinks its map to nothing: give larger images")
-    head = len(arch.stages) + 1
-    yield from _spell(arch.tail, (), Pool(), head, "main", width, size)
-    outs = tuple(Conv(out, 1) for out in (*arch.head.widths, arch.classes))
-    yield from _spell(arch.head.word, outs, Pool(), head, "main", width * arch.head.grid**2, 1)
+            for side in arch.sides:
+                if (side.stage + 1, side.block) == (part, index):
+                    yield from _side(arch, side.stem, side.head, part, width, size)
+    end = len(arch.stages) + 1
+    yield from _spell(arch.tail, (), Pool(), end, "main", width, size)
+    yield from _last(arch, arch.head, end, "main", width)
+
+
+def _last(arch: Arch, head: Head, part: int, path: Path, width: int) -> Iterator[Layer]:
+    outs = tuple(Conv(out, 1, bias=True) for out in (*head.widths, arch.classes))
+    yield from _spell(head.word, outs, Pool(), part, path, width * head.grid**2, 1)
+
+
+def _side(arch: Arch, stem: Block, head: Head, part: int, width: int, size: int) -> Iterator[Layer]:
+    yield from _spell(stem.word, stem.convs, stem.pool, part, "side", width, size)
+    yield from _last(arch, head, part, "side", stem.out(width))
+
+
+def _branches(block: Block | Fork, part: int, width: int, size: int) -> Iterator[Layer]:
+    if isinstance(block, Block):
+        yield from _block(block, part, width, size)
+        return
+    for way in block.branches:
+        yield from _spell(way.word, way.convs, way.pool, part, "branch", width, size)
 
 
 def _block(block: Block, part: int, width: int, size: int) -> Iterator[Layer]:
@@ -182,6 +219,8 @@ def _block(block: Block, part: int, width: int, size: int) -> Iterator[Layer]:
         if path == "residual" and block.has_shortcut:
             bridge, shapes = block.bridge(fork)
             yield from _spell(bridge, shapes, block.pool, part, "shortcut", fork, fork_size)
+            if gate := block.gate(fork):
+                yield from _spell("C", (gate,), block.pool, part, "gate", fork, fork_size)
 
 
 def _spell(
@@ -189,11 +228,11 @@ def _spell(
 ) -> Iterator[Layer]:
     unread = iter(convs)
     for letter in word.replace(" ", ""):
-        conv = next(unread) if letter in "CZL" else Conv(width, 1)
+        conv = next(unread) if letter in SHAPED else Conv(width, 1)
         if letter in "CZ":
-            size = (size + 2 * (conv.kernel // 2) - conv.kernel) // conv.stride + 1
+            size = conv.side(size)
         elif letter in POOLS:
-            size = (size + 2 * pool.padding - pool.kernel) // pool.stride + 1
+            size = pool.side(size)
         yield Layer(part, path, letter, width, conv, size)
         width = conv.out
 

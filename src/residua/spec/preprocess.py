@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+Colour = Literal["rgb", "grey", "bands"]
+"""What the channels of an image are; bands are any number of others, which come as arrays, not as files."""
+
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
@@ -20,7 +23,7 @@ class Preprocess:
     """Mean of each channel, on a scale from 0 to 1."""
     std: tuple[float, ...]
     """Standard deviation of each channel, on a scale from 0 to 1."""
-    colour: Literal["rgb", "grey"] = "rgb"
+    colour: Colour = "rgb"
     """What the channels are."""
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     """How pixels between pixels are found; always antialiased."""
@@ -40,8 +43,8 @@ class Preprocess:
 
     @property
     def channels(self) -> int:
-        """Number of channels: 3 for rgb, 1 for grey."""
-        return 3 if self.colour == "rgb" else 1
+        """Number of channels: 3 for rgb, 1 for grey, as many as there are means for bands."""
+        return {"rgb": 3, "grey": 1, "bands": len(self.mean)}[self.colour]
 
 
 IMAGENET = Preprocess(224, 256, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

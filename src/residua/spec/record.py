@@ -37,7 +37,8 @@ def to_plain(value: Any) -> Any:
 def from_plain(kind: type[Record], plain: Any, *, path: str = "") -> Record:
     """The `kind` that `to_plain` made `plain` from.
 
-    ValueError names the path of a missing, unknown or wrong field.
+    A field that was added since, and so is missing, takes its default. ValueError names the path of any
+    other missing, unknown or wrong field.
     """
     value: Record = _read(kind, plain, path or kind.__name__)
     return value
@@ -114,7 +115,7 @@ def _read(hint: Any, plain: Any, path: str) -> Any:
     if origin is tuple:
         return _read_tuple(inner, plain, path)
     if origin is types.UnionType:
-        return None if plain is None else _read(inner[0], plain, path)
+        return _read_union(inner, plain, path)
     if origin is typing.Literal:
         if plain not in inner:
             raise ValueError(f"{path} is {plain!r}: {nearest(str(plain), map(str, inner))}")
@@ -135,10 +136,23 @@ def _read_record(kind: type[Any], plain: Any, path: str) -> Any:
     for name in plain:
         if name not in hints:
             raise ValueError(f"{path} has no field {name!r}: {nearest(name, hints)}")
-    for name in hints:
-        if name not in plain:
-            raise ValueError(f"{path} lacks the field {name!r}")
-    return kind(**{name: _read(hint, plain[name], f"{path}.{name}") for name, hint in hints.items()})
+    for field in dataclasses.fields(kind):
+        if field.name not in plain and _has_no_default(field):
+            raise ValueError(f"{path} lacks the field {field.name!r}")
+    return kind(**{name: _read(hints[name], value, f"{path}.{name}") for name, value in plain.items()})
+
+
+def _has_no_default(field: "dataclasses.Field[Any]") -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _read_union(inner: tuple[Any, ...], plain: Any, path: str) -> Any:
+    """None, or the first member; between records, the first that has all of the fields."""
+    if plain is None and type(None) in inner:
+        return None
+    records = [typing.cast("type[Any]", kind) for kind in inner if dataclasses.is_dataclass(kind)]
+    fits = [kind for kind in records if set(plain) <= set(_hints(kind))]
+    return _read((fits or inner)[0], plain, path)
 
 
 def _read_tuple(inner: tuple[Any, ...], plain: Any, path: str) -> tuple[Any, ...]:

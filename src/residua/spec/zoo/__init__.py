@@ -7,8 +7,7 @@ from functools import partial
 from residua.spec import orders, widths
 from residua.spec.arch import Arch
 from residua.spec.record import nearest
-from residua.spec.zoo import duta2020, he2015, he2016
-from residua.spec.zoo.baselines import smallconvnet
+from residua.spec.zoo import baselines, duta2020, he2015, he2016
 
 NAMES: Mapping[str, Callable[[str], Arch]] = {
     "plain18": partial(he2015.plain, depth=18),
@@ -156,7 +155,16 @@ NAMES: Mapping[str, Callable[[str], Arch]] = {
     "cifar_iresnet1001": partial(duta2020.cifar_iresnet, depth=1001),
     "cifar_iresnet2000": partial(duta2020.cifar_iresnet, depth=2000),
     "cifar_iresnet3002": partial(duta2020.cifar_iresnet, depth=3002),
-    "smallconvnet": smallconvnet,
+    "alexnet": baselines.alexnet,
+    "alexnet_2012": baselines.alexnet_2012,
+    "vgg16": partial(baselines.vgg, depth=16),
+    "vgg19": partial(baselines.vgg, depth=19),
+    "vgg16_bn": partial(baselines.vgg, depth=16, norm=True),
+    "vgg19_bn": partial(baselines.vgg, depth=19, norm=True),
+    "googlenet": baselines.googlenet,
+    "googlenet_2014": baselines.googlenet_2014,
+    "smallconvnet": baselines.smallconvnet,
+    "resmlp": baselines.resmlp,
 }
 
 

@@ -1,0 +1,144 @@
+"""From words to layers: blocks with their one residual forward pass, forks, and the heads behind them."""
+
+from collections.abc import Mapping
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
+
+from residua.nn.joins import Gated, Scaled
+from residua.nn.letters import LETTERS, Given, Letter
+from residua.spec.arch import Head, Side
+from residua.spec.block import Block, Conv, Fork, Pool
+
+
+def spell(
+    word: str,
+    width: int,
+    convs: tuple[Conv, ...],
+    *,
+    pool: Pool | None = None,
+    drop: float = 0.0,
+    past: int = 0,
+    letters: Mapping[str, Letter] = LETTERS,
+    eps: float = 1e-5,
+) -> nn.Sequential:
+    """The layers of `word` for `width` channels, named by letter and convolutions so far: `norm2`.
+
+    `past` counts the convolutions of the block that came before. ValueError when two layers would share a
+    name.
+    """
+    layers, unread = nn.Sequential(), list(convs)
+    for letter in word.replace(" ", ""):
+        row = letters[letter]
+        conv = unread.pop(0) if row.reads else Conv(width, 1)
+        past += row.reads
+        name = f"{row.name}{past}"
+        if name in dict(layers.named_children()):
+            raise ValueError(f"{word!r} has {letter} twice without a convolution between: remove one")
+        layers.add_module(name, row.make(Given(width, conv, pool or Pool(), drop, eps)))
+        width = conv.out
+    return layers
+
+
+class ResidualBlock(nn.Module):
+    """(N, width, H, W) -> (N, out, H/stride, W/stride): after(residual(b) + shortcut(b)), b = before(x).
+
+    A word without brackets has no residual and no shortcut: before(x) is all there is.
+    """
+
+    def __init__(
+        self, block: Block, width: int, *, letters: Mapping[str, Letter] = LETTERS, eps: float = 1e-5
+    ) -> None:
+        """Layers for `block` behind a map of `width` channels."""
+        super().__init__()
+        (before, first), (inside, second), (after, third) = block.parts()
+        fork = first[-1].out if first else width
+        read = partial(spell, pool=block.pool, drop=block.drop, letters=letters, eps=eps)
+        self.before = read(before, width, first)
+        self.residual = self.shortcut = None
+        self.join: Gated | Scaled | None = None
+        if block.has_shortcut:
+            word, convs = block.bridge(fork)
+            self.residual = read(inside, fork, second, past=len(first))
+            self.shortcut = read(word, fork, convs)
+            if gate := block.gate(fork):
+                self.join = Gated(block.join, fork, gate)
+            elif block.join.is_scaled:
+                self.join = Scaled(block.join)
+        self.after = read(after, block.out(width), third, past=len(first) + len(second))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The one residual forward pass of the library."""
+        x = self.before(x)
+        if self.residual is not None and self.shortcut is not None:
+            residual, shortcut = self.residual(x), self.shortcut(x)
+            x = residual + shortcut if self.join is None else self.join(x, residual, shortcut)
+        y: Tensor = self.after(x)
+        return y
+
+
+class ForkBlock(nn.Module):
+    """(N, width, H, W) -> (N, out, H/stride, W/stride): the maps of all branches, stacked by channel."""
+
+    def __init__(
+        self, fork: Fork, width: int, *, letters: Mapping[str, Letter] = LETTERS, eps: float = 1e-5
+    ) -> None:
+        """Layers for `fork` behind a map of `width` channels."""
+        super().__init__()
+        self.branches = nn.ModuleList(
+            spell(way.word, width, way.convs, pool=way.pool, drop=way.drop, letters=letters, eps=eps)
+            for way in fork.branches
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Every branch reads `x`."""
+        return torch.cat([branch(x) for branch in self.branches], 1)
+
+
+class Classes(nn.Sequential):
+    """A map (N, width, H, W), or vectors (N, width), -> logits (N, classes): the words of a `Head`."""
+
+    def __init__(
+        self, head: Head, width: int, classes: int, *, letters: Mapping[str, Letter] = LETTERS
+    ) -> None:
+        """Layers for `head` behind a map of `width` channels."""
+        outs = (*head.widths, classes)
+        convs = tuple(Conv(out, 1, bias=True) for out in outs)
+        super().__init__()
+        layers = spell(head.word, width * head.grid**2, convs, drop=head.drop, letters=letters)
+        for name, layer in layers.named_children():
+            self.add_module(name, layer)
+        self.grid = head.grid
+        self.reads = outs[-2] if head.widths else width * head.grid**2
+
+    def forward(self, x: Tensor, *, pre_logits: bool = False) -> Tensor:
+        """Averaged to the grid, flattened, then the layers; without the last one if `pre_logits`."""
+        if x.ndim > 2:
+            x = adaptive_avg_pool2d(x, self.grid).flatten(1)
+        for layer in list(self)[:-1] if pre_logits else self:
+            x = layer(x)
+        return x
+
+
+class SideClasses(nn.Module):
+    """An auxiliary classifier: a map on the way (N, width, H, W) -> logits (N, classes)."""
+
+    def __init__(self, side: Side, width: int, classes: int, *, letters: Mapping[str, Letter]) -> None:
+        """Layers for `side` behind a map of `width` channels."""
+        super().__init__()
+        self.stem = spell(side.stem.word, width, side.stem.convs, pool=side.stem.pool, letters=letters)
+        self.head = Classes(side.head, side.stem.out(width), classes, letters=letters)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits."""
+        y: Tensor = self.head(self.stem(x))
+        return y
+
+
+def block_of(block: Block | Fork, width: int, letters: Mapping[str, Letter], eps: float) -> nn.Module:
+    """The module that `block` spells, behind a map of `width` channels."""
+    if isinstance(block, Fork):
+        return ForkBlock(block, width, letters=letters, eps=eps)
+    return ResidualBlock(block, width, letters=letters, eps=eps)

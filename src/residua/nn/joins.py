@@ -1,0 +1,39 @@
+"""How a residual and its shortcut come together where they are not simply added (He et al. 2016, table 1)."""
+
+import torch
+from torch import Tensor, nn
+
+from residua.spec.block import Conv, Join
+
+
+class Scaled(nn.Module):
+    """residual * a + shortcut * b, with constants a and b."""
+
+    def __init__(self, join: Join) -> None:
+        """`join` holds the constants."""
+        super().__init__()
+        self.join = join
+
+    def forward(self, _: Tensor, residual: Tensor, shortcut: Tensor) -> Tensor:
+        """Maps of one shape -> their weighted sum."""
+        return self.join.residual * residual + self.join.shortcut * shortcut
+
+
+class Gated(nn.Module):
+    """F + (1 - g) x, or g F + (1 - g) x if `exclusive`; g = sigmoid(W_g b + bias), b the forked map."""
+
+    def __init__(self, join: Join, width: int, conv: Conv) -> None:
+        """`conv` has the shape of W_g, for `width` channels; its first bias is the join's."""
+        super().__init__()
+        self.exclusive, self.bias = join.gate == "exclusive", join.bias
+        self.conv = nn.Conv2d(width, conv.out, conv.kernel, conv.stride)
+
+    def start(self) -> None:
+        """Set the first bias: a low one leaves the shortcut open."""
+        assert self.conv.bias is not None
+        nn.init.constant_(self.conv.bias, self.bias)
+
+    def forward(self, forked: Tensor, residual: Tensor, shortcut: Tensor) -> Tensor:
+        """Maps of one shape -> their gated sum."""
+        gate = torch.sigmoid(self.conv(forked))
+        return (gate * residual if self.exclusive else residual) + (1 - gate) * shortcut
