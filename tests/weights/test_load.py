@@ -13,7 +13,7 @@ from residua.spec.zoo import arch
 from residua.weights import load, save_as
 from residua.weights.dialect import Dialect, translate
 from residua.weights.store import CheckpointError, publish
-from residua.weights.tables import CIFAR, DIALECTS, TORCHVISION
+from residua.weights.tables import CIFAR, DIALECTS, TIMM_RESNETV2, TORCHVISION
 
 WIDE = Block("(CNA CN)A", (Conv(4, 3, 2), Conv(4)), "CN")
 SAME = Block("(CNA CN)A", (Conv(4), Conv(4)), "CN")
@@ -33,7 +33,7 @@ def equal(left: Network, right: Network) -> bool:
     return all(torch.equal(a, b) for a, b in pairs)
 
 
-@pytest.mark.parametrize("source", DIALECTS)
+@pytest.mark.parametrize("source", [source for source in DIALECTS if source != "bearpaw"])
 @pytest.mark.parametrize("said", [True, False])
 def test_what_is_saved_as_another_dialect_loads_again(source: str, said: bool) -> None:
     old, new = shaken(TINY), build(TINY)
@@ -135,7 +135,7 @@ def test_a_checkpoint_as_the_cifar_repository_saves_it_loads(tmp_path: Path) -> 
     old, new = shaken(arch("cifar_resnet20")), build(arch("cifar_resnet20"))
     state = {f"module.{k}": v for k, v in save_as(old, "cifar").items()}
     torch.save({"state_dict": state, "best_prec1": 91.7}, tmp_path / "resnet20.th")
-    assert load(new, str(tmp_path / "resnet20.th")).endswith("tensors from cifar names")
+    assert "tensors from cifar names" in load(new, str(tmp_path / "resnet20.th"))
     assert equal(old, new)
 
 
@@ -146,11 +146,11 @@ def test_half_precision_weights_fill_a_float_network() -> None:
     assert new.stem.conv1.weight.dtype == torch.float32
 
 
-def test_a_row_reads_both_ways_and_counts_stages_from_their_first() -> None:
-    rows = (("s{stage}.b{block}.c{n}", "stages.{stage}.{block}.residual.conv{n}"),)
+def test_a_row_reads_both_ways_and_counts_from_their_first() -> None:
+    rows = (("s{stage}.b{block+1}.c{n}", "stages.{stage}.{block}.residual.conv{n}"),)
     keys = ["stages.0.2.residual.conv3.weight"]
-    state = {"s0.b2.c3.weight": torch.ones(1)}
-    dialect = Dialect("zero", rows, first_stage=0)
+    state = {"s0.b3.c3.weight": torch.ones(1)}
+    dialect = Dialect("zero", rows)
     ours = translate(state, dialect, keys, to="ours")
     assert list(ours) == keys
     assert translate(ours, dialect, keys, to="theirs") == state
@@ -158,5 +158,6 @@ def test_a_row_reads_both_ways_and_counts_stages_from_their_first() -> None:
 
 def test_the_first_table_that_fits_is_taken_and_tables_stay_short() -> None:
     assert list(DIALECTS)[:2] == ["residua", "torchvision"]
-    assert all(name == dialect.name for name, dialect in DIALECTS.items())
+    assert all(name == make(build(TINY)).name for name, make in DIALECTS.items())
     assert len(TORCHVISION.rows) == len(CIFAR.rows) <= 10
+    assert len(TIMM_RESNETV2.rows) <= 10

@@ -1,8 +1,11 @@
-"""One table of names per source: their layer on the left, ours on the right."""
+"""One table of names per source, their layer left and ours right, and which network reads which."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
+from torch import nn
+
+from residua.nn.network import Network
 from residua.weights.dialect import Dialect
 
 RESIDUA = Dialect("residua", (("{layer}", "{layer}"),))
@@ -11,10 +14,10 @@ RESIDUA = Dialect("residua", (("{layer}", "{layer}"),))
 LAYERS = (
     ("conv1", "stem.conv1"),
     ("bn1", "stem.norm1"),
-    ("layer{stage}.{block}.conv{n}", "stages.{stage}.{block}.residual.conv{n}"),
-    ("layer{stage}.{block}.bn{n}", "stages.{stage}.{block}.residual.norm{n}"),
-    ("layer{stage}.{block}.conv{n}", "stages.{stage}.{block}.before.conv{n}"),
-    ("layer{stage}.{block}.bn{n}", "stages.{stage}.{block}.before.norm{n}"),
+    ("layer{stage+1}.{block}.conv{n}", "stages.{stage}.{block}.residual.conv{n}"),
+    ("layer{stage+1}.{block}.bn{n}", "stages.{stage}.{block}.residual.norm{n}"),
+    ("layer{stage+1}.{block}.conv{n}", "stages.{stage}.{block}.before.conv{n}"),
+    ("layer{stage+1}.{block}.bn{n}", "stages.{stage}.{block}.before.norm{n}"),
 )
 """What torchvision began and most others kept; a plain block has all its layers before the brackets."""
 
@@ -22,10 +25,11 @@ TORCHVISION = Dialect(
     "torchvision",
     (
         *LAYERS,
-        ("layer{stage}.{block}.downsample.0", "stages.{stage}.{block}.shortcut.conv1"),
-        ("layer{stage}.{block}.downsample.1", "stages.{stage}.{block}.shortcut.norm1"),
+        ("layer{stage+1}.{block}.downsample.0", "stages.{stage}.{block}.shortcut.conv1"),
+        ("layer{stage+1}.{block}.downsample.1", "stages.{stage}.{block}.shortcut.norm1"),
         ("fc", "head.linear1"),
     ),
+    lacks=(("tail.{layer}", "it has no pre-activation networks, timm has"),),
 )
 """`torchvision.models.resnet`; a plain net of the same depth has the same names without `downsample`."""
 
@@ -33,20 +37,20 @@ CIFAR = Dialect(
     "cifar",
     (
         *LAYERS,
-        ("layer{stage}.{block}.shortcut.0", "stages.{stage}.{block}.shortcut.conv1"),
-        ("layer{stage}.{block}.shortcut.1", "stages.{stage}.{block}.shortcut.norm1"),
+        ("layer{stage+1}.{block}.shortcut.0", "stages.{stage}.{block}.shortcut.conv1"),
+        ("layer{stage+1}.{block}.shortcut.1", "stages.{stage}.{block}.shortcut.norm1"),
         ("linear", "head.linear1"),
     ),
 )
 """github.com/akamaster/pytorch_resnet_cifar10 and its many copies; option A has no `shortcut` keys."""
 
 IDUTA = Dialect(
-    "iduta", (*TORCHVISION.rows, ("layer{stage}.{block}.bn{n}", "stages.{stage}.{block}.after.norm{n}"))
+    "iduta", (*TORCHVISION.rows, ("layer{stage+1}.{block}.bn{n}", "stages.{stage}.{block}.after.norm{n}"))
 )
 """github.com/iduta/iresnet: torchvision's names, and `bn0` before the first convolution of a block."""
 
 IDUTA_POOLED = Dialect(
-    "iduta_pooled",
+    "iduta",
     tuple(
         (theirs.replace("sample.1", "sample.2").replace("sample.0", "sample.1"), ours)
         for theirs, ours in IDUTA.rows
@@ -54,12 +58,90 @@ IDUTA_POOLED = Dialect(
 )
 """The same with a max-pool first in every projection, as in its iResNet and iResGroup."""
 
-DIALECTS: Mapping[str, Dialect] = {
-    "residua": RESIDUA,
-    "torchvision": TORCHVISION,
-    "timm": replace(TORCHVISION, name="timm"),
-    "cifar": CIFAR,
-    "iduta": IDUTA,
-    "iduta_pooled": IDUTA_POOLED,
+TIMM_RESNETV2 = Dialect(
+    "timm",
+    (
+        ("stem.conv", "stem.conv1"),
+        ("stages.{stage}.blocks.{block}.conv{n}", "stages.{stage}.{block}.residual.conv{n}"),
+        ("stages.{stage}.blocks.{block}.norm{n+1}", "stages.{stage}.{block}.residual.norm{n}"),
+        ("stages.{stage}.blocks.{block}.norm{n+1}", "stages.{stage}.{block}.before.norm{n}"),
+        ("stages.{stage}.blocks.{block}.downsample.conv", "stages.{stage}.{block}.shortcut.conv1"),
+        ("norm", "tail.norm0"),
+        ("head.fc", "head.linear1"),
+    ),
+    as_convs=("head.linear1",),
+    lacks=(
+        (
+            "stem.norm1",
+            'timm\'s resnetv2 opens with a norm in its first block: create it with opening="timm"',
+        ),
+    ),
+)
+"""timm's `resnetv2_*` with batch norm: norms count from 1, the last layer is a 1x1 convolution."""
+
+BEARPAW = Dialect(
+    "bearpaw",
+    (
+        ("conv1", "stem.conv1"),
+        ("layer{stage+1}.{block}.conv{n}", "stages.{stage}.{block}.residual.conv{n}"),
+        ("layer{stage+1}.{block}.bn{n+1}", "stages.{stage}.{block}.residual.norm{n}"),
+        ("layer{stage+1}.{block}.downsample.0", "stages.{stage}.{block}.shortcut.conv1"),
+        ("bn", "tail.norm0"),
+        ("fc", "head.linear1"),
+    ),
+    lacks=(
+        ("stem.norm1", "its shortcuts start before the first norm, as in docs/weights.md"),
+        (
+            "stages.{stage}.{block}.before.norm{n}",
+            "its shortcuts start before the norm, as in docs/weights.md",
+        ),
+    ),
+)
+"""github.com/bearpaw/pytorch-classification, `preresnet` for CIFAR: projections read the raw map."""
+
+ALEXNET_VGG = ("alexnet", "vgg")
+"""Families that torchvision keeps as two sequences, whose numbers count every layer."""
+
+
+def torchvision(network: Network) -> Dialect:
+    """torchvision's names for `network`."""
+    if network.arch.family in ALEXNET_VGG:
+        maps = [name for part in ("stem", "stages") for name in _layers(network, part)]
+        rows = (*_counted("features", maps), *_counted("classifier", _layers(network, "head")))
+        return Dialect("torchvision", rows)
+    return TORCHVISION
+
+
+def timm(network: Network) -> Dialect:
+    """timm's names for `network`: those of `resnetv2` when it ends in a norm, else torchvision's."""
+    return TIMM_RESNETV2 if network.arch.tail else replace(torchvision(network), name="timm")
+
+
+def iduta(network: Network) -> Dialect:
+    """The names in the authors' iResNet code for `network`."""
+    pooled = any(block.shortcut.startswith("P") for block in network.arch.blocks())
+    return IDUTA_POOLED if pooled else IDUTA
+
+
+DIALECTS: Mapping[str, Callable[[Network], Dialect]] = {
+    "residua": lambda _: RESIDUA,
+    "torchvision": torchvision,
+    "timm": timm,
+    "cifar": lambda _: CIFAR,
+    "iduta": iduta,
+    "bearpaw": lambda _: BEARPAW,
 }
-"""Every source by name; `auto` takes the first that fits."""
+"""Every source by name, and the table a network reads of it; `auto` takes the first that fits."""
+
+
+def _layers(network: Network, part: str) -> list[str]:
+    """Full names of the layers of one part, in the order data meets them, those without weights included."""
+    return [
+        f"{part}.{name}"
+        for name, module in network.get_submodule(part).named_modules()
+        if not isinstance(module, nn.Sequential) and not list(module.children())
+    ]
+
+
+def _counted(theirs: str, layers: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    return tuple((f"{theirs}.{place}", ours) for place, ours in enumerate(layers))

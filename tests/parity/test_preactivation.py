@@ -1,0 +1,70 @@
+"""Pre-activation networks of others: their weights, their logits, and the openings that differ from ours."""
+
+from pathlib import Path
+
+import preactivation
+import pytest
+import timm
+import torch
+from test_parity import logits, shake
+from torch import nn
+
+from residua.nn.network import Network, build
+from residua.spec.zoo import arch
+from residua.weights import load, save_as
+from residua.weights.store import CheckpointError
+
+
+def carries(theirs: nn.Module, ours: Network, source: str, size: int) -> float:
+    """The largest difference of logits once `theirs` were read by `ours`, whose names read back the same."""
+    shake(theirs)
+    state = theirs.state_dict()
+    expected = logits(theirs, size)
+    assert expected.std() > 1e-3
+    for said in (source, "auto"):
+        assert f"from {source} names" in load(ours, state, source=said)
+    back = save_as(ours, source)
+    assert back.keys() == state.keys()
+    assert all(torch.equal(back[key], state[key]) for key in state)
+    return float((logits(ours, size) - expected).abs().max())
+
+
+@pytest.mark.parametrize("depth", [18, 50, 101])
+def test_timms_resnetv2_is_read_with_its_opening(depth: int) -> None:
+    theirs = timm.create_model(f"resnetv2_{depth}")
+    ours = build(preactivation.timm_opening(f"preresnet{depth}"))
+    assert carries(theirs, ours, "timm", 64) < 1e-5
+
+
+@pytest.mark.parametrize("source", ["timm", "auto"])
+def test_our_opening_refuses_timms_weights_and_says_what_to_do(source: str) -> None:
+    state = timm.create_model("resnetv2_18").state_dict()
+    with pytest.raises(CheckpointError, match=r'no name for stem\.norm1.*create it with opening="timm"'):
+        load(build(arch("preresnet18")), state, source=source)
+
+
+def test_a_head_of_other_classes_is_re_made_through_timms_1x1_convolution() -> None:
+    state = timm.create_model("resnetv2_18", num_classes=7).state_dict()
+    assert state["head.fc.weight"].shape == (7, 512, 1, 1)
+    ours = build(preactivation.timm_opening("preresnet18"))
+    assert load(ours, state).endswith("from timm names, head re-initialised: 7 -> 1000")
+
+
+@pytest.mark.parametrize(
+    ("name", "bottleneck"), [("cifar_preresnet110", False), ("cifar_preresnet164", True)]
+)
+def test_bearpaws_preresnet_is_read_by_the_words_that_compute_it(name: str, bottleneck: bool) -> None:
+    words = preactivation.bearpaw(arch(name))
+    words = preactivation.bottlenecks_stride_on_3x3(words) if bottleneck else words
+    theirs = preactivation.Bearpaw(len(words.stages[0]), bottleneck=bottleneck)
+    assert carries(theirs, build(words), "bearpaw", 32) < 1e-5
+
+
+def test_our_order_refuses_bearpaws_weights_and_says_why() -> None:
+    state = preactivation.Bearpaw(18, bottleneck=True).state_dict()
+    with pytest.raises(CheckpointError, match=r"no name for stem\.norm1.*before the first norm"):
+        load(build(arch("cifar_preresnet164")), state)
+
+
+def test_docs_name_what_the_refusal_points_to() -> None:
+    assert "bearpaw" in (Path(__file__).parents[2] / "docs/weights.md").read_text()

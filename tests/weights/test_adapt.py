@@ -1,0 +1,71 @@
+"""A first convolution for another number of channels, and containers inside containers."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from test_load import TINY, equal, shaken
+from timm.models._manipulate import adapt_input_conv
+
+from residua.nn.network import build
+from residua.spec.change import with_channels
+from residua.weights import load, save_as
+from residua.weights.load import adapt_channels
+from residua.weights.store import CheckpointError, read_foreign
+
+
+@pytest.mark.parametrize(("there", "here"), [(3, 1), (3, 2), (3, 4), (3, 5), (3, 9), (1, 3), (4, 1), (4, 3)])
+def test_channels_are_adapted_as_timm_does(there: int, here: int) -> None:
+    weight = torch.randn(8, there, 5, 5)
+    assert torch.equal(adapt_channels(weight, here), adapt_input_conv(here, weight, base_chans=there))
+
+
+def test_half_precision_stays_half_precision() -> None:
+    weight = torch.randn(8, 3, 5, 5).half()
+    assert adapt_channels(weight, 1).dtype == torch.float16
+    assert torch.equal(adapt_channels(weight, 1), adapt_input_conv(1, weight))
+
+
+@pytest.mark.parametrize(("there", "here"), [(3, 1), (1, 3)])
+def test_a_loaded_first_convolution_is_adapted_and_said(there: int, here: int) -> None:
+    old, new = shaken(with_channels(TINY, there)), build(with_channels(TINY, here))
+    report = load(new, save_as(old, "cifar"))
+    assert report == f"50 tensors from cifar names, first convolution adapted: {there} -> {here} channels"
+    grey = torch.rand(2, 1, 8, 8).repeat(1, 3, 1, 1)
+    assert torch.allclose(old.eval()(grey[:, :there]), new.eval()(grey[:, :here]), atol=1e-5)
+
+
+def test_a_first_convolution_of_another_kernel_is_refused() -> None:
+    state = save_as(build(TINY), "torchvision")
+    state["conv1.weight"] = torch.zeros(2, 1, 7, 7)
+    with pytest.raises(CheckpointError, match=r"\(2, 1, 7, 7\) instead of \(2, 3, 3, 3\)"):
+        load(build(TINY), state)
+
+
+def test_head_and_channels_are_adapted_in_one_line() -> None:
+    old, new = shaken(TINY), build(replace(with_channels(TINY, 1), classes=3))
+    report = load(new, old.state_dict())
+    assert report == (
+        "50 tensors from residua names, head re-initialised: 5 -> 3, "
+        "first convolution adapted: 3 -> 1 channels"
+    )
+
+
+@pytest.mark.parametrize("container", ["state_dict_ema", "model_ema", "state_dict", "model"])
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.", ""])
+def test_every_prefix_comes_off_in_every_container(container: str, prefix: str, tmp_path: Path) -> None:
+    old, new = shaken(TINY), build(TINY)
+    averaged = {prefix + key: value for key, value in save_as(old, "timm").items()}
+    raw = {prefix + key: value for key, value in save_as(build(TINY), "timm").items()}
+    held = {"state_dict": raw, "model": raw, container: averaged, "epoch": 3}
+    if container == "model":
+        del held["state_dict"]
+    torch.save(held, tmp_path / "a.pth")
+    load(new, tmp_path / "a.pth", source="timm")
+    assert equal(old, new)
+
+
+def test_a_prefix_that_only_some_names_have_stays(tmp_path: Path) -> None:
+    torch.save({"module.a": torch.ones(1), "b": torch.ones(1)}, tmp_path / "a.pth")
+    assert set(read_foreign(tmp_path / "a.pth")) == {"module.a", "b"}
