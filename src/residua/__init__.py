@@ -6,6 +6,8 @@ from residua.version import __version__
 
 if TYPE_CHECKING:
     from residua.deliver.engine import Classifier, load
+    from residua.deliver.folder import save
+    from residua.deliver.hub import from_hub, push_to_hub
     from residua.jobs.demo import demo
     from residua.jobs.evaluate import evaluate
     from residua.jobs.models import create_model, list_models
@@ -19,9 +21,12 @@ __all__ = [
     "create_model",
     "demo",
     "evaluate",
+    "from_hub",
     "list_models",
     "load",
+    "push_to_hub",
     "resume",
+    "save",
     "train",
 ]
 
@@ -31,9 +36,12 @@ _ROOMS = {
     "create_model": "residua.jobs.models",
     "demo": "residua.jobs.demo",
     "evaluate": "residua.jobs.evaluate",
+    "from_hub": "residua.deliver.hub",
     "list_models": "residua.jobs.models",
     "load": "residua.deliver.engine",
+    "push_to_hub": "residua.deliver.hub",
     "resume": "residua.jobs.train",
+    "save": "residua.deliver.folder",
     "train": "residua.jobs.train",
 }
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from residua.data.decode import DataError, decode
 from residua.data.views import normalise, test_view
+from residua.deliver import folder
 from residua.nn.network import Network
 from residua.training import checkpoint
 from residua.training.run import Run
@@ -76,7 +77,7 @@ class Classifier:
 
 
 def load(source: str | Path) -> Classifier:
-    """The classifier in a run directory (its newest good state) or in a checkpoint file.
+    """The classifier in a run directory (its newest good state), a saved folder or a checkpoint file.
 
     CheckpointError when there is none, or a byte of it is not as it was written.
     """
@@ -87,7 +88,11 @@ def load_network(path: Path) -> Network:
     """The network of `load`, on the CPU in eval mode."""
     if not path.is_dir():
         return checkpoint.network_of(path)
+    if folder.is_saved(path):
+        return folder.read(path)
     state = checkpoint.newest(Run(path).checkpoints)
     if state is None:
-        raise CheckpointError(f"{path} holds no training state: give a run that has been trained")
+        raise CheckpointError(
+            f"{path} holds no training state: give a run that has been trained, or a saved folder"
+        )
     return checkpoint.network_of(state.path)

@@ -12,11 +12,13 @@ from residua.measure.evaluate import NotFinite
 from residua.nn.network import Network, build
 from residua.spec.arch import Arch
 from residua.spec.record import from_plain, to_plain
+from residua.training.run import Run
+from residua.weights.load import PREFIX, of_model
 from residua.weights.store import CheckpointError, publish, read
 
 KEEP = 2
 """States kept: the newest, and one to fall back on."""
-MODEL, OPTIM = "model.", "optim."
+MODEL, OPTIM = PREFIX, "optim."
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,13 @@ def newest(folder: Path) -> State | None:
     return None
 
 
+def weights_at(path: Path) -> Path:
+    """Where the weights are that `path` means: the newest good state of a run, else `path` itself."""
+    folder = Run(path).checkpoints
+    state = newest(folder) if folder.is_dir() else None
+    return state.path if state else path
+
+
 def restore(state: State, network: Network, optimizer: torch.optim.Optimizer) -> Progress:
     """Fill `network` and `optimizer` from `state`; how far the run had come."""
     _fill(network, state)
@@ -128,9 +137,8 @@ def network_of(path: Path) -> Network:
 
 
 def _fill(network: nn.Module, state: State) -> None:
-    weights = {k.removeprefix(MODEL): v for k, v in state.tensors.items() if k.startswith(MODEL)}
     try:
-        network.load_state_dict(weights)
+        network.load_state_dict(of_model(state.tensors))
     except RuntimeError as error:
         lines = str(error).splitlines()
         raise CheckpointError(f"{state.path} is of another network: {lines[-1].strip()}") from None

@@ -84,7 +84,7 @@ def initial(recipe: Recipe, classes: tuple[str, ...]) -> Network:
     network = build(recipe.arch)
     network.class_names = classes
     if recipe.weights:
-        load(network, Path(recipe.weights))
+        load(network, checkpoint.weights_at(Path(recipe.weights)))
     return network
 
 
