@@ -2,7 +2,7 @@
 
 import typer
 
-from residua.cli import demo, doctor, evaluate, explain, models, predict, train
+from residua.cli import convert, demo, doctor, evaluate, explain, models, predict, train
 from residua.version import __version__
 
 app = typer.Typer(
@@ -32,4 +32,5 @@ app.command("train")(train.train)
 app.command("resume")(train.resume)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
+app.command("convert")(convert.convert)
 app.command("doctor")(doctor.doctor)

@@ -1,4 +1,4 @@
-"""A network as a folder: `config.json` says what it is, `model.safetensors` its weights and the same again."""
+"""A network as a folder: `config.json` says what it is, `model.safetensors` holds its weights."""
 
 import json
 from pathlib import Path

@@ -47,7 +47,7 @@ def refuse_another(facts: Mapping[str, Any], arch: Arch) -> None:
     if "arch" not in facts:
         return
     theirs = from_plain(Arch, facts["arch"])
-    if found := _difference(theirs, arch):
+    if found := difference(theirs, arch):
         raise CheckpointError(
             f"the weights are of {theirs.name}, not {arch.name}: {found}: create it instead"
         )
@@ -55,17 +55,17 @@ def refuse_another(facts: Mapping[str, Any], arch: Arch) -> None:
 
 def undecided(arch: Arch) -> str:
     """One clause naming networks of the family with the shapes of `arch` and another function; else empty."""
-    twins = [name for name in _by_shapes().get(_shapes(arch), ()) if _difference(zoo.arch(name), arch)]
+    twins = [name for name in _by_shapes().get(_shapes(arch), ()) if difference(zoo.arch(name), arch)]
     if not twins:
         return ""
-    found = _difference(zoo.arch(twins[0]), arch)
+    found = difference(zoo.arch(twins[0]), arch)
     return (
         f"loaded as {arch.name}, though nothing in the file tells it from {' or '.join(twins)} ({found}): "
         "ask where it comes from"
     )
 
 
-def _difference(theirs: Arch, ours: Arch) -> str:
+def difference(theirs: Arch, ours: Arch) -> str:
     """The first block that computes something else, `CNA CNA there, (CNA CN)A here`; empty when none does."""
     pairs = zip((theirs.stem, *theirs.blocks()), (ours.stem, *ours.blocks()), strict=False)
     for there, here in pairs:

@@ -114,7 +114,9 @@ def torchvision(network: Network) -> Dialect:
 
 def timm(network: Network) -> Dialect:
     """timm's names for `network`: those of `resnetv2` when it ends in a norm, else torchvision's."""
-    return TIMM_RESNETV2 if network.arch.tail else replace(torchvision(network), name="timm")
+    if network.arch.family in ALEXNET_VGG:
+        return Dialect("timm", (), lacks=(("{layer}", "choose torchvision"),))
+    return TIMM_RESNETV2 if network.arch.tail else replace(TORCHVISION, name="timm")
 
 
 def iduta(network: Network) -> Dialect:

@@ -1,0 +1,155 @@
+"""Converting: what others wrote becomes a folder, and goes back, with the logits it had."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import timm
+import torch
+import torchvision
+
+import command
+import residua
+from residua.jobs.convert import build_peer, convert
+from residua.nn.network import build
+from residua.spec.zoo import arch
+from residua.weights import save_as
+from residua.weights.store import CheckpointError
+from small import recipe
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Path:
+    """torchvision's ResNet-18 for 7 classes, as its training script saves it."""
+    network = torchvision.models.resnet18(num_classes=7)
+    torch.save({"model": network.state_dict(), "epoch": 3}, tmp_path / "theirs.pth")
+    return tmp_path / "theirs.pth"
+
+
+def test_a_file_of_torchvision_becomes_a_folder_and_goes_back_bit_by_bit(
+    theirs: Path, tmp_path: Path
+) -> None:
+    done = convert(theirs, "resnet18", source="torchvision", out=tmp_path / "ours")
+    assert (done.read, done.tensors) == ("122 tensors from torchvision names", 122)
+    assert done.peer == f"torchvision {torchvision.__version__} resnet18"
+    assert done.difference == 0
+    assert residua.load(tmp_path / "ours").classes == ("0", "1", "2", "3", "4", "5", "6")
+    back = convert(tmp_path / "ours", to="torchvision", out=tmp_path / "back.safetensors")
+    assert (back.difference, back.model, back.source) == (0, "resnet18", "residua")
+    state = torch.load(theirs, weights_only=True)["model"]
+    found = safetensors.torch.load_file(tmp_path / "back.safetensors")
+    assert found.keys() == state.keys()
+    assert all(torch.equal(found[key], state[key]) for key in state)
+
+
+def test_what_was_written_for_others_is_read_again(theirs: Path, tmp_path: Path) -> None:
+    first = tmp_path / "timm.safetensors"
+    done = convert(theirs, "resnet18", to="timm", out=first)
+    assert done.peer == f"timm {timm.__version__} resnet18"
+    assert done.difference is not None
+    assert done.difference < 1e-5
+    assert convert(first, "resnet18", source="timm", out=tmp_path / "again").difference == done.difference
+    with pytest.raises(ValueError, match="does not say which network it is of: give --model NAME"):
+        convert(first, out=tmp_path / "nameless")
+
+
+def test_classes_are_named_from_a_list(theirs: Path, tmp_path: Path) -> None:
+    convert(theirs, "resnet18", classes=list("abcdefg"), out=tmp_path / "ours")
+    assert residua.load(tmp_path / "ours").classes == tuple("abcdefg")
+    with pytest.raises(ValueError, match="2 class names for 7 outputs: give one for each"):
+        convert(theirs, "resnet18", classes=list("ab"), out=tmp_path / "other")
+    with pytest.raises(ValueError, match="leave --classes out"):
+        convert(theirs, "resnet18", classes=list("abcdefg"), to="timm", out=tmp_path / "x.safetensors")
+
+
+def test_a_grey_first_convolution_stays_grey(tmp_path: Path) -> None:
+    grey = timm.create_model("resnet18", in_chans=1, num_classes=4)
+    torch.save(grey.state_dict(), tmp_path / "grey.pth")
+    done = convert(tmp_path / "grey.pth", "resnet18", source="timm", out=tmp_path / "ours")
+    assert "adapted" not in done.read
+    assert done.difference is not None
+    assert done.difference < 1e-5
+    assert residua.load(tmp_path / "ours").network.arch.channels == 1
+
+
+def test_a_source_without_a_library_is_converted_and_not_compared(tmp_path: Path) -> None:
+    state = save_as(build(arch("cifar_resnet20")), "cifar")
+    torch.save({"state_dict": {f"module.{key}": value for key, value in state.items()}}, tmp_path / "a.th")
+    done = convert(tmp_path / "a.th", "cifar_resnet20", source="cifar", out=tmp_path / "ours")
+    assert (done.peer, done.difference) == ("", None)
+    assert residua.load(tmp_path / "ours").network.arch == arch("cifar_resnet20")
+
+
+def test_a_network_of_other_words_has_no_peer() -> None:
+    assert build_peer("torchvision", arch("resnet18"))[0] is not None
+    (first, *others), *rest = arch("resnet18").stages
+    changed = replace(arch("resnet18"), stages=((replace(first, word="(CNA C)NA"), *others), *rest))
+    for source in ("torchvision", "timm"):
+        assert build_peer(source, changed) == (None, "")
+    assert build_peer("torchvision", arch("resnet50_v1")) == (None, "")
+
+
+def test_nothing_is_overwritten(theirs: Path, tmp_path: Path) -> None:
+    convert(theirs, "resnet18", out=tmp_path / "ours")
+    (tmp_path / "x.safetensors").write_text("mine")
+    for to, out in (("", tmp_path / "ours"), ("timm", tmp_path / "x.safetensors")):
+        with pytest.raises(FileExistsError, match="is there already: give --force"):
+            convert(theirs, "resnet18", to=to, out=out)
+    assert (tmp_path / "x.safetensors").read_text() == "mine"
+    convert(theirs, "resnet18", to="timm", out=tmp_path / "x.safetensors", force=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "said"),
+    [
+        ({"model": "resnet34"}, CheckpointError, "names do not fit: missing layer1.2"),
+        ({"model": "resnet18", "source": "cifar"}, CheckpointError, "cifar names do not fit"),
+        ({"model": "resnet18", "source": "torchvison"}, ValueError, "did you mean torchvision"),
+        ({"model": "resnet81"}, ValueError, "did you mean resnet18"),
+        ({"model": "resnet18", "to": "timm", "out": "folder"}, ValueError, r"ends in \.safetensors"),
+    ],
+)
+def test_a_mistake_says_what_to_do_and_writes_nothing(
+    theirs: Path, tmp_path: Path, words: dict[str, str], kind: type[Exception], said: str
+) -> None:
+    with pytest.raises(kind, match=said):
+        convert(theirs, **{"out": tmp_path / "out", **words})  # type: ignore[arg-type]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_network_of_ours_says_itself_what_it_is(tmp_path: Path) -> None:
+    made = build(recipe().arch)
+    residua.save(made, tmp_path / "tiny")
+    for words in ({"model": "resnet18"}, {"source": "timm"}):
+        with pytest.raises(ValueError, match="is residua's own, of tiny: leave --model and --from out"):
+            convert(tmp_path / "tiny", **words, out=tmp_path / "out")  # type: ignore[arg-type]
+    done = convert(tmp_path / "tiny", to="cifar", out=tmp_path / "tiny.safetensors")
+    assert (done.peer, done.read) == ("", f"{len(made.state_dict())} tensors of tiny")
+
+
+def test_the_command_says_what_it_read_wrote_and_measured(theirs: Path, tmp_path: Path) -> None:
+    words = ("convert", theirs, "--model", "resnet18", "--from", "torchvision", "-o", "ours")
+    out = command.succeeded(command.residua(*words, cwd=tmp_path)).splitlines()
+    assert out[0].endswith("theirs.pth: 122 tensors from torchvision names")
+    assert out[1] == "wrote   ours: 122 tensors of resnet18"
+    assert "largest difference of a logit 0 on 2 random images" in out[2]
+    assert out[3] == "next: residua evaluate ours --data DATA  ·  residua predict ours IMAGE"
+    line = command.complaint(command.residua(*words, cwd=tmp_path), 2)
+    assert "is there already: give --force" in line
+    found = json.loads(command.succeeded(command.residua(*words, "--force", "--json", cwd=tmp_path)))
+    assert (found["written"], found["difference"], found["source"]) == ("ours", 0, "torchvision")
+
+
+def test_a_hostile_file_runs_nothing_and_ends_with_5(tmp_path: Path) -> None:
+    class Payload:
+        def __reduce__(self) -> tuple[object, ...]:
+            return Path.mkdir, (tmp_path / "marker",)
+
+    torch.save({"state_dict": {"conv1.weight": Payload()}}, tmp_path / "hostile.pth")
+    done = command.residua("convert", tmp_path / "hostile.pth", "--model", "resnet18", "-o", tmp_path / "out")
+    assert "is no file of weights alone" in command.complaint(done, 5)
+    assert not (tmp_path / "marker").exists()
+    torch.load(tmp_path / "hostile.pth", weights_only=False)
+    assert (tmp_path / "marker").exists(), "the file is harmless, so this test shows nothing"
