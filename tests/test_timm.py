@@ -1,0 +1,85 @@
+"""timm: every name of ours is one of its names, and its own stay its own."""
+
+from pathlib import Path
+
+import pytest
+import timm
+import timm.data
+import torch
+
+import residua
+import residua.timm as ours
+from residua.nn.network import Network
+from residua.spec import zoo
+
+TINY = "cifar_resnet20"
+
+
+@pytest.mark.parametrize("name", zoo.NAMES)
+def test_every_name_is_created_by_timm(name: str) -> None:
+    with torch.device("meta"):
+        network = timm.create_model(f"residua_{name}", num_classes=7)
+        bare = timm.create_model(name, num_classes=7)
+    assert isinstance(network, Network)
+    assert (network.arch.name, network.arch.classes, network.num_classes) == (name, 7, 7)
+    assert isinstance(bare, Network) == (name in ours.__all__)
+    assert bare.num_classes == 7
+
+
+def test_timms_own_names_stay_its_own() -> None:
+    assert "resnet50" not in ours.__all__
+    assert "residua_resnet50" in ours.__all__
+    assert type(timm.create_model("resnet18")).__module__ == "timm.models.resnet"
+    assert set(timm.list_models("residua_*")) == {f"residua_{name}" for name in zoo.NAMES}
+    assert timm.list_models("iresnet50*") == ["iresnet50", "iresnet50_released"]
+
+
+@pytest.mark.parametrize("name", [TINY, "residua_resnet18"])
+def test_timms_data_config_is_our_preprocessing(name: str) -> None:
+    network = timm.create_model(name)
+    found = timm.data.resolve_model_data_config(network)
+    wanted = network.preprocess
+    assert found["input_size"] == (3, wanted.size, wanted.size)
+    assert (tuple(found["mean"]), tuple(found["std"])) == (wanted.mean, wanted.std)
+    assert found["interpolation"] == wanted.interpolation
+    assert found["crop_pct"] == wanted.size / wanted.resize
+    resize = timm.data.create_transform(**found).transforms[0]
+    assert resize.size in (wanted.resize, (wanted.resize, wanted.resize))
+
+
+def test_grey_images_and_no_classes() -> None:
+    network = timm.create_model(TINY, in_chans=1, num_classes=0)
+    assert timm.data.resolve_model_data_config(network)["input_size"] == (1, 32, 32)
+    assert network(torch.zeros(2, 1, 32, 32)).shape == (2, network.num_features)
+    assert network.num_classes == 0
+
+
+def test_features_say_how_wide_and_how_small_they_are() -> None:
+    network = timm.create_model(TINY, features_only=True, out_indices=(1, -1))
+    maps = network(torch.zeros(1, 3, 32, 32))
+    assert network.feature_info.channels() == [m.shape[1] for m in maps] == [16, 64]
+    assert network.feature_info.reduction() == [32 // m.shape[2] for m in maps] == [1, 4]
+    assert network.feature_info.module_name() == ["stages.0", "stages.2"]
+
+
+def test_a_saved_folder_is_a_timm_model(tmp_path: Path) -> None:
+    made = residua.create_model(TINY, num_classes=3)
+    made.class_names = ("a", "b", "c")
+    folder = residua.save(made, tmp_path / "saved")
+    found = timm.create_model(f"local-dir:{folder}", pretrained=True)
+    pairs = zip(made.state_dict().values(), found.state_dict().values(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    assert found.class_names == ("a", "b", "c")
+    assert found.pretrained_cfg["num_classes"] == 3
+
+
+def test_weights_that_are_not_there_are_said_to_be_missing() -> None:
+    with pytest.raises(ValueError, match=f"ships no weights of {TINY}"):
+        timm.create_model(TINY, pretrained=True)
+
+
+def test_a_checkpoint_path_is_read_by_timm_itself(tmp_path: Path) -> None:
+    made = residua.create_model(TINY)
+    torch.save({"state_dict": made.state_dict()}, tmp_path / "a.pth")
+    found = timm.create_model(TINY, checkpoint_path=str(tmp_path / "a.pth"))
+    assert torch.equal(found.stem.conv1.weight, made.stem.conv1.weight)
