@@ -3,7 +3,7 @@
 `residua_NAME` always is ours; the bare NAME too, unless timm has it: its own names stay its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,27 +29,29 @@ def make(
     in_chans: int | None,
     features_only: bool,
     out_indices: Sequence[int] | None,
+    changes: Mapping[str, Any],
 ) -> Network | Features:
     """The network called `name` as timm hands it out, with weights from `config` when `pretrained`.
 
     ValueError when there are none: residua ships no weights.
     """
-    network = create_model(name, num_classes=num_classes or config.get("num_classes"), in_chans=in_chans)
+    found = {"num_classes": num_classes or config.get("num_classes"), "in_chans": in_chans, **changes}
+    network = create_model(name, **found)
     if pretrained:
         load(network, _weights(name, config))
     preprocess, head = network.preprocess, head_keys(network)[0]
-    found = {**timm_config(preprocess, classes=network.arch.classes, head=head), **config}
-    found.update(architecture=TIMM_PREFIX + name, input_size=(preprocess.channels, *[preprocess.size] * 2))
+    shown = {**timm_config(preprocess, classes=network.arch.classes, head=head), **config}
+    shown.update(architecture=TIMM_PREFIX + name, input_size=(preprocess.channels, *[preprocess.size] * 2))
     network.class_names = tuple(config.get("label_names") or ())
     if num_classes == 0:
         network.reset_classifier(0)
     classes = network.arch.classes if num_classes is None else num_classes
-    shown = {"pretrained_cfg": found, "default_cfg": found, "num_classes": classes}
+    fields: dict[str, Any] = {"pretrained_cfg": shown, "default_cfg": shown, "num_classes": classes}
     made: Network | Features = network
     if features_only:
         made = Features(network, out_indices)
-        shown["feature_info"] = _feature_info(network, made.indices)
-    for field, value in shown.items():
+        fields["feature_info"] = _feature_info(network, made.indices)
+    for field, value in fields.items():
         setattr(made, field, value)
     return made
 
@@ -85,6 +87,7 @@ def _register(name: str, called: str) -> None:
         in_chans: int | None = None,
         features_only: bool = False,
         out_indices: Sequence[int] | None = None,
+        **changes: Any,
     ) -> Network | Features:
         return make(
             name,
@@ -94,6 +97,7 @@ def _register(name: str, called: str) -> None:
             in_chans=in_chans,
             features_only=features_only,
             out_indices=out_indices,
+            changes=changes,
         )
 
     entry.__name__ = entry.__qualname__ = called

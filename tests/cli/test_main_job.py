@@ -162,7 +162,7 @@ MISTAKES: list[tuple[list[str], int, str]] = [
     (["train", "digits", "-m", "cifar_resnet_20"], 2, "did you mean cifar_resnet20"),
     (["train", "digits", "--recipe", "he2015.cifa"], 2, "did you mean he2015.cifar"),
     (["train", "digits", "--set", "optim.rat=1"], 2, "no setting 'optim.rat': did you mean optim.rate"),
-    (["train", "digits", "--set", "optim.rate"], 2, "has no '=': give PATH=VALUE"),
+    (["train", "digits", "--set", "optim.rate"], 2, "has no '=': give NAME=VALUE"),
     (["train", "digits", "--set", "optim.rate=fast"], 2, "optim.rate is 'fast', which is no float"),
     (["train", "digits", "--set", "plan.device=abacus"], 2, "'abacus' cannot be used here"),
     (["train", "digits", "--weights", "nowhere.pth"], 5, "nowhere.pth"),

@@ -5,6 +5,7 @@ from pathlib import Path
 import typer
 
 from residua.cli.terminal import console, next_line, put_json, say
+from residua.cli.train import setting
 
 
 def convert(
@@ -15,6 +16,9 @@ def convert(
     ),
     to: str = typer.Option("", "--to", help="Whose names to write instead of a folder of ours."),
     out: Path = typer.Option(None, "-o", "--out", help="Folder to make; with --to a .safetensors file."),
+    settings: list[str] = typer.Option(
+        [], "--set", metavar="NAME=VALUE", help="One change of the network, e.g. order=e or opening=timm."
+    ),
     classes: Path = typer.Option(None, "--classes", help="Text file of class names, one per line."),
     force: bool = typer.Option(False, "--force", help="Replace what is there."),
     as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
@@ -31,7 +35,8 @@ def convert(
     from residua.spec.record import to_plain
 
     names = [line for line in classes.read_text("utf-8").splitlines() if line] if classes else []
-    done = translate(file, model, source=source, to=to, out=out, classes=names, force=force)
+    changes = dict(setting(text) for text in settings)
+    done = translate(file, model, source=source, to=to, out=out, changes=changes, classes=names, force=force)
     if as_json:
         put_json(to_plain(done))
         return

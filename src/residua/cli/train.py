@@ -32,7 +32,7 @@ def train(
     """
     from residua.training.run import check_free
 
-    changes = tuple(_setting(text) for text in settings)
+    changes = tuple(setting(text) for text in settings)
     if out:
         check_free(out, force=force)  # before torch is loaded: whoever is refused should not wait
 
@@ -63,10 +63,11 @@ def resume(run: Path = typer.Argument(metavar="RUN", help="A run that was interr
     _watch(run, lambda watcher, stop: go_on(run, listen=watcher.see, stop=stop))
 
 
-def _setting(text: str) -> tuple[str, str]:
+def setting(text: str) -> tuple[str, str]:
+    """The name and the value in `--set NAME=VALUE`. ValueError without '='."""
     path, equals, value = text.partition("=")
     if not equals:
-        raise ValueError(f"--set {text!r} has no '=': give PATH=VALUE, e.g. --set optim.rate=0.05")
+        raise ValueError(f"--set {text!r} has no '=': give NAME=VALUE, e.g. --set optim.rate=0.05")
     return path.strip(), value.strip()
 
 

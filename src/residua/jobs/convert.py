@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -55,12 +56,14 @@ def convert(
     source: str = "auto",
     to: str = "",
     out: str | Path | None = None,
+    changes: Mapping[str, Any] | None = None,
     classes: Sequence[str] = (),
     force: bool = False,
 ) -> Converted:
     """The weights in `file` as a saved folder, or with `to` as a safetensors file in that source's names.
 
-    A run, a saved folder or a checkpoint of ours knows its network; any other file needs `model`. Its head
+    A run, a saved folder or a checkpoint of ours knows its network; any other file needs `model`, changed by
+    `changes` as in `create_model`, e.g. `{"order": "e"}`. Its head
     and channels are kept as they are; `classes` names its outputs, which are else numbered. FileExistsError
     when `out` is there, unless `force`; CheckpointError when the weights do not fit; ValueError for a wrong
     name.
@@ -68,7 +71,10 @@ def convert(
     path = Path(file)
     target = Path(out) if out else _default(path, to)
     _check_target(target, to, force=force)
-    network, report, names = _read_own(path, model, source) if _is_own(path) else _read(path, model, source)
+    if _is_own(path):
+        network, report, names = _read_own(path, model, source)
+    else:
+        network, report, names = _read(path, model, source, changes or {})
     if classes and to:
         raise ValueError(f"names of classes have no place in a file for {to}: leave --classes out")
     if classes:
@@ -129,11 +135,11 @@ def _read_own(path: Path, model: str | None, source: str) -> tuple[Network, str,
     return network, f"{len(network.state_dict())} tensors of {network.arch.name}", "residua"
 
 
-def _read(path: Path, model: str | None, source: str) -> tuple[Network, str, str]:
+def _read(path: Path, model: str | None, source: str, changes: Mapping[str, Any]) -> tuple[Network, str, str]:
     state, _ = read_weights(path)
     if model is None:
         raise ValueError(f"{path} does not say which network it is of: give --model NAME")
-    arch = arch_of(model)
+    arch = arch_of(model, **changes)
     with torch.device("meta"):
         drawn = build(arch)
     dialect = dialect_of(drawn, state, source=source)

@@ -88,8 +88,15 @@ def _judging(plain: Any) -> Any:
 
 
 def _said(block: Block) -> str:
-    around = f" around {block.shortcut}" if block.shortcut else ""
-    return f"{block.word}{around} with strides {' '.join(str(conv.stride) for conv in block.convs)}"
+    around = f" around {way.shortcut}" if (way := _ways(block)[0]).shortcut else ""
+    strides = " ".join(str(conv.stride) for way in _ways(block) for conv in way.convs)
+    return f"{block.word}{around} with strides {strides}"
+
+
+def _ways(block: Block) -> tuple[Block, ...]:
+    """The branches of a fork; of a block, itself."""
+    found: tuple[Block, ...] = getattr(block, "branches", (block,))
+    return found
 
 
 @cache
@@ -104,7 +111,7 @@ def _by_shapes() -> dict[tuple[str, ...], tuple[str, ...]]:
 def _shapes(arch: Arch) -> tuple[str, ...]:
     """What others' files show of a network: convolutions and norms in order, but no strides."""
     parts = [f"{arch.family} {arch.tail} {arch.head.word}"]
-    for block in (arch.stem, *arch.blocks()):
+    for block in (way for each in (arch.stem, *arch.blocks()) for way in _ways(each)):
         letters = "".join(letter for letter in block.word if letter in "CN")
         convs = " ".join(f"{conv.out}x{conv.kernel}/{conv.groups}" for conv in block.convs)
         shortcut = "".join(letter for letter in block.shortcut if letter in "PCN")

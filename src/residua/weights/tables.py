@@ -1,6 +1,6 @@
 """One table of names per source, their layer left and ours right, and which network reads which."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from torch import nn
@@ -99,29 +99,26 @@ BEARPAW = Dialect(
 )
 """github.com/bearpaw/pytorch-classification, `preresnet` for CIFAR: projections read the raw map."""
 
-ALEXNET_VGG = ("alexnet", "vgg")
-"""Families that torchvision keeps as two sequences, whose numbers count every layer."""
+GOOGLENET = (("conv{n}.conv", "stem.conv{n}"), ("conv{n}.bn", "stem.norm{n}"), ("fc", "head.linear1"))
+"""`torchvision.models.googlenet` around its inceptions."""
 
 
 def torchvision(network: Network) -> Dialect:
-    """torchvision's names for `network`."""
-    if network.arch.family in ALEXNET_VGG:
-        maps = [name for part in ("stem", "stages") for name in _layers(network, part)]
-        rows = (*_counted("features", maps), *_counted("classifier", _layers(network, "head")))
-        return Dialect("torchvision", rows)
-    return TORCHVISION
+    """torchvision's names for `network`: its baselines count all layers, or name inceptions by letter."""
+    make = BASELINES.get(network.arch.family)
+    return make(network) if make else TORCHVISION
 
 
 def timm(network: Network) -> Dialect:
     """timm's names for `network`: those of `resnetv2` when it ends in a norm, else torchvision's."""
-    if network.arch.family in ALEXNET_VGG:
+    if network.arch.family in BASELINES:
         return Dialect("timm", (), lacks=(("{layer}", "choose torchvision"),))
     return TIMM_RESNETV2 if network.arch.tail else replace(TORCHVISION, name="timm")
 
 
 def iduta(network: Network) -> Dialect:
     """The names in the authors' iResNet code for `network`."""
-    pooled = any(block.shortcut.startswith("P") for block in network.arch.blocks())
+    pooled = any(getattr(block, "shortcut", "").startswith("P") for block in network.arch.blocks())
     return IDUTA_POOLED if pooled else IDUTA
 
 
@@ -134,6 +131,46 @@ DIALECTS: Mapping[str, Callable[[Network], Dialect]] = {
     "bearpaw": lambda _: BEARPAW,
 }
 """Every source by name, and the table a network reads of it; `auto` takes the first that fits."""
+
+
+def _two_sequences(network: Network) -> Dialect:
+    """Names of AlexNet and VGG: `features` and `classifier`, whose numbers count every layer."""
+    if "R" in network.arch.stem.word:
+        return Dialect("torchvision", (), lacks=(("{layer}", "its AlexNet has no response norm"),))
+    maps = [name for part in ("stem", "stages") for name in _layers(network, part)]
+    head = _layers(network, "head")
+    return Dialect("torchvision", (*_counted("features", maps), *_counted("classifier", head)))
+
+
+def _inceptions(network: Network) -> Dialect:
+    """Names of GoogLeNet: `inception4b.branch2.0.conv`, the letter counting the forks of a stage."""
+    rows = [*GOOGLENET]
+    for number, stage in enumerate(network.stages, 3):
+        forks = [(place, block) for place, block in stage.named_children() if "branches" in block._modules]
+        for letter, (place, fork) in zip("abcde", forks, strict=False):
+            ours = f"stages.{number - 3}.{place}.branches"
+            for branch, layers in enumerate(fork.get_submodule("branches").children()):
+                theirs = f"inception{number}{letter}.branch{branch + 1}"
+                rows += _units(theirs, f"{ours}.{branch}", list(layers._modules))
+    return Dialect("torchvision", tuple(rows), drops=r"aux[12]\..+")
+
+
+def _units(theirs: str, ours: str, layers: list[str]) -> Iterator[tuple[str, str]]:
+    """Rows of one branch, whose convolutions and pools are counted where there are several."""
+    units = [layer for layer in layers if layer.startswith(("conv", "pool"))]
+    for place, unit in enumerate(units):
+        counted = f"{theirs}.{place}" if len(units) > 1 else theirs
+        if unit.startswith("conv"):
+            yield f"{counted}.conv", f"{ours}.{unit}"
+            yield f"{counted}.bn", f"{ours}.{unit.replace('conv', 'norm')}"
+
+
+BASELINES: Mapping[str, Callable[[Network], Dialect]] = {
+    "alexnet": _two_sequences,
+    "vgg": _two_sequences,
+    "googlenet": _inceptions,
+}
+"""Families whose names in torchvision follow from where their layers stand."""
 
 
 def _layers(network: Network, part: str) -> list[str]:
