@@ -11,13 +11,14 @@ from timm.models._hub import load_model_config_from_path
 import command
 import residua
 from residua.deliver.folder import CONFIG, config
+from residua.jobs.prepare import Wish, prepare
 from residua.nn.network import Network, build
 from residua.training.fit import initial
 from residua.training.run import Run
 from residua.weights import load
 from residua.weights.load import FILE
 from residua.weights.store import CheckpointError
-from small import COLOURS, arch, colours, flip, fresh, photo_folder, picture, recipe
+from small import COLOURS, arch, colours, file_of, flip, fresh, photo_folder, picture, recipe
 
 
 @pytest.fixture
@@ -170,3 +171,10 @@ def test_a_run_is_saved_as_a_folder(tmp_path: Path) -> None:
     run: Run = fresh(tmp_path / "run", recipe(), colours())
     folder = residua.save(residua.load(run.path).network, tmp_path / "folder")
     assert residua.load(folder)(picture("blue", 3)) == residua.load(run.path)(picture("blue", 3))
+
+
+def test_training_from_weights_says_what_was_read(saved: Path, tmp_path: Path) -> None:
+    photos = photo_folder(tmp_path / "photos")
+    made = file_of(recipe("", weights=str(saved)), tmp_path / "recipe.json")
+    prepared = prepare(Wish(str(photos), recipe=str(made)))
+    assert prepared.notes[-1] == f"weights {len(prepared.network.state_dict())} tensors from residua names"

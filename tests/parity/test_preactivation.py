@@ -37,7 +37,7 @@ def test_timms_resnetv2_is_read_with_its_opening(depth: int) -> None:
 @pytest.mark.parametrize("source", ["timm", "auto"])
 def test_our_opening_refuses_timms_weights_and_says_what_to_do(source: str) -> None:
     state = timm.create_model("resnetv2_18").state_dict()
-    with pytest.raises(CheckpointError, match=r'no name for stem\.norm1.*create it with opening="timm"'):
+    with pytest.raises(CheckpointError, match=r'no name for stem\.norm1.*give opening="timm"'):
         load(build(arch("preresnet18")), state, source=source)
 
 

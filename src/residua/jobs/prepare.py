@@ -75,12 +75,14 @@ def prepare(wish: Wish) -> Prepared:
     recipe = _changed(made, wish)
     if recipe.arch.classes != arch.classes:
         raise ValueError(f"arch.classes is {recipe.arch.classes}, the data has {arch.classes}: leave it")
-    network = initial(recipe, dataset.train.classes)
+    read: list[str] = []
+    network = initial(recipe, dataset.train.classes, listen=read.append)
     steps = length(recipe, len(dataset.train))[1]
     chosen = plan.choose(network, recipe.plan, batch=recipe.budget.batch, steps=steps)
     workers = _workers(recipe, dataset) if recipe.data.workers < 0 else recipe.data.workers
     recipe = replace(recipe, plan=chosen.plan, data=replace(recipe.data, workers=workers))
-    return Prepared(recipe, dataset, network, _notes(recipe, dataset, chosen.reason))
+    notes = (*_notes(recipe, dataset, chosen.reason), *(f"weights {line}" for line in read))
+    return Prepared(recipe, dataset, network, notes)
 
 
 def _workers(recipe: Recipe, dataset: Dataset) -> int:

@@ -78,13 +78,18 @@ class _Asked(Exception):
     """Somebody asked to stop while images were being judged."""
 
 
-def initial(recipe: Recipe, classes: tuple[str, ...]) -> Network:
-    """The recipe's network with its first weights: those its seed draws, or those of its file."""
+def initial(
+    recipe: Recipe, classes: tuple[str, ...], *, listen: Callable[[str], None] = lambda _: None
+) -> Network:
+    """The recipe's network with its first weights: those its seed draws, or those of its file.
+
+    `listen` is told in one line what was read from the file.
+    """
     torch.manual_seed(recipe.seed)
     network = build(recipe.arch)
     network.class_names = classes
     if recipe.weights:
-        load(network, checkpoint.weights_at(Path(recipe.weights)))
+        listen(load(network, checkpoint.weights_at(Path(recipe.weights))))
     return network
 
 

@@ -70,12 +70,7 @@ TIMM_RESNETV2 = Dialect(
         ("head.fc", "head.linear1"),
     ),
     as_convs=("head.linear1",),
-    lacks=(
-        (
-            "stem.norm1",
-            'timm\'s resnetv2 opens with a norm in its first block: create it with opening="timm"',
-        ),
-    ),
+    lacks=(("stem.norm{n}", 'timm has its first norm in the first block: give opening="timm"'),),
 )
 """timm's `resnetv2_*` with batch norm: norms count from 1, the last layer is a 1x1 convolution."""
 
