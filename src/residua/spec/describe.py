@@ -52,6 +52,20 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """Equal blocks that follow each other on maps of one shape; a head with its tail is one of its own."""
+
+    part: int
+    """0 is the stem, i the i-th stage, and one more than the stages the tail with the head."""
+    block: Block | Fork | None
+    """What each of them is; None for tail and head, and for an auxiliary head."""
+    layers: tuple[Layer, ...]
+    """The layers of one of them."""
+    count: int
+    """How many there are."""
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """What a network costs for one image, auxiliary heads included."""
 
@@ -84,14 +98,22 @@ def layers(arch: Arch, *, size: int = 0) -> list[Layer]:
 
     ValueError when a map would shrink to nothing.
     """
+    return [layer for run in runs(arch, size=size) for layer in run.layers * run.count]
+
+
+def runs(arch: Arch, *, size: int = 0) -> list[Run]:
+    """The same, equal blocks in a row taken together: a thousand layers are a dozen runs."""
     return list(_walk(arch, size or arch.preprocess.size))
 
 
 def cost(arch: Arch, *, size: int = 0) -> Cost:
     """What one image of `size` pixels costs; 0 takes the size `arch` was drawn for."""
-    every = layers(arch, size=size)
-    outputs = sum(layer.outputs for layer in every if layer.letter in "CL")
-    return Cost(sum(layer.params for layer in every), sum(layer.macs for layer in every), outputs)
+    params = macs = outputs = 0
+    for run in runs(arch, size=size):
+        params += run.count * sum(layer.params for layer in run.layers)
+        macs += run.count * sum(layer.macs for layer in run.layers)
+        outputs += run.count * sum(layer.outputs for layer in run.layers if layer.letter in "CL")
+    return Cost(params, macs, outputs)
 
 
 def main_path_activations(arch: Arch) -> int:
@@ -173,22 +195,27 @@ def _counted(texts: Iterable[str]) -> str:
     return ", ".join(f"{text} × {count}" if count > 1 else text for text, count in runs)
 
 
-def _walk(arch: Arch, size: int) -> Iterator[Layer]:
+def _walk(arch: Arch, size: int) -> Iterator[Run]:
     width = arch.channels * size**2 if arch.is_flat else arch.channels
     size = 1 if arch.is_flat else size
     for part, blocks in enumerate(((arch.stem,), *arch.stages)):
-        for index, block in enumerate(blocks):
-            for layer in _branches(block, part, width, size):
-                yield layer
-            width, size = block.out(width), layer.size
+        index = 0
+        while index < len(blocks):
+            block, fork = blocks[index], (width, size)
+            found = tuple(_branches(block, part, width, size))
+            width, size = block.out(width), found[-1].size
             if size < 1:
                 raise ValueError(f"{arch.name} shrinks its map to nothing: give larger images")
-            for side in arch.sides:
-                if (side.stage + 1, side.block) == (part, index):
-                    yield from _side(arch, side.stem, side.head, part, width, size)
+            sides = [side for side in arch.sides if (side.stage + 1, side.block) == (part, index)]
+            index, first = index + 1, index
+            while not sides and (width, size) == fork and index < len(blocks) and blocks[index] == block:
+                index += 1
+            yield Run(part, block, found, index - first)
+            for side in sides:
+                yield Run(part, None, tuple(_side(arch, side.stem, side.head, part, width, size)), 1)
     end = len(arch.stages) + 1
-    yield from _spell(arch.tail, (), Pool(), end, "main", width, size)
-    yield from _last(arch, arch.head, end, "main", width)
+    tail = _spell(arch.tail, (), Pool(), end, "main", width, size)
+    yield Run(end, None, (*tail, *_last(arch, arch.head, end, "main", width)), 1)
 
 
 def _last(arch: Arch, head: Head, part: int, path: Path, width: int) -> Iterator[Layer]:
