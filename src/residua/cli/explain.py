@@ -17,13 +17,15 @@ def explain(
     names: list[str] = typer.Argument(
         metavar="NAME...", help="Networks, up to three side by side; `residua models` lists them."
     ),
-    svg: Path = typer.Option(None, "--svg", metavar="FILE", help="Draw them as the papers do."),
+    svg: Path | None = typer.Option(None, "--svg", metavar="FILE", help="Draw them as the papers do."),
     block: bool = typer.Option(False, "--block", help="Draw their blocks letter by letter, not the columns."),
     fold: bool | None = typer.Option(
         None, "--fold/--whole", help="Draw equal blocks once, or every one; by default what fits a page."
     ),
-    order: str = typer.Option(None, "--order", help="Order a to e of He et al. 2016 for the last network."),
-    shortcut: str = typer.Option(None, "--shortcut", help="Another shortcut for the last network."),
+    order: str | None = typer.Option(
+        None, "--order", help="Order a to e of He et al. 2016 for the last network."
+    ),
+    shortcut: str | None = typer.Option(None, "--shortcut", help="Another shortcut for the last network."),
     force: bool = typer.Option(False, "--force", help="Replace a drawing that is there."),
     as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
 ) -> None:

@@ -11,7 +11,9 @@ MOST = 3
 """Networks side by side, as in He et al. 2015, fig. 3."""
 
 
-def draw(archs: Sequence[Arch], out: Path, *, block: bool = False, fold: bool | None = None, force: bool = False) -> None:
+def draw(
+    archs: Sequence[Arch], out: Path, *, block: bool = False, fold: bool | None = None, force: bool = False
+) -> None:
     """Draw `archs` side by side into the SVG file `out`; with `block`, their blocks letter by letter.
 
     `fold` draws equal blocks in a row once; None does so where a column would not fit a page. ValueError for

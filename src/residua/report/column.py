@@ -11,18 +11,20 @@ from residua.report.pieces import (
     FORK,
     FRAME,
     GAP,
-    GUTTER,
     JOINT,
     LAST,
+    RAIL,
     SMALL,
     TYPE,
     Column,
     Piece,
+    abreast,
     way_widths,
 )
 from residua.report.svg import Hand, shape, words
 
 ROUND = 5  # pixels: radius of the circle that adds
+LEAD = 13  # pixels from one line beside the boxes to the next
 HEAD = 4  # pixels: length of an arrow's head
 
 
@@ -35,9 +37,11 @@ class Pen:
     middle: float
     """x of its trunk."""
     wide: float
-    """Pixels across its boxes."""
+    """Pixels across a box that stands alone."""
     inks: Inks
     """Its colours."""
+    room: float = 0
+    """Pixels across all that stands side by side."""
 
     def hue(self, part: int) -> str:
         """The colour of a stage; stem and head are grey."""
@@ -68,10 +72,10 @@ def arrow(parent: ET.Element, x: float, span: tuple[float, float], *, colour: st
     tip(parent, (x, end), colour=colour)
 
 
-def tip(parent: ET.Element, at: tuple[float, float], *, colour: str, left: bool = False) -> None:
-    """The head of an arrow that ends at `at`, pointing down or to the left."""
-    x, y = at
-    path = f"M{x:.1f} {y:.1f}l{HEAD} -3v6z" if left else f"M{x:.1f} {y:.1f}l-3 -{HEAD}h6z"
+def tip(parent: ET.Element, at: tuple[float, float], *, colour: str, toward: str = "down") -> None:
+    """The head of an arrow that ends at `at`, pointing `down`, `left` or `right`."""
+    shapes = {"down": f"l-3 -{HEAD}h6z", "left": f"l{HEAD} -3v6z", "right": f"l-{HEAD} -3v6z"}
+    path = f"M{at[0]:.1f} {at[1]:.1f}{shapes[toward]}"
     shape(parent, "path", {"d": path}, style=f"fill: {colour}")
 
 
@@ -83,13 +87,17 @@ def box(parent: ET.Element, said: str, at: tuple[float, float], *, wide: float, 
     words(parent, said, (x, y + BOX / 2 + TYPE * 0.36), hand=Hand(ink, TYPE, anchor="middle"))
 
 
-def plus(parent: ET.Element, at: tuple[float, float], *, inks: Inks) -> None:
-    """The circle that adds what arrives."""
+def sign(parent: ET.Element, at: tuple[float, float], *, inks: Inks, times: bool = False) -> None:
+    """The circle that adds what arrives, or multiplies it."""
     x, y = at
     circle = {"cx": x, "cy": y, "r": ROUND}
     shape(parent, "circle", circle, style=f"fill: {inks.paper}; stroke: {inks.ink}; stroke-width: 1.1")
-    cross = f"M{x - 3:.1f} {y:.1f}h6M{x:.1f} {y - 3:.1f}v6"
-    shape(parent, "path", {"d": cross}, style=f"stroke: {inks.ink}; stroke-width: 1.1; fill: none")
+    plus, cross = (
+        f"M{x - 3:.1f} {y:.1f}h6M{x:.1f} {y - 3:.1f}v6",
+        f"M{x - 2.2:.1f} {y - 2.2:.1f}l4.4 4.4m0 -4.4l-4.4 4.4",
+    )
+    style = f"stroke: {inks.ink}; stroke-width: 1.1; fill: none"
+    shape(parent, "path", {"d": cross if times else plus}, style=style)
 
 
 def _piece(pen: Pen, piece: Piece, *, at: float, end: float, hue: str) -> float:
@@ -97,8 +105,10 @@ def _piece(pen: Pen, piece: Piece, *, at: float, end: float, hue: str) -> float:
     first = at + piece.margins[0]
     if piece.count > 1:
         _frame(pen, piece, at=at, hue=hue)
+    if not piece.rows and piece.skipped is None:
+        return _aside(pen, piece, at=at, end=end)
     if len(piece.ways) > 1:
-        return _fork(pen, piece, at=first, end=end, hue=hue)
+        return fork(pen, piece, at=first, end=end, hue=hue)
     (way,), y, edges = piece.ways, first, []
     for said in way:
         arrow(pen.parent, pen.middle, (end, y), colour=pen.inks.ink)
@@ -108,12 +118,12 @@ def _piece(pen: Pen, piece: Piece, *, at: float, end: float, hue: str) -> float:
     if piece.skipped is None:
         return end
     start, stop = piece.skipped
-    fork = (edges[start] if start < len(edges) else first) - FORK / 2 - 1
+    leaves = (edges[start] if start < len(edges) else first) - FORK / 2 - 1
     joint = (edges[stop - 1] + BOX if stop > start else first) + JOINT / 2
-    _skip(pen, piece, (fork, joint))
+    _skip(pen, piece, (leaves, joint))
     link = {"x1": pen.middle, "x2": pen.middle, "y1": joint - JOINT / 2, "y2": joint - ROUND}
     shape(pen.parent, "line", link, style=f"stroke: {pen.inks.ink}; stroke-width: 1.2")
-    plus(pen.parent, (pen.middle, joint), inks=pen.inks)
+    sign(pen.parent, (pen.middle, joint), inks=pen.inks)
     return max(end, joint + ROUND)
 
 
@@ -125,13 +135,31 @@ def _skip(pen: Pen, piece: Piece, span: tuple[float, float]) -> None:
         f"M{pen.middle:.1f} {fork:.1f}H{edge:.1f}C{reach:.1f} {fork:.1f} {reach:.1f} {joint:.1f} "
         f"{edge:.1f} {joint:.1f}H{pen.middle + ROUND + HEAD - 1:.1f}"
     )
-    dashes = "; stroke-dasharray: 4 3" if piece.beside else ""
-    shape(pen.parent, "path", {"d": path}, style=f"fill: none; stroke: {pen.inks.ink}; stroke-width: 1.2{dashes}")
-    tip(pen.parent, (pen.middle + ROUND, joint), colour=pen.inks.ink, left=True)
-    left, line = edge + BULGE + 8, SMALL + 3
-    y = (fork + joint) / 2 + SMALL * 0.36 - line * (len(piece.beside) - 1) / 2
+    dashes = "; stroke-dasharray: 4 3" if piece.projects else ""
+    shape(
+        pen.parent,
+        "path",
+        {"d": path},
+        style=f"fill: none; stroke: {pen.inks.ink}; stroke-width: 1.2{dashes}",
+    )
+    tip(pen.parent, (pen.middle + ROUND, joint), colour=pen.inks.ink, toward="left")
+    y = (fork + joint) / 2 + SMALL * 0.36 - LEAD * (len(piece.beside) - 1) / 2
+    _beside(pen, piece, (edge + BULGE + 8, y))
+
+
+def _beside(pen: Pen, piece: Piece, at: tuple[float, float]) -> None:
     for place, said in enumerate(piece.beside):
-        words(pen.parent, said, (left, y + line * place), hand=Hand(pen.inks.quiet, SMALL))
+        words(pen.parent, said, (at[0], at[1] + LEAD * place), hand=Hand(pen.inks.quiet, SMALL))
+
+
+def _aside(pen: Pen, piece: Piece, *, at: float, end: float) -> float:
+    """An arrow to what hangs on the trunk; the y where the trunk goes on."""
+    y, edge = at + 2, pen.middle + pen.room / 2 + BULGE - 14
+    path = f"M{pen.middle:.1f} {end:.1f}V{y:.1f}H{edge:.1f}"
+    shape(pen.parent, "path", {"d": path}, style=f"fill: none; stroke: {pen.inks.ink}; stroke-width: 1.2")
+    tip(pen.parent, (edge + HEAD, y), colour=pen.inks.ink, toward="right")
+    _beside(pen, piece, (edge + HEAD + 6, y + SMALL * 0.36))
+    return y
 
 
 def _frame(pen: Pen, piece: Piece, *, at: float, hue: str) -> None:
@@ -141,33 +169,31 @@ def _frame(pen: Pen, piece: Piece, *, at: float, hue: str) -> None:
     wide, high = pen.wide + 8 + out, piece.height - FRAME
     for step in (4, 0):
         frame = {"x": left + step, "y": top + step / 2, "width": wide, "height": high - step / 2, "rx": 6}
-        style = f"fill: {pen.inks.paper}; stroke: {hue}; stroke-width: 1; stroke-opacity: {0.35 if step else 0.7}"
+        style = (
+            f"fill: {pen.inks.paper}; stroke: {hue}; stroke-width: 1; stroke-opacity: {0.35 if step else 0.7}"
+        )
         shape(pen.parent, "rect", frame, style=style)
     said = f"{piece.count} ×"
     hand = Hand(hue, 13, anchor="end", weight=650)
     words(pen.parent, said, (left - 8, top + high / 2 + 4.5), hand=hand)
 
 
-def _fork(pen: Pen, piece: Piece, *, at: float, end: float, hue: str) -> float:
-    """Ways side by side between two rails; the y where they are one again."""
-    widths = way_widths(piece)
-    high = max(len(way) for way in piece.ways) * (BOX + GAP) - GAP
-    x = pen.middle - (sum(widths) + GAP * (len(widths) - 1)) / 2
-    middles = []
+def fork(pen: Pen, piece: Piece, *, at: float, end: float, hue: str) -> float:
+    """Ways side by side between two rails, their boxes from `at` down; the y where they are one again."""
+    widths, style = way_widths(piece), f"stroke: {pen.inks.ink}; stroke-width: 1.2"
+    x, middles = pen.middle - abreast(piece) / 2, list[float]()
     for wide in widths:
         middles.append(x + wide / 2)
         x += wide + GAP
-    upper, lower = at + JOINT - 6, at + JOINT + high + 6
-    stroke = f"stroke: {pen.inks.ink}; stroke-width: 1.2"
+    upper, lower = at - RAIL, at + piece.rows * (BOX + GAP) - GAP + RAIL
     for y in (upper, lower):
-        shape(pen.parent, "line", {"x1": middles[0], "x2": middles[-1], "y1": y, "y2": y}, style=stroke)
+        shape(pen.parent, "line", {"x1": middles[0], "x2": middles[-1], "y1": y, "y2": y}, style=style)
+    shape(pen.parent, "line", {"x1": pen.middle, "x2": pen.middle, "y1": end, "y2": upper}, style=style)
     for middle, wide, way in zip(middles, widths, piece.ways, strict=True):
-        y = at + JOINT
-        last = upper
+        last, y = upper, at
         for said in way:
             arrow(pen.parent, middle, (last, y), colour=pen.inks.ink)
             box(pen.parent, said, (middle, y), wide=wide, hue=hue, ink=pen.inks.ink)
             last, y = y + BOX, y + BOX + GAP
-        shape(pen.parent, "line", {"x1": middle, "x2": middle, "y1": last, "y2": lower}, style=stroke)
-    shape(pen.parent, "line", {"x1": pen.middle, "x2": pen.middle, "y1": end, "y2": upper}, style=stroke)
+        shape(pen.parent, "line", {"x1": middle, "x2": middle, "y1": last, "y2": lower}, style=style)
     return lower

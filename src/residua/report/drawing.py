@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from residua.report import column, unit
 from residua.report.ink import DARK, LIGHT, variables
-from residua.report.pieces import GUTTER, SMALL, Column, cut, rows
+from residua.report.pieces import GUTTER, SMALL, Column, cut
 from residua.report.svg import Hand, breadth, drawing, shape, tooltip, words, written
 from residua.spec import describe
 from residua.spec.arch import Arch
@@ -51,7 +51,7 @@ def networks(archs: Sequence[Arch], *, fold: bool | None = None) -> str:
     `fold` draws equal blocks in a row once; None does so where a column would not fit a page.
     """
     if fold is None:
-        fold = any(rows(cut(arch, fold=False)) > MOST_ROWS for arch in archs)
+        fold = any(sum(piece.rows for piece in cut(arch, fold=False).pieces) > MOST_ROWS for arch in archs)
     plan = _plan(tuple(cut(arch, fold=fold) for arch in archs))
     some = unit.kinds(archs[0]) if len(archs) == 1 and _signs(plan) else ()
     corner = plan.right + BETWEEN, float(MARGIN + HEAD)
@@ -63,7 +63,7 @@ def networks(archs: Sequence[Arch], *, fold: bool | None = None) -> str:
     root = _page(archs, right + MARGIN, end + MARGIN + LINE * len(legend))
     _sections(root, plan)
     for made, left in zip(plan.columns, plan.lefts, strict=True):
-        pen = column.Pen(root, left + GUTTER + made.boxes / 2, made.boxes, LIGHT)
+        pen = column.Pen(root, left + GUTTER + made.boxes / 2, made.box, LIGHT, made.boxes)
         _title(pen, made.arch)
         column.draw(pen, made, top=MARGIN + HEAD - 16, tops=plan.tops, key=plan.key)
     for kind, spot in zip(some, spots, strict=True):
@@ -84,7 +84,7 @@ def blocks(archs: Sequence[Arch]) -> str:
             x, high = x + wide + 2 * BETWEEN, max(high, tall)
         y, right = y + high + 20, max(right, x - 2 * BETWEEN, MARGIN + breadth(_line(arch), 15))
     root = _page(archs, right + MARGIN, y + MARGIN)
-    for kind, spot, head in found:
+    for kind, spot, _ in found:
         unit.draw(root, kind, at=spot, inks=LIGHT)
     at = MARGIN
     for arch, head in zip(archs, sorted({head for _, _, head in found}), strict=True):
@@ -95,7 +95,8 @@ def blocks(archs: Sequence[Arch]) -> str:
 
 def _line(arch: Arch) -> str:
     found = describe.cost(arch)
-    return f"{arch.depth()} layers, {found.params / 1e6:.2f} M parameters, {found.macs / 1e9:.2f} G multiply-adds"
+    params, macs = describe.amount(found.params), describe.amount(found.macs)
+    return f"{arch.depth()} layers, {params} parameters, {macs} multiply-adds"
 
 
 def _page(archs: Sequence[Arch], width: float, height: float) -> ET.Element:
@@ -111,7 +112,9 @@ def _page(archs: Sequence[Arch], width: float, height: float) -> ET.Element:
 
 
 def _told(arch: Arch) -> str:
-    lines = [f"{row.part} at {row.size}×{row.size}: {row.layers}, {row.words}" for row in describe.table(arch)]
+    lines = [
+        f"{row.part} at {row.size}×{row.size}: {row.layers}, {row.words}" for row in describe.table(arch)
+    ]
     return f"{arch.name} ({arch.source}): {_line(arch)}. {'; '.join(lines)}."
 
 
@@ -134,11 +137,9 @@ def _plan(columns: tuple[Column, ...]) -> Plan:
     sizes = [list(dict.fromkeys(piece.size for piece in made.pieces)) for made in columns]
     most = max(sizes, key=len)
     key = "size" if all(set(found) <= set(most) for found in sizes) else "part"
-    order: list[Hashable] = (
-        list(most) if key == "size" else sorted({piece.part for made in columns for piece in made.pieces})
-    )
-    y, tops = float(MARGIN + HEAD + 12), {}
-    for section in order:
+    parts = sorted({piece.part for made in columns for piece in made.pieces})
+    y, tops = float(MARGIN + HEAD + 12), dict[Hashable, float]()
+    for section in most if key == "size" else parts:
         tops[section] = y
         y += SECTION + max(_height(made, key, section) for made in columns)
     return Plan(columns, key, tops, y)
@@ -163,9 +164,8 @@ def _sections(root: ET.Element, plan: Plan) -> None:
 
 
 def _title(pen: column.Pen, arch: Arch) -> None:
-    found = describe.cost(arch)
-    layers = f"{arch.depth()} layers · {found.params / 1e6:.2f} M parameters"
-    lines = layers, f"{found.macs / 1e9:.2f} G multiply-adds"
+    layers, params, macs = _line(arch).split(", ")
+    lines = f"{layers} · {params}", macs
     words(pen.parent, arch.name, (pen.middle, MARGIN + 8), hand=Hand(LIGHT.ink, 15, "middle", 650))
     for place, said in enumerate(lines):
         hand = Hand(LIGHT.quiet, SMALL, "middle")
@@ -190,8 +190,8 @@ def _signs(plan: Plan) -> tuple[tuple[str, str], ...]:
     """Which signs occur, and what they mean."""
     pieces = [piece for made in plan.columns for piece in made.pieces]
     found = {
-        ("solid", "identity"): any(p.skipped and not p.beside for p in pieces),
-        ("dashed", "projection, as said beside it"): any(p.skipped and p.beside for p in pieces),
+        ("solid", "identity"): any(p.skipped and not p.projects for p in pieces),
+        ("dashed", "projection, as said beside it"): any(p.projects for p in pieces),
         ("plus", "addition"): any(p.skipped for p in pieces),
     }
     return tuple(sign for sign, occurs in found.items() if occurs)
@@ -216,7 +216,7 @@ def _legend(root: ET.Element, lines: list[list[tuple[float, str, str]]], top: fl
         y = top + LINE * row + 8
         for x, sign, meaning in line:
             if sign == "plus":
-                column.plus(root, (x + 13, y), inks=LIGHT)
+                column.sign(root, (x + 13, y), inks=LIGHT)
             else:
                 dashes = "; stroke-dasharray: 4 3" if sign == "dashed" else ""
                 style = f"stroke: {LIGHT.ink}; stroke-width: 1.2{dashes}"

@@ -118,7 +118,8 @@ def cost(arch: Arch, *, size: int = 0) -> Cost:
 
 def main_path_activations(arch: Arch) -> int:
     """Activations in the stages that no shortcut skips: what stands between an early map and a late one."""
-    return sum(max(_unskipped(way).count("A") for way in ways(block)) for block in arch.blocks())
+    inside = [(run.block, run.count) for run in runs(arch) if run.block and run.part]
+    return sum(count * max(_unskipped(way).count("A") for way in ways(block)) for block, count in inside)
 
 
 def _unskipped(block: Block) -> str:
@@ -131,9 +132,11 @@ def receptive_field(arch: Arch) -> int:
     if arch.is_flat:
         return 0
     field, step = 1, 1
-    for block in (arch.stem, *arch.blocks()):
-        field += step * max(_reach(way) for way in ways(block))
-        step *= block.stride()
+    for block, count in [(run.block, run.count) for run in runs(arch) if run.block]:
+        reach, stride = max(_reach(way) for way in ways(block)), block.stride()
+        for _ in range(count):
+            field += step * reach
+            step *= stride
     return field
 
 
@@ -262,6 +265,15 @@ def _spell(
             size = pool.side(size)
         yield Layer(part, path, letter, width, conv, size)
         width = conv.out
+
+
+def amount(number: int) -> str:
+    """`number` in three digits as people say it: `25.6 M`, `4.09 G`."""
+    for unit, size in (("T", 10**12), ("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if number >= size:
+            scaled = number / size
+            return f"{scaled:.{2 if scaled < 9.995 else 1 if scaled < 99.95 else 0}f} {unit}"
+    return str(number)
 
 
 def plain_numbers(arch: Arch) -> dict[str, int]:
