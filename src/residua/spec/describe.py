@@ -207,7 +207,7 @@ def _walk(arch: Arch, size: int) -> Iterator[Run]:
             block, fork = blocks[index], (width, size)
             found = tuple(_branches(block, part, width, size))
             width, size = block.out(width), found[-1].size
-            if size < 1:
+            if min(layer.size for layer in found) < 1:
                 raise ValueError(f"{arch.name} shrinks its map to nothing: give larger images")
             sides = [side for side in arch.sides if (side.stage + 1, side.block) == (part, index)]
             index, first = index + 1, index
@@ -235,8 +235,13 @@ def _branches(block: Block | Fork, part: int, width: int, size: int) -> Iterator
     if isinstance(block, Block):
         yield from _block(block, part, width, size)
         return
+    ends = set()
     for way in block.branches:
-        yield from _spell(way.word, way.convs, way.pool, part, "branch", width, size)
+        found = list(_spell(way.word, way.convs, way.pool, part, "branch", width, size))
+        yield from found
+        ends.add(found[-1].size)
+    if len(ends) > 1:
+        raise ValueError(f"{block.word!r} ends in maps of {sorted(ends)} pixels: pad so that branches agree")
 
 
 def _block(block: Block, part: int, width: int, size: int) -> Iterator[Layer]:
@@ -248,7 +253,12 @@ def _block(block: Block, part: int, width: int, size: int) -> Iterator[Layer]:
             width, size = layer.conv.out, layer.size
         if path == "residual" and block.has_shortcut:
             bridge, shapes = block.bridge(fork)
-            yield from _spell(bridge, shapes, block.pool, part, "shortcut", fork, fork_size)
+            around = list(_spell(bridge, shapes, block.pool, part, "shortcut", fork, fork_size))
+            yield from around
+            if (end := around[-1].size if around else fork_size) != size:
+                raise ValueError(
+                    f"{block.word!r} ends in a map of {size} pixels, its shortcut in {end}: pad so that they agree"
+                )
             if gate := block.gate(fork):
                 yield from _spell("C", (gate,), block.pool, part, "gate", fork, fork_size)
 
