@@ -136,7 +136,9 @@ def loose_blocks(draw: st.DrawFn) -> Block:
 def mixed_arches(draw: st.DrawFn) -> Arch:
     """Two stages of all that a stage may hold, at times with an auxiliary head, for images of 32 pixels."""
     one = loose_blocks() | joined_blocks() | forks()
-    stages = tuple(tuple(draw(st.lists(one, min_size=1, max_size=2))) for _ in range(2))
+    stages = tuple(
+        tuple(draw(st.lists(one, min_size=1, max_size=2)) * draw(st.integers(1, 2))) for _ in range(2)
+    )
     width = 16
     for block in (block for stage in stages for block in stage):
         assume(not isinstance(block, Block) or zeros_fit([block], width))
@@ -144,7 +146,8 @@ def mixed_arches(draw: st.DrawFn) -> Arch:
         assume(not convs or width % convs[0].groups == 0)
         width = block.out(width)
     small = Block("VCA", (Conv(4, 1),), pool=Pool(3, 1, 1))
-    sides = (Side(0, 0, small, Head("LADL", (5,), grid=2)),) if draw(st.booleans()) else ()
+    place = draw(st.integers(0, len(stages[0]) - 1))
+    sides = (Side(0, place, small, Head("LADL", (5,), grid=2)),) if draw(st.booleans()) else ()
     head = draw(st.sampled_from((Head(), Head("LAD L", (6,), grid=2, drop=0.25))))
     seen = Preprocess(SIZE, SIZE, (0.5,) * 3, (0.25,) * 3)
     stem = Block("CNA", (Conv(16),))

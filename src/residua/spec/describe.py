@@ -202,6 +202,7 @@ def _walk(arch: Arch, size: int) -> Iterator[Run]:
     width = arch.channels * size**2 if arch.is_flat else arch.channels
     size = 1 if arch.is_flat else size
     for part, blocks in enumerate(((arch.stem,), *arch.stages)):
+        held = {side.block: side for side in arch.sides if side.stage + 1 == part}
         index = 0
         while index < len(blocks):
             block, fork = blocks[index], (width, size)
@@ -209,12 +210,12 @@ def _walk(arch: Arch, size: int) -> Iterator[Run]:
             width, size = block.out(width), found[-1].size
             if min(layer.size for layer in found) < 1:
                 raise ValueError(f"{arch.name} shrinks its map to nothing: give larger images")
-            sides = [side for side in arch.sides if (side.stage + 1, side.block) == (part, index)]
-            index, first = index + 1, index
-            while not sides and (width, size) == fork and index < len(blocks) and blocks[index] == block:
+            first = index
+            index += 1
+            while (width, size) == fork and block in blocks[index : index + 1] and index - 1 not in held:
                 index += 1
             yield Run(part, block, found, index - first)
-            for side in sides:
+            if side := held.get(index - 1):
                 yield Run(part, None, tuple(_side(arch, side.stem, side.head, part, width, size)), 1)
     end = len(arch.stages) + 1
     tail = _spell(arch.tail, (), Pool(), end, "main", width, size)
@@ -241,7 +242,7 @@ def _branches(block: Block | Fork, part: int, width: int, size: int) -> Iterator
         yield from found
         ends.add(found[-1].size)
     if len(ends) > 1:
-        raise ValueError(f"{block.word!r} ends in maps of {sorted(ends)} pixels: pad so that branches agree")
+        raise ValueError(f"{block.word!r} ends in maps of {sorted(ends)} pixels: pad them alike")
 
 
 def _block(block: Block, part: int, width: int, size: int) -> Iterator[Layer]:
@@ -257,7 +258,7 @@ def _block(block: Block, part: int, width: int, size: int) -> Iterator[Layer]:
             yield from around
             if (end := around[-1].size if around else fork_size) != size:
                 raise ValueError(
-                    f"{block.word!r} ends in a map of {size} pixels, its shortcut in {end}: pad so that they agree"
+                    f"{block.word!r} ends in a map of {size} pixels, its shortcut in {end}: pad them alike"
                 )
             if gate := block.gate(fork):
                 yield from _spell("C", (gate,), block.pool, part, "gate", fork, fork_size)
