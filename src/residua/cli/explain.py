@@ -1,5 +1,6 @@
 """`residua explain`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,9 +51,11 @@ def explain(
         put_json(found if len(found) > 1 else found[0])
         return
     to = console()
+    changes = [word for word in (shortcut, order) if word]
+    archs[-1] = replace(archs[-1], name=" · ".join((archs[-1].name, *changes)))
     if svg is not None:
         draw(archs, svg, block=block, fold=fold, force=force)
-        say(to, f"{', '.join(names)} drawn in {svg}")
+        say(to, f"{', '.join(arch.name for arch in archs)} drawn in {svg}")
     else:
         for arch in archs:
             _show(to, arch)

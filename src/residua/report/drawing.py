@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from residua.report import column, unit
 from residua.report.ink import DARK, LIGHT, variables
-from residua.report.pieces import GUTTER, SMALL, Column, cut
+from residua.report.pieces import GUTTER, SMALL, TITLE, Column, cut
 from residua.report.svg import Hand, breadth, drawing, shape, tooltip, words, written
 from residua.spec import describe
 from residua.spec.arch import Arch
@@ -166,7 +166,7 @@ def _sections(root: ET.Element, plan: Plan) -> None:
 def _title(pen: column.Pen, arch: Arch) -> None:
     layers, params, macs = _line(arch).split(", ")
     lines = f"{layers} · {params}", macs
-    words(pen.parent, arch.name, (pen.middle, MARGIN + 8), hand=Hand(LIGHT.ink, 15, "middle", 650))
+    words(pen.parent, arch.name, (pen.middle, MARGIN + 8), hand=Hand(LIGHT.ink, TITLE, "middle", 650))
     for place, said in enumerate(lines):
         hand = Hand(LIGHT.quiet, SMALL, "middle")
         words(pen.parent, said, (pen.middle, MARGIN + 23 + 13 * place), hand=hand)

@@ -15,7 +15,7 @@ FORK, JOINT = 11, 17  # above the boxes of a block, where the shortcut leaves; b
 LOOSE = 4  # above and below a box of the stem and of the head
 RAIL = 8  # from the boxes of a fork to the line that joins its ways
 FRAME = 7  # around what is drawn once and there often
-TYPE, SMALL = 11.5, 10  # of the boxes; of what stands beside them
+TYPE, SMALL, TITLE = 11.5, 10, 15  # of the boxes; of what stands beside them; of the name above
 BULGE = 32  # how far a shortcut swings out
 GUTTER = 74  # left of the boxes: sides of maps, and how often a block comes
 SHOWN = "CPVLDR"
@@ -88,7 +88,8 @@ class Column:
     def right(self) -> float:
         """Pixels right of the boxes."""
         said = [breadth(line, SMALL) + 10 for piece in self.pieces for line in piece.beside]
-        return BULGE + max(said, default=4) if said or any(piece.skipped for piece in self.pieces) else 12
+        name = 1.1 * breadth(self.arch.name, TITLE) / 2 - self.boxes / 2
+        return max(name, BULGE + max(said, default=4) if said or any(p.skipped for p in self.pieces) else 12)
 
     @property
     def width(self) -> float:
