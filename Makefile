@@ -18,6 +18,7 @@ check: .venv/tested
 
 bench: .venv/tested
 	$(BIN)/python benchmarks/train_cifar.py
+	$(BIN)/python benchmarks/network_overhead.py
 
 clean:
 	rm -rf .venv

@@ -7,14 +7,13 @@ random: speed does not depend on them.
 """
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from importlib import metadata
 
 import numpy as np
 import torch
+import turns
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad, relu
@@ -147,19 +146,10 @@ def compare(rounds: int, seconds: float, say: Callable[[str], None]) -> dict[str
         found["ours"].append(timed(ours, seconds))
         say(f"round {number + 1}: ours {found['ours'][-1]:.0f}, peer {found['peer'][-1]:.0f} images/s")
     mine, theirs = statistics.median(found["ours"]), statistics.median(found["peer"])
-    row = {
-        "what": f"cifar_resnet20 training, batch {BATCH}, {arithmetic}",
-        "ours": round(mine, 1),
-        "peer": round(theirs, 1),
-        "peer_name": "plain PyTorch loop, float32, torchvision transforms in a DataLoader",
-        "unit": "images/s",
-        "ratio": round(mine / theirs, 2),
-        "rounds": found,
-    }
-    versions = {name: metadata.version(name) for name in ("residua", "torch", "torchvision")}
-    capability = torch.backends.cpu.get_cpu_capability()
-    machine = f"{world.cores()} cores, {capability}, {torch.get_num_threads()} threads"
-    return {"rows": [row], "machine": machine, "versions": versions}
+    what = f"cifar_resnet20 training, batch {BATCH}, {arithmetic}"
+    peer_name = "plain PyTorch loop, float32, torchvision transforms in a DataLoader"
+    row = turns.row(what, mine, theirs, peer_name=peer_name, unit="images/s", digits=1)
+    return turns.result([{**row, "rounds": found}], "torchvision")
 
 
 def main() -> None:
@@ -169,15 +159,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=8.0)
     args = parser.parse_args()
-    result = compare(args.rounds, args.seconds, (lambda _: None) if args.json else print)
-    if args.json:
-        print(json.dumps(result, indent=2))
-        return
-    rows = result["rows"]
-    assert isinstance(rows, list)
-    row = rows[0]
-    print(f"{row['what']}: {row['ours']} against {row['peer']} {row['unit']}")
-    print(f"ratio {row['ratio']} on {result['machine']}")
+    turns.show(compare(args.rounds, args.seconds, (lambda _: None) if args.json else print), args.json)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Commands that need no torch: help, models, explain, and mistakes in words."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -31,13 +33,18 @@ def test_the_version_is_one_line() -> None:
 
 def test_models_are_listed_as_json_with_the_promised_fields() -> None:
     found = json.loads(succeeded(command.residua("models", "cifar_*20", "--json")))
-    assert [set(row) for row in found] == [{"name", "family", "params", "macs", "input"}] * 2
     assert found[1] == {
         "name": "cifar_resnet20",
         "family": "cifar_resnet",
+        "source": "He et al. 2015, 4.2",
+        "paper": "he2015",
         "params": 269_722,
         "macs": 40_551_040,
+        "activations": 188_426,
         "input": 32,
+        "depth": 20,
+        "receptive_field": 81,
+        "main_path_activations": 9,
     }
 
 
@@ -46,6 +53,46 @@ def test_all_models_are_listed_as_a_table() -> None:
     assert all(f"{name} " in out for name in zoo.NAMES)
     assert out.splitlines()[-1].startswith("next: residua explain")
     assert f"{len(zoo.NAMES)} networks" in out
+    assert len(out.splitlines()) == len(zoo.NAMES) + 3
+
+
+def test_a_narrow_terminal_keeps_a_network_to_a_line() -> None:
+    narrow = {**os.environ, "COLUMNS": "80", "TTY_COMPATIBLE": "1", "TERM": "dumb"}
+    lines = succeeded(command.residua("models", env=narrow)).splitlines()
+    assert len(lines) == len(zoo.NAMES) + 3
+    assert max(map(len, lines)) <= 80
+    assert lines[0].split() == ["name", "parameters", "mult-adds", "activ.", "depth", "field", "input"]
+    names = ["resnet50", "iresnet50_released", "iresgroupfix50_released", "resnet34"]
+    compared = succeeded(command.residua("models", *names, env=narrow)).splitlines()
+    assert max(map(len, compared[:-1])) <= 81
+    assert all(any(name in line for line in compared) for name in names)
+
+
+def test_models_are_filtered_and_sorted() -> None:
+    words = ("models", "--paper", "he2015", "--max-params", "1M", "--sort", "params", "--reverse", "--json")
+    found = json.loads(succeeded(command.residua(*words)))
+    assert found[0]["name"] in ("cifar_resnet56", "cifar_plain56")
+    assert all(row["params"] <= 10**6 for row in found)
+
+
+def test_several_names_are_compared_with_the_first() -> None:
+    out = succeeded(command.residua("models", "--compare", "resnet50", "iresnet50"))
+    assert out == succeeded(command.residua("models", "resnet50", "iresnet50"))
+    assert "4.13 G ×1.01" in out
+    assert "4 ×0.25" in out
+
+
+def test_networks_are_drawn_into_a_file_that_is_not_overwritten(tmp_path: Path) -> None:
+    file = tmp_path / "twins.svg"
+    out = succeeded(command.residua("explain", "plain34", "resnet34", "--svg", file))
+    assert f"plain34, resnet34 drawn in {file}" in out
+    drawn = file.read_text("utf-8")
+    assert "resnet34" in drawn
+    said = complaint(command.residua("explain", "resnet50", "--svg", file), 2)
+    assert "is there already: give --force to replace it" in said
+    assert file.read_text("utf-8") == drawn
+    succeeded(command.residua("explain", "resnet50", "--order", "e", "--block", "--svg", file, "--force"))
+    assert "NA(C NAC NAC)" in file.read_text("utf-8")
 
 
 def test_explain_shows_the_papers_table_its_words_and_its_cost() -> None:
@@ -79,6 +126,13 @@ def test_explain_gives_the_same_as_json() -> None:
         (["explain"], "Missing argument"),
         (["tarin", "digits"], "No such command 'tarin'"),
         (["models", "--jsn"], "No such option: --jsn"),
+        (["models", "--compare", "resnet50"], "a comparison needs two names or more"),
+        (["models", "--compare", "resnet50", "vgg16", "--sort", "name"], "--compare takes names alone"),
+        (["explain", "resnet50", "--block"], "are about a drawing: give --svg FILE too"),
+        (["explain", "resnet50", "--svg", "x.png"], "ends in '.png': give a name that ends in .svg"),
+        (["explain", "resnet50", "--svg", "no/x.svg"], "no is no folder: make it first"),
+        (["explain", *["resnet50"] * 4, "--svg", "x.svg"], "4 networks side by side: give at most 3"),
+        (["explain", "plain34", "--order", "e"], "has blocks without shortcut"),
         (["predict", "run", "image", "--topk", "0"], "topk"),
     ],
 )

@@ -57,6 +57,13 @@ def test_the_readme_figure_is_the_committed_runs(tmp_path: Path) -> None:
     assert (tmp_path / "demo.svg").read_text() == (ROOT / "docs/demo.svg").read_text()
 
 
+def test_the_figure_of_the_page_on_seeing_is_what_its_command_draws(tmp_path: Path) -> None:
+    command = re.search(r"residua (explain .*) --svg fig3.svg", (ROOT / "docs/seeing.md").read_text())
+    assert command
+    run([sys.executable, "-m", "residua", *command[1].split(), "--svg", str(tmp_path / "fig3.svg")], tmp_path)
+    assert (tmp_path / "fig3.svg").read_text() == (ROOT / "docs/fig3.svg").read_text()
+
+
 def test_examples_are_short() -> None:
     for file in (ROOT / "examples").glob("*.py"):
         assert len(file.read_text().splitlines()) < 40, file

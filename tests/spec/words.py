@@ -1,12 +1,14 @@
 """Blocks drawn at random from all that the notation allows."""
 
+from dataclasses import replace
 from math import prod
 
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from residua.spec.arch import Arch, Head
-from residua.spec.block import Block, Conv, Pool
+from residua.spec import describe
+from residua.spec.arch import Arch, Head, Side
+from residua.spec.block import Block, Conv, Fork, Join, Pool
 from residua.spec.preprocess import Preprocess
 
 SIZE = 32
@@ -89,3 +91,103 @@ def arches(draw: st.DrawFn) -> Arch:
     spec = Arch("drawn", "test", "hypothesis", stem, (tuple(blocks),), tail, head, 3, seen)
     assume(spec.strides()[-1] <= SIZE)
     return spec
+
+
+JOINS = (Join(), Join("shortcut", -1.0), Join("exclusive"), Join(shortcut=0.5), Join("none", 0.0, 0.5, 0.5))
+
+
+@st.composite
+def joined_blocks(draw: st.DrawFn) -> Block:
+    """A residual block with any join, and stochastic depth at times."""
+    block = replace(draw(residual_blocks()), join=draw(st.sampled_from(JOINS)))
+    if draw(st.booleans()) and not block.drop:
+        return replace(block, word=block.word.replace(")", "S)"), drop=0.25)
+    return block
+
+
+@st.composite
+def forks(draw: st.DrawFn) -> Fork:
+    """Two or three branches that keep the side of the map."""
+    units = ("CNA", "C", "CA CN", "P CA", "V C N", "A")
+    found = []
+    for word in draw(st.lists(st.sampled_from(units), min_size=2, max_size=3)):
+        shapes = [
+            draw(st.sampled_from((Conv(8), Conv(6, 1), Conv(4, 5, bias=True))))
+            for _ in range(word.count("C"))
+        ]
+        found.append(Block(word, tuple(shapes), pool=Pool(3, 1, 1)))
+    return Fork(tuple(found))
+
+
+@st.composite
+def loose_blocks(draw: st.DrawFn) -> Block:
+    """A block without brackets whose windows need not keep or divide the side of the map."""
+    shapes = tuple(
+        Conv(16, kernel, stride, bias=True, padding=draw(st.integers(0, kernel)))
+        for kernel, stride in draw(
+            st.lists(st.tuples(st.integers(1, 4), st.integers(1, 3)), min_size=1, max_size=2)
+        )
+    )
+    pool = draw(st.sampled_from((Pool(3, 2, 0, ceil=True), Pool(2, 2, 1), Pool(3, 3, 0))))
+    return Block(" ".join(draw(st.sampled_from(("C", "CR", "CP", "CAV"))) for _ in shapes), shapes, pool=pool)
+
+
+@st.composite
+def mixed_arches(draw: st.DrawFn) -> Arch:
+    """Two stages of all that a stage may hold, at times with an auxiliary head, for images of 32 pixels."""
+    one = loose_blocks() | joined_blocks() | forks()
+    stages = tuple(
+        tuple(draw(st.lists(one, min_size=1, max_size=2)) * draw(st.integers(1, 2))) for _ in range(2)
+    )
+    width = 16
+    for block in (block for stage in stages for block in stage):
+        assume(not isinstance(block, Block) or zeros_fit([block], width))
+        convs = () if isinstance(block, Fork) else block.convs
+        assume(not convs or width % convs[0].groups == 0)
+        width = block.out(width)
+    small = Block("VCA", (Conv(4, 1),), pool=Pool(3, 1, 1))
+    place = draw(st.integers(0, len(stages[0]) - 1))
+    sides = (Side(0, place, small, Head("LADL", (5,), grid=2)),) if draw(st.booleans()) else ()
+    head = draw(st.sampled_from((Head(), Head("LAD L", (6,), grid=2, drop=0.25))))
+    seen = Preprocess(SIZE, SIZE, (0.5,) * 3, (0.25,) * 3)
+    stem = Block("CNA", (Conv(16),))
+    spec = Arch("drawn", "test", "hypothesis", stem, stages, "", head, 3, seen, sides)
+    assume(fits(spec))
+    return spec
+
+
+@st.composite
+def flat_arches(draw: st.DrawFn) -> Arch:
+    """Linear layers from the pixels on."""
+
+    def shapes(count: int) -> tuple[Conv, ...]:
+        return tuple(Conv(draw(st.sampled_from((4, 6))), 1, bias=draw(st.booleans())) for _ in range(count))
+
+    words = draw(st.lists(st.sampled_from(("LNA", "(LNA LN)A", "NA(L)", "LA(NAL)")), min_size=1, max_size=3))
+    blocks = tuple(
+        Block(word, shapes(word.count("L")), "LN" if "(" in word else "", "(" in word and draw(st.booleans()))
+        for word in words
+    )
+    seen = Preprocess(4, 4, (0.5,), (0.25,), "grey")
+    return Arch(
+        "flat", "test", "hypothesis", Block("LNA", (Conv(6, 1),)), (blocks,), classes=3, preprocess=seen
+    )
+
+
+def fits(spec: Arch) -> bool:
+    """Whether no map shrinks to nothing."""
+    try:
+        describe.layers(spec)
+    except ValueError:
+        return False
+    return True
+
+
+NUMBERS = st.integers(-1, 5)
+"""Legal ones and others."""
+ANY_CONV = st.tuples(NUMBERS, NUMBERS, NUMBERS, st.integers(0, 3), st.booleans(), st.none() | NUMBERS)
+ANY_POOL = st.tuples(NUMBERS, NUMBERS, NUMBERS, st.booleans())
+ANY_WORD = st.text("CNAPVZLDRS() x", max_size=7)
+ANY_HEAD = st.tuples(
+    ANY_WORD, st.lists(NUMBERS, max_size=2).map(tuple), NUMBERS, st.sampled_from((-0.5, 0.0, 0.5, 1.0))
+)

@@ -1,31 +1,87 @@
 """`residua explain`."""
 
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import typer
 
 from residua.cli.terminal import console, next_line, put_json, say, show_table
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from residua.spec.arch import Arch
+
 
 def explain(
-    name: str = typer.Argument(help="Name of a network; `residua models` lists them."),
+    names: list[str] = typer.Argument(
+        metavar="NAME...", help="Networks, up to three side by side; `residua models` lists them."
+    ),
+    svg: Path | None = typer.Option(None, "--svg", metavar="FILE", help="Draw them as the papers do."),
+    block: bool = typer.Option(False, "--block", help="Draw their blocks letter by letter, not the columns."),
+    fold: bool | None = typer.Option(
+        None, "--fold/--whole", help="Draw equal blocks once, or every one; by default what fits a page."
+    ),
+    order: str | None = typer.Option(
+        None, "--order", help="Order a to e of He et al. 2016 for the last network."
+    ),
+    shortcut: str | None = typer.Option(None, "--shortcut", help="Another shortcut for the last network."),
+    force: bool = typer.Option(False, "--force", help="Replace a drawing that is there."),
     as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
 ) -> None:
-    """Show a network as the paper's table and as words.
+    """Show networks as the paper's table and as words, or draw them.
 
-    Example: residua explain resnet50
+    Example: residua explain plain34 resnet34 --svg twins.svg
     """
-    from residua.spec import zoo
-    from residua.spec.block import MEANING
+    from residua.jobs.draw import draw
+    from residua.spec import change, zoo
+
+    if svg is None and (block or fold is not None or force):
+        raise ValueError("--block, --fold, --whole and --force are about a drawing: give --svg FILE too")
+    if svg is not None and as_json:
+        raise ValueError("--svg and --json together: give one of them")
+    archs = [zoo.arch(name) for name in names]
+    if shortcut is not None:
+        archs[-1] = change.with_shortcut(archs[-1], shortcut)
+    if order is not None:
+        archs[-1] = change.with_order(archs[-1], order)
+    if as_json:
+        found = [_plain(arch) for arch in archs]
+        put_json(found if len(found) > 1 else found[0])
+        return
+    to = console()
+    changes = [word for word in (shortcut, order) if word]
+    archs[-1] = replace(archs[-1], name=" · ".join((archs[-1].name, *changes)))
+    if svg is not None:
+        draw(archs, svg, block=block, fold=fold, force=force)
+        say(to, f"{', '.join(arch.name for arch in archs)} drawn in {svg}")
+    else:
+        for arch in archs:
+            _show(to, arch)
+    next_line(to, f"residua train DATA -m {names[-1]}")
+
+
+def _plain(arch: "Arch") -> dict[str, object]:
     from residua.spec.describe import plain_numbers, table
     from residua.spec.record import to_plain
 
-    arch = zoo.arch(name)
+    numbers = plain_numbers(arch)
+    return {
+        "name": arch.name,
+        "source": arch.source,
+        **numbers,
+        "table": to_plain(table(arch)),
+        "arch": to_plain(arch),
+    }
+
+
+def _show(to: "Console", arch: "Arch") -> None:
+    """Table, letters and numbers of one network."""
+    from residua.spec.block import MEANING
+    from residua.spec.describe import plain_numbers, table
+
     rows, numbers = table(arch), plain_numbers(arch)
-    if as_json:
-        put_json(
-            {"name": name, "source": arch.source, **numbers, "table": to_plain(rows), "arch": to_plain(arch)}
-        )
-        return
-    to = console()
     say(to, f"{arch.name}  ({arch.source})", "bold")
     lines = [(r.part, f"{r.size}×{r.size}", r.layers, r.words, f"{r.macs / 1e6:,.1f} M") for r in rows]
     show_table(to, ("part", "output", "layers", "word", "multiply-adds"), lines, numeric=4)
@@ -41,12 +97,6 @@ def explain(
     say(to, f"shortcuts    {spelled}")
     say(to, f"parameters   {numbers['params']:,}")
     say(to, f"cost         {numbers['macs']:,} multiply-adds, {numbers['activations']:,} activations written")
-    say(
-        to,
-        f"depth        {numbers['depth']} layers; receptive field {numbers['receptive_field']} px",
-    )
-    say(
-        to,
-        f"main path    {numbers['main_path_activations']} activations in the stages that no shortcut skips",
-    )
-    next_line(to, f"residua train DATA -m {name}")
+    say(to, f"depth        {numbers['depth']} layers; receptive field {numbers['receptive_field']} px")
+    passed = numbers["main_path_activations"]
+    say(to, f"main path    {passed} activations in the stages that no shortcut skips")

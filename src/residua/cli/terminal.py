@@ -34,9 +34,12 @@ def put_json(document: Any) -> None:
 
 
 def show_table(
-    to: "Console", head: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: int = 0
+    to: "Console", head: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: int = 0, width: int = 120
 ) -> None:
-    """A table whose columns from `numeric` on are right-aligned; 0 aligns none."""
+    """A table whose columns from `numeric` on are right-aligned; 0 aligns none.
+
+    `width` is the number of characters in a line where nobody knows it: in a file or a pipe.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -47,4 +50,4 @@ def show_table(
         table.add_column(Text(name), justify="right" if right else "left", no_wrap=right)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    Console(file=to.file, highlight=False, width=to.width if to.is_terminal else 120).print(table)
+    Console(file=to.file, highlight=False, width=to.width if to.is_terminal else width).print(table)

@@ -25,6 +25,8 @@ class Hand:
     """400 is regular, 650 bold."""
     turn: float = 0
     """Degrees, clockwise."""
+    slanted: bool = False
+    """Whether it stands for a quantity, as x does."""
 
 
 def drawing(width: float, height: float) -> ET.Element:
@@ -51,7 +53,8 @@ def words(parent: ET.Element, said: str, at: tuple[float, float], *, hand: Hand)
     """`said` with its baseline at that point, escaped when the drawing is written."""
     fields: dict[str, str | float] = {"x": at[0], "y": at[1], "font-size": hand.pixels}
     fields["text-anchor"] = hand.anchor
-    made = shape(parent, "text", fields, style=f"fill: {hand.colour}; font-weight: {hand.weight}")
+    style = f"fill: {hand.colour}; font-weight: {hand.weight}" + "; font-style: italic" * hand.slanted
+    made = shape(parent, "text", fields, style=style)
     if hand.turn:
         made.set("transform", f"rotate({number(hand.turn)} {number(at[0])} {number(at[1])})")
     made.text = writable(said)

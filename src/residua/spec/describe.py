@@ -52,6 +52,20 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """Equal blocks that follow each other on maps of one shape; a head with its tail is one of its own."""
+
+    part: int
+    """0 is the stem, i the i-th stage, and one more than the stages the tail with the head."""
+    block: Block | Fork | None
+    """What each of them is; None for tail and head, and for an auxiliary head."""
+    layers: tuple[Layer, ...]
+    """The layers of one of them."""
+    count: int
+    """How many there are."""
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """What a network costs for one image, auxiliary heads included."""
 
@@ -84,19 +98,28 @@ def layers(arch: Arch, *, size: int = 0) -> list[Layer]:
 
     ValueError when a map would shrink to nothing.
     """
+    return [layer for run in runs(arch, size=size) for layer in run.layers * run.count]
+
+
+def runs(arch: Arch, *, size: int = 0) -> list[Run]:
+    """The same, equal blocks in a row taken together: a thousand layers are a dozen runs."""
     return list(_walk(arch, size or arch.preprocess.size))
 
 
 def cost(arch: Arch, *, size: int = 0) -> Cost:
     """What one image of `size` pixels costs; 0 takes the size `arch` was drawn for."""
-    every = layers(arch, size=size)
-    outputs = sum(layer.outputs for layer in every if layer.letter in "CL")
-    return Cost(sum(layer.params for layer in every), sum(layer.macs for layer in every), outputs)
+    params = macs = outputs = 0
+    for run in runs(arch, size=size):
+        params += run.count * sum(layer.params for layer in run.layers)
+        macs += run.count * sum(layer.macs for layer in run.layers)
+        outputs += run.count * sum(layer.outputs for layer in run.layers if layer.letter in "CL")
+    return Cost(params, macs, outputs)
 
 
 def main_path_activations(arch: Arch) -> int:
     """Activations in the stages that no shortcut skips: what stands between an early map and a late one."""
-    return sum(max(_unskipped(way).count("A") for way in ways(block)) for block in arch.blocks())
+    inside = [(run.block, run.count) for run in runs(arch) if run.block and run.part]
+    return sum(count * max(_unskipped(way).count("A") for way in ways(block)) for block, count in inside)
 
 
 def _unskipped(block: Block) -> str:
@@ -109,9 +132,11 @@ def receptive_field(arch: Arch) -> int:
     if arch.is_flat:
         return 0
     field, step = 1, 1
-    for block in (arch.stem, *arch.blocks()):
-        field += step * max(_reach(way) for way in ways(block))
-        step *= block.stride()
+    for block, count in [(run.block, run.count) for run in runs(arch) if run.block]:
+        reach, stride = max(_reach(way) for way in ways(block)), block.stride()
+        for _ in range(count):
+            field += step * reach
+            step *= stride
     return field
 
 
@@ -173,22 +198,28 @@ def _counted(texts: Iterable[str]) -> str:
     return ", ".join(f"{text} × {count}" if count > 1 else text for text, count in runs)
 
 
-def _walk(arch: Arch, size: int) -> Iterator[Layer]:
+def _walk(arch: Arch, size: int) -> Iterator[Run]:
     width = arch.channels * size**2 if arch.is_flat else arch.channels
     size = 1 if arch.is_flat else size
     for part, blocks in enumerate(((arch.stem,), *arch.stages)):
-        for index, block in enumerate(blocks):
-            for layer in _branches(block, part, width, size):
-                yield layer
-            width, size = block.out(width), layer.size
-            if size < 1:
+        held = {side.block: side for side in arch.sides if side.stage + 1 == part}
+        index = 0
+        while index < len(blocks):
+            block, fork = blocks[index], (width, size)
+            found = tuple(_branches(block, part, width, size))
+            width, size = block.out(width), found[-1].size
+            if min(layer.size for layer in found) < 1:
                 raise ValueError(f"{arch.name} shrinks its map to nothing: give larger images")
-            for side in arch.sides:
-                if (side.stage + 1, side.block) == (part, index):
-                    yield from _side(arch, side.stem, side.head, part, width, size)
+            first = index
+            index += 1
+            while (width, size) == fork and block in blocks[index : index + 1] and index - 1 not in held:
+                index += 1
+            yield Run(part, block, found, index - first)
+            if side := held.get(index - 1):
+                yield Run(part, None, tuple(_side(arch, side.stem, side.head, part, width, size)), 1)
     end = len(arch.stages) + 1
-    yield from _spell(arch.tail, (), Pool(), end, "main", width, size)
-    yield from _last(arch, arch.head, end, "main", width)
+    tail = _spell(arch.tail, (), Pool(), end, "main", width, size)
+    yield Run(end, None, (*tail, *_last(arch, arch.head, end, "main", width)), 1)
 
 
 def _last(arch: Arch, head: Head, part: int, path: Path, width: int) -> Iterator[Layer]:
@@ -205,8 +236,13 @@ def _branches(block: Block | Fork, part: int, width: int, size: int) -> Iterator
     if isinstance(block, Block):
         yield from _block(block, part, width, size)
         return
+    ends = set()
     for way in block.branches:
-        yield from _spell(way.word, way.convs, way.pool, part, "branch", width, size)
+        found = list(_spell(way.word, way.convs, way.pool, part, "branch", width, size))
+        yield from found
+        ends.add(found[-1].size)
+    if len(ends) > 1:
+        raise ValueError(f"{block.word!r} ends in maps of {sorted(ends)} pixels: pad them alike")
 
 
 def _block(block: Block, part: int, width: int, size: int) -> Iterator[Layer]:
@@ -218,7 +254,12 @@ def _block(block: Block, part: int, width: int, size: int) -> Iterator[Layer]:
             width, size = layer.conv.out, layer.size
         if path == "residual" and block.has_shortcut:
             bridge, shapes = block.bridge(fork)
-            yield from _spell(bridge, shapes, block.pool, part, "shortcut", fork, fork_size)
+            around = list(_spell(bridge, shapes, block.pool, part, "shortcut", fork, fork_size))
+            yield from around
+            if (end := around[-1].size if around else fork_size) != size:
+                raise ValueError(
+                    f"{block.word!r} ends in a map of {size} pixels, its shortcut in {end}: pad them alike"
+                )
             if gate := block.gate(fork):
                 yield from _spell("C", (gate,), block.pool, part, "gate", fork, fork_size)
 
@@ -235,6 +276,15 @@ def _spell(
             size = pool.side(size)
         yield Layer(part, path, letter, width, conv, size)
         width = conv.out
+
+
+def amount(number: int) -> str:
+    """`number` in three digits as people say it: `25.6 M`, `4.09 G`."""
+    for unit, size in (("T", 10**12), ("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if number >= size:
+            scaled = number / size
+            return f"{scaled:.{2 if scaled < 9.995 else 1 if scaled < 99.95 else 0}f} {unit}"
+    return str(number)
 
 
 def plain_numbers(arch: Arch) -> dict[str, int]:

@@ -31,11 +31,14 @@ def stages(
     """
     found = []
     for stage, count in enumerate(counts):
-        blocks = []
-        for index in range(count):
-            shapes = convs(narrow << stage, 1 if index else 2 if stage else first_stride)
-            blocks.append(Block(order(len(shapes), Place(stage, index, count)), shapes, *shortcut))
-        found.append(tuple(blocks))
+        width, made = narrow << stage, dict[str, Block]()
+        start, rest = convs(width, 2 if stage else first_stride), convs(width, 1)
+        first = Block(order(len(start), Place(stage, 0, count)), start, *shortcut)
+        words = [order(len(rest), Place(stage, index, count)) for index in range(1, count)]
+        for word in words:
+            if word not in made:  # equal blocks are one value: a thousand layers are checked once
+                made[word] = Block(word, rest, *shortcut)
+        found.append((first, *(made[word] for word in words)))
     return tuple(found)
 
 

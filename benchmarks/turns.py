@@ -1,0 +1,55 @@
+"""What benchmarks share: sides that take turns, and the one form of a result."""
+
+import json
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from importlib import metadata
+from typing import Any
+
+import torch
+
+from residua.training import world
+
+
+def medians(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:
+    """Each side's median over `rounds`, in which all sides take turns; the order turns round, too."""
+    found: dict[str, list[float]] = {name: [] for name in sides}
+    for number in range(rounds):
+        for name in list(sides) if number % 2 else list(reversed(sides)):
+            found[name].append(sides[name]())
+    return {name: statistics.median(values) for name, values in found.items()}
+
+
+def row(
+    what: str,
+    ours: float,
+    peer: float,
+    *,
+    peer_name: str,
+    unit: str,
+    less_is_better: bool = False,
+    digits: int = 3,
+) -> dict[str, Any]:
+    """One line of a result; its ratio is above 1 when ours is better."""
+    ratio = peer / ours if less_is_better else ours / peer
+    numbers = {"ours": round(ours, digits), "peer": round(peer, digits)}
+    return {"what": what, **numbers, "peer_name": peer_name, "unit": unit, "ratio": round(ratio, 3)}
+
+
+def result(rows: Sequence[dict[str, Any]], *packages: str) -> dict[str, Any]:
+    """`rows` with the machine, and the versions of torch, residua and `packages`."""
+    capability = torch.backends.cpu.get_cpu_capability()
+    machine = f"{world.cores()} cores, {capability}, {torch.get_num_threads()} threads"
+    versions = {name: metadata.version(name) for name in ("residua", "torch", *packages)}
+    return {"rows": list(rows), "machine": machine, "versions": versions}
+
+
+def show(found: dict[str, Any], as_json: bool) -> None:
+    """Print a result, as one JSON document or in words."""
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    for line in found["rows"]:
+        numbers = f"{line['ours']:g} against {line['peer']:g} {line['unit']} of {line['peer_name']}"
+        print(f"{line['what']}: {numbers}, ratio {line['ratio']:g}")
+    print(f"on {found['machine']}")

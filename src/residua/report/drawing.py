@@ -1,0 +1,224 @@
+"""Networks drawn the way the papers draw them, side by side and aligned: SVG for print and for screens."""
+
+import xml.etree.ElementTree as ET
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from residua.report import column, unit
+from residua.report.ink import DARK, LIGHT, variables
+from residua.report.pieces import GUTTER, SMALL, TITLE, Column, cut
+from residua.report.svg import Hand, breadth, drawing, shape, tooltip, words, written
+from residua.spec import describe
+from residua.spec.arch import Arch
+
+MARGIN, HEAD, BETWEEN = 28, 62, 30  # pixels around all, for the names, and between columns
+SECTION = 8  # pixels from one size of map to the next
+MOST_ROWS = 42  # boxes; what has more is folded, for on a page its type would be too small
+LINE = 20  # pixels from one line of the legend to the next
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where columns and sections stand."""
+
+    columns: tuple[Column, ...]
+    """The networks, cut."""
+    key: str
+    """Whether a section holds one `size` of map or one `part` of a network."""
+    tops: dict[Hashable, float]
+    """Upper edge of each section, in pixels."""
+    end: float
+    """Lower edge of the last."""
+
+    @property
+    def lefts(self) -> tuple[float, ...]:
+        """Left edge of each column, gutter included."""
+        found, x = [], float(MARGIN)
+        for made in self.columns:
+            found.append(x)
+            x += made.width + BETWEEN
+        return tuple(found)
+
+    @property
+    def right(self) -> float:
+        """Right edge of the last column."""
+        return self.lefts[-1] + self.columns[-1].width
+
+
+def networks(archs: Sequence[Arch], *, fold: bool | None = None) -> str:
+    """One column for each of `archs`, and beside a single residual one its blocks letter by letter.
+
+    `fold` draws equal blocks in a row once; None does so where a column would not fit a page.
+    """
+    if fold is None:
+        fold = any(sum(piece.rows for piece in cut(arch, fold=False).pieces) > MOST_ROWS for arch in archs)
+    plan = _plan(tuple(cut(arch, fold=fold) for arch in archs))
+    some = unit.kinds(archs[0]) if len(archs) == 1 and _signs(plan) else ()
+    corner = plan.right + BETWEEN, float(MARGIN + HEAD)
+    spots = _flow(some, corner, high=plan.end - corner[1])
+    sizes = [unit.size(kind) for kind in some]
+    right = max([plan.right, *(x + wide for (x, _), (wide, _) in zip(spots, sizes, strict=True))])
+    end = max([plan.end, *(y + high for (_, y), (_, high) in zip(spots, sizes, strict=True))])
+    legend = _wrapped(_signs(plan), right - MARGIN)
+    root = _page(archs, right + MARGIN, end + MARGIN + LINE * len(legend))
+    _sections(root, plan)
+    for made, left in zip(plan.columns, plan.lefts, strict=True):
+        pen = column.Pen(root, left + GUTTER + made.boxes / 2, made.box, LIGHT, made.boxes)
+        _title(pen, made.arch)
+        column.draw(pen, made, top=MARGIN + HEAD - 16, tops=plan.tops, key=plan.key)
+    for kind, spot in zip(some, spots, strict=True):
+        unit.draw(root, kind, at=spot, inks=LIGHT)
+    _legend(root, legend, end + 14)
+    return _in_both_lights(root)
+
+
+def blocks(archs: Sequence[Arch]) -> str:
+    """The blocks of each of `archs` letter by letter, one row for a network."""
+    y, right, found = float(MARGIN), 0.0, []
+    for arch in archs:
+        y, x, high = y + 34, float(MARGIN), 0.0
+        head = y - 20
+        for kind in unit.kinds(arch):
+            found.append((kind, (x, y), head))
+            wide, tall = unit.size(kind)
+            x, high = x + wide + 2 * BETWEEN, max(high, tall)
+        y, right = y + high + 20, max(right, x - 2 * BETWEEN, MARGIN + breadth(_line(arch), 15))
+    root = _page(archs, right + MARGIN, y + MARGIN)
+    for kind, spot, _ in found:
+        unit.draw(root, kind, at=spot, inks=LIGHT)
+    at = MARGIN
+    for arch, head in zip(archs, sorted({head for _, _, head in found}), strict=True):
+        words(root, arch.name, (at, head), hand=Hand(LIGHT.ink, 16, weight=650))
+        words(root, _line(arch), (at + breadth(arch.name, 16) + 14, head), hand=Hand(LIGHT.quiet, SMALL + 1))
+    return _in_both_lights(root)
+
+
+def _line(arch: Arch) -> str:
+    found = describe.cost(arch)
+    params, macs = describe.amount(found.params), describe.amount(found.macs)
+    return f"{arch.depth()} layers, {params} parameters, {macs} multiply-adds"
+
+
+def _page(archs: Sequence[Arch], width: float, height: float) -> ET.Element:
+    """An empty page with its title and what it shows in words."""
+    root = drawing(width, height)
+    root.set("class", "network")
+    root.set("role", "img")
+    tooltip(root, " beside ".join(arch.name for arch in archs) + ", from image to classes")
+    ET.SubElement(root, "desc").text = " ".join(_told(arch) for arch in archs)
+    sheet = {"x": 0, "y": 0, "width": width, "height": height}
+    shape(root, "rect", sheet, style=f"fill: {LIGHT.paper}")
+    return root
+
+
+def _told(arch: Arch) -> str:
+    lines = [
+        f"{row.part} at {row.size}×{row.size}: {row.layers}, {row.words}" for row in describe.table(arch)
+    ]
+    return f"{arch.name} ({arch.source}): {_line(arch)}. {'; '.join(lines)}."
+
+
+def _in_both_lights(root: ET.Element) -> str:
+    """The drawing as text: plain colours for print and for other programs, exchanged on a dark screen."""
+    night = dict(variables(DARK))
+    rules = [
+        f'.network [style*="{what}: {colour}"]{{{what}:{night[name]}!important}}'
+        for name, colour in reversed(variables(LIGHT))  # the quiet ink is also the last net's
+        for what in ("fill", "stroke")
+    ]
+    style = ET.Element("style")
+    style.text = "@media (prefers-color-scheme: dark){" + "".join(rules) + "}"
+    root.insert(2, style)
+    return written(root)
+
+
+def _plan(columns: tuple[Column, ...]) -> Plan:
+    """By the size of the map where the networks share sizes, else part by part."""
+    sizes = [list(dict.fromkeys(piece.size for piece in made.pieces)) for made in columns]
+    most = max(sizes, key=len)
+    key = "size" if all(set(found) <= set(most) for found in sizes) else "part"
+    parts = sorted({piece.part for made in columns for piece in made.pieces})
+    y, tops = float(MARGIN + HEAD + 12), dict[Hashable, float]()
+    for section in most if key == "size" else parts:
+        tops[section] = y
+        y += SECTION + max(_height(made, key, section) for made in columns)
+    return Plan(columns, key, tops, y)
+
+
+def _height(made: Column, key: str, section: Hashable) -> float:
+    return sum(piece.height for piece in made.pieces if getattr(piece, key) == section)
+
+
+def _sections(root: ET.Element, plan: Plan) -> None:
+    """A rule above each section, and the side of its maps where it is not the one to the left."""
+    for section, top in plan.tops.items():
+        y = top - SECTION / 2
+        line = {"x1": MARGIN, "x2": plan.right, "y1": y, "y2": y}
+        shape(root, "line", line, style=f"stroke: {LIGHT.rule}; stroke-width: 1")
+        before = 0
+        for made, left in zip(plan.columns, plan.lefts, strict=True):
+            side = next((p.size for p in reversed(made.pieces) if getattr(p, plan.key) == section), before)
+            if side != before:
+                words(root, f"{side} × {side}", (left, y + 15), hand=Hand(LIGHT.quiet, SMALL + 1))
+            before = side
+
+
+def _title(pen: column.Pen, arch: Arch) -> None:
+    layers, params, macs = _line(arch).split(", ")
+    lines = f"{layers} · {params}", macs
+    words(pen.parent, arch.name, (pen.middle, MARGIN + 8), hand=Hand(LIGHT.ink, TITLE, "middle", 650))
+    for place, said in enumerate(lines):
+        hand = Hand(LIGHT.quiet, SMALL, "middle")
+        words(pen.parent, said, (pen.middle, MARGIN + 23 + 13 * place), hand=hand)
+
+
+def _flow(
+    some: Sequence[unit.Kind], corner: tuple[float, float], *, high: float
+) -> tuple[tuple[float, float], ...]:
+    """Corners of drawings one below the other, in as many columns as the height asks for."""
+    (x, top), y, widest, found = corner, corner[1], 0.0, []
+    for kind in some:
+        wide, tall = unit.size(kind)
+        if y > top and y + tall > top + high:
+            x, y, widest = x + widest + BETWEEN, top, 0.0
+        found.append((x, y))
+        y, widest = y + tall + 20, max(widest, wide)
+    return tuple(found)
+
+
+def _signs(plan: Plan) -> tuple[tuple[str, str], ...]:
+    """Which signs occur, and what they mean."""
+    pieces = [piece for made in plan.columns for piece in made.pieces]
+    found = {
+        ("solid", "identity"): any(p.skipped and not p.projects for p in pieces),
+        ("dashed", "projection, as said beside it"): any(p.projects for p in pieces),
+        ("plus", "addition"): any(p.skipped for p in pieces),
+    }
+    return tuple(sign for sign, occurs in found.items() if occurs)
+
+
+def _wrapped(signs: tuple[tuple[str, str], ...], width: float) -> list[list[tuple[float, str, str]]]:
+    """The signs in lines, each with its x."""
+    lines: list[list[tuple[float, str, str]]] = []
+    x = width + 1
+    for sign, meaning in signs:
+        wide = 34 + breadth(meaning, SMALL + 1)
+        if x + wide > width:
+            lines.append([])
+            x = 0.0
+        lines[-1].append((MARGIN + x, sign, meaning))
+        x += wide + 14
+    return lines
+
+
+def _legend(root: ET.Element, lines: list[list[tuple[float, str, str]]], top: float) -> None:
+    for row, line in enumerate(lines):
+        y = top + LINE * row + 8
+        for x, sign, meaning in line:
+            if sign == "plus":
+                column.sign(root, (x + 13, y), inks=LIGHT)
+            else:
+                dashes = "; stroke-dasharray: 4 3" if sign == "dashed" else ""
+                style = f"stroke: {LIGHT.ink}; stroke-width: 1.2{dashes}"
+                shape(root, "line", {"x1": x, "x2": x + 26, "y1": y, "y2": y}, style=style)
+            words(root, meaning, (x + 34, y + 4), hand=Hand(LIGHT.quiet, SMALL + 1))

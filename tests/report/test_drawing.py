@@ -1,0 +1,161 @@
+"""Networks as pictures: what stands in them, that nothing overlaps, and that every name can be drawn."""
+
+import itertools
+import pathlib
+import re
+import shutil
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+
+import pytest
+
+from residua.report import drawing
+from residua.report.ink import DARK, LIGHT
+from residua.spec import change, zoo
+from residua.spec.arch import Arch
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def studied(option: str) -> Arch:
+    return change.with_shortcut(zoo.arch("cifar_resnet110"), option)
+
+
+def words(svg: str) -> list[str]:
+    return [node.text or "" for node in ET.fromstring(svg).iter(f"{SVG}text")]
+
+
+def curves(svg: str) -> list[str]:
+    """Styles of the shortcuts of a column."""
+    paths = [node for node in ET.fromstring(svg).iter(f"{SVG}path") if "C" in node.get("d", "")]
+    return [node.get("style", "") for node in paths]
+
+
+def places(svg: str, said: str) -> list[tuple[float, float]]:
+    nodes = [node for node in ET.fromstring(svg).iter(f"{SVG}text") if node.text == said]
+    return [(float(node.get("x", "nan")), float(node.get("y", "nan"))) for node in nodes]
+
+
+def test_every_convolution_of_resnet34_is_a_box_and_every_block_a_curve() -> None:
+    svg = drawing.networks([zoo.arch("plain34"), zoo.arch("resnet34")])
+    boxes = [said for said in words(svg) if re.match(r"\d+×\d+ conv, \d+", said)]
+    assert len([said for said in boxes if not said.startswith("1×1")]) == 2 * 33
+    assert len([said for said in boxes if said.startswith("1×1")]) == 3
+    found = curves(svg)
+    assert len(found) == 16
+    assert sum("dasharray" in style for style in found) == 3
+    assert [said for said in words(svg) if " × " in said and "image" not in said] == [
+        f"{side} × {side}" for side in (112, 56, 28, 14, 7, 1)
+    ]
+
+
+def test_twins_are_aligned_box_by_box() -> None:
+    svg = drawing.networks([zoo.arch("plain34"), zoo.arch("resnet34")])
+    for said in ("7×7 conv, 64, /2", "3×3 conv, 128, /2", "3×3 conv, 512", "fc, 1000"):
+        found = places(svg, said)
+        half = len(found) // 2
+        assert [y for _, y in found[:half]] == [y for _, y in found[half:]]
+
+
+def test_networks_of_other_sizes_are_aligned_stage_by_stage() -> None:
+    svg = drawing.networks([zoo.arch("resnet18"), zoo.arch("cifar_resnet20")])
+    for ours, theirs in (("3×3 conv, 128, /2", "3×3 conv, 32, /2"), ("fc, 1000", "fc, 10")):
+        assert places(svg, ours)[0][1] == places(svg, theirs)[0][1]
+
+
+def test_a_thousand_layers_are_a_page_that_says_how_often() -> None:
+    svg = drawing.networks([zoo.arch("cifar_resnet1202")])
+    assert [said for said in words(svg) if said.endswith(" ×")] == ["200 ×", "199 ×", "199 ×"]
+    assert float(ET.fromstring(svg).get("height", "nan")) < 1000
+    whole = drawing.networks([zoo.arch("cifar_resnet56")], fold=False)
+    assert len(curves(whole)) == 27
+
+
+def test_a_block_is_drawn_in_the_order_of_its_letters() -> None:
+    svg = drawing.blocks([zoo.arch("cifar_preresnet110")])
+    said = words(svg)
+    start = said.index("(NAC NAC)")
+    assert said[start + 3 : start + 9] == ["BN", "ReLU", "3×3 conv, 16"] * 2
+    assert "51 of 54 blocks" in said
+    assert "identity" in said
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [("gate", ["sigmoid", "1 − g"]), ("exclusive_gate", ["sigmoid", "1 − g", "g"]), ("scale0.5", ["0.5"])],
+)
+def test_the_studies_show_what_they_do_to_the_shortcut(option: str, told: list[str]) -> None:
+    said = words(drawing.blocks([studied(option)]))
+    assert [word for word in told if word not in said] == []
+    assert "g" in told or "g" not in said
+
+
+def test_a_fork_shows_its_branches_side_by_side_and_auxiliary_heads() -> None:
+    svg = drawing.networks([zoo.arch("googlenet_2014")])
+    branches = [places(svg, said)[0] for said in ("1×1 conv, 64", "1×1 conv, 96", "1×1 conv, 16")]
+    assert words(svg).count("auxiliary head:") == 2
+    assert len({y for _, y in branches[1:]}) == 1
+    assert branches[1][0] < branches[2][0]
+
+
+@pytest.mark.parametrize("name", zoo.NAMES)
+def test_every_name_can_be_drawn_and_is_described(name: str) -> None:
+    spec = zoo.arch(name)
+    for svg in (drawing.networks([spec]), drawing.blocks([spec])):
+        root = ET.fromstring(svg)
+        assert root.get("role") == "img"
+        assert (root[0].tag, root[1].tag) == (f"{SVG}title", f"{SVG}desc")
+        assert name in (root[0].text or "")
+        assert spec.stages[-1][0].word in (root[1].text or "")
+        assert not [node for node in root.iter() if "id" in node.attrib]
+
+
+def test_colours_are_plain_and_exchanged_in_the_dark() -> None:
+    svg = drawing.networks([zoo.arch("resnet18")])
+    assert "var(" not in svg
+    style = ET.fromstring(svg).find(f"{SVG}style")
+    assert style is not None
+    assert f'[style*="fill: {LIGHT.paper}"]{{fill:{DARK.paper}!important}}' in (style.text or "")
+
+
+@pytest.fixture(scope="module")
+def tab() -> Iterator[object]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("chromium is not installed: apt-get install chromium")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        yield browser.new_page(viewport={"width": 2000, "height": 3000})
+        browser.close()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("vgg19", "plain34", "resnet34"),
+        ("iresnet50",),
+        ("cifar_preresnet1001",),
+        ("iresgroupfix152_released", "resgroup152"),
+        ("googlenet_2014", "resnext50_32x4d"),
+        ("smallconvnet", "resmlp"),
+    ],
+)
+def test_no_words_overlap_or_run_out(tab: object, tmp_path: pathlib.Path, names: tuple[str, ...]) -> None:
+    archs = [zoo.arch(name) for name in names]
+    for svg in (drawing.networks(archs), drawing.blocks([*archs, studied("exclusive_gate")])):
+        file = tmp_path / "drawing.svg"
+        file.write_text(svg, "utf-8")
+        tab.goto(file.as_uri())
+        boxes = tab.evaluate(
+            "[...document.querySelectorAll('text')].map(t => {const b = t.getBBox();"
+            " return [t.textContent, b.x, b.y, b.x + b.width, b.y + b.height]})"
+        )
+        root = ET.fromstring(svg)
+        width, height = float(root.get("width", "nan")), float(root.get("height", "nan"))
+        assert boxes
+        for said, left, top, right, bottom in boxes:
+            assert 0 <= left <= right <= width, said
+            assert 0 <= top <= bottom <= height, said
+        for (one, l1, t1, r1, b1), (two, l2, t2, r2, b2) in itertools.combinations(boxes, 2):
+            assert not (l1 < r2 and l2 < r1 and t1 < b2 - 3 and t2 < b1 - 3), f"{one!r} over {two!r}"
