@@ -27,7 +27,8 @@ from residua.papers import quick
 from residua.spec import zoo
 from residua.training import optim, plan, world
 from residua.training.fit import initial
-from residua.training.loop import objective, train
+from residua.training.loop import train
+from residua.training.losses import objective
 
 BATCH = 128
 IMAGES = 20_000

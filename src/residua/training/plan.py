@@ -3,6 +3,7 @@
 import copy
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -25,6 +26,8 @@ WORK = 2e9
 """Multiply-adds of a measured forward pass, about: enough to fill the cores, little enough for a second."""
 TURNS = 5
 """Steps of each arithmetic, the first of which is not counted."""
+MOST_KINDS = 256
+"""Kinds of blocks that one network may have; torch's own limit is 8, and layers of more run untranslated."""
 SHORT = 300
 """Runs of fewer steps are over before a measurement pays."""
 
@@ -95,6 +98,28 @@ def measure(
 def _sample(network: Network) -> int:
     """Images that make a measured step."""
     return max(4, min(SAMPLE, int(WORK / cost(network.arch).macs)))
+
+
+def compiled(network: Network, plan: Plan) -> None:
+    """Have `network` translated when it is first called, as the plan says; its weights and names stay.
+
+    Equal blocks share one translation: what differs from block to block are their weights, which are inputs.
+    """
+    mode = "reduce-overhead" if plan.graphs else None
+    if plan.compile == "whole":
+        network.compile(mode=mode)
+    elif plan.compile == "blocks":
+        for stage in network.stages:
+            for block in stage.children():
+                block.compile(mode=mode, recompile_limit=MOST_KINDS)
+
+
+def uncompiled(plan: Plan) -> AbstractContextManager[object]:
+    """While inside, networks run layer by layer: for other shapes and modes than those of training."""
+    if plan.compile in ("whole", "blocks"):
+        stance: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
+        return stance
+    return nullcontext()
 
 
 def torch_name(device: torch.device) -> str:
