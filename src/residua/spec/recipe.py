@@ -236,7 +236,7 @@ class Plan:
     """CPU threads of torch; 0 takes what torch proposes. Other counts give other last bits."""
     compile: Literal["auto", "off", "whole", "blocks"] = "auto"
     """Translate the network into fused kernels: all of it, or block by block, equal ones once."""
-    graphs: bool = False
+    graphs: Literal["auto", "on", "off"] = "auto"
     """With compile on CUDA: replay kernels as CUDA graphs (torch's `reduce-overhead`)."""
     fused: Literal["auto", "on", "off"] = "auto"
     """One kernel for the whole update, where the optimiser has one."""
@@ -245,6 +245,8 @@ class Plan:
         """ValueError when a number cannot be used."""
         if self.threads < 0:
             raise ValueError(f"plan.threads is {self.threads}: give 0 or more")
+        if self.graphs == "on" and self.compile not in ("whole", "blocks"):
+            raise ValueError("plan.graphs is on: give plan.compile whole or blocks with it")
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,10 +140,18 @@ def restore_average(state: State, network: Network) -> None:
     _fill(network, state, AVERAGE)
 
 
-def network_of(path: Path, weights: Weights = "auto") -> Network:
-    """The trained network in the state file at `path`, in eval mode on the CPU; `weights` other than `best`.
+def network_of(path: Path) -> Network:
+    """The trained network in the state file at `path`, in eval mode on the CPU.
 
-    CheckpointError if it is none, or has no such weights.
+    CheckpointError if it is none.
+    """
+    return weights_of(path, "auto")[0]
+
+
+def weights_of(path: Path, weights: Weights) -> tuple[Network, str]:
+    """The network of `network_of` with those `weights`, and what they are: `raw`, `ema` or `best`.
+
+    CheckpointError if the file has no such weights.
     """
     tensors, facts = read(path)
     if "arch" not in facts:
@@ -153,9 +161,9 @@ def network_of(path: Path, weights: Weights = "auto") -> Network:
     averaged = any(name.startswith(AVERAGE) for name in tensors)
     if weights == "ema" and not averaged:
         raise CheckpointError(f"{path} holds no mean of the weights: give --weights raw or best")
-    prefix = AVERAGE if averaged and weights in ("auto", "ema") else MODEL
-    _fill(network, State(path, tensors, facts, ()), prefix)
-    return network.eval()
+    mean = averaged and weights in ("auto", "ema")
+    _fill(network, State(path, tensors, facts, ()), AVERAGE if mean else MODEL)
+    return network.eval(), "best" if facts.get("kind") == "weights" else "ema" if mean else "raw"
 
 
 def _facts(network: Network) -> dict[str, Any]:

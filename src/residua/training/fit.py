@@ -15,7 +15,7 @@ from residua.data.sources import Dataset
 from residua.measure.evaluate import Judgement, NotFinite, evaluate
 from residua.nn.network import Network, build
 from residua.spec.recipe import Recipe
-from residua.training import checkpoint, optim, plan, world
+from residua.training import checkpoint, optim, plan, translate, world
 from residua.training.average import recount
 from residua.training.checkpoint import Progress
 from residua.training.events import Event, Note, Row, Stopped, Tick
@@ -36,7 +36,12 @@ class _Asked(Exception):
 
 
 def initial(recipe: Recipe, classes: tuple[str, ...]) -> Network:
-    """The recipe's network with its first weights: those its seed draws, or those of its file."""
+    """The recipe's network with its first weights: those its seed draws, or those of its file.
+
+    ValueError when its norms are to stay as they are and it has no file.
+    """
+    if recipe.optim.frozen_norms and not recipe.weights:
+        raise ValueError("optim.frozen_norms keeps the statistics of trained weights: give --weights")
     torch.manual_seed(recipe.seed)
     network = build(recipe.arch)
     network.class_names = classes
@@ -61,7 +66,7 @@ class Fit:
         self.network = plan.place(network, self.recipe.plan)
         self.optimizer = optim.make(self.network, self.recipe.optim, fused=self.recipe.plan.fused)
         self.keeper = Keeper(run, self.recipe, self.network)
-        plan.compiled(self.network, self.recipe.plan)
+        translate.compiled(self.network, self.recipe.plan)
         self.judge = taught(self.recipe, self.recipe.plan, dataset.train)
         self.each, self.total = length(self.recipe, len(dataset.train))
         self.progress = Progress()
@@ -188,7 +193,7 @@ class Fit:
         for network in (self.network, self.keeper.network):
             if many and network:
                 batches = islice(self._batches(0, self.total, workers=0), many)
-                with plan.uncompiled(self.recipe.plan):
+                with translate.uncompiled(self.recipe.plan):
                     recount(network, batches, self.recipe.plan)
 
     def _check(self, moment: Moment) -> None:
@@ -196,7 +201,7 @@ class Fit:
         if bad := int(moment.bad):
             batch = next(self._batches(bad - 1, self.total, workers=0))
             optim.ready(self.recipe.optim)(self.network)
-            with plan.uncompiled(self.recipe.plan):
+            with translate.uncompiled(self.recipe.plan):
                 layer = first_bad_layer(self.network, batch, self.judge, seed=self.recipe.seed, step=bad - 1)
             where = told(self.run, batch, self.dataset.train, step=bad, layer=layer)
             raise Diverged(f"{where} (rate {self._rate(bad - 1):.3g}): {self._kept()}; {_CURE}")
@@ -272,7 +277,7 @@ class Fit:
             workers=recipe.data.workers,
             resident_bytes=recipe.data.resident_bytes,
         )
-        with plan.uncompiled(recipe.plan):
+        with translate.uncompiled(recipe.plan):
             return evaluate(network, self._unless_asked(batches), recipe.plan)
 
     def _unless_asked(self, batches: Iterator[Batch]) -> Iterator[Batch]:
