@@ -51,6 +51,7 @@ def train(
     `ready` puts the network into training mode.
     """
     guard = Guard(optimizer, clip)
+    ready(network)
     for step, batch in enumerate(batches, done):
         rate = rate_at(step)
         for group in optimizer.param_groups:
