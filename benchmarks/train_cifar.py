@@ -1,32 +1,26 @@
-"""Training speed of cifar_resnet20 at batch 128, beside a plain PyTorch loop, in one run and as a ratio.
+"""Training speed of cifar_resnet20 at batch 128, beside a plain PyTorch loop and timm's parts, as ratios.
 
-The peer is what people write first: torchvision transforms on PIL images in a DataLoader with one worker per
-core, float32, the same layers by hand, SGD. Ours is `residua.training` with the plan it measures for this
-machine. The two take turns, so that a noisy machine is noisy for both; the medians are compared. Pixels are
-random: speed does not depend on them.
+The plain peer is what people write first: torchvision transforms on PIL images in a DataLoader with one
+worker per core, float32, the same layers by hand, SGD. The other two are timm's loader, transform and
+optimiser put together as its train.py does, with its default flags and with its fast ones. Ours is
+`residua.training` with the plan it measures for this machine. They take turns, so that a noisy machine is
+noisy for all; medians are compared. Pixels are random: speed does not depend on them.
 """
 
-import argparse
-import statistics
-import time
-from collections.abc import Callable, Iterator
-
+import loops
 import numpy as np
 import torch
 import turns
 from PIL import Image
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, pad, relu
+from torch.nn.functional import pad, relu
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from residua.data.batches import training
 from residua.data.images import Images
 from residua.papers import quick
 from residua.spec import zoo
-from residua.training import optim, plan, world
-from residua.training.fit import initial
-from residua.training.loop import objective, train
+from residua.training import world
 
 BATCH = 128
 IMAGES = 20_000
@@ -66,7 +60,7 @@ class PictureSet(Dataset[tuple[Tensor, int]]):
 
     def __init__(self, pixels: np.ndarray, labels: np.ndarray) -> None:
         self.pixels, self.labels = pixels, labels
-        self.transform = v2.Compose(
+        self.transform = v2.Compose(  # timm's loader puts its own here
             [
                 v2.RandomCrop(32, padding=4),
                 v2.RandomHorizontalFlip(),
@@ -83,83 +77,30 @@ class PictureSet(Dataset[tuple[Tensor, int]]):
         return self.transform(Image.fromarray(self.pixels[index])), int(self.labels[index])
 
 
-def peer_steps(images: Images) -> Iterator[None]:
-    """A plain training loop, one step per item."""
-    assert images.pixels is not None
-    pictures_of = PictureSet(images.pixels, images.labels)
-    loader = DataLoader(pictures_of, BATCH, shuffle=True, num_workers=world.cores())
-    network = plain_resnet20()
-    optimizer = torch.optim.SGD(network.parameters(), 0.1, 0.9, weight_decay=1e-4)
-    while True:
-        for pictures, labels in loader:
-            optimizer.zero_grad()
-            cross_entropy(network(pictures), labels).backward()
-            optimizer.step()
-            yield
-
-
-def our_steps(images: Images) -> tuple[Iterator[object], str]:
-    """residua's loop with the plan it chooses here, and what that plan is."""
-    recipe = quick.small(zoo.arch("cifar_resnet20"), "random")
-    network = initial(recipe, images.classes)
-    chosen = plan.choose(network, recipe.plan, batch=BATCH, steps=10_000)
-    network = plan.place(network, chosen.plan)
-    preprocess = recipe.arch.preprocess
-    batches = training(
-        images,
-        preprocess,
-        recipe.augment,
-        seed=0,
-        batch=BATCH,
-        first=0,
-        steps=10**6,
-        workers=0,
-        resident_bytes=1 << 30,
-        device=torch.device(chosen.plan.device),
-    )
-    judge = objective(preprocess, chosen.plan, 0.0)
-    optimizer = optim.make(network, recipe.optim)
-    moments = train(network, batches, judge, optimizer=optimizer, rate_at=lambda _: 0.1, seed=0)
-    return moments, f"{chosen.plan.precision} {chosen.plan.memory_format}"
-
-
-def timed(steps: Iterator[object], seconds: float) -> float:
-    """Images per second over at least `seconds`."""
-    start, count = time.perf_counter(), 0
-    while (lasted := time.perf_counter() - start) < seconds:
-        next(steps)
-        count += 1
-    return count * BATCH / lasted
-
-
-def compare(rounds: int, seconds: float, say: Callable[[str], None]) -> dict[str, object]:
-    """Both in turns; medians and their ratio."""
+def main() -> None:
+    """Print the comparison."""
+    args = loops.options(__doc__, batch=BATCH)
     draw = np.random.default_rng(0)
     pixels = draw.integers(0, 256, (IMAGES, 32, 32, 3), np.uint8)
     images = Images("train", tuple("0123456789"), draw.integers(0, 10, IMAGES), pixels=pixels)
-    peer, (ours, arithmetic) = peer_steps(images), our_steps(images)
-    for steps in (peer, ours):
-        timed(steps, 3.0)
-    found: dict[str, list[float]] = {"ours": [], "peer": []}
-    for number in range(rounds):
-        found["peer"].append(timed(peer, seconds))
-        found["ours"].append(timed(ours, seconds))
-        say(f"round {number + 1}: ours {found['ours'][-1]:.0f}, peer {found['peer'][-1]:.0f} images/s")
-    mine, theirs = statistics.median(found["ours"]), statistics.median(found["peer"])
-    what = f"cifar_resnet20 training, batch {BATCH}, {arithmetic}"
-    peer_name = "plain PyTorch loop, float32, torchvision transforms in a DataLoader"
-    row = turns.row(what, mine, theirs, peer_name=peer_name, unit="images/s", digits=1)
-    return turns.result([{**row, "rounds": found}], "torchvision")
-
-
-def main() -> None:
-    """Print the comparison."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=8.0)
-    args = parser.parse_args()
-    turns.show(compare(args.rounds, args.seconds, (lambda _: None) if args.json else print), args.json)
+    assert images.pixels is not None
+    pictures = [PictureSet(images.pixels, images.labels) for _ in range(3)]
+    loader = DataLoader(pictures[0], args.batch, shuffle=True, num_workers=world.cores(), drop_last=True)
+    peers = [loops.plain(plain_resnet20(), loader)]
+    for fast in (False, True):
+        peers.append(loops.timm(plain_resnet20(), pictures[1 + fast], size=32, batch=args.batch, fast=fast))
+    mine = loops.ours(quick.small(zoo.arch("cifar_resnet20"), "random"), images, args.batch)
+    say = (lambda _: None) if args.json else print
+    result = loops.compare(
+        "cifar_resnet20 training",
+        mine,
+        peers,
+        batch=args.batch,
+        rounds=args.rounds,
+        seconds=args.seconds,
+        say=say,
+    )
+    turns.show(result, args.json)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,8 @@ def result(rows: Sequence[dict[str, Any]], *packages: str) -> dict[str, Any]:
     """`rows` with the machine, and the versions of torch, residua and `packages`."""
     capability = torch.backends.cpu.get_cpu_capability()
     machine = f"{world.cores()} cores, {capability}, {torch.get_num_threads()} threads"
+    if torch.cuda.is_available():
+        machine = f"{torch.cuda.get_device_name()}, {world.cores()} cores"
     versions = {name: metadata.version(name) for name in ("residua", "torch", *packages)}
     return {"rows": list(rows), "machine": machine, "versions": versions}
 

@@ -9,7 +9,8 @@ from residua.spec import change, zoo
 from residua.spec.preprocess import Preprocess
 from residua.training import optim
 from residua.training.fit import initial
-from residua.training.loop import objective, train
+from residua.training.loop import train
+from residua.training.losses import objective
 
 digits = open_dataset("digits", holdout=0.2)
 grey = Preprocess(8, 8, mean=(0.31,), std=(0.38,), colour="grey")

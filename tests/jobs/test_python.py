@@ -1,6 +1,7 @@
 """The ten lines of Python that the interface promises."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,10 +102,19 @@ def small_run(source: Path, out: Path, **changes: Any) -> Run:
     return residua.train(source, recipe=str(file), out=out, changes=changes)
 
 
+def test_any_weights_of_a_run_can_be_judged_and_the_score_says_which(photos: Path, tmp_path: Path) -> None:
+    run = small_run(photos, tmp_path / "run", **{"average.decay": 0.9})
+    for asked, told in (("auto", "ema"), ("raw", "raw"), ("ema", "ema"), ("best", "best")):
+        (score,) = residua.evaluate(run, weights=asked)
+        assert score.weights == told
+    with pytest.raises(ValueError, match="no weights 'bets': did you mean best"):
+        residua.evaluate(run, weights="bets")
+
+
 def test_a_folder_brings_its_classes_by_name(photos: Path, tmp_path: Path) -> None:
     run = small_run(photos, tmp_path / "run")
     assert residua.load(run.path).classes == ("blue", "green", "red")
-    assert run.recipe.plan == PLAN
+    assert run.recipe.plan == replace(PLAN, compile="off", graphs="off")
     assert Path(run.recipe.data.source).is_absolute()
     (score,) = residua.evaluate(run)
     assert score.n == 6

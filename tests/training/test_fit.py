@@ -10,9 +10,9 @@ import torch
 
 from residua.data.sources import Dataset, open_dataset
 from residua.spec import zoo
-from residua.spec.recipe import Augment, Budget, Data, Optim, Plan, Recipe, Schedule
+from residua.spec.recipe import Augment, Average, Budget, Data, Optim, Plan, Recipe, Schedule
 from residua.training import checkpoint, fit
-from residua.training.fit import Note, Row, Stopped, Tick
+from residua.training.events import Note, Row, Stopped, Tick
 from residua.training.run import Diverged, Run, create
 from residua.weights.store import CheckpointError
 from small import (
@@ -178,6 +178,32 @@ def variants() -> dict[str, Recipe]:
         "dropout": recipe(arch=arch(drop=True)),
         "no momentum": recipe(optim=Optim(momentum=0.0, smoothing=0.1)),
         "saved after every step": recipe(budget=Budget(epochs=3, batch=6, save_seconds=0.0)),
+        "adamw, in portions, clipped": recipe(
+            optim=Optim(kind="adamw", rate=0.01, clip=0.5),
+            budget=Budget(epochs=3, batch=6, save_seconds=1000.0, accumulate=2),
+        ),
+        "lamb": recipe(optim=Optim(kind="lamb", rate=0.01)),
+        "muon": recipe(optim=Optim(kind="muon", rate=0.01, nesterov=True)),
+        "averaged weights": recipe(average=Average(decay=0.8)),
+        "lookahead and counted norms": recipe(average=Average(decay=0.5, every=3, back=True, recount=12)),
+        "everything that touches images": recipe(
+            augment=Augment(
+                "pad_crop",
+                pad=1,
+                border="reflect",
+                alternate=True,
+                erase=0.5,
+                cutout=3,
+                colour=0.1,
+                mixup=0.5,
+                cutmix=1.0,
+            )
+        ),
+        "a policy": recipe(augment=Augment("pad_crop", pad=1, policy="trivial")),
+        "balanced classes": recipe(data=Data("colours", workers=0, balance="sample")),
+        "weighted classes": recipe(data=Data("colours", workers=0, balance="weights")),
+        "a plateau": recipe(schedule=Schedule("plateau", patience=1)),
+        "a warm-up by error": recipe(schedule=Schedule(warmup_rate=0.1, warmup_error=50.0)),
         "a ragged end": recipe(budget=Budget(epochs=3, steps=10, batch=6, save_seconds=1000.0)),
     }
 

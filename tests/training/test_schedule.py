@@ -2,15 +2,16 @@
 
 import pytest
 
-from residua.papers import he2015
+from residua.papers import duta2020, he2015, he2016
 from residua.spec import zoo
 from residua.spec.recipe import Schedule
-from residua.training.schedule import rate_at
+from residua.training.schedule import Errors, rate_at
 
 
-def paper_rate(depth: int, step: int) -> float:
+def paper_rate(depth: int, step: int, past: list[float] | None = None) -> float:
     made = he2015.cifar(zoo.arch(f"cifar_resnet{depth}"), "cifar10")
-    return rate_at(made.schedule, made.optim.rate, step, made.budget.steps)
+    epochs = [Errors(error, error) for error in past or []]
+    return rate_at(made.schedule, made.optim.rate, step, made.budget.steps, past=epochs)
 
 
 @pytest.mark.parametrize(
@@ -22,10 +23,51 @@ def test_the_cifar_recipe_drops_at_32k_and_48k(step: int, rate: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("step", "rate"), [(0, 0.01), (399, 0.01), (400, 0.1), (31_999, 0.1), (32_000, 0.01)]
+    ("past", "step", "rate"),
+    [
+        ([], 0, 0.01),
+        ([], 389, 0.01),
+        ([85.0], 390, 0.01),
+        ([85.0, 80.0], 780, 0.01),
+        ([85.0, 79.9], 780, 0.1),
+        ([79.9, 85.0], 780, 0.1),
+        ([70.0], 31_999, 0.1),
+        ([70.0], 32_000, 0.01),
+    ],
 )
-def test_from_depth_110_on_the_first_400_steps_run_at_a_tenth(step: int, rate: float) -> None:
-    assert paper_rate(110, step) == pytest.approx(rate, rel=1e-12)
+def test_from_depth_110_on_the_rate_is_a_tenth_until_the_training_error_falls_below_80(
+    past: list[float], step: int, rate: float
+) -> None:
+    assert paper_rate(110, step, past) == pytest.approx(rate, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("step", "rate"), [(0, 0.01), (399, 0.01), (400, 0.1), (31_999, 0.1), (32_000, 0.01), (48_000, 0.001)]
+)
+def test_every_run_of_the_second_paper_begins_with_400_steps_at_a_tenth(step: int, rate: float) -> None:
+    made = he2016.cifar(zoo.arch("cifar_preresnet164"), "cifar10")
+    assert rate_at(made.schedule, made.optim.rate, step, 64_000) == pytest.approx(rate, rel=1e-12)
+
+
+@pytest.mark.parametrize(("epoch", "rate"), [(29, 0.1), (30, 0.01), (59, 0.01), (60, 0.001), (80, 0.0001)])
+def test_the_third_papers_imagenet_recipe_drops_after_30_60_and_80_epochs(epoch: int, rate: float) -> None:
+    made = duta2020.imagenet(zoo.arch("iresnet50"), "imagenet")
+    assert rate_at(made.schedule, made.optim.rate, 5004 * epoch, 5004 * 90) == pytest.approx(rate)
+
+
+def plateau_rate(tests: list[float], *, patience: int = 2, most: int = 2) -> float:
+    schedule = Schedule("plateau", patience=patience, most_drops=most)
+    return rate_at(schedule, 1.0, 100, 1000, past=[Errors(50.0, error) for error in tests])
+
+
+def test_a_plateau_is_so_many_epochs_without_a_lower_test_error() -> None:
+    assert plateau_rate([]) == 1
+    assert plateau_rate([9, 8, 8]) == 1
+    assert plateau_rate([9, 8, 8, 8.5]) == pytest.approx(0.1)
+    assert plateau_rate([9, 8, 8.5, 7, 7.5]) == 1
+    assert plateau_rate([9, 9, 9, 9]) == pytest.approx(0.1)
+    assert plateau_rate([9, 9, 9, 9, 9]) == pytest.approx(0.01)
+    assert plateau_rate([9] * 40) == pytest.approx(0.01)
 
 
 def test_a_climbing_warm_up_rises_evenly_to_the_peak_and_not_beyond() -> None:

@@ -11,6 +11,7 @@ def evaluate(
     trained: Path = typer.Argument(metavar="RUN|FILE", help="A run, or one of its checkpoint files."),
     data: str = typer.Option(None, "--data", help="Images to judge by; else those the run kept apart."),
     views: list[str] = typer.Option(["center"], "--views", help="How each image is shown."),
+    weights: str = typer.Option("auto", help="Of a run: raw, ema, best; auto is ema where there is one."),
     as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
 ) -> None:
     """Judge a trained network on images.
@@ -22,7 +23,9 @@ def evaluate(
     from residua.jobs.evaluate import evaluate as judge
     from residua.spec.record import to_plain
 
-    scores = judge(trained, data=data, views=[view for text in views for view in text.split(",")])
+    scores = judge(
+        trained, data=data, views=[view for text in views for view in text.split(",")], weights=weights
+    )
     if as_json:
         put_json({"scores": [to_plain(score) for score in scores]})
         return

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from residua.cli.terminal import say
-from residua.training.fit import Event, Note, Row, Stopped, Tick
+from residua.training.events import Event, Note, Row, Stopped, Tick
 
 QUIET_SECONDS = 10.0
 """Without a terminal, a line between two epochs at most this often."""
@@ -54,7 +54,10 @@ class Watcher:
 
     def _tick(self, tick: Tick, name: str) -> None:
         minutes, seconds = divmod(round(tick.seconds_left), 60)
-        facts = f"{tick.speed:,.0f} images/s  loss {tick.loss:.3f}  {minutes}:{seconds:02d} left"
+        facts = (
+            f"{tick.speed:,.0f} images/s  loss {tick.loss:.3f}  rate {tick.rate:.2g}  "
+            f"{tick.memory_bytes / 2**30:.1f} GiB  {minutes}:{seconds:02d} left"
+        )
         if self._bars:
             if self._task is None:
                 self._task = self._bars.add_task(name, total=tick.total, facts="")
@@ -70,10 +73,11 @@ def row_line(row: Row, name: str) -> str:
     """A finished epoch as a line."""
     v = row.values
     width = len(str(row.total))
+    mean = f" (averaged weights {v['ema_test_error']:5.2f} %)" if "ema_test_error" in v else ""
     speed = f"  {v['images_per_second']:,.0f} images/s" if v["images_per_second"] else ""
     return (
         f"{name}{'  ' if name else ''}epoch {v['epoch']:>{width}}/{row.total}  loss {v['train_loss']:.3f}  "
-        f"train error {v['train_error']:5.2f} %  test error {v['test_error']:5.2f} %{speed}"
+        f"train error {v['train_error']:5.2f} %  test error {v['test_error']:5.2f} %{mean}{speed}"
     )
 
 

@@ -11,7 +11,8 @@ from residua.cli.terminal import console, next_line, say
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from residua.cli.progress import Stopper, Watcher
+    from residua.cli.progress import Stopper
+    from residua.training.events import Event
 
 
 def train(
@@ -25,6 +26,9 @@ def train(
     ),
     out: Path = typer.Option(None, "-o", "--out", metavar="RUN", help="Run directory to make."),
     force: bool = typer.Option(False, "--force", help="Replace a run that is there."),
+    track: list[str] = typer.Option(
+        [], "--track", help="Write the curves for another tool too: tensorboard."
+    ),
 ) -> None:
     """Train a network on your images.
 
@@ -32,6 +36,7 @@ def train(
     """
     from residua.training.run import check_free
 
+    _check_track(track)
     changes = tuple(setting(text) for text in settings)
     if out:
         check_free(out, force=force)  # before torch is loaded: whoever is refused should not wait
@@ -45,22 +50,34 @@ def train(
     run = begin(prepared, out or free_path(data), force=force)
     for line in (*prepared.notes, f"run     {run.path}"):
         say(to, line)
-    _watch(run.path, lambda watcher, stop: work(run, prepared, listen=watcher.see, stop=stop))
+    _watch(run.path, track, lambda listen, stop: work(run, prepared, listen=listen, stop=stop))
 
 
-def resume(run: Path = typer.Argument(metavar="RUN", help="A run that was interrupted.")) -> None:
+def resume(
+    run: Path = typer.Argument(metavar="RUN", help="A run that was interrupted."),
+    track: list[str] = typer.Option(
+        [], "--track", help="Write the curves for another tool too: tensorboard."
+    ),
+) -> None:
     """Go on with an interrupted run, exactly where it stopped.
 
     Example: residua resume runs/photos-1
     """
     from residua.training.run import open_run
 
+    _check_track(track)
     with open_run(run).lock():  # before torch is loaded: whoever is refused should not wait
         pass
 
     from residua.jobs.train import resume as go_on
 
-    _watch(run, lambda watcher, stop: go_on(run, listen=watcher.see, stop=stop))
+    _watch(run, track, lambda listen, stop: go_on(run, listen=listen, stop=stop))
+
+
+def _check_track(track: list[str]) -> None:
+    for name in track:
+        if name != "tensorboard":
+            raise ValueError(f"no tracker {name!r}: give tensorboard")
 
 
 def setting(text: str) -> tuple[str, str]:
@@ -71,14 +88,17 @@ def setting(text: str) -> tuple[str, str]:
     return path.strip(), value.strip()
 
 
-def _watch(path: Path, work: "Callable[[Watcher, Stopper], object]") -> None:
+def _watch(
+    path: Path, track: list[str], work: "Callable[[Callable[[Event], None], Stopper], object]"
+) -> None:
     """Run `work` under watch and say how it ended."""
     from residua.cli.progress import Stopper, Watcher
+    from residua.jobs.track import tracked
 
     to = console()
     watcher, stopper = Watcher(to), Stopper(to)
-    with watcher.watching():
-        work(watcher, stopper)
+    with tracked(path, watcher.see, track) as listen, watcher.watching():
+        work(listen, stopper)
     if watcher.stopped_at is not None:
         say(to, f"stopped after step {watcher.stopped_at:,}, saved in {path}")
         next_line(to, f"residua resume {path}")

@@ -2,7 +2,8 @@
 
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -13,9 +14,10 @@ from torch.utils.data import Dataset as TorchDataset
 
 from residua.data.decode import DataError
 from residua.data.images import Images
-from residua.data.resident import Resident
-from residua.data.sampler import share
-from residua.data.views import test_view, train_view
+from residua.data.mixing import Touch, touch
+from residua.data.resident import Resident, moved
+from residua.data.sampler import orders, share, steps_per_epoch
+from residua.data.views import size_at, test_view, train_view
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Augment
 
@@ -45,6 +47,25 @@ class Batch:
     """Places of the images in their set: (n,)."""
     epoch: int
     """Passes over the set before this one; 0 in testing."""
+    touch: Touch | None = None
+    """What is done to the images once they are normalised, in training."""
+
+    def portions(self, count: int) -> "list[Batch]":
+        """The batch in `count` parts of nearly equal size; itself when `count` is 1."""
+        if count == 1:
+            return [self]
+        ends = [round(len(self.labels) * part / count) for part in range(count + 1)]
+        cuts = [slice(*pair) for pair in pairwise(ends) if pair[0] < pair[1]]
+        return [
+            Batch(
+                self.images[cut],
+                self.labels[cut],
+                self.indices[cut],
+                self.epoch,
+                self.touch and self.touch.part(cut),
+            )
+            for cut in cuts
+        ]
 
 
 def training(
@@ -60,27 +81,33 @@ def training(
     resident_bytes: int,
     rank: int = 0,
     world: int = 1,
+    equally: bool = False,
     device: torch.device,
 ) -> Iterator[Batch]:
     """This process's share of the global steps `first` to `steps` - 1, augmented, on `device`.
 
-    Depends on the seed, `batch` and the step alone, so a run resumes anywhere at no cost. DataError names a
-    file that cannot be decoded; WorkerDied tells of a process that died or hung.
+    Depends on the seed, `batch` and the step alone, so a run resumes anywhere at no cost. With `equally`, all
+    classes come equally often. DataError names a file that cannot be decoded; WorkerDied tells of a process
+    that died or hung.
     """
+    order_of = orders(images.labels, equally=equally)
 
     def place(step: int) -> _Place:
-        return share(seed, step, count=len(images), batch=batch, rank=rank, world=world)
+        return share(seed, step, count=len(images), batch=batch, rank=rank, world=world, order_of=order_of)
 
     places = _Plan(place, range(first, steps))
-    if augment.kind != "resized_crop" and Resident.fits(images, preprocess, resident_bytes):
+    if not augment.whole_images and Resident.fits(images, preprocess, resident_bytes):
         resident = Resident(images, preprocess, device=device)
-        for epoch, indices in places:
-            pixels = resident.augmented(indices, augment, seed, epoch)
-            yield _batch(images, pixels, indices, epoch)
-        return
-    views = _Views(images, preprocess, augment, seed)
-    for (epoch, indices), pixels in zip(places, _loaded(views, places, workers, device), strict=True):
-        yield _batch(images, pixels.to(device, non_blocking=True), indices, epoch)
+        found = (resident.augmented(indices, augment, seed, epoch) for epoch, indices in places)
+    else:
+        epochs = -(-steps // steps_per_epoch(len(images), batch))
+        views = _Views(images, preprocess, augment, seed, epochs)
+        loaded = _loaded(views, places, workers, device)
+        found = (pixels.to(device, non_blocking=True) for pixels in loaded)
+    for step, ((epoch, indices), pixels) in enumerate(zip(places, found, strict=True), first):
+        size = pixels.shape[-1]
+        how = touch(augment, preprocess, seed=seed, step=step, epoch=epoch, indices=indices, size=size)
+        yield _batch(images, pixels, indices, epoch, how)
 
 
 def testing(
@@ -97,7 +124,7 @@ def testing(
         for epoch, indices in places:
             yield _batch(images, resident.batch(indices), indices, epoch)
         return
-    views = _Views(images, preprocess, None, 0)
+    views = _Views(images, preprocess, None, 0, 1)
     for (epoch, indices), pixels in zip(places, _loaded(views, places, workers, _CPU), strict=True):
         yield _batch(images, pixels, indices, epoch)
 
@@ -124,10 +151,11 @@ class _Views(TorchDataset[_Result]):
     preprocess: Preprocess
     augment: Augment | None
     seed: int
+    epochs: int
 
     def __getitem__(self, place: _Place) -> _Result:
         epoch, indices = place
-        size = self.preprocess.size
+        size = self._size(epoch)
         views = np.empty((len(indices), size, size, self.preprocess.channels), np.uint8)
         try:
             for view, index in zip(views, indices.tolist(), strict=True):
@@ -136,11 +164,16 @@ class _Views(TorchDataset[_Result]):
             return error
         return torch.from_numpy(views).permute(0, 3, 1, 2)
 
+    def _size(self, epoch: int) -> int:
+        full = self.preprocess.size
+        return size_at(self.augment, full, epoch, self.epochs) if self.augment else full
+
     def _view(self, epoch: int, index: int) -> NDArray[np.uint8]:
         image = self.images.image(index, self.preprocess.colour)
         if self.augment is None:
             return test_view(image, self.preprocess)
-        return train_view(image, self.preprocess, self.augment, self.seed, epoch, index)
+        seen = replace(self.preprocess, size=self._size(epoch))
+        return train_view(image, seen, self.augment, self.seed, epoch, index)
 
 
 def _loaded(views: _Views, places: _Plan, workers: int, device: torch.device) -> Iterator[Tensor]:
@@ -186,6 +219,8 @@ def _told(error: RuntimeError) -> str:
     return f"a worker process that reads images died or hung ({last}): try data.workers=0, or free memory"
 
 
-def _batch(images: Images, pixels: Tensor, indices: NDArray[np.int64], epoch: int) -> Batch:
-    labels = torch.from_numpy(images.labels[indices]).to(pixels.device, non_blocking=True)
-    return Batch(pixels, labels, indices, epoch)
+def _batch(
+    images: Images, pixels: Tensor, indices: NDArray[np.int64], epoch: int, how: Touch | None = None
+) -> Batch:
+    labels = moved(torch.from_numpy(images.labels[indices]), pixels.device)
+    return Batch(pixels, labels, indices, epoch, how and how.on(pixels.device))

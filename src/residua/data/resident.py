@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from residua.data.images import Images
-from residua.data.views import flips, shifts, test_view
+from residua.data.views import BORDERS, flips, shifts, test_view
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Augment
 
@@ -38,13 +38,13 @@ class Resident:
     def augmented(self, indices: NDArray[np.int64], augment: Augment, seed: int, epoch: int) -> Tensor:
         """What `train_view` makes of the images at `indices`: (n, C, S, S) uint8, channels last in memory.
 
-        ValueError for resized crops, which need the whole image.
+        ValueError for what needs the whole image: crops that are resized, and policies.
         """
-        if augment.kind == "resized_crop":
+        if augment.whole_images:
             raise ValueError("a set in memory has no whole images: resized crops are for decoded files")
         views = self._chosen(indices)
         if augment.kind == "pad_crop":
-            views = _shifted(views, augment.pad, *shifts(augment, seed, epoch, indices))
+            views = _shifted(views, augment, *shifts(augment, seed, epoch, indices))
         mirrored = self._index(np.flatnonzero(flips(augment, seed, epoch, indices)))
         views.index_copy_(0, mirrored, views.index_select(0, mirrored).flip(2))
         return views.permute(0, 3, 1, 2)
@@ -53,22 +53,33 @@ class Resident:
         return self._pixels.index_select(0, self._index(indices))
 
     def _index(self, indices: NDArray[np.int64]) -> Tensor:
-        return torch.tensor(indices, dtype=torch.int64, device=self._pixels.device)
+        return moved(torch.tensor(indices, dtype=torch.int64), self._pixels.device)
 
 
-def _shifted(views: Tensor, pad: int, top: NDArray[np.int64], left: NDArray[np.int64]) -> Tensor:
-    """Crops of the zero-padded `views`, (n, S, S, C), that begin at `top` and `left`."""
+def moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """`tensor`, of the CPU, on `device`; nobody waits for the copy."""
+    return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
+
+
+def _shifted(views: Tensor, augment: Augment, top: NDArray[np.int64], left: NDArray[np.int64]) -> Tensor:
+    """Crops of the padded `views`, (n, S, S, C), that begin at `top` and `left`."""
     count, size, _, channels = views.shape
-    side = size + 2 * pad
-    padded = views.new_zeros(count, side, side, channels)
-    padded[:, pad : pad + size, pad : pad + size] = views
+    pad, side = augment.pad, size + 2 * augment.pad
+    if augment.border == "zeros":
+        padded = views.new_zeros(count, side, side, channels)
+        padded[:, pad : pad + size, pad : pad + size] = views
+    else:
+        places_of = moved(
+            torch.from_numpy(np.pad(np.arange(size), pad, BORDERS[augment.border])), views.device
+        )
+        padded = views.index_select(1, places_of).index_select(2, places_of)
     # Every run of `size` pixels is a row of this view. One crop is `size` rows, and copying whole rows is a
     # memcpy each: ten times the speed of indexing pixels.
     places = max(0, count * side * side - size + 1)
     runs = padded.as_strided((places, size * channels), (channels, 1))
     first = (np.arange(count) * side + top) * side + left
     rows = first[:, None] + np.arange(size) * side
-    return runs.index_select(0, torch.from_numpy(rows.ravel()).to(views.device)).view_as(views)
+    return runs.index_select(0, moved(torch.from_numpy(rows.ravel()), views.device)).view_as(views)
 
 
 def _pixels(images: Images, preprocess: Preprocess) -> NDArray[np.uint8]:

@@ -1,11 +1,16 @@
 """Order and chance as pure functions of their keys: no state to save, nothing that workers could disturb."""
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-_ORDER = 0  # the stream of the order; `residua.data.views` numbers its own from 1
+# The streams of chance. A draw that takes several numbers counts on from its stream.
+_ORDER, _BALANCE = 0, 10
+FLIP, ROW, COLUMN, SCALE, POLICY, ERASE = 1, 2, 3, 4, 5, 6
+TRIES, ERASE_TRIES = 16, 64  # four numbers for each of ten tries
+COLOUR, CUTOUT, MIX = 112, 120, 124  # six, two and five numbers
 _WEYL = np.uint64(0x9E3779B97F4A7C15)  # the three constants of splitmix64 (Steele et al. 2014, fig. 17)
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND = np.uint64(0x94D049BB133111EB)
@@ -17,9 +22,32 @@ def draws(seed: int, epoch: int, indices: NDArray[np.int64], stream: int) -> NDA
     return upper_bits.astype(np.float64) * 2.0**-53  # a float64 holds 53 bits
 
 
+def key(seed: int, epoch: int, index: int, stream: int) -> int:
+    """A seed of 63 bits for a generator of somebody else's, from the same keys."""
+    return int(_hash(seed, epoch, np.array([index]), stream)[0] >> np.uint64(1))
+
+
 def order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
     """The order in which an epoch visits `count` images: a read-only permutation (count,)."""
     return _order(seed, epoch, count)
+
+
+def balanced(seed: int, epoch: int, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """An order of len(`labels`) images in which all classes that have any come equally often, within one.
+
+    Images of a small class come again, none of them more than once oftener than another; those of a large
+    class take turns from epoch to epoch.
+    """
+    present = np.unique(labels)
+    chance = _hash(seed, epoch, np.arange(len(labels)), _BALANCE)
+    slots = np.arange(len(labels))
+    places = np.empty(len(labels), np.int64)
+    for number, label in enumerate(present):
+        members = np.flatnonzero(labels == label)
+        shuffled = members[np.argsort(chance[members], kind="stable")]
+        mine = slots[slots % len(present) == number]
+        places[mine] = shuffled[np.arange(len(mine)) % len(members)]
+    return places[order(seed, epoch, len(labels))]
 
 
 def steps_per_epoch(count: int, batch: int) -> int:
@@ -28,14 +56,27 @@ def steps_per_epoch(count: int, batch: int) -> int:
 
 
 def share(
-    seed: int, step: int, *, count: int, batch: int, rank: int = 0, world: int = 1
+    seed: int,
+    step: int,
+    *,
+    count: int,
+    batch: int,
+    rank: int = 0,
+    world: int = 1,
+    order_of: Callable[[int, int, int], NDArray[np.int64]] = order,
 ) -> tuple[int, NDArray[np.int64]]:
     """The epoch of global step `step` (from 0), and the images that `rank` of `world` takes of its batch.
 
     All ranks together take the same batch at any `world`; a set smaller than `batch` is one smaller batch.
+    `order_of(seed, epoch, count)` is the order of an epoch.
     """
     epoch, place = divmod(step, steps_per_epoch(count, batch))
-    return epoch, order(seed, epoch, count)[place * batch : (place + 1) * batch][rank::world]
+    return epoch, order_of(seed, epoch, count)[place * batch : (place + 1) * batch][rank::world]
+
+
+def orders(labels: NDArray[np.int64], *, equally: bool) -> Callable[[int, int, int], NDArray[np.int64]]:
+    """The `order_of` of a set with these labels: each image once, or each class `equally` often."""
+    return lru_cache(maxsize=4)(lambda seed, epoch, _: balanced(seed, epoch, labels)) if equally else order
 
 
 @lru_cache(maxsize=4)  # one sort an epoch instead of one a step

@@ -1,6 +1,10 @@
 """Views: an image as the square of pixels a network sees, with keyed chance in training."""
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 import torch
@@ -8,13 +12,17 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from residua.data.sampler import draws
+from residua.data.sampler import COLUMN, FLIP, POLICY, ROW, SCALE, TRIES, draws, key
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Augment
 
-_FLIP, _ROW, _COLUMN, _TRIES = 1, 2, 3, 16  # streams of chance; stream 0 is the order of an epoch
 _MOST_TRIES = 10  # as torchvision's RandomResizedCrop
 _LONGEST = 100  # times the shorter side; our choice: a line of 1 x 20000 would be resized to 1.3 gigapixels
+
+_STEP = 16  # pixels by which crops grow: few sizes are few shapes to plan for; our choice
+
+BORDERS: Mapping[str, Literal["constant", "reflect"]] = {"zeros": "constant", "reflect": "reflect"}
+"""Our names of borders, and numpy's."""
 
 _Key = tuple[int, int, int]
 """Seed, epoch and index: what every draw of one view depends on."""
@@ -37,20 +45,23 @@ def train_view(
     image: Image.Image, preprocess: Preprocess, augment: Augment, seed: int, epoch: int, index: int
 ) -> NDArray[np.uint8]:
     """What epoch `epoch` sees of image `index`: (C, S, S) uint8, S being `preprocess.size`."""
-    key = (seed, epoch, index)
+    where = (seed, epoch, index)
     if augment.kind == "resized_crop":
-        box = _crop_box(image.size, augment, key)
+        box = _crop_box(image.size, augment, where)
         square = (preprocess.size, preprocess.size)
         view = _array(image.resize(square, _filter(preprocess), box=box))
+    elif augment.kind == "scale_crop":
+        view = _scale_crop(_shortened(image), preprocess, augment, where)
     else:
         view = test_view(image, preprocess)
     this = np.array([index])
     if augment.kind == "pad_crop":
         border = (augment.pad, augment.pad)
-        padded = np.pad(view, ((0, 0), border, border))
+        padded = np.pad(view, ((0, 0), border, border), BORDERS[augment.border])
         top, left = (int(shift[0]) for shift in shifts(augment, seed, epoch, this))
         view = padded[:, top : top + preprocess.size, left : left + preprocess.size]
-    return view[:, :, ::-1] if flips(augment, seed, epoch, this)[0] else view
+    view = view[:, :, ::-1] if flips(augment, seed, epoch, this)[0] else view
+    return view if augment.policy == "none" else _changed(view, augment, where)
 
 
 def shifts(
@@ -58,22 +69,43 @@ def shifts(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Where each image's crop begins in its padded self: rows (n,) and columns (n,), 0 to twice `pad`."""
     places = 2 * augment.pad + 1
-    row, column = (draws(seed, epoch, indices, stream) for stream in (_ROW, _COLUMN))
+    row, column = (draws(seed, epoch, indices, stream) for stream in (ROW, COLUMN))
     return (row * places).astype(np.int64), (column * places).astype(np.int64)
 
 
 def flips(augment: Augment, seed: int, epoch: int, indices: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which of the images are mirrored: (n,)."""
-    return np.asarray(draws(seed, epoch, indices, _FLIP) < augment.flip)
+    if augment.alternate:
+        first = draws(seed, 0, indices, FLIP) < augment.flip
+        return np.asarray(first ^ bool(epoch % 2))
+    return np.asarray(draws(seed, epoch, indices, FLIP) < augment.flip)
+
+
+def size_at(augment: Augment, size: int, epoch: int, epochs: int) -> int:
+    """Side of the crops in epoch `epoch` of `epochs`, in pixels, when it is `size` in the end.
+
+    It grows evenly, by whole steps of 16 pixels, and never exceeds `size`.
+    """
+    share, full = augment.grow
+    done = min(1.0, epoch / (full * epochs)) if full else 1.0
+    wished = size * (share + (1 - share) * done)
+    return size if done == 1.0 else max(min(size, _STEP), min(size, int(wished / _STEP) * _STEP))
 
 
 def normalise(images: Tensor, preprocess: Preprocess) -> Tensor:
     """`images`, (N, C, S, S) uint8, as (value / 255 - mean) / std in float32; device and strides stay."""
-    mean, std = (
-        torch.tensor(values, device=images.device).mul(255).view(1, -1, 1, 1)
-        for values in (preprocess.mean, preprocess.std)
-    )
+    mean, std = _statistics(preprocess, images.device)
     return images.to(torch.float32).sub_(mean).div_(std)
+
+
+@lru_cache(maxsize=8)  # a tensor made from a list on an accelerator makes the host wait
+def _statistics(preprocess: Preprocess, device: torch.device) -> tuple[Tensor, Tensor]:
+    with torch.inference_mode(mode=False):
+        mean, std = (
+            torch.tensor(values, device=device).mul(255).view(1, -1, 1, 1)
+            for values in (preprocess.mean, preprocess.std)
+        )
+    return mean, std
 
 
 def _shortened(image: Image.Image) -> Image.Image:
@@ -112,7 +144,7 @@ def _crop_box(size: tuple[int, int], augment: Augment, key: _Key) -> tuple[int, 
     """Left, top, right and bottom of a random area (Szegedy et al. 2014, section 6), or of the centre."""
     width, height = size
     for attempt in range(_MOST_TRIES):
-        area, aspect, left, top = (_draw(key, _TRIES + 4 * attempt + part) for part in range(4))
+        area, aspect, left, top = (_draw(key, TRIES + 4 * attempt + part) for part in range(4))
         pixels = width * height * (augment.area[0] + area * (augment.area[1] - augment.area[0]))
         low, high = math.log(augment.aspect[0]), math.log(augment.aspect[1])
         ratio = math.exp(low + aspect * (high - low))
@@ -124,6 +156,34 @@ def _crop_box(size: tuple[int, int], augment: Augment, key: _Key) -> tuple[int, 
     down = max(1, min(height, round(width / augment.aspect[0])))
     x, y = (width - across) // 2, (height - down) // 2
     return x, y, x + across, y + down
+
+
+def _scale_crop(
+    image: Image.Image, preprocess: Preprocess, augment: Augment, where: _Key
+) -> NDArray[np.uint8]:
+    """A random square of `image`, resized to a random scale (Simonyan and Zisserman 2014, 3.1)."""
+    low, high = augment.sides
+    side = max(preprocess.size, low + int(_draw(where, SCALE) * (high - low + 1)))
+    scaled = _resized(image, replace(preprocess, resize=side))
+    left = int(_draw(where, COLUMN) * (scaled.width - preprocess.size + 1))
+    top = int(_draw(where, ROW) * (scaled.height - preprocess.size + 1))
+    return _array(scaled.crop((left, top, left + preprocess.size, top + preprocess.size)))
+
+
+def _changed(view: NDArray[np.uint8], augment: Augment, where: _Key) -> NDArray[np.uint8]:
+    """`view` after torchvision's policy, whose generator is seeded by the view's place."""
+    from torchvision.transforms import v2
+
+    policy = (
+        v2.RandAugment(augment.policy_count, augment.policy_size)
+        if augment.policy == "rand"
+        else v2.TrivialAugmentWide()
+    )
+    pixels = np.ascontiguousarray(view.transpose(1, 2, 0))
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    with torch.random.fork_rng(devices=[]):  # the caller's generator is left as it was
+        torch.default_generator.manual_seed(key(*where, POLICY))
+        return _array(policy(image))
 
 
 def _draw(key: _Key, stream: int) -> float:

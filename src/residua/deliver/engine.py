@@ -14,6 +14,7 @@ from residua.data.views import normalise, test_view
 from residua.deliver import folder
 from residua.nn.network import Network
 from residua.training import checkpoint
+from residua.training.checkpoint import Weights
 from residua.training.run import Run
 from residua.weights.store import CheckpointError
 
@@ -76,23 +77,39 @@ class Classifier:
         return test_view(image if image.mode == wanted else image.convert(wanted), preprocess)
 
 
-def load(source: str | Path) -> Classifier:
+def load(source: str | Path, *, weights: Weights = "auto") -> Classifier:
     """The classifier in a run directory (its newest good state), a saved folder or a checkpoint file.
+
+    `weights` of a run: `raw`, `ema` (their mean) or `best`; `auto` is the mean where the run keeps one.
 
     CheckpointError when there is none, or a byte of it is not as it was written.
     """
-    return Classifier(load_network(Path(source)))
+    return Classifier(load_network(Path(source), weights))
 
 
-def load_network(path: Path) -> Network:
+def load_network(path: Path, weights: Weights = "auto") -> Network:
     """The network of `load`, on the CPU in eval mode."""
+    return load_weights(path, weights)[0]
+
+
+def load_weights(path: Path, weights: Weights) -> tuple[Network, str]:
+    """The network of `load`, and which weights it has: `raw`, `ema` or `best`."""
+    if path.is_dir() and folder.is_saved(path):
+        return folder.read(path), "raw"
+    return checkpoint.weights_of(_file(path, weights), weights)
+
+
+def _file(path: Path, weights: Weights) -> Path:
     if not path.is_dir():
-        return checkpoint.network_of(path)
-    if folder.is_saved(path):
-        return folder.read(path)
-    state = checkpoint.newest(Run(path).checkpoints)
+        return path
+    states = Run(path).checkpoints
+    if weights == "best":
+        if not (states / checkpoint.BEST).exists():
+            raise CheckpointError(f"{path} holds no best weights: no epoch of it was judged")
+        return states / checkpoint.BEST
+    state = checkpoint.newest(states)
     if state is None:
         raise CheckpointError(
             f"{path} holds no training state: give a run that has been trained, or a saved folder"
         )
-    return checkpoint.network_of(state.path)
+    return state.path

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast, get_args
 
 import torch
 
 from residua.data.batches import testing
 from residua.data.folders import matched
 from residua.data.sources import Images, open_dataset, open_images
-from residua.deliver.engine import load_network
+from residua.deliver.engine import load_weights
 from residua.jobs.prepare import absolute
 from residua.measure.evaluate import Judgement
 from residua.measure.evaluate import evaluate as judge
@@ -16,6 +17,7 @@ from residua.measure.score import Score
 from residua.spec.recipe import Plan
 from residua.spec.record import nearest
 from residua.training import world
+from residua.training.checkpoint import Weights
 from residua.training.plan import place
 from residua.training.run import Run
 
@@ -24,28 +26,41 @@ VIEWS = ("center",)
 
 
 def evaluate(
-    trained: Run | str | Path, *, data: str | Path | None = None, views: Sequence[str] = VIEWS
+    trained: Run | str | Path,
+    *,
+    data: str | Path | None = None,
+    views: Sequence[str] = VIEWS,
+    weights: str = "auto",
 ) -> list[Score]:
     """One Score per view of a run or checkpoint on `data`; without it, on the images that the run kept apart.
 
-    Classes are matched by name. ValueError for an unknown view, DataError for images that cannot be used,
+    `weights` of a run: `raw` (the last step's), `ema` (their mean), `best` (the lowest test error); `auto` is
+    the mean where the run keeps one. Classes are matched by name. ValueError for an unknown view or kind of
+    weights, DataError for images that cannot be used,
     CheckpointError for weights that cannot.
     """
     for view in views:
         if view not in VIEWS:
             raise ValueError(f"no view {view!r}: {nearest(view, VIEWS)}")
     path = trained.path if isinstance(trained, Run) else Path(trained)
-    judged, images = judgement(path, None if data is None else str(data))
-    return [judged.score(split=images.name, weights="raw", views=view) for view in views]
+    if weights not in get_args(Weights):
+        raise ValueError(f"no weights {weights!r}: {nearest(weights, get_args(Weights))}")
+    which: Weights = cast("Weights", weights)
+    judged, images, kind = _judged(path, None if data is None else str(data), which)
+    return [judged.score(split=images.name, weights=kind, views=view) for view in views]
 
 
 def judgement(path: Path, data: str | None) -> tuple[Judgement, Images]:
     """What the network at `path` says of `data`, and the images it was shown."""
-    network = load_network(path)
+    return _judged(path, data, "auto")[:2]
+
+
+def _judged(path: Path, data: str | None, weights: Weights) -> tuple[Judgement, Images, str]:
+    network, kind = load_weights(path, weights)
     images = _images(path, data, network.class_names)
     plan = Plan(str(world.device("auto")), "channels_last", "float32", torch.get_num_threads())
     batches = testing(images, network.preprocess, batch=250, workers=0, resident_bytes=0)
-    return judge(place(network, plan), batches, plan), images
+    return judge(place(network, plan), batches, plan), images, kind
 
 
 def _images(path: Path, data: str | None, classes: tuple[str, ...]) -> Images:

@@ -18,6 +18,8 @@ from residua.spec.recipe import Recipe
 from residua.spec.record import from_json, override
 from residua.training import plan, world
 from residua.training.fit import initial, length
+from residua.training.optim import FUSED
+from residua.training.plan import Chosen
 
 MOST_WORKERS = 8
 """More decoding processes than this wait for the disk."""
@@ -81,13 +83,14 @@ def prepare(wish: Wish) -> Prepared:
     chosen = plan.choose(network, recipe.plan, batch=recipe.budget.batch, steps=steps)
     workers = _workers(recipe, dataset) if recipe.data.workers < 0 else recipe.data.workers
     recipe = replace(recipe, plan=chosen.plan, data=replace(recipe.data, workers=workers))
-    notes = (*_notes(recipe, dataset, chosen.reason), *(f"weights {line}" for line in read))
+    notes = (*_notes(recipe, dataset, chosen), *(f"weights {line}" for line in read))
     return Prepared(recipe, dataset, network, notes)
 
 
 def _workers(recipe: Recipe, dataset: Dataset) -> int:
-    """Processes that decode: one per core for files read anew every epoch, none for what is in memory."""
-    reads = dataset.train.files is not None and recipe.augment.kind == "resized_crop"
+    """Processes that decode: one per core where views are made one by one, none for what is in memory."""
+    policy = recipe.augment.policy != "none"
+    reads = recipe.augment.whole_images and (dataset.train.files is not None or policy)
     return min(MOST_WORKERS, world.cores()) if reads else 0
 
 
@@ -152,7 +155,27 @@ def _statistics(pixels: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[flo
     return tuple(round(m, 4) for m in means), tuple(round(d, 4) for d in deviations)
 
 
-def _notes(recipe: Recipe, dataset: Dataset, reason: str) -> tuple[str, ...]:
+def _input(recipe: Recipe, dataset: Dataset) -> str:
+    """How images get to the network, and why."""
+    images, preprocess, most = dataset.train, recipe.arch.preprocess, recipe.data.resident_bytes
+    bytes_ = len(images) * preprocess.size**2 * preprocess.channels
+    if recipe.augment.whole_images:
+        why = f"every view is made anew ({recipe.augment.kind}, policy {recipe.augment.policy})"
+        return f"{recipe.data.workers} workers: {why}"
+    if bytes_ <= most:
+        return f"in memory, {bytes_ / 2**20:,.0f} MiB: it fits data.resident_bytes"
+    return f"{recipe.data.workers} workers: {bytes_ / 2**30:.1f} GiB do not fit data.resident_bytes"
+
+
+def _optimiser(recipe: Recipe) -> str:
+    """Whether the update is one kernel, and why."""
+    kind, asked = recipe.optim.kind, recipe.plan.fused
+    if kind not in FUSED:
+        return f"{kind}, tensor by tensor: it has no fused kernel"
+    return f"{kind}, {'tensor by tensor, as asked' if asked == 'off' else 'fused: one pass over memory'}"
+
+
+def _notes(recipe: Recipe, dataset: Dataset, chosen: Chosen) -> tuple[str, ...]:
     arch, optim = recipe.arch, recipe.optim
     found, size = cost(arch), arch.preprocess.size
     each, total = length(recipe, len(dataset.train))
@@ -165,10 +188,14 @@ def _notes(recipe: Recipe, dataset: Dataset, reason: str) -> tuple[str, ...]:
         ("input", f"{size} x {size} {arch.preprocess.colour}, {arch.classes} classes"),
         (
             "recipe",
-            f"{recipe.name}: SGD {optim.rate:g}, {recipe.schedule.shape}, batch {recipe.budget.batch}",
+            f"{recipe.name}: {optim.kind.upper()} {optim.rate:g}, {recipe.schedule.shape}, "
+            f"batch {recipe.budget.batch}",
         ),
         ("length", f"{total:,} steps, {each:,} in an epoch; seed {recipe.seed}"),
-        ("plan", f"{recipe.plan.precision}, {recipe.plan.memory_format}; {reason}"),
+        ("plan", f"{recipe.plan.precision}, {recipe.plan.memory_format}; {chosen.reason}"),
+        ("compile", chosen.translation),
+        ("update", _optimiser(recipe)),
+        ("images", _input(recipe, dataset)),
     ]
     if arch.strides()[-1] > size or (size <= SMALL and arch.family in ("resnet", "plain")):
         small = f"{arch.name} was drawn for 224 px and shrinks {size} px {arch.strides()[-1]} times"

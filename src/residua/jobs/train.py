@@ -11,7 +11,8 @@ from residua.jobs.evaluate import judgement
 from residua.jobs.prepare import Prepared, Wish, is_named, prepare
 from residua.jobs.report import write_report
 from residua.training import run
-from residua.training.fit import Event, Fit, Note, initial
+from residua.training.events import Event, Note
+from residua.training.fit import Fit, initial
 from residua.training.run import Run
 
 Listen = Callable[[Event], None]

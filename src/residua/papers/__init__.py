@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from residua.papers import he2015, quick
+from residua.papers import duta2020, he2015, he2016, modern, quick
 from residua.spec.arch import Arch
 from residua.spec.recipe import Recipe
 from residua.spec.record import nearest
@@ -10,6 +10,14 @@ from residua.spec.record import nearest
 RECIPES: Mapping[str, Callable[[Arch, str], Recipe]] = {
     "he2015.cifar": he2015.cifar,
     "he2015.imagenet": he2015.imagenet,
+    "he2015.imagenet_steps": he2015.imagenet_steps,
+    "he2016.cifar": he2016.cifar,
+    "he2016.imagenet": he2016.imagenet,
+    "duta2020.imagenet": duta2020.imagenet,
+    "duta2020.cifar": duta2020.cifar,
+    "fast_cifar": modern.fast_cifar,
+    "modern": modern.modern,
+    "finetune": modern.finetune,
     "quick.small": quick.small,
     "quick.photos": quick.photos,
     "quick.digits": quick.digits,

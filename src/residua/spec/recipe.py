@@ -18,6 +18,8 @@ class Data:
     """Processes that decode images; -1 lets the plan choose. Results do not depend on it."""
     resident_bytes: int = 2 << 30
     """Sets that fit in this many bytes, once resized, live in memory."""
+    balance: Literal["none", "weights", "sample"] = "none"
+    """For classes of unequal size: `weights` weighs their losses by 1/count, `sample` draws all equally."""
 
     def __post_init__(self) -> None:
         """ValueError when a number cannot be used."""
@@ -29,16 +31,49 @@ class Data:
 class Augment:
     """What happens to a training image first; every draw is keyed by (seed, epoch, index)."""
 
-    kind: Literal["pad_crop", "resized_crop", "none"] = "pad_crop"
-    """Shift inside a padded border (CIFAR), or cut a random area and resize it (ImageNet)."""
+    kind: Literal["pad_crop", "resized_crop", "scale_crop", "none"] = "pad_crop"
+    """Shift inside a padded border (CIFAR); cut a random area and resize it (Szegedy et al. 2014); or resize
+    to a random scale and cut a square (Simonyan and Zisserman 2014)."""
     pad: int = 4
     """Border of zeros added on each side before the crop, in pixels (He et al. 2015, 4.2: 4)."""
     flip: float = 0.5
     """Chance of a left-right mirror."""
+    alternate: bool = False
+    """Mirror by chance in the first epoch, then every other epoch (Jordan 2024, 3.6)."""
+    border: Literal["zeros", "reflect"] = "zeros"
+    """What `pad_crop` pads with."""
     area: tuple[float, float] = (0.25, 1.0)
     """Smallest and largest share of the image that a resized crop takes."""
     aspect: tuple[float, float] = (0.75, 4 / 3)
     """Smallest and largest width over height of a resized crop."""
+    sides: tuple[int, int] = (256, 480)
+    """Smallest and largest shorter side of a `scale_crop`, in pixels (He et al. 2015, 3.4: 256 to 480)."""
+    colour: float = 0.0
+    """Deviation of the colour shift along ImageNet's principal colours (Krizhevsky et al. 2012: 0.1)."""
+    policy: Literal["none", "rand", "trivial"] = "none"
+    """torchvision's RandAugment (Cubuk et al. 2019) or TrivialAugmentWide (Mueller and Hutter 2021)."""
+    policy_count: int = 2
+    """`rand`: changes made to one image."""
+    policy_size: int = 9
+    """`rand`: how strong they are, from 0 to 30."""
+    erase: float = 0.0
+    """Chance that a random rectangle becomes the mean colour (Zhong et al. 2017)."""
+    cutout: int = 0
+    """Side of a square that becomes the mean colour, in pixels (DeVries and Taylor 2017); 0 for none."""
+    mixup: float = 0.0
+    """Parameter of the Beta distribution by which two images are blended (Zhang et al. 2017); 0 for never."""
+    cutmix: float = 0.0
+    """The same for a rectangle pasted from another image (Yun et al. 2019); with both, each has half."""
+    mix_share: float = 1.0
+    """Share of the batches that are mixed."""
+    grow: tuple[float, float] = (1.0, 0.0)
+    """Side of the crops in the first epoch, as a share of the full one, and the share of all epochs after
+    which it is full (progressive resolution, in steps of 16 pixels)."""
+
+    @property
+    def whole_images(self) -> bool:
+        """Whether a view is made from the whole image, one by one; else a set in memory serves batches."""
+        return self.kind in ("resized_crop", "scale_crop") or self.policy != "none"
 
     def __post_init__(self) -> None:
         """ValueError when a number cannot be used."""
@@ -48,16 +83,29 @@ class Augment:
             )
         if not (0 < self.area[0] <= self.area[1] <= 1 and 0 < self.aspect[0] <= self.aspect[1]):
             raise ValueError(f"augment.area is {self.area} and augment.aspect {self.aspect}: give low, high")
+        if not 0 < self.sides[0] <= self.sides[1]:
+            raise ValueError(f"augment.sides is {self.sides}: give low, high in pixels")
+        chances = {"erase": self.erase, "mix_share": self.mix_share, "grow": self.grow[1]}
+        if wrong := {name: value for name, value in chances.items() if not 0 <= value <= 1}:
+            raise ValueError(f"augment has {wrong}: give shares from 0 to 1")
+        if min(self.colour, self.mixup, self.cutmix, self.cutout, self.policy_count, self.policy_size) < 0:
+            raise ValueError(
+                f"{self}: give 0 or more for colour, mixup, cutmix, cutout, policy_count, policy_size"
+            )
+        if not 0 < self.grow[0] <= 1 or (self.grow[0] < 1 and self.kind != "resized_crop"):
+            raise ValueError(
+                f"augment.grow is {self.grow} with {self.kind}: give a share up to 1, and resized_crop"
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class Optim:
-    """Stochastic gradient descent: v = momentum * v + gradient + decay * w; w = w - rate * v."""
+    """How gradients move weights. `sgd`: v = momentum * v + gradient + decay * w; w = w - rate * v."""
 
     rate: float = 0.1
     """Peak learning rate."""
     momentum: float = 0.9
-    """Share of the last step that is kept."""
+    """Share of the last step that is kept; the first beta of AdamW and LAMB."""
     nesterov: bool = False
     """Look ahead along the momentum."""
     decay: float = 1e-4
@@ -66,20 +114,56 @@ class Optim:
     """Decay norms and biases too, as the papers do."""
     smoothing: float = 0.0
     """Label smoothing of the cross-entropy."""
+    kind: Literal["sgd", "adamw", "lamb", "muon"] = "sgd"
+    """torch's SGD or AdamW; LAMB (You et al. 2019) or Muon (Jordan 2024) of timm, which must be installed."""
+    beta2: float = 0.999
+    """AdamW, LAMB and Muon's AdamW: share of the squared gradients that is kept."""
+    clip: float = 0.0
+    """Longest gradient, all tensors taken as one vector; 0 for any."""
+    layer_decay: float = 1.0
+    """Each block's rate as a share of that of the block above it; 1 for one rate."""
+    frozen_norms: bool = False
+    """Batch norms keep their statistics and weights: for small batches and small data."""
+    side: float = 0.3
+    """Weight of the loss of each auxiliary head (Szegedy et al. 2014, section 5: 0.3)."""
 
     def __post_init__(self) -> None:
         """ValueError when a number cannot be used."""
         if self.rate <= 0 or not 0 <= self.momentum < 1 or self.decay < 0 or not 0 <= self.smoothing < 1:
             raise ValueError(f"{self}: give rate > 0, 0 <= momentum < 1, decay >= 0, 0 <= smoothing < 1")
-        if self.nesterov and not self.momentum:
-            raise ValueError("optim.nesterov needs optim.momentum above 0")
+        if self.nesterov and (not self.momentum or self.kind not in ("sgd", "muon")):
+            raise ValueError("optim.nesterov needs optim.momentum above 0 and optim.kind sgd or muon")
+        if self.clip < 0 or self.side < 0 or not 0 < self.layer_decay <= 1 or not 0 <= self.beta2 < 1:
+            raise ValueError(f"{self}: give clip >= 0, side >= 0, 0 < layer_decay <= 1, 0 <= beta2 < 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Average:
+    """A second set of weights, the running mean of the first; and batch norms counted anew at the end."""
+
+    decay: float = 0.0
+    """Share of the mean that is kept; 0 for no mean. It begins lower: (1 + n) / (10 + n) after n of them."""
+    every: int = 1
+    """Updates between two looks at the weights."""
+    back: bool = False
+    """Put the mean back into the weights each time, which makes it Lookahead (Zhang et al. 2019)."""
+    recount: int = 0
+    """Training images from which the norms' statistics are counted anew after the last update, as the
+    released models of He et al. 2015 carry them; 0 leaves the moving averages."""
+
+    def __post_init__(self) -> None:
+        """ValueError when a number cannot be used."""
+        if not 0 <= self.decay < 1 or self.every < 1 or self.recount < 0:
+            raise ValueError(f"{self}: give 0 <= decay < 1, every >= 1, recount >= 0")
+        if self.back and not self.decay:
+            raise ValueError("average.back needs average.decay above 0")
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """Learning rate by step; times are shares of all steps, so that they scale with epochs."""
 
-    shape: Literal["step", "cosine", "linear", "constant"] = "step"
+    shape: Literal["step", "cosine", "linear", "constant", "plateau"] = "step"
     """How the rate falls after the warm-up."""
     warmup: float = 0.0
     """Share of all steps before the peak."""
@@ -89,6 +173,13 @@ class Schedule:
     """Hold the first rate through the warm-up (He et al. 2015, 4.2), instead of climbing."""
     drops: tuple[float, ...] = (0.5, 0.75)
     """`step`: shares of all steps where the rate falls to a tenth (32k, 48k of 64k: He et al. 2015, 4.2)."""
+    warmup_error: float = 0.0
+    """Hold the first rate until the training error of a finished epoch is below this, in percent
+    (He et al. 2015, 4.2: 80); 0 leaves the warm-up to its share of steps."""
+    patience: int = 5
+    """`plateau`: epochs without a better test error before the rate falls to a tenth."""
+    most_drops: int = 3
+    """`plateau`: how often it falls."""
 
     def __post_init__(self) -> None:
         """ValueError when a number cannot be used."""
@@ -98,6 +189,12 @@ class Schedule:
             )
         if any(not 0 < drop < 1 for drop in self.drops) or list(self.drops) != sorted(self.drops):
             raise ValueError(f"schedule.drops is {self.drops}: give rising shares between 0 and 1")
+        if not 0 <= self.warmup_error <= 100 or (self.warmup_error and (self.warmup or not self.warmup_rate)):
+            raise ValueError(
+                f"schedule.warmup_error is {self.warmup_error}: give percent, warmup 0 and a warmup_rate > 0"
+            )
+        if self.patience < 1 or self.most_drops < 0:
+            raise ValueError(f"{self}: give patience >= 1 and most_drops >= 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +209,17 @@ class Budget:
     """Images per update, over all processes."""
     save_seconds: float = 30.0
     """Longest time between two checkpoints of the training state; one is written after every epoch anyway."""
+    accumulate: int = 1
+    """Portions in which a batch goes through the network, for memory; norms and mixing see one portion."""
+    patience: int = 0
+    """Epochs without a better test error after which training ends early; 0 for never."""
 
     def __post_init__(self) -> None:
         """ValueError when a number cannot be used."""
         if self.epochs < 1 or self.batch < 2 or self.steps < 0 or self.save_seconds < 0:
             raise ValueError(f"{self}: give epochs >= 1, batch >= 2, steps >= 0, save_seconds >= 0")
+        if not 1 <= self.accumulate <= self.batch // 2 or self.patience < 0:
+            raise ValueError(f"{self}: give accumulate from 1 to half of the batch, and patience >= 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +234,19 @@ class Plan:
     """Type of the activations; weights stay float32."""
     threads: int = 0
     """CPU threads of torch; 0 takes what torch proposes. Other counts give other last bits."""
+    compile: Literal["auto", "off", "whole", "blocks"] = "auto"
+    """Translate the network into fused kernels: all of it, or block by block, equal ones once."""
+    graphs: Literal["auto", "on", "off"] = "auto"
+    """With compile on CUDA: replay kernels as CUDA graphs (torch's `reduce-overhead`)."""
+    fused: Literal["auto", "on", "off"] = "auto"
+    """One kernel for the whole update, where the optimiser has one."""
 
     def __post_init__(self) -> None:
         """ValueError when a number cannot be used."""
         if self.threads < 0:
             raise ValueError(f"plan.threads is {self.threads}: give 0 or more")
+        if self.graphs == "on" and self.compile not in ("whole", "blocks"):
+            raise ValueError("plan.graphs is on: give plan.compile whole or blocks with it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +269,14 @@ class Recipe:
     """How long."""
     plan: Plan = field(default_factory=Plan)
     """With which arithmetic."""
+    average: Average = field(default_factory=Average)
+    """What is kept beside the weights."""
     weights: str = ""
     """A file or a run whose weights training starts from; empty for fresh ones."""
     seed: int = 0
     """Key of the initial weights, the order, the augmentation and the dropout."""
+
+    def __post_init__(self) -> None:
+        """ValueError when two parts contradict each other."""
+        if self.average.recount and self.budget.patience:
+            raise ValueError("average.recount needs a planned end: leave budget.patience 0")

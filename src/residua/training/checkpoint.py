@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,11 @@ from residua.weights.store import CheckpointError, publish, read
 
 KEEP = 2
 """States kept: the newest, and one to fall back on."""
-MODEL, OPTIM = PREFIX, "optim."
+MODEL, OPTIM, AVERAGE, GROUP = PREFIX, "optim.", "average.", "group."
+BEST = "best.safetensors"
+"""The weights whose test error was lowest, in the folder of the states."""
+Weights = Literal["auto", "raw", "ema", "best"]
+"""Which weights of a run: of the last step, their mean, the best; `auto` is the mean where there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,31 +53,45 @@ class State:
     """Newer files that could not be used, one line each."""
 
 
-def save(folder: Path, network: Network, optimizer: torch.optim.Optimizer, progress: Progress) -> Path:
+def save(
+    folder: Path,
+    network: Network,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    average: Network | None = None,
+) -> Path:
     """Publish the state after `progress.step` updates in `folder`, then drop those before the newest `KEEP`.
 
-    NotFinite when a weight is not: such a state is never written. OSError when the disk refuses.
+    `average` is the mean of the weights, where the run keeps one. NotFinite when a weight is not: such a
+    state is never written. OSError when the disk refuses.
     """
-    tensors = {MODEL + name: value for name, value in network.state_dict().items()}
-    for name, value in tensors.items():
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise NotFinite(f"{name} is not finite after step {progress.step}: this state is not saved")
+    tensors = _weights(MODEL, network, progress.step)
+    if average is not None:
+        tensors |= _weights(AVERAGE, average, progress.step)
+    for number, group in enumerate(optimizer.param_groups):
+        if isinstance(group.get("step"), Tensor):  # LAMB counts by the group
+            tensors[f"{GROUP}{number}.step"] = group["step"]
     for index, slots in optimizer.state_dict()["state"].items():
         for slot, value in slots.items():
             if isinstance(value, Tensor):
                 tensors[f"{OPTIM}{index}.{slot}"] = value
-    facts = {
-        "kind": "training state",
-        "format": 1,
-        "arch": to_plain(network.arch),
-        "classes": list(network.class_names),
-        "progress": to_plain(progress),
-    }
+    facts = {"kind": "training state", **_facts(network), "progress": to_plain(progress)}
     path = folder / f"state-{progress.step:09d}.safetensors"
     publish(path, tensors, facts)
     reached = [state for state in states(folder) if state <= path]  # a newer one is damaged: we fell back
     for old in reached[KEEP:]:
         old.unlink(missing_ok=True)
+    return path
+
+
+def save_best(folder: Path, network: Network, judged: Mapping[str, Any]) -> Path:
+    """Publish the weights of `network` alone, with what was `judged` of them, in place of those before.
+
+    NotFinite when a weight is not. OSError when the disk refuses.
+    """
+    path = folder / BEST
+    facts = {"kind": "weights", **_facts(network), "judged": dict(judged)}
+    publish(path, _weights(MODEL, network, judged["step"]), facts)
     return path
 
 
@@ -117,9 +135,18 @@ def restore(state: State, network: Network, optimizer: torch.optim.Optimizer) ->
         if name.startswith(OPTIM):
             index, slot = name.removeprefix(OPTIM).split(".", 1)
             like = parameters[int(index)]
-            slots.setdefault(int(index), {})[slot] = torch.empty_like(like).copy_(value)  # same memory format
+            same = value.shape == like.shape  # then in the same memory format; else it is a count
+            slots.setdefault(int(index), {})[slot] = torch.empty_like(like).copy_(value) if same else value
+        elif name.startswith(GROUP):
+            number, entry = name.removeprefix(GROUP).split(".", 1)
+            plain["param_groups"][int(number)][entry] = value
     optimizer.load_state_dict({**plain, "state": slots})
     return from_plain(Progress, state.facts["progress"])
+
+
+def restore_average(state: State, network: Network) -> None:
+    """Fill `network` with the mean of the weights in `state`."""
+    _fill(network, state, AVERAGE)
 
 
 def network_of(path: Path) -> Network:
@@ -127,18 +154,43 @@ def network_of(path: Path) -> Network:
 
     CheckpointError if it is none.
     """
+    return weights_of(path, "auto")[0]
+
+
+def weights_of(path: Path, weights: Weights) -> tuple[Network, str]:
+    """The network of `network_of` with those `weights`, and what they are: `raw`, `ema` or `best`.
+
+    CheckpointError if the file has no such weights.
+    """
     tensors, facts = read(path)
     if "arch" not in facts:
         raise CheckpointError(f"{path} holds no network: give a run or one of its checkpoints")
     network = build(from_plain(Arch, facts["arch"]))
     network.class_names = tuple(facts["classes"])
-    _fill(network, State(path, tensors, facts, ()))
-    return network.eval()
+    averaged = any(name.startswith(AVERAGE) for name in tensors)
+    if weights == "ema" and not averaged:
+        raise CheckpointError(f"{path} holds no mean of the weights: give --weights raw or best")
+    mean = averaged and weights in ("auto", "ema")
+    _fill(network, State(path, tensors, facts, ()), AVERAGE if mean else MODEL)
+    return network.eval(), "best" if facts.get("kind") == "weights" else "ema" if mean else "raw"
 
 
-def _fill(network: nn.Module, state: State) -> None:
+def _facts(network: Network) -> dict[str, Any]:
+    return {"format": 1, "arch": to_plain(network.arch), "classes": list(network.class_names)}
+
+
+def _weights(prefix: str, network: nn.Module, step: int) -> dict[str, Tensor]:
+    """Everything `network` holds, under names that begin with `prefix`. NotFinite when a number is not."""
+    tensors = {prefix + name: value for name, value in network.state_dict().items()}
+    for name, value in tensors.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise NotFinite(f"{name} is not finite after step {step}: this state is not saved")
+    return tensors
+
+
+def _fill(network: nn.Module, state: State, prefix: str = MODEL) -> None:
     try:
-        network.load_state_dict(of_model(state.tensors))
+        network.load_state_dict(of_model(state.tensors, prefix))
     except RuntimeError as error:
         lines = str(error).splitlines()
         raise CheckpointError(f"{state.path} is of another network: {lines[-1].strip()}") from None

@@ -5,14 +5,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from residua.data.batches import Batch
-from residua.data.views import normalise
-from residua.spec.preprocess import Preprocess
-from residua.spec.recipe import Plan
-
-Objective = Callable[[nn.Module, Batch], tuple[Tensor, Tensor]]
+from residua.training.guard import Guard
+from residua.training.losses import Objective
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,23 +25,8 @@ class Moment:
     """Images in the batch."""
     rate: float
     """Learning rate of this update."""
-
-
-def objective(preprocess: Preprocess, plan: Plan, smoothing: float) -> Objective:
-    """(network, batch) -> (mean cross-entropy, number of wrong images), in the plan's arithmetic."""
-    layout = torch.channels_last if plan.memory_format == "channels_last" else torch.contiguous_format
-    device = torch.device(plan.device)
-
-    def judge(network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-        labels = batch.labels.to(device, non_blocking=True)
-        images = normalise(batch.images.to(device, non_blocking=True), preprocess)
-        images = images.contiguous(memory_format=layout)
-        with torch.autocast(device.type, torch.bfloat16, enabled=plan.precision == "bfloat16"):
-            logits = network(images)
-        loss = cross_entropy(logits.float(), labels, label_smoothing=smoothing)
-        return loss, (logits.detach().argmax(1) != labels).sum()
-
-    return judge
+    bad: Tensor
+    """The first step whose loss or gradient was not finite, counted like `step`; 0 when there is none."""
 
 
 def train(
@@ -57,22 +38,40 @@ def train(
     rate_at: Callable[[int], float],
     seed: int,
     done: int = 0,
+    accumulate: int = 1,
+    clip: float = 0.0,
+    ready: Callable[[nn.Module], object] = nn.Module.train,
 ) -> Iterator[Moment]:
     """Update `network` once per batch and yield a Moment each time; leave the for-loop to stop.
 
     `rate_at(step)` is the rate of update `step`, from 0; `done` counts the updates before a resume.
     Dropout and every other draw of torch is keyed by (seed, step), so results do not depend on where a
-    run was interrupted.
+    run was interrupted. From the first number on that is none, weights stay as they are. The host never waits
+    for the device. A batch goes through in `accumulate` portions; gradients longer than `clip` are shortened;
+    `ready` puts the network into training mode.
     """
+    guard = Guard(optimizer, clip)
+    ready(network)
     for step, batch in enumerate(batches, done):
         rate = rate_at(step)
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("scale", 1.0)
         torch.manual_seed((seed << 32) + step)
         if not network.training:  # the caller may have evaluated since the last step
-            network.train()
+            ready(network)
         optimizer.zero_grad(set_to_none=True)
-        loss, wrong = judge(network, batch)
-        torch.autograd.backward(loss)
-        optimizer.step()
-        yield Moment(step + 1, loss.detach(), wrong, len(batch.labels), rate)
+        loss, wrong = backward(network, batch, judge, accumulate)
+        guard.step(loss, step + 1)
+        yield Moment(step + 1, loss, wrong, len(batch.labels), rate, guard.bad)
+
+
+def backward(network: nn.Module, batch: Batch, judge: Objective, portions: int) -> tuple[Tensor, Tensor]:
+    """Add the gradient of the batch's mean loss, by portions; that loss, and the images it got wrong."""
+    losses, wrongs = [], []
+    for part in batch.portions(portions):
+        loss, wrong = judge(network, part)
+        share = len(part.labels) / len(batch.labels)
+        torch.autograd.backward(loss if share == 1 else loss * share)
+        losses.append(loss.detach() * share)
+        wrongs.append(wrong)
+    return sum(losses[1:], losses[0]), sum(wrongs[1:], wrongs[0])

@@ -1,24 +1,21 @@
 """The plan: memory format, precision and threads, measured on the machine at hand, chosen and said."""
 
-import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
-from torch import nn
 
 from residua.nn.network import Network
 from residua.spec.describe import cost
 from residua.spec.recipe import Plan
-from residua.training import world
+from residua.training import translate, world
+from residua.training.translate import WORTH
 
 Format = Literal["contiguous", "channels_last"]
 Precision = Literal["float32", "bfloat16"]
 
-WORTH = 1.15
-"""How many times faster than float32 channels_last another arithmetic must be; less drowns in noise."""
 SAMPLE = 32
 """Images per measured step, at most."""
 WORK = 2e9
@@ -36,7 +33,9 @@ class Chosen:
     plan: Plan
     """What will be done."""
     reason: str
-    """One line for the terminal."""
+    """Why this arithmetic: one line for the terminal."""
+    translation: str = ""
+    """Whether the network is compiled, and why: one line."""
 
 
 def choose(network: Network, plan: Plan, *, batch: int, steps: int) -> Chosen:
@@ -47,27 +46,36 @@ def choose(network: Network, plan: Plan, *, batch: int, steps: int) -> Chosen:
     device = world.device(plan.device)
     threads = plan.threads or torch.get_num_threads()
     found = replace(plan, device=str(device), threads=threads)
+    found, reason, rate = _arithmetic(network, found, batch=batch, steps=steps)
+    found, translation = translate.choose(network, found, batch=batch, steps=steps, rate=rate)
+    return Chosen(found, reason, translation)
+
+
+def _arithmetic(network: Network, plan: Plan, *, batch: int, steps: int) -> tuple[Plan, str, float]:
+    """`plan` with format and precision, why, and the images per second that were measured, 0 for none."""
     formats: tuple[Format, ...] = (
         ("channels_last", "contiguous") if plan.memory_format == "auto" else (plan.memory_format,)
     )
     precisions: tuple[Precision, ...] = (
         ("float32", "bfloat16") if plan.precision == "auto" else (plan.precision,)
     )
-    where = f"{device}, {threads} threads" if device.type == "cpu" else torch_name(device)
+    device = torch.device(plan.device)
+    where = f"{device}, {plan.threads} threads" if device.type == "cpu" else torch_name(device)
     if len(formats) == len(precisions) == 1:
-        return Chosen(replace(found, memory_format=formats[0], precision=precisions[0]), f"{where}, as asked")
+        return replace(plan, memory_format=formats[0], precision=precisions[0]), f"{where}, as asked", 0.0
     if device.type != "cpu" or steps < SHORT:
         quick = device.type == "cuda" and torch.cuda.is_bf16_supported()
         precision: Precision = precisions[-1] if quick else precisions[0]
-        chosen = replace(found, memory_format=formats[0], precision=precision)
-        return Chosen(chosen, f"{where}, not measured ({'accelerator' if quick else 'short run'})")
-    torch.set_num_threads(threads)
-    rates = measure(network, batch=min(batch, _sample(network)), formats=formats, precisions=precisions)
+        chosen = replace(plan, memory_format=formats[0], precision=precision)
+        return chosen, f"{where}, not measured ({'accelerator' if quick else 'short run'})", 0.0
+    torch.set_num_threads(plan.threads)
+    rates = measure(network, batch=min(batch, sample(network)), formats=formats, precisions=precisions)
     pairs = list(rates)
     best = max(rates, key=lambda pair: rates[pair])
     best = best if rates[best] > WORTH * rates[pairs[0]] else pairs[0]
     said = ", ".join(f"{form} {kind} {rates[form, kind]:.0f}/s" for form, kind in pairs)
-    return Chosen(replace(found, memory_format=best[0], precision=best[1]), f"{where}; measured {said}")
+    chosen = replace(plan, memory_format=best[0], precision=best[1])
+    return chosen, f"{where}; measured {said}", rates[best]
 
 
 def measure(
@@ -92,7 +100,7 @@ def measure(
     return {pair: batch / seconds for pair, seconds in best.items()}
 
 
-def _sample(network: Network) -> int:
+def sample(network: Network) -> int:
     """Images that make a measured step."""
     return max(4, min(SAMPLE, int(WORK / cost(network.arch).macs)))
 
@@ -111,14 +119,4 @@ def place(network: Network, plan: Plan) -> Network:
 
 def _step(network: Network, form: Format, kind: Precision, batch: int) -> Callable[[], None]:
     """A function that takes one forward and backward step in this arithmetic."""
-    layout = torch.channels_last if form == "channels_last" else torch.contiguous_format
-    twin: nn.Module = copy.deepcopy(network).to(memory_format=layout).train()
-    size, channels = network.preprocess.size, network.preprocess.channels
-    images = torch.zeros(batch, channels, size, size).contiguous(memory_format=layout)
-
-    def step() -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=kind == "bfloat16"):
-            logits = twin(images)
-        logits.float().sum().backward()
-
-    return step
+    return translate.step(network, Plan("cpu", form, kind, compile="off"), batch)

@@ -1,6 +1,8 @@
 """The device and the processes of a run; the one place that reads the launcher's environment."""
 
 import os
+import resource
+import sys
 
 import torch
 
@@ -25,6 +27,14 @@ def device(name: str) -> torch.device:
         first = str(error).splitlines()[0]
         raise ValueError(f"device {name!r} cannot be used here ({first}): give cpu or auto") from None
     return found
+
+
+def memory_bytes(name: str) -> int:
+    """The most memory this process held at a time: of the CUDA device `name`, else of the machine."""
+    if name.startswith("cuda"):
+        return torch.cuda.max_memory_allocated(name)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def cores() -> int:

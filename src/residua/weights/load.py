@@ -86,9 +86,9 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return of_model(tensors), facts
 
 
-def of_model(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def of_model(tensors: Mapping[str, Tensor], prefix: str = PREFIX) -> dict[str, Tensor]:
     """The weights among the tensors of a file of ours, without their prefix, where it has one."""
-    model = {k.removeprefix(PREFIX): value for k, value in tensors.items() if k.startswith(PREFIX)}
+    model = {k.removeprefix(prefix): value for k, value in tensors.items() if k.startswith(prefix)}
     return model or dict(tensors)
 
 

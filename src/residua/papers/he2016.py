@@ -1,0 +1,40 @@
+"""Recipes of He et al. 2016 (its appendix); what differs from the paper is said in each docstring."""
+
+from residua.papers.he2015 import CIFAR_STEPS, SCALES, WARM_UP_STEPS
+from residua.spec.arch import Arch
+from residua.spec.recipe import Augment, Budget, Data, Optim, Recipe, Schedule
+
+
+def cifar(arch: Arch, source: str) -> Recipe:
+    """Appendix: as He et al. 2015, and every run begins with 400 updates at 0.01.
+
+    SGD 0.1, momentum 0.9, decay 0.0001, batch 128, a tenth at 32k and 48k updates, shift and flip. The
+    length, 64k updates, is that of He et al. 2015. Pixels are standardised per channel.
+    """
+    return Recipe(
+        "he2016.cifar",
+        arch,
+        Data(source),
+        Augment("pad_crop", pad=4),
+        Optim(rate=0.1, momentum=0.9, decay=1e-4),
+        Schedule(
+            "step", warmup=WARM_UP_STEPS / CIFAR_STEPS, warmup_rate=0.1, flat_warmup=True, drops=(0.5, 0.75)
+        ),
+        Budget(epochs=164, steps=CIFAR_STEPS, batch=128),
+    )
+
+
+def imagenet(arch: Arch, source: str) -> Recipe:
+    """Appendix: as He et al. 2015, 0.1 without warm-up, a tenth after 30 and 60 epochs, batch 256.
+
+    The paper does not state the length; ours is 90 epochs.
+    """
+    return Recipe(
+        "he2016.imagenet",
+        arch,
+        Data(source),
+        Augment("scale_crop", sides=SCALES, colour=0.1),
+        Optim(rate=0.1, momentum=0.9, decay=1e-4),
+        Schedule("step", drops=(30 / 90, 60 / 90)),
+        Budget(epochs=90, batch=256),
+    )

@@ -1,0 +1,98 @@
+"""Guard: lets an update through only while every number is one, and finds where the first one was lost."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from residua.data.batches import Batch
+from residua.data.images import Images
+from residua.training.losses import Objective
+from residua.training.run import Run, write
+
+FEW = 3
+"""Images named in the message."""
+
+HOLDS = (torch.optim.SGD, torch.optim.AdamW)
+"""Optimisers whose fused kernel can be told on the device to leave everything as it is."""
+
+
+class Guard:
+    """Clips gradients, and holds updates back from the first loss or gradient on that is not finite.
+
+    The decision stays on the device, so that the host need not wait: `bad` is the first such step, else 0. An
+    optimiser that cannot be told there is held back on the CPU alone.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, clip: float) -> None:
+        """Guard `optimizer`, and shorten gradients to `clip`, 0 for never."""
+        self._optimizer, self._clip = optimizer, clip
+        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+        self._weights = weights
+        self.bad = torch.zeros((), dtype=torch.int64, device=weights[0].device)
+        self._told = isinstance(optimizer, HOLDS) and bool(optimizer.defaults.get("fused"))
+
+    def step(self, loss: Tensor, number: int) -> None:
+        """Update the weights with their gradients, those of `loss`; this is step `number`, from 1."""
+        gradients = [weight.grad for weight in self._weights if weight.grad is not None]
+        length = nn.utils.get_total_norm(gradients)
+        if self._clip:
+            nn.utils.clip_grads_with_norm_(self._weights, self._clip, length)
+        lost = ~(torch.isfinite(length) & torch.isfinite(loss))
+        self.bad = torch.where((self.bad == 0) & lost, number, self.bad)
+        if self._told:
+            self._optimizer.found_inf = (self.bad > 0).float()  # type: ignore[attr-defined]
+            self._optimizer.grad_scale = None  # type: ignore[attr-defined]
+        elif self.bad.device.type == "cpu" and bool(self.bad):
+            return
+        self._optimizer.step()
+
+
+def first_bad_layer(network: nn.Module, batch: Batch, judge: Objective, *, seed: int, step: int) -> str:
+    """Where numbers are lost when `batch` goes through as it did at update `step`, from 0: one clause."""
+    network.zero_grad(set_to_none=True)
+    with _watched(network) as lost:
+        torch.manual_seed((seed << 32) + step)
+        loss, _ = judge(network, batch)
+        if lost:
+            return f"the first layer that says NaN or infinity is {lost[0]}"
+        if not bool(torch.isfinite(loss)):
+            return "every layer is finite, the loss alone is not"
+        torch.autograd.backward(loss)
+    wild = [name for name, weight in network.named_parameters() if _is_lost(weight.grad)]
+    return f"the gradient of {wild[-1]} is the first that is not finite" if wild else "it cannot be repeated"
+
+
+def told(run: Run, batch: Batch, images: Images, *, step: int, layer: str) -> str:
+    """What went wrong in `batch` at `step`, from 1, as a clause; all of its images go into the run's file."""
+    titles = [images.title(i) for i in batch.indices.tolist()]
+    found = {"step": step, "layer": layer, "images": titles}
+    write(run.path / "diverged.json", json.dumps(found, indent=2))
+    few = ", ".join(titles[:FEW])
+    return f"numbers were lost at step {step}: {layer}; the images were {few} and others in diverged.json"
+
+
+@contextmanager
+def _watched(network: nn.Module) -> Iterator[list[str]]:
+    """The names of layers whose outputs were not finite, in the order in which they answered."""
+    lost: list[str] = []
+    handles = []
+    for name, layer in network.named_modules():
+        if next(layer.children(), None) is None:
+
+            def look(_layer: nn.Module, _given: object, said: Tensor, name: str = name) -> None:
+                if _is_lost(said):
+                    lost.append(name)
+
+            handles.append(layer.register_forward_hook(look))
+    try:
+        yield lost
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _is_lost(value: Tensor | None) -> bool:
+    return value is not None and not bool(torch.isfinite(value).all())

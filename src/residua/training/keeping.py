@@ -1,0 +1,58 @@
+"""Keeper: what a run keeps beside its weights - their mean, the best of them, and how the epochs went."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from residua.nn.network import Network
+from residua.spec.recipe import Recipe
+from residua.training import checkpoint
+from residua.training.average import Running
+from residua.training.checkpoint import State
+from residua.training.run import Run
+from residua.training.schedule import Errors
+
+
+class Keeper:
+    """Kept with every state or read from the metrics, so that a resumed run has the same."""
+
+    def __init__(self, run: Run, recipe: Recipe, network: Network) -> None:
+        """Begin with a `network` that has not moved."""
+        self.run, self.recipe = run, recipe
+        self.running = Running(network, recipe.average) if recipe.average.decay else None
+        self.past: list[Errors] = []
+
+    @property
+    def network(self) -> Network | None:
+        """The mean of the weights as a network, if the run keeps one."""
+        return self.running.network if self.running else None
+
+    def go_back(self, state: State | None) -> None:
+        """Take up what `state` and the metrics hold; `run.rewind` came before."""
+        if state and self.running:
+            checkpoint.restore_average(state, self.running.network)
+        self.past = [self._errors(row) for row in self.run.metrics]
+
+    def after(self, network: Network, step: int) -> None:
+        """Look at the weights of `network` after update `step`."""
+        if self.running:
+            self.running.take(network, step)
+
+    def epoch(self, row: Mapping[str, Any], network: Network) -> None:
+        """Keep the weights that were judged, `network`'s or their mean, if no epoch before came so low."""
+        found = self._errors(row)
+        if all(found.test < errors.test for errors in self.past):
+            which = "ema" if self.network else "raw"
+            checkpoint.save_best(
+                self.run.checkpoints,
+                self.network or network,
+                {"step": row["step"], "weights": which, "test_error": found.test},
+            )
+        self.past.append(found)
+
+    def gives_up(self) -> bool:
+        """Whether the last `budget.patience` epochs brought nothing better."""
+        patience, errors = self.recipe.budget.patience, [found.test for found in self.past]
+        return bool(patience and errors) and len(errors) - 1 - errors.index(min(errors)) >= patience
+
+    def _errors(self, row: Mapping[str, Any]) -> Errors:
+        return Errors(row["train_error"], row.get("ema_test_error", row["test_error"]))

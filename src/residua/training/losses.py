@@ -1,0 +1,77 @@
+"""What a network is asked to make small: cross-entropy in its variants, in the plan's arithmetic."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from residua.data.batches import Batch
+from residua.data.images import Images
+from residua.data.mixing import Mix, touched
+from residua.data.views import normalise
+from residua.spec.preprocess import Preprocess
+from residua.spec.recipe import Plan, Recipe
+
+Objective = Callable[[nn.Module, Batch], tuple[Tensor, Tensor]]
+
+
+def objective(
+    preprocess: Preprocess,
+    plan: Plan,
+    smoothing: float,
+    *,
+    side: float = 0.3,
+    weights: Tensor | None = None,
+) -> Objective:
+    """(network, batch) -> (mean cross-entropy, number of wrong images), in the plan's arithmetic.
+
+    A network that answers with several logits has auxiliary heads behind its first: each of their losses
+    counts `side` (Szegedy et al. 2014, section 5). `weights` (classes,) weigh the images of each class. A
+    mixed image is wrong when it is not taken for what most of it shows.
+    """
+    layout = torch.channels_last if plan.memory_format == "channels_last" else torch.contiguous_format
+    device = torch.device(plan.device)
+
+    def entropy(logits: Tensor, labels: Tensor, mix: Mix | None) -> Tensor:
+        def against(truth: Tensor) -> Tensor:
+            return cross_entropy(logits.float(), truth, weight=weights, label_smoothing=smoothing)
+
+        if mix is None:
+            return against(labels)
+        return mix.share * against(labels) + (1 - mix.share) * against(labels.roll(1, 0))
+
+    def judge(network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        labels = batch.labels.to(device, non_blocking=True)
+        images = normalise(batch.images.to(device, non_blocking=True), preprocess)
+        images = touched(images, batch.touch).contiguous(memory_format=layout)
+        with torch.autocast(device.type, torch.bfloat16, enabled=plan.precision == "bfloat16"):
+            said = network(images)
+        logits, *others = said if isinstance(said, tuple) else (said,)
+        mix = batch.touch.mix if batch.touch else None
+        loss = entropy(logits, labels, mix)
+        for other in others:
+            loss = loss + side * entropy(other, labels, mix)
+        shown = labels.roll(1, 0) if mix and mix.share < 0.5 else labels
+        return loss, (logits.detach().argmax(1) != shown).sum()
+
+    return judge
+
+
+def taught(recipe: Recipe, plan: Plan, images: Images) -> Objective:
+    """The objective of `recipe` on `images`, in the arithmetic of `plan`."""
+    weights = None
+    if recipe.data.balance == "weights":
+        weights = class_weights(images.labels, len(images.classes)).to(plan.device)
+    optim = recipe.optim
+    return objective(recipe.arch.preprocess, plan, optim.smoothing, side=optim.side, weights=weights)
+
+
+def class_weights(labels: NDArray[np.int64], classes: int) -> Tensor:
+    """(classes,) weights by which every class that has images counts the same, and an image 1 on average."""
+    counts = np.bincount(labels, minlength=classes)
+    present = np.count_nonzero(counts)
+    weights = np.where(counts > 0, len(labels) / (present * np.maximum(counts, 1)), 0.0)
+    return torch.from_numpy(weights.astype(np.float32))

@@ -1,0 +1,127 @@
+"""Translation: torch.compile of a network, whole or by block, where it measures faster than it costs."""
+
+import copy
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from residua.nn.network import Network
+from residua.spec.recipe import Plan
+
+Way = tuple[Literal["off", "whole", "blocks"], Literal["on", "off"]]
+"""What is translated, and whether as CUDA graphs."""
+EAGER: Way = ("off", "off")
+
+MOST_KINDS = 256
+"""Kinds of blocks that one network may have; torch's own limit is 8, and layers of more run untranslated."""
+MOST_BLOCKS = 60
+"""Blocks of a network that is tried as a whole: translation takes longer the longer the code is."""
+PAYS = {"cpu": 1800.0, "cuda": 600.0}
+"""Seconds that a run must last, untranslated, before the minutes that translations take are tried on it."""
+WORTH = 1.15
+"""How many times faster another way to compute must be; less drowns in noise."""
+FEW = {"cpu": 100_000, "cuda": 5_000_000}
+"""Images of a run, all epochs taken together, that is not worth measuring at all."""
+TURNS = 4
+"""Steps in each way, the first of which translates."""
+
+
+def choose(network: Network, plan: Plan, *, batch: int, steps: int, rate: float) -> tuple[Plan, str]:
+    """`plan` with `compile` and `graphs` decided, and why.
+
+    `rate` is how many images per second were measured without, 0 for not at all.
+    """
+    off = replace(plan, compile="off", graphs="off")
+    if plan.compile != "auto":
+        graphs: Literal["on", "off"] = "on" if plan.graphs == "on" else "off"
+        return replace(plan, graphs=graphs), f"{plan.compile}, as asked"
+    device = torch.device(plan.device).type
+    if device not in PAYS:
+        return off, f"off: not tried on {device}"
+    if not rate and steps * batch < FEW[device]:
+        return off, "off: a short run"
+    rate = rate or measure(network, off, [EAGER], batch)[EAGER]
+    lasts = steps * batch / rate
+    if lasts < PAYS[device]:
+        return off, f"off: about {lasts / 60:.0f} minutes to go are over before it pays"
+    ways = _ways(network, device)
+    rates = measure(network, off, [EAGER, *ways], batch)
+    best = max(rates, key=lambda way: rates[way])
+    best = best if rates[best] > WORTH * rates[EAGER] else EAGER
+    said = ", ".join(f"{what}{' as graphs' * (how == 'on')} {rates[what, how]:.0f}/s" for what, how in rates)
+    return replace(plan, compile=best[0], graphs=best[1]), f"{best[0]}: measured {said}"
+
+
+def _ways(network: Network, device: str) -> list[Way]:
+    """What is worth trying."""
+    short = len(blocks(network)) <= MOST_BLOCKS
+    ways: list[Way] = [("blocks", "off")]
+    if short:
+        ways.append(("whole", "off"))
+    if short and device == "cuda":
+        ways.append(("whole", "on"))
+    return ways
+
+
+def measure(network: Network, plan: Plan, ways: list[Way], batch: int) -> dict[Way, float]:
+    """Images per second of a training step in each of `ways`; they take turns, and the best turn counts."""
+    device = torch.device(plan.device)
+    made = {way: step(network, replace(plan, compile=way[0], graphs=way[1]), batch) for way in ways}
+    best = dict.fromkeys(made, float("inf"))
+    for turn in range(TURNS):
+        for way, take in made.items():
+            start = time.perf_counter()
+            take()
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            if turn:
+                best[way] = min(best[way], time.perf_counter() - start)
+    return {way: batch / seconds for way, seconds in best.items()}
+
+
+def step(network: Network, plan: Plan, batch: int) -> Callable[[], None]:
+    """A function that takes one forward and backward step of a copy of `network` as `plan` says."""
+    layout = torch.channels_last if plan.memory_format == "channels_last" else torch.contiguous_format
+    twin: Network = copy.deepcopy(network).to(plan.device).to(memory_format=layout).train()
+    compiled(twin, plan)
+    size, channels = network.preprocess.size, network.preprocess.channels
+    images = torch.zeros(batch, channels, size, size, device=plan.device).contiguous(memory_format=layout)
+
+    def take() -> None:
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=plan.precision == "bfloat16"):
+            said = twin(images)
+        logits: Tensor = said[0] if isinstance(said, tuple) else said
+        torch.autograd.backward(logits.float().sum())
+
+    return take
+
+
+def compiled(network: Network, plan: Plan) -> None:
+    """Have `network` translated when it is first called, as the plan says; its weights and names stay.
+
+    Equal blocks share one translation: what differs from block to block are their weights, which are inputs.
+    """
+    mode = "reduce-overhead" if plan.graphs == "on" else None
+    if plan.compile == "whole":
+        network.compile(mode=mode)
+    elif plan.compile == "blocks":
+        for block in blocks(network):
+            block.compile(mode=mode, recompile_limit=MOST_KINDS)
+
+
+def blocks(network: Network) -> list[nn.Module]:
+    """Every block of every stage, in order."""
+    return [block for stage in network.stages for block in stage.children()]
+
+
+def uncompiled(plan: Plan) -> AbstractContextManager[object]:
+    """While inside, networks run layer by layer: for other shapes and modes than those of training."""
+    if plan.compile in ("whole", "blocks"):
+        stance: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
+        return stance
+    return nullcontext()

@@ -1,0 +1,202 @@
+"""Augmentations are pure functions of their keys: no worker, no order, no interruption changes them."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+from pictures import photograph
+
+from residua.data import views
+from residua.data.batches import Batch, training
+from residua.data.images import Images
+from residua.data.resident import Resident
+from residua.data.sampler import balanced
+from residua.spec.preprocess import Preprocess
+from residua.spec.recipe import Augment
+
+SMALL = Preprocess(16, 20, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
+EXACT = Preprocess(12, 12, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
+EVERYTHING = Augment(
+    "resized_crop",
+    policy="rand",
+    colour=0.1,
+    erase=0.5,
+    cutout=3,
+    mixup=0.2,
+    cutmix=1.0,
+    grow=(0.5, 1.0),
+)
+
+
+def stream(
+    images: Images, augment: Augment, *, workers: int, first: int = 0, big: bool = True
+) -> Iterator[Batch]:
+    return training(
+        images,
+        replace(SMALL, size=32, resize=32) if big else SMALL,
+        augment,
+        seed=5,
+        batch=4,
+        first=first,
+        steps=12,
+        workers=workers,
+        resident_bytes=0,
+        device=torch.device("cpu"),
+    )
+
+
+def same(one: Batch, other: Batch) -> None:
+    assert torch.equal(one.images, other.images)
+    assert torch.equal(one.labels, other.labels)
+    assert (one.touch is None) == (other.touch is None)
+    if one.touch and other.touch:
+        assert one.touch.mix == other.touch.mix
+        for mine, theirs in ((one.touch.shift, other.touch.shift), (one.touch.boxes, other.touch.boxes)):
+            assert mine is not None
+            assert theirs is not None
+            assert torch.equal(mine, theirs)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    "augment",
+    [
+        EVERYTHING,
+        replace(EVERYTHING, policy="trivial"),
+        replace(EVERYTHING, kind="scale_crop", grow=(1.0, 0.0)),
+    ],
+    ids=["rand", "trivial", "scales"],
+)
+def test_workers_change_nothing(workers: int, augment: Augment, files: Images) -> None:
+    augment = replace(augment, sides=(33, 48))
+    alone = list(stream(files, augment, workers=0))
+    for one, other in zip(alone, stream(files, augment, workers=workers), strict=True):
+        same(one, other)
+
+
+def test_beginning_in_the_middle_changes_nothing(files: Images) -> None:
+    whole = list(stream(files, EVERYTHING, workers=0))
+    for one, other in zip(whole[5:], stream(files, EVERYTHING, workers=2, first=5), strict=True):
+        same(one, other)
+    assert not torch.equal(whole[0].images[0], whole[4].images[0])
+
+
+@pytest.mark.parametrize("policy", ["rand", "trivial"])
+def test_a_policy_leaves_the_callers_chance_alone_and_takes_none_from_it(policy: str) -> None:
+    augment = Augment("none", flip=0.0, policy=policy)  # type: ignore[arg-type]
+    image = photograph(40, 40)
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    first = views.train_view(image, SMALL, augment, 0, 0, 0)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(2)
+    assert np.array_equal(views.train_view(image, SMALL, augment, 0, 0, 0), first)
+    others = [views.train_view(image, SMALL, augment, 0, epoch, 0) for epoch in range(8)]
+    assert len({other.tobytes() for other in others}) > 4
+
+
+def test_a_policy_is_torchvisions_with_the_seed_of_the_view() -> None:
+    from torchvision.transforms import v2
+
+    from residua.data.sampler import POLICY, key
+
+    image = photograph(20, 20)
+    ours = views.train_view(image, replace(SMALL, size=20), Augment("none", flip=0.0, policy="rand"), 4, 2, 9)
+    torch.manual_seed(key(4, 2, 9, POLICY))
+    assert np.array_equal(ours.transpose(1, 2, 0), np.asarray(v2.RandAugment(2, 9)(image)))
+
+
+def test_alternate_mirrors_every_image_every_other_epoch() -> None:
+    augment = Augment(alternate=True)
+    indices = np.arange(500)
+    found = np.stack([views.flips(augment, 0, epoch, indices) for epoch in range(4)])
+    assert (found[0] != found[1]).all()
+    assert (found[0] == found[2]).all()
+    assert 200 < found[0].sum() < 300
+
+
+def test_a_scale_crop_is_a_square_of_the_resized_image() -> None:
+    image = photograph(90, 60)
+    augment = Augment("scale_crop", flip=0.0, sides=(30, 30))
+    view = views.train_view(image, SMALL, augment, 0, 0, 3).transpose(1, 2, 0)
+    scaled = np.asarray(image.resize((45, 30), views.Image.Resampling.BILINEAR))
+    places = [
+        (y, x) for y in range(15) for x in range(30) if np.array_equal(scaled[y : y + 16, x : x + 16], view)
+    ]
+    assert len(places) == 1
+
+
+def test_scales_and_places_of_a_scale_crop_are_spread_over_all_of_them() -> None:
+    image = photograph(64, 64)
+    augment = Augment("scale_crop", flip=0.0, sides=(16, 18))
+    seen = {views.train_view(image, SMALL, augment, 0, 0, i).tobytes() for i in range(300)}
+    assert len(seen) == 1 + 4 + 9  # a side of 16 has one place, 17 has 2 x 2, 18 has 3 x 3
+
+
+@pytest.mark.parametrize("pad", [1, 4])
+def test_a_reflected_border_is_the_same_from_memory_and_from_single_views(pad: int, arrays: Images) -> None:
+    augment = Augment("pad_crop", pad=pad, border="reflect")
+    batch = Resident(arrays, EXACT).augmented(np.arange(23), augment, 1, 2)
+    for index in range(23):
+        expected = views.train_view(arrays.image(index, "rgb"), EXACT, augment, 1, 2, index)
+        assert np.array_equal(batch[index], expected)
+
+
+def test_crops_grow_by_whole_steps_to_the_full_size() -> None:
+    augment = Augment("resized_crop", grow=(0.5, 0.5))
+    sizes = [views.size_at(augment, 224, epoch, 20) for epoch in range(20)]
+    assert sizes[0] == 112
+    assert sizes[10:] == [224] * 10
+    assert sizes == sorted(sizes)
+    assert all(size % 16 == 0 for size in sizes)
+    assert views.size_at(augment, 12, 0, 20) == 12
+    assert views.size_at(Augment("resized_crop"), 224, 0, 20) == 224
+
+
+def test_balanced_orders_show_every_class_equally_often_and_no_image_much_oftener() -> None:
+    labels = np.array([0] * 70 + [2] * 25 + [3] * 5)
+    found = balanced(0, 1, labels)
+    counts = np.bincount(labels[found], minlength=4)
+    assert counts.tolist() == [34, 0, 33, 33]
+    for label, most in ((0, 1), (2, 2), (3, 7)):
+        times = np.bincount(found, minlength=100)[labels == label]
+        assert times.max() == most
+        assert label == 0 or times.max() - times.min() <= 1
+    assert np.array_equal(found, balanced(0, 1, labels))
+    assert not np.array_equal(found, balanced(0, 2, labels))
+    assert len(set(labels[found][:12])) == 3  # the classes are shuffled, not in blocks
+
+
+def test_balanced_batches_come_from_balanced_orders(arrays: Images) -> None:
+    few = arrays.subset(np.array([0, 2, 4, 6, 8, 10, 12, 14, 1]))
+    batches = training(
+        few,
+        EXACT,
+        Augment("none"),
+        seed=0,
+        batch=8,
+        first=0,
+        steps=4,
+        workers=0,
+        resident_bytes=1 << 20,
+        equally=True,
+        device=torch.device("cpu"),
+    )
+    assert [int(batch.labels.sum()) in (3, 4) for batch in islice(batches, 4)] == [True] * 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"erase": 1.5}, "give shares from 0 to 1"),
+        ({"mixup": -1.0}, "give 0 or more"),
+        ({"sides": (480, 256)}, "give low, high in pixels"),
+        ({"grow": (0.5, 0.5)}, "give a share up to 1, and resized_crop"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(changes: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Augment(**changes)  # type: ignore[arg-type]

@@ -1,0 +1,61 @@
+"""Curves for TensorBoard, read back with its own reader."""
+
+import builtins
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from residua.jobs.track import FOLDER, tracked
+from residua.training.events import Event, Note, Row, Tick
+
+EVENTS: list[Event] = [
+    Note("hello"),
+    Tick(19, 40, 0.9, 0.1, 100.0, 3.0),
+    Tick(20, 40, 0.8, 0.1, 110.0, 2.0),
+    Row({"epoch": 1, "step": 20, "rate": 0.1, "test_error": 12.5, "images_per_second": None}, 2),
+]
+
+
+def test_every_event_is_passed_on_and_curves_are_written(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    heard: list[Event] = []
+    with tracked(tmp_path, heard.append, ["tensorboard"]) as listen:
+        for event in EVENTS:
+            listen(event)
+    assert heard == EVENTS
+    found = EventAccumulator(str(tmp_path / FOLDER))
+    found.Reload()
+    curves = {
+        name: [(p.step, round(p.value, 4)) for p in found.Scalars(name)] for name in found.Tags()["scalars"]
+    }
+    assert curves == {
+        "step/loss": [(20, 0.8)],
+        "step/rate": [(20, 0.1)],
+        "step/images_per_second": [(20, 110.0)],
+        "epoch/rate": [(20, 0.1)],
+        "epoch/test_error": [(20, 12.5)],
+    }
+
+
+def test_without_a_tool_nothing_is_written(tmp_path: Path) -> None:
+    with tracked(tmp_path, lambda _: None, []) as listen:
+        listen(EVENTS[1])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_tool_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def absent(name: str, *words: Any) -> Any:
+        if "tensorboard" in name:
+            raise ImportError(name)
+        return real(name, *words)
+
+    monkeypatch.setattr(builtins, "__import__", absent)
+    with (
+        pytest.raises(ValueError, match=r"pip install 'residua\[track\]'"),
+        tracked(tmp_path, lambda _: None, ["tensorboard"]),
+    ):
+        pass

@@ -1,0 +1,61 @@
+"""Losses of networks with sides, of mixed batches and of unequal classes."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import cross_entropy, one_hot
+
+from residua.data.batches import Batch
+from residua.data.mixing import Mix, Touch
+from residua.spec.recipe import Optim
+from residua.training.losses import class_weights, objective, taught
+from small import PIXELS, PLAN, colours, recipe
+
+LOGITS = torch.tensor([[2.0, 1.0, 0.0], [0.0, 0.0, 3.0], [1.0, 1.5, 1.0], [0.0, 4.0, 0.0]])
+SIDE = LOGITS.flip(1)
+LABELS = torch.tensor([0, 1, 1, 2])
+
+
+def batch(touch: Touch | None = None) -> Batch:
+    return Batch(torch.zeros(4, 3, 12, 12, dtype=torch.uint8), LABELS, np.arange(4), 0, touch)
+
+
+def test_each_side_counts_its_share() -> None:
+    loss, wrong = objective(PIXELS, PLAN, 0.1, side=0.3)(lambda _: (LOGITS, SIDE, SIDE), batch())  # type: ignore[arg-type]
+    own, other = (cross_entropy(logits, LABELS, label_smoothing=0.1) for logits in (LOGITS, SIDE))
+    assert float(loss) == pytest.approx(float(own + 0.6 * other), rel=1e-6)
+    assert int(wrong) == 2
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_mixed_batch_is_judged_by_soft_labels(smoothing: float) -> None:
+    mixed = batch(Touch(mix=Mix(0.3, None)))
+    loss, wrong = objective(PIXELS, PLAN, smoothing)(lambda _: LOGITS, mixed)  # type: ignore[arg-type]
+    soft = 0.3 * one_hot(LABELS, 3) + 0.7 * one_hot(LABELS.roll(1, 0), 3)
+    assert float(loss) == pytest.approx(
+        float(cross_entropy(LOGITS, soft, label_smoothing=smoothing)), rel=1e-6
+    )
+    assert int(wrong) == int((LOGITS.argmax(1) != LABELS.roll(1, 0)).sum())
+
+
+def test_weights_let_every_class_count_the_same() -> None:
+    labels = np.array([0] * 6 + [1] * 3 + [3])
+    found = class_weights(labels, 4)
+    assert found.tolist() == pytest.approx([10 / 18, 10 / 9, 0, 10 / 3])
+    assert float(found[torch.from_numpy(labels)].mean()) == pytest.approx(1)
+
+
+def test_a_recipe_decides_smoothing_sides_and_weights() -> None:
+    images = colours().train
+    images = images.subset(np.arange(20))
+    made = recipe(optim=Optim(smoothing=0.2, side=0.5))
+    plain = taught(made, PLAN, images)(lambda _: (LOGITS, SIDE), batch())  # type: ignore[arg-type]
+    expected = objective(PIXELS, PLAN, 0.2, side=0.5)(lambda _: (LOGITS, SIDE), batch())  # type: ignore[arg-type]
+    assert float(plain[0]) == float(expected[0])
+    weighted = replace(made, data=replace(made.data, balance="weights"))
+    other = taught(weighted, PLAN, images)(lambda _: (LOGITS, SIDE), batch())  # type: ignore[arg-type]
+    weights = class_weights(images.labels, 3)
+    by_hand = [cross_entropy(said, LABELS, weight=weights, label_smoothing=0.2) for said in (LOGITS, SIDE)]
+    assert float(other[0]) == pytest.approx(float(by_hand[0] + 0.5 * by_hand[1]), rel=1e-6)
