@@ -1,6 +1,7 @@
 """Views: an image as the square of pixels a network sees, with keyed chance in training."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -31,6 +32,15 @@ def test_view(image: Image.Image, preprocess: Preprocess) -> NDArray[np.uint8]:
     left = round((image.width - preprocess.size) / 2.0)
     top = round((image.height - preprocess.size) / 2.0)
     return _array(image.crop((left, top, left + preprocess.size, top + preprocess.size)))
+
+
+def scaled_view(image: Image.Image, preprocess: Preprocess, short: int) -> NDArray[np.uint8]:
+    """The whole of `image` with its shorter side at `short` pixels: (C, H, W) uint8.
+
+    Bit for bit torchvision's `Resize(short)`, unless it is more than 100 times longer than wide: then its
+    middle.
+    """
+    return _array(_resized(_shortened(image), replace(preprocess, size=short, resize=short)))
 
 
 def train_view(

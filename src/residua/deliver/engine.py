@@ -83,11 +83,16 @@ def load(source: str | Path) -> Classifier:
     return Classifier(load_network(Path(source)))
 
 
-def load_network(path: Path) -> Network:
-    """The network of `load`, on the CPU in eval mode."""
+def load_network(path: Path, weights: checkpoint.Weights = "auto") -> Network:
+    """The network of `load`, on the CPU in eval mode, with the `weights` that are wanted."""
     if not path.is_dir():
-        return checkpoint.network_of(path)
+        return checkpoint.network_of(path, weights)
+    if weights == "best":
+        best = Run(path).checkpoints / checkpoint.BEST
+        if not best.exists():
+            raise CheckpointError(f"{path} kept no best weights: give --weights raw")
+        return checkpoint.network_of(best, "raw")
     state = checkpoint.newest(Run(path).checkpoints)
     if state is None:
         raise CheckpointError(f"{path} holds no training state: give a run that has been trained")
-    return checkpoint.network_of(state.path)
+    return checkpoint.network_of(state.path, weights)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,11 @@ from residua.weights.store import CheckpointError, publish, read
 
 KEEP = 2
 """States kept: the newest, and one to fall back on."""
-MODEL, OPTIM = "model.", "optim."
+MODEL, OPTIM, AVERAGE = "model.", "optim.", "average."
+BEST = "best.safetensors"
+"""The weights whose test error was lowest, in the folder of the states."""
+Weights = Literal["auto", "raw", "ema", "best"]
+"""Which weights of a run: of the last step, their mean, the best; `auto` is the mean where there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,22 +117,26 @@ def restore(state: State, network: Network, optimizer: torch.optim.Optimizer) ->
     return from_plain(Progress, state.facts["progress"])
 
 
-def network_of(path: Path) -> Network:
-    """The trained network in the state file at `path`, in eval mode on the CPU.
+def network_of(path: Path, weights: Weights = "auto") -> Network:
+    """The trained network in the state file at `path`, in eval mode on the CPU; `weights` other than `best`.
 
-    CheckpointError if it is none.
+    CheckpointError if it is none, or has no such weights.
     """
     tensors, facts = read(path)
     if "arch" not in facts:
         raise CheckpointError(f"{path} holds no network: give a run or one of its checkpoints")
     network = build(from_plain(Arch, facts["arch"]))
     network.class_names = tuple(facts["classes"])
-    _fill(network, State(path, tensors, facts, ()))
+    averaged = any(name.startswith(AVERAGE) for name in tensors)
+    if weights == "ema" and not averaged:
+        raise CheckpointError(f"{path} holds no mean of the weights: give --weights raw or best")
+    prefix = AVERAGE if averaged and weights in ("auto", "ema") else MODEL
+    _fill(network, State(path, tensors, facts, ()), prefix)
     return network.eval()
 
 
-def _fill(network: nn.Module, state: State) -> None:
-    weights = {k.removeprefix(MODEL): v for k, v in state.tensors.items() if k.startswith(MODEL)}
+def _fill(network: nn.Module, state: State, prefix: str = MODEL) -> None:
+    weights = {k.removeprefix(prefix): v for k, v in state.tensors.items() if k.startswith(prefix)}
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:

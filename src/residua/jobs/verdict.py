@@ -1,0 +1,256 @@
+"""The pages of an evaluation and of a comparison: one HTML file each, that a stranger can read offline."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from residua.jobs.compare import Pair
+from residua.jobs.evaluate import Found
+from residua.jobs.report import WORST, errors, picture, shown
+from residua.measure.calibration import Reliability, Temperature, reliability, temperature
+from residua.measure.compare import changed
+from residua.measure.score import Estimate, Score
+from residua.measure.views import VIEWS
+from residua.report.page import (
+    Code,
+    Figure,
+    Numbers,
+    Page,
+    Part,
+    Picture,
+    Pictures,
+    Section,
+    Table,
+    Text,
+    render,
+)
+from residua.report.plots import Range, Series, plot, ranges
+from residua.training.run import write
+from residua.version import __version__
+
+MOST_CHANGED = 24
+"""Pictures shown of those on which two networks disagree."""
+
+
+def write_evaluation(out: Path, found: Sequence[Found], *, command: str) -> None:
+    """Write the page of `found` to `out`: every score, then the first one's answers in detail."""
+    first = found[0]
+    lead = f"{first.score.n:,} images ({first.score.split}), {VIEWS[first.score.views]}."
+    sections = [
+        Section("Result", (_numbers(first.score), *_all_scores(found))),
+        Section("Does it know what it knows?", _calibration(first)),
+        Section("Where it errs", (*errors(first.images, first.judgement), _surprising(first))),
+        Section("How it was measured", (_protocol(found), Code(command, "Measure it again:"))),
+    ]
+    page = Page(
+        f"{Path(first.name).name} judged", lead, tuple(sections), f"Written by residua {__version__}."
+    )
+    write(out, render(page))
+
+
+def write_comparison(out: Path, pairs: Sequence[Pair], *, command: str) -> None:
+    """Write the page of `pairs` to `out`: differences, what may be chance, and the images that changed."""
+    first = pairs[0].first
+    scores = [first, *(pair.second for pair in pairs)]
+    lead = (
+        f"{len(scores)} networks on the same {first.score.n:,} images ({first.score.split}), "
+        f"{VIEWS[first.score.views]}. Each is held against the first, image by image."
+    )
+    sections = [
+        Section("Result", (_differences(pairs), _pairs_table(pairs), Text((_reading(pairs),)))),
+        Section("Each alone", _all_scores(scores)),
+        *(Section(f"What {_short(pair.second)} sees otherwise", (_changed(pair),)) for pair in pairs),
+        Section("How it was measured", (_protocol([first]), Code(command, "Measure it again:"))),
+    ]
+    names = " and ".join(_short(one) for one in scores)
+    write(out, render(Page(f"{names} compared", lead, tuple(sections), f"Written by residua {__version__}.")))
+
+
+def said(estimate: Estimate | None, *, unit: str = " %", places: int = 2) -> str:
+    """`92.50 % (90.10 to 94.30)`, or a dash where there is none."""
+    if estimate is None:
+        return "–"
+    low, high = estimate.interval
+    return f"{estimate.value:.{places}f}{unit} ({low:.{places}f} to {high:.{places}f})"
+
+
+def chance(p: float) -> str:
+    """A p-value as it is printed: `0.031`, `< 0.0001`."""
+    return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
+
+
+def _short(found: Found) -> str:
+    return Path(found.name).name
+
+
+def _numbers(score: Score) -> Numbers:
+    low, high = score.interval
+    items = [(f"{score.top1:.2f} %", f"top-1 accuracy, 95 % interval {low:.2f} to {high:.2f}")]
+    if score.top5:
+        items.append((f"{score.top5.value:.2f} %", "top-5 accuracy"))
+    if score.macro:
+        items.append((f"{score.macro.value:.2f} %", "mean over classes"))
+    if score.ece:
+        items.append((f"{score.ece.value:.2f}", "expected calibration error, in percentage points"))
+    return Numbers(tuple(items))
+
+
+def _all_scores(found: Sequence[Found]) -> tuple[Part, ...]:
+    rows = tuple(
+        (
+            _short(one) if len(one.name) < 60 else "all together",
+            one.score.views,
+            one.score.weights,
+            f"{one.score.top1:.2f} % ({one.score.interval[0]:.2f} to {one.score.interval[1]:.2f})",
+            said(one.score.top5),
+            said(one.score.macro),
+            said(one.score.loss, unit=" nats", places=3),
+            said(one.score.ece, unit=""),
+        )
+        for one in found
+    )
+    head = ("network", "views", "weights", "top-1", "top-5", "mean over classes", "loss", "ECE")
+    caption = f"n = {found[0].score.n:,} images each; 95 % intervals in brackets."
+    table = Table(head, rows, caption, numeric=(3, 4, 5, 6, 7))
+    if len(found) < 2:
+        return (table,)
+    is_views = len({one.name for one in found}) == 1
+    drawn = ranges(
+        tuple(
+            Range(
+                one.score.views if is_views else _short(one),
+                one.score.top1,
+                *one.score.interval,
+                f"{one.score.top1:.2f} %",
+            )
+            for one in found
+        ),
+        unit="top-1 accuracy (%)",
+    )
+    best = max(found, key=lambda one: one.score.top1)
+    says = f"Best: {best.score.top1:.2f} % by {_short(best)} shown as {best.score.views}."
+    return (Figure(drawn, "Top-1 accuracy with 95 % intervals (Wilson 1927).", says), table)
+
+
+def _calibration(found: Found) -> tuple[Part, ...]:
+    seen = reliability(found.judgement.probabilities, found.judgement.labels)
+    heat = temperature(found.judgement.probabilities, found.judgement.labels)
+    caption = (
+        "Bins of confidence against the share of their images that are right. On the dashed line the network "
+        "is as sure as it is right; below it, too sure. Dots with few images are little to go by."
+    )
+    says = f"Reliability diagram: expected calibration error {seen.ece.value:.2f} percentage points."
+    parts: list[Part] = [Figure(reliability_diagram(seen), caption, says)]
+    if heat:
+        parts.append(Text((heat_sentence(heat),)))
+    return tuple(parts)
+
+
+def reliability_diagram(seen: Reliability) -> str:
+    """Accuracy over confidence, one dot a bin, beside the line of those who know what they know."""
+    guide = Series("", ((0.0, 0.0), (100.0, 100.0)), "guide")
+    dots = Series("", tuple(zip(seen.confidence, seen.accuracy, strict=True)), "both")
+    return plot((dots, guide), x="confidence (%)", y="right (%)", until=(100.0, 100.0))
+
+
+def heat_sentence(heat: Temperature) -> str:
+    """What the temperature is, and what it mends, in a sentence."""
+    mood = "too sure" if heat.value > 1 else "not sure enough"
+    return (
+        f"Logits divided by {heat.value:.2f}, a temperature fitted on one half of the images, change the "
+        f"loss of the other {heat.n:,} from {heat.loss_before:.3f} to {heat.loss_after:.3f} nats and their "
+        f"calibration error from {heat.ece_before:.2f} to {heat.ece_after:.2f} points: the network was {mood}. No answer "
+        f"changes, only how sure it sounds."
+    )
+
+
+def _surprising(found: Found) -> Pictures:
+    worst = found.judgement.most_surprising(WORST)
+    items = tuple(picture(found.images, int(i), found.judgement) for i in worst)
+    return Pictures(items, "Most surprising: their own class was given the least probability.")
+
+
+def _protocol(found: Sequence[Found]) -> Text:
+    views = tuple(dict.fromkeys(one.score.views for one in found))
+    lines = [f"{view}: {VIEWS[view]}." for view in views]
+    network = (
+        "Probabilities are averaged over views. Intervals are Wilson's for shares; for loss, mean over "
+        "classes and calibration error, 1,000 resamples of the images."
+    )
+    return Text((" ".join(lines), network))
+
+
+def _differences(pairs: Sequence[Pair]) -> Figure:
+    rows = tuple(
+        Range(_short(p.second), d.value, *d.interval, f"{d.value:+.2f}")
+        for p in pairs
+        for d in (p.comparison.difference,)
+    )
+    drawn = ranges(rows, unit=f"top-1 accuracy minus that of {_short(pairs[0].first)} (points)", zero=True)
+    caption = "Difference with its 95 % interval, by paired bootstrap over images. Right of zero is better."
+    return Figure(drawn, caption, "; ".join(f"{row.label} {row.said} points" for row in rows))
+
+
+def _pairs_table(pairs: Sequence[Pair]) -> Table:
+    rows = tuple(
+        (
+            _short(pair.second),
+            said(pair.comparison.difference, unit=""),
+            f"{pair.comparison.won:,}",
+            f"{pair.comparison.lost:,}",
+            f"{pair.comparison.both:,}",
+            f"{pair.comparison.neither:,}",
+            chance(pair.p),
+        )
+        for pair in pairs
+    )
+    head = ("network", "difference, points", "won", "lost", "right in both", "wrong in both", "p")
+    many = ", raised for the number of pairs (Holm 1979)" if len(pairs) > 1 else ""
+    caption = f"Against {_short(pairs[0].first)}. p: exact McNemar test on won and lost{many}."
+    return Table(head, rows, caption, numeric=(1, 2, 3, 4, 5, 6))
+
+
+def _reading(pairs: Sequence[Pair]) -> str:
+    lines = []
+    for pair in pairs:
+        better, c = pair.comparison.difference.value > 0, pair.comparison
+        if pair.p < 0.05:
+            lines.append(
+                f"{_short(pair.second)} is {'better' if better else 'worse'} than chance would make it."
+            )
+        else:
+            lines.append(f"{_short(pair.second)} won {c.won:,} and lost {c.lost:,}: that may be chance.")
+    tail = (
+        "One run each: another seed of the same recipe may differ as much, which no test on images can see."
+    )
+    return " ".join([*lines, tail])
+
+
+def _changed(pair: Pair) -> Part:
+    one, two, images = pair.first.judgement, pair.second.judgement, pair.first.images
+    places = changed(one, two)
+    if not len(places):
+        return Text(("Nothing: both say the same of every image.",))
+    items = []
+    for i in places[:MOST_CHANGED].tolist():
+        lines = tuple(
+            _answer(name, judged.probabilities[i], images.classes)
+            for name, judged in (("first", one), ("now", two))
+        )
+        good = bool(two.guesses[i] == one.labels[i])
+        label = f"is {images.classes[one.labels[i]]}"
+        items.append(Picture(shown(images, i), images.title(i), (label, *lines), good))
+    shown_of = (
+        f"{len(items)} of {len(places):,} images" if len(items) < len(places) else f"{len(items)} images"
+    )
+    return Pictures(
+        tuple(items), f"{shown_of} on which the two disagree; those that changed sides come first."
+    )
+
+
+def _answer(
+    who: str, probabilities: "np.ndarray[tuple[int, ...], np.dtype[np.float32]]", classes: tuple[str, ...]
+) -> str:
+    best = int(probabilities.argmax())
+    return f"{who} {classes[best]} ({100 * probabilities[best]:.0f}\N{NO-BREAK SPACE}%)"
