@@ -129,7 +129,7 @@ class _Ward:
         from scipy.stats import kendalltau
 
         able = [i for i, kind in enumerate(self.kinds) if self.kinds.count(kind) > 1]
-        for times in (1, 2, 4, 8, 16) if able else ():
+        for times in (1, 2, 4, 8, 16, 32) if able else ():
             order = list(range(len(self.blocks)))
             for _ in range(times):
                 i = int(chance.choice(able))

@@ -66,7 +66,7 @@ def compare(
         (
             pair.second.name,
             f"{pair.second.score.top1:.2f} %",
-            said(pair.comparison.difference, unit=""),
+            said(pair.comparison.difference),
             f"{pair.comparison.won:,}",
             f"{pair.comparison.lost:,}",
             chance(pair.p),

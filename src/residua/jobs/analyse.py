@@ -17,7 +17,9 @@ from residua.data.views import normalise
 from residua.deliver.engine import load_network
 from residua.jobs.evaluate import images_of
 from residua.jobs.prepare import absolute, for_images
-from residua.jobs.studies import STUDIES, Patient, Study
+from residua.jobs.readings import READINGS
+from residua.jobs.studies import STUDIES
+from residua.jobs.study import Patient, Study
 from residua.nn.network import Network, build
 from residua.report.page import Figure, Figures, Page, Part, Section, Text, render
 from residua.spec import zoo
@@ -143,8 +145,9 @@ def _write(folder: Path, patients: Sequence[Patient], studies: Sequence[Study]) 
             suffix = f"-{number}" if len(study.drawings) > 1 else ""
             write(folder / f"{study.name}{suffix}.svg", drawing.svg)
         parts.append(Figures(tuple(Figure(d.svg, d.caption, d.alternative) for d in study.drawings)))
-        parts.append(Text((study.reading, *(f"Left out: {line}." for line in study.skipped))))
-        sections.append(Section(study.title, tuple(parts)))
+        title, reading = READINGS[study.name]
+        parts.append(Text((reading, *(f"Left out: {line}." for line in study.skipped))))
+        sections.append(Section(title, tuple(parts)))
     numbers = {study.name: study.numbers for study in studies}
     write(folder / "analysis.json", json.dumps(numbers, indent=2, ensure_ascii=False, allow_nan=False))
     names = ", ".join(patient.name for patient in patients)

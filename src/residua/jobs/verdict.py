@@ -67,12 +67,12 @@ def write_comparison(out: Path, pairs: Sequence[Pair], *, command: str) -> None:
     write(out, render(Page(f"{names} compared", lead, tuple(sections), f"Written by residua {__version__}.")))
 
 
-def said(estimate: Estimate | None, *, unit: str = " %", places: int = 2) -> str:
-    """`92.50 % (90.10 to 94.30)`, or a dash where there is none."""
+def said(estimate: Estimate | None, *, places: int = 2) -> str:
+    """`92.50 (90.10 to 94.30)`, or a dash where there is none."""
     if estimate is None:
         return "–"
-    low, high = estimate.interval
-    return f"{estimate.value:.{places}f}{unit} ({low:.{places}f} to {high:.{places}f})"
+    value, low, high = (f"{number:.{places}f}" for number in (estimate.value, *estimate.interval))
+    return f"{value} ({low} to {high})".replace("-", "−")
 
 
 def chance(p: float) -> str:
@@ -97,40 +97,38 @@ def _numbers(score: Score) -> Numbers:
 
 
 def _all_scores(found: Sequence[Found]) -> tuple[Part, ...]:
-    rows = tuple(
-        (
-            _short(one) if len(one.name) < 60 else "all together",
-            one.score.views,
-            one.score.weights,
-            f"{one.score.top1:.2f} % ({one.score.interval[0]:.2f} to {one.score.interval[1]:.2f})",
-            said(one.score.top5),
-            said(one.score.macro),
-            said(one.score.loss, unit=" nats", places=3),
-            said(one.score.ece, unit=""),
-        )
-        for one in found
+    """Every score: drawn where there are several, then in two tables that a page can hold."""
+    names = _labels(found)
+    scores = [one.score for one in found]
+    many = f"n = {scores[0].n:,} images, weights: {', '.join(dict.fromkeys(s.weights for s in scores))}"
+    shares = tuple(
+        (name, said(Estimate(s.top1, s.interval)), said(s.top5), said(s.macro))
+        for name, s in zip(names, scores, strict=True)
     )
-    head = ("network", "views", "weights", "top-1", "top-5", "mean over classes", "loss", "ECE")
-    caption = f"n = {found[0].score.n:,} images each; 95 % intervals in brackets."
-    table = Table(head, rows, caption, numeric=(3, 4, 5, 6, 7))
+    sureness = tuple(
+        (name, said(s.loss, places=3), said(s.ece)) for name, s in zip(names, scores, strict=True)
+    )
+    head = ("", "top-1, %", "top-5, %", "mean over classes, %")
+    tables = (
+        Table(head, shares, f"Accuracy, with 95 % intervals. {many}.", numeric=(1, 2, 3)),
+        Table(("", "loss, nats", "calibration error, points"), sureness, "Certainty.", numeric=(1, 2)),
+    )
     if len(found) < 2:
-        return (table,)
-    is_views = len({one.name for one in found}) == 1
-    drawn = ranges(
-        tuple(
-            Range(
-                one.score.views if is_views else _short(one),
-                one.score.top1,
-                *one.score.interval,
-                f"{one.score.top1:.2f} %",
-            )
-            for one in found
-        ),
-        unit="top-1 accuracy (%)",
-    )
-    best = max(found, key=lambda one: one.score.top1)
-    says = f"Best: {best.score.top1:.2f} % by {_short(best)} shown as {best.score.views}."
-    return (Figure(drawn, "Top-1 accuracy with 95 % intervals (Wilson 1927).", says), table)
+        return tables
+    rows = [Range(n, s.top1, *s.interval, f"{s.top1:.2f} %") for n, s in zip(names, scores, strict=True)]
+    best = max(range(len(scores)), key=lambda place: scores[place].top1)
+    says = f"Best: {scores[best].top1:.2f} %, {names[best]}."
+    caption = "Top-1 accuracy with 95 % intervals (Wilson 1927)."
+    return (Figure(ranges(tuple(rows), unit="top-1 accuracy (%)"), caption, says), *tables)
+
+
+def _labels(found: Sequence[Found]) -> list[str]:
+    """What tells scores apart: the network, the views, or both."""
+    names = [_short(one) if " + " not in one.name else "all together" for one in found]
+    views = [one.score.views for one in found]
+    if len(set(names)) == 1:
+        return views
+    return names if len(set(views)) == 1 else [f"{n}, {v}" for n, v in zip(names, views, strict=True)]
 
 
 def _calibration(found: Found) -> tuple[Part, ...]:
@@ -138,7 +136,7 @@ def _calibration(found: Found) -> tuple[Part, ...]:
     heat = temperature(found.judgement.probabilities, found.judgement.labels)
     caption = (
         "Bins of confidence against the share of their images that are right. On the dashed line the network "
-        "is as sure as it is right; below it, too sure. Dots with few images are little to go by."
+        "is as sure as it is right; below it, too sure. The larger a dot, the more images it stands for."
     )
     says = f"Reliability diagram: expected calibration error {seen.ece.value:.2f} percentage points."
     parts: list[Part] = [Figure(reliability_diagram(seen), caption, says)]
@@ -150,18 +148,21 @@ def _calibration(found: Found) -> tuple[Part, ...]:
 def reliability_diagram(seen: Reliability) -> str:
     """Accuracy over confidence, one dot a bin, beside the line of those who know what they know."""
     guide = Series("", ((0.0, 0.0), (100.0, 100.0)), "guide")
-    dots = Series("", tuple(zip(seen.confidence, seen.accuracy, strict=True)), "both")
+    points = tuple(zip(seen.confidence, seen.accuracy, strict=True))
+    dots = Series("", points, "dots", areas=tuple(map(float, seen.count)))
     return plot((dots, guide), x="confidence (%)", y="right (%)", until=(100.0, 100.0))
 
 
 def heat_sentence(heat: Temperature) -> str:
     """What the temperature is, and what it mends, in a sentence."""
-    mood = "too sure" if heat.value > 1 else "not sure enough"
+    mood = "the network was too sure" if heat.value > 1 else "the network was not sure enough"
+    if heat.loss_after >= heat.loss_before:
+        mood = "nothing is gained, so these images do not tell that it is badly calibrated"
     return (
         f"Logits divided by {heat.value:.2f}, a temperature fitted on one half of the images, change the "
         f"loss of the other {heat.n:,} from {heat.loss_before:.3f} to {heat.loss_after:.3f} nats and their "
-        f"calibration error from {heat.ece_before:.2f} to {heat.ece_after:.2f} points: the network was {mood}. No answer "
-        f"changes, only how sure it sounds."
+        f"calibration error from {heat.ece_before:.2f} to {heat.ece_after:.2f} points: {mood}. "
+        "No answer changes, only how sure it sounds."
     )
 
 
@@ -183,7 +184,7 @@ def _protocol(found: Sequence[Found]) -> Text:
 
 def _differences(pairs: Sequence[Pair]) -> Figure:
     rows = tuple(
-        Range(_short(p.second), d.value, *d.interval, f"{d.value:+.2f}")
+        Range(_short(p.second), d.value, *d.interval, f"{d.value:+.2f}".replace("-", "−"))
         for p in pairs
         for d in (p.comparison.difference,)
     )
@@ -196,7 +197,7 @@ def _pairs_table(pairs: Sequence[Pair]) -> Table:
     rows = tuple(
         (
             _short(pair.second),
-            said(pair.comparison.difference, unit=""),
+            said(pair.comparison.difference),
             f"{pair.comparison.won:,}",
             f"{pair.comparison.lost:,}",
             f"{pair.comparison.both:,}",
@@ -216,9 +217,7 @@ def _reading(pairs: Sequence[Pair]) -> str:
     for pair in pairs:
         better, c = pair.comparison.difference.value > 0, pair.comparison
         if pair.p < 0.05:
-            lines.append(
-                f"{_short(pair.second)} is {'better' if better else 'worse'} than chance would make it."
-            )
+            lines.append(f"{_short(pair.second)} is {'better' if better else 'worse'}, beyond chance.")
         else:
             lines.append(f"{_short(pair.second)} won {c.won:,} and lost {c.lost:,}: that may be chance.")
     tail = (

@@ -38,6 +38,10 @@ class Series:
     """x and y; a y that is not finite is left out."""
     kind: str = "line"
     """`line`, `dots`, `both`, or `guide`: a thin grey line to hold others against."""
+    ink: int = -1
+    """Place of its colour, so that a network keeps it from figure to figure; -1 takes the next."""
+    areas: tuple[float, ...] = ()
+    """How much each dot stands for, on any scale; empty for equal dots."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be drawn."""
@@ -198,7 +202,8 @@ def _colours(series: tuple[Series, ...]) -> list[str]:
     inks = from_page()
     found, place = [], 0
     for each in series:
-        found.append(inks.quiet if each.kind == "guide" else inks.nets[place % len(inks.nets)])
+        ink = place if each.ink < 0 else each.ink
+        found.append(inks.quiet if each.kind == "guide" else inks.nets[ink % len(inks.nets)])
         place += each.kind != "guide"
     return found
 
@@ -210,9 +215,11 @@ def _draw(root: ET.Element, points: list[tuple[float, float]], each: Series, *, 
         dashes = "; stroke-dasharray: 4 4" if each.kind == "guide" else ""
         shape(root, "path", fields, style=f"fill: none; stroke: {colour}; stroke-width: {thick}{dashes}")
     if each.kind in ("dots", "both"):
-        for (x, y), (_, value) in zip(points, each.points, strict=True):
+        sizes = [DOT + 7 * math.sqrt(area / max(each.areas)) for area in each.areas] or [DOT] * len(points)
+        for (x, y), (_, value), size in zip(points, each.points, sizes, strict=True):
             if math.isfinite(y):
-                dot = shape(root, "circle", {"cx": x, "cy": y, "r": DOT}, style=f"fill: {colour}")
+                style = f"fill: {colour}; fill-opacity: {0.7 if each.areas else 1}"
+                dot = shape(root, "circle", {"cx": x, "cy": y, "r": size}, style=style)
                 tooltip(dot, f"{each.name} {value:.4g}".strip())
 
 

@@ -20,51 +20,57 @@ if TYPE_CHECKING:
     from residua.analyse.paths import Paths
     from residua.analyse.responses import Responses
 
+Inks = Mapping[str, int]
+"""Place of the colour of each network, the same in every figure of a page."""
 EXACT = 1e-17
 """Stands for an error of 0, which a logarithm cannot show: below what float64 can resolve."""
 WARM = (230, 92, 0)
 """Colour of what matters in a picture: vermilion, told from every grey."""
 
 
-def responses(found: "Mapping[str, Responses]") -> tuple[str, str]:
+def responses(found: "Mapping[str, Responses]", inks: Inks) -> tuple[str, str]:
     """Deviations in the order of the layers, and sorted (He et al. 2015, fig. 7, top and bottom)."""
     y = "standard deviation of the response"
-    in_order = tuple(_by_depth(name, r.deviations) for name, r in found.items())
-    by_size = tuple(_by_depth(name, r.sorted) for name, r in found.items())
+    in_order = _by_depth({name: r.deviations for name, r in found.items()}, inks)
+    by_size = _by_depth({name: r.sorted for name, r in found.items()}, inks)
     return (
         plot(in_order, x="3×3 layer, in the order of the network", y=y),
         plot(by_size, x="3×3 layer, by size of its response", y=y),
     )
 
 
-def gradients(found: "Mapping[str, Gradients]") -> tuple[str, str]:
+def gradients(found: "Mapping[str, Gradients]", inks: Inks) -> tuple[str, str]:
     """Norms of the gradient by blocks' inputs and by weights."""
-    signals = tuple(_by_depth(name, g.signals) for name, g in found.items())
-    weights = tuple(_by_depth(name, g.weights) for name, g in found.items())
+    signals = _by_depth({name: g.signals for name, g in found.items()}, inks)
+    weights = _by_depth({name: g.weights for name, g in found.items()}, inks)
     return (
         plot(signals, x="block", y="gradient norm at the block's input, per image", logarithmic=True),
         plot(weights, x="convolution", y="gradient norm / weight norm", logarithmic=True),
     )
 
 
-def identity(found: "Mapping[str, tuple[Span, ...]]") -> str:
+def identity(found: "Mapping[str, tuple[Span, ...]]", inks: Inks) -> str:
     """Error of the sum after each block; where every run of identity shortcuts begins, a new climb begins."""
-    series = []
-    for name, spans in found.items():
-        errors = [max(error, EXACT) for span in spans for error in span.errors]
-        series.append(_by_depth(name, errors, kind="dots"))
-    return plot(
-        tuple(series), x="block with an identity shortcut", y="relative error of x + ΣF", logarithmic=True
-    )
+    errors = {n: [max(e, EXACT) for span in spans for e in span.errors] for n, spans in found.items()}
+    series = _by_depth(errors, inks, kind="dots")
+    return plot(series, x="block with an identity shortcut", y="relative error of x + ΣF", logarithmic=True)
 
 
-def lesions(found: "Mapping[str, Lesions]") -> tuple[str, str, str]:
+def lesions(found: "Mapping[str, Lesions]", inks: Inks) -> tuple[str, str, str]:
     """Error without each block, without several, and after shuffles."""
     whole = [_level(one.whole, len(one.removed)) for one in found.values()]
-    removed = tuple(_by_depth(name, one.removed, kind="both") for name, one in found.items())
-    several = tuple(Series(name, ((0, one.whole), *one.dropped), "both") for name, one in found.items())
+    removed = _by_depth({name: one.removed for name, one in found.items()}, inks, kind="both")
+    several = tuple(
+        Series(name, ((0, one.whole), *one.dropped), "both", inks.get(name, -1))
+        for name, one in found.items()
+    )
     moved = tuple(
-        Series(name, tuple((1 - tau, error) for tau, error in sorted(one.shuffled, reverse=True)), "dots")
+        Series(
+            name,
+            tuple((1 - tau, error) for tau, error in sorted(one.shuffled, reverse=True)),
+            "dots",
+            inks.get(name, -1),
+        )
         for name, one in found.items()
         if one.shuffled
     )
@@ -143,8 +149,15 @@ def features(picture: "np.ndarray", rows: "list[tuple[str, list[np.ndarray]]]") 
     return tiles(tuple(table))
 
 
-def _by_depth(name: str, values: "tuple[float, ...] | list[float]", *, kind: str = "line") -> Series:
-    return Series(name, tuple((float(place), value) for place, value in enumerate(values, 1)), kind)
+def _by_depth(
+    found: "Mapping[str, tuple[float, ...] | list[float]]", inks: Inks, *, kind: str = "line"
+) -> tuple[Series, ...]:
+    """Values counted from 1, one series a network."""
+    series = []
+    for name, values in found.items():
+        points = tuple((float(place), value) for place, value in enumerate(values, 1))
+        series.append(Series(name, points, kind, inks.get(name, -1)))
+    return tuple(series)
 
 
 def _level(value: float, until: int) -> Series:
