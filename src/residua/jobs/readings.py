@@ -14,9 +14,8 @@ READINGS: Mapping[str, tuple[str, str]] = {
     "gradients": (
         "How much gradient arrives",
         "A line that falls steeply to the left would mean vanishing gradients, one that rises, exploding "
-        "ones. With batch norm neither happens in plain networks of moderate depth: He et al. 2015, 4.1 "
-        "checked that backward norms are healthy, and concluded that vanishing gradients are unlikely to be "
-        "why deeper plain nets train worse. Train mode, one batch.",
+        "ones. For plain nets with batch norm He et al. 2015, 4.1 report healthy backward norms, and argue "
+        "that vanishing gradients are unlikely to be why the deeper ones train worse. Train mode, one batch.",
     ),
     "identity": (
         "Is the main path an identity?",
