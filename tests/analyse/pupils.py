@@ -30,7 +30,7 @@ class Pupil:
 
 
 def three_stages(name: str, order: str = "") -> Arch:
-    """The network called `name` with `BLOCKS` blocks a stage, for digits; in another order, if one is given."""
+    """The network called `name` with `BLOCKS` blocks a stage, for digits; in another order, if given."""
     arch = change.deepen(zoo.arch(name), (BLOCKS,) * 3)
     arch = change.with_order(arch, order) if order else arch
     return change.with_preprocess(change.with_channels(arch, 1), DIGITS)
