@@ -1,10 +1,15 @@
 """`residua compare`."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from residua.cli.terminal import console, next_line, put_json, say, show_table
+
+if TYPE_CHECKING:
+    from residua.jobs.compare import Pair
 
 
 def compare(
@@ -31,7 +36,6 @@ def compare(
     from residua.jobs.compare import save_changed
     from residua.jobs.predict import check_out
     from residua.jobs.verdict import chance, said, write_comparison
-    from residua.spec.record import to_plain
 
     check_out(out, force=force, suffixes=(".html",))
     check_out(changed, force=force)
@@ -50,14 +54,10 @@ def compare(
         ]
         write_comparison(out, pairs, command=join(words))
         say(to, f"page written to {out}")
-    first = pairs[0].first
     if as_json:
-        rows = [
-            {"run": p.second.name, **to_plain(p.comparison), "p_holm": p.p, "score": to_plain(p.second.score)}
-            for p in pairs
-        ]
-        put_json({"first": {"run": first.name, "score": to_plain(first.score)}, "pairs": rows})
+        _put(pairs)
         return
+    first = pairs[0].first
     say(
         to,
         f"{first.name}: {first.score.top1:.2f} % of {first.score.n:,} images ({first.score.split}, {view})",
@@ -76,3 +76,20 @@ def compare(
     show_table(to, ("against it", "top-1", "difference, points", "won", "lost", "p"), lines, numeric=1)
     say(to, "p: exact McNemar test on won and lost, raised for the number of pairs (Holm)", "dim")
     next_line(to, f"residua compare {join(map(str, trained))} --changed changed.csv -o compared.html")
+
+
+def _put(pairs: "Sequence[Pair]") -> None:
+    """The pairs as one JSON document."""
+    from residua.spec.record import to_plain
+
+    first = pairs[0].first
+    rows = [
+        {
+            "run": pair.second.name,
+            **to_plain(pair.comparison),
+            "p_holm": pair.p,
+            "score": to_plain(pair.second.score),
+        }
+        for pair in pairs
+    ]
+    put_json({"first": {"run": first.name, "score": to_plain(first.score)}, "pairs": rows})
