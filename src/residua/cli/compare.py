@@ -51,6 +51,7 @@ def compare(
             "--views",
             view,
             *(["--data", data] if data else []),
+            *(["--weights", weights] if weights != "raw" else []),
         ]
         write_comparison(out, pairs, command=join(words))
         say(to, f"page written to {out}")

@@ -217,9 +217,10 @@ def _regions(patients: Sequence[Patient], of: Callable[[Network, Tensor], Region
     drawings = []
     for p in patients:
         assert p.images is not None
-        found = of(p.network, p.inputs[:SHOWN])
+        places = sorted({round(i) for i in np.linspace(0, len(p.labels) - 1, SHOWN)})  # folders come by class
+        found = of(p.network, p.inputs[places])
         pictures = []
-        for i, (heat, guess) in enumerate(zip(found.maps, found.guesses.tolist(), strict=True)):
+        for i, heat, guess in zip(places, found.maps, found.guesses.tolist(), strict=True):
             pixels = _as_seen(p, i)
             pictures.append((pixels, heat.numpy(), f"said {p.images.classes[guess]}"))
         caption = f"{p.name}: each picture beside what its answer rests on."

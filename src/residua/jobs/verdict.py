@@ -188,8 +188,11 @@ def _differences(pairs: Sequence[Pair]) -> Figure:
         for p in pairs
         for d in (p.comparison.difference,)
     )
-    drawn = ranges(rows, unit=f"top-1 accuracy minus that of {_short(pairs[0].first)} (points)", zero=True)
-    caption = "Difference with its 95 % interval, by paired bootstrap over images. Right of zero is better."
+    drawn = ranges(rows, unit="difference of top-1 accuracy (points)", zero=True)
+    caption = (
+        f"Each minus {_short(pairs[0].first)}, with its 95 % interval by paired bootstrap over images. "
+        "Right of zero is better."
+    )
     return Figure(drawn, caption, "; ".join(f"{row.label} {row.said} points" for row in rows))
 
 

@@ -25,7 +25,7 @@ NAME, GAP = 13, 17  # pixels: type of the names at the ends of lines, and from o
 LONGEST = 16  # characters of a name
 DOT = 3.2  # pixels: radius
 ROW = 30  # pixels from one range to the next
-LABELS = 22  # characters of a range's label
+LABELS = 30  # characters of a range's label
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +86,12 @@ class Axis:
     def marks(self) -> list[tuple[float, str]]:
         """Values to write, with their text."""
         if not self.logarithmic:
-            return [(self.low + mark, f"{self.low + mark:.10g}") for mark in ticks(self.high - self.low)]
+            step = ticks(self.high - self.low)[1]
+            first, last = (math.floor(end / step + 1e-9) for end in (self.low - 2e-9 * step, self.high))
+            places = [
+                step * place for place in range(first, last + 1) if step * place >= self.low - 1e-9 * step
+            ]
+            return [(mark, f"{mark:.10g}".replace("-", "−")) for mark in places]
         step = max(1, math.ceil((self.high - self.low) / 6))
         return [(10.0**power, _power(power)) for power in range(int(self.low), int(self.high) + 1, step)]
 
@@ -139,14 +144,15 @@ def ranges(rows: tuple[Range, ...], *, unit: str, zero: bool = False) -> str:
     right = max(breadth(row.said, 13) for row in rows) + 12
     ends = [end for row in rows for end in (row.low, row.high)] + ([0.0] if zero else [])
     axis = _around(min(ends), max(ends))
-    wide, bottom = max(120.0, WIDTH - left - right), ROW * len(rows) + 8
+    wide, bottom = max(150.0, WIDTH - left - right), ROW * len(rows) + 8
     root = drawing(left + wide + right, bottom + 40)
     for mark, text in axis.marks():
         place = left + wide * axis.share(mark)
         rule: dict[str, str | float] = {"x1": place, "x2": place, "y1": 4, "y2": bottom}
         shape(root, "line", rule, style=f"stroke: {inks.quiet if zero and not mark else inks.rule}")
         words(root, text, (place, bottom + 16), hand=Hand(inks.quiet, 12, anchor="middle"))
-    words(root, unit, (left + wide / 2, bottom + 34), hand=Hand(inks.quiet, 12, anchor="middle"))
+    middle_of_all = (left + wide + right) / 2
+    words(root, unit, (middle_of_all, bottom + 34), hand=Hand(inks.quiet, 12, anchor="middle"))
     for number, (row, label) in enumerate(zip(rows, said, strict=True)):
         middle = 4 + ROW * (number + 0.5)
         tooltip(words(root, label, (left - 12, middle + 4.5), hand=Hand(inks.ink, anchor="end")), row.label)
