@@ -1,11 +1,10 @@
 """Activations on the main path: what stands between an early map and a late one (Duta et al. 2020, 2.1)."""
 
-from collections import Counter
 from dataclasses import dataclass
 
 from residua.spec.arch import Arch
 from residua.spec.change import with_order
-from residua.spec.describe import layers, main_path_activations
+from residua.spec.describe import main_path_activations, unskipped_activations
 from residua.spec.orders import ORDERS
 
 
@@ -26,10 +25,8 @@ class MainPath:
 
 def main_path(arch: Arch) -> MainPath:
     """Counted in the words of `arch`; no weights needed."""
-    counts = Counter(la.part for la in layers(arch) if la.letter == "A" and la.path == "main")
-    stages = tuple(counts[part] for part in range(1, len(arch.stages) + 1))
-    assert sum(stages) == main_path_activations(arch)
-    if not all(block.has_shortcut for block in arch.blocks()):
+    stages = tuple(sum(map(unskipped_activations, stage)) for stage in arch.stages)
+    if arch.is_flat or len(arch.residual_blocks()) < len(arch.blocks()):
         return MainPath(stages, ())
     return MainPath(
         stages, tuple((letter, main_path_activations(with_order(arch, letter))) for letter in ORDERS)

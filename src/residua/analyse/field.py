@@ -32,10 +32,13 @@ class Field:
 
 
 def effective_field(network: Network, *, draws: int = DRAWS, seed: int = 0) -> Field:
-    """The field for `draws` images of normal noise, in eval mode; data is not needed.
+    """The field for `draws` images of normal noise, in eval mode; data is not needed. ValueError
+    for a network without maps.
 
     The gradient that enters the cell has a random sign in every channel, so that channels do not cancel.
     """
+    if network.arch.is_flat:
+        raise ValueError(f"{network.arch.name} has no maps: choose a convolutional network")
     theoretical = receptive_field(network.arch)
     stride = network.arch.strides()[-1]
     side = min(MOST, theoretical + 2 * stride) // stride * stride or stride

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from residua.analyse.twin import twin_of
+from residua.nn.blocks import ResidualBlock
 from residua.nn.network import Network
 
 
@@ -40,7 +41,7 @@ def gradient_norms(network: Network, images: Tensor, labels: Tensor) -> Gradient
 
         for block in blocks(twin):
             block.register_forward_pre_hook(keep)
-        torch.autograd.backward(cross_entropy(twin(images), labels))
+        torch.autograd.backward(cross_entropy(twin.forward_head(twin.forward_features(images)), labels))
         signals = []
         for x in inputs:
             assert x.grad is not None
@@ -49,13 +50,26 @@ def gradient_norms(network: Network, images: Tensor, labels: Tensor) -> Gradient
         convs = [
             (name, module)
             for name, module in twin.named_modules()
-            if isinstance(module, nn.Conv2d) and ".shortcut." not in name
+            if isinstance(module, nn.Conv2d) and ".shortcut." not in name and not name.startswith("sides.")
         ]
         weights = []
         for _, conv in convs:
             assert conv.weight.grad is not None
             weights.append(float(conv.weight.grad.norm() / conv.weight.detach().norm()))
     return Gradients(tuple(signals), tuple(name for name, _ in convs), tuple(weights))
+
+
+def start(network: Network, images: Tensor) -> Tensor:
+    """What the first block reads: the map, or the vectors, behind the stem."""
+    y: Tensor = network.stem(images.flatten(1) if network.arch.is_flat else images)
+    return y
+
+
+def joined(block: ResidualBlock, fork: Tensor, residual: Tensor, shortcut: Tensor) -> Tensor:
+    """What comes out of `block` where `residual` and `shortcut` of the map `fork` meet."""
+    both = residual + shortcut if block.join is None else block.join(fork, residual, shortcut)
+    y: Tensor = block.after(both)
+    return y
 
 
 def blocks(network: Network) -> list[nn.Module]:

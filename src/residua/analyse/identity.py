@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from residua.analyse.gradients import blocks, joined, start
 from residua.analyse.twin import twin_of
-from residua.nn.network import Network, ResidualBlock
+from residua.nn.blocks import ResidualBlock
+from residua.nn.network import Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +51,15 @@ def identity_errors(network: Network, images: Tensor, labels: Tensor) -> tuple[S
             for place in range(first, last):
                 total = total + branches[place]
                 errors.append(_distance(maps[place + 1], maps[first] + total))
-            end, start = gradients[last], gradients[first]
+            end, begin = gradients[last], gradients[first]
             (through,) = torch.autograd.grad(total, maps[first], end, retain_graph=True)
             found.append(
                 Span(
                     f"{names[first]} to {names[last - 1]}",
                     tuple(words[first:last]),
                     tuple(errors),
-                    _distance(start, end + through),
-                    float(end.norm() / start.norm()),
+                    _distance(begin, end + through),
+                    float(end.norm() / begin.norm()),
                 )
             )
     return tuple(found)
@@ -66,8 +68,9 @@ def identity_errors(network: Network, images: Tensor, labels: Tensor) -> tuple[S
 def _spans(network: Network) -> Iterator[tuple[int, int]]:
     """First block and the one after the last of every run of identity shortcuts."""
     start, place = -1, -1
-    for place, block in enumerate(_blocks(network)):
-        is_identity = block.shortcut is not None and len(block.shortcut) == 0
+    for place, block in enumerate(blocks(network)):
+        shortcut = block.shortcut if isinstance(block, ResidualBlock) else None
+        is_identity = shortcut is not None and len(shortcut) == 0
         if is_identity and start < 0:
             start = place
         if not is_identity and start >= 0:
@@ -77,23 +80,17 @@ def _spans(network: Network) -> Iterator[tuple[int, int]]:
         yield start, place + 1
 
 
-def _blocks(network: Network) -> list[ResidualBlock]:
-    found = [block for stage in network.stages for block in stage.children()]
-    assert all(isinstance(block, ResidualBlock) for block in found)
-    return [block for block in found if isinstance(block, ResidualBlock)]
-
-
 def _walk(network: Network, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
     """What goes into each block and out of the last, and what each residual branch adds (0 without one)."""
-    x = network.stem(images).requires_grad_()
+    x = start(network, images).requires_grad_()
     maps, branches = [x], []
-    for block in _blocks(network):
-        fork = block.before(x)
-        if block.residual is not None and block.shortcut is not None:
+    for block in blocks(network):
+        if isinstance(block, ResidualBlock) and block.residual is not None and block.shortcut is not None:
+            fork = block.before(x)
             branch = block.residual(fork)
-            x = block.after(branch + block.shortcut(fork))
+            x = joined(block, fork, branch, block.shortcut(fork))
         else:
-            x = block.after(fork)
+            x = block(x)
             branch = torch.zeros_like(x)
         maps.append(x)
         branches.append(branch)

@@ -8,9 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from residua.analyse.gradients import joined
 from residua.analyse.twin import twin_of
-from residua.nn.network import Network, ResidualBlock
-from residua.spec.block import Block
+from residua.nn.blocks import ResidualBlock
+from residua.nn.network import Network
+from residua.spec.block import Block, Fork
 
 BATCH = 250
 """Images at once."""
@@ -46,15 +48,14 @@ class Bypass(nn.Module):
     def __init__(self, block: ResidualBlock) -> None:
         """The block's own layers."""
         super().__init__()
-        self.before, self.shortcut, self.after = block.before, block.shortcut, block.after
+        self.block = block
 
     def forward(self, x: Tensor) -> Tensor:
         """x by the shortcut alone."""
-        x = self.before(x)
-        if self.shortcut is not None:
-            x = self.shortcut(x)
-        y: Tensor = self.after(x)
-        return y
+        fork = self.block.before(x)
+        assert self.block.shortcut is not None
+        around = self.block.shortcut(fork)
+        return joined(self.block, fork, torch.zeros_like(around), around)
 
 
 def lesion_study(network: Network, images: Tensor, labels: Tensor) -> Lesions:
@@ -106,8 +107,7 @@ class _Ward:
     def without(self, i: int) -> nn.Module | None:
         """What stands in for block `i` when it is removed; None where nothing can."""
         block = self.blocks[i]
-        assert isinstance(block, ResidualBlock)
-        if block.residual is not None:
+        if isinstance(block, ResidualBlock) and block.residual is not None:
             return Bypass(block)
         return nn.Identity() if self.kinds[i][3] else None
 
@@ -144,7 +144,7 @@ class _Ward:
         setattr(stage, name, module)
 
 
-def _kinds(network: Network) -> list[tuple[int, Block, int, bool]]:
+def _kinds(network: Network) -> list[tuple[int, Block | Fork, int, bool]]:
     """Stage, block, width and whether width and size stay: equal for blocks that can change places."""
     arch = network.arch
     width, found = arch.widths()[0], []

@@ -24,7 +24,9 @@ class Maps:
 
 
 def feature_maps(network: Network, image: Tensor, *, channels: int = CHANNELS) -> Maps:
-    """Maps for one image, normalised (C, H, W), in eval mode."""
+    """Maps for one image, normalised (C, H, W), in eval mode. ValueError for a network without maps."""
+    if network.arch.is_flat:
+        raise ValueError(f"{network.arch.name} has no maps: choose a convolutional network")
     with twin_of(network) as twin, torch.inference_mode():
         found = [maps[0].clone() for maps in Features(twin)(image[None])]
     liveliest = [maps.flatten(1).std(1).argsort(descending=True)[:channels] for maps in found]

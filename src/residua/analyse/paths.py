@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from residua.analyse.gradients import blocks
+from residua.analyse.gradients import blocks, joined, start
 from residua.analyse.twin import twin_of
-from residua.nn.network import Network, ResidualBlock
+from residua.nn.blocks import ResidualBlock
+from residua.nn.network import Network
 
 DRAWS = 4
 """Random paths of each length that are averaged, at most."""
@@ -72,16 +73,20 @@ def path_lengths(network: Network, images: Tensor, labels: Tensor) -> Paths:
 def path_gradient(network: Network, images: Tensor, labels: Tensor, through: Collection[int]) -> Tensor:
     """Gradient of the loss at the first block by one path: branches in the blocks `through`, else shortcuts.
 
-    The forward pass is whole; only the way back is cut. All 2 to the n paths add up to the gradient.
+    The forward pass is whole; only the way back is cut. All 2 to the n paths add up to the
+    gradient, but for what flows through the gates of gated shortcuts.
     """
-    x = first = network.stem(images).detach().requires_grad_()
+    x = first = start(network, images).detach().requires_grad_()
     for place, block in enumerate(blocks(network)):
         assert isinstance(block, ResidualBlock)
         assert block.residual is not None
         assert block.shortcut is not None
         fork = block.before(x)
         branch, around = block.residual(fork), block.shortcut(fork)
-        x = block.after(branch + around.detach() if place in through else branch.detach() + around)
+        if place in through:
+            x = joined(block, fork.detach(), branch, around.detach())
+        else:
+            x = joined(block, fork.detach(), branch.detach(), around)
     loss = cross_entropy(network.forward_head(network.tail(x)), labels)
     found: Tensor = torch.autograd.grad(loss, first)[0]
     return found

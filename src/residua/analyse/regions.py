@@ -29,8 +29,10 @@ class Regions:
 def grad_cam(network: Network, images: Tensor) -> Regions:
     """Grad-CAM (Selvaraju et al. 2017) of the last map, for `images`, normalised (N, C, H, W), in eval mode.
 
-    ValueError when captum is missing.
+    ValueError when captum is missing, or for a network without maps.
     """
+    if network.arch.is_flat:
+        raise ValueError(f"{network.arch.name} has no maps: choose a convolutional network")
     captum = _captum()
     with twin_of(network) as twin, torch.enable_grad():
         last = twin.tail if len(twin.tail) else blocks(twin)[-1]

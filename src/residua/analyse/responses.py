@@ -60,7 +60,7 @@ def layer_responses(network: Network, images: Tensor) -> Responses:
 def _places(network: Network) -> Iterator[tuple[str, nn.Module]]:
     """Every 3x3 convolution off the shortcuts, or the norm that follows it before anything else does."""
     for path, stretch in network.named_modules():
-        if not isinstance(stretch, nn.Sequential) or path.endswith("shortcut"):
+        if not isinstance(stretch, nn.Sequential) or path.endswith("shortcut") or path.startswith("sides."):
             continue
         layers = [*stretch.named_children(), ("", nn.Identity())]
         for (name, layer), (after, follower) in pairwise(layers):

@@ -30,7 +30,7 @@ def settled(network: Network, images: Tensor) -> Network:
     """
     twin = copy.deepcopy(network).train()
     for module in twin.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.momentum = None  # the mean over all batches, which here is one
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         twin(images)

@@ -29,6 +29,8 @@ from residua.report.plots import Range, Series, plot, ranges
 from residua.training.run import write
 from residua.version import __version__
 
+EXACT = 10_000
+"""Images from which on a second decimal of a percentage means anything."""
 MOST_CHANGED = 24
 """Pictures shown of those on which two networks disagree."""
 
@@ -101,12 +103,14 @@ def _all_scores(found: Sequence[Found]) -> tuple[Part, ...]:
     names = _labels(found)
     scores = [one.score for one in found]
     many = f"n = {scores[0].n:,} images, weights: {', '.join(dict.fromkeys(s.weights for s in scores))}"
+    digits = 2 if scores[0].n >= EXACT else 1
     shares = tuple(
-        (name, said(Estimate(s.top1, s.interval)), said(s.top5), said(s.macro))
+        (name, *(said(e, places=digits) for e in (Estimate(s.top1, s.interval), s.top5, s.macro)))
         for name, s in zip(names, scores, strict=True)
     )
     sureness = tuple(
-        (name, said(s.loss, places=3), said(s.ece)) for name, s in zip(names, scores, strict=True)
+        (name, said(s.loss, places=3), said(s.ece, places=digits))
+        for name, s in zip(names, scores, strict=True)
     )
     head = ("", "top-1, %", "top-5, %", "mean over classes, %")
     tables = (

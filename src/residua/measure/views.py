@@ -28,6 +28,8 @@ VIEWS: Mapping[str, str] = {
 """Name -> what is shown. Probabilities are averaged over views, with equal weights."""
 DRAWN_FOR = 224
 """Side, in pixels, that the papers' sizes are meant for; other networks get them in proportion."""
+OTHER_SIZES = ("320", "multiscale")
+"""Views of another size than the network's own."""
 SCALES = (224, 256, 384, 480, 640)
 """Shorter sides of the multi-scale test, in pixels (He et al. 2015, 3.4)."""
 LARGE = 320
@@ -58,11 +60,14 @@ class Cut:
 def judge(network: Network, images: Images, plan: Plan, view: str = "center") -> Judgement:
     """What `network` says of `images` when each is shown as `view` says.
 
-    KeyError for an unknown view; NotFinite when the network says what is no number.
+    KeyError for an unknown view, ValueError for sizes that a network of vectors cannot read, NotFinite when
+    the network says what is no number.
     """
     if view == "center":
         batches = testing(images, network.preprocess, batch=BATCH, workers=0, resident_bytes=0)
         return evaluate(network, batches, plan)
+    if network.arch.is_flat and view in OTHER_SIZES:
+        raise ValueError(f"{network.arch.name} reads one size, {view} shows others: give center or flip")
     network.eval()
     total = np.zeros((len(images), network.arch.classes))
     seen = np.zeros(len(images), np.int64)
@@ -105,8 +110,11 @@ def dense_logits(network: Network, images: Tensor) -> Tensor:
     head that reads a grid of cells moves over the map step by step, as a convolution would.
     """
     maps, grid = network.forward_features(images), network.arch.head.grid
-    side = network.preprocess.size // network.arch.strides()[-1]
-    if grid == 1 or min(maps.shape[-2:]) < side:
+    if grid == 1:
+        return network.forward_head(maps)
+    size, channels = network.preprocess.size, network.preprocess.channels
+    side = network.forward_features(images.new_zeros(1, channels, size, size)).shape[-1]
+    if min(maps.shape[-2:]) < side:
         return network.forward_head(maps)
     count, width = maps.shape[:2]
     windows = unfold(maps, side).view(count, width, side, side, -1)
