@@ -12,7 +12,19 @@ from command import complaint, succeeded
 from residua.cli import app
 from residua.spec import zoo
 
-COMMANDS = ["demo", "models", "explain", "train", "resume", "evaluate", "predict", "convert", "doctor"]
+COMMANDS = [
+    "demo",
+    "models",
+    "explain",
+    "train",
+    "resume",
+    "evaluate",
+    "compare",
+    "predict",
+    "analyse",
+    "convert",
+    "doctor",
+]
 
 
 def test_the_help_lists_every_command() -> None:

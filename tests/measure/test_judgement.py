@@ -97,3 +97,58 @@ def test_a_network_that_says_no_number_is_refused(value: float) -> None:
     batches = batches_of(colours().test, PIXELS, batch=4, workers=0, resident_bytes=0)
     with pytest.raises(NotFinite, match="NaN or infinity"):
         evaluate(broken, batches, PLAN)
+
+
+def many(seed: int = 0) -> Judgement:
+    """300 answers about eight classes of unequal size, class 7 without images."""
+    chance = np.random.default_rng(seed)
+    labels = chance.choice(7, 300, p=[0.4, 0.2, 0.15, 0.1, 0.08, 0.05, 0.02])
+    logits = chance.normal(size=(300, 8)) + 1.5 * np.eye(8)[labels]
+    rows = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    return Judgement.of(rows.astype(np.float32), labels)
+
+
+def test_top_five_counts_labels_among_the_five_likeliest() -> None:
+    found = many()
+    hits = [
+        label in np.argsort(-row)[:5] for row, label in zip(found.probabilities, found.labels, strict=True)
+    ]
+    score = found.score(split="val", weights="raw")
+    assert score.top5 is not None
+    assert score.top5.value == pytest.approx(100 * np.mean(hits))
+    assert score.top5.interval == wilson(sum(hits), 300)
+    assert judgement().score(split="val", weights="raw").top5 is None  # three classes: it says nothing
+
+
+@pytest.mark.filterwarnings("ignore:y_pred contains classes")
+def test_the_mean_over_classes_is_scikit_learns_balanced_accuracy() -> None:
+    from sklearn.metrics import balanced_accuracy_score
+
+    found = many()
+    macro = found.score(split="val", weights="raw").macro
+    assert macro is not None
+    assert macro.value == pytest.approx(100 * balanced_accuracy_score(found.labels, found.guesses))
+    assert macro.interval[0] < macro.value < macro.interval[1]
+
+
+def test_each_class_has_its_interval_and_one_without_images_has_none() -> None:
+    *known, last = many().by_class()
+    assert last is None
+    widths = [one.interval[1] - one.interval[0] for one in known if one]
+    assert widths[-1] > 2 * widths[0]  # 2 % of the images against 40 %
+
+
+def test_intervals_of_means_are_those_of_the_normal_law() -> None:
+    found = many()
+    losses = -np.log(found.probabilities[np.arange(300), found.labels].astype(float))
+    half = 1.96 * losses.std() / 300**0.5
+    loss = found.score(split="val", weights="raw").loss
+    assert loss is not None
+    assert loss.value == pytest.approx(losses.mean(), rel=1e-5)
+    assert loss.interval == pytest.approx((loss.value - half, loss.value + half), rel=0.05)
+
+
+def test_the_surest_mistakes_and_the_most_surprising_images_come_first() -> None:
+    found = judgement()
+    assert found.surest_mistakes(5).tolist() == [4, 2]
+    assert found.most_surprising(2).tolist() == [4, 2]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from residua.report import figures, page
+from residua.report import figures, page, plots, tiles
 
 HOSTILE = "<script>alert('1')</script> & \"co\" \x00"
 
@@ -18,6 +18,14 @@ def panels() -> tuple[figures.Panel, ...]:
     )
 
 
+def lines() -> tuple[plots.Series, ...]:
+    return (
+        plots.Series(HOSTILE, ((1, 3e-5), (2, float("nan")), (3, 0.2)), "both"),
+        plots.Series("dots", ((1, 0.0), (4, 2.0)), "dots", areas=(1.0, 4.0)),
+        plots.Series("", ((1, 0.5), (4, 0.5)), "guide"),
+    )
+
+
 def drawings() -> dict[str, str]:
     counts = np.array([[8, 2], [0, 9]])
     return {
@@ -25,6 +33,11 @@ def drawings() -> dict[str, str]:
         "readme_figure": figures.readme_figure(panels(), f"A headline with {HOSTILE} in it " * 3),
         "bars": figures.bars((HOSTILE, "zero", "lost"), (3.2, 0.0, float("nan")), unit="%"),
         "confusion": figures.confusion(("cat", HOSTILE), counts),
+        "plot": plots.plot(lines(), x=HOSTILE, y="error (%)"),
+        "plot_log": plots.plot(lines(), x="block", y=HOSTILE, logarithmic=True),
+        "ranges": plots.ranges((plots.Range(HOSTILE, 1, -2, 3, "+1"),), unit="points", zero=True),
+        "tiles": tiles.tiles(((tiles.Tile(np.zeros((8, 8), np.uint8), HOSTILE),),)),
+        "shades": tiles.shades(np.eye(5), low=HOSTILE, high="high", box=0.5),
     }
 
 
@@ -44,5 +57,5 @@ def full_page() -> page.Page:
         page.Code("residua demo --folder " + "very/" * 40, caption="the command"),
         page.Numbers((("81 %", "training error"), ("12 s", HOSTILE))),
     )
-    sections = (page.Section("Drawings", drawn), page.Section(HOSTILE, parts))
+    sections = (page.Section("Drawings", (*drawn, page.Figures(drawn[-3:]))), page.Section(HOSTILE, parts))
     return page.Page(f"A report on {HOSTILE}", "The lead.", sections, footer="The footer.")

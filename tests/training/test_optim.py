@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from residua.nn.groups import layer_groups
 from test_loop import batches, network
 
+from residua.nn.groups import layer_groups
 from residua.spec import zoo
 from residua.spec.recipe import Optim
 from residua.training import optim

@@ -2,7 +2,7 @@
 
 import typer
 
-from residua.cli import convert, demo, doctor, evaluate, explain, models, predict, train
+from residua.cli import analyse, compare, convert, demo, doctor, evaluate, explain, models, predict, train
 from residua.version import __version__
 
 app = typer.Typer(
@@ -31,6 +31,8 @@ app.command("explain")(explain.explain)
 app.command("train")(train.train)
 app.command("resume")(train.resume)
 app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
 app.command("predict")(predict.predict)
+app.command("analyse")(analyse.analyse)
 app.command("convert")(convert.convert)
 app.command("doctor")(doctor.doctor)

@@ -1,46 +1,91 @@
 """`residua evaluate`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from residua.cli.terminal import console, next_line, put_json, say, show_table
 
+if TYPE_CHECKING:
+    from residua.measure.score import Score
+
 
 def evaluate(
-    trained: Path = typer.Argument(metavar="RUN|FILE", help="A run, or one of its checkpoint files."),
+    trained: list[Path] = typer.Argument(metavar="RUN|FILE...", help="Runs, or checkpoint files."),
     data: str = typer.Option(None, "--data", help="Images to judge by; else those the run kept apart."),
-    views: list[str] = typer.Option(["center"], "--views", help="How each image is shown."),
+    views: list[str] = typer.Option(
+        ["center"], "--views", help="How each image is shown: center, flip, 10crop, multiscale, 320."
+    ),
     weights: str = typer.Option("auto", help="Of a run: raw, ema, best; auto is ema where there is one."),
+    ensemble: bool = typer.Option(False, "--ensemble", help="Average the probabilities of all networks."),
+    out: Path = typer.Option(None, "-o", "--out", help="Write a page: .html."),
+    predictions: Path = typer.Option(
+        None, "--predictions", help="Write every answer: .csv, .jsonl or .parquet."
+    ),
+    topk: int = typer.Option(5, "--topk", min=1, help="Classes per image in --predictions."),
+    force: bool = typer.Option(False, "--force", help="Replace output files that are there."),
     as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
 ) -> None:
-    """Judge a trained network on images.
+    """Judge trained networks on images.
 
-    Accuracy comes with its protocol, its 95 % interval and the number of images.
+    Every number comes with its protocol, its 95 % interval and the number of images.
 
-    Example: residua evaluate runs/photos-1 --data photos/test
+    Example: residua evaluate runs/photos-1 --data photos/test --views center,10crop -o verdict.html
     """
-    from residua.jobs.evaluate import evaluate as judge
+    from residua.jobs.evaluate import find
+    from residua.jobs.predict import check_out, of_judgement, save
+    from residua.jobs.verdict import write_evaluation
+    from residua.measure.views import VIEWS
     from residua.spec.record import to_plain
 
-    scores = judge(
-        trained, data=data, views=[view for text in views for view in text.split(",")], weights=weights
-    )
-    if as_json:
-        put_json({"scores": [to_plain(score) for score in scores]})
-        return
-    to = console()
-    rows = [
-        (
-            s.views,
-            s.split,
-            s.weights,
-            f"{s.n:,}",
-            f"{s.top1:.2f} %",
-            f"{s.interval[0]:.2f} to {s.interval[1]:.2f} %",
+    check_out(out, force=force, suffixes=(".html",))
+    check_out(predictions, force=force)
+    wanted = [view for text in views for view in text.split(",")]
+    found = find(trained, data=data, views=wanted, weights=weights, ensemble=ensemble)
+    to = console(json_on_stdout=as_json)
+    if predictions:
+        save(predictions, of_judgement(found[0].images, found[0].judgement, topk=topk))
+        say(
+            to,
+            f"{found[0].score.n:,} answers ({found[0].name}, {wanted[0]}) written to {predictions}",
         )
-        for s in scores
-    ]
-    show_table(to, ("views", "images", "weights", "n", "top-1", "95 % interval"), rows, numeric=3)
-    say(to, "views: center = one centre crop; each image counts once", "dim")
-    next_line(to, f"residua predict {trained} IMAGE")
+    if out:
+        write_evaluation(out, found, command=_command(trained, data, wanted, weights, ensemble=ensemble))
+        say(to, f"page written to {out}")
+    if as_json:
+        put_json({"scores": [{**to_plain(one.score), "run": one.name} for one in found]})
+        return
+    several = len({one.name for one in found}) > 1
+    rows = [(*((one.name,) if several else ()), *_row(one.score)) for one in found]
+    head = ("views", "images", "weights", "n", "top-1", "95 % interval", "top-5", "mean over classes", "ECE")
+    show_table(to, (("network", *head) if several else head), rows, numeric=4 if several else 3)
+    say(to, "views: " + "; ".join(f"{view} = {VIEWS[view]}" for view in dict.fromkeys(wanted)), "dim")
+    next_line(to, f"residua predict {trained[0]} IMAGE", f"residua compare {trained[0]} OTHER")
+
+
+def _row(score: "Score") -> tuple[str, ...]:
+    low, high = score.interval
+    rest = (score.top5, score.macro, score.ece)
+    return (
+        score.views,
+        score.split,
+        score.weights,
+        f"{score.n:,}",
+        f"{score.top1:.2f} %",
+        f"{low:.2f} to {high:.2f} %",
+        *(
+            "–" if one is None else f"{one.value:.2f}{unit}"
+            for one, unit in zip(rest, (" %", " %", ""), strict=True)
+        ),
+    )
+
+
+def _command(trained: list[Path], data: str | None, views: list[str], weights: str, *, ensemble: bool) -> str:
+    """What a person types to measure the same again."""
+    from shlex import join
+
+    words = ["residua", "evaluate", *map(str, trained), "--views", ",".join(views)]
+    words += ["--data", data] if data else []
+    words += ["--weights", weights] if weights != "auto" else []
+    return join([*words, *(["--ensemble"] if ensemble else [])])

@@ -41,6 +41,15 @@ def test_view(image: Image.Image, preprocess: Preprocess) -> NDArray[np.uint8]:
     return _array(image.crop((left, top, left + preprocess.size, top + preprocess.size)))
 
 
+def scaled_view(image: Image.Image, preprocess: Preprocess, short: int) -> NDArray[np.uint8]:
+    """The whole of `image` with its shorter side at `short` pixels: (C, H, W) uint8.
+
+    Bit for bit torchvision's `Resize(short)`, unless it is more than 100 times longer than wide: then its
+    middle.
+    """
+    return _array(_resized(_shortened(image), replace(preprocess, size=short, resize=short)))
+
+
 def train_view(
     image: Image.Image, preprocess: Preprocess, augment: Augment, seed: int, epoch: int, index: int
 ) -> NDArray[np.uint8]:

@@ -1,19 +1,20 @@
-"""Judging a trained network on images."""
+"""Judging trained networks on images, one at a time or together."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
 
+import numpy as np
 import torch
 
-from residua.data.batches import testing
 from residua.data.folders import matched
 from residua.data.sources import Images, open_dataset, open_images
 from residua.deliver.engine import load_weights
 from residua.jobs.prepare import absolute
-from residua.measure.evaluate import Judgement
-from residua.measure.evaluate import evaluate as judge
+from residua.measure.evaluate import Judgement, together
 from residua.measure.score import Score
+from residua.measure.views import VIEWS, judge
 from residua.spec.recipe import Plan
 from residua.spec.record import nearest
 from residua.training import world
@@ -21,49 +22,95 @@ from residua.training.checkpoint import Weights
 from residua.training.plan import place
 from residua.training.run import Run
 
-VIEWS = ("center",)
-"""How an image can be shown: `center` is one centre crop."""
+Trained = Run | str | Path
+WEIGHTS = get_args(Weights)
+"""Kinds of weights by name."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Found:
+    """What one network, or several together, say of the images under one protocol."""
+
+    name: str
+    """The run or file, as it was given."""
+    images: Images
+    """The images, labels in the order of `classes`."""
+    judgement: Judgement
+    """What was said of each."""
+    score: Score
+    """How good it is."""
 
 
 def evaluate(
-    trained: Run | str | Path,
+    trained: Trained | Sequence[Trained],
     *,
     data: str | Path | None = None,
-    views: Sequence[str] = VIEWS,
+    views: Sequence[str] = ("center",),
     weights: str = "auto",
+    ensemble: bool = False,
 ) -> list[Score]:
-    """One Score per view of a run or checkpoint on `data`; without it, on the images that the run kept apart.
+    """One Score per run or checkpoint and view on `data`; without it, on the images that the run kept apart.
 
     `weights` of a run: `raw` (the last step's), `ema` (their mean), `best` (the lowest test error); `auto` is
-    the mean where the run keeps one. Classes are matched by name. ValueError for an unknown view or kind of
-    weights, DataError for images that cannot be used,
-    CheckpointError for weights that cannot.
+    the mean where the run keeps one. With `ensemble` the probabilities of all are averaged, and there is one
+    Score per view. Classes are matched by name. ValueError for an unknown view or weights, or for runs that
+    kept different images apart; DataError for images that cannot be used, CheckpointError for weights that
+    cannot.
     """
+    several = [trained] if isinstance(trained, Run | str | Path) else list(trained)
+    paths = [one.path if isinstance(one, Run) else Path(one) for one in several]
+    where = None if data is None else str(data)
+    return [f.score for f in find(paths, data=where, views=views, weights=weights, ensemble=ensemble)]
+
+
+def find(
+    paths: Sequence[Path],
+    *,
+    data: str | None,
+    views: Sequence[str],
+    weights: str = "auto",
+    ensemble: bool = False,
+) -> list[Found]:
+    """What `evaluate` measures, with the answers it is made of."""
     for view in views:
         if view not in VIEWS:
             raise ValueError(f"no view {view!r}: {nearest(view, VIEWS)}")
-    path = trained.path if isinstance(trained, Run) else Path(trained)
-    if weights not in get_args(Weights):
-        raise ValueError(f"no weights {weights!r}: {nearest(weights, get_args(Weights))}")
-    which: Weights = cast("Weights", weights)
-    judged, images, kind = _judged(path, None if data is None else str(data), which)
-    return [judged.score(split=images.name, weights=kind, views=view) for view in views]
+    if weights not in WEIGHTS:
+        raise ValueError(f"no weights {weights!r}: {nearest(weights, WEIGHTS)}")
+    found = [one for path in paths for one in _one(path, data, views, weights)]
+    if not ensemble or len(paths) < 2:
+        return found
+    same = comparable(found)
+    name = " + ".join(str(path) for path in paths)
+    return [_joined([one for one in same if one.score.views == view], name) for view in views]
 
 
 def judgement(path: Path, data: str | None) -> tuple[Judgement, Images]:
-    """What the network at `path` says of `data`, and the images it was shown."""
-    return _judged(path, data, "auto")[:2]
+    """What the network at `path` says of a centre crop of `data`, and the images it was shown."""
+    (found,) = _one(path, data, ("center",), "auto")
+    return found.judgement, found.images
 
 
-def _judged(path: Path, data: str | None, weights: Weights) -> tuple[Judgement, Images, str]:
-    network, kind = load_weights(path, weights)
-    images = _images(path, data, network.class_names)
+def comparable(found: Sequence[Found]) -> list[Found]:
+    """`found` with classes in the order of the first. ValueError unless all saw the same images."""
+    first = found[0]
+    return [_in_order(one, first) for one in found]
+
+
+def _one(path: Path, data: str | None, views: Sequence[str], weights: str) -> list[Found]:
+    network, kind = load_weights(path, cast("Weights", weights))
+    images = images_of(path, data, network.class_names)
     plan = Plan(str(world.device("auto")), "channels_last", "float32", torch.get_num_threads())
-    batches = testing(images, network.preprocess, batch=250, workers=0, resident_bytes=0)
-    return judge(place(network, plan), batches, plan), images, kind
+    network = place(network, plan)
+    found = []
+    for view in views:
+        said = judge(network, images, plan, view)
+        score = said.score(split=images.name, weights=kind, views=view)
+        found.append(Found(str(path), images, said, score))
+    return found
 
 
-def _images(path: Path, data: str | None, classes: tuple[str, ...]) -> Images:
+def images_of(path: Path, data: str | None, classes: tuple[str, ...]) -> Images:
     """The images meant: those a run kept apart when `data` is its own source, else all of `data`."""
     run = Run(path)
     recipe = run.recipe if (path / "recipe.json").is_file() else None
@@ -73,3 +120,29 @@ def _images(path: Path, data: str | None, classes: tuple[str, ...]) -> Images:
         kept_apart = open_dataset(recipe.data.source, holdout=recipe.data.holdout).test
         return matched(kept_apart, classes, owner="the network")
     return open_images(str(data), classes=classes)
+
+
+def _in_order(one: Found, first: Found) -> Found:
+    classes, wanted = one.images.classes, first.images.classes
+    if set(classes) != set(wanted):
+        raise ValueError(f"{one.name} knows other classes than {first.name}: compare networks of one task")
+    order = np.array([classes.index(name) for name in wanted])
+    labels = np.argsort(order)[one.images.labels]
+    same = len(labels) == len(first.images) and np.array_equal(labels, first.images.labels)
+    if not same or _ends(one.images) != _ends(first.images):
+        raise ValueError(f"{one.name} was judged on other images than {first.name}: give --data")
+    said = Judgement(one.judgement.probabilities[:, order], labels, one.judgement.loss)
+    return Found(one.name, first.images, said, one.score)
+
+
+def _ends(images: Images) -> tuple[str, ...]:
+    """What tells two sets of equally many images apart: the names of the first and the last."""
+    return tuple(images.title(i) for i in (0, len(images) - 1))
+
+
+def _joined(several: Sequence[Found], name: str) -> Found:
+    first = several[0]
+    said = together([one.judgement for one in several])
+    weights = f"{first.score.weights}, mean of {len(several)} networks"
+    score = said.score(split=first.images.name, weights=weights, views=first.score.views)
+    return Found(name, first.images, said, score)

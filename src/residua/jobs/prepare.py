@@ -71,7 +71,7 @@ def prepare(wish: Wish) -> Prepared:
     dataset = open_dataset(source, holdout=early.data.holdout)
     small = dataset.size <= SMALL
     arch = filed.arch if filed and wish.model is None else zoo.arch(wish.model or _network(small))
-    arch = _for_images(arch, dataset)
+    arch = for_images(arch, dataset)
     made = filed or papers.recipe(wish.recipe or _recipe(source, small), arch, source)
     made = replace(made, arch=arch, data=replace(made.data, source=source))
     recipe = _changed(made, wish)
@@ -131,7 +131,7 @@ def _changed(recipe: Recipe, wish: Wish) -> Recipe:
     return recipe
 
 
-def _for_images(arch: Arch, dataset: Dataset) -> Arch:
+def for_images(arch: Arch, dataset: Dataset) -> Arch:
     """`arch` for the classes, channels and size of `dataset`; arrays bring their own statistics."""
     arch = change.with_channels(arch, 1 if dataset.grey else 3)
     arch = change.with_classes(arch, len(dataset.train.classes))

@@ -6,7 +6,7 @@ import numpy as np
 
 from residua.data.sources import Dataset, Images
 from residua.measure.evaluate import Judgement
-from residua.report.figures import Curve, Panel, bars, confusion, training_curves
+from residua.report.figures import Curve, Panel, confusion, training_curves
 from residua.report.page import (
     Code,
     Figure,
@@ -20,6 +20,7 @@ from residua.report.page import (
     Text,
     render,
 )
+from residua.report.plots import Range, ranges
 from residua.spec.arch import Arch
 from residua.spec.describe import cost, table
 from residua.spec.recipe import Recipe
@@ -46,7 +47,7 @@ def write_report(run: Run, dataset: Dataset, judged: Judgement) -> None:
     )
     sections = (
         Section("Result", (numbers, curves(run))),
-        Section("Where it errs", _errors(dataset.test, judged)),
+        Section("Where it errs", errors(dataset.test, judged)),
         Section("The network", (architecture(recipe.arch),)),
         Section("How it was made", _making(run)),
     )
@@ -110,22 +111,29 @@ def shown(images: Images, i: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.ui
     return np.asarray(found)
 
 
-def _errors(images: Images, judged: Judgement) -> tuple[Part, ...]:
-    missed = np.flatnonzero(judged.guesses != judged.labels)
+def errors(images: Images, judged: Judgement) -> tuple[Part, ...]:
+    """What was taken for what, the accuracy of each class, and the pictures to look at first."""
+    missed = judged.surest_mistakes(WORST)
     if not len(missed):
-        return (Text((f"Nowhere: all {len(judged.labels):,} test images were classified as labelled.",)),)
+        return (Text((f"Nowhere: all {len(judged.labels):,} images were classified as labelled.",)),)
     counts = judged.confusion()
     parts: list[Part] = []
     if len(images.classes) <= MANY:
         pair = _most_confused(images.classes, counts)
         parts.append(Figure(confusion(images.classes, counts), "Rows are labels, columns guesses.", pair))
-        totals = np.maximum(counts.sum(1), 1)
-        rates = tuple(float(100 * (1 - counts[i, i] / totals[i])) for i in range(len(images.classes)))
-        parts.append(Figure(bars(images.classes, rates, unit="%"), "Test error by class.", pair))
-    surest = missed[np.argsort(-judged.probabilities[missed].max(1), kind="stable")][:WORST]
+        caption = "Accuracy of each class with its 95 % interval: small classes are known less well."
+        parts.append(Figure(_by_class(images.classes, judged), caption, pair))
     caption = "Missed with the greatest confidence: the first place to look for wrong labels."
-    parts.append(Pictures(tuple(picture(images, int(i), judged) for i in surest), caption))
+    parts.append(Pictures(tuple(picture(images, int(i), judged) for i in missed), caption))
     return tuple(parts)
+
+
+def _by_class(classes: tuple[str, ...], judged: Judgement) -> str:
+    pairs = zip(classes, judged.by_class(), strict=True)
+    return ranges(
+        tuple(Range(name, e.value, *e.interval, f"{e.value:.1f} %") for name, e in pairs if e),
+        unit="top-1 accuracy (%)",
+    )
 
 
 def _most_confused(

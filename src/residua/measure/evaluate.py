@@ -1,6 +1,6 @@
 """Run a network over images and judge what it says."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,8 @@ from torch.nn.functional import cross_entropy
 
 from residua.data.batches import Batch
 from residua.data.views import normalise
-from residua.measure.score import Score, wilson
+from residua.measure import calibration, resample
+from residua.measure.score import Estimate, Score, wilson
 from residua.nn.network import Network
 from residua.spec.recipe import Plan
 
@@ -41,11 +42,60 @@ class Judgement:
         """Images whose likeliest class is not their label's."""
         return int((self.guesses != self.labels).sum())
 
+    @classmethod
+    def of(cls, probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> "Judgement":
+        """The judgement that `probabilities` (N, classes) make, with the loss that they say."""
+        return cls(probabilities, labels, calibration.loss(probabilities, labels))
+
     def score(self, *, split: str, weights: str, views: str = "center") -> Score:
-        """Top-1 accuracy with its protocol."""
+        """Top-1 accuracy with its protocol, and the other numbers that these answers give."""
         n = len(self.labels)
         right = n - self.wrong
-        return Score(views, 100 * right / n, wilson(right, n), n, split, weights)
+        losses = calibration.losses(self.probabilities, self.labels)
+        return Score(
+            views,
+            100 * right / n,
+            wilson(right, n),
+            n,
+            split,
+            weights,
+            self._top(5),
+            self._macro(),
+            Estimate(self.loss, resample.mean(losses)),
+            calibration.reliability(self.probabilities, self.labels).ece,
+        )
+
+    def _top(self, k: int) -> Estimate | None:
+        n, classes = self.probabilities.shape
+        if classes <= k:
+            return None
+        likeliest = np.argpartition(-self.probabilities, k - 1, 1)[:, :k]
+        right = int((likeliest == self.labels[:, None]).any(1).sum())
+        return Estimate(100 * right / n, wilson(right, n))
+
+    def _macro(self) -> Estimate:
+        counts = self.confusion()
+        present = counts.sum(1) > 0
+        right, totals = np.diag(counts)[present], counts.sum(1)[present]
+        low, high = resample.mean_of_shares(right, totals)
+        return Estimate(float(100 * (right / totals).mean()), (100 * low, 100 * high))
+
+    def by_class(self) -> tuple[Estimate | None, ...]:
+        """Top-1 accuracy of each class, in percent, with Wilson's interval; None for one without images."""
+        counts = self.confusion()
+        rows = zip(np.diag(counts).tolist(), counts.sum(1).tolist(), strict=True)
+        return tuple(Estimate(100 * right / n, wilson(right, n)) if n else None for right, n in rows)
+
+    def surest_mistakes(self, most: int) -> NDArray[np.int64]:
+        """Places of the images missed with the greatest confidence, the surest first."""
+        missed = np.flatnonzero(self.guesses != self.labels)
+        sure = self.probabilities[missed].max(1)
+        return missed[np.argsort(-sure, kind="stable")][:most].astype(np.int64)
+
+    def most_surprising(self, most: int) -> NDArray[np.int64]:
+        """Places of the images whose own label was given the least probability, the least first."""
+        of_label = self.probabilities[np.arange(len(self.labels)), self.labels]
+        return np.argsort(of_label, kind="stable")[:most].astype(np.int64)
 
     def confusion(self) -> NDArray[np.int64]:
         """(classes, classes) counts: rows are labels, columns guesses."""
@@ -53,6 +103,18 @@ class Judgement:
         return np.bincount(self.labels * classes + self.guesses, minlength=classes**2).reshape(
             classes, classes
         )
+
+
+def together(judgements: Sequence[Judgement]) -> Judgement:
+    """What several networks say as one: their probabilities averaged, each with equal weight.
+
+    ValueError unless all judged the same labels in the same order.
+    """
+    first = judgements[0]
+    if not all(np.array_equal(first.labels, other.labels) for other in judgements[1:]):
+        raise ValueError("the networks judged other images: give all of them the same --data")
+    mean = sum(judged.probabilities.astype(np.float64) for judged in judgements) / len(judgements)
+    return Judgement.of(np.asarray(mean, np.float32), first.labels)
 
 
 def evaluate(network: Network, batches: Iterable[Batch], plan: Plan) -> Judgement:

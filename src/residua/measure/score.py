@@ -8,11 +8,21 @@ NORMAL_95 = 1.959964
 
 
 @dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number and the range that other images of the same kind would put it in."""
+
+    value: float
+    """The number, in the unit of the field that holds it."""
+    interval: tuple[float, float]
+    """95 % interval, in the same unit."""
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
-    """Top-1 accuracy under one protocol."""
+    """Top-1 accuracy under one protocol, and what else the same answers say."""
 
     views: str
-    """How each image is shown: `center` is one centre crop."""
+    """How each image is shown: a name in `measure.views.VIEWS`."""
     top1: float
     """Images whose likeliest class is their label's, in percent."""
     interval: tuple[float, float]
@@ -22,7 +32,15 @@ class Score:
     split: str
     """Which images."""
     weights: str
-    """Which weights: `raw`, after how many steps."""
+    """Which weights: `raw`, `ema` or `best`, and of how many networks together."""
+    top5: Estimate | None = None
+    """Images whose label is among the five likeliest classes, in percent; None with five classes or fewer."""
+    macro: Estimate | None = None
+    """Mean over classes of their top-1 accuracy, in percent: every class counts alike."""
+    loss: Estimate | None = None
+    """Mean cross-entropy, in nats."""
+    ece: Estimate | None = None
+    """Expected calibration error, in percentage points (Guo et al. 2017)."""
 
     @property
     def error(self) -> float:

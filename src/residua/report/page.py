@@ -35,6 +35,14 @@ class Figure:
 
 
 @dataclasses.dataclass(frozen=True)
+class Figures:
+    """Drawings side by side where there is room, else one below the other."""
+
+    items: tuple[Figure, ...]
+    """In reading order."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Table:
     """Rows under a head; ValueError for a row of another length or a place that does not exist."""
 
@@ -112,7 +120,7 @@ class Numbers:
     """The value with its unit, and what it is."""
 
 
-Part = Text | Figure | Table | Pictures | Code | Numbers
+Part = Text | Figure | Figures | Table | Pictures | Code | Numbers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,6 +150,7 @@ class Page:
 TEMPLATES: dict[type[Part], str] = {
     Text: "text.html",
     Figure: "figure.html",
+    Figures: "figures.html",
     Table: "table.html",
     Pictures: "pictures.html",
     Code: "code.html",

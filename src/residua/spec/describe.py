@@ -119,7 +119,12 @@ def cost(arch: Arch, *, size: int = 0) -> Cost:
 def main_path_activations(arch: Arch) -> int:
     """Activations in the stages that no shortcut skips: what stands between an early map and a late one."""
     inside = [(run.block, run.count) for run in runs(arch) if run.block and run.part]
-    return sum(count * max(_unskipped(way).count("A") for way in ways(block)) for block, count in inside)
+    return sum(count * unskipped_activations(block) for block, count in inside)
+
+
+def unskipped_activations(block: Block | Fork) -> int:
+    """Activations of `block` that no shortcut skips; of a fork, those of the branch that has most."""
+    return max(_unskipped(way).count("A") for way in ways(block))
 
 
 def _unskipped(block: Block) -> str:

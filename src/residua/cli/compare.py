@@ -1,0 +1,96 @@
+"""`residua compare`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from residua.cli.terminal import console, next_line, put_json, say, show_table
+
+if TYPE_CHECKING:
+    from residua.jobs.compare import Pair
+
+
+def compare(
+    trained: list[Path] = typer.Argument(metavar="RUN|FILE RUN|FILE...", help="The first is the measure."),
+    data: str = typer.Option(None, "--data", help="Images to judge by; else those the runs kept apart."),
+    view: str = typer.Option("center", "--views", help="How each image is shown."),
+    weights: str = typer.Option("auto", help="Of a run: raw, ema, best; auto is ema where there is one."),
+    out: Path = typer.Option(None, "-o", "--out", help="Write a page: .html."),
+    changed: Path = typer.Option(
+        None, "--changed", help="Write the images that changed: .csv, .jsonl or .parquet."
+    ),
+    force: bool = typer.Option(False, "--force", help="Replace output files that are there."),
+    as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
+) -> None:
+    """Hold networks against each other on the same images.
+
+    Paired bootstrap of the difference, exact McNemar test, and the images that changed sides.
+
+    Example: residua compare runs/plain runs/residual --changed changed.csv -o compared.html
+    """
+    from shlex import join
+
+    from residua.jobs.compare import compare as held_against
+    from residua.jobs.compare import save_changed
+    from residua.jobs.predict import check_out
+    from residua.jobs.verdict import chance, said, write_comparison
+
+    check_out(out, force=force, suffixes=(".html",))
+    check_out(changed, force=force)
+    pairs = held_against(trained, data=data, view=view, weights=weights)
+    to = console(json_on_stdout=as_json)
+    if changed:
+        say(to, f"{save_changed(changed, pairs):,} images written to {changed}")
+    if out:
+        words = [
+            "residua",
+            "compare",
+            *map(str, trained),
+            "--views",
+            view,
+            *(["--data", data] if data else []),
+            *(["--weights", weights] if weights != "auto" else []),
+        ]
+        write_comparison(out, pairs, command=join(words))
+        say(to, f"page written to {out}")
+    if as_json:
+        _put(pairs)
+        return
+    first = pairs[0].first
+    say(
+        to,
+        f"{first.name}: {first.score.top1:.2f} % of {first.score.n:,} images ({first.score.split}, {view})",
+    )
+    lines = [
+        (
+            pair.second.name,
+            f"{pair.second.score.top1:.2f} %",
+            said(pair.comparison.difference),
+            f"{pair.comparison.won:,}",
+            f"{pair.comparison.lost:,}",
+            chance(pair.p),
+        )
+        for pair in pairs
+    ]
+    show_table(to, ("against it", "top-1", "difference, points", "won", "lost", "p"), lines, numeric=1)
+    say(to, "p: exact McNemar test on won and lost, raised for the number of pairs (Holm)", "dim")
+    next_line(to, f"residua compare {join(map(str, trained))} --changed changed.csv -o compared.html")
+
+
+def _put(pairs: "Sequence[Pair]") -> None:
+    """The pairs as one JSON document."""
+    from residua.spec.record import to_plain
+
+    first = pairs[0].first
+    rows = [
+        {
+            "run": pair.second.name,
+            **to_plain(pair.comparison),
+            "p_holm": pair.p,
+            "score": to_plain(pair.second.score),
+        }
+        for pair in pairs
+    ]
+    put_json({"first": {"run": first.name, "score": to_plain(first.score)}, "pairs": rows})

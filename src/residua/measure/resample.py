@@ -1,0 +1,40 @@
+"""Intervals by resampling: what other images of the same kind would have said."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+TIMES = 1000
+"""Resamples; our choice: the ends of a 95 % interval then wobble by a few hundredths of its width."""
+SEED = 0
+"""Of the resampling: the same answers give the same interval."""
+
+Floats = NDArray[np.float64]
+
+
+def range95(values: Floats) -> tuple[float, float]:
+    """The middle 95 % of resampled `values`."""
+    low, high = np.quantile(values, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def mean(values: Floats) -> tuple[float, float]:
+    """95 % interval of the mean of `values` (N,), images drawn with replacement."""
+    return statistic(lambda drawn: float(values[drawn].mean()), len(values))
+
+
+def statistic(of: Callable[[NDArray[np.int64]], float], count: int) -> tuple[float, float]:
+    """95 % interval of `of`, which is told the places (N,) of the `count` images that were drawn."""
+    chance = np.random.default_rng(SEED)
+    return range95(np.array([of(chance.integers(0, count, count)) for _ in range(TIMES)]))
+
+
+def mean_of_shares(right: NDArray[np.int64], counts: NDArray[np.int64]) -> tuple[float, float]:
+    """95 % interval, from 0 to 1, of the mean of `right` / `counts`, (K,), images drawn within their class.
+
+    Drawing with replacement from a class that has a share p of right ones is a binomial draw.
+    """
+    chance = np.random.default_rng(SEED)
+    drawn = chance.binomial(counts, right / counts, size=(TIMES, len(counts)))
+    return range95((drawn / counts).mean(1))

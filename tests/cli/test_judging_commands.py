@@ -1,0 +1,67 @@
+"""`evaluate`, `compare` and `analyse` as people type them."""
+
+import json
+from pathlib import Path
+
+from command import complaint, residua, succeeded
+
+
+def test_evaluate_gives_one_document_with_every_protocol(trained: Path, tmp_path: Path) -> None:
+    page, answers = tmp_path / "page.html", tmp_path / "answers.csv"
+    words = ("evaluate", trained, "--views", "center,flip", "--json", "-o", page, "--predictions", answers)
+    scores = json.loads(succeeded(residua(*words)))["scores"]
+    assert [score["views"] for score in scores] == ["center", "flip"]
+    assert scores[0]["n"] == 18
+    assert scores[0]["interval"][0] < scores[0]["top1"] <= scores[0]["interval"][1]
+    assert set(scores[0]["macro"]) == {"value", "interval"}
+    assert scores[0]["top5"] is None  # three classes
+    assert page.stat().st_size > 5000
+    assert len(answers.read_text().splitlines()) == 19
+    assert "is there already: give --force" in complaint(residua(*words), 2)
+
+
+def test_evaluate_says_its_protocols_in_words(trained: Path) -> None:
+    out = succeeded(residua("evaluate", trained, "--views", "10crop"))
+    assert "10crop = four corners and the centre of the central square, and their mirror images" in out
+    assert "residua compare" in out.splitlines()[-1]
+
+
+def test_compare_holds_a_run_against_itself(trained: Path, tmp_path: Path) -> None:
+    out = succeeded(residua("compare", trained, trained, "-o", tmp_path / "page.html"))
+    assert "0.00 (0.00 to 0.00)" in out
+    assert (tmp_path / "page.html").exists()
+    found = json.loads(succeeded(residua("compare", trained, trained, "--json")))
+    assert found["pairs"][0]["p"] == found["pairs"][0]["p_holm"] == 1
+    assert found["pairs"][0]["n"] == 18
+
+
+def test_analyse_says_what_it_found_and_where_it_is(trained: Path, tmp_path: Path) -> None:
+    out = tmp_path / "inside"
+    said = succeeded(residua("analyse", trained, "--what", "responses,activations", "--images", 6, "-o", out))
+    assert "Mean deviation of a 3×3 layer's response" in said
+    assert said.splitlines()[-1] == f"next: open {out / 'analysis.html'}"
+    assert sorted(path.name for path in out.iterdir()) == [
+        "activations.svg",
+        "analysis.html",
+        "analysis.json",
+        "responses-1.svg",
+        "responses-2.svg",
+    ]
+
+
+def test_analyse_of_a_name_is_one_document_that_writes_nothing(tmp_path: Path) -> None:
+    done = residua("analyse", "resnet18", "--what", "activations", "--json", cwd=tmp_path)
+    assert json.loads(succeeded(done))["studies"]["activations"]["resnet18"]["stages"] == [2, 2, 2, 2]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_mistakes_are_one_line(trained: Path) -> None:
+    assert "give at least two to compare" in complaint(residua("compare", trained), 2)
+    assert "no weights 'EMA': known: raw, ema, best" in complaint(
+        residua("evaluate", trained, "--weights", "EMA"), 2
+    )
+    assert "holds no mean of the weights" in complaint(residua("evaluate", trained, "--weights", "ema"), 5)
+    assert "no study 'grad-cam'" in complaint(residua("analyse", trained, "--what", "grad-cam"), 2)
+    assert "paths needs images: give --data" in complaint(
+        residua("analyse", "resnet18", "--what", "paths"), 2
+    )

@@ -1,0 +1,254 @@
+"""Judging runs alone, together and against each other, and looking inside them: from runs to files."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import residua
+from residua.jobs.analyse import analyse
+from residua.jobs.compare import changes, compare, save_changed
+from residua.jobs.evaluate import find
+from residua.jobs.predict import of_judgement, save
+from residua.jobs.verdict import write_comparison, write_evaluation
+from residua.training import checkpoint
+from residua.training.run import Run
+from residua.weights.store import CheckpointError, publish
+from small import Budget, arch, file_of, photo_folder, recipe, split_folder
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return split_folder(tmp_path_factory.mktemp("judging") / "photos", train=12, val=6)
+
+
+@pytest.fixture(scope="module")
+def runs(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A run that learned for five epochs, and one that hardly did."""
+    folder = tmp_path_factory.mktemp("runs")
+    made = file_of(recipe("", arch=arch(), budget=Budget(epochs=5, batch=6)), folder / "recipe.json")
+    good = residua.train(photos, recipe=str(made), out=folder / "good")
+    poor = residua.train(
+        photos, recipe=str(made), epochs=1, changes={"optim.rate": 1e-4}, out=folder / "poor"
+    )
+    return good.path, poor.path
+
+
+def test_every_view_gives_a_score_with_its_protocol(runs: tuple[Path, Path]) -> None:
+    views = ["center", "flip", "10crop", "320", "multiscale"]
+    scores = residua.evaluate(runs[0], views=views)
+    assert [score.views for score in scores] == views
+    assert {(score.n, score.weights, score.split) for score in scores} == {(18, "raw", "val")}
+    assert all(score.macro and score.loss and score.ece for score in scores)
+    assert scores[0] == residua.evaluate(runs[0])[0]
+
+
+def test_an_ensemble_averages_what_each_says(runs: tuple[Path, Path]) -> None:
+    one, two = find(runs, data=None, views=["flip"])
+    (both,) = find(runs, data=None, views=["flip"], ensemble=True)
+    mean = (one.judgement.probabilities + two.judgement.probabilities) / 2
+    np.testing.assert_allclose(both.judgement.probabilities, mean, atol=1e-6)
+    assert both.score.weights == "raw, mean of 2 networks"
+    assert residua.evaluate(list(runs), views=["flip"], ensemble=True) == [both.score]
+
+
+def test_classes_in_another_order_are_matched_by_name(
+    runs: tuple[Path, Path], photos: Path, tmp_path: Path
+) -> None:
+    twin = _reordered(runs[0], tmp_path / "twin.safetensors", [2, 0, 1])
+    (pair,) = compare([runs[0], twin], data=photos)
+    assert (pair.comparison.won, pair.comparison.lost) == (0, 0)
+    np.testing.assert_allclose(
+        pair.first.judgement.probabilities, pair.second.judgement.probabilities, atol=1e-6
+    )
+
+
+def _reordered(run: Path, file: Path, order: list[int]) -> Path:
+    """The run's network with its outputs, and their names, in another order."""
+    state = checkpoint.newest(Run(run).checkpoints)
+    assert state
+    tensors, facts = dict(state.tensors), dict(state.facts)
+    for name in ("model.head.linear1.weight", "model.head.linear1.bias"):
+        tensors[name] = tensors[name][order].clone()
+    publish(file, tensors, facts | {"classes": [facts["classes"][place] for place in order]})
+    return file
+
+
+def test_a_comparison_counts_lists_and_saves_the_images_that_changed(
+    runs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    (pair,) = compare(list(runs))
+    found = pair.comparison
+    assert found.both + found.lost + found.won + found.neither == found.n == 18
+    assert found.lost > found.won
+    assert found.difference.value == pytest.approx(pair.second.score.top1 - pair.first.score.top1)
+    rows = changes(pair)
+    assert sum(row["change"] == "lost" for row in rows) == found.lost
+    out = tmp_path / "changed.csv"
+    assert save_changed(out, [pair]) == len(rows)
+    with out.open(newline="") as file:
+        read_back = list(csv.DictReader(file))
+    assert [row["file"] for row in read_back] == [row["file"] for row in rows]
+    lost = next(row for row in read_back if row["change"] == "lost")
+    assert lost["first"] == lost["label"] == Path(lost["file"]).parent.name != lost["second"]
+
+
+def test_networks_that_saw_other_images_or_classes_are_not_compared(
+    runs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    other = split_folder(tmp_path / "other", train=12, val=5)
+    made = file_of(recipe("", arch=arch(), budget=Budget(epochs=1, batch=6)), tmp_path / "recipe.json")
+    stranger = residua.train(other, recipe=str(made), out=tmp_path / "stranger")
+    with pytest.raises(ValueError, match=r"was judged on other images than .*: give --data"):
+        compare([runs[0], stranger])
+    with pytest.raises(ValueError, match="1 runs: give at least two"):
+        compare([runs[0]])
+    renamed = _renamed(runs[0], tmp_path / "renamed.safetensors")
+    folder = photo_folder(tmp_path / "some", colours=["red"], count=2)
+    with pytest.raises(ValueError, match=r"knows other classes than .*: compare networks of one task"):
+        compare([runs[0], renamed], data=folder)
+
+
+def _renamed(run: Path, file: Path) -> Path:
+    state = checkpoint.newest(Run(run).checkpoints)
+    assert state
+    publish(file, state.tensors, dict(state.facts) | {"classes": ["azure", "green", "red"]})
+    return file
+
+
+def test_the_mean_of_the_weights_and_the_best_are_judged_where_a_run_kept_them(
+    runs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    with pytest.raises(CheckpointError, match="holds no mean of the weights: give --weights raw"):
+        residua.evaluate(runs[0], weights="ema")
+    with pytest.raises(CheckpointError, match="kept no best weights: give --weights raw"):
+        residua.evaluate(runs[0], weights="best")
+    with pytest.raises(ValueError, match="no weights 'emma': did you mean ema"):
+        residua.evaluate(runs[0], weights="emma")
+    good, poor = (checkpoint.newest(Run(path).checkpoints) for path in runs)
+    assert good
+    assert poor
+    mean = {
+        name.replace("model.", "average."): v for name, v in good.tensors.items() if name.startswith("model.")
+    }
+    file = tmp_path / "state-000000001.safetensors"
+    publish(file, {**poor.tensors, **mean}, poor.facts)
+    data = str(Run(runs[0]).recipe.data.source)
+    (raw,), (ema,) = (residua.evaluate(file, data=data, weights=kind) for kind in ("raw", "ema"))
+    assert ema.top1 == residua.evaluate(runs[0])[0].top1 > raw.top1
+    assert (raw.weights, ema.weights) == ("raw", "ema")
+
+
+def test_best_weights_are_those_in_their_own_file(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    import shutil
+
+    copy = shutil.copytree(runs[1], tmp_path / "copy")
+    state = checkpoint.newest(Run(runs[0]).checkpoints)
+    assert state
+    publish(copy / "checkpoints" / checkpoint.BEST, state.tensors, state.facts)
+    (best,) = residua.evaluate(copy, weights="best")
+    assert best.top1 == residua.evaluate(runs[0])[0].top1 != residua.evaluate(copy)[0].top1
+    assert best.weights == "best"
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_answers_are_saved_with_their_labels(suffix: str, runs: tuple[Path, Path], tmp_path: Path) -> None:
+    (found,) = find(runs[:1], data=None, views=["center"])
+    out = tmp_path / f"answers{suffix}"
+    save(out, of_judgement(found.images, found.judgement, topk=2))
+    rows = _rows(out)
+    assert len(rows) == 18
+    assert [Path(row["file"]).parent.name for row in rows] == [row["label"] for row in rows]
+    right = sum(row["class1"] == row["label"] for row in rows)
+    assert 100 * right / 18 == pytest.approx(found.score.top1)
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if path.suffix == ".jsonl":
+        plain = [json.loads(line) for line in path.read_text().splitlines()]
+        return [{"file": p["file"], "label": p["label"], "class1": p["top"][0]["class"]} for p in plain]
+    if path.suffix == ".parquet":
+        return pytest.importorskip("pyarrow.parquet").read_table(path).to_pylist()  # type: ignore[no-any-return]
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_pages_of_evaluation_and_comparison_say_what_was_measured(
+    runs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    found = find(runs, data=None, views=["center", "flip"])
+    write_evaluation(tmp_path / "judged.html", found, command="residua evaluate X --views center,flip")
+    text = (tmp_path / "judged.html").read_text()
+    for said in (
+        "good judged",
+        "n = 18 images",
+        "good, flip",
+        "residua evaluate X",
+        "Most surprising",
+        "nats",
+    ):
+        assert said in text
+    pairs = compare(list(runs))
+    write_comparison(tmp_path / "compared.html", pairs, command="residua compare X Y")
+    text = (tmp_path / "compared.html").read_text()
+    for said in (
+        "good and poor compared",
+        "exact McNemar",
+        "What poor sees otherwise",
+        "residua compare X Y",
+    ):
+        assert said in text
+    assert f"{pairs[0].comparison.lost:,}" in text
+
+
+def test_a_page_of_a_network_that_errs_nowhere_says_so(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    (found,) = find(runs[:1], data=None, views=["center"])
+    sure = np.eye(3, dtype=np.float32)[found.images.labels]
+    faultless = replace(found, judgement=found.judgement.of(sure, found.images.labels))
+    write_evaluation(tmp_path / "page.html", [faultless], command="x")
+    assert "Nowhere: all 18 images were classified as labelled." in (tmp_path / "page.html").read_text()
+
+
+def test_an_analysis_writes_a_page_figures_and_numbers(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    heard: list[str] = []
+    names = ["responses", "gradients", "lesion", "paths", "activations", "features", "field"]
+    found = analyse(list(runs), what=names, out=tmp_path / "out", images=12, listen=heard.append)
+    assert [study.name for study in found] == names
+    assert len(heard) == len(names)
+    numbers = json.loads((tmp_path / "out/analysis.json").read_text())
+    assert set(numbers["lesion"]) == {"good", "poor"}
+    assert numbers["lesion"]["good"]["n"] == 12
+    assert numbers["activations"]["good"]["stages"] == [1, 1]
+    for file in ("responses-1.svg", "lesion-2.svg", "field-1.svg", "analysis.html"):
+        assert (tmp_path / "out" / file).stat().st_size > 500
+    with pytest.raises(FileExistsError, match="holds an analysis already: give --force"):
+        analyse(list(runs), what=names, out=tmp_path / "out")
+
+
+def test_what_does_not_fit_is_left_out_unless_it_was_asked_for(tmp_path: Path) -> None:
+    heard: list[str] = []
+    found = analyse(["cifar_plain20"], listen=heard.append)
+    assert [study.name for study in found] == ["activations", "field"]  # the others need images
+    with pytest.raises(ValueError, match="identity needs images: give --data"):
+        analyse(["cifar_resnet20"], what=["identity"])
+    with pytest.raises(ValueError, match="no identity shortcut"):
+        analyse(["cifar_plain20"], what=["identity"], data="digits", images=4)
+    with pytest.raises(ValueError, match="no study 'lesions': did you mean lesion"):
+        analyse(["cifar_plain20"], what=["lesions"])
+    both = analyse(["cifar_plain20", "cifar_resnet20"], what=["identity"], data="digits", images=4)
+    assert both[0].skipped == ("cifar_plain20 has no identity shortcut: choose a residual network",)
+
+
+def test_a_network_by_name_is_fresh_shaped_for_the_data_and_the_same_each_time() -> None:
+    before = torch.random.get_rng_state()
+    one, two = (
+        analyse(["cifar_preresnet110"], what=["responses"], data="digits", images=16)[0] for _ in range(2)
+    )
+    assert one.numbers == two.numbers
+    assert torch.equal(before, torch.random.get_rng_state())
+    deviations = one.numbers["cifar_preresnet110"]["deviations"]
+    assert deviations[0] == pytest.approx(1, abs=0.05)  # its norms have seen the images

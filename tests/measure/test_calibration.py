@@ -1,0 +1,71 @@
+"""Calibration against loops and against a network whose temperature is known."""
+
+import numpy as np
+import pytest
+
+from residua.measure.calibration import BINS, expected_error, heated, loss, reliability, temperature
+
+
+def spoken(count: int, *, heat: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities (N, 5) of someone who is `heat` times too sure, and labels drawn from the true ones."""
+    chance = np.random.default_rng(seed)
+    logits = 2 * chance.normal(size=(count, 5))
+    true = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    labels = np.array([chance.choice(5, p=row) for row in true])
+    sharp = np.exp(heat * logits)
+    return (sharp / sharp.sum(1, keepdims=True)).astype(np.float32), labels
+
+
+def slow_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Guo et al. 2017, equation 3, bin by bin and image by image."""
+    found = 0.0
+    for place in range(BINS):
+        confidences, hits = [], []
+        for row, label in zip(probabilities, labels, strict=True):
+            sure = float(row.max())
+            if place / BINS <= sure < (place + 1) / BINS or (place == BINS - 1 and sure == 1):
+                confidences.append(sure)
+                hits.append(row.argmax() == label)
+        if hits:
+            found += len(hits) / len(labels) * abs(np.mean(confidences) - np.mean(hits))
+    return 100 * found
+
+
+@pytest.mark.parametrize("heat", [0.5, 1.0, 3.0])
+def test_the_error_equals_a_loop_over_bins(heat: float) -> None:
+    probabilities, labels = spoken(500, heat=heat)
+    assert expected_error(probabilities, labels) == pytest.approx(slow_error(probabilities, labels), abs=1e-6)
+    assert reliability(probabilities, labels).ece.value == pytest.approx(slow_error(probabilities, labels))
+
+
+def test_bins_hold_every_image_once_and_average_to_the_accuracy() -> None:
+    probabilities, labels = spoken(500, heat=2.0)
+    seen = reliability(probabilities, labels)
+    right = (probabilities.argmax(1) == labels).mean()
+    assert sum(seen.count) == 500
+    assert np.average(seen.accuracy, weights=seen.count) == pytest.approx(100 * right)
+    low, high = seen.ece.interval
+    assert low < seen.ece.value < high
+
+
+@pytest.mark.parametrize("heat", [0.5, 2.0])
+def test_the_temperature_undoes_what_made_it_too_sure_or_not_sure_enough(heat: float) -> None:
+    probabilities, labels = spoken(6000, heat=heat)
+    found = temperature(probabilities, labels)
+    assert found is not None
+    assert found.value == pytest.approx(heat, rel=0.1)
+    assert found.n == 3000
+    assert found.loss_after < found.loss_before
+    assert found.ece_after < found.ece_before / 2
+
+
+def test_a_temperature_changes_no_answer_and_one_changes_nothing() -> None:
+    probabilities, _ = spoken(200, heat=1.0)
+    assert (heated(probabilities, 3.0).argmax(1) == probabilities.argmax(1)).all()
+    np.testing.assert_allclose(heated(probabilities, 1.0), probabilities, atol=1e-6)
+
+
+def test_certainty_that_float32_cannot_hold_is_no_infinite_loss() -> None:
+    probabilities = np.array([[1.0, 0.0], [0.0, 1.0]], np.float32)
+    assert np.isfinite(loss(probabilities, np.array([1, 1])))
+    assert temperature(probabilities[:1], np.array([0])) is None

@@ -1,0 +1,75 @@
+"""Pairs of networks: exact tests against sums by hand, bootstrap against one that draws images."""
+
+from math import comb
+
+import numpy as np
+import pytest
+
+from residua.measure.compare import changed, compare, holm
+from residua.measure.evaluate import Judgement, together
+
+
+def answers(right: str, *, sure: float = 0.9) -> Judgement:
+    """Two classes, every label 0; `1` is a right answer."""
+    rows = [[sure, 1 - sure] if letter == "1" else [1 - sure, sure] for letter in right]
+    return Judgement.of(np.array(rows, np.float32), np.zeros(len(right), np.int64))
+
+
+def test_counts_and_difference_are_of_the_second_minus_the_first() -> None:
+    found = compare(answers("1110000"), answers("1001110"))
+    assert (found.both, found.lost, found.won, found.neither, found.n) == (1, 2, 3, 1, 7)
+    assert found.difference.value == pytest.approx(100 / 7)
+
+
+@pytest.mark.parametrize(("won", "lost"), [(7, 1), (1, 7), (5, 5), (0, 9)])
+def test_mcnemar_is_the_tail_of_a_fair_coin(won: int, lost: int) -> None:
+    n = won + lost
+    tail = sum(comb(n, k) for k in range(min(won, lost) + 1)) / 2**n
+    found = compare(answers("0" * won + "1" * lost + "1" * 20), answers("1" * won + "0" * lost + "1" * 20))
+    assert found.p == pytest.approx(min(1.0, 2 * tail))
+
+
+def test_the_interval_is_that_of_drawing_images_in_pairs() -> None:
+    chance = np.random.default_rng(1)
+    one = "".join(chance.choice(["0", "1"], 400, p=[0.3, 0.7]))
+    two = "".join(letter if keep else "1" for letter, keep in zip(one, chance.random(400) < 0.8, strict=True))
+    first, second = (np.array([letter == "1" for letter in text], float) for text in (one, two))
+    drawn = []
+    for _ in range(4000):
+        places = chance.integers(0, 400, 400)
+        drawn.append(100 * (second[places] - first[places]).mean())
+    low, high = compare(answers(one), answers(two)).difference.interval
+    assert (low, high) == pytest.approx(tuple(np.quantile(drawn, (0.025, 0.975))), abs=0.5)
+
+
+def test_a_network_beside_itself_differs_in_nothing() -> None:
+    found = compare(answers("1101"), answers("1101"))
+    assert (found.p, found.difference.value, found.difference.interval) == (1.0, 0.0, (0.0, 0.0))
+    assert changed(answers("1101"), answers("1101")).tolist() == []
+
+
+def test_images_that_changed_sides_come_before_those_that_are_wrong_otherwise() -> None:
+    labels = np.zeros(3, np.int64)
+    one = Judgement.of(np.array([[0.1, 0.6, 0.3], [0.8, 0.1, 0.1], [0.9, 0.05, 0.05]], np.float32), labels)
+    two = Judgement.of(np.array([[0.1, 0.3, 0.6], [0.2, 0.7, 0.1], [0.9, 0.05, 0.05]], np.float32), labels)
+    assert changed(one, two).tolist() == [1, 0]
+
+
+def test_other_images_are_refused() -> None:
+    other = Judgement.of(np.array([[0.9, 0.1]], np.float32), np.array([1]))
+    for use in (lambda: compare(answers("1"), other), lambda: together([answers("1"), other])):
+        with pytest.raises(ValueError, match="the same --data"):
+            use()
+
+
+def test_an_ensemble_averages_probabilities_not_answers() -> None:
+    joined = together([answers("1", sure=0.6), answers("1", sure=0.6), answers("0", sure=0.95)])
+    assert joined.probabilities[0].tolist() == pytest.approx([0.41666, 0.58333], abs=1e-4)
+    assert joined.wrong == 1
+    assert joined.loss == pytest.approx(-np.log(0.416667), rel=1e-4)
+
+
+def test_holm_raises_the_smallest_most_and_keeps_the_order() -> None:
+    # 0.01 x 3, 0.03 x 2, 0.04 x 1 but no less than the one before
+    assert holm((0.04, 0.01, 0.03)) == pytest.approx((0.06, 0.03, 0.06))
+    assert holm((0.9, 0.8)) == (1.0, 1.0)

@@ -1,0 +1,92 @@
+"""Plots, ranges, tiles and shades: what is drawn lies where the numbers say."""
+
+import math
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+
+from residua.report import studies
+from residua.report.ink import LIGHT
+from residua.report.plots import HEIGHT, WIDTH, Axis, Range, Series, plot, ranges
+from residua.report.tiles import MOST, Tile, shades, tiles
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def dots(text: str) -> list[tuple[float, float]]:
+    return [
+        (float(c.get("cx", "nan")), float(c.get("cy", "nan")))
+        for c in ET.fromstring(text).iter(f"{SVG}circle")
+    ]
+
+
+def said(text: str) -> list[str]:
+    return [node.text or "" for node in ET.fromstring(text).iter(f"{SVG}text")]
+
+
+def test_dots_lie_in_proportion_and_within_the_drawing() -> None:
+    found = dots(plot((Series("", ((0, 0), (1, 5), (2, 10)), "dots"),), x="x", y="y"))
+    (x0, y0), (x1, y1), (x2, y2) = found
+    assert x1 == pytest.approx((x0 + x2) / 2, abs=0.2)
+    assert y1 == pytest.approx((y0 + y2) / 2, abs=0.2)
+    assert y0 > y1 > y2 > 0
+    assert 0 < x0 < x2 < WIDTH
+    assert y0 < HEIGHT
+
+
+def test_steps_of_a_logarithm_are_powers_of_ten() -> None:
+    text = plot((Series("", ((0, 1e-16), (1, 1e-8), (2, 1)), "dots"),), x="x", y="y", logarithmic=True)
+    ys = [y for _, y in dots(text)]
+    assert ys[0] - ys[1] == pytest.approx(ys[1] - ys[2], abs=0.2)
+    assert [word for word in said(text) if word.startswith("10⁻")][:2] == ["10⁻¹⁶", "10⁻¹³"]
+
+
+def test_what_a_logarithm_cannot_show_is_left_out() -> None:
+    text = plot(
+        (Series("", ((0, 0.0), (1, -3.0), (2, 0.1), (3, math.nan)), "dots"),), x="x", y="y", logarithmic=True
+    )
+    assert len(dots(text)) == 1
+    assert math.isnan(Axis(0, 1, True).share(0))
+
+
+def test_a_network_keeps_its_colour_where_others_are_missing() -> None:
+    text = plot((Series("second", ((0, 1), (1, 2)), "line", 1),), x="x", y="y")
+    assert LIGHT.nets[1] in text
+    assert LIGHT.nets[0] not in text
+
+
+def test_all_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="give at least one"):
+        Series("empty", ())
+    with pytest.raises(ValueError, match="give at least one value"):
+        ranges((), unit="%")
+    with pytest.raises(ValueError, match="without pictures"):
+        tiles(((),))
+    with pytest.raises(ValueError, match="give uint8"):
+        Tile(np.zeros((3, 3)))
+    for bad in (np.zeros((MOST + 1, 3)), np.array([[math.inf]]), np.zeros(4)):
+        with pytest.raises(ValueError, match="give finite numbers"):
+            shades(bad, low="low", high="high")
+
+
+def test_a_range_is_drawn_from_its_low_to_its_high_end() -> None:
+    text = ranges((Range("a", 50, 40, 70, "50 %"), Range("b", 60, 60, 60, "60 %")), unit="%")
+    (a, _), (b, _) = dots(text)
+    reach = next(line for line in ET.fromstring(text).iter(f"{SVG}line") if line.get("stroke-linecap"))
+    low, high = float(reach.get("x1", "nan")), float(reach.get("x2", "nan"))
+    assert (a - low) * 2 == pytest.approx(high - a, abs=0.5)
+    assert (b - a) == pytest.approx(a - low, abs=0.5)
+
+
+def test_shades_are_lowest_as_paper_and_highest_in_full_ink() -> None:
+    text = shades(np.array([[0.0, 1.0], [2.0, 4.0]]), low="l", high="h")
+    cells = [r for r in ET.fromstring(text).iter(f"{SVG}rect") if len(r)]
+    assert [cell.get("style", "").rsplit(": ")[-1] for cell in cells] == ["0.250", "0.500", "1.000"]
+
+
+def test_a_tint_turns_what_matters_vermilion_and_leaves_the_rest_grey() -> None:
+    heat = np.array([[0.0, 1.0]])
+    found = studies.tinted(np.full((1, 2, 3), 100, np.uint8), heat)
+    assert found[0, 0].tolist() == [120, 120, 120]
+    assert found[0, 1, 0] > found[0, 1, 1] + 50 > found[0, 1, 2]
