@@ -15,7 +15,7 @@ from residua.data.decode import DataError
 from residua.data.images import Images
 from residua.data.resident import Resident
 from residua.data.sampler import share
-from residua.data.views import test_view, train_view
+from residua.data.views import shrinkage, test_view, train_view
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Augment
 
@@ -137,10 +137,11 @@ class _Views(TorchDataset[_Result]):
         return torch.from_numpy(views).permute(0, 3, 1, 2)
 
     def _view(self, epoch: int, index: int) -> NDArray[np.uint8]:
-        image = self.images.image(index, self.preprocess.colour)
         if self.augment is None:
-            return test_view(image, self.preprocess)
-        return train_view(image, self.preprocess, self.augment, self.seed, epoch, index)
+            return test_view(self.images.image(index, self.preprocess.colour), self.preprocess)
+        view = (self.preprocess, self.augment, self.seed, epoch, index)
+        image = self.images.image(index, self.preprocess.colour, lambda size: shrinkage(size, *view))
+        return train_view(image, *view)
 
 
 def _loaded(views: _Views, places: _Plan, workers: int, device: torch.device) -> Iterator[Tensor]:
