@@ -5,6 +5,7 @@ import pickle
 import struct
 import tarfile
 import threading
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from residua.data.cifar import _BINARY, open_cifar10
+from residua.data.cifar import _BINARY, open_cifar10, open_cifar100
 from residua.data.decode import DataError
 from residua.data.sources import open_dataset, open_images
+from small import png
 
 NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 Batch = tuple[np.ndarray, np.ndarray]
@@ -165,7 +167,9 @@ def test_a_pickle_of_something_else_is_refused(tmp_path: Path, content: bytes) -
 
 
 def test_missing_cut_and_wrong_files_are_named(tmp_path: Path) -> None:
-    assert "holds no CIFAR-10 (data_batch_1.bin or data_batch_1)" in refusal(tmp_path)
+    assert "holds no CIFAR-10 (data_batch_1.bin or data_batch_1, or zips of CLASS/NAME): give " in refusal(
+        tmp_path
+    )
     folder = binary(tmp_path / "set")
     (folder / "data_batch_4.bin").write_bytes(bytes(3074))
     assert "data_batch_4.bin has 3074 bytes, not records of 3073" in refusal(folder)
@@ -259,3 +263,82 @@ def test_no_connection_says_how_to_go_on(tmp_path: Path, server: tuple[str, list
         ) as caught:
             open_cifar10(None, cache=tmp_path / "cache", url=url)
         assert "\n" not in str(caught.value)
+
+
+def hundred(folder: Path, *, python_form: bool) -> Path:
+    """CIFAR-100 in one of its forms, with six images a split."""
+    folder.mkdir(parents=True)
+    names = [f"thing{i:02}" for i in range(100)]
+    for seed, name in enumerate(("test", "train")):
+        labels, planes = batch(seed)
+        coarse, fine = labels, labels * 9 + 5
+        if python_form:
+            content = {"fine_labels": fine.tolist(), "coarse_labels": coarse.tolist(), "data": planes}
+            (folder / name).write_bytes(ancient(content))
+        else:
+            records = np.concatenate([coarse[:, None], fine[:, None], planes], 1).astype(np.uint8)
+            (folder / f"{name}.bin").write_bytes(records.tobytes())
+    (folder / "meta").write_bytes(modern({"fine_label_names": names, "coarse_label_names": names[:20]}))
+    (folder / "fine_label_names.txt").write_text("\n".join(names) + "\n")
+    return folder
+
+
+@pytest.mark.parametrize("python_form", [True, False])
+def test_cifar100_is_read_with_its_fine_labels(tmp_path: Path, python_form: bool) -> None:
+    hundred(tmp_path / ("cifar-100-python" if python_form else "cifar-100-binary"), python_form=python_form)
+    found = open_dataset(f"cifar100:{tmp_path}", holdout=0.2)
+    labels, planes = batch(1)
+    assert found.train.labels.tolist() == (labels * 9 + 5).tolist()
+    assert found.train.classes[5] == "thing05"
+    assert found.note == "100 classes, 6 train + 6 test images; official split"
+    pixels = np.asarray(found.train.image(3, "rgb"))
+    assert np.array_equal(pixels.transpose(2, 0, 1).ravel(), planes[3])
+
+
+def test_the_hundred_are_not_taken_for_the_ten(tmp_path: Path) -> None:
+    binary(tmp_path / "ten")
+    with pytest.raises(DataError, match=r"holds no CIFAR-100 \(train\.bin or train, or zips"):
+        open_cifar100(tmp_path / "ten")
+
+
+def zipped(file: Path, *, split: str, count: int = 2, side: int = 32) -> None:
+    with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive:
+        for label, name in enumerate(NAMES):
+            for number in range(count):
+                pixels = np.full((side, side, 3), 20 * label + number, np.uint8)
+                archive.writestr(f"{split}{name}/{number}.png", png(pixels))
+        archive.writestr(f"{split}readme.txt", "not an image")
+        archive.writestr(f"__MACOSX/{split}airplane/._1.png", "debris")
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_zips_of_classes_are_read_in_memory(tmp_path: Path, together: bool) -> None:
+    if together:
+        zipped(tmp_path / "all.zip", split="cifar10/train/", count=3)
+        zipped(tmp_path / "all.zip", split="cifar10/test/")
+    else:
+        zipped(tmp_path / "train.zip", split="train/", count=3)
+        zipped(tmp_path / "test.zip", split="")
+    before = sorted(tmp_path.rglob("*"))
+    found = open_dataset(f"cifar10:{tmp_path / 'all.zip' if together else tmp_path}", holdout=0.2)
+    assert (len(found.train), len(found.test), found.train.classes) == (30, 20, tuple(NAMES))
+    assert [int(found.train.pixels[i, 0, 0, 0]) for i in range(5)] == [0, 1, 2, 20, 21]
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_zips_that_cannot_be_used_say_why(tmp_path: Path) -> None:
+    def refused(file: Path) -> str:
+        with pytest.raises(DataError) as caught:
+            open_cifar10(file)
+        return str(caught.value)
+
+    (tmp_path / "text.zip").write_text("no zip")
+    assert "text.zip cannot be read" in refused(tmp_path / "text.zip")
+    zipped(tmp_path / "one.zip", split="train/")
+    assert "has not the same classes in train and test" in refused(tmp_path / "one.zip")
+    for split in ("train/", "test/"):
+        zipped(tmp_path / "large.zip", split=split, side=33)
+    assert "an image of 'airplane' is 33 x 33: give 32 x 32" in refused(tmp_path / "large.zip")
+    cut = (tmp_path / "one.zip").read_bytes()
+    (tmp_path / "cut.zip").write_bytes(cut[: len(cut) // 2])
+    assert "cut.zip cannot be read" in refused(tmp_path / "cut.zip")

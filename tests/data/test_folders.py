@@ -204,3 +204,41 @@ def test_a_subset_keeps_titles_labels_and_pixels(files: Images) -> None:
     assert titles(part) == [files.title(5), files.title(2)]
     assert part.labels.tolist() == files.labels[[5, 2]].tolist()
     assert np.array_equal(part.image(1, "rgb"), files.image(2, "rgb"))
+
+
+def test_splits_are_known_by_what_people_call_them(folder: Maker) -> None:
+    folder("Training_Set", cat=2, dog=2)
+    found = open_dataset(str(folder("Test-images", cat=1, dog=1)), holdout=0.5)
+    assert (len(found.train), len(found.test)) == (4, 2)
+    assert found.note.endswith("folders Training_Set and Test-images")
+
+
+def test_splits_below_the_classes_are_kept(folder: Maker, tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        for split, count in (("train", 3), ("test", 2)):
+            folder(f"{name}", **{split: count})
+    found = open_dataset(str(tmp_path / "pets"), holdout=0.5)
+    assert found.train.classes == ("cat", "dog")
+    assert titles(found.test) == [f"{name}/test/{i}.png" for name in ("cat", "dog") for i in range(2)]
+
+
+def test_a_folder_in_a_folder_is_looked_into_and_said(folder: Maker, tmp_path: Path) -> None:
+    folder("archive/data/train", cat=2, dog=2)
+    folder("archive/data/val", cat=1, dog=1)
+    found = open_dataset(str(tmp_path / "pets"), holdout=0.5)
+    assert (len(found.train), len(found.test)) == (4, 2)
+    assert "inside the folder archive; inside the folder data" in found.note
+
+
+def test_a_third_split_is_left_alone_and_said(folder: Maker) -> None:
+    folder("train", cat=2, dog=2)
+    folder("val", cat=1, dog=1)
+    found = open_dataset(str(folder("test", cat=3, dog=3)), holdout=0.5)
+    assert titles(found.test) == ["val/cat/0.png", "val/dog/0.png"]
+    assert found.note.endswith("folder test left alone")
+
+
+@pytest.mark.parametrize(("one", "other"), [("Cat", "cat"), ("cafe\u0301", "caf\u00e9")])
+def test_classes_that_differ_only_to_a_machine_are_refused(folder: Maker, one: str, other: str) -> None:
+    message = refusal(folder(**{one: 2, other: 2}))
+    assert "differ only in case, spaces or Unicode form: merge them" in message

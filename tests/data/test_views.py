@@ -3,10 +3,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pictures import photograph
+from pictures import photograph, saved
 from PIL import Image
 
 from residua.data import views
+from residua.data.decode import decode
+from residua.data.views import shrinkage, train_view
 from residua.spec.preprocess import IMAGENET, Preprocess
 from residua.spec.recipe import Augment
 
@@ -126,3 +128,25 @@ def test_normalising_keeps_the_memory_format(layout: torch.memory_format) -> Non
     assert found.is_contiguous(memory_format=layout)
     assert found.dtype == torch.float32
     assert torch.allclose(found, (images / 255 - mean) / std, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("index", range(8))
+def test_a_shrunk_photograph_gives_nearly_the_same_crop_and_is_never_enlarged(index: int) -> None:
+    coarse = np.random.default_rng(index).integers(0, 256, (9, 12, 3)).astype(np.uint8)
+    photo = Image.fromarray(coarse).resize((1600, 1200), Image.Resampling.BICUBIC)
+    stored = saved(photo, "JPEG", quality=95)
+    preprocess = Preprocess(96, 96, (0.5,) * 3, (0.5,) * 3)
+    view = (preprocess, Augment("resized_crop"), 0, 3, index)
+    small = decode(stored, colour="rgb", shrink=lambda size: shrinkage(size, *view))
+    whole = decode(stored, colour="rgb")
+    assert small.width < whole.width
+    left, top, right, bottom = views._crop_box(small.size, view[1], view[2:])
+    assert min(right - left, bottom - top) >= preprocess.size - 1  # a side may round down by one
+    near, exact = (train_view(image, *view).astype(int) for image in (small, whole))
+    assert np.abs(near - exact).mean() < 6  # half a pixel of the small image; another box is 60 away
+
+
+def test_views_that_equal_torchvisions_are_never_shrunk() -> None:
+    preprocess = Preprocess(32, 32, (0.5,) * 3, (0.5,) * 3)
+    for kind in ("pad_crop", "none"):
+        assert shrinkage((4000, 3000), preprocess, Augment(kind), 0, 0, 0) == 1

@@ -17,7 +17,7 @@ from residua.data.images import Images
 from residua.data.mixing import Touch, touch
 from residua.data.resident import Resident, moved
 from residua.data.sampler import orders, share, steps_per_epoch
-from residua.data.views import size_at, test_view, train_view
+from residua.data.views import shrinkage, size_at, test_view, train_view
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Augment
 
@@ -169,11 +169,12 @@ class _Views(TorchDataset[_Result]):
         return size_at(self.augment, full, epoch, self.epochs) if self.augment else full
 
     def _view(self, epoch: int, index: int) -> NDArray[np.uint8]:
-        image = self.images.image(index, self.preprocess.colour)
         if self.augment is None:
-            return test_view(image, self.preprocess)
+            return test_view(self.images.image(index, self.preprocess.colour), self.preprocess)
         seen = replace(self.preprocess, size=self._size(epoch))
-        return train_view(image, seen, self.augment, self.seed, epoch, index)
+        view = (seen, self.augment, self.seed, epoch, index)
+        image = self.images.image(index, self.preprocess.colour, lambda size: shrinkage(size, *view))
+        return train_view(image, *view)
 
 
 def _loaded(views: _Views, places: _Plan, workers: int, device: torch.device) -> Iterator[Tensor]:

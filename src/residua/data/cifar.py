@@ -1,11 +1,9 @@
-"""CIFAR-10 in its two official forms, binary and Python, from a folder or from the authors' page."""
+"""CIFAR-10 and CIFAR-100 in their official forms, binary and Python, as zips, or from the authors' page."""
 
-import io
-import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,23 +11,20 @@ from numpy.typing import NDArray
 from residua.data.decode import DataError, shown
 from residua.data.download import download
 from residua.data.images import Dataset, Images
+from residua.data.unpickle import array, text, unpickled
+from residua.data.zips import has_zips, open_zips
 
-URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
-"""The authors' archive of the binary form."""
-MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
-"""Its sum, as printed on the authors' page."""
 CACHE = Path("~/.cache/residua")
 """Where downloads are kept."""
 
 _BYTES = 3 * 32 * 32  # of one image: red plane, green plane, blue plane
-_CURE = "fetch it by hand, unpack it, and give cifar10:DIR"
 _Batch = tuple[NDArray[np.int64], NDArray[np.uint8]]
 """Labels (N,) and planes (N, 3072)."""
 
 
 @dataclass(frozen=True)
 class _Form:
-    """One of the two official forms: how its files are called, and how they are read."""
+    """One of the official forms: how its files are called, and how they are read."""
 
     folder: str
     batches: tuple[str, ...]
@@ -44,37 +39,69 @@ class _Form:
         return (*self.batches, self.test, self.meta)
 
 
-def open_cifar10(folder: Path | None, *, cache: Path = CACHE, url: str = URL, md5: str = MD5) -> Dataset:
-    """CIFAR-10 from the official files in `folder`; when that is None, from the authors' page, by `cache`.
+def open_cifar10(
+    folder: Path | None, *, cache: Path = CACHE, url: str | None = None, md5: str | None = None
+) -> Dataset:
+    """CIFAR-10 from the official files or zips in `folder`; when None, from the authors' page, by `cache`.
 
-    DataError when files are missing, cut or not what they claim, or cannot be fetched.
+    DataError when files are missing, cut or not what they claim, or cannot be fetched. `url` and `md5` name
+    another place and sum of the binary archive.
     """
+    return _open("cifar10", folder, cache, url, md5)
+
+
+def open_cifar100(
+    folder: Path | None, *, cache: Path = CACHE, url: str | None = None, md5: str | None = None
+) -> Dataset:
+    """CIFAR-100 with its 100 fine classes, else as `open_cifar10`."""
+    return _open("cifar100", folder, cache, url, md5)
+
+
+def _open(name: str, folder: Path | None, cache: Path, url: str | None, md5: str | None) -> Dataset:
+    binary, title = _forms(name)[0], name.upper().replace("R1", "R-1")
     if folder is None:
-        folder = cache.expanduser() / _BINARY.folder
-        if not all((folder / name).is_file() for name in _BINARY.files):
-            download(folder, url=url, md5=md5, members=_BINARY.files, cure=_CURE)
-    form, folder = _form(folder)
-    for name in form.files:
-        if not (folder / name).is_file():
-            raise DataError(f"{shown(folder)} lacks {name}: unpack the official archive again")
+        folder = cache.expanduser() / binary.folder
+        if not all((folder / file).is_file() for file in binary.files):
+            cure = f"fetch it by hand, unpack it, and give {name}:DIR"
+            public, published = _ARCHIVES[name]
+            download(folder, url=url or public, md5=md5 or published, members=binary.files, cure=cure)
+    if has_zips(folder):
+        train, test = open_zips(folder, side=32)
+        how = "from zips"
+    else:
+        train, test = _official(name, title, folder)
+        how = "official split"
+    note = f"{len(train.classes)} classes, {len(train)} train + {len(test)} test images; {how}"
+    return Dataset(name, train, test, grey=False, size=32, note=note)
+
+
+def _official(name: str, title: str, folder: Path) -> tuple[Images, Images]:
+    form, folder = _form(name, title, folder)
+    for file in form.files:
+        if not (folder / file).is_file():
+            raise DataError(f"{shown(folder)} lacks {file}: unpack the official archive again")
     try:
         classes = tuple(form.names(folder / form.meta))
-        train = _images("train", classes, [form.read(folder / name) for name in form.batches], folder)
+        train = _images("train", classes, [form.read(folder / file) for file in form.batches], folder)
         test = _images("test", classes, [form.read(folder / form.test)], folder)
     except OSError as error:
         raise DataError(f"{shown(folder)} cannot be read: {error.strerror}") from None
-    note = f"{len(classes)} classes, {len(train)} train + {len(test)} test images; official split"
-    return Dataset("cifar10", train, test, grey=False, size=32, note=note)
+    return train, test
 
 
-def _form(folder: Path) -> tuple[_Form, Path]:
-    for form in (_BINARY, _PYTHON):
+def _forms(name: str) -> tuple[_Form, _Form]:
+    return (_BINARY, _PYTHON) if name == "cifar10" else (_BINARY_100, _PYTHON_100)
+
+
+def _form(name: str, title: str, folder: Path) -> tuple[_Form, Path]:
+    for form in _forms(name):
         for place in (folder, folder / form.folder):
             if (place / form.batches[0]).is_file():
                 return form, place
-    wanted = " or ".join(form.batches[0] for form in (_BINARY, _PYTHON))
+    wanted = " or ".join(form.batches[0] for form in _forms(name))
     raise DataError(
-        f"{shown(folder)} holds no CIFAR-10 ({wanted}): give the unpacked folder, or cifar10 alone"
+        f"{shown(folder)} holds no {title} ({wanted}, or zips of CLASS/NAME): give the unpacked folder, "
+        f"or {name} alone"
     )
 
 
@@ -88,27 +115,26 @@ def _images(name: str, classes: tuple[str, ...], batches: list[_Batch], folder: 
     return Images(name, classes, labels, pixels=np.ascontiguousarray(planes.transpose(0, 2, 3, 1)))
 
 
-def _read_binary(file: Path) -> _Batch:
-    content = np.fromfile(file, np.uint8)
-    if not len(content) or len(content) % (1 + _BYTES):
+def _read_binary(file: Path, *, label_bytes: int) -> _Batch:
+    """Records of labels and pixels; of CIFAR-100's two labels the second, fine one counts."""
+    content, record = np.fromfile(file, np.uint8), label_bytes + _BYTES
+    if not len(content) or len(content) % record:
         raise DataError(
-            f"{shown(file)} has {len(content)} bytes, not records of {1 + _BYTES}: unpack the archive again"
+            f"{shown(file)} has {len(content)} bytes, not records of {record}: unpack the archive again"
         )
-    records = content.reshape(-1, 1 + _BYTES)
-    return records[:, 0].astype(np.int64), records[:, 1:]
+    records = content.reshape(-1, record)
+    return records[:, label_bytes - 1].astype(np.int64), records[:, label_bytes:]
 
 
-def _read_python(file: Path) -> _Batch:
-    content = _unpickled(file)
+def _read_python(file: Path, *, key: str) -> _Batch:
+    content = unpickled(file)
     try:
-        planes = _array(content["data"])
-        labels = np.array(content["labels"], np.int64)
+        planes = array(content["data"])
+        labels = np.array(content[key], np.int64)
         if labels.ndim != 1 or planes.shape != (len(labels), _BYTES) or not len(labels):
             raise ValueError(f"{labels.shape} labels and {planes.shape} pixels")
     except (LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
-        raise DataError(
-            f"{shown(file)} is no batch of CIFAR-10 ({error}): unpack the archive again"
-        ) from None
+        raise DataError(f"{shown(file)} is no batch of CIFAR ({error}): unpack the archive again") from None
     return labels, planes
 
 
@@ -116,62 +142,24 @@ def _names_binary(file: Path) -> list[str]:
     return file.read_text("utf-8", errors="replace").split()
 
 
-def _names_python(file: Path) -> list[str]:
-    names = _unpickled(file).get("label_names")
+def _names_python(file: Path, *, key: str) -> list[str]:
+    names = unpickled(file).get(key)
     if not isinstance(names, list) or not names:
         raise DataError(f"{shown(file)} names no classes: unpack the official archive again")
-    return [_text(name) for name in names]
+    return [text(name) for name in names]
 
 
-class _Inert:
-    """Stands for the three things of numpy that the official pickles name: it keeps what it is given."""
-
-    def __init__(self, *arguments: Any) -> None:
-        self.arguments = arguments
-        self.state: Any = ()
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
-
-
-class _Unpickler(pickle.Unpickler):
-    """Reads plain values and arrays and calls nothing: a stranger's pickle can name any function to run."""
-
-    _NUMPY = frozenset(
-        {
-            ("numpy.core.multiarray", "_reconstruct"),
-            ("numpy._core.multiarray", "_reconstruct"),
-            ("numpy", "ndarray"),
-            ("numpy", "dtype"),
-        }
-    )
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self._NUMPY:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which may run code")
-        return _Inert
-
-
-def _unpickled(file: Path) -> dict[str, Any]:
-    try:
-        content = _Unpickler(io.BytesIO(file.read_bytes()), encoding="bytes").load()
-        return {_text(key): value for key, value in content.items()}
-    except Exception as error:  # a hostile or cut pickle fails with any type there is
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{shown(file)} is refused ({reason}): unpack the official archive again") from None
-
-
-def _array(found: _Inert) -> NDArray[np.uint8]:
-    """The array that numpy would have made of the state: (version, shape, dtype, order, bytes)."""
-    _, shape, kind, by_column, content = found.state
-    if _text(kind.arguments[0]) not in ("u1", "uint8") or by_column:
-        raise ValueError(f"an array of {kind.arguments[0]}")
-    return np.frombuffer(content, np.uint8).reshape(shape)
-
-
-def _text(value: Any) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
+_ARCHIVES = {
+    "cifar10": (
+        "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+        "c32a1d4ab5d03f1284b67883e8d87530",
+    ),
+    "cifar100": (
+        "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
+        "03b5dce01913d631647c71ecec9e9cb8",
+    ),
+}
+"""The authors' archives of the binary form, and their MD5 sums as printed on the authors' page."""
 
 _BATCHES = tuple(f"data_batch_{i}" for i in range(1, 6))
 _BINARY = _Form(
@@ -179,7 +167,7 @@ _BINARY = _Form(
     batches=tuple(f"{name}.bin" for name in _BATCHES),
     test="test_batch.bin",
     meta="batches.meta.txt",
-    read=_read_binary,
+    read=partial(_read_binary, label_bytes=1),
     names=_names_binary,
 )
 _PYTHON = _Form(
@@ -187,6 +175,22 @@ _PYTHON = _Form(
     batches=_BATCHES,
     test="test_batch",
     meta="batches.meta",
-    read=_read_python,
-    names=_names_python,
+    read=partial(_read_python, key="labels"),
+    names=partial(_names_python, key="label_names"),
+)
+_BINARY_100 = _Form(
+    folder="cifar-100-binary",
+    batches=("train.bin",),
+    test="test.bin",
+    meta="fine_label_names.txt",
+    read=partial(_read_binary, label_bytes=2),
+    names=_names_binary,
+)
+_PYTHON_100 = _Form(
+    folder="cifar-100-python",
+    batches=("train",),
+    test="test",
+    meta="meta",
+    read=partial(_read_python, key="fine_labels"),
+    names=partial(_names_python, key="fine_label_names"),
 )

@@ -1,160 +1,162 @@
-"""Folders of classes: `train/CLASS/*` beside `val/CLASS/*`, or one folder of classes, split by hash."""
+"""Folders of classes in the layouts people keep: splits above the classes, below them, or none."""
 
-import hashlib
 import os
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from residua.data.decode import DataError, inspect, shown
-from residua.data.images import Dataset, Files, Images
-from residua.data.split import held_out
+from residua.data.decode import SUFFIXES, DataError, shown
+from residua.data.found import Found, told
+from residua.data.images import Images
+from residua.data.items import Files
 from residua.data.walk import Kind, entries, folders, is_hidden, walk
 
-_TESTS = ("val", "validation", "valid", "test")  # what people call the other folder, the likeliest first
-_KINDS: dict[Kind, str] = {"hidden": "hidden", "other": "of other kinds", "link": "linked"}
+_LEARN = ("train", "training")
+_JUDGE = ("val", "validation", "valid", "dev", "test", "testing", "eval")  # the likeliest first
+_DEEPEST = 3  # folders that hold nothing but one folder, as archives leave them
+
+_Classes = list[tuple[str, Path]]
+"""Names of classes and their folders."""
 
 
 @dataclass(frozen=True)
-class _Found:
-    """What one folder of classes holds."""
+class _Layout:
+    """Which folders hold what."""
 
-    classes: tuple[str, ...]
-    names: list[str]
-    labels: NDArray[np.int64]
-    skipped: Counter[Kind]
+    root: Path
+    learn: _Classes
+    judge: _Classes
+    names: tuple[str, str]
+    below: str
+    beside: tuple[Path, ...]
+    remarks: tuple[str, ...] = ()
 
 
-def open_folder(root: Path, *, holdout: float) -> Dataset:
-    """The images below `root`, by class. DataError says what is missing, or names files that cannot be read.
+@dataclass
+class _Gathered:
+    """Images of one split while they are gathered."""
 
-    Without a folder for judging, `holdout` of every class is split off by a hash of each path.
+    classes: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+
+
+def find_folder(root: Path, *, lenient: bool = False) -> Found:
+    """The images below `root`, by class, in one of these layouts.
+
+    `train/CLASS/*` beside `val/CLASS/*`, whatever the two are called; `CLASS/train/*` beside `CLASS/val/*`;
+    `CLASS/*` alone; any of them inside a folder that holds nothing else. DataError says what is missing;
+    `lenient` lets classes without images pass, and takes loose images as one class `.`.
     """
-    learn, judge = _layout(root)
-    found = _classes(root, learn, at_least=2)
-    name = judge.name if judge else "val"
-    if judge:
-        other = _classes(root, judge, at_least=1)
-        train, test = _images("train", root, found), _images(name, root, other)
-        test = matched(test, found.classes, owner=shown(learn))
-        how, skipped = f"folders {learn.name} and {name}", found.skipped + other.skipped
-    else:
-        every = _images("train", root, found)
-        mask = held_out(
-            every.labels, _hashes(learn, root, found.names), holdout=holdout, classes=found.classes
-        )
-        train, test = every.subset(np.flatnonzero(~mask)), every.subset(np.flatnonzero(mask))
-        test = Images(name, test.classes, test.labels, files=test.files)
-        how, skipped = f"split of one folder by hash, {holdout:.0%} held out", found.skipped
-    size = int(np.median(np.concatenate([_shorter_sides(train), _shorter_sides(test)])))
-    count = f"{len(found.classes)} classes, {len(train)} train + {len(test)} {name} images"
-    note = "; ".join([count, how, *_told(skipped)])
-    return Dataset(str(root), train, test, grey=False, size=size, note=note)
+    layout = _layout(root, ())
+    skipped: list[tuple[Kind, str]] = [row for folder in layout.beside for row in _loose(folder)]
+    if len(layout.learn) < 2 and not lenient:
+        held = "; ".join([f"{shown(root)} holds {len(layout.learn)} class folders", *told(skipped)])
+        raise DataError(f"{held}: give 2 or more, each called as its class")
+    if lenient and not layout.learn:
+        layout = _Layout(root, [(".", root)], [], ("all", ""), "", ())
+        skipped = []
+    train = _gathered(layout.learn, root, skipped, layout.names[0], lenient=lenient)
+    test = _gathered(layout.judge, root, skipped, layout.names[1], lenient=lenient) if layout.judge else None
+    how = f"folders {layout.names[0]} and {layout.names[1]}" if test else " of one folder"
+    named = Images("train", train.classes, train.labels, files=train.files)
+    return Found(str(root), named, test, how, layout.names[0], layout.below, tuple(skipped), layout.remarks)
 
 
-def open_judged(root: Path) -> Images:
-    """The images to judge a network by: the folder for judging, or all of `root` where there is none."""
-    learn, judge = _layout(root)
-    folder = judge or learn
-    images = _images(folder.name, root, _classes(root, folder, at_least=1))
-    _shorter_sides(images)  # finds the files that cannot be read before any work is done
-    return images
-
-
-def matched(images: Images, classes: Sequence[str], *, owner: str) -> Images:
-    """`images` with labels that are places in `classes`, by name. DataError when `owner` lacks a class."""
-    place = {name: label for label, name in enumerate(classes)}
-    unknown = [name for name in images.classes if name not in place]
-    if unknown:
-        raise DataError(
-            f"{images.name} has class {_listed(unknown)}, which {owner} lacks: it has {_listed(classes)}"
-        )
-    labels = np.array([place[name] for name in images.classes], np.int64)[images.labels]
-    return Images(images.name, tuple(classes), labels, pixels=images.pixels, files=images.files)
-
-
-def _layout(root: Path) -> tuple[Path, Path | None]:
-    """The folder of classes to learn from, and the one to judge by."""
+def _layout(root: Path, remarks: tuple[str, ...]) -> _Layout:
     if not root.exists():
         raise DataError(
-            f"{shown(root)} does not exist: give a folder of class folders, digits or cifar10[:DIR]"
+            f"{shown(root)} does not exist: give a folder of class folders, a .csv, digits or cifar10[:DIR]"
         )
     inside = folders(root)
+    by_role = {_role(name): name for name in reversed(inside)}
+    learn = next((by_role[role] for role in _LEARN if role in by_role), None)
     # `train` next to `bus` and `plane` is a class: only a folder of folders is a split
-    if "train" not in inside or not folders(root / "train"):
-        return root, None
-    return root / "train", next((root / name for name in _TESTS if name in inside), None)
+    if learn and folders(root / learn):
+        roles = [by_role[role] for role in _JUDGE if role in by_role]
+        judge = roles[0] if roles else None
+        here = tuple(root / name for name in (learn, judge) if name)
+        left = (f"folder {', '.join(roles[1:])} left alone",) if roles[1:] else ()
+        names = (learn, judge or "")
+        judged = _of(root / judge) if judge else []
+        return _Layout(root, _of(root / learn), judged, names, f"{learn}/", here, (*remarks, *left))
+    if below := _split_below(root, inside):
+        learn, judge = below
+        pairs = [[(name, root / name / split) for name in inside] for split in (learn, judge)]
+        return _Layout(root, pairs[0], pairs[1], (learn, judge), "", (root,), remarks)
+    if len(inside) == 1 and len(remarks) < _DEEPEST and _is_wrapper(root / inside[0]):
+        found = _layout(root / inside[0], (*remarks, f"inside the folder {inside[0]}"))
+        return _Layout(
+            root,
+            found.learn,
+            found.judge,
+            found.names,
+            f"{inside[0]}/{found.below}",
+            found.beside,
+            found.remarks,
+        )
+    return _Layout(root, _of(root), [], (root.name, ""), "", (root,), remarks)
 
 
-def _classes(root: Path, folder: Path, *, at_least: int) -> _Found:
-    classes, skipped = tuple(folders(folder)), _loose(folder)
-    if len(classes) < at_least:
-        held = "; ".join([f"{shown(folder)} holds {len(classes)} class folders", *_told(skipped)])
-        raise DataError(f"{held}: give {at_least} or more, each called as its class")
-    names: list[str] = []
-    labels: list[int] = []
-    for label, name in enumerate(classes):
-        files = list(walk(folder / name, root=root))
+def _role(name: str) -> str:
+    """`Training_Set` and `train-images` are `training` and `train`."""
+    return re.sub(r"[ _-]?(set|images|data)$", "", name.lower())
+
+
+def _of(folder: Path) -> _Classes:
+    return [(name, folder / name) for name in folders(folder)]
+
+
+def _split_below(root: Path, inside: list[str]) -> tuple[str, str] | None:
+    """The names of the two splits that lie inside every class folder, and nothing else does."""
+    if len(inside) < 2:
+        return None
+    below = [folders(root / name) for name in inside]
+    roles = {_role(name): name for name in below[0]}
+    learn = next((roles[role] for role in _LEARN if role in roles), None)
+    judge = next((roles[role] for role in _JUDGE if role in roles), None)
+    if learn is None or judge is None or any(set(names) != {learn, judge} for names in below):
+        return None
+    return learn, judge
+
+
+def _is_wrapper(folder: Path) -> bool:
+    """Whether the classes or splits lie in `folder`, or in one that it alone holds."""
+    inside = folders(folder)
+    loose = any(Path(entry.name).suffix.lower() in SUFFIXES for entry in entries(folder))
+    if loose or not inside:
+        return False
+    return len(inside) > 1 or _role(inside[0]) in _LEARN or _is_wrapper(folder / inside[0])
+
+
+def _gathered(
+    classes: _Classes, root: Path, skipped: list[tuple[Kind, str]], name: str, *, lenient: bool
+) -> Images:
+    found = _Gathered([name for name, _ in classes])
+    for label, (_, folder) in enumerate(classes):
+        files = list(walk(folder, root=root)) if folder.exists() else []
         images = sorted(os.path.relpath(path, root) for kind, path in files if kind == "image")
-        ignored: Counter[Kind] = Counter(kind for kind, _ in files if kind != "image")
-        if not images:
-            raise DataError("; ".join([f"{shown(folder / name)} holds no image", *_told(ignored)]) + _CURE)
-        names += images
-        labels += [label] * len(images)
+        ignored: list[tuple[Kind, str]] = [(kind, str(path)) for kind, path in files if kind != "image"]
+        if not images and not lenient:
+            raise DataError("; ".join([f"{shown(folder)} holds no image", *told(ignored)]) + _CURE)
+        found.names += images
+        found.labels += [label] * len(images)
         skipped += ignored
-    return _Found(classes, names, np.array(labels, np.int64), skipped)
+    labels = np.array(found.labels, np.int64)
+    return Images(name, tuple(found.classes), labels, files=Files.of(root, found.names))
 
 
 _CURE = ": put JPEG, PNG, WEBP, BMP or GIF files into it, or remove the folder"
 
 
-def _loose(folder: Path) -> Counter[Kind]:
+def _loose(folder: Path) -> list[tuple[Kind, str]]:
     """What lies beside the class folders, and is skipped."""
-    beside: Counter[Kind] = Counter()
+    beside: list[tuple[Kind, str]] = []
     for entry in entries(folder):
         if is_hidden(entry.name):
-            beside["hidden"] += 1
+            beside.append(("hidden", entry.path))
         elif not entry.is_dir(follow_symlinks=False):
-            beside["link" if entry.is_symlink() else "other"] += 1
+            beside.append(("link" if entry.is_symlink() else "other", entry.path))
     return beside
-
-
-def _images(name: str, root: Path, found: _Found) -> Images:
-    return Images(name, found.classes, found.labels, files=Files.of(root, found.names))
-
-
-def _hashes(folder: Path, root: Path, names: list[str]) -> NDArray[np.uint64]:
-    """A hash of each path below `folder`, so that the split survives a move of the folder."""
-    paths = [Path(os.path.relpath(root / name, folder)).as_posix() for name in names]
-    digests = [hashlib.blake2b(os.fsencode(path), digest_size=8).digest() for path in paths]
-    return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
-
-
-def _shorter_sides(images: Images) -> NDArray[np.int64]:
-    """Shorter side of each image in pixels. DataError names the first of the files that cannot be read."""
-    assert images.files is not None
-    sides, bad = [], []
-    for i in range(len(images)):
-        try:
-            sides.append(min(inspect(images.files[i])))
-        except DataError as error:
-            bad.append(str(error))
-    if bad:
-        raise DataError(
-            f"{len(bad)} of {len(images)} files cannot be read, e.g. {bad[0]}; remove or repair them"
-        )
-    return np.array(sides, np.int64)
-
-
-def _told(skipped: Counter[Kind]) -> list[str]:
-    told = [f"{skipped[kind]} {words}" for kind, words in _KINDS.items() if skipped[kind]]
-    return [f"skipped files: {', '.join(told)}"] if told else []
-
-
-def _listed(names: Sequence[str], *, most: int = 10) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(map(repr, names[:most])) + more

@@ -1,7 +1,6 @@
-"""Images, a split of labelled pictures in an array or in files, and Dataset, the two splits of a source."""
+"""Images, a split of labelled pictures in an array or as items, and Dataset, the two splits of a source."""
 
-import os
-from collections.abc import Sequence
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,42 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from residua.data.decode import decode
+from residua.data.decode import DataError, Shrink, decode, flattened, shown
+from residua.data.items import Item, Items
 from residua.spec.preprocess import Colour
-
-
-@dataclass(frozen=True, eq=False)
-class Files:
-    """Many paths in two blocks of memory, which forked workers share where a list would be copied."""
-
-    root: Path
-    """Folder that the paths start from."""
-    names: bytes
-    """The relative paths one after another, in the bytes of the file system."""
-    ends: NDArray[np.int64]
-    """Where each path ends in `names`, after a first 0: (N + 1,)."""
-
-    @classmethod
-    def of(cls, root: Path, names: Sequence[str]) -> "Files":
-        """The files `names`, relative to `root`."""
-        encoded = [os.fsencode(name) for name in names]
-        return cls(root, b"".join(encoded), np.cumsum([0, *map(len, encoded)], dtype=np.int64))
-
-    def __len__(self) -> int:
-        """Number of files."""
-        return len(self.ends) - 1
-
-    def __getitem__(self, i: int) -> Path:
-        """Path of file `i`, from `root` on."""
-        return self.root / self.name(i)
-
-    def name(self, i: int) -> str:
-        """Path of file `i` relative to `root`; bytes that are no UTF-8 are surrogates (`os.fsdecode`)."""
-        return os.fsdecode(self.names[self.ends[i] : self.ends[i + 1]])
-
-    def subset(self, indices: NDArray[np.int64]) -> "Files":
-        """The files at `indices`, in that order."""
-        return Files.of(self.root, [self.name(i) for i in indices])
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,12 +25,12 @@ class Images:
     """Class of each image: (N,)."""
     pixels: NDArray[np.uint8] | None = None
     """The images as (N, H, W, C), C being 1 or 3, when the set is an array."""
-    files: Files | None = None
-    """The images when the set is files."""
+    files: Items | None = None
+    """The images when the set is files, members of archives, or objects."""
 
     def __post_init__(self) -> None:
         """Check that the images are in one place and have a label each."""
-        assert (self.pixels is None) != (self.files is None), "images are an array or files"
+        assert (self.pixels is None) != (self.files is None), "images are an array or items"
         assert len(self.labels) == len(self.files if self.pixels is None else self.pixels)  # type: ignore[arg-type]
 
     def __len__(self) -> int:
@@ -77,14 +43,32 @@ class Images:
             return f"{self.name} {i}"
         return self.files.name(i).encode("utf-8", "backslashreplace").decode()
 
-    def image(self, i: int, colour: Colour) -> Image.Image:
-        """Image `i` in mode RGB or L. DataError names the file when it cannot be decoded."""
+    def identity(self) -> bytes:
+        """A digest of labels and pixels, or of labels and what the items are."""
+        found = hashlib.sha256(self.labels.tobytes())
+        found.update(self.pixels.tobytes() if self.pixels is not None else b"")
+        found.update(self.files.identity() if self.files is not None else b"")
+        return found.digest()
+
+    def item(self, i: int) -> Item:
+        """Image `i` as it is kept; that of an array as a picture."""
         if self.files is not None:
-            return decode(self.files[i], colour=colour)
+            return self.files[i]
         assert self.pixels is not None
         pixels = self.pixels[i]
-        image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-        return image.convert("RGB" if colour == "rgb" else "L")
+        return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+
+    def image(self, i: int, colour: Colour, shrink: Shrink | None = None) -> Image.Image:
+        """Image `i` in mode RGB or L, `shrink` as in `decode`. DataError names what cannot be decoded."""
+        item = self.item(i)
+        if isinstance(item, Image.Image):
+            return flattened(item, colour=colour)
+        if isinstance(item, Path):
+            return decode(item, colour=colour, shrink=shrink)
+        try:
+            return decode(item, colour=colour, shrink=shrink)
+        except DataError as error:
+            raise DataError(f"{shown(self.title(i))}: {error}") from None
 
     def subset(self, indices: NDArray[np.int64]) -> "Images":
         """The images at `indices`, in that order, under the same name and with the same classes."""

@@ -1,31 +1,50 @@
-"""What a user calls a data set, as images: a folder, `digits`, or `cifar10[:DIR]`."""
+"""What a user calls a data set, as images: a folder, a label file, shards, or a name such as `digits`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from residua.data.cifar import open_cifar10
+from residua.data.cifar import open_cifar10, open_cifar100
 from residua.data.decode import DataError, shown
 from residua.data.digits import open_digits
-from residua.data.folders import matched, open_folder, open_judged
-from residua.data.images import Dataset, Files, Images
+from residua.data.folders import find_folder
+from residua.data.found import Found, judged, matched, settle
+from residua.data.imagenet import find_imagenet
+from residua.data.images import Dataset, Images
+from residua.data.items import Files, is_address
+from residua.data.labels import SUFFIXES as LABELS
+from residua.data.labels import find_labels
+from residua.data.objects import PYTHON, find_hub
+from residua.data.shards import INDEX, find_shards
 from residua.data.walk import walk
 
-__all__ = ["Dataset", "Files", "Images", "list_images", "open_dataset", "open_images"]
+__all__ = [
+    "Dataset",
+    "Files",
+    "Images",
+    "absolute",
+    "find",
+    "is_named",
+    "list_images",
+    "open_dataset",
+    "open_images",
+]
 
+FINDERS: dict[str, Callable[[str], Found]] = {"imagenet": find_imagenet, "hf": find_hub}
+"""Sets that stay where they are, `NAME:DIR`, and what finds their images."""
+ARRAYS = {"cifar10": open_cifar10, "cifar100": open_cifar100}
+"""Sets that are read into memory whole, `NAME[:DIR]`, and what reads them."""
 _SHARE = 0.2  # of the digits: what `Data.holdout` says when nobody does
 
 
-def open_dataset(source: str, *, holdout: float) -> Dataset:
+def open_dataset(source: str, *, holdout: float, without: Collection[str] = ()) -> Dataset:
     """The images of `source`, split. DataError when there is no such source, or it cannot be used.
 
-    `holdout` is the share of every class kept for judging where the source has no split of its own. A folder
-    that is called like a source is given as `./digits`.
+    `holdout` is the share of every class kept for judging where the source has no split of its own. Images
+    titled `without` are left out. A folder that is called like a source is given as `./digits`.
     """
-    if source == "digits":
-        return open_digits(holdout=holdout)
-    if _is_cifar10(source):
-        return open_cifar10(_cifar10_folder(source))
-    return open_folder(Path(source), holdout=holdout)
+    if _is_array(source):
+        return _array(source, holdout)
+    return settle(find(source), holdout=holdout, without=without)
 
 
 def open_images(source: str, *, classes: Sequence[str], holdout: float = _SHARE) -> Images:
@@ -34,13 +53,45 @@ def open_images(source: str, *, classes: Sequence[str], holdout: float = _SHARE)
     They are the test split where the source has one, else all. DataError names a class that `classes` lacks.
     `holdout` is the share that was kept from training, for `digits`.
     """
-    if source == "digits":
-        images = open_digits(holdout=holdout).test
-    elif _is_cifar10(source):
-        images = open_cifar10(_cifar10_folder(source)).test
-    else:
-        images = open_judged(Path(source))
+    images = _array(source, holdout).test if _is_array(source) else judged(find(source))
     return matched(images, classes, owner="the network")
+
+
+def find(source: str, *, lenient: bool = False) -> Found:
+    """What `source` holds, before any image is opened. DataError says what is wrong with it.
+
+    `lenient` lets a folder pass that training would refuse, so that it can be looked at.
+    """
+    if _is_array(source):
+        found = _array(source, _SHARE)
+        return Found(source, found.train, found.test, found.note)
+    name, _, rest = source.partition(":")
+    if name == PYTHON:
+        raise DataError(f"the images of {source} came from Python: give them again, as data=")
+    if name in FINDERS:
+        return FINDERS[name](rest)
+    if is_address(source) or source.endswith(f"/{INDEX}") or (Path(source) / INDEX).is_file():
+        return find_shards(source)
+    path = Path(source)
+    if path.suffix.lower() in LABELS and not path.is_dir():
+        return find_labels(path)
+    return find_folder(path, lenient=lenient)
+
+
+def is_named(source: str) -> bool:
+    """Whether `source` is one of the sets we know by name, not a folder or file."""
+    return _is_array(source) or source.partition(":")[0] in (*FINDERS, PYTHON)
+
+
+def absolute(source: str) -> str:
+    """`source` as it can be found again from another folder."""
+    name, colon, folder = source.partition(":")
+    if is_address(source):
+        return source
+    if is_named(source):
+        place = bool(colon and folder) and (name != "hf" or Path(folder).is_dir())
+        return f"{name}:{Path(folder).absolute()}" if place else source
+    return str(Path(source).absolute())
 
 
 def list_images(paths: Sequence[Path]) -> list[Path]:
@@ -64,12 +115,14 @@ def list_images(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
-def _is_cifar10(source: str) -> bool:
-    return source == "cifar10" or source.startswith("cifar10:")
+def _is_array(source: str) -> bool:
+    return source == "digits" or source.partition(":")[0] in ARRAYS
 
 
-def _cifar10_folder(source: str) -> Path | None:
-    _, colon, folder = source.partition(":")
+def _array(source: str, holdout: float) -> Dataset:
+    if source == "digits":
+        return open_digits(holdout=holdout)
+    name, colon, folder = source.partition(":")
     if colon and not folder:
-        raise DataError("'cifar10:' names no folder: give cifar10 or cifar10:DIR")
-    return Path(folder) if colon else None
+        raise DataError(f"'{name}:' names no folder: give {name} or {name}:DIR")
+    return ARRAYS[name](Path(folder) if colon else None)

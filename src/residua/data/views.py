@@ -73,6 +73,16 @@ def train_view(
     return view if augment.policy == "none" else _changed(view, augment, where)
 
 
+def shrinkage(
+    size: tuple[int, int], preprocess: Preprocess, augment: Augment, seed: int, epoch: int, index: int
+) -> int:
+    """How many times smaller `train_view` may have an image of `size`, and still shrink what it cuts out."""
+    if augment.kind != "resized_crop":
+        return 1  # these views equal torchvision's bit for bit
+    left, top, right, bottom = _crop_box(size, augment, (seed, epoch, index))
+    return min(right - left, bottom - top) // preprocess.size
+
+
 def shifts(
     augment: Augment, seed: int, epoch: int, indices: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -16,7 +16,7 @@ from residua.data.sources import open_dataset
 from residua.data.views import normalise
 from residua.deliver.engine import load_network
 from residua.jobs.evaluate import images_of
-from residua.jobs.prepare import absolute, for_images
+from residua.jobs.prepare import for_images
 from residua.jobs.readings import READINGS
 from residua.jobs.studies import STUDIES
 from residua.jobs.study import Patient, Study

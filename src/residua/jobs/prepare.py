@@ -1,6 +1,6 @@
 """From what somebody wishes to all that a training run needs: images, network, recipe and plan."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from residua import papers
-from residua.data.sources import Dataset, open_dataset
+from residua.data.found import Found
+from residua.data.sources import Dataset, absolute
+from residua.jobs.opened import MOST_WORKERS, Unreadable, open_readable
 from residua.nn.network import Network
 from residua.spec import change, zoo
 from residua.spec.arch import Arch
@@ -21,8 +23,6 @@ from residua.training.fit import initial, length
 from residua.training.optim import FUSED
 from residua.training.plan import Chosen
 
-MOST_WORKERS = 8
-"""More decoding processes than this wait for the disk."""
 SMALL = 64
 """Pictures up to this many pixels get the networks and the recipe that were made for CIFAR."""
 
@@ -32,7 +32,7 @@ class Wish:
     """What somebody asked for; None and empty leave the choice to us."""
 
     source: str
-    """A folder, `digits`, or `cifar10[:DIR]`."""
+    """A folder, a label file, shards, `digits`, `cifar10[:DIR]` or `cifar100[:DIR]`."""
     model: str | None = None
     """Name of a network."""
     recipe: str | None = None
@@ -43,6 +43,8 @@ class Wish:
     """Passes over the training images."""
     changes: tuple[tuple[str, str], ...] = ()
     """Paths inside the recipe, and new values as text."""
+    given: Found | None = None
+    """Images from Python, of which `source` is the name alone."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -57,6 +59,8 @@ class Prepared:
     """The network with its first weights."""
     notes: tuple[str, ...]
     """What was chosen and why, one line each."""
+    unreadable: Unreadable = field(default_factory=dict)
+    """Images that were left out, and why."""
 
 
 def prepare(wish: Wish) -> Prepared:
@@ -64,11 +68,11 @@ def prepare(wish: Wish) -> Prepared:
 
     ValueError for a wrong name or path, DataError for bad images.
     """
-    source = absolute(wish.source)
+    source = wish.source if wish.given else absolute(wish.source)
     filed = _filed(wish.recipe)
     first = zoo.arch(wish.model or "cifar_resnet20")
     early = _changed(filed or papers.recipe(wish.recipe or "quick.small", first, source), wish)
-    dataset = open_dataset(source, holdout=early.data.holdout)
+    dataset, bad = open_readable(replace(early.data, source=source), wish.given)
     small = dataset.size <= SMALL
     arch = filed.arch if filed and wish.model is None else zoo.arch(wish.model or _network(small))
     arch = for_images(arch, dataset)
@@ -84,7 +88,7 @@ def prepare(wish: Wish) -> Prepared:
     workers = _workers(recipe, dataset) if recipe.data.workers < 0 else recipe.data.workers
     recipe = replace(recipe, plan=chosen.plan, data=replace(recipe.data, workers=workers))
     notes = (*_notes(recipe, dataset, chosen), *(f"weights {line}" for line in read))
-    return Prepared(recipe, dataset, network, notes)
+    return Prepared(recipe, dataset, network, notes, bad)
 
 
 def _workers(recipe: Recipe, dataset: Dataset) -> int:
@@ -92,19 +96,6 @@ def _workers(recipe: Recipe, dataset: Dataset) -> int:
     policy = recipe.augment.policy != "none"
     reads = recipe.augment.whole_images and (dataset.train.files is not None or policy)
     return min(MOST_WORKERS, world.cores()) if reads else 0
-
-
-def absolute(source: str) -> str:
-    """`source` as it can be found again from another folder."""
-    if not is_named(source):
-        return str(Path(source).absolute())
-    name, colon, folder = source.partition(":")
-    return f"{name}:{Path(folder).absolute()}" if colon and folder else source
-
-
-def is_named(source: str) -> bool:
-    """Whether `source` is one of the sets we know by name, not a folder."""
-    return source == "digits" or source.partition(":")[0] == "cifar10"
 
 
 def _filed(recipe: str | None) -> Recipe | None:

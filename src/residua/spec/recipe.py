@@ -11,7 +11,7 @@ class Data:
     """Which images, and how they are read."""
 
     source: str
-    """A folder, `digits`, or `cifar10[:DIR]`."""
+    """A folder, a label file, shards, `digits`, `cifar10[:DIR]` or `cifar100[:DIR]`."""
     holdout: float = 0.2
     """Share of every class kept for validation when the source has no split of its own."""
     workers: int = -1
@@ -20,6 +20,8 @@ class Data:
     """Sets that fit in this many bytes, once resized, live in memory."""
     balance: Literal["none", "weights", "sample"] = "none"
     """For classes of unequal size: `weights` weighs their losses by 1/count, `sample` draws all equally."""
+    bad: Literal["error", "skip", "quarantine"] = "error"
+    """Files that are no images: refuse to begin, leave them out, or list them in the run besides."""
 
     def __post_init__(self) -> None:
         """ValueError when a number cannot be used."""

@@ -1,0 +1,161 @@
+"""Every image of a set looked at once, in many processes: what it is, and whether it can be read."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from residua.data.decode import DataError, Header, examine
+from residua.data.images import Images
+from residua.data.items import Item
+from residua.data.near import THUMB, thumb_and_hash
+
+Tell = Callable[[int, int], None]
+"""Hears how many images of how many are done."""
+
+_PORTION = 64  # images that a process looks at before it answers
+_LARGE = 64  # pixels that the shorter side keeps: enough for a hash of 32 x 32
+_FLAT = 2  # levels between darkest and brightest, up to which an image shows nothing
+
+FACTS = np.dtype(
+    [
+        ("bytes", np.int64),
+        ("digest", np.uint8, 32),
+        ("width", np.int32),
+        ("height", np.int32),
+        ("orientation", np.uint8),
+        ("flat", np.bool_),
+        ("hash", np.uint64),
+        ("thumb", np.uint8, (THUMB, THUMB)),
+        ("kind", "U8"),
+        ("mode", "U8"),
+        ("camera", np.int32),
+        ("readable", np.bool_),
+    ]
+)
+"""What is known of one image, about 400 bytes. `width` and `height`, in pixels, are upright; `bytes`
+is -1 where there is no file; `camera` is a place in `Scan.cameras`."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What was found in N images."""
+
+    facts: NDArray[np.void]
+    """One record an image: (N,) of FACTS."""
+    cameras: tuple[str, ...]
+    """Makers and models from EXIF; the first is the empty one."""
+    reasons: dict[int, str] = field(default_factory=dict)
+    """Why an image cannot be read, by place."""
+
+
+def scan(splits: Sequence[Images], *, workers: int, tell: Tell = lambda _done, _total: None) -> Scan:
+    """All images of all `splits`, one after another, decoded once; `workers` processes, or 0 for this one.
+
+    The same answer at any number of workers. MemoryError when a process was killed.
+    """
+    total = sum(map(len, splits))
+    facts = np.zeros(total, FACTS)
+    cameras: dict[str, int] = {"": 0}
+    reasons: dict[int, str] = {}
+    done = 0
+    for portion in _looked_at(tuple(splits), total, workers):
+        for record, camera, reason in portion:
+            if reason:
+                reasons[done] = reason
+            record["camera"] = cameras.setdefault(camera, len(cameras))
+            facts[done] = record
+            done += 1
+        tell(done, total)
+    return Scan(facts, tuple(cameras), reasons)
+
+
+_Look = tuple[NDArray[np.void], str, str]
+"""The facts of one image, its camera, and why it cannot be read."""
+
+
+def _looked_at(splits: tuple[Images, ...], total: int, workers: int) -> Iterator[list[_Look]]:
+    starts = range(0, total, _PORTION)
+    if not workers or total <= _PORTION:
+        yield from (_portion(splits, start) for start in starts)
+        return
+    try:
+        with ProcessPoolExecutor(workers, initializer=_Held.take, initargs=(splits,)) as pool:
+            yield from pool.map(_of_held, starts)
+    except BrokenProcessPool:
+        raise MemoryError(
+            "a process that looks at images was killed: free memory, or give fewer workers"
+        ) from None
+
+
+class _Held:
+    """The images of a worker process, which gets them once."""
+
+    splits: tuple[Images, ...] = ()
+
+    @classmethod
+    def take(cls, splits: tuple[Images, ...]) -> None:
+        cls.splits = splits
+
+
+def _of_held(start: int) -> list[_Look]:
+    return _portion(_Held.splits, start)
+
+
+def _portion(splits: tuple[Images, ...], start: int) -> list[_Look]:
+    """The images from `start` on, counted over all splits."""
+    found: list[_Look] = []
+    for images in splits:
+        for i in range(max(0, start), min(len(images), start + _PORTION - len(found))):
+            found.append(_look(images, i))
+        start = max(0, start - len(images)) if start >= len(images) else 0
+        if len(found) == _PORTION:
+            break
+    return found
+
+
+def _look(images: Images, i: int) -> _Look:
+    record = np.zeros((), FACTS)
+    record["bytes"], record["orientation"] = -1, 1
+    try:
+        item = images.item(i)
+        record["bytes"], digest = _content(item)
+        record["digest"] = np.frombuffer(digest, np.uint8)
+        header, image = _examined(item)
+    except DataError as error:
+        return record, "", str(error)
+    except OSError as error:
+        return record, "", f"{images.title(i)} cannot be read: {error.strerror}"
+    low_high = image.getextrema()
+    record["flat"] = all(high - low <= _FLAT for low, high in low_high)  # type: ignore[misc]
+    record["thumb"], record["hash"] = thumb_and_hash(image)
+    width, height = header.size[::-1] if header.orientation > 4 else header.size
+    record["width"], record["height"] = width, height
+    record["orientation"], record["kind"], record["mode"] = header.orientation, header.kind, header.mode
+    record["readable"] = True
+    return record, header.camera, ""
+
+
+def _content(item: Item) -> tuple[int, bytes]:
+    """Size in bytes, -1 for what is no file, and SHA-256 of an image as it is kept."""
+    if isinstance(item, Image.Image):
+        return -1, hashlib.sha256(repr((item.size, item.mode)).encode() + item.tobytes()).digest()
+    if isinstance(item, bytes):
+        return len(item), hashlib.sha256(item).digest()
+    if not item.is_file():
+        examine(item)  # says whether it is missing, or a pipe that must not be opened
+    with Path(item).open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").digest()
+        return file.tell(), digest
+
+
+def _examined(item: Item) -> tuple[Header, Image.Image]:
+    if isinstance(item, Image.Image):
+        return Header(item.size, "", item.mode, 1, ""), item.convert("RGB")
+    return examine(item, shrink=lambda size: min(size) // _LARGE)

@@ -1,0 +1,82 @@
+"""The scan: what it tells of every image, and that it tells the same however it is done."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from corpus import corpus
+from pictures import photograph, saved
+from PIL import Image
+
+from residua.data.images import Images
+from residua.data.items import Files
+from residua.data.scan import scan
+from residua.data.sources import find
+
+
+def of(folder: Path, content: dict[str, bytes]) -> Images:
+    for name, held in content.items():
+        (folder / name).write_bytes(held)
+    return Images("all", ("a",), np.zeros(len(content), np.int64), files=Files.of(folder, list(content)))
+
+
+def test_every_fact_is_that_of_the_file(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x0110] = 6, "EOS"
+    content = {
+        "turned.jpg": saved(photograph(400, 300), "JPEG", exif=exif),
+        "flat.png": saved(Image.new("RGB", (30, 20), (9, 99, 200)), "PNG"),
+        "deep.png": saved(Image.fromarray(np.arange(600, dtype=np.uint16).reshape(20, 30) * 100), "PNG"),
+        "bad.png": b"no image",
+    }
+    found = scan([of(tmp_path, content)], workers=0)
+    facts = found.facts
+    assert facts["width"].tolist() == [300, 30, 30, 0]
+    assert facts["height"].tolist() == [400, 20, 20, 0]
+    assert facts["bytes"].tolist() == [len(held) for held in content.values()]
+    for row, held in zip(facts, content.values(), strict=True):
+        assert row["digest"].tobytes() == hashlib.sha256(held).digest()
+    assert facts["orientation"].tolist()[0] == 6
+    assert facts["flat"].tolist() == [False, True, False, False]
+    assert facts["kind"].tolist() == ["JPEG", "PNG", "PNG", ""]
+    assert facts["mode"].tolist() == ["RGB", "RGB", "I;16", ""]
+    assert [found.cameras[row] for row in facts["camera"]] == ["EOS", "", "", ""]
+    assert facts["readable"].tolist() == [True, True, True, False]
+    assert list(found.reasons) == [3]
+    assert "bad.png is not an image" in found.reasons[3]
+
+
+def test_any_number_of_processes_tells_the_same(tmp_path: Path) -> None:
+    many = {f"{n:03}.png": saved(photograph(20 + n % 7, 16, seed=n), "PNG") for n in range(90)}
+    files = of(tmp_path, many | corpus())
+    splits = [files.subset(np.arange(70)), files.subset(np.arange(70, len(files)))]
+    told: list[tuple[int, int]] = []
+    one = scan(splits, workers=0, tell=lambda done, total: told.append((done, total)))
+    other = scan(splits, workers=2)
+    assert (one.facts == other.facts).all()
+    assert (one.cameras, one.reasons) == (other.cameras, other.reasons)
+    assert told == [(64, 179), (128, 179), (179, 179)]
+    assert len(one.reasons) == (~one.facts["readable"]).sum()
+
+
+def test_pipes_links_and_missing_files_are_told_of(tmp_path: Path) -> None:
+    files = of(tmp_path, {"gone.png": b"", "loop.png": b"", "pipe.png": b""})
+    for name in files.files.names.text.decode().replace(".png", ".png ").split():  # type: ignore[union-attr]
+        (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
+    found = scan([files], workers=0)
+    assert len(found.reasons) == 3
+    assert "No such file" in found.reasons[0]
+    assert "a pipe" in found.reasons[2]
+
+
+def test_a_set_in_memory_is_told_of_too(folder: Callable[..., Path]) -> None:
+    found = scan(find("digits").splits, workers=0)
+    assert len(found.facts) == 1797
+    assert not found.reasons
+    assert (found.facts["bytes"] == -1).all()
+    assert pytest.approx(8) == found.facts["width"].mean()

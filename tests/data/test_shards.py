@@ -1,0 +1,262 @@
+"""Shards: the same images as the files they were made of, found by any reader, refused when damaged."""
+
+import functools
+import hashlib
+import http.server
+import json
+import os
+import tarfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from residua.data import batches
+from residua.data.decode import DataError
+from residua.data.images import Images
+from residua.data.items import Members
+from residua.data.shards import find_shards, pack, wrong_digests
+from residua.data.sources import find, open_dataset
+from residua.spec.preprocess import IMAGENET
+
+Maker = Callable[..., Path]
+
+
+def content(images: Images) -> dict[str, tuple[str, bytes]]:
+    """Class and pixels by name."""
+    return {
+        images.title(i): (images.classes[images.labels[i]], images.image(i, "rgb").tobytes())
+        for i in range(len(images))
+    }
+
+
+@pytest.fixture
+def packed(folder: Maker, tmp_path: Path) -> Path:
+    """Shards of two splits, several a split."""
+    folder("train", cat=7, dog=5)
+    told: list[tuple[int, int]] = []
+    done = pack(
+        find(str(folder("val", cat=2, dog=3))),
+        tmp_path / "shards",
+        shard_bytes=30_000,
+        tell=lambda done, total: told.append((done, total)),
+    )
+    assert (done.images, told[-1]) == (17, (17, 17))
+    assert done.shards == len(list((tmp_path / "shards").glob("*.tar"))) > 3
+    return tmp_path / "shards"
+
+
+def test_shards_hold_the_images_of_the_folder(packed: Path, tmp_path: Path) -> None:
+    walked, found = (open_dataset(str(tmp_path / name), holdout=0.5) for name in ("pets", "shards"))
+    for these, those in ((walked.train, found.train), (walked.test, found.test)):
+        assert content(these) == content(those)
+    assert isinstance(found.train.files, Members)
+    assert found.note == "2 classes, 12 train + 5 val images; shards train and val"
+    assert found.size == walked.size
+
+
+def test_one_folder_is_split_as_it_was_before_packing(folder: Maker, tmp_path: Path) -> None:
+    root = folder(cat=11, dog=9)
+    pack(find(str(root)), tmp_path / "shards")
+    walked, found = (open_dataset(str(place), holdout=0.3) for place in (root, tmp_path / "shards"))
+    assert content(walked.test) == content(found.test)
+    below = folder("train", bird=4)
+    (root / "cat").rename(root / "train" / "cat")
+    (root / "dog").rename(root / "train" / "dog")
+    pack(find(str(below)), tmp_path / "other")
+    walked, found = (open_dataset(str(place), holdout=0.3) for place in (below, tmp_path / "other"))
+    assert {name.removeprefix("train/") for name in content(walked.test)} == set(content(found.test))
+
+
+def test_any_order_and_any_process_reads_the_same(packed: Path) -> None:
+    images = open_dataset(str(packed), holdout=0.5).train
+    assert images.files is not None
+    whole = [hashlib.sha256(images.files[i]).hexdigest() for i in range(len(images))]  # type: ignore[arg-type]
+    reader, writer = os.pipe()
+    if not os.fork():
+        backwards = [hashlib.sha256(images.files[i]).hexdigest() for i in reversed(range(len(images)))]  # type: ignore[arg-type]
+        os.write(writer, json.dumps(backwards[::-1]).encode())
+        os._exit(0)
+    os.wait()
+    assert json.loads(os.read(reader, 1 << 20)) == whole
+    part = images.subset(np.array([4, 1]))
+    assert content(part) == {images.title(i): content(images)[images.title(i)] for i in (4, 1)}
+
+
+def test_the_same_images_make_the_same_bytes(folder: Maker, tmp_path: Path) -> None:
+    found = find(str(folder(cat=3, dog=3)))
+    for name in ("one", "two"):
+        pack(found, tmp_path / name)
+    for file in (tmp_path / "one").iterdir():
+        assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes()
+
+
+def test_webdataset_reads_them(packed: Path) -> None:
+    web = pytest.importorskip("webdataset")
+    found = open_dataset(str(packed), holdout=0.5).train
+    shards = sorted(map(str, packed.glob("train-*.tar")))
+    samples = list(web.WebDataset(shards, shardshuffle=False).decode("pil").to_tuple("png", "cls"))
+    assert len(samples) == len(found) == 12
+    for i, (image, label) in enumerate(samples):
+        assert label == found.labels[i]
+        assert np.array_equal(image, found.image(i, "rgb"))
+
+
+def test_the_tars_hold_nothing_but_images_and_classes(packed: Path) -> None:
+    for file in packed.glob("*.tar"):
+        with tarfile.open(file) as tar:
+            for info in tar:
+                assert info.isfile()
+                assert (info.mtime, info.uid, info.uname) == (0, 0, "")
+
+
+@pytest.fixture
+def address(packed: Path) -> Iterator[str]:
+    """The shards behind a server that answers ranges."""
+
+    class Ranges(http.server.SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = Path(self.translate_path(self.path)).read_bytes()
+            if wanted := self.headers.get("Range"):
+                first, last = wanted.removeprefix("bytes=").split("-")
+                part = body[int(first) : int(last) + 1]
+                self.send_response(206)
+                self.send_header("Content-Range", f"bytes {first}-{int(first) + len(part) - 1}/{len(body)}")
+            else:
+                part = body
+                self.send_response(200)
+            self.send_header("Content-Length", str(len(part)))
+            self.end_headers()
+            self.wfile.write(part)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    page = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Ranges, directory=packed))
+    threading.Thread(target=page.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{page.server_port}"
+    page.shutdown()
+    page.server_close()
+
+
+def test_shards_are_read_over_http(packed: Path, address: str) -> None:
+    pytest.importorskip("aiohttp")
+    there, here = (open_dataset(place, holdout=0.5) for place in (address, str(packed)))
+    assert content(there.train) == content(here.train)
+    assert content(there.test) == content(here.test)
+    assert find(f"{address}/index.json").train.classes == ("cat", "dog")
+    read = [
+        list(batches.testing(images, IMAGENET, batch=4, workers=2, resident_bytes=0))
+        for images in (there.test, here.test)
+    ]
+    for one, other in zip(*read, strict=True):
+        assert torch.equal(one.images, other.images)  # in forked workers, after the parent used the network
+    with pytest.raises(DataError, match="cannot be read"):
+        find(f"{address}/none")
+
+
+def test_a_wrong_bit_is_found_by_its_digest(packed: Path) -> None:
+    images = find_shards(str(packed)).train
+    assert list(wrong_digests(images)) == []
+    assert isinstance(images.files, Members)
+    archive, offset, size = images.files.places[5].tolist()
+    with Path(images.files.archives[archive]).open("r+b") as file:
+        file.seek(offset + size // 2)
+        byte = file.read(1)[0]
+        file.seek(offset + size // 2)
+        file.write(bytes([byte ^ 8]))
+    assert list(wrong_digests(images)) == [5]
+
+
+def test_out_is_not_overwritten_and_a_failure_leaves_nothing(folder: Maker, tmp_path: Path) -> None:
+    root, out = folder(cat=2, dog=2), tmp_path / "shards"
+    pack(find(str(root)), out)
+    with pytest.raises(FileExistsError, match="give --force"):
+        pack(find(str(root)), out)
+    (root / "cat" / "0.png").write_text("no image")
+    with pytest.raises(DataError, match=r"cat/0\.png is not an image"):
+        pack(find(str(root)), out, force=True)
+    assert len(open_dataset(str(out), holdout=0.5).train) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pets", "shards"]
+
+
+def damaged(packed: Path, name: str, change: Callable[[dict], object]) -> str:
+    file = packed / name
+    rows = json.loads(file.read_text())
+    change(rows)
+    file.write_text(json.dumps(rows))
+    with pytest.raises(DataError) as caught:
+        find_shards(str(packed))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("index.json", lambda r: r.update(version=2), "version 2"),
+        ("index.json", lambda r: r.pop("splits"), "splits"),
+        ("index.json", lambda r: r["splits"]["train"].update(shards=["../../etc/passwd"]), "a shard called"),
+        ("index.json", lambda r: r["splits"]["train"].update(shards=["https://evil"]), "a shard called"),
+        ("index.json", lambda r: r["splits"]["train"].update(shards=[]), "no shards"),
+        ("index.json", lambda r: r["splits"]["train"].update(classes=["a", "a"]), "no names"),
+        ("index.json", lambda r: r["splits"].pop("val"), "has the splits 'train'"),
+        ("train-00000.json", lambda r: r.update(bytes=5), "bytes, not 5"),
+        ("train-00000.json", lambda r: r["offsets"].__setitem__(0, -512), "out of range"),
+        ("train-00000.json", lambda r: r["sizes"].__setitem__(0, 1 << 27), "out of range"),
+        ("train-00000.json", lambda r: r["labels"].__setitem__(0, 2), "out of range"),
+        ("train-00000.json", lambda r: r["labels"].pop(), "different lengths"),
+        ("train-00000.json", lambda r: r["offsets"].__setitem__(0, 1 << 70), "train-00000.json is no index"),
+        ("train-00000.json", lambda r: r["sha256"].__setitem__(0, "zz"), "train-00000.json is no index"),
+    ],
+)
+def test_an_index_that_lies_is_refused(
+    packed: Path, name: str, change: Callable[[dict], object], said: str
+) -> None:
+    assert said in damaged(packed, name, change)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(["index.json", "train-00000.json"]), st.data())
+def test_any_index_is_read_or_refused(packed: Path, name: str, data: st.DataObject) -> None:
+    file = packed / name
+    good = file.read_bytes()
+    rows = json.loads(good)
+    key = data.draw(st.sampled_from(sorted(rows)))
+    try:
+        if data.draw(st.booleans()):
+            rows[key] = data.draw(JSON)
+            file.write_text(json.dumps(rows))
+        else:
+            mutant = bytearray(good)
+            for place, value in data.draw(
+                st.lists(st.tuples(st.integers(0, len(good) - 1), st.integers(0, 255)), max_size=4)
+            ):
+                mutant[place] = value
+            file.write_bytes(mutant)
+        with suppress(DataError):
+            images = find_shards(str(packed)).train
+            for i in range(len(images)):
+                with suppress(DataError):
+                    images.image(i, "rgb")
+    finally:
+        file.write_bytes(good)
+
+
+def test_a_deep_index_is_refused(packed: Path) -> None:
+    (packed / "index.json").write_text("[" * 100_000)
+    with pytest.raises(DataError, match="is no index of shards"):
+        find_shards(str(packed))
