@@ -12,7 +12,7 @@ import torch
 from residua.analyse.twin import settled
 from residua.data.batches import testing
 from residua.data.images import Images
-from residua.data.sources import open_dataset
+from residua.data.sources import absolute, open_dataset
 from residua.data.views import normalise
 from residua.deliver.engine import load_network
 from residua.jobs.evaluate import images_of
