@@ -26,9 +26,9 @@ def window(layer: Any) -> str:
     return " k{} s{} p{}".format(*first) + (f" g{layer.groups}" if hasattr(layer, "groups") else "")
 
 
-def authors_names(network: Network, source: str) -> dict[int, str]:
+def authors_names(network: Network) -> dict[int, str]:
     """Layer with weights, by identity -> what the authors call it."""
-    theirs = {value.data_ptr(): key.rpartition(".")[0] for key, value in save_as(network, source).items()}
+    theirs = {value.data_ptr(): key.rpartition(".")[0] for key, value in save_as(network, "iduta").items()}
     return {
         id(layer): theirs[layer.weight.data_ptr()]
         for layer in network.modules()
@@ -36,10 +36,10 @@ def authors_names(network: Network, source: str) -> dict[int, str]:
     }
 
 
-def trace(network: Network, source: str) -> list[str]:
+def trace(network: Network) -> list[str]:
     """What runs for one image, one line per operation, as the authors would say it."""
     ran: list[str] = []
-    names = authors_names(network, source)
+    names = authors_names(network)
 
     def leaf(layer: nn.Module, inputs: tuple[Tensor, ...], out: Tensor) -> None:
         if isinstance(layer, nn.Linear):
@@ -68,5 +68,4 @@ def trace(network: Network, source: str) -> list[str]:
 )
 def test_what_runs_is_what_the_authors_code_runs(name: str) -> None:
     """As drawn and as released the same operations run: only what the shortcut carries differs."""
-    source = "iduta_pooled" if name.startswith("ires") else "iduta"
-    assert trace(build(arch(name)).eval(), source) == GOLDEN[name.removesuffix("_released")]
+    assert trace(build(arch(name)).eval()) == GOLDEN[name.removesuffix("_released")]
