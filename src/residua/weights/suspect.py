@@ -6,8 +6,8 @@ from functools import cache
 from typing import Any
 
 from residua.spec import zoo
-from residua.spec.arch import Arch
-from residua.spec.block import Block
+from residua.spec.arch import Arch, ways
+from residua.spec.block import Block, Fork
 from residua.spec.record import from_plain, to_plain
 from residua.weights.store import CheckpointError
 
@@ -87,16 +87,10 @@ def _judging(plain: Any) -> Any:
     return re.sub("[DS ]", "", plain) if isinstance(plain, str) else plain
 
 
-def _said(block: Block) -> str:
-    around = f" around {way.shortcut}" if (way := _ways(block)[0]).shortcut else ""
-    strides = " ".join(str(conv.stride) for way in _ways(block) for conv in way.convs)
+def _said(block: Block | Fork) -> str:
+    around = f" around {way.shortcut}" if (way := ways(block)[0]).shortcut else ""
+    strides = " ".join(str(conv.stride) for way in ways(block) for conv in way.convs)
     return f"{block.word}{around} with strides {strides}"
-
-
-def _ways(block: Block) -> tuple[Block, ...]:
-    """The branches of a fork; of a block, itself."""
-    found: tuple[Block, ...] = getattr(block, "branches", (block,))
-    return found
 
 
 @cache
@@ -111,7 +105,7 @@ def _by_shapes() -> dict[tuple[str, ...], tuple[str, ...]]:
 def _shapes(arch: Arch) -> tuple[str, ...]:
     """What others' files show of a network: convolutions and norms in order, but no strides."""
     parts = [f"{arch.family} {arch.tail} {arch.head.word}"]
-    for block in (way for each in (arch.stem, *arch.blocks()) for way in _ways(each)):
+    for block in (way for each in (arch.stem, *arch.blocks()) for way in ways(each)):
         letters = "".join(letter for letter in block.word if letter in "CN")
         convs = " ".join(f"{conv.out}x{conv.kernel}/{conv.groups}" for conv in block.convs)
         shortcut = "".join(letter for letter in block.shortcut if letter in "PCN")
