@@ -101,6 +101,26 @@ def test_nothing_is_overwritten(theirs: Path, tmp_path: Path) -> None:
     convert(theirs, "resnet18", to="timm", out=tmp_path / "x.safetensors", force=True)
 
 
+def test_timms_resnetv2_needs_its_opening_and_is_then_compared(tmp_path: Path) -> None:
+    torch.save(timm.create_model("resnetv2_18", num_classes=3).state_dict(), tmp_path / "v2.pth")
+    with pytest.raises(CheckpointError, match='give opening="timm"'):
+        convert(tmp_path / "v2.pth", "preresnet18", out=tmp_path / "ours")
+    done = convert(tmp_path / "v2.pth", "preresnet18", changes={"opening": "timm"}, out=tmp_path / "ours")
+    assert done.peer == f"timm {timm.__version__} resnetv2_18"
+    assert done.difference is not None
+    assert done.difference < 1e-5
+    assert residua.load(tmp_path / "ours").network.arch.stem.word == "CP"
+    assert convert(tmp_path / "ours", to="timm", out=tmp_path / "b.safetensors").difference == done.difference
+
+
+def test_auxiliary_heads_of_googlenet_are_left_out_and_said(tmp_path: Path) -> None:
+    theirs = torchvision.models.googlenet(num_classes=2, aux_logits=True, init_weights=False)
+    torch.save(theirs.state_dict(), tmp_path / "g.pth")
+    done = convert(tmp_path / "g.pth", "googlenet", source="torchvision", out=tmp_path / "ours")
+    assert "344 tensors from torchvision names, 20 left out that judging does not need: aux1." in done.read
+    assert (done.peer, done.difference) == (f"torchvision {torchvision.__version__} googlenet", 0)
+
+
 @pytest.mark.parametrize(
     ("words", "kind", "said"),
     [

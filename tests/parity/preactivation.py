@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from residua.spec.arch import Arch
 from residua.spec.block import Block
-from residua.spec.zoo import arch
 
 
 class BearpawBlock(nn.Module):
@@ -76,13 +75,3 @@ def bottlenecks_stride_on_3x3(network: Arch) -> Arch:
         return replace(block, convs=(replace(first, stride=1), replace(second, stride=first.stride), *rest))
 
     return replace(network, stages=tuple(tuple(map(moved, stage)) for stage in network.stages))
-
-
-def timm_opening(name: str) -> Arch:
-    """The network called `name` as timm opens it: no norm in the stem, a whole first block."""
-    network = arch(name)
-    (first, *others), *rest = network.stages
-    convs = " ".join(["NAC"] * (len(first.convs) - 1))
-    word = f"NA(C {convs})" if first.bridge(64)[0] else f"(NAC {convs})"
-    stages = ((replace(first, word=word), *others), *rest)
-    return replace(network, stem=replace(network.stem, word="CP"), stages=stages)

@@ -7,6 +7,7 @@ import torch
 from test_parity import logits, shake
 from torch import nn
 
+from residua.jobs.models import create_model
 from residua.nn.network import Network, build
 from residua.spec.zoo import arch
 from residua.weights import load, save_as
@@ -30,7 +31,7 @@ def carries(theirs: nn.Module, ours: Network, source: str, size: int) -> float:
 @pytest.mark.parametrize("depth", [18, 50, 101])
 def test_timms_resnetv2_is_read_with_its_opening(depth: int) -> None:
     theirs = timm.create_model(f"resnetv2_{depth}")
-    ours = build(preactivation.timm_opening(f"preresnet{depth}"))
+    ours = create_model(f"preresnet{depth}", opening="timm")
     assert carries(theirs, ours, "timm", 64) < 1e-5
 
 
@@ -44,7 +45,7 @@ def test_our_opening_refuses_timms_weights_and_says_what_to_do(source: str) -> N
 def test_a_head_of_other_classes_is_re_made_through_timms_1x1_convolution() -> None:
     state = timm.create_model("resnetv2_18", num_classes=7).state_dict()
     assert state["head.fc.weight"].shape == (7, 512, 1, 1)
-    ours = build(preactivation.timm_opening("preresnet18"))
+    ours = create_model("preresnet18", opening="timm")
     assert load(ours, state).endswith("from timm names, head re-initialised: 7 -> 1000")
 
 

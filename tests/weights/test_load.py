@@ -77,6 +77,15 @@ def test_files_from_before_the_counter_of_batches_load() -> None:
     assert torch.equal(new.stem.norm1.running_var, old.stem.norm1.running_var)
 
 
+def test_frozen_norms_read_files_with_counters_and_write_files_without() -> None:
+    old, new = shaken(TINY), build(TINY, norm="frozen")
+    load(new, save_as(old, "torchvision"), source="torchvision")
+    assert torch.equal(new.stem.norm1.running_var, old.stem.norm1.running_var)
+    back = build(TINY)
+    load(back, save_as(new, "torchvision"))
+    assert torch.equal(back.stem.norm1.running_var, old.stem.norm1.running_var)
+
+
 def test_a_missing_key_and_an_unread_key_are_named_and_nothing_is_changed() -> None:
     old, new, before = shaken(TINY), shaken(TINY), build(TINY)
     before.load_state_dict(new.state_dict())

@@ -177,8 +177,8 @@ def _from_timm(arch: Arch) -> tuple[nn.Module | None, str]:
     except ModuleNotFoundError:
         return None, ""
     name = TIMM.get(arch.name, arch.name)
-    changed = arch.name not in TIMM and difference(arch_of(arch.name), arch)
-    if not timm.is_model(name) or changed:
+    opened = arch_of(arch.name, opening="timm") if arch.name in TIMM else arch_of(arch.name)
+    if not timm.is_model(name) or difference(opened, arch):
         return None, ""
     made: nn.Module = timm.create_model(name, num_classes=arch.classes, in_chans=arch.channels)
     return made, f"timm {timm.__version__} {name}"

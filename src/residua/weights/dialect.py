@@ -16,7 +16,7 @@ FIELDS = {"stage": r"\d+", "block": r"\d+", "n": r"\d+", "layer": r".+"}
 NEXT = "+1}"
 """How a field of a template ends that is one more than ours: `{n+1}`."""
 COUNTER = "num_batches_tracked"
-"""Batches a norm has seen: files from before torch 0.4.1 lack it, and no network of ours reads it."""
+"""Batches a norm has seen: files from before torch 0.4.1 and frozen norms lack it; no network reads it."""
 SPARE = (1, 1)
 """Axes that the weights of a 1x1 convolution have after those of a linear layer."""
 
@@ -80,7 +80,7 @@ def translate(
     else:
         old = {theirs: ours for ours, theirs in names.items()}
     missing = [name for name in old.values() if name not in state]
-    unread = set(state) - set(old.values())
+    unread = {name for name in set(state) - set(old.values()) if not name.endswith(COUNTER)}
     unexpected = [name for name in state if name in unread]
     if missing or unexpected:
         raise CheckpointError(

@@ -88,7 +88,7 @@ def _judging(plain: Any) -> Any:
 
 
 def _said(block: Block | Fork) -> str:
-    around = f" around {ways(block)[0].shortcut}" if ways(block)[0].shortcut else ""
+    around = f" around {way.shortcut}" if (way := ways(block)[0]).shortcut else ""
     strides = " ".join(str(conv.stride) for way in ways(block) for conv in way.convs)
     return f"{block.word}{around} with strides {strides}"
 

@@ -113,7 +113,7 @@ def timm(network: Network) -> Dialect:
 
 def iduta(network: Network) -> Dialect:
     """The names in the authors' iResNet code for `network`."""
-    pooled = any(getattr(block, "shortcut", "").startswith("P") for block in network.arch.blocks())
+    pooled = any(block.shortcut.startswith("P") for block in network.arch.residual_blocks())
     return IDUTA_POOLED if pooled else IDUTA
 
 
