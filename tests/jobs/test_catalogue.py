@@ -1,10 +1,10 @@
-"""The list of networks: filters, orders, and what people write for amounts."""
+"""The list of networks: filters, orders, comparisons."""
 
 import pytest
 
-from residua.jobs.catalogue import ORDERS, Wanted, catalogue, comparison, number, paper_of
+from residua.jobs.catalogue import ORDERS, Wanted, catalogue, comparison, paper_of
 from residua.spec import zoo
-from residua.spec.describe import amount, cost, receptive_field
+from residua.spec.describe import cost, receptive_field
 
 
 def names(wanted: Wanted, **how: object) -> list[str]:
@@ -48,30 +48,6 @@ def test_an_entry_has_the_numbers_of_its_network() -> None:
 )
 def test_the_paper_is_author_and_year(name: str, paper: str) -> None:
     assert paper_of(zoo.arch(name)) == paper
-
-
-@pytest.mark.parametrize(
-    ("text", "value"), [("30M", 30_000_000), ("4.1G", 4_100_000_000), ("12 k", 12_000), ("7", 7)]
-)
-def test_amounts_are_read_as_people_write_them(text: str, value: int) -> None:
-    assert number(text) == value
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0, "0"),
-        (999, "999"),
-        (1000, "1.00 k"),
-        (269_722, "270 k"),
-        (9_996_000, "10.0 M"),
-        (25_557_032, "25.6 M"),
-        (4_089_184_256, "4.09 G"),
-        (2 * 10**12, "2.00 T"),
-    ],
-)
-def test_amounts_are_written_in_three_digits(value: int, text: str) -> None:
-    assert amount(value) == text
 
 
 def test_a_comparison_keeps_the_order_it_was_asked_for() -> None:

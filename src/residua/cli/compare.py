@@ -44,15 +44,9 @@ def compare(
     if changed:
         say(to, f"{save_changed(changed, pairs):,} images written to {changed}")
     if out:
-        words = [
-            "residua",
-            "compare",
-            *map(str, trained),
-            "--views",
-            view,
-            *(["--data", data] if data else []),
-            *(["--weights", weights] if weights != "auto" else []),
-        ]
+        words = ["residua", "compare", *map(str, trained), "--views", view]
+        words += ["--data", data] if data else []
+        words += ["--weights", weights] if weights != "auto" else []
         write_comparison(out, pairs, command=join(words))
         say(to, f"page written to {out}")
     if as_json:

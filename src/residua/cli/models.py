@@ -113,6 +113,6 @@ def _ratio(what: str, entry: "Entry", first: "Entry | None") -> str:
 
 
 def _said(what: str, value: int) -> str:
-    from residua.spec.describe import amount
+    from residua.spec.amount import amount
 
     return str(value) if what in PLAIN else amount(value)

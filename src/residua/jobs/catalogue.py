@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from residua.spec import zoo
+from residua.spec.amount import number
 from residua.spec.arch import Arch
 from residua.spec.describe import plain_numbers
 from residua.spec.record import nearest
 
-UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 ORDERS = ("params", "macs", "activations", "depth", "receptive_field", "name")
 """What a list can be sorted by."""
 
@@ -52,15 +52,6 @@ def paper_of(arch: Arch) -> str:
     """First author and year of where it comes from, `he2015`; empty for what is ours."""
     found = re.match(r"([A-Z]\w+) (?:et al\.|and \w+) (\d{4})", arch.source)
     return found[1].lower() + found[2] if found else ""
-
-
-def number(text: str) -> int:
-    """`30M` as 30,000,000; ValueError unless it is a number above 0 with k, M, G, T or nothing behind it."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kMGT]?)", text.strip())
-    value = round(float(found[1]) * UNITS[found[2]]) if found else 0
-    if value < 1:
-        raise ValueError(f"{text!r} is no amount: give a number above 0 such as 30M or 5G")
-    return value
 
 
 def catalogue(wanted: Wanted, *, order: str = "", reverse: bool = False) -> list[Entry]:

@@ -144,7 +144,7 @@ def _skip(pen: Pen, piece: Piece, span: tuple[float, float]) -> None:
     )
     tip(pen.parent, (pen.middle + ROUND, joint), colour=pen.inks.ink, toward="left")
     y = (fork + joint) / 2 + SMALL * 0.36 - LEAD * (len(piece.beside) - 1) / 2
-    _beside(pen, piece, (edge + BULGE + 8, y))
+    _beside(pen, piece, (edge + BULGE + 8 + piece.framed, y))
 
 
 def _beside(pen: Pen, piece: Piece, at: tuple[float, float]) -> None:

@@ -9,6 +9,7 @@ from residua.report.ink import DARK, LIGHT, variables
 from residua.report.pieces import GUTTER, SMALL, TITLE, Column, cut
 from residua.report.svg import Hand, breadth, drawing, shape, tooltip, words, written
 from residua.spec import describe
+from residua.spec.amount import amount
 from residua.spec.arch import Arch
 
 MARGIN, HEAD, BETWEEN = 28, 62, 30  # pixels around all, for the names, and between columns
@@ -95,7 +96,7 @@ def blocks(archs: Sequence[Arch]) -> str:
 
 def _line(arch: Arch) -> str:
     found = describe.cost(arch)
-    params, macs = describe.amount(found.params), describe.amount(found.macs)
+    params, macs = amount(found.params), amount(found.macs)
     return f"{arch.depth()} layers, {params} parameters, {macs} multiply-adds"
 
 

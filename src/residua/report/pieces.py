@@ -51,6 +51,11 @@ class Piece:
         return max(map(len, self.ways), default=0)
 
     @property
+    def framed(self) -> float:
+        """Pixels by which a frame keeps away what stands beside it."""
+        return 12 if self.count > 1 else 0
+
+    @property
     def margins(self) -> tuple[float, float]:
         """Pixels above and below its boxes."""
         if self.loose:
@@ -87,7 +92,7 @@ class Column:
     @property
     def right(self) -> float:
         """Pixels right of the boxes."""
-        said = [breadth(line, SMALL) + 10 for piece in self.pieces for line in piece.beside]
+        said = [breadth(line, SMALL) + 10 + p.framed for p in self.pieces for line in p.beside]
         name = 1.1 * breadth(self.arch.name, TITLE) / 2 - self.boxes / 2
         return max(name, BULGE + max(said, default=4) if said or any(p.skipped for p in self.pieces) else 12)
 
@@ -136,9 +141,9 @@ def _residual(block: Block, run: describe.Run) -> Piece:
 def _joined(join: Join) -> tuple[str, ...]:
     """What multiplies the shortcut, and the residual."""
     if join.gate != "none":
-        return ("× (1 − g)", "residual × g") if join.gate == "exclusive" else ("× (1 − g)",)
-    residual = (f"residual × {join.residual:g}",) if join.residual != 1 else ()
-    return (f"× {join.shortcut:g}", *residual) if join.is_scaled else ()
+        return ("shortcut × (1 − g)", *(["residual × g"] if join.gate == "exclusive" else []))
+    factors = {"shortcut": join.shortcut, "residual": join.residual}
+    return tuple(f"{name} × {factor:g}" for name, factor in factors.items() if factor != 1)
 
 
 def branches(block: Fork, run: describe.Run, *, shown: str = SHOWN) -> tuple[tuple[str, ...], ...]:

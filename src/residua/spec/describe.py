@@ -283,15 +283,6 @@ def _spell(
         width = conv.out
 
 
-def amount(number: int) -> str:
-    """`number` in three digits as people say it: `25.6 M`, `4.09 G`."""
-    for unit, size in (("T", 10**12), ("G", 10**9), ("M", 10**6), ("k", 10**3)):
-        if number >= size:
-            scaled = number / size
-            return f"{scaled:.{2 if scaled < 9.995 else 1 if scaled < 99.95 else 0}f} {unit}"
-    return str(number)
-
-
 def plain_numbers(arch: Arch) -> dict[str, int]:
     """The numbers people compare networks by, in the order tables show them."""
     found = cost(arch)
