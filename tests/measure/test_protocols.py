@@ -16,7 +16,7 @@ from residua.data.images import Images
 from residua.measure.evaluate import NotFinite
 from residua.measure.views import SCALES, VIEWS, dense_logits, judge, scaled, ten_crops
 from residua.nn.network import Network, build
-from residua.spec import change
+from residua.spec import change, zoo
 from residua.spec.arch import Arch, Head
 from residua.spec.preprocess import Preprocess
 from small import PIXELS, PLAN, arch, colours
@@ -164,3 +164,9 @@ def test_no_view_hides_a_network_that_says_no_number(view: str) -> None:
     net.state_dict()["head.linear1.bias"][0] = float("nan")
     with pytest.raises(NotFinite, match="NaN or infinity"):
         judge(net, colours().test, PLAN, view)
+
+
+@pytest.mark.parametrize("view", ["320", "multiscale"])
+def test_a_network_of_vectors_reads_one_size(view: str) -> None:
+    with pytest.raises(ValueError, match=f"resmlp reads one size, {view} shows others: give center or flip"):
+        judge(build(zoo.arch("resmlp")), colours().test, PLAN, view)

@@ -9,6 +9,8 @@ import typer
 from residua.cli.terminal import console, next_line, put_json, say, show_table
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from residua.jobs.compare import Pair
 
 
@@ -35,7 +37,7 @@ def compare(
     from residua.jobs.compare import compare as held_against
     from residua.jobs.compare import save_changed
     from residua.jobs.predict import check_out
-    from residua.jobs.verdict import chance, said, write_comparison
+    from residua.jobs.verdict import write_comparison
 
     check_out(out, force=force, suffixes=(".html",))
     check_out(changed, force=force)
@@ -52,10 +54,20 @@ def compare(
     if as_json:
         _put(pairs)
         return
+    _show(to, pairs)
+    say(to, "p: exact McNemar test on won and lost, raised for the number of pairs (Holm)", "dim")
+    next_line(to, f"residua compare {join(map(str, trained))} --changed changed.csv -o compared.html")
+
+
+def _show(to: "Console", pairs: "Sequence[Pair]") -> None:
+    """The first network in a line, the others held against it in a table."""
+    from residua.jobs.verdict import chance, said
+
     first = pairs[0].first
+    score = first.score
     say(
         to,
-        f"{first.name}: {first.score.top1:.2f} % of {first.score.n:,} images ({first.score.split}, {view})",
+        f"{first.name}: {score.top1:.2f} % of {score.n:,} images ({score.split}, {score.views})",
     )
     lines = [
         (
@@ -69,8 +81,6 @@ def compare(
         for pair in pairs
     ]
     show_table(to, ("against it", "top-1", "difference, points", "won", "lost", "p"), lines, numeric=1)
-    say(to, "p: exact McNemar test on won and lost, raised for the number of pairs (Holm)", "dim")
-    next_line(to, f"residua compare {join(map(str, trained))} --changed changed.csv -o compared.html")
 
 
 def _put(pairs: "Sequence[Pair]") -> None:
