@@ -19,7 +19,8 @@ from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Augment, Budget, Data, Optim, Plan, Recipe, Schedule
 from residua.spec.record import to_json
 from residua.training import checkpoint
-from residua.training.fit import Event, Fit, initial
+from residua.training.events import Event
+from residua.training.fit import Fit, initial
 from residua.training.run import Run, create, open_run
 from residua.weights.store import read
 

@@ -12,7 +12,7 @@ from residua.data.sources import Dataset, open_dataset
 from residua.spec import zoo
 from residua.spec.recipe import Augment, Budget, Data, Optim, Plan, Recipe, Schedule
 from residua.training import checkpoint, fit
-from residua.training.fit import Note, Row, Stopped, Tick
+from residua.training.events import Note, Row, Stopped, Tick
 from residua.training.run import Diverged, Run, create
 from residua.weights.store import CheckpointError
 from small import (

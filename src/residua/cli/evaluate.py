@@ -4,6 +4,7 @@ from pathlib import Path
 
 import typer
 
+from residua.cli.processes import OPTION, launch_if_asked
 from residua.cli.terminal import console, next_line, put_json, say, show_table
 
 
@@ -12,6 +13,7 @@ def evaluate(
     data: str = typer.Option(None, "--data", help="Images to judge by; else those the run kept apart."),
     views: list[str] = typer.Option(["center"], "--views", help="How each image is shown."),
     as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
+    processes: int = OPTION,
 ) -> None:
     """Judge a trained network on images.
 
@@ -19,10 +21,14 @@ def evaluate(
 
     Example: residua evaluate runs/photos-1 --data photos/test
     """
+    launch_if_asked(processes)
     from residua.jobs.evaluate import evaluate as judge
     from residua.spec.record import to_plain
+    from residua.training.world import joined
 
-    scores = judge(trained, data=data, views=[view for text in views for view in text.split(",")])
+    wanted = [view for text in views for view in text.split(",")]
+    with joined() as world:
+        scores = judge(trained, data=data, views=wanted, world=world)
     if as_json:
         put_json({"scores": [to_plain(score) for score in scores]})
         return

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from residua.cli.terminal import say
-from residua.training.fit import Event, Note, Row, Stopped, Tick
+from residua.training.events import Event, Note, Row, Stopped, Tick
 
 QUIET_SECONDS = 10.0
 """Without a terminal, a line between two epochs at most this often."""

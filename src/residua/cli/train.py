@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 import typer
 
 from residua.cli.failures import STOPPED
+from residua.cli.processes import OPTION, is_one_of_many, launch_if_asked, may_restart
 from residua.cli.terminal import console, next_line, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from residua.cli.progress import Stopper, Watcher
+    from residua.cli.progress import Stopper
+    from residua.training.events import Event
 
 
 def train(
@@ -25,6 +27,7 @@ def train(
     ),
     out: Path = typer.Option(None, "-o", "--out", metavar="RUN", help="Run directory to make."),
     force: bool = typer.Option(False, "--force", help="Replace a run that is there."),
+    processes: int = OPTION,
 ) -> None:
     """Train a network on your images.
 
@@ -33,34 +36,58 @@ def train(
     from residua.training.run import check_free
 
     changes = tuple(_setting(text) for text in settings)
-    if out:
+    if out and not is_one_of_many():
         check_free(out, force=force)  # before torch is loaded: whoever is refused should not wait
+    if processes > 1 and not out:  # started anew, they must find what they began
+        from residua.jobs.train import free_path
 
-    from residua.jobs.prepare import Wish, prepare
-    from residua.jobs.train import begin, free_path, work
+        launch_if_asked(processes, "-o", str(free_path(data)))
+    launch_if_asked(processes)
+
+    from residua.jobs.prepare import Wish
+    from residua.jobs.train import enter, work
+    from residua.training.world import joined
 
     to = console()
     wish = Wish(data, model, recipe, weights, epochs, changes)
-    prepared = prepare(wish)
-    run = begin(prepared, out or free_path(data), force=force)
-    for line in (*prepared.notes, f"run     {run.path}"):
-        say(to, line)
-    _watch(run.path, lambda watcher, stop: work(run, prepared, listen=watcher.see, stop=stop))
+    with joined() as world:
+        if may_restart() and not out:
+            raise ValueError("torchrun may start this command anew and must then find its run: give -o RUN")
+        run, prepared = enter(wish, out, force=force, world=world)
+        for line in (*prepared.notes, f"run     {run.path}"):
+            say(to, line)
+        stopped = _watch(lambda see, stop: work(run, prepared, listen=see, stop=stop, world=world))
+    _say_end(run.path, stopped)
 
 
-def resume(run: Path = typer.Argument(metavar="RUN", help="A run that was interrupted.")) -> None:
+def resume(
+    run: Path = typer.Argument(metavar="RUN", help="A run that was interrupted."),
+    force_environment: bool = typer.Option(
+        False, "--force-environment", help="Go on where the last bits may differ: another torch, CPU or GPU."
+    ),
+    processes: int = OPTION,
+) -> None:
     """Go on with an interrupted run, exactly where it stopped.
 
     Example: residua resume runs/photos-1
     """
     from residua.training.run import open_run
 
-    with open_run(run).lock():  # before torch is loaded: whoever is refused should not wait
-        pass
+    if not is_one_of_many():
+        with open_run(run).lock():  # before torch is loaded: whoever is refused should not wait
+            pass
+    launch_if_asked(processes)
 
     from residua.jobs.train import resume as go_on
+    from residua.training.world import joined
 
-    _watch(run, lambda watcher, stop: go_on(run, listen=watcher.see, stop=stop))
+    with joined() as world:
+        stopped = _watch(
+            lambda see, stop: go_on(
+                run, force_environment=force_environment, listen=see, stop=stop, world=world
+            )
+        )
+    _say_end(run, stopped)
 
 
 def _setting(text: str) -> tuple[str, str]:
@@ -70,16 +97,22 @@ def _setting(text: str) -> tuple[str, str]:
     return path.strip(), value.strip()
 
 
-def _watch(path: Path, work: "Callable[[Watcher, Stopper], object]") -> None:
-    """Run `work` under watch and say how it ended."""
+def _watch(work: "Callable[[Callable[[Event], None], Stopper], object]") -> int | None:
+    """Run `work` under watch; after which step it was stopped, None when it came to its end."""
     from residua.cli.progress import Stopper, Watcher
 
     to = console()
     watcher, stopper = Watcher(to), Stopper(to)
     with watcher.watching():
-        work(watcher, stopper)
-    if watcher.stopped_at is not None:
-        say(to, f"stopped after step {watcher.stopped_at:,}, saved in {path}")
+        work(watcher.see, stopper)
+    return watcher.stopped_at
+
+
+def _say_end(path: Path, stopped: int | None) -> None:
+    """How it ended, and what comes next."""
+    to = console()
+    if stopped is not None:
+        say(to, f"stopped after step {stopped:,}, saved in {path}")
         next_line(to, f"residua resume {path}")
         raise typer.Exit(STOPPED)
     say(to, f"report  {path / 'report.html'}")

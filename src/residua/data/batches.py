@@ -84,14 +84,24 @@ def training(
 
 
 def testing(
-    images: Images, preprocess: Preprocess, *, batch: int, workers: int, resident_bytes: int
+    images: Images,
+    preprocess: Preprocess,
+    *,
+    batch: int,
+    workers: int,
+    resident_bytes: int,
+    rank: int = 0,  # noqa: PT028 (no test, in spite of its name)
+    world: int = 1,  # noqa: PT028 (the same)
 ) -> Iterator[Batch]:
-    """Every image once, in order, on the CPU; the last batch may be smaller. Errors as in `training`."""
+    """Every image once, in order, on the CPU; the last batch may be smaller. Errors as in `training`.
+
+    Of several processes, each takes every `world`-th of these batches, the same that one would make.
+    """
 
     def place(number: int) -> _Place:
         return 0, np.arange(number * batch, min((number + 1) * batch, len(images)))
 
-    places = _Plan(place, range(-(-len(images) // batch)))
+    places = _Plan(place, range(rank, -(-len(images) // batch), world))
     if Resident.fits(images, preprocess, resident_bytes):
         resident = Resident(images, preprocess)
         for epoch, indices in places:

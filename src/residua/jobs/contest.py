@@ -14,7 +14,8 @@ from typing import Any
 from residua.jobs.prepare import Wish, prepare
 from residua.jobs.train import begin
 from residua.measure.evaluate import Judgement
-from residua.training.fit import Event, Fit
+from residua.training.events import Event
+from residua.training.fit import Fit
 from residua.training.run import Run
 
 Listen = Callable[[str, Event], None]

@@ -15,37 +15,52 @@ from residua.measure.evaluate import evaluate as judge
 from residua.measure.score import Score
 from residua.spec.recipe import Plan
 from residua.spec.record import nearest
-from residua.training import world
+from residua.training.judging import together
 from residua.training.plan import place
 from residua.training.run import Run
+from residua.training.world import ALONE, World, device
 
 VIEWS = ("center",)
 """How an image can be shown: `center` is one centre crop."""
 
 
 def evaluate(
-    trained: Run | str | Path, *, data: str | Path | None = None, views: Sequence[str] = VIEWS
+    trained: Run | str | Path,
+    *,
+    data: str | Path | None = None,
+    views: Sequence[str] = VIEWS,
+    world: World = ALONE,
 ) -> list[Score]:
     """One Score per view of a run or checkpoint on `data`; without it, on the images that the run kept apart.
 
-    Classes are matched by name. ValueError for an unknown view, DataError for images that cannot be used,
-    CheckpointError for weights that cannot.
+    The processes of `world` share the images, and all return the same. Classes are matched by name.
+    ValueError for an unknown view, DataError for images that cannot be used, CheckpointError for weights that
+    cannot.
     """
     for view in views:
         if view not in VIEWS:
             raise ValueError(f"no view {view!r}: {nearest(view, VIEWS)}")
     path = trained.path if isinstance(trained, Run) else Path(trained)
-    judged, images = judgement(path, None if data is None else str(data))
+    judged, images = judgement(path, None if data is None else str(data), world)
     return [judged.score(split=images.name, weights="raw", views=view) for view in views]
 
 
-def judgement(path: Path, data: str | None) -> tuple[Judgement, Images]:
+def judgement(path: Path, data: str | None, world: World = ALONE) -> tuple[Judgement, Images]:
     """What the network at `path` says of `data`, and the images it was shown."""
     network = load_network(path)
     images = _images(path, data, network.class_names)
-    plan = Plan(str(world.device("auto")), "channels_last", "float32", torch.get_num_threads())
-    batches = testing(images, network.preprocess, batch=250, workers=0, resident_bytes=0)
-    return judge(place(network, plan), batches, plan), images
+    plan = Plan(str(device("auto")), "channels_last", "float32", torch.get_num_threads())
+    batches = testing(
+        images,
+        network.preprocess,
+        batch=250,
+        workers=0,
+        resident_bytes=0,
+        rank=world.rank,
+        world=world.size,
+    )
+    judged = judge(place(network, plan), together(batches, world), plan, gather=world.gather)
+    return judged, images
 
 
 def _images(path: Path, data: str | None, classes: tuple[str, ...]) -> Images:

@@ -1,11 +1,12 @@
 """Run a network over images and judge what it says."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from residua.data.batches import Batch
@@ -13,6 +14,9 @@ from residua.data.views import normalise
 from residua.measure.score import Score, wilson
 from residua.nn.network import Network
 from residua.spec.recipe import Plan
+
+Said = tuple[Tensor, Tensor]
+"""Logits (n, classes) float32 and labels (n,) int64 of one batch, on the CPU."""
 
 
 class NotFinite(ValueError):
@@ -55,22 +59,30 @@ class Judgement:
         )
 
 
-def evaluate(network: Network, batches: Iterable[Batch], plan: Plan) -> Judgement:
+def evaluate(
+    network: Network,
+    batches: Iterable[Batch],
+    plan: Plan,
+    *,
+    gather: Callable[[list[Said]], list[Said]] = list,
+) -> Judgement:
     """Judge `network`, which is left in eval mode, over `batches` in the plan's format and precision.
+
+    Where processes share the work, `gather` puts what they said of their batches in the set's order.
 
     NotFinite when it says anything that is not a number: the argmax of such a row would pass for an answer.
     """
     device = torch.device(plan.device)
     layout = torch.channels_last if plan.memory_format == "channels_last" else torch.contiguous_format
     network.eval()
-    logits, labels = [], []
+    said = []
     with torch.inference_mode():
         for batch in batches:
             images = normalise(batch.images.to(device), network.preprocess).contiguous(memory_format=layout)
             with torch.autocast(device.type, torch.bfloat16, enabled=plan.precision == "bfloat16"):
-                logits.append(network(images).float().cpu())
-            labels.append(batch.labels.cpu())
-        every, truth = torch.cat(logits), torch.cat(labels)
+                logits = network(images).float().cpu()
+            said.append((logits, batch.labels.cpu()))
+        every, truth = map(torch.cat, zip(*gather(said), strict=True))
         if not bool(torch.isfinite(every).all()):
             raise NotFinite("the network says NaN or infinity: its weights are of no use")
         loss = float(cross_entropy(every, truth))

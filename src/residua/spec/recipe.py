@@ -131,6 +131,8 @@ class Plan:
     """Type of the activations; weights stay float32."""
     threads: int = 0
     """CPU threads of torch; 0 takes what torch proposes. Other counts give other last bits."""
+    sync_norm: bool = False
+    """With several GPUs, let batch norms see the batch of all of them, not the share of one."""
 
     def __post_init__(self) -> None:
         """ValueError when a number cannot be used."""

@@ -3,79 +3,35 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
-from residua.data.batches import Batch, testing, training
+from residua.data.batches import Batch, training
 from residua.data.sampler import steps_per_epoch
 from residua.data.sources import Dataset
-from residua.measure.evaluate import Judgement, NotFinite, evaluate
+from residua.measure.evaluate import Judgement, NotFinite
 from residua.nn.network import Network, build
 from residua.spec.recipe import Recipe
 from residua.training import checkpoint, optim, plan
-from residua.training.checkpoint import Progress
-from residua.training.loop import Moment, objective, train
+from residua.training.checkpoint import Progress, State
+from residua.training.events import Event, Note, Row, Stopped, Tick
+from residua.training.judging import Asked, judge, together
+from residua.training.loop import Moment, Objective, objective, train
 from residua.training.run import Diverged, Run
 from residua.training.schedule import rate_at
+from residua.training.tally import Tally
+from residua.training.world import ALONE, World
 from residua.weights.load import load
-from residua.weights.store import sweep
+from residua.weights.store import CheckpointError, sweep
 
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Something the caller should be told once."""
-
-    text: str
-    """One line."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """Where training is."""
-
-    step: int
-    """Updates made."""
-    total: int
-    """Updates to make."""
-    loss: float
-    """Mean loss of the epoch so far."""
-    rate: float
-    """Learning rate."""
-    speed: float
-    """Training images per second since the last start, judging left out."""
-    seconds_left: float
-    """To the end, at that speed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A finished epoch: what was appended to the metrics."""
-
-    values: dict[str, Any]
-    """Its line."""
-    total: int
-    """Epochs to make."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stopped:
-    """Training stopped early because it was asked to, after saving."""
-
-    step: int
-    """Updates made and saved."""
-
-
-Event = Note | Tick | Row | Stopped
-
+LOOKS = 20
+"""Where a look at the loss waits for an accelerator, only every so many steps."""
 
 _CURE = "try a lower --set optim.rate"
-
-
-class _Asked(Exception):
-    """Somebody asked to stop while images were being judged."""
 
 
 def initial(recipe: Recipe, classes: tuple[str, ...]) -> Network:
@@ -95,57 +51,68 @@ def length(recipe: Recipe, images: int) -> tuple[int, int]:
 
 
 class Fit:
-    """One process training one run, with all it holds; `events()` does the work."""
+    """One process training a run, alone or beside others, with all it holds; `events()` does the work."""
 
-    def __init__(self, run: Run, network: Network, dataset: Dataset, *, stop: Callable[[], bool]) -> None:
-        """`network` is the run's, fresh; `stop()` is asked after every step whether to leave."""
-        self.run, self.dataset, self.stop = run, dataset, stop
-        self.recipe = run.recipe
-        self.network = plan.place(network, self.recipe.plan)
-        self.optimizer = optim.make(self.network, self.recipe.optim)
-        self.each, self.total = length(self.recipe, len(dataset.train))
-        self.progress = Progress()
+    def __init__(
+        self,
+        run: Run,
+        network: Network,
+        dataset: Dataset,
+        *,
+        stop: Callable[[], bool],
+        world: World = ALONE,
+    ) -> None:
+        """`network` is the run's, fresh; `stop()` is asked after every step whether to leave.
+
+        ValueError when the processes are more than the images of a batch.
+        """
+        self.run, self.dataset, self.stop, self.world = run, dataset, stop, world
+        self.recipe = recipe = world.share(lambda: run.recipe)
+        self.plan = replace(recipe.plan, device=world.device(recipe.plan.device))
+        self.batch = min(recipe.budget.batch, len(dataset.train))
+        self.share = world.images(self.batch)
+        self.network = plan.place(network, self.plan)
+        self.learner: nn.Module = self.network
+        self.optimizer = optim.make(self.network, recipe.optim)
+        self.each, self.total = length(recipe, len(dataset.train))
         self.judged: Judgement | None = None
-        self.seconds, self.images = 0.0, 0
+        self.tally = self._tally(Progress())
 
     def events(self) -> Iterator[Event]:
-        """Train from the newest good state to the end, or until `stop()`.
+        """Train from the newest good state to the end, or until `stop()` on any process.
 
-        Diverged when the loss is no longer finite. Only one process at a time: hold `run.lock()`.
+        Diverged when the loss is no longer finite. Only one world at a time: its rank 0 holds `run.lock()`.
         """
         yield from self._go_back()
         if self._owes_row:
-            yield Stopped(self.progress.step)
+            yield Stopped(self.tally.progress.step)
             return
-        every = (
-            1 if self.recipe.plan.device == "cpu" else 20
-        )  # elsewhere each look at the loss waits for the device
-        loss, wrong, seen = self._zeros()
+        often = 1 if self.plan.device == "cpu" else LOOKS
+        self.learner = self.world.spread(self.network, sync_norm=self.plan.sync_norm)
         saved = looked = time.monotonic()
         for moment in self._moments():
-            loss += moment.loss.to(loss.dtype) * moment.images
-            wrong += moment.wrong
-            seen += moment.images
+            self.tally.add(moment)
             edge = self._is_edge(moment.step)
-            leave = self.stop()
-            due = time.monotonic() - saved > self.recipe.budget.save_seconds
-            if not (edge or leave or due or moment.step % every == 0):
+            leave, due = self.world.any(
+                self.stop(), time.monotonic() - saved > self.recipe.budget.save_seconds
+            )
+            if not (edge or leave or due or moment.step % often == 0):
                 continue
-            self._count(moment, float(loss), int(wrong), seen)
-            now = time.monotonic()
-            self.seconds, looked = self.seconds + now - looked, now
+            self._count(moment, time.monotonic() - looked)
             yield self._tick(moment)
             if edge or leave or due:
                 self._save()
                 saved = time.monotonic()
             if edge and not leave:
                 yield from self._end_epoch(moment.rate)
-                loss, wrong, seen = self._zeros()
                 leave = self._owes_row
             looked = time.monotonic()
             if leave:
                 yield Stopped(moment.step)
                 return
+
+    def _tally(self, start: Progress) -> Tally:
+        return Tally(start, device=self.plan.device, world=self.world)
 
     def _is_edge(self, step: int) -> bool:
         return step % self.each == 0 or step == self.total
@@ -153,95 +120,109 @@ class Fit:
     @property
     def _owes_row(self) -> bool:
         """Whether an epoch is over that was not judged, because somebody asked to stop."""
-        return self.progress.seen > 0 and self._is_edge(self.progress.step)
+        return self.tally.progress.seen > 0 and self._is_edge(self.tally.progress.step)
 
     def _go_back(self) -> Iterator[Event]:
+        if self.world.restarts:
+            yield Note(
+                f"a process died or stalled: all {self.world.size} start again ({self.world.restarts})"
+            )
+        state, refused = self.world.share(self._newest)
+        for line in refused:
+            yield Note(f"damaged, falling back: {line}")
+        if state:
+            self.tally = self._tally(checkpoint.restore(state, self.network, self.optimizer))
+            yield Note(f"going on after step {self.tally.progress.step} of {self.total}")
+        done = self.tally.progress
+        self.world.share(lambda: self.run.rewind(done.step - 1 if done.seen else done.step))
+        if self._owes_row:
+            yield from self._end_epoch(self._rate(done.step - 1))
+
+    def _newest(self) -> tuple[State | None, tuple[str, ...]]:
+        """The newest good state, or none to begin anew, and what is wrong with those passed over."""
         for folder in (self.run.path, self.run.checkpoints):
             sweep(folder)
-        state = checkpoint.newest(self.run.checkpoints)
-        if state:
-            for line in state.refused:
-                yield Note(f"damaged, falling back: {line}")
-            self.progress = checkpoint.restore(state, self.network, self.optimizer)
-            yield Note(f"going on after step {self.progress.step} of {self.total}")
-        self.run.rewind(self.progress.step - 1 if self.progress.seen else self.progress.step)
-        if self._owes_row:
-            yield from self._end_epoch(self._rate(self.progress.step - 1))
-
-    def _zeros(self) -> tuple[torch.Tensor, torch.Tensor, int]:
-        device = self.recipe.plan.device
-        kind = torch.float32 if device == "mps" else torch.float64
-        start = self.progress
-        return (
-            torch.tensor(start.loss, dtype=kind, device=device),
-            torch.tensor(start.wrong, device=device),
-            start.seen,
-        )
+        try:
+            state = checkpoint.newest(self.run.checkpoints)
+        except CheckpointError as error:
+            return None, (f"{error}; beginning again with the first step",)
+        return state, state.refused if state else ()
 
     def _rate(self, step: int) -> float:
         return rate_at(self.recipe.schedule, self.recipe.optim.rate, step, self.total)
 
     def _moments(self) -> Iterator[Moment]:
-        recipe = self.recipe
+        recipe, done = self.recipe, self.tally.progress.step
         batches = training(
             self.dataset.train,
             recipe.arch.preprocess,
             recipe.augment,
             seed=recipe.seed,
             batch=recipe.budget.batch,
-            first=self.progress.step,
+            first=done,
             steps=self.total,
             workers=recipe.data.workers,
             resident_bytes=recipe.data.resident_bytes,
-            device=torch.device(recipe.plan.device),
+            rank=self.world.rank,
+            world=self.world.size,
+            device=torch.device(self.plan.device),
         )
-        judge = objective(recipe.arch.preprocess, recipe.plan, recipe.optim.smoothing)
         return train(
-            self.network,
-            batches,
-            judge,
+            self.learner,
+            together(batches, self.world),
+            self._objective(),
             optimizer=self.optimizer,
             rate_at=self._rate,
-            seed=recipe.seed,
-            done=self.progress.step,
+            seed=recipe.seed
+            + (self.world.rank << 20),  # the same dropout on every process would be less chance
+            done=done,
         )
 
-    def _count(self, moment: Moment, loss: float, wrong: int, seen: int) -> None:
+    def _objective(self) -> Objective:
+        """What a batch teaches, so that the mean over processes is the mean over all images of the step."""
+        judge = objective(self.recipe.arch.preprocess, self.plan, self.recipe.optim.smoothing)
+        weight = self.world.size * self.share / self.batch
+        if weight == 1:
+            return judge
+
+        def weighted(network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+            loss, wrong = judge(network, batch)
+            return weight * loss + ((1 - weight) * loss).detach(), wrong  # the loss, with a weighted gradient
+
+        return weighted
+
+    def _count(self, moment: Moment, seconds: float) -> None:
+        loss = self.tally.fold(moment.step, seconds).loss
         if not math.isfinite(loss):
             good = checkpoint.states(self.run.checkpoints)
             kept = f"{good[0]} is the last good state" if good else "nothing was saved yet"
             raise Diverged(
                 f"the loss is {loss} at step {moment.step} (rate {moment.rate:.3g}): {kept}; {_CURE}"
             )
-        self.images += (moment.step - self.progress.step) * moment.images
-        self.progress = Progress(moment.step, loss, wrong, seen)
 
     def _tick(self, moment: Moment) -> Tick:
-        speed = self.images / max(self.seconds, 1e-9)
-        left = (self.total - moment.step) * moment.images / speed if speed else 0.0
-        return Tick(
-            moment.step, self.total, self.progress.loss / self.progress.seen, moment.rate, speed, left
-        )
+        done, speed = self.tally.progress, self.tally.speed
+        left = (self.total - moment.step) * self.batch / speed if speed else 0.0
+        return Tick(moment.step, self.total, done.loss / done.seen, moment.rate, speed, left)
 
     def _save(self) -> None:
+        done = self.tally.progress
         try:
-            checkpoint.save(self.run.checkpoints, self.network, self.optimizer, self.progress)
+            self.world.share(
+                lambda: checkpoint.save(self.run.checkpoints, self.network, self.optimizer, done)
+            )
         except NotFinite as error:
             raise Diverged(f"{error}; {_CURE}") from None
 
     def _end_epoch(self, rate: float) -> Iterator[Event]:
         """Judge the test images and write the row; `progress.seen` stays when asked to stop meanwhile."""
-        recipe, done = self.recipe, self.progress
-        batches = testing(
-            self.dataset.test,
-            recipe.arch.preprocess,
-            batch=max(recipe.budget.batch, 250),
-            workers=recipe.data.workers,
-            resident_bytes=recipe.data.resident_bytes,
-        )
+        done = self.tally.progress
         try:
-            judged = evaluate(self.network, self._unless_asked(batches), recipe.plan)
-        except _Asked:
+            self.learner.eval()
+            judged = judge(
+                self.network, self.dataset.test, self.recipe, plan=self.plan, world=self.world, stop=self.stop
+            )
+        except Asked:
             return
         except NotFinite as error:
             raise Diverged(f"{error} after step {done.step}; {_CURE}") from None
@@ -254,20 +235,15 @@ class Fit:
             "train_error": 100 * done.wrong / done.seen,
             "test_loss": judged.loss,
             "test_error": 100 * judged.wrong / len(judged.labels),
-            "images_per_second": round(self.images / self.seconds, 1) if self.seconds else None,
+            "images_per_second": round(self.tally.speed, 1) or None,
         }
-        self.progress = replace(done, loss=0.0, wrong=0, seen=0)
-        self.run.append(row)
-        if (
-            done.step == self.total
-        ):  # the last state still owes its row, so that a crash before this line is made good
-            self.run.finish(row)
-        else:
+        self.tally.close()
+        self.world.share(lambda: self._write(row))
+        if done.step < self.total:
             self._save()
         yield Row(row, math.ceil(self.total / self.each))
 
-    def _unless_asked(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        for batch in batches:
-            if self.stop():
-                raise _Asked
-            yield batch
+    def _write(self, row: dict[str, Any]) -> None:
+        self.run.append(row)
+        if row["step"] == self.total:  # the last state still owes its row: a crash before this is made good
+            self.run.finish(row)
