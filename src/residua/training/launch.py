@@ -35,6 +35,7 @@ def launch(words: Sequence[str], processes: int, *, logs: Path) -> int:
     os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = (
         "1"  # a shared one makes restarts fail: docs/scaling.md
     )
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # its warnings of lost peers are pages long
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, world.cores() // processes)))
     config = LaunchConfig(
         min_nodes=1,

@@ -14,6 +14,8 @@ HEARD_SECONDS = 2.0
 """How long the words of a process that failed may take; they are written before its connections close."""
 LOST = re.compile(r"gloo|NCCL|[Cc]onnection|[Tt]imed? ?out|[Bb]roken pipe|store|socket")
 """What torch says, in a plain RuntimeError, when another process does not answer."""
+WHERE = re.compile(r"^\[[^]]*\] ")
+"""Its own source file, which it says first."""
 
 
 class PeerLost(RuntimeError):
@@ -45,17 +47,18 @@ def part(error: Exception, store: Any, *, rank: int, size: int, close: Callable[
         closing = threading.Thread(target=close, daemon=True)
         closing.start()
         closing.join(PARTING_SECONDS)
-        store.add("left", 1)
-        if rank == 0:
-            store.set("heard", "")
         if lost and (known or until(lambda: store.check(["error"]), seconds=HEARD_SECONDS)):
             error = failed(store, silent=rank > 0)
+        if rank == 0:
+            store.set("heard", "")
+        spoken = rank > 0 and not lost and until(lambda: store.check(["heard"]))
+        store.add("left", 1)
         if rank == 0:  # it serves the store
             until(lambda: store.add("left", 0) == size)
-        elif not lost and until(lambda: store.check(["heard"])):
+        if spoken:
             return PeerFailed(kinds, str(error), silent=True)
     if lost and not isinstance(error, PeerFailed):
-        said = str(error).splitlines()[0]
+        said = WHERE.sub("", str(error).splitlines()[0]).partition(". ")[0]
         return PeerLost(f"another process of this run died or stalls ({said}): `residua resume` goes on")
     return error
 
