@@ -1,4 +1,4 @@
-"""Commands in two processes, hurt in every way that a launcher survives (reliability P6, P7, P8, F12, F13)."""
+"""Commands in two processes, hurt in every way that a launcher survives (P6, P7, P8, F12, F13)."""
 
 import json
 import os

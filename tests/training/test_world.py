@@ -106,11 +106,12 @@ def test_the_same_ranks_twice_and_interrupted_ranks_end_with_the_same_bits(
 ) -> None:
     made = recipe(arch=arch(drop=True))
     first = run_in(2, tmp_path / "first", made, data)
-    again = run_in(2, tmp_path / "again", made, data)
-    parts = run_in(2, tmp_path / "parts", made, data, asks=6)
-    assert not parts.finished
-    run_in(2, tmp_path / "parts", made, data)
-    for run in (again, parts):
+    runs = [run_in(2, tmp_path / "again", made, data)]
+    for asks in (4, 5, 6):  # at the end of an epoch, while its images are judged, in the middle of the next
+        parts = run_in(2, tmp_path / f"{asks}", made, data, asks=asks)
+        assert not parts.finished
+        runs.append(run_in(2, tmp_path / f"{asks}", made, data))
+    for run in runs:
         assert weights(run) == weights(first)
         assert rows(run) == rows(first)
         assert run.finished

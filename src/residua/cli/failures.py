@@ -78,6 +78,7 @@ def _message(error: BaseException) -> str:
         return f"{formatted()} (see residua --help)"
     if isinstance(error, OSError) and error.errno is not None:
         where = f" {error.filename}" if error.filename else ""
-        cure = {errno.ENOSPC: ": free some space", errno.EACCES: ": give a place you may write"}
+        space = ": free some space"
+        cure = {errno.ENOSPC: space, errno.EDQUOT: space, errno.EACCES: ": give a place you may write"}
         return f"{error.strerror}{where} (errno {error.errno}){cure.get(error.errno, '')}"
     return str(error)

@@ -1,5 +1,6 @@
 """Batches of uint8 pixels, the same whether they come from memory or from any number of worker processes."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -184,8 +185,9 @@ def _next(results: Iterator[_Result]) -> _Result | WorkerDied | None:
 
 
 def _start_worker(_number: int) -> None:
-    # Ctrl-C reaches every process of a terminal, but the run ends when its parent says so. The parent's
-    # handler of SIGTERM, which a fork inherits, would keep a worker from being ended.
+    # Ctrl-C and launchers reach every process of a group, but the run ends when its parent says so. The
+    # parent's handler of SIGTERM, which a fork inherits, would keep a worker from being ended.
+    os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 

@@ -88,7 +88,7 @@ class Fit:
             yield Stopped(self.tally.progress.step)
             return
         often = 1 if self.plan.device == "cpu" else LOOKS
-        self.learner = self.world.spread(self.network, sync_norm=self.plan.sync_norm)
+        self.learner = self.world.spread(self.network, sync_norm=self.plan.sync_norm).train()
         saved = looked = time.monotonic()
         for moment in self._moments():
             self.tally.add(moment)
@@ -167,16 +167,27 @@ class Fit:
             world=self.world.size,
             device=torch.device(self.plan.device),
         )
-        return train(
+        chance = recipe.seed + (self.world.rank << 20)  # one dropout for all processes would be less of it
+        moments = train(
             self.learner,
             together(batches, self.world),
             self._objective(),
             optimizer=self.optimizer,
             rate_at=self._rate,
-            seed=recipe.seed
-            + (self.world.rank << 20),  # the same dropout on every process would be less chance
+            seed=chance,
             done=done,
         )
+        try:
+            yield from moments
+        except RuntimeError as error:
+            if isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error):
+                raise self._too_big() from None
+            raise
+
+    def _too_big(self) -> MemoryError:
+        tried = f"a batch of {self.share} images does not fit into the memory of {self.plan.device}"
+        half = max(2, self.batch // 2)
+        return MemoryError(f"{tried}: train with --set budget.batch={half}, or with more processes")
 
     def _objective(self) -> Objective:
         """What a batch teaches, so that the mean over processes is the mean over all images of the step."""
