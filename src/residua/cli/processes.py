@@ -37,10 +37,14 @@ def launch_if_asked(processes: int, *more: str) -> None:
     """
     if processes == 1 or is_one_of_many():
         return
+    os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"  # docs/scaling.md says why
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # its warnings of lost peers are pages long
     import tempfile
 
     from residua.training.launch import launch
+    from residua.training.world import cores
 
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // processes)))
     with tempfile.TemporaryDirectory(prefix="residua-") as folder:
         os.environ[ENDED] = folder
         signal = launch([*sys.argv[1:], *more], processes, logs=Path(folder) / "agent")

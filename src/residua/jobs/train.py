@@ -119,8 +119,9 @@ def work(
             listen(event)
 
         def report() -> None:
-            if begun.finished and fit.judged:
-                write_report(begun, prepared.dataset, fit.judged)
+            if begun.finished and (fit.judged or not (begun.path / "report.html").exists()):
+                judged = fit.judged or judgement(begun.path, None)[0]
+                write_report(begun, prepared.dataset, judged)
 
         world.share(report)
 
@@ -146,9 +147,9 @@ def _complete(begun: Run, listen: Listen) -> None:
     """A finished run may lack its report, when it was stopped after its last state."""
     if (begun.path / "report.html").exists():
         listen(Note(f"{begun.path} is finished: nothing to do"))
-        return
-    with begun.lock():
-        write_report(begun, pick_up(begun).dataset, judgement(begun.path, None)[0])
+    else:
+        with begun.lock():
+            write_report(begun, pick_up(begun).dataset, judgement(begun.path, None)[0])
 
 
 def _goes_on(path: Path, recipe: Recipe) -> bool:

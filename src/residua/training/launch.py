@@ -1,19 +1,14 @@
 """Starts the processes of a run on this machine and keeps them going: torch's elastic agent, set for us."""
 
 import logging
-import os
-import signal
 import sys
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
-
-from residua.training import world
 
 RESTARTS = 5
 """How often a run whose processes die is started anew: more would only repeat what kills them."""
@@ -29,14 +24,10 @@ def launch(words: Sequence[str], processes: int, *, logs: Path) -> int:
     """Run `residua WORDS` in `processes` processes as one world until all end well; 0.
 
     When one dies or stalls, all are started anew, at most `RESTARTS` times; ProcessesDied when that does not
-    help. Asked to stop, they are told, and 128 + the signal is returned. `logs` is a folder for the agent.
+    help. Asked to stop, they are told, and 128 + the signal is returned. `logs` is a folder for the agent;
+    what its environment must hold stands in `cli/processes.py`.
     """
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
-    os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = (
-        "1"  # a shared one makes restarts fail: docs/scaling.md
-    )
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # its warnings of lost peers are pages long
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, world.cores() // processes)))
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -47,11 +38,9 @@ def launch(words: Sequence[str], processes: int, *, logs: Path) -> int:
         max_restarts=RESTARTS,
         monitor_interval=0.2,
         logs_specs=DefaultLogsSpecs(log_dir=str(logs)),
-        signals_to_handle="SIGINT",
+        signals_to_handle="SIGINT,SIGTERM",
         shutdown_timeout=SAVING_SECONDS,
     )
-    # A SIGTERM handed on would end the processes that decode images, too; they ignore a SIGINT.
-    signal.signal(signal.SIGTERM, _as_interrupt)
     try:
         elastic_launch(config, sys.executable)("-m", "residua", *words)
     except SignalException as error:
@@ -61,7 +50,3 @@ def launch(words: Sequence[str], processes: int, *, logs: Path) -> int:
         times = f"the processes died {RESTARTS + 1} times, at last process {number}"
         raise ProcessesDied(f"{times} with exit code {first.exitcode}: look for its lines above") from None
     return 0
-
-
-def _as_interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise SignalException("asked to stop", sigval=signal.SIGINT)
