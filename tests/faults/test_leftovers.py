@@ -46,12 +46,8 @@ def clocks(run: Run) -> None:
         os.utime(path, (86_400 * age, 86_400 * age))
 
 
-def no_environment(run: Run) -> None:
-    (run.path / "environment.json").unlink()
-
-
 @pytest.mark.parametrize(
-    "spoil", [every_state, newest_state, no_state, temporary_files, torn_metrics, clocks, no_environment]
+    "spoil", [every_state, newest_state, no_state, temporary_files, torn_metrics, clocks]
 )
 def test_a_run_ends_as_one_that_nothing_disturbed_with(
     spoil: Spoil, trained: Callable[..., Run], clean: Run, tmp_path: Path

@@ -2,6 +2,7 @@
 
 import io
 import sys
+import traceback
 
 from residua.cli.app import app
 from residua.cli.failures import explain, is_final
@@ -22,7 +23,7 @@ def main() -> None:
         found = app(arguments, prog_name="residua", standalone_mode=False)
         code = found if isinstance(found, int) else 0
     except BaseException as error:
-        if debug and not isinstance(error, SystemExit):
-            raise
         code, final = explain(error), is_final(error)
+        if debug and not isinstance(error, SystemExit):
+            traceback.print_exc()
     sys.exit(0 if final and ended(code) else code)
