@@ -17,7 +17,7 @@ from residua.data.batches import training
 from residua.data.images import Images
 from residua.spec.recipe import Recipe
 from residua.training import optim, plan, translate, world
-from residua.training.fit import initial
+from residua.training.first import initial
 from residua.training.loop import train
 from residua.training.losses import taught
 

@@ -8,7 +8,7 @@ from residua.papers import recipe
 from residua.spec import change, zoo
 from residua.spec.preprocess import Preprocess
 from residua.training import optim
-from residua.training.fit import initial
+from residua.training.first import initial
 from residua.training.loop import train
 from residua.training.losses import objective
 

@@ -20,7 +20,8 @@ from residua.spec.recipe import Augment, Budget, Data, Optim, Plan, Recipe, Sche
 from residua.spec.record import to_json
 from residua.training import checkpoint
 from residua.training.events import Event
-from residua.training.fit import Fit, initial
+from residua.training.first import initial
+from residua.training.fit import Fit
 from residua.training.run import Run, create, open_run
 from residua.weights.store import read
 

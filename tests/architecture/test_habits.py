@@ -122,8 +122,8 @@ def test_the_environment_is_read_in_two_places() -> None:
     assert {file for file in readers if file != "training/world.py" and not file.startswith("cli/")} == set()
 
 
-def test_processes_are_counted_in_one_place() -> None:
-    assert users_of("torch.distributed") <= {"training/world.py"}
+def test_processes_are_joined_in_one_place_and_launched_in_another() -> None:
+    assert users_of("torch.distributed") == {"training/world.py", "training/launch.py"}
 
 
 def test_no_module_asks_what_an_object_happens_to_have() -> None:

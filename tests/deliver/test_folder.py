@@ -13,7 +13,7 @@ import residua
 from residua.deliver.folder import CONFIG, config
 from residua.jobs.prepare import Wish, prepare
 from residua.nn.network import Network, build
-from residua.training.fit import initial
+from residua.training.first import initial
 from residua.training.run import Run
 from residua.weights import load
 from residua.weights.load import FILE

@@ -1,7 +1,9 @@
 """A full disk, a closed folder and numbers that are none: one line, and what was good stays good."""
 
 import os
+import re
 import resource
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,10 +11,10 @@ import pytest
 import torch
 
 import residua as python
-from command import complaint, residua
+from command import complaint, residua, start, wait_for
 from residua.cli.failures import CODES
 from residua.measure.evaluate import NotFinite
-from residua.training import checkpoint
+from residua.training import checkpoint, fit
 from residua.training.run import Run
 from small import after, rows, weights
 
@@ -28,8 +30,7 @@ def test_a_full_disk_costs_no_state_and_training_goes_on_afterwards(
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
 
     line = complaint(residua("resume", run.path, preexec_fn=full), 7)
-    assert "File too large" in line
-    assert "state-0000000" in line
+    assert re.search(r"File too large for the [\d,]+ bytes of \S+/state-\d+.safetensors \(errno 27\)", line)
     assert checkpoint.states(run.checkpoints) == before
     assert checkpoint.newest(run.checkpoints) is not None
     assert not list(run.path.rglob("*.tmp"))
@@ -50,6 +51,32 @@ def test_a_folder_that_may_not_be_written_is_named(trained: Callable[..., Run], 
     assert "Permission denied" in line
     assert str(run.checkpoints) in line
     assert checkpoint.states(run.checkpoints) == before
+
+
+def test_a_folder_that_vanishes_while_a_run_goes_on_is_named(
+    photos: Path, made: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    process = start("train", photos, "--recipe", made, "-o", run)
+    wait_for(run, "checkpoints/state-*", process)
+    shutil.rmtree(run / "checkpoints")
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 7
+    assert re.fullmatch(
+        rf"residua: No such file or directory {run}/checkpoints/state-\d+.safetensors \(errno 2\)\n", error
+    )
+
+
+def test_a_batch_that_does_not_fit_is_told_with_one_that_may(
+    trained: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    monkeypatch.setattr(fit, "objective", lambda *_: full)
+    with pytest.raises(MemoryError, match=r"a batch of 6 images .* memory of cpu: .*--set budget.batch=3"):
+        trained(tmp_path / "run")
+    assert CODES["MemoryError"] == 7
 
 
 def test_a_run_below_a_file_is_refused(photos: Path, made: Path, tmp_path: Path) -> None:

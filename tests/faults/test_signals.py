@@ -1,14 +1,17 @@
 """Asked to stop, a command saves and says how to go on; asked twice, it leaves (reliability P6)."""
 
+import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import residua as python
 from command import start, wait_for
+from residua.spec.recipe import Augment, Data
 from residua.training.run import Run, open_run
-from small import rows, weights
+from small import file_of, rows, weights
 
 
 @pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
@@ -45,3 +48,18 @@ def test_asked_twice_it_leaves_at_once_and_still_can_go_on(
     assert "stopped after step" not in out
     python.resume(run)
     assert weights(run) == weights(clean)
+
+
+def test_a_signal_for_its_whole_group_leaves_it_the_processes_that_decode(
+    photos: Path, clean: Run, tmp_path: Path
+) -> None:
+    long = replace(clean.recipe, augment=Augment("resized_crop"), data=Data("", workers=2))
+    made, run = file_of(long, tmp_path / "recipe.json"), tmp_path / "run"
+    process = start("train", photos, "--recipe", made, "-o", run, start_new_session=True)
+    wait_for(run, "checkpoints/state-*", process)
+    os.killpg(process.pid, signal.SIGTERM)
+    out, error = process.communicate(timeout=60)
+    assert process.returncode == 75, out + error
+    assert error == ""
+    python.resume(run)
+    assert open_run(run).finished

@@ -13,7 +13,7 @@ from residua.data.sources import open_dataset
 from residua.spec import change, zoo
 from residua.spec.preprocess import Preprocess
 from residua.training import optim
-from residua.training.fit import initial
+from residua.training.first import initial
 from residua.training.loop import train
 from residua.training.losses import taught
 from residua.training.schedule import rate_at

@@ -93,12 +93,6 @@ def test_a_device_that_is_not_here_is_named() -> None:
         choose(build(arch()), Plan("cuda:99"), batch=4, steps=10)
 
 
-def test_several_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ValueError, match="torchrun"):
-        choose(build(arch()), AUTO, batch=4, steps=10)
-
-
 @pytest.mark.parametrize("form", ["contiguous", "channels_last"])
 def test_a_placed_network_has_the_plans_strides(form: str) -> None:
     network = place(build(arch()), Plan("cpu", form, "float32", 1))  # type: ignore[arg-type]

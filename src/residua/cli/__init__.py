@@ -2,9 +2,11 @@
 
 import io
 import sys
+import traceback
 
 from residua.cli.app import app
-from residua.cli.failures import explain_and_exit
+from residua.cli.failures import explain, is_final
+from residua.cli.processes import ended
 
 
 def main() -> None:
@@ -16,10 +18,12 @@ def main() -> None:
             )  # a file name may be no text; in JSON this spells its escape
     debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
+    final = True
     try:
-        code = app(arguments, prog_name="residua", standalone_mode=False)
+        found = app(arguments, prog_name="residua", standalone_mode=False)
+        code = found if isinstance(found, int) else 0
     except BaseException as error:
+        code, final = explain(error), is_final(error)
         if debug and not isinstance(error, SystemExit):
-            raise
-        explain_and_exit(error)
-    sys.exit(code if isinstance(code, int) else 0)
+            traceback.print_exc()
+    sys.exit(0 if final and ended(code) else code)

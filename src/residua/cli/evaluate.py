@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from residua.cli.processes import OPTION, launch_if_asked, speaks
 from residua.cli.terminal import console, next_line, put_json, say, show_table
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def evaluate(
     topk: int = typer.Option(5, "--topk", min=1, help="Classes per image in --predictions."),
     force: bool = typer.Option(False, "--force", help="Replace output files that are there."),
     as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
+    processes: int = OPTION,
 ) -> None:
     """Judge trained networks on images.
 
@@ -33,16 +35,21 @@ def evaluate(
 
     Example: residua evaluate runs/photos-1 --data photos/test --views center,10crop -o verdict.html
     """
+    launch_if_asked(processes)
     from residua.jobs.evaluate import find
     from residua.jobs.predict import check_out, of_judgement, save
     from residua.jobs.verdict import write_evaluation
     from residua.measure.views import VIEWS
     from residua.spec.record import to_plain
+    from residua.training.world import joined
 
     check_out(out, force=force, suffixes=(".html",))
     check_out(predictions, force=force)
     wanted = [view for text in views for view in text.split(",")]
-    found = find(trained, data=data, views=wanted, weights=weights, ensemble=ensemble)
+    with joined() as world:
+        found = find(trained, data=data, views=wanted, weights=weights, ensemble=ensemble, world=world)
+    if not speaks():
+        return
     to = console(json_on_stdout=as_json)
     if predictions:
         save(predictions, of_judgement(found[0].images, found[0].judgement, topk=topk))

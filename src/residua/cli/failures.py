@@ -2,7 +2,8 @@
 
 import errno
 import sys
-from typing import NoReturn
+
+from residua.cli.processes import speaks
 
 USAGE, BUSY, BAD_DATA, BAD_CHECKPOINT, DIVERGED, RESOURCES, STOPPED = 2, 3, 4, 5, 6, 7, 75
 
@@ -17,36 +18,59 @@ CODES = {
     "Diverged": DIVERGED,
     "ValueError": USAGE,
     "WorkerDied": RESOURCES,
+    "PeerLost": RESOURCES,
+    "ProcessesDied": RESOURCES,
     "OSError": RESOURCES,
     "MemoryError": RESOURCES,
     "OutOfMemoryError": RESOURCES,
 }
 """Exit code by name of exception: by name, so that no heavy module is imported to compare classes."""
 
+_TYPED = {"TyperException", "ClickException"}
+
 BUG = 1
 INTERRUPTED = 130
 
 
-def explain_and_exit(error: BaseException) -> NoReturn:
-    """Say what went wrong in one line on stderr and leave with the contract's code."""
+def explain(error: BaseException) -> int:
+    """Say what went wrong in one line on stderr; the contract's code for it."""
     if isinstance(error, SystemExit):
-        raise error
-    names = [kind.__name__ for kind in type(error).__mro__]
-    if "KeyboardInterrupt" in names or "Abort" in names:
-        sys.exit(_say("stopped; nothing was changed", INTERRUPTED))
+        return error.code if isinstance(error.code, int) else BUG
+    names = _names(error)
     if "Exit" in names:
-        sys.exit(getattr(error, "exit_code", 0))
+        return int(getattr(error, "exit_code", 0))
+    text, code = _worded(error, names)
+    if not _is_told(error, names):
+        print("residua: " + " ".join(text.split()), file=sys.stderr)
+    return code
+
+
+def _worded(error: BaseException, names: list[str]) -> tuple[str, int]:
+    if "KeyboardInterrupt" in names or "Abort" in names:
+        return "stopped; nothing was changed", INTERRUPTED
     if "DefaultCPUAllocator" in str(error):  # torch says a RuntimeError when memory is out
-        sys.exit(_say("not enough memory: give a smaller --set budget.batch", RESOURCES))
+        return "not enough memory: give a smaller --set budget.batch", RESOURCES
     for name in names:
         if name in CODES:
-            sys.exit(_say(_message(error), CODES[name]))
-    sys.exit(_say(f"{names[0]}: {error}: this is a defect of residua; --debug shows where", BUG))
+            return _message(error), CODES[name]
+    return f"{names[0]}: {error}: this is a defect of residua; --debug shows where", BUG
 
 
-def _say(text: str, code: int) -> int:
-    print("residua: " + " ".join(text.split()), file=sys.stderr)
-    return code
+def is_final(error: BaseException) -> bool:
+    """Whether starting the processes of a run anew cannot help: the error has a name, and is no lost peer."""
+    names = _names(error)
+    return "PeerLost" not in names and ("Exit" in names or any(name in CODES for name in names))
+
+
+def _names(error: BaseException) -> list[str]:
+    """The classes of `error`; where another process failed, of what happened there."""
+    told: tuple[str, ...] = getattr(error, "kinds", ())
+    return list(told) or [kind.__name__ for kind in type(error).__mro__]
+
+
+def _is_told(error: BaseException, names: list[str]) -> bool:
+    """Whether another process says it: an error ferried from there, or one in words that all were given."""
+    return bool(getattr(error, "silent", not speaks() and _TYPED & {*names}))
 
 
 def _message(error: BaseException) -> str:
@@ -54,6 +78,7 @@ def _message(error: BaseException) -> str:
         return f"{formatted()} (see residua --help)"
     if isinstance(error, OSError) and error.errno is not None:
         where = f" {error.filename}" if error.filename else ""
-        cure = {errno.ENOSPC: ": free some space", errno.EACCES: ": give a place you may write"}
+        space = ": free some space"
+        cure = {errno.ENOSPC: space, errno.EDQUOT: space, errno.EACCES: ": give a place you may write"}
         return f"{error.strerror}{where} (errno {error.errno}){cure.get(error.errno, '')}"
     return str(error)

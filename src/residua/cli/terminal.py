@@ -5,6 +5,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from residua.cli.processes import speaks
+
 if TYPE_CHECKING:  # rich takes a third of the time that `--help` may take
     from rich.console import Console
 
@@ -13,7 +15,7 @@ def console(*, json_on_stdout: bool = False) -> "Console":
     """Where people read; stderr when stdout belongs to a JSON document."""
     from rich.console import Console
 
-    return Console(stderr=json_on_stdout, highlight=False, soft_wrap=True)
+    return Console(stderr=json_on_stdout, highlight=False, soft_wrap=True, quiet=not speaks())
 
 
 def say(to: "Console", text: str, style: str = "") -> None:
@@ -30,7 +32,8 @@ def next_line(to: "Console", *commands: str) -> None:
 
 def put_json(document: Any) -> None:
     """The one JSON document of a `--json` command."""
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    if speaks():
+        sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def show_table(
@@ -50,4 +53,5 @@ def show_table(
         table.add_column(Text(name), justify="right" if right else "left", no_wrap=right)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    Console(file=to.file, highlight=False, width=to.width if to.is_terminal else width).print(table)
+    width = to.width if to.is_terminal else width
+    Console(file=to.file, highlight=False, quiet=to.quiet, width=width).print(table)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from residua.cli.failures import STOPPED
+from residua.cli.processes import OPTION, is_one_of_many, launch_if_asked, may_restart, speaks
 from residua.cli.terminal import console, next_line, say
 
 if TYPE_CHECKING:
@@ -16,9 +17,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    data: str = typer.Argument(
-        metavar="DATA", help="A folder of classes, a .csv, shards, digits, cifar10[:DIR], ..."
-    ),
+    data: str = typer.Argument(metavar="DATA", help="A folder of classes, digits, or cifar10[:DIR]."),
     model: str = typer.Option(None, "-m", "--model", help="Name of a network; `residua models` lists them."),
     recipe: str = typer.Option(None, help="Name of a recipe (e.g. he2015.cifar), or a recipe.json."),
     weights: str = typer.Option("", help="A checkpoint file or a run to start from."),
@@ -31,6 +30,7 @@ def train(
     track: list[str] = typer.Option(
         [], "--track", help="Write the curves for another tool too: tensorboard."
     ),
+    processes: int = OPTION,
 ) -> None:
     """Train a network on your images.
 
@@ -40,19 +40,30 @@ def train(
 
     _check_track(track)
     changes = tuple(setting(text) for text in settings)
-    if out:
+    if out and not is_one_of_many():
         check_free(out, force=force)  # before torch is loaded: whoever is refused should not wait
+    if processes > 1 and not out:  # started anew, they must find what they began
+        from residua.jobs.train import free_path
 
-    from residua.jobs.prepare import Wish, prepare
-    from residua.jobs.train import begin, free_path, work
+        launch_if_asked(processes, "-o", str(free_path(data)))
+    launch_if_asked(processes)
+
+    from residua.jobs.prepare import Wish
+    from residua.jobs.train import enter, work
+    from residua.training.world import joined
 
     to = console()
     wish = Wish(data, model, recipe, weights, epochs, changes)
-    prepared = prepare(wish)
-    run = begin(prepared, out or free_path(data), force=force)
-    for line in (*prepared.notes, f"run     {run.path}"):
-        say(to, line)
-    _watch(run.path, track, lambda listen, stop: work(run, prepared, listen=listen, stop=stop))
+    with joined() as world:
+        if may_restart() and not out:
+            raise ValueError("torchrun may start this command anew and must then find its run: give -o RUN")
+        run, prepared = enter(wish, out, force=force, world=world)
+        for line in (*prepared.notes, f"run     {run.path}"):
+            say(to, line)
+        stopped = _watch(
+            run.path, track, lambda see, stop: work(run, prepared, listen=see, stop=stop, world=world)
+        )
+    _say_end(run.path, stopped)
 
 
 def resume(
@@ -60,6 +71,10 @@ def resume(
     track: list[str] = typer.Option(
         [], "--track", help="Write the curves for another tool too: tensorboard."
     ),
+    force_environment: bool = typer.Option(
+        False, "--force-environment", help="Go on where the last bits may differ: another torch, CPU or GPU."
+    ),
+    processes: int = OPTION,
 ) -> None:
     """Go on with an interrupted run, exactly where it stopped.
 
@@ -68,12 +83,23 @@ def resume(
     from residua.training.run import open_run
 
     _check_track(track)
-    with open_run(run).lock():  # before torch is loaded: whoever is refused should not wait
-        pass
+    if not is_one_of_many():
+        with open_run(run).lock():  # before torch is loaded: whoever is refused should not wait
+            pass
+    launch_if_asked(processes)
 
     from residua.jobs.train import resume as go_on
+    from residua.training.world import joined
 
-    _watch(run, track, lambda listen, stop: go_on(run, listen=listen, stop=stop))
+    with joined() as world:
+        stopped = _watch(
+            run,
+            track,
+            lambda see, stop: go_on(
+                run, force_environment=force_environment, listen=see, stop=stop, world=world
+            ),
+        )
+    _say_end(run, stopped)
 
 
 def _check_track(track: list[str]) -> None:
@@ -92,17 +118,23 @@ def setting(text: str) -> tuple[str, str]:
 
 def _watch(
     path: Path, track: list[str], work: "Callable[[Callable[[Event], None], Stopper], object]"
-) -> None:
-    """Run `work` under watch and say how it ended."""
+) -> int | None:
+    """Run `work` under watch; after which step it was stopped, None when it came to its end."""
     from residua.cli.progress import Stopper, Watcher
     from residua.jobs.track import tracked
 
     to = console()
     watcher, stopper = Watcher(to), Stopper(to)
-    with tracked(path, watcher.see, track) as listen, watcher.watching():
+    with tracked(path, watcher.see, track if speaks() else []) as listen, watcher.watching():
         work(listen, stopper)
-    if watcher.stopped_at is not None:
-        say(to, f"stopped after step {watcher.stopped_at:,}, saved in {path}")
+    return watcher.stopped_at
+
+
+def _say_end(path: Path, stopped: int | None) -> None:
+    """How it ended, and what comes next."""
+    to = console()
+    if stopped is not None:
+        say(to, f"stopped after step {stopped:,}, saved in {path}")
         next_line(to, f"residua resume {path}")
         raise typer.Exit(STOPPED)
     say(to, f"report  {path / 'report.html'}")

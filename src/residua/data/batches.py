@@ -1,5 +1,6 @@
 """Batches of uint8 pixels, the same whether they come from memory or from any number of worker processes."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -111,14 +112,24 @@ def training(
 
 
 def testing(
-    images: Images, preprocess: Preprocess, *, batch: int, workers: int, resident_bytes: int
+    images: Images,
+    preprocess: Preprocess,
+    *,
+    batch: int,
+    workers: int,
+    resident_bytes: int,
+    rank: int = 0,  # noqa: PT028 (no test, in spite of its name)
+    world: int = 1,  # noqa: PT028 (the same)
 ) -> Iterator[Batch]:
-    """Every image once, in order, on the CPU; the last batch may be smaller. Errors as in `training`."""
+    """Every image once, in order, on the CPU; the last batch may be smaller. Errors as in `training`.
+
+    Of several processes, each takes every `world`-th of these batches, the same that one would make.
+    """
 
     def place(number: int) -> _Place:
         return 0, np.arange(number * batch, min((number + 1) * batch, len(images)))
 
-    places = _Plan(place, range(-(-len(images) // batch)))
+    places = _Plan(place, range(rank, -(-len(images) // batch), world))
     if Resident.fits(images, preprocess, resident_bytes):
         resident = Resident(images, preprocess)
         for epoch, indices in places:
@@ -208,8 +219,9 @@ def _next(results: Iterator[_Result]) -> _Result | WorkerDied | None:
 
 
 def _start_worker(_number: int) -> None:
-    # Ctrl-C reaches every process of a terminal, but the run ends when its parent says so. The parent's
-    # handler of SIGTERM, which a fork inherits, would keep a worker from being ended.
+    # Ctrl-C and launchers reach every process of a group, but the run ends when its parent says so. The
+    # parent's handler of SIGTERM, which a fork inherits, would keep a worker from being ended.
+    os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 

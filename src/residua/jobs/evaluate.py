@@ -12,15 +12,16 @@ from residua.data.found import matched
 from residua.data.sources import Images, absolute, open_images
 from residua.deliver.engine import load_weights
 from residua.jobs.opened import reopen
-from residua.measure.evaluate import Judgement, together
+from residua.measure.evaluate import Judgement, in_a_row, together
 from residua.measure.score import Score
-from residua.measure.views import VIEWS, judge
+from residua.measure.views import BATCH, PORTION, VIEWS, judge
+from residua.nn.network import Network
 from residua.spec.recipe import Plan
 from residua.spec.record import nearest
-from residua.training import world
 from residua.training.checkpoint import Weights
 from residua.training.plan import place
 from residua.training.run import Run
+from residua.training.world import ALONE, World, device
 
 Trained = Run | str | Path
 WEIGHTS = get_args(Weights)
@@ -48,19 +49,22 @@ def evaluate(
     views: Sequence[str] = ("center",),
     weights: str = "auto",
     ensemble: bool = False,
+    world: World = ALONE,
 ) -> list[Score]:
     """One Score per run or checkpoint and view on `data`; without it, on the images that the run kept apart.
 
     `weights` of a run: `raw` (the last step's), `ema` (their mean), `best` (the lowest test error); `auto` is
     the mean where the run keeps one. With `ensemble` the probabilities of all are averaged, and there is one
-    Score per view. Classes are matched by name. ValueError for an unknown view or weights, or for runs that
-    kept different images apart; DataError for images that cannot be used, CheckpointError for weights that
+    Score per view. The processes of `world` share the images, and all return the same. Classes are matched by
+    name. ValueError for an unknown view or weights, or for runs that kept different images apart; DataError
+    for images that cannot be used, CheckpointError for weights that
     cannot.
     """
     several = [trained] if isinstance(trained, Run | str | Path) else list(trained)
     paths = [one.path if isinstance(one, Run) else Path(one) for one in several]
     where = None if data is None else str(data)
-    return [f.score for f in find(paths, data=where, views=views, weights=weights, ensemble=ensemble)]
+    found = find(paths, data=where, views=views, weights=weights, ensemble=ensemble, world=world)
+    return [one.score for one in found]
 
 
 def find(
@@ -70,6 +74,7 @@ def find(
     views: Sequence[str],
     weights: str = "auto",
     ensemble: bool = False,
+    world: World = ALONE,
 ) -> list[Found]:
     """What `evaluate` measures, with the answers it is made of."""
     for view in views:
@@ -77,7 +82,7 @@ def find(
             raise ValueError(f"no view {view!r}: {nearest(view, VIEWS)}")
     if weights not in WEIGHTS:
         raise ValueError(f"no weights {weights!r}: {nearest(weights, WEIGHTS)}")
-    found = [one for path in paths for one in _one(path, data, views, weights)]
+    found = [one for path in paths for one in _one(path, data, views, weights, world)]
     if not ensemble or len(paths) < 2:
         return found
     same = comparable(found)
@@ -85,9 +90,9 @@ def find(
     return [_joined([one for one in same if one.score.views == view], name) for view in views]
 
 
-def judgement(path: Path, data: str | None) -> tuple[Judgement, Images]:
+def judgement(path: Path, data: str | None, world: World = ALONE) -> tuple[Judgement, Images]:
     """What the network at `path` says of a centre crop of `data`, and the images it was shown."""
-    (found,) = _one(path, data, ("center",), "auto")
+    (found,) = _one(path, data, ("center",), "auto", world)
     return found.judgement, found.images
 
 
@@ -97,17 +102,29 @@ def comparable(found: Sequence[Found]) -> list[Found]:
     return [_in_order(one, first) for one in found]
 
 
-def _one(path: Path, data: str | None, views: Sequence[str], weights: str) -> list[Found]:
+def _one(path: Path, data: str | None, views: Sequence[str], weights: str, world: World) -> list[Found]:
     network, kind = load_weights(path, cast("Weights", weights))
     images = images_of(path, data, network.class_names)
-    plan = Plan(str(world.device("auto")), "channels_last", "float32", torch.get_num_threads())
+    plan = Plan(str(device("auto")), "channels_last", "float32", torch.get_num_threads())
     network = place(network, plan)
     found = []
     for view in views:
-        said = judge(network, images, plan, view)
+        said = _dealt(network, images, plan, view, world)
         score = said.score(split=images.name, weights=kind, views=view)
         found.append(Found(str(path), images, said, score))
     return found
+
+
+def _dealt(network: Network, images: Images, plan: Plan, view: str, world: World) -> Judgement:
+    """What `network` says of `images`, dealt out over the processes by portions, the same for any number."""
+    size = BATCH if view == "center" else PORTION
+    own = []
+    for start in range(0, len(images), size * world.size):
+        mine = np.arange(start + world.rank * size, min(start + (world.rank + 1) * size, len(images)))
+        if len(mine):
+            own.append(judge(network, images.subset(mine), plan, view))
+        world.meet()  # a portion may take one longer than another
+    return in_a_row(world.gather(own))
 
 
 def images_of(path: Path, data: str | None, classes: tuple[str, ...]) -> Images:

@@ -19,7 +19,8 @@ from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Recipe
 from residua.spec.record import from_json, override
 from residua.training import plan, world
-from residua.training.fit import initial, length
+from residua.training.first import initial
+from residua.training.fit import length
 from residua.training.optim import FUSED
 from residua.training.plan import Chosen
 

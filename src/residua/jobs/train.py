@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from residua.data.found import Found
@@ -11,10 +13,14 @@ from residua.jobs.evaluate import judgement
 from residua.jobs.opened import identity, list_quarantined, reopen
 from residua.jobs.prepare import Prepared, Wish, prepare
 from residua.jobs.report import write_report
+from residua.spec.recipe import Recipe
 from residua.training import run
 from residua.training.events import Event, Note
-from residua.training.fit import Fit, initial
+from residua.training.first import initial
+from residua.training.fit import Fit
+from residua.training.plan import torch_name
 from residua.training.run import Run
+from residua.training.world import ALONE, World, device
 
 Listen = Callable[[Event], None]
 Stop = Callable[[], bool]
@@ -40,8 +46,8 @@ def train(
     """
     texts = tuple((p, v if isinstance(v, str) else json.dumps(v)) for p, v in (changes or {}).items())
     source, given = _given(data)
-    prepared = prepare(Wish(source, model, recipe, str(weights), epochs, texts, given))
-    begun = begin(prepared, Path(out) if out else free_path(source))
+    wish = Wish(source, model, recipe, str(weights), epochs, texts, given)
+    begun, prepared = enter(wish, Path(out) if out else None)
     work(begun, prepared)
     return begun
 
@@ -50,58 +56,96 @@ def resume(
     path: str | Path,
     *,
     data: object = None,
+    force_environment: bool = False,
     listen: Listen = lambda _: None,
     stop: Stop = lambda: False,
+    world: World = ALONE,
 ) -> Run:
     """Go on with the run at `path` as if it had never stopped; a finished run is returned as it is.
 
-    `data` is what `train` was given, where that was no source but objects.
+    `data` is what `train` was given, where that was no source but objects. ValueError when the last bits
+    could differ from an uninterrupted run, because torch, the processor, the device or the number of
+    processes is another one, unless `force_environment`.
     """
-    given = None if data is None else _given(data)[1]
-    begun = run.open_run(Path(path))
-    if not begun.finished:
-        prepared = pick_up(begun, given)
-        for line in begun.moved():
-            listen(Note(line))
-        work(begun, prepared, listen=listen, stop=stop)
-    elif (begun.path / "report.html").exists():
-        listen(Note(f"{path} is finished: nothing to do"))
-    else:  # stopped between its last state and its report
-        with begun.lock():
-            write_report(begun, pick_up(begun, given).dataset, judgement(begun.path, None)[0])
+    begun, given = Run(Path(path)), None if data is None else _given(data)[1]
+    if world.share(lambda: run.open_run(begun.path).finished):
+        world.share(lambda: _complete(begun, listen, given))
+        return begun
+    for line in world.share(lambda: _same_environment(begun, world, force=force_environment)):
+        listen(Note(line))
+    work(begun, pick_up(begun, world, given=given), listen=listen, stop=stop, world=world)
     return begun
 
 
-def begin(prepared: Prepared, path: Path, *, force: bool = False) -> Run:
+def enter(
+    wish: Wish, out: Path | None = None, *, force: bool = False, world: World = ALONE
+) -> tuple[Run, Prepared]:
+    """A Run at `out`, or at a free path, that rank 0 has prepared and begun, and the others have picked up.
+
+    After a restart by the launcher it goes on with the run that it began before: one with the same recipe.
+    FileExistsError when another run is there, unless `force` clears it.
+    """
+    prepared: list[Prepared] = []
+
+    def lead() -> Path:
+        found = prepare(wish)
+        path = out or free_path(wish.source)
+        if not (world.restarts and _goes_on(path, found.recipe)):
+            begin(found, path, force=force, world=world)
+            prepared.append(found)
+        return path
+
+    begun = Run(world.share(lead))
+    return begun, pick_up(begun, world, known=prepared[0] if prepared else None)
+
+
+def begin(prepared: Prepared, path: Path, *, force: bool = False, world: World = ALONE) -> Run:
     """A fresh Run at `path` for what was prepared.
 
     FileExistsError when one is there, unless `force` clears it.
     """
-    known = identity(prepared.dataset, prepared.unreadable)
-    begun = run.create(path, prepared.recipe, identity=known, force=force)
+    known, place = identity(prepared.dataset, prepared.unreadable), _place(prepared.recipe, world)
+    begun = run.create(path, prepared.recipe, identity=known, place=place, force=force)
     if prepared.recipe.data.bad == "quarantine":
         list_quarantined(begun, prepared.unreadable)
     return begun
 
 
 def work(
-    begun: Run, prepared: Prepared, *, listen: Listen = lambda _: None, stop: Stop = lambda: False
+    begun: Run,
+    prepared: Prepared,
+    *,
+    listen: Listen = lambda _: None,
+    stop: Stop = lambda: False,
+    world: World = ALONE,
 ) -> None:
     """Train `begun` to its end or until `stop()`, telling `listen` every Event; at the end write the report.
 
-    RunBusy when another process does already.
+    RunBusy when another process, which is none of `world`, does already.
     """
-    with begun.lock():
-        fit = Fit(begun, prepared.network, prepared.dataset, stop=stop)
+    with begun.lock() if world.leads else nullcontext():
+        fit = Fit(begun, prepared.network, prepared.dataset, stop=stop, world=world)
         for event in fit.events():
             listen(event)
-        if begun.finished and fit.judged:
-            write_report(begun, prepared.dataset, fit.judged)
+
+        def report() -> None:
+            if begun.finished and (fit.judged or not (begun.path / "report.html").exists()):
+                judged = fit.judged or judgement(begun.path, None)[0]
+                write_report(begun, prepared.dataset, judged)
+
+        world.share(report)
 
 
-def pick_up(begun: Run, given: Found | None = None) -> Prepared:
-    """What an interrupted run needs to go on. DataError when its images are no longer the same."""
-    recipe = begun.recipe
+def pick_up(
+    begun: Run, world: World = ALONE, *, known: Prepared | None = None, given: Found | None = None
+) -> Prepared:
+    """What an interrupted run needs to go on; `known` where rank 0 has it already.
+
+    DataError when its images are no longer the same.
+    """
+    recipe = world.share(lambda: begun.recipe)
+    if known:
+        return known
     dataset = reopen(begun, given)
     return Prepared(recipe, dataset, initial(recipe, dataset.train.classes), ())
 
@@ -112,6 +156,41 @@ def _given(data: object) -> tuple[str, Found | None]:
         return str(data), None
     found = find_objects(*data) if isinstance(data, tuple) else find_objects(data)
     return found.source, found
+
+
+def _complete(begun: Run, listen: Listen, given: Found | None) -> None:
+    """A finished run may lack its report, when it was stopped after its last state."""
+    if (begun.path / "report.html").exists():
+        listen(Note(f"{begun.path} is finished: nothing to do"))
+    else:
+        with begun.lock():
+            write_report(begun, pick_up(begun, given=given).dataset, judgement(begun.path, None)[0])
+
+
+def _goes_on(path: Path, recipe: Recipe) -> bool:
+    """Whether the run at `path` is what `recipe` would make, but for choices that are measured."""
+    if not (path / "recipe.json").exists():
+        return False
+    held = run.open_run(path).recipe
+    return held == replace(recipe, plan=held.plan, data=replace(recipe.data, workers=held.data.workers))
+
+
+def _place(recipe: Recipe, world: World) -> dict[str, object]:
+    """Where the arithmetic happens, as far as the last bits depend on it."""
+    return {"device": torch_name(device(recipe.plan.device)), "processes": world.size}
+
+
+def _same_environment(begun: Run, world: World, *, force: bool) -> list[str]:
+    """What differs from where the run began, one line each; ValueError for anything, unless `force`."""
+    if not (moved := begun.moved(_place(begun.recipe, world))):
+        return []
+    if not force:
+        raise ValueError(
+            f"{begun.path}: {', '.join(moved)}: the rest would not equal an uninterrupted run; "
+            "give --force-environment to go on all the same"
+        )
+    begun.record_move(moved)
+    return [f"{line}: the rest will not equal an uninterrupted run" for line in moved]
 
 
 def free_path(source: str) -> Path:

@@ -1,11 +1,12 @@
 """Run a network over images and judge what it says."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from residua.data.batches import Batch
@@ -14,6 +15,9 @@ from residua.measure import calibration, resample
 from residua.measure.score import Estimate, Score, wilson
 from residua.nn.network import Network
 from residua.spec.recipe import Plan
+
+Said = tuple[Tensor, Tensor]
+"""Logits (n, classes) float32 and labels (n,) int64 of one batch, on the CPU."""
 
 
 class NotFinite(ValueError):
@@ -117,22 +121,38 @@ def together(judgements: Sequence[Judgement]) -> Judgement:
     return Judgement.of(np.asarray(mean, np.float32), first.labels)
 
 
-def evaluate(network: Network, batches: Iterable[Batch], plan: Plan) -> Judgement:
+def in_a_row(parts: Sequence[Judgement]) -> Judgement:
+    """What a network said of the parts of a set, as what it said of the set."""
+    counts = [len(part.labels) for part in parts]
+    loss = sum(count * part.loss for count, part in zip(counts, parts, strict=True)) / sum(counts)
+    probabilities, labels = ([getattr(part, name) for part in parts] for name in ("probabilities", "labels"))
+    return Judgement(np.concatenate(probabilities), np.concatenate(labels), loss)
+
+
+def evaluate(
+    network: Network,
+    batches: Iterable[Batch],
+    plan: Plan,
+    *,
+    gather: Callable[[list[Said]], list[Said]] = list,
+) -> Judgement:
     """Judge `network`, which is left in eval mode, over `batches` in the plan's format and precision.
+
+    Where processes share the work, `gather` puts what they said of their batches in the set's order.
 
     NotFinite when it says anything that is not a number: the argmax of such a row would pass for an answer.
     """
     device = torch.device(plan.device)
     layout = torch.channels_last if plan.memory_format == "channels_last" else torch.contiguous_format
     network.eval()
-    logits, labels = [], []
+    said = []
     with torch.inference_mode():
         for batch in batches:
             images = normalise(batch.images.to(device), network.preprocess).contiguous(memory_format=layout)
             with torch.autocast(device.type, torch.bfloat16, enabled=plan.precision == "bfloat16"):
-                logits.append(network(images).float().cpu())
-            labels.append(batch.labels.cpu())
-        every, truth = torch.cat(logits), torch.cat(labels)
+                logits = network(images).float().cpu()
+            said.append((logits, batch.labels.cpu()))
+        every, truth = map(torch.cat, zip(*gather(said), strict=True))
         if not bool(torch.isfinite(every).all()):
             raise NotFinite("the network says NaN or infinity: its weights are of no use")
         loss = float(cross_entropy(every, truth))

@@ -242,6 +242,8 @@ class Plan:
     """With compile on CUDA: replay kernels as CUDA graphs (torch's `reduce-overhead`)."""
     fused: Literal["auto", "on", "off"] = "auto"
     """One kernel for the whole update, where the optimiser has one."""
+    sync_norm: bool = False
+    """With several GPUs, let batch norms see the batch of all of them, not the share of one."""
 
     def __post_init__(self) -> None:
         """ValueError when a number cannot be used."""

@@ -3,6 +3,8 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +13,15 @@ from residua.data.batches import Batch
 from residua.data.images import Images
 from residua.training.losses import Objective
 from residua.training.run import Run, write
+from residua.training.world import World
+
+T = TypeVar("T")
 
 FEW = 3
 """Images named in the message."""
+
+NOT_AGAIN = "it cannot be repeated"
+"""What is said of a batch in which every number is one."""
 
 HOLDS = (torch.optim.SGD, torch.optim.AdamW)
 """Optimisers whose fused kernel can be told on the device to leave everything as it is."""
@@ -62,7 +70,7 @@ def first_bad_layer(network: nn.Module, batch: Batch, judge: Objective, *, seed:
             return "every layer is finite, the loss alone is not"
         torch.autograd.backward(loss)
     wild = [name for name, weight in network.named_parameters() if _is_lost(weight.grad)]
-    return f"the gradient of {wild[-1]} is the first that is not finite" if wild else "it cannot be repeated"
+    return f"the gradient of {wild[-1]} is the first that is not finite" if wild else NOT_AGAIN
 
 
 def told(run: Run, batch: Batch, images: Images, *, step: int, layer: str) -> str:
@@ -72,6 +80,25 @@ def told(run: Run, batch: Batch, images: Images, *, step: int, layer: str) -> st
     write(run.path / "diverged.json", json.dumps(found, indent=2))
     few = ", ".join(titles[:FEW])
     return f"numbers were lost at step {step}: {layer}; the images were {few} and others in diverged.json"
+
+
+def fitting(moments: Iterator[T], *, share: int, batch: int, device: str) -> Iterator[T]:
+    """`moments`; MemoryError, with a batch that may fit, when `share` images of a `batch` do not."""
+    try:
+        yield from moments
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
+            raise
+        said = f"a batch of {share} images does not fit into the memory of {device}"
+        less = f"train with --set budget.batch={max(2, batch // 2)}, or with more processes"
+        raise MemoryError(f"{said}: {less}") from None
+
+
+def agreed(layer: str, batch: Batch, images: Images, *, step: int, run: Run, world: World) -> str:
+    """What went wrong at `step`, as `told` by the first process in whose share of the batch it did."""
+    found = world.gather([(layer, batch.indices)])
+    where, indices = next((pair for pair in found if pair[0] != NOT_AGAIN), found[0])
+    return world.share(lambda: told(run, replace(batch, indices=indices), images, step=step, layer=where))
 
 
 @contextmanager

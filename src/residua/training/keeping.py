@@ -10,14 +10,15 @@ from residua.training.average import Running
 from residua.training.checkpoint import State
 from residua.training.run import Run
 from residua.training.schedule import Errors
+from residua.training.world import ALONE, World
 
 
 class Keeper:
     """Kept with every state or read from the metrics, so that a resumed run has the same."""
 
-    def __init__(self, run: Run, recipe: Recipe, network: Network) -> None:
+    def __init__(self, run: Run, recipe: Recipe, network: Network, world: World = ALONE) -> None:
         """Begin with a `network` that has not moved."""
-        self.run, self.recipe = run, recipe
+        self.run, self.recipe, self.world = run, recipe, world
         self.running = Running(network, recipe.average) if recipe.average.decay else None
         self.past: list[Errors] = []
 
@@ -30,7 +31,7 @@ class Keeper:
         """Take up what `state` and the metrics hold; `run.rewind` came before."""
         if state and self.running:
             checkpoint.restore_average(state, self.running.network)
-        self.past = [self._errors(row) for row in self.run.metrics]
+        self.past = [self._errors(row) for row in self.world.share(lambda: self.run.metrics)]
 
     def after(self, network: Network, step: int) -> None:
         """Look at the weights of `network` after update `step`."""
@@ -42,10 +43,9 @@ class Keeper:
         found = self._errors(row)
         if all(found.test < errors.test for errors in self.past):
             which = "ema" if self.network else "raw"
-            checkpoint.save_best(
-                self.run.checkpoints,
-                self.network or network,
-                {"step": row["step"], "weights": which, "test_error": found.test},
+            facts = {"step": row["step"], "weights": which, "test_error": found.test}
+            self.world.share(
+                lambda: checkpoint.save_best(self.run.checkpoints, self.network or network, facts)
             )
         self.past.append(found)
 

@@ -69,6 +69,18 @@ def taught(recipe: Recipe, plan: Plan, images: Images) -> Objective:
     return objective(recipe.arch.preprocess, plan, optim.smoothing, side=optim.side, weights=weights)
 
 
+def weighted(judge: Objective, weight: float) -> Objective:
+    """`judge` with its gradient, but not its loss, times `weight`: what a process's share counts."""
+    if weight == 1:
+        return judge
+
+    def shared(network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        loss, wrong = judge(network, batch)
+        return weight * loss + ((1 - weight) * loss).detach(), wrong
+
+    return shared
+
+
 def class_weights(labels: NDArray[np.int64], classes: int) -> Tensor:
     """(classes,) weights by which every class that has images counts the same, and an image 1 on average."""
     counts = np.bincount(labels, minlength=classes)

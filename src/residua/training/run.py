@@ -8,8 +8,8 @@ import platform
 import shutil
 import socket
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -18,6 +18,9 @@ from typing import Any
 from residua.spec.recipe import Recipe
 from residua.spec.record import from_json, to_json
 from residua.version import __version__
+
+EXACT = ("torch", "processor", "device", "processes")
+"""What of the environment decides the last bits; threads, precision and memory format are in the recipe."""
 
 
 class RunBusy(RuntimeError):
@@ -62,13 +65,29 @@ class Run:
         """Whether training came to its planned end."""
         return (self.path / "finished.json").exists()
 
-    def moved(self) -> list[str]:
-        """What differs from the environment that the run began in, and may change the last bits."""
-        then, now = json.loads((self.path / "environment.json").read_text()), environment()
-        then, now = ({**found, **found["versions"]} for found in (then, now))
-        names = ("torch", "machine", "cores")
-        differ = [f"{name} is {now[name]}, was {then[name]}" for name in names if now[name] != then[name]]
-        return [f"{line}: the last bits may differ from an uninterrupted run" for line in differ]
+    def moved(self, place: Mapping[str, Any]) -> list[str]:
+        """What is not as it was when the run began, and may change the last bits of what follows.
+
+        `place` says where the arithmetic happens now; what an older version did not note is passed over.
+        """
+        then, now = self._environment(), {**environment(), **place}
+        then, now = ({**found, **found.get("versions", {})} for found in (then, now))
+        return [
+            f"{name} is {now[name]}, was {then[name]}"
+            for name in EXACT
+            if name in then and now.get(name) != then[name]
+        ]
+
+    def record_move(self, lines: Sequence[str]) -> None:
+        """Write down that the run went on although `lines` differ."""
+        found = self._environment()
+        said = [{"after_rows": len(self.metrics), "moved": list(lines)}]
+        text = json.dumps({**found, "moves": found.get("moves", []) + said}, indent=2)
+        write(self.path / "environment.json", text)
+
+    def _environment(self) -> dict[str, Any]:
+        file = self.path / "environment.json"
+        return dict(json.loads(file.read_text())) if file.exists() else {}
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add one row to the metrics."""
@@ -113,10 +132,18 @@ class Run:
             let_go()
 
 
-def create(path: Path, recipe: Recipe, *, identity: Mapping[str, Any], force: bool = False) -> Run:
+def create(
+    path: Path,
+    recipe: Recipe,
+    *,
+    identity: Mapping[str, Any],
+    place: Mapping[str, Any] | None = None,
+    force: bool = False,
+) -> Run:
     """A fresh run at `path`, for images whose `identity` must stay what it is.
 
-    FileExistsError when one is there already, unless `force` clears it; RunBusy when held.
+    `place` says where its arithmetic happens. FileExistsError when one is there already, unless `force`
+    clears it; RunBusy when held.
     """
     run = Run(path)
     path.mkdir(parents=True, exist_ok=True)
@@ -127,7 +154,7 @@ def create(path: Path, recipe: Recipe, *, identity: Mapping[str, Any], force: bo
                 (path / name).unlink(missing_ok=True)
             shutil.rmtree(run.checkpoints, ignore_errors=True)
         run.checkpoints.mkdir(exist_ok=True)
-        write(path / "environment.json", json.dumps(environment(), indent=2))
+        write(path / "environment.json", json.dumps({**environment(), **(place or {})}, indent=2))
         write(path / "data.json", json.dumps(identity, indent=2))
         write(path / "recipe.json", to_json(recipe))  # last: a folder with a recipe is a run, and complete
     return run
@@ -190,5 +217,15 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {name: metadata.version(name) for name in ("torch", "torchvision", "numpy", "pillow")},
         "machine": platform.platform(),
+        "processor": _processor(),
         "cores": os.cpu_count(),
     }
+
+
+def _processor() -> str:
+    """What the CPU calls itself: its kind decides which kernels torch takes."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

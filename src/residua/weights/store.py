@@ -6,6 +6,7 @@ its own bytes, counted with 64 zeros where the digest stands. Any safetensors re
 
 import argparse
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -26,6 +27,8 @@ DIGEST = re.compile(rb'"sha256":"([0-9a-f]{64})"')
 """The digest in a header; inside the facts its quotes would be escaped."""
 CLAIM = re.compile(rb'"(sha256|facts)":"')
 """What one flipped byte cannot take away from a header of ours."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says when a file does not fit."""
 CONTAINERS = ("state_dict_ema", "model_ema", "state_dict", "model")
 """Where others keep the weights, averaged ones first: they are what was judged (timm's order)."""
 WRAPPERS = ("module.", "_orig_mod.")
@@ -55,7 +58,9 @@ def publish(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any])
         os.replace(temporary, path)
         _sync_folder(path.parent)
     except OSError as error:
-        error.filename = error.filename or str(path)  # a failed write knows no path
+        error.filename = str(path)  # a failed write knows no path, and nobody knows the temporary file
+        if error.errno in FULL:
+            error.strerror = f"{error.strerror} for the {len(head) + len(payload):,} bytes of"
         raise
     finally:
         with contextlib.suppress(OSError):

@@ -1,0 +1,61 @@
+"""A command in several processes: who speaks, who launches, and with which code all end together."""
+
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import typer
+
+ENDED = "RESIDUA_ENDED"
+"""Variable that names the folder where launched processes leave their exit codes."""
+
+OPTION = typer.Option(
+    1, "--processes", min=1, metavar="N", help="Processes that share the work, one for each GPU."
+)
+
+
+def speaks() -> bool:
+    """Whether this process talks to the user: the only one, or rank 0."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def is_one_of_many() -> bool:
+    """Whether a launcher started this process beside others."""
+    return os.environ.get("WORLD_SIZE", "1") != "1"
+
+
+def may_restart() -> bool:
+    """Whether the launcher would start this command anew."""
+    return is_one_of_many() and os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0") != "0"
+
+
+def launch_if_asked(processes: int, *more: str) -> None:
+    """When more than one process is wanted and this is none of them, launch them and leave with their code.
+
+    They get the words of this command and `more`.
+    """
+    if processes == 1 or is_one_of_many():
+        return
+    os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"  # docs/scaling.md says why
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # its warnings of lost peers are pages long
+    import tempfile
+
+    from residua.training.launch import launch
+    from residua.training.world import cores
+
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // processes)))
+    with tempfile.TemporaryDirectory(prefix="residua-") as folder:
+        os.environ[ENDED] = folder
+        signal = launch([*sys.argv[1:], *more], processes, logs=Path(folder) / "agent")
+        codes = [int(path.read_text()) for path in sorted(Path(folder).glob("code-*"))]
+    raise typer.Exit(codes[0] if codes else signal)
+
+
+def ended(code: int) -> bool:
+    """Tell the launcher, if there is one, that this process ends with `code` and wants no restart."""
+    if folder := os.environ.get(ENDED):
+        with suppress(OSError):  # it may be gone
+            (Path(folder) / f"code-{int(os.environ.get('RANK', '0')):06d}").write_text(str(code))
+            return True
+    return False

@@ -1,0 +1,77 @@
+"""How the processes of a run part when one of them fails: one line for the user, one exit code for all."""
+
+import json
+import re
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+PARTING_SECONDS = 10.0
+"""How long a process that fails waits for the others to hear of it."""
+HEARD_SECONDS = 2.0
+"""How long the words of a process that failed may take; they are written before its connections close."""
+LOST = re.compile(r"gloo|NCCL|[Cc]onnection|[Tt]imed? ?out|[Bb]roken pipe|store|socket")
+"""What torch says, in a plain RuntimeError, when another process does not answer."""
+WHERE = re.compile(r"^\[[^]]*\] ")
+"""Its own source file, which it says first."""
+
+
+class PeerLost(RuntimeError):
+    """Another process of the run died or stalls, and did not say why."""
+
+
+class PeerFailed(RuntimeError):
+    """Another process of the run failed; this one only repeats what it said."""
+
+    def __init__(self, kinds: tuple[str, ...], text: str, *, silent: bool) -> None:
+        """`kinds` names the classes of what was raised; `silent` when another process tells the user."""
+        super().__init__(text)
+        self.kinds, self.silent = kinds, silent
+
+
+def part(error: Exception, store: Any, *, rank: int, size: int, close: Callable[[], None]) -> Exception:
+    """What this process should raise for `error`, once the others have heard of it.
+
+    An error of its own stays what it is, unless rank 0 says it instead. Where the others are lost, it is the
+    error of the process that failed first, or PeerLost when none said why. `store` holds the notes of all;
+    `close` breaks the connections, which tells those who wait for this process that something happened.
+    """
+    kinds = tuple(kind.__name__ for kind in type(error).__mro__)
+    known = isinstance(error, PeerFailed)
+    lost = known or "DistError" in kinds or (type(error) is RuntimeError and bool(LOST.search(str(error))))
+    with suppress(Exception):  # the store is gone with rank 0
+        if not lost:
+            store.compare_set("error", "", json.dumps([rank, kinds, str(error)]))
+        closing = threading.Thread(target=close, daemon=True)
+        closing.start()
+        closing.join(PARTING_SECONDS)
+        if lost and (known or until(lambda: store.check(["error"]), seconds=HEARD_SECONDS)):
+            error = failed(store, silent=rank > 0)
+        if rank == 0:
+            store.set("heard", "")
+        spoken = rank > 0 and not lost and until(lambda: store.check(["heard"]))
+        store.add("left", 1)
+        if rank == 0:  # it serves the store
+            until(lambda: store.add("left", 0) == size)
+        if spoken:
+            return PeerFailed(kinds, str(error), silent=True)
+    if lost and not isinstance(error, PeerFailed):
+        said = WHERE.sub("", str(error).splitlines()[0]).partition(". ")[0]
+        return PeerLost(f"another process of this run died or stalls ({said}): `residua resume` goes on")
+    return error
+
+
+def failed(store: Any, *, silent: bool = True) -> PeerFailed:
+    """The error that some process left in `store`."""
+    rank, kinds, text = json.loads(store.get("error"))
+    return PeerFailed(tuple(kinds), f"process {rank}: {text}" if rank else text, silent=silent)
+
+
+def until(claim: Callable[[], bool], *, seconds: float = PARTING_SECONDS) -> bool:
+    """Wait for `claim` to hold, at most so long; whether it does."""
+    limit = time.monotonic() + seconds
+    while not (true := claim()) and time.monotonic() < limit:
+        time.sleep(0.02)
+    return true

@@ -1,0 +1,42 @@
+"""A long run holds no more at its end than in its first epochs (F18)."""
+
+import os
+import threading
+from pathlib import Path
+
+from ranks import children_of
+from residua.data.sources import open_dataset
+from residua.spec.recipe import Augment, Budget, Data
+from residua.training.events import Row
+from residua.training.first import initial
+from residua.training.fit import Fit
+from residua.training.run import create
+from small import never, recipe
+
+
+def held() -> dict[str, int]:
+    """What this process holds now."""
+    return {
+        "files": len(os.listdir("/proc/self/fd")),
+        "threads": threading.active_count() + len(os.listdir("/proc/self/task")),
+        "children": len(children_of(os.getpid())),
+        "resident pages": int(Path("/proc/self/statm").read_text().split()[1]),
+    }
+
+
+def test_sixty_epochs_hold_what_ten_hold(photos: Path, tmp_path: Path) -> None:
+    made = recipe(
+        str(photos),
+        augment=Augment("resized_crop"),
+        data=Data(str(photos), workers=1, resident_bytes=0),
+        budget=Budget(epochs=60, batch=12, save_seconds=0.0),
+    )
+    dataset = open_dataset(str(photos), holdout=0.2)
+    run = create(tmp_path, made, identity={})
+    fit = Fit(run, initial(made, dataset.train.classes), dataset, stop=never)
+    found = [held() for event in fit.events() if isinstance(event, Row)]
+    assert len(found) == 60
+    early, late = found[9], found[-2]
+    for name in ("files", "threads", "children"):
+        assert late[name] <= early[name], name
+    assert late["resident pages"] < 1.05 * early["resident pages"]

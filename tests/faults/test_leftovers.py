@@ -1,0 +1,103 @@
+"""`residua resume` needs nobody: whatever a crash left behind, the run ends (reliability P1, P3, P4, F15)."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import residua as python
+from residua.jobs.train import resume
+from residua.training import checkpoint
+from residua.training.events import Event, Note
+from residua.training.run import Run
+from small import after, flip, rows, weights
+
+Spoil = Callable[[Run], object]
+
+
+def every_state(run: Run) -> None:
+    for path in checkpoint.states(run.checkpoints):
+        flip(path)
+
+
+def newest_state(run: Run) -> None:
+    flip(checkpoint.states(run.checkpoints)[0])
+
+
+def no_state(run: Run) -> None:
+    for path in checkpoint.states(run.checkpoints):
+        path.unlink()
+
+
+def temporary_files(run: Run) -> None:
+    for folder in (run.path, run.checkpoints):
+        (folder / ".half.4242.tmp").write_bytes(b"half")
+
+
+def torn_metrics(run: Run) -> None:
+    with (run.path / "metrics.jsonl").open("a") as file:
+        file.write('{"epoch": 99, "st')
+
+
+def clocks(run: Run) -> None:
+    for age, path in enumerate(checkpoint.states(run.checkpoints)):
+        os.utime(path, (86_400 * age, 86_400 * age))
+
+
+@pytest.mark.parametrize(
+    "spoil", [every_state, newest_state, no_state, temporary_files, torn_metrics, clocks]
+)
+def test_a_run_ends_as_one_that_nothing_disturbed_with(
+    spoil: Spoil, trained: Callable[..., Run], clean: Run, tmp_path: Path
+) -> None:
+    run = trained(tmp_path / "run", after(9))
+    assert not run.finished
+    spoil(run)
+    python.resume(run.path)
+    assert weights(run) == weights(clean)
+    assert rows(run) == rows(clean)
+    assert run.finished
+    assert (run.path / "report.html").exists()
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_a_run_whose_states_are_all_damaged_says_that_it_begins_again(
+    trained: Callable[..., Run], tmp_path: Path
+) -> None:
+    run = trained(tmp_path / "run", after(9))
+    every_state(run)
+    told: list[Event] = []
+    resume(run.path, listen=told.append)
+    assert isinstance(told[0], Note)
+    assert "can be used" in told[0].text
+    assert told[0].text.endswith("beginning again with the first step")
+
+
+def test_a_finished_run_without_a_report_gets_one(trained: Callable[..., Run], tmp_path: Path) -> None:
+    run = trained(tmp_path / "run")
+    whole = (run.path / "report.html").read_text()
+    (run.path / "report.html").unlink()
+    python.resume(run.path)
+    assert (run.path / "report.html").read_text() == whole
+
+
+@pytest.mark.parametrize("name", ["torch", "processor", "device", "processes"])
+def test_another_environment_is_refused_unless_forced_and_then_written_down(
+    name: str, trained: Callable[..., Run], tmp_path: Path
+) -> None:
+    run = trained(tmp_path / "run", after(9))
+    file = run.path / "environment.json"
+    then = json.loads(file.read_text())
+    held = then["versions"] if name == "torch" else then
+    now, held[name] = held[name], "another"
+    file.write_text(json.dumps(then))
+    line = f"{name} is {now}, was another"
+    with pytest.raises(ValueError, match=f"{line}: the rest would not equal .*give --force-environment"):
+        resume(run.path)
+    told: list[Event] = []
+    resume(run.path, force_environment=True, listen=told.append)
+    assert told[0] == Note(f"{line}: the rest will not equal an uninterrupted run")
+    assert run.finished
+    assert json.loads(file.read_text())["moves"] == [{"after_rows": 1, "moved": [line]}]

@@ -1,0 +1,251 @@
+"""Ranks that train together against one process that trains alone (reliability F17)."""
+
+import os
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from ranks import begin, end, together
+from residua.data.decode import DataError
+from residua.data.sampler import share
+from residua.data.sources import Dataset
+from residua.nn.letters import LETTERS, Letter
+from residua.nn.network import Network
+from residua.spec.recipe import Budget, Recipe
+from residua.training import judging
+from residua.training.first import initial
+from residua.training.fit import Fit
+from residua.training.judging import judge
+from residua.training.parting import PeerFailed
+from residua.training.run import Run, create
+from residua.training.world import ALONE, World, joined
+from residua.weights.store import read
+from small import after, arch, colours, flip, never, recipe, rows, weights
+
+GROUPS: Mapping[str, Letter] = {
+    **LETTERS,
+    "N": Letter("norm", False, lambda given: nn.GroupNorm(2, given.width)),
+}
+"""Letters whose norm sees one image at a time, so that dealing out a batch changes nothing."""
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    return colours()
+
+
+def grouped(made: Recipe) -> Network:
+    torch.manual_seed(made.seed)
+    network = Network(made.arch, letters=GROUPS)
+    network.class_names = ("blue", "green", "red")
+    return network
+
+
+def drawn(made: Recipe) -> Network:
+    return initial(made, ("blue", "green", "red"))
+
+
+def run_in(
+    size: int,
+    path: Path,
+    made: Recipe,
+    data: Dataset,
+    *,
+    network: Callable[[Recipe], Network] = drawn,
+    asks: int = 0,
+) -> Run:
+    """A run at `path`, trained by `size` ranks until its end, or until rank 0 has asked `asks` times."""
+    run = Run(path) if (path / "recipe.json").exists() else create(path, made, identity={})
+
+    def work(world: World) -> None:
+        stop = after(asks) if asks and world.leads else never
+        for _ in Fit(run, network(made), data, stop=stop, world=world).events():
+            pass
+
+    if size == 1:
+        work(ALONE)
+    else:
+        together(size, work)
+    return run
+
+
+def difference(run: Run, other: Run) -> float:
+    """Largest difference between two numbers of their last states."""
+    mine, theirs = (read(max(r.checkpoints.iterdir()))[0] for r in (run, other))
+    assert mine.keys() == theirs.keys()
+    return max(float((value - theirs[name]).abs().max()) for name, value in mine.items())
+
+
+@pytest.mark.parametrize(("size", "batch"), [(2, 6), (2, 5), (3, 7)])
+def test_ranks_learn_what_one_process_learns(size: int, batch: int, data: Dataset, tmp_path: Path) -> None:
+    made = recipe(budget=Budget(epochs=3, batch=batch, save_seconds=1000.0))
+    alone = run_in(1, tmp_path / "alone", made, data, network=grouped)
+    many = run_in(size, tmp_path / "many", made, data, network=grouped)
+    assert 0 < difference(many, alone) <= 1e-5
+    for mine, theirs in zip(rows(many), rows(alone), strict=True):
+        assert mine == pytest.approx(theirs, abs=1e-5)
+        assert mine["train_error"] == theirs["train_error"]  # every image counted once, not one more
+
+
+def test_without_the_weights_an_uneven_share_would_not_pass(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = recipe(budget=Budget(epochs=3, batch=5, save_seconds=1000.0))
+    alone = run_in(1, tmp_path / "alone", made, data, network=grouped)
+    monkeypatch.setattr(World, "images", lambda world, batch: batch / world.size)
+    many = run_in(2, tmp_path / "many", made, data, network=grouped)
+    assert difference(many, alone) > 1e-4
+
+
+def test_the_same_ranks_twice_and_interrupted_ranks_end_with_the_same_bits(
+    data: Dataset, tmp_path: Path
+) -> None:
+    made = recipe(arch=arch(drop=True))
+    first = run_in(2, tmp_path / "first", made, data)
+    runs = [run_in(2, tmp_path / "again", made, data)]
+    for asks in (4, 5, 6):  # at the end of an epoch, while its images are judged, in the middle of the next
+        parts = run_in(2, tmp_path / f"{asks}", made, data, asks=asks)
+        assert not parts.finished
+        runs.append(run_in(2, tmp_path / f"{asks}", made, data))
+    for run in runs:
+        assert weights(run) == weights(first)
+        assert rows(run) == rows(first)
+        assert run.finished
+
+
+def test_ranks_differ_from_one_process_where_batch_norms_see_their_share(
+    data: Dataset, tmp_path: Path
+) -> None:
+    assert (
+        difference(run_in(2, tmp_path / "2", recipe(), data), run_in(1, tmp_path / "1", recipe(), data))
+        > 1e-3
+    )
+
+
+@pytest.mark.parametrize(("size", "at_once"), [(2, 250), (2, 3), (3, 6)])
+def test_ranks_judge_exactly_as_one_process(
+    size: int, at_once: int, data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judging, "JUDGED", at_once)
+    made = recipe()
+    alone = judge(drawn(made), data.test, made, plan=made.plan, world=ALONE, stop=never)
+
+    def work(world: World) -> None:
+        network = drawn(made)
+        if not world.leads:
+            for value in network.buffers():
+                value += 1  # its own running statistics are not asked
+        found = judge(network, data.test, made, plan=made.plan, world=world, stop=never)
+        assert (found.probabilities == alone.probabilities).all()
+        assert (found.labels == alone.labels).all()
+        assert found.loss == alone.loss
+
+    together(size, work)
+
+
+def test_a_state_that_is_damaged_is_passed_over_by_all_ranks_alike(data: Dataset, tmp_path: Path) -> None:
+    made = recipe(budget=Budget(epochs=3, batch=6, save_seconds=0.0))
+    whole = run_in(2, tmp_path / "whole", made, data)
+    parts = run_in(2, tmp_path / "parts", made, data, asks=7)
+    flip(max(parts.checkpoints.iterdir()))
+    run_in(2, tmp_path / "parts", made, data)
+    assert weights(parts) == weights(whole)
+
+
+def told(folder: Path, work: Callable[[World], object]) -> Callable[[int], None]:
+    """Joins, does `work`, and writes down what that raised."""
+
+    def rank_work(rank: int) -> None:
+        try:
+            with joined() as world:
+                work(world)
+        except PeerFailed as error:
+            (folder / f"{rank}").write_text(f"{error.kinds[0]} {error.silent} {error}")
+        except Exception as error:
+            (folder / f"{rank}").write_text(f"{type(error).__name__} {error}")
+
+    return rank_work
+
+
+def blocked(world: World) -> None:
+    world.sum(1.0)
+
+
+def patient(world: World) -> None:
+    world.meet()
+
+
+@pytest.mark.parametrize("wait", [blocked, patient])
+@pytest.mark.parametrize("culprit", [0, 1])
+def test_an_error_on_one_rank_ends_all_and_rank_0_speaks(
+    culprit: int, wait: Callable[[World], None], tmp_path: Path
+) -> None:
+    def work(world: World) -> None:
+        if world.rank == culprit:
+            raise DataError("photo.jpg cannot be decoded")
+        wait(world)
+
+    assert end(begin(3, told(tmp_path, work)), limit=30) == [0, 0, 0]
+    said = [(tmp_path / str(rank)).read_text() for rank in range(3)]
+    who = f"process {culprit}: " if culprit else ""
+    assert said[0] == f"DataError {f'False {who}' if culprit else ''}photo.jpg cannot be decoded"
+    for rank in (1, 2):
+        prefix = "" if rank == culprit else who
+        assert said[rank] == f"DataError True {prefix}photo.jpg cannot be decoded"
+
+
+@pytest.mark.parametrize("wait", [blocked, patient])
+def test_a_rank_that_is_killed_is_missed(wait: Callable[[World], None], tmp_path: Path) -> None:
+    def work(world: World) -> None:
+        if world.rank == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        wait(world)
+
+    assert end(begin(2, told(tmp_path, work)), limit=30) == [-signal.SIGKILL, 0]
+    assert (tmp_path / "1").read_text().startswith("PeerLost another process of this run died or stalls")
+
+
+def test_a_rank_that_stalls_is_missed_in_bounded_time(tmp_path: Path) -> None:
+    def work(world: World) -> None:
+        world.sum(1.0)
+        if world.rank == 1:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        world.sum(1.0)
+
+    children = begin(2, told(tmp_path, work), stall=3.0)
+    try:
+        assert end(children[:1], limit=40) == [0]
+    finally:
+        os.kill(children[1], signal.SIGKILL)
+        os.waitpid(children[1], 0)
+    assert (tmp_path / "0").read_text().startswith("PeerLost another process of this run died or stalls")
+
+
+def test_more_ranks_than_images_of_a_batch_are_refused() -> None:
+    with pytest.raises(ValueError, match="4 processes share a batch of 3: give at most 3 processes"):
+        World(0, 4).images(3)
+
+
+def test_shares_are_those_of_the_sampler() -> None:
+    for size in (1, 2, 3, 7):
+        for batch in (7, 8, 64):
+            counts = [
+                len(share(0, 0, count=100, batch=batch, rank=rank, world=size)[1]) for rank in range(size)
+            ]
+            assert [World(rank, size).images(batch) for rank in range(size)] == counts
+
+
+def test_batch_norms_over_all_ranks_need_gpus(data: Dataset, tmp_path: Path) -> None:
+    made = recipe(plan=replace(recipe().plan, sync_norm=True))
+    run = create(tmp_path / "run", made, identity={})
+
+    def work(world: World) -> None:
+        list(Fit(run, drawn(made), data, stop=never, world=world).events())
+
+    assert end(begin(2, told(tmp_path, work))) == [0, 0]
+    assert (tmp_path / "0").read_text().startswith("ValueError plan.sync_norm needs GPUs")
