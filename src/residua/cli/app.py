@@ -2,7 +2,7 @@
 
 import typer
 
-from residua.cli import demo, doctor, evaluate, explain, models, predict, train
+from residua.cli import data, demo, doctor, evaluate, explain, models, predict, train
 from residua.version import __version__
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ def root(version: bool = typer.Option(False, "--version", help="Print the versio
 app.command("demo")(demo.demo)
 app.command("models")(models.models)
 app.command("explain")(explain.explain)
+app.add_typer(data.app, name="data")
 app.command("train")(train.train)
 app.command("resume")(train.resume)
 app.command("evaluate")(evaluate.evaluate)

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def train(
-    data: str = typer.Argument(metavar="DATA", help="A folder of classes, digits, or cifar10[:DIR]."),
+    data: str = typer.Argument(
+        metavar="DATA", help="A folder of classes, a .csv, shards, digits, cifar10[:DIR], ..."
+    ),
     model: str = typer.Option(None, "-m", "--model", help="Name of a network; `residua models` lists them."),
     recipe: str = typer.Option(None, help="Name of a recipe (e.g. he2015.cifar), or a recipe.json."),
     weights: str = typer.Option("", help="A checkpoint file or a run to start from."),

@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 
 from residua.data.batches import testing
-from residua.data.folders import matched
-from residua.data.sources import Images, open_dataset, open_images
+from residua.data.found import matched
+from residua.data.sources import Images, absolute, open_images
 from residua.deliver.engine import load_network
-from residua.jobs.prepare import absolute
+from residua.jobs.opened import reopen
 from residua.measure.evaluate import Judgement
 from residua.measure.evaluate import evaluate as judge
 from residua.measure.score import Score
@@ -55,6 +55,6 @@ def _images(path: Path, data: str | None, classes: tuple[str, ...]) -> Images:
     if data is None and recipe is None:
         raise ValueError(f"{path} does not say which images to judge by: give --data")
     if recipe and (data is None or absolute(data) == recipe.data.source):
-        kept_apart = open_dataset(recipe.data.source, holdout=recipe.data.holdout).test
+        kept_apart = reopen(run).test
         return matched(kept_apart, classes, owner="the network")
     return open_images(str(data), classes=classes)

@@ -1,6 +1,6 @@
 """From what somebody wishes to all that a training run needs: images, network, recipe and plan."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from residua import papers
-from residua.data.sources import Dataset, open_dataset
+from residua.data.found import Found
+from residua.data.sources import Dataset, absolute
+from residua.jobs.opened import MOST_WORKERS, Unreadable, open_readable
 from residua.nn.network import Network
 from residua.spec import change, zoo
 from residua.spec.arch import Arch
@@ -19,8 +21,6 @@ from residua.spec.record import from_json, override
 from residua.training import plan, world
 from residua.training.fit import initial, length
 
-MOST_WORKERS = 8
-"""More decoding processes than this wait for the disk."""
 SMALL = 64
 """Pictures up to this many pixels get the networks and the recipe that were made for CIFAR."""
 
@@ -30,7 +30,7 @@ class Wish:
     """What somebody asked for; None and empty leave the choice to us."""
 
     source: str
-    """A folder, `digits`, or `cifar10[:DIR]`."""
+    """A folder, a label file, shards, `digits`, `cifar10[:DIR]` or `cifar100[:DIR]`."""
     model: str | None = None
     """Name of a network."""
     recipe: str | None = None
@@ -41,6 +41,8 @@ class Wish:
     """Passes over the training images."""
     changes: tuple[tuple[str, str], ...] = ()
     """Paths inside the recipe, and new values as text."""
+    given: Found | None = None
+    """Images from Python, of which `source` is the name alone."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -55,6 +57,8 @@ class Prepared:
     """The network with its first weights."""
     notes: tuple[str, ...]
     """What was chosen and why, one line each."""
+    unreadable: Unreadable = field(default_factory=dict)
+    """Images that were left out, and why."""
 
 
 def prepare(wish: Wish) -> Prepared:
@@ -62,11 +66,11 @@ def prepare(wish: Wish) -> Prepared:
 
     ValueError for a wrong name or path, DataError for bad images.
     """
-    source = absolute(wish.source)
+    source = wish.source if wish.given else absolute(wish.source)
     filed = _filed(wish.recipe)
     first = zoo.arch(wish.model or "cifar_resnet20")
     early = _changed(filed or papers.recipe(wish.recipe or "quick.small", first, source), wish)
-    dataset = open_dataset(source, holdout=early.data.holdout)
+    dataset, bad = open_readable(replace(early.data, source=source), wish.given)
     small = dataset.size <= SMALL
     arch = filed.arch if filed and wish.model is None else zoo.arch(wish.model or _network(small))
     arch = _for_images(arch, dataset)
@@ -80,26 +84,13 @@ def prepare(wish: Wish) -> Prepared:
     chosen = plan.choose(network, recipe.plan, batch=recipe.budget.batch, steps=steps)
     workers = _workers(recipe, dataset) if recipe.data.workers < 0 else recipe.data.workers
     recipe = replace(recipe, plan=chosen.plan, data=replace(recipe.data, workers=workers))
-    return Prepared(recipe, dataset, network, _notes(recipe, dataset, chosen.reason))
+    return Prepared(recipe, dataset, network, _notes(recipe, dataset, chosen.reason), bad)
 
 
 def _workers(recipe: Recipe, dataset: Dataset) -> int:
     """Processes that decode: one per core for files read anew every epoch, none for what is in memory."""
     reads = dataset.train.files is not None and recipe.augment.kind == "resized_crop"
     return min(MOST_WORKERS, world.cores()) if reads else 0
-
-
-def absolute(source: str) -> str:
-    """`source` as it can be found again from another folder."""
-    if not is_named(source):
-        return str(Path(source).absolute())
-    name, colon, folder = source.partition(":")
-    return f"{name}:{Path(folder).absolute()}" if colon and folder else source
-
-
-def is_named(source: str) -> bool:
-    """Whether `source` is one of the sets we know by name, not a folder."""
-    return source == "digits" or source.partition(":")[0] == "cifar10"
 
 
 def _filed(recipe: str | None) -> Recipe | None:

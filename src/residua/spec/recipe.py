@@ -11,13 +11,15 @@ class Data:
     """Which images, and how they are read."""
 
     source: str
-    """A folder, `digits`, or `cifar10[:DIR]`."""
+    """A folder, a label file, shards, `digits`, `cifar10[:DIR]` or `cifar100[:DIR]`."""
     holdout: float = 0.2
     """Share of every class kept for validation when the source has no split of its own."""
     workers: int = -1
     """Processes that decode images; -1 lets the plan choose. Results do not depend on it."""
     resident_bytes: int = 2 << 30
     """Sets that fit in this many bytes, once resized, live in memory."""
+    bad: Literal["error", "skip", "quarantine"] = "error"
+    """Files that are no images: refuse to begin, leave them out, or list them in the run besides."""
 
     def __post_init__(self) -> None:
         """ValueError when a number cannot be used."""

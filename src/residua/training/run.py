@@ -123,7 +123,7 @@ def create(path: Path, recipe: Recipe, *, identity: Mapping[str, Any], force: bo
     with run.lock():
         if (path / "recipe.json").exists():
             _refuse(run, force=force)
-            for name in ("metrics.jsonl", "finished.json", "report.html"):
+            for name in ("metrics.jsonl", "finished.json", "report.html", "quarantine.csv"):
                 (path / name).unlink(missing_ok=True)
             shutil.rmtree(run.checkpoints, ignore_errors=True)
         run.checkpoints.mkdir(exist_ok=True)

@@ -1,0 +1,185 @@
+"""`residua data`: looking at images before anything is learned from them, and packing them."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from residua.cli.failures import BAD_DATA
+from residua.cli.terminal import console, next_line, put_json, say, show_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
+    from residua.jobs.checked import Checked
+
+QUIET_SECONDS = 10.0
+"""Without a terminal, a line about progress at most this often."""
+
+_WIDE = 35  # characters of an example, so that a row fits 80
+
+app = typer.Typer(
+    help="Look at images before anything is learned from them, and pack them.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def data(context: typer.Context) -> None:
+    """Look at images before anything is learned from them, and pack them."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command("check")
+def check(
+    path: str = typer.Argument(
+        metavar="PATH", help="A folder, a .csv or .parquet, a shard index, digits, cifar10[:DIR]."
+    ),
+    as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
+    strict: bool = typer.Option(False, "--strict", help="Exit with 4 when there is a problem."),
+    out: Path = typer.Option(None, "-o", "--out", metavar="HTML", help="Contact sheet to write."),
+    force: bool = typer.Option(False, "--force", help="Replace a sheet that is there."),
+    workers: int = typer.Option(-1, min=-1, help="Processes; -1 takes one for each core."),
+) -> None:
+    """Find what is unreadable, twice there, in two splits or oddly stored.
+
+    Nothing is changed, moved or deleted.
+
+    Example: residua data check photos -o sheet.html
+    """
+    if out is not None:
+        _check_sheet(out, force=force)
+
+    from residua.jobs.check import check as look
+    from residua.training import world
+
+    to = console(json_on_stdout=as_json)
+    start = time.monotonic()
+    with _progress(to) as tell:
+        checked = look(path, workers=world.cores() if workers < 0 else workers, tell=tell)
+    if out is not None:
+        from residua.jobs.sheet import sheet
+        from residua.training.run import write
+
+        write(out, sheet(checked))
+    if as_json:
+        put_json(checked.plain())
+    else:
+        _say(to, checked, time.monotonic() - start, out)
+    if strict and checked.bad:
+        raise typer.Exit(BAD_DATA)
+
+
+@app.command("pack")
+def pack(
+    path: str = typer.Argument(metavar="PATH", help="A folder, or a .csv or .parquet of paths and labels."),
+    out: Path = typer.Argument(metavar="OUT", help="Folder to make."),
+    shard_mb: int = typer.Option(256, min=1, help="Size at which a new shard begins, in MB."),
+    force: bool = typer.Option(False, "--force", help="Replace what is there."),
+    as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
+) -> None:
+    """Write images into a few tar files with an index; `residua train OUT` reads them.
+
+    Example: residua data pack photos photos-packed
+    """
+    from residua.data.shards import pack as write_shards
+    from residua.data.sources import find
+
+    to = console(json_on_stdout=as_json)
+    with _progress(to) as tell:
+        done = write_shards(find(path), out, shard_bytes=shard_mb << 20, force=force, tell=tell)
+    if as_json:
+        put_json({"images": done.images, "shards": done.shards, "bytes": done.bytes, "out": str(out)})
+        return
+    say(to, f"{done.images:,} images in {done.shards:,} shards of {done.bytes / 1e6:,.0f} MB together: {out}")
+    next_line(to, f"residua data check {out}", f"residua train {out}")
+
+
+def _check_sheet(out: Path, *, force: bool) -> None:
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"{out} ends in {out.suffix!r}: give sheet.html")
+    if not out.parent.is_dir():
+        raise ValueError(f"{out.parent} is no folder: make it first, or write elsewhere")
+    if out.exists() and not force:
+        raise FileExistsError(f"{out} is there already: give --force to replace it")
+
+
+def _say(to: "Console", checked: "Checked", seconds: float, out: Path | None) -> None:
+    total = len(checked.scan.facts)
+    counts = [f"{len(images):,} {images.name}" for images in checked.splits]
+    splits = " + ".join(counts) if len(counts) > 1 else f"{total:,}"
+    classes = len({name for held in checked.classes().values() for name in held})
+    say(
+        to,
+        f"{checked.source}: {splits} images, {classes:,} classes, {total / max(seconds, 1e-9):,.0f} images/s",
+    )
+    rows = [
+        (
+            "✗" if finding.level == "problem" else "·",
+            finding.what,
+            f"{finding.count:,}",
+            _example(finding.example),
+        )
+        for finding in checked.findings
+    ]
+    if rows:
+        show_table(to, ("", "found", "count", "for example"), rows)
+    problems = [finding for finding in checked.findings if finding.level == "problem"]
+    for finding in problems:
+        say(to, f"✗ {finding.what}: {finding.cure}")
+    if not problems:
+        say(to, "no problem: every image was read, and none is twice there or in two splits")
+    if checked.metadata:
+        found = checked.metadata
+        say(
+            to,
+            f"labels from metadata alone: {found.accuracy:.1f} % right, {found.baseline:.1f} % by guessing",
+            "dim",
+        )
+    if out is not None:
+        say(to, f"sheet   {out}")
+        next_line(to, f"residua train {checked.source}")
+    else:
+        next_line(to, f"residua data check {checked.source} -o sheet.html")
+
+
+def _example(text: str) -> str:
+    """The example of a finding in a column's width, both names of a pair alike."""
+    parts = text.split(" = ")
+    return " = ".join(_cut(part, _WIDE if len(parts) == 1 else (_WIDE - 3) // 2) for part in parts)
+
+
+def _cut(text: str, most: int) -> str:
+    """`text` in at most `most` characters of one line, its end kept: that of a path says most."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[: most // 3]}…{line[-(most - most // 3 - 1) :]}"
+
+
+@contextmanager
+def _progress(to: "Console") -> "Iterator[Callable[[int, int], None]]":
+    """Hears how much is done: a bar on a terminal, a line every ten seconds elsewhere."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    if to.is_terminal:
+        with Progress(
+            BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=to, transient=True
+        ) as bar:
+            task = bar.add_task("", total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+        return
+    said = time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal said
+        if time.monotonic() - said > QUIET_SECONDS:
+            said = time.monotonic()
+            say(to, f"{done:,} of {total:,}")
+
+    yield tell

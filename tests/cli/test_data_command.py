@@ -1,0 +1,88 @@
+"""`residua data`: what people see, what machines read, and the exit codes."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from command import complaint, residua, succeeded
+from small import split_folder
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Two splits; those to judge by on their heads, or they would be some of the others."""
+    root = split_folder(tmp_path / "photos", train=6, val=3, side=40)
+    for file in (root / "val").rglob("*.*"):
+        with Image.open(file) as image:
+            image.transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(file)
+    return root
+
+
+def test_a_check_says_what_it_found_in_eighty_columns(photos: Path, tmp_path: Path) -> None:
+    shutil.copy(photos / "train/red/01.png", photos / "val/red/leak.png")
+    (photos / "train/blue/a long name that nobody would want to read in full.jpg").write_text("text")
+    out = succeeded(residua("data", "check", photos, "-o", tmp_path / "sheet.html", cwd=tmp_path))
+    assert f"{photos}: 19 train + 10 val images, 3 classes" in out
+    assert "✗  the same file in two splits" in out
+    assert "✗  cannot be read" in out
+    assert f"next: residua train {photos}" in out
+    lines = [line for line in out.splitlines() if str(tmp_path) not in line]
+    assert max(map(len, lines)) <= 80
+    assert "Data check of" in (tmp_path / "sheet.html").read_text()
+    line = complaint(residua("data", "check", photos, "-o", tmp_path / "sheet.html"), 2)
+    assert "give --force" in line
+
+
+def test_strict_leaves_with_four_and_json_is_one_document(photos: Path) -> None:
+    found = json.loads(succeeded(residua("data", "check", photos, "--json", "--strict")))
+    assert found["problems"] == 0
+    assert found["classes"]["train"] == {"blue": 6, "green": 6, "red": 6}
+    (photos / "train/blue/x.jpg").write_text("text")
+    assert residua("data", "check", photos).returncode == 0
+    done = residua("data", "check", photos, "--json", "--strict")
+    assert done.returncode == 4
+    assert json.loads(done.stdout)["findings"][0]["files"][0]["file"] == "train/blue/x.jpg"
+
+
+def test_packed_images_train_and_evaluate_like_files(photos: Path, tmp_path: Path) -> None:
+    out = succeeded(residua("data", "pack", photos, tmp_path / "packed"))
+    assert "27 images in 2 shards of" in out
+    assert f"residua train {tmp_path / 'packed'}" in out
+    words = ("--epochs", "1", "--set", "budget.batch=6", "--set", "plan.precision=float32")
+    digests = []
+    for source in (photos, tmp_path / "packed"):
+        run = tmp_path / f"run-{source.name}"
+        out = succeeded(residua("train", source, "-m", "smallconvnet", *words, "-o", run))
+        assert "3 classes, 18 train + 9 val images" in out
+        digests.append(json.loads((run / "metrics.jsonl").read_text()))
+    assert digests[1]["step"] == 3
+    found = json.loads(succeeded(residua("evaluate", tmp_path / "run-packed", "--json")))
+    assert found["scores"][0]["n"] == 9
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["data", "check", "nowhere"], 4, "nowhere does not exist"),
+        (["data", "check", ".", "-o", "sheet.pdf"], 2, "give sheet.html"),
+        (["data", "check", ".", "-o", "none/sheet.html"], 2, "make it first"),
+        (["data", "pack", "nowhere", "out"], 4, "nowhere does not exist"),
+        (["data", "chekc"], 2, "chekc"),
+    ],
+)
+def test_a_mistake_is_one_line(words: list[str], code: int, said: str, tmp_path: Path) -> None:
+    assert said in complaint(residua(*words, cwd=tmp_path), code)
+
+
+@pytest.mark.parametrize("name", ["check", "pack"])
+def test_every_data_command_shows_an_example(name: str) -> None:
+    assert f"Example: residua data {name}" in succeeded(residua("data", name, "--help"))
+
+
+def test_data_alone_lists_its_commands() -> None:
+    out = succeeded(residua("data"))
+    assert "check" in out
+    assert "pack" in out

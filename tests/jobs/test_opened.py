@@ -1,0 +1,127 @@
+"""What cannot be read is left out by one scan, by policy, and stays out; what changed since is noticed."""
+
+import csv
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+import residua
+from residua.data.decode import DataError
+from residua.jobs.opened import open_readable
+from residua.spec.recipe import Data
+from small import arch, file_of, photo_folder, recipe, rows, split_folder, weights
+
+BAD = {"train/blue/01.png": "text", "train/red/02.png": "", "val/green/01.png": "text"}
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Two splits, three of whose files are no images; one is cut, which its header does not tell."""
+    root = split_folder(tmp_path / "photos", train=12, val=6)
+    for name, text in BAD.items():
+        (root / name).write_text(text)
+    cut = root / "train/green/00.jpg"
+    cut.write_bytes(cut.read_bytes()[:-200])
+    return root
+
+
+def train(photos: Path, out: Path, **changes: object) -> residua.Run:
+    made = file_of(recipe(str(photos), arch=arch()), out.with_suffix(".json"))
+    return residua.train(photos, recipe=str(made), out=out, changes={"data.bad": "skip", **changes})
+
+
+def digest(root: Path) -> str:
+    found = hashlib.sha256()
+    for file in sorted(root.rglob("*.*")):
+        found.update(file.read_bytes())
+    return found.hexdigest()
+
+
+LEFT_OUT = {*BAD, "train/green/00.jpg"}
+
+
+def test_by_default_a_run_does_not_begin(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"2 of 36 files cannot be read, e\.g\. .*residua data check"):
+        train(photos, tmp_path / "run", **{"data.bad": "error"})
+    assert not (tmp_path / "run").exists()
+
+
+def test_skipped_files_are_named_counted_and_recorded(photos: Path, tmp_path: Path) -> None:
+    before = digest(photos)
+    run = train(photos, tmp_path / "run")
+    known = json.loads((run.path / "data.json").read_text())
+    assert set(known["unreadable"]) == LEFT_OUT
+    assert (known["train"], known["test"]) == (33, 17)
+    assert "truncated" in known["unreadable"]["train/green/00.jpg"]
+    assert residua.evaluate(run)[0].n == 17
+    assert digest(photos) == before
+    assert not (run.path / "quarantine.csv").exists()
+
+
+def test_a_quarantine_is_a_list_and_moves_nothing(photos: Path, tmp_path: Path) -> None:
+    before = digest(photos)
+    run = train(photos, tmp_path / "run", **{"data.bad": "quarantine"})
+    with (run.path / "quarantine.csv").open(newline="") as file:
+        listed = list(csv.DictReader(file))
+    assert {row["path"] for row in listed} == LEFT_OUT
+    assert all(row["reason"] for row in listed)
+    assert digest(photos) == before
+
+
+def test_the_same_are_left_out_at_every_resume_whatever_they_are_by_then(
+    photos: Path, tmp_path: Path
+) -> None:
+    whole = train(photos, tmp_path / "whole", **{"budget.epochs": 2})
+    half = train(photos, tmp_path / "half", **{"budget.epochs": 2, "budget.save_seconds": 0})
+    (half.path / "finished.json").unlink()
+    (half.path / "report.html").unlink()
+    for file in sorted(half.checkpoints.iterdir(), reverse=True)[:1]:
+        file.unlink()
+    (photos / "train/blue/01.png").write_bytes((photos / "train/blue/02.png").read_bytes())  # repaired
+    residua.resume(half.path)
+    assert weights(half) == weights(whole)
+    assert rows(half) == rows(whole)
+
+
+def test_the_split_of_the_others_does_not_move(tmp_path: Path) -> None:
+    root = photo_folder(tmp_path / "photos", count=10)
+    everything, none = open_readable(Data(str(root)))
+    assert none == {}
+    (root / "blue" / "01.png").write_text("text")
+    left, bad = open_readable(Data(str(root), bad="skip"))
+    assert set(bad) == {"blue/01.png"}
+
+    def titles(images: object) -> set[str]:
+        return {images.title(i) for i in range(len(images))}  # type: ignore[attr-defined,arg-type]
+
+    assert titles(left.train) == titles(everything.train) - set(bad)
+    assert titles(left.test) == titles(everything.test) - set(bad)
+    assert "1 files left out that cannot be read, e.g. blue/01.png" in left.note
+
+
+def test_a_class_of_which_nothing_can_be_read_is_an_error(tmp_path: Path) -> None:
+    root = photo_folder(tmp_path / "photos", count=4)
+    for file in (root / "blue").iterdir():
+        file.write_text("text")
+    with pytest.raises(DataError, match="of class 'blue' no image of train can be read"):
+        open_readable(Data(str(root), bad="skip"))
+
+
+def test_a_file_that_breaks_after_the_scan_ends_the_run_by_name(photos: Path, tmp_path: Path) -> None:
+    run = train(photos, tmp_path / "run")
+    (run.path / "finished.json").unlink()
+    (photos / "val/red/01.png").write_text("text")
+    with pytest.raises(DataError, match=r"val/red/01\.png is not an image"):
+        residua.evaluate(run)
+
+
+def test_evaluation_never_judges_by_another_split(tmp_path: Path) -> None:
+    root = photo_folder(tmp_path / "photos", count=10)
+    made = file_of(recipe(str(root), arch=arch()), tmp_path / "recipe.json")
+    run = residua.train(root, recipe=str(made), epochs=1, out=tmp_path / "run")
+    assert residua.evaluate(run)[0].n == 6
+    (root / "red" / "new.png").write_bytes((root / "red" / "01.png").read_bytes())
+    with pytest.raises(DataError, match=r"changed since .* began \(.*digest\): put it back, or train anew"):
+        residua.evaluate(run)
