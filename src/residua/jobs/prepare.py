@@ -16,7 +16,7 @@ from residua.spec.describe import cost
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Recipe
 from residua.spec.record import from_json, override
-from residua.training import plan, world
+from residua.training import memory, plan, world
 from residua.training.fit import initial, length
 
 MOST_WORKERS = 8
@@ -80,7 +80,10 @@ def prepare(wish: Wish) -> Prepared:
     chosen = plan.choose(network, recipe.plan, batch=recipe.budget.batch, steps=steps)
     workers = _workers(recipe, dataset) if recipe.data.workers < 0 else recipe.data.workers
     recipe = replace(recipe, plan=chosen.plan, data=replace(recipe.data, workers=workers))
-    return Prepared(recipe, dataset, network, _notes(recipe, dataset, chosen.reason))
+    notes = _notes(recipe, dataset, chosen.reason)
+    if fitted := memory.fit_run(network, recipe, dataset):
+        notes = (*notes, f"{'memory':7} {fitted}")
+    return Prepared(recipe, dataset, network, notes)
 
 
 def _workers(recipe: Recipe, dataset: Dataset) -> int:

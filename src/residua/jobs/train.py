@@ -10,7 +10,7 @@ from residua.data.sources import Dataset, open_dataset
 from residua.jobs.evaluate import judgement
 from residua.jobs.prepare import Prepared, Wish, is_named, prepare
 from residua.jobs.report import write_report
-from residua.training import run
+from residua.training import memory, run
 from residua.training.fit import Event, Fit, Note, initial
 from residua.training.run import Run
 
@@ -76,6 +76,8 @@ def work(
         fit = Fit(begun, prepared.network, prepared.dataset, stop=stop)
         for event in fit.events():
             listen(event)
+        if fit.fitted:
+            listen(Note(fit.fitted.compared(memory.taken(begun.recipe.plan))))
         if begun.finished and fit.judged:
             write_report(begun, prepared.dataset, fit.judged)
 

@@ -84,6 +84,15 @@ def layers(arch: Arch, *, size: int = 0) -> list[Layer]:
 
     ValueError when a map would shrink to nothing.
     """
+    return [layer for unit in units(arch, size=size) for way in unit for layer in way]
+
+
+def units(arch: Arch, *, size: int = 0) -> list[list[list[Layer]]]:
+    """The ways through the stem, through each block, and through tail and head: their layers, in order.
+
+    A fork has a way for each branch, an auxiliary classifier is one more way of the block it stands behind.
+    ValueError when a map would shrink to nothing.
+    """
     return list(_walk(arch, size or arch.preprocess.size))
 
 
@@ -173,22 +182,22 @@ def _counted(texts: Iterable[str]) -> str:
     return ", ".join(f"{text} × {count}" if count > 1 else text for text, count in runs)
 
 
-def _walk(arch: Arch, size: int) -> Iterator[Layer]:
+def _walk(arch: Arch, size: int) -> Iterator[list[list[Layer]]]:
     width = arch.channels * size**2 if arch.is_flat else arch.channels
     size = 1 if arch.is_flat else size
     for part, blocks in enumerate(((arch.stem,), *arch.stages)):
         for index, block in enumerate(blocks):
-            for layer in _branches(block, part, width, size):
-                yield layer
-            width, size = block.out(width), layer.size
+            found = _branches(block, part, width, size)
+            width, size = block.out(width), found[-1][-1].size
             if size < 1:
                 raise ValueError(f"{arch.name} shrinks its map to nothing: give larger images")
             for side in arch.sides:
                 if (side.stage + 1, side.block) == (part, index):
-                    yield from _side(arch, side.stem, side.head, part, width, size)
+                    found.append(list(_side(arch, side.stem, side.head, part, width, size)))
+            yield found
     end = len(arch.stages) + 1
-    yield from _spell(arch.tail, (), Pool(), end, "main", width, size)
-    yield from _last(arch, arch.head, end, "main", width)
+    tail = _spell(arch.tail, (), Pool(), end, "main", width, size)
+    yield [[*tail, *_last(arch, arch.head, end, "main", width)]]
 
 
 def _last(arch: Arch, head: Head, part: int, path: Path, width: int) -> Iterator[Layer]:
@@ -201,12 +210,12 @@ def _side(arch: Arch, stem: Block, head: Head, part: int, width: int, size: int)
     yield from _last(arch, head, part, "side", stem.out(width))
 
 
-def _branches(block: Block | Fork, part: int, width: int, size: int) -> Iterator[Layer]:
+def _branches(block: Block | Fork, part: int, width: int, size: int) -> list[list[Layer]]:
     if isinstance(block, Block):
-        yield from _block(block, part, width, size)
-        return
-    for way in block.branches:
-        yield from _spell(way.word, way.convs, way.pool, part, "branch", width, size)
+        return [list(_block(block, part, width, size))]
+    return [
+        list(_spell(way.word, way.convs, way.pool, part, "branch", width, size)) for way in block.branches
+    ]
 
 
 def _block(block: Block, part: int, width: int, size: int) -> Iterator[Layer]:

@@ -131,11 +131,15 @@ class Plan:
     """Type of the activations; weights stay float32."""
     threads: int = 0
     """CPU threads of torch; 0 takes what torch proposes. Other counts give other last bits."""
+    memory_limit: int = 0
+    """Bytes a training step may hold, of the process or on the accelerator; 0 computes nothing twice."""
 
     def __post_init__(self) -> None:
         """ValueError when a number cannot be used."""
         if self.threads < 0:
             raise ValueError(f"plan.threads is {self.threads}: give 0 or more")
+        if self.memory_limit < 0:
+            raise ValueError(f"plan.memory_limit is {self.memory_limit}: give bytes, or 0 for no limit")
 
 
 @dataclass(frozen=True, slots=True)

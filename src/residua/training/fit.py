@@ -13,9 +13,10 @@ from residua.data.batches import Batch, testing, training
 from residua.data.sampler import steps_per_epoch
 from residua.data.sources import Dataset
 from residua.measure.evaluate import Judgement, NotFinite, evaluate
+from residua.nn import heap
 from residua.nn.network import Network, build
 from residua.spec.recipe import Recipe
-from residua.training import checkpoint, optim, plan
+from residua.training import checkpoint, memory, optim, plan
 from residua.training.checkpoint import Progress
 from residua.training.loop import Moment, objective, train
 from residua.training.run import Diverged, Run
@@ -102,6 +103,7 @@ class Fit:
         self.run, self.dataset, self.stop = run, dataset, stop
         self.recipe = run.recipe
         self.network = plan.place(network, self.recipe.plan)
+        self.fitted = memory.fit_run(self.network, self.recipe, dataset)
         self.optimizer = optim.make(self.network, self.recipe.optim)
         self.each, self.total = length(self.recipe, len(dataset.train))
         self.progress = Progress()
@@ -224,6 +226,8 @@ class Fit:
         )
 
     def _save(self) -> None:
+        if self.fitted:
+            heap.give_back()  # a state is copied before it is written
         try:
             checkpoint.save(self.run.checkpoints, self.network, self.optimizer, self.progress)
         except NotFinite as error:
@@ -235,7 +239,7 @@ class Fit:
         batches = testing(
             self.dataset.test,
             recipe.arch.preprocess,
-            batch=max(recipe.budget.batch, 250),
+            batch=recipe.budget.batch if self.fitted else max(recipe.budget.batch, 250),
             workers=recipe.data.workers,
             resident_bytes=recipe.data.resident_bytes,
         )

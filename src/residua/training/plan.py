@@ -62,6 +62,8 @@ def choose(network: Network, plan: Plan, *, batch: int, steps: int) -> Chosen:
         chosen = replace(found, memory_format=formats[0], precision=precision)
         return Chosen(chosen, f"{where}, not measured ({'accelerator' if quick else 'short run'})")
     torch.set_num_threads(threads)
+    if plan.memory_limit:  # until the schedule is known, which depends on what is measured here
+        network.set_grad_checkpointing()
     rates = measure(network, batch=min(batch, _sample(network)), formats=formats, precisions=precisions)
     pairs = list(rates)
     best = max(rates, key=lambda pair: rates[pair])
