@@ -25,6 +25,9 @@ def train(
     settings: list[str] = typer.Option(
         [], "--set", metavar="PATH=VALUE", help="One field of the recipe, e.g. optim.rate=0.05."
     ),
+    memory_limit: str = typer.Option(
+        "", "--memory-limit", metavar="SIZE", help="Most memory to use, e.g. 4GiB: blocks are computed twice."
+    ),
     out: Path = typer.Option(None, "-o", "--out", metavar="RUN", help="Run directory to make."),
     force: bool = typer.Option(False, "--force", help="Replace a run that is there."),
     track: list[str] = typer.Option(
@@ -36,10 +39,13 @@ def train(
 
     Example: residua train cifar10:DIR -m cifar_resnet20 --epochs 12
     """
+    from residua.spec.memory import parse_bytes
     from residua.training.run import check_free
 
     _check_track(track)
     changes = tuple(setting(text) for text in settings)
+    if memory_limit:
+        changes = (*changes, ("plan.memory_limit", str(parse_bytes(memory_limit))))
     if out and not is_one_of_many():
         check_free(out, force=force)  # before torch is loaded: whoever is refused should not wait
     if processes > 1 and not out:  # started anew, they must find what they began

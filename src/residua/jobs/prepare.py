@@ -18,7 +18,7 @@ from residua.spec.describe import cost
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Recipe
 from residua.spec.record import from_json, override
-from residua.training import plan, world
+from residua.training import memory, plan, world
 from residua.training.first import initial
 from residua.training.fit import length
 from residua.training.optim import FUSED
@@ -89,6 +89,8 @@ def prepare(wish: Wish) -> Prepared:
     workers = _workers(recipe, dataset) if recipe.data.workers < 0 else recipe.data.workers
     recipe = replace(recipe, plan=chosen.plan, data=replace(recipe.data, workers=workers))
     notes = (*_notes(recipe, dataset, chosen), *(f"weights {line}" for line in read))
+    if fitted := memory.fit_run(network, recipe, dataset):
+        notes = (*notes, f"{'memory':7} {fitted}")
     return Prepared(recipe, dataset, network, notes, bad)
 
 

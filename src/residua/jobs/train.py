@@ -14,7 +14,7 @@ from residua.jobs.opened import identity, list_quarantined, reopen
 from residua.jobs.prepare import Prepared, Wish, prepare
 from residua.jobs.report import write_report
 from residua.spec.recipe import Recipe
-from residua.training import run
+from residua.training import memory, run
 from residua.training.events import Event, Note
 from residua.training.first import initial
 from residua.training.fit import Fit
@@ -127,6 +127,8 @@ def work(
         fit = Fit(begun, prepared.network, prepared.dataset, stop=stop, world=world)
         for event in fit.events():
             listen(event)
+        if fit.fitted:
+            listen(Note(fit.fitted.compared(memory.taken(fit.plan))))
 
         def report() -> None:
             if begun.finished and (fit.judged or not (begun.path / "report.html").exists()):

@@ -1,12 +1,11 @@
 """The network around the blocks: stem, stages, tail and heads of any `Arch`."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
+from residua.nn import memory
 from residua.nn.blocks import Classes, SideClasses, block_of, spell
 from residua.nn.initialise import he_normal
 from residua.nn.letters import LETTERS, Letter, Norm, letters
@@ -19,6 +18,7 @@ class Network(nn.Module):
 
     `arch` is what it was spelled from; `preprocess` how pixels become its input; `class_names` what its
     outputs mean (empty until it is trained or loaded). A flat network takes vectors (N, width) too.
+    `segments` of `units()` are computed twice to save memory; see `residua.nn.memory`, also for `ceiling`.
     """
 
     def __init__(self, arch: Arch, *, letters: Mapping[str, Letter] = LETTERS) -> None:
@@ -26,7 +26,8 @@ class Network(nn.Module):
         super().__init__()
         self.arch, self.preprocess = arch, arch.preprocess
         self.class_names: tuple[str, ...] = ()
-        self.checkpoints_blocks = False
+        self.segments: memory.Segments = ()
+        self.ceiling = 0
         read = partial(spell, letters=letters, eps=arch.norm_eps)
         stem = arch.stem
         self.stem = read(stem.word, arch.width, stem.convs, pool=stem.pool, drop=stem.drop)
@@ -51,20 +52,22 @@ class Network(nn.Module):
         """Numbers per image that the last linear layer reads."""
         return self.head.reads
 
+    def units(self) -> list[nn.Module]:
+        """What a map runs through before the tail, in order: the stem and every block."""
+        return [self.stem, *(block for stage in self.stages for block in stage.children())]
+
     def through(self, x: Tensor, after: Collection[tuple[int, int]] = ()) -> tuple[Tensor, list[Tensor]]:
         """(N, C, H, W) -> the last map before the tail, and those after the blocks (stage, block) of `after`.
 
         (-1, 0) is the stem. The maps come in the network's order.
         """
-        x = self.stem(x.flatten(1) if self.arch.is_flat else x)
-        found = [x] if (-1, 0) in after else []
+        stops, stop = {(-1, 0): 1}, 1
         for number, stage in enumerate(self.stages):
-            for index, block in enumerate(stage.children()):
-                recompute = self.checkpoints_blocks and x.requires_grad
-                x = _recomputed(block, x) if recompute else block(x)
-                if (number, index) in after:
-                    found.append(x)
-        return x, found
+            for index in range(len(stage)):  # type: ignore[arg-type]
+                stop = stops[number, index] = stop + 1
+        x = x.flatten(1) if self.arch.is_flat else x
+        wanted = {stops[place] for place in after}
+        return memory.forward(self.units(), x, self.segments, after=wanted, ceiling=self.ceiling)
 
     def forward_features(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the last map (N, width, H/stride, W/stride), after the tail."""
@@ -129,29 +132,7 @@ class Network(nn.Module):
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Recompute each block in the backward pass instead of keeping its activations."""
-        self.checkpoints_blocks = enable
-
-
-def _recomputed(block: nn.Module, x: Tensor) -> Tensor:
-    """`block(x)`, computed again in the backward pass, where norms must not count the batch a second time."""
-    y: Tensor = checkpoint(
-        block, x, use_reentrant=False, context_fn=lambda: (nullcontext(), _uncounted(block))
-    )
-    return y
-
-
-@contextmanager
-def _uncounted(block: nn.Module) -> Iterator[None]:
-    norms = [module for module in block.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-    held = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
-    for norm, _, counter in held:
-        norm.momentum = 0.0
-        norm.num_batches_tracked = counter.clone() if counter is not None else None
-    try:
-        yield
-    finally:
-        for norm, momentum, counter in held:
-            norm.momentum, norm.num_batches_tracked = momentum, counter
+        self.segments = tuple((i, i + 1) for i in range(1, len(self.units()))) if enable else ()
 
 
 def map_indices(arch: Arch, indices: Sequence[int] | None) -> tuple[int, ...]:

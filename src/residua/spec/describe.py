@@ -59,10 +59,15 @@ class Run:
     """0 is the stem, i the i-th stage, and one more than the stages the tail with the head."""
     block: Block | Fork | None
     """What each of them is; None for tail and head, and for an auxiliary head."""
-    layers: tuple[Layer, ...]
-    """The layers of one of them."""
+    ways: tuple[tuple[Layer, ...], ...]
+    """The layers of one of them; of a fork, those of each branch."""
     count: int
     """How many there are."""
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """All layers of one of them, in order."""
+        return tuple(layer for way in self.ways for layer in way)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,9 +216,9 @@ def _walk(arch: Arch, size: int) -> Iterator[Run]:
         index = 0
         while index < len(blocks):
             block, fork = blocks[index], (width, size)
-            found = tuple(_branches(block, part, width, size))
-            width, size = block.out(width), found[-1].size
-            if min(layer.size for layer in found) < 1:
+            found = _branches(block, part, width, size)
+            width, size = block.out(width), found[-1][-1].size
+            if min(layer.size for way in found for layer in way) < 1:
                 raise ValueError(f"{arch.name} shrinks its map to nothing: give larger images")
             first = index
             index += 1
@@ -221,10 +226,10 @@ def _walk(arch: Arch, size: int) -> Iterator[Run]:
                 index += 1
             yield Run(part, block, found, index - first)
             if side := held.get(index - 1):
-                yield Run(part, None, tuple(_side(arch, side.stem, side.head, part, width, size)), 1)
+                yield Run(part, None, (tuple(_side(arch, side.stem, side.head, part, width, size)),), 1)
     end = len(arch.stages) + 1
     tail = _spell(arch.tail, (), Pool(), end, "main", width, size)
-    yield Run(end, None, (*tail, *_last(arch, arch.head, end, "main", width)), 1)
+    yield Run(end, None, ((*tail, *_last(arch, arch.head, end, "main", width)),), 1)
 
 
 def _last(arch: Arch, head: Head, part: int, path: Path, width: int) -> Iterator[Layer]:
@@ -237,17 +242,15 @@ def _side(arch: Arch, stem: Block, head: Head, part: int, width: int, size: int)
     yield from _last(arch, head, part, "side", stem.out(width))
 
 
-def _branches(block: Block | Fork, part: int, width: int, size: int) -> Iterator[Layer]:
+def _branches(block: Block | Fork, part: int, width: int, size: int) -> tuple[tuple[Layer, ...], ...]:
     if isinstance(block, Block):
-        yield from _block(block, part, width, size)
-        return
-    ends = set()
-    for way in block.branches:
-        found = list(_spell(way.word, way.convs, way.pool, part, "branch", width, size))
-        yield from found
-        ends.add(found[-1].size)
-    if len(ends) > 1:
+        return (tuple(_block(block, part, width, size)),)
+    found = tuple(
+        tuple(_spell(way.word, way.convs, way.pool, part, "branch", width, size)) for way in block.branches
+    )
+    if len(ends := {way[-1].size for way in found}) > 1:
         raise ValueError(f"{block.word!r} ends in maps of {sorted(ends)} pixels: pad them alike")
+    return found
 
 
 def _block(block: Block, part: int, width: int, size: int) -> Iterator[Layer]:

@@ -244,6 +244,8 @@ class Plan:
     """One kernel for the whole update, where the optimiser has one."""
     sync_norm: bool = False
     """With several GPUs, let batch norms see the batch of all of them, not the share of one."""
+    memory_limit: int = 0
+    """Bytes a training step may hold, of the process or on the accelerator; 0 computes nothing twice."""
 
     def __post_init__(self) -> None:
         """ValueError when a number cannot be used."""
@@ -251,6 +253,8 @@ class Plan:
             raise ValueError(f"plan.threads is {self.threads}: give 0 or more")
         if self.graphs == "on" and self.compile not in ("whole", "blocks"):
             raise ValueError("plan.graphs is on: give plan.compile whole or blocks with it")
+        if self.memory_limit < 0:
+            raise ValueError(f"plan.memory_limit is {self.memory_limit}: give bytes, or 0 for no limit")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,10 @@ from residua.data.batches import Batch, training
 from residua.data.sampler import steps_per_epoch
 from residua.data.sources import Dataset
 from residua.measure.evaluate import Judgement, NotFinite
+from residua.nn import heap
 from residua.nn.network import Network
 from residua.spec.recipe import Recipe
-from residua.training import checkpoint, optim, plan, translate
+from residua.training import checkpoint, memory, optim, plan, translate
 from residua.training.average import recount
 from residua.training.checkpoint import Progress, State
 from residua.training.events import Event, Note, Row, Stopped, Tick
@@ -66,6 +67,7 @@ class Fit:
         self.share = world.images(self.batch)
         self.chance = recipe.seed + (world.rank << 20)  # one dropout for all processes would be less of it
         self.network = plan.place(network, self.plan)
+        self.fitted = memory.fit_run(self.network, recipe, dataset)
         self.learner: nn.Module = self.network
         self.optimizer = optim.make(self.network, recipe.optim, fused=self.plan.fused)
         self.keeper = Keeper(run, recipe, self.network, world)
@@ -228,6 +230,8 @@ class Fit:
         )
 
     def _save(self) -> None:
+        if self.fitted:
+            heap.give_back()  # a state is copied before it is written
         done = self.tally.progress
         try:
             self.world.share(

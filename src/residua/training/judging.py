@@ -27,7 +27,7 @@ def judge(
     Every process takes whole batches, as one process would make them: none is padded, none counts twice.
     Asked when `stop()` is true on any of them, NotFinite when the network says no numbers.
     """
-    size = max(recipe.budget.batch, JUDGED)
+    size = recipe.budget.batch if plan.memory_limit else max(recipe.budget.batch, JUDGED)
     batches = testing(
         images,
         recipe.arch.preprocess,

@@ -69,6 +69,8 @@ def _arithmetic(network: Network, plan: Plan, *, batch: int, steps: int) -> tupl
         chosen = replace(plan, memory_format=formats[0], precision=precision)
         return chosen, f"{where}, not measured ({'accelerator' if quick else 'short run'})", 0.0
     torch.set_num_threads(plan.threads)
+    if plan.memory_limit:  # until the schedule is known, which depends on what is measured here
+        network.set_grad_checkpointing()
     rates = measure(network, batch=min(batch, sample(network)), formats=formats, precisions=precisions)
     pairs = list(rates)
     best = max(rates, key=lambda pair: rates[pair])

@@ -1,0 +1,109 @@
+"""A limit that is kept: what is chosen, what is refused, and predicted beside measured in a fresh process."""
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from command import complaint, residua, succeeded
+from residua.nn import heap
+from residua.nn.network import build
+from residua.spec import zoo
+from residua.spec.recipe import Plan
+from residua.training import memory
+from residua.training.memory import DoesNotFit, fit
+from small import colours, fresh, recipe, split_folder, weights
+
+ROOT = Path(__file__).parents[2]
+PLAN = Plan("cpu", "channels_last", "float32", 1)
+GIB = 1 << 30
+
+
+def limited(amount: int) -> Plan:
+    return replace(PLAN, memory_limit=amount)
+
+
+def test_a_roomy_limit_computes_nothing_twice() -> None:
+    network = build(zoo.arch("cifar_resnet20"))
+    fitted = fit(network, limited(64 * GIB), batch=8)
+    assert network.segments == fitted.segments == ()
+    assert "nothing computed twice" in str(fitted)
+
+
+def test_a_tight_limit_sets_the_networks_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heap, "resident", lambda: GIB // 2)
+    network = build(zoo.arch("cifar_resnet110"))
+    fitted = fit(network, limited(int(1.2 * GIB)), batch=64)
+    assert network.segments == fitted.segments
+    assert fitted.segments[0][0] == 0
+    assert fitted.predicted <= memory.PLANNED * 1.2 * GIB
+    assert network.ceiling == int(memory.CEILING * fitted.limit)
+
+
+def test_what_cannot_fit_is_refused_with_a_batch_and_a_limit_that_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heap, "resident", lambda: GIB // 2)
+    network = build(zoo.arch("cifar_resnet110"))
+    with pytest.raises(DoesNotFit, match=r"batch 512 needs .* GiB even where") as caught:
+        fit(network, limited(int(0.9 * GIB)), batch=512)
+    batch = re.search(r"budget.batch=(\d+)", str(caught.value))
+    limit = re.search(r"--memory-limit ([\d.]+)GiB", str(caught.value))
+    assert batch
+    assert limit
+    most = int(batch[1])
+    assert 1 < most < 512
+    fit(network, limited(int(0.9 * GIB)), batch=most)
+    fit(network, limited(int(float(limit[1]) * GIB)), batch=512)
+    with pytest.raises(DoesNotFit):
+        fit(network, limited(int(0.9 * GIB)), batch=most + 1)
+
+
+def test_no_batch_is_offered_when_weights_alone_are_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heap, "resident", lambda: GIB)
+    with pytest.raises(DoesNotFit) as caught:
+        fit(build(zoo.arch("cifar_resnet20")), limited(GIB), batch=64)
+    assert "budget.batch" not in str(caught.value)
+
+
+def test_a_limited_run_ends_with_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, data = recipe(), colours()
+    plain = fresh(tmp_path / "plain", made, data)
+    free = memory.fit_run(build(made.arch), replace(made, plan=limited(64 * GIB)), data)
+    assert free
+    monkeypatch.setattr(memory, "_fixed", lambda *_: 0)
+    monkeypatch.setattr(heap, "give_back", lambda *_: None)
+    peak = memory.memory.tightest(memory.memory.units(made.arch, batch=6)).peak
+    tight = replace(made, plan=replace(made.plan, memory_limit=int(peak / memory.PLANNED) + 8))
+    fitted = memory.fit_run(build(made.arch), tight, data)
+    assert fitted
+    assert fitted.segments
+    assert weights(fresh(tmp_path / "tight", tight, data)) == weights(plain)
+
+
+@pytest.mark.timeout(600)
+def test_predicted_and_measured_agree_within_the_band() -> None:
+    """cifar_resnet110 in a fresh process: the limit holds, and words are within a quarter of the truth."""
+    words = [sys.executable, ROOT / "benchmarks/memory.py", "--json", "--only", "cifar_resnet110"]
+    done = subprocess.run(
+        [*words, "--steps", "2", "--threads", "1"], capture_output=True, text=True, check=True
+    )
+    tight, free = json.loads(done.stdout)["rows"][:2]
+    for row in (tight, free):
+        assert row["predicted"] == pytest.approx(row["measured"], rel=0.25)
+    assert tight["measured"] <= tight["limit"]
+    assert tight["measured"] < free["measured"]
+
+
+def test_the_command_prints_predicted_and_measured_and_refuses_with_seven(tmp_path: Path) -> None:
+    data = split_folder(tmp_path / "photos")
+    common = ("train", data, "-m", "cifar_resnet20", "--epochs", 1, "--set", "budget.batch=4")
+    said = succeeded(residua(*common, "--memory-limit", "8GiB", "-o", tmp_path / "run"))
+    assert "nothing computed twice" in said
+    assert re.search(r"memory  predicted [\d.]+ \w+, measured [\d.]+ \w+ at most", said)
+    line = complaint(residua(*common, "--memory-limit", "64MiB", "-o", tmp_path / "none"), 7)
+    assert "cifar_resnet20 at batch 4 needs" in line
+    assert not (tmp_path / "none").exists()
+    assert "no amount of memory" in complaint(residua(*common, "--memory-limit", "much"), 2)
