@@ -40,6 +40,8 @@ def choose(network: Network, plan: Plan, *, batch: int, steps: int, rate: float)
     if plan.compile != "auto":
         graphs: Literal["on", "off"] = "on" if plan.graphs == "on" else "off"
         return replace(plan, graphs=graphs), f"{plan.compile}, as asked"
+    if plan.memory_limit:
+        return off, "off: blocks that are computed twice are not translated"
     device = torch.device(plan.device).type
     if device not in PAYS:
         return off, f"off: not tried on {device}"
