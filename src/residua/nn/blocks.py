@@ -101,21 +101,27 @@ class Classes(nn.Sequential):
     """A map (N, width, H, W), or vectors (N, width), -> logits (N, classes): the words of a `Head`."""
 
     def __init__(
-        self, head: Head, width: int, classes: int, *, letters: Mapping[str, Letter] = LETTERS
+        self,
+        head: Head,
+        width: int,
+        classes: int,
+        *,
+        flat: bool = False,
+        letters: Mapping[str, Letter] = LETTERS,
     ) -> None:
-        """Layers for `head` behind a map of `width` channels."""
+        """Layers for `head` behind a map of `width` channels, or behind vectors if `flat`."""
         outs = (*head.widths, classes)
         convs = tuple(Conv(out, 1, bias=True) for out in outs)
         super().__init__()
         layers = spell(head.word, width * head.grid**2, convs, drop=head.drop, letters=letters)
         for name, layer in layers.named_children():
             self.add_module(name, layer)
-        self.grid = head.grid
+        self.grid, self.flat = head.grid, flat
         self.reads = outs[-2] if head.widths else width * head.grid**2
 
     def forward(self, x: Tensor, *, pre_logits: bool = False) -> Tensor:
         """Averaged to the grid, flattened, then the layers; without the last one if `pre_logits`."""
-        if x.ndim > 2:
+        if not self.flat:
             x = adaptive_avg_pool2d(x, self.grid).flatten(1)
         for layer in list(self)[:-1] if pre_logits else self:
             x = layer(x)

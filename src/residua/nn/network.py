@@ -40,7 +40,7 @@ class Network(nn.Module):
                 width = sides[number, index] = block.out(width)
             self.stages.append(blocks)
         self.tail = read(arch.tail, width, ())
-        self.head = Classes(arch.head, width, arch.classes, letters=letters)
+        self.head = Classes(arch.head, width, arch.classes, flat=arch.is_flat, letters=letters)
         self.sides = nn.ModuleList(
             SideClasses(side, sides[side.stage, side.block], arch.classes, letters=letters)
             for side in arch.sides

@@ -13,12 +13,12 @@ from residua.nn.network import Network, build
 from residua.spec.arch import Arch
 from residua.spec.record import from_plain, to_plain
 from residua.training.run import Run
-from residua.weights.load import PREFIX, of_model
+from residua.weights.load import AVERAGE, PREFIX, of_model
 from residua.weights.store import CheckpointError, publish, read
 
 KEEP = 2
 """States kept: the newest, and one to fall back on."""
-MODEL, OPTIM, AVERAGE, GROUP = PREFIX, "optim.", "average.", "group."
+MODEL, OPTIM, GROUP = PREFIX, "optim.", "group."
 BEST = "best.safetensors"
 """The weights whose test error was lowest, in the folder of the states."""
 Weights = Literal["auto", "raw", "ema", "best"]

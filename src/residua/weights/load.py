@@ -15,8 +15,8 @@ from residua.weights.store import CheckpointError, is_ours, read, read_foreign
 from residua.weights.suspect import refuse_another, refuse_strangers, undecided
 from residua.weights.tables import DIALECTS
 
-PREFIX = "model."
-"""Before the names of the weights in a checkpoint of ours, which may hold an optimiser's too."""
+PREFIX, AVERAGE = "model.", "average."
+"""Before the names of the weights in a checkpoint of ours, which may hold an optimiser's too, and their mean."""
 FILE = "model.safetensors"
 """The weights in a folder that `residua.save` wrote, and in most folders of a hub."""
 FIRST = "stem.conv1.weight"
@@ -77,13 +77,14 @@ def adapt_channels(weight: Tensor, channels: int) -> Tensor:
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The weights in a file or a saved folder under the names in it, and the facts of a file of ours.
 
-    CheckpointError as `store.read` and `store.read_foreign`.
+    Of a training state that keeps the mean of its weights, that mean: it is what was judged. CheckpointError as `store.read` and `store.read_foreign`.
     """
     path = path / FILE if (path / FILE).is_file() else path
     if not is_ours(path):
         return read_foreign(path), {}
     tensors, facts = read(path)
-    return of_model(tensors), facts
+    averaged = any(name.startswith(AVERAGE) for name in tensors)
+    return of_model(tensors, AVERAGE if averaged else PREFIX), facts
 
 
 def of_model(tensors: Mapping[str, Tensor], prefix: str = PREFIX) -> dict[str, Tensor]:
