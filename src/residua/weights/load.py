@@ -16,7 +16,7 @@ from residua.weights.suspect import refuse_another, refuse_strangers, undecided
 from residua.weights.tables import DIALECTS
 
 PREFIX, AVERAGE = "model.", "average."
-"""Before the names of the weights in a checkpoint of ours, which may hold an optimiser's too, and their mean."""
+"""Before the names of the weights, and of their mean, in a checkpoint of ours, which may hold more."""
 FILE = "model.safetensors"
 """The weights in a folder that `residua.save` wrote, and in most folders of a hub."""
 FIRST = "stem.conv1.weight"
@@ -77,7 +77,8 @@ def adapt_channels(weight: Tensor, channels: int) -> Tensor:
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The weights in a file or a saved folder under the names in it, and the facts of a file of ours.
 
-    Of a training state that keeps the mean of its weights, that mean: it is what was judged. CheckpointError as `store.read` and `store.read_foreign`.
+    Of a training state that keeps the mean of its weights, that mean: it is what was judged. CheckpointError
+    as `store.read` and `store.read_foreign`.
     """
     path = path / FILE if (path / FILE).is_file() else path
     if not is_ours(path):
