@@ -57,7 +57,7 @@ def test_analyse_of_a_name_is_one_document_that_writes_nothing(tmp_path: Path) -
 
 def test_mistakes_are_one_line(trained: Path) -> None:
     assert "give at least two to compare" in complaint(residua("compare", trained), 2)
-    assert "no weights 'EMA': known: raw, ema, best" in complaint(
+    assert "no weights 'EMA': known: auto, raw, ema, best" in complaint(
         residua("evaluate", trained, "--weights", "EMA"), 2
     )
     assert "holds no mean of the weights" in complaint(residua("evaluate", trained, "--weights", "ema"), 5)

@@ -65,7 +65,7 @@ def test_a_folder_that_vanishes_while_a_run_goes_on_is_named(
     _, error = process.communicate(timeout=60)
     assert process.returncode == 7
     assert re.fullmatch(
-        rf"residua: No such file or directory {run}/checkpoints/state-\d+.safetensors \(errno 2\)\n", error
+        rf"residua: No such file or directory {run}/checkpoints/[\w.-]+.safetensors \(errno 2\)\n", error
     )
 
 
@@ -75,7 +75,7 @@ def test_a_batch_that_does_not_fit_is_told_with_one_that_may(
     def full(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
 
-    monkeypatch.setattr(fit, "objective", lambda *_: full)
+    monkeypatch.setattr(fit, "taught", lambda *_: full)
     with pytest.raises(MemoryError, match=r"a batch of 6 images .* memory of cpu: .*--set budget.batch=3"):
         trained(tmp_path / "run")
     assert CODES["MemoryError"] == 7

@@ -11,8 +11,8 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
 
-from residua.data.folders import open_judged
 from residua.data.images import Images
+from residua.data.sources import open_images
 from residua.measure.evaluate import NotFinite
 from residua.measure.views import SCALES, VIEWS, dense_logits, judge, scaled, ten_crops
 from residua.nn.network import Network, build
@@ -42,7 +42,7 @@ def photographs(tmp_path: Path) -> Images:
         folder = tmp_path / ("blue", "green", "red")[number % 3]
         folder.mkdir(exist_ok=True)
         Image.fromarray(chance.integers(0, 256, (*shape, 3), np.uint8)).save(folder / f"{number}.png")
-    return open_judged(tmp_path)
+    return open_images(str(tmp_path), classes=("blue", "green", "red"))
 
 
 def slow_resize(image: Image.Image, short: int) -> Image.Image:

@@ -11,8 +11,9 @@ import torch
 from residua.data.sources import Dataset, open_dataset
 from residua.spec import zoo
 from residua.spec.recipe import Augment, Average, Budget, Data, Optim, Plan, Recipe, Schedule
-from residua.training import checkpoint, fit
+from residua.training import checkpoint
 from residua.training.events import Note, Row, Stopped, Tick
+from residua.training.first import initial
 from residua.training.run import Diverged, Run, create
 from residua.weights.store import CheckpointError
 from small import (
@@ -342,7 +343,7 @@ def test_the_first_weights_come_from_the_file_that_the_recipe_names(
     data: Dataset, clean: Run, tmp_path: Path
 ) -> None:
     path = checkpoint.states(clean.checkpoints)[0]
-    network = fit.initial(recipe(weights=str(path)), data.train.classes)
+    network = initial(recipe(weights=str(path)), data.train.classes)
     twin = checkpoint.network_of(path)
     assert all(
         torch.equal(value, other)
