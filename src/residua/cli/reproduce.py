@@ -109,7 +109,7 @@ def _reproduce(
 
 
 def _show(found: "Reproduction") -> None:
-    from residua.jobs.reproduction import HEAD, rows, verdicts
+    from residua.jobs.reproduction import HEAD, left_out, rows, verdicts
 
     to = console()
     say(to, "")
@@ -117,6 +117,8 @@ def _show(found: "Reproduction") -> None:
     say(to, "")
     for verdict in verdicts(found):
         say(to, verdict, "bold")
+    if absent := left_out(found):
+        say(to, absent, "dim")
     say(to, f"{found.seconds:.0f} s; the report: {found.report}")
     next_line(
         to, "residua reproduce --list", f"residua reproduce {found.item.name} --budget small --data DATA"

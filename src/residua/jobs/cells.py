@@ -15,6 +15,8 @@ from residua.training.run import Run
 
 STEPS = {"smoke": 100, "small": 1_200}
 """Updates on pictures; `small` is meant to train figure 1 of He et al. 2015 in an hour on two cores."""
+LARGE_BATCH = 32
+"""Images per update of large pictures, where the schedule is cut: what a laptop can do."""
 EPOCHS = {"smoke": 5, "small": 30}
 """Passes over the digits: those of the demo, and six times as many."""
 
@@ -47,7 +49,7 @@ class Setting:
 
 
 def recipe_of(item: Item, arch: Arch, setting: Setting, *, seed: int = 0) -> Recipe:
-    """The recipe by which `arch` is trained for `item`: the paper's, shortened to the budget; float32.
+    """The recipe by which `arch` is trained for `item`: the paper's, cut to the budget; float32.
 
     On digits it is `quick.digits` unless the budget is `full`.
     """
@@ -58,7 +60,8 @@ def recipe_of(item: Item, arch: Arch, setting: Setting, *, seed: int = 0) -> Rec
     else:
         made = papers.recipe(RECIPE_OF[item.paper, "small" if setting.small else "large"], arch, source)
         if budget != "full":
-            made = replace(made, budget=replace(made.budget, steps=STEPS[budget]))
+            batch = made.budget.batch if setting.small else LARGE_BATCH
+            made = replace(made, budget=replace(made.budget, steps=STEPS[budget], batch=batch))
     plan = Plan(memory_format="channels_last", precision="float32", threads=setting.threads)
     return replace(made, plan=plan, seed=seed)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from residua.jobs.cells import Setting, entries
 from residua.jobs.reproduce import Reproduction, line_of, same_images
-from residua.jobs.reproduction import HEAD, command, rows, stand_ins, verdicts
+from residua.jobs.reproduction import HEAD, command, left_out, rows, stand_ins, verdicts
 from residua.papers.items import ITEMS
 from residua.papers.published import BUDGETS, Budget, Item
 from residua.papers.sentences import sentences
@@ -63,6 +63,7 @@ def _section(found: Reproduction) -> str:
         f"## {item.name}, {found.setting.budget}",
         f"{item.place}: {item.what}. Images: {found.data}. {item.says}",
         "\n".join(table),
+        left_out(found),
         "\n".join(told),
         " ".join(sentences(first.recipe)),
         stand_ins(found),

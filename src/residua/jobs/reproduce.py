@@ -93,6 +93,16 @@ class Reproduction:
     stopped: bool = False
     """Whether it was stopped before all runs were finished; there is no report then."""
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Labels of the rows that the budget leaves out."""
+        return tuple(line.row.label for line in self.lines if self.setting.budget not in line.row.budgets)
+
+    @property
+    def kept(self) -> tuple[Line, ...]:
+        """The lines of the others."""
+        return tuple(line for line in self.lines if self.setting.budget in line.row.budgets)
+
     def plain(self) -> dict[str, Any]:
         """For JSON: numbers that are missing are null."""
         return {
@@ -100,7 +110,8 @@ class Reproduction:
             "budget": self.setting.budget,
             "data": self.data,
             "seconds": round(self.seconds, 1),
-            "rows": [_plain(line) for line in self.lines],
+            "rows": [_plain(line) for line in self.kept],
+            "left_out": list(self.left_out),
             "report": str(self.report),
         }
 

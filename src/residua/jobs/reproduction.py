@@ -29,6 +29,8 @@ def page(found: Reproduction) -> Page:
     shown = [line for line in found.lines if line.values]
     parts: list[Part] = [_figure(found)] if shown else []
     parts += [_table(found)]
+    if absent := left_out(found):
+        parts.append(Text((absent,)))
     sections = [Section("What came out", tuple(parts))]
     if claims := verdicts(found):
         sections.append(Section("What the paper says of it", (Text((item.says, *claims)),)))
@@ -49,8 +51,14 @@ def page(found: Reproduction) -> Page:
 
 
 def rows(found: Reproduction) -> list[tuple[str, ...]]:
-    """The table, a line of cells for every row of the paper, under `HEAD`."""
-    return [_cells(line) for line in found.lines]
+    """The table, a line of cells for every row of the paper that the budget keeps, under `HEAD`."""
+    return [_cells(line) for line in found.kept]
+
+
+def left_out(found: Reproduction) -> str:
+    """Says which rows the budget leaves out; empty if none."""
+    said = ", ".join(found.left_out)
+    return f"Left out at the budget {found.setting.budget}: {said}." if said else ""
 
 
 def _cells(line: Line) -> tuple[str, ...]:
@@ -173,12 +181,12 @@ def _table(found: Reproduction) -> Table:
         told.insert(0, "Errors in percent.")
     if 3 in keep:
         told.append("Difference: here less the paper's.")
-    for line in found.lines:
+    for line in found.kept:
         if line.row.paper is not None and line.row.said:
             told.append(f"{line.row.label} in the paper: {line.row.said}.")
     cells = [
         (row[0], row[1].removesuffix(f" ({line.row.said})"), *row[2:])
-        for row, line in zip(cells, found.lines, strict=True)
+        for row, line in zip(cells, found.kept, strict=True)
     ]
     head, picked = tuple(HEAD[place] for place in keep), tuple(tuple(row[p] for p in keep) for row in cells)
     numeric = tuple(place for place, name in enumerate(head) if name in HEAD[2:5])
@@ -187,7 +195,7 @@ def _table(found: Reproduction) -> Table:
 
 def _has_notes(found: Reproduction) -> bool:
     """Whether some rows say why they have no value, which would be a wide column if it never broke."""
-    return any(line.note for line in found.lines)
+    return any(line.note for line in found.kept)
 
 
 def _networks(shown: list[Line]) -> Table:

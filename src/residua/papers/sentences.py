@@ -32,7 +32,7 @@ def sentences(recipe: Recipe) -> tuple[str, ...]:
     changed = {
         "pad_crop": f"padded by {augment.pad} pixels and cropped at random",
         "resized_crop": "cropped to a random area and resized",
-        "scale_crop": f"resized to a shorter side of {augment.sides[0]} to {augment.sides[1]} pixels and cropped",
+        "scale_crop": "resized to a shorter side of {} to {} pixels and cropped".format(*augment.sides),
         "none": "shown as they are",
     }[augment.kind]
     tinted = ", shifted in colour" if augment.colour else ""

@@ -7,9 +7,9 @@ import xml.etree.ElementTree as ET
 from residua.report.ink import Inks, from_page
 from residua.report.svg import Hand, breadth, cut, drawing, shape, ticks, tooltip, words, written
 
-STEP = 28  # pixels from one bar to the next
-LONGEST = 28  # characters of a label
-WIDTH = 460  # pixels: a phone shows it whole
+STEP, TOP = 42, 30  # pixels from one bar to the next, and above the first
+LONGEST = 52  # characters of a label, which stands above its bar
+WIDTH, ROOM = 460, 60  # pixels: the whole, which a phone shows, and right of the longest bar for its number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,53 +36,46 @@ def beside(rows: tuple[Beside, ...], *, unit: str) -> str:
     if not rows:
         raise ValueError("no rows: give at least one")
     inks = from_page()
-    left = max(breadth(cut(row.label, LONGEST), 13) for row in rows) + 10
-    ends = [row.paper for row in rows] + [
-        row.value + (row.deviation if row.deviation > 0 else 0) for row in rows
-    ]
-    full = max([end for end in ends if math.isfinite(end)], default=0.0) or 1.0
-    wide, bottom = max(120.0, WIDTH - left - 64), 26 + STEP * len(rows)
-    root = drawing(left + wide + 64, bottom + 44)
+    reaches = [row.value + (row.deviation if row.deviation > 0 else 0) for row in rows]
+    ends = [end for end in (*reaches, *(row.paper for row in rows)) if math.isfinite(end)]
+    full, bottom = max(ends, default=0.0) or 1.0, TOP + STEP * len(rows)
+    wide = WIDTH - ROOM
+    root = drawing(WIDTH, bottom + 44)
     _key(root, inks)
     for mark in ticks(full):
-        x = left + wide * mark / full
-        fields: dict[str, str | float] = {"x1": x, "x2": x, "y1": 26, "y2": bottom}
-        shape(root, "line", fields, style=f"stroke: {inks.rule if mark else inks.quiet}")
-        words(root, f"{mark:g}", (x, bottom + 16), hand=Hand(inks.quiet, 12, anchor="middle"))
-    words(root, unit, (left + wide / 2, bottom + 36), hand=Hand(inks.quiet, 12, anchor="middle"))
+        x = wide * mark / full
+        fields: dict[str, str | float] = {"x1": x, "x2": x, "y1": bottom, "y2": bottom + 4}
+        shape(root, "line", fields, style=f"stroke: {inks.quiet}")
+        anchor = "middle" if mark else "start"
+        words(root, f"{mark:g}", (x, bottom + 18), hand=Hand(inks.quiet, 12, anchor=anchor))
+    shape(root, "line", {"x1": 0, "x2": wide, "y1": bottom, "y2": bottom}, style=f"stroke: {inks.quiet}")
+    words(root, unit, (wide / 2, bottom + 36), hand=Hand(inks.quiet, 12, anchor="middle"))
     for place, row in enumerate(rows):
-        _bar(root, row, (left, 26 + STEP * (place + 0.5)), wide / full, inks)
+        _bar(root, row, TOP + STEP * place, scale=wide / full, inks=inks)
     return written(root)
 
 
-def _bar(root: ET.Element, row: Beside, at: tuple[float, float], scale: float, inks: Inks) -> None:
-    """The bar of one row, whose zero and middle are `at`."""
-    left, middle = at
-    name = words(root, cut(row.label, LONGEST), (left - 10, middle + 4.5), hand=Hand(inks.ink, anchor="end"))
+def _bar(root: ET.Element, row: Beside, top: float, *, scale: float, inks: Inks) -> None:
+    """The label of one row and its bar beneath."""
+    name = words(root, cut(row.label, LONGEST), (0, top + 13), hand=Hand(inks.ink))
     tooltip(name, row.label)
+    middle, end, said = top + 26, 0.0, row.note
     if math.isfinite(row.value):
-        end = left + scale * row.value
-        fields: dict[str, str | float] = {
-            "x": left,
-            "y": middle - 7,
-            "width": max(end - left, 1),
-            "height": 14,
-        }
+        end, said = scale * row.value, f"{row.value:.3g}"
+        fields: dict[str, str | float] = {"x": 0, "y": middle - 6, "width": max(end, 1), "height": 12}
         shape(root, "rect", fields, style=f"fill: {inks.nets[0]}")
-        reach = scale * row.deviation if row.deviation > 0 else 0.0
-        if reach:
-            whisker: dict[str, str | float] = {
-                "x1": end - reach,
-                "x2": end + reach,
-                "y1": middle,
-                "y2": middle,
-            }
-            shape(root, "line", whisker, style=f"stroke: {inks.ink}; stroke-width: 1.5")
-        words(root, f"{row.value:.3g}", (end + reach + 7, middle + 4.5), hand=Hand(inks.quiet, 12))
-    else:
-        words(root, row.note, (left + 7, middle + 4.5), hand=Hand(inks.quiet, 12))
+        if row.deviation > 0:
+            far = scale * row.deviation
+            span: dict[str, str | float] = {"x1": end - far, "x2": end + far, "y1": middle, "y2": middle}
+            shape(root, "line", span, style=f"stroke: {inks.ink}; stroke-width: 1.5")
+            end += far
+    at = end + 8
     if math.isfinite(row.paper):
-        tooltip(_diamond(root, (left + scale * row.paper, middle), inks), f"paper: {row.paper:g}")
+        x = scale * row.paper
+        tooltip(_diamond(root, (x, middle), inks), f"paper: {row.paper:g}")
+        is_hidden = at - 10 < x < at + breadth(said, 12) + 8
+        at = x + 12 if is_hidden else at
+    words(root, said, (at, middle + 4.5), hand=Hand(inks.quiet, 12))
 
 
 def _diamond(root: ET.Element, at: tuple[float, float], inks: Inks) -> ET.Element:
