@@ -50,7 +50,7 @@ class Cluster:
         Stopping leaves every run at a checkpoint. A loss that is not finite is told to `listen`; whatever
         else a run raises is raised here.
         """
-        gpus = 1 if self._ray.cluster_resources().get("GPU") else 0  # type: ignore[no-untyped-call]
+        gpus = 1 if self._ray.cluster_resources().get("GPU") else 0
         task = self._ray.remote(_task).options(num_cpus=self._threads, num_gpus=gpus, max_retries=RETRIES)
         flag = entries[0].path.parent.absolute() / ".stop"
         flag.parent.mkdir(parents=True, exist_ok=True)

@@ -264,7 +264,7 @@ def measured(run: Run, row: Row, *, small: bool) -> float:
     if row.measure in ("train_error", "test_error"):
         return float(last[row.measure])
     if row.measure == "response":
-        return statistics.fmean(responses(run))
+        return statistics.fmean(responses(run)["deviations"])
     views = "center" if small else row.views
     if row.measure == "top1_error" and views == "center":
         return float(last["test_error"])
@@ -285,8 +285,8 @@ def _score(run: Run, views: str) -> dict[str, float]:
     return kept[views]
 
 
-def responses(run: Run) -> tuple[float, ...]:
-    """Deviation of what each 3x3 layer puts out for test images (He et al. 2015, fig. 7), kept in the run."""
+def responses(run: Run) -> dict[str, tuple[Any, ...]]:
+    """`layers` and `deviations` of what each 3x3 layer puts out for test images, kept in the run."""
     from residua.jobs.analyse import analyse
 
     file = run.path / "responses.json"
@@ -294,4 +294,5 @@ def responses(run: Run) -> tuple[float, ...]:
         (study,) = analyse([run.path], what=["responses"])
         (found,) = study.numbers.values()
         write(file, json.dumps(found, indent=2, allow_nan=False))
-    return tuple(json.loads(file.read_text())["deviations"])
+    kept = json.loads(file.read_text())
+    return {name: tuple(kept[name]) for name in ("layers", "deviations")}

@@ -11,7 +11,7 @@ from residua.papers.sentences import differs, sentences
 from residua.report.beside import Beside, beside
 from residua.report.curves import Curve
 from residua.report.figures import Panel, training_curves
-from residua.report.page import Code, Figure, Page, Part, Section, Table, Text
+from residua.report.page import Code, Figure, Figures, Page, Part, Section, Table, Text
 from residua.spec.describe import cost
 from residua.spec.record import to_plain
 from residua.version import __version__
@@ -105,7 +105,7 @@ def _verdict(claim: Claim, worse: Line, better: Line, found: Reproduction) -> st
     return f"Not seen here: that {said} ({numbers}){why}."
 
 
-def _figure(found: Reproduction) -> Figure:
+def _figure(found: Reproduction) -> Figure | Figures:
     shown = [line for line in found.lines if line.values]
     said = "; ".join(f"{line.row.label}: {ours(line)}" for line in shown)
     if found.item.figure == "curves":
@@ -122,9 +122,9 @@ def _figure(found: Reproduction) -> Figure:
         )
         for line in shown
     )
-    caption = (
-        "Bars: measured here, the mean over seeds and its deviation. Grey diamonds: the paper's numbers."
-    )
+    seeds = max(len(line.values) for line in shown)
+    spread = f", the mean over {seeds} seeds and its deviation" if seeds > 1 else ""
+    caption = f"Bars: measured here{spread}. Grey diamonds: the paper's numbers."
     different = any(line.label == "different data" for line in shown)
     caption += " Not on the same data: compare orders, not heights." if different else ""
     return Figure(beside(bars, unit=UNITS.get(shown[0].row.measure, "error (%)")), caption, said)
@@ -150,18 +150,20 @@ def panels(shown: Iterable[Line]) -> tuple[Panel, ...]:
     return tuple(Panel(title, tuple(curves)) for title, curves in groups.items())
 
 
-def _responses(shown: list[Line]) -> Figure:
-    """The lower panel of He et al. 2015, fig. 7: responses of each network, the largest first."""
-    from residua.report.plots import Series, plot
+def _responses(shown: list[Line]) -> Figures:
+    """Both panels of He et al. 2015, fig. 7, of the first seed of each network."""
+    from residua.analyse.responses import Responses
+    from residua.report import studies
 
-    series = []
-    for place, line in enumerate(shown):
-        ranked = sorted(responses(line.runs[0]), reverse=True)
-        points = tuple((float(number), value) for number, value in enumerate(ranked, 1))
-        series.append(Series(line.row.label, points, ink=place))
-    drawn = plot(tuple(series), x="3×3 layers, the strongest first", y="standard deviation")
+    found = {line.row.label: Responses(**responses(line.runs[0])) for line in shown}
+    in_order, by_size = studies.responses(found, {name: place for place, name in enumerate(found)})
     said = "; ".join(f"{line.row.label}: mean {line.mean:.2f}" for line in shown)
-    return Figure(drawn, "Standard deviation of each 3×3 layer's output, after the norm.", said)
+    return Figures(
+        (
+            Figure(in_order, "Deviation of each 3×3 layer's output, in the order of the layers.", said),
+            Figure(by_size, "The same, the largest first.", said),
+        )
+    )
 
 
 def _table(found: Reproduction) -> Table:
