@@ -13,12 +13,13 @@ from types import TracebackType
 from typing import Any
 
 from residua.jobs.prepare import Wish, prepare
-from residua.jobs.train import begin, pick_up
+from residua.jobs.train import begin, pick_up, same_environment
 from residua.measure.evaluate import Judgement
 from residua.spec.recipe import Recipe
 from residua.training.events import Event, Note
 from residua.training.fit import Fit
 from residua.training.run import Diverged, Run
+from residua.training.world import ALONE
 
 Listen = Callable[[str, Event], None]
 
@@ -123,12 +124,14 @@ def finish(entry: Entry, *, listen: Listen, stop: Callable[[], bool]) -> Judgeme
     run = Run(entry.path)
     if run.finished:
         return None
-    if (entry.path / "recipe.json").exists():
-        prepared = pick_up(run)
-    else:
-        prepared = prepare(Wish(entry.recipe.data.source, recipe=entry.recipe))
-        begin(prepared, entry.path)
+    fresh = None
+    if not (entry.path / "recipe.json").exists():
+        fresh = prepare(Wish(entry.recipe.data.source, recipe=entry.recipe))
+        begin(fresh, entry.path)
     with run.lock():
+        for line in same_environment(run, ALONE, force=True):  # in a cluster another machine may go on
+            listen(entry.name, Note(f"{entry.name}: {line}"))
+        prepared = fresh or pick_up(run)
         fit = Fit(run, prepared.network, prepared.dataset, stop=stop)
         for event in fit.events():
             listen(entry.name, event)

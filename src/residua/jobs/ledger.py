@@ -33,13 +33,14 @@ def write_docs(file: Path, folder: Path) -> int:
 def held(item: Item, budget: Budget, folder: Path) -> Reproduction | None:
     """What finished runs in `folder` say of `item` at `budget`; None unless all its networks have one.
 
-    None too where other networks stand in for the paper's, or where there is nothing to compare.
+    None too where networks of another question stand in, or where there is nothing to compare.
     """
     if not item.needs:
         return None
     kind = SOURCES.get(budget, item.needs[0])
     setting = Setting(kind, kind != "imagenet", budget)
-    if len(item.nets(budget, small=False)) < 2 or (setting.small and any(row.stand_in for row in item.rows)):
+    replaced = setting.small and any(row.stand_in for row in item.rows) and not item.is_scalable
+    if replaced or len(item.nets(budget, small=False)) < 2:
         return None
     seeds = 0
     while seeds < MOST_SEEDS and _finished(item, setting, folder, seeds):

@@ -133,6 +133,8 @@ class Item:
     """What should be seen."""
     seeds: int = 1
     """Runs of each network in the paper."""
+    is_scalable: bool = False
+    """Whether the networks that stand in were built to ask the same question on small pictures."""
     reason: str = ""
     """Why it cannot be reproduced; empty where it can."""
 

@@ -147,6 +147,7 @@ ITEMS = (
         f"{PAPER}, section 2.1",
         (BASELINE, _row("ResStage-50", net("resstage50_released"), STAGE)),
         says="Four activations on the main path at any depth, instead of one a block.",
+        is_scalable=True,
     ),
     Item(
         "duta2020/projection",
@@ -155,6 +156,7 @@ ITEMS = (
         (BASELINE, _row("ResNet-50, max-pool projection", ALONE, PROJECTED)),
         says="A strided 1x1 convolution skips three quarters of the positions; the max-pool picks among "
         "them. It adds no parameters; it still has a convolution and a norm.",
+        is_scalable=True,
     ),
     Item(
         "duta2020/grouped",
@@ -166,6 +168,7 @@ ITEMS = (
             _row("ResGroupFix-50", net("resgroupfix50"), GROUPFIX),
         ),
         says="The 3x3 convolution, cheap in groups, has the most channels of its block.",
+        is_scalable=True,
     ),
     Item(
         "duta2020/sum",
@@ -179,6 +182,7 @@ ITEMS = (
         ),
         says="ResStage and projection together gain 1.19 points at 50 layers (abstract).",
         claims=(Claim("ResNet-50", "iResNet-50"),),
+        is_scalable=True,
     ),
     Item(
         "duta2020/depths",
@@ -206,6 +210,7 @@ ITEMS = (
         ),
         says="An in-place ReLU in the authors' code puts a second activation on the main path of every "
         "stage; nobody has published what it costs or gains.",
+        is_scalable=True,
     ),
     _absent(
         "imagenet", "302 and 404 layers, pre-activation, other nets, stronger training", "see duta2020/depths"
