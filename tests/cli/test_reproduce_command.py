@@ -1,9 +1,12 @@
 """`residua reproduce` as people type it."""
 
 import json
+import signal
 from pathlib import Path
 
-from command import residua, succeeded
+import pytest
+
+from command import LIMIT, residua, start, succeeded, wait_for
 
 
 def test_the_list_has_every_item_with_cost_and_state(tmp_path: Path) -> None:
@@ -40,3 +43,16 @@ def test_wrong_wishes_are_one_line_and_a_code(tmp_path: Path) -> None:
         assert done.returncode == 2
         assert hint in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.timeout(300)  # a worker imports torch, and the machine may be busy
+def test_a_grid_that_is_stopped_keeps_its_runs(tmp_path: Path) -> None:
+    grid = start("reproduce", "he2015/fig1", "-o", tmp_path)
+    wait_for(tmp_path, "runs/*/recipe.json", grid)
+    grid.send_signal(signal.SIGINT)
+    said, trouble = grid.communicate(timeout=LIMIT)
+    assert grid.returncode == 75, trouble
+    assert "goes on where this one ended" in said
+    assert "Traceback" not in trouble
+    assert not list(tmp_path.glob("*.html"))
+    assert list(tmp_path.glob("runs/*/checkpoints/*"))

@@ -4,11 +4,12 @@ import multiprocessing
 import os
 import queue
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
+from threading import Thread, current_thread, main_thread
 from types import TracebackType
 from typing import Any
 
@@ -68,7 +69,8 @@ class Pool:
 
         A run whose loss is no longer finite ends there, which is told; the others go on.
         """
-        waiting = [self._pool.submit(_train, entry) for entry in entries]
+        with _deaf():  # workers start here, and inherit it: Ctrl-C while they import would print tracebacks
+            waiting = [self._pool.submit(_train, entry) for entry in entries]
         while not all(future.done() for future in waiting):
             if stop():
                 self._stop.set()
@@ -83,6 +85,19 @@ class Pool:
                 listen(*self._news.get(timeout=POLL_SECONDS))
         except queue.Empty:
             return
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Ignore Ctrl-C while inside; outside the main thread, which alone hears it, do nothing."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _judged(entry: Entry, future: "Future[Judgement | None]", listen: Listen) -> Judgement | None:
