@@ -203,7 +203,7 @@ ITEMS = (
     Item(
         "duta2020/released",
         "iResNet as drawn against iResNet as the authors' code runs",
-        "no paper: an experiment of ours",
+        "An experiment of ours, in no paper",
         (
             _row("iResNet-50 as drawn", net("iresnet50"), SUM),
             _row("iResNet-50 as released", net("iresnet50_released"), SUM_RELEASED, 77.31),
