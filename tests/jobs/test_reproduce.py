@@ -1,7 +1,9 @@
 """Grids: what is finished is reused, what was interrupted goes on, and numbers are those of the runs."""
 
+import dataclasses
 import json
 import math
+import shutil
 import statistics
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from residua.data.decode import DataError
 from residua.jobs import ledger
 from residua.jobs.cells import Setting, entries, place_of, recipe_of
 from residua.jobs.contest import finish
+from residua.jobs.evaluate import evaluate
+from residua.jobs.measured import measured
 from residua.jobs.reproduce import Reproduction, line_of, reproduce
 from residua.jobs.reproduction import page, rows, verdicts
 from residua.nn.network import build
@@ -168,3 +172,25 @@ def test_the_ledger_holds_what_is_finished(
     assert "## he2015/tiny, smoke" in said
     assert "(n = 2)" in said
     assert ledger.write_docs(tmp_path / "empty.md", tmp_path) == 0
+
+
+def test_other_views_are_measured_once_and_kept(
+    made: tuple[Path, dict[tuple[str, int], Run]], tmp_path: Path
+) -> None:
+    run = Run(shutil.copytree(made[1]["tiny1", 0].path, tmp_path / "run"))
+    flipped = Row("", ITEM.rows[0].net, measure="top1_error", views="flip")
+    (score,) = evaluate(run, views=["flip"])
+    assert measured(run, flipped, small=False) == pytest.approx(score.error)
+    assert measured(run, flipped, small=True) == run.metrics[-1]["test_error"]  # one centre crop
+    kept = json.loads((run.path / "scores.json").read_text())
+    kept["flip"]["top1_error"], kept["flip"]["top5_error"] = 12.5, None
+    (run.path / "scores.json").write_text(json.dumps(kept))
+    assert measured(run, flipped, small=False) == 12.5
+    assert measured(run, dataclasses.replace(flipped, measure="top5_error"), small=False) is None
+    line = line_of(
+        dataclasses.replace(flipped, measure="top5_error"),
+        Setting("photos", False, "smoke"),
+        {("tiny1", 0): run},
+        seeds=1,
+    )
+    assert line.note == "five classes or fewer"

@@ -1,6 +1,5 @@
 """One table or figure of a paper: train what it takes, or reuse it, and hold it against what was printed."""
 
-import json
 import math
 import statistics
 import time
@@ -14,6 +13,7 @@ from residua.data.decode import DataError
 from residua.data.sources import Dataset, absolute, open_dataset
 from residua.jobs.cells import Setting, entries
 from residua.jobs.contest import Entry, Listen, Pool
+from residua.jobs.measured import measured
 from residua.jobs.prepare import SMALL
 from residua.papers import items
 from residua.papers.published import BUDGETS, Budget, Item, Row
@@ -247,7 +247,9 @@ def line_of(row: Row, setting: Setting, runs: Mapping[tuple[str, int], Run], *, 
     ended = tuple(run for run in mine if run.finished)
     if not ended:
         return Line(row, net.name, setting.label(row), note="the loss did not stay finite")
-    values = tuple(measured(run, row, small=setting.small) for run in ended)
+    values = tuple(v for run in ended if (v := measured(run, row, small=setting.small)) is not None)
+    if not values:
+        return Line(row, net.name, setting.label(row), note="five classes or fewer")
     train = tuple(float(run.metrics[-1]["train_error"]) for run in ended)
     return Line(row, net.name, setting.label(row), values, train, ended)
 
@@ -256,43 +258,3 @@ def _counted(row: Row) -> Line:
     found = cost(row.net.arch())
     value = float(found.params if row.measure == "params" else found.macs)
     return Line(row, row.net.name, "same protocol", (value,))
-
-
-def measured(run: Run, row: Row, *, small: bool) -> float:
-    """The row's measure of a finished run. Small pictures are shown once, whatever the paper did."""
-    last = run.metrics[-1]
-    if row.measure in ("train_error", "test_error"):
-        return float(last[row.measure])
-    if row.measure == "response":
-        return statistics.fmean(responses(run)["deviations"])
-    views = "center" if small else row.views
-    if row.measure == "top1_error" and views == "center":
-        return float(last["test_error"])
-    return _score(run, views)[row.measure]
-
-
-def _score(run: Run, views: str) -> dict[str, float]:
-    """Errors of `run` under `views`, from `run/scores.json` or measured and kept there."""
-    from residua.jobs.evaluate import evaluate
-
-    file = run.path / "scores.json"
-    kept: dict[str, dict[str, float]] = json.loads(file.read_text()) if file.exists() else {}
-    if views not in kept:
-        (score,) = evaluate(run, views=[views])
-        five = 100 - score.top5.value if score.top5 else math.nan
-        kept[views] = {"top1_error": score.error, "top5_error": five, "n": score.n}
-        write(file, json.dumps(kept, indent=2, allow_nan=False))
-    return kept[views]
-
-
-def responses(run: Run) -> dict[str, tuple[Any, ...]]:
-    """`layers` and `deviations` of what each 3x3 layer puts out for test images, kept in the run."""
-    from residua.jobs.analyse import analyse
-
-    file = run.path / "responses.json"
-    if not file.exists():
-        (study,) = analyse([run.path], what=["responses"])
-        (found,) = study.numbers.values()
-        write(file, json.dumps(found, indent=2, allow_nan=False))
-    kept = json.loads(file.read_text())
-    return {name: tuple(kept[name]) for name in ("layers", "deviations")}

@@ -4,8 +4,9 @@ import json
 import math
 from collections.abc import Iterable
 
+from residua.jobs.measured import responses
 from residua.jobs.report import curve
-from residua.jobs.reproduce import Line, Reproduction, responses
+from residua.jobs.reproduce import Line, Reproduction
 from residua.papers.published import Claim
 from residua.papers.sentences import differs, sentences
 from residua.report.beside import Beside, beside
