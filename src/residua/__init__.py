@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from residua.jobs.demo import demo
     from residua.jobs.evaluate import evaluate
     from residua.jobs.models import create_model, list_models
+    from residua.jobs.reproduce import reproduce
     from residua.jobs.train import resume, train
     from residua.training.run import Run
 
@@ -25,6 +26,7 @@ __all__ = [
     "list_models",
     "load",
     "push_to_hub",
+    "reproduce",
     "resume",
     "save",
     "train",
@@ -40,6 +42,7 @@ _ROOMS = {
     "list_models": "residua.jobs.models",
     "load": "residua.deliver.engine",
     "push_to_hub": "residua.deliver.hub",
+    "reproduce": "residua.jobs.reproduce",
     "resume": "residua.jobs.train",
     "save": "residua.deliver.folder",
     "train": "residua.jobs.train",

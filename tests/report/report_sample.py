@@ -3,6 +3,7 @@
 import numpy as np
 
 from residua.report import figures, page, plots, tiles
+from residua.report.beside import Beside, beside
 
 HOSTILE = "<script>alert('1')</script> & \"co\" \x00"
 
@@ -32,6 +33,14 @@ def drawings() -> dict[str, str]:
         "training_curves": figures.training_curves(panels()),
         "readme_figure": figures.readme_figure(panels(), f"A headline with {HOSTILE} in it " * 3),
         "bars": figures.bars((HOSTILE, "zero", "lost"), (3.2, 0.0, float("nan")), unit="%"),
+        "beside": beside(
+            (
+                Beside(HOSTILE, 7.1, 0.4, 6.61),
+                Beside("no number in the paper", 3.0, float("nan"), float("nan")),
+                Beside("nothing here", float("nan"), float("nan"), 12.3, "not finite"),
+            ),
+            unit="error (%)",
+        ),
         "confusion": figures.confusion(("cat", HOSTILE), counts),
         "plot": plots.plot(lines(), x=HOSTILE, y="error (%)"),
         "plot_log": plots.plot(lines(), x="block", y=HOSTILE, logarithmic=True),

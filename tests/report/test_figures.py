@@ -1,5 +1,6 @@
 """The figures: well-formed, repeatable, legible, and honest about what they were given."""
 
+import dataclasses
 import itertools
 import xml.etree.ElementTree as ET
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from report_sample import HOSTILE, curve, drawings, panels
 
 from residua.report import figures, svg
+from residua.report.beside import Beside, beside
 from residua.report.ink import LIGHT
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -40,6 +42,31 @@ def test_training_is_thin_and_test_is_bold_in_one_colour() -> None:
     thin, bold = (node.get("style", "").split("; ") for node in drawn[0].iter(f"{SVG}path"))
     assert thin[1] == bold[1] == f"stroke: var(--net-1, {LIGHT.nets[0]})"
     assert (thin[2], bold[2]) == ("stroke-width: 1.1", "stroke-width: 2.6")
+
+
+def test_the_papers_end_is_a_grey_ring_at_the_right_edge() -> None:
+    with_paper = dataclasses.replace(curve("net", 3), paper=45.0)
+    for made, rings in ((with_paper, 2), (curve("net", 3), 0)):  # one on the curve, one in the key
+        root = ET.fromstring(figures.training_curves((figures.Panel("one", (made,)),)))
+        assert len(list(root[0].iter(f"{SVG}circle"))) == rings
+    root = ET.fromstring(figures.training_curves((figures.Panel("one", (with_paper,)),)))
+    ring = next(root[0].iter(f"{SVG}circle"))
+    path = next(root[0].iter(f"{SVG}path")).get("d", "")
+    assert float(ring.get("cx", "0")) == float(path.split("L")[-1].split()[0])
+    assert f"stroke: var(--quiet, {LIGHT.quiet})" in ring.get("style", "")
+
+
+def test_bars_beside_the_paper_are_to_scale() -> None:
+    rows = (Beside("a", 5.0, 1.0, 10.0), Beside("b", 10.0, float("nan"), float("nan")))
+    root = ET.fromstring(beside(rows, unit="%"))
+    key, first, second = (float(node.get("width", "0")) for node in root.iter(f"{SVG}rect"))
+    assert second == pytest.approx(2 * first, abs=0.2)
+    paths = [node.get("d", "") for node in root.iter(f"{SVG}path")]
+    assert len(paths) == 2  # the key, and one paper's number
+    assert float(paths[1][1:].split()[0]) == pytest.approx(second, abs=0.2)
+    assert key > 0
+    with pytest.raises(ValueError, match="at least one"):
+        beside((), unit="%")
 
 
 def test_the_phone_sees_every_net_that_the_desk_sees() -> None:

@@ -13,6 +13,7 @@ from residua.cli import (
     explain,
     models,
     predict,
+    reproduce,
     train,
 )
 from residua.version import __version__
@@ -48,4 +49,5 @@ app.command("compare")(compare.compare)
 app.command("predict")(predict.predict)
 app.command("analyse")(analyse.analyse)
 app.command("convert")(convert.convert)
+app.command("reproduce")(reproduce.reproduce)
 app.command("doctor")(doctor.doctor)

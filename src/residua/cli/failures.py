@@ -20,6 +20,7 @@ CODES = {
     "WorkerDied": RESOURCES,
     "PeerLost": RESOURCES,
     "ProcessesDied": RESOURCES,
+    "BrokenProcessPool": RESOURCES,
     "OSError": RESOURCES,
     "MemoryError": RESOURCES,
     "OutOfMemoryError": RESOURCES,

@@ -1,27 +1,44 @@
-"""Several small runs on the digits at once, a process each, with their Events in one place."""
+"""Several runs at once, a process each, with their Events in one place; nothing is done twice."""
 
 import multiprocessing
 import os
 import queue
 import signal
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
+from threading import Thread, current_thread, main_thread
 from types import TracebackType
 from typing import Any
 
 from residua.jobs.prepare import Wish, prepare
-from residua.jobs.train import begin
+from residua.jobs.train import begin, pick_up, same_environment
 from residua.measure.evaluate import Judgement
-from residua.training.events import Event
+from residua.spec.recipe import Recipe
+from residua.training.events import Event, Note
 from residua.training.fit import Fit
-from residua.training.run import Run
+from residua.training.run import Diverged, Run
+from residua.training.world import ALONE
 
 Listen = Callable[[str, Event], None]
 
 POLL_SECONDS = 0.1
 """How often the parent looks for news and for a wish to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A run that is wanted."""
+
+    name: str
+    """What its Events are told under."""
+    path: Path
+    """Where it is, or is to be."""
+    recipe: Recipe
+    """Its recipe, before network and plan are fitted to images and machine."""
+
 
 _shared: dict[str, Any] = {}  # in a worker: the way back to its parent, set once when it starts
 
@@ -46,17 +63,21 @@ class Pool:
         self._pool.shutdown(wait=True, cancel_futures=kind is not None)
 
     def train(
-        self, entries: Sequence[tuple[str, Path]], *, listen: Listen, stop: Callable[[], bool]
+        self, entries: Sequence[Entry], *, listen: Listen, stop: Callable[[], bool]
     ) -> list[tuple[Run, Judgement]]:
-        """Train each (name, path) on the digits, telling `listen` of all; those that were finished."""
-        waiting = [self._pool.submit(_train, name, path) for name, path in entries]
+        """Train each, from where it stands, telling `listen` of all; those that were finished here.
+
+        A run whose loss is no longer finite ends there, which is told; the others go on.
+        """
+        with _deaf():  # workers start here, and inherit it: Ctrl-C while they import would print tracebacks
+            waiting = [self._pool.submit(_train, entry) for entry in entries]
         while not all(future.done() for future in waiting):
             if stop():
                 self._stop.set()
             self._tell(listen)
         self._tell(listen)
-        found = [future.result() for future in waiting]
-        return [(Run(path), judged) for (_, path), judged in zip(entries, found, strict=True) if judged]
+        found = [_judged(entry, future, listen) for entry, future in zip(entries, waiting, strict=True)]
+        return [(Run(entry.path), judged) for entry, judged in zip(entries, found, strict=True) if judged]
 
     def _tell(self, listen: Listen) -> None:
         try:
@@ -64,6 +85,27 @@ class Pool:
                 listen(*self._news.get(timeout=POLL_SECONDS))
         except queue.Empty:
             return
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Ignore Ctrl-C while inside; outside the main thread, which alone hears it, do nothing."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _judged(entry: Entry, future: "Future[Judgement | None]", listen: Listen) -> Judgement | None:
+    try:
+        return future.result()
+    except Diverged as error:
+        listen(entry.name, Note(f"{entry.name}: {error}"))
+        return None
 
 
 def _start(news: Any, stop: Any) -> None:
@@ -80,12 +122,32 @@ def _leave_with_parent() -> None:
     os._exit(1)
 
 
-def _train(name: str, path: Path) -> Judgement | None:
-    """Train the network `name` into a run at `path`; what it says in the end, None when stopped."""
-    prepared = prepare(Wish("digits", name))
-    run = begin(prepared, path)
+def _train(entry: Entry) -> Judgement | None:
+    return finish(entry, listen=_put, stop=_shared["stop"].is_set)
+
+
+def _put(name: str, event: Event) -> None:
+    _shared["news"].put((name, event))
+
+
+def finish(entry: Entry, *, listen: Listen, stop: Callable[[], bool]) -> Judgement | None:
+    """Train `entry` to its end in this process: anew, or from its newest good state.
+
+    What it says of the test images in the end; None when stopped, or finished before. RunBusy when another
+    process trains it.
+    """
+    run = Run(entry.path)
+    if run.finished:
+        return None
+    fresh = None
+    if not (entry.path / "recipe.json").exists():
+        fresh = prepare(Wish(entry.recipe.data.source, recipe=entry.recipe))
+        begin(fresh, entry.path)
     with run.lock():
-        fit = Fit(run, prepared.network, prepared.dataset, stop=_shared["stop"].is_set)
+        for line in same_environment(run, ALONE, force=True):  # in a cluster another machine may go on
+            listen(entry.name, Note(f"{entry.name}: {line}"))
+        prepared = fresh or pick_up(run)
+        fit = Fit(run, prepared.network, prepared.dataset, stop=stop)
         for event in fit.events():
-            _shared["news"].put((name, event))
+            listen(entry.name, event)
     return fit.judged if run.finished else None

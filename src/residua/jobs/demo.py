@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from residua.data.sources import Dataset, open_dataset
-from residua.jobs.contest import Listen, Pool
+from residua.jobs.contest import Entry, Listen, Pool
 from residua.jobs.report import architecture, curve, picture
 from residua.measure.evaluate import Judgement
+from residua.papers.quick import digits
 from residua.report.figures import Panel, training_curves
 from residua.report.page import Code, Figure, Page, Pictures, Section, Table, Text, render
+from residua.spec import zoo
 from residua.spec.describe import cost
 from residua.training import world
 from residua.training.run import Run, next_free, write
@@ -71,7 +73,8 @@ def demo(
             if stop() or (depth == DEEPER and lasted * (1 + DEEPER / sum(DEPTHS)) > PATIENCE):
                 break
             names = [f"cifar_{family}{depth}" for family in ("plain", "resnet")]
-            trained += pool.train([(name, folder / name) for name in names], listen=listen, stop=stop)
+            entries = [Entry(name, folder / name, digits(zoo.arch(name), "digits")) for name in names]
+            trained += pool.train(entries, listen=listen, stop=stop)
     runs = tuple(run for run, _ in trained)
     if not stop():
         dataset = open_dataset("digits", holdout=runs[0].recipe.data.holdout)

@@ -36,8 +36,8 @@ class Wish:
     """A folder, a label file, shards, `digits`, `cifar10[:DIR]` or `cifar100[:DIR]`."""
     model: str | None = None
     """Name of a network."""
-    recipe: str | None = None
-    """Name of a recipe, or a JSON file."""
+    recipe: str | Recipe | None = None
+    """Name of a recipe, a JSON file, or the recipe itself."""
     weights: str = ""
     """A file or a run to start from."""
     epochs: int | None = None
@@ -71,13 +71,14 @@ def prepare(wish: Wish) -> Prepared:
     """
     source = wish.source if wish.given else absolute(wish.source)
     filed = _filed(wish.recipe)
+    named = wish.recipe if isinstance(wish.recipe, str) else None
     first = zoo.arch(wish.model or "cifar_resnet20")
-    early = _changed(filed or papers.recipe(wish.recipe or "quick.small", first, source), wish)
+    early = _changed(filed or papers.recipe(named or "quick.small", first, source), wish)
     dataset, bad = open_readable(replace(early.data, source=source), wish.given)
     small = dataset.size <= SMALL
     arch = filed.arch if filed and wish.model is None else zoo.arch(wish.model or _network(small))
     arch = for_images(arch, dataset)
-    made = filed or papers.recipe(wish.recipe or _recipe(source, small), arch, source)
+    made = filed or papers.recipe(named or _recipe(source, small), arch, source)
     made = replace(made, arch=arch, data=replace(made.data, source=source))
     recipe = _changed(made, wish)
     if recipe.arch.classes != arch.classes:
@@ -101,7 +102,9 @@ def _workers(recipe: Recipe, dataset: Dataset) -> int:
     return min(MOST_WORKERS, world.cores()) if reads else 0
 
 
-def _filed(recipe: str | None) -> Recipe | None:
+def _filed(recipe: str | Recipe | None) -> Recipe | None:
+    if isinstance(recipe, Recipe):
+        return recipe
     if recipe is None or recipe in papers.RECIPES or not Path(recipe).is_file():
         return None
     return from_json(Recipe, Path(recipe).read_text())

@@ -71,7 +71,7 @@ def resume(
     if world.share(lambda: run.open_run(begun.path).finished):
         world.share(lambda: _complete(begun, listen, given))
         return begun
-    for line in world.share(lambda: _same_environment(begun, world, force=force_environment)):
+    for line in world.share(lambda: same_environment(begun, world, force=force_environment)):
         listen(Note(line))
     work(begun, pick_up(begun, world, given=given), listen=listen, stop=stop, world=world)
     return begun
@@ -182,7 +182,7 @@ def _place(recipe: Recipe, world: World) -> dict[str, object]:
     return {"device": torch_name(device(recipe.plan.device)), "processes": world.size}
 
 
-def _same_environment(begun: Run, world: World, *, force: bool) -> list[str]:
+def same_environment(begun: Run, world: World, *, force: bool) -> list[str]:
     """What differs from where the run began, one line each; ValueError for anything, unless `force`."""
     if not (moved := begun.moved(_place(begun.recipe, world))):
         return []

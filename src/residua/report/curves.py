@@ -27,6 +27,8 @@ class Curve:
     """Training error at those times, in percent; nan where it was not measured."""
     test: tuple[float, ...]
     """Test error at those times, in percent; nan where it was not measured."""
+    paper: float = math.nan
+    """What a paper printed for the end of the test curve, in percent: a grey ring; nan for none."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be drawn."""
@@ -100,7 +102,8 @@ def draw(parent: ET.Element, panels: tuple[Panel, ...], *, layout: Layout) -> No
     """Draw the panels into `parent` from its origin; ValueError if there are none."""
     row = _row(panels, layout)
     curves = [curve for panel in panels for curve in panel.curves]
-    errors = [error for curve in curves for error in (*curve.train, *curve.test) if math.isfinite(error)]
+    values = [error for curve in curves for error in (*curve.train, *curve.test, curve.paper)]
+    errors = [error for error in values if math.isfinite(error)]
     names = max(breadth(cut(curve.name, LONGEST), BOLD * NAME) for curve in curves) + LEADER
     room = layout.width - LEFT - BETWEEN * (layout.columns - 1)
     axes = Axes(
@@ -115,7 +118,8 @@ def draw(parent: ET.Element, panels: tuple[Panel, ...], *, layout: Layout) -> No
         down, across = divmod(place, layout.columns)
         left = LEFT + across * (axes.width + names + BETWEEN)
         _panel(parent, panel, axes=dataclasses.replace(axes, left=left, top=HEAD + down * row), layout=layout)
-    _key(parent, inks=layout.inks)
+    has_paper = any(math.isfinite(curve.paper) for curve in curves)
+    _key(parent, inks=layout.inks, has_paper=has_paper)
 
 
 def _row(panels: tuple[Panel, ...], layout: Layout) -> float:
@@ -139,6 +143,9 @@ def _panel(parent: ET.Element, panel: Panel, *, axes: Axes, layout: Layout) -> N
             if path:
                 round_ends = {"d": path, "stroke-linejoin": "round", "stroke-linecap": "round"}
                 shape(parent, "path", round_ends, style=style)
+        if math.isfinite(curve.paper):
+            x, y = axes.at(axes.until, curve.paper)
+            tooltip(_ring(parent, (x, y), inks=layout.inks), f"{curve.name} in the paper: {curve.paper:g} %")
     _names(parent, panel, axes=axes, colours=colours)
 
 
@@ -186,7 +193,12 @@ def _end(curve: Curve) -> tuple[float, float]:
     return curve.times[-1], 0.0
 
 
-def _key(parent: ET.Element, *, inks: Inks) -> None:
+def _ring(parent: ET.Element, at: tuple[float, float], *, inks: Inks) -> ET.Element:
+    fields = {"cx": at[0], "cy": at[1], "r": 4.5}
+    return shape(parent, "circle", fields, style=f"fill: {inks.paper}; stroke: {inks.quiet}; stroke-width: 2")
+
+
+def _key(parent: ET.Element, *, inks: Inks, has_paper: bool) -> None:
     """What is measured and what thin and bold mean, in the line above the first plot."""
     hand, base = Hand(inks.quiet, 12), HEAD - 14
     words(parent, "error (%)", (0, base), hand=hand)
@@ -194,3 +206,6 @@ def _key(parent: ET.Element, *, inks: Inks) -> None:
         stroke = {"x1": left, "x2": left + 22, "y1": base - 4, "y2": base - 4}
         shape(parent, "line", stroke, style=f"stroke: {inks.quiet}; stroke-width: {thick}")
         words(parent, said, (left + 28, base), hand=hand)
+    if has_paper:
+        _ring(parent, (224, base - 4), inks=inks)
+        words(parent, "the paper's end", (234, base), hand=hand)

@@ -1,0 +1,260 @@
+"""One table or figure of a paper: train what it takes, or reuse it, and hold it against what was printed."""
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from residua.data.decode import DataError
+from residua.data.sources import Dataset, absolute, open_dataset
+from residua.jobs.cells import Setting, entries
+from residua.jobs.contest import Entry, Listen, Pool
+from residua.jobs.measured import measured
+from residua.jobs.prepare import SMALL
+from residua.papers import items
+from residua.papers.published import BUDGETS, Budget, Item, Row
+from residua.spec.describe import cost
+from residua.spec.record import nearest
+from residua.training import world
+from residua.training.run import Run, write
+
+FOLDER = Path("runs/reproduce")
+"""Where runs and reports go when no other place is named."""
+
+
+class Trainer(Protocol):
+    """Something that trains entries: processes here, or tasks on a cluster."""
+
+    def train(self, wanted: Sequence[Entry], *, listen: Listen, stop: Callable[[], bool]) -> object:
+        """Train each, from where it stands, until it is finished or `stop()`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row of the paper and what came out here."""
+
+    row: Row
+    """The paper's side."""
+    net: str
+    """The network that was trained or counted."""
+    label: str
+    """*same protocol*, *scaled down* or *different data*."""
+    values: tuple[float, ...] = ()
+    """One a seed, in the row's unit."""
+    train: tuple[float, ...] = ()
+    """Training error of the last epoch, in percent, one a seed."""
+    runs: tuple[Run, ...] = ()
+    """Where the values come from, one a seed."""
+    note: str = ""
+    """Why there is no value."""
+
+    @property
+    def mean(self) -> float:
+        """Of the values; nan without one."""
+        return statistics.fmean(self.values) if self.values else math.nan
+
+    @property
+    def deviation(self) -> float:
+        """Sample deviation of the values; nan with fewer than two."""
+        return statistics.stdev(self.values) if len(self.values) > 1 else math.nan
+
+    @property
+    def difference(self) -> float:
+        """Mean less the paper's number; nan without either."""
+        return self.mean - self.row.paper if self.row.paper is not None else math.nan
+
+    @property
+    def middle(self) -> Run | None:
+        """The run whose value is the (lower) median."""
+        ranked = sorted(zip(self.values, self.runs, strict=True), key=lambda pair: pair[0])
+        return ranked[(len(ranked) - 1) // 2][1] if ranked else None
+
+
+@dataclass(frozen=True, slots=True)
+class Reproduction:
+    """What came out for one item."""
+
+    item: Item
+    """The table or figure."""
+    setting: Setting
+    """On which images, how long."""
+    lines: tuple[Line, ...]
+    """In the paper's order."""
+    data: str
+    """One line about the images; empty where none were needed."""
+    report: Path
+    """The page that shows it."""
+    seconds: float
+    """From the first image to the report; of runs that were reused, nothing."""
+    stopped: bool = False
+    """Whether it was stopped before all runs were finished; there is no report then."""
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Labels of the rows that the budget leaves out."""
+        return tuple(line.row.label for line in self.lines if self.setting.budget not in line.row.budgets)
+
+    @property
+    def kept(self) -> tuple[Line, ...]:
+        """The lines of the others."""
+        return tuple(line for line in self.lines if self.setting.budget in line.row.budgets)
+
+    def plain(self) -> dict[str, Any]:
+        """For JSON: numbers that are missing are null."""
+        return {
+            "item": self.item.name,
+            "budget": self.setting.budget,
+            "data": self.data,
+            "seconds": round(self.seconds, 1),
+            "rows": [_plain(line) for line in self.kept],
+            "left_out": list(self.left_out),
+            "report": str(self.report),
+        }
+
+
+def _plain(line: Line) -> dict[str, Any]:
+    row = line.row
+    return {
+        "what": row.label,
+        "network": line.net,
+        "measure": row.measure,
+        "views": row.views,
+        "paper": row.paper,
+        "paper_said": row.printed,
+        "ours": _number(line.mean),
+        "deviation": _number(line.deviation),
+        "n": len(line.values),
+        "difference": _number(line.difference),
+        "train_error": _number(statistics.fmean(line.train)) if line.train else None,
+        "label": line.label,
+        "note": line.note,
+    }
+
+
+def _number(value: float) -> float | None:
+    return round(value, 4) if math.isfinite(value) else None
+
+
+def reproduce(
+    name: str,
+    *,
+    budget: Budget = "smoke",
+    seeds: int = 1,
+    data: str | None = None,
+    processes: int | None = None,
+    out: str | Path = FOLDER,
+    ray: str | None = None,
+    listen: Listen = lambda *_: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Reproduction:
+    """Reproduce the item `name`, e.g. `he2015/fig6`, and write a page about it into `out`.
+
+    Runs live in `out/runs`: one that is finished is reused, one that was interrupted goes on. `data` is what
+    `train` takes, `digits` for the budget `smoke` if not given. `ray` is the address of a cluster whose
+    machines share `out`. Call it under `if __name__ == "__main__"`, for it starts processes. ValueError for
+    an unknown item or budget, DataError for images that changed since a run began.
+    """
+    item, started, folder = items.item(name), time.monotonic(), Path(out)
+    if budget not in BUDGETS:
+        raise ValueError(f"no budget {budget!r}: {nearest(budget, BUDGETS)}")
+    if seeds < 1 or (processes is not None and processes < 1):
+        raise ValueError(f"seeds is {seeds}, processes {processes}: give at least 1")
+    report = folder / f"{name.replace('/', '-')}-{budget}.html"
+    if not item.needs:
+        lines = tuple(_counted(row) for row in item.rows)
+        found = Reproduction(item, Setting("digits", True, budget), lines, "", report, 0.0)
+        return _written(found, None)
+    source = _source(item, budget, data)
+    dataset = open_dataset(absolute(source), holdout=0.2)
+    workers = processes or (1 if _has_gpu() else world.cores())
+    setting = Setting(source, dataset.size <= SMALL, budget, max(1, world.cores() // workers))
+    wanted = entries(item, setting, folder / "runs", seeds=seeds)
+    waiting = [entry for entry in wanted.values() if not Run(entry.path).finished]
+    if waiting:
+        waiting.sort(
+            key=lambda entry: -cost(entry.recipe.arch).macs
+        )  # the longest first, so that all end together
+        with _trainer(min(workers, len(waiting)), ray, setting.threads) as trainer:
+            trainer.train(waiting, listen=listen, stop=stop)
+    if stop():
+        return Reproduction(item, setting, (), dataset.note, report, time.monotonic() - started, True)
+    runs = {key: Run(entry.path) for key, entry in wanted.items()}
+    same_images(runs.values())
+    lines = tuple(line_of(row, setting, runs, seeds=seeds) for row in item.rows)
+    found = Reproduction(item, setting, lines, dataset.note, report, time.monotonic() - started)
+    return _written(found, dataset)
+
+
+def _written(found: Reproduction, dataset: Dataset | None) -> Reproduction:
+    from residua.jobs.reproduction import page
+    from residua.report.page import render
+
+    found.report.parent.mkdir(parents=True, exist_ok=True)
+    write(found.report, render(page(found)))
+    return found
+
+
+def _source(item: Item, budget: Budget, data: str | None) -> str:
+    if data is not None:
+        return data
+    if budget == "smoke":
+        return "digits"
+    kind = item.needs[0]
+    hint = (
+        "imagenet:DIR, or any folder of classes"
+        if kind == "imagenet"
+        else f"{kind}:DIR, or {kind} to download it"
+    )
+    raise ValueError(f"{item.name} at {budget} needs {kind}: give --data {hint}")
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _trainer(workers: int, ray: str | None, threads: int) -> AbstractContextManager[Trainer]:
+    if ray is None:
+        return Pool(processes=workers)
+    from residua.jobs.rays import Cluster
+
+    return Cluster(ray, threads=threads)
+
+
+def same_images(runs: "Sequence[Run] | Any") -> None:
+    """DataError unless all `runs` saw the same images."""
+    told = {
+        (run.path / "data.json").read_text(): run.path for run in runs if (run.path / "data.json").exists()
+    }
+    if len(told) > 1:
+        first, second, *_ = told.values()
+        raise DataError(f"{first} and {second} saw different images: delete the older, or choose another -o")
+
+
+def line_of(row: Row, setting: Setting, runs: Mapping[tuple[str, int], Run], *, seeds: int) -> Line:
+    """What `runs` say of `row`; measured now where a run has not kept it."""
+    net = row.trained(small=setting.small)
+    if not row.asks_at(setting.budget):
+        if row.measure in ("params", "macs"):
+            return _counted(row)
+        return Line(row, net.name, "", note=f"not trained at the budget {setting.budget}")
+    mine = [runs[net.name, seed] for seed in range(seeds)]
+    ended = tuple(run for run in mine if run.finished)
+    if not ended:
+        return Line(row, net.name, setting.label(row), note="the loss did not stay finite")
+    values = tuple(v for run in ended if (v := measured(run, row, small=setting.small)) is not None)
+    if not values:
+        return Line(row, net.name, setting.label(row), note="five classes or fewer")
+    train = tuple(float(run.metrics[-1]["train_error"]) for run in ended)
+    return Line(row, net.name, setting.label(row), values, train, ended)
+
+
+def _counted(row: Row) -> Line:
+    found = cost(row.net.arch())
+    value = float(found.params if row.measure == "params" else found.macs)
+    return Line(row, row.net.name, "same protocol", (value,))

@@ -1,0 +1,63 @@
+"""The page of reproductions is made from the committed runs, and the lessons run."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from residua.jobs.ledger import write_docs
+
+DOCS = Path(__file__).parents[2] / "docs"
+RUNS = DOCS / "results/reproduce/runs"
+LESSONS = sorted((DOCS / "lessons").glob("*.ipynb"))
+
+
+def test_the_page_is_what_the_committed_runs_say(tmp_path: Path) -> None:
+    assert write_docs(tmp_path / "page.md", DOCS / "results/reproduce") > 0
+    made, kept = tmp_path / "page.md", DOCS / "reproductions.md"
+    assert made.read_text() == kept.read_text(), (
+        "run: residua reproduce --write-docs docs/reproductions.md -o docs/results/reproduce"
+    )
+
+
+def test_a_number_on_the_page_is_a_number_of_a_run() -> None:
+    last = json.loads((RUNS / "digits-5-epochs-cifar_plain56-seed0/finished.json").read_text())
+    row = next(
+        line for line in (DOCS / "reproductions.md").read_text().splitlines() if "| plain-56 |" in line
+    )
+    assert f"| {last['test_error']:.2f} (n = 1) |" in row
+    assert f"| {last['train_error']:.2f} % |" in row
+    assert math.isfinite(last["test_error"])
+
+
+def test_committed_runs_are_small() -> None:
+    assert not list(RUNS.glob("*/checkpoints/*"))
+    assert sum(file.stat().st_size for file in RUNS.rglob("*.json*")) < 2_000_000
+
+
+def test_there_are_two_lessons() -> None:
+    assert [lesson.stem for lesson in LESSONS] == ["what-the-shortcut-carries", "why-deeper-got-worse"]
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.stem)
+def test_a_lesson_runs_and_was_run(lesson: Path) -> None:
+    cells = [cell for cell in json.loads(lesson.read_text())["cells"] if cell["cell_type"] == "code"]
+    script = "\n".join("".join(cell["source"]) for cell in cells)
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=lesson.parent,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert all(cell["execution_count"] for cell in cells)
+    assert not [out for cell in cells for out in cell["outputs"] if out["output_type"] == "error"]
+    shown = "".join(text for cell in cells for out in cell["outputs"] for text in out.get("text", []))
+    assert [line.split()[0] for line in done.stdout.splitlines() if line] == [
+        line.split()[0] for line in shown.splitlines() if line
+    ]
