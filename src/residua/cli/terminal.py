@@ -66,7 +66,7 @@ def show_table(
 
 
 def check_page(out: Path, *, force: bool) -> None:
-    """ValueError for a page that cannot be written to `out`, FileExistsError for one there, unless `force`."""
+    """ValueError for a page that cannot be at `out`, FileExistsError for one there, unless `force`."""
     if out.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"{out} ends in {out.suffix!r}: give sheet.html")
     if not out.parent.is_dir():

@@ -67,8 +67,8 @@ def add(
     unknown = tuple(name for name in _classes(fresh) if name not in train.classes)
     if unknown and not new_classes:
         raise DataError(
-            f"{new} has class {listed(unknown)}, which {old} lacks: it has {listed(train.classes)}; rename it, "
-            "or say --new-classes"
+            f"{new} has class {listed(unknown)}, which {old} lacks: it has {listed(train.classes)}; "
+            "rename it, or say --new-classes"
         )
     every = tuple(dict.fromkeys((*train.classes, *unknown)))
     parts = [_wide(images, every) for images in (train, test, *fresh.splits)]
@@ -100,7 +100,7 @@ def _wide(images: Images, classes: tuple[str, ...]) -> Images:
 def _left_out(
     images: Images, ends: tuple[int, int], workers: int, tell: Tell
 ) -> Iterator[tuple[int, LeftOut]]:
-    """Places of new images that do not pass, and why; `ends` are those of old ones to learn from, and of all."""
+    """Places of new images that do not pass, and why; `ends`: of old ones to learn from, of all old."""
     learn, old = ends
     looked = scan((images,), workers=workers, tell=tell)
     for place, why in looked.reasons.items():

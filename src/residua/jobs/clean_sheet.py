@@ -22,11 +22,11 @@ _SAID = {
     "unreadable": ("Cannot be read", "Repair them, or leave drop as it stands."),
     "duplicate": (
         "The same file more than once",
-        "One of each is kept: an image to judge by before one to learn from, then that with the surest label.",
+        "One of each is kept: an image to judge by before one to learn from, then the surest label.",
     ),
     "near": (
         "Look-alikes",
-        "Harmless within one split; where one is to be judged by, its look-alikes should not be learned from.",
+        "Harmless within one split; where one is judged by, its look-alikes should not be learned from.",
     ),
     "outlier": (
         "Resemble nothing else",
@@ -55,8 +55,8 @@ def clean_sheet(cleaned: Cleaned, out: Path) -> str:
         Section("How to read this", (Text(_READING),)),
     ]
     lead = (
-        f"{counts['relabel'] + counts['drop']:,} of {len(cleaned.images):,} images should be looked at. These are "
-        "suggestions: you decide, in the column action of clean.csv."
+        f"{counts['relabel'] + counts['drop']:,} of {len(cleaned.images):,} images should be looked at. "
+        "These are suggestions: you decide, in the column action of clean.csv."
     )
     footer = f"Written by residua {__version__}; nothing was changed, moved or deleted."
     name = PurePath(cleaned.source).name or cleaned.source
@@ -64,14 +64,15 @@ def clean_sheet(cleaned: Cleaned, out: Path) -> str:
 
 
 _READING = (
-    "Every image was judged by a network that had not trained on it, nor on a copy of it. A label is suspected "
-    "by confident learning (Northcutt et al. 2021): another class is at least as likely as it is on average for "
-    "that class's own images, the label is not the likeliest, and no more images of a pair of classes are named "
-    "than the estimated number of wrong labels between the two.",
-    "The score is half of one plus the margin: probability of the label minus that of the likeliest other class. "
-    "0 is surely wrong, 1 surely right. A weak network suspects much that is right: the percentage above says how "
-    "much to trust it. Hard and rare images are suspected most often, and they are the ones worth keeping.",
-    "Relabel or drop images to judge by only for what you see in them: dropping the hard ones makes the score "
+    "Every image was judged by a network that had not trained on it, nor on a copy of it. A label is "
+    "suspected by confident learning (Northcutt et al. 2021): another class is at least as likely as it is on "
+    "average for its own images, the label is not the likeliest, and no more images of a pair of "
+    "classes are named than the estimated number of wrong labels between the two.",
+    "The score is half of one plus the margin: probability of the label minus that of the likeliest other "
+    "class. 0 is surely wrong, 1 surely right. A weak network suspects much that is right: the percentage "
+    "above says how much to trust it. Hard and rare images are suspected most often, and they are the ones "
+    "worth keeping.",
+    "Relabel or drop images to judge by only for what you see in them: dropping hard ones makes the score "
     "better and the network no better.",
 )
 

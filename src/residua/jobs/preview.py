@@ -149,7 +149,7 @@ _READING = (
     "If you can no longer tell what a training picture shows, neither can the network: crop or change less. "
     "If a mirrored or shifted picture means something else (digits, letters, left and right), say "
     "augment.flip=0.",
-    "If the test picture cuts off what matters, cut the photographs by hand, or choose another network input.",
+    "If the test picture cuts off what matters, cut the photographs by hand, or choose another input size.",
 )
 
 
