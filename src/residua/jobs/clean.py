@@ -31,6 +31,12 @@ CSV, PAGE, PLAN = "clean.csv", "clean.html", "plan.json"
 """What a clean writes for people, and for itself."""
 FOLDS = 5
 """Networks that are trained, each on all but a fifth: our choice, and that of cleanlab."""
+ODDS = 20.0
+"""So many times likelier than the label a class must be before anything is suggested: where one label in
+twenty is wrong, less is no more than the odds that it is right. Our choice; without it a network that is right
+on half of 4,000 CIFAR-10 images named 1,486 labels, 200 being wrong."""
+SURE = 0.5
+"""Probability from which on the suggestion is another class, else to drop: a wrong new label costs more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,8 +242,11 @@ def _note_labels(
         place, to = int(judged[k]), int(found.suggested[k])
         draft.suggested[place] = to
         own = said[k, images.labels[place]]
-        reason = f"more likely {images.classes[to]} ({100 * said[k, to]:.0f} % against {100 * own:.0f} %)"
-        draft.note(place, "label", reason, "relabel")
+        action: Action = "keep"
+        if said[k, to] >= ODDS * own:
+            action = "relabel" if said[k, to] >= SURE else "drop"
+        reason = f"more likely {images.classes[to]} ({100 * said[k, to]:.0f} % against {100 * own:.1f} %)"
+        draft.note(place, "label", reason, action)
 
 
 def _note_copies(draft: _Draft, where: _Where, groups: list[Group], scores: NDArray[np.float64]) -> None:

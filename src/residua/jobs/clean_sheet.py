@@ -68,12 +68,13 @@ _READING = (
     "suspected by confident learning (Northcutt et al. 2021): another class is at least as likely as it is on "
     "average for its own images, the label is not the likeliest, and no more images of a pair of "
     "classes are named than the estimated number of wrong labels between the two.",
-    "The score is half of one plus the margin: probability of the label minus that of the likeliest other "
-    "class. 0 is surely wrong, 1 surely right. A weak network suspects much that is right: the percentage "
-    "above says how much to trust it. Hard and rare images are suspected most often, and they are the ones "
-    "worth keeping.",
-    "Relabel or drop images to judge by only for what you see in them: dropping hard ones makes the score "
-    "better and the network no better.",
+    "The score is the probability of the label: 0 is surely wrong, 1 surely right. Another class is suggested "
+    "where it is 20 times as likely, and likelier than not; a drop, where it is 20 times as likely and less "
+    "sure. All other suspects are kept unless you say otherwise. A weak network suspects much that is right, "
+    "and its estimate of wrong labels contains its own errors: the percentage above says how much to trust it. "
+    "Hard and rare images are suspected most often, and they are the ones worth keeping.",
+    "Relabel or drop images to judge by only for what you see in them: dropping hard ones mends the score "
+    "and not the network.",
 )
 
 

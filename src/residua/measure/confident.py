@@ -24,7 +24,7 @@ class Confidence:
     suggested: NDArray[np.int64]
     """(N,) the class each image would have: the likeliest of those above their threshold, else of all."""
     score: Floats
-    """(N,) from 0, surely wrong, to 1, surely right: half of one plus the normalised margin."""
+    """(N,) from 0, surely wrong, to 1, surely right: the probability of the label (self-confidence)."""
 
     @property
     def wrong_share(self) -> float:
@@ -61,7 +61,7 @@ def confidence(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -
     contradicted = sure & (likeliest != labels)
     expected = np.rint(joint * len(labels)).astype(np.int64)
     suspects = _most_contradicted(contradicted, labels, likeliest, margin, expected)
-    return Confidence(thresholds, joint, suspects, likeliest.astype(np.int64), (margin + 1) / 2)
+    return Confidence(thresholds, joint, suspects, likeliest.astype(np.int64), said[places, labels])
 
 
 def _joint(labels: NDArray[np.int64], found: NDArray[np.int64], counts: NDArray[np.int64]) -> Floats:
