@@ -25,7 +25,7 @@ from residua.jobs.train import train
 from small import after, file_of, never, photo_folder, recipe, weights
 
 FLIPS = 0.3
-"""So many that twelve epochs on the flipped digits learn them, too: a small set has no other way to show it."""
+"""So many that twelve epochs on the flipped digits learn them, too: a small set shows it no other way."""
 
 
 def quiet(
@@ -128,7 +128,7 @@ def test_a_wrong_label_a_copy_a_leak_and_a_broken_file_are_each_found(photos: Pa
     assert "keep" not in [row["action"] for row in table(tmp_path / "out/clean.csv")][:3]
     page = (tmp_path / "out/clean.html").read_text()
     assert "blue → red" in page
-    assert "http" not in page.replace("http://www.w3.org", "")
+    assert 'src="http' not in page
     assert json.loads((tmp_path / "out/clean.json").read_text())["actions"] == found.counts()
 
 

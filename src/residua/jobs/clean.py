@@ -33,8 +33,8 @@ FOLDS = 5
 """Networks that are trained, each on all but a fifth: our choice, and that of cleanlab."""
 ODDS = 20.0
 """So many times likelier than the label a class must be before anything is suggested: where one label in
-twenty is wrong, less is no more than the odds that it is right. Our choice; without it a network that is right
-on half of 4,000 CIFAR-10 images named 1,486 labels, 200 being wrong."""
+twenty is wrong, less is no more than the odds that it is right. Our choice; without it a network that is
+right on half of 4,000 CIFAR-10 images named 1,486 labels, 200 being wrong."""
 SURE = 0.5
 """Probability from which on the suggestion is another class, else to drop: a wrong new label costs more."""
 

@@ -38,10 +38,10 @@ _SAID = {
 def clean_sheet(cleaned: Cleaned, out: Path) -> str:
     """The whole page as HTML."""
     counts, found = cleaned.counts(), cleaned.confidence
-    numbers = [(f"{len(cleaned.images):,}", "images")]
+    numbers: list[tuple[str, str]] = []
     if found is not None and cleaned.accuracy is not None:
         numbers += [
-            (f"{cleaned.accuracy:.1f} %", "right, judged by networks that had not seen them"),
+            (f"{cleaned.accuracy:.1f} %", "judged as labelled, by networks that had not seen them"),
             (f"{100 * found.wrong_share:.1f} %", "of the labels wrong, by estimate"),
         ]
     numbers += [(f"{counts['relabel']:,}", "relabel suggested"), (f"{counts['drop']:,}", "drop suggested")]
@@ -65,16 +65,16 @@ def clean_sheet(cleaned: Cleaned, out: Path) -> str:
 
 _READING = (
     "Every image was judged by a network that had not trained on it, nor on a copy of it. A label is "
-    "suspected by confident learning (Northcutt et al. 2021): another class is at least as likely as it is on "
-    "average for its own images, the label is not the likeliest, and no more images of a pair of "
-    "classes are named than the estimated number of wrong labels between the two.",
-    "The score is the probability of the label: 0 is surely wrong, 1 surely right. Another class is suggested "
-    "where it is 20 times as likely, and likelier than not; a drop, where it is 20 times as likely and less "
-    "sure. All other suspects are kept unless you say otherwise. A weak network suspects much that is right, "
-    "and its estimate of wrong labels contains its own errors: the percentage above says how much to trust it. "
-    "Hard and rare images are suspected most often, and they are the ones worth keeping.",
-    "Relabel or drop images to judge by only for what you see in them: dropping hard ones mends the score "
-    "and not the network.",
+    "suspected by confident learning (Northcutt et al. 2021): another class is at least as likely as it is "
+    "on average for its own images, the label is not the likeliest, and no more images of a pair of classes "
+    "are named than the estimated number of wrong labels between the two.",
+    "The score is the probability of the label: 0 is surely wrong, 1 surely right. Another class is "
+    "suggested where it is 20 times as likely, and likelier than not; a drop, where it is 20 times as likely "
+    "and less sure. All other suspects are kept unless you say otherwise. A weak network suspects much that "
+    "is right, and its estimate of wrong labels contains its own errors: the percentage above says how much "
+    "to trust it. Hard and rare images are suspected most often, and they are worth keeping.",
+    "Relabel or drop images to judge by only for what you see in them: without the hard ones the score is "
+    "better, and the network is not.",
 )
 
 
@@ -96,7 +96,7 @@ def _labels(cleaned: Cleaned) -> Iterator[Section]:
         return
     pictures = tuple(p for place in places[:SHOWN] for p in _picture(cleaned, place))
     more = f"{SHOWN} of {len(places):,} are shown; clean.csv lists all. " if len(places) > SHOWN else ""
-    caption = f"{more}The least sure label first."
+    caption = f"{more}Label → suggestion, the least sure label first."
     yield Section(f"Suspected labels: {len(places):,}", (Pictures(pictures, caption),))
 
 
@@ -115,8 +115,8 @@ def _picture(cleaned: Cleaned, place: int, *, short: bool = True) -> Iterator[Pi
     row = cleaned.rows[place]
     title = f"{row.label} → {row.suggested}" if row.suggested != row.label else row.label
     reason = row.reason.partition("; ")[0] if short else row.reason
-    where = "to judge by" if place >= cleaned.learn else ""
-    lines = tuple(filter(None, (PurePath(row.path).name, reason, where, row.action)))
+    where = f"{row.action} · to judge by" if place >= cleaned.learn else row.action
+    lines = tuple(filter(None, (PurePath(row.path).name, reason, where)))
     try:
         image = cleaned.images.image(place, "rgb", lambda size: min(size) // SIDE)
     except DataError:  # it was readable a minute ago; the page goes on without it
