@@ -67,8 +67,9 @@ def clean(
         raise typer.Exit(STOPPED)
     _say(to, found)
     say(to, f"page    {where / PAGE}")
-    say(to, f"table   {where / CSV}: edit the column action")
-    next_line(to, f"residua data apply {where / CSV} -o {_manifest(path)}")
+    say(to, f"table   {where / CSV}" + (": edit the column action" if found.in_files else ""))
+    apply_it = f"residua data apply {where / CSV} -o {_manifest(path)}"
+    next_line(to, apply_it if found.in_files else f"residua data check {path}")
     if as_json:
         put_json({**found.plain(), "csv": str(where / CSV), "page": str(where / PAGE)})
 

@@ -61,6 +61,8 @@ def by_folds(
     """
     for number in range(int(fold.max(initial=NOBODY)) + 1):
         rest, held = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        if not len(held):
+            continue
         found = Found(
             wish.source,
             replace(images.subset(rest), name="train"),

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from residua.data.images import Images
+from residua.data.items import Files
 from residua.measure.confident import Confidence
 
 Action = Literal["keep", "relabel", "drop"]
@@ -79,6 +80,11 @@ class Cleaned:
     """Share of the judged images whose likeliest class is their label, in percent."""
     how: tuple[str, ...]
     """How they were judged, a line each."""
+
+    @property
+    def in_files(self) -> bool:
+        """Whether the images are files of their own, which a manifest can list."""
+        return isinstance(self.images.files, Files)
 
     def summaries(self) -> list[ClassSummary]:
         """Every class, the one with the largest share of wrong labels first."""
