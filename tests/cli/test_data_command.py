@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from command import complaint, residua, succeeded
-from small import split_folder
+from small import file_of, recipe, split_folder
 
 
 @pytest.fixture
@@ -63,6 +63,35 @@ def test_packed_images_train_and_evaluate_like_files(photos: Path, tmp_path: Pat
     assert found["scores"][0]["n"] == 9
 
 
+def test_the_whole_loop_from_a_folder_to_a_comparison(photos: Path, tmp_path: Path) -> None:
+    made = file_of(recipe(), tmp_path / "recipe.json")
+    words = ("--recipe", made, "--folds", "2", "-o", tmp_path / "found")
+    out = succeeded(residua("data", "clean", photos, *words, cwd=tmp_path))
+    assert out.startswith("plan    2 networks judge every image")
+    assert (
+        f"next: residua data apply {tmp_path / 'found/clean.csv'} -o {tmp_path / 'photos-clean.csv'}" in out
+    )
+    line = complaint(residua("data", "clean", photos, *words, cwd=tmp_path), 2)
+    assert "your edits" in line
+    done = residua("data", "clean", photos, *words, "--force", "--json", cwd=tmp_path)
+    found = json.loads(succeeded(done))
+    assert found["judged"] == found["images"] == 27
+    assert set(found["actions"]) == {"keep", "relabel", "drop"}
+    manifest = tmp_path / "photos-clean.csv"
+    out = succeeded(residua("data", "apply", tmp_path / "found/clean.csv", "-o", manifest))
+    assert f"residua compare runs/before runs/after --data {manifest}" in out
+    for source, name in ((photos, "before"), (manifest, "after")):
+        succeeded(residua("train", source, "--recipe", made, "-o", tmp_path / name))
+    pair = succeeded(
+        residua("compare", tmp_path / "before", tmp_path / "after", "--data", manifest, "--json")
+    )
+    assert json.loads(pair)["first"]["score"]["n"] == 9
+    out = succeeded(
+        residua("data", "augment", manifest, "--recipe", made, "-n", 3, "-o", tmp_path / "seen.html")
+    )
+    assert "testing and the saved network see the same pixels" in out
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -71,13 +100,20 @@ def test_packed_images_train_and_evaluate_like_files(photos: Path, tmp_path: Pat
         (["data", "check", ".", "-o", "none/sheet.html"], 2, "make it first"),
         (["data", "pack", "nowhere", "out"], 4, "nowhere does not exist"),
         (["data", "chekc"], 2, "chekc"),
+        (["data", "clean", "nowhere"], 4, "nowhere does not exist"),
+        (["data", "clean", "digits", "--folds", "1"], 2, "give 2 or more"),
+        (["data", "clean", "digits", "--run", "none"], 2, "none is no run"),
+        (["data", "apply", "none.csv", "-o", "out.csv"], 2, "give the clean.csv of a clean"),
+        (["data", "add", "nowhere", "nothing", "-o", "out.csv"], 4, "nowhere does not exist"),
+        (["data", "augment", "digits", "-o", "page.pdf"], 2, "give sheet.html"),
+        (["data", "augment", "digits", "--recipe", "none", "-o", "page.html"], 2, "no recipe 'none'"),
     ],
 )
 def test_a_mistake_is_one_line(words: list[str], code: int, said: str, tmp_path: Path) -> None:
     assert said in complaint(residua(*words, cwd=tmp_path), code)
 
 
-@pytest.mark.parametrize("name", ["check", "pack"])
+@pytest.mark.parametrize("name", ["check", "clean", "apply", "add", "augment", "pack"])
 def test_every_data_command_shows_an_example(name: str) -> None:
     assert f"Example: residua data {name}" in succeeded(residua("data", name, "--help"))
 

@@ -1,30 +1,24 @@
 """`residua data`: looking at images before anything is learned from them, and packing them."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
+from residua.cli import clean
 from residua.cli.failures import BAD_DATA
-from residua.cli.terminal import console, next_line, put_json, say, show_table
+from residua.cli.terminal import check_page, console, counting, next_line, put_json, say, show_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from rich.console import Console
 
     from residua.jobs.checked import Checked
 
-QUIET_SECONDS = 10.0
-"""Without a terminal, a line about progress at most this often."""
-
 _WIDE = 35  # characters of an example, so that a row fits 80
 
 app = typer.Typer(
-    help="Look at images before anything is learned from them, and pack them.",
+    help="Look at images before anything is learned from them, clean, add to and pack them.",
     invoke_without_command=True,
     rich_markup_mode=None,
 )
@@ -32,7 +26,7 @@ app = typer.Typer(
 
 @app.callback()
 def data(context: typer.Context) -> None:
-    """Look at images before anything is learned from them, and pack them."""
+    """Look at images before anything is learned from them, clean, add to and pack them."""
     if context.invoked_subcommand is None:
         print(context.get_help())
 
@@ -55,14 +49,14 @@ def check(
     Example: residua data check photos -o sheet.html
     """
     if out is not None:
-        _check_sheet(out, force=force)
+        check_page(out, force=force)
 
     from residua.jobs.check import check as look
     from residua.training import world
 
     to = console(json_on_stdout=as_json)
     start = time.monotonic()
-    with _progress(to) as tell:
+    with counting(to) as tell:
         checked = look(path, workers=world.cores() if workers < 0 else workers, tell=tell)
     if out is not None:
         from residua.jobs.sheet import sheet
@@ -75,6 +69,12 @@ def check(
         _say(to, checked, time.monotonic() - start, out)
     if strict and checked.bad:
         raise typer.Exit(BAD_DATA)
+
+
+app.command("clean")(clean.clean)
+app.command("apply")(clean.apply)
+app.command("add")(clean.add)
+app.command("augment")(clean.augment)
 
 
 @app.command("pack")
@@ -93,22 +93,13 @@ def pack(
     from residua.data.sources import find
 
     to = console(json_on_stdout=as_json)
-    with _progress(to) as tell:
+    with counting(to) as tell:
         done = write_shards(find(path), out, shard_bytes=shard_mb << 20, force=force, tell=tell)
     if as_json:
         put_json({"images": done.images, "shards": done.shards, "bytes": done.bytes, "out": str(out)})
         return
     say(to, f"{done.images:,} images in {done.shards:,} shards of {done.bytes / 1e6:,.0f} MB together: {out}")
     next_line(to, f"residua data check {out}", f"residua train {out}")
-
-
-def _check_sheet(out: Path, *, force: bool) -> None:
-    if out.suffix.lower() not in (".html", ".htm"):
-        raise ValueError(f"{out} ends in {out.suffix!r}: give sheet.html")
-    if not out.parent.is_dir():
-        raise ValueError(f"{out.parent} is no folder: make it first, or write elsewhere")
-    if out.exists() and not force:
-        raise FileExistsError(f"{out} is there already: give --force to replace it")
 
 
 def _say(to: "Console", checked: "Checked", seconds: float, out: Path | None) -> None:
@@ -160,26 +151,3 @@ def _cut(text: str, most: int) -> str:
     """`text` in at most `most` characters of one line, its end kept: that of a path says most."""
     line = " ".join(text.split())
     return line if len(line) <= most else f"{line[: most // 3]}…{line[-(most - most // 3 - 1) :]}"
-
-
-@contextmanager
-def _progress(to: "Console") -> "Iterator[Callable[[int, int], None]]":
-    """Hears how much is done: a bar on a terminal, a line every ten seconds elsewhere."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    if to.is_terminal:
-        with Progress(
-            BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=to, transient=True
-        ) as bar:
-            task = bar.add_task("", total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
-        return
-    said = time.monotonic()
-
-    def tell(done: int, total: int) -> None:
-        nonlocal said
-        if time.monotonic() - said > QUIET_SECONDS:
-            said = time.monotonic()
-            say(to, f"{done:,} of {total:,}")
-
-    yield tell

@@ -2,13 +2,21 @@
 
 import json
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from residua.cli.processes import speaks
 
 if TYPE_CHECKING:  # rich takes a third of the time that `--help` may take
+    from collections.abc import Callable
+
     from rich.console import Console
+
+QUIET_SECONDS = 10.0
+"""Without a terminal, a line about progress at most this often."""
 
 
 def console(*, json_on_stdout: bool = False) -> "Console":
@@ -55,3 +63,36 @@ def show_table(
         table.add_row(*(Text(cell) for cell in row))
     width = to.width if to.is_terminal else width
     Console(file=to.file, highlight=False, quiet=to.quiet, width=width).print(table)
+
+
+def check_page(out: Path, *, force: bool) -> None:
+    """ValueError for a page that cannot be at `out`, FileExistsError for one there, unless `force`."""
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"{out} ends in {out.suffix!r}: give sheet.html")
+    if not out.parent.is_dir():
+        raise ValueError(f"{out.parent} is no folder: make it first, or write elsewhere")
+    if out.exists() and not force:
+        raise FileExistsError(f"{out} is there already: give --force to replace it")
+
+
+@contextmanager
+def counting(to: "Console") -> "Iterator[Callable[[int, int], None]]":
+    """Hears how much is done: a bar on a terminal, a line every ten seconds elsewhere."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    if to.is_terminal:
+        with Progress(
+            BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=to, transient=True
+        ) as bar:
+            task = bar.add_task("", total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+        return
+    said = time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal said
+        if time.monotonic() - said > QUIET_SECONDS:
+            said = time.monotonic()
+            say(to, f"{done:,} of {total:,}")
+
+    yield tell

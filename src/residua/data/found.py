@@ -55,26 +55,35 @@ def settle(found: Found, *, holdout: float, without: Collection[str] = ()) -> Da
     Where there is no split, `holdout` of every class is split off by a hash of each name. Images titled
     `without` are left out after that, so that the others stay where they were.
     """
-    classes = found.train.classes
-    if len(classes) < 2:
-        raise DataError(f"{shown(found.source)} has {len(classes)} class: give 2 or more")
-    _no_twins(classes)
-    if found.test is None:
-        names = [_name(found.train, i)[len(found.below) :] for i in range(len(found.train))]
-        mask = held_out(found.train.labels, hashes(names), holdout=holdout, classes=classes)
-        test = replace(found.train.subset(np.flatnonzero(mask)), name="val")
-        train = found.train.subset(np.flatnonzero(~mask))
-        how = f"split{found.how} by hash, {holdout:.0%} held out"
-    else:
-        train, how = found.train, found.how
-        test = matched(found.test, classes, owner=f"{found.train.name} of {shown(found.source)}")
+    train, test, how = parted(found, holdout=holdout)
+    classes = train.classes
     left = frozenset(without)
     train, test = _without(train, left), _without(test, left)
     size = int(np.median(np.concatenate([_shorter_sides(train), _shorter_sides(test)])))
     count = f"{len(classes)} classes, {len(train)} train + {len(test)} {test.name} images"
     out = [f"{len(left)} files left out that cannot be read, e.g. {min(left)}"] if left else []
     note = "; ".join([count, how, *out, *found.remarks, *remarks(classes), *told(found.skipped)])
-    return Dataset(found.source, train, test, grey=False, size=size, note=note)
+    grey = train.pixels is not None and train.pixels.shape[-1] == 1
+    return Dataset(found.source, train, test, grey=grey, size=size, note=note)
+
+
+def parted(found: Found, *, holdout: float) -> tuple[Images, Images, str]:
+    """Images to learn from, images to judge by with the same classes, and how they were told apart.
+
+    No image is opened. DataError for less than two classes, or classes that cannot be told apart or matched.
+    """
+    classes = found.train.classes
+    if len(classes) < 2:
+        raise DataError(f"{shown(found.source)} has {len(classes)} class: give 2 or more")
+    _no_twins(classes)
+    if found.test is not None:
+        test = matched(found.test, classes, owner=f"{found.train.name} of {shown(found.source)}")
+        return found.train, test, found.how
+    names = [_name(found.train, i)[len(found.below) :] for i in range(len(found.train))]
+    mask = held_out(found.train.labels, hashes(names), holdout=holdout, classes=classes)
+    test = replace(found.train.subset(np.flatnonzero(mask)), name="val")
+    train = found.train.subset(np.flatnonzero(~mask))
+    return train, test, f"split{found.how} by hash, {holdout:.0%} held out"
 
 
 def judged(found: Found) -> Images:

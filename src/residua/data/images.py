@@ -1,6 +1,7 @@
 """Images, a split of labelled pictures in an array or as items, and Dataset, the two splits of a source."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from residua.data.decode import DataError, Shrink, decode, flattened, shown
-from residua.data.items import Item, Items
+from residua.data.items import Item, Items, Mixed
 from residua.spec.preprocess import Colour
 
 
@@ -75,6 +76,16 @@ class Images:
         pixels = None if self.pixels is None else self.pixels[indices]
         files = None if self.files is None else self.files.subset(indices)
         return replace(self, labels=self.labels[indices], pixels=pixels, files=files)
+
+
+def joined(parts: Sequence[Images], *, name: str) -> Images:
+    """The images of all `parts`, which have the same classes, as one split called `name`."""
+    labels = np.concatenate([part.labels for part in parts])
+    arrays = [part.pixels for part in parts if part.pixels is not None]
+    if arrays:
+        return Images(name, parts[0].classes, labels, pixels=np.concatenate(arrays))
+    lots = [part.files for part in parts if part.files is not None]
+    return Images(name, parts[0].classes, labels, files=Mixed.of(lots))
 
 
 @dataclass(frozen=True, eq=False)

@@ -148,6 +148,56 @@ class Members:
         return found.digest()
 
 
+@dataclass(frozen=True, eq=False)
+class Mixed:
+    """Images from several lots, in any order."""
+
+    lots: tuple[Items, ...]
+    """Where they are from."""
+    places: NDArray[np.int64]
+    """Lot, and number in it, of each: (N, 2)."""
+
+    @classmethod
+    def of(cls, lots: Sequence[Items]) -> Items:
+        """All of `lots`, one lot after another; as one folder's files where they are that."""
+        files = [lot for lot in lots if isinstance(lot, Files)]
+        if len(files) == len(lots) and len({lot.root for lot in files}) == 1:
+            ends = np.cumsum([0, *(len(lot.names.text) for lot in files)])
+            text = b"".join(lot.names.text for lot in files)
+            later = [lot.names.ends[1:] + end for lot, end in zip(files, ends, strict=False)]
+            return Files(files[0].root, Names(text, np.concatenate([[0], *later])))
+        pairs = [np.stack([np.full(len(lot), k), np.arange(len(lot))], 1) for k, lot in enumerate(lots)]
+        return cls(tuple(lots), np.concatenate(pairs))
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.places)
+
+    def __getitem__(self, i: int) -> Item:
+        """Image `i`. DataError when it cannot be had."""
+        lot, place = self._place(i)
+        return self.lots[lot][place]
+
+    def name(self, i: int) -> str:
+        """What image `i` is called in its lot."""
+        lot, place = self._place(i)
+        return self.lots[lot].name(place)
+
+    def subset(self, indices: NDArray[np.int64]) -> "Mixed":
+        """The images at `indices`, in that order."""
+        return Mixed(self.lots, self.places[indices])
+
+    def identity(self) -> bytes:
+        """Digest of the lots and the places in them."""
+        found = hashlib.sha256(np.ascontiguousarray(self.places).tobytes())
+        for lot in self.lots:
+            found.update(lot.identity())
+        return found.digest()
+
+    def _place(self, i: int) -> tuple[int, int]:
+        return int(self.places[i, 0]), int(self.places[i, 1])
+
+
 def is_address(place: str) -> bool:
     """Whether `place` is an address like `https://...` or `s3://...`, and no path."""
     scheme, slashes, _ = place.partition("://")

@@ -15,6 +15,9 @@ ALIKE = 0.995
 """Least correlation of two thumbs of look-alikes. Our choice: none of the 1.6 million pairs among
 scikit-learn's 1,797 digits passes, every recompressed or resized photograph does."""
 
+Group = tuple[int, ...]
+"""Places of images that belong together."""
+
 _SIDE, _KEPT = 32, 8  # pixels before the cosine transform, and frequencies kept in each direction
 _BITS = 16  # of a band: four bands make a hash
 _PAIRS = 1 << 22  # compared at a time, to bound memory
@@ -56,6 +59,19 @@ def groups(keys: NDArray[np.generic]) -> list[NDArray[np.int64]]:
     places = np.argsort(inverse, kind="stable")
     parts = np.split(places, np.cumsum(counts)[:-1])
     return sorted((part for part in parts if len(part) > 1), key=lambda part: int(part[0]))
+
+
+def copies(facts: NDArray[np.void]) -> tuple[list[Group], list[Group]]:
+    """Groups of places with the same content, and of look-alikes, one of each content, from a scan's `facts`.
+
+    What cannot be read is in none, what shows one colour in no group of look-alikes.
+    """
+    good = np.flatnonzero(facts["readable"])
+    digests = np.ascontiguousarray(facts["digest"][good]).view("V32").ravel()
+    same = [tuple(good[group].tolist()) for group in groups(digests.view("S32"))]
+    again = {place for group in same for place in group[1:]}
+    once = np.array([p for p in good.tolist() if p not in again and not facts["flat"][p]], np.int64)
+    return same, [tuple(once[group].tolist()) for group in alike(facts["hash"][once], facts["thumb"][once])]
 
 
 def _pairs(hashes: NDArray[np.uint64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:

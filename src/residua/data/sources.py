@@ -15,6 +15,7 @@ from residua.data.labels import SUFFIXES as LABELS
 from residua.data.labels import find_labels
 from residua.data.objects import PYTHON, find_hub
 from residua.data.shards import INDEX, find_shards
+from residua.data.split import SHARE
 from residua.data.walk import walk
 
 __all__ = [
@@ -33,7 +34,6 @@ FINDERS: dict[str, Callable[[str], Found]] = {"imagenet": find_imagenet, "hf": f
 """Sets that stay where they are, `NAME:DIR`, and what finds their images."""
 ARRAYS = {"cifar10": open_cifar10, "cifar100": open_cifar100}
 """Sets that are read into memory whole, `NAME[:DIR]`, and what reads them."""
-_SHARE = 0.2  # of the digits: what `Data.holdout` says when nobody does
 
 
 def open_dataset(source: str, *, holdout: float, without: Collection[str] = ()) -> Dataset:
@@ -47,7 +47,7 @@ def open_dataset(source: str, *, holdout: float, without: Collection[str] = ()) 
     return settle(find(source), holdout=holdout, without=without)
 
 
-def open_images(source: str, *, classes: Sequence[str], holdout: float = _SHARE) -> Images:
+def open_images(source: str, *, classes: Sequence[str], holdout: float = SHARE) -> Images:
     """Images to judge a network by; their labels are places in its `classes`, found by name.
 
     They are the test split where the source has one, else all. DataError names a class that `classes` lacks.
@@ -63,7 +63,7 @@ def find(source: str, *, lenient: bool = False) -> Found:
     `lenient` lets a folder pass that training would refuse, so that it can be looked at.
     """
     if _is_array(source):
-        found = _array(source, _SHARE)
+        found = _array(source, SHARE)
         return Found(source, found.train, found.test, found.note)
     name, _, rest = source.partition(":")
     if name == PYTHON:

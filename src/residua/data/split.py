@@ -1,11 +1,15 @@
-"""Which images of every class are held out: decided by a hash of each, never by their order."""
+"""Which images of every class are held out, once or in turn: a hash of each decides, never their order."""
 
 import math
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from residua.data.decode import DataError
+
+SHARE = 0.2
+"""Of every class is held out when nobody says otherwise: what `Data.holdout` says."""
 
 
 def held_out(
@@ -26,3 +30,23 @@ def held_out(
         count = min(max(1, math.ceil(holdout * len(members) - 1e-9)), len(members) - 1)
         mask[members[np.argsort(hashes[members], kind="stable")[:count]]] = True
     return mask
+
+
+def folds(
+    labels: NDArray[np.int64],
+    hashes: NDArray[np.uint64],
+    *,
+    count: int,
+    together: Iterable[Sequence[int]] = (),
+) -> NDArray[np.int64]:
+    """The fold of each image, (N,) from 0 to `count` - 1: every class in equal parts.
+
+    The places of each group in `together` get one fold: a copy that was learned from would be no test.
+    """
+    found = np.empty(len(labels), np.int64)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        found[members[np.argsort(hashes[members], kind="stable")]] = np.arange(len(members)) % count
+    for group in together:
+        found[list(group)] = found[group[0]]
+    return found

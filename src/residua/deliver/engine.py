@@ -52,7 +52,7 @@ class Classifier:
 
     def many(self, pictures: Iterable[Picture]) -> list[Prediction]:
         """The answers for several pictures, computed as one batch."""
-        views = [self._view(picture) for picture in pictures]
+        views = [self.view(picture) for picture in pictures]
         if not views:
             return []
         images = normalise(torch.from_numpy(np.stack(views)), self.network.preprocess)
@@ -65,7 +65,8 @@ class Classifier:
         """Names of the classes, in the network's order."""
         return self.network.class_names
 
-    def _view(self, picture: Picture) -> NDArray[np.uint8]:
+    def view(self, picture: Picture) -> NDArray[np.uint8]:
+        """What the network is shown of one picture: (C, S, S) uint8. DataError when it cannot be read."""
         preprocess = self.network.preprocess
         if isinstance(picture, str | Path | bytes):
             file = Path(picture) if isinstance(picture, str) else picture

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from residua.data.found import Found, remarks, twins
 from residua.data.images import Images
 from residua.data.metadata import Betrayal, betrayal
-from residua.data.near import alike, groups
+from residua.data.near import copies
 from residua.data.scan import Tell, scan
 from residua.data.shards import wrong_digests
 from residua.data.sources import find
@@ -77,12 +77,7 @@ def _copies(checked: Checked, labels: NDArray[np.int64]) -> Iterator[Finding]:
     """Equal and look-alike images: across splits, across classes, or just twice; each group once."""
     facts = checked.scan.facts
     split = np.repeat(np.arange(len(checked.splits)), [len(images) for images in checked.splits])
-    good = np.flatnonzero(facts["readable"])
-    digests = np.ascontiguousarray(facts["digest"][good]).view("V32").ravel()
-    same = [tuple(good[group].tolist()) for group in groups(digests.view("S32"))]
-    again = {place for group in same for place in group[1:]}
-    once = np.array([p for p in good.tolist() if p not in again and not facts["flat"][p]], np.int64)
-    near = [tuple(once[group].tolist()) for group in alike(facts["hash"][once], facts["thumb"][once])]
+    same, near = copies(facts)
     for kind, words, found, level in (
         ("duplicate", "the same file", same, "problem"),
         ("near", "look-alikes", near, "note"),

@@ -103,16 +103,21 @@ def comparable(found: Sequence[Found]) -> list[Found]:
 
 
 def _one(path: Path, data: str | None, views: Sequence[str], weights: str, world: World) -> list[Found]:
-    network, kind = load_weights(path, cast("Weights", weights))
+    network, kind, plan = ready(path, weights)
     images = images_of(path, data, network.class_names)
-    plan = Plan(str(device("auto")), "channels_last", "float32", torch.get_num_threads())
-    network = place(network, plan)
     found = []
     for view in views:
         said = _dealt(network, images, plan, view, world)
         score = said.score(split=images.name, weights=kind, views=view)
         found.append(Found(str(path), images, said, score))
     return found
+
+
+def ready(path: Path, weights: str = "auto") -> tuple[Network, str, Plan]:
+    """The network at `path` where it is to judge, which weights it has, and with which arithmetic."""
+    network, kind = load_weights(path, cast("Weights", weights))
+    plan = Plan(str(device("auto")), "channels_last", "float32", torch.get_num_threads())
+    return place(network, plan), kind, plan
 
 
 def _dealt(network: Network, images: Images, plan: Plan, view: str, world: World) -> Judgement:

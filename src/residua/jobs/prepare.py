@@ -69,6 +69,24 @@ def prepare(wish: Wish) -> Prepared:
 
     ValueError for a wrong name or path, DataError for bad images.
     """
+    recipe, dataset, bad = decide(wish)
+    read: list[str] = []
+    network = initial(recipe, dataset.train.classes, listen=read.append)
+    steps = length(recipe, len(dataset.train))[1]
+    chosen = plan.choose(network, recipe.plan, batch=recipe.budget.batch, steps=steps)
+    workers = _workers(recipe, dataset) if recipe.data.workers < 0 else recipe.data.workers
+    recipe = replace(recipe, plan=chosen.plan, data=replace(recipe.data, workers=workers))
+    notes = (*_notes(recipe, dataset, chosen), *(f"weights {line}" for line in read))
+    if fitted := memory.fit_run(network, recipe, dataset):
+        notes = (*notes, f"{'memory':7} {fitted}")
+    return Prepared(recipe, dataset, network, notes, bad)
+
+
+def decide(wish: Wish) -> tuple[Recipe, Dataset, Unreadable]:
+    """The recipe and the images that `wish` means, before anything is measured, and what cannot be read.
+
+    ValueError and DataError as from `prepare`.
+    """
     source = wish.source if wish.given else absolute(wish.source)
     filed = _filed(wish.recipe)
     named = wish.recipe if isinstance(wish.recipe, str) else None
@@ -83,16 +101,7 @@ def prepare(wish: Wish) -> Prepared:
     recipe = _changed(made, wish)
     if recipe.arch.classes != arch.classes:
         raise ValueError(f"arch.classes is {recipe.arch.classes}, the data has {arch.classes}: leave it")
-    read: list[str] = []
-    network = initial(recipe, dataset.train.classes, listen=read.append)
-    steps = length(recipe, len(dataset.train))[1]
-    chosen = plan.choose(network, recipe.plan, batch=recipe.budget.batch, steps=steps)
-    workers = _workers(recipe, dataset) if recipe.data.workers < 0 else recipe.data.workers
-    recipe = replace(recipe, plan=chosen.plan, data=replace(recipe.data, workers=workers))
-    notes = (*_notes(recipe, dataset, chosen), *(f"weights {line}" for line in read))
-    if fitted := memory.fit_run(network, recipe, dataset):
-        notes = (*notes, f"{'memory':7} {fitted}")
-    return Prepared(recipe, dataset, network, notes, bad)
+    return recipe, dataset, bad
 
 
 def _workers(recipe: Recipe, dataset: Dataset) -> int:

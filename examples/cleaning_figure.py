@@ -1,0 +1,36 @@
+"""Flips 30 % of the digits' labels, cleans them, and draws the labels that are least sure: OUT.svg."""
+
+import csv
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from residua.data.sources import open_dataset
+from residua.jobs.clean import Asked, clean
+from residua.jobs.prepare import Wish
+from residua.report.tiles import Tile, tiles
+
+with tempfile.TemporaryDirectory() as made:
+    folder, digits = Path(made), open_dataset("digits", holdout=0.2).train
+    chance = np.random.default_rng(0)
+    flipped = chance.random(len(digits)) < 0.3
+    labels = np.where(flipped, (digits.labels + chance.integers(1, 10, len(digits))) % 10, digits.labels)
+    for i in range(len(digits)):
+        digits.image(i, "grey").save(folder / f"{i:04}.png")
+    with (folder / "digits.csv").open("w") as file:
+        rows = ((f"{i:04}.png", label) for i, label in enumerate(labels))
+        csv.writer(file).writerows([("path", "label"), *rows])
+    wish = Wish(str(folder / "digits.csv"), "cifar_resnet20", "quick.digits", epochs=8)
+    asked = Asked(wish, folds=3)
+    found = clean(
+        asked, folder / "out", hear=lambda _: lambda _: None, stop=lambda: False, tell=lambda *_: None
+    )
+    assert found
+    shown = found.order[:12].tolist()
+    pictures = [
+        Tile(np.asarray(found.images.image(k, "grey")), f"{found.rows[k].label} → {found.rows[k].suggested}")
+        for k in shown
+    ]
+    Path(sys.argv[1]).write_text(tiles((tuple(pictures[:6]), tuple(pictures[6:]))))

@@ -1,0 +1,94 @@
+"""Manifests: label files that we write, which the sources read like anybody's."""
+
+import csv
+import io
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from residua.data.decode import DataError, shown
+from residua.data.images import Images
+from residua.data.items import Files
+from residua.data.labels import find_labels
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a manifest."""
+
+    path: Path
+    """The file, absolute."""
+    label: str
+    """Its class."""
+    split: str
+    """`train`, `val` or `test`."""
+
+
+def entries(images: Images, split: str) -> Iterator[Entry]:
+    """The lines of `images`. DataError unless they are files of their own."""
+    for i in range(len(images)):
+        yield Entry(file_of(images, i), images.classes[images.labels[i]], split)
+
+
+def file_of(images: Images, i: int) -> Path:
+    """The file of image `i`, absolute. DataError when it is none of its own."""
+    if not isinstance(images.files, Files):
+        raise DataError(f"{images.title(i)} is no file of its own: a manifest lists files in folders")
+    return Path(os.path.abspath(images.files[i]))
+
+
+def split_name(images: Images) -> str:
+    """What a manifest calls the split of `images` that are judged by."""
+    return "test" if images.name.lower().startswith("test") else "val"
+
+
+def write_manifest(out: Path, lines: Sequence[Entry], *, force: bool = False) -> None:
+    """Write `lines` to `out`, a .csv that is read back before it takes its place; no image is touched.
+
+    FileExistsError when it is there, unless `force`. ValueError for another ending, or a place that is not
+    above the images; DataError for what a label file cannot say.
+    """
+    check_out(out, force=force)
+    folder = Path(os.path.abspath(out)).parent
+    below = [os.path.relpath(line.path, folder) for line in lines]
+    if any(path.startswith(os.pardir) for path in below):
+        above = os.path.commonpath([line.path.parent for line in lines])
+        raise ValueError(
+            f"{out} is not above its images: write it into {shown(above)}, or a folder above that"
+        )
+    table = io.StringIO(newline="")
+    rows = [(path, line.label, line.split) for path, line in zip(below, lines, strict=True)]
+    csv.writer(table).writerows([("path", "label", "split"), *rows])
+    draft = folder / f".{out.name}.{os.getpid()}.csv"
+    try:
+        draft.write_text(table.getvalue(), "utf-8", newline="")
+        _same(draft, rows)
+        draft.replace(out)
+    except UnicodeEncodeError:
+        raise DataError("a file has a name that is not UTF-8, which no CSV can hold: rename it") from None
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def check_out(out: Path, *, force: bool = False) -> None:
+    """What `write_manifest` would refuse of the place alone."""
+    if out.suffix.lower() != ".csv":
+        raise ValueError(f"{out} ends in {out.suffix!r}: give manifest.csv")
+    if not out.parent.is_dir():
+        raise ValueError(f"{out.parent} is no folder: make it first, or write elsewhere")
+    if out.exists() and not force:
+        raise FileExistsError(f"{out} is there already: give --force to replace it")
+
+
+def _same(draft: Path, rows: Sequence[tuple[str, str, str]]) -> None:
+    """DataError unless the sources read in `draft` what `rows` say."""
+    found = find_labels(draft)
+    read = {
+        (os.path.normpath(images.title(i)), images.classes[images.labels[i]])
+        for images in found.splits
+        for i in range(len(images))
+    }
+    for path, label, _ in rows:
+        if (os.path.normpath(path), label) not in read:
+            raise DataError(f"{shown(path)} with the class {label!r} cannot stand in a label file: rename it")

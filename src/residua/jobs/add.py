@@ -1,0 +1,129 @@
+"""New images beside old ones: looked at, compared with what is there, and listed in a new manifest."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from residua.data.decode import DataError
+from residua.data.found import Found, listed, parted
+from residua.data.images import Images, joined
+from residua.data.manifest import Entry, check_out, entries, split_name, write_manifest
+from residua.data.near import copies
+from residua.data.scan import Tell, scan
+from residua.data.sources import find
+from residua.data.split import SHARE
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """One new image that is not listed."""
+
+    path: str
+    """What it is called."""
+    kind: str
+    """`unreadable`, `duplicate`, `conflict` (a duplicate with another label) or `near`."""
+    reason: str
+    """Why, in a few words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What was added."""
+
+    old: int
+    """Images that were there."""
+    new: int
+    """Images that were added."""
+    classes: tuple[str, ...]
+    """Classes that are new."""
+    left_out: tuple[LeftOut, ...]
+    """New images that were not added."""
+    splits: dict[str, int]
+    """Images by split, old and new."""
+
+
+def add(
+    old: str,
+    new: str,
+    out: Path,
+    *,
+    workers: int,
+    new_classes: bool = False,
+    force: bool = False,
+    tell: Tell = lambda _done, _total: None,
+) -> Added:
+    """Write to `out` the images of `old` and those of `new` that pass; no image is changed, moved or deleted.
+
+    Left out is what cannot be read, what is there already, and what looks like an image to judge by. New
+    images are to learn from unless they have a split of their own, so what was judged by before still is.
+    DataError for classes that `old` lacks, unless `new_classes`.
+    """
+    check_out(out, force=force)
+    train, test, _ = parted(find(old), holdout=SHARE)
+    fresh = find(new)
+    unknown = tuple(name for name in _classes(fresh) if name not in train.classes)
+    if unknown and not new_classes:
+        raise DataError(
+            f"{new} has class {listed(unknown)}, which {old} lacks: it has {listed(train.classes)}; "
+            "rename it, or say --new-classes"
+        )
+    every = tuple(dict.fromkeys((*train.classes, *unknown)))
+    parts = [_wide(images, every) for images in (train, test, *fresh.splits)]
+    together = joined([replace(part, name="all") for part in parts], name="all")
+    starts = np.cumsum([0, *map(len, parts)])
+    left = dict(_left_out(together, (int(starts[1]), int(starts[2])), workers, tell))
+    lines = [*entries(train, "train"), *entries(test, split_name(test))]
+    for number, images in enumerate(parts[2:], 2):
+        split = split_name(test) if number == 3 else "train"
+        start = int(starts[number])
+        lines += [line for i, line in enumerate(entries(images, split)) if start + i not in left]
+    _no_twice(lines, new)
+    write_manifest(out, lines, force=force)
+    known = len(train) + len(test)
+    splits = dict(Counter(line.split for line in lines))
+    return Added(known, len(lines) - known, unknown, tuple(left.values()), splits)
+
+
+def _classes(found: Found) -> list[str]:
+    return list(dict.fromkeys(name for images in found.splits for name in images.classes))
+
+
+def _wide(images: Images, classes: tuple[str, ...]) -> Images:
+    """`images` with labels that are places in `classes`, which has all of theirs."""
+    labels = np.array([classes.index(name) for name in images.classes], np.int64)[images.labels]
+    return replace(images, classes=classes, labels=labels)
+
+
+def _left_out(
+    images: Images, ends: tuple[int, int], workers: int, tell: Tell
+) -> Iterator[tuple[int, LeftOut]]:
+    """Places of new images that do not pass, and why; `ends`: of old ones to learn from, of all old."""
+    learn, old = ends
+    looked = scan((images,), workers=workers, tell=tell)
+    for place, why in looked.reasons.items():
+        if place >= old:
+            yield place, LeftOut(images.title(place), "unreadable", why)
+    same, near = copies(looked.facts)
+    for group in same:
+        first = group[0]
+        for place in group[1:]:
+            if place < old:
+                continue
+            torn = images.labels[place] != images.labels[first]
+            label = f", labelled {images.classes[images.labels[first]]}" if torn else ""
+            reason = f"the same file as {images.title(first)}{label}"
+            yield place, LeftOut(images.title(place), "conflict" if torn else "duplicate", reason)
+    for group in near:
+        if judged := [place for place in group if learn <= place < old]:
+            for place in group:
+                if place >= old:
+                    reason = f"looks like {images.title(judged[0])}, which is to be judged by"
+                    yield place, LeftOut(images.title(place), "near", reason)
+
+
+def _no_twice(lines: list[Entry], new: str) -> None:
+    if len({line.path for line in lines}) < len(lines):
+        raise DataError(f"{new} holds files that are listed already: give a folder of new ones")
