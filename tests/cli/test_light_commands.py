@@ -22,6 +22,7 @@ COMMANDS = [
     "compare",
     "predict",
     "analyse",
+    "reproduce",
     "convert",
     "doctor",
 ]
