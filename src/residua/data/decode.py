@@ -96,7 +96,7 @@ def examine(file: Path | bytes, *, shrink: Shrink | None = None) -> tuple[Header
         try:
             exif = image.getexif()
             camera = " ".join(str(exif[tag]).strip("\0 ") for tag in _CAMERA if tag in exif)[:80]
-        except Exception:  # as in `_upright`
+        except Exception:  # damaged EXIF is no EXIF: the pixels may be good
             camera = ""
         return Header(size, kind, mode, orientation, camera), _flat(image, "RGB")
 
@@ -173,7 +173,7 @@ def _draft(image: Image.Image, shrink: Shrink) -> None:
 def _orientation(image: Image.Image) -> int:
     try:
         found = image.getexif().get(_ORIENTATION)
-    except Exception:  # as in `_upright`
+    except Exception:  # damaged EXIF is no EXIF: the pixels may be good
         return 1
     return found if isinstance(found, int) and 1 <= found <= 8 else 1
 

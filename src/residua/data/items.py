@@ -230,7 +230,7 @@ def _patiently(fetch: Callable[[], bytes]) -> bytes:
             return fetch()
         except FileNotFoundError:
             raise
-        except Exception:
+        except Exception:  # each back end has its own errors; the last try raises its own
             time.sleep(seconds)
     return fetch()
 
