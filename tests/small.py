@@ -18,6 +18,7 @@ from residua.spec.block import Block, Conv
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Augment, Budget, Data, Optim, Plan, Recipe, Schedule
 from residua.spec.record import to_json
+from residua.tasks.classify.task import Classify
 from residua.training import checkpoint
 from residua.training.events import Event
 from residua.training.first import initial
@@ -133,7 +134,7 @@ def go(run: Run, dataset: Dataset, stop: Stop = never) -> list[Event]:
     """Train `run` until its end or `stop`, in this process; what was told."""
     made = run.recipe
     with run.lock():
-        fit = Fit(run, initial(made, dataset.train.classes), dataset, stop=stop)
+        fit = Fit(run, initial(made, dataset.train.classes), dataset, Classify(), stop=stop)
         return list(fit.events())
 
 

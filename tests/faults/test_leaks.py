@@ -7,6 +7,7 @@ from pathlib import Path
 from ranks import children_of
 from residua.data.sources import open_dataset
 from residua.spec.recipe import Augment, Budget, Data
+from residua.tasks.classify.task import Classify
 from residua.training.events import Row
 from residua.training.first import initial
 from residua.training.fit import Fit
@@ -33,7 +34,7 @@ def test_sixty_epochs_hold_what_ten_hold(photos: Path, tmp_path: Path) -> None:
     )
     dataset = open_dataset(str(photos), holdout=0.2)
     run = create(tmp_path, made, identity={})
-    fit = Fit(run, initial(made, dataset.train.classes), dataset, stop=never)
+    fit = Fit(run, initial(made, dataset.train.classes), dataset, Classify(), stop=never)
     found = [held() for event in fit.events() if isinstance(event, Row)]
     assert len(found) == 60
     early, late = found[9], found[-2]

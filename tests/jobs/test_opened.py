@@ -11,6 +11,7 @@ import residua
 from residua.data.decode import DataError
 from residua.jobs.opened import open_readable
 from residua.spec.recipe import Data
+from residua.tasks.classify.task import Classify
 from small import arch, file_of, photo_folder, recipe, rows, split_folder, weights
 
 BAD = {"train/blue/01.png": "text", "train/red/02.png": "", "val/green/01.png": "text"}
@@ -87,10 +88,10 @@ def test_the_same_are_left_out_at_every_resume_whatever_they_are_by_then(
 
 def test_the_split_of_the_others_does_not_move(tmp_path: Path) -> None:
     root = photo_folder(tmp_path / "photos", count=10)
-    everything, none = open_readable(Data(str(root)))
+    everything, none = open_readable(Classify(), Data(str(root)))
     assert none == {}
     (root / "blue" / "01.png").write_text("text")
-    left, bad = open_readable(Data(str(root), bad="skip"))
+    left, bad = open_readable(Classify(), Data(str(root), bad="skip"))
     assert set(bad) == {"blue/01.png"}
 
     def titles(images: object) -> set[str]:
@@ -106,7 +107,7 @@ def test_a_class_of_which_nothing_can_be_read_is_an_error(tmp_path: Path) -> Non
     for file in (root / "blue").iterdir():
         file.write_text("text")
     with pytest.raises(DataError, match="of class 'blue' no image of train can be read"):
-        open_readable(Data(str(root), bad="skip"))
+        open_readable(Classify(), Data(str(root), bad="skip"))
 
 
 def test_a_file_that_breaks_after_the_scan_ends_the_run_by_name(photos: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from residua.data.sources import Dataset
 from residua.nn.letters import LETTERS, Letter
 from residua.nn.network import Network
 from residua.spec.recipe import Budget, Recipe
+from residua.tasks.classify.task import Classify
 from residua.training import judging
 from residua.training.first import initial
 from residua.training.fit import Fit
@@ -64,7 +65,7 @@ def run_in(
 
     def work(world: World) -> None:
         stop = after(asks) if asks and world.leads else never
-        for _ in Fit(run, network(made), data, stop=stop, world=world).events():
+        for _ in Fit(run, network(made), data, Classify(), stop=stop, world=world).events():
             pass
 
     if size == 1:
@@ -245,7 +246,7 @@ def test_batch_norms_over_all_ranks_need_gpus(data: Dataset, tmp_path: Path) -> 
     run = create(tmp_path / "run", made, identity={})
 
     def work(world: World) -> None:
-        list(Fit(run, drawn(made), data, stop=never, world=world).events())
+        list(Fit(run, drawn(made), data, Classify(), stop=never, world=world).events())
 
     assert end(begin(2, told(tmp_path, work))) == [0, 0]
     assert (tmp_path / "0").read_text().startswith("ValueError plan.sync_norm needs GPUs")

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -13,9 +14,12 @@ from residua.data.decode import DataError, decode
 from residua.data.views import normalise, test_view
 from residua.deliver import folder
 from residua.nn.network import Network
+from residua.spec.recipe import Plan
 from residua.training import checkpoint
 from residua.training.checkpoint import Weights
+from residua.training.plan import place
 from residua.training.run import Run
+from residua.training.world import device
 from residua.weights.store import CheckpointError
 
 Picture = str | Path | bytes | Image.Image | NDArray[np.uint8]
@@ -98,6 +102,13 @@ def load_weights(path: Path, weights: Weights) -> tuple[Network, str]:
     if path.is_dir() and folder.is_saved(path):
         return folder.read(path), "raw"
     return checkpoint.weights_of(_file(path, weights), weights)
+
+
+def ready(path: Path, weights: str = "auto") -> tuple[Network, str, Plan]:
+    """The network at `path` where it is to judge, which weights it has, and with which arithmetic."""
+    network, kind = load_weights(path, cast("Weights", weights))
+    plan = Plan(str(device("auto")), "channels_last", "float32", torch.get_num_threads())
+    return place(network, plan), kind, plan
 
 
 def _file(path: Path, weights: Weights) -> Path:

@@ -16,7 +16,6 @@ from residua.data.sources import absolute, open_dataset
 from residua.data.views import normalise
 from residua.deliver.engine import load_network
 from residua.jobs.evaluate import images_of
-from residua.jobs.prepare import for_images
 from residua.jobs.readings import READINGS
 from residua.jobs.studies import STUDIES
 from residua.jobs.study import Patient, Study
@@ -24,6 +23,7 @@ from residua.nn.network import Network, build
 from residua.report.page import Figure, Figures, Page, Part, Section, Text, render
 from residua.spec import zoo
 from residua.spec.record import nearest
+from residua.tasks.classify.task import Classify
 from residua.training.run import write
 from residua.version import __version__
 
@@ -101,7 +101,7 @@ def _fresh(name: str, data: str | None, count: int) -> Patient:
         if data is None:
             return _with_images(name, build(zoo.arch(name)).eval(), None)
         dataset = open_dataset(absolute(data), holdout=0.2)
-        network = build(for_images(zoo.arch(name), dataset))
+        network = build(Classify().suited(zoo.arch(name), dataset))
     network.class_names = dataset.test.classes
     patient = _with_images(name, network.eval(), _some(dataset.test, count))
     return replace(patient, network=settled(network, patient.inputs))

@@ -147,7 +147,7 @@ def finish(entry: Entry, *, listen: Listen, stop: Callable[[], bool]) -> Judgeme
         for line in same_environment(run, ALONE, force=True):  # in a cluster another machine may go on
             listen(entry.name, Note(f"{entry.name}: {line}"))
         prepared = fresh or pick_up(run)
-        fit = Fit(run, prepared.network, prepared.dataset, stop=stop)
+        fit = Fit(run, prepared.network, prepared.sets, prepared.kind, stop=stop)
         for event in fit.events():
             listen(entry.name, event)
     return fit.judged if run.finished else None

@@ -9,13 +9,14 @@ import numpy as np
 
 from residua.data.sources import Dataset, open_dataset
 from residua.jobs.contest import Entry, Listen, Pool
-from residua.jobs.report import architecture, curve, picture
 from residua.measure.evaluate import Judgement
 from residua.papers.quick import digits
 from residua.report.figures import Panel, training_curves
+from residua.report.of_run import architecture, curve
 from residua.report.page import Code, Figure, Page, Pictures, Section, Table, Text, render
 from residua.spec import zoo
 from residua.spec.describe import cost
+from residua.tasks.classify.pages import picture
 from residua.training import world
 from residua.training.run import Run, next_free, write
 

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast, get_args
+from typing import get_args
 
 import numpy as np
-import torch
 
 from residua.data.found import matched
 from residua.data.sources import Images, absolute, open_images
-from residua.deliver.engine import load_weights
+from residua.deliver.engine import ready
 from residua.jobs.opened import reopen
 from residua.measure.evaluate import Judgement, in_a_row, together
 from residua.measure.score import Score
@@ -19,9 +18,8 @@ from residua.nn.network import Network
 from residua.spec.recipe import Plan
 from residua.spec.record import nearest
 from residua.training.checkpoint import Weights
-from residua.training.plan import place
 from residua.training.run import Run
-from residua.training.world import ALONE, World, device
+from residua.training.world import ALONE, World
 
 Trained = Run | str | Path
 WEIGHTS = get_args(Weights)
@@ -111,13 +109,6 @@ def _one(path: Path, data: str | None, views: Sequence[str], weights: str, world
         score = said.score(split=images.name, weights=kind, views=view)
         found.append(Found(str(path), images, said, score))
     return found
-
-
-def ready(path: Path, weights: str = "auto") -> tuple[Network, str, Plan]:
-    """The network at `path` where it is to judge, which weights it has, and with which arithmetic."""
-    network, kind = load_weights(path, cast("Weights", weights))
-    plan = Plan(str(device("auto")), "channels_last", "float32", torch.get_num_threads())
-    return place(network, plan), kind, plan
 
 
 def _dealt(network: Network, images: Images, plan: Plan, view: str, world: World) -> Judgement:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from residua.data.found import Found, matched
 from residua.data.images import Images
 from residua.data.scan import Tell, scan
-from residua.jobs.evaluate import ready
+from residua.deliver.engine import ready
 from residua.jobs.opened import reopen
 from residua.jobs.prepare import Wish, prepare
 from residua.jobs.train import Listen, Stop, begin, pick_up, work

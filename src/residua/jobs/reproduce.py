@@ -14,11 +14,11 @@ from residua.data.sources import Dataset, absolute, open_dataset
 from residua.jobs.cells import Setting, entries
 from residua.jobs.contest import Entry, Listen, Pool
 from residua.jobs.measured import measured
-from residua.jobs.prepare import SMALL
 from residua.papers import items
 from residua.papers.published import BUDGETS, Budget, Item, Row
 from residua.spec.describe import cost
 from residua.spec.record import nearest
+from residua.tasks.classify.task import SMALL
 from residua.training import world
 from residua.training.run import Run, write
 

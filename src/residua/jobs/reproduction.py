@@ -5,13 +5,13 @@ import math
 from collections.abc import Iterable
 
 from residua.jobs.measured import responses
-from residua.jobs.report import curve
 from residua.jobs.reproduce import Line, Reproduction
 from residua.papers.published import Claim
 from residua.papers.sentences import differs, sentences
 from residua.report.beside import Beside, beside
 from residua.report.curves import Curve
 from residua.report.figures import Panel, training_curves
+from residua.report.of_run import curve
 from residua.report.page import Code, Figure, Figures, Page, Part, Section, Table, Text
 from residua.spec.describe import cost
 from residua.spec.record import to_plain

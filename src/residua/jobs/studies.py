@@ -9,10 +9,10 @@ from torch import Tensor
 
 from residua import analyse
 from residua.analyse.regions import Regions
-from residua.jobs.report import shown
 from residua.jobs.study import Drawing, Patient, Study, amount, each, inks, percent, plain
 from residua.nn.network import Network
 from residua.report import studies as figures
+from residua.tasks.classify.pages import shown
 
 FEW = 32
 """Images for studies that need gradients in float64."""

@@ -6,17 +6,15 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+from residua import tasks
 from residua.data.found import Found
 from residua.data.objects import find_objects
 from residua.data.sources import is_named
-from residua.jobs.evaluate import judgement
 from residua.jobs.opened import identity, list_quarantined, reopen
 from residua.jobs.prepare import Prepared, Wish, prepare
-from residua.jobs.report import write_report
 from residua.spec.recipe import Recipe
 from residua.training import memory, run
 from residua.training.events import Event, Note
-from residua.training.first import initial
 from residua.training.fit import Fit
 from residua.training.plan import torch_name
 from residua.training.run import Run
@@ -104,7 +102,7 @@ def begin(prepared: Prepared, path: Path, *, force: bool = False, world: World =
 
     FileExistsError when one is there, unless `force` clears it.
     """
-    known, place = identity(prepared.dataset, prepared.unreadable), _place(prepared.recipe, world)
+    known, place = identity(prepared.sets, prepared.unreadable), _place(prepared.recipe, world)
     begun = run.create(path, prepared.recipe, identity=known, place=place, force=force)
     if prepared.recipe.data.bad == "quarantine":
         list_quarantined(begun, prepared.unreadable)
@@ -124,7 +122,7 @@ def work(
     RunBusy when another process, which is none of `world`, does already.
     """
     with begun.lock() if world.leads else nullcontext():
-        fit = Fit(begun, prepared.network, prepared.dataset, stop=stop, world=world)
+        fit = Fit(begun, prepared.network, prepared.sets, prepared.kind, stop=stop, world=world)
         for event in fit.events():
             listen(event)
         if fit.fitted:
@@ -132,8 +130,8 @@ def work(
 
         def report() -> None:
             if begun.finished and (fit.judged or not (begun.path / "report.html").exists()):
-                judged = fit.judged or judgement(begun.path, None)[0]
-                write_report(begun, prepared.dataset, judged)
+                judged = fit.judged or prepared.kind.judgement(begun, prepared.sets)
+                prepared.kind.report(begun, prepared.sets, judged)
 
         world.share(report)
 
@@ -148,8 +146,8 @@ def pick_up(
     recipe = world.share(lambda: begun.recipe)
     if known:
         return known
-    dataset = reopen(begun, given)
-    return Prepared(recipe, dataset, initial(recipe, dataset.train.classes), ())
+    kind, sets = tasks.of(recipe.data.source), reopen(begun, given)
+    return Prepared(recipe, kind, sets, kind.initial(recipe, sets.train.classes), ())
 
 
 def _given(data: object) -> tuple[str, Found | None]:
@@ -166,7 +164,8 @@ def _complete(begun: Run, listen: Listen, given: Found | None) -> None:
         listen(Note(f"{begun.path} is finished: nothing to do"))
     else:
         with begun.lock():
-            write_report(begun, pick_up(begun, given=given).dataset, judgement(begun.path, None)[0])
+            kind, sets = tasks.of(begun.recipe.data.source), reopen(begun, given)
+            kind.report(begun, sets, kind.judgement(begun, sets))
 
 
 def _goes_on(path: Path, recipe: Recipe) -> bool:

@@ -7,7 +7,6 @@ import numpy as np
 
 from residua.jobs.compare import Pair
 from residua.jobs.evaluate import Found
-from residua.jobs.report import WORST, errors, picture, shown
 from residua.measure.calibration import Reliability, Temperature, reliability, temperature
 from residua.measure.compare import changed
 from residua.measure.score import Estimate, Score
@@ -26,6 +25,7 @@ from residua.report.page import (
     render,
 )
 from residua.report.plots import Range, Series, plot, ranges
+from residua.tasks.classify.pages import WORST, errors, picture, shown
 from residua.training.run import write
 from residua.version import __version__
 

@@ -51,6 +51,10 @@ class Judgement:
         """The judgement that `probabilities` (N, classes) make, with the loss that they say."""
         return cls(probabilities, labels, calibration.loss(probabilities, labels))
 
+    def row(self) -> dict[str, float]:
+        """Loss and error as the metrics of a run name them."""
+        return {"test_loss": self.loss, "test_error": 100 * self.wrong / len(self.labels)}
+
     def score(self, *, split: str, weights: str, views: str = "center") -> Score:
         """Top-1 accuracy with its protocol, and the other numbers that these answers give."""
         n = len(self.labels)

@@ -7,13 +7,11 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-import torch
 from torch import nn
 
-from residua.data.batches import Batch, training
+from residua.data.batches import Batch
 from residua.data.sampler import steps_per_epoch
-from residua.data.sources import Dataset
-from residua.measure.evaluate import Judgement, NotFinite
+from residua.measure.evaluate import NotFinite
 from residua.nn import heap
 from residua.nn.network import Network
 from residua.spec.recipe import Recipe
@@ -22,13 +20,14 @@ from residua.training.average import recount
 from residua.training.checkpoint import Progress, State
 from residua.training.events import Event, Note, Row, Stopped, Tick
 from residua.training.guard import agreed, first_bad_layer, fitting
-from residua.training.judging import Asked, judge, together
+from residua.training.judging import Asked, together
 from residua.training.keeping import Keeper
 from residua.training.loop import Moment, train
-from residua.training.losses import Objective, taught, weighted
+from residua.training.losses import Objective, weighted
 from residua.training.run import Diverged, Run
 from residua.training.schedule import rate_at
 from residua.training.tally import Tally
+from residua.training.task import Judged, Sets, Task
 from residua.training.world import ALONE, World, memory_bytes
 from residua.weights.store import CheckpointError, sweep
 
@@ -51,29 +50,30 @@ class Fit:
         self,
         run: Run,
         network: Network,
-        dataset: Dataset,
+        sets: Sets,
+        task: Task,
         *,
         stop: Callable[[], bool],
         world: World = ALONE,
     ) -> None:
-        """`network` is the run's, fresh; `stop()` is asked after every step whether to leave.
+        """`network` is the run's, fresh; `task` opened `sets`; `stop()` is asked after every step.
 
         ValueError when the processes are more than the images of a batch.
         """
-        self.run, self.dataset, self.stop, self.world = run, dataset, stop, world
+        self.run, self.sets, self.task, self.stop, self.world = run, sets, task, stop, world
         self.recipe = recipe = world.share(lambda: run.recipe)
         self.plan = replace(recipe.plan, device=world.device(recipe.plan.device))
-        self.batch = min(recipe.budget.batch, len(dataset.train))
+        self.batch = min(recipe.budget.batch, len(sets.train))
         self.share = world.images(self.batch)
         self.chance = recipe.seed + (world.rank << 20)  # one dropout for all processes would be less of it
         self.network = plan.place(network, self.plan)
-        self.fitted = memory.fit_run(self.network, recipe, dataset)
+        self.fitted = memory.fit_run(self.network, recipe, held=task.held(sets, recipe, recipe.plan))
         self.learner: nn.Module = self.network
         self.optimizer = optim.make(self.network, recipe.optim, fused=self.plan.fused)
         self.keeper = Keeper(run, recipe, self.network, world)
         translate.compiled(self.network, self.plan)
-        self.each, self.total = length(recipe, len(dataset.train))
-        self.judged: Judgement | None = None
+        self.each, self.total = length(recipe, len(sets.train))
+        self.judged: Judged | None = None
         self.tally = Tally(Progress(), device=self.plan.device, world=world)
 
     def events(self) -> Iterator[Event]:
@@ -158,21 +158,14 @@ class Fit:
         return rate_at(self.recipe.schedule, self.recipe.optim.rate, step, self.total, past=past)
 
     def _batches(self, first: int, steps: int, *, workers: int) -> Iterator[Batch]:
-        recipe = self.recipe
-        return training(
-            self.dataset.train,
-            recipe.arch.preprocess,
-            recipe.augment,
-            seed=recipe.seed,
-            batch=recipe.budget.batch,
+        return self.task.batches(
+            self.sets,
+            self.recipe,
             first=first,
             steps=steps,
             workers=workers,
-            resident_bytes=recipe.data.resident_bytes,
-            equally=recipe.data.balance == "sample",
-            rank=self.world.rank,
-            world=self.world.size,
-            device=torch.device(self.plan.device),
+            world=self.world,
+            device=self.plan.device,
         )
 
     def _moments(self) -> Iterator[Moment]:
@@ -193,7 +186,7 @@ class Fit:
 
     def _objective(self) -> Objective:
         """What a batch teaches, so that the mean over processes is the mean over all images of the step."""
-        judge = taught(self.recipe, self.plan, self.dataset.train)
+        judge = self.task.objective(self.sets, self.recipe, self.plan)
         return weighted(judge, self.world.size * self.share / self.batch)
 
     def _recount(self) -> None:
@@ -211,7 +204,7 @@ class Fit:
         optim.ready(self.recipe.optim)(self.network)
         with translate.uncompiled(self.plan):
             layer = first_bad_layer(self.network, batch, self._objective(), seed=self.chance, step=bad - 1)
-        where = agreed(layer, batch, self.dataset.train, step=bad, run=self.run, world=self.world)
+        where = agreed(layer, batch, self.sets.train, step=bad, run=self.run, world=self.world)
         good = [f"{path} is the last good state" for path in checkpoint.states(self.run.checkpoints)]
         good += ["nothing was saved yet"]
         raise Diverged(f"{where} (rate {self._rate(bad - 1):.3g}): {good[0]}; {_CURE}")
@@ -259,12 +252,11 @@ class Fit:
             "rate": rate,
             "train_loss": done.loss / done.seen,
             "train_error": 100 * done.wrong / done.seen,
-            "test_loss": judged.loss,
-            "test_error": 100 * judged.wrong / len(judged.labels),
+            **judged.row(),
             "images_per_second": round(self.tally.speed, 1) or None,
         }
         if mean:
-            row |= {"ema_test_loss": mean.loss, "ema_test_error": 100 * mean.wrong / len(mean.labels)}
+            row |= {f"ema_{name}": value for name, value in mean.row().items()}
         self.tally.close()
         self.keeper.epoch(row, self.network)
         last = done.step == self.total or self.keeper.gives_up()
@@ -278,9 +270,9 @@ class Fit:
         if last:  # the last state still owes its row: a crash before this is made good
             self.run.finish(row)
 
-    def _judge(self, network: Network) -> Judgement:
+    def _judge(self, network: Network) -> Judged:
         self.learner.eval()
         with translate.uncompiled(self.plan):
-            return judge(
-                network, self.dataset.test, self.recipe, plan=self.plan, world=self.world, stop=self.stop
+            return self.task.judge(
+                network, self.sets, self.recipe, plan=self.plan, world=self.world, stop=self.stop
             )

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from residua.data.batches import Batch
-from residua.data.images import Images
 from residua.training.losses import Objective
 from residua.training.run import Run, write
+from residua.training.task import Split
 from residua.training.world import World
 
 T = TypeVar("T")
@@ -73,7 +73,7 @@ def first_bad_layer(network: nn.Module, batch: Batch, judge: Objective, *, seed:
     return f"the gradient of {wild[-1]} is the first that is not finite" if wild else NOT_AGAIN
 
 
-def told(run: Run, batch: Batch, images: Images, *, step: int, layer: str) -> str:
+def told(run: Run, batch: Batch, images: Split, *, step: int, layer: str) -> str:
     """What went wrong in `batch` at `step`, from 1, as a clause; all of its images go into the run's file."""
     titles = [images.title(i) for i in batch.indices.tolist()]
     found = {"step": step, "layer": layer, "images": titles}
@@ -94,7 +94,7 @@ def fitting(moments: Iterator[T], *, share: int, batch: int, device: str) -> Ite
         raise MemoryError(f"{said}: {less}") from None
 
 
-def agreed(layer: str, batch: Batch, images: Images, *, step: int, run: Run, world: World) -> str:
+def agreed(layer: str, batch: Batch, images: Split, *, step: int, run: Run, world: World) -> str:
     """What went wrong at `step`, as `told` by the first process in whose share of the batch it did."""
     found = world.gather([(layer, batch.indices)])
     where, indices = next((pair for pair in found if pair[0] != NOT_AGAIN), found[0])

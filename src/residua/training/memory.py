@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import torch
 
-from residua.data.sources import Dataset
 from residua.nn import heap
 from residua.nn.memory import Segments
 from residua.nn.network import Network
@@ -70,19 +69,11 @@ def fit(network: Network, plan: Plan, *, batch: int, other: int = 0) -> Fitted:
     return Fitted(found.segments, ceiling, plan.memory_limit, fixed + found.peak, found.again)
 
 
-def fit_run(network: Network, recipe: Recipe, dataset: Dataset) -> Fitted | None:
-    """`fit` for a run of `recipe` on `dataset`; None when it has no limit."""
-    plan, size = recipe.plan, recipe.arch.preprocess.size
-    if not plan.memory_limit:
+def fit_run(network: Network, recipe: Recipe, *, held: int) -> Fitted | None:
+    """`fit` for a run of `recipe` whose examples take `held` bytes; None when it has no limit."""
+    if not recipe.plan.memory_limit:
         return None
-    moves = torch.device(plan.device).type != "cpu"
-    held = (
-        len(images) * size**2 * recipe.arch.channels
-        for images in (dataset.train, dataset.test)
-        if images.pixels is None or (moves and images is dataset.train)
-    )
-    other = sum(each for each in held if each <= recipe.data.resident_bytes)
-    return fit(network, plan, batch=recipe.budget.batch, other=other)
+    return fit(network, recipe.plan, batch=recipe.budget.batch, other=held)
 
 
 def taken(plan: Plan) -> int:

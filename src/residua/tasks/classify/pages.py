@@ -1,30 +1,14 @@
-"""The report of a run: one HTML file that a stranger can read offline."""
-
-import json
+"""The report of a run on images: one HTML file that a stranger can read offline."""
 
 import numpy as np
 
-from residua.data.sources import Dataset, Images
+from residua.data.images import Dataset, Images
 from residua.measure.evaluate import Judgement
-from residua.report.figures import Curve, Panel, confusion, training_curves
-from residua.report.page import (
-    Code,
-    Figure,
-    Numbers,
-    Page,
-    Part,
-    Picture,
-    Pictures,
-    Section,
-    Table,
-    Text,
-    render,
-)
+from residua.report.figures import confusion
+from residua.report.of_run import architecture, curves, making
+from residua.report.page import Figure, Numbers, Page, Part, Picture, Pictures, Section, Text, render
 from residua.report.plots import Range, ranges
-from residua.spec.arch import Arch
-from residua.spec.describe import cost, table
-from residua.spec.recipe import Recipe
-from residua.spec.record import to_plain
+from residua.spec.describe import cost
 from residua.training.run import Run, write
 
 WORST = 12
@@ -49,7 +33,7 @@ def write_report(run: Run, dataset: Dataset, judged: Judgement) -> None:
         Section("Result", (numbers, curves(run))),
         Section("Where it errs", errors(dataset.test, judged)),
         Section("The network", (architecture(recipe.arch),)),
-        Section("How it was made", _making(run)),
+        Section("How it was made", making(run)),
     )
     page = Page(
         f"{recipe.arch.name} on {run.path.name}",
@@ -58,42 +42,6 @@ def write_report(run: Run, dataset: Dataset, judged: Judgement) -> None:
         f"Written by residua from {run.path.name}/metrics.jsonl.",
     )
     write(run.path / "report.html", render(page))
-
-
-def curve(run: Run, name: str) -> Curve:
-    """The errors of `run` by epoch."""
-    rows = run.metrics
-    return Curve(
-        name,
-        tuple(float(row["epoch"]) for row in rows),
-        tuple(row["train_error"] for row in rows),
-        tuple(row["test_error"] for row in rows),
-    )
-
-
-def curves(run: Run) -> Figure:
-    """Training and test error of `run`, in the manner of He et al. 2015, fig. 6."""
-    name = run.recipe.arch.name
-    last = run.metrics[-1]
-    return Figure(
-        training_curves((Panel(name, (curve(run, name),)),)),
-        "Error by epoch. Thin: training images as augmented; bold: test images, one centre crop.",
-        f"Error curves: training ends at {last['train_error']:.2f} %, test at {last['test_error']:.2f} %.",
-    )
-
-
-def architecture(arch: Arch) -> Table:
-    """The paper's architecture table of `arch`."""
-    rows = tuple(
-        (row.part, f"{row.size}×{row.size}", row.layers, row.words, f"{row.macs / 1e6:,.1f} M")
-        for row in table(arch)
-    )
-    found = cost(arch)
-    caption = (
-        f"{arch.name} ({arch.source}): {arch.depth()} layers, {found.params:,} parameters, "
-        f"{found.macs / 1e6:,.1f} M multiply-adds."
-    )
-    return Table(("part", "output", "layers", "word", "multiply-adds"), rows, caption, numeric=(4,))
 
 
 def picture(images: Images, i: int, judged: Judgement) -> Picture:
@@ -142,25 +90,3 @@ def _most_confused(
     off = counts - np.diag(np.diag(counts))
     row, column = np.unravel_index(int(off.argmax()), off.shape)
     return f"Most often confused: {classes[row]} taken for {classes[column]}, {off[row, column]} times."
-
-
-def _making(run: Run) -> tuple[Part, ...]:
-    environment = json.loads((run.path / "environment.json").read_text())
-    versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
-    machine = f"residua {environment['residua']}, Python {environment['python']}, {versions}."
-    return (
-        Text((f"{environment['machine']}, {environment['cores']} cores; {machine}",)),
-        Code(f"residua train DATA --recipe {run.path.name}/recipe.json", "Train it again:"),
-        Table(("setting", "value"), _settings(run.recipe), "The resolved recipe; the network is above."),
-    )
-
-
-def _settings(recipe: Recipe) -> tuple[tuple[str, str], ...]:
-    """Every field of `recipe` but the network's, by the path that `--set` takes."""
-    rows: list[tuple[str, str]] = []
-    for name, value in to_plain(recipe).items():
-        if isinstance(value, dict) and name != "arch":
-            rows += [(f"{name}.{inner}", str(held)) for inner, held in value.items()]
-        elif name != "arch":
-            rows.append((name, str(value)))
-    return tuple(rows)

@@ -1,0 +1,176 @@
+"""Classify: from pictures in an array or in files to one class each."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from residua.data.batches import Batch, training
+from residua.data.found import Found, settle
+from residua.data.images import Dataset
+from residua.data.scan import scan
+from residua.data.sources import find, open_dataset
+from residua.deliver.engine import ready
+from residua.measure.evaluate import Judgement
+from residua.measure.views import judge as look
+from residua.nn.network import Network
+from residua.spec import change
+from residua.spec.arch import Arch
+from residua.spec.preprocess import Preprocess
+from residua.spec.recipe import Data, Plan, Recipe
+from residua.tasks.classify import pages
+from residua.tasks.kind import MOST_WORKERS, Unreadable
+from residua.training import world
+from residua.training.first import initial
+from residua.training.judging import judge
+from residua.training.losses import Objective, taught
+from residua.training.run import Run
+from residua.training.world import World
+
+SMALL = 64
+"""Pictures up to this many pixels get the networks and the recipe that were made for CIFAR."""
+
+
+class Classify:
+    """The kind of data that most sources hold: `residua.tasks.kind.Kind` says what each method is for."""
+
+    def open(self, data: Data, *, without: Unreadable, given: Found | None = None) -> Dataset:
+        """Both splits; no image is decoded, every header is read."""
+        if given is not None:
+            return settle(given, holdout=data.holdout, without=without)
+        return open_dataset(data.source, holdout=data.holdout, without=without)
+
+    def unreadable(self, data: Data, given: Found | None = None) -> Unreadable:
+        """The images that cannot be decoded."""
+        splits = (given or find(data.source)).splits
+        reasons = scan(splits, workers=min(MOST_WORKERS, world.cores())).reasons
+        titles = [images.title(i) for images in splits for i in range(len(images))] if reasons else []
+        return {titles[place]: why for place, why in reasons.items()}
+
+    def proposal(self, sets: Dataset) -> tuple[str, str]:
+        """Small pictures get what was made for CIFAR."""
+        small = sets.size <= SMALL
+        recipe = "quick.digits" if sets.name == "digits" else "quick.small" if small else "quick.photos"
+        return "cifar_resnet20" if small else "resnet18", recipe
+
+    def suited(self, arch: Arch, sets: Dataset) -> Arch:
+        """Arrays bring their statistics; files are resized as the network wants, unless they are small."""
+        arch = change.with_channels(arch, 1 if sets.grey else 3)
+        arch = change.with_classes(arch, len(sets.train.classes))
+        old, pixels = arch.preprocess, sets.train.pixels
+        if pixels is not None:
+            mean, std = _statistics(pixels)
+            side = sets.size
+            return change.with_preprocess(
+                arch, Preprocess(side, side, mean, std, old.colour, old.interpolation)
+            )
+        if sets.size < old.size and sets.size <= SMALL:
+            return change.with_preprocess(arch, replace(old, size=sets.size, resize=sets.size))
+        return arch
+
+    def workers(self, recipe: Recipe, sets: Dataset) -> int:
+        """One per core where views are made one by one, none for what is in memory."""
+        policy = recipe.augment.policy != "none"
+        reads = recipe.augment.whole_images and (sets.train.files is not None or policy)
+        return min(MOST_WORKERS, world.cores()) if reads else 0
+
+    def reading(self, recipe: Recipe, sets: Dataset) -> str:
+        """From memory or through workers."""
+        preprocess, most = recipe.arch.preprocess, recipe.data.resident_bytes
+        bytes_ = len(sets.train) * preprocess.size**2 * preprocess.channels
+        if recipe.augment.whole_images:
+            why = f"every view is made anew ({recipe.augment.kind}, policy {recipe.augment.policy})"
+            return f"{recipe.data.workers} workers: {why}"
+        if bytes_ <= most:
+            return f"in memory, {bytes_ / 2**20:,.0f} MiB: it fits data.resident_bytes"
+        return f"{recipe.data.workers} workers: {bytes_ / 2**30:.1f} GiB do not fit data.resident_bytes"
+
+    def hint(self, arch: Arch) -> str:
+        """Small pictures shrink to nothing in networks for large ones."""
+        size = arch.preprocess.size
+        if arch.strides()[-1] <= size and (size > SMALL or arch.family not in ("resnet", "plain")):
+            return ""
+        small = f"{arch.name} was drawn for 224 px and shrinks {size} px {arch.strides()[-1]} times"
+        return f"{small}: networks for small pictures do better, e.g. -m cifar_resnet20"
+
+    def initial(
+        self, recipe: Recipe, classes: tuple[str, ...], *, listen: Callable[[str], None] = lambda _: None
+    ) -> Network:
+        """Drawn by the seed, or read from a file."""
+        return initial(recipe, classes, listen=listen)
+
+    def batches(
+        self,
+        sets: Dataset,
+        recipe: Recipe,
+        *,
+        first: int,
+        steps: int,
+        workers: int,
+        world: World,
+        device: str,
+    ) -> Iterator[Batch]:
+        """Augmented views of training images."""
+        return training(
+            sets.train,
+            recipe.arch.preprocess,
+            recipe.augment,
+            seed=recipe.seed,
+            batch=recipe.budget.batch,
+            first=first,
+            steps=steps,
+            workers=workers,
+            resident_bytes=recipe.data.resident_bytes,
+            equally=recipe.data.balance == "sample",
+            rank=world.rank,
+            world=world.size,
+            device=torch.device(device),
+        )
+
+    def objective(self, sets: Dataset, recipe: Recipe, plan: Plan) -> Objective:
+        """Cross-entropy."""
+        return taught(recipe, plan, sets.train)
+
+    def held(self, sets: Dataset, recipe: Recipe, plan: Plan) -> int:
+        """Files that are kept resized in memory, and an array where it moves to an accelerator."""
+        moves = torch.device(world.device(plan.device)).type != "cpu"
+        each = (
+            len(images) * recipe.arch.preprocess.size**2 * recipe.arch.channels
+            for images in (sets.train, sets.test)
+            if images.pixels is None or (moves and images is sets.train)
+        )
+        return sum(bytes_ for bytes_ in each if bytes_ <= recipe.data.resident_bytes)
+
+    def judge(
+        self,
+        network: Network,
+        sets: Dataset,
+        recipe: Recipe,
+        *,
+        plan: Plan,
+        world: World,
+        stop: Callable[[], bool],
+    ) -> Judgement:
+        """One centre crop of every test image."""
+        return judge(network, sets.test, recipe, plan=plan, world=world, stop=stop)
+
+    def judgement(self, run: Run, sets: Dataset) -> Judgement:
+        """The same, of a finished run."""
+        network, _, plan = ready(run.path)
+        return look(network, sets.test, plan)
+
+    def report(self, run: Run, sets: Dataset, judged: Judgement) -> None:
+        """Curves, what was taken for what, and the pictures to look at first."""
+        pages.write_report(run, sets, judged)
+
+
+def _statistics(pixels: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation of each channel, from 0 to 1, to four places, from a histogram of the values."""
+    counts = [np.bincount(pixels[..., c].ravel(), minlength=256) for c in range(pixels.shape[-1])]
+    values = np.arange(256) / 255
+    means = [float(values @ count / count.sum()) for count in counts]
+    squares = [float(values**2 @ count / count.sum()) for count in counts]
+    deviations = [max(square - mean**2, 1e-6) ** 0.5 for mean, square in zip(means, squares, strict=True)]
+    return tuple(round(m, 4) for m in means), tuple(round(d, 4) for d in deviations)

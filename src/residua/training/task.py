@@ -1,0 +1,92 @@
+"""Task: all that training must know of a kind of data; images, clips and boxes have one each, in `tasks`."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from residua.data.batches import Batch
+from residua.measure.score import Score
+from residua.nn.network import Network
+from residua.spec.recipe import Plan, Recipe
+from residua.training.losses import Objective
+from residua.training.world import World
+
+
+class Split(Protocol):
+    """Labelled examples, found by number."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+
+    def __len__(self) -> int:
+        """Number of examples."""
+
+    def title(self, i: int) -> str:
+        """How example `i` is called."""
+
+    def identity(self) -> bytes:
+        """A digest that changes when the examples are other ones."""
+
+
+class Sets(Protocol):
+    """What a source holds: examples to learn from, and examples to judge by."""
+
+    @property
+    def train(self) -> Split:
+        """Examples to learn from."""
+
+    @property
+    def test(self) -> Split:
+        """Examples that are never learned from."""
+
+    @property
+    def note(self) -> str:
+        """One line that says what was found."""
+
+
+class Judged(Protocol):
+    """What a network said of every example of a split."""
+
+    def row(self) -> dict[str, float]:
+        """Numbers for the metrics of a run, one of them `test_error`: percent, the lower the better."""
+
+    def score(self, *, split: str, weights: str, views: str = ...) -> Score:
+        """The number that is reported, with its protocol."""
+
+
+class Task(Protocol):
+    """What Fit asks of a kind of data. `sets` is always what the task itself opened."""
+
+    def batches(
+        self,
+        sets: Any,
+        recipe: Recipe,
+        *,
+        first: int,
+        steps: int,
+        workers: int,
+        world: World,
+        device: str,
+    ) -> Iterator[Batch]:
+        """This process's share of the global steps `first` to `steps` - 1, keyed by seed and step alone."""
+
+    def objective(self, sets: Any, recipe: Recipe, plan: Plan) -> Objective:
+        """What a batch teaches."""
+
+    def held(self, sets: Any, recipe: Recipe, plan: Plan) -> int:
+        """Bytes of the examples that training will keep in memory, beside those that are there already."""
+
+    def judge(
+        self,
+        network: Network,
+        sets: Any,
+        recipe: Recipe,
+        *,
+        plan: Plan,
+        world: World,
+        stop: Callable[[], bool],
+    ) -> Judged:
+        """What `network` says of the examples to judge by, the same for any number of processes.
+
+        Asked when `stop()` is true on any of them, NotFinite when the network says no numbers.
+        """
