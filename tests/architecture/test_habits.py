@@ -106,8 +106,10 @@ def test_nothing_reads_images_with_torchvision_nor_unpickles_nor_unpacks_archive
     assert [name(path) for path in FILES if "extractall" in path.read_text()] == []
 
 
-def test_activations_are_never_in_place() -> None:
+def test_only_rows_overwrite_and_know_whose_memory_it_is() -> None:
     for path in FILES:
+        if name(path) == "nn/rows.py":
+            continue
         for called, node in calls(path):
             words = {word.arg: ast.unparse(word.value) for word in node.keywords}
             assert words.get("inplace", "False") == "False", f"{name(path)}: {called}"

@@ -9,6 +9,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from residua.nn.joins import Gated, Scaled
 from residua.nn.letters import LETTERS, Given, Letter
+from residua.nn.rows import Row, added
 from residua.spec.arch import Head, Side
 from residua.spec.block import Block, Conv, Fork, Pool
 
@@ -23,13 +24,13 @@ def spell(
     past: int = 0,
     letters: Mapping[str, Letter] = LETTERS,
     eps: float = 1e-5,
-) -> nn.Sequential:
+) -> Row:
     """The layers of `word` for `width` channels, named by letter and convolutions so far: `norm2`.
 
     `past` counts the convolutions of the block that came before. ValueError when two layers would share a
     name.
     """
-    layers, unread = nn.Sequential(), list(convs)
+    layers, unread = Row(), list(convs)
     for letter in word.replace(" ", ""):
         row = letters[letter]
         conv = unread.pop(0) if row.reads else Conv(width, 1)
@@ -74,8 +75,11 @@ class ResidualBlock(nn.Module):
         x = self.before(x)
         if self.residual is not None and self.shortcut is not None:
             residual, shortcut = self.residual(x), self.shortcut(x)
-            x = residual + shortcut if self.join is None else self.join(x, residual, shortcut)
-        y: Tensor = self.after(x)
+            if self.join is None:
+                x = added(residual, shortcut, fresh=self.residual.makes(residual))
+            else:
+                x = self.join(x, residual, shortcut)
+        y: Tensor = self.after(x, fresh=self.residual is not None)
         return y
 
 
