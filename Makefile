@@ -2,13 +2,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check bench clean
+.PHONY: demo test battery check bench clean
 
 demo: .venv/installed
 	$(BIN)/residua demo
 
 test: .venv/tested check
 	$(BIN)/python -m pytest
+
+battery: .venv/tested
+	$(BIN)/python -m pytest -m battery
 
 check: .venv/tested
 	$(BIN)/ruff check .

@@ -2,7 +2,8 @@
 
 Shapes are asked of whole networks, without memory. What needs numbers is asked of the same words with equal
 blocks in a row taken once: a module is spelled from its block and the width that enters it, which repeating
-does not change; names that are alike then are asked once.
+does not change; names that are alike then are asked once. What takes minutes is `make battery`: on every run of the
+tests, a network of every family is exported and every letter compiled.
 """
 
 import sys
@@ -184,6 +185,16 @@ def test_thin_networks_have_every_block_of_the_whole() -> None:
         ]
 
 
+@pytest.mark.battery
+@pytest.mark.parametrize("name", DEEP)
+def test_a_thousand_layers_and_more_run_without_memory(name: str) -> None:
+    spec = arch(name)
+    size = spec.preprocess.size
+    with torch.device("meta"), torch.no_grad():
+        said = build(spec).eval()(torch.empty(2, spec.channels, size, size))
+    assert said.shape == (2, spec.classes)
+
+
 @pytest.mark.parametrize("name", DEEP)
 def test_a_thousand_layers_and_more_are_spelled_without_memory(name: str) -> None:
     began = time.process_time()
@@ -239,6 +250,16 @@ def test_every_family_is_exported(family: str) -> None:
     network = build(thin(arch(FAMILIES[family]))).eval()
     x = images(network.arch)
     check_same(torch.export.export(network, (x,)).module(), network, x)
+
+
+@pytest.mark.battery
+@pytest.mark.parametrize("name", apart().values())
+def test_every_name_is_exported_and_compiled(name: str) -> None:
+    torch._dynamo.reset()
+    network = build(thin(arch(name))).eval()
+    x = images(network.arch)
+    check_same(torch.export.export(network, (x,)).module(), network, x)
+    check_same(torch.compile(network, backend="aot_eager", fullgraph=True), network, x)
 
 
 def test_what_is_compiled_holds_every_letter() -> None:
