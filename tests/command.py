@@ -3,15 +3,28 @@
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from nursery import Nursery
 
 LIMIT = 120.0
 """Seconds after which a command counts as hung; on a busy machine torch alone takes ten to import."""
 
 
-def residua(*words: object, timeout: float = LIMIT, **options: Any) -> subprocess.CompletedProcess[str]:
-    """The finished `python -m residua ...`."""
+@cache
+def _nursery() -> Nursery:
+    return Nursery()
+
+
+def residua(
+    *words: object, timeout: float = LIMIT, fresh: bool = False, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """The finished `python -m residua ...`, from a process that has imported torch already unless `fresh`."""
+    if not fresh and set(options) <= {"cwd", "env"}:
+        given = {"cwd": None, "env": None, **options}
+        return _nursery().run([str(word) for word in words], timeout=timeout, **given)
     return subprocess.run(
         _words(words), capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, **options
     )

@@ -14,7 +14,8 @@ import residua as python
 from command import complaint, residua, start, wait_for
 from residua.cli.failures import CODES
 from residua.measure.evaluate import NotFinite
-from residua.training import checkpoint, fit
+from residua.tasks.classify.task import Classify
+from residua.training import checkpoint
 from residua.training.run import Run
 from small import after, rows, weights
 
@@ -75,7 +76,7 @@ def test_a_batch_that_does_not_fit_is_told_with_one_that_may(
     def full(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
 
-    monkeypatch.setattr(fit, "taught", lambda *_: full)
+    monkeypatch.setattr(Classify, "objective", lambda *_: full)
     with pytest.raises(MemoryError, match=r"a batch of 6 images .* memory of cpu: .*--set budget.batch=3"):
         trained(tmp_path / "run")
     assert CODES["MemoryError"] == 7

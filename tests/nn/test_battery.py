@@ -2,8 +2,8 @@
 
 Shapes are asked of whole networks, without memory. What needs numbers is asked of the same words with equal
 blocks in a row taken once: a module is spelled from its block and the width that enters it, which repeating
-does not change; names that are alike then are asked once. What takes minutes is `make battery`: on every run of the
-tests, a network of every family is exported and every letter compiled.
+does not change; names that are alike then are asked once. What takes minutes is `make battery`: on every run
+of the tests, a network of every family is exported and every letter compiled.
 """
 
 import sys
