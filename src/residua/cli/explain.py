@@ -78,8 +78,8 @@ def _plain(arch: "Arch") -> dict[str, object]:
 
 def _show(to: "Console", arch: "Arch") -> None:
     """Table, letters and numbers of one network."""
-    from residua.spec.block import MEANING
     from residua.spec.describe import plain_numbers, table
+    from residua.spec.word import MEANING
 
     rows, numbers = table(arch), plain_numbers(arch)
     say(to, f"{arch.name}  ({arch.source})", "bold")

@@ -8,7 +8,7 @@ from residua.nn.features import Features
 from residua.nn.initialise import zero_last_norm
 from residua.nn.letters import Norm
 from residua.nn.network import Network, build
-from residua.spec import change, zoo
+from residua.spec import change, inflate, zoo
 from residua.spec.arch import Arch
 from residua.spec.record import nearest
 from residua.weights.load import load
@@ -31,6 +31,12 @@ class Changes(TypedDict, total=False):
     """Way into a pre-activation net: fair, timm or mxnet."""
     drop_path_rate: float
     """Share of images whose residual the last block drops while training."""
+    frames: int
+    """Frames of a video that it reads together; a network for images is inflated."""
+    frame_stride: int
+    """Frames of the video from one of them to the next; 0 spreads them evenly."""
+    segments: int
+    """Stretches of a video whose logits are averaged."""
 
 
 CHANGES: Mapping[str, Callable[[Arch, Any], Arch]] = {
@@ -41,6 +47,9 @@ CHANGES: Mapping[str, Callable[[Arch, Any], Arch]] = {
     "in_chans": change.with_channels,
     "img_size": change.with_size,
     "num_classes": change.with_classes,
+    "frames": inflate.with_frames,
+    "segments": inflate.with_segments,
+    "frame_stride": inflate.with_frame_stride,
 }
 """Name -> what it does, in the order in which they are done."""
 

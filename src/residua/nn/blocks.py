@@ -5,7 +5,7 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d
+from torch.nn.functional import adaptive_avg_pool2d, adaptive_avg_pool3d
 
 from residua.nn.joins import Gated, Scaled
 from residua.nn.letters import LETTERS, Given, Letter
@@ -46,6 +46,7 @@ def spell(
 class ResidualBlock(nn.Module):
     """(N, width, H, W) -> (N, out, H/stride, W/stride): after(residual(b) + shortcut(b)), b = before(x).
 
+    With the letters of clips, (N, width, T, H, W) -> (N, out, T/pace, H/stride, W/stride).
     A word without brackets has no residual and no shortcut: before(x) is all there is.
     """
 
@@ -65,7 +66,8 @@ class ResidualBlock(nn.Module):
             self.residual = read(inside, fork, second, past=len(first))
             self.shortcut = read(word, fork, convs)
             if gate := block.gate(fork):
-                self.join = Gated(block.join, fork, gate)
+                given = Given(fork, gate, block.pool, block.drop, eps)
+                self.join = Gated(block.join, letters["C"].make(given))
             elif block.join.is_scaled:
                 self.join = Scaled(block.join)
         self.after = read(after, block.out(width), third, past=len(first) + len(second))
@@ -102,7 +104,7 @@ class ForkBlock(nn.Module):
 
 
 class Classes(nn.Sequential):
-    """A map (N, width, H, W), or vectors (N, width), -> logits (N, classes): the words of a `Head`."""
+    """A map (N, width, H, W) or (N, width, T, H, W), or vectors, -> logits (N, classes): a `Head`'s words."""
 
     def __init__(
         self,
@@ -124,12 +126,16 @@ class Classes(nn.Sequential):
         self.reads = outs[-2] if head.widths else width * head.grid**2
 
     def forward(self, x: Tensor, *, pre_logits: bool = False) -> Tensor:
-        """Averaged to the grid, flattened, then the layers; without the last one if `pre_logits`."""
+        """Averaged to the grid and over time, flat, then the layers; without the last one if `pre_logits`."""
         if not self.flat:
-            x = adaptive_avg_pool2d(x, self.grid).flatten(1)
+            x = self._averaged(x).flatten(1)
         for layer in list(self)[:-1] if pre_logits else self:
             x = layer(x)
         return x
+
+    def _averaged(self, x: Tensor) -> Tensor:
+        grid = self.grid
+        return adaptive_avg_pool3d(x, (1, grid, grid)) if x.ndim == 5 else adaptive_avg_pool2d(x, grid)
 
 
 class SideClasses(nn.Module):

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from residua.spec.describe import Cost
 
 
-def cost(module: nn.Module, *, channels: int, size: int) -> Cost:
+def cost(module: nn.Module, *, channels: int, size: int, frames: int = 0) -> Cost:
     """What one image (channels, size, size) costs `module`, counted at the layers that really ran.
 
+    With `frames`, one clip (channels, frames, size, size).
     `residua.spec.describe.cost` gives the same for an `Arch` without building it; this serves every other
     module.
     """
@@ -25,7 +26,8 @@ def cost(module: nn.Module, *, channels: int, size: int) -> Cost:
         macs += out.numel() * prod(layer.weight.shape[1:])
 
     for layer in twin.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
+        if isinstance(layer, nn.Conv2d | nn.Conv3d | nn.Linear):
             layer.register_forward_hook(count)
-    twin(torch.empty(1, channels, size, size, device="meta"))
+    shape = (frames, size, size) if frames else (size, size)
+    twin(torch.empty(1, channels, *shape, device="meta"))
     return Cost(sum(p.numel() for p in twin.parameters()), macs, outputs)

@@ -4,6 +4,8 @@ from torch import nn
 
 from residua.nn.joins import Gated
 
+NORMS = (nn.BatchNorm2d, nn.BatchNorm3d)
+
 
 def he_normal(network: nn.Module) -> None:
     """Convolutions from a normal of variance 2 / (kernel area x channels out) (He et al., PReLU).
@@ -12,7 +14,7 @@ def he_normal(network: nn.Module) -> None:
     gates with the bias that their block asks for.
     """
     for module in network.modules():
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, nn.Conv2d | nn.Conv3d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
@@ -26,7 +28,7 @@ def zero_last_norm(network: nn.Module) -> int:
     changed = 0
     for module in network.modules():
         residual = getattr(module, "residual", None)
-        if isinstance(residual, nn.Sequential) and isinstance(residual[-1], nn.BatchNorm2d):
+        if isinstance(residual, nn.Sequential) and isinstance(residual[-1], NORMS):
             nn.init.zeros_(residual[-1].weight)
             changed += 1
     return changed

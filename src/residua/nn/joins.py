@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from residua.spec.block import Conv, Join
+from residua.spec.block import Join
 
 
 class Scaled(nn.Module):
@@ -22,15 +22,15 @@ class Scaled(nn.Module):
 class Gated(nn.Module):
     """F + (1 - g) x, or g F + (1 - g) x if `exclusive`; g = sigmoid(W_g b + bias), b the forked map."""
 
-    def __init__(self, join: Join, width: int, conv: Conv) -> None:
-        """`conv` has the shape of W_g, for `width` channels; its first bias is the join's."""
+    def __init__(self, join: Join, conv: nn.Module) -> None:
+        """`conv` is W_g, with a bias, whose first value is the join's."""
         super().__init__()
         self.exclusive, self.bias = join.gate == "exclusive", join.bias
-        self.conv = nn.Conv2d(width, conv.out, conv.kernel, conv.stride)
+        self.conv = conv
 
     def start(self) -> None:
         """Set the first bias: a low one leaves the shortcut open."""
-        assert self.conv.bias is not None
+        assert isinstance(self.conv.bias, Tensor)
         nn.init.constant_(self.conv.bias, self.bias)
 
     def forward(self, forked: Tensor, residual: Tensor, shortcut: Tensor) -> Tensor:

@@ -5,10 +5,11 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from residua.nn import memory
+from residua.nn import clips, memory
 from residua.nn.blocks import Classes, SideClasses, block_of, spell
 from residua.nn.initialise import he_normal
 from residua.nn.letters import LETTERS, Letter, Norm, letters
+from residua.nn.letters_clip import clip_letters
 from residua.spec.arch import Arch
 from residua.spec.change import with_classes
 
@@ -16,6 +17,8 @@ from residua.spec.change import with_classes
 class Network(nn.Module):
     """Any `Arch` as a module: images (N, C, H, W) float in, logits (N, classes) out.
 
+    With a `Clip`, clips (N, C, T, H, W) in; each of its S segments is a row of the batch up to the head, so
+    maps are (N S, C, H, W), or (N S, C, T, H, W) where the network reads several frames together.
     `arch` is what it was spelled from; `preprocess` how pixels become its input; `class_names` what its
     outputs mean (empty until it is trained or loaded). A flat network takes vectors (N, width) too.
     `segments` of `units()` are computed twice to save memory; see `residua.nn.memory`, also for `ceiling`.
@@ -65,6 +68,7 @@ class Network(nn.Module):
         for number, stage in enumerate(self.stages):
             for index in range(len(stage)):  # type: ignore[arg-type]
                 stop = stops[number, index] = stop + 1
+        x = clips.folded(x, self.arch)
         x = x.flatten(1) if self.arch.is_flat else x
         wanted = {stops[place] for place in after}
         return memory.forward(self.units(), x, self.segments, after=wanted, ceiling=self.ceiling)
@@ -102,8 +106,7 @@ class Network(nn.Module):
 
     def forward_head(self, x: Tensor, *, pre_logits: bool = False) -> Tensor:
         """The last map -> logits (N, classes), or what the last linear layer reads (N, num_features)."""
-        y: Tensor = self.head(x, pre_logits=pre_logits)
-        return y
+        return clips.averaged(self.head(x, pre_logits=pre_logits), self.arch)
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         """(N, C, H, W) float -> logits (N, classes) float.
@@ -114,7 +117,8 @@ class Network(nn.Module):
             return self.forward_head(self.forward_features(x))
         last, maps = self.through(x, [(side.stage, side.block) for side in self.arch.sides])
         logits = self.forward_head(self.tail(last))
-        return logits, *(side(found) for side, found in zip(self.sides, maps, strict=True))
+        asides = (side(found) for side, found in zip(self.sides, maps, strict=True))
+        return logits, *(clips.averaged(aside, self.arch) for aside in asides)
 
     def get_classifier(self) -> nn.Module:
         """The last linear layer."""
@@ -149,4 +153,5 @@ def map_indices(arch: Arch, indices: Sequence[int] | None) -> tuple[int, ...]:
 
 def build(arch: Arch, *, norm: Norm = "batch") -> Network:
     """The network that `arch` spells, with fresh weights; seed torch first for a known draw."""
-    return Network(arch, letters=letters(norm, flat=arch.is_flat))
+    table = clip_letters(norm) if arch.has_time else letters(norm, flat=arch.is_flat)
+    return Network(arch, letters=table)

@@ -1,7 +1,7 @@
 """What each letter of a word is called in a drawing."""
 
 from residua.spec.block import Pool
-from residua.spec.describe import Layer
+from residua.spec.walk import Layer
 
 NAMES = {
     "N": "BN",

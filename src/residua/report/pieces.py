@@ -8,7 +8,8 @@ from residua.report.letters import label
 from residua.report.svg import breadth
 from residua.spec import describe
 from residua.spec.arch import Arch
-from residua.spec.block import Block, Fork, Join, Pool, split_word
+from residua.spec.block import Block, Fork, Join, Pool
+from residua.spec.word import split_word
 
 BOX, GAP = 20, 8  # pixels: height of a box, and between two of one block
 FORK, JOINT = 11, 17  # above the boxes of a block, where the shortcut leaves; below them, where it returns

@@ -11,8 +11,9 @@ from residua.report.pieces import BOX, GAP, RAIL, SMALL, TYPE, Piece, abreast, b
 from residua.report.svg import Hand, breadth, shape, words
 from residua.spec import describe
 from residua.spec.arch import Arch
-from residua.spec.block import MEANING, Block, Fork, Join, Pool
-from residua.spec.describe import Layer, Run
+from residua.spec.block import Block, Fork, Join, Pool
+from residua.spec.walk import Layer, Run
+from residua.spec.word import MEANING
 
 STEP = 9  # pixels between two boxes
 CAPTION, ENTRY = 40, 24  # for word and count; for the arrow that brings x

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from residua.spec.block import Block, Fork, check_word, split_word
+from residua.spec.block import Block, Fork
+from residua.spec.clip import Clip
 from residua.spec.preprocess import IMAGENET, Preprocess
+from residua.spec.word import check_word, split_word
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ class Arch:
     """Auxiliary classifiers, which run in training only."""
     norm_eps: float = 1e-5
     """What every norm adds to the variance before the root."""
+    clip: Clip | None = None
+    """The frames it reads; None reads images."""
 
     def __post_init__(self) -> None:
         """ValueError, saying what to change, when the parts disagree."""
@@ -85,6 +89,7 @@ class Arch:
             )
         if set(self.tail) - set("NA "):
             raise ValueError(f"tail {self.tail!r} of {self.name}: give letters N and A")
+        self._check_time()
         width = self.width
         for block in (self.stem, *self.blocks()):
             for branch in ways(block):
@@ -93,6 +98,17 @@ class Arch:
         for side in self.sides:
             if not (0 <= side.stage < len(self.stages) and 0 <= side.block < len(self.stages[side.stage])):
                 raise ValueError(f"{self.name} has no block {side.block} in stage {side.stage} for a side")
+
+    def _check_time(self) -> None:
+        parts = (self.stem, *self.blocks(), *(side.stem for side in self.sides))
+        spans = any(block.spans for block in parts)
+        if spans and not self.has_time:
+            raise ValueError(f"{self.name} has windows over several frames: give it a Clip of several")
+        if self.clip and self.has_time and not spans:
+            raise ValueError(
+                f"{self.name} would read {self.clip.frames} frames together, but no window of it spans two: "
+                "inflate it, or read one frame of several segments"
+            )
 
     def _check_block(self, block: Block, width: int) -> None:
         if ("C" in block.word and self.is_flat) or (block.is_flat and not self.is_flat):
@@ -121,6 +137,16 @@ class Arch:
     def channels(self) -> int:
         """Channels of the input image."""
         return self.preprocess.channels
+
+    @property
+    def has_time(self) -> bool:
+        """Whether it reads several frames together, in maps (N, C, T, H, W)."""
+        return self.clip is not None and self.clip.frames > 1
+
+    @property
+    def segments(self) -> int:
+        """Stretches of a video whose logits are averaged; 1 for images."""
+        return self.clip.segments if self.clip else 1
 
     @property
     def is_flat(self) -> bool:

@@ -1,30 +1,10 @@
-"""The notation: one word is one block; brackets mark what the shortcut skips. Every check on words is here.
-
-C convolution   N normalisation   A activation   P max-pool   V average-pool   L linear   D dropout
-Z subsample and pad channels with zeros          R local response norm          S stochastic depth
-( ... ) what the shortcut skips; no brackets, no shortcut
-"""
+"""Block: a word, the shapes of its letters, the word around its brackets, and every check on them."""
 
 from dataclasses import dataclass, field
 from math import prod
 from typing import Literal
 
-MEANING = {
-    "C": "convolution",
-    "N": "normalisation",
-    "A": "activation",
-    "P": "max-pool",
-    "V": "average-pool",
-    "Z": "subsample and pad channels",
-    "L": "linear",
-    "D": "dropout",
-    "R": "local response norm",
-    "S": "stochastic depth",
-}
-SHAPED = "CZL"
-"""Letters that change the number of channels, and so read a `Conv`."""
-POOLS = "PV"
-"""Letters that read the block's `Pool`."""
+from residua.spec.word import POOLS, check_word, count_shaped, split_word
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +23,20 @@ class Conv:
     """Whether a constant is added; the papers leave it out before a norm."""
     padding: int | None = None
     """Border of zeros on each side, in pixels; None: half of the kernel, so that only the stride shrinks."""
+    time: int = 1
+    """Length of the window, in frames; padded with half of it, so that only the pace shortens a clip."""
+    pace: int = 1
+    """Step of the window, in frames."""
 
     def __post_init__(self) -> None:
         """ValueError when no such convolution exists."""
-        if min(self.out, self.kernel, self.stride, self.groups) < 1 or (self.padding or 0) < 0:
+        sizes = (self.out, self.kernel, self.stride, self.groups, self.time, self.pace)
+        if min(sizes) < 1 or (self.padding or 0) < 0:
             raise ValueError(f"{self}: give numbers above 0")
         if self.kernel % 2 == 0 and self.padding is None:
             raise ValueError(f"kernel {self.kernel} is even: give an odd one, which can be padded evenly")
+        if self.time % 2 == 0:
+            raise ValueError(f"{self.time} frames are even: give an odd number, which can be padded evenly")
         if self.out % self.groups:
             raise ValueError(f"{self.out} channels do not divide into {self.groups} groups")
 
@@ -61,6 +48,10 @@ class Conv:
     def side(self, size: int) -> int:
         """Side of the map that comes out of one of `size` pixels."""
         return (size + 2 * self.border - self.kernel) // self.stride + 1
+
+    def length(self, frames: int) -> int:
+        """Frames that come out of `frames`."""
+        return (frames - 1) // self.pace + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +66,36 @@ class Pool:
     """Border added on each side, in pixels."""
     ceil: bool = False
     """Whether a window that reaches over the border still counts (Caffe), or only whole ones do."""
+    time: int = 1
+    """Length of the window, in frames."""
+    pace: int = 1
+    """Step of the window, in frames."""
 
     def __post_init__(self) -> None:
         """ValueError when no such pooling exists."""
-        if self.kernel < 1 or self.stride < 1 or not 0 <= self.padding <= self.kernel // 2:
-            raise ValueError(f"{self}: give kernel and stride above 0, padding from 0 to kernel // 2")
+        sizes = (self.kernel, self.stride, self.time, self.pace)
+        if min(sizes) < 1 or not 0 <= self.padding <= self.kernel // 2:
+            raise ValueError(f"{self}: give windows and steps above 0, padding from 0 to kernel // 2")
+
+    @property
+    def margin(self) -> int:
+        """Border in time, in frames: even windows, which halve a clip, have none."""
+        return (self.time - 1) // 2
 
     def side(self, size: int) -> int:
         """Side of the map that comes out of one of `size` pixels."""
-        reach = size + 2 * self.padding - self.kernel
+        return self._count(size, self.kernel, self.stride, self.padding)
+
+    def length(self, frames: int) -> int:
+        """Frames that come out of `frames`."""
+        return self._count(frames, self.time, self.pace, self.margin)
+
+    def _count(self, size: int, window: int, step: int, border: int) -> int:
+        reach = size + 2 * border - window
         if not self.ceil:
-            return reach // self.stride + 1
-        side = -(-reach // self.stride) + 1
-        return side - ((side - 1) * self.stride >= size + self.padding)  # a window must begin inside
+            return reach // step + 1
+        count = -(-reach // step) + 1
+        return count - ((count - 1) * step >= size + border)  # a window must begin inside
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,40 +120,6 @@ class Join:
     def is_scaled(self) -> bool:
         """Whether a constant is not 1."""
         return (self.shortcut, self.residual) != (1.0, 1.0)
-
-
-def check_word(word: str) -> None:
-    """ValueError, saying what to change, unless `word` has known letters and at most one pair of brackets."""
-    for letter in word:
-        if letter not in MEANING and letter not in "() ":
-            known = ", ".join(f"{key} {meaning}" for key, meaning in MEANING.items())
-            raise ValueError(f"unknown letter {letter!r} in {word!r}: the letters are {known}")
-    opening, closing = word.count("("), word.count(")")
-    if opening == closing == 1 and word.index(")") < word.index("("):
-        raise ValueError(f"{word!r} closes its bracket before it opens it: swap '(' and ')'")
-    if opening != closing:
-        more, less = (")", "(") if closing > opening else ("(", ")")
-        raise ValueError(
-            f"{word!r} has {word.count(more)} {more!r} and {word.count(less)} {less!r}: balance them"
-        )
-    if opening > 1:
-        raise ValueError(
-            f"{word!r} has {opening} pairs of brackets: a block has one shortcut, so keep one pair"
-        )
-    if opening and not word[word.find("(") + 1 : word.find(")")].strip():
-        raise ValueError(f"the brackets of {word!r} skip nothing: put letters between '(' and ')'")
-
-
-def split_word(word: str) -> tuple[str, str, str]:
-    """The letters before, inside and after the brackets; all of them before when there are none."""
-    before, _, rest = word.replace(" ", "").partition("(")
-    inside, _, after = rest.partition(")")
-    return before, inside, after
-
-
-def count_shaped(word: str) -> int:
-    """How many letters of `word` read a `Conv`."""
-    return sum(word.count(letter) for letter in SHAPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,10 +175,11 @@ class Block:
         inside, convs = self.parts()[1]
         if set(inside) & set(POOLS):
             raise ValueError(f"{self.word!r} pools inside its brackets: pool before or after them")
-        stride = prod(conv.stride for conv in convs)
-        if self.shortcut[0] in POOLS and stride not in (1, self.pool.stride):
+        steps = prod(conv.stride for conv in convs), prod(conv.pace for conv in convs)
+        pool = self.pool.stride, self.pool.pace
+        if self.shortcut[0] in POOLS and steps not in ((1, 1), pool):
             raise ValueError(
-                f"{self.word!r} strides {stride}, its shortcut's pool {self.pool.stride}: make them equal"
+                f"{self.word!r} strides {_said(*steps)}, its shortcut's pool {_said(*pool)}: make them equal"
             )
 
     def parts(self) -> tuple[tuple[str, tuple[Conv, ...]], ...]:
@@ -232,11 +207,22 @@ class Block:
 
     def stride(self) -> int:
         """How many times smaller the map comes out, along each axis."""
-        return self._stride(self.word, self.convs)
+        return self._steps(self.word, self.convs)[0]
 
-    def _stride(self, word: str, convs: tuple[Conv, ...]) -> int:
-        pools = sum(word.count(letter) for letter in POOLS)
-        return prod((*(conv.stride for conv in convs), *[self.pool.stride] * pools))
+    def pace(self) -> int:
+        """How many times shorter a clip comes out."""
+        return self._steps(self.word, self.convs)[1]
+
+    @property
+    def spans(self) -> bool:
+        """Whether a window reaches over several frames, or steps over some."""
+        pools = (self.pool,) if set(POOLS) & set(self.word + self.shortcut) else ()
+        return any(max(window.time, window.pace) > 1 for window in (*self.convs, *pools))
+
+    def _steps(self, word: str, convs: tuple[Conv, ...]) -> tuple[int, int]:
+        """Stride and pace of all layers of `word` together."""
+        windows = (*convs, *[self.pool] * sum(word.count(letter) for letter in POOLS))
+        return prod(window.stride for window in windows), prod(window.pace for window in windows)
 
     def bridge(self, width: int) -> tuple[str, tuple[Conv, ...]]:
         """The way around the brackets for `width` channels: a word and its shapes; no word is the identity.
@@ -245,15 +231,15 @@ class Block:
         the pool where the width stays (Duta et al. 2020, 2.2), no Z where nothing changes.
         """
         inside, convs = self.parts()[1]
-        out, stride = (convs[-1].out if convs else width), self._stride(inside, convs)
-        if (width, stride) == (out, 1):
+        out, (stride, pace) = (convs[-1].out if convs else width), self._steps(inside, convs)
+        if (width, stride, pace) == (out, 1, 1):
             if not self.always:
                 return "", ()
             if "Z" in self.shortcut:
                 return self.shortcut.replace("Z", ""), ()
         if self.shortcut[0] not in POOLS:
-            return self.shortcut, (Conv(out, 1, stride),)
-        if stride == 1:
+            return self.shortcut, (Conv(out, 1, stride, pace=pace),)
+        if stride == pace == 1:
             return self.shortcut[1:], (Conv(out, 1),)
         if width == out and not self.always:
             return self.shortcut[0], ()
@@ -264,7 +250,12 @@ class Block:
         if self.join.gate == "none":
             return None
         inside, convs = self.parts()[1]
-        return Conv(convs[-1].out if convs else width, 1, self._stride(inside, convs), bias=True)
+        stride, pace = self._steps(inside, convs)
+        return Conv(convs[-1].out if convs else width, 1, stride, bias=True, pace=pace)
+
+
+def _said(stride: int, pace: int) -> str:
+    return f"{stride} ({pace} in time)" if pace > 1 else str(stride)
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +269,7 @@ class Fork:
         """ValueError, saying what to change, when the branches cannot stand side by side."""
         if len(self.branches) < 2 or any(branch.has_shortcut or branch.is_flat for branch in self.branches):
             raise ValueError("a fork needs two or more branches, without brackets and without L")
-        if len({branch.stride() for branch in self.branches}) > 1:
+        if len({(branch.stride(), branch.pace()) for branch in self.branches}) > 1:
             raise ValueError(f"{self.word!r} shrinks the map differently in each branch: give equal strides")
 
     @property
@@ -293,3 +284,12 @@ class Fork:
     def stride(self) -> int:
         """How many times smaller the map comes out, along each axis."""
         return self.branches[0].stride()
+
+    def pace(self) -> int:
+        """How many times shorter a clip comes out."""
+        return self.branches[0].pace()
+
+    @property
+    def spans(self) -> bool:
+        """Whether a window of any branch reaches over several frames, or steps over some."""
+        return any(branch.spans for branch in self.branches)

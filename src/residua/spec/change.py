@@ -5,10 +5,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from residua.spec.arch import Arch
-from residua.spec.block import Block, Join, split_word
+from residua.spec.block import Block, Join
 from residua.spec.orders import ORDERS, Place, preactivation
 from residua.spec.preprocess import Colour, Preprocess
 from residua.spec.record import nearest
+from residua.spec.word import split_word
 
 SHORTCUTS: dict[str, tuple[str, bool]] = {"A": ("Z", False), "B": ("CN", False), "C": ("CN", True)}
 """He et al. 2015, 4.1: option -> shortcut word, and whether it is spelled where shapes agree."""

@@ -11,7 +11,7 @@ from itertools import accumulate
 from typing import Literal
 
 from residua.spec.arch import Arch
-from residua.spec.describe import Layer, runs
+from residua.spec.walk import Layer, runs
 
 Precision = Literal["float32", "bfloat16"]
 WIDTH = {"float32": 4, "bfloat16": 2}
@@ -57,7 +57,8 @@ def units(arch: Arch, *, batch: int, precision: Precision = "float32", size: int
 
     What auxiliary classifiers keep is counted with the head, for it is never computed twice.
     """
-    found, reads = list[Unit](), arch.channels * (size or arch.preprocess.size) ** 2
+    frames = arch.clip.total if arch.clip else 1
+    found, reads = list[Unit](), arch.channels * (size or arch.preprocess.size) ** 2 * frames
     width, wrote, aside = WIDTH[precision] * batch, False, 0
     for ways in _ways_by_unit(arch, size):
         maps = _Maps(reads)
@@ -128,8 +129,9 @@ class _Maps:
         return self._new(size)
 
     def _layer(self, layer: Layer, at: int) -> int:
-        if layer.letter in "LAD" and layer.size == 1 and self.sizes[at] != layer.width:
-            at = self._new(layer.width)  # the head averages the map first
+        reads = layer.width * layer.frames
+        if layer.letter in "LAD" and layer.size == 1 and self.sizes[at] != reads:
+            at = self._new(reads)  # the head averages the map first
         out = self._new(layer.outputs)
         if layer.letter in "CNPVLR":  # the gradient needs what was read
             self.kept.add(at)

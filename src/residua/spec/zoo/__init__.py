@@ -7,7 +7,7 @@ from functools import partial
 from residua.spec import orders, widths
 from residua.spec.arch import Arch
 from residua.spec.record import nearest
-from residua.spec.zoo import baselines, duta2020, he2015, he2016
+from residua.spec.zoo import baselines, duta2020, he2015, he2016, video
 
 NAMES: Mapping[str, Callable[[str], Arch]] = {
     "plain18": partial(he2015.plain, depth=18),
@@ -165,6 +165,14 @@ NAMES: Mapping[str, Callable[[str], Arch]] = {
     "googlenet_2014": baselines.googlenet_2014,
     "smallconvnet": baselines.smallconvnet,
     "resmlp": baselines.resmlp,
+    "resnet3d18": partial(video.resnet3d, depth=18, convs=widths.basic),
+    "resnet3d50": partial(video.resnet3d, depth=50, convs=widths.bottleneck),
+    "resstage3d18": partial(video.resstage3d, depth=18, convs=widths.basic),
+    "resstage3d50": partial(video.resstage3d, depth=50, convs=widths.bottleneck),
+    "iresnet3d18": partial(video.iresnet3d, depth=18, convs=widths.basic),
+    "iresnet3d50": partial(video.iresnet3d, depth=50, convs=widths.bottleneck),
+    "resgroup3d50": partial(video.resgroup3d, depth=50, convs=widths.resgroup),
+    "iresgroup3d50": partial(video.iresnet3d, depth=50, convs=widths.resgroup),
 }
 
 

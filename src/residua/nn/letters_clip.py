@@ -1,0 +1,80 @@
+"""The same letters for clips (N, C, T, H, W): windows get a length and a pace in time."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from residua.nn.letters import LETTERS, Given, Letter, Norm
+from residua.spec.block import Conv
+
+
+class ClipZeroPad(nn.Module):
+    """(N, width, T, H, W) -> (N, out, T/pace, H/stride, W/stride), no parameters: subsample, zeros around.
+
+    Option A of He et al. 2015, as `residua.nn.letters.ZeroPad` does it for images.
+    """
+
+    def __init__(self, width: int, conv: Conv) -> None:
+        """`Arch` has checked that no channel has to go."""
+        super().__init__()
+        self.stride, self.pace = conv.stride, conv.pace
+        self.before = (conv.out - width) // 2
+        self.after = conv.out - width - self.before
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Every `pace`-th frame of `x` and every `stride`-th pixel, between two stacks of zeros."""
+        kept = x[:, :, :: self.pace, :: self.stride, :: self.stride]
+        return pad(kept, (0, 0, 0, 0, 0, 0, self.before, self.after))
+
+
+def _conv(given: Given) -> nn.Module:
+    c = given.conv
+    return nn.Conv3d(
+        given.width,
+        c.out,
+        (c.time, c.kernel, c.kernel),
+        (c.pace, c.stride, c.stride),
+        (c.time // 2, c.border, c.border),
+        groups=c.groups,
+        bias=c.bias,
+    )
+
+
+def _max_pool(given: Given) -> nn.Module:
+    return nn.MaxPool3d(*_window(given), ceil_mode=given.pool.ceil)
+
+
+def _average_pool(given: Given) -> nn.Module:
+    return nn.AvgPool3d(*_window(given), ceil_mode=given.pool.ceil)
+
+
+def _window(given: Given) -> tuple[tuple[int, int, int], ...]:
+    p = given.pool
+    return (
+        (p.time, p.kernel, p.kernel),
+        (p.pace, p.stride, p.stride),
+        (p.margin, p.padding, p.padding),
+    )
+
+
+CLIP_LETTERS: Mapping[str, Letter] = {
+    **LETTERS,  # L, A, D, R and S do not ask how many axes a map has
+    "C": replace(LETTERS["C"], make=_conv),
+    "Z": replace(LETTERS["Z"], make=lambda g: ClipZeroPad(g.width, g.conv)),
+    "N": replace(LETTERS["N"], make=lambda g: nn.BatchNorm3d(g.width, g.eps)),
+    "P": replace(LETTERS["P"], make=_max_pool),
+    "V": replace(LETTERS["V"], make=_average_pool),
+}
+"""For clips. The names of the layers are those of images, and so are the keys of the weights."""
+
+
+def clip_letters(norm: Norm = "batch") -> Mapping[str, Letter]:
+    """The letter table for clips with this kind of norm. ValueError for `frozen`, which is of images."""
+    if norm == "frozen":
+        raise ValueError("norm 'frozen' is for images: give a network without frames, or norm='batch'")
+    if norm == "sync":
+        sync = replace(LETTERS["N"], make=lambda g: nn.SyncBatchNorm(g.width, g.eps))
+        return {**CLIP_LETTERS, "N": sync}
+    return CLIP_LETTERS

@@ -1,0 +1,96 @@
+"""Arch for images -> Arch for clips, and back: windows get a length and a pace in time."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from residua.spec.arch import Arch
+from residua.spec.block import Block, Conv, Fork, Pool
+from residua.spec.clip import Clip
+
+TIME = 3
+"""Frames of a window (R3D, Tran et al. 2018)."""
+
+
+def inflate(arch: Arch, clip: Clip, *, halves: bool = True) -> Arch:
+    """`arch` that reads clips: windows of several pixels span 3 frames too.
+
+    Stages after the first that halve the map halve the clip with it, as in R3D (Tran et al. 2018), or keep
+    its length unless `halves`; the stem never shortens it. One frame per segment changes no window. ValueError
+    for a network that has windows in time, or that has none to give them to.
+    """
+    if arch.has_time:
+        raise ValueError(f"{arch.name} reads several frames together already: change its clip instead")
+    if clip.frames == 1:
+        return replace(arch, clip=clip)
+    if arch.is_flat:
+        raise ValueError(f"{arch.name} has no windows to inflate: choose a convolutional network")
+    stem, *stages = (
+        tuple(
+            _each_way(block, lambda way, n=number: _longer(way, halves=halves and n > 1)) for block in blocks
+        )
+        for number, blocks in enumerate(((arch.stem,), *arch.stages))
+    )
+    assert isinstance(stem[0], Block)
+    return replace(arch, clip=clip, stem=stem[0], stages=tuple(stages))
+
+
+def flattened(arch: Arch) -> Arch:
+    """The network for images that `arch` is when nothing moves: no window has a length in time."""
+    stages = tuple(tuple(_each_way(block, _shorter) for block in stage) for stage in arch.stages)
+    return replace(arch, clip=None, stem=_shorter(arch.stem), stages=stages)
+
+
+def with_clip(arch: Arch, clip: Clip) -> Arch:
+    """`arch` for other frames; one for images is inflated if `clip` has several to read together.
+
+    ValueError where a network that reads several together would get one.
+    """
+    return replace(arch, clip=clip) if arch.has_time else inflate(arch, clip)
+
+
+def with_frames(arch: Arch, frames: int) -> Arch:
+    """`arch` that reads `frames` of each segment together; see `with_clip`."""
+    return with_clip(arch, replace(arch.clip or Clip(), frames=frames))
+
+
+def with_frame_stride(arch: Arch, stride: int) -> Arch:
+    """`arch` whose frames are `stride` frames of the video apart. ValueError if it reads images."""
+    if arch.clip is None:
+        raise ValueError(f"{arch.name} reads images, which have no frame stride: give frames or segments too")
+    return replace(arch, clip=replace(arch.clip, stride=stride))
+
+
+def with_segments(arch: Arch, segments: int) -> Arch:
+    """`arch` on `segments` stretches of a video, whose logits are averaged (Wang et al. 2016)."""
+    return replace(arch, clip=replace(arch.clip or Clip(frames=1, stride=1), segments=segments))
+
+
+def _each_way(block: Block | Fork, change: Callable[[Block], Block]) -> Block | Fork:
+    if isinstance(block, Fork):
+        return replace(block, branches=tuple(map(change, block.branches)))
+    return change(block)
+
+
+def _longer(block: Block, *, halves: bool) -> Block:
+    convs = tuple(_conv(conv, halves=halves) for conv in block.convs)
+    pooling = set("PV") & set(block.word + block.shortcut)
+    return replace(
+        block, convs=convs, pool=_pool(block.pool, pooling, halves=halves) if pooling else block.pool
+    )
+
+
+def _conv(conv: Conv, *, halves: bool) -> Conv:
+    return replace(conv, time=TIME if conv.kernel > 1 else 1, pace=conv.stride if halves else 1)
+
+
+def _pool(pool: Pool, letters: set[str], *, halves: bool) -> Pool:
+    """An even window halves; a maximum does not see its border, but an average would count its zeros."""
+    pace = pool.stride if halves else 1
+    even, largest = pool.kernel % 2 == 0 and pace == pool.kernel, pool.kernel % 2 == 1 and letters == {"P"}
+    time = pool.kernel if even else TIME if largest and pool.kernel > 1 else 1
+    return replace(pool, time=time, pace=pace)
+
+
+def _shorter(block: Block) -> Block:
+    convs = tuple(replace(conv, time=1, pace=1) for conv in block.convs)
+    return replace(block, convs=convs, pool=replace(block.pool, time=1, pace=1))

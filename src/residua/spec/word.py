@@ -1,0 +1,57 @@
+"""The notation: one word is one block; brackets mark what the shortcut skips.
+
+C convolution   N normalisation   A activation   P max-pool   V average-pool   L linear   D dropout
+Z subsample and pad channels with zeros          R local response norm          S stochastic depth
+( ... ) what the shortcut skips; no brackets, no shortcut
+"""
+
+MEANING = {
+    "C": "convolution",
+    "N": "normalisation",
+    "A": "activation",
+    "P": "max-pool",
+    "V": "average-pool",
+    "Z": "subsample and pad channels",
+    "L": "linear",
+    "D": "dropout",
+    "R": "local response norm",
+    "S": "stochastic depth",
+}
+SHAPED = "CZL"
+"""Letters that change the number of channels, and so read a `Conv`."""
+POOLS = "PV"
+"""Letters that read the block's `Pool`."""
+
+
+def check_word(word: str) -> None:
+    """ValueError, saying what to change, unless `word` has known letters and at most one pair of brackets."""
+    for letter in word:
+        if letter not in MEANING and letter not in "() ":
+            known = ", ".join(f"{key} {meaning}" for key, meaning in MEANING.items())
+            raise ValueError(f"unknown letter {letter!r} in {word!r}: the letters are {known}")
+    opening, closing = word.count("("), word.count(")")
+    if opening == closing == 1 and word.index(")") < word.index("("):
+        raise ValueError(f"{word!r} closes its bracket before it opens it: swap '(' and ')'")
+    if opening != closing:
+        more, less = (")", "(") if closing > opening else ("(", ")")
+        raise ValueError(
+            f"{word!r} has {word.count(more)} {more!r} and {word.count(less)} {less!r}: balance them"
+        )
+    if opening > 1:
+        raise ValueError(
+            f"{word!r} has {opening} pairs of brackets: a block has one shortcut, so keep one pair"
+        )
+    if opening and not word[word.find("(") + 1 : word.find(")")].strip():
+        raise ValueError(f"the brackets of {word!r} skip nothing: put letters between '(' and ')'")
+
+
+def split_word(word: str) -> tuple[str, str, str]:
+    """The letters before, inside and after the brackets; all of them before when there are none."""
+    before, _, rest = word.replace(" ", "").partition("(")
+    inside, _, after = rest.partition(")")
+    return before, inside, after
+
+
+def count_shaped(word: str) -> int:
+    """How many letters of `word` read a `Conv`."""
+    return sum(word.count(letter) for letter in SHAPED)
