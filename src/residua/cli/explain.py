@@ -27,6 +27,12 @@ def explain(
         None, "--order", help="Order a to e of He et al. 2016 for the last network."
     ),
     shortcut: str | None = typer.Option(None, "--shortcut", help="Another shortcut for the last network."),
+    frames: int | None = typer.Option(
+        None, "--frames", metavar="N", help="Frames of a video that the last network reads together."
+    ),
+    segments: int | None = typer.Option(
+        None, "--segments", metavar="N", help="Stretches of a video whose answers it averages."
+    ),
     force: bool = typer.Option(False, "--force", help="Replace a drawing that is there."),
     as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
 ) -> None:
@@ -35,7 +41,7 @@ def explain(
     Example: residua explain plain34 resnet34 --svg twins.svg
     """
     from residua.jobs.draw import draw
-    from residua.spec import change, zoo
+    from residua.spec import change, inflate, zoo
 
     if svg is None and (block or fold is not None or force):
         raise ValueError("--block, --fold, --whole and --force are about a drawing: give --svg FILE too")
@@ -46,6 +52,10 @@ def explain(
         archs[-1] = change.with_shortcut(archs[-1], shortcut)
     if order is not None:
         archs[-1] = change.with_order(archs[-1], order)
+    if frames is not None:
+        archs[-1] = inflate.with_frames(archs[-1], frames)
+    if segments is not None:
+        archs[-1] = inflate.with_segments(archs[-1], segments)
     if as_json:
         found = [_plain(arch) for arch in archs]
         put_json(found if len(found) > 1 else found[0])
@@ -78,15 +88,17 @@ def _plain(arch: "Arch") -> dict[str, object]:
 
 def _show(to: "Console", arch: "Arch") -> None:
     """Table, letters and numbers of one network."""
-    from residua.spec.describe import plain_numbers, table
+    from residua.spec.describe import extent, plain_numbers, table
     from residua.spec.word import MEANING
 
     rows, numbers = table(arch), plain_numbers(arch)
     say(to, f"{arch.name}  ({arch.source})", "bold")
-    lines = [(r.part, f"{r.size}×{r.size}", r.layers, r.words, f"{r.macs / 1e6:,.1f} M") for r in rows]
+    lines = [(r.part, extent(r.size, r.frames), r.layers, r.words, f"{r.macs / 1e6:,.1f} M") for r in rows]
     show_table(to, ("part", "output", "layers", "word", "multiply-adds"), lines, numeric=4)
     skipping = arch.residual_blocks()
     words = (arch.stem.word, arch.tail, arch.head.word, *(row.words for row in rows))
+    if arch.clip:
+        say(to, f"reads        {arch.clip.said}")
     letters = set("".join((*words, *(block.shortcut for block in skipping))))
     used = [f"{letter} {MEANING[letter]}" for letter in MEANING if letter in letters]
     shortcuts = sorted({block.shortcut for block in skipping})

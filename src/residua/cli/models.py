@@ -83,7 +83,7 @@ def _list(to: "Console", found: "list[Entry]") -> None:
     for entry in found:
         arch = entry.arch
         said = (arch.name, arch.family, arch.source)[:texts]
-        rows.append((*said, *(_said(what, entry.numbers[what]) for what in COLUMNS)))
+        rows.append((*said, *(_said(what, entry) for what in COLUMNS)))
     show_table(to, head, rows, numeric=texts, width=PIPE)
 
 
@@ -106,13 +106,16 @@ def _compare(to: "Console", found: "list[Entry]") -> None:
 
 def _ratio(what: str, entry: "Entry", first: "Entry | None") -> str:
     """A number, and how many times that of `first` it is."""
-    said = _said(what, entry.numbers[what])
+    said = _said(what, entry)
     return (
         f"{said} ×{entry.numbers[what] / first.numbers[what]:.2f}" if first and first.numbers[what] else said
     )
 
 
-def _said(what: str, value: int) -> str:
+def _said(what: str, entry: "Entry") -> str:
     from residua.spec.amount import amount
 
+    value, frames = entry.numbers[what], entry.numbers["frames"]
+    if what == "input" and frames > 1:
+        return f"{frames}×{value}"
     return str(value) if what in PLAIN else amount(value)

@@ -147,7 +147,7 @@ def _read(path: Path, model: str | None, source: str, changes: Mapping[str, Any]
     head, first = (state.get(names.get(key, "")) for key in (head_keys(drawn)[0], FIRST))
     if head is not None and head.ndim:
         arch = change.with_classes(arch, len(head))
-    if first is not None and first.ndim == 4:
+    if first is not None and first.ndim in (4, 5):
         arch = change.with_channels(arch, first.shape[1])
     network = build(arch)
     report = load(network, state, source=source)

@@ -53,7 +53,8 @@ def draw(pen: Pen, made: Column, *, top: float, tops: Mapping[Hashable, float], 
 
     `tops` says where the section of each size or part, as `key` has it, begins.
     """
-    begin = f"image, {made.arch.channels} × {made.arch.preprocess.size} × {made.arch.preprocess.size}"
+    begin = " × ".join(map(str, made.arch.input_shape))
+    begin = f"clip, {begin}" if made.arch.clip else f"image, {begin}"
     words(pen.parent, begin, (pen.middle, top + 10), hand=Hand(pen.inks.quiet, SMALL + 1, anchor="middle"))
     end, below = top + 15, dict(tops)
     for piece in made.pieces:

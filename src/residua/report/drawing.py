@@ -114,7 +114,8 @@ def _page(archs: Sequence[Arch], width: float, height: float) -> ET.Element:
 
 def _told(arch: Arch) -> str:
     lines = [
-        f"{row.part} at {row.size}×{row.size}: {row.layers}, {row.words}" for row in describe.table(arch)
+        f"{row.part} at {describe.extent(row.size, row.frames)}: {row.layers}, {row.words}"
+        for row in describe.table(arch)
     ]
     return f"{arch.name} ({arch.source}): {_line(arch)}. {'; '.join(lines)}."
 
@@ -158,9 +159,11 @@ def _sections(root: ET.Element, plan: Plan) -> None:
         shape(root, "line", line, style=f"stroke: {LIGHT.rule}; stroke-width: 1")
         before = 0
         for made, left in zip(plan.columns, plan.lefts, strict=True):
-            side = next((p.size for p in reversed(made.pieces) if getattr(p, plan.key) == section), before)
+            maps = [(p.size, p.frames) for p in made.pieces if getattr(p, plan.key) == section]
+            side, frames = maps[-1] if maps else (before, 1)
             if side != before:
-                words(root, f"{side} × {side}", (left, y + 15), hand=Hand(LIGHT.quiet, SMALL + 1))
+                said = describe.extent(side, frames, between=" × ")
+                words(root, said, (left, y + 15), hand=Hand(LIGHT.quiet, SMALL + 1))
             before = side
 
 

@@ -1,6 +1,7 @@
 """What each letter of a word is called in a drawing."""
 
-from residua.spec.block import Pool
+from residua.spec.block import Conv, Pool
+from residua.spec.describe import window
 from residua.spec.walk import Layer
 
 NAMES = {
@@ -18,14 +19,18 @@ def label(layer: Layer, pool: Pool) -> str:
     conv = layer.conv
     if layer.letter == "C":
         groups = f", {conv.groups} groups" if conv.groups > 1 else ""
-        return f"{conv.kernel}×{conv.kernel} conv, {conv.out}{groups}{_step(conv.stride)}"
+        return f"{window(conv)} conv, {conv.out}{groups}{_step(conv)}"
     if layer.letter in "PV":
         kind = "max" if layer.letter == "P" else "average"
-        return f"{pool.kernel}×{pool.kernel} {kind} pool{_step(pool.stride)}"
+        return f"{window(pool)} {kind} pool{_step(pool)}"
     if layer.letter == "Z":
-        return f"zeros to {conv.out}{_step(conv.stride)}"
+        return f"zeros to {conv.out}{_step(conv)}"
     return f"fc, {conv.out}" if layer.letter == "L" else NAMES[layer.letter]
 
 
-def _step(stride: int) -> str:
+def _step(shape: Conv | Pool) -> str:
+    """`, /2`; with the pace first, `, /1×2×2`, where windows in time step otherwise."""
+    stride, pace = shape.stride, shape.pace
+    if shape.time > 1 and stride != pace:
+        return f", /{pace}×{stride}×{stride}"
     return f", /{stride}" if stride > 1 else ""

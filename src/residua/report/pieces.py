@@ -45,6 +45,8 @@ class Piece:
     """How many equal blocks it stands for."""
     loose: bool = False
     """Whether it keeps close to its neighbours: stem, head, what a block does to the size of its map."""
+    frames: int = 1
+    """Frames of the map that comes out; 1 for an image."""
 
     @property
     def rows(self) -> int:
@@ -118,15 +120,15 @@ def cut(arch: Arch, *, fold: bool) -> Column:
 def _block(run: describe.Run) -> Iterator[Piece]:
     block = run.block
     if isinstance(block, Fork):
-        yield Piece(run.part, run.layers[-1].size, branches(block, run))
+        yield Piece(run.part, run.layers[-1].size, branches(block, run), frames=run.layers[-1].frames)
     elif block is not None and block.has_shortcut:
         yield _residual(block, run)
     elif block is not None:
         shown = [layer for layer in run.layers if layer.letter in SHOWN]
         loose = run.part == 0 or len({layer.size for layer in shown}) > 1
-        for size, layers in groupby(shown, lambda layer: layer.size):
+        for (size, frames), layers in groupby(shown, lambda layer: (layer.size, layer.frames)):
             way = tuple(label(layer, block.pool) for layer in layers)
-            yield Piece(run.part, size, (way,), loose=loose)
+            yield Piece(run.part, size, (way,), loose=loose, frames=frames)
 
 
 def _residual(block: Block, run: describe.Run) -> Piece:
@@ -136,7 +138,8 @@ def _residual(block: Block, run: describe.Run) -> Piece:
     bridge = [layer for layer in run.layers if layer.path == "shortcut" and layer.letter in SHOWN + "Z"]
     beside = (*(label(layer, block.pool) for layer in bridge), *_joined(block.join))
     projects = any(layer.letter != "D" for layer in bridge)
-    return Piece(run.part, main[-1].size, (way,), beside, (before, before + inside), projects)
+    skipped, end = (before, before + inside), main[-1]
+    return Piece(run.part, end.size, (way,), beside, skipped, projects, frames=end.frames)
 
 
 def _joined(join: Join) -> tuple[str, ...]:

@@ -149,6 +149,12 @@ class Arch:
         return self.clip.segments if self.clip else 1
 
     @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Of one image (C, H, W), or of one clip (C, T, H, W)."""
+        frames = (self.clip.total,) if self.clip else ()
+        return (self.channels, *frames, self.preprocess.size, self.preprocess.size)
+
+    @property
     def is_flat(self) -> bool:
         """Whether it flattens the image and reads vectors from the stem on."""
         return self.stem.is_flat

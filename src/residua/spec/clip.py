@@ -30,6 +30,14 @@ class Clip:
         return self.frames * self.segments
 
     @property
+    def said(self) -> str:
+        """`16 frames together, one of every 2`, for tables and plans."""
+        apart = f", one of every {self.stride}" if self.stride > 1 else ""
+        even = ", spread evenly" if self.stride == 0 else apart
+        together = f"{self.frames} frames together{even}" if self.frames > 1 else "one frame"
+        return f"{together} of each of {self.segments} segments" if self.segments > 1 else together
+
+    @property
     def span(self) -> int:
         """Frames of the video that one segment reaches over; 1 where the stride spreads them."""
         return (self.frames - 1) * self.stride + 1

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from residua.spec.arch import Arch
 from residua.spec.block import Block, Conv, Fork, Pool
 from residua.spec.clip import Clip
+from residua.spec.word import POOLS
 
 TIME = 3
 """Frames of a window (R3D, Tran et al. 2018)."""
@@ -15,8 +17,8 @@ def inflate(arch: Arch, clip: Clip, *, halves: bool = True) -> Arch:
     """`arch` that reads clips: windows of several pixels span 3 frames too.
 
     Stages after the first that halve the map halve the clip with it, as in R3D (Tran et al. 2018), or keep
-    its length unless `halves`; the stem never shortens it. One frame per segment changes no window. ValueError
-    for a network that has windows in time, or that has none to give them to.
+    its length unless `halves`; the stem never shortens it. One frame per segment changes no window.
+    ValueError for a network that has windows in time, or that has none to give them to.
     """
     if arch.has_time:
         raise ValueError(f"{arch.name} reads several frames together already: change its clip instead")
@@ -24,14 +26,11 @@ def inflate(arch: Arch, clip: Clip, *, halves: bool = True) -> Arch:
         return replace(arch, clip=clip)
     if arch.is_flat:
         raise ValueError(f"{arch.name} has no windows to inflate: choose a convolutional network")
-    stem, *stages = (
-        tuple(
-            _each_way(block, lambda way, n=number: _longer(way, halves=halves and n > 1)) for block in blocks
-        )
-        for number, blocks in enumerate(((arch.stem,), *arch.stages))
-    )
-    assert isinstance(stem[0], Block)
-    return replace(arch, clip=clip, stem=stem[0], stages=tuple(stages))
+    stages = []
+    for number, stage in enumerate(arch.stages):
+        change = partial(_longer, halves=halves and number > 0)
+        stages.append(tuple(_each_way(block, change) for block in stage))
+    return replace(arch, clip=clip, stem=_longer(arch.stem, halves=False), stages=tuple(stages))
 
 
 def flattened(arch: Arch) -> Arch:
@@ -73,10 +72,8 @@ def _each_way(block: Block | Fork, change: Callable[[Block], Block]) -> Block | 
 
 def _longer(block: Block, *, halves: bool) -> Block:
     convs = tuple(_conv(conv, halves=halves) for conv in block.convs)
-    pooling = set("PV") & set(block.word + block.shortcut)
-    return replace(
-        block, convs=convs, pool=_pool(block.pool, pooling, halves=halves) if pooling else block.pool
-    )
+    pools = set(POOLS) & set(block.word + block.shortcut)
+    return replace(block, convs=convs, pool=_pool(block.pool, pools, halves=halves) if pools else block.pool)
 
 
 def _conv(conv: Conv, *, halves: bool) -> Conv:

@@ -7,6 +7,7 @@ from typing import Literal
 
 import torch
 
+from residua.nn.clips import layout
 from residua.nn.network import Network
 from residua.spec.describe import cost
 from residua.spec.recipe import Plan
@@ -103,8 +104,9 @@ def measure(
 
 
 def sample(network: Network) -> int:
-    """Images that make a measured step."""
-    return max(4, min(SAMPLE, int(WORK / cost(network.arch).macs)))
+    """Images, or clips, that make a measured step; one clip fills the cores."""
+    least = 1 if network.arch.has_time else 4
+    return max(least, min(SAMPLE, int(WORK / cost(network.arch).macs)))
 
 
 def torch_name(device: torch.device) -> str:
@@ -115,8 +117,8 @@ def torch_name(device: torch.device) -> str:
 def place(network: Network, plan: Plan) -> Network:
     """`network` on the plan's device and in its memory format; sets torch's threads."""
     torch.set_num_threads(plan.threads)
-    layout = torch.channels_last if plan.memory_format == "channels_last" else torch.contiguous_format
-    return network.to(plan.device).to(memory_format=layout)
+    axes = 5 if network.arch.has_time else 4
+    return network.to(plan.device).to(memory_format=layout(plan.memory_format, axes))
 
 
 def _step(network: Network, form: Format, kind: Precision, batch: int) -> Callable[[], None]:

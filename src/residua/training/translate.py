@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from residua.nn.clips import layout
 from residua.nn.network import Network
 from residua.spec.recipe import Plan
 
@@ -88,11 +89,11 @@ def measure(network: Network, plan: Plan, ways: list[Way], batch: int) -> dict[W
 
 def step(network: Network, plan: Plan, batch: int) -> Callable[[], None]:
     """A function that takes one forward and backward step of a copy of `network` as `plan` says."""
-    layout = torch.channels_last if plan.memory_format == "channels_last" else torch.contiguous_format
-    twin: Network = copy.deepcopy(network).to(plan.device).to(memory_format=layout).train()
+    arch, form = network.arch, layout(plan.memory_format, 5 if network.arch.has_time else 4)
+    twin: Network = copy.deepcopy(network).to(plan.device).to(memory_format=form).train()
     compiled(twin, plan)
-    size, channels = network.preprocess.size, network.preprocess.channels
-    images = torch.zeros(batch, channels, size, size, device=plan.device).contiguous(memory_format=layout)
+    images = torch.zeros(batch, *arch.input_shape, device=plan.device)
+    images = images.contiguous(memory_format=layout(plan.memory_format, images.ndim))
 
     def take() -> None:
         with torch.autocast(images.device.type, torch.bfloat16, enabled=plan.precision == "bfloat16"):

@@ -11,6 +11,7 @@ from torch import Tensor
 from residua.nn.network import Network
 from residua.spec.record import nearest
 from residua.weights.dialect import Dialect, listed, translate
+from residua.weights.inflation import Inflation, inflate_state
 from residua.weights.store import CheckpointError, is_ours, read, read_foreign
 from residua.weights.suspect import refuse_another, refuse_strangers, undecided
 from residua.weights.tables import DIALECTS
@@ -23,14 +24,21 @@ FIRST = "stem.conv1.weight"
 """The convolution that meets the image."""
 
 
-def load(network: Network, weights: Path | str | Mapping[str, Tensor], *, source: str = "auto") -> str:
+def load(
+    network: Network,
+    weights: Path | str | Mapping[str, Tensor],
+    *,
+    source: str = "auto",
+    inflation: Inflation = "centre",
+) -> str:
     """Fills `network` from a file, a saved folder or a state dict and says from what, in one line.
 
     `122 tensors from torchvision names`, and what was not simply copied: a head for another number of classes
     is left as it was made (`head re-initialised: 1000 -> 10`), a first convolution for another number of
-    channels is summed or repeated (`first convolution adapted: 3 -> 1 channels`), and a twin of the network
-    that names and shapes cannot tell from it is named. CheckpointError, before anything is changed, says what
-    does not fit or what the file really is of; ValueError an unknown `source`.
+    channels is summed or repeated (`first convolution adapted: 3 -> 1 channels`), windows of a network for
+    images get a length in time as `inflation` says (`17 windows inflated over time (centre)`), and a twin of
+    the network that names and shapes cannot tell from it is named. CheckpointError, before anything is
+    changed, says what does not fit or what the file really is of; ValueError an unknown `source`.
     """
     state, facts = (weights, {}) if isinstance(weights, Mapping) else read_weights(Path(weights))
     refuse_another(facts, network.arch)
@@ -39,6 +47,9 @@ def load(network: Network, weights: Path | str | Mapping[str, Tensor], *, source
     state, report = _without_dropped(state, dialect)
     ours = translate(state, dialect, own, to="ours")
     report.insert(0, f"{len(state)} tensors from {dialect.name} names")
+    ours, longer = inflate_state(ours, own, how=inflation)
+    if longer:
+        report.append(f"{longer} windows inflated over time ({inflation})")
     head = head_keys(network)
     if _differ_in_classes(ours, own, head):
         report.append(f"head re-initialised: {len(ours[head[0]])} -> {len(own[head[0]])}")
@@ -63,14 +74,15 @@ def save_as(network: Network, source: str) -> dict[str, Tensor]:
 
 
 def adapt_channels(weight: Tensor, channels: int) -> Tensor:
-    """(out, there, k, k) -> (out, channels, k, k): summed for 1 channel, else repeated and scaled.
+    """(out, there, ...) -> (out, channels, ...): summed for 1 channel, else repeated and scaled.
 
     As timm does it: a grey image shown in three equal channels then gives the same map as before.
     """
     there = weight.shape[1]
     if channels == 1:
         return weight.float().sum(1, keepdim=True).to(weight.dtype)
-    repeated = weight.float().repeat(1, -(-channels // there), 1, 1)[:, :channels]
+    windows = [1] * (weight.ndim - 2)
+    repeated = weight.float().repeat(1, -(-channels // there), *windows)[:, :channels]
     return (repeated * (there / channels)).to(weight.dtype)
 
 
@@ -136,7 +148,7 @@ def _differ_in_classes(ours: Mapping[str, Tensor], own: Mapping[str, Tensor], he
 
 def _differ_in_channels(theirs: Tensor, own: Tensor) -> bool:
     a, b = theirs.shape, own.shape
-    return len(a) == 4 and (a[0], *a[2:]) == (b[0], *b[2:]) and 0 < a[1] != b[1]
+    return len(a) in (4, 5) and (a[0], *a[2:]) == (b[0], *b[2:]) and 0 < a[1] != b[1]
 
 
 def _check_shapes(ours: Mapping[str, Tensor], own: Mapping[str, Tensor], model: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from residua.spec import zoo
 from residua.spec.arch import Arch, ways
 from residua.spec.block import Block, Fork
+from residua.spec.inflate import flattened
 from residua.spec.record import from_plain, to_plain
 from residua.weights.store import CheckpointError
 
@@ -42,12 +43,13 @@ def refuse_strangers(names: Iterable[str]) -> None:
 def refuse_another(facts: Mapping[str, Any], arch: Arch) -> None:
     """CheckpointError when a file of ours says that its network computes something else than `arch`.
 
-    Classes, channels of the image and dropped shares may differ.
+    Classes, channels of the image and dropped shares may differ; and `arch` may be theirs, inflated.
     """
     if "arch" not in facts:
         return
     theirs = from_plain(Arch, facts["arch"])
-    if found := difference(theirs, arch):
+    ours = arch if theirs.has_time else flattened(arch)
+    if found := difference(theirs, ours):
         raise CheckpointError(
             f"the weights are of {theirs.name}, not {arch.name}: {found}: create it instead"
         )
@@ -107,7 +109,7 @@ def _shapes(arch: Arch) -> tuple[str, ...]:
     parts = [f"{arch.family} {arch.tail} {arch.head.word}"]
     for block in (way for each in (arch.stem, *arch.blocks()) for way in ways(each)):
         letters = "".join(letter for letter in block.word if letter in "CN")
-        convs = " ".join(f"{conv.out}x{conv.kernel}/{conv.groups}" for conv in block.convs)
+        convs = " ".join(f"{conv.out}x{conv.time}x{conv.kernel}/{conv.groups}" for conv in block.convs)
         shortcut = "".join(letter for letter in block.shortcut if letter in "PCN")
         parts.append(f"{letters} {convs} {shortcut} {block.always}")
     return tuple(parts)

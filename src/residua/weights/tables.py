@@ -94,12 +94,26 @@ BEARPAW = Dialect(
 )
 """github.com/bearpaw/pytorch-classification, `preresnet` for CIFAR: projections read the raw map."""
 
+TORCHVISION_VIDEO = Dialect(
+    "torchvision",
+    (
+        ("stem.0", "stem.conv1"),
+        ("stem.1", "stem.norm1"),
+        ("layer{stage+1}.{block}.conv{n}.0", "stages.{stage}.{block}.residual.conv{n}"),
+        ("layer{stage+1}.{block}.conv{n}.1", "stages.{stage}.{block}.residual.norm{n}"),
+        ("layer{stage+1}.{block}.downsample.0", "stages.{stage}.{block}.shortcut.conv1"),
+        ("layer{stage+1}.{block}.downsample.1", "stages.{stage}.{block}.shortcut.norm1"),
+        ("fc", "head.linear1"),
+    ),
+)
+"""`torchvision.models.video.r3d_18`: every convolution and its norm share a sequence."""
+
 GOOGLENET = (("conv{n}.conv", "stem.conv{n}"), ("conv{n}.bn", "stem.norm{n}"), ("fc", "head.linear1"))
 """`torchvision.models.googlenet` around its inceptions."""
 
 
 def torchvision(network: Network) -> Dialect:
-    """torchvision's names for `network`: its baselines count all layers, or name inceptions by letter."""
+    """torchvision's names for `network`: baselines count all layers or inceptions, clips have sequences."""
     make = BASELINES.get(network.arch.family)
     return make(network) if make else TORCHVISION
 
@@ -164,8 +178,9 @@ BASELINES: Mapping[str, Callable[[Network], Dialect]] = {
     "alexnet": _two_sequences,
     "vgg": _two_sequences,
     "googlenet": _inceptions,
+    "resnet3d": lambda _: TORCHVISION_VIDEO,
 }
-"""Families whose names in torchvision follow from where their layers stand."""
+"""Families that torchvision does not name as it names its residual networks for images."""
 
 
 def _layers(network: Network, part: str) -> list[str]:
