@@ -55,6 +55,7 @@ def test_models_are_listed_as_json_with_the_promised_fields() -> None:
         "macs": 40_551_040,
         "activations": 188_426,
         "input": 32,
+        "frames": 1,
         "depth": 20,
         "receptive_field": 81,
         "main_path_activations": 9,

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 import torchvision
+from torchvision.models.video.resnet import BasicBlock, BasicStem, Bottleneck, Conv3DSimple, VideoResNet
 
 from residua.nn.cost import cost as counted
 from residua.nn.network import build
@@ -33,6 +34,13 @@ DEEPER = {
 """Depths of families whose other depths have golden rows: counted twice here, by words and by modules."""
 IMPROVED = {"iresnet": 38_535_168, "iresgroup": 154_140_672}
 """What the first 1x1 costs more at twice the side (cross checks of the reference counts)."""
+VIDEO = {"resnet3d18": (BasicBlock, (2, 2, 2, 2)), "resnet3d50": (Bottleneck, (3, 4, 6, 3))}
+"""Networks for clips, and what torchvision's `VideoResNet` is made of for them; 18 layers are its r3d_18."""
+REORDERED = {
+    f"{family}3d{depth}": f"resnet3d{depth}" for family in ("resstage", "iresnet") for depth in (18, 50)
+}
+"""Networks for clips with the shapes of others: norms, activations and pools have no multiply-adds."""
+GROUPED = ("resgroup3d50", "iresgroup3d50")
 BY_HAND = {"smallconvnet": (814_122, 39_160_320), "resmlp": (1_076_234, 1_067_520)}
 """Networks without an outside source: the sums stand in the test below."""
 
@@ -55,7 +63,17 @@ def peer(name: str) -> torch.nn.Module:
 def test_every_name_has_a_golden_row_or_a_peer_or_a_sum() -> None:
     deeper = {f"{family}{depth}" for family, depths in DEEPER.items() for depth in depths}
     released = {f"{name}_released" for name in deeper} & set(NAMES)
-    covered = {*GOLDEN, *TORCHVISION, *STRIDE_MOVED, *BY_HAND, *deeper, *released}
+    covered = {
+        *GOLDEN,
+        *TORCHVISION,
+        *STRIDE_MOVED,
+        *BY_HAND,
+        *VIDEO,
+        *REORDERED,
+        *GROUPED,
+        *deeper,
+        *released,
+    }
     assert covered == set(NAMES)
     assert len(BY_HAND) <= 2
 
@@ -75,6 +93,44 @@ def test_parameters_multiply_adds_and_maps_are_the_golden_ones(name: str) -> Non
 def test_parameters_and_multiply_adds_are_those_of_torchvision(name: str) -> None:
     theirs = counted(peer(name), channels=3, size=224)
     assert describe.cost(arch(name)) == theirs
+
+
+@pytest.mark.parametrize("name", VIDEO)
+def test_clips_cost_what_they_cost_torchvision(name: str) -> None:
+    block, blocks = VIDEO[name]
+    with torch.device("meta"):
+        theirs = VideoResNet(block, [Conv3DSimple] * 4, list(blocks), BasicStem)
+    assert describe.cost(arch(name)) == counted(theirs, channels=3, size=112, frames=16)
+
+
+def test_r3d_18_costs_what_torchvision_says_it_does() -> None:
+    meta = torchvision.models.video.R3D_18_Weights.KINETICS400_V1.meta
+    params, macs = numbers("resnet3d18")
+    assert (params, round(macs / 1e9, 3)) == (meta["num_params"], meta["_ops"])
+
+
+@pytest.mark.parametrize("name", REORDERED)
+def test_other_orders_cost_clips_the_same(name: str) -> None:
+    assert numbers(name) == numbers(REORDERED[name])
+
+
+@pytest.mark.parametrize("name", GROUPED)
+def test_grouped_blocks_cost_clips_what_their_sum_says(name: str) -> None:
+    """Blocks of 4w, 4w in groups of 32, and 2w channels (Duta et al. 2020, 2.3), windows of 27 numbers."""
+    reads, frames, side = 64, 16, 56
+    params, macs = 3 * 147 * 64 + 2 * 64, 3 * 147 * 64 * frames * side**2
+    for stage, blocks in enumerate((3, 4, 6, 3)):
+        width = 64 << stage
+        for block in range(blocks):
+            first, rest = reads * 4 * width, 4 * width * 32 * 27 + 4 * width * 2 * width
+            rest += reads * 2 * width if block == 0 else 0
+            macs += first * frames * side**2
+            if stage and not block:
+                frames, side = frames // 2, side // 2
+            macs += rest * frames * side**2
+            params += first + rest + 2 * (4 + 4 + 2 + 2 * (block == 0)) * width
+            reads = 2 * width
+    assert numbers(name) == (params + reads * 400 + 400, macs + reads * 400)
 
 
 def test_the_small_network_costs_what_its_sum_says() -> None:
@@ -112,7 +168,9 @@ def test_what_the_words_cost_is_what_the_modules_cost(name: str) -> None:
     with torch.device("meta"):
         network = build(spec)
     size = spec.preprocess.size + (0 if spec.is_flat else 7)
-    found, told = counted(network, channels=spec.channels, size=size), describe.cost(spec, size=size)
+    frames = spec.clip.total if spec.clip else 0
+    found = counted(network, channels=spec.channels, size=size, frames=frames)
+    told = describe.cost(spec, size=size)
     sides = [layer for layer in describe.layers(spec, size=size) if layer.path == "side"]
     assert found.params == told.params
     assert found.macs + sum(layer.macs for layer in sides) == told.macs  # they do not run in eval mode

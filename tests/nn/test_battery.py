@@ -42,6 +42,11 @@ SPEAKS = {
     "googlenet": {"residua", "torchvision"},
     "alexnet_2012": {"residua"},
     "googlenet_2014": {"residua"},
+    "resnet3d": {"residua", "torchvision", "cifar", "iduta"},
+    "resgroup3d": {"residua", "torchvision", "cifar", "iduta"},
+    "resstage3d": IDUTA,
+    "iresnet3d": IDUTA,
+    "iresgroup3d": IDUTA,
 }
 """Families, and single names, that the tables of some others have no words for."""
 DEEP = [name for name in NAMES if arch(name).depth() > 1000]
@@ -53,7 +58,8 @@ SECONDS = 5.0
 
 
 def thin(spec: Arch) -> Arch:
-    """`spec` with equal blocks in a row taken once, and 16 hidden units between its last layers."""
+    """`spec` with equal blocks in a row taken once, 16 hidden units between its last layers, few frames."""
+    spec = brief(spec)
     head = replace(spec.head, widths=(16,) * len(spec.head.widths))
     sides = tuple(replace(side, head=replace(side.head, widths=(16,))) for side in spec.sides)
     if sides:  # their places count blocks
@@ -65,10 +71,16 @@ def thin(spec: Arch) -> Arch:
     return replace(spec, stages=tuple(map(tuple, blocks)), head=head)
 
 
+def brief(spec: Arch) -> Arch:
+    """`spec` for clips of four frames, if it reads clips."""
+    return replace(spec, clip=replace(spec.clip, frames=4)) if spec.clip else spec
+
+
 def images(spec: Arch, count: int = 2) -> Tensor:
-    """Images as small as the words allow; auxiliary heads pool maps of a sixteenth by five."""
+    """Images, or clips, as small as the words allow; auxiliary heads pool maps of a sixteenth by five."""
     size = spec.preprocess.size if spec.is_flat else 96 if spec.sides else 64 if spec.head.grid > 1 else 32
-    return torch.randn(count, spec.channels, size, size, generator=torch.Generator().manual_seed(0))
+    shape = (*spec.input_shape[:-2], size, size)
+    return torch.randn(count, *shape, generator=torch.Generator().manual_seed(0))
 
 
 def check_shapes(network: Network, x: Tensor) -> None:
@@ -77,9 +89,11 @@ def check_shapes(network: Network, x: Tensor) -> None:
         row for row in describe.table(network.arch, size=x.shape[-1]) if row.part not in ("head", "sides")
     ]
     width, side = network.arch.widths()[-1], rows[-1].size
+    shape = () if network.arch.is_flat else (side, side)
+    shape = (rows[-1].frames, *shape) if network.arch.clip else shape
     with torch.no_grad():
         last = network.forward_features(x)
-        assert last.shape == ((2, width) if network.arch.is_flat else (2, width, side, side))
+        assert last.shape == (2, width, *shape)
         assert network.forward_head(last).shape == (2, network.arch.classes)
         assert network.forward_head(last, pre_logits=True).shape == (2, network.num_features)
         assert network.get_classifier().in_features == network.num_features
@@ -115,7 +129,7 @@ def step(network: Network, x: Tensor) -> Tensor:
 def check_backward(network: Network, x: Tensor) -> None:
     """A gradient reaches every parameter, the same each time; norms keep the statistics of `x`."""
     for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d):
             module.momentum = 1.0
     first = step(network, x), [parameter.grad for parameter in network.parameters()]
     for name, parameter in network.named_parameters():
@@ -153,8 +167,7 @@ def test_every_name_is_spelled_whole_without_memory(name: str) -> None:
     with torch.device("meta"), torch.no_grad():
         network = build(spec)
         assert (network.arch, network.preprocess) == (spec, spec.preprocess)
-        size = spec.preprocess.size
-        assert network.eval()(torch.empty(2, spec.channels, size, size)).shape == (2, spec.classes)
+        assert network.eval()(torch.empty(2, *spec.input_shape)).shape == (2, spec.classes)
 
 
 def apart() -> dict[Arch, str]:
@@ -177,7 +190,7 @@ def test_every_name_keeps_every_promise(name: str) -> None:
 
 def test_thin_networks_have_every_block_of_the_whole() -> None:
     for name in NAMES:
-        whole, part = arch(name), thin(arch(name))
+        whole, part = brief(arch(name)), thin(arch(name))
         assert {*whole.blocks()} == {*part.blocks()}
         assert (whole.widths(), whole.strides()) == (part.widths(), part.strides())
         assert [run.layers for run in describe.runs(whole) if run.block] == [
@@ -236,7 +249,7 @@ def every_letter() -> list[Arch]:
     """Few networks that together hold every letter, every way to join, and forks with auxiliary heads."""
     studies = [change.with_shortcut(arch("cifar_resnet20"), option) for option in STUDIES]
     dropped = change.with_drop_path(change.deepen(arch("cifar_preresnet110"), (1, 2, 1)), 0.2)
-    first = [arch(name) for name in ("iresnet18", "googlenet_2014", "resmlp")]
+    first = [arch(name) for name in ("iresnet18", "googlenet_2014", "resmlp", "iresnet3d18")]
     return [thin(spec) for spec in (*first, dropped, *studies)]
 
 

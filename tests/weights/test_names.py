@@ -23,6 +23,8 @@ TORCHVISION = {
     "alexnet",
     "vgg",
     "googlenet",
+    "resnet3d",
+    "resgroup3d",
 }
 """Families whose names torchvision has, or would have."""
 OWN = ("alexnet_2012", "googlenet_2014")

@@ -179,6 +179,7 @@ BASELINES: Mapping[str, Callable[[Network], Dialect]] = {
     "vgg": _two_sequences,
     "googlenet": _inceptions,
     "resnet3d": lambda _: TORCHVISION_VIDEO,
+    "resgroup3d": lambda _: TORCHVISION_VIDEO,
 }
 """Families that torchvision does not name as it names its residual networks for images."""
 
