@@ -112,16 +112,19 @@ def size_at(augment: Augment, size: int, epoch: int, epochs: int) -> int:
 
 
 def normalise(images: Tensor, preprocess: Preprocess) -> Tensor:
-    """`images`, (N, C, S, S) uint8, as (value / 255 - mean) / std in float32; device and strides stay."""
-    mean, std = _statistics(preprocess, images.device)
+    """Images (N, C, S, S) or clips (N, C, T, S, S) uint8 as (value / 255 - mean) / std in float32.
+
+    Device and strides stay.
+    """
+    mean, std = _statistics(preprocess, images.device, images.ndim - 2)
     return images.to(torch.float32).sub_(mean).div_(std)
 
 
 @lru_cache(maxsize=8)  # a tensor made from a list on an accelerator makes the host wait
-def _statistics(preprocess: Preprocess, device: torch.device) -> tuple[Tensor, Tensor]:
+def _statistics(preprocess: Preprocess, device: torch.device, axes: int) -> tuple[Tensor, Tensor]:
     with torch.inference_mode(mode=False):
         mean, std = (
-            torch.tensor(values, device=device).mul(255).view(1, -1, 1, 1)
+            torch.tensor(values, device=device).mul(255).view(1, -1, *[1] * axes)
             for values in (preprocess.mean, preprocess.std)
         )
     return mean, std

@@ -13,6 +13,7 @@ from residua.data.batches import Batch
 from residua.data.views import normalise
 from residua.measure import calibration, resample
 from residua.measure.score import Estimate, Score, wilson
+from residua.nn.clips import layout
 from residua.nn.network import Network
 from residua.spec.recipe import Plan
 
@@ -147,12 +148,12 @@ def evaluate(
     NotFinite when it says anything that is not a number: the argmax of such a row would pass for an answer.
     """
     device = torch.device(plan.device)
-    layout = torch.channels_last if plan.memory_format == "channels_last" else torch.contiguous_format
     network.eval()
     said = []
     with torch.inference_mode():
         for batch in batches:
-            images = normalise(batch.images.to(device), network.preprocess).contiguous(memory_format=layout)
+            images = normalise(batch.images.to(device), network.preprocess)
+            images = images.contiguous(memory_format=layout(plan.memory_format, images.ndim))
             with torch.autocast(device.type, torch.bfloat16, enabled=plan.precision == "bfloat16"):
                 logits = network(images).float().cpu()
             said.append((logits, batch.labels.cpu()))

@@ -14,6 +14,7 @@ from residua.data.batches import testing
 from residua.data.images import Images
 from residua.data.views import normalise, scaled_view
 from residua.measure.evaluate import Judgement, NotFinite, evaluate
+from residua.nn.clips import layout
 from residua.nn.network import Network
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Plan
@@ -123,9 +124,9 @@ def dense_logits(network: Network, images: Tensor) -> Tensor:
 
 
 def _probabilities(network: Network, pixels: Tensor, plan: Plan) -> NDArray[np.float64]:
-    layout = torch.channels_last if plan.memory_format == "channels_last" else torch.contiguous_format
     device = torch.device(plan.device)
-    inputs = normalise(pixels.to(device), network.preprocess).contiguous(memory_format=layout)
+    inputs = normalise(pixels.to(device), network.preprocess)
+    inputs = inputs.contiguous(memory_format=layout(plan.memory_format, inputs.ndim))
     with torch.autocast(device.type, torch.bfloat16, enabled=plan.precision == "bfloat16"):
         logits = dense_logits(network, inputs).float().cpu()
     if not bool(torch.isfinite(logits).all()):

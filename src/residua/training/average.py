@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from residua.data.batches import Batch
 from residua.data.views import normalise
+from residua.nn.clips import layout
 from residua.nn.network import Network
 from residua.spec.recipe import Average, Plan
 
@@ -49,7 +50,6 @@ def recount(network: Network, batches: Iterable[Batch], plan: Plan) -> None:
         return
     held = [norm.momentum for norm in norms]
     device = torch.device(plan.device)
-    layout = torch.channels_last if plan.memory_format == "channels_last" else torch.contiguous_format
     network.eval()
     for norm in norms:
         norm.reset_running_stats()
@@ -58,7 +58,7 @@ def recount(network: Network, batches: Iterable[Batch], plan: Plan) -> None:
     with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=plan.precision == "bfloat16"):
         for batch in batches:
             images = normalise(batch.images.to(device, non_blocking=True), network.preprocess)
-            network(images.contiguous(memory_format=layout))
+            network(images.contiguous(memory_format=layout(plan.memory_format, images.ndim)))
     for norm, momentum in zip(norms, held, strict=True):
         norm.momentum = momentum
     network.eval()

@@ -12,6 +12,7 @@ from residua.data.batches import Batch
 from residua.data.images import Images
 from residua.data.mixing import Mix, touched
 from residua.data.views import normalise
+from residua.nn.clips import layout
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Plan, Recipe
 
@@ -32,7 +33,6 @@ def objective(
     counts `side` (Szegedy et al. 2014, section 5). `weights` (classes,) weigh the images of each class. A
     mixed image is wrong when it is not taken for what most of it shows.
     """
-    layout = torch.channels_last if plan.memory_format == "channels_last" else torch.contiguous_format
     device = torch.device(plan.device)
 
     def entropy(logits: Tensor, labels: Tensor, mix: Mix | None) -> Tensor:
@@ -46,7 +46,8 @@ def objective(
     def judge(network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         labels = batch.labels.to(device, non_blocking=True)
         images = normalise(batch.images.to(device, non_blocking=True), preprocess)
-        images = touched(images, batch.touch).contiguous(memory_format=layout)
+        form = layout(plan.memory_format, images.ndim)
+        images = touched(images, batch.touch).contiguous(memory_format=form)
         with torch.autocast(device.type, torch.bfloat16, enabled=plan.precision == "bfloat16"):
             said = network(images)
         logits, *others = said if isinstance(said, tuple) else (said,)

@@ -54,9 +54,7 @@ def choose(network: Network, plan: Plan, *, batch: int, steps: int) -> Chosen:
 
 def _arithmetic(network: Network, plan: Plan, *, batch: int, steps: int) -> tuple[Plan, str, float]:
     """`plan` with format and precision, why, and the images per second that were measured, 0 for none."""
-    formats: tuple[Format, ...] = (
-        ("channels_last", "contiguous") if plan.memory_format == "auto" else (plan.memory_format,)
-    )
+    formats = _formats(network, plan) if plan.memory_format == "auto" else (plan.memory_format,)
     precisions: tuple[Precision, ...] = (
         ("float32", "bfloat16") if plan.precision == "auto" else (plan.precision,)
     )
@@ -79,6 +77,13 @@ def _arithmetic(network: Network, plan: Plan, *, batch: int, steps: int) -> tupl
     said = ", ".join(f"{form} {kind} {rates[form, kind]:.0f}/s" for form, kind in pairs)
     chosen = replace(plan, memory_format=best[0], precision=best[1])
     return chosen, f"{where}; measured {said}", rates[best]
+
+
+def _formats(network: Network, plan: Plan) -> tuple[Format, ...]:
+    """What may be chosen, the likely one first: on CPUs convolutions of clips are slower channels last."""
+    if network.arch.has_time and torch.device(plan.device).type == "cpu":
+        return "contiguous", "channels_last"
+    return "channels_last", "contiguous"
 
 
 def measure(
