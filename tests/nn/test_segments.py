@@ -2,6 +2,7 @@
 
 import copy
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 import pytest
 import torch
@@ -138,7 +139,7 @@ class Kept:
 
     def _pack(self, tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in self.known and tensor.ndim == 4:
+        if storage.data_ptr() not in self.known and tensor.ndim in (4, 5):
             if tensor.shape in self.weights:  # cast to bfloat16
                 return tensor
             self.storages[storage.data_ptr()] = storage
@@ -155,16 +156,26 @@ def inside(every: list[Unit]) -> int:
 
 @pytest.mark.parametrize(
     "name",
-    ["cifar_resnet20", "cifar_iresnet164", "cifar_preresnet110", "resnet18", "iresnet50", "resgroup50"],
+    [
+        "cifar_resnet20",
+        "cifar_iresnet164",
+        "cifar_preresnet110",
+        "resnet18",
+        "iresnet50",
+        "resgroup50",
+        "resnet3d18",
+        "iresnet3d50",
+    ],
 )
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_words_say_what_autograd_keeps(name: str, precision: str) -> None:
     """To a hundredth, against torch's own account of the tensors it saves."""
     spec = deepen(arch(name), tuple(min(2, len(stage)) for stage in arch(name).stages))
+    spec = replace(spec, clip=replace(spec.clip, frames=4)) if spec.clip else spec
     network, size = build(spec).train(), 32
     kept = Kept(network)
     with kept.hooks(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
-        network(torch.randn(3, 3, size, size))
+        network(torch.randn(3, *spec.input_shape[:-2], size, size))
     said = inside(units(spec, batch=3, precision=precision, size=size))  # type: ignore[arg-type]
     assert kept.bytes == pytest.approx(said, rel=0.01)
 

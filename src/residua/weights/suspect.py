@@ -69,6 +69,8 @@ def undecided(arch: Arch) -> str:
 
 def difference(theirs: Arch, ours: Arch) -> str:
     """The first block that computes something else, `CNA CNA there, (CNA CN)A here`; empty when none does."""
+    if theirs.has_time != ours.has_time:
+        return "it reads clips there, images here" if theirs.has_time else "it reads images there, clips here"
     pairs = zip((theirs.stem, *theirs.blocks()), (ours.stem, *ours.blocks()), strict=False)
     for there, here in pairs:
         if _judging(to_plain(there)) != _judging(to_plain(here)):
