@@ -70,7 +70,7 @@ class Row:
     views: str = "center"
     """How test images are shown."""
     data: str = "cifar10"
-    """Images of the paper: `cifar10`, `cifar100` or `imagenet`."""
+    """Data of the paper: `cifar10`, `cifar100`, `imagenet`, `kinetics400` or `something2`."""
     panel: str = ""
     """Rows of one name share a pair of axes, and a colour with those at the same place in other panels."""
     budgets: tuple[Budget, ...] = BUDGETS
