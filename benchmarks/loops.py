@@ -13,13 +13,13 @@ import turns
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from residua.data.batches import training
+from residua.data.batches import Batch, training
 from residua.data.images import Images
-from residua.spec.recipe import Recipe
+from residua.spec.recipe import Plan, Recipe
 from residua.training import optim, plan, translate, world
 from residua.training.first import initial
 from residua.training.loop import train
-from residua.training.losses import taught
+from residua.training.losses import Objective, taught
 
 
 @dataclass(frozen=True)
@@ -34,26 +34,39 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+Fed = tuple[Iterable[Batch], Objective]
+"""What is learned from, and what it teaches."""
+
+
 def ours(recipe: Recipe, images: Images, batch: int) -> Loop:
-    """residua's loop with the plan it chooses here for a long run."""
-    network = initial(recipe, images.classes)
+    """residua's loop on images."""
+
+    def feed(chosen: Plan) -> Fed:
+        batches = training(
+            images,
+            recipe.arch.preprocess,
+            recipe.augment,
+            seed=0,
+            batch=batch,
+            first=0,
+            steps=10**6,
+            workers=world.cores() if recipe.augment.whole_images else 0,
+            resident_bytes=1 << 30,
+            device=torch.device(chosen.device),
+        )
+        return batches, taught(recipe, chosen, images)
+
+    return begun(recipe, images.classes, batch, feed)
+
+
+def begun(recipe: Recipe, classes: tuple[str, ...], batch: int, feed: Callable[[Plan], Fed]) -> Loop:
+    """residua's loop with the plan it chooses here for a long run, on what `feed` gives that plan."""
+    network = initial(recipe, classes)
     chosen = plan.choose(network, recipe.plan, batch=batch, steps=10**7 // batch)
     network = plan.place(network, chosen.plan)
     optimizer = optim.make(network, recipe.optim)
     translate.compiled(network, chosen.plan)
-    batches = training(
-        images,
-        recipe.arch.preprocess,
-        recipe.augment,
-        seed=0,
-        batch=batch,
-        first=0,
-        steps=10**6,
-        workers=world.cores() if recipe.augment.whole_images else 0,
-        resident_bytes=1 << 30,
-        device=torch.device(chosen.plan.device),
-    )
-    judge = taught(recipe, chosen.plan, images)
+    batches, judge = feed(chosen.plan)
     steps = train(network, batches, judge, optimizer=optimizer, rate_at=lambda _: 0.01, seed=0)
     how = f"{chosen.plan.precision} {chosen.plan.memory_format}, compile {chosen.plan.compile}"
     return Loop(f"residua ({how})", steps)
@@ -143,6 +156,7 @@ def compare(
     rounds: int,
     seconds: float,
     say: Callable[[str], None],
+    unit: str = "images/s",
 ) -> dict[str, Any]:
     """All in turns; medians and the ratio of ours to each peer's. The first turn of each is not counted."""
     loops = [mine, *peers]
@@ -161,7 +175,7 @@ def compare(
                 medians[mine.name],
                 medians[peer.name],
                 peer_name=peer.name,
-                unit="images/s",
+                unit=unit,
                 digits=1,
             ),
             "rounds": {"ours": found[mine.name], "peer": found[peer.name]},
@@ -172,10 +186,15 @@ def compare(
 
 
 def options(description: str | None, *, batch: int) -> argparse.Namespace:
+    """What a comparison without words of its own is given."""
+    return parser(description, batch=batch).parse_args()
+
+
+def parser(description: str | None, *, batch: int, seconds: float = 8.0) -> argparse.ArgumentParser:
     """What every comparison takes."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=8.0)
-    parser.add_argument("--batch", type=int, default=batch)
-    return parser.parse_args()
+    found = argparse.ArgumentParser(description=description)
+    found.add_argument("--json", action="store_true")
+    found.add_argument("--rounds", type=int, default=5)
+    found.add_argument("--seconds", type=float, default=seconds)
+    found.add_argument("--batch", type=int, default=batch)
+    return found

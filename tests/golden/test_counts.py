@@ -11,7 +11,7 @@ from torchvision.models.video.resnet import BasicBlock, BasicStem, Bottleneck, C
 
 from residua.nn.cost import cost as counted
 from residua.nn.network import build
-from residua.spec import describe
+from residua.spec import describe, walk
 from residua.spec.zoo import NAMES, arch
 
 GOLDEN: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("counts.json").read_text())
@@ -171,7 +171,7 @@ def test_what_the_words_cost_is_what_the_modules_cost(name: str) -> None:
     frames = spec.clip.total if spec.clip else 0
     found = counted(network, channels=spec.channels, size=size, frames=frames)
     told = describe.cost(spec, size=size)
-    sides = [layer for layer in describe.layers(spec, size=size) if layer.path == "side"]
+    sides = [layer for layer in walk.layers(spec, size=size) if layer.path == "side"]
     assert found.params == told.params
     assert found.macs + sum(layer.macs for layer in sides) == told.macs  # they do not run in eval mode
     assert found.activations + sum(la.outputs for la in sides if la.letter in "CL") == told.activations

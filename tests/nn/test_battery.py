@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from residua.nn.network import Network, build
-from residua.spec import change, describe
+from residua.spec import change, describe, walk
 from residua.spec.arch import Arch
 from residua.spec.record import from_json, to_json
 from residua.spec.zoo import NAMES, arch
@@ -64,7 +64,7 @@ def thin(spec: Arch) -> Arch:
     sides = tuple(replace(side, head=replace(side.head, widths=(16,))) for side in spec.sides)
     if sides:  # their places count blocks
         return replace(spec, head=head, sides=sides)
-    runs = [run for run in describe.runs(spec) if run.part]
+    runs = [run for run in walk.runs(spec) if run.part]
     blocks = [
         [run.block for run in runs if run.block and run.part == part + 1] for part in range(len(spec.stages))
     ]
@@ -193,8 +193,8 @@ def test_thin_networks_have_every_block_of_the_whole() -> None:
         whole, part = brief(arch(name)), thin(arch(name))
         assert {*whole.blocks()} == {*part.blocks()}
         assert (whole.widths(), whole.strides()) == (part.widths(), part.strides())
-        assert [run.layers for run in describe.runs(whole) if run.block] == [
-            run.layers for run in describe.runs(part) if run.block
+        assert [run.layers for run in walk.runs(whole) if run.block] == [
+            run.layers for run in walk.runs(part) if run.block
         ]
 
 
@@ -276,9 +276,9 @@ def test_every_name_is_exported_and_compiled(name: str) -> None:
 
 
 def test_what_is_compiled_holds_every_letter() -> None:
-    spelled = {layer.letter for spec in every_letter() for layer in describe.layers(spec)}
+    spelled = {layer.letter for spec in every_letter() for layer in walk.layers(spec)}
     assert spelled >= {
-        layer.letter for name in NAMES for run in describe.runs(arch(name)) for layer in run.layers
+        layer.letter for name in NAMES for run in walk.runs(arch(name)) for layer in run.layers
     }
     assert "S" in spelled
 

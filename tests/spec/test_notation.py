@@ -9,7 +9,7 @@ from words import SIZE, arches
 
 from residua.nn.blocks import ResidualBlock
 from residua.nn.network import Network, build
-from residua.spec import describe, orders
+from residua.spec import describe, orders, walk
 from residua.spec.arch import Arch, Head
 from residua.spec.block import Block, Conv, Pool
 from residua.spec.zoo import NAMES, arch, names
@@ -51,7 +51,7 @@ def test_layers_run_in_the_order_they_are_spelled(spec: Arch) -> None:
             module.register_forward_hook(lambda *_, letter=letter: ran.append(letter))
     network(torch.zeros(1, spec.channels, SIZE, SIZE))
     spelled = {"C": "conv", "N": "norm", "A": "act", "P": "pool", "V": "mean", "D": "drop", "L": "linear"}
-    told = [{**spelled, "Z": "zero"}[layer.letter] for layer in describe.layers(spec)]
+    told = [{**spelled, "Z": "zero"}[layer.letter] for layer in walk.layers(spec)]
     assert [letter for letter in ran if letter != "tail"] == told
 
 
@@ -201,7 +201,7 @@ def test_shortcuts_leave_few_activations_on_the_main_path() -> None:
 def test_an_image_too_small_says_so() -> None:
     deep = Arch("x", "f", "s", STEM, ((Block("CP", (C4,), pool=Pool(2, 2, 0)),) * 3,))
     with pytest.raises(ValueError, match="x shrinks its map to nothing: give larger images"):
-        describe.layers(deep, size=4)
+        walk.layers(deep, size=4)
 
 
 def test_the_receptive_field_is_what_an_image_can_change() -> None:

@@ -12,7 +12,7 @@ from words import ANY_CONV, ANY_HEAD, ANY_POOL, ANY_WORD, arches, flat_arches, m
 
 from residua.nn.cost import cost as counted
 from residua.nn.network import Network, build
-from residua.spec import describe
+from residua.spec import describe, walk
 from residua.spec.arch import Arch, Head
 from residua.spec.block import Block, Conv, Fork, Join, Pool
 from residua.spec.preprocess import Preprocess
@@ -70,13 +70,13 @@ def test_a_gradient_reaches_every_parameter(spec: Arch) -> None:
 @settings(max_examples=25, deadline=None)
 @given(ANY, st.integers(1, 4))
 def test_runs_are_the_layers_with_equal_blocks_counted(spec: Arch, times: int) -> None:
-    runs = describe.runs(spec)
-    assert [layer for run in runs for layer in run.layers * run.count] == describe.layers(spec)
+    runs = walk.runs(spec)
+    assert [layer for run in runs for layer in run.layers * run.count] == walk.layers(spec)
     assert sum(run.count for run in runs if run.block) == 1 + len(spec.blocks())
     steady = Block("(NAC)", (Conv(spec.widths()[-1], 1),), "C") if not spec.is_flat else None
     if steady:
         longer = Arch("x", "f", "s", spec.stem, (*spec.stages, (steady,) * times), preprocess=spec.preprocess)
-        assert [(run.block, run.count) for run in describe.runs(longer)][-2] == (steady, times)
+        assert [(run.block, run.count) for run in walk.runs(longer)][-2] == (steady, times)
 
 
 def sentence(make: Callable[[], Any]) -> Any:
@@ -118,7 +118,7 @@ def check_built(*blocks: Block | Fork, head: Head | None = None) -> None:
     stem = Block("L", (Conv(4, 1),)) if flat else Block("C", (Conv(4),))
     seen = Preprocess(8, 8, (0.5,), (0.25,), "grey")
     spec = sentence(lambda: Arch("x", "f", "s", stem, (blocks,), "", head or Head(), 3, seen))
-    if spec is None or sentence(lambda: describe.layers(spec)) is None:
+    if spec is None or sentence(lambda: walk.layers(spec)) is None:
         return
     with torch.device("meta"):
         network = sentence(lambda: build(spec))

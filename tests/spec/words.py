@@ -6,7 +6,7 @@ from math import prod
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from residua.spec import describe
+from residua.spec import walk
 from residua.spec.arch import Arch, Head, Side
 from residua.spec.block import Block, Conv, Fork, Join, Pool
 from residua.spec.preprocess import Preprocess
@@ -177,7 +177,7 @@ def flat_arches(draw: st.DrawFn) -> Arch:
 def fits(spec: Arch) -> bool:
     """Whether no map shrinks to nothing."""
     try:
-        describe.layers(spec)
+        walk.layers(spec)
     except ValueError:
         return False
     return True

@@ -6,9 +6,9 @@ from itertools import groupby
 
 from residua.report.letters import label
 from residua.report.svg import breadth
-from residua.spec import describe
 from residua.spec.arch import Arch
 from residua.spec.block import Block, Fork, Join, Pool
+from residua.spec.walk import Run, runs
 from residua.spec.word import split_word
 
 BOX, GAP = 20, 8  # pixels: height of a box, and between two of one block
@@ -108,7 +108,7 @@ class Column:
 def cut(arch: Arch, *, fold: bool) -> Column:
     """`arch` in pieces; with `fold`, those in a row that look alike are one."""
     found: list[Piece] = []
-    for run in describe.runs(arch):
+    for run in runs(arch):
         size = found[-1].size if found else 0
         for piece in _head(arch, run, size) if run.block is None else _block(run):
             found += [piece] * run.count
@@ -117,7 +117,7 @@ def cut(arch: Arch, *, fold: bool) -> Column:
     return Column(arch, tuple(found))
 
 
-def _block(run: describe.Run) -> Iterator[Piece]:
+def _block(run: Run) -> Iterator[Piece]:
     block = run.block
     if isinstance(block, Fork):
         yield Piece(run.part, run.layers[-1].size, branches(block, run), frames=run.layers[-1].frames)
@@ -131,7 +131,7 @@ def _block(run: describe.Run) -> Iterator[Piece]:
             yield Piece(run.part, size, (way,), loose=loose, frames=frames)
 
 
-def _residual(block: Block, run: describe.Run) -> Piece:
+def _residual(block: Block, run: Run) -> Piece:
     main = [layer for layer in run.layers if layer.path in ("main", "residual")]
     way = tuple(label(layer, block.pool) for layer in main if layer.letter in SHOWN)
     before, inside, _ = (sum(letter in SHOWN for letter in part) for part in split_word(block.word))
@@ -150,7 +150,7 @@ def _joined(join: Join) -> tuple[str, ...]:
     return tuple(f"{name} × {factor:g}" for name, factor in factors.items() if factor != 1)
 
 
-def branches(block: Fork, run: describe.Run, *, shown: str = SHOWN) -> tuple[tuple[str, ...], ...]:
+def branches(block: Fork, run: Run, *, shown: str = SHOWN) -> tuple[tuple[str, ...], ...]:
     """What the boxes of each branch say, for the letters `shown`."""
     ways, at = [], 0
     for branch in block.branches:
@@ -161,7 +161,7 @@ def branches(block: Fork, run: describe.Run, *, shown: str = SHOWN) -> tuple[tup
     return tuple(ways)
 
 
-def _head(arch: Arch, run: describe.Run, size: int) -> Iterator[Piece]:
+def _head(arch: Arch, run: Run, size: int) -> Iterator[Piece]:
     pools = [side.stem.pool for side in arch.sides if side.stage + 1 == run.part]
     said = tuple(label(layer, (*pools, Pool())[0]) for layer in run.layers if layer.letter in SHOWN)
     if pools:

@@ -9,10 +9,9 @@ from residua.report.ink import Inks
 from residua.report.letters import label
 from residua.report.pieces import BOX, GAP, RAIL, SMALL, TYPE, Piece, abreast, branches
 from residua.report.svg import Hand, breadth, shape, words
-from residua.spec import describe
 from residua.spec.arch import Arch
 from residua.spec.block import Block, Fork, Join, Pool
-from residua.spec.walk import Layer, Run
+from residua.spec.walk import Layer, Run, runs
 from residua.spec.word import MEANING
 
 STEP = 9  # pixels between two boxes
@@ -77,7 +76,7 @@ def kinds(arch: Arch) -> tuple[Kind, ...]:
     """Every word of the stages with its way around, in the order of their places in a stage."""
     found: dict[tuple[str, str], Kind] = {}
     places: dict[tuple[str, str], list[int]] = {}
-    inside = [run for run in describe.runs(arch) if 0 < run.part <= len(arch.stages) and run.block]
+    inside = [run for run in runs(arch) if 0 < run.part <= len(arch.stages) and run.block]
     for part in range(1, len(arch.stages) + 1):
         place = 0
         for run in (run for run in inside if run.part == part):

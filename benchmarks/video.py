@@ -1,0 +1,104 @@
+"""Training speed of resnet3d18, which is torchvision's r3d_18, beside r3d_18 in a plain loop, as ratios.
+
+The peer is what people write first: torchvision's network, float32, clips normalised on the way, SGD. Ours is
+`residua.training` with the plan it measures for this machine. Both read the same clips from memory, so that
+reading files does not count. They take turns, so that a noisy machine is noisy for all; medians are compared.
+Pixels are random: speed does not depend on them.
+"""
+
+import argparse
+import itertools
+from collections.abc import Iterator
+
+import loops
+import numpy as np
+import torch
+import turns
+from torch import Tensor
+from torchvision.models.video import r3d_18
+
+from residua.data.batches import Batch
+from residua.jobs.models import arch_of
+from residua.papers import quick
+from residua.spec.arch import Arch
+from residua.spec.recipe import Plan, Recipe
+from residua.training.losses import objective
+
+HELD = 4
+"""Batches in memory, read again and again."""
+CLASSES = 400
+
+
+def held(arch: Arch, batch: int) -> list[tuple[Tensor, Tensor]]:
+    """Clips (N, C, T, H, W) uint8 and their labels."""
+    draw = torch.Generator().manual_seed(0)
+    shape = (batch, *arch.input_shape)
+    return [
+        (
+            torch.randint(0, 256, shape, dtype=torch.uint8, generator=draw),
+            torch.randint(0, CLASSES, (batch,), generator=draw),
+        )
+        for _ in range(HELD)
+    ]
+
+
+def mine(recipe: Recipe, clips: list[tuple[Tensor, Tensor]], batch: int) -> loops.Loop:
+    """residua's loop on `clips`."""
+
+    def batches(plan: Plan) -> Iterator[Batch]:
+        for pixels, labels in itertools.cycle(clips):
+            yield Batch(pixels.to(plan.device), labels.to(plan.device), np.arange(batch), 0)
+
+    def feed(plan: Plan) -> loops.Fed:
+        return batches(plan), objective(recipe.arch.preprocess, plan, recipe.optim.smoothing)
+
+    return loops.begun(recipe, tuple(map(str, range(CLASSES))), batch, feed)
+
+
+def normalised(arch: Arch, clips: list[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+    """The same as the plain loop reads them, once through."""
+    mean, std = (
+        torch.tensor(values).view(1, 3, 1, 1, 1) for values in (arch.preprocess.mean, arch.preprocess.std)
+    )
+    for pixels, labels in clips:
+        yield (pixels.float() / 255 - mean) / std, labels
+
+
+class Plain:
+    """`normalised`, as often as it is asked for."""
+
+    def __init__(self, arch: Arch, clips: list[tuple[Tensor, Tensor]]) -> None:
+        self.arch, self.clips = arch, clips
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return normalised(self.arch, self.clips)
+
+
+def training(args: argparse.Namespace) -> dict[str, object]:
+    """Clips per second of training."""
+    arch = arch_of("resnet3d18", frames=args.frames, img_size=args.size, num_classes=CLASSES)
+    clips = held(arch, args.batch)
+    peer = loops.plain(r3d_18(num_classes=CLASSES), Plain(arch, clips))
+    return loops.compare(
+        f"resnet3d18 training, {args.frames} frames of {args.size} px",
+        mine(quick.photos(arch, "random"), clips, args.batch),
+        [loops.Loop("torchvision's r3d_18 in a plain loop, float32", peer.steps)],
+        batch=args.batch,
+        rounds=args.rounds,
+        seconds=args.seconds,
+        say=(lambda _: None) if args.json else print,
+        unit="clips/s",
+    )
+
+
+def main() -> None:
+    """Print the comparison."""
+    parser = loops.parser(__doc__, batch=4, seconds=20.0)
+    parser.add_argument("--frames", type=int, default=16)
+    parser.add_argument("--size", type=int, default=112)
+    args = parser.parse_args()
+    turns.show(training(args), args.json)
+
+
+if __name__ == "__main__":
+    main()
