@@ -45,6 +45,15 @@ def test_the_notation_page_is_true() -> None:
     assert not failures
 
 
+def test_the_page_on_video_runs(tmp_path: Path) -> None:
+    text = (ROOT / "docs/video.md").read_text().partition("## Networks for clips")[2]
+    blocks = [block for kind, block in BLOCK.findall(text.partition("\n## ")[0]) if kind == "python"]
+    said = run([sys.executable, "-"], tmp_path, "\n".join(blocks))
+    assert "8 frames together, one of every 2 | one frame of each of 8 segments" in said
+    assert "torch.Size([1, 5])" in said
+    assert "17 windows inflated over time (centre)" in said
+
+
 def test_one_gradient_is_followed(tmp_path: Path) -> None:
     lines = run([sys.executable, str(ROOT / "examples/one_gradient.py")], tmp_path).splitlines()
     assert len(lines) == 20

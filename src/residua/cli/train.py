@@ -22,6 +22,9 @@ def train(
     recipe: str = typer.Option(None, help="Name of a recipe (e.g. he2015.cifar), or a recipe.json."),
     weights: str = typer.Option("", help="A checkpoint file or a run to start from."),
     epochs: int = typer.Option(None, min=1, help="Passes over the training images."),
+    frames: int = typer.Option(None, min=1, help="Frames of a video that the network reads together."),
+    frame_stride: int = typer.Option(None, min=0, help="Frames from one to the next; 0 spreads them evenly."),
+    segments: int = typer.Option(None, min=1, help="Stretches of a video whose answers are averaged."),
     settings: list[str] = typer.Option(
         [], "--set", metavar="PATH=VALUE", help="One field of the recipe, e.g. optim.rate=0.05."
     ),
@@ -59,7 +62,8 @@ def train(
     from residua.training.world import joined
 
     to = console()
-    wish = Wish(data, model, recipe, weights, epochs, changes)
+    clip = {"frames": frames, "frame_stride": frame_stride, "segments": segments}
+    wish = Wish(data, model, recipe, weights, epochs, changes, clip=clip)
     with joined() as world:
         if may_restart() and not out:
             raise ValueError("torchrun may start this command anew and must then find its run: give -o RUN")

@@ -64,9 +64,14 @@ def arch_of(name: str, **changes: Unpack[Changes]) -> Arch:
 
     ValueError offers the nearest names, or says what a change allows.
     """
+    return changed(zoo.arch(name), **changes)
+
+
+def changed(arch: Arch, **changes: Unpack[Changes]) -> Arch:
+    """`arch` with `changes`; what is None is left as it is. ValueError as from `arch_of`."""
     for unknown in changes.keys() - CHANGES.keys():
         raise ValueError(f"no change {unknown!r}: {nearest(unknown, CHANGES)}")
-    arch, wanted = zoo.arch(name), dict(changes)
+    wanted = dict(changes)
     for key, make in CHANGES.items():
         if wanted.get(key) is not None:
             arch = make(arch, wanted[key])

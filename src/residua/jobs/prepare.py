@@ -7,6 +7,7 @@ from typing import Any
 from residua import papers, tasks
 from residua.data.found import Found
 from residua.data.sources import absolute
+from residua.jobs.models import Changes, changed
 from residua.jobs.opened import open_readable
 from residua.nn.network import Network
 from residua.spec import zoo
@@ -39,6 +40,8 @@ class Wish:
     """Paths inside the recipe, and new values as text."""
     given: Found | None = None
     """Images from Python, of which `source` is the name alone."""
+    clip: Changes = field(default_factory=Changes)
+    """Frames of a video, and how far apart: `frames`, `frame_stride`, `segments` of `create_model`."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -95,6 +98,7 @@ def decide(wish: Wish) -> tuple[Recipe, Any, Unreadable]:
     sets, bad = open_readable(kind, replace(early.data, source=source), wish.given)
     model, recipe_name = kind.proposal(sets)
     arch = filed.arch if filed and wish.model is None else zoo.arch(wish.model or model)
+    arch = changed(arch, **wish.clip)
     arch = kind.suited(arch, sets)
     made = filed or papers.recipe(named or recipe_name, arch, source)
     made = replace(made, arch=arch, data=replace(made.data, source=source))

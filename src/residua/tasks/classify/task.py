@@ -56,7 +56,12 @@ class Classify:
         return "cifar_resnet20" if small else "resnet18", recipe
 
     def suited(self, arch: Arch, sets: Dataset) -> Arch:
-        """Arrays bring their statistics; files are resized as the network wants, unless they are small."""
+        """Arrays bring their statistics; files are resized as the network wants, unless they are small.
+
+        ValueError for a network that reads clips.
+        """
+        if arch.clip:
+            raise ValueError(f"{arch.name} reads clips, these are images: give video:DIR, or another network")
         arch = change.with_channels(arch, 1 if sets.grey else 3)
         arch = change.with_classes(arch, len(sets.train.classes))
         old, pixels = arch.preprocess, sets.train.pixels
