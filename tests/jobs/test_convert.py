@@ -173,3 +173,11 @@ def test_a_hostile_file_runs_nothing_and_ends_with_5(tmp_path: Path) -> None:
     assert not (tmp_path / "marker").exists()
     torch.load(tmp_path / "hostile.pth", weights_only=False)
     assert (tmp_path / "marker").exists(), "the file is harmless, so this test shows nothing"
+
+
+def test_a_file_of_torchvisions_r3d_18_is_compared_with_it(tmp_path: Path) -> None:
+    file = tmp_path / "r3d.pth"
+    torch.save(torchvision.models.video.r3d_18(num_classes=4).state_dict(), file)
+    done = convert(file, "resnet3d18", out=tmp_path / "ours")
+    assert (done.source, done.peer) == ("torchvision", f"torchvision {torchvision.__version__} r3d_18")
+    assert done.difference == 0

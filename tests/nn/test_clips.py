@@ -92,7 +92,7 @@ def test_option_a_takes_every_other_frame_and_pixel() -> None:
 )
 def test_pools_give_the_frames_they_count(letter: str, pool: Pool) -> None:
     layer = spell(letter, 4, (), pool=pool, letters=CLIP_LETTERS)
-    for frames in (2, 5, 8):
+    for frames in (3, 5, 8):
         found = layer(torch.randn(1, 4, frames, 9, 9))
         assert found.shape[2:] == (pool.length(frames), pool.side(9), pool.side(9))
 

@@ -25,6 +25,8 @@ IMAGES = 2
 """Images that both networks are shown; drawn from a normal distribution with seed 0."""
 TIMM = {f"preresnet{depth}": f"resnetv2_{depth}" for depth in (18, 34, 50, 101, 152)}
 """Our names of networks that timm calls otherwise."""
+TORCHVISION = {"resnet3d18": "r3d_18"}
+"""Ours -> torchvision's, where the names differ."""
 BARE = {"googlenet": {"aux_logits": False, "init_weights": False}}
 """What torchvision must be told to build the network that judges and no more."""
 
@@ -165,10 +167,17 @@ def _from_torchvision(arch: Arch) -> tuple[nn.Module | None, str]:
     import torchvision
     from torchvision import models
 
-    if arch.name not in models.list_models() or arch.channels != 3 or difference(arch_of(arch.name), arch):
+    name = TORCHVISION.get(arch.name, arch.name)
+    if name not in models.list_models() or arch.channels != 3 or not _is_plain(arch):
         return None, ""
-    made = models.get_model(arch.name, weights=None, num_classes=arch.classes, **BARE.get(arch.name, {}))
-    return made, f"torchvision {torchvision.__version__} {arch.name}"
+    made = models.get_model(name, weights=None, num_classes=arch.classes, **BARE.get(name, {}))
+    return made, f"torchvision {torchvision.__version__} {name}"
+
+
+def _is_plain(arch: Arch) -> bool:
+    """Whether `arch` computes what its name does, of the same images or clips."""
+    plain = arch_of(arch.name)
+    return plain.clip == arch.clip and not difference(plain, arch)
 
 
 def _from_timm(arch: Arch) -> tuple[nn.Module | None, str]:
@@ -191,13 +200,7 @@ def _apart(peer: nn.Module, state: Mapping[str, Tensor], network: Network) -> fl
     if missing:
         raise CheckpointError(f"the peer misses {missing[0]} in the weights: give weights of this network")
     peer.load_state_dict({**wanted, **{name: state[name] for name in wanted if name in state}})
-    preprocess = network.preprocess
-    images = torch.randn(
-        IMAGES,
-        preprocess.channels,
-        preprocess.size,
-        preprocess.size,
-        generator=torch.Generator().manual_seed(0),
-    )
+    count = 1 if network.arch.clip else IMAGES
+    images = torch.randn(count, *network.arch.input_shape, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         return float((peer.eval()(images) - network.eval()(images)).abs().max())

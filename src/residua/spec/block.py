@@ -80,7 +80,7 @@ class Pool:
     @property
     def margin(self) -> int:
         """Border in time, in frames: even windows, which halve a clip, have none."""
-        return (self.time - 1) // 2
+        return self.time // 2 * (self.time % 2)
 
     def side(self, size: int) -> int:
         """Side of the map that comes out of one of `size` pixels."""
