@@ -31,7 +31,7 @@ def test_a_clip_without_frames_is_refused(fields: dict[str, int]) -> None:
 def test_windows_in_time_need_frames_and_frames_need_windows() -> None:
     spec = arch("resnet3d18")
     for clip in (None, Clip(frames=1, stride=1, segments=4)):
-        with pytest.raises(ValueError, match="windows over several frames: give it a Clip of several"):
+        with pytest.raises(ValueError, match="windows over several frames: give a clip of 2 frames"):
             replace(spec, clip=clip)
     with pytest.raises(ValueError, match="would read 16 frames together, but no window of it spans two"):
         replace(arch("resnet18"), clip=Clip())

@@ -103,7 +103,7 @@ class Arch:
         parts = (self.stem, *self.blocks(), *(side.stem for side in self.sides))
         spans = any(block.spans for block in parts)
         if spans and not self.has_time:
-            raise ValueError(f"{self.name} has windows over several frames: give it a Clip of several")
+            raise ValueError(f"{self.name} has windows over several frames: give a clip of 2 frames or more")
         if self.clip and self.has_time and not spans:
             raise ValueError(
                 f"{self.name} would read {self.clip.frames} frames together, but no window of it spans two: "

@@ -221,7 +221,8 @@ class Block:
 
     def _steps(self, word: str, convs: tuple[Conv, ...]) -> tuple[int, int]:
         """Stride and pace of all layers of `word` together."""
-        windows = (*convs, *[self.pool] * sum(word.count(letter) for letter in POOLS))
+        pools = sum(word.count(letter) for letter in POOLS)
+        windows: tuple[Conv | Pool, ...] = (*convs, *[self.pool] * pools)
         return prod(window.stride for window in windows), prod(window.pace for window in windows)
 
     def bridge(self, width: int) -> tuple[str, tuple[Conv, ...]]:

@@ -61,7 +61,9 @@ class Classify:
         ValueError for a network that reads clips.
         """
         if arch.clip:
-            raise ValueError(f"{arch.name} reads clips, these are images: give video:DIR, or another network")
+            raise ValueError(
+                f"{arch.name} would read clips, but these are images: give video:DIR, or a network for images"
+            )
         arch = change.with_channels(arch, 1 if sets.grey else 3)
         arch = change.with_classes(arch, len(sets.train.classes))
         old, pixels = arch.preprocess, sets.train.pixels
