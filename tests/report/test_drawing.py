@@ -159,3 +159,12 @@ def test_no_words_overlap_or_run_out(tab: object, tmp_path: pathlib.Path, names:
             assert 0 <= top <= bottom <= height, said
         for (one, l1, t1, r1, b1), (two, l2, t2, r2, b2) in itertools.combinations(boxes, 2):
             assert not (l1 < r2 and l2 < r1 and t1 < b2 - 3 and t2 < b1 - 3), f"{one!r} over {two!r}"
+
+
+def test_clips_are_drawn_with_their_frames() -> None:
+    svg = drawing.networks([zoo.arch("resnet18"), zoo.arch("resnet3d18")])
+    said = words(svg)
+    assert "clip, 3 × 16 × 112 × 112" in said
+    assert {"56 × 56", "16 × 56 × 56", "8 × 28 × 28", "3×7×7 conv, 64, /1×2×2", "3×3×3 conv, 128, /2"} <= {
+        *said
+    }

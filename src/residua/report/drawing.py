@@ -152,19 +152,19 @@ def _height(made: Column, key: str, section: Hashable) -> float:
 
 
 def _sections(root: ET.Element, plan: Plan) -> None:
-    """A rule above each section, and the side of its maps where it is not the one to the left."""
+    """A rule above each section, and the size of its maps where it is not the one to the left."""
     for section, top in plan.tops.items():
         y = top - SECTION / 2
         line = {"x1": MARGIN, "x2": plan.right, "y1": y, "y2": y}
         shape(root, "line", line, style=f"stroke: {LIGHT.rule}; stroke-width: 1")
-        before = 0
+        before = 0, 1
         for made, left in zip(plan.columns, plan.lefts, strict=True):
             maps = [(p.size, p.frames) for p in made.pieces if getattr(p, plan.key) == section]
-            side, frames = maps[-1] if maps else (before, 1)
-            if side != before:
-                said = describe.extent(side, frames, between=" × ")
+            now = maps[-1] if maps else before
+            if now != before:
+                said = describe.extent(*now, between=" × ")
                 words(root, said, (left, y + 15), hand=Hand(LIGHT.quiet, SMALL + 1))
-            before = side
+            before = now
 
 
 def _title(pen: column.Pen, arch: Arch) -> None:

@@ -137,7 +137,7 @@ def window(shape: Conv | Pool) -> str:
     return "×".join(map(str, (*([shape.time] if shape.time > 1 else []), shape.kernel, shape.kernel)))
 
 
-def extent(size: int, frames: int, *, between: str = "×") -> str:
+def extent(size: int, frames: int = 1, *, between: str = "×") -> str:
     """A map as people write it: `56×56`, or `16×56×56` with its frames."""
     return between.join(map(str, (*([frames] if frames > 1 else []), size, size)))
 
