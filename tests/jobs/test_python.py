@@ -11,6 +11,8 @@ import pytest
 import residua
 from residua.data.decode import DataError
 from residua.data.digits import open_digits
+from residua.jobs.models import Changes
+from residua.jobs.prepare import Wish, decide
 from residua.jobs.train import free_path
 from residua.training import checkpoint
 from residua.training.run import Run
@@ -207,3 +209,9 @@ def test_a_run_killed_before_its_report_gets_it_when_resumed(photos: Path, tmp_p
     (run.path / "report.html").unlink()
     residua.resume(run.path)
     assert (run.path / "report.html").exists()
+
+
+@pytest.mark.parametrize("clip", [{"frames": 4}, {"segments": 2}])
+def test_images_are_refused_by_networks_that_read_clips(clip: Changes) -> None:
+    with pytest.raises(ValueError, match="would read clips, but these are images: give video:DIR"):
+        decide(Wish("digits", "cifar_resnet20", clip=clip))

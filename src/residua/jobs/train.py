@@ -10,6 +10,7 @@ from residua import tasks
 from residua.data.found import Found
 from residua.data.objects import find_objects
 from residua.data.sources import is_named
+from residua.jobs.models import Changes
 from residua.jobs.opened import identity, list_quarantined, reopen
 from residua.jobs.prepare import Prepared, Wish, prepare
 from residua.spec.recipe import Recipe
@@ -32,19 +33,20 @@ def train(
     weights: str | Path = "",
     epochs: int | None = None,
     changes: Mapping[str, object] | None = None,
+    clip: Changes | None = None,
     out: str | Path | None = None,
 ) -> Run:
     """Train a network on `data` and return its finished Run.
 
     `data` is a source (a folder, a label file, shards, `digits`, ...), a torch Dataset of (image, label), or
     a pair of two, the second to judge by.
-    `changes` overrides fields of the recipe by path, e.g. `{"optim.rate": 0.05}`. The run goes to `out`,
-    or to the first free `runs/NAME-N`. ValueError, DataError, RunBusy, Diverged and OSError say what went
+    `changes` overrides fields of the recipe by path, e.g. `{"optim.rate": 0.05}`; `clip` says which frames of
+    a video are read, e.g. `{"frames": 8, "segments": 2}`. The run goes to `out`, or to the first free `runs/NAME-N`. ValueError, DataError, RunBusy, Diverged and OSError say what went
     wrong.
     """
     texts = tuple((p, v if isinstance(v, str) else json.dumps(v)) for p, v in (changes or {}).items())
     source, given = _given(data)
-    wish = Wish(source, model, recipe, str(weights), epochs, texts, given)
+    wish = Wish(source, model, recipe, str(weights), epochs, texts, given, clip or {})
     begun, prepared = enter(wish, Path(out) if out else None)
     work(begun, prepared)
     return begun
