@@ -41,8 +41,8 @@ def train(
     `data` is a source (a folder, a label file, shards, `digits`, ...), a torch Dataset of (image, label), or
     a pair of two, the second to judge by.
     `changes` overrides fields of the recipe by path, e.g. `{"optim.rate": 0.05}`; `clip` says which frames of
-    a video are read, e.g. `{"frames": 8, "segments": 2}`. The run goes to `out`, or to the first free `runs/NAME-N`. ValueError, DataError, RunBusy, Diverged and OSError say what went
-    wrong.
+    a video are read, e.g. `{"frames": 8, "segments": 2}`. The run goes to `out`, or to the first free
+    `runs/NAME-N`. ValueError, DataError, RunBusy, Diverged and OSError say what went wrong.
     """
     texts = tuple((p, v if isinstance(v, str) else json.dumps(v)) for p, v in (changes or {}).items())
     source, given = _given(data)
