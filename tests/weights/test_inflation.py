@@ -132,3 +132,13 @@ def test_a_saved_network_for_images_is_read_as_one_for_clips_and_not_back(tmp_pa
         load(create_model("cifar_resnet20"), tmp_path / "clip")
     with pytest.raises(CheckpointError, match="the weights are of cifar_resnet20, not cifar_resnet32"):
         create_model("cifar_resnet32", str(tmp_path / "image"), frames=4)
+
+
+def test_an_inflated_network_has_the_twins_it_had() -> None:
+    state = build(arch("iresnet18")).state_dict()
+    assert "nothing in the file tells it from iresnet18_released" in load(
+        create_model("iresnet18", frames=4), state
+    )
+    assert "nothing in the file" not in load(
+        create_model("resnet3d18"), build(arch("resnet3d18")).state_dict()
+    )

@@ -10,6 +10,8 @@ from residua.nn.network import Network, map_indices
 class Features(nn.Module):
     """Images (N, C, H, W) -> one map per chosen index: 0 is the stem, i the i-th stage; -1 the last stage.
 
+    Of clips, maps as `Network` has them.
+
     `channels` and `reductions` say how wide each map is, and how many times smaller than the image.
     """
 

@@ -57,10 +57,11 @@ def refuse_another(facts: Mapping[str, Any], arch: Arch) -> None:
 
 def undecided(arch: Arch) -> str:
     """One clause naming networks of the family with the shapes of `arch` and another function; else empty."""
-    twins = [name for name in _by_shapes().get(_shapes(arch), ()) if difference(zoo.arch(name), arch)]
+    known = arch if _shapes(arch) in _by_shapes() else flattened(arch)  # inflated, it has the twins it had
+    twins = [name for name in _by_shapes().get(_shapes(known), ()) if difference(zoo.arch(name), known)]
     if not twins:
         return ""
-    found = difference(zoo.arch(twins[0]), arch)
+    found = difference(zoo.arch(twins[0]), known)
     return (
         f"loaded as {arch.name}, though nothing in the file tells it from {' or '.join(twins)} ({found}): "
         "ask where it comes from"
