@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from residua.cli.progress import Stopper
+    from residua.jobs.models import Changes
     from residua.training.events import Event
 
 
@@ -62,7 +63,7 @@ def train(
     from residua.training.world import joined
 
     to = console()
-    clip = {"frames": frames, "frame_stride": frame_stride, "segments": segments}
+    clip: Changes = {"frames": frames, "frame_stride": frame_stride, "segments": segments}
     wish = Wish(data, model, recipe, weights, epochs, changes, clip=clip)
     with joined() as world:
         if may_restart() and not out:

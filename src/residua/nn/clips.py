@@ -24,7 +24,8 @@ def folded(x: Tensor, arch: Arch) -> Tensor:
             f"give {clip.total} frames, or change its clip"
         )
     if arch.has_time:
-        return x if clip.segments == 1 else _rows(x.unflatten(2, (clip.segments, -1)).movedim(2, 1))
+        parts = torch.unflatten(x, 2, (clip.segments, frames // clip.segments))
+        return x if clip.segments == 1 else _rows(parts.movedim(2, 1))
     return _rows(x.movedim(2, 1))
 
 
@@ -35,7 +36,7 @@ def _rows(x: Tensor) -> Tensor:
 
 def averaged(x: Tensor, arch: Arch) -> Tensor:
     """(N S, classes) -> (N, classes): the mean over the segments of each clip."""
-    return x if arch.segments == 1 else x.unflatten(0, (-1, arch.segments)).mean(1)
+    return x if arch.segments == 1 else torch.unflatten(x, 0, (-1, arch.segments)).mean(1)
 
 
 def layout(form: str, axes: int) -> torch.memory_format:

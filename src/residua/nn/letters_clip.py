@@ -7,7 +7,9 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from residua.nn.letters import LETTERS, Given, Letter, Norm
-from residua.spec.block import Conv
+from residua.spec.block import Conv, Pool
+
+Sizes = tuple[int, int, int]
 
 
 class ClipZeroPad(nn.Module):
@@ -43,15 +45,19 @@ def _conv(given: Given) -> nn.Module:
 
 
 def _max_pool(given: Given) -> nn.Module:
-    return nn.MaxPool3d(*_window(given), ceil_mode=given.pool.ceil)
+    p = given.pool
+    window, step, border = _window(p)
+    return nn.MaxPool3d(window, step, border, ceil_mode=p.ceil)
 
 
 def _average_pool(given: Given) -> nn.Module:
-    return nn.AvgPool3d(*_window(given), ceil_mode=given.pool.ceil)
-
-
-def _window(given: Given) -> tuple[tuple[int, int, int], ...]:
     p = given.pool
+    window, step, border = _window(p)
+    return nn.AvgPool3d(window, step, border, ceil_mode=p.ceil)
+
+
+def _window(p: Pool) -> tuple[Sizes, Sizes, Sizes]:
+    """Its size, its step and the border it may reach into; T, H and W of each."""
     return (
         (p.time, p.kernel, p.kernel),
         (p.pace, p.stride, p.stride),
