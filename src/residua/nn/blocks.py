@@ -113,16 +113,17 @@ class Classes(nn.Sequential):
         classes: int,
         *,
         flat: bool = False,
+        has_time: bool = False,
         letters: Mapping[str, Letter] = LETTERS,
     ) -> None:
-        """Layers for `head` behind a map of `width` channels, or behind vectors if `flat`."""
+        """Layers for `head` behind a map of `width` channels, which may have time, or vectors if `flat`."""
         outs = (*head.widths, classes)
         convs = tuple(Conv(out, 1, bias=True) for out in outs)
         super().__init__()
         layers = spell(head.word, width * head.grid**2, convs, drop=head.drop, letters=letters)
         for name, layer in layers.named_children():
             self.add_module(name, layer)
-        self.grid, self.flat = head.grid, flat
+        self.grid, self.flat, self.has_time = head.grid, flat, has_time
         self.reads = outs[-2] if head.widths else width * head.grid**2
 
     def forward(self, x: Tensor, *, pre_logits: bool = False) -> Tensor:
@@ -135,17 +136,26 @@ class Classes(nn.Sequential):
 
     def _averaged(self, x: Tensor) -> Tensor:
         grid = self.grid
-        return adaptive_avg_pool3d(x, (1, grid, grid)) if x.ndim == 5 else adaptive_avg_pool2d(x, grid)
+        return adaptive_avg_pool3d(x, (1, grid, grid)) if self.has_time else adaptive_avg_pool2d(x, grid)
 
 
 class SideClasses(nn.Module):
     """An auxiliary classifier: a map on the way (N, width, H, W) -> logits (N, classes)."""
 
-    def __init__(self, side: Side, width: int, classes: int, *, letters: Mapping[str, Letter]) -> None:
-        """Layers for `side` behind a map of `width` channels."""
+    def __init__(
+        self,
+        side: Side,
+        width: int,
+        classes: int,
+        *,
+        has_time: bool = False,
+        letters: Mapping[str, Letter] = LETTERS,
+    ) -> None:
+        """Layers for `side` behind a map of `width` channels, which may have time."""
         super().__init__()
         self.stem = spell(side.stem.word, width, side.stem.convs, pool=side.stem.pool, letters=letters)
-        self.head = Classes(side.head, side.stem.out(width), classes, letters=letters)
+        out = side.stem.out(width)
+        self.head = Classes(side.head, out, classes, has_time=has_time, letters=letters)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits."""

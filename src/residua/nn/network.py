@@ -43,9 +43,10 @@ class Network(nn.Module):
                 width = sides[number, index] = block.out(width)
             self.stages.append(blocks)
         self.tail = read(arch.tail, width, ())
-        self.head = Classes(arch.head, width, arch.classes, flat=arch.is_flat, letters=letters)
+        time = arch.has_time
+        self.head = Classes(arch.head, width, arch.classes, flat=arch.is_flat, has_time=time, letters=letters)
         self.sides = nn.ModuleList(
-            SideClasses(side, sides[side.stage, side.block], arch.classes, letters=letters)
+            SideClasses(side, sides[side.stage, side.block], arch.classes, has_time=time, letters=letters)
             for side in arch.sides
         )
         he_normal(self)
