@@ -70,6 +70,8 @@ def units(arch: Arch, *, batch: int, precision: Precision = "float32", size: int
                 aside += side.inside(0) * width + side.indices * INDEX * batch
                 maps.kept |= {out} if 0 in side.kept else set()
         inner = maps.inside(0, out) * width + maps.indices * INDEX * batch
+        if arch.has_time and precision == "bfloat16":  # torch's autocast pools clips in float32
+            inner += maps.pooled * WIDTH["float32"] * batch
         keeps_read = wrote or 0 in maps.kept
         macs = sum(layer.macs for way in ways for layer in way) * batch
         found.append(Unit(reads * width, keeps_read, inner, PASSING * max(maps.sizes) * width, macs))
@@ -94,7 +96,7 @@ class _Maps:
     """The maps of one unit, numbered as they are made; 0 is the one it reads. Sizes in numbers per image."""
 
     def __init__(self, reads: int) -> None:
-        self.sizes, self.kept, self.indices = [reads], set[int](), 0
+        self.sizes, self.kept, self.indices, self.pooled = [reads], set[int](), 0, 0
 
     def inside(self, *but: int) -> int:
         """Numbers kept per image, without the maps `but`."""
@@ -141,6 +143,7 @@ class _Maps:
             self.kept |= {self._new(layer.outputs) for _ in range(3)}
         if layer.letter == "P":
             self.indices += layer.outputs
+            self.pooled += self.sizes[at]
         return out
 
     def _new(self, size: int) -> int:
