@@ -3,8 +3,10 @@
 Both read the same JPEGs, cut the same kind of random crop (a quarter to all of the area), mirror half of
 them and hand over batches of 224 px; the peer as its documentation shows, with v2 transforms on PIL images.
 Ours leaves normalisation to the device, so the peer's is left out, too. They take turns, so that a noisy
-machine is noisy for both, and medians are compared. Photographs are made here, smooth scenes under grain at
-quality 90; give --source for a folder of your own. Run it on a quiet machine.
+machine is noisy for both, and medians are compared. Photographs are made here, smooth scenes under grain;
+give --source for a folder of your own. How many bits a pixel takes says how much of the time goes to what no
+decoder can leave out, so the large ones come as a camera saves them and as the web does. Shards are held
+against our folders: the same files, and large photographs packed at 320 pixels. Run it on a quiet machine.
 """
 
 import argparse
@@ -27,6 +29,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
 from residua.data.batches import training
+from residua.data.decode import inspect
 from residua.data.images import Images
 from residua.data.items import Files
 from residua.data.shards import pack
@@ -38,9 +41,11 @@ from residua.training import world
 BATCH = 64
 AREA = (0.25, 1.0)
 PATHS = 1_000_000
+REDUCED = 320
+"""Shorter side of packed photographs, in pixels: crops of half of their area still shrink to 224."""
 
 
-def photographs(folder: Path, *, count: int, side: int) -> Path:
+def photographs(folder: Path, *, count: int, side: int, quality: int = 90) -> Path:
     """`count` JPEGs of `side` x 3/4 `side` in two classes."""
     for i in range(count):
         draw = np.random.default_rng(i)
@@ -49,8 +54,17 @@ def photographs(folder: Path, *, count: int, side: int) -> Path:
         grain = draw.integers(-12, 13, smooth.shape, dtype=np.int16)
         file = folder / f"class{i % 2}" / f"{i:05}.jpg"
         file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.clip(smooth + grain, 0, 255).astype(np.uint8)).save(file, quality=90)
+        Image.fromarray(np.clip(smooth + grain, 0, 255).astype(np.uint8)).save(file, quality=quality)
     return folder
+
+
+def bits(folder: Path) -> str:
+    """How much a pixel of the files takes, in words."""
+    files = every(folder).files
+    assert isinstance(files, Files)
+    some = [files[i] for i in range(min(BATCH, len(files)))]
+    pixels = sum(width * height for width, height in map(inspect, some))
+    return f"{8 * sum(file.stat().st_size for file in some) / pixels:.1f} bits a pixel"
 
 
 def every(folder: Path) -> Images:
@@ -163,28 +177,40 @@ def _private() -> int:
     return 1024 * sum(int(row.split()[1]) for row in rows if row.startswith("Private"))
 
 
+def line(row: dict[str, Any]) -> str:
+    return f"{row['what']}: {row['ours']} against {row['peer']} {row['unit']}, ratio {row['ratio']}"
+
+
 def compare(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
     """All rows."""
     cores, rows = world.cores(), []
     length = {"rounds": options.rounds, "seconds": options.seconds, "cores": cores}
     with tempfile.TemporaryDirectory() as made:
         small = options.source or photographs(Path(made, "small"), count=options.images, side=300)
-        large = photographs(Path(made, "large"), count=max(BATCH, options.images // 8), side=2000)
+        many = max(BATCH, options.images // 8)
+        large = photographs(Path(made, "large"), count=many, side=2000)
+        web = photographs(Path(made, "web"), count=many, side=2000, quality=75)
         pack(find(str(small)), Path(made, "packed"))
+        pack(find(str(large)), Path(made, "reduced"), side=REDUCED)
         folders = "torchvision ImageFolder + DataLoader"
         for what, folder in (
             ("JPEGs of 300 px" if not options.source else str(small), small),
-            ("JPEGs of 2000 px", large),
+            ("JPEGs of 2000 px, quality 90", large),
+            ("JPEGs of 2000 px, quality 75", web),
         ):
             peer, mine = theirs(folder, cores), ours(every(folder), cores)
-            rows.append(turns(what, ("ours", mine), (folders, peer), **length))
-            say(f"{what}: {rows[-1]['ours']} against {rows[-1]['peer']}, ratio {rows[-1]['ratio']}")
-        shards, files = ours(every(Path(made, "packed")), cores), ours(every(small), cores)
-        rows.append(turns("shards", ("shards", shards), ("our folders, the same images", files), **length))
-        say(f"shards: {rows[-1]['ours']} against {rows[-1]['peer']}, ratio {rows[-1]['ratio']}")
+            rows.append(turns(f"{what}, {bits(folder)}", ("ours", mine), (folders, peer), **length))
+            say(line(rows[-1]))
+        for what, packed, folder in (
+            ("shards of the 300 px JPEGs", "packed", small),
+            (f"shards of the large ones at {REDUCED} px", "reduced", large),
+        ):
+            shards, files = ours(every(Path(made, packed)), cores), ours(every(folder), cores)
+            rows.append(turns(what, ("shards", shards), ("our folders, the same images", files), **length))
+            say(line(rows[-1]))
         del peer, mine, shards, files
     rows.append(memory(4))
-    say(f"memory: {rows[-1]['ours']} against {rows[-1]['peer']} MB")
+    say(line(rows[-1]))
     versions = {name: metadata.version(name) for name in ("residua", "torch", "torchvision", "pillow")}
     return {"rows": rows, "machine": f"{cores} cores, {cores} workers, batch {BATCH}", "versions": versions}
 

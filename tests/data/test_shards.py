@@ -16,6 +16,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pictures import photograph
+from PIL import Image
 
 from residua.data import batches
 from residua.data.decode import DataError
@@ -87,6 +89,26 @@ def test_any_order_and_any_process_reads_the_same(packed: Path) -> None:
     assert json.loads(os.read(reader, 1 << 20)) == whole
     part = images.subset(np.array([4, 1]))
     assert content(part) == {images.title(i): content(images)[images.title(i)] for i in (4, 1)}
+
+
+def test_larger_images_are_made_smaller_when_asked_for(tmp_path: Path) -> None:
+    for name, size in {"cat/0.jpg": (400, 300), "cat/1.png": (90, 400), "dog/0.jpg": (40, 30)}.items():
+        (tmp_path / "pets" / name).parent.mkdir(parents=True, exist_ok=True)
+        exif = Image.Exif()
+        exif[0x0112] = 6 if name == "cat/0.jpg" else 1
+        photograph(*size).save(tmp_path / "pets" / name, exif=exif)
+    found = find(str(tmp_path / "pets"))
+    assert pack(found, tmp_path / "out", side=60).reduced == 2
+    images = find_shards(str(tmp_path / "out")).train
+    packed = {images.title(i): images.image(i, "rgb") for i in range(3)}
+    assert {name: image.size for name, image in packed.items()} == {
+        "cat/0.jpg": (60, 80),
+        "cat/1.png": (60, 267),
+        "dog/0.jpg": (40, 30),
+    }
+    assert packed["dog/0.jpg"] == found.train.image(2, "rgb")
+    near = found.train.image(0, "rgb").resize((60, 80), Image.Resampling.BOX)
+    assert np.abs(np.asarray(near, int) - np.asarray(packed["cat/0.jpg"], int)).mean() < 6
 
 
 def test_the_same_images_make_the_same_bytes(folder: Maker, tmp_path: Path) -> None:

@@ -260,6 +260,16 @@ def test_new_images_come_beside_old_ones_without_copies_or_broken_files(photos: 
     assert content(tmp_path) == before
 
 
+def test_new_images_of_one_class_need_no_second_and_loose_ones_have_none(
+    photos: Path, tmp_path: Path
+) -> None:
+    more = photo_folder(tmp_path / "more", count=14, colours=("red",))
+    added = add(str(photos), str(more), tmp_path / "all.csv", workers=0)
+    assert (added.new, len(added.left_out)) == (2, 12)  # the first twelve are those of `photos`
+    with pytest.raises(DataError, match="holds no class folders: give the folder above"):
+        add(str(photos), str(more / "red"), tmp_path / "other.csv", workers=0)
+
+
 def test_unknown_classes_come_only_when_asked_for(photos: Path, tmp_path: Path) -> None:
     more = tmp_path / "more"
     for name in ("red", "teal"):
