@@ -129,7 +129,7 @@ def options() -> argparse.Namespace:
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ask.add_argument("--data", default="cifar10", help="cifar10, cifar10:DIR or digits")
     ask.add_argument("--images", type=int, default=WHOLE, help="training images that are used")
-    ask.add_argument("--epochs", type=int, default=8)
+    ask.add_argument("--epochs", type=int, default=6)
     ask.add_argument("--folds", type=int, default=3)
     ask.add_argument("--pairs", type=int, default=2, help="runs before and after, by seeds 0, 1, ...")
     ask.add_argument("--flips", type=float, default=0.05, help="share of labels that are flipped")

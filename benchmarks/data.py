@@ -17,6 +17,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,8 @@ from residua.training import world
 BATCH = 64
 AREA = (0.25, 1.0)
 PATHS = 1_000_000
+Make = Callable[[], Iterator[int]]
+"""Begins to load, and says how many images are in each batch."""
 REDUCED = 320
 """Shorter side of packed photographs, in pixels: crops of half of their area still shrink to 224."""
 
@@ -99,18 +102,25 @@ def theirs(folder: Path, workers: int) -> Iterator[int]:
     return (len(labels) for _ in itertools.count() for _, labels in loader)
 
 
-def timed(batches: Iterator[int], seconds: float) -> float:
-    """Images per second over at least `seconds`."""
+def timed(make: Make, seconds: float, cores: int) -> float:
+    """Images per second and core over at least `seconds`, by workers that live no longer than that.
+
+    Workers that stayed would go on decoding through the other side's turn, and begin their own with full
+    queues. The first two batches of each are not counted.
+    """
+    batches = make()
+    for _ in range(2 * cores):
+        next(batches)
     start, count = time.perf_counter(), 0
     while (lasted := time.perf_counter() - start) < seconds:
         count += next(batches)
-    return count / lasted
+    return count / lasted / cores
 
 
 def turns(
     what: str,
-    mine: tuple[str, Iterator[int]],
-    peer: tuple[str, Iterator[int]],
+    mine: Make,
+    peer: tuple[str, Make],
     *,
     rounds: int,
     seconds: float,
@@ -118,11 +128,9 @@ def turns(
 ) -> dict[str, Any]:
     """One row: medians over `rounds`, per core, and their ratio."""
     rates: dict[str, list[float]] = {"ours": [], "peer": []}
-    for batches in (mine[1], peer[1]):
-        timed(batches, seconds / 2)
     for _ in range(rounds):
-        rates["peer"].append(timed(peer[1], seconds) / cores)
-        rates["ours"].append(timed(mine[1], seconds) / cores)
+        rates["peer"].append(timed(peer[1], seconds, cores))
+        rates["ours"].append(timed(mine, seconds, cores))
     middle = {name: statistics.median(found) for name, found in rates.items()}
     return {
         "what": what,
@@ -135,16 +143,16 @@ def turns(
     }
 
 
-def memory(workers: int) -> dict[str, Any]:
-    """MB that `workers` forked processes own besides their parent, after many looks at a million paths."""
+def memory(workers: int, looks: int) -> dict[str, Any]:
+    """MB that `workers` forked processes own besides their parent, after `looks` each at a million paths."""
     names = [f"class{i % 1000:03}/{i:07}.jpg" for i in range(PATHS)]
     files = Files.of(Path("/nowhere"), names)
     grown = {
-        "ours": _owned(lambda i: files[i], workers),
-        "peer": _owned(lambda i: Path("/nowhere", names[i]), workers),
+        "ours": _owned(lambda i: files[i], workers, looks),
+        "peer": _owned(lambda i: Path("/nowhere", names[i]), workers, looks),
     }
     return {
-        "what": f"memory of {workers} workers after {PATHS // 4:,} looks each at {PATHS:,} paths",
+        "what": f"memory of {workers} workers after {looks:,} looks each at {PATHS:,} paths",
         "ours": round(grown["ours"], 1),
         "peer": round(grown["peer"], 1),
         "peer_name": "a list of str, as ImageFolder keeps them",
@@ -153,15 +161,15 @@ def memory(workers: int) -> dict[str, Any]:
     }
 
 
-def _owned(look: Callable[[int], Path], workers: int) -> float:
+def _owned(look: Callable[[int], Path], workers: int, looks: int) -> float:
     """Private MB of all workers together."""
     total = 0.0
     for worker in range(workers):
         reader, writer = os.pipe()
         if not os.fork():
             before = _private()
-            for i in range(worker, PATHS, 4):
-                look(i)
+            for number in range(looks):
+                look((worker + workers * number) % PATHS)
             os.write(writer, str(_private() - before).encode())
             os._exit(0)
         os.wait()
@@ -198,19 +206,19 @@ def compare(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str
             ("JPEGs of 2000 px, quality 90", large),
             ("JPEGs of 2000 px, quality 75", web),
         ):
-            peer, mine = theirs(folder, cores), ours(every(folder), cores)
-            rows.append(turns(f"{what}, {bits(folder)}", ("ours", mine), (folders, peer), **length))
+            peer, mine = partial(theirs, folder, cores), partial(ours, every(folder), cores)
+            rows.append(turns(f"{what}, {bits(folder)}", mine, (folders, peer), **length))
             say(line(rows[-1]))
         for what, packed, folder in (
             ("shards of the 300 px JPEGs", "packed", small),
             (f"shards of the large ones at {REDUCED} px", "reduced", large),
         ):
-            shards, files = ours(every(Path(made, packed)), cores), ours(every(folder), cores)
-            rows.append(turns(what, ("shards", shards), ("our folders, the same images", files), **length))
+            mine, peer = (partial(ours, every(of), cores) for of in (Path(made, packed), folder))
+            rows.append(turns(what, mine, ("our folders, the same images", peer), **length))
             say(line(rows[-1]))
-        del peer, mine, shards, files
-    rows.append(memory(4))
-    say(line(rows[-1]))
+    for looks in (PATHS // 4, PATHS):
+        rows.append(memory(4, looks))
+        say(line(rows[-1]))
     versions = {name: metadata.version(name) for name in ("residua", "torch", "torchvision", "pillow")}
     return {"rows": rows, "machine": f"{cores} cores, {cores} workers, batch {BATCH}", "versions": versions}
 

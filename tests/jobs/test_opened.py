@@ -11,11 +11,11 @@ import pytest
 import residua
 from ranks import together
 from residua.data.decode import DataError
-from residua.jobs import opened
 from residua.jobs.opened import open_readable
 from residua.jobs.prepare import Wish
 from residua.jobs.train import enter
 from residua.spec.recipe import Data
+from residua.tasks.classify import task
 from residua.tasks.classify.task import Classify
 from residua.training.world import World
 from small import arch, file_of, photo_folder, recipe, rows, split_folder, weights
@@ -95,7 +95,7 @@ def test_the_same_are_left_out_at_every_resume_whatever_they_are_by_then(
 def test_of_several_processes_one_looks_and_all_leave_out_the_same(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made, look = file_of(recipe(str(photos), arch=arch()), tmp_path / "recipe.json"), opened.scan
+    made, look = file_of(recipe(str(photos), arch=arch()), tmp_path / "recipe.json"), task.scan
 
     def counted(*splits: object, **how: object) -> object:
         (tmp_path / f"looked-{os.environ['RANK']}").touch(exist_ok=False)
@@ -107,7 +107,7 @@ def test_of_several_processes_one_looks_and_all_leave_out_the_same(
         titles = "\n".join(train.title(i) for i in range(len(train)))
         (tmp_path / f"learns-{world.rank}").write_text(titles)
 
-    monkeypatch.setattr(opened, "scan", counted)
+    monkeypatch.setattr(task, "scan", counted)
     together(2, begin)
     assert [file.name for file in tmp_path.glob("looked-*")] == ["looked-0"]
     learned = [(tmp_path / f"learns-{rank}").read_text() for rank in (0, 1)]

@@ -180,10 +180,11 @@ def _resized_crop(
     image: Image.Image, preprocess: Preprocess, augment: Augment, where: _Key
 ) -> NDArray[np.uint8]:
     """A random area of `image`, resized by torch, which takes half of Pillow's time for bytes."""
-    cut = _array(image.crop(_crop_box(image.size, augment, where)))
+    cut = _array(image.crop(_crop_box(image.size, augment, where))).transpose(1, 2, 0)
+    pixels = torch.from_numpy(cut[None]).permute(0, 3, 1, 2)  # its strides tell torch that channels are last
     size = (preprocess.size, preprocess.size)
-    pixels = interpolate(torch.from_numpy(cut)[None], size, mode=preprocess.interpolation, antialias=True)
-    found: NDArray[np.uint8] = pixels[0].numpy()
+    resized = interpolate(pixels, size, mode=preprocess.interpolation, antialias=True)
+    found: NDArray[np.uint8] = resized[0].numpy()
     return found
 
 
