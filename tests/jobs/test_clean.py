@@ -83,7 +83,10 @@ def test_planted_flips_are_ranked_first_and_cleaning_them_is_worth_it(tmp_path: 
     assert cleaned.confidence.wrong_share == pytest.approx(flipped.mean(), abs=0.1)
 
     applied = apply(tmp_path / "clean/clean.csv", tmp_path / "manifest.csv")
-    assert applied.relabelled == cleaned.counts()["relabel"] > 0.5 * flipped.sum()
+    moved = [row for row in cleaned.rows if row.action == "relabel"]
+    right = sum(row.suggested == str(data.train.labels[place[row.path]]) for row in moved)
+    assert applied.relabelled == len(moved) > 0.5 * flipped.sum()
+    assert right > 0.85 * len(moved)
     runs = [
         train(
             str(tmp_path / f"{name}.csv"),

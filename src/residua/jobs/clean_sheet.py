@@ -69,11 +69,11 @@ _READING = (
     "on average for its own images, the label is not the likeliest, and no more images of a pair of classes "
     "are named than the estimated number of wrong labels between the two.",
     "The score is the probability of the label: 0 is surely wrong, 1 surely right. Another class is "
-    "suggested where it is 20 times as likely, and nearly as likely as any class of any image; a drop, where "
-    "it is 20 times as likely and less sure. All other suspects are kept unless you say otherwise. A weak "
-    "network suspects much that is right, and its estimate of wrong labels contains its own errors: the "
-    "percentage above says how much to trust it; below 50 % nothing is suggested. Hard and rare images are "
-    "suspected most often, and they are worth keeping.",
+    "suggested where it is 20 times as likely and above 90 %; a drop, where it is 20 times as likely and "
+    "less sure (where that would drop more than 5 % of the images, 50 % is enough). All others are kept "
+    "unless you say otherwise. A weak network suspects much that is right, and its estimate of wrong labels "
+    "contains its own errors: the percentage above says how much to trust it; below 50 % nothing is "
+    "suggested. Hard and rare images are suspected most often, and they are worth keeping.",
     "Relabel or drop images to judge by only for what you see in them: without the hard ones the score is "
     "better, and the network is not.",
 )
