@@ -183,6 +183,18 @@ def test_shards_are_read_over_http(packed: Path, address: str) -> None:
         find(f"{address}/none")
 
 
+def test_a_server_without_ranges_is_named(packed: Path) -> None:
+    pytest.importorskip("aiohttp")
+    whole = functools.partial(http.server.SimpleHTTPRequestHandler, directory=packed)
+    page = http.server.ThreadingHTTPServer(("127.0.0.1", 0), whole)
+    threading.Thread(target=page.serve_forever, daemon=True).start()
+    images = find_shards(f"http://127.0.0.1:{page.server_port}").train
+    with pytest.raises(DataError, match="came whole: serve it with ranges"):
+        images.image(0, "rgb")
+    page.shutdown()
+    page.server_close()
+
+
 def test_a_wrong_bit_is_found_by_its_digest(packed: Path) -> None:
     images = find_shards(str(packed)).train
     assert list(wrong_digests(images)) == []
