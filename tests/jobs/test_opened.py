@@ -103,7 +103,7 @@ def test_of_several_processes_one_looks_and_all_leave_out_the_same(
 
     def begin(world: World) -> None:
         wish = Wish(str(photos), recipe=str(made), changes=(("data.bad", "skip"),))
-        train = enter(wish, tmp_path / "run", world=world)[1].dataset.train
+        train = enter(wish, tmp_path / "run", world=world)[1].sets.train
         titles = "\n".join(train.title(i) for i in range(len(train)))
         (tmp_path / f"learns-{world.rank}").write_text(titles)
 

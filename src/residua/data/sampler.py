@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,11 @@ _ORDER, _BALANCE = 0, 10
 FLIP, ROW, COLUMN, SCALE, POLICY, ERASE = 1, 2, 3, 4, 5, 6
 TRIES, ERASE_TRIES = 16, 64  # four numbers for each of ten tries
 COLOUR, CUTOUT, MIX = 112, 120, 124  # six, two and five numbers
-_WEYL = 0x9E3779B97F4A7C15  # the three constants of splitmix64 (Steele et al. 2014, fig. 17)
-_FIRST = 0xBF58476D1CE4E5B9
-_SECOND = 0x94D049BB133111EB
-_64_BITS = 2**64 - 1
+# They and their mask stand beside Python's integers and numpy's arrays alike, which no type says.
+_WEYL: Any = 0x9E3779B97F4A7C15  # the three constants of splitmix64 (Steele et al. 2014, fig. 17)
+_FIRST: Any = 0xBF58476D1CE4E5B9
+_SECOND: Any = 0x94D049BB133111EB
+_64_BITS: Any = 2**64 - 1
 
 _Words = TypeVar("_Words", int, NDArray[np.uint64])
 
@@ -112,4 +113,5 @@ def _mix(z: _Words) -> _Words:
     z = (z + _WEYL) & _64_BITS  # arrays overflow by themselves, Python's integers do not
     z = ((z ^ (z >> 30)) * _FIRST) & _64_BITS
     z = ((z ^ (z >> 27)) * _SECOND) & _64_BITS
-    return z ^ (z >> 31)
+    mixed: _Words = (z ^ (z >> 31)) & _64_BITS
+    return mixed
