@@ -193,7 +193,8 @@ def _room(shape: tuple[int, ...]) -> Tensor:
     """Memory for a batch of bytes; a worker's is shared from the first, or all would be copied once more."""
     if get_worker_info() is None:
         return torch.empty(shape, dtype=torch.uint8)
-    shared = torch.UntypedStorage._new_shared(math.prod(shape))  # as torch's own collation does
+    # as torch's own collation does
+    shared = torch.UntypedStorage._new_shared(math.prod(shape))  # type: ignore[no-untyped-call]
     return torch.empty(0, dtype=torch.uint8).set_(shared).view(shape)
 
 
