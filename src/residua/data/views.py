@@ -181,7 +181,8 @@ def _resized_crop(
 ) -> NDArray[np.uint8]:
     """A random area of `image`, resized by torch, which takes half of Pillow's time for bytes."""
     cut = _array(image.crop(_crop_box(image.size, augment, where))).transpose(1, 2, 0)
-    pixels = torch.from_numpy(cut[None]).permute(0, 3, 1, 2)  # its strides tell torch that channels are last
+    # Not cut[None]: numpy gives that axis a stride of 0, and torch no longer sees that channels are last.
+    pixels = torch.from_numpy(cut)[None].permute(0, 3, 1, 2)
     size = (preprocess.size, preprocess.size)
     resized = interpolate(pixels, size, mode=preprocess.interpolation, antialias=True)
     found: NDArray[np.uint8] = resized[0].numpy()
