@@ -3,8 +3,10 @@
 Both read the same JPEGs, cut the same kind of random crop (a quarter to all of the area), mirror half of
 them and hand over batches of 224 px; the peer as its documentation shows, with v2 transforms on PIL images.
 Ours leaves normalisation to the device, so the peer's is left out, too. They take turns, so that a noisy
-machine is noisy for both, and medians are compared. Photographs are made here, smooth scenes under grain at
-quality 90; give --source for a folder of your own. Run it on a quiet machine.
+machine is noisy for both, and medians are compared. Photographs are made here, smooth scenes under grain;
+give --source for a folder of your own. How many bits a pixel takes says how much of the time goes to what no
+decoder can leave out, so the large ones come as a camera saves them and as the web does. Shards are held
+against our folders: the same files, and large photographs packed at 320 pixels. Run it on a quiet machine.
 """
 
 import argparse
@@ -15,6 +17,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
 from residua.data.batches import training
+from residua.data.decode import inspect
 from residua.data.images import Images
 from residua.data.items import Files
 from residua.data.shards import pack
@@ -38,9 +42,13 @@ from residua.training import world
 BATCH = 64
 AREA = (0.25, 1.0)
 PATHS = 1_000_000
+Make = Callable[[], Iterator[int]]
+"""Begins to load, and says how many images are in each batch."""
+REDUCED = 320
+"""Shorter side of packed photographs, in pixels: crops of half of their area still shrink to 224."""
 
 
-def photographs(folder: Path, *, count: int, side: int) -> Path:
+def photographs(folder: Path, *, count: int, side: int, quality: int = 90) -> Path:
     """`count` JPEGs of `side` x 3/4 `side` in two classes."""
     for i in range(count):
         draw = np.random.default_rng(i)
@@ -49,8 +57,17 @@ def photographs(folder: Path, *, count: int, side: int) -> Path:
         grain = draw.integers(-12, 13, smooth.shape, dtype=np.int16)
         file = folder / f"class{i % 2}" / f"{i:05}.jpg"
         file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.clip(smooth + grain, 0, 255).astype(np.uint8)).save(file, quality=90)
+        Image.fromarray(np.clip(smooth + grain, 0, 255).astype(np.uint8)).save(file, quality=quality)
     return folder
+
+
+def bits(folder: Path) -> str:
+    """How much a pixel of the files takes, in words."""
+    files = every(folder).files
+    assert isinstance(files, Files)
+    some = [files[i] for i in range(min(BATCH, len(files)))]
+    pixels = sum(width * height for width, height in map(inspect, some))
+    return f"{8 * sum(file.stat().st_size for file in some) / pixels:.1f} bits a pixel"
 
 
 def every(folder: Path) -> Images:
@@ -85,18 +102,25 @@ def theirs(folder: Path, workers: int) -> Iterator[int]:
     return (len(labels) for _ in itertools.count() for _, labels in loader)
 
 
-def timed(batches: Iterator[int], seconds: float) -> float:
-    """Images per second over at least `seconds`."""
+def timed(make: Make, seconds: float, cores: int) -> float:
+    """Images per second and core over at least `seconds`, by workers that live no longer than that.
+
+    Workers that stayed would go on decoding through the other side's turn, and begin their own with full
+    queues. The first two batches of each are not counted.
+    """
+    batches = make()
+    for _ in range(2 * cores):
+        next(batches)
     start, count = time.perf_counter(), 0
     while (lasted := time.perf_counter() - start) < seconds:
         count += next(batches)
-    return count / lasted
+    return count / lasted / cores
 
 
 def turns(
     what: str,
-    mine: tuple[str, Iterator[int]],
-    peer: tuple[str, Iterator[int]],
+    mine: Make,
+    peer: tuple[str, Make],
     *,
     rounds: int,
     seconds: float,
@@ -104,11 +128,9 @@ def turns(
 ) -> dict[str, Any]:
     """One row: medians over `rounds`, per core, and their ratio."""
     rates: dict[str, list[float]] = {"ours": [], "peer": []}
-    for batches in (mine[1], peer[1]):
-        timed(batches, seconds / 2)
     for _ in range(rounds):
-        rates["peer"].append(timed(peer[1], seconds) / cores)
-        rates["ours"].append(timed(mine[1], seconds) / cores)
+        rates["peer"].append(timed(peer[1], seconds, cores))
+        rates["ours"].append(timed(mine, seconds, cores))
     middle = {name: statistics.median(found) for name, found in rates.items()}
     return {
         "what": what,
@@ -121,16 +143,16 @@ def turns(
     }
 
 
-def memory(workers: int) -> dict[str, Any]:
-    """MB that `workers` forked processes own besides their parent, after many looks at a million paths."""
+def memory(workers: int, looks: int) -> dict[str, Any]:
+    """MB that `workers` forked processes own besides their parent, after `looks` each at a million paths."""
     names = [f"class{i % 1000:03}/{i:07}.jpg" for i in range(PATHS)]
     files = Files.of(Path("/nowhere"), names)
     grown = {
-        "ours": _owned(lambda i: files[i], workers),
-        "peer": _owned(lambda i: Path("/nowhere", names[i]), workers),
+        "ours": _owned(lambda i: files[i], workers, looks),
+        "peer": _owned(lambda i: Path("/nowhere", names[i]), workers, looks),
     }
     return {
-        "what": f"memory of {workers} workers after {PATHS // 4:,} looks each at {PATHS:,} paths",
+        "what": f"memory of {workers} workers after {looks:,} looks each at {PATHS:,} paths",
         "ours": round(grown["ours"], 1),
         "peer": round(grown["peer"], 1),
         "peer_name": "a list of str, as ImageFolder keeps them",
@@ -139,15 +161,15 @@ def memory(workers: int) -> dict[str, Any]:
     }
 
 
-def _owned(look: Callable[[int], Path], workers: int) -> float:
+def _owned(look: Callable[[int], Path], workers: int, looks: int) -> float:
     """Private MB of all workers together."""
     total = 0.0
     for worker in range(workers):
         reader, writer = os.pipe()
         if not os.fork():
             before = _private()
-            for i in range(worker, PATHS, 4):
-                look(i)
+            for number in range(looks):
+                look((worker + workers * number) % PATHS)
             os.write(writer, str(_private() - before).encode())
             os._exit(0)
         os.wait()
@@ -163,28 +185,40 @@ def _private() -> int:
     return 1024 * sum(int(row.split()[1]) for row in rows if row.startswith("Private"))
 
 
+def line(row: dict[str, Any]) -> str:
+    return f"{row['what']}: {row['ours']} against {row['peer']} {row['unit']}, ratio {row['ratio']}"
+
+
 def compare(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
     """All rows."""
     cores, rows = world.cores(), []
     length = {"rounds": options.rounds, "seconds": options.seconds, "cores": cores}
     with tempfile.TemporaryDirectory() as made:
         small = options.source or photographs(Path(made, "small"), count=options.images, side=300)
-        large = photographs(Path(made, "large"), count=max(BATCH, options.images // 8), side=2000)
+        many = max(BATCH, options.images // 8)
+        large = photographs(Path(made, "large"), count=many, side=2000)
+        web = photographs(Path(made, "web"), count=many, side=2000, quality=75)
         pack(find(str(small)), Path(made, "packed"))
+        pack(find(str(large)), Path(made, "reduced"), side=REDUCED)
         folders = "torchvision ImageFolder + DataLoader"
         for what, folder in (
             ("JPEGs of 300 px" if not options.source else str(small), small),
-            ("JPEGs of 2000 px", large),
+            ("JPEGs of 2000 px, quality 90", large),
+            ("JPEGs of 2000 px, quality 75", web),
         ):
-            peer, mine = theirs(folder, cores), ours(every(folder), cores)
-            rows.append(turns(what, ("ours", mine), (folders, peer), **length))
-            say(f"{what}: {rows[-1]['ours']} against {rows[-1]['peer']}, ratio {rows[-1]['ratio']}")
-        shards, files = ours(every(Path(made, "packed")), cores), ours(every(small), cores)
-        rows.append(turns("shards", ("shards", shards), ("our folders, the same images", files), **length))
-        say(f"shards: {rows[-1]['ours']} against {rows[-1]['peer']}, ratio {rows[-1]['ratio']}")
-        del peer, mine, shards, files
-    rows.append(memory(4))
-    say(f"memory: {rows[-1]['ours']} against {rows[-1]['peer']} MB")
+            peer, mine = partial(theirs, folder, cores), partial(ours, every(folder), cores)
+            rows.append(turns(f"{what}, {bits(folder)}", mine, (folders, peer), **length))
+            say(line(rows[-1]))
+        for what, packed, folder in (
+            ("shards of the 300 px JPEGs", "packed", small),
+            (f"shards of the large ones at {REDUCED} px", "reduced", large),
+        ):
+            mine, peer = (partial(ours, every(of), cores) for of in (Path(made, packed), folder))
+            rows.append(turns(what, mine, ("our folders, the same images", peer), **length))
+            say(line(rows[-1]))
+    for looks in (PATHS // 4, PATHS):
+        rows.append(memory(4, looks))
+        say(line(rows[-1]))
     versions = {name: metadata.version(name) for name in ("residua", "torch", "torchvision", "pillow")}
     return {"rows": rows, "machine": f"{cores} cores, {cores} workers, batch {BATCH}", "versions": versions}
 

@@ -102,11 +102,11 @@ def test_images_in_nested_folders_belong_to_their_class(folder: Maker) -> None:
 def test_hidden_and_foreign_files_are_skipped_and_counted(folder: Maker) -> None:
     root = folder(cat=2, dog=2)
     (root / ".git").mkdir()
-    for name in ("cat/.DS_Store", "cat/Thumbs.db", "dog/notes.txt", "readme.md", "cat/.x.png"):
+    for name in ("cat/.DS_Store", "cat/Thumbs.db", "dog/notes.txt", "readme.md", "cat/.x.png", "loose.JPG"):
         (root / name).write_text("no image")
     found = open_dataset(str(root), holdout=0.2)
     assert len(found.train) + len(found.test) == 4
-    assert found.note.endswith("; skipped files: 4 hidden, 2 of other kinds")
+    assert found.note.endswith("; skipped files: 4 hidden, 2 of other kinds, 1 images in no class")
 
 
 def test_links_that_leave_the_folder_are_not_followed(folder: Maker, tmp_path: Path) -> None:

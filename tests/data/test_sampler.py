@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from residua.data.sampler import draws, order, share, steps_per_epoch
+from residua.data.sampler import draw, draws, order, share, steps_per_epoch
 
 SEEDS = st.integers(-(2**63), 2**64)
 
@@ -51,7 +51,7 @@ def test_the_order_is_pinned_for_all_time() -> None:
 @given(SEEDS, st.integers(0, 99), st.integers(0, 99), st.integers(0, 60))
 def test_a_draw_depends_on_its_own_index_alone(seed: int, epoch: int, index: int, stream: int) -> None:
     many = draws(seed, epoch, np.arange(100), stream)
-    assert draws(seed, epoch, np.array([index]), stream)[0] == many[index]
+    assert draws(seed, epoch, np.array([index]), stream)[0] == many[index] == draw(seed, epoch, index, stream)
     assert ((many >= 0) & (many < 1)).all()
 
 

@@ -16,6 +16,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pictures import photograph
+from PIL import Image
 
 from residua.data import batches
 from residua.data.decode import DataError
@@ -89,6 +91,26 @@ def test_any_order_and_any_process_reads_the_same(packed: Path) -> None:
     assert content(part) == {images.title(i): content(images)[images.title(i)] for i in (4, 1)}
 
 
+def test_larger_images_are_made_smaller_when_asked_for(tmp_path: Path) -> None:
+    for name, size in {"cat/0.jpg": (400, 300), "cat/1.png": (90, 400), "dog/0.jpg": (40, 30)}.items():
+        (tmp_path / "pets" / name).parent.mkdir(parents=True, exist_ok=True)
+        exif = Image.Exif()
+        exif[0x0112] = 6 if name == "cat/0.jpg" else 1
+        photograph(*size).save(tmp_path / "pets" / name, exif=exif)
+    found = find(str(tmp_path / "pets"))
+    assert pack(found, tmp_path / "out", side=60).reduced == 2
+    images = find_shards(str(tmp_path / "out")).train
+    packed = {images.title(i): images.image(i, "rgb") for i in range(3)}
+    assert {name: image.size for name, image in packed.items()} == {
+        "cat/0.jpg": (60, 80),
+        "cat/1.png": (60, 267),
+        "dog/0.jpg": (40, 30),
+    }
+    assert packed["dog/0.jpg"] == found.train.image(2, "rgb")
+    near = found.train.image(0, "rgb").resize((60, 80), Image.Resampling.BOX)
+    assert np.abs(np.asarray(near, int) - np.asarray(packed["cat/0.jpg"], int)).mean() < 6
+
+
 def test_the_same_images_make_the_same_bytes(folder: Maker, tmp_path: Path) -> None:
     found = find(str(folder(cat=3, dog=3)))
     for name in ("one", "two"):
@@ -159,6 +181,18 @@ def test_shards_are_read_over_http(packed: Path, address: str) -> None:
         assert torch.equal(one.images, other.images)  # in forked workers, after the parent used the network
     with pytest.raises(DataError, match="cannot be read"):
         find(f"{address}/none")
+
+
+def test_a_server_without_ranges_is_named(packed: Path) -> None:
+    pytest.importorskip("aiohttp")
+    whole = functools.partial(http.server.SimpleHTTPRequestHandler, directory=packed)
+    page = http.server.ThreadingHTTPServer(("127.0.0.1", 0), whole)
+    threading.Thread(target=page.serve_forever, daemon=True).start()
+    images = find_shards(f"http://127.0.0.1:{page.server_port}").train
+    with pytest.raises(DataError, match="came whole: serve it with ranges"):
+        images.image(0, "rgb")
+    page.shutdown()
+    page.server_close()
 
 
 def test_a_wrong_bit_is_found_by_its_digest(packed: Path) -> None:

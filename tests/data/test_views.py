@@ -143,7 +143,8 @@ def test_a_shrunk_photograph_gives_nearly_the_same_crop_and_is_never_enlarged(in
     left, top, right, bottom = views._crop_box(small.size, view[1], view[2:])
     assert min(right - left, bottom - top) >= preprocess.size - 1  # a side may round down by one
     near, exact = (train_view(image, *view).astype(int) for image in (small, whole))
-    assert np.abs(near - exact).mean() < 6  # half a pixel of the small image; another box is 60 away
+    # Measured: 1.1 to 3.5 for these eight; 3.1 to 7.1 with the box one small pixel off; 46 with another box.
+    assert np.abs(near - exact).mean() < 4
 
 
 def test_views_that_equal_torchvisions_are_never_shrunk() -> None:

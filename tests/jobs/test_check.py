@@ -104,6 +104,7 @@ Plant = Callable[[Path], object]
         ("shape", lambda r: scene(99, (300, 100)).save(r / "train/bee/x.jpg"), ["train/bee/x.jpg"]),
         ("hidden", lambda r: (r / "train/ant/Thumbs.db").write_text(""), ["train/ant/Thumbs.db"]),
         ("other", lambda r: (r / "train/ant/notes.txt").write_text(""), ["train/ant/notes.txt"]),
+        ("loose", lambda r: scene(99).save(r / "train/x.jpg"), ["train/x.jpg"]),
         ("link", lambda r: (r / "train/ant/out.jpg").symlink_to("/etc/hosts"), ["train/ant/out.jpg"]),
         (
             "no_images",

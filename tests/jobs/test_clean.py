@@ -83,7 +83,10 @@ def test_planted_flips_are_ranked_first_and_cleaning_them_is_worth_it(tmp_path: 
     assert cleaned.confidence.wrong_share == pytest.approx(flipped.mean(), abs=0.1)
 
     applied = apply(tmp_path / "clean/clean.csv", tmp_path / "manifest.csv")
-    assert applied.relabelled == cleaned.counts()["relabel"] > 0.5 * flipped.sum()
+    moved = [row for row in cleaned.rows if row.action == "relabel"]
+    right = sum(row.suggested == str(data.train.labels[place[row.path]]) for row in moved)
+    assert applied.relabelled == len(moved) > 0.5 * flipped.sum()
+    assert right > 0.85 * len(moved)
     runs = [
         train(
             str(tmp_path / f"{name}.csv"),
@@ -258,6 +261,16 @@ def test_new_images_come_beside_old_ones_without_copies_or_broken_files(photos: 
     ]
     (tmp_path / "all.csv").unlink()
     assert content(tmp_path) == before
+
+
+def test_new_images_of_one_class_need_no_second_and_loose_ones_have_none(
+    photos: Path, tmp_path: Path
+) -> None:
+    more = photo_folder(tmp_path / "more", count=14, colours=("red",))
+    added = add(str(photos), str(more), tmp_path / "all.csv", workers=0)
+    assert (added.new, len(added.left_out)) == (2, 12)  # the first twelve are those of `photos`
+    with pytest.raises(DataError, match="holds no class folders: give the folder above"):
+        add(str(photos), str(more / "red"), tmp_path / "other.csv", workers=0)
 
 
 def test_unknown_classes_come_only_when_asked_for(photos: Path, tmp_path: Path) -> None:

@@ -3,15 +3,21 @@
 import csv
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 import residua
+from ranks import together
 from residua.data.decode import DataError
 from residua.jobs.opened import open_readable
+from residua.jobs.prepare import Wish
+from residua.jobs.train import enter
 from residua.spec.recipe import Data
+from residua.tasks.classify import task
 from residua.tasks.classify.task import Classify
+from residua.training.world import World
 from small import arch, file_of, photo_folder, recipe, rows, split_folder, weights
 
 BAD = {"train/blue/01.png": "text", "train/red/02.png": "", "val/green/01.png": "text"}
@@ -84,6 +90,29 @@ def test_the_same_are_left_out_at_every_resume_whatever_they_are_by_then(
     residua.resume(half.path)
     assert weights(half) == weights(whole)
     assert rows(half) == rows(whole)
+
+
+def test_of_several_processes_one_looks_and_all_leave_out_the_same(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, look = file_of(recipe(str(photos), arch=arch()), tmp_path / "recipe.json"), task.scan
+
+    def counted(*splits: object, **how: object) -> object:
+        (tmp_path / f"looked-{os.environ['RANK']}").touch(exist_ok=False)
+        return look(*splits, **how)  # type: ignore[arg-type]
+
+    def begin(world: World) -> None:
+        wish = Wish(str(photos), recipe=str(made), changes=(("data.bad", "skip"),))
+        train = enter(wish, tmp_path / "run", world=world)[1].sets.train
+        titles = "\n".join(train.title(i) for i in range(len(train)))
+        (tmp_path / f"learns-{world.rank}").write_text(titles)
+
+    monkeypatch.setattr(task, "scan", counted)
+    together(2, begin)
+    assert [file.name for file in tmp_path.glob("looked-*")] == ["looked-0"]
+    learned = [(tmp_path / f"learns-{rank}").read_text() for rank in (0, 1)]
+    assert learned[0] == learned[1]
+    assert not LEFT_OUT & set(learned[0].splitlines())
 
 
 def test_the_split_of_the_others_does_not_move(tmp_path: Path) -> None:

@@ -82,6 +82,7 @@ def pack(
     path: str = typer.Argument(metavar="PATH", help="A folder, or a .csv or .parquet of paths and labels."),
     out: Path = typer.Argument(metavar="OUT", help="Folder to make."),
     shard_mb: int = typer.Option(256, min=1, help="Size at which a new shard begins, in MB."),
+    side: int = typer.Option(0, min=0, help="Longest shorter side in pixels; 0 keeps files bit for bit."),
     force: bool = typer.Option(False, "--force", help="Replace what is there."),
     as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
 ) -> None:
@@ -89,16 +90,20 @@ def pack(
 
     Example: residua data pack photos photos-packed
     """
+    from dataclasses import asdict
+
     from residua.data.shards import pack as write_shards
     from residua.data.sources import find
 
     to = console(json_on_stdout=as_json)
     with counting(to) as tell:
-        done = write_shards(find(path), out, shard_bytes=shard_mb << 20, force=force, tell=tell)
+        done = write_shards(find(path), out, shard_bytes=shard_mb << 20, side=side, force=force, tell=tell)
     if as_json:
-        put_json({"images": done.images, "shards": done.shards, "bytes": done.bytes, "out": str(out)})
+        put_json({**asdict(done), "out": str(out)})
         return
     say(to, f"{done.images:,} images in {done.shards:,} shards of {done.bytes / 1e6:,.0f} MB together: {out}")
+    if side:
+        say(to, f"{done.reduced:,} of them made smaller, to {side} pixels along the shorter side")
     next_line(to, f"residua data check {out}", f"residua train {out}")
 
 

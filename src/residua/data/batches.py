@@ -1,5 +1,6 @@
 """Batches of uint8 pixels, the same whether they come from memory or from any number of worker processes."""
 
+import math
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, get_worker_info
 from torch.utils.data import Dataset as TorchDataset
 
 from residua.data.decode import DataError
@@ -167,13 +168,13 @@ class _Views(TorchDataset[_Result]):
     def __getitem__(self, place: _Place) -> _Result:
         epoch, indices = place
         size = self._size(epoch)
-        views = np.empty((len(indices), size, size, self.preprocess.channels), np.uint8)
+        views = _room((len(indices), size, size, self.preprocess.channels))
         try:
-            for view, index in zip(views, indices.tolist(), strict=True):
+            for view, index in zip(views.numpy(), indices.tolist(), strict=True):
                 view[:] = self._view(epoch, index).transpose(1, 2, 0)
         except DataError as error:
             return error
-        return torch.from_numpy(views).permute(0, 3, 1, 2)
+        return views.permute(0, 3, 1, 2)
 
     def _size(self, epoch: int) -> int:
         full = self.preprocess.size
@@ -186,6 +187,15 @@ class _Views(TorchDataset[_Result]):
         view = (seen, self.augment, self.seed, epoch, index)
         image = self.images.image(index, self.preprocess.colour, lambda size: shrinkage(size, *view))
         return train_view(image, *view)
+
+
+def _room(shape: tuple[int, ...]) -> Tensor:
+    """Memory for a batch of bytes; a worker's is shared from the first, or all would be copied once more."""
+    if get_worker_info() is None:
+        return torch.empty(shape, dtype=torch.uint8)
+    # as torch's own collation does
+    shared = torch.UntypedStorage._new_shared(math.prod(shape))  # type: ignore[no-untyped-call]
+    return torch.empty(0, dtype=torch.uint8).set_(shared).view(shape)
 
 
 def _loaded(views: _Views, places: _Plan, workers: int, device: torch.device) -> Iterator[Tensor]:

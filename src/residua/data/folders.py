@@ -7,15 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from residua.data.decode import SUFFIXES, DataError, shown
+from residua.data.decode import DataError, shown
 from residua.data.found import Found, told
 from residua.data.images import Images
 from residua.data.items import Files
-from residua.data.walk import Kind, entries, folders, is_hidden, walk
+from residua.data.walk import Kind, entries, folders, is_hidden, is_image, walk
 
 _LEARN = ("train", "training")
 _JUDGE = ("val", "validation", "valid", "dev", "test", "testing", "eval")  # the likeliest first
 _DEEPEST = 3  # folders that hold nothing but one folder, as archives leave them
+
+LOOSE = "."
+"""The one class of images in no class folder, where that is no error."""
 
 _Classes = list[tuple[str, Path]]
 """Names of classes and their folders."""
@@ -56,7 +59,7 @@ def find_folder(root: Path, *, lenient: bool = False) -> Found:
         held = "; ".join([f"{shown(root)} holds {len(layout.learn)} class folders", *told(skipped)])
         raise DataError(f"{held}: give 2 or more, each called as its class")
     if lenient and not layout.learn:
-        layout = _Layout(root, [(".", root)], [], ("all", ""), "", ())
+        layout = _Layout(root, [(LOOSE, root)], [], ("all", ""), "", ())
         skipped = []
     train = _gathered(layout.learn, root, skipped, layout.names[0], lenient=lenient)
     test = _gathered(layout.judge, root, skipped, layout.names[1], lenient=lenient) if layout.judge else None
@@ -125,7 +128,7 @@ def _split_below(root: Path, inside: list[str]) -> tuple[str, str] | None:
 def _is_wrapper(folder: Path) -> bool:
     """Whether the classes or splits lie in `folder`, or in one that it alone holds."""
     inside = folders(folder)
-    loose = any(Path(entry.name).suffix.lower() in SUFFIXES for entry in entries(folder))
+    loose = any(is_image(entry.name) for entry in entries(folder))
     if loose or not inside:
         return False
     return len(inside) > 1 or _role(inside[0]) in _LEARN or _is_wrapper(folder / inside[0])
@@ -158,5 +161,6 @@ def _loose(folder: Path) -> list[tuple[Kind, str]]:
         if is_hidden(entry.name):
             beside.append(("hidden", entry.path))
         elif not entry.is_dir(follow_symlinks=False):
-            beside.append(("link" if entry.is_symlink() else "other", entry.path))
+            kind: Kind = "link" if entry.is_symlink() else "loose" if is_image(entry.name) else "other"
+            beside.append((kind, entry.path))
     return beside

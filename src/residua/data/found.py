@@ -19,7 +19,12 @@ from residua.data.split import held_out
 from residua.data.walk import Kind
 
 _FEW = 200  # images of an archive that tell how large all are
-_KINDS: dict[Kind, str] = {"hidden": "hidden", "other": "of other kinds", "link": "linked"}
+_KINDS: dict[Kind, str] = {
+    "hidden": "hidden",
+    "other": "of other kinds",
+    "link": "linked",
+    "loose": "images in no class",
+}
 
 
 @dataclass(frozen=True, eq=False)

@@ -210,7 +210,10 @@ def read_range(place: str, offset: int = 0, size: int | None = None) -> bytes:
         if is_address(place):
             system, path = _remote(place)
             part = {} if size is None else {"start": offset, "end": offset + size}
-            return _patiently(lambda: system.cat_file(path, **part))
+            content: bytes = _patiently(lambda: system.cat_file(path, **part))
+            if size is not None and len(content) > size:
+                raise DataError(f"{shown(place)} came whole: serve it with ranges, as nginx and S3 do")
+            return content
         if size is None:
             return Path(place).read_bytes()
         return os.pread(_descriptor(place).fileno(), size, offset)

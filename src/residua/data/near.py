@@ -9,11 +9,13 @@ from PIL import Image
 THUMB = 16
 """Side in pixels of the grey picture that confirms what the hash proposes."""
 FAR = 7
-"""Bits of 63 in which two hashes of look-alikes may differ: what a JPEG of quality 30 at a third of the size
-changes at most is 2, another brightness 8 (400 photographs of Caltech-101)."""
+"""Bits of 63 in which two hashes of look-alikes may differ. Of 500 photographs of Caltech-101, a JPEG of
+quality 30 at a third of the size changes at most 6, 5 % more brightness 6, 10 % more 10; no two of them are
+within 7."""
 ALIKE = 0.995
 """Least correlation of two thumbs of look-alikes. Our choice: none of the 1.6 million pairs among
-scikit-learn's 1,797 digits passes, every recompressed or resized photograph does."""
+scikit-learn's 1,797 digits passes. Of the 500 photographs all pass at quality 30, 497 at a third of the size
+besides and 497 with 5 % more brightness; with 10 % more 470, for what was white stays white."""
 
 Group = tuple[int, ...]
 """Places of images that belong together."""

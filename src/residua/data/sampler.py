@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +12,13 @@ _ORDER, _BALANCE = 0, 10
 FLIP, ROW, COLUMN, SCALE, POLICY, ERASE = 1, 2, 3, 4, 5, 6
 TRIES, ERASE_TRIES = 16, 64  # four numbers for each of ten tries
 COLOUR, CUTOUT, MIX = 112, 120, 124  # six, two and five numbers
-_WEYL = np.uint64(0x9E3779B97F4A7C15)  # the three constants of splitmix64 (Steele et al. 2014, fig. 17)
-_FIRST = np.uint64(0xBF58476D1CE4E5B9)
-_SECOND = np.uint64(0x94D049BB133111EB)
+# They and their mask stand beside Python's integers and numpy's arrays alike, which no type says.
+_WEYL: Any = 0x9E3779B97F4A7C15  # the three constants of splitmix64 (Steele et al. 2014, fig. 17)
+_FIRST: Any = 0xBF58476D1CE4E5B9
+_SECOND: Any = 0x94D049BB133111EB
+_64_BITS: Any = 2**64 - 1
+
+_Words = TypeVar("_Words", int, NDArray[np.uint64])
 
 
 def draws(seed: int, epoch: int, indices: NDArray[np.int64], stream: int) -> NDArray[np.float64]:
@@ -22,9 +27,14 @@ def draws(seed: int, epoch: int, indices: NDArray[np.int64], stream: int) -> NDA
     return upper_bits.astype(np.float64) * 2.0**-53  # a float64 holds 53 bits
 
 
+def draw(seed: int, epoch: int, index: int, stream: int) -> float:
+    """The number that `draws` has for one index, without the price of arrays: a crop takes a dozen."""
+    return (_mix(_state(seed, epoch, stream) ^ index) >> 11) * 2.0**-53
+
+
 def key(seed: int, epoch: int, index: int, stream: int) -> int:
     """A seed of 63 bits for a generator of somebody else's, from the same keys."""
-    return int(_hash(seed, epoch, np.array([index]), stream)[0] >> np.uint64(1))
+    return _mix(_state(seed, epoch, stream) ^ index) >> 1
 
 
 def order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
@@ -88,15 +98,20 @@ def _order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
 
 def _hash(seed: int, epoch: int, indices: NDArray[np.int64], stream: int) -> NDArray[np.uint64]:
     # numpy's own generators are not used: their streams may change from one version to the next
-    state = np.zeros(1, np.uint64)
+    return _mix(np.asarray(indices).astype(np.uint64) ^ np.uint64(_state(seed, epoch, stream)))
+
+
+@lru_cache(maxsize=1024)  # the streams of a few epochs: all images of one share them
+def _state(seed: int, epoch: int, stream: int) -> int:
+    state = 0
     for key in (seed, epoch, stream):
-        state = _mix(state ^ np.uint64(key % 2**64))
-    return _mix(state ^ np.asarray(indices).astype(np.uint64))
+        state = _mix(state ^ key % 2**64)
+    return state
 
 
-def _mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    z = z + _WEYL
-    z = (z ^ (z >> np.uint64(30))) * _FIRST
-    z = (z ^ (z >> np.uint64(27))) * _SECOND
-    mixed: NDArray[np.uint64] = z ^ (z >> np.uint64(31))
+def _mix(z: _Words) -> _Words:
+    z = (z + _WEYL) & _64_BITS  # arrays overflow by themselves, Python's integers do not
+    z = ((z ^ (z >> 30)) * _FIRST) & _64_BITS
+    z = ((z ^ (z >> 27)) * _SECOND) & _64_BITS
+    mixed: _Words = (z ^ (z >> 31)) & _64_BITS
     return mixed

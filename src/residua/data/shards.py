@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from residua.data.decode import DataError, form, one_line, shown
+from residua.data.decode import DataError, decode, form, inspect, one_line, shown
 from residua.data.found import Found, listed
 from residua.data.images import Images
 from residua.data.items import Item, Members, Names, is_address, read_range
@@ -30,6 +31,7 @@ SHARD_BYTES = 256 << 20
 
 _FORMAT, _VERSION = "residua.shards", 1
 _SPLITS = ("train", "val", "test", "all")
+_QUALITY = 92  # of JPEGs that are made smaller; our choice
 _MOST_BYTES = 1 << 28  # of one image or one index
 _SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp", "GIF": "gif"}
 
@@ -44,6 +46,8 @@ class Packed:
     """Tar files."""
     bytes: int
     """Their size together."""
+    reduced: int
+    """Images that were made smaller."""
 
 
 def pack(
@@ -51,11 +55,13 @@ def pack(
     out: Path,
     *,
     shard_bytes: int = SHARD_BYTES,
+    side: int = 0,
     force: bool = False,
     tell: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Packed:
     """Write the images of `found` to the folder `out`, bit for bit, in a fixed random order.
 
+    With `side`, images whose shorter side is longer become JPEGs of that side, in pixels.
     `tell(done, total)` hears of every image. DataError names an image whose header cannot be read;
     FileExistsError when `out` is there, unless `force`. Nobody ever sees a half-written `out`.
     """
@@ -65,12 +71,15 @@ def pack(
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     try:
-        done, total, size, splits = 0, sum(map(len, found.splits)), 0, {}
+        done, total, size, reduced, splits = 0, sum(map(len, found.splits)), 0, 0, {}
         for images in found.splits:
             split = "all" if found.test is None else images.name if images.name in _SPLITS else "test"
             writer = _Writer(draft, split, shard_bytes)
             for i in order(0, 0, len(images)).tolist():
-                writer.add(_encoded(images.item(i)), int(images.labels[i]), _name(found, images, i))
+                item = _encoded(images.item(i))
+                content = _reduced(item, side) if side else item
+                reduced += content is not item
+                writer.add(content, int(images.labels[i]), _name(found, images, i))
                 tell(done := done + 1, total)
             splits[split] = {"classes": list(images.classes), "shards": writer.close()}
             size += writer.bytes
@@ -81,7 +90,7 @@ def pack(
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
-    return Packed(total, sum(len(part["shards"]) for part in splits.values()), size)
+    return Packed(total, sum(len(part["shards"]) for part in splits.values()), size, reduced)
 
 
 def find_shards(place: str) -> Found:
@@ -196,6 +205,18 @@ def _encoded(item: Item) -> bytes:
         return item
     stream = io.BytesIO()
     item.save(stream, "PNG")
+    return stream.getvalue()
+
+
+def _reduced(content: bytes, side: int) -> bytes:
+    """`content`, or a JPEG of its image with `side` pixels along the shorter side, where it has more."""
+    if min(inspect(content)) <= side:
+        return content
+    image = decode(content, colour="rgb", shrink=lambda whole: min(whole) // side)
+    scale = side / min(image.size)
+    width, height = (max(side, round(scale * pixels)) for pixels in image.size)
+    stream = io.BytesIO()
+    image.resize((width, height), Image.Resampling.LANCZOS).save(stream, "JPEG", quality=_QUALITY)
     return stream.getvalue()
 
 

@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import interpolate
 
-from residua.data.sampler import COLUMN, FLIP, POLICY, ROW, SCALE, TRIES, draws, key
+from residua.data.sampler import COLUMN, FLIP, POLICY, ROW, SCALE, TRIES, draw, draws, key
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Augment
 
@@ -56,9 +57,7 @@ def train_view(
     """What epoch `epoch` sees of image `index`: (C, S, S) uint8, S being `preprocess.size`."""
     where = (seed, epoch, index)
     if augment.kind == "resized_crop":
-        box = _crop_box(image.size, augment, where)
-        square = (preprocess.size, preprocess.size)
-        view = _array(image.resize(square, _filter(preprocess), box=box))
+        view = _resized_crop(image, preprocess, augment, where)
     elif augment.kind == "scale_crop":
         view = _scale_crop(_shortened(image), preprocess, augment, where)
     else:
@@ -69,7 +68,7 @@ def train_view(
         padded = np.pad(view, ((0, 0), border, border), BORDERS[augment.border])
         top, left = (int(shift[0]) for shift in shifts(augment, seed, epoch, this))
         view = padded[:, top : top + preprocess.size, left : left + preprocess.size]
-    view = view[:, :, ::-1] if flips(augment, seed, epoch, this)[0] else view
+    view = _mirrored(view) if flips(augment, seed, epoch, this)[0] else view
     return view if augment.policy == "none" else _changed(view, augment, where)
 
 
@@ -166,7 +165,7 @@ def _crop_box(size: tuple[int, int], augment: Augment, key: _Key) -> tuple[int, 
     """Left, top, right and bottom of a random area (Szegedy et al. 2014, section 6), or of the centre."""
     width, height = size
     for attempt in range(_MOST_TRIES):
-        area, aspect, left, top = (_draw(key, TRIES + 4 * attempt + part) for part in range(4))
+        area, aspect, left, top = (draw(*key, TRIES + 4 * attempt + part) for part in range(4))
         pixels = width * height * (augment.area[0] + area * (augment.area[1] - augment.area[0]))
         low, high = math.log(augment.aspect[0]), math.log(augment.aspect[1])
         ratio = math.exp(low + aspect * (high - low))
@@ -180,15 +179,35 @@ def _crop_box(size: tuple[int, int], augment: Augment, key: _Key) -> tuple[int, 
     return x, y, x + across, y + down
 
 
+def _resized_crop(
+    image: Image.Image, preprocess: Preprocess, augment: Augment, where: _Key
+) -> NDArray[np.uint8]:
+    """A random area of `image`, resized by torch, which takes half of Pillow's time for bytes."""
+    cut = _array(image.crop(_crop_box(image.size, augment, where))).transpose(1, 2, 0)
+    # Not cut[None]: numpy gives that axis a stride of 0, and torch no longer sees that channels are last.
+    pixels = torch.from_numpy(cut)[None].permute(0, 3, 1, 2)
+    size = (preprocess.size, preprocess.size)
+    resized = interpolate(pixels, size, mode=preprocess.interpolation, antialias=True)
+    found: NDArray[np.uint8] = resized[0].numpy()
+    return found
+
+
+def _mirrored(view: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """`view`, (C, H, W) in the memory of (H, W, C), left for right; numpy would copy byte by byte."""
+    rows = torch.from_numpy(np.ascontiguousarray(view.transpose(1, 2, 0)))
+    found: NDArray[np.uint8] = rows.flip(1).numpy()
+    return found.transpose(2, 0, 1)
+
+
 def _scale_crop(
     image: Image.Image, preprocess: Preprocess, augment: Augment, where: _Key
 ) -> NDArray[np.uint8]:
     """A random square of `image`, resized to a random scale (Simonyan and Zisserman 2014, 3.1)."""
     low, high = augment.sides
-    side = max(preprocess.size, low + int(_draw(where, SCALE) * (high - low + 1)))
+    side = max(preprocess.size, low + int(draw(*where, SCALE) * (high - low + 1)))
     scaled = _resized(image, replace(preprocess, resize=side))
-    left = int(_draw(where, COLUMN) * (scaled.width - preprocess.size + 1))
-    top = int(_draw(where, ROW) * (scaled.height - preprocess.size + 1))
+    left = int(draw(*where, COLUMN) * (scaled.width - preprocess.size + 1))
+    top = int(draw(*where, ROW) * (scaled.height - preprocess.size + 1))
     return _array(scaled.crop((left, top, left + preprocess.size, top + preprocess.size)))
 
 
@@ -206,8 +225,3 @@ def _changed(view: NDArray[np.uint8], augment: Augment, where: _Key) -> NDArray[
     with torch.random.fork_rng(devices=[]):  # the caller's generator is left as it was
         torch.default_generator.manual_seed(key(*where, POLICY))
         return _array(policy(image))
-
-
-def _draw(key: _Key, stream: int) -> float:
-    seed, epoch, index = key
-    return float(draws(seed, epoch, np.array([index]), stream)[0])

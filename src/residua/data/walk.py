@@ -7,8 +7,9 @@ from typing import Literal
 
 from residua.data.decode import SUFFIXES, DataError, shown
 
-Kind = Literal["image", "hidden", "other", "link"]
-"""What a file is to us: an image by its ending, hidden, of another kind, or a link that is not followed."""
+Kind = Literal["image", "hidden", "other", "link", "loose"]
+"""What a file is to us: an image by its ending, hidden, of another kind, a link that is not followed, or an
+image beside the folders of the classes, whose class nobody knows."""
 
 _DEBRIS = frozenset({"thumbs.db", "desktop.ini", "__macosx"})  # what Windows and macOS leave in folders
 
@@ -27,6 +28,11 @@ def entries(folder: Path) -> list[os.DirEntry[str]]:
 def is_hidden(name: str) -> bool:
     """Whether a file or folder is none of the user's: `.git`, `Thumbs.db`."""
     return name.startswith(".") or name.lower() in _DEBRIS
+
+
+def is_image(name: str) -> bool:
+    """Whether a file is an image by its ending."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES
 
 
 def folders(folder: Path) -> list[str]:
@@ -51,4 +57,4 @@ def walk(folder: Path, *, root: Path) -> Iterator[tuple[Kind, Path]]:
             elif entry.is_symlink() and (entry.is_dir() or not path.resolve().is_relative_to(inside)):
                 yield "link", path
             else:
-                yield "image" if path.suffix.lower() in SUFFIXES else "other", path
+                yield "image" if is_image(entry.name) else "other", path

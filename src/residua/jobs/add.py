@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from residua.data.decode import DataError
+from residua.data.folders import LOOSE
 from residua.data.found import Found, listed, parted
 from residua.data.images import Images, joined
 from residua.data.manifest import Entry, check_out, entries, split_name, write_manifest
@@ -63,7 +64,9 @@ def add(
     """
     check_out(out, force=force)
     train, test, _ = parted(find(old), holdout=SHARE)
-    fresh = find(new)
+    fresh = find(new, lenient=True)  # one class alone is the commonest case
+    if fresh.train.classes == (LOOSE,):
+        raise DataError(f"{new} holds no class folders: give the folder above, or a label file")
     unknown = tuple(name for name in _classes(fresh) if name not in train.classes)
     if unknown and not new_classes:
         raise DataError(

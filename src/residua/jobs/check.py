@@ -160,7 +160,12 @@ def _of_classes(checked: Checked) -> Iterator[Finding]:
 
 
 def _beside(found: Found) -> Iterator[Finding]:
-    kinds = {"hidden": "hidden files", "other": "files of other kinds", "link": "links not followed"}
+    kinds = {
+        "hidden": "hidden files",
+        "other": "files of other kinds",
+        "link": "links not followed",
+        "loose": "images in no class folder",
+    }
     counts = Counter(kind for kind, _ in found.skipped)
     for kind in counts:
         names = tuple(_below(path, found.source) for each, path in found.skipped if each == kind)

@@ -69,10 +69,11 @@ _READING = (
     "on average for its own images, the label is not the likeliest, and no more images of a pair of classes "
     "are named than the estimated number of wrong labels between the two.",
     "The score is the probability of the label: 0 is surely wrong, 1 surely right. Another class is "
-    "suggested where it is 20 times as likely, and likelier than not; a drop, where it is 20 times as likely "
-    "and less sure. All other suspects are kept unless you say otherwise. A weak network suspects much that "
-    "is right, and its estimate of wrong labels contains its own errors: the percentage above says how much "
-    "to trust it. Hard and rare images are suspected most often, and they are worth keeping.",
+    "suggested where it is 20 times as likely and above 90 %; a drop, where it is 20 times as likely and "
+    "less sure (where that would drop more than 5 % of the images, 50 % is enough). All others are kept "
+    "unless you say otherwise. A weak network suspects much that is right, and its estimate of wrong labels "
+    "contains its own errors: the percentage above says how much to trust it; below 50 % nothing is "
+    "suggested. Hard and rare images are suspected most often, and they are worth keeping.",
     "Relabel or drop images to judge by only for what you see in them: without the hard ones the score is "
     "better, and the network is not.",
 )
@@ -116,7 +117,7 @@ def _picture(cleaned: Cleaned, place: int, *, short: bool = True) -> Iterator[Pi
     title = f"{row.label} → {row.suggested}" if row.suggested != row.label else row.label
     reason = row.reason.partition("; ")[0] if short else row.reason
     where = f"{row.action} · to judge by" if place >= cleaned.learn else row.action
-    lines = tuple(filter(None, (PurePath(row.path).name, reason, where)))
+    lines = tuple(filter(None, (PurePath(row.path).stem, reason, where)))
     try:
         image = cleaned.images.image(place, "rgb", lambda size: min(size) // SIDE)
     except DataError:  # it was readable a minute ago; the page goes on without it

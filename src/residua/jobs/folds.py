@@ -105,6 +105,7 @@ def _opinions(path: Path, images: Images, learned: Images) -> Opinions:
     """What the network at `path` says of `images`, with classes in their order."""
     network, _, plan = ready(path)
     asked = matched(images, network.class_names, owner=f"the network of {path}")
-    said = judge(network, asked, plan).probabilities
+    view = "flip" if Run(path).recipe.augment.flip else "center"  # no mirror that it never learned from
+    said = judge(network, asked, plan, view).probabilities
     order = np.array([network.class_names.index(name) for name in images.classes])
     return Opinions(said[:, order], distances(network, images, learned))

@@ -16,8 +16,7 @@ from residua.deliver import folder
 from residua.deliver.engine import load
 from residua.jobs.prepare import Wish, decide
 from residua.jobs.sheet import SIDE
-from residua.report.page import Figure, Numbers, Page, Section, Table, Text, render
-from residua.report.tiles import Tile, tiles
+from residua.report.page import Numbers, Page, Picture, Pictures, Section, Table, Text, render
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Recipe
 from residua.training.first import initial
@@ -118,12 +117,6 @@ def preview(wish: Wish, count: int) -> Preview:
 def page(found: Preview, source: str) -> str:
     """The whole page as HTML."""
     augment, arch = found.recipe.augment, found.recipe.arch
-    rows = tuple(_row(one) for one in found.seen)
-    said = ", ".join(f"{one.title} ({one.label})" for one in found.seen[:3])
-    caption = (
-        f"Each row is one image: as it is stored; as {EPOCHS} epochs of training show it, mixing and erasing "
-        "included; as testing shows it; as the saved network, loaded again, is shown it."
-    )
     same = "the same pixels" if not found.drift else f"pixels that differ by up to {found.drift} of 255"
     images = f"{len(found.seen)} images of {source} under {found.recipe.name}"
     lead = f"{images}. Testing and the saved network see {same}."
@@ -134,9 +127,8 @@ def page(found: Preview, source: str) -> str:
         (str(found.drift), "largest difference, testing against saved, of 255"),
     )
     settings = [(f"augment.{name}", str(getattr(augment, name))) for name in augment.__dataclass_fields__]
-    drawing = Figure(tiles(rows), caption, f"Pictures of {said} and others, in {EPOCHS + 3} columns.")
     sections = (
-        Section("What the network sees", (Numbers(numbers), drawing)),
+        Section("What the network sees", (Numbers(numbers), Text((_ORDER,)), *map(_row, found.seen))),
         Section("How to read this", (Text(_READING),)),
         Section(
             "Settings", (Table(("setting", "value"), tuple(settings), "Change one with --set PATH=VALUE."),)
@@ -145,6 +137,10 @@ def page(found: Preview, source: str) -> str:
     return render(Page("What the network sees", lead, sections, f"Written by residua {__version__}."))
 
 
+_ORDER = (
+    f"Of each image: as it is stored; as testing shows it; as the saved network, loaded again, is "
+    f"shown it; then as {EPOCHS} epochs of training show it, mixing and erasing included."
+)
 _READING = (
     "If you can no longer tell what a training picture shows, neither can the network: crop or change less. "
     "If a mirrored or shifted picture means something else (digits, letters, left and right), say "
@@ -153,23 +149,11 @@ _READING = (
 )
 
 
-def _row(one: Seen) -> tuple[Tile, ...]:
-    trained = [Tile(view, f"epoch {k}") for k, view in enumerate(one.trained, 1)]
-    return (
-        Tile(_square(one.stored), one.label),
-        *trained,
-        Tile(one.tested, "test"),
-        Tile(one.served, "saved"),
-    )
-
-
-def _square(pixels: Pixels) -> Pixels:
-    """`pixels` in the middle of a grey square: a tile would stretch it."""
-    side = max(pixels.shape[:2])
-    square = np.full((side, side, *pixels.shape[2:]), 128, np.uint8)
-    top, left = (side - pixels.shape[0]) // 2, (side - pixels.shape[1]) // 2
-    square[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
-    return square
+def _row(one: Seen) -> Pictures:
+    shown = {"stored": one.stored, "test": one.tested, "saved": one.served}
+    shown |= {f"epoch {k}": view for k, view in enumerate(one.trained, 1)}
+    pictures = tuple(Picture(pixels, name, ()) for name, pixels in shown.items())
+    return Pictures(pictures, f"{one.title}: {one.label}", small=True)
 
 
 def _spread(images: Images, count: int) -> Images:

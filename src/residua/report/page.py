@@ -100,6 +100,8 @@ class Pictures:
     """In reading order."""
     caption: str = ""
     """Below them."""
+    small: bool = False
+    """Set smaller: seven in a row of the page, three on a phone."""
 
 
 @dataclasses.dataclass(frozen=True)
