@@ -19,8 +19,6 @@ RECIPE_OF: Mapping[tuple[str, str], str] = {
     ("duta2020", "large"): "duta2020.imagenet",
 }
 """Paper and kind of pictures -> name of the recipe."""
-IMAGENET_IMAGES = 1_281_167
-"""Training images of ImageNet 2012, for the length of runs that are counted in epochs."""
 
 
 def item(name: str) -> Item:
