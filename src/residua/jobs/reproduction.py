@@ -58,7 +58,7 @@ def rows(found: Reproduction) -> list[tuple[str, ...]]:
 
 def left_out(found: Reproduction) -> str:
     """Says which rows the budget leaves out; empty if none."""
-    said = ", ".join(found.left_out)
+    said = "; ".join(found.left_out)
     return f"Left out at the budget {found.setting.budget}: {said}." if said else ""
 
 
