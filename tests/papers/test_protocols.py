@@ -63,7 +63,7 @@ def test_the_mean_of_a_channel_is_not_that_of_a_pixel() -> None:
 
 def test_another_arithmetic_is_named() -> None:
     recipe = replace(CIFAR, plan=replace(CIFAR.plan, precision="bfloat16"))
-    *_, found = departures(recipe, "he2015", "cifar10")
+    (found,) = (each for each in departures(recipe, "he2015", "cifar10") if each.what == "plan.precision")
     assert str(found) == "arithmetic: bfloat16, in the paper float32"
 
 
