@@ -5,13 +5,14 @@ import json
 import math
 import shutil
 import statistics
+import threading
 from pathlib import Path
 
 import pytest
 from grid import ITEM
 
 from residua.data.decode import DataError
-from residua.jobs import cells, ledger
+from residua.jobs import cells, contest, ledger
 from residua.jobs.cells import Setting, departed, entries, label_of, one_arithmetic, place_of, recipe_of
 from residua.jobs.contest import finish
 from residua.jobs.evaluate import evaluate
@@ -104,6 +105,17 @@ def test_an_interrupted_grid_goes_on_where_it_stopped(
     kept = ("train_error", "test_error", "train_loss")
     ended, whole = Run(first.path).metrics[-1], made[1]["tiny1", 0].metrics[-1]
     assert [ended[name] for name in kept] == [whole[name] for name in kept]
+
+
+def test_what_waits_when_a_grid_is_stopped_is_not_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = threading.Event()
+    stopped.set()
+    monkeypatch.setitem(contest._shared, "stop", stopped)
+    first, *_ = entries(ITEM, SETTING, tmp_path / "runs", seeds=1).values()
+    assert contest._train(first) is None
+    assert not first.path.exists()
 
 
 def test_another_recipe_gets_another_folder(made: tuple[Path, dict[tuple[str, int], Run]]) -> None:
