@@ -14,6 +14,7 @@ from residua.jobs.analyse import analyse
 from residua.jobs.compare import changes, compare, save_changed
 from residua.jobs.evaluate import find
 from residua.jobs.predict import of_judgement, save
+from residua.jobs.study import without_shared
 from residua.jobs.verdict import write_comparison, write_evaluation
 from residua.training import checkpoint
 from residua.training.run import Run
@@ -226,6 +227,15 @@ def test_an_analysis_writes_a_page_figures_and_numbers(runs: tuple[Path, Path], 
         assert (tmp_path / "out" / file).stat().st_size > 500
     with pytest.raises(FileExistsError, match="holds an analysis already: give --force"):
         analyse(list(runs), what=names, out=tmp_path / "out")
+
+
+def test_figures_tell_networks_by_what_differs_in_their_names() -> None:
+    names = ["digits-5-epochs-cifar_plain20-seed0", "digits-5-epochs-cifar_resnet20-seed0"]
+    assert without_shared(names) == ["cifar_plain20", "cifar_resnet20"]
+    assert without_shared(["a-1-c", "a-1-c"]) == ["a-1-c", "a-1-c"]
+    assert without_shared(["digits-of-people-wide", "digits-of-people"]) == ["people-wide", "people"]
+    assert without_shared(["photos-1"]) == ["photos-1"]
+    assert without_shared(["run-1", "run-2"]) == ["run-1", "run-2"]
 
 
 def test_what_does_not_fit_is_left_out_unless_it_was_asked_for(tmp_path: Path) -> None:

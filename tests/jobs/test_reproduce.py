@@ -5,23 +5,28 @@ import json
 import math
 import shutil
 import statistics
+import threading
 from pathlib import Path
 
 import pytest
 from grid import ITEM
 
 from residua.data.decode import DataError
-from residua.jobs import ledger
-from residua.jobs.cells import Setting, entries, place_of, recipe_of
+from residua.jobs import cells, contest, ledger
+from residua.jobs.cells import Setting, departed, entries, label_of, one_arithmetic, place_of, recipe_of
 from residua.jobs.contest import finish
 from residua.jobs.evaluate import evaluate
 from residua.jobs.measured import measured
 from residua.jobs.reproduce import Reproduction, line_of, reproduce
 from residua.jobs.reproduction import page, rows, verdicts
-from residua.nn.network import build
+from residua.nn.network import Network, build
 from residua.papers import items
-from residua.papers.published import Row
+from residua.papers.protocols import UNSAID
+from residua.papers.published import Budget, Row
 from residua.report.page import render
+from residua.spec.recipe import Plan
+from residua.spec.record import to_json
+from residua.training.plan import Chosen
 from residua.training.run import Run
 
 SETTING = Setting("digits", True, "smoke")
@@ -55,7 +60,7 @@ def test_a_grid_reuses_every_finished_run(made: tuple[Path, dict[tuple[str, int]
 
 def test_the_table_says_what_the_runs_say(made: tuple[Path, dict[tuple[str, int], Run]]) -> None:
     _, runs = made
-    one, two, three, size = (line_of(row, SETTING, runs, seeds=2) for row in ITEM.rows)
+    one, two, three, size = (line_of(ITEM, row, SETTING, runs, seeds=2) for row in ITEM.rows)
     last = [json.loads((runs["tiny1", seed].path / "finished.json").read_text()) for seed in (0, 1)]
     errors = [row["test_error"] for row in last]
     assert one.values == tuple(errors)
@@ -102,6 +107,17 @@ def test_an_interrupted_grid_goes_on_where_it_stopped(
     assert [ended[name] for name in kept] == [whole[name] for name in kept]
 
 
+def test_what_waits_when_a_grid_is_stopped_is_not_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = threading.Event()
+    stopped.set()
+    monkeypatch.setitem(contest._shared, "stop", stopped)
+    first, *_ = entries(ITEM, SETTING, tmp_path / "runs", seeds=1).values()
+    assert contest._train(first) is None
+    assert not first.path.exists()
+
+
 def test_another_recipe_gets_another_folder(made: tuple[Path, dict[tuple[str, int], Run]]) -> None:
     folder, runs = made
     run = runs["tiny1", 0]
@@ -125,28 +141,66 @@ def test_runs_that_saw_other_images_are_not_mixed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "budget", "data", "label"),
+    ("source", "budget", "data", "images", "label"),
     [
-        ("cifar10:/x", "full", "cifar10", "same protocol"),
-        ("cifar10:/x", "small", "cifar10", "scaled down"),
-        ("cifar10:/x", "full", "cifar100", "different data"),
-        ("photos", "full", "imagenet", "different data"),
-        ("digits", "smoke", "cifar10", "different data"),
+        ("cifar10:/x", "full", "cifar10", 50_000, "same protocol"),
+        ("cifar10:/x", "full", "cifar10", 2_000, "scaled down"),
+        ("cifar10:/x", "small", "cifar10", 50_000, "scaled down"),
+        ("cifar10:/x", "full", "cifar100", 50_000, "different data"),
+        ("photos", "full", "imagenet", 1_281_167, "different data"),
+        ("digits", "smoke", "cifar10", 1_433, "different data"),
     ],
 )
-def test_labels_are_earned(source: str, budget: str, data: str, label: str) -> None:
+def test_labels_are_earned(source: str, budget: Budget, data: str, images: int, label: str) -> None:
     row = Row("", ITEM.rows[0].net, data=data)
-    assert Setting(source, True, budget).label(row) == label  # type: ignore[arg-type]
+    setting = Setting(source, True, budget)
+    recipe = recipe_of(ITEM, row.net.arch(), setting)
+    found = departed(ITEM, row, recipe, setting=setting, images=images)
+    found = tuple(each for each in found if each.what not in UNSAID)  # the papers' mean has its own test
+    assert label_of(row, found, setting) == label
+    assert bool(found) == (label == "scaled down")
+
+
+def test_what_stands_in_is_scaled_down() -> None:
+    row = Row("", ITEM.rows[0].net, data="cifar10", stand_in=ITEM.rows[1].net)
+    setting = Setting("cifar10:/x", True, "full")
+    recipe = recipe_of(ITEM, row.net.arch(), setting)
+    found = departed(ITEM, row, recipe, setting=setting, images=50_000)
+    assert found[0].what == "network"
+    assert label_of(row, found, setting) == "scaled down"
 
 
 def test_a_budget_shortens_the_papers_schedule_and_nothing_else() -> None:
     arch = ITEM.rows[0].net.arch()
     full = recipe_of(ITEM, arch, Setting("cifar10", True, "full"))
     small = recipe_of(ITEM, arch, Setting("cifar10", True, "small"))
-    assert full.budget.steps == 64_000
-    assert small.budget.steps == 1_200
+    assert (full.budget.steps, full.budget.batch) == (64_000, 128)
+    assert (small.budget.steps, small.budget.batch) == (4_000, 64)
     assert (small.optim, small.schedule, small.augment) == (full.optim, full.schedule, full.augment)
     assert full.plan.precision == "float32"
+
+
+def test_a_grid_is_trained_in_one_arithmetic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[str] = []
+
+    def choose(network: Network, plan: Plan, **_: int) -> Chosen:
+        measured.append(network.arch.name)
+        return Chosen(dataclasses.replace(plan, precision="bfloat16"), "")
+
+    monkeypatch.setattr(cells, "choose", choose)
+    wanted = entries(ITEM, Setting("cifar10", True, "small"), tmp_path, seeds=2).values()
+    assert {entry.recipe.plan.precision for entry in wanted} == {"auto"}
+    assert {entry.recipe.plan.precision for entry in one_arithmetic(wanted)} == {"bfloat16"}
+    assert measured == ["tiny1"]
+    (first, *_) = wanted
+    begun = dataclasses.replace(first.recipe, plan=Plan(precision="float32"))
+    first.path.mkdir(parents=True)
+    (first.path / "recipe.json").write_text(to_json(begun))
+    assert {entry.recipe.plan.precision for entry in one_arithmetic(wanted)} == {"float32"}
+    assert measured == ["tiny1"]
+    digits = entries(ITEM, SETTING, tmp_path, seeds=1).values()
+    assert {entry.recipe.plan.precision for entry in one_arithmetic(digits)} == {"float32"}
+    assert {entry.recipe.plan.threads for entry in digits} == {1}
 
 
 def test_counts_need_no_training(tmp_path: Path) -> None:
@@ -180,14 +234,16 @@ def test_other_views_are_measured_once_and_kept(
     run = Run(shutil.copytree(made[1]["tiny1", 0].path, tmp_path / "run"))
     flipped = Row("", ITEM.rows[0].net, measure="top1_error", views="flip")
     (score,) = evaluate(run, views=["flip"])
-    assert measured(run, flipped, small=False) == pytest.approx(score.error)
-    assert measured(run, flipped, small=True) == run.metrics[-1]["test_error"]  # one centre crop
+    assert measured(run, flipped) == pytest.approx(score.error)
+    center = dataclasses.replace(flipped, views="center")
+    assert measured(run, center) == run.metrics[-1]["test_error"]
     kept = json.loads((run.path / "scores.json").read_text())
     kept["flip"]["top1_error"], kept["flip"]["top5_error"] = 12.5, None
     (run.path / "scores.json").write_text(json.dumps(kept))
-    assert measured(run, flipped, small=False) == 12.5
-    assert measured(run, dataclasses.replace(flipped, measure="top5_error"), small=False) is None
+    assert measured(run, flipped) == 12.5
+    assert measured(run, dataclasses.replace(flipped, measure="top5_error")) is None
     line = line_of(
+        ITEM,
         dataclasses.replace(flipped, measure="top5_error"),
         Setting("photos", False, "smoke"),
         {("tiny1", 0): run},

@@ -1,7 +1,7 @@
 """`residua reproduce`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
@@ -49,10 +49,16 @@ def _list(out: Path, *, as_json: bool) -> None:
         put_json(found)
         return
     to = console()
-    rows = [(e["item"], e["state"], e["what"], " / ".join(e["cost"].values()) or e["reason"]) for e in found]
-    show_table(to, ("item", "state", "what", "networks x updates: smoke / small / full"), rows)
+    rows = [(e["item"], e["state"], e["what"], _costs(e)) for e in found]
+    show_table(to, ("item", "state", "what", "networks x updates, time on two cores"), rows)
+    say(to, "times are estimates for one seed, of small on small pictures", "dim")
     say(to, "scaled: runs here on digits now; done: finished here at the paper's own budget", "dim")
     next_line(to, "residua reproduce he2015/fig6")
+
+
+def _costs(entry: dict[str, Any]) -> str:
+    """A line for each budget, or why there is none."""
+    return "\n".join(f"{budget}: {cost}" for budget, cost in entry["cost"].items()) or str(entry["reason"])
 
 
 def _write_docs(file: Path, out: Path) -> None:

@@ -18,7 +18,7 @@ from residua.deliver.engine import load_network
 from residua.jobs.evaluate import images_of
 from residua.jobs.readings import READINGS
 from residua.jobs.studies import STUDIES
-from residua.jobs.study import Patient, Study
+from residua.jobs.study import Patient, Study, without_shared
 from residua.nn.network import Network, build
 from residua.report.page import Figure, Figures, Page, Part, Section, Text, render
 from residua.spec import zoo
@@ -122,11 +122,11 @@ def _some(images: Images, count: int) -> Images:
 
 
 def _named_apart(patients: Sequence[Patient]) -> list[Patient]:
-    """Figures tell networks by their names: equal ones get numbers."""
-    names = [patient.name for patient in patients]
+    """Figures tell networks by short names: what all share is dropped, and equal ones get numbers."""
+    names = without_shared([patient.name for patient in patients])
     return [
-        replace(p, name=f"{p.name} ({names[: i + 1].count(p.name)})" if names.count(p.name) > 1 else p.name)
-        for i, p in enumerate(patients)
+        replace(p, name=f"{name} ({names[: i + 1].count(name)})" if names.count(name) > 1 else name)
+        for i, (p, name) in enumerate(zip(patients, names, strict=True))
     ]
 
 

@@ -1,22 +1,32 @@
 """Cells of a grid: which run a network, a budget and a seed ask for, and where it is kept."""
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from residua import papers
 from residua.data.sources import absolute, is_named
 from residua.jobs.contest import Entry
+from residua.nn.network import build
 from residua.papers.items import RECIPE_OF
+from residua.papers.protocols import IMAGES, Departure, departures, label
 from residua.papers.published import Budget, Item, Row
 from residua.spec.arch import Arch
+from residua.spec.describe import cost
 from residua.spec.recipe import Data, Plan, Recipe
+from residua.training.plan import choose
 from residua.training.run import Run
 
-STEPS = {"smoke": 100, "small": 1_200}
-"""Updates on pictures; `small` is meant to train figure 1 of He et al. 2015 in an hour on two cores."""
-LARGE_BATCH = 32
-"""Images per update of large pictures, where the schedule is cut: what a laptop can do."""
+Precision = Literal["auto", "float32", "bfloat16"]
+
+STEPS = {"smoke": 100, "small": 4_000}
+"""Updates on small pictures; `small` trains figures 1 and 6 of He et al. 2015 in an hour on two cores."""
+LARGE_STEPS = {"smoke": 100, "small": 1_200}
+"""The same on large ones."""
+BATCH, LARGE_BATCH = 64, 32
+"""Images per update of small and of large pictures where the schedule is cut: more updates for their time."""
 EPOCHS = {"smoke": 5, "small": 30}
 """Passes over the digits: those of the demo, and six times as many."""
 
@@ -39,31 +49,76 @@ class Setting:
         """The set's name without its folder, or the folder's name."""
         return self.source.partition(":")[0] if is_named(self.source) else Path(self.source).name
 
-    def label(self, row: Row) -> str:
-        """How close a number comes to the paper's protocol."""
-        if row.measure in ("params", "macs"):
-            return "same protocol"
-        if self.kind != row.data:
-            return "different data"
-        return "same protocol" if self.budget == "full" else "scaled down"
+
+def departed(item: Item, row: Row, recipe: Recipe, *, setting: Setting, images: int) -> tuple[Departure, ...]:
+    """What was done otherwise than in the paper, where `recipe` was trained on `images` of them for `row`.
+
+    Nothing is compared on other data.
+    """
+    if setting.kind != row.data:
+        return ()
+    found = departures(recipe, item.paper, row.data)
+    net, wanted = row.trained(small=setting.small).name, IMAGES[row.data]
+    if images != wanted:
+        found = (Departure("training images", f"{images:,}", f"{wanted:,}"), *found)
+    return (Departure("network", net, row.net.name), *found) if net != row.net.name else found
+
+
+def label_of(row: Row, found: tuple[Departure, ...], setting: Setting) -> str:
+    """How close a number comes to the paper's protocol, from the departures that were `found`."""
+    return label(found) if setting.kind == row.data else "different data"
 
 
 def recipe_of(item: Item, arch: Arch, setting: Setting, *, seed: int = 0) -> Recipe:
-    """The recipe by which `arch` is trained for `item`: the paper's, cut to the budget; float32.
+    """The recipe by which `arch` is trained for `item`: the paper's, cut to the budget.
 
-    On digits it is `quick.digits` unless the budget is `full`.
+    On digits it is `quick.digits` unless the budget is `full`. In float32; pictures at the budget `small` in
+    whatever `one_arithmetic` finds.
     """
-    source, budget = absolute(setting.source), setting.budget
+    source, budget, threads = absolute(setting.source), setting.budget, setting.threads
+    precision: Literal["auto", "float32"] = "float32"
     if setting.kind == "digits" and budget != "full":
         made = papers.recipe("quick.digits", arch, source)
-        made = replace(made, budget=replace(made.budget, epochs=EPOCHS[budget]))
+        made, threads = replace(made, budget=replace(made.budget, epochs=EPOCHS[budget])), made.plan.threads
     else:
         made = papers.recipe(RECIPE_OF[item.paper, "small" if setting.small else "large"], arch, source)
         if budget != "full":
-            batch = made.budget.batch if setting.small else LARGE_BATCH
-            made = replace(made, budget=replace(made.budget, steps=STEPS[budget], batch=batch))
-    plan = Plan(memory_format="channels_last", precision="float32", threads=setting.threads)
+            made = replace(made, budget=replace(made.budget, **_cut(budget, small=setting.small)))
+            precision = "auto" if budget == "small" else "float32"
+    plan = Plan(memory_format="channels_last", precision=precision, threads=threads)
     return replace(made, plan=plan, seed=seed)
+
+
+def _cut(budget: Budget, *, small: bool) -> dict[str, int]:
+    """Updates, and images of each."""
+    if small:
+        return {"steps": STEPS[budget], "batch": BATCH}
+    return {"steps": LARGE_STEPS[budget], "batch": LARGE_BATCH}
+
+
+def one_arithmetic(wanted: Iterable[Entry]) -> list[Entry]:
+    """`wanted`, all in one precision, so that nothing but the networks differs.
+
+    That of the runs that have begun, or what measures faster on the smallest network.
+    """
+    found = list(wanted)
+    if all(entry.recipe.plan.precision != "auto" for entry in found):
+        return found
+    begun = [entry.path for entry in found if (entry.path / "recipe.json").exists()]
+    precision = Run(begun[0]).recipe.plan.precision if begun else _fastest(found)
+    return [_in_precision(entry, precision) for entry in found]
+
+
+def _in_precision(entry: Entry, precision: Precision) -> Entry:
+    plan = replace(entry.recipe.plan, precision=precision)
+    return replace(entry, recipe=replace(entry.recipe, plan=plan))
+
+
+def _fastest(entries: list[Entry]) -> Precision:
+    """The precision that this machine trains the smallest network in, at its own number of threads."""
+    smallest = min((entry.recipe for entry in entries), key=lambda recipe: cost(recipe.arch).macs)
+    plan, length = replace(smallest.plan, compile="off"), smallest.budget
+    return choose(build(smallest.arch), plan, batch=length.batch, steps=length.steps).plan.precision
 
 
 def entries(item: Item, setting: Setting, folder: Path, *, seeds: int) -> dict[tuple[str, int], Entry]:

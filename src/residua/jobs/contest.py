@@ -123,6 +123,8 @@ def _leave_with_parent() -> None:
 
 
 def _train(entry: Entry) -> Judgement | None:
+    if _shared["stop"].is_set():  # a step of each that waits would keep whoever pressed Ctrl-C for minutes
+        return None
     return finish(entry, listen=_put, stop=_shared["stop"].is_set)
 
 

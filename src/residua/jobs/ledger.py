@@ -4,7 +4,7 @@ from pathlib import Path
 
 from residua.jobs.cells import Setting, entries
 from residua.jobs.reproduce import Reproduction, line_of, same_images
-from residua.jobs.reproduction import HEAD, command, left_out, rows, stand_ins, verdicts
+from residua.jobs.reproduction import HEAD, command, departed_from, left_out, rows, stand_ins, verdicts
 from residua.papers.items import ITEMS
 from residua.papers.published import BUDGETS, Budget, Item
 from residua.papers.sentences import sentences
@@ -17,9 +17,10 @@ MOST_SEEDS = 16
 INTRODUCTION = """# Reproductions
 
 Made by `residua reproduce --write-docs` from the runs in [results/reproduce](results/reproduce); not a number
-is typed. The paper's numbers are quoted with their table; where no source was reached it says so. Labels:
-*same protocol* (the paper's data, schedule and test), *scaled down* (its data, a shorter schedule),
-*different data* (another set: compare orders, not heights). All of them: `residua reproduce --list`.
+is typed. The paper's numbers are quoted with their table; where no source was reached it says so. Labels are
+found by comparing each run's recipe with what the paper states: *same protocol* (its data, schedule and test,
+or all *but for* what is named), *scaled down* (its data, less of it or a shorter schedule), *different data*
+(another set: compare orders, not heights). All of them: `residua reproduce --list`.
 """
 
 
@@ -49,7 +50,7 @@ def held(item: Item, budget: Budget, folder: Path) -> Reproduction | None:
         return None
     runs = {key: Run(e.path) for key, e in entries(item, setting, folder / "runs", seeds=seeds).items()}
     same_images(runs.values())
-    lines = tuple(line_of(row, setting, runs, seeds=seeds) for row in item.rows)
+    lines = tuple(line_of(item, row, setting, runs, seeds=seeds) for row in item.rows)
     return Reproduction(item, setting, lines, kind, Path(), 0.0)
 
 
@@ -73,6 +74,7 @@ def _section(found: Reproduction) -> str:
         "\n".join(told),
         " ".join(sentences(first.recipe)),
         stand_ins(found),
+        departed_from(found),
         f"```console\n$ {command(found)}\n```",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"

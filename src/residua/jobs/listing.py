@@ -1,16 +1,35 @@
 """What can be reproduced: every table and figure with its cost, the data it asks for and how far it is."""
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from residua.jobs.cells import EPOCHS, STEPS, Setting, entries
+from residua.jobs.cells import Setting, entries, recipe_of
 from residua.papers import recipe
-from residua.papers.items import IMAGENET_IMAGES, ITEMS, RECIPE_OF, UNSCHEDULED
-from residua.papers.published import BUDGETS, Budget, Item
+from residua.papers.items import ITEMS, RECIPE_OF, UNSCHEDULED
+from residua.papers.protocols import IMAGES
+from residua.papers.published import BUDGETS, Budget, Item, Net
+from residua.spec.describe import cost
 from residua.training.run import Run
 
-DIGITS = 44
-"""Updates in a pass over the digits."""
+DIGITS = 1433
+"""Images that are trained on in a pass over the digits."""
+SMALLER = 16
+"""How many times fewer multiply-adds a network takes on digits of 8 pixels than on pictures of 32."""
+SPEED: Mapping[Budget, float] = {"smoke": 6e9, "small": 40e9, "full": 24e9}
+"""Multiply-adds of the forward pass that two cores train through in a second, about: on the small maps of
+digits, in bfloat16, in float32. Estimated from single threads of a busy machine with bfloat16 units.
+"""
+START = 40.0
+"""Seconds until processes train, and for the page in the end."""
+UNITS = (
+    ("min", 60.0, 90.0),
+    ("h", 3600.0, 36.0),
+    ("days", 86_400.0, 700.0),
+    ("years", 31_557_600.0, math.inf),
+)
+"""Name, seconds, and up to how many of it are said."""
 
 
 def listing(folder: Path) -> list[dict[str, Any]]:
@@ -22,6 +41,9 @@ def listing(folder: Path) -> list[dict[str, Any]]:
             "place": item.place,
             "data": list(item.needs),
             "cost": {budget: _cost(item, budget) for budget in BUDGETS} if item.needs else {},
+            "minutes": {budget: round(seconds(item, budget) / 60) for budget in BUDGETS}
+            if item.needs
+            else {},
             "state": _state(item, folder),
             "reason": item.reason or ("counted, not trained" if not item.needs else ""),
         }
@@ -30,22 +52,41 @@ def listing(folder: Path) -> list[dict[str, Any]]:
 
 
 def _cost(item: Item, budget: Budget) -> str:
-    """Networks times updates of one seed: `10 x 64,000`; `5 x ?` where no schedule is known."""
-    small = budget != "full" or "imagenet" not in item.needs
-    nets = item.nets(budget, small=small)
+    """Networks times updates of one seed, and how long that takes: `4 x 4,000, 36 min`.
+
+    `5 x ?` where no schedule is known.
+    """
+    nets = _nets(item, budget)
     if nets and set(item.needs) & set(UNSCHEDULED):
         return f"{len(nets)} x ?"
-    return f"{len(nets)} x {_updates(item, budget):,}" if nets else "none"
+    return f"{len(nets)} x {_length(item, budget)[0]:,}, {said(seconds(item, budget))}" if nets else "none"
 
 
-def _updates(item: Item, budget: Budget) -> int:
-    if budget == "smoke":
-        return EPOCHS["smoke"] * DIGITS
-    if budget == "small":
-        return STEPS["small"]
-    kind = "large" if "imagenet" in item.needs else "small"
-    made = recipe(RECIPE_OF[item.paper, kind], item.rows[0].net.arch(), "digits").budget
-    return made.steps or made.epochs * (IMAGENET_IMAGES // made.batch)
+def said(seconds: float) -> str:
+    """A duration in the unit that people would use: `36 min`, `5 h`, `12 days`."""
+    name, size, _ = next(unit for unit in UNITS if seconds / unit[1] < unit[2])
+    return f"{max(1, round(seconds / size)):,} {name}"
+
+
+def seconds(item: Item, budget: Budget) -> float:
+    """How long one seed of every network takes on two cores, about."""
+    updates, batch = _length(item, budget)
+    work = sum(cost(net.arch()).macs for net in _nets(item, budget)) / (SMALLER if budget == "smoke" else 1)
+    return START + work * updates * batch / SPEED[budget]
+
+
+def _nets(item: Item, budget: Budget) -> tuple[Net, ...]:
+    return item.nets(budget, small=budget != "full" or "imagenet" not in item.needs)
+
+
+def _length(item: Item, budget: Budget) -> tuple[int, int]:
+    """Updates of a run, and images of each."""
+    if budget == "full" and "imagenet" in item.needs:
+        made = recipe(RECIPE_OF[item.paper, "large"], item.rows[0].net.arch(), "imagenet").budget
+        return made.epochs * (IMAGES["imagenet"] // made.batch), made.batch
+    source = "digits" if budget == "smoke" else item.needs[0]
+    length = recipe_of(item, item.rows[0].net.arch(), Setting(source, True, budget)).budget
+    return length.steps or length.epochs * (DIGITS // length.batch), length.batch
 
 
 def _state(item: Item, folder: Path) -> str:

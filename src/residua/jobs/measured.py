@@ -8,20 +8,16 @@ from residua.papers.published import Row
 from residua.training.run import Run, write
 
 
-def measured(run: Run, row: Row, *, small: bool) -> float | None:
-    """The row's measure of a finished run; None for the top-5 error of five classes or fewer.
-
-    Small pictures are shown once, whatever the paper did.
-    """
+def measured(run: Run, row: Row) -> float | None:
+    """The row's measure of a finished run; None for the top-5 error of five classes or fewer."""
     last = run.metrics[-1]
     if row.measure in ("train_error", "test_error"):
         return float(last[row.measure])
     if row.measure == "response":
         return statistics.fmean(responses(run)["deviations"])
-    views = "center" if small else row.views
-    if row.measure == "top1_error" and views == "center":
+    if row.measure == "top1_error" and row.views == "center":
         return float(last["test_error"])
-    return _score(run, views)[row.measure]
+    return _score(run, row.views)[row.measure]
 
 
 def _score(run: Run, views: str) -> dict[str, float | None]:

@@ -79,7 +79,7 @@ def _task(entry: Entry, flag: Path) -> str:
     What made its loss infinite; empty for none.
     """
     given_up = time.monotonic() + PATIENCE_SECONDS
-    while True:
+    while not flag.exists():
         try:
             finish(entry, listen=lambda *_: None, stop=flag.exists)
         except Diverged as error:
@@ -89,7 +89,8 @@ def _task(entry: Entry, flag: Path) -> str:
                 raise
             time.sleep(POLL_SECONDS)
             continue
-        return ""
+        break
+    return ""
 
 
 def _tell(entry: Entry, told: dict[str, int], listen: Listen) -> None:

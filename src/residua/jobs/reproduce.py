@@ -1,20 +1,22 @@
 """One table or figure of a paper: train what it takes, or reuse it, and hold it against what was printed."""
 
+import json
 import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from residua.data.decode import DataError
 from residua.data.sources import Dataset, absolute, open_dataset
-from residua.jobs.cells import Setting, entries
+from residua.jobs.cells import Setting, departed, entries, label_of, one_arithmetic
 from residua.jobs.contest import Entry, Listen, Pool
 from residua.jobs.measured import measured
 from residua.papers import items
+from residua.papers.protocols import Departure
 from residua.papers.published import BUDGETS, Budget, Item, Row
 from residua.spec.describe import cost
 from residua.spec.record import nearest
@@ -42,7 +44,7 @@ class Line:
     net: str
     """The network that was trained or counted."""
     label: str
-    """*same protocol*, *scaled down* or *different data*."""
+    """*same protocol*, *same protocol but for* something, *scaled down* or *different data*."""
     values: tuple[float, ...] = ()
     """One a seed, in the row's unit."""
     train: tuple[float, ...] = ()
@@ -51,6 +53,8 @@ class Line:
     """Where the values come from, one a seed."""
     note: str = ""
     """Why there is no value."""
+    departures: tuple[Departure, ...] = ()
+    """What was done otherwise than in the paper, on its own data."""
 
     @property
     def mean(self) -> float:
@@ -131,6 +135,7 @@ def _plain(line: Line) -> dict[str, Any]:
         "difference": _number(line.difference),
         "train_error": _number(statistics.fmean(line.train)) if line.train else None,
         "label": line.label,
+        "departures": [str(each) for each in line.departures],
         "note": line.note,
     }
 
@@ -178,18 +183,16 @@ def reproduce(
     workers = processes or (1 if _has_gpu() else world.cores())
     setting = Setting(source, dataset.size <= SMALL, budget, max(1, world.cores() // workers))
     wanted = entries(item, setting, folder / "runs", seeds=seeds)
-    waiting = [entry for entry in wanted.values() if not Run(entry.path).finished]
+    waiting = [entry for entry in one_arithmetic(wanted.values()) if not Run(entry.path).finished]
     if waiting:
-        waiting.sort(
-            key=lambda entry: -cost(entry.recipe.arch).macs
-        )  # the longest first, so that all end together
+        waiting.sort(key=lambda entry: -cost(entry.recipe.arch).macs)  # the longest first: all end together
         with _trainer(min(workers, len(waiting)), ray, setting.threads) as trainer:
             trainer.train(waiting, listen=listen, stop=stop)
     if stop():
         return Reproduction(item, setting, (), dataset.note, report, time.monotonic() - started, True)
     runs = {key: Run(entry.path) for key, entry in wanted.items()}
     same_images(runs.values())
-    lines = tuple(line_of(row, setting, runs, seeds=seeds) for row in item.rows)
+    lines = tuple(line_of(item, row, setting, runs, seeds=seeds) for row in item.rows)
     found = Reproduction(item, setting, lines, dataset.note, report, time.monotonic() - started)
     return _written(found, dataset)
 
@@ -241,22 +244,31 @@ def same_images(runs: "Sequence[Run] | Any") -> None:
         raise DataError(f"{first} and {second} saw different images: delete the older, or choose another -o")
 
 
-def line_of(row: Row, setting: Setting, runs: Mapping[tuple[str, int], Run], *, seeds: int) -> Line:
-    """What `runs` say of `row`; measured now where a run has not kept it."""
+def line_of(
+    item: Item, row: Row, setting: Setting, runs: Mapping[tuple[str, int], Run], *, seeds: int
+) -> Line:
+    """What `runs` say of a row of `item`; measured now where a run has not kept it."""
     net = row.trained(small=setting.small)
     if not row.asks_at(setting.budget):
         if row.measure in ("params", "macs"):
             return _counted(row)
         return Line(row, net.name, "", note=f"not trained at the budget {setting.budget}")
     mine = [runs[net.name, seed] for seed in range(seeds)]
+    found = departed(item, row, mine[0].recipe, setting=setting, images=trained_on(mine[0]))
+    line = Line(row, net.name, label_of(row, found, setting), departures=found)
     ended = tuple(run for run in mine if run.finished)
     if not ended:
-        return Line(row, net.name, setting.label(row), note="the loss did not stay finite")
-    values = tuple(v for run in ended if (v := measured(run, row, small=setting.small)) is not None)
+        return replace(line, note="the loss did not stay finite")
+    values = tuple(v for run in ended if (v := measured(run, row)) is not None)
     if not values:
-        return Line(row, net.name, setting.label(row), note="five classes or fewer")
+        return replace(line, note="five classes or fewer")
     train = tuple(float(run.metrics[-1]["train_error"]) for run in ended)
-    return Line(row, net.name, setting.label(row), values, train, ended)
+    return replace(line, values=values, train=train, runs=ended)
+
+
+def trained_on(run: Run) -> int:
+    """How many images `run` learns from."""
+    return int(json.loads((run.path / "data.json").read_text("utf-8"))["train"])
 
 
 def _counted(row: Row) -> Line:

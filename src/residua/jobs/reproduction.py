@@ -58,7 +58,7 @@ def rows(found: Reproduction) -> list[tuple[str, ...]]:
 
 def left_out(found: Reproduction) -> str:
     """Says which rows the budget leaves out; empty if none."""
-    said = ", ".join(found.left_out)
+    said = "; ".join(found.left_out)
     return f"Left out at the budget {found.setting.budget}: {said}." if said else ""
 
 
@@ -240,6 +240,8 @@ def _making(found: Reproduction) -> tuple[Part, ...]:
         parts.append(Text((others,)))
     if substitutes := stand_ins(found):
         parts.append(Text((substitutes,)))
+    if departed := departed_from(found):
+        parts.append(Text((departed,)))
     return (*parts, Text((machine,)), repeat)
 
 
@@ -253,6 +255,12 @@ def _others(found: Reproduction) -> str:
     )
 
 
+def departed_from(found: Reproduction) -> str:
+    """What was done otherwise than in the paper on its own data, each thing once; empty for nothing."""
+    each = dict.fromkeys(str(one) for line in found.lines for one in line.departures if one.what != "network")
+    return f"Otherwise than in the paper: {'; '.join(each)}." if each else ""
+
+
 def stand_ins(found: Reproduction) -> str:
     """Which networks were trained in place of the paper's, because the pictures are too small for those."""
     pairs = {
@@ -261,4 +269,4 @@ def stand_ins(found: Reproduction) -> str:
     if not pairs:
         return ""
     said = ", ".join(f"{mine} for {theirs}" for theirs, mine in pairs.items())
-    return f"These pictures are too small for the paper's networks. Trained instead: {said}; one centre crop."
+    return f"These pictures are too small for the paper's networks. Trained instead: {said}."

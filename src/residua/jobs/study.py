@@ -9,6 +9,7 @@ from torch import Tensor
 
 from residua.data.images import Images
 from residua.nn.network import Network
+from residua.report.plots import LONGEST
 from residua.spec.arch import Arch
 
 Found = TypeVar("Found")
@@ -79,6 +80,20 @@ def each(
     if not found:
         raise ValueError(skipped[0])
     return found, tuple(skipped)
+
+
+def without_shared(names: Sequence[str]) -> list[str]:
+    """`names`, of which figures could not show all letters, without the words that all begin or end with.
+
+    Words are parted by hyphens. No name is left empty, and no two become alike.
+    """
+    parts = [name.split("-") for name in names]
+    if len(set(names)) == len(names) > 1 and max(map(len, names)) > LONGEST:
+        for end in (0, -1):
+            while all(len(words) > 1 for words in parts) and len({words[end] for words in parts}) == 1:
+                for words in parts:
+                    words.pop(end)
+    return ["-".join(words) for words in parts]
 
 
 def percent(value: float) -> str:

@@ -22,8 +22,6 @@ RECIPE_OF: Mapping[tuple[str, str], str] = {
 """Paper and kind of pictures -> name of the recipe."""
 UNSCHEDULED = ("kinetics400", "something2")
 """Data on which no schedule of the papers is known to us: its networks are trained by hand."""
-IMAGENET_IMAGES = 1_281_167
-"""Training images of ImageNet 2012, for the length of runs that are counted in epochs."""
 
 
 def item(name: str) -> Item:
