@@ -5,7 +5,7 @@ from typing import Any
 
 from residua.jobs.cells import EPOCHS, STEPS, Setting, entries
 from residua.papers import recipe
-from residua.papers.items import IMAGENET_IMAGES, ITEMS, RECIPE_OF
+from residua.papers.items import IMAGENET_IMAGES, ITEMS, RECIPE_OF, UNSCHEDULED
 from residua.papers.published import BUDGETS, Budget, Item
 from residua.training.run import Run
 
@@ -30,9 +30,11 @@ def listing(folder: Path) -> list[dict[str, Any]]:
 
 
 def _cost(item: Item, budget: Budget) -> str:
-    """Networks times updates of one seed: `10 x 64,000`."""
+    """Networks times updates of one seed: `10 x 64,000`; `5 x ?` where no schedule is known."""
     small = budget != "full" or "imagenet" not in item.needs
     nets = item.nets(budget, small=small)
+    if nets and set(item.needs) & set(UNSCHEDULED):
+        return f"{len(nets)} x ?"
     return f"{len(nets)} x {_updates(item, budget):,}" if nets else "none"
 
 
@@ -50,6 +52,8 @@ def _state(item: Item, folder: Path) -> str:
     """`done`, `scaled`, `needs DATA` or `not feasible`."""
     if item.reason:
         return "not feasible"
+    if set(item.needs) & set(UNSCHEDULED):
+        return "needs DATA"
     if not item.needs or _is_done(item, folder):
         return "done"
     return "scaled" if item.nets("smoke", small=True) else "needs DATA"

@@ -163,6 +163,11 @@ def reproduce(
         raise ValueError(f"no budget {budget!r}: {nearest(budget, BUDGETS)}")
     if seeds < 1 or (processes is not None and processes < 1):
         raise ValueError(f"seeds is {seeds}, processes {processes}: give at least 1")
+    if source := items.UNSCHEDULED.get((*item.needs, "")[0]):
+        raise ValueError(
+            f"{name} needs {item.needs[0]}, and no schedule for its networks is known: train them, e.g. "
+            f"`residua train {source}:DIR -m {item.rows[-1].net.name}`"
+        )
     report = folder / f"{name.replace('/', '-')}-{budget}.html"
     if not item.needs:
         lines = tuple(_counted(row) for row in item.rows)

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 
-from residua.papers import rows_duta2020, rows_he2015, rows_he2016
+from residua.papers import rows_detect, rows_duta2020, rows_he2015, rows_he2016
 from residua.papers.published import Item
 from residua.spec.record import nearest
 
 ITEMS: Mapping[str, Item] = {
-    item.name: item for item in (*rows_he2015.ITEMS, *rows_he2016.ITEMS, *rows_duta2020.ITEMS)
+    item.name: item
+    for item in (*rows_he2015.ITEMS, *rows_he2016.ITEMS, *rows_duta2020.ITEMS, *rows_detect.ITEMS)
 }
 """Name -> item, in the papers' order."""
 RECIPE_OF: Mapping[tuple[str, str], str] = {
@@ -19,6 +20,9 @@ RECIPE_OF: Mapping[tuple[str, str], str] = {
     ("duta2020", "large"): "duta2020.imagenet",
 }
 """Paper and kind of pictures -> name of the recipe."""
+UNSCHEDULED = {"coco": "coco", "voc2007": "voc", "voc2012": "voc"}
+"""Data on which networks are trained by hand, and their source: the papers' schedules are of another way to
+train, or not known to us."""
 IMAGENET_IMAGES = 1_281_167
 """Training images of ImageNet 2012, for the length of runs that are counted in epochs."""
 

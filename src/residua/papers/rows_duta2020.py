@@ -216,7 +216,6 @@ ITEMS = (
         "imagenet", "302 and 404 layers, pre-activation, other nets, stronger training", "see duta2020/depths"
     ),
     _absent("cifar", "CIFAR-10 and CIFAR-100, all depths and variants", "see duta2020/depths-cifar"),
-    _absent("coco", "COCO detection", "needs a detector, which residua does not have, and COCO"),
     _absent("kinetics400", "Kinetics-400", "needs video networks of unknown detail, and Kinetics-400"),
     _absent("something2", "Something-Something v2", "needs video networks of unknown detail, and the videos"),
     _absent("figures", "all figures", "none was seen"),

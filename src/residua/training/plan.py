@@ -3,9 +3,10 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
+from torch import nn
 
 from residua.nn.network import Network
 from residua.spec.describe import cost
@@ -13,6 +14,7 @@ from residua.spec.recipe import Plan
 from residua.training import translate, world
 from residua.training.translate import WORTH
 
+Placed = TypeVar("Placed", bound=nn.Module)
 Format = Literal["contiguous", "channels_last"]
 Precision = Literal["float32", "bfloat16"]
 
@@ -112,7 +114,7 @@ def torch_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
 
 
-def place(network: Network, plan: Plan) -> Network:
+def place(network: Placed, plan: Plan) -> Placed:
     """`network` on the plan's device and in its memory format; sets torch's threads."""
     torch.set_num_threads(plan.threads)
     layout = torch.channels_last if plan.memory_format == "channels_last" else torch.contiguous_format
