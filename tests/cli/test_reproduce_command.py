@@ -17,8 +17,9 @@ def test_the_list_has_every_item_with_cost_and_state(tmp_path: Path) -> None:
     assert found["he2015/fig6"]["minutes"]["small"] < 60 < found["he2015/fig6"]["minutes"]["full"]
     assert found["he2015/fig6"]["state"] == "scaled"
     assert found["he2015/table1"]["state"] == "done"
-    assert found["he2015/table8"]["state"] == "not feasible"
-    assert "Faster R-CNN" in found["he2015/table8"]["reason"]
+    assert (found["he2015/table8"]["state"], found["he2015/table8"]["data"]) == ("needs DATA", ["coco"])
+    assert found["he2015/table9"]["state"] == "not feasible"
+    assert "box refinement" in found["he2015/table9"]["reason"]
     assert {e["state"] for e in found.values()} <= {"done", "scaled", "needs DATA", "not feasible"}
     said = succeeded(residua("reproduce"))
     assert "duta2020/coco" in said

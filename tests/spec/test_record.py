@@ -1,6 +1,7 @@
 """Values to JSON and back, and single fields by path."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from words import arches
 
 from residua.spec.arch import Arch
+from residua.spec.detector import DETECTORS
 from residua.spec.recipe import Data, Recipe
 from residua.spec.record import from_json, from_plain, override, paths, to_json, to_plain
 from residua.spec.zoo import NAMES, arch
@@ -137,3 +139,13 @@ def test_paths_name_every_single_value_once() -> None:
     assert len(found) == len(set(found))
     assert {"seed", "optim.rate", "arch.preprocess.mean", "arch.stages", "arch.stem.pool.kernel"} < set(found)
     assert "optim" not in found
+
+
+def test_a_record_that_may_be_none_is_changed_inside_where_it_is_one() -> None:
+    detector = DETECTORS["ssd300"]
+    found = override(replace(RECIPE, detector=detector), "detector.still", "1")
+    assert found.detector == replace(detector, still=1)
+    with pytest.raises(ValueError, match=r"detector\.still cannot be set: there is no detector here"):
+        override(RECIPE, "detector.still", "1")
+    with pytest.raises(ValueError, match=r"no setting 'detector\.stil': did you mean detector\.still"):
+        override(replace(RECIPE, detector=detector), "detector.stil", "1")

@@ -5,18 +5,25 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from residua.cli import boxes
 from residua.cli.processes import OPTION, launch_if_asked, speaks
 from residua.cli.terminal import console, next_line, put_json, say, show_table
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from residua.jobs.evaluate import Found
     from residua.measure.score import Score
+
+TOPK = 5
+"""Classes per image in --predictions."""
 
 
 def evaluate(
     trained: list[Path] = typer.Argument(metavar="RUN|FILE...", help="Runs, or checkpoint files."),
     data: str = typer.Option(None, "--data", help="Images to judge by; else those the run kept apart."),
     views: list[str] = typer.Option(
-        ["center"], "--views", help="How each image is shown: center, flip, 10crop, multiscale, 320."
+        [], "--views", help="center, flip, 10crop, multiscale, 320; of detectors voc, voc2007, coco."
     ),
     weights: str = typer.Option("auto", help="Of a run: raw, ema, best; auto is ema where there is one."),
     ensemble: bool = typer.Option(False, "--ensemble", help="Average the probabilities of all networks."),
@@ -24,7 +31,7 @@ def evaluate(
     predictions: Path = typer.Option(
         None, "--predictions", help="Write every answer: .csv, .jsonl or .parquet."
     ),
-    topk: int = typer.Option(5, "--topk", min=1, help="Classes per image in --predictions."),
+    topk: int = typer.Option(TOPK, "--topk", min=1, help="Classes per image in --predictions."),
     force: bool = typer.Option(False, "--force", help="Replace output files that are there."),
     as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
     processes: int = OPTION,
@@ -36,16 +43,23 @@ def evaluate(
     Example: residua evaluate runs/photos-1 --data photos/test --views center,10crop -o verdict.html
     """
     launch_if_asked(processes)
+    from residua.jobs.boxes import finds_boxes
+
+    if any(map(finds_boxes, trained)):
+        if ensemble or topk != TOPK:
+            raise ValueError("--ensemble and --topk are for networks that classify: leave them")
+        boxes.evaluate(trained, data, _wanted(views), weights, out, predictions, force=force, as_json=as_json)
+        return
+
     from residua.jobs.evaluate import find
     from residua.jobs.predict import check_out, of_judgement, save
     from residua.jobs.verdict import write_evaluation
-    from residua.measure.views import VIEWS
     from residua.spec.record import to_plain
     from residua.training.world import joined
 
     check_out(out, force=force, suffixes=(".html",))
     check_out(predictions, force=force)
-    wanted = [view for text in views for view in text.split(",")]
+    wanted = _wanted(views) or ["center"]
     with joined() as world:
         found = find(trained, data=data, views=wanted, weights=weights, ensemble=ensemble, world=world)
     if not speaks():
@@ -53,22 +67,30 @@ def evaluate(
     to = console(json_on_stdout=as_json)
     if predictions:
         save(predictions, of_judgement(found[0].images, found[0].judgement, topk=topk))
-        say(
-            to,
-            f"{found[0].score.n:,} answers ({found[0].name}, {wanted[0]}) written to {predictions}",
-        )
+        say(to, f"{found[0].score.n:,} answers ({found[0].name}, {wanted[0]}) written to {predictions}")
     if out:
         write_evaluation(out, found, command=_command(trained, data, wanted, weights, ensemble=ensemble))
         say(to, f"page written to {out}")
     if as_json:
         put_json({"scores": [{**to_plain(one.score), "run": one.name} for one in found]})
         return
+    _say(to, found, wanted)
+    next_line(to, f"residua predict {trained[0]} IMAGE", f"residua compare {trained[0]} OTHER")
+
+
+def _say(to: "Console", found: "list[Found]", wanted: list[str]) -> None:
+    """Every score, and what the views mean."""
+    from residua.measure.views import VIEWS
+
     several = len({one.name for one in found}) > 1
     rows = [(*((one.name,) if several else ()), *_row(one.score)) for one in found]
     head = ("views", "images", "weights", "n", "top-1", "95 % interval", "top-5", "mean over classes", "ECE")
     show_table(to, (("network", *head) if several else head), rows, numeric=4 if several else 3)
     say(to, "views: " + "; ".join(f"{view} = {VIEWS[view]}" for view in dict.fromkeys(wanted)), "dim")
-    next_line(to, f"residua predict {trained[0]} IMAGE", f"residua compare {trained[0]} OTHER")
+
+
+def _wanted(views: list[str]) -> list[str]:
+    return [view for text in views for view in text.split(",")]
 
 
 def _row(score: "Score") -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import typer
 
+from residua.cli import boxes
 from residua.cli.failures import BAD_DATA
 from residua.cli.terminal import console, next_line, put_json, say, show_table
 
@@ -12,16 +13,33 @@ def predict(
     trained: Path = typer.Argument(metavar="RUN|FILE", help="A run, or one of its checkpoint files."),
     images: list[Path] = typer.Argument(metavar="IMAGE|DIR...", help="Image files, or folders of them."),
     topk: int = typer.Option(1, "--topk", min=1, help="Classes per image."),
+    draw: Path | None = typer.Option(
+        None, "--draw", metavar="DIR", help="Detectors: draw boxes into PNG files."
+    ),
+    least: float | None = typer.Option(
+        None, "--least", min=0.0, max=1.0, help="Detectors: least score of a box, 0.5 unless given."
+    ),
     out: Path = typer.Option(None, "-o", "--out", help="Write .csv, .jsonl or .parquet."),
     force: bool = typer.Option(False, "--force", help="Replace an output file that is there."),
     as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
 ) -> None:
-    """Name what is in pictures.
+    """Name what is in pictures, or find boxes in them.
 
     Files that are no image are named, the others answered, and the exit code is 4.
 
     Example: residua predict runs/photos-1 new/ --topk 3 -o labels.csv
+    Example: residua predict runs/cells-1 new/ --draw drawn -o boxes.jsonl
     """
+    from residua.jobs.boxes import finds_boxes
+
+    if finds_boxes(trained):
+        if topk != 1:
+            raise ValueError("--topk is for networks that classify: leave it")
+        boxes.predict(trained, images, draw, least, out, force=force, as_json=as_json)
+        return
+    if draw is not None or least is not None:
+        raise ValueError("--draw and --least are for detectors: leave them")
+
     from residua.data.sources import list_images
     from residua.deliver.engine import load
     from residua.jobs.predict import check_out, predictions, save

@@ -73,11 +73,13 @@ def row_line(row: Row, name: str) -> str:
     """A finished epoch as a line."""
     v = row.values
     width = len(str(row.total))
-    mean = f" (averaged weights {v['ema_test_error']:5.2f} %)" if "ema_test_error" in v else ""
+    key = "test_map50" if "test_map50" in v else "test_error"
+    mean = f" (averaged weights {v[f'ema_{key}']:5.2f} %)" if f"ema_{key}" in v else ""
+    errors = f"train error {v['train_error']:5.2f} %  test error" if "train_error" in v else "test mAP@.5"
     speed = f"  {v['images_per_second']:,.0f} images/s" if v["images_per_second"] else ""
     return (
         f"{name}{'  ' if name else ''}epoch {v['epoch']:>{width}}/{row.total}  loss {v['train_loss']:.3f}  "
-        f"train error {v['train_error']:5.2f} %  test error {v['test_error']:5.2f} %{mean}{speed}"
+        f"{errors} {v[key]:5.2f} %{mean}{speed}"
     )
 
 

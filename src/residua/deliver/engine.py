@@ -101,7 +101,7 @@ def load_weights(path: Path, weights: Weights) -> tuple[Network, str]:
     """The network of `load`, and which weights it has: `raw`, `ema` or `best`."""
     if path.is_dir() and folder.is_saved(path):
         return folder.read(path), "raw"
-    return checkpoint.weights_of(_file(path, weights), weights)
+    return checkpoint.weights_of(file_of(path, weights), weights)
 
 
 def ready(path: Path, weights: str = "auto") -> tuple[Network, str, Plan]:
@@ -111,7 +111,8 @@ def ready(path: Path, weights: str = "auto") -> tuple[Network, str, Plan]:
     return place(network, plan), kind, plan
 
 
-def _file(path: Path, weights: Weights) -> Path:
+def file_of(path: Path, weights: Weights) -> Path:
+    """The file of a run that holds those `weights`; a file as it is. CheckpointError when there is none."""
     if not path.is_dir():
         return path
     states = Run(path).checkpoints

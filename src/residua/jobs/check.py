@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from residua.data.metadata import Betrayal, betrayal
 from residua.data.near import copies
 from residua.data.scan import Tell, scan
 from residua.data.shards import wrong_digests
-from residua.data.sources import find
+from residua.data.sources import BOXES, find
 from residua.jobs.checked import Checked, Finding, Group, Level
 
 LONG = 2.0
@@ -28,6 +29,8 @@ def check(source: str, *, workers: int, tell: Tell = lambda _done, _total: None)
 
     `tell(done, total)` hears how far it is. DataError when there is no such source.
     """
+    if source.partition(":")[0] in BOXES:
+        return _boxes(source, workers=workers, tell=tell)
     found = find(source, lenient=True)
     looked = scan(found.splits, workers=workers, tell=tell)
     names = _labels_by_name(found.splits)
@@ -36,6 +39,26 @@ def check(source: str, *, workers: int, tell: Tell = lambda _done, _total: None)
     made = [finding for finding in _findings(draft, found, names) if finding.count]
     made.sort(key=lambda finding: finding.level != "problem")
     return Checked(source, found.splits, looked, tuple(made), tried)
+
+
+def _boxes(source: str, *, workers: int, tell: Tell) -> Checked:
+    """What is wrong with a set of boxes: its images as one class, and its boxes."""
+    from residua.tasks.detect.check import findings
+    from residua.tasks.detect.sources import find as find_boxes
+
+    marked = find_boxes(source)
+    splits = tuple(replace(scenes.images, classes=("image",)) for scenes in marked.splits)
+    looked = scan(splits, workers=workers, tell=tell)
+    draft = Checked(source, splits, looked, (), None)
+    labels = np.zeros(len(looked.facts), np.int64)
+    found = [*_unreadable(draft), *_copies(draft, labels), *_pictures(draft)]
+    found = [finding for finding in found if finding.key != "shape"]  # no crop is cut from the middle
+    found += [
+        _named(wrong.key, wrong.what, wrong.level, wrong.names, wrong.cure)
+        for wrong in findings(marked, looked)
+    ]
+    made = sorted((one for one in found if one.count), key=lambda finding: finding.level != "problem")
+    return replace(draft, findings=tuple(made))
 
 
 def _labels_by_name(splits: Sequence[Images]) -> NDArray[np.int64]:

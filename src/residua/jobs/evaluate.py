@@ -10,6 +10,7 @@ import numpy as np
 from residua.data.found import matched
 from residua.data.sources import Images, absolute, open_images
 from residua.deliver.engine import ready
+from residua.jobs import boxes
 from residua.jobs.opened import reopen
 from residua.measure.evaluate import Judgement, in_a_row, together
 from residua.measure.score import Score
@@ -17,6 +18,7 @@ from residua.measure.views import BATCH, PORTION, VIEWS, judge
 from residua.nn.network import Network
 from residua.spec.recipe import Plan
 from residua.spec.record import nearest
+from residua.tasks.detect.score import BoxScore
 from residua.training.checkpoint import Weights
 from residua.training.run import Run
 from residua.training.world import ALONE, World
@@ -48,7 +50,7 @@ def evaluate(
     weights: str = "auto",
     ensemble: bool = False,
     world: World = ALONE,
-) -> list[Score]:
+) -> list[Score] | list[BoxScore]:
     """One Score per run or checkpoint and view on `data`; without it, on the images that the run kept apart.
 
     `weights` of a run: `raw` (the last step's), `ema` (their mean), `best` (the lowest test error); `auto` is
@@ -56,11 +58,17 @@ def evaluate(
     Score per view. The processes of `world` share the images, and all return the same. Classes are matched by
     name. ValueError for an unknown view or weights, or for runs that kept different images apart; DataError
     for images that cannot be used, CheckpointError for weights that
-    cannot.
+    cannot. Of detectors, `views` are protocols, and each gives a BoxScore.
     """
     several = [trained] if isinstance(trained, Run | str | Path) else list(trained)
     paths = [one.path if isinstance(one, Run) else Path(one) for one in several]
     where = None if data is None else str(data)
+    if any(map(boxes.finds_boxes, paths)):
+        if ensemble:
+            raise ValueError("ensemble is for networks that classify: leave it")
+        asked = () if tuple(views) == ("center",) else views
+        judged = boxes.find(paths, data=where, protocols=asked, weights=weights, world=world)
+        return [score for one in judged for score in one.scores]
     found = find(paths, data=where, views=views, weights=weights, ensemble=ensemble, world=world)
     return [one.score for one in found]
 

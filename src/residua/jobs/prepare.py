@@ -10,7 +10,6 @@ from residua.data.sources import absolute
 from residua.jobs.models import Changes, changed
 from residua.jobs.opened import open_readable
 from residua.nn.network import Network
-from residua.spec import zoo
 from residua.spec.describe import cost
 from residua.spec.recipe import Recipe
 from residua.spec.record import from_json, override
@@ -72,7 +71,8 @@ def prepare(wish: Wish) -> Prepared:
     read: list[str] = []
     network = kind.initial(recipe, sets.train.classes, listen=read.append)
     steps = length(recipe, len(sets.train))[1]
-    chosen = plan.choose(network, recipe.plan, batch=recipe.budget.batch, steps=steps)
+    yardstick = kind.yardstick(recipe, network)
+    chosen = plan.choose(yardstick, recipe.plan, batch=recipe.budget.batch, steps=steps)
     workers = kind.workers(recipe, sets) if recipe.data.workers < 0 else recipe.data.workers
     recipe = replace(recipe, plan=chosen.plan, data=replace(recipe.data, workers=workers))
     notes = (
@@ -92,17 +92,21 @@ def decide(wish: Wish) -> tuple[Recipe, Any, Unreadable]:
     source = wish.source if wish.given else absolute(wish.source)
     filed = _filed(wish.recipe)
     named = wish.recipe if isinstance(wish.recipe, str) else None
-    first = zoo.arch(wish.model or "cifar_resnet20")
-    early = _changed(filed or papers.recipe(named or "quick.small", first, source), wish)
     kind = tasks.of(source)
-    sets, bad = open_readable(kind, replace(early.data, source=source), wish.given)
+    model, recipe_name = kind.proposal(None)
+    arch, detector = kind.drawn(wish.model or model)
+    early = filed or replace(papers.recipe(named or recipe_name, arch, source), detector=detector)
+    sets, bad = open_readable(kind, replace(_changed(early, wish).data, source=source), wish.given)
     model, recipe_name = kind.proposal(sets)
-    arch = filed.arch if filed and wish.model is None else zoo.arch(wish.model or model)
+    if filed and wish.model is None:
+        arch, detector = filed.arch, filed.detector
+    elif wish.model is None:
+        arch, detector = kind.drawn(model)
     arch = changed(arch, **wish.clip)
     arch = kind.suited(arch, sets)
     made = filed or papers.recipe(named or recipe_name, arch, source)
-    made = replace(made, arch=arch, data=replace(made.data, source=source))
-    recipe = _changed(made, wish)
+    made = replace(made, arch=arch, detector=detector, data=replace(made.data, source=source))
+    recipe = kind.settled(_changed(made, wish))
     if recipe.arch.classes != arch.classes:
         raise ValueError(f"arch.classes is {recipe.arch.classes}, the data has {arch.classes}: leave it")
     return recipe, sets, bad
@@ -134,6 +138,11 @@ def _optimiser(recipe: Recipe) -> str:
     return f"{kind}, {'tensor by tensor, as asked' if asked == 'off' else 'fused: one pass over memory'}"
 
 
+def _called(recipe: Recipe) -> str:
+    """The network's name, and that of what is behind it."""
+    return f"{recipe.detector.name} on {recipe.arch.name}:" if recipe.detector else f"{recipe.arch.name}:"
+
+
 def _notes(recipe: Recipe, kind: Kind, sets: Sets, chosen: Chosen) -> tuple[str, ...]:
     arch, optim = recipe.arch, recipe.optim
     found, size = cost(arch), arch.preprocess.size
@@ -142,7 +151,8 @@ def _notes(recipe: Recipe, kind: Kind, sets: Sets, chosen: Chosen) -> tuple[str,
         ("data", sets.note),
         (
             "model",
-            f"{arch.name}: {found.params / 1e6:.2f} M parameters, {found.macs / 1e6:.1f} M multiply-adds",
+            f"{_called(recipe)} {found.params / 1e6:.2f} M parameters, "
+            f"{found.macs / 1e6:.1f} M multiply-adds",
         ),
         ("input", f"{size} x {size} {arch.preprocess.colour}, {arch.classes} classes"),
         (

@@ -168,10 +168,10 @@ def reproduce(
         raise ValueError(f"no budget {budget!r}: {nearest(budget, BUDGETS)}")
     if seeds < 1 or (processes is not None and processes < 1):
         raise ValueError(f"seeds is {seeds}, processes {processes}: give at least 1")
-    if set(item.needs) & set(items.UNSCHEDULED):
+    if source := items.UNSCHEDULED.get((*item.needs, "")[0]):
         raise ValueError(
-            f"{name} needs {item.needs[0]}, and no schedule for it was printed where we could read it: "
-            f"train its networks with `residua train video:DIR -m {item.rows[0].net.name}`"
+            f"{name} needs {item.needs[0]}, and no schedule for its networks is known: train them, e.g. "
+            f"`residua train {source}:DIR -m {item.rows[-1].net.name}`"
         )
     report = folder / f"{name.replace('/', '-')}-{budget}.html"
     if not item.needs:

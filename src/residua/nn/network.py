@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -12,6 +13,7 @@ from residua.nn.letters import LETTERS, Letter, Norm, letters
 from residua.nn.letters_clip import clip_letters
 from residua.spec.arch import Arch
 from residua.spec.change import with_classes
+from residua.spec.record import to_plain
 
 
 class Network(nn.Module):
@@ -55,6 +57,11 @@ class Network(nn.Module):
     def num_features(self) -> int:
         """Numbers per image that the last linear layer reads."""
         return self.head.reads
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a file of its weights says of it, as JSON values."""
+        return {"arch": to_plain(self.arch), "classes": list(self.class_names)}
 
     def units(self) -> list[nn.Module]:
         """What a map runs through before the tail, in order: the stem and every block."""

@@ -11,6 +11,7 @@ RECIPES: Mapping[str, Callable[[Arch, str], Recipe]] = {
     "he2015.cifar": he2015.cifar,
     "he2015.imagenet": he2015.imagenet,
     "he2015.imagenet_steps": he2015.imagenet_steps,
+    "he2015.coco": he2015.coco,
     "he2016.cifar": he2016.cifar,
     "he2016.imagenet": he2016.imagenet,
     "duta2020.imagenet": duta2020.imagenet,
@@ -21,6 +22,7 @@ RECIPES: Mapping[str, Callable[[Arch, str], Recipe]] = {
     "quick.small": quick.small,
     "quick.photos": quick.photos,
     "quick.digits": quick.digits,
+    "quick.boxes": quick.boxes,
 }
 """Name -> function of a network and a data source."""
 

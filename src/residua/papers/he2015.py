@@ -55,6 +55,22 @@ def imagenet(arch: Arch, source: str) -> Recipe:
     )
 
 
+def coco(arch: Arch, source: str) -> Recipe:
+    """Appendix A: 240k updates at 0.001, 80k at 0.0001, from a classifier's weights with frozen norms.
+
+    Batches of 8 images, as for the regions. Regions and boxes are learned together; the paper takes turns.
+    """
+    return Recipe(
+        "he2015.coco",
+        arch,
+        Data(source),
+        Augment("none"),
+        Optim(rate=0.001, momentum=0.9, decay=1e-4),
+        Schedule("step", drops=(0.75,)),
+        Budget(steps=320_000, batch=8),
+    )
+
+
 def imagenet_steps(arch: Arch, source: str) -> Recipe:
     """`he2015.imagenet` with drops after 30, 60 and 90 epochs: ours, to compare runs by."""
     return replace(

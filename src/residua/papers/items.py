@@ -2,13 +2,19 @@
 
 from collections.abc import Mapping
 
-from residua.papers import rows_duta2020, rows_he2015, rows_he2016, rows_video
+from residua.papers import rows_detect, rows_duta2020, rows_he2015, rows_he2016, rows_video
 from residua.papers.published import Item
 from residua.spec.record import nearest
 
 ITEMS: Mapping[str, Item] = {
     item.name: item
-    for item in (*rows_he2015.ITEMS, *rows_he2016.ITEMS, *rows_duta2020.ITEMS, *rows_video.ITEMS)
+    for item in (
+        *rows_he2015.ITEMS,
+        *rows_he2016.ITEMS,
+        *rows_duta2020.ITEMS,
+        *rows_video.ITEMS,
+        *rows_detect.ITEMS,
+    )
 }
 """Name -> item, in the papers' order."""
 RECIPE_OF: Mapping[tuple[str, str], str] = {
@@ -20,8 +26,15 @@ RECIPE_OF: Mapping[tuple[str, str], str] = {
     ("duta2020", "large"): "duta2020.imagenet",
 }
 """Paper and kind of pictures -> name of the recipe."""
-UNSCHEDULED = ("kinetics400", "something2")
-"""Data on which no schedule of the papers is known to us: its networks are trained by hand."""
+UNSCHEDULED = {
+    "kinetics400": "video",
+    "something2": "video",
+    "coco": "coco",
+    "voc2007": "voc",
+    "voc2012": "voc",
+}
+"""Data on which networks are trained by hand, and their source: the papers' schedules are of another way to
+train, or not known to us."""
 
 
 def item(name: str) -> Item:

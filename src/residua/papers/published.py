@@ -64,13 +64,15 @@ class Row:
     said: str = ""
     """What belongs to the paper's number: `best of 5`, `fail (> 20 %)`."""
     measure: Literal[
-        "train_error", "test_error", "top1_error", "top5_error", "params", "macs", "response"
+        "train_error", "test_error", "top1_error", "top5_error", "params", "macs", "response", "map", "map50"
     ] = "test_error"
-    """What is compared: errors in percent (top-1 and top-5 under `views`), counts, or a mean deviation."""
+    """What is compared: errors in percent (top-1 and top-5 under `views`), counts, a mean deviation, or mean
+    average precision in percent (at overlaps .5 to .95, or .5)."""
     views: str = "center"
     """How test images are shown."""
     data: str = "cifar10"
-    """Data of the paper: `cifar10`, `cifar100`, `imagenet`, `kinetics400` or `something2`."""
+    """Data of the paper: `cifar10`, `cifar100`, `imagenet`, `coco`, `voc2007`, `voc2012`, `kinetics400` or
+    `something2`."""
     panel: str = ""
     """Rows of one name share a pair of axes, and a colour with those at the same place in other panels."""
     budgets: tuple[Budget, ...] = BUDGETS

@@ -218,6 +218,5 @@ ITEMS = (
         "imagenet", "302 and 404 layers, pre-activation, other nets, stronger training", "see duta2020/depths"
     ),
     _absent("cifar", "CIFAR-10 and CIFAR-100, all depths and variants", "see duta2020/depths-cifar"),
-    _absent("coco", "COCO detection", "needs a detector, which residua does not have, and COCO"),
     _absent("figures", "all figures", "none was seen"),
 )

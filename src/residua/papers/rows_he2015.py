@@ -82,13 +82,6 @@ COSTS = {
 }
 """Table 1: multiply-adds."""
 
-NO_DETECTOR = "needs Faster R-CNN, which residua does not have, and {}"
-
-
-def _lacking(table: int, what: str, data: str) -> Item:
-    place = f"He et al. 2015, table {table}" + (" (arXiv appendix)" if table > 8 else "")
-    return Item(f"he2015/table{table}", what, place, reason=NO_DETECTOR.format(data))
-
 
 ITEMS = (
     Item(
@@ -206,12 +199,6 @@ ITEMS = (
             Claim("ResNet-1202", "ResNet-110"),
         ),
     ),
-    _lacking(7, "PASCAL VOC detection", "VOC 2007 and 2012"),
-    _lacking(8, "COCO detection", "COCO"),
-    _lacking(9, "COCO detection with improvements", "COCO"),
-    _lacking(10, "VOC 2007 detection with improvements", "COCO and VOC 2007"),
-    _lacking(11, "VOC 2012 detection with improvements", "COCO and VOC 2012"),
-    _lacking(12, "ImageNet detection", "the ImageNet DET images"),
     Item(
         "he2015/table13",
         "ImageNet localisation, single steps",

@@ -8,6 +8,7 @@ from residua.spec.recipe import Recipe, Schedule
 SOURCES: Mapping[str, str] = {
     "he2015.cifar": "He et al. 2015, section 4.2",
     "he2015.imagenet": "He et al. 2015, section 3.4",
+    "he2015.coco": "He et al. 2015, appendix A",
     "he2016.cifar": "He et al. 2016, appendix",
     "he2016.imagenet": "He et al. 2016, appendix",
     "duta2020.imagenet": "Duta et al. 2020, the authors' code",
@@ -33,6 +34,7 @@ def sentences(recipe: Recipe) -> tuple[str, ...]:
         "pad_crop": f"padded by {augment.pad} pixels and cropped at random",
         "resized_crop": "cropped to a random area and resized",
         "scale_crop": "resized to a shorter side of {} to {} pixels and cropped".format(*augment.sides),
+        "ssd": f"zoomed out up to {augment.zoom:g} times, cropped to overlap boxes and changed in colour",
         "none": "shown as they are",
     }[augment.kind]
     tinted = ", shifted in colour" if augment.colour else ""

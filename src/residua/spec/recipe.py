@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from residua.spec.arch import Arch
+from residua.spec.detector import Detector
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,10 @@ class Data:
 class Augment:
     """What happens to a training image first; every draw is keyed by (seed, epoch, index)."""
 
-    kind: Literal["pad_crop", "resized_crop", "scale_crop", "none"] = "pad_crop"
-    """Shift inside a padded border (CIFAR); cut a random area and resize it (Szegedy et al. 2014); or resize
-    to a random scale and cut a square (Simonyan and Zisserman 2014)."""
+    kind: Literal["pad_crop", "resized_crop", "scale_crop", "ssd", "none"] = "pad_crop"
+    """Shift inside a padded border (CIFAR); cut a random area and resize it (Szegedy et al. 2014); resize to
+    a random scale and cut a square (Simonyan and Zisserman 2014); or, for boxes alone, zoom out, crop by
+    overlap and change colours (Liu et al. 2016, 2.2)."""
     pad: int = 4
     """Border of zeros added on each side before the crop, in pixels (He et al. 2015, 4.2: 4)."""
     flip: float = 0.5
@@ -68,6 +70,8 @@ class Augment:
     """The same for a rectangle pasted from another image (Yun et al. 2019); with both, each has half."""
     mix_share: float = 1.0
     """Share of the batches that are mixed."""
+    zoom: float = 4.0
+    """`ssd`: how many times the image's sides a view that zooms out may have."""
     grow: tuple[float, float] = (1.0, 0.0)
     """Side of the crops in the first epoch, as a share of the full one, and the share of all epochs after
     which it is full (progressive resolution, in steps of 16 pixels)."""
@@ -94,6 +98,8 @@ class Augment:
             raise ValueError(
                 f"{self}: give 0 or more for colour, mixup, cutmix, cutout, policy_count, policy_size"
             )
+        if self.zoom < 1:
+            raise ValueError(f"augment.zoom is {self.zoom}: give 1 or more")
         if not 0 < self.grow[0] <= 1 or (self.grow[0] < 1 and self.kind != "resized_crop"):
             raise ValueError(
                 f"augment.grow is {self.grow} with {self.kind}: give a share up to 1, and resized_crop"
@@ -279,6 +285,8 @@ class Recipe:
     """With which arithmetic."""
     average: Average = field(default_factory=Average)
     """What is kept beside the weights."""
+    detector: Detector | None = None
+    """What finds boxes behind `arch`, for sets of boxes."""
     weights: str = ""
     """A file or a run whose weights training starts from; empty for fresh ones."""
     seed: int = 0

@@ -70,11 +70,16 @@ def paths(kind: type[Any], *, before: str = "") -> list[str]:
     """Every dotted path of a single value inside the record type `kind`."""
     found = []
     for name, hint in _hints(kind).items():
-        inner = dataclasses.is_dataclass(hint)
-        found += (
-            paths(typing.cast("type[Any]", hint), before=f"{before}{name}.") if inner else [before + name]
-        )
+        inner = _record_in(hint)
+        found += paths(inner, before=f"{before}{name}.") if inner else [before + name]
     return found
+
+
+def _record_in(hint: Any) -> type[Any] | None:
+    """The record that a field of type `hint` holds, if it is one, or may be none."""
+    kinds = typing.get_args(hint) if typing.get_origin(hint) is types.UnionType else (hint,)
+    records = [kind for kind in kinds if dataclasses.is_dataclass(kind)]
+    return typing.cast("type[Any]", records[0]) if len(records) == 1 else None
 
 
 def _hints(kind: type[Any]) -> dict[str, Any]:
@@ -86,9 +91,11 @@ def _override(record: Record, steps: list[str], text: str, path: str) -> Record:
     kind: type[Any] = type(record)
     hints = _hints(kind)
     name, rest = steps[0], steps[1:]
-    if name not in hints or bool(rest) != dataclasses.is_dataclass(hints[name]):
+    if name not in hints or bool(rest) != bool(_record_in(hints[name])):
         known = paths(kind, before=path[: len(path) - len(".".join(steps))])
         raise ValueError(f"no setting {path!r}: {nearest(path, known)}")
+    if rest and getattr(record, name) is None:
+        raise ValueError(f"{path} cannot be set: there is no {name} here")
     if rest:
         value = _override(getattr(record, name), rest, text, path)
     else:

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from residua.data.found import Found
 from residua.nn.network import Network
 from residua.spec.arch import Arch
+from residua.spec.detector import Detector
 from residua.spec.recipe import Data, Recipe
 from residua.training.run import Run
 from residua.training.task import Judged, Sets, Task
@@ -27,7 +28,16 @@ class Kind(Task, Protocol):
         """The examples that cannot be decoded, after a look at every one."""
 
     def proposal(self, sets: Any) -> tuple[str, str]:
-        """Names of the network and of the recipe that suit `sets`, where nobody chose."""
+        """Names of the network and of the recipe that suit `sets`, None before they are open."""
+
+    def drawn(self, name: str) -> tuple[Arch, Detector | None]:
+        """The network called `name`, and what finds boxes behind it. ValueError offers the nearest names."""
+
+    def settled(self, recipe: Recipe) -> Recipe:
+        """`recipe` with what follows from its other fields. ValueError for what can have no effect here."""
+
+    def yardstick(self, recipe: Recipe, network: Any) -> Network:
+        """What formats and precisions are timed on, before `network` is trained."""
 
     def suited(self, arch: Arch, sets: Any) -> Arch:
         """`arch` for the classes, channels and size of `sets`."""

@@ -1,6 +1,6 @@
 """What of a training run survives on disk: one self-certifying file per state, the newest two kept."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -154,18 +154,31 @@ def network_of(path: Path) -> Network:
 
     CheckpointError if it is none.
     """
-    return weights_of(path, "auto")[0]
+    network: Network = weights_of(path, "auto")[0]
+    return network
 
 
-def weights_of(path: Path, weights: Weights) -> tuple[Network, str]:
-    """The network of `network_of` with those `weights`, and what they are: `raw`, `ema` or `best`.
+def classifier(path: Path, facts: Mapping[str, Any]) -> Network:
+    """The network, without its weights, that the `facts` of the file at `path` spell.
+
+    CheckpointError when they spell a detector, which more than a network makes.
+    """
+    if facts.get("detector"):
+        raise CheckpointError(f"{path} holds a detector, no classifier: evaluate and predict take it")
+    return build(from_plain(Arch, facts["arch"]))
+
+
+def weights_of(
+    path: Path, weights: Weights, *, make: Callable[[Path, Mapping[str, Any]], Any] = classifier
+) -> tuple[Any, str]:
+    """The network that `make` builds with those `weights`, and what they are: `raw`, `ema` or `best`.
 
     CheckpointError if the file has no such weights.
     """
     tensors, facts = read(path)
     if "arch" not in facts:
         raise CheckpointError(f"{path} holds no network: give a run or one of its checkpoints")
-    network = build(from_plain(Arch, facts["arch"]))
+    network = make(path, facts)
     network.class_names = tuple(facts["classes"])
     averaged = any(name.startswith(AVERAGE) for name in tensors)
     if weights == "ema" and not averaged:
@@ -176,7 +189,7 @@ def weights_of(path: Path, weights: Weights) -> tuple[Network, str]:
 
 
 def _facts(network: Network) -> dict[str, Any]:
-    return {"format": 1, "arch": to_plain(network.arch), "classes": list(network.class_names)}
+    return {"format": 1, **network.facts}
 
 
 def _weights(prefix: str, network: nn.Module, step: int) -> dict[str, Tensor]:

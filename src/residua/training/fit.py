@@ -251,7 +251,7 @@ class Fit:
             "step": done.step,
             "rate": rate,
             "train_loss": done.loss / done.seen,
-            "train_error": 100 * done.wrong / done.seen,
+            **({"train_error": 100 * done.wrong / done.seen} if self.task.counts_wrong else {}),
             **judged.row(),
             "images_per_second": round(self.tally.speed, 1) or None,
         }

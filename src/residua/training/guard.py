@@ -109,8 +109,8 @@ def _watched(network: nn.Module) -> Iterator[list[str]]:
     for name, layer in network.named_modules():
         if next(layer.children(), None) is None:
 
-            def look(_layer: nn.Module, _given: object, said: Tensor, name: str = name) -> None:
-                if _is_lost(said):
+            def look(_layer: nn.Module, _given: object, said: object, name: str = name) -> None:
+                if isinstance(said, Tensor) and _is_lost(said):  # anchors come as lists
                     lost.append(name)
 
             handles.append(layer.register_forward_hook(look))

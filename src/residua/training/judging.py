@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
+from typing import TypeVar
 
 from residua.data.batches import Batch, testing
 from residua.data.images import Images
@@ -11,6 +12,7 @@ from residua.nn.network import Network
 from residua.spec.recipe import Plan, Recipe
 from residua.training.world import World
 
+Dealt = TypeVar("Dealt")
 JUDGED = 250
 """Images judged at a time, at least."""
 
@@ -50,7 +52,7 @@ def judge(
     return evaluate(network, unless_asked(), plan, gather=world.gather)
 
 
-def together(batches: Iterator[Batch], world: World) -> Iterable[Batch]:
+def together(batches: Iterator[Dealt], world: World) -> Iterable[Dealt]:
     """`batches`, once all processes have their first: opening a set may take one longer than another."""
     first = list(islice(batches, 1))
     world.meet()

@@ -55,4 +55,4 @@ class Keeper:
         return bool(patience and errors) and len(errors) - 1 - errors.index(min(errors)) >= patience
 
     def _errors(self, row: Mapping[str, Any]) -> Errors:
-        return Errors(row["train_error"], row.get("ema_test_error", row["test_error"]))
+        return Errors(row.get("train_error", 100.0), row.get("ema_test_error", row["test_error"]))

@@ -3,9 +3,10 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
+from torch import nn
 
 from residua.nn.clips import layout
 from residua.nn.network import Network
@@ -14,6 +15,7 @@ from residua.spec.recipe import Plan
 from residua.training import translate, world
 from residua.training.translate import WORTH
 
+Placed = TypeVar("Placed", bound=nn.Module)
 Format = Literal["contiguous", "channels_last"]
 Precision = Literal["float32", "bfloat16"]
 
@@ -119,10 +121,10 @@ def torch_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
 
 
-def place(network: Network, plan: Plan) -> Network:
+def place(network: Placed, plan: Plan) -> Placed:
     """`network` on the plan's device and in its memory format; sets torch's threads."""
     torch.set_num_threads(plan.threads)
-    axes = 5 if network.arch.has_time else 4
+    axes = 5 if isinstance(network, Network) and network.arch.has_time else 4
     return network.to(plan.device).to(memory_format=layout(plan.memory_format, axes))
 
 

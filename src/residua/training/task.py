@@ -3,8 +3,6 @@
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-from residua.data.batches import Batch
-from residua.measure.score import Score
 from residua.nn.network import Network
 from residua.spec.recipe import Plan, Recipe
 from residua.training.losses import Objective
@@ -50,12 +48,16 @@ class Judged(Protocol):
     def row(self) -> dict[str, float]:
         """Numbers for the metrics of a run, one of them `test_error`: percent, the lower the better."""
 
-    def score(self, *, split: str, weights: str, views: str = ...) -> Score:
+    def score(self, *, split: str, weights: str, views: str = ...) -> Any:
         """The number that is reported, with its protocol."""
 
 
 class Task(Protocol):
     """What Fit asks of a kind of data. `sets` is always what the task itself opened."""
+
+    @property
+    def counts_wrong(self) -> bool:
+        """Whether its objective tells how many examples were wrong, which makes a training error."""
 
     def batches(
         self,
@@ -67,8 +69,11 @@ class Task(Protocol):
         workers: int,
         world: World,
         device: str,
-    ) -> Iterator[Batch]:
-        """This process's share of the global steps `first` to `steps` - 1, keyed by seed and step alone."""
+    ) -> Iterator[Any]:
+        """This process's share of the global steps `first` to `steps` - 1, keyed by seed and step alone.
+
+        A batch has what `data.batches.Batch` has: `labels` are one for each example.
+        """
 
     def objective(self, sets: Any, recipe: Recipe, plan: Plan) -> Objective:
         """What a batch teaches."""

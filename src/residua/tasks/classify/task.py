@@ -16,8 +16,9 @@ from residua.deliver.engine import ready
 from residua.measure.evaluate import Judgement
 from residua.measure.views import judge as look
 from residua.nn.network import Network
-from residua.spec import change
+from residua.spec import change, zoo
 from residua.spec.arch import Arch
+from residua.spec.detector import split_name
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Data, Plan, Recipe
 from residua.tasks.classify import pages
@@ -36,6 +37,8 @@ SMALL = 64
 class Classify:
     """The kind of data that most sources hold: `residua.tasks.kind.Kind` says what each method is for."""
 
+    counts_wrong = True
+
     def open(self, data: Data, *, without: Unreadable, given: Found | None = None) -> Dataset:
         """Both splits; no image is decoded, every header is read."""
         if given is not None:
@@ -49,11 +52,29 @@ class Classify:
         titles = [images.title(i) for images in splits for i in range(len(images))] if reasons else []
         return {titles[place]: why for place, why in reasons.items()}
 
-    def proposal(self, sets: Dataset) -> tuple[str, str]:
+    def proposal(self, sets: Dataset | None) -> tuple[str, str]:
         """Small pictures get what was made for CIFAR."""
-        small = sets.size <= SMALL
-        recipe = "quick.digits" if sets.name == "digits" else "quick.small" if small else "quick.photos"
+        small = sets is None or sets.size <= SMALL
+        recipe = (
+            "quick.digits" if sets and sets.name == "digits" else "quick.small" if small else "quick.photos"
+        )
         return "cifar_resnet20" if small else "resnet18", recipe
+
+    def drawn(self, name: str) -> tuple[Arch, None]:
+        """By name alone. ValueError for a detector."""
+        if split_name(name):
+            raise ValueError(f"{name} finds boxes, the data has none: give voc:DIR or coco:DIR")
+        return zoo.arch(name), None
+
+    def settled(self, recipe: Recipe) -> Recipe:
+        """As it is. ValueError for what is meant for boxes."""
+        if recipe.detector or recipe.augment.kind == "ssd":
+            raise ValueError("the recipe finds boxes, the data has none: give voc:DIR or coco:DIR")
+        return recipe
+
+    def yardstick(self, recipe: Recipe, network: Network) -> Network:
+        """The network itself."""
+        return network
 
     def suited(self, arch: Arch, sets: Dataset) -> Arch:
         """Arrays bring their statistics; files are resized as the network wants, unless they are small.

@@ -1,0 +1,132 @@
+"""Detector: what makes a backbone find boxes, as one frozen value that travels with its weights."""
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Literal
+
+from residua.spec import zoo
+from residua.spec.arch import Arch
+from residua.spec.preprocess import Preprocess
+from residua.spec.record import nearest
+
+Kind = Literal["ssd", "c4", "fpn"]
+"""Single-shot (Liu et al. 2016); Faster R-CNN on one map, the last stage run for each region (He et al. 2015,
+appendix A); Faster R-CNN on a feature pyramid (Lin et al. 2017)."""
+
+_SSD_MANY, _SSD_FEW = (2.0, 3.0), (2.0,)
+_RCNN_RATIOS = (0.5, 1.0, 2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Detector:
+    """All that decides what comes behind a backbone, which is an `Arch` of its own."""
+
+    name: str
+    """What stands before the backbone's name, e.g. `ssd300`."""
+    kind: Kind
+    """How boxes are found."""
+    size: int
+    """SSD: side of the square an image is warped to; else its shorter side, shape kept; in pixels."""
+    longest: int
+    """Longest side of an image that keeps its shape, in pixels."""
+    strides: tuple[int, ...]
+    """Which maps of the backbone are read: how many times smaller than the image each is."""
+    sizes: tuple[tuple[float, ...], ...]
+    """Sides of the anchors of each map, in pixels. SSD: the side, and that of the next map, with which it
+    makes one more square (Liu et al. 2016, 2.2)."""
+    ratios: tuple[tuple[float, ...], ...]
+    """Shapes of the anchors of each map. SSD: width over height, each lying and standing, beside the squares;
+    else height over width."""
+    extras: tuple[int, ...] = ()
+    """SSD: channels of the maps that follow the backbone's, each half as large as the one before."""
+    norm: Literal["batch", "frozen"] = "batch"
+    """Norms of the backbone; frozen ones keep the statistics and weights that they were loaded with."""
+    still: int = 0
+    """Parts of the backbone that do not learn, from the image on: 1 is the stem, 2 the first stage, too."""
+
+    def __post_init__(self) -> None:
+        """ValueError when the parts disagree."""
+        maps = len(self.strides) + len(self.extras) + (self.kind == "fpn")
+        if not 0 < self.size <= self.longest or (self.kind == "ssd" and self.size != self.longest):
+            raise ValueError(
+                f"detector.size is {self.size}, .longest {self.longest}: give size <= longest, SSD one number"
+            )
+        if len(self.sizes) != maps or len(self.ratios) != maps:
+            raise ValueError(
+                f"detector {self.name} has {maps} maps: give detector.sizes and .ratios for each"
+            )
+        if not all(self.sizes) or min(min(row) for row in self.sizes) <= 0 or self.still < 0:
+            raise ValueError(f"{self}: give sizes above 0 and still >= 0")
+        if self.kind == "ssd" and any(len(row) != 2 for row in self.sizes):
+            raise ValueError(f"detector.sizes is {self.sizes}: give SSD two sides for each map")
+        if self.extras and self.kind != "ssd":
+            raise ValueError(f"detector.extras is {self.extras}: only SSD has maps behind the backbone's")
+
+    @property
+    def warps(self) -> bool:
+        """Whether an image becomes a square, whatever its shape."""
+        return self.kind == "ssd"
+
+
+def _ssd(size: int, sides: tuple[float, ...], extras: tuple[int, ...]) -> Detector:
+    """Three maps of the backbone, and `extras`; anchors as for COCO (Liu et al. 2016, 3.4)."""
+    sizes = tuple(pairwise(sides))
+    ratios = (_SSD_FEW, *(_SSD_MANY,) * (len(sizes) - 3), _SSD_FEW, _SSD_FEW)
+    return Detector(f"ssd{size}", "ssd", size, size, (8, 16, 32), sizes, ratios, extras)
+
+
+DETECTORS = {
+    "ssd300": _ssd(300, (21, 45, 99, 153, 207, 261, 315), (512, 256, 256)),
+    "ssd512": _ssd(512, (20.48, 51.2, 133.12, 215.04, 296.96, 378.88, 460.8, 542.72), (512, 256, 256, 256)),
+    "fasterrcnn_c4": Detector(
+        "fasterrcnn_c4", "c4", 600, 1000, (16,), ((32, 64, 128, 256, 512),), (_RCNN_RATIOS,),
+        norm="frozen", still=2,
+    ),
+    "fasterrcnn_fpn": Detector(
+        "fasterrcnn_fpn", "fpn", 800, 1333, (4, 8, 16, 32), ((32,), (64,), (128,), (256,), (512,)),
+        (_RCNN_RATIOS,) * 5, norm="frozen", still=2,
+    ),
+}  # fmt: skip
+"""Name -> detector. C4: images of He et al. 2015, appendix A, Detectron's anchors; FPN: as torchvision."""
+
+
+def split_name(name: str) -> tuple[Detector, str] | None:
+    """The detector and the backbone's name in `ssd300_iresnet18`; None when it names no detector."""
+    for prefix, detector in DETECTORS.items():
+        if name.startswith(f"{prefix}_"):
+            return detector, name.removeprefix(f"{prefix}_")
+    return None
+
+
+def named(name: str) -> tuple[Detector, Arch]:
+    """The detector and the backbone that `DETECTOR_BACKBONE` means. ValueError offers what there is."""
+    found = split_name(name)
+    if found is None:
+        known = [f"{prefix}_resnet50" for prefix in DETECTORS]
+        raise ValueError(
+            f"no detector {name!r}: {nearest(name, known)}; any backbone of `residua models` goes"
+        )
+    detector, backbone = found
+    return detector, zoo.arch(backbone)
+
+
+def map_indices(detector: Detector, arch: Arch) -> tuple[int, ...]:
+    """Which of the backbone's maps are read, as in `features_only`: the last of each stride.
+
+    ValueError when it has none of that size, or another size on the way to the next.
+    """
+    strides = arch.strides()
+    missing = [stride for stride in detector.strides if stride not in strides]
+    if missing or arch.is_flat:
+        raise ValueError(
+            f"{arch.name} has maps {', '.join(map(str, strides))} times smaller than the image; "
+            f"{detector.name} reads {', '.join(map(str, detector.strides))}: take a network for 224 pixels"
+        )
+    return tuple(len(strides) - 1 - strides[::-1].index(stride) for stride in detector.strides)
+
+
+def for_boxes(arch: Arch, detector: Detector) -> Arch:
+    """`arch` with the size of image that the detector shows it; its mean and deviation stay."""
+    old = arch.preprocess
+    seen = Preprocess(detector.size, detector.size, old.mean, old.std, old.colour, old.interpolation)
+    return replace(arch, preprocess=seen)

@@ -1,0 +1,152 @@
+"""Sets in the layout of COCO: annotations/instances_*.json beside folders of images."""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from residua.data.decode import DataError, inspect, one_line, shown
+from residua.data.images import Images
+from residua.data.items import Files
+from residua.tasks.detect.boxes import Boxes, Corners, cut, fault
+from residua.tasks.detect.scenes import Fault, Marked, Scenes
+
+LEARN, JUDGE = "instances_train", "instances_val"
+"""How the files to learn from and to judge by begin; the rest is a year, or nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """One annotation file."""
+
+    path: Path
+    images: tuple[Mapping[str, Any], ...]
+    marks: Mapping[int, tuple[Mapping[str, Any], ...]]
+    """By image."""
+    categories: Mapping[int, str]
+    """Name by number; numbers have gaps."""
+    year: str
+    """What stands behind `train` or `val`."""
+
+
+def find_coco(folder: str) -> Marked:
+    """The images and boxes of `folder`. DataError says what is missing or cannot be read.
+
+    Classes are the categories of the file to learn from, in the order of their numbers. Outlines are left
+    out, but for the area they tell.
+    """
+    root = Path(folder)
+    learn, judge = _file(root, LEARN), _file(root, JUDGE, missing_is_fine=True)
+    assert learn is not None
+    numbers = sorted(learn.categories)
+    classes = tuple(learn.categories[number] for number in numbers)
+    if len(set(classes)) < len(classes):
+        raise DataError(f"{shown(learn.path)} gives two categories one name: rename one")
+    faults: list[Fault] = []
+    train = _scenes(root, learn, classes, faults, "train")
+    test = _scenes(root, judge, classes, faults, "val") if judge else None
+    how = f"{learn.path.name} and {judge.path.name}" if judge else learn.path.name
+    return Marked(f"coco:{folder}", train, test, how, tuple(faults), "coco")
+
+
+def _file(root: Path, beginning: str, *, missing_is_fine: bool = False) -> _File | None:
+    found = sorted((root / "annotations").glob(f"{beginning}*.json"))
+    if not found and missing_is_fine:
+        return None
+    if len(found) != 1:
+        there = f"{len(found)} files" if found else "no file"
+        raise DataError(f"{shown(root / 'annotations')} has {there} {beginning}*.json: give one")
+    path = found[0]
+    try:
+        plain = json.loads(path.read_text("utf-8"))
+        categories = {int(each["id"]): str(each["name"]) for each in plain["categories"]}
+        marks = defaultdict(list)
+        for mark in plain["annotations"]:
+            marks[int(mark["image_id"])].append(mark)
+        images = sorted(plain["images"], key=lambda image: int(image["id"]))
+        held = {int(image["id"]) for image in images}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{shown(path)} is no annotation of COCO: {type(error).__name__} {one_line(error)}"
+        ) from None
+    if strays := [number for number in marks if number not in held]:
+        raise DataError(f"{shown(path)} marks boxes in image {strays[0]}, which it does not list: add it")
+    by_image = {number: tuple(found) for number, found in marks.items()}
+    return _File(path, tuple(images), by_image, categories, path.stem.removeprefix("instances_"))
+
+
+def _scenes(root: Path, file: _File, classes: Sequence[str], faults: list[Fault], name: str) -> Scenes:
+    place = {each: label for label, each in enumerate(classes)}
+    folder = _folder(root, file)
+    names, marked, sizes = [], [], []
+    for image in file.images:
+        title = f"{folder}{_safe(file, image)}"
+        width, height = int(image.get("width", 0)), int(image.get("height", 0))
+        if min(width, height) <= 0:  # some tools leave them out
+            width, height = inspect(root / title)
+        good = []
+        for mark in file.marks.get(int(image["id"]), ()):
+            label, corners, wrong = _read(mark, file, place, width, height)
+            if wrong:
+                faults.append(
+                    Fault(
+                        title,
+                        f"{file.categories.get(mark.get('category_id', -1), 'unknown')}, "
+                        f"annotation {mark.get('id', '?')}",
+                        wrong,
+                    )
+                )
+                continue
+            own = (corners[2] - corners[0]) * (corners[3] - corners[1])
+            area = mark.get("area")
+            good.append(
+                (
+                    cut(corners, width, height),
+                    label,
+                    bool(mark.get("iscrowd", 0)),
+                    float(area) if isinstance(area, int | float) and area > 0 else own,
+                )
+            )
+        names.append(title)
+        sizes.append((width, height))
+        marked.append(
+            Boxes.of(*(list(column) for column in zip(*good, strict=True))) if good else Boxes.of((), ())
+        )
+    images = Images(name, tuple(classes), np.zeros(len(names), np.int64), files=Files.of(root, names))
+    return Scenes(images, tuple(marked), np.array(sizes, np.int64).reshape(-1, 2))
+
+
+def _read(
+    mark: Mapping[str, Any], file: _File, place: Mapping[str, int], width: int, height: int
+) -> tuple[int, Corners, str]:
+    """Class, corners, and what is wrong with a mark."""
+    name = file.categories.get(mark.get("category_id", -1))
+    box = mark.get("bbox")
+    if name is None or name not in place:
+        return -1, (0, 0, 0, 0), f"category {mark.get('category_id')!r} is none to learn from"
+    if not isinstance(box, list) or len(box) != 4 or not all(isinstance(n, int | float) for n in box):
+        return -1, (0, 0, 0, 0), f"bbox {box!r} is no list of left, top, width, height"
+    left, top, across, down = map(float, box)
+    corners = (left, top, left + across, top + down)
+    return place[name], corners, fault(corners, width, height)
+
+
+def _folder(root: Path, file: _File) -> str:
+    """The folder of the file's images, which is called as COCO calls it, or as its split."""
+    split = "train" if file.year.startswith("train") else "val"
+    for name in (file.year, split, f"images/{file.year}", f"images/{split}", "images"):
+        if (root / name).is_dir():
+            return f"{name}/"
+    raise DataError(f"{shown(root)} has no folder {file.year}, images/{file.year} or images: add the images")
+
+
+def _safe(file: _File, image: Mapping[str, Any]) -> str:
+    """The name of an image's file, which must not lead out of its folder."""
+    name = str(image.get("file_name", ""))
+    if not name or name.startswith(("/", "\\")) or ".." in Path(name).parts:
+        raise DataError(f"{shown(file.path)} names the file {name!r}: give a name below the folder of images")
+    return name

@@ -1,0 +1,192 @@
+"""The report of a run on boxes: one HTML file that a stranger can read offline."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from residua.report.of_run import architecture, making
+from residua.report.page import Code, Figure, Figures, Numbers, Page, Part, Section, Table, Text, render
+from residua.report.plots import Series, plot
+from residua.spec.detector import Detector
+from residua.tasks.detect import drawing
+from residua.tasks.detect.found import Detections
+from residua.tasks.detect.judging import BoxJudgement
+from residua.tasks.detect.scenes import Scenes, SceneSets
+from residua.tasks.detect.score import SAYS, BoxScore
+from residua.tasks.detect.voc_metric import every_class, verdicts
+from residua.training.run import Run, write
+from residua.version import __version__
+
+PICTURES = 6
+"""Test images shown."""
+SURE = 0.5
+"""Least score of a box that is drawn."""
+POINTS = 200
+"""Points of a curve of precision."""
+MANY = 6
+"""Classes whose curves can be told apart."""
+
+
+def write_report(run: Run, sets: SceneSets, judged: BoxJudgement) -> None:
+    """Write `report.html` into the finished `run`, whose last weights were `judged` on the test images."""
+    recipe, rows = run.recipe, run.metrics
+    assert recipe.detector is not None
+    score = judged.score(split=sets.test.name, weights=f"after {rows[-1]['step']} steps")
+    low, high = score.interval or (0.0, 100.0)
+    numbers = Numbers(
+        (
+            (
+                f"{score.value:.1f} %",
+                f"mAP@.5 (VOC, area), 95 % interval {low:.1f} to {high:.1f}, n = {score.n:,} images with "
+                f"{score.boxes:,} objects",
+            ),
+            (f"{rows[-1]['train_loss']:.3f}", "training loss in the last epoch, as augmented"),
+        )
+    )
+    sections = (
+        Section("Result", (numbers, Figures((_progress(run), _losses(run))))),
+        Section("What was found", _pictures(sets.test, judged)),
+        Section("Class by class", _classes(sets.train, judged)),
+        Section("The detector", (_detector(recipe.detector), architecture(recipe.arch))),
+        Section("How it was made", making(run)),
+    )
+    page = Page(
+        f"{recipe.detector.name} on {recipe.arch.name}: {run.path.name}",
+        f"{sets.note}. Trained with the recipe {recipe.name}.",
+        sections,
+        f"Written by residua from {run.path.name}/metrics.jsonl. mAP@.5: {SAYS['voc']}.",
+    )
+    write(run.path / "report.html", render(page))
+
+
+def write_evaluation(
+    out: Path, name: str, judged: BoxJudgement, scores: Sequence[BoxScore], *, command: str
+) -> None:
+    """Write the page of what `name` found to `out`, under every protocol of `scores`."""
+    first = scores[0]
+    numbers = Numbers(tuple((f"{score.value:.1f} %", _measure(score)) for score in scores))
+    rows = tuple(
+        (score.protocol, part, f"{value:.2f} %" if np.isfinite(value) else "no object")
+        for score in scores
+        for part, value in score.parts or (("mAP", score.value),)
+    )
+    table = Table(("protocol", "number", "value"), rows, "Every number of every protocol.", numeric=(2,))
+    said = tuple(f"{score.protocol}: {SAYS[score.protocol]}." for score in scores)
+    sections = (
+        Section("Result", (numbers, Text(said))),
+        Section("What was found", _pictures(judged.scenes, judged)),
+        Section("Class by class", _classes(None, judged)),
+        Section("How it was measured", (table, Code(command, "Measure it again:"))),
+    )
+    lead = f"{first.n:,} images ({first.split}) with {first.boxes:,} objects, {first.weights} weights."
+    footer = f"Written by residua {__version__}."
+    write(out, render(Page(f"{Path(name).name} judged", lead, sections, footer)))
+
+
+def _measure(score: BoxScore) -> str:
+    if score.interval is None:
+        return f"mAP, {score.protocol}"
+    low, high = score.interval
+    return f"mAP, {score.protocol}, 95 % interval {low:.1f} to {high:.1f}"
+
+
+def _progress(run: Run) -> Figure:
+    points = tuple((float(row["epoch"]), float(row["test_map50"])) for row in run.metrics)
+    drawn = plot((_series(points),), x="epoch", y="test mAP@.5 (%)", until=(points[-1][0], 100.0))
+    best = max(points, key=lambda point: point[1])
+    said = f"mAP@.5 of the test images by epoch; highest {best[1]:.1f} % after epoch {best[0]:.0f}."
+    return Figure(drawn, said, said)
+
+
+def _series(points: tuple[tuple[float, float], ...]) -> Series:
+    """A line, or a dot where one epoch is all there is."""
+    return Series("", points, "line" if len(points) > 1 else "dots")
+
+
+def _losses(run: Run) -> Figure:
+    points = tuple((float(row["epoch"]), float(row["train_loss"])) for row in run.metrics)
+    drawn = plot((_series(points),), x="epoch", y="training loss")
+    said = f"Training loss by epoch, boxes and classes together; it ends at {points[-1][1]:.3f}."
+    return Figure(drawn, said, said)
+
+
+def _pictures(scenes: Scenes, judged: BoxJudgement) -> tuple[Part, ...]:
+    """Images spread evenly over the set, so that nobody chose the good ones."""
+    places = np.unique(np.linspace(0, len(scenes) - 1, PICTURES).astype(int)).tolist()
+    figures = tuple(_picture(scenes, i, judged.found[i]) for i in places)
+    said = (
+        f"Boxes of a score of {SURE:g} or more: thick where right (overlap .5 or more with an object of the "
+        "class that no surer box found), thin where wrong, dashed where an object was missed."
+    )
+    return Figure(drawing.key(scenes.classes), said, f"Colours of {', '.join(scenes.classes)}."), Figures(
+        figures
+    )
+
+
+def _picture(scenes: Scenes, i: int, found: Detections) -> Figure:
+    sure, truth = found.chosen(found.scores >= SURE), scenes.boxes[i]
+    truth = truth.chosen(~truth.aside)
+    right, hit = np.zeros(len(sure), bool), np.zeros(len(truth), bool)
+    for label in np.unique(np.concatenate([sure.labels, truth.labels])).tolist():
+        mine, objects = sure.labels == label, np.flatnonzero(truth.labels == label)
+        said, taken = verdicts(sure.chosen(mine), truth.chosen(objects))
+        right[mine], hit[objects] = said > 0, taken
+    pixels = np.asarray(scenes.image(i, "rgb"))
+    svg = drawing.figure(pixels, sure, right.tolist(), truth.chosen(~hit), scenes.classes)
+    name = scenes.title(i).rpartition("/")[2]
+    told = f"{name}: {int(right.sum())} right, {int((~right).sum())} wrong, {int((~hit).sum())} missed."
+    return Figure(svg, told, told)
+
+
+def _classes(learned: Scenes | None, judged: BoxJudgement) -> tuple[Part, ...]:
+    """AP and counts of each class, and the curves that AP is the area under."""
+    scenes = judged.scenes
+    classes, shown = scenes.classes, scenes.counts()
+    several = every_class(judged.found, scenes.boxes, len(classes))
+    rows = tuple(
+        (name, f"{100 * each.precision('area'):.1f} %", f"{shown[label]:,}",
+         *((f"{learned.counts()[label]:,}",) if learned else ()))
+        for label, (name, each) in enumerate(zip(classes, several, strict=True))
+        if shown[label]
+    )  # fmt: skip
+    head = ("class", "AP@.5", "objects to find", *(("to learn from",) if learned else ()))
+    table = Table(head, rows, "Objects by class.", numeric=tuple(range(1, len(head))))
+    present = [label for label in range(len(classes)) if shown[label] and len(several[label].right)]
+    largest = sorted(present, key=lambda label: -int(shown[label]))[:MANY]
+    series = []
+    for label in sorted(largest):
+        recall, precision = several[label].curve()
+        some = np.unique(np.linspace(0, len(recall) - 1, POINTS).astype(int))
+        best = np.maximum.accumulate(precision[::-1])[::-1]
+        points = tuple((100 * float(recall[i]), 100 * float(best[i])) for i in some)
+        series.append(Series(classes[label], points, ink=label))
+    if not series:
+        return (table,)
+    drawn = plot(tuple(series), x="recall (%)", y="precision (%)", until=(100.0, 100.0))
+    said = "Precision at every recall, best at that recall or beyond; AP is the area under it."
+    return table, Figure(drawn, said, said)
+
+
+def _detector(detector: Detector) -> Table:
+    """What is behind the backbone."""
+    shown = f"{detector.size} x {detector.size}, warped" if detector.warps else (
+        f"shorter side {detector.size}, longer at most {detector.longest}"
+    )  # fmt: skip
+    anchors = "; ".join(
+        f"{' and '.join(map(_short, sides))} px, shapes {', '.join(map(_short, shapes))}"
+        for sides, shapes in zip(detector.sizes, detector.ratios, strict=True)
+    )
+    rows = (
+        ("kind", detector.kind),
+        ("image in pixels", shown),
+        ("maps of the backbone, times smaller", ", ".join(map(str, detector.strides))),
+        ("maps behind it, channels", ", ".join(map(str, detector.extras)) or "none"),
+        ("anchors of each map", anchors),
+        ("norms of the backbone", detector.norm),
+    )
+    return Table(("detector", detector.name), rows, "What finds boxes behind the backbone.")
+
+
+def _short(number: float) -> str:
+    return f"{number:g}"

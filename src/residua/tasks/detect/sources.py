@@ -1,0 +1,19 @@
+"""Sources of boxes by name: `voc:DIR` and `coco:DIR`."""
+
+from collections.abc import Callable, Mapping
+
+from residua.data.decode import DataError
+from residua.tasks.detect.coco import find_coco
+from residua.tasks.detect.scenes import Marked
+from residua.tasks.detect.voc import find_voc
+
+FINDERS: Mapping[str, Callable[[str], Marked]] = {"voc": find_voc, "coco": find_coco}
+"""Name before the colon, and what finds the boxes of the folder behind it."""
+
+
+def find(source: str) -> Marked:
+    """What `source` holds, before any image is opened. DataError says what is wrong with it."""
+    name, _, folder = source.partition(":")
+    if name not in FINDERS or not folder:
+        raise DataError(f"{source} names no set of boxes: give voc:DIR or coco:DIR")
+    return FINDERS[name](folder)

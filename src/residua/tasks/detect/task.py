@@ -1,0 +1,161 @@
+"""Detect: from images with boxes to detectors of them."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from residua.data.found import Found
+from residua.data.scan import scan
+from residua.nn.network import Network, build
+from residua.spec import change, detector
+from residua.spec.arch import Arch
+from residua.spec.detector import Detector
+from residua.spec.recipe import Data, Optim, Plan, Recipe
+from residua.tasks.detect import pages
+from residua.tasks.detect.batches import SceneBatch, held_bytes, training
+from residua.tasks.detect.first import initial, trained
+from residua.tasks.detect.judging import BoxJudgement, judge
+from residua.tasks.detect.learn import objective
+from residua.tasks.detect.network import Boxer
+from residua.tasks.detect.scenes import SceneSets, settle
+from residua.tasks.detect.sources import find
+from residua.tasks.kind import MOST_WORKERS, Unreadable
+from residua.training import world
+from residua.training.plan import place
+from residua.training.run import Run
+from residua.training.world import World
+
+YARDSTICK = 300
+"""Largest image, in pixels, by which arithmetic is timed: what suits the backbone there suits it at 800."""
+
+
+class Detect:
+    """Sets of images with boxes: `residua.tasks.kind.Kind` says what each method is for."""
+
+    counts_wrong = False
+
+    def open(self, data: Data, *, without: Unreadable, given: Found | None = None) -> SceneSets:
+        """Both splits; no image is decoded."""
+        return settle(find(data.source), without=without, skip=data.bad != "error")
+
+    def unreadable(self, data: Data, given: Found | None = None) -> Unreadable:
+        """The images that cannot be decoded, and the boxes that cannot be used."""
+        marked = find(data.source)
+        splits = [scenes.images for scenes in marked.splits]
+        reasons = scan(splits, workers=min(MOST_WORKERS, world.cores())).reasons
+        titles = [images.title(i) for images in splits for i in range(len(images))] if reasons else []
+        faults = {fault.key: fault.reason for fault in marked.faults}
+        return {**{titles[i]: why for i, why in reasons.items()}, **faults}
+
+    def proposal(self, sets: SceneSets | None) -> tuple[str, str]:
+        """A detector that learns from scratch."""
+        return "ssd300_iresnet18", "quick.boxes"
+
+    def drawn(self, name: str) -> tuple[Arch, Detector]:
+        """`DETECTOR_BACKBONE`."""
+        found, arch = detector.named(name)
+        detector.map_indices(found, arch)
+        return arch, found
+
+    def suited(self, arch: Arch, sets: SceneSets) -> Arch:
+        """As many classes as there are kinds of boxes."""
+        return change.with_classes(arch, len(sets.train.classes))
+
+    def settled(self, recipe: Recipe) -> Recipe:
+        """The image as large as the detector shows it. ValueError for what is meant for whole images."""
+        if recipe.detector is None:
+            raise ValueError("the data has boxes, the recipe finds none: give -m DETECTOR_BACKBONE")
+        detector.map_indices(recipe.detector, recipe.arch)
+        augment, plain = recipe.augment, type(recipe.augment)(recipe.augment.kind)
+        used = replace(plain, flip=augment.flip, zoom=augment.zoom, pad=augment.pad)
+        if augment.kind not in ("ssd", "none") or used != augment:
+            raise ValueError("boxes are augmented by augment.kind ssd or none, .flip and .zoom alone")
+        same = Optim().layer_decay, Optim().smoothing, 0, 0, "none"
+        asked = (recipe.optim.layer_decay, recipe.optim.smoothing, recipe.average.recount,
+                 recipe.plan.memory_limit, recipe.data.balance)  # fmt: skip
+        if asked != same or recipe.optim.frozen_norms or recipe.schedule.warmup_error:
+            raise ValueError(
+                "detectors take no optim.layer_decay, .smoothing, .frozen_norms (detector.norm does that), "
+                "schedule.warmup_error, average.recount, plan.memory_limit or data.balance: leave them"
+            )
+        if recipe.plan.compile not in ("auto", "off"):
+            raise ValueError("plan.compile: detectors are not translated, for every image has other boxes")
+        arch = detector.for_boxes(recipe.arch, recipe.detector)
+        return replace(recipe, arch=arch, plan=replace(recipe.plan, compile="off"))
+
+    def yardstick(self, recipe: Recipe, network: Boxer) -> Network:
+        """The backbone as a classifier of images that are not too large."""
+        seen = recipe.arch.preprocess
+        side = min(YARDSTICK, seen.size)
+        small = replace(seen, size=side, resize=side)
+        return build(change.with_preprocess(recipe.arch, small))
+
+    def workers(self, recipe: Recipe, sets: SceneSets) -> int:
+        """None for what is held in memory, else one per core."""
+        return 0 if self.held(sets, recipe, recipe.plan) else min(MOST_WORKERS, world.cores())
+
+    def reading(self, recipe: Recipe, sets: SceneSets) -> str:
+        """From memory or through workers."""
+        bytes_ = held_bytes(sets.train)
+        if self.held(sets, recipe, recipe.plan):
+            return f"decoded in memory, {bytes_ / 2**20:,.0f} MiB: they fit data.resident_bytes"
+        return f"{recipe.data.workers} workers: {bytes_ / 2**30:.1f} GiB do not fit data.resident_bytes"
+
+    def hint(self, arch: Arch) -> str:
+        """None: networks that do not suit a detector were refused."""
+        return ""
+
+    def initial(
+        self, recipe: Recipe, classes: tuple[str, ...], *, listen: Callable[[str], None] = lambda _: None
+    ) -> Any:
+        """Drawn by the seed, or read from a file."""
+        return initial(recipe, classes, listen=listen)
+
+    def batches(
+        self,
+        sets: SceneSets,
+        recipe: Recipe,
+        *,
+        first: int,
+        steps: int,
+        workers: int,
+        world: World,
+        device: str,
+    ) -> Iterator[SceneBatch]:
+        """Augmented views of training images with their boxes."""
+        return training(
+            sets.train, recipe, first=first, steps=steps, workers=workers, rank=world.rank, world=world.size
+        )
+
+    def objective(self, sets: SceneSets, recipe: Recipe, plan: Plan) -> Any:
+        """The detector's own losses."""
+        return objective(recipe.arch.preprocess, plan)
+
+    def held(self, sets: SceneSets, recipe: Recipe, plan: Plan) -> int:
+        """All decoded training images, or none."""
+        bytes_ = held_bytes(sets.train)
+        return bytes_ if bytes_ <= recipe.data.resident_bytes else 0
+
+    def judge(
+        self,
+        network: Any,
+        sets: SceneSets,
+        recipe: Recipe,
+        *,
+        plan: Plan,
+        world: World,
+        stop: Callable[[], bool],
+    ) -> BoxJudgement:
+        """What is found in every test image."""
+        workers = recipe.data.workers
+        return judge(network, sets.test, plan=plan, workers=workers, world=world, stop=stop)
+
+    def judgement(self, run: Run, sets: SceneSets) -> BoxJudgement:
+        """The same, of a finished run."""
+        network, _ = trained(run.path)
+        plan = replace(run.recipe.plan, device=str(world.device("auto")), precision="float32")
+        return judge(place(network, plan), sets.test, plan=plan)
+
+    def report(self, run: Run, sets: SceneSets, judged: BoxJudgement) -> None:
+        """Curves, what was found in some images, and how well each class was."""
+        pages.write_report(run, sets, judged)

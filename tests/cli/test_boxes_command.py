@@ -1,0 +1,55 @@
+"""Sets of boxes through the commands, as people type them."""
+
+import json
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from command import complaint, residua, start, succeeded, wait_for
+from marked import objects, recipe, thing, voc_folder, xml
+from residua.training.run import open_run
+from small import file_of
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return voc_folder(tmp_path_factory.mktemp("voc"))
+
+
+def test_boxes_are_trained_stopped_resumed_judged_and_found(root: Path, tmp_path: Path) -> None:
+    source, run = f"voc:{root}", tmp_path / "run"
+    made = recipe(source)
+    made = replace(made, budget=replace(made.budget, epochs=8))
+    process = start("train", source, "--recipe", file_of(made, tmp_path / "recipe.json"), "-o", run)
+    wait_for(run, "checkpoints/best.safetensors", process)
+    process.send_signal(signal.SIGINT)
+    out, error = process.communicate(timeout=60)
+    assert process.returncode == 75, out + error
+    assert "test mAP@.5" in out
+    assert "ssd64 on tiny:" in out
+    assert "next: residua evaluate" in succeeded(residua("resume", run))
+    assert open_run(run).finished
+    scores = json.loads(
+        succeeded(residua("evaluate", run, "--views", "voc", "--json", "-o", tmp_path / "p.html"))
+    )
+    assert scores["scores"][0]["views"] == "voc"
+    assert scores["scores"][0]["n"] == 6
+    assert (tmp_path / "p.html").stat().st_size > 5000
+    words = ("predict", run, root / "JPEGImages", "--least", "0.01", "--draw", tmp_path / "drawn", "--json")
+    answers = json.loads(succeeded(residua(*words)))
+    assert len(answers) == len(list((tmp_path / "drawn").glob("*.png"))) == 18
+    assert set(answers[0]) == {"file", "boxes"}
+
+
+def test_data_check_tells_what_cannot_be_used(tmp_path: Path) -> None:
+    root = voc_folder(tmp_path / "voc", train=3, test=2)
+    bad = thing("cell", (5, 5, 5, 5))
+    (root / "Annotations/000001.xml").write_text(xml(objects(1), extra=bad))
+    done = residua("data", "check", f"voc:{root}", "--json", "--strict", "-o", tmp_path / "sheet.html")
+    assert done.returncode == 4
+    found = json.loads(done.stdout)["findings"]
+    assert [one["key"] for one in found if one["level"] == "problem"] == ["boxes"]
+    assert "it has no area" in (tmp_path / "sheet.html").read_text()
+    assert "data.bad=skip" in complaint(residua("train", f"voc:{root}"), 4)

@@ -1,0 +1,322 @@
+"""Boxes through the same loop, Run and jobs as images."""
+
+import json
+import os
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.models import resnet18
+
+import marked
+import ranks
+import small
+from marked import recipe, voc_folder
+from residua import tasks
+from residua.data.decode import DataError
+from residua.jobs.boxes import answers, draw, find, finds_boxes, save
+from residua.jobs.check import check
+from residua.jobs.prepare import Wish, decide, prepare
+from residua.jobs.train import begin, pick_up, resume, work
+from residua.nn.network import build
+from residua.spec.recipe import Augment, Average, Data, Recipe
+from residua.spec.record import from_json, to_json
+from residua.tasks.detect import batches
+from residua.tasks.detect.finder import load
+from residua.tasks.detect.first import initial
+from residua.tasks.detect.judging import judge
+from residua.tasks.detect.scenes import SceneSets, settle
+from residua.tasks.detect.sources import find as find_source
+from residua.tasks.detect.task import Detect
+from residua.training.run import Run
+from residua.training.world import World, joined
+from residua.weights.store import CheckpointError
+from small import after, never, rows, weights
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return voc_folder(tmp_path_factory.mktemp("voc"))
+
+
+@pytest.fixture(scope="module")
+def sets(root: Path) -> SceneSets:
+    return settle(find_source(f"voc:{root}"), skip=False)
+
+
+def started(path: Path, made: Recipe, stop: Any = never, world: World | None = None) -> Run:
+    prepared = prepare(Wish(made.data.source, None, made))
+    run = begin(prepared, path)
+    work(run, prepared, stop=stop)
+    return run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Trained until it finds nearly all: twelve epochs of five steps."""
+    folder = tmp_path_factory.mktemp("run")
+    made = recipe(f"voc:{voc_folder(folder / 'voc', train=40)}", augment=Augment("none"))
+    made = replace(made, budget=replace(made.budget, epochs=12, batch=8))
+    return started(folder / "run", replace(made, optim=replace(made.optim, rate=0.01)))
+
+
+def test_it_learns_to_find_boxes(run: Run) -> None:
+    assert run.finished
+    first, last = run.metrics[0], run.metrics[-1]
+    assert last["train_loss"] < 0.5 * first["train_loss"]
+    assert last["test_map50"] > 80  # 99 measured
+    assert last["test_error"] == pytest.approx(100 - last["test_map50"])
+    assert "train_error" not in last
+
+
+def test_the_report_shows_boxes_and_asks_nothing_of_a_network(run: Run) -> None:
+    page = (run.path / "report.html").read_text()
+    assert "mAP@.5" in page
+    assert page.count("<image") == 6
+    assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_evaluate_judges_what_the_run_kept_apart_by_both_protocols(run: Run, root: Path) -> None:
+    pytest.importorskip("pycocotools")
+    (found,) = find([run.path], data=None)
+    voc, coco = found.scores
+    assert (voc.protocol, coco.protocol, voc.n, voc.split) == ("voc", "coco", 6, "test")
+    assert voc.value == pytest.approx(run.metrics[-1]["test_map50"], abs=5)
+    assert voc.boxes == sum(len(marked.objects(seed)) for seed in range(1000, 1006))
+    assert dict(coco.parts)["AP50"] >= coco.value > 0
+    (again,) = find([run.path], data=f"voc:{root}", protocols=["voc2007"])
+    assert again.scores[0].protocol == "voc2007"
+    with pytest.raises(ValueError, match="no protocol 'cocoa': did you mean coco"):
+        find([run.path], data=None, protocols=["cocoa"])
+
+
+def test_predict_writes_boxes_and_draws_them(run: Run, root: Path, tmp_path: Path) -> None:
+    assert finds_boxes(run.path)
+    finder = load(run.path)
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no image")
+    image = root / "JPEGImages/001000.png"
+    found = list(answers(finder, [image, broken], least=0.3))
+    assert found[1].error
+    assert found[0].found is not None
+    save(tmp_path / "boxes.jsonl", found)
+    first = json.loads((tmp_path / "boxes.jsonl").read_text().splitlines()[0])
+    assert {box["class"] for box in first["boxes"]} <= {"cell", "plate"}
+    assert all(0.3 <= box["score"] <= 1 for box in first["boxes"])
+    save(tmp_path / "boxes.csv", found)
+    assert (tmp_path / "boxes.csv").read_text().startswith("file,class,score,left,top,right,bottom,error")
+    assert draw(tmp_path / "drawn", finder, found, force=False) == 1
+    drawn, plain = Image.open(tmp_path / "drawn/001000.png"), Image.open(image)
+    assert drawn.size == plain.size
+    assert np.any(np.asarray(drawn) != np.asarray(plain))
+    with pytest.raises(FileExistsError, match="--force"):
+        draw(tmp_path / "drawn", finder, found, force=False)
+
+
+def test_pictures_arrays_and_bytes_get_the_same_boxes(run: Run, root: Path) -> None:
+    finder, path = load(run.path), root / "JPEGImages/001001.png"
+    forms = [path, str(path), path.read_bytes(), Image.open(path), np.asarray(Image.open(path))]
+    first, *others = finder.many(forms, least=0.1)
+    assert all(np.array_equal(first.corners, other.corners) for other in others)
+
+
+def test_a_run_that_is_stopped_goes_on_to_the_same_bits(root: Path, tmp_path: Path) -> None:
+    made = recipe(f"voc:{root}", average=Average(decay=0.9))
+    whole = started(tmp_path / "whole", made)
+    parts = started(tmp_path / "parts", made, stop=after(5))
+    assert not parts.finished
+    resume(parts.path)
+    assert parts.finished
+    assert weights(whole) == weights(parts)
+    assert rows(whole) == rows(parts)
+    assert "ema_test_map50" in rows(whole)[-1]
+
+
+def test_two_processes_learn_what_one_learns(root: Path, tmp_path: Path) -> None:
+    made = recipe(f"voc:{root}", budget=replace(recipe("").budget, epochs=1))
+    one = started(tmp_path / "one", made)
+    prepared = prepare(Wish(made.data.source, None, made))
+    begin(prepared, tmp_path / "two")
+
+    def rank(_: int) -> None:
+        with joined() as world:
+            work(Run(tmp_path / "two"), pick_up(Run(tmp_path / "two"), world), world=world)
+
+    assert ranks.end(ranks.begin(2, rank)) == [0, 0]
+    ours, theirs = rows(one)[-1], rows(tmp_path / "two")[-1]
+    assert set(ours) == set(theirs)
+    assert theirs["train_loss"] == pytest.approx(ours["train_loss"], rel=0.3)  # norms see halves
+
+
+def batch_of(sets: SceneSets, made: Recipe, workers: int, first: int = 1) -> list[Any]:
+    return list(batches.training(sets.train, made, first=first, steps=5, workers=workers))
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_batches_do_not_depend_on_workers_or_memory(sets: SceneSets, root: Path, workers: int) -> None:
+    made = recipe(f"voc:{root}")
+    streamed = replace(made, data=replace(made.data, resident_bytes=0))
+    held, read = batch_of(sets, made, 0), batch_of(sets, streamed, workers)
+    for one, other in zip(held, read, strict=True):
+        assert torch.equal(one.images, other.images)
+        assert all(map(torch.equal, one.corners, other.corners))
+        assert one.indices.tolist() == other.indices.tolist()
+    parts = held[0].portions(2)
+    assert torch.equal(torch.cat([part.images for part in parts]), held[0].images)
+    assert [len(part.corners) for part in parts] == [2, 2]
+
+
+def test_objects_set_aside_are_judged_but_not_learned(tmp_path: Path) -> None:
+    root = voc_folder(tmp_path)
+    (root / "Annotations/000000.xml").write_text(marked.xml(marked.objects(0), difficult=[0]))
+    sets = settle(find_source(f"voc:{root}"), skip=False)
+    made = recipe(f"voc:{root}", augment=Augment("none"))
+    (batch,) = [b for b in batch_of(sets, made, 0, 0) if 0 in b.indices and b.epoch == 0]
+    place = batch.indices.tolist().index(0)
+    assert sets.train.boxes[0].aside.any()
+    assert len(batch.classes[place]) == len(marked.objects(0)) - 1
+
+
+def test_the_recipe_is_settled_and_contradictions_are_refused(root: Path) -> None:
+    source = f"voc:{root}"
+    made, _, _ = decide(Wish(source, "ssd512_resnet18"))
+    assert (made.name, made.detector.size, made.arch.preprocess.size) == ("quick.boxes", 512, 512)  # type: ignore[union-attr]
+    assert (made.arch.classes, made.plan.compile) == (2, "off")
+    assert from_json(Recipe, to_json(made)) == made
+    for path, text in (
+        ("augment.kind", "resized_crop"),
+        ("augment.mixup", "0.2"),
+        ("optim.smoothing", "0.1"),
+        ("average.recount", "100"),
+        ("plan.compile", "blocks"),
+        ("plan.memory_limit", "1000000"),
+    ):
+        with pytest.raises(ValueError, match=r"boxes are|detectors"):
+            decide(Wish(source, changes=((path, text),)))
+    with pytest.raises(ValueError, match="no detector 'resnet18'"):
+        decide(Wish(source, "resnet18"))
+    with pytest.raises(ValueError, match="ssd300_resnet18 finds boxes, the data has none: give voc:DIR"):
+        decide(Wish("digits", "ssd300_resnet18"))
+    with pytest.raises(ValueError, match="the data has none: give voc:DIR or coco:DIR"):
+        decide(Wish("digits", recipe=replace(recipe("digits"), data=Data("digits"))))
+
+
+def test_frozen_norms_need_trained_weights(root: Path) -> None:
+    with pytest.raises(ValueError, match=r"give --weights FILE, or --set detector.norm=batch"):
+        prepare(Wish(f"voc:{root}", "fasterrcnn_c4_resnet18"))
+
+
+def test_weights_of_a_classifier_go_into_the_backbone(root: Path, tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    network = build(marked.arch(7))
+    file = tmp_path / "classifier.pt"
+    torch.save(network.state_dict(), file)
+    said: list[str] = []
+    made = initial(recipe(f"voc:{root}", weights=str(file)), ("cell", "plate"), listen=said.append)
+    assert "into the backbone" in said[0]
+    ours = made.parts.backbone.features.network  # type: ignore[union-attr]
+    assert torch.equal(ours.stem.conv1.weight, network.stem.conv1.weight)  # type: ignore[union-attr]
+
+
+def test_trained_norms_are_kept_as_they_were(root: Path, tmp_path: Path) -> None:
+    theirs = resnet18()
+    torch.nn.init.uniform_(theirs.bn1.running_var, 1, 2)
+    file = tmp_path / "resnet18.pt"
+    torch.save(theirs.state_dict(), file)
+    changes = (("detector.size", "64"), ("detector.longest", "64"), ("budget.batch", "2"))
+    made, _, _ = decide(
+        Wish(f"voc:{root}", "fasterrcnn_c4_resnet18", "he2015.coco", str(file), None, changes)
+    )
+    network = initial(made, ("cell", "plate"))
+    norm = network.parts.backbone.features.network.stem.norm1  # type: ignore[union-attr]
+    assert torch.equal(norm.running_var, theirs.bn1.running_var)  # type: ignore[union-attr]
+    batch = next(batches.training(
+        settle(find_source(f"voc:{root}"), skip=False).train, made, first=0, steps=1, workers=0
+    ))  # fmt: skip
+    network.parts.roi_heads.fg_bg_sampler.batch_size_per_image = 4  # type: ignore[union-attr]
+    loss, _ = Detect().objective(None, made, small.PLAN)(network.train(), batch)  # type: ignore[arg-type]
+    assert torch.isfinite(loss)
+    assert torch.equal(norm.running_var, theirs.bn1.running_var)  # type: ignore[union-attr]
+
+
+def test_weights_of_a_detector_are_taken_over_for_other_classes(run: Run) -> None:
+    said: list[str] = []
+    made = initial(replace(run.recipe, weights=str(run.path)), ("a", "b", "c"), listen=said.append)
+    assert "re-initialised for other classes" in said[0]
+    old = load(run.path).network
+    assert torch.equal(made.state_dict()["parts.backbone.behind.layers.0.0.weight"],
+                       old.state_dict()["parts.backbone.behind.layers.0.0.weight"])  # fmt: skip
+    other = replace(run.recipe, detector=replace(marked.DETECTOR, extras=(16,)), weights=str(run.path))
+    with pytest.raises(CheckpointError, match="is of another detector"):
+        initial(other, ("cell", "plate"))
+
+
+def test_a_detector_is_no_classifier_and_says_so(run: Run) -> None:
+    import residua
+
+    with pytest.raises(CheckpointError, match="holds a detector"):
+        residua.load(run.path)
+
+
+def test_an_untrained_detector_is_judged_all_the_same(sets: SceneSets, root: Path) -> None:
+    made = recipe(f"voc:{root}")
+    judged = judge(initial(made, sets.train.classes), sets.test, plan=made.plan)
+    assert len(judged.found) == 6
+    assert 0 <= judged.row()["test_map50"] <= 100
+
+
+def test_bad_images_and_boxes_are_left_out_by_policy(tmp_path: Path) -> None:
+    root = voc_folder(tmp_path / "voc")
+    (root / "JPEGImages/000002.png").write_bytes(b"no image")
+    (root / "Annotations/000003.xml").write_text(
+        marked.xml(marked.objects(3), extra=marked.thing("cell", (5, 5, 5, 5)))
+    )
+    with pytest.raises(DataError, match="boxes cannot be used"):
+        decide(Wish(f"voc:{root}"))
+    made = recipe(f"voc:{root}", data=Data(f"voc:{root}", workers=0, bad="quarantine"))
+    run = started(tmp_path / "run", replace(made, budget=replace(made.budget, epochs=1, steps=2)))
+    text = (run.path / "quarantine.csv").read_text()
+    assert "JPEGImages/000002.png" in text
+    assert "object 4: " in text or "cell, object" in text
+    assert json.loads((run.path / "data.json").read_text())["train"] == 11
+
+
+def test_data_check_lists_degenerate_boxes_and_other_sizes(tmp_path: Path) -> None:
+    root = voc_folder(tmp_path / "voc")
+    bad = marked.thing("cell", (5, 5, 5, 5))
+    (root / "Annotations/000003.xml").write_text(marked.xml(marked.objects(3), extra=bad))
+    Image.new("RGB", (30, 60)).save(root / "JPEGImages/000004.png")
+    found = {finding.key: finding for finding in check(f"voc:{root}", workers=0).findings}
+    assert found["boxes"].level == "problem"
+    assert "object" in found["boxes"].names[0]
+    assert "it has no area (5, 5, 5, 5)" in found["boxes"].names[0]
+    assert found["size"].names == ("JPEGImages/000004.png: is 30 x 60, annotated as 80 x 60",)
+    assert len(found["counts"].names) == 2
+
+
+def test_real_blood_cells_have_two_boxes_without_area(tmp_path: Path) -> None:
+    archive = Path(__file__).parents[3].parent / "shared/data/bccd/bccd.zip"
+    if not archive.is_file():
+        pytest.skip(f"{archive} is not here")
+    with zipfile.ZipFile(archive) as held:
+        held.extractall(tmp_path)
+    (lists,) = tmp_path.rglob("ImageSets")
+    found = find_source(f"voc:{lists.parent}")
+    assert [fault.key for fault in found.faults] == [
+        "JPEGImages/BloodImage_00338.jpg: RBC, object 13",
+        "JPEGImages/BloodImage_00343.jpg: RBC, object 4",
+    ]
+    assert found.test is not None
+    assert (len(found.train), len(found.test), found.train.classes) == (292, 72, ("Platelets", "RBC", "WBC"))
+    assert found.train.counts().tolist() == [292, 3348, 301]
+
+
+def test_the_source_says_the_task(root: Path) -> None:
+    assert type(tasks.of(f"voc:{root}")).__name__ == "Detect"
+    assert type(tasks.of("digits")).__name__ == "Classify"
+    assert os.path.isabs(str(root))
