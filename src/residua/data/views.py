@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from residua.data.sampler import COLUMN, FLIP, POLICY, ROW, SCALE, TRIES, draws, key
 from residua.spec.preprocess import Preprocess
@@ -112,19 +113,31 @@ def size_at(augment: Augment, size: int, epoch: int, epochs: int) -> int:
 
 
 def normalise(images: Tensor, preprocess: Preprocess) -> Tensor:
-    """`images`, (N, C, S, S) uint8, as (value / 255 - mean) / std in float32; device and strides stay."""
-    mean, std = _statistics(preprocess, images.device)
+    """`images`, (N, C, H, W) uint8, as (value / 255 - mean) / std in float32; device and strides stay.
+
+    The mean is that of each pixel where `preprocess` has a mean image.
+    """
+    mean, std = _statistics(preprocess, images.shape[-2:], images.device)
     return images.to(torch.float32).sub_(mean).div_(std)
 
 
+def as_pixels(inputs: Tensor, preprocess: Preprocess) -> Tensor:
+    """The (N, C, H, W) uint8 that `normalise` makes `inputs` of."""
+    mean, std = _statistics(preprocess, inputs.shape[-2:], inputs.device)
+    return (inputs * std + mean).round().clamp(0, 255).to(torch.uint8)
+
+
 @lru_cache(maxsize=8)  # a tensor made from a list on an accelerator makes the host wait
-def _statistics(preprocess: Preprocess, device: torch.device) -> tuple[Tensor, Tensor]:
+def _statistics(preprocess: Preprocess, size: torch.Size, device: torch.device) -> tuple[Tensor, Tensor]:
+    """What is subtracted from images of `size` (H, W), and the divisor, both on the scale of pixels."""
     with torch.inference_mode(mode=False):
         mean, std = (
-            torch.tensor(values, device=device).mul(255).view(1, -1, 1, 1)
-            for values in (preprocess.mean, preprocess.std)
+            torch.tensor(values).mul(255).view(1, -1, 1, 1) for values in (preprocess.mean, preprocess.std)
         )
-    return mean, std
+        if side := preprocess.mean_side:
+            levels = torch.frombuffer(bytearray(preprocess.levels), dtype=torch.uint8)
+            mean = interpolate(levels.view(1, -1, side, side).float(), size=size, mode="bilinear")
+        return mean.to(device), std.to(device)
 
 
 def _shortened(image: Image.Image) -> Image.Image:
