@@ -24,6 +24,7 @@ from torch.nn.functional import cross_entropy
 from residua.nn import heap
 from residua.nn.network import build
 from residua.spec.arch import Arch
+from residua.spec.describe import cost
 from residua.spec.memory import in_words, parse_bytes, tightest, units, unlimited
 from residua.spec.recipe import Optim, Plan
 from residua.spec.zoo.duta2020 import cifar_iresnet
@@ -105,10 +106,10 @@ def row_of(what: str, name: str, limit: int, args: argparse.Namespace) -> dict[s
 
 
 def limit_for(name: str, base: int, args: argparse.Namespace) -> int:
-    """A limit between the tightest and none at all: a third of the way up."""
-    every = units(network_of(name), batch=args.batch, precision=args.precision)
-    least, most = tightest(every).peak, unlimited(every).peak
-    return int((base + least + (most - least) / 3) / memory.PLANNED)
+    """A hard limit: a quarter more maps than the tightest schedule, and the holes between them."""
+    arch = network_of(name)
+    least = tightest(units(arch, batch=args.batch, precision=args.precision)).peak
+    return int(base + 12 * cost(arch).params + memory.HOLES * 1.25 * least)  # weight, gradient, momentum
 
 
 def compare(args: argparse.Namespace, say: Any) -> dict[str, Any]:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from PIL import Image
 from residua.data import views
 from residua.data.decode import decode
 from residua.data.views import shrinkage, train_view
-from residua.spec.preprocess import IMAGENET, Preprocess
+from residua.spec.preprocess import IMAGENET, Preprocess, packed
 from residua.spec.recipe import Augment
 
 SMALL = Preprocess(16, 20, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
@@ -151,3 +153,27 @@ def test_views_that_equal_torchvisions_are_never_shrunk() -> None:
     preprocess = Preprocess(32, 32, (0.5,) * 3, (0.5,) * 3)
     for kind in ("pad_crop", "none"):
         assert shrinkage((4000, 3000), preprocess, Augment(kind), 0, 0, 0) == 1
+
+
+def test_a_mean_image_takes_from_each_pixel_its_own() -> None:
+    levels = np.random.default_rng(0).integers(0, 256, (3, 8, 8)).astype(np.uint8)
+    seen = replace(SMALL, mean_image=packed(levels.tobytes()))
+    images = torch.randint(0, 256, (4, 3, 8, 8), dtype=torch.uint8)
+    std = np.array(SMALL.std).reshape(3, 1, 1)
+    found = views.normalise(images, seen)
+    np.testing.assert_allclose(found.numpy(), (images.numpy() / 255 - levels / 255) / std, atol=1e-5)
+    assert torch.equal(views.as_pixels(found, seen), images)
+
+
+def test_a_mean_image_meets_a_larger_view_resized() -> None:
+    levels = np.repeat(np.array([0, 200], np.uint8), 24).reshape(2, 3, 2, 4).transpose(1, 2, 0, 3)
+    seen = replace(SMALL, mean_image=packed(np.ascontiguousarray(levels.reshape(3, 4, 4)).tobytes()))
+    images = torch.full((1, 3, 8, 12), 100, dtype=torch.uint8)
+    mean = Image.fromarray(np.asarray(levels.reshape(3, 4, 4)[0])).resize((12, 8), Image.Resampling.BILINEAR)
+    found = views.normalise(images, seen)[0, 0].numpy() * SMALL.std[0] * 255
+    np.testing.assert_allclose(100 - found, np.asarray(mean), atol=1)
+
+
+def test_pixels_come_back_from_what_the_network_sees() -> None:
+    images = torch.randint(0, 256, (2, 3, 5, 7), dtype=torch.uint8)
+    assert torch.equal(views.as_pixels(views.normalise(images, SMALL), SMALL), images)

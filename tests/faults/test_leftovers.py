@@ -101,3 +101,22 @@ def test_another_environment_is_refused_unless_forced_and_then_written_down(
     assert told[0] == Note(f"{line}: the rest will not equal an uninterrupted run")
     assert run.finished
     assert json.loads(file.read_text())["moves"] == [{"after_rows": 1, "moved": [line]}]
+
+
+@pytest.mark.parametrize("damage", ["lost", "torn", "of another kind"])
+def test_without_its_environment_a_run_goes_on_and_says_so(
+    damage: str, trained: Callable[..., Run], clean: Run, tmp_path: Path
+) -> None:
+    run = trained(tmp_path / "run", after(9))
+    file = run.path / "environment.json"
+    whole = json.loads(file.read_text())
+    if damage == "lost":
+        file.unlink()
+    else:
+        file.write_text('{"residua": "0.' if damage == "torn" else "[1, 2]")
+    told: list[Event] = []
+    resume(run.path, listen=told.append)
+    assert isinstance(told[0], Note)
+    assert told[0].text.startswith(f"{file} is lost or damaged, so it is written anew")
+    assert weights(run) == weights(clean)
+    assert json.loads(file.read_text()) == whole

@@ -8,15 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from test_optim import KINDS
 
 from command import complaint, residua, succeeded
 from residua.nn import heap
 from residua.nn.network import build
 from residua.spec import zoo
-from residua.spec.recipe import Plan
-from residua.training import memory
+from residua.spec.memory import tightest, units, unlimited
+from residua.spec.recipe import Average, Budget, Optim, Plan
+from residua.training import memory, optim
 from residua.training.memory import DoesNotFit, fit
-from small import colours, fresh, recipe, split_folder, weights
+from small import arch, colours, fresh, recipe, split_folder, weights
 
 ROOT = Path(__file__).parents[2]
 PLAN = Plan("cpu", "channels_last", "float32", 1)
@@ -40,8 +43,53 @@ def test_a_tight_limit_sets_the_networks_segments(monkeypatch: pytest.MonkeyPatc
     fitted = fit(network, limited(int(1.2 * GIB)), batch=64)
     assert network.segments == fitted.segments
     assert fitted.segments[0][0] == 0
-    assert fitted.predicted <= memory.PLANNED * 1.2 * GIB
-    assert network.ceiling == int(memory.CEILING * fitted.limit)
+    assert fitted.predicted <= fitted.limit
+    assert memory.CEILING * fitted.limit <= network.ceiling < fitted.limit
+
+
+def test_only_the_tightest_schedule_leaves_no_room_for_holes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the limit falls more is computed twice; with no room for holes at all, the tightest schedule."""
+    monkeypatch.setattr(heap, "resident", lambda: 0)
+    network = build(zoo.arch("cifar_resnet110"))
+    every = units(network.arch, batch=512)
+    fixed = memory._fixed(network, PLAN, 2)
+    free, least = unlimited(every).peak, tightest(every)
+    roomy = fit(network, limited(fixed + int(memory.FEW_HOLES * free) + 8), batch=512)
+    less = fit(network, limited(fixed + int(memory.FEW_HOLES * free) - (8 << 20)), batch=512)
+    little = fit(network, limited(fixed + int(memory.HOLES * 1.01 * least.peak)), batch=512)
+    none = fit(network, limited(int((fixed + 1.01 * least.peak) / memory.PLANNED)), batch=512)
+    assert roomy.again == 0 < less.again < little.again <= least.again
+    assert none.segments == least.segments
+    assert none.predicted <= none.ceiling
+
+
+@pytest.mark.parametrize("how", KINDS, ids=lambda how: how.kind)
+def test_slots_are_what_the_optimiser_keeps(how: Optim) -> None:
+    network = build(arch())
+    optimizer = optim.make(network, how)
+    network(torch.randn(2, 3, 12, 12)).sum().backward()
+    optimizer.step()
+    kept = sum(
+        value.numel()
+        for slots in optimizer.state.values()
+        for value in slots.values()
+        if isinstance(value, torch.Tensor) and value.ndim
+    )
+    weights = sum(weight.numel() for weight in network.parameters())
+    if how.kind == "muon":  # its matrices have one
+        assert weights < kept <= optim.slots(how) * weights
+    else:
+        assert kept == optim.slots(how) * weights
+
+
+def test_a_run_counts_its_optimiser_its_average_and_its_portions(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(memory, "fit", lambda *_, **words: seen.append(words))
+    made = replace(recipe(), plan=limited(GIB))
+    memory.fit_run(build(made.arch), made, held=7)
+    rich = replace(made, optim=Optim(kind="adamw"), average=Average(decay=0.9))
+    memory.fit_run(build(made.arch), replace(rich, budget=Budget(batch=7, accumulate=2)), held=0)
+    assert seen == [{"batch": 6, "other": 7, "slots": 1}, {"batch": 4, "other": 0, "slots": 3}]
 
 
 def test_what_cannot_fit_is_refused_with_a_batch_and_a_limit_that_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from residua.data.sampler import share
 from residua.data.sources import Dataset
 from residua.nn.letters import LETTERS, Letter
 from residua.nn.network import Network
-from residua.spec.recipe import Budget, Recipe
+from residua.spec.recipe import Budget, Plan, Recipe
 from residua.tasks.classify.task import Classify
 from residua.training import judging
 from residua.training.first import initial
@@ -101,6 +101,21 @@ def test_without_the_weights_an_uneven_share_would_not_pass(
     monkeypatch.setattr(World, "images", lambda world, batch: batch / world.size)
     many = run_in(2, tmp_path / "many", made, data, network=grouped)
     assert difference(many, alone) > 1e-4
+
+
+def test_interrupted_ranks_that_compile_end_with_the_same_bits(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With dropout, bfloat16 and channels_last; traced like any compiled run, but not made into kernels."""
+    compile_ = nn.Module.compile
+    monkeypatch.setattr(nn.Module, "compile", lambda module, **_: compile_(module, backend="aot_eager"))
+    plan = Plan("cpu", "channels_last", "bfloat16", 1, compile="blocks")
+    made = recipe(arch=arch(drop=True), plan=plan)
+    whole = run_in(2, tmp_path / "whole", made, data)
+    parts = run_in(2, tmp_path / "parts", made, data, asks=5)
+    assert not parts.finished
+    run_in(2, tmp_path / "parts", made, data)
+    assert (rows(parts), weights(parts)) == (rows(whole), weights(whole))
 
 
 def test_the_same_ranks_twice_and_interrupted_ranks_end_with_the_same_bits(

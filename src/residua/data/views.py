@@ -111,22 +111,33 @@ def size_at(augment: Augment, size: int, epoch: int, epochs: int) -> int:
 
 
 def normalise(images: Tensor, preprocess: Preprocess) -> Tensor:
-    """Images (N, C, S, S) or clips (N, C, T, S, S) uint8 as (value / 255 - mean) / std in float32.
+    """Images (N, C, H, W) or clips (N, C, T, H, W) uint8 as (value / 255 - mean) / std in float32.
 
-    Device and strides stay.
+    Device and strides stay. The mean is that of each pixel where `preprocess` has a mean image.
     """
-    mean, std = _statistics(preprocess, images.device, images.ndim - 2)
+    mean, std = _statistics(preprocess, images.shape[2:], images.device)
     return images.to(torch.float32).sub_(mean).div_(std)
 
 
+def as_pixels(inputs: Tensor, preprocess: Preprocess) -> Tensor:
+    """The uint8 pixels that `normalise` makes `inputs` of."""
+    mean, std = _statistics(preprocess, inputs.shape[2:], inputs.device)
+    return (inputs * std + mean).round().clamp(0, 255).to(torch.uint8)
+
+
 @lru_cache(maxsize=8)  # a tensor made from a list on an accelerator makes the host wait
-def _statistics(preprocess: Preprocess, device: torch.device, axes: int) -> tuple[Tensor, Tensor]:
+def _statistics(preprocess: Preprocess, size: torch.Size, device: torch.device) -> tuple[Tensor, Tensor]:
+    """What is subtracted from maps of `size` ([T,] H, W), and the divisor, both on the scale of pixels."""
+    ones = [1] * len(size)
     with torch.inference_mode(mode=False):
         mean, std = (
-            torch.tensor(values, device=device).mul(255).view(1, -1, *[1] * axes)
-            for values in (preprocess.mean, preprocess.std)
+            torch.tensor(values).mul(255).view(1, -1, *ones) for values in (preprocess.mean, preprocess.std)
         )
-    return mean, std
+        if side := preprocess.mean_side:
+            levels = torch.frombuffer(bytearray(preprocess.levels), dtype=torch.uint8)
+            mean = interpolate(levels.view(1, -1, side, side).float(), size=size[-2:], mode="bilinear")
+            mean = mean.view(1, -1, *ones[2:], *size[-2:])
+        return mean.to(device), std.to(device)
 
 
 def _shortened(image: Image.Image) -> Image.Image:

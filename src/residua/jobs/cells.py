@@ -156,6 +156,7 @@ def _bare(recipe: Recipe, like: Arch) -> Recipe:
     """`recipe` without what is fitted to images and machine when a run begins."""
     arch = replace(recipe.arch, classes=like.classes, preprocess=like.preprocess)
     source = recipe.data.source
-    data = Data(source.partition(":")[0] if is_named(source) else source, recipe.data.holdout)
+    name = source.partition(":")[0] if is_named(source) else source
+    data = Data(name, recipe.data.holdout, subtract=recipe.data.subtract)
     length = replace(recipe.budget, save_seconds=0.0)
     return replace(recipe, arch=arch, data=data, budget=length, plan=Plan())

@@ -51,7 +51,11 @@ def reopen(run: Run, given: Found | None = None) -> Any:
     DataError when they are no longer the same in the same split.
     """
     data = run.recipe.data
-    then = json.loads((run.path / "data.json").read_text("utf-8"))
+    try:
+        then = json.loads((file := run.path / "data.json").read_text("utf-8"))
+    except ValueError:
+        lost = f"{file} is damaged, so it cannot be told whether the images are the same"
+        raise DataError(f"{lost}: put it back, or train anew") from None
     unreadable = then.setdefault("unreadable", {})
     sets = tasks.of(data.source).open(data, without=unreadable, given=given)
     now = identity(sets, unreadable)

@@ -5,12 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from residua import papers, tasks
+from residua.data.centre import mean_image
 from residua.data.found import Found
+from residua.data.images import Dataset
 from residua.data.sources import absolute
 from residua.jobs.models import Changes, changed
 from residua.jobs.opened import open_readable
 from residua.nn.network import Network
+from residua.spec import change
 from residua.spec.describe import cost
+from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Recipe
 from residua.spec.record import from_json, override
 from residua.tasks.kind import Kind, Unreadable
@@ -109,7 +113,7 @@ def decide(wish: Wish) -> tuple[Recipe, Any, Unreadable]:
     recipe = kind.settled(_changed(made, wish))
     if recipe.arch.classes != arch.classes:
         raise ValueError(f"arch.classes is {recipe.arch.classes}, the data has {arch.classes}: leave it")
-    return recipe, sets, bad
+    return _centred(recipe, sets), sets, bad
 
 
 def _filed(recipe: str | Recipe | None) -> Recipe | None:
@@ -128,6 +132,21 @@ def _changed(recipe: Recipe, wish: Wish) -> Recipe:
     for path, text in wish.changes:
         recipe = override(recipe, path, text)
     return recipe
+
+
+def _centred(recipe: Recipe, sets: Any) -> Recipe:
+    """`recipe` whose network carries the mean of every pixel of `sets`, if it wants that, and no other."""
+    seen, image = recipe.arch.preprocess, ""
+    if recipe.data.subtract == "pixel":
+        if not isinstance(sets, Dataset):
+            raise ValueError("data.subtract is pixel, which is for the classes of pictures: give channel")
+        image = mean_image(sets.train, seen)
+    return replace(recipe, arch=change.with_preprocess(recipe.arch, replace(seen, mean_image=image)))
+
+
+def _subtracted(preprocess: Preprocess) -> str:
+    side = preprocess.mean_side
+    return f", less the training images' mean of {side} x {side}" if side else ""
 
 
 def _optimiser(recipe: Recipe) -> str:
@@ -154,7 +173,10 @@ def _notes(recipe: Recipe, kind: Kind, sets: Sets, chosen: Chosen) -> tuple[str,
             f"{_called(recipe)} {found.params / 1e6:.2f} M parameters, "
             f"{found.macs / 1e6:.1f} M multiply-adds",
         ),
-        ("input", f"{size} x {size} {arch.preprocess.colour}, {arch.classes} classes"),
+        (
+            "input",
+            f"{size} x {size} {arch.preprocess.colour}, {arch.classes} classes{_subtracted(arch.preprocess)}",
+        ),
         (
             "recipe",
             f"{recipe.name}: {optim.kind.upper()} {optim.rate:g}, {recipe.schedule.shape}, "

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from residua.data.batches import Batch, training
 from residua.data.images import Images
 from residua.data.mixing import touched
-from residua.data.views import normalise, test_view
+from residua.data.views import as_pixels, normalise, test_view
 from residua.deliver import folder
 from residua.deliver.engine import load
 from residua.jobs.prepare import Wish, decide
@@ -169,8 +169,7 @@ def _spread(images: Images, count: int) -> Images:
 def _pixels(batch: Batch, preprocess: Preprocess) -> list[Pixels]:
     """What the network gets of `batch`, by place in the set, back on the scale of pixels."""
     ready = touched(normalise(batch.images, preprocess), batch.touch)
-    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (preprocess.mean, preprocess.std))
-    levels = ((ready * std + mean) * 255).round().clamp(0, 255).to(torch.uint8).numpy()
+    levels = as_pixels(ready, preprocess).numpy()
     return [_flat(levels[k]) for k in np.argsort(batch.indices)]
 
 

@@ -4,11 +4,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from residua import analyse
 from residua.analyse.regions import Regions
+from residua.data.views import as_pixels
 from residua.jobs.study import Drawing, Patient, Study, amount, each, inks, percent, plain
 from residua.nn.network import Network
 from residua.report import studies as figures
@@ -230,9 +230,7 @@ def _regions(patients: Sequence[Patient], of: Callable[[Network, Tensor], Region
 
 def _as_seen(p: Patient, i: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
     """Input `i` back in pixels: (H, W) or (H, W, 3)."""
-    preprocess = p.network.preprocess
-    mean, std = (torch.tensor(v).view(-1, 1, 1) for v in (preprocess.mean, preprocess.std))
-    pixels = ((p.inputs[i] * std + mean) * 255).round().clamp(0, 255).byte().numpy()
+    pixels = as_pixels(p.inputs[i : i + 1], p.network.preprocess)[0].numpy()
     return np.asarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
 
 

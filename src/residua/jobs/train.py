@@ -185,6 +185,10 @@ def _place(recipe: Recipe, world: World) -> dict[str, object]:
 
 def same_environment(begun: Run, world: World, *, force: bool) -> list[str]:
     """What differs from where the run began, one line each; ValueError for anything, unless `force`."""
+    if not begun.knows_environment:
+        begun.record_environment(_place(begun.recipe, world))
+        lost = f"{begun.path / 'environment.json'} is lost or damaged, so it is written anew"
+        return [f"{lost}: the rest equals an uninterrupted run only if this is where that began"]
     if not (moved := begun.moved(_place(begun.recipe, world))):
         return []
     if not force:

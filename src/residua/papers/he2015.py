@@ -21,14 +21,15 @@ def cifar(arch: Arch, source: str) -> Recipe:
     """Section 4.2: SGD 0.1, momentum 0.9, decay 0.0001, batch 128, 64k updates, pad 4 and flip.
 
     The rate falls to a tenth at 32k and 48k updates. From depth 110 on it is 0.01 until the training error
-    of a whole epoch (390 updates on CIFAR-10) is below 80 %. Pixels are standardised per channel, where the
-    paper subtracts a mean per pixel.
+    of a whole epoch (390 updates on CIFAR-10) is below 80 %. The mean of every pixel is subtracted after the
+    shift, so that the border is black; the paper does not say in which order. What is left is divided by its
+    channel's deviation, of which the paper says nothing.
     """
     deep = arch.depth() >= WARM_UP_DEPTH
     return Recipe(
         "he2015.cifar",
         arch,
-        Data(source),
+        Data(source, subtract="pixel"),
         Augment("pad_crop", pad=4),
         Optim(rate=0.1, momentum=0.9, decay=1e-4),
         Schedule("step", warmup_rate=0.1, warmup_error=WARM_UP_ERROR if deep else 0.0, drops=(0.5, 0.75)),
@@ -41,13 +42,13 @@ def imagenet(arch: Arch, source: str) -> Recipe:
 
     Shorter sides of 256 to 480 pixels and AlexNet's colour shift. The rate falls to a tenth "when the error
     plateaus": here, three times, after 5 epochs without a lower test error, for the paper gives no rule.
-    Pixels are standardised per channel, where the paper subtracts a mean per pixel. The colour shift's
+    The mean of every pixel is subtracted from the crop; it is taken from 10,000 images. The colour shift's
     deviation is 0.1 (Krizhevsky et al. 2012, 4.1).
     """
     return Recipe(
         "he2015.imagenet",
         arch,
-        Data(source),
+        Data(source, subtract="pixel"),
         Augment("scale_crop", sides=SCALES, colour=0.1),
         Optim(rate=0.1, momentum=0.9, decay=1e-4),
         Schedule("plateau", patience=5, most_drops=3),

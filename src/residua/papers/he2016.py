@@ -9,12 +9,12 @@ def cifar(arch: Arch, source: str) -> Recipe:
     """Appendix: as He et al. 2015, and every run begins with 400 updates at 0.01.
 
     SGD 0.1, momentum 0.9, decay 0.0001, batch 128, a tenth at 32k and 48k updates, shift and flip. The
-    length, 64k updates, is that of He et al. 2015. Pixels are standardised per channel.
+    length, 64k updates, and the mean of every pixel, which is subtracted, are those of He et al. 2015.
     """
     return Recipe(
         "he2016.cifar",
         arch,
-        Data(source),
+        Data(source, subtract="pixel"),
         Augment("pad_crop", pad=4),
         Optim(rate=0.1, momentum=0.9, decay=1e-4),
         Schedule(
@@ -27,12 +27,12 @@ def cifar(arch: Arch, source: str) -> Recipe:
 def imagenet(arch: Arch, source: str) -> Recipe:
     """Appendix: as He et al. 2015, 0.1 without warm-up, a tenth after 30 and 60 epochs, batch 256.
 
-    The paper does not state the length; ours is 90 epochs.
+    The mean of every pixel is subtracted, as there. The paper does not state the length; ours is 90 epochs.
     """
     return Recipe(
         "he2016.imagenet",
         arch,
-        Data(source),
+        Data(source, subtract="pixel"),
         Augment("scale_crop", sides=SCALES, colour=0.1),
         Optim(rate=0.1, momentum=0.9, decay=1e-4),
         Schedule("step", drops=(30 / 90, 60 / 90)),

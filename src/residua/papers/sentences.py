@@ -22,6 +22,12 @@ SHAPES: Mapping[str, str] = {
 }
 """Shape of a schedule -> what the rate does; `step` says where."""
 
+SUBTRACTED: Mapping[str, str] = {
+    "channel": "pixels are standardised per channel",
+    "pixel": "the mean of every pixel is subtracted, and what is left is divided by its channel's deviation",
+}
+"""What is subtracted -> what happens to pixels last."""
+
 
 def sentences(recipe: Recipe) -> tuple[str, ...]:
     """What is done, one sentence each: source, updates, rate, length, images, arithmetic."""
@@ -49,7 +55,7 @@ def sentences(recipe: Recipe) -> tuple[str, ...]:
         f"{optim.decay:g} on {decayed}.",
         f"The rate is {optim.rate:g}{_warm_up(recipe.schedule)}; it {_fall(recipe.schedule)}.",
         f"{length[0].upper()}{length[1:]} in batches of {budget.batch}.",
-        f"Training images are {changed}{mirrored}; pixels are standardised per channel.",
+        f"Training images are {changed}{mirrored}; {SUBTRACTED[recipe.data.subtract]}.",
         f"The arithmetic is {plan.precision} on {plan.device}, with {plan.threads} thread"
         f"{'' if plan.threads == 1 else 's'}.",
     )

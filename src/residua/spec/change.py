@@ -44,7 +44,8 @@ def with_channels(arch: Arch, channels: int) -> Arch:
     mean, std = sum(old.mean) / len(old.mean), sum(old.std) / len(old.std)
     known: dict[int, Colour] = {1: "grey", 3: "rgb"}
     colour = known.get(channels, "bands")
-    return with_preprocess(arch, replace(old, colour=colour, mean=(mean,) * channels, std=(std,) * channels))
+    means, deviations = (mean,) * channels, (std,) * channels
+    return with_preprocess(arch, replace(old, colour=colour, mean=means, std=deviations, mean_image=""))
 
 
 def with_size(arch: Arch, size: int) -> Arch:

@@ -23,6 +23,9 @@ class Data:
     """For classes of unequal size: `weights` weighs their losses by 1/count, `sample` draws all equally."""
     bad: Literal["error", "skip", "quarantine"] = "error"
     """Files that are no images: refuse to begin, leave them out, or list them in the run besides."""
+    subtract: Literal["channel", "pixel"] = "channel"
+    """What is taken from every pixel: the mean of its channel, or its own over the training images
+    (He et al. 2015, 3.4 and 4.2)."""
 
     def __post_init__(self) -> None:
         """ValueError when a number cannot be used."""
@@ -134,6 +137,9 @@ class Optim:
     """Batch norms keep their statistics and weights: for small batches and small data."""
     side: float = 0.3
     """Weight of the loss of each auxiliary head (Szegedy et al. 2014, section 5: 0.3)."""
+    lost: Literal["stop", "skip", "rollback"] = "stop"
+    """What follows a loss or a gradient that is no number: the run ends; that update is left out; or training
+    goes back to the newest state and on at half the rate."""
 
     def __post_init__(self) -> None:
         """ValueError when a number cannot be used."""

@@ -100,6 +100,11 @@ def states(folder: Path) -> list[Path]:
     return sorted(folder.glob("state-*.safetensors"), reverse=True)
 
 
+def step_of(path: Path) -> int:
+    """The step that the name of a state file tells."""
+    return int(path.stem.removeprefix("state-"))
+
+
 def newest(folder: Path) -> State | None:
     """The newest state in `folder` whose every byte is as it was written; None when none was ever written.
 

@@ -24,8 +24,7 @@ from residua.training.judging import Asked, together
 from residua.training.keeping import Keeper
 from residua.training.loop import Moment, train
 from residua.training.losses import Objective, weighted
-from residua.training.run import Diverged, Run
-from residua.training.schedule import rate_at
+from residua.training.run import Diverged, Lost, Run
 from residua.training.tally import Tally
 from residua.training.task import Judged, Sets, Task
 from residua.training.world import ALONE, World, memory_bytes
@@ -74,6 +73,7 @@ class Fit:
         translate.compiled(self.network, self.plan)
         self.each, self.total = length(recipe, len(sets.train))
         self.judged: Judged | None = None
+        self.skipped = 0
         self.tally = Tally(Progress(), device=self.plan.device, world=world)
 
     def events(self) -> Iterator[Event]:
@@ -81,6 +81,16 @@ class Fit:
 
         Diverged when the loss is no longer finite. Only one world at a time: its rank 0 holds `run.lock()`.
         """
+        while True:
+            try:
+                yield from self._on()
+            except Lost as error:
+                yield Note(self.keeper.roll_back(error))
+            else:
+                return
+
+    def _on(self) -> Iterator[Event]:
+        """`events`, but for going back."""
         yield from self._go_back()
         if self.keeper.gives_up():
             return
@@ -88,7 +98,7 @@ class Fit:
             yield Stopped(self.tally.progress.step)
             return
         often = 1 if self.plan.device == "cpu" else LOOKS
-        self.learner = self.world.spread(self.network, sync_norm=self.plan.sync_norm).train()
+        self._prepare()
         saved = looked = time.monotonic()
         for moment in self._moments():
             self.keeper.after(self.network, moment.step)
@@ -101,7 +111,7 @@ class Fit:
                 continue
             self._check(moment)
             self.tally.fold(moment.step, time.monotonic() - looked)
-            yield self._tick(moment)
+            yield from self._tick(moment)
             if moment.step == self.total:
                 self._recount()
             if edge or leave or due:
@@ -116,6 +126,14 @@ class Fit:
             if leave:
                 yield Stopped(moment.step)
                 return
+
+    def _prepare(self) -> None:
+        """The learner, and something to go back to, where that may be wanted."""
+        if self.learner is self.network:  # else training went back
+            self.learner = self.world.spread(self.network, sync_norm=self.plan.sync_norm)
+        self.learner.train()
+        if self.recipe.optim.lost == "rollback" and not self.tally.progress.step:
+            self._save()
 
     def _is_edge(self, step: int) -> bool:
         return step % self.each == 0 or step == self.total
@@ -154,8 +172,7 @@ class Fit:
         return state, state.refused if state else ()
 
     def _rate(self, step: int) -> float:
-        past = self.keeper.past
-        return rate_at(self.recipe.schedule, self.recipe.optim.rate, step, self.total, past=past)
+        return self.keeper.rate(step, self.total)
 
     def _batches(self, first: int, steps: int, *, workers: int) -> Iterator[Batch]:
         return self.task.batches(
@@ -181,6 +198,7 @@ class Fit:
             accumulate=recipe.budget.accumulate,
             clip=recipe.optim.clip,
             ready=optim.ready(recipe.optim),
+            skip=self.world.either if recipe.optim.lost == "skip" else None,
         )
         return fitting(moments, share=self.share, batch=self.batch, device=self.plan.device)
 
@@ -207,12 +225,15 @@ class Fit:
         where = agreed(layer, batch, self.sets.train, step=bad, run=self.run, world=self.world)
         good = [f"{path} is the last good state" for path in checkpoint.states(self.run.checkpoints)]
         good += ["nothing was saved yet"]
-        raise Diverged(f"{where} (rate {self._rate(bad - 1):.3g}): {good[0]}; {_CURE}")
+        raise Lost(f"{where} (rate {self._rate(bad - 1):.3g}): {good[0]}; {_CURE}")
 
-    def _tick(self, moment: Moment) -> Tick:
+    def _tick(self, moment: Moment) -> Iterator[Event]:
+        if (skipped := int(moment.skipped)) > self.skipped:
+            yield Note(f"{skipped} updates left out up to step {moment.step}: no finite loss or gradient")
+        self.skipped = skipped
         done, speed = self.tally.progress, self.tally.speed
         left = (self.total - moment.step) * self.batch / speed if speed else 0.0
-        return Tick(
+        yield Tick(
             moment.step,
             self.total,
             done.loss / done.seen,

@@ -1,7 +1,7 @@
 """Guard: lets an update through only while every number is one, and finds where the first one was lost."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TypeVar
@@ -17,6 +17,11 @@ from residua.training.world import World
 
 T = TypeVar("T")
 
+Agree = Callable[[Tensor], Tensor]
+"""Makes of what this process claims, a bool on the device, what all processes do."""
+
+IN_A_ROW = 10
+"""Updates that may be left out one after the other: with more it is not one batch that is bad."""
 FEW = 3
 """Images named in the message."""
 
@@ -31,31 +36,69 @@ class Guard:
     """Clips gradients, and holds updates back from the first loss or gradient on that is not finite.
 
     The decision stays on the device, so that the host need not wait: `bad` is the first such step, else 0. An
-    optimiser that cannot be told there is held back on the CPU alone.
+    optimiser that cannot be told there is held back on the CPU alone. With `skip`, only the lost updates are
+    left out, and `bad` is the step at which `IN_A_ROW` of them have followed each other.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer, clip: float) -> None:
-        """Guard `optimizer`, and shorten gradients to `clip`, 0 for never."""
-        self._optimizer, self._clip = optimizer, clip
-        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-        self._weights = weights
-        self.bad = torch.zeros((), dtype=torch.int64, device=weights[0].device)
-        self._told = isinstance(optimizer, HOLDS) and bool(optimizer.defaults.get("fused"))
+    def __init__(
+        self, optimizer: torch.optim.Optimizer, clip: float, network: nn.Module, *, skip: Agree | None = None
+    ) -> None:
+        """Guard `optimizer`, and shorten gradients to `clip`, 0 for never.
 
-    def step(self, loss: Tensor, number: int) -> None:
-        """Update the weights with their gradients, those of `loss`; this is step `number`, from 1."""
+        `skip` makes of what this process lost what all did. ValueError when the optimiser cannot be told.
+        """
+        self._optimizer, self._clip, self._skip = optimizer, clip, skip
+        self._weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+        device = self._weights[0].device
+        self.bad, self.skipped, self._row = torch.zeros(3, dtype=torch.int64, device=device).unbind()
+        self._told = isinstance(optimizer, HOLDS) and bool(optimizer.defaults.get("fused"))
+        if skip and not self._told and device.type != "cpu":
+            raise ValueError("optim.lost is skip: on an accelerator give optim.kind sgd or adamw, fused")
+        if skip and self._told:
+            _fill_momenta(optimizer)
+        self._buffers = list(network.buffers()) if skip else []
+        self._kept = [buffer.clone() for buffer in self._buffers]
+
+    def begin(self) -> None:
+        """A batch is about to go through the network."""
+        for kept, buffer in zip(self._kept, self._buffers, strict=True):
+            kept.copy_(buffer)
+
+    def step(self, loss: Tensor, wrong: Tensor, number: int) -> tuple[Tensor, Tensor]:
+        """Update the weights with their gradients, those of `loss`; this is step `number`, from 1.
+
+        What counts of `loss` and `wrong`: nothing of an update that is left out.
+        """
         gradients = [weight.grad for weight in self._weights if weight.grad is not None]
         length = nn.utils.get_total_norm(gradients)
         if self._clip:
             nn.utils.clip_grads_with_norm_(self._weights, self._clip, length)
         lost = ~(torch.isfinite(length) & torch.isfinite(loss))
-        self.bad = torch.where((self.bad == 0) & lost, number, self.bad)
+        if self._skip:
+            lost = self._skip(lost)
+            loss, wrong = torch.where(lost, 0, loss), torch.where(lost, 0, wrong)
+            self._row = torch.where(lost, self._row + 1, 0)
+            self.skipped = self.skipped + lost
+            for kept, buffer in zip(self._kept, self._buffers, strict=True):
+                buffer.copy_(torch.where(lost, kept, buffer))
+        final = self._row >= IN_A_ROW if self._skip else lost
+        self.bad = torch.where((self.bad == 0) & final, number, self.bad)
+        held = lost | (self.bad > 0)
         if self._told:
-            self._optimizer.found_inf = (self.bad > 0).float()  # type: ignore[attr-defined]
+            self._optimizer.found_inf = held.float()  # type: ignore[attr-defined]
             self._optimizer.grad_scale = None  # type: ignore[attr-defined]
-        elif self.bad.device.type == "cpu" and bool(self.bad):
-            return
+        elif held.device.type == "cpu" and bool(held):
+            return loss, wrong
         self._optimizer.step()
+        return loss, wrong
+
+
+def _fill_momenta(optimizer: torch.optim.Optimizer) -> None:
+    """Zeros for momenta that SGD would leave undefined where its first update is left out."""
+    for group in optimizer.param_groups:
+        if isinstance(optimizer, torch.optim.SGD) and group["momentum"]:
+            for weight in group["params"]:
+                optimizer.state[weight].setdefault("momentum_buffer", torch.zeros_like(weight))
 
 
 def first_bad_layer(network: nn.Module, batch: Batch, judge: Objective, *, seed: int, step: int) -> str:

@@ -8,9 +8,14 @@ from residua.spec.recipe import Recipe
 from residua.training import checkpoint
 from residua.training.average import Running
 from residua.training.checkpoint import State
-from residua.training.run import Run
-from residua.training.schedule import Errors
+from residua.training.run import Lost, Run
+from residua.training.schedule import Errors, rate_at
 from residua.training.world import ALONE, World
+
+ROLLBACKS = 3
+"""How often training goes back, at most: after that it is not the rate."""
+LOWER = 0.5
+"""Share of the rate that is left after numbers were lost and training went back."""
 
 
 class Keeper:
@@ -21,6 +26,7 @@ class Keeper:
         self.run, self.recipe, self.world = run, recipe, world
         self.running = Running(network, recipe.average) if recipe.average.decay else None
         self.past: list[Errors] = []
+        self.rollbacks: list[int] = []
 
     @property
     def network(self) -> Network | None:
@@ -31,7 +37,21 @@ class Keeper:
         """Take up what `state` and the metrics hold; `run.rewind` came before."""
         if state and self.running:
             checkpoint.restore_average(state, self.running.network)
-        self.past = [self._errors(row) for row in self.world.share(lambda: self.run.metrics)]
+        rows, self.rollbacks = self.world.share(lambda: (self.run.metrics, self.run.rollbacks))
+        self.past = [self._errors(row) for row in rows]
+
+    def rate(self, step: int, total: int) -> float:
+        """Rate of update `step`, from 0, of `total`: what the schedule says, and less after going back."""
+        peak = self.recipe.optim.rate * LOWER ** sum(step >= start for start in self.rollbacks)
+        return rate_at(self.recipe.schedule, peak, step, total, past=self.past)
+
+    def roll_back(self, error: Lost) -> str:
+        """Write down that training goes back to the newest state; one line. `error` when it may not."""
+        if self.recipe.optim.lost != "rollback" or len(self.rollbacks) >= ROLLBACKS:
+            raise error
+        state = self.world.share(lambda: checkpoint.states(self.run.checkpoints)[0])
+        self.world.share(lambda: self.run.record_rollback(checkpoint.step_of(state)))
+        return f"{error}; going back to it, and on at {LOWER ** (len(self.rollbacks) + 1):g} of the rate"
 
     def after(self, network: Network, step: int) -> None:
         """Look at the weights of `network` after update `step`."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from residua.data.batches import Batch
-from residua.training.guard import Guard
+from residua.training.guard import Agree, Guard
 from residua.training.losses import Objective
 
 
@@ -27,6 +27,8 @@ class Moment:
     """Learning rate of this update."""
     bad: Tensor
     """The first step whose loss or gradient was not finite, counted like `step`; 0 when there is none."""
+    skipped: Tensor
+    """Updates left out so far."""
 
 
 def train(
@@ -41,16 +43,16 @@ def train(
     accumulate: int = 1,
     clip: float = 0.0,
     ready: Callable[[nn.Module], object] = nn.Module.train,
+    skip: Agree | None = None,
 ) -> Iterator[Moment]:
     """Update `network` once per batch and yield a Moment each time; leave the for-loop to stop.
 
-    `rate_at(step)` is the rate of update `step`, from 0; `done` counts the updates before a resume.
-    Dropout and every other draw of torch is keyed by (seed, step), so results do not depend on where a
-    run was interrupted. From the first number on that is none, weights stay as they are. The host never waits
-    for the device. A batch goes through in `accumulate` portions; gradients longer than `clip` are shortened;
-    `ready` puts the network into training mode.
+    `rate_at(step)` is the rate of update `step`, from 0; `done` counts those before a resume. All draws are
+    keyed by (seed, step), so results do not depend on interruptions. A batch goes through in `accumulate`
+    portions; gradients longer than `clip` are shortened; `ready` puts the network into training mode. From
+    the first lost number on weights stay as they are, or with `skip`, by which processes agree, this once.
     """
-    guard = Guard(optimizer, clip)
+    guard = Guard(optimizer, clip, network, skip=skip)
     ready(network)
     for step, batch in enumerate(batches, done):
         rate = rate_at(step)
@@ -60,9 +62,9 @@ def train(
         if not network.training:  # the caller may have evaluated since the last step
             ready(network)
         optimizer.zero_grad(set_to_none=True)
-        loss, wrong = backward(network, batch, judge, accumulate)
-        guard.step(loss, step + 1)
-        yield Moment(step + 1, loss, wrong, len(batch.labels), rate, guard.bad)
+        guard.begin()
+        loss, wrong = guard.step(*backward(network, batch, judge, accumulate), step + 1)
+        yield Moment(step + 1, loss, wrong, len(batch.labels), rate, guard.bad, guard.skipped)
 
 
 def backward(network: nn.Module, batch: Batch, judge: Objective, portions: int) -> tuple[Tensor, Tensor]:

@@ -1,5 +1,6 @@
 """The memory of a run: what a training step will need here, which units to compute twice, what it took."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,17 +11,22 @@ from residua.nn.network import Network
 from residua.spec import memory
 from residua.spec.arch import Arch
 from residua.spec.describe import cost
-from residua.spec.memory import Schedule, in_words, largest
+from residua.spec.memory import Schedule, Unit, in_words, largest
 from residua.spec.recipe import Plan, Recipe
+from residua.training import optim
 
+HOLES = 1.7
+"""Bytes that a CPU process holds for each byte of maps where segments are computed twice: between maps of
+several sizes stay holes (measured: 1.5 to 2.0)."""
+FEW_HOLES = 1.3
+"""The same where nothing is computed twice (measured: 1.2 to 1.3)."""
 PLANNED = 0.8
-"""Share of the limit that is planned; the rest is for holes in the heap and for workspaces."""
+"""Share of the limit that the tightest schedule, and any on an accelerator, may fill without its holes."""
 CEILING = 0.9
-"""Share of the limit above which free memory goes back to the system before the next unit runs."""
+"""Share of the limit up to which free memory never goes back to the system: giving it back costs a page fault
+for every page that is used again, and with them more time than computing maps twice."""
 FIRST_STEP = 64 << 20
 """Bytes of code and kernels that the first step loads on a CPU (measured: 30 to 60 MiB)."""
-SLOTS = 2
-"""Numbers beside each weight: its gradient and its momentum."""
 
 
 class DoesNotFit(MemoryError):
@@ -38,7 +44,7 @@ class Fitted:
     limit: int
     """Bytes the process, or torch on the accelerator, may hold."""
     predicted: int
-    """Bytes at the worst moment, by the words."""
+    """Bytes at the worst moment, by the words, with the holes of the heap."""
     again: float
     """Share of the forward pass that is computed twice."""
 
@@ -53,27 +59,34 @@ class Fitted:
         return f"memory  predicted {in_words(self.predicted)}, measured {in_words(measured)} at most"
 
 
-def fit(network: Network, plan: Plan, *, batch: int, other: int = 0) -> Fitted:
+def fit(network: Network, plan: Plan, *, batch: int, other: int = 0, slots: int = 1) -> Fitted:
     """Set `network`'s segments so that steps of `batch` images stay within `plan.memory_limit`.
 
-    The plan has no `auto` left. `other` is what the run will hold besides, in bytes. DoesNotFit says what
-    would fit.
+    The plan has no `auto` left. `other` is what the run will hold besides, in bytes, `slots` the numbers that
+    it keeps for each weight beside its gradient. DoesNotFit says what would fit.
     """
     device = torch.device(plan.device)
-    fixed = other + _fixed(network, plan)
-    found = _schedule(network.arch, plan, batch, fixed)
+    fixed = other + _fixed(network, plan, 1 + slots)
+    every = _units(network.arch, plan, batch)
+    found = _schedule(every, plan, fixed)
     if found is None:
         raise DoesNotFit(_refusal(network.arch, plan, batch, fixed))
-    ceiling = int(CEILING * plan.memory_limit) if device.type == "cpu" else 0
+    ceiling, held = 0, fixed + found.peak
+    if device.type == "cpu":
+        most = max(unit.reads + unit.inner + unit.passing for unit in every)
+        ceiling = max(int(CEILING * plan.memory_limit), plan.memory_limit - most)
+        held = min(fixed + int(_holes(found) * found.peak), ceiling)
     network.segments, network.ceiling = found.segments, ceiling
-    return Fitted(found.segments, ceiling, plan.memory_limit, fixed + found.peak, found.again)
+    return Fitted(found.segments, ceiling, plan.memory_limit, held, found.again)
 
 
 def fit_run(network: Network, recipe: Recipe, *, held: int) -> Fitted | None:
     """`fit` for a run of `recipe` whose examples take `held` bytes; None when it has no limit."""
     if not recipe.plan.memory_limit:
         return None
-    return fit(network, recipe.plan, batch=recipe.budget.batch, other=held)
+    portion = -(-recipe.budget.batch // recipe.budget.accumulate)
+    slots = optim.slots(recipe.optim) + (recipe.average.decay > 0)
+    return fit(network, recipe.plan, batch=portion, other=held, slots=slots)
 
 
 def taken(plan: Plan) -> int:
@@ -82,9 +95,9 @@ def taken(plan: Plan) -> int:
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else heap.peak()
 
 
-def _fixed(network: Network, plan: Plan) -> int:
+def _fixed(network: Network, plan: Plan, slots: int) -> int:
     """Bytes that do not depend on the batch: what is held already, weights, and what each weight brings."""
-    each = SLOTS * 4 + (2 if plan.precision == "bfloat16" else 0)  # autocast keeps a copy of each weight
+    each = slots * 4 + (2 if plan.precision == "bfloat16" else 0)  # autocast keeps a copy of each weight
     brought = each * cost(network.arch).params
     device = torch.device(plan.device)
     if device.type == "cuda":
@@ -95,18 +108,32 @@ def _fixed(network: Network, plan: Plan) -> int:
     return heap.resident() + FIRST_STEP + brought
 
 
-def _schedule(arch: Arch, plan: Plan, batch: int, fixed: int) -> Schedule | None:
-    return memory.schedule(_units(arch, plan, batch), int(PLANNED * plan.memory_limit) - fixed)
+def _schedule(every: Sequence[Unit], plan: Plan, fixed: int) -> Schedule | None:
+    """The least computed twice that leaves room for holes; where that is not to be had, the tightest."""
+    room, tight = plan.memory_limit - fixed, int(PLANNED * plan.memory_limit) - fixed
+    if torch.device(plan.device).type != "cpu":
+        return memory.schedule(every, tight)
+    free = memory.unlimited(every)
+    if FEW_HOLES * free.peak <= room:
+        return free
+    if found := memory.schedule(every, int(room / HOLES)):
+        return found
+    least = memory.tightest(every)
+    return least if least.peak <= tight else None
 
 
-def _units(arch: Arch, plan: Plan, batch: int) -> list[memory.Unit]:
+def _holes(found: Schedule) -> float:
+    return HOLES if found.segments else FEW_HOLES
+
+
+def _units(arch: Arch, plan: Plan, batch: int) -> list[Unit]:
     precision: memory.Precision = "bfloat16" if plan.precision == "bfloat16" else "float32"
     return memory.units(arch, batch=batch, precision=precision)
 
 
 def _refusal(arch: Arch, plan: Plan, batch: int, fixed: int) -> str:
     need = int((fixed + memory.tightest(_units(arch, plan, batch)).peak) / PLANNED) + 1
-    most = largest(batch, lambda images: _schedule(arch, plan, images, fixed) is not None)
+    most = largest(batch, lambda images: _schedule(_units(arch, plan, images), plan, fixed) is not None)
     cure = f"try --memory-limit {in_words(need + (1 << 25)).replace(' ', '')}"
     if most > 1:
         cure = f"try --set budget.batch={most}, or {cure.removeprefix('try ')}"

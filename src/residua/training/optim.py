@@ -49,6 +49,11 @@ def make(
     return found
 
 
+def slots(optim: Optim) -> int:
+    """Numbers that the optimiser keeps for each weight, at most; Muon needs the second only for vectors."""
+    return int(optim.momentum > 0) if optim.kind == "sgd" else 2
+
+
 def ready(optim: Optim) -> Any:
     """A function that puts a network into training mode, in which frozen norms stay as they are."""
 

@@ -23,12 +23,19 @@ EXACT = ("torch", "processor", "device", "processes")
 """What of the environment decides the last bits; threads, precision and memory format are in the recipe."""
 
 
+_LEFT = ("metrics.jsonl", "finished.json", "report.html", "quarantine.csv", "rollbacks.json")
+
+
 class RunBusy(RuntimeError):
     """Another process writes the run; the message names it."""
 
 
 class Diverged(RuntimeError):
     """Loss or weights are no longer finite; the message names the step and the last good state."""
+
+
+class Lost(Diverged):
+    """The same in a step, which every process of a run then knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +92,27 @@ class Run:
         text = json.dumps({**found, "moves": found.get("moves", []) + said}, indent=2)
         write(self.path / "environment.json", text)
 
+    @property
+    def knows_environment(self) -> bool:
+        """Whether the run can still tell where it began."""
+        return bool(self._environment())
+
+    def record_environment(self, place: Mapping[str, Any]) -> None:
+        """Write down anew where the run is, because what was written is lost."""
+        write(self.path / "environment.json", json.dumps({**environment(), **place}, indent=2))
+
     def _environment(self) -> dict[str, Any]:
-        file = self.path / "environment.json"
-        return dict(json.loads(file.read_text())) if file.exists() else {}
+        found = _noted(self.path / "environment.json")
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def rollbacks(self) -> list[int]:
+        """The steps to which training went back because numbers were lost, the oldest first."""
+        return list(_noted(self.path / "rollbacks.json") or [])
+
+    def record_rollback(self, step: int) -> None:
+        """Write down that training went back to `step`."""
+        write(self.path / "rollbacks.json", json.dumps([*self.rollbacks, step]))
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add one row to the metrics."""
@@ -150,11 +175,11 @@ def create(
     with run.lock():
         if (path / "recipe.json").exists():
             _refuse(run, force=force)
-            for name in ("metrics.jsonl", "finished.json", "report.html", "quarantine.csv"):
+            for name in _LEFT:
                 (path / name).unlink(missing_ok=True)
             shutil.rmtree(run.checkpoints, ignore_errors=True)
         run.checkpoints.mkdir(exist_ok=True)
-        write(path / "environment.json", json.dumps({**environment(), **(place or {})}, indent=2))
+        run.record_environment(place or {})
         write(path / "data.json", json.dumps(identity, indent=2))
         write(path / "recipe.json", to_json(recipe))  # last: a folder with a recipe is a run, and complete
     return run
@@ -220,6 +245,13 @@ def environment() -> dict[str, Any]:
         "processor": _processor(),
         "cores": os.cpu_count(),
     }
+
+
+def _noted(file: Path) -> Any:
+    """The JSON in `file`; None when it is lost or damaged: a run goes on without."""
+    with suppress(OSError, ValueError):
+        return json.loads(file.read_text())
+    return None
 
 
 def _processor() -> str:

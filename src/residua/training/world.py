@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-defined]  # not in its list
 from torch.nn.parallel import DistributedDataParallel
 
@@ -89,6 +89,14 @@ class World:
         self.meet()
         dist.broadcast_object_list(made)
         return made[0]  # type: ignore[return-value]
+
+    def either(self, claim: Tensor) -> Tensor:
+        """Whether `claim`, a bool on any device, is true on some process; no host waits for a GPU."""
+        if self.size == 1:
+            return claim
+        found = claim.to(torch.int32)
+        dist.all_reduce(found, dist.ReduceOp.MAX)
+        return found > 0
 
     def gather(self, own: list[T]) -> list[T]:
         """The items of all processes, in the order in which they were dealt out: 0, 1, ..., 0, 1, ..."""

@@ -1,0 +1,88 @@
+"""What is decided before the first step, beyond what other jobs' tests see."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import residua
+from residua.data import centre
+from residua.data.sources import open_dataset
+from residua.data.views import test_view as seen_view
+from residua.jobs.prepare import Wish, decide
+from residua.jobs.train import resume
+from residua.training import checkpoint
+from residua.training.run import Run
+from small import Budget, arch, file_of, recipe, rows, split_folder
+
+SUBTRACT = {"data.subtract": "pixel"}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return split_folder(tmp_path_factory.mktemp("prepare") / "photos")
+
+
+@pytest.fixture(scope="module")
+def centred(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("runs")
+    made = file_of(recipe("", arch=arch(), budget=Budget(epochs=2, batch=6)), folder / "recipe.json")
+    return residua.train(photos, recipe=str(made), changes=SUBTRACT, out=folder / "run")
+
+
+def test_the_mean_image_is_the_mean_of_the_training_images(photos: Path, centred: Run) -> None:
+    images, seen = open_dataset(str(photos), holdout=0.2).train, centred.recipe.arch.preprocess
+    every = [seen_view(images.image(i, "rgb"), seen) for i in range(len(images))]
+    found = np.frombuffer(seen.levels, np.uint8).reshape(3, 12, 12)
+    np.testing.assert_allclose(found, np.mean(every, 0), atol=0.5)
+
+
+def test_of_many_files_a_share_is_read(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = open_dataset(str(photos), holdout=0.2).train
+    monkeypatch.setattr(centre, "MOST", 8)
+    seen = replace(arch().preprocess, mean_image=centre.mean_image(images, arch().preprocess))
+    every = [seen_view(images.image(i, "rgb"), seen) for i in range(0, 24, 3)]
+    found = np.frombuffer(seen.levels, np.uint8).reshape(3, 12, 12)
+    np.testing.assert_allclose(found, np.mean(every, 0), atol=0.5)
+
+
+def test_a_mean_image_goes_wherever_weights_go(photos: Path, centred: Run, tmp_path: Path) -> None:
+    seen = centred.recipe.arch.preprocess
+    state = checkpoint.network_of(checkpoint.states(centred.checkpoints)[0])
+    residua.save(residua.load(centred.path).network, tmp_path / "saved")
+    saved = residua.load(tmp_path / "saved").network
+    assert state.preprocess == saved.preprocess == seen
+    picture = next((photos / "val/red").iterdir())
+    plain = replace(seen, mean_image="")
+    mine, theirs = residua.load(centred.path), residua.load(tmp_path / "saved")
+    said = mine(picture).top(3)
+    assert said == theirs(picture).top(3)
+    mine.network.preprocess = plain
+    assert mine(picture).top(3) != said
+
+
+def test_a_run_with_a_mean_image_goes_on_bit_for_bit(photos: Path, centred: Run, tmp_path: Path) -> None:
+    file = file_of(centred.recipe, tmp_path / "recipe.json")
+    parts = residua.train(photos, recipe=str(file), epochs=2, out=tmp_path / "parts")
+    (parts.path / "finished.json").unlink()
+    newest, older = checkpoint.states(parts.checkpoints)
+    newest.unlink()
+    resume(parts.path)
+    assert rows(parts) == rows(centred)
+    assert older.name < newest.name
+
+
+def test_a_recipe_of_another_run_takes_the_mean_anew(centred: Run, tmp_path: Path) -> None:
+    other = split_folder(tmp_path / "other", train=5)
+    file = file_of(centred.recipe, tmp_path / "recipe.json")
+    same, _, _ = decide(Wish(str(other), recipe=str(file)))
+    assert same.arch.preprocess.mean_image not in ("", centred.recipe.arch.preprocess.mean_image)
+    plain, _, _ = decide(Wish(str(other), recipe=str(file), changes=(("data.subtract", "channel"),)))
+    assert plain.arch.preprocess.mean_image == ""
+
+
+def test_without_a_wish_channels_are_standardised(photos: Path) -> None:
+    decided, _, _ = decide(Wish(str(photos), model="cifar_resnet20"))
+    assert decided.data.subtract == "channel"
+    assert not decided.arch.preprocess.mean_image
