@@ -38,8 +38,6 @@ NAMES: Mapping[str, str] = {
     "plan.precision": "arithmetic",
 }
 """Path in a recipe -> what a reader of the papers calls it."""
-UNSAID: Mapping[str, Any] = {"data.subtract": "channel"}
-"""Path -> what is done where a recipe has no such field."""
 SGD: Mapping[str, Any] = {
     "optim.kind": "sgd",
     "optim.rate": 0.1,
@@ -144,7 +142,7 @@ def label(departed: tuple[Departure, ...]) -> str:
 
 
 def _at(recipe: Any, path: str) -> Any:
-    return reduce(lambda held, name: getattr(held, name, UNSAID.get(path)), path.split("."), recipe)
+    return reduce(getattr, path.split("."), recipe)
 
 
 def _same(one: Any, other: Any) -> bool:
