@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -30,6 +31,7 @@ _Place = tuple[int, NDArray[np.int64]]
 """Epoch and indices of one batch."""
 _Result = Tensor | DataError
 """Pixels, or why there are none: a raised error would arrive wrapped in a worker's traceback."""
+Read = TypeVar("Read")
 
 
 class WorkerDied(RuntimeError):
@@ -96,15 +98,15 @@ def training(
     def place(step: int) -> _Place:
         return share(seed, step, count=len(images), batch=batch, rank=rank, world=world, order_of=order_of)
 
-    places = _Plan(place, range(first, steps))
+    places = Places(place, range(first, steps))
     if not augment.whole_images and Resident.fits(images, preprocess, resident_bytes):
         resident = Resident(images, preprocess, device=device)
         found = (resident.augmented(indices, augment, seed, epoch) for epoch, indices in places)
     else:
         epochs = -(-steps // steps_per_epoch(len(images), batch))
         views = _Views(images, preprocess, augment, seed, epochs)
-        loaded = _loaded(views, places, workers, device)
-        found = (pixels.to(device, non_blocking=True) for pixels in loaded)
+        read = loaded(views, places, workers, device)
+        found = (pixels.to(device, non_blocking=True) for pixels in read)
     for step, ((epoch, indices), pixels) in enumerate(zip(places, found, strict=True), first):
         size = pixels.shape[-1]
         how = touch(augment, preprocess, seed=seed, step=step, epoch=epoch, indices=indices, size=size)
@@ -129,19 +131,19 @@ def testing(
     def place(number: int) -> _Place:
         return 0, np.arange(number * batch, min((number + 1) * batch, len(images)))
 
-    places = _Plan(place, range(rank, -(-len(images) // batch), world))
+    places = Places(place, range(rank, -(-len(images) // batch), world))
     if Resident.fits(images, preprocess, resident_bytes):
         resident = Resident(images, preprocess)
         for epoch, indices in places:
             yield _batch(images, resident.batch(indices), indices, epoch)
         return
     views = _Views(images, preprocess, None, 0, 1)
-    for (epoch, indices), pixels in zip(places, _loaded(views, places, workers, _CPU), strict=True):
+    for (epoch, indices), pixels in zip(places, loaded(views, places, workers, _CPU), strict=True):
         yield _batch(images, pixels, indices, epoch)
 
 
 @dataclass(frozen=True)
-class _Plan:
+class Places:
     """The batches to come, worked out when they are asked for."""
 
     place: Callable[[int], _Place]
@@ -188,9 +190,14 @@ class _Views(TorchDataset[_Result]):
         return train_view(image, *view)
 
 
-def _loaded(views: _Views, places: _Plan, workers: int, device: torch.device) -> Iterator[Tensor]:
-    """Pixels of the batches at `places`, in order. Raises what the workers found, in one line each."""
-    loader: DataLoader[_Result] = DataLoader(
+def loaded(
+    views: TorchDataset[Read | DataError], places: Places, workers: int, device: torch.device
+) -> Iterator[Read]:
+    """What `views` makes of the batches at `places`, in order, in memory from which `device` can copy.
+
+    Raises what the workers found, in one line each.
+    """
+    loader: DataLoader[Read | DataError] = DataLoader(
         views,
         sampler=places,
         batch_size=None,  # an item is a whole batch already
@@ -211,7 +218,7 @@ def _loaded(views: _Views, places: _Plan, workers: int, device: torch.device) ->
         del results, loader  # or the traceback of an error would keep the workers
 
 
-def _next(results: Iterator[_Result]) -> _Result | WorkerDied | None:
+def _next(results: Iterator[Read | DataError]) -> Read | DataError | WorkerDied | None:
     try:
         return next(results, None)
     except RuntimeError as error:
