@@ -11,6 +11,7 @@ _ORDER, _BALANCE = 0, 10
 FLIP, ROW, COLUMN, SCALE, POLICY, ERASE = 1, 2, 3, 4, 5, 6
 TRIES, ERASE_TRIES = 16, 64  # four numbers for each of ten tries
 COLOUR, CUTOUT, MIX = 112, 120, 124  # six, two and five numbers
+MOMENT = 1024  # one for each segment or frame of a clip
 _WEYL = np.uint64(0x9E3779B97F4A7C15)  # the three constants of splitmix64 (Steele et al. 2014, fig. 17)
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND = np.uint64(0x94D049BB133111EB)

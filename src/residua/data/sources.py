@@ -32,6 +32,8 @@ __all__ = [
 
 FINDERS: dict[str, Callable[[str], Found]] = {"imagenet": find_imagenet, "hf": find_hub}
 """Sets that stay where they are, `NAME:DIR`, and what finds their images."""
+CLIPS = ("video", "moving")
+"""Sets of clips, `NAME:DIR`, which `tasks.video` finds."""
 ARRAYS = {"cifar10": open_cifar10, "cifar100": open_cifar100}
 """Sets that are read into memory whole, `NAME[:DIR]`, and what reads them."""
 
@@ -68,6 +70,8 @@ def find(source: str, *, lenient: bool = False) -> Found:
     name, _, rest = source.partition(":")
     if name == PYTHON:
         raise DataError(f"the images of {source} came from Python: give them again, as data=")
+    if name in CLIPS:
+        raise DataError(f"{source} holds clips: train, evaluate, predict and data check take it")
     if name in FINDERS:
         return FINDERS[name](rest)
     if is_address(source) or source.endswith(f"/{INDEX}") or (Path(source) / INDEX).is_file():
@@ -80,7 +84,7 @@ def find(source: str, *, lenient: bool = False) -> Found:
 
 def is_named(source: str) -> bool:
     """Whether `source` is one of the sets we know by name, not a folder or file."""
-    return _is_array(source) or source.partition(":")[0] in (*FINDERS, PYTHON)
+    return _is_array(source) or source.partition(":")[0] in (*FINDERS, *CLIPS, PYTHON)
 
 
 def absolute(source: str) -> str:

@@ -20,6 +20,8 @@ class Data:
     """Sets that fit in this many bytes, once resized, live in memory."""
     balance: Literal["none", "weights", "sample"] = "none"
     """For classes of unequal size: `weights` weighs their losses by 1/count, `sample` draws all equally."""
+    cache: str = ""
+    """Folder where decoded clips stay, up to `resident_bytes`; empty takes one that goes with the run."""
     bad: Literal["error", "skip", "quarantine"] = "error"
     """Files that are no images: refuse to begin, leave them out, or list them in the run besides."""
 

@@ -84,6 +84,12 @@ def look(source: str | bytes) -> dict[str, Any]:
         }
 
 
+def frames_of(source: str | bytes) -> int:
+    """Frames that a file holds, counted by its packets. Refused when it is no clip."""
+    with _opened(source) as container:
+        return _index(container).count
+
+
 def read(source: str | bytes, numbers: Sequence[int], scaled: Scaled) -> NDArray[np.uint8]:
     """The frames at `numbers`, which rise, counted from 0 as they are shown: (n, H, W, C) uint8.
 

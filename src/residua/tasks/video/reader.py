@@ -68,6 +68,11 @@ def look(file: Path | bytes) -> Facts:
     return Facts(**_asked(file, "look")[0])
 
 
+def frames_of(file: Path | bytes) -> int:
+    """Frames that `file` holds; none is decoded. DataError as from `look`."""
+    return int(_asked(file, "frames")[0]["frames"])
+
+
 def read(file: Path | bytes, numbers: Sequence[int], how: Frames) -> NDArray[np.uint8]:
     """The frames at `numbers`, counted from 0 as they are shown, in any order: (n, H, W, C) uint8.
 

@@ -23,6 +23,8 @@ def answer(question: dict[str, Any], content: bytes) -> tuple[dict[str, Any], ND
     try:
         if question["what"] == "look":
             return container.look(source), _NOTHING
+        if question["what"] == "frames":
+            return {"frames": container.frames_of(source)}, _NOTHING
         if question["what"] == "count":
             return {"frames": container.count(source)}, _NOTHING
         scaled = Scaled(question["short"], question["colour"], question["interpolation"])

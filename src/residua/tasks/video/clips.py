@@ -1,0 +1,103 @@
+"""Clips as the rest of the house sees files: a gate with a picture of each, and the frames of each by number."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from residua.data.decode import DataError, Gate, Header, Shrink, shown
+from residua.data.images import Images
+from residua.spec.preprocess import Colour, Preprocess
+from residua.tasks.video import reader
+from residua.tasks.video.cache import Cache
+from residua.tasks.video.reader import Frames
+
+SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts"})
+"""Endings, in lower case, of clips."""
+FORMATS = "MP4, MOV, MKV, WEBM, AVI or MPEG"
+"""What the gate reads."""
+
+Choose = Callable[[int], list[int]]
+"""From the number of frames that a clip has to the numbers of those that are wanted."""
+
+_SHOWN = 240  # pixels of the shorter side of frames that people look at
+_LARGE = 64  # the same for a hash of 32 x 32
+_TURNS = {0: 1, 180: 3, 90: 8, 270: 6}  # degrees against the clock -> EXIF orientation
+
+
+def inspect(file: Path | bytes) -> tuple[int, int]:
+    """Width and height in pixels as shown. DataError, which names the file, when it is no clip."""
+    facts = reader.look(file)
+    return facts.width, facts.height
+
+
+def examine(file: Path | bytes, *, shrink: Shrink | None = None) -> tuple[Header, Image.Image]:
+    """What `file` says of itself, all of it decoded once, and its middle frame. DataError as from `inspect`."""
+    facts = reader.look(file)
+    if (frames := reader.count(file)) < facts.frames:
+        name = shown(file) if isinstance(file, Path) else "the clip"
+        raise DataError(f"{name} ends after {frames} of {facts.frames} frames: record it again, or remove it")
+    size = (facts.width, facts.height) if facts.rotation % 180 == 0 else (facts.height, facts.width)
+    turn = _TURNS.get(facts.rotation % 360, 1)
+    header = Header(size, facts.codec, facts.pixels, turn, "", facts.frames, facts.rate)
+    short = min(_LARGE, *size) if shrink else 0
+    return header, Image.fromarray(reader.read(file, [facts.frames // 2], Frames(short))[0])
+
+
+def decode(file: Path | bytes, *, colour: Colour, shrink: Shrink | None = None) -> Image.Image:
+    """Four frames of `file`, evenly spread, as one picture: the first on the left above, the last right below.
+
+    DataError as from `inspect`.
+    """
+    count = reader.frames_of(file)
+    numbers = [int((k + 0.5) * count / 4) for k in range(4)]
+    frames = reader.read(file, numbers, Frames(_SHOWN // 2 if shrink else _SHOWN, colour))
+    above, below = (np.concatenate(list(frames[k : k + 2]), axis=1) for k in (0, 2))
+    pixels = np.concatenate([above, below])
+    return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+
+
+CLIP = Gate("clip", SUFFIXES, FORMATS, inspect, examine, decode, most=2000)
+"""Clips."""
+
+
+@dataclass(frozen=True, eq=False)
+class Footage:
+    """The frames of a split, scaled for one network."""
+
+    images: Images
+    """The clips: files, or strips of square frames, one below the other, in an array."""
+    preprocess: Preprocess
+    """The network's input: frames come with the shorter side at `resize`."""
+    cache: Cache | None = None
+    """Where decoded clips are kept."""
+
+    def __len__(self) -> int:
+        """Number of clips."""
+        return len(self.images)
+
+    def frames(self, i: int, choose: Choose) -> NDArray[np.uint8]:
+        """The frames of clip `i` that `choose` takes of its length: (n, H, W, C) uint8.
+
+        DataError, which names the file, when they cannot be decoded.
+        """
+        if self.images.pixels is not None:
+            strip = self.images.pixels[i]
+            frames = strip.reshape(-1, strip.shape[1], *strip.shape[1:])
+            return frames[choose(len(frames))]
+        item = self.images.item(i)
+        assert not isinstance(item, Image.Image)
+        how = Frames(self.preprocess.resize, self.preprocess.colour, self.preprocess.interpolation)
+        try:
+            if self.cache and isinstance(item, Path):
+                whole = self.cache.whole(item, how)
+                if whole is not None:
+                    return np.asarray(whole[choose(len(whole))])
+            return reader.read(item, choose(reader.frames_of(item)), how)
+        except DataError as error:
+            if isinstance(item, Path):
+                raise
+            raise DataError(f"{shown(self.images.title(i))}: {error}") from None
