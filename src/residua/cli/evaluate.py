@@ -16,7 +16,9 @@ def evaluate(
     trained: list[Path] = typer.Argument(metavar="RUN|FILE...", help="Runs, or checkpoint files."),
     data: str = typer.Option(None, "--data", help="Images to judge by; else those the run kept apart."),
     views: list[str] = typer.Option(
-        ["center"], "--views", help="How each image is shown: center, flip, 10crop, multiscale, 320."
+        [],
+        "--views",
+        help="How each image is shown: center, flip, 10crop, multiscale, 320. Videos: clip and video.",
     ),
     weights: str = typer.Option("auto", help="Of a run: raw, ema, best; auto is ema where there is one."),
     ensemble: bool = typer.Option(False, "--ensemble", help="Average the probabilities of all networks."),
@@ -39,7 +41,7 @@ def evaluate(
     from residua.jobs.evaluate import find
     from residua.jobs.predict import check_out, of_judgement, save
     from residua.jobs.verdict import write_evaluation
-    from residua.measure.views import VIEWS
+    from residua.measure.views import SAID
     from residua.spec.record import to_plain
     from residua.training.world import joined
 
@@ -55,7 +57,7 @@ def evaluate(
         save(predictions, of_judgement(found[0].images, found[0].judgement, topk=topk))
         say(
             to,
-            f"{found[0].score.n:,} answers ({found[0].name}, {wanted[0]}) written to {predictions}",
+            f"{found[0].score.n:,} answers ({found[0].name}, {found[0].score.views}) written to {predictions}",
         )
     if out:
         write_evaluation(out, found, command=_command(trained, data, wanted, weights, ensemble=ensemble))
@@ -67,7 +69,15 @@ def evaluate(
     rows = [(*((one.name,) if several else ()), *_row(one.score)) for one in found]
     head = ("views", "images", "weights", "n", "top-1", "95 % interval", "top-5", "mean over classes", "ECE")
     show_table(to, (("network", *head) if several else head), rows, numeric=4 if several else 3)
-    say(to, "views: " + "; ".join(f"{view} = {VIEWS[view]}" for view in dict.fromkeys(wanted)), "dim")
+    say(
+        to,
+        "views: "
+        + "; ".join(f"{view} = {SAID[view]}" for view in dict.fromkeys(one.score.views for one in found)),
+        "dim",
+    )
+    for one in found:
+        if one.score.clip:
+            say(to, f"{one.score.views}: {one.score.clip}", "dim")
     next_line(to, f"residua predict {trained[0]} IMAGE", f"residua compare {trained[0]} OTHER")
 
 
@@ -92,7 +102,7 @@ def _command(trained: list[Path], data: str | None, views: list[str], weights: s
     """What a person types to measure the same again."""
     from shlex import join
 
-    words = ["residua", "evaluate", *map(str, trained), "--views", ",".join(views)]
+    words = ["residua", "evaluate", *map(str, trained), *(["--views", ",".join(views)] if views else [])]
     words += ["--data", data] if data else []
     words += ["--weights", weights] if weights != "auto" else []
     return join([*words, *(["--ensemble"] if ensemble else [])])

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import typer
 
+from residua.cli import clips
 from residua.cli.failures import BAD_DATA
 from residua.cli.terminal import console, next_line, put_json, say, show_table
 
@@ -12,11 +13,14 @@ def predict(
     trained: Path = typer.Argument(metavar="RUN|FILE", help="A run, or one of its checkpoint files."),
     images: list[Path] = typer.Argument(metavar="IMAGE|DIR...", help="Image files, or folders of them."),
     topk: int = typer.Option(1, "--topk", min=1, help="Classes per image."),
+    timeline: Path = typer.Option(
+        None, "--timeline", metavar="HTML", help="Clips: draw probabilities over time, with frames."
+    ),
     out: Path = typer.Option(None, "-o", "--out", help="Write .csv, .jsonl or .parquet."),
     force: bool = typer.Option(False, "--force", help="Replace an output file that is there."),
     as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
 ) -> None:
-    """Name what is in pictures.
+    """Name what is in pictures, or in videos.
 
     Files that are no image are named, the others answered, and the exit code is 4.
 
@@ -27,7 +31,13 @@ def predict(
     from residua.jobs.predict import check_out, predictions, save
 
     check_out(out, force=force)
+    check_out(timeline, force=force, suffixes=(".html",))
     classifier = load(trained)
+    if classifier.network.arch.clip:
+        clips.predict(trained, images, topk, timeline, out, as_json=as_json)
+        return
+    if timeline:
+        raise ValueError("--timeline is for networks that read clips: leave it")
     to = console(json_on_stdout=as_json)
     answers = list(predictions(classifier, list_images(images), topk=topk))
     good = [answer for answer in answers if not answer.error]

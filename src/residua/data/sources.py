@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from residua.data.cifar import open_cifar10, open_cifar100
-from residua.data.decode import DataError, shown
+from residua.data.decode import IMAGE, DataError, Gate, shown
 from residua.data.digits import open_digits
 from residua.data.folders import find_folder
 from residua.data.found import Found, judged, matched, settle
@@ -98,8 +98,8 @@ def absolute(source: str) -> str:
     return str(Path(source).absolute())
 
 
-def list_images(paths: Sequence[Path]) -> list[Path]:
-    """The files among `paths`, and every image in the folders among them, sorted and without hidden ones.
+def list_images(paths: Sequence[Path], *, gate: Gate = IMAGE) -> list[Path]:
+    """The files among `paths`, and every image, or what else `gate` reads, in the folders among them, sorted.
 
     DataError when a path does not exist or a folder holds no image.
     """
@@ -110,11 +110,10 @@ def list_images(paths: Sequence[Path]) -> list[Path]:
         if not path.is_dir():
             found.append(path)
             continue
-        inside = sorted(file for kind, file in walk(path, root=path) if kind == "image")
+        every = walk(path, root=path, suffixes=gate.suffixes)
+        inside = sorted(file for kind, file in every if kind == "image")
         if not inside:
-            raise DataError(
-                f"{shown(path)} holds no image: give a folder of JPEG, PNG, WEBP, BMP or GIF files"
-            )
+            raise DataError(f"{shown(path)} holds no {gate.noun}: give a folder of {gate.formats} files")
         found += inside
     return found
 

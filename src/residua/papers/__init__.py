@@ -21,6 +21,8 @@ RECIPES: Mapping[str, Callable[[Arch, str], Recipe]] = {
     "quick.small": quick.small,
     "quick.photos": quick.photos,
     "quick.digits": quick.digits,
+    "quick.clips": quick.clips,
+    "quick.moving": quick.moving,
 }
 """Name -> function of a network and a data source."""
 

@@ -50,3 +50,32 @@ def digits(arch: Arch, source: str) -> Recipe:
         Budget(epochs=5, batch=32),
         Plan("cpu", memory_format="channels_last", precision="float32", threads=1),
     )
+
+
+def clips(arch: Arch, source: str) -> Recipe:
+    """Clips: crops of random area and mirrors, the same for all frames of one; small batches, long fall.
+
+    Where left and right are what is to be told apart, say augment.flip=0.
+    """
+    return Recipe(
+        "quick.clips",
+        arch,
+        Data(source),
+        Augment("resized_crop", area=(0.35, 1.0)),
+        Optim(rate=0.01, momentum=0.9, nesterov=True, decay=1e-4, decay_all=False, smoothing=0.1),
+        Schedule("cosine", warmup=0.1),
+        Budget(epochs=30, batch=8),
+    )
+
+
+def moving(arch: Arch, source: str) -> Recipe:
+    """Moving photographs, as they are: a mirrored clip goes the other way."""
+    return Recipe(
+        "quick.moving",
+        arch,
+        Data(source),
+        Augment("none", pad=0, flip=0.0),
+        Optim(rate=0.05, momentum=0.9, nesterov=True, decay=5e-4),
+        Schedule("cosine", warmup=0.1),
+        Budget(epochs=5, batch=32),
+    )

@@ -90,11 +90,11 @@ def testing(
     *,
     batch: int,
     workers: int,
-    looks: tuple[Look, ...] = (MIDDLE,),
+    looks: tuple[Look, ...] = (MIDDLE,),  # noqa: PT028 (no test, in spite of its name)
     rank: int = 0,  # noqa: PT028 (no test, in spite of its name)
     world: int = 1,  # noqa: PT028 (the same)
 ) -> Iterator[Batch]:
-    """Every video once, in order, on the CPU; each as the `looks`, one after another: (n * looks, C, T, S, S).
+    """Every video once, in order, on the CPU, as each of the `looks` in turn: (n * looks, C, T, S, S).
 
     Of several processes, each takes every `world`-th of these batches. Errors as in `training`.
     """

@@ -1,4 +1,4 @@
-"""Clips as the rest of the house sees files: a gate with a picture of each, and the frames of each by number."""
+"""Clips as the house sees files: a gate with a picture of each, and the frames of each by number."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,20 +35,21 @@ def inspect(file: Path | bytes) -> tuple[int, int]:
 
 
 def examine(file: Path | bytes, *, shrink: Shrink | None = None) -> tuple[Header, Image.Image]:
-    """What `file` says of itself, all of it decoded once, and its middle frame. DataError as from `inspect`."""
+    """What `file` says of itself, all of it decoded once, and its middle frame.
+
+    DataError as from `inspect`, and at the first frame that is damaged.
+    """
     facts = reader.look(file)
-    if (frames := reader.count(file)) < facts.frames:
-        name = shown(file) if isinstance(file, Path) else "the clip"
-        raise DataError(f"{name} ends after {frames} of {facts.frames} frames: record it again, or remove it")
+    frames = reader.count(file)
     size = (facts.width, facts.height) if facts.rotation % 180 == 0 else (facts.height, facts.width)
     turn = _TURNS.get(facts.rotation % 360, 1)
-    header = Header(size, facts.codec, facts.pixels, turn, "", facts.frames, facts.rate)
+    header = Header(size, facts.codec, facts.pixels, turn, "", frames, facts.rate)
     short = min(_LARGE, *size) if shrink else 0
-    return header, Image.fromarray(reader.read(file, [facts.frames // 2], Frames(short))[0])
+    return header, Image.fromarray(reader.read(file, [frames // 2], Frames(short))[0])
 
 
 def decode(file: Path | bytes, *, colour: Colour, shrink: Shrink | None = None) -> Image.Image:
-    """Four frames of `file`, evenly spread, as one picture: the first on the left above, the last right below.
+    """Four frames of `file`, evenly spread, as one picture: the first above left, the last below right.
 
     DataError as from `inspect`.
     """

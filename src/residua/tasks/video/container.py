@@ -133,6 +133,8 @@ def _opened(source: str | bytes) -> Iterator[InputContainer]:
             yield container
     except av.error.InvalidDataError as error:
         raise Refused(f"is no clip that can be read: {_said(error)}") from None
+    except (av.error.MemoryError, MemoryError):
+        raise Refused("needs more memory than a clip may: scale it down") from None
     except (av.error.FFmpegError, ValueError, EOFError, IndexError) as error:
         raise Refused(f"cannot be decoded: {_said(error)}") from None
 

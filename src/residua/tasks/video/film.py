@@ -15,7 +15,10 @@ _GAP = 2  # pixels between two frames
 
 
 def film(images: Images, i: int, count: int = 4, *, short: int = HIGH) -> NDArray[np.uint8]:
-    """`count` frames of clip `i`, evenly spread, from left to right: (H, W, 3). DataError as from `frames`."""
+    """`count` frames of clip `i`, evenly spread, from left to right: (H, W, 3).
+
+    DataError as from `Footage.frames`.
+    """
     size = images.pixels.shape[2] if images.pixels is not None else short
     whole = Preprocess(size, size, (0.0,) * 3, (1.0,) * 3)
     return joined(Footage(images, whole).frames(i, lambda length: evenly(length, count)), short=short)

@@ -1,4 +1,4 @@
-"""Kinetics: the official CSV lists beside their clips, `<youtube id>_<start>_<end>.mp4`, of which some are gone."""
+"""Kinetics: the official lists beside their clips, `<youtube id>_<start>_<end>.mp4`, some of them gone."""
 
 import csv
 from collections.abc import Iterator

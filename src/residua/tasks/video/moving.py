@@ -16,6 +16,7 @@ from residua.data.decode import DataError, decode, shown
 from residua.data.images import Dataset, Images
 from residua.data.sampler import draws
 from residua.data.walk import walk
+from residua.tasks.video.clips import CLIP
 
 DIRECTIONS = {
     "right": (0, 1),
@@ -81,7 +82,7 @@ def _clips(name: str, photographs: list[NDArray[np.uint8]], count: int, *, seed:
         height, width = photograph.shape[:2]
         top, left = int(down[i] * 2 * height), int(across[i] * 2 * width)
         strips[i] = panned(photograph, top, left, steps[labels[i]]).reshape(-1, SIDE, 3)
-    return Images(name, tuple(DIRECTIONS), labels.astype(np.int64), pixels=strips)
+    return Images(name, tuple(DIRECTIONS), labels.astype(np.int64), pixels=strips, gate=CLIP)
 
 
 def _brought() -> tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]]:

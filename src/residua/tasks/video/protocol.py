@@ -10,6 +10,7 @@ from torch import Tensor
 from residua.data.images import Images
 from residua.data.views import normalise
 from residua.measure.evaluate import Judgement, NotFinite
+from residua.measure.views import CLIP, PLACES, TIMES, VIDEO
 from residua.nn.clips import layout
 from residua.nn.network import Network
 from residua.spec.arch import Arch
@@ -18,15 +19,6 @@ from residua.tasks.video import moments, reader
 from residua.tasks.video.batches import CROPS, MIDDLE, Look, clip_of, testing
 from residua.tasks.video.clips import Footage
 
-CLIP, VIDEO = "clip", "video"
-"""The two protocols, which are told together."""
-TIMES, PLACES = 10, 3
-"""Clips over the length of a video, and squares along the longer side of each frame."""
-VIEWS: Mapping[str, str] = {
-    CLIP: "one clip from the middle of each video, its centre",
-    VIDEO: f"{TIMES} clips from beginning to end x {PLACES} squares along the longer side, probabilities averaged",
-}
-"""Name -> what is shown."""
 LOOKS: Mapping[str, tuple[Look, ...]] = {
     CLIP: (MIDDLE,),
     VIDEO: tuple(Look(share, crop) for share in moments.spread(TIMES) for crop in CROPS[1:]),

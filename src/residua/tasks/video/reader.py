@@ -1,4 +1,4 @@
-"""Clips to pixels, in a process of their own: a file may hang, crash or eat memory, and only its reader ends."""
+"""Clips to pixels in a process of their own: a file may hang, crash or eat memory, and only it ends."""
 
 import atexit
 import json
@@ -28,7 +28,7 @@ MOST_RESULT = 1 << 30
 """Largest answer: 16 frames of 25 megapixels."""
 
 _GRACE = 5  # seconds after which a reader whose parent is gone ends itself
-_ARGUMENTS = ("short", "colour", "interpolation")
+_LEAVE = 2.0  # seconds that a reader has to end by itself, and to say why
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ class Reader:
         if child is None:
             return ""
         try:
-            code = child.wait(0.5)
+            code = child.wait(_LEAVE)
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
@@ -175,7 +175,7 @@ class Reader:
         ours, theirs = Pipe()
         limits = [str(theirs.fileno()), str(self.seconds + _GRACE), str(self.memory)]
         # a session of its own: Ctrl-C reaches whoever asks, and the answer is not torn
-        self.child = subprocess.Popen(
+        self.child = subprocess.Popen(  # noqa: S603 (our own module, numbers as arguments)
             [sys.executable, "-m", "residua.tasks.video.reading", *limits],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,

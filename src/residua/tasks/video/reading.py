@@ -1,4 +1,4 @@
-"""The process behind a Reader: `python -m residua.tasks.video.reading FD SECONDS BYTES` answers until hung up."""
+"""The process behind a Reader: `python -m residua.tasks.video.reading FD SECONDS BYTES`."""
 
 import json
 import math
@@ -32,8 +32,6 @@ def answer(question: dict[str, Any], content: bytes) -> tuple[dict[str, Any], ND
         return {"shape": frames.shape}, frames
     except Refused as refused:
         return {"error": str(refused)}, _NOTHING
-    except MemoryError:
-        return {"error": "needs more memory than a clip may: scale it down"}, _NOTHING
 
 
 def main(descriptor: int, seconds: float, memory: int) -> None:

@@ -14,10 +14,12 @@ from residua.data.images import Dataset, Images
 from residua.data.scan import scan
 from residua.deliver.engine import ready
 from residua.measure.evaluate import Judgement
+from residua.measure.views import CLIP, VIDEO
 from residua.nn.network import Network
 from residua.spec import change
 from residua.spec.arch import Arch
-from residua.spec.inflate import with_segments
+from residua.spec.clip import Clip
+from residua.spec.inflate import inflate
 from residua.spec.recipe import Data, Plan, Recipe
 from residua.tasks.kind import MOST_WORKERS, Unreadable
 from residua.tasks.video import cache, pages, protocol, sources
@@ -30,9 +32,6 @@ from residua.training.judging import of_batches
 from residua.training.losses import Objective, taught
 from residua.training.run import Run
 from residua.training.world import World
-
-SEGMENTS = 8
-"""Frames of a video that a network for images sees, one of each stretch (Wang et al. 2016 take 3 to 9)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,15 +86,16 @@ class Video:
         titles = [images.title(i) for images in splits for i in range(len(images))] if reasons else []
         return {titles[place]: why for place, why in reasons.items()}
 
-    def proposal(self, sets: ClipSets) -> tuple[str, str]:
-        """Moving photographs and other clips each have a network and a recipe."""
-        return ("iresnet3d18", "quick.moving" if sets.train.pixels is not None else "quick.clips")
+    def proposal(self, sets: ClipSets | None) -> tuple[str, str]:
+        """Small moving photographs get a small network, which is inflated."""
+        small = sets is not None and sets.train.pixels is not None
+        return ("cifar_resnet20", "quick.moving") if small else ("iresnet3d18", "quick.clips")
 
     def suited(self, arch: Arch, sets: ClipSets) -> Arch:
-        """Classes as the set has; frames as small as it has; an image network looks at single frames."""
+        """Classes as the set has; frames as small and as many as it has; an image network is inflated."""
         arch = change.with_classes(arch, len(sets.train.classes))
         if arch.clip is None:
-            arch = with_segments(arch, SEGMENTS)
+            arch = inflate(arch, Clip())
         if sets.train.pixels is not None:
             side, frames = sets.dataset.size, sets.train.pixels.shape[1] // sets.train.pixels.shape[2]
             arch = change.with_preprocess(arch, replace(arch.preprocess, size=side, resize=side))
@@ -124,7 +124,7 @@ class Video:
         """A network that sees frames one by one is blind to motion."""
         if arch.has_time:
             return ""
-        return f"{arch.name} sees frames one by one: for motion try -m iresnet3d18, or --frames 16"
+        return f"{arch.name} sees frames one by one: to see motion, leave --segments or give --frames"
 
     def initial(
         self, recipe: Recipe, classes: tuple[str, ...], *, listen: Callable[[str], None] = lambda _: None
@@ -189,11 +189,11 @@ class Video:
     def judgement(self, run: Run, sets: ClipSets) -> Judgement:
         """The same, of a finished run."""
         network, _, plan = ready(run.path)
-        return protocol.judge(network, sets.footage(sets.test, network.arch), plan, protocol.CLIP)
+        return protocol.judge(network, sets.footage(sets.test, network.arch), plan, CLIP)
 
     def report(self, run: Run, sets: ClipSets, judged: Judgement) -> None:
         """Both accuracies, what metadata alone tell, curves, and the clips to look at first."""
         network, _, plan = ready(run.path)
         footage = sets.footage(sets.test, network.arch)
-        video = protocol.judge(network, footage, plan, protocol.VIDEO, workers=run.recipe.data.workers)
+        video = protocol.judge(network, footage, plan, VIDEO, workers=run.recipe.data.workers)
         pages.write_report(run, sets.dataset, judged, video)

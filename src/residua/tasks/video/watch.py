@@ -11,6 +11,7 @@ from residua.data.images import Images
 from residua.data.items import Files
 from residua.deliver.engine import ready
 from residua.measure.evaluate import NotFinite
+from residua.measure.views import CLIP as CLIP_VIEW
 from residua.nn.network import Network
 from residua.spec.recipe import Plan
 from residua.tasks.video import film, moments, protocol, reader
@@ -77,7 +78,7 @@ class Watcher:
         middles = np.array([(row[0] + row[-1]) / 2 / rate for row in firsts])
         frames = reader.read(file, film.evenly(facts.frames, SHOWN), Frames(2 * film.HIGH))
         names, unit = self.network.class_names, "s" if facts.rate else "frames"
-        phrase = protocol.said(arch, facts.rate, protocol.CLIP).partition(";")[0]
+        phrase = protocol.said(arch, facts.rate, CLIP_VIEW).partition(";")[0]
         return Watched(file, names, said, middles, facts.frames / rate, unit, frames, phrase)
 
 
