@@ -55,10 +55,8 @@ def evaluate(
     to = console(json_on_stdout=as_json)
     if predictions:
         save(predictions, of_judgement(found[0].images, found[0].judgement, topk=topk))
-        say(
-            to,
-            f"{found[0].score.n:,} answers ({found[0].name}, {found[0].score.views}) written to {predictions}",
-        )
+        first = found[0].score
+        say(to, f"{first.n:,} answers ({found[0].name}, {first.views}) written to {predictions}")
     if out:
         write_evaluation(out, found, command=_command(trained, data, wanted, weights, ensemble=ensemble))
         say(to, f"page written to {out}")

@@ -150,9 +150,11 @@ class Places:
     steps: range
 
     def __iter__(self) -> Iterator[_Place]:
+        """Epoch and indices of each batch."""
         return map(self.place, self.steps)
 
     def __len__(self) -> int:
+        """Number of batches."""
         return len(self.steps)
 
 

@@ -52,7 +52,7 @@ def find_labels(file: Path, *, gate: Gate = IMAGE) -> Found:
     """The images, or what else `gate` reads, that `file` lists, relative to its folder.
 
     Columns `path`, `label` and perhaps `split` stand in this order, or under a header in any order with more
-    beside them; paths may not leave the folder. DataError names the row of a missing, negative or fractional label, of a path that leaves the
+    beside them. DataError names the row of a missing, negative or fractional label, of a path that leaves the
     folder or comes twice, and of a split that is neither train, val nor test.
     """
     if not file.is_file():

@@ -26,7 +26,7 @@ def is_one(place: Path) -> bool:
 
 
 def find(place: Path) -> Found:
-    """The clips that the lists at `place` name, with labels by their templates; clips that are gone are counted.
+    """The clips that the lists at `place` name, with labels by their templates; those gone are counted.
 
     A template stands in brackets in the lists, `Pushing [something] left`, and without them among the labels.
     DataError for a list that is damaged, a template that no label is called, or when no clip is here.

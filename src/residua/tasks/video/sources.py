@@ -1,6 +1,6 @@
 """What a user calls a set of clips: `video:` a folder or a list in the layouts people keep, or `moving`."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from residua.data.decode import DataError

@@ -4,13 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from residua.data.images import Images
 from residua.data.items import Files
 from residua.deliver.engine import ready
-from residua.measure.evaluate import NotFinite
 from residua.measure.views import CLIP as CLIP_VIEW
 from residua.nn.network import Network
 from residua.spec.recipe import Plan
