@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from residua.jobs.prepare import Wish
     from residua.jobs.suspects import Cleaned
     from residua.training.events import Event
 

@@ -1,6 +1,7 @@
 """Batches of clips: the same from any number of processes, and one crop for all frames of a clip."""
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -137,11 +138,11 @@ def test_what_is_done_to_a_batch_is_done_to_every_frame() -> None:
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> Iterator[Images]:
+def files(tmp_path: Path) -> Images:
     names = [f"{i}.mp4" for i in range(4)]
     for i, name in enumerate(names):
         reels.write(tmp_path / name, reels.numbered(10, seed=i))
-    yield Images("train", ("a", "b"), np.arange(4) % 2, files=Files.of(tmp_path, names), gate=CLIP)
+    return Images("train", ("a", "b"), np.arange(4) % 2, files=Files.of(tmp_path, names), gate=CLIP)
 
 
 def test_a_cache_changes_nothing_but_what_is_decoded(files: Images, tmp_path: Path) -> None:
@@ -158,8 +159,6 @@ def test_a_cache_changes_nothing_but_what_is_decoded(files: Images, tmp_path: Pa
     for i in range(4):  # from now on nobody can decode them: what was kept is read
         file, state = tmp_path / f"{i}.mp4", (tmp_path / f"{i}.mp4").stat()
         file.write_bytes(bytes(state.st_size))
-        import os
-
         os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
     again = taken(Footage(files, PIXELS, cache), made)
     assert all(torch.equal(one.images, two.images) for one, two in zip(plain, again, strict=True))

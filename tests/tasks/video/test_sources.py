@@ -49,7 +49,7 @@ def test_a_clip_that_is_none_is_named_and_may_be_left_out(folder: Callable[..., 
 
 def test_a_folder_without_clips_says_what_clips_are(tmp_path: Path) -> None:
     touch(tmp_path, "a/1.png", "b/2.png")
-    with pytest.raises(DataError, match="holds no clip.*put MP4, MOV, MKV, WEBM, AVI or MPEG files"):
+    with pytest.raises(DataError, match=r"holds no clip.*put MP4, MOV, MKV, WEBM, AVI or MPEG files"):
         find(f"video:{tmp_path}")
     with pytest.raises(DataError, match="names no folder"):
         find("video:")

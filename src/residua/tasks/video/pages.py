@@ -94,9 +94,8 @@ def verdict(score: Score, alone: Betrayal | None, commonest: float) -> tuple[str
         )
     elif score.top1 > best:
         first = (
-            f"At {score.top1:.1f} % the network is ahead of {what} ({best:.1f} %), but "
-            f"{score.n:,} videos leave {low:.1f} to {high:.1f} % open: this does not prove that it looks at what "
-            "happens."
+            f"At {score.top1:.1f} % the network is ahead of {what} ({best:.1f} %), but {score.n:,} videos "
+            f"leave {low:.1f} to {high:.1f} % open: this does not prove that it looks at what happens."
         )
     else:
         first = (

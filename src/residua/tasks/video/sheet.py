@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 
 from residua.report.ink import from_page
 from residua.report.page import Figure, Numbers, Page, Section, Table, Text, png, render
-from residua.report.svg import Hand, cut, drawing, shape, tooltip, words, written
+from residua.report.svg import Hand, drawing, shape, words, written
 from residua.spec.recipe import Recipe
 from residua.tasks.video.batches import clip_of, testing, training
-from residua.tasks.video.film import joined
 from residua.version import __version__
 
 if TYPE_CHECKING:
@@ -23,11 +22,14 @@ EPOCHS = 2
 MOST = 16
 """Frames shown of a clip; of more, evenly spread ones."""
 
-_WIDE, _LEFT, _HIGHEST = 740, 70, 84
+_WIDE, _LEFT, _LINE = 740, 70, 8
 
 
 def sheet(recipe: Recipe, sets: "ClipSets", count: int) -> str:
-    """The page of `count` training clips, spread over the classes. DataError names one that cannot be read."""
+    """The page of `count` training clips, spread over the classes.
+
+    DataError names one that cannot be read.
+    """
     order = np.argsort(_rank(sets.train.labels), kind="stable")[:count]
     images = sets.train.subset(np.sort(order))
     footage, n = sets.footage(images, recipe.arch), len(images)
@@ -46,7 +48,7 @@ def sheet(recipe: Recipe, sets: "ClipSets", count: int) -> str:
     )
     sections = [Section("What the network sees", (numbers, Text((_READ,))))]
     for i in range(n):
-        films = [(name, _film(row[i].numpy())) for name, row in zip(names, rows, strict=True)]
+        films = [(name, row[i].numpy()) for name, row in zip(names, rows, strict=True)]
         label = images.classes[int(images.labels[i])]
         figure = Figure(_drawn(films), images.title(i), f"Frames of {images.title(i)} in {len(names)} rows.")
         sections.append(Section(label, (figure,)))
@@ -63,9 +65,9 @@ def sheet(recipe: Recipe, sets: "ClipSets", count: int) -> str:
 
 
 _READ = (
-    "Each row is one clip, its frames from left to right. If you cannot tell from a row what happens, neither can "
-    "the network: give more frames, another stride, or crop less. Where left and right are to be told apart, "
-    "say augment.flip=0."
+    "Each strip is one clip, its frames from left to right, line by line. If you cannot tell from it what "
+    "happens, neither can the network: give more frames, another stride, or crop less. Where left and right are "
+    "to be told apart, say augment.flip=0."
 )
 
 
@@ -78,22 +80,26 @@ def _rank(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     return rank
 
 
-def _film(clip: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(C, T, S, S) as frames in a row."""
-    places = np.linspace(0, clip.shape[1] - 1, min(MOST, clip.shape[1])).round().astype(int)
-    return joined(clip.transpose(1, 2, 3, 0)[places])
-
-
-def _drawn(films: list[tuple[str, NDArray[np.uint8]]]) -> str:
+def _drawn(clips: list[tuple[str, NDArray[np.uint8]]]) -> str:
+    """Clips (C, T, S, S) with their names, eight frames a line."""
     inks = from_page()
-    wide = _WIDE - _LEFT
-    pixels = films[0][1]
-    high = min(_HIGHEST, wide * pixels.shape[0] / pixels.shape[1])
-    root = drawing(_WIDE, (high + 6) * len(films))
-    for row, (name, film) in enumerate(films):
-        top = (high + 6) * row
-        said = words(root, cut(name, 9), (0, top + high / 2 + 4), hand=Hand(inks.quiet, 12))
-        tooltip(said, name)
-        box: dict[str, str | float] = {"x": _LEFT, "y": top, "width": high * film.shape[1] / film.shape[0]}
-        shape(root, "image", {**box, "height": high, "href": png(film)})
+    step = (_WIDE - _LEFT) / _LINE
+    lines = [(name, frames) for name, clip in clips for frames in _lines(clip)]
+    root = drawing(_WIDE, step * len(lines))
+    said = ""
+    for row, (name, frames) in enumerate(lines):
+        if name != said:
+            words(root, name, (0, step * (row + 0.5) + 4), hand=Hand(inks.quiet, 12))
+            said = name
+        for column, frame in enumerate(frames):
+            left = _LEFT + step * column
+            box: dict[str, str | float] = {"x": left, "y": step * row, "width": step - 3, "height": step - 3}
+            shape(root, "image", {**box, "href": png(frame)})
     return written(root)
+
+
+def _lines(clip: NDArray[np.uint8]) -> list[list[NDArray[np.uint8]]]:
+    """(C, T, S, S) as frames (S, S) or (S, S, 3), in lines."""
+    places = np.linspace(0, clip.shape[1] - 1, min(MOST, clip.shape[1])).round().astype(int)
+    frames = [np.ascontiguousarray(clip[:, t].transpose(1, 2, 0).squeeze()) for t in places]
+    return [frames[start : start + _LINE] for start in range(0, len(frames), _LINE)]
