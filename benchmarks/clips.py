@@ -1,10 +1,10 @@
 """Clips per second from files to batches, beside a plain PyAV loop with torchvision's transforms.
 
 Both take 16 frames, every other one, from a random place of each clip, cut a random area of 112 px, mirror
-half of them and hand over uint8 batches. The peer is what people write: decode up to the last frame wanted, keep
-those wanted at full size as RGB, then torchvision's v2 transforms, in a DataLoader. Each has as many workers as there
-are cores; ours decodes in a process beside each worker, which waits meanwhile. The cache of decoded clips has a
-row of its own: it is the same comparison from the second epoch on.
+half of them and hand over uint8 batches. The peer is what people write: decode up to the last frame wanted,
+keep those wanted at full size as RGB, then torchvision's v2 transforms, in a DataLoader. Each has as many
+workers as there are cores; ours decodes in a process beside each worker, which waits meanwhile. The cache of
+decoded clips has a row of its own: it is the same comparison from the second epoch on.
 """
 
 import argparse

@@ -66,8 +66,8 @@ def sheet(recipe: Recipe, sets: "ClipSets", count: int) -> str:
 
 _READ = (
     "Each strip is one clip, its frames from left to right, line by line. If you cannot tell from it what "
-    "happens, neither can the network: give more frames, another stride, or crop less. Where left and right are "
-    "to be told apart, say augment.flip=0."
+    "happens, neither can the network: give more frames, another stride, or crop less. Where left and right "
+    "are to be told apart, say augment.flip=0."
 )
 
 
