@@ -166,6 +166,7 @@ def test_memory_is_limited(tmp_path: Path) -> None:
 
 
 def test_what_decodes_knows_neither_torch_nor_pillow() -> None:
-    code = "import sys, residua.tasks.video.reading; print(sorted({'torch', 'PIL', 'scipy', 'sklearn'} & set(sys.modules)))"
+    heavy = "{'torch', 'PIL', 'scipy', 'sklearn'}"
+    code = f"import sys, residua.tasks.video.reading; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

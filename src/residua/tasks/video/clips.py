@@ -11,7 +11,7 @@ from PIL import Image
 from residua.data.decode import DataError, Gate, Header, Shrink, shown
 from residua.data.images import Images
 from residua.spec.preprocess import Colour, Preprocess
-from residua.tasks.video import reader
+from residua.tasks.video import film, reader
 from residua.tasks.video.cache import Cache
 from residua.tasks.video.reader import Frames
 
@@ -23,7 +23,6 @@ FORMATS = "MP4, MOV, MKV, WEBM, AVI or MPEG"
 Choose = Callable[[int], list[int]]
 """From the number of frames that a clip has to the numbers of those that are wanted."""
 
-_SHOWN = 240  # pixels of the shorter side of frames that people look at
 _LARGE = 64  # the same for a hash of 32 x 32
 _TURNS = {0: 1, 180: 3, 90: 8, 270: 6}  # degrees against the clock -> EXIF orientation
 
@@ -49,16 +48,10 @@ def examine(file: Path | bytes, *, shrink: Shrink | None = None) -> tuple[Header
 
 
 def decode(file: Path | bytes, *, colour: Colour, shrink: Shrink | None = None) -> Image.Image:
-    """Four frames of `file`, evenly spread, as one picture: the first above left, the last below right.
-
-    DataError as from `inspect`.
-    """
-    count = reader.frames_of(file)
-    numbers = [int((k + 0.5) * count / 4) for k in range(4)]
-    frames = reader.read(file, numbers, Frames(_SHOWN // 2 if shrink else _SHOWN, colour))
-    above, below = (np.concatenate(list(frames[k : k + 2]), axis=1) for k in (0, 2))
-    pixels = np.concatenate([above, below])
-    return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    """Four frames of `file`, from the first to the last, as one picture. DataError as from `inspect`."""
+    numbers = film.evenly(reader.frames_of(file), 4)
+    picture = Image.fromarray(film.tiled(reader.read(file, numbers, Frames(film.HIGH))))
+    return picture if colour == "rgb" else picture.convert("L")
 
 
 CLIP = Gate("clip", SUFFIXES, FORMATS, inspect, examine, decode, most=2000)
@@ -102,3 +95,12 @@ class Footage:
             if isinstance(item, Path):
                 raise
             raise DataError(f"{shown(self.images.title(i))}: {error}") from None
+
+
+def picture(images: Images, i: int) -> NDArray[np.uint8]:
+    """Four frames of clip `i`, wherever it is kept, as one picture (H, W, 3). DataError as from `frames`."""
+    if images.pixels is None:
+        return np.asarray(images.image(i, "rgb"))
+    side = images.pixels.shape[2]
+    plain = Preprocess(side, side, (0.0,) * 3, (1.0,) * 3)
+    return film.tiled(Footage(images, plain).frames(i, lambda length: film.evenly(length, 4)))

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from residua.data.images import Dataset, Images
 from residua.data.metadata import Betrayal
@@ -15,7 +14,7 @@ from residua.report.page import Numbers, Page, Part, Section, Table, Text, rende
 from residua.spec.describe import cost
 from residua.tasks.classify.pages import errors
 from residua.tasks.video import facts, protocol
-from residua.tasks.video.film import film
+from residua.tasks.video.clips import picture
 from residua.training.run import Run, write
 
 
@@ -109,12 +108,12 @@ def verdict(score: Score, alone: Betrayal | None, commonest: float) -> tuple[str
 
 
 def _errors(images: Images, judged: Judgement) -> tuple[Part, ...]:
-    lead = Text(("Judged by video. Each picture is a film: four frames from the first to the last.",))
-    return (lead, *errors(images, judged, _film))
-
-
-def _film(images: Images, i: int) -> NDArray[np.uint8]:
-    return film(images, i)
+    lead = Text(
+        (
+            "Judged by video. Each picture is four frames of a video, the first above left, the last below right.",
+        )
+    )
+    return (lead, *errors(images, judged, picture))
 
 
 def _commonest(judged: Judgement) -> float:

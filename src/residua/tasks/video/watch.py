@@ -74,7 +74,7 @@ class Watcher:
         rate = facts.rate or 1.0
         firsts = [moments.chosen(clip, facts.frames, moments.at(clip, look.share)) for look in looks]
         middles = np.array([(row[0] + row[-1]) / 2 / rate for row in firsts])
-        frames = reader.read(file, film.evenly(facts.frames, SHOWN), Frames(2 * film.HIGH))
+        frames = reader.read(file, film.evenly(facts.frames, SHOWN), Frames(film.HIGH))
         names, unit = self.network.class_names, "s" if facts.rate else "frames"
         phrase = protocol.said(arch, facts.rate, CLIP_VIEW).partition(";")[0]
         return Watched(file, names, said, middles, facts.frames / rate, unit, frames, phrase)
