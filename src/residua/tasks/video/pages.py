@@ -108,11 +108,7 @@ def verdict(score: Score, alone: Betrayal | None, commonest: float) -> tuple[str
 
 
 def _errors(images: Images, judged: Judgement) -> tuple[Part, ...]:
-    lead = Text(
-        (
-            "Judged by video. Each picture is four frames of a video, the first above left, the last below right.",
-        )
-    )
+    lead = Text(("Judged by video. A picture is four frames, the first above left, the last below right.",))
     return (lead, *errors(images, judged, picture))
 
 
