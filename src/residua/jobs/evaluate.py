@@ -102,9 +102,9 @@ def comparable(found: Sequence[Found]) -> list[Found]:
 
 def _one(path: Path, data: str | None, views: Sequence[str], weights: str, world: World) -> list[Found]:
     network, kind, plan = ready(path, weights)
+    _check_kind(path, data, network, views)
     images = images_of(path, data, network.class_names)
     clips, found = network.arch.clip is not None, []
-    _check_kind(path, images, network, views)
     for view in views or (tuple(CLIP_VIEWS) if clips else ("center",)):
         said = _dealt(network, images, plan, view, world)
         score = said.score(split=images.name, weights=kind, views=view)
@@ -116,10 +116,10 @@ def _one(path: Path, data: str | None, views: Sequence[str], weights: str, world
     return found
 
 
-def _check_kind(path: Path, images: Images, network: Network, views: Sequence[str]) -> None:
+def _check_kind(path: Path, data: str | None, network: Network, views: Sequence[str]) -> None:
     """ValueError for images shown to a network for clips, clips to one for images, or views of the other."""
     clips = network.arch.clip is not None
-    if clips != (images.gate.noun == "clip"):
+    if data is not None and clips != (data.partition(":")[0] in CLIPS):
         wanted = "clips: give --data video:DIR" if clips else "images: give images as --data"
         raise ValueError(f"{path} reads {wanted}")
     allowed = CLIP_VIEWS if clips else VIEWS

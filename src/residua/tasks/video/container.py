@@ -46,6 +46,24 @@ class Scaled:
 
 
 @dataclass(frozen=True, slots=True)
+class _Target:
+    """What every frame of a stream becomes, whatever size it has."""
+
+    width: int
+    height: int
+    layout: str
+    channels: int
+    interpolation: Interpolation
+
+    @classmethod
+    def of(cls, container: InputContainer, scaled: Scaled) -> "_Target":
+        context = container.streams.video[0].codec_context
+        width, height = _size(context.width, context.height, scaled.short)
+        layout, channels = _LAYOUTS[scaled.colour]
+        return cls(width, height, layout, channels, _KINDS[scaled.interpolation])
+
+
+@dataclass(frozen=True, slots=True)
 class _Index:
     """When the frames of a stream are shown, as its packets tell."""
 
@@ -100,10 +118,11 @@ def read(source: str | bytes, numbers: Sequence[int], scaled: Scaled) -> NDArray
         index = _index(container)
         if numbers[-1] >= index.count:
             raise Refused(f"has {index.count} frames, and frame {numbers[-1]} was asked for: it changed")
-        found = _from_key(container, index, numbers, scaled)
+        target = _Target.of(container, scaled)
+        found = _from_key(container, index, numbers, target)
         if len(found) < len(numbers):  # times that lie, or frames that hide: all in order, and count
             container.seek(0)
-            found = _in_order(container, numbers, scaled)
+            found = _in_order(container, numbers, target)
         return np.stack([found[number] for number in numbers])
 
 
@@ -175,7 +194,7 @@ def _rate(index: _Index, unit: Fraction | None, told: Fraction | None) -> float:
 
 
 def _from_key(
-    container: InputContainer, index: _Index, numbers: Sequence[int], scaled: Scaled
+    container: InputContainer, index: _Index, numbers: Sequence[int], target: _Target
 ) -> dict[int, NDArray[np.uint8]]:
     """The frames that could be found by their times."""
     if not index.times:
@@ -192,7 +211,7 @@ def _from_key(
         for frame in packet.decode():
             number = wanted.get(frame.pts)  # type: ignore[arg-type]
             if number is not None and not _is_damaged(frame, number):
-                found[number] = _pixels(frame, scaled)
+                found[number] = _pixels(frame, target)
         if len(found) == len(numbers):
             break
     context.skip_frame = "DEFAULT"
@@ -200,19 +219,19 @@ def _from_key(
 
 
 def _in_order(
-    container: InputContainer, numbers: Sequence[int], scaled: Scaled
+    container: InputContainer, numbers: Sequence[int], target: _Target
 ) -> dict[int, NDArray[np.uint8]]:
     """The frames by counting; where fewer come out than packets went in, the last one stays."""
     wanted, found = set(numbers), {}
     last = None
     for number, last in enumerate(_decoded(container)):
         if number in wanted and not _is_damaged(last, number):
-            found[number] = _pixels(last, scaled)
+            found[number] = _pixels(last, target)
         if len(found) == len(wanted):
             break
     if last is None:
         raise Refused("holds no frame that can be decoded: record it again, or remove it")
-    return {number: found[number] if number in found else _pixels(last, scaled) for number in numbers}
+    return {number: found[number] if number in found else _pixels(last, target) for number in numbers}
 
 
 def _decoded(container: InputContainer) -> Iterator[av.VideoFrame]:
@@ -226,13 +245,11 @@ def _is_damaged(frame: av.VideoFrame, number: int) -> bool:
     return False
 
 
-def _pixels(frame: av.VideoFrame, scaled: Scaled) -> NDArray[np.uint8]:
+def _pixels(frame: av.VideoFrame, target: _Target) -> NDArray[np.uint8]:
     """`frame` scaled, then turned upright: (H, W, C)."""
-    layout, channels = _LAYOUTS[scaled.colour]
     _check_size(frame.width, frame.height)
-    width, height = _size(frame.width, frame.height, scaled.short)
-    small = frame.reformat(width, height, layout, interpolation=_KINDS[scaled.interpolation])
-    pixels = small.to_ndarray().reshape(height, width, channels)
+    small = frame.reformat(target.width, target.height, target.layout, interpolation=target.interpolation)
+    pixels = small.to_ndarray().reshape(target.height, target.width, target.channels)
     turned: NDArray[np.uint8] = np.rot90(pixels, frame.rotation // 90)
     return turned
 

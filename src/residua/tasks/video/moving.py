@@ -29,9 +29,9 @@ DIRECTIONS = {
     "up right": (-1, 1),
 }
 """Classes: how the window goes, in steps down and across."""
-SIDE, FRAMES, SPEED = 32, 8, 2
+SIDE, FRAMES, SPEED = 24, 8, 2
 """Side of a frame in pixels, frames of a clip, and pixels that the window goes from one to the next."""
-TRAIN, TEST = 4000, 800
+TRAIN, TEST = 2400, 480
 """Clips to learn from and to judge by."""
 
 _SHRUNK = (
