@@ -33,7 +33,7 @@ def test_the_first_share_is_the_beginning_and_the_last_the_end() -> None:
     clip = Clip(4, 3)
     assert moments.chosen(clip, 20, [0.0]) == [0, 3, 6, 9]
     assert moments.chosen(clip, 20, [1.0]) == [10, 13, 16, 19]
-    assert moments.chosen(clip, 21, [0.5]) == [5, 8, 11, 14], "the middle"
+    assert moments.chosen(clip, 20, [0.5]) == [5, 8, 11, 14], "the middle"
 
 
 def test_a_short_video_holds_its_last_frame() -> None:

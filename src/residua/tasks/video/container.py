@@ -134,14 +134,10 @@ def count(source: str | bytes) -> int:
 
 @contextmanager
 def _opened(source: str | bytes) -> Iterator[InputContainer]:
-    place: Any = io.BytesIO(source) if isinstance(source, bytes) else f"file:{source}"
     if (not source) if isinstance(source, bytes) else not Path(source).stat().st_size:
         raise Refused("is empty: record it again, or remove it")
-    options = {"format_whitelist": FORMATS}
-    if isinstance(source, str):
-        options["protocol_whitelist"] = "file"  # a file may not make us fetch another
     try:
-        with av.open(place, container_options=options, metadata_errors="replace") as container:
+        with _open(source) as container:
             streams = [s for s in container.streams.video if not s.disposition & _PICTURE]
             if not streams:
                 sound = " but sound" if container.streams.audio else ""
@@ -150,12 +146,25 @@ def _opened(source: str | bytes) -> Iterator[InputContainer]:
             context.thread_count = 1  # other clips have the other cores
             _check_size(context.width, context.height)
             yield container
-    except av.error.InvalidDataError as error:
-        raise Refused(f"is no clip that can be read: {_said(error)}") from None
     except (av.error.MemoryError, MemoryError):
         raise Refused("needs more memory than a clip may: scale it down") from None
     except (av.error.FFmpegError, ValueError, EOFError, IndexError) as error:
-        raise Refused(f"cannot be decoded: {_said(error)}") from None
+        raise Refused(f"cannot be decoded ({_said(error)}): record it again, or remove it") from None
+
+
+def _open(source: str | bytes) -> InputContainer:
+    place: Any = io.BytesIO(source) if isinstance(source, bytes) else f"file:{source}"
+    options = {"format_whitelist": FORMATS}
+    if isinstance(source, str):
+        options["protocol_whitelist"] = "file"  # a file may not make us fetch another
+    try:
+        return av.open(place, container_options=options, metadata_errors="replace")
+    except av.error.MemoryError:
+        raise
+    except av.error.FFmpegError as error:
+        raise Refused(
+            f"is no clip that can be read ({_said(error)}): convert it to MP4, or remove it"
+        ) from None
 
 
 _PICTURE = av.stream.Disposition.attached_pic  # the cover of a song is a stream of one frame

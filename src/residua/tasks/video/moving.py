@@ -34,9 +34,7 @@ SIDE, FRAMES, SPEED = 24, 8, 2
 TRAIN, TEST = 2400, 480
 """Clips to learn from and to judge by."""
 
-_SHRUNK = (
-    128  # pixels of a photograph's shorter side: a window shows a quarter of it, so that there is much to see
-)
+_SHRUNK = 96  # pixels of a photograph's shorter side: a window shows a quarter of it, and so enough
 _MOST = 500  # photographs that are read, at most
 _DOWN, _ACROSS, _WHICH, _WAY = 2000, 2001, 2002, 2003  # streams of chance; ours, far from those of views
 
