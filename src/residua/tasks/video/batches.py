@@ -45,8 +45,9 @@ MIDDLE = Look()
 
 
 def clip_of(arch: Arch) -> Clip:
-    """The frames that a network reads; one that reads images gets one of the middle."""
-    return arch.clip or Clip(1, 1, 1)
+    """The frames that a network for clips reads."""
+    assert arch.clip, f"{arch.name} reads images"
+    return arch.clip
 
 
 def training(

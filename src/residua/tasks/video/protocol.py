@@ -50,7 +50,7 @@ def probabilities(network: Network, clips: Tensor, plan: Plan) -> NDArray[np.flo
     device, rows = torch.device(plan.device), []
     with torch.inference_mode():
         for some in clips.split(TOGETHER):
-            images = normalise(shaped(some, network.arch).to(device), network.preprocess)
+            images = normalise(some.to(device), network.preprocess)
             images = images.contiguous(memory_format=layout(plan.memory_format, images.ndim))
             with torch.autocast(device.type, torch.bfloat16, enabled=plan.precision == "bfloat16"):
                 rows.append(network(images).float().cpu())
@@ -59,11 +59,6 @@ def probabilities(network: Network, clips: Tensor, plan: Plan) -> NDArray[np.flo
             raise NotFinite("the network says NaN or infinity: its weights are of no use")
         found: NDArray[np.float64] = torch.softmax(logits.double(), 1).numpy()
         return found
-
-
-def shaped(clips: Tensor, arch: Arch) -> Tensor:
-    """Clips as `arch` reads them: one of images gets the only frame that each has."""
-    return clips if arch.clip else clips[:, :, 0]
 
 
 def rate(images: Images) -> float:
