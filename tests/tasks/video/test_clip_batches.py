@@ -20,7 +20,8 @@ from residua.spec.clip import Clip
 from residua.spec.inflate import inflate
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Augment, Recipe
-from residua.tasks.video.batches import Look, testing, training
+from residua.tasks.video import batches
+from residua.tasks.video.batches import Look, training
 from residua.tasks.video.cache import kept
 from residua.tasks.video.clips import CLIP, Footage
 from residua.tasks.video.sources import open_clips
@@ -99,7 +100,7 @@ def test_frames_are_those_that_were_chosen() -> None:
     for batch in taken(Footage(images, PIXELS), made, steps=8):
         frames = batch.images[:, 0, :, 5, 5].int()
         assert (frames.diff(dim=1) == 4).all()
-    (test,) = testing(Footage(images, PIXELS), made.arch, batch=4, workers=0)
+    (test,) = batches.testing(Footage(images, PIXELS), made.arch, batch=4, workers=0)
     assert test.images[0, 0, :, 0, 0].tolist() == [6, 10, 14], "the middle"
 
 
@@ -113,7 +114,7 @@ def test_looks_come_in_turn_and_cut_squares_along_the_longer_side() -> None:
     images = strips(np.zeros((2, 1, 32, 32, 3), np.uint8))
     arch = recipe(Clip(2, 1), Augment("none")).arch
     looks = tuple(Look(share, crop) for share in (0.0, 1.0) for crop in ("first", "middle", "last"))
-    (batch,) = testing(Wide(images, PIXELS), arch, batch=2, workers=0, looks=looks)
+    (batch,) = batches.testing(Wide(images, PIXELS), arch, batch=2, workers=0, looks=looks)
     assert batch.images.shape == (12, 3, 2, 24, 24)
     assert batch.images[:6, 0, 0, 0, 0].tolist() == [0, 20, 40] * 2
     assert batch.images[:6, 0, 0, 0, -1].tolist() == [23, 43, 63] * 2
