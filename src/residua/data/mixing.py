@@ -97,7 +97,7 @@ def touched(images: Tensor, how: Touch | None) -> Tensor:
         images = images.add_(how.shift.view(*how.shift.shape, *[1] * (images.ndim - 2)))
     if how.boxes is not None:
         inside = _inside(how.boxes, images.shape[-1])
-        images = images.masked_fill_(inside.unflatten(0, (-1, *[1] * (images.ndim - 3))), 0.0)
+        images = images.masked_fill_(inside.view(-1, *[1] * (images.ndim - 3), *inside.shape[1:]), 0.0)
     if how.mix is None:
         return images
     other = images.roll(1, 0)

@@ -81,7 +81,8 @@ class Footage:
         if self.images.pixels is not None:
             strip = self.images.pixels[i]
             frames = strip.reshape(-1, strip.shape[1], *strip.shape[1:])
-            return frames[choose(len(frames))]
+            chosen: NDArray[np.uint8] = frames[choose(len(frames))]
+            return chosen
         item = self.images.item(i)
         assert not isinstance(item, Image.Image)
         how = Frames(self.preprocess.resize, self.preprocess.colour, self.preprocess.interpolation)

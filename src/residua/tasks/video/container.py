@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
 import numpy as np
@@ -26,7 +26,7 @@ LONGEST = 20
 
 _KINDS = {"bilinear": Interpolation.BILINEAR, "bicubic": Interpolation.BICUBIC}
 _LAYOUTS = {"rgb": ("rgb24", 3), "grey": ("gray", 1)}
-_AT_ONCE = "NONREF"  # frames that no other needs: leaving them out changes no other bit
+_AT_ONCE: Literal["NONREF"] = "NONREF"  # frames that no other needs: leaving them out changes no other bit
 
 
 class Refused(Exception):
@@ -158,7 +158,8 @@ def _open(source: str | bytes) -> InputContainer:
     if isinstance(source, str):
         options["protocol_whitelist"] = "file"  # a file may not make us fetch another
     try:
-        return av.open(place, container_options=options, metadata_errors="replace")
+        opened: InputContainer = av.open(place, container_options=options, metadata_errors="replace")
+        return opened
     except av.error.MemoryError:
         raise
     except av.error.FFmpegError as error:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from residua.data.decode import DataError
 from residua.data.images import Images
@@ -26,10 +27,10 @@ def told(splits: Sequence[Images]) -> Betrayal | None:
         places = np.linspace(0, len(images) - 1, min(_MOST, len(images))).astype(int)
         rows += [_row(images, place) for place in places.tolist()]
         labels.append(images.labels[places])
-    return betrayal(Scan(np.array(rows, FACTS), ("",)), np.concatenate(labels))
+    return betrayal(Scan(np.concatenate(rows), ("",)), np.concatenate(labels))
 
 
-def _row(images: Images, place: int) -> np.void:
+def _row(images: Images, place: int) -> NDArray[np.void]:
     record = np.zeros(1, FACTS)
     item = images.item(place)
     assert isinstance(item, Path | bytes)
@@ -37,9 +38,8 @@ def _row(images: Images, place: int) -> np.void:
         facts = reader.look(item)
         size = len(item) if isinstance(item, bytes) else item.stat().st_size
     except (DataError, OSError):
-        return record[0]  # not readable: it is left out
+        return record  # not readable: it is left out
     record["bytes"], record["width"], record["height"] = size, facts.width, facts.height
     record["frames"], record["rate"], record["readable"] = facts.frames, facts.rate, True
     record["kind"], record["mode"], record["orientation"] = facts.codec, facts.pixels, 1
-    found: np.void = record[0]
-    return found
+    return record

@@ -49,7 +49,8 @@ def probabilities(network: Network, clips: Tensor, plan: Plan) -> NDArray[np.flo
     """(n, C, T, S, S) uint8 -> (n, classes), rows sum to 1. NotFinite as from `judge`."""
     device, rows = torch.device(plan.device), []
     with torch.inference_mode():
-        for some in clips.split(TOGETHER):
+        for start in range(0, len(clips), TOGETHER):
+            some = clips[start : start + TOGETHER]
             images = normalise(some.to(device), network.preprocess)
             images = images.contiguous(memory_format=layout(plan.memory_format, images.ndim))
             with torch.autocast(device.type, torch.bfloat16, enabled=plan.precision == "bfloat16"):

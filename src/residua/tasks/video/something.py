@@ -76,11 +76,11 @@ def _read(place: Path, name: str, kind: type) -> Any:
     if file is None:
         return kind()
     try:
-        found = json.loads(file.read_text("utf-8"))
-        if not isinstance(found, kind) or (
-            kind is dict and not all(str(v).isdigit() for v in found.values())
-        ):
+        found: Any = json.loads(file.read_text("utf-8"))
+        if not isinstance(found, kind):
             raise ValueError(f"not a {kind.__name__}")
+        if kind is dict and not all(str(number).isdigit() for number in found.values()):
+            raise ValueError("classes without numbers")
     except (OSError, ValueError) as error:
         raise DataError(
             f"{shown(file)} is no list of Something-Something ({error}): fetch it again"

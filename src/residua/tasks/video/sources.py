@@ -35,9 +35,10 @@ def find(source: str, *, lenient: bool = False) -> Found:
     if not place:
         raise DataError(f"'{source}' names no folder: give video:DIR")
     path = Path(place)
-    for kind in (kinetics, something):
-        if kind.is_one(path):
-            return kind.find(path)
+    if kinetics.is_one(path):
+        return kinetics.find(path)
+    if something.is_one(path):
+        return something.find(path)
     if path.suffix.lower() in SUFFIXES and not path.is_dir():
         return find_labels(path, gate=CLIP)
     return find_folder(path, lenient=lenient, gate=CLIP)
