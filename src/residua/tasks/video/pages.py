@@ -62,23 +62,16 @@ def write_report(run: Run, dataset: Dataset, clip: Judgement, video: Judgement) 
 def beside(scores: dict[str, Score], judged: Judgement, alone: Betrayal | None) -> Table:
     """Both accuracies, and what needs no network."""
     rows = [
-        (
-            f"{view}-level: {CLIP_VIEWS[view]}",
-            score.clip,
-            f"{score.top1:.1f} %",
-            _interval(score),
-            f"{score.n:,}",
-        )
+        (f"{view}-level", f"{score.top1:.1f} %", _interval(score), f"{score.n:,}")
         for view, score in scores.items()
     ]
     if alone:
-        what = "size, length and frame rate alone"
-        rows.append((what, "a small tree, five folds", f"{alone.accuracy:.1f} %", "–", f"{alone.images:,}"))
-    rows.append(
-        ("always the commonest class", "", f"{_commonest(judged):.1f} %", "–", f"{len(judged.labels):,}")
-    )
-    head = ("what answers", "what it sees", "right", "95 % interval", "clips")
-    return Table(head, tuple(rows), "Top-1 accuracy. Each video counts once.", numeric=(2, 4))
+        rows.append(("metadata alone", f"{alone.accuracy:.1f} %", "–", f"{alone.images:,}"))
+    rows.append(("the commonest class", f"{_commonest(judged):.1f} %", "–", f"{len(judged.labels):,}"))
+    shown = "; ".join(f"{view}: {CLIP_VIEWS[view]} ({score.clip})" for view, score in scores.items())
+    tree = "; metadata: a small tree that sees size, length and frame rate, five folds" if alone else ""
+    caption = f"Top-1 accuracy, each video counted once. {shown}{tree}.".replace(". clip:", ". Clip:")
+    return Table(("who answers", "right", "95 % interval", "clips"), tuple(rows), caption, numeric=(1, 2, 3))
 
 
 def verdict(score: Score, alone: Betrayal | None, commonest: float) -> tuple[str, ...]:

@@ -50,7 +50,7 @@ def page(films: tuple[Watched, ...], network: str) -> str:
 
 def _section(seen: Watched) -> Section:
     (first, sure), *_ = seen.top()
-    count, unit = len(seen.seconds), "s" if seen.unit == "s" else " frames"
+    count, unit = len(seen.seconds), " s" if seen.unit == "s" else " frames"
     numbers = (
         (first, f"likeliest of the whole video, {100 * sure:.0f} %"),
         (f"{seen.length:.3g}{unit}", "length"),
