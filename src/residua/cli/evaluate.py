@@ -9,6 +9,9 @@ from residua.cli.processes import OPTION, launch_if_asked, speaks
 from residua.cli.terminal import console, next_line, put_json, say, show_table
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from residua.jobs.evaluate import Found
     from residua.measure.score import Score
 
 
@@ -41,7 +44,6 @@ def evaluate(
     from residua.jobs.evaluate import find
     from residua.jobs.predict import check_out, of_judgement, save
     from residua.jobs.verdict import write_evaluation
-    from residua.measure.views import SAID
     from residua.spec.record import to_plain
     from residua.training.world import joined
 
@@ -63,6 +65,14 @@ def evaluate(
     if as_json:
         put_json({"scores": [{**to_plain(one.score), "run": one.name} for one in found]})
         return
+    _say(to, found)
+    next_line(to, f"residua predict {trained[0]} IMAGE", f"residua compare {trained[0]} OTHER")
+
+
+def _say(to: "Console", found: "list[Found]") -> None:
+    """The table of scores, and what their views mean."""
+    from residua.measure.views import SAID
+
     several = len({one.name for one in found}) > 1
     rows = [(*((one.name,) if several else ()), *_row(one.score)) for one in found]
     head = ("views", "images", "weights", "n", "top-1", "95 % interval", "top-5", "mean over classes", "ECE")
@@ -76,7 +86,6 @@ def evaluate(
     for one in found:
         if one.score.clip:
             say(to, f"{one.score.views}: {one.score.clip}", "dim")
-    next_line(to, f"residua predict {trained[0]} IMAGE", f"residua compare {trained[0]} OTHER")
 
 
 def _row(score: "Score") -> tuple[str, ...]:

@@ -79,7 +79,8 @@ def _read(place: Path, name: str, kind: type) -> Any:
         found: Any = json.loads(file.read_text("utf-8"))
         if not isinstance(found, kind):
             raise ValueError(f"not a {kind.__name__}")
-        if kind is dict and not all(str(number).isdigit() for number in found.values()):
+        numbers: dict[str, Any] = found if isinstance(found, dict) else {}
+        if not all(str(number).isdigit() for number in numbers.values()):
             raise ValueError("classes without numbers")
     except (OSError, ValueError) as error:
         raise DataError(
