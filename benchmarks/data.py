@@ -35,8 +35,8 @@ from residua.data.images import Images
 from residua.data.items import Files
 from residua.data.shards import pack
 from residua.data.sources import find
+from residua.spec.augment import Augment
 from residua.spec.preprocess import IMAGENET
-from residua.spec.recipe import Augment
 from residua.training import world
 
 BATCH = 64

@@ -1,4 +1,6 @@
-"""Training speed of resnet3d18, which is torchvision's r3d_18, beside r3d_18 in a plain loop, as ratios.
+"""Decoding of clips beside PyAV and torchvision, and training of resnet3d18 beside r3d_18, as ratios.
+
+Decoding is described in clips.py; of training, resnet3d18 is torchvision's r3d_18, in a plain loop.
 
 The peer is what people write first: torchvision's network, float32, clips normalised on the way, SGD. Ours is
 `residua.training` with the plan it measures for this machine. Both read the same clips from memory, so that
@@ -9,7 +11,10 @@ Pixels are random: speed does not depend on them.
 import argparse
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
+import clips as files
 import loops
 import numpy as np
 import torch
@@ -74,7 +79,7 @@ class Plain:
         return normalised(self.arch, self.clips)
 
 
-def training(args: argparse.Namespace) -> dict[str, object]:
+def training(args: argparse.Namespace) -> dict[str, Any]:
     """Clips per second of training."""
     arch = arch_of("resnet3d18", frames=args.frames, img_size=args.size, num_classes=CLASSES)
     clips = held(arch, args.batch)
@@ -96,8 +101,16 @@ def main() -> None:
     parser = loops.parser(__doc__, batch=4, seconds=20.0)
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--size", type=int, default=112)
+    parser.add_argument("--only", choices=["decode", "train"], help="one of the two halves")
+    parser.add_argument("--source", type=Path, help="folder of classes of clips in place of those made here")
+    parser.add_argument("--clips", type=int, default=48, help="clips to make")
+    parser.add_argument("--length", type=int, default=10, help="seconds of each")
+    parser.add_argument("--decode-seconds", type=float, default=8.0, help="of each turn of decoding")
     args = parser.parse_args()
-    turns.show(training(args), args.json)
+    decoded = [] if args.only == "train" else files.rows(args)
+    found = turns.result([], "torchvision", "av") if args.only == "decode" else training(args)
+    found["rows"] = [*decoded, *found["rows"]]
+    turns.show(found, args.json)
 
 
 if __name__ == "__main__":

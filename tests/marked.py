@@ -10,10 +10,11 @@ from PIL import Image
 
 import small
 from residua.spec.arch import Arch, Head
+from residua.spec.augment import Augment
 from residua.spec.block import Block, Conv
 from residua.spec.detector import Detector
 from residua.spec.preprocess import Preprocess
-from residua.spec.recipe import Augment, Budget, Data, Optim, Recipe, Schedule
+from residua.spec.recipe import Budget, Data, Optim, Recipe, Schedule
 
 WIDE, HIGH = 80, 60
 COLOURS = {"cell": (220, 40, 40), "plate": (40, 60, 220)}

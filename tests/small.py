@@ -14,9 +14,10 @@ from PIL import Image
 from residua.data.images import Dataset, Images
 from residua.spec import zoo
 from residua.spec.arch import Arch, Head
+from residua.spec.augment import Augment
 from residua.spec.block import Block, Conv
 from residua.spec.preprocess import Preprocess
-from residua.spec.recipe import Augment, Budget, Data, Optim, Plan, Recipe, Schedule
+from residua.spec.recipe import Budget, Data, Optim, Plan, Recipe, Schedule
 from residua.spec.record import to_json
 from residua.tasks.classify.task import Classify
 from residua.training import checkpoint

@@ -14,8 +14,8 @@ from residua.data.batches import Batch, training
 from residua.data.images import Images
 from residua.data.resident import Resident
 from residua.data.sampler import balanced
+from residua.spec.augment import Augment
 from residua.spec.preprocess import Preprocess
-from residua.spec.recipe import Augment
 
 SMALL = Preprocess(16, 20, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
 EXACT = Preprocess(12, 12, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4))

@@ -13,8 +13,8 @@ from residua.data import batches, views
 from residua.data.batches import Batch
 from residua.data.decode import DataError
 from residua.data.images import Images
+from residua.spec.augment import Augment
 from residua.spec.preprocess import Preprocess
-from residua.spec.recipe import Augment
 
 CPU = torch.device("cpu")
 SMALL = Preprocess(12, 14, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4))

@@ -7,8 +7,8 @@ from torch.nn.functional import one_hot
 from torchvision.transforms import v2
 
 from residua.data.mixing import PRINCIPAL_AXES, PRINCIPAL_DEVIATIONS, Mix, Touch, touch, touched
+from residua.spec.augment import Augment
 from residua.spec.preprocess import Preprocess
-from residua.spec.recipe import Augment
 
 RGB = Preprocess(12, 12, (0.5, 0.5, 0.5), (0.25, 0.2, 0.5))
 MANY = np.arange(4000)

@@ -7,8 +7,8 @@ from residua.data import views
 from residua.data.decode import DataError
 from residua.data.images import Images
 from residua.data.resident import Resident
+from residua.spec.augment import Augment
 from residua.spec.preprocess import Preprocess
-from residua.spec.recipe import Augment
 
 EXACT = Preprocess(12, 12, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
 GREY = Preprocess(10, 11, (0.5,), (0.5,), colour="grey")

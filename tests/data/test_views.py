@@ -11,8 +11,8 @@ from PIL import Image
 from residua.data import views
 from residua.data.decode import decode
 from residua.data.views import shrinkage, train_view
+from residua.spec.augment import Augment
 from residua.spec.preprocess import IMAGENET, Preprocess, packed
-from residua.spec.recipe import Augment
 
 SMALL = Preprocess(16, 20, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
 CROP = Augment(kind="resized_crop", flip=0.0)

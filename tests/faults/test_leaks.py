@@ -6,7 +6,8 @@ from pathlib import Path
 
 from ranks import children_of
 from residua.data.sources import open_dataset
-from residua.spec.recipe import Augment, Budget, Data
+from residua.spec.augment import Augment
+from residua.spec.recipe import Budget, Data
 from residua.tasks.classify.task import Classify
 from residua.training.events import Row
 from residua.training.first import initial

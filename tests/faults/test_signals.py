@@ -9,7 +9,8 @@ import pytest
 
 import residua as python
 from command import start, wait_for
-from residua.spec.recipe import Augment, Data
+from residua.spec.augment import Augment
+from residua.spec.recipe import Data
 from residua.training.run import Run, open_run
 from small import file_of, rows, weights
 

@@ -8,7 +8,7 @@ from residua.data import views
 from residua.data.decode import decode
 from residua.jobs.prepare import Wish
 from residua.jobs.preview import EPOCHS, page, preview
-from residua.spec.recipe import Augment
+from residua.spec.augment import Augment
 from small import file_of, photo_folder, recipe
 
 

@@ -10,7 +10,8 @@ import torch
 
 from residua.data.sources import Dataset, open_dataset
 from residua.spec import zoo
-from residua.spec.recipe import Augment, Average, Budget, Data, Optim, Plan, Recipe, Schedule
+from residua.spec.augment import Augment
+from residua.spec.recipe import Average, Budget, Data, Optim, Plan, Recipe, Schedule
 from residua.training import checkpoint
 from residua.training.events import Note, Row, Stopped, Tick
 from residua.training.first import initial

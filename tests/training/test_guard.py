@@ -16,7 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from residua.data.batches import training
 from residua.nn.network import Network
-from residua.spec.recipe import Augment, Average, Optim, Schedule
+from residua.spec.augment import Augment
+from residua.spec.recipe import Average, Optim, Schedule
 from residua.training import checkpoint, guard, optim
 from residua.training.loop import Moment, train
 from residua.training.losses import objective

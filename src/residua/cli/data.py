@@ -114,7 +114,8 @@ def _say(to: "Console", checked: "Checked", seconds: float, out: Path | None) ->
     classes = len({name for held in checked.classes().values() for name in held})
     say(
         to,
-        f"{checked.source}: {splits} images, {classes:,} classes, {total / max(seconds, 1e-9):,.0f} images/s",
+        f"{checked.source}: {splits} {checked.noun}s, {classes:,} classes, "
+        f"{total / max(seconds, 1e-9):,.0f} {checked.noun}s/s",
     )
     rows = [
         (
@@ -131,7 +132,7 @@ def _say(to: "Console", checked: "Checked", seconds: float, out: Path | None) ->
     for finding in problems:
         say(to, f"✗ {finding.what}: {finding.cure}")
     if not problems:
-        say(to, "no problem: every image was read, and none is twice there or in two splits")
+        say(to, f"no problem: every {checked.noun} was read, and none is twice there or in two splits")
     if checked.metadata:
         found = checked.metadata
         say(

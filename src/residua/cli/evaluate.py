@@ -23,7 +23,9 @@ def evaluate(
     trained: list[Path] = typer.Argument(metavar="RUN|FILE...", help="Runs, or checkpoint files."),
     data: str = typer.Option(None, "--data", help="Images to judge by; else those the run kept apart."),
     views: list[str] = typer.Option(
-        [], "--views", help="center, flip, 10crop, multiscale, 320; of detectors voc, voc2007, coco."
+        [],
+        "--views",
+        help="center, flip, 10crop, multiscale, 320; of clips clip, video; of boxes voc, voc2007, coco.",
     ),
     weights: str = typer.Option("auto", help="Of a run: raw, ema, best; auto is ema where there is one."),
     ensemble: bool = typer.Option(False, "--ensemble", help="Average the probabilities of all networks."),
@@ -59,7 +61,7 @@ def evaluate(
 
     check_out(out, force=force, suffixes=(".html",))
     check_out(predictions, force=force)
-    wanted = _wanted(views) or ["center"]
+    wanted = _wanted(views)
     with joined() as world:
         found = find(trained, data=data, views=wanted, weights=weights, ensemble=ensemble, world=world)
     if not speaks():
@@ -67,26 +69,35 @@ def evaluate(
     to = console(json_on_stdout=as_json)
     if predictions:
         save(predictions, of_judgement(found[0].images, found[0].judgement, topk=topk))
-        say(to, f"{found[0].score.n:,} answers ({found[0].name}, {wanted[0]}) written to {predictions}")
+        first = found[0].score
+        say(to, f"{first.n:,} answers ({found[0].name}, {first.views}) written to {predictions}")
     if out:
         write_evaluation(out, found, command=_command(trained, data, wanted, weights, ensemble=ensemble))
         say(to, f"page written to {out}")
     if as_json:
         put_json({"scores": [{**to_plain(one.score), "run": one.name} for one in found]})
         return
-    _say(to, found, wanted)
+    _say(to, found)
     next_line(to, f"residua predict {trained[0]} IMAGE", f"residua compare {trained[0]} OTHER")
 
 
-def _say(to: "Console", found: "list[Found]", wanted: list[str]) -> None:
-    """Every score, and what the views mean."""
-    from residua.measure.views import VIEWS
+def _say(to: "Console", found: "list[Found]") -> None:
+    """The table of scores, and what their views mean."""
+    from residua.measure.views import SAID
 
     several = len({one.name for one in found}) > 1
     rows = [(*((one.name,) if several else ()), *_row(one.score)) for one in found]
     head = ("views", "images", "weights", "n", "top-1", "95 % interval", "top-5", "mean over classes", "ECE")
     show_table(to, (("network", *head) if several else head), rows, numeric=4 if several else 3)
-    say(to, "views: " + "; ".join(f"{view} = {VIEWS[view]}" for view in dict.fromkeys(wanted)), "dim")
+    say(
+        to,
+        "views: "
+        + "; ".join(f"{view} = {SAID[view]}" for view in dict.fromkeys(one.score.views for one in found)),
+        "dim",
+    )
+    for one in found:
+        if one.score.clip:
+            say(to, f"{one.score.views}: {one.score.clip}", "dim")
 
 
 def _wanted(views: list[str]) -> list[str]:
@@ -114,7 +125,7 @@ def _command(trained: list[Path], data: str | None, views: list[str], weights: s
     """What a person types to measure the same again."""
     from shlex import join
 
-    words = ["residua", "evaluate", *map(str, trained), "--views", ",".join(views)]
+    words = ["residua", "evaluate", *map(str, trained), *(["--views", ",".join(views)] if views else [])]
     words += ["--data", data] if data else []
     words += ["--weights", weights] if weights != "auto" else []
     return join([*words, *(["--ensemble"] if ensemble else [])])

@@ -24,7 +24,9 @@ def train(
     weights: str = typer.Option("", help="A checkpoint file or a run to start from."),
     epochs: int = typer.Option(None, min=1, help="Passes over the training images."),
     frames: int = typer.Option(None, min=1, help="Frames of a video that the network reads together."),
-    frame_stride: int = typer.Option(None, min=0, help="Frames from one to the next; 0 spreads them evenly."),
+    frame_stride: int = typer.Option(
+        None, "--frame-stride", "--stride", min=0, help="Frames from one to the next; 0 spreads them evenly."
+    ),
     segments: int = typer.Option(None, min=1, help="Stretches of a video whose answers are averaged."),
     settings: list[str] = typer.Option(
         [], "--set", metavar="PATH=VALUE", help="One field of the recipe, e.g. optim.rate=0.05."

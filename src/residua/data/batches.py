@@ -21,8 +21,8 @@ from residua.data.mixing import Touch, touch
 from residua.data.resident import Resident, moved
 from residua.data.sampler import orders, share, steps_per_epoch
 from residua.data.views import shrinkage, size_at, test_view, train_view
+from residua.spec.augment import Augment
 from residua.spec.preprocess import Preprocess
-from residua.spec.recipe import Augment
 
 _CPU = torch.device("cpu")
 _SECONDS = 60.0  # without a batch for this long, a worker counts as hung

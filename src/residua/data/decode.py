@@ -79,6 +79,10 @@ class Header:
     """EXIF orientation, 1 to 8; 1 where there is none."""
     camera: str
     """Maker and model from EXIF; empty where there is none."""
+    frames: int = 1
+    """Pictures in it, one after another."""
+    rate: float = 0.0
+    """Of those a second."""
 
 
 def form(file: Path | bytes) -> str:
@@ -99,6 +103,30 @@ def examine(file: Path | bytes, *, shrink: Shrink | None = None) -> tuple[Header
         except Exception:  # damaged EXIF is no EXIF: the pixels may be good
             camera = ""
         return Header(size, kind, mode, orientation, camera), _flat(image, "RGB")
+
+
+@dataclass(frozen=True)
+class Gate:
+    """How files of one kind become pictures: images here, clips in `tasks.video`."""
+
+    noun: str
+    """What one is called."""
+    suffixes: frozenset[str]
+    """Endings of such files, in lower case."""
+    formats: str
+    """The formats, for people."""
+    inspect: Callable[[Path | bytes], tuple[int, int]]
+    """Width and height in pixels as the header tells."""
+    examine: Callable[..., tuple[Header, Image.Image]]
+    """What a file says of itself, all of it decoded once, and a picture of it; `shrink` as in `decode`."""
+    decode: Callable[..., Image.Image]
+    """A picture of it; `colour` and `shrink` as in `decode`."""
+    most: int = 1 << 62
+    """Headers that are read before a set is used; of more, some."""
+
+
+IMAGE = Gate("image", SUFFIXES, "JPEG, PNG, WEBP, BMP or GIF", inspect, examine, decode)
+"""Images."""
 
 
 def shown(file: Path | str) -> str:

@@ -2,16 +2,16 @@
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from residua.data.decode import DataError, shown
+from residua.data.decode import IMAGE, DataError, Gate, shown
 from residua.data.found import Found, told
 from residua.data.images import Images
 from residua.data.items import Files
-from residua.data.walk import Kind, entries, folders, is_hidden, is_image, walk
+from residua.data.walk import Kind, ends_in, entries, folders, is_hidden, walk
 
 _LEARN = ("train", "training")
 _JUDGE = ("val", "validation", "valid", "dev", "test", "testing", "eval")  # the likeliest first
@@ -46,29 +46,39 @@ class _Gathered:
     labels: list[int] = field(default_factory=list)
 
 
-def find_folder(root: Path, *, lenient: bool = False) -> Found:
-    """The images below `root`, by class, in one of these layouts.
+def find_folder(root: Path, *, lenient: bool = False, gate: Gate = IMAGE) -> Found:
+    """The images, or what else `gate` reads, below `root`, by class, in one of these layouts.
 
     `train/CLASS/*` beside `val/CLASS/*`, whatever the two are called; `CLASS/train/*` beside `CLASS/val/*`;
     `CLASS/*` alone; any of them inside a folder that holds nothing else. DataError says what is missing;
     `lenient` lets classes without images pass, and takes loose images as one class `.`.
     """
-    layout = _layout(root, ())
-    skipped: list[tuple[Kind, str]] = [row for folder in layout.beside for row in _loose(folder)]
+    layout = _layout(root, (), gate)
+    skipped: list[tuple[Kind, str]] = [row for folder in layout.beside for row in _loose(folder, gate)]
     if len(layout.learn) < 2 and not lenient:
         held = "; ".join([f"{shown(root)} holds {len(layout.learn)} class folders", *told(skipped)])
         raise DataError(f"{held}: give 2 or more, each called as its class")
     if lenient and not layout.learn:
         layout = _Layout(root, [(LOOSE, root)], [], ("all", ""), "", ())
         skipped = []
-    train = _gathered(layout.learn, root, skipped, layout.names[0], lenient=lenient)
-    test = _gathered(layout.judge, root, skipped, layout.names[1], lenient=lenient) if layout.judge else None
+    train = _gathered(layout.learn, root, skipped, layout.names[0], gate, lenient=lenient)
+    test = None
+    if layout.judge:
+        test = _gathered(layout.judge, root, skipped, layout.names[1], gate, lenient=lenient)
     how = f"folders {layout.names[0]} and {layout.names[1]}" if test else " of one folder"
-    named = Images("train", train.classes, train.labels, files=train.files)
-    return Found(str(root), named, test, how, layout.names[0], layout.below, tuple(skipped), layout.remarks)
+    return Found(
+        str(root),
+        replace(train, name="train"),
+        test,
+        how,
+        layout.names[0],
+        layout.below,
+        tuple(skipped),
+        layout.remarks,
+    )
 
 
-def _layout(root: Path, remarks: tuple[str, ...]) -> _Layout:
+def _layout(root: Path, remarks: tuple[str, ...], gate: Gate) -> _Layout:
     if not root.exists():
         raise DataError(
             f"{shown(root)} does not exist: give a folder of class folders, a .csv, digits or cifar10[:DIR]"
@@ -89,8 +99,8 @@ def _layout(root: Path, remarks: tuple[str, ...]) -> _Layout:
         learn, judge = below
         pairs = [[(name, root / name / split) for name in inside] for split in (learn, judge)]
         return _Layout(root, pairs[0], pairs[1], (learn, judge), "", (root,), remarks)
-    if len(inside) == 1 and len(remarks) < _DEEPEST and _is_wrapper(root / inside[0]):
-        found = _layout(root / inside[0], (*remarks, f"inside the folder {inside[0]}"))
+    if len(inside) == 1 and len(remarks) < _DEEPEST and _is_wrapper(root / inside[0], gate):
+        found = _layout(root / inside[0], (*remarks, f"inside the folder {inside[0]}"), gate)
         return _Layout(
             root,
             found.learn,
@@ -125,42 +135,47 @@ def _split_below(root: Path, inside: list[str]) -> tuple[str, str] | None:
     return learn, judge
 
 
-def _is_wrapper(folder: Path) -> bool:
+def _is_wrapper(folder: Path, gate: Gate) -> bool:
     """Whether the classes or splits lie in `folder`, or in one that it alone holds."""
     inside = folders(folder)
-    loose = any(is_image(entry.name) for entry in entries(folder))
+    loose = any(ends_in(entry.name, gate.suffixes) for entry in entries(folder))
     if loose or not inside:
         return False
-    return len(inside) > 1 or _role(inside[0]) in _LEARN or _is_wrapper(folder / inside[0])
+    return len(inside) > 1 or _role(inside[0]) in _LEARN or _is_wrapper(folder / inside[0], gate)
 
 
 def _gathered(
-    classes: _Classes, root: Path, skipped: list[tuple[Kind, str]], name: str, *, lenient: bool
+    classes: _Classes,
+    root: Path,
+    skipped: list[tuple[Kind, str]],
+    name: str,
+    gate: Gate,
+    *,
+    lenient: bool,
 ) -> Images:
     found = _Gathered([name for name, _ in classes])
     for label, (_, folder) in enumerate(classes):
-        files = list(walk(folder, root=root)) if folder.exists() else []
+        files = list(walk(folder, root=root, suffixes=gate.suffixes)) if folder.exists() else []
         images = sorted(os.path.relpath(path, root) for kind, path in files if kind == "image")
         ignored: list[tuple[Kind, str]] = [(kind, str(path)) for kind, path in files if kind != "image"]
         if not images and not lenient:
-            raise DataError("; ".join([f"{shown(folder)} holds no image", *told(ignored)]) + _CURE)
+            cure = f": put {gate.formats} files into it, or remove the folder"
+            raise DataError("; ".join([f"{shown(folder)} holds no {gate.noun}", *told(ignored)]) + cure)
         found.names += images
         found.labels += [label] * len(images)
         skipped += ignored
     labels = np.array(found.labels, np.int64)
-    return Images(name, tuple(found.classes), labels, files=Files.of(root, found.names))
+    return Images(name, tuple(found.classes), labels, files=Files.of(root, found.names), gate=gate)
 
 
-_CURE = ": put JPEG, PNG, WEBP, BMP or GIF files into it, or remove the folder"
-
-
-def _loose(folder: Path) -> list[tuple[Kind, str]]:
+def _loose(folder: Path, gate: Gate) -> list[tuple[Kind, str]]:
     """What lies beside the class folders, and is skipped."""
     beside: list[tuple[Kind, str]] = []
     for entry in entries(folder):
         if is_hidden(entry.name):
             beside.append(("hidden", entry.path))
         elif not entry.is_dir(follow_symlinks=False):
-            kind: Kind = "link" if entry.is_symlink() else "loose" if is_image(entry.name) else "other"
+            kind: Kind = "loose" if ends_in(entry.name, gate.suffixes) else "other"
+            kind = "link" if entry.is_symlink() else kind
             beside.append((kind, entry.path))
     return beside

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from residua.data.decode import DataError, inspect, shown
+from residua.data.decode import DataError, Gate, shown
 from residua.data.images import Dataset, Images
 from residua.data.items import Item, Members
 from residua.data.split import held_out
@@ -65,7 +65,7 @@ def settle(found: Found, *, holdout: float, without: Collection[str] = ()) -> Da
     left = frozenset(without)
     train, test = _without(train, left), _without(test, left)
     size = int(np.median(np.concatenate([_shorter_sides(train), _shorter_sides(test)])))
-    count = f"{len(classes)} classes, {len(train)} train + {len(test)} {test.name} images"
+    count = f"{len(classes)} classes, {len(train)} train + {len(test)} {test.name} {train.gate.noun}s"
     out = [f"{len(left)} files left out that cannot be read, e.g. {min(left)}"] if left else []
     note = "; ".join([count, how, *out, *found.remarks, *remarks(classes), *told(found.skipped)])
     grey = train.pixels is not None and train.pixels.shape[-1] == 1
@@ -186,11 +186,11 @@ def _shorter_sides(images: Images) -> NDArray[np.int64]:
     Of members of archives, which were images when they were packed and may be far away, only some are read.
     """
     sides, bad = [], []
-    few = len(images) > _FEW and isinstance(images.files, Members)
-    places = np.linspace(0, len(images) - 1, _FEW).astype(int).tolist() if few else range(len(images))
+    many = len(images) > (_FEW if isinstance(images.files, Members) else images.gate.most)
+    places = np.linspace(0, len(images) - 1, _FEW).astype(int).tolist() if many else range(len(images))
     for i in places:
         try:
-            sides.append(min(_size(images.item(i))))
+            sides.append(min(_size(images.item(i), images.gate)))
         except DataError as error:
             bad.append(str(error))
     if bad:
@@ -201,5 +201,5 @@ def _shorter_sides(images: Images) -> NDArray[np.int64]:
     return np.array(sides, np.int64)
 
 
-def _size(item: Item) -> tuple[int, int]:
-    return item.size if isinstance(item, Image.Image) else inspect(item)
+def _size(item: Item, gate: Gate) -> tuple[int, int]:
+    return item.size if isinstance(item, Image.Image) else gate.inspect(item)

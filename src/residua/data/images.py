@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from residua.data.decode import DataError, Shrink, decode, flattened, shown
+from residua.data.decode import IMAGE, DataError, Gate, Shrink, flattened, shown
 from residua.data.items import Item, Items, Mixed
 from residua.spec.preprocess import Colour
 
@@ -28,6 +28,8 @@ class Images:
     """The images as (N, H, W, C), C being 1 or 3, when the set is an array."""
     files: Items | None = None
     """The images when the set is files, members of archives, or objects."""
+    gate: Gate = IMAGE
+    """How files become pictures."""
 
     def __post_init__(self) -> None:
         """Check that the images are in one place and have a label each."""
@@ -65,9 +67,9 @@ class Images:
         if isinstance(item, Image.Image):
             return flattened(item, colour=colour)
         if isinstance(item, Path):
-            return decode(item, colour=colour, shrink=shrink)
+            return self.gate.decode(item, colour=colour, shrink=shrink)
         try:
-            return decode(item, colour=colour, shrink=shrink)
+            return self.gate.decode(item, colour=colour, shrink=shrink)
         except DataError as error:
             raise DataError(f"{shown(self.title(i))}: {error}") from None
 
@@ -85,7 +87,7 @@ def joined(parts: Sequence[Images], *, name: str) -> Images:
     if arrays:
         return Images(name, parts[0].classes, labels, pixels=np.concatenate(arrays))
     lots = [part.files for part in parts if part.files is not None]
-    return Images(name, parts[0].classes, labels, files=Mixed.of(lots))
+    return Images(name, parts[0].classes, labels, files=Mixed.of(lots), gate=parts[0].gate)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,25 +1,26 @@
-"""Label files: CSV or Parquet with a path, a label and perhaps a split in every row."""
+"""Label files: CSV, JSON lines or Parquet with a path, a label and perhaps a split in every row."""
 
 import csv
+import json
 import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from residua.data.decode import DataError, one_line, shown
+from residua.data.decode import IMAGE, DataError, Gate, one_line, shown
 from residua.data.found import Found
 from residua.data.images import Images
 from residua.data.items import Files
 
-SUFFIXES = (".csv", ".tsv", ".parquet")
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 """Endings, in lower case, of label files."""
 
 _COLUMNS = {
-    "path": ("path", "file", "filename", "file_name", "filepath", "image", "image_path"),
+    "path": ("path", "file", "filename", "file_name", "filepath", "image", "image_path", "video", "clip"),
     "label": ("label", "class", "class_name", "category", "target"),
     "split": ("split", "set", "subset"),
 }
@@ -47,8 +48,8 @@ class _Listed:
     splits: list[int]
 
 
-def find_labels(file: Path) -> Found:
-    """The images that `file` lists, relative to its folder, which they may not leave.
+def find_labels(file: Path, *, gate: Gate = IMAGE) -> Found:
+    """The images, or what else `gate` reads, that `file` lists, relative to its folder.
 
     Columns `path`, `label` and perhaps `split` stand in this order, or under a header in any order with more
     beside them. DataError names the row of a missing, negative or fractional label, of a path that leaves the
@@ -56,13 +57,13 @@ def find_labels(file: Path) -> Found:
     """
     if not file.is_file():
         raise DataError(f"{shown(file)} does not exist: give a .csv or .parquet of paths and labels")
-    rows = _parquet(file) if file.suffix.lower() == ".parquet" else _csv(file)
+    rows = {".parquet": _parquet, ".jsonl": _json_lines}.get(file.suffix.lower(), _csv)(file)
     found = _checked(file, rows)
     classes = _classes(found.labels)
     place = {name: label for label, name in enumerate(classes)}
     labels = np.array([place[name] for name in found.labels], np.int64)
     splits = np.array(found.splits, np.int64)
-    every = Images("train", classes, labels, files=Files.of(file.parent, found.paths))
+    every = Images("train", classes, labels, files=Files.of(file.parent, found.paths), gate=gate)
     judge = next((number for number in (1, 2) if (splits == number).any()), None)
     if judge is None or not (splits == 0).any():
         return Found(str(file), every, None, " of the list", file.stem)
@@ -71,7 +72,7 @@ def find_labels(file: Path) -> Found:
     left = int((splits == 2).sum()) if judge == 1 else 0
     remarks = (f"{left} test images left alone",) if left else ()
     train = every.subset(np.flatnonzero(splits == 0))
-    judged = Images(name, classes, test.labels, files=test.files)
+    judged = replace(test, name=name)
     return Found(str(file), train, judged, f"split column of {file.name}", file.stem, remarks=remarks)
 
 
@@ -197,6 +198,32 @@ def _csv(file: Path) -> Iterator[_Row]:
         raise DataError(f"{shown(file)} is not UTF-8 (byte {error.start}): save it as UTF-8") from None
     except csv.Error as error:
         raise DataError(f"{shown(file)} is no CSV ({error}): save it again as CSV") from None
+    except OSError as error:
+        raise DataError(f"{shown(file)} cannot be read: {error.strerror}") from None
+
+
+def _json_lines(file: Path) -> Iterator[_Row]:
+    """Rows of a file with an object in every line; the first says which names stand for what."""
+    names: dict[str, str] = {}
+    try:
+        with file.open(encoding="utf-8-sig") as lines:
+            for number, line in enumerate(lines, 1):
+                if not line.strip():
+                    continue
+                row = json.loads(line)
+                if not isinstance(row, dict):
+                    raise DataError(
+                        f'{shown(file)} row {number} is no object: give {{"path": .., "label": ..}}'
+                    )
+                if not names:
+                    places = _named([str(name).lower() for name in row], shown(file))
+                    names = dict(zip(_COLUMNS, [list(row)[place] for place in places], strict=False))
+                path, split = row.get(names["path"]), row.get(names.get("split", ""))
+                yield number, str(path or ""), row.get(names["label"]), str(split or "")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{shown(file)} is not UTF-8 (byte {error.start}): save it as UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise DataError(f"{shown(file)} row {number} is no JSON ({error}): save it again") from None
     except OSError as error:
         raise DataError(f"{shown(file)} cannot be read: {error.strerror}") from None
 

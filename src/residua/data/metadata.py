@@ -1,4 +1,4 @@
-"""Whether labels can be told from anything but the picture: file size, dimensions, format, camera."""
+"""Whether labels can be told from anything but the picture: file size, dimensions, format, camera, length."""
 
 from dataclasses import dataclass
 
@@ -77,6 +77,8 @@ def _columns(scan: Scan, places: NDArray[np.int64]) -> tuple[list[str], NDArray[
         "shape": width / np.maximum(height, 1),
         "bytes per pixel": size / np.maximum(width * height, 1),
         "orientation": facts["orientation"].astype(np.float64),
+        "frames": facts["frames"].astype(np.float64),
+        "frame rate": facts["rate"].astype(np.float64),
     }
     for name in ("kind", "mode"):
         for value in np.unique(facts[name]):

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from residua.data.resident import moved
 from residua.data.sampler import COLOUR, CUTOUT, ERASE, ERASE_TRIES, MIX, draws
+from residua.spec.augment import Augment
 from residua.spec.preprocess import Preprocess
-from residua.spec.recipe import Augment
 
 PRINCIPAL_DEVIATIONS = (0.2175, 0.0188, 0.0045)
 """How far ImageNet's colours spread along each of their principal axes, on a scale from 0 to 1: the values of
@@ -87,13 +87,17 @@ def touch(
 
 
 def touched(images: Tensor, how: Touch | None) -> Tensor:
-    """`images`, (n, C, S, S) normalised and nobody else's, after `how`."""
+    """Images (n, C, S, S) or clips (n, C, T, S, S), normalised and nobody else's, after `how`.
+
+    All frames of a clip get the same.
+    """
     if how is None:
         return images
     if how.shift is not None:
-        images = images.add_(how.shift[:, :, None, None])
+        images = images.add_(how.shift.view(*how.shift.shape, *[1] * (images.ndim - 2)))
     if how.boxes is not None:
-        images = images.masked_fill_(_inside(how.boxes, images.shape[-1])[:, None], 0.0)
+        inside = _inside(how.boxes, images.shape[-1])
+        images = images.masked_fill_(inside.view(-1, *[1] * (images.ndim - 3), *inside.shape[1:]), 0.0)
     if how.mix is None:
         return images
     other = images.roll(1, 0)

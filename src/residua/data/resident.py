@@ -9,8 +9,8 @@ from torch import Tensor
 
 from residua.data.images import Images
 from residua.data.views import BORDERS, flips, shifts, test_view
+from residua.spec.augment import Augment
 from residua.spec.preprocess import Preprocess
-from residua.spec.recipe import Augment
 
 _CPU = torch.device("cpu")
 _PORTION = 64  # images that a thread decodes at a time

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from residua.data.decode import DataError, Header, examine
+from residua.data.decode import DataError, Gate, Header
 from residua.data.images import Images
 from residua.data.items import Item
 from residua.data.near import THUMB, thumb_and_hash
@@ -36,6 +36,8 @@ FACTS = np.dtype(
         ("kind", "U8"),
         ("mode", "U8"),
         ("camera", np.int32),
+        ("frames", np.int32),
+        ("rate", np.float32),
         ("readable", np.bool_),
     ]
 )
@@ -125,9 +127,9 @@ def _look(images: Images, i: int) -> _Look:
     record["bytes"], record["orientation"] = -1, 1
     try:
         item = images.item(i)
-        record["bytes"], digest = _content(item)
+        record["bytes"], digest = _content(item, images.gate)
         record["digest"] = np.frombuffer(digest, np.uint8)
-        header, image = _examined(item)
+        header, image = _examined(item, images.gate)
     except DataError as error:
         return record, "", str(error)
     except OSError as error:
@@ -138,24 +140,25 @@ def _look(images: Images, i: int) -> _Look:
     width, height = header.size[::-1] if header.orientation > 4 else header.size
     record["width"], record["height"] = width, height
     record["orientation"], record["kind"], record["mode"] = header.orientation, header.kind, header.mode
+    record["frames"], record["rate"] = header.frames, header.rate
     record["readable"] = True
     return record, header.camera, ""
 
 
-def _content(item: Item) -> tuple[int, bytes]:
+def _content(item: Item, gate: Gate) -> tuple[int, bytes]:
     """Size in bytes, -1 for what is no file, and SHA-256 of an image as it is kept."""
     if isinstance(item, Image.Image):
         return -1, hashlib.sha256(repr((item.size, item.mode)).encode() + item.tobytes()).digest()
     if isinstance(item, bytes):
         return len(item), hashlib.sha256(item).digest()
     if not item.is_file():
-        examine(item)  # says whether it is missing, or a pipe that must not be opened
+        gate.examine(item)  # says whether it is missing, or a pipe that must not be opened
     with Path(item).open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").digest()
         return file.tell(), digest
 
 
-def _examined(item: Item) -> tuple[Header, Image.Image]:
+def _examined(item: Item, gate: Gate) -> tuple[Header, Image.Image]:
     if isinstance(item, Image.Image):
         return Header(item.size, "", item.mode, 1, ""), item.convert("RGB")
-    return examine(item, shrink=lambda size: min(size) // _LARGE)
+    return gate.examine(item, shrink=lambda size: min(size) // _LARGE)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from residua.data.cifar import open_cifar10, open_cifar100
-from residua.data.decode import DataError, shown
+from residua.data.decode import IMAGE, DataError, Gate, shown
 from residua.data.digits import open_digits
 from residua.data.folders import find_folder
 from residua.data.found import Found, judged, matched, settle
@@ -34,6 +34,8 @@ FINDERS: dict[str, Callable[[str], Found]] = {"imagenet": find_imagenet, "hf": f
 """Sets that stay where they are, `NAME:DIR`, and what finds their images."""
 BOXES = ("voc", "coco")
 """Sets of images with boxes, `NAME:DIR`, which `tasks.detect` finds."""
+CLIPS = ("video", "moving")
+"""Sets of clips, `NAME:DIR`, which `tasks.video` finds."""
 ARRAYS = {"cifar10": open_cifar10, "cifar100": open_cifar100}
 """Sets that are read into memory whole, `NAME[:DIR]`, and what reads them."""
 
@@ -70,8 +72,9 @@ def find(source: str, *, lenient: bool = False) -> Found:
     name, _, rest = source.partition(":")
     if name == PYTHON:
         raise DataError(f"the images of {source} came from Python: give them again, as data=")
-    if name in BOXES:
-        raise DataError(f"{source} holds boxes: train, evaluate, predict and data check take it")
+    if name in (*BOXES, *CLIPS):
+        held = "boxes" if name in BOXES else "clips"
+        raise DataError(f"{source} holds {held}: train, evaluate, predict and data check take it")
     if name in FINDERS:
         return FINDERS[name](rest)
     if is_address(source) or source.endswith(f"/{INDEX}") or (Path(source) / INDEX).is_file():
@@ -84,7 +87,7 @@ def find(source: str, *, lenient: bool = False) -> Found:
 
 def is_named(source: str) -> bool:
     """Whether `source` is one of the sets we know by name, not a folder or file."""
-    return _is_array(source) or source.partition(":")[0] in (*FINDERS, *BOXES, PYTHON)
+    return _is_array(source) or source.partition(":")[0] in (*FINDERS, *BOXES, *CLIPS, PYTHON)
 
 
 def absolute(source: str) -> str:
@@ -98,8 +101,8 @@ def absolute(source: str) -> str:
     return str(Path(source).absolute())
 
 
-def list_images(paths: Sequence[Path]) -> list[Path]:
-    """The files among `paths`, and every image in the folders among them, sorted and without hidden ones.
+def list_images(paths: Sequence[Path], *, gate: Gate = IMAGE) -> list[Path]:
+    """The files among `paths`, and every image, or what else `gate` reads, in the folders among them, sorted.
 
     DataError when a path does not exist or a folder holds no image.
     """
@@ -110,11 +113,10 @@ def list_images(paths: Sequence[Path]) -> list[Path]:
         if not path.is_dir():
             found.append(path)
             continue
-        inside = sorted(file for kind, file in walk(path, root=path) if kind == "image")
+        every = walk(path, root=path, suffixes=gate.suffixes)
+        inside = sorted(file for kind, file in every if kind == "image")
         if not inside:
-            raise DataError(
-                f"{shown(path)} holds no image: give a folder of JPEG, PNG, WEBP, BMP or GIF files"
-            )
+            raise DataError(f"{shown(path)} holds no {gate.noun}: give a folder of {gate.formats} files")
         found += inside
     return found
 

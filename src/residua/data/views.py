@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from residua.data.sampler import COLUMN, FLIP, POLICY, ROW, SCALE, TRIES, draw, draws, key
+from residua.spec.augment import Augment
 from residua.spec.preprocess import Preprocess
-from residua.spec.recipe import Augment
 
 _MOST_TRIES = 10  # as torchvision's RandomResizedCrop
 _LONGEST = 100  # times the shorter side; our choice: a line of 1 x 20000 would be resized to 1.3 gigapixels

@@ -1,7 +1,7 @@
 """Walking folders of images: what is an image, what is skipped, and no step outside the folder given."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -30,9 +30,9 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in _DEBRIS
 
 
-def is_image(name: str) -> bool:
-    """Whether a file is an image by its ending."""
-    return os.path.splitext(name)[1].lower() in SUFFIXES
+def ends_in(name: str, suffixes: Collection[str]) -> bool:
+    """Whether a file is called as those are that have one of `suffixes`."""
+    return os.path.splitext(name)[1].lower() in suffixes
 
 
 def folders(folder: Path) -> list[str]:
@@ -40,8 +40,8 @@ def folders(folder: Path) -> list[str]:
     return [e.name for e in entries(folder) if not is_hidden(e.name) and e.is_dir(follow_symlinks=False)]
 
 
-def walk(folder: Path, *, root: Path) -> Iterator[tuple[Kind, Path]]:
-    """Every file below `folder` with its kind.
+def walk(folder: Path, *, root: Path, suffixes: Collection[str] = SUFFIXES) -> Iterator[tuple[Kind, Path]]:
+    """Every file below `folder` with its kind; images are those with an ending in `suffixes`.
 
     Links to files are followed inside `root`, links to folders never: they may loop, or leave the data set.
     """
@@ -57,4 +57,4 @@ def walk(folder: Path, *, root: Path) -> Iterator[tuple[Kind, Path]]:
             elif entry.is_symlink() and (entry.is_dir() or not path.resolve().is_relative_to(inside)):
                 yield "link", path
             else:
-                yield "image" if is_image(entry.name) else "other", path
+                yield "image" if ends_in(entry.name, suffixes) else "other", path

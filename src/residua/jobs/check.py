@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from residua import tasks
 from residua.data.found import Found, remarks, twins
 from residua.data.images import Images
 from residua.data.metadata import Betrayal, betrayal
 from residua.data.near import copies
 from residua.data.scan import Tell, scan
 from residua.data.shards import wrong_digests
-from residua.data.sources import BOXES, find
+from residua.data.sources import BOXES
 from residua.jobs.checked import Checked, Finding, Group, Level
 
 LONG = 2.0
@@ -31,7 +32,7 @@ def check(source: str, *, workers: int, tell: Tell = lambda _done, _total: None)
     """
     if source.partition(":")[0] in BOXES:
         return _boxes(source, workers=workers, tell=tell)
-    found = find(source, lenient=True)
+    found = tasks.find(source, lenient=True)
     looked = scan(found.splits, workers=workers, tell=tell)
     names = _labels_by_name(found.splits)
     tried = betrayal(looked, names)

@@ -52,6 +52,11 @@ class Checked:
     """What metadata tell of the labels."""
 
     @property
+    def noun(self) -> str:
+        """What one of its examples is called."""
+        return self.splits[0].gate.noun
+
+    @property
     def bad(self) -> bool:
         """Whether there is a problem."""
         return any(finding.level == "problem" for finding in self.findings)

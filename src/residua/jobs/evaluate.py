@@ -1,20 +1,20 @@
 """Judging trained networks on images, one at a time or together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 
 from residua.data.found import matched
-from residua.data.sources import Images, absolute, open_images
+from residua.data.sources import CLIPS, Images, absolute, open_images
 from residua.deliver.engine import ready
 from residua.jobs import boxes
 from residua.jobs.opened import reopen
 from residua.measure.evaluate import Judgement, in_a_row, together
 from residua.measure.score import Score
-from residua.measure.views import BATCH, PORTION, VIEWS, judge
+from residua.measure.views import BATCH, CLIP_VIEWS, PORTION, SAID, VIEWS, judge
 from residua.nn.network import Network
 from residua.spec.recipe import Plan
 from residua.spec.record import nearest
@@ -46,7 +46,7 @@ def evaluate(
     trained: Trained | Sequence[Trained],
     *,
     data: str | Path | None = None,
-    views: Sequence[str] = ("center",),
+    views: Sequence[str] = (),
     weights: str = "auto",
     ensemble: bool = False,
     world: World = ALONE,
@@ -55,10 +55,11 @@ def evaluate(
 
     `weights` of a run: `raw` (the last step's), `ema` (their mean), `best` (the lowest test error); `auto` is
     the mean where the run keeps one. With `ensemble` the probabilities of all are averaged, and there is one
-    Score per view. The processes of `world` share the images, and all return the same. Classes are matched by
-    name. ValueError for an unknown view or weights, or for runs that kept different images apart; DataError
-    for images that cannot be used, CheckpointError for weights that
-    cannot. Of detectors, `views` are protocols, and each gives a BoxScore.
+    Score per view. Without `views`, images are shown once, and videos both as one clip and as thirty. The
+    processes of `world` share the images, and all return the same. Classes are matched by name. ValueError
+    for an unknown view or weights, or for runs that kept different images apart; DataError for images that
+    cannot be used, CheckpointError for weights that cannot. Of detectors, `views` are protocols, and each
+    gives a BoxScore.
     """
     several = [trained] if isinstance(trained, Run | str | Path) else list(trained)
     paths = [one.path if isinstance(one, Run) else Path(one) for one in several]
@@ -84,8 +85,8 @@ def find(
 ) -> list[Found]:
     """What `evaluate` measures, with the answers it is made of."""
     for view in views:
-        if view not in VIEWS:
-            raise ValueError(f"no view {view!r}: {nearest(view, VIEWS)}")
+        if view not in SAID:
+            raise ValueError(f"no view {view!r}: {nearest(view, SAID)}")
     if weights not in WEIGHTS:
         raise ValueError(f"no weights {weights!r}: {nearest(weights, WEIGHTS)}")
     found = [one for path in paths for one in _one(path, data, views, weights, world)]
@@ -110,13 +111,30 @@ def comparable(found: Sequence[Found]) -> list[Found]:
 
 def _one(path: Path, data: str | None, views: Sequence[str], weights: str, world: World) -> list[Found]:
     network, kind, plan = ready(path, weights)
+    _check_kind(path, data, network, views)
     images = images_of(path, data, network.class_names)
-    found = []
-    for view in views:
+    clips, found = network.arch.clip is not None, []
+    for view in views or (tuple(CLIP_VIEWS) if clips else ("center",)):
         said = _dealt(network, images, plan, view, world)
         score = said.score(split=images.name, weights=kind, views=view)
+        if clips:
+            from residua.tasks.video import protocol
+
+            score = replace(score, clip=protocol.said(network.arch, protocol.rate(images), view))
         found.append(Found(str(path), images, said, score))
     return found
+
+
+def _check_kind(path: Path, data: str | None, network: Network, views: Sequence[str]) -> None:
+    """ValueError for images shown to a network for clips, clips to one for images, or views of the other."""
+    clips = network.arch.clip is not None
+    if data is not None and clips != (data.partition(":")[0] in CLIPS):
+        wanted = "clips: give --data video:DIR" if clips else "images: give images as --data"
+        raise ValueError(f"{path} reads {wanted}")
+    allowed = CLIP_VIEWS if clips else VIEWS
+    for view in views:
+        if view not in allowed:
+            raise ValueError(f"{path} is judged under {', '.join(allowed)}, not {view!r}: leave --views")
 
 
 def _dealt(network: Network, images: Images, plan: Plan, view: str, world: World) -> Judgement:
@@ -126,9 +144,18 @@ def _dealt(network: Network, images: Images, plan: Plan, view: str, world: World
     for start in range(0, len(images), size * world.size):
         mine = np.arange(start + world.rank * size, min(start + (world.rank + 1) * size, len(images)))
         if len(mine):
-            own.append(judge(network, images.subset(mine), plan, view))
+            own.append(_shown(network, images.subset(mine), plan, view))
         world.meet()  # a portion may take one longer than another
     return in_a_row(world.gather(own))
+
+
+def _shown(network: Network, images: Images, plan: Plan, view: str) -> Judgement:
+    if not network.arch.clip:
+        return judge(network, images, plan, view)
+    from residua.tasks.video import protocol
+    from residua.tasks.video.clips import Footage
+
+    return protocol.judge(network, Footage(images, network.preprocess), plan, view)
 
 
 def images_of(path: Path, data: str | None, classes: tuple[str, ...]) -> Images:
@@ -140,6 +167,10 @@ def images_of(path: Path, data: str | None, classes: tuple[str, ...]) -> Images:
     if recipe and (data is None or absolute(data) == recipe.data.source):
         kept_apart = reopen(run).test
         return matched(kept_apart, classes, owner="the network")
+    if str(data).partition(":")[0] in CLIPS:
+        from residua.tasks.video import sources
+
+        return sources.judging(str(data), classes=classes)
     return open_images(str(data), classes=classes)
 
 

@@ -6,7 +6,7 @@ from pathlib import PurePath
 import numpy as np
 from numpy.typing import NDArray
 
-from residua.data.decode import DataError
+from residua.data.decode import IMAGE, DataError
 from residua.jobs.checked import Checked, Finding
 from residua.report.figures import bars
 from residua.report.page import Figure, Numbers, Page, Part, Picture, Pictures, Section, Table, Text, render
@@ -32,7 +32,7 @@ def sheet(checked: Checked) -> str:
     problems = sum(finding.level == "problem" for finding in checked.findings)
     classes = {name for split in checked.classes().values() for name in split}
     numbers = (
-        (f"{total:,}", "images"),
+        (f"{total:,}", f"{checked.noun}s"),
         (f"{len(classes):,}", "classes"),
         (str(problems), "kinds of problem"),
         (str(len(checked.findings) - problems), "things to know"),
@@ -45,7 +45,7 @@ def sheet(checked: Checked) -> str:
     said = "no problem was found" if not problems else f"{problems} kinds of problem were found"
     counts = ", ".join(f"{len(images):,} in {images.name}" for images in checked.splits)
     splits = f" ({counts})" if len(checked.splits) > 1 else ""
-    lead = f"{total:,} images of {len(classes):,} classes{splits} were opened and compared; {said}."
+    lead = f"{total:,} {checked.noun}s of {len(classes):,} classes{splits} were opened and compared; {said}."
     footer = f"Written by residua {__version__}; nothing was changed, moved or deleted."
     return render(Page(f"Data check of {_short(checked.source)}", lead, tuple(sections), footer))
 
@@ -133,6 +133,10 @@ def _lines(checked: Checked, place: int, group: str) -> tuple[str, ...]:
 
 def _thumb(checked: Checked, place: int) -> NDArray[np.uint8]:
     images, i = checked.where(place)
+    if images.gate is not IMAGE:
+        from residua.tasks.video.clips import picture
+
+        return picture(images, i)
     image = images.image(i, "rgb", lambda size: min(size) // SIDE)
     image.thumbnail((SIDE, SIDE))
     return np.asarray(image)
@@ -166,7 +170,8 @@ def _sample(checked: Checked) -> Pictures:
             pictures.append(Picture(_thumb(checked, place), images.classes[label], lines))
     more = f" {classes - SAMPLED // each:,} classes are left out." if classes > SAMPLED // each else ""
     return Pictures(
-        tuple(pictures), f"The first images of each class in {images.name}, as they are stored.{more}"
+        tuple(pictures),
+        f"The first {checked.noun}s of each class in {images.name}, as they are stored.{more}",
     )
 
 
@@ -182,11 +187,13 @@ def _files(checked: Checked) -> Iterator[Part]:
     ]
     if (facts["bytes"] < 0).any():
         rows.pop()
+    if (facts["frames"] > 1).any():
+        rows += [("frames", facts["frames"]), ("frames a second", facts["rate"])]
     quantiles = tuple(
         (name, *(f"{q:,.0f}" for q in np.quantile(v, (0, 0.05, 0.5, 0.95, 1)))) for name, v in rows
     )
     head = ("", "least", "5 %", "median", "95 %", "most")
-    yield Table(head, quantiles, "Sizes of the images that can be read.", numeric=(1, 2, 3, 4, 5))
+    yield Table(head, quantiles, f"Sizes of the {checked.noun}s that can be read.", numeric=(1, 2, 3, 4, 5))
     kinds = [f"{kind} {mode}".strip() for kind, mode in zip(facts["kind"], facts["mode"], strict=True)]
     names, counts = np.unique(kinds, return_counts=True)
     order = np.argsort(-counts, kind="stable")[:ROWS]

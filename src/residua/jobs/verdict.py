@@ -10,7 +10,7 @@ from residua.jobs.evaluate import Found
 from residua.measure.calibration import Reliability, Temperature, reliability, temperature
 from residua.measure.compare import changed
 from residua.measure.score import Estimate, Score
-from residua.measure.views import VIEWS
+from residua.measure.views import SAID
 from residua.report.page import (
     Code,
     Figure,
@@ -38,7 +38,7 @@ MOST_CHANGED = 24
 def write_evaluation(out: Path, found: Sequence[Found], *, command: str) -> None:
     """Write the page of `found` to `out`: every score, then the first one's answers in detail."""
     first = found[0]
-    lead = f"{first.score.n:,} images ({first.score.split}), {VIEWS[first.score.views]}."
+    lead = f"{first.score.n:,} {first.images.gate.noun}s ({first.score.split}), {SAID[first.score.views]}."
     sections = [
         Section("Result", (_numbers(first.score), *_all_scores(found))),
         Section("Does it know what it knows?", _calibration(first)),
@@ -57,7 +57,7 @@ def write_comparison(out: Path, pairs: Sequence[Pair], *, command: str) -> None:
     scores = [first, *(pair.second for pair in pairs)]
     lead = (
         f"{len(scores)} networks on the same {first.score.n:,} images ({first.score.split}), "
-        f"{VIEWS[first.score.views]}. Each is held against the first, image by image."
+        f"{SAID[first.score.views]}. Each is held against the first, image by image."
     )
     sections = [
         Section("Result", (_differences(pairs), _pairs_table(pairs), Text((_reading(pairs),)))),
@@ -178,7 +178,7 @@ def _surprising(found: Found) -> Pictures:
 
 def _protocol(found: Sequence[Found]) -> Text:
     views = tuple(dict.fromkeys(one.score.views for one in found))
-    lines = [f"{view}: {VIEWS[view]}." for view in views]
+    lines = [f"{view}: {SAID[view]}." for view in views]
     network = (
         "Probabilities are averaged over views. Intervals are Wilson's for shares; for loss, mean over "
         "classes and calibration error, 1,000 resamples of the images."

@@ -41,6 +41,8 @@ class Score:
     """Mean cross-entropy, in nats."""
     ece: Estimate | None = None
     """Expected calibration error, in percentage points (Guo et al. 2017)."""
+    clip: str = ""
+    """Of videos: which frames were shown together, at which rate, in how many views; empty for images."""
 
     @property
     def error(self) -> float:

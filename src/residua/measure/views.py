@@ -27,6 +27,17 @@ VIEWS: Mapping[str, str] = {
     "multiscale": "the whole image at shorter sides 224, 256, 384, 480 and 640, the head applied everywhere",
 }
 """Name -> what is shown. Probabilities are averaged over views, with equal weights."""
+CLIP, VIDEO = "clip", "video"
+"""The two protocols of clips, which are told together."""
+TIMES, PLACES = 10, 3
+"""Of `video`: clips over its length, and squares along the longer side of each frame."""
+CLIP_VIEWS: Mapping[str, str] = {
+    CLIP: "one clip from the middle of each video, its centre",
+    VIDEO: f"{TIMES} clips from beginning to end x {PLACES} squares along the longer side of each frame",
+}
+"""The same for videos; `tasks.video.protocol` judges by them."""
+SAID: Mapping[str, str] = {**VIEWS, **CLIP_VIEWS}
+"""What every view shows."""
 DRAWN_FOR = 224
 """Side, in pixels, that the papers' sizes are meant for; other networks get them in proportion."""
 OTHER_SIZES = ("320", "multiscale")

@@ -23,6 +23,8 @@ RECIPES: Mapping[str, Callable[[Arch, str], Recipe]] = {
     "quick.photos": quick.photos,
     "quick.digits": quick.digits,
     "quick.boxes": quick.boxes,
+    "quick.clips": quick.clips,
+    "quick.moving": quick.moving,
 }
 """Name -> function of a network and a data source."""
 

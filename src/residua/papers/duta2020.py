@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from residua.papers import he2016
 from residua.spec.arch import Arch
-from residua.spec.recipe import Augment, Budget, Data, Optim, Recipe, Schedule
+from residua.spec.augment import Augment
+from residua.spec.recipe import Budget, Data, Optim, Recipe, Schedule
 
 TORCHVISION_AREA = (0.08, 1.0)
 """Share of the image in the authors' `RandomResizedCrop(224)`: torchvision's own."""

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from residua.spec.arch import Arch
-from residua.spec.recipe import Augment, Budget, Data, Optim, Recipe, Schedule
+from residua.spec.augment import Augment
+from residua.spec.recipe import Budget, Data, Optim, Recipe, Schedule
 
 WARM_UP_DEPTH = 110
 """From this depth on the first updates run at a tenth of the rate (4.2)."""

@@ -2,7 +2,8 @@
 
 from residua.papers.he2015 import CIFAR_STEPS, SCALES, WARM_UP_STEPS
 from residua.spec.arch import Arch
-from residua.spec.recipe import Augment, Budget, Data, Optim, Recipe, Schedule
+from residua.spec.augment import Augment
+from residua.spec.recipe import Budget, Data, Optim, Recipe, Schedule
 
 
 def cifar(arch: Arch, source: str) -> Recipe:

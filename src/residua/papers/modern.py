@@ -1,7 +1,8 @@
 """Recipes of today, and ours: the numbers are our choices unless a source is named."""
 
 from residua.spec.arch import Arch
-from residua.spec.recipe import Augment, Average, Budget, Data, Optim, Recipe, Schedule
+from residua.spec.augment import Augment
+from residua.spec.recipe import Average, Budget, Data, Optim, Recipe, Schedule
 
 
 def fast_cifar(arch: Arch, source: str) -> Recipe:

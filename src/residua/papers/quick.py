@@ -1,7 +1,8 @@
 """Our own short recipes, used when no paper's is asked for: a good network in the time one has."""
 
 from residua.spec.arch import Arch
-from residua.spec.recipe import Augment, Budget, Data, Optim, Plan, Recipe, Schedule
+from residua.spec.augment import Augment
+from residua.spec.recipe import Budget, Data, Optim, Plan, Recipe, Schedule
 
 
 def small(arch: Arch, source: str) -> Recipe:
@@ -67,4 +68,33 @@ def boxes(arch: Arch, source: str) -> Recipe:
         Optim(rate=1e-3, decay=0.05, decay_all=False, kind="adamw", clip=10.0),
         Schedule("cosine", warmup=0.05),
         Budget(epochs=30, batch=8),
+    )
+
+
+def clips(arch: Arch, source: str) -> Recipe:
+    """Clips: crops of random area and mirrors, the same for all frames of one; small batches, long fall.
+
+    Where left and right are what is to be told apart, say augment.flip=0.
+    """
+    return Recipe(
+        "quick.clips",
+        arch,
+        Data(source),
+        Augment("resized_crop", area=(0.35, 1.0)),
+        Optim(rate=0.01, momentum=0.9, nesterov=True, decay=1e-4, decay_all=False, smoothing=0.1),
+        Schedule("cosine", warmup=0.1),
+        Budget(epochs=30, batch=8),
+    )
+
+
+def moving(arch: Arch, source: str) -> Recipe:
+    """Moving photographs, as they are: a mirrored clip goes the other way."""
+    return Recipe(
+        "quick.moving",
+        arch,
+        Data(source),
+        Augment("none", pad=0, flip=0.0),
+        Optim(rate=0.05, momentum=0.9, nesterov=True, decay=5e-4),
+        Schedule("cosine", warmup=0.1),
+        Budget(epochs=5, batch=32),
     )

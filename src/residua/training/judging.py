@@ -40,6 +40,22 @@ def judge(
         world=world.size,
     )
     rounds = math.ceil(len(images) / size / world.size)
+    return of_batches(network, batches, rounds, plan=plan, world=world, stop=stop)
+
+
+def of_batches(
+    network: Network,
+    batches: Iterator[Batch],
+    rounds: int,
+    *,
+    plan: Plan,
+    world: World,
+    stop: Callable[[], bool],
+) -> Judgement:
+    """What `network` says of the `batches` of all processes, none of which has more than `rounds`.
+
+    Asked and NotFinite as from `judge`.
+    """
 
     def unless_asked() -> Iterator[Batch]:
         own = iter(together(batches, world))

@@ -24,7 +24,8 @@ from residua.jobs.check import check
 from residua.jobs.prepare import Wish, decide, prepare
 from residua.jobs.train import begin, pick_up, resume, work
 from residua.nn.network import build
-from residua.spec.recipe import Augment, Average, Data, Recipe
+from residua.spec.augment import Augment
+from residua.spec.recipe import Average, Data, Recipe
 from residua.spec.record import from_json, to_json
 from residua.tasks.detect import batches
 from residua.tasks.detect.finder import load

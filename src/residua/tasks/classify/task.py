@@ -16,15 +16,14 @@ from residua.deliver.engine import ready
 from residua.measure.evaluate import Judgement
 from residua.measure.views import judge as look
 from residua.nn.network import Network
-from residua.spec import change, zoo
+from residua.spec import change
 from residua.spec.arch import Arch
-from residua.spec.detector import split_name
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Data, Plan, Recipe
+from residua.tasks.by_network import ByNetwork
 from residua.tasks.classify import pages
 from residua.tasks.kind import MOST_WORKERS, Unreadable
 from residua.training import world
-from residua.training.first import initial
 from residua.training.judging import judge
 from residua.training.losses import Objective, taught
 from residua.training.run import Run
@@ -34,10 +33,8 @@ SMALL = 64
 """Pictures up to this many pixels get the networks and the recipe that were made for CIFAR."""
 
 
-class Classify:
+class Classify(ByNetwork):
     """The kind of data that most sources hold: `residua.tasks.kind.Kind` says what each method is for."""
-
-    counts_wrong = True
 
     def open(self, data: Data, *, without: Unreadable, given: Found | None = None) -> Dataset:
         """Both splits; no image is decoded, every header is read."""
@@ -59,22 +56,6 @@ class Classify:
             "quick.digits" if sets and sets.name == "digits" else "quick.small" if small else "quick.photos"
         )
         return "cifar_resnet20" if small else "resnet18", recipe
-
-    def drawn(self, name: str) -> tuple[Arch, None]:
-        """By name alone. ValueError for a detector."""
-        if split_name(name):
-            raise ValueError(f"{name} finds boxes, the data has none: give voc:DIR or coco:DIR")
-        return zoo.arch(name), None
-
-    def settled(self, recipe: Recipe) -> Recipe:
-        """As it is. ValueError for what is meant for boxes."""
-        if recipe.detector or recipe.augment.kind == "ssd":
-            raise ValueError("the recipe finds boxes, the data has none: give voc:DIR or coco:DIR")
-        return recipe
-
-    def yardstick(self, recipe: Recipe, network: Network) -> Network:
-        """The network itself."""
-        return network
 
     def suited(self, arch: Arch, sets: Dataset) -> Arch:
         """Arrays bring their statistics; files are resized as the network wants, unless they are small.
@@ -122,12 +103,6 @@ class Classify:
             return ""
         small = f"{arch.name} was drawn for 224 px and shrinks {size} px {arch.strides()[-1]} times"
         return f"{small}: networks for small pictures do better, e.g. -m cifar_resnet20"
-
-    def initial(
-        self, recipe: Recipe, classes: tuple[str, ...], *, listen: Callable[[str], None] = lambda _: None
-    ) -> Network:
-        """Drawn by the seed, or read from a file."""
-        return initial(recipe, classes, listen=listen)
 
     def batches(
         self,

@@ -15,9 +15,10 @@ from torch.utils.data import Dataset as TorchDataset
 from residua.data.batches import Places, loaded
 from residua.data.decode import DataError
 from residua.data.sampler import share
+from residua.spec.augment import Augment
 from residua.spec.detector import Detector
 from residua.spec.preprocess import Preprocess
-from residua.spec.recipe import Augment, Recipe
+from residua.spec.recipe import Recipe
 from residua.tasks.detect.scenes import Scenes
 from residua.tasks.detect.views import View, train_view, whole_view
 

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from residua.data.sampler import BOXES, draws, key
+from residua.spec.augment import Augment
 from residua.spec.detector import Detector
 from residua.spec.preprocess import Preprocess
-from residua.spec.recipe import Augment
 from residua.tasks.detect.boxes import Boxes, overlaps
 
 _FEW, _MANY = 32, 1024  # numbers for a view, and for its crop: 40 tries of each overlap take four each

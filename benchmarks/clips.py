@@ -1,0 +1,164 @@
+"""Clips per second from files to batches, beside a plain PyAV loop with torchvision's transforms.
+
+Both take 16 frames, every other one, from a random place of each clip, cut a random area of 112 px, mirror
+half of them and hand over uint8 batches. The peer is what people write: decode up to the last frame wanted,
+keep those wanted at full size as RGB, then torchvision's v2 transforms, in a DataLoader. Each has as many
+workers as there are cores; ours decodes in a process beside each worker, which waits meanwhile. The cache of
+decoded clips has a row of its own: it is the same comparison from the second epoch on.
+"""
+
+import argparse
+import itertools
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+from torchvision.transforms import v2
+
+from residua.data.images import Images
+from residua.jobs.models import arch_of
+from residua.papers import quick
+from residua.spec.recipe import Recipe
+from residua.tasks.video.batches import training
+from residua.tasks.video.cache import Cache, kept
+from residua.tasks.video.clips import Footage
+from residua.tasks.video.sources import find
+from residua.training import world
+
+FRAMES, STRIDE = 16, 2
+AREA = (0.35, 1.0)
+
+
+def made(folder: Path, *, count: int, seconds: int) -> Path:
+    """`count` H.264 clips of 320 x 240 at 30 frames a second, grainy pictures that pan, in two classes."""
+    for i in range(count):
+        draw = np.random.default_rng(i)
+        coarse = Image.fromarray(draw.integers(0, 256, (24, 32, 3), dtype=np.uint8))
+        scene = np.asarray(coarse.resize((640, 480), Image.Resampling.BICUBIC), np.int16)
+        file = folder / f"class{i % 2}" / f"{i:04}.mp4"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with av.open(str(file), "w") as container:
+            stream = container.add_stream("libx264", rate=30, options={"preset": "veryfast"})
+            stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+            for t in range(30 * seconds):
+                top, left = abs(t % 400 - 200), abs((2 * t) % 600 - 300)
+                grain = draw.integers(-6, 7, (240, 320, 1), dtype=np.int16)
+                seen = scene[top : top + 240, left : left + 320] + grain
+                frame = av.VideoFrame.from_ndarray(np.clip(seen, 0, 255).astype(np.uint8), format="rgb24")
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    return folder
+
+
+class Plain(TorchDataset[tuple[Tensor, int]]):
+    """A folder of clips as the usual loop reads it."""
+
+    def __init__(self, images: Images) -> None:
+        self.images = images
+        self.transform = v2.Compose(
+            [
+                v2.Resize(128, antialias=True),
+                v2.RandomResizedCrop(112, scale=AREA, antialias=True),
+                v2.RandomHorizontalFlip(),
+            ]
+        )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, i: int) -> tuple[Tensor, int]:
+        with av.open(str(self.images.item(i))) as container:
+            stream = container.streams.video[0]
+            span = (FRAMES - 1) * STRIDE + 1
+            start = int(torch.randint(max(1, stream.frames - span + 1), ()))
+            wanted = set(range(start, start + span, STRIDE))
+            frames = []
+            for number, frame in enumerate(container.decode(stream)):
+                if number in wanted:
+                    frames.append(frame.to_ndarray(format="rgb24"))
+                if len(frames) == FRAMES:
+                    break
+        frames += [frames[-1]] * (FRAMES - len(frames))
+        clip = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
+        return self.transform(clip).transpose(0, 1), int(self.images.labels[i])
+
+
+def recipe(batch: int) -> Recipe:
+    found = quick.clips(arch_of("resnet3d18", frames=FRAMES, frame_stride=STRIDE), "clips")
+    augment = replace(found.augment, area=AREA)
+    return replace(found, augment=augment, budget=replace(found.budget, batch=batch))
+
+
+def ours(images: Images, workers: int, batch: int, cache: Cache | None) -> Iterator[int]:
+    """Clips in each batch, for ever."""
+    used = recipe(batch)
+    footage = Footage(images, used.arch.preprocess, cache)
+    batches = training(footage, used, first=0, steps=10**6, workers=workers, device=torch.device("cpu"))
+    return (len(found.labels) for found in batches)
+
+
+def theirs(images: Images, workers: int, batch: int) -> Iterator[int]:
+    """The same with the peer."""
+    loader = DataLoader(
+        Plain(images), batch, shuffle=True, num_workers=workers, drop_last=True, persistent_workers=True
+    )
+    return (len(labels) for _ in itertools.count() for _, labels in loader)
+
+
+def timed(batches: Iterator[int], seconds: float) -> float:
+    """Clips per second over at least `seconds`."""
+    start, count = time.perf_counter(), 0
+    while (lasted := time.perf_counter() - start) < seconds:
+        count += next(batches)
+    return count / lasted
+
+
+def rows(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Ours with and without the cache against the peer, in turns; medians are compared."""
+    workers, batch = world.cores(), args.batch
+    with tempfile.TemporaryDirectory() as place:
+        folder = args.source or made(Path(place, "clips"), count=args.clips, seconds=args.length)
+        images = find(f"video:{folder}").train
+        cache = kept(Path(place, "cache"), 8 << 30)
+        sides = {
+            "ours": ours(images, workers, batch, None),
+            "cached": ours(images, workers, batch, cache),
+            "peer": theirs(images, workers, batch),
+        }
+        for _ in range(-(-len(images) // batch) + 1):  # the cache's first epoch is not what it is for
+            next(sides["cached"])
+        rates: dict[str, list[float]] = {name: [] for name in sides}
+        for turn in range(args.rounds + 1):
+            for name, side in sides.items():
+                rate = timed(side, args.decode_seconds)
+                if turn:  # the first one warms up
+                    rates[name].append(rate)
+        del sides
+    middle = {name: statistics.median(found) for name, found in rates.items()}
+    said = {
+        "ours": f"decoding, {FRAMES} frames every {STRIDE} of clips, random crops of 112 px",
+        "cached": "the same from the second epoch on, decoded clips in the cache",
+    }
+    return [
+        {
+            "what": what,
+            "ours": round(middle[name], 1),
+            "peer": round(middle["peer"], 1),
+            "peer_name": "PyAV loop + torchvision v2 in a DataLoader",
+            "unit": "clips/s",
+            "ratio": round(middle[name] / middle["peer"], 2),
+            "rounds": rates,
+        }
+        for name, what in said.items()
+    ]

@@ -1,0 +1,1 @@
+"""Clips with one class each: decoding, sources, sampling, protocols and pages."""

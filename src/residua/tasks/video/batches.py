@@ -1,0 +1,179 @@
+"""Batches of clips: frames of a video as (C, T, S, S), the same from any number of worker processes."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset as TorchDataset
+
+from residua.data.batches import Batch, Places, loaded
+from residua.data.decode import DataError
+from residua.data.mixing import touch
+from residua.data.resident import moved
+from residua.data.sampler import orders, share, steps_per_epoch
+from residua.data.views import size_at, test_view, train_view
+from residua.spec.arch import Arch
+from residua.spec.clip import Clip
+from residua.spec.recipe import Recipe
+from residua.tasks.video import moments
+from residua.tasks.video.clips import Footage
+
+CROPS = ("centre", "first", "middle", "last")
+"""What is cut from a frame: its centre, or a square at the first, middle or last place of its longer side."""
+
+_CPU = torch.device("cpu")
+_Place = tuple[int, NDArray[np.int64]]
+_View = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One way to look at a video in judging."""
+
+    share: float = moments.MIDDLE
+    """When, from 0, its beginning, to 1, its end."""
+    crop: str = "centre"
+    """What of its frames: one of `CROPS`."""
+
+
+MIDDLE = Look()
+"""One clip from the middle, cut from the centre."""
+
+
+def clip_of(arch: Arch) -> Clip:
+    """The frames that a network for clips reads."""
+    assert arch.clip, f"{arch.name} reads images"
+    return arch.clip
+
+
+def training(
+    footage: Footage,
+    recipe: Recipe,
+    *,
+    first: int,
+    steps: int,
+    workers: int,
+    rank: int = 0,
+    world: int = 1,
+    device: torch.device,
+) -> Iterator[Batch]:
+    """This process's share of the global steps `first` to `steps` - 1: random clips (n, C, T, S, S) uint8.
+
+    Everything depends on the seed, the batch size and the step alone. Errors as in `data.batches.training`.
+    """
+    images, batch, preprocess = footage.images, recipe.budget.batch, recipe.arch.preprocess
+    order_of = orders(images.labels, equally=recipe.data.balance == "sample")
+
+    def place(step: int) -> _Place:
+        return share(
+            recipe.seed, step, count=len(images), batch=batch, rank=rank, world=world, order_of=order_of
+        )
+
+    places = Places(place, range(first, steps))
+    views = _Random(footage, recipe, -(-steps // steps_per_epoch(len(images), batch)))
+    read = loaded(views, places, workers, device)
+    for step, ((epoch, indices), pixels) in enumerate(zip(places, read, strict=True), first):
+        size = pixels.shape[-1]
+        how = touch(
+            recipe.augment, preprocess, seed=recipe.seed, step=step, epoch=epoch, indices=indices, size=size
+        )
+        labels = moved(torch.from_numpy(images.labels[indices]), device)
+        yield Batch(pixels.to(device, non_blocking=True), labels, indices, epoch, how and how.on(device))
+
+
+def testing(
+    footage: Footage,
+    arch: Arch,
+    *,
+    batch: int,
+    workers: int,
+    looks: tuple[Look, ...] = (MIDDLE,),  # noqa: PT028 (no test, in spite of its name)
+    rank: int = 0,  # noqa: PT028 (no test, in spite of its name)
+    world: int = 1,  # noqa: PT028 (the same)
+) -> Iterator[Batch]:
+    """Every video once, in order, on the CPU, as each of the `looks` in turn: (n * looks, C, T, S, S).
+
+    Of several processes, each takes every `world`-th of these batches. Errors as in `training`.
+    """
+
+    def place(number: int) -> _Place:
+        return 0, np.arange(number * batch, min((number + 1) * batch, len(footage)))
+
+    places = Places(place, range(rank, -(-len(footage) // batch), world))
+    read = loaded(_Fixed(footage, arch, looks), places, workers, _CPU)
+    for (epoch, indices), pixels in zip(places, read, strict=True):
+        yield Batch(pixels, torch.from_numpy(footage.images.labels[indices]), indices, epoch)
+
+
+@dataclass(frozen=True)
+class _Random(TorchDataset[Tensor | DataError]):
+    """Batches of training by their place."""
+
+    footage: Footage
+    recipe: Recipe
+    epochs: int
+
+    def __getitem__(self, place: _Place) -> Tensor | DataError:
+        epoch, indices = place
+        return _stacked(lambda: [self._view(epoch, index) for index in indices.tolist()])
+
+    def _view(self, epoch: int, index: int) -> _View:
+        """(T, S, S, C): one choice of frames, one crop and one mirror for all of them."""
+        recipe, augment = self.recipe, self.recipe.augment
+        clip, full = clip_of(recipe.arch), recipe.arch.preprocess
+        seen = replace(full, size=size_at(augment, full.size, epoch, self.epochs))
+        shares = moments.at_random(clip, recipe.seed, epoch, index)
+        frames = self.footage.frames(index, lambda count: moments.chosen(clip, count, shares))
+        made = [train_view(_image(f), seen, augment, recipe.seed, epoch, index) for f in frames]
+        return np.stack(made).transpose(0, 2, 3, 1)
+
+
+@dataclass(frozen=True)
+class _Fixed(TorchDataset[Tensor | DataError]):
+    """Batches of judging by their place."""
+
+    footage: Footage
+    arch: Arch
+    looks: tuple[Look, ...]
+
+    def __getitem__(self, place: _Place) -> Tensor | DataError:
+        _, indices = place
+        return _stacked(lambda: [view for index in indices.tolist() for view in self._views(index)])
+
+    def _views(self, index: int) -> list[_View]:
+        """(T, S, S, C) for each look; frames that several share are read once."""
+        clip, size = clip_of(self.arch), self.arch.preprocess.size
+        shares = sorted({look.share for look in self.looks})
+
+        def choose(count: int) -> list[int]:
+            return [n for s in shares for n in moments.chosen(clip, count, moments.at(clip, s))]
+
+        frames = self.footage.frames(index, choose)
+        held = {s: frames[k * clip.total : (k + 1) * clip.total] for k, s in enumerate(shares)}
+        return [self._cut(held[look.share], look.crop, size) for look in self.looks]
+
+    def _cut(self, frames: NDArray[np.uint8], crop: str, size: int) -> _View:
+        if crop == "centre":
+            made = [test_view(_image(frame), self.arch.preprocess) for frame in frames]
+            return np.stack(made).transpose(0, 2, 3, 1)
+        height, width = frames.shape[1:3]
+        share = CROPS.index(crop, 1) - 1
+        down, across = height - size, width - size
+        top, left = (down // 2, across * share // 2) if width >= height else (down * share // 2, across // 2)
+        return frames[:, top : top + size, left : left + size]
+
+
+def _stacked(views: Callable[[], list[_View]]) -> Tensor | DataError:
+    """Views (T, S, S, C) as (n, C, T, S, S) in memory of the order n, T, S, S, C, or why there are none."""
+    try:
+        return torch.from_numpy(np.stack(views())).permute(0, 4, 1, 2, 3)
+    except DataError as error:
+        return error
+
+
+def _image(frame: NDArray[np.uint8]) -> Image.Image:
+    return Image.fromarray(frame[:, :, 0] if frame.shape[2] == 1 else frame)

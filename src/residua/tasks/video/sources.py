@@ -1,0 +1,63 @@
+"""What a user calls a set of clips: `video:` a folder or a list in the layouts people keep, or `moving`."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from residua.data.decode import DataError
+from residua.data.folders import find_folder
+from residua.data.found import Found, judged, matched, settle
+from residua.data.images import Dataset, Images
+from residua.data.labels import SUFFIXES, find_labels
+from residua.tasks.video import kinetics, something
+from residua.tasks.video.clips import CLIP
+from residua.tasks.video.moving import open_moving
+
+VIDEO, MOVING = "video", "moving"
+"""What sources of clips begin with."""
+
+
+def is_clips(source: str) -> bool:
+    """Whether `source` is one of ours."""
+    return source.partition(":")[0] in (VIDEO, MOVING)
+
+
+def find(source: str, *, lenient: bool = False) -> Found:
+    """The clips of `video:PLACE` by name, before any is opened. DataError says what is missing.
+
+    PLACE is a folder of classes with clips or of splits of such, a CSV, JSON-lines or Parquet list of paths
+    and labels, the CSV lists of Kinetics, or the JSON lists of Something-Something-V2 beside their clips.
+    `lenient` as in `find_folder`.
+    """
+    name, _, place = source.partition(":")
+    if name == MOVING:
+        moving = open_moving(place)
+        return Found(source, moving.train, moving.test, moving.note)
+    if not place:
+        raise DataError(f"'{source}' names no folder: give video:DIR")
+    path = Path(place)
+    if kinetics.is_one(path):
+        return kinetics.find(path)
+    if something.is_one(path):
+        return something.find(path)
+    if path.suffix.lower() in SUFFIXES and not path.is_dir():
+        return find_labels(path, gate=CLIP)
+    return find_folder(path, lenient=lenient, gate=CLIP)
+
+
+def open_clips(source: str, *, holdout: float, without: Collection[str] = ()) -> Dataset:
+    """The clips of `source`, split as images are. DataError when they cannot be used."""
+    name, _, place = source.partition(":")
+    if name == MOVING:
+        return open_moving(place)
+    return settle(find(source), holdout=holdout, without=without)
+
+
+def judging(source: str, *, classes: Sequence[str]) -> Images:
+    """Clips to judge a network by; their labels are places in its `classes`, found by name."""
+    return matched(judged(find(source)), classes, owner="the network")
+
+
+def absolute(source: str) -> str:
+    """`source` as it can be found again from another folder."""
+    name, colon, place = source.partition(":")
+    return f"{name}:{Path(place).absolute()}" if colon and place else source

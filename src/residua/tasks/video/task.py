@@ -1,0 +1,193 @@
+"""Video: from clips in files, or panned over photographs, to one class each."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from residua.data.batches import Batch
+from residua.data.found import Found
+from residua.data.images import Dataset, Images
+from residua.data.scan import scan
+from residua.deliver.engine import ready
+from residua.measure.evaluate import Judgement
+from residua.measure.views import CLIP, VIDEO
+from residua.nn.network import Network
+from residua.spec import change
+from residua.spec.arch import Arch
+from residua.spec.clip import Clip
+from residua.spec.inflate import inflate
+from residua.spec.recipe import Data, Plan, Recipe
+from residua.tasks.by_network import ByNetwork
+from residua.tasks.kind import MOST_WORKERS, Unreadable
+from residua.tasks.video import cache, pages, protocol, sources
+from residua.tasks.video.batches import clip_of, testing, training
+from residua.tasks.video.cache import Cache
+from residua.tasks.video.clips import Footage
+from residua.training import world
+from residua.training.judging import of_batches
+from residua.training.losses import Objective, taught
+from residua.training.run import Run
+from residua.training.world import World
+
+
+@dataclass(frozen=True, eq=False)
+class ClipSets:
+    """Both splits of a source of clips, and where their decoded frames are kept."""
+
+    dataset: Dataset
+    """The clips."""
+    data: Data
+    """How they are read."""
+
+    @property
+    def train(self) -> Images:
+        """Clips to learn from."""
+        return self.dataset.train
+
+    @property
+    def test(self) -> Images:
+        """Clips that are never learned from."""
+        return self.dataset.test
+
+    @property
+    def note(self) -> str:
+        """One line that says what was found."""
+        return self.dataset.note
+
+    @cached_property
+    def cache(self) -> Cache | None:
+        """Where decoded clips are kept; None for what is in memory already, and where nobody wants it."""
+        if self.train.pixels is not None or not self.data.resident_bytes:
+            return None
+        if self.data.cache:
+            return cache.kept(Path(self.data.cache), self.data.resident_bytes)
+        return cache.passing(self.data.resident_bytes)
+
+    def footage(self, images: Images, arch: Arch) -> Footage:
+        """`images`, which are one of the splits, as `arch` wants them."""
+        return Footage(images, arch.preprocess, self.cache)
+
+
+class Video(ByNetwork):
+    """Sets of clips: `residua.tasks.kind.Kind` says what each method is for."""
+
+    def open(self, data: Data, *, without: Unreadable, given: Found | None = None) -> ClipSets:
+        """Both splits; of each clip, or of some of many, the first frame is decoded."""
+        return ClipSets(sources.open_clips(data.source, holdout=data.holdout, without=without), data)
+
+    def unreadable(self, data: Data, given: Found | None = None) -> Unreadable:
+        """The clips that cannot be decoded to their end."""
+        splits = sources.find(data.source).splits
+        reasons = scan(splits, workers=min(MOST_WORKERS, world.cores())).reasons
+        titles = [images.title(i) for images in splits for i in range(len(images))] if reasons else []
+        return {titles[place]: why for place, why in reasons.items()}
+
+    def proposal(self, sets: ClipSets | None) -> tuple[str, str]:
+        """Small moving photographs get a small network, which is inflated."""
+        small = sets is not None and sets.train.pixels is not None
+        return ("cifar_resnet20", "quick.moving") if small else ("iresnet3d18", "quick.clips")
+
+    def suited(self, arch: Arch, sets: ClipSets) -> Arch:
+        """Classes as the set has; frames as small and as many as it has; an image network is inflated."""
+        arch = change.with_classes(arch, len(sets.train.classes))
+        if arch.clip is None:
+            arch = inflate(arch, Clip())
+        if sets.train.pixels is not None:
+            side, frames = sets.dataset.size, sets.train.pixels.shape[1] // sets.train.pixels.shape[2]
+            arch = change.with_preprocess(arch, replace(arch.preprocess, size=side, resize=side))
+            clip = clip_of(arch)
+            if clip.total > frames or clip.span > frames:
+                each = min(clip.frames, frames)
+                least = replace(clip, frames=each, stride=1, segments=min(clip.segments, frames // each))
+                arch = replace(arch, clip=least)
+        return arch
+
+    def workers(self, recipe: Recipe, sets: ClipSets) -> int:
+        """One per core, each beside a process that decodes."""
+        return min(MOST_WORKERS, world.cores())
+
+    def reading(self, recipe: Recipe, sets: ClipSets) -> str:
+        """Which frames, and where they are kept."""
+        arch = recipe.arch
+        where = "in memory"
+        if sets.train.pixels is None:
+            room = recipe.data.resident_bytes / 2**30
+            place = recipe.data.cache or "a folder that goes with the run"
+            where = f"decoded once, up to {room:.3g} GiB in {place}" if room else "decoded anew every epoch"
+        return f"{clip_of(arch).said}; {recipe.data.workers} workers, {where}"
+
+    def hint(self, arch: Arch) -> str:
+        """A network that sees frames one by one is blind to motion."""
+        if arch.has_time:
+            return ""
+        return f"{arch.name} sees frames one by one: to see motion, leave --segments or give --frames"
+
+    def batches(
+        self,
+        sets: ClipSets,
+        recipe: Recipe,
+        *,
+        first: int,
+        steps: int,
+        workers: int,
+        world: World,
+        device: str,
+    ) -> Iterator[Batch]:
+        """Random clips of training videos."""
+        return training(
+            sets.footage(sets.train, recipe.arch),
+            recipe,
+            first=first,
+            steps=steps,
+            workers=workers,
+            rank=world.rank,
+            world=world.size,
+            device=torch.device(device),
+        )
+
+    def objective(self, sets: ClipSets, recipe: Recipe, plan: Plan) -> Objective:
+        """Cross-entropy."""
+        return taught(recipe, plan, sets.train)
+
+    def held(self, sets: ClipSets, recipe: Recipe, plan: Plan) -> int:
+        """None: decoded clips are files."""
+        return 0
+
+    def judge(
+        self,
+        network: Network,
+        sets: ClipSets,
+        recipe: Recipe,
+        *,
+        plan: Plan,
+        world: World,
+        stop: Callable[[], bool],
+    ) -> Judgement:
+        """One clip of each test video, after every epoch; thirty are for the end."""
+        size = max(protocol.TOGETHER, min(recipe.budget.batch, 4 * protocol.TOGETHER))
+        batches = testing(
+            sets.footage(sets.test, recipe.arch),
+            recipe.arch,
+            batch=size,
+            workers=recipe.data.workers,
+            rank=world.rank,
+            world=world.size,
+        )
+        rounds = math.ceil(len(sets.test) / size / world.size)
+        return of_batches(network, batches, rounds, plan=plan, world=world, stop=stop)
+
+    def judgement(self, run: Run, sets: ClipSets) -> Judgement:
+        """The same, of a finished run."""
+        network, _, plan = ready(run.path)
+        return protocol.judge(network, sets.footage(sets.test, network.arch), plan, CLIP)
+
+    def report(self, run: Run, sets: ClipSets, judged: Judgement) -> None:
+        """Both accuracies, what metadata alone tell, curves, and the clips to look at first."""
+        network, _, plan = ready(run.path)
+        footage = sets.footage(sets.test, network.arch)
+        video = protocol.judge(network, footage, plan, VIDEO, workers=run.recipe.data.workers)
+        pages.write_report(run, sets.dataset, judged, video)

@@ -1,0 +1,28 @@
+"""Clips for the tests of this folder."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("av", reason="clips need PyAV: pip install 'residua[video]'")
+
+import reels
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Callable[..., Path]:
+    """Makes folders of clips: `folder(train={"left": 3, "right": 2}, val={...})`, or `folder(left=3)`."""
+
+    def make(frames: int = 12, **splits: dict[str, int] | int) -> Path:
+        flat = {k: v for k, v in splits.items() if isinstance(v, int)}
+        held = {"": flat} if flat else splits
+        for split, classes in held.items():
+            assert isinstance(classes, dict)
+            for label, (name, count) in enumerate(classes.items()):
+                for i in range(count):
+                    place = tmp_path / "clips" / split / name / f"{name}{i}.mp4"
+                    reels.write(place, reels.numbered(frames, seed=10 * label + i))
+        return tmp_path / "clips"
+
+    return make

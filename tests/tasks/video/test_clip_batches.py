@@ -1,0 +1,191 @@
+"""Batches of clips: the same from any number of processes, and one crop for all frames of a clip."""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import reels
+import torch
+
+import small
+from residua.data.batches import Batch
+from residua.data.decode import DataError
+from residua.data.images import Images
+from residua.data.items import Files
+from residua.data.mixing import Touch, touched
+from residua.spec.augment import Augment
+from residua.spec.clip import Clip
+from residua.spec.inflate import inflate
+from residua.spec.preprocess import Preprocess
+from residua.spec.recipe import Recipe
+from residua.tasks.video import batches
+from residua.tasks.video.batches import Look, training
+from residua.tasks.video.cache import kept
+from residua.tasks.video.clips import CLIP, Footage
+from residua.tasks.video.sources import open_clips
+
+PIXELS = Preprocess(24, 32, (0.5,) * 3, (0.5,) * 3)
+CPU = torch.device("cpu")
+
+
+def recipe(clip: Clip, augment: Augment, *, batch: int = 4) -> Recipe:
+    made = small.recipe(augment=augment)
+    arch = inflate(replace(made.arch, preprocess=PIXELS), clip)
+    return replace(made, arch=arch, budget=replace(made.budget, batch=batch))
+
+
+def strips(frames: np.ndarray) -> Images:
+    """Clips (N, T, S, S, C) in an array."""
+    n, t, side = frames.shape[:3]
+    pixels = frames.reshape(n, t * side, side, -1)
+    return Images("train", ("a", "b"), np.arange(n) % 2, pixels=pixels, gate=CLIP)
+
+
+def taken(footage: Footage, made: Recipe, *, workers: int = 0, first: int = 0, steps: int = 6) -> list[Batch]:
+    return list(training(footage, made, first=first, steps=steps, workers=workers, device=CPU))
+
+
+@pytest.fixture
+def footage(folder: Callable[..., Path]) -> Footage:
+    dataset = open_clips(f"video:{folder(left=5, right=5)}", holdout=0.2)
+    return Footage(dataset.train, PIXELS)
+
+
+def test_batches_do_not_depend_on_workers_nor_on_where_a_run_was_interrupted(footage: Footage) -> None:
+    made = recipe(Clip(3, 2), Augment("resized_crop"))
+    alone = taken(footage, made)
+    assert alone[0].images.shape == (4, 3, 3, 24, 24)
+    assert alone[0].images.dtype == torch.uint8
+    for other in (taken(footage, made, workers=1), taken(footage, made, workers=4)):
+        for one, two in zip(alone, other, strict=True):
+            assert torch.equal(one.images, two.images)
+            assert torch.equal(one.labels, two.labels)
+    later = taken(footage, made, first=4)
+    assert torch.equal(later[0].images, alone[4].images)
+    assert not torch.equal(alone[0].images, alone[2].images), "another epoch, other crops"
+
+
+def test_two_processes_share_what_one_would_see(footage: Footage) -> None:
+    made = recipe(Clip(2, 1), Augment("pad_crop", pad=1))
+    whole = taken(footage, made, steps=2)
+    halves = [
+        list(training(footage, made, first=0, steps=2, workers=0, rank=rank, world=2, device=CPU))
+        for rank in (0, 1)
+    ]
+    for step in range(2):
+        assert torch.equal(halves[0][step].images, whole[step].images[0::2])
+        assert torch.equal(halves[1][step].images, whole[step].images[1::2])
+
+
+@pytest.mark.parametrize(
+    "augment",
+    [Augment("resized_crop"), Augment("pad_crop"), Augment("scale_crop", sides=(24, 40)),
+     Augment("resized_crop", policy="rand")],
+    ids=["resized", "padded", "scaled", "rand"],
+)  # fmt: skip
+def test_all_frames_of_a_clip_get_one_crop_and_one_mirror(augment: Augment) -> None:
+    still = np.random.default_rng(0).integers(0, 256, (8, 1, 32, 32, 3), dtype=np.uint8)
+    images = strips(np.repeat(still, 5, 1))
+    for batch in taken(Footage(images, PIXELS), recipe(Clip(4, 1), augment), steps=4):
+        assert torch.equal(batch.images, batch.images[:, :, :1].expand_as(batch.images))
+    assert len({image.numpy().tobytes() for image in batch.images}) == 4
+
+
+def test_frames_are_those_that_were_chosen() -> None:
+    levels = np.arange(20, dtype=np.uint8)[None, :, None, None, None]
+    images = strips(np.broadcast_to(levels, (4, 20, 24, 24, 3)).copy())
+    made = recipe(Clip(3, 4), Augment("none", flip=0.0))
+    for batch in taken(Footage(images, PIXELS), made, steps=8):
+        frames = batch.images[:, 0, :, 5, 5].int()
+        assert (frames.diff(dim=1) == 4).all()
+    (test,) = batches.testing(Footage(images, PIXELS), made.arch, batch=4, workers=0)
+    assert test.images[0, 0, :, 0, 0].tolist() == [6, 10, 14], "the middle"
+
+
+def test_looks_come_in_turn_and_cut_squares_along_the_longer_side() -> None:
+    wide = np.broadcast_to(np.arange(64, dtype=np.uint8)[None, None, :, None], (6, 32, 64, 3))
+
+    class Wide(Footage):
+        def frames(self, i, choose):  # type: ignore[no-untyped-def]
+            return np.ascontiguousarray(wide[choose(6)])
+
+    images = strips(np.zeros((2, 1, 32, 32, 3), np.uint8))
+    arch = recipe(Clip(2, 1), Augment("none")).arch
+    looks = tuple(Look(share, crop) for share in (0.0, 1.0) for crop in ("first", "middle", "last"))
+    (batch,) = batches.testing(Wide(images, PIXELS), arch, batch=2, workers=0, looks=looks)
+    assert batch.images.shape == (12, 3, 2, 24, 24)
+    assert batch.images[:6, 0, 0, 0, 0].tolist() == [0, 20, 40] * 2
+    assert batch.images[:6, 0, 0, 0, -1].tolist() == [23, 43, 63] * 2
+
+
+def test_a_clip_that_cannot_be_decoded_is_named(footage: Footage, tmp_path: Path) -> None:
+    file = tmp_path / "clips" / footage.images.title(0)
+    file.write_bytes(file.read_bytes()[:200])
+    made = recipe(Clip(2, 1), Augment("none"), batch=8)
+    for workers in (0, 1):
+        with pytest.raises(DataError, match=str(file)):
+            taken(footage, made, workers=workers, steps=1)
+
+
+def test_what_is_done_to_a_batch_is_done_to_every_frame() -> None:
+    clips = torch.rand(2, 3, 4, 8, 8)
+    shift = torch.tensor([[0.1, 0.2, 0.3], [0.0, 0.0, 1.0]])
+    boxes = torch.tensor([[[1, 2, 4, 6], [0, 0, 0, 0]]])
+    found = touched(clips.clone(), Touch(shift, boxes))
+    for t in range(4):
+        assert torch.equal(found[:, :, t], touched(clips[:, :, t].clone(), Touch(shift, boxes)))
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Images:
+    names = [f"{i}.mp4" for i in range(4)]
+    for i, name in enumerate(names):
+        reels.write(tmp_path / name, reels.numbered(10, seed=i))
+    return Images("train", ("a", "b"), np.arange(4) % 2, files=Files.of(tmp_path, names), gate=CLIP)
+
+
+def test_a_cache_changes_nothing_but_what_is_decoded(files: Images, tmp_path: Path) -> None:
+    made = recipe(Clip(3, 2), Augment("resized_crop"), batch=2)
+    cache = kept(tmp_path / "cache", 1 << 30)
+    plain, first, second = (
+        taken(Footage(files, PIXELS, held), made, workers=workers)
+        for held, workers in ((None, 0), (cache, 2), (cache, 0))
+    )
+    for one, two, three in zip(plain, first, second, strict=True):
+        assert torch.equal(one.images, two.images)
+        assert torch.equal(one.images, three.images)
+    assert len(list((tmp_path / "cache").glob("*.npy"))) == 4
+    for i in range(4):  # from now on nobody can decode them: what was kept is read
+        file, state = tmp_path / f"{i}.mp4", (tmp_path / f"{i}.mp4").stat()
+        file.write_bytes(bytes(state.st_size))
+        os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
+    again = taken(Footage(files, PIXELS, cache), made)
+    assert all(torch.equal(one.images, two.images) for one, two in zip(plain, again, strict=True))
+
+
+def test_a_cache_is_bounded_and_forgets_files_that_changed(files: Images, tmp_path: Path) -> None:
+    frame = 32 * 43 * 3
+    cache = kept(tmp_path / "cache", 8 * 10 * frame)
+    footage = Footage(files, PIXELS, cache)
+    before = footage.frames(0, lambda count: [count - 1])
+    assert len(list((tmp_path / "cache").glob("*.npy"))) == 1
+    reels.write(tmp_path / "0.mp4", reels.numbered(6, seed=9))
+    assert not np.array_equal(footage.frames(0, lambda count: [count - 1]), before)
+    tiny = kept(tmp_path / "tiny", 10 * frame)
+    assert np.array_equal(
+        Footage(files, PIXELS, tiny).frames(1, lambda _: [3]), footage.frames(1, lambda _: [3])
+    )
+    assert not list((tmp_path / "tiny").glob("*.npy")), "one clip would take all of it"
+    (tmp_path / "cache" / "half.npy").write_bytes(b"x" * 10)
+    assert int((tmp_path / "cache" / "used").read_text()) <= 8 * 10 * frame
+
+
+def test_a_torn_file_in_a_cache_is_made_again(files: Images, tmp_path: Path) -> None:
+    footage = Footage(files, PIXELS, kept(tmp_path / "cache", 1 << 30))
+    good = footage.frames(2, lambda _: [0, 9])
+    (kept_file,) = (tmp_path / "cache").glob("*.npy")
+    kept_file.write_bytes(kept_file.read_bytes()[:500])
+    assert np.array_equal(footage.frames(2, lambda _: [0, 9]), good)

@@ -1,0 +1,106 @@
+"""Both protocols, against averages made by hand, and the sentence that says what a number proves."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import small
+from residua.data.images import Images
+from residua.data.metadata import Betrayal
+from residua.data.views import normalise
+from residua.measure.evaluate import Judgement, NotFinite
+from residua.measure.views import CLIP, VIDEO
+from residua.nn.network import Network, build
+from residua.spec.clip import Clip
+from residua.spec.inflate import inflate
+from residua.spec.preprocess import Preprocess
+from residua.tasks.video import moments, protocol
+from residua.tasks.video.clips import CLIP as GATE
+from residua.tasks.video.clips import Footage
+from residua.tasks.video.pages import verdict
+
+PIXELS = Preprocess(12, 16, (0.5,) * 3, (0.5,) * 3)
+FRAMES = 11
+
+
+@pytest.fixture
+def network() -> Network:
+    torch.manual_seed(0)
+    arch = inflate(replace(small.arch(), preprocess=PIXELS), Clip(3, 2))
+    return build(arch).eval()
+
+
+@pytest.fixture
+def footage() -> Footage:
+    frames = np.random.default_rng(0).integers(0, 256, (5, FRAMES, 16, 16, 3), dtype=np.uint8)
+    images = Images(
+        "val", ("a", "b", "c"), np.arange(5) % 3, pixels=frames.reshape(5, FRAMES * 16, 16, 3), gate=GATE
+    )
+    return Footage(images, PIXELS)
+
+
+def said(network: Network, frames: np.ndarray) -> np.ndarray:
+    """Probabilities of one clip (T, S, S, C)."""
+    clip = torch.from_numpy(frames.copy()).permute(3, 0, 1, 2)[None]
+    with torch.inference_mode():
+        found: np.ndarray = torch.softmax(network(normalise(clip, PIXELS)), 1)[0].numpy()
+    return found
+
+
+def test_video_level_is_the_mean_of_thirty_clips(network: Network, footage: Footage) -> None:
+    found = protocol.judge(network, footage, small.PLAN, VIDEO)
+    for i in range(5):
+        frames = footage.images.pixels[i].reshape(FRAMES, 16, 16, 3)  # type: ignore[index]
+        room = FRAMES - 5
+        rows = []
+        for k in range(10):
+            start = min(room, int(k / 9 * (room + 1)))
+            for left in (0, 2, 4):
+                rows.append(said(network, frames[start : start + 5 : 2, 2:14, left : left + 12]))
+        assert np.allclose(found.probabilities[i], np.mean(rows, 0), atol=1e-5)
+    assert found.labels.tolist() == [0, 1, 2, 0, 1]
+
+
+def test_clip_level_is_the_middle(network: Network, footage: Footage) -> None:
+    found = protocol.judge(network, footage, small.PLAN, CLIP)
+    frames = footage.images.pixels[2].reshape(FRAMES, 16, 16, 3)  # type: ignore[index]
+    assert np.allclose(found.probabilities[2], said(network, frames[3:8:2, 2:14, 2:14]), atol=1e-5)
+
+
+def test_a_network_that_says_no_number_is_refused(network: Network, footage: Footage) -> None:
+    with torch.no_grad():
+        next(network.parameters()).fill_(float("nan"))
+    with pytest.raises(NotFinite):
+        protocol.judge(network, footage, small.PLAN, CLIP)
+
+
+def test_a_score_names_frames_stride_rate_and_views(network: Network) -> None:
+    assert (
+        protocol.said(network.arch, 25.0, CLIP) == "3 frames together, one of every 2 of 25 a second; 1 view"
+    )
+    assert protocol.said(network.arch, 0.0, VIDEO).endswith("; 10 x 3 views")
+    assert len(protocol.LOOKS[VIDEO]) == 30
+    assert [look.share for look in protocol.LOOKS[CLIP]] == [moments.MIDDLE]
+
+
+@pytest.mark.parametrize(
+    ("right", "metadata", "says"),
+    [
+        (23, 71.0, "by more than chance"),
+        (19, 71.0, "this does not prove that it looks at what happens"),
+        (14, 71.0, "no better than metadata alone"),
+        (12, None, "no better than always saying the commonest class"),
+    ],
+)
+def test_the_verdict_claims_no_more_than_the_interval_allows(
+    right: int, metadata: float | None, says: str
+) -> None:
+    probabilities = np.zeros((24, 2), np.float32)
+    labels = np.arange(24) % 2
+    guesses = np.where(np.arange(24) < right, labels, 1 - labels)
+    probabilities[np.arange(24), guesses] = 1
+    score = Judgement.of(probabilities, labels).score(split="test", weights="raw", views=VIDEO)
+    alone = Betrayal(metadata, 50.0, 96, ("frame rate",)) if metadata else None
+    assert says in verdict(score, alone, 50.0)[0]

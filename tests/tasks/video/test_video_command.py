@@ -1,0 +1,129 @@
+"""Clips through the commands: from a folder to a report, resumed, judged twice, and with wrong input."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import reels
+
+import small
+from command import complaint, residua, succeeded
+from residua.jobs.prepare import Wish, prepare
+from residua.jobs.train import begin, pick_up, resume, work
+from residua.spec.clip import Clip
+from residua.spec.inflate import inflate
+from residua.spec.preprocess import Preprocess
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Clips that get brighter and clips that get darker: each frame is in both classes."""
+    root = tmp_path_factory.mktemp("shades") / "clips"
+    for split, count in (("train", 6), ("val", 3)):
+        for i in range(count):
+            frames = reels.numbered(12, 40, 32, seed=i)
+            reels.write(root / split / "brighter" / f"{i}.mp4", frames)
+            reels.write(root / split / "darker" / f"{i}.mp4", frames[::-1])
+    return root
+
+
+@pytest.fixture(scope="module")
+def recipe(clips: Path) -> Path:
+    made = small.recipe(f"video:{clips}")
+    pixels = Preprocess(16, 20, (0.5,) * 3, (0.5,) * 3)
+    arch = inflate(replace(made.arch, preprocess=pixels, classes=2), Clip(3, 3))
+    budget = replace(made.budget, epochs=2, batch=4)
+    return small.file_of(replace(made, arch=arch, budget=budget), clips.parent / "recipe.json")
+
+
+@pytest.fixture(scope="module")
+def run(clips: Path, recipe: Path) -> Path:
+    """A finished run, by the command."""
+    path = clips.parent / "run"
+    said = succeeded(residua("train", f"video:{clips}", "--recipe", recipe, "-o", path))
+    assert "12 train + 6 val clips" in said
+    assert "3 frames together, one of every 3" in said
+    return path
+
+
+def test_a_run_on_clips_ends_in_a_report_with_both_accuracies(run: Path) -> None:
+    page = (run / "report.html").read_text()
+    for words in (
+        "clip-level accuracy",
+        "video-level accuracy",
+        "10 x 3 views",
+        "the commonest class",
+    ):
+        assert words in page
+    assert "of 25 a second" in page
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [1, 2]
+
+
+def test_an_interrupted_run_ends_with_the_same_weights(clips: Path, recipe: Path, tmp_path: Path) -> None:
+    wish = Wish(f"video:{clips}", recipe=str(recipe))
+    whole, torn = (begin(prepare(wish), tmp_path / name) for name in ("whole", "torn"))
+    work(whole, pick_up(whole))
+    asked = iter([False, False, False, False])
+    work(torn, pick_up(torn), stop=lambda: next(asked, True))
+    assert not torn.finished
+    resume(torn.path)
+    assert small.weights(whole) == small.weights(torn)
+    assert whole.metrics[-1]["test_loss"] == torn.metrics[-1]["test_loss"]
+
+
+def test_evaluate_tells_both_protocols_with_frames_and_rate(run: Path, clips: Path) -> None:
+    own = json.loads(succeeded(residua("evaluate", run, "--json")))["scores"]
+    assert [score["views"] for score in own] == ["clip", "video"]
+    assert [score["n"] for score in own] == [6, 6]
+    assert own[1]["clip"] == "3 frames together, one of every 3 of 25 a second; 10 x 3 views"
+    other = json.loads(succeeded(residua("evaluate", run, "--data", f"video:{clips / 'val'}", "--json")))[
+        "scores"
+    ]
+    assert [score["top1"] for score in other] == [score["top1"] for score in own]
+
+
+def test_predict_names_clips_draws_them_over_time_and_goes_on_after_bad_ones(
+    run: Path, clips: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "a.mp4").write_bytes((clips / "val" / "darker" / "0.mp4").read_bytes())
+    (tmp_path / "new" / "b.mp4").write_bytes(b"no clip")
+    done = residua("predict", run, tmp_path / "new", "--topk", 2, "--timeline", tmp_path / "t.html", "--json")
+    assert done.returncode == 4
+    assert "b.mp4 is no clip" in done.stderr
+    good, bad = json.loads(done.stdout)
+    assert sum(pair["probability"] for pair in good["top"]) == pytest.approx(1)
+    assert "error" in bad
+    page = (tmp_path / "t.html").read_text()
+    assert "a.mp4" in page
+    assert page.count("<circle") == 2 * 6, "two classes at each of the six places that a clip fits"
+    assert complaint(
+        residua("predict", run, tmp_path / "new" / "a.mp4", "--timeline", tmp_path / "t.html"), 2
+    )
+
+
+def test_clips_and_images_are_not_taken_for_each_other(run: Path, tmp_path: Path) -> None:
+    assert "reads clips: give --data video:DIR" in complaint(residua("evaluate", run, "--data", "digits"), 2)
+    assert "judged under clip, video" in complaint(residua("evaluate", run, "--views", "10crop"), 2)
+    for name in ("a", "b"):
+        (tmp_path / "texts" / name).mkdir(parents=True)
+        (tmp_path / "texts" / name / "1.txt").write_text("no clip")
+    assert "holds no clip" in complaint(residua("train", f"video:{tmp_path / 'texts'}"), 4)
+
+
+def test_check_looks_at_every_frame(clips: Path, tmp_path: Path) -> None:
+    page = tmp_path / "sheet.html"
+    found = json.loads(succeeded(residua("data", "check", f"video:{clips}", "-o", page, "--json")))
+    assert found["images"] == 18
+    assert found["classes"]["train"] == {"brighter": 6, "darker": 6}
+    assert "h264" in page.read_text()
+
+
+def test_what_training_sees_is_one_page(clips: Path, recipe: Path, tmp_path: Path) -> None:
+    page = tmp_path / "seen.html"
+    succeeded(residua("data", "augment", f"video:{clips}", "--recipe", recipe, "-n", 2, "-o", page))
+    assert page.read_text().count("<image") == 2 * 3 * 3, (
+        "two clips, two epochs and a test, three frames each"
+    )
