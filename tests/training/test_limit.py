@@ -119,13 +119,13 @@ def test_no_batch_is_offered_when_weights_alone_are_too_much(monkeypatch: pytest
 def test_a_limited_run_ends_with_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made, data = recipe(), colours()
     plain = fresh(tmp_path / "plain", made, data)
-    free = memory.fit_run(build(made.arch), replace(made, plan=limited(64 * GIB)), data)
+    free = memory.fit_run(build(made.arch), replace(made, plan=limited(64 * GIB)), held=0)
     assert free
     monkeypatch.setattr(memory, "_fixed", lambda *_: 0)
     monkeypatch.setattr(heap, "give_back", lambda *_: None)
     peak = memory.memory.tightest(memory.memory.units(made.arch, batch=6)).peak
     tight = replace(made, plan=replace(made.plan, memory_limit=int(peak / memory.PLANNED) + 8))
-    fitted = memory.fit_run(build(made.arch), tight, data)
+    fitted = memory.fit_run(build(made.arch), tight, held=0)
     assert fitted
     assert fitted.segments
     assert weights(fresh(tmp_path / "tight", tight, data)) == weights(plain)
