@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def compare(
     trained: list[Path] = typer.Argument(metavar="RUN|FILE RUN|FILE...", help="The first is the measure."),
     data: str = typer.Option(None, "--data", help="Images to judge by; else those the runs kept apart."),
-    view: str = typer.Option("center", "--views", help="How each image is shown."),
+    view: str = typer.Option("", "--views", help="How each image is shown: center; videos as a whole."),
     weights: str = typer.Option("auto", help="Of a run: raw, ema, best; auto is ema where there is one."),
     out: Path = typer.Option(None, "-o", "--out", help="Write a page: .html."),
     changed: Path = typer.Option(
@@ -46,7 +46,7 @@ def compare(
     if changed:
         say(to, f"{save_changed(changed, pairs):,} images written to {changed}")
     if out:
-        words = ["residua", "compare", *map(str, trained), "--views", view]
+        words = ["residua", "compare", *map(str, trained), *(["--views", view] if view else [])]
         words += ["--data", data] if data else []
         words += ["--weights", weights] if weights != "auto" else []
         write_comparison(out, pairs, command=join(words))

@@ -27,18 +27,21 @@ class Pair:
 
 
 def compare(
-    trained: Sequence[Trained], *, data: str | Path | None = None, view: str = "center", weights: str = "auto"
+    trained: Sequence[Trained], *, data: str | Path | None = None, view: str = "", weights: str = "auto"
 ) -> list[Pair]:
     """Every run or checkpoint after the first, held against the first, image by image.
 
-    Without `data`, on the images that the runs kept apart, if they are the same. ValueError for fewer than
-    two, or for networks that cannot be compared.
+    Without `data`, on the images that the runs kept apart, if they are the same; without `view`, pictures by
+    their centre and videos as a whole. ValueError for fewer than two, or for what cannot be compared.
     """
     if len(trained) < 2:
         raise ValueError(f"{len(trained)} runs: give at least two to compare")
     paths = [one.path if isinstance(one, Run) else Path(one) for one in trained]
-    found = find(paths, data=None if data is None else str(data), views=[view], weights=weights)
-    first, *rest = comparable(found)
+    every = find(
+        paths, data=None if data is None else str(data), views=[view] if view else [], weights=weights
+    )
+    wanted = view or every[-1].score.views
+    first, *rest = comparable([one for one in every if one.score.views == wanted])
     compared = [held_against(first.judgement, other.judgement) for other in rest]
     raised = holm(tuple(one.p for one in compared))
     return [Pair(first, other, one, p) for other, one, p in zip(rest, compared, raised, strict=True)]

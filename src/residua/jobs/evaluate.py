@@ -55,7 +55,7 @@ def evaluate(
 
     `weights` of a run: `raw` (the last step's), `ema` (their mean), `best` (the lowest test error); `auto` is
     the mean where the run keeps one. With `ensemble` the probabilities of all are averaged, and there is one
-    Score per view. Without `views`, images are shown once, and videos both as one clip and as thirty. The
+    Score per view. Without `views`, images are shown once; videos always as one clip and as thirty. The
     processes of `world` share the images, and all return the same. Classes are matched by name. ValueError
     for an unknown view or weights, or for runs that kept different images apart; DataError for images that
     cannot be used, CheckpointError for weights that cannot. Of detectors, `views` are protocols, and each
@@ -94,7 +94,8 @@ def find(
         return found
     same = comparable(found)
     name = " + ".join(str(path) for path in paths)
-    return [_joined([one for one in same if one.score.views == view], name) for view in views]
+    shown = dict.fromkeys(one.score.views for one in same)
+    return [_joined([one for one in same if one.score.views == view], name) for view in shown]
 
 
 def judgement(path: Path, data: str | None, world: World = ALONE) -> tuple[Judgement, Images]:
@@ -114,7 +115,7 @@ def _one(path: Path, data: str | None, views: Sequence[str], weights: str, world
     _check_kind(path, data, network, views)
     images = images_of(path, data, network.class_names)
     clips, found = network.arch.clip is not None, []
-    for view in views or (tuple(CLIP_VIEWS) if clips else ("center",)):
+    for view in tuple(CLIP_VIEWS) if clips else views or ("center",):  # one alone of a clip's misleads
         said = _dealt(network, images, plan, view, world)
         score = said.score(split=images.name, weights=kind, views=view)
         if clips:
