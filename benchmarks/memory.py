@@ -106,10 +106,10 @@ def row_of(what: str, name: str, limit: int, args: argparse.Namespace) -> dict[s
 
 
 def limit_for(name: str, base: int, args: argparse.Namespace) -> int:
-    """A hard limit: a quarter more maps than the tightest schedule, and the holes between them."""
+    """A limit that asks for much: room for twice the maps of the tightest schedule, and for holes."""
     arch = network_of(name)
     least = tightest(units(arch, batch=args.batch, precision=args.precision)).peak
-    return int(base + 12 * cost(arch).params + memory.HOLES * 1.25 * least)  # weight, gradient, momentum
+    return int(base + 12 * cost(arch).params + memory.HOLES * 2 * least)  # weight, gradient, momentum
 
 
 def compare(args: argparse.Namespace, say: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from residua.spec.memory import Schedule, Unit, in_words, largest
 from residua.spec.recipe import Plan, Recipe
 from residua.training import optim
 
-HOLES = 1.7
+HOLES = 2.0
 """Bytes that a CPU process holds for each byte of maps where segments are computed twice: between maps of
 several sizes stay holes (measured: 1.5 to 2.0)."""
 FEW_HOLES = 1.3
@@ -23,8 +23,9 @@ FEW_HOLES = 1.3
 PLANNED = 0.8
 """Share of the limit that the tightest schedule, and any on an accelerator, may fill without its holes."""
 CEILING = 0.9
-"""Share of the limit up to which free memory never goes back to the system: giving it back costs a page fault
-for every page that is used again, and with them more time than computing maps twice."""
+"""Share of the limit from which on free memory goes back to the system, or earlier where one unit needs more
+than the rest; not below, for giving it back costs a page fault for every page that is used again, and with
+them more time than computing maps twice."""
 FIRST_STEP = 64 << 20
 """Bytes of code and kernels that the first step loads on a CPU (measured: 30 to 60 MiB)."""
 
@@ -74,7 +75,7 @@ def fit(network: Network, plan: Plan, *, batch: int, other: int = 0, slots: int 
     ceiling, held = 0, fixed + found.peak
     if device.type == "cpu":
         most = max(unit.reads + unit.inner + unit.passing for unit in every)
-        ceiling = max(int(CEILING * plan.memory_limit), plan.memory_limit - most)
+        ceiling = min(int(CEILING * plan.memory_limit), plan.memory_limit - most)
         held = min(fixed + int(_holes(found) * found.peak), ceiling)
     network.segments, network.ceiling = found.segments, ceiling
     return Fitted(found.segments, ceiling, plan.memory_limit, held, found.again)
