@@ -19,6 +19,7 @@ from residua.training.run import Run, open_run
 from residua.training.world import STALL, World
 from small import arch, file_of, recipe, rows, weights
 
+pytestmark = pytest.mark.timeout(600)
 TWO = ("--processes", 2)
 
 

@@ -44,7 +44,7 @@ def test_a_tight_limit_sets_the_networks_segments(monkeypatch: pytest.MonkeyPatc
     assert network.segments == fitted.segments
     assert fitted.segments[0][0] == 0
     assert fitted.predicted <= fitted.limit
-    assert memory.CEILING * fitted.limit <= network.ceiling < fitted.limit
+    assert 0 < network.ceiling <= memory.CEILING * fitted.limit
 
 
 def test_only_the_tightest_schedule_leaves_no_room_for_holes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv3d, pad
 
@@ -41,7 +42,12 @@ class ClipConv(nn.Conv3d):
         numbers there, for the weight's gradient where two frames meet a window of three. With the zeros
         before and after them written out it does not.
         """
-        if x.shape[2] == 2 and self.kernel_size[0] == 3 and x.device.type == "cpu":
+        halved = torch.is_autocast_enabled("cpu") or x.dtype == torch.bfloat16
+        if (
+            halved
+            and x.device.type == "cpu"
+            and (x.shape[2], self.kernel_size[0], self.stride[0]) == (2, 3, 1)
+        ):
             border = (0, *self.padding[1:])
             return conv3d(
                 pad(x, (0, 0, 0, 0, 1, 1)), self.weight, self.bias, self.stride, border, 1, self.groups

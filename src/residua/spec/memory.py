@@ -71,7 +71,7 @@ def units(arch: Arch, *, batch: int, precision: Precision = "float32", size: int
                 maps.kept |= {out} if 0 in side.kept else set()
         inner = maps.inside(0, out) * width + maps.indices * INDEX * batch
         if arch.has_time and precision == "bfloat16":  # torch's autocast pools clips in float32
-            inner += maps.pooled * WIDTH["float32"] * batch
+            inner += maps.pooled * WIDTH["float32"] * batch + maps.padded * width
         keeps_read = wrote or 0 in maps.kept
         macs = sum(layer.macs for way in ways for layer in way) * batch
         found.append(Unit(reads * width, keeps_read, inner, PASSING * max(maps.sizes) * width, macs))
@@ -96,7 +96,8 @@ class _Maps:
     """The maps of one unit, numbered as they are made; 0 is the one it reads. Sizes in numbers per image."""
 
     def __init__(self, reads: int) -> None:
-        self.sizes, self.kept, self.indices, self.pooled = [reads], set[int](), 0, 0
+        self.sizes, self.kept = [reads], set[int]()
+        self.indices = self.pooled = self.padded = 0
 
     def inside(self, *but: int) -> int:
         """Numbers kept per image, without the maps `but`."""
@@ -141,6 +142,8 @@ class _Maps:
             self.kept.add(out)
         if layer.letter == "R":  # squares, their mean and its power
             self.kept |= {self._new(layer.outputs) for _ in range(3)}
+        if layer.letter == "C" and (layer.conv.time, layer.conv.pace, layer.frames) == (3, 1, 2):
+            self.padded += 2 * self.sizes[at]  # `letters_clip.ClipConv` writes its zeros out
         if layer.letter == "P":
             self.indices += layer.outputs
             self.pooled += self.sizes[at]
