@@ -46,7 +46,7 @@ def measured(
 
 def evaluated(found: Sequence[Detections], truth: Sequence[Boxes], classes: int) -> Any:
     """pycocotools' COCOeval of `found` against `truth`, image by image, after `summarize`."""
-    coco, judge_of = library()
+    coco, judge_of = official()
     with contextlib.redirect_stdout(io.StringIO()):  # it prints
         held = coco()
         held.dataset = as_coco(truth, classes)
@@ -97,7 +97,7 @@ def as_results(found: Sequence[Detections]) -> list[dict[str, Any]]:
     ]
 
 
-def library() -> tuple[Any, Any]:
+def official() -> tuple[Any, Any]:
     """pycocotools' COCO and COCOeval. ValueError, naming the extra, where it is not installed."""
     try:
         from pycocotools.coco import COCO

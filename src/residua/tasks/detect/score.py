@@ -83,7 +83,7 @@ def check(protocols: Sequence[str]) -> None:
         if name not in PROTOCOLS:
             raise ValueError(f"no protocol {name!r}: {nearest(name, PROTOCOLS)}")
         if name == "coco":
-            coco_metric.library()
+            coco_metric.official()
 
 
 def score(
