@@ -1,13 +1,12 @@
 """The command line as people run it: another process, its output and its exit code."""
 
 import subprocess
-import sys
 import time
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from nursery import Nursery
+from nursery import Forked, Nursery
 
 LIMIT = 120.0
 """Seconds after which a command counts as hung; on a busy machine torch alone takes ten to import."""
@@ -18,27 +17,25 @@ def _nursery() -> Nursery:
     return Nursery()
 
 
-def residua(
-    *words: object, timeout: float = LIMIT, fresh: bool = False, **options: Any
-) -> subprocess.CompletedProcess[str]:
-    """The finished `python -m residua ...`, from a process that has imported torch already unless `fresh`."""
-    if not fresh and set(options) <= {"cwd", "env"}:
-        given = {"cwd": None, "env": None, **options}
-        return _nursery().run([str(word) for word in words], timeout=timeout, **given)
-    return subprocess.run(
-        _words(words), capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, **options
-    )
+def residua(*words: object, **options: Any) -> "subprocess.CompletedProcess[str]":
+    """The finished `python -m residua ...`."""
+    return python("-m", "residua", *words, **options)
 
 
-def start(*words: object, **options: Any) -> "subprocess.Popen[str]":
-    """The same, still running."""
-    pipe = subprocess.PIPE
-    return subprocess.Popen(
-        _words(words), stdout=pipe, stderr=pipe, text=True, stdin=subprocess.DEVNULL, **options
-    )
+def python(*words: object, timeout: float = LIMIT, **options: Any) -> "subprocess.CompletedProcess[str]":
+    """The finished `python -m MODULE ...` or `python -c TEXT`, from a process that has imported torch."""
+    process = _nursery().begin([str(word) for word in words], **options)
+    out, error = process.communicate(timeout)
+    assert process.returncode is not None
+    return subprocess.CompletedProcess(process.args, process.returncode, out, error)
 
 
-def wait_for(path: Path, pattern: str, process: "subprocess.Popen[str]") -> None:
+def start(*words: object, module: str = "residua", **options: Any) -> Forked:
+    """`python -m residua ...`, still running."""
+    return _nursery().begin(["-m", module, *map(str, words)], **options)
+
+
+def wait_for(path: Path, pattern: str, process: Forked) -> None:
     """Return when a file below `path` matches `pattern`, or the process has ended."""
     limit = time.monotonic() + LIMIT
     while not list(path.glob(pattern)) and process.poll() is None:
@@ -60,7 +57,3 @@ def complaint(done: "subprocess.CompletedProcess[str]", code: int) -> str:
     assert lines[0].startswith("residua: ")
     assert "Traceback" not in done.stderr + done.stdout
     return lines[0]
-
-
-def _words(words: tuple[object, ...]) -> list[str]:
-    return [sys.executable, "-m", "residua", *map(str, words)]

@@ -12,69 +12,134 @@ import runpy
 import signal
 import subprocess
 import sys
+import time
+import types
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 JOBS = ("train", "evaluate", "predict", "check", "clean", "convert", "analyse", "compare", "reproduce")
-"""What commands import."""
+MODULES = (
+    *(f"residua.jobs.{job}" for job in JOBS),
+    "matplotlib.backends.backend_svg",
+    "sklearn.datasets",
+    "sklearn.model_selection",
+    "torch._dynamo",  # the first optimiser of a process imports it
+    "torch.distributed.run",
+    "torch.nn.parallel",
+    "torchvision",
+)
+"""What commands import, at once or when they come to it."""
+
+
+class Forked:
+    """A Python process that was begun in a nursery, with what tests use of `subprocess.Popen`."""
+
+    def __init__(self, nursery: "Nursery", words: list[str], folder: "TemporaryDirectory[str]", pid: int):
+        self.args, self.pid, self.returncode = words, pid, None
+        self._nursery, self._folder = nursery, folder
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            self.returncode = self._nursery.ask({"ended": self.pid})
+        return self.returncode
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """What it wrote on stdout and stderr, once it has ended.
+
+        TimeoutExpired when it runs for `timeout` seconds more; then it is killed.
+        """
+        limit = time.monotonic() + (timeout or float("inf"))
+        while self.poll() is None:
+            if time.monotonic() > limit:
+                self.kill()
+                raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
+            time.sleep(0.005)
+        out, error = (Path(self._folder.name, name).read_text("utf-8") for name in ("out", "error"))
+        return out, error
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
 
 
 class Nursery:
-    """Started with the first command; it ends with the process that asks."""
+    """Started with the first process; it ends with the process that asks, and so do those it forked."""
 
     def __init__(self) -> None:
         pipe = subprocess.PIPE
         words = [sys.executable, __file__]
         self._process = subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True)
 
-    def run(
-        self, words: list[str], *, timeout: float, cwd: Path | None, env: Mapping[str, str] | None
-    ) -> "subprocess.CompletedProcess[str]":
-        """The finished `python -m residua WORDS`."""
-        with TemporaryDirectory() as folder:
-            out, error = Path(folder, "out"), Path(folder, "error")
-            wish = {
-                "words": words,
-                "cwd": str(cwd or Path.cwd()),
-                "env": dict(os.environ if env is None else env),
-                "out": str(out),
-                "error": str(error),
-                "timeout": timeout,
-            }
-            assert self._process.stdin
-            assert self._process.stdout
-            self._process.stdin.write(json.dumps(wish) + "\n")
-            self._process.stdin.flush()
-            code = int(self._process.stdout.readline())
-            return subprocess.CompletedProcess(words, code, out.read_text("utf-8"), error.read_text("utf-8"))
+    def begin(
+        self,
+        words: list[str],
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        start_new_session: bool = False,
+    ) -> Forked:
+        """`python WORDS`, where the words begin with `-m` and a module, or are `-c` and a text."""
+        folder = TemporaryDirectory()
+        wish = {
+            "words": words,
+            "cwd": str(cwd or Path.cwd()),
+            "env": dict(os.environ if env is None else env),
+            "folder": folder.name,
+            "session": start_new_session,
+        }
+        return Forked(self, words, folder, self.ask(wish))
+
+    def ask(self, wish: dict[str, Any]) -> Any:
+        """The number of a new process, or the exit code of one: None while it runs."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(json.dumps(wish) + "\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
 
 
 def _serve() -> None:
-    for name in (*(f"residua.jobs.{job}" for job in JOBS), "torchvision"):
+    for name in MODULES:
         importlib.import_module(name)
+    living: set[int] = set()
     for line in sys.stdin:
         wish = json.loads(line)
-        child = os.fork()
-        if not child:
+        if number := wish.get("ended"):
+            done, status = os.waitpid(number, os.WNOHANG)
+            answer = os.waitstatus_to_exitcode(status) if done else None
+            living -= {done}
+        elif not (answer := os.fork()):
             _become(wish)
-        print(_ended(child, wish["timeout"]), flush=True)
+        else:
+            living.add(answer)
+        print(json.dumps(answer), flush=True)
+    for number in living:
+        os.kill(number, signal.SIGKILL)
 
 
 def _become(wish: dict[str, Any]) -> None:
-    """Be the command: never returns."""
-    for number, path in enumerate((os.devnull, wish["out"], wish["error"])):
+    """Be the process: never returns."""
+    if wish["session"]:
+        os.setsid()
+    out, error = (os.path.join(wish["folder"], name) for name in ("out", "error"))
+    for number, path in enumerate((os.devnull, out, error)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT if number else os.O_RDONLY), number)
     os.chdir(wish["cwd"])
     os.environ.clear()
     os.environ.update(wish["env"])
     code: Any = 1
     try:
-        sys.argv = ["residua", *wish["words"]]
-        runpy.run_module("residua", run_name="__main__", alter_sys=True)
+        _run(*wish["words"])
+        code = 0
     except SystemExit as leaving:
         code = leaving.code
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
     finally:
         with contextlib.suppress(OSError):
             sys.stdout.flush()
@@ -82,14 +147,15 @@ def _become(wish: dict[str, Any]) -> None:
         os._exit(code if isinstance(code, int) else 0 if code is None else 1)
 
 
-def _ended(child: int, timeout: float) -> int:
-    """The exit code of `child`, which is killed when it takes longer than `timeout` seconds."""
-    signal.signal(signal.SIGALRM, lambda *_: os.kill(child, signal.SIGKILL))
-    signal.alarm(int(timeout) + 1)
-    try:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    finally:
-        signal.alarm(0)
+def _run(how: str, what: str, *words: str) -> None:
+    """`python -m what words`, or `python -c what`."""
+    if how == "-m":
+        sys.argv = [what, *words]
+        runpy.run_module(what, run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = [how]
+        sys.modules["__main__"] = main = types.ModuleType("__main__")
+        exec(compile(what, "<text>", "exec"), vars(main))
 
 
 if __name__ == "__main__":

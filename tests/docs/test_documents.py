@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from command import python, residua, succeeded
+
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"```(sh|python)\n(.*?)```", re.DOTALL)
 
 
-def run(command: list[str], folder: Path, text: str | None = None) -> str:
+def shell(folder: Path, text: str) -> str:
+    """What the lines print that the page tells to type, as a shell does it that knows this Python."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    done = subprocess.run(
-        command, cwd=folder, input=text, text=True, capture_output=True, env={**os.environ, "PATH": path}
-    )
-    assert done.returncode == 0, f"{command} {text}: {done.stdout}{done.stderr}"
-    return done.stdout
+    words, env = ["sh", "-e"], {**os.environ, "PATH": path}
+    return succeeded(subprocess.run(words, cwd=folder, input=text, text=True, capture_output=True, env=env))
 
 
 @pytest.mark.timeout(300)
@@ -27,7 +27,8 @@ def test_every_block_of_the_tour_runs_in_order(tmp_path: Path) -> None:
     blocks = BLOCK.findall((ROOT / "README.md").read_text())
     assert [kind for kind, _ in blocks] == ["sh", "python", "sh", "sh", "python", "python"]
     said = [
-        run(["sh", "-e"] if kind == "sh" else [sys.executable, "-"], tmp_path, text) for kind, text in blocks
+        shell(tmp_path, text) if kind == "sh" else succeeded(python("-c", text, cwd=tmp_path))
+        for kind, text in blocks
     ]
     assert "(CNA CNA CN)A × 6" in said[0]
     assert "next: residua evaluate" in said[2]
@@ -48,28 +49,30 @@ def test_the_notation_page_is_true() -> None:
 def test_the_page_on_video_runs(tmp_path: Path) -> None:
     text = (ROOT / "docs/video.md").read_text().partition("## Networks for clips")[2]
     blocks = [block for kind, block in BLOCK.findall(text.partition("\n## ")[0]) if kind == "python"]
-    said = run([sys.executable, "-"], tmp_path, "\n".join(blocks))
+    said = succeeded(python("-c", "\n".join(blocks), cwd=tmp_path))
     assert "8 frames together, one of every 2 | one frame of each of 8 segments" in said
     assert "torch.Size([1, 5])" in said
     assert "17 windows inflated over time (centre)" in said
 
 
 def test_one_gradient_is_followed(tmp_path: Path) -> None:
-    lines = run([sys.executable, str(ROOT / "examples/one_gradient.py")], tmp_path).splitlines()
+    text = (ROOT / "examples/one_gradient.py").read_text()
+    lines = succeeded(python("-c", text, cwd=tmp_path)).splitlines()
     assert len(lines) == 20
     assert float(lines[-1].split()[1]) < float(lines[0].split()[1])
 
 
 def test_the_readme_figure_is_the_committed_runs(tmp_path: Path) -> None:
     script, runs = ROOT / "examples/readme_figure.py", ROOT / "docs/results/demo"
-    run([sys.executable, str(script), str(runs), str(tmp_path / "demo.svg")], tmp_path)
+    words = [sys.executable, script, runs, tmp_path / "demo.svg"]
+    succeeded(subprocess.run(words, text=True, capture_output=True))
     assert (tmp_path / "demo.svg").read_text() == (ROOT / "docs/demo.svg").read_text()
 
 
 def test_the_figure_of_the_page_on_seeing_is_what_its_command_draws(tmp_path: Path) -> None:
     command = re.search(r"residua (explain .*) --svg fig3.svg", (ROOT / "docs/seeing.md").read_text())
     assert command
-    run([sys.executable, "-m", "residua", *command[1].split(), "--svg", str(tmp_path / "fig3.svg")], tmp_path)
+    succeeded(residua(*command[1].split(), "--svg", tmp_path / "fig3.svg", cwd=tmp_path))
     assert (tmp_path / "fig3.svg").read_text() == (ROOT / "docs/fig3.svg").read_text()
 
 

@@ -1,10 +1,10 @@
 """What the page about weights shows is run, in order, as a newcomer would."""
 
-import sys
 from pathlib import Path
 
-from test_documents import BLOCK, ROOT, run
+from test_documents import BLOCK, ROOT, shell
 
+from command import python, succeeded
 from residua.weights.tables import DIALECTS
 
 PAGE = (ROOT / "docs/weights.md").read_text()
@@ -13,12 +13,13 @@ PAGE = (ROOT / "docs/weights.md").read_text()
 def test_every_block_runs_in_order(tmp_path: Path) -> None:
     blocks = BLOCK.findall(PAGE)
     assert [kind for kind, _ in blocks] == ["python", "sh", "python", "python", "python"]
-    assert "122 tensors from torchvision names" in run([sys.executable, "-"], tmp_path, blocks[0][1])
-    said = run(["sh", "-e"], tmp_path, blocks[1][1])
+    assert "122 tensors from torchvision names" in succeeded(python("-c", blocks[0][1], cwd=tmp_path))
+    said = shell(tmp_path, blocks[1][1])
     assert "largest difference of a logit 0 on" in said
     assert (tmp_path / "theirs.safetensors").exists()
     rest = "import residua\n" + "\n".join(text for _, text in blocks[2:])
-    run([sys.executable, "-"], tmp_path, rest + "\nassert classify.classes == ('cat', 'dog')\n")
+    rest += "\nassert classify.classes == ('cat', 'dog')\n"
+    succeeded(python("-c", rest, cwd=tmp_path))
 
 
 def test_every_source_is_listed() -> None:

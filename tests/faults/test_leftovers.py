@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 import residua as python
+from residua.data.decode import DataError
 from residua.jobs.train import resume
 from residua.training import checkpoint
 from residua.training.events import Event, Note
 from residua.training.run import Run
+from residua.training.spare import mend
 from small import after, flip, rows, weights
 
 Spoil = Callable[[Run], object]
@@ -120,3 +122,37 @@ def test_without_its_environment_a_run_goes_on_and_says_so(
     assert told[0].text.startswith(f"{file} is lost or damaged, so it is written anew")
     assert weights(run) == weights(clean)
     assert json.loads(file.read_text()) == whole
+
+
+@pytest.mark.parametrize("damage", ["lost", "torn", "flipped"])
+@pytest.mark.parametrize("name", ["recipe.json", "data.json"])
+def test_what_no_run_can_do_without_is_put_back(
+    name: str, damage: str, trained: Callable[..., Run], clean: Run, tmp_path: Path
+) -> None:
+    run = trained(tmp_path / "run", after(9))
+    file = run.path / name
+    whole = file.read_text()
+    if damage == "lost":
+        file.unlink()
+    else:
+        file.write_text(whole[: len(whole) // 2] if damage == "torn" else whole.replace('"', "'", 1))
+    told: list[Event] = []
+    resume(run.path, listen=told.append)
+    assert told[0] == Note(f"{file} was lost or damaged, so it is put back from checkpoints/spare.json")
+    assert file.read_text() == whole
+    assert weights(run) == weights(clean)
+
+
+def test_a_recipe_that_was_edited_is_kept_and_a_damaged_spare_is_no_help(
+    trained: Callable[..., Run], tmp_path: Path
+) -> None:
+    run = trained(tmp_path / "run", after(9))
+    edited = (run.path / "recipe.json").read_text().replace('"seed": 0', '"seed": 1')
+    (run.path / "recipe.json").write_text(edited)
+    assert mend(run.path) == []
+    assert (run.path / "recipe.json").read_text() == edited
+    flip(run.path / "checkpoints/spare.json")
+    (run.path / "data.json").write_text("{")
+    assert mend(run.path) == []
+    with pytest.raises(DataError, match=r"data.json is damaged.*: put it back, or train anew"):
+        resume(run.path)

@@ -19,6 +19,7 @@ from residua.training.events import Event, Note
 from residua.training.fit import Fit
 from residua.training.plan import torch_name
 from residua.training.run import Run
+from residua.training.spare import keep, mend
 from residua.training.world import ALONE, World, device
 
 Listen = Callable[[Event], None]
@@ -68,6 +69,8 @@ def resume(
     processes is another one, unless `force_environment`.
     """
     begun, given = Run(Path(path)), None if data is None else _given(data)[1]
+    for line in world.share(lambda: mend(begun.path)):
+        listen(Note(line))
     if world.share(lambda: run.open_run(begun.path).finished):
         world.share(lambda: _complete(begun, listen, given))
         return begun
@@ -106,6 +109,7 @@ def begin(prepared: Prepared, path: Path, *, force: bool = False, world: World =
     """
     known, place = identity(prepared.sets, prepared.unreadable), _place(prepared.recipe, world)
     begun = run.create(path, prepared.recipe, identity=known, place=place, force=force)
+    keep(path)
     if prepared.recipe.data.bad == "quarantine":
         list_quarantined(begun, prepared.unreadable)
     return begun

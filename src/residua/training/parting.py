@@ -11,7 +11,9 @@ from typing import Any
 PARTING_SECONDS = 10.0
 """How long a process that fails waits for the others to hear of it."""
 HEARD_SECONDS = 2.0
-"""How long the words of a process that failed may take; they are written before its connections close."""
+"""How long the words of a process that failed may take; they are written before its connections close.
+
+One that was killed leaves none, and the others need not be waited for: they have nothing to hear."""
 LOST = re.compile(r"gloo|NCCL|[Cc]onnection|[Tt]imed? ?out|[Bb]roken pipe|store|socket")
 """What torch says, in a plain RuntimeError, when another process does not answer."""
 WHERE = re.compile(r"^\[[^]]*\] ")
@@ -54,7 +56,8 @@ def part(error: Exception, store: Any, *, rank: int, size: int, close: Callable[
         spoken = rank > 0 and not lost and until(lambda: store.check(["heard"]))
         store.add("left", 1)
         if rank == 0:  # it serves the store
-            until(lambda: store.add("left", 0) == size)
+            silent = lost and not isinstance(error, PeerFailed)
+            until(lambda: store.add("left", 0) == size, seconds=HEARD_SECONDS if silent else PARTING_SECONDS)
         if spoken:
             return PeerFailed(kinds, str(error), silent=True)
     if lost and not isinstance(error, PeerFailed):

@@ -19,10 +19,12 @@ from residua.spec.recipe import Recipe
 from residua.spec.record import from_json, to_json
 from residua.version import __version__
 
+RECIPE, SETS = "recipe.json", "data.json"
+"""What every run has: how it is trained, and on which examples."""
+SPARE = "checkpoints/spare.json"
+"""A second copy of both: `training/spare.py`."""
 EXACT = ("torch", "processor", "device", "processes")
 """What of the environment decides the last bits; threads, precision and memory format are in the recipe."""
-
-
 _LEFT = ("metrics.jsonl", "finished.json", "report.html", "quarantine.csv", "rollbacks.json")
 
 
@@ -53,7 +55,7 @@ class Run:
     @property
     def recipe(self) -> Recipe:
         """The resolved recipe. ValueError when it cannot be read."""
-        return from_json(Recipe, (self.path / "recipe.json").read_text("utf-8"))
+        return from_json(Recipe, (self.path / RECIPE).read_text("utf-8"))
 
     @property
     def metrics(self) -> list[dict[str, Any]]:
@@ -173,21 +175,21 @@ def create(
     run = Run(path)
     path.mkdir(parents=True, exist_ok=True)
     with run.lock():
-        if (path / "recipe.json").exists():
+        if (path / RECIPE).exists():
             _refuse(run, force=force)
             for name in _LEFT:
                 (path / name).unlink(missing_ok=True)
             shutil.rmtree(run.checkpoints, ignore_errors=True)
         run.checkpoints.mkdir(exist_ok=True)
         run.record_environment(place or {})
-        write(path / "data.json", json.dumps(identity, indent=2))
-        write(path / "recipe.json", to_json(recipe))  # last: a folder with a recipe is a run, and complete
+        write(path / SETS, json.dumps(identity, indent=2))
+        write(path / RECIPE, to_json(recipe))  # last: a folder with a recipe is a run, and complete
     return run
 
 
 def check_free(path: Path, *, force: bool = False) -> None:
     """What `create` would refuse is refused here, before the work of preparing a run is done."""
-    if (path / "recipe.json").exists():
+    if (path / RECIPE).exists():
         with Run(path).lock():
             _refuse(Run(path), force=force)
 
@@ -200,8 +202,8 @@ def _refuse(run: Run, *, force: bool) -> None:
 
 def open_run(path: Path) -> Run:
     """The run at `path`. ValueError when there is none."""
-    for name in ("recipe.json", "data.json"):
-        if not (path / name).is_file():
+    for name in (RECIPE, SETS):
+        if not (path / name).is_file() and not (path / SPARE).is_file():
             raise ValueError(f"{path} is no run: it has no {name}; `residua train DATA -o {path}` makes one")
     return Run(path)
 
