@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,17 +20,19 @@ def name(path: Path) -> str:
     return path.relative_to(SOURCE).as_posix()
 
 
+@cache
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
-def calls(path: Path) -> Iterator[tuple[str, ast.Call]]:
+@cache
+def calls(path: Path) -> list[tuple[str, ast.Call]]:
     """Every call with what is called, spelled out: `torch.load`."""
-    for node in ast.walk(parsed(path)):
-        if isinstance(node, ast.Call):
-            yield ast.unparse(node.func), node
+    found = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.Call)]
+    return [(ast.unparse(node.func), node) for node in found]
 
 
+@cache
 def names_used(path: Path) -> set[str]:
     """Every dotted name that is read or imported."""
     found = set()
