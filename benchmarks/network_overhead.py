@@ -25,8 +25,11 @@ from residua.nn import heap
 from residua.nn.network import Network
 from residua.weights.load import load
 
-PAIRS = (("resnet50", "resnet50"), ("preresnet50", "resnetv2_50"))
-"""Our name, and timm's."""
+PAIRS = (
+    ("resnet50", "resnet50", partial(create_model, "resnet50")),
+    ("preresnet50", "resnetv2_50", partial(create_model, "preresnet50", opening="timm")),
+)
+"""Our name, timm's, and what makes ours of the same layers."""
 Act = Callable[[], object]
 
 
@@ -71,10 +74,10 @@ def compare(seconds_each: float, batch: int, size: int) -> dict[str, Any]:
     """All pairs and acts, in turns."""
     images = torch.randn(batch, 3, size, size, generator=torch.Generator().manual_seed(0))
     rows = []
-    for ours, theirs in PAIRS:
+    for ours, theirs, mine in PAIRS:
         peer = partial(timm.create_model, theirs)
         state = peer().state_dict()
-        sides = [acts(make, state, images) for make in (partial(create_model, ours), peer, peer)]
+        sides = [acts(make, state, images) for make in (mine, peer, peer)]
         for act in sides[0]:
             timed = [partial(seconds, side[act]) for side in sides]
             for warm in timed * 2:  # the first calls choose kernels and fetch memory
