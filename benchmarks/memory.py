@@ -153,7 +153,7 @@ def compare(args: argparse.Namespace, say: Any) -> dict[str, Any]:
 
 def fixed(args: argparse.Namespace) -> int:
     """Bytes of a process that has not trained yet."""
-    return 0 if args.device != "cpu" else heap.resident() + memory.FIRST_STEP + (16 << 20)
+    return 0 if args.device != "cpu" else memory.at_start() + (16 << 20)
 
 
 def slope(family: str, args: argparse.Namespace) -> float:

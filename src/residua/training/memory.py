@@ -16,11 +16,11 @@ from residua.spec.memory import Schedule, Unit, in_words, largest
 from residua.spec.recipe import Plan, Recipe
 from residua.training import optim
 
-HOLES = 2.0
+HOLES = 3.0
 """Bytes that a CPU process holds for each byte of maps where segments are computed twice: between maps of
-several sizes stay holes (measured: 1.5 to 2.0)."""
+several sizes stay holes (measured: 1.5 to 2.5)."""
 FEW_HOLES = 1.3
-"""The same where nothing is computed twice (measured: 1.2 to 1.3)."""
+"""The same where nothing is computed twice (measured: 1.1 to 1.3)."""
 PLANNED = 0.8
 """Share of the limit that the tightest schedule, and any on an accelerator, may fill without its holes."""
 CEILING = 0.9
@@ -114,8 +114,15 @@ def _fixed(network: Network, plan: Plan, slots: int) -> int:
         here = next(network.parameters()).device.type == "cuda"
         weights = 0 if here else sum(t.numel() * t.element_size() for t in network.state_dict().values())
         return torch.cuda.memory_allocated(device) + weights + brought
+    return at_start() + brought
+
+
+def at_start() -> int:
+    """Bytes that this process holds when training begins: now, and with what the first step loads."""
+    import torch._dynamo  # noqa: F401 (torch itself does, with the first optimiser: 100 MiB that would come later)
+
     heap.give_back()
-    return heap.resident() + FIRST_STEP + brought
+    return heap.resident() + FIRST_STEP
 
 
 def _schedule(every: Sequence[Unit], plan: Plan, fixed: int) -> Schedule | None:
