@@ -15,11 +15,8 @@ LEAST, MOST = 9, 40
 """Rounds of a comparison: as many as its seconds allow, within these."""
 
 
-def paired(
-    first: Callable[[], float], *others: Callable[[], float], seconds: float
-) -> list[tuple[float, ...]]:
+def paired(*sides: Callable[[], float], seconds: float) -> list[tuple[float, ...]]:
     """What all sides measure, round by round; the order turns round, so that drift favours nobody."""
-    sides = (first, *others)
     found: list[tuple[float, ...]] = []
     began = time.perf_counter()
     while len(found) < LEAST or (len(found) < MOST and time.perf_counter() - began < seconds):

@@ -119,7 +119,7 @@ def _fixed(network: Network, plan: Plan, slots: int) -> int:
 
 def at_start() -> int:
     """Bytes that this process holds when training begins: now, and with what the first step loads."""
-    import torch._dynamo  # noqa: F401 (torch itself does, with the first optimiser: 100 MiB that would come later)
+    import torch._dynamo  # noqa: F401 (torch itself does, with the first optimiser: 150 MiB that would come later)
 
     heap.give_back()
     return heap.resident() + FIRST_STEP

@@ -61,11 +61,8 @@ def choose(network: Network, plan: Plan, *, batch: int, steps: int, rate: float)
     ways = _ways(network, device)
     began = time.perf_counter()
     found = measure(network, off, [EAGER, *ways], images)
-    took, rates, best = (
-        time.perf_counter() - began,
-        trials.rates(found, images),
-        trials.fastest(found, worth=WORTH),
-    )
+    took, rates = time.perf_counter() - began, trials.rates(found, images)
+    best = trials.fastest(found, worth=WORTH)
     said = ", ".join(f"{what}{' as graphs' * (how == 'on')} {rates[what, how]:.0f}/s" for what, how in rates)
     said = f"{best[0]}: measured {said}, in {took:.0f} s"
     return replace(plan, compile=best[0], graphs=best[1]), said
