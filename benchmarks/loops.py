@@ -1,4 +1,8 @@
-"""Training loops beside each other, in turns and in one process, and the peers that others would write."""
+"""Training loops beside each other, in turns and in one process, and the peers that others would write.
+
+Ours keeps the memory that it frees, as `residua train` does, in its own turns and no others; peers have what
+glibc comes to by itself.
+"""
 
 import argparse
 import contextlib
