@@ -1,4 +1,8 @@
-"""Training loops beside each other, in turns and in one process, and the peers that others would write."""
+"""Training loops beside each other, in turns and in one process, and the peers that others would write.
+
+Ours keeps the memory that it frees, as `residua train` does, in its own turns and no others; peers have what
+glibc comes to by itself.
+"""
 
 import argparse
 import contextlib
@@ -6,6 +10,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,7 +21,7 @@ from torch.nn.functional import cross_entropy
 from residua.data.batches import Batch, training
 from residua.data.images import Images
 from residua.spec.recipe import Plan, Recipe
-from residua.training import optim, plan, translate, world
+from residua.training import memory, optim, plan, translate, world
 from residua.training.first import initial
 from residua.training.loop import train
 from residua.training.losses import Objective, taught
@@ -28,6 +33,8 @@ class Loop:
 
     name: str
     steps: Iterator[object]
+    around: Callable[[], contextlib.AbstractContextManager[object]] = contextlib.nullcontext
+    """What a turn is taken inside of: what the loop asks of the process, and others do not."""
 
 
 def device() -> torch.device:
@@ -69,7 +76,7 @@ def begun(recipe: Recipe, classes: tuple[str, ...], batch: int, feed: Callable[[
     batches, judge = feed(chosen.plan)
     steps = train(network, batches, judge, optimizer=optimizer, rate_at=lambda _: 0.01, seed=0)
     how = f"{chosen.plan.precision} {chosen.plan.memory_format}, compile {chosen.plan.compile}"
-    return Loop(f"residua ({how})", steps)
+    return Loop(f"residua ({how})", steps, partial(memory.kept, chosen.plan))
 
 
 def plain(network: nn.Module, batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> Loop:
@@ -131,15 +138,17 @@ def timm(network: nn.Module, dataset: Any, *, size: int, batch: int, fast: bool)
     return Loop(f"timm's parts as in its train.py, {flags}", steps())
 
 
-def timed(steps: Iterator[object], seconds: float, batch: int) -> float:
-    """Images per second over at least `seconds`."""
-    _wait()
-    start, count = time.perf_counter(), 0
-    while time.perf_counter() - start < seconds:
-        next(steps)
-        count += 1
-    _wait()
-    return count * batch / (time.perf_counter() - start)
+def timed(loop: Loop, seconds: float, batch: int) -> float:
+    """Images per second over at least `seconds`, after a step that finds what the loop before left."""
+    with loop.around():
+        next(loop.steps)
+        _wait()
+        start, count = time.perf_counter(), 0
+        while time.perf_counter() - start < seconds:
+            next(loop.steps)
+            count += 1
+        _wait()
+        return count * batch / (time.perf_counter() - start)
 
 
 def _wait() -> None:
@@ -162,10 +171,10 @@ def compare(
     loops = [mine, *peers]
     found: dict[str, list[float]] = {loop.name: [] for loop in loops}
     for loop in loops:
-        timed(loop.steps, min(3.0, seconds), batch)
+        timed(loop, min(3.0, seconds), batch)
     for number in range(rounds):
         for loop in loops:
-            found[loop.name].append(timed(loop.steps, seconds, batch))
+            found[loop.name].append(timed(loop, seconds, batch))
         say(f"round {number + 1}: " + ", ".join(f"{name}: {rates[-1]:.1f}" for name, rates in found.items()))
     medians = {name: statistics.median(rates) for name, rates in found.items()}
     rows = [

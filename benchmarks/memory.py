@@ -1,9 +1,10 @@
 """Memory of a training step under a limit, beside the same step without one: predicted, measured, the cost.
 
-Every row is a fresh process, because what a process once held it may keep. `limit` and `measured` are bytes:
-the most the process held on a CPU, the most torch allocated on a GPU. `seconds` is the median step after the
-first. `--deep` is the promise: cifar_iresnet3002 at batch 64 within 4 GiB, 50 steps, one row every five.
-Pixels are random: memory does not depend on them.
+Every row is a fresh process, because what a process once held it may keep; with a limit and without take
+turns, step by step. `limit` and `measured` are bytes: the most the process held on a CPU, the most torch
+allocated on a GPU. `seconds` is the median step after the first, `slowdown` the median over those turns.
+`--deep` is the promise: cifar_iresnet3002 at batch 64 within 4 GiB, 50 steps, one row every five. Pixels are
+random: memory does not depend on them.
 """
 
 import argparse
@@ -47,52 +48,54 @@ def network_of(name: str) -> Arch:
 
 def steps(name: str, limit: int, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """One line per step of `name`, in this process."""
-    chosen = Plan(args.device, "channels_last", args.precision, args.threads, limit)
+    chosen = Plan(args.device, "channels_last", args.precision, args.threads, memory_limit=limit)
     torch.manual_seed(0)
     network = plan.place(build(network_of(name)), chosen).train()
     fitted = memory.fit(network, replace(chosen, memory_limit=limit or 1 << 50), batch=args.batch)
     network.ceiling = network.ceiling if limit else 0
     optimizer = optim.make(network, Optim())
     device = torch.device(args.device)
-    for step in range(args.steps):
-        start = time.perf_counter()
-        images = torch.randn(args.batch, 3, 32, 32, device=device).contiguous(
-            memory_format=torch.channels_last
-        )
-        with torch.autocast(device.type, torch.bfloat16, enabled=args.precision == "bfloat16"):
-            logits = network(images)
-        loss = cross_entropy(logits.float(), torch.randint(0, 10, (args.batch,), device=device))
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        yield {
-            "step": step + 1,
-            "loss": loss.item(),
-            "seconds": time.perf_counter() - start,
-            "measured": memory.taken(chosen),
-            "resident": heap.resident(),
-            "predicted": fitted.predicted,
-            "again": fitted.again,
-            "segments": len(fitted.segments),
-        }
+    with memory.kept(chosen):
+        for step in range(args.steps):
+            start = time.perf_counter()
+            images = torch.randn(args.batch, 3, 32, 32, device=device).contiguous(
+                memory_format=torch.channels_last
+            )
+            with torch.autocast(device.type, torch.bfloat16, enabled=args.precision == "bfloat16"):
+                logits = network(images)
+            loss = cross_entropy(logits.float(), torch.randint(0, 10, (args.batch,), device=device))
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            yield {
+                "step": step + 1,
+                "loss": loss.item(),
+                "seconds": time.perf_counter() - start,
+                "measured": memory.taken(chosen),
+                "resident": heap.resident(),
+                "predicted": fitted.predicted,
+                "again": fitted.again,
+                "segments": len(fitted.segments),
+            }
 
 
 def apart(name: str, limit: int, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """`steps` in a fresh process."""
+    """`steps` in a fresh process, which waits until it is asked for the next."""
     options = {"batch": args.batch, "steps": args.steps, "threads": args.threads, "device": args.device}
     words = [f"--{option}={value}" for option, value in {**options, "precision": args.precision}.items()]
     words += [f"--limit={limit}"] if limit else []
     command = [sys.executable, __file__, f"--child={name}", *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdin
         assert child.stdout
-        yield from (json.loads(line) for line in child.stdout)
+        for _ in range(args.steps):
+            print(file=child.stdin, flush=True)
+            yield json.loads(child.stdout.readline())
     if child.returncode:
         raise SystemExit(child.returncode)
 
 
-def row_of(what: str, name: str, limit: int, args: argparse.Namespace) -> dict[str, Any]:
-    found = list(apart(name, limit, args))
-    seconds = [line["seconds"] for line in found[1:]] or [found[0]["seconds"]]
+def row_of(what: str, name: str, limit: int, found: list[dict[str, Any]]) -> dict[str, Any]:
     kept = ("predicted", "measured", "again", "segments")
     peaks = [line["measured"] for line in found]
     return {
@@ -101,8 +104,13 @@ def row_of(what: str, name: str, limit: int, args: argparse.Namespace) -> dict[s
         "limit": limit,
         **{key: found[-1][key] for key in kept},
         "growth": peaks[-1] - peaks[0],
-        "seconds": statistics.median(seconds),
+        "seconds": statistics.median(line["seconds"] for line in later(found)),
     }
+
+
+def later(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The steps after the first, where there are any."""
+    return found[1:] or found
 
 
 def limit_for(name: str, base: int, args: argparse.Namespace) -> int:
@@ -120,13 +128,16 @@ def compare(args: argparse.Namespace, say: Any) -> dict[str, Any]:
     for name in names:
         limit = args.limit or limit_for(name, base, args)
         full = unlimited(units(network_of(name), batch=args.batch, precision=args.precision)).peak
-        tight = row_of(f"{name} training, batch {args.batch}, limited", name, limit, args)
+        sides = [apart(name, limit, args)] + ([apart(name, 0, args)] if full <= FREE_MOST else [])
+        found = list(zip(*zip(*sides, strict=True), strict=True))
+        tight = row_of(f"{name} training, batch {args.batch}, limited", name, limit, list(found[0]))
         say(line_of(tight))
         rows.append(tight)
         if full > FREE_MOST:
             continue
-        free = row_of(f"{name} training, batch {args.batch}, unlimited", name, 0, args)
-        free["slowdown"] = tight["slowdown"] = round(tight["seconds"] / free["seconds"], 2)
+        free = row_of(f"{name} training, batch {args.batch}, unlimited", name, 0, list(found[1]))
+        slower = [one["seconds"] / other["seconds"] for one, other in zip(*map(later, found), strict=True)]
+        free["slowdown"] = tight["slowdown"] = round(statistics.median(slower), 2)
         say(f"{line_of(free)}; the limit costs {tight['slowdown']} times the time")
         rows.append(free)
         tight |= {
@@ -142,7 +153,7 @@ def compare(args: argparse.Namespace, say: Any) -> dict[str, Any]:
 
 def fixed(args: argparse.Namespace) -> int:
     """Bytes of a process that has not trained yet."""
-    return 0 if args.device != "cpu" else heap.resident() + memory.FIRST_STEP + (16 << 20)
+    return 0 if args.device != "cpu" else memory.at_start() + (16 << 20)
 
 
 def slope(family: str, args: argparse.Namespace) -> float:
@@ -196,7 +207,7 @@ def main() -> None:
     parser.add_argument("--child", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
-        for line in steps(args.child, args.limit, args):
+        for _, line in zip(sys.stdin, steps(args.child, args.limit, args), strict=False):
             print(json.dumps(line), flush=True)
         return
     say = (lambda _: None) if args.json else (lambda text: print(text, flush=True))

@@ -1,8 +1,9 @@
 """What benchmarks share: sides that take turns, and the one form of a result."""
 
 import json
-import statistics
-from collections.abc import Callable, Mapping, Sequence
+import math
+import time
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -10,14 +11,32 @@ import torch
 
 from residua.training import world
 
+LEAST, MOST = 9, 40
+"""Rounds of a comparison: as many as its seconds allow, within these."""
 
-def medians(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:
-    """Each side's median over `rounds`, in which all sides take turns; the order turns round, too."""
-    found: dict[str, list[float]] = {name: [] for name in sides}
-    for number in range(rounds):
-        for name in list(sides) if number % 2 else list(reversed(sides)):
-            found[name].append(sides[name]())
-    return {name: statistics.median(values) for name, values in found.items()}
+
+def paired(*sides: Callable[[], float], seconds: float) -> list[tuple[float, ...]]:
+    """What all sides measure, round by round; the order turns round, so that drift favours nobody."""
+    found: list[tuple[float, ...]] = []
+    began = time.perf_counter()
+    while len(found) < LEAST or (len(found) < MOST and time.perf_counter() - began < seconds):
+        start = len(found) % len(sides)
+        order = [*range(start, len(sides)), *range(start)]
+        measured = {side: sides[side]() for side in (order if len(found) % 2 else reversed(order))}
+        found.append(tuple(measured[side] for side in range(len(sides))))
+    return found
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Where the median of what `values` are drawn from lies, with 95 % confidence, whatever its distribution.
+
+    The k-th smallest and k-th largest value, with the most k that a sign test allows; all of them below 6.
+    """
+    ranked, count, chance, most = sorted(values), len(values), 0.0, 0
+    while chance + math.comb(count, most) / 2**count <= 0.025:
+        chance += math.comb(count, most) / 2**count
+        most += 1
+    return ranked[max(most, 1) - 1], ranked[-max(most, 1)]
 
 
 def row(
@@ -53,5 +72,9 @@ def show(found: dict[str, Any], as_json: bool) -> None:
         return
     for line in found["rows"]:
         numbers = f"{line['ours']:g} against {line['peer']:g} {line['unit']} of {line['peer_name']}"
-        print(f"{line['what']}: {numbers}, ratio {line['ratio']:g}")
+        ratio = f"ratio {line['ratio']:g}"
+        if "interval" in line:
+            low, high = line["interval"]
+            ratio += f" ({low:g} to {high:g}); two of the peer: {line['noise']:g}"
+        print(f"{line['what']}: {numbers}, {ratio}", flush=True)
     print(f"on {found['machine']}")

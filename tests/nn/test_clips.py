@@ -171,8 +171,8 @@ def test_a_plan_puts_clips_into_the_format_of_clips() -> None:
 
 def test_a_plan_measures_clips() -> None:
     network = build(replace(short("resnet3d18"), preprocess=replace(arch("resnet3d18").preprocess, size=32)))
-    rates = plan.measure(network, batch=1, formats=("contiguous", "channels_last"), precisions=("float32",))
-    assert list(rates) == [("contiguous", "float32"), ("channels_last", "float32")]
+    found = plan.measure(network, batch=1, formats=("contiguous", "channels_last"), precisions=("float32",))
+    assert list(found) == [("contiguous", "float32"), ("channels_last", "float32")]
     assert plan.sample(build(arch("resnet3d18"))) == 1
 
 

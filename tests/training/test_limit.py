@@ -48,15 +48,27 @@ def test_a_tight_limit_sets_the_networks_segments(monkeypatch: pytest.MonkeyPatc
 
 
 def test_only_the_tightest_schedule_leaves_no_room_for_holes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the limit falls more is computed twice; with no room for holes at all, the tightest schedule."""
+    """As the limit falls more is computed twice; with no room for holes at all, the tightest schedule.
+
+    While there is room for them, the process stays below the ceiling, so that nothing need go back.
+    """
     monkeypatch.setattr(heap, "resident", lambda: 0)
     network = build(zoo.arch("cifar_resnet110"))
     every = units(network.arch, batch=512)
     fixed = memory._fixed(network, PLAN, 2)
     free, least = unlimited(every).peak, tightest(every)
-    roomy = fit(network, limited(fixed + int(memory.FEW_HOLES * free) + 8), batch=512)
-    less = fit(network, limited(fixed + int(memory.FEW_HOLES * free) - (8 << 20)), batch=512)
-    little = fit(network, limited(fixed + int(memory.HOLES * 1.01 * least.peak)), batch=512)
+
+    def below(ceiling: float) -> memory.Fitted:
+        """Fitted to the limit that has this ceiling."""
+        most = max(unit.reads + unit.inner + unit.passing for unit in every)
+        return fit(
+            network, limited(max(int(ceiling / memory.CEILING) + 2, int(ceiling) + most + 2)), batch=512
+        )
+
+    roomy = below(fixed + memory.FEW_HOLES * free)
+    less = below(fixed + memory.FEW_HOLES * free - (8 << 20))
+    little = below(fixed + memory.HOLES * 1.01 * least.peak)
+    assert all(fitted.predicted < fitted.ceiling for fitted in (roomy, less, little))
     none = fit(network, limited(int((fixed + 1.01 * least.peak) / memory.PLANNED)), batch=512)
     assert roomy.again == 0 < less.again < little.again <= least.again
     assert none.segments == least.segments

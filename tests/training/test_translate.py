@@ -23,8 +23,10 @@ LONG = 10**7
 
 
 def with_rates(monkeypatch: pytest.MonkeyPatch, **rates: float) -> None:
-    def measure(_: Network, plan: Plan, ways: list[translate.Way], batch: int) -> dict[translate.Way, float]:
-        return {way: rates[way[0]] for way in ways}
+    def measure(
+        _: Network, plan: Plan, ways: list[translate.Way], batch: int
+    ) -> dict[translate.Way, list[float]]:
+        return {way: [batch / rates[way[0]]] * 5 for way in ways}
 
     monkeypatch.setattr(translate, "measure", measure)
 
@@ -44,7 +46,7 @@ def test_a_short_run_is_not_even_measured(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize(
     ("whole", "blocks", "kind"),
-    [(99 * WORTH, 50.0, "off"), (101 * WORTH, 50.0, "whole"), (150.0, 151.0, "blocks")],
+    [(99 * WORTH, 50.0, "off"), (101 * WORTH, 50.0, "whole"), (153.0, 151.0, "blocks")],
 )
 def test_a_long_run_takes_what_measures_faster_by_enough(
     monkeypatch: pytest.MonkeyPatch, whole: float, blocks: float, kind: str
@@ -52,7 +54,20 @@ def test_a_long_run_takes_what_measures_faster_by_enough(
     with_rates(monkeypatch, off=100.0, whole=whole, blocks=blocks)
     found, why = chosen()
     assert found.compile == kind
-    assert why == f"{kind}: measured off 100/s, blocks {blocks:.0f}/s, whole {whole:.0f}/s"
+    assert why == f"{kind}: measured off 100/s, blocks {blocks:.0f}/s, whole {whole:.0f}/s, in 0 s"
+
+
+def test_slow_steps_are_timed_with_fewer_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def measure(_: Network, plan: Plan, ways: list[translate.Way], batch: int) -> object:
+        seen.append(batch)
+        return {way: [1.0] * 5 for way in ways}
+
+    monkeypatch.setattr(translate, "measure", measure)
+    for rate in (1000.0, 8.5, 0.1):
+        translate.choose(build(arch()), AUTO, batch=64, steps=LONG, rate=rate)
+    assert seen == [64, 34, translate.LEAST]
 
 
 def test_deep_networks_are_tried_by_block_alone(monkeypatch: pytest.MonkeyPatch) -> None:

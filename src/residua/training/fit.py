@@ -83,7 +83,8 @@ class Fit:
         """
         while True:
             try:
-                yield from self._on()
+                with memory.kept(self.plan):
+                    yield from self._on()
             except Lost as error:
                 yield Note(self.keeper.roll_back(error))
             else:

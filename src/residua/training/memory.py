@@ -1,6 +1,7 @@
 """The memory of a run: what a training step will need here, which units to compute twice, what it took."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -15,11 +16,11 @@ from residua.spec.memory import Schedule, Unit, in_words, largest
 from residua.spec.recipe import Plan, Recipe
 from residua.training import optim
 
-HOLES = 2.0
+HOLES = 3.0
 """Bytes that a CPU process holds for each byte of maps where segments are computed twice: between maps of
-several sizes stay holes (measured: 1.5 to 2.0)."""
+several sizes stay holes (measured: 1.5 to 2.5)."""
 FEW_HOLES = 1.3
-"""The same where nothing is computed twice (measured: 1.2 to 1.3)."""
+"""The same where nothing is computed twice (measured: 1.1 to 1.3)."""
 PLANNED = 0.8
 """Share of the limit that the tightest schedule, and any on an accelerator, may fill without its holes."""
 CEILING = 0.9
@@ -74,8 +75,7 @@ def fit(network: Network, plan: Plan, *, batch: int, other: int = 0, slots: int 
         raise DoesNotFit(_refusal(network.arch, plan, batch, fixed))
     ceiling, held = 0, fixed + found.peak
     if device.type == "cpu":
-        most = max(unit.reads + unit.inner + unit.passing for unit in every)
-        ceiling = min(int(CEILING * plan.memory_limit), plan.memory_limit - most)
+        ceiling = _ceiling(every, plan)
         held = min(fixed + int(_holes(found) * found.peak), ceiling)
     network.segments, network.ceiling = found.segments, ceiling
     return Fitted(found.segments, ceiling, plan.memory_limit, held, found.again)
@@ -88,6 +88,15 @@ def fit_run(network: Network, recipe: Recipe, *, held: int) -> Fitted | None:
     portion = -(-recipe.budget.batch // recipe.budget.accumulate)
     slots = optim.slots(recipe.optim) + (recipe.average.decay > 0)
     return fit(network, recipe.plan, batch=portion, other=held, slots=slots)
+
+
+def kept(plan: Plan) -> AbstractContextManager[None]:
+    """While inside, steps on a CPU find the memory of the step before; see `heap.kept`.
+
+    Under a limit blocks of 32 MiB and more still go back at once: the limit does not allow for their holes.
+    """
+    on_cpu = torch.device(plan.device).type == "cpu"
+    return heap.kept(large=not plan.memory_limit) if on_cpu else nullcontext()
 
 
 def taken(plan: Plan) -> int:
@@ -105,13 +114,20 @@ def _fixed(network: Network, plan: Plan, slots: int) -> int:
         here = next(network.parameters()).device.type == "cuda"
         weights = 0 if here else sum(t.numel() * t.element_size() for t in network.state_dict().values())
         return torch.cuda.memory_allocated(device) + weights + brought
+    return at_start() + brought
+
+
+def at_start() -> int:
+    """Bytes that this process holds when training begins: now, and with what the first step loads."""
+    import torch._dynamo  # noqa: F401 (torch itself does, with the first optimiser: 150 MiB that would come later)
+
     heap.give_back()
-    return heap.resident() + FIRST_STEP + brought
+    return heap.resident() + FIRST_STEP
 
 
 def _schedule(every: Sequence[Unit], plan: Plan, fixed: int) -> Schedule | None:
-    """The least computed twice that leaves room for holes; where that is not to be had, the tightest."""
-    room, tight = plan.memory_limit - fixed, int(PLANNED * plan.memory_limit) - fixed
+    """The least computed twice whose holes, too, stay below the ceiling; where none do, the tightest."""
+    room, tight = _ceiling(every, plan) - fixed, int(PLANNED * plan.memory_limit) - fixed
     if torch.device(plan.device).type != "cpu":
         return memory.schedule(every, tight)
     free = memory.unlimited(every)
@@ -121,6 +137,12 @@ def _schedule(every: Sequence[Unit], plan: Plan, fixed: int) -> Schedule | None:
         return found
     least = memory.tightest(every)
     return least if least.peak <= tight else None
+
+
+def _ceiling(every: Sequence[Unit], plan: Plan) -> int:
+    """Bytes of a CPU process from which on free memory goes back."""
+    most = max(unit.reads + unit.inner + unit.passing for unit in every)
+    return min(int(CEILING * plan.memory_limit), plan.memory_limit - most)
 
 
 def _holes(found: Schedule) -> float:

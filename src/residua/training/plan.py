@@ -12,8 +12,7 @@ from residua.nn.clips import layout
 from residua.nn.network import Network
 from residua.spec.describe import cost
 from residua.spec.recipe import Plan
-from residua.training import translate, world
-from residua.training.translate import WORTH
+from residua.training import memory, translate, trials, world
 
 Placed = TypeVar("Placed", bound=nn.Module)
 Format = Literal["contiguous", "channels_last"]
@@ -23,8 +22,10 @@ SAMPLE = 32
 """Images per measured step, at most."""
 WORK = 2e9
 """Multiply-adds of a measured forward pass, about: enough to fill the cores, little enough for a second."""
-TURNS = 5
-"""Steps of each arithmetic, the first of which is not counted."""
+SECONDS = 10.0
+"""For timing all arithmetics together, about: no turn begins later, once there were enough."""
+WORTH = 1.15
+"""How many times faster than a simpler one an arithmetic must be: bfloat16 is less exact."""
 SHORT = 300
 """Runs of fewer steps are over before a measurement pays."""
 
@@ -49,8 +50,9 @@ def choose(network: Network, plan: Plan, *, batch: int, steps: int) -> Chosen:
     device = world.device(plan.device)
     threads = plan.threads or torch.get_num_threads()
     found = replace(plan, device=str(device), threads=threads)
-    found, reason, rate = _arithmetic(network, found, batch=batch, steps=steps)
-    found, translation = translate.choose(network, found, batch=batch, steps=steps, rate=rate)
+    with memory.kept(found):
+        found, reason, rate = _arithmetic(network, found, batch=batch, steps=steps)
+        found, translation = translate.choose(network, found, batch=batch, steps=steps, rate=rate)
     return Chosen(found, reason, translation)
 
 
@@ -72,13 +74,13 @@ def _arithmetic(network: Network, plan: Plan, *, batch: int, steps: int) -> tupl
     torch.set_num_threads(plan.threads)
     if plan.memory_limit:  # until the schedule is known, which depends on what is measured here
         network.set_grad_checkpointing()
-    rates = measure(network, batch=min(batch, sample(network)), formats=formats, precisions=precisions)
-    pairs = list(rates)
-    best = max(rates, key=lambda pair: rates[pair])
-    best = best if rates[best] > WORTH * rates[pairs[0]] else pairs[0]
-    said = ", ".join(f"{form} {kind} {rates[form, kind]:.0f}/s" for form, kind in pairs)
+    images, began = min(batch, sample(network)), time.perf_counter()
+    found = measure(network, batch=images, formats=formats, precisions=precisions)
+    took, rates = time.perf_counter() - began, trials.rates(found, images)
+    best = trials.fastest(found, worth=WORTH)
+    said = ", ".join(f"{form} {kind} {rate:.0f}/s" for (form, kind), rate in rates.items())
     chosen = replace(plan, memory_format=best[0], precision=best[1])
-    return chosen, f"{where}; measured {said}", rates[best]
+    return chosen, f"{where}; measured {said}, in {took:.0f} s", rates[best]
 
 
 def _formats(network: Network, plan: Plan) -> tuple[Format, ...]:
@@ -94,20 +96,10 @@ def measure(
     batch: int,
     formats: tuple[Format, ...] = ("channels_last", "contiguous"),
     precisions: tuple[Precision, ...] = ("float32", "bfloat16"),
-) -> dict[tuple[Format, Precision], float]:
-    """Images per second of a training step on the CPU, in every combination, the default one first.
-
-    They take turns, and the best turn of each counts, so that whatever else the machine does slows all alike.
-    """
+) -> dict[tuple[Format, Precision], list[float]]:
+    """Seconds of training steps on the CPU in every combination, turn by turn, the default one first."""
     steps = {(form, kind): _step(network, form, kind, batch) for kind in precisions for form in formats}
-    best = dict.fromkeys(steps, float("inf"))
-    for turn in range(TURNS):
-        for pair, step in steps.items():
-            start = time.perf_counter()
-            step()
-            if turn:  # the first one warms up
-                best[pair] = min(best[pair], time.perf_counter() - start)
-    return {pair: batch / seconds for pair, seconds in best.items()}
+    return trials.timed(steps, seconds=SECONDS)
 
 
 def sample(network: Network) -> int:

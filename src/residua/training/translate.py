@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from residua.nn.clips import layout
 from residua.nn.network import Network
 from residua.spec.recipe import Plan
+from residua.training import trials
 
 Way = tuple[Literal["off", "whole", "blocks"], Literal["on", "off"]]
 """What is translated, and whether as CUDA graphs."""
@@ -24,12 +25,16 @@ MOST_BLOCKS = 60
 """Blocks of a network that is tried as a whole: translation takes longer the longer the code is."""
 PAYS = {"cpu": 1800.0, "cuda": 600.0}
 """Seconds that a run must last, untranslated, before the minutes that translations take are tried on it."""
-WORTH = 1.15
-"""How many times faster another way to compute must be; less drowns in noise."""
+WORTH = 1.05
+"""How many times faster than a simpler one a way must be."""
 FEW = {"cpu": 100_000, "cuda": 5_000_000}
 """Images of a run, all epochs taken together, that is not worth measuring at all."""
-TURNS = 4
-"""Steps in each way, the first of which translates."""
+SECONDS = 60.0
+"""For timing all ways together, about, beside the minutes that their translation takes."""
+STEP = 4.0
+"""Seconds of a step that is timed, about, at most: slower ones are timed with fewer images."""
+LEAST = 4
+"""Images of a step that is timed, or as many as the batch has."""
 
 
 def choose(network: Network, plan: Plan, *, batch: int, steps: int, rate: float) -> tuple[Plan, str]:
@@ -48,16 +53,19 @@ def choose(network: Network, plan: Plan, *, batch: int, steps: int, rate: float)
         return off, f"off: not tried on {device}"
     if not rate and steps * batch < FEW[device]:
         return off, "off: a short run"
-    rate = rate or measure(network, off, [EAGER], batch)[EAGER]
+    images = min(batch, max(LEAST, int(rate * STEP))) if rate else batch
+    rate = rate or trials.rates(measure(network, off, [EAGER], images), images)[EAGER]
     lasts = steps * batch / rate
     if lasts < PAYS[device]:
         return off, f"off: about {lasts / 60:.0f} minutes to go are over before it pays"
     ways = _ways(network, device)
-    rates = measure(network, off, [EAGER, *ways], batch)
-    best = max(rates, key=lambda way: rates[way])
-    best = best if rates[best] > WORTH * rates[EAGER] else EAGER
+    began = time.perf_counter()
+    found = measure(network, off, [EAGER, *ways], images)
+    took, rates = time.perf_counter() - began, trials.rates(found, images)
+    best = trials.fastest(found, worth=WORTH)
     said = ", ".join(f"{what}{' as graphs' * (how == 'on')} {rates[what, how]:.0f}/s" for what, how in rates)
-    return replace(plan, compile=best[0], graphs=best[1]), f"{best[0]}: measured {said}"
+    said = f"{best[0]}: measured {said}, in {took:.0f} s"
+    return replace(plan, compile=best[0], graphs=best[1]), said
 
 
 def _ways(network: Network, device: str) -> list[Way]:
@@ -71,24 +79,14 @@ def _ways(network: Network, device: str) -> list[Way]:
     return ways
 
 
-def measure(network: Network, plan: Plan, ways: list[Way], batch: int) -> dict[Way, float]:
-    """Images per second of a training step in each of `ways`; they take turns, and the best turn counts."""
-    device = torch.device(plan.device)
+def measure(network: Network, plan: Plan, ways: list[Way], batch: int) -> dict[Way, list[float]]:
+    """Seconds of training steps in each of `ways`, turn by turn."""
     made = {way: step(network, replace(plan, compile=way[0], graphs=way[1]), batch) for way in ways}
-    best = dict.fromkeys(made, float("inf"))
-    for turn in range(TURNS):
-        for way, take in made.items():
-            start = time.perf_counter()
-            take()
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            if turn:
-                best[way] = min(best[way], time.perf_counter() - start)
-    return {way: batch / seconds for way, seconds in best.items()}
+    return trials.timed(made, seconds=SECONDS)
 
 
 def step(network: Network, plan: Plan, batch: int) -> Callable[[], None]:
-    """A function that takes one forward and backward step of a copy of `network` as `plan` says."""
+    """A function that takes a forward and backward step of a copy of `network` as `plan` says, to its end."""
     arch, form = network.arch, layout(plan.memory_format, 5 if network.arch.has_time else 4)
     twin: Network = copy.deepcopy(network).to(plan.device).to(memory_format=form).train()
     compiled(twin, plan)
@@ -100,6 +98,8 @@ def step(network: Network, plan: Plan, batch: int) -> Callable[[], None]:
             said = twin(images)
         logits: Tensor = said[0] if isinstance(said, tuple) else said
         torch.autograd.backward(logits.float().sum())
+        if images.is_cuda:
+            torch.cuda.synchronize(images.device)
 
     return take
 
