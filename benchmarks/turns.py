@@ -2,13 +2,32 @@
 
 import json
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
 import torch
 
 from residua.training import world
+
+Feed = Callable[[], Iterator[int]]
+"""Begins to load, and says how many items are in each batch."""
+
+
+def per_second(feed: Feed, seconds: float) -> float:
+    """Items per second over at least `seconds`, by workers that live no longer than that.
+
+    Workers that stayed would go on decoding through the other side's turn, and begin their own with full
+    queues. The first two batches of each are not counted.
+    """
+    batches = feed()
+    for _ in range(2 * world.cores()):
+        next(batches)
+    start, count = time.perf_counter(), 0
+    while (lasted := time.perf_counter() - start) < seconds:
+        count += next(batches)
+    return count / lasted
 
 
 def medians(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:
@@ -51,7 +70,12 @@ def show(found: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print(json.dumps(found, indent=2))
         return
-    for line in found["rows"]:
-        numbers = f"{line['ours']:g} against {line['peer']:g} {line['unit']} of {line['peer_name']}"
-        print(f"{line['what']}: {numbers}, ratio {line['ratio']:g}")
+    for one in found["rows"]:
+        print(line(one))
     print(f"on {found['machine']}")
+
+
+def line(row: dict[str, Any]) -> str:
+    """A row in words."""
+    numbers = f"{row['ours']:g} against {row['peer']:g} {row['unit']} of {row['peer_name']}"
+    return f"{row['what']}: {numbers}, ratio {row['ratio']:g}"
