@@ -17,19 +17,23 @@ with atheris.instrument_imports(include=["residua.data", "PIL"]):
     from corpus import corpus
 
     from residua.data.decode import DataError, decode
+    from residua.data.images import Images
     from residua.data.labels import find_labels
     from residua.data.shards import find_shards, pack
     from residua.data.sources import find
 
 LIMITS = ("-timeout=5", "-rss_limit_mb=1024", "-max_len=20000")
 """Seconds and memory of one input; most of the corpus is shorter."""
+ENDINGS = ("csv", "jsonl")
 LABELS = (
-    b"path,label,split\ncat/0.png,cat,train\n",
-    b"a.png;1.0\nb.png;2\n",
-    b'"a ""b"".png"\tc\n',
-    b"\xef\xbb\xbfa,b\r\n",
+    b"\0path,label,split\ncat/0.png,cat,train\n",
+    b"\0a.png;1.0\nb.png;2\n",
+    b'\0"a ""b"".png"\tc\n',
+    b"\0\xef\xbb\xbfa,b\r\n",
+    b'\1{"path": "a.png", "label": 1}\n{"path": "b.png", "label": "2"}\n',
+    b'\1{"file": "\\ud83d\\ude00.png", "class": "a", "split": "dev"}\n',
 )
-"""Label files to begin with."""
+"""Label files to begin with; the first byte tells which of `ENDINGS` they have."""
 
 Read = Callable[[bytes], object]
 
@@ -43,10 +47,17 @@ def labels(folder: Path) -> tuple[Read, list[bytes]]:
     """Label files beside nothing."""
 
     def read(content: bytes) -> object:
-        (folder / "labels.csv").write_bytes(content)
-        return find_labels(folder / "labels.csv")
+        file = folder / f"labels.{ENDINGS[(content[0] if content else 0) % len(ENDINGS)]}"
+        file.write_bytes(content[1:])
+        return told(find_labels(file).train)
 
     return read, list(LABELS)
+
+
+def told(images: Images) -> list[bytes]:
+    """Names and classes of all, as they are written down."""
+    classes = [images.classes[label] for label in images.labels.tolist()]
+    return [f"{images.title(i)} {name}".encode() for i, name in enumerate(classes)]
 
 
 def shards(folder: Path) -> tuple[Read, list[bytes]]:
@@ -65,6 +76,7 @@ def shards(folder: Path) -> tuple[Read, list[bytes]]:
         files[which].write_bytes(content[1:])
         try:
             images = find_shards(str(folder / "packed")).train
+            told(images)
             return [images.image(i, "rgb") for i in range(len(images))]
         finally:
             files[which].write_bytes(held[which])

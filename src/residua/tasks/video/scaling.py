@@ -40,7 +40,8 @@ class Scaler:
 
     def __init__(self, context: VideoCodecContext, scaled: Scaled) -> None:
         """The size is that of `scaled`, for a frame as large as `context` says."""
-        self.width, self.height = _size(context.width, context.height, scaled.short)
+        self.told = (context.width, context.height)
+        self.width, self.height = _size(*self.told, scaled.short)
         self.layout, self.channels = _LAYOUTS[scaled.colour]
         self.interpolation = _KINDS[scaled.interpolation]
         # one for all frames: a frame's own would be made, with threads, for it alone, in twice the time
@@ -74,5 +75,5 @@ def _size(width: int, height: int, short: int) -> tuple[int, int]:
     """The size whose shorter side is `short`."""
     if not short:
         return width, height
-    scale = short / min(width, height)
+    scale = short / max(1, min(width, height))
     return max(short, round(width * scale)), max(short, round(height * scale))
