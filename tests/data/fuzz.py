@@ -13,6 +13,7 @@ from pathlib import Path
 
 import atheris
 
+atheris.enabled_hooks.add("str")  # what text begins and ends with guides the search, too
 with atheris.instrument_imports(include=["residua.data", "PIL"]):
     from corpus import corpus
 
@@ -34,6 +35,38 @@ LABELS = (
     b'\1{"file": "\\ud83d\\ude00.png", "class": "a", "split": "dev"}\n',
 )
 """Label files to begin with; the first byte tells which of `ENDINGS` they have."""
+
+WORDS = {
+    "gate": (),
+    "labels": (
+        *"\"'{}[]:;,\t\n-.",
+        "0",
+        "-1",
+        "1e9",
+        "nan",
+        "null",
+        "train",
+        "dev",
+        "../",
+        "\\ud800",
+        "path",
+        "label",
+    ),
+    "shards": (
+        *'"{}[],:',
+        "0",
+        "-1",
+        "1e9",
+        "99999999999999999999",
+        "null",
+        "true",
+        '""',
+        "[[]]",
+        "../",
+        "\\ud800",
+    ),
+}
+"""What files of a kind are made of: put in at random, they reach further than random bytes do."""
 
 Read = Callable[[bytes], object]
 
@@ -84,6 +117,11 @@ def shards(folder: Path) -> tuple[Read, list[bytes]]:
     return read, [bytes([which]) + content for which, content in enumerate(held)]
 
 
+def _spelled(word: str) -> str:
+    """`word` as libFuzzer's dictionaries spell it."""
+    return "".join(f"\\x{ord(letter):02x}" for letter in word)
+
+
 TARGETS = {"gate": gate, "labels": labels, "shards": shards}
 
 
@@ -100,7 +138,12 @@ def main() -> None:
             with suppress(DataError):
                 read(content)
 
-        atheris.Setup([sys.argv[0], *LIMITS, f"-artifact_prefix={seeds}/found-", *options, seeds], one)
+        limits = [*LIMITS, f"-artifact_prefix={seeds}/found-"]
+        if WORDS[name]:
+            words = Path(place, "words")
+            words.write_text("".join(f'"{_spelled(word)}"\n' for word in WORDS[name]))
+            limits.append(f"-dict={words}")
+        atheris.Setup([sys.argv[0], *limits, *options, seeds], one)
         atheris.Fuzz()
 
 
