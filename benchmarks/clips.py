@@ -4,22 +4,23 @@ Both take 16 frames, every other one, from a random place of each clip, cut a ra
 half of them and hand over uint8 batches. The peer is what people write: decode up to the last frame wanted,
 keep those wanted at full size as RGB, then torchvision's v2 transforms, in a DataLoader. Each has as many
 workers as there are cores; ours decodes in a process beside each worker, which waits meanwhile. The cache of
-decoded clips has a row of its own: it is the same comparison from the second epoch on.
+decoded clips has a row of its own: it is the same comparison from the second epoch on. Long clips show what
+going to the last key frame saves, short ones, which are read nearly whole, what the rest does.
 """
 
 import argparse
 import itertools
-import statistics
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 import torch
+import turns
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -116,49 +117,45 @@ def theirs(images: Images, workers: int, batch: int) -> Iterator[int]:
     return (len(labels) for _ in itertools.count() for _, labels in loader)
 
 
-def timed(batches: Iterator[int], seconds: float) -> float:
-    """Clips per second over at least `seconds`."""
-    start, count = time.perf_counter(), 0
-    while (lasted := time.perf_counter() - start) < seconds:
-        count += next(batches)
-    return count / lasted
+def sides(images: Images, batch: int, cache: Cache) -> dict[str, turns.Feed]:
+    """Ours, ours from the cache, and the peer."""
+    workers = world.cores()
+    return {
+        "first": partial(ours, images, workers, batch, None),
+        "cached": partial(ours, images, workers, batch, cache),
+        "peer": partial(theirs, images, workers, batch),
+    }
 
 
 def rows(args: argparse.Namespace) -> list[dict[str, Any]]:
     """Ours with and without the cache against the peer, in turns; medians are compared."""
-    workers, batch = world.cores(), args.batch
     with tempfile.TemporaryDirectory() as place:
-        folder = args.source or made(Path(place, "clips"), count=args.clips, seconds=args.length)
-        images = find(f"video:{folder}").train
-        cache = kept(Path(place, "cache"), 8 << 30)
-        sides = {
-            "ours": ours(images, workers, batch, None),
-            "cached": ours(images, workers, batch, cache),
-            "peer": theirs(images, workers, batch),
-        }
-        for _ in range(-(-len(images) // batch) + 1):  # the cache's first epoch is not what it is for
-            next(sides["cached"])
-        rates: dict[str, list[float]] = {name: [] for name in sides}
-        for turn in range(args.rounds + 1):
-            for name, side in sides.items():
-                rate = timed(side, args.decode_seconds)
-                if turn:  # the first one warms up
-                    rates[name].append(rate)
-        del sides
-    middle = {name: statistics.median(found) for name, found in rates.items()}
+        if args.source:
+            return compared(str(args.source), args.source, Path(place, "cache"), args)
+        found = []
+        for seconds in args.length:
+            folder = made(Path(place, f"{seconds}"), count=args.clips, seconds=seconds)
+            found += compared(f"clips of {seconds} s", folder, Path(place, f"cache-{seconds}"), args)
+        return found
+
+
+def compared(what: str, folder: Path, place: Path, args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Two rows of one folder of clips."""
+    images = find(f"video:{folder}").train
+    cache = kept(place, 8 << 30)
+    feeds = sides(images, args.batch, cache)
+    filling = feeds["cached"]()
+    for _ in range(-(-len(images) // args.batch) + 1):  # the cache's first epoch is not what it is for
+        next(filling)
+    del filling
+    timed = {name: partial(turns.per_second, feed, args.decode_seconds) for name, feed in feeds.items()}
+    middle = turns.medians(timed, args.rounds)
     said = {
-        "ours": f"decoding, {FRAMES} frames every {STRIDE} of clips, random crops of 112 px",
-        "cached": "the same from the second epoch on, decoded clips in the cache",
+        "first": f"decoding {what}, {FRAMES} frames, one of every {STRIDE}, random crops of 112 px",
+        "cached": f"the same from the second epoch on, decoded {what} in the cache",
     }
+    peer = "PyAV loop + torchvision v2 in a DataLoader"
     return [
-        {
-            "what": what,
-            "ours": round(middle[name], 1),
-            "peer": round(middle["peer"], 1),
-            "peer_name": "PyAV loop + torchvision v2 in a DataLoader",
-            "unit": "clips/s",
-            "ratio": round(middle[name] / middle["peer"], 2),
-            "rounds": rates,
-        }
-        for name, what in said.items()
+        turns.row(text, middle[name], middle["peer"], peer_name=peer, unit="clips/s", digits=1)
+        for name, text in said.items()
     ]

@@ -13,17 +13,15 @@ import argparse
 import itertools
 import json
 import os
-import statistics
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import turns
 from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
@@ -42,8 +40,11 @@ from residua.training import world
 BATCH = 64
 AREA = (0.25, 1.0)
 PATHS = 1_000_000
-Make = Callable[[], Iterator[int]]
-"""Begins to load, and says how many images are in each batch."""
+PARTS = ("small", "camera", "web", "shards", "memory")
+"""What is measured."""
+SIDES = {"small": 300, "camera": 2000, "web": 2000}
+"""Longer side of photographs in pixels; those of `web` are saved with quality 75, the others with 90."""
+PEER = "torchvision ImageFolder + DataLoader"
 REDUCED = 320
 """Shorter side of packed photographs, in pixels: crops of half of their area still shrink to 224."""
 
@@ -102,45 +103,16 @@ def theirs(folder: Path, workers: int) -> Iterator[int]:
     return (len(labels) for _ in itertools.count() for _, labels in loader)
 
 
-def timed(make: Make, seconds: float, cores: int) -> float:
-    """Images per second and core over at least `seconds`, by workers that live no longer than that.
-
-    Workers that stayed would go on decoding through the other side's turn, and begin their own with full
-    queues. The first two batches of each are not counted.
-    """
-    batches = make()
-    for _ in range(2 * cores):
-        next(batches)
-    start, count = time.perf_counter(), 0
-    while (lasted := time.perf_counter() - start) < seconds:
-        count += next(batches)
-    return count / lasted / cores
-
-
-def turns(
-    what: str,
-    mine: Make,
-    peer: tuple[str, Make],
-    *,
-    rounds: int,
-    seconds: float,
-    cores: int,
+def compared(
+    what: str, mine: turns.Feed, peer: tuple[str, turns.Feed], options: argparse.Namespace
 ) -> dict[str, Any]:
-    """One row: medians over `rounds`, per core, and their ratio."""
-    rates: dict[str, list[float]] = {"ours": [], "peer": []}
-    for _ in range(rounds):
-        rates["peer"].append(timed(peer[1], seconds, cores))
-        rates["ours"].append(timed(mine, seconds, cores))
-    middle = {name: statistics.median(found) for name, found in rates.items()}
-    return {
-        "what": what,
-        "ours": round(middle["ours"], 1),
-        "peer": round(middle["peer"], 1),
-        "peer_name": peer[0],
-        "unit": "images/s per core",
-        "ratio": round(middle["ours"] / middle["peer"], 2),
-        "rounds": rates,
-    }
+    """One row: medians of images per second and core."""
+    sides = {"ours": mine, "peer": peer[1]}
+    timed = {name: partial(turns.per_second, feed, options.seconds) for name, feed in sides.items()}
+    found = turns.medians(timed, options.rounds)
+    mine_per_core, peer_per_core = (found[name] / world.cores() for name in sides)
+    unit = "images/s per core"
+    return turns.row(what, mine_per_core, peer_per_core, peer_name=peer[0], unit=unit, digits=1)
 
 
 def memory(workers: int, looks: int) -> dict[str, Any]:
@@ -151,14 +123,15 @@ def memory(workers: int, looks: int) -> dict[str, Any]:
         "ours": _owned(lambda i: files[i], workers, looks),
         "peer": _owned(lambda i: Path("/nowhere", names[i]), workers, looks),
     }
-    return {
-        "what": f"memory of {workers} workers after {looks:,} looks each at {PATHS:,} paths",
-        "ours": round(grown["ours"], 1),
-        "peer": round(grown["peer"], 1),
-        "peer_name": "a list of str, as ImageFolder keeps them",
-        "unit": "MB",
-        "ratio": round(grown["peer"] / max(grown["ours"], 0.1), 2),
-    }
+    return turns.row(
+        f"memory of {workers} workers after {looks:,} looks each at {PATHS:,} paths",
+        max(grown["ours"], 0.1),
+        grown["peer"],
+        peer_name="a list of str, as ImageFolder keeps them",
+        unit="MB",
+        less_is_better=True,
+        digits=1,
+    )
 
 
 def _owned(look: Callable[[int], Path], workers: int, looks: int) -> float:
@@ -185,48 +158,52 @@ def _private() -> int:
     return 1024 * sum(int(row.split()[1]) for row in rows if row.startswith("Private"))
 
 
-def line(row: dict[str, Any]) -> str:
-    return f"{row['what']}: {row['ours']} against {row['peer']} {row['unit']}, ratio {row['ratio']}"
+def against_torchvision(made: Path, options: argparse.Namespace, part: str) -> Iterator[dict[str, Any]]:
+    """Our folders beside torchvision's."""
+    folder = options.source if options.source and part == "small" else photographs_of(made, part, options)
+    what = f"JPEGs of {folder}" if folder == options.source else f"JPEGs of {SIDES[part]} px"
+    peer, mine = partial(theirs, folder, world.cores()), partial(ours, every(folder), world.cores())
+    yield compared(f"{what}, {bits(folder)}", mine, (PEER, peer), options)
 
 
-def compare(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
-    """All rows."""
-    cores, rows = world.cores(), []
-    length = {"rounds": options.rounds, "seconds": options.seconds, "cores": cores}
-    with tempfile.TemporaryDirectory() as made:
-        small = options.source or photographs(Path(made, "small"), count=options.images, side=300)
-        many = max(BATCH, options.images // 8)
-        large = photographs(Path(made, "large"), count=many, side=2000)
-        web = photographs(Path(made, "web"), count=many, side=2000, quality=75)
-        pack(find(str(small)), Path(made, "packed"))
-        pack(find(str(large)), Path(made, "reduced"), side=REDUCED)
-        folders = "torchvision ImageFolder + DataLoader"
-        for what, folder in (
-            ("JPEGs of 300 px" if not options.source else str(small), small),
-            ("JPEGs of 2000 px, quality 90", large),
-            ("JPEGs of 2000 px, quality 75", web),
-        ):
-            peer, mine = partial(theirs, folder, cores), partial(ours, every(folder), cores)
-            rows.append(turns(f"{what}, {bits(folder)}", mine, (folders, peer), **length))
-            say(line(rows[-1]))
-        for what, packed, folder in (
-            ("shards of the 300 px JPEGs", "packed", small),
-            (f"shards of the large ones at {REDUCED} px", "reduced", large),
-        ):
-            mine, peer = (partial(ours, every(of), cores) for of in (Path(made, packed), folder))
-            rows.append(turns(what, mine, ("our folders, the same images", peer), **length))
-            say(line(rows[-1]))
-    for looks in (PATHS // 4, PATHS):
-        rows.append(memory(4, looks))
-        say(line(rows[-1]))
-    versions = {name: metadata.version(name) for name in ("residua", "torch", "torchvision", "pillow")}
-    return {"rows": rows, "machine": f"{cores} cores, {cores} workers, batch {BATCH}", "versions": versions}
+def of_shards(made: Path, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Our shards beside our folders."""
+    for what, part, side in (
+        ("shards of the 300 px JPEGs", "small", 0),
+        (f"shards of the large ones at {REDUCED} px", "camera", REDUCED),
+    ):
+        folder, packed = photographs_of(made, part, options), made / f"{part}-packed"
+        pack(find(str(folder)), packed, side=side)
+        mine, peer = (partial(ours, every(of), world.cores()) for of in (packed, folder))
+        yield compared(what, mine, ("our folders, the same images", peer), options)
+
+
+def photographs_of(made: Path, part: str, options: argparse.Namespace) -> Path:
+    """Those of one part, made when they are first asked for."""
+    folder = made / part
+    if not folder.exists():
+        count = options.images if part == "small" else max(BATCH, options.images // 8)
+        photographs(folder, count=count, side=SIDES[part], quality=75 if part == "web" else 90)
+    return folder
+
+
+def rows(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """All that is measured, when it is."""
+    with tempfile.TemporaryDirectory() as place:
+        for part in options.only or PARTS:
+            if part in SIDES:
+                yield from against_torchvision(Path(place), options, part)
+            elif part == "shards":
+                yield from of_shards(Path(place), options)
+            else:
+                yield from (memory(4, looks) for looks in (PATHS // 4, PATHS))
 
 
 def main() -> None:
     """Print the comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--only", nargs="+", choices=PARTS, help="some of it")
     parser.add_argument(
         "--source", type=Path, help="folder of classes in place of the made 300 px photographs"
     )
@@ -234,9 +211,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=6.0)
     options = parser.parse_args()
-    result = compare(options, (lambda _: None) if options.json else print)
-    if options.json:
-        print(json.dumps(result, indent=2))
+    found = []
+    for row in rows(options):
+        found.append(row)
+        if not options.json:
+            print(turns.line(row), flush=True)
+    result = turns.result(found, "torchvision", "pillow")
+    print(json.dumps(result, indent=2) if options.json else f"on {result['machine']}")
 
 
 if __name__ == "__main__":

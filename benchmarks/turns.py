@@ -2,8 +2,9 @@
 
 import json
 import math
+import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -13,6 +14,32 @@ from residua.training import world
 
 LEAST, MOST = 9, 40
 """Rounds of a comparison: as many as its seconds allow, within these."""
+Feed = Callable[[], Iterator[int]]
+"""Begins to load, and says how many items are in each batch."""
+
+
+def per_second(feed: Feed, seconds: float) -> float:
+    """Items per second over at least `seconds`, by workers that live no longer than that.
+
+    Workers that stayed would go on decoding through the other side's turn, and begin their own with full
+    queues. The first two batches of each are not counted.
+    """
+    batches = feed()
+    for _ in range(2 * world.cores()):
+        next(batches)
+    start, count = time.perf_counter(), 0
+    while (lasted := time.perf_counter() - start) < seconds:
+        count += next(batches)
+    return count / lasted
+
+
+def medians(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:
+    """Each side's median over `rounds`, in which all sides take turns; the order turns round, too."""
+    found: dict[str, list[float]] = {name: [] for name in sides}
+    for number in range(rounds):
+        for name in list(sides) if number % 2 else list(reversed(sides)):
+            found[name].append(sides[name]())
+    return {name: statistics.median(values) for name, values in found.items()}
 
 
 def paired(*sides: Callable[[], float], seconds: float) -> list[tuple[float, ...]]:
@@ -70,11 +97,16 @@ def show(found: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print(json.dumps(found, indent=2))
         return
-    for line in found["rows"]:
-        numbers = f"{line['ours']:g} against {line['peer']:g} {line['unit']} of {line['peer_name']}"
-        ratio = f"ratio {line['ratio']:g}"
-        if "interval" in line:
-            low, high = line["interval"]
-            ratio += f" ({low:g} to {high:g}); two of the peer: {line['noise']:g}"
-        print(f"{line['what']}: {numbers}, {ratio}", flush=True)
+    for one in found["rows"]:
+        print(line(one))
     print(f"on {found['machine']}")
+
+
+def line(row: dict[str, Any]) -> str:
+    """A row in words."""
+    numbers = f"{row['ours']:g} against {row['peer']:g} {row['unit']} of {row['peer_name']}"
+    ratio = f"ratio {row['ratio']:g}"
+    if "interval" in row:
+        low, high = row["interval"]
+        ratio += f" ({low:g} to {high:g}); two of the peer: {row['noise']:g}"
+    return f"{row['what']}: {numbers}, {ratio}"

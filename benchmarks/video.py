@@ -104,7 +104,7 @@ def main() -> None:
     parser.add_argument("--only", choices=["decode", "train"], help="one of the two halves")
     parser.add_argument("--source", type=Path, help="folder of classes of clips in place of those made here")
     parser.add_argument("--clips", type=int, default=48, help="clips to make")
-    parser.add_argument("--length", type=int, default=10, help="seconds of each")
+    parser.add_argument("--length", type=int, nargs="+", default=[10, 2], help="seconds of each, set by set")
     parser.add_argument("--decode-seconds", type=float, default=8.0, help="of each turn of decoding")
     args = parser.parse_args()
     decoded = [] if args.only == "train" else files.rows(args)

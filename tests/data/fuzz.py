@@ -13,23 +13,60 @@ from pathlib import Path
 
 import atheris
 
+atheris.enabled_hooks.add("str")  # what text begins and ends with guides the search, too
 with atheris.instrument_imports(include=["residua.data", "PIL"]):
     from corpus import corpus
 
     from residua.data.decode import DataError, decode
+    from residua.data.images import Images
     from residua.data.labels import find_labels
     from residua.data.shards import find_shards, pack
     from residua.data.sources import find
 
 LIMITS = ("-timeout=5", "-rss_limit_mb=1024", "-max_len=20000")
 """Seconds and memory of one input; most of the corpus is shorter."""
+ENDINGS = ("csv", "jsonl")
 LABELS = (
-    b"path,label,split\ncat/0.png,cat,train\n",
-    b"a.png;1.0\nb.png;2\n",
-    b'"a ""b"".png"\tc\n',
-    b"\xef\xbb\xbfa,b\r\n",
+    b"\0path,label,split\ncat/0.png,cat,train\n",
+    b"\0a.png;1.0\nb.png;2\n",
+    b'\0"a ""b"".png"\tc\n',
+    b"\0\xef\xbb\xbfa,b\r\n",
+    b'\1{"path": "a.png", "label": 1}\n{"path": "b.png", "label": "2"}\n',
+    b'\1{"file": "\\ud83d\\ude00.png", "class": "a", "split": "dev"}\n',
 )
-"""Label files to begin with."""
+"""Label files to begin with; the first byte tells which of `ENDINGS` they have."""
+
+WORDS = {
+    "gate": (),
+    "labels": (
+        *"\"'{}[]:;,\t\n-.",
+        "0",
+        "-1",
+        "1e9",
+        "nan",
+        "null",
+        "train",
+        "dev",
+        "../",
+        "\\ud800",
+        "path",
+        "label",
+    ),
+    "shards": (
+        *'"{}[],:',
+        "0",
+        "-1",
+        "1e9",
+        "99999999999999999999",
+        "null",
+        "true",
+        '""',
+        "[[]]",
+        "../",
+        "\\ud800",
+    ),
+}
+"""What files of a kind are made of: put in at random, they reach further than random bytes do."""
 
 Read = Callable[[bytes], object]
 
@@ -43,10 +80,17 @@ def labels(folder: Path) -> tuple[Read, list[bytes]]:
     """Label files beside nothing."""
 
     def read(content: bytes) -> object:
-        (folder / "labels.csv").write_bytes(content)
-        return find_labels(folder / "labels.csv")
+        file = folder / f"labels.{ENDINGS[(content[0] if content else 0) % len(ENDINGS)]}"
+        file.write_bytes(content[1:])
+        return told(find_labels(file).train)
 
     return read, list(LABELS)
+
+
+def told(images: Images) -> list[bytes]:
+    """Names and classes of all, as they are written down."""
+    classes = [images.classes[label] for label in images.labels.tolist()]
+    return [f"{images.title(i)} {name}".encode() for i, name in enumerate(classes)]
 
 
 def shards(folder: Path) -> tuple[Read, list[bytes]]:
@@ -65,11 +109,17 @@ def shards(folder: Path) -> tuple[Read, list[bytes]]:
         files[which].write_bytes(content[1:])
         try:
             images = find_shards(str(folder / "packed")).train
+            told(images)
             return [images.image(i, "rgb") for i in range(len(images))]
         finally:
             files[which].write_bytes(held[which])
 
     return read, [bytes([which]) + content for which, content in enumerate(held)]
+
+
+def _spelled(word: str) -> str:
+    """`word` as libFuzzer's dictionaries spell it."""
+    return "".join(f"\\x{ord(letter):02x}" for letter in word)
 
 
 TARGETS = {"gate": gate, "labels": labels, "shards": shards}
@@ -88,7 +138,12 @@ def main() -> None:
             with suppress(DataError):
                 read(content)
 
-        atheris.Setup([sys.argv[0], *LIMITS, f"-artifact_prefix={seeds}/found-", *options, seeds], one)
+        limits = [*LIMITS, f"-artifact_prefix={seeds}/found-"]
+        if WORDS[name]:
+            words = Path(place, "words")
+            words.write_text("".join(f'"{_spelled(word)}"\n' for word in WORDS[name]))
+            limits.append(f"-dict={words}")
+        atheris.Setup([sys.argv[0], *limits, *options, seeds], one)
         atheris.Fuzz()
 
 

@@ -1,5 +1,6 @@
 """Label files: what is read, what is refused by its row, and that nothing else ever happens."""
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -195,9 +196,82 @@ def test_any_bytes_are_a_list_or_a_dataerror(
     tmp_path_factory: pytest.TempPathFactory, content: bytes
 ) -> None:
     folder = tmp_path_factory.getbasetemp()
-    for name in ("any.csv", "any.parquet"):
+    for name in ("any.csv", "any.jsonl", "any.parquet"):
         with suppress(DataError):
             find_labels(listing(folder, content, name))
+
+
+UGLY = st.sampled_from(
+    [
+        "",
+        " ",
+        "nan",
+        "-1",
+        "1.0",
+        "01",
+        "9" * 5000,
+        "../x",
+        "/",
+        ".",
+        "a/../..",
+        "train",
+        "x" * 300,
+        "\0",
+        '"',
+    ]
+) | st.text(st.characters(), max_size=6)
+"""What stands in a cell that nobody looked at; half characters among it, which JSON can hold."""
+VALUE = UGLY | st.none() | st.booleans() | st.integers() | st.floats() | st.lists(UGLY, max_size=2)
+
+
+def written_down(images: Images) -> bytes:
+    names = [images.classes[label] for label in images.labels]
+    return "".join(titles(images) + names).encode()
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(UGLY, UGLY, UGLY), min_size=1, max_size=4), st.booleans())
+def test_any_cells_are_a_list_or_a_dataerror(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, str]], headed: bool
+) -> None:
+    lines = ["path,label,split"] * headed
+    lines += [",".join('"' + cell.replace('"', '""') + '"' for cell in row) for row in rows]
+    content = "\n".join(lines).encode("utf-8", "replace")
+    with suppress(DataError):
+        written_down(find_labels(listing(tmp_path_factory.getbasetemp(), content, "cells.csv")).train)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.fixed_dictionaries({"path": VALUE, "label": VALUE}), min_size=1, max_size=4))
+def test_any_values_are_a_list_or_a_dataerror(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, object]]
+) -> None:
+    content = "\n".join(map(json.dumps, rows))
+    with suppress(DataError):
+        written_down(find_labels(listing(tmp_path_factory.getbasetemp(), content, "values.jsonl")).train)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ('{"path": "a.png", "label": %s}' % ("9" * 5000), "is no JSON"),
+        ('{"path": "a.png", "label": %s}' % ("[" * 100_000), "is no JSON"),
+        ('{"path": "a.png", "label": ["a"]}', "several labels"),
+        ('{"path": "\\ud800.png", "label": "a"}', "a path that no file can have"),
+        ('{"path": "a.png", "label": "\\ud800"}', "a label that is no text"),
+    ],
+    ids=["digits", "depth", "labels", "half a path", "half a label"],
+)
+def test_json_that_python_chokes_on_is_refused(tmp_path: Path, row: str, said: str) -> None:
+    told = refusal(listing(tmp_path, row, "labels.jsonl"))
+    assert "labels.jsonl row 1" in told
+    assert said in told
+
+
+def test_long_numbers_are_ordered_by_value(tmp_path: Path) -> None:
+    long = "9" * 5000
+    found = find_labels(listing(tmp_path, f"a.png,{long}\nb.png,10\nc.png,9\nd.png,010\n"))
+    assert found.train.classes == ("9", "010", "10", long)
 
 
 CELL = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), min_size=1, max_size=20)

@@ -246,6 +246,7 @@ def damaged(packed: Path, name: str, change: Callable[[dict], object]) -> str:
         ("train-00000.json", lambda r: r["sizes"].__setitem__(0, 1 << 27), "out of range"),
         ("train-00000.json", lambda r: r["labels"].__setitem__(0, 2), "out of range"),
         ("train-00000.json", lambda r: r["labels"].pop(), "different lengths"),
+        ("train-00000.json", lambda r: r.update(labels=[[n] for n in r["labels"]]), "different lengths"),
         ("train-00000.json", lambda r: r["offsets"].__setitem__(0, 1 << 70), "train-00000.json is no index"),
         ("train-00000.json", lambda r: r["sha256"].__setitem__(0, "zz"), "train-00000.json is no index"),
     ],
@@ -263,16 +264,22 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def places(value: object) -> list[tuple[dict | list, object]]:
+    """Every place in `value` that holds something: what it is in, and under which key."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [place for key, held in inside for place in [(value, key), *places(held)]]
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(["index.json", "train-00000.json"]), st.data())
 def test_any_index_is_read_or_refused(packed: Path, name: str, data: st.DataObject) -> None:
     file = packed / name
     good = file.read_bytes()
     rows = json.loads(good)
-    key = data.draw(st.sampled_from(sorted(rows)))
     try:
         if data.draw(st.booleans()):
-            rows[key] = data.draw(JSON)
+            inside, key = data.draw(st.sampled_from(places(rows)))
+            inside[key] = data.draw(JSON)
             file.write_text(json.dumps(rows))
         else:
             mutant = bytearray(good)
@@ -284,10 +291,17 @@ def test_any_index_is_read_or_refused(packed: Path, name: str, data: st.DataObje
         with suppress(DataError):
             images = find_shards(str(packed)).train
             for i in range(len(images)):
+                assert (images.classes[images.labels[i]] + images.title(i)).encode()
                 with suppress(DataError):
                     images.image(i, "rgb")
     finally:
         file.write_bytes(good)
+
+
+def test_a_shard_that_is_gone_is_named(packed: Path) -> None:
+    (packed / "train-00000.tar").unlink()
+    with pytest.raises(DataError, match=r"train-00000"):
+        find_shards(str(packed))
 
 
 def test_a_deep_index_is_refused(packed: Path) -> None:

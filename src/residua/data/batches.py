@@ -172,7 +172,7 @@ class _Views(TorchDataset[_Result]):
     def __getitem__(self, place: _Place) -> _Result:
         epoch, indices = place
         size = self._size(epoch)
-        views = _room((len(indices), size, size, self.preprocess.channels))
+        views = room((len(indices), size, size, self.preprocess.channels))
         try:
             for view, index in zip(views.numpy(), indices.tolist(), strict=True):
                 view[:] = self._view(epoch, index).transpose(1, 2, 0)
@@ -193,7 +193,7 @@ class _Views(TorchDataset[_Result]):
         return train_view(image, *view)
 
 
-def _room(shape: tuple[int, ...]) -> Tensor:
+def room(shape: tuple[int, ...]) -> Tensor:
     """Memory for a batch of bytes; a worker's is shared from the first, or all would be copied once more."""
     if get_worker_info() is None:
         return torch.empty(shape, dtype=torch.uint8)

@@ -4,7 +4,7 @@ import csv
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,8 @@ def _classes(labels: list[str]) -> tuple[str, ...]:
     """The classes in the order that their numbers have, or that strings have."""
     names = set(labels)
     if all(name.isascii() and name.isdecimal() for name in names):
-        return tuple(sorted(names, key=lambda name: (int(name), name)))
+        # by value; int() refuses more than 4300 digits
+        return tuple(sorted(names, key=lambda name: (len(name.lstrip("0")), name.lstrip("0"), name)))
     return tuple(sorted(names))
 
 
@@ -91,6 +92,8 @@ def _checked(file: Path, rows: Iterator[_Row]) -> _Listed:
         where = f"{shown(file)} row {row}"
         if not path or "\0" in path:
             raise DataError(f"{where} has no path: give every row a path and a label")
+        if not _writable(path, os.fsencode):
+            raise DataError(f"{where} has a path that no file can have ({path!a}): write it as UTF-8")
         kept = inside(path, where)
         if kept in seen:
             raise DataError(f"{where} lists {shown(path)}, which row {seen[kept]} lists already: keep one")
@@ -143,12 +146,23 @@ def _label(label: Any, where: str) -> str:
         label = int(label)
     text = label.decode("utf-8", "replace") if isinstance(label, bytes) else str(label)
     text = text.strip()
+    if not _writable(text, str.encode):
+        raise DataError(f"{where} has a label that is no text ({text!a}): write it as UTF-8")
     if label is None or text.lower() in _MISSING:
         raise DataError(f"{where} has the label {text!r}: give every image a class")
     number = _number(text)
     if number is not None and (number < 0 or number != int(number)):
         raise DataError(f"{where} has the label {text}: give a name, or a whole number from 0 on")
     return str(int(number)) if number is not None and "." in text else text
+
+
+def _writable(text: str, encode: Callable[[str], bytes]) -> bool:
+    """Whether `text` can be written down: half a character, as JSON can hold ("\\ud800"), cannot."""
+    try:
+        encode(text)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _number(text: str) -> float | None:
@@ -205,6 +219,7 @@ def _csv(file: Path) -> Iterator[_Row]:
 def _json_lines(file: Path) -> Iterator[_Row]:
     """Rows of a file with an object in every line; the first says which names stand for what."""
     names: dict[str, str] = {}
+    number = 0
     try:
         with file.open(encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, 1):
@@ -219,10 +234,15 @@ def _json_lines(file: Path) -> Iterator[_Row]:
                     places = _named([str(name).lower() for name in row], shown(file))
                     names = dict(zip(_COLUMNS, [list(row)[place] for place in places], strict=False))
                 path, split = row.get(names["path"]), row.get(names.get("split", ""))
-                yield number, str(path or ""), row.get(names["label"]), str(split or "")
+                label = row.get(names["label"])
+                if isinstance(label, dict | list):
+                    raise DataError(f"{shown(file)} row {number} has several labels: give a name or a number")
+                yield number, str(path or ""), label, str(split or "")
     except UnicodeDecodeError as error:
         raise DataError(f"{shown(file)} is not UTF-8 (byte {error.start}): save it as UTF-8") from None
-    except json.JSONDecodeError as error:
+    except DataError:
+        raise
+    except (ValueError, RecursionError) as error:  # no JSON, a number of 5000 digits, lists in lists in lists
         raise DataError(f"{shown(file)} row {number} is no JSON ({error}): save it again") from None
     except OSError as error:
         raise DataError(f"{shown(file)} cannot be read: {error.strerror}") from None

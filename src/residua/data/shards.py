@@ -189,7 +189,8 @@ class _Damage:
         if isinstance(error, DataError):
             return
         if isinstance(
-            error, KeyError | TypeError | ValueError | OverflowError | AttributeError | RecursionError
+            error,
+            KeyError | TypeError | ValueError | OverflowError | AttributeError | RecursionError | OSError,
         ):
             reason = one_line(error)
             raise DataError(
@@ -245,6 +246,7 @@ def _split(root: str, name: str, part: dict[str, Any]) -> Images:
     classes, shards = part["classes"], part["shards"]
     if not all(isinstance(word, str) for word in (*classes, *shards)) or len(set(classes)) < len(classes):
         raise ValueError("classes or shards that are no names")
+    "".join(classes).encode()  # UnicodeEncodeError: half a character, as JSON can hold
     rows = [_shard(root, number, stem, len(classes)) for number, stem in enumerate(shards)]
     if not rows:
         raise ValueError("no shards")
@@ -266,7 +268,7 @@ def _shard(
         names, total = rows["names"], rows["bytes"]
         labels, offsets, sizes = (np.array(rows[key], np.int64) for key in ("labels", "offsets", "sizes"))
         digests = np.frombuffer(bytes.fromhex("".join(rows["sha256"])), np.uint8).reshape(-1, 32)
-        if not len(names) == len(labels) == len(offsets) == len(sizes) == len(digests):
+        if {labels.shape, offsets.shape, sizes.shape, digests.shape[:1]} != {(len(names),)}:
             raise ValueError("columns of different lengths")
         if not all(isinstance(word, str) and word for word in names):
             raise ValueError("names that are no text")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import reels
 import torch
+from PIL import Image
 
 import small
 from residua.data.batches import Batch
@@ -16,6 +17,7 @@ from residua.data.decode import DataError
 from residua.data.images import Images
 from residua.data.items import Files
 from residua.data.mixing import Touch, touched
+from residua.data.views import train_view, train_views
 from residua.spec.augment import Augment
 from residua.spec.clip import Clip
 from residua.spec.inflate import inflate
@@ -92,6 +94,17 @@ def test_all_frames_of_a_clip_get_one_crop_and_one_mirror(augment: Augment) -> N
     for batch in taken(Footage(images, PIXELS), recipe(Clip(4, 1), augment), steps=4):
         assert torch.equal(batch.images, batch.images[:, :, :1].expand_as(batch.images))
     assert len({image.numpy().tobytes() for image in batch.images}) == 4
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_frames_cut_together_equal_frames_cut_one_by_one(channels: int) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (5, 32, 43, channels), dtype=np.uint8)
+    augment = Augment("resized_crop", area=(0.3, 1.0))
+    for index in range(8):  # mirrored ones among them
+        where = (0, 1, index)
+        images = [Image.fromarray(f[:, :, 0] if channels == 1 else f) for f in frames]
+        one_by_one = np.stack([train_view(image, PIXELS, augment, *where) for image in images])
+        assert np.array_equal(train_views(frames, PIXELS, augment, *where), one_by_one)
 
 
 def test_frames_are_those_that_were_chosen() -> None:

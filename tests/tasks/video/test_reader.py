@@ -7,15 +7,21 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 import reels
+from av.video.reformatter import Interpolation
 
 from residua.data.decode import DataError
-from residua.tasks.video import clips, reader
+from residua.tasks.video import clips, container, reader
 from residua.tasks.video.reader import Frames, Reader
+from residua.tasks.video.scaling import Scaled
+
+FULL = Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INT
+"""As swscale makes RGB with a colour for every pixel, not one for two."""
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +39,7 @@ def impatient() -> Iterator[Reader]:
 def in_order(file: Path, *, size: tuple[int, int]) -> np.ndarray:
     """All frames as a plain loop decodes them: what seeking and skipping must not change."""
     with av.open(str(file)) as container:
-        frames = [
-            frame.reformat(*size, "rgb24", interpolation="BILINEAR") for frame in container.decode(video=0)
-        ]
+        frames = [frame.reformat(*size, "rgb24", interpolation=FULL) for frame in container.decode(video=0)]
         return np.stack([frame.to_ndarray() for frame in frames])
 
 
@@ -51,6 +55,76 @@ def test_any_frames_equal_those_of_a_plain_loop(tmp_path: Path, gop: str) -> Non
     for numbers in ([0], [39], [7, 8, 9], list(range(3, 40, 4)), [38, 2, 2, 21]):
         found = reader.read(file, numbers, Frames(24))
         assert np.array_equal(found, expected[numbers]), numbers
+
+
+@pytest.mark.parametrize(
+    ("codec", "pixels"),
+    [
+        ("libx264", "yuv420p"),
+        ("libx264", "yuv444p"),
+        ("libx264", "yuv420p10le"),
+        ("mjpeg", "yuvj422p"),
+        ("ffv1", "gray"),
+        ("ffv1", "bgr0"),
+    ],
+)
+@pytest.mark.parametrize("short", [24, 25, 48])
+def test_every_pixel_has_a_colour_of_its_own(tmp_path: Path, codec: str, pixels: str, short: int) -> None:
+    draw = np.random.default_rng(0)
+    frames = list(draw.integers(0, 256, (4, 48, 64, 3), dtype=np.uint8))
+    file = reels.write(tmp_path / "a.mkv", frames, codec=codec, pixels=pixels)
+    expected = in_order(file, size=(round(64 * short / 48), short))
+    found = reader.read(file, range(4), Frames(short))
+    assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("size", [(32, 32), (0, 48), (640, 480)])
+def test_a_header_that_lies_of_the_size_changes_no_pixel(tmp_path: Path, size: tuple[int, int]) -> None:
+    file = reels.write(tmp_path / "a.mp4", reels.numbered(12), options={"bf": "2"})
+    expected = reader.read(file, [3, 9], Frames(24))
+    content = file.read_bytes()
+    place = content.index(b"avc1", content.index(b"stsd")) + 28
+    sizes = b"".join(side.to_bytes(2, "big") for side in size)
+    file.write_bytes(content[:place] + sizes + content[place + 4 :])
+    assert np.array_equal(reader.read(file, [3, 9], Frames(24)), expected)
+
+
+def test_what_lies_between_distant_frames_is_never_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = np.random.default_rng(0)
+    frames = list(draw.integers(0, 256, (60, 48, 64, 3), dtype=np.uint8))
+    options = {"g": "5", "keyint_min": "5", "bf": "2", "sc_threshold": "0"}
+    file = reels.write(tmp_path / "a.mp4", frames, options=options)
+    sought: list[int] = []
+    legs = container._legs
+    monkeypatch.setattr(
+        container, "_legs", lambda *asked: [sought.append(leg[0]) or leg for leg in legs(*asked)]
+    )
+    numbers = [2, 6, 31, 32, 59]
+    found = container.read(str(file), lambda _count, _bytes: numbers, Scaled(24, "rgb", "bilinear"))
+    assert np.array_equal(found, in_order(file, size=(32, 24))[numbers])
+    assert len(sought) == 3, "2 and 6 lie in neighbours, 31 and 32 in one stretch, 59 alone"
+
+
+def test_a_request_that_ends_half_way_leaves_no_answer_behind(tmp_path: Path) -> None:
+    file = reels.write(tmp_path / "a.mp4", reels.numbered(8))
+
+    def stopped(_count: int, _bytes: int) -> list[int]:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        reader.taken(file, stopped, Frames(24))
+    assert reader.look(file).frames == 8
+
+
+def test_who_takes_knows_how_many_frames_there_are_and_how_large(tmp_path: Path) -> None:
+    file = reels.write(tmp_path / "a.mp4", reels.numbered(8))
+    told: list[tuple[int, int]] = []
+    found = reader.taken(file, lambda *facts: told.append(facts) or [7, 0, 7], Frames(24))
+    assert told == [(8, 24 * 32 * 3)]
+    assert np.array_equal(found, reader.read(file, [7, 0, 7], Frames(24)))
+    assert found.flags.writeable
 
 
 def test_every_file_of_the_corpus_is_a_clip_or_says_in_one_line_why_not(
@@ -80,7 +154,7 @@ def test_frames_are_counted_and_never_believed(corpus: dict[str, tuple[Path, str
 
 def test_frames_of_another_size_in_one_stream_come_as_one(corpus: dict[str, tuple[Path, str]]) -> None:
     file, _ = corpus["varying.ts"]
-    found = reader.read(file, list(range(reader.frames_of(file))), Frames(24))
+    found = reader.taken(file, lambda count, _bytes: range(count), Frames(24))
     assert found.shape[1:] == (24, 32, 3) if found.ndim == 4 else False
 
 
@@ -156,19 +230,21 @@ def test_memory_is_limited(tmp_path: Path, impatient: Reader) -> None:
     files = [tmp_path / "small.mkv", tmp_path / "large.mkv"]
     for file, side in zip(files, (48, 3000), strict=True):
         reels.write(file, [np.zeros((side, side, 3), np.uint8)] * 2, codec="mpeg4")
-    small, large = (
-        {"what": "read", "file": str(file), "numbers": [0, 1], **asdict(Frames())} for file in files
-    )
+    questions = [{"what": "read", "file": str(file), **asdict(Frames())} for file in files]
+
+    def both(asked: Reader, which: int) -> dict[str, Any]:
+        return asked.ask(questions[which], b"", files[which].name, lambda _count, _bytes: [0, 1])[0]
+
     impatient.seconds = 60
-    assert impatient.ask(large, b"", "large.mkv")[0]["shape"] == [2, 3000, 3000, 3]
+    assert both(impatient, 1)["shape"] == [2, 3000, 3000, 3]
     impatient.end()
-    impatient.ask(small, b"", "small.mkv")
+    both(impatient, 0)
     assert impatient.child
     pages = int(Path(f"/proc/{impatient.child.pid}/statm").read_text().split()[0])
     tight = Reader(seconds=60, memory=4096 * pages + (40 << 20))
     try:
-        assert tight.ask(small, b"", "small.mkv")[0]["shape"] == [2, 48, 48, 3]
-        assert "needs more memory" in tight.ask(large, b"", "large.mkv")[0]["error"]
+        assert both(tight, 0)["shape"] == [2, 48, 48, 3]
+        assert "needs more memory" in both(tight, 1)["error"]
     finally:
         tight.end()
 

@@ -1,6 +1,6 @@
 """Batches of clips: frames of a video as (C, T, S, S), the same from any number of worker processes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,12 +10,12 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from residua.data.batches import Batch, Places, loaded
+from residua.data.batches import Batch, Places, loaded, room
 from residua.data.decode import DataError
 from residua.data.mixing import touch
 from residua.data.resident import moved
 from residua.data.sampler import orders, share, steps_per_epoch
-from residua.data.views import size_at, test_view, train_view
+from residua.data.views import size_at, test_view, train_views
 from residua.spec.arch import Arch
 from residua.spec.clip import Clip
 from residua.spec.recipe import Recipe
@@ -119,7 +119,7 @@ class _Random(TorchDataset[Tensor | DataError]):
 
     def __getitem__(self, place: _Place) -> Tensor | DataError:
         epoch, indices = place
-        return _stacked(lambda: [self._view(epoch, index) for index in indices.tolist()])
+        return _stacked((self._view(epoch, index) for index in indices.tolist()), len(indices))
 
     def _view(self, epoch: int, index: int) -> _View:
         """(T, S, S, C): one choice of frames, one crop and one mirror for all of them."""
@@ -128,8 +128,7 @@ class _Random(TorchDataset[Tensor | DataError]):
         seen = replace(full, size=size_at(augment, full.size, epoch, self.epochs))
         shares = moments.at_random(clip, recipe.seed, epoch, index)
         frames = self.footage.frames(index, lambda count: moments.chosen(clip, count, shares))
-        made = [train_view(_image(f), seen, augment, recipe.seed, epoch, index) for f in frames]
-        return np.stack(made).transpose(0, 2, 3, 1)
+        return train_views(frames, seen, augment, recipe.seed, epoch, index).transpose(0, 2, 3, 1)
 
 
 @dataclass(frozen=True)
@@ -142,7 +141,8 @@ class _Fixed(TorchDataset[Tensor | DataError]):
 
     def __getitem__(self, place: _Place) -> Tensor | DataError:
         _, indices = place
-        return _stacked(lambda: [view for index in indices.tolist() for view in self._views(index)])
+        views = (view for index in indices.tolist() for view in self._views(index))
+        return _stacked(views, len(indices) * len(self.looks))
 
     def _views(self, index: int) -> list[_View]:
         """(T, S, S, C) for each look; frames that several share are read once."""
@@ -167,12 +167,17 @@ class _Fixed(TorchDataset[Tensor | DataError]):
         return frames[:, top : top + size, left : left + size]
 
 
-def _stacked(views: Callable[[], list[_View]]) -> Tensor | DataError:
-    """Views (T, S, S, C) as (n, C, T, S, S) in memory of the order n, T, S, S, C, or why there are none."""
+def _stacked(views: Iterator[_View], count: int) -> Tensor | DataError:
+    """`count` views (T, S, S, C) as (n, C, T, S, S), channels last in memory, or why there are none."""
+    held = torch.empty(0)
     try:
-        return torch.from_numpy(np.stack(views())).permute(0, 4, 1, 2, 3)
+        for place, view in enumerate(views):
+            if not place:
+                held = room((count, *view.shape))
+            held[place] = torch.from_numpy(view)
     except DataError as error:
         return error
+    return held.permute(0, 4, 1, 2, 3)
 
 
 def _image(frame: NDArray[np.uint8]) -> Image.Image:

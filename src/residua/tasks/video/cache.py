@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import weakref
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from residua.data.decode import DataError
 from residua.tasks.video import reader
-from residua.tasks.video.reader import Frames
+from residua.tasks.video.reader import Choose, Frames
 
 _USED = "used"  # holds the bytes that are taken; its lock orders who takes more
 _MOST_SHARE = 8  # a clip that would take more than this part of the room is no clip to keep
@@ -31,34 +32,35 @@ class Cache:
     most_bytes: int
     """Their size together."""
 
-    def whole(self, file: Path, how: Frames) -> NDArray[np.uint8] | None:
-        """All frames of `file`, (T, H, W, C) uint8, decoded once for all; None where there is no room.
+    def frames(self, file: Path, choose: Choose, how: Frames) -> NDArray[np.uint8]:
+        """The frames of `file` that `choose` takes, (n, H, W, C) uint8; all are decoded once, and kept.
 
-        A file that changed is decoded anew: its size and time are part of the name. DataError as from `read`.
+        A file that changed is decoded anew: its size and time are part of the name. Where there is no room,
+        only those that are wanted are decoded, every time. DataError as from `read`.
         """
         kept = self.folder / f"{_key(file, how)}.npy"
         with suppress(OSError, ValueError):  # not there, or cut off by a full disk: it is made again
-            found: NDArray[np.uint8] = np.load(kept, mmap_mode="r")
-            return found
-        if self._full():
-            return None
-        count = reader.frames_of(file)
-        first = reader.read(file, [0], how)
-        if count * first.nbytes * _MOST_SHARE > self.most_bytes or not self._take(count * first.nbytes):
-            return None
-        frames = reader.read(file, range(count), how)
+            whole: NDArray[np.uint8] = np.load(kept, mmap_mode="r")
+            return np.asarray(whole[list(choose(len(whole), whole[0].nbytes))])
+        wanted: Sequence[int] = ()
+        every = False
+
+        def all_if_room(count: int, size: int) -> Sequence[int]:
+            nonlocal wanted, every
+            wanted, every = choose(count, size), self._take(count * size)
+            return range(count) if every else wanted
+
+        frames = reader.taken(file, all_if_room, how)
+        if not every:
+            return frames
         with suppress(OSError):  # a full disk costs time, no result
             _publish(kept, frames)
-        return frames
-
-    def _full(self) -> bool:
-        try:
-            return int((self.folder / _USED).read_text() or 0) >= self.most_bytes
-        except FileNotFoundError:
-            return False
+        return frames[list(wanted)]
 
     def _take(self, bytes_: int) -> bool:
-        """Whether there is room for so many bytes, which are then taken."""
+        """Whether there is room for a clip of so many bytes, which are then taken."""
+        if bytes_ * _MOST_SHARE > self.most_bytes:
+            return False
         with (self.folder / _USED).open("a+") as held:
             fcntl.flock(held, fcntl.LOCK_EX)
             held.seek(0)

@@ -49,8 +49,8 @@ def examine(file: Path | bytes, *, shrink: Shrink | None = None) -> tuple[Header
 
 def decode(file: Path | bytes, *, colour: Colour, shrink: Shrink | None = None) -> Image.Image:
     """Four frames of `file`, from the first to the last, as one picture. DataError as from `inspect`."""
-    numbers = film.evenly(reader.frames_of(file), 4)
-    picture = Image.fromarray(film.tiled(reader.read(file, numbers, Frames(film.HIGH))))
+    frames = reader.taken(file, lambda count, _bytes: film.evenly(count, 4), Frames(film.HIGH))
+    picture = Image.fromarray(film.tiled(frames))
     return picture if colour == "rgb" else picture.convert("L")
 
 
@@ -88,10 +88,8 @@ class Footage:
         how = Frames(self.preprocess.resize, self.preprocess.colour, self.preprocess.interpolation)
         try:
             if self.cache and isinstance(item, Path):
-                whole = self.cache.whole(item, how)
-                if whole is not None:
-                    return np.asarray(whole[choose(len(whole))])
-            return reader.read(item, choose(reader.frames_of(item)), how)
+                return self.cache.frames(item, lambda count, _bytes: choose(count), how)
+            return reader.taken(item, lambda count, _bytes: choose(count), how)
         except DataError as error:
             if isinstance(item, Path):
                 raise

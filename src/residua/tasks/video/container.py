@@ -1,7 +1,8 @@
 """What PyAV makes of one file: facts and frames. It runs in the reader's process, which may die of it."""
 
 import io
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,56 +12,22 @@ from typing import Any, Literal
 import av
 import numpy as np
 from av.container import InputContainer
-from av.video.reformatter import Interpolation
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
+
+from residua.tasks.video.scaling import Refused, Scaled, Scaler, check_size
 
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg"
 """FFmpeg's names of the containers that are read. It knows three hundred more, playlists of addresses among
 them; each is another parser for a hostile file to aim at."""
-MOST_PIXELS = 25_000_000
-"""Largest frame that is decoded: as for images."""
 MOST_FRAMES = 200_000
 """Longest clip: two hours at 25 frames a second. Our choice; what is longer is no clip."""
-LONGEST = 20
-"""Times the shorter side that a frame may be long. Our choice: a line of pixels would be scaled to a wall."""
 
-_KINDS = {"bilinear": Interpolation.BILINEAR, "bicubic": Interpolation.BICUBIC}
-_LAYOUTS = {"rgb": ("rgb24", 3), "grey": ("gray", 1)}
 _AT_ONCE: Literal["NONREF"] = "NONREF"  # frames that no other needs: leaving them out changes no other bit
 
-
-class Refused(Exception):
-    """A file that is no clip: what it is instead and what to do, to stand after its name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scaled:
-    """How frames are handed over."""
-
-    short: int
-    """Shorter side in pixels; 0 leaves the size."""
-    colour: str
-    """`rgb` or `grey`."""
-    interpolation: str
-    """`bilinear` or `bicubic`."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """What every frame of a stream becomes, whatever size it has."""
-
-    width: int
-    height: int
-    layout: str
-    channels: int
-    interpolation: Interpolation
-
-    @classmethod
-    def of(cls, container: InputContainer, scaled: Scaled) -> "_Target":
-        context = container.streams.video[0].codec_context
-        width, height = _size(context.width, context.height, scaled.short)
-        layout, channels = _LAYOUTS[scaled.colour]
-        return cls(width, height, layout, channels, _KINDS[scaled.interpolation])
+Choose = Callable[[int, int], Sequence[int]]
+"""From the frames that a file has and the bytes of one, as handed over, to the numbers of those wanted, which
+rise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +47,12 @@ def look(source: str | bytes) -> dict[str, Any]:
 
     Frames are counted, never believed; the first is decoded.
     """
-    with _opened(source) as container:
-        stream = container.streams.video[0]
-        index = _index(container)
-        container.seek(0)
-        first = next(container.decode(stream), None)
+    with _opened(source) as stream:
+        index = _index(stream)
+        first = next(_decoded(stream), None)
         if first is None:
-            raise Refused("holds no frame that can be decoded: record it again, or remove it")
-        _check_size(first.width, first.height)
+            raise Refused(_NO_FRAME)
+        check_size(first.width, first.height)
         width, height = first.width, first.height
         if first.rotation % 180:
             width, height = height, width
@@ -102,63 +67,100 @@ def look(source: str | bytes) -> dict[str, Any]:
         }
 
 
-def frames_of(source: str | bytes) -> int:
-    """Frames that a file holds, counted by its packets. Refused when it is no clip."""
-    with _opened(source) as container:
-        return _index(container).count
+def read(source: str | bytes, choose: Choose, scaled: Scaled) -> NDArray[np.uint8]:
+    """The frames that `choose` takes, counted from 0 as they are shown: (n, H, W, C) uint8.
 
-
-def read(source: str | bytes, numbers: Sequence[int], scaled: Scaled) -> NDArray[np.uint8]:
-    """The frames at `numbers`, which rise, counted from 0 as they are shown: (n, H, W, C) uint8.
-
-    Only what those frames need is decoded: from the last key frame before the first of them, without frames
-    that no other refers to. Refused names the first frame that cannot be had.
+    Only what those frames need is decoded: from the last key frame before them, without frames that no other
+    refers to. Refused names the first frame that cannot be had.
     """
-    with _opened(source) as container:
-        index = _index(container)
+    with _opened(source, trusting=True) as stream:
+        index, scaler = _index(stream), Scaler(stream.codec_context, scaled)
+        numbers = choose(index.count, scaler.bytes)
         if numbers[-1] >= index.count:
             raise Refused(f"has {index.count} frames, and frame {numbers[-1]} was asked for: it changed")
-        target = _Target.of(container, scaled)
-        found = _from_key(container, index, numbers, target)
-        if len(found) < len(numbers):  # times that lie, or frames that hide: all in order, and count
-            container.seek(0)
-            found = _in_order(container, numbers, target)
-        return np.stack([found[number] for number in numbers])
+        taken = _Taken(numbers, scaler)
+        _from_keys(stream, index, taken)
+    if taken.missing:  # times or sizes that lie, or frames that hide: all in order, and count
+        with _opened(source) as stream:
+            taken = _Taken(numbers, Scaler(stream.codec_context, scaled))
+            _in_order(stream, taken)
+    assert taken.pixels is not None
+    return taken.pixels
 
 
 def count(source: str | bytes) -> int:
     """Frames that come out when all is decoded. Refused at the first error."""
-    with _opened(source) as container:
-        return sum(not _is_damaged(frame, number) for number, frame in enumerate(_decoded(container)))
+    with _opened(source) as stream:
+        found = 0
+        for frame in _decoded(stream):
+            _check_whole(frame, found)
+            found += 1
+        return found
+
+
+class _Taken:
+    """The frames that were asked for, as they come."""
+
+    def __init__(self, numbers: Sequence[int], scaler: Scaler) -> None:
+        """None of them is there yet."""
+        self.places = {number: place for place, number in enumerate(numbers)}
+        self.missing = set(numbers)
+        self.scaler = scaler
+        self.pixels: NDArray[np.uint8] | None = None
+
+    def put(self, number: int, frame: av.VideoFrame) -> None:
+        """Keep `frame` as that `number`, which is missing no more."""
+        _check_whole(frame, number)
+        pixels = self.scaler.pixels(frame)
+        if self.pixels is None:
+            self.pixels = np.empty((len(self.places), *pixels.shape), np.uint8)
+        self.pixels[self.places[number]] = pixels
+        self.missing.discard(number)
 
 
 @contextmanager
-def _opened(source: str | bytes) -> Iterator[InputContainer]:
+def _opened(source: str | bytes, *, trusting: bool = False) -> Iterator[VideoStream]:
+    """The stream of pictures.
+
+    FFmpeg decodes the first frames to learn what they are, an eighth of the work on a short clip; `trusting`,
+    an MP4 is believed until its frames turn out other than it says.
+    """
     if (not source) if isinstance(source, bytes) else not Path(source).stat().st_size:
         raise Refused("is empty: record it again, or remove it")
     try:
-        with _open(source) as container:
-            streams = [s for s in container.streams.video if not s.disposition & _PICTURE]
+        with _open(source, {"skip_frame": "all"} if trusting and _is_mp4(source) else {}) as container:
+            streams = [s for s in container.streams.video if not s.disposition & _COVER]
             if not streams:
                 sound = " but sound" if container.streams.audio else ""
                 raise Refused(f"holds nothing{sound}: give clips with pictures")
             context = streams[0].codec_context
             context.thread_count = 1  # other clips have the other cores
-            _check_size(context.width, context.height)
-            yield container
+            if not trusting:  # else frames are checked when they are there
+                check_size(context.width, context.height)
+            yield streams[0]
     except (av.error.MemoryError, MemoryError):
         raise Refused("needs more memory than a clip may: scale it down") from None
     except (av.error.FFmpegError, ValueError, EOFError, IndexError) as error:
         raise Refused(f"cannot be decoded ({_said(error)}): record it again, or remove it") from None
 
 
-def _open(source: str | bytes) -> InputContainer:
+def _is_mp4(source: str | bytes) -> bool:
+    if isinstance(source, bytes):
+        return source[4:8] == b"ftyp"
+    with Path(source).open("rb", buffering=0) as file:
+        return file.read(8)[4:] == b"ftyp"
+
+
+def _open(source: str | bytes, probing: dict[str, str]) -> InputContainer:
+    """`source` after FFmpeg's first look at it, for which `probing` holds options."""
     place: Any = io.BytesIO(source) if isinstance(source, bytes) else f"file:{source}"
     options = {"format_whitelist": FORMATS}
     if isinstance(source, str):
         options["protocol_whitelist"] = "file"  # a file may not make us fetch another
     try:
-        opened: InputContainer = av.open(place, container_options=options, metadata_errors="replace")
+        opened: InputContainer = av.open(
+            place, options=probing, container_options=options, metadata_errors="replace"
+        )
         return opened
     except av.error.MemoryError:
         raise
@@ -168,19 +170,13 @@ def _open(source: str | bytes) -> InputContainer:
         ) from None
 
 
-_PICTURE = av.stream.Disposition.attached_pic  # the cover of a song is a stream of one frame
+_COVER = av.stream.Disposition.attached_pic  # that of a song is a stream of one frame
+_NO_FRAME = "holds no frame that can be decoded: record it again, or remove it"
 
 
-def _check_size(width: int, height: int) -> None:
-    if width * height > MOST_PIXELS:
-        raise Refused(f"claims frames of {width} x {height} pixels: give at most {MOST_PIXELS:,}")
-    if max(width, height) > LONGEST * max(1, min(width, height)):
-        raise Refused(f"has frames of {width} x {height} pixels: give sides of at most 1 to {LONGEST}")
-
-
-def _index(container: InputContainer) -> _Index:
+def _index(stream: VideoStream) -> _Index:
     times, keys, found = [], [], 0
-    for packet in container.demux(container.streams.video[0]):
+    for packet in stream.container.demux(stream):
         if not packet.size or packet.is_discard:  # what an edit list cuts off is never shown
             continue
         found += 1
@@ -203,73 +199,64 @@ def _rate(index: _Index, unit: Fraction | None, told: Fraction | None) -> float:
     return float(told or 0)
 
 
-def _from_key(
-    container: InputContainer, index: _Index, numbers: Sequence[int], target: _Target
-) -> dict[int, NDArray[np.uint8]]:
-    """The frames that could be found by their times."""
-    if not index.times:
-        return {}
-    stream = container.streams.video[0]
-    wanted = {index.times[number]: number for number in numbers}
-    first = index.times[numbers[0]]
-    key = max((time for time in index.keys if time <= first), default=index.times[0])
-    container.seek(key, stream=stream)
-    found: dict[int, NDArray[np.uint8]] = {}
+def _from_keys(stream: VideoStream, index: _Index, taken: _Taken) -> None:
+    """Put the frames that can be found by their times."""
     context = stream.codec_context
-    for packet in container.demux(stream):
-        context.skip_frame = "DEFAULT" if packet.pts in wanted or not packet.size else _AT_ONCE
-        for frame in packet.decode():
-            number = wanted.get(frame.pts)  # type: ignore[arg-type]
-            if number is not None and not _is_damaged(frame, number):
-                found[number] = _pixels(frame, target)
-        if len(found) == len(numbers):
-            break
+    for key, wanted in _legs(index, list(taken.places)):
+        stream.container.seek(key, stream=stream)
+        for packet in stream.container.demux(stream):
+            context.skip_frame = "DEFAULT" if packet.pts in wanted or not packet.size else _AT_ONCE
+            for frame in packet.decode():
+                if frame.pts in wanted and (frame.width, frame.height) == taken.scaler.told:
+                    taken.put(wanted.pop(frame.pts), frame)
+            if not wanted:
+                break
     context.skip_frame = "DEFAULT"
-    return found
 
 
-def _in_order(
-    container: InputContainer, numbers: Sequence[int], target: _Target
-) -> dict[int, NDArray[np.uint8]]:
-    """The frames by counting; where fewer come out than packets went in, the last one stays."""
-    wanted, found = set(numbers), {}
+def _legs(index: _Index, numbers: list[int]) -> Iterator[tuple[int, dict[int, int]]]:
+    """Where to begin, and what is wanted from there on: numbers of frames by their times.
+
+    A new leg begins where all frames from one key frame to the next can be left out.
+    """
+    leg: dict[int, int] = {}
+    begin = last = 0
+    for time, number in ((index.times[number], number) for number in numbers if index.times):
+        key = bisect_right(index.keys, time) - 1  # -1: before the first
+        if leg and key > last + 1:
+            yield begin, leg
+            leg = {}
+        if not leg:
+            begin = index.keys[key] if key >= 0 else index.times[0]
+        leg[time], last = number, key
+    if leg:
+        yield begin, leg
+
+
+def _in_order(stream: VideoStream, taken: _Taken) -> None:
+    """Put the frames by counting; where fewer come out than packets went in, the last one stays."""
     last = None
-    for number, last in enumerate(_decoded(container)):
-        if number in wanted and not _is_damaged(last, number):
-            found[number] = _pixels(last, target)
-        if len(found) == len(wanted):
-            break
+    for number, last in enumerate(_decoded(stream)):
+        if number in taken.missing:
+            taken.put(number, last)
+        if not taken.missing:
+            return
     if last is None:
-        raise Refused("holds no frame that can be decoded: record it again, or remove it")
-    return {number: found[number] if number in found else _pixels(last, target) for number in numbers}
+        raise Refused(_NO_FRAME)
+    for number in sorted(taken.missing):
+        taken.put(number, last)
 
 
-def _decoded(container: InputContainer) -> Iterator[av.VideoFrame]:
-    yield from container.decode(container.streams.video[0])
+def _decoded(stream: VideoStream) -> Iterator[av.VideoFrame]:
+    """All frames from the first."""
+    stream.container.seek(0)
+    yield from stream.container.decode(stream)
 
 
-def _is_damaged(frame: av.VideoFrame, number: int) -> bool:
-    """Never: Refused when the decoder had to guess a part of `frame`."""
+def _check_whole(frame: av.VideoFrame, number: int) -> None:
+    """Refused when the decoder had to guess a part of `frame`."""
     if frame.is_corrupt:
         raise Refused(f"is damaged at frame {number}: record it again, or remove it")
-    return False
-
-
-def _pixels(frame: av.VideoFrame, target: _Target) -> NDArray[np.uint8]:
-    """`frame` scaled, then turned upright: (H, W, C)."""
-    _check_size(frame.width, frame.height)
-    small = frame.reformat(target.width, target.height, target.layout, interpolation=target.interpolation)
-    pixels = small.to_ndarray().reshape(target.height, target.width, target.channels)
-    turned: NDArray[np.uint8] = np.rot90(pixels, frame.rotation // 90)
-    return turned
-
-
-def _size(width: int, height: int, short: int) -> tuple[int, int]:
-    """The size whose shorter side is `short`."""
-    if not short:
-        return width, height
-    scale = short / min(width, height)
-    return max(short, round(width * scale)), max(short, round(height * scale))
 
 
 def _said(error: BaseException) -> str:

@@ -2,11 +2,13 @@
 
 import atexit
 import json
+import math
 import os
 import stat
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -26,6 +28,9 @@ MOST_BYTES = 3 << 30
 """Address space of a reader: the largest frame we take, thirty times over, and the libraries."""
 MOST_RESULT = 1 << 30
 """Largest answer: 16 frames of 25 megapixels."""
+
+Choose = Callable[[int, int], Sequence[int]]
+"""From the frames that a file has and the bytes of one, as handed over, to the numbers of those wanted."""
 
 _GRACE = 5  # seconds after which a reader whose parent is gone ends itself
 _LEAVE = 2.0  # seconds that a reader has to end by itself, and to say why
@@ -68,21 +73,26 @@ def look(file: Path | bytes) -> Facts:
     return Facts(**_asked(file, "look")[0])
 
 
-def frames_of(file: Path | bytes) -> int:
-    """Frames that `file` holds; none is decoded. DataError as from `look`."""
-    return int(_asked(file, "frames")[0]["frames"])
-
-
 def read(file: Path | bytes, numbers: Sequence[int], how: Frames) -> NDArray[np.uint8]:
     """The frames at `numbers`, counted from 0 as they are shown, in any order: (n, H, W, C) uint8.
 
     DataError names the file when a frame cannot be had, or not within `SECONDS` and `MOST_BYTES`.
     """
-    wanted = sorted(set(numbers))
-    head, content = _asked(file, "read", numbers=wanted, **asdict(how))
-    frames = np.frombuffer(content, np.uint8).reshape(head["shape"])
+    return taken(file, lambda _count, _bytes: numbers, how)
+
+
+def taken(file: Path | bytes, choose: Choose, how: Frames) -> NDArray[np.uint8]:
+    """The frames that `choose` takes once it knows how many there are; the file is opened once. As `read`."""
+    asked: list[int] = []
+
+    def rising(count: int, size: int) -> list[int]:
+        asked.extend(choose(count, size))
+        return sorted(set(asked))
+
+    frames = _asked(file, "read", choose=rising, **asdict(how))[1]
+    wanted = sorted(set(asked))
     place = {number: i for i, number in enumerate(wanted)}
-    return frames if list(numbers) == wanted else frames[[place[number] for number in numbers]]
+    return frames if asked == wanted else frames[[place[number] for number in asked]]
 
 
 def count(file: Path | bytes) -> int:
@@ -90,16 +100,18 @@ def count(file: Path | bytes) -> int:
     return int(_asked(file, "count")[0]["frames"])
 
 
-def _asked(file: Path | bytes, what: str, **more: Any) -> tuple[dict[str, Any], bytes]:
+def _asked(
+    file: Path | bytes, what: str, choose: Choose | None = None, **more: Any
+) -> tuple[dict[str, Any], NDArray[np.uint8]]:
     """The answer to one request, and its pixels."""
     name = shown(file) if isinstance(file, Path) else "the clip"
     if isinstance(file, Path):
         _check_file(file, name)
     question = {"what": what, "file": str(file.absolute()) if isinstance(file, Path) else "", **more}
-    head, content = reader().ask(question, file if isinstance(file, bytes) else b"", name)
+    head, pixels = reader().ask(question, file if isinstance(file, bytes) else b"", name, choose)
     if "error" in head:
         raise DataError(f"{name} {head['error']}")
-    return head, content
+    return head, pixels
 
 
 def _check_file(file: Path, name: str) -> None:
@@ -132,24 +144,36 @@ class Reader:
         self.child: subprocess.Popen[bytes] | None = None
         self.line: Connection[bytes, bytes] | None = None
 
-    def ask(self, question: dict[str, Any], content: bytes, name: str) -> tuple[dict[str, Any], bytes]:
-        """What the process answers, and the bytes that come with it. DataError when it hangs or dies."""
+    def ask(
+        self, question: dict[str, Any], content: bytes, name: str, choose: Choose | None = None
+    ) -> tuple[dict[str, Any], NDArray[np.uint8]]:
+        """What the process answers, and the pixels that come with it. DataError when it hangs or dies.
+
+        `choose` is asked on the way which frames to read.
+        """
         with self.lock:
-            line = self._started()
+            line, until = self._started(), time.monotonic() + self.seconds
             try:
                 line.send_bytes(json.dumps(question).encode())
                 if not question["file"]:
                     line.send_bytes(content)
-                if not line.poll(self.seconds):
-                    raise DataError(f"{name} takes longer than {self.seconds:g} s to decode: {_CURE}")
-                head = json.loads(line.recv_bytes(1 << 20))
-                return head, line.recv_bytes(MOST_RESULT) if "shape" in head else b""
-            except DataError:
-                self.end()
-                raise
+                head = self._heard(line, until, name)
+                if choose and "error" not in head:
+                    line.send_bytes(json.dumps(choose(head["frames"], head["bytes"])).encode())
+                    head = self._heard(line, until, name)
+                return head, _received(line, head["shape"]) if "shape" in head else _NOTHING
             except (OSError, EOFError):
                 why = self.end()
                 raise DataError(f"{name} makes the decoder fail ({why}): {_CURE}") from None
+            except BaseException:  # whatever ends a request half way, the next one begins anew
+                self.end()
+                raise
+
+    def _heard(self, line: "Connection[bytes, bytes]", until: float, name: str) -> dict[str, Any]:
+        if not line.poll(max(0.0, until - time.monotonic())):
+            raise DataError(f"{name} takes longer than {self.seconds:g} s to decode: {_CURE}")
+        head: dict[str, Any] = json.loads(line.recv_bytes(1 << 20))
+        return head
 
     def end(self) -> str:
         """End the process; how it ended by itself, if it did."""
@@ -187,4 +211,16 @@ class Reader:
         return ours
 
 
+def _received(line: "Connection[bytes, bytes]", shape: list[int]) -> NDArray[np.uint8]:
+    """Pixels (n, H, W, C), straight from the line. OSError where they are not as many as was said."""
+    size = math.prod(shape)
+    if size > MOST_RESULT:
+        raise OSError
+    pixels = np.empty(size, np.uint8)
+    if line.recv_bytes_into(pixels.data) != size:
+        raise OSError
+    return pixels.reshape(shape)
+
+
+_NOTHING = np.empty(0, np.uint8)
 _CURE = "cut it shorter, record it again, or remove it"

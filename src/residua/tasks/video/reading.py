@@ -5,6 +5,7 @@ import math
 import resource
 import signal
 import sys
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -12,23 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from residua.tasks.video import container
-from residua.tasks.video.container import Refused, Scaled
+from residua.tasks.video.container import Choose
+from residua.tasks.video.scaling import Refused, Scaled
 
 _NOTHING = np.empty(0, np.uint8)
 
 
-def answer(question: dict[str, Any], content: bytes) -> tuple[dict[str, Any], NDArray[np.uint8]]:
-    """What is asked of a file, or why there is no answer; pixels where they were asked for."""
+def answer(
+    question: dict[str, Any], content: bytes, choose: Choose
+) -> tuple[dict[str, Any], NDArray[np.uint8]]:
+    """What is asked of a file, or why there is no answer; pixels of what `choose` takes where asked for."""
     source = question["file"] or content
     try:
         if question["what"] == "look":
             return container.look(source), _NOTHING
-        if question["what"] == "frames":
-            return {"frames": container.frames_of(source)}, _NOTHING
         if question["what"] == "count":
             return {"frames": container.count(source)}, _NOTHING
         scaled = Scaled(question["short"], question["colour"], question["interpolation"])
-        frames = container.read(source, question["numbers"], scaled)
+        frames = container.read(source, choose, scaled)
         return {"shape": frames.shape}, frames
     except Refused as refused:
         return {"error": str(refused)}, _NOTHING
@@ -39,6 +41,15 @@ def main(descriptor: int, seconds: float, memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     line: Connection[bytes, bytes] = Connection(descriptor)
+
+    def choose(count: int, size: int) -> Sequence[int]:
+        line.send_bytes(json.dumps({"frames": count, "bytes": size}).encode())
+        try:
+            chosen: list[int] = json.loads(line.recv_bytes())
+        except EOFError:  # not an error of the file, and nobody is left to be told
+            raise SystemExit from None
+        return chosen
+
     while True:
         try:
             question = json.loads(line.recv_bytes())
@@ -46,7 +57,7 @@ def main(descriptor: int, seconds: float, memory: int) -> None:
         except EOFError:
             return
         signal.alarm(math.ceil(seconds))  # whoever asked may be gone: nobody else would end us
-        head, pixels = answer(question, content)
+        head, pixels = answer(question, content, choose)
         line.send_bytes(json.dumps(head).encode())
         if "shape" in head:
             line.send_bytes(np.ascontiguousarray(pixels).data.cast("B"))
