@@ -8,6 +8,7 @@ import contextlib
 import importlib
 import json
 import os
+import resource
 import runpy
 import signal
 import subprocess
@@ -82,8 +83,12 @@ class Nursery:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         start_new_session: bool = False,
+        largest_file: int | None = None,
     ) -> Forked:
-        """`python WORDS`, where the words begin with `-m` and a module, or are `-c` and a text."""
+        """`python WORDS`, where the words begin with `-m` and a module, or are `-c` and a text.
+
+        With `largest_file`, in bytes, writing more to one file fails as on a full disk.
+        """
         folder = TemporaryDirectory()
         wish = {
             "words": words,
@@ -91,6 +96,7 @@ class Nursery:
             "env": dict(os.environ if env is None else env),
             "folder": folder.name,
             "session": start_new_session,
+            "largest": largest_file,
         }
         return Forked(self, words, folder, self.ask(wish))
 
@@ -126,6 +132,8 @@ def _become(wish: dict[str, Any]) -> None:
     """Be the process: never returns."""
     if wish["session"]:
         os.setsid()
+    if (most := wish["largest"]) is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
     out, error = (os.path.join(wish["folder"], name) for name in ("out", "error"))
     for number, path in enumerate((os.devnull, out, error)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT if number else os.O_RDONLY), number)

@@ -2,7 +2,6 @@
 
 import os
 import re
-import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -27,11 +26,7 @@ def test_a_full_disk_costs_no_state_and_training_goes_on_afterwards(
     run = trained(tmp_path / "run", after(20))
     before = checkpoint.states(run.checkpoints)
     room = int(share * before[0].stat().st_size)
-
-    def full() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
-
-    line = complaint(residua("resume", run.path, preexec_fn=full), 7)
+    line = complaint(residua("resume", run.path, largest_file=room), 7)
     assert re.search(r"File too large for the [\d,]+ bytes of \S+ \(errno 27\)", line)
     assert file in line
     assert checkpoint.states(run.checkpoints) == before

@@ -200,6 +200,7 @@ def test_a_run_killed_before_it_knew_its_images_is_explained(photos: Path, tmp_p
     run = small_run(photos, tmp_path / "run")
     (run.path / "finished.json").unlink()
     (run.path / "data.json").unlink()
+    (run.path / "checkpoints/spare.json").unlink()
     with pytest.raises(ValueError, match="run"):
         residua.resume(run.path)
 
