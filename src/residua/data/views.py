@@ -209,7 +209,8 @@ def _resized_crop(
 ) -> NDArray[np.uint8]:
     """A random area of `image`: (C, S, S)."""
     cut = _array(image.crop(_crop_box(image.size, augment, where))).transpose(1, 2, 0)
-    return _shrunk(cut.reshape(1, *cut.shape), preprocess)[0]
+    found: NDArray[np.uint8] = _shrunk(cut.reshape(1, *cut.shape), preprocess)[0]
+    return found
 
 
 def _shrunk(pixels: NDArray[np.uint8], preprocess: Preprocess) -> NDArray[np.uint8]:

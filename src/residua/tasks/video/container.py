@@ -174,9 +174,15 @@ _COVER = av.stream.Disposition.attached_pic  # that of a song is a stream of one
 _NO_FRAME = "holds no frame that can be decoded: record it again, or remove it"
 
 
+def _container(stream: VideoStream) -> InputContainer:
+    """What `stream` is read from."""
+    assert isinstance(stream.container, InputContainer)
+    return stream.container
+
+
 def _index(stream: VideoStream) -> _Index:
     times, keys, found = [], [], 0
-    for packet in stream.container.demux(stream):
+    for packet in _container(stream).demux(stream):
         if not packet.size or packet.is_discard:  # what an edit list cuts off is never shown
             continue
         found += 1
@@ -203,8 +209,8 @@ def _from_keys(stream: VideoStream, index: _Index, taken: _Taken) -> None:
     """Put the frames that can be found by their times."""
     context = stream.codec_context
     for key, wanted in _legs(index, list(taken.places)):
-        stream.container.seek(key, stream=stream)
-        for packet in stream.container.demux(stream):
+        _container(stream).seek(key, stream=stream)
+        for packet in _container(stream).demux(stream):
             context.skip_frame = "DEFAULT" if packet.pts in wanted or not packet.size else _AT_ONCE
             for frame in packet.decode():
                 if frame.pts in wanted and (frame.width, frame.height) == taken.scaler.told:
@@ -249,8 +255,8 @@ def _in_order(stream: VideoStream, taken: _Taken) -> None:
 
 def _decoded(stream: VideoStream) -> Iterator[av.VideoFrame]:
     """All frames from the first."""
-    stream.container.seek(0)
-    yield from stream.container.decode(stream)
+    _container(stream).seek(0)
+    yield from _container(stream).decode(stream)
 
 
 def _check_whole(frame: av.VideoFrame, number: int) -> None:
