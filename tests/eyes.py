@@ -40,6 +40,7 @@ def seen(browser: Any, file: pathlib.Path, width: int) -> list[str]:
     wrong: list[str] = []
     asked: list[str] = []
     page = browser.new_page(viewport={"width": width, "height": 900})
+    page.set_default_timeout(0)  # a machine may stand still; the test has a limit of its own
     page.on("console", lambda message: wrong.append(message.text))
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("request", lambda request: asked.append(request.url))
