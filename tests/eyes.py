@@ -75,7 +75,7 @@ class Eyes:
         pytest.importorskip("playwright", reason="playwright is not installed")
         if shutil.which("chromium") is None:
             pytest.skip("chromium is not installed: apt-get install chromium")
-        if self.process is None:
+        if self.process is None or self.process.poll() is not None:
             words = [sys.executable, __file__]
             self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.process.stdin
