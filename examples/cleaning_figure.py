@@ -20,8 +20,8 @@ with tempfile.TemporaryDirectory() as made:
     for i in range(len(digits)):
         digits.image(i, "grey").save(folder / f"{i:04}.png")
     with (folder / "digits.csv").open("w") as file:
-        rows = ((f"{i:04}.png", label) for i, label in enumerate(labels))
-        csv.writer(file).writerows([("path", "label"), *rows])
+        named = ((f"{i:04}.png", label) for i, label in enumerate(labels))
+        csv.writer(file).writerows([("path", "label"), *named])
     wish = Wish(str(folder / "digits.csv"), "cifar_resnet20", "quick.digits", epochs=8)
     asked = Asked(wish, folds=3)
     found = clean(
@@ -33,4 +33,5 @@ with tempfile.TemporaryDirectory() as made:
         Tile(np.asarray(found.images.image(k, "grey")), f"{found.rows[k].label} → {found.rows[k].suggested}")
         for k in shown
     ]
-    Path(sys.argv[1]).write_text(tiles((tuple(pictures[:6]), tuple(pictures[6:]))))
+    rows = tuple(tuple(pictures[start : start + 4]) for start in range(0, len(pictures), 4))
+    Path(sys.argv[1]).write_text(tiles(rows))

@@ -4,8 +4,12 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, here and in every process a test starts
 
+from collections.abc import Iterator
+
 import pytest
 import torch
+
+from eyes import Eyes
 
 torch.set_num_threads(1)
 
@@ -13,3 +17,11 @@ torch.set_num_threads(1)
 @pytest.fixture(autouse=True)
 def _threads_of_one_test() -> None:
     torch.set_num_threads(1)  # a plan may have asked for another number
+
+
+@pytest.fixture(scope="session")
+def look() -> Iterator[Eyes]:
+    """Looks at pages in a browser, last in a test: without a browser the test is skipped there."""
+    eyes = Eyes()
+    yield eyes
+    eyes.close()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from command import complaint, residua, start, succeeded, wait_for
+from eyes import Eyes
 from marked import objects, recipe, thing, voc_folder, xml
 from residua.training.run import open_run
 from small import file_of
@@ -18,7 +19,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return voc_folder(tmp_path_factory.mktemp("voc"))
 
 
-def test_boxes_are_trained_stopped_resumed_judged_and_found(root: Path, tmp_path: Path) -> None:
+def test_boxes_are_trained_stopped_resumed_judged_and_found(look: Eyes, root: Path, tmp_path: Path) -> None:
     source, run = f"voc:{root}", tmp_path / "run"
     made = recipe(source)
     made = replace(made, budget=replace(made.budget, epochs=8))
@@ -41,9 +42,22 @@ def test_boxes_are_trained_stopped_resumed_judged_and_found(root: Path, tmp_path
     answers = json.loads(succeeded(residua(*words)))
     assert len(answers) == len(list((tmp_path / "drawn").glob("*.png"))) == 18
     assert set(answers[0]) == {"file", "boxes"}
+    (tmp_path / "no.png").write_text("no image")
+    done = residua("predict", run, tmp_path / "no.png")
+    assert done.returncode == 4
+    assert "no box" not in done.stdout
+    look(tmp_path / "p.html")
 
 
-def test_data_check_tells_what_cannot_be_used(tmp_path: Path) -> None:
+def test_what_training_sees_of_boxes_is_one_page(look: Eyes, root: Path, tmp_path: Path) -> None:
+    page, made = tmp_path / "seen.html", file_of(recipe(f"voc:{root}"), tmp_path / "recipe.json")
+    out = succeeded(residua("data", "augment", f"voc:{root}", "--recipe", made, "-n", 2, "-o", page))
+    assert "images  2, 3 epochs of training each" in out
+    assert page.read_text().count("<image") == 2 * (1 + 3)
+    look(page)
+
+
+def test_data_check_tells_what_cannot_be_used(look: Eyes, tmp_path: Path) -> None:
     root = voc_folder(tmp_path / "voc", train=3, test=2)
     bad = thing("cell", (5, 5, 5, 5))
     (root / "Annotations/000001.xml").write_text(xml(objects(1), extra=bad))
@@ -52,4 +66,6 @@ def test_data_check_tells_what_cannot_be_used(tmp_path: Path) -> None:
     found = json.loads(done.stdout)["findings"]
     assert [one["key"] for one in found if one["level"] == "problem"] == ["boxes"]
     assert "it has no area" in (tmp_path / "sheet.html").read_text()
+    assert "Boxes of each class in train" in (tmp_path / "sheet.html").read_text()
+    look(tmp_path / "sheet.html")
     assert "data.bad=skip" in complaint(residua("train", f"voc:{root}"), 4)

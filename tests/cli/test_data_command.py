@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from command import complaint, residua, succeeded
+from eyes import Eyes
 from small import file_of, recipe, split_folder
 
 
@@ -21,7 +22,7 @@ def photos(tmp_path: Path) -> Path:
     return root
 
 
-def test_a_check_says_what_it_found_in_eighty_columns(photos: Path, tmp_path: Path) -> None:
+def test_a_check_says_what_it_found_in_eighty_columns(look: Eyes, photos: Path, tmp_path: Path) -> None:
     shutil.copy(photos / "train/red/01.png", photos / "val/red/leak.png")
     (photos / "train/blue/a long name that nobody would want to read in full.jpg").write_text("text")
     out = succeeded(residua("data", "check", photos, "-o", tmp_path / "sheet.html", cwd=tmp_path))
@@ -34,6 +35,7 @@ def test_a_check_says_what_it_found_in_eighty_columns(photos: Path, tmp_path: Pa
     assert "Data check of" in (tmp_path / "sheet.html").read_text()
     line = complaint(residua("data", "check", photos, "-o", tmp_path / "sheet.html"), 2)
     assert "give --force" in line
+    look(tmp_path / "sheet.html")
 
 
 def test_strict_leaves_with_four_and_json_is_one_document(photos: Path) -> None:
@@ -63,7 +65,7 @@ def test_packed_images_train_and_evaluate_like_files(photos: Path, tmp_path: Pat
     assert found["scores"][0]["n"] == 9
 
 
-def test_the_whole_loop_from_a_folder_to_a_comparison(photos: Path, tmp_path: Path) -> None:
+def test_the_whole_loop_from_a_folder_to_a_comparison(look: Eyes, photos: Path, tmp_path: Path) -> None:
     made = file_of(recipe(), tmp_path / "recipe.json")
     words = ("--recipe", made, "--folds", "2", "-o", tmp_path / "found")
     out = succeeded(residua("data", "clean", photos, *words, cwd=tmp_path))
@@ -90,6 +92,7 @@ def test_the_whole_loop_from_a_folder_to_a_comparison(photos: Path, tmp_path: Pa
         residua("data", "augment", manifest, "--recipe", made, "-n", 3, "-o", tmp_path / "seen.html")
     )
     assert "testing and the saved network see the same pixels" in out
+    look(tmp_path / "seen.html", tmp_path / "found/clean.html")
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from command import residua, succeeded
+from eyes import Eyes
 
 
 @pytest.mark.timeout(420)  # it trains for 35 s on two idle cores, and here shares them with other tests
-def test_the_demo_shows_degradation_and_its_cure_offline(tmp_path: Path) -> None:
+def test_the_demo_shows_degradation_and_its_cure_offline(look: Eyes, tmp_path: Path) -> None:
     found = json.loads(succeeded(residua("demo", "--json", "-o", tmp_path / "demo", timeout=400)))
     assert found["seconds"] > 0
     errors = {run["model"]: run["train_error"] for run in found["runs"]}
@@ -24,3 +25,4 @@ def test_the_demo_shows_degradation_and_its_cure_offline(tmp_path: Path) -> None
     assert "cifar_resnet56" in page
     assert re.findall(r"""(?:src|href)\s*=\s*["']?(?!#|data:)[^"'\s>]+""", page) == []
     assert re.findall(r"@import|url\((?!['\"]?data:)", page) == []
+    look(report)

@@ -9,6 +9,7 @@ import pytest
 import command
 import residua
 from command import complaint, succeeded
+from eyes import Eyes
 from residua.cli import app
 from residua.spec import zoo
 
@@ -96,7 +97,7 @@ def test_several_names_are_compared_with_the_first() -> None:
     assert "4 ×0.25" in out
 
 
-def test_networks_are_drawn_into_a_file_that_is_not_overwritten(tmp_path: Path) -> None:
+def test_networks_are_drawn_into_a_file_that_is_not_overwritten(look: Eyes, tmp_path: Path) -> None:
     file = tmp_path / "twins.svg"
     out = succeeded(command.residua("explain", "plain34", "resnet34", "--svg", file))
     assert f"plain34, resnet34 drawn in {file}" in out
@@ -107,6 +108,7 @@ def test_networks_are_drawn_into_a_file_that_is_not_overwritten(tmp_path: Path) 
     assert file.read_text("utf-8") == drawn
     succeeded(command.residua("explain", "resnet50", "--order", "e", "--block", "--svg", file, "--force"))
     assert "NA(C NAC NAC)" in file.read_text("utf-8")
+    look(file)
 
 
 def test_explain_shows_the_papers_table_its_words_and_its_cost() -> None:

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from sklearn.metrics import average_precision_score
 
+from eyes import Eyes
 from residua.data.decode import DataError
 from residua.data.images import Images
 from residua.data.sources import open_dataset
@@ -114,7 +115,9 @@ def asked_of(
     return Asked(Wish(str(source), recipe=str(made), epochs=epochs), folds, run)
 
 
-def test_a_wrong_label_a_copy_a_leak_and_a_broken_file_are_each_found(photos: Path, tmp_path: Path) -> None:
+def test_a_wrong_label_a_copy_a_leak_and_a_broken_file_are_each_found(
+    look: Eyes, photos: Path, tmp_path: Path
+) -> None:
     shutil.copy(photos / "red/04.png", photos / "blue/wrong.png")
     (photos / "red/04.png").unlink()
     shutil.copy(photos / "green/05.png", photos / "green/again.png")
@@ -133,6 +136,7 @@ def test_a_wrong_label_a_copy_a_leak_and_a_broken_file_are_each_found(photos: Pa
     assert "blue → red" in page
     assert 'src="http' not in page
     assert json.loads((tmp_path / "out/clean.json").read_text())["actions"] == found.counts()
+    look(tmp_path / "out/clean.html")
 
 
 def test_a_stopped_clean_goes_on_and_ends_as_if_it_had_not_been(photos: Path, tmp_path: Path) -> None:

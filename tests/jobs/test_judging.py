@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,12 +11,14 @@ import pytest
 import torch
 
 import residua
+from eyes import Eyes
 from residua.jobs.analyse import analyse
 from residua.jobs.compare import changes, compare, save_changed
-from residua.jobs.evaluate import find
-from residua.jobs.predict import of_judgement, save
+from residua.jobs.evaluate import judge
+from residua.jobs.predict import save
 from residua.jobs.study import without_shared
-from residua.jobs.verdict import write_comparison, write_evaluation
+from residua.jobs.versus import write_comparison
+from residua.tasks.classify.verdict import ByClass
 from residua.training import checkpoint
 from residua.training.run import Run
 from residua.weights.store import CheckpointError, publish
@@ -39,6 +42,12 @@ def runs(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
     return good.path, poor.path
 
 
+def by_class(runs: Sequence[Path], *views: str, ensemble: bool = False) -> ByClass:
+    found = judge(runs, views=views, ensemble=ensemble)
+    assert isinstance(found, ByClass)
+    return found
+
+
 def test_every_view_gives_a_score_with_its_protocol(runs: tuple[Path, Path]) -> None:
     views = ["center", "flip", "10crop", "320", "multiscale"]
     scores = residua.evaluate(runs[0], views=views)
@@ -49,8 +58,8 @@ def test_every_view_gives_a_score_with_its_protocol(runs: tuple[Path, Path]) -> 
 
 
 def test_an_ensemble_averages_what_each_says(runs: tuple[Path, Path]) -> None:
-    one, two = find(runs, data=None, views=["flip"])
-    (both,) = find(runs, data=None, views=["flip"], ensemble=True)
+    one, two = by_class(runs, "flip").found
+    (both,) = by_class(runs, "flip", ensemble=True).found
     mean = (one.judgement.probabilities + two.judgement.probabilities) / 2
     np.testing.assert_allclose(both.judgement.probabilities, mean, atol=1e-6)
     assert both.score.weights == "raw, mean of 2 networks"
@@ -157,14 +166,14 @@ def test_best_weights_are_those_in_their_own_file(runs: tuple[Path, Path], tmp_p
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
 def test_answers_are_saved_with_their_labels(suffix: str, runs: tuple[Path, Path], tmp_path: Path) -> None:
-    (found,) = find(runs[:1], data=None, views=["center"])
+    verdict = by_class(runs[:1], "center")
     out = tmp_path / f"answers{suffix}"
-    save(out, of_judgement(found.images, found.judgement, topk=2))
+    save(out, verdict.answers(2))
     rows = _rows(out)
     assert len(rows) == 18
     assert [Path(row["file"]).parent.name for row in rows] == [row["label"] for row in rows]
     right = sum(row["class1"] == row["label"] for row in rows)
-    assert 100 * right / 18 == pytest.approx(found.score.top1)
+    assert 100 * right / 18 == pytest.approx(verdict.scores[0].top1)
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -178,11 +187,9 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def test_pages_of_evaluation_and_comparison_say_what_was_measured(
-    runs: tuple[Path, Path], tmp_path: Path
+    look: Eyes, runs: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    found = find(runs, data=None, views=["center", "flip"])
-    write_evaluation(tmp_path / "judged.html", found, command="residua evaluate X --views center,flip")
-    text = (tmp_path / "judged.html").read_text()
+    judged = text = by_class(runs, "center", "flip").page("residua evaluate X --views center,flip")
     for said in (
         "good judged",
         "n = 18 images",
@@ -203,17 +210,20 @@ def test_pages_of_evaluation_and_comparison_say_what_was_measured(
     ):
         assert said in text
     assert f"{pairs[0].comparison.lost:,}" in text
+    (tmp_path / "judged.html").write_text(judged)
+    look(runs[0] / "report.html", tmp_path / "judged.html", tmp_path / "compared.html")
 
 
-def test_a_page_of_a_network_that_errs_nowhere_says_so(runs: tuple[Path, Path], tmp_path: Path) -> None:
-    (found,) = find(runs[:1], data=None, views=["center"])
+def test_a_page_of_a_network_that_errs_nowhere_says_so(runs: tuple[Path, Path]) -> None:
+    (found,) = by_class(runs[:1], "center").found
     sure = np.eye(3, dtype=np.float32)[found.images.labels]
     faultless = replace(found, judgement=found.judgement.of(sure, found.images.labels))
-    write_evaluation(tmp_path / "page.html", [faultless], command="x")
-    assert "Nowhere: all 18 images were classified as labelled." in (tmp_path / "page.html").read_text()
+    assert "Nowhere: all 18 images were classified as labelled." in ByClass((faultless,)).page("x")
 
 
-def test_an_analysis_writes_a_page_figures_and_numbers(runs: tuple[Path, Path], tmp_path: Path) -> None:
+def test_an_analysis_writes_a_page_figures_and_numbers(
+    look: Eyes, runs: tuple[Path, Path], tmp_path: Path
+) -> None:
     heard: list[str] = []
     names = ["responses", "gradients", "lesion", "paths", "activations", "features", "field"]
     found = analyse(list(runs), what=names, out=tmp_path / "out", images=12, listen=heard.append)
@@ -227,6 +237,7 @@ def test_an_analysis_writes_a_page_figures_and_numbers(runs: tuple[Path, Path], 
         assert (tmp_path / "out" / file).stat().st_size > 500
     with pytest.raises(FileExistsError, match="holds an analysis already: give --force"):
         analyse(list(runs), what=names, out=tmp_path / "out")
+    look(*(tmp_path / "out").glob("*.*g"), tmp_path / "out/analysis.html")
 
 
 def test_figures_tell_networks_by_what_differs_in_their_names() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from grid import ITEM
 
+from eyes import Eyes
 from residua.data.decode import DataError
 from residua.jobs import cells, contest, ledger
 from residua.jobs.cells import Setting, departed, entries, label_of, one_arithmetic, place_of, recipe_of
@@ -57,7 +58,9 @@ def test_a_grid_reuses_every_finished_run(made: tuple[Path, dict[tuple[str, int]
     assert found.report.read_text().startswith("<!")
 
 
-def test_the_table_says_what_the_runs_say(made: tuple[Path, dict[tuple[str, int], Run]]) -> None:
+def test_the_table_says_what_the_runs_say(
+    look: Eyes, made: tuple[Path, dict[tuple[str, int], Run]], tmp_path: Path
+) -> None:
     _, runs = made
     one, two, three, size = (line_of(ITEM, row, SETTING, runs, seeds=2) for row in ITEM.rows)
     last = [json.loads((runs["tiny1", seed].path / "finished.json").read_text()) for seed in (0, 1)]
@@ -82,6 +85,8 @@ def test_the_table_says_what_the_runs_say(made: tuple[Path, dict[tuple[str, int]
     drawn = render(page(found))
     assert "residua reproduce he2015/tiny --budget smoke --seeds 2" in drawn
     assert "weight decay of 0.0001" in drawn
+    (tmp_path / "page.html").write_text(drawn)
+    look(tmp_path / "page.html")
 
 
 def test_an_interrupted_grid_goes_on_where_it_stopped(

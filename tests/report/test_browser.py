@@ -1,12 +1,17 @@
-"""The page as a browser shows it, in Debian's chromium."""
+"""A page with every kind of part as a browser shows it, in Debian's chromium, at a desk and on a phone.
+
+Every kind of page that a command writes is looked at where a test makes one.
+"""
 
 import pathlib
 import shutil
 from collections.abc import Iterator
 
 import pytest
+import report_sample
 from report_sample import full_page
 
+from eyes import Eyes
 from residua.report import page
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -45,3 +50,30 @@ def test_the_page_fits_and_is_silent(
     paper = shown.evaluate("getComputedStyle(document.documentElement).backgroundColor")
     assert paper == {"light": "rgb(255, 255, 255)", "dark": "rgb(22, 22, 22)"}[scheme]
     shown.close()
+
+
+def test_every_kind_of_part_can_be_read(
+    look: Eyes, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report_sample, "HOSTILE", "cifar_preresnet110")
+    (tmp_path / "page.html").write_text(page.render(full_page()), "utf-8")
+    look(tmp_path / "page.html")
+
+
+@pytest.mark.parametrize(
+    ("body", "wrong"),
+    [
+        ("<div style='width: 3000px'>wide</div>", "pixels across 390"),
+        ("<img src='data:,'>", "a picture without words"),
+        ("<svg><text x='10' y='20'>words</text></svg>", "a drawing without words"),
+        ("<svg role='img' aria-label='x'><text x='-15' y='9'>words</text></svg>", "cut off: words"),
+        ("<svg role='img' aria-label='x'><text y='9' font-size='4'>words</text></svg>", "type of 4.0"),
+        ("<script>console.log('hello')</script>", "hello"),
+        ("<img alt='x' src='http://localhost:1/x.png'>", "asks for http://localhost:1/x.png"),
+    ],
+)  # fmt: skip
+def test_eyes_see_what_is_wrong(look: Eyes, tmp_path: pathlib.Path, body: str, wrong: str) -> None:
+    file = tmp_path / "page.html"
+    file.write_text(f"<!doctype html><meta charset=utf-8><title>t</title>{body}")
+    with pytest.raises(AssertionError, match=wrong):
+        look(file)

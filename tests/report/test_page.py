@@ -32,7 +32,7 @@ class Reader(html.parser.HTMLParser):
         self.fields += [(name, value or "") for name, value in attrs]
 
     def handle_data(self, data: str) -> None:
-        self.text.append(data)
+        self.text.append(data.replace("\N{NO-BREAK SPACE}", " "))
 
 
 def test_hostile_labels_stay_labels() -> None:
@@ -64,6 +64,13 @@ def test_every_kind_of_part_appears() -> None:
     lead = ("The lead.", "Drawings", "First paragraph.", "the table", "81.00 %", "the pictures", "truth: 3")
     rest = ("the command", "very/very/", "training error", "caption of bars", "predicted", "The footer.")
     assert [words for words in lead + rest if words not in said] == []
+
+
+def test_a_percent_sign_stays_with_its_number_and_an_interval_in_one_line() -> None:
+    table = page.Table(("", "right, 95 % interval"), (("net", "3.21 (3.10 to 3.32)"),), numeric=(1,))
+    document = page.render(page.Page("T", "9 % of it.", (page.Section("S", (table,)),), ""))
+    for said in ("9\N{NO-BREAK SPACE}% of it.", "(3.10\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}3.32)"):
+        assert said in document
 
 
 def test_every_kind_of_part_has_its_template() -> None:

@@ -79,6 +79,28 @@ def test_a_range_is_drawn_from_its_low_to_its_high_end() -> None:
     assert (b - a) == pytest.approx(a - low, abs=0.5)
 
 
+def test_what_is_counted_has_no_halves() -> None:
+    text = plot((Series("", ((1, 3.0), (2, 2.0)), "both"),), x="epoch", y="loss")
+    assert "0.5" not in said(text)
+    assert {"0", "1", "2"} <= set(said(text))
+    assert "0.5" in said(plot((Series("", ((0.5, 3.0), (2, 2.0)), "both"),), x="", y=""))
+
+
+def test_names_stand_right_of_the_axes_wherever_lines_end() -> None:
+    short, whole = Series("short", ((0, 1), (20, 2))), Series("whole", ((0, 3), (90, 4)))
+    root = ET.fromstring(plot((short, whole), x="recall", y="precision", until=(100.0, 100.0)))
+    names = [node for node in root.iter(f"{SVG}text") if (node.text or "") in ("short", "whole")]
+    level = [float(line.get("x2", "nan")) for line in root.iter(f"{SVG}line")]
+    assert len({name.get("x") for name in names}) == 1
+    assert float(names[0].get("x", "nan")) > sorted(level)[-2] - 1
+
+
+def test_no_difference_is_drawn_on_a_scale_that_can_be_read() -> None:
+    marks = said(ranges((Range("same", 0, 0, 0, "+0.00"),), unit="points", zero=True))
+    assert "0" in marks
+    assert not [mark for mark in marks if "e" in mark and mark != "same"]
+
+
 def test_shades_are_lowest_as_paper_and_highest_in_full_ink() -> None:
     text = shades(np.array([[0.0, 1.0], [2.0, 4.0]]), low="l", high="h")
     cells = [r for r in ET.fromstring(text).iter(f"{SVG}rect") if len(r)]

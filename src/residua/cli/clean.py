@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from residua.jobs.prepare import Wish
     from residua.jobs.suspects import Cleaned
     from residua.training.events import Event
 
@@ -168,34 +167,17 @@ def augment(
     """
     check_page(out, force=force)
 
-    from residua.data.sources import CLIPS
     from residua.jobs.prepare import Wish
-    from residua.jobs.preview import page, preview
+    from residua.jobs.preview import preview
     from residua.training.run import write
 
     to = console()
-    if path.partition(":")[0] in CLIPS:
-        _augment_clips(Wish(path, model, recipe, changes=tuple(map(setting, settings))), count, out)
-        return
-    found = preview(Wish(path, model, recipe, changes=tuple(setting(text) for text in settings)), count)
-    write(out, page(found, path))
+    found = preview(Wish(path, model, recipe, changes=tuple(map(setting, settings))), count)
+    write(out, found.page)
     for line in found.notes:
         say(to, line)
     say(to, f"page    {out}")
     next_line(to, f"residua train {path}" + (f" --recipe {recipe}" if recipe else ""))
-
-
-def _augment_clips(wish: "Wish", count: int, out: Path) -> None:
-    from residua.jobs.prepare import decide
-    from residua.tasks.video.sheet import EPOCHS, sheet
-    from residua.training.run import write
-
-    to = console()
-    recipe, sets, _ = decide(wish)
-    write(out, sheet(recipe, sets, count))
-    say(to, f"clips   {min(count, len(sets.train))}, {EPOCHS} epochs of training each")
-    say(to, f"page    {out}")
-    next_line(to, f"residua train {wish.source}")
 
 
 def _name(path: str) -> str:

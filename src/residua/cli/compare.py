@@ -37,14 +37,15 @@ def compare(
     from residua.jobs.compare import compare as held_against
     from residua.jobs.compare import save_changed
     from residua.jobs.predict import check_out
-    from residua.jobs.verdict import write_comparison
+    from residua.jobs.versus import write_comparison
 
     check_out(out, force=force, suffixes=(".html",))
     check_out(changed, force=force)
     pairs = held_against(trained, data=data, view=view, weights=weights)
     to = console(json_on_stdout=as_json)
     if changed:
-        say(to, f"{save_changed(changed, pairs):,} images written to {changed}")
+        noun = pairs[0].first.images.gate.noun
+        say(to, f"{save_changed(changed, pairs):,} {noun}s written to {changed}")
     if out:
         words = ["residua", "compare", *map(str, trained), *(["--views", view] if view else [])]
         words += ["--data", data] if data else []
@@ -61,13 +62,15 @@ def compare(
 
 def _show(to: "Console", pairs: "Sequence[Pair]") -> None:
     """The first network in a line, the others held against it in a table."""
-    from residua.jobs.verdict import chance, said
+    from residua.jobs.versus import chance
+    from residua.tasks.classify.verdict import said
 
     first = pairs[0].first
     score = first.score
     say(
         to,
-        f"{first.name}: {score.top1:.2f} % of {score.n:,} images ({score.split}, {score.views})",
+        f"{first.name}: {score.top1:.2f} % of {score.n:,} {first.images.gate.noun}s "
+        f"({score.split}, {score.views})",
     )
     lines = [
         (

@@ -1,19 +1,11 @@
 """`residua evaluate`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
-from residua.cli import boxes
 from residua.cli.processes import OPTION, launch_if_asked, speaks
-from residua.cli.terminal import console, next_line, put_json, say, show_table
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from residua.jobs.evaluate import Found
-    from residua.measure.score import Score
+from residua.cli.terminal import console, next_line, put_json, say, tell
 
 TOPK = 5
 """Classes per image in --predictions."""
@@ -45,80 +37,37 @@ def evaluate(
     Example: residua evaluate runs/photos-1 --data photos/test --views center,10crop -o verdict.html
     """
     launch_if_asked(processes)
-    from residua.jobs.boxes import finds_boxes
-
-    if any(map(finds_boxes, trained)):
-        if ensemble or topk != TOPK:
-            raise ValueError("--ensemble and --topk are for networks that classify: leave them")
-        boxes.evaluate(trained, data, _wanted(views), weights, out, predictions, force=force, as_json=as_json)
-        return
-
-    from residua.jobs.evaluate import find
-    from residua.jobs.predict import check_out, of_judgement, save
-    from residua.jobs.verdict import write_evaluation
-    from residua.spec.record import to_plain
+    from residua.jobs.evaluate import judge
+    from residua.jobs.predict import check_out, save
+    from residua.training.run import write
     from residua.training.world import joined
 
     check_out(out, force=force, suffixes=(".html",))
     check_out(predictions, force=force)
-    wanted = _wanted(views)
+    wanted, asked = _wanted(views), ["topk"] if topk != TOPK else []
     with joined() as world:
-        found = find(trained, data=data, views=wanted, weights=weights, ensemble=ensemble, world=world)
+        verdict = judge(
+            trained, data=data, views=wanted, weights=weights, ensemble=ensemble, asked=asked, world=world
+        )
     if not speaks():
         return
     to = console(json_on_stdout=as_json)
     if predictions:
-        save(predictions, of_judgement(found[0].images, found[0].judgement, topk=topk))
-        first = found[0].score
-        say(to, f"{first.n:,} answers ({found[0].name}, {first.views}) written to {predictions}")
+        answers = verdict.answers(topk)
+        save(predictions, answers)
+        say(to, f"{len(answers):,} answers of {trained[0]} written to {predictions}")
     if out:
-        write_evaluation(out, found, command=_command(trained, data, wanted, weights, ensemble=ensemble))
+        write(out, verdict.page(_command(trained, data, wanted, weights, ensemble=ensemble)))
         say(to, f"page written to {out}")
     if as_json:
-        put_json({"scores": [{**to_plain(one.score), "run": one.name} for one in found]})
+        put_json({"scores": verdict.plain()})
         return
-    _say(to, found)
-    next_line(to, f"residua predict {trained[0]} IMAGE", f"residua compare {trained[0]} OTHER")
-
-
-def _say(to: "Console", found: "list[Found]") -> None:
-    """The table of scores, and what their views mean."""
-    from residua.measure.views import SAID
-
-    several = len({one.name for one in found}) > 1
-    rows = [(*((one.name,) if several else ()), *_row(one.score)) for one in found]
-    head = ("views", "images", "weights", "n", "top-1", "95 % interval", "top-5", "mean over classes", "ECE")
-    show_table(to, (("network", *head) if several else head), rows, numeric=4 if several else 3)
-    say(
-        to,
-        "views: "
-        + "; ".join(f"{view} = {SAID[view]}" for view in dict.fromkeys(one.score.views for one in found)),
-        "dim",
-    )
-    for one in found:
-        if one.score.clip:
-            say(to, f"{one.score.views}: {one.score.clip}", "dim")
+    tell(to, verdict.told())
+    next_line(to, *verdict.onward(trained[0]))
 
 
 def _wanted(views: list[str]) -> list[str]:
     return [view for text in views for view in text.split(",")]
-
-
-def _row(score: "Score") -> tuple[str, ...]:
-    low, high = score.interval
-    rest = (score.top5, score.macro, score.ece)
-    return (
-        score.views,
-        score.split,
-        score.weights,
-        f"{score.n:,}",
-        f"{score.top1:.2f} %",
-        f"{low:.2f} to {high:.2f} %",
-        *(
-            "–" if one is None else f"{one.value:.2f}{unit}"
-            for one, unit in zip(rest, (" %", " %", ""), strict=True)
-        ),
-    )
 
 
 def _command(trained: list[Path], data: str | None, views: list[str], weights: str, *, ensemble: bool) -> str:

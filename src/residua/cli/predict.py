@@ -1,16 +1,11 @@
 """`residua predict`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
-from residua.cli import boxes, clips
 from residua.cli.failures import BAD_DATA
-from residua.cli.terminal import console, next_line, put_json, say, show_table
-
-if TYPE_CHECKING:
-    from residua.deliver.engine import Classifier
+from residua.cli.terminal import console, next_line, put_json, say, tell
 
 
 def predict(
@@ -37,51 +32,29 @@ def predict(
     Example: residua predict runs/photos-1 new/ --topk 3 -o labels.csv
     Example: residua predict runs/cells-1 new/ --draw drawn -o boxes.jsonl
     """
-    from residua.jobs.boxes import finds_boxes
+    from residua import tasks
+    from residua.data.sources import list_images
+    from residua.jobs.predict import check_out, save
 
-    if finds_boxes(trained):
-        if topk != 1:
-            raise ValueError("--topk is for networks that classify: leave it")
-        boxes.predict(trained, images, draw, least, out, force=force, as_json=as_json)
-        return
-    if draw is not None or least is not None:
-        raise ValueError("--draw and --least are for detectors: leave them")
-
-    from residua.deliver.engine import load
-    from residua.jobs.predict import check_out
-
+    given = {"topk": topk != 1, "draw": draw, "least": least is not None, "timeline": timeline}
     check_out(out, force=force)
     check_out(timeline, force=force, suffixes=(".html",))
-    classifier = load(trained)
-    if classifier.network.arch.clip:
-        clips.predict(trained, images, topk, timeline, out, as_json=as_json)
-        return
-    if timeline:
-        raise ValueError("--timeline is for networks that read clips: leave it")
-    _pictures(trained, classifier, images, topk, out, as_json=as_json)
-
-
-def _pictures(
-    trained: Path, classifier: "Classifier", images: list[Path], topk: int, out: Path | None, *, as_json: bool
-) -> None:
-    """Name what is in pictures."""
-    from residua.data.sources import list_images
-    from residua.jobs.predict import predictions, save
-
-    to = console(json_on_stdout=as_json)
-    answers = list(predictions(classifier, list_images(images), topk=topk))
-    good = [answer for answer in answers if not answer.error]
+    kind = tasks.of_trained([trained], [name for name, is_given in given.items() if is_given])
+    files = list_images(images, gate=kind.gate)
+    answers = kind.predict(trained, files, topk=topk, least=least)
+    to, bad = console(json_on_stdout=as_json), answers.errors
     if out:
         save(out, answers)
-        say(to, f"{len(good)} of {len(answers)} images written to {out}")
+        say(to, f"{len(answers) - len(bad)} of {len(answers)} {kind.gate.noun}s written to {out}")
+    for place in (draw, timeline):
+        if place:
+            say(to, answers.show(place, name=trained.name, force=force))
     if as_json:
-        put_json([answer.plain() for answer in answers])
-    elif not out:
-        rows = [(a.file, *(f"{name} {100 * p:.1f} %" for name, p in a.top)) for a in good]
-        show_table(to, ("file", *("" for _ in range(topk))), rows)
-    bad = [answer for answer in answers if answer.error]
-    for answer in bad:
-        say(console(json_on_stdout=True), f"residua: {answer.error}")
+        put_json(answers.plain())
+    elif not (out or draw):
+        tell(to, answers.told())
+    for error in bad:
+        say(console(json_on_stdout=True), f"residua: {error}")
     next_line(to, f"residua evaluate {trained}")
     if bad:
         raise typer.Exit(BAD_DATA)

@@ -20,9 +20,9 @@ QUIET_SECONDS = 10.0
 class Watcher:
     """Shows the Events of one or more runs."""
 
-    def __init__(self, to: Console) -> None:
-        """Show on `to`."""
-        self.to = to
+    def __init__(self, to: Console, noun: str = "image") -> None:
+        """Show on `to`; a network learns from what is called `noun`."""
+        self.to, self.noun = to, noun
         self.stopped_at: int | None = None
         self.last_row: Row | None = None
         self._bars: Progress | None = None
@@ -46,7 +46,7 @@ class Watcher:
             self._tick(event, name)
         elif isinstance(event, Row):
             self.last_row = event
-            say(self.to, row_line(event, name))
+            say(self.to, row_line(event, name, self.noun))
         elif isinstance(event, Note):
             say(self.to, event.text, "yellow")
         elif isinstance(event, Stopped):
@@ -55,7 +55,7 @@ class Watcher:
     def _tick(self, tick: Tick, name: str) -> None:
         minutes, seconds = divmod(round(tick.seconds_left), 60)
         facts = (
-            f"{tick.speed:,.0f} images/s  loss {tick.loss:.3f}  rate {tick.rate:.2g}  "
+            f"{tick.speed:,.0f} {self.noun}s/s  loss {tick.loss:.3f}  rate {tick.rate:.2g}  "
             f"{tick.memory_bytes / 2**30:.1f} GiB  {minutes}:{seconds:02d} left"
         )
         if self._bars:
@@ -69,14 +69,14 @@ class Watcher:
             say(self.to, f"{name}{' ' if name else ''}step {tick.step:,}/{tick.total:,}  {facts}")
 
 
-def row_line(row: Row, name: str) -> str:
+def row_line(row: Row, name: str, noun: str = "image") -> str:
     """A finished epoch as a line."""
     v = row.values
     width = len(str(row.total))
     key = "test_map50" if "test_map50" in v else "test_error"
     mean = f" (averaged weights {v[f'ema_{key}']:5.2f} %)" if f"ema_{key}" in v else ""
     errors = f"train error {v['train_error']:5.2f} %  test error" if "train_error" in v else "test mAP@.5"
-    speed = f"  {v['images_per_second']:,.0f} images/s" if v["images_per_second"] else ""
+    speed = f"  {v['images_per_second']:,.0f} {noun}s/s" if v["images_per_second"] else ""
     return (
         f"{name}{'  ' if name else ''}epoch {v['epoch']:>{width}}/{row.total}  loss {v['train_loss']:.3f}  "
         f"{errors} {v[key]:5.2f} %{mean}{speed}"

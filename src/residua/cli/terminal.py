@@ -15,6 +15,8 @@ if TYPE_CHECKING:  # rich takes a third of the time that `--help` may take
 
     from rich.console import Console
 
+    from residua.tasks.kind import Told
+
 QUIET_SECONDS = 10.0
 """Without a terminal, a line about progress at most this often."""
 
@@ -63,6 +65,14 @@ def show_table(
         table.add_row(*(Text(cell) for cell in row))
     width = to.width if to.is_terminal else width
     Console(file=to.file, highlight=False, quiet=to.quiet, width=width).print(table)
+
+
+def tell(to: "Console", told: "Told") -> None:
+    """A table, unless it is empty, and what is said below it."""
+    if told.rows:
+        show_table(to, told.head, told.rows, numeric=told.numeric)
+    for line in told.notes:
+        say(to, line, "dim")
 
 
 def check_page(out: Path, *, force: bool) -> None:

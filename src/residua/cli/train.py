@@ -137,7 +137,7 @@ def _watch(
     from residua.jobs.track import tracked
 
     to = console()
-    watcher, stopper = Watcher(to), Stopper(to)
+    watcher, stopper = Watcher(to, _noun(path)), Stopper(to)
     with tracked(path, watcher.see, track if speaks() else []) as listen, watcher.watching():
         work(listen, stopper)
     return watcher.stopped_at
@@ -151,4 +151,11 @@ def _say_end(path: Path, stopped: int | None) -> None:
         next_line(to, f"residua resume {path}")
         raise typer.Exit(STOPPED)
     say(to, f"report  {path / 'report.html'}")
-    next_line(to, f"residua evaluate {path}", f"residua predict {path} IMAGE")
+    next_line(to, f"residua evaluate {path}", f"residua predict {path} {_noun(path).upper()}")
+
+
+def _noun(path: Path) -> str:
+    """What the run at `path` learns from."""
+    from residua import tasks
+
+    return tasks.of_trained([path]).gate.noun

@@ -109,7 +109,7 @@ def list_images(paths: Sequence[Path], *, gate: Gate = IMAGE) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if not path.exists():
-            raise DataError(f"{shown(path)} does not exist: give image files or folders of them")
+            raise DataError(f"{shown(path)} does not exist: give {gate.noun}s as files or folders of them")
         if not path.is_dir():
             found.append(path)
             continue

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from residua import tasks
 from residua.analyse.twin import settled
 from residua.data.batches import testing
 from residua.data.images import Images
 from residua.data.sources import absolute, open_dataset
 from residua.data.views import normalise
 from residua.deliver.engine import load_network
-from residua.jobs.evaluate import images_of
 from residua.jobs.readings import READINGS
 from residua.jobs.studies import STUDIES
 from residua.jobs.study import Patient, Study, without_shared
@@ -88,9 +88,12 @@ def _patient(trained: str, data: str | None, count: int) -> Patient:
     if not Path(trained).exists() and trained in zoo.NAMES:
         return _fresh(trained, data, count)
     network = load_network(Path(trained))
+    if network.arch.clip:
+        raise ValueError(f"{trained} reads clips: analyse looks into networks that read images")
     images = None
     if data is not None or (Path(trained) / "recipe.json").is_file():
-        images = _some(images_of(Path(trained), data, network.class_names), count)
+        kind = tasks.of_trained([Path(trained)])
+        images = _some(kind.examples(Path(trained), data, network.class_names), count)
     return _with_images(Path(trained).stem or trained, network, images)
 
 

@@ -59,7 +59,10 @@ def _boxes(source: str, *, workers: int, tell: Tell) -> Checked:
         for wrong in findings(marked, looked)
     ]
     made = sorted((one for one in found if one.count), key=lambda finding: finding.level != "problem")
-    return replace(draft, findings=tuple(made))
+    boxes = {
+        each.name: dict(zip(each.classes, each.counts().tolist(), strict=True)) for each in marked.splits
+    }
+    return replace(draft, findings=tuple(made), boxes=boxes)
 
 
 def _labels_by_name(splits: Sequence[Images]) -> NDArray[np.int64]:

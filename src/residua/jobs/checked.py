@@ -1,6 +1,7 @@
 """What a check of a data set found, as values: findings, with their images, and as JSON."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -50,6 +51,8 @@ class Checked:
     """What was found, problems first."""
     metadata: Betrayal | None
     """What metadata tell of the labels."""
+    boxes: Mapping[str, dict[str, int]] = field(default_factory=dict)
+    """Boxes by split and class, where they are what is marked; then images have no class."""
 
     @property
     def noun(self) -> str:
@@ -62,7 +65,9 @@ class Checked:
         return any(finding.level == "problem" for finding in self.findings)
 
     def classes(self) -> dict[str, dict[str, int]]:
-        """Images by split and class."""
+        """Images, or boxes where they are marked, by split and class."""
+        if self.boxes:
+            return dict(self.boxes)
         return {
             images.name: dict(zip(images.classes, counts.tolist(), strict=True))
             for images in self.splits

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from residua.jobs.evaluate import Found, Trained, comparable, find
+from residua import tasks
+from residua.jobs.evaluate import Trained, judge, paths_of
 from residua.jobs.predict import save_table
 from residua.measure.compare import Comparison, changed, holm
 from residua.measure.compare import compare as held_against
-from residua.training.run import Run
+from residua.tasks.classify.found import Found, comparable
+from residua.tasks.classify.verdict import ByClass
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -36,10 +38,12 @@ def compare(
     """
     if len(trained) < 2:
         raise ValueError(f"{len(trained)} runs: give at least two to compare")
-    paths = [one.path if isinstance(one, Run) else Path(one) for one in trained]
-    every = find(
-        paths, data=None if data is None else str(data), views=[view] if view else [], weights=weights
-    )
+    paths, where = paths_of(trained), None if data is None else str(data)
+    if not tasks.of_trained(paths).counts_wrong:
+        raise ValueError(f"{paths[0]} says more than one class of an image: compare networks that classify")
+    verdict = judge(paths, data=where, views=[view] if view else [], weights=weights)
+    assert isinstance(verdict, ByClass)
+    every = verdict.found
     wanted = view or every[-1].score.views
     first, *rest = comparable([one for one in every if one.score.views == wanted])
     compared = [held_against(first.judgement, other.judgement) for other in rest]

@@ -11,11 +11,11 @@ from residua.data.found import Found, matched
 from residua.data.images import Images
 from residua.data.scan import Tell, scan
 from residua.deliver.engine import ready
-from residua.jobs.opened import reopen
 from residua.jobs.prepare import Wish, prepare
 from residua.jobs.train import Listen, Stop, begin, pick_up, work
 from residua.measure.outliers import distances
 from residua.measure.views import judge
+from residua.tasks.opened import reopen
 from residua.training.run import Run
 
 Hear = Callable[[int], Listen]

@@ -22,12 +22,12 @@ def measured(run: Run, row: Row) -> float | None:
 
 def _score(run: Run, views: str) -> dict[str, float | None]:
     """Errors of `run` under `views`, from `run/scores.json` or measured and kept there."""
-    from residua.jobs.evaluate import find
+    from residua.jobs.evaluate import evaluate
 
     file = run.path / "scores.json"
     kept: dict[str, dict[str, float | None]] = json.loads(file.read_text()) if file.exists() else {}
     if views not in kept:
-        score = find([run.path], data=None, views=[views])[0].score
+        score = evaluate(run, views=[views])[0]
         five = 100 - score.top5.value if score.top5 else None
         kept[views] = {"top1_error": score.error, "top5_error": five, "n": score.n}
         write(file, json.dumps(kept, indent=2, allow_nan=False))

@@ -10,7 +10,6 @@ from residua.data.found import Found
 from residua.data.images import Dataset
 from residua.data.sources import absolute
 from residua.jobs.models import Changes, changed
-from residua.jobs.opened import open_readable
 from residua.nn.network import Network
 from residua.spec import change
 from residua.spec.describe import cost
@@ -18,6 +17,7 @@ from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Recipe
 from residua.spec.record import from_json, override
 from residua.tasks.kind import Kind, Unreadable
+from residua.tasks.opened import open_readable
 from residua.training import memory, plan
 from residua.training.fit import length
 from residua.training.optim import FUSED
@@ -186,7 +186,7 @@ def _notes(recipe: Recipe, kind: Kind, sets: Sets, chosen: Chosen) -> tuple[str,
         ("plan", f"{recipe.plan.precision}, {recipe.plan.memory_format}; {chosen.reason}"),
         ("compile", chosen.translation),
         ("update", _optimiser(recipe)),
-        ("images", kind.reading(recipe, sets)),
+        (f"{kind.gate.noun}s", kind.reading(recipe, sets)),
     ]
     if hint := kind.hint(arch):
         facts.append(("hint", hint))

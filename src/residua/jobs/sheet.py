@@ -40,7 +40,7 @@ def sheet(checked: Checked) -> str:
     sections = [Section("What was found", (Numbers(numbers), *_overview(checked)))]
     sections += [_of(checked, finding) for finding in checked.findings if finding.groups or finding.names]
     sections.append(Section("The classes", tuple(_classes(checked))))
-    sections.append(Section("A sample of every class", (_sample(checked),)))
+    sections.append(Section("A sample" if checked.boxes else "A sample of every class", (_sample(checked),)))
     sections.append(Section("The files", tuple(_files(checked))))
     said = "no problem was found" if not problems else f"{problems} kinds of problem were found"
     counts = ", ".join(f"{len(images):,} in {images.name}" for images in checked.splits)
@@ -52,7 +52,8 @@ def sheet(checked: Checked) -> str:
 
 def _overview(checked: Checked) -> Iterator[Part]:
     if not checked.findings:
-        yield Text(("Nothing: every image was read, none comes twice, and none is in two splits.",))
+        said = f"Nothing: every {checked.noun} was read, none comes twice, and none is in two splits."
+        yield Text((said,))
         return
     rows = tuple(
         (finding.level, finding.what, f"{finding.count:,}", finding.cure) for finding in checked.findings
@@ -64,13 +65,13 @@ def _overview(checked: Checked) -> Iterator[Part]:
 def _of(checked: Checked, finding: Finding) -> Section:
     title = f"{finding.what[0].upper()}{finding.what[1:]}: {finding.count:,}"
     if finding.key in ("unreadable", "empty"):
-        return Section(title, (_reasons(checked, finding), Text((finding.cure.capitalize() + ".",))))
+        return Section(title, (_reasons(checked, finding), Text((_sentence(finding.cure),))))
     if finding.key == "metadata":
         return Section(title, tuple(_metadata(checked, finding)))
     if finding.names:
         rows = tuple((name,) for name in finding.names[:ROWS])
         return Section(
-            title, (Table(("name",), rows, _more(finding.count, ROWS)), Text((f"{finding.cure}.",)))
+            title, (Table(("name",), rows, _more(finding.count, ROWS)), Text((_sentence(finding.cure),)))
         )
     pairs = len(finding.groups[0]) > 1
     shown = finding.groups[: GROUPS if pairs else SINGLES]
@@ -80,10 +81,13 @@ def _of(checked: Checked, finding: Finding) -> Section:
         for place in group[:MEMBERS]
         for picture in _picture(checked, place, f"group {number}" if pairs and len(shown) > 1 else "")
     )
-    caption = " ".join(
-        [_more(finding.count, len(shown)), f"{finding.cure[0].upper()}{finding.cure[1:]}."]
-    ).strip()
+    caption = " ".join([_more(finding.count, len(shown)), _sentence(finding.cure)]).strip()
     return Section(title, (Pictures(pictures, caption),))
+
+
+def _sentence(said: str) -> str:
+    """`said` with a capital and a full stop."""
+    return f"{said[0].upper()}{said[1:]}."
 
 
 def _more(count: int, shown: int) -> str:
@@ -110,9 +114,12 @@ def _metadata(checked: Checked, finding: Finding) -> Iterator[Part]:
         ("always the commonest class", f"{found.baseline:.1f} %"),
     )
     yield Table(
-        ("who guesses the class", "right"), rows, f"Five folds, {found.images:,} images.", numeric=(1,)
+        ("who guesses the class", "right"),
+        rows,
+        f"Five folds, {found.images:,} {checked.noun}s.",
+        numeric=(1,),
     )
-    yield Text((f"It looked most at: {', '.join(found.facts)}. {finding.cure.capitalize()}.",))
+    yield Text((f"It looked most at: {', '.join(found.facts)}. {_sentence(finding.cure)}",))
 
 
 def _picture(checked: Checked, place: int, group: str) -> Iterator[Picture]:
@@ -128,7 +135,7 @@ def _lines(checked: Checked, place: int, group: str) -> tuple[str, ...]:
     size = f"{fact['width']} × {fact['height']} {fact['mode']}"
     split = checked.where(place)[0].name if len(checked.splits) > 1 else ""
     where = " · ".join(filter(None, [group, split]))
-    return tuple(filter(None, [where, checked.label(place), size]))
+    return tuple(filter(None, [where, "" if checked.boxes else checked.label(place), size]))
 
 
 def _thumb(checked: Checked, place: int) -> NDArray[np.uint8]:
@@ -143,16 +150,17 @@ def _thumb(checked: Checked, place: int) -> NDArray[np.uint8]:
 
 
 def _classes(checked: Checked) -> Iterator[Part]:
+    noun = "boxes" if checked.boxes else f"{checked.noun}s"
     for split, held in checked.classes().items():
         ranked = sorted(held, key=lambda name: (-held[name], name))
         shown = ranked if len(ranked) <= CHARTED else [*ranked[: CHARTED // 2], *ranked[-CHARTED // 2 :]]
-        caption = f"Images of each class in {split}, the largest first." + (
+        caption = f"{noun.capitalize()} of each class in {split}, the largest first." + (
             f" {len(ranked) - len(shown):,} classes between them are left out."
             if len(shown) < len(ranked)
             else ""
         )
         drawn = bars(tuple(shown), tuple(float(held[name]) for name in shown), unit="")
-        spoken = f"{ranked[0]} has {held[ranked[0]]:,} images, {ranked[-1]} has {held[ranked[-1]]:,}."
+        spoken = f"{ranked[0]} has {held[ranked[0]]:,} {noun}, {ranked[-1]} has {held[ranked[-1]]:,}."
         yield Figure(drawn, caption, spoken)
 
 
@@ -166,19 +174,21 @@ def _sample(checked: Checked) -> Pictures:
         members = np.flatnonzero((images.labels == label) & checked.scan.facts["readable"][: len(images)])
         for place in members[:each].tolist():
             size = checked.scan.facts[place]
-            lines = (_name(images.title(place)), f"{size['width']} × {size['height']}")
-            pictures.append(Picture(_thumb(checked, place), images.classes[label], lines))
+            title = [*([] if checked.boxes else [images.classes[label]]), _name(images.title(place))]
+            lines = (*title[1:], f"{size['width']} × {size['height']}")
+            pictures.append(Picture(_thumb(checked, place), title[0], lines))
     more = f" {classes - SAMPLED // each:,} classes are left out." if classes > SAMPLED // each else ""
     return Pictures(
         tuple(pictures),
-        f"The first {checked.noun}s of each class in {images.name}, as they are stored.{more}",
+        f"The first {checked.noun}s {'' if checked.boxes else 'of each class '}in {images.name}, "
+        f"as they are stored.{more}",
     )
 
 
 def _files(checked: Checked) -> Iterator[Part]:
     facts = checked.scan.facts[checked.scan.facts["readable"]]
     if not len(facts):
-        yield Text(("No image can be read.",))
+        yield Text((f"No {checked.noun} can be read.",))
         return
     rows = [
         ("width, pixels", facts["width"]),
@@ -198,7 +208,7 @@ def _files(checked: Checked) -> Iterator[Part]:
     names, counts = np.unique(kinds, return_counts=True)
     order = np.argsort(-counts, kind="stable")[:ROWS]
     listed = tuple((str(names[k]), f"{counts[k]:,}") for k in order)
-    yield Table(("format and mode", "images"), listed, "How pixels are stored.", numeric=(1,))
+    yield Table(("format and mode", f"{checked.noun}s"), listed, "How pixels are stored.", numeric=(1,))
 
 
 def _name(title: str) -> str:

@@ -11,9 +11,9 @@ from residua.data.found import Found
 from residua.data.objects import find_objects
 from residua.data.sources import is_named
 from residua.jobs.models import Changes
-from residua.jobs.opened import identity, list_quarantined, reopen
 from residua.jobs.prepare import Prepared, Wish, prepare
 from residua.spec.recipe import Recipe
+from residua.tasks.opened import identity, list_quarantined, reopen
 from residua.training import memory, run
 from residua.training.events import Event, Note
 from residua.training.fit import Fit

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from residua.papers import RECIPES
-from residua.spec.recipe import Recipe, Schedule
+from residua.spec.recipe import Optim, Recipe, Schedule
 
 SOURCES: Mapping[str, str] = {
     "he2015.cifar": "He et al. 2015, section 4.2",
@@ -33,9 +33,8 @@ def sentences(recipe: Recipe) -> tuple[str, ...]:
     """What is done, one sentence each: source, updates, rate, length, images, arithmetic."""
     optim, augment, budget, plan = recipe.optim, recipe.augment, recipe.budget, recipe.plan
     source = SOURCES.get(recipe.name, "ours, no paper's")
-    length = f"{budget.steps:,} updates" if budget.steps else f"{budget.epochs} passes over the images"
-    look = ", looking ahead (Nesterov)" if optim.nesterov else ""
-    decayed = "all weights" if optim.decay_all else "convolutions and linear layers"
+    noun = "clips" if recipe.arch.clip else "images"
+    length = f"{budget.steps:,} updates" if budget.steps else f"{budget.epochs} passes over the {noun}"
     changed = {
         "pad_crop": f"padded by {augment.pad} pixels and cropped at random",
         "resized_crop": "cropped to a random area and resized",
@@ -51,14 +50,24 @@ def sentences(recipe: Recipe) -> tuple[str, ...]:
     )
     return (
         f"The recipe is {recipe.name} ({source}).",
-        f"Stochastic gradient descent with momentum {optim.momentum:g}{look} and a weight decay of "
-        f"{optim.decay:g} on {decayed}.",
+        f"{_rule(optim)} and a weight decay of {optim.decay:g} on "
+        f"{'all weights' if optim.decay_all else 'convolutions and linear layers'}.",
         f"The rate is {optim.rate:g}{_warm_up(recipe.schedule)}; it {_fall(recipe.schedule)}.",
         f"{length[0].upper()}{length[1:]} in batches of {budget.batch}.",
-        f"Training images are {changed}{mirrored}; {SUBTRACTED[recipe.data.subtract]}.",
+        f"Training {noun} are {changed}{mirrored}; {SUBTRACTED[recipe.data.subtract]}.",
         f"The arithmetic is {plan.precision} on {plan.device}, with {plan.threads} thread"
         f"{'' if plan.threads == 1 else 's'}.",
     )
+
+
+def _rule(optim: Optim) -> str:
+    """How gradients move weights."""
+    if optim.kind == "sgd":
+        look = ", looking ahead (Nesterov)" if optim.nesterov else ""
+        return f"Stochastic gradient descent with momentum {optim.momentum:g}{look}"
+    name = {"adamw": "AdamW", "lamb": "LAMB", "muon": "Muon"}[optim.kind]
+    betas = "" if optim.kind == "muon" else f" with betas {optim.momentum:g} and {optim.beta2:g}"
+    return f"{name}{betas or f' with momentum {optim.momentum:g}'}"
 
 
 def differs(recipe: Recipe) -> str:

@@ -8,8 +8,8 @@ from residua.report.ink import Inks, from_page
 from residua.report.svg import Hand, breadth, cut, drawing, shape, ticks, tooltip, words, written
 
 STEP, TOP = 42, 30  # pixels from one bar to the next, and above the first
-LONGEST = 52  # characters of a label, which stands above its bar
-WIDTH, ROOM = 460, 60  # pixels: the whole, which a phone shows, and right of the longest bar for its number
+LONGEST = 46  # characters of a label, which stands above its bar
+WIDTH, ROOM = 400, 60  # pixels: the whole, which a phone shows, and right of the longest bar for its number
 
 
 @dataclasses.dataclass(frozen=True)

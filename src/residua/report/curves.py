@@ -159,7 +159,7 @@ def _grid(parent: ET.Element, *, axes: Axes, layout: Layout) -> None:
         shape(parent, "line", level, style=f"stroke: {colour}; stroke-width: 1")
         if axes.left == LEFT:
             words(parent, f"{error:g}", (x - 7, y + 4), hand=Hand(inks.quiet, 12, anchor="end"))
-    for time in ticks(axes.until):
+    for time in ticks(axes.until, whole=float(axes.until).is_integer()):
         x, y = axes.at(time, 0)
         shape(parent, "line", {"x1": x, "x2": x, "y1": y, "y2": y + 4}, style=f"stroke: {inks.quiet}")
         words(parent, f"{time:g}", (x, y + 18), hand=Hand(inks.quiet, 12, anchor="middle"))

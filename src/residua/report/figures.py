@@ -7,32 +7,25 @@ from residua.report import curves
 from residua.report.curves import Curve, Layout, Panel
 from residua.report.heat import confusion
 from residua.report.ink import LIGHT, from_page
-from residua.report.svg import Hand, breadth, cut, drawing, shape, tooltip, words, written
+from residua.report.svg import Hand, breadth, cut, drawing, shape, tooltip, twofold, words, written
 
 __all__ = ["Curve", "Panel", "bars", "confusion", "readme_figure", "training_curves"]
 
-BAR_STEP = 24  # pixels from one bar to the next
+BAR_STEP, WIDTH = 24, 400  # pixels from one bar to the next, and across all that belongs to them
 
 
 def training_curves(panels: tuple[Panel, ...], *, unit: str = "epoch") -> str:
     """Panels with one error axis, thin lines training error, bold lines test error (He et al. 2015, fig. 6).
 
-    Networks at the same place in their panels share a colour. The SVG holds the figure twice: side by side,
-    and one panel below the other, hidden until the page's style sheet finds itself on a phone.
+    Networks at the same place in their panels share a colour. Panels stand side by side, on a phone one below
+    the other.
     """
     inks = from_page()
     columns = min(2, max(1, len(panels)))
-    plans = {"broad": Layout(columns, 740, 270, inks, unit), "slim": Layout(1, 350, 230, inks, unit)}
-    sizes = {name: (plan.width, curves.height(panels, plan)) for name, plan in plans.items()}
-    root = drawing(*sizes["broad"])
-    del root.attrib["viewBox"]  # each of the two has its own
-    root.set("class", "curves")
-    root.set("style", "; ".join(f"--{name}: {width:g} / {high:g}" for name, (width, high) in sizes.items()))
-    for name, plan in plans.items():
-        width, high = sizes[name]
-        view = {"class": name, "viewBox": f"0 0 {width:g} {high:g}", "width": "100%", "height": "100%"}
-        curves.draw(shape(root, "svg", view), panels, layout=plan)
-    root[1].set("display", "none")
+    plans = Layout(columns, 740, 270, inks, unit), Layout(1, 350, 230, inks, unit)
+    root, *views = twofold(*((plan.width, curves.height(panels, plan)) for plan in plans))
+    for view, plan in zip(views, plans, strict=True):
+        curves.draw(view, panels, layout=plan)
     return written(root)
 
 
@@ -66,12 +59,12 @@ def bars(labels: tuple[str, ...], values: tuple[float, ...], *, unit: str) -> st
     inks, said = from_page(), [cut(label, 18) for label in labels]
     left = max(breadth(label, 13) for label in said) + 10
     full = max([value for value in values if math.isfinite(value)], default=0) or 1
-    root = drawing(420, BAR_STEP * len(labels))
+    root = drawing(WIDTH, BAR_STEP * len(labels))
     for row, (label, short, value) in enumerate(zip(labels, said, values, strict=True)):
         middle = BAR_STEP * (row + 0.5)
         name = words(root, short, (left - 10, middle + 4.5), hand=Hand(inks.ink, anchor="end"))
         tooltip(name, label)
-        long = max(0.0, (420 - left - 76) * value / full) if math.isfinite(value) else 0.0
+        long = max(0.0, (WIDTH - left - 76) * value / full) if math.isfinite(value) else 0.0
         bar = {"x": left, "y": middle - 7, "width": max(long, 1), "height": 14}
         shape(root, "rect", bar, style=f"fill: {inks.nets[0]}")
         amount = f"{value:.3g} {unit}" if math.isfinite(value) else "not measured"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 MOST_NUMBERED = 12  # classes; with more, a number no longer fits its cell on a phone
 MOST_NAMED = 40  # classes; with more, names are smaller than type can be, and only tooltips tell
-SIDE = 420  # pixels along the matrix, from where cells begin to shrink
+SIDE = 340  # pixels along the matrix, from where cells begin to shrink
 AXIS = 26  # pixels for the words that name an axis
 
 

@@ -2,6 +2,7 @@
 
 import json
 
+from residua.measure.views import CLIP, SAID
 from residua.report.figures import Curve, Panel, training_curves
 from residua.report.page import Code, Figure, Part, Table, Text
 from residua.spec.arch import Arch
@@ -24,11 +25,11 @@ def curve(run: Run, name: str) -> Curve:
 
 def curves(run: Run) -> Figure:
     """Training and test error of `run`, in the manner of He et al. 2015, fig. 6."""
-    name = run.recipe.arch.name
-    last = run.metrics[-1]
+    name, last = run.recipe.arch.name, run.metrics[-1]
+    noun, view = ("clips", CLIP) if run.recipe.arch.clip else ("images", "center")
     return Figure(
         training_curves((Panel(name, (curve(run, name),)),)),
-        "Error by epoch. Thin: training images as augmented; bold: test images, one centre crop.",
+        f"Error by epoch. Thin: training {noun} as augmented; bold: test {noun}, {SAID[view]}.",
         f"Error curves: training ends at {last['train_error']:.2f} %, test at {last['test_error']:.2f} %.",
     )
 
@@ -47,13 +48,18 @@ def architecture(arch: Arch) -> Table:
     return Table(("part", "output", "layers", "word", "multiply-adds"), rows, caption, numeric=(4,))
 
 
-def making(run: Run) -> tuple[Part, ...]:
-    """Where and with what `run` was made, and how to make it again."""
+def making(run: Run, sentences: tuple[str, ...]) -> tuple[Part, ...]:
+    """How `run` was made, in `sentences`; where and with what, and how to make it again."""
     environment = json.loads((run.path / "environment.json").read_text())
     versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
     machine = f"residua {environment['residua']}, Python {environment['python']}, {versions}."
     return (
-        Text((f"{environment['machine']}, {environment['cores']} cores; {machine}",)),
+        Text(
+            (
+                " ".join(sentences),
+                f"{environment['machine']}, {environment['cores']} cores; {machine}",
+            )
+        ),
         Code(f"residua train DATA --recipe {run.path.name}/recipe.json", "Train it again:"),
         Table(("setting", "value"), _settings(run.recipe), "The resolved recipe; the network is above."),
     )

@@ -101,7 +101,7 @@ class Pictures:
     caption: str = ""
     """Below them."""
     small: bool = False
-    """Set smaller: seven in a row of the page, three on a phone."""
+    """Set smaller: seven in a row of the page, four on a phone."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,15 +171,22 @@ def render(page: Page) -> str:
         loader=jinja2.FunctionLoader(_template),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_held,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     made.filters["png"] = png
+    made.filters["amount"] = lambda said: said.replace(" to ", "\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}")
     made.globals["template_of"] = lambda part: TEMPLATES[type(part)]
     css = _template("page.css")
     return made.get_template("page.html").render(
         page=page, css=css, light=variables(LIGHT), dark=variables(DARK)
     )
+
+
+def _held(said: object) -> object:
+    """Text whose percent signs stay with their numbers at the end of a line; our own markup as it is."""
+    return said.replace(" %", "\N{NO-BREAK SPACE}%") if type(said) is str else said
 
 
 def png(pixels: "np.ndarray") -> str:

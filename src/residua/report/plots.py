@@ -19,7 +19,7 @@ from residua.report.svg import (
     written,
 )
 
-WIDTH, HEIGHT = 460, 300  # pixels: the whole plot; type of 13 is still read when a phone shrinks it
+WIDTH, HEIGHT = 400, 270  # pixels: the whole plot; type of 12 is still read when a phone shrinks it
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 30, 46  # pixels around the axes
 NAME, GAP = 13, 17  # pixels: type of the names at the ends of lines, and from one to the next
 LONGEST = 16  # characters of a name
@@ -76,6 +76,8 @@ class Axis:
     """Value at its end."""
     logarithmic: bool
     """Whether steps are powers of ten."""
+    whole: bool = False
+    """Whether it counts: there is nothing between 1 and 2."""
 
     def share(self, value: float) -> float:
         """How far along `value` lies, from 0 to 1; nan for what a logarithm cannot show."""
@@ -86,7 +88,7 @@ class Axis:
     def marks(self) -> list[tuple[float, str]]:
         """Values to write, with their text."""
         if not self.logarithmic:
-            step = ticks(self.high - self.low)[1]
+            step = ticks(self.high - self.low, whole=self.whole)[1]
             first, last = (math.floor(end / step + 1e-9) for end in (self.low - 2e-9 * step, self.high))
             places = [
                 step * place for place in range(first, last + 1) if step * place >= self.low - 1e-9 * step
@@ -114,6 +116,7 @@ def plot(
     up = _axis([point[1] for point in seen], logarithmic=logarithmic)
     if until:
         across, up = Axis(0, until[0], False), Axis(0, until[1], False)
+    across = dataclasses.replace(across, whole=all(float(point[0]).is_integer() for point in seen))
     named = [each for each in series if each.name]
     room = max((breadth(cut(each.name, LONGEST), NAME) for each in named), default=0) + (16 if named else 0)
     root = drawing(WIDTH, HEIGHT)
@@ -128,7 +131,8 @@ def plot(
     colours = _colours(series)
     for each, colour in zip(series, colours, strict=True):
         _draw(root, [at(point) for point in each.points], each, colour=colour)
-    _names(root, [(each, at(_last(each)), colour) for each, colour in zip(series, colours, strict=True)])
+    ends = [(each, at(_last(each)), colour) for each, colour in zip(series, colours, strict=True)]
+    _names(root, ends, edge=LEFT + wide + 12)
     return written(root)
 
 
@@ -141,7 +145,7 @@ def ranges(rows: tuple[Range, ...], *, unit: str, zero: bool = False) -> str:
         raise ValueError("no rows: give at least one value with its interval")
     inks, said = from_page(), [cut(row.label, LABELS) for row in rows]
     left = max(breadth(label, 13) for label in said) + 14
-    right = max(breadth(row.said, 13) for row in rows) + 12
+    right = max(breadth(row.said, 13) for row in rows) + 16  # a sign is wider than a digit
     ends = [end for row in rows for end in (row.low, row.high)] + ([0.0] if zero else [])
     axis = _around(min(ends), max(ends))
     wide, bottom = max(150.0, WIDTH - left - right), ROW * len(rows) + 8
@@ -187,8 +191,10 @@ def _axis(values: list[float], *, logarithmic: bool) -> Axis:
 
 def _around(low: float, high: float) -> Axis:
     """A little more than from `low` to `high`, starting at a round number."""
-    step = ticks(max(high - low, 1e-6))[1] if high > low else 1.0
-    return Axis(step * math.floor(low / step), high + 0.05 * max(high - low, 1e-6), False)
+    if not high > low:
+        return Axis(math.floor(low), math.floor(low) + 1, False)
+    step = ticks(high - low)[1]
+    return Axis(step * math.floor(low / step), high + 0.05 * (high - low), False)
 
 
 def _grid(root: ET.Element, across: Axis, up: Axis, *, size: tuple[float, float]) -> None:
@@ -234,13 +240,12 @@ def _last(each: Series) -> tuple[float, float]:
     return seen[-1] if seen else each.points[-1]
 
 
-def _names(root: ET.Element, ends: list[tuple[Series, tuple[float, float], str]]) -> None:
-    """Each name right of its line's last point, apart from the others."""
+def _names(root: ET.Element, ends: list[tuple[Series, tuple[float, float], str]], *, edge: float) -> None:
+    """Each name right of the axes, from `edge` on, apart from the others, led to from its last point."""
     named = [end for end in ends if end[0].name and math.isfinite(end[1][1])]
     places = spread([at[1] for _, at, _ in named], gap=GAP, low=TOP + 4, high=HEIGHT - BOTTOM)
-    edge = max((at[0] for _, at, _ in named), default=0) + 12
     for (each, (x, y), colour), place in zip(named, places, strict=True):
-        if abs(place - y) > 4 or edge - 12 - x > 4:
+        if abs(place - y) > 4 or edge - x > 20:
             leader = {"x1": x + 4, "y1": y, "x2": edge - 2, "y2": place}
             shape(root, "line", leader, style=f"stroke: {colour}; stroke-width: 0.75; stroke-opacity: 0.6")
         hand = Hand(colour, NAME, weight=650)

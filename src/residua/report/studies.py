@@ -109,8 +109,8 @@ def landscape(found: "Slice") -> str:
     import numpy as np
 
     values = np.array(found.losses)
-    low, high = f"loss {values.min():.3g}", f"{values.max():.3g}"
-    return shades(np.log10(values + 1e-3), low=low, high=high)
+    low, high = (f"{float(f'{end:.3g}'):,g}" for end in (values.min(), values.max()))
+    return shades(np.log10(values + 1e-3), low=f"loss {low}", high=high)
 
 
 def field(found: "Field") -> str:

@@ -43,6 +43,24 @@ def drawing(width: float, height: float) -> ET.Element:
     )
 
 
+def twofold(
+    broad: tuple[float, float], slim: tuple[float, float]
+) -> tuple[ET.Element, ET.Element, ET.Element]:
+    """An empty SVG that holds a figure twice, in these sizes in pixels: the whole, and room for each.
+
+    The slim one is hidden until the page's style sheet finds itself on a phone.
+    """
+    root, sizes = drawing(*broad), {"broad": broad, "slim": slim}
+    del root.attrib["viewBox"]  # each of the two has its own
+    root.set("class", "curves")
+    root.set("style", "; ".join(f"--{name}: {wide:g} / {high:g}" for name, (wide, high) in sizes.items()))
+    for name, (wide, high) in sizes.items():
+        view = {"class": name, "viewBox": f"0 0 {wide:g} {high:g}", "width": "100%", "height": "100%"}
+        shape(root, "svg", view)
+    root[1].set("display", "none")
+    return root, root[0], root[1]
+
+
 def shape(parent: ET.Element, tag: str, fields: Mapping[str, str | float], *, style: str = "") -> ET.Element:
     """A new `tag` within `parent`; colours belong in `style`, where CSS variables are understood."""
     written = {name: value if isinstance(value, str) else number(value) for name, value in fields.items()}
@@ -96,14 +114,15 @@ def cut(said: str, room: int) -> str:
 
 def breadth(said: str, pixels: float) -> float:
     """About how wide `said` is set, in pixels; rather too much than too little in the usual sans-serifs."""
-    return 0.6 * pixels * len(said)
+    return 0.64 * pixels * len(said)  # a digit of DejaVu, the widest of them
 
 
-def ticks(top: float, *, most: int = 5) -> tuple[float, ...]:
-    """At most `most` + 1 round numbers from 0 up to `top`, evenly spaced."""
+def ticks(top: float, *, most: int = 5, whole: bool = False) -> tuple[float, ...]:
+    """At most `most` + 1 round numbers from 0 up to `top`, evenly spaced; only `whole` ones if asked."""
     least = top / most
     unit = 10.0 ** math.floor(math.log10(least))
     step = next(unit * factor for factor in (1, 2, 2.5, 5, 10) if unit * factor >= least * (1 - 1e-9))
+    step = math.ceil(step) if whole else step
     return tuple(step * place for place in range(math.floor(top / step + 1e-9) + 1))
 
 

@@ -16,11 +16,13 @@ from torchvision.models import resnet18
 import marked
 import ranks
 import small
+from eyes import Eyes
 from marked import recipe, voc_folder
 from residua import tasks
 from residua.data.decode import DataError
-from residua.jobs.boxes import answers, draw, find, finds_boxes, save
 from residua.jobs.check import check
+from residua.jobs.evaluate import evaluate
+from residua.jobs.predict import save
 from residua.jobs.prepare import Wish, decide, prepare
 from residua.jobs.train import begin, pick_up, resume, work
 from residua.nn.network import build
@@ -75,48 +77,52 @@ def test_it_learns_to_find_boxes(run: Run) -> None:
     assert "train_error" not in last
 
 
-def test_the_report_shows_boxes_and_asks_nothing_of_a_network(run: Run) -> None:
+def test_the_report_shows_boxes_and_asks_nothing_of_a_network(look: Eyes, run: Run) -> None:
     page = (run.path / "report.html").read_text()
     assert "mAP@.5" in page
     assert page.count("<image") == 6
     assert "http://" not in page.replace("http://www.w3.org", "")
+    look(run.path / "report.html")
 
 
 def test_evaluate_judges_what_the_run_kept_apart_by_both_protocols(run: Run, root: Path) -> None:
     pytest.importorskip("pycocotools")
-    (found,) = find([run.path], data=None)
-    voc, coco = found.scores
+    voc, coco = evaluate(run)
     assert (voc.protocol, coco.protocol, voc.n, voc.split) == ("voc", "coco", 6, "test")
     assert voc.value == pytest.approx(run.metrics[-1]["test_map50"], abs=5)
     assert voc.boxes == sum(len(marked.objects(seed)) for seed in range(1000, 1006))
     assert dict(coco.parts)["AP50"] >= coco.value > 0
-    (again,) = find([run.path], data=f"voc:{root}", protocols=["voc2007"])
-    assert again.scores[0].protocol == "voc2007"
+    (again,) = evaluate(run, data=f"voc:{root}", views=["voc2007"])
+    assert again.protocol == "voc2007"
     with pytest.raises(ValueError, match="no protocol 'cocoa': did you mean coco"):
-        find([run.path], data=None, protocols=["cocoa"])
+        evaluate(run, views=["cocoa"])
+    with pytest.raises(ValueError, match="--ensemble is for networks that name classes"):
+        evaluate(run, ensemble=True)
+    with pytest.raises(ValueError, match="finds boxes: give --data voc:DIR"):
+        evaluate(run, data="digits")
 
 
 def test_predict_writes_boxes_and_draws_them(run: Run, root: Path, tmp_path: Path) -> None:
-    assert finds_boxes(run.path)
-    finder = load(run.path)
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no image")
     image = root / "JPEGImages/001000.png"
-    found = list(answers(finder, [image, broken], least=0.3))
-    assert found[1].error
-    assert found[0].found is not None
+    kind = tasks.of_trained([run.path])
+    assert isinstance(kind, Detect)
+    found = kind.predict(run.path, [image, broken], topk=1, least=0.3)
+    assert len(found.errors) == 1
+    assert found.every[0].found is not None
     save(tmp_path / "boxes.jsonl", found)
     first = json.loads((tmp_path / "boxes.jsonl").read_text().splitlines()[0])
     assert {box["class"] for box in first["boxes"]} <= {"cell", "plate"}
     assert all(0.3 <= box["score"] <= 1 for box in first["boxes"])
     save(tmp_path / "boxes.csv", found)
     assert (tmp_path / "boxes.csv").read_text().startswith("file,class,score,left,top,right,bottom,error")
-    assert draw(tmp_path / "drawn", finder, found, force=False) == 1
+    assert found.show(tmp_path / "drawn", name="x", force=False).startswith("1 pictures drawn in")
     drawn, plain = Image.open(tmp_path / "drawn/001000.png"), Image.open(image)
     assert drawn.size == plain.size
     assert np.any(np.asarray(drawn) != np.asarray(plain))
     with pytest.raises(FileExistsError, match="--force"):
-        draw(tmp_path / "drawn", finder, found, force=False)
+        found.show(tmp_path / "drawn", name="x", force=False)
 
 
 def test_pictures_arrays_and_bytes_get_the_same_boxes(run: Run, root: Path) -> None:

@@ -9,6 +9,7 @@ import reels
 
 import small
 from command import complaint, residua, succeeded
+from eyes import Eyes
 from residua.jobs.prepare import Wish, prepare
 from residua.jobs.train import begin, pick_up, resume, work
 from residua.spec.clip import Clip
@@ -47,7 +48,7 @@ def run(clips: Path, recipe: Path) -> Path:
     return path
 
 
-def test_a_run_on_clips_ends_in_a_report_with_both_accuracies(run: Path) -> None:
+def test_a_run_on_clips_ends_in_a_report_with_both_accuracies(look: Eyes, run: Path) -> None:
     page = (run / "report.html").read_text()
     for words in (
         "clip-level accuracy",
@@ -59,6 +60,8 @@ def test_a_run_on_clips_ends_in_a_report_with_both_accuracies(run: Path) -> None
     assert "of 25 a second" in page
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in rows] == [1, 2]
+    assert "test clips, one clip from the middle of each video" in page
+    look(run / "report.html")
 
 
 def test_an_interrupted_run_ends_with_the_same_weights(clips: Path, recipe: Path, tmp_path: Path) -> None:
@@ -73,8 +76,11 @@ def test_an_interrupted_run_ends_with_the_same_weights(clips: Path, recipe: Path
     assert whole.metrics[-1]["test_loss"] == torn.metrics[-1]["test_loss"]
 
 
-def test_evaluate_tells_both_protocols_with_frames_and_rate(run: Path, clips: Path) -> None:
-    own = json.loads(succeeded(residua("evaluate", run, "--json")))["scores"]
+def test_evaluate_tells_both_protocols_with_frames_and_rate(
+    look: Eyes, run: Path, clips: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "judged.html"
+    own = json.loads(succeeded(residua("evaluate", run, "--json", "-o", page)))["scores"]
     assert [score["views"] for score in own] == ["clip", "video"]
     assert [score["n"] for score in own] == [6, 6]
     assert own[1]["clip"] == "3 frames together, one of every 3 of 25 a second; 10 x 3 views"
@@ -82,10 +88,13 @@ def test_evaluate_tells_both_protocols_with_frames_and_rate(run: Path, clips: Pa
         "scores"
     ]
     assert [score["top1"] for score in other] == [score["top1"] for score in own]
+    for said in ("clip-level accuracy", "video-level accuracy", "n = 6 clips", own[1]["clip"]):
+        assert said in page.read_text()
+    look(page)
 
 
 def test_predict_names_clips_draws_them_over_time_and_goes_on_after_bad_ones(
-    run: Path, clips: Path, tmp_path: Path
+    look: Eyes, run: Path, clips: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "a.mp4").write_bytes((clips / "val" / "darker" / "0.mp4").read_bytes())
@@ -98,32 +107,39 @@ def test_predict_names_clips_draws_them_over_time_and_goes_on_after_bad_ones(
     assert "error" in bad
     page = (tmp_path / "t.html").read_text()
     assert "a.mp4" in page
-    assert page.count("<circle") == 2 * 6, "two classes at each of the six places that a clip fits"
+    assert page.count("<circle") == 2 * 2 * 6, "two classes at the six places that a clip fits, drawn twice"
     assert complaint(
         residua("predict", run, tmp_path / "new" / "a.mp4", "--timeline", tmp_path / "t.html"), 2
     )
+    assert "give clips as files or folders" in complaint(residua("predict", run, tmp_path / "none"), 4)
+    look(tmp_path / "t.html")
 
 
 def test_clips_and_images_are_not_taken_for_each_other(run: Path, tmp_path: Path) -> None:
     assert "reads clips: give --data video:DIR" in complaint(residua("evaluate", run, "--data", "digits"), 2)
     assert "judged under clip, video" in complaint(residua("evaluate", run, "--views", "10crop"), 2)
+    assert "--draw is for detectors" in complaint(residua("predict", run, tmp_path, "--draw", "x"), 2)
+    assert "analyse looks into networks that read images" in complaint(residua("analyse", run), 2)
     for name in ("a", "b"):
         (tmp_path / "texts" / name).mkdir(parents=True)
         (tmp_path / "texts" / name / "1.txt").write_text("no clip")
     assert "holds no clip" in complaint(residua("train", f"video:{tmp_path / 'texts'}"), 4)
 
 
-def test_check_looks_at_every_frame(clips: Path, tmp_path: Path) -> None:
+def test_check_looks_at_every_frame(look: Eyes, clips: Path, tmp_path: Path) -> None:
     page = tmp_path / "sheet.html"
     found = json.loads(succeeded(residua("data", "check", f"video:{clips}", "-o", page, "--json")))
     assert found["images"] == 18
     assert found["classes"]["train"] == {"brighter": 6, "darker": 6}
     assert "h264" in page.read_text()
+    assert "Clips of each class in train" in page.read_text()
+    look(page)
 
 
-def test_what_training_sees_is_one_page(clips: Path, recipe: Path, tmp_path: Path) -> None:
+def test_what_training_sees_is_one_page(look: Eyes, clips: Path, recipe: Path, tmp_path: Path) -> None:
     page = tmp_path / "seen.html"
     succeeded(residua("data", "augment", f"video:{clips}", "--recipe", recipe, "-n", 2, "-o", page))
     assert page.read_text().count("<image") == 2 * 3 * 3, (
         "two clips, two epochs and a test, three frames each"
     )
+    look(page)

@@ -6,6 +6,7 @@ import numpy as np
 
 from residua.data.images import Dataset, Images
 from residua.measure.evaluate import Judgement
+from residua.papers.sentences import sentences
 from residua.report.figures import confusion
 from residua.report.of_run import architecture, curves, making
 from residua.report.page import Figure, Numbers, Page, Part, Picture, Pictures, Section, Text, render
@@ -38,7 +39,7 @@ def write_report(run: Run, dataset: Dataset, judged: Judgement) -> None:
         Section("Result", (numbers, curves(run))),
         Section("Where it errs", errors(dataset.test, judged)),
         Section("The network", (architecture(recipe.arch),)),
-        Section("How it was made", making(run)),
+        Section("How it was made", making(run, sentences(recipe))),
     )
     page = Page(
         f"{recipe.arch.name} on {run.path.name}",

@@ -1,19 +1,22 @@
 """Classify: from pictures in an array or in files to one class each."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from residua.data.batches import Batch, training
-from residua.data.found import Found, settle
-from residua.data.images import Dataset
+from residua.data.decode import IMAGE
+from residua.data.found import Found, matched, settle
+from residua.data.images import Dataset, Images
 from residua.data.scan import scan
-from residua.data.sources import find, open_dataset
-from residua.deliver.engine import ready
+from residua.data.sources import BOXES, CLIPS, find, open_dataset, open_images
+from residua.deliver.engine import load, ready
 from residua.measure.evaluate import Judgement
+from residua.measure.views import VIEWS
 from residua.measure.views import judge as look
 from residua.nn.network import Network
 from residua.spec import change
@@ -21,8 +24,12 @@ from residua.spec.arch import Arch
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Data, Plan, Recipe
 from residua.tasks.by_network import ByNetwork
-from residua.tasks.classify import pages
-from residua.tasks.kind import MOST_WORKERS, Unreadable
+from residua.tasks.classify import found, pages
+from residua.tasks.classify.answers import Named, named
+from residua.tasks.classify.preview import looks, page
+from residua.tasks.classify.verdict import ByClass
+from residua.tasks.kind import MOST_WORKERS, Preview, Unreadable
+from residua.tasks.opened import own
 from residua.training import world
 from residua.training.judging import judge
 from residua.training.losses import Objective, taught
@@ -35,6 +42,8 @@ SMALL = 64
 
 class Classify(ByNetwork):
     """The kind of data that most sources hold: `residua.tasks.kind.Kind` says what each method is for."""
+
+    gate, takes = IMAGE, frozenset({"topk", "ensemble"})
 
     def open(self, data: Data, *, without: Unreadable, given: Found | None = None) -> Dataset:
         """Both splits; no image is decoded, every header is read."""
@@ -167,6 +176,46 @@ class Classify(ByNetwork):
     def report(self, run: Run, sets: Dataset, judged: Judgement) -> None:
         """Curves, what was taken for what, and the pictures to look at first."""
         pages.write_report(run, sets, judged)
+
+    def preview(self, recipe: Recipe, sets: Dataset, *, count: int, source: str) -> Preview:
+        """As they are stored, trained with, tested, and shown to the saved network."""
+        seen = looks(recipe, sets, count)
+        return Preview(page(seen, source), seen.notes)
+
+    def examples(self, path: Path, data: str | None, classes: tuple[str, ...]) -> Images:
+        """Images, their classes in the order of `classes`."""
+        if data is not None and data.partition(":")[0] in (*BOXES, *CLIPS):
+            raise ValueError(f"{path} reads images: give images as --data")
+        sets = own(path, data, give="--data")
+        if sets is None:
+            return open_images(str(data), classes=classes)
+        return matched(sets.test, classes, owner="the network")
+
+    def evaluate(
+        self,
+        paths: Sequence[Path],
+        *,
+        data: str | None,
+        views: Sequence[str],
+        weights: str,
+        ensemble: bool,
+        world: World,
+    ) -> ByClass:
+        """By every view; once where none is said."""
+        found.check_views(paths, views, VIEWS)
+        every = found.each(
+            paths,
+            lambda path, classes: self.examples(path, data, classes),
+            show=look,
+            views=views or ("center",),
+            weights=weights,
+            world=world,
+        )
+        return ByClass(found.averaged(every, paths) if ensemble else tuple(every))
+
+    def predict(self, path: Path, files: Sequence[Path], *, topk: int, least: float | None) -> Named:
+        """Classes with their probabilities."""
+        return named(load(path), files, topk=topk)
 
 
 def _statistics(pixels: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -1,5 +1,6 @@
 """Boxes drawn on pictures: as pixels for files, and as lines over a picture for pages."""
 
+import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 
 import numpy as np
@@ -58,17 +59,7 @@ def figure(
     classes: Sequence[str],
 ) -> str:
     """A picture under the boxes `found`, thin where one is not `right`, and dashed those `missed`."""
-    high, wide = pixels.shape[:2]
-    scale = min(1.0, LARGE / max(high, wide))
-    root, inks = drawing(scale * wide, scale * high), from_page()
-    fields: dict[str, str | float] = {
-        "x": 0,
-        "y": 0,
-        "width": scale * wide,
-        "height": scale * high,
-        "href": png(pixels),
-    }
-    shape(root, "image", fields)
+    (root, scale), inks = _picture(pixels), from_page()
     for corners, label in zip(missed.corners, missed.labels.tolist(), strict=True):
         for ink, width in (("#000000", 3.5), ("#ffffff", 1.75)):  # seen on dark and on light
             dashes = f"fill: none; stroke: {ink}; stroke-width: {width}; stroke-dasharray: 5 4"
@@ -79,6 +70,17 @@ def figure(
         style = f"fill: none; stroke: {ink}; stroke-width: {2.5 if right[i] else 1}"
         said = f"{classes[label]} {100 * found.scores[i]:.0f} %{'' if right[i] else ', wrong'}"
         tooltip(shape(root, "rect", _place(found.corners[i], scale), style=style), said)
+    return written(root)
+
+
+def marked(
+    pixels: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]", boxes: Boxes, classes: Sequence[str]
+) -> str:
+    """A picture under the boxes that are marked in it."""
+    (root, scale), inks = _picture(pixels), from_page()
+    for corners, label in zip(boxes.corners, boxes.labels.tolist(), strict=True):
+        style = f"fill: none; stroke: {inks.nets[label % len(inks.nets)]}; stroke-width: 2.5"
+        tooltip(shape(root, "rect", _place(corners, scale), style=style), classes[label])
     return written(root)
 
 
@@ -93,6 +95,16 @@ def key(classes: Sequence[str]) -> str:
         shape(root, "rect", box, style=f"fill: none; stroke: {ink}; stroke-width: 2.5")
         tooltip(words(root, cut(name, 16), (left + 24, top + 15), hand=Hand(inks.ink)), name)
     return written(root)
+
+
+def _picture(pixels: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]") -> tuple[ET.Element, float]:
+    """A drawing that begins with the picture, and its pixels for each of the picture's."""
+    high, wide = pixels.shape[:2]
+    scale = min(1.0, LARGE / max(high, wide))
+    root = drawing(scale * wide, scale * high)
+    size: dict[str, str | float] = {"width": scale * wide, "height": scale * high}
+    shape(root, "image", {"x": 0, "y": 0, **size, "href": png(pixels)})
+    return root, scale
 
 
 def _place(corners: "np.ndarray[tuple[int], np.dtype[np.float32]]", scale: float) -> dict[str, str | float]:

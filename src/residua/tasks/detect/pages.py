@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from residua.papers.sentences import sentences
 from residua.report.of_run import architecture, making
 from residua.report.page import Code, Figure, Figures, Numbers, Page, Part, Section, Table, Text, render
 from residua.report.plots import Series, plot
@@ -49,7 +50,7 @@ def write_report(run: Run, sets: SceneSets, judged: BoxJudgement) -> None:
         Section("What was found", _pictures(sets.test, judged)),
         Section("Class by class", _classes(sets.train, judged)),
         Section("The detector", (_detector(recipe.detector), architecture(recipe.arch))),
-        Section("How it was made", making(run)),
+        Section("How it was made", making(run, sentences(recipe))),
     )
     page = Page(
         f"{recipe.detector.name} on {recipe.arch.name}: {run.path.name}",
@@ -60,10 +61,8 @@ def write_report(run: Run, sets: SceneSets, judged: BoxJudgement) -> None:
     write(run.path / "report.html", render(page))
 
 
-def write_evaluation(
-    out: Path, name: str, judged: BoxJudgement, scores: Sequence[BoxScore], *, command: str
-) -> None:
-    """Write the page of what `name` found to `out`, under every protocol of `scores`."""
+def evaluation(name: str, judged: BoxJudgement, scores: Sequence[BoxScore], *, command: str) -> str:
+    """The page of what `name` found, under every protocol of `scores`."""
     first = scores[0]
     numbers = Numbers(tuple((f"{score.value:.1f} %", _measure(score)) for score in scores))
     rows = tuple(
@@ -81,7 +80,7 @@ def write_evaluation(
     )
     lead = f"{first.n:,} images ({first.split}) with {first.boxes:,} objects, {first.weights} weights."
     footer = f"Written by residua {__version__}."
-    write(out, render(Page(f"{Path(name).name} judged", lead, sections, footer)))
+    return render(Page(f"{Path(name).name} judged", lead, sections, footer))
 
 
 def _measure(score: BoxScore) -> str:

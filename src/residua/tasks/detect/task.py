@@ -1,25 +1,34 @@
 """Detect: from images with boxes to detectors of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from residua.data.decode import IMAGE, DataError
 from residua.data.found import Found
 from residua.data.scan import scan
+from residua.data.sources import BOXES, absolute
 from residua.nn.network import Network, build
 from residua.spec import change, detector
 from residua.spec.arch import Arch
 from residua.spec.detector import Detector
 from residua.spec.recipe import Data, Optim, Plan, Recipe
 from residua.tasks.detect import pages
+from residua.tasks.detect.answers import Boxed, boxed
 from residua.tasks.detect.batches import SceneBatch, held_bytes, training
+from residua.tasks.detect.finder import LEAST, load
 from residua.tasks.detect.first import initial, trained
 from residua.tasks.detect.judging import BoxJudgement, judge
 from residua.tasks.detect.learn import objective
 from residua.tasks.detect.network import Boxer
-from residua.tasks.detect.scenes import SceneSets, settle
+from residua.tasks.detect.preview import EPOCHS, page
+from residua.tasks.detect.scenes import Scenes, SceneSets, matched, settle
+from residua.tasks.detect.score import check
 from residua.tasks.detect.sources import find
-from residua.tasks.kind import MOST_WORKERS, Unreadable
+from residua.tasks.detect.verdict import ByBox, found
+from residua.tasks.kind import MOST_WORKERS, Preview, Unreadable
+from residua.tasks.opened import own
 from residua.training import world
 from residua.training.plan import place
 from residua.training.run import Run
@@ -33,6 +42,7 @@ class Detect:
     """Sets of images with boxes: `residua.tasks.kind.Kind` says what each method is for."""
 
     counts_wrong = False
+    gate, takes = IMAGE, frozenset({"draw", "least"})
 
     def open(self, data: Data, *, without: Unreadable, given: Found | None = None) -> SceneSets:
         """Both splits; no image is decoded."""
@@ -159,3 +169,45 @@ class Detect:
     def report(self, run: Run, sets: SceneSets, judged: BoxJudgement) -> None:
         """Curves, what was found in some images, and how well each class was."""
         pages.write_report(run, sets, judged)
+
+    def preview(self, recipe: Recipe, sets: SceneSets, *, count: int, source: str) -> Preview:
+        """As trained with and tested, their boxes drawn."""
+        shown = f"images  {min(count, len(sets.train))}, {EPOCHS} epochs of training each"
+        return Preview(page(recipe, sets, count, source), (shown,))
+
+    def examples(self, path: Path, data: str | None, classes: tuple[str, ...]) -> tuple[Scenes, str]:
+        """Images with boxes of `classes`, and the protocol that suits them."""
+        if data is not None and data.partition(":")[0] not in BOXES:
+            raise ValueError(f"{path} finds boxes: give --data voc:DIR or coco:DIR")
+        sets = own(path, data, give="--data voc:DIR or coco:DIR")
+        if sets is not None:
+            return sets.test, sets.metric
+        marked = find(absolute(str(data)))
+        if marked.faults:
+            raise DataError(
+                f"{len(marked.faults)} boxes of {data} cannot be used, e.g. {marked.faults[0].key}: "
+                f"{marked.faults[0].reason}; `residua data check {data}` lists them: remove them"
+            )
+        return matched(marked.test or marked.train, classes), marked.metric
+
+    def evaluate(
+        self,
+        paths: Sequence[Path],
+        *,
+        data: str | None,
+        views: Sequence[str],
+        weights: str,
+        ensemble: bool,
+        world: World,
+    ) -> ByBox:
+        """By every protocol; by those that suit the set where none is said."""
+        check(views)
+
+        def scenes(path: Path, classes: tuple[str, ...]) -> tuple[Scenes, str]:
+            return self.examples(path, data, classes)
+
+        return ByBox(tuple(found(path, scenes, views=views, weights=weights, world=world) for path in paths))
+
+    def predict(self, path: Path, files: Sequence[Path], *, topk: int, least: float | None) -> Boxed:
+        """Boxes with their classes."""
+        return boxed(load(path), files, least=LEAST if least is None else least)

@@ -9,6 +9,7 @@ from residua.data.metadata import Betrayal
 from residua.measure.evaluate import Judgement
 from residua.measure.score import Score
 from residua.measure.views import CLIP, CLIP_VIEWS, VIDEO
+from residua.papers.sentences import sentences
 from residua.report.of_run import architecture, curves, making
 from residua.report.page import Numbers, Page, Part, Section, Table, Text, render
 from residua.spec.describe import cost
@@ -48,7 +49,7 @@ def write_report(run: Run, dataset: Dataset, clip: Judgement, video: Judgement) 
         Section("What this shows", (Text(verdict(scores[VIDEO], alone, _commonest(clip))),)),
         Section("Where it errs", tuple(_errors(dataset.test, video))),
         Section("The network", (architecture(recipe.arch),)),
-        Section("How it was made", making(run)),
+        Section("How it was made", making(run, sentences(recipe))),
     )
     page = Page(
         f"{recipe.arch.name} on {run.path.name}",

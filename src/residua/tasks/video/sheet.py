@@ -7,9 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from residua.report.ink import from_page
-from residua.report.page import Figure, Numbers, Page, Section, Table, Text, png, render
-from residua.report.svg import Hand, drawing, shape, words, written
+from residua.report.page import Figure, Figures, Numbers, Page, Section, Table, Text, png, render
+from residua.report.svg import drawing, shape, written
 from residua.spec.recipe import Recipe
 from residua.tasks.video.batches import clip_of, testing, training
 from residua.version import __version__
@@ -22,10 +21,10 @@ EPOCHS = 2
 MOST = 16
 """Frames shown of a clip; of more, evenly spread ones."""
 
-_WIDE, _LEFT, _LINE = 740, 70, 8
+_SIDE, _GAP, _LINE = 84, 3, 4  # pixels of a frame and between two, frames side by side
 
 
-def sheet(recipe: Recipe, sets: "ClipSets", count: int) -> str:
+def sheet(recipe: Recipe, sets: "ClipSets", *, count: int, source: str) -> str:
     """The page of `count` training clips, spread over the classes.
 
     DataError names one that cannot be read.
@@ -48,24 +47,26 @@ def sheet(recipe: Recipe, sets: "ClipSets", count: int) -> str:
     )
     sections = [Section("What the network sees", (numbers, Text((_READ,))))]
     for i in range(n):
-        films = [(name, row[i].numpy()) for name, row in zip(names, rows, strict=True)]
-        label = images.classes[int(images.labels[i])]
-        figure = Figure(_drawn(films), images.title(i), f"Frames of {images.title(i)} in {len(names)} rows.")
-        sections.append(Section(label, (figure,)))
+        title, label = images.title(i), images.classes[int(images.labels[i])]
+        films = tuple(
+            Figure(_drawn(row[i].numpy()), name, f"Frames of {title}, {name}.")
+            for name, row in zip(names, rows, strict=True)
+        )
+        sections.append(Section(label, (Text((title,)), Figures(films))))
     settings = [
         (f"augment.{name}", str(getattr(recipe.augment, name)))
         for name in recipe.augment.__dataclass_fields__
     ]
     caption = "Change one with --set PATH=VALUE."
     sections.append(Section("Settings", (Table(("setting", "value"), tuple(settings), caption),)))
-    lead = f"{n} clips of {sets.dataset.name} under {recipe.name}: {clip.said}."
+    lead = f"{n} clips of {source} under {recipe.name}: {clip.said}."
     return render(
         Page("What the network sees of clips", lead, tuple(sections), f"Written by residua {__version__}.")
     )
 
 
 _READ = (
-    "Each strip is one clip, its frames from left to right, line by line. If you cannot tell from it what "
+    "Each picture is one clip, its frames from left to right, line by line. If you cannot tell from it what "
     "happens, neither can the network: give more frames, another stride, or crop less. Where left and right "
     "are to be told apart, say augment.flip=0."
 )
@@ -80,26 +81,14 @@ def _rank(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     return rank
 
 
-def _drawn(clips: list[tuple[str, NDArray[np.uint8]]]) -> str:
-    """Clips (C, T, S, S) with their names, eight frames a line."""
-    inks = from_page()
-    step = (_WIDE - _LEFT) / _LINE
-    lines = [(name, frames) for name, clip in clips for frames in _lines(clip)]
-    root = drawing(_WIDE, step * len(lines))
-    said = ""
-    for row, (name, frames) in enumerate(lines):
-        if name != said:
-            words(root, name, (0, step * (row + 0.5) + 4), hand=Hand(inks.quiet, 12))
-            said = name
-        for column, frame in enumerate(frames):
-            left = _LEFT + step * column
-            box: dict[str, str | float] = {"x": left, "y": step * row, "width": step - 3, "height": step - 3}
-            shape(root, "image", {**box, "href": png(frame)})
+def _drawn(clip: NDArray[np.uint8]) -> str:
+    """Frames of a clip (C, T, S, S), line by line."""
+    places = np.linspace(0, clip.shape[1] - 1, min(MOST, clip.shape[1])).round().astype(int).tolist()
+    lines, step = -(-len(places) // _LINE), _SIDE + _GAP
+    root = drawing(step * _LINE - _GAP, step * lines - _GAP)
+    for place, t in enumerate(places):
+        down, across = divmod(place, _LINE)
+        frame = np.ascontiguousarray(clip[:, t].transpose(1, 2, 0).squeeze())  # (S, S) or (S, S, 3)
+        box: dict[str, str | float] = {"x": step * across, "y": step * down, "width": _SIDE, "height": _SIDE}
+        shape(root, "image", {**box, "href": png(frame)})
     return written(root)
-
-
-def _lines(clip: NDArray[np.uint8]) -> list[list[NDArray[np.uint8]]]:
-    """(C, T, S, S) as frames (S, S) or (S, S, 3), in lines."""
-    places = np.linspace(0, clip.shape[1] - 1, min(MOST, clip.shape[1])).round().astype(int)
-    frames = [np.ascontiguousarray(clip[:, t].transpose(1, 2, 0).squeeze()) for t in places]
-    return [frames[start : start + _LINE] for start in range(0, len(frames), _LINE)]

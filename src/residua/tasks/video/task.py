@@ -1,7 +1,7 @@
 """Video: from clips in files, or panned over photographs, to one class each."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -9,12 +9,13 @@ from pathlib import Path
 import torch
 
 from residua.data.batches import Batch
-from residua.data.found import Found
+from residua.data.found import Found, matched
 from residua.data.images import Dataset, Images
 from residua.data.scan import scan
+from residua.data.sources import CLIPS
 from residua.deliver.engine import ready
 from residua.measure.evaluate import Judgement
-from residua.measure.views import CLIP, VIDEO
+from residua.measure.views import CLIP, CLIP_VIEWS, VIDEO
 from residua.nn.network import Network
 from residua.spec import change
 from residua.spec.arch import Arch
@@ -22,11 +23,16 @@ from residua.spec.clip import Clip
 from residua.spec.inflate import inflate
 from residua.spec.recipe import Data, Plan, Recipe
 from residua.tasks.by_network import ByNetwork
-from residua.tasks.kind import MOST_WORKERS, Unreadable
-from residua.tasks.video import cache, pages, protocol, sources
+from residua.tasks.classify import found
+from residua.tasks.classify.verdict import ByClass
+from residua.tasks.kind import MOST_WORKERS, Preview, Unreadable
+from residua.tasks.opened import own
+from residua.tasks.video import cache, clips, pages, protocol, sources
+from residua.tasks.video.answers import Filmed, filmed
 from residua.tasks.video.batches import clip_of, testing, training
 from residua.tasks.video.cache import Cache
 from residua.tasks.video.clips import Footage
+from residua.tasks.video.sheet import EPOCHS, sheet
 from residua.training import world
 from residua.training.judging import of_batches
 from residua.training.losses import Objective, taught
@@ -74,6 +80,8 @@ class ClipSets:
 
 class Video(ByNetwork):
     """Sets of clips: `residua.tasks.kind.Kind` says what each method is for."""
+
+    gate, takes = clips.CLIP, frozenset({"topk", "ensemble", "timeline"})
 
     def open(self, data: Data, *, without: Unreadable, given: Found | None = None) -> ClipSets:
         """Both splits; of each clip, or of some of many, the first frame is decoded."""
@@ -191,3 +199,48 @@ class Video(ByNetwork):
         footage = sets.footage(sets.test, network.arch)
         video = protocol.judge(network, footage, plan, VIDEO, workers=run.recipe.data.workers)
         pages.write_report(run, sets.dataset, judged, video)
+
+    def preview(self, recipe: Recipe, sets: ClipSets, *, count: int, source: str) -> Preview:
+        """As trained with and tested, frame by frame."""
+        shown = f"clips   {min(count, len(sets.train))}, {EPOCHS} epochs of training each"
+        return Preview(sheet(recipe, sets, count=count, source=source), (shown,))
+
+    def examples(self, path: Path, data: str | None, classes: tuple[str, ...]) -> Images:
+        """Clips, their classes in the order of `classes`."""
+        if data is not None and data.partition(":")[0] not in CLIPS:
+            raise ValueError(f"{path} reads clips: give --data video:DIR")
+        sets = own(path, data, give="--data video:DIR")
+        if sets is None:
+            return sources.judging(str(data), classes=classes)
+        return matched(sets.test, classes, owner="the network")
+
+    def evaluate(
+        self,
+        paths: Sequence[Path],
+        *,
+        data: str | None,
+        views: Sequence[str],
+        weights: str,
+        ensemble: bool,
+        world: World,
+    ) -> ByClass:
+        """By one clip and by thirty, always: one alone misleads."""
+        found.check_views(paths, views, CLIP_VIEWS)
+        every = found.each(
+            paths,
+            lambda path, classes: self.examples(path, data, classes),
+            show=_shown,
+            views=tuple(CLIP_VIEWS),
+            weights=weights,
+            world=world,
+            clip=lambda network, images, view: protocol.said(network.arch, protocol.rate(images), view),
+        )
+        return ByClass(found.averaged(every, paths) if ensemble else tuple(every))
+
+    def predict(self, path: Path, files: Sequence[Path], *, topk: int, least: float | None) -> Filmed:
+        """Classes of the whole video, and of its moments."""
+        return filmed(path, files, topk=topk)
+
+
+def _shown(network: Network, images: Images, plan: Plan, view: str) -> Judgement:
+    return protocol.judge(network, Footage(images, network.preprocess), plan, view)

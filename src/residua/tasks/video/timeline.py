@@ -1,41 +1,61 @@
 """The timeline of a video: how likely each class is from moment to moment, under the frames of the film."""
 
 import xml.etree.ElementTree as ET
+from dataclasses import dataclass
 
 import numpy as np
 
 from residua.report.ink import Inks, from_page
 from residua.report.page import Figure, Numbers, Page, Section, Table, Text, png, render
-from residua.report.svg import Hand, cut, drawing, line, shape, spread, ticks, tooltip, words, written
+from residua.report.svg import Hand, cut, line, shape, spread, ticks, tooltip, twofold, words, written
 from residua.tasks.video.watch import SHOWN, Watched
 from residua.version import __version__
 
-WIDE, HIGH = 740, 190
-"""Pixels of the whole drawing, and of the curves in it."""
 DRAWN = 5
 """Classes that get a curve: the likeliest of the whole video."""
 
-_LEFT, _RIGHT, _GAP, _FOOT = 44, 130, 18, 34
+_GAP, _FOOT = 22, 34  # pixels between film and curves, and below these
+
+
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """How a timeline is laid out."""
+
+    wide: float
+    """Pixels of the whole drawing."""
+    high: float
+    """Pixels of the curves."""
+    left: float
+    """Pixels left of them, for percentages."""
+    right: float
+    """Pixels right of them, for the names of classes."""
+    frames: int
+    """Frames of the film above them."""
+    longest: int
+    """Characters of a name."""
+
+    @property
+    def room(self) -> float:
+        """Pixels along the curves."""
+        return self.wide - self.left - self.right
+
+    def film(self, seen: Watched) -> float:
+        """Pixels of the frames from top to bottom."""
+        return float(self.room / self.frames * seen.frames.shape[1] / seen.frames.shape[2])
+
+    def size(self, seen: Watched) -> tuple[float, float]:
+        """Pixels of the whole, across and down."""
+        return self.wide, self.film(seen) + _GAP + self.high + _FOOT
+
+
+_BROAD, _SLIM = _Sides(740, 190, 44, 130, SHOWN, 16), _Sides(350, 170, 30, 92, SHOWN // 2, 11)
 
 
 def timeline(seen: Watched) -> str:
     """The drawing as SVG text."""
-    inks = from_page()
-    wide = WIDE - _LEFT - _RIGHT
-    each = wide / SHOWN
-    film = each * seen.frames.shape[1] / seen.frames.shape[2]
-    root = drawing(WIDE, film + _GAP + HIGH + _FOOT)
-    for place, frame in enumerate(seen.frames):
-        box: dict[str, str | float] = {
-            "x": _LEFT + each * place + 1,
-            "y": 0,
-            "width": each - 2,
-            "height": film,
-        }
-        shape(root, "image", {**box, "href": png(frame), "preserveAspectRatio": "none"})
-    plot = shape(root, "g", {"transform": f"translate({_LEFT} {film + _GAP:.1f})"})
-    _axes(plot, seen, wide, inks)
-    _curves(plot, seen, wide, inks)
+    root, *views = twofold(_BROAD.size(seen), _SLIM.size(seen))
+    for view, sides in zip(views, (_BROAD, _SLIM), strict=True):
+        _draw(view, seen, sides)
     return written(root)
 
 
@@ -68,25 +88,40 @@ def _section(seen: Watched) -> Section:
 _READ = Text(("Neighbouring clips share frames, so a curve is smoother than the network's opinion.",))
 
 
-def _axes(plot: ET.Element, seen: Watched, wide: float, inks: Inks) -> None:
+def _draw(view: ET.Element, seen: Watched, sides: _Sides) -> None:
+    """Some frames of the film, evenly spread, and the curves below them."""
+    inks, film, each = from_page(), sides.film(seen), sides.room / sides.frames
+    places = np.linspace(0, len(seen.frames) - 1, sides.frames).round().astype(int)
+    for place, frame in enumerate(seen.frames[places]):
+        left = sides.left + each * place + 1
+        box: dict[str, str | float] = {"x": left, "y": 0, "width": each - 2, "height": film}
+        shape(view, "image", {**box, "href": png(frame), "preserveAspectRatio": "none"})
+    plot = shape(view, "g", {"transform": f"translate({sides.left} {film + _GAP:.1f})"})
+    _axes(plot, seen, sides, inks)
+    _curves(plot, seen, sides, inks)
+
+
+def _axes(plot: ET.Element, seen: Watched, sides: _Sides, inks: Inks) -> None:
+    wide = sides.room
     for percent in (0, 50, 100):
-        up = HIGH * (1 - percent / 100)
+        up = sides.high * (1 - percent / 100)
         shape(plot, "path", {"d": f"M0 {up:.1f}H{wide:.1f}"}, style=f"stroke: {inks.rule}")
         words(plot, f"{percent}", (-8, up + 4), hand=Hand(inks.quiet, 12, anchor="end"))
     words(plot, "%", (-8, -8), hand=Hand(inks.quiet, 12, anchor="end"))
-    for tick in ticks(seen.length, most=8):
+    for tick in ticks(seen.length, most=sides.frames):
         along = wide * tick / seen.length
-        words(plot, f"{tick:g}", (along, HIGH + 17), hand=Hand(inks.quiet, 12, anchor="middle"))
-    words(plot, seen.unit, (wide, HIGH + 30), hand=Hand(inks.quiet, 12, anchor="end"))
+        words(plot, f"{tick:g}", (along, sides.high + 17), hand=Hand(inks.quiet, 12, anchor="middle"))
+    words(plot, seen.unit, (wide / 2, sides.high + 30), hand=Hand(inks.quiet, 12, anchor="middle"))
 
 
-def _curves(plot: ET.Element, seen: Watched, wide: float, inks: Inks) -> None:
+def _curves(plot: ET.Element, seen: Watched, sides: _Sides, inks: Inks) -> None:
+    wide, high = sides.room, sides.high
     best = np.argsort(-seen.probabilities.mean(0), kind="stable")[: min(DRAWN, len(inks.nets))]
-    ends = [HIGH * (1 - float(seen.probabilities[-1, c])) for c in best]
-    places = spread(ends, gap=16, low=4, high=HIGH)
+    ends = [high * (1 - float(seen.probabilities[-1, c])) for c in best]
+    places = spread(ends, gap=16, low=4, high=high)
     for c, colour, place in reversed(list(zip(best.tolist(), inks.nets, places, strict=False))):
         points = [
-            (wide * float(t) / seen.length, HIGH * (1 - float(p)))
+            (wide * float(t) / seen.length, high * (1 - float(p)))
             for t, p in zip(seen.seconds, seen.probabilities[:, c], strict=True)
         ]
         style = f"fill: none; stroke: {colour}; stroke-width: 2; stroke-linejoin: round"
@@ -94,5 +129,6 @@ def _curves(plot: ET.Element, seen: Watched, wide: float, inks: Inks) -> None:
         for at, p in zip(points, seen.probabilities[:, c], strict=True):
             dot = shape(plot, "circle", {"cx": at[0], "cy": at[1], "r": 2.5}, style=f"fill: {colour}")
             tooltip(dot, f"{seen.classes[c]}: {100 * p:.1f} %")
-        name = words(plot, cut(seen.classes[c], 16), (wide + 10, place + 4), hand=Hand(colour, 13))
+        said = cut(seen.classes[c], sides.longest)
+        name = words(plot, said, (wide + 10, place + 4), hand=Hand(colour, 13))
         tooltip(name, seen.classes[c])

@@ -1,14 +1,16 @@
-"""The images of a run: opened once, what cannot be read left out once, and the same again at every resume."""
+"""The examples of a run: opened once, what cannot be read left out once, the same again at every resume."""
 
 import csv
 import hashlib
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 from residua import tasks
 from residua.data.decode import DataError
 from residua.data.found import Found
+from residua.data.sources import absolute
 from residua.spec.recipe import Data
 from residua.tasks.kind import Kind, Unreadable
 from residua.training.run import Run, write
@@ -54,7 +56,7 @@ def reopen(run: Run, given: Found | None = None) -> Any:
     try:
         then = json.loads((file := run.path / "data.json").read_text("utf-8"))
     except ValueError:
-        lost = f"{file} is damaged, so it cannot be told whether the images are the same"
+        lost = f"{file} is damaged, so it cannot be told whether they are the same examples"
         raise DataError(f"{lost}: put it back, or train anew") from None
     unreadable = then.setdefault("unreadable", {})
     sets = tasks.of(data.source).open(data, without=unreadable, given=given)
@@ -64,6 +66,18 @@ def reopen(run: Run, given: Found | None = None) -> Any:
         parts = ", ".join([name for name in now if now[name] != then.get(name)] + odd[:5])
         raise DataError(f"{data.source} changed since {run.path} began ({parts}): put it back, or train anew")
     return sets
+
+
+def own(path: Path, data: str | None, *, give: str) -> Any:
+    """The examples of the run at `path` where those are meant, because `data` is their source or None.
+
+    None where others are meant. ValueError where nobody says which: `give` says how.
+    """
+    recipe = Run(path).recipe if (path / "recipe.json").is_file() else None
+    if data is None and recipe is None:
+        raise ValueError(f"{path} does not say what to judge by: give {give}")
+    is_own = recipe is not None and (data is None or absolute(data) == recipe.data.source)
+    return reopen(Run(path)) if is_own else None
 
 
 def list_quarantined(run: Run, unreadable: Unreadable) -> None:

@@ -11,12 +11,12 @@ import pytest
 import residua
 from ranks import together
 from residua.data.decode import DataError
-from residua.jobs.opened import open_readable
 from residua.jobs.prepare import Wish
 from residua.jobs.train import enter
 from residua.spec.recipe import Data
 from residua.tasks.classify import task
 from residua.tasks.classify.task import Classify
+from residua.tasks.opened import open_readable
 from residua.training.world import World
 from small import arch, file_of, photo_folder, recipe, rows, split_folder, weights
 

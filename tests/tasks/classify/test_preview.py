@@ -6,10 +6,14 @@ import numpy as np
 
 from residua.data import views
 from residua.data.decode import decode
-from residua.jobs.prepare import Wish
-from residua.jobs.preview import EPOCHS, page, preview
+from residua.jobs.prepare import Wish, decide
 from residua.spec.augment import Augment
+from residua.tasks.classify.preview import EPOCHS, Looks, looks, page
 from small import file_of, photo_folder, recipe
+
+
+def seen(wish: Wish, count: int) -> Looks:
+    return looks(*decide(wish)[:2], count)
 
 
 def test_training_views_are_those_of_the_recipe_and_the_saved_network_sees_the_test_view(
@@ -17,7 +21,7 @@ def test_training_views_are_those_of_the_recipe_and_the_saved_network_sees_the_t
 ) -> None:
     photos = photo_folder(tmp_path / "photos", side=20)
     made = file_of(recipe(augment=Augment("resized_crop")), tmp_path / "recipe.json")
-    found = preview(Wish(str(photos), recipe=str(made)), 4)
+    found = seen(Wish(str(photos), recipe=str(made)), 4)
     assert [one.label for one in found.seen] == ["blue", "green", "red", "blue"]
     preprocess, augment = found.recipe.arch.preprocess, found.recipe.augment
     for place, one in enumerate(found.seen):
@@ -32,8 +36,8 @@ def test_training_views_are_those_of_the_recipe_and_the_saved_network_sees_the_t
 
 
 def test_what_happens_to_the_batch_is_shown_too(tmp_path: Path) -> None:
-    plain = preview(Wish("digits"), 5)
-    mixed = preview(Wish("digits", changes=(("augment.cutout", "4"), ("augment.mixup", "0.5"))), 5)
+    plain = seen(Wish("digits"), 5)
+    mixed = seen(Wish("digits", changes=(("augment.cutout", "4"), ("augment.mixup", "0.5"))), 5)
     same = [
         np.array_equal(a, b)
         for one, other in zip(plain.seen, mixed.seen, strict=True)

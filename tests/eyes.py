@@ -1,0 +1,96 @@
+"""A browser that looks at pages: as a script, in a process of its own that stays open; as a fixture, `look`.
+
+A file's name on a line of standard input is answered by a line of JSON: what was wrong with it.
+"""
+
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+from typing import Any
+
+WIDTHS = (1280, 390)
+"""Pixels of a desk and of a phone."""
+LEAST = 8.5
+"""Pixels of the smallest type in a drawing that a phone can show."""
+SCRIPT = """([least]) => {
+  const wrong = [], root = document.documentElement, isPage = root.tagName === 'HTML'
+  if (isPage && root.scrollWidth > innerWidth) wrong.push(`${root.scrollWidth} pixels across ${innerWidth}`)
+  for (const image of document.querySelectorAll('img')) if (!image.alt) wrong.push('a picture without words')
+  for (const image of document.images) if (!image.naturalWidth) wrong.push('a picture that cannot be shown')
+  if (isPage) for (const svg of document.querySelectorAll('svg'))
+    if (!svg.closest('[role=img]')?.getAttribute('aria-label')) wrong.push('a drawing without words')
+  for (const text of document.querySelectorAll('svg text')) {
+    let whole = text.ownerSVGElement
+    while (whole.ownerSVGElement) whole = whole.ownerSVGElement
+    const seen = text.getBoundingClientRect(), room = whole.getBoundingClientRect()
+    if (!seen.width) continue
+    const scale = text.getScreenCTM()
+    const size = Math.hypot(scale.a, scale.b) * parseFloat(getComputedStyle(text).fontSize)
+    if (isPage && size < least) wrong.push(`type of ${size.toFixed(1)} pixels: ${text.textContent}`)
+    if (seen.left < room.left - 2 || seen.right > room.right + 2) wrong.push(`cut off: ${text.textContent}`)
+  }
+  return [...new Set(wrong)]
+}"""
+
+
+def seen(browser: Any, file: pathlib.Path, width: int) -> list[str]:
+    """What is wrong with the page or drawing `file` at this width."""
+    wrong: list[str] = []
+    asked: list[str] = []
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.set_default_timeout(0)  # a machine may stand still; the test has a limit of its own
+    page.on("console", lambda message: wrong.append(message.text))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(file.as_uri())
+    wrong += [f"asks for {url}" for url in asked if not url.startswith("data:") and url != file.as_uri()]
+    wrong += [f"{said}, at {width}" for said in page.evaluate(SCRIPT, [LEAST])]
+    page.close()
+    return wrong
+
+
+def main() -> None:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        program = shutil.which("chromium")
+        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        for line in sys.stdin:
+            file = pathlib.Path(line.strip())
+            print(json.dumps([said for width in WIDTHS for said in seen(browser, file, width)]), flush=True)
+        browser.close()
+
+
+class Eyes:
+    """The process, begun when the first page is looked at."""
+
+    process: "subprocess.Popen[str] | None" = None
+
+    def __call__(self, *files: pathlib.Path) -> None:
+        """All is well with each of `files`; the test is skipped where no browser is."""
+        import pytest
+
+        pytest.importorskip("playwright", reason="playwright is not installed")
+        if shutil.which("chromium") is None:
+            pytest.skip("chromium is not installed: apt-get install chromium")
+        if self.process is None or self.process.poll() is not None:
+            words = [sys.executable, __file__]
+            self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdin
+        assert self.process.stdout
+        for file in files:
+            assert file.is_file()
+            print(file.resolve(), file=self.process.stdin, flush=True)
+            wrong = json.loads(self.process.stdout.readline())
+            assert not wrong, f"{file}: {'; '.join(wrong)}"
+
+    def close(self) -> None:
+        """End the process."""
+        if self.process is not None:
+            self.process.communicate()
+
+
+if __name__ == "__main__":
+    main()
