@@ -27,7 +27,8 @@ def timed(steps: Mapping[Way, Callable[[], object]], *, seconds: float) -> dict[
     for turn in range(MOST):
         if turn >= LEAST and time.perf_counter() - began > seconds:
             break
-        for way in list(steps) if turn % 2 else list(reversed(steps)):
+        ways = list(steps)
+        for way in ways if turn % 2 else ways[::-1]:
             start = time.perf_counter()
             steps[way]()
             found[way].append(time.perf_counter() - start)
