@@ -35,10 +35,13 @@ def predict(
     from residua import tasks
     from residua.data.sources import list_images
     from residua.jobs.predict import check_out, save
+    from residua.weights.store import CheckpointError
 
     given = {"topk": topk != 1, "draw": draw, "least": least is not None, "timeline": timeline}
     check_out(out, force=force)
     check_out(timeline, force=force, suffixes=(".html",))
+    if not trained.exists():
+        raise CheckpointError(f"{trained} does not exist: give a run, or one of its checkpoint files")
     kind = tasks.of_trained([trained], [name for name, is_given in given.items() if is_given])
     files = list_images(images, gate=kind.gate)
     answers = kind.predict(trained, files, topk=topk, least=least)
