@@ -17,8 +17,8 @@ from PIL import Image, features
 from residua.data.decode import decode
 from residua.nn.network import build
 from residua.spec import zoo
-from residua.training import world
-from residua.training.plan import measure
+from residua.training import trials, world
+from residua.training.plan import SAMPLE, measure
 
 PACKAGES = ("torch", "torchvision", "numpy", "pillow", "scikit-learn", "safetensors")
 EXTRAS = ("pyarrow", "onnxruntime", "av", "pycocotools", "fastapi", "ray", "timm")
@@ -91,9 +91,9 @@ def _decode_one() -> Callable[[], object]:
 
 
 def _training() -> str:
-    """Speed of a training step of cifar_resnet20 at batch 32, in the arithmetics a plan chooses from."""
+    """Speed of a training step of cifar_resnet20 in the arithmetics a plan chooses from."""
     network = build(zoo.arch("cifar_resnet20"))
-    rates = measure(network, batch=32)
+    rates = trials.rates(measure(network, batch=SAMPLE), SAMPLE)
     return "cifar_resnet20: " + ", ".join(
         f"{kind} {form} {rate:,.0f}/s" for (form, kind), rate in rates.items()
     )
