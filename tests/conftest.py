@@ -25,3 +25,8 @@ def look() -> Iterator[Eyes]:
     eyes = Eyes()
     yield eyes
     eyes.close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests that may take minutes come first, so that no worker ends with one while the others idle."""
+    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)

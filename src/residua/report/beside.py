@@ -39,7 +39,7 @@ def beside(rows: tuple[Beside, ...], *, unit: str) -> str:
     reaches = [row.value + (row.deviation if row.deviation > 0 else 0) for row in rows]
     ends = [end for end in (*reaches, *(row.paper for row in rows)) if math.isfinite(end)]
     full, bottom = max(ends, default=0.0) or 1.0, TOP + STEP * len(rows)
-    wide = WIDTH - ROOM
+    wide = WIDTH - max(ROOM, *(breadth(_said(row), 12) + 20 for row in rows))
     root = drawing(WIDTH, bottom + 44)
     _key(root, inks)
     for mark in ticks(full):
@@ -59,9 +59,9 @@ def _bar(root: ET.Element, row: Beside, top: float, *, scale: float, inks: Inks)
     """The label of one row and its bar beneath."""
     name = words(root, cut(row.label, LONGEST), (0, top + 13), hand=Hand(inks.ink))
     tooltip(name, row.label)
-    middle, end, said = top + 26, 0.0, row.note
+    middle, end, said = top + 26, 0.0, _said(row)
     if math.isfinite(row.value):
-        end, said = scale * row.value, f"{row.value:.3g}"
+        end = scale * row.value
         fields: dict[str, str | float] = {"x": 0, "y": middle - 6, "width": max(end, 1), "height": 12}
         shape(root, "rect", fields, style=f"fill: {inks.nets[0]}")
         if row.deviation > 0:
@@ -76,6 +76,11 @@ def _bar(root: ET.Element, row: Beside, top: float, *, scale: float, inks: Inks)
         is_hidden = at - 10 < x < at + breadth(said, 12) + 8
         at = x + 12 if is_hidden else at
     words(root, said, (at, middle + 4.5), hand=Hand(inks.quiet, 12))
+
+
+def _said(row: Beside) -> str:
+    """What stands at the end of its bar: three digits that count, without powers of ten below a million."""
+    return f"{float(f'{row.value:.3g}'):,g}" if math.isfinite(row.value) else row.note
 
 
 def _diamond(root: ET.Element, at: tuple[float, float], inks: Inks) -> ET.Element:
