@@ -168,3 +168,10 @@ def flip(path: Path, *, at: float = 0.7) -> None:
     raw = bytearray(path.read_bytes())
     raw[int(at * len(raw))] ^= 4
     path.write_bytes(raw)
+
+
+def difference(run: Run, other: Run) -> float:
+    """Largest difference between two numbers of their last states."""
+    mine, theirs = (read(max(r.checkpoints.iterdir()))[0] for r in (run, other))
+    assert mine.keys() == theirs.keys()
+    return max(float((value - theirs[name]).abs().max()) for name, value in mine.items())

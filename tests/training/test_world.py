@@ -25,8 +25,7 @@ from residua.training.judging import judge
 from residua.training.parting import PeerFailed
 from residua.training.run import Run, create
 from residua.training.world import ALONE, World, joined
-from residua.weights.store import read
-from small import after, arch, colours, flip, never, recipe, rows, weights
+from small import after, arch, colours, difference, flip, never, recipe, rows, weights
 
 GROUPS: Mapping[str, Letter] = {
     **LETTERS,
@@ -73,13 +72,6 @@ def run_in(
     else:
         together(size, work)
     return run
-
-
-def difference(run: Run, other: Run) -> float:
-    """Largest difference between two numbers of their last states."""
-    mine, theirs = (read(max(r.checkpoints.iterdir()))[0] for r in (run, other))
-    assert mine.keys() == theirs.keys()
-    return max(float((value - theirs[name]).abs().max()) for name, value in mine.items())
 
 
 @pytest.mark.parametrize(("size", "batch"), [(2, 6), (2, 5), (3, 7)])

@@ -23,8 +23,7 @@ from residua.training.first import initial
 from residua.training.fit import Fit
 from residua.training.run import Run, create
 from residua.training.world import ALONE, World
-from residua.weights.store import read
-from small import PIXELS, arch, never, recipe, rows
+from small import PIXELS, arch, difference, never, recipe, rows
 
 GROUPS: Mapping[str, Letter] = {
     **CLIP_LETTERS,
@@ -78,13 +77,6 @@ def run_in(size: int, path: Path, sets: ClipSets, network: Callable[[Recipe], Ne
     else:
         together(size, work)
     return run
-
-
-def difference(run: Run, other: Run) -> float:
-    """Largest difference between two numbers of their last states."""
-    mine, theirs = (read(max(r.checkpoints.iterdir()))[0] for r in (run, other))
-    assert mine.keys() == theirs.keys()
-    return max(float((value - theirs[name]).abs().max()) for name, value in mine.items())
 
 
 def test_ranks_learn_from_clips_what_one_process_learns(sets: ClipSets, tmp_path: Path) -> None:
