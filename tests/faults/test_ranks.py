@@ -131,7 +131,8 @@ def test_a_killed_launcher_leaves_no_process(photos: Path, made: Path, tmp_path:
         assert time.monotonic() < limit
         time.sleep(0.1)
     saved = newest(run / "checkpoints")
-    assert saved is not None and step_of(saved.path) >= 3
+    assert saved is not None
+    assert step_of(saved.path) >= 3
 
 
 def test_an_error_of_the_user_is_one_line_and_starts_nothing_anew(photos: Path, tmp_path: Path) -> None:

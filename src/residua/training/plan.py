@@ -99,7 +99,7 @@ def measure(
 ) -> dict[tuple[Format, Precision], list[float]]:
     """Seconds of training steps on the CPU in every combination, turn by turn, the default one first."""
     steps = {(form, kind): _step(network, form, kind, batch) for kind in precisions for form in formats}
-    return trials.timed(steps, seconds=SECONDS)
+    return trials.timed(steps, worth=WORTH, seconds=SECONDS)
 
 
 def sample(network: Network) -> int:

@@ -82,7 +82,7 @@ def _ways(network: Network, device: str) -> list[Way]:
 def measure(network: Network, plan: Plan, ways: list[Way], batch: int) -> dict[Way, list[float]]:
     """Seconds of training steps in each of `ways`, turn by turn."""
     made = {way: step(network, replace(plan, compile=way[0], graphs=way[1]), batch) for way in ways}
-    return trials.timed(made, seconds=SECONDS)
+    return trials.timed(made, worth=WORTH, seconds=SECONDS)
 
 
 def step(network: Network, plan: Plan, batch: int) -> Callable[[], None]:
