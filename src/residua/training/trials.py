@@ -61,7 +61,7 @@ def _judged(found: Mapping[Way, Sequence[float]], worth: float) -> tuple[Way, bo
 
 def _chance(turns: int, wins: int) -> float:
     """How often a coin shows its head `wins` times or more in `turns` (the sign test)."""
-    return sum(math.comb(turns, many) for many in range(wins, turns + 1)) / 2**turns
+    return math.ldexp(sum(math.comb(turns, many) for many in range(wins, turns + 1)), -turns)
 
 
 def rates(found: Mapping[Way, Sequence[float]], images: int) -> dict[Way, float]:
