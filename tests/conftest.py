@@ -4,7 +4,8 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, here and in every process a test starts
 
-from collections.abc import Iterator
+import gc
+from collections.abc import Generator, Iterator
 
 import pytest
 import torch
@@ -25,6 +26,20 @@ def look() -> Iterator[Eyes]:
     eyes = Eyes()
     yield eyes
     eyes.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Let the garbage collector look only at what tests make: a million objects are there before."""
+    gc.disable()
+    found = yield
+    gc.freeze()
+    gc.enable()
+    return found
+
+
+def pytest_unconfigure() -> None:
+    gc.unfreeze()  # what is never collected, extension modules report as leaked
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""Imports run one way, and the light parts stay light."""
+"""The light parts stay light; that imports run one way, import-linter checks in `make check`."""
 
 import resource
 import subprocess
@@ -15,13 +15,6 @@ def loaded_by(code: str) -> set[str]:
     """Modules that a fresh interpreter has loaded after `code`."""
     words = [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"]
     return set(subprocess.run(words, capture_output=True, text=True, check=True).stdout.split())
-
-
-def test_imports_run_one_way() -> None:
-    words = [Path(sys.executable).parent / "lint-imports", "--no-cache", "--no-logo"]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
-    assert "0 broken" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,11 @@
 
 import json
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from command import python, succeeded
 from residua.jobs.ledger import write_docs
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -47,17 +45,10 @@ def test_there_are_two_lessons() -> None:
 def test_a_lesson_runs_and_was_run(lesson: Path) -> None:
     cells = [cell for cell in json.loads(lesson.read_text())["cells"] if cell["cell_type"] == "code"]
     script = "\n".join("".join(cell["source"]) for cell in cells)
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=lesson.parent,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr
+    said = succeeded(python("-c", script, cwd=lesson.parent))
     assert all(cell["execution_count"] for cell in cells)
     assert not [out for cell in cells for out in cell["outputs"] if out["output_type"] == "error"]
     shown = "".join(text for cell in cells for out in cell["outputs"] for text in out.get("text", []))
-    assert [line.split()[0] for line in done.stdout.splitlines() if line] == [
+    assert [line.split()[0] for line in said.splitlines() if line] == [
         line.split()[0] for line in shown.splitlines() if line
     ]

@@ -27,10 +27,10 @@ def made(photos: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(photos: Path, made: Path) -> Callable[..., Run]:
-    """Trains that recipe in this process until its end, or until `stop` says so."""
+    """Trains that recipe, or another, in this process until its end, or until `stop` says so."""
 
-    def train(path: Path, stop: Stop = never) -> Run:
-        prepared = prepare(Wish(str(photos), recipe=str(made)))
+    def train(path: Path, stop: Stop = never, *, recipe: Path = made) -> Run:
+        prepared = prepare(Wish(str(photos), recipe=str(recipe)))
         run = begin(prepared, path)
         work(run, prepared, stop=stop)
         return run

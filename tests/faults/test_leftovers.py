@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,34 @@ import pytest
 import residua as python
 from residua.data.decode import DataError
 from residua.jobs.train import resume
+from residua.spec.recipe import Budget
 from residua.training import checkpoint
 from residua.training.events import Event, Note
 from residua.training.run import Run
 from residua.training.spare import mend
-from small import after, flip, rows, weights
+from small import after, arch, file_of, flip, recipe, rows, weights
 
 Spoil = Callable[[Run], object]
+Half = Callable[[Path], Run]
+
+
+@pytest.fixture(scope="module")
+def short(photos: Path) -> Path:
+    """A recipe of 16 steps in 4 epochs that saves after every step."""
+    made = recipe("", arch=arch(), budget=Budget(epochs=4, batch=6, save_seconds=0.0))
+    return file_of(made, photos.parent / "short.json")
+
+
+@pytest.fixture(scope="module")
+def clean(trained: Callable[..., Run], short: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The run that nothing disturbed."""
+    return trained(tmp_path_factory.mktemp("clean") / "run", recipe=short)
+
+
+@pytest.fixture(scope="module")
+def half(trained: Callable[..., Run], short: Path) -> Half:
+    """Trains that recipe until its second epoch."""
+    return partial(trained, stop=after(9), recipe=short)
 
 
 def every_state(run: Run) -> None:
@@ -52,9 +74,9 @@ def clocks(run: Run) -> None:
     "spoil", [every_state, newest_state, no_state, temporary_files, torn_metrics, clocks]
 )
 def test_a_run_ends_as_one_that_nothing_disturbed_with(
-    spoil: Spoil, trained: Callable[..., Run], clean: Run, tmp_path: Path
+    spoil: Spoil, half: Half, clean: Run, tmp_path: Path
 ) -> None:
-    run = trained(tmp_path / "run", after(9))
+    run = half(tmp_path / "run")
     assert not run.finished
     spoil(run)
     python.resume(run.path)
@@ -65,10 +87,8 @@ def test_a_run_ends_as_one_that_nothing_disturbed_with(
     assert not list(tmp_path.rglob("*.tmp"))
 
 
-def test_a_run_whose_states_are_all_damaged_says_that_it_begins_again(
-    trained: Callable[..., Run], tmp_path: Path
-) -> None:
-    run = trained(tmp_path / "run", after(9))
+def test_a_run_whose_states_are_all_damaged_says_that_it_begins_again(half: Half, tmp_path: Path) -> None:
+    run = half(tmp_path / "run")
     every_state(run)
     told: list[Event] = []
     resume(run.path, listen=told.append)
@@ -77,8 +97,10 @@ def test_a_run_whose_states_are_all_damaged_says_that_it_begins_again(
     assert told[0].text.endswith("beginning again with the first step")
 
 
-def test_a_finished_run_without_a_report_gets_one(trained: Callable[..., Run], tmp_path: Path) -> None:
-    run = trained(tmp_path / "run")
+def test_a_finished_run_without_a_report_gets_one(
+    trained: Callable[..., Run], short: Path, tmp_path: Path
+) -> None:
+    run = trained(tmp_path / "run", recipe=short)
     whole = (run.path / "report.html").read_text()
     (run.path / "report.html").unlink()
     python.resume(run.path)
@@ -87,9 +109,9 @@ def test_a_finished_run_without_a_report_gets_one(trained: Callable[..., Run], t
 
 @pytest.mark.parametrize("name", ["torch", "processor", "device", "processes"])
 def test_another_environment_is_refused_unless_forced_and_then_written_down(
-    name: str, trained: Callable[..., Run], tmp_path: Path
+    name: str, half: Half, tmp_path: Path
 ) -> None:
-    run = trained(tmp_path / "run", after(9))
+    run = half(tmp_path / "run")
     file = run.path / "environment.json"
     then = json.loads(file.read_text())
     held = then["versions"] if name == "torch" else then
@@ -107,9 +129,9 @@ def test_another_environment_is_refused_unless_forced_and_then_written_down(
 
 @pytest.mark.parametrize("damage", ["lost", "torn", "of another kind"])
 def test_without_its_environment_a_run_goes_on_and_says_so(
-    damage: str, trained: Callable[..., Run], clean: Run, tmp_path: Path
+    damage: str, half: Half, clean: Run, tmp_path: Path
 ) -> None:
-    run = trained(tmp_path / "run", after(9))
+    run = half(tmp_path / "run")
     file = run.path / "environment.json"
     whole = json.loads(file.read_text())
     if damage == "lost":
@@ -127,9 +149,9 @@ def test_without_its_environment_a_run_goes_on_and_says_so(
 @pytest.mark.parametrize("damage", ["lost", "torn", "flipped"])
 @pytest.mark.parametrize("name", ["recipe.json", "data.json"])
 def test_what_no_run_can_do_without_is_put_back(
-    name: str, damage: str, trained: Callable[..., Run], clean: Run, tmp_path: Path
+    name: str, damage: str, half: Half, clean: Run, tmp_path: Path
 ) -> None:
-    run = trained(tmp_path / "run", after(9))
+    run = half(tmp_path / "run")
     file = run.path / name
     whole = file.read_text()
     if damage == "lost":
@@ -143,10 +165,8 @@ def test_what_no_run_can_do_without_is_put_back(
     assert weights(run) == weights(clean)
 
 
-def test_a_recipe_that_was_edited_is_kept_and_a_damaged_spare_is_no_help(
-    trained: Callable[..., Run], tmp_path: Path
-) -> None:
-    run = trained(tmp_path / "run", after(9))
+def test_a_recipe_that_was_edited_is_kept_and_a_damaged_spare_is_no_help(half: Half, tmp_path: Path) -> None:
+    run = half(tmp_path / "run")
     edited = (run.path / "recipe.json").read_text().replace('"seed": 0', '"seed": 1')
     (run.path / "recipe.json").write_text(edited)
     assert mend(run.path) == []

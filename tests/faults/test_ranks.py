@@ -5,13 +5,14 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from command import LIMIT, complaint, residua, start, succeeded, wait_for
+from command import LIMIT, complaint, python, residua, start, succeeded, wait_for
 from nursery import Forked
-from ranks import children_of, together
+from ranks import children_of, free_port, together
 from residua.jobs.prepare import Wish
 from residua.jobs.train import enter, work
 from residua.spec.recipe import Budget
@@ -51,8 +52,17 @@ def torchrun(*words: object, restarts: int) -> Forked:
 
 def begun(run: Path, process: Forked) -> list[int]:
     """The ranks of `process`, once they have saved three states."""
-    wait_for(run, "checkpoints/state-00000000[3-9]*", process)
+    wait_for(run, "checkpoints/state-*[3-9].safetensors", process)
     return sorted(children_of(process.pid))
+
+
+def lives(rank: int) -> bool:
+    return Path(f"/proc/{rank}").exists()
+
+
+def send(ranks: list[int], number: signal.Signals) -> None:
+    for rank in filter(lives, ranks):
+        os.kill(rank, number)
 
 
 def ended(process: Forked) -> str:
@@ -61,6 +71,22 @@ def ended(process: Forked) -> str:
     return out
 
 
+@pytest.fixture(scope="module")
+def stalled(
+    photos: Path, made: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Path, Forked]]:
+    """A run of which one rank stands still, and what becomes of it while other tests run."""
+    run = tmp_path_factory.mktemp("stalled") / "run"
+    patience = os.environ | {STALL: "10"}
+    process = start("train", photos, "--recipe", made, "-o", run, *TWO, env=patience)
+    rank = begun(run, process)[1]
+    os.kill(rank, signal.SIGSTOP)
+    yield run, process
+    send([rank], signal.SIGKILL)
+    process.kill()
+
+
+@pytest.mark.usefixtures("stalled")
 def test_a_killed_rank_is_replaced_and_no_bit_is_lost(
     photos: Path, made: Path, twice: Run, tmp_path: Path
 ) -> None:
@@ -72,16 +98,6 @@ def test_a_killed_rank_is_replaced_and_no_bit_is_lost(
     assert rows(run) == rows(twice)
     assert (run / "report.html").exists()
     assert not list(tmp_path.rglob("*.tmp"))
-
-
-def test_a_stalled_rank_is_replaced(photos: Path, made: Path, twice: Run, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    quick = os.environ | {STALL: "5"}
-    process = start("train", photos, "--recipe", made, "-o", run, *TWO, env=quick)
-    os.kill(begun(run, process)[1], signal.SIGSTOP)
-    assert "a process died or stalled" in ended(process)
-    assert weights(run) == weights(twice)
-    assert rows(run) == rows(twice)
 
 
 def test_under_plain_torchrun_a_killed_rank_is_replaced_too(
@@ -106,7 +122,7 @@ def test_two_processes_asked_to_stop_save_once_and_go_on_as_two_unless_forced(
     assert process.returncode == 75, out + error
     assert out.count("stopped after step") == 1
     assert out.count(f"next: residua resume {run}") == 1
-    assert not any(Path(f"/proc/{rank}").exists() for rank in ranks)
+    assert not any(map(lives, ranks))
     moved = tmp_path / "moved"
     shutil.copytree(run, moved)
     succeeded(residua("resume", run, *TWO))
@@ -120,50 +136,65 @@ def test_two_processes_asked_to_stop_save_once_and_go_on_as_two_unless_forced(
     assert moves[0]["moved"] == ["processes is 1, was 2"]
 
 
-def test_a_killed_launcher_leaves_no_process(photos: Path, made: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    process = start("train", photos, "--recipe", made, "-o", run, *TWO)
-    ranks = begun(run, process)
-    process.kill()
-    process.communicate()
-    limit = time.monotonic() + 30
-    while any(Path(f"/proc/{rank}").exists() for rank in ranks):
-        assert time.monotonic() < limit
-        time.sleep(0.1)
-    saved = newest(run / "checkpoints")
-    assert saved is not None
-    assert step_of(saved.path) >= 3
-
-
 def test_an_error_of_the_user_is_one_line_and_starts_nothing_anew(photos: Path, tmp_path: Path) -> None:
     words = ("train", photos, "-m", "cifar_resnet_20", "-o", tmp_path / "run", *TWO)
     assert "did you mean cifar_resnet20" in complaint(residua(*words), 2)
     assert not (tmp_path / "run").exists()
 
 
+LAUNCHED = """
+import sys
+from residua.cli import main
+from residua.training import launch
+launch.launch = lambda words, processes, *, logs: print(processes, *words) or 0
+sys.argv = ["residua", "evaluate", "RUN", "--json", "--processes", "2"]
+main()
+"""
+
+
 def test_two_processes_judge_as_one_and_print_one_document(twice: Run) -> None:
-    alone = json.loads(succeeded(residua("evaluate", twice.path, "--json")))
-    assert json.loads(succeeded(residua("evaluate", twice.path, "--json", *TWO))) == alone
+    words = ("evaluate", twice.path, "--json", *TWO)
+    assert succeeded(python("-c", LAUNCHED)) == "2 evaluate RUN --json --processes 2\n"
+    place = {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": str(free_port())}
+    ranks = [start(*words, env=os.environ | place | {"RANK": str(rank)}) for rank in range(2)]
+    first, second = map(ended, ranks)
+    assert json.loads(first) == json.loads(succeeded(residua(*words[:-2])))
+    assert second == ""
 
 
-def test_a_second_launcher_is_told_who_trains(photos: Path, tmp_path: Path) -> None:
-    long = recipe("", arch=arch(), budget=Budget(epochs=100_000, batch=6, save_seconds=0.1))
+def test_a_second_launcher_is_told_who_trains_and_a_killed_one_leaves_no_process(
+    photos: Path, tmp_path: Path
+) -> None:
+    long = recipe("", arch=arch(), budget=Budget(epochs=100_000, batch=6, save_seconds=0.0))
     made, run = file_of(long, tmp_path / "recipe.json"), tmp_path / "run"
     first = start("train", photos, "--recipe", made, "-o", run, *TWO)
-    wait_for(run, "checkpoints/state-*.safetensors", first)
-    leader = []
+    ranks = begun(run, first)
     try:
-        leader = children_of(first.pid)
-        for rank in leader:
-            os.kill(rank, signal.SIGSTOP)  # it holds the run no less, and leaves the cores to the others
+        send(ranks, signal.SIGSTOP)  # they hold the run no less, and leave the cores to the others
         line = complaint(residua("resume", run, *TWO), 3)
-        assert any(f"{run} is being written by process {rank} on" in line for rank in leader)
+        assert any(f"{run} is being written by process {rank} on" in line for rank in ranks)
         second = torchrun("resume", run, restarts=0)
         _, error = second.communicate(timeout=LIMIT)
         assert second.returncode == 1
         assert error.count(f"residua: {run} is being written by process") == 1
         assert first.poll() is None
+        send(ranks, signal.SIGCONT)
+        first.kill()
+        limit = time.monotonic() + 30
+        while any(map(lives, ranks)):
+            assert time.monotonic() < limit
+            time.sleep(0.1)
     finally:
-        for process in (first.pid, *leader):
-            os.kill(process, signal.SIGKILL)
+        send([first.pid, *ranks], signal.SIGKILL)
         first.communicate()
+    saved = newest(run / "checkpoints")
+    assert saved is not None
+    assert step_of(saved.path) >= 3
+
+
+def test_a_stalled_rank_is_replaced(stalled: tuple[Path, Forked], twice: Run) -> None:
+    """Last, for a launcher gives who stands still half a minute to leave."""
+    run, process = stalled
+    assert "a process died or stalled" in ended(process)
+    assert weights(run) == weights(twice)
+    assert rows(run) == rows(twice)

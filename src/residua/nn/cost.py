@@ -16,7 +16,9 @@ def cost(module: nn.Module, *, channels: int, size: int, frames: int = 0) -> Cos
     `residua.spec.describe.cost` gives the same for an `Arch` without building it; this serves every other
     module.
     """
-    twin = copy.deepcopy(module).to("meta").eval()
+    held = (*module.parameters(), *module.buffers())
+    light = {id(tensor): tensor.detach().to("meta") for tensor in held}  # no weight is copied
+    twin = copy.deepcopy(module, light).eval()
     macs = outputs = 0
 
     def count(layer: nn.Module, _: tuple[Tensor, ...], out: Tensor) -> None:

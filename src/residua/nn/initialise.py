@@ -11,10 +11,10 @@ def he_normal(network: nn.Module) -> None:
     """Convolutions from a normal of variance 2 / (kernel area x channels out) (He et al., PReLU).
 
     Norms start as the identity and linear layers as torch makes them, which is what torchvision does too;
-    gates with the bias that their block asks for.
+    gates with the bias that their block asks for. On `meta` there is nothing to draw.
     """
     for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Conv3d):
+        if isinstance(module, nn.Conv2d | nn.Conv3d) and not module.weight.is_meta:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)

@@ -48,14 +48,18 @@ class Dialect:
 
     def known(self, keys: Iterable[str]) -> dict[str, str]:
         """The same for those of `keys` that the table has a row for."""
-        pairs = ((key, self._name(key)) for key in keys)
-        return {key: theirs for key, theirs in pairs if theirs is not None}
+        split = {key: key.rpartition(".") for key in keys}
+        names = {layer: self._name(layer) for layer in {layer for layer, _, _ in split.values()}}
+        return {
+            key: f"{theirs}{dot}{leaf}"
+            for key, (layer, dot, leaf) in split.items()
+            if (theirs := names[layer]) is not None
+        }
 
-    def _name(self, key: str) -> str | None:
-        layer, dot, leaf = key.rpartition(".")
+    def _name(self, layer: str) -> str | None:
         for theirs, ours in self.rows:
             if match := _pattern(ours).fullmatch(layer):
-                return _filled(theirs, match.groupdict()) + dot + leaf
+                return _filled(theirs, match.groupdict())
         return None
 
     def _advice(self, key: str) -> str:
