@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -38,7 +37,7 @@ def clean(trained: Callable[..., Run], short: Path, tmp_path_factory: pytest.Tem
 @pytest.fixture(scope="module")
 def half(trained: Callable[..., Run], short: Path) -> Half:
     """Trains that recipe until its second epoch."""
-    return partial(trained, stop=after(9), recipe=short)
+    return lambda path: trained(path, after(9), recipe=short)
 
 
 def every_state(run: Run) -> None:
