@@ -6,7 +6,10 @@ Ours leaves normalisation to the device, so the peer's is left out, too. They ta
 machine is noisy for both, and medians are compared. Photographs are made here, smooth scenes under grain;
 give --source for a folder of your own. How many bits a pixel takes says how much of the time goes to what no
 decoder can leave out, so the large ones come as a camera saves them and as the web does. Shards are held
-against our folders: the same files, and large photographs packed at 320 pixels. Run it on a quiet machine.
+against our folders: the same files, and large photographs packed at 320 pixels. All that is from the system's
+memory, where a set is after its first epoch if it fits; `cold` reads from the disk, as with a set that does
+not: contents are forgotten before every turn, which is checked; names, sizes and places on the disk are not.
+Run it on a quiet machine.
 """
 
 import argparse
@@ -19,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cold
 import numpy as np
 import torch
 import turns
@@ -40,11 +44,13 @@ from residua.training import world
 BATCH = 64
 AREA = (0.25, 1.0)
 PATHS = 1_000_000
-PARTS = ("small", "camera", "web", "shards", "memory")
+PARTS = ("small", "camera", "web", "shards", "cold", "memory")
 """What is measured."""
 SIDES = {"small": 300, "camera": 2000, "web": 2000}
 """Longer side of photographs in pixels; those of `web` are saved with quality 75, the others with 90."""
 PEER = "torchvision ImageFolder + DataLoader"
+COPIES = 8
+"""Files of each photograph in what is read cold, so that it takes longer than a turn."""
 REDUCED = 320
 """Shorter side of packed photographs, in pixels: crops of half of their area still shrink to 224."""
 
@@ -178,6 +184,31 @@ def of_shards(made: Path, options: argparse.Namespace) -> Iterator[dict[str, Any
         yield compared(what, mine, ("our folders, the same images", peer), options)
 
 
+def from_disk(made: Path, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Our folders beside torchvision's, and our shards beside our folders, nothing of them in memory."""
+    folder, packed = made / "many", made / "many-packed"
+    for file in photographs_of(made, "small", options).rglob("*.jpg"):
+        (folder / file.parent.name).mkdir(parents=True, exist_ok=True)
+        for copy in range(COPIES):
+            (folder / file.parent.name / f"{copy}-{file.name}").write_bytes(file.read_bytes())
+    pack(find(str(folder)), packed)
+    peer = partial(once, folder, partial(theirs, folder, world.cores()))
+    files, shards = (partial(once, of, partial(ours, every(of), world.cores())) for of in (folder, packed))
+    yield compared("300 px JPEGs, cold", files, (PEER, peer), options)
+    yield compared("shards of them, cold", shards, ("our folders, the same images, cold", files), options)
+
+
+def once(folder: Path, feed: turns.Feed) -> Iterator[int]:
+    """What `feed` gives when the contents of `folder` are forgotten, until all was read that is in it."""
+    cold.forget(folder)
+    left = len(every(folder))
+    for count in feed():
+        yield count
+        left -= count
+        if left < BATCH:
+            raise RuntimeError("all images were read, and are in memory now: give more --images")
+
+
 def photographs_of(made: Path, part: str, options: argparse.Namespace) -> Path:
     """Those of one part, made when they are first asked for."""
     folder = made / part
@@ -195,6 +226,8 @@ def rows(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 yield from against_torchvision(Path(place), options, part)
             elif part == "shards":
                 yield from of_shards(Path(place), options)
+            elif part == "cold":
+                yield from from_disk(Path(place), options)
             else:
                 yield from (memory(4, looks) for looks in (PATHS // 4, PATHS))
 

@@ -172,6 +172,7 @@ class _Views(TorchDataset[_Result]):
     def __getitem__(self, place: _Place) -> _Result:
         epoch, indices = place
         size = self._size(epoch)
+        self.images.expect(indices)
         views = room((len(indices), size, size, self.preprocess.channels))
         try:
             for view, index in zip(views.numpy(), indices.tolist(), strict=True):

@@ -73,6 +73,11 @@ class Images:
         except DataError as error:
             raise DataError(f"{shown(self.title(i))}: {error}") from None
 
+    def expect(self, indices: NDArray[np.int64]) -> None:
+        """Have the files at `indices`, which are read next, fetched all at once."""
+        if self.files is not None:
+            self.files.expect(indices)
+
     def subset(self, indices: NDArray[np.int64]) -> "Images":
         """The images at `indices`, in that order, under the same name and with the same classes."""
         pixels = None if self.pixels is None else self.pixels[indices]

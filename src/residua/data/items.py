@@ -2,20 +2,17 @@
 
 import hashlib
 import os
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from residua.data.decode import DataError, one_line, shown
-
-_PAUSES = (0.5, 2.0)  # seconds before the second and the third try
+from residua.data.decode import DataError, shown
+from residua.data.ranges import expect_file, expect_range, read_range
 
 Item = Path | bytes | Image.Image
 """One image as it is kept: a file, the bytes of one, or already decoded."""
@@ -38,6 +35,12 @@ class Items(Protocol):
 
     def identity(self) -> bytes:
         """A digest that changes when the images are other ones, as far as their index tells."""
+
+    def expect(self, indices: NDArray[np.int64]) -> None:
+        """Have the images at `indices`, which are read next, brought from the disk all at once, if it can be.
+
+        Read one after another, each would wait for the disk alone, and the processor with it.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +105,11 @@ class Files:
         """Digest of the paths."""
         return hashlib.sha256(self.names.text).digest()
 
+    def expect(self, indices: NDArray[np.int64]) -> None:
+        """Ask the system for the contents."""
+        for i in indices.tolist():
+            expect_file(self[i])
+
 
 @dataclass(frozen=True, eq=False)
 class Members:
@@ -146,6 +154,11 @@ class Members:
         if self.digests is not None:
             found.update(np.ascontiguousarray(self.digests).tobytes())
         return found.digest()
+
+    def expect(self, indices: NDArray[np.int64]) -> None:
+        """Ask the system for the ranges of the archives that lie here; nothing has to be opened for it."""
+        for archive, offset, size in self.places[indices].tolist():
+            expect_range(self.archives[archive], offset, size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,64 +207,11 @@ class Mixed:
             found.update(lot.identity())
         return found.digest()
 
+    def expect(self, indices: NDArray[np.int64]) -> None:
+        """Ask each lot for its own."""
+        places = self.places[indices]
+        for number, lot in enumerate(self.lots):
+            lot.expect(places[places[:, 0] == number, 1])
+
     def _place(self, i: int) -> tuple[int, int]:
         return int(self.places[i, 0]), int(self.places[i, 1])
-
-
-def is_address(place: str) -> bool:
-    """Whether `place` is an address like `https://...` or `s3://...`, and no path."""
-    scheme, slashes, _ = place.partition("://")
-    return bool(slashes) and scheme.isalnum()
-
-
-def read_range(place: str, offset: int = 0, size: int | None = None) -> bytes:
-    """`size` bytes of the file or address `place` from `offset`; all without one. DataError names it."""
-    try:
-        if is_address(place):
-            system, path = _remote(place)
-            part = {} if size is None else {"start": offset, "end": offset + size}
-            content: bytes = _patiently(lambda: system.cat_file(path, **part))
-            if size is not None and len(content) > size:
-                raise DataError(f"{shown(place)} came whole: serve it with ranges, as nginx and S3 do")
-            return content
-        if size is None:
-            return Path(place).read_bytes()
-        return os.pread(_descriptor(place).fileno(), size, offset)
-    except DataError:
-        raise
-    except Exception as error:  # fsspec raises what its many back ends raise
-        reason = one_line(error)
-        raise DataError(
-            f"{shown(place)} cannot be read ({reason}): look at the path, or the network"
-        ) from None
-
-
-def _patiently(fetch: Callable[[], bytes]) -> bytes:
-    """What `fetch` gets, tried again after a moment: one lost packet in a week is no end of a run."""
-    for seconds in _PAUSES:
-        try:
-            return fetch()
-        except FileNotFoundError:
-            raise
-        except Exception:  # each back end has its own errors; the last try raises its own
-            time.sleep(seconds)
-    return fetch()
-
-
-@lru_cache(maxsize=256)
-def _descriptor(path: str) -> Any:
-    """An open file for `os.pread`, which needs no position and is safe between forked workers."""
-    return Path(path).open("rb", buffering=0)
-
-
-def _remote(address: str) -> tuple[Any, str]:
-    """The file system of an address and the path in it; fsspec keeps one of each for a process."""
-    try:
-        from fsspec.core import url_to_fs
-    except ModuleNotFoundError:
-        raise DataError(f"{address} needs fsspec: pip install 'residua[shards]'") from None
-    try:
-        system, path = url_to_fs(address)
-    except ImportError as error:
-        raise DataError(f"{address} needs a package ({error}): pip install 'residua[shards]'") from None
-    return system, path

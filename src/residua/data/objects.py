@@ -52,6 +52,9 @@ class Objects:
         """Digest of which samples these are; pixels are not looked at."""
         return hashlib.sha256(self.indices.tobytes()).digest()
 
+    def expect(self, indices: NDArray[np.int64]) -> None:
+        """Nothing: where they are from, only the Dataset knows."""
+
 
 @dataclass(frozen=True, eq=False)
 class Rows:
@@ -90,6 +93,9 @@ class Rows:
     def identity(self) -> bytes:
         """Digest of the fingerprint that the library keeps, and of which rows these are."""
         return hashlib.sha256(str(self.table._fingerprint).encode() + self.indices.tobytes()).digest()
+
+    def expect(self, indices: NDArray[np.int64]) -> None:
+        """Nothing: the library maps its files into memory."""
 
 
 def find_objects(train: Any, test: Any = None) -> Found:

@@ -21,7 +21,8 @@ from PIL import Image
 from residua.data.decode import DataError, decode, form, inspect, one_line, shown
 from residua.data.found import Found, listed
 from residua.data.images import Images
-from residua.data.items import Item, Members, Names, is_address, read_range
+from residua.data.items import Item, Members, Names
+from residua.data.ranges import is_address, read_range
 from residua.data.sampler import order
 
 INDEX = "index.json"

@@ -10,7 +10,8 @@ from residua.data.folders import find_folder
 from residua.data.found import Found, judged, matched, settle
 from residua.data.imagenet import find_imagenet
 from residua.data.images import Dataset, Images
-from residua.data.items import Files, is_address
+from residua.data.items import Files
+from residua.data.ranges import is_address
 from residua.data.labels import SUFFIXES as LABELS
 from residua.data.labels import find_labels
 from residua.data.objects import PYTHON, find_hub
