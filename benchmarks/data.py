@@ -18,6 +18,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -196,6 +197,27 @@ def from_disk(made: Path, options: argparse.Namespace) -> Iterator[dict[str, Any
     files, shards = (partial(once, of, partial(ours, every(of), world.cores())) for of in (folder, packed))
     yield compared("300 px JPEGs, cold", files, (PEER, peer), options)
     yield compared("shards of them, cold", shards, ("our folders, the same images, cold", files), options)
+    one_by_one = replace(every(folder), files=Unasked(every(folder).files))
+    alone = partial(once, folder, partial(ours, one_by_one, world.cores()))
+    yield compared(
+        "300 px JPEGs, cold, all of a batch asked for", files, ("one after another", alone), options
+    )
+
+
+@dataclass(frozen=True)
+class Unasked:
+    """Files, each of which is asked for when it is its turn."""
+
+    files: Files
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, i: int) -> Path:
+        return self.files[i]
+
+    def expect(self, _: object) -> None:
+        """Nothing."""
 
 
 def once(folder: Path, feed: turns.Feed) -> Iterator[int]:

@@ -183,6 +183,21 @@ def test_shards_are_read_over_http(packed: Path, address: str) -> None:
         find(f"{address}/none")
 
 
+def test_any_file_system_that_fsspec_knows_serves_them(packed: Path) -> None:
+    """The way of `s3://`, which takes the same calls, without a server."""
+    memory = pytest.importorskip("fsspec").filesystem("memory")
+    memory.put(str(packed), "/bucket/shards", recursive=True)
+    try:
+        there, here = (open_dataset(place, holdout=0.5) for place in ("memory://bucket/shards", str(packed)))
+        there.train.expect(np.arange(3))
+        assert content(there.train) == content(here.train)
+        memory.rm("/bucket/shards/train-00000.tar")
+        with pytest.raises(DataError, match=r"memory://bucket/shards/train-00000\.tar cannot be read"):
+            there.train.image(0, "rgb")
+    finally:
+        memory.rm("/bucket", recursive=True)
+
+
 def test_a_server_without_ranges_is_named(packed: Path) -> None:
     pytest.importorskip("aiohttp")
     whole = functools.partial(http.server.SimpleHTTPRequestHandler, directory=packed)

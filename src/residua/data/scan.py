@@ -114,8 +114,9 @@ def _portion(splits: tuple[Images, ...], start: int) -> list[_Look]:
     """The images from `start` on, counted over all splits."""
     found: list[_Look] = []
     for images in splits:
-        for i in range(max(0, start), min(len(images), start + _PORTION - len(found))):
-            found.append(_look(images, i))
+        mine = np.arange(max(0, start), min(len(images), start + _PORTION - len(found)))
+        images.expect(mine)
+        found += [_look(images, i) for i in mine.tolist()]
         start = max(0, start - len(images)) if start >= len(images) else 0
         if len(found) == _PORTION:
             break
