@@ -218,6 +218,7 @@ UGLY = st.sampled_from(
         "x" * 300,
         "\0",
         '"',
+        "\ud800",
     ]
 ) | st.text(st.characters(), max_size=6)
 """What stands in a cell that nobody looked at; half characters among it, which JSON can hold."""

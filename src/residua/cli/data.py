@@ -101,7 +101,8 @@ def pack(
     if as_json:
         put_json({**asdict(done), "out": str(out)})
         return
-    say(to, f"{done.images:,} images in {done.shards:,} shards of {done.bytes / 1e6:,.0f} MB together: {out}")
+    shards = "1 shard" if done.shards == 1 else f"{done.shards:,} shards"
+    say(to, f"{done.images:,} images in {shards} of {done.bytes / 1e6:,.0f} MB: {out}")
     if side:
         say(to, f"{done.reduced:,} of them made smaller, to {side} pixels along the shorter side")
     next_line(to, f"residua data check {out}", f"residua train {out}")

@@ -11,7 +11,7 @@ from typing import Any
 
 from residua.data.decode import DataError, one_line, shown
 
-_MOST_BYTES = 32 << 20  # that are fetched ahead of a file: no image of 25 million pixels is likely to be longer
+_MOST_BYTES = 32 << 20  # that are fetched ahead of a file: hardly an image is longer
 _PAUSES = (0.5, 2.0)  # seconds before the second and the third try
 
 

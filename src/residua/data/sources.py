@@ -11,10 +11,10 @@ from residua.data.found import Found, judged, matched, settle
 from residua.data.imagenet import find_imagenet
 from residua.data.images import Dataset, Images
 from residua.data.items import Files
-from residua.data.ranges import is_address
 from residua.data.labels import SUFFIXES as LABELS
 from residua.data.labels import find_labels
 from residua.data.objects import PYTHON, find_hub
+from residua.data.ranges import is_address
 from residua.data.shards import INDEX, find_shards
 from residua.data.split import SHARE
 from residua.data.walk import walk
