@@ -6,14 +6,15 @@ from pathlib import PurePath
 import numpy as np
 from numpy.typing import NDArray
 
-from residua.data.decode import IMAGE, DataError
-from residua.jobs.checked import Checked, Finding
+from residua.data.decode import DataError
+from residua.jobs.checked import Checked
 from residua.report.figures import bars
 from residua.report.page import Figure, Numbers, Page, Part, Picture, Pictures, Section, Table, Text, render
+from residua.tasks.survey import Finding
 from residua.version import __version__
 
 SIDE = 112
-"""Longest side of a thumbnail, in pixels."""
+"""Longest side of a thumbnail of one frame, in pixels."""
 GROUPS, MEMBERS = 8, 3
 """Groups of alike images shown of one kind, and images of one group."""
 SINGLES = 24
@@ -40,7 +41,7 @@ def sheet(checked: Checked) -> str:
     sections = [Section("What was found", (Numbers(numbers), *_overview(checked)))]
     sections += [_of(checked, finding) for finding in checked.findings if finding.groups or finding.names]
     sections.append(Section("The classes", tuple(_classes(checked))))
-    sections.append(Section("A sample" if checked.boxes else "A sample of every class", (_sample(checked),)))
+    sections.append(Section("A sample" if checked.marks else "A sample of every class", (_sample(checked),)))
     sections.append(Section("The files", tuple(_files(checked))))
     said = "no problem was found" if not problems else f"{problems} kinds of problem were found"
     counts = ", ".join(f"{len(images):,} in {images.name}" for images in checked.splits)
@@ -135,22 +136,19 @@ def _lines(checked: Checked, place: int, group: str) -> tuple[str, ...]:
     size = f"{fact['width']} × {fact['height']} {fact['mode']}"
     split = checked.where(place)[0].name if len(checked.splits) > 1 else ""
     where = " · ".join(filter(None, [group, split]))
-    return tuple(filter(None, [where, "" if checked.boxes else checked.label(place), size]))
+    return tuple(filter(None, [where, "" if checked.marks else checked.label(place), size]))
 
 
 def _thumb(checked: Checked, place: int) -> NDArray[np.uint8]:
     images, i = checked.where(place)
-    if images.gate is not IMAGE:
-        from residua.tasks.video.clips import picture
-
-        return picture(images, i)
-    image = images.image(i, "rgb", lambda size: min(size) // SIDE)
-    image.thumbnail((SIDE, SIDE))
+    side = SIDE * images.gate.frames
+    image = images.image(i, "rgb", lambda size: min(size) // side)
+    image.thumbnail((side, side))
     return np.asarray(image)
 
 
 def _classes(checked: Checked) -> Iterator[Part]:
-    noun = "boxes" if checked.boxes else f"{checked.noun}s"
+    noun = checked.counted
     for split, held in checked.classes().items():
         ranked = sorted(held, key=lambda name: (-held[name], name))
         shown = ranked if len(ranked) <= CHARTED else [*ranked[: CHARTED // 2], *ranked[-CHARTED // 2 :]]
@@ -174,13 +172,13 @@ def _sample(checked: Checked) -> Pictures:
         members = np.flatnonzero((images.labels == label) & checked.scan.facts["readable"][: len(images)])
         for place in members[:each].tolist():
             size = checked.scan.facts[place]
-            title = [*([] if checked.boxes else [images.classes[label]]), _name(images.title(place))]
+            title = [*([] if checked.marks else [images.classes[label]]), _name(images.title(place))]
             lines = (*title[1:], f"{size['width']} × {size['height']}")
             pictures.append(Picture(_thumb(checked, place), title[0], lines))
     more = f" {classes - SAMPLED // each:,} classes are left out." if classes > SAMPLED // each else ""
     return Pictures(
         tuple(pictures),
-        f"The first {checked.noun}s {'' if checked.boxes else 'of each class '}in {images.name}, "
+        f"The first {checked.noun}s {'' if checked.marks else 'of each class '}in {images.name}, "
         f"as they are stored.{more}",
     )
 
