@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from PIL import Image
+
 from residua.data.found import Found
 from residua.data.scan import Scan
 
@@ -47,6 +49,10 @@ class Marks:
     """What several of them are called."""
     counts: Mapping[str, dict[str, int]]
     """How many there are, by split and class."""
+    drawn: Callable[[int, Image.Image], Image.Image]
+    """From the place of a file, counted over all splits, and a picture of it to one with its marks."""
+    key: str
+    """Which colour is which class, as SVG."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -5,9 +5,11 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+from PIL import Image
 
 from residua.data.found import Found
 from residua.data.scan import Scan
+from residua.tasks.detect import drawing
 from residua.tasks.detect.scenes import Marked
 from residua.tasks.survey import Finding, Marks, Survey, named
 
@@ -25,7 +27,18 @@ def surveyed(marked: Marked) -> Survey:
     counts = {
         each.name: dict(zip(each.classes, each.counts().tolist(), strict=True)) for each in marked.splits
     }
-    return Survey(found, Marks("boxes", counts), partial(findings, marked))
+    return Survey(
+        found,
+        Marks("boxes", counts, partial(_drawn, marked), drawing.key(train.classes)),
+        partial(findings, marked),
+    )
+
+
+def _drawn(marked: Marked, place: int, image: Image.Image) -> Image.Image:
+    scenes = marked.train
+    if marked.test is not None and place >= len(scenes):
+        scenes, place = marked.test, place - len(scenes)
+    return drawing.outlined(image, scenes.boxes[place], image.width / int(scenes.sizes[place, 0]))
 
 
 def findings(marked: Marked, looked: Scan) -> Iterator[Finding]:

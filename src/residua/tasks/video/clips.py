@@ -64,6 +64,12 @@ def seen(strip: Image.Image) -> Image.Image:
     return Image.fromarray(film.tiled(frames[film.evenly(len(frames), FILM)]))
 
 
+def held(strip: Image.Image) -> Header:
+    """Size and number of its frames."""
+    side = strip.width
+    return Header((side, side), "", strip.mode, 1, "", strip.height // side)
+
+
 CLIP = Gate(
     "clip",
     SUFFIXES,
@@ -73,6 +79,7 @@ CLIP = Gate(
     decode,
     most=2000,
     seen=seen,
+    held=held,
     frames=FILM,
     source="video:DIR with a folder of clips for each class, video:FILE.csv of paths and labels, or moving",
 )
