@@ -313,6 +313,12 @@ def test_data_check_counts_boxes_and_asks_of_images_only_what_concerns_them(tmp_
     of = [marked.objects(seed) for seed in range(1000, 1006)]
     plates = sum(name == "plate" for marks in of for name, _ in marks)
     assert checked.counted == "boxes"
+    assert checked.marks is not None
+    half = Image.new("RGB", (marked.WIDE // 2, marked.HIGH // 2), "white")
+    drawn = np.asarray(checked.marks.drawn(1, half))  # the first of the second split
+    for _, (left, top, _, _) in of[0]:
+        assert (drawn[top // 2, left // 2] < 250).any()
+    assert (drawn == 255).all(2).any()
     assert checked.classes()["test"]["plate"] == plates
     assert not {"single", "shape", "unjudged", "metadata"} & {finding.key for finding in checked.findings}
 

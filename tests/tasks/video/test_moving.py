@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from residua.data.decode import DataError
+from residua.data.scan import scan
 from residua.tasks.video import moving
 from residua.tasks.video.moving import DIRECTIONS, FRAMES, SIDE, SPEED, open_moving, panned
 
@@ -66,6 +67,12 @@ def test_people_are_shown_four_frames_of_a_clip() -> None:
         top, left = (k * (times * SIDE + 2) for k in divmod(place, 2))
         shown = film[top : top + times * SIDE : times, left : left + times * SIDE : times]
         assert np.array_equal(shown, frames[t])
+
+
+def test_a_check_knows_the_frames_of_a_clip_that_is_held_in_memory() -> None:
+    clips = open_moving("").test
+    facts = scan([clips.subset(np.arange(2))], workers=0).facts[0]
+    assert (facts["width"], facts["height"], facts["frames"]) == (SIDE, SIDE, FRAMES)
 
 
 def test_photographs_may_be_ones_own(tmp_path: Path) -> None:
