@@ -207,6 +207,8 @@ def test_the_recipe_is_settled_and_contradictions_are_refused(root: Path) -> Non
             decide(Wish(source, changes=((path, text),)))
     with pytest.raises(ValueError, match=r"no detector 'resnet18': .*ssd300_resnet18"):
         decide(Wish(source, "resnet18"))
+    with pytest.raises(ValueError, match="resnet18 would read clips, boxes are found in images"):
+        decide(Wish(source, "ssd300_resnet18", clip={"frames": 8}))
     with pytest.raises(ValueError, match="ssd300_resnet18 finds boxes, the data has none: give voc:DIR"):
         decide(Wish("digits", "ssd300_resnet18"))
     with pytest.raises(ValueError, match="the data has none: give voc:DIR or coco:DIR"):

@@ -75,7 +75,11 @@ class Detect:
         return arch, found
 
     def suited(self, arch: Arch, sets: SceneSets) -> Arch:
-        """As many classes as there are kinds of boxes."""
+        """As many classes as there are kinds of boxes. ValueError for a network that reads clips."""
+        if arch.clip:
+            raise ValueError(
+                f"{arch.name} would read clips, boxes are found in images: leave --frames, or take another network"
+            )
         return change.with_classes(arch, len(sets.train.classes))
 
     def settled(self, recipe: Recipe) -> Recipe:
