@@ -78,7 +78,8 @@ class Detect:
         """As many classes as there are kinds of boxes. ValueError for a network that reads clips."""
         if arch.clip:
             raise ValueError(
-                f"{arch.name} would read clips, boxes are found in images: leave --frames, or take another network"
+                f"{arch.name} would read clips, boxes are found in images: "
+                "leave --frames, or take another network"
             )
         return change.with_classes(arch, len(sets.train.classes))
 
