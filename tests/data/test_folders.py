@@ -138,7 +138,7 @@ def test_classes_of_a_split_are_matched_by_name(folder: Maker) -> None:
 def test_unusable_folders_say_why_and_what_to_do(folder: Maker, tmp_path: Path) -> None:
     assert "nowhere does not exist: give a folder of class folders" in refusal(tmp_path / "nowhere")
     root = folder(cat=2, dog=1)
-    assert "class 'dog' has 1 image, and needs one to train and one to judge" in refusal(root)
+    assert "class 'dog' has 1 example, and needs one to train and one to judge" in refusal(root)
     (root / "dog" / "0.png").rename(root / "dog" / "0.tif")
     assert "pets/dog holds no image; skipped files: 1 of other kinds: put JPEG" in refusal(root)
     shutil.rmtree(root / "dog")

@@ -151,3 +151,10 @@ def _luminance(colour: str) -> float:
         part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
     )
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_large_pictures_get_more_room() -> None:
+    film, thumb = (page.Picture(np.zeros((side, side, 3), np.uint8), "a", ()) for side in (300, 112))
+    assert page.Pictures((thumb, film)).wide
+    assert not page.Pictures((thumb,)).wide
+    assert not page.Pictures((film,), small=True).wide

@@ -5,7 +5,7 @@ import sys
 import traceback
 
 from residua.cli.app import app
-from residua.cli.failures import explain, is_final
+from residua.cli.failures import INTERRUPTED, explain, is_final
 from residua.cli.processes import ended
 
 
@@ -21,6 +21,8 @@ def main() -> None:
     final = True
     try:
         found = app(arguments, prog_name="residua", standalone_mode=False)
+        if found == INTERRUPTED:  # typer makes this number of Ctrl-C, and says nothing
+            raise KeyboardInterrupt
         code = found if isinstance(found, int) else 0
     except BaseException as error:
         code, final = explain(error), is_final(error)

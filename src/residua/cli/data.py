@@ -34,7 +34,7 @@ def data(context: typer.Context) -> None:
 @app.command("check")
 def check(
     path: str = typer.Argument(
-        metavar="PATH", help="A folder, a .csv or .parquet, a shard index, digits, cifar10[:DIR]."
+        metavar="PATH", help="What train takes: a folder, a .csv, a shard index, video:DIR, voc:DIR, ..."
     ),
     as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
     strict: bool = typer.Option(False, "--strict", help="Exit with 4 when there is a problem."),

@@ -48,7 +48,7 @@ def explain(error: BaseException) -> int:
 
 def _worded(error: BaseException, names: list[str]) -> tuple[str, int]:
     if "KeyboardInterrupt" in names or "Abort" in names:
-        return "stopped; nothing was changed", INTERRUPTED
+        return "stopped before it was done", INTERRUPTED
     if "DefaultCPUAllocator" in str(error):  # torch says a RuntimeError when memory is out
         return "not enough memory: give a smaller --set budget.batch", RESOURCES
     for name in names:

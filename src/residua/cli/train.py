@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    data: str = typer.Argument(metavar="DATA", help="A folder of classes, digits, or cifar10[:DIR]."),
+    data: str = typer.Argument(metavar="DATA", help="A folder of classes, cifar10, video:DIR, voc:DIR, ..."),
     model: str = typer.Option(None, "-m", "--model", help="Name of a network; `residua models` lists them."),
     recipe: str = typer.Option(None, help="Name of a recipe (e.g. he2015.cifar), or a recipe.json."),
     weights: str = typer.Option("", help="A checkpoint file or a run to start from."),
@@ -41,7 +41,7 @@ def train(
     ),
     processes: int = OPTION,
 ) -> None:
-    """Train a network on your images.
+    """Train a network on your images or clips, or to find boxes.
 
     Example: residua train cifar10:DIR -m cifar_resnet20 --epochs 12
     """

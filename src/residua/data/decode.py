@@ -123,6 +123,14 @@ class Gate:
     """A picture of it; `colour` and `shrink` as in `decode`."""
     most: int = 1 << 62
     """Headers that are read before a set is used; of more, some."""
+    seen: Callable[[Image.Image], Image.Image] = lambda held: held
+    """A picture of one that is held in an array, as `decode` gives it of a file."""
+    held: Callable[[Image.Image], Header] = lambda held: Header(held.size, "", held.mode, 1, "")
+    """What is known of such a one."""
+    frames: int = 1
+    """How many stand side by side in such a picture, so that it needs as much more room."""
+    source: str = "a folder of class folders, a .csv, digits, cifar10[:DIR], video:DIR or voc:DIR"
+    """What a user may give where they were not found."""
 
 
 IMAGE = Gate("image", SUFFIXES, "JPEG, PNG, WEBP, BMP or GIF", inspect, examine, decode)

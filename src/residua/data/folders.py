@@ -80,9 +80,7 @@ def find_folder(root: Path, *, lenient: bool = False, gate: Gate = IMAGE) -> Fou
 
 def _layout(root: Path, remarks: tuple[str, ...], gate: Gate) -> _Layout:
     if not root.exists():
-        raise DataError(
-            f"{shown(root)} does not exist: give a folder of class folders, a .csv, digits or cifar10[:DIR]"
-        )
+        raise DataError(f"{shown(root)} does not exist: give {gate.source}")
     inside = folders(root)
     by_role = {_role(name): name for name in reversed(inside)}
     learn = next((by_role[role] for role in _LEARN if role in by_role), None)

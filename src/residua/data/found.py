@@ -165,7 +165,9 @@ def _without(images: Images, titles: frozenset[str]) -> Images:
     before = np.bincount(images.labels, minlength=len(images.classes))
     gone = [images.classes[k] for k in np.flatnonzero((counts == 0) & (before > 0)).tolist()]
     if gone:
-        raise DataError(f"of class {listed(gone)} no image of {images.name} can be read: repair some")
+        raise DataError(
+            f"of class {listed(gone)} no {images.gate.noun} of {images.name} can be read: repair some"
+        )
     return kept
 
 

@@ -62,10 +62,10 @@ class Images:
         return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
 
     def image(self, i: int, colour: Colour, shrink: Shrink | None = None) -> Image.Image:
-        """Image `i` in mode RGB or L, `shrink` as in `decode`. DataError names what cannot be decoded."""
+        """A picture of `i`, RGB or L, `shrink` as in `decode`. DataError names what cannot be decoded."""
         item = self.item(i)
         if isinstance(item, Image.Image):
-            return flattened(item, colour=colour)
+            return flattened(self.gate.seen(item), colour=colour)
         if isinstance(item, Path):
             return self.gate.decode(item, colour=colour, shrink=shrink)
         try:

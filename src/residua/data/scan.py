@@ -161,5 +161,5 @@ def _content(item: Item, gate: Gate) -> tuple[int, bytes]:
 
 def _examined(item: Item, gate: Gate) -> tuple[Header, Image.Image]:
     if isinstance(item, Image.Image):
-        return Header(item.size, "", item.mode, 1, ""), item.convert("RGB")
+        return gate.held(item), item.convert("RGB")
     return gate.examine(item, shrink=lambda size: min(size) // _LARGE)

@@ -1,6 +1,6 @@
 """What a user calls a data set, as images: a folder, a label file, shards, or a name such as `digits`."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from residua.data.cifar import open_cifar10, open_cifar100
@@ -33,10 +33,8 @@ __all__ = [
 
 FINDERS: dict[str, Callable[[str], Found]] = {"imagenet": find_imagenet, "hf": find_hub}
 """Sets that stay where they are, `NAME:DIR`, and what finds their images."""
-BOXES = ("voc", "coco")
-"""Sets of images with boxes, `NAME:DIR`, which `tasks.detect` finds."""
-CLIPS = ("video", "moving")
-"""Sets of clips, `NAME:DIR`, which `tasks.video` finds."""
+HOLDS: Mapping[str, str] = {"voc": "boxes", "coco": "boxes", "video": "clips", "moving": "clips"}
+"""Sets that hold no images of one class each, `NAME:DIR`, and what they hold; `tasks` find them."""
 ARRAYS = {"cifar10": open_cifar10, "cifar100": open_cifar100}
 """Sets that are read into memory whole, `NAME[:DIR]`, and what reads them."""
 
@@ -73,9 +71,8 @@ def find(source: str, *, lenient: bool = False) -> Found:
     name, _, rest = source.partition(":")
     if name == PYTHON:
         raise DataError(f"the images of {source} came from Python: give them again, as data=")
-    if name in (*BOXES, *CLIPS):
-        held = "boxes" if name in BOXES else "clips"
-        raise DataError(f"{source} holds {held}: train, evaluate, predict and data check take it")
+    if name in HOLDS:
+        raise DataError(f"{source} holds {HOLDS[name]}: train, evaluate, predict and data check take it")
     if name in FINDERS:
         return FINDERS[name](rest)
     if is_address(source) or source.endswith(f"/{INDEX}") or (Path(source) / INDEX).is_file():
@@ -88,7 +85,7 @@ def find(source: str, *, lenient: bool = False) -> Found:
 
 def is_named(source: str) -> bool:
     """Whether `source` is one of the sets we know by name, not a folder or file."""
-    return _is_array(source) or source.partition(":")[0] in (*FINDERS, *BOXES, *CLIPS, PYTHON)
+    return _is_array(source) or source.partition(":")[0] in (*FINDERS, *HOLDS, PYTHON)
 
 
 def absolute(source: str) -> str:

@@ -24,7 +24,7 @@ def held_out(
         members = np.flatnonzero(labels == label)
         if len(members) < 2:
             raise DataError(
-                f"class {name!r} has {len(members)} image, and needs one to train and one to judge: add one"
+                f"class {name!r} has {len(members)} example, and needs one to train and one to judge: add one"
             )
         # 0.07 * 100 is 7.000000000000001, and its ceiling must not be 8
         count = min(max(1, math.ceil(holdout * len(members) - 1e-9)), len(members) - 1)

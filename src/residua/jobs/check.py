@@ -1,4 +1,4 @@
-"""Looking at a set of images before anything is learned from it: what is wrong, what is odd, what leaks."""
+"""Looking at a set before anything is learned from it: what is wrong, what is odd, what leaks."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,8 +14,8 @@ from residua.data.metadata import Betrayal, betrayal
 from residua.data.near import copies
 from residua.data.scan import Tell, scan
 from residua.data.shards import wrong_digests
-from residua.data.sources import BOXES
-from residua.jobs.checked import Checked, Finding, Group, Level
+from residua.jobs.checked import Checked
+from residua.tasks.survey import Finding, Group, Level, named
 
 LONG = 2.0
 """Longer side over shorter, from which on the centre crop sees less than half of an image."""
@@ -26,43 +26,19 @@ TELLING = 0.1
 
 
 def check(source: str, *, workers: int, tell: Tell = lambda _done, _total: None) -> Checked:
-    """Everything worth knowing of the images of `source`; nothing is changed, moved or deleted.
+    """Everything worth knowing of `source`; nothing is changed, moved or deleted.
 
     `tell(done, total)` hears how far it is. DataError when there is no such source.
     """
-    if source.partition(":")[0] in BOXES:
-        return _boxes(source, workers=workers, tell=tell)
-    found = tasks.find(source, lenient=True)
+    survey = tasks.of(source).survey(source)
+    found = survey.found
     looked = scan(found.splits, workers=workers, tell=tell)
     names = _labels_by_name(found.splits)
     tried = betrayal(looked, names)
-    draft = Checked(source, found.splits, looked, (), tried)
-    made = [finding for finding in _findings(draft, found, names) if finding.count]
-    made.sort(key=lambda finding: finding.level != "problem")
-    return Checked(source, found.splits, looked, tuple(made), tried)
-
-
-def _boxes(source: str, *, workers: int, tell: Tell) -> Checked:
-    """What is wrong with a set of boxes: its images as one class, and its boxes."""
-    from residua.tasks.detect.check import findings
-    from residua.tasks.detect.sources import find as find_boxes
-
-    marked = find_boxes(source)
-    splits = tuple(replace(scenes.images, classes=("image",)) for scenes in marked.splits)
-    looked = scan(splits, workers=workers, tell=tell)
-    draft = Checked(source, splits, looked, (), None)
-    labels = np.zeros(len(looked.facts), np.int64)
-    found = [*_unreadable(draft), *_copies(draft, labels), *_pictures(draft)]
-    found = [finding for finding in found if finding.key != "shape"]  # no crop is cut from the middle
-    found += [
-        _named(wrong.key, wrong.what, wrong.level, wrong.names, wrong.cure)
-        for wrong in findings(marked, looked)
-    ]
-    made = sorted((one for one in found if one.count), key=lambda finding: finding.level != "problem")
-    boxes = {
-        each.name: dict(zip(each.classes, each.counts().tolist(), strict=True)) for each in marked.splits
-    }
-    return replace(draft, findings=tuple(made), boxes=boxes)
+    draft = Checked(source, found.splits, looked, (), tried, survey.marks)
+    every = (*_findings(draft, found, names), *survey.findings(looked))
+    made = sorted((one for one in every if one.count), key=lambda finding: finding.level != "problem")
+    return replace(draft, findings=tuple(made))
 
 
 def _labels_by_name(splits: Sequence[Images]) -> NDArray[np.int64]:
@@ -79,7 +55,8 @@ def _findings(checked: Checked, found: Found, labels: NDArray[np.int64]) -> Iter
     yield from _unreadable(checked)
     yield from _copies(checked, labels)
     yield from _pictures(checked)
-    yield from _of_classes(checked)
+    if checked.marks is None:
+        yield from _of_classes(checked)
     yield from _beside(found)
     yield from _told_by_metadata(checked.metadata)
 
@@ -142,6 +119,8 @@ def _pictures(checked: Checked) -> Iterator[Finding]:
     usual = _usual_modes(facts["mode"][good])
     odd = ~np.isin(facts["mode"], usual)
     yield one("colour", "odd colour modes", "note", odd, "fine here: see the rules in docs/data.md")
+    if checked.marks:  # the crop that is cut from their middle is for images of one class
+        return
     cure = "the centre crop sees less than half: cut them by hand"
     yield one("shape", f"longer than {LONG:g} times their width", "note", longer > LONG * shorter, cure)
 
@@ -155,33 +134,33 @@ def _usual_modes(modes: NDArray[np.str_]) -> list[str]:
 
 
 def _of_classes(checked: Checked) -> Iterator[Finding]:
-    counts = checked.classes()
+    counts, noun = checked.classes(), checked.noun
     train = counts[checked.splits[0].name]
     pairs = twins(list(dict.fromkeys(name for split in counts.values() for name in split)))
     said = tuple(f"{one} / {other}" for one, other in pairs)
-    yield _named("twins", "class names that differ in case or form", "problem", said, "merge them")
+    yield named("twins", "class names that differ in case or form", "problem", said, "merge them")
     empty = tuple(f"{name} in {split}" for split, held in counts.items() for name, n in held.items() if not n)
-    yield _named("no_images", "classes without images", "problem", empty, "fill or remove them")
+    yield named("no_images", f"classes without {noun}s", "problem", empty, "fill or remove them")
     few = tuple(name for name, count in train.items() if count == 1)
-    yield _named("single", "classes with one image", "problem", few, "add images: one cannot be split")
+    yield named("single", f"classes with one {noun}", "problem", few, f"add {noun}s: one cannot be split")
     for other in list(counts)[1:]:
         unknown = tuple(name for name in counts[other] if name not in train)
-        yield _named(
+        yield named(
             "unknown", f"classes of {other} that train lacks", "problem", unknown, "rename or remove them"
         )
         unjudged = tuple(name for name in train if name not in counts[other])
-        yield _named(
+        yield named(
             "unjudged", f"classes that {other} lacks", "note", unjudged, "no score will say how they do"
         )
     held = {name: count for name, count in train.items() if count}
     if held and max(held.values()) > UNEVEN * min(held.values()):
         most, least = max(held, key=lambda name: held[name]), min(held, key=lambda name: held[name])
         words = (f"{held[most]:,} {most}, {held[least]:,} {least}",)
-        yield _named(
+        yield named(
             "uneven", "classes of very different size", "note", words, "look at the error by class, too"
         )
     order = remarks(list(train))
-    yield _named(
+    yield named(
         "order", "classes not in counting order", "note", order, "fine here: classes are matched by name"
     )
 
@@ -191,12 +170,12 @@ def _beside(found: Found) -> Iterator[Finding]:
         "hidden": "hidden files",
         "other": "files of other kinds",
         "link": "links not followed",
-        "loose": "images in no class folder",
+        "loose": f"{found.train.gate.noun}s in no class folder",
     }
     counts = Counter(kind for kind, _ in found.skipped)
     for kind in counts:
         names = tuple(_below(path, found.source) for each, path in found.skipped if each == kind)
-        yield _named(kind, kinds[kind], "note", names, "skipped")
+        yield named(kind, kinds[kind], "note", names, "skipped")
 
 
 def _below(path: str, root: str) -> str:
@@ -217,7 +196,3 @@ def _images(
 ) -> Finding:
     example = " = ".join(checked.title(place) for place in found[0][:2]) if found else ""
     return Finding(key, what, level, len(found), example, cure, groups=tuple(found))
-
-
-def _named(key: str, what: str, level: Level, names: tuple[str, ...], cure: str) -> Finding:
-    return Finding(key, what, level, len(names), names[0] if names else "", cure, names=names)

@@ -1,40 +1,14 @@
 """What a check of a data set found, as values: findings, with their images, and as JSON."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from residua.data.images import Images
 from residua.data.metadata import Betrayal
 from residua.data.scan import Scan
-
-Level = Literal["problem", "note"]
-Group = tuple[int, ...]
-"""Places of images that belong together, counted over all splits."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One kind of thing that was found."""
-
-    key: str
-    """Its name for machines."""
-    what: str
-    """Its name for people."""
-    level: Level
-    """Whether it spoils training or judging, or is only worth knowing."""
-    count: int
-    """Files, groups of files, or classes."""
-    example: str
-    """One of them, in a few words."""
-    cure: str
-    """What to do about it."""
-    groups: tuple[Group, ...] = ()
-    """Every one of them, where they are images."""
-    names: tuple[str, ...] = ()
-    """Every one of them, where they are something else."""
+from residua.tasks.survey import Finding, Marks
 
 
 @dataclass(frozen=True)
@@ -51,8 +25,8 @@ class Checked:
     """What was found, problems first."""
     metadata: Betrayal | None
     """What metadata tell of the labels."""
-    boxes: Mapping[str, dict[str, int]] = field(default_factory=dict)
-    """Boxes by split and class, where they are what is marked; then images have no class."""
+    marks: Marks | None = None
+    """What is marked in them; None where each image is of one class."""
 
     @property
     def noun(self) -> str:
@@ -60,14 +34,19 @@ class Checked:
         return self.splits[0].gate.noun
 
     @property
+    def counted(self) -> str:
+        """What is counted by class, several of them."""
+        return self.marks.noun if self.marks else f"{self.noun}s"
+
+    @property
     def bad(self) -> bool:
         """Whether there is a problem."""
         return any(finding.level == "problem" for finding in self.findings)
 
     def classes(self) -> dict[str, dict[str, int]]:
-        """Images, or boxes where they are marked, by split and class."""
-        if self.boxes:
-            return dict(self.boxes)
+        """Images, or what is marked in them, by split and class."""
+        if self.marks:
+            return dict(self.marks.counts)
         return {
             images.name: dict(zip(images.classes, counts.tolist(), strict=True))
             for images in self.splits

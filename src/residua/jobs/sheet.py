@@ -6,14 +6,17 @@ from pathlib import PurePath
 import numpy as np
 from numpy.typing import NDArray
 
-from residua.data.decode import IMAGE, DataError
-from residua.jobs.checked import Checked, Finding
+from residua.data.decode import DataError
+from residua.jobs.checked import Checked
 from residua.report.figures import bars
 from residua.report.page import Figure, Numbers, Page, Part, Picture, Pictures, Section, Table, Text, render
+from residua.tasks.survey import Finding
 from residua.version import __version__
 
 SIDE = 112
-"""Longest side of a thumbnail, in pixels."""
+"""Longest side of a thumbnail of one frame, in pixels."""
+MARKED = 3
+"""How much longer it is where something is marked in the image."""
 GROUPS, MEMBERS = 8, 3
 """Groups of alike images shown of one kind, and images of one group."""
 SINGLES = 24
@@ -30,17 +33,18 @@ def sheet(checked: Checked) -> str:
     """The whole page as HTML."""
     total = len(checked.scan.facts)
     problems = sum(finding.level == "problem" for finding in checked.findings)
+    notes = len(checked.findings) - problems
     classes = {name for split in checked.classes().values() for name in split}
     numbers = (
         (f"{total:,}", f"{checked.noun}s"),
         (f"{len(classes):,}", "classes"),
         (str(problems), "kinds of problem"),
-        (str(len(checked.findings) - problems), "things to know"),
+        (str(notes), "thing to know" if notes == 1 else "things to know"),
     )
     sections = [Section("What was found", (Numbers(numbers), *_overview(checked)))]
     sections += [_of(checked, finding) for finding in checked.findings if finding.groups or finding.names]
     sections.append(Section("The classes", tuple(_classes(checked))))
-    sections.append(Section("A sample" if checked.boxes else "A sample of every class", (_sample(checked),)))
+    sections.append(_sample(checked))
     sections.append(Section("The files", tuple(_files(checked))))
     said = "no problem was found" if not problems else f"{problems} kinds of problem were found"
     counts = ", ".join(f"{len(images):,} in {images.name}" for images in checked.splits)
@@ -135,22 +139,19 @@ def _lines(checked: Checked, place: int, group: str) -> tuple[str, ...]:
     size = f"{fact['width']} × {fact['height']} {fact['mode']}"
     split = checked.where(place)[0].name if len(checked.splits) > 1 else ""
     where = " · ".join(filter(None, [group, split]))
-    return tuple(filter(None, [where, "" if checked.boxes else checked.label(place), size]))
+    return tuple(filter(None, [where, "" if checked.marks else checked.label(place), size]))
 
 
 def _thumb(checked: Checked, place: int) -> NDArray[np.uint8]:
     images, i = checked.where(place)
-    if images.gate is not IMAGE:
-        from residua.tasks.video.clips import picture
-
-        return picture(images, i)
-    image = images.image(i, "rgb", lambda size: min(size) // SIDE)
-    image.thumbnail((SIDE, SIDE))
-    return np.asarray(image)
+    side = SIDE * (MARKED if checked.marks else images.gate.frames)
+    image = images.image(i, "rgb", lambda size: min(size) // side)
+    image.thumbnail((side, side))
+    return np.asarray(checked.marks.drawn(place, image) if checked.marks else image)
 
 
 def _classes(checked: Checked) -> Iterator[Part]:
-    noun = "boxes" if checked.boxes else f"{checked.noun}s"
+    noun = checked.counted
     for split, held in checked.classes().items():
         ranked = sorted(held, key=lambda name: (-held[name], name))
         shown = ranked if len(ranked) <= CHARTED else [*ranked[: CHARTED // 2], *ranked[-CHARTED // 2 :]]
@@ -164,7 +165,7 @@ def _classes(checked: Checked) -> Iterator[Part]:
         yield Figure(drawn, caption, spoken)
 
 
-def _sample(checked: Checked) -> Pictures:
+def _sample(checked: Checked) -> Section:
     """The first readable images of each class, spread over the classes."""
     images = checked.splits[0]
     classes = len(images.classes)
@@ -174,15 +175,21 @@ def _sample(checked: Checked) -> Pictures:
         members = np.flatnonzero((images.labels == label) & checked.scan.facts["readable"][: len(images)])
         for place in members[:each].tolist():
             size = checked.scan.facts[place]
-            title = [*([] if checked.boxes else [images.classes[label]]), _name(images.title(place))]
+            title = [*([] if checked.marks else [images.classes[label]]), _name(images.title(place))]
             lines = (*title[1:], f"{size['width']} × {size['height']}")
             pictures.append(Picture(_thumb(checked, place), title[0], lines))
     more = f" {classes - SAMPLED // each:,} classes are left out." if classes > SAMPLED // each else ""
-    return Pictures(
-        tuple(pictures),
-        f"The first {checked.noun}s {'' if checked.boxes else 'of each class '}in {images.name}, "
-        f"as they are stored.{more}",
-    )
+    which = f"The first {checked.noun}s"
+    if checked.marks:
+        caption = f"{which} in {images.name}, with the {checked.marks.noun} that are marked in them."
+        key = Figure(
+            checked.marks.key,
+            "Colours of the classes.",
+            f"Colours of {', '.join(checked.classes()[images.name])}.",
+        )
+        return Section("A sample", (key, Pictures(tuple(pictures), caption)))
+    caption = f"{which} of each class in {images.name}, as they are stored.{more}"
+    return Section("A sample of every class", (Pictures(tuple(pictures), caption),))
 
 
 def _files(checked: Checked) -> Iterator[Part]:
@@ -197,8 +204,11 @@ def _files(checked: Checked) -> Iterator[Part]:
     ]
     if (facts["bytes"] < 0).any():
         rows.pop()
-    if (facts["frames"] > 1).any():
-        rows += [("frames", facts["frames"]), ("frames a second", facts["rate"])]
+    rows += [
+        (what, facts[name])
+        for what, name in (("frames", "frames"), ("frames a second", "rate"))
+        if (facts[name] > 1).any()
+    ]
     quantiles = tuple(
         (name, *(f"{q:,.0f}" for q in np.quantile(v, (0, 0.05, 0.5, 0.95, 1)))) for name, v in rows
     )

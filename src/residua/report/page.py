@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 SMALL, LARGE = 128, 512  # pixels: a picture is enlarged to at least the one and shrunk to at most the other
+ROOMY = 240  # pixels of a side, from which on a picture would lose too much beside four others
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +103,11 @@ class Pictures:
     """Below them."""
     small: bool = False
     """Set smaller: seven in a row of the page, four on a phone."""
+
+    @property
+    def wide(self) -> bool:
+        """Whether they are too large for five in a row: three then, and one on a phone."""
+        return not self.small and any(max(item.pixels.shape[:2]) > ROOMY for item in self.items)
 
 
 @dataclasses.dataclass(frozen=True)

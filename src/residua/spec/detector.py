@@ -102,7 +102,8 @@ def named(name: str) -> tuple[Detector, Arch]:
     """The detector and the backbone that `DETECTOR_BACKBONE` means. ValueError offers what there is."""
     found = split_name(name)
     if found is None:
-        known = [f"{prefix}_resnet50" for prefix in DETECTORS]
+        backbone = name if name in zoo.NAMES else "resnet50"
+        known = [f"{prefix}_{backbone}" for prefix in DETECTORS]
         raise ValueError(
             f"no detector {name!r}: {nearest(name, known)}; any backbone of `residua models` goes"
         )

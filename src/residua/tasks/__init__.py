@@ -9,37 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from residua.data.found import Found
     from residua.tasks.kind import Kind
-
-
-def find(source: str, *, lenient: bool = False) -> "Found":
-    """What `source` holds, images or clips, before any is opened; `lenient` as in `data.sources.find`."""
-    from residua.data.sources import CLIPS
-    from residua.data.sources import find as find_images
-
-    if source.partition(":")[0] in CLIPS:
-        from residua.tasks.video import sources as clips
-
-        return clips.find(source, lenient=lenient)
-    return find_images(source, lenient=lenient)
 
 
 def of(source: str) -> "Kind":
     """The task of `source`."""
-    from residua.data.sources import BOXES, CLIPS
+    from residua.data.sources import HOLDS
 
-    if source.partition(":")[0] in BOXES:
-        from residua.tasks.detect.task import Detect
-
-        return Detect()
-    if source.partition(":")[0] in CLIPS:
-        from residua.tasks.video.task import Video
-
-        return Video()
-    from residua.tasks.classify.task import Classify
-
-    return Classify()
+    return _of_what(HOLDS.get(source.partition(":")[0], "images"))
 
 
 def of_trained(paths: Sequence[Path], asked: Collection[str] = ()) -> "Kind":
@@ -48,14 +25,13 @@ def of_trained(paths: Sequence[Path], asked: Collection[str] = ()) -> "Kind":
     ValueError when they are of several tasks, or for an option `asked` that has no effect in theirs.
     CheckpointError for a damaged file.
     """
-    from residua.data.sources import BOXES, CLIPS
     from residua.tasks.kind import OPTIONS
 
     known = [_facts(path) for path in paths]
     found = []
     for facts in known:
         clip = (facts.get("arch") or {}).get("clip")
-        found.append(of(f"{BOXES[0] if facts.get('detector') else CLIPS[0] if clip else ''}:"))
+        found.append(_of_what("boxes" if facts.get("detector") else "clips" if clip else "images"))
     for path, kind in zip(paths, found, strict=True):
         if type(kind) is not type(found[0]):
             raise ValueError(f"{path} is of another task than {paths[0]}: judge each alone")
@@ -63,6 +39,21 @@ def of_trained(paths: Sequence[Path], asked: Collection[str] = ()) -> "Kind":
         if known[0] and option not in found[0].takes:
             raise ValueError(f"--{option} is for {OPTIONS[option]}: leave it")
     return found[0]
+
+
+def _of_what(held: str) -> "Kind":
+    """The task of sets that hold `held`, as `data.sources.HOLDS` calls it."""
+    if held == "boxes":
+        from residua.tasks.detect.task import Detect
+
+        return Detect()
+    if held == "clips":
+        from residua.tasks.video.task import Video
+
+        return Video()
+    from residua.tasks.classify.task import Classify
+
+    return Classify()
 
 
 def _facts(path: Path) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from residua.nn.network import Network
 from residua.spec.arch import Arch
 from residua.spec.detector import Detector
 from residua.spec.recipe import Data, Recipe
+from residua.tasks.survey import Survey
 from residua.training.run import Run
 from residua.training.task import Judged, Sets, Task
 from residua.training.world import World
@@ -115,12 +116,26 @@ class Kind(Task, Protocol):
     """One kind of data, from a source to a report. `sets` is always what `open` gave."""
 
     @property
+    def does(self) -> str:
+        """What its networks do: `reads clips`."""
+
+    @property
+    def wants(self) -> str:
+        """How they are given examples to be judged by."""
+
+    @property
     def gate(self) -> Gate:
         """How its files are told and read."""
 
     @property
     def takes(self) -> frozenset[str]:
         """Those of `OPTIONS` that have an effect on its trained networks."""
+
+    def survey(self, source: str) -> Survey:
+        """What `source` holds, before any file is opened, even where training would refuse it.
+
+        DataError where there is nothing to look at.
+        """
 
     def open(self, data: Data, *, without: Unreadable, given: Found | None = None) -> Sets:
         """The examples of `data.source`, or those `given`, but for those called as in `without`."""

@@ -68,14 +68,16 @@ def reopen(run: Run, given: Found | None = None) -> Any:
     return sets
 
 
-def own(path: Path, data: str | None, *, give: str) -> Any:
-    """The examples of the run at `path` where those are meant, because `data` is their source or None.
+def own(kind: Kind, path: Path, data: str | None) -> Any:
+    """The examples of the run at `path`, of `kind`, where `data` is their source or None.
 
-    None where others are meant. ValueError where nobody says which: `give` says how.
+    None where others are meant. ValueError where nobody says which, or for `data` of another kind.
     """
+    if data is not None and type(tasks.of(data)) is not type(kind):
+        raise ValueError(f"{path} {kind.does}: give {kind.wants}")
     recipe = Run(path).recipe if (path / "recipe.json").is_file() else None
     if data is None and recipe is None:
-        raise ValueError(f"{path} does not say what to judge by: give {give}")
+        raise ValueError(f"{path} does not say what to judge by: give {kind.wants}")
     is_own = recipe is not None and (data is None or absolute(data) == recipe.data.source)
     return reopen(Run(path)) if is_own else None
 

@@ -117,7 +117,7 @@ def test_predict_writes_boxes_and_draws_them(run: Run, root: Path, tmp_path: Pat
     assert all(0.3 <= box["score"] <= 1 for box in first["boxes"])
     save(tmp_path / "boxes.csv", found)
     assert (tmp_path / "boxes.csv").read_text().startswith("file,class,score,left,top,right,bottom,error")
-    assert found.show(tmp_path / "drawn", name="x", force=False).startswith("1 pictures drawn in")
+    assert found.show(tmp_path / "drawn", name="x", force=False).startswith("1 picture drawn in")
     drawn, plain = Image.open(tmp_path / "drawn/001000.png"), Image.open(image)
     assert drawn.size == plain.size
     assert np.any(np.asarray(drawn) != np.asarray(plain))
@@ -205,8 +205,10 @@ def test_the_recipe_is_settled_and_contradictions_are_refused(root: Path) -> Non
     ):
         with pytest.raises(ValueError, match=r"boxes are|detectors"):
             decide(Wish(source, changes=((path, text),)))
-    with pytest.raises(ValueError, match="no detector 'resnet18'"):
+    with pytest.raises(ValueError, match=r"no detector 'resnet18': .*ssd300_resnet18"):
         decide(Wish(source, "resnet18"))
+    with pytest.raises(ValueError, match="resnet18 would read clips, boxes are found in images"):
+        decide(Wish(source, "ssd300_resnet18", clip={"frames": 8}))
     with pytest.raises(ValueError, match="ssd300_resnet18 finds boxes, the data has none: give voc:DIR"):
         decide(Wish("digits", "ssd300_resnet18"))
     with pytest.raises(ValueError, match="the data has none: give voc:DIR or coco:DIR"):
@@ -304,6 +306,23 @@ def test_data_check_lists_degenerate_boxes_and_other_sizes(tmp_path: Path) -> No
     assert "it has no area (5, 5, 5, 5)" in found["boxes"].names[0]
     assert found["size"].names == ("JPEGImages/000004.png: is 30 x 60, annotated as 80 x 60",)
     assert len(found["counts"].names) == 2
+
+
+def test_data_check_counts_boxes_and_asks_of_images_only_what_concerns_them(tmp_path: Path) -> None:
+    root = voc_folder(tmp_path / "voc", train=1)
+    Image.new("RGB", (200, 60)).save(root / "JPEGImages/000000.png")
+    checked = check(f"voc:{root}", workers=0)
+    of = [marked.objects(seed) for seed in range(1000, 1006)]
+    plates = sum(name == "plate" for marks in of for name, _ in marks)
+    assert checked.counted == "boxes"
+    assert checked.marks is not None
+    half = Image.new("RGB", (marked.WIDE // 2, marked.HIGH // 2), "white")
+    drawn = np.asarray(checked.marks.drawn(1, half))  # the first of the second split
+    for _, (left, top, _, _) in of[0]:
+        assert (drawn[top // 2, left // 2] < 250).any()
+    assert (drawn == 255).all(2).any()
+    assert checked.classes()["test"]["plate"] == plates
+    assert not {"single", "shape", "unjudged", "metadata"} & {finding.key for finding in checked.findings}
 
 
 def test_real_blood_cells_have_two_boxes_without_area(tmp_path: Path) -> None:

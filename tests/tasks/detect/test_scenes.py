@@ -78,11 +78,17 @@ def test_boxes_that_cannot_be_used_are_an_error_or_left_out(tmp_path: Path) -> N
         "JPEGImages/000000.png: cell, object 4",
         "JPEGImages/001000.png: ghost, object 3",
     ]
-    with pytest.raises(DataError, match=r"3 boxes cannot be used, .*object 3: it has no area.*data.bad=skip"):
+    with pytest.raises(
+        DataError, match=r"3 of its boxes cannot be used, .*object 3: it has no area.*data.bad=skip"
+    ):
         settle(marked, skip=False)
     sets = settle(marked, skip=True, without=["JPEGImages/000001.png", marked.faults[0].key])
     assert len(sets.train) == 11
     assert len(sets.train.boxes[0]) == 2
+    (root / "Annotations/000000.xml").write_text(xml(objects(0), extra=thing("", (5, 5, 9, 9))))
+    nameless = find(f"voc:{root}")
+    assert nameless.train.classes == ("cell", "plate")
+    assert (nameless.faults[0].box, nameless.faults[0].reason) == ("unknown, object 3", "it has no name")
 
 
 @pytest.mark.parametrize(
@@ -100,6 +106,8 @@ def test_boxes_that_cannot_be_used_are_an_error_or_left_out(tmp_path: Path) -> N
             ),
             "declares entities",
         ),
+        (lambda root: (root / "Annotations/000001.xml").write_text("<html/>"), "it begins with <html>"),
+        (lambda root: (root / "ImageSets/Main/test.txt").write_text("\n"), "names no image"),
     ],
 )
 def test_a_broken_voc_says_what_to_do(tmp_path: Path, change: Any, says: str) -> None:
@@ -144,6 +152,9 @@ def test_broken_coco_says_what_to_do(tmp_path: Path) -> None:
             "below the folder",
         ),
         ({"categories": "none"}, "no annotation of COCO"),
+        ({"images": [{**document["images"][0], "width": None}]}, "no annotation of COCO"),
+        ({"images": [{**document["images"][0], "width": "wide"}]}, "no annotation of COCO: .*'wide'"),
+        ({"images": [document["images"][0]] * 2, "annotations": []}, "two images one id"),
     ):
         path.write_text(json.dumps({**document, **change}))
         with pytest.raises(DataError, match=says):
@@ -151,13 +162,20 @@ def test_broken_coco_says_what_to_do(tmp_path: Path) -> None:
     strange = [
         {**document["annotations"][0], "category_id": 5},
         {**document["annotations"][1], "bbox": [1, 2]},
+        {**document["annotations"][2], "category_id": [1]},
+        {**document["annotations"][3], "bbox": [10**400, 1, 2, 3]},
     ]
     path.write_text(json.dumps({**document, "annotations": strange}))
     reasons = [fault.reason for fault in find(f"coco:{root}").faults]
     assert reasons == [
         "category 5 is none to learn from",
         "bbox [1, 2] is no list of left, top, width, height",
+        "category [1] is none to learn from",
+        "its numbers are not finite",
     ]
+    path.write_text("[" * 100_000)
+    with pytest.raises(DataError, match="no annotation of COCO"):
+        find(f"coco:{root}")
 
 
 def test_a_set_without_boxes_to_judge_by_is_refused(tmp_path: Path) -> None:
@@ -185,8 +203,14 @@ def test_the_identity_of_a_set_changes_with_one_box(tmp_path: Path) -> None:
     assert scenes.identity() != before
 
 
+def test_a_folder_that_is_none_of_ours_is_told_what_belongs_there(tmp_path: Path) -> None:
+    for place, there in ((tmp_path / "none", "none is no folder"), (tmp_path, "has no folder")):
+        with pytest.raises(DataError, match=f"{there}.*: give voc:DIR with Annotations, JPEGImages"):
+            find(f"voc:{place}")
+        with pytest.raises(DataError, match=rf"{there}.*: give coco:DIR with annotations/instances_train\*"):
+            find(f"coco:{place}")
+
+
 def test_a_source_without_a_folder_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="give voc:DIR or coco:DIR"):
         find("voc:")
-    with pytest.raises(DataError, match="VOC has Annotations, JPEGImages, ImageSets/Main"):
-        find(f"voc:{tmp_path}")

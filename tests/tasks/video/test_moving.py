@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from residua.data.decode import DataError
+from residua.data.scan import scan
 from residua.tasks.video import moving
 from residua.tasks.video.moving import DIRECTIONS, FRAMES, SIDE, SPEED, open_moving, panned
 
@@ -54,6 +55,24 @@ def test_the_set_is_the_same_every_time_and_judged_by_other_pictures() -> None:
     assert one.train.identity() != one.test.identity()
     assert (len(one.train.classes), one.size) == (8, SIDE)
     assert set(np.bincount(one.test.labels)) == {len(one.test) // 8}
+
+
+def test_people_are_shown_four_frames_of_a_clip() -> None:
+    clips = open_moving("").test
+    film = np.asarray(clips.image(3, "rgb"))
+    frames = clips.pixels[3].reshape(FRAMES, SIDE, SIDE, 3)  # type: ignore[index]
+    times = (film.shape[0] - 2) // 2 // SIDE  # enlarged by a whole factor, two pixels between two frames
+    assert film.shape == (2 * times * SIDE + 2, 2 * times * SIDE + 2, 3)
+    for place, t in enumerate((0, 2, 5, 7)):
+        top, left = (k * (times * SIDE + 2) for k in divmod(place, 2))
+        shown = film[top : top + times * SIDE : times, left : left + times * SIDE : times]
+        assert np.array_equal(shown, frames[t])
+
+
+def test_a_check_knows_the_frames_of_a_clip_that_is_held_in_memory() -> None:
+    clips = open_moving("").test
+    facts = scan([clips.subset(np.arange(2))], workers=0).facts[0]
+    assert (facts["width"], facts["height"], facts["frames"]) == (SIDE, SIDE, FRAMES)
 
 
 def test_photographs_may_be_ones_own(tmp_path: Path) -> None:

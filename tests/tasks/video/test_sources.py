@@ -8,7 +8,8 @@ import pytest
 import reels
 
 from residua.data.decode import DataError
-from residua.tasks.video.sources import absolute, find, judging, open_clips
+from residua.data.sources import absolute
+from residua.tasks.video.sources import find, judging, open_clips
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -53,6 +54,12 @@ def test_a_folder_without_clips_says_what_clips_are(tmp_path: Path) -> None:
         find(f"video:{tmp_path}")
     with pytest.raises(DataError, match="names no folder"):
         find("video:")
+    with pytest.raises(DataError, match=r"none does not exist: give video:DIR .*, or moving"):
+        find(f"video:{tmp_path / 'none'}")
+    with pytest.raises(DataError, match=r"none is no folder: give moving:DIR with photographs, or moving"):
+        find(f"moving:{tmp_path / 'none'}")
+    with pytest.raises(DataError, match="'moving:' names no folder: give moving or moving:DIR"):
+        open_clips("moving:", holdout=0.2)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
@@ -140,9 +147,6 @@ def test_the_lists_of_something_something_find_their_clips(tmp_path: Path) -> No
 
 
 def test_a_source_is_found_again_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from residua.data.sources import absolute as absolute_of_any
-
     monkeypatch.chdir(tmp_path)
-    for of in (absolute, absolute_of_any):
-        assert of("video:clips") == f"video:{tmp_path / 'clips'}"
-        assert of("moving") == "moving"
+    assert absolute("video:clips") == f"video:{tmp_path / 'clips'}"
+    assert absolute("moving") == "moving"

@@ -1,7 +1,5 @@
 """The report of a run on images: one HTML file that a stranger can read offline."""
 
-from collections.abc import Callable
-
 import numpy as np
 
 from residua.data.images import Dataset, Images
@@ -14,11 +12,10 @@ from residua.report.plots import Range, ranges
 from residua.spec.describe import cost
 from residua.training.run import Run, write
 
-Show = Callable[[Images, int], "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]"]
-"""From images and the number of one to what a page shows of it: (H, W) or (H, W, 3)."""
-
 WORST = 12
 """Pictures shown of those that were missed most confidently."""
+WIDE = 160
+"""Longest side of a picture of one frame, in pixels."""
 MANY = 40
 """Above this many classes a confusion matrix cannot be read."""
 
@@ -50,24 +47,22 @@ def write_report(run: Run, dataset: Dataset, judged: Judgement) -> None:
     write(run.path / "report.html", render(page))
 
 
-def picture(images: Images, i: int, judged: Judgement, show: Show | None = None) -> Picture:
-    """Image `i`, as `show` or `shown` shows it, with its label and what was said of it."""
+def picture(images: Images, i: int, judged: Judgement) -> Picture:
+    """Image `i` with its label and what was said of it."""
     label, guess = images.classes[judged.labels[i]], images.classes[judged.guesses[i]]
     sure = f"{guess} ({100 * judged.probabilities[i].max():.0f}\N{NO-BREAK SPACE}%)"
-    return Picture(
-        (show or shown)(images, i), images.title(i), (f"is {label}", f"said {sure}"), label == guess
-    )
+    return Picture(shown(images, i), images.title(i), (f"is {label}", f"said {sure}"), label == guess)
 
 
 def shown(images: Images, i: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
-    """Pixels of image `i` for a page: small ones as they are, large ones at most 160 pixels wide."""
+    """Pixels of image `i` for a page: small ones as they are, large ones at most 160 pixels a frame."""
     grey = images.pixels is not None and images.pixels.shape[-1] == 1
     found = images.image(i, "grey" if grey else "rgb")
-    found.thumbnail((160, 160))
+    found.thumbnail((WIDE * images.gate.frames, WIDE * images.gate.frames))
     return np.asarray(found)
 
 
-def errors(images: Images, judged: Judgement, show: Show | None = None) -> tuple[Part, ...]:
+def errors(images: Images, judged: Judgement) -> tuple[Part, ...]:
     """What was taken for what, the accuracy of each class, and the pictures to look at first."""
     missed = judged.surest_mistakes(WORST)
     if not len(missed):
@@ -82,7 +77,7 @@ def errors(images: Images, judged: Judgement, show: Show | None = None) -> tuple
         caption = "Accuracy of each class with its 95 % interval: small classes are known less well."
         parts.append(Figure(_by_class(images.classes, judged), caption, pair))
     caption = "Missed with the greatest confidence: the first place to look for wrong labels."
-    parts.append(Pictures(tuple(picture(images, int(i), judged, show) for i in missed), caption))
+    parts.append(Pictures(tuple(picture(images, int(i), judged) for i in missed), caption))
     return tuple(parts)
 
 

@@ -13,7 +13,7 @@ from residua.data.decode import IMAGE
 from residua.data.found import Found, matched, settle
 from residua.data.images import Dataset, Images
 from residua.data.scan import scan
-from residua.data.sources import BOXES, CLIPS, find, open_dataset, open_images
+from residua.data.sources import find, open_dataset, open_images
 from residua.deliver.engine import load, ready
 from residua.measure.evaluate import Judgement
 from residua.measure.views import VIEWS
@@ -30,6 +30,7 @@ from residua.tasks.classify.preview import looks, page
 from residua.tasks.classify.verdict import ByClass
 from residua.tasks.kind import MOST_WORKERS, Preview, Unreadable
 from residua.tasks.opened import own
+from residua.tasks.survey import Survey
 from residua.training import world
 from residua.training.judging import judge
 from residua.training.losses import Objective, taught
@@ -43,7 +44,12 @@ SMALL = 64
 class Classify(ByNetwork):
     """The kind of data that most sources hold: `residua.tasks.kind.Kind` says what each method is for."""
 
+    does, wants = "reads images", "--data with images"
     gate, takes = IMAGE, frozenset({"topk", "ensemble"})
+
+    def survey(self, source: str) -> Survey:
+        """Its images."""
+        return Survey(find(source, lenient=True))
 
     def open(self, data: Data, *, without: Unreadable, given: Found | None = None) -> Dataset:
         """Both splits; no image is decoded, every header is read."""
@@ -184,9 +190,7 @@ class Classify(ByNetwork):
 
     def examples(self, path: Path, data: str | None, classes: tuple[str, ...]) -> Images:
         """Images, their classes in the order of `classes`."""
-        if data is not None and data.partition(":")[0] in (*BOXES, *CLIPS):
-            raise ValueError(f"{path} reads images: give images as --data")
-        sets = own(path, data, give="--data")
+        sets = own(self, path, data)
         if sets is None:
             return open_images(str(data), classes=classes)
         return matched(sets.test, classes, owner="the network")

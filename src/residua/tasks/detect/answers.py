@@ -93,7 +93,7 @@ class Boxed:
             if answer.found is not None:
                 drawing.painted(self.image(answer.file), answer.found, self.classes).save(path)
                 drawn += 1
-        return f"{drawn} pictures drawn in {place}"
+        return f"{drawn} picture{'' if drawn == 1 else 's'} drawn in {place}"
 
     def names(self) -> list[str]:
         """What the picture of each file is called: as it, with `.png`, numbered where two are alike."""

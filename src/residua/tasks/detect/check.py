@@ -1,50 +1,65 @@
 """What is wrong with the boxes of a set, and what is worth knowing of them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
+from PIL import Image
 
+from residua.data.found import Found
 from residua.data.scan import Scan
+from residua.tasks.detect import drawing
 from residua.tasks.detect.scenes import Marked
+from residua.tasks.survey import Finding, Marks, Survey, named
 
 
-@dataclass(frozen=True, slots=True)
-class Wrong:
-    """One kind of thing that was found; the fields are those of a finding of `residua data check`."""
+def surveyed(marked: Marked) -> Survey:
+    """The images of `marked`, which are of no class themselves, and the boxes in them."""
+    train, test = marked.train, marked.test
+    one = ("image",)
+    found = Found(
+        marked.source,
+        replace(train.images, classes=one),
+        replace(test.images, classes=one) if test else None,
+        marked.how,
+    )
+    counts = {
+        each.name: dict(zip(each.classes, each.counts().tolist(), strict=True)) for each in marked.splits
+    }
+    return Survey(
+        found,
+        Marks("boxes", counts, partial(_drawn, marked), drawing.key(train.classes)),
+        partial(findings, marked),
+    )
 
-    key: str
-    """Its name for machines."""
-    what: str
-    """Its name for people."""
-    level: Literal["problem", "note"]
-    """Whether it spoils training or judging, or is only worth knowing."""
-    names: tuple[str, ...]
-    """Every one of them."""
-    cure: str
-    """What to do about it."""
+
+def _drawn(marked: Marked, place: int, image: Image.Image) -> Image.Image:
+    scenes = marked.train
+    if marked.test is not None and place >= len(scenes):
+        scenes, place = marked.test, place - len(scenes)
+    return drawing.outlined(image, scenes.boxes[place], image.width / int(scenes.sizes[place, 0]))
 
 
-def findings(marked: Marked, looked: Scan) -> Iterator[Wrong]:
+def findings(marked: Marked, looked: Scan) -> Iterator[Finding]:
     """What is wrong with the boxes of `marked`, whose images were `looked` at, split after split."""
     faults = tuple(f"{fault.key}: {fault.reason}" for fault in marked.faults)
     cure = "repair or remove them, or train with --set data.bad=skip"
-    yield Wrong("boxes", "boxes that cannot be used", "problem", faults, cure)
+    yield named("boxes", "boxes that cannot be used", "problem", faults, cure)
     sizes, cure = tuple(_other_sizes(marked, looked)), "annotate the images as they are shown, upright"
-    yield Wrong("size", "images of another size than annotated", "problem", sizes, cure)
+    yield named("size", "images of another size than annotated", "problem", sizes, cure)
     if marked.test is None:
-        yield Wrong(
+        yield named(
             "split", "no list to judge by", "problem", (marked.how,), "add one: nothing can be judged"
         )
     train = marked.train.counts()
     never = tuple(name for name, count in zip(marked.train.classes, train, strict=True) if not count)
-    yield Wrong("unlearned", "classes without a box to learn from", "problem", never, "mark some")
+    yield named("unlearned", "classes without a box to learn from", "problem", never, "mark some")
     empty = tuple(
         scenes.title(i) for scenes in marked.splits for i, boxes in enumerate(scenes.boxes) if not len(boxes)
     )
-    yield Wrong("no_boxes", "images without a box", "note", empty, "fine here: they teach what is background")
-    yield Wrong("counts", "boxes by class", "note", tuple(_counts(marked)), "look at AP by class, too")
+    yield named("no_boxes", "images without a box", "note", empty, "fine here: they teach what is background")
+    yield named("counts", "boxes by class", "note", tuple(_counts(marked)), "look at AP by class, too")
 
 
 def _other_sizes(marked: Marked, looked: Scan) -> Iterator[str]:

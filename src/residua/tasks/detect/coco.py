@@ -1,6 +1,7 @@
 """Sets in the layout of COCO: annotations/instances_*.json beside folders of images."""
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,17 @@ from residua.tasks.detect.scenes import Fault, Marked, Scenes
 
 LEARN, JUDGE = "instances_train", "instances_val"
 """How the files to learn from and to judge by begin; the rest is a year, or nothing."""
+_DAMAGED = (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError)
+
+
+@dataclass(frozen=True, slots=True)
+class _Image:
+    """One image as its file tells it; its sides are 0 where the file does not."""
+
+    number: int
+    name: str
+    width: int
+    height: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +36,7 @@ class _File:
     """One annotation file."""
 
     path: Path
-    images: tuple[Mapping[str, Any], ...]
+    images: tuple[_Image, ...]
     marks: Mapping[int, tuple[Mapping[str, Any], ...]]
     """By image."""
     categories: Mapping[int, str]
@@ -40,6 +52,9 @@ def find_coco(folder: str) -> Marked:
     out, but for the area they tell.
     """
     root = Path(folder)
+    if not (root / "annotations").is_dir():
+        there = "has no folder annotations" if root.is_dir() else "is no folder"
+        raise DataError(f"{shown(root)} {there}: give coco:DIR with annotations/{LEARN}*.json and the images")
     learn, judge = _file(root, LEARN), _file(root, JUDGE, missing_is_fine=True)
     assert learn is not None
     numbers = sorted(learn.categories)
@@ -67,16 +82,25 @@ def _file(root: Path, beginning: str, *, missing_is_fine: bool = False) -> _File
         marks = defaultdict(list)
         for mark in plain["annotations"]:
             marks[int(mark["image_id"])].append(mark)
-        images = sorted(plain["images"], key=lambda image: int(image["id"]))
-        held = {int(image["id"]) for image in images}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        images = sorted(map(_image, plain["images"]), key=lambda image: image.number)
+    except KeyError as error:
+        raise DataError(f"{shown(path)} is no annotation of COCO: it lacks {error}; fetch it again") from None
+    except _DAMAGED as error:
         raise DataError(
-            f"{shown(path)} is no annotation of COCO: {type(error).__name__} {one_line(error)}"
+            f"{shown(path)} is no annotation of COCO: {one_line(error)}; fetch it again"
         ) from None
+    held = {image.number for image in images}
+    if len(held) < len(images):
+        raise DataError(f"{shown(path)} gives two images one id: number them apart")
     if strays := [number for number in marks if number not in held]:
         raise DataError(f"{shown(path)} marks boxes in image {strays[0]}, which it does not list: add it")
     by_image = {number: tuple(found) for number, found in marks.items()}
     return _File(path, tuple(images), by_image, categories, path.stem.removeprefix("instances_"))
+
+
+def _image(plain: Mapping[str, Any]) -> _Image:
+    width, height = (int(plain.get(side, 0)) for side in ("width", "height"))  # some tools leave them out
+    return _Image(int(plain["id"]), str(plain.get("file_name", "")), width, height)
 
 
 def _scenes(root: Path, file: _File, classes: Sequence[str], faults: list[Fault], name: str) -> Scenes:
@@ -84,31 +108,30 @@ def _scenes(root: Path, file: _File, classes: Sequence[str], faults: list[Fault]
     folder = _folder(root, file)
     names, marked, sizes = [], [], []
     for image in file.images:
-        title = f"{folder}{_safe(file, image)}"
-        width, height = int(image.get("width", 0)), int(image.get("height", 0))
-        if min(width, height) <= 0:  # some tools leave them out
+        title = f"{folder}{_safe(file, image.name)}"
+        width, height = image.width, image.height
+        if min(width, height) <= 0:
             width, height = inspect(root / title)
         good = []
-        for mark in file.marks.get(int(image["id"]), ()):
+        for mark in file.marks.get(image.number, ()):
             label, corners, wrong = _read(mark, file, place, width, height)
             if wrong:
                 faults.append(
                     Fault(
                         title,
-                        f"{file.categories.get(mark.get('category_id', -1), 'unknown')}, "
-                        f"annotation {mark.get('id', '?')}",
+                        f"{_category(mark, file) or 'unknown'}, annotation {mark.get('id', '?')}",
                         wrong,
                     )
                 )
                 continue
             own = (corners[2] - corners[0]) * (corners[3] - corners[1])
-            area = mark.get("area")
+            area = _number(mark.get("area"))
             good.append(
                 (
                     cut(corners, width, height),
                     label,
                     bool(mark.get("iscrowd", 0)),
-                    float(area) if isinstance(area, int | float) and area > 0 else own,
+                    area if 0 < area < math.inf else own,
                 )
             )
         names.append(title)
@@ -124,15 +147,27 @@ def _read(
     mark: Mapping[str, Any], file: _File, place: Mapping[str, int], width: int, height: int
 ) -> tuple[int, Corners, str]:
     """Class, corners, and what is wrong with a mark."""
-    name = file.categories.get(mark.get("category_id", -1))
-    box = mark.get("bbox")
+    name, box = _category(mark, file), mark.get("bbox")
     if name is None or name not in place:
         return -1, (0, 0, 0, 0), f"category {mark.get('category_id')!r} is none to learn from"
     if not isinstance(box, list) or len(box) != 4 or not all(isinstance(n, int | float) for n in box):
         return -1, (0, 0, 0, 0), f"bbox {box!r} is no list of left, top, width, height"
-    left, top, across, down = map(float, box)
+    left, top, across, down = map(_number, box)
     corners = (left, top, left + across, top + down)
     return place[name], corners, fault(corners, width, height)
+
+
+def _category(mark: Mapping[str, Any], file: _File) -> str | None:
+    number = mark.get("category_id")
+    return file.categories.get(number) if isinstance(number, int) else None
+
+
+def _number(value: Any) -> float:
+    """NaN for what is none, or is too long for one."""
+    try:
+        return float(value) if isinstance(value, int | float) else math.nan
+    except OverflowError:
+        return math.nan
 
 
 def _folder(root: Path, file: _File) -> str:
@@ -144,9 +179,8 @@ def _folder(root: Path, file: _File) -> str:
     raise DataError(f"{shown(root)} has no folder {file.year}, images/{file.year} or images: add the images")
 
 
-def _safe(file: _File, image: Mapping[str, Any]) -> str:
+def _safe(file: _File, name: str) -> str:
     """The name of an image's file, which must not lead out of its folder."""
-    name = str(image.get("file_name", ""))
     if not name or name.startswith(("/", "\\")) or ".." in Path(name).parts:
         raise DataError(f"{shown(file.path)} names the file {name!r}: give a name below the folder of images")
     return name

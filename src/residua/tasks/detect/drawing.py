@@ -51,6 +51,18 @@ def painted(image: Image.Image, found: Detections, classes: Sequence[str]) -> Im
     return canvas
 
 
+def outlined(image: Image.Image, boxes: Boxes, scale: float) -> Image.Image:
+    """A copy of `image`, which is `scale` times as large as the one that `boxes` are marked in, with them."""
+    canvas = image.convert("RGB")
+    pen = ImageDraw.Draw(canvas)
+    for corners, label in zip(boxes.corners, boxes.labels.tolist(), strict=True):
+        left, top, right, bottom = (scale * float(side) for side in corners)
+        pen.rectangle(
+            (left, top, max(left, right - 1), max(top, bottom - 1)), outline=colour_of(label), width=2
+        )
+    return canvas
+
+
 def figure(
     pixels: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]",
     found: Detections,

@@ -25,8 +25,9 @@ def page(recipe: Recipe, sets: SceneSets, count: int, source: str) -> str:
     )
     sections = [Section("What the network sees", (numbers, Text((_READ,)), key))]
     sections += [Section(scenes.title(i).rpartition("/")[2], (_looks(recipe, scenes, i),)) for i in places]
-    names = recipe.augment.__dataclass_fields__
-    settings = tuple((f"augment.{name}", str(getattr(recipe.augment, name))) for name in names)
+    settings = tuple(
+        (f"augment.{name}", str(getattr(recipe.augment, name))) for name in ("kind", "flip", "zoom")
+    )
     table = Table(("setting", "value"), settings, "Change one with --set PATH=VALUE.")
     lead = f"{len(places)} images of {source} under {recipe.name}, with the boxes that are marked in them."
     made = (*sections, Section("Settings", (table,)))

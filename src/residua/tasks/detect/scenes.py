@@ -130,7 +130,7 @@ def settle(marked: Marked, *, without: Collection[str] = (), skip: bool) -> Scen
     """
     if marked.faults and not skip:
         raise DataError(
-            f"{len(marked.faults)} boxes cannot be used, e.g. {marked.faults[0].key}: "
+            f"{len(marked.faults)} of its boxes cannot be used, e.g. {marked.faults[0].key}: "
             f"{marked.faults[0].reason}; `residua data check {marked.source}` lists them: repair or remove "
             "them, or say data.bad=skip"
         )

@@ -8,7 +8,7 @@ from typing import Any
 from residua.data.decode import IMAGE, DataError
 from residua.data.found import Found
 from residua.data.scan import scan
-from residua.data.sources import BOXES, absolute
+from residua.data.sources import absolute
 from residua.nn.network import Network, build
 from residua.spec import change, detector
 from residua.spec.arch import Arch
@@ -17,6 +17,7 @@ from residua.spec.recipe import Data, Optim, Plan, Recipe
 from residua.tasks.detect import pages
 from residua.tasks.detect.answers import Boxed, boxed
 from residua.tasks.detect.batches import SceneBatch, held_bytes, training
+from residua.tasks.detect.check import surveyed
 from residua.tasks.detect.finder import LEAST, load
 from residua.tasks.detect.first import initial, trained
 from residua.tasks.detect.judging import BoxJudgement, judge
@@ -29,6 +30,7 @@ from residua.tasks.detect.sources import find
 from residua.tasks.detect.verdict import ByBox, found
 from residua.tasks.kind import MOST_WORKERS, Preview, Unreadable
 from residua.tasks.opened import own
+from residua.tasks.survey import Survey
 from residua.training import world
 from residua.training.plan import place
 from residua.training.run import Run
@@ -42,7 +44,12 @@ class Detect:
     """Sets of images with boxes: `residua.tasks.kind.Kind` says what each method is for."""
 
     counts_wrong = False
+    does, wants = "finds boxes", "--data voc:DIR or coco:DIR"
     gate, takes = IMAGE, frozenset({"draw", "least"})
+
+    def survey(self, source: str) -> Survey:
+        """Its images, their boxes, and what is wrong with those."""
+        return surveyed(find(source))
 
     def open(self, data: Data, *, without: Unreadable, given: Found | None = None) -> SceneSets:
         """Both splits; no image is decoded."""
@@ -68,7 +75,12 @@ class Detect:
         return arch, found
 
     def suited(self, arch: Arch, sets: SceneSets) -> Arch:
-        """As many classes as there are kinds of boxes."""
+        """As many classes as there are kinds of boxes. ValueError for a network that reads clips."""
+        if arch.clip:
+            raise ValueError(
+                f"{arch.name} would read clips, boxes are found in images: "
+                "leave --frames, or take another network"
+            )
         return change.with_classes(arch, len(sets.train.classes))
 
     def settled(self, recipe: Recipe) -> Recipe:
@@ -177,15 +189,13 @@ class Detect:
 
     def examples(self, path: Path, data: str | None, classes: tuple[str, ...]) -> tuple[Scenes, str]:
         """Images with boxes of `classes`, and the protocol that suits them."""
-        if data is not None and data.partition(":")[0] not in BOXES:
-            raise ValueError(f"{path} finds boxes: give --data voc:DIR or coco:DIR")
-        sets = own(path, data, give="--data voc:DIR or coco:DIR")
+        sets = own(self, path, data)
         if sets is not None:
             return sets.test, sets.metric
         marked = find(absolute(str(data)))
         if marked.faults:
             raise DataError(
-                f"{len(marked.faults)} boxes of {data} cannot be used, e.g. {marked.faults[0].key}: "
+                f"{len(marked.faults)} of the boxes of {data} cannot be used, e.g. {marked.faults[0].key}: "
                 f"{marked.faults[0].reason}; `residua data check {data}` lists them: remove them"
             )
         return matched(marked.test or marked.train, classes), marked.metric

@@ -15,6 +15,8 @@ from residua.tasks.detect.scenes import Fault, Marked, Scenes
 
 SPLITS = (("trainval", "test"), ("train", "val"), ("train", "test"))
 """Lists of `ImageSets/Main` to learn from and to judge by, the first pair that is there."""
+FOLDERS = ("Annotations", "JPEGImages", "ImageSets/Main")
+"""What lies in such a set."""
 MOST_BYTES = 1 << 22
 """Largest annotation that is read: thousands of objects. Our choice, against files that would fill memory."""
 _ELEVEN = "VOC2007"  # the folder of the one year that was judged at eleven points
@@ -47,15 +49,15 @@ def find_voc(folder: str) -> Marked:
     """
     root = Path(folder)
     lists = root / "ImageSets" / "Main"
-    for part in (root / "Annotations", root / "JPEGImages", lists):
-        if not part.is_dir():
-            raise DataError(f"{shown(part)} is no folder: VOC has Annotations, JPEGImages, ImageSets/Main")
+    if lacks := [part for part in FOLDERS if not (root / part).is_dir()]:
+        there = f"has no folder {lacks[0]}" if root.is_dir() else "is no folder"
+        raise DataError(f"{shown(root)} {there}: give voc:DIR with {', '.join(FOLDERS)}")
     pair = next((p for p in SPLITS if all((lists / f"{name}.txt").is_file() for name in p)), None)
     if pair is None:
         raise DataError(f"{shown(lists)} lacks trainval.txt and test.txt, or train.txt and val.txt")
     pictures = _pictures(root)
     learn, judge = ([_sheet(root, pictures, key) for key in _keys(lists, name)] for name in pair)
-    classes = tuple(sorted({thing.name for sheet in learn for thing in sheet.objects}))
+    classes = tuple(sorted({thing.name for sheet in learn for thing in sheet.objects if thing.name}))
     faults: list[Fault] = []
     train, test = (
         _scenes(root, sheets, classes, faults, name) for sheets, name in ((learn, "train"), (judge, pair[1]))
@@ -72,6 +74,8 @@ def _keys(lists: Path, name: str) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{shown(lists / name)}.txt cannot be read: {one_line(error)}") from None
     keys = [line.split()[0] for line in lines if line.strip()]
+    if not keys:
+        raise DataError(f"{shown(lists / name)}.txt names no image: give one a line")
     if odd := [key for key in keys if "/" in key or "\\" in key or key.startswith(".")]:
         raise DataError(f"{shown(lists / name)}.txt names {odd[0]!r}: give names of images without folders")
     if len(set(keys)) < len(keys):
@@ -97,6 +101,8 @@ def _sheet(root: Path, pictures: dict[str, str], key: str) -> _Sheet:
         if b"<!DOCTYPE" in text or b"<!ENTITY" in text:  # entities are how a small file fills memory
             raise DataError(f"{shown(path)} declares entities: give plain XML")
         tree = ET.fromstring(text)  # noqa: S314 (entities were refused above)
+        if tree.tag != "annotation":
+            raise ValueError(f"it begins with <{tree.tag}>")
         objects = tuple(_object(found) for found in tree.findall("object"))
         width, height = (int(tree.findtext(f"size/{side}", "0")) for side in ("width", "height"))
         if min(width, height) <= 0:  # some tools leave it out
@@ -104,7 +110,10 @@ def _sheet(root: Path, pictures: dict[str, str], key: str) -> _Sheet:
     except DataError:
         raise
     except (OSError, ET.ParseError, ValueError) as error:
-        raise DataError(f"{shown(path)} is no annotation that can be read: {one_line(error)}") from None
+        why = error.strerror if isinstance(error, OSError) else one_line(error)
+        raise DataError(
+            f"{shown(path)} is no annotation that can be read ({why}): mend it, or take it off the lists"
+        ) from None
     return _Sheet(f"JPEGImages/{pictures[key]}", width, height, objects)
 
 
@@ -127,10 +136,12 @@ def _scenes(
         good = []
         for number, thing in enumerate(sheet.objects, 1):
             wrong = fault(thing.corners, sheet.width, sheet.height)
-            if thing.name not in place:
+            if not thing.name:
+                wrong = "it has no name"
+            elif thing.name not in place:
                 wrong = f"the images to learn from have no class {thing.name!r}"
             if wrong:
-                faults.append(Fault(sheet.name, f"{thing.name}, object {number}", wrong))
+                faults.append(Fault(sheet.name, f"{thing.name or 'unknown'}, object {number}", wrong))
             else:
                 good.append((cut(thing.corners, sheet.width, sheet.height), place[thing.name], thing.aside))
         marked.append(

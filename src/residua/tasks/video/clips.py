@@ -23,6 +23,9 @@ FORMATS = "MP4, MOV, MKV, WEBM, AVI or MPEG"
 Choose = Callable[[int], list[int]]
 """From the number of frames that a clip has to the numbers of those that are wanted."""
 
+FILM = 4
+"""Frames in the picture of a clip."""
+
 _LARGE = 64  # the same for a hash of 32 x 32
 _TURNS = {0: 1, 180: 3, 90: 8, 270: 6}  # degrees against the clock -> EXIF orientation
 
@@ -49,12 +52,37 @@ def examine(file: Path | bytes, *, shrink: Shrink | None = None) -> tuple[Header
 
 def decode(file: Path | bytes, *, colour: Colour, shrink: Shrink | None = None) -> Image.Image:
     """Four frames of `file`, from the first to the last, as one picture. DataError as from `inspect`."""
-    frames = reader.taken(file, lambda count, _bytes: film.evenly(count, 4), Frames(film.HIGH))
+    frames = reader.taken(file, lambda count, _bytes: film.evenly(count, FILM), Frames(film.HIGH))
     picture = Image.fromarray(film.tiled(frames))
     return picture if colour == "rgb" else picture.convert("L")
 
 
-CLIP = Gate("clip", SUFFIXES, FORMATS, inspect, examine, decode, most=2000)
+def seen(strip: Image.Image) -> Image.Image:
+    """Four frames of a `strip` of square ones, one below the other, as one picture."""
+    side = strip.width
+    frames = np.asarray(strip.convert("RGB")).reshape(-1, side, side, 3)
+    return Image.fromarray(film.tiled(frames[film.evenly(len(frames), FILM)]))
+
+
+def held(strip: Image.Image) -> Header:
+    """Size and number of its frames."""
+    side = strip.width
+    return Header((side, side), "", strip.mode, 1, "", strip.height // side)
+
+
+CLIP = Gate(
+    "clip",
+    SUFFIXES,
+    FORMATS,
+    inspect,
+    examine,
+    decode,
+    most=2000,
+    seen=seen,
+    held=held,
+    frames=FILM,
+    source="video:DIR with a folder of clips for each class, video:FILE.csv of paths and labels, or moving",
+)
 """Clips."""
 
 
@@ -94,12 +122,3 @@ class Footage:
             if isinstance(item, Path):
                 raise
             raise DataError(f"{shown(self.images.title(i))}: {error}") from None
-
-
-def picture(images: Images, i: int) -> NDArray[np.uint8]:
-    """Four frames of clip `i`, wherever it is kept, as one picture (H, W, 3). DataError as from `frames`."""
-    if images.pixels is None:
-        return np.asarray(images.image(i, "rgb"))
-    side = images.pixels.shape[2]
-    plain = Preprocess(side, side, (0.0,) * 3, (1.0,) * 3)
-    return film.tiled(Footage(images, plain).frames(i, lambda length: film.evenly(length, 4)))

@@ -96,6 +96,8 @@ def _brought() -> tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]]:
 
 def _photographs(folder: Path) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]]:
     """Photographs to learn from, and every fifth to judge by."""
+    if not folder.is_dir():
+        raise DataError(f"{shown(folder)} is no folder: give moving:DIR with photographs, or moving")
     found = list(_read(folder))
     if len(found) < 2:
         raise DataError(f"{shown(folder)} holds {len(found)} photographs of {SIDE} pixels or more: give two")

@@ -15,7 +15,6 @@ from residua.report.page import Numbers, Page, Part, Section, Table, Text, rende
 from residua.spec.describe import cost
 from residua.tasks.classify.pages import errors
 from residua.tasks.video import facts, protocol
-from residua.tasks.video.clips import picture
 from residua.training.run import Run, write
 
 
@@ -103,7 +102,7 @@ def verdict(score: Score, alone: Betrayal | None, commonest: float) -> tuple[str
 
 def _errors(images: Images, judged: Judgement) -> tuple[Part, ...]:
     lead = Text(("Judged by video. A picture is four frames, the first above left, the last below right.",))
-    return (lead, *errors(images, judged, picture))
+    return (lead, *errors(images, judged))
 
 
 def _commonest(judged: Judgement) -> float:

@@ -12,13 +12,8 @@ from residua.tasks.video import kinetics, something
 from residua.tasks.video.clips import CLIP
 from residua.tasks.video.moving import open_moving
 
-VIDEO, MOVING = "video", "moving"
-"""What sources of clips begin with."""
-
-
-def is_clips(source: str) -> bool:
-    """Whether `source` is one of ours."""
-    return source.partition(":")[0] in (VIDEO, MOVING)
+MOVING = "moving"
+"""What the one source begins with whose clips are made, not found."""
 
 
 def find(source: str, *, lenient: bool = False) -> Found:
@@ -28,9 +23,9 @@ def find(source: str, *, lenient: bool = False) -> Found:
     and labels, the CSV lists of Kinetics, or the JSON lists of Something-Something-V2 beside their clips.
     `lenient` as in `find_folder`.
     """
-    name, _, place = source.partition(":")
+    name, colon, place = source.partition(":")
     if name == MOVING:
-        moving = open_moving(place)
+        moving = _moving(colon, place)
         return Found(source, moving.train, moving.test, moving.note)
     if not place:
         raise DataError(f"'{source}' names no folder: give video:DIR")
@@ -46,9 +41,9 @@ def find(source: str, *, lenient: bool = False) -> Found:
 
 def open_clips(source: str, *, holdout: float, without: Collection[str] = ()) -> Dataset:
     """The clips of `source`, split as images are. DataError when they cannot be used."""
-    name, _, place = source.partition(":")
+    name, colon, place = source.partition(":")
     if name == MOVING:
-        return open_moving(place)
+        return _moving(colon, place)
     return settle(find(source), holdout=holdout, without=without)
 
 
@@ -57,7 +52,7 @@ def judging(source: str, *, classes: Sequence[str]) -> Images:
     return matched(judged(find(source)), classes, owner="the network")
 
 
-def absolute(source: str) -> str:
-    """`source` as it can be found again from another folder."""
-    name, colon, place = source.partition(":")
-    return f"{name}:{Path(place).absolute()}" if colon and place else source
+def _moving(colon: str, place: str) -> Dataset:
+    if colon and not place:
+        raise DataError("'moving:' names no folder: give moving or moving:DIR")
+    return open_moving(place)

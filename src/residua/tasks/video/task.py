@@ -12,7 +12,6 @@ from residua.data.batches import Batch
 from residua.data.found import Found, matched
 from residua.data.images import Dataset, Images
 from residua.data.scan import scan
-from residua.data.sources import CLIPS
 from residua.deliver.engine import ready
 from residua.measure.evaluate import Judgement
 from residua.measure.views import CLIP, CLIP_VIEWS, VIDEO
@@ -27,6 +26,7 @@ from residua.tasks.classify import found
 from residua.tasks.classify.verdict import ByClass
 from residua.tasks.kind import MOST_WORKERS, Preview, Unreadable
 from residua.tasks.opened import own
+from residua.tasks.survey import Survey
 from residua.tasks.video import cache, clips, pages, protocol, sources
 from residua.tasks.video.answers import Filmed, filmed
 from residua.tasks.video.batches import clip_of, testing, training
@@ -81,7 +81,12 @@ class ClipSets:
 class Video(ByNetwork):
     """Sets of clips: `residua.tasks.kind.Kind` says what each method is for."""
 
+    does, wants = "reads clips", "--data video:DIR"
     gate, takes = clips.CLIP, frozenset({"topk", "ensemble", "timeline"})
+
+    def survey(self, source: str) -> Survey:
+        """Its clips."""
+        return Survey(sources.find(source, lenient=True))
 
     def open(self, data: Data, *, without: Unreadable, given: Found | None = None) -> ClipSets:
         """Both splits; of each clip, or of some of many, the first frame is decoded."""
@@ -207,9 +212,7 @@ class Video(ByNetwork):
 
     def examples(self, path: Path, data: str | None, classes: tuple[str, ...]) -> Images:
         """Clips, their classes in the order of `classes`."""
-        if data is not None and data.partition(":")[0] not in CLIPS:
-            raise ValueError(f"{path} reads clips: give --data video:DIR")
-        sets = own(path, data, give="--data video:DIR")
+        sets = own(self, path, data)
         if sets is None:
             return sources.judging(str(data), classes=classes)
         return matched(sets.test, classes, owner="the network")
