@@ -152,14 +152,20 @@ main()
 """
 
 
-def test_two_processes_judge_as_one_and_print_one_document(twice: Run) -> None:
+def test_two_processes_judge_as_one_and_one_of_them_tells(twice: Run, tmp_path: Path) -> None:
     words = ("evaluate", twice.path, "--json", *TWO)
     assert succeeded(python("-c", LAUNCHED)) == "2 evaluate RUN --json --processes 2\n"
-    place = {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": str(free_port())}
-    ranks = [start(*words, env=os.environ | place | {"RANK": str(rank)}) for rank in range(2)]
+    place = os.environ | {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": str(free_port())}
+    ranks, folders = [], [tmp_path / "0", tmp_path / "1"]
+    for rank, folder in enumerate(folders):
+        folder.mkdir()
+        more = ("--predictions", "said.csv", "-o", "page.html")
+        ranks.append(start(*words, *more, env=place | {"RANK": str(rank)}, cwd=folder))
     first, second = map(ended, ranks)
     assert json.loads(first) == json.loads(succeeded(residua(*words[:-2])))
     assert second == ""
+    assert sorted(os.listdir(folders[0])) == ["page.html", "said.csv"]
+    assert os.listdir(folders[1]) == []
 
 
 def test_a_second_launcher_is_told_who_trains_and_a_killed_one_leaves_no_process(
