@@ -19,7 +19,7 @@ from residua.jobs.contest import finish
 from residua.jobs.evaluate import evaluate
 from residua.jobs.measured import measured
 from residua.jobs.reproduce import Reproduction, line_of, reproduce
-from residua.jobs.reproduction import page, rows, verdicts
+from residua.jobs.reproduction import page, rows, unfamiliar, verdicts
 from residua.nn.network import Network, build
 from residua.papers import items
 from residua.papers.published import Budget, Row
@@ -211,6 +211,34 @@ def test_counts_need_no_training(tmp_path: Path) -> None:
     assert not (tmp_path / "runs").exists()
     for line in found.lines:
         assert line.values[0] == pytest.approx(line.row.paper, rel=0.03)  # the paper rounds to 0.1 G
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("he2016/fig2", ("sigmoid", "dropout", "0.5")), ("he2015/fig3", ("zeros to 512, /2", "fc, 4096"))],
+)
+def test_what_is_drawn_is_drawn(name: str, shown: tuple[str, ...], look: Eyes, tmp_path: Path) -> None:
+    found = reproduce(name, out=tmp_path)
+    page = found.report.read_text()
+    assert page.count('class="network"') == len(found.item.rows)
+    assert all(f">{word}<" in page for word in shown)
+    assert "nothing was trained" in page
+    look(found.report)
+
+
+def test_views_that_no_training_image_looked_like_are_said(
+    made: tuple[Path, dict[tuple[str, int], Run]],
+) -> None:
+    row = dataclasses.replace(ITEM.rows[0], views="10crop")
+    lines = [
+        dataclasses.replace(line_of(ITEM, ITEM.rows[0], SETTING, made[1], seeds=1), row=each)
+        for each in (ITEM.rows[0], row)
+    ]
+    cropped, centred = (
+        Reproduction(ITEM, SETTING, kept, "digits", Path("x.html"), 1.0) for kept in (lines, lines[:1])
+    )
+    assert "Tested with 10crop, but trained on images as they are" in unfamiliar(cropped)
+    assert unfamiliar(centred) == ""
 
 
 def test_what_cannot_be_is_refused(tmp_path: Path) -> None:

@@ -53,8 +53,13 @@ def networks(archs: Sequence[Arch], *, fold: bool | None = None) -> str:
     """
     if fold is None:
         fold = any(sum(piece.rows for piece in cut(arch, fold=False).pieces) > MOST_ROWS for arch in archs)
+    return _columns(archs, fold=fold, with_blocks=len(archs) == 1)
+
+
+def _columns(archs: Sequence[Arch], *, fold: bool, with_blocks: bool) -> str:
+    """The columns; to their right the blocks of the first, if it skips any."""
     plan = _plan(tuple(cut(arch, fold=fold) for arch in archs))
-    some = unit.kinds(archs[0]) if len(archs) == 1 and _signs(plan) else ()
+    some = unit.kinds(archs[0]) if with_blocks and _signs(plan) else ()
     corner = plan.right + BETWEEN, float(MARGIN + HEAD)
     spots = _flow(some, corner, high=plan.end - corner[1])
     sizes = [unit.size(kind) for kind in some]
@@ -94,6 +99,20 @@ def blocks(archs: Sequence[Arch]) -> str:
     return _in_both_lights(root)
 
 
+def column_of(arch: Arch) -> str:
+    """`arch` alone as a column, folded, without its blocks beside it."""
+    return _columns((arch,), fold=True, with_blocks=False)
+
+
+def commonest(arch: Arch) -> str:
+    """The block of `arch` that comes most often, letter by letter."""
+    kind = max(unit.kinds(arch), key=lambda each: each.count)
+    wide, high = unit.size(kind)
+    root = _page((arch,), wide + 2, high)
+    unit.draw(root, kind, at=(1, 0), inks=LIGHT)
+    return _in_both_lights(root)
+
+
 def _line(arch: Arch) -> str:
     found = describe.cost(arch)
     params, macs = amount(found.params), amount(found.macs)
@@ -106,13 +125,14 @@ def _page(archs: Sequence[Arch], width: float, height: float) -> ET.Element:
     root.set("class", "network")
     root.set("role", "img")
     tooltip(root, " beside ".join(arch.name for arch in archs) + ", from image to classes")
-    ET.SubElement(root, "desc").text = " ".join(_told(arch) for arch in archs)
+    ET.SubElement(root, "desc").text = " ".join(told(arch) for arch in archs)
     sheet = {"x": 0, "y": 0, "width": width, "height": height}
     shape(root, "rect", sheet, style=f"fill: {LIGHT.paper}")
     return root
 
 
-def _told(arch: Arch) -> str:
+def told(arch: Arch) -> str:
+    """What a drawing of `arch` shows, in words, part by part."""
     lines = [
         f"{row.part} at {describe.extent(row.size, row.frames)}: {row.layers}, {row.words}"
         for row in describe.table(arch)

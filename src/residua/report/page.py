@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import importlib.resources
 import io
+import re
 from typing import TYPE_CHECKING
 
 from residua.report.ink import DARK, LIGHT, variables
@@ -11,6 +12,8 @@ from residua.report.ink import DARK, LIGHT, variables
 if TYPE_CHECKING:
     import numpy as np
 
+NAMED = re.compile(r"[A-Za-z]+-\d+")
+"""`ResNet-20`."""
 SMALL, LARGE = 128, 512  # pixels: a picture is enlarged to at least the one and shrunk to at most the other
 
 
@@ -176,6 +179,7 @@ def render(page: Page) -> str:
         lstrip_blocks=True,
     )
     made.filters["png"] = png
+    made.filters["broken"] = broken
     made.filters["amount"] = lambda said: said.replace(" to ", "\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}")
     made.globals["template_of"] = lambda part: TEMPLATES[type(part)]
     css = _template("page.css")
@@ -187,6 +191,14 @@ def render(page: Page) -> str:
 def _held(said: object) -> object:
     """Text whose percent signs stay with their numbers at the end of a line; our own markup as it is."""
     return said.replace(" %", "\N{NO-BREAK SPACE}%") if type(said) is str else said
+
+
+def broken(said: str) -> str:
+    """A cell as HTML whose lines break after an underscore, and never between a hyphen and its number."""
+    from markupsafe import Markup, escape
+
+    held = NAMED.sub(r'<span class="whole">\g<0></span>', str(escape(_held(said))))
+    return Markup(held.replace("_", "_<wbr>"))  # noqa: S704  (escaped above)
 
 
 def png(pixels: "np.ndarray") -> str:
