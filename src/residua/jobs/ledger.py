@@ -20,7 +20,8 @@ Made by `residua reproduce --write-docs` from the runs in [results/reproduce](re
 is typed. The paper's numbers are quoted with their table; where no source was reached it says so. Labels are
 found by comparing each run's recipe with what the paper states: *same protocol* (its data, schedule and test,
 or all *but for* what is named), *scaled down* (its data, less of it or a shorter schedule), *different data*
-(another set: compare orders, not heights). All of them: `residua reproduce --list`; how: [reproducing.md](reproducing.md).
+(another set: compare orders, not heights). All of them: `residua reproduce --list`; how:
+[reproducing.md](reproducing.md).
 """
 
 
