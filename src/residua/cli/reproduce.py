@@ -49,8 +49,8 @@ def _list(out: Path, *, as_json: bool) -> None:
         put_json(found)
         return
     to = console()
-    rows = [(e["item"], e["state"], e["what"], _costs(e)) for e in found]
-    show_table(to, ("item", "state", "what", "networks x updates, time on two cores"), rows)
+    rows = [(e["item"], e["state"], ", ".join(e["data"]), e["what"], _costs(e)) for e in found]
+    show_table(to, ("item", "state", "data", "what", "networks x updates, time on two cores"), rows)
     say(to, "times are estimates for one seed, of small on small pictures", "dim")
     say(to, "scaled: runs here on digits now; done: finished here at the paper's own budget", "dim")
     next_line(to, "residua reproduce he2015/fig6")

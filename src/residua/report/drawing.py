@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from residua.report import column, unit
 from residua.report.ink import DARK, LIGHT, variables
 from residua.report.pieces import GUTTER, SMALL, TITLE, Column, cut
-from residua.report.svg import Hand, breadth, drawing, shape, tooltip, words, written
+from residua.report.svg import Hand, breadth, drawing, number, shape, tooltip, words, written
 from residua.spec import describe
 from residua.spec.amount import amount
 from residua.spec.arch import Arch
@@ -53,10 +53,10 @@ def networks(archs: Sequence[Arch], *, fold: bool | None = None) -> str:
     """
     if fold is None:
         fold = any(sum(piece.rows for piece in cut(arch, fold=False).pieces) > MOST_ROWS for arch in archs)
-    return _columns(archs, fold=fold, with_blocks=len(archs) == 1)
+    return _in_both_lights(_columns(archs, fold=fold, with_blocks=len(archs) == 1))
 
 
-def _columns(archs: Sequence[Arch], *, fold: bool, with_blocks: bool) -> str:
+def _columns(archs: Sequence[Arch], *, fold: bool, with_blocks: bool) -> ET.Element:
     """The columns; to their right the blocks of the first, if it skips any."""
     plan = _plan(tuple(cut(arch, fold=fold) for arch in archs))
     some = unit.kinds(archs[0]) if with_blocks and _signs(plan) else ()
@@ -75,7 +75,7 @@ def _columns(archs: Sequence[Arch], *, fold: bool, with_blocks: bool) -> str:
     for kind, spot in zip(some, spots, strict=True):
         unit.draw(root, kind, at=spot, inks=LIGHT)
     _legend(root, legend, end + 14)
-    return _in_both_lights(root)
+    return root
 
 
 def blocks(archs: Sequence[Arch]) -> str:
@@ -100,17 +100,27 @@ def blocks(archs: Sequence[Arch]) -> str:
 
 
 def column_of(arch: Arch) -> str:
-    """`arch` alone as a column, folded, without its blocks beside it."""
-    return _columns((arch,), fold=True, with_blocks=False)
+    """`arch` as a column, folded, without its blocks beside it; for a page, which says what it shows."""
+    return _in_both_lights(_within_a_page(_columns((arch,), fold=True, with_blocks=False)))
 
 
 def commonest(arch: Arch) -> str:
-    """The block of `arch` that comes most often, letter by letter."""
+    """The block of `arch` that comes most often, letter by letter; for a page, which says what it shows."""
     kind = max(unit.kinds(arch), key=lambda each: each.count)
     wide, high = unit.size(kind)
-    root = _page((arch,), wide + 2, high)
-    unit.draw(root, kind, at=(1, 0), inks=LIGHT)
-    return _in_both_lights(root)
+    root = _page((arch,), wide + 2 * MARGIN, high + 2 * MARGIN)
+    unit.draw(root, kind, at=(MARGIN, MARGIN), inks=LIGHT)
+    return _in_both_lights(_within_a_page(root))
+
+
+def _within_a_page(root: ET.Element) -> ET.Element:
+    """`root` without its margins and its own words, which the page around it has."""
+    wide, high = (float(root.get(side, "0")) - 2 * (MARGIN - 2) for side in ("width", "height"))
+    root.set("viewBox", f"{MARGIN - 2} {MARGIN - 2} {number(wide)} {number(high)}")
+    root.set("width", number(wide))
+    root.set("height", number(high))
+    del root.attrib["role"]
+    return root
 
 
 def _line(arch: Arch) -> str:
