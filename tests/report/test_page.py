@@ -73,11 +73,14 @@ def test_a_percent_sign_stays_with_its_number_and_an_interval_in_one_line() -> N
         assert said in document
 
 
-def test_a_name_breaks_after_an_underscore_and_not_before_its_number() -> None:
-    table = page.Table(("network",), (("ResNet-20 & <b>",), ("exclusive_gate-6",)))
-    made = page.render(page.Page("t", "", (page.Section("s", (table,)),), ""))
+def test_names_and_commands_break_where_a_reader_would_break_them() -> None:
+    table = page.Table(("network",), (("ResNet-20 & <b>",), ("exclusive_gate-6",), ("conv2_x",)))
+    parts = (table, page.Code("residua analyse --what lesion"))
+    made = page.render(page.Page("t", "", (page.Section("s", parts),), ""))
     assert '<span class="whole">ResNet-20</span> &amp; &lt;b&gt;' in made
     assert 'exclusive_<wbr><span class="whole">gate-6</span>' in made
+    assert "conv2_x" in made
+    assert 'analyse <span class="whole">--what</span> lesion' in made
 
 
 def test_every_kind_of_part_has_its_template() -> None:

@@ -12,8 +12,10 @@ from residua.report.ink import DARK, LIGHT, variables
 if TYPE_CHECKING:
     import numpy as np
 
-NAMED = re.compile(r"[A-Za-z]+-\d+")
-"""`ResNet-20`."""
+WHOLE = re.compile(r"[A-Za-z]+-\d+|--[a-z][a-z-]*")
+"""What no line may break: `ResNet-20`, `--budget`."""
+JOINT = re.compile(r"_(?=[a-z]{4})|(?<=\w)/(?=\w)")
+"""Where a line may: `exclusive_gate`, `val/rose.jpg`, not `conv2_x`."""
 SMALL, LARGE = 128, 512  # pixels: a picture is enlarged to at least the one and shrunk to at most the other
 
 
@@ -194,11 +196,11 @@ def _held(said: object) -> object:
 
 
 def broken(said: str) -> str:
-    """A cell as HTML whose lines break after an underscore, and never between a hyphen and its number."""
+    """Names and commands as HTML whose lines break at underscores and slashes, and not at the hyphens of `WHOLE`."""
     from markupsafe import Markup, escape
 
-    held = NAMED.sub(r'<span class="whole">\g<0></span>', str(escape(_held(said))))
-    return Markup(held.replace("_", "_<wbr>"))  # noqa: S704  (escaped above)
+    held = WHOLE.sub(r'<span class="whole">\g<0></span>', str(escape(_held(said))))
+    return Markup(JOINT.sub(r"\g<0><wbr>", held))  # noqa: S704  (escaped above)
 
 
 def png(pixels: "np.ndarray") -> str:
