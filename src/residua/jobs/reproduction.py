@@ -120,9 +120,7 @@ def _table(found: Reproduction) -> Table:
         told.insert(0, "Errors in percent.")
     if 3 in keep:
         told.append("Difference: here less the paper's.")
-    for line in found.kept:
-        if line.row.paper is not None and line.row.said:
-            told.append(f"{line.row.label} in the paper: {line.row.said}.")
+    told += _remarks(found)
     cells = [
         (row[0], row[1].removesuffix(f" ({line.row.said})"), *row[2:])
         for row, line in zip(cells, found.kept, strict=True)
@@ -130,6 +128,15 @@ def _table(found: Reproduction) -> Table:
     head, picked = tuple(HEAD[place] for place in keep), tuple(tuple(row[p] for p in keep) for row in cells)
     numeric = tuple(place for place, name in enumerate(head) if name in HEAD[2:5])
     return Table(head, picked, " ".join(told), numeric=numeric if not _has_notes(found) else numeric[1:])
+
+
+def _remarks(found: Reproduction) -> list[str]:
+    """What belongs to the paper's numbers; said once where it belongs to all."""
+    said = {line.row.label: line.row.said for line in found.kept if line.row.paper is not None}
+    if len(set(said.values())) == 1 and len(said) > 1:
+        remark = next(iter(said.values()))
+        return [f"All in the paper: {remark}."] if remark else []
+    return [f"{label} in the paper: {remark}." for label, remark in said.items() if remark]
 
 
 def _has_notes(found: Reproduction) -> bool:
