@@ -13,6 +13,7 @@ from residua.spec.amount import amount
 from residua.spec.arch import Arch
 
 MARGIN, HEAD, BETWEEN = 28, 62, 30  # pixels around all, for the names, and between columns
+ABOVE = 12  # pixels of the margin above a name that nothing reaches into
 SECTION = 8  # pixels from one size of map to the next
 MOST_ROWS = 42  # boxes; what has more is folded, for on a page its type would be too small
 LINE = 20  # pixels from one line of the legend to the next
@@ -108,15 +109,16 @@ def commonest(arch: Arch) -> str:
     """The block of `arch` that comes most often, letter by letter; for a page, which says what it shows."""
     kind = max(unit.kinds(arch), key=lambda each: each.count)
     wide, high = unit.size(kind)
-    root = _page((arch,), wide + 2 * MARGIN, high + 2 * MARGIN)
-    unit.draw(root, kind, at=(MARGIN, MARGIN), inks=LIGHT)
+    root = _page((arch,), wide + 2 * MARGIN, high + ABOVE)
+    unit.draw(root, kind, at=(MARGIN, ABOVE), inks=LIGHT)
     return _in_both_lights(_within_a_page(root))
 
 
 def _within_a_page(root: ET.Element) -> ET.Element:
-    """`root` without its margins and its own words, which the page around it has."""
-    wide, high = (float(root.get(side, "0")) - 2 * (MARGIN - 2) for side in ("width", "height"))
-    root.set("viewBox", f"{MARGIN - 2} {MARGIN - 2} {number(wide)} {number(high)}")
+    """`root` without the margins at its sides and what is `ABOVE`; the page around it says what it shows."""
+    aside = MARGIN - 2  # strokes are as wide as that
+    wide, high = float(root.get("width", "0")) - 2 * aside, float(root.get("height", "0")) - ABOVE
+    root.set("viewBox", f"{aside} {ABOVE} {number(wide)} {number(high)}")
     root.set("width", number(wide))
     root.set("height", number(high))
     del root.attrib["role"]
