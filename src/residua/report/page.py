@@ -196,7 +196,7 @@ def _held(said: object) -> object:
 
 
 def broken(said: str) -> str:
-    """Names and commands as HTML whose lines break at underscores and slashes, and not at the hyphens of `WHOLE`."""
+    """Names and commands as HTML whose lines break at `JOINT`, never within `WHOLE`."""
     from markupsafe import Markup, escape
 
     held = WHOLE.sub(r'<span class="whole">\g<0></span>', str(escape(_held(said))))
