@@ -258,7 +258,9 @@ def test_the_ledger_holds_what_is_finished(
     said = (tmp_path / "page.md").read_text()
     assert "## he2015/tiny, smoke" in said
     assert "(n = 2)" in said
-    assert ledger.write_docs(tmp_path / "empty.md", tmp_path) == 0
+    with pytest.raises(ValueError, match="holds no finished reproduction"):
+        ledger.write_docs(tmp_path / "page.md", tmp_path)
+    assert (tmp_path / "page.md").read_text() == said
 
 
 def test_other_views_are_measured_once_and_kept(

@@ -26,8 +26,10 @@ or all *but for* what is named), *scaled down* (its data, less of it or a shorte
 
 
 def write_docs(file: Path, folder: Path) -> int:
-    """Write the ledger of `folder` into `file`, and say how many reproductions it holds."""
+    """Write the ledger of `folder` into `file`, and say how many items it holds; ValueError for none."""
     found = [kept for item in ITEMS.values() for budget in BUDGETS if (kept := held(item, budget, folder))]
+    if not found:
+        raise ValueError(f"{folder} holds no finished reproduction: give -o the folder that `reproduce` used")
     write(file, "\n".join([INTRODUCTION, *map(_section, found)]))
     return len(found)
 
