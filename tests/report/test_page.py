@@ -60,7 +60,7 @@ def test_the_policy_forbids_what_the_page_does_not_need() -> None:
 
 
 def test_every_kind_of_part_appears() -> None:
-    said = " ".join(Reader(page.render(full_page())).text)
+    said = "".join(Reader(page.render(full_page())).text)
     lead = ("The lead.", "Drawings", "First paragraph.", "the table", "81.00 %", "the pictures", "truth: 3")
     rest = ("the command", "very/very/", "training error", "caption of bars", "predicted", "The footer.")
     assert [words for words in lead + rest if words not in said] == []

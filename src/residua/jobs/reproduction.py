@@ -118,6 +118,8 @@ def _table(found: Reproduction) -> Table:
         told.append(f"Mean ± deviation over {count} seeds." if count > 1 else "One seed.")
     if any(line.row.measure.endswith("error") for line in found.lines):
         told.insert(0, "Errors in percent.")
+    if (counted := found.item.rows[0].measure) in SCALES:
+        told.insert(0, {"params": "Parameters.", "macs": "Multiply-adds."}[counted])
     if 3 in keep:
         told.append("Difference: here less the paper's.")
     told += _remarks(found)

@@ -199,8 +199,8 @@ def broken(said: str) -> str:
     """Names and commands as HTML whose lines break at `JOINT`, never within `WHOLE`."""
     from markupsafe import Markup, escape
 
-    held = WHOLE.sub(r'<span class="whole">\g<0></span>', str(escape(_held(said))))
-    return Markup(JOINT.sub(r"\g<0><wbr>", held))  # noqa: S704  (escaped above)
+    joined = JOINT.sub(r"\g<0><wbr>", str(escape(_held(said))))
+    return Markup(WHOLE.sub(r'<span class="whole">\g<0></span>', joined))  # noqa: S704  (escaped above)
 
 
 def png(pixels: "np.ndarray") -> str:
