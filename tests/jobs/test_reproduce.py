@@ -243,9 +243,13 @@ def test_views_that_no_training_image_looked_like_are_said(
     assert unfamiliar(centred) == ""
 
 
-def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
+def test_what_cannot_be_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = dataclasses.replace(ITEM, name="he2015/deep", rows=ITEM.rows[2:3], claims=())
+    monkeypatch.setitem(items.ITEMS, deep.name, deep)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"needs cifar10: give --data cifar10:DIR"):
         reproduce("he2015/fig6", budget="small", out=tmp_path)
+    with pytest.raises(ValueError, match="trains nothing at the budget small"):
+        reproduce("he2015/deep", budget="small", data="digits", out=tmp_path)
     with pytest.raises(ValueError, match="no budget 'huge'"):
         reproduce("he2015/fig6", budget="huge", out=tmp_path)  # type: ignore[arg-type]
 
