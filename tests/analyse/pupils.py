@@ -11,7 +11,7 @@ from residua.data.views import normalise
 from residua.nn.network import Network, build
 from residua.spec import change, zoo
 from residua.spec.arch import Arch
-from residua.spec.block import Block, Conv
+from residua.spec.block import Block, Conv, Pool
 from residua.spec.orders import Order, Place, preactivation
 from residua.spec.preprocess import Preprocess
 
@@ -46,6 +46,13 @@ def one_stage(order: Order, *, blocks: int, width: int) -> Arch:
     return Arch(
         f"one_stage_{order.__name__}", "tests", "tests", stem, (stage,), tail, classes=10, preprocess=DIGITS
     )
+
+
+def stacked() -> Arch:
+    """Three stages in VGG's way: convolutions of one width, and a pool that halves the map."""
+    stem = Block("CNA", (Conv(16),))
+    stages = tuple((Block("CNA CNA CNA P", (Conv(w),) * 3, pool=Pool(2, 2, 0)),) for w in (16, 32, 64))
+    return Arch("stacked", "tests", "tests", stem, stages, classes=10, preprocess=DIGITS)
 
 
 def taught(arch: Arch, *, steps: int = 150) -> Pupil:

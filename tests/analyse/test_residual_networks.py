@@ -6,11 +6,13 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
-from pupils import Pupil, one_stage
+from pupils import Pupil, one_stage, stacked, taught
 from torch.nn.functional import cross_entropy
 
 from residua import analyse
+from residua.analyse.layers import taken_apart
 from residua.analyse.paths import path_gradient
+from residua.analyse.twin import twin_of
 from residua.nn.network import build
 from residua.spec import change, zoo
 from residua.spec.orders import preactivation
@@ -31,6 +33,20 @@ def test_removing_a_middle_block_costs_a_residual_net_little_and_destroys_a_plai
     assert np.nanmedian(spared.swapped) < spared.whole + 5
     assert np.nanmin(harmed.swapped) > 50
     assert math.isnan(spared.swapped[-1])
+
+
+def test_vgg_loses_what_it_learned_with_any_layer() -> None:
+    stack = taught(stacked())
+    found = analyse.lesion_study(stack.network, stack.images, stack.labels)
+    with twin_of(stack.network) as twin:
+        taken_apart(twin)
+        assert torch.equal(twin(stack.images), stack.network(stack.images))
+        assert [block.word for block in twin.arch.stages[1]] == ["CNA", "CNA", "CNA", "P"]
+    assert found.whole < 10
+    assert len(found.names) == 12
+    gone = [i for i in range(12) if not np.isnan(found.removed[i])]
+    assert gone == [0, 1, 2, 5, 6, 9, 10]  # the others change width or size
+    assert min(found.removed[i] for i in gone) > 40
 
 
 def test_the_more_blocks_are_gone_the_worse_it_gets(residual: Pupil) -> None:

@@ -62,6 +62,7 @@ def test_mistakes_are_one_line(trained: Path) -> None:
     )
     assert "holds no mean of the weights" in complaint(residua("evaluate", trained, "--weights", "ema"), 5)
     assert "no study 'grad-cam'" in complaint(residua("analyse", trained, "--what", "grad-cam"), 2)
+    assert "no model 'resnet51': did you mean resnet50" in complaint(residua("analyse", "resnet51"), 2)
     assert "paths needs images: give --data" in complaint(
         residua("analyse", "resnet18", "--what", "paths"), 2
     )

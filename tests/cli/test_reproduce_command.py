@@ -23,6 +23,7 @@ def test_the_list_has_every_item_with_cost_and_state(tmp_path: Path) -> None:
     assert {e["state"] for e in found.values()} <= {"done", "scaled", "needs DATA", "not feasible"}
     said = succeeded(residua("reproduce"))
     assert "duta2020/coco" in said
+    assert ["he2015/table4", "scaled", "imagenet"] in [line.split()[:3] for line in said.splitlines()]
     assert "paper value not available" in said
 
 

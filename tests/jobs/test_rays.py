@@ -44,6 +44,20 @@ def wanted(folder: Path) -> list[Entry]:
     ]
 
 
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("127.0.0.1:1", "nobody answers at 127.0.0.1:1: begin one"),
+        ("rubbish", "give auto, local, or host:port"),
+    ],
+)
+def test_where_there_is_no_cluster_one_line_says_so(address: str, said: str) -> None:
+    from residua.jobs.rays import Cluster
+
+    with pytest.raises(ValueError, match=said):
+        Cluster(address, threads=1)
+
+
 @pytest.mark.timeout(480)  # machines take long to start on a busy one
 def test_a_lost_machine_does_not_lose_the_grid(tmp_path: Path, cluster: Any) -> None:
     from residua.jobs.rays import Cluster

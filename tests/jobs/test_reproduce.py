@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import re
 import shutil
 import statistics
 import threading
@@ -19,7 +20,7 @@ from residua.jobs.contest import finish
 from residua.jobs.evaluate import evaluate
 from residua.jobs.measured import measured
 from residua.jobs.reproduce import Reproduction, line_of, reproduce
-from residua.jobs.reproduction import page, rows, verdicts
+from residua.jobs.reproduction import page, rows, unfamiliar, verdicts
 from residua.nn.network import Network, build
 from residua.papers import items
 from residua.papers.published import Budget, Row
@@ -83,7 +84,8 @@ def test_the_table_says_what_the_runs_say(
     assert verdict.startswith("Seen here" if seen else "Not seen here")
     json.dumps(found.plain(), allow_nan=False)
     drawn = render(page(found))
-    assert "residua reproduce he2015/tiny --budget smoke --seeds 2" in drawn
+    plain = re.sub("<wbr>|</?span[^>]*>", "", drawn)
+    assert "residua reproduce he2015/tiny --budget smoke --seeds 2" in plain
     assert "weight decay of 0.0001" in drawn
     (tmp_path / "page.html").write_text(drawn)
     look(tmp_path / "page.html")
@@ -213,9 +215,41 @@ def test_counts_need_no_training(tmp_path: Path) -> None:
         assert line.values[0] == pytest.approx(line.row.paper, rel=0.03)  # the paper rounds to 0.1 G
 
 
-def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("he2016/fig2", ("sigmoid", "dropout", "0.5")), ("he2015/fig3", ("zeros to 512, /2", "fc, 4096"))],
+)
+def test_what_is_drawn_is_drawn(name: str, shown: tuple[str, ...], look: Eyes, tmp_path: Path) -> None:
+    found = reproduce(name, out=tmp_path)
+    page = found.report.read_text()
+    assert page.count('class="network"') == len(found.item.rows)
+    assert all(f">{word}<" in page for word in shown)
+    assert "nothing was trained" in page
+    look(found.report)
+
+
+def test_views_that_no_training_image_looked_like_are_said(
+    made: tuple[Path, dict[tuple[str, int], Run]],
+) -> None:
+    row = dataclasses.replace(ITEM.rows[0], views="10crop")
+    lines = [
+        dataclasses.replace(line_of(ITEM, ITEM.rows[0], SETTING, made[1], seeds=1), row=each)
+        for each in (ITEM.rows[0], row)
+    ]
+    cropped, centred = (
+        Reproduction(ITEM, SETTING, kept, "digits", Path("x.html"), 1.0) for kept in (lines, lines[:1])
+    )
+    assert "Tested with 10crop, but trained on images as they are" in unfamiliar(cropped)
+    assert unfamiliar(centred) == ""
+
+
+def test_what_cannot_be_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = dataclasses.replace(ITEM, name="he2015/deep", rows=ITEM.rows[2:3], claims=())
+    monkeypatch.setitem(items.ITEMS, deep.name, deep)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"needs cifar10: give --data cifar10:DIR"):
         reproduce("he2015/fig6", budget="small", out=tmp_path)
+    with pytest.raises(ValueError, match="trains nothing at the budget small"):
+        reproduce("he2015/deep", budget="small", data="digits", out=tmp_path)
     with pytest.raises(ValueError, match="no budget 'huge'"):
         reproduce("he2015/fig6", budget="huge", out=tmp_path)  # type: ignore[arg-type]
 
@@ -228,7 +262,9 @@ def test_the_ledger_holds_what_is_finished(
     said = (tmp_path / "page.md").read_text()
     assert "## he2015/tiny, smoke" in said
     assert "(n = 2)" in said
-    assert ledger.write_docs(tmp_path / "empty.md", tmp_path) == 0
+    with pytest.raises(ValueError, match="holds no finished reproduction"):
+        ledger.write_docs(tmp_path / "page.md", tmp_path)
+    assert (tmp_path / "page.md").read_text() == said
 
 
 def test_other_views_are_measured_once_and_kept(

@@ -60,7 +60,7 @@ def test_the_policy_forbids_what_the_page_does_not_need() -> None:
 
 
 def test_every_kind_of_part_appears() -> None:
-    said = " ".join(Reader(page.render(full_page())).text)
+    said = "".join(Reader(page.render(full_page())).text)
     lead = ("The lead.", "Drawings", "First paragraph.", "the table", "81.00 %", "the pictures", "truth: 3")
     rest = ("the command", "very/very/", "training error", "caption of bars", "predicted", "The footer.")
     assert [words for words in lead + rest if words not in said] == []
@@ -71,6 +71,16 @@ def test_a_percent_sign_stays_with_its_number_and_an_interval_in_one_line() -> N
     document = page.render(page.Page("T", "9 % of it.", (page.Section("S", (table,)),), ""))
     for said in ("9\N{NO-BREAK SPACE}% of it.", "(3.10\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}3.32)"):
         assert said in document
+
+
+def test_names_and_commands_break_where_a_reader_would_break_them() -> None:
+    table = page.Table(("network",), (("ResNet-20 & <b>",), ("exclusive_gate-6",), ("conv2_x",)))
+    parts = (table, page.Code("residua analyse --what lesion"))
+    made = page.render(page.Page("t", "", (page.Section("s", parts),), ""))
+    assert '<span class="whole">ResNet-20</span> &amp; &lt;b&gt;' in made
+    assert 'exclusive_<wbr><span class="whole">gate-6</span>' in made
+    assert "conv2_x" in made
+    assert 'analyse <span class="whole">--what</span> lesion' in made
 
 
 def test_every_kind_of_part_has_its_template() -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from residua.analyse.gradients import joined
+from residua.analyse.layers import is_stack, taken_apart
 from residua.analyse.twin import twin_of
 from residua.nn.blocks import ResidualBlock
 from residua.nn.network import Network
@@ -62,11 +63,14 @@ def lesion_study(network: Network, images: Tensor, labels: Tensor) -> Lesions:
     """Errors for `images`, normalised (N, C, H, W), and `labels` (N,), in eval mode.
 
     A block with a shortcut loses its residual branch; one without is taken out whole, which is possible where
-    width and size stay. Only blocks that are spelled alike and see equal maps change places.
+    width and size stay. Only blocks that are spelled alike and see equal maps change places. A network that
+    skips nothing, and all of whose blocks change width or size (VGG), is taken apart into its layers first.
     """
     with twin_of(network) as twin, torch.inference_mode():
+        if is_stack(twin) and not any(stays for *_, stays in _kinds(twin)):
+            taken_apart(twin)
         names = tuple(
-            f"stages.{s}.{b}" for s, stage in enumerate(network.arch.stages) for b in range(len(stage))
+            f"stages.{s}.{b}" for s, stage in enumerate(twin.arch.stages) for b in range(len(stage))
         )
         ward = _Ward(twin, images, labels)
         whole = ward.error()

@@ -49,8 +49,8 @@ def _list(out: Path, *, as_json: bool) -> None:
         put_json(found)
         return
     to = console()
-    rows = [(e["item"], e["state"], e["what"], _costs(e)) for e in found]
-    show_table(to, ("item", "state", "what", "networks x updates, time on two cores"), rows)
+    rows = [(e["item"], e["state"], ", ".join(e["data"]), e["what"], _costs(e)) for e in found]
+    show_table(to, ("item", "state", "data", "what", "networks x updates, time on two cores"), rows)
     say(to, "times are estimates for one seed, of small on small pictures", "dim")
     say(to, "scaled: runs here on digits now; done: finished here at the paper's own budget", "dim")
     next_line(to, "residua reproduce he2015/fig6")
@@ -115,7 +115,7 @@ def _reproduce(
 
 
 def _show(found: "Reproduction") -> None:
-    from residua.jobs.reproduction import HEAD, left_out, rows, verdicts
+    from residua.jobs.reproduction import HEAD, left_out, rows, unfamiliar, verdicts
 
     to = console()
     say(to, "")
@@ -123,9 +123,8 @@ def _show(found: "Reproduction") -> None:
     say(to, "")
     for verdict in verdicts(found):
         say(to, verdict, "bold")
-    if absent := left_out(found):
-        say(to, absent, "dim")
+    for remark in filter(None, (unfamiliar(found), left_out(found))):
+        say(to, remark, "dim")
     say(to, f"{found.seconds:.0f} s; the report: {found.report}")
-    next_line(
-        to, "residua reproduce --list", f"residua reproduce {found.item.name} --budget small --data DATA"
-    )
+    more = (f"residua reproduce {found.item.name} --budget small --data DATA",) if found.data else ()
+    next_line(to, "residua reproduce --list", *more)

@@ -85,7 +85,7 @@ def _study(
 
 
 def _patient(trained: str, data: str | None, count: int) -> Patient:
-    if not Path(trained).exists() and trained in zoo.NAMES:
+    if not Path(trained).exists() and Path(trained).name == trained and not Path(trained).suffix:
         return _fresh(trained, data, count)
     network = load_network(Path(trained))
     if network.arch.clip:

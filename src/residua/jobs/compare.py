@@ -37,7 +37,7 @@ def compare(
     their centre and videos as a whole. ValueError for fewer than two, or for what cannot be compared.
     """
     if len(trained) < 2:
-        raise ValueError(f"{len(trained)} runs: give at least two to compare")
+        raise ValueError("fewer than two networks: give at least two to compare")
     paths, where = paths_of(trained), None if data is None else str(data)
     if not tasks.of_trained(paths).counts_wrong:
         raise ValueError(f"{paths[0]} says more than one class of an image: compare networks that classify")

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import queue
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ Listen = Callable[[str, Event], None]
 
 POLL_SECONDS = 0.1
 """How often the parent looks for news and for a wish to stop."""
+LEAKS = "ignore::UserWarning:multiprocessing.resource_tracker"
+"""Not said by the process that tidies up after us: that whoever left at once, on a second Ctrl-C, did not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,8 @@ class Pool:
 
     def __init__(self, *, processes: int) -> None:
         """That many workers; spawned, because a fork would copy the threads of a progress bar half-way."""
+        if LEAKS not in sys.warnoptions:
+            sys.warnoptions.append(LEAKS)
         context = multiprocessing.get_context("spawn")
         self._news = context.Queue()
         self._stop = context.Event()

@@ -20,13 +20,16 @@ Made by `residua reproduce --write-docs` from the runs in [results/reproduce](re
 is typed. The paper's numbers are quoted with their table; where no source was reached it says so. Labels are
 found by comparing each run's recipe with what the paper states: *same protocol* (its data, schedule and test,
 or all *but for* what is named), *scaled down* (its data, less of it or a shorter schedule), *different data*
-(another set: compare orders, not heights). All of them: `residua reproduce --list`.
+(another set: compare orders, not heights). All of them: `residua reproduce --list`; how:
+[reproducing.md](reproducing.md).
 """
 
 
 def write_docs(file: Path, folder: Path) -> int:
-    """Write the ledger of `folder` into `file`, and say how many reproductions it holds."""
+    """Write the ledger of `folder` into `file`, and say how many items it holds; ValueError for none."""
     found = [kept for item in ITEMS.values() for budget in BUDGETS if (kept := held(item, budget, folder))]
+    if not found:
+        raise ValueError(f"{folder} holds no finished reproduction: give -o the folder that `reproduce` used")
     write(file, "\n".join([INTRODUCTION, *map(_section, found)]))
     return len(found)
 

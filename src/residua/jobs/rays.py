@@ -1,6 +1,7 @@
 """The same runs as tasks on a Ray cluster: on any machine, with retries, each going on where it stood."""
 
 import logging
+import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,11 +20,19 @@ PATIENCE_SECONDS = 120.0
 """How long a run that another process still holds is waited for."""
 
 
+REACH_SECONDS = 5.0
+"""How long a cluster has to answer."""
+CURE = "begin one with `ray start --head`, or give --ray local"
+
+
 class Cluster:
     """Trains entries as Ray tasks. The folder of the runs must be one that every machine sees."""
 
     def __init__(self, address: str, *, threads: int) -> None:
-        """Join the cluster at `address` (`auto`, `local`, host:port); one run takes `threads` cores."""
+        """Join the cluster at `address` (`auto`, `local`, host:port); one run takes `threads` cores.
+
+        ValueError where there is none.
+        """
         try:
             import ray
         except ImportError:
@@ -31,9 +40,12 @@ class Cluster:
         self._ray, self._threads = ray, threads
         self._joined = not ray.is_initialized()
         if self._joined:
-            ray.init(
-                None if address == "local" else address, log_to_driver=False, logging_level=logging.ERROR
-            )
+            _reach(address)
+            where = None if address == "local" else address
+            try:
+                ray.init(where, log_to_driver=False, logging_level=logging.ERROR)
+            except ConnectionError:
+                raise ValueError(f"no Ray cluster at {address}: {CURE}") from None
 
     def __enter__(self) -> "Cluster":
         """Itself."""
@@ -71,6 +83,19 @@ class Cluster:
                         listen(entry.name, Note(f"{entry.name}: {trouble}"))
         finally:
             flag.unlink(missing_ok=True)
+
+
+def _reach(address: str) -> None:
+    """ValueError unless somebody answers at `address`, which Ray itself would find out in minutes."""
+    if address in ("auto", "local"):
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        raise ValueError(f"--ray {address}: give auto, local, or host:port")
+    try:
+        socket.create_connection((host, int(port)), timeout=REACH_SECONDS).close()
+    except OSError:
+        raise ValueError(f"nobody answers at {address}: {CURE}") from None
 
 
 def _task(entry: Entry, flag: Path) -> str:

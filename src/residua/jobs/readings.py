@@ -32,7 +32,7 @@ READINGS: Mapping[str, tuple[str, str]] = {
         "trained on, so that one missing block costs little, except where a stage begins. A plain network "
         "has no way around: what comes out of one block is all that the next one gets, and taking one away "
         "ruins it. Blocks that change the width cannot be taken out of a plain network, and are missing from "
-        "its line.",
+        "its line. Of VGG, whose blocks all do, single layers are taken out.",
     ),
     "paths": (
         "How long are the paths that matter?",

@@ -179,6 +179,8 @@ def reproduce(
         found = Reproduction(item, Setting("digits", True, budget), lines, "", report, 0.0)
         return _written(found, None)
     source = _source(item, budget, data)
+    if not any(row.asks_at(budget) for row in item.rows):
+        raise ValueError(f"{name} trains nothing at the budget {budget}: give --budget full")
     dataset = open_dataset(absolute(source), holdout=0.2)
     workers = processes or (1 if _has_gpu() else world.cores())
     setting = Setting(source, dataset.size <= SMALL, budget, max(1, world.cores() // workers))

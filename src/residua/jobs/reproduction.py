@@ -2,25 +2,16 @@
 
 import json
 import math
-from collections.abc import Iterable
 
-from residua.jobs.measured import responses
+from residua.jobs.figure import SCALES, figure, ours
 from residua.jobs.reproduce import Line, Reproduction
-from residua.papers.published import Claim
+from residua.papers.published import DRAWN, Claim
 from residua.papers.sentences import differs, sentences
-from residua.report.beside import Beside, beside
-from residua.report.curves import Curve
-from residua.report.figures import Panel, training_curves
-from residua.report.of_run import curve
-from residua.report.page import Code, Figure, Figures, Page, Part, Section, Table, Text
+from residua.report.page import Code, Page, Part, Section, Table, Text
 from residua.spec.describe import cost
 from residua.spec.record import to_plain
 from residua.version import __version__
 
-UNITS = {"params": "parameters (millions)", "macs": "multiply-adds (billions)", "response": "mean deviation"}
-"""What the bars count; errors otherwise."""
-SCALES = {"params": 1e6, "macs": 1e9}
-"""What one unit of a bar is."""
 HEAD = ("network", "paper", "here", "difference", "training error", "label")
 
 
@@ -28,10 +19,9 @@ def page(found: Reproduction) -> Page:
     """The page of a finished reproduction."""
     item, setting = found.item, found.setting
     shown = [line for line in found.lines if line.values]
-    parts: list[Part] = [_figure(found)] if shown else []
+    parts: list[Part] = [figure(found)] if shown else []
     parts += [_table(found)]
-    if absent := left_out(found):
-        parts.append(Text((absent,)))
+    parts += [Text((said,)) for said in (left_out(found), unfamiliar(found)) if said]
     sections = [Section("What came out", tuple(parts))]
     if claims := verdicts(found):
         sections.append(Section("What the paper says of it", (Text((item.says, *claims)),)))
@@ -42,7 +32,8 @@ def page(found: Reproduction) -> Page:
     sections.append(Section("How it was made", _making(found)))
     labels = ", ".join(dict.fromkeys(line.label for line in shown)) or "nothing was trained"
     lead = f"{item.place}, at the budget {setting.budget}: {labels}. {found.data}."
-    lead = lead if found.data else f"{item.place}: counted from the networks, nothing was trained."
+    done = "drawn" if item.figure in ("blocks", "networks") else "counted"
+    lead = lead if found.data else f"{item.place}: {done} from the networks, nothing was trained."
     return Page(
         item.what[0].upper() + item.what[1:],
         lead,
@@ -62,19 +53,21 @@ def left_out(found: Reproduction) -> str:
     return f"Left out at the budget {found.setting.budget}: {said}." if said else ""
 
 
+def unfamiliar(found: Reproduction) -> str:
+    """Says so where networks were tested on views that nothing in their training looked like."""
+    still = [line for line in found.lines if line.runs and line.runs[0].recipe.augment.kind == "none"]
+    views = dict.fromkeys(line.row.views for line in still if line.row.views != "center")
+    return (
+        f"Tested with {', '.join(views)}, but trained on images as they are, never shifted, mirrored or "
+        "resized: the errors are high for that, and say that the protocol runs, no more."
+        if views
+        else ""
+    )
+
+
 def _cells(line: Line) -> tuple[str, ...]:
     trained = f"{sum(line.train) / len(line.train):.2f} %" if line.train else ""
     return line.row.label, line.row.printed, ours(line), _difference(line), trained, line.label
-
-
-def ours(line: Line) -> str:
-    """Mean, deviation and n; or why there is no value."""
-    if not line.values:
-        return line.note
-    scale, unit = SCALES.get(line.row.measure, 1.0), {"params": " M", "macs": " G"}.get(line.row.measure, "")
-    spread = f" ± {line.deviation / scale:.2f}" if math.isfinite(line.deviation) else ""
-    count = "" if line.row.measure in SCALES else f" (n = {len(line.values)})"
-    return f"{line.mean / scale:.2f}{spread}{unit}{count}"
 
 
 def _difference(line: Line) -> str:
@@ -106,75 +99,18 @@ def _verdict(claim: Claim, worse: Line, better: Line, found: Reproduction) -> st
     return f"Not seen here: that {said} ({numbers}){why}."
 
 
-def _figure(found: Reproduction) -> Figure | Figures:
-    shown = [line for line in found.lines if line.values]
-    said = "; ".join(f"{line.row.label}: {ours(line)}" for line in shown)
-    if found.item.figure == "curves":
-        return Figure(training_curves(panels(shown)), _curve_caption(shown), said)
-    if found.item.figure == "responses":
-        return _responses(shown)
-    scale = SCALES.get(shown[0].row.measure, 1.0)
-    bars = tuple(
-        Beside(
-            line.row.label,
-            line.mean / scale,
-            line.deviation / scale,
-            line.row.paper / scale if line.row.paper is not None else math.nan,
-        )
-        for line in shown
-    )
-    seeds = max(len(line.values) for line in shown)
-    spread = f", the mean over {seeds} seeds and its deviation" if seeds > 1 else ""
-    caption = f"Bars: measured here{spread}. Grey diamonds: the paper's numbers."
-    different = any(line.label == "different data" for line in shown)
-    caption += " Not on the same data: compare orders, not heights." if different else ""
-    return Figure(beside(bars, unit=UNITS.get(shown[0].row.measure, "error (%)")), caption, said)
-
-
-def _curve_caption(shown: list[Line]) -> str:
-    seeds = len(shown[0].values)
-    which = f" Of {seeds} seeds, the one with the median error." if seeds > 1 else ""
-    rings = any(line.row.paper is not None for line in shown)
-    paper = " Grey rings: where the paper's test curves end, by its tables." if rings else ""
-    return f"Thin: training error; bold: test error.{which}{paper}"
-
-
-def panels(shown: Iterable[Line]) -> tuple[Panel, ...]:
-    """The curves of the median runs, grouped as in the paper."""
-    groups: dict[str, list[Curve]] = {}
-    for line in shown:
-        if line.middle:
-            made = curve(line.middle, line.row.label)
-            paper = line.row.paper if line.row.paper is not None else math.nan
-            made = Curve(made.name, made.times, made.train, made.test, paper)
-            groups.setdefault(line.row.panel, []).append(made)
-    return tuple(Panel(title, tuple(curves)) for title, curves in groups.items())
-
-
-def _responses(shown: list[Line]) -> Figures:
-    """Both panels of He et al. 2015, fig. 7, of the first seed of each network."""
-    from residua.analyse.responses import Responses
-    from residua.report import studies
-
-    found = {line.row.label: Responses(**responses(line.runs[0])) for line in shown}
-    in_order, by_size = studies.responses(found, {name: place for place, name in enumerate(found)})
-    said = "; ".join(f"{line.row.label}: mean {line.mean:.2f}" for line in shown)
-    return Figures(
-        (
-            Figure(in_order, "Deviation of each 3×3 layer's output, in the order of the layers.", said),
-            Figure(by_size, "The same, the largest first.", said),
-        )
-    )
-
-
 def _table(found: Reproduction) -> Table:
     """The rows; a column that says the same everywhere becomes a part of the caption."""
     cells: list[tuple[str, ...]] = rows(found)
     told: list[str] = []
     keep = [place for place in range(len(HEAD)) if any(row[place] for row in cells)]
     labels = {row[-1] for row in cells if row[-1]}
-    if len(labels) == 1 and found.data:
-        keep, told = [place for place in keep if HEAD[place] != "label"], [f"All rows: {labels.pop()}."]
+    if len(labels) == 1:
+        keep = [place for place in keep if HEAD[place] != "label"]
+        told = [f"All rows: {labels.pop()}."] if found.data else []
+    if all(line.row.printed == DRAWN for line in found.kept):
+        keep = [place for place in keep if HEAD[place] != "paper"]
+        told.append("The paper draws them and prints no number.")
     counts = {len(line.values) for line in found.lines if line.values and line.row.measure not in SCALES}
     if len(counts) == 1:
         count = counts.pop()
@@ -182,11 +118,11 @@ def _table(found: Reproduction) -> Table:
         told.append(f"Mean ± deviation over {count} seeds." if count > 1 else "One seed.")
     if any(line.row.measure.endswith("error") for line in found.lines):
         told.insert(0, "Errors in percent.")
+    if (counted := found.item.rows[0].measure) in SCALES:
+        told.insert(0, {"params": "Parameters.", "macs": "Multiply-adds."}[counted])
     if 3 in keep:
         told.append("Difference: here less the paper's.")
-    for line in found.kept:
-        if line.row.paper is not None and line.row.said:
-            told.append(f"{line.row.label} in the paper: {line.row.said}.")
+    told += _remarks(found)
     cells = [
         (row[0], row[1].removesuffix(f" ({line.row.said})"), *row[2:])
         for row, line in zip(cells, found.kept, strict=True)
@@ -194,6 +130,15 @@ def _table(found: Reproduction) -> Table:
     head, picked = tuple(HEAD[place] for place in keep), tuple(tuple(row[p] for p in keep) for row in cells)
     numeric = tuple(place for place, name in enumerate(head) if name in HEAD[2:5])
     return Table(head, picked, " ".join(told), numeric=numeric if not _has_notes(found) else numeric[1:])
+
+
+def _remarks(found: Reproduction) -> list[str]:
+    """What belongs to the paper's numbers; said once where it belongs to all."""
+    said = {line.row.label: line.row.said for line in found.kept if line.row.paper is not None}
+    if len(set(said.values())) == 1 and len(said) > 1:
+        remark = next(iter(said.values()))
+        return [f"All in the paper: {remark}."] if remark else []
+    return [f"{label} in the paper: {remark}." for label, remark in said.items() if remark]
 
 
 def _has_notes(found: Reproduction) -> bool:
@@ -209,7 +154,8 @@ def _networks(shown: list[Line]) -> Table:
         size = cost(arch)
         cells.append((name, str(arch.depth()), f"{size.params / 1e6:.2f} M", f"{size.macs / 1e6:,.1f} M"))
     head = ("network", "layers", "parameters", "multiply-adds")
-    return Table(head, tuple(cells), "As trained, at the size of these images.", numeric=(1, 2, 3))
+    caption = "As trained, at the size of these images." if shown[0].runs else ""
+    return Table(head, tuple(cells), caption, numeric=(1, 2, 3))
 
 
 def command(found: Reproduction) -> str:

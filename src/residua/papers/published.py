@@ -13,6 +13,8 @@ BUDGETS: tuple[Budget, ...] = ("smoke", "small", "full")
 """Minutes on digits; a short schedule on the papers' data; the papers' own schedule."""
 ABSENT = "paper value not available"
 """Said wherever no source for a number was reached."""
+DRAWN = "drawn, not counted"
+"""Said where a figure shows a network and prints no number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ class Item:
     """`He et al. 2015, figure 6`."""
     rows: tuple[Row, ...] = ()
     """Its lines; none where it cannot be reproduced."""
-    figure: Literal["curves", "bars", "responses"] = "bars"
+    figure: Literal["curves", "bars", "responses", "blocks", "networks"] = "bars"
     """How it is drawn."""
     says: str = ""
     """One or two sentences: what the paper concludes, and what must not be read into it."""

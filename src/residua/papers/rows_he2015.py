@@ -1,6 +1,6 @@
 """Tables and figures of He et al. 2015, with the numbers they print."""
 
-from residua.papers.published import Budget, Claim, Item, Net, Row, bottleneck, net
+from residua.papers.published import DRAWN, Budget, Claim, Item, Net, Row, bottleneck, net
 
 DEPTHS = (20, 32, 44, 56, 110)
 """Figure 6."""
@@ -95,6 +95,28 @@ ITEMS = (
         claims=(Claim("plain-56", "plain-20", "train_error"), Claim("plain-56", "plain-20")),
     ),
     Item(
+        "he2015/fig2",
+        "the building block of residual learning",
+        "He et al. 2015, figure 2",
+        (Row("a residual block", net("resnet34_a"), said=DRAWN, measure="params", data="imagenet"),),
+        "blocks",
+        "The layers learn what is to be added to their input, F(x) = H(x) - x. It is not said that F goes to "
+        "zero: the identity is hardly the best answer, only a good place to start from (3.1).",
+    ),
+    Item(
+        "he2015/fig3",
+        "VGG-19, and 34 layers, plain and residual",
+        "He et al. 2015, figure 3",
+        (
+            Row("VGG-19", net("vgg19"), 19.6e9, measure="macs", data="imagenet"),
+            Row("plain-34", net("plain34"), 3.6e9, measure="macs", data="imagenet"),
+            Row("ResNet-34", net("resnet34_a"), 3.6e9, measure="macs", data="imagenet"),
+        ),
+        "networks",
+        "The plain net follows VGG's rules with fewer filters, at 18 % of the multiply-adds; it is inspired "
+        "by VGG-19, not built on it. The shortcuts of option A add no parameters.",
+    ),
+    Item(
         "he2015/fig4",
         "plain and residual nets of 18 and 34 layers",
         "He et al. 2015, figure 4 and table 2",
@@ -106,6 +128,21 @@ ITEMS = (
             Claim("plain-34", "ResNet-34", "train_error"),
             Claim("ResNet-18", "ResNet-34"),
         ),
+    ),
+    Item(
+        "he2015/fig5",
+        "a block of two layers beside a bottleneck of three",
+        "He et al. 2015, figure 5",
+        tuple(
+            Row(label, net(name), said=DRAWN, measure="params", data="imagenet")
+            for label, name in (
+                ("basic block, 34 layers", "resnet34_a"),
+                ("bottleneck, 50 layers", "resnet50_v1"),
+            )
+        ),
+        "blocks",
+        "The first 1x1 convolution makes the map thin, the last one wide again. Inception reduces so, too, "
+        "but has branches side by side. Projections would double a bottleneck's time and size.",
     ),
     Item(
         "he2015/fig6",

@@ -1,6 +1,8 @@
 """Tables and figures of He et al. 2016, with the numbers they print."""
 
-from residua.papers.published import Budget, Claim, Item, Net, Row, bottleneck, net
+from dataclasses import replace
+
+from residua.papers.published import BUDGETS, DRAWN, Budget, Claim, Item, Net, Row, bottleneck, net
 from residua.spec import orders
 from residua.spec.arch import Arch
 from residua.spec.block import Conv
@@ -32,6 +34,15 @@ ORDERS = (
     ("e", "full pre-activation", 6.37, 5.46),
 )
 """Table 2: letter of figure 4, name, test errors of ResNet-110 and ResNet-164."""
+FIGURE2 = (
+    "original",
+    "scale 0.5, 0.5",
+    "exclusive gate, bias -6",
+    "shortcut gate, bias -6",
+    "1x1 convolution",
+    "dropout 0.5",
+)
+"""Figure 2: the shortcuts that are drawn, by their cases of table 1."""
 DEEP: tuple[Budget, ...] = ("small", "full")
 FULL: tuple[Budget, ...] = ("full",)
 
@@ -97,7 +108,7 @@ CIFAR100 = _depths(
 TABLE4 = (
     Row("ResNet-110", R110, 6.61),
     Row("ResNet-1202", net("cifar_resnet1202"), 7.93, budgets=FULL),
-    Row("pre-activation ResNet-164", P164, 5.46, budgets=DEEP),
+    Row("pre-activation ResNet-164", P164, 5.46),
     Row("pre-activation ResNet-1001", P1001, 4.89, 0.14, "mean; median 4.92", budgets=FULL),
 )
 
@@ -111,7 +122,41 @@ def _large(label: str, name: str, stand_in: Net, views: str, errors: tuple[float
     )
 
 
+def _counted(label: str, net_: Net) -> Row:
+    return Row(label, net_, said=DRAWN, measure="params")
+
+
 ITEMS = (
+    Item(
+        "he2016/fig1",
+        "training curves of 1001 layers, original and full pre-activation",
+        "He et al. 2016, figure 1 and table 3",
+        tuple(
+            replace(row, budgets=FULL if row.label.startswith("1001,") else BUDGETS)
+            for row in TABLE3
+            if row.label.startswith(("164,", "1001,"))
+        ),
+        "curves",
+        "With pre-activation 1001 layers reach a lower error. The figure shows 1001 layers alone; smaller "
+        "budgets train the 164 of table 3.",
+        seeds=5,
+        claims=(
+            Claim("164, baseline", "164, pre-activation"),
+            Claim("1001, baseline", "1001, pre-activation"),
+        ),
+    ),
+    Item(
+        "he2016/fig2",
+        "what was put on the shortcut",
+        "He et al. 2016, figure 2",
+        tuple(
+            _counted(label, net("cifar_resnet110", shortcut=option))
+            for label, option, *_ in STUDIES
+            if label in FIGURE2
+        ),
+        "blocks",
+        "Gates and convolutions could represent the identity and more, and do worse all the same (table 1).",
+    ),
     Item(
         "he2016/fig3",
         "training curves of the shortcut studies",
@@ -142,18 +187,46 @@ ITEMS = (
     ),
     Item(
         "he2016/fig4",
-        "parameters of the five orders of norm, activation and addition",
+        "the five orders of norm, activation and addition, drawn",
         "He et al. 2016, figure 4",
         tuple(
-            Row(
-                f"({letter}) {name}",
-                net("cifar_resnet110", order=letter),
-                said="drawn, not counted",
-                measure="params",
-            )
-            for letter, name, _, _ in ORDERS
+            _counted(f"({letter}) {name}", net("cifar_resnet110", order=letter))
+            for letter, name, *_ in ORDERS
         ),
+        "blocks",
         says="The same layers in another order; counted from the networks, not trained.",
+    ),
+    Item(
+        "he2016/fig5",
+        "an activation for the residual branch alone is a pre-activation",
+        "He et al. 2016, figure 5",
+        tuple(
+            _counted(f"({letter}) {name}", net("cifar_resnet110", order=letter))
+            for letter, name, *_ in ORDERS
+            if letter in "ae"
+        ),
+        "blocks",
+        "An activation after the addition that only the next residual branch sees can be drawn as the first "
+        "layer of that branch: the same function. Nothing follows the addition then.",
+    ),
+    Item(
+        "he2016/fig6",
+        "training curves of norm after addition (110) and full pre-activation (164)",
+        "He et al. 2016, figure 6 and table 2",
+        tuple(
+            replace(_order(letter, name, depth, errors[depth > 110]), budgets=BUDGETS)
+            for depth, letters in ((110, "ab"), (164, "ae"))
+            for letter, name, *errors in ORDERS
+            if letter in letters
+        ),
+        "curves",
+        "A norm on the main path makes training harder; full pre-activation has the lower test error.",
+        seeds=5,
+        claims=(
+            Claim("(b) norm after addition, 110", "(a) original, 110", "train_error"),
+            Claim("(b) norm after addition, 110", "(a) original, 110"),
+            Claim("(a) original, 164", "(e) full pre-activation, 164"),
+        ),
     ),
     Item(
         "he2016/table1",

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from residua.report import column, unit
 from residua.report.ink import DARK, LIGHT, variables
 from residua.report.pieces import GUTTER, SMALL, TITLE, Column, cut
-from residua.report.svg import Hand, breadth, drawing, shape, tooltip, words, written
+from residua.report.svg import Hand, breadth, drawing, number, shape, tooltip, words, written
 from residua.spec import describe
 from residua.spec.amount import amount
 from residua.spec.arch import Arch
 
 MARGIN, HEAD, BETWEEN = 28, 62, 30  # pixels around all, for the names, and between columns
+ABOVE = 12  # pixels of the margin above a name that nothing reaches into
 SECTION = 8  # pixels from one size of map to the next
 MOST_ROWS = 42  # boxes; what has more is folded, for on a page its type would be too small
 LINE = 20  # pixels from one line of the legend to the next
@@ -53,8 +54,13 @@ def networks(archs: Sequence[Arch], *, fold: bool | None = None) -> str:
     """
     if fold is None:
         fold = any(sum(piece.rows for piece in cut(arch, fold=False).pieces) > MOST_ROWS for arch in archs)
+    return _in_both_lights(_columns(archs, fold=fold, with_blocks=len(archs) == 1))
+
+
+def _columns(archs: Sequence[Arch], *, fold: bool, with_blocks: bool) -> ET.Element:
+    """The columns; to their right the blocks of the first, if it skips any."""
     plan = _plan(tuple(cut(arch, fold=fold) for arch in archs))
-    some = unit.kinds(archs[0]) if len(archs) == 1 and _signs(plan) else ()
+    some = unit.kinds(archs[0]) if with_blocks and _signs(plan) else ()
     corner = plan.right + BETWEEN, float(MARGIN + HEAD)
     spots = _flow(some, corner, high=plan.end - corner[1])
     sizes = [unit.size(kind) for kind in some]
@@ -70,7 +76,7 @@ def networks(archs: Sequence[Arch], *, fold: bool | None = None) -> str:
     for kind, spot in zip(some, spots, strict=True):
         unit.draw(root, kind, at=spot, inks=LIGHT)
     _legend(root, legend, end + 14)
-    return _in_both_lights(root)
+    return root
 
 
 def blocks(archs: Sequence[Arch]) -> str:
@@ -94,6 +100,31 @@ def blocks(archs: Sequence[Arch]) -> str:
     return _in_both_lights(root)
 
 
+def column_of(arch: Arch) -> str:
+    """`arch` as a column, folded, without its blocks beside it; for a page, which says what it shows."""
+    return _in_both_lights(_within_a_page(_columns((arch,), fold=True, with_blocks=False)))
+
+
+def commonest(arch: Arch) -> str:
+    """The block of `arch` that comes most often, letter by letter; for a page, which says what it shows."""
+    kind = max(unit.kinds(arch), key=lambda each: each.count)
+    wide, high = unit.size(kind)
+    root = _page((arch,), wide + 2 * MARGIN, high + ABOVE)
+    unit.draw(root, kind, at=(MARGIN, ABOVE), inks=LIGHT)
+    return _in_both_lights(_within_a_page(root))
+
+
+def _within_a_page(root: ET.Element) -> ET.Element:
+    """`root` without the margins at its sides and what is `ABOVE`; the page around it says what it shows."""
+    aside = MARGIN - 2  # strokes are as wide as that
+    wide, high = float(root.get("width", "0")) - 2 * aside, float(root.get("height", "0")) - ABOVE
+    root.set("viewBox", f"{aside} {ABOVE} {number(wide)} {number(high)}")
+    root.set("width", number(wide))
+    root.set("height", number(high))
+    del root.attrib["role"]
+    return root
+
+
 def _line(arch: Arch) -> str:
     found = describe.cost(arch)
     params, macs = amount(found.params), amount(found.macs)
@@ -106,13 +137,14 @@ def _page(archs: Sequence[Arch], width: float, height: float) -> ET.Element:
     root.set("class", "network")
     root.set("role", "img")
     tooltip(root, " beside ".join(arch.name for arch in archs) + ", from image to classes")
-    ET.SubElement(root, "desc").text = " ".join(_told(arch) for arch in archs)
+    ET.SubElement(root, "desc").text = " ".join(told(arch) for arch in archs)
     sheet = {"x": 0, "y": 0, "width": width, "height": height}
     shape(root, "rect", sheet, style=f"fill: {LIGHT.paper}")
     return root
 
 
-def _told(arch: Arch) -> str:
+def told(arch: Arch) -> str:
+    """What a drawing of `arch` shows, in words, part by part."""
     lines = [
         f"{row.part} at {describe.extent(row.size, row.frames)}: {row.layers}, {row.words}"
         for row in describe.table(arch)

@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import importlib.resources
 import io
+import re
 from typing import TYPE_CHECKING
 
 from residua.report.ink import DARK, LIGHT, variables
@@ -11,6 +12,10 @@ from residua.report.ink import DARK, LIGHT, variables
 if TYPE_CHECKING:
     import numpy as np
 
+WHOLE = re.compile(r"[A-Za-z]+-\d+|--[a-z][a-z-]*")
+"""What no line may break: `ResNet-20`, `--budget`."""
+JOINT = re.compile(r"_(?=[a-z]{4})|(?<=\w)/(?=\w)")
+"""Where a line may: `exclusive_gate`, `val/rose.jpg`, not `conv2_x`."""
 SMALL, LARGE = 128, 512  # pixels: a picture is enlarged to at least the one and shrunk to at most the other
 ROOMY = 240  # pixels of a side, from which on a picture would lose too much beside four others
 
@@ -182,6 +187,7 @@ def render(page: Page) -> str:
         lstrip_blocks=True,
     )
     made.filters["png"] = png
+    made.filters["broken"] = broken
     made.filters["amount"] = lambda said: said.replace(" to ", "\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}")
     made.globals["template_of"] = lambda part: TEMPLATES[type(part)]
     css = _template("page.css")
@@ -193,6 +199,14 @@ def render(page: Page) -> str:
 def _held(said: object) -> object:
     """Text whose percent signs stay with their numbers at the end of a line; our own markup as it is."""
     return said.replace(" %", "\N{NO-BREAK SPACE}%") if type(said) is str else said
+
+
+def broken(said: str) -> str:
+    """Names and commands as HTML whose lines break at `JOINT`, never within `WHOLE`."""
+    from markupsafe import Markup, escape
+
+    joined = JOINT.sub(r"\g<0><wbr>", str(escape(_held(said))))
+    return Markup(WHOLE.sub(r'<span class="whole">\g<0></span>', joined))  # noqa: S704  (escaped above)
 
 
 def png(pixels: "np.ndarray") -> str:
