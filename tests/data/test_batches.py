@@ -1,8 +1,11 @@
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterable
+import threading
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -150,6 +153,27 @@ def test_no_worker_outlives_its_batches(files: Images) -> None:
     assert len(multiprocessing.active_children()) == 2
     found.close()  # type: ignore[attr-defined]
     assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_worker_that_is_slow_to_begin_outlives_the_signal_of_its_group(
+    number: signal.Signals, files: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(start: Callable[[int], None], worker: int) -> None:
+        time.sleep(0.5)
+        start(worker)
+
+    def send() -> None:
+        for child in multiprocessing.active_children():
+            os.kill(child.pid or 0, number)
+
+    quiet = run(files)
+    monkeypatch.setattr(batches, "_start_worker", partial(slow, batches._start_worker))
+    soon = threading.Timer(0.2, send)
+    soon.start()
+    assert same(run(files, workers=2), quiet)
+    soon.join()
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
 
 
 def test_a_set_smaller_than_the_batch_is_used_whole(arrays: Images) -> None:

@@ -27,6 +27,7 @@ from residua.spec.preprocess import Preprocess
 _CPU = torch.device("cpu")
 _SECONDS = 60.0  # without a batch for this long, a worker counts as hung
 _AHEAD = 4  # batches that each worker prepares; our choice, against slow files
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 
 _Place = tuple[int, NDArray[np.int64]]
 """Epoch and indices of one batch."""
@@ -221,7 +222,11 @@ def loaded(
         worker_init_fn=_start_worker,
         generator=torch.Generator(),  # else the loader draws from the global one, and dropout differs
     )
-    results = iter(loader)  # one iterator, and one set of workers, for all epochs
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # a worker inherits it, until it has begun
+    try:
+        results = iter(loader)  # one iterator, and one set of workers, for all epochs
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     try:
         while (result := _next(results)) is not None:
             if isinstance(result, Exception):
@@ -242,8 +247,10 @@ def _start_worker(_number: int) -> None:
     # Ctrl-C and launchers reach every process of a group, but the run ends when its parent says so. The
     # parent's handler of SIGTERM, which a fork inherits, would keep a worker from being ended.
     os.setsid()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)  # which forgets those that came before it left the group
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
 
 
 def _told(error: RuntimeError) -> str:
