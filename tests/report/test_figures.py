@@ -56,6 +56,12 @@ def test_the_papers_end_is_a_grey_ring_at_the_right_edge() -> None:
     assert f"stroke: var(--quiet, {LIGHT.quiet})" in ring.get("style", "")
 
 
+def test_counts_of_thousands_are_written_out() -> None:
+    drawn = figures.bars(("RBC", "WBC"), (3348.0, 0.5), unit="")
+    assert "3,348" in drawn
+    assert "0.5" in drawn
+
+
 def test_bars_beside_the_paper_are_to_scale() -> None:
     rows = (Beside("a", 5.0, 1.0, 10.0), Beside("b", 10.0, float("nan"), float("nan")))
     root = ET.fromstring(beside(rows, unit="%"))

@@ -38,7 +38,7 @@ def sheet(checked: Checked) -> str:
     numbers = (
         (f"{total:,}", f"{checked.noun}s"),
         (f"{len(classes):,}", "classes"),
-        (str(problems), "kinds of problem"),
+        (str(problems), "kind of problem" if problems == 1 else "kinds of problem"),
         (str(notes), "thing to know" if notes == 1 else "things to know"),
     )
     sections = [Section("What was found", (Numbers(numbers), *_overview(checked)))]
@@ -46,7 +46,8 @@ def sheet(checked: Checked) -> str:
     sections.append(Section("The classes", tuple(_classes(checked))))
     sections.append(_sample(checked))
     sections.append(Section("The files", tuple(_files(checked))))
-    said = "no problem was found" if not problems else f"{problems} kinds of problem were found"
+    found = "1 kind of problem was found" if problems == 1 else f"{problems} kinds of problem were found"
+    said = found if problems else "no problem was found"
     counts = ", ".join(f"{len(images):,} in {images.name}" for images in checked.splits)
     splits = f" ({counts})" if len(checked.splits) > 1 else ""
     lead = f"{total:,} {checked.noun}s of {len(classes):,} classes{splits} were opened and compared; {said}."

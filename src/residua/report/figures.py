@@ -67,6 +67,7 @@ def bars(labels: tuple[str, ...], values: tuple[float, ...], *, unit: str) -> st
         long = max(0.0, (WIDTH - left - 76) * value / full) if math.isfinite(value) else 0.0
         bar = {"x": left, "y": middle - 7, "width": max(long, 1), "height": 14}
         shape(root, "rect", bar, style=f"fill: {inks.nets[0]}")
-        amount = f"{value:.3g} {unit}" if math.isfinite(value) else "not measured"
+        number = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+        amount = f"{number} {unit}" if math.isfinite(value) else "not measured"
         words(root, amount, (left + max(long, 1) + 7, middle + 4.5), hand=Hand(inks.quiet, 12))
     return written(root)
