@@ -6,6 +6,7 @@ import socket
 import time
 import traceback
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 
 from residua.training.world import STALL, World, joined
@@ -68,6 +69,16 @@ def together(size: int, work: Callable[[World], object]) -> None:
             work(world)
 
     assert end(begin(size, joining)) == [0] * size
+
+
+def apart(test: Callable[..., object]) -> Callable[..., None]:
+    """A test in a process of its own, forked from this one."""
+
+    @wraps(test)
+    def run(*given: object, **named: object) -> None:
+        assert end(begin(1, lambda _rank: test(*given, **named))) == [0]
+
+    return run
 
 
 def children_of(process: int) -> list[int]:

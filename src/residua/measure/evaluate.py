@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from residua.data.batches import Batch
+from residua.data.resident import moved
 from residua.data.views import normalise
 from residua.measure import calibration, resample
 from residua.measure.score import Estimate, Score, wilson
@@ -152,12 +153,12 @@ def evaluate(
     said = []
     with torch.inference_mode():
         for batch in batches:
-            images = normalise(batch.images.to(device), network.preprocess)
+            images = normalise(moved(batch.images, device), network.preprocess)
             images = images.contiguous(memory_format=layout(plan.memory_format, images.ndim))
             with torch.autocast(device.type, torch.bfloat16, enabled=plan.precision == "bfloat16"):
-                logits = network(images).float().cpu()
-            said.append((logits, batch.labels.cpu()))
-        every, truth = map(torch.cat, zip(*gather(said), strict=True))
+                said.append((network(images).float(), batch.labels))
+        own = [(logits.cpu(), labels) for logits, labels in said]  # an accelerator is waited for here alone
+        every, truth = map(torch.cat, zip(*gather(own), strict=True))
         if not bool(torch.isfinite(every).all()):
             raise NotFinite("the network says NaN or infinity: its weights are of no use")
         loss = float(cross_entropy(every, truth))

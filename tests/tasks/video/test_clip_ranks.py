@@ -1,7 +1,6 @@
 """Ranks that learn from clips and judge them, against one process that does so alone."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,67 +8,47 @@ import pytest
 import torch
 from torch import nn
 
+import filmed
 from ranks import together
-from residua.data.images import Dataset, Images
 from residua.nn.letters import Letter
 from residua.nn.letters_clip import CLIP_LETTERS
 from residua.nn.network import Network
-from residua.spec.clip import Clip
-from residua.spec.inflate import inflate
-from residua.spec.recipe import Budget, Data, Recipe
-from residua.tasks.video.clips import CLIP
+from residua.spec.recipe import Recipe
 from residua.tasks.video.task import ClipSets, Video
 from residua.training.first import initial
 from residua.training.fit import Fit
 from residua.training.run import Run, create
 from residua.training.world import ALONE, World
-from small import PIXELS, arch, difference, never, recipe, rows
+from small import difference, never, rows
 
 GROUPS: Mapping[str, Letter] = {
     **CLIP_LETTERS,
     "N": Letter("norm", False, lambda given: nn.GroupNorm(2, given.width)),
 }
 """Letters whose norm sees one clip at a time, so that dealing out a batch changes nothing."""
-CLASSES, FRAMES, SIDE = ("a", "b", "c"), 7, 14
-
-
-def strips(name: str, count: int) -> Images:
-    """Clips in an array, brighter by class, each frame brighter than the last."""
-    labels = np.arange(count) % 3
-    noise = np.random.default_rng(count).normal(0, 20, (count, FRAMES, SIDE, SIDE, 3))
-    levels = 60 + 50 * labels[:, None] + 4 * np.arange(FRAMES)
-    frames = np.clip(levels[:, :, None, None, None] + noise, 0, 255).astype(np.uint8)
-    return Images(name, CLASSES, labels, pixels=frames.reshape(count, FRAMES * SIDE, SIDE, 3), gate=CLIP)
 
 
 @pytest.fixture(scope="module")
 def sets() -> ClipSets:
-    clips = Dataset("clips", strips("train", 14), strips("test", 21), grey=False, size=SIDE, note="clips")
-    return ClipSets(clips, Data("clips"))
-
-
-def made(batch: int = 5) -> Recipe:
-    """Two epochs of clips of three frames."""
-    found = recipe(budget=Budget(epochs=2, batch=batch, save_seconds=1000.0))
-    return replace(found, arch=inflate(replace(arch(), preprocess=PIXELS), Clip(3, 2)))
+    return filmed.sets()
 
 
 def grouped(wanted: Recipe) -> Network:
     torch.manual_seed(wanted.seed)
     network = Network(wanted.arch, letters=GROUPS)
-    network.class_names = CLASSES
+    network.class_names = filmed.CLASSES
     return network
 
 
 def drawn(wanted: Recipe) -> Network:
-    return initial(wanted, CLASSES)
+    return initial(wanted, filmed.CLASSES)
 
 
 def run_in(size: int, path: Path, sets: ClipSets, network: Callable[[Recipe], Network]) -> Run:
-    run = create(path, made(), identity={})
+    run = create(path, filmed.recipe(), identity={})
 
     def work(world: World) -> None:
-        for _ in Fit(run, network(made()), sets, Video(), stop=never, world=world).events():
+        for _ in Fit(run, network(filmed.recipe()), sets, Video(), stop=never, world=world).events():
             pass
 
     if size == 1:
@@ -89,14 +68,16 @@ def test_ranks_learn_from_clips_what_one_process_learns(sets: ClipSets, tmp_path
 
 
 def test_ranks_judge_clips_exactly_as_one_process(sets: ClipSets) -> None:
+    made = filmed.recipe()
+
     def judged(network: Network, world: World) -> tuple[np.ndarray, np.ndarray, float]:
-        found = Video().judge(network, sets, made(), plan=made().plan, world=world, stop=never)
+        found = Video().judge(network, sets, made, plan=made.plan, world=world, stop=never)
         return found.probabilities, found.labels, found.loss
 
-    alone = judged(drawn(made()), ALONE)
+    alone = judged(drawn(made), ALONE)
 
     def work(world: World) -> None:
-        network = drawn(made())
+        network = drawn(made)
         if not world.leads:
             for value in network.buffers():
                 value += 1  # its own running statistics are not asked

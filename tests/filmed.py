@@ -1,0 +1,37 @@
+"""Clips in an array, and a recipe, so small that a test can train a network on them."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from residua.data.images import Dataset, Images
+from residua.spec.clip import Clip
+from residua.spec.inflate import inflate
+from residua.spec.recipe import Budget, Data, Recipe
+from residua.tasks.video.clips import CLIP
+from residua.tasks.video.task import ClipSets
+from small import PIXELS, arch
+from small import recipe as of_images
+
+CLASSES, FRAMES, SIDE = ("a", "b", "c"), 7, 14
+
+
+def sets() -> ClipSets:
+    """14 clips to learn from and 21 to judge by."""
+    clips = Dataset("clips", _strips("train", 14), _strips("test", 21), grey=False, size=SIDE, note="clips")
+    return ClipSets(clips, Data("clips"))
+
+
+def recipe(batch: int = 5) -> Recipe:
+    """Two epochs of clips of three frames."""
+    found = of_images(budget=Budget(epochs=2, batch=batch, save_seconds=1000.0))
+    return replace(found, arch=inflate(replace(arch(), preprocess=PIXELS), Clip(3, 2)))
+
+
+def _strips(name: str, count: int) -> Images:
+    """Clips brighter by class, each frame brighter than the last."""
+    labels = np.arange(count) % 3
+    noise = np.random.default_rng(count).normal(0, 20, (count, FRAMES, SIDE, SIDE, 3))
+    levels = 60 + 50 * labels[:, None] + 4 * np.arange(FRAMES)
+    frames = np.clip(levels[:, :, None, None, None] + noise, 0, 255).astype(np.uint8)
+    return Images(name, CLASSES, labels, pixels=frames.reshape(count, FRAMES * SIDE, SIDE, 3), gate=CLIP)

@@ -1,0 +1,169 @@
+"""Training on an accelerator that the CPU plays: the CPU's own bits, and a host that hardly ever waits."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+import torch
+
+import filmed
+import marked
+from chip import Seen, chip
+from ranks import apart
+from residua.data import batches
+from residua.data.batches import Batch
+from residua.measure.evaluate import evaluate
+from residua.nn.network import build
+from residua.spec.augment import Augment
+from residua.spec.recipe import Average, Budget, Optim, Plan, Recipe, Schedule
+from residua.tasks.classify.task import Classify
+from residua.tasks.detect.scenes import settle
+from residua.tasks.detect.sources import find
+from residua.tasks.detect.task import Detect
+from residua.tasks.video.task import Video
+from residua.training import plan
+from residua.training.fit import Fit
+from residua.training.loop import Moment
+from residua.training.run import Run, create, open_run
+from residua.training.tally import Tally
+from small import Stop, after, arch, colours, never, recipe, rows, weights
+
+THERE, HERE = Plan("cuda", "channels_last", "float32", 1), Plan("cpu", "channels_last", "float32", 1)
+
+
+@apart
+def test_the_accelerator_that_the_cpu_plays_is_one() -> None:
+    with chip() as seen:
+        ours = torch.arange(6.0).pin_memory().to("cuda", non_blocking=True)
+        assert (ours.device.type, ours.is_cuda, (ours + 1).device.type) == ("cuda", True, "cuda")
+        with pytest.raises(RuntimeError, match="expected all tensors on the same device"):
+            ours + torch.ones(6)
+        assert seen.waits == []
+        torch.arange(6.0).to("cuda")
+        ours.cpu()
+        float(ours[2])
+        bool(ours.sum() == 15)
+        ours[ours > 2]
+        torch.cuda.synchronize()
+    assert len(seen.waits) == 6
+
+
+@dataclass(frozen=True)
+class Case:
+    """One run, small enough for a test."""
+
+    name: str
+    task: Any
+    sets: Callable[[], Any]
+    recipe: Recipe
+
+    def run(self, path: Path, plan: Plan, stop: Stop = never) -> Run:
+        """Train it as `plan` says."""
+        made, sets = replace(self.recipe, plan=plan), self.sets()
+        run = open_run(path) if path.exists() else create(path, made, identity={})
+        with run.lock():
+            network = self.task.initial(made, sets.train.classes)
+            for _ in Fit(run, network, sets, self.task, stop=stop).events():
+                pass
+        return run
+
+
+def images(name: str, **changes: Any) -> Case:
+    return Case(name, Classify(), colours, recipe(**changes))
+
+
+TOUCHED = Augment("pad_crop", pad=1, erase=0.5, cutout=3, colour=0.1, mixup=0.2, cutmix=1.0)
+IMAGES = [
+    images("plain"),
+    images("mean", average=Average(decay=0.9, back=True, recount=12)),
+    images("adamw", optim=Optim(kind="adamw", clip=1.0), budget=Budget(epochs=2, batch=6, accumulate=2)),
+    images("touched", augment=replace(TOUCHED, border="reflect"), optim=Optim(smoothing=0.1, lost="skip")),
+    images("plateau", schedule=Schedule("plateau"), optim=Optim(nesterov=True)),
+]
+
+
+def same(case: Case, tmp_path: Path, there: Plan = THERE) -> None:
+    """It comes to the CPU's bits, interrupted after three steps."""
+    alone = case.run(tmp_path / "here", HERE)
+    with chip():
+        ours = case.run(tmp_path / "there", there, after(3))
+        assert not (ours.path / "finished.json").exists()
+        case.run(ours.path, there)
+    assert (ours.path / "finished.json").exists()
+    assert rows(ours) == rows(alone)
+    assert weights(ours) == weights(alone)
+
+
+@contextmanager
+def counted(seen: Seen) -> Iterator[list[tuple[int, int]]]:
+    """What was waited for when each step was counted, with its number."""
+    found: list[tuple[int, int]] = []
+    add = Tally.add
+
+    def count(tally: Tally, moment: Moment) -> None:
+        add(tally, moment)
+        found.append((moment.step, len(seen.waits)))
+
+    with patch.object(Tally, "add", count):
+        yield found
+
+
+@pytest.mark.parametrize("case", IMAGES, ids=lambda case: case.name)
+@apart
+def test_images_are_learned_as_on_the_cpu(case: Case, tmp_path: Path) -> None:
+    same(case, tmp_path)
+
+
+@apart
+def test_within_a_limit_too(tmp_path: Path) -> None:
+    same(IMAGES[0], tmp_path, replace(THERE, memory_limit=1 << 20))
+
+
+@apart
+def test_clips_are_learned_as_on_the_cpu(tmp_path: Path) -> None:
+    same(Case("clips", Video(), filmed.sets, filmed.recipe()), tmp_path)
+
+
+@apart
+def test_boxes_are_learned_as_on_the_cpu(tmp_path: Path) -> None:
+    source = f"voc:{marked.voc_folder(tmp_path / 'voc')}"
+    sets = settle(find(source), skip=False)
+    same(Case("boxes", Detect(), lambda: sets, marked.recipe(source)), tmp_path)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@apart
+def test_between_two_epochs_the_host_never_waits(precision: Any, tmp_path: Path) -> None:
+    plan = replace(THERE, precision=precision)
+    for case in IMAGES[1:4]:
+        case = replace(case, recipe=replace(case.recipe, budget=replace(case.recipe.budget, epochs=2)))
+        with chip() as seen, counted(seen) as found:
+            case.run(tmp_path / case.name, plan)
+        assert [step for step, _ in found] == list(range(1, 9))
+        for first, *others in (found[:4], found[4:]):
+            assert {waits for _, waits in others} == {first[1]}, seen.waits[first[1] :]
+
+
+@apart
+def test_judging_waits_once_all_is_asked(tmp_path: Path) -> None:
+    sets, waited = colours(), []
+
+    def looked(given: Iterator[Batch]) -> Iterator[Batch]:
+        for batch in given:
+            waited.append(len(seen.waits))
+            yield batch
+
+    def judged(how: Plan) -> Any:
+        given = batches.testing(sets.test, arch().preprocess, batch=3, workers=0, resident_bytes=1 << 20)
+        torch.manual_seed(0)
+        return evaluate(plan.place(build(arch()), how), looked(given), how)
+
+    with chip() as seen:
+        found = judged(THERE)
+    assert len(waited) == 4
+    assert waited[1:] == [waited[1]] * 3, "the first batch brings the statistics that pixels are scaled by"
+    assert found.loss == judged(HERE).loss
