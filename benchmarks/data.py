@@ -6,10 +6,10 @@ Ours leaves normalisation to the device, so the peer's is left out, too. They ta
 machine is noisy for both, and medians are compared. Photographs are made here, smooth scenes under grain;
 give --source for a folder of your own. How many bits a pixel takes says how much of the time goes to what no
 decoder can leave out, so the large ones come as a camera saves them and as the web does. Shards are held
-against our folders: the same files, and large photographs packed at 320 pixels. All that is from the system's
-memory, where a set is after its first epoch if it fits; `cold` reads from the disk, as with a set that does
-not: contents are forgotten before every turn, which is checked; names, sizes and places on the disk are not.
-Run it on a quiet machine.
+against our folders: the same files, large photographs packed at 320 pixels, and both as pixels that need no
+decoding. All that is from the system's memory, where a set is after its first epoch if it fits; `cold` reads
+from the disk, as with a set that does not: contents are forgotten before every turn, which is checked; names,
+sizes and places on the disk are not. Run it on a quiet machine.
 """
 
 import argparse
@@ -175,12 +175,14 @@ def against_torchvision(made: Path, options: argparse.Namespace, part: str) -> I
 
 def of_shards(made: Path, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Our shards beside our folders."""
-    for what, part, side in (
-        ("shards of the 300 px JPEGs", "small", 0),
-        (f"shards of the large ones at {REDUCED} px", "camera", REDUCED),
+    for what, part, side, decoded in (
+        ("shards of the 300 px JPEGs", "small", 0, False),
+        ("the same, decoded", "small", 0, True),
+        (f"shards of the large ones at {REDUCED} px", "camera", REDUCED, False),
+        ("the same, decoded", "camera", REDUCED, True),
     ):
         folder, packed = photographs_of(made, part, options), made / f"{part}-packed"
-        pack(find(str(folder)), packed, side=side)
+        pack(find(str(folder)), packed, side=side, decoded=decoded, force=True)
         mine, peer = (partial(ours, every(of), world.cores()) for of in (packed, folder))
         yield compared(what, mine, ("our folders, the same images", peer), options)
 
@@ -197,6 +199,9 @@ def from_disk(made: Path, options: argparse.Namespace) -> Iterator[dict[str, Any
     files, shards = (partial(once, of, partial(ours, every(of), world.cores())) for of in (folder, packed))
     yield compared("300 px JPEGs, cold", files, (PEER, peer), options)
     yield compared("shards of them, cold", shards, ("our folders, the same images, cold", files), options)
+    pack(find(str(folder)), made / "many-decoded", decoded=True)
+    pixels = partial(once, made / "many-decoded", partial(ours, every(made / "many-decoded"), world.cores()))
+    yield compared("the same, decoded, cold", pixels, ("our folders, the same images, cold", files), options)
     one_by_one = replace(every(folder), files=Unasked(every(folder).files))
     alone = partial(once, folder, partial(ours, one_by_one, world.cores()))
     yield compared(

@@ -50,7 +50,7 @@ def test_strict_leaves_with_four_and_json_is_one_document(photos: Path) -> None:
 
 
 def test_packed_images_train_and_evaluate_like_files(photos: Path, tmp_path: Path) -> None:
-    out = succeeded(residua("data", "pack", photos, tmp_path / "packed"))
+    out = succeeded(residua("data", "pack", photos, tmp_path / "packed", "--decoded"))
     assert "27 images in 2 shards of" in out
     assert f"residua train {tmp_path / 'packed'}" in out
     words = ("--epochs", "1", "--set", "budget.batch=6", "--set", "plan.precision=float32")

@@ -14,13 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from corpus import corpus, outcome
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pictures import photograph
 from PIL import Image
 
 from residua.data import batches
-from residua.data.decode import DataError
+from residua.data.decode import DataError, form
 from residua.data.images import Images
 from residua.data.items import Members
 from residua.data.shards import find_shards, pack, wrong_digests
@@ -109,6 +110,47 @@ def test_larger_images_are_made_smaller_when_asked_for(tmp_path: Path) -> None:
     assert packed["dog/0.jpg"] == found.train.image(2, "rgb")
     near = found.train.image(0, "rgb").resize((60, 80), Image.Resampling.BOX)
     assert np.abs(np.asarray(near, int) - np.asarray(packed["cat/0.jpg"], int)).mean() < 6
+
+
+def test_decoded_every_kind_of_file_stays_the_pixels_it_was(tmp_path: Path) -> None:
+    """As RGB and as grey: transparent, turned, deep, animated and damaged ones among them."""
+    good = {name: content for name, content in corpus().items() if "rgb" in outcome(content)}
+    for name, content in good.items():
+        (tmp_path / "all" / "kinds").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "all" / "kinds" / name).write_bytes(content)
+    (tmp_path / "all" / "other").mkdir()
+    photograph(30, 20).save(tmp_path / "all" / "other" / "0.png")
+    found = find(str(tmp_path / "all"))
+    assert pack(found, tmp_path / "out", decoded=True).reduced == 0
+    images = find_shards(str(tmp_path / "out")).train
+    assert len(images) == len(found.train) > 40
+    for i in range(len(images)):
+        content_of = images.item(i)
+        assert isinstance(content_of, bytes)
+        assert form(content_of) == "BMP"
+        if (name := Path(images.title(i)).name) in good:
+            assert outcome(content_of) == outcome(good[name]), name
+
+
+def test_decoded_images_are_made_smaller_too(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        photograph(160, 120).save(tmp_path / "pets" / name / "0.jpg", quality=95)
+    found = find(str(tmp_path / "pets"))
+    assert pack(found, tmp_path / "out", side=60, decoded=True).reduced == 2
+    image = find_shards(str(tmp_path / "out")).train.image(0, "rgb")
+    whole = found.train.image(0, "rgb", lambda size: min(size) // 60)
+    assert np.array_equal(image, whole.resize((80, 60), Image.Resampling.LANCZOS))
+
+
+def test_what_is_packed_anew_is_read_anew(folder: Maker, tmp_path: Path) -> None:
+    found, out = find(str(folder(cat=3, dog=3))), str(tmp_path / "out")
+    pack(found, tmp_path / "out")
+    assert content(find_shards(out).train) == content(found.train)
+    pack(found, tmp_path / "out", decoded=True, force=True)
+    again = find_shards(out).train
+    assert content(again) == content(found.train)
+    assert {form(again.item(i)) for i in range(6)} == {"BMP"}  # type: ignore[arg-type]
 
 
 def test_the_same_images_make_the_same_bytes(folder: Maker, tmp_path: Path) -> None:

@@ -83,6 +83,7 @@ def pack(
     out: Path = typer.Argument(metavar="OUT", help="Folder to make."),
     shard_mb: int = typer.Option(256, min=1, help="Size at which a new shard begins, in MB."),
     side: int = typer.Option(0, min=0, help="Longest shorter side in pixels; 0 keeps files bit for bit."),
+    decoded: bool = typer.Option(False, "--decoded", help="Pixels, not files: more room, less time."),
     force: bool = typer.Option(False, "--force", help="Replace what is there."),
     as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
 ) -> None:
@@ -97,7 +98,9 @@ def pack(
 
     to = console(json_on_stdout=as_json)
     with counting(to) as tell:
-        done = write_shards(find(path), out, shard_bytes=shard_mb << 20, side=side, force=force, tell=tell)
+        done = write_shards(
+            find(path), out, shard_bytes=shard_mb << 20, side=side, decoded=decoded, force=force, tell=tell
+        )
     if as_json:
         put_json({**asdict(done), "out": str(out)})
         return

@@ -46,17 +46,19 @@ def decode(file: Path | bytes, *, colour: Colour, shrink: Shrink | None = None) 
     """
     if colour == "bands":
         raise DataError("a network for other bands than rgb or grey reads arrays, not files: give tensors")
-    mode = "RGB" if colour == "rgb" else "L"
+    return _in(plain(file, shrink=shrink), "RGB" if colour == "rgb" else "L")
+
+
+def plain(file: Path | bytes, *, shrink: Shrink | None = None) -> Image.Image:
+    """What `decode` makes of `file` before a colour is asked for: mode RGB or L, the nearer one."""
     with _opened(file) as image:
         _load(image, shrink)
-        return _flat(image, mode)
+        return _flattened(_upright(image))
 
 
 def flattened(image: Image.Image, *, colour: Colour) -> Image.Image:
     """A picture that Python made in mode RGB or L, by the rules of `decode`; EXIF is not looked at."""
-    mode = "RGB" if colour == "rgb" else "L"
-    flat = _flattened(image)
-    return flat if flat.mode == mode else flat.convert(mode)
+    return _in(_flattened(image), "RGB" if colour == "rgb" else "L")
 
 
 def inspect(file: Path | bytes) -> tuple[int, int]:
@@ -102,7 +104,7 @@ def examine(file: Path | bytes, *, shrink: Shrink | None = None) -> tuple[Header
             camera = " ".join(str(exif[tag]).strip("\0 ") for tag in _CAMERA if tag in exif)[:80]
         except Exception:  # damaged EXIF is no EXIF: the pixels may be good
             camera = ""
-        return Header(size, kind, mode, orientation, camera), _flat(image, "RGB")
+        return Header(size, kind, mode, orientation, camera), _in(_flattened(_upright(image)), "RGB")
 
 
 @dataclass(frozen=True)
@@ -194,9 +196,8 @@ def _load(image: Image.Image, shrink: Shrink | None) -> None:
     image.load()
 
 
-def _flat(image: Image.Image, mode: str) -> Image.Image:
-    flat = _flattened(_upright(image))
-    return flat if flat.mode == mode else flat.convert(mode)
+def _in(image: Image.Image, mode: str) -> Image.Image:
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _draft(image: Image.Image, shrink: Shrink) -> None:

@@ -76,6 +76,11 @@ def _patiently(fetch: Callable[[], bytes]) -> bytes:
     return fetch()
 
 
+def reopen() -> None:
+    """Open every file anew that is asked for next: another may have taken its name."""
+    _descriptor.cache_clear()
+
+
 @lru_cache(maxsize=256)
 def _descriptor(path: str) -> Any:
     """An open file for `os.pread`, which needs no position and is safe between forked workers."""

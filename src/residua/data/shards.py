@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from residua.data.decode import DataError, decode, form, inspect, one_line, shown
+from residua.data.decode import DataError, form, inspect, one_line, plain, shown
 from residua.data.found import Found, listed
 from residua.data.images import Images
 from residua.data.items import Item, Members, Names
-from residua.data.ranges import is_address, read_range
+from residua.data.ranges import is_address, read_range, reopen
 from residua.data.sampler import order
 
 INDEX = "index.json"
@@ -57,13 +57,15 @@ def pack(
     *,
     shard_bytes: int = SHARD_BYTES,
     side: int = 0,
+    decoded: bool = False,
     force: bool = False,
     tell: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Packed:
     """Write the images of `found` to the folder `out`, bit for bit, in a fixed random order.
 
-    With `side`, images whose shorter side is longer become JPEGs of that side, in pixels.
-    `tell(done, total)` hears of every image. DataError names an image whose header cannot be read;
+    With `side`, images whose shorter side is longer become JPEGs of that side, in pixels. `decoded` writes
+    the pixels of every image as the gate makes them (BMP): much larger, and nothing is left to decode.
+    `tell(done, total)` hears of every image. DataError names an image that cannot be read;
     FileExistsError when `out` is there, unless `force`. Nobody ever sees a half-written `out`.
     """
     if out.exists() and not force:
@@ -77,9 +79,12 @@ def pack(
             split = "all" if found.test is None else images.name if images.name in _SPLITS else "test"
             writer = _Writer(draft, split, shard_bytes)
             for i in order(0, 0, len(images)).tolist():
-                item = _encoded(images.item(i))
-                content = _reduced(item, side) if side else item
-                reduced += content is not item
+                content = _encoded(images.item(i))
+                is_large = side > 0 and min(inspect(content)) > side
+                reduced += is_large
+                if is_large or decoded:
+                    image = _reduced(content, side) if is_large else plain(content)
+                    content = _file_of(image, "BMP" if decoded else "JPEG")
                 writer.add(content, int(images.labels[i]), _name(found, images, i))
                 tell(done := done + 1, total)
             splits[split] = {"classes": list(images.classes), "shards": writer.close()}
@@ -100,6 +105,7 @@ def find_shards(place: str) -> Found:
     DataError when an index is damaged, names a file outside its folder, or points beyond its shard.
     """
     root = place.removesuffix(INDEX).rstrip("/") or ("." if not place.startswith("/") else "/")
+    reopen()
     index = _read(f"{root}/{INDEX}")
     with _Damage(f"{root}/{INDEX}"):
         if (index["format"], index["version"]) != (_FORMAT, _VERSION):
@@ -205,21 +211,21 @@ def _encoded(item: Item) -> bytes:
         return item.read_bytes()
     if isinstance(item, bytes):
         return item
+    return _file_of(item, "PNG")
+
+
+def _file_of(image: Image.Image, kind: str) -> bytes:
     stream = io.BytesIO()
-    item.save(stream, "PNG")
+    image.save(stream, kind, quality=_QUALITY)  # only JPEG asks for it
     return stream.getvalue()
 
 
-def _reduced(content: bytes, side: int) -> bytes:
-    """`content`, or a JPEG of its image with `side` pixels along the shorter side, where it has more."""
-    if min(inspect(content)) <= side:
-        return content
-    image = decode(content, colour="rgb", shrink=lambda whole: min(whole) // side)
+def _reduced(content: bytes, side: int) -> Image.Image:
+    """The image with `side` pixels along the shorter side, where it has more."""
+    image = plain(content, shrink=lambda whole: min(whole) // side)
     scale = side / min(image.size)
     width, height = (max(side, round(scale * pixels)) for pixels in image.size)
-    stream = io.BytesIO()
-    image.resize((width, height), Image.Resampling.LANCZOS).save(stream, "JPEG", quality=_QUALITY)
-    return stream.getvalue()
+    return image.resize((width, height), Image.Resampling.LANCZOS)
 
 
 def _name(found: Found, images: Images, i: int) -> str:
