@@ -1,7 +1,7 @@
 """Training on an accelerator that the CPU plays: the CPU's own bits, and a host that hardly ever waits."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from chip import Seen, chip
 from ranks import apart
 from residua.data import batches
 from residua.data.batches import Batch
+from residua.jobs.prepare import Wish, prepare
+from residua.jobs.train import begin, resume, work
 from residua.measure.evaluate import evaluate
 from residua.nn.network import build
 from residua.spec.augment import Augment
@@ -30,7 +32,7 @@ from residua.training.fit import Fit
 from residua.training.loop import Moment
 from residua.training.run import Run, create, open_run
 from residua.training.tally import Tally
-from small import Stop, after, arch, colours, never, recipe, rows, weights
+from small import Stop, after, arch, colours, never, recipe, rows, split_folder, weights
 
 THERE, HERE = Plan("cuda", "channels_last", "float32", 1), Plan("cpu", "channels_last", "float32", 1)
 
@@ -167,3 +169,21 @@ def test_judging_waits_once_all_is_asked(tmp_path: Path) -> None:
     assert len(waited) == 4
     assert waited[1:] == [waited[1]] * 3, "the first batch brings the statistics that pixels are scaled by"
     assert found.loss == judged(HERE).loss
+
+
+@apart
+def test_a_run_goes_on_where_there_is_none(tmp_path: Path) -> None:
+    """It says so first; here its bits stay the same all the same."""
+    folder = split_folder(tmp_path / "photos")
+    made = replace(recipe(str(folder)), plan=HERE)
+    begun = {}
+    for name, how in (("alone", HERE), ("moved", THERE)):
+        with chip() if how is THERE else nullcontext():
+            prepared = prepare(Wish(str(folder), recipe=replace(made, plan=how)))
+            begun[name] = begin(prepared, tmp_path / name)
+            work(begun[name], prepared, stop=after(3) if how is THERE else never)
+    with pytest.raises(ValueError, match=r"device is cpu, was an accelerator.*give --force-environment"):
+        resume(begun["moved"].path)
+    resume(begun["moved"].path, force_environment=True)
+    assert rows(begun["moved"]) == rows(begun["alone"])
+    assert weights(begun["moved"]) == weights(begun["alone"])

@@ -19,9 +19,9 @@ from residua.spec.record import from_json, override
 from residua.tasks.kind import Kind, Unreadable
 from residua.tasks.opened import open_readable
 from residua.training import memory, plan
-from residua.training.fit import length
 from residua.training.optim import FUSED
 from residua.training.plan import Chosen
+from residua.training.schedule import length
 from residua.training.task import Sets
 
 

@@ -20,7 +20,7 @@ from residua.training.fit import Fit
 from residua.training.plan import torch_name
 from residua.training.run import Run
 from residua.training.spare import keep, mend
-from residua.training.world import ALONE, World, device
+from residua.training.world import ALONE, World, nearest
 
 Listen = Callable[[Event], None]
 Stop = Callable[[], bool]
@@ -184,7 +184,7 @@ def _goes_on(path: Path, recipe: Recipe) -> bool:
 
 def _place(recipe: Recipe, world: World) -> dict[str, object]:
     """Where the arithmetic happens, as far as the last bits depend on it."""
-    return {"device": torch_name(device(recipe.plan.device)), "processes": world.size}
+    return {"device": torch_name(nearest(recipe.plan.device)), "processes": world.size}
 
 
 def same_environment(begun: Run, world: World, *, force: bool) -> list[str]:

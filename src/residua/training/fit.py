@@ -10,11 +10,9 @@ from typing import Any
 from torch import nn
 
 from residua.data.batches import Batch
-from residua.data.sampler import steps_per_epoch
 from residua.measure.evaluate import NotFinite
 from residua.nn import heap
 from residua.nn.network import Network
-from residua.spec.recipe import Recipe
 from residua.training import checkpoint, memory, optim, plan, translate
 from residua.training.average import recount
 from residua.training.checkpoint import Progress, State
@@ -25,6 +23,7 @@ from residua.training.keeping import Keeper
 from residua.training.loop import Moment, train
 from residua.training.losses import Objective, weighted
 from residua.training.run import Diverged, Lost, Run
+from residua.training.schedule import length
 from residua.training.tally import Tally
 from residua.training.task import Judged, Sets, Task
 from residua.training.world import ALONE, World, memory_bytes
@@ -34,12 +33,6 @@ LOOKS = 20
 """Where a look at the loss waits for an accelerator, only every so many steps."""
 
 _CURE = "try a lower --set optim.rate"
-
-
-def length(recipe: Recipe, images: int) -> tuple[int, int]:
-    """Updates in one epoch and in all."""
-    each = steps_per_epoch(images, recipe.budget.batch)
-    return each, recipe.budget.steps or each * recipe.budget.epochs
 
 
 class Fit:
@@ -60,13 +53,14 @@ class Fit:
         ValueError when the processes are more than the images of a batch.
         """
         self.run, self.sets, self.task, self.stop, self.world = run, sets, task, stop, world
-        self.recipe = recipe = world.share(lambda: run.recipe)
+        recipe = world.share(lambda: run.recipe)
         self.plan = replace(recipe.plan, device=world.device(recipe.plan.device))
+        self.recipe = recipe = replace(recipe, plan=self.plan)
         self.batch = min(recipe.budget.batch, len(sets.train))
         self.share = world.images(self.batch)
         self.chance = recipe.seed + (world.rank << 20)  # one dropout for all processes would be less of it
         self.network = plan.place(network, self.plan)
-        self.fitted = memory.fit_run(self.network, recipe, held=task.held(sets, recipe, recipe.plan))
+        self.fitted = memory.fit_run(self.network, recipe, held=task.held(sets, recipe, self.plan))
         self.learner: nn.Module = self.network
         self.optimizer = optim.make(self.network, recipe.optim, fused=self.plan.fused)
         self.keeper = Keeper(run, recipe, self.network, world)

@@ -1,10 +1,11 @@
-"""Learning rate as a pure function of the step and of the epochs that are over."""
+"""How long a run is, and its learning rate as a pure function of the step and of the epochs that are over."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from residua.spec.recipe import Schedule
+from residua.data.sampler import steps_per_epoch
+from residua.spec.recipe import Recipe, Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,12 @@ class Errors:
     """Training error, in percent."""
     test: float
     """Test error, in percent."""
+
+
+def length(recipe: Recipe, images: int) -> tuple[int, int]:
+    """Updates in one epoch and in all."""
+    each = steps_per_epoch(images, recipe.budget.batch)
+    return each, recipe.budget.steps or each * recipe.budget.epochs
 
 
 def rate_at(schedule: Schedule, peak: float, step: int, total: int, *, past: Sequence[Errors] = ()) -> float:

@@ -52,8 +52,9 @@ class World:
         return self.rank == 0
 
     def device(self, name: str) -> str:
-        """The device called `name` as this process has it: every one takes a GPU of its own."""
-        return f"cuda:{self.local}" if self.size > 1 and name.startswith("cuda") else name
+        """The device `nearest` to `name` as this process has it: every one takes a GPU of its own."""
+        found = str(nearest(name))
+        return f"cuda:{self.local}" if self.size > 1 and found.startswith("cuda") else found
 
     def images(self, batch: int) -> int:
         """Images of a batch that fall to this process; where it does not divide, the last get one fewer.
@@ -250,6 +251,14 @@ def device(name: str) -> torch.device:
         first = str(error).splitlines()[0]
         raise ValueError(f"device {name!r} cannot be used here ({first}): give cpu or auto") from None
     return found
+
+
+def nearest(name: str) -> torch.device:
+    """The device called `name`, or where it is not there what `auto` takes: a run may go on elsewhere."""
+    try:
+        return device(name)
+    except ValueError:
+        return device("auto")
 
 
 def memory_bytes(name: str) -> int:
