@@ -1,5 +1,6 @@
 """When a network is compiled, and that compiling changes neither names nor resuming."""
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ from torch import nn
 from residua.nn.network import Network, build
 from residua.spec import change, zoo
 from residua.spec.preprocess import Preprocess
-from residua.spec.recipe import Plan
-from residua.training import checkpoint, translate
+from residua.spec.recipe import Budget, Plan
+from residua.training import checkpoint, plan, translate
 from residua.training.run import create
 from residua.training.translate import FEW, PAYS, WORTH
 from small import after, arch, colours, go, recipe, rows, weights
@@ -25,8 +26,8 @@ LONG = 10**7
 def with_rates(monkeypatch: pytest.MonkeyPatch, **rates: float) -> None:
     def measure(
         _: Network, plan: Plan, ways: list[translate.Way], batch: int
-    ) -> dict[translate.Way, list[float]]:
-        return {way: [batch / rates[way[0]]] * 5 for way in ways}
+    ) -> tuple[dict[translate.Way, list[float]], dict[translate.Way, str]]:
+        return {way: [batch / rates[way[0]]] * 5 for way in ways}, {}
 
     monkeypatch.setattr(translate, "measure", measure)
 
@@ -62,7 +63,7 @@ def test_slow_steps_are_timed_with_fewer_images(monkeypatch: pytest.MonkeyPatch)
 
     def measure(_: Network, plan: Plan, ways: list[translate.Way], batch: int) -> object:
         seen.append(batch)
-        return {way: [1.0] * 5 for way in ways}
+        return {way: [1.0] * 5 for way in ways}, {}
 
     monkeypatch.setattr(translate, "measure", measure)
     for rate in (1000.0, 8.5, 0.1):
@@ -87,9 +88,60 @@ def test_what_is_asked_for_is_done_unmeasured(kind: str, monkeypatch: pytest.Mon
     assert why == f"{kind}, as asked"
 
 
-def test_graphs_need_a_translation() -> None:
+def test_graphs_need_a_translation_and_whole_batches() -> None:
     with pytest.raises(ValueError, match=r"give plan\.compile whole or blocks"):
         Plan(graphs="on", compile="off")
+    with pytest.raises(ValueError, match=r"overwrites its gradients, leave budget\.accumulate 1"):
+        recipe(plan=Plan(graphs="on", compile="whole"), budget=Budget(accumulate=2))
+
+
+@pytest.mark.parametrize(("device", "asked"), [("cuda", "auto"), ("cuda", "off"), ("cpu", "auto")])
+def test_graphs_are_tried_on_accelerators_unless_they_were_ruled_out(
+    device: str, asked: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[translate.Way] = []
+
+    def measure(_: Network, plan: Plan, ways: list[translate.Way], batch: int) -> object:
+        seen.extend(ways)
+        return {way: [1.0] * 5 for way in ways}, {}
+
+    monkeypatch.setattr(translate, "measure", measure)
+    chosen(Plan(device, "contiguous", "float32", graphs=asked))
+    assert (("whole", "on") in seen) == (device == "cuda" and asked == "auto")
+
+
+def test_portions_of_a_batch_are_timed_without_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def choose(_: Network, plan: Plan, *, batch: int, steps: int, rate: float) -> tuple[Plan, str]:
+        assert (plan.graphs, batch, steps) == ("off", 3, 400)
+        return plan, "seen"
+
+    monkeypatch.setattr(translate, "choose", choose)
+    assert plan.choose(build(arch()), AUTO, batch=12, steps=100, portions=4).translation == "seen"
+
+
+def test_what_no_compiler_translates_is_said_and_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("no working C++ compiler\nwas found")
+
+    monkeypatch.setattr(nn.Module, "compile", lambda module, **_: module.register_forward_pre_hook(refuse))
+    monkeypatch.setattr(translate, "SECONDS", 0.0)
+    found, why = chosen(rate=0.01)
+    assert (found.compile, found.graphs) == ("off", "off")
+    for way in ("blocks", "whole"):
+        assert f"{way} cannot be had (no working C++ compiler was found)" in why
+
+
+def test_a_timed_step_begins_without_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A graph overwrites the gradients that it gave: what adds to them would be refused."""
+    monkeypatch.setattr(copy, "deepcopy", lambda network: network)
+    network = build(arch())
+    take = translate.step(network, EAGER, 2)
+    take()
+    first = [weight.grad for weight in network.parameters() if weight.grad is not None]
+    take()
+    assert len(first) > 4
+    for one, other in zip(first, network.parameters(), strict=True):
+        assert one is not other.grad
 
 
 class Counter:

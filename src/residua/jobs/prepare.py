@@ -76,7 +76,8 @@ def prepare(wish: Wish) -> Prepared:
     network = kind.initial(recipe, sets.train.classes, listen=read.append)
     steps = length(recipe, len(sets.train))[1]
     yardstick = kind.yardstick(recipe, network)
-    chosen = plan.choose(yardstick, recipe.plan, batch=recipe.budget.batch, steps=steps)
+    batch, portions = recipe.budget.batch, recipe.budget.accumulate
+    chosen = plan.choose(yardstick, recipe.plan, batch=batch, steps=steps, portions=portions)
     workers = kind.workers(recipe, sets) if recipe.data.workers < 0 else recipe.data.workers
     recipe = replace(recipe, plan=chosen.plan, data=replace(recipe.data, workers=workers))
     notes = (

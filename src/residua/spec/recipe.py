@@ -227,5 +227,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """ValueError when two parts contradict each other."""
+        if self.plan.graphs == "on" and self.budget.accumulate > 1:
+            raise ValueError("plan.graphs is on: a graph overwrites its gradients, leave budget.accumulate 1")
         if self.average.recount and self.budget.patience:
             raise ValueError("average.recount needs a planned end: leave budget.patience 0")

@@ -42,11 +42,13 @@ class Chosen:
     """Whether the network is compiled, and why: one line."""
 
 
-def choose(network: Network, plan: Plan, *, batch: int, steps: int) -> Chosen:
+def choose(network: Network, plan: Plan, *, batch: int, steps: int, portions: int = 1) -> Chosen:
     """`plan` with every `auto` decided for `network` on this machine.
 
-    ValueError when its device is not here.
+    `portions` of a batch go through one after the other. ValueError when its device is not here.
     """
+    if portions > 1:  # whose gradients add up, where a graph would overwrite them
+        plan, batch, steps = replace(plan, graphs="off"), -(-batch // portions), steps * portions
     device = world.device(plan.device)
     threads = plan.threads or torch.get_num_threads()
     found = replace(plan, device=str(device), threads=threads)
@@ -114,8 +116,9 @@ def torch_name(device: torch.device) -> str:
 
 
 def place(network: Placed, plan: Plan) -> Placed:
-    """`network` on the plan's device and in its memory format; sets torch's threads."""
+    """`network` on the plan's device and in its memory format; sets torch's threads, and has cuDNN choose."""
     torch.set_num_threads(plan.threads)
+    torch.backends.cudnn.benchmark = True  # batches of few sizes, each seen thousands of times; nothing on a CPU
     axes = 5 if isinstance(network, Network) and network.arch.has_time else 4
     return network.to(plan.device).to(memory_format=layout(plan.memory_format, axes))
 

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from residua.data.decode import one_line
 from residua.nn.clips import layout
 from residua.nn.network import Network
 from residua.spec.recipe import Plan
@@ -54,35 +55,50 @@ def choose(network: Network, plan: Plan, *, batch: int, steps: int, rate: float)
     if not rate and steps * batch < FEW[device]:
         return off, "off: a short run"
     images = min(batch, max(LEAST, int(rate * STEP))) if rate else batch
-    rate = rate or trials.rates(measure(network, off, [EAGER], images), images)[EAGER]
+    rate = rate or trials.rates(measure(network, off, [EAGER], images)[0], images)[EAGER]
     lasts = steps * batch / rate
     if lasts < PAYS[device]:
         return off, f"off: about {lasts / 60:.0f} minutes to go are over before it pays"
-    ways = _ways(network, device)
     began = time.perf_counter()
-    found = measure(network, off, [EAGER, *ways], images)
+    found, refused = measure(network, off, [EAGER, *_ways(network, plan)], images)
     took, rates = time.perf_counter() - began, trials.rates(found, images)
     best = trials.fastest(found, worth=WORTH)
-    said = ", ".join(f"{what}{' as graphs' * (how == 'on')} {rates[what, how]:.0f}/s" for what, how in rates)
+    said = ", ".join(f"{_named(way)} {rate:.0f}/s" for way, rate in rates.items())
     said = f"{best[0]}: measured {said}, in {took:.0f} s"
+    said += "".join(f"; {_named(way)} cannot be had ({why})" for way, why in refused.items())
     return replace(plan, compile=best[0], graphs=best[1]), said
 
 
-def _ways(network: Network, device: str) -> list[Way]:
+def _named(way: Way) -> str:
+    return f"{way[0]}{' as graphs' * (way[1] == 'on')}"
+
+
+def _ways(network: Network, plan: Plan) -> list[Way]:
     """What is worth trying."""
     short = len(blocks(network)) <= MOST_BLOCKS
     ways: list[Way] = [("blocks", "off")]
     if short:
         ways.append(("whole", "off"))
-    if short and device == "cuda":
+    if short and plan.graphs != "off" and torch.device(plan.device).type == "cuda":
         ways.append(("whole", "on"))
     return ways
 
 
-def measure(network: Network, plan: Plan, ways: list[Way], batch: int) -> dict[Way, list[float]]:
-    """Seconds of training steps in each of `ways`, turn by turn."""
+def measure(
+    network: Network, plan: Plan, ways: list[Way], batch: int
+) -> tuple[dict[Way, list[float]], dict[Way, str]]:
+    """Seconds of training steps in each of `ways`, turn by turn, and why others than EAGER cannot be had."""
     made = {way: step(network, replace(plan, compile=way[0], graphs=way[1]), batch) for way in ways}
-    return trials.timed(made, worth=WORTH, seconds=SECONDS)
+    refused = {}
+    for way in ways:
+        try:
+            made[way]()
+        except Exception as error:  # no compiler, an old one, too little memory: each raises its own
+            if way == EAGER:
+                raise
+            refused[way] = one_line(error)
+            del made[way]
+    return trials.timed(made, worth=WORTH, seconds=SECONDS), refused
 
 
 def step(network: Network, plan: Plan, batch: int) -> Callable[[], None]:
@@ -94,6 +110,7 @@ def step(network: Network, plan: Plan, batch: int) -> Callable[[], None]:
     images = images.contiguous(memory_format=layout(plan.memory_format, images.ndim))
 
     def take() -> None:
+        twin.zero_grad(set_to_none=True)  # as the loop does: a graph overwrites the gradients it gave
         with torch.autocast(images.device.type, torch.bfloat16, enabled=plan.precision == "bfloat16"):
             said = twin(images)
         logits: Tensor = said[0] if isinstance(said, tuple) else said
