@@ -118,7 +118,7 @@ def torch_name(device: torch.device) -> str:
 def place(network: Placed, plan: Plan) -> Placed:
     """`network` on the plan's device and in its memory format; sets torch's threads, and has cuDNN choose."""
     torch.set_num_threads(plan.threads)
-    torch.backends.cudnn.benchmark = True  # batches of few sizes, each seen thousands of times; nothing on a CPU
+    torch.backends.cudnn.benchmark = True  # batches have few sizes, and come thousands of times
     axes = 5 if isinstance(network, Network) and network.arch.has_time else 4
     return network.to(plan.device).to(memory_format=layout(plan.memory_format, axes))
 
