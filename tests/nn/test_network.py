@@ -141,6 +141,18 @@ def test_zeros_stand_on_both_sides_of_the_old_channels() -> None:
         ZeroPad(4, Conv(2))
 
 
+@pytest.mark.parametrize("form", [torch.contiguous_format, torch.channels_last])
+def test_option_a_and_its_gradient_keep_the_memory_format(form: torch.memory_format) -> None:
+    """Odd sides: the last pixel of each is kept."""
+    x = torch.randn(2, 3, 7, 5).contiguous(memory_format=form).requires_grad_()
+    y = ZeroPad(3, Conv(8, 1, 2))(x)
+    (gradient,) = torch.autograd.grad(y, x, torch.randn(y.shape).contiguous(memory_format=form))
+    assert y.is_contiguous(memory_format=form)
+    assert gradient.is_contiguous(memory_format=form)
+    assert torch.equal(y[:, 2:5], x[:, :, ::2, ::2])
+    assert int((gradient != 0).sum()) == 2 * 3 * 4 * 3
+
+
 def test_layers_are_named_by_letter_and_convolutions_so_far() -> None:
     block = Block("NA(C NAC)", DOWN, "C")
     network = build(Arch("x", "f", "s", Block("CNAP", (Conv(4),)), ((block,),), "NA"))

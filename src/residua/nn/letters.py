@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
@@ -57,7 +58,11 @@ class ZeroPad(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Every `stride`-th pixel of `x`, between two stacks of zeros."""
-        return pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.before, self.after))
+        every, zeros = slice(None, None, self.stride), (self.before, self.after)
+        if type(x) is Tensor and x.is_contiguous(memory_format=torch.channels_last):
+            # or the slice's gradient would be contiguous, and layers before it slow, where two formats meet
+            return pad(x.permute(0, 2, 3, 1)[:, every, every], zeros).permute(0, 3, 1, 2)
+        return pad(x[:, :, every, every], (0, 0, 0, 0, *zeros))
 
 
 def _conv(given: Given) -> nn.Module:
