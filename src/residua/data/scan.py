@@ -15,6 +15,7 @@ from residua.data.decode import DataError, Gate, Header
 from residua.data.images import Images
 from residua.data.items import Item
 from residua.data.near import THUMB, thumb_and_hash
+from residua.data.ranges import Unreachable
 
 Tell = Callable[[int, int], None]
 """Hears how many images of how many are done."""
@@ -60,7 +61,8 @@ class Scan:
 def scan(splits: Sequence[Images], *, workers: int, tell: Tell = lambda _done, _total: None) -> Scan:
     """All images of all `splits`, one after another, decoded once; `workers` processes, or 0 for this one.
 
-    The same answer at any number of workers. MemoryError when a process was killed.
+    The same answer at any number of workers. MemoryError when a process was killed; Unreachable when what
+    serves the images does not answer.
     """
     total = sum(map(len, splits))
     facts = np.zeros(total, FACTS)
@@ -131,6 +133,8 @@ def _look(images: Images, i: int) -> _Look:
         record["bytes"], digest = _content(item, images.gate)
         record["digest"] = np.frombuffer(digest, np.uint8)
         header, image = _examined(item, images.gate)
+    except Unreachable:
+        raise  # a network that is down makes no image a bad one
     except DataError as error:
         return record, "", str(error)
     except OSError as error:

@@ -70,7 +70,8 @@ def _unreadable(checked: Checked) -> Iterator[Finding]:
     yield _images(checked, "empty", "empty files", "problem", [(p,) for p in empty], cure)
     wrong, start = [], 0
     for images in checked.splits:
-        wrong += [(start + i,) for i in wrong_digests(images)]
+        held = facts["digest"][start : start + len(images)]
+        wrong += [(start + i,) for i in wrong_digests(images, held)]
         start += len(images)
     yield _images(
         checked, "digest", "not the bytes that were packed", "problem", wrong, "copy the shard again"
