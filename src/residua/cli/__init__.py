@@ -1,8 +1,11 @@
 """The command line: the only place that prints, and that turns errors into a line and an exit code."""
 
 import io
+import os
+import signal
 import sys
 import traceback
+from types import FrameType
 
 from residua.cli.app import app
 from residua.cli.failures import INTERRUPTED, explain, is_final
@@ -19,6 +22,9 @@ def main() -> None:
     debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     final = True
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:  # else somebody said that Ctrl-C is not meant for us
+        signal.signal(signal.SIGINT, _interrupted)
     try:
         found = app(arguments, prog_name="residua", standalone_mode=False)
         if found == INTERRUPTED:  # typer makes this number of Ctrl-C, and says nothing
@@ -28,4 +34,15 @@ def main() -> None:
         code, final = explain(error), is_final(error)
         if debug and not isinstance(error, SystemExit):
             traceback.print_exc()
+    finally:
+        signal.signal(signal.SIGINT, before)
     sys.exit(0 if final and ended(code) else code)
+
+
+def _interrupted(_number: int, frame: FrameType | None) -> None:
+    """KeyboardInterrupt, unless a module is being imported: compiled ones abort over an exception there."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            os._exit(explain(KeyboardInterrupt()))
+        frame = frame.f_back
+    raise KeyboardInterrupt

@@ -1,6 +1,9 @@
 """Every image of a set looked at once, in many processes: what it is, and whether it can be read."""
 
 import hashlib
+import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -106,6 +109,15 @@ class _Held:
     @classmethod
     def take(cls, splits: tuple[Images, ...]) -> None:
         cls.splits = splits
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Leave when the process that asks is gone: killed, it tells nobody, and its workers wait for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _of_held(start: int) -> list[_Look]:
