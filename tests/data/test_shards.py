@@ -175,6 +175,17 @@ def test_out_is_not_overwritten_and_a_failure_leaves_nothing(folder: Maker, tmp_
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pets", "shards"]
 
 
+def test_shards_that_were_packed_again_are_read_anew(folder: Maker, tmp_path: Path) -> None:
+    root, out = folder(cat=3, dog=3), tmp_path / "shards"
+    pack(find(str(root)), out)
+    before = content(find_shards(str(out)).train)
+    (root / "cat" / "0.png").rename(root / "dog" / "z.png")
+    pack(find(str(root)), out, force=True)
+    after = content(find_shards(str(out)).train)
+    assert set(after) - set(before) == {"dog/z.png"}
+    assert after["dog/z.png"] == ("dog", before["cat/0.png"][1])
+
+
 def damaged(packed: Path, name: str, change: Callable[[dict], object]) -> str:
     file = packed / name
     rows = json.loads(file.read_text())

@@ -21,10 +21,10 @@ def main() -> None:
             )  # a file name may be no text; in JSON this spells its escape
     debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
-    final = True
+    final, own = True, os.getpid()
     before = signal.getsignal(signal.SIGINT)
     if before is signal.default_int_handler:  # else somebody said that Ctrl-C is not meant for us
-        signal.signal(signal.SIGINT, _interrupted)
+        signal.signal(signal.SIGINT, lambda _number, frame: _interrupted(frame, own))
     try:
         found = app(arguments, prog_name="residua", standalone_mode=False)
         if found == INTERRUPTED:  # typer makes this number of Ctrl-C, and says nothing
@@ -39,9 +39,9 @@ def main() -> None:
     sys.exit(0 if final and ended(code) else code)
 
 
-def _interrupted(_number: int, frame: FrameType | None) -> None:
+def _interrupted(frame: FrameType | None, process: int) -> None:
     """KeyboardInterrupt, unless a module is being imported: compiled ones abort over an exception there."""
-    while frame is not None:
+    while frame is not None and os.getpid() == process:  # a worker leaves the words to its parent
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             os._exit(explain(KeyboardInterrupt()))
         frame = frame.f_back
