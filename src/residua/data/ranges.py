@@ -12,6 +12,7 @@ from typing import Any
 from residua.data.decode import DataError, one_line, shown
 
 _MOST_BYTES = 32 << 20  # that are fetched ahead of a file: hardly an image is longer
+_TOGETHER = 16  # parts asked for at once: a small server lets hardly more connections wait
 _PAUSES = (0.5, 2.0)  # seconds before the second and the third try
 
 
@@ -62,7 +63,7 @@ def fetched(parts: Sequence[Part]) -> dict[Part, bytes]:
     with suppress(Exception):  # fsspec raises what its many back ends raise
         system, _ = _remote(first[0])
         # The first alone: a server without ranges sends the whole archive for each.
-        for some in ([first], rest):
+        for some in ([first], *(rest[k : k + _TOGETHER] for k in range(0, len(rest), _TOGETHER))):
             paths = [_remote(place)[1] for place, _, _ in some]
             starts, ends = [start for _, start, _ in some], [start + size for _, start, size in some]
             for part, content in zip(some, system.cat_ranges(paths, starts, ends), strict=True):
