@@ -155,6 +155,24 @@ def test_a_server_that_is_gone_makes_no_image_a_bad_one(
         settle(Found(address, images, None, ""), holdout=0.5)
 
 
+def test_a_server_that_never_answers_is_given_up(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    silent = threading.Event()
+
+    class Silent(Ranges):
+        def do_GET(self) -> None:
+            if "Range" in self.headers:
+                silent.wait(30)
+            super().do_GET()
+
+    with serving(packed, Silent) as address:
+        images = find_shards(address).train
+        monkeypatch.setattr(ranges, "_SECONDS", 0.2)
+        monkeypatch.setattr(ranges, "_PAUSES", (0.0,))
+        with pytest.raises(Unreachable, match=r"cannot be read \(no answer in 0\.2 seconds\)"):
+            scan([images], workers=0)
+        silent.set()
+
+
 def test_what_cannot_be_asked_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     fsspec = pytest.importorskip("fsspec")
     monkeypatch.setattr(ranges, "_PAUSES", ())

@@ -13,6 +13,7 @@ from residua.data.decode import DataError, one_line, shown
 
 _MOST_BYTES = 32 << 20  # that are fetched ahead of a file: hardly an image is longer
 _TOGETHER = 16  # parts asked for at once: a small server lets hardly more connections wait
+_SECONDS = 30.0  # without an answer to one question; loaders give up after a minute
 _PAUSES = (0.5, 2.0)  # seconds before the second and the third try
 
 
@@ -39,7 +40,7 @@ def read_range(place: str, offset: int = 0, size: int | None = None) -> bytes:
         if is_address(place):
             system, path = _remote(place)
             part = {} if size is None else {"start": offset, "end": offset + size}
-            content: bytes = _patiently(lambda: system.cat_file(path, **part))
+            content: bytes = _patiently(lambda: _answer(system, "cat_file", path, **part))
             if size is not None and len(content) > size:
                 raise DataError(f"{shown(place)} came whole: serve it with ranges, as nginx and S3 do")
             return content
@@ -66,7 +67,8 @@ def fetched(parts: Sequence[Part]) -> dict[Part, bytes]:
         for some in ([first], *(rest[k : k + _TOGETHER] for k in range(0, len(rest), _TOGETHER))):
             paths = [_remote(place)[1] for place, _, _ in some]
             starts, ends = [start for _, start, _ in some], [start + size for _, start, size in some]
-            for part, content in zip(some, system.cat_ranges(paths, starts, ends), strict=True):
+            contents = _answer(system, "cat_ranges", paths, starts, ends)
+            for part, content in zip(some, contents, strict=True):
                 if not isinstance(content, bytes) or len(content) != part[2]:
                     return came
                 came[part] = content
@@ -102,6 +104,21 @@ def _worded(error: Exception) -> str:
         return f"may not be read ({one_line(error)}): give credentials that may, or another path"
     cure = "the credentials" if "credentials" in str(error).lower() else "the path, or the network"
     return f"cannot be read ({one_line(error)}): look at {cure}"
+
+
+def _answer(system: Any, question: str, *asked: Any, **more: Any) -> Any:
+    """What a file system says to a question; TimeoutError when it is one that may be silent, and is.
+
+    Left to themselves, those of stores wait for a minute, five times five times over.
+    """
+    if not system.async_impl:
+        return getattr(system, question)(*asked, **more)
+    from fsspec.asyn import FSTimeoutError, sync
+
+    try:
+        return sync(system.loop, getattr(system, f"_{question}"), *asked, timeout=_SECONDS, **more)
+    except FSTimeoutError:
+        raise TimeoutError(f"no answer in {_SECONDS:g} seconds") from None
 
 
 def _patiently(fetch: Callable[[], bytes]) -> bytes:
