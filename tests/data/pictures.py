@@ -22,7 +22,7 @@ def saved(image: Image.Image, kind: str, **options: object) -> bytes:
     return stream.getvalue()
 
 
-def content(images: Images) -> dict[str, tuple[str, bytes]]:
+def pictured(images: Images) -> dict[str, tuple[str, bytes]]:
     """Class and pixels by name."""
     return {
         images.title(i): (images.classes[images.labels[i]], images.image(i, "rgb").tobytes())

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from pictures import content
+from pictures import pictured
 
 from command import complaint, residua, succeeded
 from residua.data import batches, ranges
@@ -81,8 +81,8 @@ def same(there: Images, here: Images, workers: int) -> bool:
 def test_shards_are_read_over_http(packed: Path) -> None:
     with serving(packed) as address:
         there, here = (open_dataset(place, holdout=0.5) for place in (address, str(packed)))
-        assert content(there.train) == content(here.train)
-        assert content(there.test) == content(here.test)
+        assert pictured(there.train) == pictured(here.train)
+        assert pictured(there.test) == pictured(here.test)
         assert find(f"{address}/index.json").train.classes == ("cat", "dog")
         assert same(there.test, here.test, workers=2)  # after the parent used the network
         with pytest.raises(DataError, match=r"none/index\.json does not exist: look at the path"):
@@ -133,7 +133,7 @@ def test_any_file_system_that_fsspec_knows_serves_them(packed: Path) -> None:
     try:
         there, here = (open_dataset(place, holdout=0.5) for place in ("memory://bucket/shards", str(packed)))
         there.train.expect(np.arange(3))
-        assert content(there.train) == content(here.train)
+        assert pictured(there.train) == pictured(here.train)
         memory.rm("/bucket/shards/train-00000.tar")
         with pytest.raises(DataError, match=r"memory://bucket/shards/train-00000\.tar does not exist"):
             there.train.image(0, "rgb")
