@@ -49,6 +49,20 @@ def test_strict_leaves_with_four_and_json_is_one_document(photos: Path) -> None:
     assert json.loads(done.stdout)["findings"][0]["files"][0]["file"] == "train/blue/x.jpg"
 
 
+def test_names_of_files_steer_no_terminal_and_commands_can_be_pasted(photos: Path, tmp_path: Path) -> None:
+    root = photos.rename(tmp_path / "my photos")
+    (root / "train/blue/\x1b[31m.jpg").write_text("text")
+    (root / "train/red/\u202egpj.jpg").write_text("text")
+    out = succeeded(residua("data", "check", "my photos", cwd=tmp_path))
+    assert "\x1b" not in out
+    assert r"train/blue/\x1b[31m.jpg" in out
+    assert "next: residua data check 'my photos' -o sheet.html" in out
+    shutil.rmtree(root / "train/blue")
+    shutil.rmtree(root / "train/red")
+    done = residua("data", "pack", "my photos", "my shards", cwd=tmp_path)
+    assert "\x1b" not in done.stdout + done.stderr
+
+
 def test_packed_images_train_and_evaluate_like_files(photos: Path, tmp_path: Path) -> None:
     out = succeeded(residua("data", "pack", photos, tmp_path / "packed", "--decoded"))
     assert "27 images in 2 shards of" in out
@@ -99,6 +113,9 @@ def test_the_whole_loop_from_a_folder_to_a_comparison(look: Eyes, photos: Path, 
     ("words", "code", "said"),
     [
         (["data", "check", "nowhere"], 4, "nowhere does not exist"),
+        (["data", "check", ""], 4, "no name of a folder or file is given"),
+        (["data", "check", "."], 4, ". holds no image: give a folder of JPEG"),
+        (["data", "check", "x" * 300], 4, "cannot be read: File name too long"),
         (["data", "check", ".", "-o", "sheet.pdf"], 2, "give sheet.html"),
         (["data", "check", ".", "-o", "none/sheet.html"], 2, "make it first"),
         (["data", "pack", "nowhere", "out"], 4, "nowhere does not exist"),

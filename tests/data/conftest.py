@@ -9,7 +9,8 @@ import torch
 from pictures import photograph
 
 from residua.data.images import Images
-from residua.data.sources import open_dataset
+from residua.data.shards import pack
+from residua.data.sources import find, open_dataset
 
 torch.set_num_threads(1)
 
@@ -40,3 +41,19 @@ def arrays() -> Images:
     """Twenty-three images of 12 x 12 in an array."""
     pixels = np.random.default_rng(0).integers(0, 256, (23, 12, 12, 3), dtype=np.uint8)
     return Images("train", ("a", "b"), np.arange(23) % 2, pixels=pixels)
+
+
+@pytest.fixture
+def packed(folder: Callable[..., Path], tmp_path: Path) -> Path:
+    """Shards of two splits, several a split."""
+    folder("train", cat=7, dog=5)
+    told: list[tuple[int, int]] = []
+    done = pack(
+        find(str(folder("val", cat=2, dog=3))),
+        tmp_path / "shards",
+        shard_bytes=30_000,
+        tell=lambda done, total: told.append((done, total)),
+    )
+    assert (done.images, told[-1]) == (17, (17, 17))
+    assert done.shards == len(list((tmp_path / "shards").glob("*.tar"))) > 3
+    return tmp_path / "shards"

@@ -5,6 +5,8 @@ import io
 import numpy as np
 from PIL import Image
 
+from residua.data.images import Images
+
 
 def photograph(width: int, height: int, seed: int = 0) -> Image.Image:
     """Gradients under noise: smooth and rough at once, as photographs are."""
@@ -18,3 +20,11 @@ def saved(image: Image.Image, kind: str, **options: object) -> bytes:
     stream = io.BytesIO()
     image.save(stream, kind, **options)
     return stream.getvalue()
+
+
+def pictured(images: Images) -> dict[str, tuple[str, bytes]]:
+    """Class and pixels by name."""
+    return {
+        images.title(i): (images.classes[images.labels[i]], images.image(i, "rgb").tobytes())
+        for i in range(len(images))
+    }

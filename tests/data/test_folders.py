@@ -242,3 +242,13 @@ def test_a_third_split_is_left_alone_and_said(folder: Maker) -> None:
 def test_classes_that_differ_only_to_a_machine_are_refused(folder: Maker, one: str, other: str) -> None:
     message = refusal(folder(**{one: 2, other: 2}))
     assert "differ only in case, spaces or Unicode form: merge them" in message
+
+
+def test_a_closed_folder_is_named(folder: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = folder(cat=2, dog=2)
+
+    def closed(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_file", closed)  # the tests may run as root, whom no mode stops
+    assert refusal(root) == f"{root} cannot be read: Permission denied"

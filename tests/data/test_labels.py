@@ -148,6 +148,9 @@ def test_a_null_label_in_parquet_is_named(folder: Maker) -> None:
         table = arrow.table({"path": ["cat/0.png", "cat/1.png"], "label": labels})
         parquet.write_table(table, root / "labels.parquet")
         assert "row 2 has the label" in refusal(root / "labels.parquet")
+    several = arrow.table({"path": ["cat/0.png"], "label": [[0, 1]]})
+    parquet.write_table(several, root / "labels.parquet")
+    assert "row 1 has several labels: give a name or a number" in refusal(root / "labels.parquet")
     (root / "labels.parquet").write_bytes(b"PAR1 not at all PAR1")
     assert "is no Parquet that can be read" in refusal(root / "labels.parquet")
 

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,3 +82,28 @@ def test_a_set_in_memory_is_told_of_too(folder: Callable[..., Path]) -> None:
     assert not found.reasons
     assert (found.facts["bytes"] == -1).all()
     assert pytest.approx(8) == found.facts["width"].mean()
+
+
+def test_workers_end_with_a_scan_that_is_killed() -> None:
+    text = """
+import os, time
+from pathlib import Path
+import numpy as np
+from residua.data.images import Images
+from residua.data.items import Files
+from residua.data.scan import scan
+
+class Slow(Files):
+    def __getitem__(self, i):
+        os.write(1, b"x")
+        time.sleep(100)
+
+names = [str(i) for i in range(300)]
+scan([Images("all", ("a",), np.zeros(300, int), files=Slow.of(Path("."), names))], workers=2)
+"""
+    asking = subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE)
+    assert asking.stdout is not None
+    assert asking.stdout.read(2) == b"xx"  # both are at work
+    asking.kill()
+    assert asking.stdout.read() == b""  # once nobody is left who could write
+    asking.wait()

@@ -1,64 +1,34 @@
 """Shards: the same images as the files they were made of, found by any reader, refused when damaged."""
 
-import functools
 import hashlib
-import http.server
 import json
 import os
 import tarfile
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from corpus import corpus, outcome
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pictures import photograph
+from pictures import photograph, pictured
 from PIL import Image
 
-from residua.data import batches
 from residua.data.decode import DataError, form
-from residua.data.images import Images
 from residua.data.items import Members
+from residua.data.scan import scan
 from residua.data.shards import find_shards, pack, wrong_digests
 from residua.data.sources import find, open_dataset
-from residua.spec.preprocess import IMAGENET
 
 Maker = Callable[..., Path]
-
-
-def content(images: Images) -> dict[str, tuple[str, bytes]]:
-    """Class and pixels by name."""
-    return {
-        images.title(i): (images.classes[images.labels[i]], images.image(i, "rgb").tobytes())
-        for i in range(len(images))
-    }
-
-
-@pytest.fixture
-def packed(folder: Maker, tmp_path: Path) -> Path:
-    """Shards of two splits, several a split."""
-    folder("train", cat=7, dog=5)
-    told: list[tuple[int, int]] = []
-    done = pack(
-        find(str(folder("val", cat=2, dog=3))),
-        tmp_path / "shards",
-        shard_bytes=30_000,
-        tell=lambda done, total: told.append((done, total)),
-    )
-    assert (done.images, told[-1]) == (17, (17, 17))
-    assert done.shards == len(list((tmp_path / "shards").glob("*.tar"))) > 3
-    return tmp_path / "shards"
 
 
 def test_shards_hold_the_images_of_the_folder(packed: Path, tmp_path: Path) -> None:
     walked, found = (open_dataset(str(tmp_path / name), holdout=0.5) for name in ("pets", "shards"))
     for these, those in ((walked.train, found.train), (walked.test, found.test)):
-        assert content(these) == content(those)
+        assert pictured(these) == pictured(those)
     assert isinstance(found.train.files, Members)
     assert found.note == "2 classes, 12 train + 5 val images; shards train and val"
     assert found.size == walked.size
@@ -68,13 +38,13 @@ def test_one_folder_is_split_as_it_was_before_packing(folder: Maker, tmp_path: P
     root = folder(cat=11, dog=9)
     pack(find(str(root)), tmp_path / "shards")
     walked, found = (open_dataset(str(place), holdout=0.3) for place in (root, tmp_path / "shards"))
-    assert content(walked.test) == content(found.test)
+    assert pictured(walked.test) == pictured(found.test)
     below = folder("train", bird=4)
     (root / "cat").rename(root / "train" / "cat")
     (root / "dog").rename(root / "train" / "dog")
     pack(find(str(below)), tmp_path / "other")
     walked, found = (open_dataset(str(place), holdout=0.3) for place in (below, tmp_path / "other"))
-    assert {name.removeprefix("train/") for name in content(walked.test)} == set(content(found.test))
+    assert {name.removeprefix("train/") for name in pictured(walked.test)} == set(pictured(found.test))
 
 
 def test_any_order_and_any_process_reads_the_same(packed: Path) -> None:
@@ -89,7 +59,7 @@ def test_any_order_and_any_process_reads_the_same(packed: Path) -> None:
     os.wait()
     assert json.loads(os.read(reader, 1 << 20)) == whole
     part = images.subset(np.array([4, 1]))
-    assert content(part) == {images.title(i): content(images)[images.title(i)] for i in (4, 1)}
+    assert pictured(part) == {images.title(i): pictured(images)[images.title(i)] for i in (4, 1)}
 
 
 def test_larger_images_are_made_smaller_when_asked_for(tmp_path: Path) -> None:
@@ -146,10 +116,10 @@ def test_decoded_images_are_made_smaller_too(tmp_path: Path) -> None:
 def test_what_is_packed_anew_is_read_anew(folder: Maker, tmp_path: Path) -> None:
     found, out = find(str(folder(cat=3, dog=3))), str(tmp_path / "out")
     pack(found, tmp_path / "out")
-    assert content(find_shards(out).train) == content(found.train)
+    assert pictured(find_shards(out).train) == pictured(found.train)
     pack(found, tmp_path / "out", decoded=True, force=True)
     again = find_shards(out).train
-    assert content(again) == content(found.train)
+    assert pictured(again) == pictured(found.train)
     assert {form(again.item(i)) for i in range(6)} == {"BMP"}  # type: ignore[arg-type]
 
 
@@ -180,81 +150,9 @@ def test_the_tars_hold_nothing_but_images_and_classes(packed: Path) -> None:
                 assert (info.mtime, info.uid, info.uname) == (0, 0, "")
 
 
-@pytest.fixture
-def address(packed: Path) -> Iterator[str]:
-    """The shards behind a server that answers ranges."""
-
-    class Ranges(http.server.SimpleHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = Path(self.translate_path(self.path)).read_bytes()
-            if wanted := self.headers.get("Range"):
-                first, last = wanted.removeprefix("bytes=").split("-")
-                part = body[int(first) : int(last) + 1]
-                self.send_response(206)
-                self.send_header("Content-Range", f"bytes {first}-{int(first) + len(part) - 1}/{len(body)}")
-            else:
-                part = body
-                self.send_response(200)
-            self.send_header("Content-Length", str(len(part)))
-            self.end_headers()
-            self.wfile.write(part)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    page = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Ranges, directory=packed))
-    threading.Thread(target=page.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{page.server_port}"
-    page.shutdown()
-    page.server_close()
-
-
-def test_shards_are_read_over_http(packed: Path, address: str) -> None:
-    pytest.importorskip("aiohttp")
-    there, here = (open_dataset(place, holdout=0.5) for place in (address, str(packed)))
-    assert content(there.train) == content(here.train)
-    assert content(there.test) == content(here.test)
-    assert find(f"{address}/index.json").train.classes == ("cat", "dog")
-    read = [
-        list(batches.testing(images, IMAGENET, batch=4, workers=2, resident_bytes=0))
-        for images in (there.test, here.test)
-    ]
-    for one, other in zip(*read, strict=True):
-        assert torch.equal(one.images, other.images)  # in forked workers, after the parent used the network
-    with pytest.raises(DataError, match="cannot be read"):
-        find(f"{address}/none")
-
-
-def test_any_file_system_that_fsspec_knows_serves_them(packed: Path) -> None:
-    """The way of `s3://`, which takes the same calls, without a server."""
-    memory = pytest.importorskip("fsspec").filesystem("memory")
-    memory.put(str(packed), "/bucket/shards", recursive=True)
-    try:
-        there, here = (open_dataset(place, holdout=0.5) for place in ("memory://bucket/shards", str(packed)))
-        there.train.expect(np.arange(3))
-        assert content(there.train) == content(here.train)
-        memory.rm("/bucket/shards/train-00000.tar")
-        with pytest.raises(DataError, match=r"memory://bucket/shards/train-00000\.tar cannot be read"):
-            there.train.image(0, "rgb")
-    finally:
-        memory.rm("/bucket", recursive=True)
-
-
-def test_a_server_without_ranges_is_named(packed: Path) -> None:
-    pytest.importorskip("aiohttp")
-    whole = functools.partial(http.server.SimpleHTTPRequestHandler, directory=packed)
-    page = http.server.ThreadingHTTPServer(("127.0.0.1", 0), whole)
-    threading.Thread(target=page.serve_forever, daemon=True).start()
-    images = find_shards(f"http://127.0.0.1:{page.server_port}").train
-    with pytest.raises(DataError, match="came whole: serve it with ranges"):
-        images.image(0, "rgb")
-    page.shutdown()
-    page.server_close()
-
-
 def test_a_wrong_bit_is_found_by_its_digest(packed: Path) -> None:
     images = find_shards(str(packed)).train
-    assert list(wrong_digests(images)) == []
+    assert wrong_digests(images, scan([images], workers=0).facts["digest"]) == []
     assert isinstance(images.files, Members)
     archive, offset, size = images.files.places[5].tolist()
     with Path(images.files.archives[archive]).open("r+b") as file:
@@ -262,7 +160,7 @@ def test_a_wrong_bit_is_found_by_its_digest(packed: Path) -> None:
         byte = file.read(1)[0]
         file.seek(offset + size // 2)
         file.write(bytes([byte ^ 8]))
-    assert list(wrong_digests(images)) == [5]
+    assert wrong_digests(images, scan([images], workers=0).facts["digest"]) == [5]
 
 
 def test_out_is_not_overwritten_and_a_failure_leaves_nothing(folder: Maker, tmp_path: Path) -> None:

@@ -5,10 +5,13 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from sklearn.metrics import average_precision_score
 
@@ -21,7 +24,7 @@ from residua.jobs.apply import apply
 from residua.jobs.clean import Asked, clean
 from residua.jobs.compare import compare
 from residua.jobs.prepare import Wish
-from residua.jobs.suspects import ACTIONS, Cleaned
+from residua.jobs.suspects import ACTIONS, Cleaned, read_actions
 from residua.jobs.train import train
 from small import after, file_of, never, photo_folder, recipe, weights
 
@@ -235,6 +238,21 @@ def test_a_table_that_cannot_be_meant_is_refused(
     with pytest.raises((ValueError, DataError), match=said):
         apply(tmp_path / "out/clean.csv", tmp_path / "photos.csv")
     assert not (tmp_path / "photos.csv").exists()
+
+
+CELLS = st.sampled_from(
+    ["path", "label", "suggested", "action", "keep", "drop", "a.png", ",", ";", "\n", '"', "\r"]
+)
+
+
+@given(st.lists(CELLS | st.text(max_size=3), max_size=40).map("".join))
+@example("path," + "x" * 200_000)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_table_is_read_or_refused(tmp_path: Path, text: str) -> None:
+    for head in ("", "path,label,suggested,score,reason,action\n"):
+        (tmp_path / "clean.csv").write_text(head + text, "utf-8", "replace", newline="")
+        with suppress(ValueError):
+            read_actions(tmp_path / "clean.csv")
 
 
 def test_every_action_is_a_word_of_the_table() -> None:

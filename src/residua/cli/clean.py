@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from residua.cli.failures import STOPPED
-from residua.cli.terminal import check_page, console, counting, next_line, put_json, say, show_table
+from residua.cli.terminal import check_page, command, console, counting, next_line, put_json, say, show_table
 from residua.cli.train import setting
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ def clean(
     _say(to, found)
     say(to, f"page    {where / PAGE}")
     say(to, f"table   {where / CSV}" + (": edit the column action" if found.in_files else ""))
-    apply_it = f"residua data apply {where / CSV} -o {_manifest(path)}"
-    next_line(to, apply_it if found.in_files else f"residua data check {path}")
+    apply_it = command("data", "apply", where / CSV, "-o", _manifest(path))
+    next_line(to, apply_it if found.in_files else command("data", "check", path))
     if as_json:
         put_json({**found.plain(), "csv": str(where / CSV), "page": str(where / PAGE)})
 
@@ -100,9 +100,9 @@ def apply(
     say(to, f"manifest {out}: {_splits(done.splits)}")
     next_line(
         to,
-        f"residua train {done.source} -o runs/before",
-        f"residua train {out} -o runs/after",
-        f"residua compare runs/before runs/after --data {out}",
+        command("train", done.source, "-o", "runs/before"),
+        command("train", out, "-o", "runs/after"),
+        command("compare", "runs/before", "runs/after", "--data", out),
     )
 
 
@@ -149,7 +149,7 @@ def add(
     if len(done.left_out) > WORST:
         say(to, f"{len(done.left_out) - WORST:,} more: --json lists all", "dim")
     say(to, f"manifest {out}: {_splits(done.splits)}")
-    next_line(to, f"residua data check {out}", f"residua train {out}")
+    next_line(to, command("data", "check", out), command("train", out))
 
 
 def augment(
@@ -177,7 +177,7 @@ def augment(
     for line in found.notes:
         say(to, line)
     say(to, f"page    {out}")
-    next_line(to, f"residua train {path}" + (f" --recipe {recipe}" if recipe else ""))
+    next_line(to, command("train", path, *(("--recipe", recipe) if recipe else ())))
 
 
 def _name(path: str) -> str:

@@ -8,7 +8,7 @@ import typer
 
 from residua.cli import clean
 from residua.cli.failures import BAD_DATA
-from residua.cli.terminal import check_page, console, counting, next_line, put_json, say, show_table
+from residua.cli.terminal import check_page, command, console, counting, next_line, put_json, say, show_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -108,19 +108,18 @@ def pack(
     say(to, f"{done.images:,} images in {shards} of {done.bytes / 1e6:,.0f} MB: {out}")
     if side:
         say(to, f"{done.reduced:,} of them made smaller, to {side} pixels along the shorter side")
-    next_line(to, f"residua data check {out}", f"residua train {out}")
+    next_line(to, command("data", "check", out), command("train", out))
 
 
 def _say(to: "Console", checked: "Checked", seconds: float, out: Path | None) -> None:
     total = len(checked.scan.facts)
     counts = [f"{len(images):,} {images.name}" for images in checked.splits]
     splits = " + ".join(counts) if len(counts) > 1 else f"{total:,}"
-    classes = len({name for held in checked.classes().values() for name in held})
-    say(
-        to,
-        f"{checked.source}: {splits} {checked.noun}s, {classes:,} classes, "
-        f"{total / max(seconds, 1e-9):,.0f} {checked.noun}s/s",
-    )
+    count = len({name for held in checked.classes().values() for name in held})
+    classes = "1 class" if count == 1 else f"{count:,} classes"
+    source = " ".join(checked.source.split())
+    pace = f"{total / max(seconds, 1e-9):,.0f} {checked.noun}s/s"
+    say(to, f"{source}: {splits} {checked.noun}s, {classes}, {pace}")
     rows = [
         (
             "✗" if finding.level == "problem" else "·",
@@ -146,9 +145,9 @@ def _say(to: "Console", checked: "Checked", seconds: float, out: Path | None) ->
         )
     if out is not None:
         say(to, f"sheet   {out}")
-        next_line(to, f"residua train {checked.source}")
+        next_line(to, command("train", checked.source))
     else:
-        next_line(to, f"residua data check {checked.source} -o sheet.html")
+        next_line(to, command("data", "check", checked.source, "-o", "sheet.html"))
 
 
 def _example(text: str) -> str:

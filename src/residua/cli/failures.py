@@ -4,6 +4,7 @@ import errno
 import sys
 
 from residua.cli.processes import speaks
+from residua.cli.terminal import printable
 
 USAGE, BUSY, BAD_DATA, BAD_CHECKPOINT, DIVERGED, RESOURCES, STOPPED = 2, 3, 4, 5, 6, 7, 75
 
@@ -42,7 +43,7 @@ def explain(error: BaseException) -> int:
         return int(getattr(error, "exit_code", 0))
     text, code = _worded(error, names)
     if not _is_told(error, names):
-        print("residua: " + " ".join(text.split()), file=sys.stderr)
+        print("residua: " + printable(" ".join(text.split())), file=sys.stderr)
     return code
 
 

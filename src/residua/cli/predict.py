@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 
 from residua.cli.failures import BAD_DATA
-from residua.cli.terminal import console, next_line, put_json, say, tell
+from residua.cli.terminal import command, console, next_line, put_json, say, tell
 
 
 def predict(
@@ -58,6 +58,6 @@ def predict(
         tell(to, answers.told())
     for error in bad:
         say(console(json_on_stdout=True), f"residua: {error}")
-    next_line(to, f"residua evaluate {trained}")
+    next_line(to, command("evaluate", trained))
     if bad:
         raise typer.Exit(BAD_DATA)

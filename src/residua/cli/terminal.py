@@ -1,6 +1,8 @@
 """What goes to the terminal: lines, tables, one JSON document; everything escapes what it is given."""
 
 import json
+import re
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -21,6 +23,10 @@ QUIET_SECONDS = 10.0
 """Without a terminal, a line about progress at most this often."""
 
 
+# Control characters but the end of a line, half characters, ends of lines and directions of Unicode.
+_STEERING = re.compile("[\0-\t\x0b-\x1f\x7f-\x9f\ud800-\udfff\u2028-\u202e\u2066-\u2069]")
+
+
 def console(*, json_on_stdout: bool = False) -> "Console":
     """Where people read; stderr when stdout belongs to a JSON document."""
     from rich.console import Console
@@ -28,11 +34,21 @@ def console(*, json_on_stdout: bool = False) -> "Console":
     return Console(stderr=json_on_stdout, highlight=False, soft_wrap=True, quiet=not speaks())
 
 
+def printable(text: str) -> str:
+    """`text` without what steers a terminal, which a name of a file may hold: that is spelled out."""
+    return _STEERING.sub(lambda found: repr(found[0])[1:-1], text)
+
+
 def say(to: "Console", text: str, style: str = "") -> None:
     """One line of plain text: brackets in class names are brackets."""
     from rich.text import Text
 
-    to.print(Text(text, style=style))
+    to.print(Text(printable(text), style=style))
+
+
+def command(*words: object) -> str:
+    """`residua WORDS` as a shell takes it, names with blanks in quotes."""
+    return shlex.join(["residua", *map(str, words)])
 
 
 def next_line(to: "Console", *commands: str) -> None:
@@ -62,7 +78,7 @@ def show_table(
         right = bool(numeric) and place >= numeric
         table.add_column(Text(name), justify="right" if right else "left", no_wrap=right)
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     width = to.width if to.is_terminal else width
     Console(file=to.file, highlight=False, quiet=to.quiet, width=width).print(table)
 

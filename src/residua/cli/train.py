@@ -7,7 +7,7 @@ import typer
 
 from residua.cli.failures import STOPPED
 from residua.cli.processes import OPTION, is_one_of_many, launch_if_asked, may_restart, speaks
-from residua.cli.terminal import console, next_line, say
+from residua.cli.terminal import command, console, next_line, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,10 +148,10 @@ def _say_end(path: Path, stopped: int | None) -> None:
     to = console()
     if stopped is not None:
         say(to, f"stopped after step {stopped:,}, saved in {path}")
-        next_line(to, f"residua resume {path}")
+        next_line(to, command("resume", path))
         raise typer.Exit(STOPPED)
     say(to, f"report  {path / 'report.html'}")
-    next_line(to, f"residua evaluate {path}", f"residua predict {path} {_noun(path).upper()}")
+    next_line(to, command("evaluate", path), command("predict", path, _noun(path).upper()))
 
 
 def _noun(path: Path) -> str:

@@ -59,6 +59,9 @@ def find_folder(root: Path, *, lenient: bool = False, gate: Gate = IMAGE) -> Fou
         held = "; ".join([f"{shown(root)} holds {len(layout.learn)} class folders", *told(skipped)])
         raise DataError(f"{held}: give 2 or more, each called as its class")
     if lenient and not layout.learn:
+        if not any(kind == "loose" for kind, _ in skipped):
+            held = "; ".join([f"{shown(root)} holds no {gate.noun}", *told(skipped)])
+            raise DataError(f"{held}: give a folder of {gate.formats} files")
         layout = _Layout(root, [(LOOSE, root)], [], ("all", ""), "", ())
         skipped = []
     train = _gathered(layout.learn, root, skipped, layout.names[0], gate, lenient=lenient)
@@ -79,8 +82,9 @@ def find_folder(root: Path, *, lenient: bool = False, gate: Gate = IMAGE) -> Fou
 
 
 def _layout(root: Path, remarks: tuple[str, ...], gate: Gate) -> _Layout:
-    if not root.exists():
-        raise DataError(f"{shown(root)} does not exist: give {gate.source}")
+    if not root.is_dir():
+        what = "is a file" if root.exists() else "does not exist"
+        raise DataError(f"{shown(root)} {what}: give {gate.source}")
     inside = folders(root)
     by_role = {_role(name): name for name in reversed(inside)}
     learn = next((by_role[role] for role in _LEARN if role in by_role), None)

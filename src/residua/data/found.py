@@ -15,6 +15,7 @@ from PIL import Image
 from residua.data.decode import DataError, Gate, shown
 from residua.data.images import Dataset, Images
 from residua.data.items import Item, Members
+from residua.data.ranges import Unreachable
 from residua.data.split import held_out
 from residua.data.walk import Kind
 
@@ -190,9 +191,13 @@ def _shorter_sides(images: Images) -> NDArray[np.int64]:
     sides, bad = [], []
     many = len(images) > (_FEW if isinstance(images.files, Members) else images.gate.most)
     places = np.linspace(0, len(images) - 1, _FEW).astype(int).tolist() if many else range(len(images))
+    if isinstance(images.files, Members):
+        images.expect(np.array(places, np.int64))
     for i in places:
         try:
             sides.append(min(_size(images.item(i), images.gate)))
+        except Unreachable:
+            raise
         except DataError as error:
             bad.append(str(error))
     if bad:

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from residua.data.decode import DataError, shown
-from residua.data.ranges import expect_file, expect_range, read_range
+from residua.data.ranges import Part, expect_file, expect_range, fetched, is_address, read_range
 
 Item = Path | bytes | Image.Image
 """One image as it is kept: a file, the bytes of one, or already decoded."""
@@ -123,6 +123,7 @@ class Members:
     """Archive, offset in it and length in bytes of each member: (N, 3)."""
     digests: NDArray[np.uint8] | None = None
     """SHA-256 of each member, (N, 32), where it is known."""
+    _came: dict[Part, bytes] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         """Number of members."""
@@ -130,12 +131,10 @@ class Members:
 
     def __getitem__(self, i: int) -> bytes:
         """Content of member `i`. DataError when the archive cannot be read, or ends before it."""
-        archive, offset, size = self.places[i].tolist()
-        content = read_range(self.archives[archive], offset, size)
+        archive, offset, size = part = self._part(i)
+        content = self._came.pop(part, None) or read_range(archive, offset, size)
         if len(content) != size:
-            raise DataError(
-                f"{shown(self.archives[archive])} ends inside {shown(self.name(i))}: copy it again"
-            )
+            raise DataError(f"{shown(archive)} ends inside {shown(self.name(i))}: copy it again")
         return content
 
     def name(self, i: int) -> str:
@@ -156,9 +155,18 @@ class Members:
         return found.digest()
 
     def expect(self, indices: NDArray[np.int64]) -> None:
-        """Ask the system for the ranges of the archives that lie here; nothing has to be opened for it."""
-        for archive, offset, size in self.places[indices].tolist():
-            expect_range(self.archives[archive], offset, size)
+        """Ask the system for the ranges of archives that lie here, and fetch those of others, all at once."""
+        self._came.clear()
+        parts = [self._part(i) for i in indices.tolist()]
+        if parts and is_address(parts[0][0]):  # as all of them are, or none
+            self._came.update(fetched(parts))
+            return
+        for part in parts:
+            expect_range(*part)
+
+    def _part(self, i: int) -> Part:
+        archive, offset, size = self.places[i].tolist()
+        return self.archives[archive], offset, size
 
 
 @dataclass(frozen=True, eq=False)

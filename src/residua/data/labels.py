@@ -142,6 +142,8 @@ class _Fence:
 
 def _label(label: Any, where: str) -> str:
     """A label as the name of a class; whole numbers lose the `.0` that spreadsheets give them."""
+    if isinstance(label, dict | list):
+        raise DataError(f"{where} has several labels: give a name or a number")
     if isinstance(label, float) and math.isfinite(label) and label == int(label):
         label = int(label)
     text = label.decode("utf-8", "replace") if isinstance(label, bytes) else str(label)
@@ -234,10 +236,7 @@ def _json_lines(file: Path) -> Iterator[_Row]:
                     places = _named([str(name).lower() for name in row], shown(file))
                     names = dict(zip(_COLUMNS, [list(row)[place] for place in places], strict=False))
                 path, split = row.get(names["path"]), row.get(names.get("split", ""))
-                label = row.get(names["label"])
-                if isinstance(label, dict | list):
-                    raise DataError(f"{shown(file)} row {number} has several labels: give a name or a number")
-                yield number, str(path or ""), label, str(split or "")
+                yield number, str(path or ""), row.get(names["label"]), str(split or "")
     except UnicodeDecodeError as error:
         raise DataError(f"{shown(file)} is not UTF-8 (byte {error.start}): save it as UTF-8") from None
     except DataError:

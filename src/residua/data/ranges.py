@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +12,17 @@ from typing import Any
 from residua.data.decode import DataError, one_line, shown
 
 _MOST_BYTES = 32 << 20  # that are fetched ahead of a file: hardly an image is longer
+_TOGETHER = 16  # parts asked for at once: a small server lets hardly more connections wait
+_SECONDS = 30.0  # without an answer to one question; loaders give up after a minute
 _PAUSES = (0.5, 2.0)  # seconds before the second and the third try
+
+
+Part = tuple[str, int, int]
+"""A file or address, and offset and length in bytes of a part of it."""
+
+
+class Unreachable(DataError):
+    """What an address could not be asked for: no word on the images there, so none of them is called bad."""
 
 
 def is_address(place: str) -> bool:
@@ -22,12 +32,15 @@ def is_address(place: str) -> bool:
 
 
 def read_range(place: str, offset: int = 0, size: int | None = None) -> bytes:
-    """`size` bytes of the file or address `place` from `offset`; all without one. DataError names it."""
+    """`size` bytes of the file or address `place` from `offset`; all without one.
+
+    DataError names a file that cannot be read, Unreachable an address.
+    """
     try:
         if is_address(place):
             system, path = _remote(place)
             part = {} if size is None else {"start": offset, "end": offset + size}
-            content: bytes = _patiently(lambda: system.cat_file(path, **part))
+            content: bytes = _patiently(lambda: _answer(system, "cat_file", path, **part))
             if size is not None and len(content) > size:
                 raise DataError(f"{shown(place)} came whole: serve it with ranges, as nginx and S3 do")
             return content
@@ -37,18 +50,37 @@ def read_range(place: str, offset: int = 0, size: int | None = None) -> bytes:
     except DataError:
         raise
     except Exception as error:  # fsspec raises what its many back ends raise
-        reason = one_line(error)
-        raise DataError(
-            f"{shown(place)} cannot be read ({reason}): look at the path, or the network"
-        ) from None
+        said = f"{shown(place)} {_worded(error)}"
+        raise (Unreachable(said) if is_address(place) else DataError(said)) from None
+
+
+def fetched(parts: Sequence[Part]) -> dict[Part, bytes]:
+    """Those of `parts`, all of them of one server, that come when they are asked for together.
+
+    One after another, each would wait for the network alone. What does not come is told of when it is read.
+    """
+    first, *rest = dict.fromkeys(parts)
+    came: dict[Part, bytes] = {}
+    with suppress(Exception):  # fsspec raises what its many back ends raise
+        system, _ = _remote(first[0])
+        # The first alone: a server without ranges sends the whole archive for each.
+        for some in ([first], *(rest[k : k + _TOGETHER] for k in range(0, len(rest), _TOGETHER))):
+            paths = [_remote(place)[1] for place, _, _ in some]
+            starts, ends = [start for _, start, _ in some], [start + size for _, start, size in some]
+            contents = _answer(system, "cat_ranges", paths, starts, ends)
+            for part, content in zip(some, contents, strict=True):
+                if not isinstance(content, bytes) or len(content) != part[2]:
+                    return came
+                came[part] = content
+    return came
 
 
 def expect_range(place: str, offset: int, size: int) -> None:
-    """Have the system fetch a part of the file `place` while others are decoded; nothing for an address.
+    """Have the system fetch a part of the file `place` while others are decoded.
 
     What cannot be read is told of when it is read.
     """
-    if sys.platform == "linux" and not is_address(place):
+    if sys.platform == "linux":
         with suppress(OSError):
             os.posix_fadvise(_descriptor(place).fileno(), offset, size, os.POSIX_FADV_WILLNEED)
 
@@ -64,12 +96,37 @@ def expect_file(file: Path) -> None:
                 os.close(opened)
 
 
+def _worded(error: Exception) -> str:
+    """Why something could not be read, and what to do."""
+    if isinstance(error, FileNotFoundError):
+        return "does not exist: look at the path"
+    if isinstance(error, PermissionError):
+        return f"may not be read ({one_line(error)}): give credentials that may, or another path"
+    cure = "the credentials" if "credentials" in str(error).lower() else "the path, or the network"
+    return f"cannot be read ({one_line(error)}): look at {cure}"
+
+
+def _answer(system: Any, question: str, *asked: Any, **more: Any) -> Any:
+    """What a file system says to a question; TimeoutError when it is one that may be silent, and is.
+
+    Left to themselves, those of stores wait for a minute, five times five times over.
+    """
+    if not system.async_impl:
+        return getattr(system, question)(*asked, **more)
+    from fsspec.asyn import FSTimeoutError, sync
+
+    try:
+        return sync(system.loop, getattr(system, f"_{question}"), *asked, timeout=_SECONDS, **more)
+    except FSTimeoutError:
+        raise TimeoutError(f"no answer in {_SECONDS:g} seconds") from None
+
+
 def _patiently(fetch: Callable[[], bytes]) -> bytes:
     """What `fetch` gets, tried again after a moment: one lost packet in a week is no end of a run."""
     for seconds in _PAUSES:
         try:
             return fetch()
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):
             raise
         except Exception:  # each back end has its own errors; the last try raises its own
             time.sleep(seconds)
@@ -96,5 +153,7 @@ def _remote(address: str) -> tuple[Any, str]:
     try:
         system, path = url_to_fs(address)
     except ImportError as error:
-        raise DataError(f"{address} needs a package ({error}): pip install 'residua[shards]'") from None
+        brought = address.startswith(("http", "s3"))
+        cure = "pip install 'residua[shards]' brings it" if brought else "no extra of residua brings it"
+        raise DataError(f"{address} needs a package ({one_line(error)}): {cure}") from None
     return system, path

@@ -1,6 +1,9 @@
 """Every image of a set looked at once, in many processes: what it is, and whether it can be read."""
 
 import hashlib
+import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -15,6 +18,7 @@ from residua.data.decode import DataError, Gate, Header
 from residua.data.images import Images
 from residua.data.items import Item
 from residua.data.near import THUMB, thumb_and_hash
+from residua.data.ranges import Unreachable
 
 Tell = Callable[[int, int], None]
 """Hears how many images of how many are done."""
@@ -60,7 +64,8 @@ class Scan:
 def scan(splits: Sequence[Images], *, workers: int, tell: Tell = lambda _done, _total: None) -> Scan:
     """All images of all `splits`, one after another, decoded once; `workers` processes, or 0 for this one.
 
-    The same answer at any number of workers. MemoryError when a process was killed.
+    The same answer at any number of workers. MemoryError when a process was killed; Unreachable when what
+    serves the images does not answer.
     """
     total = sum(map(len, splits))
     facts = np.zeros(total, FACTS)
@@ -104,6 +109,15 @@ class _Held:
     @classmethod
     def take(cls, splits: tuple[Images, ...]) -> None:
         cls.splits = splits
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Leave when the process that asks is gone: killed, it tells nobody, and its workers wait for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _of_held(start: int) -> list[_Look]:
@@ -131,6 +145,8 @@ def _look(images: Images, i: int) -> _Look:
         record["bytes"], digest = _content(item, images.gate)
         record["digest"] = np.frombuffer(digest, np.uint8)
         header, image = _examined(item, images.gate)
+    except Unreachable:
+        raise  # a network that is down makes no image a bad one
     except DataError as error:
         return record, "", str(error)
     except OSError as error:

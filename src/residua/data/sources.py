@@ -75,9 +75,11 @@ def find(source: str, *, lenient: bool = False) -> Found:
         raise DataError(f"{source} holds {HOLDS[name]}: train, evaluate, predict and data check take it")
     if name in FINDERS:
         return FINDERS[name](rest)
-    if is_address(source) or source.endswith(f"/{INDEX}") or (Path(source) / INDEX).is_file():
-        return find_shards(source)
+    if not source:
+        raise DataError(f"no name of a folder or file is given: give {IMAGE.source}")
     path = Path(source)
+    if is_address(source) or source.endswith(f"/{INDEX}") or _is_file(path / INDEX):
+        return find_shards(source)
     if path.suffix.lower() in LABELS and not path.is_dir():
         return find_labels(path)
     return find_folder(path, lenient=lenient)
@@ -117,6 +119,13 @@ def list_images(paths: Sequence[Path], *, gate: Gate = IMAGE) -> list[Path]:
             raise DataError(f"{shown(path)} holds no {gate.noun}: give a folder of {gate.formats} files")
         found += inside
     return found
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:  # its folder is closed to us, or the name too long
+        raise DataError(f"{shown(path.parent)} cannot be read: {error.strerror}") from None
 
 
 def _is_array(source: str) -> bool:

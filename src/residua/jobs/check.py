@@ -17,6 +17,7 @@ from residua.data.shards import wrong_digests
 from residua.jobs.checked import Checked
 from residua.tasks.survey import Finding, Group, Level, named
 
+_OF_SHAPE = ("width", "height", "shape")  # what stays as it is when a file is saved anew
 LONG = 2.0
 """Longer side over shorter, from which on the centre crop sees less than half of an image."""
 UNEVEN = 10.0
@@ -70,7 +71,8 @@ def _unreadable(checked: Checked) -> Iterator[Finding]:
     yield _images(checked, "empty", "empty files", "problem", [(p,) for p in empty], cure)
     wrong, start = [], 0
     for images in checked.splits:
-        wrong += [(start + i,) for i in wrong_digests(images)]
+        held = facts["digest"][start : start + len(images)]
+        wrong += [(start + i,) for i in wrong_digests(images, held)]
         start += len(images)
     yield _images(
         checked, "digest", "not the bytes that were packed", "problem", wrong, "copy the shard again"
@@ -186,7 +188,9 @@ def _told_by_metadata(found: Betrayal | None) -> Iterator[Finding]:
     if found is None or found.gain < TELLING:
         return
     words = f"{found.accuracy:.0f} % right, {found.baseline:.0f} % by guessing"
-    cure = f"a network may learn {found.facts[0] if found.facts else 'it'} instead: resave all files alike"
+    told = found.facts[0] if found.facts else "it"
+    alike = "cut all to one shape" if told in _OF_SHAPE else "resave all files alike"
+    cure = f"a network may learn {told} instead: {alike}"
     level: Level = "problem" if found.gain >= 0.5 else "note"
     yield Finding("metadata", "labels told by metadata", level, 1, words, cure, names=found.facts)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path, PurePath
+from shlex import quote
 
 import numpy as np
 
@@ -55,8 +56,8 @@ def clean_sheet(cleaned: Cleaned, out: Path) -> str:
         Section("How to read this", (Text(_READING),)),
     ]
     lead = (
-        f"{counts['relabel'] + counts['drop']:,} of {len(cleaned.images):,} images should be looked at. "
-        "These are suggestions: you decide, in the column action of clean.csv."
+        f"For {counts['relabel'] + counts['drop']:,} of {len(cleaned.images):,} images a change is "
+        "suggested: you decide, in the column action of clean.csv."
     )
     footer = f"Written by residua {__version__}; nothing was changed, moved or deleted."
     name = PurePath(cleaned.source).name or cleaned.source
@@ -80,7 +81,7 @@ _READING = (
 
 
 def _next(out: Path) -> Iterator[Part]:
-    command = f"residua data apply {out / 'clean.csv'} -o manifest.csv"
+    command = f"residua data apply {quote(str(out / 'clean.csv'))} -o manifest.csv"
     yield Code(command, "After editing the column action; manifest.csv must lie above the images:")
 
 

@@ -155,13 +155,12 @@ def read_actions(file: Path) -> dict[str, tuple[str, Action]]:
         raise ValueError(f"{file} cannot be read ({error.strerror}): give the clean.csv of a clean") from None
     head = text.partition("\n")[0]
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=head.count))
-    missing = [
-        name for name in ("path", "label", "suggested", "action") if name not in (reader.fieldnames or ())
-    ]
-    if missing:
-        raise ValueError(f"{file} has no column {', '.join(missing)}: give the clean.csv of a clean")
     found: dict[str, tuple[str, Action]] = {}
     try:
+        known = reader.fieldnames or ()
+        missing = [name for name in ("path", "label", "suggested", "action") if name not in known]
+        if missing:
+            raise ValueError(f"{file} has no column {', '.join(missing)}: give the clean.csv of a clean")
         for cells in reader:
             where = f"{file} row {reader.line_num}"
             path, done = _action(cells, where)
