@@ -113,6 +113,17 @@ def test_decoded_images_are_made_smaller_too(tmp_path: Path) -> None:
     assert np.array_equal(image, whole.resize((80, 60), Image.Resampling.LANCZOS))
 
 
+@pytest.mark.parametrize("decoded", [False, True])
+def test_a_bad_file_is_named_and_leads_to_the_check(folder: Maker, tmp_path: Path, decoded: bool) -> None:
+    root = folder(cat=3, dog=3)
+    bad = root / "cat" / "bad.png"
+    whole = next((root / "dog").iterdir()).read_bytes()
+    bad.write_bytes(whole[: len(whole) // 2] if decoded else b"text")
+    with pytest.raises(DataError, match=rf"{bad} .*`residua data check {root}` lists all such files"):
+        pack(find(str(root)), tmp_path / "out", decoded=decoded)
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_is_packed_anew_is_read_anew(folder: Maker, tmp_path: Path) -> None:
     found, out = find(str(folder(cat=3, dog=3))), str(tmp_path / "out")
     pack(found, tmp_path / "out")

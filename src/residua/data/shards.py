@@ -79,12 +79,8 @@ def pack(
             split = "all" if found.test is None else images.name if images.name in _SPLITS else "test"
             writer = _Writer(draft, split, shard_bytes)
             for i in order(0, 0, len(images)).tolist():
-                content = _encoded(images.item(i))
-                is_large = side > 0 and min(inspect(content)) > side
+                content, is_large = _content(images.item(i), side, decoded, found.source)
                 reduced += is_large
-                if is_large or decoded:
-                    image = _reduced(content, side) if is_large else plain(content)
-                    content = _file_of(image, "BMP" if decoded else "JPEG")
                 writer.add(content, int(images.labels[i]), _name(found, images, i))
                 tell(done := done + 1, total)
             splits[split] = {"classes": list(images.classes), "shards": writer.close()}
@@ -205,6 +201,20 @@ class _Damage:
             ) from None
 
 
+def _content(item: Item, side: int, decoded: bool, source: str) -> tuple[bytes, bool]:
+    """The file that is packed, and whether the image was made smaller for it."""
+    try:
+        content = _encoded(item)
+        read = item if isinstance(item, Path) else content  # which an error names
+        is_large = min(inspect(read)) > side > 0
+        if is_large or decoded:
+            image = _reduced(read, side) if is_large else plain(read)
+            content = _file_of(image, "BMP" if decoded else "JPEG")
+    except DataError as error:
+        raise DataError(f"{error}; `residua data check {source}` lists all such files") from None
+    return content, is_large
+
+
 def _encoded(item: Item) -> bytes:
     if isinstance(item, Path):
         form(item)  # names a pipe, a device or a huge file before it is read
@@ -220,9 +230,9 @@ def _file_of(image: Image.Image, kind: str) -> bytes:
     return stream.getvalue()
 
 
-def _reduced(content: bytes, side: int) -> Image.Image:
+def _reduced(file: Path | bytes, side: int) -> Image.Image:
     """The image with `side` pixels along the shorter side, where it has more."""
-    image = plain(content, shrink=lambda whole: min(whole) // side)
+    image = plain(file, shrink=lambda whole: min(whole) // side)
     scale = side / min(image.size)
     width, height = (max(side, round(scale * pixels)) for pixels in image.size)
     return image.resize((width, height), Image.Resampling.LANCZOS)
