@@ -2,6 +2,7 @@
 
 import errno
 import sys
+from contextlib import suppress
 
 from residua.cli.processes import speaks
 
@@ -42,7 +43,8 @@ def explain(error: BaseException) -> int:
         return int(getattr(error, "exit_code", 0))
     text, code = _worded(error, names)
     if not _is_told(error, names):
-        print("residua: " + " ".join(text.split()), file=sys.stderr)
+        with suppress(OSError):  # the terminal may be gone
+            print("residua: " + " ".join(text.split()), file=sys.stderr)
     return code
 
 

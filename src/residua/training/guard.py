@@ -120,9 +120,10 @@ def told(run: Run, batch: Batch, images: Split, *, step: int, layer: str) -> str
     """What went wrong in `batch` at `step`, from 1, as a clause; all of its images go into the run's file."""
     titles = [images.title(i) for i in batch.indices.tolist()]
     found = {"step": step, "layer": layer, "images": titles}
-    write(run.path / "diverged.json", json.dumps(found, indent=2))
-    few = ", ".join(titles[:FEW])
-    return f"numbers were lost at step {step}: {layer}; the images were {few} and others in diverged.json"
+    write(file := run.path / "diverged.json", json.dumps(found, indent=2))
+    few, more = ", ".join(titles[:FEW]), len(titles) - FEW
+    others = f" and {more} more, listed in {file}" if more > 0 else ""
+    return f"numbers were lost at step {step}: {layer}; in the batch were {few}{others}"
 
 
 def fitting(moments: Iterator[T], *, share: int, batch: int, device: str) -> Iterator[T]:

@@ -55,18 +55,24 @@ class Run:
     @property
     def recipe(self) -> Recipe:
         """The resolved recipe. ValueError when it cannot be read."""
-        return from_json(Recipe, (self.path / RECIPE).read_text("utf-8"))
+        try:
+            return from_json(Recipe, (file := self.path / RECIPE).read_text("utf-8"))
+        except ValueError as error:
+            wrote = self._environment().get("residua", __version__)
+            hint = (
+                "" if wrote == __version__ else f"; residua {wrote} wrote it, this is {__version__}: use that"
+            )
+            raise ValueError(f"{file}: {error}{hint}") from None
 
     @property
     def metrics(self) -> list[dict[str, Any]]:
-        """One row per finished epoch, the oldest first; a line torn by a crash is left out."""
+        """One row per finished epoch, the oldest first; what is damaged is left out."""
         rows = []
         if (file := self.path / "metrics.jsonl").exists():
-            for line in file.read_text().splitlines():
-                try:
-                    rows.append(json.loads(line))
-                except json.JSONDecodeError:
-                    break
+            for line in file.read_bytes().splitlines():
+                with suppress(ValueError):
+                    row = json.loads(line)
+                    rows += [row] if isinstance(row, dict) and "step" in row else []
         return rows
 
     @property
@@ -120,11 +126,13 @@ class Run:
         """Add one row to the metrics."""
         with (self.path / "metrics.jsonl").open("a") as file:
             file.write(json.dumps(row, allow_nan=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
 
-    def rewind(self, step: int) -> None:
-        """Drop the rows after `step`: they will be made again, identically."""
-        kept = [row for row in self.metrics if row["step"] <= step]
-        write(self.path / "metrics.jsonl", "".join(json.dumps(row, allow_nan=False) + "\n" for row in kept))
+    def rewind(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Go back to where `rows` were all: those after them will be made again, identically."""
+        (self.path / "finished.json").unlink(missing_ok=True)
+        write(self.path / "metrics.jsonl", "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
 
     def finish(self, row: Mapping[str, Any]) -> None:
         """Mark the planned end, with the last scores."""
