@@ -69,6 +69,14 @@ def test_a_folder_without_a_recipe_is_no_run(tmp_path: Path) -> None:
         open_run(tmp_path)
 
 
+def test_a_row_that_finds_no_room_names_its_file(tmp_path: Path) -> None:
+    run = create(tmp_path, recipe(), identity={})
+    (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left") as full:
+        run.append({"step": 4})
+    assert (full.value.errno, full.value.filename) == (errno.ENOSPC, str(tmp_path / "metrics.jsonl"))
+
+
 @pytest.mark.parametrize("line", [b"\0" * 40, b"\xff\xfe{", b"[1, 2]", b"{}", b'{"epoch": 2'])
 def test_a_damaged_line_costs_no_other(line: bytes, tmp_path: Path) -> None:
     run = create(tmp_path, recipe(), identity={})

@@ -124,10 +124,11 @@ class Run:
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add one row to the metrics."""
-        with (self.path / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps(row, allow_nan=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        line = json.dumps(row, allow_nan=False) + "\n"
+        with _named(file := self.path / "metrics.jsonl"), file.open("a") as lines:
+            lines.write(line)
+            lines.flush()
+            os.fsync(lines.fileno())
 
     def rewind(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Go back to where `rows` were all: those after them will be made again, identically."""
@@ -227,18 +228,30 @@ def next_free(folder: Path, name: str) -> Path:
 def write(path: Path, content: str | bytes) -> None:
     """Replace `path` with `content` in one step, so that no reader and no crash ever sees half of it.
 
-    What is no text in a file name is written as its JSON escape.
+    What is no text in a file name is written as its JSON escape. OSError names `path`.
     """
     encoded = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with partial.open("wb") as file:
-            file.write(encoded)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        with _named(path):
+            with partial.open("wb") as file:
+                file.write(encoded)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """An OSError inside says `path`: a failed write knows none, and nobody knows the temporary file."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 def environment() -> dict[str, Any]:
