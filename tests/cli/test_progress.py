@@ -8,10 +8,13 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+import typer
 from rich.console import Console
 
+from residua.cli.failures import STOPPED
 from residua.cli.lasting import Lasting
 from residua.cli.progress import Stopper, Watcher, clock, facts, fitting
+from residua.cli.train import _begin
 from residua.training.events import Note, Row, Tick
 
 TICK = Tick(85, 12_000, 1.2131, 0.0037, 1640.2, 97_265.0, 3 << 29)
@@ -125,8 +128,21 @@ def test_a_terminal_that_closes_twice_is_no_second_wish(monkeypatch: pytest.Monk
 
 
 @pytest.mark.usefixtures("handlers")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_before_training_begins_a_signal_asks_for_the_same_again(
+    number: signal.Signals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _begin([])
+    with pytest.raises(typer.Exit) as left:
+        os.kill(os.getpid(), number)
+    assert left.value.exit_code == STOPPED
+    assert capsys.readouterr().out == "stopped before training began: give the same command again\n"
+
+
+@pytest.mark.usefixtures("handlers")
 def test_nohup_is_respected() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    _begin([])
     stopper = Stopper(Console(file=io.StringIO()))
     os.kill(os.getpid(), signal.SIGHUP)
     assert not stopper()

@@ -82,6 +82,7 @@ def _message(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno is not None:
         where = f" {error.filename}" if error.filename else ""
         space = ": free some space"
-        cure = {errno.ENOSPC: space, errno.EDQUOT: space, errno.EACCES: ": give a place you may write"}
+        place = ": give a place you may write"
+        cure = {errno.ENOSPC: space, errno.EDQUOT: space, errno.EACCES: place, errno.EROFS: place}
         return f"{error.strerror}{where} (errno {error.errno}){cure.get(error.errno, '')}"
     return str(error)

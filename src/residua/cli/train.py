@@ -1,5 +1,6 @@
 """`residua train` and `residua resume`."""
 
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,11 +48,10 @@ def train(
 
     Example: residua train cifar10:DIR -m cifar_resnet20 --epochs 12
     """
-    from residua.jobs.track import check
     from residua.spec.memory import parse_bytes
     from residua.training.run import check_free
 
-    check(track)
+    _begin(track)
     changes = tuple(setting(text) for text in settings)
     if memory_limit:
         changes = (*changes, ("plan.memory_limit", str(parse_bytes(memory_limit))))
@@ -93,10 +93,9 @@ def resume(
 
     Example: residua resume runs/photos-1
     """
-    from residua.jobs.track import check
     from residua.training.run import open_run
 
-    check(track)
+    _begin(track)
     if not is_one_of_many():
         with open_run(run).lock():  # before torch is loaded: whoever is refused should not wait
             pass
@@ -121,6 +120,21 @@ def resume(
             ),
         )
     _say_end(to, run, stopped)
+
+
+def _begin(track: list[str]) -> None:
+    """Refuse a tracker that is not there, and hear signals until training does: nothing is lost so far."""
+    from residua.jobs.track import check
+
+    check(track)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # `nohup` ignores one of them
+            signal.signal(number, _stop_early)
+
+
+def _stop_early(_number: int, _: object) -> None:
+    say(console(lasting=True), "stopped before training began: give the same command again", "yellow")
+    raise typer.Exit(STOPPED)
 
 
 def _path_for(data: str) -> list[str]:

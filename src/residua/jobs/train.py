@@ -20,7 +20,7 @@ from residua.tasks.kind import Kind
 from residua.tasks.opened import identity, list_quarantined, reopen
 from residua.training import checkpoint, memory, run
 from residua.training.events import Event, Note
-from residua.training.fit import Fit, images_of
+from residua.training.fit import Fit
 from residua.training.plan import torch_name
 from residua.training.run import Run
 from residua.training.spare import keep, mend
@@ -101,7 +101,7 @@ def enter(
 
     def lead() -> Path:
         found = prepare(wish)
-        world.images(images_of(found.recipe, len(found.sets.train)))  # refused before a run is begun
+        world.images(min(found.recipe.budget.batch, len(found.sets.train)))  # before a run is begun
         path = out or free_path(wish.source)
         if not (world.restarts and _goes_on(path, found.recipe)):
             begin(found, path, force=force, world=world)

@@ -17,7 +17,7 @@ from residua.training import checkpoint, memory, optim, plan, translate
 from residua.training.average import recount
 from residua.training.checkpoint import Progress
 from residua.training.events import Event, Note, Row, Stopped, Tick
-from residua.training.guard import agreed, first_bad_layer, fitting
+from residua.training.guard import agreed, first_bad_layer, fitting, of_worker
 from residua.training.judging import Asked, together
 from residua.training.keeping import Keeper
 from residua.training.loop import Moment, train
@@ -80,6 +80,8 @@ class Fit:
                     yield from self._on()
             except Lost as error:
                 yield Note(self.keeper.roll_back(error))
+            except RuntimeError as error:
+                raise of_worker(error, after=self.tally.progress.step) from None
             else:
                 return
 
