@@ -182,6 +182,15 @@ def test_examples_that_were_moved_are_asked_for_and_known_again(
     assert run.recipe.data.source == str(there)
 
 
+def test_a_budget_that_is_spent_is_told(half: Half, tmp_path: Path) -> None:
+    run = half(tmp_path / "run")
+    file = run.path / "recipe.json"
+    file.write_text(file.read_text().replace('"epochs": 4', '"epochs": 1'))
+    with pytest.raises(ValueError, match=r"has made \d updates, its recipe wants 4: give it a longer budget"):
+        python.resume(run.path)
+    assert not run.finished
+
+
 def test_a_run_that_a_later_residua_wrote_is_left_as_it_is(half: Half, tmp_path: Path) -> None:
     run = half(tmp_path / "run")
     for path in checkpoint.states(run.checkpoints):

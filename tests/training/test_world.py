@@ -266,8 +266,26 @@ def test_a_batch_too_small_for_its_ranks_begins_no_run(tmp_path: Path) -> None:
     wish = Wish("digits", recipe=str(file_of(made, tmp_path / "recipe.json")))
 
     def work(_rank: int) -> None:
-        with pytest.raises((ValueError, PeerFailed), match="3 processes share a batch of 2"), joined() as world:
+        with (
+            pytest.raises((ValueError, PeerFailed), match="3 processes share a batch of 2"),
+            joined() as world,
+        ):
             enter(wish, tmp_path / "run", world=world)
 
     assert end(begin(3, work)) == [0] * 3
     assert not (tmp_path / "run").exists()
+
+
+def test_what_a_job_began_it_goes_on_with_and_no_other(tmp_path: Path) -> None:
+    made = file_of(recipe("digits", budget=Budget(epochs=1, batch=600)), tmp_path / "recipe.json")
+    wish, path = Wish("digits", recipe=str(made)), tmp_path / "run"
+    begun, _ = enter(wish, path, world=World(job="photos"))
+    assert begun.job == "photos"
+    assert enter(wish, path, world=World(job="photos"))[0] == begun
+    other = replace(wish, changes=(("optim.rate", "0.01"),))
+    for again, world in ((wish, World(job="plants")), (wish, World()), (other, World(job="photos"))):
+        with pytest.raises(FileExistsError, match="holds a run already"):
+            enter(again, path, world=world)
+    begun.finish({"step": 2})
+    with pytest.raises(FileExistsError, match="choose another -o"):
+        enter(wish, path, world=World(job="photos"))

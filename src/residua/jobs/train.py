@@ -94,7 +94,7 @@ def enter(
 ) -> tuple[Run, Prepared]:
     """A Run at `out`, or at a free path, that rank 0 has prepared and begun, and the others have picked up.
 
-    After a restart by the launcher it goes on with the run that it began before: one with the same recipe.
+    Started anew by the launcher, it goes on with the run that it began before: one with the same recipe.
     FileExistsError when another run is there, unless `force` clears it.
     """
     prepared: list[Prepared] = []
@@ -103,7 +103,7 @@ def enter(
         found = prepare(wish)
         world.images(min(found.recipe.budget.batch, len(found.sets.train)))  # before a run is begun
         path = out or free_path(wish.source)
-        if not (world.restarts and _goes_on(path, found.recipe)):
+        if not _goes_on(path, found.recipe, world):
             begin(found, path, force=force, world=world)
             prepared.append(found)
         return path
@@ -224,9 +224,15 @@ def _is_missing(source: str) -> bool:
     return place.is_absolute() and not place.exists()
 
 
-def _goes_on(path: Path, recipe: Recipe) -> bool:
-    """Whether the run at `path` is what `recipe` would make, but for choices that are measured."""
+def _goes_on(path: Path, recipe: Recipe, world: World) -> bool:
+    """Whether `world` began the run at `path` in an attempt before: what `recipe` would make, as measured then.
+
+    A launcher counts no restart where machines come or go, but its job keeps its name.
+    """
     if not (path / "recipe.json").exists():
+        return False
+    there = Run(path)
+    if not world.restarts and (not world.job or there.job != world.job or there.finished):
         return False
     held = run.open_run(path).recipe
     return held == replace(recipe, plan=held.plan, data=replace(recipe.data, workers=held.data.workers))
@@ -234,7 +240,7 @@ def _goes_on(path: Path, recipe: Recipe) -> bool:
 
 def _place(recipe: Recipe, world: World) -> dict[str, object]:
     """Where the arithmetic happens, as far as the last bits depend on it."""
-    return {"device": torch_name(nearest(recipe.plan.device)), "processes": world.size}
+    return {"device": torch_name(nearest(recipe.plan.device)), "processes": world.size, "job": world.job}
 
 
 def same_environment(begun: Run, world: World, *, force: bool) -> list[str]:

@@ -152,7 +152,10 @@ class Fit:
         if state:
             done = checkpoint.restore(state, self.network, self.optimizer)
             self.tally = Tally(done, device=self.plan.device, world=self.world)
-            yield Note(f"going on after step {self.tally.progress.step} of {self.total}")
+            if done.step > self.total:
+                said = f"{self.run.path} has made {done.step} updates, its recipe wants {self.total}"
+                raise ValueError(f"{said}: give it a longer budget in recipe.json")
+            yield Note(f"going on after step {done.step} of {self.total}")
         for line in self.keeper.go_back(state, self.tally.progress):
             yield Note(line)
         if self._owes_row:

@@ -101,6 +101,11 @@ class Run:
         write(self.path / "environment.json", text)
 
     @property
+    def job(self) -> str:
+        """What the launcher called the job that began the run; empty where none did."""
+        return str(self._environment().get("job", ""))
+
+    @property
     def knows_environment(self) -> bool:
         """Whether the run can still tell where it began."""
         return bool(self._environment())
