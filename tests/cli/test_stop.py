@@ -3,6 +3,7 @@
 import pytest
 import typer
 
+from command import python
 from residua import cli
 
 
@@ -20,3 +21,25 @@ def test_ctrl_c_is_said_in_a_line(
     with pytest.raises(SystemExit) as left:
         cli.main()
     assert (left.value.code, capsys.readouterr().err) == (130, "residua: stopped before it was done\n")
+
+
+STANDS_STILL = """
+import os, signal, sys
+from multiprocessing import get_context
+from residua import cli
+from residua.data.batches import WorkerDied
+
+def app(*_, **__):
+    worker = get_context("fork").Process(target=lambda: os.kill(os.getpid(), signal.SIGSTOP), daemon=True)
+    worker.start()
+    os.waitid(os.P_PID, worker.pid, os.WSTOPPED)
+    raise WorkerDied("it died or hung")
+
+cli.app = app
+cli.main()
+"""
+
+
+def test_a_worker_that_stands_still_keeps_no_command_from_ending() -> None:
+    done = python("-c", STANDS_STILL, timeout=30)
+    assert (done.returncode, done.stderr) == (7, "residua: it died or hung\n")

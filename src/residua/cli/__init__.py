@@ -1,12 +1,17 @@
 """The command line: the only place that prints, and that turns errors into a line and an exit code."""
 
 import io
+import os
 import sys
 import traceback
 
 from residua.cli.app import app
 from residua.cli.failures import INTERRUPTED, explain, is_final
 from residua.cli.processes import ended
+
+
+LAST_SECONDS = 5.0
+"""How long a killed process may take to go."""
 
 
 def main() -> None:
@@ -28,4 +33,26 @@ def main() -> None:
         code, final = explain(error), is_final(error)
         if debug and not isinstance(error, SystemExit):
             traceback.print_exc()
-    sys.exit(0 if final and ended(code) else code)
+    code = 0 if final and ended(code) else code
+    if not _workers_end():
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def _workers_end() -> bool:
+    """Kill the processes that read for us, and tell whether they are gone.
+
+    One that stands still, or waits for a disk, does not end when asked, but Python would wait for it for ever.
+    """
+    if "multiprocessing" not in sys.modules:
+        return True
+    from multiprocessing import active_children
+
+    readers = [child for child in active_children() if child.daemon]
+    for child in readers:
+        child.kill()
+    for child in readers:
+        child.join(LAST_SECONDS)
+    return not any(child.is_alive() for child in readers)

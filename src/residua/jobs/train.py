@@ -225,7 +225,7 @@ def _is_missing(source: str) -> bool:
 
 
 def _goes_on(path: Path, recipe: Recipe, world: World) -> bool:
-    """Whether `world` began the run at `path` in an attempt before: what `recipe` would make, as measured then.
+    """Whether `world` began the run at `path` in an attempt before: what `recipe` would make, as measured.
 
     A launcher counts no restart where machines come or go, but its job keeps its name.
     """

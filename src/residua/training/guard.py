@@ -29,7 +29,7 @@ FEW = 3
 NOT_AGAIN = "it cannot be repeated"
 """What is said of a batch in which every number is one."""
 
-WORKER = re.compile(r"DataLoader (worker|timed out)[^.]*")
+WORKER = re.compile(r"DataLoader (worker \(pid(\(s\))? [\d, ]+\)[^.)]*|timed out after [\d.]+ seconds)")
 """What torch says of a process that reads images and died, or says nothing."""
 
 HOLDS = (torch.optim.SGD, torch.optim.AdamW)
