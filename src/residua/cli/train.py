@@ -1,13 +1,15 @@
 """`residua train` and `residua resume`."""
 
+import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from residua.cli.failures import STOPPED
-from residua.cli.processes import OPTION, is_one_of_many, launch_if_asked, may_restart, speaks
+from residua.cli.processes import OPTION, ended, is_one_of_many, launch_if_asked, may_restart, speaks
 from residua.cli.terminal import console, next_line, say, say_wrapped
 
 if TYPE_CHECKING:
@@ -133,8 +135,9 @@ def _begin(track: list[str]) -> None:
 
 
 def _stop_early(_number: int, _: object) -> None:
-    say(console(lasting=True), "stopped before training began: give the same command again", "yellow")
-    raise typer.Exit(STOPPED)
+    with suppress(RuntimeError):  # it came while a line was being written
+        say(console(lasting=True), "stopped before training began: give the same command again", "yellow")
+    os._exit(0 if ended(STOPPED) else STOPPED)  # an exception might be caught by whatever is being imported
 
 
 def _path_for(data: str) -> list[str]:
