@@ -106,7 +106,7 @@ def test_a_pipe_without_a_reader_is_left_for_good(capsys: pytest.CaptureFixture[
 @pytest.fixture
 def handlers() -> Iterator[None]:
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}  # whoever started pytest
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

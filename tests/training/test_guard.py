@@ -245,7 +245,9 @@ def test_a_worker_that_died_is_told_wherever_torch_says_so(said: str) -> None:
     for error in (RuntimeError(said), WorkerDied(f"a worker process died or hung ({clause}): try less")):
         found = of_worker(error, after=41)
         assert isinstance(found, WorkerDied)
-        assert str(found).startswith(f"a worker process died or hung after step 41 ({clause}): `residua resume`")
+        assert str(found).startswith(
+            f"a worker process died or hung after step 41 ({clause}): `residua resume`"
+        )
 
 
 def test_other_errors_are_not_taken_for_a_workers() -> None:

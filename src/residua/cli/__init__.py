@@ -9,7 +9,6 @@ from residua.cli.app import app
 from residua.cli.failures import INTERRUPTED, explain, is_final
 from residua.cli.processes import ended
 
-
 LAST_SECONDS = 5.0
 """How long a killed process may take to go."""
 
@@ -44,7 +43,7 @@ def main() -> None:
 def _workers_end() -> bool:
     """Kill the processes that read for us, and tell whether they are gone.
 
-    One that stands still, or waits for a disk, does not end when asked, but Python would wait for it for ever.
+    One that stands still, or waits for a disk, does not end when asked, and Python would wait for ever.
     """
     if "multiprocessing" not in sys.modules:
         return True
