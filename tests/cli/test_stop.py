@@ -49,5 +49,7 @@ def test_a_worker_that_stands_still_keeps_no_command_from_ending() -> None:
 
 def test_a_worker_that_died_while_nobody_waited_is_no_defect(capsys: pytest.CaptureFixture[str]) -> None:
     assert explain(RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")) == 7
-    line = "residua: a worker process died (DataLoader worker (pid 7) is killed by signal: Killed): free memory"
+    line = (
+        "residua: a worker process died (DataLoader worker (pid 7) is killed by signal: Killed): free memory"
+    )
     assert capsys.readouterr().err.startswith(line)

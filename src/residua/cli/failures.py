@@ -54,7 +54,8 @@ def _worded(error: BaseException, names: list[str]) -> tuple[str, int]:
     if "DefaultCPUAllocator" in str(error):  # torch says a RuntimeError when memory is out
         return "not enough memory: give a smaller --set budget.batch", RESOURCES
     if names[0] == "RuntimeError" and "DataLoader worker" in str(error):  # torch says so at any moment
-        return f"a worker process died ({str(error).strip(" .")}): free memory, and give the same command again", RESOURCES
+        died = f"a worker process died ({str(error).strip(' .')})"
+        return f"{died}: free memory, and give the same command again", RESOURCES
     for name in names:
         if name in CODES:
             return _message(error), CODES[name]
