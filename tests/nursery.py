@@ -135,6 +135,7 @@ def _become(wish: dict[str, Any]) -> None:
     """Be the process: never returns."""
     if wish["session"]:
         os.setsid()
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # pytest may run under nohup
     if (most := wish["largest"]) is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
     out, error = (os.path.join(wish["folder"], name) for name in ("out", "error"))

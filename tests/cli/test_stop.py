@@ -7,6 +7,7 @@ import typer
 
 from command import complaint, python
 from residua import cli
+from residua.cli.failures import explain
 
 
 def test_ctrl_c_is_said_in_a_line(
@@ -43,3 +44,34 @@ cli.app, sys.argv = app, ["residua"]
 cli.main()
 """
     assert complaint(python("-c", text, cwd=tmp_path), 130) == "residua: stopped before it was done"
+
+
+STANDS_STILL = """
+import os, signal, sys
+from multiprocessing import get_context
+from residua import cli
+from residua.cli.failures import explain
+from residua.data.batches import WorkerDied
+
+def app(*_, **__):
+    worker = get_context("fork").Process(target=lambda: os.kill(os.getpid(), signal.SIGSTOP), daemon=True)
+    worker.start()
+    os.waitid(os.P_PID, worker.pid, os.WSTOPPED)
+    raise WorkerDied("it died or hung")
+
+cli.app = app
+cli.main()
+"""
+
+
+def test_a_worker_that_stands_still_keeps_no_command_from_ending() -> None:
+    done = python("-c", STANDS_STILL, timeout=30)
+    assert (done.returncode, done.stderr) == (7, "residua: it died or hung\n")
+
+
+def test_a_worker_that_died_while_nobody_waited_is_no_defect(capsys: pytest.CaptureFixture[str]) -> None:
+    assert explain(RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")) == 7
+    line = (
+        "residua: a worker process died (DataLoader worker (pid 7) is killed by signal: Killed): free memory"
+    )
+    assert capsys.readouterr().err.startswith(line)

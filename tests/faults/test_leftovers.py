@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,13 +10,15 @@ import pytest
 
 import residua as python
 from residua.data.decode import DataError
-from residua.jobs.train import resume
+from residua.jobs.prepare import Wish, prepare
+from residua.jobs.train import begin, resume, work
 from residua.spec.recipe import Budget
 from residua.training import checkpoint
 from residua.training.events import Event, Note
-from residua.training.run import Run
+from residua.training.run import SPARE, Run
 from residua.training.spare import mend
-from small import after, arch, file_of, flip, recipe, rows, weights
+from residua.weights.store import CheckpointError, publish, read
+from small import after, arch, file_of, flip, never, recipe, rows, split_folder, weights
 
 Spoil = Callable[[Run], object]
 Half = Callable[[Path], Run]
@@ -64,14 +67,38 @@ def torn_metrics(run: Run) -> None:
         file.write('{"epoch": 99, "st')
 
 
+def metrics_of_nuls(run: Run) -> None:
+    file = run.path / "metrics.jsonl"
+    file.write_bytes(bytes(file.stat().st_size))
+
+
+def no_metrics(run: Run) -> None:
+    (run.path / "metrics.jsonl").unlink()
+
+
+def no_checkpoints(run: Run) -> None:
+    shutil.rmtree(run.checkpoints)
+
+
 def clocks(run: Run) -> None:
     for age, path in enumerate(checkpoint.states(run.checkpoints)):
         os.utime(path, (86_400 * age, 86_400 * age))
 
 
-@pytest.mark.parametrize(
-    "spoil", [every_state, newest_state, no_state, temporary_files, torn_metrics, clocks]
+SPOILS = (
+    every_state,
+    newest_state,
+    no_state,
+    no_checkpoints,
+    temporary_files,
+    torn_metrics,
+    metrics_of_nuls,
+    no_metrics,
+    clocks,
 )
+
+
+@pytest.mark.parametrize("spoil", SPOILS)
 def test_a_run_ends_as_one_that_nothing_disturbed_with(
     spoil: Spoil, half: Half, clean: Run, tmp_path: Path
 ) -> None:
@@ -83,6 +110,7 @@ def test_a_run_ends_as_one_that_nothing_disturbed_with(
     assert rows(run) == rows(clean)
     assert run.finished
     assert (run.path / "report.html").exists()
+    assert (run.path / SPARE).exists()
     assert not list(tmp_path.rglob("*.tmp"))
 
 
@@ -94,6 +122,87 @@ def test_a_run_whose_states_are_all_damaged_says_that_it_begins_again(half: Half
     assert isinstance(told[0], Note)
     assert "can be used" in told[0].text
     assert told[0].text.endswith("beginning again with the first step")
+
+
+def test_a_finished_run_makes_its_damaged_last_state_again(
+    trained: Callable[..., Run], short: Path, tmp_path: Path
+) -> None:
+    run = trained(tmp_path / "run", recipe=short)
+    whole = [path.read_bytes() for path in checkpoint.states(run.checkpoints)]
+    for path in run.checkpoints.glob("*.safetensors"):
+        if path not in checkpoint.states(run.checkpoints)[1:]:
+            flip(path)
+    told: list[Event] = []
+    resume(run.path, listen=told.append)
+    assert [path.read_bytes() for path in checkpoint.states(run.checkpoints)] == whole
+    assert run.finished
+    assert sum(isinstance(event, Note) and "best.safetensors was lost" in event.text for event in told) == 1
+    assert checkpoint.has_best(run.checkpoints)
+    told.clear()
+    resume(run.path, listen=told.append)
+    assert told == [Note(f"{run.path} is finished: nothing to do")]
+
+
+def test_a_state_takes_the_place_of_weights_that_are_gone(
+    photos: Path, short: Path, clean: Run, tmp_path: Path
+) -> None:
+    first = shutil.copy(checkpoint.states(clean.checkpoints)[0], tmp_path / "first.safetensors")
+    ended = []
+    for name, stop in (("whole", never), ("half", after(9))):
+        wish = Wish(str(photos), recipe=str(short), weights=first)
+        prepared = prepare(wish)
+        ended.append(begin(prepared, tmp_path / name))
+        work(ended[-1], prepared, stop=stop)
+    Path(first).unlink()
+    python.resume(ended[1].path)
+    assert weights(ended[1]) == weights(ended[0]) != weights(clean)
+    no_state(ended[1])
+    (ended[1].path / "finished.json").unlink()
+    with pytest.raises(CheckpointError, match=r"first\.safetensors cannot be opened"):
+        python.resume(ended[1].path)
+
+
+def test_examples_that_were_moved_are_asked_for_and_known_again(
+    photos: Path, half: Half, short: Path, clean: Run, tmp_path: Path
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    shutil.copytree(photos, here)
+    prepared = prepare(Wish(str(here), recipe=str(short)))
+    run = begin(prepared, tmp_path / "run")
+    work(run, prepared, stop=after(9))
+    here.rename(there)
+    with pytest.raises(DataError, match=f"here.* does not exist: .*residua resume {run.path} --data DATA"):
+        python.resume(run.path)
+    other = split_folder(tmp_path / "other", train=4)
+    with pytest.raises(DataError, match=r"other changed since .*digest"):
+        python.resume(run.path, data=other)
+    assert run.recipe.data.source == str(here)
+    python.resume(run.path, data=there)
+    assert weights(run) == weights(clean)
+    assert run.recipe.data.source == str(there)
+
+
+def test_a_budget_that_is_spent_is_told(half: Half, tmp_path: Path) -> None:
+    run = half(tmp_path / "run")
+    file = run.path / "recipe.json"
+    file.write_text(file.read_text().replace('"epochs": 4', '"epochs": 1'))
+    with pytest.raises(ValueError, match=r"has made \d updates, its recipe wants 4: give it a longer budget"):
+        python.resume(run.path)
+    assert not run.finished
+
+
+def test_a_run_that_a_later_residua_wrote_is_left_as_it_is(half: Half, tmp_path: Path) -> None:
+    run = half(tmp_path / "run")
+    for path in checkpoint.states(run.checkpoints):
+        tensors, facts = read(path)
+        publish(path, tensors, {**facts, "format": checkpoint.FORMAT + 1})
+    before = {path: path.read_bytes() for path in run.checkpoints.iterdir()}
+    for work_with in (python.resume, python.load):
+        with pytest.raises(
+            CheckpointError, match="of format 2, this residua knows 1: use the one that wrote"
+        ):
+            work_with(run.path)
+    assert {path: path.read_bytes() for path in run.checkpoints.iterdir()} == before
 
 
 def test_a_finished_run_without_a_report_gets_one(

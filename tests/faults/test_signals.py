@@ -15,7 +15,7 @@ from residua.training.run import Run, open_run
 from small import file_of, rows, weights
 
 
-@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_stopped_command_says_how_to_go_on_and_loses_no_bit(
     asked: signal.Signals, photos: Path, made: Path, clean: Run, tmp_path: Path
 ) -> None:

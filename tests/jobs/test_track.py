@@ -1,12 +1,11 @@
 """Curves for TensorBoard, read back with its own reader."""
 
-import builtins
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from residua.jobs.track import FOLDER, tracked
+from residua.jobs import track
+from residua.jobs.track import FOLDER, check, tracked
 from residua.training.events import Event, Note, Row, Tick
 
 EVENTS: list[Event] = [
@@ -45,17 +44,11 @@ def test_without_a_tool_nothing_is_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_tool_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def absent(name: str, *words: Any) -> Any:
-        if "tensorboard" in name:
-            raise ImportError(name)
-        return real(name, *words)
-
-    monkeypatch.setattr(builtins, "__import__", absent)
-    with (
-        pytest.raises(ValueError, match=r"pip install 'residua\[track\]'"),
-        tracked(tmp_path, lambda _: None, ["tensorboard"]),
-    ):
-        pass
+def test_a_tool_that_is_unknown_or_not_installed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    check([])
+    check(["tensorboard"])
+    with pytest.raises(ValueError, match="no tracker 'wandb': give tensorboard"):
+        check(["wandb"])
+    monkeypatch.setattr(track, "find_spec", lambda _: None)
+    with pytest.raises(ValueError, match=r"pip install 'residua\[track\]'"):
+        check(["tensorboard"])

@@ -98,6 +98,12 @@ def test_imagenet_recipes_are_the_papers() -> None:
     assert third.augment.area == (0.08, 1.0)
 
 
+@pytest.mark.parametrize("name", ["he2015.imagenet", "he2015.imagenet_steps", "he2016.imagenet"])
+def test_other_crops_have_the_papers_scales_in_proportion(name: str) -> None:
+    small = change.with_preprocess(zoo.arch("resnet18"), Preprocess(112, 128, (0.5,) * 3, (0.25,) * 3))
+    assert RECIPES[name](small, "x").augment.sides == (128, 240)
+
+
 def test_what_is_ours_under_a_papers_name_says_so() -> None:
     assert made("duta2020.cifar").name == "duta2020.cifar (ours)"
     assert "Ours, not the paper's" in str(RECIPES["duta2020.cifar"].__doc__)

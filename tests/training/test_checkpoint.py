@@ -158,3 +158,13 @@ def test_the_state_of_another_network_is_refused(tmp_path: Path) -> None:
     other = build(replace(arch(), classes=5))
     with pytest.raises(CheckpointError, match=r"of another network: .*head"):
         restore(state, other, optim.make(other, recipe().optim))
+
+
+def test_the_state_of_another_optimiser_is_refused(tmp_path: Path) -> None:
+    network, optimizer = pair()
+    save(tmp_path, network, optimizer, Progress(1))
+    state = newest(tmp_path)
+    assert state
+    other = optim.make(network, Optim(kind="adamw"))
+    with pytest.raises(CheckpointError, match=r"of the optimiser SGD, not AdamW: set optim.kind back"):
+        restore(state, network, other)

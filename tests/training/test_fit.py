@@ -125,11 +125,11 @@ def dying(monkeypatch: pytest.MonkeyPatch, nth: int, when: str) -> list[int]:
     count: list[int] = []
 
     def wrapped(work: Callable[..., Any]) -> Callable[..., Any]:
-        def effect(*words: Any) -> Any:
+        def effect(*words: Any, **named: Any) -> Any:
             count.append(1)
             if len(count) == nth and when == "before":
                 raise Died
-            done = work(*words)
+            done = work(*words, **named)
             if len(count) == nth:
                 raise Died
             return done

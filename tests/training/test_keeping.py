@@ -14,6 +14,7 @@ from residua.data.views import normalise
 from residua.nn.network import Network
 from residua.spec.recipe import Average, Budget, Optim, Plan, Recipe, Schedule
 from residua.training import average, checkpoint
+from residua.training.events import Note
 from residua.training.run import Run, create
 from residua.weights.store import CheckpointError, read
 from small import PIXELS, PLAN, after, colours, fresh, go, recipe, rows, weights
@@ -166,7 +167,9 @@ def impatient(patience: int) -> Recipe:
 
 @pytest.mark.parametrize("patience", [1, 3])
 def test_training_ends_after_so_many_epochs_without_a_lower_error(patience: int, tmp_path: Path) -> None:
-    run = fresh(tmp_path, impatient(patience), colours())
+    run = create(tmp_path, impatient(patience), identity={})
+    told = go(run, colours())
+    assert told[-1] == Note(f"no lower test error in {patience} epochs: training ends early")
     errors = [row["test_error"] for row in run.metrics]
     assert len(errors) - 1 - errors.index(min(errors)) == patience
     assert len(errors) < 8

@@ -1,6 +1,7 @@
 """The run directory: made once, written by one process, never half a file."""
 
 import errno
+import json
 import os
 import re
 import signal
@@ -68,6 +69,33 @@ def test_a_folder_without_a_recipe_is_no_run(tmp_path: Path) -> None:
         open_run(tmp_path)
 
 
+def test_a_row_that_finds_no_room_names_its_file(tmp_path: Path) -> None:
+    run = create(tmp_path, recipe(), identity={})
+    (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left") as full:
+        run.append({"step": 4})
+    assert (full.value.errno, full.value.filename) == (errno.ENOSPC, str(tmp_path / "metrics.jsonl"))
+
+
+@pytest.mark.parametrize("line", [b"\0" * 40, b"\xff\xfe{", b"[1, 2]", b"{}", b'{"epoch": 2'])
+def test_a_damaged_line_costs_no_other(line: bytes, tmp_path: Path) -> None:
+    run = create(tmp_path, recipe(), identity={})
+    (tmp_path / "metrics.jsonl").write_bytes(b'{"step": 4}\n' + line + b'\n{"step": 12}\n')
+    assert run.metrics == [{"step": 4}, {"step": 12}]
+
+
+def test_a_recipe_of_another_version_says_which(tmp_path: Path) -> None:
+    run = create(tmp_path, recipe(), identity={})
+    file = tmp_path / "recipe.json"
+    file.write_text(file.read_text().replace('"seed"', '"seeds"'))
+    with pytest.raises(ValueError, match=r"recipe.json: Recipe has no field 'seeds': did you mean seed\?$"):
+        _ = run.recipe
+    place = tmp_path / "environment.json"
+    place.write_text(json.dumps({**json.loads(place.read_text()), "residua": "99.0"}))
+    with pytest.raises(ValueError, match=r"; residua 99\.0 wrote it, this is .*: use that$"):
+        _ = run.recipe
+
+
 def test_rewinding_drops_later_rows_and_a_torn_line(tmp_path: Path) -> None:
     run = create(tmp_path, recipe(), identity={})
     for step in (4, 8, 12):
@@ -75,7 +103,9 @@ def test_rewinding_drops_later_rows_and_a_torn_line(tmp_path: Path) -> None:
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 16, "lo')
     assert [row["step"] for row in run.metrics] == [4, 8, 12]
-    run.rewind(8)
+    run.finish({"step": 12})
+    run.rewind(run.metrics[:2])
+    assert not run.finished
     assert (tmp_path / "metrics.jsonl").read_text() == '{"step": 4}\n{"step": 8}\n'
 
 

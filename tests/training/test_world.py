@@ -14,6 +14,8 @@ from ranks import begin, end, together
 from residua.data.decode import DataError
 from residua.data.sampler import share
 from residua.data.sources import Dataset
+from residua.jobs.prepare import Wish
+from residua.jobs.train import enter
 from residua.nn.letters import LETTERS, Letter
 from residua.nn.network import Network
 from residua.spec.recipe import Budget, Plan, Recipe
@@ -25,7 +27,7 @@ from residua.training.judging import judge
 from residua.training.parting import PeerFailed
 from residua.training.run import Run, create
 from residua.training.world import ALONE, World, joined
-from small import after, arch, colours, difference, flip, never, recipe, rows, weights
+from small import after, arch, colours, difference, file_of, flip, never, recipe, rows, weights
 
 GROUPS: Mapping[str, Letter] = {
     **LETTERS,
@@ -257,3 +259,33 @@ def test_batch_norms_over_all_ranks_need_gpus(data: Dataset, tmp_path: Path) -> 
 
     assert end(begin(2, told(tmp_path, work))) == [0, 0]
     assert (tmp_path / "0").read_text().startswith("ValueError plan.sync_norm needs GPUs")
+
+
+def test_a_batch_too_small_for_its_ranks_begins_no_run(tmp_path: Path) -> None:
+    made = recipe("digits", budget=Budget(epochs=1, batch=2))
+    wish = Wish("digits", recipe=str(file_of(made, tmp_path / "recipe.json")))
+
+    def work(_rank: int) -> None:
+        with (
+            pytest.raises((ValueError, PeerFailed), match="3 processes share a batch of 2"),
+            joined() as world,
+        ):
+            enter(wish, tmp_path / "run", world=world)
+
+    assert end(begin(3, work)) == [0] * 3
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_a_job_began_it_goes_on_with_and_no_other(tmp_path: Path) -> None:
+    made = file_of(recipe("digits", budget=Budget(epochs=1, batch=600)), tmp_path / "recipe.json")
+    wish, path = Wish("digits", recipe=str(made)), tmp_path / "run"
+    begun, _ = enter(wish, path, world=World(job="photos"))
+    assert begun.job == "photos"
+    assert enter(wish, path, world=World(job="photos"))[0] == begun
+    other = replace(wish, changes=(("optim.rate", "0.01"),))
+    for again, world in ((wish, World(job="plants")), (wish, World()), (other, World(job="photos"))):
+        with pytest.raises(FileExistsError, match="holds a run already"):
+            enter(again, path, world=world)
+    begun.finish({"step": 2})
+    with pytest.raises(FileExistsError, match="choose another -o"):
+        enter(wish, path, world=World(job="photos"))

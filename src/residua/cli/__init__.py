@@ -5,11 +5,15 @@ import os
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from types import FrameType
 
 from residua.cli.app import app
 from residua.cli.failures import INTERRUPTED, explain, is_final
 from residua.cli.processes import ended
+
+LAST_SECONDS = 5.0
+"""How long a killed process may take to go."""
 
 
 def main() -> None:
@@ -22,8 +26,8 @@ def main() -> None:
     debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     final, own = True, os.getpid()
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.default_int_handler:  # else somebody said that Ctrl-C is not meant for us
+    asked = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else Ctrl-C is not meant for us
+    if asked:
         signal.signal(signal.SIGINT, lambda _number, frame: _interrupted(frame, own))
     try:
         found = app(arguments, prog_name="residua", standalone_mode=False)
@@ -35,8 +39,15 @@ def main() -> None:
         if debug and not isinstance(error, SystemExit):
             traceback.print_exc()
     finally:
-        signal.signal(signal.SIGINT, before)
-    sys.exit(0 if final and ended(code) else code)
+        if asked:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+    code = 0 if final and ended(code) else code
+    if not _workers_end():
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):  # the terminal may be gone
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _interrupted(frame: FrameType | None, process: int) -> None:
@@ -46,3 +57,20 @@ def _interrupted(frame: FrameType | None, process: int) -> None:
             os._exit(explain(KeyboardInterrupt()))
         frame = frame.f_back
     raise KeyboardInterrupt
+
+
+def _workers_end() -> bool:
+    """Kill the processes that read for us, and tell whether they are gone.
+
+    One that stands still, or waits for a disk, does not end when asked, and Python would wait for ever.
+    """
+    if "multiprocessing" not in sys.modules:
+        return True
+    from multiprocessing import active_children
+
+    readers = [child for child in active_children() if child.daemon]
+    for child in readers:
+        child.kill()
+    for child in readers:
+        child.join(LAST_SECONDS)
+    return not any(child.is_alive() for child in readers)

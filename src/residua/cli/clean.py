@@ -50,7 +50,7 @@ def clean(
     from residua.jobs.prepare import Wish
     from residua.training import world
 
-    to = console(json_on_stdout=as_json)
+    to = console(json_on_stdout=as_json, lasting=True)
     where = out or Path("runs") / f"clean-{_name(path)}"
     wish = Wish(path, model, recipe, weights, epochs, tuple(setting(text) for text in settings))
     asked = Asked(wish, folds, run, world.cores())

@@ -22,7 +22,7 @@ def demo(
     from residua.jobs.demo import demo as contest
     from residua.jobs.demo import verdict
 
-    to = console(json_on_stdout=as_json)
+    to = console(json_on_stdout=as_json, lasting=True)
     say(to, "The degradation problem (He et al. 2015): plain and residual nets on 8 × 8 digits, one recipe.")
     watcher, stopper = Watcher(to), Stopper(to)
     with watcher.watching():

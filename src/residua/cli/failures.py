@@ -2,6 +2,7 @@
 
 import errno
 import sys
+from contextlib import suppress
 
 from residua.cli.processes import speaks
 from residua.cli.terminal import printable
@@ -43,7 +44,8 @@ def explain(error: BaseException) -> int:
         return int(getattr(error, "exit_code", 0))
     text, code = _worded(error, names)
     if not _is_told(error, names):
-        print("residua: " + printable(" ".join(text.split())), file=sys.stderr)
+        with suppress(OSError):  # the terminal may be gone
+            print("residua: " + printable(" ".join(text.split())), file=sys.stderr)
     return code
 
 
@@ -52,6 +54,9 @@ def _worded(error: BaseException, names: list[str]) -> tuple[str, int]:
         return "stopped before it was done", INTERRUPTED
     if "DefaultCPUAllocator" in str(error):  # torch says a RuntimeError when memory is out
         return "not enough memory: give a smaller --set budget.batch", RESOURCES
+    if names[0] == "RuntimeError" and "DataLoader worker" in str(error):  # torch says so at any moment
+        died = f"a worker process died ({str(error).strip(' .')})"
+        return f"{died}: free memory, and give the same command again", RESOURCES
     for name in names:
         if name in CODES:
             return _message(error), CODES[name]
@@ -81,6 +86,7 @@ def _message(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno is not None:
         where = f" {error.filename}" if error.filename else ""
         space = ": free some space"
-        cure = {errno.ENOSPC: space, errno.EDQUOT: space, errno.EACCES: ": give a place you may write"}
+        place = ": give a place you may write"
+        cure = {errno.ENOSPC: space, errno.EDQUOT: space, errno.EACCES: place, errno.EROFS: place}
         return f"{error.strerror}{where} (errno {error.errno}){cure.get(error.errno, '')}"
     return str(error)

@@ -87,7 +87,7 @@ def _reproduce(
     from residua.cli.progress import Stopper, Watcher
     from residua.jobs.reproduce import reproduce as run
 
-    to = console(json_on_stdout=as_json)
+    to = console(json_on_stdout=as_json, lasting=True)
     say(
         to,
         f"{item} ({place}), budget {budget}, {seeds} seed{'s' if seeds > 1 else ''}; runs in {out / 'runs'}",

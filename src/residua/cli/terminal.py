@@ -8,8 +8,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
+from residua.cli.lasting import Lasting
 from residua.cli.processes import speaks
 
 if TYPE_CHECKING:  # rich takes a third of the time that `--help` may take
@@ -21,17 +23,24 @@ if TYPE_CHECKING:  # rich takes a third of the time that `--help` may take
 
 QUIET_SECONDS = 10.0
 """Without a terminal, a line about progress at most this often."""
+INDENT = 8
+"""Where the text of a line begins that opens with a label."""
 
 
 # Control characters but the end of a line, half characters, ends of lines and directions of Unicode.
 _STEERING = re.compile("[\0-\t\x0b-\x1f\x7f-\x9f\ud800-\udfff\u2028-\u202e\u2066-\u2069]")
 
 
-def console(*, json_on_stdout: bool = False) -> "Console":
-    """Where people read; stderr when stdout belongs to a JSON document."""
+def console(*, json_on_stdout: bool = False, lasting: bool = False) -> "Console":
+    """Where people read; stderr when stdout belongs to a JSON document.
+
+    A `lasting` one never ends the command where nothing can be written any more.
+    """
     from rich.console import Console
 
-    return Console(stderr=json_on_stdout, highlight=False, soft_wrap=True, quiet=not speaks())
+    file: Any = sys.stderr if json_on_stdout else sys.stdout
+    file = Lasting(file) if lasting else file
+    return Console(file=file, highlight=False, soft_wrap=True, quiet=not speaks())
 
 
 def printable(text: str) -> str:
@@ -49,6 +58,13 @@ def say(to: "Console", text: str, style: str = "") -> None:
 def command(*words: object) -> str:
     """`residua WORDS` as a shell takes it, names with blanks in quotes."""
     return shlex.join(["residua", *map(str, words)])
+
+
+def say_wrapped(to: "Console", text: str, style: str = "") -> None:
+    """The same, broken between words where a terminal is narrower; what follows stands below the text."""
+    width = to.width if to.is_terminal else len(text) + 1
+    for line in wrap(text, width, subsequent_indent=" " * INDENT, break_on_hyphens=False):
+        say(to, line, style)
 
 
 def next_line(to: "Console", *commands: str) -> None:

@@ -1,16 +1,21 @@
 """`residua train` and `residua resume`."""
 
+import os
+import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from residua.cli.failures import STOPPED
-from residua.cli.processes import OPTION, is_one_of_many, launch_if_asked, may_restart, speaks
-from residua.cli.terminal import command, console, next_line, say
+from residua.cli.processes import OPTION, ended, is_one_of_many, launch_if_asked, may_restart, speaks
+from residua.cli.terminal import command, console, next_line, say, say_wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from rich.console import Console
 
     from residua.cli.progress import Stopper
     from residua.jobs.models import Changes
@@ -48,23 +53,19 @@ def train(
     from residua.spec.memory import parse_bytes
     from residua.training.run import check_free
 
-    _check_track(track)
+    _begin(track)
     changes = tuple(setting(text) for text in settings)
     if memory_limit:
         changes = (*changes, ("plan.memory_limit", str(parse_bytes(memory_limit))))
     if out and not is_one_of_many():
         check_free(out, force=force)  # before torch is loaded: whoever is refused should not wait
-    if processes > 1 and not out:  # started anew, they must find what they began
-        from residua.jobs.train import free_path
-
-        launch_if_asked(processes, "-o", str(free_path(data)))
-    launch_if_asked(processes)
+    launch_if_asked(processes, *([] if out or processes == 1 else _path_for(data)))
 
     from residua.jobs.prepare import Wish
     from residua.jobs.train import enter, work
     from residua.training.world import joined
 
-    to = console()
+    to = console(lasting=True)
     clip: Changes = {"frames": frames, "frame_stride": frame_stride, "segments": segments}
     wish = Wish(data, model, recipe, weights, epochs, changes, clip=clip)
     with joined() as world:
@@ -72,15 +73,16 @@ def train(
             raise ValueError("torchrun may start this command anew and must then find its run: give -o RUN")
         run, prepared = enter(wish, out, force=force, world=world)
         for line in (*prepared.notes, f"run     {run.path}"):
-            say(to, line)
+            say_wrapped(to, line)
         stopped = _watch(
-            run.path, track, lambda see, stop: work(run, prepared, listen=see, stop=stop, world=world)
+            to, run.path, track, lambda see, stop: work(run, prepared, listen=see, stop=stop, world=world)
         )
-    _say_end(run.path, stopped)
+    _say_end(to, run.path, stopped)
 
 
 def resume(
     run: Path = typer.Argument(metavar="RUN", help="A run that was interrupted."),
+    data: str = typer.Option(None, "--data", help="Where its examples are now, if they were moved."),
     track: list[str] = typer.Option(
         [], "--track", help="Write the curves for another tool too: tensorboard."
     ),
@@ -95,7 +97,7 @@ def resume(
     """
     from residua.training.run import open_run
 
-    _check_track(track)
+    _begin(track)
     if not is_one_of_many():
         with open_run(run).lock():  # before torch is loaded: whoever is refused should not wait
             pass
@@ -104,21 +106,45 @@ def resume(
     from residua.jobs.train import resume as go_on
     from residua.training.world import joined
 
+    to = console(lasting=True)
     with joined() as world:
         stopped = _watch(
+            to,
             run,
             track,
             lambda see, stop: go_on(
-                run, force_environment=force_environment, listen=see, stop=stop, world=world
+                run,
+                data=data,
+                force_environment=force_environment,
+                listen=see,
+                stop=stop,
+                world=world,
             ),
         )
-    _say_end(run, stopped)
+    _say_end(to, run, stopped)
 
 
-def _check_track(track: list[str]) -> None:
-    for name in track:
-        if name != "tensorboard":
-            raise ValueError(f"no tracker {name!r}: give tensorboard")
+def _begin(track: list[str]) -> None:
+    """Refuse a tracker that is not there, and hear signals until training does: nothing is lost so far."""
+    from residua.jobs.track import check
+
+    check(track)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # `nohup` ignores one of them
+            signal.signal(number, _stop_early)
+
+
+def _stop_early(_number: int, _: object) -> None:
+    with suppress(RuntimeError):  # it came while a line was being written
+        say(console(lasting=True), "stopped before training began: give the same command again", "yellow")
+    os._exit(0 if ended(STOPPED) else STOPPED)  # an exception might be caught by whatever is being imported
+
+
+def _path_for(data: str) -> list[str]:
+    """Where a run of several processes is to be: started anew, they must find what they began."""
+    from residua.jobs.train import free_path
+
+    return ["-o", str(free_path(data))]
 
 
 def setting(text: str) -> tuple[str, str]:
@@ -130,22 +156,20 @@ def setting(text: str) -> tuple[str, str]:
 
 
 def _watch(
-    path: Path, track: list[str], work: "Callable[[Callable[[Event], None], Stopper], object]"
+    to: "Console", path: Path, track: list[str], work: "Callable[[Callable[[Event], None], Stopper], object]"
 ) -> int | None:
     """Run `work` under watch; after which step it was stopped, None when it came to its end."""
     from residua.cli.progress import Stopper, Watcher
     from residua.jobs.track import tracked
 
-    to = console()
     watcher, stopper = Watcher(to, _noun(path)), Stopper(to)
     with tracked(path, watcher.see, track if speaks() else []) as listen, watcher.watching():
         work(listen, stopper)
     return watcher.stopped_at
 
 
-def _say_end(path: Path, stopped: int | None) -> None:
+def _say_end(to: "Console", path: Path, stopped: int | None) -> None:
     """How it ended, and what comes next."""
-    to = console()
     if stopped is not None:
         say(to, f"stopped after step {stopped:,}, saved in {path}")
         next_line(to, command("resume", path))

@@ -83,7 +83,7 @@ class Classifier:
 
 
 def load(source: str | Path, *, weights: Weights = "auto") -> Classifier:
-    """The classifier in a run directory (its newest good state), a saved folder or a checkpoint file.
+    """The classifier in a run directory (its newest state), a saved folder or a checkpoint file.
 
     `weights` of a run: `raw`, `ema` (their mean) or `best`; `auto` is the mean where the run keeps one.
 
@@ -118,9 +118,9 @@ def file_of(path: Path, weights: Weights) -> Path:
     states = Run(path).checkpoints
     if weights == "best":
         if not (states / checkpoint.BEST).exists():
-            raise CheckpointError(f"{path} holds no best weights: no epoch of it was judged")
+            raise CheckpointError(f"{path} holds no best weights: none were judged yet, or they were lost")
         return states / checkpoint.BEST
-    state = checkpoint.newest(states)
+    state = checkpoint.last(states)
     if state is None:
         raise CheckpointError(
             f"{path} holds no training state: give a run that has been trained, or a saved folder"

@@ -31,6 +31,10 @@ LEAKS = "ignore::UserWarning:multiprocessing.resource_tracker"
 """Not said by the process that tidies up after us: that whoever left at once, on a second Ctrl-C, did not."""
 
 
+_FOR_ALL = (signal.SIGINT, signal.SIGHUP)
+"""Ctrl-C and the end of a terminal reach every process of a command, but its parent says when to stop."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A run that is wanted."""
@@ -94,15 +98,16 @@ class Pool:
 
 @contextmanager
 def _deaf() -> Iterator[None]:
-    """Ignore Ctrl-C while inside; outside the main thread, which alone hears it, do nothing."""
+    """Ignore what all processes hear while inside; outside the main thread, which alone hears, do nothing."""
     if current_thread() is not main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _FOR_ALL}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _judged(entry: Entry, future: "Future[Judgement | None]", listen: Listen) -> Judgement | None:
@@ -114,7 +119,8 @@ def _judged(entry: Entry, future: "Future[Judgement | None]", listen: Listen) ->
 
 
 def _start(news: Any, stop: Any) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent says when to stop
+    for number in _FOR_ALL:
+        signal.signal(number, signal.SIG_IGN)
     _shared.update(news=news, stop=stop)
     Thread(target=_leave_with_parent, daemon=True).start()
 

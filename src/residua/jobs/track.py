@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,18 @@ OFTEN = 20
 """Steps between two points of a curve, at least; epochs have points of their own."""
 
 
+def check(tools: Sequence[str]) -> None:
+    """ValueError for one of `tools` that is unknown or not installed; ask before a run is begun."""
+    for name in tools:
+        if name != "tensorboard":
+            raise ValueError(f"no tracker {name!r}: give tensorboard")
+        if find_spec(name) is None:
+            raise ValueError("--track tensorboard needs tensorboard: pip install 'residua[track]'")
+
+
 @contextmanager
 def tracked(run: Path, listen: Listen, tools: Sequence[str]) -> Iterator[Listen]:
-    """`listen`, and a file for each of `tools` in the folder `run`. ValueError when one is not installed."""
+    """`listen`, and a file for each of `tools`, which were checked, in the folder `run`."""
     if "tensorboard" not in tools:
         yield listen
         return
@@ -48,8 +58,6 @@ def _points(event: Event) -> list[tuple[str, float, int]]:
 
 
 def _writer(folder: Path) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise ValueError("--track tensorboard needs tensorboard: pip install 'residua[track]'") from None
+    from torch.utils.tensorboard import SummaryWriter
+
     return SummaryWriter(str(folder))

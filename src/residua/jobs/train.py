@@ -2,25 +2,30 @@
 
 import json
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from residua import tasks
+from residua.data.decode import DataError
 from residua.data.found import Found
 from residua.data.objects import find_objects
-from residua.data.sources import is_named
+from residua.data.sources import absolute, is_named
 from residua.jobs.models import Changes
 from residua.jobs.prepare import Prepared, Wish, prepare
 from residua.spec.recipe import Recipe
+from residua.spec.record import to_json
+from residua.tasks.kind import Kind
 from residua.tasks.opened import identity, list_quarantined, reopen
-from residua.training import memory, run
+from residua.training import checkpoint, memory, run
 from residua.training.events import Event, Note
 from residua.training.fit import Fit
 from residua.training.plan import torch_name
 from residua.training.run import Run
 from residua.training.spare import keep, mend
 from residua.training.world import ALONE, World, nearest
+from residua.weights.store import CheckpointError
 
 Listen = Callable[[Event], None]
 Stop = Callable[[], bool]
@@ -64,14 +69,18 @@ def resume(
 ) -> Run:
     """Go on with the run at `path` as if it had never stopped; a finished run is returned as it is.
 
-    `data` is what `train` was given, where that was no source but objects. ValueError when the last bits
-    could differ from an uninterrupted run, because torch, the processor, the device or the number of
-    processes is another one, unless `force_environment`.
+    `data` is where the examples are now, if they were moved, or what `train` was given, where that was no
+    source but objects. ValueError when the last bits could differ from an uninterrupted run, because torch,
+    the processor, the device or the number of processes is another one, unless `force_environment`.
     """
-    begun, given = Run(Path(path)), None if data is None else _given(data)[1]
+    begun = Run(Path(path))
+    source, given = ("", None) if data is None else _given(data)
     for line in world.share(lambda: mend(begun.path)):
         listen(Note(line))
-    if world.share(lambda: run.open_run(begun.path).finished):
+    world.share(lambda: run.open_run(begun.path))
+    if source and not given:
+        world.share(lambda: _move(begun, absolute(source)))
+    if world.share(lambda: _is_over(begun)):
         world.share(lambda: _complete(begun, listen, given))
         return begun
     for line in world.share(lambda: same_environment(begun, world, force=force_environment)):
@@ -85,15 +94,16 @@ def enter(
 ) -> tuple[Run, Prepared]:
     """A Run at `out`, or at a free path, that rank 0 has prepared and begun, and the others have picked up.
 
-    After a restart by the launcher it goes on with the run that it began before: one with the same recipe.
+    Started anew by the launcher, it goes on with the run that it began before: one with the same recipe.
     FileExistsError when another run is there, unless `force` clears it.
     """
     prepared: list[Prepared] = []
 
     def lead() -> Path:
         found = prepare(wish)
+        world.images(min(found.recipe.budget.batch, len(found.sets.train)))  # before a run is begun
         path = out or free_path(wish.source)
-        if not (world.restarts and _goes_on(path, found.recipe)):
+        if not _goes_on(path, found.recipe, world):
             begin(found, path, force=force, world=world)
             prepared.append(found)
         return path
@@ -147,13 +157,47 @@ def pick_up(
 ) -> Prepared:
     """What an interrupted run needs to go on; `known` where rank 0 has it already.
 
-    DataError when its images are no longer the same.
+    DataError when its images are no longer there, or no longer the same.
     """
     recipe = world.share(lambda: begun.recipe)
     if known:
         return known
+    if _is_missing(recipe.data.source):
+        where = f"put them back, or say where they are: residua resume {begun.path} --data DATA"
+        raise DataError(f"{recipe.data.source}, the examples of {begun.path}, does not exist: {where}")
     kind, sets = tasks.of(recipe.data.source), reopen(begun, given)
-    return Prepared(recipe, kind, sets, kind.initial(recipe, sets.train.classes), ())
+    return Prepared(recipe, kind, sets, _drawn(begun, kind, recipe, sets.train.classes), ())
+
+
+def _drawn(begun: Run, kind: Kind, recipe: Recipe, classes: tuple[str, ...]) -> Any:
+    """The network that a state is about to fill, though the weights it began with may be gone."""
+    try:
+        return kind.initial(recipe, classes)
+    except CheckpointError:
+        with suppress(CheckpointError):
+            if state := checkpoint.newest(begun.checkpoints):
+                return kind.initial(replace(recipe, weights=str(state.path)), classes)
+        raise
+
+
+def _is_over(begun: Run) -> bool:
+    """Whether nothing is left to train: where its last state is damaged, a finished run makes it again."""
+    if not begun.finished:
+        return False
+    try:
+        checkpoint.last(begun.checkpoints)
+    except CheckpointError:
+        return False
+    return True
+
+
+def _move(begun: Run, source: str) -> None:
+    """Write down that the examples of `begun` are at `source` now. DataError when they are others."""
+    with begun.lock():
+        recipe = begun.recipe
+        reopen(begun, source=source)
+        run.write(begun.path / run.RECIPE, to_json(replace(recipe, data=replace(recipe.data, source=source))))
+        keep(begun.path)
 
 
 def _given(data: object) -> tuple[str, Found | None]:
@@ -174,9 +218,21 @@ def _complete(begun: Run, listen: Listen, given: Found | None) -> None:
             kind.report(begun, sets, kind.judgement(begun, sets))
 
 
-def _goes_on(path: Path, recipe: Recipe) -> bool:
-    """Whether the run at `path` is what `recipe` would make, but for choices that are measured."""
+def _is_missing(source: str) -> bool:
+    """Whether `source`, as a recipe keeps it, names a file or folder that is not there."""
+    place = Path(source.partition(":")[2] if is_named(source) else source)
+    return place.is_absolute() and not place.exists()
+
+
+def _goes_on(path: Path, recipe: Recipe, world: World) -> bool:
+    """Whether `world` began the run at `path` in an attempt before: what `recipe` would make, as measured.
+
+    A launcher counts no restart where machines come or go, but its job keeps its name.
+    """
     if not (path / "recipe.json").exists():
+        return False
+    there = Run(path)
+    if not world.restarts and (not world.job or there.job != world.job or there.finished):
         return False
     held = run.open_run(path).recipe
     return held == replace(recipe, plan=held.plan, data=replace(recipe.data, workers=held.data.workers))
@@ -184,7 +240,7 @@ def _goes_on(path: Path, recipe: Recipe) -> bool:
 
 def _place(recipe: Recipe, world: World) -> dict[str, object]:
     """Where the arithmetic happens, as far as the last bits depend on it."""
-    return {"device": torch_name(nearest(recipe.plan.device)), "processes": world.size}
+    return {"device": torch_name(nearest(recipe.plan.device)), "processes": world.size, "job": world.job}
 
 
 def same_environment(begun: Run, world: World, *, force: bool) -> list[str]:

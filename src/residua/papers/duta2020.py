@@ -16,7 +16,7 @@ def imagenet(arch: Arch, source: str) -> Recipe:
 
     A tenth after 30, 60 and 80 epochs; no warm-up, no smoothing; crops of random area, and flip. Their loop
     steps its schedule first, which today's PyTorch would do one epoch early; here the rate falls when it
-    says.
+    says. The optional dropout before the classifier, 0 there by default, is left out.
     """
     return Recipe(
         "duta2020.imagenet",

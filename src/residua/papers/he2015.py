@@ -16,6 +16,8 @@ CIFAR_STEPS = 64_000
 """Updates of a CIFAR-10 run (4.2)."""
 SCALES = (256, 480)
 """Shortest and longest shorter side of an ImageNet picture in training, in pixels (3.4)."""
+CROP = 224
+"""Side of the crops from it, in pixels (3.4)."""
 
 
 def cifar(arch: Arch, source: str) -> Recipe:
@@ -24,7 +26,8 @@ def cifar(arch: Arch, source: str) -> Recipe:
     The rate falls to a tenth at 32k and 48k updates. From depth 110 on it is 0.01 until the training error
     of a whole epoch (390 updates on CIFAR-10) is below 80 %. The mean of every pixel is subtracted after the
     shift, so that the border is black; the paper does not say in which order. What is left is divided by its
-    channel's deviation, of which the paper says nothing.
+    channel's deviation, of which the paper says nothing. Momentum is torch's: the rate multiplies the sum of
+    gradients, in the authors' code each gradient.
     """
     deep = arch.depth() >= WARM_UP_DEPTH
     return Recipe(
@@ -43,18 +46,27 @@ def imagenet(arch: Arch, source: str) -> Recipe:
 
     Shorter sides of 256 to 480 pixels and AlexNet's colour shift. The rate falls to a tenth "when the error
     plateaus": here, three times, after 5 epochs without a lower test error, for the paper gives no rule.
-    The mean of every pixel is subtracted from the crop; it is taken from 10,000 images. The colour shift's
-    deviation is 0.1 (Krizhevsky et al. 2012, 4.1).
+    The mean of every pixel is subtracted from the crop; it is taken from 10,000 images. What is left is
+    divided by its channel's deviation, of which the paper says nothing. The colour shift's deviation is 0.1
+    (Krizhevsky et al. 2012, 4.1). Norms keep their moving averages; the authors' released models have theirs
+    counted anew, which average.recount does. Momentum is torch's, as in `cifar`. For other crops than 224 the
+    scales are ours: the same in proportion.
     """
     return Recipe(
         "he2015.imagenet",
         arch,
         Data(source, subtract="pixel"),
-        Augment("scale_crop", sides=SCALES, colour=0.1),
+        Augment("scale_crop", sides=scales(arch), colour=0.1),
         Optim(rate=0.1, momentum=0.9, decay=1e-4),
         Schedule("plateau", patience=5, most_drops=3),
         Budget(epochs=120, batch=256),
     )
+
+
+def scales(arch: Arch) -> tuple[int, int]:
+    """The `SCALES` of a network whose crops may have another side than `CROP`."""
+    low, high = (round(side * arch.preprocess.size / CROP) for side in SCALES)
+    return low, high
 
 
 def coco(arch: Arch, source: str) -> Recipe:

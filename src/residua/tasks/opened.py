@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +48,14 @@ def identity(sets: Sets, unreadable: Unreadable) -> dict[str, Any]:
     }
 
 
-def reopen(run: Run, given: Found | None = None) -> Any:
+def reopen(run: Run, given: Found | None = None, *, source: str = "") -> Any:
     """The examples of `run`, as its task opens them, but for those it left out when it began.
 
-    DataError when they are no longer the same in the same split.
+    `source` is where they are now, if they were moved. DataError when they are no longer the same in the same
+    split.
     """
     data = run.recipe.data
+    data = replace(data, source=source or data.source)
     try:
         then = json.loads((file := run.path / "data.json").read_text("utf-8"))
     except ValueError:

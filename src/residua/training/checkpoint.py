@@ -1,6 +1,7 @@
 """What of a training run survives on disk: one self-certifying file per state, the newest two kept."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +17,8 @@ from residua.training.run import Run
 from residua.weights.load import AVERAGE, PREFIX, of_model
 from residua.weights.store import CheckpointError, publish, read
 
+FORMAT = 1
+"""What these files are like; a file of a higher number is of a later residua."""
 KEEP = 2
 """States kept: the newest, and one to fall back on."""
 MODEL, OPTIM, GROUP = PREFIX, "optim.", "group."
@@ -23,6 +26,10 @@ BEST = "best.safetensors"
 """The weights whose test error was lowest, in the folder of the states."""
 Weights = Literal["auto", "raw", "ema", "best"]
 """Which weights of a run: of the last step, their mean, the best; `auto` is the mean where there is one."""
+
+
+class Later(CheckpointError):
+    """A file that a later residua wrote: whole, but not to be understood here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +66,13 @@ def save(
     optimizer: torch.optim.Optimizer,
     progress: Progress,
     average: Network | None = None,
+    *,
+    rows: Iterable[Mapping[str, Any]] = (),
 ) -> Path:
     """Publish the state after `progress.step` updates in `folder`, then drop those before the newest `KEEP`.
 
-    `average` is the mean of the weights, where the run keeps one. NotFinite when a weight is not: such a
-    state is never written. OSError when the disk refuses.
+    `average` is the mean of the weights, where the run keeps one; `rows` are the epochs that were judged.
+    NotFinite when a weight is not: such a state is never written. OSError when the disk refuses.
     """
     tensors = _weights(MODEL, network, progress.step)
     if average is not None:
@@ -75,7 +84,13 @@ def save(
         for slot, value in slots.items():
             if isinstance(value, Tensor):
                 tensors[f"{OPTIM}{index}.{slot}"] = value
-    facts = {"kind": "training state", **_facts(network), "progress": to_plain(progress)}
+    facts = {
+        "kind": "training state",
+        **_facts(network),
+        "optimizer": type(optimizer).__name__,
+        "progress": to_plain(progress),
+        "rows": list(rows),
+    }
     path = folder / f"state-{progress.step:09d}.safetensors"
     publish(path, tensors, facts)
     reached = [state for state in states(folder) if state <= path]  # a newer one is damaged: we fell back
@@ -108,12 +123,14 @@ def step_of(path: Path) -> int:
 def newest(folder: Path) -> State | None:
     """The newest state in `folder` whose every byte is as it was written; None when none was ever written.
 
-    CheckpointError when there are states and all of them are damaged.
+    CheckpointError when there are states and all of them are damaged; Later when a later residua wrote one.
     """
     refused: list[str] = []
     for path in states(folder):
         try:
-            tensors, facts = read(path)
+            tensors, facts = _read(path)
+        except Later:
+            raise
         except CheckpointError as error:
             refused.append(str(error))
         else:
@@ -123,16 +140,36 @@ def newest(folder: Path) -> State | None:
     return None
 
 
+def last(folder: Path) -> State | None:
+    """The newest state in `folder`, for those who want no older one; None when none was ever written.
+
+    CheckpointError when it is damaged.
+    """
+    state = newest(folder)
+    if state and state.refused:
+        raise CheckpointError(f"{state.refused[0]}, or make it again: residua resume {folder.parent}")
+    return state
+
+
 def weights_at(path: Path) -> Path:
-    """Where the weights are that `path` means: the newest good state of a run, else `path` itself."""
+    """Where the weights are that `path` means: the newest state of a run, else `path` itself.
+
+    CheckpointError when that state is damaged.
+    """
     folder = Run(path).checkpoints
-    state = newest(folder) if folder.is_dir() else None
+    state = last(folder) if folder.is_dir() else None
     return state.path if state else path
 
 
 def restore(state: State, network: Network, optimizer: torch.optim.Optimizer) -> Progress:
-    """Fill `network` and `optimizer` from `state`; how far the run had come."""
+    """Fill `network` and `optimizer` from `state`; how far the run had come.
+
+    CheckpointError when it is of another network or another kind of optimiser.
+    """
     _fill(network, state)
+    now = type(optimizer).__name__
+    if (then := state.facts.get("optimizer", now)) != now:
+        raise CheckpointError(f"{state.path} is of the optimiser {then}, not {now}: set optim.kind back")
     plain = optimizer.state_dict()
     slots: dict[int, dict[str, Tensor]] = {}
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
@@ -152,6 +189,23 @@ def restore(state: State, network: Network, optimizer: torch.optim.Optimizer) ->
 def restore_average(state: State, network: Network) -> None:
     """Fill `network` with the mean of the weights in `state`."""
     _fill(network, state, AVERAGE)
+
+
+def has_best(folder: Path) -> bool:
+    """Whether the best weights of a run are in `folder`, every byte as it was written."""
+    with suppress(CheckpointError):
+        return bool(_read(folder / BEST))
+    return False
+
+
+def first_lost(tensors: Mapping[str, Tensor]) -> str | None:
+    """The first of `tensors` that holds NaN or infinity."""
+    lost = (
+        name
+        for name, value in tensors.items()
+        if value.is_floating_point() and not bool(torch.isfinite(value).all())
+    )
+    return next(lost, None)
 
 
 def network_of(path: Path) -> Network:
@@ -180,7 +234,7 @@ def weights_of(
 
     CheckpointError if the file has no such weights.
     """
-    tensors, facts = read(path)
+    tensors, facts = _read(path)
     if "arch" not in facts:
         raise CheckpointError(f"{path} holds no network: give a run or one of its checkpoints")
     network = make(path, facts)
@@ -194,15 +248,22 @@ def weights_of(
 
 
 def _facts(network: Network) -> dict[str, Any]:
-    return {"format": 1, **network.facts}
+    return {"format": FORMAT, **network.facts}
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What `read` reads, if it can be understood. CheckpointError when damaged, Later when not."""
+    tensors, facts = read(path)
+    if (found := facts.get("format", FORMAT)) > FORMAT:
+        raise Later(f"{path} is of format {found}, this residua knows {FORMAT}: use the one that wrote it")
+    return tensors, facts
 
 
 def _weights(prefix: str, network: nn.Module, step: int) -> dict[str, Tensor]:
     """Everything `network` holds, under names that begin with `prefix`. NotFinite when a number is not."""
     tensors = {prefix + name: value for name, value in network.state_dict().items()}
-    for name, value in tensors.items():
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise NotFinite(f"{name} is not finite after step {step}: this state is not saved")
+    if lost := first_lost(tensors):
+        raise NotFinite(f"{lost} is not finite after step {step}: this state is not saved")
     return tensors
 
 

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from residua.nn.network import Network, build
 from residua.spec.recipe import Recipe
 from residua.training import checkpoint
 from residua.weights.load import load
+from residua.weights.store import CheckpointError
 
 
 def initial(
@@ -17,7 +19,7 @@ def initial(
     """The recipe's network with its first weights: those its seed draws, or those of its file.
 
     `listen` is told in one line what was read from the file. ValueError when its norms are to stay as they
-    are and it has no file.
+    are and it has no file; CheckpointError when a weight in it is no number.
     """
     if recipe.optim.frozen_norms and not recipe.weights:
         raise ValueError("optim.frozen_norms keeps the statistics of trained weights: give --weights")
@@ -26,4 +28,11 @@ def initial(
     network.class_names = classes
     if recipe.weights:
         listen(load(network, checkpoint.weights_at(Path(recipe.weights))))
+        check_numbers(network, recipe.weights)
     return network
+
+
+def check_numbers(network: nn.Module, weights: str) -> None:
+    """CheckpointError when `network`, filled from the file called `weights`, holds what is no number."""
+    if lost := checkpoint.first_lost(network.state_dict()):
+        raise CheckpointError(f"{weights} makes {lost} NaN or infinite: give weights that are numbers")

@@ -15,9 +15,9 @@ from residua.nn import heap
 from residua.nn.network import Network
 from residua.training import checkpoint, memory, optim, plan, translate
 from residua.training.average import recount
-from residua.training.checkpoint import Progress, State
+from residua.training.checkpoint import Progress
 from residua.training.events import Event, Note, Row, Stopped, Tick
-from residua.training.guard import agreed, first_bad_layer, fitting
+from residua.training.guard import agreed, first_bad_layer, fitting, of_worker
 from residua.training.judging import Asked, together
 from residua.training.keeping import Keeper
 from residua.training.loop import Moment, train
@@ -27,7 +27,6 @@ from residua.training.schedule import length
 from residua.training.tally import Tally
 from residua.training.task import Judged, Sets, Task
 from residua.training.world import ALONE, World, memory_bytes
-from residua.weights.store import CheckpointError, sweep
 
 LOOKS = 20
 """Where a look at the loss waits for an accelerator, only every so many steps."""
@@ -81,6 +80,8 @@ class Fit:
                     yield from self._on()
             except Lost as error:
                 yield Note(self.keeper.roll_back(error))
+            except RuntimeError as error:
+                raise of_worker(error, after=self.tally.progress.step) from None
             else:
                 return
 
@@ -88,6 +89,7 @@ class Fit:
         """`events`, but for going back."""
         yield from self._go_back()
         if self.keeper.gives_up():
+            yield Note(self.keeper.gave_up)
             return
         if self._owes_row:
             yield Stopped(self.tally.progress.step)
@@ -116,6 +118,7 @@ class Fit:
                 yield from self._end_epoch(moment.rate)
                 leave = self._owes_row
                 if self.keeper.gives_up():
+                    yield Note(self.keeper.gave_up)
                     return
             looked = time.monotonic()
             if leave:
@@ -143,28 +146,20 @@ class Fit:
             yield Note(
                 f"a process died or stalled: all {self.world.size} start again ({self.world.restarts})"
             )
-        state, refused = self.world.share(self._newest)
+        state, refused = self.world.share(self.keeper.newest)
         for line in refused:
-            yield Note(f"damaged, falling back: {line}")
+            yield Note(line)
         if state:
             done = checkpoint.restore(state, self.network, self.optimizer)
             self.tally = Tally(done, device=self.plan.device, world=self.world)
-            yield Note(f"going on after step {self.tally.progress.step} of {self.total}")
-        done = self.tally.progress
-        self.world.share(lambda: self.run.rewind(done.step - 1 if done.seen else done.step))
-        self.keeper.go_back(state)
+            if done.step > self.total:
+                said = f"{self.run.path} has made {done.step} updates, its recipe wants {self.total}"
+                raise ValueError(f"{said}: give it a longer budget in recipe.json")
+            yield Note(f"going on after step {done.step} of {self.total}")
+        for line in self.keeper.go_back(state, self.tally.progress):
+            yield Note(line)
         if self._owes_row:
-            yield from self._end_epoch(self._rate(done.step - 1))
-
-    def _newest(self) -> tuple[State | None, tuple[str, ...]]:
-        """The newest good state, or none to begin anew, and what is wrong with those passed over."""
-        for folder in (self.run.path, self.run.checkpoints):
-            sweep(folder)
-        try:
-            state = checkpoint.newest(self.run.checkpoints)
-        except CheckpointError as error:
-            return None, (f"{error}; beginning again with the first step",)
-        return state, state.refused if state else ()
+            yield from self._end_epoch(self._rate(self.tally.progress.step - 1))
 
     def _rate(self, step: int) -> float:
         return self.keeper.rate(step, self.total)
@@ -220,7 +215,7 @@ class Fit:
         where = agreed(layer, batch, self.sets.train, step=bad, run=self.run, world=self.world)
         good = [f"{path} is the last good state" for path in checkpoint.states(self.run.checkpoints)]
         good += ["nothing was saved yet"]
-        raise Lost(f"{where} (rate {self._rate(bad - 1):.3g}): {good[0]}; {_CURE}")
+        raise Lost(f"{where}; {good[0]}; {_CURE}, which was {self._rate(bad - 1):.3g}")
 
     def _tick(self, moment: Moment) -> Iterator[Event]:
         if (skipped := int(moment.skipped)) > self.skipped:
@@ -245,7 +240,12 @@ class Fit:
         try:
             self.world.share(
                 lambda: checkpoint.save(
-                    self.run.checkpoints, self.network, self.optimizer, done, self.keeper.network
+                    self.run.checkpoints,
+                    self.network,
+                    self.optimizer,
+                    done,
+                    self.keeper.network,
+                    rows=self.keeper.kept_rows,
                 )
             )
         except NotFinite as error:

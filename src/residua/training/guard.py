@@ -1,6 +1,7 @@
 """Guard: lets an update through only while every number is one, and finds where the first one was lost."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -9,7 +10,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from residua.data.batches import Batch
+from residua.data.batches import Batch, WorkerDied
 from residua.training.losses import Objective
 from residua.training.run import Run, write
 from residua.training.task import Split
@@ -27,6 +28,9 @@ FEW = 3
 
 NOT_AGAIN = "it cannot be repeated"
 """What is said of a batch in which every number is one."""
+
+WORKER = re.compile(r"DataLoader (worker \(pid(\(s\))? [\d, ]+\)[^.)]*|timed out after [\d.]+ seconds)")
+"""What torch says of a process that reads images and died, or says nothing."""
 
 HOLDS = (torch.optim.SGD, torch.optim.AdamW)
 """Optimisers whose fused kernel can be told on the device to leave everything as it is."""
@@ -120,9 +124,10 @@ def told(run: Run, batch: Batch, images: Split, *, step: int, layer: str) -> str
     """What went wrong in `batch` at `step`, from 1, as a clause; all of its images go into the run's file."""
     titles = [images.title(i) for i in batch.indices.tolist()]
     found = {"step": step, "layer": layer, "images": titles}
-    write(run.path / "diverged.json", json.dumps(found, indent=2))
-    few = ", ".join(titles[:FEW])
-    return f"numbers were lost at step {step}: {layer}; the images were {few} and others in diverged.json"
+    write(file := run.path / "diverged.json", json.dumps(found, indent=2))
+    few, more = ", ".join(titles[:FEW]), len(titles) - FEW
+    others = f" and {more} more, listed in {file}" if more > 0 else ""
+    return f"numbers were lost at step {step}: {layer}; in the batch were {few}{others}"
 
 
 def fitting(moments: Iterator[T], *, share: int, batch: int, device: str) -> Iterator[T]:
@@ -135,6 +140,17 @@ def fitting(moments: Iterator[T], *, share: int, batch: int, device: str) -> Ite
         said = f"a batch of {share} images does not fit into the memory of {device}"
         less = f"train with --set budget.batch={max(2, batch // 2)}, or with more processes"
         raise MemoryError(f"{said}: {less}") from None
+
+
+def of_worker(error: RuntimeError, *, after: int) -> RuntimeError:
+    """WorkerDied where `error` is about a process that reads, after so many updates; else `error`.
+
+    torch hears of a death by a signal and says so wherever this process is just then.
+    """
+    if not (said := WORKER.search(str(error))):
+        return error
+    cure = "`residua resume` goes on; if it comes again, free memory, or set data.workers to 0 in recipe.json"
+    return WorkerDied(f"a worker process died or hung after step {after} ({said[0].strip()}): {cure}")
 
 
 def agreed(layer: str, batch: Batch, images: Split, *, step: int, run: Run, world: World) -> str:

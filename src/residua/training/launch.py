@@ -1,6 +1,7 @@
 """Starts the processes of a run on this machine and keeps them going: torch's elastic agent, set for us."""
 
 import logging
+import signal
 import sys
 import uuid
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ def launch(words: Sequence[str], processes: int, *, logs: Path) -> int:
     what its environment must hold stands in `cli/processes.py`.
     """
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    is_deaf = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # by `nohup`: the end of a terminal is none
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -38,7 +40,7 @@ def launch(words: Sequence[str], processes: int, *, logs: Path) -> int:
         max_restarts=RESTARTS,
         monitor_interval=0.2,
         logs_specs=DefaultLogsSpecs(log_dir=str(logs)),
-        signals_to_handle="SIGINT,SIGTERM",
+        signals_to_handle="SIGINT,SIGTERM" if is_deaf else "SIGINT,SIGTERM,SIGHUP",
         shutdown_timeout=SAVING_SECONDS,
     )
     try:

@@ -55,18 +55,24 @@ class Run:
     @property
     def recipe(self) -> Recipe:
         """The resolved recipe. ValueError when it cannot be read."""
-        return from_json(Recipe, (self.path / RECIPE).read_text("utf-8"))
+        try:
+            return from_json(Recipe, (file := self.path / RECIPE).read_text("utf-8"))
+        except ValueError as error:
+            wrote = self._environment().get("residua", __version__)
+            hint = (
+                "" if wrote == __version__ else f"; residua {wrote} wrote it, this is {__version__}: use that"
+            )
+            raise ValueError(f"{file}: {error}{hint}") from None
 
     @property
     def metrics(self) -> list[dict[str, Any]]:
-        """One row per finished epoch, the oldest first; a line torn by a crash is left out."""
+        """One row per finished epoch, the oldest first; what is damaged is left out."""
         rows = []
         if (file := self.path / "metrics.jsonl").exists():
-            for line in file.read_text().splitlines():
-                try:
-                    rows.append(json.loads(line))
-                except json.JSONDecodeError:
-                    break
+            for line in file.read_bytes().splitlines():
+                with suppress(ValueError):
+                    row = json.loads(line)
+                    rows += [row] if isinstance(row, dict) and "step" in row else []
         return rows
 
     @property
@@ -95,6 +101,11 @@ class Run:
         write(self.path / "environment.json", text)
 
     @property
+    def job(self) -> str:
+        """What the launcher called the job that began the run; empty where none did."""
+        return str(self._environment().get("job", ""))
+
+    @property
     def knows_environment(self) -> bool:
         """Whether the run can still tell where it began."""
         return bool(self._environment())
@@ -118,13 +129,16 @@ class Run:
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add one row to the metrics."""
-        with (self.path / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps(row, allow_nan=False) + "\n")
+        line = json.dumps(row, allow_nan=False) + "\n"
+        with _named(file := self.path / "metrics.jsonl"), file.open("a") as lines:
+            lines.write(line)
+            lines.flush()
+            os.fsync(lines.fileno())
 
-    def rewind(self, step: int) -> None:
-        """Drop the rows after `step`: they will be made again, identically."""
-        kept = [row for row in self.metrics if row["step"] <= step]
-        write(self.path / "metrics.jsonl", "".join(json.dumps(row, allow_nan=False) + "\n" for row in kept))
+    def rewind(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Go back to where `rows` were all: those after them will be made again, identically."""
+        (self.path / "finished.json").unlink(missing_ok=True)
+        write(self.path / "metrics.jsonl", "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
 
     def finish(self, row: Mapping[str, Any]) -> None:
         """Mark the planned end, with the last scores."""
@@ -219,18 +233,30 @@ def next_free(folder: Path, name: str) -> Path:
 def write(path: Path, content: str | bytes) -> None:
     """Replace `path` with `content` in one step, so that no reader and no crash ever sees half of it.
 
-    What is no text in a file name is written as its JSON escape.
+    What is no text in a file name is written as its JSON escape. OSError names `path`.
     """
     encoded = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with partial.open("wb") as file:
-            file.write(encoded)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        with _named(path):
+            with partial.open("wb") as file:
+                file.write(encoded)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """An OSError inside says `path`: a failed write knows none, and nobody knows the temporary file."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 def environment() -> dict[str, Any]:

@@ -17,11 +17,14 @@ def keep(path: Path) -> None:
 
 
 def mend(path: Path) -> list[str]:
-    """Put back what the run at `path` lost; one line for each file.
+    """Put back what the run at `path` lost; one line for each file. A copy that is lost is made anew.
 
     A recipe that can be read stays as it is: people may edit it. Of the examples nobody writes but the run.
     """
     files = _kept(path / SPARE)
+    if not files and all(_parses(path / name) for name in (RECIPE, SETS)):
+        (path / SPARE).parent.mkdir(exist_ok=True)
+        keep(path)
     bad = [name for name, text in files.items() if not _is_good(path / name, text)]
     for name in bad:
         write(path / name, files[name])
@@ -41,6 +44,12 @@ def _is_good(file: Path, kept: str) -> bool:
     with suppress(OSError, ValueError):
         text = file.read_text("utf-8")
         return text == kept or (file.name == RECIPE and bool(from_json(Recipe, text)))
+    return False
+
+
+def _parses(file: Path) -> bool:
+    with suppress(OSError, ValueError):
+        return bool(json.loads(file.read_text("utf-8")))
     return False
 
 

@@ -27,6 +27,8 @@ STALL = "RESIDUA_STALL_SECONDS"
 """Variable that replaces `STALL_SECONDS`."""
 STALL_SECONDS = 25.0
 """A process that others wait for so long in a step counts as lost; launchers end it within 30 s more."""
+UNNAMED = "none"
+"""What torchrun calls a job without --rdzv-id."""
 PATIENT_SECONDS = 3600.0
 """The same where one process works and the others wait: opening a set, saving, writing the report."""
 
@@ -43,6 +45,8 @@ class World:
     """Its number on its machine, which is the number of its GPU."""
     restarts: int = 0
     """How often the launcher has started all of them anew."""
+    job: str = ""
+    """What the launcher calls all its attempts together; empty where nobody gave it a name."""
     store: Store | None = None
     """Where they leave notes for each other: rank 0 serves it."""
 
@@ -179,7 +183,8 @@ def joined() -> Iterator[World]:
     if gpus:
         torch.cuda.set_device(local)
     restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
-    world = World(rank, size, local, restarts, store)
+    job = os.environ.get("TORCHELASTIC_RUN_ID", UNNAMED)
+    world = World(rank, size, local, restarts, "" if job == UNNAMED else job, store)
     try:
         group = PrefixStore("group", store)
         dist.init_process_group(

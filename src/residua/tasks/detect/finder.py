@@ -66,7 +66,7 @@ class Finder:
 
 
 def load(source: str | Path, *, weights: str = "auto") -> Finder:
-    """The detector in a run directory (its newest good state) or a checkpoint file; `weights` as in `load`.
+    """The detector in a run directory (its newest state) or a checkpoint file; `weights` as in `load`.
 
     CheckpointError when there is none, or a byte of it is not as it was written.
     """

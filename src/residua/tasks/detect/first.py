@@ -14,6 +14,7 @@ from residua.spec.recipe import Recipe
 from residua.spec.record import from_plain
 from residua.tasks.detect.network import Boxer
 from residua.training import checkpoint
+from residua.training.first import check_numbers
 from residua.weights.load import load, read_weights
 from residua.weights.store import CheckpointError
 
@@ -43,6 +44,7 @@ def initial(
     made.class_names = classes
     if facts.get("detector"):
         listen(_taken_over(made, tensors, str(path)))
+    check_numbers(made, recipe.weights)
     return made
 
 

@@ -1,0 +1,161 @@
+"""What people see of training, at any width; and that work goes on where nobody reads."""
+
+import errno
+import io
+import os
+import re
+import signal
+from collections.abc import Iterator
+
+import pytest
+from rich.console import Console
+
+from residua.cli.failures import STOPPED
+from residua.cli.lasting import Lasting
+from residua.cli.progress import Stopper, Watcher, clock, facts, fitting
+from residua.cli.train import _begin
+from residua.training.events import Note, Row, Tick
+
+TICK = Tick(85, 12_000, 1.2131, 0.0037, 1640.2, 97_265.0, 3 << 29)
+VALUES = {"epoch": 7, "step": 85, "rate": 0.1, "train_loss": 1.5, "train_error": 78.125, "test_error": 5.0}
+ROW = Row({**VALUES, "images_per_second": 671.4}, 20)
+
+
+def shown(width: int, *events: Tick | Row | Note, terminal: bool = True) -> str:
+    """What a console so wide shows, without the codes that move its cursor."""
+    console = Console(
+        file=io.StringIO(), width=width, force_terminal=terminal, color_system=None, soft_wrap=True
+    )
+    watcher = Watcher(console)
+    with watcher.watching():
+        for event in events:
+            watcher.see(event)
+    assert isinstance(console.file, io.StringIO)
+    return re.sub(r"\x1b\[[^a-zA-Z]*[a-zA-Z]", "", console.file.getvalue())
+
+
+def test_time_left_is_said_in_hours_when_there_are_any() -> None:
+    assert [clock(seconds) for seconds in (7.2, 760, 97_265)] == ["0:07", "12:40", "27:01:05"]
+
+
+def test_a_narrow_terminal_leaves_out_what_matters_least() -> None:
+    said = [" 0 %", *facts(TICK, "image")]
+    whole = " 0 %  27:01:05 left  loss 1.213  1,640 images/s  rate 0.0037  1.5 GiB"
+    assert fitting(said, 80) == whole
+    assert fitting(said, len(whole) - 1) == whole.removesuffix("  1.5 GiB")
+    assert fitting(said, 1) == " 0 %"
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_no_line_of_training_is_broken_by_a_terminal(width: int) -> None:
+    long = Note("plan    " + "measured in channels_last, " * 8)
+    lines = re.split(r"[\r\n]+", shown(width, long, ROW, TICK))
+    assert "epoch  7/20  loss 1.500  error 78.12 % train,  5.00 % test" in lines
+    assert any("27:01:05 left" in line for line in lines)
+    assert max(map(len, lines)) <= width
+    said = [line for line in lines if "channels_last" in line]
+    assert " ".join(line.strip() for line in said) == long.text.strip()
+    assert {line[:8] for line in said[1:]} == {" " * 8}
+
+
+def test_without_a_terminal_a_line_is_one_line_and_has_the_speed() -> None:
+    long = Note("plan    " + "measured in channels_last, " * 8)
+    out = shown(60, long, ROW, TICK, terminal=False)
+    assert out.splitlines() == [
+        long.text.rstrip(),
+        "epoch  7/20  loss 1.500  error 78.12 % train,  5.00 % test  671 images/s",
+    ]
+
+
+def test_averaged_weights_and_boxes_have_their_own_words() -> None:
+    mean = Row({**ROW.values, "ema_test_error": 4.0}, 20)
+    assert "5.00 % test,  4.00 % averaged" in shown(80, mean)
+    values = {name: ROW.values[name] for name in ("epoch", "step", "train_loss", "images_per_second")}
+    boxes = Row({**values, "test_map50": 35.0, "test_error": 65.0}, 20)
+    assert "loss 1.500  mAP@.5 35.00 % test" in shown(80, boxes)
+
+
+class Full(io.StringIO):
+    """A file that takes nothing."""
+
+    def write(self, _text: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_an_output_that_takes_nothing_ends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    to = Console(file=Lasting(Full()))
+    to.print("a line")
+    to.print("another")
+    said = "residua: nothing more can be written here (No space left on device); the work goes on\n"
+    assert capsys.readouterr().err == 2 * said
+
+
+def test_a_pipe_without_a_reader_is_left_for_good(capsys: pytest.CaptureFixture[str]) -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as pipe:
+        os.close(reading)
+        to = Console(file=Lasting(pipe))
+        to.print("a line")
+        to.print("another")
+    assert (
+        capsys.readouterr().err
+        == "residua: nothing more can be written here (Broken pipe); the work goes on\n"
+    )
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}  # whoever started pytest
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_terminal_that_closes_twice_is_no_second_wish(monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[int] = []
+    monkeypatch.setattr(os, "_exit", left.append)
+    to = Console(file=io.StringIO())
+    stopper = Stopper(to)
+    for number in (signal.SIGHUP, signal.SIGHUP, signal.SIGTERM):
+        os.kill(os.getpid(), number)
+    assert stopper()
+    assert left == []
+    os.kill(os.getpid(), signal.SIGINT)
+    assert left == [128 + signal.SIGINT]
+
+
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_before_training_begins_a_signal_asks_for_the_same_again(
+    number: signal.Signals, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[int] = []
+    monkeypatch.setattr(os, "_exit", left.append)
+    _begin([])
+    os.kill(os.getpid(), number)
+    assert left == [STOPPED]
+    assert capsys.readouterr().out == "stopped before training began: give the same command again\n"
+
+
+@pytest.mark.usefixtures("handlers")
+def test_nohup_is_respected() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    _begin([])
+    stopper = Stopper(Console(file=io.StringIO()))
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert not stopper()
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_signal_in_the_middle_of_a_line_is_heard_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    to = Console(file=io.StringIO())
+
+    def reentrant(*_words: object) -> None:
+        raise RuntimeError("reentrant call inside <_io.BufferedWriter name='<stdout>'>")
+
+    stopper = Stopper(to)
+    monkeypatch.setattr(to, "print", reentrant)
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert stopper()
