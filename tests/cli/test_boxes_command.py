@@ -28,7 +28,7 @@ def test_boxes_are_trained_stopped_resumed_judged_and_found(look: Eyes, root: Pa
     process.send_signal(signal.SIGINT)
     out, error = process.communicate(timeout=60)
     assert process.returncode == 75, out + error
-    assert "test mAP@.5" in out
+    assert "mAP@.5" in out
     assert "ssd64 on tiny:" in out
     assert "next: residua evaluate" in succeeded(residua("resume", run))
     assert open_run(run).finished

@@ -230,16 +230,19 @@ def test_a_second_process_is_told_who_trains_and_spoils_nothing(photos: Path, tm
         first.communicate()
 
 
-def test_one_flipped_byte_is_refused_in_a_file_and_survived_in_a_run(copied: Path, photos: Path) -> None:
+def test_one_flipped_byte_is_refused_and_made_good(copied: Path, photos: Path) -> None:
     newest, older = states(copied)
+    whole = newest.read_bytes()
     flip(newest)
-    line = complaint(residua("evaluate", newest, "--data", photos), 5)
-    assert f"{newest} is damaged" in line
-    succeeded(residua("evaluate", copied))
+    for judged in (newest, copied):
+        line = complaint(residua("evaluate", judged, "--data", photos), 5)
+        assert f"{newest} is damaged" in line
+    assert f"make it again: residua resume {copied}" in line
+    assert "falling back" in succeeded(residua("resume", copied))
+    assert newest.read_bytes() == whole
+    flip(newest)
     flip(older)
-    line = complaint(residua("evaluate", copied), 5)
-    assert "can be used" in line
-    assert str(newest) in line
+    assert f"{newest} is damaged" in complaint(residua("evaluate", copied), 5)
     assert states(copied) == [newest, older]
 
 
