@@ -27,7 +27,7 @@ def cifar(arch: Arch, source: str) -> Recipe:
     of a whole epoch (390 updates on CIFAR-10) is below 80 %. The mean of every pixel is subtracted after the
     shift, so that the border is black; the paper does not say in which order. What is left is divided by its
     channel's deviation, of which the paper says nothing. Momentum is torch's: the rate multiplies the sum of
-    gradients, in the authors' code each gradient.
+    gradients; in Caffe, which the authors' models are for, each gradient.
     """
     deep = arch.depth() >= WARM_UP_DEPTH
     return Recipe(
