@@ -1,11 +1,6 @@
 import multiprocessing
-import os
-import signal
-import threading
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
@@ -125,26 +120,6 @@ def test_a_broken_file_arrives_as_one_line(files: Images, workers: int) -> None:
         assert not multiprocessing.active_children()
 
 
-def die(image: object, *_: object) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def hang(image: object, *_: object) -> None:
-    signal.pause()
-
-
-@pytest.mark.parametrize("fault", [die, hang])
-def test_a_worker_that_dies_or_hangs_is_told_in_one_line(
-    files: Images, monkeypatch: pytest.MonkeyPatch, fault: object
-) -> None:
-    monkeypatch.setattr(batches, "train_view", fault)
-    monkeypatch.setattr(batches, "_SECONDS", 2.0)
-    with pytest.raises(RuntimeError, match=r"died or hung .*: try data\.workers=0") as caught:
-        run(files, workers=1)
-    assert "\n" not in str(caught.value)
-    assert not multiprocessing.active_children()
-
-
 def test_no_worker_outlives_its_batches(files: Images) -> None:
     found = batches.training(
         files, SMALL, CROP, seed=0, batch=4, first=0, steps=99, workers=2, resident_bytes=0, device=CPU
@@ -153,27 +128,6 @@ def test_no_worker_outlives_its_batches(files: Images) -> None:
     assert len(multiprocessing.active_children()) == 2
     found.close()  # type: ignore[attr-defined]
     assert not multiprocessing.active_children()
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_worker_that_is_slow_to_begin_outlives_the_signal_of_its_group(
-    number: signal.Signals, files: Images, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def slow(start: Callable[[int], None], worker: int) -> None:
-        time.sleep(0.5)
-        start(worker)
-
-    def send() -> None:
-        for child in multiprocessing.active_children():
-            os.kill(child.pid or 0, number)
-
-    quiet = run(files)
-    monkeypatch.setattr(batches, "_start_worker", partial(slow, batches._start_worker))
-    soon = threading.Timer(0.2, send)
-    soon.start()
-    assert same(run(files, workers=2), quiet)
-    soon.join()
-    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
 
 
 def test_a_set_smaller_than_the_batch_is_used_whole(arrays: Images) -> None:

@@ -14,12 +14,11 @@ from test_optim import KINDS
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from residua.data.batches import WorkerDied, training
+from residua.data.batches import training
 from residua.nn.network import Network
 from residua.spec.augment import Augment
 from residua.spec.recipe import Average, Optim, Schedule
 from residua.training import checkpoint, guard, optim
-from residua.training.guard import of_worker
 from residua.training.loop import Moment, train
 from residua.training.losses import objective
 from residua.training.run import Diverged, create
@@ -230,26 +229,3 @@ def test_a_run_that_diverges_says_where_and_saves_nothing_that_is_no_number(tmp_
     for path in run.checkpoints.iterdir():
         tensors, _ = checkpoint.read(path)
         assert all(np.isfinite(value.numpy()).all() for value in tensors.values())
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        "DataLoader worker (pid 7) is killed by signal: Killed. ",
-        "DataLoader worker (pid(s) 7, 8) exited unexpectedly",
-        "DataLoader timed out after 60.0 seconds",
-    ],
-)
-def test_a_worker_that_died_is_told_wherever_torch_says_so(said: str) -> None:
-    clause = said.strip(" .")
-    for error in (RuntimeError(said), WorkerDied(f"a worker process died or hung ({clause}): try less")):
-        found = of_worker(error, after=41)
-        assert isinstance(found, WorkerDied)
-        assert str(found).startswith(
-            f"a worker process died or hung after step 41 ({clause}): `residua resume`"
-        )
-
-
-def test_other_errors_are_not_taken_for_a_workers() -> None:
-    error = RuntimeError("the worker of another library")
-    assert of_worker(error, after=1) is error

@@ -55,8 +55,9 @@ def _worded(error: BaseException, names: list[str]) -> tuple[str, int]:
     if "DefaultCPUAllocator" in str(error):  # torch says a RuntimeError when memory is out
         return "not enough memory: give a smaller --set budget.batch", RESOURCES
     if names[0] == "RuntimeError" and "DataLoader worker" in str(error):  # torch says so at any moment
-        died = f"a worker process died ({str(error).strip(' .')})"
-        return f"{died}: free memory, and give the same command again", RESOURCES
+        from residua.data.loader import of_worker
+
+        return str(of_worker(error) or error), RESOURCES
     for name in names:
         if name in CODES:
             return _message(error), CODES[name]

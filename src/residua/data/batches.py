@@ -1,22 +1,17 @@
 """Batches of uint8 pixels, the same whether they come from memory or from any number of worker processes."""
 
-import math
-import os
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, get_worker_info
 from torch.utils.data import Dataset as TorchDataset
 
-from residua.data.decode import DataError
 from residua.data.images import Images
+from residua.data.loader import Place, Places, each, loaded, room
 from residua.data.mixing import Touch, touch
 from residua.data.resident import Resident, moved
 from residua.data.sampler import orders, share, steps_per_epoch
@@ -25,19 +20,6 @@ from residua.spec.augment import Augment
 from residua.spec.preprocess import Preprocess
 
 _CPU = torch.device("cpu")
-_SECONDS = 60.0  # without a batch for this long, a worker counts as hung
-_AHEAD = 4  # batches that each worker prepares; our choice, against slow files
-_ENDING = (signal.SIGINT, signal.SIGTERM)
-
-_Place = tuple[int, NDArray[np.int64]]
-"""Epoch and indices of one batch."""
-_Result = Tensor | DataError
-"""Pixels, or why there are none: a raised error would arrive wrapped in a worker's traceback."""
-Read = TypeVar("Read")
-
-
-class WorkerDied(RuntimeError):
-    """A process that reads images died or hung; the message says what the system told of it."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +79,7 @@ def training(
     """
     order_of = orders(images.labels, equally=equally)
 
-    def place(step: int) -> _Place:
+    def place(step: int) -> Place:
         return share(seed, step, count=len(images), batch=batch, rank=rank, world=world, order_of=order_of)
 
     places = Places(place, range(first, steps))
@@ -107,7 +89,7 @@ def training(
     else:
         epochs = -(-steps // steps_per_epoch(len(images), batch))
         views = _Views(images, preprocess, augment, seed, epochs)
-        read = loaded(views, places, workers, device)
+        read = loaded(views, places, workers=workers, device=device, title=images.title)
         found = (pixels.to(device, non_blocking=True) for pixels in read)
     for step, ((epoch, indices), pixels) in enumerate(zip(places, found, strict=True), first):
         size = pixels.shape[-1]
@@ -130,7 +112,7 @@ def testing(
     Of several processes, each takes every `world`-th of these batches, the same that one would make.
     """
 
-    def place(number: int) -> _Place:
+    def place(number: int) -> Place:
         return 0, np.arange(number * batch, min((number + 1) * batch, len(images)))
 
     places = Places(place, range(rank, -(-len(images) // batch), world))
@@ -140,28 +122,13 @@ def testing(
             yield _batch(images, resident.batch(indices), indices, epoch)
         return
     views = _Views(images, preprocess, None, 0, 1)
-    for (epoch, indices), pixels in zip(places, loaded(views, places, workers, _CPU), strict=True):
+    read = loaded(views, places, workers=workers, device=_CPU, title=images.title)
+    for (epoch, indices), pixels in zip(places, read, strict=True):
         yield _batch(images, pixels, indices, epoch)
 
 
 @dataclass(frozen=True)
-class Places:
-    """The batches to come, worked out when they are asked for."""
-
-    place: Callable[[int], _Place]
-    steps: range
-
-    def __iter__(self) -> Iterator[_Place]:
-        """Each, when it is its turn."""
-        return map(self.place, self.steps)
-
-    def __len__(self) -> int:
-        """How many."""
-        return len(self.steps)
-
-
-@dataclass(frozen=True)
-class _Views(TorchDataset[_Result]):
+class _Views(TorchDataset[Tensor]):
     """Batches by their place; without `augment`, of test views."""
 
     images: Images
@@ -170,16 +137,13 @@ class _Views(TorchDataset[_Result]):
     seed: int
     epochs: int
 
-    def __getitem__(self, place: _Place) -> _Result:
+    def __getitem__(self, place: Place) -> Tensor:
         epoch, indices = place
         size = self._size(epoch)
         self.images.expect(indices)
         views = room((len(indices), size, size, self.preprocess.channels))
-        try:
-            for view, index in zip(views.numpy(), indices.tolist(), strict=True):
-                view[:] = self._view(epoch, index).transpose(1, 2, 0)
-        except DataError as error:
-            return error
+        for view, index in zip(views.numpy(), each(indices), strict=True):
+            view[:] = self._view(epoch, index).transpose(1, 2, 0)
         return views.permute(0, 3, 1, 2)
 
     def _size(self, epoch: int) -> int:
@@ -193,70 +157,6 @@ class _Views(TorchDataset[_Result]):
         view = (seen, self.augment, self.seed, epoch, index)
         image = self.images.image(index, self.preprocess.colour, lambda size: shrinkage(size, *view))
         return train_view(image, *view)
-
-
-def room(shape: tuple[int, ...]) -> Tensor:
-    """Memory for a batch of bytes; a worker's is shared from the first, or all would be copied once more."""
-    if get_worker_info() is None:
-        return torch.empty(shape, dtype=torch.uint8)
-    # as torch's own collation does
-    shared = torch.UntypedStorage._new_shared(math.prod(shape))  # type: ignore[no-untyped-call]
-    return torch.empty(0, dtype=torch.uint8).set_(shared).view(shape)
-
-
-def loaded(
-    views: TorchDataset[Read | DataError], places: Places, workers: int, device: torch.device
-) -> Iterator[Read]:
-    """What `views` makes of the batches at `places`, in order, in memory from which `device` can copy.
-
-    Raises what the workers found, in one line each.
-    """
-    loader: DataLoader[Read | DataError] = DataLoader(
-        views,
-        sampler=places,
-        batch_size=None,  # an item is a whole batch already
-        num_workers=workers,
-        pin_memory=device.type == "cuda",
-        timeout=_SECONDS if workers else 0,
-        prefetch_factor=_AHEAD if workers else None,
-        worker_init_fn=_start_worker,
-        generator=torch.Generator(),  # else the loader draws from the global one, and dropout differs
-    )
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # a worker inherits it, until it has begun
-    try:
-        results = iter(loader)  # one iterator, and one set of workers, for all epochs
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    try:
-        while (result := _next(results)) is not None:
-            if isinstance(result, Exception):
-                raise result
-            yield result
-    finally:
-        del results, loader  # or the traceback of an error would keep the workers
-
-
-def _next(results: Iterator[Read | DataError]) -> Read | DataError | WorkerDied | None:
-    try:
-        return next(results, None)
-    except RuntimeError as error:
-        return WorkerDied(_told(error))
-
-
-def _start_worker(_number: int) -> None:
-    # Ctrl-C and launchers reach every process of a group, but the run ends when its parent says so. The
-    # parent's handler of SIGTERM, which a fork inherits, would keep a worker from being ended.
-    os.setsid()
-    for number in _ENDING:
-        signal.signal(number, signal.SIG_IGN)  # which forgets those that came before it left the group
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
-
-
-def _told(error: RuntimeError) -> str:
-    """The last line of what the loader says, after what it means."""
-    last = str(error).strip().splitlines()[-1]
-    return f"a worker process that reads images died or hung ({last}): try data.workers=0, or free memory"
 
 
 def _batch(

@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from residua.data.batches import Batch
+from residua.data.loader import of_worker
 from residua.measure.evaluate import NotFinite
 from residua.nn import heap
 from residua.nn.network import Network
@@ -17,7 +18,7 @@ from residua.training import checkpoint, memory, optim, plan, translate
 from residua.training.average import recount
 from residua.training.checkpoint import Progress
 from residua.training.events import Event, Note, Row, Stopped, Tick
-from residua.training.guard import agreed, first_bad_layer, fitting, of_worker
+from residua.training.guard import agreed, first_bad_layer, fitting
 from residua.training.judging import Asked, together
 from residua.training.keeping import Keeper
 from residua.training.loop import Moment, train
@@ -32,6 +33,7 @@ LOOKS = 20
 """Where a look at the loss waits for an accelerator, only every so many steps."""
 
 _CURE = "try a lower --set optim.rate"
+_GO_ON = "`residua resume` goes on; if it comes again, free memory, or set data.workers to 0 in recipe.json"
 
 
 class Fit:
@@ -81,7 +83,9 @@ class Fit:
             except Lost as error:
                 yield Note(self.keeper.roll_back(error))
             except RuntimeError as error:
-                raise of_worker(error, after=self.tally.progress.step) from None
+                if not (died := of_worker(error)):
+                    raise
+                raise died.told(f"after step {self.tally.progress.step}", _GO_ON) from None
             else:
                 return
 

@@ -1,7 +1,6 @@
 """Guard: lets an update through only while every number is one, and finds where the first one was lost."""
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,7 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from residua.data.batches import Batch, WorkerDied
+from residua.data.batches import Batch
 from residua.training.losses import Objective
 from residua.training.run import Run, write
 from residua.training.task import Split
@@ -28,9 +27,6 @@ FEW = 3
 
 NOT_AGAIN = "it cannot be repeated"
 """What is said of a batch in which every number is one."""
-
-WORKER = re.compile(r"DataLoader (worker \(pid(\(s\))? [\d, ]+\)[^.)]*|timed out after [\d.]+ seconds)")
-"""What torch says of a process that reads images and died, or says nothing."""
 
 HOLDS = (torch.optim.SGD, torch.optim.AdamW)
 """Optimisers whose fused kernel can be told on the device to leave everything as it is."""
@@ -140,17 +136,6 @@ def fitting(moments: Iterator[T], *, share: int, batch: int, device: str) -> Ite
         said = f"a batch of {share} images does not fit into the memory of {device}"
         less = f"train with --set budget.batch={max(2, batch // 2)}, or with more processes"
         raise MemoryError(f"{said}: {less}") from None
-
-
-def of_worker(error: RuntimeError, *, after: int) -> RuntimeError:
-    """WorkerDied where `error` is about a process that reads, after so many updates; else `error`.
-
-    torch hears of a death by a signal and says so wherever this process is just then.
-    """
-    if not (said := WORKER.search(str(error))):
-        return error
-    cure = "`residua resume` goes on; if it comes again, free memory, or set data.workers to 0 in recipe.json"
-    return WorkerDied(f"a worker process died or hung after step {after} ({said[0].strip()}): {cure}")
 
 
 def agreed(layer: str, batch: Batch, images: Split, *, step: int, run: Run, world: World) -> str:

@@ -12,15 +12,17 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from residua.data.batches import Places, loaded
-from residua.data.decode import DataError
+from residua.data.loader import Place, Places, each, loaded, room
 from residua.data.sampler import share
 from residua.spec.augment import Augment
 from residua.spec.detector import Detector
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Recipe
+from residua.tasks.detect.boxes import Boxes
 from residua.tasks.detect.scenes import Scenes
 from residua.tasks.detect.views import View, train_view, whole_view
+
+_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,10 @@ class SceneBatch:
 
     images: Tensor
     """Pixels (n, C, H, W) uint8, channels last in memory; zeros beyond `sizes`."""
-    sizes: Tensor
-    """Rows and columns that each view fills, from the upper left corner: (n, 2) int64."""
-    corners: tuple[Tensor, ...]
-    """Boxes of each view in its pixels, left, top, right, bottom: n of (k, 4) float32."""
-    classes: tuple[Tensor, ...]
-    """Classes of these boxes, from 0: n of (k,) int64."""
+    sizes: NDArray[np.int64]
+    """Rows and columns that each view fills, from the upper left corner: (n, 2)."""
+    boxes: tuple[Boxes, ...]
+    """What is marked in each view, in its pixels; arrays, for every tensor of a worker is an open file."""
     windows: NDArray[np.float64]
     """What each view shows of its image, left, top, right and bottom in pixels: (n, 4)."""
     indices: NDArray[np.int64]
@@ -45,7 +45,7 @@ class SceneBatch:
     @property
     def labels(self) -> Tensor:
         """Boxes of each view: (n,) int64."""
-        return torch.tensor([len(each) for each in self.classes])
+        return torch.tensor([len(each) for each in self.boxes])
 
     def portions(self, count: int) -> "list[SceneBatch]":
         """The batch in `count` parts of nearly equal size; itself when `count` is 1."""
@@ -58,8 +58,7 @@ class SceneBatch:
         return SceneBatch(
             self.images[cut],
             self.sizes[cut],
-            self.corners[cut],
-            self.classes[cut],
+            self.boxes[cut],
             self.windows[cut],
             self.indices[cut],
             self.epoch,
@@ -76,7 +75,7 @@ def training(
     """
     assert recipe.detector is not None
 
-    def place(step: int) -> tuple[int, NDArray[np.int64]]:
+    def place(step: int) -> Place:
         batch = recipe.budget.batch
         return share(recipe.seed, step, count=len(scenes), batch=batch, rank=rank, world=world)
 
@@ -85,7 +84,7 @@ def training(
     views = _Views(scenes, recipe.detector, recipe.arch.preprocess, recipe.augment, recipe.seed)
     if held:
         views.hold()
-    yield from loaded(views, places, 0 if held else workers, torch.device("cpu"))
+    yield from loaded(views, places, workers=0 if held else workers, device=_CPU, title=scenes.title)
 
 
 def judging(
@@ -100,12 +99,12 @@ def judging(
 ) -> Iterator[SceneBatch]:
     """Every image once, in order; of several processes each takes every `world`-th batch. Errors as above."""
 
-    def place(number: int) -> tuple[int, NDArray[np.int64]]:
+    def place(number: int) -> Place:
         return 0, np.arange(number * batch, min((number + 1) * batch, len(scenes)))
 
     places = Places(place, range(rank, -(-len(scenes) // batch), world))
     views = _Views(scenes, detector, preprocess, None, 0)
-    yield from loaded(views, places, workers, torch.device("cpu"))
+    yield from loaded(views, places, workers=workers, device=_CPU, title=scenes.title)
 
 
 def held_bytes(scenes: Scenes) -> int:
@@ -116,22 +115,21 @@ def held_bytes(scenes: Scenes) -> int:
 def stacked(views: Sequence[View], indices: NDArray[np.int64], epoch: int, *, learning: bool) -> SceneBatch:
     """`views` of the images at `indices` as one batch; while `learning`, without boxes that are set aside."""
     sizes = np.array([view.pixels.shape[:2] for view in views])
-    images = np.zeros((len(views), *sizes.max(0), views[0].pixels.shape[2]), np.uint8)
-    for row, view in zip(images, views, strict=True):
+    images = room((len(views), *sizes.max(0).tolist(), views[0].pixels.shape[2])).zero_()
+    for row, view in zip(images.numpy(), views, strict=True):
         row[: view.pixels.shape[0], : view.pixels.shape[1]] = view.pixels
     boxes = [view.boxes.chosen(~view.boxes.aside) if learning else view.boxes for view in views]
     return SceneBatch(
-        torch.from_numpy(images).permute(0, 3, 1, 2),
-        torch.from_numpy(sizes.astype(np.int64)),
-        tuple(torch.from_numpy(each.corners) for each in boxes),
-        tuple(torch.from_numpy(each.labels) for each in boxes),
+        images.permute(0, 3, 1, 2),
+        sizes,
+        tuple(boxes),
         np.array([view.window for view in views]),
         indices,
         epoch,
     )
 
 
-class _Views(TorchDataset["SceneBatch | DataError"]):
+class _Views(TorchDataset[SceneBatch]):
     """Batches by their place; without `augment`, of whole images."""
 
     def __init__(
@@ -146,12 +144,9 @@ class _Views(TorchDataset["SceneBatch | DataError"]):
         with ThreadPoolExecutor() as pool:  # threads suffice: Pillow decodes without Python's lock
             self.held = list(pool.map(self._decoded, range(len(self.scenes))))
 
-    def __getitem__(self, place: tuple[int, NDArray[np.int64]]) -> "SceneBatch | DataError":
+    def __getitem__(self, place: Place) -> SceneBatch:
         epoch, indices = place
-        try:
-            views = [self._view(epoch, index) for index in indices.tolist()]
-        except DataError as error:
-            return error
+        views = [self._view(epoch, index) for index in each(indices)]
         return stacked(views, indices, epoch, learning=self.augment is not None)
 
     def _view(self, epoch: int, index: int) -> View:

@@ -48,7 +48,7 @@ def detections(network: nn.Module, batch: SceneBatch, plan: Plan) -> Iterator[De
         torch.inference_mode(),
         torch.autocast(device.type, torch.bfloat16, enabled=plan.precision == "bfloat16"),
     ):
-        answers = network(images, batch.sizes)
+        answers = network(images, torch.from_numpy(batch.sizes))
     sizes = batch.sizes.tolist()
     for said, size, window in zip(answers, sizes, batch.windows, strict=True):
         corners, labels, scores = (said[name].cpu().numpy() for name in ("boxes", "labels", "scores"))

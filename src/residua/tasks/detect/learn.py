@@ -22,11 +22,14 @@ def objective(preprocess: Preprocess, plan: Plan) -> Judge:
         images = normalise(batch.images.to(device, non_blocking=True), preprocess)
         images = images.contiguous(memory_format=layout)
         targets = [
-            {"boxes": corners.to(device), "labels": classes.to(device) + 1}
-            for corners, classes in zip(batch.corners, batch.classes, strict=True)
+            {
+                "boxes": torch.from_numpy(boxes.corners).to(device),
+                "labels": torch.from_numpy(boxes.labels).to(device) + 1,
+            }
+            for boxes in batch.boxes
         ]
         with torch.autocast(device.type, torch.bfloat16, enabled=plan.precision == "bfloat16"):
-            losses = network(images, batch.sizes, targets)
+            losses = network(images, torch.from_numpy(batch.sizes), targets)
         parts = list(losses.values())
         return sum(parts[1:], parts[0]), torch.zeros((), dtype=torch.int64, device=device)
 

@@ -10,8 +10,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from residua.data.batches import Batch, Places, loaded, room
-from residua.data.decode import DataError
+from residua.data.batches import Batch
+from residua.data.loader import Place, Places, each, loaded, room
 from residua.data.mixing import touch
 from residua.data.resident import moved
 from residua.data.sampler import orders, share, steps_per_epoch
@@ -26,7 +26,6 @@ CROPS = ("centre", "first", "middle", "last")
 """What is cut from a frame: its centre, or a square at the first, middle or last place of its longer side."""
 
 _CPU = torch.device("cpu")
-_Place = tuple[int, NDArray[np.int64]]
 _View = NDArray[np.uint8]
 
 
@@ -68,14 +67,14 @@ def training(
     images, batch, preprocess = footage.images, recipe.budget.batch, recipe.arch.preprocess
     order_of = orders(images.labels, equally=recipe.data.balance == "sample")
 
-    def place(step: int) -> _Place:
+    def place(step: int) -> Place:
         return share(
             recipe.seed, step, count=len(images), batch=batch, rank=rank, world=world, order_of=order_of
         )
 
     places = Places(place, range(first, steps))
     views = _Random(footage, recipe, -(-steps // steps_per_epoch(len(images), batch)))
-    read = loaded(views, places, workers, device)
+    read = loaded(views, places, workers=workers, device=device, title=images.title)
     for step, ((epoch, indices), pixels) in enumerate(zip(places, read, strict=True), first):
         size = pixels.shape[-1]
         how = touch(
@@ -100,26 +99,27 @@ def testing(
     Of several processes, each takes every `world`-th of these batches. Errors as in `training`.
     """
 
-    def place(number: int) -> _Place:
+    def place(number: int) -> Place:
         return 0, np.arange(number * batch, min((number + 1) * batch, len(footage)))
 
     places = Places(place, range(rank, -(-len(footage) // batch), world))
-    read = loaded(_Fixed(footage, arch, looks), places, workers, _CPU)
+    views, title = _Fixed(footage, arch, looks), footage.images.title
+    read = loaded(views, places, workers=workers, device=_CPU, title=title)
     for (epoch, indices), pixels in zip(places, read, strict=True):
         yield Batch(pixels, torch.from_numpy(footage.images.labels[indices]), indices, epoch)
 
 
 @dataclass(frozen=True)
-class _Random(TorchDataset[Tensor | DataError]):
+class _Random(TorchDataset[Tensor]):
     """Batches of training by their place."""
 
     footage: Footage
     recipe: Recipe
     epochs: int
 
-    def __getitem__(self, place: _Place) -> Tensor | DataError:
+    def __getitem__(self, place: Place) -> Tensor:
         epoch, indices = place
-        return _stacked((self._view(epoch, index) for index in indices.tolist()), len(indices))
+        return _stacked((self._view(epoch, index) for index in each(indices)), len(indices))
 
     def _view(self, epoch: int, index: int) -> _View:
         """(T, S, S, C): one choice of frames, one crop and one mirror for all of them."""
@@ -132,16 +132,16 @@ class _Random(TorchDataset[Tensor | DataError]):
 
 
 @dataclass(frozen=True)
-class _Fixed(TorchDataset[Tensor | DataError]):
+class _Fixed(TorchDataset[Tensor]):
     """Batches of judging by their place."""
 
     footage: Footage
     arch: Arch
     looks: tuple[Look, ...]
 
-    def __getitem__(self, place: _Place) -> Tensor | DataError:
+    def __getitem__(self, place: Place) -> Tensor:
         _, indices = place
-        views = (view for index in indices.tolist() for view in self._views(index))
+        views = (view for index in each(indices) for view in self._views(index))
         return _stacked(views, len(indices) * len(self.looks))
 
     def _views(self, index: int) -> list[_View]:
@@ -167,16 +167,13 @@ class _Fixed(TorchDataset[Tensor | DataError]):
         return frames[:, top : top + size, left : left + size]
 
 
-def _stacked(views: Iterator[_View], count: int) -> Tensor | DataError:
-    """`count` views (T, S, S, C) as (n, C, T, S, S), channels last in memory, or why there are none."""
+def _stacked(views: Iterator[_View], count: int) -> Tensor:
+    """`count` views (T, S, S, C) as (n, C, T, S, S), channels last in memory."""
     held = torch.empty(0)
-    try:
-        for place, view in enumerate(views):
-            if not place:
-                held = room((count, *view.shape))
-            held[place] = torch.from_numpy(view)
-    except DataError as error:
-        return error
+    for place, view in enumerate(views):
+        if not place:
+            held = room((count, *view.shape))
+        held[place] = torch.from_numpy(view)
     return held.permute(0, 4, 1, 2, 3)
 
 

@@ -1,0 +1,250 @@
+"""Batches read by any number of worker processes, in order, and at which example a process died."""
+
+import math
+import multiprocessing
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, MutableSequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.process import BaseProcess
+from typing import TypeVar
+from weakref import WeakSet
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, get_worker_info
+from torch.utils.data import Dataset as TorchDataset
+
+from residua.data.decode import DataError, one_line, shown
+
+Place = tuple[int, NDArray[np.int64]]
+"""Epoch and indices of one batch."""
+Read = TypeVar("Read")
+
+_SECONDS = 60.0  # without a batch for this long, a worker counts as hung
+_AHEAD = 4  # batches that each worker prepares; our choice, against slow files
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+_DEATH = re.compile(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)")  # what torch says of it
+_CURE = "free memory, that of /dev/shm too, or set data.workers to 0"
+
+
+class WorkerDied(RuntimeError):
+    """A process that reads died, hung or failed: what is known of it and what to do, on one line."""
+
+    def __str__(self) -> str:
+        """Both, with a colon between them."""
+        return ": ".join(self.args)
+
+    def told(self, when: str, cure: str) -> "WorkerDied":
+        """The same with the moment, and another cure."""
+        return WorkerDied(f"{self.args[0]} {when}", cure)
+
+
+@dataclass(frozen=True)
+class Places:
+    """The batches to come, worked out when they are asked for."""
+
+    place: Callable[[int], Place]
+    steps: range
+
+    def __iter__(self) -> Iterator[Place]:
+        """Each, when it is its turn."""
+        return map(self.place, self.steps)
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.steps)
+
+
+class _Desks:
+    """The workers of one loader, and which example each of them reads."""
+
+    def __init__(self, workers: int, title: Callable[[int], str]) -> None:
+        """An example is called by its `title`."""
+        self.title = title
+        self.rows: MutableSequence[int] = multiprocessing.RawArray("q", [-1] * (2 * workers))
+        """In memory that all share: process and example of the first worker, of the second and so on."""
+        self.workers: list[BaseProcess] = []
+
+    def died(self, *processes: int) -> WorkerDied | None:
+        """What became of these `processes`, or of all; None where none of them has ended."""
+        for worker in self.workers:
+            code, process = worker.exitcode, worker.pid or 0
+            if code is not None and process in (processes or (process,)):
+                how = signal.strsignal(-code) if code < 0 else f"exit code {code}"
+                return WorkerDied(f"a worker process died ({how}){self._reading(process)}", _CURE)
+        return None
+
+    def hung(self) -> WorkerDied:
+        """That no batch came."""
+        reading = self._reading(*self.rows[::2])
+        return WorkerDied(f"a worker process hangs (no batch for {_SECONDS:g} s){reading}", _CURE)
+
+    def _reading(self, *processes: int) -> str:
+        pairs = zip(self.rows[::2], self.rows[1::2], strict=True)
+        titles = [shown(self.title(index)) for process, index in pairs if process in processes and index >= 0]
+        return f" while it read {' or '.join(titles)}" if titles else ""
+
+    def wake(self) -> None:
+        """Have those that somebody stopped go on: torch waits without end for what they have announced."""
+        for worker in self.workers:
+            with suppress(ProcessLookupError):
+                os.kill(worker.pid or 0, signal.SIGCONT)
+
+    def clear(self) -> None:
+        """End those that are left: one that is stopped does not heed what torch asked."""
+        for worker in self.workers:
+            if worker.exitcode is None:
+                worker.kill()
+                with suppress(RuntimeError):  # torch hears of it
+                    worker.join()
+
+
+_opened: WeakSet[_Desks] = WeakSet()  # of all loaders, for torch tells of a death at any moment
+_desk: tuple[MutableSequence[int], int] | None = None  # this worker's own, among all of its loader
+
+
+def each(indices: NDArray[np.int64]) -> Iterator[int]:
+    """The examples at `indices` one by one; a worker notes at which it is."""
+    for index in indices.tolist():
+        _note(index)
+        yield index
+
+
+def _note(index: int) -> None:
+    if _desk:
+        rows, place = _desk
+        rows[place] = index
+
+
+def room(shape: tuple[int, ...]) -> Tensor:
+    """Memory for a batch of bytes; a worker's is shared from the first, or all would be copied once more."""
+    if get_worker_info() is None:
+        return torch.empty(shape, dtype=torch.uint8)
+    # as torch's own collation does
+    shared = torch.UntypedStorage._new_shared(math.prod(shape))  # type: ignore[no-untyped-call]
+    return torch.empty(0, dtype=torch.uint8).set_(shared).view(shape)
+
+
+def loaded(
+    views: TorchDataset[Read],
+    places: Places,
+    *,
+    workers: int,
+    device: torch.device,
+    title: Callable[[int], str],
+) -> Iterator[Read]:
+    """What `views` makes of the batches at `places`, in order, in memory from which `device` can copy.
+
+    DataError as `views` raises it; WorkerDied tells of a process that died or hung, and calls the example
+    that it read by its `title`.
+    """
+    desks = _Desks(workers, title)
+    _opened.add(desks)
+    loader: DataLoader[Read | DataError | WorkerDied] = DataLoader(
+        _Views(views, title),
+        sampler=places,
+        batch_size=None,  # an item is a whole batch already
+        num_workers=workers,
+        pin_memory=device.type == "cuda",
+        timeout=_SECONDS if workers else 0,
+        prefetch_factor=_AHEAD if workers else None,
+        worker_init_fn=partial(_start_worker, desks.rows),
+        generator=torch.Generator(),  # else the loader draws from the global one, and dropout differs
+    )
+    others = multiprocessing.active_children()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # a worker inherits it, until it has begun
+    try:
+        results = iter(loader)  # one iterator, and one set of workers, for all epochs
+    except OSError as error:
+        raise WorkerDied(f"worker processes cannot be started ({one_line(error)})", _CURE) from None
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    desks.workers = [child for child in multiprocessing.active_children() if child not in others]
+    try:
+        while (result := _next(results, desks)) is not None:
+            if isinstance(result, Exception):
+                raise result
+            yield result
+    finally:
+        del results, loader  # or the traceback of an error would keep the workers
+        desks.clear()
+
+
+def _next(
+    results: Iterator[Read | DataError | WorkerDied], desks: _Desks
+) -> Read | DataError | WorkerDied | None:
+    if not desks.workers:
+        return next(results, None)
+    late = threading.Timer(_SECONDS / 2, desks.wake)
+    late.start()
+    try:
+        return next(results, None)
+    except (RuntimeError, OSError, EOFError) as error:
+        if "timed out" in str(error):
+            return desks.hung()
+        if not isinstance(error, RuntimeError):  # one died while it handed over what it had announced
+            with suppress(RuntimeError):  # as which torch soon hears of it
+                time.sleep(0.5)
+        if died := desks.died():
+            return died
+        raise
+    finally:
+        late.cancel()
+
+
+def of_worker(error: BaseException) -> WorkerDied | None:
+    """What `error` says where torch tells by it of a worker's end.
+
+    torch hears of a death by a signal, and raises the error wherever this process is just then.
+    """
+    if isinstance(error, WorkerDied):
+        return error
+    if not (said := _DEATH.search(str(error))):
+        return None
+    processes = [int(number) for number in said[1].split(",")]
+    found = [died for desks in _opened if (died := desks.died(*processes))]
+    return found[0] if found else WorkerDied(f"a worker process died ({str(error).strip(' .')})", _CURE)
+
+
+@dataclass(frozen=True)
+class _Views(TorchDataset[Read | DataError | WorkerDied]):
+    """`views`, or what is wrong with them: a raised error would arrive wrapped in a worker's traceback."""
+
+    views: TorchDataset[Read]
+    title: Callable[[int], str]
+
+    def __getitem__(self, place: Place) -> Read | DataError | WorkerDied:
+        _note(int(place[1][0]))
+        try:
+            return self.views[place]
+        except DataError as error:
+            return error
+        except (MemoryError, OSError, RuntimeError) as error:
+            if _desk is None:
+                raise
+            rows, own = _desk
+            reading = shown(self.title(rows[own]))
+            return WorkerDied(f"a worker process failed ({one_line(error)}) while it read {reading}", _CURE)
+        finally:
+            _note(-1)
+
+
+def _start_worker(rows: MutableSequence[int], number: int) -> None:
+    global _desk  # a worker reads for one loader until it ends
+    _desk = rows, 2 * number + 1
+    rows[2 * number] = os.getpid()
+    # Ctrl-C and launchers reach every process of a group, but the run ends when its parent says so. The
+    # parent's handler of SIGTERM, which a fork inherits, would keep a worker from being ended.
+    os.setsid()
+    for ending in _ENDING:
+        signal.signal(ending, signal.SIG_IGN)  # which forgets those that came before it left the group
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)

@@ -1,0 +1,175 @@
+"""Worker processes that die, hang or fail: told in one line with the example they read, and none is left."""
+
+import ctypes
+import multiprocessing
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+import ranks
+from residua.data import loader
+from residua.data.decode import DataError
+from residua.data.loader import Place, Places, WorkerDied, each, loaded, of_worker, room
+
+CPU = torch.device("cpu")
+BATCH, STEPS, BAD = 4, 6, 9
+
+
+class Squares(Dataset[Tensor]):
+    """Batches of 64 KiB a number; whoever reads number 9 does something first."""
+
+    def __init__(self, before_nine: Callable[[], object] = int) -> None:
+        self.before_nine = before_nine
+
+    def __getitem__(self, place: Place) -> Tensor:
+        _, indices = place
+        found = room((len(indices), 1 << 16))
+        for row, index in zip(found, each(indices), strict=True):
+            if index == BAD:
+                self.before_nine()
+            row.fill_(index * index % 256)
+        return found
+
+
+def batches_of(views: Squares, workers: int) -> Iterator[Tensor]:
+    places = Places(lambda step: (0, np.arange(step * BATCH, (step + 1) * BATCH)), range(STEPS))
+    return loaded(views, places, workers=workers, device=CPU, title="number {}".format)
+
+
+def read(views: Squares, workers: int) -> list[int]:
+    return [int(value) for batch in batches_of(views, workers) for value in batch[:, -1]]
+
+
+def send(number: signal.Signals) -> Callable[[], None]:
+    return lambda: os.kill(os.getpid(), number)
+
+
+def fail(error: Exception) -> Callable[[], None]:
+    def raised() -> None:
+        raise error
+
+    return raised
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker")
+@pytest.mark.parametrize("workers", [0, 1, 4])
+def test_batches_come_in_order(workers: int) -> None:
+    assert read(Squares(), workers) == [number * number % 256 for number in range(BATCH * STEPS)]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    ("fault", "how"),
+    [
+        (send(signal.SIGKILL), "died (Killed)"),
+        (send(signal.SIGSEGV), "died (Segmentation fault)"),
+        (lambda: os._exit(0), "died (exit code 0)"),
+        (signal.pause, "hangs (no batch for 2 s)"),
+        (fail(MemoryError()), "failed (MemoryError)"),
+        (fail(OSError(24, "Too many open files")), "failed ([Errno 24] Too many open files)"),
+    ],
+)
+def test_a_worker_that_dies_hangs_or_fails_is_told_with_what_it_read(
+    monkeypatch: pytest.MonkeyPatch, fault: Callable[[], None], how: str, workers: int
+) -> None:
+    monkeypatch.setattr(loader, "_SECONDS", 2)
+    before = time.monotonic()
+    with pytest.raises(WorkerDied) as caught:
+        read(Squares(fault), workers)
+    assert time.monotonic() - before < 20
+    text = str(caught.value)
+    assert "\n" not in text
+    assert text.startswith(f"a worker process {how} while it read number 9: free memory")
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_worker_that_was_stopped_is_woken(monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
+    monkeypatch.setattr(loader, "_SECONDS", 2)
+    assert read(Squares(send(signal.SIGSTOP)), workers) == read(Squares(), 0)
+
+
+def test_a_worker_that_ends_before_it_hands_over_what_it_announced_is_told() -> None:
+    """torch asks for the memory of a batch when the batch is taken."""
+    found = batches_of(Squares(lambda: threading.Timer(0.1, os._exit, [0]).start()), 1)
+    next(found)
+    time.sleep(0.5)
+    with pytest.raises(WorkerDied, match=r"^a worker process died \(exit code 0\): free") as caught:
+        list(found)
+    assert "\n" not in str(caught.value)
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_what_is_wrong_with_an_example_is_raised_as_it_is(workers: int) -> None:
+    with pytest.raises(DataError, match=r"^9 is no number$"):
+        read(Squares(fail(DataError("9 is no number"))), workers)
+    assert not multiprocessing.active_children()
+
+
+def test_without_workers_an_error_is_nobody_elses() -> None:
+    with pytest.raises(OSError, match="Too many open files"):
+        read(Squares(fail(OSError(24, "Too many open files"))), 0)
+
+
+@pytest.mark.parametrize(
+    ("size", "says"),
+    [
+        (b"size=16k", r"worker processes cannot be started \(\[Errno 28\] No space left on device\): free"),
+        (b"size=600k", r"failed \(.*No space left on device \(28\)\) while it read number \d+: free memory"),
+    ],
+)
+@ranks.apart
+def test_shared_memory_that_is_full_is_told(monkeypatch: pytest.MonkeyPatch, size: bytes, says: str) -> None:
+    libc, new_mounts, private = ctypes.CDLL(None), 0x20000, 0x44000
+    if libc.unshare(new_mounts) or libc.mount(b"none", b"/", None, private, None):
+        return  # only root may
+    assert not libc.mount(b"tmpfs", b"/dev/shm", b"tmpfs", 0, size)
+    monkeypatch.setattr(loader, "_SECONDS", 10)
+    with pytest.raises(WorkerDied) as caught:
+        read(Squares(), 2)
+    assert re.search(says, str(caught.value))
+
+
+def test_a_death_while_nobody_waits_is_told_too() -> None:
+    found = batches_of(Squares(lambda: (time.sleep(0.3), os.kill(os.getpid(), signal.SIGKILL))), 1)
+    next(found)
+    with pytest.raises(RuntimeError, match=r"^DataLoader worker") as caught:
+        time.sleep(10)
+    died = of_worker(caught.value)
+    assert str(died).startswith("a worker process died (Killed) while it read number 9: free memory")
+    assert died
+    told = died.told("after step 41", "go on")
+    assert str(told) == "a worker process died (Killed) while it read number 9 after step 41: go on"
+    assert of_worker(told) is told
+    assert of_worker(RuntimeError("the worker of another library")) is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_worker_that_is_slow_to_begin_outlives_the_signal_of_its_group(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(start: Callable[..., None], *given: object) -> None:
+        time.sleep(0.5)
+        start(*given)
+
+    def signal_all() -> None:
+        for child in multiprocessing.active_children():
+            os.kill(child.pid or 0, number)
+
+    monkeypatch.setattr(loader, "_start_worker", partial(slow, loader._start_worker))
+    soon = threading.Timer(0.2, signal_all)
+    soon.start()
+    assert read(Squares(), 2) == read(Squares(), 0)
+    soon.join()
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
