@@ -2,8 +2,8 @@
 
 Kernels are the CPU's, so what runs on it has to come to the CPU's own bits. With a real one it shares what
 makes code fail there that works here: operands on two devices are refused, the host waits for what it asks,
-and a copy spares it that out of pinned memory alone. It has no streams, no cuDNN and no compiler: those only
-a real one can test.
+and a copy spares it that out of pinned memory alone. Several processes have one each, and gloo plays NCCL. It
+has no streams, no cuDNN and no compiler: those only a real one can test.
 """
 
 from collections.abc import Iterator
@@ -32,6 +32,7 @@ _ANSWERS = {
     "memory_allocated": 0,
     "set_device": None,
     "current_device": 0,
+    "get_device_capability": (8, 0),
 }
 """What `torch.cuda` says while the accelerator is there."""
 
@@ -114,11 +115,18 @@ def chip() -> Iterator[Seen]:
         seen.pinned.append(tensor.clone())
         return seen.pinned[-1]
 
+    join = torch.distributed.init_process_group
+
+    def meet(backend: str, **options: Any) -> None:
+        assert backend == "cpu:gloo,cuda:nccl"
+        join("cpu:gloo,cuda:gloo", **options)
+
     with ExitStack() as stack:
         for name, answer in _ANSWERS.items():
             stack.enter_context(patch.object(torch.cuda, name, lambda *_, answer=answer: answer))
         stack.enter_context(patch.object(torch.cuda, "synchronize", lambda *_: seen.waits.append("all")))
         stack.enter_context(patch.object(Tensor, "pin_memory", pin))
+        stack.enter_context(patch.object(torch.distributed, "init_process_group", meet))
         stack.enter_context(torch.backends.cudnn.flags(enabled=False))
         stack.enter_context(_without_driver())
         stack.enter_context(_Chip(seen))

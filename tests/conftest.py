@@ -13,6 +13,9 @@ import torch
 from eyes import Eyes
 
 torch.set_num_threads(1)
+# torch's engine starts now, while no device but the CPU is known. Once a test has shown torch a pretended
+# one, as tracing does, it would start a thread for that, and processes forked later could not learn.
+torch.ones((), requires_grad=True).backward()  # type: ignore[no-untyped-call]
 
 
 @pytest.fixture(autouse=True)

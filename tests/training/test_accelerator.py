@@ -13,7 +13,8 @@ import torch
 import filmed
 import marked
 from chip import Seen, chip
-from ranks import apart
+from ranks import apart, end
+from ranks import begin as begin_ranks
 from residua.data import batches
 from residua.data.batches import Batch
 from residua.jobs.prepare import Wish, prepare
@@ -32,6 +33,7 @@ from residua.training.fit import Fit
 from residua.training.loop import Moment
 from residua.training.run import Run, create, open_run
 from residua.training.tally import Tally
+from residua.training.world import ALONE, World, joined
 from small import Stop, after, arch, colours, never, recipe, rows, split_folder, weights
 
 THERE, HERE = Plan("cuda", "channels_last", "float32", 1), Plan("cpu", "channels_last", "float32", 1)
@@ -65,13 +67,17 @@ class Case:
 
     def run(self, path: Path, plan: Plan, stop: Stop = never) -> Run:
         """Train it as `plan` says."""
-        made, sets = replace(self.recipe, plan=plan), self.sets()
-        run = open_run(path) if path.exists() else create(path, made, identity={})
+        run = open_run(path) if path.exists() else create(path, replace(self.recipe, plan=plan), identity={})
         with run.lock():
-            network = self.task.initial(made, sets.train.classes)
-            for _ in Fit(run, network, sets, self.task, stop=stop).events():
-                pass
+            self.work(run, ALONE, stop)
         return run
+
+    def work(self, run: Run, world: World, stop: Stop = never) -> None:
+        """One process's part of training it."""
+        sets = self.sets()
+        network = self.task.initial(run.recipe, sets.train.classes)
+        for _ in Fit(run, network, sets, self.task, stop=stop, world=world).events():
+            pass
 
 
 def images(name: str, **changes: Any) -> Case:
@@ -118,6 +124,25 @@ def counted(seen: Seen) -> Iterator[list[tuple[int, int]]]:
 @apart
 def test_images_are_learned_as_on_the_cpu(case: Case, tmp_path: Path) -> None:
     same(case, tmp_path)
+
+
+@pytest.mark.parametrize("case", [IMAGES[1], IMAGES[3]], ids=lambda case: case.name)
+def test_two_accelerators_learn_as_two_processes_of_the_cpu(case: Case, tmp_path: Path) -> None:
+    runs = [
+        create(tmp_path / how.device, replace(case.recipe, plan=how), identity={}) for how in (THERE, HERE)
+    ]
+
+    def work(run: Run) -> None:
+        with chip() if run.recipe.plan == THERE else nullcontext(), joined() as world:
+            assert world.device("auto").startswith("cuda" if run.recipe.plan == THERE else "cpu")
+            case.work(run, world)
+
+    for run in runs:
+        assert end(begin_ranks(2, lambda _rank, run=run: work(run))) == [0, 0]
+    ours, alone = runs
+    assert (ours.path / "finished.json").exists()
+    assert rows(ours) == rows(alone)
+    assert weights(ours) == weights(alone)
 
 
 @apart
