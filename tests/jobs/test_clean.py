@@ -17,8 +17,9 @@ from sklearn.metrics import average_precision_score
 
 from eyes import Eyes
 from residua.data.decode import DataError
+from residua.data.found import parted
 from residua.data.images import Images
-from residua.data.sources import open_dataset
+from residua.data.sources import find, open_dataset
 from residua.jobs.add import add
 from residua.jobs.apply import apply
 from residua.jobs.clean import Asked, clean
@@ -300,15 +301,22 @@ def test_unknown_classes_come_only_when_asked_for(photos: Path, tmp_path: Path) 
     for name in ("red", "teal"):
         (more / name).mkdir(parents=True)
         for k in range(2):
-            pixels = np.random.default_rng(k + len(name)).integers(0, 256, (12, 12, 3), np.uint8)
+            pixels = np.random.default_rng([k, len(name)]).integers(0, 256, (12, 12, 3), np.uint8)
             Image.fromarray(pixels).save(more / name / f"{k}.png")
     with pytest.raises(DataError, match="class 'teal', which"):
         add(str(photos), str(more), tmp_path / "all.csv", workers=0)
     added = add(str(photos), str(more), tmp_path / "all.csv", workers=0, new_classes=True)
     assert added.classes == ("teal",)
-    assert open_dataset(str(tmp_path / "all.csv"), holdout=0.2).train.classes == (
-        "blue",
-        "green",
-        "red",
-        "teal",
+    both = open_dataset(str(tmp_path / "all.csv"), holdout=0.2)
+    assert both.train.classes == both.test.classes == ("blue", "green", "red", "teal")
+    teal, red = (
+        [np.count_nonzero(images.labels == label) for images in (both.train, both.test)] for label in (3, 2)
     )
+    assert teal == [1, 1], "a new class is judged, too"
+    before = parted(find(str(photos)), holdout=0.2)
+    assert red == [np.count_nonzero(before[0].labels == 2) + 2, np.count_nonzero(before[1].labels == 2)]
+    (more / "teal/1.png").unlink()
+    with pytest.raises(
+        DataError, match="class 'teal' has 1 example, and needs one to train and one to judge"
+    ):
+        add(str(photos), str(more), tmp_path / "again.csv", workers=0, new_classes=True)

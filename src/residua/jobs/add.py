@@ -9,13 +9,13 @@ import numpy as np
 
 from residua.data.decode import DataError
 from residua.data.folders import LOOSE
-from residua.data.found import Found, listed, parted
+from residua.data.found import Found, hashes, listed, parted
 from residua.data.images import Images, joined
 from residua.data.manifest import Entry, check_out, entries, split_name, write_manifest
 from residua.data.near import copies
 from residua.data.scan import Tell, scan
 from residua.data.sources import find
-from residua.data.split import SHARE
+from residua.data.split import SHARE, held_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,9 @@ def add(
     """Write to `out` the images of `old` and those of `new` that pass; no image is changed, moved or deleted.
 
     Left out is what cannot be read, what is there already, and what looks like an image to judge by. New
-    images are to learn from unless they have a split of their own, so what was judged by before still is.
-    DataError for classes that `old` lacks, unless `new_classes`.
+    images are to learn from unless they have a split of their own, so what was judged by before still is; of
+    a new class without a split, a share is to judge by. DataError for classes that `old` lacks, unless
+    `new_classes`, and for a new one of a single image.
     """
     check_out(out, force=force)
     train, test, _ = parted(find(old), holdout=SHARE)
@@ -78,16 +79,28 @@ def add(
     together = joined([replace(part, name="all") for part in parts], name="all")
     starts = np.cumsum([0, *map(len, parts)])
     left = dict(_left_out(together, (int(starts[1]), int(starts[2])), workers, tell))
-    lines = [*entries(train, "train"), *entries(test, split_name(test))]
-    for number, images in enumerate(parts[2:], 2):
-        split = split_name(test) if number == 3 else "train"
-        start = int(starts[number])
-        lines += [line for i, line in enumerate(entries(images, split)) if start + i not in left]
+    fresh_parts = [
+        images.subset(np.array([i for i in range(len(images)) if start + i not in left], np.int64))
+        for images, start in zip(parts[2:], starts[2:-1].tolist(), strict=True)
+    ]
+    learn, judge = fresh_parts if fresh.test else _divided(fresh_parts[0], unknown)
+    shares = ((train, "train"), (test, split_name(test)), (learn, "train"), (judge, split_name(test)))
+    lines = [line for images, split in shares for line in entries(images, split)]
     _no_twice(lines, new)
     write_manifest(out, lines, force=force)
     known = len(train) + len(test)
     splits = dict(Counter(line.split for line in lines))
     return Added(known, len(lines) - known, unknown, tuple(left.values()), splits)
+
+
+def _divided(images: Images, classes: tuple[str, ...]) -> tuple[Images, Images]:
+    """`images` to learn from, and those of new `classes` that are to judge by."""
+    label = {images.classes.index(name): place for place, name in enumerate(classes)}
+    new = np.flatnonzero(np.isin(images.labels, [*label]))
+    labels = np.array([label[old] for old in images.labels[new].tolist()], np.int64)
+    names = hashes([images.title(i) for i in new.tolist()])
+    judge = new[held_out(labels, names, holdout=SHARE, classes=classes)]
+    return images.subset(np.setdiff1d(np.arange(len(images)), judge)), images.subset(judge)
 
 
 def _classes(found: Found) -> list[str]:
