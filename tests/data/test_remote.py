@@ -155,21 +155,32 @@ def test_a_server_that_is_gone_makes_no_image_a_bad_one(
         settle(Found(address, images, None, ""), holdout=0.5)
 
 
-def test_a_server_that_never_answers_is_given_up(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    silent = threading.Event()
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_server_that_keeps_silent_is_asked_once(
+    packed: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By each process: what it would read next is not waited for again."""
+    silent, asked = threading.Event(), []
 
     class Silent(Ranges):
         def do_GET(self) -> None:
             if "Range" in self.headers:
+                asked.append(self.path)
                 silent.wait(30)
             super().do_GET()
 
     with serving(packed, Silent) as address:
         images = find_shards(address).train
-        monkeypatch.setattr(ranges, "_SECONDS", 0.2)
-        monkeypatch.setattr(ranges, "_PAUSES", (0.0,))
-        with pytest.raises(Unreachable, match=r"cannot be read \(no answer in 0\.2 seconds\)"):
-            scan([images], workers=0)
+        many = images.subset(np.arange(200) % len(images))
+        monkeypatch.setattr(ranges, "_SECONDS", 0.5)
+        says = r"\.tar cannot be read \(no answer in 0\.5 seconds\): look at the path, or the network"
+        with pytest.raises(Unreachable, match=says):
+            scan([many], workers=workers)
+        assert len(asked) == max(1, workers)
+        with pytest.raises(Unreachable, match=says):
+            images.image(0, "rgb")
+        with pytest.raises(Unreachable, match=says):
+            same(images, images, workers)
         silent.set()
 
 
@@ -185,12 +196,14 @@ def test_what_cannot_be_asked_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(fsspec.core, "url_to_fs", fail if isinstance(error, ImportError) else url_to_fs)
         with pytest.raises(DataError) as caught:
             read_range(address, 0, 1)
+        assert isinstance(caught.value, Unreachable) != isinstance(error, FileNotFoundError | ImportError)
         return str(caught.value)
 
     url_to_fs = fsspec.core.url_to_fs
     assert "look at the credentials" in said(RuntimeError("Unable to locate credentials"))
     assert "give credentials that may" in said(PermissionError("Forbidden"))
     assert "or the network" in said(RuntimeError("Could not connect"))
+    assert "does not exist: look at the path" in said(FileNotFoundError("a"))
     assert "pip install 'residua[shards]' brings it" in said(ImportError("Install s3fs"), "s3://b/a")
     assert "no extra of residua brings it" in said(ImportError("install gcsfs"), "gs://b/a")
 
@@ -262,4 +275,4 @@ def test_what_a_store_refuses_is_one_line(
     assert "none/index.json does not exist" in complaint(residua("train", "s3://photos/none"), 4)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    assert "look at the credentials" in complaint(residua("data", "check", bucket), 4)
+    assert "look at the credentials" in complaint(residua("data", "check", bucket), 7)

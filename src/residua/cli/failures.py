@@ -14,6 +14,7 @@ CODES = {
     "ClickException": USAGE,
     "FileExistsError": USAGE,
     "RunBusy": BUSY,
+    "Unreachable": RESOURCES,
     "DataError": BAD_DATA,
     "CheckpointError": BAD_CHECKPOINT,
     "NotFinite": BAD_CHECKPOINT,
@@ -65,9 +66,11 @@ def _worded(error: BaseException, names: list[str]) -> tuple[str, int]:
 
 
 def is_final(error: BaseException) -> bool:
-    """Whether starting the processes of a run anew cannot help: the error has a name, and is no lost peer."""
+    """Whether starting the processes of a run anew cannot help: the error has a name, and no peer is lost."""
     names = _names(error)
-    return "PeerLost" not in names and ("Exit" in names or any(name in CODES for name in names))
+    return not {"PeerLost", "Unreachable"} & {*names} and (
+        "Exit" in names or any(name in CODES for name in names)
+    )
 
 
 def _names(error: BaseException) -> list[str]:

@@ -34,7 +34,7 @@ def is_address(place: str) -> bool:
 def read_range(place: str, offset: int = 0, size: int | None = None) -> bytes:
     """`size` bytes of the file or address `place` from `offset`; all without one.
 
-    DataError names a file that cannot be read, Unreachable an address.
+    DataError names what is not there or cannot be read; Unreachable an address that does not answer.
     """
     try:
         if is_address(place):
@@ -50,18 +50,18 @@ def read_range(place: str, offset: int = 0, size: int | None = None) -> bytes:
     except DataError:
         raise
     except Exception as error:  # fsspec raises what its many back ends raise
-        said = f"{shown(place)} {_worded(error)}"
-        raise (Unreachable(said) if is_address(place) else DataError(said)) from None
+        raise _failed(place, error) from None
 
 
 def fetched(parts: Sequence[Part]) -> dict[Part, bytes]:
     """Those of `parts`, all of them of one server, that come when they are asked for together.
 
-    One after another, each would wait for the network alone. What does not come is told of when it is read.
+    One after another, each would wait for the network alone. What does not come is told of when it is read;
+    Unreachable names a server that keeps silent, for each part alone would be waited for as long.
     """
     first, *rest = dict.fromkeys(parts)
     came: dict[Part, bytes] = {}
-    with suppress(Exception):  # fsspec raises what its many back ends raise
+    try:
         system, _ = _remote(first[0])
         # The first alone: a server without ranges sends the whole archive for each.
         for some in ([first], *(rest[k : k + _TOGETHER] for k in range(0, len(rest), _TOGETHER))):
@@ -72,6 +72,10 @@ def fetched(parts: Sequence[Part]) -> dict[Part, bytes]:
                 if not isinstance(content, bytes) or len(content) != part[2]:
                     return came
                 came[part] = content
+    except TimeoutError as error:
+        raise _failed(first[0], error) from None
+    except Exception:  # fsspec raises what its many back ends raise
+        return came
     return came
 
 
@@ -96,14 +100,16 @@ def expect_file(file: Path) -> None:
                 os.close(opened)
 
 
-def _worded(error: Exception) -> str:
-    """Why something could not be read, and what to do."""
+def _failed(place: str, error: Exception) -> DataError:
+    """Why `place` could not be read, and what to do."""
+    kind = Unreachable if is_address(place) else DataError
     if isinstance(error, FileNotFoundError):
-        return "does not exist: look at the path"
+        return DataError(f"{shown(place)} does not exist: look at the path")
     if isinstance(error, PermissionError):
-        return f"may not be read ({one_line(error)}): give credentials that may, or another path"
+        cure = "give credentials that may, or another path"
+        return kind(f"{shown(place)} may not be read ({one_line(error)}): {cure}")
     cure = "the credentials" if "credentials" in str(error).lower() else "the path, or the network"
-    return f"cannot be read ({one_line(error)}): look at {cure}"
+    return kind(f"{shown(place)} cannot be read ({one_line(error)}): look at {cure}")
 
 
 def _answer(system: Any, question: str, *asked: Any, **more: Any) -> Any:
@@ -126,7 +132,7 @@ def _patiently(fetch: Callable[[], bytes]) -> bytes:
     for seconds in _PAUSES:
         try:
             return fetch()
-        except (FileNotFoundError, PermissionError):
+        except (FileNotFoundError, PermissionError, TimeoutError):
             raise
         except Exception:  # each back end has its own errors; the last try raises its own
             time.sleep(seconds)

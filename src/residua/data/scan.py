@@ -105,6 +105,8 @@ class _Held:
     """The images of a worker process, which gets them once."""
 
     splits: tuple[Images, ...] = ()
+    gone: Unreachable | None = None
+    """Why they cannot be had any more: with what is queued, nobody waits for that again."""
 
     @classmethod
     def take(cls, splits: tuple[Images, ...]) -> None:
@@ -121,7 +123,13 @@ def _end_with_parent() -> None:
 
 
 def _of_held(start: int) -> list[_Look]:
-    return _portion(_Held.splits, start)
+    if _Held.gone:
+        raise _Held.gone
+    try:
+        return _portion(_Held.splits, start)
+    except Unreachable as error:
+        _Held.gone = error
+        raise
 
 
 def _portion(splits: tuple[Images, ...], start: int) -> list[_Look]:
