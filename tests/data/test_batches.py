@@ -35,7 +35,6 @@ def same(one: Iterable[Batch], other: Iterable[Batch]) -> bool:
     )
 
 
-@pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker")
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_workers_change_nothing(files: Images, workers: int) -> None:
     assert same(run(files), run(files, workers=workers))

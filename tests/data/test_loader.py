@@ -61,8 +61,8 @@ def fail(error: Exception) -> Callable[[], None]:
     return raised
 
 
-@pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker")
-@pytest.mark.parametrize("workers", [0, 1, 4])
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("workers", [0, 1, 8])
 def test_batches_come_in_order(workers: int) -> None:
     assert read(Squares(), workers) == [number * number % 256 for number in range(BATCH * STEPS)]
 

@@ -7,8 +7,9 @@ import re
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, MutableSequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.process import BaseProcess
@@ -148,25 +149,20 @@ def loaded(
     """
     desks = _Desks(workers, title)
     _opened.add(desks)
-    loader: DataLoader[Read | DataError | WorkerDied] = DataLoader(
-        _Views(views, title),
-        sampler=places,
-        batch_size=None,  # an item is a whole batch already
-        num_workers=workers,
-        pin_memory=device.type == "cuda",
-        timeout=_SECONDS if workers else 0,
-        prefetch_factor=_AHEAD if workers else None,
-        worker_init_fn=partial(_start_worker, desks.rows),
-        generator=torch.Generator(),  # else the loader draws from the global one, and dropout differs
-    )
     others = multiprocessing.active_children()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # a worker inherits it, until it has begun
-    try:
+    with _beginning():
+        loader: DataLoader[Read | DataError | WorkerDied] = DataLoader(
+            _Views(views, title),
+            sampler=places,
+            batch_size=None,  # an item is a whole batch already
+            num_workers=workers,
+            pin_memory=device.type == "cuda",
+            timeout=_SECONDS if workers else 0,
+            prefetch_factor=_AHEAD if workers else None,
+            worker_init_fn=partial(_start_worker, desks.rows),
+            generator=torch.Generator(),  # else the loader draws from the global one, and dropout differs
+        )
         results = iter(loader)  # one iterator, and one set of workers, for all epochs
-    except OSError as error:
-        raise WorkerDied(f"worker processes cannot be started ({one_line(error)})", _CURE) from None
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     desks.workers = [child for child in multiprocessing.active_children() if child not in others]
     try:
         while (result := _next(results, desks)) is not None:
@@ -176,6 +172,22 @@ def loaded(
     finally:
         del results, loader  # or the traceback of an error would keep the workers
         desks.clear()
+
+
+@contextmanager
+def _beginning() -> Iterator[None]:
+    """While workers are started: they inherit that signals are blocked, until they have begun."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", "This DataLoader will create"
+            )  # more than cores, as was asked for
+            yield
+    except OSError as error:
+        raise WorkerDied(f"worker processes cannot be started ({one_line(error)})", _CURE) from None
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _next(
