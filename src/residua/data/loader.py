@@ -73,6 +73,7 @@ class _Desks:
         self.rows: MutableSequence[int] = multiprocessing.RawArray("q", [-1] * (2 * workers))
         """In memory that all share: process and example of the first worker, of the second and so on."""
         self.workers: list[BaseProcess] = []
+        self._over = threading.Event()
 
     def died(self, *processes: int) -> WorkerDied | None:
         """What became of these `processes`, or of all; None where none of them has ended."""
@@ -93,14 +94,19 @@ class _Desks:
         titles = [shown(self.title(index)) for process, index in pairs if process in processes and index >= 0]
         return f" while it read {' or '.join(titles)}" if titles else ""
 
-    def wake(self) -> None:
-        """Have those that somebody stopped go on: torch waits without end for what they have announced."""
-        for worker in self.workers:
-            with suppress(ProcessLookupError):
-                os.kill(worker.pid or 0, signal.SIGCONT)
+    def watch(self) -> None:
+        """Have those that somebody stopped go on, every half of the time after which one counts as hung.
+
+        torch would wait without end for what such a one has announced.
+        """
+        while not self._over.wait(_SECONDS / 2):
+            for worker in self.workers:
+                with suppress(ProcessLookupError):
+                    os.kill(worker.pid or 0, signal.SIGCONT)  # which the others do not notice
 
     def clear(self) -> None:
         """End those that are left: one that is stopped does not heed what torch asked."""
+        self._over.set()
         for worker in self.workers:
             if worker.exitcode is None:
                 worker.kill()
@@ -164,6 +170,8 @@ def loaded(
         )
         results = iter(loader)  # one iterator, and one set of workers, for all epochs
     desks.workers = [child for child in multiprocessing.active_children() if child not in others]
+    if workers:
+        threading.Thread(target=desks.watch, daemon=True).start()
     try:
         while (result := _next(results, desks)) is not None:
             if isinstance(result, Exception):
@@ -195,8 +203,6 @@ def _next(
 ) -> Read | DataError | WorkerDied | None:
     if not desks.workers:
         return next(results, None)
-    late = threading.Timer(_SECONDS / 2, desks.wake)
-    late.start()
     try:
         return next(results, None)
     except (RuntimeError, OSError, EOFError) as error:
@@ -208,8 +214,6 @@ def _next(
         if died := desks.died():
             return died
         raise
-    finally:
-        late.cancel()
 
 
 def of_worker(error: BaseException) -> WorkerDied | None:
