@@ -8,18 +8,26 @@ import gc
 from collections.abc import Generator, Iterator
 
 import pytest
-import torch
 
 from eyes import Eyes
 
-torch.set_num_threads(1)
-# torch's engine starts now, while no device but the CPU is known. Once a test has shown torch a pretended
-# one, as tracing does, it would start a thread for that, and processes forked later could not learn.
-torch.ones((), requires_grad=True).backward()  # type: ignore[no-untyped-call]
+
+@pytest.fixture(scope="session", autouse=True)
+def _engine() -> None:
+    """torch's engine starts before the first test, while no device but the CPU is known.
+
+    Once a test has shown torch a pretended one, as tracing does, it would start a thread for that, and
+    processes forked later could not learn.
+    """
+    import torch  # not above: the process that only deals out tests would wait seconds for it
+
+    torch.ones((), requires_grad=True).backward()  # type: ignore[no-untyped-call]
 
 
 @pytest.fixture(autouse=True)
 def _threads_of_one_test() -> None:
+    import torch
+
     torch.set_num_threads(1)  # a plan may have asked for another number
 
 

@@ -4,22 +4,21 @@ Importing torch takes seconds, a test of the command line a fraction of one. Wha
 any other: its own number, folder, environment, output and exit code. No kernel has run before the fork.
 """
 
-import contextlib
 import gc
 import importlib
 import json
 import os
 import resource
-import runpy
 import signal
 import subprocess
 import sys
 import time
-import types
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+import alive
 
 JOBS = ("train", "evaluate", "predict", "check", "clean", "convert", "analyse", "compare", "reproduce")
 MODULES = (
@@ -85,10 +84,12 @@ class Nursery:
         env: Mapping[str, str] | None = None,
         start_new_session: bool = False,
         largest_file: int | None = None,
+        ranks: bool = True,
     ) -> Forked:
         """`python WORDS`, where the words begin with `-m` and a module, or are `-c` and a text.
 
         With `largest_file`, in bytes, writing more to one file fails as on a full disk.
+        A launcher of processes forks them from itself; without `ranks` it starts them as it does elsewhere.
         """
         folder = TemporaryDirectory()
         wish = {
@@ -98,6 +99,7 @@ class Nursery:
             "folder": folder.name,
             "session": start_new_session,
             "largest": largest_file,
+            "ranks": ranks,
         }
         return Forked(self, words, folder, self.ask(wish))
 
@@ -136,38 +138,15 @@ def _become(wish: dict[str, Any]) -> None:
     if wish["session"]:
         os.setsid()
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # pytest may run under nohup
+    if wish["ranks"]:
+        alive.fork_ranks()
     if (most := wish["largest"]) is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
     out, error = (os.path.join(wish["folder"], name) for name in ("out", "error"))
     for number, path in enumerate((os.devnull, out, error)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT if number else os.O_RDONLY), number)
     os.chdir(wish["cwd"])
-    os.environ.clear()
-    os.environ.update(wish["env"])
-    code: Any = 1
-    try:
-        _run(*wish["words"])
-        code = 0
-    except SystemExit as leaving:
-        code = leaving.code
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-    finally:
-        with contextlib.suppress(OSError):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(code if isinstance(code, int) else 0 if code is None else 1)
-
-
-def _run(how: str, what: str, *words: str) -> None:
-    """`python -m what words`, or `python -c what`."""
-    if how == "-m":
-        sys.argv = [what, *words]
-        runpy.run_module(what, run_name="__main__", alter_sys=True)
-    else:
-        sys.argv = [how]
-        sys.modules["__main__"] = main = types.ModuleType("__main__")
-        exec(compile(what, "<text>", "exec"), vars(main))
+    alive.live(wish["env"], wish["words"])
 
 
 if __name__ == "__main__":

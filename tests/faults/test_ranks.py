@@ -45,9 +45,9 @@ def twice(photos: Path, made: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return open_run(path)
 
 
-def torchrun(*words: object, restarts: int) -> Forked:
+def torchrun(*words: object, restarts: int, **options: bool) -> Forked:
     launcher = ("--standalone", "--nproc-per-node", 2, "--max-restarts", restarts, "-m", "residua")
-    return start(*launcher, *words, module="torch.distributed.run")
+    return start(*launcher, *words, module="torch.distributed.run", **options)
 
 
 def begun(run: Path, process: Forked) -> list[int]:
@@ -125,7 +125,7 @@ def test_two_processes_asked_to_stop_save_once_and_go_on_as_two_unless_forced(
     assert not any(map(lives, ranks))
     moved = tmp_path / "moved"
     shutil.copytree(run, moved)
-    succeeded(residua("resume", run, *TWO))
+    succeeded(residua("resume", run, *TWO, ranks=False))
     assert weights(run) == weights(twice)
     assert rows(run) == rows(twice)
     line = complaint(residua("resume", moved), 2)
@@ -179,7 +179,7 @@ def test_a_second_launcher_is_told_who_trains_and_a_killed_one_leaves_no_process
         send(ranks, signal.SIGSTOP)  # they hold the run no less, and leave the cores to the others
         line = complaint(residua("resume", run, *TWO), 3)
         assert any(f"{run} is being written by process {rank} on" in line for rank in ranks)
-        second = torchrun("resume", run, restarts=0)
+        second = torchrun("resume", run, restarts=0, ranks=False)
         _, error = second.communicate(timeout=LIMIT)
         assert second.returncode == 1
         assert error.count(f"residua: {run} is being written by process") == 1
