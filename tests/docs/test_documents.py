@@ -3,6 +3,7 @@
 import doctest
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -22,14 +23,23 @@ def shell(folder: Path, text: str) -> str:
     return succeeded(subprocess.run(words, cwd=folder, input=text, text=True, capture_output=True, env=env))
 
 
+def typed(folder: Path, text: str) -> str:
+    """What its lines print, each one command with its words; unlike `shell`, none imports torch anew."""
+    lines = [shlex.split(line, comments=True) for line in text.splitlines()]
+    assert all(line[0] == "residua" for line in lines)
+    return "".join(succeeded(residua(*words, cwd=folder)) for _, *words in lines)
+
+
+def by_python(folder: Path, text: str) -> str:
+    return succeeded(python("-c", text, cwd=folder))
+
+
 @pytest.mark.timeout(300)
 def test_every_block_of_the_tour_runs_in_order(tmp_path: Path) -> None:
     blocks = BLOCK.findall((ROOT / "README.md").read_text())
     assert [kind for kind, _ in blocks] == ["sh", "python", "sh", "sh", "python", "python"]
-    said = [
-        shell(tmp_path, text) if kind == "sh" else succeeded(python("-c", text, cwd=tmp_path))
-        for kind, text in blocks
-    ]
+    runs = [shell, by_python, shell, typed, by_python, by_python]
+    said = [run(tmp_path, text) for run, (_, text) in zip(runs, blocks, strict=True)]
     assert "(CNA CNA CN)A × 6" in said[0]
     assert "next: residua evaluate" in said[2]
     assert "('digit " in said[4]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from test_documents import BLOCK, ROOT, shell
+from test_documents import BLOCK, ROOT, typed
 
 from command import python, succeeded
 from residua.weights.tables import DIALECTS
@@ -14,7 +14,7 @@ def test_every_block_runs_in_order(tmp_path: Path) -> None:
     blocks = BLOCK.findall(PAGE)
     assert [kind for kind, _ in blocks] == ["python", "sh", "python", "python", "python"]
     assert "122 tensors from torchvision names" in succeeded(python("-c", blocks[0][1], cwd=tmp_path))
-    said = shell(tmp_path, blocks[1][1])
+    said = typed(tmp_path, blocks[1][1])
     assert "largest difference of a logit 0 on" in said
     assert (tmp_path / "theirs.safetensors").exists()
     rest = "import residua\n" + "\n".join(text for _, text in blocks[2:])
