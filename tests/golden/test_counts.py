@@ -89,12 +89,14 @@ def test_parameters_multiply_adds_and_maps_are_the_golden_ones(name: str) -> Non
         assert [spec.preprocess.size // stride for stride in spec.strides()] == sizes
 
 
+@pytest.mark.usefixtures("light_norms")
 @pytest.mark.parametrize("name", [*TORCHVISION, *STRIDE_MOVED])
 def test_parameters_and_multiply_adds_are_those_of_torchvision(name: str) -> None:
     theirs = counted(peer(name), channels=3, size=224)
     assert describe.cost(arch(name)) == theirs
 
 
+@pytest.mark.usefixtures("light_norms")
 @pytest.mark.parametrize("name", VIDEO)
 def test_clips_cost_what_they_cost_torchvision(name: str) -> None:
     block, blocks = VIDEO[name]
@@ -162,6 +164,7 @@ def test_iresgroup_costs_its_first_convolution_more(kind: str, depth: int) -> No
     assert numbers(f"iresgroup{kind}{depth}") == (params, macs + IMPROVED["iresgroup"])
 
 
+@pytest.mark.usefixtures("light_norms")
 @pytest.mark.parametrize("name", [name for name in NAMES if arch(name).depth() < 320])
 def test_what_the_words_cost_is_what_the_modules_cost(name: str) -> None:
     spec = arch(name)

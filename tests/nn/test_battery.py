@@ -158,6 +158,7 @@ def check_keys(network: Network) -> None:
                 save_as(network, source)
 
 
+@pytest.mark.usefixtures("light_norms")
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in DEEP])
 def test_every_name_is_spelled_whole_without_memory(name: str) -> None:
     spec = arch(name)
