@@ -23,8 +23,15 @@ import alive
 JOBS = ("train", "evaluate", "predict", "check", "clean", "convert", "analyse", "compare", "reproduce")
 MODULES = (
     *(f"residua.jobs.{job}" for job in JOBS),
+    "PIL.JpegImagePlugin",
+    "captum.attr",
+    "jinja2.loaders",
     "matplotlib.backends.backend_svg",
+    "matplotlib.image",
+    "pydantic.type_adapter",
+    "residua.cli",
     "sklearn.datasets",
+    "sklearn.linear_model",
     "sklearn.model_selection",
     "torch._dynamo",  # the first optimiser of a process imports it
     "torch.distributed.run",

@@ -1,5 +1,6 @@
 """Ranks that train together against one process that trains alone (reliability F17)."""
 
+import importlib
 import os
 import signal
 from collections.abc import Callable, Mapping
@@ -101,6 +102,7 @@ def test_interrupted_ranks_that_compile_end_with_the_same_bits(
     data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With dropout, bfloat16 and channels_last; traced like any compiled run, but not made into kernels."""
+    importlib.import_module("torch._inductor.pattern_matcher")  # else each of the six ranks would import it
     compile_ = nn.Module.compile
     monkeypatch.setattr(nn.Module, "compile", lambda module, **_: compile_(module, backend="aot_eager"))
     plan = Plan("cpu", "channels_last", "bfloat16", 1, compile="blocks")
