@@ -33,7 +33,7 @@ def _threads_of_one_test() -> None:
 
 @pytest.fixture
 def light_norms(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On meta tensors batch norms only compare widths: torch spells them out, and most of a pass is theirs."""
+    """On meta tensors batch norms only compare widths: torch is slow at them in Python."""
     import torch
 
     def compared(x: "torch.Tensor", *given: "torch.Tensor") -> "torch.Tensor":
