@@ -99,7 +99,7 @@ def test_a_killed_worker_ends_the_run_in_a_line_and_no_bit_is_lost(photos: Path,
         str(photos),
         augment=Augment("resized_crop"),
         data=Data(str(photos), workers=2, resident_bytes=0),
-        budget=Budget(epochs=12, batch=6, save_seconds=0.0),
+        budget=Budget(epochs=60, batch=6, save_seconds=0.1),
     )
     run, file = tmp_path / "run", file_of(made, tmp_path / "recipe.json")
     process = start("train", photos, "--recipe", file, "-o", run)

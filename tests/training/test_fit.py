@@ -205,7 +205,7 @@ def variants() -> dict[str, Recipe]:
         "balanced classes": recipe(data=Data("colours", workers=0, balance="sample")),
         "weighted classes": recipe(data=Data("colours", workers=0, balance="weights")),
         "a plateau": recipe(schedule=Schedule("plateau", patience=1)),
-        "a warm-up by error": recipe(schedule=Schedule(warmup_rate=0.1, warmup_error=101.0)),
+        "a warm-up by error": recipe(schedule=Schedule(warmup_rate=0.1, warmup_error=99.9)),
         "a ragged end": recipe(budget=Budget(epochs=3, steps=10, batch=6, save_seconds=1000.0)),
     }
 
