@@ -2,6 +2,8 @@
 
 import os
 import random
+import re
+import select
 import signal
 import time
 from collections.abc import Callable
@@ -9,12 +11,19 @@ from pathlib import Path
 
 import pytest
 
+import residua as python
 from command import residua, start, succeeded, wait_for
-from residua.spec.recipe import Budget
-from residua.training import checkpoint
+from ranks import children_of
+from residua.jobs.prepare import Wish, prepare
+from residua.jobs.train import begin, work
+from residua.nn.network import build
+from residua.spec.augment import Augment
+from residua.spec.recipe import Budget, Data
+from residua.training import checkpoint, optim
+from residua.training.checkpoint import Progress
 from residua.training.run import Run, create, open_run
-from residua.weights.store import read
-from small import colours, fresh, go, recipe, rows, weights
+from residua.weights.store import read, sweep
+from small import arch, colours, file_of, fresh, go, recipe, rows, weights
 
 
 def forked(work: Callable[[], object]) -> int:
@@ -56,6 +65,59 @@ def test_every_kill_leaves_good_states_and_the_last_child_the_clean_weights(
     assert rows(run) == rows(whole)
     assert run.finished
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_no_state_that_was_reported_is_lost_to_a_kill(tmp_path: Path) -> None:
+    network = build(arch())
+    optimizer = optim.make(network, recipe().optim)
+    (told, said), chance, reached = os.pipe(), random.Random(0), 0
+
+    def save() -> None:
+        for step in range(reached + 1, 10**6):
+            checkpoint.save(tmp_path, network, optimizer, Progress(step))
+            os.write(said, step.to_bytes(4, "little"))
+
+    for _ in range(30):
+        child = forked(save)
+        saved = [int.from_bytes(os.read(told, 4), "little")]
+        time.sleep(chance.uniform(0, 0.02))  # saving takes some milliseconds
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        while select.select([told], [], [], 0)[0]:
+            saved.append(int.from_bytes(os.read(told, 4), "little"))
+        sweep(tmp_path)
+        state = checkpoint.newest(tmp_path)
+        assert state
+        assert state.refused == ()
+        reached = checkpoint.step_of(state.path)
+        assert reached >= saved[-1]
+        assert len(list(tmp_path.iterdir())) <= checkpoint.KEEP + 1  # killed before it dropped the oldest
+
+
+def test_a_killed_worker_ends_the_run_in_a_line_and_no_bit_is_lost(photos: Path, tmp_path: Path) -> None:
+    made = recipe(
+        str(photos),
+        augment=Augment("resized_crop"),
+        data=Data(str(photos), workers=2, resident_bytes=0),
+        budget=Budget(epochs=60, batch=6, save_seconds=0.1),
+    )
+    run, file = tmp_path / "run", file_of(made, tmp_path / "recipe.json")
+    process = start("train", photos, "--recipe", file, "-o", run)
+    wait_for(run, "checkpoints/state-*", process)
+    workers = children_of(process.pid)
+    os.kill(workers[0], signal.SIGKILL)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 7, error
+    said = r"residua: a worker process died \(.*Killed\).* after step \d+: `residua resume` goes on; .*\n"
+    assert re.fullmatch(said, error)
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+    text = (run / "recipe.json").read_text()
+    (run / "recipe.json").write_text(text.replace('"workers": 2', '"workers": 0'))
+    python.resume(run)
+    prepared = prepare(Wish(str(photos), recipe=str(file), changes=(("data.workers", "0"),)))
+    whole = begin(prepared, tmp_path / "whole")
+    work(whole, prepared)
+    assert (weights(run), rows(run)) == (weights(whole), rows(whole))
 
 
 def test_a_command_killed_again_and_again_ends_as_one_that_was_not(

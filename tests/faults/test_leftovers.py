@@ -1,5 +1,6 @@
 """`residua resume` needs nobody: whatever a crash left behind, the run ends (reliability P1, P3, P4, F15)."""
 
+import errno
 import json
 import os
 import shutil
@@ -9,13 +10,14 @@ from pathlib import Path
 import pytest
 
 import residua as python
+from residua.cli.train import resume as go_on
 from residua.data.decode import DataError
 from residua.jobs.prepare import Wish, prepare
 from residua.jobs.train import begin, resume, work
 from residua.spec.recipe import Budget
 from residua.training import checkpoint
 from residua.training.events import Event, Note
-from residua.training.run import SPARE, Run
+from residua.training.run import SPARE, Run, check_free
 from residua.training.spare import mend
 from residua.weights.store import CheckpointError, publish, read
 from small import after, arch, file_of, flip, never, recipe, rows, split_folder, weights
@@ -284,3 +286,19 @@ def test_a_recipe_that_was_edited_is_kept_and_a_damaged_spare_is_no_help(half: H
     assert mend(run.path) == []
     with pytest.raises(DataError, match=r"data.json is damaged.*: put it back, or train anew"):
         resume(run.path)
+
+
+def test_a_finished_run_is_not_written(
+    trained: Callable[..., Run], short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = trained(tmp_path / "run", recipe=short)
+    (run.path / SPARE).unlink()
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "replace", refused)
+    monkeypatch.setattr(Run, "lock", refused)
+    go_on(run.path, data=None, track=[], force_environment=False, processes=1)
+    with pytest.raises(FileExistsError, match="choose another -o"):
+        check_free(run.path)

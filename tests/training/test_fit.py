@@ -205,7 +205,7 @@ def variants() -> dict[str, Recipe]:
         "balanced classes": recipe(data=Data("colours", workers=0, balance="sample")),
         "weighted classes": recipe(data=Data("colours", workers=0, balance="weights")),
         "a plateau": recipe(schedule=Schedule("plateau", patience=1)),
-        "a warm-up by error": recipe(schedule=Schedule(warmup_rate=0.1, warmup_error=50.0)),
+        "a warm-up by error": recipe(schedule=Schedule(warmup_rate=0.1, warmup_error=99.9)),
         "a ragged end": recipe(budget=Budget(epochs=3, steps=10, batch=6, save_seconds=1000.0)),
     }
 
@@ -252,14 +252,16 @@ def test_workers_change_no_bit(workers: int, cropped: tuple[Dataset, Recipe, Run
     same(run, alone)
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 3 worker")
+@pytest.mark.parametrize(("workers", "then"), [(2, 0), (0, 3)])
 def test_another_number_of_workers_after_an_interruption_changes_no_bit(
-    cropped: tuple[Dataset, Recipe, Run], tmp_path: Path
+    workers: int, then: int, cropped: tuple[Dataset, Recipe, Run], tmp_path: Path
 ) -> None:
     images, made, alone = cropped
-    first = create(tmp_path / "parts", replace(made, data=replace(made.data, workers=2)), identity={})
+    first = create(tmp_path / "parts", replace(made, data=replace(made.data, workers=workers)), identity={})
     go(first, images, after(6))
     (first.path / "recipe.json").unlink()
-    again = create(first.path, made, identity={})
+    again = create(first.path, replace(made, data=replace(made.data, workers=then)), identity={})
     go(again, images)
     same(again, alone)
 

@@ -21,7 +21,7 @@ from residua.training import guard, optim
 from residua.training.events import Event, Note
 from residua.training.first import initial
 from residua.training.fit import Fit
-from residua.training.keeping import LOWER, ROLLBACKS
+from residua.training.keeping import LOWER, ROLLBACKS, Keeper
 from residua.training.losses import Objective
 from residua.training.run import Diverged, Run, create
 from residua.training.world import World
@@ -180,6 +180,43 @@ def test_rollback_goes_on_from_the_last_state_at_half_the_rate(
     for step, rate in rates.items():
         assert rate == pytest.approx(as_planned[step] * (LOWER if step > 4 else 1))
     assert [row["step"] for row in run.metrics] == [4, 8, 12]
+    assert finite(run)
+
+
+@pytest.mark.parametrize("lost", ["stop", "skip", "rollback"])
+def test_a_weight_that_is_lost_is_caught_and_only_rollback_goes_on(
+    lost: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, after_step = create(tmp_path, made(lost), identity={}), Keeper.after
+    times = iter((SPOILT,))
+
+    def spoilt(keeper: Keeper, network: Any, step: int) -> None:
+        after_step(keeper, network, step)
+        if step == SPOILT and next(times, None):
+            next(network.parameters()).data.view(-1)[0] = float("nan")
+
+    monkeypatch.setattr(Keeper, "after", spoilt)
+    if lost == "rollback":
+        assert "going back to it, and on at 0.5 of the rate" in told(go(run, colours()))
+        assert run.finished
+        assert run.rollbacks == [4]
+    else:
+        where = {"stop": f"step {SPOILT + 1}: the first layer .* is stem", "skip": "stem.* is not saved"}
+        with pytest.raises(Diverged, match=where[lost]):
+            go(run, colours())
+    assert finite(run)
+
+
+@pytest.mark.parametrize("what", ["pixel", "label", "gradient"])
+def test_rollback_gives_up_where_the_same_batch_loses_its_numbers_again(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil(monkeypatch, what)
+    run = create(tmp_path, made("rollback"), identity={})
+    with pytest.raises(Diverged, match=f"numbers were lost at step {SPOILT}"):
+        go(run, colours())
+    assert run.rollbacks == [4] * ROLLBACKS
+    assert [row["step"] for row in run.metrics] == [4]
     assert finite(run)
 
 

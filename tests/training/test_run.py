@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ranks import begin, end
 from residua.training.run import Run, RunBusy, create, environment, next_free, open_run, write
 from small import recipe
 
@@ -168,6 +169,28 @@ def test_a_killed_holder_frees_the_run_even_when_its_child_lives_on(tmp_path: Pa
             pass
     finally:
         os.kill(child, signal.SIGKILL)
+
+
+def test_of_four_processes_that_start_at_once_exactly_one_writes(tmp_path: Path) -> None:
+    run = create(tmp_path, recipe(), identity={})
+    (gate, opened), (told, said), (hold, released) = os.pipe(), os.pipe(), os.pipe()
+
+    def race(_rank: int) -> None:
+        os.read(gate, 1)
+        try:
+            with run.lock():
+                os.write(said, b"held")
+                os.read(hold, 1)  # until all have tried
+        except RunBusy:
+            os.write(said, b"busy")
+
+    for _ in range(20):
+        children = begin(4, race)
+        os.write(opened, bytes(4))
+        words = sorted(os.read(told, 4) for _ in children)
+        os.write(released, bytes(words.count(b"held")))
+        assert end(children) == [0] * 4
+        assert words == [b"busy", b"busy", b"busy", b"held"]
 
 
 def test_the_run_is_free_after_the_work_failed(tmp_path: Path) -> None:

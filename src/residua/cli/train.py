@@ -98,8 +98,8 @@ def resume(
     from residua.training.run import open_run
 
     _begin(track)
-    if not is_one_of_many():
-        with open_run(run).lock():  # before torch is loaded: whoever is refused should not wait
+    if not is_one_of_many() and not (there := open_run(run)).finished:  # what is finished may be read-only
+        with there.lock():  # before torch is loaded: whoever is refused should not wait
             pass
     launch_if_asked(processes)
 

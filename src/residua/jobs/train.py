@@ -25,7 +25,7 @@ from residua.training.plan import torch_name
 from residua.training.run import Run
 from residua.training.spare import keep, mend
 from residua.training.world import ALONE, World, nearest
-from residua.weights.store import CheckpointError
+from residua.weights.store import CheckpointError, sync_folder
 
 Listen = Callable[[Event], None]
 Stop = Callable[[], bool]
@@ -120,6 +120,9 @@ def begin(prepared: Prepared, path: Path, *, force: bool = False, world: World =
     known, place = identity(prepared.sets, prepared.unreadable), _place(prepared.recipe, world)
     begun = run.create(path, prepared.recipe, identity=known, place=place, force=force)
     keep(path)
+    with suppress(PermissionError):  # on a folder whose names nobody may list
+        for folder in (begun.checkpoints, path, path.parent):  # a power cut takes no run that was begun
+            sync_folder(folder)
     if prepared.recipe.data.bad == "quarantine":
         list_quarantined(begun, prepared.unreadable)
     return begun

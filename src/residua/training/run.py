@@ -204,8 +204,11 @@ def create(
 def check_free(path: Path, *, force: bool = False) -> None:
     """What `create` would refuse is refused here, before the work of preparing a run is done."""
     if (path / RECIPE).exists():
-        with Run(path).lock():
-            _refuse(Run(path), force=force)
+        there = Run(path)
+        if there.finished:  # which may be where nobody can write
+            _refuse(there, force=force)
+        with there.lock():
+            _refuse(there, force=force)
 
 
 def _refuse(run: Run, *, force: bool) -> None:

@@ -17,14 +17,16 @@ def keep(path: Path) -> None:
 
 
 def mend(path: Path) -> list[str]:
-    """Put back what the run at `path` lost; one line for each file. A copy that is lost is made anew.
+    """Put back what the run at `path` lost; one line for each file.
 
-    A recipe that can be read stays as it is: people may edit it. Of the examples nobody writes but the run.
+    A copy that is lost is made anew, if it can be. A recipe that can be read stays as it is: people may edit
+    it. Of the examples nobody writes but the run.
     """
     files = _kept(path / SPARE)
     if not files and all(_parses(path / name) for name in (RECIPE, SETS)):
-        (path / SPARE).parent.mkdir(exist_ok=True)
-        keep(path)
+        with suppress(OSError):  # it is a spare: a run that is finished may be where nobody can write
+            (path / SPARE).parent.mkdir(exist_ok=True)
+            keep(path)
     bad = [name for name, text in files.items() if not _is_good(path / name, text)]
     for name in bad:
         write(path / name, files[name])

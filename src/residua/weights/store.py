@@ -56,7 +56,7 @@ def publish(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any])
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         error.filename = str(path)  # a failed write knows no path, and nobody knows the temporary file
         if error.errno in FULL:
@@ -65,6 +65,15 @@ def publish(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any])
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in `folder` outlive a power cut: files that were made, renamed or removed in it."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -219,14 +228,6 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
             yield file
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({error.strerror}): give a readable file") from None
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _first_line(error: Exception) -> str:
