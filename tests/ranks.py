@@ -84,3 +84,8 @@ def apart(test: Callable[..., object]) -> Callable[..., None]:
 def children_of(process: int) -> list[int]:
     """Processes that `process` has started and that live."""
     return [int(word) for word in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+def lives(process: int) -> bool:
+    """Whether it runs, or nobody has asked for its exit code yet."""
+    return Path(f"/proc/{process}").exists()

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import re
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -108,6 +109,28 @@ def test_a_worker_that_ends_before_it_hands_over_what_it_announced_is_told() -> 
         list(found)
     assert "\n" not in str(caught.value)
     assert not multiprocessing.active_children()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere torch's own watch is all there is")
+@pytest.mark.parametrize("fault", [int, signal.pause, send(signal.SIGSTOP)])
+def test_no_worker_outlives_a_killed_parent_whatever_it_does(fault: Callable[[], object]) -> None:
+    def parent(_rank: int) -> None:
+        found = batches_of(Squares(fault), 2)
+        next(found)
+        time.sleep(60)
+
+    (process,) = ranks.begin(1, parent)
+    limit = time.monotonic() + 30
+    while len(workers := ranks.children_of(process)) < 2 and time.monotonic() < limit:
+        time.sleep(0.01)
+    time.sleep(0.3)
+    os.kill(process, signal.SIGKILL)
+    assert ranks.end([process]) == [-signal.SIGKILL]
+    assert len(workers) == 2
+    limit = time.monotonic() + 5
+    while any(map(ranks.lives, workers)) and time.monotonic() < limit:
+        time.sleep(0.01)
+    assert not any(map(ranks.lives, workers))
 
 
 @pytest.mark.parametrize("workers", [0, 2])

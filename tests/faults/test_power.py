@@ -74,9 +74,7 @@ class Disk:
     def __init__(self, root: Path) -> None:
         self.root, self.cuts = root, list[Cut]()
         self.begun, self.saved = False, 0
-        self._numbers: dict[
-            int, int
-        ] = {}  # systems use the number of a removed file again, so these are ours
+        self._numbers: dict[int, int] = {}  # ours, for systems use that of a removed file again
         self._count = itertools.count(1)
         self._synced_names: Names = {}
         self._synced: Contents = {}

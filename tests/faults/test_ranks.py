@@ -12,7 +12,7 @@ import pytest
 
 from command import LIMIT, complaint, python, residua, start, succeeded, wait_for
 from nursery import Forked
-from ranks import children_of, free_port, together
+from ranks import children_of, free_port, lives, together
 from residua.jobs.prepare import Wish
 from residua.jobs.train import enter, work
 from residua.spec.recipe import Budget
@@ -54,10 +54,6 @@ def begun(run: Path, process: Forked) -> list[int]:
     """The ranks of `process`, once they have saved three states."""
     wait_for(run, "checkpoints/state-*[3-9].safetensors", process)
     return sorted(children_of(process.pid))
-
-
-def lives(rank: int) -> bool:
-    return Path(f"/proc/{rank}").exists()
 
 
 def send(ranks: list[int], number: signal.Signals) -> None:

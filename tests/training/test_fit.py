@@ -252,7 +252,6 @@ def test_workers_change_no_bit(workers: int, cropped: tuple[Dataset, Recipe, Run
     same(run, alone)
 
 
-@pytest.mark.filterwarnings("ignore:This DataLoader will create 3 worker")
 @pytest.mark.parametrize(("workers", "then"), [(2, 0), (0, 3)])
 def test_another_number_of_workers_after_an_interruption_changes_no_bit(
     workers: int, then: int, cropped: tuple[Dataset, Recipe, Run], tmp_path: Path

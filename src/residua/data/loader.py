@@ -1,10 +1,12 @@
 """Batches read by any number of worker processes, in order, and at which example a process died."""
 
+import ctypes
 import math
 import multiprocessing
 import os
 import re
 import signal
+import sys
 import threading
 import time
 import warnings
@@ -31,6 +33,7 @@ Read = TypeVar("Read")
 
 _SECONDS = 60.0  # without a batch for this long, a worker counts as hung
 _AHEAD = 4  # batches that each worker prepares; our choice, against slow files
+_PR_SET_PDEATHSIG = 1  # Linux ends the process when its parent is gone
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 _DEATH = re.compile(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)")  # what torch says of it
 _CURE = "free memory, that of /dev/shm too, or set data.workers to 0"
@@ -165,7 +168,7 @@ def loaded(
             pin_memory=device.type == "cuda",
             timeout=_SECONDS if workers else 0,
             prefetch_factor=_AHEAD if workers else None,
-            worker_init_fn=partial(_start_worker, desks.rows),
+            worker_init_fn=partial(_start_worker, desks.rows, os.getpid()),
             generator=torch.Generator(),  # else the loader draws from the global one, and dropout differs
         )
         results = iter(loader)  # one iterator, and one set of workers, for all epochs
@@ -253,10 +256,14 @@ class _Views(TorchDataset[Read | DataError | WorkerDied]):
             _note(-1)
 
 
-def _start_worker(rows: MutableSequence[int], number: int) -> None:
+def _start_worker(rows: MutableSequence[int], parent: int, number: int) -> None:
     global _desk  # a worker reads for one loader until it ends
     _desk = rows, 2 * number + 1
     rows[2 * number] = os.getpid()
+    if sys.platform == "linux":  # elsewhere torch looks every five seconds, unless the worker hangs
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
     # Ctrl-C and launchers reach every process of a group, but the run ends when its parent says so. The
     # parent's handler of SIGTERM, which a fork inherits, would keep a worker from being ended.
     os.setsid()
