@@ -2,15 +2,17 @@
 
 import os
 import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import residua as python
-from command import start, wait_for
+from command import residua, start, succeeded, wait_for
+from ranks import children_of
 from residua.spec.augment import Augment
-from residua.spec.recipe import Data
+from residua.spec.recipe import Budget, Data
 from residua.training.run import Run, open_run
 from small import file_of, rows, weights
 
@@ -49,6 +51,33 @@ def test_asked_twice_it_leaves_at_once_and_still_can_go_on(
     assert "stopped after step" not in out
     python.resume(run)
     assert weights(run) == weights(clean)
+
+
+def test_asked_while_no_image_comes_it_saves_what_it_has_within_its_grace(
+    photos: Path, clean: Run, tmp_path: Path
+) -> None:
+    made = replace(
+        clean.recipe,
+        augment=Augment("resized_crop"),
+        data=Data("", workers=2, resident_bytes=0),
+        budget=Budget(epochs=12, batch=6, save_seconds=0.0),
+    )
+    file, run, whole = file_of(made, tmp_path / "recipe.json"), tmp_path / "run", tmp_path / "whole"
+    process = start("train", photos, "--recipe", file, "-o", run)
+    wait_for(run, "checkpoints/state-*", process)
+    for worker in children_of(process.pid):
+        os.kill(worker, signal.SIGSTOP)
+    time.sleep(1)  # until it has used what they made before
+    asked = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    out, error = process.communicate(timeout=60)
+    assert process.returncode == 75, out + error
+    assert time.monotonic() - asked < 20
+    assert error == ""
+    assert not open_run(run).finished
+    python.resume(run)
+    succeeded(residua("train", photos, "--recipe", file, "-o", whole))
+    assert (weights(open_run(run)), rows(open_run(run))) == (weights(open_run(whole)), rows(open_run(whole)))
 
 
 def test_a_signal_for_its_whole_group_leaves_it_the_processes_that_decode(

@@ -10,11 +10,14 @@ from types import FrameType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from residua.cli.processes import is_one_of_many
 from residua.cli.terminal import QUIET_SECONDS, say, say_wrapped
 from residua.training.events import Event, Note, Row, Stopped, Tick
 
 BAR = 10
 """Characters of a bar on a narrow terminal; on a wide one, three times as many."""
+DATA_SECONDS = 5.0
+"""Who is asked to stop waits no longer for images that do not come."""
 AT_ONCE = (signal.SIGINT, signal.SIGTERM)
 """What ends the process when it comes again. A terminal that closes may say so twice."""
 
@@ -113,6 +116,12 @@ def plain_line(row: Row, name: str, noun: str) -> str:
     return row_line(row, name) + (f"  {speed:,.0f} {noun}s/s" if speed else "")
 
 
+def _leave_waiting(_number: int, _: FrameType | None) -> None:
+    from residua.data.loader import leave_waiting
+
+    leave_waiting()
+
+
 class Stopper:
     """Asked to stop once, it says so; asked twice, the process leaves at once."""
 
@@ -138,6 +147,9 @@ class Stopper:
         self._again = self._again or number in AT_ONCE
         if not self.asked:
             self.asked = True
+            if not is_one_of_many():  # else the others would wait for this one
+                signal.signal(signal.SIGALRM, _leave_waiting)
+                signal.setitimer(signal.ITIMER_REAL, DATA_SECONDS, 1.0)
             with suppress(RuntimeError):  # it came while a line was being written
                 again = "stopping after this step and saving (once more to leave at once) ..."
                 say_wrapped(self.to, again, "yellow")

@@ -51,6 +51,10 @@ class WorkerDied(RuntimeError):
         return WorkerDied(f"{self.args[0]} {when}", cure)
 
 
+class Stalled(Exception):
+    """Somebody asked to stop, and no batch came."""
+
+
 @dataclass(frozen=True)
 class Places:
     """The batches to come, worked out when they are asked for."""
@@ -118,6 +122,7 @@ class _Desks:
 
 
 _opened: WeakSet[_Desks] = WeakSet()  # of all loaders, for torch tells of a death at any moment
+_waits = False  # whether this process waits for a batch of its workers
 _desk: tuple[MutableSequence[int], int] | None = None  # this worker's own, among all of its loader
 
 
@@ -204,8 +209,10 @@ def _beginning() -> Iterator[None]:
 def _next(
     results: Iterator[Read | DataError | WorkerDied], desks: _Desks
 ) -> Read | DataError | WorkerDied | None:
+    global _waits
     if not desks.workers:
         return next(results, None)
+    _waits = True
     try:
         return next(results, None)
     except (RuntimeError, OSError, EOFError) as error:
@@ -217,6 +224,14 @@ def _next(
         if died := desks.died():
             return died
         raise
+    finally:
+        _waits = False
+
+
+def leave_waiting() -> None:
+    """Raise Stalled if this process waits for a batch of its workers: for a handler of signals."""
+    if _waits:
+        raise Stalled
 
 
 def of_worker(error: BaseException) -> WorkerDied | None:

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from residua.data.batches import Batch
-from residua.data.loader import of_worker
+from residua.data.loader import Stalled
 from residua.measure.evaluate import NotFinite
 from residua.nn import heap
 from residua.nn.network import Network
@@ -18,7 +18,7 @@ from residua.training import checkpoint, memory, optim, plan, translate
 from residua.training.average import recount
 from residua.training.checkpoint import Progress
 from residua.training.events import Event, Note, Row, Stopped, Tick
-from residua.training.guard import agreed, first_bad_layer, fitting
+from residua.training.guard import agreed, first_bad_layer, fitting, of_worker
 from residua.training.judging import Asked, together
 from residua.training.keeping import Keeper
 from residua.training.loop import Moment, train
@@ -33,7 +33,6 @@ LOOKS = 20
 """Where a look at the loss waits for an accelerator, only every so many steps."""
 
 _CURE = "try a lower --set optim.rate"
-_GO_ON = "`residua resume` goes on; if it comes again, free memory, or set data.workers to 0 in recipe.json"
 
 
 class Fit:
@@ -83,9 +82,10 @@ class Fit:
             except Lost as error:
                 yield Note(self.keeper.roll_back(error))
             except RuntimeError as error:
-                if not (died := of_worker(error)):
-                    raise
-                raise died.told(f"after step {self.tally.progress.step}", _GO_ON) from None
+                raise of_worker(error, after=self.tally.progress.step) from None
+            except Stalled:
+                yield from self._leave()
+                return
             else:
                 return
 
@@ -237,21 +237,21 @@ class Fit:
             memory_bytes(self.plan.device),
         )
 
+    def _leave(self) -> Iterator[Event]:
+        """Save what was learned before the batch that does not come."""
+        if last := self.tally.last:
+            self._check(last)
+            self.tally.fold(last.step, 0.0)
+            self._save()
+        yield Stopped(self.tally.progress.step)
+
     def _save(self) -> None:
         if self.fitted:
             heap.give_back()  # a state is copied before it is written
-        done = self.tally.progress
+        keeper = self.keeper
+        given = (self.run.checkpoints, self.network, self.optimizer, self.tally.progress, keeper.network)
         try:
-            self.world.share(
-                lambda: checkpoint.save(
-                    self.run.checkpoints,
-                    self.network,
-                    self.optimizer,
-                    done,
-                    self.keeper.network,
-                    rows=self.keeper.kept_rows,
-                )
-            )
+            self.world.share(lambda: checkpoint.save(*given, rows=keeper.kept_rows))
         except NotFinite as error:
             raise Diverged(f"{error}; {_CURE}") from None
 
@@ -261,7 +261,7 @@ class Fit:
         try:
             judged = self._judge(self.network)
             mean = self._judge(self.keeper.network) if self.keeper.network else None
-        except Asked:
+        except (Asked, Stalled):
             return
         except NotFinite as error:
             raise Diverged(f"{error} after step {done.step}; {_CURE}") from None

@@ -9,6 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from residua.data import loader
 from residua.data.batches import Batch
 from residua.training.losses import Objective
 from residua.training.run import Run, write
@@ -25,6 +26,8 @@ IN_A_ROW = 10
 FEW = 3
 """Images named in the message."""
 
+GO_ON = "`residua resume` goes on; if it comes again, free memory, or set data.workers to 0 in recipe.json"
+"""What to do when a process died that reads."""
 NOT_AGAIN = "it cannot be repeated"
 """What is said of a batch in which every number is one."""
 
@@ -136,6 +139,12 @@ def fitting(moments: Iterator[T], *, share: int, batch: int, device: str) -> Ite
         said = f"a batch of {share} images does not fit into the memory of {device}"
         less = f"train with --set budget.batch={max(2, batch // 2)}, or with more processes"
         raise MemoryError(f"{said}: {less}") from None
+
+
+def of_worker(error: RuntimeError, *, after: int) -> RuntimeError:
+    """WorkerDied where `error` is about a process that reads, after so many updates; else `error`."""
+    died = loader.of_worker(error)
+    return died.told(f"after step {after}", GO_ON) if died else error
 
 
 def agreed(layer: str, batch: Batch, images: Split, *, step: int, run: Run, world: World) -> str:
