@@ -1,6 +1,7 @@
 """Asked to stop, a command saves and says how to go on; asked twice, it leaves (reliability P6)."""
 
 import os
+import re
 import signal
 import time
 from dataclasses import replace
@@ -13,6 +14,7 @@ from command import residua, start, succeeded, wait_for
 from ranks import children_of
 from residua.spec.augment import Augment
 from residua.spec.recipe import Budget, Data
+from residua.training import checkpoint
 from residua.training.run import Run, open_run
 from small import file_of, rows, weights
 
@@ -60,11 +62,12 @@ def test_asked_while_no_image_comes_it_saves_what_it_has_within_its_grace(
         clean.recipe,
         augment=Augment("resized_crop"),
         data=Data("", workers=2, resident_bytes=0),
-        budget=Budget(epochs=12, batch=6, save_seconds=0.0),
+        budget=Budget(epochs=8, batch=2, save_seconds=1000.0),
     )
     file, run, whole = file_of(made, tmp_path / "recipe.json"), tmp_path / "run", tmp_path / "whole"
     process = start("train", photos, "--recipe", file, "-o", run)
     wait_for(run, "checkpoints/state-*", process)
+    time.sleep(0.1)  # so that it has learned from some images since
     for worker in children_of(process.pid):
         os.kill(worker, signal.SIGSTOP)
     time.sleep(1)  # until it has used what they made before
@@ -75,6 +78,10 @@ def test_asked_while_no_image_comes_it_saves_what_it_has_within_its_grace(
     assert time.monotonic() - asked < 20
     assert error == ""
     assert not open_run(run).finished
+    (step,) = re.findall(r"stopped after step (\d+)", out)
+    state = checkpoint.last(open_run(run).checkpoints)
+    assert state
+    assert checkpoint.step_of(state.path) == int(step)
     python.resume(run)
     succeeded(residua("train", photos, "--recipe", file, "-o", whole))
     assert (weights(open_run(run)), rows(open_run(run))) == (weights(open_run(whole)), rows(open_run(whole)))

@@ -107,9 +107,13 @@ class _Desks:
         torch would wait without end for what such a one has announced.
         """
         while not self._over.wait(_SECONDS / 2):
-            for worker in self.workers:
-                with suppress(ProcessLookupError):
-                    os.kill(worker.pid or 0, signal.SIGCONT)  # which the others do not notice
+            self.wake()
+
+    def wake(self) -> None:
+        """Have those that somebody stopped go on; the others do not notice."""
+        for worker in self.workers:
+            with suppress(ProcessLookupError):
+                os.kill(worker.pid or 0, signal.SIGCONT)
 
     def clear(self) -> None:
         """End those that are left: one that is stopped does not heed what torch asked."""
@@ -186,6 +190,7 @@ def loaded(
                 raise result
             yield result
     finally:
+        desks.wake()  # torch waits for each of them to leave
         del results, loader  # or the traceback of an error would keep the workers
         desks.clear()
 
