@@ -74,7 +74,7 @@ def fetched(parts: Sequence[Part]) -> dict[Part, bytes]:
                 came[part] = content
     except TimeoutError as error:
         raise _failed(first[0], error) from None
-    except Exception:  # fsspec raises what its many back ends raise
+    except Exception:  # of any back end: nothing is lost, `read_range` asks again for each part and tells why
         return came
     return came
 
