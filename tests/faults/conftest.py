@@ -42,3 +42,16 @@ def trained(photos: Path, made: Path) -> Callable[..., Run]:
 def clean(trained: Callable[..., Run], tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The run that nothing disturbed."""
     return trained(tmp_path_factory.mktemp("clean") / "run")
+
+
+@pytest.fixture(scope="session")
+def short(photos: Path) -> Path:
+    """A recipe of 16 steps in 4 epochs that saves after every step."""
+    made = recipe("", arch=arch(), budget=Budget(epochs=4, batch=6, save_seconds=0.0))
+    return file_of(made, photos.parent / "short.json")
+
+
+@pytest.fixture(scope="session")
+def short_clean(trained: Callable[..., Run], short: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Its run that nothing disturbed."""
+    return trained(tmp_path_factory.mktemp("short") / "run", recipe=short)

@@ -14,29 +14,15 @@ from residua.cli.train import resume as go_on
 from residua.data.decode import DataError
 from residua.jobs.prepare import Wish, prepare
 from residua.jobs.train import begin, resume, work
-from residua.spec.recipe import Budget
 from residua.training import checkpoint
 from residua.training.events import Event, Note
 from residua.training.run import SPARE, Run, check_free
 from residua.training.spare import mend
 from residua.weights.store import CheckpointError, publish, read
-from small import after, arch, file_of, flip, never, recipe, rows, split_folder, weights
+from small import after, flip, never, rows, split_folder, weights
 
 Spoil = Callable[[Run], object]
 Half = Callable[[Path], Run]
-
-
-@pytest.fixture(scope="module")
-def short(photos: Path) -> Path:
-    """A recipe of 16 steps in 4 epochs that saves after every step."""
-    made = recipe("", arch=arch(), budget=Budget(epochs=4, batch=6, save_seconds=0.0))
-    return file_of(made, photos.parent / "short.json")
-
-
-@pytest.fixture(scope="module")
-def clean(trained: Callable[..., Run], short: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The run that nothing disturbed."""
-    return trained(tmp_path_factory.mktemp("clean") / "run", recipe=short)
 
 
 @pytest.fixture(scope="module")
@@ -102,14 +88,14 @@ SPOILS = (
 
 @pytest.mark.parametrize("spoil", SPOILS)
 def test_a_run_ends_as_one_that_nothing_disturbed_with(
-    spoil: Spoil, half: Half, clean: Run, tmp_path: Path
+    spoil: Spoil, half: Half, short_clean: Run, tmp_path: Path
 ) -> None:
     run = half(tmp_path / "run")
     assert not run.finished
     spoil(run)
     python.resume(run.path)
-    assert weights(run) == weights(clean)
-    assert rows(run) == rows(clean)
+    assert weights(run) == weights(short_clean)
+    assert rows(run) == rows(short_clean)
     assert run.finished
     assert (run.path / "report.html").exists()
     assert (run.path / SPARE).exists()
@@ -146,9 +132,9 @@ def test_a_finished_run_makes_its_damaged_last_state_again(
 
 
 def test_a_state_takes_the_place_of_weights_that_are_gone(
-    photos: Path, short: Path, clean: Run, tmp_path: Path
+    photos: Path, short: Path, short_clean: Run, tmp_path: Path
 ) -> None:
-    first = shutil.copy(checkpoint.states(clean.checkpoints)[0], tmp_path / "first.safetensors")
+    first = shutil.copy(checkpoint.states(short_clean.checkpoints)[0], tmp_path / "first.safetensors")
     ended = []
     for name, stop in (("whole", never), ("half", after(9))):
         wish = Wish(str(photos), recipe=str(short), weights=first)
@@ -157,7 +143,7 @@ def test_a_state_takes_the_place_of_weights_that_are_gone(
         work(ended[-1], prepared, stop=stop)
     Path(first).unlink()
     python.resume(ended[1].path)
-    assert weights(ended[1]) == weights(ended[0]) != weights(clean)
+    assert weights(ended[1]) == weights(ended[0]) != weights(short_clean)
     no_state(ended[1])
     (ended[1].path / "finished.json").unlink()
     with pytest.raises(CheckpointError, match=r"first\.safetensors cannot be opened"):
@@ -165,7 +151,7 @@ def test_a_state_takes_the_place_of_weights_that_are_gone(
 
 
 def test_examples_that_were_moved_are_asked_for_and_known_again(
-    photos: Path, half: Half, short: Path, clean: Run, tmp_path: Path
+    photos: Path, half: Half, short: Path, short_clean: Run, tmp_path: Path
 ) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
     shutil.copytree(photos, here)
@@ -180,7 +166,7 @@ def test_examples_that_were_moved_are_asked_for_and_known_again(
         python.resume(run.path, data=other)
     assert run.recipe.data.source == str(here)
     python.resume(run.path, data=there)
-    assert weights(run) == weights(clean)
+    assert weights(run) == weights(short_clean)
     assert run.recipe.data.source == str(there)
 
 
@@ -239,7 +225,7 @@ def test_another_environment_is_refused_unless_forced_and_then_written_down(
 
 @pytest.mark.parametrize("damage", ["lost", "torn", "of another kind"])
 def test_without_its_environment_a_run_goes_on_and_says_so(
-    damage: str, half: Half, clean: Run, tmp_path: Path
+    damage: str, half: Half, short_clean: Run, tmp_path: Path
 ) -> None:
     run = half(tmp_path / "run")
     file = run.path / "environment.json"
@@ -252,14 +238,14 @@ def test_without_its_environment_a_run_goes_on_and_says_so(
     resume(run.path, listen=told.append)
     assert isinstance(told[0], Note)
     assert told[0].text.startswith(f"{file} is lost or damaged, so it is written anew")
-    assert weights(run) == weights(clean)
+    assert weights(run) == weights(short_clean)
     assert json.loads(file.read_text()) == whole
 
 
 @pytest.mark.parametrize("damage", ["lost", "torn", "flipped"])
 @pytest.mark.parametrize("name", ["recipe.json", "data.json"])
 def test_what_no_run_can_do_without_is_put_back(
-    name: str, damage: str, half: Half, clean: Run, tmp_path: Path
+    name: str, damage: str, half: Half, short_clean: Run, tmp_path: Path
 ) -> None:
     run = half(tmp_path / "run")
     file = run.path / name
@@ -272,7 +258,7 @@ def test_what_no_run_can_do_without_is_put_back(
     resume(run.path, listen=told.append)
     assert told[0] == Note(f"{file} was lost or damaged, so it is put back from checkpoints/spare.json")
     assert file.read_text() == whole
-    assert weights(run) == weights(clean)
+    assert weights(run) == weights(short_clean)
 
 
 def test_a_recipe_that_was_edited_is_kept_and_a_damaged_spare_is_no_help(half: Half, tmp_path: Path) -> None:

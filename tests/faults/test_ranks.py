@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -14,8 +15,9 @@ from command import LIMIT, complaint, python, residua, start, succeeded, wait_fo
 from nursery import Forked
 from ranks import children_of, free_port, lives, together
 from residua.jobs.prepare import Wish
-from residua.jobs.train import enter, work
-from residua.spec.recipe import Budget
+from residua.jobs.train import enter, resume, work
+from residua.spec.augment import Augment
+from residua.spec.recipe import Budget, Data
 from residua.training.checkpoint import newest, step_of
 from residua.training.run import Run, open_run
 from residua.training.world import STALL, World
@@ -130,6 +132,43 @@ def test_two_processes_asked_to_stop_save_once_and_go_on_as_two_unless_forced(
     assert "processes is 1, was 2: the rest will not equal" in out
     moves = json.loads((moved / "environment.json").read_text())["moves"]
     assert moves[0]["moved"] == ["processes is 1, was 2"]
+
+
+def test_torchrun_asked_to_stop_while_one_rank_waits_for_images_has_all_save_that_step(
+    photos: Path, tmp_path: Path
+) -> None:
+    slow = recipe(
+        "",
+        arch=arch(),
+        augment=Augment("resized_crop"),
+        data=Data("", workers=1, resident_bytes=0),
+        budget=Budget(epochs=6, batch=6, save_seconds=1000.0),
+    )
+    made, run = file_of(slow, tmp_path / "recipe.json"), tmp_path / "run"
+    process = torchrun("train", photos, "--recipe", made, "-o", run, restarts=1)
+    ranks = begun(run, process)
+    send(children_of(ranks[1]), signal.SIGSTOP)
+    time.sleep(1)  # until it has used what they made before
+    asked = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    out, error = process.communicate(timeout=LIMIT)
+    assert time.monotonic() - asked < 20
+    assert process.returncode == 1, out + error  # torchrun's own, whatever its ranks say
+    assert not any(map(lives, ranks))
+    (step,) = re.findall(r"stopped after step (\d+)", out)
+    saved = newest(run / "checkpoints")
+    assert saved
+    assert step_of(saved.path) == int(step)
+    for file in (run / "recipe.json", made):  # the rest is quicker without workers, and the same
+        file.write_text(file.read_text().replace('"workers": 1', '"workers": 0'))
+    whole = tmp_path / "whole"
+
+    def train(world: World) -> None:
+        resume(run, world=world)
+        work(*enter(Wish(str(photos), recipe=str(made)), whole, world=world), world=world)
+
+    together(2, train)
+    assert (weights(open_run(run)), rows(open_run(run))) == (weights(open_run(whole)), rows(open_run(whole)))
 
 
 def test_an_error_of_the_user_is_one_line_and_starts_nothing_anew(photos: Path, tmp_path: Path) -> None:

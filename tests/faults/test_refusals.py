@@ -1,5 +1,6 @@
 """A full disk, a closed folder and numbers that are none: one line, and what was good stays good."""
 
+import errno
 import os
 import re
 import shutil
@@ -9,14 +10,20 @@ from pathlib import Path
 import pytest
 import torch
 
+import disks
 import residua as python
 from command import complaint, residua, start, wait_for
+from ranks import apart
 from residua.cli.failures import CODES
+from residua.jobs.prepare import Wish, prepare
+from residua.jobs.train import begin, work
 from residua.measure.evaluate import NotFinite
+from residua.spec.recipe import Budget
 from residua.tasks.classify.task import Classify
 from residua.training import checkpoint
 from residua.training.run import Run
-from small import after, rows, weights
+from residua.weights.store import read
+from small import after, arch, file_of, recipe, rows, weights
 
 
 @pytest.mark.parametrize(("share", "file"), [(0.25, "best.safetensors"), (0.75, "state-0000000")])
@@ -35,6 +42,46 @@ def test_a_full_disk_costs_no_state_and_training_goes_on_afterwards(
     python.resume(run.path)
     assert weights(run) == weights(clean)
     assert rows(run) == rows(clean)
+
+
+@disks.needed
+@apart
+def test_a_run_goes_on_where_a_disk_of_any_size_ended_it(photos: Path, tmp_path: Path) -> None:
+    disks.unshare()
+    made = recipe("", arch=arch(), budget=Budget(epochs=2, batch=6, save_seconds=0.0))
+    wish = Wish(str(photos), recipe=str(file_of(made, tmp_path / "recipe.json")))
+
+    def train(path: Path) -> Run:
+        prepared = prepare(wish)
+        run = begin(prepared, path)
+        work(run, prepared)
+        return run
+
+    whole = train(tmp_path / "whole")
+    held = sum(file.stat().st_size for file in whole.path.rglob("*"))
+    full: list[tuple[str, int | None]] = []
+    for tenth in range(1, 13):
+        disk = tmp_path / str(tenth)
+        disk.mkdir()
+        disks.mount(disk, held * tenth // 10)
+        run = Run(disk / "run")
+        try:
+            train(run.path)
+        except OSError as error:
+            full.append((Path(error.filename).name, error.errno))
+        assert not list(disk.rglob("*.tmp"))
+        for state in checkpoint.states(run.checkpoints):
+            read(state)
+        disks.mount(disk, 2 * held, again=True)
+        if (run.path / "recipe.json").exists():
+            python.resume(run.path)
+        else:
+            train(run.path)
+        assert (weights(run), rows(run)) == (weights(whole), rows(whole))
+        assert (run.path / "report.html").exists()
+    assert len(set(full)) > 4
+    assert {number for _, number in full} == {errno.ENOSPC}
+    assert run.finished
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -81,6 +128,31 @@ def test_a_run_below_a_file_is_refused(photos: Path, made: Path, tmp_path: Path)
     (tmp_path / "file").write_text("mine")
     line = complaint(residua("train", photos, "--recipe", made, "-o", tmp_path / "file" / "run"), 7)
     assert "Not a directory" in line
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("loop", "Too many levels of symbolic links"),
+        ("loop/run", "Too many levels of symbolic links"),
+        (300 * "n", "File name too long"),
+        ("/".join(30 * [200 * "n"]), "File name too long"),
+    ],
+    ids=["loop", "below a loop", "long name", "long path"],
+)
+def test_a_run_where_no_folder_can_be_is_refused(place: str, said: str, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    run = tmp_path / place
+    for words in (("train", photos, "-m", "cifar_resnet20", "-o", run), ("resume", run)):
+        assert said in complaint(residua(*words), 7)
+    assert [path.name for path in tmp_path.iterdir()] == ["loop"]
+
+
+def test_a_file_is_no_folder_for_a_run(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    line = complaint(residua("train", photos, "-m", "cifar_resnet20", "-o", tmp_path / "file"), 2)
+    assert "file is no folder: choose another -o" in line
     assert (tmp_path / "file").read_text() == "mine"
 
 

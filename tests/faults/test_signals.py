@@ -1,21 +1,27 @@
 """Asked to stop, a command saves and says how to go on; asked twice, it leaves (reliability P6)."""
 
+import itertools
 import os
 import re
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import residua as python
 from command import residua, start, succeeded, wait_for
-from ranks import children_of
+from ranks import apart, children_of
+from residua.cli.progress import Stopper
+from residua.cli.terminal import console
 from residua.spec.augment import Augment
 from residua.spec.recipe import Budget, Data
-from residua.training import checkpoint
+from residua.training import checkpoint, judging, loop
 from residua.training.run import Run, open_run
+from residua.weights import store
 from small import file_of, rows, weights
 
 
@@ -36,6 +42,39 @@ def test_a_stopped_command_says_how_to_go_on_and_loses_no_bit(
     python.resume(run)
     assert weights(run) == weights(clean)
     assert rows(run) == rows(clean)
+
+
+PLACES: dict[str, tuple[object, str]] = {
+    "a step": (loop, "backward"),
+    "judging": (judging, "evaluate"),
+    "writing a state": (store, "_certified"),
+    "renaming it": (os, "replace"),
+    "writing a row": (Run, "append"),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@apart
+def test_wherever_it_is_when_asked_it_goes_on_with_the_same_bits(
+    place: str, trained: Callable[..., Run], short: Path, short_clean: Run, tmp_path: Path
+) -> None:
+    owner, name = PLACES[place]
+    act, calls = getattr(owner, name), itertools.count()
+
+    def asking(*given: Any, **named: Any) -> Any:
+        if next(calls) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return act(*given, **named)
+
+    stopper = Stopper(console())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(owner, name, asking)
+        run = trained(tmp_path / "run", stopper, recipe=short)
+    assert stopper()
+    assert not run.finished
+    assert checkpoint.last(run.checkpoints)
+    python.resume(run.path)
+    assert (weights(run), rows(run)) == (weights(short_clean), rows(short_clean))
 
 
 def test_asked_twice_it_leaves_at_once_and_still_can_go_on(

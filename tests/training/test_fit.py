@@ -51,7 +51,12 @@ def clean(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
 def same(run: Run, other: Run) -> None:
     assert rows(run) == rows(other)
     assert weights(run) == weights(other)
+    assert best(run) == best(other)
     assert run.finished == other.finished
+
+
+def best(run: Run) -> bytes:
+    return (run.checkpoints / checkpoint.BEST).read_bytes()
 
 
 def test_a_run_tells_every_step_every_epoch_and_its_end(data: Dataset, tmp_path: Path) -> None:
@@ -116,8 +121,10 @@ class Died(BaseException):
     """The process is gone."""
 
 
-EFFECTS = 2 * EPOCHS - 1 + EPOCHS + 1 + 1
-"""Writes of one run: states, rows, the rewind at its start and the mark at its end."""
+BESTS = 2
+"""Epochs of that run that come lower than all before."""
+EFFECTS = 2 * EPOCHS - 1 + EPOCHS + BESTS + 1 + 1
+"""Writes of one run: states, rows, best weights, the rewind at its start and the mark at its end."""
 
 
 def dying(monkeypatch: pytest.MonkeyPatch, nth: int, when: str) -> list[int]:
@@ -136,7 +143,9 @@ def dying(monkeypatch: pytest.MonkeyPatch, nth: int, when: str) -> list[int]:
 
         return effect
 
-    for owner, name in ((Run, "append"), (Run, "finish"), (Run, "rewind"), (checkpoint, "save")):
+    of_run = ((Run, name) for name in ("append", "finish", "rewind"))
+    of_states = ((checkpoint, name) for name in ("save", "save_best"))
+    for owner, name in (*of_run, *of_states):
         monkeypatch.setattr(owner, name, wrapped(getattr(owner, name)))
     return count
 

@@ -10,7 +10,6 @@ from types import FrameType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from residua.cli.processes import is_one_of_many
 from residua.cli.terminal import QUIET_SECONDS, say, say_wrapped
 from residua.training.events import Event, Note, Row, Stopped, Tick
 
@@ -147,9 +146,8 @@ class Stopper:
         self._again = self._again or number in AT_ONCE
         if not self.asked:
             self.asked = True
-            if not is_one_of_many():  # else the others would wait for this one
-                signal.signal(signal.SIGALRM, _leave_waiting)
-                signal.setitimer(signal.ITIMER_REAL, DATA_SECONDS, 1.0)
+            signal.signal(signal.SIGALRM, _leave_waiting)
+            signal.setitimer(signal.ITIMER_REAL, DATA_SECONDS, 1.0)
             with suppress(RuntimeError):  # it came while a line was being written
                 again = "stopping after this step and saving (once more to leave at once) ..."
                 say_wrapped(self.to, again, "yellow")

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -10,7 +10,6 @@ from typing import Any
 from torch import nn
 
 from residua.data.batches import Batch
-from residua.data.loader import Stalled
 from residua.measure.evaluate import NotFinite
 from residua.nn import heap
 from residua.nn.network import Network
@@ -18,8 +17,8 @@ from residua.training import checkpoint, memory, optim, plan, translate
 from residua.training.average import recount
 from residua.training.checkpoint import Progress
 from residua.training.events import Event, Note, Row, Stopped, Tick
+from residua.training.feed import Asked, Feed
 from residua.training.guard import agreed, first_bad_layer, fitting, of_worker
-from residua.training.judging import Asked, together
 from residua.training.keeping import Keeper
 from residua.training.loop import Moment, train
 from residua.training.losses import Objective, weighted
@@ -83,8 +82,8 @@ class Fit:
                 yield Note(self.keeper.roll_back(error))
             except RuntimeError as error:
                 raise of_worker(error, after=self.tally.progress.step) from None
-            except Stalled:
-                yield from self._leave()
+            except Asked:
+                yield Stopped(self.tally.progress.step)
                 return
             else:
                 return
@@ -101,12 +100,14 @@ class Fit:
         often = 1 if self.plan.device == "cpu" else LOOKS
         self._prepare()
         saved = looked = time.monotonic()
-        for moment in self._moments():
+        done, workers = self.tally.progress.step, self.recipe.data.workers
+        feed = Feed(self._batches(done, self.total, workers=workers), self.world)
+        for moment in self._moments(feed):
             self.keeper.after(self.network, moment.step)
             self.tally.add(moment)
             edge = self._is_edge(moment.step)
             leave, due = self.world.any(
-                self.stop(), time.monotonic() - saved > self.recipe.budget.save_seconds
+                not feed.comes() or self.stop(), time.monotonic() - saved > self.recipe.budget.save_seconds
             )
             if not (edge or leave or due or moment.step % often == 0):
                 continue
@@ -179,11 +180,11 @@ class Fit:
             device=self.plan.device,
         )
 
-    def _moments(self) -> Iterator[Moment]:
+    def _moments(self, batches: Iterable[Batch]) -> Iterator[Moment]:
         recipe, done = self.recipe, self.tally.progress.step
         moments = train(
             self.learner,
-            together(self._batches(done, self.total, workers=recipe.data.workers), self.world),
+            batches,
             self._objective(),
             optimizer=self.optimizer,
             rate_at=self._rate,
@@ -237,14 +238,6 @@ class Fit:
             memory_bytes(self.plan.device),
         )
 
-    def _leave(self) -> Iterator[Event]:
-        """Save what was learned before the batch that does not come."""
-        if last := self.tally.last:
-            self._check(last)
-            self.tally.fold(last.step, 0.0)
-            self._save()
-        yield Stopped(self.tally.progress.step)
-
     def _save(self) -> None:
         if self.fitted:
             heap.give_back()  # a state is copied before it is written
@@ -261,7 +254,7 @@ class Fit:
         try:
             judged = self._judge(self.network)
             mean = self._judge(self.keeper.network) if self.keeper.network else None
-        except (Asked, Stalled):
+        except Asked:
             return
         except NotFinite as error:
             raise Diverged(f"{error} after step {done.step}; {_CURE}") from None

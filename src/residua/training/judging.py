@@ -1,24 +1,18 @@
 """Judging the test images of a run while it trains: dealt out over its processes, and stopped when asked."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, islice
-from typing import TypeVar
+from collections.abc import Callable, Iterator
 
 from residua.data.batches import Batch, testing
 from residua.data.images import Images
 from residua.measure.evaluate import Judgement, evaluate
 from residua.nn.network import Network
 from residua.spec.recipe import Plan, Recipe
+from residua.training.feed import in_rounds
 from residua.training.world import World
 
-Dealt = TypeVar("Dealt")
 JUDGED = 250
 """Images judged at a time, at least."""
-
-
-class Asked(Exception):
-    """Somebody asked to stop while images were being judged."""
 
 
 def judge(
@@ -57,19 +51,5 @@ def of_batches(
     Asked and NotFinite as from `judge`.
     """
 
-    def unless_asked() -> Iterator[Batch]:
-        own = iter(together(batches, world))
-        for _ in range(rounds):  # some have a batch less, but all must answer
-            if world.any(stop())[0]:
-                raise Asked
-            yield from islice(own, 1)
-
     world.match(network)
-    return evaluate(network, unless_asked(), plan, gather=world.gather)
-
-
-def together(batches: Iterator[Dealt], world: World) -> Iterable[Dealt]:
-    """`batches`, once all processes have their first: opening a set may take one longer than another."""
-    first = list(islice(batches, 1))
-    world.meet()
-    return chain(first, batches)
+    return evaluate(network, in_rounds(batches, rounds, world=world, stop=stop), plan, gather=world.gather)

@@ -203,6 +203,9 @@ def create(
 
 def check_free(path: Path, *, force: bool = False) -> None:
     """What `create` would refuse is refused here, before the work of preparing a run is done."""
+    if os.path.lexists(path) and not path.is_dir():
+        path.stat()  # says what is wrong with a link
+        raise FileExistsError(f"{path} is no folder: choose another -o")
     if (path / RECIPE).exists():
         there = Run(path)
         if there.finished:  # which may be where nobody can write
@@ -218,7 +221,9 @@ def _refuse(run: Run, *, force: bool) -> None:
 
 
 def open_run(path: Path) -> Run:
-    """The run at `path`. ValueError when there is none."""
+    """The run at `path`. ValueError when there is none, OSError when links to it lead nowhere."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        path.stat()
     for name in (RECIPE, SETS):
         if not (path / name).is_file() and not (path / SPARE).is_file():
             raise ValueError(f"{path} is no run: it has no {name}; `residua train DATA -o {path}` makes one")

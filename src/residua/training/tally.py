@@ -16,12 +16,10 @@ class Tally:
         """Go on from `start`."""
         self.progress, self.world, self.device = start, world, torch.device(device)
         self.seconds, self.images = 0.0, 0
-        self.last: Moment | None = None
         self._begin()
 
     def add(self, moment: Moment) -> None:
         """Count one update; the device need not have finished it."""
-        self.last = moment
         self._loss += moment.loss.to(self._loss.dtype) * moment.images
         self._wrong += moment.wrong
         self._seen += moment.images

@@ -1,7 +1,7 @@
 """Judging the test images of a set of boxes: dealt out over processes, and stopped when asked."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from residua.tasks.detect.network import Boxer
 from residua.tasks.detect.scenes import Scenes
 from residua.tasks.detect.score import BoxScore, score
 from residua.tasks.detect.voc_metric import average_precisions, every_class
-from residua.training.judging import Asked, together
+from residua.training.feed import in_rounds
 from residua.training.world import ALONE, World
 
 TOGETHER = {"ssd": 16, "c4": 2, "fpn": 2}
@@ -78,13 +78,10 @@ def judge(
     )
     world.match(network)
     network.eval()
-    own: list[Sequence[Detections]] = []
-    dealt = iter(together(batches, world))
-    for _ in range(math.ceil(len(scenes) / size / world.size)):  # some have a batch less, but all must answer
-        if world.any(stop())[0]:
-            raise Asked
-        batch = next(dealt, None)
-        if batch is not None:
-            own.append(tuple(detections(network, batch, plan)))
+    rounds = math.ceil(len(scenes) / size / world.size)
+    own = [
+        tuple(detections(network, batch, plan))
+        for batch in in_rounds(batches, rounds, world=world, stop=stop)
+    ]
     every = [one for several in world.gather(own) for one in several]
     return BoxJudgement(tuple(every), scenes)
