@@ -14,7 +14,7 @@ from residua.data.views import normalise
 from residua.nn.network import Network
 from residua.spec.recipe import Average, Budget, Optim, Plan, Recipe, Schedule
 from residua.training import average, checkpoint
-from residua.training.events import Note
+from residua.training.events import Note, Stopped
 from residua.training.run import Run, create
 from residua.weights.store import CheckpointError, read
 from small import PIXELS, PLAN, after, colours, fresh, go, recipe, rows, weights
@@ -91,6 +91,18 @@ def test_a_run_with_counted_norms_ends_with_them(tmp_path: Path) -> None:
     assert not torch.equal(one.stem.norm1.running_mean, other.stem.norm1.running_mean)
     assert rows(plain)[-1]["test_loss"] != rows(counted)[-1]["test_loss"]
     assert rows(plain)[:-1] == rows(counted)[:-1]
+
+
+def test_asked_to_stop_while_norms_are_counted_a_run_counts_them_anew(tmp_path: Path) -> None:
+    made, data = recipe(average=Average(decay=0.5, recount=24)), colours()
+    whole, steps, rounds, mean_too = fresh(tmp_path / "whole", made, data), 12, 4, 2
+    judged = 2 * mean_too  # two epochs before the last
+    for asks in range(1, rounds * mean_too + 2):
+        run = create(tmp_path / str(asks), made, identity={})
+        assert go(run, data, after(steps + judged + asks))[-1] == Stopped(steps)
+        go(run, data)
+        assert (weights(run), rows(run)) == (weights(whole), rows(whole))
+        assert run.finished
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from residua.training import checkpoint, memory, optim, plan, translate
 from residua.training.average import recount
 from residua.training.checkpoint import Progress
 from residua.training.events import Event, Note, Row, Stopped, Tick
-from residua.training.feed import Asked, Feed
+from residua.training.feed import Asked, Feed, in_rounds
 from residua.training.guard import agreed, first_bad_layer, fitting, of_worker
 from residua.training.keeping import Keeper
 from residua.training.loop import Moment, train
@@ -114,8 +114,6 @@ class Fit:
             self._check(moment)
             self.tally.fold(moment.step, time.monotonic() - looked)
             yield from self._tick(moment)
-            if moment.step == self.total:
-                self._recount()
             if edge or leave or due:
                 self._save()
                 saved = time.monotonic()
@@ -203,11 +201,17 @@ class Fit:
         return weighted(judge, self.world.size * self.share / self.batch)
 
     def _recount(self) -> None:
-        """Count the norms' statistics anew, if the recipe wants that, on the first batches of the run."""
-        for network in (self.network, self.keeper.network):
-            if network and (many := -(-self.recipe.average.recount // self.recipe.budget.batch)):
-                with translate.uncompiled(self.plan):
-                    recount(network, islice(self._batches(0, self.total, workers=0), many), self.plan)
+        """Count the norms' statistics anew, if the recipe wants that, on the first batches of the run.
+
+        Asked when somebody asks to stop meanwhile: what was saved before counts anew when it goes on.
+        """
+        many = -(-self.recipe.average.recount // self.recipe.budget.batch)
+        for network in filter(None, (self.network, self.keeper.network) if many else ()):
+            batches = islice(self._batches(0, self.total, workers=0), many)
+            with translate.uncompiled(self.plan):
+                recount(network, in_rounds(batches, many, world=self.world, stop=self.stop), self.plan)
+        if many:
+            self._save()
 
     def _check(self, moment: Moment) -> None:
         """Diverged, saying where, when a loss or gradient was not finite; the weights are those before."""
@@ -252,6 +256,8 @@ class Fit:
         """Judge the test images and write the row; `progress.seen` stays when asked to stop meanwhile."""
         done = self.tally.progress
         try:
+            if done.step == self.total:
+                self._recount()
             judged = self._judge(self.network)
             mean = self._judge(self.keeper.network) if self.keeper.network else None
         except Asked:
