@@ -13,6 +13,7 @@ from torchvision.transforms.v2 import functional as tv
 
 from residua.data.images import Images
 from residua.data.sources import open_images
+from residua.measure import views
 from residua.measure.evaluate import NotFinite
 from residua.measure.views import SCALES, VIEWS, dense_logits, judge, scaled, ten_crops
 from residua.nn.network import Network, build
@@ -170,3 +171,19 @@ def test_no_view_hides_a_network_that_says_no_number(view: str) -> None:
 def test_a_network_of_vectors_reads_one_size(view: str) -> None:
     with pytest.raises(ValueError, match=f"resmlp reads one size, {view} shows others: give center or flip"):
         judge(build(zoo.arch("resmlp")), colours().test, PLAN, view)
+
+
+@pytest.mark.parametrize("pixels", [1, 150, 400, 10**6])
+def test_the_numbers_do_not_depend_on_how_many_are_computed_at_once(
+    pixels: int, photographs: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = network()
+    expected = {view: judge(net, photographs, PLAN, view).probabilities for view in VIEWS}
+    monkeypatch.setattr(views, "PIXELS", pixels)
+    for view in VIEWS:
+        found = judge(net, photographs, PLAN, view).probabilities
+        np.testing.assert_allclose(found, expected[view], atol=1e-6)
+
+
+def test_fewer_large_images_are_computed_at_once_than_small_ones() -> None:
+    assert [views.at_once(side, side) for side in (8, 32, 224, 448, 20_000)] == [250, 250, 39, 9, 1]

@@ -143,7 +143,7 @@ def test_ranks_differ_from_one_process_where_batch_norms_see_their_share(
 def test_ranks_judge_exactly_as_one_process(
     size: int, at_once: int, data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judging, "JUDGED", at_once)
+    monkeypatch.setattr(judging, "at_once", lambda *_: at_once)
     made = recipe()
     alone = judge(drawn(made), data.test, made, plan=made.plan, world=ALONE, stop=never)
 

@@ -8,7 +8,7 @@ from torch.nn.functional import normalize
 from residua.data.batches import testing
 from residua.data.images import Images
 from residua.data.views import normalise
-from residua.measure.views import BATCH
+from residua.measure.views import BATCH, at_once
 from residua.nn.network import Network
 
 NEIGHBOURS = 10
@@ -49,10 +49,11 @@ def far_out(distance: NDArray[np.float64]) -> NDArray[np.bool_]:
 def _read(network: Network, images: Images) -> torch.Tensor:
     """What the last layer reads of each image, as vectors of length 1: (N, D) float32 on the CPU."""
     network.eval()
-    device = next(network.parameters()).device
+    device, side = next(network.parameters()).device, network.preprocess.size
     rows = []
     with torch.inference_mode():
-        for batch in testing(images, network.preprocess, batch=BATCH, workers=0, resident_bytes=0):
+        size = at_once(side, side)
+        for batch in testing(images, network.preprocess, batch=size, workers=0, resident_bytes=0):
             pixels = normalise(batch.images.to(device), network.preprocess)
             read = network.forward_head(network.forward_features(pixels), pre_logits=True)
             rows.append(normalize(read.float().flatten(1)).cpu())

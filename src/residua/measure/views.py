@@ -49,9 +49,9 @@ LARGE = 320
 PAD = 8
 """Where nothing is left to crop, a border of the side divided by this (32 px: 4; He et al. 2015, 4.2)."""
 BATCH = 250
-"""Crops of one kind computed at once, at most."""
-PIXELS = 4_000_000
-"""Pixels of whole images computed at once, at most: 80 of 224 x 224; bounds the memory."""
+"""Views computed at once, at most."""
+PIXELS = 2_000_000
+"""Pixels computed at once, at most: 39 views of 224 x 224; more take more memory, and on a CPU more time."""
 PORTION = 64
 """Whole images decoded at once."""
 
@@ -69,6 +69,11 @@ class Cut:
     """From squares (n, C, S, S) to views, each (n, C, s, s)."""
 
 
+def at_once(height: int, width: int) -> int:
+    """How many views of that size, in pixels, are computed at once."""
+    return max(1, min(BATCH, PIXELS // (height * width)))
+
+
 def judge(network: Network, images: Images, plan: Plan, view: str = "center") -> Judgement:
     """What `network` says of `images` when each is shown as `view` says.
 
@@ -76,7 +81,8 @@ def judge(network: Network, images: Images, plan: Plan, view: str = "center") ->
     the network says what is no number.
     """
     if view == "center":
-        batches = testing(images, network.preprocess, batch=BATCH, workers=0, resident_bytes=0)
+        side = network.preprocess.size
+        batches = testing(images, network.preprocess, batch=at_once(side, side), workers=0, resident_bytes=0)
         return evaluate(network, batches, plan)
     if network.arch.is_flat and view in OTHER_SIZES:
         raise ValueError(f"{network.arch.name} reads one size, {view} shows others: give center or flip")
@@ -96,7 +102,8 @@ def shown(preprocess: Preprocess, images: Images, view: str) -> Iterator[Shown]:
         yield from _whole(images, preprocess, scaled(preprocess.size, SCALES))
         return
     cut = _CUTS[view](preprocess)
-    for batch in testing(images, cut.square, batch=BATCH, workers=0, resident_bytes=0):
+    size = at_once(cut.square.size, cut.square.size)
+    for batch in testing(images, cut.square, batch=size, workers=0, resident_bytes=0):
         for pixels in cut.views(batch.images):
             yield batch.indices, pixels
 
@@ -184,7 +191,7 @@ def _grouped(indices: NDArray[np.int64], views: tuple[NDArray[np.uint8], ...]) -
     for place, view in enumerate(views):
         shapes.setdefault(view.shape, []).append(place)
     for shape, places in shapes.items():
-        most = max(1, PIXELS // (shape[-1] * shape[-2]))
+        most = at_once(*shape[-2:])
         for first in range(0, len(places), most):
             some = places[first : first + most]
             yield indices[some], torch.from_numpy(np.stack([views[place] for place in some]))

@@ -6,13 +6,11 @@ from collections.abc import Callable, Iterator
 from residua.data.batches import Batch, testing
 from residua.data.images import Images
 from residua.measure.evaluate import Judgement, evaluate
+from residua.measure.views import at_once
 from residua.nn.network import Network
 from residua.spec.recipe import Plan, Recipe
 from residua.training.feed import in_rounds
 from residua.training.world import World
-
-JUDGED = 250
-"""Images judged at a time, at least."""
 
 
 def judge(
@@ -23,7 +21,9 @@ def judge(
     Every process takes whole batches, as one process would make them: none is padded, none counts twice.
     Asked when `stop()` is true on any of them, NotFinite when the network says no numbers.
     """
-    size = recipe.budget.batch if plan.memory_limit else max(recipe.budget.batch, JUDGED)
+    side, size = recipe.arch.preprocess.size, recipe.budget.batch
+    if not plan.memory_limit:
+        size = max(size, at_once(side, side))
     batches = testing(
         images,
         recipe.arch.preprocess,

@@ -11,7 +11,7 @@ from residua.data.images import Images
 from residua.deliver.engine import ready
 from residua.measure.evaluate import Judgement, in_a_row, together
 from residua.measure.score import Score
-from residua.measure.views import BATCH, PORTION, SAID
+from residua.measure.views import PORTION, SAID, at_once
 from residua.nn.network import Network
 from residua.spec.recipe import Plan
 from residua.spec.record import nearest
@@ -62,7 +62,9 @@ def each(
         network, kind, plan = ready(path, weights)
         images = examples(path, network.class_names)
         for view in views:
-            said = _dealt(partial(_shown, show, network, plan, view), images, view, world)
+            side = network.preprocess.size
+            size = at_once(side, side) if view == "center" else PORTION
+            said = _dealt(partial(_shown, show, network, plan, view), images, size, world)
             score = said.score(split=images.name, weights=kind, views=view)
             found.append(Found(str(path), images, said, replace(score, clip=clip(network, images, view))))
     return found
@@ -72,9 +74,8 @@ def _shown(show: Show, network: Network, plan: Plan, view: str, images: Images) 
     return show(network, images, plan, view)
 
 
-def _dealt(show: Callable[[Images], Judgement], images: Images, view: str, world: World) -> Judgement:
-    """What `show` says of `images`, dealt out over the processes by portions, the same for any number."""
-    size = BATCH if view == "center" else PORTION
+def _dealt(show: Callable[[Images], Judgement], images: Images, size: int, world: World) -> Judgement:
+    """What `show` says of `images`, dealt out `size` at a time, the same for any number of processes."""
     own = []
     for start in range(0, len(images), size * world.size):
         mine = np.arange(start + world.rank * size, min(start + (world.rank + 1) * size, len(images)))
