@@ -21,6 +21,9 @@ import ranks
 from residua.data import loader
 from residua.data.decode import DataError
 from residua.data.loader import Place, Places, WorkerDied, each, loaded, of_worker, room
+from residua.training.feed import in_rounds
+from residua.training.world import joined
+from small import never
 
 CPU = torch.device("cpu")
 BATCH, STEPS, BAD = 4, 6, 9
@@ -83,7 +86,7 @@ def test_batches_come_in_order(workers: int) -> None:
 def test_a_worker_that_dies_hangs_or_fails_is_told_with_what_it_read(
     monkeypatch: pytest.MonkeyPatch, fault: Callable[[], None], how: str, workers: int
 ) -> None:
-    monkeypatch.setattr(loader, "_SECONDS", 2)
+    monkeypatch.setattr(loader, "_patience", 2)
     before = time.monotonic()
     with pytest.raises(WorkerDied) as caught:
         read(Squares(fault), workers)
@@ -94,9 +97,22 @@ def test_a_worker_that_dies_hangs_or_fails_is_told_with_what_it_read(
     assert not multiprocessing.active_children()
 
 
+def test_a_worker_that_hangs_is_told_before_the_other_processes_of_a_run_give_up(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def work(rank: int) -> None:
+        with joined() as world:
+            own = batches_of(Squares(signal.pause if rank else int), 1)
+            list(in_rounds(own, STEPS, world=world, stop=never))
+
+    assert ranks.end(ranks.begin(2, work, stall=5)) == [ranks.FAILED] * 2
+    said = "PeerFailed: process 1: a worker process hangs (no batch for 4 s) while it read number 9"
+    assert said in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_worker_that_was_stopped_is_woken(monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
-    monkeypatch.setattr(loader, "_SECONDS", 2)
+    monkeypatch.setattr(loader, "_patience", 2)
     assert read(Squares(send(signal.SIGSTOP)), workers) == read(Squares(), 0)
 
 
@@ -158,7 +174,7 @@ def test_shared_memory_that_is_full_is_told(monkeypatch: pytest.MonkeyPatch, siz
     if libc.unshare(new_mounts) or libc.mount(b"none", b"/", None, private, None):
         return  # only root may
     assert not libc.mount(b"tmpfs", b"/dev/shm", b"tmpfs", 0, size)
-    monkeypatch.setattr(loader, "_SECONDS", 10)
+    monkeypatch.setattr(loader, "_patience", 10)
     with pytest.raises(WorkerDied) as caught:
         read(Squares(), 2)
     assert re.search(says, str(caught.value))

@@ -31,7 +31,6 @@ Place = tuple[int, NDArray[np.int64]]
 """Epoch and indices of one batch."""
 Read = TypeVar("Read")
 
-_SECONDS = 60.0  # without a batch for this long, a worker counts as hung
 _AHEAD = 4  # batches that each worker prepares; our choice, against slow files
 _PR_SET_PDEATHSIG = 1  # Linux ends the process when its parent is gone
 _ENDING = (signal.SIGINT, signal.SIGTERM)
@@ -94,7 +93,7 @@ class _Desks:
     def hung(self) -> WorkerDied:
         """That no batch came."""
         reading = self._reading(*self.rows[::2])
-        return WorkerDied(f"a worker process hangs (no batch for {_SECONDS:g} s){reading}", _CURE)
+        return WorkerDied(f"a worker process hangs (no batch for {_patience:g} s){reading}", _CURE)
 
     def _reading(self, *processes: int) -> str:
         pairs = zip(self.rows[::2], self.rows[1::2], strict=True)
@@ -106,7 +105,7 @@ class _Desks:
 
         torch would wait without end for what such a one has announced.
         """
-        while not self._over.wait(_SECONDS / 2):
+        while not self._over.wait(_patience / 2):
             self.wake()
 
     def wake(self) -> None:
@@ -119,15 +118,22 @@ class _Desks:
         """End those that are left: one that is stopped does not heed what torch asked."""
         self._over.set()
         for worker in self.workers:
-            if worker.exitcode is None:
-                worker.kill()
+            while worker.exitcode is None:
                 with suppress(RuntimeError):  # torch hears of it
+                    worker.kill()
                     worker.join()
 
 
+_patience = 60.0  # seconds without a batch after which a worker counts as hung
 _opened: WeakSet[_Desks] = WeakSet()  # of all loaders, for torch tells of a death at any moment
 _waits = False  # whether this process waits for a batch of its workers
 _desk: tuple[MutableSequence[int], int] | None = None  # this worker's own, among all of its loader
+
+
+def hurry(seconds: float) -> None:
+    """From now on a worker counts as hung after so long without a batch, where that is less than a minute."""
+    global _patience
+    _patience = min(_patience, seconds)
 
 
 def each(indices: NDArray[np.int64]) -> Iterator[int]:
@@ -175,7 +181,7 @@ def loaded(
             batch_size=None,  # an item is a whole batch already
             num_workers=workers,
             pin_memory=device.type == "cuda",
-            timeout=_SECONDS if workers else 0,
+            timeout=_patience if workers else 0,
             prefetch_factor=_AHEAD if workers else None,
             worker_init_fn=partial(_start_worker, desks.rows, os.getpid()),
             generator=torch.Generator(),  # else the loader draws from the global one, and dropout differs
@@ -201,9 +207,7 @@ def _beginning() -> Iterator[None]:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", "This DataLoader will create"
-            )  # more than cores, as was asked for
+            warnings.filterwarnings("ignore", "This DataLoader will create")  # more than cores: as asked
             yield
     except OSError as error:
         raise WorkerDied(f"worker processes cannot be started ({one_line(error)})", _CURE) from None
@@ -222,7 +226,9 @@ def _next(
         return next(results, None)
     except (RuntimeError, OSError, EOFError) as error:
         if "timed out" in str(error):
-            return desks.hung()
+            hung = desks.hung()
+            desks.clear()  # torch would wait five seconds for one that hangs
+            return hung
         if not isinstance(error, RuntimeError):  # one died while it handed over what it had announced
             with suppress(RuntimeError):  # as which torch soon hears of it
                 time.sleep(0.5)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-defined]  # not in its list
 from torch.nn.parallel import DistributedDataParallel
 
+from residua.data import loader
 from residua.training.parting import PeerLost, failed, part, until
 
 T = TypeVar("T")
@@ -179,6 +180,7 @@ def joined() -> Iterator[World]:
     stall = timedelta(seconds=float(os.environ.get(STALL, STALL_SECONDS)))
     store = _store(rank, size)
     store.set_timeout(stall)
+    loader.hurry(0.8 * stall.total_seconds())  # a worker that hangs is told before its process counts as lost
     gpus = torch.cuda.is_available()
     if gpus:
         torch.cuda.set_device(local)
