@@ -1,17 +1,20 @@
 """Resuming equals never having been interrupted, to the last bit (reliability P2, F16)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from residua.data.loader import Stalled
 from residua.data.sources import Dataset, open_dataset
 from residua.spec import zoo
 from residua.spec.augment import Augment
 from residua.spec.recipe import Average, Budget, Data, Optim, Plan, Recipe, Schedule
+from residua.tasks.classify.task import Classify
 from residua.training import checkpoint
 from residua.training.events import Note, Row, Stopped, Tick
 from residua.training.first import initial
@@ -113,6 +116,26 @@ def test_asking_again_while_a_late_epoch_is_judged_loses_no_row(
         events = go(run, data, after(1))
         assert events[-1] == Stopped(EACH)
         assert run.metrics == []
+    go(run, data)
+    same(run, clean)
+
+
+@pytest.mark.parametrize("came", [0, 1, 4, 5, TOTAL - 1])
+def test_asked_while_no_batch_comes_a_run_leaves_with_those_that_came(
+    came: int, data: Dataset, clean: Run, tmp_path: Path
+) -> None:
+    batches = Classify.batches
+
+    def silent(*given: Any, **named: Any) -> Iterator[Any]:
+        yield from islice(batches(*given, **named), came)
+        raise Stalled
+
+    run = create(tmp_path, recipe(), identity={})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Classify, "batches", silent)
+        assert go(run, data)[-1] == Stopped(came)
+    saved = checkpoint.newest(run.checkpoints)
+    assert (saved.facts["progress"]["step"] if saved else 0) == came
     go(run, data)
     same(run, clean)
 
