@@ -10,6 +10,7 @@ demo: .venv/installed
 test: .venv/tested check
 	$(BIN)/python -m pytest
 
+# What takes minutes: every name exported and compiled, faults by the hundred.
 battery: .venv/tested
 	$(BIN)/python -m pytest -m battery
 

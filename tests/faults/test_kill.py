@@ -1,4 +1,7 @@
-"""Killed at any moment, a run loses nothing but time (reliability P1, F1, F2)."""
+"""Killed at any moment, a run loses nothing but time (reliability P1, F1, F2).
+
+`make battery` kills by the hundred.
+"""
 
 import os
 import random
@@ -13,6 +16,7 @@ import pytest
 
 import residua as python
 from command import residua, start, succeeded, wait_for
+from hurt import hurt
 from ranks import children_of
 from residua.jobs.prepare import Wish, prepare
 from residua.jobs.train import begin, work
@@ -67,7 +71,8 @@ def test_every_kill_leaves_good_states_and_the_last_child_the_clean_weights(
     assert not list(tmp_path.rglob("*.tmp"))
 
 
-def test_no_state_that_was_reported_is_lost_to_a_kill(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [30, pytest.param(300, marks=pytest.mark.battery)])
+def test_no_state_that_was_reported_is_lost_to_a_kill(kills: int, tmp_path: Path) -> None:
     network = build(arch())
     optimizer = optim.make(network, recipe().optim)
     (told, said), chance, reached = os.pipe(), random.Random(0), 0
@@ -77,7 +82,7 @@ def test_no_state_that_was_reported_is_lost_to_a_kill(tmp_path: Path) -> None:
             checkpoint.save(tmp_path, network, optimizer, Progress(step))
             os.write(said, step.to_bytes(4, "little"))
 
-    for _ in range(30):
+    for _ in range(kills):
         child = forked(save)
         saved = [int.from_bytes(os.read(told, 4), "little")]
         time.sleep(chance.uniform(0, 0.02))  # saving takes some milliseconds
@@ -120,22 +125,57 @@ def test_a_killed_worker_ends_the_run_in_a_line_and_no_bit_is_lost(photos: Path,
     assert (weights(run), rows(run)) == (weights(whole), rows(whole))
 
 
+CHANCE = "by chance"
+CHAINS = {
+    "now and then": (CHANCE, CHANCE, "kill before judging 2"),
+    "judging": ("kill before judging 3", CHANCE, "kill after judging 2", CHANCE, CHANCE),
+    "the roll of an epoch": (
+        "kill before best 1",
+        "kill after best 1",
+        "kill before row 1",
+        "kill after row 1",
+        CHANCE,
+    ),
+    "prune": ("kill before prune 1", "kill after prune 3", CHANCE, "kill before prune 4", CHANCE),
+    "a state's way to the disk": (
+        "kill before sync 3",
+        "kill after sync 4",
+        "kill before rename 5",
+        "kill after rename 2",
+        CHANCE,
+    ),
+    "the end": (CHANCE, CHANCE, CHANCE, "kill before end 1", "kill after end 1"),
+}
+"""Where each of the processes that follow each other is killed; the first chain is short."""
+
+
+@pytest.mark.parametrize(
+    "chain",
+    [pytest.param(name, marks=[pytest.mark.battery] * (place > 0)) for place, name in enumerate(CHAINS)],
+)
 def test_a_command_killed_again_and_again_ends_as_one_that_was_not(
-    photos: Path, made: Path, clean: Run, tmp_path: Path
+    chain: str, photos: Path, made: Path, clean: Run, tmp_path: Path
 ) -> None:
-    run, chance = tmp_path / "run", random.Random(1)
+    """What is aimed dies at that very call; `CHANCE` is up to 0.1 s, some 25 steps, after a new state."""
+    run, chance = tmp_path / "run", random.Random(chain)
     words: tuple[object, ...] = ("train", photos, "--recipe", made, "-o", run)
-    for _ in range(2):
-        process = start(*words)
-        before = checkpoint.states(run / "checkpoints")[:1]
-        newer = f"checkpoints/state-{int(before[0].stem[-9:]) + 1 if before else 0:09d}"
-        wait_for(run, f"{newer[:-1]}*", process)
-        time.sleep(chance.uniform(0, 0.3))
-        process.kill()
-        process.communicate()
+    for place, aim in enumerate(CHAINS[chain]):
+        if aim == CHANCE:
+            process = start(*words)
+            before = checkpoint.states(run / "checkpoints")[:1]
+            newer = f"checkpoints/state-{int(before[0].stem[-9:]) + 1 if before else 0:09d}"
+            wait_for(run, f"{newer[:-1]}*", process)
+            time.sleep(chance.uniform(0, 0.1))
+            process.kill()
+        else:
+            process = hurt(tmp_path / f"mark-{place}", aim, *words, begin=start)
+        _, error = process.communicate(timeout=60)
+        assert process.returncode == -signal.SIGKILL, error
         words = ("resume", run)
     out = succeeded(residua("resume", run))
     assert "next: " in out
     assert weights(run) == weights(clean)
     assert rows(run) == rows(clean)
     assert open_run(run).finished
+    assert (run / "report.html").exists()
+    assert not list(tmp_path.rglob("*.tmp"))

@@ -4,6 +4,8 @@ import os
 import threading
 from pathlib import Path
 
+import pytest
+
 from ranks import children_of
 from residua.data.sources import open_dataset
 from residua.spec.augment import Augment
@@ -26,19 +28,22 @@ def held() -> dict[str, int]:
     }
 
 
-def test_sixty_epochs_hold_what_ten_hold(photos: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("epochs", "growth"), [(60, 0.05), pytest.param(200, 0.02, marks=pytest.mark.battery)]
+)
+def test_many_epochs_hold_what_ten_hold(epochs: int, growth: float, photos: Path, tmp_path: Path) -> None:
     made = recipe(
         str(photos),
         augment=Augment("resized_crop"),
         data=Data(str(photos), workers=1, resident_bytes=0),
-        budget=Budget(epochs=60, batch=12, save_seconds=0.0),
+        budget=Budget(epochs=epochs, batch=12, save_seconds=0.0),
     )
     dataset = open_dataset(str(photos), holdout=0.2)
     run = create(tmp_path, made, identity={})
     fit = Fit(run, initial(made, dataset.train.classes), dataset, Classify(), stop=never)
     found = [held() for event in fit.events() if isinstance(event, Row)]
-    assert len(found) == 60
+    assert len(found) == epochs
     early, late = found[9], found[-2]
     for name in ("files", "threads", "children"):
         assert late[name] <= early[name], name
-    assert late["resident pages"] < 1.05 * early["resident pages"]
+    assert late["resident pages"] < (1 + growth) * early["resident pages"]

@@ -32,7 +32,6 @@ from small import (
     photo_folder,
     recipe,
     rows,
-    split_folder,
     weights,
 )
 
@@ -265,36 +264,6 @@ def test_the_stacked_convnet_with_dropout_goes_on_bit_for_bit(kind: str, tmp_pat
         go(run, images, after(asks))
     go(run, images)
     same(run, whole)
-
-
-@pytest.fixture(scope="module")
-def cropped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, Recipe, Run]:
-    """A folder of files, a recipe that decodes them for every epoch, and its run without workers."""
-    root = tmp_path_factory.mktemp("cropped")
-    folder = split_folder(root / "photos")
-    images = open_dataset(str(folder), holdout=0.2)
-    made = recipe(str(folder), augment=Augment("resized_crop"), data=Data(str(folder), workers=0))
-    return images, made, fresh(root / "run", made, images)
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_workers_change_no_bit(workers: int, cropped: tuple[Dataset, Recipe, Run], tmp_path: Path) -> None:
-    images, made, alone = cropped
-    run = fresh(tmp_path, replace(made, data=replace(made.data, workers=workers)), images)
-    same(run, alone)
-
-
-@pytest.mark.parametrize(("workers", "then"), [(2, 0), (0, 3)])
-def test_another_number_of_workers_after_an_interruption_changes_no_bit(
-    workers: int, then: int, cropped: tuple[Dataset, Recipe, Run], tmp_path: Path
-) -> None:
-    images, made, alone = cropped
-    first = create(tmp_path / "parts", replace(made, data=replace(made.data, workers=workers)), identity={})
-    go(first, images, after(6))
-    (first.path / "recipe.json").unlink()
-    again = create(first.path, replace(made, data=replace(made.data, workers=then)), identity={})
-    go(again, images)
-    same(again, alone)
 
 
 @pytest.mark.parametrize(

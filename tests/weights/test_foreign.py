@@ -4,8 +4,9 @@ import argparse
 import io
 import os
 import pickle
+import random
 import zipfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,48 @@ def test_a_flipped_bit_in_a_torch_file_is_found_by_its_checksums(tmp_path: Path)
     path.write_bytes(raw)
     with pytest.raises(CheckpointError, match="damaged"):
         read_foreign(path)
+
+
+def parts_of(path: Path) -> dict[str, set[int]]:
+    """Where in a torch file each kind of its bytes stands."""
+    raw = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        records = archive.infolist()
+    directory, end = raw.index(b"PK\1\2"), raw.rindex(b"PK\5\6")
+    found: dict[str, set[int]] = {name: set() for name in ("headers", "pickle", "small records", "tensors")}
+    for record in records:
+        at = record.header_offset
+        name, extra = (int.from_bytes(raw[at + place : at + place + 2], "little") for place in (26, 28))
+        body = at + 30 + name + extra
+        found["headers"] |= {*range(at, at + 30 + name)}
+        is_tensor = "/data/" in record.filename
+        kind = "pickle" if record.filename.endswith(".pkl") else "tensors" if is_tensor else "small records"
+        found[kind] |= {*range(body, body + record.compress_size)}
+    found |= {"directory": {*range(directory, end)}, "end": {*range(end, len(raw))}}
+    return {**found, "padding": {*range(len(raw))} - set().union(*found.values())}
+
+
+@pytest.mark.parametrize("flips", [25, pytest.param(1000, marks=pytest.mark.battery)])
+def test_a_flipped_bit_of_a_torch_file_is_refused_or_changes_no_number(flips: int, tmp_path: Path) -> None:
+    path, chance = tmp_path / "a.pth", random.Random(flips)
+    state = {"conv1.weight": torch.arange(200.0), "fc.bias": torch.arange(40)}
+    torch.save(state, path)
+    raw, refused = path.read_bytes(), Counter[str]()
+    for part, places in parts_of(path).items():
+        bits = [8 * place + bit for place in sorted(places) for bit in range(8)]
+        picked = chance.sample(bits, min(flips, len(bits)))
+        for at in picked:
+            damaged = bytearray(raw)
+            damaged[at // 8] ^= 1 << at % 8
+            path.write_bytes(damaged)
+            try:
+                found = read_foreign(path)
+            except CheckpointError:
+                refused[part] += 1
+            else:
+                assert found.keys() == state.keys(), f"bit {at}, of the {part}"
+                assert all(torch.equal(found[key], state[key]) for key in state), f"bit {at}, of the {part}"
+        assert refused[part] == len(picked) or part in ("headers", "directory", "end", "padding")
 
 
 def test_every_truncation_of_a_torch_file_is_refused(tmp_path: Path) -> None:

@@ -22,11 +22,12 @@ def tiny(path: Path, *, numbers: int = 100) -> bytes:
 
 
 def flipped(path: Path, raw: bytes) -> Iterator[int]:
-    """Each position of the file at `path`, whose byte differs in one bit until the next one comes."""
+    """Each position of the file at `path`, for every bit, which is another one until the next comes."""
     with path.open("r+b", buffering=0) as file:
         for at, byte in enumerate(raw):
-            os.pwrite(file.fileno(), bytes([byte ^ 1 << at % 8]), at)
-            yield at
+            for bit in range(8):
+                os.pwrite(file.fileno(), bytes([byte ^ 1 << bit]), at)
+                yield at
             os.pwrite(file.fileno(), bytes([byte]), at)
 
 
@@ -66,15 +67,15 @@ def test_equal_values_make_equal_bytes(tmp_path: Path) -> None:
     assert len({tiny(tmp_path / f"{i}.safetensors") for i in range(8)}) == 1
 
 
-def test_every_flipped_byte_is_refused(tmp_path: Path) -> None:
+def test_every_flipped_bit_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     for at in flipped(path, tiny(path, numbers=300)):
         with pytest.raises(CheckpointError):
-            pytest.fail(f"byte {at} is flipped, yet read as {read(path)}")
+            pytest.fail(f"a bit of byte {at} is flipped, yet read as {read(path)}")
     assert read(path)[1] == FACTS
 
 
-def test_no_flipped_byte_makes_it_pass_for_a_file_of_others(tmp_path: Path) -> None:
+def test_no_flipped_bit_makes_it_pass_for_a_file_of_others(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     for _ in flipped(path, tiny(path, numbers=4)):
         if not is_ours(path):
