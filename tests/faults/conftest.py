@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from ranks import together
 from residua.jobs.prepare import Wish, prepare
-from residua.jobs.train import begin, work
+from residua.jobs.train import begin, enter, work
 from residua.spec.recipe import Budget
-from residua.training.run import Run
+from residua.training.run import Run, open_run
+from residua.training.world import World
 from small import Stop, arch, file_of, never, recipe, split_folder
 
 
@@ -55,3 +57,23 @@ def short(photos: Path) -> Path:
 def short_clean(trained: Callable[..., Run], short: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Its run that nothing disturbed."""
     return trained(tmp_path_factory.mktemp("short") / "run", recipe=short)
+
+
+@pytest.fixture(scope="session")
+def often(photos: Path) -> Path:
+    """A recipe of 40 steps in 10 epochs that saves after every step."""
+    short = recipe("", arch=arch(), budget=Budget(epochs=10, batch=6, save_seconds=0.0))
+    return file_of(short, photos.parent / "ranks.json")
+
+
+@pytest.fixture(scope="session")
+def twice(photos: Path, often: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The run of two processes that nothing disturbed."""
+    path = tmp_path_factory.mktemp("twice") / "run"
+
+    def train(world: World) -> None:
+        run, prepared = enter(Wish(str(photos), recipe=str(often)), path, world=world)
+        work(run, prepared, world=world)
+
+    together(2, train)
+    return open_run(path)
