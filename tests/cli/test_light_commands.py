@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,6 +85,15 @@ def test_a_narrow_terminal_keeps_a_network_to_a_line() -> None:
     assert all(any(name in line for line in compared) for name in names)
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&- <&-"])
+def test_a_command_that_was_begun_without_an_output_does_its_work(closed: str, tmp_path: Path) -> None:
+    file = tmp_path / "twins.svg"
+    words = [sys.executable, "-m", "residua", "explain", "plain34", "resnet34", "--svg", file]
+    done = subprocess.run(["sh", "-c", f'exec "$@" {closed}', "sh", *words], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert file.read_text("utf-8").startswith("<svg")
+
+
 def test_models_are_filtered_and_sorted() -> None:
     words = ("models", "--paper", "he2015", "--max-params", "1M", "--sort", "params", "--reverse", "--json")
     found = json.loads(succeeded(command.residua(*words)))
@@ -150,6 +161,7 @@ def test_explain_gives_the_same_as_json() -> None:
         (["explain", *["resnet50"] * 4, "--svg", "x.svg"], "4 networks side by side: give at most 3"),
         (["explain", "plain34", "--order", "e"], "has blocks without shortcut"),
         (["predict", "run", "image", "--topk", "0"], "topk"),
+        (["resume", ""], "word 2 of the command is empty: was a variable never set?"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_2(words: list[str], said: str) -> None:

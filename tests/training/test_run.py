@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ranks import begin, end
-from residua.training.run import Run, RunBusy, create, environment, next_free, open_run, write
+from residua.training.run import Run, RunBusy, check_free, create, environment, next_free, open_run, write
 from small import recipe
 
 HOLD = """
@@ -63,6 +63,31 @@ def test_a_run_is_not_made_twice_unless_forced(tmp_path: Path) -> None:
     assert run.metrics == []
     assert not run.finished
     assert list(run.checkpoints.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [("file", errno.ENOTDIR), ("file/a/b", errno.ENOTDIR), ("loop", errno.ELOOP), ("loop/a", errno.ELOOP)],
+)
+def test_a_run_that_could_not_be_made_is_refused_at_once(place: str, why: int, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(OSError, match=r"Not a directory|Too many levels") as refused:
+        check_free(tmp_path / place)
+    assert refused.value.errno == why
+    assert tmp_path / place.partition("/")[0] == Path(refused.value.filename)
+
+
+def test_where_nobody_may_write_a_run_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_free(tmp_path / "a" / "b")
+    asked: list[tuple[Path, int]] = []
+    monkeypatch.setattr(os, "access", lambda place, how: asked.append((place, how)))
+    with pytest.raises(PermissionError) as refused:
+        check_free(tmp_path / "a" / "b")
+    assert (refused.value.errno, refused.value.filename) == (errno.EACCES, str(tmp_path))
+    assert asked == [(tmp_path, os.W_OK | os.X_OK)]
 
 
 def test_a_folder_without_a_recipe_is_no_run(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Run: the directory of one training run, who may write it, and what it says."""
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -212,6 +213,10 @@ def check_free(path: Path, *, force: bool = False) -> None:
             _refuse(there, force=force)
         with there.lock():
             _refuse(there, force=force)
+    place = next(place for place in (path, *path.absolute().parents) if os.path.lexists(place))
+    os.stat(f"{place}/")  # OSError for what is no folder
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
 
 
 def _refuse(run: Run, *, force: bool) -> None:
