@@ -34,7 +34,7 @@ _CURES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some space"),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "give a place you may write"),
     errno.ENOTDIR: "a file is in the way, give another place",
-    errno.ELOOP: "links lead back to themselves, give another place",
+    errno.ELOOP: "a link leads back to itself",
     errno.ENAMETOOLONG: "give a shorter one",
 }
 """What to do, by what the system refused."""

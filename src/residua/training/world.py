@@ -20,7 +20,7 @@ from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-
 from torch.nn.parallel import DistributedDataParallel
 
 from residua.data import loader
-from residua.training.parting import PeerLost, failed, part, until
+from residua.training.parting import PeerLost, failed, part, until, within
 
 T = TypeVar("T")
 
@@ -116,16 +116,17 @@ class World:
     def meet(self) -> None:
         """Wait patiently until every process has come here.
 
-        PeerFailed or PeerLost when one will not.
+        PeerFailed or PeerLost when one will not; process 0 answers even while it works.
         """
-        if self.store is None:
+        if (store := self.store) is None:
             return
-        turn = self.store.add(f"turn/{self.rank}", 1)
-        self.store.add(f"met/{turn}", 1)
+        stall = store.timeout.total_seconds()
+        turn = within(stall, lambda: store.add(f"turn/{self.rank}", 1))
+        within(stall, lambda: store.add(f"met/{turn}", 1))
         limit = time.monotonic() + PATIENT_SECONDS
-        while self.store.add(f"met/{turn}", 0) < self.size:
-            if self.store.check(["error"]):
-                raise failed(self.store)
+        while within(stall, lambda: store.add(f"met/{turn}", 0)) < self.size:
+            if within(stall, lambda: store.check(["error"])):
+                raise failed(store)
             if time.monotonic() > limit:
                 raise PeerLost(f"another process did nothing for {PATIENT_SECONDS:.0f} s: see its machine")
             time.sleep(min(0.5, 0.005 * self.size))
@@ -253,9 +254,9 @@ def device(name: str) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         found = torch.device(name)
-        torch.empty(0, device=found)
+        torch.zeros((), device=found).item()
     except (RuntimeError, AssertionError) as error:
-        first = str(error).splitlines()[0]
+        first = str(error).splitlines()[0].partition(". ")[0]
         raise ValueError(f"device {name!r} cannot be used here ({first}): give cpu or auto") from None
     return found
 
