@@ -105,3 +105,12 @@ def test_no_batch_is_measured_that_no_epoch_has(photos: Path, monkeypatch: pytes
     prepared = prepare.prepare(wish)
     assert asked == [len(prepared.sets.train)]
     assert prepared.recipe.budget.batch == 100_000
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_settings_that_suit_each_other_come_in_any_order(photos: Path, turn: int) -> None:
+    both = (("optim.kind", "adamw"), ("optim.nesterov", "false"))[::turn]
+    decided, _, _ = decide(Wish(str(photos), model="cifar_resnet20", changes=both))
+    assert (decided.optim.kind, decided.optim.nesterov) == ("adamw", False)
+    with pytest.raises(ValueError, match=r"give --set optim\.nesterov=false too"):
+        decide(Wish(str(photos), model="cifar_resnet20", changes=(("optim.kind", "adamw"),)))

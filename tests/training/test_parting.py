@@ -1,7 +1,6 @@
 """How processes part when the one that keeps their notes stands still."""
 
 import time
-from datetime import timedelta
 from threading import Event
 from typing import Any
 
@@ -9,13 +8,11 @@ import pytest
 
 from residua.training import parting
 from residua.training.parting import PeerLost, part, within
-from residua.training.world import World
+from residua.training.world import STALL, World, joined
 
 
 class Silent:
     """A store whose process was stopped: nothing it is asked comes back."""
-
-    timeout = timedelta(seconds=0.2)
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -61,7 +58,10 @@ def test_who_fails_leaves_though_nobody_keeps_the_notes(
     assert said in str(found)
 
 
-def test_who_waits_for_a_process_that_stands_still_does_not_wait_for_ever(silent: Silent) -> None:
+def test_who_waits_for_a_process_that_stands_still_does_not_wait_for_ever(
+    silent: Silent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(STALL, "0.2")
     world: Any = World(rank=1, size=2, store=silent)  # type: ignore[arg-type]
     with pytest.raises(PeerLost, match=r"process 0 of this run did not answer for 0.2 s: `residua resume`"):
         world.meet()
@@ -71,3 +71,17 @@ def test_within_its_time_an_answer_or_an_error_comes_back_as_it_is() -> None:
     assert within(30, lambda: 0) == 0
     with pytest.raises(KeyError, match="left"):
         within(30, lambda: {}["left"])
+
+
+@pytest.mark.parametrize("seconds", ["soon", "0", "-1", "nan", "inf"])
+def test_patience_is_a_number_of_seconds(seconds: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "WORLD_SIZE": "2",
+        "RANK": "0",
+        "MASTER_ADDR": "localhost",
+        "MASTER_PORT": "1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv(STALL, seconds)
+    with pytest.raises(ValueError, match=f"{STALL} is '{seconds}': give seconds above 0"), joined():
+        pass

@@ -132,9 +132,22 @@ def _changed(recipe: Recipe, wish: Wish) -> Recipe:
         recipe = replace(recipe, weights=str(Path(wish.weights).absolute()))
     if wish.epochs is not None:
         recipe = replace(recipe, budget=replace(recipe.budget, epochs=wish.epochs, steps=0))
-    for path, text in wish.changes:
-        recipe = override(recipe, path, text)
-    return recipe
+    return _overridden(recipe, dict(wish.changes))
+
+
+def _overridden(recipe: Recipe, changes: dict[str, str]) -> Recipe:
+    """`recipe` with `changes`: one refused waits for the others. ValueError where that does not help."""
+    refused: dict[str, ValueError] = {}
+    for path, text in changes.items():
+        try:
+            recipe = override(recipe, path, text)
+        except ValueError as error:
+            refused[path] = error
+    if len(refused) == len(changes):
+        for error in refused.values():
+            raise error
+        return recipe
+    return _overridden(recipe, {path: changes[path] for path in refused})
 
 
 def _centred(recipe: Recipe, sets: Any) -> Recipe:

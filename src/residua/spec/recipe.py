@@ -73,7 +73,10 @@ class Optim:
         if self.rate <= 0 or not 0 <= self.momentum < 1 or self.decay < 0 or not 0 <= self.smoothing < 1:
             raise ValueError(f"{self}: give rate > 0, 0 <= momentum < 1, decay >= 0, 0 <= smoothing < 1")
         if self.nesterov and (not self.momentum or self.kind not in ("sgd", "muon")):
-            raise ValueError("optim.nesterov needs optim.momentum above 0 and optim.kind sgd or muon")
+            raise ValueError(
+                "optim.nesterov is true, which is for optim.momentum above 0 and optim.kind sgd or muon: "
+                "give --set optim.nesterov=false too"
+            )
         if self.clip < 0 or self.side < 0 or not 0 < self.layer_decay <= 1 or not 0 <= self.beta2 < 1:
             raise ValueError(f"{self}: give clip >= 0, side >= 0, 0 < layer_decay <= 1, 0 <= beta2 < 1")
 

@@ -1,5 +1,6 @@
 """The processes of a run and their devices; the one place that knows the launcher and torch.distributed."""
 
+import math
 import os
 import resource
 import socket
@@ -120,7 +121,7 @@ class World:
         """
         if (store := self.store) is None:
             return
-        stall = store.timeout.total_seconds()
+        stall = _stall()
         turn = within(stall, lambda: store.add(f"turn/{self.rank}", 1))
         within(stall, lambda: store.add(f"met/{turn}", 1))
         limit = time.monotonic() + PATIENT_SECONDS
@@ -178,7 +179,7 @@ def joined() -> Iterator[World]:
     rank, local = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", os.environ["RANK"]))
     if "TORCHELASTIC_RUN_ID" in os.environ:
         threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
-    stall = timedelta(seconds=float(os.environ.get(STALL, STALL_SECONDS)))
+    stall = timedelta(seconds=_stall())
     store = _store(rank, size)
     store.set_timeout(stall)
     loader.hurry(0.8 * stall.total_seconds())  # a worker that hangs is told before its process counts as lost
@@ -201,6 +202,18 @@ def joined() -> Iterator[World]:
     with suppress(Exception):  # rank 0 serves the notes, so it goes last
         store.add("left", 1)
         until(lambda: rank > 0 or store.add("left", 0) == size)
+
+
+def _stall() -> float:
+    """Seconds after which a process that does not answer is given up. ValueError for a wrong setting."""
+    text = os.environ.get(STALL, str(STALL_SECONDS))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"{STALL} is {text!r}: give seconds above 0")
+    return seconds
 
 
 def _store(rank: int, size: int) -> Store:
