@@ -47,6 +47,11 @@ def test_the_version_is_one_line() -> None:
     assert succeeded(command.residua("--version")) == f"residua {residua.__version__}\n"
 
 
+def test_a_rank_without_a_world_is_no_reason_to_be_silent() -> None:
+    alone = {**os.environ, "RANK": "1"}
+    assert json.loads(succeeded(command.residua("models", "resnet50", "--json", env=alone)))
+
+
 def test_models_are_listed_as_json_with_the_promised_fields() -> None:
     found = json.loads(succeeded(command.residua("models", "cifar_*20", "--json")))
     assert found[1] == {

@@ -143,10 +143,10 @@ def _overridden(recipe: Recipe, changes: dict[str, str]) -> Recipe:
             recipe = override(recipe, path, text)
         except ValueError as error:
             refused[path] = error
-    if len(refused) == len(changes):
-        for error in refused.values():
-            raise error
+    if not refused:
         return recipe
+    if len(refused) == len(changes):
+        raise next(iter(refused.values()))
     return _overridden(recipe, {path: changes[path] for path in refused})
 
 
