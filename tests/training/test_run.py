@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,7 @@ def test_a_run_is_not_made_twice_unless_forced(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("place", "why"),
-    [("file", errno.ENOTDIR), ("file/a/b", errno.ENOTDIR), ("loop", errno.ELOOP), ("loop/a", errno.ELOOP)],
+    [("file/a/b", errno.ENOTDIR), ("loop", errno.ELOOP), ("loop/a", errno.ELOOP)],
 )
 def test_a_run_that_could_not_be_made_is_refused_at_once(place: str, why: int, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
@@ -82,12 +83,15 @@ def test_where_nobody_may_write_a_run_is_refused_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     check_free(tmp_path / "a" / "b")
-    asked: list[tuple[Path, int]] = []
-    monkeypatch.setattr(os, "access", lambda place, how: asked.append((place, how)))
-    with pytest.raises(PermissionError) as refused:
+    assert list(tmp_path.iterdir()) == []
+
+    def closed(*, dir: Path) -> None:  # noqa: A002 - its name
+        raise PermissionError(errno.EROFS, os.strerror(errno.EROFS), str(dir / "tmp1"))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", closed)
+    with pytest.raises(OSError, match="Read-only") as refused:
         check_free(tmp_path / "a" / "b")
-    assert (refused.value.errno, refused.value.filename) == (errno.EACCES, str(tmp_path))
-    assert asked == [(tmp_path, os.W_OK | os.X_OK)]
+    assert (refused.value.errno, refused.value.filename) == (errno.EROFS, str(tmp_path))
 
 
 def test_a_folder_without_a_recipe_is_no_run(tmp_path: Path) -> None:
