@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,11 @@ def test_the_version_is_one_line() -> None:
     assert succeeded(command.residua("--version")) == f"residua {residua.__version__}\n"
 
 
+def test_a_rank_without_a_world_is_no_reason_to_be_silent() -> None:
+    alone = {**os.environ, "RANK": "1"}
+    assert json.loads(succeeded(command.residua("models", "resnet50", "--json", env=alone)))
+
+
 def test_models_are_listed_as_json_with_the_promised_fields() -> None:
     found = json.loads(succeeded(command.residua("models", "cifar_*20", "--json")))
     assert found[1] == {
@@ -81,6 +88,15 @@ def test_a_narrow_terminal_keeps_a_network_to_a_line() -> None:
     compared = succeeded(command.residua("models", *names, env=narrow)).splitlines()
     assert max(map(len, compared[:-1])) <= 81
     assert all(any(name in line for line in compared) for name in names)
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&- <&-"])
+def test_a_command_that_was_begun_without_an_output_does_its_work(closed: str, tmp_path: Path) -> None:
+    file = tmp_path / "twins.svg"
+    words = [sys.executable, "-m", "residua", "explain", "plain34", "resnet34", "--svg", file]
+    done = subprocess.run(["sh", "-c", f'exec "$@" {closed}', "sh", *words], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert file.read_text("utf-8").startswith("<svg")
 
 
 def test_models_are_filtered_and_sorted() -> None:
@@ -150,6 +166,7 @@ def test_explain_gives_the_same_as_json() -> None:
         (["explain", *["resnet50"] * 4, "--svg", "x.svg"], "4 networks side by side: give at most 3"),
         (["explain", "plain34", "--order", "e"], "has blocks without shortcut"),
         (["predict", "run", "image", "--topk", "0"], "topk"),
+        (["resume", ""], "word 2 of the command is empty: was a variable never set?"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_2(words: list[str], said: str) -> None:

@@ -14,6 +14,7 @@ from residua.data.decode import DataError
 from residua.data.images import Images
 from residua.data.sources import list_images, open_dataset, open_images
 from residua.data.split import held_out
+from residua.data.walk import walk
 
 Maker = Callable[..., Path]
 
@@ -107,6 +108,13 @@ def test_hidden_and_foreign_files_are_skipped_and_counted(folder: Maker) -> None
     found = open_dataset(str(root), holdout=0.2)
     assert len(found.train) + len(found.test) == 4
     assert found.note.endswith("; skipped files: 4 hidden, 2 of other kinds, 1 images in no class")
+
+
+def test_a_link_to_itself_is_a_file_that_cannot_be_read(folder: Maker) -> None:
+    root = folder(cat=2, dog=2)
+    (link := root / "cat" / "self.png").symlink_to("self.png")
+    assert "self.png cannot be read: Too many levels of symbolic links" in refusal(root)
+    assert link in {path for kind, path in walk(root, root=root) if kind == "image"}
 
 
 def test_links_that_leave_the_folder_are_not_followed(folder: Maker, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,9 +11,11 @@ import residua
 from residua.data import centre
 from residua.data.sources import open_dataset
 from residua.data.views import test_view as seen_view
+from residua.jobs import prepare
 from residua.jobs.prepare import Wish, decide
 from residua.jobs.train import resume
-from residua.training import checkpoint
+from residua.training import checkpoint, plan
+from residua.training.plan import Chosen
 from residua.training.run import Run
 from small import Budget, arch, file_of, recipe, rows, split_folder
 
@@ -86,3 +89,28 @@ def test_without_a_wish_channels_are_standardised(photos: Path) -> None:
     decided, _, _ = decide(Wish(str(photos), model="cifar_resnet20"))
     assert decided.data.subtract == "channel"
     assert not decided.arch.preprocess.mean_image
+
+
+def test_no_batch_is_measured_that_no_epoch_has(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def choose(*given: object, batch: int, **more: object) -> Chosen:
+        asked.append(batch)
+        return plan.choose(*given, batch=batch, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(prepare, "plan", SimpleNamespace(choose=choose))
+    wish = Wish(
+        str(photos), model="cifar_resnet20", changes=(("budget.batch", "100000"), ("budget.steps", "1"))
+    )
+    prepared = prepare.prepare(wish)
+    assert asked == [len(prepared.sets.train)]
+    assert prepared.recipe.budget.batch == 100_000
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_settings_that_suit_each_other_come_in_any_order(photos: Path, turn: int) -> None:
+    both = (("optim.kind", "adamw"), ("optim.nesterov", "false"))[::turn]
+    decided, _, _ = decide(Wish(str(photos), model="cifar_resnet20", changes=both))
+    assert (decided.optim.kind, decided.optim.nesterov) == ("adamw", False)
+    with pytest.raises(ValueError, match=r"give --set optim\.nesterov=false too"):
+        decide(Wish(str(photos), model="cifar_resnet20", changes=(("optim.kind", "adamw"),)))

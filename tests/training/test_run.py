@@ -8,12 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from ranks import begin, end
-from residua.training.run import Run, RunBusy, create, environment, next_free, open_run, write
+from residua.training.run import Run, RunBusy, check_free, create, environment, next_free, open_run, write
 from small import recipe
 
 HOLD = """
@@ -63,6 +64,34 @@ def test_a_run_is_not_made_twice_unless_forced(tmp_path: Path) -> None:
     assert run.metrics == []
     assert not run.finished
     assert list(run.checkpoints.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [("file/a/b", errno.ENOTDIR), ("loop", errno.ELOOP), ("loop/a", errno.ELOOP)],
+)
+def test_a_run_that_could_not_be_made_is_refused_at_once(place: str, why: int, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(OSError, match=r"Not a directory|Too many levels") as refused:
+        check_free(tmp_path / place)
+    assert refused.value.errno == why
+    assert tmp_path / place.partition("/")[0] == Path(refused.value.filename)
+
+
+def test_where_nobody_may_write_a_run_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_free(tmp_path / "a" / "b")
+    assert list(tmp_path.iterdir()) == []
+
+    def closed(*, dir: Path) -> None:  # noqa: A002 - its name
+        raise PermissionError(errno.EROFS, os.strerror(errno.EROFS), str(dir / "tmp1"))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", closed)
+    with pytest.raises(OSError, match="Read-only") as refused:
+        check_free(tmp_path / "a" / "b")
+    assert (refused.value.errno, refused.value.filename) == (errno.EROFS, str(tmp_path))
 
 
 def test_a_folder_without_a_recipe_is_no_run(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ LAST_SECONDS = 5.0
 
 def main() -> None:
     """Run the command in `sys.argv`; always leaves through `SystemExit`."""
+    _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(
@@ -30,6 +31,7 @@ def main() -> None:
     if asked:
         signal.signal(signal.SIGINT, lambda _number, frame: _interrupted(frame, own))
     try:
+        _check(arguments)
         found = app(arguments, prog_name="residua", standalone_mode=False)
         if found == INTERRUPTED:  # typer makes this number of Ctrl-C, and says nothing
             raise KeyboardInterrupt
@@ -48,6 +50,23 @@ def main() -> None:
                 stream.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def _check(words: list[str]) -> None:
+    """ValueError for an empty word, which as a path would mean this folder: `-o "$RUN"`, and RUN not set."""
+    if "" in words:
+        raise ValueError(f"word {words.index('') + 1} of the command is empty: was a variable never set?")
+
+
+def _open_what_is_closed() -> None:
+    """Begun without stdin, stdout or stderr (`>&-`): else the first files opened would be in their places."""
+    while (place := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(place, True)
+    os.close(place)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - as long as the process
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 - as long as the process
 
 
 def _interrupted(frame: FrameType | None, process: int) -> None:

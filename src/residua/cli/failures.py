@@ -30,6 +30,15 @@ CODES = {
 }
 """Exit code by name of exception: by name, so that no heavy module is imported to compare classes."""
 
+_CURES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some space"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "give a place you may write"),
+    errno.ENOTDIR: "a file is in the way, give another place",
+    errno.ELOOP: "a link leads back to itself",
+    errno.ENAMETOOLONG: "give a shorter one",
+}
+"""What to do, by what the system refused."""
+
 _TYPED = {"TyperException", "ClickException"}
 
 BUG = 1
@@ -89,8 +98,6 @@ def _message(error: BaseException) -> str:
         return f"{formatted()} (see residua --help)"
     if isinstance(error, OSError) and error.errno is not None:
         where = f" {error.filename}" if error.filename else ""
-        space = ": free some space"
-        place = ": give a place you may write"
-        cure = {errno.ENOSPC: space, errno.EDQUOT: space, errno.EACCES: place, errno.EROFS: place}
-        return f"{error.strerror}{where} (errno {error.errno}){cure.get(error.errno, '')}"
+        cure = f": {_CURES[error.errno]}" if error.errno in _CURES else ""
+        return f"{error.strerror}{where} (errno {error.errno}){cure}"
     return str(error)

@@ -17,7 +17,7 @@ OPTION = typer.Option(
 
 def speaks() -> bool:
     """Whether this process talks to the user: the only one, or rank 0."""
-    return os.environ.get("RANK", "0") == "0"
+    return not is_one_of_many() or os.environ.get("RANK", "0") == "0"
 
 
 def is_one_of_many() -> bool:

@@ -54,7 +54,15 @@ def walk(folder: Path, *, root: Path, suffixes: Collection[str] = SUFFIXES) -> I
                 yield "hidden", path
             elif entry.is_dir(follow_symlinks=False):
                 waiting.append(path)
-            elif entry.is_symlink() and (entry.is_dir() or not path.resolve().is_relative_to(inside)):
+            elif entry.is_symlink() and _leads_away(entry, inside):
                 yield "link", path
             else:
                 yield "image" if ends_in(entry.name, suffixes) else "other", path
+
+
+def _leads_away(entry: os.DirEntry[str], inside: Path) -> bool:
+    """Whether a link leads to a folder, or out of `inside`; one to itself is a file that cannot be read."""
+    try:
+        return entry.is_dir() or not Path(entry.path).resolve().is_relative_to(inside)
+    except (OSError, RuntimeError):  # until Python 3.13 resolving raises the second
+        return False

@@ -76,7 +76,7 @@ def prepare(wish: Wish) -> Prepared:
     network = kind.initial(recipe, sets.train.classes, listen=read.append)
     steps = length(recipe, len(sets.train))[1]
     yardstick = kind.yardstick(recipe, network)
-    batch, portions = recipe.budget.batch, recipe.budget.accumulate
+    batch, portions = min(recipe.budget.batch, len(sets.train)), recipe.budget.accumulate
     chosen = plan.choose(yardstick, recipe.plan, batch=batch, steps=steps, portions=portions)
     workers = kind.workers(recipe, sets) if recipe.data.workers < 0 else recipe.data.workers
     recipe = replace(recipe, plan=chosen.plan, data=replace(recipe.data, workers=workers))
@@ -114,6 +114,8 @@ def decide(wish: Wish) -> tuple[Recipe, Any, Unreadable]:
     recipe = kind.settled(_changed(made, wish))
     if recipe.arch.classes != arch.classes:
         raise ValueError(f"arch.classes is {recipe.arch.classes}, the data has {arch.classes}: leave it")
+    if recipe.data.source != source:
+        raise ValueError(f"data.source is {recipe.data.source!r}: leave it, and give that as DATA")
     return _centred(recipe, sets), sets, bad
 
 
@@ -130,9 +132,22 @@ def _changed(recipe: Recipe, wish: Wish) -> Recipe:
         recipe = replace(recipe, weights=str(Path(wish.weights).absolute()))
     if wish.epochs is not None:
         recipe = replace(recipe, budget=replace(recipe.budget, epochs=wish.epochs, steps=0))
-    for path, text in wish.changes:
-        recipe = override(recipe, path, text)
-    return recipe
+    return _overridden(recipe, dict(wish.changes))
+
+
+def _overridden(recipe: Recipe, changes: dict[str, str]) -> Recipe:
+    """`recipe` with `changes`: one refused waits for the others. ValueError where that does not help."""
+    refused: dict[str, ValueError] = {}
+    for path, text in changes.items():
+        try:
+            recipe = override(recipe, path, text)
+        except ValueError as error:
+            refused[path] = error
+    if not refused:
+        return recipe
+    if len(refused) == len(changes):
+        raise next(iter(refused.values()))
+    return _overridden(recipe, {path: changes[path] for path in refused})
 
 
 def _centred(recipe: Recipe, sets: Any) -> Recipe:

@@ -73,7 +73,10 @@ class Optim:
         if self.rate <= 0 or not 0 <= self.momentum < 1 or self.decay < 0 or not 0 <= self.smoothing < 1:
             raise ValueError(f"{self}: give rate > 0, 0 <= momentum < 1, decay >= 0, 0 <= smoothing < 1")
         if self.nesterov and (not self.momentum or self.kind not in ("sgd", "muon")):
-            raise ValueError("optim.nesterov needs optim.momentum above 0 and optim.kind sgd or muon")
+            raise ValueError(
+                "optim.nesterov is true, which is for optim.momentum above 0 and optim.kind sgd or muon: "
+                "give --set optim.nesterov=false too"
+            )
         if self.clip < 0 or self.side < 0 or not 0 < self.layer_decay <= 1 or not 0 <= self.beta2 < 1:
             raise ValueError(f"{self}: give clip >= 0, side >= 0, 0 < layer_decay <= 1, 0 <= beta2 < 1")
 
@@ -226,7 +229,9 @@ class Recipe:
     """Key of the initial weights, the order, the augmentation and the dropout."""
 
     def __post_init__(self) -> None:
-        """ValueError when two parts contradict each other."""
+        """ValueError when two parts contradict each other, or the seed is more than generators take."""
+        if not -(2**63) <= self.seed < 2**63:
+            raise ValueError(f"seed is {self.seed}: give one of at most 18 digits")
         if self.plan.graphs == "on" and self.budget.accumulate > 1:
             raise ValueError("plan.graphs is on: a graph overwrites its gradients, leave budget.accumulate 1")
         if self.average.recount and self.budget.patience:

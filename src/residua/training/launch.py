@@ -28,7 +28,11 @@ def launch(words: Sequence[str], processes: int, *, logs: Path) -> int:
     help. Asked to stop, they are told, and 128 + the signal is returned. `logs` is a folder for the agent;
     what its environment must hold stands in `cli/processes.py`.
     """
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    for name in (
+        "torch.distributed.elastic",
+        "torch.distributed.elastic.agent.server.api",
+    ):  # of its own level
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     is_deaf = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # by `nohup`: the end of a terminal is none
     config = LaunchConfig(
         min_nodes=1,

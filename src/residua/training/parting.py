@@ -6,7 +6,9 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 PARTING_SECONDS = 10.0
 """How long a process that fails waits for the others to hear of it."""
@@ -14,6 +16,8 @@ HEARD_SECONDS = 2.0
 """How long the words of a process that failed may take; they are written before its connections close.
 
 One that was killed leaves none, and the others need not be waited for: they have nothing to hear."""
+ANSWER_SECONDS = 5.0
+"""How long the notes may be asked for by a process that fails: rank 0, which serves them, may stand still."""
 LOST = re.compile(r"gloo|NCCL|[Cc]onnection|[Tt]imed? ?out|[Bb]roken pipe|store|socket")
 """What torch says, in a plain RuntimeError, when another process does not answer."""
 WHERE = re.compile(r"^\[[^]]*\] ")
@@ -43,7 +47,8 @@ def part(error: Exception, store: Any, *, rank: int, size: int, close: Callable[
     kinds = tuple(kind.__name__ for kind in type(error).__mro__)
     known = isinstance(error, PeerFailed)
     lost = known or "DistError" in kinds or (type(error) is RuntimeError and bool(LOST.search(str(error))))
-    with suppress(Exception):  # the store is gone with rank 0
+    with suppress(Exception):  # the store is gone with rank 0, or silent
+        within(ANSWER_SECONDS, lambda: store.check(["error"]))
         if not lost:
             store.compare_set("error", "", json.dumps([rank, kinds, str(error)]))
         closing = threading.Thread(target=close, daemon=True)
@@ -64,6 +69,27 @@ def part(error: Exception, store: Any, *, rank: int, size: int, close: Callable[
         said = WHERE.sub("", str(error).splitlines()[0]).partition(". ")[0]
         return PeerLost(f"another process of this run died or stalls ({said}): `residua resume` goes on")
     return error
+
+
+def within(seconds: float, ask: Callable[[], T]) -> T:
+    """What `ask` gives. PeerLost after so long without: a process that stands still never answers."""
+    answers: list[T] = []
+    errors: list[Exception] = []
+
+    def asking() -> None:
+        try:
+            answers.append(ask())
+        except Exception as error:
+            errors.append(error)
+
+    asked = threading.Thread(target=asking, daemon=True)
+    asked.start()
+    asked.join(seconds)
+    if errors:
+        raise errors[0]
+    if not answers:
+        raise PeerLost(f"process 0 of this run did not answer for {seconds:g} s: `residua resume` goes on")
+    return answers[0]
 
 
 def failed(store: Any, *, silent: bool = True) -> PeerFailed:

@@ -7,11 +7,13 @@ import os
 import platform
 import shutil
 import socket
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from importlib import metadata
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -208,10 +210,11 @@ def check_free(path: Path, *, force: bool = False) -> None:
         raise FileExistsError(f"{path} is no folder: choose another -o")
     if (path / RECIPE).exists():
         there = Run(path)
-        if there.finished:  # which may be where nobody can write
+        with nullcontext() if there.finished else there.lock():  # it may be where nobody can write
             _refuse(there, force=force)
-        with there.lock():
-            _refuse(there, force=force)
+    place = next(place for place in (path, *path.absolute().parents) if os.path.lexists(place))
+    with _named(place), tempfile.TemporaryFile(dir=place):  # OSError where nothing can be made
+        pass
 
 
 def _refuse(run: Run, *, force: bool) -> None:
@@ -232,10 +235,7 @@ def open_run(path: Path) -> Run:
 
 def next_free(folder: Path, name: str) -> Path:
     """`folder/name-N` with the smallest N that is not there."""
-    number = 1
-    while (folder / f"{name}-{number}").exists():
-        number += 1
-    return folder / f"{name}-{number}"
+    return next(path for number in count(1) if not (path := folder / f"{name}-{number}").exists())
 
 
 def write(path: Path, content: str | bytes) -> None:

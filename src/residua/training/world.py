@@ -1,5 +1,6 @@
 """The processes of a run and their devices; the one place that knows the launcher and torch.distributed."""
 
+import math
 import os
 import resource
 import socket
@@ -20,7 +21,7 @@ from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-
 from torch.nn.parallel import DistributedDataParallel
 
 from residua.data import loader
-from residua.training.parting import PeerLost, failed, part, until
+from residua.training.parting import PeerLost, failed, part, until, within
 
 T = TypeVar("T")
 
@@ -116,16 +117,17 @@ class World:
     def meet(self) -> None:
         """Wait patiently until every process has come here.
 
-        PeerFailed or PeerLost when one will not.
+        PeerFailed or PeerLost when one will not; process 0 answers even while it works.
         """
-        if self.store is None:
+        if (store := self.store) is None:
             return
-        turn = self.store.add(f"turn/{self.rank}", 1)
-        self.store.add(f"met/{turn}", 1)
+        stall = _stall()
+        turn = within(stall, lambda: store.add(f"turn/{self.rank}", 1))
+        within(stall, lambda: store.add(f"met/{turn}", 1))
         limit = time.monotonic() + PATIENT_SECONDS
-        while self.store.add(f"met/{turn}", 0) < self.size:
-            if self.store.check(["error"]):
-                raise failed(self.store)
+        while within(stall, lambda: store.add(f"met/{turn}", 0)) < self.size:
+            if within(stall, lambda: store.check(["error"])):
+                raise failed(store)
             if time.monotonic() > limit:
                 raise PeerLost(f"another process did nothing for {PATIENT_SECONDS:.0f} s: see its machine")
             time.sleep(min(0.5, 0.005 * self.size))
@@ -177,7 +179,7 @@ def joined() -> Iterator[World]:
     rank, local = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", os.environ["RANK"]))
     if "TORCHELASTIC_RUN_ID" in os.environ:
         threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
-    stall = timedelta(seconds=float(os.environ.get(STALL, STALL_SECONDS)))
+    stall = timedelta(seconds=_stall())
     store = _store(rank, size)
     store.set_timeout(stall)
     loader.hurry(0.8 * stall.total_seconds())  # a worker that hangs is told before its process counts as lost
@@ -200,6 +202,18 @@ def joined() -> Iterator[World]:
     with suppress(Exception):  # rank 0 serves the notes, so it goes last
         store.add("left", 1)
         until(lambda: rank > 0 or store.add("left", 0) == size)
+
+
+def _stall() -> float:
+    """Seconds after which a process that does not answer is given up. ValueError for a wrong setting."""
+    text = os.environ.get(STALL, str(STALL_SECONDS))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"{STALL} is {text!r}: give seconds above 0")
+    return seconds
 
 
 def _store(rank: int, size: int) -> Store:
@@ -253,9 +267,9 @@ def device(name: str) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         found = torch.device(name)
-        torch.empty(0, device=found)
+        torch.zeros((), device=found).item()
     except (RuntimeError, AssertionError) as error:
-        first = str(error).splitlines()[0]
+        first = str(error).splitlines()[0].partition(". ")[0]
         raise ValueError(f"device {name!r} cannot be used here ({first}): give cpu or auto") from None
     return found
 

@@ -21,6 +21,7 @@ from residua.measure.views import judge as look
 from residua.nn.network import Network
 from residua.spec import change
 from residua.spec.arch import Arch
+from residua.spec.memory import in_words
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Data, Plan, Recipe
 from residua.tasks.by_network import ByNetwork
@@ -108,8 +109,8 @@ class Classify(ByNetwork):
             why = f"every view is made anew ({recipe.augment.kind}, policy {recipe.augment.policy})"
             return f"{recipe.data.workers} workers: {why}"
         if bytes_ <= most:
-            return f"in memory, {bytes_ / 2**20:,.0f} MiB: it fits data.resident_bytes"
-        return f"{recipe.data.workers} workers: {bytes_ / 2**30:.1f} GiB do not fit data.resident_bytes"
+            return f"in memory, {in_words(bytes_)}: it fits data.resident_bytes"
+        return f"{recipe.data.workers} workers: {in_words(bytes_)} do not fit data.resident_bytes"
 
     def hint(self, arch: Arch) -> str:
         """Small pictures shrink to nothing in networks for large ones."""

@@ -13,6 +13,7 @@ from residua.nn.network import Network, build
 from residua.spec import change, detector
 from residua.spec.arch import Arch
 from residua.spec.detector import Detector
+from residua.spec.memory import in_words
 from residua.spec.recipe import Data, Optim, Plan, Recipe
 from residua.tasks.detect import pages
 from residua.tasks.detect.answers import Boxed, boxed
@@ -120,8 +121,8 @@ class Detect:
         """From memory or through workers."""
         bytes_ = held_bytes(sets.train)
         if self.held(sets, recipe, recipe.plan):
-            return f"decoded in memory, {bytes_ / 2**20:,.0f} MiB: they fit data.resident_bytes"
-        return f"{recipe.data.workers} workers: {bytes_ / 2**30:.1f} GiB do not fit data.resident_bytes"
+            return f"decoded in memory, {in_words(bytes_)}: they fit data.resident_bytes"
+        return f"{recipe.data.workers} workers: {in_words(bytes_)} do not fit data.resident_bytes"
 
     def hint(self, arch: Arch) -> str:
         """None: networks that do not suit a detector were refused."""

@@ -1,0 +1,87 @@
+"""How processes part when the one that keeps their notes stands still."""
+
+import time
+from threading import Event
+from typing import Any
+
+import pytest
+
+from residua.training import parting
+from residua.training.parting import PeerLost, part, within
+from residua.training.world import STALL, World, joined
+
+
+class Silent:
+    """A store whose process was stopped: nothing it is asked comes back."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.over = Event()
+
+    def check(self, _keys: list[str]) -> bool:
+        self.asked.append("check")
+        return self.over.wait(30)
+
+    def add(self, _key: str, _amount: int) -> int:
+        self.asked.append("add")
+        self.over.wait(30)
+        return 1
+
+
+@pytest.fixture
+def silent() -> Any:
+    store = Silent()
+    yield store
+    store.over.set()
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "said"),
+    [
+        (
+            RuntimeError("Timed out waiting 25000ms for recv operation to complete"),
+            PeerLost,
+            "died or stalls",
+        ),
+        (ValueError("depth 57 is not 6n+2"), ValueError, "depth 57 is not 6n+2"),
+    ],
+)
+def test_who_fails_leaves_though_nobody_keeps_the_notes(
+    silent: Silent, error: Exception, kind: type, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parting, "ANSWER_SECONDS", 0.2)
+    begun = time.monotonic()
+    found = part(error, silent, rank=1, size=2, close=lambda: None)
+    assert time.monotonic() - begun < 10
+    assert silent.asked == ["check"]
+    assert type(found) is kind
+    assert said in str(found)
+
+
+def test_who_waits_for_a_process_that_stands_still_does_not_wait_for_ever(
+    silent: Silent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(STALL, "0.2")
+    world: Any = World(rank=1, size=2, store=silent)  # type: ignore[arg-type]
+    with pytest.raises(PeerLost, match=r"process 0 of this run did not answer for 0.2 s: `residua resume`"):
+        world.meet()
+
+
+def test_within_its_time_an_answer_or_an_error_comes_back_as_it_is() -> None:
+    assert within(30, lambda: 0) == 0
+    with pytest.raises(KeyError, match="left"):
+        within(30, lambda: {}["left"])
+
+
+@pytest.mark.parametrize("seconds", ["soon", "0", "-1", "nan", "inf"])
+def test_patience_is_a_number_of_seconds(seconds: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "WORLD_SIZE": "2",
+        "RANK": "0",
+        "MASTER_ADDR": "localhost",
+        "MASTER_PORT": "1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv(STALL, seconds)
+    with pytest.raises(ValueError, match=f"{STALL} is '{seconds}': give seconds above 0"), joined():
+        pass
