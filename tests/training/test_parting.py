@@ -1,13 +1,17 @@
 """How processes part when the one that keeps their notes stands still."""
 
 import time
+from pathlib import Path
 from threading import Event
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
+from ranks import begin, end
 from residua.training import parting
-from residua.training.parting import PeerLost, part, within
+from residua.training.parting import PeerFailed, PeerLost, part, within
 from residua.training.world import STALL, World, joined
 
 
@@ -85,3 +89,22 @@ def test_patience_is_a_number_of_seconds(seconds: str, monkeypatch: pytest.Monke
     monkeypatch.setenv(STALL, seconds)
     with pytest.raises(ValueError, match=f"{STALL} is '{seconds}': give seconds above 0"), joined():
         pass
+
+
+def test_an_error_while_they_learn_is_told_at_once_and_by_process_0_alone(tmp_path: Path) -> None:
+    def learn(rank: int) -> None:
+        try:
+            with joined() as world:
+                learner = world.spread(nn.Linear(2, 2))
+                for step in range(3):
+                    if (rank, step) == (1, 2):
+                        raise KeyError("nobody")
+                    learner(torch.ones(1, 2)).sum().backward()
+        except PeerFailed as error:
+            (tmp_path / str(rank)).write_text(f"{error.silent} {error}")
+
+    begun = time.monotonic()
+    assert end(begin(2, learn)) == [0, 0]
+    assert time.monotonic() - begun < parting.PARTING_SECONDS
+    told = [(tmp_path / str(rank)).read_text() for rank in range(2)]
+    assert told == ["False process 1: 'nobody'", "True 'nobody'"]

@@ -1,10 +1,13 @@
 """How the processes of a run part when one of them fails: one line for the user, one exit code for all."""
 
 import json
+import os
 import re
+import socket
+import stat
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -69,6 +72,25 @@ def part(error: Exception, store: Any, *, rank: int, size: int, close: Callable[
         said = WHERE.sub("", str(error).splitlines()[0]).partition(". ")[0]
         return PeerLost(f"another process of this run died or stalls ({said}): `residua resume` goes on")
     return error
+
+
+def sockets() -> set[int]:
+    """The handles of this process that are sockets."""
+    found = set()
+    for handle in map(int, os.listdir("/dev/fd")):
+        with suppress(OSError):  # that of the listing is closed by now
+            if stat.S_ISSOCK(os.fstat(handle).st_mode):
+                found.add(handle)
+    return found
+
+
+def hang_up(handles: Iterable[int], *, but: int) -> None:
+    """End the connections among `handles`, except those of port `but`; the other ends hear of it at once."""
+    for handle in handles:
+        with suppress(OSError), socket.socket(fileno=os.dup(handle)) as connection:
+            ports = connection.getsockname()[1], connection.getpeername()[1]  # OSError where it only listens
+            if but not in ports:
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 def within(seconds: float, ask: Callable[[], T]) -> T:

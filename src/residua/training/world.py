@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TypeVar
 
 import torch
@@ -21,13 +22,13 @@ from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-
 from torch.nn.parallel import DistributedDataParallel
 
 from residua.data import loader
-from residua.training.parting import PeerLost, failed, part, until, within
+from residua.training.parting import PeerLost, failed, hang_up, part, sockets, until, within
 
 T = TypeVar("T")
 
 STALL = "RESIDUA_STALL_SECONDS"
 """Variable that replaces `STALL_SECONDS`."""
-STALL_SECONDS = 25.0
+STALL_SECONDS = 20.0
 """A process that others wait for so long in a step counts as lost; launchers end it within 30 s more."""
 UNNAMED = "none"
 """What torchrun calls a job without --rdzv-id."""
@@ -188,16 +189,18 @@ def joined() -> Iterator[World]:
         torch.cuda.set_device(local)
     restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
     job = os.environ.get("TORCHELASTIC_RUN_ID", UNNAMED)
-    world = World(rank, size, local, restarts, "" if job == UNNAMED else job, store)
+    world = World(rank, size, local, restarts, job if job != UNNAMED else "", store)
+    others, connections = sockets(), set[int]()
     try:
         group = PrefixStore("group", store)
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if gpus else "gloo", store=group, rank=rank, world_size=size, timeout=stall
         )
+        connections = sockets() - others
         yield world
         world.meet()  # a process that left early would look like one that died
     except Exception as error:
-        raise part(error, store, rank=rank, size=size, close=_close) from error
+        raise part(error, store, rank=rank, size=size, close=partial(_close, connections, store)) from error
     dist.destroy_process_group()
     with suppress(Exception):  # rank 0 serves the notes, so it goes last
         store.add("left", 1)
@@ -216,7 +219,7 @@ def _stall() -> float:
     return seconds
 
 
-def _store(rank: int, size: int) -> Store:
+def _store(rank: int, size: int) -> TCPStore:
     """A store that rank 0 serves, new in every attempt.
 
     The store of torchrun's agent outlives a restart, and the addresses of the dead in it can catch the living
@@ -244,8 +247,9 @@ def _store(rank: int, size: int) -> Store:
             time.sleep(0.2)
 
 
-def _close() -> None:
-    with suppress(Exception):  # it may never have been opened
+def _close(connections: set[int], store: TCPStore) -> None:
+    hang_up(connections, but=store.port)  # torch leaves them open as long as a learner holds on to the group
+    with suppress(Exception):  # the group may never have been opened
         dist.destroy_process_group()
 
 
