@@ -9,7 +9,8 @@ from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 
-from residua.training.world import STALL, World, joined
+from residua.training.pulse import STALL
+from residua.training.world import World, joined
 
 LIMIT = 90.0
 """Seconds after which ranks count as hung."""

@@ -12,7 +12,8 @@ from torch import nn
 from ranks import begin, end
 from residua.training import parting
 from residua.training.parting import PeerFailed, PeerLost, part, within
-from residua.training.world import STALL, World, joined
+from residua.training.pulse import STALL
+from residua.training.world import World, joined
 
 
 class Silent:

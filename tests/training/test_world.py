@@ -3,6 +3,7 @@
 import importlib
 import os
 import signal
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -222,12 +223,22 @@ def test_a_rank_that_is_killed_is_missed(wait: Callable[[World], None], tmp_path
     assert (tmp_path / "1").read_text().startswith("PeerLost another process of this run died or stalls")
 
 
-def test_a_rank_that_stalls_is_missed_in_bounded_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("wait", "said"),
+    [
+        (lambda world: world.sum(1.0), "another process of this run died or stalls"),
+        (World.meet, "process 1 of this run stands still"),
+    ],
+    ids=["in a step", "patiently"],
+)
+def test_a_rank_that_stalls_is_missed_in_bounded_time(
+    wait: Callable[[World], object], said: str, tmp_path: Path
+) -> None:
     def work(world: World) -> None:
-        world.sum(1.0)
+        wait(world)
         if world.rank == 1:
             os.kill(os.getpid(), signal.SIGSTOP)
-        world.sum(1.0)
+        wait(world)
 
     children = begin(2, told(tmp_path, work), stall=3.0)
     try:
@@ -235,7 +246,17 @@ def test_a_rank_that_stalls_is_missed_in_bounded_time(tmp_path: Path) -> None:
     finally:
         os.kill(children[1], signal.SIGKILL)
         os.waitpid(children[1], 0)
-    assert (tmp_path / "0").read_text().startswith("PeerLost another process of this run died or stalls")
+    assert (tmp_path / "0").read_text().startswith(f"PeerLost {said}")
+
+
+def test_who_works_while_the_others_wait_is_not_taken_for_one_that_stalls(tmp_path: Path) -> None:
+    def work(world: World) -> None:
+        if world.rank == 1:
+            time.sleep(4)
+        world.meet()
+
+    assert end(begin(2, told(tmp_path, work), stall=2.0)) == [0, 0]
+    assert not list(tmp_path.iterdir())
 
 
 def test_more_ranks_than_images_of_a_batch_are_refused() -> None:

@@ -64,8 +64,8 @@ def part(error: Exception, store: Any, *, rank: int, size: int, close: Callable[
         spoken = rank > 0 and not lost and until(lambda: store.check(["heard"]))
         store.add("left", 1)
         if rank == 0:  # it serves the store
-            silent = lost and not isinstance(error, PeerFailed)
-            until(lambda: store.add("left", 0) == size, seconds=HEARD_SECONDS if silent else PARTING_SECONDS)
+            absent = isinstance(error, PeerLost) or (lost and not isinstance(error, PeerFailed))
+            until(lambda: store.add("left", 0) == size, seconds=HEARD_SECONDS if absent else PARTING_SECONDS)
         if spoken:
             return PeerFailed(kinds, str(error), silent=True)
     if lost and not isinstance(error, PeerFailed):

@@ -1,6 +1,5 @@
 """The processes of a run and their devices; the one place that knows the launcher and torch.distributed."""
 
-import math
 import os
 import resource
 import socket
@@ -23,13 +22,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from residua.data import loader
 from residua.training.parting import PeerLost, failed, hang_up, part, sockets, until, within
+from residua.training.pulse import Watch, beating, stall_seconds
 
 T = TypeVar("T")
 
-STALL = "RESIDUA_STALL_SECONDS"
-"""Variable that replaces `STALL_SECONDS`."""
-STALL_SECONDS = 20.0
-"""A process that others wait for so long in a step counts as lost; launchers end it within 30 s more."""
 UNNAMED = "none"
 """What torchrun calls a job without --rdzv-id."""
 PATIENT_SECONDS = 3600.0
@@ -118,17 +114,18 @@ class World:
     def meet(self) -> None:
         """Wait patiently until every process has come here.
 
-        PeerFailed or PeerLost when one will not; process 0 answers even while it works.
+        PeerFailed or PeerLost when one will not; even while it works, each gives signs of life.
         """
         if (store := self.store) is None:
             return
-        stall = _stall()
+        stall, watch = stall_seconds(), Watch(store, self.size if self.leads else 0)
         turn = within(stall, lambda: store.add(f"turn/{self.rank}", 1))
         within(stall, lambda: store.add(f"met/{turn}", 1))
         limit = time.monotonic() + PATIENT_SECONDS
         while within(stall, lambda: store.add(f"met/{turn}", 0)) < self.size:
             if within(stall, lambda: store.check(["error"])):
                 raise failed(store)
+            watch.look()
             if time.monotonic() > limit:
                 raise PeerLost(f"another process did nothing for {PATIENT_SECONDS:.0f} s: see its machine")
             time.sleep(min(0.5, 0.005 * self.size))
@@ -180,7 +177,7 @@ def joined() -> Iterator[World]:
     rank, local = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", os.environ["RANK"]))
     if "TORCHELASTIC_RUN_ID" in os.environ:
         threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
-    stall = timedelta(seconds=_stall())
+    stall = timedelta(seconds=stall_seconds())
     store = _store(rank, size)
     store.set_timeout(stall)
     loader.hurry(0.8 * stall.total_seconds())  # a worker that hangs is told before its process counts as lost
@@ -197,26 +194,15 @@ def joined() -> Iterator[World]:
             "cpu:gloo,cuda:nccl" if gpus else "gloo", store=group, rank=rank, world_size=size, timeout=stall
         )
         connections = sockets() - others
-        yield world
-        world.meet()  # a process that left early would look like one that died
+        with beating(store, rank):
+            yield world
+            world.meet()  # a process that left early would look like one that died
     except Exception as error:
         raise part(error, store, rank=rank, size=size, close=partial(_close, connections, store)) from error
     dist.destroy_process_group()
     with suppress(Exception):  # rank 0 serves the notes, so it goes last
         store.add("left", 1)
         until(lambda: rank > 0 or store.add("left", 0) == size)
-
-
-def _stall() -> float:
-    """Seconds after which a process that does not answer is given up. ValueError for a wrong setting."""
-    text = os.environ.get(STALL, str(STALL_SECONDS))
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < math.inf:
-        raise ValueError(f"{STALL} is {text!r}: give seconds above 0")
-    return seconds
 
 
 def _store(rank: int, size: int) -> TCPStore:
