@@ -230,8 +230,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """ValueError when two parts contradict each other, or the seed is more than generators take."""
-        if not -(2**63) <= self.seed < 2**63:
-            raise ValueError(f"seed is {self.seed}: give one of at most 18 digits")
+        if not -(2**31) <= self.seed < 2**31:  # beside the step it must fit into 64 bits
+            raise ValueError(f"seed is {self.seed}: give one of at most 9 digits")
         if self.plan.graphs == "on" and self.budget.accumulate > 1:
             raise ValueError("plan.graphs is on: a graph overwrites its gradients, leave budget.accumulate 1")
         if self.average.recount and self.budget.patience:
