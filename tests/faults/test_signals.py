@@ -14,7 +14,8 @@ import pytest
 
 import residua as python
 from command import residua, start, succeeded, wait_for
-from ranks import apart, children_of
+from ranks import apart, begin, children_of, end
+from residua.cli.processes import ENDED
 from residua.cli.progress import Stopper
 from residua.cli.terminal import console
 from residua.spec.augment import Augment
@@ -92,6 +93,17 @@ def test_asked_twice_it_leaves_at_once_and_still_can_go_on(
     assert "stopped after step" not in out
     python.resume(run)
     assert weights(run) == weights(clean)
+
+
+def test_processes_that_leave_at_once_tell_their_launcher_that_they_do(tmp_path: Path) -> None:
+    def leave(_rank: int) -> None:
+        os.environ[ENDED] = str(tmp_path)
+        Stopper(console())
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    assert end(begin(2, leave)) == [0, 0]
+    assert [path.read_text() for path in tmp_path.iterdir()] == [str(128 + signal.SIGTERM)] * 2
 
 
 def test_asked_while_no_image_comes_it_saves_what_it_has_within_its_grace(

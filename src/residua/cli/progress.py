@@ -10,6 +10,7 @@ from types import FrameType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from residua.cli.processes import ended
 from residua.cli.terminal import QUIET_SECONDS, say, say_wrapped
 from residua.training.events import Event, Note, Row, Stopped, Tick
 
@@ -142,7 +143,7 @@ class Stopper:
             with suppress(RuntimeError):
                 self.to.show_cursor()  # a bar hides it
                 say_wrapped(self.to, "left at once; what was saved before is kept", "yellow")
-            os._exit(128 + number)
+            os._exit(0 if ended(128 + number) else 128 + number)
         self._again = self._again or number in AT_ONCE
         if not self.asked:
             self.asked = True
