@@ -86,7 +86,8 @@ def test_batches_come_in_order(workers: int) -> None:
 def test_a_worker_that_dies_hangs_or_fails_is_told_with_what_it_read(
     monkeypatch: pytest.MonkeyPatch, fault: Callable[[], None], how: str, workers: int
 ) -> None:
-    monkeypatch.setattr(loader, "_patience", 2)
+    for name in ("_patience", "_FIRST_SECONDS"):
+        monkeypatch.setattr(loader, name, 2)
     before = time.monotonic()
     with pytest.raises(WorkerDied) as caught:
         read(Squares(fault), workers)

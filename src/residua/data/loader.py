@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.process import BaseProcess
-from typing import TypeVar
+from typing import Any, TypeVar
 from weakref import WeakSet
 
 import numpy as np
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, get_worker_info
 from torch.utils.data import Dataset as TorchDataset
+from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 from residua.data.decode import DataError, one_line, shown
 
@@ -31,6 +32,7 @@ Place = tuple[int, NDArray[np.int64]]
 """Epoch and indices of one batch."""
 Read = TypeVar("Read")
 
+_FIRST_SECONDS = 60.0  # until the first batch comes, for opening may take a while
 _AHEAD = 4  # batches that each worker prepares; our choice, against slow files
 _PR_SET_PDEATHSIG = 1  # Linux ends the process when its parent is gone
 _ENDING = (signal.SIGINT, signal.SIGTERM)
@@ -90,10 +92,11 @@ class _Desks:
                 return WorkerDied(f"a worker process died ({how}){self._reading(process)}", _CURE)
         return None
 
-    def hung(self) -> WorkerDied:
-        """That no batch came."""
+    def hung(self, seconds: float) -> WorkerDied:
+        """That no batch came for so long. All are ended: torch would wait five seconds for one that hangs."""
         reading = self._reading(*self.rows[::2])
-        return WorkerDied(f"a worker process hangs (no batch for {_patience:g} s){reading}", _CURE)
+        self.clear()
+        return WorkerDied(f"a worker process hangs (no batch for {seconds:g} s){reading}", _CURE)
 
     def _reading(self, *processes: int) -> str:
         pairs = zip(self.rows[::2], self.rows[1::2], strict=True)
@@ -181,7 +184,7 @@ def loaded(
             batch_size=None,  # an item is a whole batch already
             num_workers=workers,
             pin_memory=device.type == "cuda",
-            timeout=_patience if workers else 0,
+            timeout=_FIRST_SECONDS if workers else 0,
             prefetch_factor=_AHEAD if workers else None,
             worker_init_fn=partial(_start_worker, desks.rows, os.getpid()),
             generator=torch.Generator(),  # else the loader draws from the global one, and dropout differs
@@ -215,20 +218,18 @@ def _beginning() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _next(
-    results: Iterator[Read | DataError | WorkerDied], desks: _Desks
-) -> Read | DataError | WorkerDied | None:
+def _next(results: _BaseDataLoaderIter, desks: _Desks) -> Any:
     global _waits
     if not desks.workers:
         return next(results, None)
     _waits = True
     try:
-        return next(results, None)
+        found = next(results, None)
+        results._timeout = _patience
+        return found
     except (RuntimeError, OSError, EOFError) as error:
         if "timed out" in str(error):
-            hung = desks.hung()
-            desks.clear()  # torch would wait five seconds for one that hangs
-            return hung
+            return desks.hung(results._timeout)
         if not isinstance(error, RuntimeError):  # one died while it handed over what it had announced
             with suppress(RuntimeError):  # as which torch soon hears of it
                 time.sleep(0.5)
