@@ -166,6 +166,17 @@ def test_a_flipped_bit_in_a_torch_file_is_found_by_its_checksums(tmp_path: Path)
         read_foreign(path)
 
 
+def test_a_record_that_is_called_a_folder_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.pth"
+    torch.save(STATE, path)
+    raw = bytearray(path.read_bytes())
+    record = raw.rindex(b"a/data/0") - 46  # in the directory
+    raw[record + 38] ^= 0x10
+    path.write_bytes(raw)
+    with pytest.raises(CheckpointError, match="record a/data/0 is damaged"):
+        read_foreign(path)
+
+
 def parts_of(path: Path) -> dict[str, set[int]]:
     """Where in a torch file each kind of its bytes stands."""
     raw = path.read_bytes()

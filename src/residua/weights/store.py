@@ -35,6 +35,9 @@ WRAPPERS = ("module.", "_orig_mod.")
 """What data-parallel training and torch.compile put before every name."""
 
 
+_FOLDER = 0x10  # among the attributes of a record in a zip
+
+
 class CheckpointError(ValueError):
     """One line: which file or weights, what is wrong, what to do."""
 
@@ -153,12 +156,16 @@ def _parse_foreign(path: Path) -> Mapping[str, Any]:
 
 
 def _check_archive(file: BinaryIO, size: int) -> None:
-    """ValueError for a zip that unpacks to more than its size or fails its checksums: torch sees neither."""
+    """ValueError for a zip that unpacks to more than its size or fails its checksums: torch sees neither.
+
+    Nor that a record is called a folder: it gives memory in which nothing was written, and no error.
+    """
     if zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as archive:
             if sum(record.file_size for record in archive.infolist()) > size:
                 raise ValueError("its records unpack to more than the file")
-            if damaged := archive.testzip():
+            folders = (record.filename for record in archive.infolist() if record.external_attr & _FOLDER)
+            if damaged := archive.testzip() or next(folders, None):
                 raise ValueError(f"its record {damaged} is damaged")
     file.seek(0)
 
