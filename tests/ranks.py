@@ -9,8 +9,7 @@ from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 
-from residua.training.pulse import STALL
-from residua.training.world import World, joined
+from residua.training.world import STALL, World, joined
 
 LIMIT = 90.0
 """Seconds after which ranks count as hung."""

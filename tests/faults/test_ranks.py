@@ -16,8 +16,8 @@ from launched import begun, ended, launched, send, torchrun
 from nursery import Forked
 from ranks import children_of, lives
 from residua.training.checkpoint import newest, states, step_of
-from residua.training.pulse import STALL
 from residua.training.run import Run
+from residua.training.world import STALL
 from small import rows, weights
 
 pytestmark = pytest.mark.timeout(600)

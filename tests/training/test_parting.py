@@ -12,8 +12,7 @@ from torch import nn
 from ranks import begin, end
 from residua.training import parting
 from residua.training.parting import PeerFailed, PeerLost, part, within
-from residua.training.pulse import STALL
-from residua.training.world import World, joined
+from residua.training.world import STALL, World, joined
 
 
 class Silent:

@@ -1,6 +1,5 @@
 """Signs of life: by these the processes of a run tell one that works from one that stands still."""
 
-import math
 import os
 import threading
 import time
@@ -10,24 +9,8 @@ from typing import Any
 
 from residua.training.parting import PeerLost
 
-STALL = "RESIDUA_STALL_SECONDS"
-"""Variable that replaces `STALL_SECONDS`."""
-STALL_SECONDS = 20.0
-"""A process that others wait for so long in a step counts as lost; launchers end it within 30 s more."""
 BEAT_SECONDS = 1.0
 """Between two signs of life."""
-
-
-def stall_seconds() -> float:
-    """Seconds after which a process that does not answer is given up. ValueError for a wrong setting."""
-    text = os.environ.get(STALL, str(STALL_SECONDS))
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < math.inf:
-        raise ValueError(f"{STALL} is {text!r}: give seconds above 0")
-    return seconds
 
 
 @contextmanager
@@ -50,15 +33,14 @@ def beating(store: Any, rank: int) -> Iterator[None]:
 class Watch:
     """What process 0 sees of the others while it waits for them."""
 
-    def __init__(self, store: Any, size: int) -> None:
-        """Begin to look at the signs in `store` of all `size` processes."""
-        self._store = store
-        self._seconds = stall_seconds()
+    def __init__(self, store: Any, size: int, *, seconds: float) -> None:
+        """Begin to look at the signs in `store` of all `size` processes: each owes one in `seconds`."""
+        self._store, self._seconds = store, seconds
         self._looked = time.monotonic()
         self._seen = dict.fromkeys(range(1, size), (-1, self._looked))
 
     def look(self) -> None:
-        """PeerLost when one gave no sign for as long as a stall may last."""
+        """PeerLost when one gave no sign for too long."""
         now = time.monotonic()
         if now < self._looked + BEAT_SECONDS:
             return
@@ -69,3 +51,10 @@ class Watch:
                 self._seen[rank] = found, now
             elif now > since + self._seconds:
                 raise PeerLost(f"process {rank} of this run stands still: `residua resume` goes on")
+
+
+def leave_with(parent: int) -> None:
+    """A killed launcher cannot end its processes, so they end themselves."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)

@@ -1,5 +1,6 @@
 """The processes of a run and their devices; the one place that knows the launcher and torch.distributed."""
 
+import math
 import os
 import resource
 import socket
@@ -22,10 +23,14 @@ from torch.nn.parallel import DistributedDataParallel
 
 from residua.data import loader
 from residua.training.parting import PeerLost, failed, hang_up, part, sockets, until, within
-from residua.training.pulse import Watch, beating, stall_seconds
+from residua.training.pulse import Watch, beating, leave_with
 
 T = TypeVar("T")
 
+STALL = "RESIDUA_STALL_SECONDS"
+"""Variable that replaces `STALL_SECONDS`."""
+STALL_SECONDS = 20.0
+"""A process that others wait for so long in a step counts as lost; launchers end it within 30 s more."""
 UNNAMED = "none"
 """What torchrun calls a job without --rdzv-id."""
 PATIENT_SECONDS = 3600.0
@@ -118,7 +123,8 @@ class World:
         """
         if (store := self.store) is None:
             return
-        stall, watch = stall_seconds(), Watch(store, self.size if self.leads else 0)
+        stall = _stall_seconds()
+        watch = Watch(store, self.size if self.leads else 0, seconds=stall)
         turn = within(stall, lambda: store.add(f"turn/{self.rank}", 1))
         within(stall, lambda: store.add(f"met/{turn}", 1))
         limit = time.monotonic() + PATIENT_SECONDS
@@ -176,8 +182,8 @@ def joined() -> Iterator[World]:
         raise ValueError(f"WORLD_SIZE is {size} without {missing[0]}: start it by --processes or torchrun")
     rank, local = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", os.environ["RANK"]))
     if "TORCHELASTIC_RUN_ID" in os.environ:
-        threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
-    stall = timedelta(seconds=stall_seconds())
+        threading.Thread(target=leave_with, args=(os.getppid(),), daemon=True).start()
+    stall = timedelta(seconds=_stall_seconds())
     store = _store(rank, size)
     store.set_timeout(stall)
     loader.hurry(0.8 * stall.total_seconds())  # a worker that hangs is told before its process counts as lost
@@ -203,6 +209,18 @@ def joined() -> Iterator[World]:
     with suppress(Exception):  # rank 0 serves the notes, so it goes last
         store.add("left", 1)
         until(lambda: rank > 0 or store.add("left", 0) == size)
+
+
+def _stall_seconds() -> float:
+    """How long a process may not answer. ValueError for a wrong setting."""
+    text = os.environ.get(STALL, str(STALL_SECONDS))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"{STALL} is {text!r}: give seconds above 0")
+    return seconds
 
 
 def _store(rank: int, size: int) -> TCPStore:
@@ -237,13 +255,6 @@ def _close(connections: set[int], store: TCPStore) -> None:
     hang_up(connections, but=store.port)  # torch leaves them open as long as a learner holds on to the group
     with suppress(Exception):  # the group may never have been opened
         dist.destroy_process_group()
-
-
-def _leave_with(parent: int) -> None:
-    """A killed launcher cannot end its processes, so they end themselves."""
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(1)
 
 
 def device(name: str) -> torch.device:
