@@ -113,7 +113,7 @@ def test_the_whole_loop_from_a_folder_to_a_comparison(look: Eyes, photos: Path, 
     ("words", "code", "said"),
     [
         (["data", "check", "nowhere"], 4, "nowhere does not exist"),
-        (["data", "check", ""], 4, "no name of a folder or file is given"),
+        (["data", "check", ""], 2, "word 3 of the command is empty: was a variable never set?"),
         (["data", "check", "."], 4, ". holds no image: give a folder of JPEG"),
         (["data", "check", "x" * 300], 4, "cannot be read: File name too long"),
         (["data", "check", ".", "-o", "sheet.pdf"], 2, "give sheet.html"),

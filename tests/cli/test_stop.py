@@ -51,7 +51,7 @@ import os, signal, sys
 from multiprocessing import get_context
 from residua import cli
 from residua.cli.failures import explain
-from residua.data.loader import WorkerDied
+from residua.data.desks import WorkerDied
 
 def app(*_, **__):
     worker = get_context("fork").Process(target=lambda: os.kill(os.getpid(), signal.SIGSTOP), daemon=True)

@@ -16,11 +16,13 @@ import pytest
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
+from torch.utils.data._utils import signal_handling
 
 import ranks
 from residua.data import loader
 from residua.data.decode import DataError
-from residua.data.loader import Place, Places, WorkerDied, each, loaded, of_worker, room
+from residua.data.desks import WorkerDied
+from residua.data.loader import Place, Places, each, loaded, of_worker, room
 from residua.training.feed import in_rounds
 from residua.training.world import joined
 from small import never
@@ -96,6 +98,15 @@ def test_a_worker_that_dies_hangs_or_fails_is_told_with_what_it_read(
     assert "\n" not in text
     assert text.startswith(f"a worker process {how} while it read number 9: free memory")
     assert not multiprocessing.active_children()
+
+
+def test_a_worker_whose_death_torch_cannot_tell_is_missed_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its error comes at any moment: in a callback of a fork Python prints and drops it."""
+    monkeypatch.setattr(signal_handling, "_error_if_any_worker_fails", lambda: None)
+    before = time.monotonic()
+    with pytest.raises(WorkerDied, match=r"^a worker process died \(Killed\) while it read number 9: free"):
+        read(Squares(send(signal.SIGKILL)), 2)
+    assert time.monotonic() - before < 20
 
 
 def test_a_worker_that_hangs_is_told_before_the_other_processes_of_a_run_give_up(

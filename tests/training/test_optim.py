@@ -183,7 +183,10 @@ def test_a_batch_in_portions_gives_the_gradient_of_the_whole() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"kind": "adamw", "nesterov": True}, "needs optim.momentum above 0 and optim.kind sgd or muon"),
+        (
+            {"kind": "adamw", "nesterov": True},
+            "for optim.momentum above 0 and optim.kind sgd or muon: give --set optim.nesterov=false",
+        ),
         ({"layer_decay": 0.0}, "0 < layer_decay <= 1"),
         ({"clip": -1.0}, "clip >= 0"),
     ],

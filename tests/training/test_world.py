@@ -240,7 +240,7 @@ def test_a_rank_that_stalls_is_missed_in_bounded_time(
             os.kill(os.getpid(), signal.SIGSTOP)
         wait(world)
 
-    children = begin(2, told(tmp_path, work), stall=3.0)
+    children = begin(2, told(tmp_path, work), stall=2.0)
     try:
         assert end(children[:1], limit=40) == [0]
     finally:
@@ -252,7 +252,7 @@ def test_a_rank_that_stalls_is_missed_in_bounded_time(
 def test_who_works_while_the_others_wait_is_not_taken_for_one_that_stalls(tmp_path: Path) -> None:
     def work(world: World) -> None:
         if world.rank == 1:
-            time.sleep(4)
+            time.sleep(3)
         world.meet()
 
     assert end(begin(2, told(tmp_path, work), stall=2.0)) == [0, 0]

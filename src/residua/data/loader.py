@@ -14,8 +14,7 @@ from collections.abc import Callable, Iterator, MutableSequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing.process import BaseProcess
-from typing import Any, TypeVar
+from typing import TypeVar
 from weakref import WeakSet
 
 import numpy as np
@@ -24,32 +23,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, get_worker_info
 from torch.utils.data import Dataset as TorchDataset
-from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 from residua.data.decode import DataError, one_line, shown
+from residua.data.desks import CURE, Desks, WorkerDied
 
 Place = tuple[int, NDArray[np.int64]]
 """Epoch and indices of one batch."""
 Read = TypeVar("Read")
 
+_LOOK_SECONDS = 1.0  # between two looks for those that died
 _FIRST_SECONDS = 60.0  # until the first batch comes, for opening may take a while
 _AHEAD = 4  # batches that each worker prepares; our choice, against slow files
 _PR_SET_PDEATHSIG = 1  # Linux ends the process when its parent is gone
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 _DEATH = re.compile(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)")  # what torch says of it
-_CURE = "free memory, that of /dev/shm too, or set data.workers to 0"
-
-
-class WorkerDied(RuntimeError):
-    """A process that reads died, hung or failed: what is known of it and what to do, on one line."""
-
-    def __str__(self) -> str:
-        """Both, with a colon between them."""
-        return ": ".join(self.args)
-
-    def told(self, when: str, cure: str) -> "WorkerDied":
-        """The same with the moment, and another cure."""
-        return WorkerDied(f"{self.args[0]} {when}", cure)
 
 
 class Stalled(Exception):
@@ -72,63 +59,8 @@ class Places:
         return len(self.steps)
 
 
-class _Desks:
-    """The workers of one loader, and which example each of them reads."""
-
-    def __init__(self, workers: int, title: Callable[[int], str]) -> None:
-        """An example is called by its `title`."""
-        self.title = title
-        self.rows: MutableSequence[int] = multiprocessing.RawArray("q", [-1] * (2 * workers))
-        """In memory that all share: process and example of the first worker, of the second and so on."""
-        self.workers: list[BaseProcess] = []
-        self._over = threading.Event()
-
-    def died(self, *processes: int) -> WorkerDied | None:
-        """What became of these `processes`, or of all; None where none of them has ended."""
-        for worker in self.workers:
-            code, process = worker.exitcode, worker.pid or 0
-            if code is not None and process in (processes or (process,)):
-                how = signal.strsignal(-code) if code < 0 else f"exit code {code}"
-                return WorkerDied(f"a worker process died ({how}){self._reading(process)}", _CURE)
-        return None
-
-    def hung(self, seconds: float) -> WorkerDied:
-        """That no batch came for so long. All are ended: torch would wait five seconds for one that hangs."""
-        reading = self._reading(*self.rows[::2])
-        self.clear()
-        return WorkerDied(f"a worker process hangs (no batch for {seconds:g} s){reading}", _CURE)
-
-    def _reading(self, *processes: int) -> str:
-        pairs = zip(self.rows[::2], self.rows[1::2], strict=True)
-        titles = [shown(self.title(index)) for process, index in pairs if process in processes and index >= 0]
-        return f" while it read {' or '.join(titles)}" if titles else ""
-
-    def watch(self) -> None:
-        """Have those that somebody stopped go on, every half of the time after which one counts as hung.
-
-        torch would wait without end for what such a one has announced.
-        """
-        while not self._over.wait(_patience / 2):
-            self.wake()
-
-    def wake(self) -> None:
-        """Have those that somebody stopped go on; the others do not notice."""
-        for worker in self.workers:
-            with suppress(ProcessLookupError):
-                os.kill(worker.pid or 0, signal.SIGCONT)
-
-    def clear(self) -> None:
-        """End those that are left: one that is stopped does not heed what torch asked."""
-        self._over.set()
-        for worker in self.workers:
-            while worker.exitcode is None:
-                with suppress(RuntimeError):  # torch hears of it
-                    worker.kill()
-                    worker.join()
-
-
 _patience = 60.0  # seconds without a batch after which a worker counts as hung
-_opened: WeakSet[_Desks] = WeakSet()  # of all loaders, for torch tells of a death at any moment
+_opened: WeakSet[Desks] = WeakSet()  # of all loaders, for torch tells of a death at any moment
 _waits = False  # whether this process waits for a batch of its workers
 _desk: tuple[MutableSequence[int], int] | None = None  # this worker's own, among all of its loader
 
@@ -174,7 +106,7 @@ def loaded(
     DataError as `views` raises it; WorkerDied tells of a process that died or hung, and calls the example
     that it read by its `title`.
     """
-    desks = _Desks(workers, title)
+    desks = Desks(workers, title)
     _opened.add(desks)
     others = multiprocessing.active_children()
     with _beginning():
@@ -184,7 +116,7 @@ def loaded(
             batch_size=None,  # an item is a whole batch already
             num_workers=workers,
             pin_memory=device.type == "cuda",
-            timeout=_FIRST_SECONDS if workers else 0,
+            timeout=_LOOK_SECONDS if workers else 0,
             prefetch_factor=_AHEAD if workers else None,
             worker_init_fn=partial(_start_worker, desks.rows, os.getpid()),
             generator=torch.Generator(),  # else the loader draws from the global one, and dropout differs
@@ -192,7 +124,7 @@ def loaded(
         results = iter(loader)  # one iterator, and one set of workers, for all epochs
     desks.workers = [child for child in multiprocessing.active_children() if child not in others]
     if workers:
-        threading.Thread(target=desks.watch, daemon=True).start()
+        threading.Thread(target=desks.watch, args=[_patience / 2], daemon=True).start()
     try:
         while (result := _next(results, desks)) is not None:
             if isinstance(result, Exception):
@@ -207,37 +139,51 @@ def loaded(
 @contextmanager
 def _beginning() -> Iterator[None]:
     """While workers are started: they inherit that signals are blocked, until they have begun."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    before, told = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING), sys.unraisablehook
+
+    def tell(lost: "sys.UnraisableHookArgs") -> None:
+        """Pass on what is no death: a fork prints and drops it, and `_next` looks for the dead itself."""
+        if not _DEATH.search(str(lost.exc_value)):
+            told(lost)
+
+    sys.unraisablehook = tell
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "This DataLoader will create")  # more than cores: as asked
             yield
     except OSError as error:
-        raise WorkerDied(f"worker processes cannot be started ({one_line(error)})", _CURE) from None
+        raise WorkerDied(f"worker processes cannot be started ({one_line(error)})", CURE) from None
     finally:
+        sys.unraisablehook = told
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _next(results: _BaseDataLoaderIter, desks: _Desks) -> Any:
+def _next(
+    results: Iterator[Read | DataError | WorkerDied], desks: Desks
+) -> Read | DataError | WorkerDied | None:
+    """The next of `results`, looking now and then for the dead: what torch raises may get lost."""
     global _waits
     if not desks.workers:
         return next(results, None)
-    _waits = True
+    seconds = _patience if desks.began else _FIRST_SECONDS
+    limit, _waits = time.monotonic() + seconds, True
     try:
-        found = next(results, None)
-        results._timeout = _patience
-        return found
-    except (RuntimeError, OSError, EOFError) as error:
-        if "timed out" in str(error):
-            return desks.hung(results._timeout)
-        if not isinstance(error, RuntimeError):  # one died while it handed over what it had announced
-            with suppress(RuntimeError):  # as which torch soon hears of it
-                time.sleep(0.5)
-        if died := desks.died():
-            return died
-        raise
+        while True:
+            try:
+                return next(results, None)
+            except (RuntimeError, OSError, EOFError) as error:
+                late = "timed out" in str(error)
+                if not isinstance(error, RuntimeError):  # one died while it handed over what it had announced
+                    with suppress(RuntimeError):  # as which torch soon hears of it
+                        time.sleep(0.5)
+                if died := desks.died():
+                    return died
+                if not late:
+                    raise
+                if time.monotonic() > limit:
+                    return desks.hung(seconds)
     finally:
-        _waits = False
+        desks.began, _waits = True, False
 
 
 def leave_waiting() -> None:
@@ -257,7 +203,7 @@ def of_worker(error: BaseException) -> WorkerDied | None:
         return None
     processes = [int(number) for number in said[1].split(",")]
     found = [died for desks in _opened if (died := desks.died(*processes))]
-    return found[0] if found else WorkerDied(f"a worker process died ({str(error).strip(' .')})", _CURE)
+    return found[0] if found else WorkerDied(f"a worker process died ({str(error).strip(' .')})", CURE)
 
 
 @dataclass(frozen=True)
@@ -278,7 +224,7 @@ class _Views(TorchDataset[Read | DataError | WorkerDied]):
                 raise
             rows, own = _desk
             reading = shown(self.title(rows[own]))
-            return WorkerDied(f"a worker process failed ({one_line(error)}) while it read {reading}", _CURE)
+            return WorkerDied(f"a worker process failed ({one_line(error)}) while it read {reading}", CURE)
         finally:
             _note(-1)
 
@@ -287,6 +233,7 @@ def _start_worker(rows: MutableSequence[int], parent: int, number: int) -> None:
     global _desk  # a worker reads for one loader until it ends
     _desk = rows, 2 * number + 1
     rows[2 * number] = os.getpid()
+    sys.excepthook = lambda *_: None  # by it a thread of multiprocessing tells that the parent has left
     if sys.platform == "linux":  # elsewhere torch looks every five seconds, unless the worker hangs
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
