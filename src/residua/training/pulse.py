@@ -1,14 +1,18 @@
 """Signs of life: by these the processes of a run tell one that works from one that stands still."""
 
 import os
+import signal
+import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from residua.training.parting import PeerLost
 
+Address = tuple[str, int]
+"""Machine and number of a process."""
 BEAT_SECONDS = 1.0
 """Between two signs of life."""
 
@@ -51,6 +55,19 @@ class Watch:
                 self._seen[rank] = found, now
             elif now > since + self._seconds:
                 raise PeerLost(f"process {rank} of this run stands still: `residua resume` goes on")
+
+
+def address() -> Address:
+    """Where this process is."""
+    return socket.gethostname(), os.getpid()
+
+
+def wake(members: Iterable[Address]) -> None:
+    """Have those here that were stopped go on, and leave: launchers wait half a minute for them."""
+    for host, process in members:
+        if host == socket.gethostname() and process != os.getpid():
+            with suppress(OSError):  # it may be gone
+                os.kill(process, signal.SIGCONT)
 
 
 def leave_with(parent: int) -> None:

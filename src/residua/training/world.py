@@ -23,7 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from residua.data import loader
 from residua.training.parting import PeerLost, failed, hang_up, part, sockets, until, within
-from residua.training.pulse import Watch, beating, leave_with
+from residua.training.pulse import Address, Watch, address, beating, leave_with, wake
 
 T = TypeVar("T")
 
@@ -193,17 +193,18 @@ def joined() -> Iterator[World]:
     restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
     job = os.environ.get("TORCHELASTIC_RUN_ID", UNNAMED)
     world = World(rank, size, local, restarts, job if job != UNNAMED else "", store)
-    others, connections = sockets(), set[int]()
+    others, connections, members = sockets(), set[int](), list[Address]()
     try:
         group = PrefixStore("group", store)
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if gpus else "gloo", store=group, rank=rank, world_size=size, timeout=stall
         )
-        connections = sockets() - others
+        connections, members = sockets() - others, world.gather([address()])
         with beating(store, rank):
             yield world
             world.meet()  # a process that left early would look like one that died
     except Exception as error:
+        wake(members)
         raise part(error, store, rank=rank, size=size, close=partial(_close, connections, store)) from error
     dist.destroy_process_group()
     with suppress(Exception):  # rank 0 serves the notes, so it goes last
