@@ -20,17 +20,17 @@ import turns
 from PIL import Image
 from sklearn.metrics import average_precision_score
 
-from residua.data.sources import open_dataset
-from residua.jobs.apply import apply
-from residua.jobs.clean import CSV, Asked, clean
+from residua.curate.actions import Cleaned
+from residua.curate.apply import apply
+from residua.curate.clean import CSV, CleanRequest, clean
+from residua.data.sources.table import open_dataset
 from residua.jobs.compare import compare
-from residua.jobs.prepare import Wish, prepare
-from residua.jobs.suspects import Cleaned
+from residua.jobs.prepare import TrainRequest, prepare
 from residua.jobs.train import begin, resume
 from residua.measure import resample
 from residua.measure.score import Estimate
-from residua.training.events import Event, Row
-from residua.training.run import Run
+from residua.runs.run import Run
+from residua.training.events import EpochRow, Event
 
 WHOLE = 50_000
 Say = Callable[[str], None]
@@ -85,7 +85,7 @@ def suggested(planted: Planted, cleaned: Cleaned) -> str:
     return f"{len(moved)} relabelled, {right} rightly; {len(dropped)} dropped, {sum(dropped)} of them flipped"
 
 
-def trained(wish: Wish, path: Path, say: Say) -> Run:
+def trained(wish: TrainRequest, path: Path, say: Say) -> Run:
     """The finished run at `path`; one that is there goes on."""
     run = Run(path)
     if not (path / "recipe.json").exists():
@@ -95,12 +95,12 @@ def trained(wish: Wish, path: Path, say: Say) -> Run:
 
 
 def tell(event: Event, name: str, say: Say) -> None:
-    if isinstance(event, Row):
+    if isinstance(event, EpochRow):
         v = event.values
         say(f"{name} epoch {v['epoch']}/{event.total}: test error {v['test_error']:.2f} %")
 
 
-def worth(folder: Path, wish: Wish, pairs: int, data: str, say: Say) -> tuple[float, float, Estimate]:
+def worth(folder: Path, wish: TrainRequest, pairs: int, data: str, say: Say) -> tuple[float, float, Estimate]:
     """Accuracy before and after in percent, means of `pairs` of runs, and the difference between them.
 
     The interval is over the test images, by bootstrap of their mean differences over the pairs.
@@ -148,9 +148,9 @@ def main() -> None:
         folder = args.work or Path(made)
         planted = plant(args.data, folder, args.images, args.flips, args.seed)
         recipe = "quick.digits" if args.data == "digits" else None
-        wish = Wish(str(planted.table), args.model, recipe, epochs=args.epochs)
+        wish = TrainRequest(str(planted.table), args.model, recipe, epochs=args.epochs)
         cleaned = clean(
-            Asked(wish, args.folds),
+            CleanRequest(wish, args.folds),
             folder / "clean",
             hear=lambda fold: lambda event: tell(event, f"fold {fold + 1}", say),
             stop=lambda: False,

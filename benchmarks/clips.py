@@ -29,13 +29,13 @@ from torchvision.transforms import v2
 
 from residua.data.images import Images
 from residua.jobs.models import arch_of
-from residua.papers import quick
+from residua.recipes import quick
 from residua.spec.recipe import Recipe
 from residua.tasks.video.batches import training
 from residua.tasks.video.cache import Cache, kept
 from residua.tasks.video.clips import Footage
 from residua.tasks.video.sources import find
-from residua.training import world
+from residua.training.processes import world
 
 FRAMES, STRIDE = 16, 2
 AREA = (0.35, 1.0)
@@ -98,7 +98,7 @@ class Plain(TorchDataset[tuple[Tensor, int]]):
 def recipe(batch: int) -> Recipe:
     found = quick.clips(arch_of("resnet3d18", frames=FRAMES, frame_stride=STRIDE), "clips")
     augment = replace(found.augment, area=AREA)
-    return replace(found, augment=augment, budget=replace(found.budget, batch=batch))
+    return replace(found, augment=augment, budget=replace(found.budget, batch_size=batch))
 
 
 def ours(images: Images, workers: int, batch: int, cache: Cache | None) -> Iterator[int]:

@@ -36,11 +36,11 @@ from residua.data.batches import training
 from residua.data.decode import inspect
 from residua.data.images import Images
 from residua.data.items import Files
-from residua.data.shards import pack
-from residua.data.sources import find
+from residua.data.sources.shards import pack
+from residua.data.sources.table import find
 from residua.spec.augment import Augment
 from residua.spec.preprocess import IMAGENET
-from residua.training import world
+from residua.training.processes import world
 
 BATCH = 64
 AREA = (0.25, 1.0)

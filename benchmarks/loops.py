@@ -20,11 +20,13 @@ from torch.nn.functional import cross_entropy
 
 from residua.data.batches import Batch, training
 from residua.data.images import Images
+from residua.nn.device import place_network
 from residua.spec.recipe import Plan, Recipe
-from residua.training import memory, optim, plan, translate, world
-from residua.training.first import initial
+from residua.training import compiling, memory, optim, plan
+from residua.training.initial import initial
 from residua.training.loop import train
-from residua.training.losses import Objective, taught
+from residua.training.losses import LossFn, taught
+from residua.training.processes import world
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-Fed = tuple[Iterable[Batch], Objective]
+Fed = tuple[Iterable[Batch], LossFn]
 """What is learned from, and what it teaches."""
 
 
@@ -70,9 +72,9 @@ def begun(recipe: Recipe, classes: tuple[str, ...], batch: int, feed: Callable[[
     """residua's loop with the plan it chooses here for a long run, on what `feed` gives that plan."""
     network = initial(recipe, classes)
     chosen = plan.choose(network, recipe.plan, batch=batch, steps=10**7 // batch)
-    network = plan.place(network, chosen.plan)
+    network = place_network(network, chosen.plan)
     optimizer = optim.make(network, recipe.optim)
-    translate.compiled(network, chosen.plan)
+    compiling.compiled(network, chosen.plan)
     batches, judge = feed(chosen.plan)
     steps = train(network, batches, judge, optimizer=optimizer, rate_at=lambda _: 0.01, seed=0)
     how = f"{chosen.plan.precision} {chosen.plan.memory_format}, compile {chosen.plan.compile}"

@@ -22,7 +22,8 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy
 
-from residua.nn import heap
+from residua.nn import malloc
+from residua.nn.device import device_name, place_network
 from residua.nn.network import build
 from residua.spec.arch import Arch
 from residua.spec.describe import cost
@@ -30,7 +31,8 @@ from residua.spec.memory import in_words, parse_bytes, tightest, units, unlimite
 from residua.spec.recipe import Optim, Plan
 from residua.spec.zoo.duta2020 import cifar_iresnet
 from residua.spec.zoo.he2015 import cifar_resnet
-from residua.training import memory, optim, plan, world
+from residua.training import memory, optim
+from residua.training.processes import world
 
 FAMILIES = {
     "cifar_iresnet": (cifar_iresnet, (110, 434, 1001, 3002)),
@@ -50,7 +52,7 @@ def steps(name: str, limit: int, args: argparse.Namespace) -> Iterator[dict[str,
     """One line per step of `name`, in this process."""
     chosen = Plan(args.device, "channels_last", args.precision, args.threads, memory_limit=limit)
     torch.manual_seed(0)
-    network = plan.place(build(network_of(name)), chosen).train()
+    network = place_network(build(network_of(name)), chosen).train()
     fitted = memory.fit(network, replace(chosen, memory_limit=limit or 1 << 50), batch=args.batch)
     network.ceiling = network.ceiling if limit else 0
     optimizer = optim.make(network, Optim())
@@ -72,7 +74,7 @@ def steps(name: str, limit: int, args: argparse.Namespace) -> Iterator[dict[str,
                 "loss": loss.item(),
                 "seconds": time.perf_counter() - start,
                 "measured": memory.taken(chosen),
-                "resident": heap.resident(),
+                "resident": malloc.resident(),
                 "predicted": fitted.predicted,
                 "again": fitted.again,
                 "segments": len(fitted.segments),
@@ -184,7 +186,7 @@ def line_of(row: dict[str, Any]) -> str:
 
 
 def machine(args: argparse.Namespace) -> str:
-    name = plan.torch_name(torch.device(args.device))
+    name = device_name(torch.device(args.device))
     return f"{name}, {world.cores()} cores, {args.threads} threads, {args.precision}"
 
 

@@ -21,7 +21,7 @@ import turns
 from torch import Tensor, nn
 
 from residua import create_model
-from residua.nn import heap
+from residua.nn import malloc
 from residua.nn.network import Network
 from residua.weights.load import load
 
@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=224)
     args = parser.parse_args()
     torch.set_flush_denormal(True)  # the smallest numbers take ten times as long, in whichever net has more
-    with heap.kept():
+    with malloc.kept():
         found = compare(args.seconds, args.batch, args.size)
     turns.show(found, args.json)
 

@@ -18,9 +18,9 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 from residua.data.images import Images
-from residua.papers import quick
+from residua.recipes import quick
 from residua.spec import zoo
-from residua.training import world
+from residua.training.processes import world
 
 BATCH = 128
 IMAGES = 20_000

@@ -22,11 +22,11 @@ from torchvision.datasets import ImageFolder
 from torchvision.models import resnet50
 from torchvision.transforms import v2
 
-from residua.data.sources import open_dataset
-from residua.papers import quick
+from residua.data.sources.table import open_dataset
+from residua.recipes import quick
 from residua.spec import change, zoo
 from residua.spec.describe import cost
-from residua.training import world
+from residua.training.processes import world
 
 CLASSES = 10
 EACH = 40

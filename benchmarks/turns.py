@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from residua.training import world
+from residua.training.processes import world
 
 LEAST, MOST = 9, 40
 """Rounds of a comparison: as many as its seconds allow, within these."""

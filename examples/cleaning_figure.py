@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from residua.data.sources import open_dataset
-from residua.jobs.clean import Asked, clean
-from residua.jobs.prepare import Wish
+from residua.curate.clean import CleanRequest, clean
+from residua.data.sources.table import open_dataset
+from residua.jobs.prepare import TrainRequest
 from residua.report.tiles import Tile, tiles
 
 with tempfile.TemporaryDirectory() as made:
@@ -22,8 +22,8 @@ with tempfile.TemporaryDirectory() as made:
     with (folder / "digits.csv").open("w") as file:
         named = ((f"{i:04}.png", label) for i, label in enumerate(labels))
         csv.writer(file).writerows([("path", "label"), *named])
-    wish = Wish(str(folder / "digits.csv"), "cifar_resnet20", "quick.digits", epochs=8)
-    asked = Asked(wish, folds=3)
+    wish = TrainRequest(str(folder / "digits.csv"), "cifar_resnet20", "quick.digits", epochs=8)
+    asked = CleanRequest(wish, folds=3)
     found = clean(
         asked, folder / "out", hear=lambda _: lambda _: None, stop=lambda: False, tell=lambda *_: None
     )

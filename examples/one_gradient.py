@@ -3,12 +3,12 @@
 import torch
 
 from residua.data.batches import training
-from residua.data.sources import open_dataset
-from residua.papers import recipe
+from residua.data.sources.table import open_dataset
+from residua.recipes import recipe
 from residua.spec import change, zoo
 from residua.spec.preprocess import Preprocess
 from residua.training import optim
-from residua.training.first import initial
+from residua.training.initial import initial
 from residua.training.loop import train
 from residua.training.losses import objective
 

@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 from residua.jobs.demo import panels, verdict
-from residua.report.figures import readme_figure
-from residua.training.run import Run
+from residua.report.training_figures import readme_figure
+from residua.runs.run import Run
 
 folder, out = Path(sys.argv[1]), Path(sys.argv[2])
 names = sorted((path.name for path in folder.iterdir() if path.is_dir()), key=lambda n: int(n[-2:]))

@@ -4,27 +4,29 @@ from dataclasses import replace
 
 import numpy as np
 
-from residua.data.images import Dataset, Images
+from residua.data.images import ImageDataset, Images
 from residua.spec.clip import Clip
 from residua.spec.inflate import inflate
 from residua.spec.recipe import Budget, Data, Recipe
 from residua.tasks.video.clips import CLIP
-from residua.tasks.video.task import ClipSets
+from residua.tasks.video.task import ClipDataset
 from small import PIXELS, arch
 from small import recipe as of_images
 
 CLASSES, FRAMES, SIDE = ("a", "b", "c"), 7, 14
 
 
-def sets() -> ClipSets:
+def sets() -> ClipDataset:
     """14 clips to learn from and 21 to judge by."""
-    clips = Dataset("clips", _strips("train", 14), _strips("test", 21), grey=False, size=SIDE, note="clips")
-    return ClipSets(clips, Data("clips"))
+    clips = ImageDataset(
+        "clips", _strips("train", 14), _strips("test", 21), grey=False, size=SIDE, note="clips"
+    )
+    return ClipDataset(clips, Data("clips"))
 
 
 def recipe(batch: int = 5) -> Recipe:
     """Two epochs of clips of three frames."""
-    found = of_images(budget=Budget(epochs=2, batch=batch, save_seconds=1000.0))
+    found = of_images(budget=Budget(epochs=2, batch_size=batch, save_seconds=1000.0))
     return replace(found, arch=inflate(replace(arch(), preprocess=PIXELS), Clip(3, 2)))
 
 

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from nursery import Forked
-from residua.training import checkpoint, judging
+from residua.runs import checkpoint
+from residua.runs.run import Run
+from residua.training import validate
 from residua.training.keeping import Keeper
-from residua.training.run import Run
 
 
 class Unnamed(Exception):
@@ -36,7 +37,7 @@ def fail() -> None:
 ACTS = {"kill": kill, "raise": fail}
 PLACES: dict[str, tuple[Any, str, str]] = {
     "step": (Keeper, "after", ""),
-    "judging": (judging, "evaluate", ""),
+    "judging": (validate, "evaluate", ""),
     "best": (checkpoint, "save_best", ""),
     "row": (Run, "append", ""),
     "end": (Run, "finish", ""),

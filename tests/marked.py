@@ -39,11 +39,11 @@ def recipe(source: str, **changes: object) -> Recipe:
     found = Recipe(
         "tests",
         arch(),
-        Data(source, workers=0),
+        Data(source, num_workers=0),
         Augment("ssd", zoom=1.5),
-        Optim(rate=2e-3, kind="adamw", decay=0.01, clip=10.0),
+        Optim(lr=2e-3, kind="adamw", weight_decay=0.01, grad_clip=10.0),
         Schedule("cosine", warmup=0.2),
-        Budget(epochs=3, batch=4, save_seconds=1000.0),
+        Budget(epochs=3, batch_size=4, save_seconds=1000.0),
         replace(small.PLAN, compile="off"),
         detector=DETECTOR,
     )

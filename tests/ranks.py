@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 
-from residua.training.world import STALL, World, joined
+from residua.training.processes.world import STALL, World, joined
 
 LIMIT = 90.0
 """Seconds after which ranks count as hung."""

@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from residua.data.images import Dataset, Images
+from residua.data.images import ImageDataset, Images
+from residua.runs import checkpoint
+from residua.runs.run import Run, create, open_run
 from residua.spec import zoo
 from residua.spec.arch import Arch, Head
 from residua.spec.augment import Augment
@@ -20,11 +22,9 @@ from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Budget, Data, Optim, Plan, Recipe, Schedule
 from residua.spec.record import to_json
 from residua.tasks.classify.task import Classify
-from residua.training import checkpoint
 from residua.training.events import Event
-from residua.training.first import initial
 from residua.training.fit import Fit
-from residua.training.run import Run, create, open_run
+from residua.training.initial import initial
 from residua.weights.store import read
 
 PIXELS = Preprocess(12, 12, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
@@ -46,11 +46,11 @@ def recipe(source: str = "colours", **changes: Any) -> Recipe:
     found = Recipe(
         "tests",
         arch(),
-        Data(source, workers=0),
+        Data(source, num_workers=0),
         Augment("pad_crop", pad=1),
-        Optim(rate=0.05, momentum=0.9, nesterov=True),
+        Optim(lr=0.05, momentum=0.9, nesterov=True),
         Schedule("cosine", warmup=0.2),
-        Budget(epochs=3, batch=6, save_seconds=1000.0),
+        Budget(epochs=3, batch_size=6, save_seconds=1000.0),
         PLAN,
     )
     return replace(found, **changes)
@@ -59,7 +59,7 @@ def recipe(source: str = "colours", **changes: Any) -> Recipe:
 def convnet(source: str) -> Recipe:
     """The stacked convnet, whose head drops values at random; three epochs of three steps."""
     network = replace(zoo.arch("smallconvnet"), classes=3)
-    return recipe(source, arch=network, budget=Budget(epochs=3, batch=8, save_seconds=1000.0))
+    return recipe(source, arch=network, budget=Budget(epochs=3, batch_size=8, save_seconds=1000.0))
 
 
 def file_of(made: Recipe, path: Path) -> Path:
@@ -104,9 +104,9 @@ def png(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
     return stream.getvalue()
 
 
-def colours() -> Dataset:
+def colours() -> ImageDataset:
     """24 images to learn from and 10 to judge by, in memory."""
-    return Dataset(
+    return ImageDataset(
         "colours", _images("train", 8), _images("test", 4, 10), grey=False, size=12, note="colours"
     )
 
@@ -131,7 +131,7 @@ def after(asks: int) -> Stop:
     return lambda: next(asked) >= asks
 
 
-def go(run: Run, dataset: Dataset, stop: Stop = never) -> list[Event]:
+def go(run: Run, dataset: ImageDataset, stop: Stop = never) -> list[Event]:
     """Train `run` until its end or `stop`, in this process; what was told."""
     made = run.recipe
     with run.lock():
@@ -139,7 +139,7 @@ def go(run: Run, dataset: Dataset, stop: Stop = never) -> list[Event]:
         return list(fit.events())
 
 
-def fresh(path: Path, made: Recipe, dataset: Dataset, stop: Stop = never) -> Run:
+def fresh(path: Path, made: Recipe, dataset: ImageDataset, stop: Stop = never) -> Run:
     """A new run at `path`, trained until its end or `stop`."""
     run = create(path, made, identity={})
     go(run, dataset, stop)

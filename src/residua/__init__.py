@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Any
 from residua.version import __version__
 
 if TYPE_CHECKING:
-    from residua.deliver.engine import Classifier, load
-    from residua.deliver.folder import save
-    from residua.deliver.hub import from_hub, push_to_hub
     from residua.jobs.demo import demo
     from residua.jobs.evaluate import evaluate
     from residua.jobs.models import create_model, list_models
-    from residua.jobs.reproduce import reproduce
     from residua.jobs.train import resume, train
-    from residua.training.run import Run
+    from residua.predict.classifier import Classifier, load
+    from residua.predict.folder import save
+    from residua.predict.hub import from_hub, push_to_hub
+    from residua.reproduce.reproduce import reproduce
+    from residua.runs.run import Run
 
 __all__ = [
     "Classifier",
@@ -33,18 +33,18 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "Classifier": "residua.deliver.engine",
-    "Run": "residua.training.run",
+    "Classifier": "residua.predict.classifier",
+    "Run": "residua.runs.run",
     "create_model": "residua.jobs.models",
     "demo": "residua.jobs.demo",
     "evaluate": "residua.jobs.evaluate",
-    "from_hub": "residua.deliver.hub",
+    "from_hub": "residua.predict.hub",
     "list_models": "residua.jobs.models",
-    "load": "residua.deliver.engine",
-    "push_to_hub": "residua.deliver.hub",
-    "reproduce": "residua.jobs.reproduce",
+    "load": "residua.predict.classifier",
+    "push_to_hub": "residua.predict.hub",
+    "reproduce": "residua.reproduce.reproduce",
     "resume": "residua.jobs.train",
-    "save": "residua.deliver.folder",
+    "save": "residua.predict.folder",
     "train": "residua.jobs.train",
 }
 

@@ -10,10 +10,10 @@ from typing import Any
 import timm.models
 from timm.models import FeatureInfo, register_model
 
-from residua.deliver.folder import TIMM_PREFIX, timm_config
 from residua.jobs.models import create_model, list_models
 from residua.nn.features import Features
 from residua.nn.network import Network
+from residua.predict.folder import TIMM_PREFIX, timm_config
 from residua.weights.load import FILE, head_keys, load
 
 __all__: list[str] = []

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from residua.data.digits import open_digits
-from residua.data.views import normalise
+from residua.data.sources.digits import open_digits
+from residua.data.transforms import normalise
 from residua.nn.network import Network, build
 from residua.spec import change, zoo
 from residua.spec.arch import Arch

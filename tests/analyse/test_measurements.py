@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, interpolate
 
 from residua import analyse
+from residua.analyse.copies import fingerprint, settled, twin_of
 from residua.analyse.landscape import directions
-from residua.analyse.twin import fingerprint, settled, twin_of
 from residua.nn.network import Network, build
 from residua.spec import change, zoo
 from residua.spec.describe import receptive_field

@@ -10,9 +10,9 @@ from pupils import Pupil, one_stage, stacked, taught
 from torch.nn.functional import cross_entropy
 
 from residua import analyse
+from residua.analyse.copies import twin_of
 from residua.analyse.layers import taken_apart
 from residua.analyse.paths import path_gradient
-from residua.analyse.twin import twin_of
 from residua.nn.network import build
 from residua.spec import change, zoo
 from residua.spec.orders import preactivation

@@ -10,7 +10,7 @@ import pytest
 from command import complaint, residua, start, succeeded, wait_for
 from eyes import Eyes
 from marked import objects, recipe, thing, voc_folder, xml
-from residua.training.run import open_run
+from residua.runs.run import open_run
 from small import file_of
 
 

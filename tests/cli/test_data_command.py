@@ -67,7 +67,7 @@ def test_packed_images_train_and_evaluate_like_files(photos: Path, tmp_path: Pat
     out = succeeded(residua("data", "pack", photos, tmp_path / "packed", "--decoded"))
     assert "27 images in 2 shards of" in out
     assert f"residua train {tmp_path / 'packed'}" in out
-    words = ("--epochs", "1", "--set", "budget.batch=6", "--set", "plan.precision=float32")
+    words = ("--epochs", "1", "--set", "budget.batch_size=6", "--set", "plan.precision=float32")
     digests = []
     for source in (photos, tmp_path / "packed"):
         run = tmp_path / f"run-{source.name}"

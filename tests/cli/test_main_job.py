@@ -12,8 +12,8 @@ import pytest
 
 import residua as python
 from command import complaint, residua, start, succeeded, wait_for
+from residua.runs.run import open_run
 from residua.spec.recipe import Budget
-from residua.training.run import open_run
 from small import COLOURS, arch, file_of, flip, photo_folder, recipe, rows
 
 
@@ -26,7 +26,16 @@ def test_training_says_its_plan_each_epoch_and_what_comes_next(photos: Path, tmp
         residua(
             "train",
             photos.name,
-            *("-m", "cifar_resnet20", "--epochs", 2, "--set", "budget.batch=12", "--set", "plan.device=cpu"),
+            *(
+                "-m",
+                "cifar_resnet20",
+                "--epochs",
+                2,
+                "--set",
+                "budget.batch_size=12",
+                "--set",
+                "plan.device=cpu",
+            ),
             cwd=photos.parent,
             env=os.environ | {"HOME": str(tmp_path)},
         )
@@ -166,9 +175,9 @@ MISTAKES: list[tuple[list[str], int, str]] = [
     (["train", "nowhere"], 4, "nowhere does not exist: give a folder of class folders"),
     (["train", "digits", "-m", "cifar_resnet_20"], 2, "did you mean cifar_resnet20"),
     (["train", "digits", "--recipe", "he2015.cifa"], 2, "did you mean he2015.cifar"),
-    (["train", "digits", "--set", "optim.rat=1"], 2, "no setting 'optim.rat': did you mean optim.rate"),
-    (["train", "digits", "--set", "optim.rate"], 2, "has no '=': give NAME=VALUE"),
-    (["train", "digits", "--set", "optim.rate=fast"], 2, "optim.rate is 'fast', which is no float"),
+    (["train", "digits", "--set", "optim.rat=1"], 2, "no setting 'optim.rat': did you mean optim.lr"),
+    (["train", "digits", "--set", "optim.lr"], 2, "has no '=': give NAME=VALUE"),
+    (["train", "digits", "--set", "optim.lr=fast"], 2, "optim.lr is 'fast', which is no float"),
     (["train", "digits", "--set", "plan.device=abacus"], 2, "'abacus' cannot be used here"),
     (["train", "digits", "--set", "plan.device=meta"], 2, "'meta' cannot be used here"),
     (["train", "digits", "--set", "data.source=foo"], 2, "data.source is 'foo': leave it"),
@@ -216,7 +225,7 @@ def test_a_run_is_replaced_only_by_force(copied: Path, photos: Path) -> None:
 
 
 def test_a_second_process_is_told_who_trains_and_spoils_nothing(photos: Path, tmp_path: Path) -> None:
-    long = recipe("", arch=arch(), budget=Budget(epochs=100_000, batch=6, save_seconds=0.1))
+    long = recipe("", arch=arch(), budget=Budget(epochs=100_000, batch_size=6, save_seconds=0.1))
     made, run = file_of(long, tmp_path / "recipe.json"), tmp_path / "run"
     first = start("train", photos, "--recipe", made, "-o", run)
     try:

@@ -11,22 +11,22 @@ import pytest
 from rich.console import Console
 
 from residua.cli.failures import STOPPED
-from residua.cli.lasting import Lasting
-from residua.cli.progress import Stopper, Watcher, clock, facts, fitting
+from residua.cli.progress import ProgressPrinter, Stopper, clock, facts, fitting
 from residua.cli.train import _begin
-from residua.training.events import Note, Row, Tick
+from residua.cli.unbroken_output import UnbrokenOutput
+from residua.training.events import EpochRow, Note, Tick
 
 TICK = Tick(85, 12_000, 1.2131, 0.0037, 1640.2, 97_265.0, 3 << 29)
 VALUES = {"epoch": 7, "step": 85, "rate": 0.1, "train_loss": 1.5, "train_error": 78.125, "test_error": 5.0}
-ROW = Row({**VALUES, "images_per_second": 671.4}, 20)
+ROW = EpochRow({**VALUES, "images_per_second": 671.4}, 20)
 
 
-def shown(width: int, *events: Tick | Row | Note, terminal: bool = True) -> str:
+def shown(width: int, *events: Tick | EpochRow | Note, terminal: bool = True) -> str:
     """What a console so wide shows, without the codes that move its cursor."""
     console = Console(
         file=io.StringIO(), width=width, force_terminal=terminal, color_system=None, soft_wrap=True
     )
-    watcher = Watcher(console)
+    watcher = ProgressPrinter(console)
     with watcher.watching():
         for event in events:
             watcher.see(event)
@@ -68,10 +68,10 @@ def test_without_a_terminal_a_line_is_one_line_and_has_the_speed() -> None:
 
 
 def test_averaged_weights_and_boxes_have_their_own_words() -> None:
-    mean = Row({**ROW.values, "ema_test_error": 4.0}, 20)
+    mean = EpochRow({**ROW.values, "ema_test_error": 4.0}, 20)
     assert "5.00 % test,  4.00 % averaged" in shown(80, mean)
     values = {name: ROW.values[name] for name in ("epoch", "step", "train_loss", "images_per_second")}
-    boxes = Row({**values, "test_map50": 35.0, "test_error": 65.0}, 20)
+    boxes = EpochRow({**values, "test_map50": 35.0, "test_error": 65.0}, 20)
     assert "loss 1.500  mAP@.5 35.00 % test" in shown(80, boxes)
 
 
@@ -83,7 +83,7 @@ class Full(io.StringIO):
 
 
 def test_an_output_that_takes_nothing_ends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    to = Console(file=Lasting(Full()))
+    to = Console(file=UnbrokenOutput(Full()))
     to.print("a line")
     to.print("another")
     said = "residua: nothing more can be written here (No space left on device); the work goes on\n"
@@ -94,7 +94,7 @@ def test_a_pipe_without_a_reader_is_left_for_good(capsys: pytest.CaptureFixture[
     reading, writing = os.pipe()
     with os.fdopen(writing, "w") as pipe:
         os.close(reading)
-        to = Console(file=Lasting(pipe))
+        to = Console(file=UnbrokenOutput(pipe))
         to.print("a line")
         to.print("another")
     assert (

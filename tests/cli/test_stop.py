@@ -51,13 +51,13 @@ import os, signal, sys
 from multiprocessing import get_context
 from residua import cli
 from residua.cli.failures import explain
-from residua.data.desks import WorkerDied
+from residua.data.worker_monitor import WorkerDiedError
 
 def app(*_, **__):
     worker = get_context("fork").Process(target=lambda: os.kill(os.getpid(), signal.SIGSTOP), daemon=True)
     worker.start()
     os.waitid(os.P_PID, worker.pid, os.WSTOPPED)
-    raise WorkerDied("it died or hung")
+    raise WorkerDiedError("it died or hung")
 
 cli.app = app
 cli.main()

@@ -9,8 +9,8 @@ import torch
 from pictures import photograph
 
 from residua.data.images import Images
-from residua.data.shards import pack
-from residua.data.sources import find, open_dataset
+from residua.data.sources.shards import pack
+from residua.data.sources.table import find, open_dataset
 
 torch.set_num_threads(1)
 

@@ -15,7 +15,8 @@ import numpy as np
 from pictures import photograph, saved
 from PIL import Image
 
-from residua.data.decode import DataError, decode
+from residua.data.decode import decode
+from residua.errors import DataError
 
 FLIPS = 8
 """Copies of one JPEG with twenty wrong bits each."""

@@ -20,11 +20,12 @@ atheris.enabled_hooks.add("str")  # what text begins and ends with guides the se
 with atheris.instrument_imports(include=["residua.data", "PIL"]):
     from corpus import corpus
 
-    from residua.data.decode import DataError, decode
+    from residua.data.decode import decode
     from residua.data.images import Images
-    from residua.data.labels import find_labels
-    from residua.data.shards import find_shards, pack
-    from residua.data.sources import find
+    from residua.data.sources.labels import find_labels
+    from residua.data.sources.shards import find_shards, pack
+    from residua.data.sources.table import find
+    from residua.errors import DataError
 
 LIMITS = ("-timeout=5", "-rss_limit_mb=1024", "-max_len=20000", "-len_control=0")
 """Seconds and memory of one input; most of the corpus is shorter. Long from the first: JSON cannot be cut."""

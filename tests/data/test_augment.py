@@ -9,7 +9,7 @@ import pytest
 import torch
 from pictures import photograph
 
-from residua.data import views
+from residua.data import transforms
 from residua.data.batches import Batch, training
 from residua.data.images import Images
 from residua.data.resident import Resident
@@ -90,11 +90,11 @@ def test_a_policy_leaves_the_callers_chance_alone_and_takes_none_from_it(policy:
     image = photograph(40, 40)
     torch.manual_seed(1)
     state = torch.get_rng_state()
-    first = views.train_view(image, SMALL, augment, 0, 0, 0)
+    first = transforms.train_view(image, SMALL, augment, 0, 0, 0)
     assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(2)
-    assert np.array_equal(views.train_view(image, SMALL, augment, 0, 0, 0), first)
-    others = [views.train_view(image, SMALL, augment, 0, epoch, 0) for epoch in range(8)]
+    assert np.array_equal(transforms.train_view(image, SMALL, augment, 0, 0, 0), first)
+    others = [transforms.train_view(image, SMALL, augment, 0, epoch, 0) for epoch in range(8)]
     assert len({other.tobytes() for other in others}) > 4
 
 
@@ -104,7 +104,9 @@ def test_a_policy_is_torchvisions_with_the_seed_of_the_view() -> None:
     from residua.data.sampler import POLICY, key
 
     image = photograph(20, 20)
-    ours = views.train_view(image, replace(SMALL, size=20), Augment("none", flip=0.0, policy="rand"), 4, 2, 9)
+    ours = transforms.train_view(
+        image, replace(SMALL, size=20), Augment("none", flip=0.0, policy="rand"), 4, 2, 9
+    )
     torch.manual_seed(key(4, 2, 9, POLICY))
     assert np.array_equal(ours.transpose(1, 2, 0), np.asarray(v2.RandAugment(2, 9)(image)))
 
@@ -112,7 +114,7 @@ def test_a_policy_is_torchvisions_with_the_seed_of_the_view() -> None:
 def test_alternate_mirrors_every_image_every_other_epoch() -> None:
     augment = Augment(alternate=True)
     indices = np.arange(500)
-    found = np.stack([views.flips(augment, 0, epoch, indices) for epoch in range(4)])
+    found = np.stack([transforms.flips(augment, 0, epoch, indices) for epoch in range(4)])
     assert (found[0] != found[1]).all()
     assert (found[0] == found[2]).all()
     assert 200 < found[0].sum() < 300
@@ -121,8 +123,8 @@ def test_alternate_mirrors_every_image_every_other_epoch() -> None:
 def test_a_scale_crop_is_a_square_of_the_resized_image() -> None:
     image = photograph(90, 60)
     augment = Augment("scale_crop", flip=0.0, sides=(30, 30))
-    view = views.train_view(image, SMALL, augment, 0, 0, 3).transpose(1, 2, 0)
-    scaled = np.asarray(image.resize((45, 30), views.Image.Resampling.BILINEAR))
+    view = transforms.train_view(image, SMALL, augment, 0, 0, 3).transpose(1, 2, 0)
+    scaled = np.asarray(image.resize((45, 30), transforms.Image.Resampling.BILINEAR))
     places = [
         (y, x) for y in range(15) for x in range(30) if np.array_equal(scaled[y : y + 16, x : x + 16], view)
     ]
@@ -132,7 +134,7 @@ def test_a_scale_crop_is_a_square_of_the_resized_image() -> None:
 def test_scales_and_places_of_a_scale_crop_are_spread_over_all_of_them() -> None:
     image = photograph(64, 64)
     augment = Augment("scale_crop", flip=0.0, sides=(16, 18))
-    seen = {views.train_view(image, SMALL, augment, 0, 0, i).tobytes() for i in range(300)}
+    seen = {transforms.train_view(image, SMALL, augment, 0, 0, i).tobytes() for i in range(300)}
     assert len(seen) == 1 + 4 + 9  # a side of 16 has one place, 17 has 2 x 2, 18 has 3 x 3
 
 
@@ -141,19 +143,19 @@ def test_a_reflected_border_is_the_same_from_memory_and_from_single_views(pad: i
     augment = Augment("pad_crop", pad=pad, border="reflect")
     batch = Resident(arrays, EXACT).augmented(np.arange(23), augment, 1, 2)
     for index in range(23):
-        expected = views.train_view(arrays.image(index, "rgb"), EXACT, augment, 1, 2, index)
+        expected = transforms.train_view(arrays.image(index, "rgb"), EXACT, augment, 1, 2, index)
         assert np.array_equal(batch[index], expected)
 
 
 def test_crops_grow_by_whole_steps_to_the_full_size() -> None:
     augment = Augment("resized_crop", grow=(0.5, 0.5))
-    sizes = [views.size_at(augment, 224, epoch, 20) for epoch in range(20)]
+    sizes = [transforms.size_at(augment, 224, epoch, 20) for epoch in range(20)]
     assert sizes[0] == 112
     assert sizes[10:] == [224] * 10
     assert sizes == sorted(sizes)
     assert all(size % 16 == 0 for size in sizes)
-    assert views.size_at(augment, 12, 0, 20) == 12
-    assert views.size_at(Augment("resized_crop"), 224, 0, 20) == 224
+    assert transforms.size_at(augment, 12, 0, 20) == 12
+    assert transforms.size_at(Augment("resized_crop"), 224, 0, 20) == 224
 
 
 def test_balanced_orders_show_every_class_equally_often_and_no_image_much_oftener() -> None:

@@ -7,10 +7,10 @@ import pytest
 import torch
 from pictures import photograph
 
-from residua.data import batches, views
+from residua.data import batches, transforms
 from residua.data.batches import Batch
-from residua.data.decode import DataError
 from residua.data.images import Images
+from residua.errors import DataError
 from residua.spec.augment import Augment
 from residua.spec.preprocess import Preprocess
 
@@ -67,7 +67,7 @@ def test_labels_and_pixels_belong_to_the_indices(files: Images) -> None:
             assert batch.labels[place] == files.labels[index]
             image = files.image(index, "rgb")
             assert np.array_equal(
-                batch.images[place], views.train_view(image, SMALL, CROP, 3, batch.epoch, index)
+                batch.images[place], transforms.train_view(image, SMALL, CROP, 3, batch.epoch, index)
             )
 
 
@@ -91,7 +91,7 @@ def test_testing_shows_every_image_once_and_in_order(
     assert [len(batch.labels) for batch in found] == [8, 8, len(files) - 16]
     assert np.array_equal(np.concatenate([batch.indices for batch in found]), np.arange(len(files)))
     for place, batch in enumerate(found):
-        expected = views.test_view(files.image(8 * place, "rgb"), SMALL)
+        expected = transforms.test_view(files.image(8 * place, "rgb"), SMALL)
         assert np.array_equal(batch.images[0], expected)
         assert np.array_equal(batch.labels, files.labels[batch.indices])
 

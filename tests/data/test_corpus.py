@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from pictures import photograph, saved
 from PIL import Image
 
-from residua.data.decode import DataError, decode, examine, inspect
+from residua.data.decode import decode, examine, inspect
+from residua.errors import DataError
 
 TABLE = json.loads(Path(__file__).with_name("corpus.json").read_text())
 FILES = corpus()

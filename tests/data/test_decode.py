@@ -11,7 +11,8 @@ import pytest
 from pictures import photograph, saved
 from PIL import Image
 
-from residua.data.decode import DataError, decode, inspect
+from residua.data.decode import decode, inspect
+from residua.errors import DataError
 
 
 def png_header(width: int, height: int) -> bytes:

@@ -20,11 +20,10 @@ from torch.utils.data._utils import signal_handling
 
 import ranks
 from residua.data import loader
-from residua.data.decode import DataError
-from residua.data.desks import WorkerDied
 from residua.data.loader import Place, Places, each, loaded, of_worker, room
-from residua.training.feed import in_rounds
-from residua.training.world import joined
+from residua.errors import DataError, WorkerDiedError
+from residua.training.prefetch import in_rounds
+from residua.training.processes.world import joined
 from small import never
 
 CPU = torch.device("cpu")
@@ -91,7 +90,7 @@ def test_a_worker_that_dies_hangs_or_fails_is_told_with_what_it_read(
     for name in ("_patience", "_FIRST_SECONDS"):
         monkeypatch.setattr(loader, name, 2)
     before = time.monotonic()
-    with pytest.raises(WorkerDied) as caught:
+    with pytest.raises(WorkerDiedError) as caught:
         read(Squares(fault), workers)
     assert time.monotonic() - before < 20
     text = str(caught.value)
@@ -104,7 +103,9 @@ def test_a_worker_whose_death_torch_cannot_tell_is_missed_soon(monkeypatch: pyte
     """Its error comes at any moment: in a callback of a fork Python prints and drops it."""
     monkeypatch.setattr(signal_handling, "_error_if_any_worker_fails", lambda: None)
     before = time.monotonic()
-    with pytest.raises(WorkerDied, match=r"^a worker process died \(Killed\) while it read number 9: free"):
+    with pytest.raises(
+        WorkerDiedError, match=r"^a worker process died \(Killed\) while it read number 9: free"
+    ):
         read(Squares(send(signal.SIGKILL)), 2)
     assert time.monotonic() - before < 20
 
@@ -118,7 +119,7 @@ def test_a_worker_that_hangs_is_told_before_the_other_processes_of_a_run_give_up
             list(in_rounds(own, STEPS, world=world, stop=never))
 
     assert ranks.end(ranks.begin(2, work, stall=5)) == [ranks.FAILED] * 2
-    said = "PeerFailed: process 1: a worker process hangs (no batch for 4 s) while it read number 9"
+    said = "PeerFailedError: process 1: a worker process hangs (no batch for 4 s) while it read number 9"
     assert said in capfd.readouterr().err
 
 
@@ -133,7 +134,7 @@ def test_a_worker_that_ends_before_it_hands_over_what_it_announced_is_told() -> 
     found = batches_of(Squares(lambda: threading.Timer(0.1, os._exit, [0]).start()), 1)
     next(found)
     time.sleep(0.5)
-    with pytest.raises(WorkerDied, match=r"^a worker process died \(exit code 0\): free") as caught:
+    with pytest.raises(WorkerDiedError, match=r"^a worker process died \(exit code 0\): free") as caught:
         list(found)
     assert "\n" not in str(caught.value)
     assert not multiprocessing.active_children()
@@ -187,7 +188,7 @@ def test_shared_memory_that_is_full_is_told(monkeypatch: pytest.MonkeyPatch, siz
         return  # only root may
     assert not libc.mount(b"tmpfs", b"/dev/shm", b"tmpfs", 0, size)
     monkeypatch.setattr(loader, "_patience", 10)
-    with pytest.raises(WorkerDied) as caught:
+    with pytest.raises(WorkerDiedError) as caught:
         read(Squares(), 2)
     assert re.search(says, str(caught.value))
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from residua.data.decode import DataError
 from residua.data.images import Images, joined
 from residua.data.items import Files, Mixed
-from residua.data.manifest import Entry, entries, write_manifest
-from residua.data.sources import find, open_dataset
+from residua.data.manifest import ManifestEntry, entries, write_manifest
+from residua.data.sources.table import find, open_dataset
 from residua.data.split import folds
+from residua.errors import DataError
 from small import photo_folder
 
 
@@ -19,7 +19,7 @@ def photos(tmp_path: Path) -> Path:
     return photo_folder(tmp_path / "photos")
 
 
-def lines(photos: Path) -> list[Entry]:
+def lines(photos: Path) -> list[ManifestEntry]:
     data = open_dataset(str(photos), holdout=0.25)
     return [*entries(data.train, "train"), *entries(data.test, "val")]
 
@@ -56,7 +56,7 @@ def test_what_no_label_file_can_say_is_refused_and_the_old_file_stays(photos: Pa
     first, *rest = lines(photos)
     for label in ("nan", "-3", " red"):
         with pytest.raises(DataError):
-            write_manifest(tmp_path / "x.csv", [Entry(first.path, label, "train"), *rest], force=True)
+            write_manifest(tmp_path / "x.csv", [ManifestEntry(first.path, label, "train"), *rest], force=True)
     assert (tmp_path / "x.csv").read_text() == "precious"
 
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from residua.data import batches
-from residua.data.decode import DataError
 from residua.data.images import Images, joined
 from residua.data.items import Members
-from residua.data.shards import find_shards, pack
-from residua.data.sources import find
+from residua.data.sources.shards import find_shards, pack
+from residua.data.sources.table import find
+from residua.errors import DataError
 from residua.spec.preprocess import Preprocess
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="posix_fadvise is asked of Linux alone")

@@ -18,16 +18,16 @@ from pictures import pictured
 
 from command import complaint, residua, succeeded
 from residua.data import batches, ranges
-from residua.data.decode import DataError
-from residua.data.found import Found, settle
 from residua.data.images import Images
-from residua.data.ranges import Unreachable, read_range
+from residua.data.listing import SourceListing, settle
+from residua.data.ranges import read_range
 from residua.data.scan import scan
-from residua.data.shards import find_shards, pack
-from residua.data.sources import find, open_dataset
+from residua.data.sources.shards import find_shards, pack
+from residua.data.sources.table import find, open_dataset
+from residua.errors import DataError, UnreachableError
+from residua.runs.run import Run
 from residua.spec.preprocess import IMAGENET
 from residua.spec.recipe import Budget
-from residua.training.run import Run
 from small import file_of, recipe, split_folder, weights
 
 
@@ -149,10 +149,10 @@ def test_a_server_that_is_gone_makes_no_image_a_bad_one(
     with serving(packed) as address:
         images = find_shards(address).train
     many = images.subset(np.arange(200) % len(images))
-    with pytest.raises(Unreachable, match=r"\.tar cannot be read .*: look at the path, or the network"):
+    with pytest.raises(UnreachableError, match=r"\.tar cannot be read .*: look at the path, or the network"):
         scan([many], workers=workers)
-    with pytest.raises(Unreachable):
-        settle(Found(address, images, None, ""), holdout=0.5)
+    with pytest.raises(UnreachableError):
+        settle(SourceListing(address, images, None, ""), holdout=0.5)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -174,12 +174,12 @@ def test_a_server_that_keeps_silent_is_asked_once(
         many = images.subset(np.arange(200) % len(images))
         monkeypatch.setattr(ranges, "_SECONDS", 0.5)
         says = r"\.tar cannot be read \(no answer in 0\.5 seconds\): look at the path, or the network"
-        with pytest.raises(Unreachable, match=says):
+        with pytest.raises(UnreachableError, match=says):
             scan([many], workers=workers)
         assert len(asked) == max(1, workers)
-        with pytest.raises(Unreachable, match=says):
+        with pytest.raises(UnreachableError, match=says):
             images.image(0, "rgb")
-        with pytest.raises(Unreachable, match=says):
+        with pytest.raises(UnreachableError, match=says):
             same(images, images, workers)
         silent.set()
 
@@ -196,7 +196,9 @@ def test_what_cannot_be_asked_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(fsspec.core, "url_to_fs", fail if isinstance(error, ImportError) else url_to_fs)
         with pytest.raises(DataError) as caught:
             read_range(address, 0, 1)
-        assert isinstance(caught.value, Unreachable) != isinstance(error, FileNotFoundError | ImportError)
+        assert isinstance(caught.value, UnreachableError) != isinstance(
+            error, FileNotFoundError | ImportError
+        )
         return str(caught.value)
 
     url_to_fs = fsspec.core.url_to_fs
@@ -255,8 +257,10 @@ def test_an_object_store_is_checked_trained_on_and_judged_like_a_folder(bucket: 
     )
     assert there.pop("images") == 45
     assert {**there, "source": here["source"], "images": 45} == here
-    made = file_of(recipe(budget=Budget(epochs=2, batch=6, save_seconds=1000.0)), tmp_path / "recipe.json")
-    words = ("--recipe", made, "--set", "data.workers=2", "--set", "data.resident_bytes=0")
+    made = file_of(
+        recipe(budget=Budget(epochs=2, batch_size=6, save_seconds=1000.0)), tmp_path / "recipe.json"
+    )
+    words = ("--recipe", made, "--set", "data.num_workers=2", "--set", "data.resident_bytes=0")
     for source, name in ((bucket, "there"), (tmp_path / "packed", "here")):
         succeeded(residua("train", source, *words, "-o", tmp_path / name))
     assert weights(Run(tmp_path / "there")) == weights(Run(tmp_path / "here"))

@@ -3,10 +3,10 @@ import pytest
 import torch
 from pictures import photograph
 
-from residua.data import views
-from residua.data.decode import DataError
+from residua.data import transforms
 from residua.data.images import Images
 from residua.data.resident import Resident
+from residua.errors import DataError
 from residua.spec.augment import Augment
 from residua.spec.preprocess import Preprocess
 
@@ -28,7 +28,7 @@ def test_a_batch_from_memory_has_the_pixels_of_single_views(
         batch = resident.augmented(indices, augment, 5, epoch)
         for place, index in enumerate(indices.tolist()):
             image = arrays.image(index, preprocess.colour)
-            expected = views.train_view(image, preprocess, augment, 5, epoch, index)
+            expected = transforms.train_view(image, preprocess, augment, 5, epoch, index)
             assert np.array_equal(batch[place], expected)
 
 
@@ -36,7 +36,7 @@ def test_files_in_memory_have_their_test_views(files: Images) -> None:
     resident = Resident(files, LARGER)
     indices = np.array([3, 0, 16])
     for place, index in enumerate(indices.tolist()):
-        expected = views.test_view(files.image(index, "rgb"), LARGER)
+        expected = transforms.test_view(files.image(index, "rgb"), LARGER)
         assert np.array_equal(resident.batch(indices)[place], expected)
 
 
@@ -82,7 +82,7 @@ def test_a_larger_image_keeps_its_view_when_threads_decode(files: Images) -> Non
     assert files.files is not None
     photograph(300, 200).save(files.files[2])
     pixels = Resident(files, LARGER).batch(np.array([2]))[0]
-    assert np.array_equal(pixels, views.test_view(photograph(300, 200), LARGER))
+    assert np.array_equal(pixels, transforms.test_view(photograph(300, 200), LARGER))
 
 
 @pytest.mark.gpu

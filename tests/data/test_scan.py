@@ -16,7 +16,7 @@ from PIL import Image
 from residua.data.images import Images
 from residua.data.items import Files
 from residua.data.scan import scan
-from residua.data.sources import find
+from residua.data.sources.table import find
 
 
 def of(folder: Path, content: dict[str, bytes]) -> Images:

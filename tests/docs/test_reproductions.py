@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from command import python, succeeded
-from residua.jobs.ledger import write_docs
+from residua.reproduce.reproductions_md import write_docs
 
 DOCS = Path(__file__).parents[2] / "docs"
 RUNS = DOCS / "results/reproduce/runs"

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from ranks import together
-from residua.jobs.prepare import Wish, prepare
+from residua.jobs.prepare import TrainRequest, prepare
 from residua.jobs.train import begin, enter, work
+from residua.runs.run import Run, open_run
 from residua.spec.recipe import Budget
-from residua.training.run import Run, open_run
-from residua.training.world import World
+from residua.training.processes.world import World
 from small import Stop, arch, file_of, never, recipe, split_folder
 
 
@@ -23,7 +23,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def made(photos: Path) -> Path:
     """A recipe of 160 steps in 40 epochs that saves every tenth of a second."""
-    long = recipe("", arch=arch(), budget=Budget(epochs=40, batch=6, save_seconds=0.1))
+    long = recipe("", arch=arch(), budget=Budget(epochs=40, batch_size=6, save_seconds=0.1))
     return file_of(long, photos.parent / "recipe.json")
 
 
@@ -32,7 +32,7 @@ def trained(photos: Path, made: Path) -> Callable[..., Run]:
     """Trains that recipe, or another, in this process until its end, or until `stop` says so."""
 
     def train(path: Path, stop: Stop = never, *, recipe: Path = made) -> Run:
-        prepared = prepare(Wish(str(photos), recipe=str(recipe)))
+        prepared = prepare(TrainRequest(str(photos), recipe=str(recipe)))
         run = begin(prepared, path)
         work(run, prepared, stop=stop)
         return run
@@ -49,7 +49,7 @@ def clean(trained: Callable[..., Run], tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture(scope="session")
 def short(photos: Path) -> Path:
     """A recipe of 16 steps in 4 epochs that saves after every step."""
-    made = recipe("", arch=arch(), budget=Budget(epochs=4, batch=6, save_seconds=0.0))
+    made = recipe("", arch=arch(), budget=Budget(epochs=4, batch_size=6, save_seconds=0.0))
     return file_of(made, photos.parent / "short.json")
 
 
@@ -62,7 +62,7 @@ def short_clean(trained: Callable[..., Run], short: Path, tmp_path_factory: pyte
 @pytest.fixture(scope="session")
 def often(photos: Path) -> Path:
     """A recipe of 40 steps in 10 epochs that saves after every step."""
-    short = recipe("", arch=arch(), budget=Budget(epochs=10, batch=6, save_seconds=0.0))
+    short = recipe("", arch=arch(), budget=Budget(epochs=10, batch_size=6, save_seconds=0.0))
     return file_of(short, photos.parent / "ranks.json")
 
 
@@ -72,7 +72,7 @@ def twice(photos: Path, often: Path, tmp_path_factory: pytest.TempPathFactory) -
     path = tmp_path_factory.mktemp("twice") / "run"
 
     def train(world: World) -> None:
-        run, prepared = enter(Wish(str(photos), recipe=str(often)), path, world=world)
+        run, prepared = enter(TrainRequest(str(photos), recipe=str(often)), path, world=world)
         work(run, prepared, world=world)
 
     together(2, train)

@@ -18,14 +18,15 @@ import residua as python
 from command import residua, start, succeeded, wait_for
 from hurt import hurt
 from ranks import children_of
-from residua.jobs.prepare import Wish, prepare
+from residua.jobs.prepare import TrainRequest, prepare
 from residua.jobs.train import begin, work
 from residua.nn.network import build
+from residua.runs import checkpoint
+from residua.runs.checkpoint import Progress
+from residua.runs.run import Run, create, open_run
 from residua.spec.augment import Augment
 from residua.spec.recipe import Budget, Data
-from residua.training import checkpoint, optim
-from residua.training.checkpoint import Progress
-from residua.training.run import Run, create, open_run
+from residua.training import optim
 from residua.weights.store import read, sweep
 from small import arch, colours, file_of, fresh, go, recipe, rows, weights
 
@@ -48,7 +49,7 @@ def test_every_kill_leaves_good_states_and_the_last_child_the_clean_weights(
     seed: int, tmp_path: Path
 ) -> None:
     data = colours()
-    made = recipe(budget=Budget(epochs=4, batch=6, save_seconds=0.0))
+    made = recipe(budget=Budget(epochs=4, batch_size=6, save_seconds=0.0))
     began = time.monotonic()
     whole = fresh(tmp_path / "whole", made, data)
     lasted = time.monotonic() - began
@@ -103,8 +104,8 @@ def test_a_killed_worker_ends_the_run_in_a_line_and_no_bit_is_lost(photos: Path,
     made = recipe(
         str(photos),
         augment=Augment("resized_crop"),
-        data=Data(str(photos), workers=2, resident_bytes=0),
-        budget=Budget(epochs=60, batch=6, save_seconds=0.1),
+        data=Data(str(photos), num_workers=2, resident_bytes=0),
+        budget=Budget(epochs=60, batch_size=6, save_seconds=0.1),
     )
     run, file = tmp_path / "run", file_of(made, tmp_path / "recipe.json")
     process = start("train", photos, "--recipe", file, "-o", run)
@@ -119,7 +120,7 @@ def test_a_killed_worker_ends_the_run_in_a_line_and_no_bit_is_lost(photos: Path,
     text = (run / "recipe.json").read_text()
     (run / "recipe.json").write_text(text.replace('"workers": 2', '"workers": 0'))
     python.resume(run)
-    prepared = prepare(Wish(str(photos), recipe=str(file), changes=(("data.workers", "0"),)))
+    prepared = prepare(TrainRequest(str(photos), recipe=str(file), changes=(("data.num_workers", "0"),)))
     whole = begin(prepared, tmp_path / "whole")
     work(whole, prepared)
     assert (weights(run), rows(run)) == (weights(whole), rows(whole))

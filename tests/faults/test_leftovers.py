@@ -11,14 +11,14 @@ import pytest
 
 import residua as python
 from residua.cli.train import resume as go_on
-from residua.data.decode import DataError
-from residua.jobs.prepare import Wish, prepare
+from residua.errors import CheckpointError, DataError
+from residua.jobs.prepare import TrainRequest, prepare
 from residua.jobs.train import begin, resume, work
-from residua.training import checkpoint
+from residua.runs import checkpoint
+from residua.runs.metadata_backup import mend
+from residua.runs.run import SPARE, Run, check_free
 from residua.training.events import Event, Note
-from residua.training.run import SPARE, Run, check_free
-from residua.training.spare import mend
-from residua.weights.store import CheckpointError, publish, read
+from residua.weights.store import publish, read
 from small import after, flip, never, rows, split_folder, weights
 
 Spoil = Callable[[Run], object]
@@ -137,7 +137,7 @@ def test_a_state_takes_the_place_of_weights_that_are_gone(
     first = shutil.copy(checkpoint.states(short_clean.checkpoints)[0], tmp_path / "first.safetensors")
     ended = []
     for name, stop in (("whole", never), ("half", after(9))):
-        wish = Wish(str(photos), recipe=str(short), weights=first)
+        wish = TrainRequest(str(photos), recipe=str(short), weights=first)
         prepared = prepare(wish)
         ended.append(begin(prepared, tmp_path / name))
         work(ended[-1], prepared, stop=stop)
@@ -155,7 +155,7 @@ def test_examples_that_were_moved_are_asked_for_and_known_again(
 ) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
     shutil.copytree(photos, here)
-    prepared = prepare(Wish(str(here), recipe=str(short)))
+    prepared = prepare(TrainRequest(str(here), recipe=str(short)))
     run = begin(prepared, tmp_path / "run")
     work(run, prepared, stop=after(9))
     here.rename(there)

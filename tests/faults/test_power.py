@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 import residua as python
-from residua.jobs.prepare import Wish, prepare
+from residua.jobs.prepare import TrainRequest, prepare
 from residua.jobs.train import begin, work
+from residua.runs import checkpoint
+from residua.runs.run import Run
 from residua.spec.recipe import Budget
-from residua.training import checkpoint
-from residua.training.run import Run
 from small import arch, file_of, recipe, rows, weights
 
 Names = dict[str, int]
@@ -143,8 +143,8 @@ def write(tree: Tree, root: Path) -> Run:
 
 
 def test_a_run_goes_on_from_whatever_a_power_cut_leaves(photos: Path, tmp_path: Path) -> None:
-    made = recipe("", arch=arch(), budget=Budget(epochs=2, batch=12, save_seconds=0.0))
-    wish = Wish(str(photos), recipe=str(file_of(made, tmp_path / "recipe.json")))
+    made = recipe("", arch=arch(), budget=Budget(epochs=2, batch_size=12, save_seconds=0.0))
+    wish = TrainRequest(str(photos), recipe=str(file_of(made, tmp_path / "recipe.json")))
     disk = Disk(tmp_path / "disk")
     disk.root.mkdir()
     prepared = prepare(wish)

@@ -15,9 +15,9 @@ from hurt import hurt, when
 from launched import begun, ended, launched, send, torchrun
 from nursery import Forked
 from ranks import children_of, lives
-from residua.training.checkpoint import newest, states, step_of
-from residua.training.run import Run
-from residua.training.world import STALL
+from residua.runs.checkpoint import newest, states, step_of
+from residua.runs.run import Run
+from residua.training.processes.world import STALL
 from small import rows, weights
 
 pytestmark = pytest.mark.timeout(600)

@@ -15,13 +15,13 @@ import residua as python
 from command import complaint, residua, start, wait_for
 from ranks import apart
 from residua.cli.failures import CODES
-from residua.jobs.prepare import Wish, prepare
+from residua.errors import NonFiniteError
+from residua.jobs.prepare import TrainRequest, prepare
 from residua.jobs.train import begin, work
-from residua.measure.evaluate import NotFinite
+from residua.runs import checkpoint
+from residua.runs.run import Run
 from residua.spec.recipe import Budget
 from residua.tasks.classify.task import Classify
-from residua.training import checkpoint
-from residua.training.run import Run
 from residua.weights.store import read
 from small import after, arch, file_of, recipe, rows, weights
 
@@ -48,8 +48,8 @@ def test_a_full_disk_costs_no_state_and_training_goes_on_afterwards(
 @apart
 def test_a_run_goes_on_where_a_disk_of_any_size_ended_it(photos: Path, tmp_path: Path) -> None:
     disks.unshare()
-    made = recipe("", arch=arch(), budget=Budget(epochs=2, batch=6, save_seconds=0.0))
-    wish = Wish(str(photos), recipe=str(file_of(made, tmp_path / "recipe.json")))
+    made = recipe("", arch=arch(), budget=Budget(epochs=2, batch_size=6, save_seconds=0.0))
+    wish = TrainRequest(str(photos), recipe=str(file_of(made, tmp_path / "recipe.json")))
 
     def train(path: Path) -> Run:
         prepared = prepare(wish)
@@ -119,7 +119,9 @@ def test_a_batch_that_does_not_fit_is_told_with_one_that_may(
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
 
     monkeypatch.setattr(Classify, "objective", lambda *_: full)
-    with pytest.raises(MemoryError, match=r"a batch of 6 images .* memory of cpu: .*--set budget.batch=3"):
+    with pytest.raises(
+        MemoryError, match=r"a batch of 6 images .* memory of cpu: .*--set budget.batch_size=3"
+    ):
         trained(tmp_path / "run")
     assert CODES["MemoryError"] == 7
 
@@ -160,9 +162,9 @@ def test_a_rate_beyond_reason_ends_in_one_line_and_saves_nothing_that_is_no_numb
     photos: Path, made: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    words = ("train", photos, "--recipe", made, "--set", "optim.rate=1e20", "-o", run)
+    words = ("train", photos, "--recipe", made, "--set", "optim.lr=1e20", "-o", run)
     line = complaint(residua(*words), 6)
-    assert "try a lower --set optim.rate" in line
+    assert "try a lower --set optim.lr" in line
     assert "step" in line
     for path in checkpoint.states(run / "checkpoints"):
         found = checkpoint.network_of(path).state_dict().values()
@@ -177,6 +179,6 @@ def test_a_network_of_nans_is_not_judged(trained: Callable[..., Run], photos: Pa
     tensors = dict(state.tensors)
     tensors["model.head.linear1.bias"] = torch.full((3,), float("nan"))
     checkpoint.publish(state.path, tensors, state.facts)
-    with pytest.raises(NotFinite, match="NaN"):
+    with pytest.raises(NonFiniteError, match="NaN"):
         python.evaluate(run)
-    assert CODES["NotFinite"] == 5
+    assert CODES["NonFiniteError"] == 5

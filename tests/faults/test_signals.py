@@ -18,10 +18,11 @@ from ranks import apart, begin, children_of, end
 from residua.cli.processes import ENDED
 from residua.cli.progress import Stopper
 from residua.cli.terminal import console
+from residua.runs import checkpoint
+from residua.runs.run import Run, open_run
 from residua.spec.augment import Augment
 from residua.spec.recipe import Budget, Data
-from residua.training import checkpoint, judging, loop
-from residua.training.run import Run, open_run
+from residua.training import loop, validate
 from residua.weights import store
 from small import file_of, rows, weights
 
@@ -47,7 +48,7 @@ def test_a_stopped_command_says_how_to_go_on_and_loses_no_bit(
 
 PLACES: dict[str, tuple[object, str]] = {
     "a step": (loop, "backward"),
-    "judging": (judging, "evaluate"),
+    "judging": (validate, "evaluate"),
     "writing a state": (store, "_certified"),
     "renaming it": (os, "replace"),
     "writing a row": (Run, "append"),
@@ -112,8 +113,8 @@ def test_asked_while_no_image_comes_it_saves_what_it_has_within_its_grace(
     made = replace(
         clean.recipe,
         augment=Augment("resized_crop"),
-        data=Data("", workers=2, resident_bytes=0),
-        budget=Budget(epochs=8, batch=2, save_seconds=1000.0),
+        data=Data("", num_workers=2, resident_bytes=0),
+        budget=Budget(epochs=8, batch_size=2, save_seconds=1000.0),
     )
     file, run, whole = file_of(made, tmp_path / "recipe.json"), tmp_path / "run", tmp_path / "whole"
     process = start("train", photos, "--recipe", file, "-o", run)
@@ -141,7 +142,7 @@ def test_asked_while_no_image_comes_it_saves_what_it_has_within_its_grace(
 def test_a_signal_for_its_whole_group_leaves_it_the_processes_that_decode(
     photos: Path, clean: Run, tmp_path: Path
 ) -> None:
-    long = replace(clean.recipe, augment=Augment("resized_crop"), data=Data("", workers=2))
+    long = replace(clean.recipe, augment=Augment("resized_crop"), data=Data("", num_workers=2))
     made, run = file_of(long, tmp_path / "recipe.json"), tmp_path / "run"
     process = start("train", photos, "--recipe", made, "-o", run, start_new_session=True)
     wait_for(run, "checkpoints/state-*", process)

@@ -13,13 +13,13 @@ import pytest
 from command import LIMIT, complaint, python, residua, start, succeeded
 from launched import TWO, begun, ended, send, torchrun
 from ranks import children_of, free_port, lives, together
-from residua.jobs.prepare import Wish
+from residua.jobs.prepare import TrainRequest
 from residua.jobs.train import enter, resume, work
+from residua.runs.checkpoint import newest, step_of
+from residua.runs.run import Run, open_run
 from residua.spec.augment import Augment
 from residua.spec.recipe import Budget, Data
-from residua.training.checkpoint import newest, step_of
-from residua.training.run import Run, open_run
-from residua.training.world import World
+from residua.training.processes.world import World
 from small import arch, file_of, recipe, rows, weights
 
 pytestmark = pytest.mark.timeout(600)
@@ -57,8 +57,8 @@ def test_torchrun_asked_to_stop_while_one_rank_waits_for_images_has_all_save_tha
         "",
         arch=arch(),
         augment=Augment("resized_crop"),
-        data=Data("", workers=1, resident_bytes=0),
-        budget=Budget(epochs=6, batch=6, save_seconds=1000.0),
+        data=Data("", num_workers=1, resident_bytes=0),
+        budget=Budget(epochs=6, batch_size=6, save_seconds=1000.0),
     )
     made, run = file_of(slow, tmp_path / "recipe.json"), tmp_path / "run"
     process = torchrun("train", photos, "--recipe", made, "-o", run, restarts=1)
@@ -81,7 +81,7 @@ def test_torchrun_asked_to_stop_while_one_rank_waits_for_images_has_all_save_tha
 
     def train(world: World) -> None:
         resume(run, world=world)
-        work(*enter(Wish(str(photos), recipe=str(made)), whole, world=world), world=world)
+        work(*enter(TrainRequest(str(photos), recipe=str(made)), whole, world=world), world=world)
 
     together(2, train)
     assert (weights(open_run(run)), rows(open_run(run))) == (weights(open_run(whole)), rows(open_run(whole)))
@@ -122,7 +122,7 @@ def test_two_processes_judge_as_one_and_one_of_them_tells(twice: Run, tmp_path: 
 def test_a_second_launcher_is_told_who_trains_and_a_killed_one_leaves_no_process(
     photos: Path, tmp_path: Path
 ) -> None:
-    long = recipe("", arch=arch(), budget=Budget(epochs=100_000, batch=6, save_seconds=0.0))
+    long = recipe("", arch=arch(), budget=Budget(epochs=100_000, batch_size=6, save_seconds=0.0))
     made, run = file_of(long, tmp_path / "recipe.json"), tmp_path / "run"
     first = start("train", photos, "--recipe", made, "-o", run, *TWO)
     ranks = begun(run, first)

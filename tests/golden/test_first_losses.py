@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from residua import papers
+from residua import recipes
 from residua.data.batches import training
-from residua.data.sources import open_dataset
+from residua.data.sources.table import open_dataset
 from residua.spec import change, zoo
 from residua.spec.preprocess import Preprocess
 from residua.training import optim
-from residua.training.first import initial
+from residua.training.initial import initial
 from residua.training.loop import train
 from residua.training.losses import taught
 from residua.training.schedule import rate_at
@@ -33,7 +33,7 @@ def test_the_first_losses_are_what_they_were(name: str, tmp_path: Path) -> None:
     )
     arch = change.with_classes(zoo.arch("cifar_resnet20"), len(data.train.classes))
     arch = change.with_preprocess(change.with_channels(arch, pixels.channels), pixels)
-    made = replace(papers.recipe(name, arch, source), plan=PLAN)
+    made = replace(recipes.recipe(name, arch, source), plan=PLAN)
     network = initial(made, data.train.classes)
     batches = training(
         data.train,
@@ -52,7 +52,7 @@ def test_the_first_losses_are_what_they_were(name: str, tmp_path: Path) -> None:
         batches,
         taught(made, PLAN, data.train),
         optimizer=optim.make(network, made.optim),
-        rate_at=lambda step: rate_at(made.schedule, made.optim.rate, step, 100),
+        rate_at=lambda step: rate_at(made.schedule, made.optim.lr, step, 100),
         seed=0,
     )
     assert [float(moment.loss) for moment in moments] == pytest.approx(GOLDEN[name], rel=2e-3)

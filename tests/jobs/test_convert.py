@@ -12,11 +12,11 @@ import torchvision
 
 import command
 import residua
+from residua.errors import CheckpointError
 from residua.jobs.convert import build_peer, convert
 from residua.nn.network import build
 from residua.spec.zoo import arch
 from residua.weights import save_as
-from residua.weights.store import CheckpointError
 from small import recipe
 
 

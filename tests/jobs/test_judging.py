@@ -12,16 +12,17 @@ import torch
 
 import residua
 from eyes import Eyes
+from residua.analyse.study import without_shared
+from residua.errors import CheckpointError
 from residua.jobs.analyse import analyse
 from residua.jobs.compare import changes, compare, save_changed
+from residua.jobs.comparison_page import write_comparison
 from residua.jobs.evaluate import judge
 from residua.jobs.predict import save
-from residua.jobs.study import without_shared
-from residua.jobs.versus import write_comparison
+from residua.runs import checkpoint
+from residua.runs.run import Run
 from residua.tasks.classify.verdict import ByClass
-from residua.training import checkpoint
-from residua.training.run import Run
-from residua.weights.store import CheckpointError, publish
+from residua.weights.store import publish
 from small import Budget, arch, file_of, photo_folder, recipe, split_folder
 
 
@@ -34,11 +35,9 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def runs(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A run that learned for five epochs, and one that hardly did."""
     folder = tmp_path_factory.mktemp("runs")
-    made = file_of(recipe("", arch=arch(), budget=Budget(epochs=5, batch=6)), folder / "recipe.json")
+    made = file_of(recipe("", arch=arch(), budget=Budget(epochs=5, batch_size=6)), folder / "recipe.json")
     good = residua.train(photos, recipe=str(made), out=folder / "good")
-    poor = residua.train(
-        photos, recipe=str(made), epochs=1, changes={"optim.rate": 1e-4}, out=folder / "poor"
-    )
+    poor = residua.train(photos, recipe=str(made), epochs=1, changes={"optim.lr": 1e-4}, out=folder / "poor")
     return good.path, poor.path
 
 
@@ -111,7 +110,7 @@ def test_networks_that_saw_other_images_or_classes_are_not_compared(
     runs: tuple[Path, Path], tmp_path: Path
 ) -> None:
     other = split_folder(tmp_path / "other", train=12, val=5)
-    made = file_of(recipe("", arch=arch(), budget=Budget(epochs=1, batch=6)), tmp_path / "recipe.json")
+    made = file_of(recipe("", arch=arch(), budget=Budget(epochs=1, batch_size=6)), tmp_path / "recipe.json")
     stranger = residua.train(other, recipe=str(made), out=tmp_path / "stranger")
     with pytest.raises(ValueError, match=r"was judged on other images than .*: give --data"):
         compare([runs[0], stranger])

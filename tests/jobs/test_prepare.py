@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 
 import residua
-from residua.data import centre
-from residua.data.sources import open_dataset
-from residua.data.views import test_view as seen_view
+from residua.data import mean_image
+from residua.data.sources.table import open_dataset
+from residua.data.transforms import test_view as seen_view
 from residua.jobs import prepare
-from residua.jobs.prepare import Wish, decide
+from residua.jobs.prepare import TrainRequest, decide
 from residua.jobs.train import resume
-from residua.training import checkpoint, plan
+from residua.runs import checkpoint
+from residua.runs.run import Run
+from residua.training import plan
 from residua.training.plan import Chosen
-from residua.training.run import Run
 from small import Budget, arch, file_of, recipe, rows, split_folder
 
 SUBTRACT = {"data.subtract": "pixel"}
@@ -30,7 +31,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def centred(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("runs")
-    made = file_of(recipe("", arch=arch(), budget=Budget(epochs=2, batch=6)), folder / "recipe.json")
+    made = file_of(recipe("", arch=arch(), budget=Budget(epochs=2, batch_size=6)), folder / "recipe.json")
     return residua.train(photos, recipe=str(made), changes=SUBTRACT, out=folder / "run")
 
 
@@ -43,8 +44,8 @@ def test_the_mean_image_is_the_mean_of_the_training_images(photos: Path, centred
 
 def test_of_many_files_a_share_is_read(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images = open_dataset(str(photos), holdout=0.2).train
-    monkeypatch.setattr(centre, "MOST", 8)
-    seen = replace(arch().preprocess, mean_image=centre.mean_image(images, arch().preprocess))
+    monkeypatch.setattr(mean_image, "MOST", 8)
+    seen = replace(arch().preprocess, mean_image=mean_image.mean_image(images, arch().preprocess))
     every = [seen_view(images.image(i, "rgb"), seen) for i in range(0, 24, 3)]
     found = np.frombuffer(seen.levels, np.uint8).reshape(3, 12, 12)
     np.testing.assert_allclose(found, np.mean(every, 0), atol=0.5)
@@ -79,14 +80,14 @@ def test_a_run_with_a_mean_image_goes_on_bit_for_bit(photos: Path, centred: Run,
 def test_a_recipe_of_another_run_takes_the_mean_anew(centred: Run, tmp_path: Path) -> None:
     other = split_folder(tmp_path / "other", train=5)
     file = file_of(centred.recipe, tmp_path / "recipe.json")
-    same, _, _ = decide(Wish(str(other), recipe=str(file)))
+    same, _, _ = decide(TrainRequest(str(other), recipe=str(file)))
     assert same.arch.preprocess.mean_image not in ("", centred.recipe.arch.preprocess.mean_image)
-    plain, _, _ = decide(Wish(str(other), recipe=str(file), changes=(("data.subtract", "channel"),)))
+    plain, _, _ = decide(TrainRequest(str(other), recipe=str(file), changes=(("data.subtract", "channel"),)))
     assert plain.arch.preprocess.mean_image == ""
 
 
 def test_without_a_wish_channels_are_standardised(photos: Path) -> None:
-    decided, _, _ = decide(Wish(str(photos), model="cifar_resnet20"))
+    decided, _, _ = decide(TrainRequest(str(photos), model="cifar_resnet20"))
     assert decided.data.subtract == "channel"
     assert not decided.arch.preprocess.mean_image
 
@@ -99,18 +100,18 @@ def test_no_batch_is_measured_that_no_epoch_has(photos: Path, monkeypatch: pytes
         return plan.choose(*given, batch=batch, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(prepare, "plan", SimpleNamespace(choose=choose))
-    wish = Wish(
-        str(photos), model="cifar_resnet20", changes=(("budget.batch", "100000"), ("budget.steps", "1"))
+    wish = TrainRequest(
+        str(photos), model="cifar_resnet20", changes=(("budget.batch_size", "100000"), ("budget.steps", "1"))
     )
     prepared = prepare.prepare(wish)
     assert asked == [len(prepared.sets.train)]
-    assert prepared.recipe.budget.batch == 100_000
+    assert prepared.recipe.budget.batch_size == 100_000
 
 
 @pytest.mark.parametrize("turn", [1, -1])
 def test_settings_that_suit_each_other_come_in_any_order(photos: Path, turn: int) -> None:
     both = (("optim.kind", "adamw"), ("optim.nesterov", "false"))[::turn]
-    decided, _, _ = decide(Wish(str(photos), model="cifar_resnet20", changes=both))
+    decided, _, _ = decide(TrainRequest(str(photos), model="cifar_resnet20", changes=both))
     assert (decided.optim.kind, decided.optim.nesterov) == ("adamw", False)
     with pytest.raises(ValueError, match=r"give --set optim\.nesterov=false too"):
-        decide(Wish(str(photos), model="cifar_resnet20", changes=(("optim.kind", "adamw"),)))
+        decide(TrainRequest(str(photos), model="cifar_resnet20", changes=(("optim.kind", "adamw"),)))

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 import residua
-from residua.data.decode import DataError
-from residua.data.digits import open_digits
+from residua.data.sources.digits import open_digits
+from residua.errors import DataError
 from residua.jobs.models import Changes
-from residua.jobs.prepare import Wish, decide
+from residua.jobs.prepare import TrainRequest, decide
 from residua.jobs.train import free_path
-from residua.training import checkpoint
-from residua.training.run import Run
+from residua.runs import checkpoint
+from residua.runs.run import Run
 from small import PLAN, arch, file_of, photo_folder, recipe, rows, split_folder, weights
 
-DIGITS: dict[str, Any] = {"plan.device": "cpu", "budget.batch": 64}
+DIGITS: dict[str, Any] = {"plan.device": "cpu", "budget.batch_size": 64}
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def small_run(source: Path, out: Path, **changes: Any) -> Run:
 
 
 def test_any_weights_of_a_run_can_be_judged_and_the_score_says_which(photos: Path, tmp_path: Path) -> None:
-    run = small_run(photos, tmp_path / "run", **{"average.decay": 0.9})
+    run = small_run(photos, tmp_path / "run", **{"average.ema_decay": 0.9})
     for asked, told in (("auto", "ema"), ("raw", "raw"), ("ema", "ema"), ("best", "best")):
         (score,) = residua.evaluate(run, weights=asked)
         assert score.weights == told
@@ -173,11 +173,11 @@ def test_weights_of_a_run_start_another_with_other_classes(photos: Path, tmp_pat
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        ("optim.rat", 0.1, r"no setting 'optim.rat': did you mean optim.rate"),
-        ("optim.rate", "fast", r"optim.rate is 'fast', which is no float"),
+        ("optim.rat", 0.1, r"no setting 'optim.rat': did you mean optim.lr"),
+        ("optim.lr", "fast", r"optim.lr is 'fast', which is no float"),
         ("schedule.shape", "cosin", r"did you mean cosine"),
         ("arch.classes", 9, r"the data has 3: leave it"),
-        ("budget.batch", 1, r"batch >= 2"),
+        ("budget.batch_size", 1, r"batch >= 2"),
     ],
 )
 def test_a_change_that_cannot_be_made_says_why(
@@ -215,4 +215,4 @@ def test_a_run_killed_before_its_report_gets_it_when_resumed(photos: Path, tmp_p
 @pytest.mark.parametrize("clip", [{"frames": 4}, {"segments": 2}])
 def test_images_are_refused_by_networks_that_read_clips(clip: Changes) -> None:
     with pytest.raises(ValueError, match="would read clips, but these are images: give video:DIR"):
-        decide(Wish("digits", "cifar_resnet20", clip=clip))
+        decide(TrainRequest("digits", "cifar_resnet20", clip=clip))

@@ -6,13 +6,13 @@ import pytest
 
 from residua.jobs import track
 from residua.jobs.track import FOLDER, check, tracked
-from residua.training.events import Event, Note, Row, Tick
+from residua.training.events import EpochRow, Event, Note, Tick
 
 EVENTS: list[Event] = [
     Note("hello"),
     Tick(19, 40, 0.9, 0.1, 100.0, 3.0),
     Tick(20, 40, 0.8, 0.1, 110.0, 2.0),
-    Row({"epoch": 1, "step": 20, "rate": 0.1, "test_error": 12.5, "images_per_second": None}, 2),
+    EpochRow({"epoch": 1, "step": 20, "rate": 0.1, "test_error": 12.5, "images_per_second": None}, 2),
 ]
 
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from residua.data.batches import testing as batches_of
-from residua.measure.evaluate import Judgement, NotFinite, evaluate
+from residua.errors import NonFiniteError
+from residua.measure.evaluate import Judgement, evaluate
 from residua.measure.score import wilson
 from residua.nn.network import Network, build
 from residua.spec.recipe import Plan
@@ -95,7 +96,7 @@ def test_a_network_that_says_no_number_is_refused(value: float) -> None:
     bias: Tensor = broken.state_dict()["head.linear1.bias"]
     bias[1] = value
     batches = batches_of(colours().test, PIXELS, batch=4, workers=0, resident_bytes=0)
-    with pytest.raises(NotFinite, match="NaN or infinity"):
+    with pytest.raises(NonFiniteError, match="NaN or infinity"):
         evaluate(broken, batches, PLAN)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from residua.data.images import Images
-from residua.data.views import normalise
+from residua.data.transforms import normalise
 from residua.measure.outliers import NEIGHBOURS, distances, far_out
 from residua.nn.network import Network, build
 from small import arch, colours

@@ -12,9 +12,9 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
 
 from residua.data.images import Images
-from residua.data.sources import open_images
+from residua.data.sources.table import open_images
+from residua.errors import NonFiniteError
 from residua.measure import views
-from residua.measure.evaluate import NotFinite
 from residua.measure.views import SCALES, VIEWS, dense_logits, judge, scaled, ten_crops
 from residua.nn.network import Network, build
 from residua.spec import change, zoo
@@ -163,7 +163,7 @@ def test_ten_crops_are_torchvisions_in_another_order() -> None:
 def test_no_view_hides_a_network_that_says_no_number(view: str) -> None:
     net = network(arch())
     net.state_dict()["head.linear1.bias"][0] = float("nan")
-    with pytest.raises(NotFinite, match="NaN or infinity"):
+    with pytest.raises(NonFiniteError, match="NaN or infinity"):
         judge(net, colours().test, PLAN, view)
 
 

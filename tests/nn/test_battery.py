@@ -15,13 +15,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from residua.errors import CheckpointError
 from residua.nn.network import Network, build
 from residua.spec import change, describe, walk
 from residua.spec.arch import Arch
 from residua.spec.zoo import NAMES, arch
 from residua.weights import save_as
 from residua.weights.dialect import translate
-from residua.weights.store import CheckpointError
 from residua.weights.tables import DIALECTS
 from small import arch as tiny
 

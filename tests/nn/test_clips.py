@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from residua.jobs.models import create_model
-from residua.nn import clips
+from residua.nn import clips, device
 from residua.nn.blocks import spell
 from residua.nn.letters_clip import CLIP_LETTERS
 from residua.nn.network import Network, build
@@ -159,10 +159,10 @@ def test_segments_keep_what_as_many_images_keep() -> None:
 
 def test_a_plan_puts_clips_into_the_format_of_clips() -> None:
     last = replace(PLAN, memory_format="channels_last")
-    placed = plan.place(build(short("resnet3d18")), last)
+    placed = device.place_network(build(short("resnet3d18")), last)
     weight = placed.stages[0][0].residual.conv1.weight  # type: ignore[union-attr, index]
     assert weight.is_contiguous(memory_format=torch.channels_last_3d)
-    network = plan.place(create_model("cifar_resnet20", segments=2), last)
+    network = device.place_network(create_model("cifar_resnet20", segments=2), last)
     assert network.stem.conv1.weight.is_contiguous(memory_format=torch.channels_last)
     x = torch.randn(2, 3, 2, 32, 32).contiguous(memory_format=clips.layout("channels_last", 5))
     assert clips.folded(x, network.arch).data_ptr() == x.data_ptr()  # no copy

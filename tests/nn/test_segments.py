@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from residua.nn import heap, memory
+from residua.nn import malloc, memory
 from residua.nn.network import Network, build
 from residua.spec.arch import Arch, Head
 from residua.spec.block import Block, Conv
@@ -193,18 +193,18 @@ def test_segments_keep_only_what_they_read() -> None:
 
 def test_free_memory_goes_back_only_above_the_ceiling(monkeypatch: pytest.MonkeyPatch) -> None:
     trims: list[int] = []
-    monkeypatch.setattr(heap, "_trim", lambda: trims.append)
-    heap.give_back(heap.resident() * 2)
+    monkeypatch.setattr(malloc, "_trim", lambda: trims.append)
+    malloc.give_back(malloc.resident() * 2)
     assert trims == []
-    heap.give_back(1)
-    heap.give_back()
+    malloc.give_back(1)
+    malloc.give_back()
     assert trims == [0, 0]
 
 
 def test_resident_is_what_a_large_tensor_adds() -> None:
-    heap.give_back()
-    before = heap.resident()
+    malloc.give_back()
+    before = malloc.resident()
     held = torch.ones(64 << 18)  # 64 MiB
-    assert 60 << 20 < heap.resident() - before < 80 << 20
-    assert heap.peak() >= heap.resident() - (1 << 20)
+    assert 60 << 20 < malloc.resident() - before < 80 << 20
+    assert malloc.peak() >= malloc.resident() - (1 << 20)
     del held

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from residua.jobs.models import arch_of, create_model
 from residua.nn.blocks import ResidualBlock
-from residua.nn.joins import Gated
+from residua.nn.joins import GatedJoin
 from residua.nn.network import Network, build
 from residua.spec.arch import Arch, Head, Side
 from residua.spec.block import Block, Conv, Fork, Join, Pool
@@ -44,7 +44,7 @@ def test_constants_multiply_each_way() -> None:
 
 def test_a_gate_starts_at_its_bias_and_a_fresh_network_keeps_it() -> None:
     network = create_model("cifar_resnet20", shortcut="gate-3")
-    gates = [module for module in network.modules() if isinstance(module, Gated)]
+    gates = [module for module in network.modules() if isinstance(module, GatedJoin)]
     assert len(gates) == 9
     assert all(bool((gate.conv.bias == -3).all()) for gate in gates)
     assert not gates[0].exclusive

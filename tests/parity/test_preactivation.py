@@ -7,11 +7,11 @@ import torch
 from test_parity import logits, shake
 from torch import nn
 
+from residua.errors import CheckpointError
 from residua.jobs.models import create_model
 from residua.nn.network import Network, build
 from residua.spec.zoo import arch
 from residua.weights import load, save_as
-from residua.weights.store import CheckpointError
 
 
 def carries(theirs: nn.Module, ours: Network, source: str, size: int) -> float:

@@ -6,9 +6,9 @@ from torch import nn
 from torchvision.models.video import r3d_18
 from torchvision.models.video.resnet import BasicStem, Bottleneck, Conv3DSimple, VideoResNet
 
+from residua.errors import CheckpointError
 from residua.jobs.models import create_model
 from residua.weights import load, save_as
-from residua.weights.store import CheckpointError
 
 
 def r3d_50(num_classes: int) -> nn.Module:

@@ -2,20 +2,20 @@
 
 import numpy as np
 
-from residua.report import figures, page, plots, tiles
-from residua.report.beside import Beside, beside
+from residua.report import page, plots, tiles, training_figures
+from residua.report.curve_labels import Beside, beside
 
 HOSTILE = "<script>alert('1')</script> & \"co\" \x00"
 
 
-def curve(name: str, end: float) -> figures.Curve:
-    return figures.Curve(name, (0, 1, 2, 3), (90, 40, 9, end), (90, 45, float("nan"), end + 1))
+def curve(name: str, end: float) -> training_figures.Curve:
+    return training_figures.Curve(name, (0, 1, 2, 3), (90, 40, 9, end), (90, 45, float("nan"), end + 1))
 
 
-def panels() -> tuple[figures.Panel, ...]:
+def panels() -> tuple[training_figures.Panel, ...]:
     return (
-        figures.Panel("plain", (curve("plain-20", 3), curve(HOSTILE, 81))),
-        figures.Panel("residual", (curve("residual-20", 0.1), curve("residual-56", 0.05))),
+        training_figures.Panel("plain", (curve("plain-20", 3), curve(HOSTILE, 81))),
+        training_figures.Panel("residual", (curve("residual-20", 0.1), curve("residual-56", 0.05))),
     )
 
 
@@ -30,9 +30,9 @@ def lines() -> tuple[plots.Series, ...]:
 def drawings() -> dict[str, str]:
     counts = np.array([[8, 2], [0, 9]])
     return {
-        "training_curves": figures.training_curves(panels()),
-        "readme_figure": figures.readme_figure(panels(), f"A headline with {HOSTILE} in it " * 3),
-        "bars": figures.bars((HOSTILE, "zero", "lost"), (3.2, 0.0, float("nan")), unit="%"),
+        "training_curves": training_figures.training_curves(panels()),
+        "readme_figure": training_figures.readme_figure(panels(), f"A headline with {HOSTILE} in it " * 3),
+        "bars": training_figures.bars((HOSTILE, "zero", "lost"), (3.2, 0.0, float("nan")), unit="%"),
         "beside": beside(
             (
                 Beside(HOSTILE, 7.1, 0.4, 6.61),
@@ -41,7 +41,7 @@ def drawings() -> dict[str, str]:
             ),
             unit="error (%)",
         ),
-        "confusion": figures.confusion(("cat", HOSTILE), counts),
+        "confusion": training_figures.confusion(("cat", HOSTILE), counts),
         "plot": plots.plot(lines(), x=HOSTILE, y="error (%)"),
         "plot_log": plots.plot(lines(), x="block", y=HOSTILE, logarithmic=True),
         "ranges": plots.ranges((plots.Range(HOSTILE, 1, -2, 3, "+1"),), unit="points", zero=True),

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from residua.report import drawing
-from residua.report.ink import DARK, LIGHT
+from residua.report.colours import DARK, LIGHT
 from residua.spec import change, zoo
 from residua.spec.arch import Arch
 

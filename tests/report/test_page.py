@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from report_sample import full_page
 
-from residua.report import ink, page
+from residua.report import colours, page
 
 NAMESPACE = "http://www.w3.org/2000/svg"
 
@@ -131,17 +131,15 @@ def test_what_is_no_image_is_refused(pixels: np.ndarray) -> None:
         page.Picture(pixels, "x", ())
 
 
-@pytest.mark.parametrize("inks", [ink.LIGHT, ink.DARK])
-def test_type_can_be_read_on_its_paper(inks: ink.Inks) -> None:
+@pytest.mark.parametrize("inks", [colours.LIGHT, colours.DARK])
+def test_type_can_be_read_on_its_paper(inks: colours.Inks) -> None:
     for colour in (inks.ink, inks.quiet, *inks.nets):
         assert _contrast(colour, inks.paper) >= 4.5  # WCAG 2.2, level AA
 
 
 def test_importing_the_room_loads_nothing_heavy() -> None:
     heavy = "{'matplotlib', 'jinja2', 'PIL', 'numpy', 'torch'}"
-    code = (
-        f"import sys, residua.report.page, residua.report.figures; print(sorted({heavy} & set(sys.modules)))"
-    )
+    code = f"import sys, residua.report.page, residua.report.training_figures; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

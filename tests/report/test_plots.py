@@ -6,8 +6,8 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from residua.report import studies
-from residua.report.ink import LIGHT
+from residua.analyse import drawings
+from residua.report.colours import LIGHT
 from residua.report.plots import HEIGHT, WIDTH, Axis, Range, Series, plot, ranges
 from residua.report.tiles import MOST, Tile, shades, tiles
 
@@ -109,6 +109,6 @@ def test_shades_are_lowest_as_paper_and_highest_in_full_ink() -> None:
 
 def test_a_tint_turns_what_matters_vermilion_and_leaves_the_rest_grey() -> None:
     heat = np.array([[0.0, 1.0]])
-    found = studies.tinted(np.full((1, 2, 3), 100, np.uint8), heat)
+    found = drawings.tinted(np.full((1, 2, 3), 100, np.uint8), heat)
     assert found[0, 0].tolist() == [120, 120, 120]
     assert found[0, 1, 0] > found[0, 1, 1] + 50 > found[0, 1, 2]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from residua.spec.memory import (
-    Schedule,
+    MemorySchedule,
     Unit,
     in_words,
     largest,
@@ -80,7 +80,7 @@ def test_no_schedule_that_keeps_a_tail_computes_less_twice(every: list[Unit], li
 def test_enough_memory_computes_nothing_twice() -> None:
     every = units(arch("cifar_resnet110"), batch=8)
     plain = unlimited(every)
-    assert schedule(every, plain.peak) == Schedule((), plain.peak, 0.0)
+    assert schedule(every, plain.peak) == MemorySchedule((), plain.peak, 0.0)
     tight = schedule(every, plain.peak - 1)
     assert tight
     assert tight.again > 0

@@ -54,10 +54,10 @@ def broken(path: str, value: Any) -> Any:
         ("data.source", ..., r"Recipe\.data lacks the field 'source'"),
         ("optim.lr", 0.1, r"Recipe\.optim has no field 'lr'"),
         ("optim.momentun", 0.1, r"has no field 'momentun': did you mean momentum\?"),
-        ("optim.rate", "fast", r"Recipe\.optim\.rate is 'fast', which is no float"),
-        ("optim.rate", float("nan"), r"give a finite number"),
-        ("optim.rate", True, r"which is no float"),
-        ("optim.rate", -1.0, r"give rate > 0"),
+        ("optim.lr", "fast", r"Recipe\.optim\.rate is 'fast', which is no float"),
+        ("optim.lr", float("nan"), r"give a finite number"),
+        ("optim.lr", True, r"which is no float"),
+        ("optim.lr", -1.0, r"give rate > 0"),
         ("seed", 1.5, r"Recipe\.seed is 1\.5, which is no int"),
         ("seed", True, r"which is no int"),
         ("plan.precision", "float16", r"Recipe\.plan\.precision is 'float16': did you mean"),
@@ -86,9 +86,9 @@ def test_a_number_that_is_not_finite_is_not_written() -> None:
 @pytest.mark.parametrize(
     ("path", "text", "value"),
     [
-        ("optim.rate", "0.3", 0.3),
-        ("optim.rate", "1", 1.0),
-        ("optim.rate", "1e-3", 0.001),
+        ("optim.lr", "0.3", 0.3),
+        ("optim.lr", "1", 1.0),
+        ("optim.lr", "1e-3", 0.001),
         ("optim.nesterov", "true", True),
         ("seed", "7", 7),
         ("schedule.shape", "cosine", "cosine"),
@@ -123,8 +123,8 @@ def test_one_field_is_overridden_and_no_other(path: str, text: str, value: Any) 
         ("optim", "1", r"no setting 'optim'"),
         ("seed.x", "1", r"no setting 'seed\.x'"),
         ("arch.head.dropp", "0", r"did you mean arch\.head\.drop"),
-        ("optim.rate", "fast", r"optim\.rate is 'fast', which is no float"),
-        ("optim.rate", "NaN", r"give a finite number"),
+        ("optim.lr", "fast", r"optim\.rate is 'fast', which is no float"),
+        ("optim.lr", "NaN", r"give a finite number"),
         ("schedule.shape", "cosin", r"schedule\.shape is 'cosin': did you mean cosine"),
         ("optim.momentum", "2", r"momentum < 1"),
     ],
@@ -137,7 +137,7 @@ def test_an_override_that_cannot_be_says_why(path: str, text: str, said: str) ->
 def test_paths_name_every_single_value_once() -> None:
     found = paths(Recipe)
     assert len(found) == len(set(found))
-    assert {"seed", "optim.rate", "arch.preprocess.mean", "arch.stages", "arch.stem.pool.kernel"} < set(found)
+    assert {"seed", "optim.lr", "arch.preprocess.mean", "arch.stages", "arch.stem.pool.kernel"} < set(found)
     assert "optim" not in found
 
 

@@ -10,14 +10,14 @@ import pytest
 
 import residua
 from ranks import together
-from residua.data.decode import DataError
-from residua.jobs.prepare import Wish
+from residua.errors import DataError
+from residua.jobs.prepare import TrainRequest
 from residua.jobs.train import enter
 from residua.spec.recipe import Data
 from residua.tasks.classify import task
 from residua.tasks.classify.task import Classify
-from residua.tasks.opened import open_readable
-from residua.training.world import World
+from residua.tasks.run_data import open_readable
+from residua.training.processes.world import World
 from small import arch, file_of, photo_folder, recipe, rows, split_folder, weights
 
 BAD = {"train/blue/01.png": "text", "train/red/02.png": "", "val/green/01.png": "text"}
@@ -102,7 +102,7 @@ def test_of_several_processes_one_looks_and_all_leave_out_the_same(
         return look(*splits, **how)  # type: ignore[arg-type]
 
     def begin(world: World) -> None:
-        wish = Wish(str(photos), recipe=str(made), changes=(("data.bad", "skip"),))
+        wish = TrainRequest(str(photos), recipe=str(made), changes=(("data.bad", "skip"),))
         train = enter(wish, tmp_path / "run", world=world)[1].sets.train
         titles = "\n".join(train.title(i) for i in range(len(train)))
         (tmp_path / f"learns-{world.rank}").write_text(titles)

@@ -17,23 +17,23 @@ from ranks import apart, end
 from ranks import begin as begin_ranks
 from residua.data import batches
 from residua.data.batches import Batch
-from residua.jobs.prepare import Wish, prepare
+from residua.jobs.prepare import TrainRequest, prepare
 from residua.jobs.train import begin, resume, work
 from residua.measure.evaluate import evaluate
+from residua.nn import device
 from residua.nn.network import build
+from residua.runs.run import Run, create, open_run
 from residua.spec.augment import Augment
-from residua.spec.recipe import Average, Budget, Optim, Plan, Recipe, Schedule
+from residua.spec.recipe import Averaging, Budget, Optim, Plan, Recipe, Schedule
 from residua.tasks.classify.task import Classify
 from residua.tasks.detect.scenes import settle
 from residua.tasks.detect.sources import find
 from residua.tasks.detect.task import Detect
 from residua.tasks.video.task import Video
-from residua.training import plan
+from residua.training.epoch_totals import Tally
 from residua.training.fit import Fit
 from residua.training.loop import Moment
-from residua.training.run import Run, create, open_run
-from residua.training.tally import Tally
-from residua.training.world import ALONE, World, joined
+from residua.training.processes.world import ALONE, World, joined
 from small import Stop, after, arch, colours, never, recipe, rows, split_folder, weights
 
 THERE, HERE = Plan("cuda", "channels_last", "float32", 1), Plan("cpu", "channels_last", "float32", 1)
@@ -87,9 +87,15 @@ def images(name: str, **changes: Any) -> Case:
 TOUCHED = Augment("pad_crop", pad=1, erase=0.5, cutout=3, colour=0.1, mixup=0.2, cutmix=1.0)
 IMAGES = [
     images("plain"),
-    images("mean", average=Average(decay=0.9, back=True, recount=12)),
-    images("adamw", optim=Optim(kind="adamw", clip=1.0), budget=Budget(epochs=2, batch=6, accumulate=2)),
-    images("touched", augment=replace(TOUCHED, border="reflect"), optim=Optim(smoothing=0.1, lost="skip")),
+    images("mean", average=Averaging(ema_decay=0.9, lookahead=True, bn_recalibration_images=12)),
+    images(
+        "adamw", optim=Optim(kind="adamw", grad_clip=1.0), budget=Budget(epochs=2, batch_size=6, accumulate=2)
+    ),
+    images(
+        "touched",
+        augment=replace(TOUCHED, border="reflect"),
+        optim=Optim(label_smoothing=0.1, on_nonfinite="skip"),
+    ),
     images("plateau", schedule=Schedule("plateau"), optim=Optim(nesterov=True)),
 ]
 
@@ -187,7 +193,7 @@ def test_judging_waits_once_all_is_asked(tmp_path: Path) -> None:
     def judged(how: Plan) -> Any:
         given = batches.testing(sets.test, arch().preprocess, batch=3, workers=0, resident_bytes=1 << 20)
         torch.manual_seed(0)
-        return evaluate(plan.place(build(arch()), how), looked(given), how)
+        return evaluate(device.place_network(build(arch()), how), looked(given), how)
 
     with chip() as seen:
         found = judged(THERE)
@@ -204,7 +210,7 @@ def test_a_run_goes_on_where_there_is_none(tmp_path: Path) -> None:
     begun = {}
     for name, how in (("alone", HERE), ("moved", THERE)):
         with chip() if how is THERE else nullcontext():
-            prepared = prepare(Wish(str(folder), recipe=replace(made, plan=how)))
+            prepared = prepare(TrainRequest(str(folder), recipe=replace(made, plan=how)))
             begun[name] = begin(prepared, tmp_path / name)
             work(begun[name], prepared, stop=after(3) if how is THERE else never)
     with pytest.raises(ValueError, match=r"device is cpu, was an accelerator.*give --force-environment"):

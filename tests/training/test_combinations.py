@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from residua.data.sources import Dataset, open_dataset
+from residua.data.sources.table import Dataset, open_dataset
+from residua.runs import checkpoint
+from residua.runs.run import Run, create, write
 from residua.spec.augment import Augment
 from residua.spec.recipe import Budget, Data, Optim, Recipe
 from residua.spec.record import to_json
-from residua.training import checkpoint
-from residua.training.run import Run, create, write
 from small import after, arch, fresh, go, recipe, rows, split_folder, weights
 
 ASKS = {7: 7, 12: 12, 13: 14}
@@ -42,7 +42,7 @@ def combined(chosen: tuple[str, ...], source: str) -> Recipe:
         source,
         augment=Augment("resized_crop"),
         arch=arch(drop="dropout" in chosen),
-        budget=Budget(epochs=2, batch=2, save_seconds=1000.0),
+        budget=Budget(epochs=2, batch_size=2, save_seconds=1000.0),
     )
     plan = replace(
         made.plan,
@@ -50,12 +50,12 @@ def combined(chosen: tuple[str, ...], source: str) -> Recipe:
         memory_format="channels_last" if "channels_last" in chosen else "contiguous",
         compile="whole" if "compiled" in chosen else "off",
     )
-    how = Optim(kind="adamw", rate=0.01) if "adamw" in chosen else made.optim
+    how = Optim(kind="adamw", lr=0.01) if "adamw" in chosen else made.optim
     return replace(made, plan=plan, optim=how)
 
 
 def read_by(made: Recipe, workers: int) -> Recipe:
-    return replace(made, data=Data(made.data.source, workers=workers, resident_bytes=0))
+    return replace(made, data=Data(made.data.source, num_workers=workers, resident_bytes=0))
 
 
 @pytest.fixture(scope="module")

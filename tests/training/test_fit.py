@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 import torch
 
-from residua.data.loader import Stalled
-from residua.data.sources import Dataset, open_dataset
+from residua.data.loader import StoppedWhileWaiting
+from residua.data.sources.table import Dataset, open_dataset
+from residua.errors import CheckpointError, DivergedError
+from residua.runs import checkpoint
+from residua.runs.run import Run, create
 from residua.spec import zoo
 from residua.spec.augment import Augment
-from residua.spec.recipe import Average, Budget, Data, Optim, Plan, Recipe, Schedule
+from residua.spec.recipe import Averaging, Budget, Data, Optim, Plan, Recipe, Schedule
 from residua.tasks.classify.task import Classify
-from residua.training import checkpoint
-from residua.training.events import Note, Row, Stopped, Tick
-from residua.training.first import initial
-from residua.training.run import Diverged, Run, create
-from residua.weights.store import CheckpointError
+from residua.training.events import EpochRow, Note, Stopped, Tick
+from residua.training.initial import initial
 from small import (
     PIXELS,
     after,
@@ -65,7 +65,7 @@ def test_a_run_tells_every_step_every_epoch_and_its_end(data: Dataset, tmp_path:
     run = create(tmp_path, recipe(), identity={})
     events = go(run, data)
     assert [event.step for event in events if isinstance(event, Tick)] == list(range(1, TOTAL + 1))
-    found = [event for event in events if isinstance(event, Row)]
+    found = [event for event in events if isinstance(event, EpochRow)]
     assert [event.values for event in found] == run.metrics
     assert [(row["epoch"], row["step"]) for row in run.metrics] == [(1, 4), (2, 8), (3, 12)]
     assert all(event.total == EPOCHS for event in found)
@@ -127,7 +127,7 @@ def test_asked_while_no_batch_comes_a_run_leaves_with_those_that_came(
 
     def silent(*given: Any, **named: Any) -> Iterator[Any]:
         yield from islice(batches(*given, **named), came)
-        raise Stalled
+        raise StoppedWhileWaiting
 
     run = create(tmp_path, recipe(), identity={})
     with pytest.MonkeyPatch.context() as patch:
@@ -209,16 +209,18 @@ def variants() -> dict[str, Recipe]:
         "channels_last": recipe(plan=Plan("cpu", "channels_last", "float32", 1)),
         "both": recipe(plan=Plan("cpu", "channels_last", "bfloat16", 1)),
         "dropout": recipe(arch=arch(drop=True)),
-        "no momentum": recipe(optim=Optim(momentum=0.0, smoothing=0.1)),
-        "saved after every step": recipe(budget=Budget(epochs=3, batch=6, save_seconds=0.0)),
+        "no momentum": recipe(optim=Optim(momentum=0.0, label_smoothing=0.1)),
+        "saved after every step": recipe(budget=Budget(epochs=3, batch_size=6, save_seconds=0.0)),
         "adamw, in portions, clipped": recipe(
-            optim=Optim(kind="adamw", rate=0.01, clip=0.5),
-            budget=Budget(epochs=3, batch=6, save_seconds=1000.0, accumulate=2),
+            optim=Optim(kind="adamw", lr=0.01, grad_clip=0.5),
+            budget=Budget(epochs=3, batch_size=6, save_seconds=1000.0, accumulate=2),
         ),
-        "lamb": recipe(optim=Optim(kind="lamb", rate=0.01)),
-        "muon": recipe(optim=Optim(kind="muon", rate=0.01, nesterov=True)),
-        "averaged weights": recipe(average=Average(decay=0.8)),
-        "lookahead and counted norms": recipe(average=Average(decay=0.5, every=3, back=True, recount=12)),
+        "lamb": recipe(optim=Optim(kind="lamb", lr=0.01)),
+        "muon": recipe(optim=Optim(kind="muon", lr=0.01, nesterov=True)),
+        "averaged weights": recipe(average=Averaging(ema_decay=0.8)),
+        "lookahead and counted norms": recipe(
+            average=Averaging(ema_decay=0.5, every=3, lookahead=True, bn_recalibration_images=12)
+        ),
         "everything that touches images": recipe(
             augment=Augment(
                 "pad_crop",
@@ -233,11 +235,11 @@ def variants() -> dict[str, Recipe]:
             )
         ),
         "a policy": recipe(augment=Augment("pad_crop", pad=1, policy="trivial")),
-        "balanced classes": recipe(data=Data("colours", workers=0, balance="sample")),
-        "weighted classes": recipe(data=Data("colours", workers=0, balance="weights")),
+        "balanced classes": recipe(data=Data("colours", num_workers=0, balance="sample")),
+        "weighted classes": recipe(data=Data("colours", num_workers=0, balance="weights")),
         "a plateau": recipe(schedule=Schedule("plateau", patience=1)),
-        "a warm-up by error": recipe(schedule=Schedule(warmup_rate=0.1, warmup_error=99.9)),
-        "a ragged end": recipe(budget=Budget(epochs=3, steps=10, batch=6, save_seconds=1000.0)),
+        "a warm-up by error": recipe(schedule=Schedule(warmup_lr_factor=0.1, warmup_error=99.9)),
+        "a ragged end": recipe(budget=Budget(epochs=3, steps=10, batch_size=6, save_seconds=1000.0)),
     }
 
 
@@ -292,7 +294,7 @@ def test_a_damaged_newest_state_is_named_and_training_goes_on_from_the_older(
 
 
 def test_a_state_is_saved_when_it_is_due(data: Dataset, tmp_path: Path) -> None:
-    often = recipe(budget=Budget(epochs=1, batch=6, save_seconds=0.0))
+    often = recipe(budget=Budget(epochs=1, batch_size=6, save_seconds=0.0))
     run = create(tmp_path, often, identity={})
     seen: list[str] = []
 
@@ -311,7 +313,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_leaves_finite_states(
     go(run, data, after(7))
     text = (run.path / "recipe.json").read_text().replace('"rate": 0.05', '"rate": 1e+20')
     (run.path / "recipe.json").write_text(text)
-    with pytest.raises(Diverged, match=r"step \d+.*state-000000006.*lower --set optim.rate"):
+    with pytest.raises(DivergedError, match=r"step \d+.*state-000000006.*lower --set optim.lr"):
         go(run, data)
     state = checkpoint.newest(run.checkpoints)
     assert state is not None
@@ -322,9 +324,9 @@ def test_a_loss_that_is_no_number_ends_the_run_and_leaves_finite_states(
 
 def test_a_network_that_says_no_number_when_judged_has_diverged(data: Dataset, tmp_path: Path) -> None:
     made = replace(convnet("colours"), arch=replace(zoo.arch("smallconvnet"), classes=3, preprocess=PIXELS))
-    one = Budget(epochs=1, steps=1, batch=6, save_seconds=1000.0)
-    wild = replace(made, budget=one, optim=Optim(rate=1e12), schedule=Schedule("constant"))
-    with pytest.raises(Diverged, match=r"NaN or infinity.* after step 1.*lower --set optim.rate"):
+    one = Budget(epochs=1, steps=1, batch_size=6, save_seconds=1000.0)
+    wild = replace(made, budget=one, optim=Optim(lr=1e12), schedule=Schedule("constant"))
+    with pytest.raises(DivergedError, match=r"NaN or infinity.* after step 1.*lower --set optim.lr"):
         go(create(tmp_path, wild, identity={}), data)
 
 

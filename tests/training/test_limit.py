@@ -12,13 +12,13 @@ import torch
 from test_optim import KINDS
 
 from command import complaint, residua, succeeded
-from residua.nn import heap
+from residua.nn import malloc
 from residua.nn.network import build
 from residua.spec import zoo
 from residua.spec.memory import tightest, units, unlimited
-from residua.spec.recipe import Average, Budget, Optim, Plan
+from residua.spec.recipe import Averaging, Budget, Optim, Plan
 from residua.training import memory, optim
-from residua.training.memory import DoesNotFit, fit
+from residua.training.memory import DoesNotFitError, fit
 from small import arch, colours, fresh, recipe, split_folder, weights
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +38,7 @@ def test_a_roomy_limit_computes_nothing_twice() -> None:
 
 
 def test_a_tight_limit_sets_the_networks_segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heap, "resident", lambda: GIB // 2)
+    monkeypatch.setattr(malloc, "resident", lambda: GIB // 2)
     network = build(zoo.arch("cifar_resnet110"))
     fitted = fit(network, limited(int(1.2 * GIB)), batch=64)
     assert network.segments == fitted.segments
@@ -52,7 +52,7 @@ def test_only_the_tightest_schedule_leaves_no_room_for_holes(monkeypatch: pytest
 
     While there is room for them, the process stays below the ceiling, so that nothing need go back.
     """
-    monkeypatch.setattr(heap, "resident", lambda: 0)
+    monkeypatch.setattr(malloc, "resident", lambda: 0)
     network = build(zoo.arch("cifar_resnet110"))
     every = units(network.arch, batch=512)
     fixed = memory._fixed(network, PLAN, 2)
@@ -99,17 +99,17 @@ def test_a_run_counts_its_optimiser_its_average_and_its_portions(monkeypatch: py
     monkeypatch.setattr(memory, "fit", lambda *_, **words: seen.append(words))
     made = replace(recipe(), plan=limited(GIB))
     memory.fit_run(build(made.arch), made, held=7)
-    rich = replace(made, optim=Optim(kind="adamw"), average=Average(decay=0.9))
-    memory.fit_run(build(made.arch), replace(rich, budget=Budget(batch=7, accumulate=2)), held=0)
+    rich = replace(made, optim=Optim(kind="adamw"), average=Averaging(ema_decay=0.9))
+    memory.fit_run(build(made.arch), replace(rich, budget=Budget(batch_size=7, accumulate=2)), held=0)
     assert seen == [{"batch": 6, "other": 7, "slots": 1}, {"batch": 4, "other": 0, "slots": 3}]
 
 
 def test_what_cannot_fit_is_refused_with_a_batch_and_a_limit_that_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heap, "resident", lambda: GIB // 2)
+    monkeypatch.setattr(malloc, "resident", lambda: GIB // 2)
     network = build(zoo.arch("cifar_resnet110"))
-    with pytest.raises(DoesNotFit, match=r"batch 512 needs .* GiB even where") as caught:
+    with pytest.raises(DoesNotFitError, match=r"batch 512 needs .* GiB even where") as caught:
         fit(network, limited(int(0.9 * GIB)), batch=512)
-    batch = re.search(r"budget.batch=(\d+)", str(caught.value))
+    batch = re.search(r"budget.batch_size=(\d+)", str(caught.value))
     limit = re.search(r"--memory-limit ([\d.]+)GiB", str(caught.value))
     assert batch
     assert limit
@@ -117,15 +117,15 @@ def test_what_cannot_fit_is_refused_with_a_batch_and_a_limit_that_do(monkeypatch
     assert 1 < most < 512
     fit(network, limited(int(0.9 * GIB)), batch=most)
     fit(network, limited(int(float(limit[1]) * GIB)), batch=512)
-    with pytest.raises(DoesNotFit):
+    with pytest.raises(DoesNotFitError):
         fit(network, limited(int(0.9 * GIB)), batch=most + 1)
 
 
 def test_no_batch_is_offered_when_weights_alone_are_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heap, "resident", lambda: GIB)
-    with pytest.raises(DoesNotFit) as caught:
+    monkeypatch.setattr(malloc, "resident", lambda: GIB)
+    with pytest.raises(DoesNotFitError) as caught:
         fit(build(zoo.arch("cifar_resnet20")), limited(GIB), batch=64)
-    assert "budget.batch" not in str(caught.value)
+    assert "budget.batch_size" not in str(caught.value)
 
 
 def test_a_limited_run_ends_with_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +134,7 @@ def test_a_limited_run_ends_with_the_same_bits(tmp_path: Path, monkeypatch: pyte
     free = memory.fit_run(build(made.arch), replace(made, plan=limited(64 * GIB)), held=0)
     assert free
     monkeypatch.setattr(memory, "_fixed", lambda *_: 0)
-    monkeypatch.setattr(heap, "give_back", lambda *_: None)
+    monkeypatch.setattr(malloc, "give_back", lambda *_: None)
     peak = memory.memory.tightest(memory.memory.units(made.arch, batch=6)).peak
     tight = replace(made, plan=replace(made.plan, memory_limit=int(peak / memory.PLANNED) + 8))
     fitted = memory.fit_run(build(made.arch), tight, held=0)
@@ -159,7 +159,7 @@ def test_predicted_and_measured_agree_within_the_band() -> None:
 
 def test_the_command_prints_predicted_and_measured_and_refuses_with_seven(tmp_path: Path) -> None:
     data = split_folder(tmp_path / "photos")
-    common = ("train", data, "-m", "cifar_resnet20", "--epochs", 1, "--set", "budget.batch=4")
+    common = ("train", data, "-m", "cifar_resnet20", "--epochs", 1, "--set", "budget.batch_size=4")
     said = succeeded(residua(*common, "--memory-limit", "8GiB", "-o", tmp_path / "run"))
     assert "nothing computed twice" in said
     assert re.search(r"memory  predicted [\d.]+ \w+, measured [\d.]+ \w+ at most", said)

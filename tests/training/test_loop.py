@@ -61,9 +61,9 @@ def by_hand(twin: Network, how: Optim, *, seed: int) -> list[float]:
 @pytest.mark.parametrize(
     "how",
     [
-        Optim(momentum=0.9, decay=1e-2),
-        Optim(momentum=0.9, nesterov=True, decay=1e-2),
-        Optim(momentum=0.9, decay=1e-2, decay_all=False),
+        Optim(momentum=0.9, weight_decay=1e-2),
+        Optim(momentum=0.9, nesterov=True, weight_decay=1e-2),
+        Optim(momentum=0.9, weight_decay=1e-2, decay_norms_and_biases=False),
     ],
     ids=["plain", "nesterov", "norms undecayed"],
 )
@@ -85,7 +85,7 @@ def test_ten_steps_give_the_weights_of_the_same_steps_by_hand(how: Optim) -> Non
 
 def test_the_loop_adds_nothing_to_plain_torch() -> None:
     ours, twin = network(drop=True), network(drop=True)
-    how = Optim(momentum=0.9, nesterov=True, decay=1e-2)
+    how = Optim(momentum=0.9, nesterov=True, weight_decay=1e-2)
     judge = objective(PIXELS, PLAN, 0.0)
     list(
         train(

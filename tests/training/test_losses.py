@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, one_hot
 
+from residua.data.batch_augmentation import BatchAugmentation, Mix
 from residua.data.batches import Batch
-from residua.data.mixing import Mix, Touch
 from residua.spec.recipe import Optim
 from residua.training.losses import class_weights, objective, taught
 from small import PIXELS, PLAN, colours, recipe
@@ -18,7 +18,7 @@ SIDE = LOGITS.flip(1)
 LABELS = torch.tensor([0, 1, 1, 2])
 
 
-def batch(touch: Touch | None = None) -> Batch:
+def batch(touch: BatchAugmentation | None = None) -> Batch:
     return Batch(torch.zeros(4, 3, 12, 12, dtype=torch.uint8), LABELS, np.arange(4), 0, touch)
 
 
@@ -31,7 +31,7 @@ def test_each_side_counts_its_share() -> None:
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_a_mixed_batch_is_judged_by_soft_labels(smoothing: float) -> None:
-    mixed = batch(Touch(mix=Mix(0.3, None)))
+    mixed = batch(BatchAugmentation(mix=Mix(0.3, None)))
     loss, wrong = objective(PIXELS, PLAN, smoothing)(lambda _: LOGITS, mixed)  # type: ignore[arg-type]
     soft = 0.3 * one_hot(LABELS, 3) + 0.7 * one_hot(LABELS.roll(1, 0), 3)
     assert float(loss) == pytest.approx(
@@ -50,7 +50,7 @@ def test_weights_let_every_class_count_the_same() -> None:
 def test_a_recipe_decides_smoothing_sides_and_weights() -> None:
     images = colours().train
     images = images.subset(np.arange(20))
-    made = recipe(optim=Optim(smoothing=0.2, side=0.5))
+    made = recipe(optim=Optim(label_smoothing=0.2, aux_weight=0.5))
     plain = taught(made, PLAN, images)(lambda _: (LOGITS, SIDE), batch())  # type: ignore[arg-type]
     expected = objective(PIXELS, PLAN, 0.2, side=0.5)(lambda _: (LOGITS, SIDE), batch())  # type: ignore[arg-type]
     assert float(plain[0]) == float(expected[0])

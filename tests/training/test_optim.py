@@ -18,9 +18,9 @@ from small import PIXELS, PLAN
 
 KINDS = [
     Optim(kind="sgd"),
-    Optim(kind="adamw", rate=0.01),
-    Optim(kind="lamb", rate=0.01),
-    Optim(kind="muon", rate=0.02, nesterov=True),
+    Optim(kind="adamw", lr=0.01),
+    Optim(kind="lamb", lr=0.01),
+    Optim(kind="muon", lr=0.02, nesterov=True),
 ]
 
 
@@ -133,7 +133,7 @@ def test_frozen_norms_keep_statistics_and_weights_while_the_rest_learns() -> Non
 
 def test_gradients_longer_than_the_limit_are_shortened_to_it() -> None:
     ours = network()
-    made = optim.make(ours, Optim(momentum=0.0, decay=0.0))
+    made = optim.make(ours, Optim(momentum=0.0, weight_decay=0.0))
     before = [weight.detach().clone() for weight in ours.parameters()]
     list(
         train(
@@ -161,7 +161,7 @@ def test_a_batch_in_portions_gives_the_gradient_of_the_whole() -> None:
     for portions in (1, 2, 4):
         torch.manual_seed(0)
         ours = build(made)
-        sgd = optim.make(ours, Optim(rate=0.01))
+        sgd = optim.make(ours, Optim(lr=0.01))
         moments = train(
             ours,
             batches(4),

@@ -3,10 +3,11 @@
 import pytest
 import torch
 
+from residua.nn.device import place_network
 from residua.nn.network import Network, build
 from residua.spec.recipe import Plan
-from residua.training import plan, trials
-from residua.training.plan import SHORT, WORTH, Chosen, choose, place
+from residua.training import plan, timing
+from residua.training.plan import SHORT, WORTH, Chosen, choose
 from small import arch
 
 AUTO = Plan("cpu", threads=1)
@@ -101,7 +102,7 @@ def test_a_device_that_is_not_here_is_named() -> None:
 
 @pytest.mark.parametrize("form", ["contiguous", "channels_last"])
 def test_a_placed_network_has_the_plans_strides(form: str) -> None:
-    network = place(build(arch()), Plan("cpu", form, "float32", 1))  # type: ignore[arg-type]
+    network = place_network(build(arch()), Plan("cpu", form, "float32", 1))  # type: ignore[arg-type]
     weight = network.stages[0][0].residual.conv1.weight  # type: ignore[index, union-attr]
     last = weight.is_contiguous(memory_format=torch.channels_last)
     assert last == (form == "channels_last")
@@ -124,4 +125,4 @@ def test_a_busy_machine_does_not_choose(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(plan, "_step", step)
     monkeypatch.setattr(plan.time, "perf_counter", lambda: clock[0])
     assert choose(build(arch()), AUTO, batch=8, steps=SHORT).plan == eager("channels_last", "float32")
-    assert len(taken) == 4 * (1 + trials.LEAST)
+    assert len(taken) == 4 * (1 + timing.LEAST)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from residua.papers import duta2020, he2015, he2016
+from residua.recipes import duta2020, he2015, he2016
 from residua.spec import zoo
 from residua.spec.recipe import Schedule
 from residua.training.schedule import Errors, rate_at
@@ -11,7 +11,7 @@ from residua.training.schedule import Errors, rate_at
 def paper_rate(depth: int, step: int, past: list[float] | None = None) -> float:
     made = he2015.cifar(zoo.arch(f"cifar_resnet{depth}"), "cifar10")
     epochs = [Errors(error, error) for error in past or []]
-    return rate_at(made.schedule, made.optim.rate, step, made.budget.steps, past=epochs)
+    return rate_at(made.schedule, made.optim.lr, step, made.budget.steps, past=epochs)
 
 
 @pytest.mark.parametrize(
@@ -46,17 +46,17 @@ def test_from_depth_110_on_the_rate_is_a_tenth_until_the_training_error_falls_be
 )
 def test_every_run_of_the_second_paper_begins_with_400_steps_at_a_tenth(step: int, rate: float) -> None:
     made = he2016.cifar(zoo.arch("cifar_preresnet164"), "cifar10")
-    assert rate_at(made.schedule, made.optim.rate, step, 64_000) == pytest.approx(rate, rel=1e-12)
+    assert rate_at(made.schedule, made.optim.lr, step, 64_000) == pytest.approx(rate, rel=1e-12)
 
 
 @pytest.mark.parametrize(("epoch", "rate"), [(29, 0.1), (30, 0.01), (59, 0.01), (60, 0.001), (80, 0.0001)])
 def test_the_third_papers_imagenet_recipe_drops_after_30_60_and_80_epochs(epoch: int, rate: float) -> None:
     made = duta2020.imagenet(zoo.arch("iresnet50"), "imagenet")
-    assert rate_at(made.schedule, made.optim.rate, 5004 * epoch, 5004 * 90) == pytest.approx(rate)
+    assert rate_at(made.schedule, made.optim.lr, 5004 * epoch, 5004 * 90) == pytest.approx(rate)
 
 
 def plateau_rate(tests: list[float], *, patience: int = 2, most: int = 2) -> float:
-    schedule = Schedule("plateau", patience=patience, most_drops=most)
+    schedule = Schedule("plateau", patience=patience, max_drops=most)
     return rate_at(schedule, 1.0, 100, 1000, past=[Errors(50.0, error) for error in tests])
 
 

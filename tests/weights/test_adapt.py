@@ -8,11 +8,12 @@ import torch
 from test_load import TINY, equal, shaken
 from timm.models._manipulate import adapt_input_conv
 
+from residua.errors import CheckpointError
 from residua.nn.network import build
 from residua.spec.change import with_channels
 from residua.weights import load, save_as
 from residua.weights.load import adapt_channels
-from residua.weights.store import CheckpointError, read_foreign
+from residua.weights.store import read_foreign
 
 
 @pytest.mark.parametrize(("there", "here"), [(3, 1), (3, 2), (3, 4), (3, 5), (3, 9), (1, 3), (4, 1), (4, 3)])

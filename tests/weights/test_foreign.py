@@ -14,7 +14,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from residua.weights.store import CheckpointError, read_foreign
+from residua.errors import CheckpointError
+from residua.weights.store import read_foreign
 
 STATE = {"conv1.weight": torch.arange(6.0), "fc.bias": torch.tensor(2)}
 

@@ -9,6 +9,7 @@ import torchvision
 from torch import Tensor, nn
 
 import residua
+from residua.errors import CheckpointError
 from residua.jobs.models import create_model
 from residua.nn.network import Network, build
 from residua.spec import change
@@ -18,7 +19,6 @@ from residua.spec.inflate import inflate
 from residua.spec.zoo import arch
 from residua.weights import load
 from residua.weights.inflation import inflated
-from residua.weights.store import CheckpointError
 
 
 def short(name: str) -> Arch:

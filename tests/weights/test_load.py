@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from residua.errors import CheckpointError
 from residua.nn.network import Network, build
 from residua.spec.arch import Arch
 from residua.spec.block import Block, Conv
 from residua.spec.zoo import arch
 from residua.weights import load, save_as
 from residua.weights.dialect import Dialect, translate
-from residua.weights.store import CheckpointError, publish
+from residua.weights.store import publish
 from residua.weights.tables import CIFAR, DIALECTS, TIMM_RESNETV2, TORCHVISION
 
 WIDE = Block("(CNA CN)A", (Conv(4, 3, 2), Conv(4)), "CN")

@@ -4,12 +4,12 @@ import pytest
 import torch
 import torchvision
 
+from residua.errors import CheckpointError
 from residua.jobs.models import create_model
 from residua.nn.network import build
 from residua.spec.zoo import NAMES, arch
 from residua.weights import load, save_as
 from residua.weights.dialect import translate
-from residua.weights.store import CheckpointError
 from residua.weights.tables import DIALECTS
 
 TORCHVISION = {

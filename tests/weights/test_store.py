@@ -10,8 +10,9 @@ import pytest
 import safetensors.torch
 import torch
 
+from residua.errors import CheckpointError
 from residua.weights import store
-from residua.weights.store import CheckpointError, is_ours, publish, read, sweep
+from residua.weights.store import is_ours, publish, read, sweep
 
 FACTS = {"step": 3, "rate": 0.1, "classes": ["a", "ä"], "sha256": f'"sha256":"{"0" * 64}"'}
 

@@ -7,11 +7,12 @@ import pytest
 import torch
 import torchvision
 
+from residua.errors import CheckpointError
 from residua.nn.network import build
 from residua.spec.record import to_plain
 from residua.spec.zoo import arch
 from residua.weights import load, save_as
-from residua.weights.store import CheckpointError, publish
+from residua.weights.store import publish
 
 INSIGHTFACE = {
     "conv1.weight": (64, 3, 3, 3),

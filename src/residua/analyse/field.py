@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from residua.analyse.twin import twin_of
+from residua.analyse.copies import twin_of
 from residua.nn.network import Network
 from residua.spec.describe import receptive_field
 

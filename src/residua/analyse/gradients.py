@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from residua.analyse.twin import twin_of
+from residua.analyse.copies import twin_of
 from residua.nn.blocks import ResidualBlock
 from residua.nn.network import Network
 

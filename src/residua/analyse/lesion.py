@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from residua.analyse.copies import twin_of
 from residua.analyse.gradients import joined
 from residua.analyse.layers import is_stack, taken_apart
-from residua.analyse.twin import twin_of
 from residua.nn.blocks import ResidualBlock
 from residua.nn.network import Network
 from residua.spec.block import Block, Fork

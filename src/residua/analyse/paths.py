@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from residua.analyse.copies import twin_of
 from residua.analyse.gradients import blocks, joined, start
-from residua.analyse.twin import twin_of
 from residua.nn.blocks import ResidualBlock
 from residua.nn.network import Network
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from residua.analyse.copies import twin_of
 from residua.analyse.gradients import blocks
-from residua.analyse.twin import twin_of
 from residua.nn.network import Network
 
 OCCLUDED = 4

@@ -7,7 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from residua.analyse.twin import twin_of
+from residua.analyse.copies import twin_of
 from residua.nn.network import Network
 
 BATCH = 250

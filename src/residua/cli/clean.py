@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from residua.jobs.suspects import Cleaned
+    from residua.curate.actions import Cleaned
     from residua.training.events import Event
 
 WORST = 10
@@ -44,18 +44,18 @@ def clean(
 
     Example: residua data clean photos -o photos-clean
     """
-    from residua.cli.progress import Stopper, Watcher
-    from residua.jobs.clean import CSV, PAGE, Asked
-    from residua.jobs.clean import clean as look
-    from residua.jobs.prepare import Wish
-    from residua.training import world
+    from residua.cli.progress import ProgressPrinter, Stopper
+    from residua.curate.clean import CSV, PAGE, CleanRequest
+    from residua.curate.clean import clean as look
+    from residua.jobs.prepare import TrainRequest
+    from residua.training.processes import world
 
     to = console(json_on_stdout=as_json, lasting=True)
     where = out or Path("runs") / f"clean-{_name(path)}"
-    wish = Wish(path, model, recipe, weights, epochs, tuple(setting(text) for text in settings))
-    asked = Asked(wish, folds, run, world.cores())
+    wish = TrainRequest(path, model, recipe, weights, epochs, tuple(setting(text) for text in settings))
+    asked = CleanRequest(wish, folds, run, world.cores())
     say(to, f"plan    {_plan(asked.folds, run)}; into {where}")
-    watcher, stopper = Watcher(to), Stopper(to)
+    watcher, stopper = ProgressPrinter(to), Stopper(to)
 
     def hear(fold: int) -> "Callable[[Event], None]":
         return lambda event: watcher.see(event, f"fold {fold + 1}/{folds}")
@@ -88,7 +88,7 @@ def apply(
     """
     from dataclasses import asdict
 
-    from residua.jobs.apply import apply as write
+    from residua.curate.apply import apply as write
 
     to = console(json_on_stdout=as_json)
     done = write(table, out, force=force)
@@ -123,8 +123,8 @@ def add(
     """
     from dataclasses import asdict
 
-    from residua.jobs.add import add as merge
-    from residua.training import world
+    from residua.curate.add import add as merge
+    from residua.training.processes import world
 
     to = console(json_on_stdout=as_json)
     with counting(to) as tell:
@@ -167,12 +167,12 @@ def augment(
     """
     check_page(out, force=force)
 
-    from residua.jobs.prepare import Wish
+    from residua.jobs.prepare import TrainRequest
     from residua.jobs.preview import preview
-    from residua.training.run import write
+    from residua.runs.run import write
 
     to = console()
-    found = preview(Wish(path, model, recipe, changes=tuple(map(setting, settings))), count)
+    found = preview(TrainRequest(path, model, recipe, changes=tuple(map(setting, settings))), count)
     write(out, found.page)
     for line in found.notes:
         say(to, line)

@@ -36,8 +36,8 @@ def compare(
 
     from residua.jobs.compare import compare as held_against
     from residua.jobs.compare import save_changed
+    from residua.jobs.comparison_page import write_comparison
     from residua.jobs.predict import check_out
-    from residua.jobs.versus import write_comparison
 
     check_out(out, force=force, suffixes=(".html",))
     check_out(changed, force=force)
@@ -62,7 +62,7 @@ def compare(
 
 def _show(to: "Console", pairs: "Sequence[Pair]") -> None:
     """The first network in a line, the others held against it in a table."""
-    from residua.jobs.versus import chance
+    from residua.jobs.comparison_page import chance
     from residua.tasks.classify.verdict import said
 
     first = pairs[0].first

@@ -13,7 +13,7 @@ from residua.cli.terminal import check_page, command, console, counting, next_li
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from residua.jobs.checked import Checked
+    from residua.curate.checked import Checked
 
 _WIDE = 35  # characters of an example, so that a row fits 80
 
@@ -51,16 +51,16 @@ def check(
     if out is not None:
         check_page(out, force=force)
 
-    from residua.jobs.check import check as look
-    from residua.training import world
+    from residua.curate.check import check as look
+    from residua.training.processes import world
 
     to = console(json_on_stdout=as_json)
     start = time.monotonic()
     with counting(to) as tell:
         checked = look(path, workers=world.cores() if workers < 0 else workers, tell=tell)
     if out is not None:
-        from residua.jobs.sheet import sheet
-        from residua.training.run import write
+        from residua.curate.check_page import sheet
+        from residua.runs.run import write
 
         write(out, sheet(checked))
     if as_json:
@@ -93,8 +93,8 @@ def pack(
     """
     from dataclasses import asdict
 
-    from residua.data.shards import pack as write_shards
-    from residua.data.sources import find
+    from residua.data.sources.shards import pack as write_shards
+    from residua.data.sources.table import find
 
     to = console(json_on_stdout=as_json)
     with counting(to) as tell:

@@ -18,13 +18,13 @@ def demo(
 
     Example: residua demo
     """
-    from residua.cli.progress import Stopper, Watcher
+    from residua.cli.progress import ProgressPrinter, Stopper
     from residua.jobs.demo import demo as contest
     from residua.jobs.demo import verdict
 
     to = console(json_on_stdout=as_json, lasting=True)
     say(to, "The degradation problem (He et al. 2015): plain and residual nets on 8 × 8 digits, one recipe.")
-    watcher, stopper = Watcher(to), Stopper(to)
+    watcher, stopper = ProgressPrinter(to), Stopper(to)
     with watcher.watching():
         found = contest(out, listen=lambda name, event: watcher.see(event, name), stop=stopper)
     if stopper.asked:

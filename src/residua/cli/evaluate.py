@@ -39,8 +39,8 @@ def evaluate(
     launch_if_asked(processes)
     from residua.jobs.evaluate import judge
     from residua.jobs.predict import check_out, save
-    from residua.training.run import write
-    from residua.training.world import joined
+    from residua.runs.run import write
+    from residua.training.processes.world import joined
 
     check_out(out, force=force, suffixes=(".html",))
     check_out(predictions, force=force)

@@ -13,16 +13,16 @@ CODES = {
     "TyperException": USAGE,
     "ClickException": USAGE,
     "FileExistsError": USAGE,
-    "RunBusy": BUSY,
-    "Unreachable": RESOURCES,
+    "RunBusyError": BUSY,
+    "UnreachableError": RESOURCES,
     "DataError": BAD_DATA,
     "CheckpointError": BAD_CHECKPOINT,
-    "NotFinite": BAD_CHECKPOINT,
-    "Diverged": DIVERGED,
+    "NonFiniteError": BAD_CHECKPOINT,
+    "DivergedError": DIVERGED,
     "ValueError": USAGE,
-    "WorkerDied": RESOURCES,
-    "PeerLost": RESOURCES,
-    "ProcessesDied": RESOURCES,
+    "WorkerDiedError": RESOURCES,
+    "PeerLostError": RESOURCES,
+    "ProcessesDiedError": RESOURCES,
     "BrokenProcessPool": RESOURCES,
     "OSError": RESOURCES,
     "MemoryError": RESOURCES,
@@ -63,7 +63,7 @@ def _worded(error: BaseException, names: list[str]) -> tuple[str, int]:
     if "KeyboardInterrupt" in names or "Abort" in names:
         return "stopped before it was done", INTERRUPTED
     if "DefaultCPUAllocator" in str(error):  # torch says a RuntimeError when memory is out
-        return "not enough memory: give a smaller --set budget.batch", RESOURCES
+        return "not enough memory: give a smaller --set budget.batch_size", RESOURCES
     if names[0] == "RuntimeError" and "DataLoader worker" in str(error):  # torch says so at any moment
         from residua.data.loader import of_worker
 
@@ -77,7 +77,7 @@ def _worded(error: BaseException, names: list[str]) -> tuple[str, int]:
 def is_final(error: BaseException) -> bool:
     """Whether starting the processes of a run anew cannot help: the error has a name, and no peer is lost."""
     names = _names(error)
-    return not {"PeerLost", "Unreachable"} & {*names} and (
+    return not {"PeerLostError", "UnreachableError"} & {*names} and (
         "Exit" in names or any(name in CODES for name in names)
     )
 

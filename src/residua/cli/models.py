@@ -9,7 +9,7 @@ from residua.cli.terminal import console, next_line, put_json, say, show_table
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from residua.jobs.catalogue import Entry
+    from residua.jobs.catalogue import ModelEntry
 
 COLUMNS = {
     "params": ("parameters", ""),
@@ -73,7 +73,7 @@ def models(
     next_line(to, f"residua explain {found[0].arch.name}")
 
 
-def _list(to: "Console", found: "list[Entry]") -> None:
+def _list(to: "Console", found: "list[ModelEntry]") -> None:
     """One line for each network, as many columns as the terminal is wide."""
     wide = to.width if to.is_terminal else PIPE
     texts = 1 + (wide >= BROAD) + (wide >= BROADEST)
@@ -87,7 +87,7 @@ def _list(to: "Console", found: "list[Entry]") -> None:
     show_table(to, head, rows, numeric=texts, width=PIPE)
 
 
-def _compare(to: "Console", found: "list[Entry]") -> None:
+def _compare(to: "Console", found: "list[ModelEntry]") -> None:
     """One column for each network, one line for each number, and how many times the first network's it is.
 
     Where the terminal is too narrow for all, several tables, each with the first.
@@ -104,7 +104,7 @@ def _compare(to: "Console", found: "list[Entry]") -> None:
     say(to, "×: how many times the first; unskipped act.: activations that no shortcut skips", "dim")
 
 
-def _ratio(what: str, entry: "Entry", first: "Entry | None") -> str:
+def _ratio(what: str, entry: "ModelEntry", first: "ModelEntry | None") -> str:
     """A number, and how many times that of `first` it is."""
     said = _said(what, entry)
     return (
@@ -112,7 +112,7 @@ def _ratio(what: str, entry: "Entry", first: "Entry | None") -> str:
     )
 
 
-def _said(what: str, entry: "Entry") -> str:
+def _said(what: str, entry: "ModelEntry") -> str:
     from residua.spec.amount import amount
 
     value, frames = entry.numbers[what], entry.numbers["frames"]

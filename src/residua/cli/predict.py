@@ -33,9 +33,9 @@ def predict(
     Example: residua predict runs/cells-1 new/ --draw drawn -o boxes.jsonl
     """
     from residua import tasks
-    from residua.data.sources import list_images
+    from residua.data.sources.table import list_images
+    from residua.errors import CheckpointError
     from residua.jobs.predict import check_out, save
-    from residua.weights.store import CheckpointError
 
     given = {"topk": topk != 1, "draw": draw, "least": least is not None, "timeline": timeline}
     check_out(out, force=force)

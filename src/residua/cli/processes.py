@@ -41,8 +41,8 @@ def launch_if_asked(processes: int, *more: str) -> None:
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # its warnings of lost peers are pages long
     import tempfile
 
-    from residua.training.launch import launch
-    from residua.training.world import cores
+    from residua.training.processes.launch import launch
+    from residua.training.processes.world import cores
 
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // processes)))
     with tempfile.TemporaryDirectory(prefix="residua-") as folder:

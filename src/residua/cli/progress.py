@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from residua.cli.processes import ended
 from residua.cli.terminal import QUIET_SECONDS, say, say_wrapped
-from residua.training.events import Event, Note, Row, Stopped, Tick
+from residua.training.events import EpochRow, Event, Note, Stopped, Tick
 
 BAR = 10
 """Characters of a bar on a narrow terminal; on a wide one, three times as many."""
@@ -22,14 +22,14 @@ AT_ONCE = (signal.SIGINT, signal.SIGTERM)
 """What ends the process when it comes again. A terminal that closes may say so twice."""
 
 
-class Watcher:
+class ProgressPrinter:
     """Shows the Events of one or more runs."""
 
     def __init__(self, to: Console, noun: str = "image") -> None:
         """Show on `to`; a network learns from what is called `noun`."""
         self.to, self.noun = to, noun
         self.stopped_at: int | None = None
-        self.last_row: Row | None = None
+        self.last_row: EpochRow | None = None
         self._bars: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._said = time.monotonic()
@@ -49,7 +49,7 @@ class Watcher:
         """Show one event of the run `name`."""
         if isinstance(event, Tick):
             self._tick(event, name)
-        elif isinstance(event, Row):
+        elif isinstance(event, EpochRow):
             self.last_row = event
             say_wrapped(self.to, row_line(event, name) if self._bars else plain_line(event, name, self.noun))
         elif isinstance(event, Note):
@@ -98,7 +98,7 @@ def fitting(parts: list[str], room: int) -> str:
     return "  ".join(parts)
 
 
-def row_line(row: Row, name: str) -> str:
+def row_line(row: EpochRow, name: str) -> str:
     """A finished epoch as a line."""
     v = row.values
     epoch = f"{name}{'  ' if name else ''}epoch {v['epoch']:>{len(str(row.total))}}/{row.total}"
@@ -110,7 +110,7 @@ def row_line(row: Row, name: str) -> str:
     return f"{epoch}  loss {v['train_loss']:.3f}  {what} {judged}"
 
 
-def plain_line(row: Row, name: str, noun: str) -> str:
+def plain_line(row: EpochRow, name: str, noun: str) -> str:
     """The same with its speed, which no bar shows."""
     speed = row.values["images_per_second"]
     return row_line(row, name) + (f"  {speed:,.0f} {noun}s/s" if speed else "")

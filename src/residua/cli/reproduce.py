@@ -9,8 +9,8 @@ from residua.cli.failures import STOPPED
 from residua.cli.terminal import console, next_line, put_json, say, show_table
 
 if TYPE_CHECKING:
-    from residua.jobs.reproduce import Reproduction
-    from residua.papers.published import Budget
+    from residua.reproduce.published import Budget
+    from residua.reproduce.reproduce import Reproduction
 
 
 def reproduce(
@@ -42,7 +42,7 @@ def reproduce(
 
 
 def _list(out: Path, *, as_json: bool) -> None:
-    from residua.jobs.listing import listing
+    from residua.reproduce.listing import listing
 
     found = listing(out)
     if as_json:
@@ -62,7 +62,7 @@ def _costs(entry: dict[str, Any]) -> str:
 
 
 def _write_docs(file: Path, out: Path) -> None:
-    from residua.jobs.ledger import write_docs
+    from residua.reproduce.reproductions_md import write_docs
 
     to = console()
     say(to, f"{write_docs(file, out)} reproductions written into {file}")
@@ -80,19 +80,19 @@ def _reproduce(
     *,
     as_json: bool,
 ) -> None:
-    from residua.papers.items import item as known
+    from residua.reproduce.items import item as known
 
     place = known(item).place  # before torch is loaded: whoever is refused should not wait
 
-    from residua.cli.progress import Stopper, Watcher
-    from residua.jobs.reproduce import reproduce as run
+    from residua.cli.progress import ProgressPrinter, Stopper
+    from residua.reproduce.reproduce import reproduce as run
 
     to = console(json_on_stdout=as_json, lasting=True)
     say(
         to,
         f"{item} ({place}), budget {budget}, {seeds} seed{'s' if seeds > 1 else ''}; runs in {out / 'runs'}",
     )
-    watcher, stopper = Watcher(to), Stopper(to)
+    watcher, stopper = ProgressPrinter(to), Stopper(to)
     with watcher.watching():
         found = run(
             item,
@@ -115,7 +115,7 @@ def _reproduce(
 
 
 def _show(found: "Reproduction") -> None:
-    from residua.jobs.reproduction import HEAD, left_out, rows, unfamiliar, verdicts
+    from residua.reproduce.page import HEAD, left_out, rows, unfamiliar, verdicts
 
     to = console()
     say(to, "")

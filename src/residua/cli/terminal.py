@@ -11,8 +11,8 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from residua.cli.lasting import Lasting
 from residua.cli.processes import speaks
+from residua.cli.unbroken_output import UnbrokenOutput
 
 if TYPE_CHECKING:  # rich takes a third of the time that `--help` may take
     from collections.abc import Callable
@@ -39,7 +39,7 @@ def console(*, json_on_stdout: bool = False, lasting: bool = False) -> "Console"
     from rich.console import Console
 
     file: Any = sys.stderr if json_on_stdout else sys.stdout
-    file = Lasting(file) if lasting else file
+    file = UnbrokenOutput(file) if lasting else file
     return Console(file=file, highlight=False, soft_wrap=True, quiet=not speaks())
 
 

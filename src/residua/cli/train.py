@@ -34,7 +34,7 @@ def train(
     ),
     segments: int = typer.Option(None, min=1, help="Stretches of a video whose answers are averaged."),
     settings: list[str] = typer.Option(
-        [], "--set", metavar="PATH=VALUE", help="One field of the recipe, e.g. optim.rate=0.05."
+        [], "--set", metavar="PATH=VALUE", help="One field of the recipe, e.g. optim.lr=0.05."
     ),
     memory_limit: str = typer.Option(
         "", "--memory-limit", metavar="SIZE", help="Most memory to use, e.g. 4GiB: blocks are computed twice."
@@ -50,8 +50,8 @@ def train(
 
     Example: residua train cifar10:DIR -m cifar_resnet20 --epochs 12
     """
+    from residua.runs.run import check_free
     from residua.spec.memory import parse_bytes
-    from residua.training.run import check_free
 
     _begin(track)
     changes = tuple(setting(text) for text in settings)
@@ -61,13 +61,13 @@ def train(
         check_free(out, force=force)  # before torch is loaded: whoever is refused should not wait
     launch_if_asked(processes, *([] if out or processes == 1 else _path_for(data)))
 
-    from residua.jobs.prepare import Wish
+    from residua.jobs.prepare import TrainRequest
     from residua.jobs.train import enter, work
-    from residua.training.world import joined
+    from residua.training.processes.world import joined
 
     to = console(lasting=True)
     clip: Changes = {"frames": frames, "frame_stride": frame_stride, "segments": segments}
-    wish = Wish(data, model, recipe, weights, epochs, changes, clip=clip)
+    wish = TrainRequest(data, model, recipe, weights, epochs, changes, clip=clip)
     with joined() as world:
         if may_restart() and not out:
             raise ValueError("torchrun may start this command anew and must then find its run: give -o RUN")
@@ -95,7 +95,7 @@ def resume(
 
     Example: residua resume runs/photos-1
     """
-    from residua.training.run import open_run
+    from residua.runs.run import open_run
 
     _begin(track)
     if not is_one_of_many() and not (there := open_run(run)).finished:  # what is finished may be read-only
@@ -104,7 +104,7 @@ def resume(
     launch_if_asked(processes)
 
     from residua.jobs.train import resume as go_on
-    from residua.training.world import joined
+    from residua.training.processes.world import joined
 
     to = console(lasting=True)
     with joined() as world:
@@ -151,7 +151,7 @@ def setting(text: str) -> tuple[str, str]:
     """The name and the value in `--set NAME=VALUE`. ValueError without '='."""
     path, equals, value = text.partition("=")
     if not equals:
-        raise ValueError(f"--set {text!r} has no '=': give NAME=VALUE, e.g. --set optim.rate=0.05")
+        raise ValueError(f"--set {text!r} has no '=': give NAME=VALUE, e.g. --set optim.lr=0.05")
     return path.strip(), value.strip()
 
 
@@ -159,10 +159,10 @@ def _watch(
     to: "Console", path: Path, track: list[str], work: "Callable[[Callable[[Event], None], Stopper], object]"
 ) -> int | None:
     """Run `work` under watch; after which step it was stopped, None when it came to its end."""
-    from residua.cli.progress import Stopper, Watcher
+    from residua.cli.progress import ProgressPrinter, Stopper
     from residua.jobs.track import tracked
 
-    watcher, stopper = Watcher(to, _noun(path)), Stopper(to)
+    watcher, stopper = ProgressPrinter(to, _noun(path)), Stopper(to)
     with tracked(path, watcher.see, track if speaks() else []) as listen, watcher.watching():
         work(listen, stopper)
     return watcher.stopped_at

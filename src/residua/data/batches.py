@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
+from residua.data.batch_augmentation import BatchAugmentation, touch
 from residua.data.images import Images
 from residua.data.loader import Place, Places, each, loaded, room
-from residua.data.mixing import Touch, touch
 from residua.data.resident import Resident, moved
 from residua.data.sampler import orders, share, steps_per_epoch
-from residua.data.views import shrinkage, size_at, test_view, train_view
+from residua.data.transforms import shrinkage, size_at, test_view, train_view
 from residua.spec.augment import Augment
 from residua.spec.preprocess import Preprocess
 
@@ -34,7 +34,7 @@ class Batch:
     """Places of the images in their set: (n,)."""
     epoch: int
     """Passes over the set before this one; 0 in testing."""
-    touch: Touch | None = None
+    touch: BatchAugmentation | None = None
     """What is done to the images once they are normalised, in training."""
 
     def portions(self, count: int) -> "list[Batch]":
@@ -74,7 +74,7 @@ def training(
     """This process's share of the global steps `first` to `steps` - 1, augmented, on `device`.
 
     Depends on the seed, `batch` and the step alone, so a run resumes anywhere at no cost. With `equally`, all
-    classes come equally often. DataError names a file that cannot be decoded; WorkerDied tells of a process
+    classes come equally often. DataError names a file that cannot be decoded; WorkerDiedError tells of a process
     that died or hung.
     """
     order_of = orders(images.labels, equally=equally)
@@ -88,7 +88,7 @@ def training(
         found = (resident.augmented(indices, augment, seed, epoch) for epoch, indices in places)
     else:
         epochs = -(-steps // steps_per_epoch(len(images), batch))
-        views = _Views(images, preprocess, augment, seed, epochs)
+        views = _ImageReader(images, preprocess, augment, seed, epochs)
         read = loaded(views, places, workers=workers, device=device, title=images.title)
         found = (pixels.to(device, non_blocking=True) for pixels in read)
     for step, ((epoch, indices), pixels) in enumerate(zip(places, found, strict=True), first):
@@ -121,14 +121,14 @@ def testing(
         for epoch, indices in places:
             yield _batch(images, resident.batch(indices), indices, epoch)
         return
-    views = _Views(images, preprocess, None, 0, 1)
+    views = _ImageReader(images, preprocess, None, 0, 1)
     read = loaded(views, places, workers=workers, device=_CPU, title=images.title)
     for (epoch, indices), pixels in zip(places, read, strict=True):
         yield _batch(images, pixels, indices, epoch)
 
 
 @dataclass(frozen=True)
-class _Views(TorchDataset[Tensor]):
+class _ImageReader(TorchDataset[Tensor]):
     """Batches by their place; without `augment`, of test views."""
 
     images: Images
@@ -160,7 +160,11 @@ class _Views(TorchDataset[Tensor]):
 
 
 def _batch(
-    images: Images, pixels: Tensor, indices: NDArray[np.int64], epoch: int, how: Touch | None = None
+    images: Images,
+    pixels: Tensor,
+    indices: NDArray[np.int64],
+    epoch: int,
+    how: BatchAugmentation | None = None,
 ) -> Batch:
     labels = moved(torch.from_numpy(images.labels[indices]), pixels.device)
     return Batch(pixels, labels, indices, epoch, how and how.on(pixels.device))

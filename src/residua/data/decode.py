@@ -13,6 +13,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from residua.errors import DataError
 from residua.spec.preprocess import Colour
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
@@ -26,10 +27,6 @@ _ORIENTATION = 0x0112  # the EXIF tag; 5 to 8 lay the image on its side
 _CAMERA = (0x010F, 0x0110)  # EXIF tags of maker and model
 _JPEGS = ("JPEG", "MPO")  # Pillow calls a JPEG with several pictures MPO
 _WARNINGS = Lock()  # catch_warnings swaps a list of the whole process: two threads must not do so at once
-
-
-class DataError(ValueError):
-    """An image or data set that cannot be used: one line with what was given, what is allowed, what to do."""
 
 
 Shrink = Callable[[tuple[int, int]], int]

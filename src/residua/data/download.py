@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from residua.data.decode import DataError
+from residua.errors import DataError
 
 _SECONDS = 60.0  # without a byte for this long, the connection is given up
 _MOST_BYTES = 1 << 28  # of an archive or a member: the archive of CIFAR-10 has 170,052,171

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from residua.data.decode import IMAGE, DataError, Gate, Shrink, flattened, shown
+from residua.data.decode import IMAGE, Gate, Shrink, flattened, shown
 from residua.data.items import Item, Items, Mixed
+from residua.errors import DataError
 from residua.spec.preprocess import Colour
 
 
@@ -96,7 +97,7 @@ def joined(parts: Sequence[Images], *, name: str) -> Images:
 
 
 @dataclass(frozen=True, eq=False)
-class Dataset:
+class ImageDataset:
     """What a source holds: images to learn from and images to judge by, with the same classes."""
 
     name: str

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from residua.data.decode import DataError, shown
+from residua.data.decode import shown
 from residua.data.ranges import Part, expect_file, expect_range, fetched, is_address, read_range
+from residua.errors import DataError
 
 Item = Path | bytes | Image.Image
 """One image as it is kept: a file, the bytes of one, or already decoded."""

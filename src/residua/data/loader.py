@@ -24,8 +24,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, get_worker_info
 from torch.utils.data import Dataset as TorchDataset
 
-from residua.data.decode import DataError, one_line, shown
-from residua.data.desks import CURE, Desks, WorkerDied
+from residua.data.decode import one_line, shown
+from residua.data.worker_monitor import CURE, WorkerMonitor
+from residua.errors import DataError, WorkerDiedError
 
 Place = tuple[int, NDArray[np.int64]]
 """Epoch and indices of one batch."""
@@ -39,7 +40,7 @@ _ENDING = (signal.SIGINT, signal.SIGTERM)
 _DEATH = re.compile(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)")  # what torch says of it
 
 
-class Stalled(Exception):
+class StoppedWhileWaiting(Exception):
     """Somebody asked to stop, and no batch came."""
 
 
@@ -60,7 +61,7 @@ class Places:
 
 
 _patience = 60.0  # seconds without a batch after which a worker counts as hung
-_opened: WeakSet[Desks] = WeakSet()  # of all loaders, for torch tells of a death at any moment
+_opened: WeakSet[WorkerMonitor] = WeakSet()  # of all loaders, for torch tells of a death at any moment
 _waits = False  # whether this process waits for a batch of its workers
 _desk: tuple[MutableSequence[int], int] | None = None  # this worker's own, among all of its loader
 
@@ -103,15 +104,15 @@ def loaded(
 ) -> Iterator[Read]:
     """What `views` makes of the batches at `places`, in order, in memory from which `device` can copy.
 
-    DataError as `views` raises it; WorkerDied tells of a process that died or hung, and calls the example
+    DataError as `views` raises it; WorkerDiedError tells of a process that died or hung, and calls the example
     that it read by its `title`.
     """
-    desks = Desks(workers, title)
+    desks = WorkerMonitor(workers, title)
     _opened.add(desks)
     others = multiprocessing.active_children()
     with _beginning():
-        loader: DataLoader[Read | DataError | WorkerDied] = DataLoader(
-            _Views(views, title),
+        loader: DataLoader[Read | DataError | WorkerDiedError] = DataLoader(
+            _WorkerDataset(views, title),
             sampler=places,
             batch_size=None,  # an item is a whole batch already
             num_workers=workers,
@@ -152,15 +153,15 @@ def _beginning() -> Iterator[None]:
             warnings.filterwarnings("ignore", "This DataLoader will create")  # more than cores: as asked
             yield
     except OSError as error:
-        raise WorkerDied(f"worker processes cannot be started ({one_line(error)})", CURE) from None
+        raise WorkerDiedError(f"worker processes cannot be started ({one_line(error)})", CURE) from None
     finally:
         sys.unraisablehook = told
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _next(
-    results: Iterator[Read | DataError | WorkerDied], desks: Desks
-) -> Read | DataError | WorkerDied | None:
+    results: Iterator[Read | DataError | WorkerDiedError], desks: WorkerMonitor
+) -> Read | DataError | WorkerDiedError | None:
     """The next of `results`, looking now and then for the dead: what torch raises may get lost."""
     global _waits
     if not desks.workers:
@@ -189,31 +190,31 @@ def _next(
 def leave_waiting() -> None:
     """Raise Stalled if this process waits for a batch of its workers: for a handler of signals."""
     if _waits:
-        raise Stalled
+        raise StoppedWhileWaiting
 
 
-def of_worker(error: BaseException) -> WorkerDied | None:
+def of_worker(error: BaseException) -> WorkerDiedError | None:
     """What `error` says where torch tells by it of a worker's end.
 
     torch hears of a death by a signal, and raises the error wherever this process is just then.
     """
-    if isinstance(error, WorkerDied):
+    if isinstance(error, WorkerDiedError):
         return error
     if not (said := _DEATH.search(str(error))):
         return None
     processes = [int(number) for number in said[1].split(",")]
     found = [died for desks in _opened if (died := desks.died(*processes))]
-    return found[0] if found else WorkerDied(f"a worker process died ({str(error).strip(' .')})", CURE)
+    return found[0] if found else WorkerDiedError(f"a worker process died ({str(error).strip(' .')})", CURE)
 
 
 @dataclass(frozen=True)
-class _Views(TorchDataset[Read | DataError | WorkerDied]):
+class _WorkerDataset(TorchDataset[Read | DataError | WorkerDiedError]):
     """`views`, or what is wrong with them: a raised error would arrive wrapped in a worker's traceback."""
 
     views: TorchDataset[Read]
     title: Callable[[int], str]
 
-    def __getitem__(self, place: Place) -> Read | DataError | WorkerDied:
+    def __getitem__(self, place: Place) -> Read | DataError | WorkerDiedError:
         _note(int(place[1][0]))
         try:
             return self.views[place]
@@ -224,7 +225,9 @@ class _Views(TorchDataset[Read | DataError | WorkerDied]):
                 raise
             rows, own = _desk
             reading = shown(self.title(rows[own]))
-            return WorkerDied(f"a worker process failed ({one_line(error)}) while it read {reading}", CURE)
+            return WorkerDiedError(
+                f"a worker process failed ({one_line(error)}) while it read {reading}", CURE
+            )
         finally:
             _note(-1)
 

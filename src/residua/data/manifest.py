@@ -7,14 +7,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from residua.data.decode import DataError, shown
+from residua.data.decode import shown
 from residua.data.images import Images
 from residua.data.items import Files
-from residua.data.labels import find_labels
+from residua.data.sources.labels import find_labels
+from residua.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ManifestEntry:
     """One line of a manifest."""
 
     path: Path
@@ -25,10 +26,10 @@ class Entry:
     """`train`, `val` or `test`."""
 
 
-def entries(images: Images, split: str) -> Iterator[Entry]:
+def entries(images: Images, split: str) -> Iterator[ManifestEntry]:
     """The lines of `images`. DataError unless they are files of their own."""
     for i in range(len(images)):
-        yield Entry(file_of(images, i), images.classes[images.labels[i]], split)
+        yield ManifestEntry(file_of(images, i), images.classes[images.labels[i]], split)
 
 
 def file_of(images: Images, i: int) -> Path:
@@ -43,7 +44,7 @@ def split_name(images: Images) -> str:
     return "test" if images.name.lower().startswith("test") else "val"
 
 
-def write_manifest(out: Path, lines: Sequence[Entry], *, force: bool = False) -> None:
+def write_manifest(out: Path, lines: Sequence[ManifestEntry], *, force: bool = False) -> None:
     """Write `lines` to `out`, a .csv that is read back before it takes its place; no image is touched.
 
     FileExistsError when it is there, unless `force`. ValueError for another ending, or a place that is not

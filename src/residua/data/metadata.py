@@ -15,7 +15,7 @@ _CAMERAS = 20  # that get a column each
 
 
 @dataclass(frozen=True)
-class Betrayal:
+class MetadataLeak:
     """How well a small tree tells the class of images it has not seen, without their pixels."""
 
     accuracy: float
@@ -38,7 +38,7 @@ class Betrayal:
         return ahead / missed if missed and ahead > _ERRORS * error else 0.0
 
 
-def betrayal(scan: Scan, labels: NDArray[np.int64], *, seed: int = 0) -> Betrayal | None:
+def find_metadata_leak(scan: Scan, labels: NDArray[np.int64], *, seed: int = 0) -> MetadataLeak | None:
     """What metadata tell of `labels` (N,). None for sets without files, one class, or too few images.
 
     The tree is judged on folds it did not see; beyond 20,000 images it sees a random part.
@@ -64,7 +64,7 @@ def betrayal(scan: Scan, labels: NDArray[np.int64], *, seed: int = 0) -> Betraya
     weight = tree.fit(columns, truth).feature_importances_
     telling = tuple(names[k] for k in np.argsort(-weight, kind="stable") if weight[k] > 0.1)
     baseline = 100.0 * float(np.bincount(truth).max()) / len(truth)
-    return Betrayal(100.0 * float((said == truth).mean()), baseline, len(truth), telling)
+    return MetadataLeak(100.0 * float((said == truth).mean()), baseline, len(truth), telling)
 
 
 def _columns(scan: Scan, places: NDArray[np.int64]) -> tuple[list[str], NDArray[np.float64]]:

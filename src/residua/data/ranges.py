@@ -9,7 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from residua.data.decode import DataError, one_line, shown
+from residua.data.decode import one_line, shown
+from residua.errors import DataError, UnreachableError
 
 _MOST_BYTES = 32 << 20  # that are fetched ahead of a file: hardly an image is longer
 _TOGETHER = 16  # parts asked for at once: a small server lets hardly more connections wait
@@ -21,10 +22,6 @@ Part = tuple[str, int, int]
 """A file or address, and offset and length in bytes of a part of it."""
 
 
-class Unreachable(DataError):
-    """What an address could not be asked for: no word on the images there, so none of them is called bad."""
-
-
 def is_address(place: str) -> bool:
     """Whether `place` is an address like `https://...` or `s3://...`, and no path."""
     scheme, slashes, _ = place.partition("://")
@@ -34,7 +31,7 @@ def is_address(place: str) -> bool:
 def read_range(place: str, offset: int = 0, size: int | None = None) -> bytes:
     """`size` bytes of the file or address `place` from `offset`; all without one.
 
-    DataError names what is not there or cannot be read; Unreachable an address that does not answer.
+    DataError names what is not there or cannot be read; UnreachableError an address that does not answer.
     """
     try:
         if is_address(place):
@@ -57,7 +54,7 @@ def fetched(parts: Sequence[Part]) -> dict[Part, bytes]:
     """Those of `parts`, all of them of one server, that come when they are asked for together.
 
     One after another, each would wait for the network alone. What does not come is told of when it is read;
-    Unreachable names a server that keeps silent, for each part alone would be waited for as long.
+    UnreachableError names a server that keeps silent, for each part alone would be waited for as long.
     """
     first, *rest = dict.fromkeys(parts)
     came: dict[Part, bytes] = {}
@@ -102,7 +99,7 @@ def expect_file(file: Path) -> None:
 
 def _failed(place: str, error: Exception) -> DataError:
     """Why `place` could not be read, and what to do."""
-    kind = Unreachable if is_address(place) else DataError
+    kind = UnreachableError if is_address(place) else DataError
     if isinstance(error, FileNotFoundError):
         return DataError(f"{shown(place)} does not exist: look at the path")
     if isinstance(error, PermissionError):

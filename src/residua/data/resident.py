@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from residua.data.images import Images
-from residua.data.views import BORDERS, flips, shifts, test_view
+from residua.data.transforms import BORDERS, flips, shifts, test_view
 from residua.spec.augment import Augment
 from residua.spec.preprocess import Preprocess
 

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from residua.data.decode import DataError, Gate, Header
+from residua.data.decode import Gate, Header
 from residua.data.images import Images
 from residua.data.items import Item
-from residua.data.near import THUMB, thumb_and_hash
-from residua.data.ranges import Unreachable
+from residua.data.near_duplicates import THUMB, thumb_and_hash
+from residua.errors import DataError, UnreachableError
 
 Tell = Callable[[int, int], None]
 """Hears how many images of how many are done."""
@@ -64,7 +64,7 @@ class Scan:
 def scan(splits: Sequence[Images], *, workers: int, tell: Tell = lambda _done, _total: None) -> Scan:
     """All images of all `splits`, one after another, decoded once; `workers` processes, or 0 for this one.
 
-    The same answer at any number of workers. MemoryError when a process was killed; Unreachable when what
+    The same answer at any number of workers. MemoryError when a process was killed; UnreachableError when what
     serves the images does not answer.
     """
     total = sum(map(len, splits))
@@ -105,7 +105,7 @@ class _Held:
     """The images of a worker process, which gets them once."""
 
     splits: tuple[Images, ...] = ()
-    gone: Unreachable | None = None
+    gone: UnreachableError | None = None
     """Why they cannot be had any more: with what is queued, nobody waits for that again."""
 
     @classmethod
@@ -127,7 +127,7 @@ def _of_held(start: int) -> list[_Look]:
         raise _Held.gone
     try:
         return _portion(_Held.splits, start)
-    except Unreachable as error:
+    except UnreachableError as error:
         _Held.gone = error
         raise
 
@@ -153,7 +153,7 @@ def _look(images: Images, i: int) -> _Look:
         record["bytes"], digest = _content(item, images.gate)
         record["digest"] = np.frombuffer(digest, np.uint8)
         header, image = _examined(item, images.gate)
-    except Unreachable:
+    except UnreachableError:
         raise  # a network that is down makes no image a bad one
     except DataError as error:
         return record, "", str(error)

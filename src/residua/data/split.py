@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from residua.data.decode import DataError
+from residua.errors import DataError
 
 SHARE = 0.2
 """Of every class is held out when nobody says otherwise: what `Data.holdout` says."""

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from residua.data.decode import DataError, one_line, shown
+from residua.data.decode import one_line, shown
+from residua.errors import DataError
 
 
 def unpickled(file: Path) -> dict[str, Any]:

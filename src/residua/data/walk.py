@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Literal
 
-from residua.data.decode import SUFFIXES, DataError, shown
+from residua.data.decode import SUFFIXES, shown
+from residua.errors import DataError
 
 Kind = Literal["image", "hidden", "other", "link", "loose"]
 """What a file is to us: an image by its ending, hidden, of another kind, a link that is not followed, or an

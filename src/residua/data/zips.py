@@ -7,9 +7,10 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from residua.data.decode import SUFFIXES, DataError, decode, one_line, shown
+from residua.data.decode import SUFFIXES, decode, one_line, shown
 from residua.data.images import Images
 from residua.data.walk import is_hidden
+from residua.errors import DataError
 
 _MOST_BYTES = 1 << 20  # of one image
 _MOST_IMAGES = 1_000_000

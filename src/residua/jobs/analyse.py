@@ -10,21 +10,21 @@ import numpy as np
 import torch
 
 from residua import tasks
-from residua.analyse.twin import settled
+from residua.analyse.copies import settled
+from residua.analyse.study import Patient, Study, without_shared
 from residua.data.batches import testing
 from residua.data.images import Images
-from residua.data.sources import absolute, open_dataset
-from residua.data.views import normalise
-from residua.deliver.engine import load_network
-from residua.jobs.readings import READINGS
+from residua.data.sources.table import absolute, open_dataset
+from residua.data.transforms import normalise
 from residua.jobs.studies import STUDIES
-from residua.jobs.study import Patient, Study, without_shared
+from residua.jobs.study_texts import READINGS
 from residua.nn.network import Network, build
+from residua.predict.classifier import load_network
 from residua.report.page import Figure, Figures, Page, Part, Section, Text, render
+from residua.runs.run import write
 from residua.spec import zoo
 from residua.spec.record import nearest
 from residua.tasks.classify.task import Classify
-from residua.training.run import write
 from residua.version import __version__
 
 IMAGES = 256

@@ -33,7 +33,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ModelEntry:
     """A network with the numbers that people compare."""
 
     arch: Arch
@@ -54,7 +54,7 @@ def paper_of(arch: Arch) -> str:
     return found[1].lower() + found[2] if found else ""
 
 
-def catalogue(wanted: Wanted, *, order: str = "", reverse: bool = False) -> list[Entry]:
+def catalogue(wanted: Wanted, *, order: str = "", reverse: bool = False) -> list[ModelEntry]:
     """The networks asked for, in the papers' order or from small to large by one of ORDERS.
 
     ValueError for an unknown pattern, family, paper or order, for an amount that is none, and when nothing is
@@ -70,7 +70,7 @@ def catalogue(wanted: Wanted, *, order: str = "", reverse: bool = False) -> list
         archs = [arch for arch in archs if word in ("", of(arch))]
     most = {"params": wanted.max_params, "macs": wanted.max_macs}
     limits = {field: number(text) for field, text in most.items() if text}
-    found = [Entry(arch, plain_numbers(arch)) for arch in archs]
+    found = [ModelEntry(arch, plain_numbers(arch)) for arch in archs]
     found = [entry for entry in found if all(entry.numbers[what] <= most for what, most in limits.items())]
     found = [entry for entry in found if wanted.size in (0, entry.numbers["input"])]
     if not found:
@@ -81,11 +81,11 @@ def catalogue(wanted: Wanted, *, order: str = "", reverse: bool = False) -> list
     return found[::-1] if reverse else found
 
 
-def comparison(names: Sequence[str]) -> list[Entry]:
+def comparison(names: Sequence[str]) -> list[ModelEntry]:
     """The networks of exactly these names, in this order. ValueError below two, or for an unknown name."""
     if len(names) < 2:
         raise ValueError("a comparison needs two names or more: residua models --compare resnet50 iresnet50")
-    return [Entry(arch, plain_numbers(arch)) for arch in map(zoo.arch, names)]
+    return [ModelEntry(arch, plain_numbers(arch)) for arch in map(zoo.arch, names)]
 
 
 def _family(arch: Arch) -> str:

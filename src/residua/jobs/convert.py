@@ -8,17 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from residua.deliver import folder
-from residua.deliver.engine import load_network
+from residua.errors import CheckpointError
 from residua.jobs.models import arch_of
 from residua.nn.network import Network, build
+from residua.predict import folder
+from residua.predict.classifier import load_network
+from residua.runs.run import Run
 from residua.spec import change
 from residua.spec.arch import Arch
-from residua.training.run import Run
 from residua.version import __version__
 from residua.weights.dialect import COUNTER
 from residua.weights.load import FILE, FIRST, dialect_of, head_keys, load, read_weights, save_as
-from residua.weights.store import CheckpointError, is_ours, publish
+from residua.weights.store import is_ours, publish
 from residua.weights.suspect import difference
 
 IMAGES = 2

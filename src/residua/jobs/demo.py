@@ -7,18 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from residua.data.sources import Dataset, open_dataset
-from residua.jobs.contest import Entry, Listen, Pool
+from residua.data.sources.table import ImageDataset, open_dataset
+from residua.jobs.run_pool import Listen, PoolEntry, RunPool
 from residua.measure.evaluate import Judgement
-from residua.papers.quick import digits
-from residua.report.figures import Panel, training_curves
-from residua.report.of_run import architecture, curve
+from residua.recipes.quick import digits
 from residua.report.page import Code, Figure, Page, Pictures, Section, Table, Text, render
+from residua.report.run_page import architecture, curve
+from residua.report.training_figures import Panel, training_curves
+from residua.runs.run import Run, next_free, write
 from residua.spec import zoo
 from residua.spec.describe import cost
 from residua.tasks.classify.pages import picture
-from residua.training import world
-from residua.training.run import Run, next_free, write
+from residua.training.processes import world
 
 DEPTHS = (20, 56)
 """The pairs that are always trained."""
@@ -29,7 +29,7 @@ PATIENCE = 50.0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Contest:
+class DemoComparison:
     """What came out."""
 
     seconds: float
@@ -56,7 +56,7 @@ def demo(
     *,
     listen: Listen = lambda *_: None,
     stop: Callable[[], bool] = lambda: False,
-) -> Contest:
+) -> DemoComparison:
     """Train plain and residual nets of 20 and 56 layers, and 110 where time allows, on digits, and report.
 
     The same recipe and seed for all; a plain net and its residual twin train side by side, in a process
@@ -68,19 +68,19 @@ def demo(
     if (folder / "report.html").exists():
         raise FileExistsError(f"{folder} holds a demo already: choose another -o")
     trained: list[tuple[Run, Judgement]] = []
-    with Pool(processes=min(2, world.cores())) as pool:
+    with RunPool(processes=min(2, world.cores())) as pool:
         for depth in (*DEPTHS, DEEPER):
             lasted = time.monotonic() - start
             if stop() or (depth == DEEPER and lasted * (1 + DEEPER / sum(DEPTHS)) > PATIENCE):
                 break
             names = [f"cifar_{family}{depth}" for family in ("plain", "resnet")]
-            entries = [Entry(name, folder / name, digits(zoo.arch(name), "digits")) for name in names]
+            entries = [PoolEntry(name, folder / name, digits(zoo.arch(name), "digits")) for name in names]
             trained += pool.train(entries, listen=listen, stop=stop)
     runs = tuple(run for run, _ in trained)
     if not stop():
-        dataset = open_dataset("digits", holdout=runs[0].recipe.data.holdout)
+        dataset = open_dataset("digits", holdout=runs[0].recipe.data.val_fraction)
         write(folder / "report.html", render(page(dataset, trained, time.monotonic() - start)))
-    return Contest(time.monotonic() - start, runs, folder / "report.html")
+    return DemoComparison(time.monotonic() - start, runs, folder / "report.html")
 
 
 def panels(runs: tuple[Run, ...]) -> tuple[Panel, ...]:
@@ -109,7 +109,7 @@ def verdict(runs: tuple[Run, ...]) -> str:
     )
 
 
-def page(dataset: Dataset, trained: list[tuple[Run, Judgement]], seconds: float) -> Page:
+def page(dataset: ImageDataset, trained: list[tuple[Run, Judgement]], seconds: float) -> Page:
     """The report of a contest."""
     runs = tuple(run for run, _ in trained)
     rows = tuple(_row(run) for run in runs)
@@ -171,7 +171,7 @@ def _row(run: Run) -> tuple[str, ...]:
     )
 
 
-def _examples(dataset: Dataset, trained: list[tuple[Run, Judgement]]) -> tuple[Text | Pictures, ...]:
+def _examples(dataset: ImageDataset, trained: list[tuple[Run, Judgement]]) -> tuple[Text | Pictures, ...]:
     """The same digits, seen by the deepest plain and the deepest residual net."""
     plain = [j for run, j in trained if "plain" in run.recipe.arch.name][-1]
     residual_run, residual = [(run, j) for run, j in trained if "resnet" in run.recipe.arch.name][-1]

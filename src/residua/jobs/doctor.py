@@ -17,8 +17,9 @@ from PIL import Image, features
 from residua.data.decode import decode
 from residua.nn.network import build
 from residua.spec import zoo
-from residua.training import trials, world
+from residua.training import timing
 from residua.training.plan import SAMPLE, measure
+from residua.training.processes import world
 
 PACKAGES = ("torch", "torchvision", "numpy", "pillow", "scikit-learn", "safetensors")
 EXTRAS = ("pyarrow", "onnxruntime", "av", "pycocotools", "fastapi", "ray", "timm")
@@ -27,7 +28,7 @@ ROOM = 2 << 30
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Check:
     """One thing that was looked at."""
 
     what: str
@@ -40,47 +41,45 @@ class Finding:
     """What to do when it will not."""
 
 
-def examine() -> list[Finding]:
+def examine() -> list[Check]:
     """Everything worth knowing before the first run; takes a few seconds."""
     return [
-        Finding("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
-        *(Finding(name, metadata.version(name)) for name in PACKAGES),
-        Finding("extras", ", ".join(name for name in EXTRAS if find_spec(name)) or "none"),
+        Check("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
+        *(Check(name, metadata.version(name)) for name in PACKAGES),
+        Check("extras", ", ".join(name for name in EXTRAS if find_spec(name)) or "none"),
         _device(),
-        Finding("cpu", f"{world.cores()} cores, {torch.get_num_threads()} threads of torch"),
+        Check("cpu", f"{world.cores()} cores, {torch.get_num_threads()} threads of torch"),
         _compiler(),
         _decoders(),
         _disk(),
-        Finding("decoding", f"{_rate(_decode_one()):,.0f} JPEG of 500 x 375 a second on one core"),
-        Finding("training", _training()),
+        Check("decoding", f"{_rate(_decode_one()):,.0f} JPEG of 500 x 375 a second on one core"),
+        Check("training", _training()),
     ]
 
 
-def _device() -> Finding:
+def _device() -> Check:
     if torch.cuda.is_available():
-        return Finding(
+        return Check(
             "device", ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
         )
     found = "mps" if torch.backends.mps.is_available() else "cpu only"
-    return Finding("device", found)
+    return Check("device", found)
 
 
-def _compiler() -> Finding:
+def _compiler() -> Check:
     found = next((name for name in ("c++", "g++", "clang++") if shutil.which(name)), "")
-    return Finding(
-        "compiler", found or "none", bool(found), "install a C++ compiler if you want torch.compile"
-    )
+    return Check("compiler", found or "none", bool(found), "install a C++ compiler if you want torch.compile")
 
 
-def _decoders() -> Finding:
+def _decoders() -> Check:
     kinds = [kind for kind in ("jpg", "zlib", "webp") if features.check(kind)]
     advice = "reinstall pillow from a wheel"
-    return Finding("decoders", f"pillow with {', '.join(kinds)}", len(kinds) == 3, advice)
+    return Check("decoders", f"pillow with {', '.join(kinds)}", len(kinds) == 3, advice)
 
 
-def _disk() -> Finding:
+def _disk() -> Check:
     free = shutil.disk_usage(Path.cwd()).free
-    return Finding("disk", f"{free / 2**30:.1f} GiB free here", free > ROOM, "checkpoints may not fit")
+    return Check("disk", f"{free / 2**30:.1f} GiB free here", free > ROOM, "checkpoints may not fit")
 
 
 def _decode_one() -> Callable[[], object]:
@@ -93,7 +92,7 @@ def _decode_one() -> Callable[[], object]:
 def _training() -> str:
     """Speed of a training step of cifar_resnet20 in the arithmetics a plan chooses from."""
     network = build(zoo.arch("cifar_resnet20"))
-    rates = trials.rates(measure(network, batch=SAMPLE), SAMPLE)
+    rates = timing.rates(measure(network, batch=SAMPLE), SAMPLE)
     return "cifar_resnet20: " + ", ".join(
         f"{kind} {form} {rate:,.0f}/s" for (form, kind), rate in rates.items()
     )

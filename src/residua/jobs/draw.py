@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from residua.report import drawing
+from residua.runs.run import write
 from residua.spec.arch import Arch
-from residua.training.run import write
 
 MOST = 3
 """Networks side by side, as in He et al. 2015, fig. 3."""

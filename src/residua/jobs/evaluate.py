@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 from residua import tasks
+from residua.runs.checkpoint import Weights
+from residua.runs.run import Run
 from residua.spec.record import nearest
 from residua.tasks.kind import Verdict
-from residua.training.checkpoint import Weights
-from residua.training.run import Run
-from residua.training.world import ALONE, World
+from residua.training.processes.world import ALONE, World
 
 Trained = Run | str | Path
 WEIGHTS = get_args(Weights)

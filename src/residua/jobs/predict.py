@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from residua.runs.run import write
 from residua.tasks.kind import Answers
-from residua.training.run import write
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 

@@ -4,29 +4,28 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from residua import papers, tasks
-from residua.data.centre import mean_image
-from residua.data.found import Found
-from residua.data.images import Dataset
-from residua.data.sources import absolute
+from residua import recipes, tasks
+from residua.data.images import ImageDataset
+from residua.data.listing import SourceListing
+from residua.data.mean_image import mean_image
+from residua.data.sources.table import absolute
 from residua.jobs.models import Changes, changed
 from residua.nn.network import Network
 from residua.spec import change
 from residua.spec.describe import cost
 from residua.spec.preprocess import Preprocess
-from residua.spec.recipe import Recipe
-from residua.spec.record import from_json, override
+from residua.spec.recipe import Recipe, override_recipe, read_recipe
 from residua.tasks.kind import Kind, Unreadable
-from residua.tasks.opened import open_readable
+from residua.tasks.run_data import open_readable
 from residua.training import memory, plan
 from residua.training.optim import FUSED
 from residua.training.plan import Chosen
 from residua.training.schedule import length
-from residua.training.task import Sets
+from residua.training.task import Dataset
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class TrainRequest:
     """What somebody asked for; None and empty leave the choice to us."""
 
     source: str
@@ -41,14 +40,14 @@ class Wish:
     """Passes over the training images."""
     changes: tuple[tuple[str, str], ...] = ()
     """Paths inside the recipe, and new values as text."""
-    given: Found | None = None
+    given: SourceListing | None = None
     """Images from Python, of which `source` is the name alone."""
     clip: Changes = field(default_factory=Changes)
     """Frames of a video, and how far apart: `frames`, `frame_stride`, `segments` of `create_model`."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Prepared:
+class PreparedRun:
     """All that is decided before the first step."""
 
     recipe: Recipe
@@ -65,7 +64,7 @@ class Prepared:
     """Examples that were left out, and why."""
 
 
-def prepare(wish: Wish) -> Prepared:
+def prepare(wish: TrainRequest) -> PreparedRun:
     """Decide everything that `wish` leaves open.
 
     ValueError for a wrong name or path, DataError for bad images.
@@ -76,20 +75,20 @@ def prepare(wish: Wish) -> Prepared:
     network = kind.initial(recipe, sets.train.classes, listen=read.append)
     steps = length(recipe, len(sets.train))[1]
     yardstick = kind.yardstick(recipe, network)
-    batch, portions = min(recipe.budget.batch, len(sets.train)), recipe.budget.accumulate
+    batch, portions = min(recipe.budget.batch_size, len(sets.train)), recipe.budget.accumulate
     chosen = plan.choose(yardstick, recipe.plan, batch=batch, steps=steps, portions=portions)
-    workers = kind.workers(recipe, sets) if recipe.data.workers < 0 else recipe.data.workers
-    recipe = replace(recipe, plan=chosen.plan, data=replace(recipe.data, workers=workers))
+    workers = kind.workers(recipe, sets) if recipe.data.num_workers < 0 else recipe.data.num_workers
+    recipe = replace(recipe, plan=chosen.plan, data=replace(recipe.data, num_workers=workers))
     notes = (
         *_notes(recipe, kind, sets, chosen),
         *(f"weights {line}" for line in read),
     )
     if fitted := memory.fit_run(network, recipe, held=kind.held(sets, recipe, recipe.plan)):
         notes = (*notes, f"{'memory':7} {fitted}")
-    return Prepared(recipe, kind, sets, network, notes, bad)
+    return PreparedRun(recipe, kind, sets, network, notes, bad)
 
 
-def decide(wish: Wish) -> tuple[Recipe, Any, Unreadable]:
+def decide(wish: TrainRequest) -> tuple[Recipe, Any, Unreadable]:
     """The recipe and the examples that `wish` means, before anything is measured, and what cannot be read.
 
     ValueError and DataError as from `prepare`.
@@ -100,7 +99,7 @@ def decide(wish: Wish) -> tuple[Recipe, Any, Unreadable]:
     kind = tasks.of(source)
     model, recipe_name = kind.proposal(None)
     arch, detector = kind.drawn(wish.model or model)
-    early = filed or replace(papers.recipe(named or recipe_name, arch, source), detector=detector)
+    early = filed or replace(recipes.recipe(named or recipe_name, arch, source), detector=detector)
     sets, bad = open_readable(kind, replace(_changed(early, wish).data, source=source), wish.given)
     model, recipe_name = kind.proposal(sets)
     if filed and wish.model is None:
@@ -109,7 +108,7 @@ def decide(wish: Wish) -> tuple[Recipe, Any, Unreadable]:
         arch, detector = kind.drawn(model)
     arch = changed(arch, **wish.clip)
     arch = kind.suited(arch, sets)
-    made = filed or papers.recipe(named or recipe_name, arch, source)
+    made = filed or recipes.recipe(named or recipe_name, arch, source)
     made = replace(made, arch=arch, detector=detector, data=replace(made.data, source=source))
     recipe = kind.settled(_changed(made, wish))
     if recipe.arch.classes != arch.classes:
@@ -122,12 +121,12 @@ def decide(wish: Wish) -> tuple[Recipe, Any, Unreadable]:
 def _filed(recipe: str | Recipe | None) -> Recipe | None:
     if isinstance(recipe, Recipe):
         return recipe
-    if recipe is None or recipe in papers.RECIPES or not Path(recipe).is_file():
+    if recipe is None or recipe in recipes.RECIPES or not Path(recipe).is_file():
         return None
-    return from_json(Recipe, Path(recipe).read_text())
+    return read_recipe(Path(recipe).read_text())
 
 
-def _changed(recipe: Recipe, wish: Wish) -> Recipe:
+def _changed(recipe: Recipe, wish: TrainRequest) -> Recipe:
     if wish.weights:
         recipe = replace(recipe, weights=str(Path(wish.weights).absolute()))
     if wish.epochs is not None:
@@ -140,7 +139,7 @@ def _overridden(recipe: Recipe, changes: dict[str, str]) -> Recipe:
     refused: dict[str, ValueError] = {}
     for path, text in changes.items():
         try:
-            recipe = override(recipe, path, text)
+            recipe = override_recipe(recipe, path, text)
         except ValueError as error:
             refused[path] = error
     if not refused:
@@ -154,7 +153,7 @@ def _centred(recipe: Recipe, sets: Any) -> Recipe:
     """`recipe` whose network carries the mean of every pixel of `sets`, if it wants that, and no other."""
     seen, image = recipe.arch.preprocess, ""
     if recipe.data.subtract == "pixel":
-        if not isinstance(sets, Dataset):
+        if not isinstance(sets, ImageDataset):
             raise ValueError("data.subtract is pixel, which is for the classes of pictures: give channel")
         image = mean_image(sets.train, seen)
     return replace(recipe, arch=change.with_preprocess(recipe.arch, replace(seen, mean_image=image)))
@@ -178,7 +177,7 @@ def _called(recipe: Recipe) -> str:
     return f"{recipe.detector.name} on {recipe.arch.name}:" if recipe.detector else f"{recipe.arch.name}:"
 
 
-def _notes(recipe: Recipe, kind: Kind, sets: Sets, chosen: Chosen) -> tuple[str, ...]:
+def _notes(recipe: Recipe, kind: Kind, sets: Dataset, chosen: Chosen) -> tuple[str, ...]:
     arch, optim = recipe.arch, recipe.optim
     found, size = cost(arch), arch.preprocess.size
     each, total = length(recipe, len(sets.train))
@@ -195,8 +194,8 @@ def _notes(recipe: Recipe, kind: Kind, sets: Sets, chosen: Chosen) -> tuple[str,
         ),
         (
             "recipe",
-            f"{recipe.name}: {optim.kind.upper()} {optim.rate:g}, {recipe.schedule.shape}, "
-            f"batch {recipe.budget.batch}",
+            f"{recipe.name}: {optim.kind.upper()} {optim.lr:g}, {recipe.schedule.shape}, "
+            f"batch {recipe.budget.batch_size}",
         ),
         ("length", f"{total:,} steps, {each:,} in an epoch; seed {recipe.seed}"),
         ("plan", f"{recipe.plan.precision}, {recipe.plan.memory_format}; {chosen.reason}"),

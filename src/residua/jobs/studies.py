@@ -7,11 +7,11 @@ import numpy as np
 from torch import Tensor
 
 from residua import analyse
+from residua.analyse import drawings as figures
 from residua.analyse.regions import Regions
-from residua.data.views import as_pixels
-from residua.jobs.study import Drawing, Patient, Study, amount, each, inks, percent, plain
+from residua.analyse.study import Drawing, Patient, Study, amount, each, inks, percent, plain
+from residua.data.transforms import as_pixels
 from residua.nn.network import Network
-from residua.report import studies as figures
 from residua.tasks.classify.pages import shown
 
 FEW = 32

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from residua.training.events import Event, Row, Tick
+from residua.training.events import EpochRow, Event, Tick
 
 Listen = Callable[[Event], None]
 
@@ -46,7 +46,7 @@ def tracked(run: Path, listen: Listen, tools: Sequence[str]) -> Iterator[Listen]
 
 def _points(event: Event) -> list[tuple[str, float, int]]:
     """Name, value and step of what `event` adds to curves."""
-    if isinstance(event, Row):
+    if isinstance(event, EpochRow):
         values = {name: value for name, value in event.values.items() if name not in ("epoch", "step")}
         return [
             (f"epoch/{name}", float(v), event.values["step"]) for name, v in values.items() if v is not None

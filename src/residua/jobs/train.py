@@ -8,24 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from residua import tasks
-from residua.data.decode import DataError
-from residua.data.found import Found
-from residua.data.objects import find_objects
-from residua.data.sources import absolute, is_named
+from residua.data.listing import SourceListing
+from residua.data.sources.objects import find_objects
+from residua.data.sources.table import absolute, is_named
+from residua.errors import CheckpointError, DataError
 from residua.jobs.models import Changes
-from residua.jobs.prepare import Prepared, Wish, prepare
+from residua.jobs.prepare import PreparedRun, TrainRequest, prepare
+from residua.nn.device import device_name, nearest_device
+from residua.runs import checkpoint, run
+from residua.runs.metadata_backup import keep, mend
+from residua.runs.run import Run
 from residua.spec.recipe import Recipe
 from residua.spec.record import to_json
 from residua.tasks.kind import Kind
-from residua.tasks.opened import identity, list_quarantined, reopen
-from residua.training import checkpoint, memory, run
+from residua.tasks.run_data import identity, list_quarantined, reopen
+from residua.training import memory
 from residua.training.events import Event, Note
 from residua.training.fit import Fit
-from residua.training.plan import torch_name
-from residua.training.run import Run
-from residua.training.spare import keep, mend
-from residua.training.world import ALONE, World, nearest
-from residua.weights.store import CheckpointError, sync_folder
+from residua.training.processes.world import ALONE, World
+from residua.weights.store import sync_folder
 
 Listen = Callable[[Event], None]
 Stop = Callable[[], bool]
@@ -46,13 +47,13 @@ def train(
 
     `data` is a source (a folder, a label file, shards, `digits`, ...), a torch Dataset of (image, label), or
     a pair of two, the second to judge by.
-    `changes` overrides fields of the recipe by path, e.g. `{"optim.rate": 0.05}`; `clip` says which frames of
+    `changes` overrides fields of the recipe by path, e.g. `{"optim.lr": 0.05}`; `clip` says which frames of
     a video are read, e.g. `{"frames": 8, "segments": 2}`. The run goes to `out`, or to the first free
-    `runs/NAME-N`. ValueError, DataError, RunBusy, Diverged and OSError say what went wrong.
+    `runs/NAME-N`. ValueError, DataError, RunBusyError, DivergedError and OSError say what went wrong.
     """
     texts = tuple((p, v if isinstance(v, str) else json.dumps(v)) for p, v in (changes or {}).items())
     source, given = _given(data)
-    wish = Wish(source, model, recipe, str(weights), epochs, texts, given, clip or {})
+    wish = TrainRequest(source, model, recipe, str(weights), epochs, texts, given, clip or {})
     begun, prepared = enter(wish, Path(out) if out else None)
     work(begun, prepared)
     return begun
@@ -90,18 +91,18 @@ def resume(
 
 
 def enter(
-    wish: Wish, out: Path | None = None, *, force: bool = False, world: World = ALONE
-) -> tuple[Run, Prepared]:
+    wish: TrainRequest, out: Path | None = None, *, force: bool = False, world: World = ALONE
+) -> tuple[Run, PreparedRun]:
     """A Run at `out`, or at a free path, that rank 0 has prepared and begun, and the others have picked up.
 
     Started anew by the launcher, it goes on with the run that it began before: one with the same recipe.
     FileExistsError when another run is there, unless `force` clears it.
     """
-    prepared: list[Prepared] = []
+    prepared: list[PreparedRun] = []
 
     def lead() -> Path:
         found = prepare(wish)
-        world.images(min(found.recipe.budget.batch, len(found.sets.train)))  # before a run is begun
+        world.images(min(found.recipe.budget.batch_size, len(found.sets.train)))  # before a run is begun
         path = out or free_path(wish.source)
         if not _goes_on(path, found.recipe, world):
             begin(found, path, force=force, world=world)
@@ -112,7 +113,7 @@ def enter(
     return begun, pick_up(begun, world, known=prepared[0] if prepared else None)
 
 
-def begin(prepared: Prepared, path: Path, *, force: bool = False, world: World = ALONE) -> Run:
+def begin(prepared: PreparedRun, path: Path, *, force: bool = False, world: World = ALONE) -> Run:
     """A fresh Run at `path` for what was prepared.
 
     FileExistsError when one is there, unless `force` clears it.
@@ -130,7 +131,7 @@ def begin(prepared: Prepared, path: Path, *, force: bool = False, world: World =
 
 def work(
     begun: Run,
-    prepared: Prepared,
+    prepared: PreparedRun,
     *,
     listen: Listen = lambda _: None,
     stop: Stop = lambda: False,
@@ -138,7 +139,7 @@ def work(
 ) -> None:
     """Train `begun` to its end or until `stop()`, telling `listen` every Event; at the end write the report.
 
-    RunBusy when another process, which is none of `world`, does already.
+    RunBusyError when another process, which is none of `world`, does already.
     """
     with begun.lock() if world.leads else nullcontext():
         fit = Fit(begun, prepared.network, prepared.sets, prepared.kind, stop=stop, world=world)
@@ -156,8 +157,8 @@ def work(
 
 
 def pick_up(
-    begun: Run, world: World = ALONE, *, known: Prepared | None = None, given: Found | None = None
-) -> Prepared:
+    begun: Run, world: World = ALONE, *, known: PreparedRun | None = None, given: SourceListing | None = None
+) -> PreparedRun:
     """What an interrupted run needs to go on; `known` where rank 0 has it already.
 
     DataError when its images are no longer there, or no longer the same.
@@ -169,7 +170,7 @@ def pick_up(
         where = f"put them back, or say where they are: residua resume {begun.path} --data DATA"
         raise DataError(f"{recipe.data.source}, the examples of {begun.path}, does not exist: {where}")
     kind, sets = tasks.of(recipe.data.source), reopen(begun, given)
-    return Prepared(recipe, kind, sets, _drawn(begun, kind, recipe, sets.train.classes), ())
+    return PreparedRun(recipe, kind, sets, _drawn(begun, kind, recipe, sets.train.classes), ())
 
 
 def _drawn(begun: Run, kind: Kind, recipe: Recipe, classes: tuple[str, ...]) -> Any:
@@ -203,7 +204,7 @@ def _move(begun: Run, source: str) -> None:
         keep(begun.path)
 
 
-def _given(data: object) -> tuple[str, Found | None]:
+def _given(data: object) -> tuple[str, SourceListing | None]:
     """The source that `data` is, or is called, and its images where they are objects."""
     if isinstance(data, str | Path):
         return str(data), None
@@ -211,7 +212,7 @@ def _given(data: object) -> tuple[str, Found | None]:
     return found.source, found
 
 
-def _complete(begun: Run, listen: Listen, given: Found | None) -> None:
+def _complete(begun: Run, listen: Listen, given: SourceListing | None) -> None:
     """A finished run may lack its report, when it was stopped after its last state."""
     if (begun.path / "report.html").exists():
         listen(Note(f"{begun.path} is finished: nothing to do"))
@@ -238,12 +239,18 @@ def _goes_on(path: Path, recipe: Recipe, world: World) -> bool:
     if not world.restarts and (not world.job or there.job != world.job or there.finished):
         return False
     held = run.open_run(path).recipe
-    return held == replace(recipe, plan=held.plan, data=replace(recipe.data, workers=held.data.workers))
+    return held == replace(
+        recipe, plan=held.plan, data=replace(recipe.data, num_workers=held.data.num_workers)
+    )
 
 
 def _place(recipe: Recipe, world: World) -> dict[str, object]:
     """Where the arithmetic happens, as far as the last bits depend on it."""
-    return {"device": torch_name(nearest(recipe.plan.device)), "processes": world.size, "job": world.job}
+    return {
+        "device": device_name(nearest_device(recipe.plan.device)),
+        "processes": world.size,
+        "job": world.job,
+    }
 
 
 def same_environment(begun: Run, world: World, *, force: bool) -> list[str]:

@@ -11,7 +11,8 @@ from torch.nn.functional import cross_entropy
 
 from residua.data.batches import Batch
 from residua.data.resident import moved
-from residua.data.views import normalise
+from residua.data.transforms import normalise
+from residua.errors import NonFiniteError
 from residua.measure import calibration, resample
 from residua.measure.score import Estimate, Score, wilson
 from residua.nn.clips import layout
@@ -20,10 +21,6 @@ from residua.spec.recipe import Plan
 
 Said = tuple[Tensor, Tensor]
 """Logits (n, classes) float32 and labels (n,) int64 of one batch, on the CPU."""
-
-
-class NotFinite(ValueError):
-    """A network holds, or says, something that is not a number."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -146,7 +143,7 @@ def evaluate(
 
     Where processes share the work, `gather` puts what they said of their batches in the set's order.
 
-    NotFinite when it says anything that is not a number: the argmax of such a row would pass for an answer.
+    NonFiniteError when it says anything that is not a number: the argmax of such a row would pass for an answer.
     """
     device = torch.device(plan.device)
     network.eval()
@@ -160,6 +157,6 @@ def evaluate(
         own = [(logits.cpu(), labels) for logits, labels in said]  # an accelerator is waited for here alone
         every, truth = map(torch.cat, zip(*gather(own), strict=True))
         if not bool(torch.isfinite(every).all()):
-            raise NotFinite("the network says NaN or infinity: its weights are of no use")
+            raise NonFiniteError("the network says NaN or infinity: its weights are of no use")
         loss = float(cross_entropy(every, truth))
         return Judgement(torch.softmax(every, 1).numpy(), truth.numpy().astype(np.int64), loss)

@@ -7,7 +7,7 @@ from torch.nn.functional import normalize
 
 from residua.data.batches import testing
 from residua.data.images import Images
-from residua.data.views import normalise
+from residua.data.transforms import normalise
 from residua.measure.views import BATCH, at_once
 from residua.nn.network import Network
 

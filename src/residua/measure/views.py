@@ -12,8 +12,9 @@ from torch.nn.functional import pad, unfold
 
 from residua.data.batches import testing
 from residua.data.images import Images
-from residua.data.views import normalise, scaled_view
-from residua.measure.evaluate import Judgement, NotFinite, evaluate
+from residua.data.transforms import normalise, scaled_view
+from residua.errors import NonFiniteError
+from residua.measure.evaluate import Judgement, evaluate
 from residua.nn.clips import layout
 from residua.nn.network import Network
 from residua.spec.preprocess import Preprocess
@@ -77,7 +78,7 @@ def at_once(height: int, width: int) -> int:
 def judge(network: Network, images: Images, plan: Plan, view: str = "center") -> Judgement:
     """What `network` says of `images` when each is shown as `view` says.
 
-    KeyError for an unknown view, ValueError for sizes that a network of vectors cannot read, NotFinite when
+    KeyError for an unknown view, ValueError for sizes that a network of vectors cannot read, NonFiniteError when
     the network says what is no number.
     """
     if view == "center":
@@ -148,7 +149,7 @@ def _probabilities(network: Network, pixels: Tensor, plan: Plan) -> NDArray[np.f
     with torch.autocast(device.type, torch.bfloat16, enabled=plan.precision == "bfloat16"):
         logits = dense_logits(network, inputs).float().cpu()
     if not bool(torch.isfinite(logits).all()):
-        raise NotFinite("the network says NaN or infinity: its weights are of no use")
+        raise NonFiniteError("the network says NaN or infinity: its weights are of no use")
     found: NDArray[np.float64] = torch.softmax(logits.double(), 1).numpy()
     return found
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, adaptive_avg_pool3d
 
-from residua.nn.joins import Gated, Scaled
+from residua.nn.joins import GatedJoin, ScaledJoin
 from residua.nn.letters import LETTERS, Given, Letter
-from residua.nn.rows import Row, added
+from residua.nn.sequence import LayerSequence, added
 from residua.spec.arch import Head, Side
 from residua.spec.block import Block, Conv, Fork, Pool
 
@@ -24,13 +24,13 @@ def spell(
     past: int = 0,
     letters: Mapping[str, Letter] = LETTERS,
     eps: float = 1e-5,
-) -> Row:
+) -> LayerSequence:
     """The layers of `word` for `width` channels, named by letter and convolutions so far: `norm2`.
 
     `past` counts the convolutions of the block that came before. ValueError when two layers would share a
     name.
     """
-    layers, unread = Row(), list(convs)
+    layers, unread = LayerSequence(), list(convs)
     for letter in word.replace(" ", ""):
         row = letters[letter]
         conv = unread.pop(0) if row.reads else Conv(width, 1)
@@ -60,16 +60,16 @@ class ResidualBlock(nn.Module):
         read = partial(spell, pool=block.pool, drop=block.drop, letters=letters, eps=eps)
         self.before = read(before, width, first)
         self.residual = self.shortcut = None
-        self.join: Gated | Scaled | None = None
+        self.join: GatedJoin | ScaledJoin | None = None
         if block.has_shortcut:
             word, convs = block.bridge(fork)
             self.residual = read(inside, fork, second, past=len(first))
             self.shortcut = read(word, fork, convs)
             if gate := block.gate(fork):
                 given = Given(fork, gate, block.pool, block.drop, eps)
-                self.join = Gated(block.join, letters["C"].make(given))
+                self.join = GatedJoin(block.join, letters["C"].make(given))
             elif block.join.is_scaled:
-                self.join = Scaled(block.join)
+                self.join = ScaledJoin(block.join)
         self.after = read(after, block.out(width), third, past=len(first) + len(second))
 
     def forward(self, x: Tensor) -> Tensor:

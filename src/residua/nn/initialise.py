@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from residua.nn.joins import Gated
+from residua.nn.joins import GatedJoin
 
 NORMS = (nn.BatchNorm2d, nn.BatchNorm3d)
 
@@ -19,7 +19,7 @@ def he_normal(network: nn.Module) -> None:
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
     for module in network.modules():
-        if isinstance(module, Gated):
+        if isinstance(module, GatedJoin):
             module.start()
 
 

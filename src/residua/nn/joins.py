@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from residua.spec.block import Join
 
 
-class Scaled(nn.Module):
+class ScaledJoin(nn.Module):
     """residual * a + shortcut * b, with constants a and b."""
 
     def __init__(self, join: Join) -> None:
@@ -19,7 +19,7 @@ class Scaled(nn.Module):
         return self.join.residual * residual + self.join.shortcut * shortcut
 
 
-class Gated(nn.Module):
+class GatedJoin(nn.Module):
     """F + (1 - g) x, or g F + (1 - g) x if `exclusive`; g = sigmoid(W_g b + bias), b the forked map."""
 
     def __init__(self, join: Join, conv: nn.Module) -> None:

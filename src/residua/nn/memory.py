@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from residua.nn import heap
+from residua.nn import malloc
 
 Segments = tuple[tuple[int, int], ...]
 """(first, one past the last) unit of each stretch that is computed twice, in order."""
@@ -45,10 +45,10 @@ def forward(
 def _through(units: Sequence[nn.Module], x: Tensor, ceiling: int) -> Tensor:
     for unit in units:
         if ceiling:
-            heap.give_back(ceiling)
+            malloc.give_back(ceiling)
         x = unit(x)
         if ceiling and x.requires_grad:
-            x.register_hook(lambda _: heap.give_back(ceiling))  # type: ignore[no-untyped-call]
+            x.register_hook(lambda _: malloc.give_back(ceiling))  # type: ignore[no-untyped-call]
     return x
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import math
 import xml.etree.ElementTree as ET
 
-from residua.report.ink import Inks
+from residua.report.colours import Inks
 from residua.report.svg import Hand, breadth, cut, line, shape, spread, ticks, tooltip, words
 
 HEAD, FOOT = 50, 50  # pixels above a plot for title and key, below it for numbers and unit

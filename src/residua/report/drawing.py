@@ -4,9 +4,9 @@ import xml.etree.ElementTree as ET
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-from residua.report import column, unit
-from residua.report.ink import DARK, LIGHT, variables
-from residua.report.pieces import GUTTER, SMALL, TITLE, Column, cut
+from residua.report import drawing_blocks, drawing_strokes
+from residua.report.colours import DARK, LIGHT, variables
+from residua.report.drawing_layout import GUTTER, SMALL, TITLE, Column, cut
 from residua.report.svg import Hand, breadth, drawing, number, shape, tooltip, words, written
 from residua.spec import describe
 from residua.spec.amount import amount
@@ -20,7 +20,7 @@ LINE = 20  # pixels from one line of the legend to the next
 
 
 @dataclass(frozen=True)
-class Plan:
+class DrawingLayout:
     """Where columns and sections stand."""
 
     columns: tuple[Column, ...]
@@ -60,21 +60,21 @@ def networks(archs: Sequence[Arch], *, fold: bool | None = None) -> str:
 def _columns(archs: Sequence[Arch], *, fold: bool, with_blocks: bool) -> ET.Element:
     """The columns; to their right the blocks of the first, if it skips any."""
     plan = _plan(tuple(cut(arch, fold=fold) for arch in archs))
-    some = unit.kinds(archs[0]) if with_blocks and _signs(plan) else ()
+    some = drawing_blocks.kinds(archs[0]) if with_blocks and _signs(plan) else ()
     corner = plan.right + BETWEEN, float(MARGIN + HEAD)
     spots = _flow(some, corner, high=plan.end - corner[1])
-    sizes = [unit.size(kind) for kind in some]
+    sizes = [drawing_blocks.size(kind) for kind in some]
     right = max([plan.right, *(x + wide for (x, _), (wide, _) in zip(spots, sizes, strict=True))])
     end = max([plan.end, *(y + high for (_, y), (_, high) in zip(spots, sizes, strict=True))])
     legend = _wrapped(_signs(plan), right - MARGIN)
     root = _page(archs, right + MARGIN, end + MARGIN + LINE * len(legend))
     _sections(root, plan)
     for made, left in zip(plan.columns, plan.lefts, strict=True):
-        pen = column.Pen(root, left + GUTTER + made.boxes / 2, made.box, LIGHT, made.boxes)
+        pen = drawing_strokes.Pen(root, left + GUTTER + made.boxes / 2, made.box, LIGHT, made.boxes)
         _title(pen, made.arch)
-        column.draw(pen, made, top=MARGIN + HEAD - 16, tops=plan.tops, key=plan.key)
+        drawing_strokes.draw(pen, made, top=MARGIN + HEAD - 16, tops=plan.tops, key=plan.key)
     for kind, spot in zip(some, spots, strict=True):
-        unit.draw(root, kind, at=spot, inks=LIGHT)
+        drawing_blocks.draw(root, kind, at=spot, inks=LIGHT)
     _legend(root, legend, end + 14)
     return root
 
@@ -85,14 +85,14 @@ def blocks(archs: Sequence[Arch]) -> str:
     for arch in archs:
         y, x, high = y + 34, float(MARGIN), 0.0
         head = y - 20
-        for kind in unit.kinds(arch):
+        for kind in drawing_blocks.kinds(arch):
             found.append((kind, (x, y), head))
-            wide, tall = unit.size(kind)
+            wide, tall = drawing_blocks.size(kind)
             x, high = x + wide + 2 * BETWEEN, max(high, tall)
         y, right = y + high + 20, max(right, x - 2 * BETWEEN, MARGIN + breadth(_line(arch), 15))
     root = _page(archs, right + MARGIN, y + MARGIN)
     for kind, spot, _ in found:
-        unit.draw(root, kind, at=spot, inks=LIGHT)
+        drawing_blocks.draw(root, kind, at=spot, inks=LIGHT)
     at = MARGIN
     for arch, head in zip(archs, sorted({head for _, _, head in found}), strict=True):
         words(root, arch.name, (at, head), hand=Hand(LIGHT.ink, 16, weight=650))
@@ -107,10 +107,10 @@ def column_of(arch: Arch) -> str:
 
 def commonest(arch: Arch) -> str:
     """The block of `arch` that comes most often, letter by letter; for a page, which says what it shows."""
-    kind = max(unit.kinds(arch), key=lambda each: each.count)
-    wide, high = unit.size(kind)
+    kind = max(drawing_blocks.kinds(arch), key=lambda each: each.count)
+    wide, high = drawing_blocks.size(kind)
     root = _page((arch,), wide + 2 * MARGIN, high + ABOVE)
-    unit.draw(root, kind, at=(MARGIN, ABOVE), inks=LIGHT)
+    drawing_blocks.draw(root, kind, at=(MARGIN, ABOVE), inks=LIGHT)
     return _in_both_lights(_within_a_page(root))
 
 
@@ -166,7 +166,7 @@ def _in_both_lights(root: ET.Element) -> str:
     return written(root)
 
 
-def _plan(columns: tuple[Column, ...]) -> Plan:
+def _plan(columns: tuple[Column, ...]) -> DrawingLayout:
     """By the size of the map where the networks share sizes, else part by part."""
     sizes = [list(dict.fromkeys(piece.size for piece in made.pieces)) for made in columns]
     most = max(sizes, key=len)
@@ -176,14 +176,14 @@ def _plan(columns: tuple[Column, ...]) -> Plan:
     for section in most if key == "size" else parts:
         tops[section] = y
         y += SECTION + max(_height(made, key, section) for made in columns)
-    return Plan(columns, key, tops, y)
+    return DrawingLayout(columns, key, tops, y)
 
 
 def _height(made: Column, key: str, section: Hashable) -> float:
     return sum(piece.height for piece in made.pieces if getattr(piece, key) == section)
 
 
-def _sections(root: ET.Element, plan: Plan) -> None:
+def _sections(root: ET.Element, plan: DrawingLayout) -> None:
     """A rule above each section, and the size of its maps where it is not the one to the left."""
     for section, top in plan.tops.items():
         y = top - SECTION / 2
@@ -199,7 +199,7 @@ def _sections(root: ET.Element, plan: Plan) -> None:
             before = now
 
 
-def _title(pen: column.Pen, arch: Arch) -> None:
+def _title(pen: drawing_strokes.Pen, arch: Arch) -> None:
     layers, params, macs = _line(arch).split(", ")
     lines = f"{layers} · {params}", macs
     words(pen.parent, arch.name, (pen.middle, MARGIN + 8), hand=Hand(LIGHT.ink, TITLE, "middle", 650))
@@ -209,12 +209,12 @@ def _title(pen: column.Pen, arch: Arch) -> None:
 
 
 def _flow(
-    some: Sequence[unit.Kind], corner: tuple[float, float], *, high: float
+    some: Sequence[drawing_blocks.BlockKind], corner: tuple[float, float], *, high: float
 ) -> tuple[tuple[float, float], ...]:
     """Corners of drawings one below the other, in as many columns as the height asks for."""
     (x, top), y, widest, found = corner, corner[1], 0.0, []
     for kind in some:
-        wide, tall = unit.size(kind)
+        wide, tall = drawing_blocks.size(kind)
         if y > top and y + tall > top + high:
             x, y, widest = x + widest + BETWEEN, top, 0.0
         found.append((x, y))
@@ -222,7 +222,7 @@ def _flow(
     return tuple(found)
 
 
-def _signs(plan: Plan) -> tuple[tuple[str, str], ...]:
+def _signs(plan: DrawingLayout) -> tuple[tuple[str, str], ...]:
     """Which signs occur, and what they mean."""
     pieces = [piece for made in plan.columns for piece in made.pieces]
     found = {
@@ -252,7 +252,7 @@ def _legend(root: ET.Element, lines: list[list[tuple[float, str, str]]], top: fl
         y = top + LINE * row + 8
         for x, sign, meaning in line:
             if sign == "plus":
-                column.sign(root, (x + 13, y), inks=LIGHT)
+                drawing_strokes.sign(root, (x + 13, y), inks=LIGHT)
             else:
                 dashes = "; stroke-dasharray: 4 3" if sign == "dashed" else ""
                 style = f"stroke: {LIGHT.ink}; stroke-width: 1.2{dashes}"

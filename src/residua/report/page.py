@@ -7,7 +7,7 @@ import io
 import re
 from typing import TYPE_CHECKING
 
-from residua.report.ink import DARK, LIGHT, variables
+from residua.report.colours import DARK, LIGHT, variables
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,7 +4,7 @@ import dataclasses
 import math
 import xml.etree.ElementTree as ET
 
-from residua.report.ink import from_page
+from residua.report.colours import from_page
 from residua.report.svg import (
     Hand,
     breadth,

@@ -5,7 +5,7 @@ import math
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
-from residua.report.ink import from_page
+from residua.report.colours import from_page
 from residua.report.page import png
 from residua.report.svg import Hand, cut, drawing, number, shape, tooltip, words, written
 

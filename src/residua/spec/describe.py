@@ -23,7 +23,7 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ArchRow:
     """One line of the paper's architecture table."""
 
     part: str
@@ -90,7 +90,7 @@ def _reach(block: Block) -> int:
     return reach
 
 
-def table(arch: Arch, *, size: int = 0) -> list[Row]:
+def table(arch: Arch, *, size: int = 0) -> list[ArchRow]:
     """The architecture table of the paper: one row for the stem, each stage, the head and auxiliary heads."""
     every = layers(arch, size=size)
     rows = []
@@ -99,15 +99,15 @@ def table(arch: Arch, *, size: int = 0) -> list[Row]:
         name = ("layer" if arch.is_flat else "conv") + f"{part + 1}" + ("_x" if part else "")
         macs = sum(layer.macs for layer in mine)
         shapes, words = _counted(map(_shapes, blocks)), _counted(block.word for block in blocks)
-        rows.append(Row(name, mine[-1].size, mine[-1].frames, shapes, words, macs))
+        rows.append(ArchRow(name, mine[-1].size, mine[-1].frames, shapes, words, macs))
     tail = [layer for layer in every if layer.part > len(arch.stages)]
     word = f"{arch.tail} {arch.head.word}".strip()
-    rows.append(Row("head", 1, 1, _head(arch.head, arch), word, sum(layer.macs for layer in tail)))
+    rows.append(ArchRow("head", 1, 1, _head(arch.head, arch), word, sum(layer.macs for layer in tail)))
     sides = [layer for layer in every if layer.path == "side"]
     if sides:
         texts = _counted(f"{_shapes(side.stem)}; {_head(side.head, arch)}" for side in arch.sides)
         words = _counted(f"{side.stem.word} {side.head.word}" for side in arch.sides)
-        rows.append(Row("sides", 1, 1, texts, words, sum(layer.macs for layer in sides)))
+        rows.append(ArchRow("sides", 1, 1, texts, words, sum(layer.macs for layer in sides)))
     return rows
 
 

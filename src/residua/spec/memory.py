@@ -41,7 +41,7 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class MemorySchedule:
     """Which units are computed twice, and what that costs."""
 
     segments: tuple[tuple[int, int], ...]
@@ -154,10 +154,10 @@ class _Maps:
         return len(self.sizes) - 1
 
 
-def unlimited(every: Sequence[Unit]) -> Schedule:
+def unlimited(every: Sequence[Unit]) -> MemorySchedule:
     """Nothing is computed twice."""
     kept = sum(unit.inner + unit.reads * unit.keeps_read for unit in every)
-    return Schedule((), kept + max(unit.passing for unit in every), 0.0)
+    return MemorySchedule((), kept + max(unit.passing for unit in every), 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ class _Cut:
     """Most bytes at one time, in the backward pass of any segment."""
 
 
-def schedule(every: Sequence[Unit], limit: int) -> Schedule | None:
+def schedule(every: Sequence[Unit], limit: int) -> MemorySchedule | None:
     """The schedule with the least computed twice whose peak is at most `limit`; None when there is none.
 
     The last units keep everything: their segment would be recomputed at once. The units before them are cut
@@ -190,7 +190,7 @@ def schedule(every: Sequence[Unit], limit: int) -> Schedule | None:
         last = cuts[stop].held + inside[-1] - inside[stop] + passing[stop]
         if last <= limit:
             again = sum(unit.macs for unit in every[:stop]) / max(1, sum(unit.macs for unit in every))
-            return Schedule(_segments(cuts), int(max(last, cuts[stop].peak)), again)
+            return MemorySchedule(_segments(cuts), int(max(last, cuts[stop].peak)), again)
     return None
 
 
@@ -216,7 +216,7 @@ def _segments(cuts: Sequence[_Cut]) -> tuple[tuple[int, int], ...]:
     return tuple(reversed(found))
 
 
-def tightest(every: Sequence[Unit]) -> Schedule:
+def tightest(every: Sequence[Unit]) -> MemorySchedule:
     """The schedule of the smallest peak, to a thousandth."""
     found = unlimited(every)
     low, high = max(unit.passing for unit in every), found.peak

@@ -56,7 +56,7 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class BlockRepeat:
     """Equal blocks that follow each other on maps of one shape; a head with its tail is one of its own."""
 
     part: int
@@ -82,13 +82,13 @@ def layers(arch: Arch, *, size: int = 0) -> list[Layer]:
     return [layer for run in runs(arch, size=size) for layer in run.layers * run.count]
 
 
-def runs(arch: Arch, *, size: int = 0) -> list[Run]:
+def runs(arch: Arch, *, size: int = 0) -> list[BlockRepeat]:
     """The same, equal blocks in a row taken together: a thousand layers are a dozen runs."""
     found = list(_walk(arch, size or arch.preprocess.size))
     return [_of_all(run, arch.segments) for run in found] if arch.segments > 1 else found
 
 
-def _of_all(run: Run, segments: int) -> Run:
+def _of_all(run: BlockRepeat, segments: int) -> BlockRepeat:
     ways = tuple(tuple(replace(la, frames=la.frames * segments) for la in way) for way in run.ways)
     return replace(run, ways=ways)
 
@@ -102,7 +102,7 @@ class _Map:
     frames: int
 
 
-def _walk(arch: Arch, size: int) -> Iterator[Run]:
+def _walk(arch: Arch, size: int) -> Iterator[BlockRepeat]:
     frames = arch.clip.frames if arch.clip else 1
     at = _Map(arch.channels * size**2, 1, 1) if arch.is_flat else _Map(arch.channels, size, frames)
     for part, blocks in enumerate(((arch.stem,), *arch.stages)):
@@ -117,12 +117,12 @@ def _walk(arch: Arch, size: int) -> Iterator[Run]:
             index += 1
             while at == fork and block in blocks[index : index + 1] and index - 1 not in held:
                 index += 1
-            yield Run(part, block, found, index - first)
+            yield BlockRepeat(part, block, found, index - first)
             if side := held.get(index - 1):
-                yield Run(part, None, (tuple(_side(arch, side.stem, side.head, part, at)),), 1)
+                yield BlockRepeat(part, None, (tuple(_side(arch, side.stem, side.head, part, at)),), 1)
     end = len(arch.stages) + 1
     tail = _spell(arch.tail, (), Pool(), end, "main", at)
-    yield Run(end, None, ((*tail, *_last(arch, arch.head, end, "main", at.width)),), 1)
+    yield BlockRepeat(end, None, ((*tail, *_last(arch, arch.head, end, "main", at.width)),), 1)
 
 
 def _check_left(arch: Arch, ways: tuple[tuple[Layer, ...], ...]) -> None:

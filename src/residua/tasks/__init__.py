@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def of(source: str) -> "Kind":
     """The task of `source`."""
-    from residua.data.sources import HOLDS
+    from residua.data.sources.table import HOLDS
 
     return _of_what(HOLDS.get(source.partition(":")[0], "images"))
 
@@ -58,7 +58,7 @@ def _of_what(held: str) -> "Kind":
 
 def _facts(path: Path) -> Mapping[str, Any]:
     """What is written beside the weights at `path`; nothing where somebody else will say what is wrong."""
-    from residua.deliver.folder import CONFIG
+    from residua.predict.folder import CONFIG
     from residua.weights.store import is_ours, read
 
     for name in ("recipe.json", CONFIG):

@@ -7,7 +7,7 @@ from residua.spec import zoo
 from residua.spec.arch import Arch
 from residua.spec.detector import split_name
 from residua.spec.recipe import Recipe
-from residua.training.first import initial
+from residua.training.initial import initial
 
 
 class ByNetwork:

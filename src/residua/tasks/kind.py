@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from residua.data.decode import Gate
-from residua.data.found import Found
+from residua.data.listing import SourceListing
 from residua.nn.network import Network
+from residua.runs.run import Run
 from residua.spec.arch import Arch
 from residua.spec.detector import Detector
 from residua.spec.recipe import Data, Recipe
 from residua.tasks.survey import Survey
-from residua.training.run import Run
-from residua.training.task import Judged, Sets, Task
-from residua.training.world import World
+from residua.training.processes.world import World
+from residua.training.task import Dataset, Judged, Task
 
 MOST_WORKERS = 8
 """More processes than this wait for the disk."""
@@ -137,10 +137,10 @@ class Kind(Task, Protocol):
         DataError where there is nothing to look at.
         """
 
-    def open(self, data: Data, *, without: Unreadable, given: Found | None = None) -> Sets:
+    def open(self, data: Data, *, without: Unreadable, given: SourceListing | None = None) -> Dataset:
         """The examples of `data.source`, or those `given`, but for those called as in `without`."""
 
-    def unreadable(self, data: Data, given: Found | None = None) -> Unreadable:
+    def unreadable(self, data: Data, given: SourceListing | None = None) -> Unreadable:
         """The examples that cannot be decoded, after a look at every one."""
 
     def proposal(self, sets: Any) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from PIL import Image
 
-from residua.data.found import Found
+from residua.data.listing import SourceListing
 from residua.data.scan import Scan
 
 Level = Literal["problem", "note"]
@@ -15,7 +15,7 @@ Group = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DataFinding:
     """One kind of thing that was found."""
 
     key: str
@@ -36,9 +36,9 @@ class Finding:
     """Every one of them, where they are something else."""
 
 
-def named(key: str, what: str, level: Level, names: tuple[str, ...], cure: str) -> Finding:
+def named(key: str, what: str, level: Level, names: tuple[str, ...], cure: str) -> DataFinding:
     """What was found in things that are no files of the set."""
-    return Finding(key, what, level, len(names), names[0] if names else "", cure, names=names)
+    return DataFinding(key, what, level, len(names), names[0] if names else "", cure, names=names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +59,9 @@ class Marks:
 class Survey:
     """What a check of a source looks at."""
 
-    found: Found
+    found: SourceListing
     """Its files."""
     marks: Marks | None = None
     """What is marked in them; None where each of them is of one class."""
-    findings: Callable[[Scan], Iterable[Finding]] = lambda _: ()
+    findings: Callable[[Scan], Iterable[DataFinding]] = lambda _: ()
     """What its task finds besides, once all files were looked at."""

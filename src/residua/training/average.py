@@ -7,18 +7,18 @@ import torch
 from torch import Tensor, nn
 
 from residua.data.batches import Batch
-from residua.data.views import normalise
+from residua.data.transforms import normalise
 from residua.nn.clips import layout
 from residua.nn.network import Network
-from residua.spec.recipe import Average, Plan
+from residua.spec.recipe import Averaging, Plan
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
-class Running:
+class EmaWeights:
     """The mean of a network's weights and statistics over its updates: a network of its own, in eval mode."""
 
-    def __init__(self, network: Network, how: Average) -> None:
+    def __init__(self, network: Network, how: Averaging) -> None:
         """Begin with the weights that `network` has."""
         self.network = copy.deepcopy(network).requires_grad_(False).eval()
         self._how = how
@@ -31,16 +31,16 @@ class Running:
         if step % self._how.every:
             return
         looks = step // self._how.every
-        kept = min(self._how.decay, (1 + looks) / (10 + looks))
+        kept = min(self._how.ema_decay, (1 + looks) / (10 + looks))
         means, others = _floats(self.network), _floats(network)
         torch._foreach_lerp_(means, others, 1 - kept)
         for mine, other in _integers(self.network, network):
             mine.copy_(other)
-        if self._how.back:
+        if self._how.lookahead:
             torch._foreach_copy_(others, means)
 
 
-def recount(network: Network, batches: Iterable[Batch], plan: Plan) -> None:
+def recalibrate_batch_norms(network: Network, batches: Iterable[Batch], plan: Plan) -> None:
     """Replace the statistics of every batch norm by their plain mean over `batches`; the weights stay.
 
     This is what the released models of He et al. 2015 carry (their README). The network is left in eval mode.

@@ -33,7 +33,7 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class EpochRow:
     """A finished epoch: what was appended to the metrics."""
 
     values: dict[str, Any]
@@ -50,4 +50,4 @@ class Stopped:
     """Updates made and saved."""
 
 
-Event = Note | Tick | Row | Stopped
+Event = Note | Tick | EpochRow | Stopped

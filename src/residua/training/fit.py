@@ -10,28 +10,30 @@ from typing import Any
 from torch import nn
 
 from residua.data.batches import Batch
-from residua.measure.evaluate import NotFinite
-from residua.nn import heap
+from residua.errors import DivergedError, NonFiniteError, NonFiniteStepError
+from residua.nn import device, malloc
+from residua.nn.device import memory_bytes
 from residua.nn.network import Network
-from residua.training import checkpoint, memory, optim, plan, translate
-from residua.training.average import recount
-from residua.training.checkpoint import Progress
-from residua.training.events import Event, Note, Row, Stopped, Tick
-from residua.training.feed import Asked, Feed, in_rounds
-from residua.training.guard import agreed, first_bad_layer, fitting, of_worker
+from residua.runs import checkpoint
+from residua.runs.checkpoint import Progress
+from residua.runs.run import Run
+from residua.training import compiling, memory, optim
+from residua.training.average import recalibrate_batch_norms
+from residua.training.epoch_totals import Tally
+from residua.training.events import EpochRow, Event, Note, Stopped, Tick
 from residua.training.keeping import Keeper
 from residua.training.loop import Moment, train
-from residua.training.losses import Objective, weighted
-from residua.training.run import Diverged, Lost, Run
+from residua.training.losses import LossFn, weighted
+from residua.training.nonfinite import agreed, first_bad_layer, fitting, of_worker
+from residua.training.prefetch import Prefetcher, StopRequested, in_rounds
+from residua.training.processes.world import ALONE, World
 from residua.training.schedule import length
-from residua.training.tally import Tally
-from residua.training.task import Judged, Sets, Task
-from residua.training.world import ALONE, World, memory_bytes
+from residua.training.task import Dataset, Judged, Task
 
 LOOKS = 20
 """Where a look at the loss waits for an accelerator, only every so many steps."""
 
-_CURE = "try a lower --set optim.rate"
+_CURE = "try a lower --set optim.lr"
 
 
 class Fit:
@@ -41,7 +43,7 @@ class Fit:
         self,
         run: Run,
         network: Network,
-        sets: Sets,
+        sets: Dataset,
         task: Task,
         *,
         stop: Callable[[], bool],
@@ -55,15 +57,15 @@ class Fit:
         recipe = world.share(lambda: run.recipe)
         self.plan = replace(recipe.plan, device=world.device(recipe.plan.device))
         self.recipe = recipe = replace(recipe, plan=self.plan)
-        self.batch = min(recipe.budget.batch, len(sets.train))
+        self.batch = min(recipe.budget.batch_size, len(sets.train))
         self.share = world.images(self.batch)
         self.chance = recipe.seed + (world.rank << 20)  # one dropout for all processes would be less of it
-        self.network = plan.place(network, self.plan)
+        self.network = device.place_network(network, self.plan)
         self.fitted = memory.fit_run(self.network, recipe, held=task.held(sets, recipe, self.plan))
         self.learner: nn.Module = self.network
         self.optimizer = optim.make(self.network, recipe.optim, fused=self.plan.fused)
         self.keeper = Keeper(run, recipe, self.network, world)
-        translate.compiled(self.network, self.plan)
+        compiling.compiled(self.network, self.plan)
         self.each, self.total = length(recipe, len(sets.train))
         self.judged: Judged | None = None
         self.skipped = 0
@@ -72,17 +74,17 @@ class Fit:
     def events(self) -> Iterator[Event]:
         """Train from the newest good state to the end, or until `stop()` on any process.
 
-        Diverged when the loss is no longer finite. Only one world at a time: its rank 0 holds `run.lock()`.
+        DivergedError when the loss is no longer finite. Only one world at a time: its rank 0 holds `run.lock()`.
         """
         while True:
             try:
                 with memory.kept(self.plan):
                     yield from self._on()
-            except Lost as error:
+            except NonFiniteStepError as error:
                 yield Note(self.keeper.roll_back(error))
             except RuntimeError as error:
                 raise of_worker(error, after=self.tally.progress.step) from None
-            except Asked:
+            except StopRequested:
                 yield Stopped(self.tally.progress.step)
                 return
             else:
@@ -100,8 +102,8 @@ class Fit:
         often = 1 if self.plan.device == "cpu" else LOOKS
         self._prepare()
         saved = looked = time.monotonic()
-        done, workers = self.tally.progress.step, self.recipe.data.workers
-        feed = Feed(self._batches(done, self.total, workers=workers), self.world)
+        done, workers = self.tally.progress.step, self.recipe.data.num_workers
+        feed = Prefetcher(self._batches(done, self.total, workers=workers), self.world)
         for moment in self._moments(feed):
             self.keeper.after(self.network, moment.step)
             self.tally.add(moment)
@@ -133,7 +135,7 @@ class Fit:
         if self.learner is self.network:  # else training went back
             self.learner = self.world.spread(self.network, sync_norm=self.plan.sync_norm)
         self.learner.train()
-        if self.recipe.optim.lost == "rollback" and not self.tally.progress.step:
+        if self.recipe.optim.on_nonfinite == "rollback" and not self.tally.progress.step:
             self._save()
 
     def _is_edge(self, step: int) -> bool:
@@ -189,13 +191,13 @@ class Fit:
             seed=self.chance,
             done=done,
             accumulate=recipe.budget.accumulate,
-            clip=recipe.optim.clip,
+            clip=recipe.optim.grad_clip,
             ready=optim.ready(recipe.optim),
-            skip=self.world.either if recipe.optim.lost == "skip" else None,
+            skip=self.world.either if recipe.optim.on_nonfinite == "skip" else None,
         )
         return fitting(moments, share=self.share, batch=self.batch, device=self.plan.device)
 
-    def _objective(self) -> Objective:
+    def _objective(self) -> LossFn:
         """What a batch teaches, so that the mean over processes is the mean over all images of the step."""
         judge = self.task.objective(self.sets, self.recipe, self.plan)
         return weighted(judge, self.world.size * self.share / self.batch)
@@ -205,26 +207,28 @@ class Fit:
 
         Asked when somebody asks to stop meanwhile: what was saved before counts anew when it goes on.
         """
-        many = -(-self.recipe.average.recount // self.recipe.budget.batch)
+        many = -(-self.recipe.average.bn_recalibration_images // self.recipe.budget.batch_size)
         for network in filter(None, (self.network, self.keeper.network) if many else ()):
             batches = islice(self._batches(0, self.total, workers=0), many)
-            with translate.uncompiled(self.plan):
-                recount(network, in_rounds(batches, many, world=self.world, stop=self.stop), self.plan)
+            with compiling.uncompiled(self.plan):
+                recalibrate_batch_norms(
+                    network, in_rounds(batches, many, world=self.world, stop=self.stop), self.plan
+                )
         if many:
             self._save()
 
     def _check(self, moment: Moment) -> None:
-        """Diverged, saying where, when a loss or gradient was not finite; the weights are those before."""
+        """DivergedError, saying where, when a loss or gradient was not finite; the weights are those before."""
         if not (bad := int(max(self.world.gather([int(moment.bad)])))):
             return
         batch = next(self._batches(bad - 1, self.total, workers=0))
         optim.ready(self.recipe.optim)(self.network)
-        with translate.uncompiled(self.plan):
+        with compiling.uncompiled(self.plan):
             layer = first_bad_layer(self.network, batch, self._objective(), seed=self.chance, step=bad - 1)
         where = agreed(layer, batch, self.sets.train, step=bad, run=self.run, world=self.world)
         good = [f"{path} is the last good state" for path in checkpoint.states(self.run.checkpoints)]
         good += ["nothing was saved yet"]
-        raise Lost(f"{where}; {good[0]}; {_CURE}, which was {self._rate(bad - 1):.3g}")
+        raise NonFiniteStepError(f"{where}; {good[0]}; {_CURE}, which was {self._rate(bad - 1):.3g}")
 
     def _tick(self, moment: Moment) -> Iterator[Event]:
         if (skipped := int(moment.skipped)) > self.skipped:
@@ -244,13 +248,13 @@ class Fit:
 
     def _save(self) -> None:
         if self.fitted:
-            heap.give_back()  # a state is copied before it is written
+            malloc.give_back()  # a state is copied before it is written
         keeper = self.keeper
         given = (self.run.checkpoints, self.network, self.optimizer, self.tally.progress, keeper.network)
         try:
             self.world.share(lambda: checkpoint.save(*given, rows=keeper.kept_rows))
-        except NotFinite as error:
-            raise Diverged(f"{error}; {_CURE}") from None
+        except NonFiniteError as error:
+            raise DivergedError(f"{error}; {_CURE}") from None
 
     def _end_epoch(self, rate: float) -> Iterator[Event]:
         """Judge the test images and write the row; `progress.seen` stays when asked to stop meanwhile."""
@@ -260,10 +264,10 @@ class Fit:
                 self._recount()
             judged = self._judge(self.network)
             mean = self._judge(self.keeper.network) if self.keeper.network else None
-        except Asked:
+        except StopRequested:
             return
-        except NotFinite as error:
-            raise Diverged(f"{error} after step {done.step}; {_CURE}") from None
+        except NonFiniteError as error:
+            raise DivergedError(f"{error} after step {done.step}; {_CURE}") from None
         self.judged = mean or judged
         row = {
             "epoch": math.ceil(done.step / self.each),
@@ -282,7 +286,7 @@ class Fit:
         self.world.share(lambda: self._write(row, last=last))
         if not last:
             self._save()
-        yield Row(row, math.ceil(self.total / self.each))
+        yield EpochRow(row, math.ceil(self.total / self.each))
 
     def _write(self, row: dict[str, Any], *, last: bool) -> None:
         self.run.append(row)
@@ -291,7 +295,7 @@ class Fit:
 
     def _judge(self, network: Network) -> Judged:
         self.learner.eval()
-        with translate.uncompiled(self.plan):
+        with compiling.uncompiled(self.plan):
             return self.task.judge(
                 network, self.sets, self.recipe, plan=self.plan, world=self.world, stop=self.stop
             )

@@ -3,15 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from residua.errors import CheckpointError, NewerFormatError, NonFiniteStepError
 from residua.nn.network import Network
+from residua.runs import checkpoint
+from residua.runs.checkpoint import Progress, State
+from residua.runs.run import Run
 from residua.spec.recipe import Recipe
-from residua.training import checkpoint
-from residua.training.average import Running
-from residua.training.checkpoint import Later, Progress, State
-from residua.training.run import Lost, Run
+from residua.training.average import EmaWeights
+from residua.training.processes.world import ALONE, World
 from residua.training.schedule import Errors, rate_at
-from residua.training.world import ALONE, World
-from residua.weights.store import CheckpointError, sweep
+from residua.weights.store import sweep
 
 ROLLBACKS = 3
 """How often training goes back, at most: after that it is not the rate."""
@@ -29,7 +30,7 @@ class Keeper:
     def __init__(self, run: Run, recipe: Recipe, network: Network, world: World = ALONE) -> None:
         """Begin with a `network` that has not moved."""
         self.run, self.recipe, self.world = run, recipe, world
-        self.running = Running(network, recipe.average) if recipe.average.decay else None
+        self.running = EmaWeights(network, recipe.average) if recipe.average.ema_decay else None
         self.rows: list[Row] = []
         self.past: list[Errors] = []
         self.rollbacks: list[int] = []
@@ -55,7 +56,7 @@ class Keeper:
             sweep(folder)
         try:
             state = checkpoint.newest(self.run.checkpoints)
-        except Later:
+        except NewerFormatError:
             raise
         except CheckpointError as error:
             return None, (f"{error}; beginning again with the first step",)
@@ -83,12 +84,12 @@ class Keeper:
 
     def rate(self, step: int, total: int) -> float:
         """Rate of update `step`, from 0, of `total`: what the schedule says, and less after going back."""
-        peak = self.recipe.optim.rate * LOWER ** sum(step >= start for start in self.rollbacks)
+        peak = self.recipe.optim.lr * LOWER ** sum(step >= start for start in self.rollbacks)
         return rate_at(self.recipe.schedule, peak, step, total, past=self.past)
 
-    def roll_back(self, error: Lost) -> str:
+    def roll_back(self, error: NonFiniteStepError) -> str:
         """Write down that training goes back to the newest state; one line. `error` when it may not."""
-        if self.recipe.optim.lost != "rollback" or len(self.rollbacks) >= ROLLBACKS:
+        if self.recipe.optim.on_nonfinite != "rollback" or len(self.rollbacks) >= ROLLBACKS:
             raise error
         state = self.world.share(lambda: checkpoint.states(self.run.checkpoints)[0])
         self.world.share(lambda: self.run.record_rollback(checkpoint.step_of(state)))

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from residua.data.batches import Batch
-from residua.training.guard import Agree, Guard
-from residua.training.losses import Objective
+from residua.training.losses import LossFn
+from residua.training.nonfinite import Agree, Guard
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Moment:
 def train(
     network: nn.Module,
     batches: Iterable[Batch],
-    judge: Objective,
+    judge: LossFn,
     *,
     optimizer: torch.optim.Optimizer,
     rate_at: Callable[[int], float],
@@ -67,7 +67,7 @@ def train(
         yield Moment(step + 1, loss, wrong, len(batch.labels), rate, guard.bad, guard.skipped)
 
 
-def backward(network: nn.Module, batch: Batch, judge: Objective, portions: int) -> tuple[Tensor, Tensor]:
+def backward(network: nn.Module, batch: Batch, judge: LossFn, portions: int) -> tuple[Tensor, Tensor]:
     """Add the gradient of the batch's mean loss, by portions; that loss, and the images it got wrong."""
     losses, wrongs = [], []
     for part in batch.portions(portions):

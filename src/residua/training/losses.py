@@ -8,15 +8,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from residua.data.batch_augmentation import Mix, touched
 from residua.data.batches import Batch
 from residua.data.images import Images
-from residua.data.mixing import Mix, touched
-from residua.data.views import normalise
+from residua.data.transforms import normalise
 from residua.nn.clips import layout
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Plan, Recipe
 
-Objective = Callable[[nn.Module, Batch], tuple[Tensor, Tensor]]
+LossFn = Callable[[nn.Module, Batch], tuple[Tensor, Tensor]]
 
 
 def objective(
@@ -26,7 +26,7 @@ def objective(
     *,
     side: float = 0.3,
     weights: Tensor | None = None,
-) -> Objective:
+) -> LossFn:
     """(network, batch) -> (mean cross-entropy, number of wrong images), in the plan's arithmetic.
 
     A network that answers with several logits has auxiliary heads behind its first: each of their losses
@@ -61,16 +61,18 @@ def objective(
     return judge
 
 
-def taught(recipe: Recipe, plan: Plan, images: Images) -> Objective:
+def taught(recipe: Recipe, plan: Plan, images: Images) -> LossFn:
     """The objective of `recipe` on `images`, in the arithmetic of `plan`."""
     weights = None
     if recipe.data.balance == "weights":
         weights = class_weights(images.labels, len(images.classes)).to(plan.device)
     optim = recipe.optim
-    return objective(recipe.arch.preprocess, plan, optim.smoothing, side=optim.side, weights=weights)
+    return objective(
+        recipe.arch.preprocess, plan, optim.label_smoothing, side=optim.aux_weight, weights=weights
+    )
 
 
-def weighted(judge: Objective, weight: float) -> Objective:
+def weighted(judge: LossFn, weight: float) -> LossFn:
     """`judge` with its gradient, but not its loss, times `weight`: what a process's share counts."""
     if weight == 1:
         return judge

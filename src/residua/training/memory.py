@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import torch
 
-from residua.nn import heap
+from residua.nn import malloc
 from residua.nn.memory import Segments
 from residua.nn.network import Network
 from residua.spec import memory
 from residua.spec.arch import Arch
 from residua.spec.describe import cost
-from residua.spec.memory import Schedule, Unit, in_words, largest
+from residua.spec.memory import MemorySchedule, Unit, in_words, largest
 from residua.spec.recipe import Plan, Recipe
 from residua.training import optim
 
@@ -31,7 +31,7 @@ FIRST_STEP = 64 << 20
 """Bytes of code and kernels that the first step loads on a CPU (measured: 30 to 60 MiB)."""
 
 
-class DoesNotFit(MemoryError):
+class DoesNotFitError(MemoryError):
     """Even the tightest schedule needs more than the limit; the message says what would fit."""
 
 
@@ -65,14 +65,14 @@ def fit(network: Network, plan: Plan, *, batch: int, other: int = 0, slots: int 
     """Set `network`'s segments so that steps of `batch` images stay within `plan.memory_limit`.
 
     The plan has no `auto` left. `other` is what the run will hold besides, in bytes, `slots` the numbers that
-    it keeps for each weight beside its gradient. DoesNotFit says what would fit.
+    it keeps for each weight beside its gradient. DoesNotFitError says what would fit.
     """
     device = torch.device(plan.device)
     fixed = other + _fixed(network, plan, 1 + slots)
     every = _units(network.arch, plan, batch)
     found = _schedule(every, plan, fixed)
     if found is None:
-        raise DoesNotFit(_refusal(network.arch, plan, batch, fixed))
+        raise DoesNotFitError(_refusal(network.arch, plan, batch, fixed))
     ceiling, held = 0, fixed + found.peak
     if device.type == "cpu":
         ceiling = _ceiling(every, plan)
@@ -85,8 +85,8 @@ def fit_run(network: Network, recipe: Recipe, *, held: int) -> Fitted | None:
     """`fit` for a run of `recipe` whose examples take `held` bytes; None when it has no limit."""
     if not recipe.plan.memory_limit:
         return None
-    portion = -(-recipe.budget.batch // recipe.budget.accumulate)
-    slots = optim.slots(recipe.optim) + (recipe.average.decay > 0)
+    portion = -(-recipe.budget.batch_size // recipe.budget.accumulate)
+    slots = optim.slots(recipe.optim) + (recipe.average.ema_decay > 0)
     return fit(network, recipe.plan, batch=portion, other=held, slots=slots)
 
 
@@ -96,13 +96,13 @@ def kept(plan: Plan) -> AbstractContextManager[None]:
     Under a limit blocks of 32 MiB and more still go back at once: the limit does not allow for their holes.
     """
     on_cpu = torch.device(plan.device).type == "cpu"
-    return heap.kept(large=not plan.memory_limit) if on_cpu else nullcontext()
+    return malloc.kept(large=not plan.memory_limit) if on_cpu else nullcontext()
 
 
 def taken(plan: Plan) -> int:
     """The most bytes held so far: by this process, or by torch on the accelerator."""
     device = torch.device(plan.device)
-    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else heap.peak()
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else malloc.peak()
 
 
 def _fixed(network: Network, plan: Plan, slots: int) -> int:
@@ -121,11 +121,11 @@ def at_start() -> int:
     """Bytes that this process holds when training begins: now, and with what the first step loads."""
     import torch._dynamo  # noqa: F401 (torch itself does, with the first optimiser: 150 MiB that would come later)
 
-    heap.give_back()
-    return heap.resident() + FIRST_STEP
+    malloc.give_back()
+    return malloc.resident() + FIRST_STEP
 
 
-def _schedule(every: Sequence[Unit], plan: Plan, fixed: int) -> Schedule | None:
+def _schedule(every: Sequence[Unit], plan: Plan, fixed: int) -> MemorySchedule | None:
     """The least computed twice whose holes, too, stay below the ceiling; where none do, the tightest."""
     room, tight = _ceiling(every, plan) - fixed, int(PLANNED * plan.memory_limit) - fixed
     if torch.device(plan.device).type != "cpu":
@@ -145,7 +145,7 @@ def _ceiling(every: Sequence[Unit], plan: Plan) -> int:
     return min(int(CEILING * plan.memory_limit), plan.memory_limit - most)
 
 
-def _holes(found: Schedule) -> float:
+def _holes(found: MemorySchedule) -> float:
     return HOLES if found.segments else FEW_HOLES
 
 
@@ -159,7 +159,7 @@ def _refusal(arch: Arch, plan: Plan, batch: int, fixed: int) -> str:
     most = largest(batch, lambda images: _schedule(_units(arch, plan, images), plan, fixed) is not None)
     cure = f"try --memory-limit {in_words(need + (1 << 25)).replace(' ', '')}"
     if most > 1:
-        cure = f"try --set budget.batch={most}, or {cure.removeprefix('try ')}"
+        cure = f"try --set budget.batch_size={most}, or {cure.removeprefix('try ')}"
     return (
         f"{arch.name} at batch {batch} needs {in_words(need)} even where every block is computed twice, "
         f"the limit is {in_words(plan.memory_limit)}: {cure}"

@@ -18,7 +18,7 @@ FUSED = ("sgd", "adamw")
 def make(
     network: Network, optim: Optim, *, fused: Literal["auto", "on", "off"] = "auto"
 ) -> torch.optim.Optimizer:
-    """The optimiser `optim.kind` over every learnable tensor; vectors decay only if `optim.decay_all`.
+    """The optimiser `optim.kind` over every learnable tensor; vectors decay only if `optim.decay_norms_and_biases`.
 
     Groups carry a `scale`, by which the loop multiplies the rate. `frozen_norms` ends the learning of norms.
     ValueError when the library of that kind is not installed, or `fused` cannot be had.
@@ -36,16 +36,14 @@ def make(
     whole = fused != "off"
     betas = (optim.momentum, optim.beta2)
     if optim.kind == "sgd":
-        return torch.optim.SGD(groups, optim.rate, optim.momentum, nesterov=optim.nesterov, fused=whole)
+        return torch.optim.SGD(groups, optim.lr, optim.momentum, nesterov=optim.nesterov, fused=whole)
     if optim.kind == "adamw":
-        return torch.optim.AdamW(groups, optim.rate, betas, fused=whole)
+        return torch.optim.AdamW(groups, optim.lr, betas, fused=whole)
     library: Any = _timm(optim.kind)
     if optim.kind == "lamb":
-        found: torch.optim.Optimizer = library.Lamb(groups, optim.rate, betas=betas, max_grad_norm=None)
+        found: torch.optim.Optimizer = library.Lamb(groups, optim.lr, betas=betas, max_grad_norm=None)
     else:
-        found = library.Muon(
-            groups, optim.rate, momentum=optim.momentum, nesterov=optim.nesterov, betas=betas
-        )
+        found = library.Muon(groups, optim.lr, momentum=optim.momentum, nesterov=optim.nesterov, betas=betas)
     return found
 
 
@@ -82,9 +80,9 @@ def _groups(network: nn.Module, optim: Optim, scale: float, names: list[str]) ->
     weights = dict(network.named_parameters())
     learnt = [weights[name] for name in names if weights[name].requires_grad]
     matrices, vectors = [w for w in learnt if w.ndim > 1], [w for w in learnt if w.ndim <= 1]
-    spared = optim.decay if optim.decay_all else 0.0
+    spared = optim.weight_decay if optim.decay_norms_and_biases else 0.0
     groups: list[dict[str, Any]] = [
-        {"params": matrices, "weight_decay": optim.decay, "scale": scale},
+        {"params": matrices, "weight_decay": optim.weight_decay, "scale": scale},
         {"params": vectors, "weight_decay": spared, "scale": scale},
     ]
     if optim.kind == "muon":  # Jordan 2024: the first and the last layer learn by AdamW

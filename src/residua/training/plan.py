@@ -8,11 +8,11 @@ from typing import Literal, TypeVar
 import torch
 from torch import nn
 
-from residua.nn.clips import layout
+from residua.nn.device import device_name, resolve_device
 from residua.nn.network import Network
 from residua.spec.describe import cost
 from residua.spec.recipe import Plan
-from residua.training import memory, translate, trials, world
+from residua.training import compiling, memory, timing
 
 Placed = TypeVar("Placed", bound=nn.Module)
 Format = Literal["contiguous", "channels_last"]
@@ -49,12 +49,12 @@ def choose(network: Network, plan: Plan, *, batch: int, steps: int, portions: in
     """
     if portions > 1:  # whose gradients add up, where a graph would overwrite them
         plan, batch, steps = replace(plan, graphs="off"), -(-batch // portions), steps * portions
-    device = world.device(plan.device)
+    device = resolve_device(plan.device)
     threads = plan.threads or torch.get_num_threads()
     found = replace(plan, device=str(device), threads=threads)
     with memory.kept(found):
         found, reason, rate = _arithmetic(network, found, batch=batch, steps=steps)
-        found, translation = translate.choose(network, found, batch=batch, steps=steps, rate=rate)
+        found, translation = compiling.choose(network, found, batch=batch, steps=steps, rate=rate)
     return Chosen(found, reason, translation)
 
 
@@ -65,7 +65,7 @@ def _arithmetic(network: Network, plan: Plan, *, batch: int, steps: int) -> tupl
         ("float32", "bfloat16") if plan.precision == "auto" else (plan.precision,)
     )
     device = torch.device(plan.device)
-    where = f"{device}, {plan.threads} threads" if device.type == "cpu" else torch_name(device)
+    where = f"{device}, {plan.threads} threads" if device.type == "cpu" else device_name(device)
     if len(formats) == len(precisions) == 1:
         return replace(plan, memory_format=formats[0], precision=precisions[0]), f"{where}, as asked", 0.0
     if device.type != "cpu" or steps < SHORT:
@@ -78,8 +78,8 @@ def _arithmetic(network: Network, plan: Plan, *, batch: int, steps: int) -> tupl
         network.set_grad_checkpointing()
     images, began = min(batch, sample(network)), time.perf_counter()
     found = measure(network, batch=images, formats=formats, precisions=precisions)
-    took, rates = time.perf_counter() - began, trials.rates(found, images)
-    best = trials.fastest(found, worth=WORTH)
+    took, rates = time.perf_counter() - began, timing.rates(found, images)
+    best = timing.fastest(found, worth=WORTH)
     said = ", ".join(f"{form} {kind} {rate:.0f}/s" for (form, kind), rate in rates.items())
     chosen = replace(plan, memory_format=best[0], precision=best[1])
     return chosen, f"{where}; measured {said}, in {took:.0f} s", rates[best]
@@ -101,7 +101,7 @@ def measure(
 ) -> dict[tuple[Format, Precision], list[float]]:
     """Seconds of training steps on the CPU in every combination, turn by turn, the default one first."""
     steps = {(form, kind): _step(network, form, kind, batch) for kind in precisions for form in formats}
-    return trials.timed(steps, worth=WORTH, seconds=SECONDS)
+    return timing.timed(steps, worth=WORTH, seconds=SECONDS)
 
 
 def sample(network: Network) -> int:
@@ -110,19 +110,6 @@ def sample(network: Network) -> int:
     return max(least, min(SAMPLE, int(WORK / cost(network.arch).macs)))
 
 
-def torch_name(device: torch.device) -> str:
-    """What people call `device`."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
-
-
-def place(network: Placed, plan: Plan) -> Placed:
-    """`network` on the plan's device and in its memory format; sets torch's threads, and has cuDNN choose."""
-    torch.set_num_threads(plan.threads)
-    torch.backends.cudnn.benchmark = True  # batches have few sizes, and come thousands of times
-    axes = 5 if isinstance(network, Network) and network.arch.has_time else 4
-    return network.to(plan.device).to(memory_format=layout(plan.memory_format, axes))
-
-
 def _step(network: Network, form: Format, kind: Precision, batch: int) -> Callable[[], None]:
     """A function that takes one forward and backward step in this arithmetic."""
-    return translate.step(network, Plan("cpu", form, kind, compile="off"), batch)
+    return compiling.step(network, Plan("cpu", form, kind, compile="off"), batch)

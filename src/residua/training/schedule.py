@@ -20,7 +20,7 @@ class Errors:
 
 def length(recipe: Recipe, images: int) -> tuple[int, int]:
     """Updates in one epoch and in all."""
-    each = steps_per_epoch(images, recipe.budget.batch)
+    each = steps_per_epoch(images, recipe.budget.batch_size)
     return each, recipe.budget.steps or each * recipe.budget.epochs
 
 
@@ -28,16 +28,16 @@ def rate_at(schedule: Schedule, peak: float, step: int, total: int, *, past: Seq
     """Rate of update `step` (from 0) of `total`, after the epochs `past`: warm-up, then the fall."""
     warm = round(schedule.warmup * total)
     if _still_warms(schedule, past):
-        return peak * schedule.warmup_rate
+        return peak * schedule.warmup_lr_factor
     if step < warm:
-        low = peak * schedule.warmup_rate
+        low = peak * schedule.warmup_lr_factor
         return low if schedule.flat_warmup else low + (peak - low) * (step + 1) / (warm + 1)
     done = (step - warm) / max(1, total - warm)
     if schedule.shape == "step":
         return peak * 0.1 ** sum(step >= round(drop * total) for drop in schedule.drops)
     if schedule.shape == "plateau":
         return peak * 0.1 ** min(
-            plateaus(schedule.patience, [errors.test for errors in past]), schedule.most_drops
+            plateaus(schedule.patience, [errors.test for errors in past]), schedule.max_drops
         )
     if schedule.shape == "cosine":
         return peak * (1 + math.cos(math.pi * done)) / 2

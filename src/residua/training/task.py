@@ -5,8 +5,8 @@ from typing import Any, Protocol
 
 from residua.nn.network import Network
 from residua.spec.recipe import Plan, Recipe
-from residua.training.losses import Objective
-from residua.training.world import World
+from residua.training.losses import LossFn
+from residua.training.processes.world import World
 
 
 class Split(Protocol):
@@ -26,7 +26,7 @@ class Split(Protocol):
         """A digest that changes when the examples are other ones."""
 
 
-class Sets(Protocol):
+class Dataset(Protocol):
     """What a source holds: examples to learn from, and examples to judge by."""
 
     @property
@@ -75,7 +75,7 @@ class Task(Protocol):
         A batch has what `data.batches.Batch` has: `labels` are one for each example.
         """
 
-    def objective(self, sets: Any, recipe: Recipe, plan: Plan) -> Objective:
+    def objective(self, sets: Any, recipe: Recipe, plan: Plan) -> LossFn:
         """What a batch teaches."""
 
     def held(self, sets: Any, recipe: Recipe, plan: Plan) -> int:
@@ -93,5 +93,5 @@ class Task(Protocol):
     ) -> Judged:
         """What `network` says of the examples to judge by, the same for any number of processes.
 
-        Asked when `stop()` is true on any of them, NotFinite when the network says no numbers.
+        Asked when `stop()` is true on any of them, NonFiniteError when the network says no numbers.
         """

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from residua.weights.store import CheckpointError
+from residua.errors import CheckpointError
 
 FIELDS = {"stage": r"\d+", "block": r"\d+", "n": r"\d+", "layer": r".+"}
 """What a field of a template stands for; `layer` is a whole name."""

@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from residua.errors import CheckpointError
 from residua.nn.network import Network
 from residua.spec.record import nearest
 from residua.weights.dialect import Dialect, listed, translate
 from residua.weights.inflation import Inflation, inflate_state
-from residua.weights.store import CheckpointError, is_ours, read, read_foreign
+from residua.weights.store import is_ours, read, read_foreign
 from residua.weights.suspect import refuse_another, refuse_strangers, undecided
 from residua.weights.tables import DIALECTS
 

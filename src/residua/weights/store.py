@@ -21,6 +21,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from residua.errors import CheckpointError
+
 ZEROS = b"0" * 64
 """What stands for the digest while it is counted."""
 DIGEST = re.compile(rb'"sha256":"([0-9a-f]{64})"')
@@ -36,10 +38,6 @@ WRAPPERS = ("module.", "_orig_mod.")
 
 
 _FOLDER = 0x10  # among the attributes of a record in a zip
-
-
-class CheckpointError(ValueError):
-    """One line: which file or weights, what is wrong, what to do."""
 
 
 def publish(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:

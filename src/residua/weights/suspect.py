@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
+from residua.errors import CheckpointError
 from residua.spec import zoo
 from residua.spec.arch import Arch, ways
 from residua.spec.block import Block, Fork
 from residua.spec.inflate import flattened
 from residua.spec.record import from_plain, to_plain
-from residua.weights.store import CheckpointError
 
 STRANGERS = (
     (

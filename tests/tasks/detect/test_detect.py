@@ -19,26 +19,25 @@ import small
 from eyes import Eyes
 from marked import recipe, voc_folder
 from residua import tasks
-from residua.data.decode import DataError
-from residua.jobs.check import check
+from residua.curate.check import check
+from residua.errors import CheckpointError, DataError
 from residua.jobs.evaluate import evaluate
 from residua.jobs.predict import save
-from residua.jobs.prepare import Wish, decide, prepare
+from residua.jobs.prepare import TrainRequest, decide, prepare
 from residua.jobs.train import begin, pick_up, resume, work
 from residua.nn.network import build
+from residua.runs.run import Run
 from residua.spec.augment import Augment
-from residua.spec.recipe import Average, Data, Recipe
+from residua.spec.recipe import Averaging, Data, Recipe
 from residua.spec.record import from_json, to_json
 from residua.tasks.detect import batches
-from residua.tasks.detect.finder import load
 from residua.tasks.detect.first import initial
 from residua.tasks.detect.judging import judge
-from residua.tasks.detect.scenes import SceneSets, settle
+from residua.tasks.detect.predictor import load
+from residua.tasks.detect.scenes import BoxDataset, settle
 from residua.tasks.detect.sources import find as find_source
 from residua.tasks.detect.task import Detect
-from residua.training.run import Run
-from residua.training.world import World, joined
-from residua.weights.store import CheckpointError
+from residua.training.processes.world import World, joined
 from small import after, never, rows, weights
 
 
@@ -48,12 +47,12 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def sets(root: Path) -> SceneSets:
+def sets(root: Path) -> BoxDataset:
     return settle(find_source(f"voc:{root}"), skip=False)
 
 
 def started(path: Path, made: Recipe, stop: Any = never, world: World | None = None) -> Run:
-    prepared = prepare(Wish(made.data.source, None, made))
+    prepared = prepare(TrainRequest(made.data.source, None, made))
     run = begin(prepared, path)
     work(run, prepared, stop=stop)
     return run
@@ -64,8 +63,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Trained until it finds nearly all: twelve epochs of five steps."""
     folder = tmp_path_factory.mktemp("run")
     made = recipe(f"voc:{voc_folder(folder / 'voc', train=40)}", augment=Augment("none"))
-    made = replace(made, budget=replace(made.budget, epochs=12, batch=8))
-    return started(folder / "run", replace(made, optim=replace(made.optim, rate=0.01)))
+    made = replace(made, budget=replace(made.budget, epochs=12, batch_size=8))
+    return started(folder / "run", replace(made, optim=replace(made.optim, lr=0.01)))
 
 
 def test_it_learns_to_find_boxes(run: Run) -> None:
@@ -133,7 +132,7 @@ def test_pictures_arrays_and_bytes_get_the_same_boxes(run: Run, root: Path) -> N
 
 
 def test_a_run_that_is_stopped_goes_on_to_the_same_bits(root: Path, tmp_path: Path) -> None:
-    made = recipe(f"voc:{root}", average=Average(decay=0.9))
+    made = recipe(f"voc:{root}", average=Averaging(ema_decay=0.9))
     whole = started(tmp_path / "whole", made)
     parts = started(tmp_path / "parts", made, stop=after(5))
     assert not parts.finished
@@ -147,7 +146,7 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_bits(root: Path, tmp_path: Pa
 def test_two_processes_learn_what_one_learns(root: Path, tmp_path: Path) -> None:
     made = recipe(f"voc:{root}", budget=replace(recipe("").budget, epochs=1))
     one = started(tmp_path / "one", made)
-    prepared = prepare(Wish(made.data.source, None, made))
+    prepared = prepare(TrainRequest(made.data.source, None, made))
     begin(prepared, tmp_path / "two")
 
     def rank(_: int) -> None:
@@ -160,12 +159,12 @@ def test_two_processes_learn_what_one_learns(root: Path, tmp_path: Path) -> None
     assert theirs["train_loss"] == pytest.approx(ours["train_loss"], rel=0.3)  # norms see halves
 
 
-def batch_of(sets: SceneSets, made: Recipe, workers: int, first: int = 1) -> list[Any]:
+def batch_of(sets: BoxDataset, made: Recipe, workers: int, first: int = 1) -> list[Any]:
     return list(batches.training(sets.train, made, first=first, steps=5, workers=workers))
 
 
 @pytest.mark.parametrize("workers", [1, 4])
-def test_batches_do_not_depend_on_workers_or_memory(sets: SceneSets, root: Path, workers: int) -> None:
+def test_batches_do_not_depend_on_workers_or_memory(sets: BoxDataset, root: Path, workers: int) -> None:
     made = recipe(f"voc:{root}")
     streamed = replace(made, data=replace(made.data, resident_bytes=0))
     held, read = batch_of(sets, made, 0), batch_of(sets, streamed, workers)
@@ -193,33 +192,33 @@ def test_objects_set_aside_are_judged_but_not_learned(tmp_path: Path) -> None:
 
 def test_the_recipe_is_settled_and_contradictions_are_refused(root: Path) -> None:
     source = f"voc:{root}"
-    made, _, _ = decide(Wish(source, "ssd512_resnet18"))
+    made, _, _ = decide(TrainRequest(source, "ssd512_resnet18"))
     assert (made.name, made.detector.size, made.arch.preprocess.size) == ("quick.boxes", 512, 512)  # type: ignore[union-attr]
     assert (made.arch.classes, made.plan.compile) == (2, "off")
     assert from_json(Recipe, to_json(made)) == made
     for path, text in (
         ("augment.kind", "resized_crop"),
         ("augment.mixup", "0.2"),
-        ("optim.smoothing", "0.1"),
-        ("average.recount", "100"),
+        ("optim.label_smoothing", "0.1"),
+        ("average.bn_recalibration_images", "100"),
         ("plan.compile", "blocks"),
         ("plan.memory_limit", "1000000"),
     ):
         with pytest.raises(ValueError, match=r"boxes are|detectors"):
-            decide(Wish(source, changes=((path, text),)))
+            decide(TrainRequest(source, changes=((path, text),)))
     with pytest.raises(ValueError, match=r"no detector 'resnet18': .*ssd300_resnet18"):
-        decide(Wish(source, "resnet18"))
+        decide(TrainRequest(source, "resnet18"))
     with pytest.raises(ValueError, match="resnet18 would read clips, boxes are found in images"):
-        decide(Wish(source, "ssd300_resnet18", clip={"frames": 8}))
+        decide(TrainRequest(source, "ssd300_resnet18", clip={"frames": 8}))
     with pytest.raises(ValueError, match="ssd300_resnet18 finds boxes, the data has none: give voc:DIR"):
-        decide(Wish("digits", "ssd300_resnet18"))
+        decide(TrainRequest("digits", "ssd300_resnet18"))
     with pytest.raises(ValueError, match="the data has none: give voc:DIR or coco:DIR"):
-        decide(Wish("digits", recipe=replace(recipe("digits"), data=Data("digits"))))
+        decide(TrainRequest("digits", recipe=replace(recipe("digits"), data=Data("digits"))))
 
 
 def test_frozen_norms_need_trained_weights(root: Path) -> None:
     with pytest.raises(ValueError, match=r"give --weights FILE, or --set detector.norm=batch"):
-        prepare(Wish(f"voc:{root}", "fasterrcnn_c4_resnet18"))
+        prepare(TrainRequest(f"voc:{root}", "fasterrcnn_c4_resnet18"))
 
 
 def test_weights_of_a_classifier_go_into_the_backbone(root: Path, tmp_path: Path) -> None:
@@ -239,9 +238,9 @@ def test_trained_norms_are_kept_as_they_were(root: Path, tmp_path: Path) -> None
     torch.nn.init.uniform_(theirs.bn1.running_var, 1, 2)
     file = tmp_path / "resnet18.pt"
     torch.save(theirs.state_dict(), file)
-    changes = (("detector.size", "64"), ("detector.longest", "64"), ("budget.batch", "2"))
+    changes = (("detector.size", "64"), ("detector.longest", "64"), ("budget.batch_size", "2"))
     made, _, _ = decide(
-        Wish(f"voc:{root}", "fasterrcnn_c4_resnet18", "he2015.coco", str(file), None, changes)
+        TrainRequest(f"voc:{root}", "fasterrcnn_c4_resnet18", "he2015.coco", str(file), None, changes)
     )
     network = initial(made, ("cell", "plate"))
     norm = network.parts.backbone.features.network.stem.norm1  # type: ignore[union-attr]
@@ -274,7 +273,7 @@ def test_a_detector_is_no_classifier_and_says_so(run: Run) -> None:
         residua.load(run.path)
 
 
-def test_an_untrained_detector_is_judged_all_the_same(sets: SceneSets, root: Path) -> None:
+def test_an_untrained_detector_is_judged_all_the_same(sets: BoxDataset, root: Path) -> None:
     made = recipe(f"voc:{root}")
     judged = judge(initial(made, sets.train.classes), sets.test, plan=made.plan)
     assert len(judged.found) == 6
@@ -288,8 +287,8 @@ def test_bad_images_and_boxes_are_left_out_by_policy(tmp_path: Path) -> None:
         marked.xml(marked.objects(3), extra=marked.thing("cell", (5, 5, 5, 5)))
     )
     with pytest.raises(DataError, match="boxes cannot be used"):
-        decide(Wish(f"voc:{root}"))
-    made = recipe(f"voc:{root}", data=Data(f"voc:{root}", workers=0, bad="quarantine"))
+        decide(TrainRequest(f"voc:{root}"))
+    made = recipe(f"voc:{root}", data=Data(f"voc:{root}", num_workers=0, bad="quarantine"))
     run = started(tmp_path / "run", replace(made, budget=replace(made.budget, epochs=1, steps=2)))
     text = (run.path / "quarantine.csv").read_text()
     assert "JPEGImages/000002.png" in text

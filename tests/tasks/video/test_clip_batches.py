@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 
 import small
+from residua.data.batch_augmentation import BatchAugmentation, touched
 from residua.data.batches import Batch
-from residua.data.decode import DataError
 from residua.data.images import Images
 from residua.data.items import Files
-from residua.data.mixing import Touch, touched
-from residua.data.views import train_view, train_views
+from residua.data.transforms import train_view, train_views
+from residua.errors import DataError
 from residua.spec.augment import Augment
 from residua.spec.clip import Clip
 from residua.spec.inflate import inflate
@@ -36,7 +36,7 @@ CPU = torch.device("cpu")
 def recipe(clip: Clip, augment: Augment, *, batch: int = 4) -> Recipe:
     made = small.recipe(augment=augment)
     arch = inflate(replace(made.arch, preprocess=PIXELS), clip)
-    return replace(made, arch=arch, budget=replace(made.budget, batch=batch))
+    return replace(made, arch=arch, budget=replace(made.budget, batch_size=batch))
 
 
 def strips(frames: np.ndarray) -> Images:
@@ -147,9 +147,9 @@ def test_what_is_done_to_a_batch_is_done_to_every_frame() -> None:
     clips = torch.rand(2, 3, 4, 8, 8)
     shift = torch.tensor([[0.1, 0.2, 0.3], [0.0, 0.0, 1.0]])
     boxes = torch.tensor([[[1, 2, 4, 6], [0, 0, 0, 0]]])
-    found = touched(clips.clone(), Touch(shift, boxes))
+    found = touched(clips.clone(), BatchAugmentation(shift, boxes))
     for t in range(4):
-        assert torch.equal(found[:, :, t], touched(clips[:, :, t].clone(), Touch(shift, boxes)))
+        assert torch.equal(found[:, :, t], touched(clips[:, :, t].clone(), BatchAugmentation(shift, boxes)))
 
 
 @pytest.fixture

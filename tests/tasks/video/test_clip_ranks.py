@@ -13,12 +13,12 @@ from ranks import together
 from residua.nn.letters import Letter
 from residua.nn.letters_clip import CLIP_LETTERS
 from residua.nn.network import Network
+from residua.runs.run import Run, create
 from residua.spec.recipe import Recipe
-from residua.tasks.video.task import ClipSets, Video
-from residua.training.first import initial
+from residua.tasks.video.task import ClipDataset, Video
 from residua.training.fit import Fit
-from residua.training.run import Run, create
-from residua.training.world import ALONE, World
+from residua.training.initial import initial
+from residua.training.processes.world import ALONE, World
 from small import difference, never, rows
 
 GROUPS: Mapping[str, Letter] = {
@@ -29,7 +29,7 @@ GROUPS: Mapping[str, Letter] = {
 
 
 @pytest.fixture(scope="module")
-def sets() -> ClipSets:
+def sets() -> ClipDataset:
     return filmed.sets()
 
 
@@ -44,7 +44,7 @@ def drawn(wanted: Recipe) -> Network:
     return initial(wanted, filmed.CLASSES)
 
 
-def run_in(size: int, path: Path, sets: ClipSets, network: Callable[[Recipe], Network]) -> Run:
+def run_in(size: int, path: Path, sets: ClipDataset, network: Callable[[Recipe], Network]) -> Run:
     run = create(path, filmed.recipe(), identity={})
 
     def work(world: World) -> None:
@@ -58,7 +58,7 @@ def run_in(size: int, path: Path, sets: ClipSets, network: Callable[[Recipe], Ne
     return run
 
 
-def test_ranks_learn_from_clips_what_one_process_learns(sets: ClipSets, tmp_path: Path) -> None:
+def test_ranks_learn_from_clips_what_one_process_learns(sets: ClipDataset, tmp_path: Path) -> None:
     """Batches of five, so that shares are uneven."""
     alone, pair = (run_in(size, tmp_path / str(size), sets, grouped) for size in (1, 2))
     assert 0 < difference(pair, alone) <= 1e-5
@@ -67,7 +67,7 @@ def test_ranks_learn_from_clips_what_one_process_learns(sets: ClipSets, tmp_path
         assert mine["train_error"] == theirs["train_error"]  # every clip counted once, not one more
 
 
-def test_ranks_judge_clips_exactly_as_one_process(sets: ClipSets) -> None:
+def test_ranks_judge_clips_exactly_as_one_process(sets: ClipDataset) -> None:
     made = filmed.recipe()
 
     def judged(network: Network, world: World) -> tuple[np.ndarray, np.ndarray, float]:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from residua.data.decode import DataError
 from residua.data.scan import scan
+from residua.errors import DataError
 from residua.tasks.video import moving
 from residua.tasks.video.moving import DIRECTIONS, FRAMES, SIDE, SPEED, open_moving, panned
 

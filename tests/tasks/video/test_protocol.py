@@ -8,9 +8,10 @@ import torch
 
 import small
 from residua.data.images import Images
-from residua.data.metadata import Betrayal
-from residua.data.views import normalise
-from residua.measure.evaluate import Judgement, NotFinite
+from residua.data.metadata import MetadataLeak
+from residua.data.transforms import normalise
+from residua.errors import NonFiniteError
+from residua.measure.evaluate import Judgement
 from residua.measure.views import CLIP, VIDEO
 from residua.nn.network import Network, build
 from residua.spec.clip import Clip
@@ -72,7 +73,7 @@ def test_clip_level_is_the_middle(network: Network, footage: Footage) -> None:
 def test_a_network_that_says_no_number_is_refused(network: Network, footage: Footage) -> None:
     with torch.no_grad():
         next(network.parameters()).fill_(float("nan"))
-    with pytest.raises(NotFinite):
+    with pytest.raises(NonFiniteError):
         protocol.judge(network, footage, small.PLAN, CLIP)
 
 
@@ -102,5 +103,5 @@ def test_the_verdict_claims_no_more_than_the_interval_allows(
     guesses = np.where(np.arange(24) < right, labels, 1 - labels)
     probabilities[np.arange(24), guesses] = 1
     score = Judgement.of(probabilities, labels).score(split="test", weights="raw", views=VIDEO)
-    alone = Betrayal(metadata, 50.0, 96, ("frame rate",)) if metadata else None
+    alone = MetadataLeak(metadata, 50.0, 96, ("frame rate",)) if metadata else None
     assert says in verdict(score, alone, 50.0)[0]

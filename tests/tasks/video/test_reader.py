@@ -15,10 +15,10 @@ import pytest
 import reels
 from av.video.reformatter import Interpolation
 
-from residua.data.decode import DataError
+from residua.errors import DataError
 from residua.tasks.video import clips, container, reader
 from residua.tasks.video.reader import Frames, Reader
-from residua.tasks.video.scaling import Scaled
+from residua.tasks.video.scaling import ScaledFrames
 
 FULL = Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INT
 """As swscale makes RGB with a colour for every pixel, not one for two."""
@@ -102,7 +102,7 @@ def test_what_lies_between_distant_frames_is_never_decoded(
         container, "_legs", lambda *asked: [sought.append(leg[0]) or leg for leg in legs(*asked)]
     )
     numbers = [2, 6, 31, 32, 59]
-    found = container.read(str(file), lambda _count, _bytes: numbers, Scaled(24, "rgb", "bilinear"))
+    found = container.read(str(file), lambda _count, _bytes: numbers, ScaledFrames(24, "rgb", "bilinear"))
     assert np.array_equal(found, in_order(file, size=(32, 24))[numbers])
     assert len(sought) == 3, "2 and 6 lie in neighbours, 31 and 32 in one stretch, 59 alone"
 

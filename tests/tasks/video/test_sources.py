@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import reels
 
-from residua.data.decode import DataError
-from residua.data.sources import absolute
+from residua.data.sources.table import absolute
+from residua.errors import DataError
 from residua.tasks.video.sources import find, judging, open_clips
 
 

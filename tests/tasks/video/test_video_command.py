@@ -10,7 +10,7 @@ import reels
 import small
 from command import complaint, residua, succeeded
 from eyes import Eyes
-from residua.jobs.prepare import Wish, prepare
+from residua.jobs.prepare import TrainRequest, prepare
 from residua.jobs.train import begin, pick_up, resume, work
 from residua.spec.clip import Clip
 from residua.spec.inflate import inflate
@@ -34,7 +34,7 @@ def recipe(clips: Path) -> Path:
     made = small.recipe(f"video:{clips}")
     pixels = Preprocess(16, 20, (0.5,) * 3, (0.5,) * 3)
     arch = inflate(replace(made.arch, preprocess=pixels, classes=2), Clip(3, 3))
-    budget = replace(made.budget, epochs=2, batch=4)
+    budget = replace(made.budget, epochs=2, batch_size=4)
     return small.file_of(replace(made, arch=arch, budget=budget), clips.parent / "recipe.json")
 
 
@@ -65,7 +65,7 @@ def test_a_run_on_clips_ends_in_a_report_with_both_accuracies(look: Eyes, run: P
 
 
 def test_an_interrupted_run_ends_with_the_same_weights(clips: Path, recipe: Path, tmp_path: Path) -> None:
-    wish = Wish(f"video:{clips}", recipe=str(recipe))
+    wish = TrainRequest(f"video:{clips}", recipe=str(recipe))
     whole, torn = (begin(prepare(wish), tmp_path / name) for name in ("whole", "torn"))
     work(whole, pick_up(whole))
     asked = iter([False, False, False, False])

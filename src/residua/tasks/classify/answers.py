@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from residua.data.decode import DataError
 from residua.data.images import Images
-from residua.deliver.engine import Classifier, Prediction
+from residua.errors import DataError
 from residua.measure.evaluate import Judgement
+from residua.predict.classifier import Classifier, Prediction
 from residua.tasks.kind import Told
 
 TOGETHER = 32

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from residua.data.images import Images
-from residua.deliver.engine import ready
 from residua.measure.evaluate import Judgement, in_a_row, together
 from residua.measure.score import Score
 from residua.measure.views import PORTION, SAID, at_once
 from residua.nn.network import Network
+from residua.predict.classifier import ready
 from residua.spec.recipe import Plan
 from residua.spec.record import nearest
-from residua.training.world import World
+from residua.training.processes.world import World
 
 Show = Callable[[Network, Images, Plan, str], Judgement]
 """What a network says of examples, with an arithmetic, under a view."""

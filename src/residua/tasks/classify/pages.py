@@ -2,15 +2,15 @@
 
 import numpy as np
 
-from residua.data.images import Dataset, Images
+from residua.data.images import ImageDataset, Images
 from residua.measure.evaluate import Judgement
-from residua.papers.sentences import sentences
-from residua.report.figures import confusion
-from residua.report.of_run import architecture, curves, making
+from residua.recipes.sentences import sentences
 from residua.report.page import Figure, Numbers, Page, Part, Picture, Pictures, Section, Text, render
 from residua.report.plots import Range, ranges
+from residua.report.run_page import architecture, curves, making
+from residua.report.training_figures import confusion
+from residua.runs.run import Run, write
 from residua.spec.describe import cost
-from residua.training.run import Run, write
 
 WORST = 12
 """Pictures shown of those that were missed most confidently."""
@@ -20,7 +20,7 @@ MANY = 40
 """Above this many classes a confusion matrix cannot be read."""
 
 
-def write_report(run: Run, dataset: Dataset, judged: Judgement) -> None:
+def write_report(run: Run, dataset: ImageDataset, judged: Judgement) -> None:
     """Write `report.html` into the finished `run`, whose last weights were `judged` on the test images."""
     recipe, rows = run.recipe, run.metrics
     score = judged.score(split="test", weights=f"after {rows[-1]['step']} steps")

@@ -8,16 +8,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from residua.data.batch_augmentation import touched
 from residua.data.batches import Batch, training
-from residua.data.images import Dataset, Images
-from residua.data.mixing import touched
-from residua.data.views import as_pixels, normalise, test_view
-from residua.deliver import folder
-from residua.deliver.engine import load
+from residua.data.images import ImageDataset, Images
+from residua.data.transforms import as_pixels, normalise, test_view
+from residua.predict import folder
+from residua.predict.classifier import load
 from residua.report.page import Numbers, Page, Picture, Pictures, Section, Table, Text, render
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Recipe
-from residua.training.first import initial
+from residua.training.initial import initial
 from residua.version import __version__
 
 EPOCHS = 4
@@ -72,7 +72,7 @@ class Looks:
         )
 
 
-def looks(recipe: Recipe, dataset: Dataset, count: int) -> Looks:
+def looks(recipe: Recipe, dataset: ImageDataset, count: int) -> Looks:
     """`count` images to learn from, spread over the classes. DataError for one that cannot be read."""
     images, preprocess = _spread(dataset.train, count), recipe.arch.preprocess
     batches = list(

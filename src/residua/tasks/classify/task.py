@@ -10,15 +10,17 @@ from numpy.typing import NDArray
 
 from residua.data.batches import Batch, training
 from residua.data.decode import IMAGE
-from residua.data.found import Found, matched, settle
-from residua.data.images import Dataset, Images
+from residua.data.images import ImageDataset, Images
+from residua.data.listing import SourceListing, matched, settle
 from residua.data.scan import scan
-from residua.data.sources import find, open_dataset, open_images
-from residua.deliver.engine import load, ready
+from residua.data.sources.table import find, open_dataset, open_images
 from residua.measure.evaluate import Judgement
 from residua.measure.views import VIEWS
 from residua.measure.views import judge as look
+from residua.nn import device
 from residua.nn.network import Network
+from residua.predict.classifier import load, ready
+from residua.runs.run import Run
 from residua.spec import change
 from residua.spec.arch import Arch
 from residua.spec.memory import in_words
@@ -30,13 +32,12 @@ from residua.tasks.classify.answers import Named, named
 from residua.tasks.classify.preview import looks, page
 from residua.tasks.classify.verdict import ByClass
 from residua.tasks.kind import MOST_WORKERS, Preview, Unreadable
-from residua.tasks.opened import own
+from residua.tasks.run_data import own
 from residua.tasks.survey import Survey
-from residua.training import world
-from residua.training.judging import judge
-from residua.training.losses import Objective, taught
-from residua.training.run import Run
-from residua.training.world import World
+from residua.training.losses import LossFn, taught
+from residua.training.processes import world
+from residua.training.processes.world import World
+from residua.training.validate import judge
 
 SMALL = 64
 """Pictures up to this many pixels get the networks and the recipe that were made for CIFAR."""
@@ -52,20 +53,20 @@ class Classify(ByNetwork):
         """Its images."""
         return Survey(find(source, lenient=True))
 
-    def open(self, data: Data, *, without: Unreadable, given: Found | None = None) -> Dataset:
+    def open(self, data: Data, *, without: Unreadable, given: SourceListing | None = None) -> ImageDataset:
         """Both splits; no image is decoded, every header is read."""
         if given is not None:
-            return settle(given, holdout=data.holdout, without=without)
-        return open_dataset(data.source, holdout=data.holdout, without=without)
+            return settle(given, holdout=data.val_fraction, without=without)
+        return open_dataset(data.source, holdout=data.val_fraction, without=without)
 
-    def unreadable(self, data: Data, given: Found | None = None) -> Unreadable:
+    def unreadable(self, data: Data, given: SourceListing | None = None) -> Unreadable:
         """The images that cannot be decoded."""
         splits = (given or find(data.source)).splits
         reasons = scan(splits, workers=min(MOST_WORKERS, world.cores())).reasons
         titles = [images.title(i) for images in splits for i in range(len(images))] if reasons else []
         return {titles[place]: why for place, why in reasons.items()}
 
-    def proposal(self, sets: Dataset | None) -> tuple[str, str]:
+    def proposal(self, sets: ImageDataset | None) -> tuple[str, str]:
         """Small pictures get what was made for CIFAR."""
         small = sets is None or sets.size <= SMALL
         recipe = (
@@ -73,7 +74,7 @@ class Classify(ByNetwork):
         )
         return "cifar_resnet20" if small else "resnet18", recipe
 
-    def suited(self, arch: Arch, sets: Dataset) -> Arch:
+    def suited(self, arch: Arch, sets: ImageDataset) -> Arch:
         """Arrays bring their statistics; files are resized as the network wants, unless they are small.
 
         ValueError for a network that reads clips.
@@ -95,22 +96,22 @@ class Classify(ByNetwork):
             return change.with_preprocess(arch, replace(old, size=sets.size, resize=sets.size))
         return arch
 
-    def workers(self, recipe: Recipe, sets: Dataset) -> int:
+    def workers(self, recipe: Recipe, sets: ImageDataset) -> int:
         """One per core where views are made one by one, none for what is in memory."""
         policy = recipe.augment.policy != "none"
         reads = recipe.augment.whole_images and (sets.train.files is not None or policy)
         return min(MOST_WORKERS, world.cores()) if reads else 0
 
-    def reading(self, recipe: Recipe, sets: Dataset) -> str:
+    def reading(self, recipe: Recipe, sets: ImageDataset) -> str:
         """From memory or through workers."""
         preprocess, most = recipe.arch.preprocess, recipe.data.resident_bytes
         bytes_ = len(sets.train) * preprocess.size**2 * preprocess.channels
         if recipe.augment.whole_images:
             why = f"every view is made anew ({recipe.augment.kind}, policy {recipe.augment.policy})"
-            return f"{recipe.data.workers} workers: {why}"
+            return f"{recipe.data.num_workers} workers: {why}"
         if bytes_ <= most:
             return f"in memory, {in_words(bytes_)}: it fits data.resident_bytes"
-        return f"{recipe.data.workers} workers: {in_words(bytes_)} do not fit data.resident_bytes"
+        return f"{recipe.data.num_workers} workers: {in_words(bytes_)} do not fit data.resident_bytes"
 
     def hint(self, arch: Arch) -> str:
         """Small pictures shrink to nothing in networks for large ones."""
@@ -122,7 +123,7 @@ class Classify(ByNetwork):
 
     def batches(
         self,
-        sets: Dataset,
+        sets: ImageDataset,
         recipe: Recipe,
         *,
         first: int,
@@ -137,7 +138,7 @@ class Classify(ByNetwork):
             recipe.arch.preprocess,
             recipe.augment,
             seed=recipe.seed,
-            batch=recipe.budget.batch,
+            batch=recipe.budget.batch_size,
             first=first,
             steps=steps,
             workers=workers,
@@ -148,13 +149,13 @@ class Classify(ByNetwork):
             device=torch.device(device),
         )
 
-    def objective(self, sets: Dataset, recipe: Recipe, plan: Plan) -> Objective:
+    def objective(self, sets: ImageDataset, recipe: Recipe, plan: Plan) -> LossFn:
         """Cross-entropy."""
         return taught(recipe, plan, sets.train)
 
-    def held(self, sets: Dataset, recipe: Recipe, plan: Plan) -> int:
+    def held(self, sets: ImageDataset, recipe: Recipe, plan: Plan) -> int:
         """Files that are kept resized in memory, and an array where it moves to an accelerator."""
-        moves = torch.device(world.device(plan.device)).type != "cpu"
+        moves = torch.device(device.resolve_device(plan.device)).type != "cpu"
         each = (
             len(images) * recipe.arch.preprocess.size**2 * recipe.arch.channels
             for images in (sets.train, sets.test)
@@ -165,7 +166,7 @@ class Classify(ByNetwork):
     def judge(
         self,
         network: Network,
-        sets: Dataset,
+        sets: ImageDataset,
         recipe: Recipe,
         *,
         plan: Plan,
@@ -175,16 +176,16 @@ class Classify(ByNetwork):
         """One centre crop of every test image."""
         return judge(network, sets.test, recipe, plan=plan, world=world, stop=stop)
 
-    def judgement(self, run: Run, sets: Dataset) -> Judgement:
+    def judgement(self, run: Run, sets: ImageDataset) -> Judgement:
         """The same, of a finished run."""
         network, _, plan = ready(run.path)
         return look(network, sets.test, plan)
 
-    def report(self, run: Run, sets: Dataset, judged: Judgement) -> None:
+    def report(self, run: Run, sets: ImageDataset, judged: Judgement) -> None:
         """Curves, what was taken for what, and the pictures to look at first."""
         pages.write_report(run, sets, judged)
 
-    def preview(self, recipe: Recipe, sets: Dataset, *, count: int, source: str) -> Preview:
+    def preview(self, recipe: Recipe, sets: ImageDataset, *, count: int, source: str) -> Preview:
         """As they are stored, trained with, tested, and shown to the saved network."""
         seen = looks(recipe, sets, count)
         return Preview(page(seen, source), seen.notes)

@@ -7,11 +7,12 @@ from typing import Any
 
 from PIL import Image
 
-from residua.data.decode import DataError, decode
+from residua.data.decode import decode
+from residua.errors import DataError
 from residua.tasks.detect import drawing
-from residua.tasks.detect.finder import Finder
 from residua.tasks.detect.found import Detections
 from residua.tasks.detect.judging import BoxJudgement
+from residua.tasks.detect.predictor import BoxPredictor
 from residua.tasks.kind import Told, check_free
 
 
@@ -119,7 +120,7 @@ class Boxed:
         ]
 
 
-def boxed(finder: Finder, files: Sequence[Path], *, least: float) -> Boxed:
+def boxed(finder: BoxPredictor, files: Sequence[Path], *, least: float) -> Boxed:
     """What is found in `files`, in order; one that is no image says so and stops nothing."""
     return Boxed(tuple(_one(finder, file, least) for file in files), finder.classes, finder.image)
 
@@ -131,7 +132,7 @@ def of_judgement(judged: BoxJudgement) -> Boxed:
     return Boxed(every, scenes.classes, lambda file: decode(Path(file), colour="rgb"))
 
 
-def _one(finder: Finder, file: Path, least: float) -> BoxAnswer:
+def _one(finder: BoxPredictor, file: Path, least: float) -> BoxAnswer:
     try:
         return BoxAnswer(str(file), finder(file, least=least))
     except DataError as error:

@@ -71,17 +71,17 @@ def training(
     """This process's share of the global steps `first` to `steps` - 1, augmented, on the CPU.
 
     Depends on the seed, the batch and the step alone. Boxes set aside are not in it. DataError names a file
-    that cannot be decoded; WorkerDied tells of a process that died or hung.
+    that cannot be decoded; WorkerDiedError tells of a process that died or hung.
     """
     assert recipe.detector is not None
 
     def place(step: int) -> Place:
-        batch = recipe.budget.batch
+        batch = recipe.budget.batch_size
         return share(recipe.seed, step, count=len(scenes), batch=batch, rank=rank, world=world)
 
     places = Places(place, range(first, steps))
     held = held_bytes(scenes) <= recipe.data.resident_bytes
-    views = _Views(scenes, recipe.detector, recipe.arch.preprocess, recipe.augment, recipe.seed)
+    views = _SceneReader(scenes, recipe.detector, recipe.arch.preprocess, recipe.augment, recipe.seed)
     if held:
         views.hold()
     yield from loaded(views, places, workers=0 if held else workers, device=_CPU, title=scenes.title)
@@ -103,7 +103,7 @@ def judging(
         return 0, np.arange(number * batch, min((number + 1) * batch, len(scenes)))
 
     places = Places(place, range(rank, -(-len(scenes) // batch), world))
-    views = _Views(scenes, detector, preprocess, None, 0)
+    views = _SceneReader(scenes, detector, preprocess, None, 0)
     yield from loaded(views, places, workers=workers, device=_CPU, title=scenes.title)
 
 
@@ -129,7 +129,7 @@ def stacked(views: Sequence[View], indices: NDArray[np.int64], epoch: int, *, le
     )
 
 
-class _Views(TorchDataset[SceneBatch]):
+class _SceneReader(TorchDataset[SceneBatch]):
     """Batches by their place; without `augment`, of whole images."""
 
     def __init__(

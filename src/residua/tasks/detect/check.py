@@ -7,18 +7,18 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
-from residua.data.found import Found
+from residua.data.listing import SourceListing
 from residua.data.scan import Scan
 from residua.tasks.detect import drawing
 from residua.tasks.detect.scenes import Marked
-from residua.tasks.survey import Finding, Marks, Survey, named
+from residua.tasks.survey import DataFinding, Marks, Survey, named
 
 
 def surveyed(marked: Marked) -> Survey:
     """The images of `marked`, which are of no class themselves, and the boxes in them."""
     train, test = marked.train, marked.test
     one = ("image",)
-    found = Found(
+    found = SourceListing(
         marked.source,
         replace(train.images, classes=one),
         replace(test.images, classes=one) if test else None,
@@ -41,7 +41,7 @@ def _drawn(marked: Marked, place: int, image: Image.Image) -> Image.Image:
     return drawing.outlined(image, scenes.boxes[place], image.width / int(scenes.sizes[place, 0]))
 
 
-def findings(marked: Marked, looked: Scan) -> Iterator[Finding]:
+def findings(marked: Marked, looked: Scan) -> Iterator[DataFinding]:
     """What is wrong with the boxes of `marked`, whose images were `looked` at, split after split."""
     faults = tuple(f"{fault.key}: {fault.reason}" for fault in marked.faults)
     cure = "repair or remove them, or train with --set data.bad=skip"

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from residua.data.decode import DataError, inspect, one_line, shown
+from residua.data.decode import inspect, one_line, shown
 from residua.data.images import Images
 from residua.data.items import Files
+from residua.errors import DataError
 from residua.tasks.detect.boxes import Boxes, Corners, cut, fault
 from residua.tasks.detect.scenes import Fault, Marked, Scenes
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from residua.report.ink import LIGHT, from_page
+from residua.report.colours import LIGHT, from_page
 from residua.report.page import LARGE, png
 from residua.report.svg import Hand, cut, drawing, shape, tooltip, words, written
 from residua.tasks.detect.boxes import Boxes

@@ -6,17 +6,17 @@ from typing import Any
 
 import torch
 
-from residua.deliver.engine import file_of
+from residua.errors import CheckpointError
 from residua.nn.network import build
+from residua.predict.classifier import file_of
+from residua.runs import checkpoint
 from residua.spec.arch import Arch
 from residua.spec.detector import Detector
 from residua.spec.recipe import Recipe
 from residua.spec.record import from_plain
 from residua.tasks.detect.network import Boxer
-from residua.training import checkpoint
-from residua.training.first import check_numbers
+from residua.training.initial import check_numbers
 from residua.weights.load import load, read_weights
-from residua.weights.store import CheckpointError
 
 
 def initial(

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from residua.data.views import normalise
-from residua.measure.evaluate import NotFinite
+from residua.data.transforms import normalise
+from residua.errors import NonFiniteError
 from residua.spec.recipe import Plan
 from residua.tasks.detect.batches import SceneBatch
 from residua.tasks.detect.views import back
@@ -39,7 +39,7 @@ class Detections:
 def detections(network: nn.Module, batch: SceneBatch, plan: Plan) -> Iterator[Detections]:
     """What `network`, in eval mode, finds in each image of `batch`, in the plan's format and precision.
 
-    NotFinite when a score or a corner is not a number.
+    NonFiniteError when a score or a corner is not a number.
     """
     device = torch.device(plan.device)
     layout = torch.channels_last if plan.memory_format == "channels_last" else torch.contiguous_format
@@ -53,6 +53,6 @@ def detections(network: nn.Module, batch: SceneBatch, plan: Plan) -> Iterator[De
     for said, size, window in zip(answers, sizes, batch.windows, strict=True):
         corners, labels, scores = (said[name].cpu().numpy() for name in ("boxes", "labels", "scores"))
         if not (np.isfinite(corners).all() and np.isfinite(scores).all()):
-            raise NotFinite("the detector says NaN or infinity: its weights are of no use")
+            raise NonFiniteError("the detector says NaN or infinity: its weights are of no use")
         order = np.argsort(-scores, kind="stable")
         yield Detections(back(corners, window, size)[order], labels[order] - 1, scores[order])

@@ -14,8 +14,8 @@ from residua.tasks.detect.network import Boxer
 from residua.tasks.detect.scenes import Scenes
 from residua.tasks.detect.score import BoxScore, score
 from residua.tasks.detect.voc_metric import average_precisions, every_class
-from residua.training.feed import in_rounds
-from residua.training.world import ALONE, World
+from residua.training.prefetch import in_rounds
+from residua.training.processes.world import ALONE, World
 
 TOGETHER = {"ssd": 16, "c4": 2, "fpn": 2}
 """Images judged at a time, by kind of detector."""
@@ -63,7 +63,7 @@ def judge(
 ) -> BoxJudgement:
     """What `network` finds in `scenes`, the same for any number of processes.
 
-    Asked when `stop()` is true on any of them, NotFinite when the network says no numbers.
+    Asked when `stop()` is true on any of them, NonFiniteError when the network says no numbers.
     """
     assert isinstance(network, Boxer)
     size = TOGETHER[network.detector.kind]

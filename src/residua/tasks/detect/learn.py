@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from residua.data.views import normalise
+from residua.data.transforms import normalise
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Plan
 from residua.tasks.detect.batches import SceneBatch

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from residua.nn.features import Features
 from residua.nn.network import Network
-from residua.nn.rows import Row
+from residua.nn.sequence import LayerSequence
 from residua.spec.detector import Detector, map_indices
 from residua.spec.record import to_plain
 
@@ -66,7 +66,7 @@ class Wide(nn.Module):
         return _float(self.head(x))
 
 
-class Maps(nn.Module):
+class FeaturePyramid(nn.Module):
     """The backbone of a detector: its chosen maps, by number, as torchvision wants them."""
 
     def __init__(self, network: Network, indices: Sequence[int], behind: nn.Module) -> None:
@@ -149,7 +149,7 @@ def _ssd(network: Network, detector: Detector, indices: Sequence[int], outputs: 
 
     widths = network.arch.widths()
     side = -(-detector.size // detector.strides[-1])
-    maps = Maps(network, indices, Extras(widths[indices[-1]], detector.extras, side))
+    maps = FeaturePyramid(network, indices, Extras(widths[indices[-1]], detector.extras, side))
     sides = [row[0] for row in detector.sizes] + [detector.sizes[-1][1]]
     anchors = DefaultBoxGenerator(
         [list(row) for row in detector.ratios],
@@ -169,7 +169,7 @@ def _fpn(network: Network, detector: Detector, indices: Sequence[int], outputs: 
     from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
     widths = [network.arch.widths()[i] for i in indices]
-    maps = Maps(network, indices, FeaturePyramidNetwork(widths, PYRAMID, LastLevelMaxPool()))
+    maps = FeaturePyramid(network, indices, FeaturePyramidNetwork(widths, PYRAMID, LastLevelMaxPool()))
     regions = MultiScaleRoIAlign([str(i) for i in range(len(indices))], 7, 2)
     head = TwoMLPHead(PYRAMID * regions.output_size[0] ** 2, HIDDEN)
     return _faster(maps, detector, PYRAMID, _heads(regions, head, HIDDEN, outputs), many=(2000, 1000))
@@ -183,11 +183,13 @@ def _c4(network: Network, detector: Detector, indices: Sequence[int], outputs: i
     if indices[0] != len(arch.stages) - 1:
         raise ValueError(f"{arch.name} has no one stage behind its map of stride 16: C4 runs it on regions")
     top = nn.Sequential(network.stages[-1], network.tail, nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    network.stages, network.tail = network.stages[:-1], Row()
+    network.stages, network.tail = network.stages[:-1], LayerSequence()
     network.arch = replace(arch, stages=arch.stages[:-1], tail="")
     widths = arch.widths()
     heads = _heads(MultiScaleRoIAlign(["0"], 14, 2), top, widths[-1], outputs)
-    return _faster(Maps(network, indices, nn.Identity()), detector, widths[-2], heads, many=(2000, 300))
+    return _faster(
+        FeaturePyramid(network, indices, nn.Identity()), detector, widths[-2], heads, many=(2000, 300)
+    )
 
 
 def _faster(

@@ -5,18 +5,18 @@ from pathlib import Path
 
 import numpy as np
 
-from residua.papers.sentences import sentences
-from residua.report.of_run import architecture, making
+from residua.recipes.sentences import sentences
 from residua.report.page import Code, Figure, Figures, Numbers, Page, Part, Section, Table, Text, render
 from residua.report.plots import Series, plot
+from residua.report.run_page import architecture, making
+from residua.runs.run import Run, write
 from residua.spec.detector import Detector
 from residua.tasks.detect import drawing
 from residua.tasks.detect.found import Detections
 from residua.tasks.detect.judging import BoxJudgement
-from residua.tasks.detect.scenes import Scenes, SceneSets
+from residua.tasks.detect.scenes import BoxDataset, Scenes
 from residua.tasks.detect.score import SAYS, BoxScore
 from residua.tasks.detect.voc_metric import every_class, verdicts
-from residua.training.run import Run, write
 from residua.version import __version__
 
 PICTURES = 6
@@ -29,7 +29,7 @@ MANY = 6
 """Classes whose curves can be told apart."""
 
 
-def write_report(run: Run, sets: SceneSets, judged: BoxJudgement) -> None:
+def write_report(run: Run, sets: BoxDataset, judged: BoxJudgement) -> None:
     """Write `report.html` into the finished `run`, whose last weights were `judged` on the test images."""
     recipe, rows = run.recipe, run.metrics
     assert recipe.detector is not None

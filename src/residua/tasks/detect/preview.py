@@ -5,7 +5,7 @@ import numpy as np
 from residua.report.page import Figure, Figures, Numbers, Page, Section, Table, Text, render
 from residua.spec.recipe import Recipe
 from residua.tasks.detect import drawing
-from residua.tasks.detect.scenes import Scenes, SceneSets
+from residua.tasks.detect.scenes import BoxDataset, Scenes
 from residua.tasks.detect.views import View, train_view, whole_view
 from residua.version import __version__
 
@@ -13,7 +13,7 @@ EPOCHS = 3
 """Passes that are shown of every image."""
 
 
-def page(recipe: Recipe, sets: SceneSets, count: int, source: str) -> str:
+def page(recipe: Recipe, sets: BoxDataset, count: int, source: str) -> str:
     """The page of `count` images to learn from, evenly spread. DataError names one that cannot be read."""
     scenes, detector = sets.train, recipe.detector
     assert detector is not None

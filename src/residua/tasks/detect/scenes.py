@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from residua.data.decode import DataError
-from residua.data.found import listed
 from residua.data.images import Images
+from residua.data.listing import listed
+from residua.errors import DataError
 from residua.spec.preprocess import Colour
 from residua.tasks.detect.boxes import Boxes
 
@@ -109,7 +109,7 @@ class Marked:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class SceneSets:
+class BoxDataset:
     """The two splits of a source, ready to be used."""
 
     train: Scenes
@@ -122,7 +122,7 @@ class SceneSets:
     """As in `Marked`."""
 
 
-def settle(marked: Marked, *, without: Collection[str] = (), skip: bool) -> SceneSets:
+def settle(marked: Marked, *, without: Collection[str] = (), skip: bool) -> BoxDataset:
     """The splits of `marked`. Images titled `without` are left out; with `skip`, so are boxes with faults.
 
     DataError for boxes with faults unless `skip`, for a source without images to judge by, or where nothing
@@ -153,7 +153,7 @@ def settle(marked: Marked, *, without: Collection[str] = (), skip: bool) -> Scen
     if gone:
         example = min(gone)
         note.append(f"{len(gone)} images or boxes left out, e.g. {example}")
-    return SceneSets(train, test, "; ".join(note), marked.metric)
+    return BoxDataset(train, test, "; ".join(note), marked.metric)
 
 
 def _without(scenes: Scenes, gone: frozenset[str]) -> Scenes:

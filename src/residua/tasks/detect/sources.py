@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from residua.data.decode import DataError
+from residua.errors import DataError
 from residua.tasks.detect.coco import find_coco
 from residua.tasks.detect.scenes import Marked
 from residua.tasks.detect.voc import find_voc

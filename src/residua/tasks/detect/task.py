@@ -5,11 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from residua.data.decode import IMAGE, DataError
-from residua.data.found import Found
+from residua.data.decode import IMAGE
+from residua.data.listing import SourceListing
 from residua.data.scan import scan
-from residua.data.sources import absolute
+from residua.data.sources.table import absolute
+from residua.errors import DataError
+from residua.nn import device
+from residua.nn.device import place_network
 from residua.nn.network import Network, build
+from residua.runs.run import Run
 from residua.spec import change, detector
 from residua.spec.arch import Arch
 from residua.spec.detector import Detector
@@ -19,23 +23,21 @@ from residua.tasks.detect import pages
 from residua.tasks.detect.answers import Boxed, boxed
 from residua.tasks.detect.batches import SceneBatch, held_bytes, training
 from residua.tasks.detect.check import surveyed
-from residua.tasks.detect.finder import LEAST, load
 from residua.tasks.detect.first import initial, trained
 from residua.tasks.detect.judging import BoxJudgement, judge
 from residua.tasks.detect.learn import objective
 from residua.tasks.detect.network import Boxer
+from residua.tasks.detect.predictor import LEAST, load
 from residua.tasks.detect.preview import EPOCHS, page
-from residua.tasks.detect.scenes import Scenes, SceneSets, matched, settle
+from residua.tasks.detect.scenes import BoxDataset, Scenes, matched, settle
 from residua.tasks.detect.score import check
 from residua.tasks.detect.sources import find
 from residua.tasks.detect.verdict import ByBox, found
 from residua.tasks.kind import MOST_WORKERS, Preview, Unreadable
-from residua.tasks.opened import own
+from residua.tasks.run_data import own
 from residua.tasks.survey import Survey
-from residua.training import world
-from residua.training.plan import place
-from residua.training.run import Run
-from residua.training.world import World
+from residua.training.processes import world
+from residua.training.processes.world import World
 
 YARDSTICK = 300
 """Largest image, in pixels, by which arithmetic is timed: what suits the backbone there suits it at 800."""
@@ -52,11 +54,11 @@ class Detect:
         """Its images, their boxes, and what is wrong with those."""
         return surveyed(find(source))
 
-    def open(self, data: Data, *, without: Unreadable, given: Found | None = None) -> SceneSets:
+    def open(self, data: Data, *, without: Unreadable, given: SourceListing | None = None) -> BoxDataset:
         """Both splits; no image is decoded."""
         return settle(find(data.source), without=without, skip=data.bad != "error")
 
-    def unreadable(self, data: Data, given: Found | None = None) -> Unreadable:
+    def unreadable(self, data: Data, given: SourceListing | None = None) -> Unreadable:
         """The images that cannot be decoded, and the boxes that cannot be used."""
         marked = find(data.source)
         splits = [scenes.images for scenes in marked.splits]
@@ -65,7 +67,7 @@ class Detect:
         faults = {fault.key: fault.reason for fault in marked.faults}
         return {**{titles[i]: why for i, why in reasons.items()}, **faults}
 
-    def proposal(self, sets: SceneSets | None) -> tuple[str, str]:
+    def proposal(self, sets: BoxDataset | None) -> tuple[str, str]:
         """A detector that learns from scratch."""
         return "ssd300_iresnet18", "quick.boxes"
 
@@ -75,7 +77,7 @@ class Detect:
         detector.map_indices(found, arch)
         return arch, found
 
-    def suited(self, arch: Arch, sets: SceneSets) -> Arch:
+    def suited(self, arch: Arch, sets: BoxDataset) -> Arch:
         """As many classes as there are kinds of boxes. ValueError for a network that reads clips."""
         if arch.clip:
             raise ValueError(
@@ -93,13 +95,13 @@ class Detect:
         used = replace(plain, flip=augment.flip, zoom=augment.zoom, pad=augment.pad)
         if augment.kind not in ("ssd", "none") or used != augment:
             raise ValueError("boxes are augmented by augment.kind ssd or none, .flip and .zoom alone")
-        same = Optim().layer_decay, Optim().smoothing, 0, 0, "none"
-        asked = (recipe.optim.layer_decay, recipe.optim.smoothing, recipe.average.recount,
+        same = Optim().layer_decay, Optim().label_smoothing, 0, 0, "none"
+        asked = (recipe.optim.layer_decay, recipe.optim.label_smoothing, recipe.average.bn_recalibration_images,
                  recipe.plan.memory_limit, recipe.data.balance)  # fmt: skip
         if asked != same or recipe.optim.frozen_norms or recipe.schedule.warmup_error:
             raise ValueError(
                 "detectors take no optim.layer_decay, .smoothing, .frozen_norms (detector.norm does that), "
-                "schedule.warmup_error, average.recount, plan.memory_limit or data.balance: leave them"
+                "schedule.warmup_error, average.bn_recalibration_images, plan.memory_limit or data.balance: leave them"
             )
         if recipe.plan.compile not in ("auto", "off"):
             raise ValueError("plan.compile: detectors are not translated, for every image has other boxes")
@@ -113,16 +115,16 @@ class Detect:
         small = replace(seen, size=side, resize=side)
         return build(change.with_preprocess(recipe.arch, small))
 
-    def workers(self, recipe: Recipe, sets: SceneSets) -> int:
+    def workers(self, recipe: Recipe, sets: BoxDataset) -> int:
         """None for what is held in memory, else one per core."""
         return 0 if self.held(sets, recipe, recipe.plan) else min(MOST_WORKERS, world.cores())
 
-    def reading(self, recipe: Recipe, sets: SceneSets) -> str:
+    def reading(self, recipe: Recipe, sets: BoxDataset) -> str:
         """From memory or through workers."""
         bytes_ = held_bytes(sets.train)
         if self.held(sets, recipe, recipe.plan):
             return f"decoded in memory, {in_words(bytes_)}: they fit data.resident_bytes"
-        return f"{recipe.data.workers} workers: {in_words(bytes_)} do not fit data.resident_bytes"
+        return f"{recipe.data.num_workers} workers: {in_words(bytes_)} do not fit data.resident_bytes"
 
     def hint(self, arch: Arch) -> str:
         """None: networks that do not suit a detector were refused."""
@@ -136,7 +138,7 @@ class Detect:
 
     def batches(
         self,
-        sets: SceneSets,
+        sets: BoxDataset,
         recipe: Recipe,
         *,
         first: int,
@@ -150,11 +152,11 @@ class Detect:
             sets.train, recipe, first=first, steps=steps, workers=workers, rank=world.rank, world=world.size
         )
 
-    def objective(self, sets: SceneSets, recipe: Recipe, plan: Plan) -> Any:
+    def objective(self, sets: BoxDataset, recipe: Recipe, plan: Plan) -> Any:
         """The detector's own losses."""
         return objective(recipe.arch.preprocess, plan)
 
-    def held(self, sets: SceneSets, recipe: Recipe, plan: Plan) -> int:
+    def held(self, sets: BoxDataset, recipe: Recipe, plan: Plan) -> int:
         """All decoded training images, or none."""
         bytes_ = held_bytes(sets.train)
         return bytes_ if bytes_ <= recipe.data.resident_bytes else 0
@@ -162,7 +164,7 @@ class Detect:
     def judge(
         self,
         network: Any,
-        sets: SceneSets,
+        sets: BoxDataset,
         recipe: Recipe,
         *,
         plan: Plan,
@@ -170,20 +172,20 @@ class Detect:
         stop: Callable[[], bool],
     ) -> BoxJudgement:
         """What is found in every test image."""
-        workers = recipe.data.workers
+        workers = recipe.data.num_workers
         return judge(network, sets.test, plan=plan, workers=workers, world=world, stop=stop)
 
-    def judgement(self, run: Run, sets: SceneSets) -> BoxJudgement:
+    def judgement(self, run: Run, sets: BoxDataset) -> BoxJudgement:
         """The same, of a finished run."""
         network, _ = trained(run.path)
-        plan = replace(run.recipe.plan, device=str(world.device("auto")), precision="float32")
-        return judge(place(network, plan), sets.test, plan=plan)
+        plan = replace(run.recipe.plan, device=str(device.resolve_device("auto")), precision="float32")
+        return judge(place_network(network, plan), sets.test, plan=plan)
 
-    def report(self, run: Run, sets: SceneSets, judged: BoxJudgement) -> None:
+    def report(self, run: Run, sets: BoxDataset, judged: BoxJudgement) -> None:
         """Curves, what was found in some images, and how well each class was."""
         pages.write_report(run, sets, judged)
 
-    def preview(self, recipe: Recipe, sets: SceneSets, *, count: int, source: str) -> Preview:
+    def preview(self, recipe: Recipe, sets: BoxDataset, *, count: int, source: str) -> Preview:
         """As trained with and tested, their boxes drawn."""
         shown = f"images  {min(count, len(sets.train))}, {EPOCHS} epochs of training each"
         return Preview(page(recipe, sets, count, source), (shown,))

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from residua.nn.device import place_network, resolve_device
 from residua.spec.recipe import Plan
 from residua.tasks.detect import pages
 from residua.tasks.detect.answers import Boxed, of_judgement
@@ -16,8 +17,7 @@ from residua.tasks.detect.judging import BoxJudgement, judge
 from residua.tasks.detect.scenes import Scenes
 from residua.tasks.detect.score import SAYS, BoxScore, check
 from residua.tasks.kind import Told
-from residua.training.plan import place
-from residua.training.world import World, device
+from residua.training.processes.world import World
 
 NAMED = 12
 """Classes told one by one."""
@@ -84,8 +84,8 @@ def found(path: Path, examples: Examples, *, views: Sequence[str], weights: str,
     """What the detector at `path` finds in its `examples`, under each of `views`, or those that suit them."""
     network, kind = trained(path, weights)
     scenes, usual = examples(path, network.class_names)
-    plan = Plan(str(device("auto")), "channels_last", "float32", torch.get_num_threads())
-    judged = judge(place(network, plan), scenes, plan=plan, world=world)
+    plan = Plan(str(resolve_device("auto")), "channels_last", "float32", torch.get_num_threads())
+    judged = judge(place_network(network, plan), scenes, plan=plan, world=world)
     scores = (judged.score(split=scenes.name, weights=kind, views=name) for name in views or _usual(usual))
     return FoundBoxes(str(path), judged, tuple(scores))
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from residua.data.decode import SUFFIXES, DataError, inspect, one_line, shown
+from residua.data.decode import SUFFIXES, inspect, one_line, shown
 from residua.data.images import Images
 from residua.data.items import Files
+from residua.errors import DataError
 from residua.tasks.detect.boxes import Boxes, Corners, cut, fault
 from residua.tasks.detect.scenes import Fault, Marked, Scenes
 

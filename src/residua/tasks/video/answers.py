@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from residua.data.decode import DataError
+from residua.errors import DataError
+from residua.runs.run import write
 from residua.tasks.classify.answers import Answer, Named
 from residua.tasks.kind import Told, check_free
 from residua.tasks.video import timeline
-from residua.tasks.video.watch import Watched, load
-from residua.training.run import write
+from residua.tasks.video.predictor import Watched, load
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -10,12 +10,12 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
+from residua.data.batch_augmentation import touch
 from residua.data.batches import Batch
 from residua.data.loader import Place, Places, each, loaded, room
-from residua.data.mixing import touch
 from residua.data.resident import moved
 from residua.data.sampler import orders, share, steps_per_epoch
-from residua.data.views import size_at, test_view, train_views
+from residua.data.transforms import size_at, test_view, train_views
 from residua.spec.arch import Arch
 from residua.spec.clip import Clip
 from residua.spec.recipe import Recipe
@@ -64,7 +64,7 @@ def training(
 
     Everything depends on the seed, the batch size and the step alone. Errors as in `data.batches.training`.
     """
-    images, batch, preprocess = footage.images, recipe.budget.batch, recipe.arch.preprocess
+    images, batch, preprocess = footage.images, recipe.budget.batch_size, recipe.arch.preprocess
     order_of = orders(images.labels, equally=recipe.data.balance == "sample")
 
     def place(step: int) -> Place:

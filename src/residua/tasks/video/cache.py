@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from residua.data.decode import DataError
+from residua.errors import DataError
 from residua.tasks.video import reader
 from residua.tasks.video.reader import Choose, Frames
 

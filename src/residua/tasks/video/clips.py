@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from residua.data.decode import DataError, Gate, Header, Shrink, shown
+from residua.data.decode import Gate, Header, Shrink, shown
 from residua.data.images import Images
+from residua.errors import DataError
 from residua.spec.preprocess import Colour, Preprocess
 from residua.tasks.video import film, reader
 from residua.tasks.video.cache import Cache

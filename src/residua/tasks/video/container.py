@@ -15,7 +15,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from residua.tasks.video.scaling import Refused, Scaled, Scaler, check_size
+from residua.tasks.video.scaling import ScaledFrames, Scaler, SizeRefused, check_size
 
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg"
 """FFmpeg's names of the containers that are read. It knows three hundred more, playlists of addresses among
@@ -51,7 +51,7 @@ def look(source: str | bytes) -> dict[str, Any]:
         index = _index(stream)
         first = next(_decoded(stream), None)
         if first is None:
-            raise Refused(_NO_FRAME)
+            raise SizeRefused(_NO_FRAME)
         check_size(first.width, first.height)
         width, height = first.width, first.height
         if first.rotation % 180:
@@ -67,7 +67,7 @@ def look(source: str | bytes) -> dict[str, Any]:
         }
 
 
-def read(source: str | bytes, choose: Choose, scaled: Scaled) -> NDArray[np.uint8]:
+def read(source: str | bytes, choose: Choose, scaled: ScaledFrames) -> NDArray[np.uint8]:
     """The frames that `choose` takes, counted from 0 as they are shown: (n, H, W, C) uint8.
 
     Only what those frames need is decoded: from the last key frame before them, without frames that no other
@@ -77,7 +77,7 @@ def read(source: str | bytes, choose: Choose, scaled: Scaled) -> NDArray[np.uint
         index, scaler = _index(stream), Scaler(stream.codec_context, scaled)
         numbers = choose(index.count, scaler.bytes)
         if numbers[-1] >= index.count:
-            raise Refused(f"has {index.count} frames, and frame {numbers[-1]} was asked for: it changed")
+            raise SizeRefused(f"has {index.count} frames, and frame {numbers[-1]} was asked for: it changed")
         taken = _Taken(numbers, scaler)
         _from_keys(stream, index, taken)
     if taken.missing:  # times or sizes that lie, or frames that hide: all in order, and count
@@ -126,22 +126,22 @@ def _opened(source: str | bytes, *, trusting: bool = False) -> Iterator[VideoStr
     an MP4 is believed until its frames turn out other than it says.
     """
     if (not source) if isinstance(source, bytes) else not Path(source).stat().st_size:
-        raise Refused("is empty: record it again, or remove it")
+        raise SizeRefused("is empty: record it again, or remove it")
     try:
         with _open(source, {"skip_frame": "all"} if trusting and _is_mp4(source) else {}) as container:
             streams = [s for s in container.streams.video if not s.disposition & _COVER]
             if not streams:
                 sound = " but sound" if container.streams.audio else ""
-                raise Refused(f"holds nothing{sound}: give clips with pictures")
+                raise SizeRefused(f"holds nothing{sound}: give clips with pictures")
             context = streams[0].codec_context
             context.thread_count = 1  # other clips have the other cores
             if not trusting:  # else frames are checked when they are there
                 check_size(context.width, context.height)
             yield streams[0]
     except (av.error.MemoryError, MemoryError):
-        raise Refused("needs more memory than a clip may: scale it down") from None
+        raise SizeRefused("needs more memory than a clip may: scale it down") from None
     except (av.error.FFmpegError, ValueError, EOFError, IndexError) as error:
-        raise Refused(f"cannot be decoded ({_said(error)}): record it again, or remove it") from None
+        raise SizeRefused(f"cannot be decoded ({_said(error)}): record it again, or remove it") from None
 
 
 def _is_mp4(source: str | bytes) -> bool:
@@ -165,7 +165,7 @@ def _open(source: str | bytes, probing: dict[str, str]) -> InputContainer:
     except av.error.MemoryError:
         raise
     except av.error.FFmpegError as error:
-        raise Refused(
+        raise SizeRefused(
             f"is no clip that can be read ({_said(error)}): convert it to MP4, or remove it"
         ) from None
 
@@ -187,13 +187,13 @@ def _index(stream: VideoStream) -> _Index:
             continue
         found += 1
         if found > MOST_FRAMES:
-            raise Refused(f"has more than {MOST_FRAMES:,} frames: cut it into clips")
+            raise SizeRefused(f"has more than {MOST_FRAMES:,} frames: cut it into clips")
         if packet.pts is not None:
             times.append(packet.pts)
             if packet.is_keyframe:
                 keys.append(packet.pts)
     if not found:
-        raise Refused("holds no frame: record it again, or remove it")
+        raise SizeRefused("holds no frame: record it again, or remove it")
     told = len(times) == len(set(times)) == found
     return _Index(sorted(times) if told else [], sorted(keys), found)
 
@@ -248,7 +248,7 @@ def _in_order(stream: VideoStream, taken: _Taken) -> None:
         if not taken.missing:
             return
     if last is None:
-        raise Refused(_NO_FRAME)
+        raise SizeRefused(_NO_FRAME)
     for number in sorted(taken.missing):
         taken.put(number, last)
 
@@ -262,7 +262,7 @@ def _decoded(stream: VideoStream) -> Iterator[av.VideoFrame]:
 def _check_whole(frame: av.VideoFrame, number: int) -> None:
     """Refused when the decoder had to guess a part of `frame`."""
     if frame.is_corrupt:
-        raise Refused(f"is damaged at frame {number}: record it again, or remove it")
+        raise SizeRefused(f"is damaged at frame {number}: record it again, or remove it")
 
 
 def _said(error: BaseException) -> str:

@@ -6,16 +6,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from residua.data.decode import DataError
 from residua.data.images import Images
-from residua.data.metadata import Betrayal, betrayal
+from residua.data.metadata import MetadataLeak, find_metadata_leak
 from residua.data.scan import FACTS, Scan
+from residua.errors import DataError
 from residua.tasks.video import reader
 
 _MOST = 2000  # clips that are asked
 
 
-def told(splits: Sequence[Images]) -> Betrayal | None:
+def told(splits: Sequence[Images]) -> MetadataLeak | None:
     """How well size, length and frame rate alone tell the class; None for clips that are no files.
 
     A tree is judged on clips it did not see, in five folds over all splits.
@@ -27,7 +27,7 @@ def told(splits: Sequence[Images]) -> Betrayal | None:
         places = np.linspace(0, len(images) - 1, min(_MOST, len(images))).astype(int)
         rows += [_row(images, place) for place in places.tolist()]
         labels.append(images.labels[places])
-    return betrayal(Scan(np.concatenate(rows), ("",)), np.concatenate(labels))
+    return find_metadata_leak(Scan(np.concatenate(rows), ("",)), np.concatenate(labels))
 
 
 def _row(images: Images, place: int) -> NDArray[np.void]:

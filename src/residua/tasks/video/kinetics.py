@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from residua.data.decode import DataError, shown
-from residua.data.found import Found
+from residua.data.decode import shown
 from residua.data.images import Images
 from residua.data.items import Files
+from residua.data.listing import SourceListing
 from residua.data.walk import walk
+from residua.errors import DataError
 from residua.tasks.video.clips import CLIP
 
 COLUMNS = ("label", "youtube_id", "time_start", "time_end", "split")
@@ -26,7 +27,7 @@ def is_one(place: Path) -> bool:
     return bool(_lists(place))
 
 
-def find(place: Path) -> Found:
+def find(place: Path) -> SourceListing:
     """The clips below the lists at `place`, by the names the lists give; clips that are gone are counted.
 
     DataError when a list is damaged or none of its clips is here.
@@ -49,7 +50,7 @@ def find(place: Path) -> Found:
     gone = sum(each in parts and name not in here for name, _, each in rows)
     remarks = (f"{gone} listed clips are not here",) if gone else ()
     test = parts.get(judge or "")
-    return Found(f"video:{place}", parts[_LEARN], test, "official lists", remarks=remarks)
+    return SourceListing(f"video:{place}", parts[_LEARN], test, "official lists", remarks=remarks)
 
 
 def _images(name: str, root: Path, classes: tuple[str, ...], pairs: list[tuple[Path, str]]) -> Images:

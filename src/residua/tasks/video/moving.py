@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from residua.data.decode import DataError, decode, shown
-from residua.data.images import Dataset, Images
+from residua.data.decode import decode, shown
+from residua.data.images import ImageDataset, Images
 from residua.data.sampler import draws
 from residua.data.walk import walk
+from residua.errors import DataError
 from residua.tasks.video.clips import CLIP
 
 DIRECTIONS = {
@@ -39,7 +40,7 @@ _MOST = 500  # photographs that are read, at most
 _DOWN, _ACROSS, _WHICH, _WAY = 2000, 2001, 2002, 2003  # streams of chance; ours, far from those of views
 
 
-def open_moving(folder: str) -> Dataset:
+def open_moving(folder: str) -> ImageDataset:
     """Clips panned over the photographs in `folder`, or over two that scikit-learn brings; always the same.
 
     Those to judge by show photographs, or where there are only two, halves of them, that are never learned
@@ -49,7 +50,9 @@ def open_moving(folder: str) -> Dataset:
     train, test = _clips("train", learn, TRAIN, seed=0), _clips("test", judge, TEST, seed=1)
     what = f"{len(learn)} + {len(judge)} photographs" if folder else "two photographs of scikit-learn, halved"
     note = f"8 directions, {TRAIN} train + {TEST} test clips of {FRAMES} frames, panned over {what}"
-    return Dataset(f"moving:{folder}" if folder else "moving", train, test, grey=False, size=SIDE, note=note)
+    return ImageDataset(
+        f"moving:{folder}" if folder else "moving", train, test, grey=False, size=SIDE, note=note
+    )
 
 
 def panned(photograph: NDArray[np.uint8], top: int, left: int, step: tuple[int, int]) -> NDArray[np.uint8]:

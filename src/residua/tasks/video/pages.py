@@ -4,21 +4,21 @@ from dataclasses import replace
 
 import numpy as np
 
-from residua.data.images import Dataset, Images
-from residua.data.metadata import Betrayal
+from residua.data.images import ImageDataset, Images
+from residua.data.metadata import MetadataLeak
 from residua.measure.evaluate import Judgement
 from residua.measure.score import Score
 from residua.measure.views import CLIP, CLIP_VIEWS, VIDEO
-from residua.papers.sentences import sentences
-from residua.report.of_run import architecture, curves, making
+from residua.recipes.sentences import sentences
 from residua.report.page import Numbers, Page, Part, Section, Table, Text, render
+from residua.report.run_page import architecture, curves, making
+from residua.runs.run import Run, write
 from residua.spec.describe import cost
 from residua.tasks.classify.pages import errors
 from residua.tasks.video import facts, protocol
-from residua.training.run import Run, write
 
 
-def write_report(run: Run, dataset: Dataset, clip: Judgement, video: Judgement) -> None:
+def write_report(run: Run, dataset: ImageDataset, clip: Judgement, video: Judgement) -> None:
     """Write `report.html` into the finished `run`: judged by one clip of each video, and by thirty."""
     recipe, rows = run.recipe, run.metrics
     rate = protocol.rate(dataset.test)
@@ -59,7 +59,7 @@ def write_report(run: Run, dataset: Dataset, clip: Judgement, video: Judgement) 
     write(run.path / "report.html", render(page))
 
 
-def beside(scores: dict[str, Score], judged: Judgement, alone: Betrayal | None) -> Table:
+def beside(scores: dict[str, Score], judged: Judgement, alone: MetadataLeak | None) -> Table:
     """Both accuracies, and what needs no network."""
     rows = [
         (f"{view}-level", f"{score.top1:.1f} %", _interval(score), f"{score.n:,}")
@@ -74,7 +74,7 @@ def beside(scores: dict[str, Score], judged: Judgement, alone: Betrayal | None) 
     return Table(("who answers", "right", "95 % interval", "clips"), tuple(rows), caption, numeric=(1, 2, 3))
 
 
-def verdict(score: Score, alone: Betrayal | None, commonest: float) -> tuple[str, ...]:
+def verdict(score: Score, alone: MetadataLeak | None, commonest: float) -> tuple[str, ...]:
     """What the number proves, in a sentence or two that claim no more."""
     low, high = score.interval
     best = max(commonest, alone.accuracy if alone else 0.0)

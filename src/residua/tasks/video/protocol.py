@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from residua.data.images import Images
-from residua.data.views import normalise
-from residua.measure.evaluate import Judgement, NotFinite
+from residua.data.transforms import normalise
+from residua.errors import NonFiniteError
+from residua.measure.evaluate import Judgement
 from residua.measure.views import CLIP, PLACES, TIMES, VIDEO
 from residua.nn.clips import layout
 from residua.nn.network import Network
@@ -33,7 +34,7 @@ _ASKED = 50  # clips that tell the frame rate of all
 def judge(network: Network, footage: Footage, plan: Plan, view: str, *, workers: int = 0) -> Judgement:
     """What `network` says of the videos of `footage` under `view`, each counted once.
 
-    KeyError for an unknown view, NotFinite when the network says what is no number.
+    KeyError for an unknown view, NonFiniteError when the network says what is no number.
     """
     network.eval()
     looks = LOOKS[view]
@@ -46,7 +47,7 @@ def judge(network: Network, footage: Footage, plan: Plan, view: str, *, workers:
 
 
 def probabilities(network: Network, clips: Tensor, plan: Plan) -> NDArray[np.float64]:
-    """(n, C, T, S, S) uint8 -> (n, classes), rows sum to 1. NotFinite as from `judge`."""
+    """(n, C, T, S, S) uint8 -> (n, classes), rows sum to 1. NonFiniteError as from `judge`."""
     device, rows = torch.device(plan.device), []
     with torch.inference_mode():
         for start in range(0, len(clips), TOGETHER):
@@ -57,7 +58,7 @@ def probabilities(network: Network, clips: Tensor, plan: Plan) -> NDArray[np.flo
                 rows.append(network(images).float().cpu())
         logits = torch.cat(rows)
         if not bool(torch.isfinite(logits).all()):
-            raise NotFinite("the network says NaN or infinity: its weights are of no use")
+            raise NonFiniteError("the network says NaN or infinity: its weights are of no use")
         found: NDArray[np.float64] = torch.softmax(logits.double(), 1).numpy()
         return found
 

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from residua.data.decode import DataError, shown
+from residua.data.decode import shown
+from residua.errors import DataError
 
 SECONDS = 30.0
 """Longest time that one file may take. Our choice: ten seconds of 1080p take three on a slow core."""

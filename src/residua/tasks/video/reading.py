@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from residua.tasks.video import container
 from residua.tasks.video.container import Choose
-from residua.tasks.video.scaling import Refused, Scaled
+from residua.tasks.video.scaling import ScaledFrames, SizeRefused
 
 _NOTHING = np.empty(0, np.uint8)
 
@@ -29,10 +29,10 @@ def answer(
             return container.look(source), _NOTHING
         if question["what"] == "count":
             return {"frames": container.count(source)}, _NOTHING
-        scaled = Scaled(question["short"], question["colour"], question["interpolation"])
+        scaled = ScaledFrames(question["short"], question["colour"], question["interpolation"])
         frames = container.read(source, choose, scaled)
         return {"shape": frames.shape}, frames
-    except Refused as refused:
+    except SizeRefused as refused:
         return {"error": str(refused)}, _NOTHING
 
 

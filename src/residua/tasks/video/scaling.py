@@ -19,12 +19,12 @@ _KINDS = {"bilinear": Interpolation.BILINEAR, "bicubic": Interpolation.BICUBIC}
 _LAYOUTS = {"rgb": ("gbrp", 3), "grey": ("gray", 1)}
 
 
-class Refused(Exception):
+class SizeRefused(Exception):
     """A file that is no clip: what it is instead and what to do, to stand after its name."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scaled:
+class ScaledFrames:
     """How frames are handed over."""
 
     short: int
@@ -38,7 +38,7 @@ class Scaled:
 class Scaler:
     """Makes every frame of a stream one size, whatever size it has."""
 
-    def __init__(self, context: VideoCodecContext, scaled: Scaled) -> None:
+    def __init__(self, context: VideoCodecContext, scaled: ScaledFrames) -> None:
         """The size is that of `scaled`, for a frame as large as `context` says."""
         self.told = (context.width, context.height)
         self.width, self.height = _size(*self.told, scaled.short)
@@ -66,9 +66,9 @@ class Scaler:
 def check_size(width: int, height: int) -> None:
     """Refused when frames of `width` x `height` pixels are not decoded."""
     if width * height > MOST_PIXELS:
-        raise Refused(f"claims frames of {width} x {height} pixels: give at most {MOST_PIXELS:,}")
+        raise SizeRefused(f"claims frames of {width} x {height} pixels: give at most {MOST_PIXELS:,}")
     if max(width, height) > LONGEST * max(1, min(width, height)):
-        raise Refused(f"has frames of {width} x {height} pixels: give sides of at most 1 to {LONGEST}")
+        raise SizeRefused(f"has frames of {width} x {height} pixels: give sides of at most 1 to {LONGEST}")
 
 
 def _size(width: int, height: int, short: int) -> tuple[int, int]:

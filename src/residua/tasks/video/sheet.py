@@ -14,7 +14,7 @@ from residua.tasks.video.batches import clip_of, testing, training
 from residua.version import __version__
 
 if TYPE_CHECKING:
-    from residua.tasks.video.task import ClipSets
+    from residua.tasks.video.task import ClipDataset
 
 EPOCHS = 2
 """Passes that are shown of every clip."""
@@ -24,7 +24,7 @@ MOST = 16
 _SIDE, _GAP, _LINE = 84, 3, 4  # pixels of a frame and between two, frames side by side
 
 
-def sheet(recipe: Recipe, sets: "ClipSets", *, count: int, source: str) -> str:
+def sheet(recipe: Recipe, sets: "ClipDataset", *, count: int, source: str) -> str:
     """The page of `count` training clips, spread over the classes.
 
     DataError names one that cannot be read.
@@ -32,7 +32,7 @@ def sheet(recipe: Recipe, sets: "ClipSets", *, count: int, source: str) -> str:
     order = np.argsort(_rank(sets.train.labels), kind="stable")[:count]
     images = sets.train.subset(np.sort(order))
     footage, n = sets.footage(images, recipe.arch), len(images)
-    alone = replace(recipe, budget=replace(recipe.budget, batch=max(2, n)))
+    alone = replace(recipe, budget=replace(recipe.budget, batch_size=max(2, n)))
     trained = list(training(footage, alone, first=0, steps=EPOCHS, workers=0, device=torch.device("cpu")))
     (tested,) = testing(footage, recipe.arch, batch=n, workers=0)
     rows = [{int(i): clip for i, clip in zip(b.indices, b.images, strict=True)} for b in (*trained, tested)]

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from residua.data.decode import DataError, shown
-from residua.data.found import Found
+from residua.data.decode import shown
 from residua.data.images import Images
 from residua.data.items import Files
+from residua.data.listing import SourceListing
 from residua.data.walk import walk
+from residua.errors import DataError
 from residua.tasks.video.clips import CLIP
 
 LABELS, TRAIN, VALIDATION = "labels.json", "train.json", "validation.json"
@@ -25,7 +26,7 @@ def is_one(place: Path) -> bool:
     return place.is_dir() and _file(place, LABELS) is not None and _file(place, TRAIN) is not None
 
 
-def find(place: Path) -> Found:
+def find(place: Path) -> SourceListing:
     """The clips that the lists at `place` name, with labels by their templates; those gone are counted.
 
     A template stands in brackets in the lists, `Pushing [something] left`, and without them among the labels.
@@ -40,7 +41,9 @@ def find(place: Path) -> Found:
     if not len(train):
         raise DataError(f"{shown(place)} holds none of the clips of {TRAIN}: put <id>.webm or .mp4 below it")
     remarks = (f"{gone + also} listed clips are not here",) if gone + also else ()
-    return Found(f"video:{place}", train, test if len(test) else None, "official lists", remarks=remarks)
+    return SourceListing(
+        f"video:{place}", train, test if len(test) else None, "official lists", remarks=remarks
+    )
 
 
 def _split(

@@ -3,11 +3,11 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from residua.data.decode import DataError
-from residua.data.folders import find_folder
-from residua.data.found import Found, judged, matched, settle
-from residua.data.images import Dataset, Images
-from residua.data.labels import SUFFIXES, find_labels
+from residua.data.images import ImageDataset, Images
+from residua.data.listing import SourceListing, judged, matched, settle
+from residua.data.sources.folders import find_folder
+from residua.data.sources.labels import SUFFIXES, find_labels
+from residua.errors import DataError
 from residua.tasks.video import kinetics, something
 from residua.tasks.video.clips import CLIP
 from residua.tasks.video.moving import open_moving
@@ -16,7 +16,7 @@ MOVING = "moving"
 """What the one source begins with whose clips are made, not found."""
 
 
-def find(source: str, *, lenient: bool = False) -> Found:
+def find(source: str, *, lenient: bool = False) -> SourceListing:
     """The clips of `video:PLACE` by name, before any is opened. DataError says what is missing.
 
     PLACE is a folder of classes with clips or of splits of such, a CSV, JSON-lines or Parquet list of paths
@@ -26,7 +26,7 @@ def find(source: str, *, lenient: bool = False) -> Found:
     name, colon, place = source.partition(":")
     if name == MOVING:
         moving = _moving(colon, place)
-        return Found(source, moving.train, moving.test, moving.note)
+        return SourceListing(source, moving.train, moving.test, moving.note)
     if not place:
         raise DataError(f"'{source}' names no folder: give video:DIR")
     path = Path(place)
@@ -39,7 +39,7 @@ def find(source: str, *, lenient: bool = False) -> Found:
     return find_folder(path, lenient=lenient, gate=CLIP)
 
 
-def open_clips(source: str, *, holdout: float, without: Collection[str] = ()) -> Dataset:
+def open_clips(source: str, *, holdout: float, without: Collection[str] = ()) -> ImageDataset:
     """The clips of `source`, split as images are. DataError when they cannot be used."""
     name, colon, place = source.partition(":")
     if name == MOVING:
@@ -52,7 +52,7 @@ def judging(source: str, *, classes: Sequence[str]) -> Images:
     return matched(judged(find(source)), classes, owner="the network")
 
 
-def _moving(colon: str, place: str) -> Dataset:
+def _moving(colon: str, place: str) -> ImageDataset:
     if colon and not place:
         raise DataError("'moving:' names no folder: give moving or moving:DIR")
     return open_moving(place)

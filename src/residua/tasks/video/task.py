@@ -9,13 +9,14 @@ from pathlib import Path
 import torch
 
 from residua.data.batches import Batch
-from residua.data.found import Found, matched
-from residua.data.images import Dataset, Images
+from residua.data.images import ImageDataset, Images
+from residua.data.listing import SourceListing, matched
 from residua.data.scan import scan
-from residua.deliver.engine import ready
 from residua.measure.evaluate import Judgement
 from residua.measure.views import CLIP, CLIP_VIEWS, VIDEO
 from residua.nn.network import Network
+from residua.predict.classifier import ready
+from residua.runs.run import Run
 from residua.spec import change
 from residua.spec.arch import Arch
 from residua.spec.clip import Clip
@@ -25,7 +26,7 @@ from residua.tasks.by_network import ByNetwork
 from residua.tasks.classify import found
 from residua.tasks.classify.verdict import ByClass
 from residua.tasks.kind import MOST_WORKERS, Preview, Unreadable
-from residua.tasks.opened import own
+from residua.tasks.run_data import own
 from residua.tasks.survey import Survey
 from residua.tasks.video import cache, clips, pages, protocol, sources
 from residua.tasks.video.answers import Filmed, filmed
@@ -33,18 +34,17 @@ from residua.tasks.video.batches import clip_of, testing, training
 from residua.tasks.video.cache import Cache
 from residua.tasks.video.clips import Footage
 from residua.tasks.video.sheet import EPOCHS, sheet
-from residua.training import world
-from residua.training.judging import of_batches
-from residua.training.losses import Objective, taught
-from residua.training.run import Run
-from residua.training.world import World
+from residua.training.losses import LossFn, taught
+from residua.training.processes import world
+from residua.training.processes.world import World
+from residua.training.validate import of_batches
 
 
 @dataclass(frozen=True, eq=False)
-class ClipSets:
+class ClipDataset:
     """Both splits of a source of clips, and where their decoded frames are kept."""
 
-    dataset: Dataset
+    dataset: ImageDataset
     """The clips."""
     data: Data
     """How they are read."""
@@ -88,23 +88,23 @@ class Video(ByNetwork):
         """Its clips."""
         return Survey(sources.find(source, lenient=True))
 
-    def open(self, data: Data, *, without: Unreadable, given: Found | None = None) -> ClipSets:
+    def open(self, data: Data, *, without: Unreadable, given: SourceListing | None = None) -> ClipDataset:
         """Both splits; of each clip, or of some of many, the first frame is decoded."""
-        return ClipSets(sources.open_clips(data.source, holdout=data.holdout, without=without), data)
+        return ClipDataset(sources.open_clips(data.source, holdout=data.val_fraction, without=without), data)
 
-    def unreadable(self, data: Data, given: Found | None = None) -> Unreadable:
+    def unreadable(self, data: Data, given: SourceListing | None = None) -> Unreadable:
         """The clips that cannot be decoded to their end."""
         splits = sources.find(data.source).splits
         reasons = scan(splits, workers=min(MOST_WORKERS, world.cores())).reasons
         titles = [images.title(i) for images in splits for i in range(len(images))] if reasons else []
         return {titles[place]: why for place, why in reasons.items()}
 
-    def proposal(self, sets: ClipSets | None) -> tuple[str, str]:
+    def proposal(self, sets: ClipDataset | None) -> tuple[str, str]:
         """Small moving photographs get a small network, which is inflated."""
         small = sets is not None and sets.train.pixels is not None
         return ("cifar_resnet20", "quick.moving") if small else ("iresnet3d18", "quick.clips")
 
-    def suited(self, arch: Arch, sets: ClipSets) -> Arch:
+    def suited(self, arch: Arch, sets: ClipDataset) -> Arch:
         """Classes as the set has; frames as small and as many as it has; an image network is inflated."""
         arch = change.with_classes(arch, len(sets.train.classes))
         if arch.clip is None:
@@ -119,11 +119,11 @@ class Video(ByNetwork):
                 arch = replace(arch, clip=least)
         return arch
 
-    def workers(self, recipe: Recipe, sets: ClipSets) -> int:
+    def workers(self, recipe: Recipe, sets: ClipDataset) -> int:
         """One per core, each beside a process that decodes."""
         return min(MOST_WORKERS, world.cores())
 
-    def reading(self, recipe: Recipe, sets: ClipSets) -> str:
+    def reading(self, recipe: Recipe, sets: ClipDataset) -> str:
         """Which frames, and where they are kept."""
         arch = recipe.arch
         where = "in memory"
@@ -131,7 +131,7 @@ class Video(ByNetwork):
             room = recipe.data.resident_bytes / 2**30
             place = recipe.data.cache or "a folder that goes with the run"
             where = f"decoded once, up to {room:.3g} GiB in {place}" if room else "decoded anew every epoch"
-        return f"{clip_of(arch).said}; {recipe.data.workers} workers, {where}"
+        return f"{clip_of(arch).said}; {recipe.data.num_workers} workers, {where}"
 
     def hint(self, arch: Arch) -> str:
         """A network that sees frames one by one is blind to motion."""
@@ -141,7 +141,7 @@ class Video(ByNetwork):
 
     def batches(
         self,
-        sets: ClipSets,
+        sets: ClipDataset,
         recipe: Recipe,
         *,
         first: int,
@@ -162,18 +162,18 @@ class Video(ByNetwork):
             device=torch.device(device),
         )
 
-    def objective(self, sets: ClipSets, recipe: Recipe, plan: Plan) -> Objective:
+    def objective(self, sets: ClipDataset, recipe: Recipe, plan: Plan) -> LossFn:
         """Cross-entropy."""
         return taught(recipe, plan, sets.train)
 
-    def held(self, sets: ClipSets, recipe: Recipe, plan: Plan) -> int:
+    def held(self, sets: ClipDataset, recipe: Recipe, plan: Plan) -> int:
         """None: decoded clips are files."""
         return 0
 
     def judge(
         self,
         network: Network,
-        sets: ClipSets,
+        sets: ClipDataset,
         recipe: Recipe,
         *,
         plan: Plan,
@@ -181,31 +181,31 @@ class Video(ByNetwork):
         stop: Callable[[], bool],
     ) -> Judgement:
         """One clip of each test video, after every epoch; thirty are for the end."""
-        size = max(protocol.TOGETHER, min(recipe.budget.batch, 4 * protocol.TOGETHER))
+        size = max(protocol.TOGETHER, min(recipe.budget.batch_size, 4 * protocol.TOGETHER))
         batches = testing(
             sets.footage(sets.test, recipe.arch),
             recipe.arch,
             batch=size,
-            workers=recipe.data.workers,
+            workers=recipe.data.num_workers,
             rank=world.rank,
             world=world.size,
         )
         rounds = math.ceil(len(sets.test) / size / world.size)
         return of_batches(network, batches, rounds, plan=plan, world=world, stop=stop)
 
-    def judgement(self, run: Run, sets: ClipSets) -> Judgement:
+    def judgement(self, run: Run, sets: ClipDataset) -> Judgement:
         """The same, of a finished run."""
         network, _, plan = ready(run.path)
         return protocol.judge(network, sets.footage(sets.test, network.arch), plan, CLIP)
 
-    def report(self, run: Run, sets: ClipSets, judged: Judgement) -> None:
+    def report(self, run: Run, sets: ClipDataset, judged: Judgement) -> None:
         """Both accuracies, what metadata alone tell, curves, and the clips to look at first."""
         network, _, plan = ready(run.path)
         footage = sets.footage(sets.test, network.arch)
-        video = protocol.judge(network, footage, plan, VIDEO, workers=run.recipe.data.workers)
+        video = protocol.judge(network, footage, plan, VIDEO, workers=run.recipe.data.num_workers)
         pages.write_report(run, sets.dataset, judged, video)
 
-    def preview(self, recipe: Recipe, sets: ClipSets, *, count: int, source: str) -> Preview:
+    def preview(self, recipe: Recipe, sets: ClipDataset, *, count: int, source: str) -> Preview:
         """As trained with and tested, frame by frame."""
         shown = f"clips   {min(count, len(sets.train))}, {EPOCHS} epochs of training each"
         return Preview(sheet(recipe, sets, count=count, source=source), (shown,))

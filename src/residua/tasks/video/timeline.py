@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from residua.report.ink import Inks, from_page
+from residua.report.colours import Inks, from_page
 from residua.report.page import Figure, Numbers, Page, Section, Table, Text, png, render
 from residua.report.svg import Hand, cut, line, shape, spread, ticks, tooltip, twofold, words, written
-from residua.tasks.video.watch import SHOWN, Watched
+from residua.tasks.video.predictor import SHOWN, Watched
 from residua.version import __version__
 
 DRAWN = 5

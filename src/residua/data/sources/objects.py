@@ -1,0 +1,203 @@
+"""Images that Python hands over: torch's Dataset objects, and sets of the Hugging Face `datasets` library."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from residua.data.decode import one_line
+from residua.data.images import Images
+from residua.data.items import Item
+from residua.data.listing import SourceListing
+from residua.errors import DataError
+
+PYTHON = "python"
+"""What the source of a run is called whose images came from Python: `python:CLASS`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Objects:
+    """Images of a torch Dataset whose samples are (image, label)."""
+
+    samples: Any
+    """What is asked for them by number."""
+    indices: NDArray[np.int64]
+    """Which of its samples: (N,)."""
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.indices)
+
+    def __getitem__(self, i: int) -> Item:
+        """Image `i`: a PIL image, a path, uint8 (H, W, C) or a tensor (C, H, W). DataError for others."""
+        try:
+            found = self.samples[int(self.indices[i])][0]
+        except Exception as error:  # somebody else's code
+            raise DataError(f"sample {self.indices[i]} cannot be had: {one_line(error)}") from None
+        return _item(found, int(self.indices[i]))
+
+    def name(self, i: int) -> str:
+        """`sample 17`."""
+        return f"sample {self.indices[i]}"
+
+    def subset(self, indices: NDArray[np.int64]) -> "Objects":
+        """The images at `indices`, in that order."""
+        return Objects(self.samples, self.indices[indices])
+
+    def identity(self) -> bytes:
+        """Digest of which samples these are; pixels are not looked at."""
+        return hashlib.sha256(self.indices.tobytes()).digest()
+
+    def expect(self, indices: NDArray[np.int64]) -> None:
+        """Nothing: where they are from, only the Dataset knows."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Images in a column of a Hugging Face dataset, as the encoded bytes that the gate decodes."""
+
+    table: Any
+    """The dataset."""
+    column: str
+    """Its column of images, undecoded."""
+    indices: NDArray[np.int64]
+    """Which of its rows: (N,)."""
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.indices)
+
+    def __getitem__(self, i: int) -> Item:
+        """Bytes or file of image `i`. DataError when the row has neither."""
+        row = int(self.indices[i])
+        held = self.table[row][self.column]
+        if held and held.get("bytes"):
+            content: bytes = held["bytes"]
+            return content
+        if held and held.get("path"):
+            return Path(held["path"])
+        raise DataError(f"row {row} has no image: remove it")
+
+    def name(self, i: int) -> str:
+        """`row 17`."""
+        return f"row {self.indices[i]}"
+
+    def subset(self, indices: NDArray[np.int64]) -> "Rows":
+        """The images at `indices`, in that order."""
+        return Rows(self.table, self.column, self.indices[indices])
+
+    def identity(self) -> bytes:
+        """Digest of the fingerprint that the library keeps, and of which rows these are."""
+        return hashlib.sha256(str(self.table._fingerprint).encode() + self.indices.tobytes()).digest()
+
+    def expect(self, indices: NDArray[np.int64]) -> None:
+        """Nothing: the library maps its files into memory."""
+
+
+def find_objects(train: Any, test: Any = None) -> SourceListing:
+    """The images of one or two torch Datasets of (image, label); their classes from `classes`, else numbers.
+
+    Labels come from `targets` or `labels` where there are, else from one pass over the samples. DataError for
+    labels that are no whole numbers, and for a set without a length.
+    """
+    source = f"{PYTHON}:{type(train).__name__}"
+    first = _of_objects(train, "train")
+    second = None if test is None else _of_objects(test, "val")
+    return SourceListing(
+        source, first, second, " of one Dataset" if second is None else "two Datasets", source
+    )
+
+
+def find_hub(name: str) -> SourceListing:
+    """The images of the Hugging Face dataset `name`, or of the folder that `save_to_disk` wrote.
+
+    DataError when the library is missing, or there is no column of images or of class labels.
+    """
+    try:
+        import datasets
+    except ModuleNotFoundError:
+        raise DataError("hf: needs the package datasets: pip install 'residua[hf]'") from None
+    try:
+        held: Any = datasets.load_from_disk(name) if Path(name).is_dir() else datasets.load_dataset(name)
+    except Exception as error:  # the library raises what its many back ends raise
+        raise DataError(
+            f"hf:{name} cannot be had ({one_line(error)}): look at the name, or the network"
+        ) from None
+    splits = dict(held) if isinstance(held, dict) else {"train": held}
+    learn = splits.get("train")
+    judge = next((part for part in ("validation", "val", "test") if part in splits), None)
+    if learn is None:
+        raise DataError(f"hf:{name} has the splits {sorted(splits)} and no train")
+    train = _of_rows(learn, "train", name)
+    if judge is None:
+        return SourceListing(f"hf:{name}", train, None, " of one table", name)
+    return SourceListing(
+        f"hf:{name}", train, _of_rows(splits[judge], judge, name), f"splits train and {judge}", name
+    )
+
+
+def _of_objects(samples: Any, name: str) -> Images:
+    try:
+        count = len(samples)
+        given = next(
+            (found for key in ("targets", "labels") if (found := getattr(samples, key, None)) is not None),
+            None,
+        )
+        if given is None or len(given) != count:
+            given = [samples[i][1] for i in range(count)]
+        labels = np.array([int(label) for label in given], np.int64)
+    except Exception as error:  # somebody else's code
+        raise DataError(
+            f"{type(samples).__name__} cannot be used ({one_line(error)}): give (image, label)"
+        ) from None
+    if not count or labels.min() < 0:
+        raise DataError(f"{type(samples).__name__} has no sample, or labels below 0: give (image, label)")
+    names: Any = getattr(samples, "classes", None)
+    classes = (
+        tuple(map(str, names)) if _fits(names, labels) else tuple(map(str, range(int(labels.max()) + 1)))
+    )
+    return Images(name, classes, labels, files=Objects(samples, np.arange(count)))
+
+
+def _fits(names: Any, labels: NDArray[np.int64]) -> bool:
+    return isinstance(names, Sequence) and len(names) > labels.max()
+
+
+def _of_rows(table: Any, name: str, source: str) -> Images:
+    import datasets
+
+    features = table.features
+    images = [key for key, kind in features.items() if isinstance(kind, datasets.Image)]
+    labels = [key for key, kind in features.items() if isinstance(kind, datasets.ClassLabel)]
+    if len(images) != 1 or len(labels) != 1:
+        raise DataError(
+            f"hf:{source} has {len(images)} columns of images and {len(labels)} of class labels: "
+            "one of each is needed"
+        )
+    numbers = np.array(table[labels[0]], np.int64)
+    if len(numbers) and numbers.min() < 0:
+        raise DataError(f"hf:{source} has images without a label in {name}: choose another split")
+    plain = table.cast_column(images[0], datasets.Image(decode=False))
+    files = Rows(plain, images[0], np.arange(len(numbers)))
+    return Images(name, tuple(features[labels[0]].names), numbers, files=files)
+
+
+def _item(found: Any, sample: int) -> Item:
+    if isinstance(found, Image.Image | Path):
+        return found
+    if isinstance(found, str):
+        return Path(found)
+    pixels = np.asarray(found)
+    if not isinstance(found, np.ndarray) and pixels.ndim == 3:
+        pixels = pixels.transpose(1, 2, 0)  # a tensor is (C, H, W)
+    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (1,), (3,)):
+        raise DataError(
+            f"sample {sample} is {pixels.dtype} {pixels.shape}: give a PIL image or uint8 of 1 or 3 "
+            "channels; normalising is done later"
+        )
+    return Image.fromarray(pixels[:, :, 0] if pixels.shape[2:] == (1,) else np.ascontiguousarray(pixels))

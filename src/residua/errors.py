@@ -1,0 +1,95 @@
+"""Errors for users: one line with what was given, what is allowed and what to do; each has an exit code."""
+
+from typing import ClassVar
+
+
+class ResiduaError(Exception):
+    """Base of all errors that residua raises for its users."""
+
+    exit_code: ClassVar[int] = 1
+    """What the command ends with."""
+
+
+class ConfigError(ResiduaError, ValueError):
+    """A name, an option or a setting that cannot be used."""
+
+    exit_code = 2
+
+
+class RunBusyError(ResiduaError, RuntimeError):
+    """Another process writes the run; the message names it."""
+
+    exit_code = 3
+
+
+class DataError(ResiduaError, ValueError):
+    """Data that cannot be used; the message names the file or the source."""
+
+    exit_code = 4
+
+
+class CheckpointError(ResiduaError, ValueError):
+    """A file of weights or of a training state that cannot be used; the message names it."""
+
+    exit_code = 5
+
+
+class NewerFormatError(CheckpointError):
+    """A file that a later residua wrote: intact, but this version cannot read it."""
+
+
+class NonFiniteError(ResiduaError, ValueError):
+    """A network that holds or computes NaN or infinity."""
+
+    exit_code = 5
+
+
+class DivergedError(ResiduaError, RuntimeError):
+    """Loss or weights are no longer finite; the message names the step and the last good state."""
+
+    exit_code = 6
+
+
+class NonFiniteStepError(DivergedError):
+    """A loss or gradient that is not finite, found at the same step by every process of a run."""
+
+
+class ResourceError(ResiduaError, RuntimeError):
+    """Disk, memory, a server or a process that is missing or has failed."""
+
+    exit_code = 7
+
+
+class UnreachableError(DataError):
+    """A server that does not answer: no file is bad, the data cannot be read now."""
+
+    exit_code = 7
+
+
+class WorkerDiedError(ResourceError):
+    """A data loader worker died or hangs: `args` are what is known of it, and what to do."""
+
+    def __str__(self) -> str:
+        """Both on one line, with a colon between them."""
+        return ": ".join(self.args)
+
+    def at(self, when: str, *, cure: str) -> "WorkerDiedError":
+        """The same error with the moment `when` it happened and another `cure`."""
+        return WorkerDiedError(f"{self.args[0]} {when}", cure)
+
+
+class PeerLostError(ResourceError):
+    """Another process of the run died or stalls."""
+
+
+class PeerFailedError(ResourceError):
+    """Another process of the run failed; this one repeats its message."""
+
+    def __init__(self, kinds: tuple[str, ...], text: str, *, silent: bool) -> None:
+        """`kinds` names the classes of the error there; `silent` when another process reports it."""
+        super().__init__(text)
+        self.kinds, self.silent = kinds, silent
+
+
+class ProcessesDiedError(ResourceError):
+    """Processes that the launcher started died, and starting them again did not help."""

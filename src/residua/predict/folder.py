@@ -1,0 +1,125 @@
+"""A network as a folder: `config.json` says what it is, `model.safetensors` holds its weights."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from residua.errors import CheckpointError
+from residua.nn.network import Network, build
+from residua.runs.run import write
+from residua.spec.arch import Arch
+from residua.spec.preprocess import Preprocess
+from residua.spec.record import from_plain, to_plain
+from residua.version import __version__
+from residua.weights.load import FILE, head_keys, load, read_weights
+from residua.weights.store import publish
+
+CONFIG = "config.json"
+FORMAT = 1
+"""Number of the layout of `config.json` and of the facts beside the weights."""
+TIMM_PREFIX = "residua_"
+"""Before every name of ours that timm knows once `residua.timm` is imported."""
+
+
+def save(network: Network, folder: str | Path, *, force: bool = False) -> Path:
+    """Writes `network`, its preprocessing and class names to `folder`, which `residua.load` reads again.
+
+    FileExistsError when there is one already, unless `force`; ValueError without a last layer to save;
+    OSError when the disk refuses.
+    """
+    folder = Path(folder)
+    if not head_keys(network):
+        raise ValueError(f"{network.arch.name} has no last layer: reset_classifier(n) makes one")
+    check_free(folder, force=force)
+    folder.mkdir(parents=True, exist_ok=True)
+    arch, classes = to_plain(network.arch), list(network.class_names)
+    facts = {"kind": "network", "format": FORMAT, "arch": arch, "classes": classes}
+    publish(folder / FILE, network.state_dict(), facts)
+    write(folder / CONFIG, json.dumps(config(network), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    return folder
+
+
+def check_free(folder: Path, *, force: bool) -> None:
+    """FileExistsError when `folder` holds a saved network, or is a file; only the first yields to `force`."""
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is a file: give a folder")
+    for name in (CONFIG, FILE):
+        if (folder / name).exists() and not force:
+            raise FileExistsError(
+                f"{folder / name} is there already: give --force (force=True) to replace it"
+            )
+
+
+def is_saved(folder: Path) -> bool:
+    """Whether `folder` holds a network as `save` writes it."""
+    return (folder / CONFIG).is_file() and (folder / FILE).is_file()
+
+
+def read(folder: Path) -> Network:
+    """The network in `folder`, in eval mode on the CPU.
+
+    CheckpointError when a byte of its weights is not as it was written, or `config.json` is not of them.
+    """
+    plain = _plain(folder / CONFIG)
+    state, facts = read_weights(folder / FILE)
+    if facts and facts.get("arch") != plain["arch"]:
+        raise CheckpointError(f"{folder / CONFIG} is not of the weights beside it: take both from one place")
+    try:
+        network = build(from_plain(Arch, plain["arch"]))
+    except ValueError as error:
+        raise CheckpointError(f"{folder / CONFIG} spells no network: {error}") from None
+    network.class_names = _classes(plain, network.arch, folder)
+    load(network, state, source="residua")
+    return network.eval()
+
+
+def config(network: Network) -> dict[str, Any]:
+    """What `config.json` holds: the whole network as words, and the fields that timm reads."""
+    arch = network.arch
+    return {
+        "format": FORMAT,
+        "library_name": "residua",
+        "library_version": __version__,
+        "architecture": TIMM_PREFIX + arch.name,
+        "num_classes": arch.classes,
+        "num_features": network.num_features,
+        "pretrained_cfg": timm_config(arch.preprocess, classes=arch.classes, head=head_keys(network)[0]),
+        "label_names": list(network.class_names),
+        "arch": to_plain(arch),
+    }
+
+
+def timm_config(preprocess: Preprocess, *, classes: int, head: str) -> dict[str, Any]:
+    """`preprocess` in timm's words; `head` is the name of the last layer's weight."""
+    return {
+        "input_size": [preprocess.channels, preprocess.size, preprocess.size],
+        "mean": list(preprocess.mean),
+        "std": list(preprocess.std),
+        "interpolation": preprocess.interpolation,
+        "crop_pct": preprocess.size / preprocess.resize,
+        "crop_mode": "center",
+        "num_classes": classes,
+        "first_conv": "stem.conv1",
+        "classifier": head.rpartition(".")[0],
+    }
+
+
+def _plain(path: Path) -> dict[str, Any]:
+    try:
+        plain = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:  # not there, not text, or not JSON
+        raise CheckpointError(f"{path} cannot be read: {error}") from None
+    if not isinstance(plain, dict) or "arch" not in plain:
+        raise CheckpointError(f"{path} spells no network of residua: `residua convert` reads others' weights")
+    if plain.get("format") != FORMAT:
+        raise CheckpointError(f"{path} has format {plain.get('format')!r}: this residua reads {FORMAT}")
+    return plain
+
+
+def _classes(plain: dict[str, Any], arch: Arch, folder: Path) -> tuple[str, ...]:
+    names = plain.get("label_names", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise CheckpointError(f"{folder / CONFIG} has label_names that are no list of texts: write them so")
+    if names and len(names) != arch.classes:
+        raise CheckpointError(f"{folder / CONFIG} names {len(names)} of {arch.classes} classes: name each")
+    return tuple(names)

@@ -1,0 +1,76 @@
+"""What the page of every run shows, whatever it learned from: its curves, its network, how it was made."""
+
+import json
+
+from residua.measure.views import CLIP, SAID
+from residua.report.page import Code, Figure, Part, Table, Text
+from residua.report.training_figures import Curve, Panel, training_curves
+from residua.runs.run import Run
+from residua.spec.arch import Arch
+from residua.spec.describe import cost, table
+from residua.spec.recipe import Recipe
+from residua.spec.record import to_plain
+
+
+def curve(run: Run, name: str) -> Curve:
+    """The errors of `run` by epoch."""
+    rows = run.metrics
+    return Curve(
+        name,
+        tuple(float(row["epoch"]) for row in rows),
+        tuple(row["train_error"] for row in rows),
+        tuple(row["test_error"] for row in rows),
+    )
+
+
+def curves(run: Run) -> Figure:
+    """Training and test error of `run`, in the manner of He et al. 2015, fig. 6."""
+    name, last = run.recipe.arch.name, run.metrics[-1]
+    noun, view = ("clips", CLIP) if run.recipe.arch.clip else ("images", "center")
+    return Figure(
+        training_curves((Panel(name, (curve(run, name),)),)),
+        f"Error by epoch. Thin: training {noun} as augmented; bold: test {noun}, {SAID[view]}.",
+        f"Error curves: training ends at {last['train_error']:.2f} %, test at {last['test_error']:.2f} %.",
+    )
+
+
+def architecture(arch: Arch) -> Table:
+    """The paper's architecture table of `arch`."""
+    rows = tuple(
+        (row.part, f"{row.size}×{row.size}", row.layers, row.words, f"{row.macs / 1e6:,.1f} M")
+        for row in table(arch)
+    )
+    found = cost(arch)
+    caption = (
+        f"{arch.name} ({arch.source}): {arch.depth()} layers, {found.params:,} parameters, "
+        f"{found.macs / 1e6:,.1f} M multiply-adds."
+    )
+    return Table(("part", "output", "layers", "word", "multiply-adds"), rows, caption, numeric=(4,))
+
+
+def making(run: Run, sentences: tuple[str, ...]) -> tuple[Part, ...]:
+    """How `run` was made, in `sentences`; where and with what, and how to make it again."""
+    environment = json.loads((run.path / "environment.json").read_text())
+    versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
+    machine = f"residua {environment['residua']}, Python {environment['python']}, {versions}."
+    return (
+        Text(
+            (
+                " ".join(sentences),
+                f"{environment['machine']}, {environment['cores']} cores; {machine}",
+            )
+        ),
+        Code(f"residua train DATA --recipe {run.path.name}/recipe.json", "Train it again:"),
+        Table(("setting", "value"), _settings(run.recipe), "The resolved recipe; the network is above."),
+    )
+
+
+def _settings(recipe: Recipe) -> tuple[tuple[str, str], ...]:
+    """Every field of `recipe` but the network's, by the path that `--set` takes."""
+    rows: list[tuple[str, str]] = []
+    for name, value in to_plain(recipe).items():
+        if isinstance(value, dict) and name != "arch":
+            rows += [(f"{name}.{inner}", str(held)) for inner, held in value.items()]
+        elif name != "arch":
+            rows.append((name, str(value)))
+    return tuple(rows)

@@ -1,0 +1,312 @@
+"""Tables and figures of He et al. 2016, with the numbers they print."""
+
+from dataclasses import replace
+
+from residua.reproduce.published import (
+    BUDGETS,
+    DRAWN,
+    Budget,
+    Claim,
+    Item,
+    Net,
+    PublishedRow,
+    bottleneck,
+    net,
+)
+from residua.spec import orders
+from residua.spec.arch import Arch
+from residua.spec.block import Conv
+from residua.spec.change import SHORTCUTS
+from residua.spec.orders import Order
+from residua.spec.zoo.stages import CIFAR, CIFAR_STEM, stages
+
+FAIL = "fail (> 20 %)"
+"""What table 1 prints for a run that does not get below 20 %."""
+STUDIES = (
+    ("original", "", 6.61, ""),
+    ("scale 0, 1: plain", "scale0", None, FAIL),
+    ("scale 0.5, 1", "scale0.5", None, FAIL),
+    ("scale 0.5, 0.5", "scale0.5,0.5", 12.35, ""),
+    ("exclusive gate, bias 0", "exclusive_gate0", None, f"{FAIL}, bias 0 to -5"),
+    ("exclusive gate, bias -6", "exclusive_gate-6", 8.70, ""),
+    ("exclusive gate, bias -7", "exclusive_gate-7", 9.81, ""),
+    ("shortcut gate, bias 0", "gate0", 12.86, ""),
+    ("shortcut gate, bias -6", "gate-6", 6.91, ""),
+    ("1x1 convolution", "conv", 12.22, ""),
+    ("dropout 0.5", "dropout", None, FAIL),
+)
+"""Table 1: case, change of the shortcut, median test error of ResNet-110 in percent, remark."""
+ORDERS = (
+    ("a", "original", 6.61, 5.93),
+    ("b", "norm after addition", 8.17, 6.50),
+    ("c", "ReLU before addition", 7.84, 6.14),
+    ("d", "ReLU-only pre-activation", 6.71, 5.91),
+    ("e", "full pre-activation", 6.37, 5.46),
+)
+"""Table 2: letter of figure 4, name, test errors of ResNet-110 and ResNet-164."""
+FIGURE2 = (
+    "original",
+    "scale 0.5, 0.5",
+    "exclusive gate, bias -6",
+    "shortcut gate, bias -6",
+    "1x1 convolution",
+    "dropout 0.5",
+)
+"""Figure 2: the shortcuts that are drawn, by their cases of table 1."""
+DEEP: tuple[Budget, ...] = ("small", "full")
+FULL: tuple[Budget, ...] = ("full",)
+
+
+def _studies(panel: str) -> tuple[PublishedRow, ...]:
+    return tuple(
+        PublishedRow(label, net("cifar_resnet110", shortcut=option), error, said=said, panel=panel)
+        for label, option, error, said in STUDIES
+    )
+
+
+def _order(letter: str, name: str, depth: int, error: float) -> PublishedRow:
+    budgets = ("smoke", "small", "full") if depth == 110 else DEEP
+    net_ = net(f"cifar_resnet{depth}", order=letter)
+    return PublishedRow(f"({letter}) {name}, {depth}", net_, error, panel=f"ResNet-{depth}", budgets=budgets)
+
+
+def _single(width: int, stride: int) -> tuple[Conv, ...]:
+    return (Conv(width, 3, stride),)
+
+
+def _one_layer(order: Order, tail: str) -> Arch:
+    """110 layers whose shortcuts skip one convolution each (table 3, "1 layer")."""
+    blocks = stages((36, 36, 36), _single, order, narrow=16, shortcut=SHORTCUTS["A"])
+    source = "He et al. 2016, table 3, one layer"
+    return Arch("", "cifar_resnet", source, CIFAR_STEM, blocks, tail, classes=10, preprocess=CIFAR)
+
+
+ONE_LAYER = Net("cifar_resnet110_1layer", lambda: _one_layer(orders.original, ""))
+ONE_LAYER_E = Net("cifar_preresnet110_1layer", lambda: _one_layer(orders.preactivation, "NA"))
+
+
+def _depths(
+    data: str, cases: tuple[tuple[str, Net, float | None, Net, float, tuple[Budget, ...]], ...]
+) -> tuple[PublishedRow, ...]:
+    """Baseline and pre-activation of each depth."""
+    return tuple(
+        PublishedRow(f"{label}, {kind}", n, error, data=data, budgets=budgets, panel=data)
+        for label, old, before, new, after, budgets in cases
+        for kind, n, error in (("baseline", old, before), ("pre-activation", new, after))
+    )
+
+
+R110, P110 = net("cifar_resnet110"), net("cifar_preresnet110")
+R164, P164 = net("cifar_resnet164"), net("cifar_preresnet164")
+R1001, P1001 = net("cifar_resnet1001"), net("cifar_preresnet1001")
+TABLE3 = _depths(
+    "cifar10",
+    (
+        ("110, one layer skipped", ONE_LAYER, 9.90, ONE_LAYER_E, 8.91, ("smoke", "small", "full")),
+        ("110", R110, 6.61, P110, 6.37, ("smoke", "small", "full")),
+        ("164", R164, 5.93, P164, 5.46, DEEP),
+        ("1001", R1001, 7.61, P1001, 4.92, FULL),
+    ),
+)
+CIFAR100 = _depths(
+    "cifar100",
+    (
+        ("164", R164, 25.16, P164, 24.33, ("smoke", "small", "full")),
+        ("1001", R1001, 27.82, P1001, 22.71, FULL),
+    ),
+)
+TABLE4 = (
+    PublishedRow("ResNet-110", R110, 6.61),
+    PublishedRow("ResNet-1202", net("cifar_resnet1202"), 7.93, budgets=FULL),
+    PublishedRow("pre-activation ResNet-164", P164, 5.46),
+    PublishedRow("pre-activation ResNet-1001", P1001, 4.89, 0.14, "mean; median 4.92", budgets=FULL),
+)
+
+
+def _large(
+    label: str, name: str, stand_in: Net, views: str, errors: tuple[float, float]
+) -> tuple[PublishedRow, ...]:
+    one, five = errors
+    shared = {"views": views, "data": "imagenet", "stand_in": stand_in}
+    return (
+        PublishedRow(f"{label}, top1", net(name), one, measure="top1_error", **shared),  # type: ignore[arg-type]
+        PublishedRow(f"{label}, top5", net(name), five, measure="top5_error", **shared),  # type: ignore[arg-type]
+    )
+
+
+def _counted(label: str, net_: Net) -> PublishedRow:
+    return PublishedRow(label, net_, said=DRAWN, measure="params")
+
+
+ITEMS = (
+    Item(
+        "he2016/fig1",
+        "training curves of 1001 layers, original and full pre-activation",
+        "He et al. 2016, figure 1 and table 3",
+        tuple(
+            replace(row, budgets=FULL if row.label.startswith("1001,") else BUDGETS)
+            for row in TABLE3
+            if row.label.startswith(("164,", "1001,"))
+        ),
+        "curves",
+        "With pre-activation 1001 layers reach a lower error. The figure shows 1001 layers alone; smaller "
+        "budgets train the 164 of table 3.",
+        seeds=5,
+        claims=(
+            Claim("164, baseline", "164, pre-activation"),
+            Claim("1001, baseline", "1001, pre-activation"),
+        ),
+    ),
+    Item(
+        "he2016/fig2",
+        "what was put on the shortcut",
+        "He et al. 2016, figure 2",
+        tuple(
+            _counted(label, net("cifar_resnet110", shortcut=option))
+            for label, option, *_ in STUDIES
+            if label in FIGURE2
+        ),
+        "blocks",
+        "Gates and convolutions could represent the identity and more, and do worse all the same (table 1).",
+    ),
+    Item(
+        "he2016/fig3",
+        "training curves of the shortcut studies",
+        "He et al. 2016, figure 3 and table 1",
+        tuple(
+            PublishedRow(r.label, r.net, r.paper, said=r.said, panel=panel)
+            for panel, labels in (
+                (
+                    "Scaling, convolution, dropout",
+                    ("original", "scale 0.5, 0.5", "1x1 convolution", "dropout 0.5"),
+                ),
+                (
+                    "Gates",
+                    (
+                        "original",
+                        "exclusive gate, bias -6",
+                        "shortcut gate, bias 0",
+                        "shortcut gate, bias -6",
+                    ),
+                ),
+            )
+            for r in _studies(panel)
+            if r.label in labels
+        ),
+        "curves",
+        "Whatever stands on the shortcut makes training harder, though some of it could represent more.",
+        seeds=5,
+    ),
+    Item(
+        "he2016/fig4",
+        "the five orders of norm, activation and addition, drawn",
+        "He et al. 2016, figure 4",
+        tuple(
+            _counted(f"({letter}) {name}", net("cifar_resnet110", order=letter))
+            for letter, name, *_ in ORDERS
+        ),
+        "blocks",
+        says="The same layers in another order; counted from the networks, not trained.",
+    ),
+    Item(
+        "he2016/fig5",
+        "an activation for the residual branch alone is a pre-activation",
+        "He et al. 2016, figure 5",
+        tuple(
+            _counted(f"({letter}) {name}", net("cifar_resnet110", order=letter))
+            for letter, name, *_ in ORDERS
+            if letter in "ae"
+        ),
+        "blocks",
+        "An activation after the addition that only the next residual branch sees can be drawn as the first "
+        "layer of that branch: the same function. Nothing follows the addition then.",
+    ),
+    Item(
+        "he2016/fig6",
+        "training curves of norm after addition (110) and full pre-activation (164)",
+        "He et al. 2016, figure 6 and table 2",
+        tuple(
+            replace(_order(letter, name, depth, errors[depth > 110]), budgets=BUDGETS)
+            for depth, letters in ((110, "ab"), (164, "ae"))
+            for letter, name, *errors in ORDERS
+            if letter in letters
+        ),
+        "curves",
+        "A norm on the main path makes training harder; full pre-activation has the lower test error.",
+        seeds=5,
+        claims=(
+            Claim("(b) norm after addition, 110", "(a) original, 110", "train_error"),
+            Claim("(b) norm after addition, 110", "(a) original, 110"),
+            Claim("(a) original, 164", "(e) full pre-activation, 164"),
+        ),
+    ),
+    Item(
+        "he2016/table1",
+        "what the shortcut carries: scaling, gates, convolution, dropout",
+        "He et al. 2016, table 1",
+        _studies(""),
+        says="The identity is best of all that was tried. The factor on the gradient, 1 plus a derivative, "
+        "is not bounded below by 1; it is only unlikely to cancel for every image of a batch (section 2).",
+        seeds=5,
+        claims=(
+            Claim("scale 0.5, 0.5", "original"),
+            Claim("1x1 convolution", "original"),
+            Claim("shortcut gate, bias 0", "shortcut gate, bias -6"),
+            Claim("dropout 0.5", "original"),
+        ),
+    ),
+    Item(
+        "he2016/table2",
+        "the five orders of norm, activation and addition",
+        "He et al. 2016, table 2",
+        tuple(_order(letter, name, 110, error) for letter, name, error, _ in ORDERS)
+        + tuple(_order(letter, name, 164, error) for letter, name, _, error in ORDERS),
+        says="Full pre-activation is best; a norm on the main path after the addition is worst.",
+        seeds=5,
+        claims=(
+            Claim("(b) norm after addition, 110", "(a) original, 110"),
+            Claim("(c) ReLU before addition, 110", "(a) original, 110"),
+            Claim("(a) original, 110", "(e) full pre-activation, 110"),
+        ),
+    ),
+    Item(
+        "he2016/table3",
+        "baseline and pre-activation units by depth, CIFAR-10",
+        "He et al. 2016, table 3",
+        TABLE3,
+        says="The deeper the net, the more pre-activation helps.",
+        seeds=5,
+        claims=(
+            Claim("110, baseline", "110, pre-activation"),
+            Claim("164, baseline", "164, pre-activation"),
+            Claim("1001, baseline", "1001, pre-activation"),
+        ),
+    ),
+    Item(
+        "he2016/table3-cifar100",
+        "baseline and pre-activation units by depth, CIFAR-100",
+        "He et al. 2016, table 3",
+        CIFAR100,
+        says="The same on a hundred classes.",
+        seeds=5,
+    ),
+    Item(
+        "he2016/table4",
+        "the deepest nets beside others, CIFAR-10",
+        "He et al. 2016, table 4",
+        TABLE4,
+        says="Rows of other authors' networks are left out: they are not residual nets of these papers.",
+        seeds=5,
+    ),
+    Item(
+        "he2016/table5",
+        "ResNet-152 and 200 on ImageNet, single crops of 224 and 320",
+        "He et al. 2016, table 5",
+        _large("ResNet-152, 224", "resnet152_v1", bottleneck(83), "center", (23.0, 6.7))
+        + _large("ResNet-152, 320", "resnet152_v1", bottleneck(83), "320", (21.3, 5.5))
+        + _large("ResNet-152 pre-act, 320", "preresnet152", bottleneck(83, order="e"), "320", (21.1, 5.5))
+        + _large("ResNet-200, 320", "resnet200", bottleneck(110), "320", (21.8, 6.0))
+        + _large("ResNet-200 pre-act, 320", "preresnet200", bottleneck(110, order="e"), "320", (20.7, 5.3)),
+        says="The original ResNet-200 has the lower training error than 152 and the higher test error.",
+    ),
+)

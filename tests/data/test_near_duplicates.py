@@ -1,0 +1,94 @@
+"""Look-alikes: recompressed, resized and brighter copies are found; different pictures are not."""
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pictures import photograph
+from PIL import Image, ImageFilter
+
+from residua.data.near_duplicates import FAR, THUMB, alike, groups, thumb_and_hash
+from residua.data.sources.table import find
+
+
+def scene(seed: int) -> Image.Image:
+    """Shapes at random, smooth as photographs are."""
+    draw = np.random.default_rng(seed)
+    coarse = draw.integers(0, 256, (7, 9, 3)).astype(np.uint8)
+    return Image.fromarray(coarse).resize((260, 200), Image.Resampling.BICUBIC)
+
+
+def recompressed(image: Image.Image, quality: int) -> Image.Image:
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=quality)
+    return Image.open(stream, formats=["JPEG"])
+
+
+def found(pictures: list[Image.Image]) -> list[list[int]]:
+    thumbs, hashes = zip(*map(thumb_and_hash, pictures), strict=True)
+    return [group.tolist() for group in alike(np.array(hashes, np.uint64), np.stack(thumbs))]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda image: recompressed(image, 30),
+        lambda image: image.resize((130, 100)),
+        lambda image: recompressed(image.resize((90, 70)), 60),
+        lambda image: image.point(lambda value: min(255, int(value * 1.05))),
+        lambda image: image.convert("L"),
+        lambda image: image.filter(ImageFilter.GaussianBlur(1)),
+    ],
+)
+def test_a_changed_copy_is_found_among_others(changed: object) -> None:
+    pictures = [scene(seed) for seed in range(40)]
+    pictures += [changed(pictures[seed]) for seed in (3, 17)]  # type: ignore[operator]
+    assert found(pictures) == [[3, 40], [17, 41]]
+
+
+def test_different_pictures_are_not_alike() -> None:
+    assert found([scene(seed) for seed in range(200)]) == []
+    images = find("digits").train
+    assert found([images.image(i, "grey") for i in range(0, len(images), 2)]) == []
+
+
+def test_flat_pictures_are_alike_only_when_they_are_equal_to_the_eye() -> None:
+    assert found([Image.new("L", (9, 9), level) for level in (0, 100, 200)]) == []
+
+
+def test_the_hash_is_the_cosine_transform_of_the_textbook() -> None:
+    from scipy.fft import dctn
+
+    image = photograph(100, 80)
+    grey = np.asarray(image.convert("L").resize((32, 32), Image.Resampling.BILINEAR, reducing_gap=3.0), float)
+    waves = dctn(grey, norm=None)[:8, :8].ravel()[1:]
+    bits = waves > np.median(waves)
+    assert thumb_and_hash(image)[1] == sum(1 << place for place, bit in enumerate(bits.tolist()) if bit)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 60), st.integers(0, 12))
+def test_no_pair_within_reach_is_lost_and_none_beyond_is_found(seed: int, count: int, bits: int) -> None:
+    """Against the slow, obvious way: every pair."""
+    draw = np.random.default_rng(seed)
+    hashes = draw.integers(0, 2**63, count).astype(np.uint64)
+    for place in range(1, count, 3):  # near ones, by flipping bits of the one before
+        flips = draw.choice(63, bits, replace=False).astype(np.uint64)
+        hashes[place] = (
+            hashes[place - 1] ^ np.bitwise_or.reduce(np.uint64(1) << flips) if bits else hashes[place - 1]
+        )
+    thumbs = np.broadcast_to(draw.integers(0, 256, (THUMB, THUMB)).astype(np.uint8), (count, THUMB, THUMB))
+    near = np.bitwise_count(hashes[:, None] ^ hashes[None]) <= FAR
+    reach = near
+    for _ in range(count.bit_length()):
+        reach = (reach.astype(int) @ reach.astype(int)) > 0
+    expected = groups(np.array([int(np.flatnonzero(row)[0]) for row in reach]))
+    assert [group.tolist() for group in alike(hashes, thumbs)] == [group.tolist() for group in expected]
+
+
+def test_many_equal_hashes_take_no_time() -> None:
+    hashes = np.full(20_000, 7, np.uint64)
+    thumbs = np.broadcast_to(np.arange(256, dtype=np.uint8).reshape(16, 16), (20_000, 16, 16))
+    assert [len(group) for group in alike(hashes, thumbs)] == [20_000]

@@ -1,0 +1,95 @@
+"""What the papers printed: typed a second time here, for the numbers that matter most."""
+
+import pytest
+
+from residua.reproduce.items import ITEMS, RECIPE_OF, UNSCHEDULED, item
+from residua.reproduce.published import ABSENT, BUDGETS
+from residua.spec import zoo
+from residua.spec.describe import cost
+
+PRINTED = {
+    "he2015/table2": [27.94, 28.54, 27.88, 25.03],
+    "he2015/table6": [8.75, 7.51, 7.17, 6.97, 6.61, 7.93],
+    "he2016/table1": [6.61, None, None, 12.35, None, 8.70, 9.81, 12.86, 6.91, 12.22, None],
+    "he2016/table2": [6.61, 8.17, 7.84, 6.71, 6.37, 5.93, 6.50, 6.14, 5.91, 5.46],
+    "he2016/table3": [9.90, 8.91, 6.61, 6.37, 5.93, 5.46, 7.61, 4.92],
+    "he2016/table3-cifar100": [25.16, 24.33, 27.82, 22.71],
+    "he2015/fig3": [19.6e9, 3.6e9, 3.6e9],
+    "he2016/fig1": [5.93, 5.46, 7.61, 4.92],
+    "he2016/fig6": [6.61, 8.17, 5.93, 5.46],
+    "he2015/table7": [76.4, 73.8],
+    "he2015/table8": [48.4, 27.2],
+    "duta2020/depths": [23.88, 22.69, 22.00, 21.36, 21.55, 20.66, 22.45, 20.52, None, None],
+}
+README_OF_PAPER_3 = {23.88, 22.00, 21.55, 22.45, 22.69, 21.36, 20.66, 20.52}
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_the_numbers_are_those_of_the_paper(name: str) -> None:
+    assert [row.paper for row in ITEMS[name].rows] == PRINTED[name]
+
+
+def test_every_table_and_figure_of_the_first_two_papers_is_listed() -> None:
+    wanted = {f"he2015/table{n}" for n in range(1, 15)} | {f"he2016/table{n}" for n in range(1, 6)}
+    wanted |= {f"he2015/fig{n}" for n in range(1, 8)} | {f"he2016/fig{n}" for n in range(1, 7)}
+    assert wanted | {"he2016/table3-cifar100"} == {name for name in ITEMS if name.startswith("he")}
+
+
+def test_paper_three_has_no_number_that_was_not_read() -> None:
+    rows = [row for name, found in ITEMS.items() if name.startswith("duta2020/") for row in found.rows]
+    assert {row.paper for row in rows} - {None} <= README_OF_PAPER_3
+    said = {row.printed for row in rows if row.paper is None}
+    assert said == {ABSENT, "does not converge (abstract)"}
+
+
+@pytest.mark.parametrize("name", ITEMS)
+def test_an_item_can_be_built_or_says_why_not(name: str) -> None:
+    found = ITEMS[name]
+    assert bool(found.rows) != bool(found.reason)
+    labels = {row.label for row in found.rows}
+    assert {label for claim in found.claims for label in (claim.worse, claim.better)} <= labels
+    for row in found.rows:
+        for net in {row.net, row.stand_in or row.net}:
+            arch = net.arch()
+            assert arch.name == net.name
+            assert arch.blocks()
+        assert row.budgets[-1] == "full" or row.stand_in or "depths-cifar" in name
+    if found.needs:
+        assert (found.paper, "small") in RECIPE_OF
+        assert found.nets("full", small=False)
+
+
+def test_what_stands_in_is_small_and_apart() -> None:
+    for found in ITEMS.values():
+        if set(found.needs) & set(UNSCHEDULED):
+            assert not found.nets("small", small=True)
+            continue
+        for budget in BUDGETS:
+            nets = found.nets(budget, small=True)
+            archs = [net.arch() for net in nets]
+            assert all(arch.preprocess.size == 32 for arch in archs)
+            bare = [(arch.stem, arch.stages, arch.tail) for arch in archs]
+            assert len({repr(each) for each in bare}) == len(nets), (found.name, budget)
+
+
+def test_improvements_are_compared_at_equal_cost() -> None:
+    for name in ("resstage", "projection", "grouped", "sum"):
+        base, *others = (cost(net.arch()).macs for net in ITEMS[f"duta2020/{name}"].nets("smoke", small=True))
+        assert all(abs(other / base - 1) < 0.1 for other in others), name
+
+
+def test_a_published_net_is_the_one_of_its_name() -> None:
+    rows = {row.label: row for row in ITEMS["he2016/table2"].rows}
+    plain = rows["(a) original, 110"].net.arch()
+    assert plain.stages == zoo.arch("cifar_resnet110").stages
+    assert rows["(e) full pre-activation, 110"].net.arch().tail == "NA"
+    skipped = next(row for row in ITEMS["he2016/table3"].rows if "one layer" in row.label).net.arch()
+    assert skipped.depth() == 110
+    assert len(skipped.residual_blocks()) == 108
+
+
+def test_wrong_items_are_refused_with_a_hint() -> None:
+    with pytest.raises(ValueError, match="did you mean he2015/fig6"):
+        item("he2015/fgi6")
+    with pytest.raises(ValueError, match="labels are not public"):
+        item("he2015/table5")

@@ -1,0 +1,313 @@
+"""Ranks that train together against one process that trains alone (reliability F17)."""
+
+import importlib
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from ranks import begin, end, together
+from residua.data.sampler import share
+from residua.data.sources.table import Dataset
+from residua.errors import DataError, PeerFailedError
+from residua.jobs.prepare import TrainRequest
+from residua.jobs.train import enter
+from residua.nn.letters import LETTERS, Letter
+from residua.nn.network import Network
+from residua.runs.run import Run, create
+from residua.spec.recipe import Budget, Plan, Recipe
+from residua.tasks.classify.task import Classify
+from residua.training import validate
+from residua.training.fit import Fit
+from residua.training.initial import initial
+from residua.training.processes.world import ALONE, World, joined
+from residua.training.validate import judge
+from small import after, arch, colours, difference, file_of, flip, never, recipe, rows, weights
+
+GROUPS: Mapping[str, Letter] = {
+    **LETTERS,
+    "N": Letter("norm", False, lambda given: nn.GroupNorm(2, given.width)),
+}
+"""Letters whose norm sees one image at a time, so that dealing out a batch changes nothing."""
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    return colours()
+
+
+def grouped(made: Recipe) -> Network:
+    torch.manual_seed(made.seed)
+    network = Network(made.arch, letters=GROUPS)
+    network.class_names = ("blue", "green", "red")
+    return network
+
+
+def drawn(made: Recipe) -> Network:
+    return initial(made, ("blue", "green", "red"))
+
+
+def run_in(
+    size: int,
+    path: Path,
+    made: Recipe,
+    data: Dataset,
+    *,
+    network: Callable[[Recipe], Network] = drawn,
+    asks: int = 0,
+) -> Run:
+    """A run at `path`, trained by `size` ranks until its end, or until rank 0 has asked `asks` times."""
+    run = Run(path) if (path / "recipe.json").exists() else create(path, made, identity={})
+
+    def work(world: World) -> None:
+        stop = after(asks) if asks and world.leads else never
+        for _ in Fit(run, network(made), data, Classify(), stop=stop, world=world).events():
+            pass
+
+    if size == 1:
+        work(ALONE)
+    else:
+        together(size, work)
+    return run
+
+
+@pytest.mark.parametrize(("size", "batch"), [(2, 6), (2, 5), (3, 7)])
+def test_ranks_learn_what_one_process_learns(size: int, batch: int, data: Dataset, tmp_path: Path) -> None:
+    made = recipe(budget=Budget(epochs=3, batch_size=batch, save_seconds=1000.0))
+    alone = run_in(1, tmp_path / "alone", made, data, network=grouped)
+    many = run_in(size, tmp_path / "many", made, data, network=grouped)
+    assert 0 < difference(many, alone) <= 1e-5
+    for mine, theirs in zip(rows(many), rows(alone), strict=True):
+        assert mine == pytest.approx(theirs, abs=1e-5)
+        assert mine["train_error"] == theirs["train_error"]  # every image counted once, not one more
+
+
+def test_without_the_weights_an_uneven_share_would_not_pass(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = recipe(budget=Budget(epochs=3, batch_size=5, save_seconds=1000.0))
+    alone = run_in(1, tmp_path / "alone", made, data, network=grouped)
+    monkeypatch.setattr(World, "images", lambda world, batch: batch / world.size)
+    many = run_in(2, tmp_path / "many", made, data, network=grouped)
+    assert difference(many, alone) > 1e-4
+
+
+def test_interrupted_ranks_that_compile_end_with_the_same_bits(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With dropout, bfloat16 and channels_last; traced like any compiled run, but not made into kernels."""
+    importlib.import_module("torch._inductor.pattern_matcher")  # else each of the six ranks would import it
+    compile_ = nn.Module.compile
+    monkeypatch.setattr(nn.Module, "compile", lambda module, **_: compile_(module, backend="aot_eager"))
+    plan = Plan("cpu", "channels_last", "bfloat16", 1, compile="blocks")
+    made = recipe(arch=arch(drop=True), plan=plan)
+    whole = run_in(2, tmp_path / "whole", made, data)
+    parts = run_in(2, tmp_path / "parts", made, data, asks=5)
+    assert not parts.finished
+    run_in(2, tmp_path / "parts", made, data)
+    assert (rows(parts), weights(parts)) == (rows(whole), weights(whole))
+
+
+def test_the_same_ranks_twice_and_interrupted_ranks_end_with_the_same_bits(
+    data: Dataset, tmp_path: Path
+) -> None:
+    made = recipe(arch=arch(drop=True))
+    first = run_in(2, tmp_path / "first", made, data)
+    runs = [run_in(2, tmp_path / "again", made, data)]
+    for asks in (4, 5, 6):  # at the end of an epoch, while its images are judged, in the middle of the next
+        parts = run_in(2, tmp_path / f"{asks}", made, data, asks=asks)
+        assert not parts.finished
+        runs.append(run_in(2, tmp_path / f"{asks}", made, data))
+    for run in runs:
+        assert weights(run) == weights(first)
+        assert rows(run) == rows(first)
+        assert run.finished
+
+
+def test_ranks_differ_from_one_process_where_batch_norms_see_their_share(
+    data: Dataset, tmp_path: Path
+) -> None:
+    assert (
+        difference(run_in(2, tmp_path / "2", recipe(), data), run_in(1, tmp_path / "1", recipe(), data))
+        > 1e-3
+    )
+
+
+@pytest.mark.parametrize(("size", "at_once"), [(2, 250), (2, 3), (3, 6)])
+def test_ranks_judge_exactly_as_one_process(
+    size: int, at_once: int, data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(validate, "at_once", lambda *_: at_once)
+    made = recipe()
+    alone = judge(drawn(made), data.test, made, plan=made.plan, world=ALONE, stop=never)
+
+    def work(world: World) -> None:
+        network = drawn(made)
+        if not world.leads:
+            for value in network.buffers():
+                value += 1  # its own running statistics are not asked
+        found = judge(network, data.test, made, plan=made.plan, world=world, stop=never)
+        assert (found.probabilities == alone.probabilities).all()
+        assert (found.labels == alone.labels).all()
+        assert found.loss == alone.loss
+
+    together(size, work)
+
+
+def test_a_state_that_is_damaged_is_passed_over_by_all_ranks_alike(data: Dataset, tmp_path: Path) -> None:
+    made = recipe(budget=Budget(epochs=3, batch_size=6, save_seconds=0.0))
+    whole = run_in(2, tmp_path / "whole", made, data)
+    parts = run_in(2, tmp_path / "parts", made, data, asks=7)
+    flip(max(parts.checkpoints.iterdir()))
+    run_in(2, tmp_path / "parts", made, data)
+    assert weights(parts) == weights(whole)
+
+
+def told(folder: Path, work: Callable[[World], object]) -> Callable[[int], None]:
+    """Joins, does `work`, and writes down what that raised."""
+
+    def rank_work(rank: int) -> None:
+        try:
+            with joined() as world:
+                work(world)
+        except PeerFailedError as error:
+            (folder / f"{rank}").write_text(f"{error.kinds[0]} {error.silent} {error}")
+        except Exception as error:
+            (folder / f"{rank}").write_text(f"{type(error).__name__} {error}")
+
+    return rank_work
+
+
+def blocked(world: World) -> None:
+    world.sum(1.0)
+
+
+def patient(world: World) -> None:
+    world.meet()
+
+
+@pytest.mark.parametrize("wait", [blocked, patient])
+@pytest.mark.parametrize("culprit", [0, 1])
+def test_an_error_on_one_rank_ends_all_and_rank_0_speaks(
+    culprit: int, wait: Callable[[World], None], tmp_path: Path
+) -> None:
+    def work(world: World) -> None:
+        if world.rank == culprit:
+            raise DataError("photo.jpg cannot be decoded")
+        wait(world)
+
+    assert end(begin(3, told(tmp_path, work)), limit=30) == [0, 0, 0]
+    said = [(tmp_path / str(rank)).read_text() for rank in range(3)]
+    who = f"process {culprit}: " if culprit else ""
+    assert said[0] == f"DataError {f'False {who}' if culprit else ''}photo.jpg cannot be decoded"
+    for rank in (1, 2):
+        prefix = "" if rank == culprit else who
+        assert said[rank] == f"DataError True {prefix}photo.jpg cannot be decoded"
+
+
+@pytest.mark.parametrize("wait", [blocked, patient])
+def test_a_rank_that_is_killed_is_missed(wait: Callable[[World], None], tmp_path: Path) -> None:
+    def work(world: World) -> None:
+        if world.rank == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        wait(world)
+
+    assert end(begin(2, told(tmp_path, work)), limit=30) == [-signal.SIGKILL, 0]
+    assert (tmp_path / "1").read_text().startswith("PeerLostError another process of this run died or stalls")
+
+
+@pytest.mark.parametrize(
+    ("wait", "said"),
+    [
+        (lambda world: world.sum(1.0), "another process of this run died or stalls"),
+        (World.meet, "process 1 of this run stands still"),
+    ],
+    ids=["in a step", "patiently"],
+)
+def test_a_rank_that_stalls_is_missed_in_bounded_time(
+    wait: Callable[[World], object], said: str, tmp_path: Path
+) -> None:
+    def work(world: World) -> None:
+        wait(world)
+        if world.rank == 1:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        wait(world)
+
+    children = begin(2, told(tmp_path, work), stall=2.0)
+    try:
+        assert end(children[:1], limit=40) == [0]
+    finally:
+        os.kill(children[1], signal.SIGKILL)
+        os.waitpid(children[1], 0)
+    assert (tmp_path / "0").read_text().startswith(f"PeerLostError {said}")
+
+
+def test_who_works_while_the_others_wait_is_not_taken_for_one_that_stalls(tmp_path: Path) -> None:
+    def work(world: World) -> None:
+        if world.rank == 1:
+            time.sleep(3)
+        world.meet()
+
+    assert end(begin(2, told(tmp_path, work), stall=2.0)) == [0, 0]
+    assert not list(tmp_path.iterdir())
+
+
+def test_more_ranks_than_images_of_a_batch_are_refused() -> None:
+    with pytest.raises(ValueError, match="4 processes share a batch of 3: give at most 3 processes"):
+        World(0, 4).images(3)
+
+
+def test_shares_are_those_of_the_sampler() -> None:
+    for size in (1, 2, 3, 7):
+        for batch in (7, 8, 64):
+            counts = [
+                len(share(0, 0, count=100, batch=batch, rank=rank, world=size)[1]) for rank in range(size)
+            ]
+            assert [World(rank, size).images(batch) for rank in range(size)] == counts
+
+
+def test_batch_norms_over_all_ranks_need_gpus(data: Dataset, tmp_path: Path) -> None:
+    made = recipe(plan=replace(recipe().plan, sync_norm=True))
+    run = create(tmp_path / "run", made, identity={})
+
+    def work(world: World) -> None:
+        list(Fit(run, drawn(made), data, Classify(), stop=never, world=world).events())
+
+    assert end(begin(2, told(tmp_path, work))) == [0, 0]
+    assert (tmp_path / "0").read_text().startswith("ValueError plan.sync_norm needs GPUs")
+
+
+def test_a_batch_too_small_for_its_ranks_begins_no_run(tmp_path: Path) -> None:
+    made = recipe("digits", budget=Budget(epochs=1, batch_size=2))
+    wish = TrainRequest("digits", recipe=str(file_of(made, tmp_path / "recipe.json")))
+
+    def work(_rank: int) -> None:
+        with (
+            pytest.raises((ValueError, PeerFailedError), match="3 processes share a batch of 2"),
+            joined() as world,
+        ):
+            enter(wish, tmp_path / "run", world=world)
+
+    assert end(begin(3, work)) == [0] * 3
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_a_job_began_it_goes_on_with_and_no_other(tmp_path: Path) -> None:
+    made = file_of(recipe("digits", budget=Budget(epochs=1, batch_size=600)), tmp_path / "recipe.json")
+    wish, path = TrainRequest("digits", recipe=str(made)), tmp_path / "run"
+    begun, _ = enter(wish, path, world=World(job="photos"))
+    assert begun.job == "photos"
+    assert enter(wish, path, world=World(job="photos"))[0] == begun
+    other = replace(wish, changes=(("optim.lr", "0.01"),))
+    for again, world in ((wish, World(job="plants")), (wish, World()), (other, World(job="photos"))):
+        with pytest.raises(FileExistsError, match="holds a run already"):
+            enter(again, path, world=world)
+    begun.finish({"step": 2})
+    with pytest.raises(FileExistsError, match="choose another -o"):
+        enter(wish, path, world=World(job="photos"))

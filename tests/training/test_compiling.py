@@ -1,0 +1,222 @@
+"""When a network is compiled, and that compiling changes neither names nor resuming."""
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from residua.nn.network import Network, build
+from residua.runs import checkpoint
+from residua.runs.run import create
+from residua.spec import change, zoo
+from residua.spec.preprocess import Preprocess
+from residua.spec.recipe import Budget, Plan
+from residua.training import compiling, plan
+from residua.training.compiling import FEW, PAYS, WORTH
+from small import after, arch, colours, go, recipe, rows, weights
+
+EAGER = Plan("cpu", "contiguous", "float32", 1, compile="off", graphs="off")
+AUTO = Plan("cpu", "contiguous", "float32", 1)
+LONG = 10**7
+
+
+def with_rates(monkeypatch: pytest.MonkeyPatch, **rates: float) -> None:
+    def measure(
+        _: Network, plan: Plan, ways: list[compiling.Way], batch: int
+    ) -> tuple[dict[compiling.Way, list[float]], dict[compiling.Way, str]]:
+        return {way: [batch / rates[way[0]]] * 5 for way in ways}, {}
+
+    monkeypatch.setattr(compiling, "measure", measure)
+
+
+def chosen(plan: Plan = AUTO, *, steps: int = LONG, rate: float = 100.0) -> tuple[Plan, str]:
+    return compiling.choose(build(arch()), plan, batch=8, steps=steps, rate=rate)
+
+
+def test_a_short_run_is_not_even_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(compiling, "measure")
+    assert chosen(steps=FEW["cpu"] // 8 - 1, rate=0.0) == (EAGER, "off: a short run")
+    lasts = int(PAYS["cpu"] * 100 / 8)
+    found, why = chosen(steps=lasts - 1)
+    assert found == EAGER
+    assert why == "off: about 30 minutes to go are over before it pays"
+
+
+@pytest.mark.parametrize(
+    ("whole", "blocks", "kind"),
+    [(99 * WORTH, 50.0, "off"), (101 * WORTH, 50.0, "whole"), (153.0, 151.0, "blocks")],
+)
+def test_a_long_run_takes_what_measures_faster_by_enough(
+    monkeypatch: pytest.MonkeyPatch, whole: float, blocks: float, kind: str
+) -> None:
+    with_rates(monkeypatch, off=100.0, whole=whole, blocks=blocks)
+    found, why = chosen()
+    assert found.compile == kind
+    assert why == f"{kind}: measured off 100/s, blocks {blocks:.0f}/s, whole {whole:.0f}/s, in 0 s"
+
+
+def test_slow_steps_are_timed_with_fewer_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def measure(_: Network, plan: Plan, ways: list[compiling.Way], batch: int) -> object:
+        seen.append(batch)
+        return {way: [1.0] * 5 for way in ways}, {}
+
+    monkeypatch.setattr(compiling, "measure", measure)
+    for rate in (1000.0, 8.5, 0.1):
+        compiling.choose(build(arch()), AUTO, batch=64, steps=LONG, rate=rate)
+    assert seen == [64, 34, compiling.LEAST]
+
+
+def test_deep_networks_are_tried_by_block_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_rates(monkeypatch, off=100.0, whole=900.0, blocks=300.0)
+    deep = build(change.deepen(zoo.arch("cifar_resnet20"), (21, 20, 20)))
+    found, why = compiling.choose(deep, AUTO, batch=8, steps=LONG, rate=100.0)
+    assert found.compile == "blocks"
+    assert "whole" not in why
+
+
+@pytest.mark.parametrize("kind", ["off", "whole", "blocks"])
+def test_what_is_asked_for_is_done_unmeasured(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(compiling, "measure")
+    asked = Plan("cpu", compile=kind)  # type: ignore[arg-type]
+    found, why = chosen(asked)
+    assert (found.compile, found.graphs) == (kind, "off")
+    assert why == f"{kind}, as asked"
+
+
+def test_graphs_need_a_translation_and_whole_batches() -> None:
+    with pytest.raises(ValueError, match=r"give plan\.compile whole or blocks"):
+        Plan(graphs="on", compile="off")
+    with pytest.raises(ValueError, match=r"overwrites its gradients, leave budget\.accumulate 1"):
+        recipe(plan=Plan(graphs="on", compile="whole"), budget=Budget(accumulate=2))
+
+
+@pytest.mark.parametrize(("device", "asked"), [("cuda", "auto"), ("cuda", "off"), ("cpu", "auto")])
+def test_graphs_are_tried_on_accelerators_unless_they_were_ruled_out(
+    device: str, asked: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[compiling.Way] = []
+
+    def measure(_: Network, plan: Plan, ways: list[compiling.Way], batch: int) -> object:
+        seen.extend(ways)
+        return {way: [1.0] * 5 for way in ways}, {}
+
+    monkeypatch.setattr(compiling, "measure", measure)
+    chosen(Plan(device, "contiguous", "float32", graphs=asked))
+    assert (("whole", "on") in seen) == (device == "cuda" and asked == "auto")
+
+
+def test_portions_of_a_batch_are_timed_without_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def choose(_: Network, plan: Plan, *, batch: int, steps: int, rate: float) -> tuple[Plan, str]:
+        assert (plan.graphs, batch, steps) == ("off", 3, 400)
+        return plan, "seen"
+
+    monkeypatch.setattr(compiling, "choose", choose)
+    assert plan.choose(build(arch()), AUTO, batch=12, steps=100, portions=4).translation == "seen"
+
+
+def test_what_no_compiler_translates_is_said_and_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("no working C++ compiler\nwas found")
+
+    monkeypatch.setattr(nn.Module, "compile", lambda module, **_: module.register_forward_pre_hook(refuse))
+    monkeypatch.setattr(compiling, "SECONDS", 0.0)
+    found, why = chosen(rate=0.01)
+    assert (found.compile, found.graphs) == ("off", "off")
+    for way in ("blocks", "whole"):
+        assert f"{way} cannot be had (no working C++ compiler was found)" in why
+
+
+def test_a_timed_step_begins_without_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A graph overwrites the gradients that it gave: what adds to them would be refused."""
+    monkeypatch.setattr(copy, "deepcopy", lambda network: network)
+    network = build(arch())
+    take = compiling.step(network, EAGER, 2)
+    take()
+    first = [weight.grad for weight in network.parameters() if weight.grad is not None]
+    take()
+    assert len(first) > 4
+    for one, other in zip(first, network.parameters(), strict=True):
+        assert one is not other.grad
+
+
+class Counter:
+    """A compiler that only counts what it is given."""
+
+    def __init__(self) -> None:
+        self.graphs = 0
+
+    def __call__(self, graph: torch.fx.GraphModule, _: Any) -> Any:
+        self.graphs += 1
+        return graph.forward
+
+
+@pytest.fixture
+def counter(monkeypatch: pytest.MonkeyPatch) -> Counter:
+    torch._dynamo.reset()
+    counts, real = Counter(), nn.Module.compile
+
+    def compile_(module: nn.Module, **words: Any) -> None:
+        real(module, **{**words, "backend": counts, "mode": None})
+
+    monkeypatch.setattr(nn.Module, "compile", compile_)
+    return counts
+
+
+@pytest.mark.parametrize(("name", "size", "kinds"), [("cifar_resnet56", 32, 5), ("iresnet50", 64, 14)])
+def test_equal_blocks_are_translated_once(name: str, size: int, kinds: int, counter: Counter) -> None:
+    """Also where there are more kinds than torch's own limit of 8."""
+    small = Preprocess(size, size, (0.5,) * 3, (0.5,) * 3)
+    network = build(change.with_preprocess(zoo.arch(name), small)).train()
+    names = list(network.state_dict())
+    compiling.compiled(network, Plan("cpu", compile="blocks"))
+    for _ in range(2):
+        network(torch.randn(2, 3, size, size)).sum().backward()
+    assert counter.graphs == kinds
+    assert list(network.state_dict()) == names
+
+
+def test_other_modes_run_layer_by_layer(counter: Counter) -> None:
+    network, plan = build(arch()).eval(), Plan("cpu", compile="whole")
+    compiling.compiled(network, plan)
+    with compiling.uncompiled(plan):
+        network(torch.zeros(2, 3, 12, 12))
+    assert counter.graphs == 0
+    network.train()(torch.zeros(2, 3, 12, 12))
+    assert counter.graphs == 1
+
+
+@pytest.mark.parametrize("kind", ["whole", "blocks"])
+def test_a_translated_run_goes_on_bit_for_bit(kind: str, counter: Counter, tmp_path: Path) -> None:
+    made = recipe(plan=Plan("cpu", "channels_last", "float32", 1, compile=kind))  # type: ignore[arg-type]
+    whole = create(tmp_path / "whole", made, identity={})
+    go(whole, colours())
+    assert counter.graphs > 0
+    run = create(tmp_path / "parts", made, identity={})
+    for asks in (2, 6):
+        go(run, colours(), after(asks))
+    go(run, colours())
+    assert rows(run) == rows(whole)
+    assert weights(run) == weights(whole)
+    assert checkpoint.network_of(checkpoint.states(run.checkpoints)[0]).arch == made.arch
+
+
+@pytest.mark.timeout(300)
+def test_the_real_compiler_goes_on_bit_for_bit_and_says_nearly_the_same(tmp_path: Path) -> None:
+    torch._dynamo.reset()
+    small = replace(arch(), stages=arch().stages[:1])  # one kind of block: the compiler is slow
+    made = recipe(arch=small, plan=Plan("cpu", "contiguous", "float32", 1, compile="blocks"))
+    whole, run = (create(tmp_path / name, made, identity={}) for name in ("whole", "parts"))
+    go(whole, colours())
+    go(run, colours(), after(6))
+    go(run, colours())
+    assert weights(run) == weights(whole)
+    eager = create(tmp_path / "eager", replace(made, plan=replace(made.plan, compile="off")), identity={})
+    go(eager, colours())
+    for one, other in zip(whole.metrics, eager.metrics, strict=True):
+        assert one["train_loss"] == pytest.approx(other["train_loss"], rel=1e-3)

@@ -1,0 +1,292 @@
+"""What follows a lost number: NaN in pixel, label, gradient and rate, under each of the three policies."""
+
+import copy
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from ranks import together
+from residua.data.batches import Batch
+from residua.errors import DivergedError
+from residua.nn.network import build
+from residua.runs.run import Run, create
+from residua.spec.recipe import Averaging, Budget, Optim, Recipe
+from residua.tasks.classify.task import Classify
+from residua.training import nonfinite, optim
+from residua.training.events import Event, Note
+from residua.training.fit import Fit
+from residua.training.initial import initial
+from residua.training.keeping import LOWER, ROLLBACKS, Keeper
+from residua.training.losses import LossFn
+from residua.training.processes.world import World
+from residua.weights.store import read
+from small import after, arch, colours, go, never, recipe, rows, weights
+
+SPOILT = 6
+"""The step, from 1, at which the number is lost: in the second epoch of four steps."""
+
+
+def made(lost: str, **changes: Any) -> Recipe:
+    return recipe(optim=Optim(lr=0.05, momentum=0.9, on_nonfinite=lost), **changes)  # type: ignore[arg-type]
+
+
+def spoil(monkeypatch: pytest.MonkeyPatch, what: str, *, at: tuple[int, ...] = (SPOILT,)) -> None:
+    """Lose a number of the batches `at`: they are told by their images, so in every resumption again."""
+    steps: dict[tuple[int, ...], int] = {}
+    batches, objective = Classify.batches, Classify.objective
+
+    def counted(*given: Any, first: int, **words: Any) -> Iterator[Batch]:
+        for number, batch in enumerate(batches(*given, first=first, **words), first + 1):
+            steps[(batch.epoch, *batch.indices.tolist())] = number
+            yield batch
+
+    def spoilt(*given: Any) -> LossFn:
+        judge = objective(*given)
+
+        def of(network: Any, batch: Batch) -> tuple[Tensor, Tensor]:
+            if steps[(batch.epoch, *batch.indices.tolist())] not in at:
+                return judge(network, batch)
+            if what == "pixel":
+                network(torch.full(batch.images.shape, float("nan")))  # the norms see it
+            loss, wrong = judge(network, batch)
+            if what == "gradient":
+                loss.register_hook(lambda gradient: gradient * float("inf"))
+                return loss, wrong
+            return loss * float("nan"), wrong
+
+        return of
+
+    monkeypatch.setattr(Classify, "batches", counted)
+    monkeypatch.setattr(Classify, "objective", spoilt)
+
+
+def told(events: list[Event]) -> str:
+    return "\n".join(event.text for event in events if isinstance(event, Note))
+
+
+def finite(run: Run) -> bool:
+    kept = [read(path)[0] for path in run.checkpoints.iterdir()]
+    return all(bool(torch.isfinite(value).all()) for state in kept for value in state.values())
+
+
+@pytest.mark.parametrize("what", ["pixel", "label", "gradient"])
+def test_by_default_the_run_ends_and_says_where(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil(monkeypatch, what)
+    run = create(tmp_path, made("stop"), identity={})
+    with pytest.raises(DivergedError, match=f"numbers were lost at step {SPOILT}"):
+        go(run, colours())
+    assert finite(run)
+
+
+@pytest.mark.parametrize("what", ["pixel", "label", "gradient"])
+def test_skip_leaves_out_that_update_and_puts_the_norms_back(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil(monkeypatch, what)
+    run = create(tmp_path / "run", made("skip", average=Averaging(ema_decay=0.9)), identity={})
+    said = told(go(run, colours()))
+    assert f"1 updates left out up to step {SPOILT}" in said
+    assert run.finished
+    assert len(run.metrics) == 3
+    assert finite(run)
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw", "lamb"])
+def test_a_first_update_that_is_left_out_leaves_the_second_as_if_it_were_the_first(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how = Optim(kind=kind, lr=0.05)  # type: ignore[arg-type]
+    network = build(arch()).train()
+    twin = copy.deepcopy(network)
+    images, found = torch.randn(4, 3, 12, 12), []
+    for each, spoilt in ((network, True), (twin, False)):
+        optimizer = optim.make(each, how)
+        held = nonfinite.Guard(optimizer, 0.0, each, skip=lambda lost: lost)
+        for factor in (float("nan"), 1.0) if spoilt else (1.0,):
+            optimizer.zero_grad()
+            held.begin()
+            loss = cross_entropy(each(images * factor), torch.tensor([0, 1, 2, 0]))
+            loss.backward()
+            held.step(loss.detach(), torch.zeros(()), 1)
+        found.append([*each.state_dict().values()])
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
+def test_skip_goes_on_bit_for_bit_after_an_interruption(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil(monkeypatch, "pixel")
+    whole = create(tmp_path / "whole", made("skip"), identity={})
+    go(whole, colours())
+    parts = create(tmp_path / "parts", made("skip"), identity={})
+    for asks in (6, 1, 2):
+        go(parts, colours(), after(asks))
+    go(parts, colours())
+    assert (rows(parts), weights(parts)) == (rows(whole), weights(whole))
+
+
+def test_a_policy_that_is_not_needed_changes_no_bit(tmp_path: Path) -> None:
+    found = set()
+    for lost in ("stop", "skip", "rollback"):
+        run = create(tmp_path / lost, made(lost), identity={})
+        go(run, colours())
+        found.add(weights(run))
+    assert len(found) == 1
+
+
+def test_too_many_lost_in_a_row_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nonfinite, "IN_A_ROW", 3)
+    spoil(monkeypatch, "label", at=(3, 5, 6, 7))
+    run = create(tmp_path, made("skip"), identity={})
+    with pytest.raises(DivergedError, match="numbers were lost at step 7"):
+        go(run, colours())
+    assert finite(run)
+
+
+def test_rollback_goes_on_from_the_last_state_at_half_the_rate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rate is at fault: above 0.03 in the second epoch every loss is lost."""
+    run = create(tmp_path, made("rollback"), identity={})
+    objective, rates = Classify.objective, []
+
+    def by_rate(*given: Any) -> LossFn:
+        judge = objective(*given)
+
+        def of(network: Any, batch: Batch) -> tuple[Tensor, Tensor]:
+            loss, wrong = judge(network, batch)
+            wild = batch.epoch == 1 and not run.rollbacks
+            return (loss * float("inf") if wild else loss), wrong
+
+        return of
+
+    monkeypatch.setattr(Classify, "objective", by_rate)
+    events = go(run, colours())
+    rates = {event.step: event.rate for event in events if hasattr(event, "rate")}
+    clean = create(tmp_path / "clean", made("stop"), identity={})
+    monkeypatch.setattr(Classify, "objective", objective)
+    as_planned = {e.step: e.rate for e in go(clean, colours()) if hasattr(e, "rate")}
+    assert run.rollbacks == [4]
+    assert "going back to it, and on at 0.5 of the rate" in told(events)
+    assert run.finished
+    for step, rate in rates.items():
+        assert rate == pytest.approx(as_planned[step] * (LOWER if step > 4 else 1))
+    assert [row["step"] for row in run.metrics] == [4, 8, 12]
+    assert finite(run)
+
+
+@pytest.mark.parametrize("lost", ["stop", "skip", "rollback"])
+def test_a_weight_that_is_lost_is_caught_and_only_rollback_goes_on(
+    lost: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, after_step = create(tmp_path, made(lost), identity={}), Keeper.after
+    times = iter((SPOILT,))
+
+    def spoilt(keeper: Keeper, network: Any, step: int) -> None:
+        after_step(keeper, network, step)
+        if step == SPOILT and next(times, None):
+            next(network.parameters()).data.view(-1)[0] = float("nan")
+
+    monkeypatch.setattr(Keeper, "after", spoilt)
+    if lost == "rollback":
+        assert "going back to it, and on at 0.5 of the rate" in told(go(run, colours()))
+        assert run.finished
+        assert run.rollbacks == [4]
+    else:
+        where = {"stop": f"step {SPOILT + 1}: the first layer .* is stem", "skip": "stem.* is not saved"}
+        with pytest.raises(DivergedError, match=where[lost]):
+            go(run, colours())
+    assert finite(run)
+
+
+@pytest.mark.parametrize("what", ["pixel", "label", "gradient"])
+def test_rollback_gives_up_where_the_same_batch_loses_its_numbers_again(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil(monkeypatch, what)
+    run = create(tmp_path, made("rollback"), identity={})
+    with pytest.raises(DivergedError, match=f"numbers were lost at step {SPOILT}"):
+        go(run, colours())
+    assert run.rollbacks == [4] * ROLLBACKS
+    assert [row["step"] for row in run.metrics] == [4]
+    assert finite(run)
+
+
+def test_before_the_first_epoch_rollback_goes_back_to_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil(monkeypatch, "pixel", at=(2,))
+    run = create(tmp_path, made("rollback"), identity={})
+    with pytest.raises(DivergedError, match="numbers were lost at step 2"):
+        go(run, colours())
+    assert run.rollbacks == [0] * ROLLBACKS
+    assert finite(run)
+
+
+def test_a_rate_beyond_reason_is_halved_three_times_and_then_given_up(tmp_path: Path) -> None:
+    wild = replace(
+        made("rollback"), optim=Optim(lr=1e30, on_nonfinite="rollback"), budget=Budget(3, batch_size=6)
+    )
+    run = create(tmp_path, wild, identity={})
+    with pytest.raises(DivergedError):
+        go(run, colours())
+    assert len(run.rollbacks) == ROLLBACKS
+    assert finite(run)
+    assert json.loads((run.path / "diverged.json").read_text())["images"]
+
+
+def test_an_interrupted_run_remembers_that_it_went_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = create(tmp_path / "whole", made("rollback"), identity={})
+    whole.record_rollback(0)
+    go(whole, colours())
+    parts = create(tmp_path / "parts", made("rollback"), identity={})
+    parts.record_rollback(0)
+    go(parts, colours(), after(3))
+    go(parts, colours())
+    assert weights(parts) == weights(whole)
+    (tmp_path / "other").mkdir()
+    plain = create(tmp_path / "other/run", made("rollback"), identity={})
+    go(plain, colours())
+    assert weights(plain) != weights(whole)
+
+
+def test_every_process_leaves_out_what_one_of_them_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss alone is lost, on the second of two processes: no gradient tells the first."""
+    data, run = colours(), create(tmp_path, made("skip"), identity={})
+    objective = Classify.objective
+
+    def work(world: World) -> None:
+        count = iter(range(1, 1000))
+
+        def spoilt(*given: Any) -> LossFn:
+            judge = objective(*given)
+
+            def of(network: Any, batch: Batch) -> tuple[Tensor, Tensor]:
+                loss, wrong = judge(network, batch)
+                if world.leads or next(count) != SPOILT:
+                    return loss, wrong
+                return loss + (torch.tensor(float("inf")) - loss).detach(), wrong
+
+            return of
+
+        monkeypatch.setattr(Classify, "objective", spoilt)
+        fit = Fit(run, initial(run.recipe, data.train.classes), data, Classify(), stop=never, world=world)
+        notes = told(list(fit.events()))
+        assert f"1 updates left out up to step {SPOILT}" in notes
+
+    together(2, work)
+    assert run.finished
+    assert finite(run)

@@ -1,0 +1,71 @@
+"""Batches that processes wait for together: in order, errors in their turn, no wait once asked to stop."""
+
+from collections.abc import Iterator
+from itertools import islice
+
+import pytest
+
+from ranks import together
+from residua.data.loader import StoppedWhileWaiting
+from residua.training.prefetch import Prefetcher, StopRequested, in_rounds
+from residua.training.processes.world import ALONE, World
+from small import never
+
+
+def until(error: Exception, *batches: int) -> Iterator[int]:
+    yield from batches
+    raise error
+
+
+def test_batches_come_in_order_whether_or_not_they_are_asked_for_first() -> None:
+    feed, found = Prefetcher(iter(range(6)), ALONE), []
+    for batch in feed:
+        found.append(batch)
+        if batch % 2:
+            assert feed.comes()
+            assert feed.comes()
+    assert found == list(range(6))
+    assert feed.comes()  # nothing is left to wait for
+
+
+def test_what_is_wrong_with_a_batch_is_told_after_those_before_it() -> None:
+    feed = Prefetcher(until(KeyError("third"), 1, 2), ALONE)
+    assert [next(feed), next(feed)] == [1, 2]
+    assert feed.comes()
+    for _ in range(2):
+        with pytest.raises(KeyError, match="third"):
+            next(feed)
+
+
+def test_what_is_wrong_with_the_first_batch_is_told_at_once() -> None:
+    with pytest.raises(KeyError, match="first"):
+        Prefetcher(until(KeyError("first")), ALONE)
+
+
+def test_after_a_wait_that_was_given_up_no_batch_comes() -> None:
+    feed = Prefetcher(until(StoppedWhileWaiting(), 1, 2), ALONE)
+    assert (next(feed), feed.comes(), next(feed)) == (1, True, 2)
+    assert not feed.comes()
+    assert list(feed) == []
+    with pytest.raises(StopRequested):
+        Prefetcher(until(StoppedWhileWaiting()), ALONE)
+
+
+@pytest.mark.parametrize("taken", [0, 1, 2])
+def test_one_process_that_gives_up_waiting_has_all_leave_at_the_same_batch(taken: int) -> None:
+    def wait(world: World) -> None:
+        own = iter(range(9)) if world.leads else until(StoppedWhileWaiting(), *range(taken))
+        dealt = in_rounds(own, 9, world=world, stop=never)
+        assert list(islice(dealt, taken)) == list(range(taken))
+        with pytest.raises(StopRequested):
+            next(dealt)
+
+    together(2, wait)
+
+
+def test_a_process_with_a_batch_less_answers_the_others() -> None:
+    def deal(world: World) -> None:
+        own = range(3 - world.rank)
+        assert list(in_rounds(iter(own), 3, world=world, stop=never)) == list(own)
+
+    together(2, deal)

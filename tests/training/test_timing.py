@@ -1,0 +1,127 @@
+"""Ways that are timed in turns on a machine that is busy now and then: the right one is taken."""
+
+import random
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from residua.training import timing
+from residua.training.timing import LEAST, fastest, rates, timed
+
+RESNET50 = {"off": 32 / 9.5, "blocks": 32 / 9.0, "whole": 32 / 10.6}
+"""Seconds of a step on a quiet machine."""
+Steps = Mapping[str, Callable[[], None]]
+
+
+class Machine:
+    """A clock, and steps that take `seconds` on it, times what `busy` says of each."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: Mapping[str, float]) -> None:
+        self.now, self.seconds, self.taken = 0.0, seconds, list[str]()
+        self.busy: Callable[[str, int], float] = lambda way, nth: 1.0
+        monkeypatch.setattr(timing.time, "perf_counter", lambda: self.now)
+
+    def steps(self) -> Steps:
+        return {way: lambda way=way: self._step(way) for way in self.seconds}
+
+    def _step(self, way: str) -> None:
+        self.now += self.seconds[way] * self.busy(way, self.taken.count(way))
+        self.taken.append(way)
+
+
+def best_of_three(steps: Steps, clock: Callable[[], float], *, worth: float) -> str:
+    """What was chosen before: the best turn of three, in one order, after a first one."""
+    best = dict.fromkeys(steps, float("inf"))
+    for turn in range(4):
+        for way, step in steps.items():
+            start = clock()
+            step()
+            best[way] = min(best[way], clock() - start) if turn else best[way]
+    winner = min(best, key=lambda way: best[way])
+    first = next(iter(best))
+    return winner if best[first] > worth * best[winner] else first
+
+
+def test_a_neighbour_that_hits_some_ways_for_some_turns_does_not_choose(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What once chose blocks: whoever was busy slowed the other two for the three turns that counted."""
+    machine = Machine(monkeypatch, RESNET50)
+    machine.busy = lambda way, nth: 1.4 if way != "blocks" and nth < 4 else 1.0
+    assert best_of_three(machine.steps(), lambda: machine.now, worth=1.15) == "blocks"
+    machine.taken.clear()
+    found = timed(machine.steps(), worth=1.05, seconds=60)
+    assert fastest(found, worth=1.05) == "whole"
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1e6])
+def test_chance_seldom_makes_a_slower_way_win(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every second step is slowed by half, by chance; blocks is never right, nor taken for it but rarely."""
+    draw, wrong, wrong_before, times = random.Random(0), 0, 0, 400
+    two = {way: RESNET50[way] for way in ("off", "blocks")}
+    for _ in range(times):
+        machine = Machine(monkeypatch, two)
+        machine.busy = lambda way, nth: draw.choice((1.0, 1.5))
+        wrong += fastest(timed(machine.steps(), worth=1.05, seconds=seconds), worth=1.05) == "blocks"
+        wrong_before += best_of_three(machine.steps(), lambda at=machine: at.now, worth=1.15) == "blocks"
+    most = 0.0025 if seconds == 0 else 0.005
+    assert wrong <= most * times < wrong_before
+
+
+def test_a_faster_way_is_found_on_a_machine_that_is_busy_now_and_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    draw, right = random.Random(0), 0
+    for _ in range(100):
+        machine = Machine(monkeypatch, RESNET50)
+        machine.busy = lambda way, nth: 1.5 if draw.random() < 0.1 else 1.0
+        right += fastest(timed(machine.steps(), worth=1.05, seconds=1e4), worth=1.05) == "whole"
+    assert right == 100
+
+
+@pytest.mark.parametrize(("gain", "winner"), [(1.06, "b"), (1.04, "a")])
+def test_a_way_must_be_worth_it(gain: float, winner: str) -> None:
+    assert fastest({"a": [gain] * 8, "b": [1.0] * 8}, worth=1.05) == winner
+
+
+@pytest.mark.parametrize(("wins", "turns", "winner"), [(5, 5, "b"), (7, 8, "b"), (6, 8, "a"), (30, 45, "b")])
+def test_a_way_must_win_more_turns_than_chance_would_give(wins: int, turns: int, winner: str) -> None:
+    assert fastest({"a": [2.0] * wins + [0.9] * (turns - wins), "b": [1.0] * turns}, worth=1.05) == winner
+
+
+def test_a_machine_that_is_disturbed_for_some_seconds_is_looked_at_for_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What once kept float32: nine turns of two seconds in all, half of them disturbed."""
+    machine = Machine(monkeypatch, {"float32": 0.055, "bfloat16": 0.037})
+    draw, right = random.Random(0), 0
+    for _ in range(100):
+        machine.taken.clear()
+        machine.busy = lambda way, nth: draw.choice((1.0, 2.0)) if nth < 20 else 1.0
+        found = timed(machine.steps(), worth=1.15, seconds=10.0)
+        right += fastest(found, worth=1.15) == "bfloat16"
+    assert right >= 98
+
+
+def test_a_third_way_must_beat_the_second_not_the_first_alone() -> None:
+    found = {"off": [1.2] * 5, "blocks": [1.0] * 5, "whole": [0.99] * 5}
+    assert fastest(found, worth=1.05) == "blocks"
+
+
+def test_the_first_turn_is_not_counted_and_the_order_turns_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch, {"a": 1.0, "b": 1.0})
+    machine.busy = lambda way, nth: 100.0 if nth == 0 else 1.0
+    found = timed(machine.steps(), worth=1.05, seconds=60)
+    assert found == {"a": [1.0] * LEAST, "b": [1.0] * LEAST}
+    assert machine.taken[:6] == ["a", "b", "b", "a", "a", "b"]
+
+
+@pytest.mark.parametrize(("seconds", "turns"), [(0.0, LEAST), (16.0, 7), (124.0, 50)])
+def test_what_timing_costs_is_bounded(seconds: float, turns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch, {"a": 1.0, "b": 1.0})
+    machine.busy = lambda way, nth: 1.0 + 0.5 * ((nth + (way == "a")) % 2)  # each is faster every other turn
+    assert len(timed(machine.steps(), worth=1.05, seconds=seconds)["a"]) == turns
+
+
+def test_rates_are_those_of_the_middle_turn() -> None:
+    assert rates({"a": [1.0, 2.0, 40.0]}, 8) == {"a": 4.0}
