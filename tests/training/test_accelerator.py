@@ -17,6 +17,7 @@ from ranks import apart, end
 from ranks import begin as begin_ranks
 from residua.data import batches
 from residua.data.batches import Batch
+from residua.data.scenes import settle
 from residua.jobs.prepare import TrainRequest, prepare
 from residua.jobs.train import begin, resume, work
 from residua.measure.evaluate import evaluate
@@ -26,7 +27,6 @@ from residua.runs.run import Run, create, open_run
 from residua.spec.augment import Augment
 from residua.spec.recipe import Averaging, Budget, Optim, Plan, Recipe, Schedule
 from residua.tasks.classify.task import Classify
-from residua.tasks.detect.scenes import settle
 from residua.tasks.detect.sources import find
 from residua.tasks.detect.task import Detect
 from residua.tasks.video.task import Video

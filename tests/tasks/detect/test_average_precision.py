@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from residua.data.boxes import Boxes
 from residua.tasks.detect import coco_metric
-from residua.tasks.detect.boxes import Boxes
 from residua.tasks.detect.found import Detections
 from residua.tasks.detect.score import score
 from residua.tasks.detect.voc_metric import average_precisions, every_class, interval

@@ -9,9 +9,9 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from marked import DETECTOR, arch
+from residua.data.boxes import Boxes, overlaps
 from residua.spec.augment import Augment
 from residua.spec.detector import DETECTORS
-from residua.tasks.detect.boxes import Boxes, overlaps
 from residua.tasks.detect.views import View, back, size_of, train_view, whole_view
 
 SEEN = arch().preprocess

@@ -20,6 +20,7 @@ from eyes import Eyes
 from marked import recipe, voc_folder
 from residua import tasks
 from residua.curate.check import check
+from residua.data.scenes import BoxDataset, settle
 from residua.errors import CheckpointError, DataError
 from residua.jobs.evaluate import evaluate
 from residua.jobs.predict import save
@@ -34,7 +35,6 @@ from residua.tasks.detect import batches
 from residua.tasks.detect.first import initial
 from residua.tasks.detect.judging import judge
 from residua.tasks.detect.predictor import load
-from residua.tasks.detect.scenes import BoxDataset, settle
 from residua.tasks.detect.sources import find as find_source
 from residua.tasks.detect.task import Detect
 from residua.training.processes.world import World, joined
@@ -249,7 +249,7 @@ def test_trained_norms_are_kept_as_they_were(root: Path, tmp_path: Path) -> None
         settle(find_source(f"voc:{root}"), skip=False).train, made, first=0, steps=1, workers=0
     ))  # fmt: skip
     network.parts.roi_heads.fg_bg_sampler.batch_size_per_image = 4  # type: ignore[union-attr]
-    loss, _ = Detect().objective(None, made, small.PLAN)(network.train(), batch)  # type: ignore[arg-type]
+    loss, _ = Detect().loss_fn(None, made, small.PLAN)(network.train(), batch)  # type: ignore[arg-type]
     assert torch.isfinite(loss)
     assert torch.equal(norm.running_var, theirs.bn1.running_var)  # type: ignore[union-attr]
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from marked import CATEGORIES, HIGH, WIDE, coco_folder, objects, thing, voc_folder, xml
+from residua.data.boxes import Boxes, fault, overlaps
+from residua.data.scenes import matched, settle
 from residua.errors import DataError
-from residua.tasks.detect.boxes import Boxes, fault, overlaps
-from residua.tasks.detect.scenes import matched, settle
 from residua.tasks.detect.sources import find
 
 NAN = float("nan")

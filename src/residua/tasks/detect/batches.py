@@ -12,14 +12,14 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
+from residua.data.boxes import Boxes
 from residua.data.loader import Place, Places, each, loaded, room
 from residua.data.sampler import share
+from residua.data.scenes import Scenes
 from residua.spec.augment import Augment
 from residua.spec.detector import Detector
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Recipe
-from residua.tasks.detect.boxes import Boxes
-from residua.tasks.detect.scenes import Scenes
 from residua.tasks.detect.views import View, train_view, whole_view
 
 _CPU = torch.device("cpu")

@@ -9,8 +9,8 @@ from PIL import Image
 
 from residua.data.listing import SourceListing
 from residua.data.scan import Scan
+from residua.data.scenes import Marked
 from residua.tasks.detect import drawing
-from residua.tasks.detect.scenes import Marked
 from residua.tasks.survey import DataFinding, Marks, Survey, named
 
 

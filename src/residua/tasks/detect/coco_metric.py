@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from residua.tasks.detect.boxes import Boxes
+from residua.data.boxes import Boxes
 from residua.tasks.detect.found import Detections
 
 NAMES = (

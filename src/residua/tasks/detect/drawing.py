@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from residua.data.boxes import Boxes
 from residua.report.colours import LIGHT, from_page
 from residua.report.page import LARGE, png
 from residua.report.svg import Hand, cut, drawing, shape, tooltip, words, written
-from residua.tasks.detect.boxes import Boxes
 from residua.tasks.detect.found import Detections
 
 _WIDE = 300  # pixels of an image for each pixel of a line

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
+from residua.data.scenes import Scenes
 from residua.spec.recipe import Plan
 from residua.tasks.detect.batches import judging
 from residua.tasks.detect.found import Detections, detections
 from residua.tasks.detect.network import Boxer
-from residua.tasks.detect.scenes import Scenes
 from residua.tasks.detect.score import BoxScore, score
 from residua.tasks.detect.voc_metric import average_precisions, every_class
 from residua.training.prefetch import in_rounds

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from residua.data.scenes import BoxDataset, Scenes
 from residua.recipes.sentences import sentences
 from residua.report.page import Code, Figure, Figures, Numbers, Page, Part, Section, Table, Text, render
 from residua.report.plots import Series, plot
@@ -14,7 +15,6 @@ from residua.spec.detector import Detector
 from residua.tasks.detect import drawing
 from residua.tasks.detect.found import Detections
 from residua.tasks.detect.judging import BoxJudgement
-from residua.tasks.detect.scenes import BoxDataset, Scenes
 from residua.tasks.detect.score import SAYS, BoxScore
 from residua.tasks.detect.voc_metric import every_class, verdicts
 from residua.version import __version__

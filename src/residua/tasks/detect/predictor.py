@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from residua.data.boxes import Boxes
 from residua.data.decode import decode, flattened
 from residua.nn.device import place_network
 from residua.spec.recipe import Plan
 from residua.tasks.detect.batches import stacked
-from residua.tasks.detect.boxes import Boxes
 from residua.tasks.detect.first import trained
 from residua.tasks.detect.found import Detections, detections
 from residua.tasks.detect.network import Boxer

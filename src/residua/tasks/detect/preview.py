@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from residua.data.scenes import BoxDataset, Scenes
 from residua.report.page import Figure, Figures, Numbers, Page, Section, Table, Text, render
 from residua.spec.recipe import Recipe
 from residua.tasks.detect import drawing
-from residua.tasks.detect.scenes import BoxDataset, Scenes
 from residua.tasks.detect.views import View, train_view, whole_view
 from residua.version import __version__
 

@@ -7,9 +7,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from residua.data.boxes import Boxes
 from residua.spec.record import nearest
 from residua.tasks.detect import coco_metric
-from residua.tasks.detect.boxes import Boxes
 from residua.tasks.detect.found import Detections
 from residua.tasks.detect.voc_metric import Area, average_precisions, every_class, interval
 

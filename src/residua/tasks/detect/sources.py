@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping
 
+from residua.data.scenes import Marked
+from residua.data.sources.coco import find_coco
+from residua.data.sources.voc import find_voc
 from residua.errors import DataError
-from residua.tasks.detect.coco import find_coco
-from residua.tasks.detect.scenes import Marked
-from residua.tasks.detect.voc import find_voc
 
 FINDERS: Mapping[str, Callable[[str], Marked]] = {"voc": find_voc, "coco": find_coco}
 """Name before the colon, and what finds the boxes of the folder behind it."""

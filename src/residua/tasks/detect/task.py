@@ -8,6 +8,7 @@ from typing import Any
 from residua.data.decode import IMAGE
 from residua.data.listing import SourceListing
 from residua.data.scan import scan
+from residua.data.scenes import BoxDataset, Scenes, matched, settle
 from residua.data.sources.table import absolute
 from residua.errors import DataError
 from residua.nn import device
@@ -29,7 +30,6 @@ from residua.tasks.detect.learn import objective
 from residua.tasks.detect.network import Boxer
 from residua.tasks.detect.predictor import LEAST, load
 from residua.tasks.detect.preview import EPOCHS, page
-from residua.tasks.detect.scenes import BoxDataset, Scenes, matched, settle
 from residua.tasks.detect.score import check
 from residua.tasks.detect.sources import find
 from residua.tasks.detect.verdict import ByBox, found
@@ -117,12 +117,12 @@ class Detect:
 
     def workers(self, recipe: Recipe, sets: BoxDataset) -> int:
         """None for what is held in memory, else one per core."""
-        return 0 if self.held(sets, recipe, recipe.plan) else min(MOST_WORKERS, world.cores())
+        return 0 if self.resident_bytes(sets, recipe, recipe.plan) else min(MOST_WORKERS, world.cores())
 
     def reading(self, recipe: Recipe, sets: BoxDataset) -> str:
         """From memory or through workers."""
         bytes_ = held_bytes(sets.train)
-        if self.held(sets, recipe, recipe.plan):
+        if self.resident_bytes(sets, recipe, recipe.plan):
             return f"decoded in memory, {in_words(bytes_)}: they fit data.resident_bytes"
         return f"{recipe.data.num_workers} workers: {in_words(bytes_)} do not fit data.resident_bytes"
 
@@ -152,16 +152,16 @@ class Detect:
             sets.train, recipe, first=first, steps=steps, workers=workers, rank=world.rank, world=world.size
         )
 
-    def objective(self, sets: BoxDataset, recipe: Recipe, plan: Plan) -> Any:
+    def loss_fn(self, sets: BoxDataset, recipe: Recipe, plan: Plan) -> Any:
         """The detector's own losses."""
         return objective(recipe.arch.preprocess, plan)
 
-    def held(self, sets: BoxDataset, recipe: Recipe, plan: Plan) -> int:
+    def resident_bytes(self, sets: BoxDataset, recipe: Recipe, plan: Plan) -> int:
         """All decoded training images, or none."""
         bytes_ = held_bytes(sets.train)
         return bytes_ if bytes_ <= recipe.data.resident_bytes else 0
 
-    def judge(
+    def validate(
         self,
         network: Any,
         sets: BoxDataset,

@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
+from residua.data.scenes import Scenes
 from residua.nn.device import place_network, resolve_device
 from residua.spec.recipe import Plan
 from residua.tasks.detect import pages
 from residua.tasks.detect.answers import Boxed, of_judgement
 from residua.tasks.detect.first import trained
 from residua.tasks.detect.judging import BoxJudgement, judge
-from residua.tasks.detect.scenes import Scenes
 from residua.tasks.detect.score import SAYS, BoxScore, check
 from residua.tasks.kind import Told
 from residua.training.processes.world import World

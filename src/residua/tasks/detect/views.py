@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from residua.data.boxes import Boxes, overlaps
 from residua.data.sampler import BOXES, draws, key
 from residua.spec.augment import Augment
 from residua.spec.detector import Detector
 from residua.spec.preprocess import Preprocess
-from residua.tasks.detect.boxes import Boxes, overlaps
 
 _FEW, _MANY = 32, 1024  # numbers for a view, and for its crop: 40 tries of each overlap take four each
 _TRIES = 40  # as torchvision's RandomIoUCrop

@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from residua.data.boxes import Boxes, overlaps
 from residua.measure import resample
-from residua.tasks.detect.boxes import Boxes, overlaps
 from residua.tasks.detect.found import Detections
 
 Area = Literal["area", "eleven"]

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from residua.data.images import ImageDataset, Images
 from residua.data.listing import SourceListing, judged, matched, settle
+from residua.data.sources import kinetics, something
 from residua.data.sources.folders import find_folder
 from residua.data.sources.labels import SUFFIXES, find_labels
+from residua.data.video.clips import CLIP
 from residua.errors import DataError
-from residua.tasks.video import kinetics, something
-from residua.tasks.video.clips import CLIP
 from residua.tasks.video.moving import open_moving
 
 MOVING = "moving"

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from residua.data.boxes import Boxes, Corners, cut, fault
 from residua.data.decode import inspect, one_line, shown
 from residua.data.images import Images
 from residua.data.items import Files
+from residua.data.scenes import Fault, Marked, Scenes
 from residua.errors import DataError
-from residua.tasks.detect.boxes import Boxes, Corners, cut, fault
-from residua.tasks.detect.scenes import Fault, Marked, Scenes
 
 LEARN, JUDGE = "instances_train", "instances_val"
 """How the files to learn from and to judge by begin; the rest is a year, or nothing."""

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from residua.data.boxes import Boxes, Corners, cut, fault
 from residua.data.decode import SUFFIXES, inspect, one_line, shown
 from residua.data.images import Images
 from residua.data.items import Files
+from residua.data.scenes import Fault, Marked, Scenes
 from residua.errors import DataError
-from residua.tasks.detect.boxes import Boxes, Corners, cut, fault
-from residua.tasks.detect.scenes import Fault, Marked, Scenes
 
 SPLITS = (("trainval", "test"), ("train", "val"), ("train", "test"))
 """Lists of `ImageSets/Main` to learn from and to judge by, the first pair that is there."""

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from residua.data.boxes import Boxes
 from residua.data.images import Images
 from residua.data.listing import listed
 from residua.errors import DataError
 from residua.spec.preprocess import Colour
-from residua.tasks.detect.boxes import Boxes
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -1,0 +1,85 @@
+"""Kinetics: the official lists beside their clips, `<youtube id>_<start>_<end>.mp4`, some of them gone."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from residua.data.decode import shown
+from residua.data.images import Images
+from residua.data.items import Files
+from residua.data.listing import SourceListing
+from residua.data.walk import walk
+from residua.errors import DataError
+from residua.data.video.clips import CLIP
+
+COLUMNS = ("label", "youtube_id", "time_start", "time_end", "split")
+"""The columns of the lists of Kinetics-400, 600 and 700."""
+_LEARN, _JUDGE = (
+    "train",
+    ("val", "validate", "validation", "test"),
+)  # as `split` calls them, the likeliest first
+
+
+def is_one(place: Path) -> bool:
+    """Whether `place` is a list of Kinetics, or a folder with one."""
+    return bool(_lists(place))
+
+
+def find(place: Path) -> SourceListing:
+    """The clips below the lists at `place`, by the names the lists give; clips that are gone are counted.
+
+    DataError when a list is damaged or none of its clips is here.
+    """
+    root = place if place.is_dir() else place.parent
+    here = {p.stem: p for kind, p in walk(root, root=root, suffixes=CLIP.suffixes) if kind == "image"}
+    rows = [row for file in _lists(place) for row in _rows(file)]
+    classes = tuple(sorted({label for _, label, _ in rows}))
+    splits = {split for _, _, split in rows}
+    judge = next((name for name in _JUDGE if name in splits), None)
+    parts: dict[str, Images] = {}
+    for split in filter(None, (_LEARN, judge)):
+        held = sorted({name: label for name, label, each in rows if each == split and name in here}.items())
+        parts[split] = _images(split, root, classes, [(here[name], label) for name, label in held])
+    if not parts.get(_LEARN):
+        raise DataError(
+            f"{shown(root)} holds none of the clips that its lists name for train: "
+            "put <youtube_id>_<start>_<end>.mp4 below it"
+        )
+    gone = sum(each in parts and name not in here for name, _, each in rows)
+    remarks = (f"{gone} listed clips are not here",) if gone else ()
+    test = parts.get(judge or "")
+    return SourceListing(f"video:{place}", parts[_LEARN], test, "official lists", remarks=remarks)
+
+
+def _images(name: str, root: Path, classes: tuple[str, ...], pairs: list[tuple[Path, str]]) -> Images:
+    place = {label: number for number, label in enumerate(classes)}
+    labels = np.array([place[label] for _, label in pairs], np.int64)
+    names = [path.relative_to(root).as_posix() for path, _ in pairs]
+    return Images(
+        "train" if name == _LEARN else "val", classes, labels, files=Files.of(root, names), gate=CLIP
+    )
+
+
+def _lists(place: Path) -> list[Path]:
+    files = sorted(place.glob("*.csv")) if place.is_dir() else [place] if place.suffix == ".csv" else []
+    return [file for file in files if file.is_file() and set(COLUMNS) <= set(_head(file))]
+
+
+def _head(file: Path) -> list[str]:
+    with file.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+        return next(csv.reader(lines), [])
+
+
+def _rows(file: Path) -> Iterator[tuple[str, str, str]]:
+    """Stem of the clip, label and split of every row."""
+    with file.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+        for number, row in enumerate(csv.DictReader(lines), 2):
+            try:
+                start, end = (int(float(row[name])) for name in ("time_start", "time_end"))
+                yield f"{row['youtube_id']}_{start:06}_{end:06}", row["label"].strip(), row["split"].strip()
+            except (TypeError, ValueError, AttributeError):
+                raise DataError(
+                    f"{shown(file)} row {number} is no row of Kinetics: give {','.join(COLUMNS)}"
+                ) from None

@@ -1,0 +1,92 @@
+"""Something-Something-V2: the official JSON lists beside a folder of clips named by number."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from residua.data.decode import shown
+from residua.data.images import Images
+from residua.data.items import Files
+from residua.data.listing import SourceListing
+from residua.data.walk import walk
+from residua.errors import DataError
+from residua.data.video.clips import CLIP
+
+LABELS, TRAIN, VALIDATION = "labels.json", "train.json", "validation.json"
+"""Class names with their numbers; clips with their template; both also with the official prefix."""
+PREFIX = "something-something-v2-"
+"""What the files are called when they are downloaded."""
+
+
+def is_one(place: Path) -> bool:
+    """Whether the lists lie at `place`, or in `labels` in it."""
+    return place.is_dir() and _file(place, LABELS) is not None and _file(place, TRAIN) is not None
+
+
+def find(place: Path) -> SourceListing:
+    """The clips that the lists at `place` name, with labels by their templates; those gone are counted.
+
+    A template stands in brackets in the lists, `Pushing [something] left`, and without them among the labels.
+    DataError for a list that is damaged, a template that no label is called, or when no clip is here.
+    """
+    numbers = _read(place, LABELS, dict)
+    classes = tuple(sorted(numbers, key=lambda name: int(numbers[name])))
+    here = {p.stem: p for kind, p in walk(place, root=place, suffixes=CLIP.suffixes) if kind == "image"}
+    label = {_plain(name): number for number, name in enumerate(classes)}
+    train, gone = _split(place, TRAIN, "train", classes, label, here)
+    test, also = _split(place, VALIDATION, "val", classes, label, here)
+    if not len(train):
+        raise DataError(f"{shown(place)} holds none of the clips of {TRAIN}: put <id>.webm or .mp4 below it")
+    remarks = (f"{gone + also} listed clips are not here",) if gone + also else ()
+    return SourceListing(
+        f"video:{place}", train, test if len(test) else None, "official lists", remarks=remarks
+    )
+
+
+def _split(
+    place: Path, file: str, name: str, classes: tuple[str, ...], label: dict[str, int], here: dict[str, Path]
+) -> tuple[Images, int]:
+    names, labels, gone = [], [], 0
+    for row in _read(place, file, list):
+        if not isinstance(row, dict) or "id" not in row or "template" not in row:
+            raise DataError(f"{file} in {shown(place)} has a row without id or template: fetch it again")
+        template = _plain(str(row["template"]))
+        if template not in label:
+            raise DataError(f"{file} has the template {template!r}, which {LABELS} lacks: fetch both again")
+        found = here.get(str(row["id"]))
+        gone += found is None
+        if found is not None:
+            names.append(found.relative_to(place).as_posix())
+            labels.append(label[template])
+    files = Files.of(place, names)
+    return Images(name, classes, np.array(labels, np.int64), files=files, gate=CLIP), gone
+
+
+def _plain(template: str) -> str:
+    return re.sub(r"[\[\]]", "", template).strip()
+
+
+def _file(place: Path, name: str) -> Path | None:
+    tries = (folder / (prefix + name) for folder in (place, place / "labels") for prefix in ("", PREFIX))
+    return next((file for file in tries if file.is_file()), None)
+
+
+def _read(place: Path, name: str, kind: type) -> Any:
+    file = _file(place, name)
+    if file is None:
+        return kind()
+    try:
+        found: Any = json.loads(file.read_text("utf-8"))
+        if not isinstance(found, kind):
+            raise ValueError(f"not a {kind.__name__}")
+        numbers: dict[str, Any] = found if isinstance(found, dict) else {}
+        if not all(str(number).isdigit() for number in numbers.values()):
+            raise ValueError("classes without numbers")
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{shown(file)} is no list of Something-Something ({error}): fetch it again"
+        ) from None
+    return found
