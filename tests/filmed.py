@@ -8,7 +8,7 @@ from residua.data.images import ImageDataset, Images
 from residua.spec.clip import Clip
 from residua.spec.inflate import inflate
 from residua.spec.recipe import Budget, Data, Recipe
-from residua.tasks.video.clips import CLIP
+from residua.data.video.clips import CLIP
 from residua.tasks.video.task import ClipDataset
 from small import PIXELS, arch
 from small import recipe as of_images

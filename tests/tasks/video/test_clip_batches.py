@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import reels
+import video_files
 import torch
 from PIL import Image
 
@@ -25,8 +25,8 @@ from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Recipe
 from residua.tasks.video import batches
 from residua.tasks.video.batches import Look, training
-from residua.tasks.video.cache import kept
-from residua.tasks.video.clips import CLIP, Footage
+from residua.data.video.frame_cache import kept
+from residua.data.video.clips import CLIP, Footage
 from residua.tasks.video.sources import open_clips
 
 PIXELS = Preprocess(24, 32, (0.5,) * 3, (0.5,) * 3)
@@ -156,7 +156,7 @@ def test_what_is_done_to_a_batch_is_done_to_every_frame() -> None:
 def files(tmp_path: Path) -> Images:
     names = [f"{i}.mp4" for i in range(4)]
     for i, name in enumerate(names):
-        reels.write(tmp_path / name, reels.numbered(10, seed=i))
+        video_files.write(tmp_path / name, video_files.numbered(10, seed=i))
     return Images("train", ("a", "b"), np.arange(4) % 2, files=Files.of(tmp_path, names), gate=CLIP)
 
 
@@ -185,7 +185,7 @@ def test_a_cache_is_bounded_and_forgets_files_that_changed(files: Images, tmp_pa
     footage = Footage(files, PIXELS, cache)
     before = footage.frames(0, lambda count: [count - 1])
     assert len(list((tmp_path / "cache").glob("*.npy"))) == 1
-    reels.write(tmp_path / "0.mp4", reels.numbered(6, seed=9))
+    video_files.write(tmp_path / "0.mp4", video_files.numbered(6, seed=9))
     assert not np.array_equal(footage.frames(0, lambda count: [count - 1]), before)
     tiny = kept(tmp_path / "tiny", 10 * frame)
     assert np.array_equal(

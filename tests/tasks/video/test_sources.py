@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import reels
+import video_files
 
 from residua.data.sources.table import absolute
 from residua.errors import DataError
@@ -66,7 +66,7 @@ def test_a_folder_without_clips_says_what_clips_are(tmp_path: Path) -> None:
 def test_lists_name_clips_labels_and_splits(tmp_path: Path, suffix: str) -> None:
     rows = [(f"{i}.mp4", "ab"[i % 2], "train" if i < 4 else "val") for i in range(6)]
     for name, _, _ in rows:
-        reels.write(tmp_path / name, reels.numbered(3))
+        video_files.write(tmp_path / name, video_files.numbered(3))
     file = tmp_path / f"clips{suffix}"
     if suffix == ".csv":
         file.write_text("video,label,split\n" + "".join(f"{','.join(row)}\n" for row in rows))

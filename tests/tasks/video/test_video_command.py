@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import reels
+import video_files
 
 import small
 from command import complaint, residua, succeeded
@@ -23,9 +23,9 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("shades") / "clips"
     for split, count in (("train", 6), ("val", 3)):
         for i in range(count):
-            frames = reels.numbered(12, 40, 32, seed=i)
-            reels.write(root / split / "brighter" / f"{i}.mp4", frames)
-            reels.write(root / split / "darker" / f"{i}.mp4", frames[::-1])
+            frames = video_files.numbered(12, 40, 32, seed=i)
+            video_files.write(root / split / "brighter" / f"{i}.mp4", frames)
+            video_files.write(root / split / "darker" / f"{i}.mp4", frames[::-1])
     return root
 
 

@@ -10,7 +10,7 @@ from residua.data.images import Images
 from residua.data.metadata import MetadataLeak, find_metadata_leak
 from residua.data.scan import FACTS, Scan
 from residua.errors import DataError
-from residua.tasks.video import reader
+from residua.data.video import reader
 
 _MOST = 2000  # clips that are asked
 

@@ -15,7 +15,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from residua.tasks.video.scaling import ScaledFrames, Scaler, SizeRefused, check_size
+from residua.data.video.scaling import ScaledFrames, Scaler, SizeRefused, check_size
 
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg"
 """FFmpeg's names of the containers that are read. It knows three hundred more, playlists of addresses among

@@ -201,7 +201,7 @@ class Reader:
         limits = [str(theirs.fileno()), str(self.seconds + _GRACE), str(self.memory)]
         # a session of its own: Ctrl-C reaches whoever asks, and the answer is not torn
         self.child = subprocess.Popen(  # noqa: S603 (our own module, numbers as arguments)
-            [sys.executable, "-m", "residua.tasks.video.reading", *limits],
+            [sys.executable, "-m", "residua.data.video.reader_process", *limits],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -12,9 +12,10 @@ from residua.data.decode import Gate, Header, Shrink, shown
 from residua.data.images import Images
 from residua.errors import DataError
 from residua.spec.preprocess import Colour, Preprocess
-from residua.tasks.video import film, reader
-from residua.tasks.video.cache import Cache
-from residua.tasks.video.reader import Frames
+from residua.data.video import film
+from residua.data.video import reader
+from residua.data.video.frame_cache import Cache
+from residua.data.video.reader import Frames
 
 SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts"})
 """Endings, in lower case, of clips."""

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from residua.tasks.video import moments
+from residua.data.video import frame_choice
 
 HIGH = 120
 """Pixels of a frame's shorter side."""
@@ -13,7 +13,7 @@ _GAP = 2  # pixels between two frames
 
 def evenly(length: int, count: int) -> list[int]:
     """Numbers of `count` frames from the first to the last of `length`."""
-    return [round(share * (length - 1)) for share in moments.spread(count)]
+    return [round(share * (length - 1)) for share in frame_choice.spread(count)]
 
 
 def tiled(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -12,13 +12,15 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-import reels
+import video_files
 from av.video.reformatter import Interpolation
 
 from residua.errors import DataError
-from residua.tasks.video import clips, container, reader
-from residua.tasks.video.reader import Frames, Reader
-from residua.tasks.video.scaling import ScaledFrames
+from residua.data.video import clips
+from residua.data.video import reader
+from residua.data.video import container
+from residua.data.video.reader import Frames, Reader
+from residua.data.video.scaling import ScaledFrames
 
 FULL = Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INT
 """As swscale makes RGB with a colour for every pixel, not one for two."""
@@ -26,7 +28,7 @@ FULL = Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INT
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, str]]:
-    return reels.corpus(tmp_path_factory.mktemp("corpus"))
+    return video_files.corpus(tmp_path_factory.mktemp("corpus"))
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ def test_any_frames_equal_those_of_a_plain_loop(tmp_path: Path, gop: str) -> Non
         np.uint8
     )  # all frames depend on others
     options = {"g": gop, "keyint_min": gop, "bf": "3", "sc_threshold": "0"}
-    file = reels.write(tmp_path / "a.mp4", list(frames), options=options)
+    file = video_files.write(tmp_path / "a.mp4", list(frames), options=options)
     expected = in_order(file, size=(32, 24))
     for numbers in ([0], [39], [7, 8, 9], list(range(3, 40, 4)), [38, 2, 2, 21]):
         found = reader.read(file, numbers, Frames(24))
@@ -72,7 +74,7 @@ def test_any_frames_equal_those_of_a_plain_loop(tmp_path: Path, gop: str) -> Non
 def test_every_pixel_has_a_colour_of_its_own(tmp_path: Path, codec: str, pixels: str, short: int) -> None:
     draw = np.random.default_rng(0)
     frames = list(draw.integers(0, 256, (4, 48, 64, 3), dtype=np.uint8))
-    file = reels.write(tmp_path / "a.mkv", frames, codec=codec, pixels=pixels)
+    file = video_files.write(tmp_path / "a.mkv", frames, codec=codec, pixels=pixels)
     expected = in_order(file, size=(round(64 * short / 48), short))
     found = reader.read(file, range(4), Frames(short))
     assert np.abs(found.astype(int) - expected).max() <= 1
@@ -80,7 +82,7 @@ def test_every_pixel_has_a_colour_of_its_own(tmp_path: Path, codec: str, pixels:
 
 @pytest.mark.parametrize("size", [(32, 32), (0, 48), (640, 480)])
 def test_a_header_that_lies_of_the_size_changes_no_pixel(tmp_path: Path, size: tuple[int, int]) -> None:
-    file = reels.write(tmp_path / "a.mp4", reels.numbered(12), options={"bf": "2"})
+    file = video_files.write(tmp_path / "a.mp4", video_files.numbered(12), options={"bf": "2"})
     expected = reader.read(file, [3, 9], Frames(24))
     content = file.read_bytes()
     place = content.index(b"avc1", content.index(b"stsd")) + 28
@@ -95,7 +97,7 @@ def test_what_lies_between_distant_frames_is_never_decoded(
     draw = np.random.default_rng(0)
     frames = list(draw.integers(0, 256, (60, 48, 64, 3), dtype=np.uint8))
     options = {"g": "5", "keyint_min": "5", "bf": "2", "sc_threshold": "0"}
-    file = reels.write(tmp_path / "a.mp4", frames, options=options)
+    file = video_files.write(tmp_path / "a.mp4", frames, options=options)
     sought: list[int] = []
     legs = container._legs
     monkeypatch.setattr(
@@ -108,7 +110,7 @@ def test_what_lies_between_distant_frames_is_never_decoded(
 
 
 def test_a_request_that_ends_half_way_leaves_no_answer_behind(tmp_path: Path) -> None:
-    file = reels.write(tmp_path / "a.mp4", reels.numbered(8))
+    file = video_files.write(tmp_path / "a.mp4", video_files.numbered(8))
 
     def stopped(_count: int, _bytes: int) -> list[int]:
         raise KeyboardInterrupt
@@ -119,7 +121,7 @@ def test_a_request_that_ends_half_way_leaves_no_answer_behind(tmp_path: Path) ->
 
 
 def test_who_takes_knows_how_many_frames_there_are_and_how_large(tmp_path: Path) -> None:
-    file = reels.write(tmp_path / "a.mp4", reels.numbered(8))
+    file = video_files.write(tmp_path / "a.mp4", video_files.numbered(8))
     told: list[tuple[int, int]] = []
     found = reader.taken(file, lambda *facts: told.append(facts) or [7, 0, 7], Frames(24))
     assert told == [(8, 24 * 32 * 3)]
@@ -160,7 +162,7 @@ def test_frames_of_another_size_in_one_stream_come_as_one(corpus: dict[str, tupl
 
 @pytest.mark.parametrize("degrees", [90, 180, 270])
 def test_a_clip_is_turned_as_a_player_turns_it(tmp_path: Path, degrees: int) -> None:
-    file = reels.turned(tmp_path / "turned.mp4", degrees)
+    file = video_files.turned(tmp_path / "turned.mp4", degrees)
     frame = reader.read(file, [3], Frames())[0]
     upright = np.zeros((48, 64), bool)
     upright[:24] = True
@@ -171,7 +173,7 @@ def test_a_clip_is_turned_as_a_player_turns_it(tmp_path: Path, degrees: int) -> 
 
 
 def test_bytes_are_read_like_files(tmp_path: Path) -> None:
-    file = reels.write(tmp_path / "a.mp4", reels.numbered(8))
+    file = video_files.write(tmp_path / "a.mp4", video_files.numbered(8))
     assert np.array_equal(
         reader.read(file.read_bytes(), [1, 5], Frames(24)), reader.read(file, [1, 5], Frames(24))
     )
@@ -186,7 +188,7 @@ def test_a_pipe_is_refused_unopened(tmp_path: Path) -> None:
 
 
 def test_a_playlist_cannot_make_us_open_another_file(tmp_path: Path) -> None:
-    good = reels.write(tmp_path / "good.ts", reels.numbered(8), codec="mpeg2video")
+    good = video_files.write(tmp_path / "good.ts", video_files.numbered(8), codec="mpeg2video")
     for kind, text in (
         ("m3u8", f"#EXTM3U\n#EXTINF:1,\n{good}\n"),
         ("ffconcat", f"ffconcat version 1.0\nfile {good}\n"),
@@ -198,7 +200,7 @@ def test_a_playlist_cannot_make_us_open_another_file(tmp_path: Path) -> None:
 
 
 def test_a_reader_that_hangs_is_ended_and_the_next_clip_is_read(tmp_path: Path, impatient: Reader) -> None:
-    file = reels.write(tmp_path / "a.mp4", reels.numbered(8))
+    file = video_files.write(tmp_path / "a.mp4", video_files.numbered(8))
     question = {"what": "look", "file": str(file)}
     impatient.seconds = 60  # the first request waits for imports
     assert impatient.ask(question, b"", "a.mp4")[0]["frames"] == 8
@@ -214,7 +216,7 @@ def test_a_reader_that_hangs_is_ended_and_the_next_clip_is_read(tmp_path: Path, 
 
 
 def test_a_reader_that_dies_costs_its_clip_alone(tmp_path: Path, impatient: Reader) -> None:
-    file = reels.write(tmp_path / "a.mp4", reels.numbered(8))
+    file = video_files.write(tmp_path / "a.mp4", video_files.numbered(8))
     question = {"what": "look", "file": str(file)}
     impatient.seconds = 60
     impatient.ask(question, b"", "a.mp4")
@@ -229,7 +231,7 @@ def test_a_reader_that_dies_costs_its_clip_alone(tmp_path: Path, impatient: Read
 def test_memory_is_limited(tmp_path: Path, impatient: Reader) -> None:
     files = [tmp_path / "small.mkv", tmp_path / "large.mkv"]
     for file, side in zip(files, (48, 3000), strict=True):
-        reels.write(file, [np.zeros((side, side, 3), np.uint8)] * 2, codec="mpeg4")
+        video_files.write(file, [np.zeros((side, side, 3), np.uint8)] * 2, codec="mpeg4")
     questions = [{"what": "read", "file": str(file), **asdict(Frames())} for file in files]
 
     def both(asked: Reader, which: int) -> dict[str, Any]:
@@ -251,6 +253,6 @@ def test_memory_is_limited(tmp_path: Path, impatient: Reader) -> None:
 
 def test_what_decodes_knows_neither_torch_nor_pillow() -> None:
     heavy = "{'torch', 'PIL', 'scipy', 'sklearn'}"
-    code = f"import sys, residua.tasks.video.reading; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, residua.data.video.reader_process; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -1,6 +1,6 @@
 """Clips made when a test asks for them, good ones and the bad corpus, with PyAV itself.
 
-`python tests/tasks/video/reels.py DIR` writes the corpus.
+`python tests/video_files.py DIR` writes the corpus.
 """
 
 import sys

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from residua.errors import DataError
-from residua.tasks.video import reader
-from residua.tasks.video.reader import Choose, Frames
+from residua.data.video import reader
+from residua.data.video.reader import Choose, Frames
 
 _USED = "used"  # holds the bytes that are taken; its lock orders who takes more
 _MOST_SHARE = 8  # a clip that would take more than this part of the room is no clip to keep

@@ -1,4 +1,4 @@
-"""The process behind a Reader: `python -m residua.tasks.video.reading FD SECONDS BYTES`."""
+"""The process behind a Reader: `python -m residua.data.video.reader_process FD SECONDS BYTES`."""
 
 import json
 import math
@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from residua.tasks.video import container
-from residua.tasks.video.container import Choose
-from residua.tasks.video.scaling import ScaledFrames, SizeRefused
+from residua.data.video import container
+from residua.data.video.container import Choose
+from residua.data.video.scaling import ScaledFrames, SizeRefused
 
 _NOTHING = np.empty(0, np.uint8)
 
