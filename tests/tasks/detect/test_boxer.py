@@ -17,7 +17,7 @@ from residua.nn.network import build
 from residua.spec.detector import DETECTORS, Detector, for_boxes, map_indices, named, split_name
 from residua.spec.record import from_json, to_json
 from residua.spec.zoo import arch
-from residua.tasks.detect.network import Boxer
+from residua.tasks.detect.network import DetectionNetwork
 from residua.weights.load import load
 
 MEAN, STD = (torch.tensor(v).view(3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
@@ -42,7 +42,7 @@ def classified(body: dict[str, Tensor], width: int) -> dict[str, Tensor]:
     return {**body, "fc.weight": torch.zeros(1000, width), "fc.bias": torch.zeros(1000)}
 
 
-def same(ours: Boxer, theirs: nn.Module) -> None:
+def same(ours: DetectionNetwork, theirs: nn.Module) -> None:
     """Equal losses in training, equal boxes, labels and scores in judging."""
     normal = (images() - MEAN) / STD
     theirs.train().transform.eval()  # type: ignore[union-attr, operator]
@@ -82,7 +82,7 @@ def test_fpn_equals_torchvision_s_fasterrcnn_resnet50_fpn() -> None:
     prefix = "backbone.body."
     body = {k.removeprefix(prefix): v for k, v in held.items() if k.startswith(prefix)}
     load(network, classified(body, 2048), source="torchvision")
-    ours = Boxer(network, detector, 3)
+    ours = DetectionNetwork(network, detector, 3)
     names = {
         "backbone.fpn.": "parts.backbone.behind.",
         "rpn.head.": "parts.rpn.head.head.",
@@ -121,7 +121,7 @@ def test_c4_equals_torchvision_s_parts_put_together() -> None:
     )
     network = build(for_boxes(arch("resnet18"), detector))
     load(network, whole.state_dict(), source="torchvision")
-    ours = Boxer(network, detector, 3)
+    ours = DetectionNetwork(network, detector, 3)
     ours.parts.rpn.head.head.load_state_dict(theirs.rpn.head.state_dict())  # type: ignore[union-attr, operator]
     predictor = theirs.roi_heads.box_predictor.state_dict()
     ours.parts.roi_heads.box_predictor.head.load_state_dict(predictor)  # type: ignore[union-attr, operator]
@@ -131,7 +131,7 @@ def test_c4_equals_torchvision_s_parts_put_together() -> None:
 def test_ssd_equals_torchvision_s_with_its_own_transform() -> None:
     torch.manual_seed(0)
     detector = marked.DETECTOR
-    ours = Boxer(build(marked.arch()), detector, 3)
+    ours = DetectionNetwork(build(marked.arch()), detector, 3)
     inner = ours.parts
     theirs = SSD(
         inner.backbone,  # type: ignore[arg-type]
@@ -157,7 +157,7 @@ def test_ssd_equals_torchvision_s_with_its_own_transform() -> None:
 def test_ssd300_has_the_maps_and_boxes_of_the_paper() -> None:
     """Liu et al. 2016, figure 2: 38, 19, 10, 5, 3 and 1 places a side, 8732 boxes."""
     detector, backbone = named("ssd300_resnet18")
-    network = Boxer(build(for_boxes(backbone, detector)), detector, 20).eval()
+    network = DetectionNetwork(build(for_boxes(backbone, detector)), detector, 20).eval()
     with torch.inference_mode():
         maps = network.parts.backbone(torch.zeros(1, 3, 300, 300))  # type: ignore[operator]
         assert [found.shape[-1] for found in maps.values()] == [38, 19, 10, 5, 3, 1]
@@ -167,7 +167,7 @@ def test_ssd300_has_the_maps_and_boxes_of_the_paper() -> None:
 
 def test_frozen_norms_and_still_units_do_not_learn() -> None:
     detector = replace(DETECTORS["fasterrcnn_c4"], size=64, longest=64)
-    network = Boxer(build(for_boxes(arch("resnet18"), detector), norm="frozen"), detector, 2)
+    network = DetectionNetwork(build(for_boxes(arch("resnet18"), detector), norm="frozen"), detector, 2)
     assert not any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
     still = [name for name, weight in network.named_parameters() if not weight.requires_grad]
     prefix = "parts.backbone.features.network."
@@ -176,7 +176,7 @@ def test_frozen_norms_and_still_units_do_not_learn() -> None:
 
 
 def test_bfloat16_leaves_boxes_and_anchors_in_float32() -> None:
-    network = Boxer(build(marked.arch()), marked.DETECTOR, 2).eval()
+    network = DetectionNetwork(build(marked.arch()), marked.DETECTOR, 2).eval()
     anchors: list[Tensor] = []
     network.parts.anchor_generator.register_forward_hook(  # type: ignore[union-attr, operator]
         lambda _layer, _given, said: anchors.append(said[0])

@@ -14,14 +14,14 @@ from residua.spec.arch import Arch
 from residua.spec.detector import Detector
 from residua.spec.recipe import Recipe
 from residua.spec.record import from_plain
-from residua.tasks.detect.network import Boxer
+from residua.tasks.detect.network import DetectionNetwork
 from residua.training.initial import check_numbers
 from residua.weights.load import load, read_weights
 
 
 def initial(
     recipe: Recipe, classes: tuple[str, ...], *, listen: Callable[[str], None] = lambda _: None
-) -> Boxer:
+) -> DetectionNetwork:
     """The recipe's detector with its first weights: those its seed draws, and those of its file.
 
     A file holds a classifier's weights, ours or another library's, for the backbone alone, or those of a
@@ -40,7 +40,7 @@ def initial(
     tensors, facts = read_weights(path) if path else ({}, {})
     if path and not facts.get("detector"):
         listen(f"{load(backbone, path)}, into the backbone")
-    made = Boxer(backbone, detector, len(classes))
+    made = DetectionNetwork(backbone, detector, len(classes))
     made.class_names = classes
     if facts.get("detector"):
         listen(_taken_over(made, tensors, str(path)))
@@ -48,24 +48,24 @@ def initial(
     return made
 
 
-def trained(path: Path, weights: str = "auto") -> tuple[Boxer, str]:
+def trained(path: Path, weights: str = "auto") -> tuple[DetectionNetwork, str]:
     """The detector in a run or a checkpoint, in eval mode on the CPU, and which weights it has.
 
     CheckpointError when there is none, or a byte of it is not as it was written.
     """
     kind: Any = weights
-    found: tuple[Boxer, str] = checkpoint.weights_of(file_of(path, kind), kind, make=_spelled)
+    found: tuple[DetectionNetwork, str] = checkpoint.weights_of(file_of(path, kind), kind, make=_spelled)
     return found
 
 
-def _spelled(path: Path, facts: Mapping[str, Any]) -> Boxer:
+def _spelled(path: Path, facts: Mapping[str, Any]) -> DetectionNetwork:
     if not facts.get("detector"):
         raise CheckpointError(f"{path} holds no detector: give a run that was trained on boxes")
     detector = from_plain(Detector, facts["detector"])
-    return Boxer(build(from_plain(Arch, facts["arch"]), norm=detector.norm), detector, len(facts["classes"]))
+    return DetectionNetwork(build(from_plain(Arch, facts["arch"]), norm=detector.norm), detector, len(facts["classes"]))
 
 
-def _taken_over(made: Boxer, tensors: Mapping[str, torch.Tensor], path: str) -> str:
+def _taken_over(made: DetectionNetwork, tensors: Mapping[str, torch.Tensor], path: str) -> str:
     """Fill `made` with the `tensors` of another detector that fit; what was read, in one line.
 
     CheckpointError unless all but the layers that name classes have the same names and shapes.

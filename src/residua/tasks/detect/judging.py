@@ -11,7 +11,7 @@ from residua.data.scenes import Scenes
 from residua.spec.recipe import Plan
 from residua.tasks.detect.batches import judging
 from residua.tasks.detect.found import Detections, detections
-from residua.tasks.detect.network import Boxer
+from residua.tasks.detect.network import DetectionNetwork
 from residua.tasks.detect.score import BoxScore, score
 from residua.tasks.detect.voc_metric import average_precisions, every_class
 from residua.training.prefetch import in_rounds
@@ -65,7 +65,7 @@ def judge(
 
     Asked when `stop()` is true on any of them, NonFiniteError when the network says no numbers.
     """
-    assert isinstance(network, Boxer)
+    assert isinstance(network, DetectionNetwork)
     size = TOGETHER[network.detector.kind]
     batches = judging(
         scenes,

@@ -16,7 +16,7 @@ from residua.spec.recipe import Plan
 from residua.tasks.detect.batches import stacked
 from residua.tasks.detect.first import trained
 from residua.tasks.detect.found import Detections, detections
-from residua.tasks.detect.network import Boxer
+from residua.tasks.detect.network import DetectionNetwork
 from residua.tasks.detect.views import whole_view
 
 Picture = str | Path | bytes | Image.Image | NDArray[np.uint8]
@@ -28,7 +28,7 @@ LEAST = 0.5
 class BoxPredictor:
     """A detector in eval mode with its preprocessing and class names."""
 
-    network: Boxer
+    network: DetectionNetwork
     """What answers."""
 
     @property

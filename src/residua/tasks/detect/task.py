@@ -27,7 +27,7 @@ from residua.tasks.detect.check import surveyed
 from residua.tasks.detect.first import initial, trained
 from residua.tasks.detect.judging import BoxJudgement, judge
 from residua.tasks.detect.learn import objective
-from residua.tasks.detect.network import Boxer
+from residua.tasks.detect.network import DetectionNetwork
 from residua.tasks.detect.predictor import LEAST, load
 from residua.tasks.detect.preview import EPOCHS, page
 from residua.tasks.detect.score import check
@@ -108,7 +108,7 @@ class Detect:
         arch = detector.for_boxes(recipe.arch, recipe.detector)
         return replace(recipe, arch=arch, plan=replace(recipe.plan, compile="off"))
 
-    def yardstick(self, recipe: Recipe, network: Boxer) -> Network:
+    def yardstick(self, recipe: Recipe, network: DetectionNetwork) -> Network:
         """The backbone as a classifier of images that are not too large."""
         seen = recipe.arch.preprocess
         side = min(YARDSTICK, seen.size)
