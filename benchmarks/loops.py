@@ -25,7 +25,7 @@ from residua.spec.recipe import Plan, Recipe
 from residua.training import compiling, memory, optim, plan
 from residua.training.initial import initial
 from residua.training.loop import train
-from residua.training.losses import LossFn, taught
+from residua.training.losses import LossFn, recipe_loss_fn
 from residua.training.processes import world
 
 
@@ -63,7 +63,7 @@ def ours(recipe: Recipe, images: Images, batch: int) -> Loop:
             resident_bytes=1 << 30,
             device=torch.device(chosen.device),
         )
-        return batches, taught(recipe, chosen, images)
+        return batches, recipe_loss_fn(recipe, chosen, images)
 
     return begun(recipe, images.classes, batch, feed)
 
@@ -76,7 +76,7 @@ def begun(recipe: Recipe, classes: tuple[str, ...], batch: int, feed: Callable[[
     optimizer = optim.make(network, recipe.optim)
     compiling.compiled(network, chosen.plan)
     batches, judge = feed(chosen.plan)
-    steps = train(network, batches, judge, optimizer=optimizer, rate_at=lambda _: 0.01, seed=0)
+    steps = train(network, batches, judge, optimizer=optimizer, lr_at=lambda _: 0.01, seed=0)
     how = f"{chosen.plan.precision} {chosen.plan.memory_format}, compile {chosen.plan.compile}"
     return Loop(f"residua ({how})", steps, partial(memory.kept, chosen.plan))
 

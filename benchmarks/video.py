@@ -27,7 +27,7 @@ from residua.jobs.models import arch_of
 from residua.recipes import quick
 from residua.spec.arch import Arch
 from residua.spec.recipe import Plan, Recipe
-from residua.training.losses import objective
+from residua.training.losses import make_loss_fn
 
 HELD = 4
 """Batches in memory, read again and again."""
@@ -55,7 +55,7 @@ def mine(recipe: Recipe, clips: list[tuple[Tensor, Tensor]], batch: int) -> loop
             yield Batch(pixels.to(plan.device), labels.to(plan.device), np.arange(batch), 0)
 
     def feed(plan: Plan) -> loops.Fed:
-        return batches(plan), objective(recipe.arch.preprocess, plan, recipe.optim.label_smoothing)
+        return batches(plan), make_loss_fn(recipe.arch.preprocess, plan, recipe.optim.label_smoothing)
 
     return loops.begun(recipe, tuple(map(str, range(CLASSES))), batch, feed)
 

@@ -10,7 +10,7 @@ from residua.spec.preprocess import Preprocess
 from residua.training import optim
 from residua.training.initial import initial
 from residua.training.loop import train
-from residua.training.losses import objective
+from residua.training.losses import make_loss_fn
 
 digits = open_dataset("digits", holdout=0.2)
 grey = Preprocess(8, 8, mean=(0.31,), std=(0.38,), colour="grey")
@@ -29,7 +29,7 @@ batches = training(
     resident_bytes=1 << 20,
     device=torch.device("cpu"),
 )
-judge = objective(grey, chosen.plan, smoothing=0.0)
+judge = make_loss_fn(grey, chosen.plan, smoothing=0.0)
 sgd = optim.make(network, chosen.optim)
-for moment in train(network, batches, judge, optimizer=sgd, rate_at=lambda _: 0.05, seed=0):
+for moment in train(network, batches, judge, optimizer=sgd, lr_at=lambda _: 0.05, seed=0):
     print(moment.step, round(float(moment.loss), 3), f"{int(moment.wrong)} of {moment.images} wrong")

@@ -17,7 +17,7 @@ from ranks import apart
 from residua.cli.failures import CODES
 from residua.errors import NonFiniteError
 from residua.jobs.prepare import TrainRequest, prepare
-from residua.jobs.train import begin, work
+from residua.jobs.train import create_run, fit_run
 from residua.runs import checkpoint
 from residua.runs.run import Run
 from residua.spec.recipe import Budget
@@ -118,7 +118,7 @@ def test_a_batch_that_does_not_fit_is_told_with_one_that_may(
     def full(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
 
-    monkeypatch.setattr(Classify, "objective", lambda *_: full)
+    monkeypatch.setattr(Classify, "loss_fn", lambda *_: full)
     with pytest.raises(
         MemoryError, match=r"a batch of 6 images .* memory of cpu: .*--set budget.batch_size=3"
     ):

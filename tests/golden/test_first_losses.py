@@ -15,8 +15,8 @@ from residua.spec.preprocess import Preprocess
 from residua.training import optim
 from residua.training.initial import initial
 from residua.training.loop import train
-from residua.training.losses import taught
-from residua.training.schedule import rate_at
+from residua.training.losses import recipe_loss_fn
+from residua.training.schedule import lr_at
 from small import PLAN, photo_folder
 
 GOLDEN = json.loads((Path(__file__).parent / "losses.json").read_text())
@@ -50,9 +50,9 @@ def test_the_first_losses_are_what_they_were(name: str, tmp_path: Path) -> None:
     moments = train(
         network,
         batches,
-        taught(made, PLAN, data.train),
+        recipe_loss_fn(made, PLAN, data.train),
         optimizer=optim.make(network, made.optim),
-        rate_at=lambda step: rate_at(made.schedule, made.optim.lr, step, 100),
+        lr_at=lambda step: lr_at(made.schedule, made.optim.lr, step, 100),
         seed=0,
     )
     assert [float(moment.loss) for moment in moments] == pytest.approx(GOLDEN[name], rel=2e-3)

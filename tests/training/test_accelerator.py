@@ -19,7 +19,7 @@ from residua.data import batches
 from residua.data.batches import Batch
 from residua.data.scenes import settle
 from residua.jobs.prepare import TrainRequest, prepare
-from residua.jobs.train import begin, resume, work
+from residua.jobs.train import create_run, resume, fit_run
 from residua.measure.evaluate import evaluate
 from residua.nn import device
 from residua.nn.network import build

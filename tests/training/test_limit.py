@@ -98,9 +98,9 @@ def test_a_run_counts_its_optimiser_its_average_and_its_portions(monkeypatch: py
     seen = []
     monkeypatch.setattr(memory, "fit", lambda *_, **words: seen.append(words))
     made = replace(recipe(), plan=limited(GIB))
-    memory.fit_run(build(made.arch), made, held=7)
+    memory.fit_run(build(made.arch), made, resident_bytes=7)
     rich = replace(made, optim=Optim(kind="adamw"), average=Averaging(ema_decay=0.9))
-    memory.fit_run(build(made.arch), replace(rich, budget=Budget(batch_size=7, accumulate=2)), held=0)
+    memory.fit_run(build(made.arch), replace(rich, budget=Budget(batch_size=7, accumulate=2)), resident_bytes=0)
     assert seen == [{"batch": 6, "other": 7, "slots": 1}, {"batch": 4, "other": 0, "slots": 3}]
 
 
@@ -131,13 +131,13 @@ def test_no_batch_is_offered_when_weights_alone_are_too_much(monkeypatch: pytest
 def test_a_limited_run_ends_with_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made, data = recipe(), colours()
     plain = fresh(tmp_path / "plain", made, data)
-    free = memory.fit_run(build(made.arch), replace(made, plan=limited(64 * GIB)), held=0)
+    free = memory.fit_run(build(made.arch), replace(made, plan=limited(64 * GIB)), resident_bytes=0)
     assert free
     monkeypatch.setattr(memory, "_fixed", lambda *_: 0)
     monkeypatch.setattr(malloc, "give_back", lambda *_: None)
     peak = memory.memory.tightest(memory.memory.units(made.arch, batch=6)).peak
     tight = replace(made, plan=replace(made.plan, memory_limit=int(peak / memory.PLANNED) + 8))
-    fitted = memory.fit_run(build(made.arch), tight, held=0)
+    fitted = memory.fit_run(build(made.arch), tight, resident_bytes=0)
     assert fitted
     assert fitted.segments
     assert weights(fresh(tmp_path / "tight", tight, data)) == weights(plain)

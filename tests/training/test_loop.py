@@ -12,7 +12,7 @@ from residua.nn.network import Network, build
 from residua.spec.recipe import Optim
 from residua.training import optim
 from residua.training.loop import train
-from residua.training.losses import objective
+from residua.training.losses import make_loss_fn
 from small import PIXELS, PLAN, arch, colours, recipe
 
 RATES = [0.1, 0.2, 0.05, 0.3, 0.1, 0.02, 0.4, 0.1, 0.1, 0.2]
@@ -72,9 +72,9 @@ def test_ten_steps_give_the_weights_of_the_same_steps_by_hand(how: Optim) -> Non
     moments = train(
         ours,
         batches(10),
-        objective(PIXELS, PLAN, 0.0),
+        make_loss_fn(PIXELS, PLAN, 0.0),
         optimizer=optim.make(ours, how),
-        rate_at=RATES.__getitem__,
+        lr_at=RATES.__getitem__,
         seed=7,
     )
     losses = [float(moment.loss) for moment in moments]
@@ -86,14 +86,14 @@ def test_ten_steps_give_the_weights_of_the_same_steps_by_hand(how: Optim) -> Non
 def test_the_loop_adds_nothing_to_plain_torch() -> None:
     ours, twin = network(drop=True), network(drop=True)
     how = Optim(momentum=0.9, nesterov=True, weight_decay=1e-2)
-    judge = objective(PIXELS, PLAN, 0.0)
+    judge = make_loss_fn(PIXELS, PLAN, 0.0)
     list(
         train(
             ours,
             batches(10),
             judge,
             optimizer=optim.make(ours, how),
-            rate_at=RATES.__getitem__,
+            lr_at=RATES.__getitem__,
             seed=7,
         )
     )
@@ -112,7 +112,7 @@ def test_the_objective_is_the_mean_cross_entropy_and_counts_the_wrong() -> None:
     logits = torch.tensor([[2.0, 1.0, 0.0], [0.0, 0.0, 3.0], [1.0, 1.5, 1.0], [0.0, 4.0, 0.0]])
     labels = torch.tensor([0, 1, 1, 1])
     batch = Batch(torch.zeros(4, 3, 12, 12, dtype=torch.uint8), labels, np.arange(4), 0)
-    loss, wrong = objective(PIXELS, PLAN, 0.0)(lambda _: logits, batch)  # type: ignore[arg-type]
+    loss, wrong = make_loss_fn(PIXELS, PLAN, 0.0)(lambda _: logits, batch)  # type: ignore[arg-type]
     shares = np.exp(logits.numpy()) / np.exp(logits.numpy()).sum(1, keepdims=True)
     assert float(loss) == pytest.approx(-np.log(shares[np.arange(4), labels]).mean(), rel=1e-6)
     assert int(wrong) == 1
@@ -121,7 +121,7 @@ def test_the_objective_is_the_mean_cross_entropy_and_counts_the_wrong() -> None:
 def test_smoothing_spreads_its_share_over_all_classes() -> None:
     logits = torch.tensor([[2.0, 1.0, 0.0]])
     batch = Batch(torch.zeros(1, 3, 12, 12, dtype=torch.uint8), torch.tensor([0]), np.arange(1), 0)
-    loss, _ = objective(PIXELS, PLAN, 0.3)(lambda _: logits, batch)  # type: ignore[arg-type]
+    loss, _ = make_loss_fn(PIXELS, PLAN, 0.3)(lambda _: logits, batch)  # type: ignore[arg-type]
     logs = torch.log_softmax(logits, 1)[0]
     assert float(loss) == pytest.approx(-float(0.7 * logs[0] + 0.1 * logs.sum()), rel=1e-6)
 
@@ -137,7 +137,7 @@ def test_the_network_sees_standardised_pixels_in_the_plans_layout() -> None:
     batch = Batch(pixels, torch.tensor([0, 1]), np.arange(2), 0)
     for form in ("contiguous", "channels_last"):
         plan = type(PLAN)("cpu", form, "float32", 1)  # type: ignore[arg-type]
-        objective(PIXELS, plan, 0.0)(look, batch)  # type: ignore[arg-type]
+        make_loss_fn(PIXELS, plan, 0.0)(look, batch)  # type: ignore[arg-type]
     assert torch.allclose(seen[0], torch.tensor(2.0))
     assert seen[0].is_contiguous()
     assert seen[1].is_contiguous(memory_format=torch.channels_last)
@@ -156,9 +156,9 @@ def test_one_step_is_made_for_each_moment_asked_for() -> None:
     moments = train(
         ours,
         counted(),
-        objective(PIXELS, PLAN, 0.0),
+        make_loss_fn(PIXELS, PLAN, 0.0),
         optimizer=optim.make(ours, recipe().optim),
-        rate_at=lambda _: 0.1,
+        lr_at=lambda _: 0.1,
         seed=0,
         done=4,
     )
@@ -173,9 +173,9 @@ def test_training_goes_on_in_train_mode_after_the_caller_has_judged() -> None:
     moments = train(
         ours,
         batches(2),
-        objective(PIXELS, PLAN, 0.0),
+        make_loss_fn(PIXELS, PLAN, 0.0),
         optimizer=optim.make(ours, recipe().optim),
-        rate_at=lambda _: 0.1,
+        lr_at=lambda _: 0.1,
         seed=0,
     )
     next(moments)

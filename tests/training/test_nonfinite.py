@@ -23,10 +23,10 @@ from residua.spec.augment import Augment
 from residua.spec.recipe import Averaging, Optim, Schedule
 from residua.training import nonfinite, optim
 from residua.training.loop import Moment, train
-from residua.training.losses import objective
+from residua.training.losses import make_loss_fn
 from small import PIXELS, PLAN, after, colours, go, recipe
 
-JUDGE = objective(PIXELS, PLAN, 0.0)
+JUDGE = make_loss_fn(PIXELS, PLAN, 0.0)
 
 
 def moments(
@@ -37,7 +37,7 @@ def moments(
         batches(steps),
         judge,
         optimizer=optim.make(ours, how),
-        rate_at=lambda _: 0.01,
+        lr_at=lambda _: 0.01,
         seed=0,
         **changes,
     )
@@ -150,7 +150,7 @@ def test_neither_do_batches_that_are_touched() -> None:
     )
     with waits() as found_waits:
         for _ in train(
-            ours, found, JUDGE, optimizer=optim.make(ours, Optim()), rate_at=lambda _: 0.1, seed=0
+            ours, found, JUDGE, optimizer=optim.make(ours, Optim()), lr_at=lambda _: 0.1, seed=0
         ):
             pass
     assert found_waits == []
@@ -182,9 +182,9 @@ def test_an_accelerator_is_never_waited_for() -> None:
         resident_bytes=1 << 20,
         device=device,
     )
-    judge = objective(PIXELS, type(PLAN)("cuda", "channels_last", "bfloat16", 1), 0.1)
+    judge = make_loss_fn(PIXELS, type(PLAN)("cuda", "channels_last", "bfloat16", 1), 0.1)
     made = optim.make(ours, Optim(grad_clip=1.0))
-    steps = train(ours, found, judge, optimizer=made, rate_at=lambda _: 0.1, seed=0, clip=1.0)
+    steps = train(ours, found, judge, optimizer=made, lr_at=lambda _: 0.1, seed=0, clip=1.0)
     next(steps)
     with synchronisation_is_an_error():
         for _ in steps:

@@ -40,7 +40,7 @@ def made(lost: str, **changes: Any) -> Recipe:
 def spoil(monkeypatch: pytest.MonkeyPatch, what: str, *, at: tuple[int, ...] = (SPOILT,)) -> None:
     """Lose a number of the batches `at`: they are told by their images, so in every resumption again."""
     steps: dict[tuple[int, ...], int] = {}
-    batches, objective = Classify.batches, Classify.objective
+    batches, loss_fn = Classify.batches, Classify.loss_fn
 
     def counted(*given: Any, first: int, **words: Any) -> Iterator[Batch]:
         for number, batch in enumerate(batches(*given, first=first, **words), first + 1):
@@ -48,7 +48,7 @@ def spoil(monkeypatch: pytest.MonkeyPatch, what: str, *, at: tuple[int, ...] = (
             yield batch
 
     def spoilt(*given: Any) -> LossFn:
-        judge = objective(*given)
+        judge = loss_fn(*given)
 
         def of(network: Any, batch: Batch) -> tuple[Tensor, Tensor]:
             if steps[(batch.epoch, *batch.indices.tolist())] not in at:
@@ -64,7 +64,7 @@ def spoil(monkeypatch: pytest.MonkeyPatch, what: str, *, at: tuple[int, ...] = (
         return of
 
     monkeypatch.setattr(Classify, "batches", counted)
-    monkeypatch.setattr(Classify, "objective", spoilt)
+    monkeypatch.setattr(Classify, "loss_fn", spoilt)
 
 
 def told(events: list[Event]) -> str:
@@ -157,10 +157,10 @@ def test_rollback_goes_on_from_the_last_state_at_half_the_rate(
 ) -> None:
     """The rate is at fault: above 0.03 in the second epoch every loss is lost."""
     run = create(tmp_path, made("rollback"), identity={})
-    objective, rates = Classify.objective, []
+    loss_fn, rates = Classify.loss_fn, []
 
     def by_rate(*given: Any) -> LossFn:
-        judge = objective(*given)
+        judge = loss_fn(*given)
 
         def of(network: Any, batch: Batch) -> tuple[Tensor, Tensor]:
             loss, wrong = judge(network, batch)
@@ -169,11 +169,11 @@ def test_rollback_goes_on_from_the_last_state_at_half_the_rate(
 
         return of
 
-    monkeypatch.setattr(Classify, "objective", by_rate)
+    monkeypatch.setattr(Classify, "loss_fn", by_rate)
     events = go(run, colours())
     rates = {event.step: event.rate for event in events if hasattr(event, "rate")}
     clean = create(tmp_path / "clean", made("stop"), identity={})
-    monkeypatch.setattr(Classify, "objective", objective)
+    monkeypatch.setattr(Classify, "loss_fn", loss_fn)
     as_planned = {e.step: e.rate for e in go(clean, colours()) if hasattr(e, "rate")}
     assert run.rollbacks == [4]
     assert "going back to it, and on at 0.5 of the rate" in told(events)
@@ -266,13 +266,13 @@ def test_every_process_leaves_out_what_one_of_them_lost(
 ) -> None:
     """The loss alone is lost, on the second of two processes: no gradient tells the first."""
     data, run = colours(), create(tmp_path, made("skip"), identity={})
-    objective = Classify.objective
+    loss_fn = Classify.loss_fn
 
     def work(world: World) -> None:
         count = iter(range(1, 1000))
 
         def spoilt(*given: Any) -> LossFn:
-            judge = objective(*given)
+            judge = loss_fn(*given)
 
             def of(network: Any, batch: Batch) -> tuple[Tensor, Tensor]:
                 loss, wrong = judge(network, batch)
@@ -282,7 +282,7 @@ def test_every_process_leaves_out_what_one_of_them_lost(
 
             return of
 
-        monkeypatch.setattr(Classify, "objective", spoilt)
+        monkeypatch.setattr(Classify, "loss_fn", spoilt)
         fit = Fit(run, initial(run.recipe, data.train.classes), data, Classify(), stop=never, world=world)
         notes = told(list(fit.events()))
         assert f"1 updates left out up to step {SPOILT}" in notes

@@ -13,7 +13,7 @@ from residua.spec import zoo
 from residua.spec.recipe import Optim
 from residua.training import optim
 from residua.training.loop import train
-from residua.training.losses import objective
+from residua.training.losses import make_loss_fn
 from small import PIXELS, PLAN
 
 KINDS = [
@@ -29,9 +29,9 @@ def losses(how: Optim, *, steps: int = 10, **changes: Any) -> list[float]:
     moments = train(
         ours,
         batches(steps),
-        objective(PIXELS, PLAN, 0.0),
+        make_loss_fn(PIXELS, PLAN, 0.0),
         optimizer=optim.make(ours, how),
-        rate_at=lambda _: how.rate,
+        lr_at=lambda _: how.rate,
         seed=7,
         ready=optim.ready(how),
         **changes,
@@ -48,9 +48,9 @@ def test_every_kind_learns(how: Optim) -> None:
 def test_adamw_is_torchs() -> None:
     how = replace(KINDS[1], beta2=0.99, momentum=0.8, decay=0.1)
     ours, twin = network(), network()
-    judge = objective(PIXELS, PLAN, 0.0)
+    judge = make_loss_fn(PIXELS, PLAN, 0.0)
     made = optim.make(ours, how)
-    list(train(ours, batches(5), judge, optimizer=made, rate_at=lambda _: 0.01, seed=0))
+    list(train(ours, batches(5), judge, optimizer=made, lr_at=lambda _: 0.01, seed=0))
     adamw = torch.optim.AdamW(twin.parameters(), 0.01, (0.8, 0.99), weight_decay=0.1, fused=True)
     for batch in batches(5):
         twin.train()
@@ -65,7 +65,7 @@ def test_muon_leaves_the_first_and_last_layer_and_all_vectors_to_adamw() -> None
     ours = network()
     made = optim.make(ours, KINDS[3])
     list(
-        train(ours, batches(1), objective(PIXELS, PLAN, 0.0), optimizer=made, rate_at=lambda _: 0.01, seed=0)
+        train(ours, batches(1), make_loss_fn(PIXELS, PLAN, 0.0), optimizer=made, lr_at=lambda _: 0.01, seed=0)
     )
     by_adamw = {name for name, weight in ours.named_parameters() if "exp_avg" in made.state[weight]}
     expected = {
@@ -106,7 +106,7 @@ def test_each_block_learns_at_a_share_of_the_rate_of_the_one_above() -> None:
     ]
     assert set(scales) == set(names.values())
     moment = next(
-        train(ours, batches(1), objective(PIXELS, PLAN, 0.0), optimizer=made, rate_at=lambda _: 0.2, seed=0)
+        train(ours, batches(1), make_loss_fn(PIXELS, PLAN, 0.0), optimizer=made, lr_at=lambda _: 0.2, seed=0)
     )
     assert moment.rate == 0.2
     assert sorted({group["lr"] for group in made.param_groups}) == [0.2 * 0.5**i for i in (3, 2, 1, 0)]
@@ -120,9 +120,9 @@ def test_frozen_norms_keep_statistics_and_weights_while_the_rest_learns() -> Non
         train(
             ours,
             batches(3),
-            objective(PIXELS, PLAN, 0.0),
+            make_loss_fn(PIXELS, PLAN, 0.0),
             optimizer=made,
-            rate_at=lambda _: 0.1,
+            lr_at=lambda _: 0.1,
             seed=0,
             ready=optim.ready(how),
         )
@@ -139,9 +139,9 @@ def test_gradients_longer_than_the_limit_are_shortened_to_it() -> None:
         train(
             ours,
             batches(1),
-            objective(PIXELS, PLAN, 0.0),
+            make_loss_fn(PIXELS, PLAN, 0.0),
             optimizer=made,
-            rate_at=lambda _: 1.0,
+            lr_at=lambda _: 1.0,
             seed=0,
             clip=0.01,
         )
@@ -165,9 +165,9 @@ def test_a_batch_in_portions_gives_the_gradient_of_the_whole() -> None:
         moments = train(
             ours,
             batches(4),
-            objective(PIXELS, PLAN, 0.0),
+            make_loss_fn(PIXELS, PLAN, 0.0),
             optimizer=sgd,
-            rate_at=lambda _: 0.01,
+            lr_at=lambda _: 0.01,
             seed=0,
             accumulate=portions,
         )

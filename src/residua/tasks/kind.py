@@ -14,7 +14,7 @@ from residua.spec.detector import Detector
 from residua.spec.recipe import Data, Recipe
 from residua.tasks.survey import Survey
 from residua.training.processes.world import World
-from residua.training.task import Dataset, Judged, Task
+from residua.training.task import Dataset, ValidationResult, LearnTask
 
 MOST_WORKERS = 8
 """More processes than this wait for the disk."""
@@ -112,7 +112,7 @@ class Verdict(Protocol):
         """A page that shows it, and `command`, which measures it again."""
 
 
-class Kind(Task, Protocol):
+class Kind(LearnTask, Protocol):
     """One kind of data, from a source to a report. `sets` is always what `open` gave."""
 
     @property
@@ -172,7 +172,7 @@ class Kind(Task, Protocol):
     ) -> Network:
         """The recipe's network with its first weights; `listen` is told what was read from a file."""
 
-    def judgement(self, run: Run, sets: Any) -> Judged:
+    def judgement(self, run: Run, sets: Any) -> ValidationResult:
         """What the finished `run` says of the examples to judge by."""
 
     def report(self, run: Run, sets: Any, judged: Any) -> None:

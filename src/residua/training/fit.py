@@ -28,7 +28,7 @@ from residua.training.nonfinite import agreed, first_bad_layer, fitting, of_work
 from residua.training.prefetch import Prefetcher, StopRequested, in_rounds
 from residua.training.processes.world import ALONE, World
 from residua.training.schedule import length
-from residua.training.task import Dataset, Judged, Task
+from residua.training.task import Dataset, ValidationResult, LearnTask
 
 LOOKS = 20
 """Where a look at the loss waits for an accelerator, only every so many steps."""
@@ -44,7 +44,7 @@ class Fit:
         run: Run,
         network: Network,
         sets: Dataset,
-        task: Task,
+        task: LearnTask,
         *,
         stop: Callable[[], bool],
         world: World = ALONE,
@@ -61,13 +61,13 @@ class Fit:
         self.share = world.images(self.batch)
         self.chance = recipe.seed + (world.rank << 20)  # one dropout for all processes would be less of it
         self.network = device.place_network(network, self.plan)
-        self.fitted = memory.fit_run(self.network, recipe, held=task.held(sets, recipe, self.plan))
+        self.fitted = memory.fit_run(self.network, recipe, resident_bytes=task.resident_bytes(sets, recipe, self.plan))
         self.learner: nn.Module = self.network
         self.optimizer = optim.make(self.network, recipe.optim, fused=self.plan.fused)
         self.keeper = Keeper(run, recipe, self.network, world)
         compiling.compiled(self.network, self.plan)
         self.each, self.total = length(recipe, len(sets.train))
-        self.judged: Judged | None = None
+        self.judged: ValidationResult | None = None
         self.skipped = 0
         self.tally = Tally(Progress(), device=self.plan.device, world=world)
 
@@ -185,9 +185,9 @@ class Fit:
         moments = train(
             self.learner,
             batches,
-            self._objective(),
+            self._loss_fn(),
             optimizer=self.optimizer,
-            rate_at=self._rate,
+            lr_at=self._rate,
             seed=self.chance,
             done=done,
             accumulate=recipe.budget.accumulate,
@@ -197,9 +197,9 @@ class Fit:
         )
         return fitting(moments, share=self.share, batch=self.batch, device=self.plan.device)
 
-    def _objective(self) -> LossFn:
+    def _loss_fn(self) -> LossFn:
         """What a batch teaches, so that the mean over processes is the mean over all images of the step."""
-        judge = self.task.objective(self.sets, self.recipe, self.plan)
+        judge = self.task.loss_fn(self.sets, self.recipe, self.plan)
         return weighted(judge, self.world.size * self.share / self.batch)
 
     def _recount(self) -> None:
@@ -224,7 +224,7 @@ class Fit:
         batch = next(self._batches(bad - 1, self.total, workers=0))
         optim.ready(self.recipe.optim)(self.network)
         with compiling.uncompiled(self.plan):
-            layer = first_bad_layer(self.network, batch, self._objective(), seed=self.chance, step=bad - 1)
+            layer = first_bad_layer(self.network, batch, self._loss_fn(), seed=self.chance, step=bad - 1)
         where = agreed(layer, batch, self.sets.train, step=bad, run=self.run, world=self.world)
         good = [f"{path} is the last good state" for path in checkpoint.states(self.run.checkpoints)]
         good += ["nothing was saved yet"]
@@ -293,9 +293,9 @@ class Fit:
         if last:  # the last state still owes its row: a crash before this is made good
             self.run.finish(row)
 
-    def _judge(self, network: Network) -> Judged:
+    def _judge(self, network: Network) -> ValidationResult:
         self.learner.eval()
         with compiling.uncompiled(self.plan):
-            return self.task.judge(
+            return self.task.validate(
                 network, self.sets, self.recipe, plan=self.plan, world=self.world, stop=self.stop
             )

@@ -11,7 +11,7 @@ from residua.runs.run import Run
 from residua.spec.recipe import Recipe
 from residua.training.average import EmaWeights
 from residua.training.processes.world import ALONE, World
-from residua.training.schedule import Errors, rate_at
+from residua.training.schedule import Errors, lr_at
 from residua.weights.store import sweep
 
 ROLLBACKS = 3
@@ -85,7 +85,7 @@ class Keeper:
     def rate(self, step: int, total: int) -> float:
         """Rate of update `step`, from 0, of `total`: what the schedule says, and less after going back."""
         peak = self.recipe.optim.lr * LOWER ** sum(step >= start for start in self.rollbacks)
-        return rate_at(self.recipe.schedule, peak, step, total, past=self.past)
+        return lr_at(self.recipe.schedule, peak, step, total, past=self.past)
 
     def roll_back(self, error: NonFiniteStepError) -> str:
         """Write down that training goes back to the newest state; one line. `error` when it may not."""

@@ -37,7 +37,7 @@ def train(
     judge: LossFn,
     *,
     optimizer: torch.optim.Optimizer,
-    rate_at: Callable[[int], float],
+    lr_at: Callable[[int], float],
     seed: int,
     done: int = 0,
     accumulate: int = 1,
@@ -47,7 +47,7 @@ def train(
 ) -> Iterator[Moment]:
     """Update `network` once per batch and yield a Moment each time; leave the for-loop to stop.
 
-    `rate_at(step)` is the rate of update `step`, from 0; `done` counts those before a resume. All draws are
+    `lr_at(step)` is the rate of update `step`, from 0; `done` counts those before a resume. All draws are
     keyed by (seed, step), so results do not depend on interruptions. A batch goes through in `accumulate`
     portions; gradients longer than `clip` are shortened; `ready` puts the network into training mode. From
     the first lost number on weights stay as they are, or with `skip`, by which processes agree, this once.
@@ -55,7 +55,7 @@ def train(
     guard = Guard(optimizer, clip, network, skip=skip)
     ready(network)
     for step, batch in enumerate(batches, done):
-        rate = rate_at(step)
+        rate = lr_at(step)
         for group in optimizer.param_groups:
             group["lr"] = rate * group.get("scale", 1.0)
         torch.manual_seed((seed << 32) + step)

@@ -19,7 +19,7 @@ from residua.spec.recipe import Plan, Recipe
 LossFn = Callable[[nn.Module, Batch], tuple[Tensor, Tensor]]
 
 
-def objective(
+def make_loss_fn(
     preprocess: Preprocess,
     plan: Plan,
     smoothing: float,
@@ -61,13 +61,13 @@ def objective(
     return judge
 
 
-def taught(recipe: Recipe, plan: Plan, images: Images) -> LossFn:
+def recipe_loss_fn(recipe: Recipe, plan: Plan, images: Images) -> LossFn:
     """The objective of `recipe` on `images`, in the arithmetic of `plan`."""
     weights = None
     if recipe.data.balance == "weights":
         weights = class_weights(images.labels, len(images.classes)).to(plan.device)
     optim = recipe.optim
-    return objective(
+    return make_loss_fn(
         recipe.arch.preprocess, plan, optim.label_smoothing, side=optim.aux_weight, weights=weights
     )
 

@@ -81,13 +81,13 @@ def fit(network: Network, plan: Plan, *, batch: int, other: int = 0, slots: int 
     return Fitted(found.segments, ceiling, plan.memory_limit, held, found.again)
 
 
-def fit_run(network: Network, recipe: Recipe, *, held: int) -> Fitted | None:
-    """`fit` for a run of `recipe` whose examples take `held` bytes; None when it has no limit."""
+def fit_run(network: Network, recipe: Recipe, *, resident_bytes: int) -> Fitted | None:
+    """`fit` for a run of `recipe` whose examples take `resident_bytes`; None when it has no limit."""
     if not recipe.plan.memory_limit:
         return None
     portion = -(-recipe.budget.batch_size // recipe.budget.accumulate)
     slots = optim.slots(recipe.optim) + (recipe.average.ema_decay > 0)
-    return fit(network, recipe.plan, batch=portion, other=held, slots=slots)
+    return fit(network, recipe.plan, batch=portion, other=resident_bytes, slots=slots)
 
 
 def kept(plan: Plan) -> AbstractContextManager[None]:

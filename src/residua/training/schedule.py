@@ -24,7 +24,7 @@ def length(recipe: Recipe, images: int) -> tuple[int, int]:
     return each, recipe.budget.steps or each * recipe.budget.epochs
 
 
-def rate_at(schedule: Schedule, peak: float, step: int, total: int, *, past: Sequence[Errors] = ()) -> float:
+def lr_at(schedule: Schedule, peak: float, step: int, total: int, *, past: Sequence[Errors] = ()) -> float:
     """Rate of update `step` (from 0) of `total`, after the epochs `past`: warm-up, then the fall."""
     warm = round(schedule.warmup * total)
     if _still_warms(schedule, past):

@@ -42,7 +42,7 @@ class Dataset(Protocol):
         """One line that says what was found."""
 
 
-class Judged(Protocol):
+class ValidationResult(Protocol):
     """What a network said of every example of a split."""
 
     def row(self) -> dict[str, float]:
@@ -52,12 +52,12 @@ class Judged(Protocol):
         """The number that is reported, with its protocol."""
 
 
-class Task(Protocol):
+class LearnTask(Protocol):
     """What Fit asks of a kind of data. `sets` is always what the task itself opened."""
 
     @property
     def counts_wrong(self) -> bool:
-        """Whether its objective tells how many examples were wrong, which makes a training error."""
+        """Whether `loss_fn` counts how many examples were wrong, which makes a training error."""
 
     def batches(
         self,
@@ -75,13 +75,13 @@ class Task(Protocol):
         A batch has what `data.batches.Batch` has: `labels` are one for each example.
         """
 
-    def objective(self, sets: Any, recipe: Recipe, plan: Plan) -> LossFn:
+    def loss_fn(self, sets: Any, recipe: Recipe, plan: Plan) -> LossFn:
         """What a batch teaches."""
 
-    def held(self, sets: Any, recipe: Recipe, plan: Plan) -> int:
+    def resident_bytes(self, sets: Any, recipe: Recipe, plan: Plan) -> int:
         """Bytes of the examples that training will keep in memory, beside those that are there already."""
 
-    def judge(
+    def validate(
         self,
         network: Network,
         sets: Any,
@@ -90,7 +90,7 @@ class Task(Protocol):
         plan: Plan,
         world: World,
         stop: Callable[[], bool],
-    ) -> Judged:
+    ) -> ValidationResult:
         """What `network` says of the examples to judge by, the same for any number of processes.
 
         Asked when `stop()` is true on any of them, NonFiniteError when the network says no numbers.

@@ -13,7 +13,7 @@ from residua.training.prefetch import in_rounds
 from residua.training.processes.world import World
 
 
-def judge(
+def validate(
     network: Network, images: Images, recipe: Recipe, *, plan: Plan, world: World, stop: Callable[[], bool]
 ) -> Judgement:
     """What `network`, with rank 0's running statistics, says of `images`, however many processes there are.
@@ -34,10 +34,10 @@ def judge(
         world=world.size,
     )
     rounds = math.ceil(len(images) / size / world.size)
-    return of_batches(network, batches, rounds, plan=plan, world=world, stop=stop)
+    return validate_batches(network, batches, rounds, plan=plan, world=world, stop=stop)
 
 
-def of_batches(
+def validate_batches(
     network: Network,
     batches: Iterator[Batch],
     rounds: int,
@@ -48,7 +48,7 @@ def of_batches(
 ) -> Judgement:
     """What `network` says of the `batches` of all processes, none of which has more than `rounds`.
 
-    Asked and NonFiniteError as from `judge`.
+    Asked and NonFiniteError as from `validate`.
     """
 
     world.match(network)

@@ -25,7 +25,7 @@ from residua.errors import CheckpointError, DataError
 from residua.jobs.evaluate import evaluate
 from residua.jobs.predict import save
 from residua.jobs.prepare import TrainRequest, decide, prepare
-from residua.jobs.train import begin, pick_up, resume, work
+from residua.jobs.train import create_run, load_run, resume, fit_run
 from residua.nn.network import build
 from residua.runs.run import Run
 from residua.spec.augment import Augment

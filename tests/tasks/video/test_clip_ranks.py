@@ -71,7 +71,7 @@ def test_ranks_judge_clips_exactly_as_one_process(sets: ClipDataset) -> None:
     made = filmed.recipe()
 
     def judged(network: Network, world: World) -> tuple[np.ndarray, np.ndarray, float]:
-        found = Video().judge(network, sets, made, plan=made.plan, world=world, stop=never)
+        found = Video().validate(network, sets, made, plan=made.plan, world=world, stop=never)
         return found.probabilities, found.labels, found.loss
 
     alone = judged(drawn(made), ALONE)

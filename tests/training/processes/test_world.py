@@ -17,17 +17,16 @@ from residua.data.sampler import share
 from residua.data.sources.table import Dataset
 from residua.errors import DataError, PeerFailedError
 from residua.jobs.prepare import TrainRequest
-from residua.jobs.train import enter
+from residua.jobs.train import start_or_join
 from residua.nn.letters import LETTERS, Letter
 from residua.nn.network import Network
 from residua.runs.run import Run, create
 from residua.spec.recipe import Budget, Plan, Recipe
 from residua.tasks.classify.task import Classify
-from residua.training import validate
 from residua.training.fit import Fit
 from residua.training.initial import initial
 from residua.training.processes.world import ALONE, World, joined
-from residua.training.validate import judge
+from residua.training.validate import validate
 from small import after, arch, colours, difference, file_of, flip, never, recipe, rows, weights
 
 GROUPS: Mapping[str, Letter] = {
@@ -143,16 +142,16 @@ def test_ranks_differ_from_one_process_where_batch_norms_see_their_share(
 def test_ranks_judge_exactly_as_one_process(
     size: int, at_once: int, data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(validate, "at_once", lambda *_: at_once)
+    monkeypatch.setattr("residua.training.validate.at_once", lambda *_: at_once)
     made = recipe()
-    alone = judge(drawn(made), data.test, made, plan=made.plan, world=ALONE, stop=never)
+    alone = validate(drawn(made), data.test, made, plan=made.plan, world=ALONE, stop=never)
 
     def work(world: World) -> None:
         network = drawn(made)
         if not world.leads:
             for value in network.buffers():
                 value += 1  # its own running statistics are not asked
-        found = judge(network, data.test, made, plan=made.plan, world=world, stop=never)
+        found = validate(network, data.test, made, plan=made.plan, world=world, stop=never)
         assert (found.probabilities == alone.probabilities).all()
         assert (found.labels == alone.labels).all()
         assert found.loss == alone.loss
@@ -292,7 +291,7 @@ def test_a_batch_too_small_for_its_ranks_begins_no_run(tmp_path: Path) -> None:
             pytest.raises((ValueError, PeerFailedError), match="3 processes share a batch of 2"),
             joined() as world,
         ):
-            enter(wish, tmp_path / "run", world=world)
+            start_or_join(wish, tmp_path / "run", world=world)
 
     assert end(begin(3, work)) == [0] * 3
     assert not (tmp_path / "run").exists()
@@ -301,13 +300,13 @@ def test_a_batch_too_small_for_its_ranks_begins_no_run(tmp_path: Path) -> None:
 def test_what_a_job_began_it_goes_on_with_and_no_other(tmp_path: Path) -> None:
     made = file_of(recipe("digits", budget=Budget(epochs=1, batch_size=600)), tmp_path / "recipe.json")
     wish, path = TrainRequest("digits", recipe=str(made)), tmp_path / "run"
-    begun, _ = enter(wish, path, world=World(job="photos"))
+    begun, _ = start_or_join(wish, path, world=World(job="photos"))
     assert begun.job == "photos"
-    assert enter(wish, path, world=World(job="photos"))[0] == begun
+    assert start_or_join(wish, path, world=World(job="photos"))[0] == begun
     other = replace(wish, changes=(("optim.lr", "0.01"),))
     for again, world in ((wish, World(job="plants")), (wish, World()), (other, World(job="photos"))):
         with pytest.raises(FileExistsError, match="holds a run already"):
-            enter(again, path, world=world)
+            start_or_join(again, path, world=world)
     begun.finish({"step": 2})
     with pytest.raises(FileExistsError, match="choose another -o"):
-        enter(wish, path, world=World(job="photos"))
+        start_or_join(wish, path, world=World(job="photos"))

@@ -34,10 +34,10 @@ from residua.tasks.classify.verdict import ByClass
 from residua.tasks.kind import MOST_WORKERS, Preview, Unreadable
 from residua.tasks.run_data import own
 from residua.tasks.survey import Survey
-from residua.training.losses import LossFn, taught
+from residua.training.losses import LossFn, recipe_loss_fn
 from residua.training.processes import world
 from residua.training.processes.world import World
-from residua.training.validate import judge
+from residua.training.validate import validate
 
 SMALL = 64
 """Pictures up to this many pixels get the networks and the recipe that were made for CIFAR."""
@@ -149,11 +149,11 @@ class Classify(ByNetwork):
             device=torch.device(device),
         )
 
-    def objective(self, sets: ImageDataset, recipe: Recipe, plan: Plan) -> LossFn:
+    def loss_fn(self, sets: ImageDataset, recipe: Recipe, plan: Plan) -> LossFn:
         """Cross-entropy."""
-        return taught(recipe, plan, sets.train)
+        return recipe_loss_fn(recipe, plan, sets.train)
 
-    def held(self, sets: ImageDataset, recipe: Recipe, plan: Plan) -> int:
+    def resident_bytes(self, sets: ImageDataset, recipe: Recipe, plan: Plan) -> int:
         """Files that are kept resized in memory, and an array where it moves to an accelerator."""
         moves = torch.device(device.resolve_device(plan.device)).type != "cpu"
         each = (
@@ -163,7 +163,7 @@ class Classify(ByNetwork):
         )
         return sum(bytes_ for bytes_ in each if bytes_ <= recipe.data.resident_bytes)
 
-    def judge(
+    def validate(
         self,
         network: Network,
         sets: ImageDataset,
@@ -174,7 +174,7 @@ class Classify(ByNetwork):
         stop: Callable[[], bool],
     ) -> Judgement:
         """One centre crop of every test image."""
-        return judge(network, sets.test, recipe, plan=plan, world=world, stop=stop)
+        return validate(network, sets.test, recipe, plan=plan, world=world, stop=stop)
 
     def judgement(self, run: Run, sets: ImageDataset) -> Judgement:
         """The same, of a finished run."""

@@ -28,16 +28,18 @@ from residua.tasks.classify.verdict import ByClass
 from residua.tasks.kind import MOST_WORKERS, Preview, Unreadable
 from residua.tasks.run_data import own
 from residua.tasks.survey import Survey
-from residua.tasks.video import cache, clips, pages, protocol, sources
+from residua.tasks.video import pages, protocol, sources
+from residua.data.video import frame_cache
+from residua.data.video import clips
 from residua.tasks.video.answers import Filmed, filmed
 from residua.tasks.video.batches import clip_of, testing, training
-from residua.tasks.video.cache import Cache
-from residua.tasks.video.clips import Footage
+from residua.data.video.frame_cache import Cache
+from residua.data.video.clips import Footage
 from residua.tasks.video.sheet import EPOCHS, sheet
-from residua.training.losses import LossFn, taught
+from residua.training.losses import LossFn, recipe_loss_fn
 from residua.training.processes import world
 from residua.training.processes.world import World
-from residua.training.validate import of_batches
+from residua.training.validate import validate_batches
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +72,8 @@ class ClipDataset:
         if self.train.pixels is not None or not self.data.resident_bytes:
             return None
         if self.data.cache:
-            return cache.kept(Path(self.data.cache), self.data.resident_bytes)
-        return cache.passing(self.data.resident_bytes)
+            return frame_cache.kept(Path(self.data.cache), self.data.resident_bytes)
+        return frame_cache.passing(self.data.resident_bytes)
 
     def footage(self, images: Images, arch: Arch) -> Footage:
         """`images`, which are one of the splits, as `arch` wants them."""
@@ -162,15 +164,15 @@ class Video(ByNetwork):
             device=torch.device(device),
         )
 
-    def objective(self, sets: ClipDataset, recipe: Recipe, plan: Plan) -> LossFn:
+    def loss_fn(self, sets: ClipDataset, recipe: Recipe, plan: Plan) -> LossFn:
         """Cross-entropy."""
-        return taught(recipe, plan, sets.train)
+        return recipe_loss_fn(recipe, plan, sets.train)
 
-    def held(self, sets: ClipDataset, recipe: Recipe, plan: Plan) -> int:
+    def resident_bytes(self, sets: ClipDataset, recipe: Recipe, plan: Plan) -> int:
         """None: decoded clips are files."""
         return 0
 
-    def judge(
+    def validate(
         self,
         network: Network,
         sets: ClipDataset,
@@ -191,7 +193,7 @@ class Video(ByNetwork):
             world=world.size,
         )
         rounds = math.ceil(len(sets.test) / size / world.size)
-        return of_batches(network, batches, rounds, plan=plan, world=world, stop=stop)
+        return validate_batches(network, batches, rounds, plan=plan, world=world, stop=stop)
 
     def judgement(self, run: Run, sets: ClipDataset) -> Judgement:
         """The same, of a finished run."""
