@@ -20,20 +20,20 @@ from eyes import Eyes
 from marked import recipe, voc_folder
 from residua import tasks
 from residua.curate.check import check
-from residua.data.scenes import BoxDataset, settle
+from residua.data.scenes import BoxDataset, build_box_dataset
 from residua.errors import CheckpointError, DataError
 from residua.jobs.evaluate import evaluate
 from residua.jobs.predict import save
-from residua.jobs.prepare import TrainRequest, decide, prepare
-from residua.jobs.train import create_run, load_run, resume, fit_run
+from residua.jobs.prepare import TrainRequest, resolve, prepare
+from residua.jobs.train import create_run, fit_run, load_run, resume
 from residua.nn.network import build
 from residua.runs.run import Run
 from residua.spec.augment import Augment
 from residua.spec.recipe import Averaging, Data, Recipe
 from residua.spec.record import from_json, to_json
 from residua.tasks.detect import batches
-from residua.tasks.detect.first import initial
 from residua.tasks.detect.judging import judge
+from residua.tasks.detect.learning import initial_network
 from residua.tasks.detect.predictor import load
 from residua.tasks.detect.sources import find as find_source
 from residua.tasks.detect.task import Detect
@@ -48,13 +48,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def sets(root: Path) -> BoxDataset:
-    return settle(find_source(f"voc:{root}"), skip=False)
+    return build_box_dataset(find_source(f"voc:{root}"), skip=False)
 
 
 def started(path: Path, made: Recipe, stop: Any = never, world: World | None = None) -> Run:
     prepared = prepare(TrainRequest(made.data.source, None, made))
-    run = begin(prepared, path)
-    work(run, prepared, stop=stop)
+    run = create_run(prepared, path)
+    fit_run(run, prepared, stop=stop)
     return run
 
 
@@ -147,11 +147,11 @@ def test_two_processes_learn_what_one_learns(root: Path, tmp_path: Path) -> None
     made = recipe(f"voc:{root}", budget=replace(recipe("").budget, epochs=1))
     one = started(tmp_path / "one", made)
     prepared = prepare(TrainRequest(made.data.source, None, made))
-    begin(prepared, tmp_path / "two")
+    create_run(prepared, tmp_path / "two")
 
     def rank(_: int) -> None:
         with joined() as world:
-            work(Run(tmp_path / "two"), pick_up(Run(tmp_path / "two"), world), world=world)
+            fit_run(Run(tmp_path / "two"), load_run(Run(tmp_path / "two"), world), world=world)
 
     assert ranks.end(ranks.begin(2, rank)) == [0, 0]
     ours, theirs = rows(one)[-1], rows(tmp_path / "two")[-1]
@@ -182,7 +182,7 @@ def test_batches_do_not_depend_on_workers_or_memory(sets: BoxDataset, root: Path
 def test_objects_set_aside_are_judged_but_not_learned(tmp_path: Path) -> None:
     root = voc_folder(tmp_path)
     (root / "Annotations/000000.xml").write_text(marked.xml(marked.objects(0), difficult=[0]))
-    sets = settle(find_source(f"voc:{root}"), skip=False)
+    sets = build_box_dataset(find_source(f"voc:{root}"), skip=False)
     made = recipe(f"voc:{root}", augment=Augment("none"))
     (batch,) = [b for b in batch_of(sets, made, 0, 0) if 0 in b.indices and b.epoch == 0]
     place = batch.indices.tolist().index(0)
@@ -192,7 +192,7 @@ def test_objects_set_aside_are_judged_but_not_learned(tmp_path: Path) -> None:
 
 def test_the_recipe_is_settled_and_contradictions_are_refused(root: Path) -> None:
     source = f"voc:{root}"
-    made, _, _ = decide(TrainRequest(source, "ssd512_resnet18"))
+    made, _ = resolve(TrainRequest(source, "ssd512_resnet18"))
     assert (made.name, made.detector.size, made.arch.preprocess.size) == ("quick.boxes", 512, 512)  # type: ignore[union-attr]
     assert (made.arch.classes, made.plan.compile) == (2, "off")
     assert from_json(Recipe, to_json(made)) == made
@@ -205,19 +205,19 @@ def test_the_recipe_is_settled_and_contradictions_are_refused(root: Path) -> Non
         ("plan.memory_limit", "1000000"),
     ):
         with pytest.raises(ValueError, match=r"boxes are|detectors"):
-            decide(TrainRequest(source, changes=((path, text),)))
+            resolve(TrainRequest(source, changes=((path, text),)))
     with pytest.raises(ValueError, match=r"no detector 'resnet18': .*ssd300_resnet18"):
-        decide(TrainRequest(source, "resnet18"))
+        resolve(TrainRequest(source, "resnet18"))
     with pytest.raises(ValueError, match="resnet18 would read clips, boxes are found in images"):
-        decide(TrainRequest(source, "ssd300_resnet18", clip={"frames": 8}))
+        resolve(TrainRequest(source, "ssd300_resnet18", clip={"frames": 8}))
     with pytest.raises(ValueError, match="ssd300_resnet18 finds boxes, the data has none: give voc:DIR"):
-        decide(TrainRequest("digits", "ssd300_resnet18"))
+        resolve(TrainRequest("digits", "ssd300_resnet18"))
     with pytest.raises(ValueError, match="the data has none: give voc:DIR or coco:DIR"):
-        decide(TrainRequest("digits", recipe=replace(recipe("digits"), data=Data("digits"))))
+        resolve(TrainRequest("digits", recipe=replace(recipe("digits"), data=Data("digits"))))
 
 
 def test_frozen_norms_need_trained_weights(root: Path) -> None:
-    with pytest.raises(ValueError, match=r"give --weights FILE, or --set detector.norm=batch"):
+    with pytest.raises(ValueError, match="detector.norm=batch"):
         prepare(TrainRequest(f"voc:{root}", "fasterrcnn_c4_resnet18"))
 
 
@@ -227,7 +227,7 @@ def test_weights_of_a_classifier_go_into_the_backbone(root: Path, tmp_path: Path
     file = tmp_path / "classifier.pt"
     torch.save(network.state_dict(), file)
     said: list[str] = []
-    made = initial(recipe(f"voc:{root}", weights=str(file)), ("cell", "plate"), listen=said.append)
+    made = initial_network(recipe(f"voc:{root}", weights=str(file)), ("cell", "plate"), listen=said.append)
     assert "into the backbone" in said[0]
     ours = made.parts.backbone.features.network  # type: ignore[union-attr]
     assert torch.equal(ours.stem.conv1.weight, network.stem.conv1.weight)  # type: ignore[union-attr]
@@ -239,14 +239,14 @@ def test_trained_norms_are_kept_as_they_were(root: Path, tmp_path: Path) -> None
     file = tmp_path / "resnet18.pt"
     torch.save(theirs.state_dict(), file)
     changes = (("detector.size", "64"), ("detector.longest", "64"), ("budget.batch_size", "2"))
-    made, _, _ = decide(
+    made, _ = resolve(
         TrainRequest(f"voc:{root}", "fasterrcnn_c4_resnet18", "he2015.coco", str(file), None, changes)
     )
-    network = initial(made, ("cell", "plate"))
+    network = initial_network(made, ("cell", "plate"))
     norm = network.parts.backbone.features.network.stem.norm1  # type: ignore[union-attr]
     assert torch.equal(norm.running_var, theirs.bn1.running_var)  # type: ignore[union-attr]
     batch = next(batches.training(
-        settle(find_source(f"voc:{root}"), skip=False).train, made, first=0, steps=1, workers=0
+        build_box_dataset(find_source(f"voc:{root}"), skip=False).train, made, first=0, steps=1, workers=0
     ))  # fmt: skip
     network.parts.roi_heads.fg_bg_sampler.batch_size_per_image = 4  # type: ignore[union-attr]
     loss, _ = Detect().loss_fn(None, made, small.PLAN)(network.train(), batch)  # type: ignore[arg-type]
@@ -256,14 +256,14 @@ def test_trained_norms_are_kept_as_they_were(root: Path, tmp_path: Path) -> None
 
 def test_weights_of_a_detector_are_taken_over_for_other_classes(run: Run) -> None:
     said: list[str] = []
-    made = initial(replace(run.recipe, weights=str(run.path)), ("a", "b", "c"), listen=said.append)
+    made = initial_network(replace(run.recipe, weights=str(run.path)), ("a", "b", "c"), listen=said.append)
     assert "re-initialised for other classes" in said[0]
     old = load(run.path).network
     assert torch.equal(made.state_dict()["parts.backbone.behind.layers.0.0.weight"],
                        old.state_dict()["parts.backbone.behind.layers.0.0.weight"])  # fmt: skip
     other = replace(run.recipe, detector=replace(marked.DETECTOR, extras=(16,)), weights=str(run.path))
     with pytest.raises(CheckpointError, match="is of another detector"):
-        initial(other, ("cell", "plate"))
+        initial_network(other, ("cell", "plate"))
 
 
 def test_a_detector_is_no_classifier_and_says_so(run: Run) -> None:
@@ -275,7 +275,7 @@ def test_a_detector_is_no_classifier_and_says_so(run: Run) -> None:
 
 def test_an_untrained_detector_is_judged_all_the_same(sets: BoxDataset, root: Path) -> None:
     made = recipe(f"voc:{root}")
-    judged = judge(initial(made, sets.train.classes), sets.test, plan=made.plan)
+    judged = judge(initial_network(made, sets.train.classes), sets.test, plan=made.plan)
     assert len(judged.found) == 6
     assert 0 <= judged.row()["test_map50"] <= 100
 
@@ -287,7 +287,7 @@ def test_bad_images_and_boxes_are_left_out_by_policy(tmp_path: Path) -> None:
         marked.xml(marked.objects(3), extra=marked.thing("cell", (5, 5, 5, 5)))
     )
     with pytest.raises(DataError, match="boxes cannot be used"):
-        decide(TrainRequest(f"voc:{root}"))
+        resolve(TrainRequest(f"voc:{root}"))
     made = recipe(f"voc:{root}", data=Data(f"voc:{root}", num_workers=0, bad="quarantine"))
     run = started(tmp_path / "run", replace(made, budget=replace(made.budget, epochs=1, steps=2)))
     text = (run.path / "quarantine.csv").read_text()

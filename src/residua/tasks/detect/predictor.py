@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from residua.data.boxes import Boxes
-from residua.data.decode import decode, flattened
+from residua.data.decode import decode, convert_image
 from residua.nn.device import place_network
 from residua.spec.recipe import Plan
 from residua.tasks.detect.batches import stacked
-from residua.tasks.detect.first import trained
+from residua.tasks.detect.learning import load_trained
 from residua.tasks.detect.found import Detections, detections
 from residua.tasks.detect.network import DetectionNetwork
 from residua.tasks.detect.views import whole_view
@@ -60,7 +60,7 @@ class BoxPredictor:
         colour = self.network.preprocess.colour
         if isinstance(picture, str | Path | bytes):
             return decode(Path(picture) if isinstance(picture, str) else picture, colour=colour)
-        return flattened(
+        return convert_image(
             Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture, colour=colour
         )
 
@@ -70,6 +70,6 @@ def load(source: str | Path, *, weights: str = "auto") -> BoxPredictor:
 
     CheckpointError when there is none, or a byte of it is not as it was written.
     """
-    network, _ = trained(Path(source), weights)
+    network, _ = load_trained(Path(source), weights)
     plan = Plan("cpu", "channels_last", "float32", torch.get_num_threads())
     return BoxPredictor(place_network(network, plan).eval())

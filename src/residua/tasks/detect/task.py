@@ -8,7 +8,7 @@ from typing import Any
 from residua.data.decode import IMAGE
 from residua.data.listing import SourceListing
 from residua.data.scan import scan
-from residua.data.scenes import BoxDataset, Scenes, matched, settle
+from residua.data.scenes import BoxDataset, Scenes, build_box_dataset, match_box_classes
 from residua.data.sources.table import absolute
 from residua.errors import DataError
 from residua.nn import device
@@ -24,9 +24,8 @@ from residua.tasks.detect import pages
 from residua.tasks.detect.answers import Boxed, boxed
 from residua.tasks.detect.batches import SceneBatch, held_bytes, training
 from residua.tasks.detect.check import surveyed
-from residua.tasks.detect.first import initial, trained
 from residua.tasks.detect.judging import BoxJudgement, judge
-from residua.tasks.detect.learn import objective
+from residua.tasks.detect.learning import initial_network, load_trained, make_loss_fn
 from residua.tasks.detect.network import DetectionNetwork
 from residua.tasks.detect.predictor import LEAST, load
 from residua.tasks.detect.preview import EPOCHS, page
@@ -48,7 +47,7 @@ class Detect:
 
     counts_wrong = False
     does, wants = "finds boxes", "--data voc:DIR or coco:DIR"
-    gate, takes = IMAGE, frozenset({"draw", "least"})
+    media_type, takes = IMAGE, frozenset({"draw", "least"})
 
     def survey(self, source: str) -> Survey:
         """Its images, their boxes, and what is wrong with those."""
@@ -56,7 +55,7 @@ class Detect:
 
     def open(self, data: Data, *, without: Unreadable, given: SourceListing | None = None) -> BoxDataset:
         """Both splits; no image is decoded."""
-        return settle(find(data.source), without=without, skip=data.bad != "error")
+        return build_box_dataset(find(data.source), without=without, skip=data.bad != "error")
 
     def unreadable(self, data: Data, given: SourceListing | None = None) -> Unreadable:
         """The images that cannot be decoded, and the boxes that cannot be used."""
@@ -134,7 +133,7 @@ class Detect:
         self, recipe: Recipe, classes: tuple[str, ...], *, listen: Callable[[str], None] = lambda _: None
     ) -> Any:
         """Drawn by the seed, or read from a file."""
-        return initial(recipe, classes, listen=listen)
+        return initial_network(recipe, classes, listen=listen)
 
     def batches(
         self,
@@ -154,7 +153,7 @@ class Detect:
 
     def loss_fn(self, sets: BoxDataset, recipe: Recipe, plan: Plan) -> Any:
         """The detector's own losses."""
-        return objective(recipe.arch.preprocess, plan)
+        return make_loss_fn(recipe.arch.preprocess, plan)
 
     def resident_bytes(self, sets: BoxDataset, recipe: Recipe, plan: Plan) -> int:
         """All decoded training images, or none."""
@@ -177,7 +176,7 @@ class Detect:
 
     def judgement(self, run: Run, sets: BoxDataset) -> BoxJudgement:
         """The same, of a finished run."""
-        network, _ = trained(run.path)
+        network, _ = load_trained(run.path)
         plan = replace(run.recipe.plan, device=str(device.resolve_device("auto")), precision="float32")
         return judge(place_network(network, plan), sets.test, plan=plan)
 
@@ -201,7 +200,7 @@ class Detect:
                 f"{len(marked.faults)} of the boxes of {data} cannot be used, e.g. {marked.faults[0].key}: "
                 f"{marked.faults[0].reason}; `residua data check {data}` lists them: remove them"
             )
-        return matched(marked.test or marked.train, classes), marked.metric
+        return match_box_classes(marked.test or marked.train, classes), marked.metric
 
     def evaluate(
         self,

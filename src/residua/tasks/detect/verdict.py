@@ -13,7 +13,7 @@ from residua.nn.device import place_network, resolve_device
 from residua.spec.recipe import Plan
 from residua.tasks.detect import pages
 from residua.tasks.detect.answers import Boxed, of_judgement
-from residua.tasks.detect.first import trained
+from residua.tasks.detect.learning import load_trained
 from residua.tasks.detect.judging import BoxJudgement, judge
 from residua.tasks.detect.score import SAYS, BoxScore, check
 from residua.tasks.kind import Told
@@ -82,7 +82,7 @@ Examples = Callable[[Path, tuple[str, ...]], tuple[Scenes, str]]
 
 def found(path: Path, examples: Examples, *, views: Sequence[str], weights: str, world: World) -> FoundBoxes:
     """What the detector at `path` finds in its `examples`, under each of `views`, or those that suit them."""
-    network, kind = trained(path, weights)
+    network, kind = load_trained(path, weights)
     scenes, usual = examples(path, network.class_names)
     plan = Plan(str(resolve_device("auto")), "channels_last", "float32", torch.get_num_threads())
     judged = judge(place_network(network, plan), scenes, plan=plan, world=world)

@@ -1,0 +1,141 @@
+"""What training a detector needs: initial weights, weights of an earlier run, and the loss function."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from residua.data.transforms import normalise
+from residua.errors import CheckpointError, ConfigError
+from residua.nn.network import build
+from residua.predict.classifier import file_of
+from residua.runs import checkpoint
+from residua.spec.arch import Arch
+from residua.spec.detector import Detector
+from residua.spec.preprocess import Preprocess
+from residua.spec.recipe import Plan, Recipe
+from residua.spec.record import from_plain
+from residua.tasks.detect.batches import SceneBatch
+from residua.tasks.detect.network import DetectionNetwork
+from residua.training.initial import check_numbers
+from residua.weights.load import load, read_weights
+
+DetectionLossFn = Callable[[nn.Module, SceneBatch], tuple[Tensor, Tensor]]
+"""From a network in training mode and a batch to the loss and a count, both scalars; see `make_loss_fn`."""
+
+
+def make_loss_fn(preprocess: Preprocess, plan: Plan) -> DetectionLossFn:
+    """The loss of a detector: the sum of its box and class losses, computed as `plan` says.
+
+    Args:
+        preprocess: mean and standard deviation of the input colours.
+        plan: device, memory format and precision of the forward pass.
+
+    Returns:
+        A function of (network, batch) that returns the loss and 0. The 0 stands where classification counts
+        wrong images: detection has no such count.
+    """
+    device = torch.device(plan.device)
+    layout = torch.channels_last if plan.memory_format == "channels_last" else torch.contiguous_format
+
+    def loss_fn(network: nn.Module, batch: SceneBatch) -> tuple[Tensor, Tensor]:
+        images = normalise(batch.images.to(device, non_blocking=True), preprocess)
+        images = images.contiguous(memory_format=layout)
+        targets = [
+            {
+                "boxes": torch.from_numpy(boxes.corners).to(device),
+                "labels": torch.from_numpy(boxes.labels).to(device) + 1,
+            }
+            for boxes in batch.boxes
+        ]
+        with torch.autocast(device.type, torch.bfloat16, enabled=plan.precision == "bfloat16"):
+            losses = network(images, torch.from_numpy(batch.sizes), targets)
+        first, *others = losses.values()
+        return sum(others, first), torch.zeros((), dtype=torch.int64, device=device)
+
+    return loss_fn
+
+
+def initial_network(
+    recipe: Recipe, classes: tuple[str, ...], *, listen: Callable[[str], None] = lambda _: None
+) -> DetectionNetwork:
+    """Build the recipe's detector with its weights before the first step.
+
+    Weights are drawn from the recipe's seed. A file in `recipe.weights` then replaces those that it holds: a
+    classifier's weights, ours or another library's, fill the backbone, a detector's weights fill all layers.
+
+    Args:
+        recipe: has a detector.
+        classes: names of the classes without the background.
+        listen: receives one line about what was read from the file.
+
+    Returns:
+        The detector on the CPU.
+
+    Raises:
+        ConfigError: layers are to stay frozen, and no file gives them trained weights.
+        CheckpointError: the file holds another detector, or weights that are NaN or infinite.
+    """
+    detector = recipe.detector
+    assert detector is not None
+    if not recipe.weights and (detector.norm == "frozen" or detector.still):
+        raise ConfigError(
+            f"{detector.name} freezes the norms and the first {detector.still} parts of its backbone: "
+            "give trained weights with --weights FILE, or --set detector.norm=batch --set detector.still=0"
+        )
+    torch.manual_seed(recipe.seed)
+    backbone = build(recipe.arch, norm=detector.norm)
+    path = checkpoint.weights_at(Path(recipe.weights)) if recipe.weights else None
+    tensors, facts = read_weights(path) if path else ({}, {})
+    if path and not facts.get("detector"):
+        listen(f"{load(backbone, path)}, into the backbone")
+    network = DetectionNetwork(backbone, detector, len(classes))
+    network.class_names = classes
+    if facts.get("detector"):
+        listen(_fill(network, tensors, str(path)))
+    check_numbers(network, recipe.weights)
+    return network
+
+
+def load_trained(path: Path, weights: str = "auto") -> tuple[DetectionNetwork, str]:
+    """Load the detector of a run or of a checkpoint file.
+
+    Args:
+        path: a run directory, from which the newest state is read, or a checkpoint file.
+        weights: `raw`, `ema` or `best`; `auto` is `ema` where the run averages weights, else `raw`.
+
+    Returns:
+        The network in eval mode on the CPU, and which weights it has: `raw`, `ema` or `best`.
+
+    Raises:
+        CheckpointError: there is no detector, or the file is damaged.
+    """
+    kind: Any = weights
+    network, loaded = checkpoint.weights_of(file_of(path, kind), kind, make=_build_from_facts)
+    return network, loaded
+
+
+def _build_from_facts(path: Path, facts: Mapping[str, Any]) -> DetectionNetwork:
+    if not facts.get("detector"):
+        raise CheckpointError(f"{path} holds no detector: give a run that was trained on boxes")
+    detector = from_plain(Detector, facts["detector"])
+    backbone = build(from_plain(Arch, facts["arch"]), norm=detector.norm)
+    return DetectionNetwork(backbone, detector, len(facts["classes"]))
+
+
+def _fill(network: DetectionNetwork, tensors: Mapping[str, Tensor], path: str) -> str:
+    """Copy the `tensors` of another detector that fit; all layers but those of the classes must fit."""
+    state = network.state_dict()
+    fitting = {
+        name: value for name, value in tensors.items() if name in state and state[name].shape == value.shape
+    }
+    missing = [name for name in state if name not in fitting]
+    if wrong := [name for name in missing if name not in tensors or "parts.backbone." in name]:
+        raise CheckpointError(
+            f"{path} is of another detector: {wrong[0]} is missing or has another shape there"
+        )
+    network.load_state_dict({**state, **fitting})
+    note = f", {len(missing)} re-initialised for other classes" if missing else ""
+    return f"{len(fitting)} tensors of a detector{note}"
