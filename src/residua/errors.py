@@ -93,3 +93,12 @@ class PeerFailedError(ResourceError):
 
 class ProcessesDiedError(ResourceError):
     """Processes that the launcher started died, and starting them again did not help."""
+
+
+def known() -> list[type[ResiduaError]]:
+    """Every class of error that has an exit code of its own."""
+    return [
+        kind
+        for kind in globals().values()
+        if isinstance(kind, type) and issubclass(kind, ResiduaError) and kind is not ResiduaError
+    ]

@@ -23,7 +23,7 @@ def test_ctrl_c_is_said_in_a_line(
     monkeypatch.setattr("sys.argv", ["residua"])
     with pytest.raises(SystemExit) as left:
         cli.main()
-    assert (left.value.code, capsys.readouterr().err) == (130, "residua: stopped before it was done\n")
+    assert (left.value.code, capsys.readouterr().err) == (130, "residua: interrupted before it was finished\n")
 
 
 def test_ctrl_c_while_a_module_is_imported_is_said_at_once(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def work() -> None:
 cli.app, sys.argv = app, ["residua"]
 cli.main()
 """
-    assert complaint(python("-c", text, cwd=tmp_path), 130) == "residua: stopped before it was done"
+    assert complaint(python("-c", text, cwd=tmp_path), 130) == "residua: interrupted before it was finished"
 
 
 STANDS_STILL = """

@@ -13,7 +13,7 @@ import residua as python
 from residua.cli.train import resume as go_on
 from residua.errors import CheckpointError, DataError
 from residua.jobs.prepare import TrainRequest, prepare
-from residua.jobs.train import begin, resume, work
+from residua.jobs.train import create_run, fit_run, resume
 from residua.runs import checkpoint
 from residua.runs.metadata_backup import mend
 from residua.runs.run import SPARE, Run, check_free
@@ -139,8 +139,8 @@ def test_a_state_takes_the_place_of_weights_that_are_gone(
     for name, stop in (("whole", never), ("half", after(9))):
         wish = TrainRequest(str(photos), recipe=str(short), weights=first)
         prepared = prepare(wish)
-        ended.append(begin(prepared, tmp_path / name))
-        work(ended[-1], prepared, stop=stop)
+        ended.append(create_run(prepared, tmp_path / name))
+        fit_run(ended[-1], prepared, stop=stop)
     Path(first).unlink()
     python.resume(ended[1].path)
     assert weights(ended[1]) == weights(ended[0]) != weights(short_clean)
@@ -156,8 +156,8 @@ def test_examples_that_were_moved_are_asked_for_and_known_again(
     here, there = tmp_path / "here", tmp_path / "there"
     shutil.copytree(photos, here)
     prepared = prepare(TrainRequest(str(here), recipe=str(short)))
-    run = begin(prepared, tmp_path / "run")
-    work(run, prepared, stop=after(9))
+    run = create_run(prepared, tmp_path / "run")
+    fit_run(run, prepared, stop=after(9))
     here.rename(there)
     with pytest.raises(DataError, match=f"here.* does not exist: .*residua resume {run.path} --data DATA"):
         python.resume(run.path)
@@ -237,7 +237,7 @@ def test_without_its_environment_a_run_goes_on_and_says_so(
     told: list[Event] = []
     resume(run.path, listen=told.append)
     assert isinstance(told[0], Note)
-    assert told[0].text.startswith(f"{file} is lost or damaged, so it is written anew")
+    assert told[0].text.startswith(f"{file} was lost or damaged")
     assert weights(run) == weights(short_clean)
     assert json.loads(file.read_text()) == whole
 

@@ -10,9 +10,9 @@ import pytest
 import residua
 from residua.data import mean_image
 from residua.data.sources.table import open_dataset
-from residua.data.transforms import test_view as seen_view
+from residua.data.transforms import eval_view as seen_view
 from residua.jobs import prepare
-from residua.jobs.prepare import TrainRequest, decide
+from residua.jobs.prepare import TrainRequest, resolve
 from residua.jobs.train import resume
 from residua.runs import checkpoint
 from residua.runs.run import Run
@@ -45,7 +45,7 @@ def test_the_mean_image_is_the_mean_of_the_training_images(photos: Path, centred
 def test_of_many_files_a_share_is_read(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images = open_dataset(str(photos), holdout=0.2).train
     monkeypatch.setattr(mean_image, "MOST", 8)
-    seen = replace(arch().preprocess, mean_image=mean_image.mean_image(images, arch().preprocess))
+    seen = replace(arch().preprocess, mean_image=mean_image.compute_mean_image(images, arch().preprocess))
     every = [seen_view(images.image(i, "rgb"), seen) for i in range(0, 24, 3)]
     found = np.frombuffer(seen.levels, np.uint8).reshape(3, 12, 12)
     np.testing.assert_allclose(found, np.mean(every, 0), atol=0.5)
@@ -80,14 +80,14 @@ def test_a_run_with_a_mean_image_goes_on_bit_for_bit(photos: Path, centred: Run,
 def test_a_recipe_of_another_run_takes_the_mean_anew(centred: Run, tmp_path: Path) -> None:
     other = split_folder(tmp_path / "other", train=5)
     file = file_of(centred.recipe, tmp_path / "recipe.json")
-    same, _, _ = decide(TrainRequest(str(other), recipe=str(file)))
+    same, _ = resolve(TrainRequest(str(other), recipe=str(file)))
     assert same.arch.preprocess.mean_image not in ("", centred.recipe.arch.preprocess.mean_image)
-    plain, _, _ = decide(TrainRequest(str(other), recipe=str(file), changes=(("data.subtract", "channel"),)))
+    plain, _ = resolve(TrainRequest(str(other), recipe=str(file), changes=(("data.subtract", "channel"),)))
     assert plain.arch.preprocess.mean_image == ""
 
 
 def test_without_a_wish_channels_are_standardised(photos: Path) -> None:
-    decided, _, _ = decide(TrainRequest(str(photos), model="cifar_resnet20"))
+    decided, _ = resolve(TrainRequest(str(photos), model="cifar_resnet20"))
     assert decided.data.subtract == "channel"
     assert not decided.arch.preprocess.mean_image
 
@@ -104,14 +104,14 @@ def test_no_batch_is_measured_that_no_epoch_has(photos: Path, monkeypatch: pytes
         str(photos), model="cifar_resnet20", changes=(("budget.batch_size", "100000"), ("budget.steps", "1"))
     )
     prepared = prepare.prepare(wish)
-    assert asked == [len(prepared.sets.train)]
+    assert asked == [len(prepared.dataset.train)]
     assert prepared.recipe.budget.batch_size == 100_000
 
 
 @pytest.mark.parametrize("turn", [1, -1])
 def test_settings_that_suit_each_other_come_in_any_order(photos: Path, turn: int) -> None:
     both = (("optim.kind", "adamw"), ("optim.nesterov", "false"))[::turn]
-    decided, _, _ = decide(TrainRequest(str(photos), model="cifar_resnet20", changes=both))
+    decided, _ = resolve(TrainRequest(str(photos), model="cifar_resnet20", changes=both))
     assert (decided.optim.kind, decided.optim.nesterov) == ("adamw", False)
     with pytest.raises(ValueError, match=r"give --set optim\.nesterov=false too"):
-        decide(TrainRequest(str(photos), model="cifar_resnet20", changes=(("optim.kind", "adamw"),)))
+        resolve(TrainRequest(str(photos), model="cifar_resnet20", changes=(("optim.kind", "adamw"),)))

@@ -12,7 +12,7 @@ import residua
 from residua.data.sources.digits import open_digits
 from residua.errors import DataError
 from residua.jobs.models import Changes
-from residua.jobs.prepare import TrainRequest, decide
+from residua.jobs.prepare import TrainRequest, resolve
 from residua.jobs.train import free_path
 from residua.runs import checkpoint
 from residua.runs.run import Run
@@ -215,4 +215,4 @@ def test_a_run_killed_before_its_report_gets_it_when_resumed(photos: Path, tmp_p
 @pytest.mark.parametrize("clip", [{"frames": 4}, {"segments": 2}])
 def test_images_are_refused_by_networks_that_read_clips(clip: Changes) -> None:
     with pytest.raises(ValueError, match="would read clips, but these are images: give video:DIR"):
-        decide(TrainRequest("digits", "cifar_resnet20", clip=clip))
+        resolve(TrainRequest("digits", "cifar_resnet20", clip=clip))

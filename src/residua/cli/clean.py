@@ -167,8 +167,7 @@ def augment(
     """
     check_page(out, force=force)
 
-    from residua.jobs.prepare import TrainRequest
-    from residua.jobs.preview import preview
+    from residua.jobs.prepare import TrainRequest, preview
     from residua.runs.run import write
 
     to = console()

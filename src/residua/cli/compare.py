@@ -44,7 +44,7 @@ def compare(
     pairs = held_against(trained, data=data, view=view, weights=weights)
     to = console(json_on_stdout=as_json)
     if changed:
-        noun = pairs[0].first.images.gate.noun
+        noun = pairs[0].first.images.media_type.noun
         say(to, f"{save_changed(changed, pairs):,} {noun}s written to {changed}")
     if out:
         words = ["residua", "compare", *map(str, trained), *(["--views", view] if view else [])]
@@ -69,7 +69,7 @@ def _show(to: "Console", pairs: "Sequence[Pair]") -> None:
     score = first.score
     say(
         to,
-        f"{first.name}: {score.top1:.2f} % of {score.n:,} {first.images.gate.noun}s "
+        f"{first.name}: {score.top1:.2f} % of {score.n:,} {first.images.media_type.noun}s "
         f"({score.split}, {score.views})",
     )
     lines = [

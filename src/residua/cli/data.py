@@ -93,7 +93,7 @@ def pack(
     """
     from dataclasses import asdict
 
-    from residua.data.sources.shards import pack as write_shards
+    from residua.data.sources.shards import write_shards as write_shards
     from residua.data.sources.table import find
 
     to = console(json_on_stdout=as_json)

@@ -1,41 +1,36 @@
-"""From an exception to one line on stderr and an exit code."""
+"""An exception becomes one line on stderr and an exit code."""
 
 import errno
 import sys
 from contextlib import suppress
 
+from residua import errors
 from residua.cli.processes import speaks
 from residua.cli.terminal import printable
 
-USAGE, BUSY, BAD_DATA, BAD_CHECKPOINT, DIVERGED, RESOURCES, STOPPED = 2, 3, 4, 5, 6, 7, 75
+USAGE, BAD_DATA, RESOURCES, STOPPED = 2, 4, 7, 75
 
-CODES = {
+_BUILTIN_CODES = {
     "TyperException": USAGE,
     "ClickException": USAGE,
     "FileExistsError": USAGE,
-    "RunBusyError": BUSY,
-    "UnreachableError": RESOURCES,
-    "DataError": BAD_DATA,
-    "CheckpointError": BAD_CHECKPOINT,
-    "NonFiniteError": BAD_CHECKPOINT,
-    "DivergedError": DIVERGED,
     "ValueError": USAGE,
-    "WorkerDiedError": RESOURCES,
-    "PeerLostError": RESOURCES,
-    "ProcessesDiedError": RESOURCES,
     "BrokenProcessPool": RESOURCES,
     "OSError": RESOURCES,
     "MemoryError": RESOURCES,
     "OutOfMemoryError": RESOURCES,
 }
-"""Exit code by name of exception: by name, so that no heavy module is imported to compare classes."""
+"""Exit codes of exceptions of Python and libraries, by name: comparing classes would import torch."""
+
+CODES = {kind.__name__: kind.exit_code for kind in errors.known()} | _BUILTIN_CODES
+"""Exit code by name of exception, also of one that another process raised."""
 
 _CURES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some space"),
-    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "give a place you may write"),
-    errno.ENOTDIR: "a file is in the way, give another place",
-    errno.ELOOP: "a link leads back to itself",
-    errno.ENAMETOOLONG: "give a shorter one",
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "give a place that you can write to"),
+    errno.ENOTDIR: "a file is in the way, choose another place",
+    errno.ELOOP: "the link points to itself",
+    errno.ENAMETOOLONG: "give a shorter name",
 }
 """What to do, by what the system refused."""
 
@@ -46,36 +41,40 @@ INTERRUPTED = 130
 
 
 def explain(error: BaseException) -> int:
-    """Say what went wrong in one line on stderr; the contract's code for it."""
+    """Print what went wrong in one line on stderr.
+
+    Returns:
+        The exit code of the contract.
+    """
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else BUG
     names = _names(error)
     if "Exit" in names:
         return int(getattr(error, "exit_code", 0))
-    text, code = _worded(error, names)
-    if not _is_told(error, names):
+    text, code = _message_and_code(error, names)
+    if not _is_reported_elsewhere(error, names):
         with suppress(OSError):  # the terminal may be gone
             print("residua: " + printable(" ".join(text.split())), file=sys.stderr)
     return code
 
 
-def _worded(error: BaseException, names: list[str]) -> tuple[str, int]:
+def _message_and_code(error: BaseException, names: list[str]) -> tuple[str, int]:
     if "KeyboardInterrupt" in names or "Abort" in names:
-        return "stopped before it was done", INTERRUPTED
-    if "DefaultCPUAllocator" in str(error):  # torch says a RuntimeError when memory is out
+        return "interrupted before it was finished", INTERRUPTED
+    if "DefaultCPUAllocator" in str(error):  # torch raises a RuntimeError when memory runs out
         return "not enough memory: give a smaller --set budget.batch_size", RESOURCES
-    if names[0] == "RuntimeError" and "DataLoader worker" in str(error):  # torch says so at any moment
-        from residua.data.loader import of_worker
+    if names[0] == "RuntimeError" and "DataLoader worker" in str(error):  # torch raises it at any moment
+        from residua.data.loader import find_worker_death
 
-        return str(of_worker(error) or error), RESOURCES
+        return str(find_worker_death(error) or error), RESOURCES
     for name in names:
         if name in CODES:
             return _message(error), CODES[name]
-    return f"{names[0]}: {error}: this is a defect of residua; --debug shows where", BUG
+    return f"{names[0]}: {error}: this is a defect of residua: run it again with --debug to see where", BUG
 
 
 def is_final(error: BaseException) -> bool:
-    """Whether starting the processes of a run anew cannot help: the error has a name, and no peer is lost."""
+    """Whether restarting the processes of a run cannot help: the error is known, and no peer is lost."""
     names = _names(error)
     return not {"PeerLostError", "UnreachableError"} & {*names} and (
         "Exit" in names or any(name in CODES for name in names)
@@ -83,13 +82,13 @@ def is_final(error: BaseException) -> bool:
 
 
 def _names(error: BaseException) -> list[str]:
-    """The classes of `error`; where another process failed, of what happened there."""
-    told: tuple[str, ...] = getattr(error, "kinds", ())
-    return list(told) or [kind.__name__ for kind in type(error).__mro__]
+    """Names of the classes of `error`; where another process failed, of the error there."""
+    remote: tuple[str, ...] = getattr(error, "kinds", ())
+    return list(remote) or [kind.__name__ for kind in type(error).__mro__]
 
 
-def _is_told(error: BaseException, names: list[str]) -> bool:
-    """Whether another process says it: an error ferried from there, or one in words that all were given."""
+def _is_reported_elsewhere(error: BaseException, names: list[str]) -> bool:
+    """Whether another process reports it: an error that came from there, or a wrong command line."""
     return bool(getattr(error, "silent", not speaks() and _TYPED & {*names}))
 
 

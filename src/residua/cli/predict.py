@@ -43,12 +43,12 @@ def predict(
     if not trained.exists():
         raise CheckpointError(f"{trained} does not exist: give a run, or one of its checkpoint files")
     kind = tasks.of_trained([trained], [name for name, is_given in given.items() if is_given])
-    files = list_images(images, gate=kind.gate)
+    files = list_images(images, media_type=kind.media_type)
     answers = kind.predict(trained, files, topk=topk, least=least)
     to, bad = console(json_on_stdout=as_json), answers.errors
     if out:
         save(out, answers)
-        say(to, f"{len(answers) - len(bad)} of {len(answers)} {kind.gate.noun}s written to {out}")
+        say(to, f"{len(answers) - len(bad)} of {len(answers)} {kind.media_type.noun}s written to {out}")
     for place in (draw, timeline):
         if place:
             say(to, answers.show(place, name=trained.name, force=force))

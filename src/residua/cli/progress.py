@@ -117,9 +117,9 @@ def plain_line(row: EpochRow, name: str, noun: str) -> str:
 
 
 def _leave_waiting(_number: int, _: FrameType | None) -> None:
-    from residua.data.loader import leave_waiting
+    from residua.data.loader import raise_if_waiting
 
-    leave_waiting()
+    raise_if_waiting()
 
 
 class Stopper:

@@ -11,6 +11,7 @@ import typer
 from residua.cli.failures import STOPPED
 from residua.cli.processes import OPTION, ended, is_one_of_many, launch_if_asked, may_restart, speaks
 from residua.cli.terminal import command, console, next_line, say, say_wrapped
+from residua.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,29 +25,37 @@ if TYPE_CHECKING:
 
 def train(
     data: str = typer.Argument(metavar="DATA", help="A folder of classes, cifar10, video:DIR, voc:DIR, ..."),
-    model: str = typer.Option(None, "-m", "--model", help="Name of a network; `residua models` lists them."),
-    recipe: str = typer.Option(None, help="Name of a recipe (e.g. he2015.cifar), or a recipe.json."),
-    weights: str = typer.Option("", help="A checkpoint file or a run to start from."),
-    epochs: int = typer.Option(None, min=1, help="Passes over the training images."),
-    frames: int = typer.Option(None, min=1, help="Frames of a video that the network reads together."),
-    frame_stride: int = typer.Option(
-        None, "--frame-stride", "--stride", min=0, help="Frames from one to the next; 0 spreads them evenly."
+    model: str = typer.Option(
+        None, "-m", "--model", help="Name of a network; list them with `residua models`."
     ),
-    segments: int = typer.Option(None, min=1, help="Stretches of a video whose answers are averaged."),
+    recipe: str = typer.Option(None, help="Name of a recipe (e.g. he2015.cifar), or a recipe.json."),
+    weights: str = typer.Option("", help="Pretrained weights: a checkpoint file or a run to fine-tune from."),
+    epochs: int = typer.Option(None, min=1, help="Passes over the training data."),
+    frames: int = typer.Option(None, min=1, help="Video: frames that the network reads together."),
+    frame_stride: int = typer.Option(
+        None,
+        "--frame-stride",
+        "--stride",
+        min=0,
+        help="Video: distance between two frames; 0 spreads them evenly.",
+    ),
+    segments: int = typer.Option(None, min=1, help="Video: segments whose logits are averaged."),
     settings: list[str] = typer.Option(
         [], "--set", metavar="PATH=VALUE", help="One field of the recipe, e.g. optim.lr=0.05."
     ),
     memory_limit: str = typer.Option(
-        "", "--memory-limit", metavar="SIZE", help="Most memory to use, e.g. 4GiB: blocks are computed twice."
+        "", "--memory-limit", metavar="SIZE", help="Limit memory (e.g. 4GiB) with gradient checkpointing."
     ),
-    out: Path = typer.Option(None, "-o", "--out", metavar="RUN", help="Run directory to make."),
-    force: bool = typer.Option(False, "--force", help="Replace a run that is there."),
+    out: Path = typer.Option(None, "-o", "--out", metavar="RUN", help="Run directory to create."),
+    force: bool = typer.Option(False, "--force", help="Replace an existing run."),
     track: list[str] = typer.Option(
-        [], "--track", help="Write the curves for another tool too: tensorboard."
+        [], "--track", help="Also write the curves for another tool: tensorboard."
     ),
     processes: int = OPTION,
 ) -> None:
-    """Train a network on your images or clips, or to find boxes.
+    """Train a network on your images, videos or boxes.
+
+    Settings you leave out are chosen for you and printed before training; change any with --set.
 
     Example: residua train cifar10:DIR -m cifar_resnet20 --epochs 12
     """
@@ -58,40 +67,42 @@ def train(
     if memory_limit:
         changes = (*changes, ("plan.memory_limit", str(parse_bytes(memory_limit))))
     if out and not is_one_of_many():
-        check_free(out, force=force)  # before torch is loaded: whoever is refused should not wait
+        check_free(out, force=force)  # before torch is loaded, which takes seconds
     launch_if_asked(processes, *([] if out or processes == 1 else _path_for(data)))
 
     from residua.jobs.prepare import TrainRequest
-    from residua.jobs.train import enter, work
+    from residua.jobs.train import fit_run, start_or_join
     from residua.training.processes.world import joined
 
     to = console(lasting=True)
     clip: Changes = {"frames": frames, "frame_stride": frame_stride, "segments": segments}
-    wish = TrainRequest(data, model, recipe, weights, epochs, changes, clip=clip)
+    request = TrainRequest(data, model, recipe, weights, epochs, changes, clip=clip)
     with joined() as world:
         if may_restart() and not out:
-            raise ValueError("torchrun may start this command anew and must then find its run: give -o RUN")
-        run, prepared = enter(wish, out, force=force, world=world)
+            raise ConfigError("torchrun may restart this command and must then find its run: give -o RUN")
+        run, prepared = start_or_join(request, out, force=force, world=world)
         for line in (*prepared.notes, f"run     {run.path}"):
             say_wrapped(to, line)
-        stopped = _watch(
-            to, run.path, track, lambda see, stop: work(run, prepared, listen=see, stop=stop, world=world)
+        stopped = _run_with_progress(
+            to, run.path, track, lambda see, stop: fit_run(run, prepared, listen=see, stop=stop, world=world)
         )
-    _say_end(to, run.path, stopped)
+    _print_end(to, run.path, stopped)
 
 
 def resume(
-    run: Path = typer.Argument(metavar="RUN", help="A run that was interrupted."),
-    data: str = typer.Option(None, "--data", help="Where its examples are now, if they were moved."),
+    run: Path = typer.Argument(metavar="RUN", help="An interrupted run."),
+    data: str = typer.Option(None, "--data", help="New location of the data, if it was moved."),
     track: list[str] = typer.Option(
-        [], "--track", help="Write the curves for another tool too: tensorboard."
+        [], "--track", help="Also write the curves for another tool: tensorboard."
     ),
     force_environment: bool = typer.Option(
-        False, "--force-environment", help="Go on where the last bits may differ: another torch, CPU or GPU."
+        False,
+        "--force-environment",
+        help="Resume even if results will not be bit-identical (different torch version or hardware).",
     ),
     processes: int = OPTION,
 ) -> None:
-    """Go on with an interrupted run, exactly where it stopped.
+    """Continue an interrupted run exactly where it stopped.
 
     Example: residua resume runs/photos-1
     """
@@ -99,7 +110,7 @@ def resume(
 
     _begin(track)
     if not is_one_of_many() and not (there := open_run(run)).finished:  # what is finished may be read-only
-        with there.lock():  # before torch is loaded: whoever is refused should not wait
+        with there.lock():  # before torch is loaded, which takes seconds
             pass
     launch_if_asked(processes)
 
@@ -108,7 +119,7 @@ def resume(
 
     to = console(lasting=True)
     with joined() as world:
-        stopped = _watch(
+        stopped = _run_with_progress(
             to,
             run,
             track,
@@ -121,11 +132,11 @@ def resume(
                 world=world,
             ),
         )
-    _say_end(to, run, stopped)
+    _print_end(to, run, stopped)
 
 
 def _begin(track: list[str]) -> None:
-    """Refuse a tracker that is not there, and hear signals until training does: nothing is lost so far."""
+    """Check the trackers, and handle signals until training does: nothing needs saving so far."""
     from residua.jobs.track import check
 
     check(track)
@@ -136,40 +147,48 @@ def _begin(track: list[str]) -> None:
 
 def _stop_early(_number: int, _: object) -> None:
     with suppress(RuntimeError):  # it came while a line was being written
-        say(console(lasting=True), "stopped before training began: give the same command again", "yellow")
+        say(
+            console(lasting=True),
+            "stopped before the first step: nothing was trained, run the same command again",
+            "yellow",
+        )
     os._exit(0 if ended(STOPPED) else STOPPED)  # an exception might be caught by whatever is being imported
 
 
 def _path_for(data: str) -> list[str]:
-    """Where a run of several processes is to be: started anew, they must find what they began."""
+    """The run directory of several processes: after a restart they must find the same one."""
     from residua.jobs.train import free_path
 
     return ["-o", str(free_path(data))]
 
 
 def setting(text: str) -> tuple[str, str]:
-    """The name and the value in `--set NAME=VALUE`. ValueError without '='."""
+    """The name and the value in `--set NAME=VALUE`. ConfigError without '='."""
     path, equals, value = text.partition("=")
     if not equals:
-        raise ValueError(f"--set {text!r} has no '=': give NAME=VALUE, e.g. --set optim.lr=0.05")
+        raise ConfigError(f"--set {text!r} has no '=': give NAME=VALUE, e.g. --set optim.lr=0.05")
     return path.strip(), value.strip()
 
 
-def _watch(
+def _run_with_progress(
     to: "Console", path: Path, track: list[str], work: "Callable[[Callable[[Event], None], Stopper], object]"
 ) -> int | None:
-    """Run `work` under watch; after which step it was stopped, None when it came to its end."""
+    """Run `work` with progress on the terminal.
+
+    Returns:
+        The step after which it was stopped; None when it reached its end.
+    """
     from residua.cli.progress import ProgressPrinter, Stopper
     from residua.jobs.track import tracked
 
-    watcher, stopper = ProgressPrinter(to, _noun(path)), Stopper(to)
-    with tracked(path, watcher.see, track if speaks() else []) as listen, watcher.watching():
+    printer, stopper = ProgressPrinter(to, _noun(path)), Stopper(to)
+    with tracked(path, printer.see, track if speaks() else []) as listen, printer.watching():
         work(listen, stopper)
-    return watcher.stopped_at
+    return printer.stopped_at
 
 
-def _say_end(to: "Console", path: Path, stopped: int | None) -> None:
-    """How it ended, and what comes next."""
+def _print_end(to: "Console", path: Path, stopped: int | None) -> None:
+    """Print how the run ended, and the next commands."""
     if stopped is not None:
         say(to, f"stopped after step {stopped:,}, saved in {path}")
         next_line(to, command("resume", path))
@@ -179,7 +198,7 @@ def _say_end(to: "Console", path: Path, stopped: int | None) -> None:
 
 
 def _noun(path: Path) -> str:
-    """What the run at `path` learns from."""
+    """`image` or `video`: what the run at `path` is trained on."""
     from residua import tasks
 
-    return tasks.of_trained([path]).gate.noun
+    return tasks.of_trained([path]).media_type.noun

@@ -12,7 +12,7 @@ import torch
 from residua import tasks
 from residua.analyse.copies import settled
 from residua.analyse.study import Patient, Study, without_shared
-from residua.data.batches import testing
+from residua.data.batches import evaluation_batches
 from residua.data.images import Images
 from residua.data.sources.table import absolute, open_dataset
 from residua.data.transforms import normalise
@@ -113,7 +113,7 @@ def _fresh(name: str, data: str | None, count: int) -> Patient:
 def _with_images(name: str, network: Network, images: Images | None) -> Patient:
     if images is None:
         return Patient(name, network, None, torch.empty(0), torch.empty(0, dtype=torch.int64))
-    batches = testing(images, network.preprocess, batch=len(images), workers=0, resident_bytes=0)
+    batches = evaluation_batches(images, network.preprocess, batch=len(images), workers=0, resident_bytes=0)
     batch = next(iter(batches))
     return Patient(name, network, images, normalise(batch.images, network.preprocess), batch.labels)
 

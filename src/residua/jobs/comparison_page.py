@@ -22,7 +22,7 @@ MOST_CHANGED = 24
 def write_comparison(out: Path, pairs: Sequence[Pair], *, command: str) -> None:
     """Write the page of `pairs` to `out`: differences, what may be chance, and the images that changed."""
     first = pairs[0].first
-    scores, noun = [first, *(pair.second for pair in pairs)], first.images.gate.noun
+    scores, noun = [first, *(pair.second for pair in pairs)], first.images.media_type.noun
     lead = (
         f"{len(scores)} networks on the same {first.score.n:,} {noun}s ({first.score.split}), "
         f"{SAID[first.score.views]}. Each is held against the first, {noun} by {noun}."
@@ -51,7 +51,7 @@ def _differences(pairs: Sequence[Pair]) -> Figure:
     drawn = ranges(rows, unit="difference of top-1 accuracy (points)", zero=True)
     caption = (
         f"Each minus {short(pairs[0].first)}, with its 95 % interval by paired bootstrap over "
-        f"{pairs[0].first.images.gate.noun}s. Right of zero is better."
+        f"{pairs[0].first.images.media_type.noun}s. Right of zero is better."
     )
     return Figure(drawn, caption, "; ".join(f"{row.label} {row.said} points" for row in rows))
 
@@ -85,7 +85,7 @@ def _reading(pairs: Sequence[Pair]) -> str:
             lines.append(f"{short(pair.second)} won {c.won:,} and lost {c.lost:,}: that may be chance.")
     tail = (
         "One run each: another seed of the same recipe may differ as much, which no test on "
-        f"{pairs[0].first.images.gate.noun}s can see."
+        f"{pairs[0].first.images.media_type.noun}s can see."
     )
     return " ".join([*lines, tail])
 
@@ -93,7 +93,7 @@ def _reading(pairs: Sequence[Pair]) -> str:
 def _changed(pair: Pair) -> Part:
     one, two, images = pair.first.judgement, pair.second.judgement, pair.first.images
     places = changed(one, two)
-    noun = images.gate.noun
+    noun = images.media_type.noun
     if not len(places):
         return Text((f"Nothing: both say the same of every {noun}.",))
     items = []

@@ -1,4 +1,4 @@
-"""From what somebody wishes to all that a training run needs: images, network, recipe and plan."""
+"""From a TrainRequest to a run that can begin: open the data, then resolve the recipe, each once."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -7,15 +7,17 @@ from typing import Any
 from residua import recipes, tasks
 from residua.data.images import ImageDataset
 from residua.data.listing import SourceListing
-from residua.data.mean_image import mean_image
+from residua.data.mean_image import compute_mean_image
 from residua.data.sources.table import absolute
+from residua.errors import ConfigError
 from residua.jobs.models import Changes, changed
 from residua.nn.network import Network
 from residua.spec import change
 from residua.spec.describe import cost
 from residua.spec.preprocess import Preprocess
-from residua.spec.recipe import Recipe, override_recipe, read_recipe
-from residua.tasks.kind import Kind, Unreadable
+from residua.spec.recipe import OLD_NAMES, Data, Recipe, override_recipe, read_recipe
+from residua.spec.record import nearest, override, paths
+from residua.tasks.kind import Kind, Preview, Unreadable
 from residua.tasks.run_data import open_readable
 from residua.training import memory, plan
 from residua.training.optim import FUSED
@@ -26,35 +28,49 @@ from residua.training.task import Dataset
 
 @dataclass(frozen=True, slots=True)
 class TrainRequest:
-    """What somebody asked for; None and empty leave the choice to us."""
+    """Arguments of a training run before defaults are resolved; None and empty mean the default."""
 
     source: str
-    """A folder, a label file, shards, `digits`, `cifar10[:DIR]` or `cifar100[:DIR]`."""
+    """The DATA argument: a folder, a label file, shards or a name such as `digits` or `voc:DIR`."""
     model: str | None = None
     """Name of a network."""
     recipe: str | Recipe | None = None
     """Name of a recipe, a JSON file, or the recipe itself."""
     weights: str = ""
-    """A file or a run to start from."""
+    """A file or a run whose weights training starts from."""
     epochs: int | None = None
-    """Passes over the training images."""
+    """Passes over the training examples."""
     changes: tuple[tuple[str, str], ...] = ()
-    """Paths inside the recipe, and new values as text."""
-    given: SourceListing | None = None
-    """Images from Python, of which `source` is the name alone."""
+    """Paths of recipe fields, and their new values as text."""
+    listing: SourceListing | None = None
+    """Images that came from Python; `source` is then their name alone."""
     clip: Changes = field(default_factory=Changes)
-    """Frames of a video, and how far apart: `frames`, `frame_stride`, `segments` of `create_model`."""
+    """How a video is read: `frames`, `frame_stride` and `segments` of `create_model`."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class OpenedData:
+    """A source after it was opened: stage one of two."""
+
+    task: Kind
+    """What is learned from this kind of data."""
+    source: str
+    """The source, absolute."""
+    dataset: Any
+    """Its training and validation examples."""
+    unreadable: Unreadable
+    """Examples that were left out, and why."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class PreparedRun:
-    """All that is decided before the first step."""
+    """Everything that is decided before the first step."""
 
     recipe: Recipe
     """The recipe, resolved."""
-    kind: Kind
-    """What is learned from."""
-    sets: Any
+    task: Kind
+    """What is learned from this kind of data."""
+    dataset: Any
     """The examples."""
     network: Network
     """The network with its first weights."""
@@ -64,61 +80,124 @@ class PreparedRun:
     """Examples that were left out, and why."""
 
 
-def prepare(wish: TrainRequest) -> PreparedRun:
-    """Decide everything that `wish` leaves open.
+@dataclass(frozen=True, slots=True)
+class _DataSettings:
+    """The part of a recipe that says how data are opened, under its path in the recipe."""
 
-    ValueError for a wrong name or path, DataError for bad images.
+    data: Data
+
+
+def prepare(request: TrainRequest) -> PreparedRun:
+    """Open the data, resolve the recipe, build the network and measure the plan.
+
+    Args:
+        request: What the user asked for.
+
+    Returns:
+        Everything a run needs before its first step.
+
+    Raises:
+        ConfigError: A name, a path or a setting cannot be used.
+        DataError: Data cannot be used.
+        CheckpointError: The weights to start from cannot be used.
     """
-    kind = tasks.of(wish.source)
-    recipe, sets, bad = decide(wish)
-    read: list[str] = []
-    network = kind.initial(recipe, sets.train.classes, listen=read.append)
-    steps = length(recipe, len(sets.train))[1]
-    yardstick = kind.yardstick(recipe, network)
-    batch, portions = min(recipe.budget.batch_size, len(sets.train)), recipe.budget.accumulate
-    chosen = plan.choose(yardstick, recipe.plan, batch=batch, steps=steps, portions=portions)
-    workers = kind.workers(recipe, sets) if recipe.data.num_workers < 0 else recipe.data.num_workers
-    recipe = replace(recipe, plan=chosen.plan, data=replace(recipe.data, num_workers=workers))
-    notes = (
-        *_notes(recipe, kind, sets, chosen),
-        *(f"weights {line}" for line in read),
-    )
-    if fitted := memory.fit_run(network, recipe, held=kind.held(sets, recipe, recipe.plan)):
-        notes = (*notes, f"{'memory':7} {fitted}")
-    return PreparedRun(recipe, kind, sets, network, notes, bad)
+    recipe, opened = resolve(request)
+    task, dataset = opened.task, opened.dataset
+    weight_notes: list[str] = []
+    network = task.initial(recipe, dataset.train.classes, listen=weight_notes.append)
+    steps = length(recipe, len(dataset.train))[1]
+    yardstick = task.yardstick(recipe, network)
+    batch_size, portions = min(recipe.budget.batch_size, len(dataset.train)), recipe.budget.accumulate
+    chosen = plan.choose(yardstick, recipe.plan, batch=batch_size, steps=steps, portions=portions)
+    num_workers = recipe.data.num_workers
+    if num_workers < 0:
+        num_workers = task.workers(recipe, dataset)
+    recipe = replace(recipe, plan=chosen.plan, data=replace(recipe.data, num_workers=num_workers))
+    notes = [*_notes(recipe, task, dataset, chosen), *(f"weights {line}" for line in weight_notes)]
+    resident_bytes = task.resident_bytes(dataset, recipe, recipe.plan)
+    if fitted := memory.fit_run(network, recipe, resident_bytes=resident_bytes):
+        notes.append(f"{'memory':7} {fitted}")
+    for path, _ in request.changes:
+        if path in OLD_NAMES:
+            notes.append(f"setting {path} is now called {OLD_NAMES[path]}")
+    return PreparedRun(recipe, task, dataset, network, tuple(notes), opened.unreadable)
 
 
-def decide(wish: TrainRequest) -> tuple[Recipe, Any, Unreadable]:
-    """The recipe and the examples that `wish` means, before anything is measured, and what cannot be read.
+def open_data(request: TrainRequest) -> OpenedData:
+    """Stage one: the examples of `request.source`, opened with its settings under `data`.
 
-    ValueError and DataError as from `prepare`.
+    Raises:
+        ConfigError: A setting cannot be used.
+        DataError: The data cannot be used.
     """
-    source = wish.source if wish.given else absolute(wish.source)
-    filed = _filed(wish.recipe)
-    named = wish.recipe if isinstance(wish.recipe, str) else None
-    kind = tasks.of(source)
-    model, recipe_name = kind.proposal(None)
-    arch, detector = kind.drawn(wish.model or model)
-    early = filed or replace(recipes.recipe(named or recipe_name, arch, source), detector=detector)
-    sets, bad = open_readable(kind, replace(_changed(early, wish).data, source=source), wish.given)
-    model, recipe_name = kind.proposal(sets)
-    if filed and wish.model is None:
-        arch, detector = filed.arch, filed.detector
-    elif wish.model is None:
-        arch, detector = kind.drawn(model)
-    arch = changed(arch, **wish.clip)
-    arch = kind.suited(arch, sets)
-    made = filed or recipes.recipe(named or recipe_name, arch, source)
-    made = replace(made, arch=arch, detector=detector, data=replace(made.data, source=source))
-    recipe = kind.settled(_changed(made, wish))
+    source = request.source if request.listing else absolute(request.source)
+    task = tasks.of(source)
+    written = _written_recipe(request.recipe)
+    settings = _DataSettings(written.data if written else Data(source))
+    known = paths(Recipe)
+    for old, text in request.changes:
+        path = OLD_NAMES.get(old, old)
+        if path not in known:  # reported before the data are opened, which may take minutes
+            raise ConfigError(f"no setting {path!r}: {nearest(path, known)}")
+        if path.startswith("data."):
+            settings = override(settings, path, text)
+    dataset, unreadable = open_readable(task, replace(settings.data, source=source), request.listing)
+    return OpenedData(task, source, dataset, unreadable)
+
+
+def resolve_recipe(request: TrainRequest, opened: OpenedData) -> Recipe:
+    """Stage two: defaults that suit the opened data first, then the settings of `request`.
+
+    Raises:
+        ConfigError: A name or a setting cannot be used, or contradicts the data.
+    """
+    task, dataset, source = opened.task, opened.dataset, opened.source
+    written = _written_recipe(request.recipe)
+    default_model, default_recipe = task.proposal(dataset)
+    if written and request.model is None:
+        arch, detector = written.arch, written.detector
+    else:
+        arch, detector = task.drawn(request.model or default_model)
+    arch = task.suited(changed(arch, **request.clip), dataset)
+    name = request.recipe if isinstance(request.recipe, str) else default_recipe
+    recipe = written or recipes.recipe(name, arch, source)
+    recipe = replace(recipe, arch=arch, detector=detector, data=replace(recipe.data, source=source))
+    recipe = task.settled(_with_settings(recipe, request))
     if recipe.arch.classes != arch.classes:
-        raise ValueError(f"arch.classes is {recipe.arch.classes}, the data has {arch.classes}: leave it")
+        raise ConfigError(f"arch.classes is {recipe.arch.classes}, the data has {arch.classes}: leave it")
     if recipe.data.source != source:
-        raise ValueError(f"data.source is {recipe.data.source!r}: leave it, and give that as DATA")
-    return _centred(recipe, sets), sets, bad
+        raise ConfigError(f"data.source is {recipe.data.source!r}: leave it, and give that as DATA")
+    return _with_mean_image(recipe, dataset)
 
 
-def _filed(recipe: str | Recipe | None) -> Recipe | None:
+def resolve(request: TrainRequest) -> tuple[Recipe, OpenedData]:
+    """The resolved recipe of `request` and its opened data: both stages, nothing measured or built.
+
+    Raises:
+        ConfigError: A name or a setting cannot be used.
+        DataError: The data cannot be used.
+    """
+    opened = open_data(request)
+    return resolve_recipe(request, opened), opened
+
+
+def preview(request: TrainRequest, count: int) -> Preview:
+    """What training and testing show the network, before anything is trained.
+
+    Args:
+        request: What `train` would receive.
+        count: Examples to show, spread over the classes.
+
+    Raises:
+        ConfigError: A name or a setting cannot be used.
+        DataError: The data cannot be used.
+    """
+    recipe, opened = resolve(request)
+    return opened.task.preview(recipe, opened.dataset, count=count, source=request.source)
+
+
+def _written_recipe(recipe: str | Recipe | None) -> Recipe | None:
+    """The recipe that the user wrote, as a value or as a file; None for a name or nothing."""
     if isinstance(recipe, Recipe):
         return recipe
     if recipe is None or recipe in recipes.RECIPES or not Path(recipe).is_file():
@@ -126,16 +205,20 @@ def _filed(recipe: str | Recipe | None) -> Recipe | None:
     return read_recipe(Path(recipe).read_text())
 
 
-def _changed(recipe: Recipe, wish: TrainRequest) -> Recipe:
-    if wish.weights:
-        recipe = replace(recipe, weights=str(Path(wish.weights).absolute()))
-    if wish.epochs is not None:
-        recipe = replace(recipe, budget=replace(recipe.budget, epochs=wish.epochs, steps=0))
-    return _overridden(recipe, dict(wish.changes))
+def _with_settings(recipe: Recipe, request: TrainRequest) -> Recipe:
+    if request.weights:
+        recipe = replace(recipe, weights=str(Path(request.weights).absolute()))
+    if request.epochs is not None:
+        recipe = replace(recipe, budget=replace(recipe.budget, epochs=request.epochs, steps=0))
+    return _overridden(recipe, dict(request.changes))
 
 
 def _overridden(recipe: Recipe, changes: dict[str, str]) -> Recipe:
-    """`recipe` with `changes`: one refused waits for the others. ValueError where that does not help."""
+    """`recipe` with `changes` in any order that is valid: a refused one is tried again after the others.
+
+    Raises:
+        ConfigError: The first change that stays refused.
+    """
     refused: dict[str, ValueError] = {}
     for path, text in changes.items():
         try:
@@ -149,60 +232,51 @@ def _overridden(recipe: Recipe, changes: dict[str, str]) -> Recipe:
     return _overridden(recipe, {path: changes[path] for path in refused})
 
 
-def _centred(recipe: Recipe, sets: Any) -> Recipe:
-    """`recipe` whose network carries the mean of every pixel of `sets`, if it wants that, and no other."""
-    seen, image = recipe.arch.preprocess, ""
+def _with_mean_image(recipe: Recipe, dataset: Any) -> Recipe:
+    """`recipe` whose network subtracts the mean image of `dataset`, where `data.subtract` is `pixel`."""
+    preprocess, image = recipe.arch.preprocess, ""
     if recipe.data.subtract == "pixel":
-        if not isinstance(sets, ImageDataset):
-            raise ValueError("data.subtract is pixel, which is for the classes of pictures: give channel")
-        image = mean_image(sets.train, seen)
-    return replace(recipe, arch=change.with_preprocess(recipe.arch, replace(seen, mean_image=image)))
+        if not isinstance(dataset, ImageDataset):
+            raise ConfigError("data.subtract is pixel, which needs images with one class each: give channel")
+        image = compute_mean_image(dataset.train, preprocess)
+    return replace(recipe, arch=change.with_preprocess(recipe.arch, replace(preprocess, mean_image=image)))
 
 
-def _subtracted(preprocess: Preprocess) -> str:
+def _mean_image_note(preprocess: Preprocess) -> str:
     side = preprocess.mean_side
     return f", less the training images' mean of {side} x {side}" if side else ""
 
 
-def _optimiser(recipe: Recipe) -> str:
-    """Whether the update is one kernel, and why."""
-    kind, asked = recipe.optim.kind, recipe.plan.fused
+def _optimizer_note(recipe: Recipe) -> str:
+    """Whether the update is one fused kernel, and why."""
+    kind, fused = recipe.optim.kind, recipe.plan.fused
     if kind not in FUSED:
         return f"{kind}, tensor by tensor: it has no fused kernel"
-    return f"{kind}, {'tensor by tensor, as asked' if asked == 'off' else 'fused: one pass over memory'}"
+    return f"{kind}, {'tensor by tensor, as asked' if fused == 'off' else 'fused: one pass over memory'}"
 
 
-def _called(recipe: Recipe) -> str:
-    """The network's name, and that of what is behind it."""
-    return f"{recipe.detector.name} on {recipe.arch.name}:" if recipe.detector else f"{recipe.arch.name}:"
+def _network_name(recipe: Recipe) -> str:
+    return f"{recipe.detector.name} on {recipe.arch.name}" if recipe.detector else recipe.arch.name
 
 
-def _notes(recipe: Recipe, kind: Kind, sets: Dataset, chosen: Chosen) -> tuple[str, ...]:
+def _notes(recipe: Recipe, task: Kind, dataset: Dataset, chosen: Chosen) -> list[str]:
+    """The lines that `residua train` prints before the first step."""
     arch, optim = recipe.arch, recipe.optim
-    found, size = cost(arch), arch.preprocess.size
-    each, total = length(recipe, len(sets.train))
-    facts: list[tuple[str, Any]] = [
-        ("data", sets.note),
-        (
-            "model",
-            f"{_called(recipe)} {found.params / 1e6:.2f} M parameters, "
-            f"{found.macs / 1e6:.1f} M multiply-adds",
-        ),
-        (
-            "input",
-            f"{size} x {size} {arch.preprocess.colour}, {arch.classes} classes{_subtracted(arch.preprocess)}",
-        ),
-        (
-            "recipe",
-            f"{recipe.name}: {optim.kind.upper()} {optim.lr:g}, {recipe.schedule.shape}, "
-            f"batch {recipe.budget.batch_size}",
-        ),
-        ("length", f"{total:,} steps, {each:,} in an epoch; seed {recipe.seed}"),
+    costs, size, colour = cost(arch), arch.preprocess.size, arch.preprocess.colour
+    steps_per_epoch, steps = length(recipe, len(dataset.train))
+    millions = f"{costs.params / 1e6:.2f} M parameters, {costs.macs / 1e6:.1f} M multiply-adds"
+    lr = f"{optim.kind.upper()} with learning rate {optim.lr:g}, {recipe.schedule.shape}"
+    facts = [
+        ("data", dataset.note),
+        ("model", f"{_network_name(recipe)}: {millions}"),
+        ("input", f"{size} x {size} {colour}, {arch.classes} classes{_mean_image_note(arch.preprocess)}"),
+        ("recipe", f"{recipe.name}: {lr}, batch size {recipe.budget.batch_size}"),
+        ("length", f"{steps:,} steps, {steps_per_epoch:,} per epoch; seed {recipe.seed}"),
         ("plan", f"{recipe.plan.precision}, {recipe.plan.memory_format}; {chosen.reason}"),
         ("compile", chosen.translation),
-        ("update", _optimiser(recipe)),
-        (f"{kind.gate.noun}s", kind.reading(recipe, sets)),
+        ("update", _optimizer_note(recipe)),
+        (f"{task.media_type.noun}s", task.reading(recipe, dataset)),
     ]
-    if hint := kind.hint(arch):
+    if hint := task.hint(arch):
         facts.append(("hint", hint))
-    return tuple(f"{name:7} {text}" for name, text in facts)
+    return [f"{name:7} {text}" for name, text in facts]

@@ -16,7 +16,7 @@ from typing import Any
 
 from residua.errors import DivergedError
 from residua.jobs.prepare import TrainRequest, prepare
-from residua.jobs.train import begin, pick_up, same_environment
+from residua.jobs.train import create_run, load_run, same_environment
 from residua.measure.evaluate import Judgement
 from residua.runs.run import Run
 from residua.spec.recipe import Recipe
@@ -156,12 +156,12 @@ def finish(entry: PoolEntry, *, listen: Listen, stop: Callable[[], bool]) -> Jud
     fresh = None
     if not (entry.path / "recipe.json").exists():
         fresh = prepare(TrainRequest(entry.recipe.data.source, recipe=entry.recipe))
-        begin(fresh, entry.path)
+        create_run(fresh, entry.path)
     with run.lock():
         for line in same_environment(run, ALONE, force=True):  # in a cluster another machine may go on
             listen(entry.name, Note(f"{entry.name}: {line}"))
-        prepared = fresh or pick_up(run)
-        fit = Fit(run, prepared.network, prepared.sets, prepared.kind, stop=stop)
+        prepared = fresh or load_run(run)
+        fit = Fit(run, prepared.network, prepared.dataset, prepared.task, stop=stop)
         for event in fit.events():
             listen(entry.name, event)
     return fit.judged if run.finished else None

@@ -10,7 +10,7 @@ from residua import analyse
 from residua.analyse import drawings as figures
 from residua.analyse.regions import Regions
 from residua.analyse.study import Drawing, Patient, Study, amount, each, inks, percent, plain
-from residua.data.transforms import as_pixels
+from residua.data.transforms import denormalise
 from residua.nn.network import Network
 from residua.tasks.classify.pages import shown
 
@@ -230,7 +230,7 @@ def _regions(patients: Sequence[Patient], of: Callable[[Network, Tensor], Region
 
 def _as_seen(p: Patient, i: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
     """Input `i` back in pixels: (H, W) or (H, W, 3)."""
-    pixels = as_pixels(p.inputs[i : i + 1], p.network.preprocess)[0].numpy()
+    pixels = denormalise(p.inputs[i : i + 1], p.network.preprocess)[0].numpy()
     return np.asarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
 
 

@@ -1,4 +1,4 @@
-"""Training a network, and going on after an interruption."""
+"""Train a network, and resume a run after an interruption."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -9,15 +9,15 @@ from typing import Any
 
 from residua import tasks
 from residua.data.listing import SourceListing
-from residua.data.sources.objects import find_objects
+from residua.data.sources.objects import list_dataset_objects
 from residua.data.sources.table import absolute, is_named
-from residua.errors import CheckpointError, DataError
+from residua.errors import CheckpointError, ConfigError, DataError
 from residua.jobs.models import Changes
 from residua.jobs.prepare import PreparedRun, TrainRequest, prepare
 from residua.nn.device import device_name, nearest_device
-from residua.runs import checkpoint, run
+from residua.runs import checkpoint
 from residua.runs.metadata_backup import keep, mend
-from residua.runs.run import Run
+from residua.runs.run import RECIPE, Run, create, next_free, open_run, write
 from residua.spec.recipe import Recipe
 from residua.spec.record import to_json
 from residua.tasks.kind import Kind
@@ -43,20 +43,36 @@ def train(
     clip: Changes | None = None,
     out: str | Path | None = None,
 ) -> Run:
-    """Train a network on `data` and return its finished Run.
+    """Train a network on `data`.
 
-    `data` is a source (a folder, a label file, shards, `digits`, ...), a torch Dataset of (image, label), or
-    a pair of two, the second to judge by.
-    `changes` overrides fields of the recipe by path, e.g. `{"optim.lr": 0.05}`; `clip` says which frames of
-    a video are read, e.g. `{"frames": 8, "segments": 2}`. The run goes to `out`, or to the first free
-    `runs/NAME-N`. ValueError, DataError, RunBusyError, DivergedError and OSError say what went wrong.
+    Args:
+        data: A source (a folder, a label file, shards, `digits`, ...), a torch Dataset of (image, label)
+            pairs, or a tuple of two such Datasets: training and validation examples.
+        model: Name of a network; by default one that suits the data.
+        recipe: Name of a recipe or path of a JSON file; by default one that suits the data.
+        weights: A file or a run whose weights training starts from; empty starts from scratch.
+        epochs: Passes over the training examples; by default the recipe's.
+        changes: Fields of the recipe by path, e.g. `{"optim.lr": 0.05}`.
+        clip: How a video is read, e.g. `{"frames": 8, "segments": 2}`.
+        out: The run directory; by default the first free `runs/NAME-N`.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        ConfigError: A name or a setting cannot be used.
+        DataError: The data cannot be used.
+        CheckpointError: The weights to start from cannot be used.
+        RunBusyError: Another process writes the run.
+        DivergedError: The loss or the weights are no longer finite.
+        OSError: The disk refuses.
     """
     texts = tuple((p, v if isinstance(v, str) else json.dumps(v)) for p, v in (changes or {}).items())
-    source, given = _given(data)
-    wish = TrainRequest(source, model, recipe, str(weights), epochs, texts, given, clip or {})
-    begun, prepared = enter(wish, Path(out) if out else None)
-    work(begun, prepared)
-    return begun
+    source, listing = _source_and_listing(data)
+    request = TrainRequest(source, model, recipe, str(weights), epochs, texts, listing, clip or {})
+    run, prepared = start_or_join(request, Path(out) if out else None)
+    fit_run(run, prepared)
+    return run
 
 
 def resume(
@@ -68,158 +84,205 @@ def resume(
     stop: Stop = lambda: False,
     world: World = ALONE,
 ) -> Run:
-    """Go on with the run at `path` as if it had never stopped; a finished run is returned as it is.
+    """Continue the run at `path` as if it had never stopped; a finished run is returned as it is.
 
-    `data` is where the examples are now, if they were moved, or what `train` was given, where that was no
-    source but objects. ValueError when the last bits could differ from an uninterrupted run, because torch,
-    the processor, the device or the number of processes is another one, unless `force_environment`.
+    Args:
+        path: The run directory.
+        data: Where the examples are now if they were moved, or the objects that `train` received.
+        force_environment: Resume even if results will not be bit-identical (different torch version,
+            processor, device or number of processes).
+        listen: Receives every Event.
+        stop: Asked after every step; True saves and stops.
+        world: The processes that share the run.
+
+    Returns:
+        The run, finished unless `stop` returned True.
+
+    Raises:
+        ConfigError: The environment differs from that of the run, without `force_environment`.
+        DataError: The examples changed or are missing.
+        CheckpointError: The weights the run began with are lost, and no state exists.
+        RunBusyError: Another process writes the run.
     """
-    begun = Run(Path(path))
-    source, given = ("", None) if data is None else _given(data)
-    for line in world.share(lambda: mend(begun.path)):
+    run = Run(Path(path))
+    source, listing = ("", None) if data is None else _source_and_listing(data)
+    for line in world.share(lambda: mend(run.path)):
         listen(Note(line))
-    world.share(lambda: run.open_run(begun.path))
-    if source and not given:
-        world.share(lambda: _move(begun, absolute(source)))
-    if world.share(lambda: _is_over(begun)):
-        world.share(lambda: _complete(begun, listen, given))
-        return begun
-    for line in world.share(lambda: same_environment(begun, world, force=force_environment)):
+    world.share(lambda: open_run(run.path))
+    if source and not listing:
+        world.share(lambda: _record_new_source(run, absolute(source)))
+    if world.share(lambda: _is_finished(run)):
+        world.share(lambda: _write_missing_report(run, listen, listing))
+        return run
+    for line in world.share(lambda: same_environment(run, world, force=force_environment)):
         listen(Note(line))
-    work(begun, pick_up(begun, world, given=given), listen=listen, stop=stop, world=world)
-    return begun
+    fit_run(run, load_run(run, world, listing=listing), listen=listen, stop=stop, world=world)
+    return run
 
 
-def enter(
-    wish: TrainRequest, out: Path | None = None, *, force: bool = False, world: World = ALONE
+def start_or_join(
+    request: TrainRequest, out: Path | None = None, *, force: bool = False, world: World = ALONE
 ) -> tuple[Run, PreparedRun]:
-    """A Run at `out`, or at a free path, that rank 0 has prepared and begun, and the others have picked up.
+    """A new run at `out`, or at a free path: rank 0 prepares and creates it, the other processes load it.
 
-    Started anew by the launcher, it goes on with the run that it began before: one with the same recipe.
-    FileExistsError when another run is there, unless `force` clears it.
+    After a restart by the launcher, the run that the same job created before is continued.
+
+    Args:
+        request: What the user asked for.
+        out: The run directory; None takes the first free `runs/NAME-N`.
+        force: Replace a run that exists.
+        world: The processes that share the run.
+
+    Returns:
+        The run, and what it needs to train.
+
+    Raises:
+        FileExistsError: Another run exists at `out`, without `force`.
     """
-    prepared: list[PreparedRun] = []
+    on_rank_0: list[PreparedRun] = []
 
     def lead() -> Path:
-        found = prepare(wish)
-        world.images(min(found.recipe.budget.batch_size, len(found.sets.train)))  # before a run is begun
-        path = out or free_path(wish.source)
-        if not _goes_on(path, found.recipe, world):
-            begin(found, path, force=force, world=world)
-            prepared.append(found)
+        prepared = prepare(request)
+        world.images(min(prepared.recipe.budget.batch_size, len(prepared.dataset.train)))  # refuse early
+        path = out or free_path(request.source)
+        if not _was_begun_by(path, prepared.recipe, world):
+            create_run(prepared, path, force=force, world=world)
+            on_rank_0.append(prepared)
         return path
 
-    begun = Run(world.share(lead))
-    return begun, pick_up(begun, world, known=prepared[0] if prepared else None)
+    run = Run(world.share(lead))
+    return run, load_run(run, world, prepared=on_rank_0[0] if on_rank_0 else None)
 
 
-def begin(prepared: PreparedRun, path: Path, *, force: bool = False, world: World = ALONE) -> Run:
-    """A fresh Run at `path` for what was prepared.
+def create_run(prepared: PreparedRun, path: Path, *, force: bool = False, world: World = ALONE) -> Run:
+    """A new run directory at `path` for the prepared run.
 
-    FileExistsError when one is there, unless `force` clears it.
+    Raises:
+        FileExistsError: A run exists at `path`, without `force`.
     """
-    known, place = identity(prepared.sets, prepared.unreadable), _place(prepared.recipe, world)
-    begun = run.create(path, prepared.recipe, identity=known, place=place, force=force)
+    known, place = identity(prepared.dataset, prepared.unreadable), _hardware(prepared.recipe, world)
+    run = create(path, prepared.recipe, identity=known, place=place, force=force)
     keep(path)
     with suppress(PermissionError):  # on a folder whose names nobody may list
-        for folder in (begun.checkpoints, path, path.parent):  # a power cut takes no run that was begun
+        for folder in (run.checkpoints, path, path.parent):  # a power cut takes no run that was created
             sync_folder(folder)
     if prepared.recipe.data.bad == "quarantine":
-        list_quarantined(begun, prepared.unreadable)
-    return begun
+        list_quarantined(run, prepared.unreadable)
+    return run
 
 
-def work(
-    begun: Run,
+def fit_run(
+    run: Run,
     prepared: PreparedRun,
     *,
     listen: Listen = lambda _: None,
     stop: Stop = lambda: False,
     world: World = ALONE,
 ) -> None:
-    """Train `begun` to its end or until `stop()`, telling `listen` every Event; at the end write the report.
+    """Train `run` to its end or until `stop()` is true; at the end write the report.
 
-    RunBusyError when another process, which is none of `world`, does already.
+    Args:
+        run: The run directory.
+        prepared: Its recipe, examples and network.
+        listen: Receives every Event.
+        stop: Asked after every step; True saves and stops.
+        world: The processes that share the run.
+
+    Raises:
+        RunBusyError: A process outside `world` writes the run.
+        DivergedError: The loss or the weights are no longer finite.
     """
-    with begun.lock() if world.leads else nullcontext():
-        fit = Fit(begun, prepared.network, prepared.sets, prepared.kind, stop=stop, world=world)
+    with run.lock() if world.leads else nullcontext():
+        fit = Fit(run, prepared.network, prepared.dataset, prepared.task, stop=stop, world=world)
         for event in fit.events():
             listen(event)
         if fit.fitted:
             listen(Note(fit.fitted.compared(memory.taken(fit.plan))))
 
         def report() -> None:
-            if begun.finished and (fit.judged or not (begun.path / "report.html").exists()):
-                judged = fit.judged or prepared.kind.judgement(begun, prepared.sets)
-                prepared.kind.report(begun, prepared.sets, judged)
+            if run.finished and (fit.judged or not (run.path / "report.html").exists()):
+                judged = fit.judged or prepared.task.judgement(run, prepared.dataset)
+                prepared.task.report(run, prepared.dataset, judged)
 
         world.share(report)
 
 
-def pick_up(
-    begun: Run, world: World = ALONE, *, known: PreparedRun | None = None, given: SourceListing | None = None
+def load_run(
+    run: Run,
+    world: World = ALONE,
+    *,
+    prepared: PreparedRun | None = None,
+    listing: SourceListing | None = None,
 ) -> PreparedRun:
-    """What an interrupted run needs to go on; `known` where rank 0 has it already.
+    """What an interrupted run needs to continue.
 
-    DataError when its images are no longer there, or no longer the same.
+    Args:
+        run: The run directory.
+        world: The processes that share the run.
+        prepared: What rank 0 prepared when it created the run, returned as it is.
+        listing: The examples, where they came from Python.
+
+    Raises:
+        DataError: The examples are missing or changed.
+        CheckpointError: The weights the run began with are lost, and no state exists.
     """
-    recipe = world.share(lambda: begun.recipe)
-    if known:
-        return known
+    recipe = world.share(lambda: run.recipe)
+    if prepared:
+        return prepared
     if _is_missing(recipe.data.source):
-        where = f"put them back, or say where they are: residua resume {begun.path} --data DATA"
-        raise DataError(f"{recipe.data.source}, the examples of {begun.path}, does not exist: {where}")
-    kind, sets = tasks.of(recipe.data.source), reopen(begun, given)
-    return PreparedRun(recipe, kind, sets, _drawn(begun, kind, recipe, sets.train.classes), ())
+        hint = f"put them back, or say where they are: residua resume {run.path} --data DATA"
+        raise DataError(f"{recipe.data.source}, the examples of {run.path}, does not exist: {hint}")
+    task, dataset = tasks.of(recipe.data.source), reopen(run, listing)
+    return PreparedRun(recipe, task, dataset, _initial_network(run, task, recipe, dataset.train.classes), ())
 
 
-def _drawn(begun: Run, kind: Kind, recipe: Recipe, classes: tuple[str, ...]) -> Any:
-    """The network that a state is about to fill, though the weights it began with may be gone."""
+def _initial_network(run: Run, task: Kind, recipe: Recipe, classes: tuple[str, ...]) -> Any:
+    """The network that a state is about to fill; the weights the run began with may be lost."""
     try:
-        return kind.initial(recipe, classes)
+        return task.initial(recipe, classes)
     except CheckpointError:
         with suppress(CheckpointError):
-            if state := checkpoint.newest(begun.checkpoints):
-                return kind.initial(replace(recipe, weights=str(state.path)), classes)
+            if state := checkpoint.newest(run.checkpoints):
+                return task.initial(replace(recipe, weights=str(state.path)), classes)
         raise
 
 
-def _is_over(begun: Run) -> bool:
-    """Whether nothing is left to train: where its last state is damaged, a finished run makes it again."""
-    if not begun.finished:
+def _is_finished(run: Run) -> bool:
+    """Whether nothing is left to train: a finished run whose last state is damaged trains it again."""
+    if not run.finished:
         return False
     try:
-        checkpoint.last(begun.checkpoints)
+        checkpoint.last(run.checkpoints)
     except CheckpointError:
         return False
     return True
 
 
-def _move(begun: Run, source: str) -> None:
-    """Write down that the examples of `begun` are at `source` now. DataError when they are others."""
-    with begun.lock():
-        recipe = begun.recipe
-        reopen(begun, source=source)
-        run.write(begun.path / run.RECIPE, to_json(replace(recipe, data=replace(recipe.data, source=source))))
-        keep(begun.path)
+def _record_new_source(run: Run, source: str) -> None:
+    """Record in the run that its examples are at `source` now. DataError when they are other examples."""
+    with run.lock():
+        recipe = run.recipe
+        reopen(run, source=source)
+        write(run.path / RECIPE, to_json(replace(recipe, data=replace(recipe.data, source=source))))
+        keep(run.path)
 
 
-def _given(data: object) -> tuple[str, SourceListing | None]:
-    """The source that `data` is, or is called, and its images where they are objects."""
+def _source_and_listing(data: object) -> tuple[str, SourceListing | None]:
+    """The source as text, and its listing where `data` are objects."""
     if isinstance(data, str | Path):
         return str(data), None
-    found = find_objects(*data) if isinstance(data, tuple) else find_objects(data)
-    return found.source, found
+    listing = list_dataset_objects(*data) if isinstance(data, tuple) else list_dataset_objects(data)
+    return listing.source, listing
 
 
-def _complete(begun: Run, listen: Listen, given: SourceListing | None) -> None:
-    """A finished run may lack its report, when it was stopped after its last state."""
-    if (begun.path / "report.html").exists():
-        listen(Note(f"{begun.path} is finished: nothing to do"))
+def _write_missing_report(run: Run, listen: Listen, listing: SourceListing | None) -> None:
+    """Write the report of a finished run that was stopped after its last state."""
+    if (run.path / "report.html").exists():
+        listen(Note(f"{run.path} is finished: nothing to do"))
     else:
-        with begun.lock():
-            kind, sets = tasks.of(begun.recipe.data.source), reopen(begun, given)
-            kind.report(begun, sets, kind.judgement(begun, sets))
+        with run.lock():
+            task, dataset = tasks.of(run.recipe.data.source), reopen(run, listing)
+            task.report(run, dataset, task.judgement(run, dataset))
 
 
 def _is_missing(source: str) -> bool:
@@ -228,24 +291,23 @@ def _is_missing(source: str) -> bool:
     return place.is_absolute() and not place.exists()
 
 
-def _goes_on(path: Path, recipe: Recipe, world: World) -> bool:
-    """Whether `world` began the run at `path` in an attempt before: what `recipe` would make, as measured.
+def _was_begun_by(path: Path, recipe: Recipe, world: World) -> bool:
+    """Whether an earlier attempt of this job created the run at `path` with this recipe.
 
-    A launcher counts no restart where machines come or go, but its job keeps its name.
+    torchrun counts no restart when machines join or leave, but the job keeps its name.
     """
     if not (path / "recipe.json").exists():
         return False
     there = Run(path)
     if not world.restarts and (not world.job or there.job != world.job or there.finished):
         return False
-    held = run.open_run(path).recipe
-    return held == replace(
-        recipe, plan=held.plan, data=replace(recipe.data, num_workers=held.data.num_workers)
-    )
+    existing = open_run(path).recipe
+    measured = replace(recipe.data, num_workers=existing.data.num_workers)
+    return existing == replace(recipe, plan=existing.plan, data=measured)
 
 
-def _place(recipe: Recipe, world: World) -> dict[str, object]:
-    """Where the arithmetic happens, as far as the last bits depend on it."""
+def _hardware(recipe: Recipe, world: World) -> dict[str, object]:
+    """What decides the last bits of the results: device, number of processes, and the name of the job."""
     return {
         "device": device_name(nearest_device(recipe.plan.device)),
         "processes": world.size,
@@ -253,24 +315,29 @@ def _place(recipe: Recipe, world: World) -> dict[str, object]:
     }
 
 
-def same_environment(begun: Run, world: World, *, force: bool) -> list[str]:
-    """What differs from where the run began, one line each; ValueError for anything, unless `force`."""
-    if not begun.knows_environment:
-        begun.record_environment(_place(begun.recipe, world))
-        lost = f"{begun.path / 'environment.json'} is lost or damaged, so it is written anew"
-        return [f"{lost}: the rest equals an uninterrupted run only if this is where that began"]
-    if not (moved := begun.moved(_place(begun.recipe, world))):
+def same_environment(run: Run, world: World, *, force: bool) -> list[str]:
+    """What differs from the environment in which the run began, one line each.
+
+    Raises:
+        ConfigError: Something differs, without `force`.
+    """
+    if not run.knows_environment:
+        run.record_environment(_hardware(run.recipe, world))
+        file = run.path / "environment.json"
+        lost = f"{file} was lost or damaged and is written again"
+        return [f"{lost}: the rest is bit-identical only on the machine where the run began"]
+    if not (moved := run.moved(_hardware(run.recipe, world))):
         return []
     if not force:
-        raise ValueError(
-            f"{begun.path}: {', '.join(moved)}: the rest would not equal an uninterrupted run; "
-            "give --force-environment to go on all the same"
+        raise ConfigError(
+            f"{run.path}: {', '.join(moved)}: results would not be bit-identical; "
+            "give --force-environment to resume anyway"
         )
-    begun.record_move(moved)
-    return [f"{line}: the rest will not equal an uninterrupted run" for line in moved]
+    run.record_move(moved)
+    return [f"{line}: results will not be bit-identical" for line in moved]
 
 
 def free_path(source: str) -> Path:
     """The first free `runs/NAME-N` for runs on `source`."""
     name = source.partition(":")[0] if is_named(source) else Path(source).resolve().name
-    return run.next_free(Path("runs"), name or "run")
+    return next_free(Path("runs"), name or "run")
