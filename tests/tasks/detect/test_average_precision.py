@@ -14,7 +14,7 @@ from residua.data.boxes import Boxes
 from residua.tasks.detect import coco_metric
 from residua.tasks.detect.found import Detections
 from residua.tasks.detect.score import score
-from residua.tasks.detect.voc_metric import average_precisions, every_class, interval
+from residua.tasks.detect.voc_metric import average_precisions, rank_all_classes, bootstrap_interval
 
 Said = tuple[int, tuple[float, float, float, float], float]
 """Image, box and score."""
@@ -78,7 +78,7 @@ def scene(seed: int, images: int = 5) -> tuple[list[Detections], list[Boxes]]:
 @given(seed=st.integers(0, 10_000))
 def test_voc_equals_its_slow_twin(how: str, seed: int) -> None:
     found, truth = scene(seed)
-    ours = average_precisions(every_class(found, truth, 2), how)  # type: ignore[arg-type]
+    ours = average_precisions(rank_all_classes(found, truth, 2), how)  # type: ignore[arg-type]
     for label in (0, 1):
         marks = [
             (i, tuple(map(float, box)), bool(aside))
@@ -103,7 +103,7 @@ def test_voc_on_an_example_done_by_hand() -> None:
     truth = [Boxes.of([(0, 0, 10, 10), (20, 20, 30, 30)], [0, 0])]
     corners = np.array([(0, 0, 10, 10), (50, 50, 60, 60), (20, 20, 30, 31)], np.float32)
     found = [Detections(corners, np.zeros(3, np.int64), np.array([0.9, 0.8, 0.7], np.float32))]
-    ranked = every_class(found, truth, 1)
+    ranked = rank_all_classes(found, truth, 1)
     assert average_precisions(ranked)[0] == pytest.approx(100 * (0.5 + 0.5 * 2 / 3))
     assert average_precisions(ranked, "eleven")[0] == pytest.approx(100 * (6 + 5 * 2 / 3) / 11)
 
@@ -112,8 +112,8 @@ def test_the_interval_holds_the_value_and_shrinks_with_images() -> None:
     widths = []
     for images in (6, 60):
         found, truth = scene(1, images)
-        ranked = every_class(found, truth, 2)
-        low, high = interval(ranked)
+        ranked = rank_all_classes(found, truth, 2)
+        low, high = bootstrap_interval(ranked)
         assert low <= float(np.nanmean(average_precisions(ranked))) <= high
         widths.append(high - low)
     assert widths[1] < 0.6 * widths[0]
@@ -154,7 +154,7 @@ def test_coco_equals_pycocotools_called_by_hand_on_files(seed: int, tmp_path: Pa
         judge.accumulate()
         judge.summarize()
     ours = score(found, truth, protocol="coco", classes=("a", "b"), split="test", weights="raw")
-    assert [name for name, _ in ours.parts] == list(coco_metric.NAMES)
+    assert [name for name, _ in ours.parts] == list(coco_metric.METRIC_NAMES)
     theirs = [100 * value if value > -1 else np.nan for value in judge.stats]
     assert [value for _, value in ours.parts] == pytest.approx(theirs, abs=1e-4, nan_ok=True)
     assert np.mean([ap for _, ap in ours.classes]) == pytest.approx(ours.value)

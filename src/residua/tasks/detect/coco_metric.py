@@ -1,4 +1,4 @@
-"""Average precision as COCO measures it: by pycocotools, given what we hold in memory."""
+"""Average precision (AP) of COCO, computed by pycocotools from detections and ground truth in memory."""
 
 import contextlib
 import io
@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from residua.data.boxes import Boxes
+from residua.errors import ConfigError
 from residua.tasks.detect.found import Detections
 
-NAMES = (
+METRIC_NAMES = (
     "AP",
     "AP50",
     "AP75",
@@ -25,93 +26,131 @@ NAMES = (
     "AR medium",
     "AR large",
 )
-"""The twelve numbers, in pycocotools' order."""
+"""COCO's twelve metrics in pycocotools' order. AP is the mean over IoU .50 to .95, AR is average recall."""
 
 
-def measured(
-    found: Sequence[Detections], truth: Sequence[Boxes], classes: int
+def coco_average_precision(
+    detections: Sequence[Detections], ground_truth: Sequence[Boxes], classes: int
 ) -> tuple[float, tuple[tuple[str, float], ...], NDArray[np.float64]]:
-    """AP@[.5,.95], the twelve numbers by name, and AP of each class, in percent; NaN without objects.
+    """Compute COCO's metrics.
 
-    ValueError when pycocotools is not installed.
+    Args:
+        detections: of each image.
+        ground_truth: objects of each image, in the same order.
+        classes: number of classes.
+
+    Returns:
+        AP@[.50:.95], the twelve metrics by name, and AP of each class (classes,), all in percent; NaN where
+        there is no object.
+
+    Raises:
+        ConfigError: pycocotools is not installed.
     """
-    judge = evaluated(found, truth, classes)
-    numbers = [100 * value if value > -1 else float("nan") for value in judge.stats.tolist()]
-    # overlaps, recalls, classes, areas, most boxes: all areas, 100 boxes; -1 where a class has no object
-    each = judge.eval["precision"][:, :, :, 0, -1]
-    present = (each > -1).any((0, 1))
-    by_class = np.where(present, 100 * np.where(each > -1, each, 0).mean((0, 1)), np.nan)
-    return numbers[0], tuple(zip(NAMES, numbers, strict=True)), by_class
+    coco_eval = run_cocoeval(detections, ground_truth, classes)
+    metrics = [100 * value if value > -1 else float("nan") for value in coco_eval.stats.tolist()]
+    # axes: IoU, recall, class, object area (0: all), detections an image (-1: 100); -1 where there is no object
+    precision = coco_eval.eval["precision"][:, :, :, 0, -1]
+    has_objects = (precision > -1).any((0, 1))
+    by_class = np.where(has_objects, 100 * np.where(precision > -1, precision, 0).mean((0, 1)), np.nan)
+    return metrics[0], tuple(zip(METRIC_NAMES, metrics, strict=True)), by_class
 
 
-def evaluated(found: Sequence[Detections], truth: Sequence[Boxes], classes: int) -> Any:
-    """pycocotools' COCOeval of `found` against `truth`, image by image, after `summarize`."""
-    coco, judge_of = official()
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints
-        held = coco()
-        held.dataset = as_coco(truth, classes)
-        held.createIndex()
-        answers = as_results(found)
-        said = held.loadRes(answers) if answers else _nothing(coco, held)
-        judge = judge_of(held, said, "bbox")
-        judge.evaluate()
-        judge.accumulate()
-        judge.summarize()
-    return judge
+def run_cocoeval(detections: Sequence[Detections], ground_truth: Sequence[Boxes], classes: int) -> Any:
+    """pycocotools' COCOeval after `evaluate`, `accumulate` and `summarize`.
+
+    Args:
+        detections: of each image.
+        ground_truth: objects of each image, in the same order.
+        classes: number of classes.
+
+    Returns:
+        The COCOeval; `stats` has the twelve metrics.
+
+    Raises:
+        ConfigError: pycocotools is not installed.
+    """
+    coco_class, coco_eval_class = import_pycocotools()
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
+        annotations = coco_class()
+        annotations.dataset = to_coco_annotations(ground_truth, classes)
+        annotations.createIndex()
+        results = to_coco_results(detections)
+        loaded = annotations.loadRes(results) if results else _empty_results(coco_class, annotations)
+        coco_eval = coco_eval_class(annotations, loaded, "bbox")
+        coco_eval.evaluate()
+        coco_eval.accumulate()
+        coco_eval.summarize()
+    return coco_eval
 
 
-def as_coco(truth: Sequence[Boxes], classes: int) -> dict[str, Any]:
-    """`truth` as the JSON values of an annotation file; images and classes are counted from 1."""
-    marks = [
+def to_coco_annotations(ground_truth: Sequence[Boxes], classes: int) -> dict[str, Any]:
+    """Ground truth in COCO's annotation format.
+
+    Args:
+        ground_truth: objects of each image.
+        classes: number of classes.
+
+    Returns:
+        JSON values with `images`, `annotations` and `categories`, all numbered from 1; `bbox` is x, y, width
+        and height in pixels.
+    """
+    annotations = [
         {
             "id": 0,
             "image_id": image,
             "category_id": int(label) + 1,
-            "bbox": [float(box[0]), float(box[1]), float(box[2] - box[0]), float(box[3] - box[1])],
+            "bbox": _x_y_width_height(corners),
             "area": float(area),
-            "iscrowd": int(aside),
+            "iscrowd": int(is_ignored),
         }
-        for image, boxes in enumerate(truth, 1)
-        for box, label, area, aside in zip(
+        for image, boxes in enumerate(ground_truth, 1)
+        for corners, label, area, is_ignored in zip(
             boxes.corners.astype(np.float64), boxes.labels, boxes.areas, boxes.aside, strict=True
         )
     ]
     return {
-        "images": [{"id": image} for image in range(1, len(truth) + 1)],
-        "annotations": [{**mark, "id": number} for number, mark in enumerate(marks, 1)],
+        "images": [{"id": image} for image in range(1, len(ground_truth) + 1)],
+        "annotations": [{**annotation, "id": number} for number, annotation in enumerate(annotations, 1)],
         "categories": [{"id": label, "name": str(label)} for label in range(1, classes + 1)],
     }
 
 
-def as_results(found: Sequence[Detections]) -> list[dict[str, Any]]:
-    """`found` as COCO's result format: bbox is left, top, width and height."""
+def to_coco_results(detections: Sequence[Detections]) -> list[dict[str, Any]]:
+    """Detections of each image in COCO's result format: one dict for each box."""
     return [
         {
             "image_id": image,
             "category_id": int(label) + 1,
-            "bbox": [float(box[0]), float(box[1]), float(box[2] - box[0]), float(box[3] - box[1])],
-            "score": float(sure),
+            "bbox": _x_y_width_height(corners),
+            "score": float(score),
         }
-        for image, one in enumerate(found, 1)
-        for box, label, sure in zip(one.corners.astype(np.float64), one.labels, one.scores, strict=True)
+        for image, each in enumerate(detections, 1)
+        for corners, label, score in zip(
+            each.corners.astype(np.float64), each.labels, each.scores, strict=True
+        )
     ]
 
 
-def official() -> tuple[Any, Any]:
-    """pycocotools' COCO and COCOeval. ValueError, naming the extra, where it is not installed."""
+def import_pycocotools() -> tuple[Any, Any]:
+    """pycocotools' classes COCO and COCOeval. ConfigError where pycocotools is not installed."""
     try:
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
     except ModuleNotFoundError:
-        raise ValueError(
-            "COCO's metric needs pycocotools: pip install 'residua[detect]', or give --views voc"
+        raise ConfigError(
+            "COCO's metrics need pycocotools: pip install 'residua[detect]', or give --views voc"
         ) from None
     return COCO, COCOeval
 
 
-def _nothing(coco: Any, held: Any) -> Any:
-    """No result at all, which `loadRes` cannot read."""
-    said = coco()
-    said.dataset = {**held.dataset, "annotations": []}
-    said.createIndex()
-    return said
+def _x_y_width_height(corners: NDArray[np.float64]) -> list[float]:
+    x1, y1, x2, y2 = corners
+    return [float(x1), float(y1), float(x2 - x1), float(y2 - y1)]
+
+
+def _empty_results(coco_class: Any, annotations: Any) -> Any:
+    """Results without a detection, which `loadRes` cannot read."""
+    results = coco_class()
+    results.dataset = {**annotations.dataset, "annotations": []}
+    results.createIndex()
+    return results

@@ -13,7 +13,7 @@ from residua.tasks.detect.batches import judging
 from residua.tasks.detect.found import Detections, detections
 from residua.tasks.detect.network import DetectionNetwork
 from residua.tasks.detect.score import BoxScore, score
-from residua.tasks.detect.voc_metric import average_precisions, every_class
+from residua.tasks.detect.voc_metric import average_precisions, rank_all_classes
 from residua.training.prefetch import in_rounds
 from residua.training.processes.world import ALONE, World
 
@@ -37,7 +37,7 @@ class BoxJudgement:
 
     def by_class(self) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
         """AP of each class at overlap .5, in percent; NaN for a class without objects."""
-        several = every_class(self.found, self.scenes.boxes, len(self.scenes.classes))
+        several = rank_all_classes(self.found, self.scenes.boxes, len(self.scenes.classes))
         return average_precisions(several)
 
     def score(self, *, split: str, weights: str, views: str = "voc") -> BoxScore:

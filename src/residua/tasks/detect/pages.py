@@ -16,7 +16,7 @@ from residua.tasks.detect import drawing
 from residua.tasks.detect.found import Detections
 from residua.tasks.detect.judging import BoxJudgement
 from residua.tasks.detect.score import SAYS, BoxScore
-from residua.tasks.detect.voc_metric import every_class, verdicts
+from residua.tasks.detect.voc_metric import match_detections, rank_all_classes
 from residua.version import __version__
 
 PICTURES = 6
@@ -129,7 +129,7 @@ def _picture(scenes: Scenes, i: int, found: Detections) -> Figure:
     right, hit = np.zeros(len(sure), bool), np.zeros(len(truth), bool)
     for label in np.unique(np.concatenate([sure.labels, truth.labels])).tolist():
         mine, objects = sure.labels == label, np.flatnonzero(truth.labels == label)
-        said, taken = verdicts(sure.chosen(mine), truth.chosen(objects))
+        said, taken = match_detections(sure.chosen(mine), truth.chosen(objects))
         right[mine], hit[objects] = said > 0, taken
     pixels = np.asarray(scenes.image(i, "rgb"))
     svg = drawing.figure(pixels, sure, right.tolist(), truth.chosen(~hit), scenes.classes)
@@ -142,24 +142,24 @@ def _classes(learned: Scenes | None, judged: BoxJudgement) -> tuple[Part, ...]:
     """AP and counts of each class, and the curves that AP is the area under."""
     scenes = judged.scenes
     classes, shown = scenes.classes, scenes.counts()
-    several = every_class(judged.found, scenes.boxes, len(classes))
+    several = rank_all_classes(judged.found, scenes.boxes, len(classes))
     rows = tuple(
-        (name, f"{100 * each.precision('area'):.1f} %", f"{shown[label]:,}",
+        (name, f"{100 * each.average_precision('area'):.1f} %", f"{shown[label]:,}",
          *((f"{learned.counts()[label]:,}",) if learned else ()))
         for label, (name, each) in enumerate(zip(classes, several, strict=True))
         if shown[label]
     )  # fmt: skip
     head = ("class", "AP@.5", "objects to find", *(("to learn from",) if learned else ()))
     table = Table(head, rows, "Objects by class.", numeric=tuple(range(1, len(head))))
-    present = [label for label in range(len(classes)) if shown[label] and len(several[label].right)]
+    present = [label for label in range(len(classes)) if shown[label] and len(several[label].scores)]
     largest = sorted(present, key=lambda label: -int(shown[label]))[:MANY]
     series = []
     for label in sorted(largest):
-        recall, precision = several[label].curve()
+        recall, precision = several[label].recall_precision()
         some = np.unique(np.linspace(0, len(recall) - 1, POINTS).astype(int))
         best = np.maximum.accumulate(precision[::-1])[::-1]
         points = tuple((100 * float(recall[i]), 100 * float(best[i])) for i in some)
-        series.append(Series(classes[label], points, ink=label))
+        series.append(Series(classes[label], points, colour=label))
     if not series:
         return (table,)
     drawn = plot(tuple(series), x="recall (%)", y="precision (%)", until=(100.0, 100.0))

@@ -11,7 +11,12 @@ from residua.data.boxes import Boxes
 from residua.spec.record import nearest
 from residua.tasks.detect import coco_metric
 from residua.tasks.detect.found import Detections
-from residua.tasks.detect.voc_metric import Area, average_precisions, every_class, interval
+from residua.tasks.detect.voc_metric import (
+    Interpolation,
+    average_precisions,
+    bootstrap_interval,
+    rank_all_classes,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +58,14 @@ class Measured:
 
 
 def _coco(found: Sequence[Detections], truth: Sequence[Boxes], classes: int) -> Measured:
-    value, parts, each = coco_metric.measured(found, truth, classes)
+    value, parts, each = coco_metric.coco_average_precision(found, truth, classes)
     return Measured(value, None, parts, each)
 
 
-def _voc(how: Area, found: Sequence[Detections], truth: Sequence[Boxes], classes: int) -> Measured:
-    several = every_class(found, truth, classes)
+def _voc(how: Interpolation, found: Sequence[Detections], truth: Sequence[Boxes], classes: int) -> Measured:
+    several = rank_all_classes(found, truth, classes)
     each = average_precisions(several, how)
-    return Measured(float(np.nanmean(each)), interval(several, how), (), each)
+    return Measured(float(np.nanmean(each)), bootstrap_interval(several, how), (), each)
 
 
 PROTOCOLS: Mapping[str, Callable[[Sequence[Detections], Sequence[Boxes], int], Measured]] = {
@@ -83,7 +88,7 @@ def check(protocols: Sequence[str]) -> None:
         if name not in PROTOCOLS:
             raise ValueError(f"no protocol {name!r}: {nearest(name, PROTOCOLS)}")
         if name == "coco":
-            coco_metric.official()
+            coco_metric.import_pycocotools()
 
 
 def score(

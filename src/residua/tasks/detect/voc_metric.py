@@ -1,4 +1,4 @@
-"""Average precision as PASCAL VOC measures it (Everingham et al. 2010, 4.2; its development kit)."""
+"""Average precision (AP) of Pascal VOC (Everingham et al. 2010, section 4.2, and its development kit)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,115 +7,169 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from residua.data.boxes import Boxes, overlaps
+from residua.data.boxes import Boxes, box_iou
 from residua.measure import resample
 from residua.tasks.detect.found import Detections
 
-Area = Literal["area", "eleven"]
-"""The area under the curve (2010 on), or the mean of eleven points of it (to 2009)."""
-OVERLAP = 0.5
-"""Least intersection over union at which a detection is right."""
+Interpolation = Literal["area", "eleven"]
+"""AP is the area under the precision-recall curve (from 2010) or its mean at eleven recalls (to 2009)."""
+IOU_THRESHOLD = 0.5
+"""Least intersection over union (IoU) of a true positive with its object."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Ranked:
-    """The n detections of one class in N images, the surest first, without those on objects set aside."""
+class RankedDetections:
+    """The n detections of one class in N images, by descending score, without those on ignored objects."""
 
-    right: NDArray[np.bool_]
-    """Whether each found an object that no surer one had found: (n,)."""
-    images: NDArray[np.int64]
-    """In which image: (n,)."""
+    is_true_positive: NDArray[np.bool_]
+    """Whether each matches an object that no detection of higher score matches: (n,)."""
+    image_indices: NDArray[np.int64]
+    """Image of each: (n,)."""
     scores: NDArray[np.float32]
-    """How sure it was: (n,)."""
-    objects: NDArray[np.int64]
+    """Score of each, from 0 to 1: (n,)."""
+    object_counts: NDArray[np.int64]
     """Objects of the class in each image: (N,)."""
 
-    def curve(
-        self, times: NDArray[np.int64] | None = None
+    def recall_precision(
+        self, image_counts: NDArray[np.int64] | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Recall and precision after each detection: two of (n,). Image i counts `times[i]` times."""
-        many = np.ones(len(self.objects), np.int64) if times is None else times
-        weight = many[self.images]
-        right, seen = np.cumsum(weight * self.right), np.cumsum(weight)
-        return right / max(1, (many * self.objects).sum()), right / np.maximum(seen, 1)
+        """The precision-recall curve.
 
-    def precision(self, how: Area, times: NDArray[np.int64] | None = None) -> float:
-        """Average precision from 0 to 1; NaN where there is no object."""
-        many = self.objects if times is None else times * self.objects
-        if not many.sum():
+        Args:
+            image_counts: how often each image is counted, (N,); once by default.
+
+        Returns:
+            Recall and precision among the detections up to each one, two arrays (n,) from 0 to 1.
+        """
+        counts = np.ones(len(self.object_counts), np.int64) if image_counts is None else image_counts
+        weights = counts[self.image_indices]
+        true_positives, detections = np.cumsum(weights * self.is_true_positive), np.cumsum(weights)
+        objects = max(1, (counts * self.object_counts).sum())
+        return true_positives / objects, true_positives / np.maximum(detections, 1)
+
+    def average_precision(
+        self, interpolation: Interpolation, image_counts: NDArray[np.int64] | None = None
+    ) -> float:
+        """AP of the class.
+
+        Args:
+            interpolation: how the curve becomes one number.
+            image_counts: how often each image is counted, (N,); once by default.
+
+        Returns:
+            AP from 0 to 1; NaN where the class has no object.
+        """
+        objects = self.object_counts if image_counts is None else image_counts * self.object_counts
+        if not objects.sum():
             return float("nan")
-        recall, precision = self.curve(times)
-        return _area(recall, precision) if how == "area" else _eleven(recall, precision)
+        recall, precision = self.recall_precision(image_counts)
+        mean = _area_under_curve if interpolation == "area" else _eleven_point_mean
+        return mean(recall, precision)
 
 
-def ranked(
-    found: Sequence[Detections], truth: Sequence[Boxes], label: int, overlap: float = OVERLAP
-) -> Ranked:
-    """The detections of class `label`, and whether each is right.
+def rank_class(
+    detections: Sequence[Detections],
+    ground_truth: Sequence[Boxes],
+    label: int,
+    iou_threshold: float = IOU_THRESHOLD,
+) -> RankedDetections:
+    """Sort the detections of class `label` by score and match them with objects, see `match_detections`.
 
-    The surest first, each takes the object of its class that it overlaps most, if by `overlap` or more and if
-    it is free; a second one that does is wrong. Objects set aside count neither way.
+    Args:
+        detections: of each image.
+        ground_truth: objects of each image, in the same order.
+        label: the class, from 0.
+        iou_threshold: least IoU of a true positive.
+
+    Returns:
+        The detections of the class in all images.
     """
-    objects = [boxes.chosen(boxes.labels == label) for boxes in truth]
-    mine = [one.chosen(one.labels == label) for one in found]
-    said = [verdicts(one, other, overlap)[0] for one, other in zip(mine, objects, strict=True)]
-    scores = np.concatenate([np.zeros(0, np.float32), *(one.scores for one in mine)])
-    every = np.concatenate([np.zeros(0, np.int64), *said])
-    images = np.repeat(np.arange(len(mine)), [len(one) for one in mine])
+    objects = [boxes.chosen(boxes.labels == label) for boxes in ground_truth]
+    of_class = [each.chosen(each.labels == label) for each in detections]
+    pairs = zip(of_class, objects, strict=True)
+    matches = [match_detections(one, boxes, iou_threshold)[0] for one, boxes in pairs]
+    scores = np.concatenate([np.zeros(0, np.float32), *(each.scores for each in of_class)])
+    outcomes = np.concatenate([np.zeros(0, np.int64), *matches])
+    images = np.repeat(np.arange(len(of_class)), [len(each) for each in of_class])
     order = np.argsort(-scores, kind="stable")
-    order = order[every[order] != 0]
-    counts = np.array([int((~boxes.aside).sum()) for boxes in objects])
-    return Ranked(every[order] > 0, images[order], scores[order], counts)
+    order = order[outcomes[order] != 0]
+    object_counts = np.array([int((~boxes.aside).sum()) for boxes in objects])
+    return RankedDetections(outcomes[order] > 0, images[order], scores[order], object_counts)
 
 
-def every_class(found: Sequence[Detections], truth: Sequence[Boxes], classes: int) -> list[Ranked]:
-    """`ranked` of each class."""
-    return [ranked(found, truth, label) for label in range(classes)]
+def rank_all_classes(
+    detections: Sequence[Detections], ground_truth: Sequence[Boxes], classes: int
+) -> list[RankedDetections]:
+    """`rank_class` for each of the `classes`, at the usual IoU threshold."""
+    return [rank_class(detections, ground_truth, label) for label in range(classes)]
 
 
-def average_precisions(several: Sequence[Ranked], how: Area = "area") -> NDArray[np.float64]:
-    """AP of each class in percent; NaN for one without objects: (classes,)."""
-    return np.array([100 * each.precision(how) for each in several])
+def average_precisions(
+    ranked: Sequence[RankedDetections], interpolation: Interpolation = "area"
+) -> NDArray[np.float64]:
+    """AP of each class in percent, (classes,) float64; NaN for a class without objects."""
+    return np.array([100 * each.average_precision(interpolation) for each in ranked])
 
 
-def interval(several: Sequence[Ranked], how: Area = "area") -> tuple[float, float]:
-    """95 % interval of the mean of `average_precisions`, images drawn with replacement."""
-    count = len(several[0].objects)
+def bootstrap_interval(
+    ranked: Sequence[RankedDetections], interpolation: Interpolation = "area"
+) -> tuple[float, float]:
+    """95 % interval of the mean AP over classes.
 
-    def drawn(places: NDArray[np.int64]) -> float:
-        times = np.bincount(places, minlength=count)
-        values = np.array([100 * each.precision(how, times) for each in several])
+    Args:
+        ranked: detections of each class, of the same images.
+        interpolation: how AP is computed.
+
+    Returns:
+        Lower and upper end in percent, by resampling the images with replacement.
+    """
+    images = len(ranked[0].object_counts)
+
+    def resampled_map(indices: NDArray[np.int64]) -> float:
+        counts = np.bincount(indices, minlength=images)
+        values = np.array([100 * each.average_precision(interpolation, counts) for each in ranked])
         return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
 
-    return resample.statistic(drawn, count)
+    return resample.statistic(resampled_map, images)
 
 
-def verdicts(
-    found: Detections, objects: Boxes, overlap: float = OVERLAP
+def match_detections(
+    detections: Detections, objects: Boxes, iou_threshold: float = IOU_THRESHOLD
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """1 for right, -1 for wrong, 0 for on an object set aside, of each detection of one class: (n,).
+    """Match detections with objects of one class in one image.
 
-    And which of the `objects`, of that class alone, were found.
+    In order of descending score, each detection takes the object with which it has the largest IoU. It is a
+    true positive if that IoU reaches the threshold and no earlier detection took the object. Detections on
+    ignored objects (`difficult`, `iscrowd`) count neither way.
+
+    Args:
+        detections: n detections.
+        objects: m objects.
+        iou_threshold: least IoU of a match.
+
+    Returns:
+        1 for a true positive, -1 for a false positive, 0 for ignored, of each detection (n,), and whether
+        each object was matched (m,).
     """
-    shared = overlaps(found.corners, objects.corners)
-    said = np.full(len(found), -1)
-    taken = np.zeros(len(objects), bool)
-    for i in np.argsort(-found.scores, kind="stable").tolist():
-        if not len(objects) or shared[i].max() < overlap:
+    iou = box_iou(detections.corners, objects.corners)
+    outcomes = np.full(len(detections), -1)
+    is_matched = np.zeros(len(objects), bool)
+    for i in np.argsort(-detections.scores, kind="stable").tolist():
+        if not len(objects) or iou[i].max() < iou_threshold:
             continue
-        nearest = int(shared[i].argmax())
-        said[i] = 0 if objects.aside[nearest] else -1 if taken[nearest] else 1
-        taken[nearest] = True
-    return said, taken
+        best = int(iou[i].argmax())
+        outcomes[i] = 0 if objects.aside[best] else -1 if is_matched[best] else 1
+        is_matched[best] = True
+    return outcomes, is_matched
 
 
-def _area(recall: NDArray[np.float64], precision: NDArray[np.float64]) -> float:
-    """The area under the curve once no precision is lower than a later one."""
-    best = np.maximum.accumulate(precision[::-1])[::-1]
-    return float((np.diff(recall, prepend=0.0) * best).sum())
+def _area_under_curve(recall: NDArray[np.float64], precision: NDArray[np.float64]) -> float:
+    """The area under the curve after each precision is raised to the best one at that recall or above."""
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    return float((np.diff(recall, prepend=0.0) * envelope).sum())
 
 
-def _eleven(recall: NDArray[np.float64], precision: NDArray[np.float64]) -> float:
-    """The mean, over recalls 0, 0.1, ... 1, of the best precision at that recall or beyond."""
+def _eleven_point_mean(recall: NDArray[np.float64], precision: NDArray[np.float64]) -> float:
+    """The mean, over recalls 0, 0.1, ... 1, of the best precision at that recall or above."""
     points = [precision[recall >= point] for point in np.arange(11) / 10]
     return float(np.mean([part.max() if len(part) else 0.0 for part in points]))
