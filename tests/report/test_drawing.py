@@ -115,7 +115,7 @@ def test_colours_are_plain_and_exchanged_in_the_dark() -> None:
     assert "var(" not in svg
     style = ET.fromstring(svg).find(f"{SVG}style")
     assert style is not None
-    assert f'[style*="fill: {LIGHT.paper}"]{{fill:{DARK.paper}!important}}' in (style.text or "")
+    assert f'[style*="fill: {LIGHT.background}"]{{fill:{DARK.background}!important}}' in (style.text or "")
 
 
 @pytest.fixture(scope="module")

@@ -131,10 +131,10 @@ def test_what_is_no_image_is_refused(pixels: np.ndarray) -> None:
         page.Picture(pixels, "x", ())
 
 
-@pytest.mark.parametrize("inks", [colours.LIGHT, colours.DARK])
-def test_type_can_be_read_on_its_paper(inks: colours.Inks) -> None:
-    for colour in (inks.ink, inks.quiet, *inks.nets):
-        assert _contrast(colour, inks.paper) >= 4.5  # WCAG 2.2, level AA
+@pytest.mark.parametrize("palette", [colours.LIGHT, colours.DARK])
+def test_type_can_be_read_on_its_paper(palette: colours.Palette) -> None:
+    for colour in (palette.text, palette.muted, *palette.series):
+        assert _contrast(colour, palette.background) >= 4.5  # WCAG 2.2, level AA
 
 
 def test_importing_the_room_loads_nothing_heavy() -> None:

@@ -52,8 +52,8 @@ def test_what_a_logarithm_cannot_show_is_left_out() -> None:
 
 def test_a_network_keeps_its_colour_where_others_are_missing() -> None:
     text = plot((Series("second", ((0, 1), (1, 2)), "line", 1),), x="x", y="y")
-    assert LIGHT.nets[1] in text
-    assert LIGHT.nets[0] not in text
+    assert LIGHT.series[1] in text
+    assert LIGHT.series[0] not in text
 
 
 def test_all_of_nothing_is_refused() -> None:

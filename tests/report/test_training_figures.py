@@ -42,7 +42,7 @@ def test_training_is_thin_and_test_is_bold_in_one_colour() -> None:
         training_figures.training_curves((training_figures.Panel("one", (curve("net", 3),)),))
     )
     thin, bold = (node.get("style", "").split("; ") for node in drawn[0].iter(f"{SVG}path"))
-    assert thin[1] == bold[1] == f"stroke: var(--net-1, {LIGHT.nets[0]})"
+    assert thin[1] == bold[1] == f"stroke: var(--series-1, {LIGHT.series[0]})"
     assert (thin[2], bold[2]) == ("stroke-width: 1.1", "stroke-width: 2.6")
 
 
@@ -55,7 +55,7 @@ def test_the_papers_end_is_a_grey_ring_at_the_right_edge() -> None:
     ring = next(root[0].iter(f"{SVG}circle"))
     path = next(root[0].iter(f"{SVG}path")).get("d", "")
     assert float(ring.get("cx", "0")) == float(path.split("L")[-1].split()[0])
-    assert f"stroke: var(--quiet, {LIGHT.quiet})" in ring.get("style", "")
+    assert f"stroke: var(--muted, {LIGHT.muted})" in ring.get("style", "")
 
 
 def test_counts_of_thousands_are_written_out() -> None:
@@ -106,9 +106,9 @@ def test_everything_lies_within_its_frame() -> None:
 
 def test_a_gap_in_the_measurements_is_bridged_and_one_point_is_a_dot() -> None:
     nan = float("nan")
-    assert svg.line([(0, 1), (nan, 2), (2, nan), (3, 4)]) == "M0 1L3 4"
-    assert svg.line([(0.04, 1.26)]) == "M0 1.3Z"
-    assert svg.line([(nan, 1)]) == ""
+    assert svg.path_data([(0, 1), (nan, 2), (2, nan), (3, 4)]) == "M0 1L3 4"
+    assert svg.path_data([(0.04, 1.26)]) == "M0 1.3Z"
+    assert svg.path_data([(nan, 1)]) == ""
 
 
 def test_a_run_of_one_perfect_epoch_can_be_drawn() -> None:
@@ -156,7 +156,7 @@ def test_what_cannot_be_drawn_is_refused() -> None:
 
 @given(st.lists(st.floats(0, 300), min_size=1, max_size=30), st.floats(1, 20))
 def test_spread_labels_keep_their_gap_and_their_order(wanted: list[float], gap: float) -> None:
-    places = svg.spread(wanted, gap=gap, low=0, high=300)
+    places = svg.spread_apart(wanted, gap=gap, low=0, high=300)
     in_order = [places[place] for place in sorted(range(len(wanted)), key=lambda place: wanted[place])]
     assert all(below - above >= gap - 1e-6 for above, below in itertools.pairwise(in_order))
     assert in_order[0] >= 0
@@ -165,7 +165,7 @@ def test_spread_labels_keep_their_gap_and_their_order(wanted: list[float], gap: 
 
 @given(st.lists(st.integers(0, 10), min_size=1, max_size=10, unique=True))
 def test_labels_with_room_stay_where_they_are(wanted: list[int]) -> None:
-    assert svg.spread(wanted, gap=1, low=0, high=10) == pytest.approx(wanted)
+    assert svg.spread_apart(wanted, gap=1, low=0, high=10) == pytest.approx(wanted)
 
 
 @given(st.floats(1e-3, 1e6))

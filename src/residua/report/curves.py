@@ -4,8 +4,18 @@ import dataclasses
 import math
 import xml.etree.ElementTree as ET
 
-from residua.report.colours import Inks
-from residua.report.svg import Hand, breadth, cut, line, shape, spread, ticks, tooltip, words
+from residua.report.colours import Palette
+from residua.report.svg import (
+    TextStyle,
+    add_shape,
+    add_text,
+    add_tooltip,
+    path_data,
+    shorten,
+    spread_apart,
+    text_width,
+    ticks,
+)
 
 HEAD, FOOT = 50, 50  # pixels above a plot for title and key, below it for numbers and unit
 LEFT, BETWEEN = 30, 14  # pixels for the error axis and from one panel to the next
@@ -65,7 +75,7 @@ class Layout:
     """Of the whole, in pixels."""
     plot: float
     """Least height of one plot, in pixels."""
-    inks: Inks
+    palette: Palette
     """Its colours."""
     unit: str = "epoch"
     """What the times count."""
@@ -104,7 +114,7 @@ def draw(parent: ET.Element, panels: tuple[Panel, ...], *, layout: Layout) -> No
     curves = [curve for panel in panels for curve in panel.curves]
     values = [error for curve in curves for error in (*curve.train, *curve.test, curve.paper)]
     errors = [error for error in values if math.isfinite(error)]
-    names = max(breadth(cut(curve.name, LONGEST), BOLD * NAME) for curve in curves) + LEADER
+    names = max(text_width(shorten(curve.name, LONGEST), BOLD * NAME) for curve in curves) + LEADER
     room = layout.width - LEFT - BETWEEN * (layout.columns - 1)
     axes = Axes(
         left=LEFT,
@@ -119,7 +129,7 @@ def draw(parent: ET.Element, panels: tuple[Panel, ...], *, layout: Layout) -> No
         left = LEFT + across * (axes.width + names + BETWEEN)
         _panel(parent, panel, axes=dataclasses.replace(axes, left=left, top=HEAD + down * row), layout=layout)
     has_paper = any(math.isfinite(curve.paper) for curve in curves)
-    _key(parent, inks=layout.inks, has_paper=has_paper)
+    _key(parent, palette=layout.palette, has_paper=has_paper)
 
 
 def _row(panels: tuple[Panel, ...], layout: Layout) -> float:
@@ -131,57 +141,66 @@ def _row(panels: tuple[Panel, ...], layout: Layout) -> float:
 
 def _panel(parent: ET.Element, panel: Panel, *, axes: Axes, layout: Layout) -> None:
     """Title, grid, curves and their names."""
-    title = Hand(layout.inks.ink, 15, weight=650)
+    title = TextStyle(layout.palette.text, 15, weight=650)
     flush = 0 if axes.left == LEFT else axes.left  # with "error (%)", elsewhere with the plot
-    words(parent, panel.title, (flush, axes.top - 34), hand=title)
+    add_text(parent, panel.title, (flush, axes.top - 34), hand=title)
     _grid(parent, axes=axes, layout=layout)
-    colours = [layout.inks.nets[place % len(layout.inks.nets)] for place in range(len(panel.curves))]
+    colours = [
+        layout.palette.series[place % len(layout.palette.series)] for place in range(len(panel.curves))
+    ]
     for curve, colour in zip(panel.curves, colours, strict=True):
         for errors, thick in ((curve.train, 1.1), (curve.test, 2.6)):
-            path = line([axes.at(time, error) for time, error in zip(curve.times, errors, strict=True)])
+            path = path_data([axes.at(time, error) for time, error in zip(curve.times, errors, strict=True)])
             style = f"fill: none; stroke: {colour}; stroke-width: {thick}"
             if path:
                 round_ends = {"d": path, "stroke-linejoin": "round", "stroke-linecap": "round"}
-                shape(parent, "path", round_ends, style=style)
+                add_shape(parent, "path", round_ends, style=style)
         if math.isfinite(curve.paper):
             x, y = axes.at(axes.until, curve.paper)
-            tooltip(_ring(parent, (x, y), inks=layout.inks), f"{curve.name} in the paper: {curve.paper:g} %")
+            add_tooltip(
+                _ring(parent, (x, y), palette=layout.palette), f"{curve.name} in the paper: {curve.paper:g} %"
+            )
     _names(parent, panel, axes=axes, colours=colours)
 
 
 def _grid(parent: ET.Element, *, axes: Axes, layout: Layout) -> None:
     """Level lines, the numbers of the error axis at the left panel, and the times below."""
-    inks = layout.inks
+    palette = layout.palette
     for error in ticks(axes.worst):
         x, y = axes.at(0, error)
-        colour = inks.rule if error else inks.quiet
+        colour = palette.grid if error else palette.muted
         level = {"x1": x, "x2": x + axes.width, "y1": y, "y2": y}
-        shape(parent, "line", level, style=f"stroke: {colour}; stroke-width: 1")
+        add_shape(parent, "line", level, style=f"stroke: {colour}; stroke-width: 1")
         if axes.left == LEFT:
-            words(parent, f"{error:g}", (x - 7, y + 4), hand=Hand(inks.quiet, 12, anchor="end"))
+            add_text(parent, f"{error:g}", (x - 7, y + 4), hand=TextStyle(palette.muted, 12, anchor="end"))
     for time in ticks(axes.until, whole=float(axes.until).is_integer()):
         x, y = axes.at(time, 0)
-        shape(parent, "line", {"x1": x, "x2": x, "y1": y, "y2": y + 4}, style=f"stroke: {inks.quiet}")
-        words(parent, f"{time:g}", (x, y + 18), hand=Hand(inks.quiet, 12, anchor="middle"))
+        add_shape(parent, "line", {"x1": x, "x2": x, "y1": y, "y2": y + 4}, style=f"stroke: {palette.muted}")
+        add_text(parent, f"{time:g}", (x, y + 18), hand=TextStyle(palette.muted, 12, anchor="middle"))
     middle, below = axes.left + axes.width / 2, axes.top + axes.height + 34
-    words(parent, layout.unit, (middle, below), hand=Hand(inks.quiet, 12, anchor="middle"))
+    add_text(parent, layout.unit, (middle, below), hand=TextStyle(palette.muted, 12, anchor="middle"))
 
 
 def _names(parent: ET.Element, panel: Panel, *, axes: Axes, colours: list[str]) -> None:
     """Every network's name at the end of its test curve, apart from the others; a leader where it moved."""
     ends = [axes.at(*_end(curve)) for curve in panel.curves]
     bottom = axes.top + axes.height
-    places = spread([y for _, y in ends], gap=GAP, low=axes.top, high=bottom)
+    places = spread_apart([y for _, y in ends], gap=GAP, low=axes.top, high=bottom)
     edge = axes.left + axes.width + LEADER
     for curve, colour, (x, y), place in zip(panel.curves, colours, ends, places, strict=True):
         if math.hypot(edge - LEADER - x, place - y) > 4:
             leader = {"x1": x + 3, "y1": y, "x2": edge - 3, "y2": place}
-            shape(parent, "line", leader, style=f"stroke: {colour}; stroke-width: 0.75; stroke-opacity: 0.6")
-        name = words(
-            parent, cut(curve.name, LONGEST), (edge, place + 4.5), hand=Hand(colour, NAME, weight=650)
+            add_shape(
+                parent, "line", leader, style=f"stroke: {colour}; stroke-width: 0.75; stroke-opacity: 0.6"
+            )
+        name = add_text(
+            parent,
+            shorten(curve.name, LONGEST),
+            (edge, place + 4.5),
+            hand=TextStyle(colour, NAME, weight=650),
         )
         if len(curve.name) > LONGEST:
-            tooltip(name, curve.name)
+            add_tooltip(name, curve.name)
 
 
 def _end(curve: Curve) -> tuple[float, float]:
@@ -193,19 +212,24 @@ def _end(curve: Curve) -> tuple[float, float]:
     return curve.times[-1], 0.0
 
 
-def _ring(parent: ET.Element, at: tuple[float, float], *, inks: Inks) -> ET.Element:
+def _ring(parent: ET.Element, at: tuple[float, float], *, palette: Palette) -> ET.Element:
     fields = {"cx": at[0], "cy": at[1], "r": 4.5}
-    return shape(parent, "circle", fields, style=f"fill: {inks.paper}; stroke: {inks.quiet}; stroke-width: 2")
+    return add_shape(
+        parent,
+        "circle",
+        fields,
+        style=f"fill: {palette.background}; stroke: {palette.muted}; stroke-width: 2",
+    )
 
 
-def _key(parent: ET.Element, *, inks: Inks, has_paper: bool) -> None:
+def _key(parent: ET.Element, *, palette: Palette, has_paper: bool) -> None:
     """What is measured and what thin and bold mean, in the line above the first plot."""
-    hand, base = Hand(inks.quiet, 12), HEAD - 14
-    words(parent, "error (%)", (0, base), hand=hand)
+    hand, base = TextStyle(palette.muted, 12), HEAD - 14
+    add_text(parent, "error (%)", (0, base), hand=hand)
     for left, thick, said in ((72, 1.1, "training"), (158, 2.6, "test")):
         stroke = {"x1": left, "x2": left + 22, "y1": base - 4, "y2": base - 4}
-        shape(parent, "line", stroke, style=f"stroke: {inks.quiet}; stroke-width: {thick}")
-        words(parent, said, (left + 28, base), hand=hand)
+        add_shape(parent, "line", stroke, style=f"stroke: {palette.muted}; stroke-width: {thick}")
+        add_text(parent, said, (left + 28, base), hand=hand)
     if has_paper:
-        _ring(parent, (224, base - 4), inks=inks)
-        words(parent, "the paper's end", (234, base), hand=hand)
+        _ring(parent, (224, base - 4), palette=palette)
+        add_text(parent, "the paper's end", (234, base), hand=hand)

@@ -5,9 +5,18 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from residua.report import drawing_blocks, drawing_strokes
-from residua.report.colours import DARK, LIGHT, variables
+from residua.report.colours import DARK, LIGHT, css_variables
 from residua.report.drawing_layout import GUTTER, SMALL, TITLE, Column, cut
-from residua.report.svg import Hand, breadth, drawing, number, shape, tooltip, words, written
+from residua.report.svg import (
+    TextStyle,
+    add_shape,
+    add_text,
+    add_tooltip,
+    new_svg,
+    number,
+    text_width,
+    to_string,
+)
 from residua.spec import describe
 from residua.spec.amount import amount
 from residua.spec.arch import Arch
@@ -74,7 +83,7 @@ def _columns(archs: Sequence[Arch], *, fold: bool, with_blocks: bool) -> ET.Elem
         _title(pen, made.arch)
         drawing_strokes.draw(pen, made, top=MARGIN + HEAD - 16, tops=plan.tops, key=plan.key)
     for kind, spot in zip(some, spots, strict=True):
-        drawing_blocks.draw(root, kind, at=spot, inks=LIGHT)
+        drawing_blocks.draw(root, kind, at=spot, palette=LIGHT)
     _legend(root, legend, end + 14)
     return root
 
@@ -89,14 +98,19 @@ def blocks(archs: Sequence[Arch]) -> str:
             found.append((kind, (x, y), head))
             wide, tall = drawing_blocks.size(kind)
             x, high = x + wide + 2 * BETWEEN, max(high, tall)
-        y, right = y + high + 20, max(right, x - 2 * BETWEEN, MARGIN + breadth(_line(arch), 15))
+        y, right = y + high + 20, max(right, x - 2 * BETWEEN, MARGIN + text_width(_line(arch), 15))
     root = _page(archs, right + MARGIN, y + MARGIN)
     for kind, spot, _ in found:
-        drawing_blocks.draw(root, kind, at=spot, inks=LIGHT)
+        drawing_blocks.draw(root, kind, at=spot, palette=LIGHT)
     at = MARGIN
     for arch, head in zip(archs, sorted({head for _, _, head in found}), strict=True):
-        words(root, arch.name, (at, head), hand=Hand(LIGHT.ink, 16, weight=650))
-        words(root, _line(arch), (at + breadth(arch.name, 16) + 14, head), hand=Hand(LIGHT.quiet, SMALL + 1))
+        add_text(root, arch.name, (at, head), hand=TextStyle(LIGHT.text, 16, weight=650))
+        add_text(
+            root,
+            _line(arch),
+            (at + text_width(arch.name, 16) + 14, head),
+            hand=TextStyle(LIGHT.muted, SMALL + 1),
+        )
     return _in_both_lights(root)
 
 
@@ -110,7 +124,7 @@ def commonest(arch: Arch) -> str:
     kind = max(drawing_blocks.kinds(arch), key=lambda each: each.count)
     wide, high = drawing_blocks.size(kind)
     root = _page((arch,), wide + 2 * MARGIN, high + ABOVE)
-    drawing_blocks.draw(root, kind, at=(MARGIN, ABOVE), inks=LIGHT)
+    drawing_blocks.draw(root, kind, at=(MARGIN, ABOVE), palette=LIGHT)
     return _in_both_lights(_within_a_page(root))
 
 
@@ -133,13 +147,13 @@ def _line(arch: Arch) -> str:
 
 def _page(archs: Sequence[Arch], width: float, height: float) -> ET.Element:
     """An empty page with its title and what it shows in words."""
-    root = drawing(width, height)
+    root = new_svg(width, height)
     root.set("class", "network")
     root.set("role", "img")
-    tooltip(root, " beside ".join(arch.name for arch in archs) + ", from image to classes")
+    add_tooltip(root, " beside ".join(arch.name for arch in archs) + ", from image to classes")
     ET.SubElement(root, "desc").text = " ".join(told(arch) for arch in archs)
     sheet = {"x": 0, "y": 0, "width": width, "height": height}
-    shape(root, "rect", sheet, style=f"fill: {LIGHT.paper}")
+    add_shape(root, "rect", sheet, style=f"fill: {LIGHT.background}")
     return root
 
 
@@ -154,16 +168,16 @@ def told(arch: Arch) -> str:
 
 def _in_both_lights(root: ET.Element) -> str:
     """The drawing as text: plain colours for print and for other programs, exchanged on a dark screen."""
-    night = dict(variables(DARK))
+    night = dict(css_variables(DARK))
     rules = [
         f'.network [style*="{what}: {colour}"]{{{what}:{night[name]}!important}}'
-        for name, colour in reversed(variables(LIGHT))  # the quiet ink is also the last net's
+        for name, colour in reversed(css_variables(LIGHT))  # the quiet ink is also the last net's
         for what in ("fill", "stroke")
     ]
     style = ET.Element("style")
     style.text = "@media (prefers-color-scheme: dark){" + "".join(rules) + "}"
     root.insert(2, style)
-    return written(root)
+    return to_string(root)
 
 
 def _plan(columns: tuple[Column, ...]) -> DrawingLayout:
@@ -188,24 +202,26 @@ def _sections(root: ET.Element, plan: DrawingLayout) -> None:
     for section, top in plan.tops.items():
         y = top - SECTION / 2
         line = {"x1": MARGIN, "x2": plan.right, "y1": y, "y2": y}
-        shape(root, "line", line, style=f"stroke: {LIGHT.rule}; stroke-width: 1")
+        add_shape(root, "line", line, style=f"stroke: {LIGHT.grid}; stroke-width: 1")
         before = 0, 1
         for made, left in zip(plan.columns, plan.lefts, strict=True):
             maps = [(p.size, p.frames) for p in made.pieces if getattr(p, plan.key) == section]
             now = maps[-1] if maps else before
             if now != before:
                 said = describe.extent(*now, between=" × ")
-                words(root, said, (left, y + 15), hand=Hand(LIGHT.quiet, SMALL + 1))
+                add_text(root, said, (left, y + 15), hand=TextStyle(LIGHT.muted, SMALL + 1))
             before = now
 
 
 def _title(pen: drawing_strokes.Pen, arch: Arch) -> None:
     layers, params, macs = _line(arch).split(", ")
     lines = f"{layers} · {params}", macs
-    words(pen.parent, arch.name, (pen.middle, MARGIN + 8), hand=Hand(LIGHT.ink, TITLE, "middle", 650))
+    add_text(
+        pen.parent, arch.name, (pen.middle, MARGIN + 8), hand=TextStyle(LIGHT.text, TITLE, "middle", 650)
+    )
     for place, said in enumerate(lines):
-        hand = Hand(LIGHT.quiet, SMALL, "middle")
-        words(pen.parent, said, (pen.middle, MARGIN + 23 + 13 * place), hand=hand)
+        hand = TextStyle(LIGHT.muted, SMALL, "middle")
+        add_text(pen.parent, said, (pen.middle, MARGIN + 23 + 13 * place), hand=hand)
 
 
 def _flow(
@@ -238,7 +254,7 @@ def _wrapped(signs: tuple[tuple[str, str], ...], width: float) -> list[list[tupl
     lines: list[list[tuple[float, str, str]]] = []
     x = width + 1
     for sign, meaning in signs:
-        wide = 34 + breadth(meaning, SMALL + 1)
+        wide = 34 + text_width(meaning, SMALL + 1)
         if x + wide > width:
             lines.append([])
             x = 0.0
@@ -252,9 +268,9 @@ def _legend(root: ET.Element, lines: list[list[tuple[float, str, str]]], top: fl
         y = top + LINE * row + 8
         for x, sign, meaning in line:
             if sign == "plus":
-                drawing_strokes.sign(root, (x + 13, y), inks=LIGHT)
+                drawing_strokes.sign(root, (x + 13, y), palette=LIGHT)
             else:
                 dashes = "; stroke-dasharray: 4 3" if sign == "dashed" else ""
-                style = f"stroke: {LIGHT.ink}; stroke-width: 1.2{dashes}"
-                shape(root, "line", {"x1": x, "x2": x + 26, "y1": y, "y2": y}, style=style)
-            words(root, meaning, (x + 34, y + 4), hand=Hand(LIGHT.quiet, SMALL + 1))
+                style = f"stroke: {LIGHT.text}; stroke-width: 1.2{dashes}"
+                add_shape(root, "line", {"x1": x, "x2": x + 26, "y1": y, "y2": y}, style=style)
+            add_text(root, meaning, (x + 34, y + 4), hand=TextStyle(LIGHT.muted, SMALL + 1))

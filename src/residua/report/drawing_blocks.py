@@ -4,11 +4,11 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from residua.report.colours import Inks
+from residua.report.colours import Palette
 from residua.report.drawing_labels import label
 from residua.report.drawing_layout import BOX, GAP, RAIL, SMALL, TYPE, Piece, abreast, branches
 from residua.report.drawing_strokes import ROUND, Pen, arrow, box, fork, sign, tip
-from residua.report.svg import Hand, breadth, shape, words
+from residua.report.svg import TextStyle, add_shape, add_text, text_width
 from residua.spec.arch import Arch
 from residua.spec.block import Block, Fork, Join, Pool
 from residua.spec.walk import BlockRepeat, Layer, runs
@@ -91,7 +91,7 @@ def kinds(arch: Arch) -> tuple[BlockKind, ...]:
 
 def size(kind: BlockKind) -> tuple[float, float]:
     """Width and height of its drawing, in pixels."""
-    said = max(1.1 * breadth(kind.caption[0], 13), breadth(kind.caption[1], SMALL + 1))
+    said = max(1.1 * text_width(kind.caption[0], 13), text_width(kind.caption[1], SMALL + 1))
     high = CAPTION + ENTRY + 4 + STEP + 17
     if kind.ways:
         return max(said, _wide(kind)), high + 2 * RAIL + kind.ways.rows * (BOX + GAP)
@@ -100,19 +100,24 @@ def size(kind: BlockKind) -> tuple[float, float]:
     return max(said, _wide(kind) + _aside(kind)), high + letters * (BOX + STEP) + joined
 
 
-def draw(parent: ET.Element, kind: BlockKind, *, at: tuple[float, float], inks: Inks) -> None:
+def draw(parent: ET.Element, kind: BlockKind, *, at: tuple[float, float], palette: Palette) -> None:
     """Draw it with its upper left corner at `at`."""
     x, y = at
-    words(parent, kind.caption[0], (x, y + 12), hand=Hand(inks.ink, 13, weight=650))
-    words(parent, kind.caption[1], (x, y + 28), hand=Hand(inks.quiet, SMALL + 1))
-    pen = Pen(parent, x + _wide(kind) / 2, _wide(kind), inks)
-    words(parent, "x", (pen.middle, y + CAPTION + 8), hand=Hand(inks.ink, 13, anchor="middle", slanted=True))
+    add_text(parent, kind.caption[0], (x, y + 12), hand=TextStyle(palette.text, 13, weight=650))
+    add_text(parent, kind.caption[1], (x, y + 28), hand=TextStyle(palette.muted, SMALL + 1))
+    pen = Pen(parent, x + _wide(kind) / 2, _wide(kind), palette)
+    add_text(
+        parent,
+        "x",
+        (pen.middle, y + CAPTION + 8),
+        hand=TextStyle(palette.text, 13, anchor="middle", slanted=True),
+    )
     end, y = y + CAPTION + 13, y + CAPTION + ENTRY + 4
     if kind.ways:
         end = fork(pen, kind.ways, at=y + RAIL, end=end, hue=pen.hue(kind.run.part))
     else:
         end = _letters(pen, kind, end, y)
-    arrow(parent, pen.middle, (end, end + STEP + 5), colour=inks.ink)
+    arrow(parent, pen.middle, (end, end + STEP + 5), colour=palette.text)
 
 
 def _letters(pen: Pen, kind: BlockKind, end: float, y: float) -> float:
@@ -125,7 +130,7 @@ def _letters(pen: Pen, kind: BlockKind, end: float, y: float) -> float:
             end = _join(pen, kind, (leaves, end))
             y = end + STEP + 3
         path = layer.path
-        arrow(pen.parent, pen.middle, (end, y), colour=pen.inks.ink)
+        arrow(pen.parent, pen.middle, (end, y), colour=pen.palette.text)
         _letter(pen, kind, layer, (pen.middle, y), pen.wide)
         end, y = y + BOX, y + BOX + STEP
     return _join(pen, kind, (leaves, end)) if path == "residual" and kind.join else end
@@ -133,8 +138,8 @@ def _letters(pen: Pen, kind: BlockKind, end: float, y: float) -> float:
 
 def _letter(pen: Pen, kind: BlockKind, layer: Layer, at: tuple[float, float], wide: float) -> None:
     """One box, coloured where it weighs or picks, grey where it only rescales or bends."""
-    tone = pen.hue(kind.run.part) if layer.letter in "CPVLZ" else pen.inks.quiet
-    box(pen.parent, label(layer, kind.pool), at, wide=wide, hue=tone, ink=pen.inks.ink)
+    tone = pen.hue(kind.run.part) if layer.letter in "CPVLZ" else pen.palette.muted
+    box(pen.parent, label(layer, kind.pool), at, wide=wide, hue=tone, ink=pen.palette.text)
 
 
 def _wide(kind: BlockKind) -> float:
@@ -145,7 +150,7 @@ def _wide(kind: BlockKind) -> float:
 
 
 def _across(kind: BlockKind, some: Sequence[Layer]) -> float:
-    return max((breadth(label(layer, kind.pool), TYPE) + 14 for layer in some), default=0)
+    return max((text_width(label(layer, kind.pool), TYPE) + 14 for layer in some), default=0)
 
 
 def _aside(kind: BlockKind) -> float:
@@ -153,7 +158,7 @@ def _aside(kind: BlockKind) -> float:
     if not kind.join:
         return 0
     beside = _across(kind, kind.bridge)
-    said = 10 + breadth("identity", SMALL + 1)
+    said = 10 + text_width("identity", SMALL + 1)
     gate = _across(kind, kind.on("gate"))
     return ASIDE + (gate + ASIDE + 14 if gate else 0) + (max(beside, beside / 2 + 40) if beside else said)
 
@@ -177,61 +182,70 @@ def _join(pen: Pen, kind: BlockKind, span: tuple[float, float]) -> float:
         + _across(kind, kind.bridge) / 2
     )
     projects = any(layer.letter != "D" for layer in kind.bridge)
-    style = f"fill: none; stroke: {pen.inks.ink}; stroke-width: 1.2" + "; stroke-dasharray: 4 3" * projects
+    style = (
+        f"fill: none; stroke: {pen.palette.text}; stroke-width: 1.2" + "; stroke-dasharray: 4 3" * projects
+    )
     path = (
         f"M{pen.middle:.1f} {leaves:.1f}H{right - BEND:.1f}q{BEND} 0 {BEND} {BEND}V{joint - BEND:.1f}"
         f"q0 {BEND} -{BEND} {BEND}H{pen.middle + ROUND + 3:.1f}"
     )
-    shape(pen.parent, "path", {"d": path}, style=style)
-    tip(pen.parent, (pen.middle + ROUND, joint), colour=pen.inks.ink, toward="left")
-    arrow(pen.parent, pen.middle, (end, joint - ROUND), colour=pen.inks.ink)
+    add_shape(pen.parent, "path", {"d": path}, style=style)
+    tip(pen.parent, (pen.middle + ROUND, joint), colour=pen.palette.text, toward="left")
+    arrow(pen.parent, pen.middle, (end, joint - ROUND), colour=pen.palette.text)
     _around(pen, kind, (right, (leaves + joint - more) / 2))
     if _multiplies(kind):
         _factors(pen, kind, right, (leaves, joint - SIGN))
-    sign(pen.parent, (pen.middle, joint), inks=pen.inks)
+    sign(pen.parent, (pen.middle, joint), palette=pen.palette)
     return joint + ROUND
 
 
 def _factors(pen: Pen, kind: BlockKind, right: float, span: tuple[float, float]) -> None:
     """What multiplies shortcut and residual at the lower y of `span`; a gate leaves at the upper."""
     assert kind.join is not None
-    (top, y), hand = span, Hand(pen.inks.ink, SMALL + 1, slanted=True)
+    (top, y), hand = span, TextStyle(pen.palette.text, SMALL + 1, slanted=True)
     if not kind.on("gate"):
         for x, factor in ((right, kind.join.shortcut), (pen.middle, kind.join.residual)):
             if factor != 1:
-                sign(pen.parent, (x, y), inks=pen.inks, times=True)
-                words(pen.parent, f"{factor:g}", (x + ROUND + 5, y + 4), hand=hand)
+                sign(pen.parent, (x, y), palette=pen.palette, times=True)
+                add_text(pen.parent, f"{factor:g}", (x + ROUND + 5, y + 4), hand=hand)
         return
     exclusive, x = kind.join.gate == "exclusive", pen.middle + pen.wide / 2 + ASIDE
     wide = _across(kind, kind.on("gate"))
     x, boxes = x + wide / 2, top + 16
-    arrow(pen.parent, x, (top, boxes), colour=pen.inks.ink)
+    arrow(pen.parent, x, (top, boxes), colour=pen.palette.text)
     _letter(pen, kind, kind.on("gate")[0], (x, boxes), wide)
-    arrow(pen.parent, x, (boxes + BOX, boxes + BOX + STEP), colour=pen.inks.ink)
-    box(pen.parent, "sigmoid", (x, boxes + BOX + STEP), wide=wide, hue=pen.inks.quiet, ink=pen.inks.ink)
-    stroke = f"fill: none; stroke: {pen.inks.ink}; stroke-width: 1.2"
+    arrow(pen.parent, x, (boxes + BOX, boxes + BOX + STEP), colour=pen.palette.text)
+    box(
+        pen.parent,
+        "sigmoid",
+        (x, boxes + BOX + STEP),
+        wide=wide,
+        hue=pen.palette.muted,
+        ink=pen.palette.text,
+    )
+    stroke = f"fill: none; stroke: {pen.palette.text}; stroke-width: 1.2"
     path = f"M{x:.1f} {boxes + 2 * BOX + STEP:.1f}V{y:.1f}H{right - ROUND - 3:.1f}"
-    shape(pen.parent, "path", {"d": path}, style=stroke)
-    tip(pen.parent, (right - ROUND, y), colour=pen.inks.ink, toward="right")
-    sign(pen.parent, (right, y), inks=pen.inks, times=True)
-    words(pen.parent, "1 − g", (x + 8, y - 5), hand=hand)
+    add_shape(pen.parent, "path", {"d": path}, style=stroke)
+    tip(pen.parent, (right - ROUND, y), colour=pen.palette.text, toward="right")
+    sign(pen.parent, (right, y), palette=pen.palette, times=True)
+    add_text(pen.parent, "1 − g", (x + 8, y - 5), hand=hand)
     if exclusive:
         path = f"M{x:.1f} {y:.1f}H{pen.middle + ROUND + 3:.1f}"
-        shape(pen.parent, "path", {"d": path}, style=stroke)
-        tip(pen.parent, (pen.middle + ROUND, y), colour=pen.inks.ink, toward="left")
-        sign(pen.parent, (pen.middle, y), inks=pen.inks, times=True)
-        words(pen.parent, "g", (x - 16, y - 5), hand=hand)
+        add_shape(pen.parent, "path", {"d": path}, style=stroke)
+        tip(pen.parent, (pen.middle + ROUND, y), colour=pen.palette.text, toward="left")
+        sign(pen.parent, (pen.middle, y), palette=pen.palette, times=True)
+        add_text(pen.parent, "g", (x - 16, y - 5), hand=hand)
 
 
 def _around(pen: Pen, kind: BlockKind, at: tuple[float, float]) -> None:
     """What stands on the shortcut, around the middle of its height."""
     x, middle = at
     if not kind.bridge:
-        words(pen.parent, "identity", (x + 7, middle + 4), hand=Hand(pen.inks.quiet, SMALL + 1))
+        add_text(pen.parent, "identity", (x + 7, middle + 4), hand=TextStyle(pen.palette.muted, SMALL + 1))
         return
     y, wide = middle - (len(kind.bridge) * (BOX + STEP) - STEP) / 2, _across(kind, kind.bridge)
     for layer in kind.bridge:
         cover = {"x": x - wide / 2, "y": y, "width": wide, "height": BOX, "rx": 3}
-        shape(pen.parent, "rect", cover, style=f"fill: {pen.inks.paper}")
+        add_shape(pen.parent, "rect", cover, style=f"fill: {pen.palette.background}")
         _letter(pen, kind, layer, (x, y), wide)
         y += BOX + STEP

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from residua.report.drawing_labels import label
-from residua.report.svg import breadth
+from residua.report.svg import text_width
 from residua.spec.arch import Arch
 from residua.spec.block import Block, Fork, Join, Pool
 from residua.spec.walk import BlockRepeat, runs
@@ -95,8 +95,8 @@ class Column:
     @property
     def right(self) -> float:
         """Pixels right of the boxes."""
-        said = [breadth(line, SMALL) + 10 + p.framed for p in self.pieces for line in p.beside]
-        name = 1.1 * breadth(self.arch.name, TITLE) / 2 - self.boxes / 2
+        said = [text_width(line, SMALL) + 10 + p.framed for p in self.pieces for line in p.beside]
+        name = 1.1 * text_width(self.arch.name, TITLE) / 2 - self.boxes / 2
         return max(name, BULGE + max(said, default=4) if said or any(p.skipped for p in self.pieces) else 12)
 
     @property
@@ -175,7 +175,7 @@ def _head(arch: Arch, run: BlockRepeat, size: int) -> Iterator[Piece]:
 
 def way_widths(piece: Piece) -> list[float]:
     """Pixels across the boxes of each way."""
-    return [max((breadth(said, TYPE) for said in way), default=0) + 14 for way in piece.ways]
+    return [max((text_width(said, TYPE) for said in way), default=0) + 14 for way in piece.ways]
 
 
 def abreast(piece: Piece) -> float:

@@ -7,7 +7,7 @@ import io
 import re
 from typing import TYPE_CHECKING
 
-from residua.report.colours import DARK, LIGHT, variables
+from residua.report.colours import DARK, LIGHT, css_variables
 
 if TYPE_CHECKING:
     import numpy as np
@@ -192,7 +192,7 @@ def render(page: Page) -> str:
     made.globals["template_of"] = lambda part: TEMPLATES[type(part)]
     css = _template("page.css")
     return made.get_template("page.html").render(
-        page=page, css=css, light=variables(LIGHT), dark=variables(DARK)
+        page=page, css=css, light=css_variables(LIGHT), dark=css_variables(DARK)
     )
 
 

@@ -4,19 +4,19 @@ import dataclasses
 import math
 import xml.etree.ElementTree as ET
 
-from residua.report.colours import from_page
+from residua.report.colours import page_palette
 from residua.report.svg import (
-    Hand,
-    breadth,
-    cut,
-    drawing,
-    line,
-    shape,
-    spread,
+    TextStyle,
+    add_shape,
+    add_text,
+    add_tooltip,
+    new_svg,
+    path_data,
+    shorten,
+    spread_apart,
+    text_width,
     ticks,
-    tooltip,
-    words,
-    written,
+    to_string,
 )
 
 WIDTH, HEIGHT = 400, 270  # pixels: the whole plot; type of 12 is still read when a phone shrinks it
@@ -38,7 +38,7 @@ class Series:
     """x and y; a y that is not finite is left out."""
     kind: str = "line"
     """`line`, `dots`, `both`, or `guide`: a thin grey line to hold others against."""
-    ink: int = -1
+    colour: int = -1
     """Place of its colour, so that a network keeps it from figure to figure; -1 takes the next."""
     areas: tuple[float, ...] = ()
     """How much each dot stands for, on any scale; empty for equal dots."""
@@ -110,7 +110,7 @@ def plot(
 
     `until` fixes the ends of both axes. The names stand at the ends of their lines.
     """
-    inks = from_page()
+    palette = page_palette()
     seen = [point for each in series for point in each.points if math.isfinite(point[1])]
     across = _axis([point[0] for point in seen], logarithmic=False)
     up = _axis([point[1] for point in seen], logarithmic=logarithmic)
@@ -118,22 +118,24 @@ def plot(
         across, up = Axis(0, until[0], False), Axis(0, until[1], False)
     across = dataclasses.replace(across, whole=all(float(point[0]).is_integer() for point in seen))
     named = [each for each in series if each.name]
-    room = max((breadth(cut(each.name, LONGEST), NAME) for each in named), default=0) + (16 if named else 0)
-    root = drawing(WIDTH, HEIGHT)
+    room = max((text_width(shorten(each.name, LONGEST), NAME) for each in named), default=0) + (
+        16 if named else 0
+    )
+    root = new_svg(WIDTH, HEIGHT)
     wide, high = WIDTH - LEFT - RIGHT - room, HEIGHT - TOP - BOTTOM
 
     def at(point: tuple[float, float]) -> tuple[float, float]:
         return LEFT + wide * across.share(point[0]), TOP + high * (1 - up.share(point[1]))
 
     _grid(root, across, up, size=(wide, high))
-    words(root, y, (0, 14), hand=Hand(inks.quiet, 12))
-    words(root, x, (LEFT + wide / 2, HEIGHT - 8), hand=Hand(inks.quiet, 12, anchor="middle"))
+    add_text(root, y, (0, 14), hand=TextStyle(palette.muted, 12))
+    add_text(root, x, (LEFT + wide / 2, HEIGHT - 8), hand=TextStyle(palette.muted, 12, anchor="middle"))
     colours = _colours(series)
     for each, colour in zip(series, colours, strict=True):
         _draw(root, [at(point) for point in each.points], each, colour=colour)
     ends = [(each, at(_last(each)), colour) for each, colour in zip(series, colours, strict=True)]
     _names(root, ends, edge=LEFT + wide + 12)
-    return written(root)
+    return to_string(root)
 
 
 def ranges(rows: tuple[Range, ...], *, unit: str, zero: bool = False) -> str:
@@ -143,23 +145,26 @@ def ranges(rows: tuple[Range, ...], *, unit: str, zero: bool = False) -> str:
     """
     if not rows:
         raise ValueError("no rows: give at least one value with its interval")
-    inks, said = from_page(), [cut(row.label, LABELS) for row in rows]
-    left = max(breadth(label, 13) for label in said) + 14
-    right = max(breadth(row.said, 13) for row in rows) + 16  # a sign is wider than a digit
+    palette, said = page_palette(), [shorten(row.label, LABELS) for row in rows]
+    left = max(text_width(label, 13) for label in said) + 14
+    right = max(text_width(row.said, 13) for row in rows) + 16  # a sign is wider than a digit
     ends = [end for row in rows for end in (row.low, row.high)] + ([0.0] if zero else [])
     axis = _around(min(ends), max(ends))
     wide, bottom = max(150.0, WIDTH - left - right), ROW * len(rows) + 8
-    root = drawing(left + wide + right, bottom + 40)
+    root = new_svg(left + wide + right, bottom + 40)
     for mark, text in axis.marks():
         place = left + wide * axis.share(mark)
         rule: dict[str, str | float] = {"x1": place, "x2": place, "y1": 4, "y2": bottom}
-        shape(root, "line", rule, style=f"stroke: {inks.quiet if zero and not mark else inks.rule}")
-        words(root, text, (place, bottom + 16), hand=Hand(inks.quiet, 12, anchor="middle"))
+        add_shape(root, "line", rule, style=f"stroke: {palette.muted if zero and not mark else palette.grid}")
+        add_text(root, text, (place, bottom + 16), hand=TextStyle(palette.muted, 12, anchor="middle"))
     middle_of_all = (left + wide + right) / 2
-    words(root, unit, (middle_of_all, bottom + 34), hand=Hand(inks.quiet, 12, anchor="middle"))
+    add_text(root, unit, (middle_of_all, bottom + 34), hand=TextStyle(palette.muted, 12, anchor="middle"))
     for number, (row, label) in enumerate(zip(rows, said, strict=True)):
         middle = 4 + ROW * (number + 0.5)
-        tooltip(words(root, label, (left - 12, middle + 4.5), hand=Hand(inks.ink, anchor="end")), row.label)
+        add_tooltip(
+            add_text(root, label, (left - 12, middle + 4.5), hand=TextStyle(palette.text, anchor="end")),
+            row.label,
+        )
         low, value, high = (left + wide * axis.share(end) for end in (row.low, row.value, row.high))
         reach: dict[str, str | float] = {
             "x1": low,
@@ -168,10 +173,12 @@ def ranges(rows: tuple[Range, ...], *, unit: str, zero: bool = False) -> str:
             "y2": middle,
             "stroke-linecap": "round",
         }
-        shape(root, "line", reach, style=f"stroke: {inks.nets[0]}; stroke-width: 3; stroke-opacity: 0.45")
-        shape(root, "circle", {"cx": value, "cy": middle, "r": 5}, style=f"fill: {inks.nets[0]}")
-        words(root, row.said, (left + wide + 12, middle + 4.5), hand=Hand(inks.ink))
-    return written(root)
+        add_shape(
+            root, "line", reach, style=f"stroke: {palette.series[0]}; stroke-width: 3; stroke-opacity: 0.45"
+        )
+        add_shape(root, "circle", {"cx": value, "cy": middle, "r": 5}, style=f"fill: {palette.series[0]}")
+        add_text(root, row.said, (left + wide + 12, middle + 4.5), hand=TextStyle(palette.text))
+    return to_string(root)
 
 
 def _power(power: int) -> str:
@@ -198,41 +205,41 @@ def _around(low: float, high: float) -> Axis:
 
 
 def _grid(root: ET.Element, across: Axis, up: Axis, *, size: tuple[float, float]) -> None:
-    inks, (wide, high) = from_page(), size
+    palette, (wide, high) = page_palette(), size
     for mark, text in up.marks():
         y = TOP + high * (1 - up.share(mark))
         level = {"x1": LEFT, "x2": LEFT + wide, "y1": y, "y2": y}
-        shape(root, "line", level, style=f"stroke: {inks.quiet if not mark else inks.rule}")
-        words(root, text, (LEFT - 7, y + 4), hand=Hand(inks.quiet, 12, anchor="end"))
+        add_shape(root, "line", level, style=f"stroke: {palette.muted if not mark else palette.grid}")
+        add_text(root, text, (LEFT - 7, y + 4), hand=TextStyle(palette.muted, 12, anchor="end"))
     for mark, text in across.marks():
         x, y = LEFT + wide * across.share(mark), TOP + high
-        shape(root, "line", {"x1": x, "x2": x, "y1": y, "y2": y + 4}, style=f"stroke: {inks.quiet}")
-        words(root, text, (x, y + 18), hand=Hand(inks.quiet, 12, anchor="middle"))
+        add_shape(root, "line", {"x1": x, "x2": x, "y1": y, "y2": y + 4}, style=f"stroke: {palette.muted}")
+        add_text(root, text, (x, y + 18), hand=TextStyle(palette.muted, 12, anchor="middle"))
 
 
 def _colours(series: tuple[Series, ...]) -> list[str]:
-    inks = from_page()
+    palette = page_palette()
     found, place = [], 0
     for each in series:
-        ink = place if each.ink < 0 else each.ink
-        found.append(inks.quiet if each.kind == "guide" else inks.nets[ink % len(inks.nets)])
+        ink = place if each.colour < 0 else each.colour
+        found.append(palette.muted if each.kind == "guide" else palette.series[ink % len(palette.series)])
         place += each.kind != "guide"
     return found
 
 
 def _draw(root: ET.Element, points: list[tuple[float, float]], each: Series, *, colour: str) -> None:
-    if each.kind != "dots" and (path := line(points)):
+    if each.kind != "dots" and (path := path_data(points)):
         thick = 1 if each.kind == "guide" else 2
         fields = {"d": path, "stroke-linejoin": "round", "stroke-linecap": "round"}
         dashes = "; stroke-dasharray: 4 4" if each.kind == "guide" else ""
-        shape(root, "path", fields, style=f"fill: none; stroke: {colour}; stroke-width: {thick}{dashes}")
+        add_shape(root, "path", fields, style=f"fill: none; stroke: {colour}; stroke-width: {thick}{dashes}")
     if each.kind in ("dots", "both"):
         sizes = [DOT + 7 * math.sqrt(area / max(each.areas)) for area in each.areas] or [DOT] * len(points)
         for (x, y), (_, value), size in zip(points, each.points, sizes, strict=True):
             if math.isfinite(y):
                 style = f"fill: {colour}; fill-opacity: {0.7 if each.areas else 1}"
-                dot = shape(root, "circle", {"cx": x, "cy": y, "r": size}, style=style)
-                tooltip(dot, f"{each.name} {value:.4g}".strip())
+                dot = add_shape(root, "circle", {"cx": x, "cy": y, "r": size}, style=style)
+                add_tooltip(dot, f"{each.name} {value:.4g}".strip())
 
 
 def _last(each: Series) -> tuple[float, float]:
@@ -243,10 +250,12 @@ def _last(each: Series) -> tuple[float, float]:
 def _names(root: ET.Element, ends: list[tuple[Series, tuple[float, float], str]], *, edge: float) -> None:
     """Each name right of the axes, from `edge` on, apart from the others, led to from its last point."""
     named = [end for end in ends if end[0].name and math.isfinite(end[1][1])]
-    places = spread([at[1] for _, at, _ in named], gap=GAP, low=TOP + 4, high=HEIGHT - BOTTOM)
+    places = spread_apart([at[1] for _, at, _ in named], gap=GAP, low=TOP + 4, high=HEIGHT - BOTTOM)
     for (each, (x, y), colour), place in zip(named, places, strict=True):
         if abs(place - y) > 4 or edge - x > 20:
             leader = {"x1": x + 4, "y1": y, "x2": edge - 2, "y2": place}
-            shape(root, "line", leader, style=f"stroke: {colour}; stroke-width: 0.75; stroke-opacity: 0.6")
-        hand = Hand(colour, NAME, weight=650)
-        tooltip(words(root, cut(each.name, LONGEST), (edge, place + 4.5), hand=hand), each.name)
+            add_shape(
+                root, "line", leader, style=f"stroke: {colour}; stroke-width: 0.75; stroke-opacity: 0.6"
+            )
+        hand = TextStyle(colour, NAME, weight=650)
+        add_tooltip(add_text(root, shorten(each.name, LONGEST), (edge, place + 4.5), hand=hand), each.name)

@@ -5,9 +5,18 @@ import math
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
-from residua.report.colours import from_page
+from residua.report.colours import page_palette
 from residua.report.page import png
-from residua.report.svg import Hand, cut, drawing, number, shape, tooltip, words, written
+from residua.report.svg import (
+    TextStyle,
+    add_shape,
+    add_text,
+    add_tooltip,
+    new_svg,
+    number,
+    shorten,
+    to_string,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,14 +46,14 @@ def tiles(rows: tuple[tuple[Tile, ...], ...]) -> str:
     """Pictures in rows; ValueError without one."""
     if not rows or not all(rows):
         raise ValueError("a row without pictures: give each row at least one")
-    columns, inks = max(map(len, rows)), from_page()
+    columns, palette = max(map(len, rows)), page_palette()
     step = TILE + BETWEEN
-    root = drawing(step * columns - BETWEEN, (step + HEAD) * len(rows) - BETWEEN)
+    root = new_svg(step * columns - BETWEEN, (step + HEAD) * len(rows) - BETWEEN)
     for down, row in enumerate(rows):
         for across, tile in enumerate(row):
             left, top = step * across, (step + HEAD) * down
-            said = words(root, cut(tile.said, 16), (left, top + 14), hand=Hand(inks.quiet, 12))
-            tooltip(said, tile.said)
+            said = add_text(root, shorten(tile.said, 16), (left, top + 14), hand=TextStyle(palette.muted, 12))
+            add_tooltip(said, tile.said)
             fields: dict[str, str | float] = {
                 "x": left,
                 "y": top + HEAD,
@@ -53,8 +62,8 @@ def tiles(rows: tuple[tuple[Tile, ...], ...]) -> str:
                 "href": png(tile.pixels),
             }
             pixelated = max(tile.pixels.shape[:2]) < 128
-            shape(root, "image", fields, style="image-rendering: pixelated" if pixelated else "")
-    return written(root)
+            add_shape(root, "image", fields, style="image-rendering: pixelated" if pixelated else "")
+    return to_string(root)
 
 
 def shades(values: "np.ndarray", *, low: str, high: str, box: float = 0.0, logarithmic: bool = False) -> str:
@@ -65,25 +74,25 @@ def shades(values: "np.ndarray", *, low: str, high: str, box: float = 0.0, logar
     """
     if values.ndim != 2 or not 0 < max(values.shape) <= MOST or not all(map(math.isfinite, values.flat)):
         raise ValueError(f"values are {values.shape}: give finite numbers, at most {MOST} a side")
-    inks, floor, top = from_page(), float(values.min()), float(values.max())
+    palette, floor, top = page_palette(), float(values.min()), float(values.max())
     cell = SIDE / max(values.shape)
     wide, high_pixels = cell * values.shape[1], cell * values.shape[0]
-    root = drawing(wide, high_pixels + KEY)
+    root = new_svg(wide, high_pixels + KEY)
     for down, row in enumerate(values.tolist()):
         for across, value in enumerate(row):
             share = _share(value, floor, top, logarithmic=logarithmic)
             place = {"x": cell * across, "y": cell * down, "width": cell + 0.2, "height": cell + 0.2}
             if share > 0.004:
-                style = f"fill: {inks.nets[0]}; fill-opacity: {share:.3f}"
-                tooltip(shape(root, "rect", place, style=style), f"{value:.4g}")
+                style = f"fill: {palette.series[0]}; fill-opacity: {share:.3f}"
+                add_tooltip(add_shape(root, "rect", place, style=style), f"{value:.4g}")
     edge = {"x": 0.5, "y": 0.5, "width": wide - 1, "height": high_pixels - 1}
-    shape(root, "rect", edge, style=f"fill: none; stroke: {inks.rule}")
+    add_shape(root, "rect", edge, style=f"fill: none; stroke: {palette.grid}")
     if box:
         side = box * min(wide, high_pixels)
         square = {"x": (wide - side) / 2, "y": (high_pixels - side) / 2, "width": side, "height": side}
-        shape(root, "rect", square, style=f"fill: none; stroke: {inks.nets[1]}; stroke-width: 2")
+        add_shape(root, "rect", square, style=f"fill: none; stroke: {palette.series[1]}; stroke-width: 2")
     _scale(root, (low, high), top=high_pixels + 14, wide=wide)
-    return written(root)
+    return to_string(root)
 
 
 def _share(value: float, floor: float, top: float, *, logarithmic: bool) -> float:
@@ -96,13 +105,13 @@ def _share(value: float, floor: float, top: float, *, logarithmic: bool) -> floa
 
 def _scale(root: ET.Element, ends: tuple[str, str], *, top: float, wide: float) -> None:
     """A strip from the lowest shade to the highest between the words for both."""
-    inks, steps, reach = from_page(), 24, 120
+    palette, steps, reach = page_palette(), 24, 120
     left = (wide - reach) / 2
     for step in range(steps):
         place = {"x": left + reach * step / steps, "y": top, "width": reach / steps + 0.2, "height": 10}
         opacity = number(100 * step / (steps - 1))
-        shape(root, "rect", place, style=f"fill: {inks.nets[0]}; fill-opacity: {opacity}%")
+        add_shape(root, "rect", place, style=f"fill: {palette.series[0]}; fill-opacity: {opacity}%")
     frame = {"x": left, "y": top, "width": reach, "height": 10}
-    shape(root, "rect", frame, style=f"fill: none; stroke: {inks.rule}")
-    words(root, ends[0], (left - 8, top + 10), hand=Hand(inks.quiet, 12, anchor="end"))
-    words(root, ends[1], (left + reach + 8, top + 10), hand=Hand(inks.quiet, 12))
+    add_shape(root, "rect", frame, style=f"fill: none; stroke: {palette.grid}")
+    add_text(root, ends[0], (left - 8, top + 10), hand=TextStyle(palette.muted, 12, anchor="end"))
+    add_text(root, ends[1], (left + reach + 8, top + 10), hand=TextStyle(palette.muted, 12))

@@ -7,9 +7,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from residua.data.boxes import Boxes
-from residua.report.colours import LIGHT, from_page
+from residua.report.colours import LIGHT, page_palette
 from residua.report.page import LARGE, png
-from residua.report.svg import Hand, cut, drawing, shape, tooltip, words, written
+from residua.report.svg import TextStyle, add_shape, add_text, add_tooltip, new_svg, shorten, to_string
 from residua.tasks.detect.found import Detections
 
 _WIDE = 300  # pixels of an image for each pixel of a line
@@ -20,7 +20,7 @@ _PAD = 3  # pixels around the words of a tag
 
 def colour_of(label: int) -> str:
     """The colour of a class: that of its place, on every picture."""
-    return LIGHT.nets[label % len(LIGHT.nets)]
+    return LIGHT.series[label % len(LIGHT.series)]
 
 
 def painted(image: Image.Image, found: Detections, classes: Sequence[str]) -> Image.Image:
@@ -71,51 +71,55 @@ def figure(
     classes: Sequence[str],
 ) -> str:
     """A picture under the boxes `found`, thin where one is not `right`, and dashed those `missed`."""
-    (root, scale), inks = _picture(pixels), from_page()
+    (root, scale), palette = _picture(pixels), page_palette()
     for corners, label in zip(missed.corners, missed.labels.tolist(), strict=True):
         for ink, width in (("#000000", 3.5), ("#ffffff", 1.75)):  # seen on dark and on light
             dashes = f"fill: none; stroke: {ink}; stroke-width: {width}; stroke-dasharray: 5 4"
-            tooltip(shape(root, "rect", _place(corners, scale), style=dashes), f"missed: {classes[label]}")
+            add_tooltip(
+                add_shape(root, "rect", _place(corners, scale), style=dashes), f"missed: {classes[label]}"
+            )
     for i in range(len(found)):
         label = int(found.labels[i])
-        ink = inks.nets[label % len(inks.nets)]
+        ink = palette.series[label % len(palette.series)]
         style = f"fill: none; stroke: {ink}; stroke-width: {2.5 if right[i] else 1}"
         said = f"{classes[label]} {100 * found.scores[i]:.0f} %{'' if right[i] else ', wrong'}"
-        tooltip(shape(root, "rect", _place(found.corners[i], scale), style=style), said)
-    return written(root)
+        add_tooltip(add_shape(root, "rect", _place(found.corners[i], scale), style=style), said)
+    return to_string(root)
 
 
 def marked(
     pixels: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]", boxes: Boxes, classes: Sequence[str]
 ) -> str:
     """A picture under the boxes that are marked in it."""
-    (root, scale), inks = _picture(pixels), from_page()
+    (root, scale), palette = _picture(pixels), page_palette()
     for corners, label in zip(boxes.corners, boxes.labels.tolist(), strict=True):
-        style = f"fill: none; stroke: {inks.nets[label % len(inks.nets)]}; stroke-width: 2.5"
-        tooltip(shape(root, "rect", _place(corners, scale), style=style), classes[label])
-    return written(root)
+        style = f"fill: none; stroke: {palette.series[label % len(palette.series)]}; stroke-width: 2.5"
+        add_tooltip(add_shape(root, "rect", _place(corners, scale), style=style), classes[label])
+    return to_string(root)
 
 
 def key(classes: Sequence[str]) -> str:
     """Which colour is which class, on one line for each three of them."""
-    inks = from_page()
-    root = drawing(460, 22 * -(-len(classes) // 3))
+    palette = page_palette()
+    root = new_svg(460, 22 * -(-len(classes) // 3))
     for place, name in enumerate(classes):
         left, top = 155 * (place % 3), 22 * (place // 3)
-        ink = inks.nets[place % len(inks.nets)]
+        ink = palette.series[place % len(palette.series)]
         box: dict[str, str | float] = {"x": left + 1.5, "y": top + 4, "width": 14, "height": 12}
-        shape(root, "rect", box, style=f"fill: none; stroke: {ink}; stroke-width: 2.5")
-        tooltip(words(root, cut(name, 16), (left + 24, top + 15), hand=Hand(inks.ink)), name)
-    return written(root)
+        add_shape(root, "rect", box, style=f"fill: none; stroke: {ink}; stroke-width: 2.5")
+        add_tooltip(
+            add_text(root, shorten(name, 16), (left + 24, top + 15), hand=TextStyle(palette.text)), name
+        )
+    return to_string(root)
 
 
 def _picture(pixels: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]") -> tuple[ET.Element, float]:
     """A drawing that begins with the picture, and its pixels for each of the picture's."""
     high, wide = pixels.shape[:2]
     scale = min(1.0, LARGE / max(high, wide))
-    root = drawing(scale * wide, scale * high)
+    root = new_svg(scale * wide, scale * high)
     size: dict[str, str | float] = {"width": scale * wide, "height": scale * high}
-    shape(root, "image", {"x": 0, "y": 0, **size, "href": png(pixels)})
+    add_shape(root, "image", {"x": 0, "y": 0, **size, "href": png(pixels)})
     return root, scale
 
 

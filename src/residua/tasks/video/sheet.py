@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from residua.report.page import Figure, Figures, Numbers, Page, Section, Table, Text, png, render
-from residua.report.svg import drawing, shape, written
+from residua.report.svg import add_shape, new_svg, to_string
 from residua.spec.recipe import Recipe
 from residua.tasks.video.batches import clip_of, testing, training
 from residua.version import __version__
@@ -85,10 +85,10 @@ def _drawn(clip: NDArray[np.uint8]) -> str:
     """Frames of a clip (C, T, S, S), line by line."""
     places = np.linspace(0, clip.shape[1] - 1, min(MOST, clip.shape[1])).round().astype(int).tolist()
     lines, step = -(-len(places) // _LINE), _SIDE + _GAP
-    root = drawing(step * _LINE - _GAP, step * lines - _GAP)
+    root = new_svg(step * _LINE - _GAP, step * lines - _GAP)
     for place, t in enumerate(places):
         down, across = divmod(place, _LINE)
         frame = np.ascontiguousarray(clip[:, t].transpose(1, 2, 0).squeeze())  # (S, S) or (S, S, 3)
         box: dict[str, str | float] = {"x": step * across, "y": step * down, "width": _SIDE, "height": _SIDE}
-        shape(root, "image", {**box, "href": png(frame)})
-    return written(root)
+        add_shape(root, "image", {**box, "href": png(frame)})
+    return to_string(root)

@@ -5,9 +5,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from residua.report.colours import Inks, from_page
+from residua.report.colours import Palette, page_palette
 from residua.report.page import Figure, Numbers, Page, Section, Table, Text, png, render
-from residua.report.svg import Hand, cut, line, shape, spread, ticks, tooltip, twofold, words, written
+from residua.report.svg import (
+    TextStyle,
+    add_shape,
+    add_text,
+    add_tooltip,
+    path_data,
+    responsive_svg,
+    shorten,
+    spread_apart,
+    ticks,
+    to_string,
+)
 from residua.tasks.video.predictor import SHOWN, Watched
 from residua.version import __version__
 
@@ -53,10 +64,10 @@ _BROAD, _SLIM = _Sides(740, 190, 44, 130, SHOWN, 16), _Sides(350, 170, 30, 92, S
 
 def timeline(seen: Watched) -> str:
     """The drawing as SVG text."""
-    root, *views = twofold(_BROAD.size(seen), _SLIM.size(seen))
+    root, *views = responsive_svg(_BROAD.size(seen), _SLIM.size(seen))
     for view, sides in zip(views, (_BROAD, _SLIM), strict=True):
         _draw(view, seen, sides)
-    return written(root)
+    return to_string(root)
 
 
 def page(films: tuple[Watched, ...], network: str) -> str:
@@ -90,45 +101,47 @@ _READ = Text(("Neighbouring clips share frames, so a curve is smoother than the 
 
 def _draw(view: ET.Element, seen: Watched, sides: _Sides) -> None:
     """Some frames of the film, evenly spread, and the curves below them."""
-    inks, film, each = from_page(), sides.film(seen), sides.room / sides.frames
+    palette, film, each = page_palette(), sides.film(seen), sides.room / sides.frames
     places = np.linspace(0, len(seen.frames) - 1, sides.frames).round().astype(int)
     for place, frame in enumerate(seen.frames[places]):
         left = sides.left + each * place + 1
         box: dict[str, str | float] = {"x": left, "y": 0, "width": each - 2, "height": film}
-        shape(view, "image", {**box, "href": png(frame), "preserveAspectRatio": "none"})
-    plot = shape(view, "g", {"transform": f"translate({sides.left} {film + _GAP:.1f})"})
-    _axes(plot, seen, sides, inks)
-    _curves(plot, seen, sides, inks)
+        add_shape(view, "image", {**box, "href": png(frame), "preserveAspectRatio": "none"})
+    plot = add_shape(view, "g", {"transform": f"translate({sides.left} {film + _GAP:.1f})"})
+    _axes(plot, seen, sides, palette)
+    _curves(plot, seen, sides, palette)
 
 
-def _axes(plot: ET.Element, seen: Watched, sides: _Sides, inks: Inks) -> None:
+def _axes(plot: ET.Element, seen: Watched, sides: _Sides, palette: Palette) -> None:
     wide = sides.room
     for percent in (0, 50, 100):
         up = sides.high * (1 - percent / 100)
-        shape(plot, "path", {"d": f"M0 {up:.1f}H{wide:.1f}"}, style=f"stroke: {inks.rule}")
-        words(plot, f"{percent}", (-8, up + 4), hand=Hand(inks.quiet, 12, anchor="end"))
-    words(plot, "%", (-8, -8), hand=Hand(inks.quiet, 12, anchor="end"))
+        add_shape(plot, "path", {"d": f"M0 {up:.1f}H{wide:.1f}"}, style=f"stroke: {palette.grid}")
+        add_text(plot, f"{percent}", (-8, up + 4), hand=TextStyle(palette.muted, 12, anchor="end"))
+    add_text(plot, "%", (-8, -8), hand=TextStyle(palette.muted, 12, anchor="end"))
     for tick in ticks(seen.length, most=sides.frames):
         along = wide * tick / seen.length
-        words(plot, f"{tick:g}", (along, sides.high + 17), hand=Hand(inks.quiet, 12, anchor="middle"))
-    words(plot, seen.unit, (wide / 2, sides.high + 30), hand=Hand(inks.quiet, 12, anchor="middle"))
+        add_text(
+            plot, f"{tick:g}", (along, sides.high + 17), hand=TextStyle(palette.muted, 12, anchor="middle")
+        )
+    add_text(plot, seen.unit, (wide / 2, sides.high + 30), hand=TextStyle(palette.muted, 12, anchor="middle"))
 
 
-def _curves(plot: ET.Element, seen: Watched, sides: _Sides, inks: Inks) -> None:
+def _curves(plot: ET.Element, seen: Watched, sides: _Sides, palette: Palette) -> None:
     wide, high = sides.room, sides.high
-    best = np.argsort(-seen.probabilities.mean(0), kind="stable")[: min(DRAWN, len(inks.nets))]
+    best = np.argsort(-seen.probabilities.mean(0), kind="stable")[: min(DRAWN, len(palette.series))]
     ends = [high * (1 - float(seen.probabilities[-1, c])) for c in best]
-    places = spread(ends, gap=16, low=4, high=high)
-    for c, colour, place in reversed(list(zip(best.tolist(), inks.nets, places, strict=False))):
+    places = spread_apart(ends, gap=16, low=4, high=high)
+    for c, colour, place in reversed(list(zip(best.tolist(), palette.series, places, strict=False))):
         points = [
             (wide * float(t) / seen.length, high * (1 - float(p)))
             for t, p in zip(seen.seconds, seen.probabilities[:, c], strict=True)
         ]
         style = f"fill: none; stroke: {colour}; stroke-width: 2; stroke-linejoin: round"
-        shape(plot, "path", {"d": line(points)}, style=style)
+        add_shape(plot, "path", {"d": path_data(points)}, style=style)
         for at, p in zip(points, seen.probabilities[:, c], strict=True):
-            dot = shape(plot, "circle", {"cx": at[0], "cy": at[1], "r": 2.5}, style=f"fill: {colour}")
-            tooltip(dot, f"{seen.classes[c]}: {100 * p:.1f} %")
-        said = cut(seen.classes[c], sides.longest)
-        name = words(plot, said, (wide + 10, place + 4), hand=Hand(colour, 13))
-        tooltip(name, seen.classes[c])
+            dot = add_shape(plot, "circle", {"cx": at[0], "cy": at[1], "r": 2.5}, style=f"fill: {colour}")
+            add_tooltip(dot, f"{seen.classes[c]}: {100 * p:.1f} %")
+        said = shorten(seen.classes[c], sides.longest)
+        name = add_text(plot, said, (wide + 10, place + 4), hand=TextStyle(colour, 13))
+        add_tooltip(name, seen.classes[c])
