@@ -159,14 +159,14 @@ def test_explain_gives_the_same_as_json() -> None:
         (["tarin", "digits"], "No such command 'tarin'"),
         (["models", "--jsn"], "No such option: --jsn"),
         (["models", "--compare", "resnet50"], "a comparison needs two names or more"),
-        (["models", "--compare", "resnet50", "vgg16", "--sort", "name"], "--compare takes names alone"),
+        (["models", "--compare", "resnet50", "vgg16", "--sort", "name"], "--compare takes names only"),
         (["explain", "resnet50", "--block"], "are about a drawing: give --svg FILE too"),
         (["explain", "resnet50", "--svg", "x.png"], "ends in '.png': give a name that ends in .svg"),
         (["explain", "resnet50", "--svg", "no/x.svg"], "no is no folder: make it first"),
         (["explain", *["resnet50"] * 4, "--svg", "x.svg"], "4 networks side by side: give at most 3"),
         (["explain", "plain34", "--order", "e"], "has blocks without shortcut"),
         (["predict", "run", "image", "--topk", "0"], "topk"),
-        (["resume", ""], "word 2 of the command is empty: was a variable never set?"),
+        (["resume", ""], "word 2 of the command is empty: is a variable not set?"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_2(words: list[str], said: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from residua.cli.failures import STOPPED
-from residua.cli.progress import ProgressPrinter, Stopper, clock, facts, fitting
+from residua.cli.progress import ProgressPrinter, Stopper, format_duration, join_fitting, tick_facts
 from residua.cli.train import _begin
 from residua.cli.unbroken_output import UnbrokenOutput
 from residua.training.events import EpochRow, Note, Tick
@@ -26,24 +26,24 @@ def shown(width: int, *events: Tick | EpochRow | Note, terminal: bool = True) ->
     console = Console(
         file=io.StringIO(), width=width, force_terminal=terminal, color_system=None, soft_wrap=True
     )
-    watcher = ProgressPrinter(console)
-    with watcher.watching():
+    printer = ProgressPrinter(console)
+    with printer.showing_bars():
         for event in events:
-            watcher.see(event)
+            printer.show(event)
     assert isinstance(console.file, io.StringIO)
     return re.sub(r"\x1b\[[^a-zA-Z]*[a-zA-Z]", "", console.file.getvalue())
 
 
 def test_time_left_is_said_in_hours_when_there_are_any() -> None:
-    assert [clock(seconds) for seconds in (7.2, 760, 97_265)] == ["0:07", "12:40", "27:01:05"]
+    assert [format_duration(seconds) for seconds in (7.2, 760, 97_265)] == ["0:07", "12:40", "27:01:05"]
 
 
 def test_a_narrow_terminal_leaves_out_what_matters_least() -> None:
-    said = [" 0 %", *facts(TICK, "image")]
+    parts = [" 0 %", *tick_facts(TICK, "image")]
     whole = " 0 %  27:01:05 left  loss 1.213  1,640 images/s  rate 0.0037  1.5 GiB"
-    assert fitting(said, 80) == whole
-    assert fitting(said, len(whole) - 1) == whole.removesuffix("  1.5 GiB")
-    assert fitting(said, 1) == " 0 %"
+    assert join_fitting(parts, 80) == whole
+    assert join_fitting(parts, len(whole) - 1) == whole.removesuffix("  1.5 GiB")
+    assert join_fitting(parts, 1) == " 0 %"
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
@@ -53,9 +53,9 @@ def test_no_line_of_training_is_broken_by_a_terminal(width: int) -> None:
     assert "epoch  7/20  loss 1.500  error 78.12 % train,  5.00 % test" in lines
     assert any("27:01:05 left" in line for line in lines)
     assert max(map(len, lines)) <= width
-    said = [line for line in lines if "channels_last" in line]
-    assert " ".join(line.strip() for line in said) == long.text.strip()
-    assert {line[:8] for line in said[1:]} == {" " * 8}
+    parts = [line for line in lines if "channels_last" in line]
+    assert " ".join(line.strip() for line in parts) == long.text.strip()
+    assert {line[:8] for line in parts[1:]} == {" " * 8}
 
 
 def test_without_a_terminal_a_line_is_one_line_and_has_the_speed() -> None:
@@ -86,8 +86,8 @@ def test_an_output_that_takes_nothing_ends_nothing(capsys: pytest.CaptureFixture
     to = Console(file=UnbrokenOutput(Full()))
     to.print("a line")
     to.print("another")
-    said = "residua: nothing more can be written here (No space left on device); the work goes on\n"
-    assert capsys.readouterr().err == 2 * said
+    parts = "residua: output stopped (No space left on device); the work continues\n"
+    assert capsys.readouterr().err == 2 * parts
 
 
 def test_a_pipe_without_a_reader_is_left_for_good(capsys: pytest.CaptureFixture[str]) -> None:
@@ -99,7 +99,7 @@ def test_a_pipe_without_a_reader_is_left_for_good(capsys: pytest.CaptureFixture[
         to.print("another")
     assert (
         capsys.readouterr().err
-        == "residua: nothing more can be written here (Broken pipe); the work goes on\n"
+        == "residua: output stopped (Broken pipe); the work continues\n"
     )
 
 

@@ -23,7 +23,10 @@ def test_ctrl_c_is_said_in_a_line(
     monkeypatch.setattr("sys.argv", ["residua"])
     with pytest.raises(SystemExit) as left:
         cli.main()
-    assert (left.value.code, capsys.readouterr().err) == (130, "residua: interrupted before it was finished\n")
+    assert (left.value.code, capsys.readouterr().err) == (
+        130,
+        "residua: interrupted before it was finished\n",
+    )
 
 
 def test_ctrl_c_while_a_module_is_imported_is_said_at_once(tmp_path: Path) -> None:

@@ -2,40 +2,42 @@
 
 import pytest
 
-from residua.jobs.catalogue import ORDERS, Wanted, catalogue, comparison, paper_of
+from residua.jobs.catalogue import SORT_KEYS, ModelFilter, compare_entries, list_entries, paper_of
 from residua.spec import zoo
 from residua.spec.describe import cost, receptive_field
 
 
-def names(wanted: Wanted, **how: object) -> list[str]:
-    return [entry.arch.name for entry in catalogue(wanted, **how)]
+def names(wanted: ModelFilter, **how: object) -> list[str]:
+    return [entry.arch.name for entry in list_entries(wanted, **how)]
 
 
 def test_without_wishes_all_networks_come_in_the_order_of_the_papers() -> None:
-    assert names(Wanted()) == list(zoo.NAMES)
-    assert names(Wanted(), reverse=True) == list(zoo.NAMES)[::-1]
+    assert names(ModelFilter()) == list(zoo.NAMES)
+    assert names(ModelFilter(), reverse=True) == list(zoo.NAMES)[::-1]
 
 
 def test_filters_narrow_together() -> None:
-    found = catalogue(Wanted(("*resnet*",), paper="he2015", max_params="1M", size=32))
+    found = list_entries(ModelFilter(("*resnet*",), paper="he2015", max_params="1M", size=32))
     assert [entry.arch.name for entry in found] == [f"cifar_resnet{depth}" for depth in (20, 32, 44, 56)]
-    assert names(Wanted(family="plain")) == ["plain18", "plain34"]
-    assert names(Wanted(("resnet18", "plain*")), order="name")[:2] == ["plain18", "plain34"]
+    assert names(ModelFilter(family="plain")) == ["plain18", "plain34"]
+    assert names(ModelFilter(("resnet18", "plain*")), sort="name")[:2] == ["plain18", "plain34"]
     limit = cost(zoo.arch("resnet50")).macs
-    assert "resnet50" in names(Wanted(max_macs=str(limit)))
-    assert "resnet50" not in names(Wanted(max_macs=str(limit - 1)))
+    assert "resnet50" in names(ModelFilter(max_macs=str(limit)))
+    assert "resnet50" not in names(ModelFilter(max_macs=str(limit - 1)))
 
 
-@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("order", SORT_KEYS)
 def test_a_list_is_sorted_from_small_to_large(order: str) -> None:
-    found = [entry.plain()[order] for entry in catalogue(Wanted(("cifar_*",)), order=order)]
+    found = [entry.plain()[order] for entry in list_entries(ModelFilter(("cifar_*",)), sort=order)]
     assert found == sorted(found)
-    backward = [entry.plain()[order] for entry in catalogue(Wanted(("cifar_*",)), order=order, reverse=True)]
+    backward = [
+        entry.plain()[order] for entry in list_entries(ModelFilter(("cifar_*",)), sort=order, reverse=True)
+    ]
     assert backward == sorted(found, reverse=True)
 
 
 def test_an_entry_has_the_numbers_of_its_network() -> None:
-    (entry,) = catalogue(Wanted(("iresnet50",)))
+    (entry,) = list_entries(ModelFilter(("iresnet50",)))
     plain, spec = entry.plain(), zoo.arch("iresnet50")
     assert (plain["params"], plain["macs"]) == (cost(spec).params, cost(spec).macs)
     assert plain["receptive_field"] == receptive_field(spec)
@@ -51,24 +53,28 @@ def test_the_paper_is_author_and_year(name: str, paper: str) -> None:
 
 
 def test_a_comparison_keeps_the_order_it_was_asked_for() -> None:
-    assert [entry.arch.name for entry in comparison(["vgg16", "resnet50"])] == ["vgg16", "resnet50"]
+    assert [entry.arch.name for entry in compare_entries(["vgg16", "resnet50"])] == ["vgg16", "resnet50"]
     with pytest.raises(ValueError, match="two names or more"):
-        comparison(["vgg16"])
+        compare_entries(["vgg16"])
 
 
 @pytest.mark.parametrize(
     ("wanted", "order", "said"),
     [
-        (Wanted(("resnte*",)), "", "no model matches 'resnte*': did you mean resnet"),
-        (Wanted(family="iresnt"), "", "no family 'iresnt': did you mean iresnet"),
-        (Wanted(paper="he2014"), "", "no paper 'he2014': did you mean he201"),
-        (Wanted(max_params="thirty"), "", "'thirty' is no amount: give a number above 0 such as 30M or 5G"),
-        (Wanted(max_macs="-5G"), "", "'-5G' is no amount"),
-        (Wanted(max_params="1"), "", "no network is left: loosen a limit"),
-        (Wanted(), "flops", "cannot sort by 'flops': known: params, macs"),
+        (ModelFilter(("resnte*",)), "", "no model matches 'resnte*': did you mean resnet"),
+        (ModelFilter(family="iresnt"), "", "no family 'iresnt': did you mean iresnet"),
+        (ModelFilter(paper="he2014"), "", "no paper 'he2014': did you mean he201"),
+        (
+            ModelFilter(max_params="thirty"),
+            "",
+            "'thirty' is no amount: give a number above 0 such as 30M or 5G",
+        ),
+        (ModelFilter(max_macs="-5G"), "", "'-5G' is no amount"),
+        (ModelFilter(max_params="1"), "", "no network passes the filter: loosen a limit"),
+        (ModelFilter(), "flops", "cannot sort by 'flops': known: params, macs"),
     ],
 )
-def test_a_wish_that_cannot_be_met_says_why(wanted: Wanted, order: str, said: str) -> None:
+def test_a_wish_that_cannot_be_met_says_why(wanted: ModelFilter, order: str, said: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the text is compared below, with its brackets
-        catalogue(wanted, order=order)
+        list_entries(wanted, sort=order)
     assert said in str(caught.value)

@@ -36,14 +36,14 @@ def centred(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_the_mean_image_is_the_mean_of_the_training_images(photos: Path, centred: Run) -> None:
-    images, seen = open_dataset(str(photos), holdout=0.2).train, centred.recipe.arch.preprocess
+    images, seen = open_dataset(str(photos), val_fraction=0.2).train, centred.recipe.arch.preprocess
     every = [seen_view(images.image(i, "rgb"), seen) for i in range(len(images))]
     found = np.frombuffer(seen.levels, np.uint8).reshape(3, 12, 12)
     np.testing.assert_allclose(found, np.mean(every, 0), atol=0.5)
 
 
 def test_of_many_files_a_share_is_read(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    images = open_dataset(str(photos), holdout=0.2).train
+    images = open_dataset(str(photos), val_fraction=0.2).train
     monkeypatch.setattr(mean_image, "MOST", 8)
     seen = replace(arch().preprocess, mean_image=mean_image.compute_mean_image(images, arch().preprocess))
     every = [seen_view(images.image(i, "rgb"), seen) for i in range(0, 24, 3)]

@@ -55,13 +55,13 @@ def test_training_returns_the_finished_run(digits: Run) -> None:
 def test_evaluating_a_run_gives_the_score_that_training_ended_with(digits: Run) -> None:
     (score,) = residua.evaluate(digits)
     assert score.error == pytest.approx(digits.metrics[-1]["test_error"], abs=0.6)
-    assert (score.n, score.split) == (len(open_digits(holdout=0.2).test), "test")
+    assert (score.n, score.split) == (len(open_digits(val_fraction=0.2).test), "test")
     assert residua.evaluate(digits.path, data="digits", views=["center"]) == [score]
 
 
 def test_the_loaded_classifier_reads_digits_it_never_saw(digits: Run) -> None:
     (score,) = residua.evaluate(digits)
-    test = open_digits(holdout=0.2).test
+    test = open_digits(val_fraction=0.2).test
     classifier = residua.load(digits.path)
     assert test.pixels is not None
     answers = classifier.many(test.pixels[:, :, :, 0])

@@ -1,4 +1,4 @@
-"""The command line: the only place that prints, and that turns errors into a line and an exit code."""
+"""The command line: the only room that prints, and where an error becomes one line and an exit code."""
 
 import io
 import os
@@ -11,14 +11,15 @@ from types import FrameType
 from residua.cli.app import app
 from residua.cli.failures import INTERRUPTED, explain, is_final
 from residua.cli.processes import ended
+from residua.errors import ConfigError
 
 LAST_SECONDS = 5.0
-"""How long a killed process may take to go."""
+"""How long a killed worker process may take to end."""
 
 
 def main() -> None:
     """Run the command in `sys.argv`; always leaves through `SystemExit`."""
-    _open_what_is_closed()
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(
@@ -27,24 +28,26 @@ def main() -> None:
     debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     final, own = True, os.getpid()
-    asked = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else Ctrl-C is not meant for us
-    if asked:
+    handles_ctrl_c = (
+        signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
+    if handles_ctrl_c:
         signal.signal(signal.SIGINT, lambda _number, frame: _interrupted(frame, own))
     try:
-        _check(arguments)
-        found = app(arguments, prog_name="residua", standalone_mode=False)
-        if found == INTERRUPTED:  # typer makes this number of Ctrl-C, and says nothing
+        _refuse_empty_words(arguments)
+        result = app(arguments, prog_name="residua", standalone_mode=False)
+        if result == INTERRUPTED:  # typer turns Ctrl-C into this number and prints nothing
             raise KeyboardInterrupt
-        code = found if isinstance(found, int) else 0
+        code = result if isinstance(result, int) else 0
     except BaseException as error:
         code, final = explain(error), is_final(error)
         if debug and not isinstance(error, SystemExit):
             traceback.print_exc()
     finally:
-        if asked:
+        if handles_ctrl_c:
             signal.signal(signal.SIGINT, signal.default_int_handler)
     code = 0 if final and ended(code) else code
-    if not _workers_end():
+    if not _end_workers():
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError):  # the terminal may be gone
                 stream.flush()
@@ -52,14 +55,14 @@ def main() -> None:
     sys.exit(code)
 
 
-def _check(words: list[str]) -> None:
-    """ValueError for an empty word, which as a path would mean this folder: `-o "$RUN"`, and RUN not set."""
+def _refuse_empty_words(words: list[str]) -> None:
+    """ConfigError for an empty word (`-o "$RUN"` without RUN), which as a path would mean this folder."""
     if "" in words:
-        raise ValueError(f"word {words.index('') + 1} of the command is empty: was a variable never set?")
+        raise ConfigError(f"word {words.index('') + 1} of the command is empty: is a variable not set?")
 
 
-def _open_what_is_closed() -> None:
-    """Begun without stdin, stdout or stderr (`>&-`): else the first files opened would be in their places."""
+def _open_closed_streams() -> None:
+    """Open closed standard streams (`>&-`): otherwise the first files opened would take their descriptors."""
     while (place := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(place, True)
     os.close(place)
@@ -70,18 +73,18 @@ def _open_what_is_closed() -> None:
 
 
 def _interrupted(frame: FrameType | None, process: int) -> None:
-    """KeyboardInterrupt, unless a module is being imported: compiled ones abort over an exception there."""
-    while frame is not None and os.getpid() == process:  # a worker leaves the words to its parent
+    """Raise KeyboardInterrupt; exit at once during an import, where compiled modules abort on exceptions."""
+    while frame is not None and os.getpid() == process:  # in a worker, the parent reports it
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             os._exit(explain(KeyboardInterrupt()))
         frame = frame.f_back
     raise KeyboardInterrupt
 
 
-def _workers_end() -> bool:
-    """Kill the processes that read for us, and tell whether they are gone.
+def _end_workers() -> bool:
+    """Kill the data loader workers; whether all have ended.
 
-    One that stands still, or waits for a disk, does not end when asked, and Python would wait for ever.
+    A worker that hangs or waits for a disk ignores a request to end, and Python would wait for it forever.
     """
     if "multiprocessing" not in sys.modules:
         return True

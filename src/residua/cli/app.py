@@ -20,7 +20,7 @@ from residua.version import __version__
 
 app = typer.Typer(
     name="residua",
-    help="Residual networks: build, train, judge, reproduce, explain and ship them.",
+    help="Residual networks: build, train, evaluate, explain, reproduce and ship them.",
     epilog="Start with: residua demo    Errors in full: add --debug",
     no_args_is_help=True,
     add_completion=False,
@@ -31,8 +31,8 @@ app = typer.Typer(
 
 
 @app.callback(invoke_without_command=True)
-def root(version: bool = typer.Option(False, "--version", help="Print the version and leave.")) -> None:
-    """Residual networks: build, train, judge, reproduce, explain and ship them."""
+def root(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+    """Residual networks: build, train, evaluate, explain, reproduce and ship them."""
     if version:
         print(f"residua {__version__}")
         raise typer.Exit

@@ -9,48 +9,55 @@ from residua.cli.train import setting
 
 
 def convert(
-    file: Path = typer.Argument(metavar="FILE", help="Weights of others, or a run, folder or file of ours."),
-    model: str = typer.Option(None, "-m", "--model", help="Name of the network they are of."),
+    file: Path = typer.Argument(metavar="FILE", help="Foreign weights, or a run, folder or file of residua."),
+    model: str = typer.Option(None, "-m", "--model", help="Name of their network."),
     source: str = typer.Option(
-        "auto", "--from", help="Whose names they have: torchvision, timm, iduta, cifar..."
+        "auto", "--from", help="Library they come from: torchvision, timm, iduta, cifar..."
     ),
-    to: str = typer.Option("", "--to", help="Whose names to write instead of a folder of ours."),
-    out: Path = typer.Option(None, "-o", "--out", help="Folder to make; with --to a .safetensors file."),
+    to: str = typer.Option("", "--to", help="Library to write for, instead of a residua folder."),
+    out: Path = typer.Option(None, "-o", "--out", help="Folder to create; with --to a .safetensors file."),
     settings: list[str] = typer.Option(
         [], "--set", metavar="NAME=VALUE", help="One change of the network, e.g. order=e or opening=timm."
     ),
     classes: Path = typer.Option(None, "--classes", help="Text file of class names, one per line."),
-    force: bool = typer.Option(False, "--force", help="Replace what is there."),
+    force: bool = typer.Option(False, "--force", help="Replace an existing output."),
     as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
 ) -> None:
-    """Read weights of others into a folder of ours, or write ours for others.
+    """Convert weights of other libraries to a residua folder, or back.
 
-    Where the peer is installed it gets the same weights and images, and the largest difference of a logit
-    is printed.
+    If the other library is installed, both networks compute the same images, and the largest difference of a
+    logit is printed.
 
     Example: residua convert resnet50.pth --model resnet50 --from torchvision -o resnet50
     """
     from residua.jobs.convert import IMAGES
-    from residua.jobs.convert import convert as translate
+    from residua.jobs.convert import convert as convert_weights
     from residua.spec.record import to_plain
 
     names = [line for line in classes.read_text("utf-8").splitlines() if line] if classes else []
     changes = dict(setting(text) for text in settings)
-    done = translate(file, model, source=source, to=to, out=out, changes=changes, classes=names, force=force)
+    result = convert_weights(
+        file, model, source=source, to=to, out=out, changes=changes, classes=names, force=force
+    )
     if as_json:
-        put_json(to_plain(done))
+        put_json(to_plain(result))
         return
     screen = console()
-    say(screen, f"read    {file}: {done.read}")
-    say(screen, f"wrote   {done.written}: {done.tensors} tensors of {done.model}")
-    if done.difference is None:
-        say(screen, "peer    none installed that computes this network, so nothing was compared")
+    say(screen, f"read    {file}: {result.read}")
+    say(screen, f"wrote   {result.written}: {result.tensors} tensors of {result.model}")
+    if result.difference is None:
+        say(screen, "peer    no installed library has this network: nothing was compared")
     else:
-        shown = f"{IMAGES} random images"
-        say(screen, f"peer    {done.peer}: largest difference of a logit {done.difference:.2g} on {shown}")
+        inputs = f"{IMAGES} random images"
+        say(
+            screen,
+            f"peer    {result.peer}: largest difference of a logit {result.difference:.2g} on {inputs}",
+        )
     if to:
-        next_line(screen, f"safetensors.torch.load_file('{done.written}')")
+        next_line(screen, f"safetensors.torch.load_file('{result.written}')")
     else:
         next_line(
-            screen, f"residua evaluate {done.written} --data DATA", f"residua predict {done.written} IMAGE"
+            screen,
+            f"residua evaluate {result.written} --data DATA",
+            f"residua predict {result.written} IMAGE",
         )

@@ -6,17 +6,19 @@ from residua.cli.terminal import console, next_line, put_json, show_table
 
 
 def doctor(as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout.")) -> None:
-    """Look at this machine, and how fast it is.
+    """Print versions, devices, decoders and speed of this machine.
 
     Example: residua doctor
     """
-    from residua.jobs.doctor import examine
+    from residua.jobs.doctor import check_machine
 
-    findings = examine()
+    checks = check_machine()
     if as_json:
-        put_json({finding.what: finding.found for finding in findings})
+        put_json({check.name: check.value for check in checks})
         return
     to = console()
-    rows = [("ok", f.what, f.found) if f.good else ("!!", f.what, f"{f.found}: {f.advice}") for f in findings]
-    show_table(to, ("", "what", "found"), rows)
+    rows = [
+        ("ok", c.name, c.value) if c.is_good else ("!!", c.name, f"{c.value}: {c.advice}") for c in checks
+    ]
+    show_table(to, ("", "what", "value"), rows)
     next_line(to, "residua demo")

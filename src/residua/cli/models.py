@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from residua.cli.terminal import console, next_line, put_json, say, show_table
+from residua.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,81 +20,89 @@ COLUMNS = {
     "receptive_field": ("field px", "field"),
     "input": ("input px", "input"),
 }
-"""What each number is called, and in a narrow terminal."""
+"""Header of each number, and its short form for a narrow terminal."""
 PLAIN = ("depth", "receptive_field", "input", "main_path_activations")
-"""Numbers that are not shortened to three digits."""
+"""Numbers that are printed in full."""
 BROAD, BROADEST, PIPE = 105, 145, 180
-"""Characters from where the family, and the paper and table, have room; and those of a line in a file."""
+"""Terminal widths from which the family, then the source, have room; and the width of a line in a file."""
 
 
 def models(
     patterns: list[str] = typer.Argument(
-        None, metavar="[PATTERN]...", help="Shell-style patterns, e.g. 'cifar_*'; several names compare them."
+        None,
+        metavar="[PATTERN]...",
+        help="Shell-style patterns, e.g. 'cifar_*'; several full names are compared.",
     ),
-    compare: bool = typer.Option(False, "--compare", help="Names in columns, with ratios to the first."),
+    compare: bool = typer.Option(
+        False, "--compare", help="Compare the named networks, with ratios to the first."
+    ),
     family: str = typer.Option("", "--family", help="Only this family, e.g. iresnet."),
     paper: str = typer.Option("", "--paper", help="Only this paper, e.g. he2015."),
-    max_params: str = typer.Option("", "--max-params", metavar="N", help="Most parameters, e.g. 30M."),
-    max_macs: str = typer.Option("", "--max-macs", metavar="N", help="Most multiply-adds, e.g. 5G."),
+    max_params: str = typer.Option(
+        "", "--max-params", metavar="N", help="Largest number of parameters, e.g. 30M."
+    ),
+    max_macs: str = typer.Option(
+        "", "--max-macs", metavar="N", help="Largest number of multiply-adds, e.g. 5G."
+    ),
     size: int = typer.Option(
         0, "--input", min=0, metavar="PX", help="Only for images of this side, e.g. 32."
     ),
     sort: str = typer.Option(
         "",
         "--sort",
-        help="By params, macs, activations, depth, receptive_field or name; else as in the papers.",
+        help="Sort by params, macs, activations, depth, receptive_field or name; default: the papers' order.",
     ),
-    reverse: bool = typer.Option(False, "--reverse", help="From the other end."),
+    reverse: bool = typer.Option(False, "--reverse", help="Reverse the order."),
     as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
 ) -> None:
     """List, filter, sort and compare the networks by what they cost.
 
     Example: residua models 'cifar_*' --max-params 1M --sort macs
     """
-    from residua.jobs.catalogue import Wanted, catalogue, comparison
+    from residua.jobs.catalogue import ModelFilter, compare_entries, list_entries
     from residua.spec import zoo
 
     names = tuple(patterns or ())
-    wanted = Wanted(names, family, paper, max_params, max_macs, size)
-    plain = wanted == Wanted(names) and not sort and not reverse
+    chosen = ModelFilter(names, family, paper, max_params, max_macs, size)
+    plain = chosen == ModelFilter(names) and not sort and not reverse
     if compare and not plain:
-        raise ValueError("--compare takes names alone: leave filters and --sort away")
+        raise ConfigError("--compare takes names only: leave filters and --sort out")
     compares = compare or (len(names) > 1 and set(names) <= set(zoo.NAMES) and plain)
-    found = comparison(names) if compares else catalogue(wanted, order=sort, reverse=reverse)
+    entries = compare_entries(names) if compares else list_entries(chosen, sort=sort, reverse=reverse)
     if as_json:
-        put_json([entry.plain() for entry in found])
+        put_json([entry.plain() for entry in entries])
         return
     to = console()
     if compares:
-        _compare(to, found)
+        _compare(to, entries)
         next_line(to, f"residua explain {' '.join(names[:3])} --svg FILE")
         return
-    _list(to, found)
-    say(to, f"{len(found)} networks; multiply-adds are what the papers call FLOPs", "dim")
-    next_line(to, f"residua explain {found[0].arch.name}")
+    _list(to, entries)
+    say(to, f"{len(entries)} networks; the papers call multiply-adds FLOPs", "dim")
+    next_line(to, f"residua explain {entries[0].arch.name}")
 
 
-def _list(to: "Console", found: "list[ModelEntry]") -> None:
-    """One line for each network, as many columns as the terminal is wide."""
+def _list(to: "Console", entries: "list[ModelEntry]") -> None:
+    """Print one line per network, with as many columns as fit."""
     wide = to.width if to.is_terminal else PIPE
     texts = 1 + (wide >= BROAD) + (wide >= BROADEST)
     head = [("name", "family", "source")[place] for place in range(texts)]
     head += [name if wide >= BROAD else short or name for name, short in COLUMNS.values()]
     rows = []
-    for entry in found:
+    for entry in entries:
         arch = entry.arch
-        said = (arch.name, arch.family, arch.source)[:texts]
-        rows.append((*said, *(_said(what, entry) for what in COLUMNS)))
+        words = (arch.name, arch.family, arch.source)[:texts]
+        rows.append((*words, *(_number(what, entry) for what in COLUMNS)))
     show_table(to, head, rows, numeric=texts, width=PIPE)
 
 
-def _compare(to: "Console", found: "list[ModelEntry]") -> None:
-    """One column for each network, one line for each number, and how many times the first network's it is.
+def _compare(to: "Console", entries: "list[ModelEntry]") -> None:
+    """Print one column per network and one line per number, with ratios to the first network.
 
-    Where the terminal is too narrow for all, several tables, each with the first.
+    Where the terminal is too narrow, several tables are printed, each with the first network.
     """
-    first, *others = found
-    wide = max(15, *(len(entry.arch.name) for entry in found)) + 2
+    first, *others = entries
+    wide = max(15, *(len(entry.arch.name) for entry in entries)) + 2
     room = max(1, ((to.width if to.is_terminal else PIPE) - 18) // wide - 1)
     for start in range(0, len(others), room):
         some = [first, *others[start : start + room]]
@@ -106,13 +115,13 @@ def _compare(to: "Console", found: "list[ModelEntry]") -> None:
 
 def _ratio(what: str, entry: "ModelEntry", first: "ModelEntry | None") -> str:
     """A number, and how many times that of `first` it is."""
-    said = _said(what, entry)
+    text = _number(what, entry)
     return (
-        f"{said} ×{entry.numbers[what] / first.numbers[what]:.2f}" if first and first.numbers[what] else said
+        f"{text} ×{entry.numbers[what] / first.numbers[what]:.2f}" if first and first.numbers[what] else text
     )
 
 
-def _said(what: str, entry: "ModelEntry") -> str:
+def _number(what: str, entry: "ModelEntry") -> str:
     from residua.spec.amount import amount
 
     value, frames = entry.numbers[what], entry.numbers["frames"]

@@ -1,4 +1,4 @@
-"""A command in several processes: who speaks, who launches, and with which code all end together."""
+"""A command in several processes: which one prints, which one launches, and the exit code of all."""
 
 import os
 import sys
@@ -8,25 +8,25 @@ from pathlib import Path
 import typer
 
 ENDED = "RESIDUA_ENDED"
-"""Variable that names the folder where launched processes leave their exit codes."""
+"""Environment variable: the folder where launched processes write their exit codes."""
 
 OPTION = typer.Option(
-    1, "--processes", min=1, metavar="N", help="Processes that share the work, one for each GPU."
+    1, "--processes", min=1, metavar="N", help="Number of processes that share the work, one per GPU."
 )
 
 
 def speaks() -> bool:
-    """Whether this process talks to the user: the only one, or rank 0."""
+    """Whether this process prints: it is the only one, or rank 0."""
     return not is_one_of_many() or os.environ.get("RANK", "0") == "0"
 
 
 def is_one_of_many() -> bool:
-    """Whether a launcher started this process beside others."""
+    """Whether a launcher started this process as one of several."""
     return os.environ.get("WORLD_SIZE", "1") != "1"
 
 
 def may_restart() -> bool:
-    """Whether the launcher would start this command anew."""
+    """Whether the launcher may restart this command."""
     return is_one_of_many() and os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0") != "0"
 
 
@@ -53,7 +53,7 @@ def launch_if_asked(processes: int, *more: str) -> None:
 
 
 def ended(code: int) -> bool:
-    """Tell the launcher, if there is one, that this process ends with `code` and wants no restart."""
+    """Record for a launcher that this process ends with `code` and needs no restart; whether there is one."""
     if folder := os.environ.get(ENDED):
         with suppress(OSError):  # it may be gone
             (Path(folder) / f"code-{int(os.environ.get('RANK', '0')):06d}").write_text(str(code))

@@ -1,4 +1,4 @@
-"""What goes to the terminal: lines, tables, one JSON document; everything escapes what it is given."""
+"""Terminal output: lines, tables, one JSON document; control characters in names are escaped."""
 
 import json
 import re
@@ -22,58 +22,58 @@ if TYPE_CHECKING:  # rich takes a third of the time that `--help` may take
     from residua.tasks.kind import Told
 
 QUIET_SECONDS = 10.0
-"""Without a terminal, a line about progress at most this often."""
+"""Without a terminal, one line of progress per this many seconds."""
 INDENT = 8
-"""Where the text of a line begins that opens with a label."""
+"""Column where the text begins in lines that open with a label."""
 
 
 # Control characters but the end of a line, half characters, ends of lines and directions of Unicode.
-_STEERING = re.compile("[\0-\t\x0b-\x1f\x7f-\x9f\ud800-\udfff\u2028-\u202e\u2066-\u2069]")
+_CONTROL = re.compile("[\0-\t\x0b-\x1f\x7f-\x9f\ud800-\udfff\u2028-\u202e\u2066-\u2069]")
 
 
-def console(*, json_on_stdout: bool = False, lasting: bool = False) -> "Console":
-    """Where people read; stderr when stdout belongs to a JSON document.
+def console(*, json_on_stdout: bool = False, unbroken: bool = False) -> "Console":
+    """The console for people: stderr when stdout carries a JSON document.
 
-    A `lasting` one never ends the command where nothing can be written any more.
+    With `unbroken`, a closed terminal or a full disk does not end the command.
     """
     from rich.console import Console
 
     file: Any = sys.stderr if json_on_stdout else sys.stdout
-    file = UnbrokenOutput(file) if lasting else file
+    file = UnbrokenOutput(file) if unbroken else file
     return Console(file=file, highlight=False, soft_wrap=True, quiet=not speaks())
 
 
 def printable(text: str) -> str:
-    """`text` without what steers a terminal, which a name of a file may hold: that is spelled out."""
-    return _STEERING.sub(lambda found: repr(found[0])[1:-1], text)
+    """`text` with control characters escaped: a file name may hold sequences that steer a terminal."""
+    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], text)
 
 
 def say(to: "Console", text: str, style: str = "") -> None:
-    """One line of plain text: brackets in class names are brackets."""
+    """Print one line of plain text, without markup."""
     from rich.text import Text
 
     to.print(Text(printable(text), style=style))
 
 
 def command(*words: object) -> str:
-    """`residua WORDS` as a shell takes it, names with blanks in quotes."""
+    """`residua WORDS` quoted for a shell."""
     return shlex.join(["residua", *map(str, words)])
 
 
 def say_wrapped(to: "Console", text: str, style: str = "") -> None:
-    """The same, broken between words where a terminal is narrower; what follows stands below the text."""
+    """Print `text` wrapped between words on a narrow terminal; following lines are indented."""
     width = to.width if to.is_terminal else len(text) + 1
     for line in wrap(text, width, subsequent_indent=" " * INDENT, break_on_hyphens=False):
         say(to, line, style)
 
 
 def next_line(to: "Console", *commands: str) -> None:
-    """What to do next."""
+    """Print the next commands."""
     say(to, "next: " + "  ·  ".join(commands), "bold")
 
 
 def put_json(document: Any) -> None:
-    """The one JSON document of a `--json` command."""
+    """Print the one JSON document of a `--json` command."""
     if speaks():
         sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
@@ -81,9 +81,9 @@ def put_json(document: Any) -> None:
 def show_table(
     to: "Console", head: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: int = 0, width: int = 120
 ) -> None:
-    """A table whose columns from `numeric` on are right-aligned; 0 aligns none.
+    """Print a table whose columns from `numeric` on are right-aligned; 0 aligns none.
 
-    `width` is the number of characters in a line where nobody knows it: in a file or a pipe.
+    `width` is the line width in characters for a file or a pipe.
     """
     from rich.console import Console
     from rich.table import Table
@@ -119,7 +119,7 @@ def check_page(out: Path, *, force: bool) -> None:
 
 @contextmanager
 def counting(to: "Console") -> "Iterator[Callable[[int, int], None]]":
-    """Hears how much is done: a bar on a terminal, a line every ten seconds elsewhere."""
+    """A callback (done, total): a bar on a terminal, a line every ten seconds elsewhere."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     if to.is_terminal:
@@ -129,12 +129,12 @@ def counting(to: "Console") -> "Iterator[Callable[[int, int], None]]":
             task = bar.add_task("", total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
         return
-    said = time.monotonic()
+    last_line = time.monotonic()
 
-    def tell(done: int, total: int) -> None:
-        nonlocal said
-        if time.monotonic() - said > QUIET_SECONDS:
-            said = time.monotonic()
+    def print_line(done: int, total: int) -> None:
+        nonlocal last_line
+        if time.monotonic() - last_line > QUIET_SECONDS:
+            last_line = time.monotonic()
             say(to, f"{done:,} of {total:,}")
 
-    yield tell
+    yield print_line

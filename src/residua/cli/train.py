@@ -74,7 +74,7 @@ def train(
     from residua.jobs.train import fit_run, start_or_join
     from residua.training.processes.world import joined
 
-    to = console(lasting=True)
+    to = console(unbroken=True)
     clip: Changes = {"frames": frames, "frame_stride": frame_stride, "segments": segments}
     request = TrainRequest(data, model, recipe, weights, epochs, changes, clip=clip)
     with joined() as world:
@@ -117,7 +117,7 @@ def resume(
     from residua.jobs.train import resume as go_on
     from residua.training.processes.world import joined
 
-    to = console(lasting=True)
+    to = console(unbroken=True)
     with joined() as world:
         stopped = _run_with_progress(
             to,
@@ -148,7 +148,7 @@ def _begin(track: list[str]) -> None:
 def _stop_early(_number: int, _: object) -> None:
     with suppress(RuntimeError):  # it came while a line was being written
         say(
-            console(lasting=True),
+            console(unbroken=True),
             "stopped before the first step: nothing was trained, run the same command again",
             "yellow",
         )
@@ -182,7 +182,7 @@ def _run_with_progress(
     from residua.jobs.track import tracked
 
     printer, stopper = ProgressPrinter(to, _noun(path)), Stopper(to)
-    with tracked(path, printer.see, track if speaks() else []) as listen, printer.watching():
+    with tracked(path, printer.show, track if speaks() else []) as listen, printer.showing_bars():
         work(listen, stopper)
     return printer.stopped_at
 

@@ -1,4 +1,4 @@
-"""An output that outlives its reader: work goes on where a pipe breaks, a terminal closes, a log is full."""
+"""Output that survives its reader: work continues after a broken pipe, a closed terminal or a full log."""
 
 import os
 import sys
@@ -8,42 +8,41 @@ from typing import TextIO
 
 
 class UnbrokenOutput:
-    """What rich writes to. From the first write that the system refuses on, it goes nowhere."""
+    """A text file for rich; after the first failed write, everything is discarded."""
 
     def __init__(self, file: TextIO) -> None:
-        """Write to `file`."""
         self._file = file
 
     @property
     def encoding(self) -> str:
-        """That of the file."""
+        """The encoding of the file."""
         return self._file.encoding
 
     def isatty(self) -> bool:
-        """Whether a person may look."""
+        """Whether the file is a terminal."""
         return self._file.isatty()
 
     def fileno(self) -> int:
-        """The descriptor of the file."""
+        """The file descriptor."""
         return self._file.fileno()
 
     def write(self, text: str) -> int:
-        """Write `text`, or lose it."""
-        self._unless_gone(lambda: self._file.write(text))
+        """Write `text`, or discard it."""
+        self._unless_broken(lambda: self._file.write(text))
         return len(text)
 
     def flush(self) -> None:
-        """Write what waits, or lose it."""
-        self._unless_gone(self._file.flush)
+        """Write what is buffered, or discard it."""
+        self._unless_broken(self._file.flush)
 
-    def _unless_gone(self, act: Callable[[], object]) -> None:
+    def _unless_broken(self, write: Callable[[], object]) -> None:
         try:
-            act()
+            write()
         except OSError as error:
-            with suppress(OSError):  # what still waits is written at the exit, too
+            with suppress(OSError):  # the rest of the buffer is written at exit
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self._file.fileno())
             with suppress(OSError):
                 print(
-                    f"residua: nothing more can be written here ({error.strerror}); the work goes on",
+                    f"residua: output stopped ({error.strerror}); the work continues",
                     file=sys.stderr,
                 )

@@ -1,40 +1,41 @@
-"""The list of networks: which are asked for, in which order, and what they cost."""
+"""The list of networks: filtered, sorted and compared by what they cost."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from residua.errors import ConfigError
 from residua.spec import zoo
 from residua.spec.amount import number
 from residua.spec.arch import Arch
 from residua.spec.describe import plain_numbers
 from residua.spec.record import nearest
 
-ORDERS = ("params", "macs", "activations", "depth", "receptive_field", "name")
-"""What a list can be sorted by."""
+SORT_KEYS = ("params", "macs", "activations", "depth", "receptive_field", "name")
+"""Numbers by which a list can be sorted."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which networks are asked for; an empty field asks for nothing."""
+class ModelFilter:
+    """Which networks to list; an empty field filters nothing."""
 
     patterns: tuple[str, ...] = ()
-    """Shell-style patterns, any of which may match; none asks for all."""
+    """Shell-style patterns, any of which may match; none matches all."""
     family: str = ""
     """As in `Arch.family`."""
     paper: str = ""
     """As `paper_of` gives it: `he2015`."""
     max_params: str = ""
-    """Most learnable numbers: `30M`."""
+    """Largest number of parameters: `30M`."""
     max_macs: str = ""
-    """Most multiply-adds: `5G`."""
+    """Largest number of multiply-adds: `5G`."""
     size: int = 0
     """Side of the images, in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
-    """A network with the numbers that people compare."""
+    """A network with its costs."""
 
     arch: Arch
     """The network."""
@@ -49,42 +50,55 @@ class ModelEntry:
 
 
 def paper_of(arch: Arch) -> str:
-    """First author and year of where it comes from, `he2015`; empty for what is ours."""
-    found = re.match(r"([A-Z]\w+) (?:et al\.|and \w+) (\d{4})", arch.source)
-    return found[1].lower() + found[2] if found else ""
+    """First author and year of the network's paper, `he2015`; empty for networks of our own."""
+    source = re.match(r"([A-Z]\w+) (?:et al\.|and \w+) (\d{4})", arch.source)
+    return source[1].lower() + source[2] if source else ""
 
 
-def catalogue(wanted: Wanted, *, order: str = "", reverse: bool = False) -> list[ModelEntry]:
-    """The networks asked for, in the papers' order or from small to large by one of ORDERS.
+def list_entries(chosen: ModelFilter, *, sort: str = "", reverse: bool = False) -> list[ModelEntry]:
+    """The networks that pass a filter.
 
-    ValueError for an unknown pattern, family, paper or order, for an amount that is none, and when nothing is
-    left.
+    Args:
+        chosen: The filter.
+        sort: One of SORT_KEYS, from small to large; empty keeps the order of the papers.
+        reverse: Reverse the order.
+
+    Raises:
+        ConfigError: A pattern, family, paper, sort key or amount is unknown, or nothing passes the filter.
     """
-    if order and order not in ORDERS:
-        raise ValueError(f"cannot sort by {order!r}: {nearest(order, ORDERS)}")
-    archs = [zoo.arch(name) for name in _matching(wanted.patterns)]
-    for what, word, of in (("family", wanted.family, _family), ("paper", wanted.paper, paper_of)):
+    if sort and sort not in SORT_KEYS:
+        raise ConfigError(f"cannot sort by {sort!r}: {nearest(sort, SORT_KEYS)}")
+    archs = [zoo.arch(name) for name in _matching(chosen.patterns)]
+    for what, word, of in (("family", chosen.family, _family), ("paper", chosen.paper, paper_of)):
         known = sorted({of(zoo.arch(name)) for name in zoo.NAMES} - {""}) if word else []
         if word and word not in known:
-            raise ValueError(f"no {what} {word!r}: {nearest(word, known)}")
+            raise ConfigError(f"no {what} {word!r}: {nearest(word, known)}")
         archs = [arch for arch in archs if word in ("", of(arch))]
-    most = {"params": wanted.max_params, "macs": wanted.max_macs}
-    limits = {field: number(text) for field, text in most.items() if text}
-    found = [ModelEntry(arch, plain_numbers(arch)) for arch in archs]
-    found = [entry for entry in found if all(entry.numbers[what] <= most for what, most in limits.items())]
-    found = [entry for entry in found if wanted.size in (0, entry.numbers["input"])]
-    if not found:
-        raise ValueError("no network is left: loosen a limit; `residua models` lists all with their numbers")
-    if order:
-        by_name = order == "name"
-        found.sort(key=lambda entry: (entry.arch.name, 0) if by_name else ("", entry.numbers[order]))
-    return found[::-1] if reverse else found
+    maxima = {"params": chosen.max_params, "macs": chosen.max_macs}
+    limits = {field: number(text) for field, text in maxima.items() if text}
+    entries = [ModelEntry(arch, plain_numbers(arch)) for arch in archs]
+    entries = [
+        entry for entry in entries if all(entry.numbers[what] <= limit for what, limit in limits.items())
+    ]
+    entries = [entry for entry in entries if chosen.size in (0, entry.numbers["input"])]
+    if not entries:
+        raise ConfigError(
+            "no network passes the filter: loosen a limit; `residua models` lists all with their numbers"
+        )
+    if sort:
+        by_name = sort == "name"
+        entries.sort(key=lambda entry: (entry.arch.name, 0) if by_name else ("", entry.numbers[sort]))
+    return entries[::-1] if reverse else entries
 
 
-def comparison(names: Sequence[str]) -> list[ModelEntry]:
-    """The networks of exactly these names, in this order. ValueError below two, or for an unknown name."""
+def compare_entries(names: Sequence[str]) -> list[ModelEntry]:
+    """The networks with exactly these names, in this order.
+
+    Raises:
+        ConfigError: There are fewer than two names, or one is unknown.
+    """
     if len(names) < 2:
-        raise ValueError("a comparison needs two names or more: residua models --compare resnet50 iresnet50")
+        raise ConfigError("a comparison needs two names or more: residua models --compare resnet50 iresnet50")
     return [ModelEntry(arch, plain_numbers(arch)) for arch in map(zoo.arch, names)]
 
 
@@ -95,6 +109,6 @@ def _family(arch: Arch) -> str:
 def _matching(patterns: Sequence[str]) -> list[str]:
     for pattern in patterns:
         if not zoo.names(pattern):
-            raise ValueError(f"no model matches {pattern!r}: {nearest(pattern, zoo.NAMES)}")
+            raise ConfigError(f"no model matches {pattern!r}: {nearest(pattern, zoo.NAMES)}")
     chosen = {name for pattern in patterns for name in zoo.names(pattern)}
     return [name for name in zoo.NAMES if name in chosen or not patterns]

@@ -1,4 +1,4 @@
-"""Weights of others into a folder of ours and back, held against the peer itself where it is installed."""
+"""Foreign weights to a residua folder and back, compared with the other library where it is installed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from residua.errors import CheckpointError
+from residua.errors import CheckpointError, ConfigError
 from residua.jobs.models import arch_of
 from residua.nn.network import Network, build
 from residua.predict import folder
@@ -23,33 +23,33 @@ from residua.weights.store import is_ours, publish
 from residua.weights.suspect import difference
 
 IMAGES = 2
-"""Images that both networks are shown; drawn from a normal distribution with seed 0."""
+"""Inputs on which both networks are compared, drawn from a normal distribution with seed 0."""
 TIMM = {f"preresnet{depth}": f"resnetv2_{depth}" for depth in (18, 34, 50, 101, 152)}
-"""Our names of networks that timm calls otherwise."""
+"""Our name -> timm's name, where they differ."""
 TORCHVISION = {"resnet3d18": "r3d_18"}
-"""Ours -> torchvision's, where the names differ."""
-BARE = {"googlenet": {"aux_logits": False, "init_weights": False}}
-"""What torchvision must be told to build the network that judges and no more."""
+"""Our name -> torchvision's name, where they differ."""
+TORCHVISION_OPTIONS = {"googlenet": {"aux_logits": False, "init_weights": False}}
+"""Arguments of torchvision's constructor that leave auxiliary heads out."""
 
 
 @dataclass(frozen=True, slots=True)
-class Converted:
-    """What was read, what was written, and how far the two are apart."""
+class Conversion:
+    """What was read, what was written, and the largest difference between the two networks."""
 
     read: str
-    """What the weights were read from, and all that was not simply copied."""
+    """What the weights were read from, and every tensor that was not simply copied."""
     model: str
     """Name of the network."""
     source: str
-    """Whose names the weights had."""
+    """The naming scheme of the weights: `torchvision`, `timm`, ..."""
     written: str
     """Path of the folder or file that was written."""
     tensors: int
     """Tensors in it."""
     peer: str = ""
-    """The network of others that was built to compare, with its version; empty when there is none here."""
+    """The other library's network that was compared, with its version; empty when none is installed."""
     difference: float | None = None
-    """Largest difference of a logit between the peer and ours on the same images; None without a peer."""
+    """Largest absolute difference of a logit between the peer and ours; None without a peer."""
 
 
 def convert(
@@ -62,26 +62,38 @@ def convert(
     changes: Mapping[str, Any] | None = None,
     classes: Sequence[str] = (),
     force: bool = False,
-) -> Converted:
-    """The weights in `file` as a saved folder, or with `to` as a safetensors file in that source's names.
+) -> Conversion:
+    """Convert weights to a saved folder, or with `to` to a safetensors file in another library's names.
 
-    A run, a saved folder or a checkpoint of ours knows its network; any other file needs `model`, changed by
-    `changes` as in `create_model`, e.g. `{"order": "e"}`. Its head
-    and channels are kept as they are; `classes` names its outputs, which are else numbered. FileExistsError
-    when `out` is there, unless `force`; CheckpointError when the weights do not fit; ValueError for a wrong
-    name.
+    Args:
+        file: Foreign weights, or a run, a saved folder or a checkpoint of residua.
+        model: Name of the network; needed for foreign weights, which do not say it.
+        source: Naming scheme of foreign weights, e.g. `torchvision`; `auto` recognises it.
+        to: Naming scheme to write; empty writes a residua folder.
+        out: Folder or file to create; by default named after `file`.
+        changes: Changes of the network as in `create_model`, e.g. `{"order": "e"}`.
+        classes: Class names; by default the outputs are numbered.
+        force: Replace an existing output.
+
+    Returns:
+        What was read and written, and the largest difference to the other library's network.
+
+    Raises:
+        ConfigError: A name cannot be used.
+        CheckpointError: The weights do not fit the network.
+        FileExistsError: The output exists, without `force`.
     """
     path = Path(file)
     target = Path(out) if out else _default(path, to)
     _check_target(target, to, force=force)
-    if _is_own(path):
-        network, report, names = _read_own(path, model, source)
+    if _is_ours(path):
+        network, report, names = _read_ours(path, model, source)
     else:
-        network, report, names = _read(path, model, source, changes or {})
+        network, report, names = _read_foreign(path, model, source, changes or {})
     if classes and to:
-        raise ValueError(f"names of classes have no place in a file for {to}: leave --classes out")
+        raise ConfigError(f"a file for {to} holds no class names: leave --classes out")
     if classes:
-        network.class_names = _named(tuple(classes), network.arch)
+        network.class_names = _checked_class_names(tuple(classes), network.arch)
     if to:
         theirs = save_as(network, to)
         facts = {"kind": "weights", "names": to, "model": network.arch.name, "residua": __version__}
@@ -92,15 +104,22 @@ def convert(
         folder.save(network, target, force=force)
         network = folder.read(target)
         state, other = (read_weights(path)[0], names) if names != "residua" else ({}, names)
-    peer, called = build_peer(other, network.arch)
-    found = None if peer is None else _apart(peer, state, network)
-    return Converted(report, network.arch.name, names, str(target), len(network.state_dict()), called, found)
+    peer, peer_name = build_peer(other, network.arch)
+    difference = None if peer is None else _largest_difference(peer, state, network)
+    tensors = len(network.state_dict())
+    return Conversion(report, network.arch.name, names, str(target), tensors, peer_name, difference)
 
 
 def build_peer(source: str, arch: Arch) -> tuple[nn.Module | None, str]:
-    """The network of `source` that computes what `arch` does, with fresh weights, and its name with version.
+    """The network of another library that computes what `arch` computes.
 
-    None and an empty name when `source` is no installed library, or has no such network.
+    Args:
+        source: `torchvision` or `timm`.
+        arch: Our network.
+
+    Returns:
+        The network with fresh weights and its name with version; None and "" when the library is not
+        installed or has no such network.
     """
     if source == "torchvision":
         return _from_torchvision(arch)
@@ -116,38 +135,40 @@ def _check_target(target: Path, to: str, *, force: bool) -> None:
         folder.check_free(target, force=force)
         return
     if target.suffix != ".safetensors":
-        raise ValueError(f"{target} would hold weights: give a name that ends in .safetensors")
+        raise ConfigError(f"{target} would hold weights: give a name that ends in .safetensors")
     if not target.parent.is_dir():
-        raise ValueError(f"{target.parent} is no folder: make it first, or write elsewhere")
+        raise ConfigError(f"{target.parent} is no folder: make it first, or write elsewhere")
     if target.exists() and not force:
         raise FileExistsError(f"{target} is there already: give --force to replace it")
 
 
-def _is_own(path: Path) -> bool:
-    """Whether `path` says itself which network it is of."""
+def _is_ours(path: Path) -> bool:
+    """Whether `path` is residua's own and so names its network."""
     if path.is_dir():
         saved = folder.is_saved(path) and is_ours(path / FILE)
         return saved or Run(path).checkpoints.is_dir()
     return is_ours(path) and "arch" in read_weights(path)[1]
 
 
-def _read_own(path: Path, model: str | None, source: str) -> tuple[Network, str, str]:
+def _read_ours(path: Path, model: str | None, source: str) -> tuple[Network, str, str]:
     network = load_network(path)
     if model not in (None, network.arch.name) or source not in ("auto", "residua"):
-        raise ValueError(f"{path} is residua's own, of {network.arch.name}: leave --model and --from out")
+        raise ConfigError(f"{path} is residua's own, of {network.arch.name}: leave --model and --from out")
     return network, f"{len(network.state_dict())} tensors of {network.arch.name}", "residua"
 
 
-def _read(path: Path, model: str | None, source: str, changes: Mapping[str, Any]) -> tuple[Network, str, str]:
+def _read_foreign(
+    path: Path, model: str | None, source: str, changes: Mapping[str, Any]
+) -> tuple[Network, str, str]:
     state, _ = read_weights(path)
     if model is None:
-        raise ValueError(f"{path} does not say which network it is of: give --model NAME")
+        raise ConfigError(f"{path} does not say which network it is of: give --model NAME")
     arch = arch_of(model, **changes)
     with torch.device("meta"):
-        drawn = build(arch)
-    dialect = dialect_of(drawn, state, source=source)
-    names = dialect.known(drawn.state_dict())
-    head, first = (state.get(names.get(key, "")) for key in (head_keys(drawn)[0], FIRST))
+        meta_network = build(arch)
+    dialect = dialect_of(meta_network, state, source=source)
+    names = dialect.known(meta_network.state_dict())
+    head, first = (state.get(names.get(key, "")) for key in (head_keys(meta_network)[0], FIRST))
     if head is not None and head.ndim:
         arch = change.with_classes(arch, len(head))
     if first is not None and first.ndim in (4, 5):
@@ -158,9 +179,9 @@ def _read(path: Path, model: str | None, source: str, changes: Mapping[str, Any]
     return network.eval(), report, dialect.name
 
 
-def _named(classes: tuple[str, ...], arch: Arch) -> tuple[str, ...]:
+def _checked_class_names(classes: tuple[str, ...], arch: Arch) -> tuple[str, ...]:
     if len(classes) != arch.classes:
-        raise ValueError(f"{len(classes)} class names for {arch.classes} outputs: give one for each")
+        raise ConfigError(f"{len(classes)} class names for {arch.classes} outputs: give one for each")
     return classes
 
 
@@ -171,12 +192,12 @@ def _from_torchvision(arch: Arch) -> tuple[nn.Module | None, str]:
     name = TORCHVISION.get(arch.name, arch.name)
     if name not in models.list_models() or arch.channels != 3 or not _is_plain(arch):
         return None, ""
-    made = models.get_model(name, weights=None, num_classes=arch.classes, **BARE.get(name, {}))
-    return made, f"torchvision {torchvision.__version__} {name}"
+    peer = models.get_model(name, weights=None, num_classes=arch.classes, **TORCHVISION_OPTIONS.get(name, {}))
+    return peer, f"torchvision {torchvision.__version__} {name}"
 
 
 def _is_plain(arch: Arch) -> bool:
-    """Whether `arch` computes what its name does, of the same images or clips."""
+    """Whether `arch` is unchanged from the network of its name, apart from classes and channels."""
     plain = arch_of(arch.name)
     return plain.clip == arch.clip and not difference(plain, arch)
 
@@ -190,17 +211,19 @@ def _from_timm(arch: Arch) -> tuple[nn.Module | None, str]:
     opened = arch_of(arch.name, opening="timm") if arch.name in TIMM else arch_of(arch.name)
     if not timm.is_model(name) or difference(opened, arch):
         return None, ""
-    made: nn.Module = timm.create_model(name, num_classes=arch.classes, in_chans=arch.channels)
-    return made, f"timm {timm.__version__} {name}"
+    peer: nn.Module = timm.create_model(name, num_classes=arch.classes, in_chans=arch.channels)
+    return peer, f"timm {timm.__version__} {name}"
 
 
-def _apart(peer: nn.Module, state: Mapping[str, Tensor], network: Network) -> float:
-    """Largest difference of a logit. CheckpointError when the peer itself does not take the weights."""
-    wanted = peer.state_dict()
-    missing = [name for name in wanted if name not in state and not name.endswith(COUNTER)]
+def _largest_difference(peer: nn.Module, state: Mapping[str, Tensor], network: Network) -> float:
+    """Largest absolute difference of a logit. CheckpointError when the weights do not fit the peer."""
+    expected = peer.state_dict()
+    missing = [name for name in expected if name not in state and not name.endswith(COUNTER)]
     if missing:
-        raise CheckpointError(f"the peer misses {missing[0]} in the weights: give weights of this network")
-    peer.load_state_dict({**wanted, **{name: state[name] for name in wanted if name in state}})
+        raise CheckpointError(
+            f"the weights lack {missing[0]}, which the peer needs: give weights of this network"
+        )
+    peer.load_state_dict({**expected, **{name: state[name] for name in expected if name in state}})
     count = 1 if network.arch.clip else IMAGES
     images = torch.randn(count, *network.arch.input_shape, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():

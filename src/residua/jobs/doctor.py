@@ -1,4 +1,4 @@
-"""What this machine has, and how fast it is."""
+"""Versions, devices, decoders and speed of this machine."""
 
 import io
 import platform
@@ -23,25 +23,25 @@ from residua.training.processes import world
 
 PACKAGES = ("torch", "torchvision", "numpy", "pillow", "scikit-learn", "safetensors")
 EXTRAS = ("pyarrow", "onnxruntime", "av", "pycocotools", "fastapi", "ray", "timm")
-ROOM = 2 << 30
-"""Bytes of free disk below which a long run is at risk."""
+MIN_FREE_BYTES = 2 << 30
+"""Free bytes on the disk below which a long run is at risk."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at."""
+    """One property of this machine."""
 
-    what: str
-    """The thing."""
-    found: str
-    """What is there."""
-    good: bool = True
-    """Whether that will do."""
+    name: str
+    """What was checked."""
+    value: str
+    """The result."""
+    is_good: bool = True
+    """Whether it is sufficient."""
     advice: str = ""
-    """What to do when it will not."""
+    """What to do when it is not."""
 
 
-def examine() -> list[Check]:
+def check_machine() -> list[Check]:
     """Everything worth knowing before the first run; takes a few seconds."""
     return [
         Check("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
@@ -62,13 +62,14 @@ def _device() -> Check:
         return Check(
             "device", ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
         )
-    found = "mps" if torch.backends.mps.is_available() else "cpu only"
-    return Check("device", found)
+    return Check("device", "mps" if torch.backends.mps.is_available() else "cpu only")
 
 
 def _compiler() -> Check:
-    found = next((name for name in ("c++", "g++", "clang++") if shutil.which(name)), "")
-    return Check("compiler", found or "none", bool(found), "install a C++ compiler if you want torch.compile")
+    compiler = next((name for name in ("c++", "g++", "clang++") if shutil.which(name)), "")
+    return Check(
+        "compiler", compiler or "none", bool(compiler), "install a C++ compiler to use torch.compile"
+    )
 
 
 def _decoders() -> Check:
@@ -79,7 +80,9 @@ def _decoders() -> Check:
 
 def _disk() -> Check:
     free = shutil.disk_usage(Path.cwd()).free
-    return Check("disk", f"{free / 2**30:.1f} GiB free here", free > ROOM, "checkpoints may not fit")
+    return Check(
+        "disk", f"{free / 2**30:.1f} GiB free here", free > MIN_FREE_BYTES, "checkpoints may not fit"
+    )
 
 
 def _decode_one() -> Callable[[], object]:
@@ -90,7 +93,7 @@ def _decode_one() -> Callable[[], object]:
 
 
 def _training() -> str:
-    """Speed of a training step of cifar_resnet20 in the arithmetics a plan chooses from."""
+    """Training speed of cifar_resnet20 in every format and precision that a plan may choose."""
     network = build(zoo.arch("cifar_resnet20"))
     rates = timing.rates(measure(network, batch=SAMPLE), SAMPLE)
     return "cifar_resnet20: " + ", ".join(
@@ -99,10 +102,10 @@ def _training() -> str:
 
 
 def _rate(work: Callable[[], object]) -> float:
-    """Times a second that `work` can be done, over a fifth of a second."""
+    """Calls of `work` per second, measured for a fifth of a second."""
     work()
     start, count = time.perf_counter(), 0
-    while (lasted := time.perf_counter() - start) < 0.2:
+    while (elapsed := time.perf_counter() - start) < 0.2:
         work()
         count += 1
-    return count / lasted
+    return count / elapsed
