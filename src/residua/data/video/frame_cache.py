@@ -1,4 +1,11 @@
-"""Decoded clips on disk, which every process of a run reads and none writes twice: epochs after the first."""
+"""Decoded clips on disk, shared by all processes of a run, so that later epochs decode nothing.
+
+Each clip is one `.npy` file of all its frames, named after a hash of its path, size, modification time and
+frame format. A file is written under a temporary name and renamed, so readers see it whole or not at all. The
+file `used` counts the bytes that are reserved; a lock on it lets one process at a time reserve more. A full
+cache keeps what it has, because the next epoch needs all of it again. Clips that do not fit are decoded each
+time.
+"""
 
 import fcntl
 import hashlib
@@ -14,106 +21,114 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from residua.errors import DataError
 from residua.data.video import reader
-from residua.data.video.reader import Choose, Frames
+from residua.data.video.messages import ChooseFrames, FrameFormat
+from residua.errors import DataError
 
-_USED = "used"  # holds the bytes that are taken; its lock orders who takes more
-_MOST_SHARE = 8  # a clip that would take more than this part of the room is no clip to keep
-_OWN = "residua-clips-"  # temporary folders, by the process that made them
+_USED = "used"
+_MAX_SHARE = 8  # a clip that would take more than this part of the cache is not stored
+_PREFIX = "residua-clips-"  # of temporary folders; the number of the process follows
 
 
 @dataclass(frozen=True)
-class Cache:
-    """A folder of arrays of frames, up to a size. What is full takes no more, and loses nothing."""
+class FrameCache:
+    """A folder of decoded clips, up to a size."""
 
     folder: Path
-    """Where they are."""
-    most_bytes: int
-    """Their size together."""
+    """Folder of the `.npy` files."""
+    max_bytes: int
+    """Largest size of all files together."""
 
-    def frames(self, file: Path, choose: Choose, how: Frames) -> NDArray[np.uint8]:
-        """The frames of `file` that `choose` takes, (n, H, W, C) uint8; all are decoded once, and kept.
+    def frames(self, file: Path, choose: ChooseFrames, frame_format: FrameFormat) -> NDArray[np.uint8]:
+        """Read frames of a clip from the cache, or decode the clip and store it.
 
-        A file that changed is decoded anew: its size and time are part of the name. Where there is no room,
-        only those that are wanted are decoded, every time. DataError as from `read`.
+        Args:
+            file: The clip. When it changed since it was stored, it is decoded again.
+            choose: From the number of frames and the bytes of one to the wanted frame numbers.
+            frame_format: Size and colour of the result.
+
+        Returns:
+            The chosen frames (n, H, W, C) uint8.
+
+        Raises:
+            DataError: As for `reader.read_frames`.
         """
-        kept = self.folder / f"{_key(file, how)}.npy"
-        with suppress(OSError, ValueError):  # not there, or cut off by a full disk: it is made again
-            whole: NDArray[np.uint8] = np.load(kept, mmap_mode="r")
-            return np.asarray(whole[list(choose(len(whole), whole[0].nbytes))])
-        wanted: Sequence[int] = ()
-        every = False
+        path = self.folder / f"{_key(file, frame_format)}.npy"
+        with suppress(OSError, ValueError):  # missing, or cut off by a full disk: decode it again
+            stored: NDArray[np.uint8] = np.load(path, mmap_mode="r")
+            return np.asarray(stored[list(choose(len(stored), stored[0].nbytes))])
+        numbers: Sequence[int] = ()
+        has_room = False
 
-        def all_if_room(count: int, size: int) -> Sequence[int]:
-            nonlocal wanted, every
-            wanted, every = choose(count, size), self._take(count * size)
-            return range(count) if every else wanted
+        def all_if_room(count: int, frame_bytes: int) -> Sequence[int]:
+            nonlocal numbers, has_room
+            numbers, has_room = choose(count, frame_bytes), self._reserve(count * frame_bytes)
+            return range(count) if has_room else numbers
 
-        frames = reader.taken(file, all_if_room, how)
-        if not every:
+        frames = reader.read_chosen_frames(file, all_if_room, frame_format)
+        if not has_room:
             return frames
-        with suppress(OSError):  # a full disk costs time, no result
-            _publish(kept, frames)
-        return frames[list(wanted)]
+        with suppress(OSError):  # a full disk costs time, but no result
+            _write(path, frames)
+        return frames[list(numbers)]
 
-    def _take(self, bytes_: int) -> bool:
-        """Whether there is room for a clip of so many bytes, which are then taken."""
-        if bytes_ * _MOST_SHARE > self.most_bytes:
+    def _reserve(self, size: int) -> bool:
+        """Reserve `size` bytes for a clip; False when there is no room."""
+        if size * _MAX_SHARE > self.max_bytes:
             return False
-        with (self.folder / _USED).open("a+") as held:
-            fcntl.flock(held, fcntl.LOCK_EX)
-            held.seek(0)
-            used = int(held.read() or 0)
-            if used + bytes_ > self.most_bytes:
+        with (self.folder / _USED).open("a+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            used = int(file.read() or 0)
+            if used + size > self.max_bytes:
                 return False
-            held.truncate(0)
-            held.write(str(used + bytes_))
+            file.truncate(0)
+            file.write(str(used + size))
             return True
 
 
-def kept(folder: Path, most_bytes: int) -> Cache:
-    """A cache in `folder`, which stays. DataError when it cannot be written."""
+def open_cache(folder: Path, max_bytes: int) -> FrameCache:
+    """A cache in `folder`, which outlives the run. Raises DataError when the folder cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         used = sum(entry.stat().st_size for entry in os.scandir(folder) if entry.name.endswith(".npy"))
         (folder / _USED).write_text(str(used))
     except OSError as error:
         raise DataError(f"{folder} cannot keep decoded clips: {error.strerror}") from None
-    return Cache(folder, most_bytes)
+    return FrameCache(folder, max_bytes)
 
 
-def passing(most_bytes: int) -> Cache:
-    """A cache that goes with this process; those of processes that were killed go now."""
-    place = Path(tempfile.gettempdir())
-    for left in place.glob(f"{_OWN}*"):
-        process = left.name.removeprefix(_OWN).partition("-")[0]
+def temporary_cache(max_bytes: int) -> FrameCache:
+    """A cache that is deleted when this process ends; also deletes those of processes that were killed."""
+    root = Path(tempfile.gettempdir())
+    for stale in root.glob(f"{_PREFIX}*"):
+        process = stale.name.removeprefix(_PREFIX).partition("-")[0]
         if process.isdecimal() and not Path("/proc", process).exists() and Path("/proc/self").exists():
-            shutil.rmtree(left, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=f"{_OWN}{os.getpid()}-"))
-    cache = Cache(folder, most_bytes)
+            shutil.rmtree(stale, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+    cache = FrameCache(folder, max_bytes)
     weakref.finalize(cache, _remove, folder, os.getpid())
     return cache
 
 
 def _remove(folder: Path, process: int) -> None:
-    if os.getpid() == process:  # not a worker that was forked
+    if os.getpid() == process:  # not in a forked worker
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _key(file: Path, how: Frames) -> str:
+def _key(file: Path, frame_format: FrameFormat) -> str:
     state = file.stat()
-    identity = (str(file.absolute()), state.st_size, state.st_mtime_ns, *astuple(how))
+    identity = (str(file.absolute()), state.st_size, state.st_mtime_ns, *astuple(frame_format))
     return hashlib.sha256(repr(identity).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
-def _publish(place: Path, frames: NDArray[np.uint8]) -> None:
+def _write(path: Path, frames: NDArray[np.uint8]) -> None:
     """Write `frames` whole or not at all."""
-    with tempfile.NamedTemporaryFile(dir=place.parent, suffix=".part", delete=False) as part:
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
         try:
             np.save(part, frames)
             part.flush()
-            Path(part.name).replace(place)
+            Path(part.name).replace(path)
         except OSError:
             Path(part.name).unlink(missing_ok=True)
             raise

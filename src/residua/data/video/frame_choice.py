@@ -1,4 +1,8 @@
-"""Moments: which frames of a video a network reads, by chance in training, by rule in judging."""
+"""Which frames of a video a network reads: at random positions in training, at fixed ones in evaluation.
+
+A position is a number from 0 to 1: how far a sequence of frames lies between its earliest and its latest
+place.
+"""
 
 from collections.abc import Sequence
 
@@ -9,44 +13,54 @@ from residua.data.sampler import MOMENT, draws
 from residua.spec.clip import Clip
 
 MIDDLE = 0.5
-"""Where a single clip is taken from: the middle of the video, or of each of its stretches."""
+"""Position of a single clip: the middle of the video, or of each of its segments."""
 
 
-def chosen(clip: Clip, count: int, shares: Sequence[float] | NDArray[np.float64]) -> list[int]:
-    """Numbers of the `clip.total` frames that are taken of a video of `count` frames.
+def frame_numbers(clip: Clip, count: int, positions: Sequence[float] | NDArray[np.float64]) -> list[int]:
+    """The frames of one clip.
 
-    `shares`, from 0 to 1, say where: with a stride, one for each segment, the first frame of which lies that
-    far between the earliest and the latest that fit; without one, one for each frame, inside its own part of
-    the stretch. Where a video is too short, its last frame stays.
+    Args:
+        clip: Frames, stride and segments that the network reads. count: Number of frames in the video.
+            positions: `position_count(clip)` numbers from 0 to 1. With a stride, one for each segment: where
+            its first frame lies between the earliest and the latest that fit. Without a stride, one for each
+            frame: where it lies in its own part of the video.
+
+    Returns:
+        `clip.total` frame numbers from 0. Where the video is too short, its last frame repeats.
     """
     if not clip.stride:
-        parts = count / clip.total
-        return [min(count - 1, int((k + share) * parts)) for k, share in enumerate(shares)]
+        part = count / clip.total
+        return [min(count - 1, int((k + position) * part)) for k, position in enumerate(positions)]
     numbers = []
-    for segment, share in enumerate(shares):
+    for segment, position in enumerate(positions):
         start, stop = (count * edge // clip.segments for edge in (segment, segment + 1))
         room = max(0, stop - start - clip.span)
-        first = start + min(room, int(share * (room + 1)))
+        first = start + min(room, int(position * (room + 1)))
         numbers += [min(count - 1, first + k * clip.stride) for k in range(clip.frames)]
     return numbers
 
 
-def draws_of(clip: Clip) -> int:
-    """Numbers of chance that `chosen` wants."""
+def position_count(clip: Clip) -> int:
+    """How many positions `frame_numbers` takes."""
     return clip.segments if clip.stride else clip.total
 
 
-def at_random(clip: Clip, seed: int, epoch: int, index: int) -> list[float]:
-    """The shares of one video in one epoch, keyed by (seed, epoch, index)."""
+def random_positions(clip: Clip, seed: int, epoch: int, index: int) -> list[float]:
+    """Positions of video `index` in one epoch; they depend on (seed, epoch, index) alone."""
     where = np.array([index])
-    return [float(draws(seed, epoch, where, MOMENT + k)[0]) for k in range(draws_of(clip))]
+    return [float(draws(seed, epoch, where, MOMENT + k)[0]) for k in range(position_count(clip))]
 
 
-def at(clip: Clip, share: float) -> list[float]:
-    """The same share for all."""
-    return [share] * draws_of(clip)
+def equal_positions(clip: Clip, position: float) -> list[float]:
+    """The same position for every segment or frame."""
+    return [position] * position_count(clip)
 
 
-def spread(views: int) -> list[float]:
-    """Shares of `views` clips of one video, from its beginning to its end; of one, the middle."""
+def even_positions(views: int) -> list[float]:
+    """Positions of `views` clips, from the beginning of a video to its end; of one clip, the middle."""
     return [MIDDLE] if views == 1 else [k / (views - 1) for k in range(views)]
+
+
+def evenly_spaced_frames(length: int, count: int) -> list[int]:
+    """Numbers of `count` frames, from the first to the last of `length`."""
+    return [round(position * (length - 1)) for position in even_positions(count)]

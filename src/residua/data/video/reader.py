@@ -1,4 +1,14 @@
-"""Clips to pixels in a process of their own: a file may hang, crash or eat memory, and only it ends."""
+"""Reading clips through a child process, which a bad file may hang or crash without harm to the caller.
+
+States of a `ClipReader`:
+
+    stopped --request--> running --answer--> running (idle, until the next request)
+                            |
+                            +-- no answer in time, crash, caller interrupted --> child is killed --> stopped
+
+Each process of a run has one reader (`process_reader`); a fork starts its own. The child also ends by itself:
+when its pipe closes, and by an alarm when a request takes too long.
+"""
 
 import atexit
 import json
@@ -8,8 +18,8 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from multiprocessing.connection import Connection, Pipe
@@ -20,208 +30,244 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from residua.data.decode import shown
+from residua.data.decode import printable_path
+from residua.data.video.messages import ChooseFrames, FrameFormat, Request
 from residua.errors import DataError
 
-SECONDS = 30.0
-"""Longest time that one file may take. Our choice: ten seconds of 1080p take three on a slow core."""
-MOST_BYTES = 3 << 30
-"""Address space of a reader: the largest frame we take, thirty times over, and the libraries."""
-MOST_RESULT = 1 << 30
-"""Largest answer: 16 frames of 25 megapixels."""
+MAX_SECONDS = 30.0
+"""Time limit for one file. Our choice: ten seconds of 1080p take three on a slow core."""
+MAX_MEMORY = 3 << 30
+"""Address space of the child in bytes: the largest frame thirty times, and the libraries."""
+MAX_RESULT = 1 << 30
+"""Largest answer in bytes: 16 frames of 25 megapixels."""
 
-Choose = Callable[[int, int], Sequence[int]]
-"""From the frames that a file has and the bytes of one, as handed over, to the numbers of those wanted."""
-
-_GRACE = 5  # seconds after which a reader whose parent is gone ends itself
-_LEAVE = 2.0  # seconds that a reader has to end by itself, and to say why
+_ALARM_DELAY = 5  # seconds beyond the time limit after which a child without a reader ends itself
+_EXIT_SECONDS = 2.0  # wait for a child that is ending, to learn its exit status
+_NO_PIXELS = np.empty(0, np.uint8)
+_REMEDY = "cut it shorter, record it again, or remove it"
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What a clip is made of, counted rather than believed."""
+class ClipInfo:
+    """Properties of a clip, measured rather than read from its header."""
 
     width: int
-    """Pixels across, as shown: after the turn that a telephone asks for."""
+    """Pixels across as shown: after the rotation that a phone records."""
     height: int
-    """Pixels down, as shown."""
+    """Pixels down as shown."""
     frames: int
-    """Frames that the file holds, whatever its header claims."""
-    rate: float
-    """Frames a second, from the times of the first and the last; 0 where nothing tells."""
+    """Number of frames in the file."""
+    fps: float
+    """Frames a second, from the times of the first and the last frame; 0 where the file has none."""
     codec: str
     """Name of the decoder, e.g. `h264`."""
-    pixels: str
-    """How pixels are stored, e.g. `yuv420p`."""
+    pixel_format: str
+    """Storage of pixels, e.g. `yuv420p`."""
     rotation: int = 0
-    """Degrees by which it is turned to be shown."""
+    """Degrees, counter-clockwise, by which frames are turned to be shown."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frames:
-    """Frames that are asked for."""
+def probe(file: Path | bytes) -> ClipInfo:
+    """Describe a clip; its first frame is decoded.
 
-    short: int = 0
-    """Shorter side in pixels; 0 leaves the size."""
-    colour: str = "rgb"
-    """`rgb` or `grey`."""
-    interpolation: str = "bilinear"
-    """`bilinear` or `bicubic`."""
+    Args:
+        file: Path or content of the clip.
 
+    Returns:
+        Size, length and format of the clip.
 
-def look(file: Path | bytes) -> Facts:
-    """What `file` is made of, its first frame decoded. DataError, which names it, when it is no clip."""
-    return Facts(**_asked(file, "look")[0])
-
-
-def read(file: Path | bytes, numbers: Sequence[int], how: Frames) -> NDArray[np.uint8]:
-    """The frames at `numbers`, counted from 0 as they are shown, in any order: (n, H, W, C) uint8.
-
-    DataError names the file when a frame cannot be had, or not within `SECONDS` and `MOST_BYTES`.
+    Raises:
+        DataError: The file is no clip; the message names it.
     """
-    return taken(file, lambda _count, _bytes: numbers, how)
+    return ClipInfo(**_request(file, "probe")[0])
 
 
-def taken(file: Path | bytes, choose: Choose, how: Frames) -> NDArray[np.uint8]:
-    """The frames that `choose` takes once it knows how many there are; the file is opened once. As `read`."""
-    asked: list[int] = []
+def read_frames(file: Path | bytes, numbers: Sequence[int], frame_format: FrameFormat) -> NDArray[np.uint8]:
+    """Decode frames by number.
 
-    def rising(count: int, size: int) -> list[int]:
-        asked.extend(choose(count, size))
-        return sorted(set(asked))
+    Args:
+        file: Path or content of the clip.
+        numbers: Frame numbers from 0 in the order of display; in any order, repeats allowed.
+        frame_format: Size and colour of the result.
 
-    frames = _asked(file, "read", choose=rising, **asdict(how))[1]
-    wanted = sorted(set(asked))
-    place = {number: i for i, number in enumerate(wanted)}
-    return frames if asked == wanted else frames[[place[number] for number in asked]]
+    Returns:
+        The frames (n, H, W, C) uint8.
+
+    Raises:
+        DataError: A frame cannot be decoded within `MAX_SECONDS` and `MAX_MEMORY`; the message names the
+            file.
+    """
+    return read_chosen_frames(file, lambda _count, _bytes: numbers, frame_format)
 
 
-def count(file: Path | bytes) -> int:
-    """Frames that come out when all of `file` is decoded. DataError at the first that is damaged."""
-    return int(_asked(file, "count")[0]["frames"])
+def read_chosen_frames(
+    file: Path | bytes, choose: ChooseFrames, frame_format: FrameFormat
+) -> NDArray[np.uint8]:
+    """Decode the frames that `choose` returns for the length of the clip; opens the file once.
+
+    Args:
+        file: Path or content of the clip. choose: Called once with the number of frames and the bytes of one;
+            returns frame numbers in any order.
+        frame_format: Size and colour of the result.
+
+    Returns:
+        The frames (n, H, W, C) uint8 in the order of `choose`.
+
+    Raises:
+        DataError: As for `read_frames`.
+    """
+    numbers: list[int] = []
+
+    def choose_ascending(count: int, frame_bytes: int) -> list[int]:
+        numbers.extend(choose(count, frame_bytes))
+        return sorted(set(numbers))
+
+    frames = _request(file, "read", choose_ascending, frame_format)[1]
+    ascending = sorted(set(numbers))
+    row = {number: i for i, number in enumerate(ascending)}
+    return frames if numbers == ascending else frames[[row[number] for number in numbers]]
 
 
-def _asked(
-    file: Path | bytes, what: str, choose: Choose | None = None, **more: Any
+def count_frames(file: Path | bytes) -> int:
+    """Decode all of a clip and count the frames. Raises DataError at the first that is damaged."""
+    return int(_request(file, "count")[0]["frames"])
+
+
+def _request(
+    file: Path | bytes,
+    action: Any,
+    choose: ChooseFrames | None = None,
+    frame_format: FrameFormat = FrameFormat(),  # noqa: B008 (a frozen value)
 ) -> tuple[dict[str, Any], NDArray[np.uint8]]:
     """The answer to one request, and its pixels."""
-    name = shown(file) if isinstance(file, Path) else "the clip"
+    name = printable_path(file) if isinstance(file, Path) else "the clip"
     if isinstance(file, Path):
-        _check_file(file, name)
-    question = {"what": what, "file": str(file.absolute()) if isinstance(file, Path) else "", **more}
-    head, pixels = reader().ask(question, file if isinstance(file, bytes) else b"", name, choose)
+        _check_regular_file(file, name)
+    request = Request(action, str(file.absolute()) if isinstance(file, Path) else "", frame_format)
+    head, pixels = process_reader().run(request, file if isinstance(file, bytes) else b"", name, choose)
     if "error" in head:
         raise DataError(f"{name} {head['error']}")
     return head, pixels
 
 
-def _check_file(file: Path, name: str) -> None:
+def _check_regular_file(file: Path, name: str) -> None:
     try:
-        # asked before opening, because opening a FIFO waits for a writer that may never come
+        # checked before opening, because opening a FIFO blocks until another process writes to it
         if not stat.S_ISREG(file.stat().st_mode):
             raise DataError(f"{name} is no clip: it is a folder, a pipe or a device")
     except OSError as error:
         raise DataError(f"{name} cannot be read: {error.strerror}") from None
 
 
-def reader() -> "Reader":
-    """The reader of this process; one that forked has its own."""
-    return _reader(os.getpid())
+def process_reader() -> "ClipReader":
+    """The reader of this process; a fork gets its own."""
+    return _reader_of(os.getpid())
 
 
-@lru_cache(maxsize=1)  # of a fork, the reader of its parent is forgotten, and lives on there
-def _reader(_process: int) -> "Reader":
-    made = Reader()
-    atexit.register(made.end)
-    return made
+@lru_cache(maxsize=1)  # in a fork, this drops the parent's reader, which continues to serve the parent
+def _reader_of(_process: int) -> "ClipReader":
+    reader = ClipReader()
+    atexit.register(reader.stop)
+    return reader
 
 
-class Reader:
-    """A process that decodes, started when it is first asked, and again when it had to be ended."""
+class ClipReader:
+    """A child process that decodes clips, started at the first request and again after each failure."""
 
-    def __init__(self, *, seconds: float = SECONDS, memory: int = MOST_BYTES) -> None:
-        """Nothing is started yet. A request may take `seconds`, and the process `memory` bytes."""
+    def __init__(self, *, seconds: float = MAX_SECONDS, memory: int = MAX_MEMORY) -> None:
         self.seconds, self.memory, self.lock = seconds, memory, Lock()
         self.child: subprocess.Popen[bytes] | None = None
-        self.line: Connection[bytes, bytes] | None = None
+        self.pipe: Connection[bytes, bytes] | None = None
 
-    def ask(
-        self, question: dict[str, Any], content: bytes, name: str, choose: Choose | None = None
+    def run(
+        self, request: Request, content: bytes, name: str, choose: ChooseFrames | None = None
     ) -> tuple[dict[str, Any], NDArray[np.uint8]]:
-        """What the process answers, and the pixels that come with it. DataError when it hangs or dies.
+        """Send one request and wait for its answer.
 
-        `choose` is asked on the way which frames to read.
+        Args:
+            request: The request.
+            content: The bytes of the clip when the request names no file.
+            name: The clip in error messages.
+            choose: Chooses the frames of a `read`.
+
+        Returns:
+            The answer, and its pixels (n, H, W, C) uint8; an empty array when it has none.
+
+        Raises:
+            DataError: The child takes longer than `seconds`, or crashes. It is killed; the next request
+                starts another.
         """
         with self.lock:
-            line, until = self._started(), time.monotonic() + self.seconds
+            pipe, deadline = self._running_pipe(), time.monotonic() + self.seconds
             try:
-                line.send_bytes(json.dumps(question).encode())
-                if not question["file"]:
-                    line.send_bytes(content)
-                head = self._heard(line, until, name)
+                pipe.send_bytes(request.to_json())
+                if not request.file:
+                    pipe.send_bytes(content)
+                head = self._receive_json(pipe, deadline, name)
                 if choose and "error" not in head:
-                    line.send_bytes(json.dumps(choose(head["frames"], head["bytes"])).encode())
-                    head = self._heard(line, until, name)
-                return head, _received(line, head["shape"]) if "shape" in head else _NOTHING
+                    pipe.send_bytes(json.dumps(choose(head["frames"], head["bytes"])).encode())
+                    head = self._receive_json(pipe, deadline, name)
+                return head, _receive_pixels(pipe, head["shape"]) if "shape" in head else _NO_PIXELS
             except (OSError, EOFError):
-                why = self.end()
-                raise DataError(f"{name} makes the decoder fail ({why}): {_CURE}") from None
-            except BaseException:  # whatever ends a request half way, the next one begins anew
-                self.end()
+                cause = self.stop()
+                raise DataError(f"{name} makes the decoder fail ({cause}): {_REMEDY}") from None
+            except BaseException:  # after an interrupted request the pipe may hold half an answer
+                self.stop()
                 raise
 
-    def _heard(self, line: "Connection[bytes, bytes]", until: float, name: str) -> dict[str, Any]:
-        if not line.poll(max(0.0, until - time.monotonic())):
-            raise DataError(f"{name} takes longer than {self.seconds:g} s to decode: {_CURE}")
-        head: dict[str, Any] = json.loads(line.recv_bytes(1 << 20))
+    def _receive_json(self, pipe: "Connection[bytes, bytes]", deadline: float, name: str) -> dict[str, Any]:
+        if not pipe.poll(max(0.0, deadline - time.monotonic())):
+            raise DataError(f"{name} takes longer than {self.seconds:g} s to decode: {_REMEDY}")
+        head: dict[str, Any] = json.loads(pipe.recv_bytes(1 << 20))
         return head
 
-    def end(self) -> str:
-        """End the process; how it ended by itself, if it did."""
+    def stop(self) -> str:
+        """End the child process, killing it if it does not exit.
+
+        Returns:
+            How it ended, e.g. `signal 9`; empty when none was running.
+        """
         child, self.child = self.child, None
-        if self.line is not None:
-            self.line.close()
-            self.line = None
+        if self.pipe is not None:
+            self.pipe.close()
+            self.pipe = None
         if child is None:
             return ""
         try:
-            code = child.wait(_LEAVE)
+            code = child.wait(_EXIT_SECONDS)
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
             return "it gave no answer"
         return f"signal {-code}" if code < 0 else f"exit status {code}"
 
-    def _started(self) -> "Connection[bytes, bytes]":
-        if self.line is not None:
-            return self.line
+    def _running_pipe(self) -> "Connection[bytes, bytes]":
+        """The pipe to the child, which is started if none is running."""
+        if self.pipe is not None:
+            return self.pipe
         if find_spec("av") is None:
             raise DataError("clips need PyAV: pip install 'residua[video]'")
-        ours, theirs = Pipe()
-        limits = [str(theirs.fileno()), str(self.seconds + _GRACE), str(self.memory)]
-        # a session of its own: Ctrl-C reaches whoever asks, and the answer is not torn
+        pipe, child_end = Pipe()
+        limits = [str(child_end.fileno()), str(self.seconds + _ALARM_DELAY), str(self.memory)]
+        # in its own session, so that Ctrl-C reaches the caller only and no answer is cut off
         self.child = subprocess.Popen(  # noqa: S603 (our own module, numbers as arguments)
             [sys.executable, "-m", "residua.data.video.reader_process", *limits],
-            pass_fds=[theirs.fileno()],
+            pass_fds=[child_end.fileno()],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        theirs.close()
-        self.line = ours
-        return ours
+        child_end.close()
+        self.pipe = pipe
+        return pipe
 
 
-def _received(line: "Connection[bytes, bytes]", shape: list[int]) -> NDArray[np.uint8]:
-    """Pixels (n, H, W, C), straight from the line. OSError where they are not as many as was said."""
+def _receive_pixels(pipe: "Connection[bytes, bytes]", shape: list[int]) -> NDArray[np.uint8]:
+    """Pixels (n, H, W, C), received without a copy. OSError when their number does not match `shape`."""
     size = math.prod(shape)
-    if size > MOST_RESULT:
+    if size > MAX_RESULT:
         raise OSError
     pixels = np.empty(size, np.uint8)
-    if line.recv_bytes_into(pixels.data) != size:
+    if pipe.recv_bytes_into(pixels.data) != size:
         raise OSError
     return pixels.reshape(shape)
-
-
-_NOTHING = np.empty(0, np.uint8)
-_CURE = "cut it shorter, record it again, or remove it"

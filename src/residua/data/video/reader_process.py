@@ -1,4 +1,8 @@
-"""The process behind a Reader: `python -m residua.data.video.reader_process FD SECONDS BYTES`."""
+"""The process behind a `ClipReader`: `python -m residua.data.video.reader_process FD SECONDS BYTES`.
+
+Answers requests until the pipe closes. Memory is limited by its address space, time by an alarm for each
+request, so that the process ends even when the reader was killed.
+"""
 
 import json
 import math
@@ -13,54 +17,68 @@ import numpy as np
 from numpy.typing import NDArray
 
 from residua.data.video import container
-from residua.data.video.container import Choose
-from residua.data.video.scaling import ScaledFrames, SizeRefused
+from residua.data.video.messages import ChooseFrames, Request, UnreadableClip
 
-_NOTHING = np.empty(0, np.uint8)
+_NO_PIXELS = np.empty(0, np.uint8)
 
 
-def answer(
-    question: dict[str, Any], content: bytes, choose: Choose
+def respond(
+    request: Request, content: bytes, choose: ChooseFrames
 ) -> tuple[dict[str, Any], NDArray[np.uint8]]:
-    """What is asked of a file, or why there is no answer; pixels of what `choose` takes where asked for."""
-    source = question["file"] or content
+    """Carry out one request.
+
+    Args:
+        request: What to do, and with which file.
+        content: The bytes of the clip when the request names no file.
+        choose: Chooses the frames of a `read`.
+
+    Returns:
+        The answer, a JSON object with the key `error` where the clip cannot be read, and the pixels of a
+        `read`.
+    """
+    source = request.file or content
     try:
-        if question["what"] == "look":
-            return container.look(source), _NOTHING
-        if question["what"] == "count":
-            return {"frames": container.count(source)}, _NOTHING
-        scaled = ScaledFrames(question["short"], question["colour"], question["interpolation"])
-        frames = container.read(source, choose, scaled)
+        if request.action == "probe":
+            return container.probe(source), _NO_PIXELS
+        if request.action == "count":
+            return {"frames": container.count_frames(source)}, _NO_PIXELS
+        frames = container.read_frames(source, choose, request.format)
         return {"shape": frames.shape}, frames
-    except SizeRefused as refused:
-        return {"error": str(refused)}, _NOTHING
+    except UnreadableClip as error:
+        return {"error": str(error)}, _NO_PIXELS
 
 
 def main(descriptor: int, seconds: float, memory: int) -> None:
-    """Answer requests until the other side hangs up. A request that takes longer than `seconds` ends all."""
+    """Answer requests until the other side closes the pipe.
+
+    Args:
+        descriptor: File descriptor of the pipe to the reader.
+        seconds: Time limit of one request; the process ends when one takes longer.
+        memory: Limit of the address space in bytes.
+    """
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    line: Connection[bytes, bytes] = Connection(descriptor)
+    pipe: Connection[bytes, bytes] = Connection(descriptor)
 
-    def choose(count: int, size: int) -> Sequence[int]:
-        line.send_bytes(json.dumps({"frames": count, "bytes": size}).encode())
+    def choose(count: int, frame_bytes: int) -> Sequence[int]:
+        pipe.send_bytes(json.dumps({"frames": count, "bytes": frame_bytes}).encode())
         try:
-            chosen: list[int] = json.loads(line.recv_bytes())
-        except EOFError:  # not an error of the file, and nobody is left to be told
+            numbers: list[int] = json.loads(pipe.recv_bytes())
+        except EOFError:  # the reader is gone: this is not an error of the file
             raise SystemExit from None
-        return chosen
+        return numbers
 
     while True:
         try:
-            question = json.loads(line.recv_bytes())
-            content = b"" if question["file"] else line.recv_bytes()
+            request = Request.from_json(pipe.recv_bytes())
+            content = b"" if request.file else pipe.recv_bytes()
         except EOFError:
             return
-        signal.alarm(math.ceil(seconds))  # whoever asked may be gone: nobody else would end us
-        head, pixels = answer(question, content, choose)
-        line.send_bytes(json.dumps(head).encode())
+        signal.alarm(math.ceil(seconds))  # a killed reader cannot end a request that hangs
+        head, pixels = respond(request, content, choose)
+        pipe.send_bytes(json.dumps(head).encode())
         if "shape" in head:
-            line.send_bytes(np.ascontiguousarray(pixels).data.cast("B"))
+            pipe.send_bytes(np.ascontiguousarray(pixels).data.cast("B"))
         signal.alarm(0)
 
 
