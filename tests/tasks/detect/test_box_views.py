@@ -9,10 +9,10 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from marked import DETECTOR, arch
-from residua.data.boxes import Boxes, overlaps
+from residua.data.boxes import Boxes, box_iou
 from residua.spec.augment import Augment
 from residua.spec.detector import DETECTORS
-from residua.tasks.detect.views import View, back, size_of, train_view, whole_view
+from residua.tasks.detect.transforms import BoxView, to_image, resized_size, train_box_view, eval_box_view
 
 SEEN = arch().preprocess
 SHOWN = replace(DETECTOR, size=120, longest=120)
@@ -29,7 +29,7 @@ def lit(*boxes: tuple[int, int, int, int], size: tuple[int, int] = (160, 90)) ->
     return Image.fromarray(pixels)
 
 
-def seen(view: View) -> np.ndarray:  # type: ignore[type-arg]
+def seen(view: BoxView) -> np.ndarray:  # type: ignore[type-arg]
     """The box around what is white."""
     light = view.pixels.mean(2)
     rows, columns = np.nonzero(light > 0.8 * light.max())  # colours may have changed, what is beyond is grey
@@ -38,23 +38,23 @@ def seen(view: View) -> np.ndarray:  # type: ignore[type-arg]
 
 def test_a_whole_view_is_what_torchvision_resizes() -> None:
     image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 160, 3)).astype(np.uint8))
-    view = whole_view(image, Boxes.of([BOX], [1]), SHOWN, SEEN)
+    view = eval_box_view(image, Boxes.of([BOX], [1]), SHOWN, SEEN)
     assert np.array_equal(view.pixels, np.asarray(v2.Resize((120, 120))(image)))
     scale = np.array([120 / 160, 120 / 90] * 2)
     assert np.allclose(view.boxes.corners, np.array([BOX]) * scale)
-    assert np.allclose(back(view.boxes.corners, view.window, (120, 120)), [BOX], atol=1e-4)
+    assert np.allclose(to_image(view.boxes.corners, view.window, (120, 120)), [BOX], atol=1e-4)
 
 
 def test_an_image_that_keeps_its_shape_has_the_sides_torchvision_gives_it() -> None:
     detector = DETECTORS["fasterrcnn_fpn"]
     for wide, high in ((640, 480), (500, 375), (2000, 300), (100, 4000)):
         resized = v2.Resize(detector.size, max_size=detector.longest)(Image.new("RGB", (wide, high)))
-        assert np.abs(np.subtract(size_of(detector, wide, high), resized.size)).max() <= 1
+        assert np.abs(np.subtract(resized_size(detector, wide, high), resized.size)).max() <= 1
 
 
 @pytest.mark.parametrize("index", range(40))
 def test_boxes_stay_on_their_objects(index: int) -> None:
-    view = train_view(lit(BOX), Boxes.of([BOX], [1]), SHOWN, SEEN, SSD, (0, 0, index))
+    view = train_box_view(lit(BOX), Boxes.of([BOX], [1]), SHOWN, SEEN, SSD, (0, 0, index))
     assert view.pixels.shape == (120, 120, 3)
     if len(view.boxes):
         left, top, right, bottom = view.window
@@ -62,9 +62,9 @@ def test_boxes_stay_on_their_objects(index: int) -> None:
         assert np.abs(seen(view) - view.boxes.corners[0]).max() <= max(1.5, scale)
 
 
-def views() -> Iterator[View]:
+def views() -> Iterator[BoxView]:
     for index in range(60):
-        yield train_view(lit(BOX), Boxes.of([BOX], [1]), SHOWN, SEEN, SSD, (0, 0, index))
+        yield train_box_view(lit(BOX), Boxes.of([BOX], [1]), SHOWN, SEEN, SSD, (0, 0, index))
 
 
 def test_views_zoom_out_crop_and_change_colours() -> None:
@@ -79,7 +79,7 @@ def test_views_zoom_out_crop_and_change_colours() -> None:
 
 def test_a_mirrored_view_is_the_view_mirrored() -> None:
     ways = [replace(SSD, flip=share) for share in (0.0, 1.0)]
-    plain, turned = (train_view(lit(BOX), Boxes.of([BOX], [1]), SHOWN, SEEN, way, (0, 0, 7)) for way in ways)
+    plain, turned = (train_box_view(lit(BOX), Boxes.of([BOX], [1]), SHOWN, SEEN, way, (0, 0, 7)) for way in ways)
     assert np.array_equal(plain.pixels[:, ::-1], turned.pixels)
     left, top, right, bottom = plain.boxes.corners[0]
     assert np.allclose(turned.boxes.corners[0], [120 - right, top, 120 - left, bottom])
@@ -90,14 +90,14 @@ def test_crops_overlap_a_box_as_much_as_was_drawn() -> None:
     row = [(4 + 15 * n, 30, 14 + 15 * n, 40) for n in range(10)]
     boxes = Boxes.of(row, [0] * 10)
     for index in range(50):
-        view = train_view(lit(*row), boxes, SHOWN, SEEN, replace(SSD, zoom=1.0), (3, 0, index))
-        whole = overlaps(boxes.corners, np.array([view.window]))
+        view = train_box_view(lit(*row), boxes, SHOWN, SEEN, replace(SSD, zoom=1.0), (3, 0, index))
+        whole = box_iou(boxes.corners, np.array([view.window]))
         assert whole.max() > 0
 
 
 def test_every_draw_is_keyed_by_seed_epoch_and_index() -> None:
-    def view(*where: int) -> View:
-        return train_view(lit(BOX), Boxes.of([BOX], [1]), SHOWN, SEEN, SSD, where)  # type: ignore[arg-type]
+    def view(*where: int) -> BoxView:
+        return train_box_view(lit(BOX), Boxes.of([BOX], [1]), SHOWN, SEEN, SSD, where)  # type: ignore[arg-type]
 
     assert np.array_equal(view(1, 2, 3).pixels, view(1, 2, 3).pixels)
     others = [view(1, 2, 4), view(1, 3, 3), view(2, 2, 3)]
@@ -105,9 +105,9 @@ def test_every_draw_is_keyed_by_seed_epoch_and_index() -> None:
 
 
 def test_boxes_whose_centre_is_cut_off_go_and_others_are_cut() -> None:
-    from residua.tasks.detect.views import _seen
+    from residua.tasks.detect.transforms import _boxes_in_window
 
     boxes = Boxes.of([(0, 0, 20, 20), (30, 30, 60, 60), (70, 0, 76, 6)], [0, 1, 0])
-    kept = _seen(boxes, (10.5, 0.0, 50.0, 50.0), (2.0, 2.0))
-    assert kept.labels.tolist() == [1]
-    assert kept.corners.tolist() == [[39.0, 60.0, 79.0, 100.0]]
+    clipped = _boxes_in_window(boxes, (10.5, 0.0, 50.0, 50.0), (2.0, 2.0))
+    assert clipped.labels.tolist() == [1]
+    assert clipped.corners.tolist() == [[39.0, 60.0, 79.0, 100.0]]

@@ -35,9 +35,9 @@ from residua.tasks.detect import batches
 from residua.tasks.detect.judging import judge
 from residua.tasks.detect.learning import initial_network
 from residua.tasks.detect.predictor import load
-from residua.tasks.detect.sources import find as find_source
+from residua.data.open import find_boxes as find_source
 from residua.tasks.detect.task import Detect
-from residua.training.processes.world import World, joined
+from residua.training.processes.world import World, process_group
 from small import after, never, rows, weights
 
 
@@ -150,7 +150,7 @@ def test_two_processes_learn_what_one_learns(root: Path, tmp_path: Path) -> None
     create_run(prepared, tmp_path / "two")
 
     def rank(_: int) -> None:
-        with joined() as world:
+        with process_group() as world:
             fit_run(Run(tmp_path / "two"), load_run(Run(tmp_path / "two"), world), world=world)
 
     assert ranks.end(ranks.begin(2, rank)) == [0, 0]
@@ -160,7 +160,7 @@ def test_two_processes_learn_what_one_learns(root: Path, tmp_path: Path) -> None
 
 
 def batch_of(sets: BoxDataset, made: Recipe, workers: int, first: int = 1) -> list[Any]:
-    return list(batches.training(sets.train, made, first=first, steps=5, workers=workers))
+    return list(batches.training_batches(sets.train, made, first=first, steps=5, workers=workers))
 
 
 @pytest.mark.parametrize("workers", [1, 4])
@@ -245,7 +245,7 @@ def test_trained_norms_are_kept_as_they_were(root: Path, tmp_path: Path) -> None
     network = initial_network(made, ("cell", "plate"))
     norm = network.parts.backbone.features.network.stem.norm1  # type: ignore[union-attr]
     assert torch.equal(norm.running_var, theirs.bn1.running_var)  # type: ignore[union-attr]
-    batch = next(batches.training(
+    batch = next(batches.training_batches(
         build_box_dataset(find_source(f"voc:{root}"), skip=False).train, made, first=0, steps=1, workers=0
     ))  # fmt: skip
     network.parts.roi_heads.fg_bg_sampler.batch_size_per_image = 4  # type: ignore[union-attr]

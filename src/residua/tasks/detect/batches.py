@@ -1,4 +1,4 @@
-"""Batches of views with their boxes, the same from memory and from any number of worker processes."""
+"""Batches of images with boxes, equal for any number of loader workers and processes."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,113 +13,159 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
 from residua.data.boxes import Boxes
-from residua.data.loader import Place, Places, each, loaded, room
+from residua.data.loader import BatchKey, BatchSampler, allocate_batch, load_batches, track_indices
 from residua.data.sampler import share
 from residua.data.scenes import Scenes
 from residua.spec.augment import Augment
 from residua.spec.detector import Detector
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Recipe
-from residua.tasks.detect.views import View, train_view, whole_view
+from residua.tasks.detect.transforms import BoxView, eval_box_view, train_box_view
 
 _CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
-class SceneBatch:
-    """n views of images, and what is marked in each."""
+class BoxBatch:
+    """A batch of n transformed images with their boxes."""
 
     images: Tensor
     """Pixels (n, C, H, W) uint8, channels last in memory; zeros beyond `sizes`."""
     sizes: NDArray[np.int64]
-    """Rows and columns that each view fills, from the upper left corner: (n, 2)."""
+    """Height and width of each image without its padding at the right and at the bottom: (n, 2)."""
     boxes: tuple[Boxes, ...]
-    """What is marked in each view, in its pixels; arrays, for every tensor of a worker is an open file."""
+    """Objects of each image, in its pixels. Arrays, because every tensor from a worker is an open file."""
     windows: NDArray[np.float64]
-    """What each view shows of its image, left, top, right and bottom in pixels: (n, 4)."""
+    """The region of the original image that each shows, x1 y1 x2 y2 in pixels: (n, 4)."""
     indices: NDArray[np.int64]
-    """Places of the images in their set: (n,)."""
+    """Index of each image in its split: (n,)."""
     epoch: int
-    """Passes over the set before this one; 0 in judging."""
+    """Epochs before this one; 0 in evaluation."""
 
     @property
     def labels(self) -> Tensor:
-        """Boxes of each view: (n,) int64."""
-        return torch.tensor([len(each) for each in self.boxes])
+        """Number of boxes of each image: (n,) int64."""
+        return torch.tensor([len(boxes) for boxes in self.boxes])
 
-    def portions(self, count: int) -> "list[SceneBatch]":
-        """The batch in `count` parts of nearly equal size; itself when `count` is 1."""
+    def portions(self, count: int) -> "list[BoxBatch]":
+        """The batch in `count` parts of nearly equal size; empty parts are left out."""
         if count == 1:
             return [self]
         ends = [round(len(self.sizes) * part / count) for part in range(count + 1)]
-        return [self._part(slice(*pair)) for pair in pairwise(ends) if pair[0] < pair[1]]
+        return [self._slice(slice(*pair)) for pair in pairwise(ends) if pair[0] < pair[1]]
 
-    def _part(self, cut: slice) -> "SceneBatch":
-        return SceneBatch(
-            self.images[cut],
-            self.sizes[cut],
-            self.boxes[cut],
-            self.windows[cut],
-            self.indices[cut],
+    def _slice(self, part: slice) -> "BoxBatch":
+        return BoxBatch(
+            self.images[part],
+            self.sizes[part],
+            self.boxes[part],
+            self.windows[part],
+            self.indices[part],
             self.epoch,
         )
 
 
-def training(
+def training_batches(
     scenes: Scenes, recipe: Recipe, *, first: int, steps: int, workers: int, rank: int = 0, world: int = 1
-) -> Iterator[SceneBatch]:
-    """This process's share of the global steps `first` to `steps` - 1, augmented, on the CPU.
+) -> Iterator[BoxBatch]:
+    """Augmented batches for the steps `first` to `steps` - 1, on the CPU.
 
-    Depends on the seed, the batch and the step alone. Boxes set aside are not in it. DataError names a file
-    that cannot be decoded; WorkerDiedError tells of a process that died or hung.
+    They depend on the seed, the batch size and the step only. Ignored boxes (`difficult`, `iscrowd`) are left
+    out. Images stay decoded in memory where all of them fit into `data.resident_bytes`.
+
+    Args:
+        scenes: the training split.
+        recipe: has a detector.
+        first: number of the first step.
+        steps: number of the step after the last.
+        workers: loader workers; none are started for images in memory.
+        rank: number of this process.
+        world: number of processes; each gets its share of every global batch.
+
+    Returns:
+        An iterator over the batches.
+
+    Raises:
+        DataError: an image cannot be decoded; the message names it.
+        WorkerDiedError: a loader worker died or hangs.
     """
     assert recipe.detector is not None
 
-    def place(step: int) -> Place:
+    def batch_key(step: int) -> BatchKey:
         batch = recipe.budget.batch_size
         return share(recipe.seed, step, count=len(scenes), batch=batch, rank=rank, world=world)
 
-    places = Places(place, range(first, steps))
-    held = held_bytes(scenes) <= recipe.data.resident_bytes
-    views = _SceneReader(scenes, recipe.detector, recipe.arch.preprocess, recipe.augment, recipe.seed)
-    if held:
-        views.hold()
-    yield from loaded(views, places, workers=0 if held else workers, device=_CPU, title=scenes.title)
+    sampler = BatchSampler(batch_key, range(first, steps))
+    is_resident = decoded_bytes(scenes) <= recipe.data.resident_bytes
+    dataset = _BoxDataset(scenes, recipe.detector, recipe.arch.preprocess, recipe.augment, recipe.seed)
+    if is_resident:
+        dataset.decode_all()
+        workers = 0
+    yield from load_batches(dataset, sampler, workers=workers, device=_CPU, title=scenes.title)
 
 
-def judging(
+def evaluation_batches(
     scenes: Scenes,
     detector: Detector,
     preprocess: Preprocess,
     *,
-    batch: int,
+    batch_size: int,
     workers: int,
     rank: int = 0,
     world: int = 1,
-) -> Iterator[SceneBatch]:
-    """Every image once, in order; of several processes each takes every `world`-th batch. Errors as above."""
+) -> Iterator[BoxBatch]:
+    """Every image once, in order, without augmentation, on the CPU.
 
-    def place(number: int) -> Place:
-        return 0, np.arange(number * batch, min((number + 1) * batch, len(scenes)))
+    Args:
+        scenes: the split.
+        detector: gives the size of the images.
+        preprocess: gives their colours.
+        batch_size: images in a batch; the last batch may have fewer.
+        workers: loader workers.
+        rank: number of this process.
+        world: number of processes; each gets every `world`-th batch.
 
-    places = Places(place, range(rank, -(-len(scenes) // batch), world))
-    views = _SceneReader(scenes, detector, preprocess, None, 0)
-    yield from loaded(views, places, workers=workers, device=_CPU, title=scenes.title)
+    Returns:
+        An iterator over the batches.
+
+    Raises:
+        DataError: an image cannot be decoded; the message names it.
+        WorkerDiedError: a loader worker died or hangs.
+    """
+
+    def batch_key(number: int) -> BatchKey:
+        return 0, np.arange(number * batch_size, min((number + 1) * batch_size, len(scenes)))
+
+    sampler = BatchSampler(batch_key, range(rank, -(-len(scenes) // batch_size), world))
+    dataset = _BoxDataset(scenes, detector, preprocess, None, 0)
+    yield from load_batches(dataset, sampler, workers=workers, device=_CPU, title=scenes.title)
 
 
-def held_bytes(scenes: Scenes) -> int:
-    """What the decoded images of `scenes` take in memory."""
+def decoded_bytes(scenes: Scenes) -> int:
+    """Memory that the decoded images of `scenes` take, in bytes, as RGB."""
     return int(3 * scenes.sizes.prod(1).sum())
 
 
-def stacked(views: Sequence[View], indices: NDArray[np.int64], epoch: int, *, learning: bool) -> SceneBatch:
-    """`views` of the images at `indices` as one batch; while `learning`, without boxes that are set aside."""
+def collate_views(
+    views: Sequence[BoxView], indices: NDArray[np.int64], epoch: int, *, training: bool
+) -> BoxBatch:
+    """Stack views to a batch, padded at the right and at the bottom to the size of the largest.
+
+    Args:
+        views: n transformed images.
+        indices: index of each in its split, (n,).
+        epoch: epochs before this one.
+        training: leave ignored boxes out.
+
+    Returns:
+        The batch; its images are channels last in memory.
+    """
     sizes = np.array([view.pixels.shape[:2] for view in views])
-    images = room((len(views), *sizes.max(0).tolist(), views[0].pixels.shape[2])).zero_()
+    images = allocate_batch((len(views), *sizes.max(0).tolist(), views[0].pixels.shape[2])).zero_()
     for row, view in zip(images.numpy(), views, strict=True):
         row[: view.pixels.shape[0], : view.pixels.shape[1]] = view.pixels
-    boxes = [view.boxes.chosen(~view.boxes.aside) if learning else view.boxes for view in views]
-    return SceneBatch(
+    boxes = [view.boxes.chosen(~view.boxes.aside) if training else view.boxes for view in views]
+    return BoxBatch(
         images.permute(0, 3, 1, 2),
         sizes,
         tuple(boxes),
@@ -129,33 +175,33 @@ def stacked(views: Sequence[View], indices: NDArray[np.int64], epoch: int, *, le
     )
 
 
-class _SceneReader(TorchDataset[SceneBatch]):
-    """Batches by their place; without `augment`, of whole images."""
+class _BoxDataset(TorchDataset[BoxBatch]):
+    """Batches by their key (epoch, indices); `augment` None means evaluation."""
 
     def __init__(
         self, scenes: Scenes, detector: Detector, preprocess: Preprocess, augment: Augment | None, seed: int
     ) -> None:
         self.scenes, self.detector, self.preprocess = scenes, detector, preprocess
         self.augment, self.seed = augment, seed
-        self.held: list[Image.Image] = []
+        self.images: list[Image.Image] = []
 
-    def hold(self) -> None:
-        """Decode every image now and keep it. DataError names one that cannot be decoded."""
+    def decode_all(self) -> None:
+        """Decode every image now and keep it in memory. DataError names one that cannot be decoded."""
         with ThreadPoolExecutor() as pool:  # threads suffice: Pillow decodes without Python's lock
-            self.held = list(pool.map(self._decoded, range(len(self.scenes))))
+            self.images = list(pool.map(self._decode, range(len(self.scenes))))
 
-    def __getitem__(self, place: Place) -> SceneBatch:
-        epoch, indices = place
-        views = [self._view(epoch, index) for index in each(indices)]
-        return stacked(views, indices, epoch, learning=self.augment is not None)
+    def __getitem__(self, batch_key: BatchKey) -> BoxBatch:
+        epoch, indices = batch_key
+        views = [self._view(epoch, index) for index in track_indices(indices)]
+        return collate_views(views, indices, epoch, training=self.augment is not None)
 
-    def _view(self, epoch: int, index: int) -> View:
-        image = self.held[index] if self.held else self._decoded(index)
+    def _view(self, epoch: int, index: int) -> BoxView:
+        image = self.images[index] if self.images else self._decode(index)
         boxes = self.scenes.boxes[index]
         if self.augment is None:
-            return whole_view(image, boxes, self.detector, self.preprocess)
+            return eval_box_view(image, boxes, self.detector, self.preprocess)
         where = (self.seed, epoch, index)
-        return train_view(image, boxes, self.detector, self.preprocess, self.augment, where)
+        return train_box_view(image, boxes, self.detector, self.preprocess, self.augment, where)
 
-    def _decoded(self, index: int) -> Image.Image:
+    def _decode(self, index: int) -> Image.Image:
         return self.scenes.image(index, self.preprocess.colour)

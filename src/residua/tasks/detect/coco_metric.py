@@ -48,7 +48,7 @@ def coco_average_precision(
     """
     coco_eval = run_cocoeval(detections, ground_truth, classes)
     metrics = [100 * value if value > -1 else float("nan") for value in coco_eval.stats.tolist()]
-    # axes: IoU, recall, class, object area (0: all), detections an image (-1: 100); -1 where there is no object
+    # axes: IoU, recall, class, area (0: all), detections an image (-1: 100); values -1 where no object is
     precision = coco_eval.eval["precision"][:, :, :, 0, -1]
     has_objects = (precision > -1).any((0, 1))
     by_class = np.where(has_objects, 100 * np.where(precision > -1, precision, 0).mean((0, 1)), np.nan)

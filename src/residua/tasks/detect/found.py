@@ -12,8 +12,8 @@ from torch import nn
 from residua.data.transforms import normalise
 from residua.errors import NonFiniteError
 from residua.spec.recipe import Plan
-from residua.tasks.detect.batches import SceneBatch
-from residua.tasks.detect.views import back
+from residua.tasks.detect.batches import BoxBatch
+from residua.tasks.detect.transforms import to_image
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -36,7 +36,7 @@ class Detections:
         return Detections(self.corners[which], self.labels[which], self.scores[which])
 
 
-def detections(network: nn.Module, batch: SceneBatch, plan: Plan) -> Iterator[Detections]:
+def detections(network: nn.Module, batch: BoxBatch, plan: Plan) -> Iterator[Detections]:
     """What `network`, in eval mode, finds in each image of `batch`, in the plan's format and precision.
 
     NonFiniteError when a score or a corner is not a number.
@@ -55,4 +55,4 @@ def detections(network: nn.Module, batch: SceneBatch, plan: Plan) -> Iterator[De
         if not (np.isfinite(corners).all() and np.isfinite(scores).all()):
             raise NonFiniteError("the detector says NaN or infinity: its weights are of no use")
         order = np.argsort(-scores, kind="stable")
-        yield Detections(back(corners, window, size)[order], labels[order] - 1, scores[order])
+        yield Detections(to_image(corners, window, size)[order], labels[order] - 1, scores[order])

@@ -9,13 +9,13 @@ from torch import nn
 
 from residua.data.scenes import Scenes
 from residua.spec.recipe import Plan
-from residua.tasks.detect.batches import judging
+from residua.tasks.detect.batches import evaluation_batches
 from residua.tasks.detect.found import Detections, detections
 from residua.tasks.detect.network import DetectionNetwork
 from residua.tasks.detect.score import BoxScore, score
 from residua.tasks.detect.voc_metric import average_precisions, rank_all_classes
-from residua.training.prefetch import in_rounds
-from residua.training.processes.world import ALONE, World
+from residua.training.prefetch import in_lockstep
+from residua.training.processes.world import SINGLE_PROCESS, World
 
 TOGETHER = {"ssd": 16, "c4": 2, "fpn": 2}
 """Images judged at a time, by kind of detector."""
@@ -58,7 +58,7 @@ def judge(
     *,
     plan: Plan,
     workers: int = 0,
-    world: World = ALONE,
+    world: World = SINGLE_PROCESS,
     stop: Callable[[], bool] = lambda: False,
 ) -> BoxJudgement:
     """What `network` finds in `scenes`, the same for any number of processes.
@@ -67,21 +67,21 @@ def judge(
     """
     assert isinstance(network, DetectionNetwork)
     size = TOGETHER[network.detector.kind]
-    batches = judging(
+    batches = evaluation_batches(
         scenes,
         network.detector,
         network.preprocess,
-        batch=size,
+        batch_size=size,
         workers=workers,
         rank=world.rank,
         world=world.size,
     )
-    world.match(network)
+    world.broadcast_buffers(network)
     network.eval()
     rounds = math.ceil(len(scenes) / size / world.size)
     own = [
         tuple(detections(network, batch, plan))
-        for batch in in_rounds(batches, rounds, world=world, stop=stop)
+        for batch in in_lockstep(batches, rounds, world=world, stop=stop)
     ]
     every = [one for several in world.gather(own) for one in several]
     return BoxJudgement(tuple(every), scenes)

@@ -17,12 +17,12 @@ from residua.spec.detector import Detector
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Plan, Recipe
 from residua.spec.record import from_plain
-from residua.tasks.detect.batches import SceneBatch
+from residua.tasks.detect.batches import BoxBatch
 from residua.tasks.detect.network import DetectionNetwork
-from residua.training.initial import check_numbers
+from residua.training.network import check_finite
 from residua.weights.load import load, read_weights
 
-DetectionLossFn = Callable[[nn.Module, SceneBatch], tuple[Tensor, Tensor]]
+DetectionLossFn = Callable[[nn.Module, BoxBatch], tuple[Tensor, Tensor]]
 """From a network in training mode and a batch to the loss and a count, both scalars; see `make_loss_fn`."""
 
 
@@ -40,7 +40,7 @@ def make_loss_fn(preprocess: Preprocess, plan: Plan) -> DetectionLossFn:
     device = torch.device(plan.device)
     layout = torch.channels_last if plan.memory_format == "channels_last" else torch.contiguous_format
 
-    def loss_fn(network: nn.Module, batch: SceneBatch) -> tuple[Tensor, Tensor]:
+    def loss_fn(network: nn.Module, batch: BoxBatch) -> tuple[Tensor, Tensor]:
         images = normalise(batch.images.to(device, non_blocking=True), preprocess)
         images = images.contiguous(memory_format=layout)
         targets = [
@@ -87,7 +87,7 @@ def initial_network(
         )
     torch.manual_seed(recipe.seed)
     backbone = build(recipe.arch, norm=detector.norm)
-    path = checkpoint.weights_at(Path(recipe.weights)) if recipe.weights else None
+    path = checkpoint.weights_file(Path(recipe.weights)) if recipe.weights else None
     tensors, facts = read_weights(path) if path else ({}, {})
     if path and not facts.get("detector"):
         listen(f"{load(backbone, path)}, into the backbone")
@@ -95,7 +95,7 @@ def initial_network(
     network.class_names = classes
     if facts.get("detector"):
         listen(_fill(network, tensors, str(path)))
-    check_numbers(network, recipe.weights)
+    check_finite(network, recipe.weights)
     return network
 
 
@@ -113,7 +113,7 @@ def load_trained(path: Path, weights: str = "auto") -> tuple[DetectionNetwork, s
         CheckpointError: there is no detector, or the file is damaged.
     """
     kind: Any = weights
-    network, loaded = checkpoint.weights_of(file_of(path, kind), kind, make=_build_from_facts)
+    network, loaded = checkpoint.load_weights(file_of(path, kind), kind, make=_build_from_facts)
     return network, loaded
 
 

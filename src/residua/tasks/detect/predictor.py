@@ -13,11 +13,11 @@ from residua.data.boxes import Boxes
 from residua.data.decode import decode, convert_image
 from residua.nn.device import place_network
 from residua.spec.recipe import Plan
-from residua.tasks.detect.batches import stacked
+from residua.tasks.detect.batches import collate_views
 from residua.tasks.detect.learning import load_trained
 from residua.tasks.detect.found import Detections, detections
 from residua.tasks.detect.network import DetectionNetwork
-from residua.tasks.detect.views import whole_view
+from residua.tasks.detect.transforms import eval_box_view
 
 Picture = str | Path | bytes | Image.Image | NDArray[np.uint8]
 LEAST = 0.5
@@ -50,8 +50,8 @@ class BoxPredictor:
         images = [self.image(picture) for picture in pictures]
         if not images:
             return []
-        views = [whole_view(image, nothing, network.detector, network.preprocess) for image in images]
-        batch = stacked(views, np.arange(len(views)), 0, learning=False)
+        views = [eval_box_view(image, nothing, network.detector, network.preprocess) for image in images]
+        batch = collate_views(views, np.arange(len(views)), 0, training=False)
         plan = Plan(str(next(network.parameters()).device), "channels_last", "float32")
         return [found.chosen(found.scores >= least) for found in detections(network, batch, plan)]
 

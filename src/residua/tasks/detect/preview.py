@@ -6,7 +6,7 @@ from residua.data.scenes import BoxDataset, Scenes
 from residua.report.page import Figure, Figures, Numbers, Page, Section, Table, Text, render
 from residua.spec.recipe import Recipe
 from residua.tasks.detect import drawing
-from residua.tasks.detect.views import View, train_view, whole_view
+from residua.tasks.detect.transforms import BoxView, train_box_view, eval_box_view
 from residua.version import __version__
 
 EPOCHS = 3
@@ -45,14 +45,14 @@ def _looks(recipe: Recipe, scenes: Scenes, i: int) -> Figures:
     assert recipe.detector is not None
     image, boxes = scenes.image(i, recipe.arch.preprocess.colour), scenes.boxes[i]
     how = recipe.detector, recipe.arch.preprocess
-    views = {"test": whole_view(image, boxes, *how)}
+    views = {"test": eval_box_view(image, boxes, *how)}
     for epoch in range(EPOCHS):
         where = (recipe.seed, epoch, i)
-        views[f"epoch {epoch + 1}"] = train_view(image, boxes, *how, recipe.augment, where)
+        views[f"epoch {epoch + 1}"] = train_box_view(image, boxes, *how, recipe.augment, where)
     return Figures(tuple(_figure(view, name, scenes) for name, view in views.items()))
 
 
-def _figure(view: View, name: str, scenes: Scenes) -> Figure:
+def _figure(view: BoxView, name: str, scenes: Scenes) -> Figure:
     pixels = np.ascontiguousarray(view.pixels.squeeze(2) if view.pixels.shape[2] == 1 else view.pixels)
     count = len(view.boxes)
     said = f"{name}: {count} {'box' if count == 1 else 'boxes'}"

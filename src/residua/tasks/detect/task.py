@@ -8,8 +8,9 @@ from typing import Any
 from residua.data.decode import IMAGE
 from residua.data.listing import SourceListing
 from residua.data.scan import scan
+from residua.data.open import find_boxes
 from residua.data.scenes import BoxDataset, Scenes, build_box_dataset, match_box_classes
-from residua.data.sources.table import absolute
+from residua.data.sources.table import parse_source
 from residua.errors import DataError
 from residua.nn import device
 from residua.nn.device import place_network
@@ -22,7 +23,7 @@ from residua.spec.memory import in_words
 from residua.spec.recipe import Data, Optim, Plan, Recipe
 from residua.tasks.detect import pages
 from residua.tasks.detect.answers import Boxed, boxed
-from residua.tasks.detect.batches import SceneBatch, held_bytes, training
+from residua.tasks.detect.batches import BoxBatch, decoded_bytes, training_batches
 from residua.tasks.detect.check import surveyed
 from residua.tasks.detect.judging import BoxJudgement, judge
 from residua.tasks.detect.learning import initial_network, load_trained, make_loss_fn
@@ -30,7 +31,6 @@ from residua.tasks.detect.network import DetectionNetwork
 from residua.tasks.detect.predictor import LEAST, load
 from residua.tasks.detect.preview import EPOCHS, page
 from residua.tasks.detect.score import check
-from residua.tasks.detect.sources import find
 from residua.tasks.detect.verdict import ByBox, found
 from residua.tasks.kind import MOST_WORKERS, Preview, Unreadable
 from residua.tasks.run_data import own
@@ -51,17 +51,17 @@ class Detect:
 
     def survey(self, source: str) -> Survey:
         """Its images, their boxes, and what is wrong with those."""
-        return surveyed(find(source))
+        return surveyed(find_boxes(source))
 
     def open(self, data: Data, *, without: Unreadable, given: SourceListing | None = None) -> BoxDataset:
         """Both splits; no image is decoded."""
-        return build_box_dataset(find(data.source), without=without, skip=data.bad != "error")
+        return build_box_dataset(find_boxes(data.source), without=without, skip=data.bad != "error")
 
     def unreadable(self, data: Data, given: SourceListing | None = None) -> Unreadable:
         """The images that cannot be decoded, and the boxes that cannot be used."""
-        marked = find(data.source)
+        marked = find_boxes(data.source)
         splits = [scenes.images for scenes in marked.splits]
-        reasons = scan(splits, workers=min(MOST_WORKERS, world.cores())).reasons
+        reasons = scan(splits, workers=min(MOST_WORKERS, world.available_cores())).reasons
         titles = [images.title(i) for images in splits for i in range(len(images))] if reasons else []
         faults = {fault.key: fault.reason for fault in marked.faults}
         return {**{titles[i]: why for i, why in reasons.items()}, **faults}
@@ -116,11 +116,11 @@ class Detect:
 
     def workers(self, recipe: Recipe, sets: BoxDataset) -> int:
         """None for what is held in memory, else one per core."""
-        return 0 if self.resident_bytes(sets, recipe, recipe.plan) else min(MOST_WORKERS, world.cores())
+        return 0 if self.resident_bytes(sets, recipe, recipe.plan) else min(MOST_WORKERS, world.available_cores())
 
     def reading(self, recipe: Recipe, sets: BoxDataset) -> str:
         """From memory or through workers."""
-        bytes_ = held_bytes(sets.train)
+        bytes_ = decoded_bytes(sets.train)
         if self.resident_bytes(sets, recipe, recipe.plan):
             return f"decoded in memory, {in_words(bytes_)}: they fit data.resident_bytes"
         return f"{recipe.data.num_workers} workers: {in_words(bytes_)} do not fit data.resident_bytes"
@@ -145,9 +145,9 @@ class Detect:
         workers: int,
         world: World,
         device: str,
-    ) -> Iterator[SceneBatch]:
+    ) -> Iterator[BoxBatch]:
         """Augmented views of training images with their boxes."""
-        return training(
+        return training_batches(
             sets.train, recipe, first=first, steps=steps, workers=workers, rank=world.rank, world=world.size
         )
 
@@ -157,7 +157,7 @@ class Detect:
 
     def resident_bytes(self, sets: BoxDataset, recipe: Recipe, plan: Plan) -> int:
         """All decoded training images, or none."""
-        bytes_ = held_bytes(sets.train)
+        bytes_ = decoded_bytes(sets.train)
         return bytes_ if bytes_ <= recipe.data.resident_bytes else 0
 
     def validate(
@@ -194,7 +194,7 @@ class Detect:
         sets = own(self, path, data)
         if sets is not None:
             return sets.test, sets.metric
-        marked = find(absolute(str(data)))
+        marked = find_boxes(parse_source(str(data)).absolute())
         if marked.faults:
             raise DataError(
                 f"{len(marked.faults)} of the boxes of {data} cannot be used, e.g. {marked.faults[0].key}: "
