@@ -177,7 +177,7 @@ MISTAKES: list[tuple[list[str], int, str]] = [
     (["train", "digits", "--recipe", "he2015.cifa"], 2, "did you mean he2015.cifar"),
     (["train", "digits", "--set", "optim.rat=1"], 2, "no setting 'optim.rat': did you mean optim.lr"),
     (["train", "digits", "--set", "optim.lr"], 2, "has no '=': give NAME=VALUE"),
-    (["train", "digits", "--set", "optim.lr=fast"], 2, "optim.lr is 'fast', which is no float"),
+    (["train", "digits", "--set", "optim.lr=fast"], 2, "optim.lr is 'fast': give a number"),
     (["train", "digits", "--set", "plan.device=abacus"], 2, "'abacus' cannot be used here"),
     (["train", "digits", "--set", "plan.device=meta"], 2, "'meta' cannot be used here"),
     (["train", "digits", "--set", "data.source=foo"], 2, "data.source is 'foo': leave it"),

@@ -84,7 +84,7 @@ def test_an_unknown_view_names_those_that_there_are(digits: Run) -> None:
 
 def test_a_file_alone_does_not_say_what_to_judge_it_by(digits: Run) -> None:
     with pytest.raises(ValueError, match="give --data"):
-        residua.evaluate(checkpoint.states(digits.checkpoints)[0])
+        residua.evaluate(checkpoint.list_checkpoints(digits.checkpoints)[0])
 
 
 def test_a_resolved_recipe_trains_the_same_again(digits: Run, tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_weights_of_a_run_start_another_with_other_classes(photos: Path, tmp_pat
     two = photo_folder(tmp_path / "two", colours=["red", "green"])
     file = str(file_of(recipe("", arch=arch()), tmp_path / "recipe.json"))
     second = residua.train(
-        two, recipe=file, weights=checkpoint.states(first.checkpoints)[0], out=tmp_path / "second"
+        two, recipe=file, weights=checkpoint.list_checkpoints(first.checkpoints)[0], out=tmp_path / "second"
     )
     assert residua.load(second.path).classes == ("green", "red")
     assert Path(second.recipe.weights).is_absolute()
@@ -174,7 +174,7 @@ def test_weights_of_a_run_start_another_with_other_classes(photos: Path, tmp_pat
     ("path", "value", "said"),
     [
         ("optim.rat", 0.1, r"no setting 'optim.rat': did you mean optim.lr"),
-        ("optim.lr", "fast", r"optim.lr is 'fast', which is no float"),
+        ("optim.lr", "fast", r"optim.lr is 'fast': give a number"),
         ("schedule.shape", "cosin", r"did you mean cosine"),
         ("arch.classes", 9, r"the data has 3: leave it"),
         ("budget.batch_size", 1, r"batch >= 2"),

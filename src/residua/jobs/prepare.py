@@ -8,21 +8,21 @@ from residua import recipes, tasks
 from residua.data.images import ImageDataset
 from residua.data.listing import SourceListing
 from residua.data.mean_image import compute_mean_image
-from residua.data.sources.table import absolute
+from residua.data.sources.table import parse_source
 from residua.errors import ConfigError
 from residua.jobs.models import Changes, changed
 from residua.nn.network import Network
 from residua.spec import change
 from residua.spec.describe import cost
 from residua.spec.preprocess import Preprocess
-from residua.spec.recipe import OLD_NAMES, Data, Recipe, override_recipe, read_recipe
-from residua.spec.record import nearest, override, paths
+from residua.spec.recipe import OLD_NAMES, Data, Recipe, override_recipe, read_recipe, setting_path
+from residua.spec.record import override
 from residua.tasks.kind import Kind, Preview, Unreadable
 from residua.tasks.run_data import open_readable
 from residua.training import memory, plan
 from residua.training.optim import FUSED
-from residua.training.plan import Chosen
-from residua.training.schedule import length
+from residua.training.plan import PlanChoice
+from residua.training.schedule import run_length
 from residua.training.task import Dataset
 
 
@@ -105,17 +105,17 @@ def prepare(request: TrainRequest) -> PreparedRun:
     task, dataset = opened.task, opened.dataset
     weight_notes: list[str] = []
     network = task.initial(recipe, dataset.train.classes, listen=weight_notes.append)
-    steps = length(recipe, len(dataset.train))[1]
+    steps = run_length(recipe, len(dataset.train))[1]
     yardstick = task.yardstick(recipe, network)
     batch_size, portions = min(recipe.budget.batch_size, len(dataset.train)), recipe.budget.accumulate
-    chosen = plan.choose(yardstick, recipe.plan, batch=batch_size, steps=steps, portions=portions)
+    chosen = plan.choose_plan(yardstick, recipe.plan, batch=batch_size, steps=steps, portions=portions)
     num_workers = recipe.data.num_workers
     if num_workers < 0:
         num_workers = task.workers(recipe, dataset)
     recipe = replace(recipe, plan=chosen.plan, data=replace(recipe.data, num_workers=num_workers))
     notes = [*_notes(recipe, task, dataset, chosen), *(f"weights {line}" for line in weight_notes)]
     resident_bytes = task.resident_bytes(dataset, recipe, recipe.plan)
-    if fitted := memory.fit_run(network, recipe, resident_bytes=resident_bytes):
+    if fitted := memory.limit_run_memory(network, recipe, resident_bytes=resident_bytes):
         notes.append(f"{'memory':7} {fitted}")
     for path, _ in request.changes:
         if path in OLD_NAMES:
@@ -130,15 +130,12 @@ def open_data(request: TrainRequest) -> OpenedData:
         ConfigError: A setting cannot be used.
         DataError: The data cannot be used.
     """
-    source = request.source if request.listing else absolute(request.source)
+    source = request.source if request.listing else str(parse_source(request.source).absolute())
     task = tasks.of(source)
     written = _written_recipe(request.recipe)
     settings = _DataSettings(written.data if written else Data(source))
-    known = paths(Recipe)
-    for old, text in request.changes:
-        path = OLD_NAMES.get(old, old)
-        if path not in known:  # reported before the data are opened, which may take minutes
-            raise ConfigError(f"no setting {path!r}: {nearest(path, known)}")
+    for name, text in request.changes:
+        path = setting_path(name)  # an error here comes before the data are opened, which may take minutes
         if path.startswith("data."):
             settings = override(settings, path, text)
     dataset, unreadable = open_readable(task, replace(settings.data, source=source), request.listing)
@@ -259,11 +256,11 @@ def _network_name(recipe: Recipe) -> str:
     return f"{recipe.detector.name} on {recipe.arch.name}" if recipe.detector else recipe.arch.name
 
 
-def _notes(recipe: Recipe, task: Kind, dataset: Dataset, chosen: Chosen) -> list[str]:
+def _notes(recipe: Recipe, task: Kind, dataset: Dataset, chosen: PlanChoice) -> list[str]:
     """The lines that `residua train` prints before the first step."""
     arch, optim = recipe.arch, recipe.optim
     costs, size, colour = cost(arch), arch.preprocess.size, arch.preprocess.colour
-    steps_per_epoch, steps = length(recipe, len(dataset.train))
+    steps_per_epoch, steps = run_length(recipe, len(dataset.train))
     millions = f"{costs.params / 1e6:.2f} M parameters, {costs.macs / 1e6:.1f} M multiply-adds"
     lr = f"{optim.kind.upper()} with learning rate {optim.lr:g}, {recipe.schedule.shape}"
     facts = [
@@ -271,7 +268,7 @@ def _notes(recipe: Recipe, task: Kind, dataset: Dataset, chosen: Chosen) -> list
         ("model", f"{_network_name(recipe)}: {millions}"),
         ("input", f"{size} x {size} {colour}, {arch.classes} classes{_mean_image_note(arch.preprocess)}"),
         ("recipe", f"{recipe.name}: {lr}, batch size {recipe.budget.batch_size}"),
-        ("length", f"{steps:,} steps, {steps_per_epoch:,} per epoch; seed {recipe.seed}"),
+        ("run_length", f"{steps:,} steps, {steps_per_epoch:,} per epoch; seed {recipe.seed}"),
         ("plan", f"{recipe.plan.precision}, {recipe.plan.memory_format}; {chosen.reason}"),
         ("compile", chosen.translation),
         ("update", _optimizer_note(recipe)),

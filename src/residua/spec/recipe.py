@@ -1,14 +1,15 @@
-"""Recipe: all that decides a training run, as one frozen value that goes into the run as JSON."""
+"""Recipe: everything that decides a training run, as one frozen value that the run stores as JSON."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from residua.errors import ConfigError
 from residua.spec.arch import Arch
 from residua.spec.augment import Augment
 from residua.spec.detector import Detector
-from residua.spec.record import from_plain, override
+from residua.spec.record import check_field, from_plain, nearest, override, paths
 
 OLD_NAMES: Mapping[str, str] = {
     "data.holdout": "data.val_fraction",
@@ -27,214 +28,208 @@ OLD_NAMES: Mapping[str, str] = {
     "schedule.most_drops": "schedule.max_drops",
     "budget.batch": "budget.batch_size",
 }
-"""Fields as residua 0.0 called them, and as they are called now: old recipes and old habits still work."""
+"""Setting in residua 0.0 -> the same setting now. Recipes and commands with the old names still work."""
 
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """Which images, and how they are read."""
+    """The dataset, and how it is read."""
 
     source: str
-    """A folder, a label file, shards, `digits`, `cifar10[:DIR]` or `cifar100[:DIR]`."""
+    """Training data: a folder, a label file, shards, `digits`, `cifar10[:DIR]` or `cifar100[:DIR]`."""
     val_fraction: float = 0.2
-    """Share of every class kept for validation when the source has no split of its own."""
+    """Share of each class held out for validation, between 0 and 1; unused where the source has a split."""
     num_workers: int = -1
-    """Processes that decode images; -1 lets the plan choose. Results do not depend on it."""
+    """Processes that decode examples; 0 decodes in the training process, -1 chooses. Results are the same."""
     resident_bytes: int = 2 << 30
-    """Sets that fit in this many bytes, once resized, live in memory."""
+    """Largest size in bytes, after resizing, of a split that is held in memory; 0 decodes every epoch."""
     balance: Literal["none", "weights", "sample"] = "none"
-    """For classes of unequal size: `weights` weighs their losses by 1/count, `sample` draws all equally."""
+    """Class imbalance: `weights` weighs each loss by 1 / images of its class, `sample` draws classes equally
+    often, `none` is off."""
     cache: str = ""
-    """Folder where decoded clips stay, up to `resident_bytes`; empty takes one that goes with the run."""
+    """Folder for decoded clips, up to `resident_bytes`; empty uses a folder that is deleted after the run."""
     bad: Literal["error", "skip", "quarantine"] = "error"
-    """Files that are no images: refuse to begin, leave them out, or list them in the run besides."""
+    """Unreadable files: `error` stops before training, `skip` leaves them out, `quarantine` leaves them out
+    and lists them in the run."""
     subtract: Literal["channel", "pixel"] = "channel"
-    """What is taken from every pixel: the mean of its channel, or its own over the training images
+    """Mean to subtract from each pixel: that of its channel, or of the same pixel in all training images
     (He et al. 2015, 3.4 and 4.2)."""
 
     def __post_init__(self) -> None:
-        """ValueError when a number cannot be used."""
-        if not 0 < self.val_fraction < 1:
-            raise ValueError(f"data.val_fraction is {self.val_fraction}: give a share between 0 and 1")
+        check_field("data.val_fraction", self.val_fraction, 0 < self.val_fraction < 1, "between 0 and 1")
 
 
 @dataclass(frozen=True, slots=True)
 class Optim:
-    """How gradients move weights. `sgd`: v = momentum * v + gradient + decay * w; w = w - rate * v."""
+    """The optimizer and the loss. `sgd`: v = momentum * v + gradient + weight_decay * w; w = w - lr * v."""
 
     lr: float = 0.1
-    """Peak learning rate."""
+    """Peak learning rate, above 0."""
     momentum: float = 0.9
-    """Share of the last step that is kept; the first beta of AdamW and LAMB."""
+    """Share of the last step that each step keeps; the first beta of AdamW and LAMB. 0 is off."""
     nesterov: bool = False
-    """Look ahead along the momentum."""
+    """Nesterov momentum: look ahead along the momentum."""
     weight_decay: float = 1e-4
-    """Weight decay (He et al. 2015, 3.4: 0.0001)."""
+    """Weight decay (He et al. 2015, 3.4: 0.0001); 0 is off."""
     decay_norms_and_biases: bool = True
-    """Decay norms and biases too, as the papers do."""
+    """Apply weight decay to norms and biases too, as the papers do."""
     label_smoothing: float = 0.0
-    """Label smoothing of the cross-entropy."""
+    """Label smoothing of the cross-entropy; 0 is off."""
     kind: Literal["sgd", "adamw", "lamb", "muon"] = "sgd"
     """torch's SGD or AdamW; LAMB (You et al. 2019) or Muon (Jordan 2024) of timm, which must be installed."""
     beta2: float = 0.999
-    """AdamW, LAMB and Muon's AdamW: share of the squared gradients that is kept."""
+    """AdamW, LAMB and the AdamW inside Muon: share of the mean squared gradient that each step keeps."""
     grad_clip: float = 0.0
-    """Longest gradient, all tensors taken as one vector; 0 for any."""
+    """Largest norm of the gradient, over all parameters together; 0 is off."""
     layer_decay: float = 1.0
-    """Each block's rate as a share of that of the block above it; 1 for one rate."""
+    """Learning rate of each block as a share of the next block's, above 0; 1 is off."""
     frozen_norms: bool = False
-    """Batch norms keep their statistics and weights: for small batches and small data."""
+    """Batch norms keep their pretrained statistics and weights: for small batches and small datasets."""
     aux_weight: float = 0.3
-    """Weight of the loss of each auxiliary head (Szegedy et al. 2014, section 5: 0.3)."""
+    """Weight of the loss of each auxiliary head (Szegedy et al. 2014, section 5: 0.3); 0 is off."""
     on_nonfinite: Literal["stop", "skip", "rollback"] = "stop"
-    """What follows a loss or a gradient that is no number: the run ends; that update is left out; or training
-    goes back to the newest state and on at half the rate."""
+    """After a NaN or infinite loss or gradient: `stop` ends the run, `skip` leaves out the update, `rollback`
+    resumes from the newest checkpoint with half the learning rate."""
 
     def __post_init__(self) -> None:
-        """ValueError when a number cannot be used."""
-        if (
-            self.lr <= 0
-            or not 0 <= self.momentum < 1
-            or self.weight_decay < 0
-            or not 0 <= self.label_smoothing < 1
-        ):
-            raise ValueError(
-                f"{self}: give lr > 0, 0 <= momentum < 1, weight_decay >= 0, 0 <= label_smoothing < 1"
-            )
+        check_field("optim.lr", self.lr, self.lr > 0, "a number above 0")
+        check_field("optim.momentum", self.momentum, 0 <= self.momentum < 1, "0 <= momentum < 1")
+        check_field("optim.weight_decay", self.weight_decay, self.weight_decay >= 0, "0 or more")
+        smoothing = self.label_smoothing
+        check_field("optim.label_smoothing", smoothing, 0 <= smoothing < 1, "0 <= label_smoothing < 1")
+        check_field("optim.beta2", self.beta2, 0 <= self.beta2 < 1, "0 <= beta2 < 1")
+        check_field("optim.grad_clip", self.grad_clip, self.grad_clip >= 0, "0 (off) or more")
+        check_field("optim.layer_decay", self.layer_decay, 0 < self.layer_decay <= 1, "0 < layer_decay <= 1")
+        check_field("optim.aux_weight", self.aux_weight, self.aux_weight >= 0, "0 (off) or more")
         if self.nesterov and (not self.momentum or self.kind not in ("sgd", "muon")):
-            raise ValueError(
-                "optim.nesterov is true, which is for optim.momentum above 0 and optim.kind sgd or muon: "
-                "give --set optim.nesterov=false too"
-            )
-        if (
-            self.grad_clip < 0
-            or self.aux_weight < 0
-            or not 0 < self.layer_decay <= 1
-            or not 0 <= self.beta2 < 1
-        ):
-            raise ValueError(
-                f"{self}: give grad_clip >= 0, aux_weight >= 0, 0 < layer_decay <= 1, 0 <= beta2 < 1"
+            raise ConfigError(
+                f"optim.nesterov needs optim.momentum above 0 and optim.kind sgd or muon, not {self.kind} "
+                f"with momentum {self.momentum}: add --set optim.nesterov=false"
             )
 
 
 @dataclass(frozen=True, slots=True)
 class Averaging:
-    """A second set of weights, the running mean of the first; and batch norms counted anew at the end."""
+    """A running mean of the weights, and batch norm statistics recomputed after training."""
 
     ema_decay: float = 0.0
-    """Share of the mean that is kept; 0 for no mean. It begins lower: (1 + n) / (10 + n) after n of them."""
+    """Share of the running mean that each average keeps, at most (1 + n) / (10 + n) after n averages; 0 is
+    off."""
     every: int = 1
-    """Updates between two looks at the weights."""
+    """Updates between two averages, 1 or more."""
     lookahead: bool = False
-    """Put the mean back into the weights each time, which makes it Lookahead (Zhang et al. 2019)."""
+    """Copy each average back into the weights, which makes it Lookahead (Zhang et al. 2019)."""
     bn_recalibration_images: int = 0
-    """Training images from which the norms' statistics are counted anew after the last update, as the
-    released models of He et al. 2015 carry them; 0 leaves the moving averages."""
+    """Training images from which batch norm statistics are recomputed after the last update, as in the
+    released models of He et al. 2015; 0 is off and keeps the moving averages."""
 
     def __post_init__(self) -> None:
-        """ValueError when a number cannot be used."""
-        if not 0 <= self.ema_decay < 1 or self.every < 1 or self.bn_recalibration_images < 0:
-            raise ValueError(f"{self}: give 0 <= ema_decay < 1, every >= 1, bn_recalibration_images >= 0")
+        images = self.bn_recalibration_images
+        check_field("average.ema_decay", self.ema_decay, 0 <= self.ema_decay < 1, "0 <= ema_decay < 1")
+        check_field("average.every", self.every, self.every >= 1, "1 or more")
+        check_field("average.bn_recalibration_images", images, images >= 0, "0 (off) or more")
         if self.lookahead and not self.ema_decay:
-            raise ValueError("average.lookahead needs average.ema_decay above 0")
+            raise ConfigError("average.lookahead needs average.ema_decay above 0: set both")
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Learning rate by step; times are shares of all steps, so that they scale with epochs."""
+    """Learning rate by step; times are shares of all steps, so that they scale with the epochs."""
 
     shape: Literal["step", "cosine", "linear", "constant", "plateau"] = "step"
-    """How the rate falls after the warm-up."""
+    """How the learning rate falls after the warm-up."""
     warmup: float = 0.0
-    """Share of all steps before the peak."""
+    """Length of the warm-up as a share of all steps; 0 is off."""
     warmup_lr_factor: float = 0.0
-    """Rate at the first step, as a share of the peak."""
+    """Learning rate at the first step as a share of the peak, from 0 to 1."""
     flat_warmup: bool = False
-    """Hold the first rate through the warm-up (He et al. 2015, 4.2), instead of climbing."""
+    """Keep the first learning rate during the warm-up (He et al. 2015, 4.2) instead of raising it."""
     drops: tuple[float, ...] = (0.5, 0.75)
-    """`step`: shares of all steps where the rate falls to a tenth (32k, 48k of 64k: He et al. 2015, 4.2)."""
+    """`step`: shares of all steps at which the learning rate is divided by 10 (He et al. 2015, 4.2: 32k and
+    48k of 64k)."""
     warmup_error: float = 0.0
-    """Hold the first rate until the training error of a finished epoch is below this, in percent
-    (He et al. 2015, 4.2: 80); 0 leaves the warm-up to its share of steps."""
+    """Keep the first learning rate until the training error of an epoch is below this, in percent
+    (He et al. 2015, 4.2: 80); 0 is off."""
     patience: int = 5
-    """`plateau`: epochs without a better test error before the rate falls to a tenth."""
+    """`plateau`: epochs without a lower validation error before the learning rate is divided by 10."""
     max_drops: int = 3
-    """`plateau`: how often it falls."""
+    """`plateau`: how often the learning rate is divided at most."""
 
     def __post_init__(self) -> None:
-        """ValueError when a number cannot be used."""
-        if not 0 <= self.warmup < 1 or not 0 <= self.warmup_lr_factor <= 1:
-            raise ValueError(
-                f"schedule.warmup is {self.warmup}, .warmup_rate {self.warmup_lr_factor}: give shares below 1"
+        factor, drops, error = self.warmup_lr_factor, self.drops, self.warmup_error
+        is_rising = all(0 < drop < 1 for drop in drops) and list(drops) == sorted(drops)
+        check_field("schedule.warmup", self.warmup, 0 <= self.warmup < 1, "0 <= warmup < 1")
+        check_field("schedule.warmup_lr_factor", factor, 0 <= factor <= 1, "a share from 0 to 1")
+        check_field("schedule.drops", drops, is_rising, "rising shares between 0 and 1")
+        check_field("schedule.warmup_error", error, 0 <= error <= 100, "0 (off) to 100 percent")
+        check_field("schedule.patience", self.patience, self.patience >= 1, "1 or more")
+        check_field("schedule.max_drops", self.max_drops, self.max_drops >= 0, "0 or more")
+        if error and (self.warmup or not factor):
+            raise ConfigError(
+                f"schedule.warmup_error is {error} with schedule.warmup {self.warmup} and "
+                f"schedule.warmup_lr_factor {factor}: give warmup 0 and a factor above 0 with it"
             )
-        if any(not 0 < drop < 1 for drop in self.drops) or list(self.drops) != sorted(self.drops):
-            raise ValueError(f"schedule.drops is {self.drops}: give rising shares between 0 and 1")
-        if not 0 <= self.warmup_error <= 100 or (
-            self.warmup_error and (self.warmup or not self.warmup_lr_factor)
-        ):
-            raise ValueError(
-                f"schedule.warmup_error is {self.warmup_error}: give percent, warmup 0 and a warmup_lr_factor > 0"
-            )
-        if self.patience < 1 or self.max_drops < 0:
-            raise ValueError(f"{self}: give patience >= 1 and max_drops >= 0")
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How long, and in what portions."""
+    """How long training lasts, and in what portions."""
 
     epochs: int = 164
-    """Passes over the training images; the last, incomplete batch of an epoch is left out."""
+    """Passes over the training set, 1 or more; the last, incomplete batch of each is left out."""
     steps: int = 0
-    """Updates; 0 leaves the length to `epochs`."""
+    """Number of updates; 0 leaves the length to `epochs`."""
     batch_size: int = 128
-    """Images per update, over all processes."""
+    """Images per update, over all processes together, 2 or more."""
     save_seconds: float = 30.0
-    """Longest time between two checkpoints of the training state; one is written after every epoch anyway."""
+    """Longest time between two checkpoints, in seconds; one is written after every epoch in any case."""
     accumulate: int = 1
-    """Portions in which a batch goes through the network, for memory; norms and mixing see one portion."""
+    """Portions in which a batch goes through the network, to save memory; batch norms and mixup see one
+    portion. 1 is off."""
     patience: int = 0
-    """Epochs without a better test error after which training ends early; 0 for never."""
+    """Early stopping: epochs without a lower validation error after which training ends; 0 is off."""
 
     def __post_init__(self) -> None:
-        """ValueError when a number cannot be used."""
-        if self.epochs < 1 or self.batch_size < 2 or self.steps < 0 or self.save_seconds < 0:
-            raise ValueError(f"{self}: give epochs >= 1, batch_size >= 2, steps >= 0, save_seconds >= 0")
-        if not 1 <= self.accumulate <= self.batch_size // 2 or self.patience < 0:
-            raise ValueError(f"{self}: give accumulate from 1 to half of the batch, and patience >= 0")
+        portions, half = self.accumulate, self.batch_size // 2
+        check_field("budget.epochs", self.epochs, self.epochs >= 1, "1 or more")
+        check_field("budget.steps", self.steps, self.steps >= 0, "0 (use epochs) or more")
+        check_field("budget.batch_size", self.batch_size, self.batch_size >= 2, "2 or more")
+        check_field("budget.save_seconds", self.save_seconds, self.save_seconds >= 0, "0 or more")
+        check_field(
+            "budget.accumulate", portions, 1 <= portions <= half, f"1 (off) to {half}, half of the batch"
+        )
+        check_field("budget.patience", self.patience, self.patience >= 0, "0 (off) or more")
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How the arithmetic is done; `auto` is measured here, and the choice is written into the run."""
+    """How the arithmetic is done. `auto` is measured on this machine; the run stores what was chosen."""
 
     device: str = "auto"
     """`cpu`, `cuda`, `cuda:1`, `mps` or `auto`."""
     memory_format: Literal["auto", "contiguous", "channels_last"] = "auto"
-    """Order of axes in memory."""
+    """Order of the axes in memory."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Type of the activations; weights stay float32."""
     threads: int = 0
-    """CPU threads of torch; 0 takes what torch proposes. Other counts give other last bits."""
+    """CPU threads of torch; 0 takes torch's default. Other counts change the last bits of the results."""
     compile: Literal["auto", "off", "whole", "blocks"] = "auto"
-    """Translate the network into fused kernels: all of it, or block by block, equal ones once."""
+    """torch.compile: the whole network, or block by block, where equal blocks are compiled once."""
     graphs: Literal["auto", "on", "off"] = "auto"
-    """With compile on CUDA: replay kernels as CUDA graphs (torch's `reduce-overhead`)."""
+    """CUDA graphs (torch's `reduce-overhead`), which need `compile` whole or blocks."""
     fused: Literal["auto", "on", "off"] = "auto"
-    """One kernel for the whole update, where the optimiser has one."""
+    """One kernel for the whole update, where the optimizer has one."""
     sync_norm: bool = False
-    """With several GPUs, let batch norms see the batch of all of them, not the share of one."""
+    """With several GPUs, compute batch norm statistics over the batch of all GPUs."""
     memory_limit: int = 0
-    """Bytes a training step may hold, of the process or on the accelerator; 0 computes nothing twice."""
+    """Most memory of a training step, of the process or on the accelerator, in bytes; gradient checkpointing
+    keeps to it. 0 is off."""
 
     def __post_init__(self) -> None:
-        """ValueError when a number cannot be used."""
-        if self.threads < 0:
-            raise ValueError(f"plan.threads is {self.threads}: give 0 or more")
+        check_field("plan.threads", self.threads, self.threads >= 0, "0 (torch's default) or more")
+        check_field("plan.memory_limit", self.memory_limit, self.memory_limit >= 0, "0 (off) or more bytes")
         if self.graphs == "on" and self.compile not in ("whole", "blocks"):
-            raise ValueError("plan.graphs is on: give plan.compile whole or blocks with it")
-        if self.memory_limit < 0:
-            raise ValueError(f"plan.memory_limit is {self.memory_limit}: give bytes, or 0 for no limit")
+            raise ConfigError(f"plan.graphs is on with plan.compile {self.compile}: give whole or blocks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,73 +237,90 @@ class Recipe:
     """One training run, from the network to the seed. Two equal recipes on one machine give equal weights."""
 
     name: str
-    """Where the recipe comes from, e.g. `he2015.cifar`."""
+    """Name of the recipe that this one started from, e.g. `he2015.cifar`."""
     arch: Arch
     """The network, fully spelled out."""
     data: Data
-    """Which images."""
+    """The dataset, and how it is read."""
     augment: Augment = field(default_factory=Augment)
-    """What happens to them."""
+    """Changes of the training images."""
     optim: Optim = field(default_factory=Optim)
-    """How weights move."""
+    """The optimizer and the loss."""
     schedule: Schedule = field(default_factory=Schedule)
-    """How fast, when."""
+    """Learning rate by step."""
     budget: Budget = field(default_factory=Budget)
-    """How long."""
+    """How long training lasts, and in what portions."""
     plan: Plan = field(default_factory=Plan)
-    """With which arithmetic."""
+    """How the arithmetic is done."""
     average: Averaging = field(default_factory=Averaging)
-    """What is kept beside the weights."""
+    """Averaged weights, and recomputed batch norm statistics."""
     detector: Detector | None = None
-    """What finds boxes behind `arch`, for sets of boxes."""
+    """Detection head behind `arch`, for datasets of boxes; null for all others."""
     weights: str = ""
-    """A file or a run whose weights training starts from; empty for fresh ones."""
+    """File or run whose weights training starts from (fine-tuning); empty for random weights."""
     seed: int = 0
-    """Key of the initial weights, the order, the augmentation and the dropout."""
+    """Seed of the initial weights, the image order, augmentation and dropout; at most 9 digits."""
 
     def __post_init__(self) -> None:
-        """ValueError when two parts contradict each other, or the seed is more than generators take."""
-        if not -(2**31) <= self.seed < 2**31:  # beside the step it must fit into 64 bits
-            raise ValueError(f"seed is {self.seed}: give one of at most 9 digits")
+        is_seed = -(2**31) <= self.seed < 2**31  # beside the step it must fit into 64 bits
+        check_field("seed", self.seed, is_seed, "a whole number of at most 9 digits")
         if self.plan.graphs == "on" and self.budget.accumulate > 1:
-            raise ValueError("plan.graphs is on: a graph overwrites its gradients, leave budget.accumulate 1")
+            raise ConfigError("plan.graphs overwrites gradients: leave budget.accumulate 1")
         if self.average.bn_recalibration_images and self.budget.patience:
-            raise ValueError("average.bn_recalibration_images needs a planned end: leave budget.patience 0")
+            raise ConfigError("average.bn_recalibration_images needs a fixed length: leave budget.patience 0")
 
 
 def read_recipe(text: str) -> Recipe:
-    """The recipe written as JSON in `text`, also by a version that used `OLD_NAMES`.
+    """The recipe that `text` holds as JSON, with today's setting names or those of `OLD_NAMES`.
 
     Raises:
-        ValueError: `text` is not JSON or not a recipe; the message names the field.
+        ConfigError: `text` is not JSON or not a recipe; the message names the field.
     """
     try:
         plain = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON: {error}") from None
-    return from_plain(Recipe, _with_new_names(plain))
+        raise ConfigError(f"not JSON: {error}") from None
+    if isinstance(plain, dict):
+        plain = {name: _with_new_names(name, value) for name, value in plain.items()}
+    return from_plain(Recipe, plain)
 
 
-def override_recipe(recipe: Recipe, path: str, text: str) -> Recipe:
-    """`recipe` with the field at the dotted `path`, under its new or its old name, read from `text`.
+def override_recipe(recipe: Recipe, name: str, text: str) -> Recipe:
+    """`recipe` with one setting changed.
+
+    Args:
+        recipe: The recipe to change.
+        name: Dotted path of the setting, e.g. `optim.lr`, or its old name.
+        text: The new value as JSON or as a bare word.
 
     Raises:
-        ValueError: there is no such field, or it cannot hold `text`.
+        ConfigError: There is no such setting, or it cannot be `text`.
     """
-    return override(recipe, OLD_NAMES.get(path, path), text)
+    return override(recipe, setting_path(name), text)
 
 
-def _with_new_names(plain: Any) -> Any:
-    if not isinstance(plain, dict):
-        return plain
-    renamed = {}
-    for part, fields in plain.items():
-        names = (
-            {name: OLD_NAMES.get(f"{part}.{name}", f"{part}.{name}") for name in fields}
-            if isinstance(fields, dict)
-            else {}
-        )
-        renamed[part] = (
-            {names[name].partition(".")[2]: value for name, value in fields.items()} if names else fields
-        )
+def setting_path(name: str) -> str:
+    """The dotted path of the setting called `name`, today or in `OLD_NAMES`.
+
+    Raises:
+        ConfigError: There is no such setting; the message names the nearest ones.
+    """
+    known = paths(Recipe)
+    path = OLD_NAMES.get(name, name)
+    if path not in known:
+        raise ConfigError(f"no setting {name!r}: {nearest(name, known, aliases=OLD_NAMES)}")
+    return path
+
+
+def _with_new_names(section: str, fields: Any) -> Any:
+    """The JSON value of a recipe's `section` with its old field names replaced."""
+    if not isinstance(fields, dict):
+        return fields
+    renamed: dict[str, Any] = {}
+    for name, value in fields.items():
+        path = f"{section}.{name}"
+        new = OLD_NAMES.get(path, path).removeprefix(f"{section}.")
+        if new in renamed:
+            raise ConfigError(f"{section}.{new} is given twice, also by its old name: give it once")
+        renamed[new] = value
     return renamed

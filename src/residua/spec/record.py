@@ -1,4 +1,8 @@
-"""Frozen dataclasses to plain JSON values and back, and single fields overridden by path."""
+"""Frozen dataclasses to plain JSON values and back, and single fields overridden by path.
+
+`_read` walks the type hints of a dataclass and its JSON value together, so an error can name the path of the
+wrong field. Hints may be dataclasses, tuples, `X | None`, `Literal` and the JSON types.
+"""
 
 import dataclasses
 import difflib
@@ -6,8 +10,10 @@ import json
 import math
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
+
+from residua.errors import ConfigError
 
 Record = TypeVar("Record")
 
@@ -15,14 +21,43 @@ FEW = 12
 """Names listed where none is near: what fits into a line."""
 
 
-def nearest(word: str, known: Iterable[str], *, count: int = 3) -> str:
-    """A clause that names the nearest of `known`, or the first of them when none is near."""
-    known = list(known)
-    close = difflib.get_close_matches(word, known, count, 0.5)
+def nearest(
+    word: str, known: Iterable[str], *, count: int = 3, aliases: Mapping[str, str] | None = None
+) -> str:
+    """A clause that suggests known names for a misspelt one.
+
+    Args:
+        word: What the user wrote.
+        known: The names that exist.
+        count: Most names to suggest.
+        aliases: Other spelling -> known name: a `word` near a spelling suggests the name.
+
+    Returns:
+        `did you mean A or B?`, or where none is near `known: A, B, C and 9 more`.
+    """
+    known, aliases = list(known), aliases or {}
+    close = difflib.get_close_matches(word, [*known, *aliases], count, 0.5)
     if close:
-        return f"did you mean {' or '.join(close)}?"
+        suggestions = dict.fromkeys(aliases.get(name, name) for name in close)
+        return f"did you mean {' or '.join(suggestions)}?"
     more = f" and {len(known) - FEW} more" if len(known) > FEW else ""
     return f"known: {', '.join(known[:FEW])}{more}"
+
+
+def check_field(path: str, value: object, is_allowed: bool, allowed: str) -> None:
+    """Check one field while its dataclass is made.
+
+    Args:
+        path: Dotted path of the field, e.g. `optim.lr`.
+        value: What it would hold.
+        is_allowed: Whether it may hold that.
+        allowed: The range in words, e.g. `a number above 0`.
+
+    Raises:
+        ConfigError: `is_allowed` is false; the message names field, value and range.
+    """
+    if not is_allowed:
+        raise ConfigError(f"{path} is {value}: give {allowed}")
 
 
 def to_plain(value: Any) -> Any:
@@ -35,44 +70,62 @@ def to_plain(value: Any) -> Any:
 
 
 def from_plain(kind: type[Record], plain: Any, *, path: str = "") -> Record:
-    """The `kind` that `to_plain` made `plain` from.
+    """The record that `to_plain` turned into `plain`.
 
-    A field that was added since, and so is missing, takes its default. ValueError names the path of any
-    other missing, unknown or wrong field.
+    Args:
+        kind: The dataclass.
+        plain: JSON value of all its fields; missing ones take their default.
+        path: Name of the record in messages; the class name if empty.
+
+    Raises:
+        ConfigError: A field without default is missing, or a field is unknown or wrong; names its path.
     """
     value: Record = _read(kind, plain, path or kind.__name__)
     return value
 
 
 def to_json(value: Any) -> str:
-    """`value` as indented JSON text; ValueError if a number in it is not finite."""
+    """`value` as indented JSON text.
+
+    Raises:
+        ValueError: A number in it is not finite.
+    """
     return json.dumps(to_plain(value), indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def from_json(kind: type[Record], text: str) -> Record:
-    """The `kind` written in `text`. ValueError says where the text is not one."""
+    """The record of type `kind` that `text` holds as JSON.
+
+    Raises:
+        ConfigError: `text` is not JSON, or not such a record.
+    """
     try:
         return from_plain(kind, json.loads(text))
     except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON: {error}") from None
+        raise ConfigError(f"not JSON: {error}") from None
 
 
 def override(record: Record, path: str, text: str) -> Record:
-    """`record` with the field at the dotted `path` read from `text`, which is JSON or a bare word.
+    """`record` with one field changed.
 
-    ValueError names the nearest valid path when there is no such field, or what the field holds when `text`
-    is not one.
+    Args:
+        record: A frozen dataclass, which may hold others.
+        path: Dotted path of the field, e.g. `optim.lr`.
+        text: The new value as JSON or as a bare word; a tuple may be written `0.5,0.75`.
+
+    Raises:
+        ConfigError: There is no such field (the message names the nearest paths), or it cannot hold `text`.
     """
     return _override(record, path.split("."), text, path)
 
 
 def paths(kind: type[Any], *, before: str = "") -> list[str]:
-    """Every dotted path of a single value inside the record type `kind`."""
-    found = []
+    """Every dotted path of a single value inside the dataclass `kind`, in order; `before` precedes each."""
+    listed = []
     for name, hint in _hints(kind).items():
         inner = _record_in(hint)
-        found += paths(inner, before=f"{before}{name}.") if inner else [before + name]
-    return found
+        listed += paths(inner, before=f"{before}{name}.") if inner else [before + name]
+    return listed
 
 
 def _record_in(hint: Any) -> type[Any] | None:
@@ -93,15 +146,18 @@ def _override(record: Record, steps: list[str], text: str, path: str) -> Record:
     name, rest = steps[0], steps[1:]
     if name not in hints or bool(rest) != bool(_record_in(hints[name])):
         known = paths(kind, before=path[: len(path) - len(".".join(steps))])
-        raise ValueError(f"no setting {path!r}: {nearest(path, known)}")
+        raise ConfigError(f"no setting {path!r}: {nearest(path, known)}")
     if rest and getattr(record, name) is None:
-        raise ValueError(f"{path} cannot be set: there is no {name} here")
+        raise ConfigError(f"{path} cannot be set: there is no {name} here")
     if rest:
         value = _override(getattr(record, name), rest, text, path)
     else:
         value = _read(hints[name], _word(text, hints[name]), path)
     changed: Record = dataclasses.replace(record, **{name: value})  # type: ignore[type-var]
     return changed
+
+
+_TYPES: dict[Any, str] = {float: "a number", int: "a whole number", bool: "true or false", str: "text"}
 
 
 def _word(text: str, hint: Any) -> Any:
@@ -125,27 +181,29 @@ def _read(hint: Any, plain: Any, path: str) -> Any:
         return _read_union(inner, plain, path)
     if origin is typing.Literal:
         if plain not in inner:
-            raise ValueError(f"{path} is {plain!r}: {nearest(str(plain), map(str, inner))}")
+            raise ConfigError(f"{path} is {plain!r}: {nearest(str(plain), map(str, inner))}")
         return plain
     if hint is float and isinstance(plain, int) and not isinstance(plain, bool):
         return float(plain)
     if type(plain) is not hint:
-        raise ValueError(f"{path} is {plain!r}, which is no {hint.__name__}")
+        raise ConfigError(f"{path} is {plain!r}: give {_TYPES.get(hint, hint.__name__)}")
     if hint is float and not math.isfinite(plain):
-        raise ValueError(f"{path} is {plain!r}: give a finite number")
+        raise ConfigError(f"{path} is {plain!r}: give a finite number")
     return plain
 
 
 def _read_record(kind: type[Any], plain: Any, path: str) -> Any:
     hints = _hints(kind)
     if not isinstance(plain, dict):
-        raise ValueError(f"{path} is {plain!r}, not the fields of {kind.__name__}: {', '.join(hints)}")
+        raise ConfigError(
+            f"{path} is {plain!r}: give the fields of {kind.__name__}, which are {', '.join(hints)}"
+        )
     for name in plain:
         if name not in hints:
-            raise ValueError(f"{path} has no field {name!r}: {nearest(name, hints)}")
+            raise ConfigError(f"{path} has no field {name!r}: {nearest(name, hints)}")
     for field in dataclasses.fields(kind):
         if field.name not in plain and _has_no_default(field):
-            raise ValueError(f"{path} lacks the field {field.name!r}")
+            raise ConfigError(f"{path} lacks the field {field.name!r}")
     return kind(**{name: _read(hints[name], value, f"{path}.{name}") for name, value in plain.items()})
 
 
@@ -164,10 +222,10 @@ def _read_union(inner: tuple[Any, ...], plain: Any, path: str) -> Any:
 
 def _read_tuple(inner: tuple[Any, ...], plain: Any, path: str) -> tuple[Any, ...]:
     if not isinstance(plain, list):
-        raise ValueError(f"{path} is {plain!r}: give a list")
+        raise ConfigError(f"{path} is {plain!r}: give a list")
     many = len(inner) == 2 and inner[1] is Ellipsis
     if not many and len(plain) != len(inner):
-        raise ValueError(f"{path} has {len(plain)} values: give {len(inner)}")
+        raise ConfigError(f"{path} has {len(plain)} values: give {len(inner)}")
     kinds = [inner[0]] * len(plain) if many else list(inner)
     return tuple(
         _read(kind, item, f"{path}[{i}]") for i, (kind, item) in enumerate(zip(kinds, plain, strict=True))
