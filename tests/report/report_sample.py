@@ -2,51 +2,50 @@
 
 import numpy as np
 
-from residua.report import page, plots, tiles, training_figures
-from residua.report.curve_labels import Beside, beside
+from residua.report import bars, chart, heat_maps, page, tiles, training_curves
 
 HOSTILE = "<script>alert('1')</script> & \"co\" \x00"
 
 
-def curve(name: str, end: float) -> training_figures.Curve:
-    return training_figures.Curve(name, (0, 1, 2, 3), (90, 40, 9, end), (90, 45, float("nan"), end + 1))
+def curve(name: str, end: float) -> training_curves.Curve:
+    return training_curves.Curve(name, (0, 1, 2, 3), (90, 40, 9, end), (90, 45, float("nan"), end + 1))
 
 
-def panels() -> tuple[training_figures.Panel, ...]:
+def panels() -> tuple[training_curves.Panel, ...]:
     return (
-        training_figures.Panel("plain", (curve("plain-20", 3), curve(HOSTILE, 81))),
-        training_figures.Panel("residual", (curve("residual-20", 0.1), curve("residual-56", 0.05))),
+        training_curves.Panel("plain", (curve("plain-20", 3), curve(HOSTILE, 81))),
+        training_curves.Panel("residual", (curve("residual-20", 0.1), curve("residual-56", 0.05))),
     )
 
 
-def lines() -> tuple[plots.Series, ...]:
+def lines() -> tuple[chart.Series, ...]:
     return (
-        plots.Series(HOSTILE, ((1, 3e-5), (2, float("nan")), (3, 0.2)), "both"),
-        plots.Series("dots", ((1, 0.0), (4, 2.0)), "dots", areas=(1.0, 4.0)),
-        plots.Series("", ((1, 0.5), (4, 0.5)), "guide"),
+        chart.Series(HOSTILE, ((1, 3e-5), (2, float("nan")), (3, 0.2)), "both"),
+        chart.Series("dots", ((1, 0.0), (4, 2.0)), "dots", areas=(1.0, 4.0)),
+        chart.Series("", ((1, 0.5), (4, 0.5)), "guide"),
     )
 
 
 def drawings() -> dict[str, str]:
     counts = np.array([[8, 2], [0, 9]])
     return {
-        "training_curves": training_figures.training_curves(panels()),
-        "readme_figure": training_figures.readme_figure(panels(), f"A headline with {HOSTILE} in it " * 3),
-        "bars": training_figures.bars((HOSTILE, "zero", "lost"), (3.2, 0.0, float("nan")), unit="%"),
-        "beside": beside(
+        "training_curves": training_curves.training_curves(panels()),
+        "readme_figure": training_curves.readme_figure(panels(), f"A headline with {HOSTILE} in it " * 3),
+        "bars": bars.bar_chart((HOSTILE, "zero", "lost"), (3.2, 0.0, float("nan")), unit="%"),
+        "beside": bars.reference_bars(
             (
-                Beside(HOSTILE, 7.1, 0.4, 6.61),
-                Beside("no number in the paper", 3.0, float("nan"), float("nan")),
-                Beside("nothing here", float("nan"), float("nan"), 12.3, "not finite"),
+                bars.ReferenceBar(HOSTILE, 7.1, 0.4, 6.61),
+                bars.ReferenceBar("no number in the paper", 3.0, float("nan"), float("nan")),
+                bars.ReferenceBar("nothing here", float("nan"), float("nan"), 12.3, "not finite"),
             ),
             unit="error (%)",
         ),
-        "confusion": training_figures.confusion(("cat", HOSTILE), counts),
-        "plot": plots.plot(lines(), x=HOSTILE, y="error (%)"),
-        "plot_log": plots.plot(lines(), x="block", y=HOSTILE, logarithmic=True),
-        "ranges": plots.ranges((plots.Range(HOSTILE, 1, -2, 3, "+1"),), unit="points", zero=True),
-        "tiles": tiles.tiles(((tiles.Tile(np.zeros((8, 8), np.uint8), HOSTILE),),)),
-        "shades": tiles.shades(np.eye(5), low=HOSTILE, high="high", box=0.5),
+        "confusion": heat_maps.confusion_matrix(("cat", HOSTILE), counts),
+        "plot": chart.plot(lines(), x=HOSTILE, y="error (%)"),
+        "plot_log": chart.plot(lines(), x="block", y=HOSTILE, logarithmic=True),
+        "ranges": bars.interval_chart((bars.IntervalRow(HOSTILE, 1, -2, 3, "+1"),), unit="points", zero=True),
+        "tiles": tiles.picture_grid(((tiles.Tile(np.zeros((8, 8), np.uint8), HOSTILE),),)),
+        "shades": heat_maps.heat_map(np.eye(5), low=HOSTILE, high="high", box=0.5),
     }
 
 

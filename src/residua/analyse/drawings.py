@@ -4,9 +4,11 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from residua.report.plots import Series, plot
-from residua.report.tiles import MOST, Tile, shades, tiles
-from residua.report.training_figures import bars
+from residua.report.bars import bar_chart
+from residua.report.chart import Series, plot
+from residua.report.heat_maps import MAX_CELLS as MOST
+from residua.report.heat_maps import heat_map
+from residua.report.tiles import Tile, picture_grid
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,7 +103,7 @@ def main_path(found: "MainPath") -> str:
     stages = [(f"stage {number}", count) for number, count in enumerate(found.stages, 1)]
     orders = [(f"in order {letter}", count) for letter, count in found.orders]
     rows = [*stages, ("as it is", found.total), *orders]
-    return bars(tuple(name for name, _ in rows), tuple(float(count) for _, count in rows), unit="")
+    return bar_chart(tuple(name for name, _ in rows), tuple(float(count) for _, count in rows), unit="")
 
 
 def landscape(found: "Slice") -> str:
@@ -110,7 +112,7 @@ def landscape(found: "Slice") -> str:
 
     values = np.array(found.losses)
     low, high = (f"{float(f'{end:.3g}'):,g}" for end in (values.min(), values.max()))
-    return shades(np.log10(values + 1e-3), low=f"loss {low}", high=high)
+    return heat_map(np.log10(values + 1e-3), low=f"loss {low}", high=high)
 
 
 def field(found: "Field") -> str:
@@ -120,7 +122,7 @@ def field(found: "Field") -> str:
     effect = np.sqrt(_smaller(found.effect.numpy()))
     side = found.effect.shape[0]
     box = 0.0 if found.theoretical >= side else found.theoretical / side
-    return shades(effect, low="no effect", high="largest", box=box)
+    return heat_map(effect, low="no effect", high="largest", box=box)
 
 
 def regions(pictures: "list[tuple[np.ndarray, np.ndarray, str]]") -> str:
@@ -128,7 +130,7 @@ def regions(pictures: "list[tuple[np.ndarray, np.ndarray, str]]") -> str:
     cells = [
         tile for pixels, heat, said in pictures for tile in (Tile(pixels, said), Tile(tinted(pixels, heat)))
     ]
-    return tiles(tuple(tuple(cells[start : start + 4]) for start in range(0, len(cells), 4)))
+    return picture_grid(tuple(tuple(cells[start : start + 4]) for start in range(0, len(cells), 4)))
 
 
 def tinted(pixels: "np.ndarray", heat: "np.ndarray") -> "np.ndarray":
@@ -146,7 +148,7 @@ def features(picture: "np.ndarray", rows: "list[tuple[str, list[np.ndarray]]]") 
     table: list[tuple[Tile, ...]] = [(Tile(picture, "the picture"),)]
     for name, maps in rows:
         table.append(tuple(Tile(_grey(one), name if not place else "") for place, one in enumerate(maps)))
-    return tiles(tuple(table))
+    return picture_grid(tuple(table))
 
 
 def _by_depth(

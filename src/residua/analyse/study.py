@@ -9,7 +9,7 @@ from torch import Tensor
 
 from residua.data.images import Images
 from residua.nn.network import Network
-from residua.report.plots import LONGEST
+from residua.report.chart import LONGEST_NAME as LONGEST
 from residua.spec.arch import Arch
 
 Found = TypeVar("Found")

@@ -104,12 +104,12 @@ def blocks(archs: Sequence[Arch]) -> str:
         drawing_blocks.draw(root, kind, at=spot, palette=LIGHT)
     at = MARGIN
     for arch, head in zip(archs, sorted({head for _, _, head in found}), strict=True):
-        add_text(root, arch.name, (at, head), hand=TextStyle(LIGHT.text, 16, weight=650))
+        add_text(root, arch.name, (at, head), style=TextStyle(LIGHT.text, 16, weight=650))
         add_text(
             root,
             _line(arch),
             (at + text_width(arch.name, 16) + 14, head),
-            hand=TextStyle(LIGHT.muted, SMALL + 1),
+            style=TextStyle(LIGHT.muted, SMALL + 1),
         )
     return _in_both_lights(root)
 
@@ -209,7 +209,7 @@ def _sections(root: ET.Element, plan: DrawingLayout) -> None:
             now = maps[-1] if maps else before
             if now != before:
                 said = describe.extent(*now, between=" × ")
-                add_text(root, said, (left, y + 15), hand=TextStyle(LIGHT.muted, SMALL + 1))
+                add_text(root, said, (left, y + 15), style=TextStyle(LIGHT.muted, SMALL + 1))
             before = now
 
 
@@ -217,11 +217,11 @@ def _title(pen: drawing_strokes.Pen, arch: Arch) -> None:
     layers, params, macs = _line(arch).split(", ")
     lines = f"{layers} · {params}", macs
     add_text(
-        pen.parent, arch.name, (pen.middle, MARGIN + 8), hand=TextStyle(LIGHT.text, TITLE, "middle", 650)
+        pen.parent, arch.name, (pen.middle, MARGIN + 8), style=TextStyle(LIGHT.text, TITLE, "middle", 650)
     )
     for place, said in enumerate(lines):
         hand = TextStyle(LIGHT.muted, SMALL, "middle")
-        add_text(pen.parent, said, (pen.middle, MARGIN + 23 + 13 * place), hand=hand)
+        add_text(pen.parent, said, (pen.middle, MARGIN + 23 + 13 * place), style=hand)
 
 
 def _flow(
@@ -273,4 +273,4 @@ def _legend(root: ET.Element, lines: list[list[tuple[float, str, str]]], top: fl
                 dashes = "; stroke-dasharray: 4 3" if sign == "dashed" else ""
                 style = f"stroke: {LIGHT.text}; stroke-width: 1.2{dashes}"
                 add_shape(root, "line", {"x1": x, "x2": x + 26, "y1": y, "y2": y}, style=style)
-            add_text(root, meaning, (x + 34, y + 4), hand=TextStyle(LIGHT.muted, SMALL + 1))
+            add_text(root, meaning, (x + 34, y + 4), style=TextStyle(LIGHT.muted, SMALL + 1))

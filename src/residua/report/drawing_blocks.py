@@ -103,14 +103,14 @@ def size(kind: BlockKind) -> tuple[float, float]:
 def draw(parent: ET.Element, kind: BlockKind, *, at: tuple[float, float], palette: Palette) -> None:
     """Draw it with its upper left corner at `at`."""
     x, y = at
-    add_text(parent, kind.caption[0], (x, y + 12), hand=TextStyle(palette.text, 13, weight=650))
-    add_text(parent, kind.caption[1], (x, y + 28), hand=TextStyle(palette.muted, SMALL + 1))
+    add_text(parent, kind.caption[0], (x, y + 12), style=TextStyle(palette.text, 13, weight=650))
+    add_text(parent, kind.caption[1], (x, y + 28), style=TextStyle(palette.muted, SMALL + 1))
     pen = Pen(parent, x + _wide(kind) / 2, _wide(kind), palette)
     add_text(
         parent,
         "x",
         (pen.middle, y + CAPTION + 8),
-        hand=TextStyle(palette.text, 13, anchor="middle", slanted=True),
+        style=TextStyle(palette.text, 13, anchor="middle", italic=True),
     )
     end, y = y + CAPTION + 13, y + CAPTION + ENTRY + 4
     if kind.ways:
@@ -202,12 +202,12 @@ def _join(pen: Pen, kind: BlockKind, span: tuple[float, float]) -> float:
 def _factors(pen: Pen, kind: BlockKind, right: float, span: tuple[float, float]) -> None:
     """What multiplies shortcut and residual at the lower y of `span`; a gate leaves at the upper."""
     assert kind.join is not None
-    (top, y), hand = span, TextStyle(pen.palette.text, SMALL + 1, slanted=True)
+    (top, y), hand = span, TextStyle(pen.palette.text, SMALL + 1, italic=True)
     if not kind.on("gate"):
         for x, factor in ((right, kind.join.shortcut), (pen.middle, kind.join.residual)):
             if factor != 1:
                 sign(pen.parent, (x, y), palette=pen.palette, times=True)
-                add_text(pen.parent, f"{factor:g}", (x + ROUND + 5, y + 4), hand=hand)
+                add_text(pen.parent, f"{factor:g}", (x + ROUND + 5, y + 4), style=hand)
         return
     exclusive, x = kind.join.gate == "exclusive", pen.middle + pen.wide / 2 + ASIDE
     wide = _across(kind, kind.on("gate"))
@@ -228,20 +228,20 @@ def _factors(pen: Pen, kind: BlockKind, right: float, span: tuple[float, float])
     add_shape(pen.parent, "path", {"d": path}, style=stroke)
     tip(pen.parent, (right - ROUND, y), colour=pen.palette.text, toward="right")
     sign(pen.parent, (right, y), palette=pen.palette, times=True)
-    add_text(pen.parent, "1 − g", (x + 8, y - 5), hand=hand)
+    add_text(pen.parent, "1 − g", (x + 8, y - 5), style=hand)
     if exclusive:
         path = f"M{x:.1f} {y:.1f}H{pen.middle + ROUND + 3:.1f}"
         add_shape(pen.parent, "path", {"d": path}, style=stroke)
         tip(pen.parent, (pen.middle + ROUND, y), colour=pen.palette.text, toward="left")
         sign(pen.parent, (pen.middle, y), palette=pen.palette, times=True)
-        add_text(pen.parent, "g", (x - 16, y - 5), hand=hand)
+        add_text(pen.parent, "g", (x - 16, y - 5), style=hand)
 
 
 def _around(pen: Pen, kind: BlockKind, at: tuple[float, float]) -> None:
     """What stands on the shortcut, around the middle of its height."""
     x, middle = at
     if not kind.bridge:
-        add_text(pen.parent, "identity", (x + 7, middle + 4), hand=TextStyle(pen.palette.muted, SMALL + 1))
+        add_text(pen.parent, "identity", (x + 7, middle + 4), style=TextStyle(pen.palette.muted, SMALL + 1))
         return
     y, wide = middle - (len(kind.bridge) * (BOX + STEP) - STEP) / 2, _across(kind, kind.bridge)
     for layer in kind.bridge:

@@ -59,7 +59,7 @@ def draw(pen: Pen, made: Column, *, top: float, tops: Mapping[Hashable, float], 
         pen.parent,
         begin,
         (pen.middle, top + 10),
-        hand=TextStyle(pen.palette.muted, SMALL + 1, anchor="middle"),
+        style=TextStyle(pen.palette.muted, SMALL + 1, anchor="middle"),
     )
     end, below = top + 15, dict(tops)
     for piece in made.pieces:
@@ -90,7 +90,7 @@ def box(parent: ET.Element, said: str, at: tuple[float, float], *, wide: float, 
     x, y = at
     frame = {"x": x - wide / 2, "y": y, "width": wide, "height": BOX, "rx": 3}
     add_shape(parent, "rect", frame, style=f"fill: {hue}; fill-opacity: 0.13; stroke: {hue}; stroke-width: 1")
-    add_text(parent, said, (x, y + BOX / 2 + TYPE * 0.36), hand=TextStyle(ink, TYPE, anchor="middle"))
+    add_text(parent, said, (x, y + BOX / 2 + TYPE * 0.36), style=TextStyle(ink, TYPE, anchor="middle"))
 
 
 def sign(parent: ET.Element, at: tuple[float, float], *, palette: Palette, times: bool = False) -> None:
@@ -160,7 +160,7 @@ def _skip(pen: Pen, piece: Piece, span: tuple[float, float]) -> None:
 
 def _beside(pen: Pen, piece: Piece, at: tuple[float, float]) -> None:
     for place, said in enumerate(piece.beside):
-        add_text(pen.parent, said, (at[0], at[1] + LEAD * place), hand=TextStyle(pen.palette.muted, SMALL))
+        add_text(pen.parent, said, (at[0], at[1] + LEAD * place), style=TextStyle(pen.palette.muted, SMALL))
 
 
 def _aside(pen: Pen, piece: Piece, *, at: float, end: float) -> float:
@@ -186,7 +186,7 @@ def _frame(pen: Pen, piece: Piece, *, at: float, hue: str) -> None:
         add_shape(pen.parent, "rect", frame, style=style)
     said = f"{piece.count} ×"
     hand = TextStyle(hue, 13, anchor="end", weight=650)
-    add_text(pen.parent, said, (left - 8, top + high / 2 + 4.5), hand=hand)
+    add_text(pen.parent, said, (left - 8, top + high / 2 + 4.5), style=hand)
 
 
 def fork(pen: Pen, piece: Piece, *, at: float, end: float, hue: str) -> float:

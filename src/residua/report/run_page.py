@@ -4,7 +4,7 @@ import json
 
 from residua.measure.views import CLIP, SAID
 from residua.report.page import Code, Figure, Part, Table, Text
-from residua.report.training_figures import Curve, Panel, training_curves
+from residua.report.training_curves import Curve, Panel, training_curves
 from residua.runs.run import Run
 from residua.spec.arch import Arch
 from residua.spec.describe import cost, table

@@ -1,4 +1,4 @@
-"""A small drawing kit over the standard library's XML: shapes, words, round numbers, labels kept apart."""
+"""A small drawing kit over the standard library's XML: shapes, text, round ticks, labels kept apart."""
 
 import dataclasses
 import math
@@ -13,24 +13,24 @@ UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 @dataclasses.dataclass(frozen=True)
 class TextStyle:
-    """How words are set."""
+    """How a line of text is set."""
 
     colour: str
     """A CSS colour."""
     pixels: float = 13
     """Height of the type."""
     anchor: str = "start"
-    """Which end of the words stands at the point: start, middle or end."""
+    """Which part of the text stands at its point: start, middle or end."""
     weight: int = 400
     """400 is regular, 650 bold."""
     turn: float = 0
     """Degrees, clockwise."""
-    slanted: bool = False
-    """Whether it stands for a quantity, as x does."""
+    italic: bool = False
+    """Whether it names a quantity, as x does."""
 
 
 def new_svg(width: float, height: float) -> ET.Element:
-    """An empty SVG of that size in pixels, drawn to scale where there is less room."""
+    """An empty SVG of that size in pixels; a browser with less room scales it down."""
     return ET.Element(
         "svg",
         {
@@ -46,9 +46,14 @@ def new_svg(width: float, height: float) -> ET.Element:
 def responsive_svg(
     broad: tuple[float, float], slim: tuple[float, float]
 ) -> tuple[ET.Element, ET.Element, ET.Element]:
-    """An empty SVG that holds a figure twice, in these sizes in pixels: the whole, and room for each.
+    """An empty SVG that holds a figure twice: for a desktop and for a phone.
 
-    The slim one is hidden until the page's style sheet finds itself on a phone.
+    Args:
+        broad: Width and height for a desktop, in pixels.
+        slim: Width and height for a phone, in pixels; hidden until the page's style sheet shows it.
+
+    Returns:
+        The whole drawing, and the element to draw each of the two into.
     """
     root, sizes = new_svg(*broad), {"broad": broad, "slim": slim}
     del root.attrib["viewBox"]  # each of the two has its own
@@ -64,63 +69,92 @@ def responsive_svg(
 def add_shape(
     parent: ET.Element, tag: str, fields: Mapping[str, str | float], *, style: str = ""
 ) -> ET.Element:
-    """A new `tag` within `parent`; colours belong in `style`, where CSS variables are understood."""
-    written = {name: value if isinstance(value, str) else number(value) for name, value in fields.items()}
-    return ET.SubElement(parent, tag, {**written, "style": style} if style else written)
+    """Add an element to the drawing.
+
+    Args:
+        parent: The element that it is drawn into.
+        tag: `rect`, `line`, `path` ...
+        fields: Its attributes; numbers are pixels and are rounded to a tenth.
+        style: CSS; colours belong here, where CSS variables work.
+
+    Returns:
+        The new element.
+    """
+    attributes = {name: value if isinstance(value, str) else number(value) for name, value in fields.items()}
+    return ET.SubElement(parent, tag, {**attributes, "style": style} if style else attributes)
 
 
-def add_text(parent: ET.Element, said: str, at: tuple[float, float], *, hand: TextStyle) -> ET.Element:
-    """`said` with its baseline at that point, escaped when the drawing is written."""
-    fields: dict[str, str | float] = {"x": at[0], "y": at[1], "font-size": hand.pixels}
-    fields["text-anchor"] = hand.anchor
-    style = f"fill: {hand.colour}; font-weight: {hand.weight}" + "; font-style: italic" * hand.slanted
-    made = add_shape(parent, "text", fields, style=style)
-    if hand.turn:
-        made.set("transform", f"rotate({number(hand.turn)} {number(at[0])} {number(at[1])})")
-    made.text = writable(said)
-    return made
+def add_text(parent: ET.Element, text: str, at: tuple[float, float], *, style: TextStyle) -> ET.Element:
+    """Add a line of text; `to_string` escapes it.
+
+    Args:
+        parent: The element that it is drawn into.
+        text: Any text; characters that XML cannot carry are replaced.
+        at: x, and y of the baseline, in pixels.
+        style: Its type.
+
+    Returns:
+        The new element.
+    """
+    fields: dict[str, str | float] = {"x": at[0], "y": at[1], "font-size": style.pixels}
+    fields["text-anchor"] = style.anchor
+    css = f"fill: {style.colour}; font-weight: {style.weight}" + "; font-style: italic" * style.italic
+    element = add_shape(parent, "text", fields, style=css)
+    if style.turn:
+        element.set("transform", f"rotate({number(style.turn)} {number(at[0])} {number(at[1])})")
+    element.text = writable(text)
+    return element
 
 
-def add_tooltip(parent: ET.Element, said: str) -> None:
-    """What a browser shows when the pointer rests on `parent`."""
-    ET.SubElement(parent, "title").text = writable(said)
+def add_tooltip(parent: ET.Element, text: str) -> None:
+    """Add what a browser shows when the pointer rests on `parent`."""
+    ET.SubElement(parent, "title").text = writable(text)
 
 
 def path_data(points: Sequence[tuple[float, float]]) -> str:
-    """Path data through the points, straight past those that are not finite; empty if none is."""
-    seen = [f"{number(x)} {number(y)}" for x, y in points if math.isfinite(x) and math.isfinite(y)]
+    """Path data of a line through `points`, straight past those that are not finite; empty if none is."""
+    finite = [f"{number(x)} {number(y)}" for x, y in points if math.isfinite(x) and math.isfinite(y)]
     # Closed, a line of one point shows its round end: a dot; open it shows nothing.
-    return f"M{'L'.join(seen)}{'Z' if len(seen) == 1 else ''}" if seen else ""
+    return f"M{'L'.join(finite)}{'Z' if len(finite) == 1 else ''}" if finite else ""
 
 
 def to_string(root: ET.Element) -> str:
-    """The drawing as text: the same drawing, the same text."""
+    """The drawing as SVG text; the same drawing gives the same text."""
     return ET.tostring(root, encoding="unicode")
 
 
-def writable(said: str) -> str:
-    """`said` with every character that XML cannot carry replaced by U+FFFD."""
-    return UNWRITABLE.sub("\ufffd", said)
+def writable(text: str) -> str:
+    """`text` with every character that XML cannot carry replaced by U+FFFD."""
+    return UNWRITABLE.sub("\ufffd", text)
 
 
 def number(value: float) -> str:
-    """`value` to a tenth of a pixel, the shortest way: `12`, `12.5`."""
+    """`value` to a tenth of a pixel, as short as possible: `12`, `12.5`."""
     return f"{value:.1f}".removesuffix(".0")
 
 
-def shorten(said: str, room: int) -> str:
-    """At most `room` characters of `said`, cut in the middle, for names tend to differ at their ends."""
-    half = (room - 1) // 2
-    return said if len(said) <= room else f"{said[: room - 1 - half]}…{said[-half:]}"
+def shorten(text: str, length: int) -> str:
+    """`text` with at most `length` characters, cut in the middle, for names tend to differ at their ends."""
+    half = (length - 1) // 2
+    return text if len(text) <= length else f"{text[: length - 1 - half]}…{text[-half:]}"
 
 
-def text_width(said: str, pixels: float) -> float:
-    """About how wide `said` is set, in pixels; rather too much than too little in the usual sans-serifs."""
-    return 0.64 * pixels * len(said)  # a digit of DejaVu, the widest of them
+def text_width(text: str, pixels: float) -> float:
+    """About how wide `text` is at a type size of `pixels`; rather too much in the usual sans-serifs."""
+    return 0.64 * pixels * len(text)  # a digit of DejaVu, the widest of them
 
 
 def ticks(top: float, *, most: int = 5, whole: bool = False) -> tuple[float, ...]:
-    """At most `most` + 1 round numbers from 0 up to `top`, evenly spaced; only `whole` ones if asked."""
+    """Round numbers from 0 up to `top`, evenly spaced.
+
+    Args:
+        top: End of the axis, above 0.
+        most: At most this many intervals.
+        whole: Whether only whole numbers make sense.
+
+    Returns:
+        At most `most` + 1 numbers; steps are 1, 2, 2.5 or 5 times a power of ten.
+    """
     least = top / most
     unit = 10.0 ** math.floor(math.log10(least))
     step = next(unit * factor for factor in (1, 2, 2.5, 5, 10) if unit * factor >= least * (1 - 1e-9))
@@ -128,21 +162,28 @@ def ticks(top: float, *, most: int = 5, whole: bool = False) -> tuple[float, ...
     return tuple(step * place for place in range(math.floor(top / step + 1e-9) + 1))
 
 
-def spread_apart(wanted: Sequence[float], *, gap: float, low: float, high: float) -> tuple[float, ...]:
-    """Places at least `gap` apart, in the order of `wanted` and as near to it as can be (least squares).
+def spread_apart(positions: Sequence[float], *, gap: float, low: float, high: float) -> tuple[float, ...]:
+    """Move labels apart by as little as possible (least squares), and keep their order.
 
-    They lie between `low` and `high`; where there is not room enough they start at `low` and run past `high`.
+    Args:
+        positions: Where each label would stand, in pixels.
+        gap: Least distance of two labels.
+        low: Least position.
+        high: Largest position, unless there is too little room; then labels start at `low` and run past it.
+
+    Returns:
+        The new positions, in the order of `positions`.
     """
-    order = sorted(range(len(wanted)), key=lambda place: wanted[place])
-    # With the gaps taken out, apart means in order: neighbours that are not are pooled to their mean.
+    order = sorted(range(len(positions)), key=lambda place: positions[place])
+    # With the gaps subtracted, apart means in order: neighbours that are not are pooled to their mean.
     pools: list[tuple[float, int]] = []
     for rank, place in enumerate(order):
-        mean, count = wanted[place] - gap * rank, 1
+        mean, count = positions[place] - gap * rank, 1
         while pools and pools[-1][0] >= mean:
             other, others = pools.pop()
             mean, count = (mean * count + other * others) / (count + others), count + others
         pools.append((mean, count))
-    last = max(low, high - gap * (len(wanted) - 1))
+    last = max(low, high - gap * (len(positions) - 1))
     flat = [min(max(mean, low), last) for mean, count in pools for _ in range(count)]
-    found = {place: flat[rank] + gap * rank for rank, place in enumerate(order)}
-    return tuple(found[place] for place in range(len(wanted)))
+    moved = {place: flat[rank] + gap * rank for rank, place in enumerate(order)}
+    return tuple(moved[place] for place in range(len(positions)))

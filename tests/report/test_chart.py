@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from residua.analyse import drawings
+from residua.report.bars import IntervalRow, interval_chart
+from residua.report.chart import HEIGHT, WIDTH, Axis, Series, plot
 from residua.report.colours import LIGHT
-from residua.report.plots import HEIGHT, WIDTH, Axis, Range, Series, plot, ranges
-from residua.report.tiles import MOST, Tile, shades, tiles
+from residua.report.heat_maps import MAX_CELLS, heat_map
+from residua.report.tiles import Tile, picture_grid
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -60,18 +62,20 @@ def test_all_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="give at least one"):
         Series("empty", ())
     with pytest.raises(ValueError, match="give at least one value"):
-        ranges((), unit="%")
+        interval_chart((), unit="%")
     with pytest.raises(ValueError, match="without pictures"):
-        tiles(((),))
+        picture_grid(((),))
     with pytest.raises(ValueError, match="give uint8"):
         Tile(np.zeros((3, 3)))
-    for bad in (np.zeros((MOST + 1, 3)), np.array([[math.inf]]), np.zeros(4)):
+    for bad in (np.zeros((MAX_CELLS + 1, 3)), np.array([[math.inf]]), np.zeros(4)):
         with pytest.raises(ValueError, match="give finite numbers"):
-            shades(bad, low="low", high="high")
+            heat_map(bad, low="low", high="high")
 
 
 def test_a_range_is_drawn_from_its_low_to_its_high_end() -> None:
-    text = ranges((Range("a", 50, 40, 70, "50 %"), Range("b", 60, 60, 60, "60 %")), unit="%")
+    text = interval_chart(
+        (IntervalRow("a", 50, 40, 70, "50 %"), IntervalRow("b", 60, 60, 60, "60 %")), unit="%"
+    )
     (a, _), (b, _) = dots(text)
     reach = next(line for line in ET.fromstring(text).iter(f"{SVG}line") if line.get("stroke-linecap"))
     low, high = float(reach.get("x1", "nan")), float(reach.get("x2", "nan"))
@@ -96,13 +100,13 @@ def test_names_stand_right_of_the_axes_wherever_lines_end() -> None:
 
 
 def test_no_difference_is_drawn_on_a_scale_that_can_be_read() -> None:
-    marks = said(ranges((Range("same", 0, 0, 0, "+0.00"),), unit="points", zero=True))
+    marks = said(interval_chart((IntervalRow("same", 0, 0, 0, "+0.00"),), unit="points", zero=True))
     assert "0" in marks
     assert not [mark for mark in marks if "e" in mark and mark != "same"]
 
 
 def test_shades_are_lowest_as_paper_and_highest_in_full_ink() -> None:
-    text = shades(np.array([[0.0, 1.0], [2.0, 4.0]]), low="l", high="h")
+    text = heat_map(np.array([[0.0, 1.0], [2.0, 4.0]]), low="l", high="h")
     cells = [r for r in ET.fromstring(text).iter(f"{SVG}rect") if len(r)]
     assert [cell.get("style", "").rsplit(": ")[-1] for cell in cells] == ["0.250", "0.500", "1.000"]
 

@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_sample import HOSTILE, curve, drawings, panels
 
-from residua.report import svg, training_figures
+from residua.report import bars, heat_maps, svg, training_curves
 from residua.report.colours import LIGHT
-from residua.report.curve_labels import Beside, beside
 
 SVG = "{http://www.w3.org/2000/svg}"
 NAMES = sorted(drawings())
@@ -39,7 +38,7 @@ def test_a_drawing_has_no_ids_so_none_can_clash_in_one_page(name: str) -> None:
 
 def test_training_is_thin_and_test_is_bold_in_one_colour() -> None:
     drawn = ET.fromstring(
-        training_figures.training_curves((training_figures.Panel("one", (curve("net", 3),)),))
+        training_curves.training_curves((training_curves.Panel("one", (curve("net", 3),)),))
     )
     thin, bold = (node.get("style", "").split("; ") for node in drawn[0].iter(f"{SVG}path"))
     assert thin[1] == bold[1] == f"stroke: var(--series-1, {LIGHT.series[0]})"
@@ -49,9 +48,9 @@ def test_training_is_thin_and_test_is_bold_in_one_colour() -> None:
 def test_the_papers_end_is_a_grey_ring_at_the_right_edge() -> None:
     with_paper = dataclasses.replace(curve("net", 3), paper=45.0)
     for made, rings in ((with_paper, 2), (curve("net", 3), 0)):  # one on the curve, one in the key
-        root = ET.fromstring(training_figures.training_curves((training_figures.Panel("one", (made,)),)))
+        root = ET.fromstring(training_curves.training_curves((training_curves.Panel("one", (made,)),)))
         assert len(list(root[0].iter(f"{SVG}circle"))) == rings
-    root = ET.fromstring(training_figures.training_curves((training_figures.Panel("one", (with_paper,)),)))
+    root = ET.fromstring(training_curves.training_curves((training_curves.Panel("one", (with_paper,)),)))
     ring = next(root[0].iter(f"{SVG}circle"))
     path = next(root[0].iter(f"{SVG}path")).get("d", "")
     assert float(ring.get("cx", "0")) == float(path.split("L")[-1].split()[0])
@@ -59,14 +58,14 @@ def test_the_papers_end_is_a_grey_ring_at_the_right_edge() -> None:
 
 
 def test_counts_of_thousands_are_written_out() -> None:
-    drawn = training_figures.bars(("RBC", "WBC"), (3348.0, 0.5), unit="")
+    drawn = bars.bar_chart(("RBC", "WBC"), (3348.0, 0.5), unit="")
     assert "3,348" in drawn
     assert "0.5" in drawn
 
 
 def test_bars_beside_the_paper_are_to_scale() -> None:
-    rows = (Beside("a", 5.0, 1.0, 10.0), Beside("b", 10.0, float("nan"), float("nan")))
-    root = ET.fromstring(beside(rows, unit="%"))
+    rows = (bars.ReferenceBar("a", 5.0, 1.0, 10.0), bars.ReferenceBar("b", 10.0, float("nan"), float("nan")))
+    root = ET.fromstring(bars.reference_bars(rows, unit="%"))
     key, first, second = (float(node.get("width", "0")) for node in root.iter(f"{SVG}rect"))
     assert second == pytest.approx(2 * first, abs=0.2)
     paths = [node.get("d", "") for node in root.iter(f"{SVG}path")]
@@ -74,11 +73,11 @@ def test_bars_beside_the_paper_are_to_scale() -> None:
     assert float(paths[1][1:].split()[0]) == pytest.approx(second, abs=0.2)
     assert key > 0
     with pytest.raises(ValueError, match="at least one"):
-        beside((), unit="%")
+        bars.reference_bars((), unit="%")
 
 
 def test_the_phone_sees_every_net_that_the_desk_sees() -> None:
-    broad, slim = ET.fromstring(training_figures.training_curves(panels()))
+    broad, slim = ET.fromstring(training_curves.training_curves(panels()))
     assert slim.get("display") == "none"
     for name in ("plain-20", "residual-20", "residual-56", "error (%)", "training", "test"):
         assert name in list(broad.itertext())
@@ -87,7 +86,7 @@ def test_the_phone_sees_every_net_that_the_desk_sees() -> None:
 
 def test_names_that_end_together_do_not_overlap() -> None:
     together = tuple(curve(f"net-{place}", 1 + place / 100) for place in range(9))
-    root = ET.fromstring(training_figures.training_curves((training_figures.Panel("crowd", together),)))
+    root = ET.fromstring(training_curves.training_curves((training_curves.Panel("crowd", together),)))
     for frame in root:
         ends = [node for node in frame.iter(f"{SVG}text") if (node.text or "").startswith("net-")]
         heights = sorted(float(node.get("y", "nan")) for node in ends)
@@ -97,7 +96,7 @@ def test_names_that_end_together_do_not_overlap() -> None:
 
 def test_everything_lies_within_its_frame() -> None:
     crowd = tuple(curve(f"a rather long name {place}", 1) for place in range(30))
-    for node in ET.fromstring(training_figures.training_curves((training_figures.Panel("crowd", crowd),))):
+    for node in ET.fromstring(training_curves.training_curves((training_curves.Panel("crowd", crowd),))):
         _, _, width, height = map(float, node.get("viewBox", "").split())
         for text in node.iter(f"{SVG}text"):
             assert 0 <= float(text.get("x", "nan")) <= width
@@ -113,14 +112,14 @@ def test_a_gap_in_the_measurements_is_bridged_and_one_point_is_a_dot() -> None:
 
 def test_a_run_of_one_perfect_epoch_can_be_drawn() -> None:
     ET.fromstring(
-        training_figures.training_curves(
-            (training_figures.Panel("", (training_figures.Curve("", (0,), (0,), (0,)),)),)
+        training_curves.training_curves(
+            (training_curves.Panel("", (training_curves.Curve("", (0,), (0,), (0,)),)),)
         )
     )
 
 
 def test_the_readme_card_has_fixed_colours_and_its_size() -> None:
-    text = training_figures.readme_figure(panels(), "Deeper is worse, until the signal can skip")
+    text = training_curves.readme_figure(panels(), "Deeper is worse, until the signal can skip")
     root = ET.fromstring(text)
     assert (root.get("width"), root.get("height")) == ("1200", "520")
     assert "var(" not in text
@@ -129,7 +128,7 @@ def test_the_readme_card_has_fixed_colours_and_its_size() -> None:
 
 def test_cells_are_numbered_up_to_twelve_classes() -> None:
     def told(many: int) -> list[str]:
-        drawn = training_figures.confusion(tuple("abcdefghijklm"[:many]), np.eye(many, dtype=int) * 77)
+        drawn = heat_maps.confusion_matrix(tuple("abcdefghijklm"[:many]), np.eye(many, dtype=int) * 77)
         return [node.text or "" for node in ET.fromstring(drawn).iter(f"{SVG}text")]
 
     assert told(12).count("77") == 12
@@ -137,21 +136,21 @@ def test_cells_are_numbered_up_to_twelve_classes() -> None:
 
 
 def test_a_cell_says_what_was_taken_for_what() -> None:
-    drawn = training_figures.confusion(("cat", "dog"), np.array([[8, 2], [0, 9]]))
+    drawn = heat_maps.confusion_matrix(("cat", "dog"), np.array([[8, 2], [0, 9]]))
     assert "cat taken for dog: 2 of 10" in list(ET.fromstring(drawn).itertext())
 
 
 def test_what_cannot_be_drawn_is_refused() -> None:
     with pytest.raises(ValueError, match="2 times, 1 training and 2 test errors"):
-        training_figures.Curve("net", (0, 1), (1,), (1, 2))
+        training_curves.Curve("net", (0, 1), (1,), (1, 2))
     with pytest.raises(ValueError, match="no curves"):
-        training_figures.Panel("empty", ())
+        training_curves.Panel("empty", ())
     with pytest.raises(ValueError, match="no panels"):
-        training_figures.training_curves(())
+        training_curves.training_curves(())
     with pytest.raises(ValueError, match="1 labels and 2 values"):
-        training_figures.bars(("a",), (1, 2), unit="%")
+        bars.bar_chart(("a",), (1, 2), unit="%")
     with pytest.raises(ValueError, match=r"int64 \(2, 2\) for 1 classes"):
-        training_figures.confusion((HOSTILE,), np.eye(2, dtype=np.int64))
+        heat_maps.confusion_matrix((HOSTILE,), np.eye(2, dtype=np.int64))
 
 
 @given(st.lists(st.floats(0, 300), min_size=1, max_size=30), st.floats(1, 20))

@@ -1,0 +1,228 @@
+"""Training curves: panels of networks that share one error axis, as in He et al. 2015, fig. 6."""
+
+import dataclasses
+import math
+import textwrap
+import xml.etree.ElementTree as ET
+
+from residua.report.chart import (
+    NAME,
+    NAME_STEP,
+    SMALL,
+    Axis,
+    EndLabel,
+    Frame,
+    draw_curve,
+    draw_end_labels,
+    draw_grid,
+    draw_legend,
+    ring,
+    stroke,
+)
+from residua.report.colours import LIGHT, Palette, page_palette
+from residua.report.svg import (
+    TextStyle,
+    add_shape,
+    add_text,
+    add_tooltip,
+    new_svg,
+    responsive_svg,
+    shorten,
+    text_width,
+    to_string,
+)
+
+HEAD, FOOT = 50, 50  # pixels above a plot for title and legend, below it for numbers and unit
+LEFT, BETWEEN = 30, 14  # pixels for the error axis and from one panel to the next
+LEADER = 14  # pixels from the plot to the names
+BOLD = 1.15  # how much wider bold type runs, at most, in the usual sans-serifs
+LONGEST = 18  # characters; a longer name is shortened, for the plot beside it needs the room
+THIN, THICK = 1.1, 2.6  # pixels: lines of training and of test error
+
+
+@dataclasses.dataclass(frozen=True)
+class Curve:
+    """The error of one network while it is trained.
+
+    Raises:
+        ValueError: the fields are empty or not equally long.
+    """
+
+    name: str
+    """The network: `plain-56`."""
+    times: tuple[float, ...]
+    """When it was measured, in the figure's unit."""
+    train: tuple[float, ...]
+    """Training error at those times, in percent; nan where it was not measured."""
+    test: tuple[float, ...]
+    """Test error at those times, in percent; nan where it was not measured."""
+    paper: float = math.nan
+    """The paper's number for the end of the test curve, in percent: a grey ring; nan for none."""
+
+    def __post_init__(self) -> None:
+        counts = len(self.times), len(self.train), len(self.test)
+        if not self.times or len(set(counts)) > 1:
+            raise ValueError(
+                f"{self.name} has {counts[0]} times, {counts[1]} training and {counts[2]} test errors: "
+                f"give equally many, at least one"
+            )
+
+    @property
+    def end(self) -> tuple[float, float]:
+        """The last test error with its time; without one, the last training error; else 0."""
+        for errors in (self.test, self.train):
+            finite = [point for point in zip(self.times, errors, strict=True) if math.isfinite(point[1])]
+            if finite:
+                return finite[-1]
+        return self.times[-1], 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Panel:
+    """Networks that share a pair of axes.
+
+    Raises:
+        ValueError: there are no curves.
+    """
+
+    title: str
+    """What they have in common: `Plain networks`."""
+    curves: tuple[Curve, ...]
+    """One a network, at least one."""
+
+    def __post_init__(self) -> None:
+        if not self.curves:
+            raise ValueError(f"panel {self.title!r} has no curves: give at least one")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Layout:
+    """Where panels stand, and in which colours."""
+
+    columns: int
+    """Panels side by side before the next row."""
+    width: float
+    """Of the whole, in pixels."""
+    plot: float
+    """Least height of one plot, in pixels."""
+    palette: Palette
+    """Its colours."""
+    unit: str
+    """What the times count."""
+
+
+def training_curves(panels: tuple[Panel, ...], *, unit: str = "epoch") -> str:
+    """Panels with one error axis: thin lines are training error, bold lines test error.
+
+    Args:
+        panels: Side by side; on a phone one below the other. Networks at the same place in their panels
+            share a colour.
+        unit: What the times count.
+
+    Returns:
+        SVG text.
+
+    Raises:
+        ValueError: there are no panels.
+    """
+    palette = page_palette()
+    columns = min(2, max(1, len(panels)))
+    layouts = _Layout(columns, 740, 270, palette, unit), _Layout(1, 350, 230, palette, unit)
+    root, *views = responsive_svg(*((layout.width, _height(panels, layout)) for layout in layouts))
+    for view, layout in zip(views, layouts, strict=True):
+        _draw(view, panels, layout)
+    return to_string(root)
+
+
+def readme_figure(panels: tuple[Panel, ...], headline: str, *, unit: str = "epoch") -> str:
+    """The same curves side by side on a white card of 1200 x 520 pixels.
+
+    Args:
+        panels: Side by side.
+        headline: Above them, in at most two lines.
+        unit: What the times count.
+
+    Returns:
+        SVG text in fixed colours.
+
+    Raises:
+        ValueError: there are no panels.
+    """
+    root = new_svg(1200, 520)
+    add_tooltip(root, headline)
+    card = {"x": 1, "y": 1, "width": 1198, "height": 518, "rx": 14}
+    style = f"fill: {LIGHT.background}; stroke: {LIGHT.grid}; stroke-width: 1.5"
+    add_shape(root, "rect", card, style=style)
+    lines = _even_lines(headline)
+    for row, line in enumerate(lines):
+        add_text(root, line, (48, 66 + 36 * row), style=TextStyle(LIGHT.text, 27, weight=650))
+    top, zoom = 62 + 36 * len(lines), 1.5
+    height = (520 - 6 - top) / zoom - HEAD - FOOT
+    layout = _Layout(len(panels) or 1, 1104 / zoom, height, LIGHT, unit)
+    group = add_shape(root, "g", {"transform": f"translate(48 {top}) scale({zoom})"})
+    _draw(group, panels, layout)
+    return to_string(root)
+
+
+def _even_lines(headline: str) -> list[str]:
+    """One line, or two of about the same length; 66 characters of 27 pixel bold type fill the card."""
+    lines = textwrap.wrap(headline, 66, max_lines=2, placeholder=" …")
+    even = textwrap.wrap(headline, len(headline) // len(lines or "x") + 6)
+    return even if len(even) == len(lines) else lines
+
+
+def _height(panels: tuple[Panel, ...], layout: _Layout) -> float:
+    """Pixels of all rows of panels."""
+    return math.ceil(len(panels) / layout.columns) * _row_height(panels, layout)
+
+
+def _row_height(panels: tuple[Panel, ...], layout: _Layout) -> float:
+    """Pixels of one row, with room for the names of the fullest panel."""
+    if not panels:
+        raise ValueError("no panels: a figure needs at least one")
+    return HEAD + max(layout.plot, NAME_STEP * max(len(panel.curves) for panel in panels)) + FOOT
+
+
+def _draw(parent: ET.Element, panels: tuple[Panel, ...], layout: _Layout) -> None:
+    """All panels from the origin of `parent`, on axes with the same range."""
+    row = _row_height(panels, layout)
+    curves = [curve for panel in panels for curve in panel.curves]
+    errors = [error for curve in curves for error in (*curve.train, *curve.test, curve.paper)]
+    names = max(text_width(shorten(curve.name, LONGEST), BOLD * NAME) for curve in curves) + LEADER
+    width = (layout.width - LEFT - BETWEEN * (layout.columns - 1)) / layout.columns - names
+    last = max(curve.times[-1] for curve in curves) or 1
+    highest = max([1, *(error for error in errors if math.isfinite(error))])  # errors below 1 % stay small
+    x, y = Axis(0, last, is_integer=float(last).is_integer()), Axis(0, 1.03 * highest)
+    for place, panel in enumerate(panels):
+        down, across = divmod(place, layout.columns)
+        left = LEFT + across * (width + names + BETWEEN)
+        _draw_panel(parent, panel, Frame(left, HEAD + down * row, width, row - HEAD - FOOT, x, y), layout)
+    _draw_key(parent, layout.palette, has_paper=any(math.isfinite(curve.paper) for curve in curves))
+
+
+def _draw_panel(parent: ET.Element, panel: Panel, frame: Frame, layout: _Layout) -> None:
+    """Title, grid, curves and their names."""
+    palette, is_first = layout.palette, frame.left == LEFT
+    start = 0 if is_first else frame.left  # above "error (%)", elsewhere above the plot
+    add_text(parent, panel.title, (start, frame.top - 34), style=TextStyle(palette.text, 15, weight=650))
+    draw_grid(parent, frame, title=layout.unit, palette=palette, has_numbers=is_first)
+    labels = []
+    for place, curve in enumerate(panel.curves):
+        colour = palette.series[place % len(palette.series)]
+        for errors, width in ((curve.train, THIN), (curve.test, THICK)):
+            draw_curve(parent, [frame.at(*p) for p in zip(curve.times, errors, strict=True)], colour, width)
+        if math.isfinite(curve.paper):
+            mark = ring(parent, *frame.at(frame.x.high, curve.paper), palette)
+            add_tooltip(mark, f"{curve.name} in the paper: {curve.paper:g} %")
+        labels.append(EndLabel(curve.name, frame.at(*curve.end), colour))
+    draw_end_labels(parent, frame, labels, gap=LEADER, longest=LONGEST)
+
+
+def _draw_key(parent: ET.Element, palette: Palette, *, has_paper: bool) -> None:
+    """What is measured, and what thin and bold mean, in the line above the first plot."""
+    baseline = HEAD - 14
+    add_text(parent, "error (%)", (0, baseline), style=TextStyle(palette.muted, SMALL))
+    entries = [(72, stroke(THIN), "training"), (158, stroke(THICK), "test")]
+    if has_paper:
+        entries.append((224, ring, "the paper's end"))
+    draw_legend(parent, entries, baseline=baseline, palette=palette)
