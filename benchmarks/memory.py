@@ -53,11 +53,11 @@ def steps(name: str, limit: int, args: argparse.Namespace) -> Iterator[dict[str,
     chosen = Plan(args.device, "channels_last", args.precision, args.threads, memory_limit=limit)
     torch.manual_seed(0)
     network = place_network(build(network_of(name)), chosen).train()
-    fitted = memory.fit(network, replace(chosen, memory_limit=limit or 1 << 50), batch=args.batch)
+    fitted = memory.limit_memory(network, replace(chosen, memory_limit=limit or 1 << 50), batch=args.batch)
     network.ceiling = network.ceiling if limit else 0
-    optimizer = optim.make(network, Optim())
+    optimizer = optim.make_optimizer(network, Optim())
     device = torch.device(args.device)
-    with memory.kept(chosen):
+    with memory.retain_freed_memory(chosen):
         for step in range(args.steps):
             start = time.perf_counter()
             images = torch.randn(args.batch, 3, 32, 32, device=device).contiguous(
@@ -73,10 +73,10 @@ def steps(name: str, limit: int, args: argparse.Namespace) -> Iterator[dict[str,
                 "step": step + 1,
                 "loss": loss.item(),
                 "seconds": time.perf_counter() - start,
-                "measured": memory.taken(chosen),
-                "resident": malloc.resident(),
+                "measured": memory.peak_memory(chosen),
+                "resident": malloc.resident_bytes(),
                 "predicted": fitted.predicted,
-                "again": fitted.again,
+                "again": fitted.recomputed_share,
                 "segments": len(fitted.segments),
             }
 
@@ -187,7 +187,7 @@ def line_of(row: dict[str, Any]) -> str:
 
 def machine(args: argparse.Namespace) -> str:
     name = device_name(torch.device(args.device))
-    return f"{name}, {world.cores()} cores, {args.threads} threads, {args.precision}"
+    return f"{name}, {world.available_cores()} cores, {args.threads} threads, {args.precision}"
 
 
 def versions() -> dict[str, str]:

@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=224)
     args = parser.parse_args()
     torch.set_flush_denormal(True)  # the smallest numbers take ten times as long, in whichever net has more
-    with malloc.kept():
+    with malloc.retain_freed_memory():
         found = compare(args.seconds, args.batch, args.size)
     turns.show(found, args.json)
 

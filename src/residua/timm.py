@@ -11,8 +11,7 @@ import timm.models
 from timm.models import FeatureInfo, register_model
 
 from residua.jobs.models import create_model, list_models
-from residua.nn.features import Features
-from residua.nn.network import Network
+from residua.nn.network import Features, Network
 from residua.predict.folder import TIMM_PREFIX, timm_config
 from residua.weights.load import FILE, head_keys, load
 

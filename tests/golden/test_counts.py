@@ -9,7 +9,7 @@ import torch
 import torchvision
 from torchvision.models.video.resnet import BasicBlock, BasicStem, Bottleneck, Conv3DSimple, VideoResNet
 
-from residua.nn.cost import cost as counted
+from module_cost import module_cost
 from residua.nn.network import build
 from residua.spec import describe, walk
 from residua.spec.zoo import NAMES, arch
@@ -92,7 +92,7 @@ def test_parameters_multiply_adds_and_maps_are_the_golden_ones(name: str) -> Non
 @pytest.mark.usefixtures("light_norms")
 @pytest.mark.parametrize("name", [*TORCHVISION, *STRIDE_MOVED])
 def test_parameters_and_multiply_adds_are_those_of_torchvision(name: str) -> None:
-    theirs = counted(peer(name), channels=3, size=224)
+    theirs = module_cost(peer(name), channels=3, size=224)
     assert describe.cost(arch(name)) == theirs
 
 
@@ -102,7 +102,7 @@ def test_clips_cost_what_they_cost_torchvision(name: str) -> None:
     block, blocks = VIDEO[name]
     with torch.device("meta"):
         theirs = VideoResNet(block, [Conv3DSimple] * 4, list(blocks), BasicStem)
-    assert describe.cost(arch(name)) == counted(theirs, channels=3, size=112, frames=16)
+    assert describe.cost(arch(name)) == module_cost(theirs, channels=3, size=112, frames=16)
 
 
 def test_r3d_18_costs_what_torchvision_says_it_does() -> None:
@@ -172,7 +172,7 @@ def test_what_the_words_cost_is_what_the_modules_cost(name: str) -> None:
         network = build(spec)
     size = spec.preprocess.size + (0 if spec.is_flat else 7)
     frames = spec.clip.total if spec.clip else 0
-    found = counted(network, channels=spec.channels, size=size, frames=frames)
+    found = module_cost(network, channels=spec.channels, size=size, frames=frames)
     told = describe.cost(spec, size=size)
     sides = [layer for layer in walk.layers(spec, size=size) if layer.path == "side"]
     assert found.params == told.params

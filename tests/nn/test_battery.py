@@ -63,7 +63,7 @@ def thin(spec: Arch) -> Arch:
     sides = tuple(replace(side, head=replace(side.head, widths=(16,))) for side in spec.sides)
     if sides:  # their places count blocks
         return replace(spec, head=head, sides=sides)
-    runs = [run for run in walk.runs(spec) if run.part]
+    runs = [run for run in walk.block_repeats(spec) if run.part]
     blocks = [
         [run.block for run in runs if run.block and run.part == part + 1] for part in range(len(spec.stages))
     ]
@@ -192,8 +192,8 @@ def test_thin_networks_have_every_block_of_the_whole() -> None:
         whole, part = brief(arch(name)), thin(arch(name))
         assert {*whole.blocks()} == {*part.blocks()}
         assert (whole.widths(), whole.strides()) == (part.widths(), part.strides())
-        assert [run.layers for run in walk.runs(whole) if run.block] == [
-            run.layers for run in walk.runs(part) if run.block
+        assert [run.layers for run in walk.block_repeats(whole) if run.block] == [
+            run.layers for run in walk.block_repeats(part) if run.block
         ]
 
 
@@ -277,7 +277,7 @@ def test_every_name_is_exported_and_compiled(name: str) -> None:
 def test_what_is_compiled_holds_every_letter() -> None:
     spelled = {layer.letter for spec in every_letter() for layer in walk.layers(spec)}
     assert spelled >= {
-        layer.letter for name in NAMES for run in walk.runs(arch(name)) for layer in run.layers
+        layer.letter for name in NAMES for run in walk.block_repeats(arch(name)) for layer in run.layers
     }
     assert "S" in spelled
 

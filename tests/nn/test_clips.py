@@ -165,15 +165,15 @@ def test_a_plan_puts_clips_into_the_format_of_clips() -> None:
     network = device.place_network(create_model("cifar_resnet20", segments=2), last)
     assert network.stem.conv1.weight.is_contiguous(memory_format=torch.channels_last)
     x = torch.randn(2, 3, 2, 32, 32).contiguous(memory_format=clips.layout("channels_last", 5))
-    assert clips.folded(x, network.arch).data_ptr() == x.data_ptr()  # no copy
-    assert clips.folded(x, network.arch).is_contiguous(memory_format=torch.channels_last)
+    assert clips.fold_segments(x, network.arch).data_ptr() == x.data_ptr()  # no copy
+    assert clips.fold_segments(x, network.arch).is_contiguous(memory_format=torch.channels_last)
 
 
 def test_a_plan_measures_clips() -> None:
     network = build(replace(short("resnet3d18"), preprocess=replace(arch("resnet3d18").preprocess, size=32)))
     found = plan.measure(network, batch=1, formats=("contiguous", "channels_last"), precisions=("float32",))
     assert list(found) == [("contiguous", "float32"), ("channels_last", "float32")]
-    assert plan.sample(build(arch("resnet3d18"))) == 1
+    assert plan.sample_size(build(arch("resnet3d18"))) == 1
 
 
 def test_first_weights_are_he_normal() -> None:

@@ -8,12 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from module_cost import module_cost
 from residua.nn.blocks import ResidualBlock
-from residua.nn.cost import cost
-from residua.nn.features import Features
 from residua.nn.initialise import zero_last_norm
 from residua.nn.letters import ZeroPad
-from residua.nn.network import Network, build
+from residua.nn.network import Features, Network, build
 from residua.spec.arch import Arch, Head
 from residua.spec.block import Block, Conv, Pool
 from residua.spec.change import deepen, with_classes
@@ -289,11 +288,11 @@ def test_dropout_of_the_head_acts_only_while_training() -> None:
 
 def test_cost_leaves_its_module_as_it_was() -> None:
     network = build(small())
-    found = cost(network, channels=3, size=32)
+    found = module_cost(network, channels=3, size=32)
     assert found.params == sum(parameter.numel() for parameter in network.parameters())
     assert all(parameter.device.type == "cpu" for parameter in network.parameters())
     assert network.training
-    assert cost(nn.Conv2d(4, 6, 3, padding=1, groups=2), channels=4, size=5).macs == 6 * 25 * 2 * 9
+    assert module_cost(nn.Conv2d(4, 6, 3, padding=1, groups=2), channels=4, size=5).macs == 6 * 25 * 2 * 9
 
 
 def test_pools_read_the_shape_of_their_block() -> None:

@@ -193,18 +193,18 @@ def test_segments_keep_only_what_they_read() -> None:
 
 def test_free_memory_goes_back_only_above_the_ceiling(monkeypatch: pytest.MonkeyPatch) -> None:
     trims: list[int] = []
-    monkeypatch.setattr(malloc, "_trim", lambda: trims.append)
-    malloc.give_back(malloc.resident() * 2)
+    monkeypatch.setattr(malloc, "_malloc_trim", lambda: trims.append)
+    malloc.release_free_memory(malloc.resident_bytes() * 2)
     assert trims == []
-    malloc.give_back(1)
-    malloc.give_back()
+    malloc.release_free_memory(1)
+    malloc.release_free_memory()
     assert trims == [0, 0]
 
 
 def test_resident_is_what_a_large_tensor_adds() -> None:
-    malloc.give_back()
-    before = malloc.resident()
+    malloc.release_free_memory()
+    before = malloc.resident_bytes()
     held = torch.ones(64 << 18)  # 64 MiB
-    assert 60 << 20 < malloc.resident() - before < 80 << 20
-    assert malloc.peak() >= malloc.resident() - (1 << 20)
+    assert 60 << 20 < malloc.resident_bytes() - before < 80 << 20
+    assert malloc.peak_bytes() >= malloc.resident_bytes() - (1 << 20)
     del held

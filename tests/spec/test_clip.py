@@ -17,9 +17,9 @@ from small import arch as tiny
 def test_a_clip_counts_its_frames_and_says_what_they_are() -> None:
     clip = Clip(frames=8, stride=4, segments=3)
     assert (clip.total, clip.span) == (24, 29)
-    assert clip.said == "8 frames together, one of every 4 of each of 3 segments"
-    assert Clip(frames=16, stride=0).said == "16 frames together, spread evenly"
-    assert Clip(frames=1, stride=1, segments=8).said == "one frame of each of 8 segments"
+    assert clip.description == "8 frames together, one of every 4 of each of 3 segments"
+    assert Clip(frames=16, stride=0).description == "16 frames together, spread evenly"
+    assert Clip(frames=1, stride=1, segments=8).description == "one frame of each of 8 segments"
 
 
 @pytest.mark.parametrize("fields", [{"frames": 0}, {"segments": 0}, {"stride": -1}])

@@ -9,7 +9,7 @@ from residua.jobs.models import arch_of
 from residua.spec import describe
 from residua.spec.arch import ways
 from residua.spec.clip import Clip
-from residua.spec.inflate import flattened, inflate, with_clip
+from residua.spec.inflate import for_images, inflate, with_clip
 from residua.spec.zoo import NAMES, arch
 
 IMAGES = [
@@ -21,7 +21,7 @@ IMAGES = [
 def test_inflated_and_flattened_every_network_is_itself(name: str) -> None:
     spec = arch(name)
     longer = inflate(spec, Clip(frames=16))
-    assert flattened(longer) == spec
+    assert for_images(longer) == spec
     convs = [conv for block in longer.blocks() for way in ways(block) for conv in way.convs]
     assert all((conv.time > 1) == (conv.kernel > 1) for conv in convs)
     assert {conv.pace for conv in convs} <= {1, 2}
@@ -38,7 +38,7 @@ def test_a_clip_gets_shorter_where_the_maps_do_but_for_the_stem_and_the_first_st
 
 
 def test_resnet3d_is_resnet_behind_another_stem() -> None:
-    image, clip = flattened(arch("resnet3d18")), arch("resnet18")
+    image, clip = for_images(arch("resnet3d18")), arch("resnet18")
     assert (image.stages, image.stem.convs) == (clip.stages, clip.stem.convs)
     assert (image.stem.word, clip.stem.word) == ("CNA", "CNAP")
 

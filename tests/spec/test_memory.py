@@ -73,7 +73,7 @@ def test_no_schedule_that_keeps_a_tail_computes_less_twice(every: list[Unit], li
     found = schedule(every, limit)
     assert (found is None) == (not shares)
     if found:
-        assert found.again == pytest.approx(min(shares))
+        assert found.recomputed_share == pytest.approx(min(shares))
         assert peak(every, found.segments) <= found.peak <= limit
 
 
@@ -83,14 +83,14 @@ def test_enough_memory_computes_nothing_twice() -> None:
     assert schedule(every, plain.peak) == MemorySchedule((), plain.peak, 0.0)
     tight = schedule(every, plain.peak - 1)
     assert tight
-    assert tight.again > 0
+    assert tight.recomputed_share > 0
 
 
 def test_less_memory_computes_more_twice() -> None:
     every = units(arch("cifar_iresnet164"), batch=8)
     full, least = unlimited(every).peak, tightest(every)
     found = [schedule(every, least.peak + (full - least.peak) * share // 8) for share in range(9)]
-    shares = [one.again for one in found if one]
+    shares = [one.recomputed_share for one in found if one]
     assert len(shares) == 9
     assert shares == sorted(shares, reverse=True)
     assert shares[-1] == 0 < shares[0]

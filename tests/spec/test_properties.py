@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from words import ANY_CONV, ANY_HEAD, ANY_POOL, ANY_WORD, arches, flat_arches, mixed_arches
 
-from residua.nn.cost import cost as counted
+from module_cost import module_cost
 from residua.nn.network import Network, build
 from residua.spec import describe, walk
 from residua.spec.arch import Arch, Head
@@ -52,7 +52,7 @@ def test_words_cost_what_their_modules_cost(spec: Arch) -> None:
     assert found.params == sum(value.numel() for value in network.parameters())
     if spec.sides:  # they run in training only, where nothing is counted
         return
-    assert found == counted(network, channels=spec.channels, size=spec.preprocess.size)
+    assert found == module_cost(network, channels=spec.channels, size=spec.preprocess.size)
 
 
 @settings(max_examples=25, deadline=None)
@@ -70,13 +70,13 @@ def test_a_gradient_reaches_every_parameter(spec: Arch) -> None:
 @settings(max_examples=25, deadline=None)
 @given(ANY, st.integers(1, 4))
 def test_runs_are_the_layers_with_equal_blocks_counted(spec: Arch, times: int) -> None:
-    runs = walk.runs(spec)
+    runs = walk.block_repeats(spec)
     assert [layer for run in runs for layer in run.layers * run.count] == walk.layers(spec)
     assert sum(run.count for run in runs if run.block) == 1 + len(spec.blocks())
     steady = Block("(NAC)", (Conv(spec.widths()[-1], 1),), "C") if not spec.is_flat else None
     if steady:
         longer = Arch("x", "f", "s", spec.stem, (*spec.stages, (steady,) * times), preprocess=spec.preprocess)
-        assert [(run.block, run.count) for run in walk.runs(longer)][-2] == (steady, times)
+        assert [(run.block, run.count) for run in walk.block_repeats(longer)][-2] == (steady, times)
 
 
 def sentence(make: Callable[[], Any]) -> Any:

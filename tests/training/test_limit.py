@@ -18,7 +18,7 @@ from residua.spec import zoo
 from residua.spec.memory import tightest, units, unlimited
 from residua.spec.recipe import Averaging, Budget, Optim, Plan
 from residua.training import memory, optim
-from residua.training.memory import DoesNotFitError, fit
+from residua.training.memory import DoesNotFitError, limit_memory
 from small import arch, colours, fresh, recipe, split_folder, weights
 
 ROOT = Path(__file__).parents[2]
@@ -32,15 +32,15 @@ def limited(amount: int) -> Plan:
 
 def test_a_roomy_limit_computes_nothing_twice() -> None:
     network = build(zoo.arch("cifar_resnet20"))
-    fitted = fit(network, limited(64 * GIB), batch=8)
+    fitted = limit_memory(network, limited(64 * GIB), batch=8)
     assert network.segments == fitted.segments == ()
     assert "nothing computed twice" in str(fitted)
 
 
 def test_a_tight_limit_sets_the_networks_segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(malloc, "resident", lambda: GIB // 2)
+    monkeypatch.setattr(malloc, "resident_bytes", lambda: GIB // 2)
     network = build(zoo.arch("cifar_resnet110"))
-    fitted = fit(network, limited(int(1.2 * GIB)), batch=64)
+    fitted = limit_memory(network, limited(int(1.2 * GIB)), batch=64)
     assert network.segments == fitted.segments
     assert fitted.segments[0][0] == 0
     assert fitted.predicted <= fitted.limit
@@ -52,16 +52,16 @@ def test_only_the_tightest_schedule_leaves_no_room_for_holes(monkeypatch: pytest
 
     While there is room for them, the process stays below the ceiling, so that nothing need go back.
     """
-    monkeypatch.setattr(malloc, "resident", lambda: 0)
+    monkeypatch.setattr(malloc, "resident_bytes", lambda: 0)
     network = build(zoo.arch("cifar_resnet110"))
     every = units(network.arch, batch=512)
     fixed = memory._fixed(network, PLAN, 2)
     free, least = unlimited(every).peak, tightest(every)
 
-    def below(ceiling: float) -> memory.Fitted:
+    def below(ceiling: float) -> memory.MemoryPlan:
         """Fitted to the limit that has this ceiling."""
         most = max(unit.reads + unit.inner + unit.passing for unit in every)
-        return fit(
+        return limit_memory(
             network, limited(max(int(ceiling / memory.CEILING) + 2, int(ceiling) + most + 2)), batch=512
         )
 
@@ -69,8 +69,8 @@ def test_only_the_tightest_schedule_leaves_no_room_for_holes(monkeypatch: pytest
     less = below(fixed + memory.FEW_HOLES * free - (8 << 20))
     little = below(fixed + memory.HOLES * 1.01 * least.peak)
     assert all(fitted.predicted < fitted.ceiling for fitted in (roomy, less, little))
-    none = fit(network, limited(int((fixed + 1.01 * least.peak) / memory.PLANNED)), batch=512)
-    assert roomy.again == 0 < less.again < little.again <= least.again
+    none = limit_memory(network, limited(int((fixed + 1.01 * least.peak) / memory.PLANNED)), batch=512)
+    assert roomy.recomputed_share == 0 < less.recomputed_share < little.recomputed_share <= least.recomputed_share
     assert none.segments == least.segments
     assert none.predicted <= none.ceiling
 
@@ -78,7 +78,7 @@ def test_only_the_tightest_schedule_leaves_no_room_for_holes(monkeypatch: pytest
 @pytest.mark.parametrize("how", KINDS, ids=lambda how: how.kind)
 def test_slots_are_what_the_optimiser_keeps(how: Optim) -> None:
     network = build(arch())
-    optimizer = optim.make(network, how)
+    optimizer = optim.make_optimizer(network, how)
     network(torch.randn(2, 3, 12, 12)).sum().backward()
     optimizer.step()
     kept = sum(
@@ -89,55 +89,55 @@ def test_slots_are_what_the_optimiser_keeps(how: Optim) -> None:
     )
     weights = sum(weight.numel() for weight in network.parameters())
     if how.kind == "muon":  # its matrices have one
-        assert weights < kept <= optim.slots(how) * weights
+        assert weights < kept <= optim.values_per_weight(how) * weights
     else:
-        assert kept == optim.slots(how) * weights
+        assert kept == optim.values_per_weight(how) * weights
 
 
 def test_a_run_counts_its_optimiser_its_average_and_its_portions(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     monkeypatch.setattr(memory, "fit", lambda *_, **words: seen.append(words))
     made = replace(recipe(), plan=limited(GIB))
-    memory.fit_run(build(made.arch), made, resident_bytes=7)
+    memory.limit_run_memory(build(made.arch), made, resident_bytes=7)
     rich = replace(made, optim=Optim(kind="adamw"), average=Averaging(ema_decay=0.9))
-    memory.fit_run(build(made.arch), replace(rich, budget=Budget(batch_size=7, accumulate=2)), resident_bytes=0)
+    memory.limit_run_memory(build(made.arch), replace(rich, budget=Budget(batch_size=7, accumulate=2)), resident_bytes=0)
     assert seen == [{"batch": 6, "other": 7, "slots": 1}, {"batch": 4, "other": 0, "slots": 3}]
 
 
 def test_what_cannot_fit_is_refused_with_a_batch_and_a_limit_that_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(malloc, "resident", lambda: GIB // 2)
+    monkeypatch.setattr(malloc, "resident_bytes", lambda: GIB // 2)
     network = build(zoo.arch("cifar_resnet110"))
     with pytest.raises(DoesNotFitError, match=r"batch 512 needs .* GiB even where") as caught:
-        fit(network, limited(int(0.9 * GIB)), batch=512)
+        limit_memory(network, limited(int(0.9 * GIB)), batch=512)
     batch = re.search(r"budget.batch_size=(\d+)", str(caught.value))
     limit = re.search(r"--memory-limit ([\d.]+)GiB", str(caught.value))
     assert batch
     assert limit
     most = int(batch[1])
     assert 1 < most < 512
-    fit(network, limited(int(0.9 * GIB)), batch=most)
-    fit(network, limited(int(float(limit[1]) * GIB)), batch=512)
+    limit_memory(network, limited(int(0.9 * GIB)), batch=most)
+    limit_memory(network, limited(int(float(limit[1]) * GIB)), batch=512)
     with pytest.raises(DoesNotFitError):
-        fit(network, limited(int(0.9 * GIB)), batch=most + 1)
+        limit_memory(network, limited(int(0.9 * GIB)), batch=most + 1)
 
 
 def test_no_batch_is_offered_when_weights_alone_are_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(malloc, "resident", lambda: GIB)
+    monkeypatch.setattr(malloc, "resident_bytes", lambda: GIB)
     with pytest.raises(DoesNotFitError) as caught:
-        fit(build(zoo.arch("cifar_resnet20")), limited(GIB), batch=64)
+        limit_memory(build(zoo.arch("cifar_resnet20")), limited(GIB), batch=64)
     assert "budget.batch_size" not in str(caught.value)
 
 
 def test_a_limited_run_ends_with_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made, data = recipe(), colours()
     plain = fresh(tmp_path / "plain", made, data)
-    free = memory.fit_run(build(made.arch), replace(made, plan=limited(64 * GIB)), resident_bytes=0)
+    free = memory.limit_run_memory(build(made.arch), replace(made, plan=limited(64 * GIB)), resident_bytes=0)
     assert free
     monkeypatch.setattr(memory, "_fixed", lambda *_: 0)
-    monkeypatch.setattr(malloc, "give_back", lambda *_: None)
+    monkeypatch.setattr(malloc, "release_free_memory", lambda *_: None)
     peak = memory.memory.tightest(memory.memory.units(made.arch, batch=6)).peak
     tight = replace(made, plan=replace(made.plan, memory_limit=int(peak / memory.PLANNED) + 8))
-    fitted = memory.fit_run(build(made.arch), tight, resident_bytes=0)
+    fitted = memory.limit_run_memory(build(made.arch), tight, resident_bytes=0)
     assert fitted
     assert fitted.segments
     assert weights(fresh(tmp_path / "tight", tight, data)) == weights(plain)

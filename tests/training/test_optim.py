@@ -8,7 +8,7 @@ import pytest
 import torch
 from test_loop import batches, network
 
-from residua.nn.groups import layer_groups
+from residua.nn.network import layer_groups
 from residua.spec import zoo
 from residua.spec.recipe import Optim
 from residua.training import optim
@@ -30,10 +30,10 @@ def losses(how: Optim, *, steps: int = 10, **changes: Any) -> list[float]:
         ours,
         batches(steps),
         make_loss_fn(PIXELS, PLAN, 0.0),
-        optimizer=optim.make(ours, how),
+        optimizer=optim.make_optimizer(ours, how),
         lr_at=lambda _: how.rate,
         seed=7,
-        ready=optim.ready(how),
+        ready=optim.train_mode(how),
         **changes,
     )
     return [float(moment.loss) for moment in moments]
@@ -49,7 +49,7 @@ def test_adamw_is_torchs() -> None:
     how = replace(KINDS[1], beta2=0.99, momentum=0.8, decay=0.1)
     ours, twin = network(), network()
     judge = make_loss_fn(PIXELS, PLAN, 0.0)
-    made = optim.make(ours, how)
+    made = optim.make_optimizer(ours, how)
     list(train(ours, batches(5), judge, optimizer=made, lr_at=lambda _: 0.01, seed=0))
     adamw = torch.optim.AdamW(twin.parameters(), 0.01, (0.8, 0.99), weight_decay=0.1, fused=True)
     for batch in batches(5):
@@ -63,7 +63,7 @@ def test_adamw_is_torchs() -> None:
 
 def test_muon_leaves_the_first_and_last_layer_and_all_vectors_to_adamw() -> None:
     ours = network()
-    made = optim.make(ours, KINDS[3])
+    made = optim.make_optimizer(ours, KINDS[3])
     list(
         train(ours, batches(1), make_loss_fn(PIXELS, PLAN, 0.0), optimizer=made, lr_at=lambda _: 0.01, seed=0)
     )
@@ -87,17 +87,17 @@ def test_without_its_library_a_kind_names_what_to_install(kind: str, monkeypatch
 
     monkeypatch.setattr(builtins, "__import__", absent)
     with pytest.raises(ValueError, match=f"{kind} needs timm: pip install timm"):
-        optim.make(network(), Optim(kind=kind))  # type: ignore[arg-type]
+        optim.make_optimizer(network(), Optim(kind=kind))  # type: ignore[arg-type]
 
 
 def test_a_fused_kernel_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ValueError, match="lamb has no fused kernel"):
-        optim.make(network(), KINDS[2], fused="on")
+        optim.make_optimizer(network(), KINDS[2], fused="on")
 
 
 def test_each_block_learns_at_a_share_of_the_rate_of_the_one_above() -> None:
     ours = network()
-    made = optim.make(ours, Optim(layer_decay=0.5))
+    made = optim.make_optimizer(ours, Optim(layer_decay=0.5))
     names = {id(weight): name for name, weight in ours.named_parameters()}
     scales = {names[id(w)]: group["scale"] for group in made.param_groups for w in group["params"]}
     groups = layer_groups(ours)
@@ -115,7 +115,7 @@ def test_each_block_learns_at_a_share_of_the_rate_of_the_one_above() -> None:
 def test_frozen_norms_keep_statistics_and_weights_while_the_rest_learns() -> None:
     ours, how = network(), Optim(frozen_norms=True)
     before = {name: value.clone() for name, value in ours.state_dict().items()}
-    made = optim.make(ours, how)
+    made = optim.make_optimizer(ours, how)
     list(
         train(
             ours,
@@ -124,7 +124,7 @@ def test_frozen_norms_keep_statistics_and_weights_while_the_rest_learns() -> Non
             optimizer=made,
             lr_at=lambda _: 0.1,
             seed=0,
-            ready=optim.ready(how),
+            ready=optim.train_mode(how),
         )
     )
     for name, value in ours.state_dict().items():
@@ -133,7 +133,7 @@ def test_frozen_norms_keep_statistics_and_weights_while_the_rest_learns() -> Non
 
 def test_gradients_longer_than_the_limit_are_shortened_to_it() -> None:
     ours = network()
-    made = optim.make(ours, Optim(momentum=0.0, weight_decay=0.0))
+    made = optim.make_optimizer(ours, Optim(momentum=0.0, weight_decay=0.0))
     before = [weight.detach().clone() for weight in ours.parameters()]
     list(
         train(
@@ -161,7 +161,7 @@ def test_a_batch_in_portions_gives_the_gradient_of_the_whole() -> None:
     for portions in (1, 2, 4):
         torch.manual_seed(0)
         ours = build(made)
-        sgd = optim.make(ours, Optim(lr=0.01))
+        sgd = optim.make_optimizer(ours, Optim(lr=0.01))
         moments = train(
             ours,
             batches(4),

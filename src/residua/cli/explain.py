@@ -98,7 +98,7 @@ def _show(to: "Console", arch: "Arch") -> None:
     skipping = arch.residual_blocks()
     words = (arch.stem.word, arch.tail, arch.head.word, *(row.words for row in rows))
     if arch.clip:
-        say(to, f"reads        {arch.clip.said}")
+        say(to, f"reads        {arch.clip.description}")
     letters = set("".join((*words, *(block.shortcut for block in skipping))))
     used = [f"{letter} {MEANING[letter]}" for letter in MEANING if letter in letters]
     shortcuts = sorted({block.shortcut for block in skipping})

@@ -4,10 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack, overload
 
-from residua.nn.features import Features
 from residua.nn.initialise import zero_last_norm
 from residua.nn.letters import Norm
-from residua.nn.network import Network, build
+from residua.nn.network import Features, Network, build
 from residua.spec import change, inflate, zoo
 from residua.spec.arch import Arch
 from residua.spec.record import nearest

@@ -1,4 +1,4 @@
-"""From words to layers: blocks with their one residual forward pass, forks, and the heads behind them."""
+"""Words to layers: `spell` reads a word, `ResidualBlock` holds the one residual forward pass, then heads."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, adaptive_avg_pool3d
 
+from residua.errors import ConfigError
 from residua.nn.joins import GatedJoin, ScaledJoin
-from residua.nn.letters import LETTERS, Given, Letter
-from residua.nn.sequence import LayerSequence, added
+from residua.nn.letters import LETTERS, LayerSpec, Letter
+from residua.nn.sequence import LayerSequence, residual_sum
 from residua.spec.arch import Head, Side
 from residua.spec.block import Block, Conv, Fork, Pool
 
@@ -25,10 +26,20 @@ def spell(
     letters: Mapping[str, Letter] = LETTERS,
     eps: float = 1e-5,
 ) -> LayerSequence:
-    """The layers of `word` for `width` channels, named by letter and convolutions so far: `norm2`.
+    """The layers of `word`, named by letter and number of convolutions so far, e.g. `norm2`.
 
-    `past` counts the convolutions of the block that came before. ValueError when two layers would share a
-    name.
+    Args:
+        word: Letters without brackets, in the order of the layers.
+        width: Channels of the input.
+        convs: One shape for each letter that reads one.
+        pool: Shape of every pool.
+        drop: Share of values that a D, or of images that an S, sets to zero.
+        past: Convolutions of the block before this word, which the names count too.
+        letters: What each letter becomes.
+        eps: Added to the variance in every norm.
+
+    Raises:
+        ConfigError: Two layers would have the same name.
     """
     layers, unread = LayerSequence(), list(convs)
     for letter in word.replace(" ", ""):
@@ -37,8 +48,8 @@ def spell(
         past += row.reads
         name = f"{row.name}{past}"
         if name in dict(layers.named_children()):
-            raise ValueError(f"{word!r} has {letter} twice without a convolution between: remove one")
-        layers.add_module(name, row.make(Given(width, conv, pool or Pool(), drop, eps)))
+            raise ConfigError(f"{word!r} has {letter} twice without a convolution between: remove one")
+        layers.add_module(name, row.make(LayerSpec(width, conv, pool or Pool(), drop, eps)))
         width = conv.out
     return layers
 
@@ -53,7 +64,14 @@ class ResidualBlock(nn.Module):
     def __init__(
         self, block: Block, width: int, *, letters: Mapping[str, Letter] = LETTERS, eps: float = 1e-5
     ) -> None:
-        """Layers for `block` behind a map of `width` channels."""
+        """Build the layers.
+
+        Args:
+            block: Word and shapes.
+            width: Channels of the input.
+            letters: What each letter becomes.
+            eps: Added to the variance in every norm.
+        """
         super().__init__()
         (before, first), (inside, second), (after, third) = block.parts()
         fork = first[-1].out if first else width
@@ -66,8 +84,8 @@ class ResidualBlock(nn.Module):
             self.residual = read(inside, fork, second, past=len(first))
             self.shortcut = read(word, fork, convs)
             if gate := block.gate(fork):
-                given = Given(fork, gate, block.pool, block.drop, eps)
-                self.join = GatedJoin(block.join, letters["C"].make(given))
+                gate_spec = LayerSpec(fork, gate, block.pool, block.drop, eps)
+                self.join = GatedJoin(block.join, letters["C"].make(gate_spec))
             elif block.join.is_scaled:
                 self.join = ScaledJoin(block.join)
         self.after = read(after, block.out(width), third, past=len(first) + len(second))
@@ -75,13 +93,28 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The one residual forward pass of the library."""
         x = self.before(x)
-        if self.residual is not None and self.shortcut is not None:
-            residual, shortcut = self.residual(x), self.shortcut(x)
-            if self.join is None:
-                x = added(residual, shortcut, fresh=self.residual.makes(residual))
-            else:
-                x = self.join(x, residual, shortcut)
-        y: Tensor = self.after(x, fresh=self.residual is not None)
+        if self.residual is None or self.shortcut is None:
+            y: Tensor = self.after(x)
+            return y
+        residual, shortcut = self.residual(x), self.shortcut(x)
+        return self.merge(x, residual, shortcut, may_overwrite=self.residual.has_new_output(residual))
+
+    def merge(
+        self, fork: Tensor, residual: Tensor, shortcut: Tensor, *, may_overwrite: bool = False
+    ) -> Tensor:
+        """The output of a block with a shortcut, from its two paths: after(residual + shortcut).
+
+        Args:
+            fork: What both paths read: before(x). A gate reads it.
+            residual: Output of the residual branch.
+            shortcut: Output of the shortcut, of the same shape.
+            may_overwrite: Whether the memory of `residual` may be reused.
+        """
+        if self.join is None:
+            x = residual_sum(residual, shortcut, may_overwrite=may_overwrite)
+        else:
+            x = self.join(fork, residual, shortcut)
+        y: Tensor = self.after(x, may_overwrite=True)
         return y
 
 
@@ -91,7 +124,7 @@ class ForkBlock(nn.Module):
     def __init__(
         self, fork: Fork, width: int, *, letters: Mapping[str, Letter] = LETTERS, eps: float = 1e-5
     ) -> None:
-        """Layers for `fork` behind a map of `width` channels."""
+        """Build the layers of every branch behind a map of `width` channels."""
         super().__init__()
         self.branches = nn.ModuleList(
             spell(way.word, width, way.convs, pool=way.pool, drop=way.drop, letters=letters, eps=eps)
@@ -101,6 +134,13 @@ class ForkBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Every branch reads `x`."""
         return torch.cat([branch(x) for branch in self.branches], 1)
+
+
+def make_block(block: Block | Fork, width: int, letters: Mapping[str, Letter], eps: float) -> nn.Module:
+    """The module for `block` behind a map of `width` channels; `letters` and `eps` as in `spell`."""
+    if isinstance(block, Fork):
+        return ForkBlock(block, width, letters=letters, eps=eps)
+    return ResidualBlock(block, width, letters=letters, eps=eps)
 
 
 class Classes(nn.Sequential):
@@ -116,7 +156,16 @@ class Classes(nn.Sequential):
         has_time: bool = False,
         letters: Mapping[str, Letter] = LETTERS,
     ) -> None:
-        """Layers for `head` behind a map of `width` channels, which may have time, or vectors if `flat`."""
+        """Build the layers.
+
+        Args:
+            head: Word and widths.
+            width: Channels of the input.
+            classes: Outputs of the last layer.
+            flat: Whether the input is vectors (N, width).
+            has_time: Whether the input is maps (N, width, T, H, W).
+            letters: What each letter becomes.
+        """
         outs = (*head.widths, classes)
         convs = tuple(Conv(out, 1, bias=True) for out in outs)
         super().__init__()
@@ -127,14 +176,19 @@ class Classes(nn.Sequential):
         self.reads = outs[-2] if head.widths else width * head.grid**2
 
     def forward(self, x: Tensor, *, pre_logits: bool = False) -> Tensor:
-        """Averaged to the grid and over time, flat, then the layers; without the last one if `pre_logits`."""
+        """Average the map to the grid and over time, flatten it, run the layers.
+
+        Args:
+            x: Map or vectors.
+            pre_logits: Leave out the last layer: (N, num_features).
+        """
         if not self.flat:
-            x = self._averaged(x).flatten(1)
+            x = self._average(x).flatten(1)
         for layer in list(self)[:-1] if pre_logits else self:
             x = layer(x)
         return x
 
-    def _averaged(self, x: Tensor) -> Tensor:
+    def _average(self, x: Tensor) -> Tensor:
         grid = self.grid
         return adaptive_avg_pool3d(x, (1, grid, grid)) if self.has_time else adaptive_avg_pool2d(x, grid)
 
@@ -151,20 +205,13 @@ class SideClasses(nn.Module):
         has_time: bool = False,
         letters: Mapping[str, Letter] = LETTERS,
     ) -> None:
-        """Layers for `side` behind a map of `width` channels, which may have time."""
+        """Build the layers behind a map of `width` channels, (N, width, T, H, W) if it `has_time`."""
         super().__init__()
         self.stem = spell(side.stem.word, width, side.stem.convs, pool=side.stem.pool, letters=letters)
         out = side.stem.out(width)
         self.head = Classes(side.head, out, classes, has_time=has_time, letters=letters)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits."""
+        """Logits of the map `x`."""
         y: Tensor = self.head(self.stem(x))
         return y
-
-
-def block_of(block: Block | Fork, width: int, letters: Mapping[str, Letter], eps: float) -> nn.Module:
-    """The module that `block` spells, behind a map of `width` channels."""
-    if isinstance(block, Fork):
-        return ForkBlock(block, width, letters=letters, eps=eps)
-    return ResidualBlock(block, width, letters=letters, eps=eps)

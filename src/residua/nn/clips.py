@@ -6,7 +6,7 @@ from torch import Tensor
 from residua.spec.arch import Arch
 
 
-def folded(x: Tensor, arch: Arch) -> Tensor:
+def fold_segments(x: Tensor, arch: Arch) -> Tensor:
     """What the stem reads: (N S, C, T/S, H, W) of clips (N, C, T, H, W) of S segments; images as they are.
 
     A network that reads one frame of each segment gets images (N S, C, H, W). ValueError for a clip whose
@@ -34,7 +34,7 @@ def _rows(x: Tensor) -> Tensor:
     return x.flatten(0, 1)
 
 
-def averaged(x: Tensor, arch: Arch) -> Tensor:
+def average_segments(x: Tensor, arch: Arch) -> Tensor:
     """(N S, classes) -> (N, classes): the mean over the segments of each clip."""
     return x if arch.segments == 1 else torch.unflatten(x, 0, (-1, arch.segments)).mean(1)
 

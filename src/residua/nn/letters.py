@@ -13,7 +13,7 @@ from residua.spec.block import Conv, Pool
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class LayerSpec:
     """All that a letter may read when it becomes a layer."""
 
     width: int
@@ -36,7 +36,7 @@ class Letter:
     """What its layers are called, before the number."""
     reads: bool
     """Whether it takes the next unread `Conv`."""
-    make: Callable[[Given], nn.Module]
+    make: Callable[[LayerSpec], nn.Module]
     """The layer."""
 
 
@@ -65,29 +65,29 @@ class ZeroPad(nn.Module):
         return pad(x[:, :, every, every], (0, 0, 0, 0, *zeros))
 
 
-def _conv(given: Given) -> nn.Module:
+def _conv(given: LayerSpec) -> nn.Module:
     c = given.conv
     return nn.Conv2d(given.width, c.out, c.kernel, c.stride, c.border, groups=c.groups, bias=c.bias)
 
 
-def _max_pool(given: Given) -> nn.Module:
+def _max_pool(given: LayerSpec) -> nn.Module:
     p = given.pool
     return nn.MaxPool2d(p.kernel, p.stride, p.padding, ceil_mode=p.ceil)
 
 
-def _average_pool(given: Given) -> nn.Module:
+def _average_pool(given: LayerSpec) -> nn.Module:
     p = given.pool
     return nn.AvgPool2d(p.kernel, p.stride, p.padding, ceil_mode=p.ceil)
 
 
-def _stochastic_depth(given: Given) -> nn.Module:
+def _stochastic_depth(given: LayerSpec) -> nn.Module:
     from torchvision.ops import StochasticDepth  # half a second that few networks need
 
     layer: nn.Module = StochasticDepth(given.drop, "row")
     return layer
 
 
-def _frozen(given: Given) -> nn.Module:
+def _frozen(given: LayerSpec) -> nn.Module:
     from torchvision.ops import FrozenBatchNorm2d
 
     layer: nn.Module = FrozenBatchNorm2d(given.width, given.eps)
@@ -111,7 +111,7 @@ LETTERS: Mapping[str, Letter] = {
 Norm = Literal["batch", "sync", "frozen"]
 """Statistics of the batch in one process, of the batch over all processes, or kept as they are."""
 
-NORMS: Mapping[Norm, Callable[[Given], nn.Module]] = {
+NORMS: Mapping[Norm, Callable[[LayerSpec], nn.Module]] = {
     "batch": LETTERS["N"].make,
     "sync": lambda g: nn.SyncBatchNorm(g.width, g.eps),
     "frozen": _frozen,
@@ -125,7 +125,7 @@ def letters(norm: Norm = "batch", *, flat: bool = False) -> Mapping[str, Letter]
     return {**LETTERS, "N": replace(LETTERS["N"], make=make)}
 
 
-def _flat_norm(norm: Norm, given: Given) -> nn.Module:
+def _flat_norm(norm: Norm, given: LayerSpec) -> nn.Module:
     if norm == "frozen":
         raise ValueError("norm 'frozen' is for maps: give a convolutional network, or norm='batch'")
     return (

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv3d, pad
 
-from residua.nn.letters import LETTERS, Given, Letter, Norm
+from residua.nn.letters import LETTERS, LayerSpec, Letter, Norm
 from residua.spec.block import Conv, Pool
 
 Sizes = tuple[int, int, int]
@@ -55,7 +55,7 @@ class ClipConv(nn.Conv3d):
         return super().forward(x)
 
 
-def _conv(given: Given) -> nn.Module:
+def _conv(given: LayerSpec) -> nn.Module:
     c = given.conv
     return ClipConv(
         given.width,
@@ -68,13 +68,13 @@ def _conv(given: Given) -> nn.Module:
     )
 
 
-def _max_pool(given: Given) -> nn.Module:
+def _max_pool(given: LayerSpec) -> nn.Module:
     p = given.pool
     window, step, border = _window(p)
     return nn.MaxPool3d(window, step, border, ceil_mode=p.ceil)
 
 
-def _average_pool(given: Given) -> nn.Module:
+def _average_pool(given: LayerSpec) -> nn.Module:
     p = given.pool
     window, step, border = _window(p)
     return nn.AvgPool3d(window, step, border, ceil_mode=p.ceil)

@@ -1,7 +1,14 @@
-"""What this process holds in memory, and giving back to the system what is free.
+"""The C library's malloc: how much memory this process holds, and when freed memory goes back to the system.
 
-The C library keeps freed memory for later. Freed maps leave holes between small, long-lived blocks, and a
-hole is not always used again for a map of the same size: the process grows past what it needs.
+A tensor on the CPU is a block of malloc. When it is freed, glibc does one of two things:
+
+    32 MiB or more ("large")   its pages go back to the system at once; using new ones costs page faults
+    smaller                    its pages stay in the process; the next block of that size reuses them
+
+Two costs follow. A training step that frees and allocates large blocks pays thousands of page faults, so
+`retain_freed_memory` keeps them between steps. And blocks that stay are separated by small ones in use: the
+holes between these do not always fit the next tensor, and the process grows. Where memory is limited,
+`release_free_memory` returns the unused pages. Both do nothing without glibc.
 """
 
 import ctypes
@@ -16,66 +23,68 @@ from pathlib import Path
 _STATM = Path("/proc/self/statm")
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
-_TRIM, _LARGE, _MAPPED = -1, -3, -4
-"""Of `mallopt` (glibc, malloc.h): how much may be free at the top of the heap before it goes back, from which
-size a block has pages of its own, which go back with it, and how many such blocks there may be."""
+# Parameters of `mallopt` (glibc, malloc.h).
+_TRIM_THRESHOLD = -1  # free bytes at the top of the heap from which on they are returned to the system
+_MMAP_THRESHOLD = -3  # smallest block that has pages of its own, which are returned when it is freed
+_MMAP_MAX = -4  # most blocks with pages of their own
 _NEVER = -1
-_ADAPTED = {_TRIM: 64 << 20, _LARGE: 32 << 20, _MAPPED: 1 << 16}
-"""What glibc comes to by itself once large blocks were freed; setting any of them ends its adapting."""
+_DEFAULTS = {_TRIM_THRESHOLD: 64 << 20, _MMAP_THRESHOLD: 32 << 20, _MMAP_MAX: 1 << 16}
+"""Values that glibc reaches by itself once large blocks were freed; setting one ends its own adjustment."""
 
 
-def resident() -> int:
-    """Bytes of memory this process holds now; where the system does not say, the most it ever held."""
+def resident_bytes() -> int:
+    """Bytes of memory that this process holds now; its peak where the system does not report that."""
     try:
         return int(_STATM.read_text().split()[1]) * mmap.PAGESIZE
     except OSError:
-        return peak()
+        return peak_bytes()
 
 
-def peak() -> int:
-    """The most bytes of memory this process ever held."""
+def peak_bytes() -> int:
+    """The most bytes of memory that this process has held."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT
 
 
-def give_back(ceiling: int = 0) -> None:
-    """Give free memory back to the system if the process holds more than `ceiling` bytes.
+def release_free_memory(ceiling: int = 0) -> None:
+    """Return free memory to the system; every page that is used again then costs a page fault.
 
-    Costs a page fault for every page that is used again. Does nothing without a C library that can.
+    Args:
+        ceiling: Do so only if the process holds more than this many bytes; 0 always does.
     """
-    if (trim := _trim()) and (not ceiling or resident() > ceiling):
+    if (trim := _malloc_trim()) and (not ceiling or resident_bytes() > ceiling):
         trim(0)
 
 
 @contextmanager
-def kept(*, large: bool = True) -> Iterator[None]:
-    """While inside, freed memory stays with the process until `give_back`, and the next step finds it there.
+def retain_freed_memory(*, large: bool = True) -> Iterator[None]:
+    """While inside, freed memory stays in the process until `release_free_memory`. Must not be nested.
 
-    Else the C library gives pages back that the next step wants again, and each costs a fault. `large` keeps
-    blocks of 32 MiB and more, too: faster, and more is held. Not to be nested. Does nothing without glibc.
+    Args:
+        large: Also keep blocks of 32 MiB and more: faster, but the process holds more memory.
     """
-    wanted = _ADAPTED | {_TRIM: _NEVER} | ({_MAPPED: 0} if large else {})
-    _set(wanted)
+    _mallopt(_DEFAULTS | {_TRIM_THRESHOLD: _NEVER} | ({_MMAP_MAX: 0} if large else {}))
     try:
         yield
     finally:
-        _set(_ADAPTED)
-        give_back()
+        _mallopt(_DEFAULTS)
+        release_free_memory()
 
 
-def _set(options: dict[int, int]) -> None:
+def _mallopt(options: dict[int, int]) -> None:
     if mallopt := _glibc("mallopt"):
         for option, value in options.items():
             mallopt(option, value)
 
 
-def _trim() -> "ctypes._NamedFuncPointer | None":
+def _malloc_trim() -> "ctypes._NamedFuncPointer | None":
     return _glibc("malloc_trim")
 
 
 @cache
 def _glibc(name: str) -> "ctypes._NamedFuncPointer | None":
+    """The function of the C library, None where it has none of that name (musl, macOS, Windows)."""
     try:
-        found: ctypes._NamedFuncPointer = getattr(ctypes.CDLL(None), name)
-    except (AttributeError, OSError, TypeError):  # only glibc has it
+        function: ctypes._NamedFuncPointer = getattr(ctypes.CDLL(None), name)
+    except (AttributeError, OSError, TypeError):
         return None
-    return found
+    return function

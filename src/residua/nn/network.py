@@ -1,4 +1,4 @@
-"""The network around the blocks: stem, stages, tail and heads of any `Arch`."""
+"""Network: stem, stages of blocks, tail and heads of any `Arch`, and the maps of its stages."""
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
@@ -6,8 +6,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from residua.errors import ConfigError
 from residua.nn import clips, memory
-from residua.nn.blocks import Classes, SideClasses, block_of, spell
+from residua.nn.blocks import Classes, SideClasses, make_block, spell
 from residua.nn.initialise import he_normal
 from residua.nn.letters import LETTERS, Letter, Norm, letters
 from residua.nn.letters_clip import clip_letters
@@ -21,13 +22,23 @@ class Network(nn.Module):
 
     With a `Clip`, clips (N, C, T, H, W) in; each of its S segments is a row of the batch up to the head, so
     maps are (N S, C, H, W), or (N S, C, T, H, W) where the network reads several frames together.
-    `arch` is what it was spelled from; `preprocess` how pixels become its input; `class_names` what its
-    outputs mean (empty until it is trained or loaded). A flat network takes vectors (N, width) too.
-    `segments` of `units()` are computed twice to save memory; see `residua.nn.memory`, also for `ceiling`.
+    A flat network takes vectors (N, width) too.
+
+    Attributes:
+        arch: The value it was built from.
+        preprocess: How pixels become its input.
+        class_names: Names of its outputs; empty until it is trained or loaded.
+        segments: Stretches of `units()` under gradient checkpointing; see `residua.nn.memory`.
+        ceiling: Bytes of the process from which on free memory is released; see `residua.nn.memory`.
     """
 
     def __init__(self, arch: Arch, *, letters: Mapping[str, Letter] = LETTERS) -> None:
-        """Fresh He-normal weights, drawn from torch's global generator."""
+        """Build the layers and draw He-normal weights from torch's global generator.
+
+        Args:
+            arch: The network as a value.
+            letters: What each letter becomes.
+        """
         super().__init__()
         self.arch, self.preprocess = arch, arch.preprocess
         self.class_names: tuple[str, ...] = ()
@@ -41,7 +52,7 @@ class Network(nn.Module):
         for number, stage in enumerate(arch.stages):
             blocks = nn.Sequential()
             for index, block in enumerate(stage):
-                blocks.append(block_of(block, width, letters, arch.norm_eps))
+                blocks.append(make_block(block, width, letters, arch.norm_eps))
                 width = sides[number, index] = block.out(width)
             self.stages.append(blocks)
         self.tail = read(arch.tail, width, ())
@@ -60,26 +71,37 @@ class Network(nn.Module):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What a file of its weights says of it, as JSON values."""
+        """What is stored beside its weights, as JSON values: `arch` and `classes`."""
         return {"arch": to_plain(self.arch), "classes": list(self.class_names)}
+
+    def blocks(self) -> list[nn.Module]:
+        """Every block of every stage, in order."""
+        return [block for stage in self.stages for block in stage.children()]
+
+    def block_names(self) -> list[str]:
+        """Module names of the blocks, in order: `stages.0.1`."""
+        stages = enumerate(self.stages)
+        return [f"stages.{number}.{name}" for number, stage in stages for name, _ in stage.named_children()]
 
     def units(self) -> list[nn.Module]:
         """What a map runs through before the tail, in order: the stem and every block."""
-        return [self.stem, *(block for stage in self.stages for block in stage.children())]
+        return [self.stem, *self.blocks()]
 
     def through(self, x: Tensor, after: Collection[tuple[int, int]] = ()) -> tuple[Tensor, list[Tensor]]:
-        """(N, C, H, W) -> the last map before the tail, and those after the blocks (stage, block) of `after`.
+        """The last map before the tail, and the maps after chosen blocks, in the network's order.
 
-        (-1, 0) is the stem. The maps come in the network's order.
+        Args:
+            x: Images (N, C, H, W) or clips (N, C, T, H, W).
+            after: (stage, block) of each chosen block, from 0; (-1, 0) is the stem.
         """
         stops, stop = {(-1, 0): 1}, 1
         for number, stage in enumerate(self.stages):
             for index in range(len(stage)):  # type: ignore[arg-type]
                 stop = stops[number, index] = stop + 1
-        x = clips.folded(x, self.arch)
+        x = clips.fold_segments(x, self.arch)
         x = x.flatten(1) if self.arch.is_flat else x
-        wanted = {stops[place] for place in after}
-        return memory.forward(self.units(), x, self.segments, after=wanted, ceiling=self.ceiling)
+        chosen = {stops[place] for place in after}
+        return memory.forward(self.units(), x, self.segments, after=chosen, ceiling=self.ceiling)
 
     def forward_features(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the last map (N, width, H/stride, W/stride), after the tail."""
@@ -94,27 +116,36 @@ class Network(nn.Module):
         norm: bool = False,
         intermediates_only: bool = False,
     ) -> tuple[Tensor, list[Tensor]] | list[Tensor]:
-        """(N, C, H, W) -> the last map after the tail, and the maps of stages, as timm gives them.
+        """The last map and the maps of chosen stages, as timm's method of this name returns them.
 
-        `indices` are as in `features_only` (0 is the stem, -1 the last stage); a number n means the last n,
-        None all. `norm` applies the tail to the last stage's map too. ValueError for an index of no stage.
+        Args:
+            x: Images (N, C, H, W) or clips (N, C, T, H, W).
+            indices: 0 is the stem, i the i-th stage, -1 the last; a number n means the last n, None all.
+            norm: Apply the tail to the map of the last stage too.
+            intermediates_only: Return only the list.
+
+        Returns:
+            The last map after the tail, and a list of maps in the order of `indices`.
+
+        Raises:
+            ConfigError: An index names no stage.
         """
         count = len(self.stages) + 1
-        wanted = map_indices(
+        chosen = map_indices(
             self.arch, range(count - indices, count) if isinstance(indices, int) else indices
         )
-        places = [(index - 1, len(self.arch.stages[index - 1]) - 1 if index else 0) for index in wanted]
+        places = [(index - 1, len(self.arch.stages[index - 1]) - 1 if index else 0) for index in chosen]
         last, maps = self.through(x, places)
         end: Tensor = self.tail(last)
-        by_index = dict(zip(sorted(set(wanted)), maps, strict=True))
+        by_index = dict(zip(sorted(set(chosen)), maps, strict=True))
         if norm and count - 1 in by_index:
             by_index[count - 1] = end
-        found = [by_index[index] for index in wanted]
-        return found if intermediates_only else (end, found)
+        intermediates = [by_index[index] for index in chosen]
+        return intermediates if intermediates_only else (end, intermediates)
 
     def forward_head(self, x: Tensor, *, pre_logits: bool = False) -> Tensor:
-        """The last map -> logits (N, classes), or what the last linear layer reads (N, num_features)."""
-        return clips.averaged(self.head(x, pre_logits=pre_logits), self.arch)
+        """The last map -> logits (N, classes); if `pre_logits`, the last layer's input (N, num_features)."""
+        return clips.average_segments(self.head(x, pre_logits=pre_logits), self.arch)
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         """(N, C, H, W) float -> logits (N, classes) float.
@@ -125,15 +156,15 @@ class Network(nn.Module):
             return self.forward_head(self.forward_features(x))
         last, maps = self.through(x, [(side.stage, side.block) for side in self.arch.sides])
         logits = self.forward_head(self.tail(last))
-        asides = (side(found) for side, found in zip(self.sides, maps, strict=True))
-        return logits, *(clips.averaged(aside, self.arch) for aside in asides)
+        side_logits = (side(x) for side, x in zip(self.sides, maps, strict=True))
+        return logits, *(clips.average_segments(each, self.arch) for each in side_logits)
 
     def get_classifier(self) -> nn.Module:
         """The last linear layer."""
         return self.head[-1]
 
     def reset_classifier(self, num_classes: int) -> None:
-        """A fresh last layer for `num_classes` outputs; 0 leaves the features, (N, num_features)."""
+        """Replace the last layer by a new one for `num_classes` outputs; 0 returns (N, num_features)."""
         like = next(self.parameters())
         for head in (module for module in self.modules() if isinstance(module, Classes)):
             fresh = nn.Linear(head.reads, num_classes) if num_classes else nn.Identity()
@@ -143,23 +174,79 @@ class Network(nn.Module):
         self.class_names = ()
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Recompute each block in the backward pass instead of keeping its activations."""
+        """Gradient checkpointing: recompute each block in the backward pass, or not unless `enable`."""
         self.segments = tuple((i, i + 1) for i in range(1, len(self.units()))) if enable else ()
 
 
 def map_indices(arch: Arch, indices: Sequence[int] | None) -> tuple[int, ...]:
-    """`indices` of maps, counted from the front: 0 is the stem, i the i-th stage; None means all.
+    """Indices of maps counted from the front.
 
-    ValueError when an index names no stage.
+    Args:
+        arch: The network.
+        indices: 0 is the stem, i the i-th stage, -1 the last stage; None means all.
+
+    Raises:
+        ConfigError: An index names no stage.
     """
     count = len(arch.stages) + 1
     for index in indices or ():
         if not -count <= index < count:
-            raise ValueError(f"out_indices has {index}: {arch.name} has maps 0 to {count - 1}")
+            raise ConfigError(f"out_indices has {index}: {arch.name} has maps 0 to {count - 1}")
     return tuple(range(count) if indices is None else (index % count for index in indices))
 
 
+class Features(nn.Module):
+    """Images (N, C, H, W) or clips -> the maps of chosen stages: for detection, video and analysis.
+
+    Attributes:
+        network: Whose maps these are.
+        indices: Stages counted from the front; 0 is the stem.
+        channels: Channels of each map.
+        reductions: How many times smaller than the image each map is.
+    """
+
+    def __init__(self, network: Network, out_indices: Sequence[int] | None = None) -> None:
+        """Choose the maps.
+
+        Args:
+            network: Whose maps these are.
+            out_indices: As in `map_indices`; None means all.
+
+        Raises:
+            ConfigError: An index names no stage.
+        """
+        super().__init__()
+        self.network = network
+        self.indices = map_indices(network.arch, out_indices)
+        self.channels = tuple(network.arch.widths()[i] for i in self.indices)
+        self.reductions = tuple(network.arch.strides()[i] for i in self.indices)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """The chosen maps in the order of `out_indices`; the last stage's with the tail applied."""
+        maps = self.network.forward_intermediates(x, self.indices, norm=True, intermediates_only=True)
+        assert isinstance(maps, list)
+        return maps
+
+
+def layer_groups(network: Network) -> list[list[str]]:
+    """Names of parameters by depth: the stem, one group per block, and one of tail, head and side heads."""
+    groups: dict[str, list[str]] = {}
+    for name, _ in network.named_parameters():
+        parts = name.split(".")
+        key = ".".join(parts[:3]) if parts[0] == "stages" else parts[0] if parts[0] == "stem" else "head"
+        groups.setdefault(key, []).append(name)
+    return list(groups.values())
+
+
 def build(arch: Arch, *, norm: Norm = "batch") -> Network:
-    """The network that `arch` spells, with fresh weights; seed torch first for a known draw."""
+    """A new network with random weights; seed torch first for known ones.
+
+    Args:
+        arch: The network as a value.
+        norm: Kind of batch norm.
+
+    Raises:
+        ConfigError: `norm` is `frozen` and the network reads clips or vectors.
+    """
     table = clip_letters(norm) if arch.has_time else letters(norm, flat=arch.is_flat)
     return Network(arch, letters=table)

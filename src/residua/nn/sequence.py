@@ -1,46 +1,59 @@
-"""Row: layers one after another, which overwrite what is nobody else's."""
+"""LayerSequence: an nn.Sequential whose activations reuse memory, and the residual sum that does the same.
+
+A ReLU or a sum may overwrite its input if three things hold:
+
+    1. the input is new: the layer before has just made it, so it is no input of the block or of a shortcut;
+    2. that layer does not need its own output for its gradient: convolutions, norms and linear layers do not;
+    3. nothing else sees it: no hook on either layer, and it is a plain tensor (no tracer, no exporter).
+
+`may_overwrite` carries 1 and 2 from layer to layer, `is_unobserved` checks 3. Outputs and gradients have the
+same bits either way. No other file of the package uses in-place layers.
+"""
 
 from torch import Tensor, nn
 from torch.nn.functional import relu
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
-MAKERS = (_ConvNd, _NormBase, nn.Linear)
-"""Layers whose output is new, and which do not need it to compute their gradients."""
+PRODUCERS = (_ConvNd, _NormBase, nn.Linear)
+"""Layers whose output is new memory, which they do not need to compute their gradients."""
 
 
 class LayerSequence(nn.Sequential):
-    """The layers of a word. None of them is in place, and yet an activation need not take new memory:
+    """The layers of a word, one after the other; a ReLU reuses the memory of its input where it may."""
 
-    it overwrites the output of the layer before, if that has just been made and nobody looks at it. A hook
-    on either layer, a tracer or an exporter sees every layer called, and every output as it was.
-    """
+    def forward(self, x: Tensor, *, may_overwrite: bool = False) -> Tensor:
+        """The output of the last layer.
 
-    def forward(self, x: Tensor, *, fresh: bool = False) -> Tensor:
-        """`x` through all layers; `fresh` when it may be overwritten."""
-        fresh = fresh and is_free(self, x)
+        Args:
+            x: Input of the first layer.
+            may_overwrite: Whether the memory of `x` may be reused.
+        """
+        may_overwrite = may_overwrite and is_unobserved(self, x)
         for layer in self:
-            if fresh and isinstance(layer, nn.ReLU) and is_free(layer, x):
+            if may_overwrite and isinstance(layer, nn.ReLU) and is_unobserved(layer, x):
                 x = relu(x, inplace=True)
             else:
                 x = layer(x)
-                fresh = isinstance(layer, MAKERS) and is_free(layer, x)
+                may_overwrite = isinstance(layer, PRODUCERS) and is_unobserved(layer, x)
         return x
 
-    def makes(self, x: Tensor) -> bool:
-        """Whether `x`, its output, may be overwritten."""
-        return bool(len(self)) and isinstance(self[-1], MAKERS) and is_free(self[-1], x) and is_free(self, x)
+    def has_new_output(self, x: Tensor) -> bool:
+        """Whether the memory of its output `x` may be reused."""
+        if not len(self) or not isinstance(self[-1], PRODUCERS):
+            return False
+        return is_unobserved(self[-1], x) and is_unobserved(self, x)
 
 
-def is_free(layer: nn.Module, x: Tensor) -> bool:
-    """Whether nothing looks at what `layer` is given or gives: no hook, and `x` is no tracer's stand-in."""
+def is_unobserved(layer: nn.Module, x: Tensor) -> bool:
+    """Whether `layer` has no hooks and `x`, its input or output, is a plain tensor."""
     return type(x) is Tensor and not (
         layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks
     )
 
 
-def added(residual: Tensor, shortcut: Tensor, *, fresh: bool) -> Tensor:
-    """The sum, in the memory of `residual` if that is `fresh` and of the sum's shape and type."""
-    if fresh and residual.dtype == shortcut.dtype and residual.shape == shortcut.shape:
+def residual_sum(residual: Tensor, shortcut: Tensor, *, may_overwrite: bool) -> Tensor:
+    """residual + shortcut, in the memory of `residual` if it may be overwritten and both are alike."""
+    if may_overwrite and residual.dtype == shortcut.dtype and residual.shape == shortcut.shape:
         return residual.add_(shortcut)
     return residual + shortcut

@@ -11,7 +11,7 @@ from residua.report.drawing_strokes import ROUND, Pen, arrow, box, fork, sign, t
 from residua.report.svg import TextStyle, add_shape, add_text, text_width
 from residua.spec.arch import Arch
 from residua.spec.block import Block, Fork, Join, Pool
-from residua.spec.walk import BlockRepeat, Layer, runs
+from residua.spec.walk import BlockRepeat, Layer, block_repeats
 from residua.spec.word import MEANING
 
 STEP = 9  # pixels between two boxes
@@ -76,7 +76,7 @@ def kinds(arch: Arch) -> tuple[BlockKind, ...]:
     """Every word of the stages with its way around, in the order of their places in a stage."""
     found: dict[tuple[str, str], BlockKind] = {}
     places: dict[tuple[str, str], list[int]] = {}
-    inside = [run for run in runs(arch) if 0 < run.part <= len(arch.stages) and run.block]
+    inside = [run for run in block_repeats(arch) if 0 < run.part <= len(arch.stages) and run.block]
     for part in range(1, len(arch.stages) + 1):
         place = 0
         for run in (run for run in inside if run.part == part):

@@ -8,7 +8,7 @@ from residua.report.drawing_labels import label
 from residua.report.svg import text_width
 from residua.spec.arch import Arch
 from residua.spec.block import Block, Fork, Join, Pool
-from residua.spec.walk import BlockRepeat, runs
+from residua.spec.walk import BlockRepeat, block_repeats
 from residua.spec.word import split_word
 
 BOX, GAP = 20, 8  # pixels: height of a box, and between two of one block
@@ -108,7 +108,7 @@ class Column:
 def cut(arch: Arch, *, fold: bool) -> Column:
     """`arch` in pieces; with `fold`, those in a row that look alike are one."""
     found: list[Piece] = []
-    for run in runs(arch):
+    for run in block_repeats(arch):
         size = found[-1].size if found else 0
         for piece in _head(arch, run, size) if run.block is None else _block(run):
             found += [piece] * run.count

@@ -30,7 +30,7 @@ class Clip:
         return self.frames * self.segments
 
     @property
-    def said(self) -> str:
+    def description(self) -> str:
         """`16 frames together, one of every 2`, for tables and plans."""
         apart = f", one of every {self.stride}" if self.stride > 1 else ""
         even = ", spread evenly" if self.stride == 0 else apart

@@ -6,7 +6,7 @@ from itertools import groupby
 
 from residua.spec.arch import Arch, Head, ways
 from residua.spec.block import Block, Conv, Fork, Pool
-from residua.spec.walk import layers, runs
+from residua.spec.walk import block_repeats, layers
 from residua.spec.word import POOLS, SHAPED
 
 
@@ -43,7 +43,7 @@ class ArchRow:
 def cost(arch: Arch, *, size: int = 0) -> Cost:
     """What one image of `size` pixels costs; 0 takes the size `arch` was drawn for."""
     params = macs = outputs = 0
-    for run in runs(arch, size=size):
+    for run in block_repeats(arch, size=size):
         params += run.count * sum(layer.params for layer in run.layers)
         macs += run.count * sum(layer.macs for layer in run.layers)
         outputs += run.count * sum(layer.outputs for layer in run.layers if layer.letter in "CL")
@@ -52,7 +52,7 @@ def cost(arch: Arch, *, size: int = 0) -> Cost:
 
 def main_path_activations(arch: Arch) -> int:
     """Activations in the stages that no shortcut skips: what stands between an early map and a late one."""
-    inside = [(run.block, run.count) for run in runs(arch) if run.block and run.part]
+    inside = [(run.block, run.count) for run in block_repeats(arch) if run.block and run.part]
     return sum(count * unskipped_activations(block) for block, count in inside)
 
 
@@ -71,7 +71,7 @@ def receptive_field(arch: Arch) -> int:
     if arch.is_flat:
         return 0
     field, step = 1, 1
-    for block, count in [(run.block, run.count) for run in runs(arch) if run.block]:
+    for block, count in [(run.block, run.count) for run in block_repeats(arch) if run.block]:
         reach, stride = max(_reach(way) for way in ways(block)), block.stride()
         for _ in range(count):
             field += step * reach
@@ -143,8 +143,8 @@ def extent(size: int, frames: int = 1, *, between: str = "×") -> str:
 
 
 def _counted(texts: Iterable[str]) -> str:
-    runs = [(text, len(list(same))) for text, same in groupby(texts)]
-    return ", ".join(f"{text} × {count}" if count > 1 else text for text, count in runs)
+    block_repeats = [(text, len(list(same))) for text, same in groupby(texts)]
+    return ", ".join(f"{text} × {count}" if count > 1 else text for text, count in block_repeats)
 
 
 def plain_numbers(arch: Arch) -> dict[str, int]:

@@ -33,7 +33,7 @@ def inflate(arch: Arch, clip: Clip, *, halves: bool = True) -> Arch:
     return replace(arch, clip=clip, stem=_longer(arch.stem, halves=False), stages=tuple(stages))
 
 
-def flattened(arch: Arch) -> Arch:
+def for_images(arch: Arch) -> Arch:
     """The network for images that `arch` is when nothing moves: no window has a length in time."""
     stages = tuple(tuple(_each_way(block, _shorter) for block in stage) for stage in arch.stages)
     return replace(arch, clip=None, stem=_shorter(arch.stem), stages=stages)

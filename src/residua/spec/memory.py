@@ -11,7 +11,7 @@ from itertools import accumulate
 from typing import Literal
 
 from residua.spec.arch import Arch
-from residua.spec.walk import Layer, runs
+from residua.spec.walk import Layer, block_repeats
 
 Precision = Literal["float32", "bfloat16"]
 WIDTH = {"float32": 4, "bfloat16": 2}
@@ -48,7 +48,7 @@ class MemorySchedule:
     """(first, one past the last) unit of each stretch that keeps only what it reads; the rest keeps all."""
     peak: int
     """Most bytes of maps that live at one time."""
-    again: float
+    recomputed_share: float
     """Share of the multiply-adds of a forward pass that is computed twice."""
 
 
@@ -82,7 +82,7 @@ def units(arch: Arch, *, batch: int, precision: Precision = "float32", size: int
 def _ways_by_unit(arch: Arch, size: int) -> list[list[list[Layer]]]:
     """The ways through each unit; an auxiliary classifier is one more way of the block it stands behind."""
     found: list[list[list[Layer]]] = []
-    for run in runs(arch, size=size):
+    for run in block_repeats(arch, size=size):
         for _ in range(run.count):
             ways = [list(way) for way in run.ways]
             if ways[0][0].path == "side":

@@ -79,10 +79,10 @@ def layers(arch: Arch, *, size: int = 0) -> list[Layer]:
 
     ValueError when a map would shrink to nothing.
     """
-    return [layer for run in runs(arch, size=size) for layer in run.layers * run.count]
+    return [layer for run in block_repeats(arch, size=size) for layer in run.layers * run.count]
 
 
-def runs(arch: Arch, *, size: int = 0) -> list[BlockRepeat]:
+def block_repeats(arch: Arch, *, size: int = 0) -> list[BlockRepeat]:
     """The same, equal blocks in a row taken together: a thousand layers are a dozen runs."""
     found = list(_walk(arch, size or arch.preprocess.size))
     return [_of_all(run, arch.segments) for run in found] if arch.segments > 1 else found

@@ -6,8 +6,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from residua.nn.groups import layer_groups
-from residua.nn.network import Network
+from residua.nn.network import Network, layer_groups
 from residua.spec.recipe import Optim
 from residua.training.average import NORMS
 
@@ -15,7 +14,7 @@ FUSED = ("sgd", "adamw")
 """Kinds that have one kernel for the whole update."""
 
 
-def make(
+def make_optimizer(
     network: Network, optim: Optim, *, fused: Literal["auto", "on", "off"] = "auto"
 ) -> torch.optim.Optimizer:
     """The optimiser `optim.kind` over every learnable tensor; vectors decay only if `optim.decay_norms_and_biases`.
@@ -47,12 +46,12 @@ def make(
     return found
 
 
-def slots(optim: Optim) -> int:
+def values_per_weight(optim: Optim) -> int:
     """Numbers that the optimiser keeps for each weight, at most; Muon needs the second only for vectors."""
     return int(optim.momentum > 0) if optim.kind == "sgd" else 2
 
 
-def ready(optim: Optim) -> Any:
+def train_mode(optim: Optim) -> Any:
     """A function that puts a network into training mode, in which frozen norms stay as they are."""
 
     def train(network: nn.Module) -> None:

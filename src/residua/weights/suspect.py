@@ -9,7 +9,7 @@ from residua.errors import CheckpointError
 from residua.spec import zoo
 from residua.spec.arch import Arch, ways
 from residua.spec.block import Block, Fork
-from residua.spec.inflate import flattened
+from residua.spec.inflate import for_images
 from residua.spec.record import from_plain, to_plain
 
 STRANGERS = (
@@ -48,7 +48,7 @@ def refuse_another(facts: Mapping[str, Any], arch: Arch) -> None:
     if "arch" not in facts:
         return
     theirs = from_plain(Arch, facts["arch"])
-    ours = arch if theirs.has_time else flattened(arch)
+    ours = arch if theirs.has_time else for_images(arch)
     if found := difference(theirs, ours):
         raise CheckpointError(
             f"the weights are of {theirs.name}, not {arch.name}: {found}: create it instead"
@@ -57,7 +57,7 @@ def refuse_another(facts: Mapping[str, Any], arch: Arch) -> None:
 
 def undecided(arch: Arch) -> str:
     """One clause naming networks of the family with the shapes of `arch` and another function; else empty."""
-    known = arch if _shapes(arch) in _by_shapes() else flattened(arch)  # inflated, it has the twins it had
+    known = arch if _shapes(arch) in _by_shapes() else for_images(arch)  # inflated, it has the twins it had
     twins = [name for name in _by_shapes().get(_shapes(known), ()) if difference(zoo.arch(name), known)]
     if not twins:
         return ""

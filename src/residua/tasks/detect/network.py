@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from residua.errors import ConfigError
-from residua.nn.features import Features
-from residua.nn.network import Network
+from residua.nn.network import Features, Network
 from residua.nn.sequence import LayerSequence
 from residua.spec.detector import Detector, map_indices
 from residua.spec.record import to_plain

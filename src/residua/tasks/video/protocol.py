@@ -9,6 +9,8 @@ from torch import Tensor
 
 from residua.data.images import Images
 from residua.data.transforms import normalise
+from residua.data.video import frame_choice, reader
+from residua.data.video.clips import ClipFrames
 from residua.errors import NonFiniteError
 from residua.measure.evaluate import Judgement
 from residua.measure.views import CLIP, PLACES, TIMES, VIDEO
@@ -16,13 +18,11 @@ from residua.nn.clips import layout
 from residua.nn.network import Network
 from residua.spec.arch import Arch
 from residua.spec.recipe import Plan
-from residua.tasks.video import moments, reader
 from residua.tasks.video.batches import CROPS, MIDDLE, Look, clip_of, testing
-from residua.tasks.video.clips import Footage
 
 LOOKS: Mapping[str, tuple[Look, ...]] = {
     CLIP: (MIDDLE,),
-    VIDEO: tuple(Look(share, crop) for share in moments.spread(TIMES) for crop in CROPS[1:]),
+    VIDEO: tuple(Look(share, crop) for share in frame_choice.even_positions(TIMES) for crop in CROPS[1:]),
 }
 """Name -> the clips of a video."""
 TOGETHER = 8
@@ -31,7 +31,7 @@ TOGETHER = 8
 _ASKED = 50  # clips that tell the frame rate of all
 
 
-def judge(network: Network, footage: Footage, plan: Plan, view: str, *, workers: int = 0) -> Judgement:
+def judge(network: Network, footage: ClipFrames, plan: Plan, view: str, *, workers: int = 0) -> Judgement:
     """What `network` says of the videos of `footage` under `view`, each counted once.
 
     KeyError for an unknown view, NonFiniteError when the network says what is no number.
@@ -72,7 +72,7 @@ def rate(images: Images) -> float:
 def _rates(images: Images, places: list[int]) -> Iterator[float]:
     for place in places:
         item = images.item(place)
-        yield reader.look(item).rate  # type: ignore[arg-type]
+        yield reader.probe(item).fps  # type: ignore[arg-type]
 
 
 def said(arch: Arch, frames_a_second: float, view: str) -> str:
@@ -80,4 +80,4 @@ def said(arch: Arch, frames_a_second: float, view: str) -> str:
     clip = clip_of(arch)
     speed = f" of {frames_a_second:.3g} a second" if frames_a_second else ""
     shown = f"{TIMES} x {PLACES} views" if view == VIDEO else "1 view"
-    return f"{clip.said}{speed}; {shown}"
+    return f"{clip.description}{speed}; {shown}"

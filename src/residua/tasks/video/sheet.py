@@ -59,7 +59,7 @@ def sheet(recipe: Recipe, sets: "ClipDataset", *, count: int, source: str) -> st
     ]
     caption = "Change one with --set PATH=VALUE."
     sections.append(Section("Settings", (Table(("setting", "value"), tuple(settings), caption),)))
-    lead = f"{n} clips of {source} under {recipe.name}: {clip.said}."
+    lead = f"{n} clips of {source} under {recipe.name}: {clip.description}."
     return render(
         Page("What the network sees of clips", lead, tuple(sections), f"Written by residua {__version__}.")
     )

@@ -88,7 +88,7 @@ def _section(seen: Watched) -> Section:
         (str(count), "clips" if count > 1 else "clip: the video is no longer"),
     )
     caption = (
-        f"Probability of the likeliest classes. Each point is one clip, drawn at its middle: {seen.said}."
+        f"Probability of the likeliest classes. Each point is one clip, drawn at its middle: {seen.description}."
     )
     rows = tuple((name, f"{100 * p:.1f} %") for name, p in seen.top(DRAWN))
     spoken = f"{first} leads with {100 * sure:.0f} % over the whole video."
@@ -117,14 +117,14 @@ def _axes(plot: ET.Element, seen: Watched, sides: _Sides, palette: Palette) -> N
     for percent in (0, 50, 100):
         up = sides.high * (1 - percent / 100)
         add_shape(plot, "path", {"d": f"M0 {up:.1f}H{wide:.1f}"}, style=f"stroke: {palette.grid}")
-        add_text(plot, f"{percent}", (-8, up + 4), hand=TextStyle(palette.muted, 12, anchor="end"))
-    add_text(plot, "%", (-8, -8), hand=TextStyle(palette.muted, 12, anchor="end"))
+        add_text(plot, f"{percent}", (-8, up + 4), style=TextStyle(palette.muted, 12, anchor="end"))
+    add_text(plot, "%", (-8, -8), style=TextStyle(palette.muted, 12, anchor="end"))
     for tick in ticks(seen.length, most=sides.frames):
         along = wide * tick / seen.length
         add_text(
-            plot, f"{tick:g}", (along, sides.high + 17), hand=TextStyle(palette.muted, 12, anchor="middle")
+            plot, f"{tick:g}", (along, sides.high + 17), style=TextStyle(palette.muted, 12, anchor="middle")
         )
-    add_text(plot, seen.unit, (wide / 2, sides.high + 30), hand=TextStyle(palette.muted, 12, anchor="middle"))
+    add_text(plot, seen.unit, (wide / 2, sides.high + 30), style=TextStyle(palette.muted, 12, anchor="middle"))
 
 
 def _curves(plot: ET.Element, seen: Watched, sides: _Sides, palette: Palette) -> None:
@@ -143,5 +143,5 @@ def _curves(plot: ET.Element, seen: Watched, sides: _Sides, palette: Palette) ->
             dot = add_shape(plot, "circle", {"cx": at[0], "cy": at[1], "r": 2.5}, style=f"fill: {colour}")
             add_tooltip(dot, f"{seen.classes[c]}: {100 * p:.1f} %")
         said = shorten(seen.classes[c], sides.longest)
-        name = add_text(plot, said, (wide + 10, place + 4), hand=TextStyle(colour, 13))
+        name = add_text(plot, said, (wide + 10, place + 4), style=TextStyle(colour, 13))
         add_tooltip(name, seen.classes[c])
