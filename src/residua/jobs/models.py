@@ -1,9 +1,10 @@
-"""Networks by name."""
+"""Networks by name, and the changes that can be made to them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack, overload
 
+from residua.errors import ConfigError
 from residua.nn.initialise import zero_last_norm
 from residua.nn.letters import Norm
 from residua.nn.network import Features, Network, build
@@ -14,28 +15,29 @@ from residua.weights.load import load
 
 
 class Changes(TypedDict, total=False):
-    """What may be asked of a network beside its name; each becomes a pure change of its `Arch`."""
+    """Options of `create_model` beside the name; each is a pure change of the `Arch`."""
 
     num_classes: int
-    """Numbers that come out."""
+    """Number of outputs."""
     in_chans: int
-    """Channels of the image: 3 for colour, 1 for grey, any other number for bands."""
+    """Channels of the image: 3 for RGB, 1 for grey, any other number for multispectral bands."""
     img_size: int
-    """Side of the image it is for, in pixels."""
+    """Side of the input image in pixels."""
     shortcut: str
-    """Option A, B, C, or a study: scale0.5, gate, exclusive_gate, conv, dropout."""
+    """Option A, B, C (He et al. 2015, 4.1), or scale0.5, gate, exclusive_gate, conv, dropout (He et al. 2016,
+    table 1)."""
     order: str
-    """Order a, b, c, d or e of norm, activation and addition."""
+    """Order a, b, c, d or e of norm, activation and addition (He et al. 2016, fig. 4)."""
     opening: str
-    """Way into a pre-activation net: fair, timm or mxnet."""
+    """Stem of a pre-activation net: fair, timm or mxnet."""
     drop_path_rate: float
-    """Share of images whose residual the last block drops while training."""
+    """Probability with which the last block drops its residual in training (stochastic depth)."""
     frames: int
-    """Frames of a video that it reads together; a network for images is inflated."""
+    """Frames of a video that the network reads together; an image network is inflated."""
     frame_stride: int
-    """Frames of the video from one of them to the next; 0 spreads them evenly."""
+    """Distance between two of these frames in the video; 0 spreads them evenly."""
     segments: int
-    """Stretches of a video whose logits are averaged."""
+    """Segments of a video whose logits are averaged."""
 
 
 CHANGES: Mapping[str, Callable[[Arch, Any], Arch]] = {
@@ -50,7 +52,7 @@ CHANGES: Mapping[str, Callable[[Arch, Any], Arch]] = {
     "segments": inflate.with_segments,
     "frame_stride": inflate.with_frame_stride,
 }
-"""Name -> what it does, in the order in which they are done."""
+"""Option -> the change, in the order in which changes are applied."""
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -59,21 +61,26 @@ def list_models(pattern: str = "*") -> list[str]:
 
 
 def arch_of(name: str, **changes: Unpack[Changes]) -> Arch:
-    """The network called `name`, changed; what is None is left as it is.
+    """The network called `name` with `changes`; None changes nothing.
 
-    ValueError offers the nearest names, or says what a change allows.
+    Raises:
+        ConfigError: The name or a value is unknown; the message offers the nearest ones.
     """
-    return changed(zoo.arch(name), **changes)
+    return apply_changes(zoo.arch(name), **changes)
 
 
-def changed(arch: Arch, **changes: Unpack[Changes]) -> Arch:
-    """`arch` with `changes`; what is None is left as it is. ValueError as from `arch_of`."""
+def apply_changes(arch: Arch, **changes: Unpack[Changes]) -> Arch:
+    """`arch` with `changes`; None changes nothing.
+
+    Raises:
+        ConfigError: An option or a value is unknown; the message offers the nearest ones.
+    """
     for unknown in changes.keys() - CHANGES.keys():
-        raise ValueError(f"no change {unknown!r}: {nearest(unknown, CHANGES)}")
-    wanted = dict(changes)
-    for key, make in CHANGES.items():
-        if wanted.get(key) is not None:
-            arch = make(arch, wanted[key])
+        raise ConfigError(f"no change {unknown!r}: {nearest(unknown, CHANGES)}")
+    values = dict(changes)
+    for option, change_arch in CHANGES.items():
+        if values.get(option) is not None:
+            arch = change_arch(arch, values[option])
     return arch
 
 
@@ -112,19 +119,30 @@ def create_model(
     zero_init_last: bool = False,
     **changes: Unpack[Changes],
 ) -> Network | Features:
-    """The network called `name`, with fresh weights or those of a file.
+    """Create the network called `name`.
 
-    `changes` are those of `Changes`, e.g. `num_classes=10, in_chans=1, order="e"`. `features_only` gives the
-    maps of the stages `out_indices` instead of logits, as timm does. `norm` is `batch`, `sync` (statistics
-    over all processes) or `frozen` (kept as loaded, for detection). `zero_init_last` starts every residual
-    branch that ends in a norm at zero. ValueError offers the nearest names; CheckpointError when `weights`
-    are of another network.
+    Args:
+        name: One of `list_models()`.
+        weights: A file, a saved folder or a run; None initialises the weights (He initialisation).
+        features_only: Return the maps of the stages instead of logits, as in timm.
+        out_indices: Maps to return: 0 is the stem, then the stages; None returns all.
+        norm: `batch`, `sync` (statistics over all processes) or `frozen` (kept as loaded, for detection).
+        zero_init_last: Initialise the last norm of every residual branch to zero.
+        changes: Options of `Changes`, e.g. `num_classes=10, in_chans=1, order="e"`.
+
+    Returns:
+        A Network that maps (N, C, H, W) float, or (N, C, T, H, W) for video, to logits (N, num_classes); with
+        `features_only`, a module that returns a list of maps.
+
+    Raises:
+        ConfigError: A name, an option or a value is unknown; the message offers the nearest ones.
+        CheckpointError: `weights` belong to another network, or are damaged.
     """
     if out_indices is not None and not features_only:
-        raise ValueError(f"out_indices {tuple(out_indices)} without features_only: give features_only=True")
+        raise ConfigError(f"out_indices {tuple(out_indices)} without features_only: give features_only=True")
     network = build(arch_of(name, **changes), norm=norm)
     if zero_init_last and not zero_last_norm(network):
-        raise ValueError(f"no residual branch of {name} ends in a norm: leave zero_init_last away")
+        raise ConfigError(f"no residual branch of {name} ends in a norm: leave zero_init_last away")
     if weights is not None:
         load(network, weights)
     return Features(network, out_indices) if features_only else network

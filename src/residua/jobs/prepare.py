@@ -10,7 +10,7 @@ from residua.data.listing import SourceListing
 from residua.data.mean_image import compute_mean_image
 from residua.data.sources.table import parse_source
 from residua.errors import ConfigError
-from residua.jobs.models import Changes, changed
+from residua.jobs.models import Changes, apply_changes
 from residua.nn.network import Network
 from residua.spec import change
 from residua.spec.describe import cost
@@ -155,7 +155,7 @@ def resolve_recipe(request: TrainRequest, opened: OpenedData) -> Recipe:
         arch, detector = written.arch, written.detector
     else:
         arch, detector = task.drawn(request.model or default_model)
-    arch = task.suited(changed(arch, **request.clip), dataset)
+    arch = task.suited(apply_changes(arch, **request.clip), dataset)
     name = request.recipe if isinstance(request.recipe, str) else default_recipe
     recipe = written or recipes.recipe(name, arch, source)
     recipe = replace(recipe, arch=arch, detector=detector, data=replace(recipe.data, source=source))
