@@ -12,7 +12,7 @@ from residua.errors import CheckpointError
 from residua.nn.network import build
 from residua.spec.change import with_channels
 from residua.weights import load, save_as
-from residua.weights.load import adapt_channels
+from residua.weights.adapt import adapt_channels
 from residua.weights.store import read_foreign
 
 

@@ -103,7 +103,7 @@ def test_a_file_without_digest_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("facts", ["[1]", "{", "[" * 100_000])
 def test_facts_that_are_no_json_map_are_refused(tmp_path: Path, facts: str) -> None:
-    head, payload = store._certified({"a": torch.zeros(2)}, facts)
+    head, payload = store._serialise({"a": torch.zeros(2)}, facts)
     (tmp_path / "a").write_bytes(head + payload)
     with pytest.raises(CheckpointError, match="facts"):
         read(tmp_path / "a")

@@ -16,11 +16,11 @@ from residua.predict.classifier import load_network
 from residua.runs.run import Run
 from residua.spec import change
 from residua.spec.arch import Arch
+from residua.spec.describe import first_difference
 from residua.version import __version__
 from residua.weights.dialect import COUNTER
 from residua.weights.load import FILE, FIRST, dialect_of, head_keys, load, read_weights, save_as
 from residua.weights.store import is_ours, publish
-from residua.weights.suspect import difference
 
 IMAGES = 2
 """Inputs on which both networks are compared, drawn from a normal distribution with seed 0."""
@@ -199,7 +199,7 @@ def _from_torchvision(arch: Arch) -> tuple[nn.Module | None, str]:
 def _is_plain(arch: Arch) -> bool:
     """Whether `arch` is unchanged from the network of its name, apart from classes and channels."""
     plain = arch_of(arch.name)
-    return plain.clip == arch.clip and not difference(plain, arch)
+    return plain.clip == arch.clip and not first_difference(plain, arch)
 
 
 def _from_timm(arch: Arch) -> tuple[nn.Module | None, str]:
@@ -209,7 +209,7 @@ def _from_timm(arch: Arch) -> tuple[nn.Module | None, str]:
         return None, ""
     name = TIMM.get(arch.name, arch.name)
     opened = arch_of(arch.name, opening="timm") if arch.name in TIMM else arch_of(arch.name)
-    if not timm.is_model(name) or difference(opened, arch):
+    if not timm.is_model(name) or first_difference(opened, arch):
         return None, ""
     peer: nn.Module = timm.create_model(name, num_classes=arch.classes, in_chans=arch.channels)
     return peer, f"timm {timm.__version__} {name}"

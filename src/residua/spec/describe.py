@@ -1,11 +1,14 @@
 """Arch -> what it costs, the paper's architecture table and its numbers; arithmetic on words, no torch."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 from residua.spec.arch import Arch, Head, ways
 from residua.spec.block import Block, Conv, Fork, Pool
+from residua.spec.record import to_plain
 from residua.spec.walk import block_repeats, layers
 from residua.spec.word import POOLS, SHAPED
 
@@ -140,6 +143,44 @@ def window(shape: Conv | Pool) -> str:
 def extent(size: int, frames: int = 1, *, between: str = "×") -> str:
     """A map as people write it: `56×56`, or `16×56×56` with its frames."""
     return between.join(map(str, (*([frames] if frames > 1 else []), size, size)))
+
+
+def first_difference(there: Arch, here: Arch) -> str:
+    """The first part of two networks that computes something else; empty if they compute the same.
+
+    Names, classes, image channels and what only training does (dropout, side heads) may differ.
+
+    Args:
+        there: One network, of a file.
+        here: The other.
+
+    Returns:
+        `(CNA CN)A around Z with strides 2 1 there, CNA CNA with strides 2 1 here`.
+    """
+    if there.has_time != here.has_time:
+        return "it reads clips there, images here" if there.has_time else "it reads images there, clips here"
+    pairs = zip((there.stem, *there.blocks()), (here.stem, *here.blocks()), strict=False)
+    for one, other in pairs:
+        if _at_inference(to_plain(one)) != _at_inference(to_plain(other)):
+            return f"{_in_words(one)} there, {_in_words(other)} here"
+    if there.tail != here.tail or len(there.blocks()) != len(here.blocks()):
+        return f"{there.depth()} layers and tail {there.tail!r} there, {here.depth()} and {here.tail!r} here"
+    return ""
+
+
+def _at_inference(plain: Any) -> Any:
+    """A block as JSON values without its dropout and stochastic depth."""
+    if isinstance(plain, dict):
+        return {name: _at_inference(value) for name, value in plain.items() if name != "drop"}
+    if isinstance(plain, list):
+        return [_at_inference(value) for value in plain]
+    return re.sub("[DS ]", "", plain) if isinstance(plain, str) else plain
+
+
+def _in_words(block: Block | Fork) -> str:
+    around = f" around {way.shortcut}" if (way := ways(block)[0]).shortcut else ""
+    strides = " ".join(str(conv.stride) for way in ways(block) for conv in way.convs)
+    return f"{block.word}{around} with strides {strides}"
 
 
 def _counted(texts: Iterable[str]) -> str:

@@ -1,4 +1,7 @@
-"""Dialect: how others name the layers of a network, and the total translation between theirs and ours."""
+"""Dialect: how another library names the layers of a network, and the translation between its names and ours.
+
+The translation is total and strict: every name is read and every name is filled, or an error is raised.
+"""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -16,9 +19,9 @@ FIELDS = {"stage": r"\d+", "block": r"\d+", "n": r"\d+", "layer": r".+"}
 NEXT = "+1}"
 """How a field of a template ends that is one more than ours: `{n+1}`."""
 COUNTER = "num_batches_tracked"
-"""Batches a norm has seen: files from before torch 0.4.1 and frozen norms lack it; no network reads it."""
-SPARE = (1, 1)
-"""Axes that the weights of a 1x1 convolution have after those of a linear layer."""
+"""Batches that a norm has counted. Files from before torch 0.4.1 and frozen norms lack it; it is not used."""
+WINDOW_1X1 = (1, 1)
+"""Last axes of the weights of a 1x1 convolution, which those of a linear layer do not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,26 +31,30 @@ class Dialect:
     name: str
     """What `source=` calls it."""
     rows: tuple[tuple[str, str], ...]
-    """Their layer and ours: `layer{stage+1}.{block}.bn{n}`, `stages.{stage}.{block}.residual.norm{n}`."""
+    """Theirs and ours: `layer{stage+1}.{block}.bn{n}`, `stages.{stage}.{block}.residual.norm{n}`."""
     as_convs: tuple[str, ...] = ()
-    """Our linear layers that they keep as 1x1 convolutions: shape (out, in, 1, 1) for our (out, in)."""
+    """Our linear layers that are 1x1 convolutions there: shape (out, in, 1, 1) for our (out, in)."""
     lacks: tuple[tuple[str, str], ...] = ()
-    """Layers of ours that they have no place for, as templates, and what to do instead."""
+    """Our layers, as templates, that do not exist there, and what to do instead."""
     drops: str = ""
-    """Pattern of their names that no network of ours reads, and that are left out; empty for none."""
+    """Pattern of their names that are left out because only training uses them; empty for none."""
 
     def names(self, keys: Iterable[str]) -> dict[str, str]:
-        """Our key -> theirs, no name twice. CheckpointError when the table has no row for a key."""
+        """Our key -> theirs, for all `keys` of a state dict.
+
+        Raises:
+            CheckpointError: The table has no row for a key.
+        """
         keys = list(keys)
-        found = self.known(keys)
+        theirs = self.known(keys)
         for key in keys:
-            if key not in found:
+            if key not in theirs:
                 raise CheckpointError(f"{self.name} has no name for {key}: {self._advice(key)}")
-        assert len(set(found.values())) == len(found), f"two keys share one name in {self.name}"
-        return found
+        assert len(set(theirs.values())) == len(theirs), f"two keys share one name in {self.name}"
+        return theirs
 
     def known(self, keys: Iterable[str]) -> dict[str, str]:
-        """The same for those of `keys` that the table has a row for."""
+        """Our key -> theirs, for those of `keys` that the table has a row for."""
         split = {key: key.rpartition(".") for key in keys}
         names = {layer: self._name(layer) for layer in {layer for layer, _, _ in split.values()}}
         return {
@@ -59,16 +66,16 @@ class Dialect:
     def _name(self, layer: str) -> str | None:
         for theirs, ours in self.rows:
             if match := _pattern(ours).fullmatch(layer):
-                return _filled(theirs, match.groupdict())
+                return _fill(theirs, match.groupdict())
         return None
 
     def _advice(self, key: str) -> str:
         layer = key.rpartition(".")[0]
-        found = (advice for ours, advice in self.lacks if _pattern(ours).fullmatch(layer))
-        return next(found, "choose another source")
+        matching = (advice for ours, advice in self.lacks if _pattern(ours).fullmatch(layer))
+        return next(matching, "choose another source")
 
     def is_conv(self, key: str) -> bool:
-        """Whether our `key` is a matrix that they keep as a 1x1 convolution."""
+        """Whether our matrix `key` is a 1x1 convolution there."""
         layer, _, leaf = key.rpartition(".")
         return leaf == "weight" and layer in self.as_convs
 
@@ -76,7 +83,17 @@ class Dialect:
 def translate(
     state: Mapping[str, Tensor], dialect: Dialect, keys: Iterable[str], *, to: Literal["ours", "theirs"]
 ) -> dict[str, Tensor]:
-    """`state` under other names; `keys` are all of ours. CheckpointError on a key left unread or unfilled."""
+    """A state dict under other names.
+
+    Args:
+        state: Weights under their names, or ours.
+        dialect: The table of names.
+        keys: All keys of our network.
+        to: Which names the result has.
+
+    Raises:
+        CheckpointError: A name of `state` is unknown, or one is missing.
+    """
     names = dialect.names(keys)
     if to == "ours":
         state = {**_fresh_counters(names.values(), state), **state}
@@ -92,7 +109,7 @@ def translate(
             f"missing {listed(missing)}; unexpected {listed(unexpected)}: give weights of this network"
         )
     convs = {new for new, name in old.items() if dialect.is_conv(new if to == "ours" else name)}
-    reshape = _flat if to == "ours" else _spread
+    reshape = _to_matrix if to == "ours" else _to_conv
     return {new: reshape(state[name]) if new in convs else state[name] for new, name in old.items()}
 
 
@@ -102,24 +119,24 @@ def listed(names: list[str]) -> str:
     return ", ".join(names[:3]) + more if names else "nothing"
 
 
-def _flat(conv: Tensor) -> Tensor:
-    """(out, in, 1, 1) -> (out, in); anything else as it is, for the check of shapes to name."""
-    return conv.flatten(1) if conv.shape[2:] == SPARE else conv
+def _to_matrix(conv: Tensor) -> Tensor:
+    """(out, in, 1, 1) -> (out, in); other shapes stay, for the check of shapes to report."""
+    return conv.flatten(1) if conv.shape[2:] == WINDOW_1X1 else conv
 
 
-def _spread(matrix: Tensor) -> Tensor:
+def _to_conv(matrix: Tensor) -> Tensor:
     return matrix[..., None, None]
 
 
 @cache
 def _pattern(template: str) -> re.Pattern[str]:
     pattern = re.escape(template)
-    for field, found in FIELDS.items():
-        pattern = pattern.replace(rf"\{{{field}\}}", f"(?P<{field}>{found})")
+    for field, expression in FIELDS.items():
+        pattern = pattern.replace(rf"\{{{field}\}}", f"(?P<{field}>{expression})")
     return re.compile(pattern)
 
 
-def _filled(template: str, fields: Mapping[str, str]) -> str:
+def _fill(template: str, fields: Mapping[str, str]) -> str:
     for field, value in fields.items():
         template = template.replace(f"{{{field}}}", value)
         if (following := f"{{{field}{NEXT}") in template:

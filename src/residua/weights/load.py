@@ -1,28 +1,53 @@
-"""Weights of any source into a network, and out again under that source's names."""
+"""Weights of any source into a network, and out again under that source's names.
+
+`load` translates the names, adapts shapes where that keeps the meaning, checks everything, and only then
+writes into the network. A file of another network is refused with the name of that network where it is known.
+"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from residua.errors import CheckpointError
+from residua.errors import CheckpointError, ConfigError
 from residua.nn.network import Network
-from residua.spec.record import nearest
+from residua.spec import zoo
+from residua.spec.arch import Arch
+from residua.spec.describe import first_difference
+from residua.spec.inflate import for_images
+from residua.spec.record import from_plain, nearest
+from residua.weights.adapt import Inflation, adapt_channels, inflate_state
 from residua.weights.dialect import Dialect, listed, translate
-from residua.weights.inflation import Inflation, inflate_state
 from residua.weights.store import is_ours, read, read_foreign
-from residua.weights.suspect import refuse_another, refuse_strangers, undecided
 from residua.weights.tables import DIALECTS
 
 PREFIX, AVERAGE = "model.", "average."
-"""Before the names of the weights, and of their mean, in a checkpoint of ours, which may hold more."""
+"""Prefixes of the weights and of their running mean in a checkpoint, which holds other tensors too."""
 FILE = "model.safetensors"
 """The weights in a folder that `residua.save` wrote, and in most folders of a hub."""
 FIRST = "stem.conv1.weight"
-"""The convolution that meets the image."""
+"""The first convolution."""
+OTHER_NETWORKS = (
+    (
+        r"(layer\d+\.\d+\.)?prelu\.weight",
+        "insightface's IResNet for faces, another network with the same name as Duta's iResNet: "
+        "load it with insightface",
+    ),
+    (
+        r".*\bbottleneck_block\..+",
+        "the invertible i-ResNet (Behrmann et al. 2019), another network: load it with its authors' code",
+    ),
+    (
+        r"(layer\d+\.\d+\.)?conv\d+\.bias",
+        "a network whose convolutions have a bias before their norm, as in ports from Caffe and Keras, which "
+        "stride on the first 1x1: subtract each bias from the running mean of the norm behind it, drop it, "
+        "and load the rest into the `_v1` network",
+    ),
+)
+"""Pattern of a tensor name, the network that has it, and what to do. None of ours has such a tensor."""
 
 
 def load(
@@ -32,17 +57,28 @@ def load(
     source: str = "auto",
     inflation: Inflation = "centre",
 ) -> str:
-    """Fills `network` from a file, a saved folder or a state dict and says from what, in one line.
+    """Fill `network` with weights.
 
-    `122 tensors from torchvision names`, and what was not simply copied: a head for another number of classes
-    is left as it was made (`head re-initialised: 1000 -> 10`), a first convolution for another number of
-    channels is summed or repeated (`first convolution adapted: 3 -> 1 channels`), windows of a network for
-    images get a length in time as `inflation` says (`17 windows inflated over time (centre)`), and a twin of
-    the network that names and shapes cannot tell from it is named. CheckpointError, before anything is
-    changed, says what does not fit or what the file really is of; ValueError an unknown `source`.
+    What differs is adapted where that keeps the meaning: the last layer of another number of classes is left
+    as it is, the first convolution for other channels is summed or repeated, windows of an image network get
+    a length in time.
+
+    Args:
+        network: Filled in place; unchanged if an error is raised.
+        weights: A file, a folder that `residua.save` wrote, or a state dict.
+        source: Whose names the weights have, a key of `DIALECTS`; `auto` finds out.
+        inflation: How windows of an image network get a length in time.
+
+    Returns:
+        One line: `122 tensors from torchvision names`, and each adaptation, e.g.
+        `head re-initialised: 1000 -> 10`. It also names another network that a foreign file fits as well.
+
+    Raises:
+        CheckpointError: The file cannot be read, does not fit, or is of another network.
+        ConfigError: `source` is unknown.
     """
     state, facts = (weights, {}) if isinstance(weights, Mapping) else read_weights(Path(weights))
-    refuse_another(facts, network.arch)
+    _refuse_other_arch(facts, network.arch)
     own = network.state_dict()
     dialect = dialect_of(network, state, source=source)
     state, report = _without_dropped(state, dialect)
@@ -60,8 +96,9 @@ def load(
         report.append(f"first convolution adapted: {there} -> {here} channels")
         ours = {**ours, FIRST: adapt_channels(ours[FIRST], here)}
     _check_shapes(ours, own, network.arch.name)
-    if "arch" not in facts and (doubt := undecided(network.arch)):
-        report.append(doubt)
+    if "arch" not in facts:
+        for name in _look_alikes(network.arch):
+            report.append(f"the file fits {name} as well: check which of the two it is of")
     with torch.no_grad():
         for key, value in ours.items():
             own[key].copy_(value)
@@ -69,29 +106,23 @@ def load(
 
 
 def save_as(network: Network, source: str) -> dict[str, Tensor]:
-    """The network's weights, shared and not copied, as `source` names them. CheckpointError if it cannot."""
+    """The network's weights under the names of `source`; the tensors are shared, not copied.
+
+    Raises:
+        CheckpointError: `source` has no names for a layer of the network.
+        ConfigError: `source` is unknown.
+    """
     own = network.state_dict()
     return translate(own, _dialect(network, source), own, to="theirs")
 
 
-def adapt_channels(weight: Tensor, channels: int) -> Tensor:
-    """(out, there, ...) -> (out, channels, ...): summed for 1 channel, else repeated and scaled.
-
-    As timm does it: a grey image shown in three equal channels then gives the same map as before.
-    """
-    there = weight.shape[1]
-    if channels == 1:
-        return weight.float().sum(1, keepdim=True).to(weight.dtype)
-    windows = [1] * (weight.ndim - 2)
-    repeated = weight.float().repeat(1, -(-channels // there), *windows)[:, :channels]
-    return (repeated * (there / channels)).to(weight.dtype)
-
-
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The weights in a file or a saved folder under the names in it, and the facts of a file of ours.
+    """The weights in a file or a saved folder, under its names, and the facts of a file of ours.
 
-    Of a training state that keeps the mean of its weights, that mean: it is what was judged. CheckpointError
-    as `store.read` and `store.read_foreign`.
+    A checkpoint with averaged weights gives those, which are the ones that were evaluated.
+
+    Raises:
+        CheckpointError: As `store.read` and `store.read_foreign`.
     """
     path = path / FILE if (path / FILE).is_file() else path
     if not is_ours(path):
@@ -102,29 +133,63 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def of_model(tensors: Mapping[str, Tensor], prefix: str = PREFIX) -> dict[str, Tensor]:
-    """The weights among the tensors of a file of ours, without their prefix, where it has one."""
+    """The weights among the `tensors` of a file of ours, without `prefix`; all of them if none has it."""
     model = {k.removeprefix(prefix): value for k, value in tensors.items() if k.startswith(prefix)}
     return model or dict(tensors)
 
 
 def dialect_of(network: Network, state: Mapping[str, Tensor], *, source: str = "auto") -> Dialect:
-    """The table that `state` is read by: that of `source`, or of the one that shares most names with it.
+    """The table that translates the names of `state`.
 
-    CheckpointError when the names are those of another network, ValueError for an unknown `source`.
+    Args:
+        network: The network to load into.
+        state: Weights under foreign names.
+        source: A key of `DIALECTS`; `auto` takes the table that shares most names with `state`.
+
+    Raises:
+        CheckpointError: A name shows that the weights are of another network.
+        ConfigError: `source` is unknown.
     """
     own = network.state_dict()
     tables = (
         [_dialect(network, source)] if source != "auto" else [make(network) for make in DIALECTS.values()]
     )
-    found = max(tables, key=lambda table: len(set(state).intersection(table.known(own).values())))
-    refuse_strangers(set(state) - set(found.known(own).values()))
-    return found
+    best = max(tables, key=lambda table: len(set(state).intersection(table.known(own).values())))
+    _refuse_other_network(set(state) - set(best.known(own).values()))
+    return best
 
 
 def _dialect(network: Network, source: str) -> Dialect:
     if source not in DIALECTS:
-        raise ValueError(f"no source {source!r}: {nearest(source, ('auto', *DIALECTS))}")
+        raise ConfigError(f"no source {source!r}: {nearest(source, ('auto', *DIALECTS))}")
     return DIALECTS[source](network)
+
+
+def _refuse_other_network(unread: Iterable[str]) -> None:
+    for name in unread:
+        for pattern, meaning in OTHER_NETWORKS:
+            if re.fullmatch(pattern, name):
+                raise CheckpointError(f"{name} is of {meaning}")
+
+
+def _refuse_other_arch(facts: Mapping[str, Any], arch: Arch) -> None:
+    """Refuse a file of ours whose network computes something else than `arch`, which may be it, inflated."""
+    if "arch" not in facts:
+        return
+    theirs = from_plain(Arch, facts["arch"])
+    if difference := first_difference(theirs, arch if theirs.has_time else for_images(arch)):
+        raise CheckpointError(
+            f"the weights are of {theirs.name}, not {arch.name}: {difference}: create that network"
+        )
+
+
+def _look_alikes(arch: Arch) -> list[str]:
+    """Networks with the tensor names and shapes of `arch`, if that is a listed network, maybe inflated."""
+    if arch.name not in zoo.NAMES:
+        return []
+    listed = zoo.arch(arch.name)
+    is_listed = not first_difference(listed, arch if listed.has_time else for_images(arch))
+    return zoo.look_alikes(arch.name) if is_listed else []
 
 
 def _without_dropped(state: Mapping[str, Tensor], dialect: Dialect) -> tuple[Mapping[str, Tensor], list[str]]:
@@ -132,7 +197,7 @@ def _without_dropped(state: Mapping[str, Tensor], dialect: Dialect) -> tuple[Map
     if not dropped:
         return state, []
     return {name: state[name] for name in state if name not in dropped}, [
-        f"{len(dropped)} left out that judging does not need: {listed(dropped)}"
+        f"{len(dropped)} left out that only training uses: {listed(dropped)}"
     ]
 
 

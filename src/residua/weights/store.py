@@ -24,32 +24,40 @@ from torch import Tensor
 from residua.errors import CheckpointError
 
 ZEROS = b"0" * 64
-"""What stands for the digest while it is counted."""
+"""Placeholder of the digest while it is computed."""
 DIGEST = re.compile(rb'"sha256":"([0-9a-f]{64})"')
 """The digest in a header; inside the facts its quotes would be escaped."""
 CLAIM = re.compile(rb'"(sha256|facts)":"')
-"""What one flipped byte cannot take away from a header of ours."""
+"""At least one of these stays in a header of ours when one byte is flipped."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What the system says when a file does not fit."""
+"""Error numbers of a full disk, an exceeded quota or a file size limit."""
 CONTAINERS = ("state_dict_ema", "model_ema", "state_dict", "model")
-"""Where others keep the weights, averaged ones first: they are what was judged (timm's order)."""
+"""Keys under which others store the weights; averaged ones first, which were evaluated (timm's order)."""
 WRAPPERS = ("module.", "_orig_mod.")
 """What data-parallel training and torch.compile put before every name."""
-
 
 _FOLDER = 0x10  # among the attributes of a record in a zip
 
 
 def publish(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Writes `tensors` and the JSON values `facts` as one self-certifying file, or leaves what was there.
+    """Write one self-certifying file in one step; equal values make equal bytes.
 
-    Order: temporary file beside it, fsync, rename, fsync of the folder; after a power cut `path` is the
-    old or the new file. Equal values make equal bytes. OSError carries path and errno; CheckpointError if
-    `path` is no regular file; ValueError if a fact is not JSON.
+    Order: temporary file beside it, fsync, rename, fsync of the folder. After a power cut `path` is the old
+    file or the new one.
+
+    Args:
+        path: The file to write or replace.
+        tensors: Name -> tensor, on any device.
+        facts: JSON values to store beside them.
+
+    Raises:
+        CheckpointError: `path` exists and is no regular file.
+        OSError: The file cannot be written; the error has `path` and errno.
+        ValueError: A fact is not JSON.
     """
     if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
         raise CheckpointError(f"{path} is no regular file, so it is not replaced: choose another path")
-    head, payload = _certified(tensors, json.dumps(facts, allow_nan=False, sort_keys=True))
+    head, payload = _serialise(tensors, json.dumps(facts, allow_nan=False, sort_keys=True))
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -59,7 +67,7 @@ def publish(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any])
         os.replace(temporary, path)
         sync_folder(path.parent)
     except OSError as error:
-        error.filename = str(path)  # a failed write knows no path, and nobody knows the temporary file
+        error.filename = str(path)  # a failed write has none, and other errors have the temporary one
         if error.errno in FULL:
             error.strerror = f"{error.strerror} for the {len(head) + len(payload):,} bytes of"
         raise
@@ -69,7 +77,7 @@ def publish(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any])
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the names in `folder` outlive a power cut: files that were made, renamed or removed in it."""
+    """Make files that were created, renamed or removed in `folder` survive a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -78,9 +86,13 @@ def sync_folder(folder: Path) -> None:
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors and facts that `publish` wrote. CheckpointError for any flipped, missing or extra byte."""
+    """The tensors and facts that `publish` wrote.
+
+    Raises:
+        CheckpointError: A byte of the file is changed, missing or extra.
+    """
     _regular_size(path)
-    with _opened(path) as file:
+    with _open(path) as file:
         raw = file.read()
     at = _digest_at(raw)
     if at is None:
@@ -93,7 +105,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         facts = json.loads(json.loads(_header(raw))["__metadata__"]["facts"])
         tensors = safetensors.torch.load(raw)
-    except Exception as error:  # whatever a forged file may provoke
+    except Exception as error:  # a forged file may raise anything
         raise CheckpointError(f"{path} holds no facts or tensors: {_first_line(error)}") from None
     if not isinstance(facts, dict):
         raise CheckpointError(f"{path} holds facts without names: write it with residua")
@@ -101,15 +113,19 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def is_ours(path: Path) -> bool:
-    """Whether the file claims to come from `publish`; `read` tells if it does. CheckpointError as there."""
+    """Whether the file claims to come from `publish`, which `read` checks.
+
+    Raises:
+        CheckpointError: The file cannot be read.
+    """
     size = _regular_size(path)
-    with _opened(path) as file:
+    with _open(path) as file:
         length = int.from_bytes(file.read(8), "little")
         return length < size and CLAIM.search(file.read(length)) is not None
 
 
 def sweep(folder: Path) -> None:
-    """Removes the temporary files of killed writers; call it before the first `publish`, never beside one."""
+    """Remove temporary files of killed writers in `folder`; must not run while `publish` does."""
     for stale in folder.glob(".*.[0-9]*.tmp"):
         stale.unlink(missing_ok=True)
 
@@ -118,23 +134,23 @@ def read_foreign(path: Path) -> dict[str, Tensor]:
     """The weights in a `.safetensors` or torch file of others, under their names; nothing in it is executed.
 
     Opens the containers `state_dict_ema`, `model_ema`, `state_dict` and `model`, in this order of preference,
-    and takes `module.` and `_orig_mod.` off where every name has them. CheckpointError for anything else than
-    tensors that the file really holds.
+    and removes `module.` and `_orig_mod.` where every name has them.
+
+    Raises:
+        CheckpointError: The file cannot be read, or holds anything but tensors with all their numbers.
     """
-    found = _parse_foreign(path)
-    for _ in CONTAINERS:  # none nests deeper, but a hostile dict may hold itself
-        found = next((found[key] for key in CONTAINERS if isinstance(found.get(key), Mapping)), found)
-    found = {
-        name: value for name, value in found.items() if name != "n_averaged"
-    }  # AveragedModel counts there
-    for name, value in found.items():
+    state = _parse_foreign(path)
+    for _ in CONTAINERS:  # containers nest no deeper, but a hostile dict may contain itself
+        state = next((state[key] for key in CONTAINERS if isinstance(state.get(key), Mapping)), state)
+    state = {name: value for name, value in state.items() if name != "n_averaged"}  # AveragedModel's counter
+    for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise CheckpointError(f"{path} holds {name!r}, which is no tensor: give a file of weights alone")
-        if not _is_held(value):
+        if not _is_complete(value):
             raise CheckpointError(f"{path} claims more numbers for {name!r} than it holds: do not trust it")
-    if not found:
+    if not state:
         raise CheckpointError(f"{path} holds no weights: give another file")
-    return _unwrapped(found)
+    return _without_wrappers(state)
 
 
 def _parse_foreign(path: Path) -> Mapping[str, Any]:
@@ -144,19 +160,20 @@ def _parse_foreign(path: Path) -> Mapping[str, Any]:
             return safetensors.torch.load(path.read_bytes())
         with path.open("rb") as file, torch.serialization.safe_globals([argparse.Namespace]):
             _check_archive(file, size)
-            # weights_only stands here in full: an environment variable may change the default
-            found = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # ten types were seen for truncation alone
+            # weights_only is given because an environment variable may change its default
+            state = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # truncation alone raises ten types
         raise CheckpointError(f"{path} is no file of weights alone: {_first_line(error)}") from None
-    if not isinstance(found, Mapping):
-        raise CheckpointError(f"{path} holds a {type(found).__name__}: give a file with a state dict")
-    return found
+    if not isinstance(state, Mapping):
+        raise CheckpointError(f"{path} holds a {type(state).__name__}: give a file with a state dict")
+    return state
 
 
 def _check_archive(file: BinaryIO, size: int) -> None:
-    """ValueError for a zip that unpacks to more than its size or fails its checksums: torch sees neither.
+    """Raise ValueError for a zip that torch would read without an error, but wrongly.
 
-    Nor that a record is called a folder: it gives memory in which nothing was written, and no error.
+    It unpacks to more than its size, fails its checksums, or has a record marked as a folder, for which torch
+    returns uninitialised memory.
     """
     if zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as archive:
@@ -168,22 +185,22 @@ def _check_archive(file: BinaryIO, size: int) -> None:
     file.seek(0)
 
 
-def _is_held(tensor: Tensor) -> bool:
+def _is_complete(tensor: Tensor) -> bool:
     if tensor.layout != torch.strided or tensor.device.type != "cpu":
         return False
     return tensor.untyped_storage().nbytes() >= tensor.numel() * tensor.element_size()
 
 
-def _unwrapped(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def _without_wrappers(state: dict[str, Tensor]) -> dict[str, Tensor]:
     for wrapper in WRAPPERS:
         if all(name.startswith(wrapper) for name in state):
-            return _unwrapped({name.removeprefix(wrapper): value for name, value in state.items()})
+            return _without_wrappers({name.removeprefix(wrapper): value for name, value in state.items()})
     return {name: value.detach() for name, value in state.items()}
 
 
-def _certified(tensors: Mapping[str, Tensor], facts: str) -> tuple[bytes, memoryview]:
-    """Head and payload; safetensors would order the metadata by chance, so the header is written here."""
-    raw = safetensors.torch.save({name: _apart(tensor) for name, tensor in tensors.items()})
+def _serialise(tensors: Mapping[str, Tensor], facts: str) -> tuple[bytes, memoryview]:
+    """Header and payload. safetensors writes the metadata in random order, so the header is written here."""
+    raw = safetensors.torch.save({name: _cpu_copy(tensor) for name, tensor in tensors.items()})
     old = _header(raw)
     payload = memoryview(raw)[8 + len(old) :]
     metadata = {"facts": facts, "sha256": ZEROS.decode()}
@@ -195,8 +212,8 @@ def _certified(tensors: Mapping[str, Tensor], facts: str) -> tuple[bytes, memory
     return head[:at] + _digest(head, payload) + head[at + len(ZEROS) :], payload
 
 
-def _apart(tensor: Tensor) -> Tensor:
-    """A copy on the CPU in the order of its axes, sharing memory with nothing: what safetensors can hold."""
+def _cpu_copy(tensor: Tensor) -> Tensor:
+    """A contiguous copy on the CPU that shares no memory: what safetensors can store."""
     return tensor.detach().to("cpu", memory_format=torch.contiguous_format, copy=True)
 
 
@@ -205,15 +222,15 @@ def _header(raw: bytes) -> bytes:
 
 
 def _digest_at(raw: bytes) -> int | None:
-    found = DIGEST.search(_header(raw))
-    return 8 + found.start(1) if found else None
+    match = DIGEST.search(_header(raw))
+    return 8 + match.start(1) if match else None
 
 
 def _digest(*parts: bytes | memoryview) -> bytes:
-    counted = hashlib.sha256()
+    digest = hashlib.sha256()
     for part in parts:
-        counted.update(part)
-    return counted.hexdigest().encode()
+        digest.update(part)
+    return digest.hexdigest().encode()
 
 
 def _regular_size(path: Path) -> int:
@@ -227,7 +244,7 @@ def _regular_size(path: Path) -> int:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def _open(path: Path) -> Iterator[BinaryIO]:
     try:
         with path.open("rb") as file:
             yield file

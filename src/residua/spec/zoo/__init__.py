@@ -4,6 +4,7 @@ import fnmatch
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from residua.errors import ConfigError
 from residua.spec import orders, widths
 from residua.spec.arch import Arch
 from residua.spec.record import nearest
@@ -176,13 +177,31 @@ NAMES: Mapping[str, Callable[[str], Arch]] = {
 }
 
 
+VARIANTS = ("_v1", "_released")
+"""Suffixes of networks that differ from the one without in strides (the first 1x1 in place of the 3x3) or in
+where the shortcut starts. Names and shapes of all tensors are the same."""
+
+
+def look_alikes(name: str) -> list[str]:
+    """Other networks whose tensors have the names and shapes of those of the network called `name`."""
+    plain = name
+    for suffix in VARIANTS:
+        plain = plain.removesuffix(suffix)
+    family = (plain, *(f"{plain}{suffix}" for suffix in VARIANTS))
+    return [other for other in family if other in NAMES and other != name]
+
+
 def names(pattern: str = "*") -> list[str]:
     """Names that match the shell-style `pattern`, in the papers' order."""
     return [name for name in NAMES if fnmatch.fnmatchcase(name, pattern)]
 
 
 def arch(name: str) -> Arch:
-    """The network called `name`. ValueError offers the nearest names."""
+    """The network called `name`.
+
+    Raises:
+        ConfigError: There is none; the message names the nearest ones.
+    """
     if name not in NAMES:
-        raise ValueError(f"no model {name!r}: {nearest(name, NAMES)}")
+        raise ConfigError(f"no model {name!r}: {nearest(name, NAMES)}")
     return NAMES[name](name)
