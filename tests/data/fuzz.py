@@ -1,6 +1,6 @@
 """Coverage-guided fuzzing of what strangers hand over: image files, label files and indexes of shards.
 
-`python tests/data/fuzz.py gate|labels|shards SEEDS [libFuzzer's options]`, e.g. `-max_total_time=600`, needs
+`python tests/data/fuzz.py media_type|labels|shards SEEDS [libFuzzer's options]`, e.g. `-max_total_time=600`, needs
 atheris (`pip install 'residua[fuzz]'`) and writes what it finds beside. Anything that is neither read nor
 refused by a DataError stops it, as do five seconds or a gigabyte too many.
 """
@@ -22,9 +22,9 @@ with atheris.instrument_imports(include=["residua.data", "PIL"]):
 
     from residua.data.decode import decode
     from residua.data.images import Images
+    from residua.data.open import find
     from residua.data.sources.labels import find_labels
-    from residua.data.sources.shards import find_shards, pack
-    from residua.data.sources.table import find
+    from residua.data.sources.shards import find_shards, write_shards
     from residua.errors import DataError
 
 LIMITS = ("-timeout=5", "-rss_limit_mb=1024", "-max_len=20000", "-len_control=0")
@@ -45,7 +45,7 @@ LABELS = (
 """Label files to begin with; the first byte tells which of `ENDINGS` they have."""
 
 WORDS = {
-    "gate": (),
+    "decode": (),
     "labels": (
         *"\"'{}[]:;,\t\n-.",
         "0",
@@ -85,7 +85,7 @@ VALUES = (
 Read = Callable[[bytes], object]
 
 
-def gate(_folder: Path) -> tuple[Read, list[bytes]]:
+def decode_image(_folder: Path) -> tuple[Read, list[bytes]]:
     """Image files."""
     return lambda content: decode(content, colour="rgb"), list(corpus().values())
 
@@ -117,7 +117,7 @@ def shards(folder: Path) -> tuple[Read, list[bytes]]:
         file = folder / "images" / "ab"[place % 2] / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
-    pack(find(str(folder / "images")), folder / "packed")
+    write_shards(find(str(folder / "images")), folder / "packed")
     files = sorted((folder / "packed").glob("*.json"))
     seed = b"\0" + b"\n".join(file.read_bytes().strip() for file in files)
 
@@ -165,7 +165,7 @@ def _spelled(word: str) -> str:
     return "".join(f"\\x{ord(letter):02x}" for letter in word)
 
 
-TARGETS = {"gate": gate, "labels": labels, "shards": shards}
+TARGETS = {"decode": decode_image, "labels": labels, "shards": shards}
 
 
 def main() -> None:
@@ -186,7 +186,7 @@ def main() -> None:
             words = Path(place, "words")
             words.write_text("".join(f'"{_spelled(word)}"\n' for word in WORDS[name]))
             limits.append(f"-dict={words}")
-        structured = {} if name == "gate" else {"custom_mutator": changed}
+        structured = {} if name == "decode" else {"custom_mutator": changed}
         atheris.Setup([sys.argv[0], *limits, *options, seeds], one, **structured)
         atheris.Fuzz()
 

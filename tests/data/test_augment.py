@@ -10,9 +10,9 @@ import torch
 from pictures import photograph
 
 from residua.data import transforms
-from residua.data.batches import Batch, training
+from residua.data.batches import Batch, training_batches
 from residua.data.images import Images
-from residua.data.resident import Resident
+from residua.data.resident import ResidentImages
 from residua.data.sampler import balanced
 from residua.spec.augment import Augment
 from residua.spec.preprocess import Preprocess
@@ -34,12 +34,12 @@ EVERYTHING = Augment(
 def stream(
     images: Images, augment: Augment, *, workers: int, first: int = 0, big: bool = True
 ) -> Iterator[Batch]:
-    return training(
+    return training_batches(
         images,
         replace(SMALL, size=32, resize=32) if big else SMALL,
         augment,
         seed=5,
-        batch=4,
+        batch_size=4,
         first=first,
         steps=12,
         workers=workers,
@@ -51,10 +51,13 @@ def stream(
 def same(one: Batch, other: Batch) -> None:
     assert torch.equal(one.images, other.images)
     assert torch.equal(one.labels, other.labels)
-    assert (one.touch is None) == (other.touch is None)
-    if one.touch and other.touch:
-        assert one.touch.mix == other.touch.mix
-        for mine, theirs in ((one.touch.shift, other.touch.shift), (one.touch.boxes, other.touch.boxes)):
+    assert (one.augmentation is None) == (other.augmentation is None)
+    if one.augmentation and other.augmentation:
+        assert one.augmentation.mix == other.augmentation.mix
+        for mine, theirs in (
+            (one.augmentation.shift, other.augmentation.shift),
+            (one.augmentation.boxes, other.augmentation.boxes),
+        ):
             assert mine is not None
             assert theirs is not None
             assert torch.equal(mine, theirs)
@@ -101,20 +104,20 @@ def test_a_policy_leaves_the_callers_chance_alone_and_takes_none_from_it(policy:
 def test_a_policy_is_torchvisions_with_the_seed_of_the_view() -> None:
     from torchvision.transforms import v2
 
-    from residua.data.sampler import POLICY, key
+    from residua.data.sampler import POLICY, seed_for
 
     image = photograph(20, 20)
     ours = transforms.train_view(
         image, replace(SMALL, size=20), Augment("none", flip=0.0, policy="rand"), 4, 2, 9
     )
-    torch.manual_seed(key(4, 2, 9, POLICY))
+    torch.manual_seed(seed_for(4, 2, 9, POLICY))
     assert np.array_equal(ours.transpose(1, 2, 0), np.asarray(v2.RandAugment(2, 9)(image)))
 
 
 def test_alternate_mirrors_every_image_every_other_epoch() -> None:
     augment = Augment(alternate=True)
     indices = np.arange(500)
-    found = np.stack([transforms.flips(augment, 0, epoch, indices) for epoch in range(4)])
+    found = np.stack([transforms.flip_mask(augment, 0, epoch, indices) for epoch in range(4)])
     assert (found[0] != found[1]).all()
     assert (found[0] == found[2]).all()
     assert 200 < found[0].sum() < 300
@@ -141,7 +144,7 @@ def test_scales_and_places_of_a_scale_crop_are_spread_over_all_of_them() -> None
 @pytest.mark.parametrize("pad", [1, 4])
 def test_a_reflected_border_is_the_same_from_memory_and_from_single_views(pad: int, arrays: Images) -> None:
     augment = Augment("pad_crop", pad=pad, border="reflect")
-    batch = Resident(arrays, EXACT).augmented(np.arange(23), augment, 1, 2)
+    batch = ResidentImages(arrays, EXACT).train_batch(np.arange(23), augment, 1, 2)
     for index in range(23):
         expected = transforms.train_view(arrays.image(index, "rgb"), EXACT, augment, 1, 2, index)
         assert np.array_equal(batch[index], expected)
@@ -149,13 +152,13 @@ def test_a_reflected_border_is_the_same_from_memory_and_from_single_views(pad: i
 
 def test_crops_grow_by_whole_steps_to_the_full_size() -> None:
     augment = Augment("resized_crop", grow=(0.5, 0.5))
-    sizes = [transforms.size_at(augment, 224, epoch, 20) for epoch in range(20)]
+    sizes = [transforms.crop_size_at(augment, 224, epoch, 20) for epoch in range(20)]
     assert sizes[0] == 112
     assert sizes[10:] == [224] * 10
     assert sizes == sorted(sizes)
     assert all(size % 16 == 0 for size in sizes)
-    assert transforms.size_at(augment, 12, 0, 20) == 12
-    assert transforms.size_at(Augment("resized_crop"), 224, 0, 20) == 224
+    assert transforms.crop_size_at(augment, 12, 0, 20) == 12
+    assert transforms.crop_size_at(Augment("resized_crop"), 224, 0, 20) == 224
 
 
 def test_balanced_orders_show_every_class_equally_often_and_no_image_much_oftener() -> None:
@@ -174,17 +177,17 @@ def test_balanced_orders_show_every_class_equally_often_and_no_image_much_oftene
 
 def test_balanced_batches_come_from_balanced_orders(arrays: Images) -> None:
     few = arrays.subset(np.array([0, 2, 4, 6, 8, 10, 12, 14, 1]))
-    batches = training(
+    batches = training_batches(
         few,
         EXACT,
         Augment("none"),
         seed=0,
-        batch=8,
+        batch_size=8,
         first=0,
         steps=4,
         workers=0,
         resident_bytes=1 << 20,
-        equally=True,
+        balance_classes=True,
         device=torch.device("cpu"),
     )
     assert [int(batch.labels.sum()) in (3, 4) for batch in islice(batches, 4)] == [True] * 4

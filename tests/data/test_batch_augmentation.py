@@ -11,8 +11,8 @@ from residua.data.batch_augmentation import (
     PRINCIPAL_DEVIATIONS,
     BatchAugmentation,
     Mix,
-    touch,
-    touched,
+    augment_batch,
+    draw_batch_augmentation,
 )
 from residua.spec.augment import Augment
 from residua.spec.preprocess import Preprocess
@@ -24,7 +24,7 @@ MANY = np.arange(4000)
 def made(
     augment: Augment, *, step: int = 0, epoch: int = 0, indices: np.ndarray = MANY, size: int = 12
 ) -> BatchAugmentation:
-    found = touch(augment, RGB, seed=3, step=step, epoch=epoch, indices=indices, size=size)
+    found = draw_batch_augmentation(augment, RGB, seed=3, step=step, epoch=epoch, indices=indices, size=size)
     assert found is not None
     return found
 
@@ -34,8 +34,8 @@ def pictures(count: int = 5) -> torch.Tensor:
 
 
 def test_nothing_to_do_is_nothing() -> None:
-    assert touch(Augment(), RGB, seed=0, step=0, epoch=0, indices=MANY, size=12) is None
-    assert torch.equal(touched(pictures(), None), pictures())
+    assert draw_batch_augmentation(Augment(), RGB, seed=0, step=0, epoch=0, indices=MANY, size=12) is None
+    assert torch.equal(augment_batch(pictures(), None), pictures())
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
@@ -44,7 +44,8 @@ def test_a_blend_is_torchvisions_mixup(share: float) -> None:
     theirs = v2.MixUp(num_classes=3)
     params = {"lam": share, "labels": labels, "batch_size": 5}
     assert torch.allclose(
-        touched(pictures(), BatchAugmentation(mix=Mix(share, None))), theirs.transform(pictures(), params)
+        augment_batch(pictures(), BatchAugmentation(mix=Mix(share, None))),
+        theirs.transform(pictures(), params),
     )
     soft = share * one_hot(labels, 3) + (1 - share) * one_hot(labels.roll(1, 0), 3)
     assert torch.allclose(soft.float(), theirs.transform(labels, params))
@@ -53,12 +54,12 @@ def test_a_blend_is_torchvisions_mixup(share: float) -> None:
 def test_a_pasted_box_is_torchvisions_cutmix() -> None:
     box = (2, 5, 9, 11)
     params = {"box": box, "lam_adjusted": 0.7, "labels": torch.arange(5), "batch_size": 5}
-    ours = touched(pictures(), BatchAugmentation(mix=Mix(0.7, box)))
+    ours = augment_batch(pictures(), BatchAugmentation(mix=Mix(0.7, box)))
     assert torch.equal(ours, v2.CutMix(num_classes=5).transform(pictures(), params))
 
 
 def test_shares_are_drawn_from_the_beta_distribution() -> None:
-    shares = [made(Augment(mixup=0.2), step=step).mix.share for step in range(3000)]  # type: ignore[union-attr]
+    shares = [made(Augment(mixup=0.2), step=step).mix.own_weight for step in range(3000)]  # type: ignore[union-attr]
     assert np.mean(shares) == pytest.approx(0.5, abs=0.03)
     assert np.var(shares) == pytest.approx(1 / (4 * (2 * 0.2 + 1)), rel=0.05)  # the variance of Beta(a, a)
 
@@ -71,12 +72,12 @@ def test_the_share_of_a_pasted_box_is_what_is_left_of_the_image() -> None:
         left, top, right, bottom = mix.box
         assert 0 <= left <= right <= 32
         assert 0 <= top <= bottom <= 32
-        assert mix.share == pytest.approx(1 - (right - left) * (bottom - top) / 32**2)
+        assert mix.own_weight == pytest.approx(1 - (right - left) * (bottom - top) / 32**2)
 
 
 def test_with_both_half_of_the_batches_are_blended_and_some_are_left_alone() -> None:
     found = [
-        touch(
+        draw_batch_augmentation(
             Augment(mixup=1.0, cutmix=1.0, mix_share=0.5), RGB, seed=0, step=s, epoch=0, indices=MANY, size=12
         )
         for s in range(1000)
@@ -121,7 +122,7 @@ def test_colours_shift_along_the_principal_axes_by_normal_draws() -> None:
 def test_grey_images_have_no_colours_to_shift() -> None:
     grey = Preprocess(12, 12, (0.5,), (0.5,), "grey")
     with pytest.raises(ValueError, match="grey images have no colours"):
-        touch(Augment(colour=0.1), grey, seed=0, step=0, epoch=0, indices=MANY, size=12)
+        draw_batch_augmentation(Augment(colour=0.1), grey, seed=0, step=0, epoch=0, indices=MANY, size=12)
 
 
 def test_erased_boxes_have_torchvisions_chance_areas_and_aspects() -> None:
@@ -148,7 +149,7 @@ def test_a_cut_out_square_is_cut_off_at_the_border() -> None:
 
 def test_what_is_in_a_box_becomes_the_mean_colour_and_the_rest_stays() -> None:
     boxes = torch.tensor([[[1, 2, 4, 8], [0, 0, 0, 0]], [[5, 5, 6, 6], [0, 0, 12, 1]]])
-    ours = touched(pictures(2), BatchAugmentation(boxes=boxes))
+    ours = augment_batch(pictures(2), BatchAugmentation(boxes=boxes))
     expected = pictures(2)
     expected[0, :, 1:4, 2:8] = 0
     expected[0, :, 5, 5] = 0
@@ -159,7 +160,7 @@ def test_what_is_in_a_box_becomes_the_mean_colour_and_the_rest_stays() -> None:
 def test_colours_come_before_boxes_and_boxes_before_the_mix() -> None:
     shift = torch.tensor([[1.0, 2.0, 3.0]] * 2)
     boxes = torch.tensor([[[0, 0, 12, 12], [0, 0, 0, 0]]])
-    ours = touched(pictures(2), BatchAugmentation(shift, boxes, Mix(0.5, None)))
+    ours = augment_batch(pictures(2), BatchAugmentation(shift, boxes, Mix(0.5, None)))
     second = pictures(2)[1] + shift[1][:, None, None]
     assert torch.allclose(ours[0], second / 2)
     assert torch.allclose(ours[1], second / 2)
@@ -168,5 +169,5 @@ def test_colours_come_before_boxes_and_boxes_before_the_mix() -> None:
 def test_a_part_of_a_touch_is_that_of_its_images() -> None:
     whole = made(Augment(colour=0.1, cutout=4), indices=MANY[:6])
     images = pictures(6)
-    parts = [touched(images[cut].clone(), whole.part(cut)) for cut in (slice(0, 4), slice(4, 6))]
-    assert torch.equal(torch.cat(parts), touched(images.clone(), whole))
+    parts = [augment_batch(images[cut].clone(), whole.select(cut)) for cut in (slice(0, 4), slice(4, 6))]
+    assert torch.equal(torch.cat(parts), augment_batch(images.clone(), whole))

@@ -20,8 +20,8 @@ CROP = Augment(kind="resized_crop")
 
 
 def run(images: Images, augment: Augment = CROP, **changes: int) -> list[Batch]:
-    settings = {"seed": 3, "batch": 8, "first": 0, "steps": 5, "workers": 0, "resident_bytes": 0, **changes}
-    return list(batches.training(images, SMALL, augment, device=CPU, **settings))
+    settings = {"seed": 3, "batch_size": 8, "first": 0, "steps": 5, "workers": 0, "resident_bytes": 0, **changes}
+    return list(batches.training_batches(images, SMALL, augment, device=CPU, **settings))
 
 
 def same(one: Iterable[Batch], other: Iterable[Batch]) -> bool:
@@ -54,8 +54,7 @@ def test_a_run_resumes_at_any_step_with_other_workers(files: Images) -> None:
 
 def test_another_seed_and_another_epoch_differ(files: Images) -> None:
     assert not same(run(files), run(files, seed=4))
-    batch = len(files)
-    first, second = run(files, batch=batch, steps=2)
+    first, second = run(files, batch_size=len(files), steps=2)
     assert (first.epoch, second.epoch) == (0, 1)
     assert not np.array_equal(first.indices, second.indices)
     assert not torch.equal(first.images[np.argsort(first.indices)], second.images[np.argsort(second.indices)])
@@ -87,11 +86,13 @@ def test_ranks_share_out_the_global_batch(arrays: Images, resident_bytes: int) -
 def test_testing_shows_every_image_once_and_in_order(
     files: Images, workers: int, resident_bytes: int
 ) -> None:
-    found = list(batches.testing(files, SMALL, batch=8, workers=workers, resident_bytes=resident_bytes))
+    found = list(
+        batches.evaluation_batches(files, SMALL, batch_size=8, workers=workers, resident_bytes=resident_bytes)
+    )
     assert [len(batch.labels) for batch in found] == [8, 8, len(files) - 16]
     assert np.array_equal(np.concatenate([batch.indices for batch in found]), np.arange(len(files)))
     for place, batch in enumerate(found):
-        expected = transforms.test_view(files.image(8 * place, "rgb"), SMALL)
+        expected = transforms.eval_view(files.image(8 * place, "rgb"), SMALL)
         assert np.array_equal(batch.images[0], expected)
         assert np.array_equal(batch.labels, files.labels[batch.indices])
 
@@ -100,7 +101,7 @@ def test_testing_shows_every_image_once_and_in_order(
 def test_the_global_random_state_is_left_alone(files: Images, workers: int) -> None:
     before = torch.get_rng_state()
     run(files, workers=workers)
-    list(batches.testing(files, SMALL, batch=8, workers=workers, resident_bytes=0))
+    list(batches.evaluation_batches(files, SMALL, batch_size=8, workers=workers, resident_bytes=0))
     assert torch.equal(before, torch.get_rng_state())
 
 
@@ -110,7 +111,9 @@ def test_a_broken_file_arrives_as_one_line(files: Images, workers: int) -> None:
     files.files[7].write_bytes(b"gone")
     for read in (
         lambda: run(files, workers=workers, steps=9),
-        lambda: list(batches.testing(files, SMALL, batch=8, workers=workers, resident_bytes=0)),
+        lambda: list(
+            batches.evaluation_batches(files, SMALL, batch_size=8, workers=workers, resident_bytes=0)
+        ),
     ):
         with pytest.raises(DataError) as caught:
             read()
@@ -120,8 +123,8 @@ def test_a_broken_file_arrives_as_one_line(files: Images, workers: int) -> None:
 
 
 def test_no_worker_outlives_its_batches(files: Images) -> None:
-    found = batches.training(
-        files, SMALL, CROP, seed=0, batch=4, first=0, steps=99, workers=2, resident_bytes=0, device=CPU
+    found = batches.training_batches(
+        files, SMALL, CROP, seed=0, batch_size=4, first=0, steps=99, workers=2, resident_bytes=0, device=CPU
     )
     next(found)
     assert len(multiprocessing.active_children()) == 2
@@ -132,7 +135,7 @@ def test_no_worker_outlives_its_batches(files: Images) -> None:
 def test_a_set_smaller_than_the_batch_is_used_whole(arrays: Images) -> None:
     few = arrays.subset(np.array([2, 5, 9]))
     for resident_bytes in (0, 1 << 30):
-        found = run(few, Augment(), batch=8, steps=3, resident_bytes=resident_bytes)
+        found = run(few, Augment(), batch_size=8, steps=3, resident_bytes=resident_bytes)
         assert [batch.epoch for batch in found] == [0, 1, 2]
         assert all(sorted(batch.indices) == [0, 1, 2] for batch in found)
 
@@ -141,11 +144,17 @@ def test_grey_images_become_what_the_network_wants(files: Images) -> None:
     assert files.files is not None
     photograph(30, 30).convert("L").save(files.files[0])
     found = next(
-        iter(batches.testing(files, replace(SMALL, colour="rgb"), batch=4, workers=0, resident_bytes=0))
+        iter(
+            batches.evaluation_batches(
+                files, replace(SMALL, colour="rgb"), batch_size=4, workers=0, resident_bytes=0
+            )
+        )
     )
     assert found.images.shape == (4, 3, 12, 12)
     grey = Preprocess(12, 14, (0.5,), (0.5,), colour="grey")
-    assert next(iter(batches.testing(files, grey, batch=4, workers=0, resident_bytes=0))).images.shape == (
+    assert next(
+        iter(batches.evaluation_batches(files, grey, batch_size=4, workers=0, resident_bytes=0))
+    ).images.shape == (
         4,
         1,
         12,

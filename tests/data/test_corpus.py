@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pictures import photograph, saved
 from PIL import Image
 
-from residua.data.decode import decode, examine, inspect
+from residua.data.decode import decode, decode_with_header, read_size
 from residua.errors import DataError
 
 TABLE = json.loads(Path(__file__).with_name("corpus.json").read_text())
@@ -108,7 +108,11 @@ def test_a_mutated_file_is_an_image_or_a_dataerror(
         content[place % len(content) if isinstance(place, int) else int(place * len(content))] = value
     short = bytes(content[: max(1, round(kept * len(content)))])
     for mutant in (bytes(content), short):
-        for read in (inspect, examine, lambda file: decode(file, colour="grey", shrink=lambda _: 4)):
+        for read in (
+            read_size,
+            decode_with_header,
+            lambda file: decode(file, colour="grey", shrink=lambda _: 4),
+        ):
             with suppress(DataError):
                 read(mutant)
 
@@ -143,16 +147,16 @@ def test_what_a_file_says_of_itself_comes_with_its_pixels(tmp_path: Path) -> Non
     exif[0x0112], exif[0x010F], exif[0x0110] = 6, "Canon", "EOS 5D"
     for kind in ("JPEG", "PNG"):
         (tmp_path / "x").write_bytes(saved(photograph(40, 30), kind, exif=exif))
-        found, image = examine(tmp_path / "x")
-        assert (found.size, found.kind, found.mode) == ((40, 30), kind, "RGB")
-        assert (found.orientation, found.camera, image.size) == (6, "Canon EOS 5D", (30, 40))
-    assert examine(FILES["16bit-type0.png"])[0].mode == "I;16"
-    assert examine(FILES["exif-broken.jpg"])[0].orientation == 1
+        header, image = decode_with_header(tmp_path / "x")
+        assert (header.size, header.format, header.mode) == ((40, 30), kind, "RGB")
+        assert (header.orientation, header.camera, image.size) == (6, "Canon EOS 5D", (30, 40))
+    assert decode_with_header(FILES["16bit-type0.png"])[0].mode == "I;16"
+    assert decode_with_header(FILES["exif-broken.jpg"])[0].orientation == 1
 
 
 @pytest.mark.parametrize("name", [name for name, row in TABLE.items() if "size" in row])
 def test_examining_decodes_alike(name: str) -> None:
-    assert examine(FILES[name])[1] == decode(FILES[name], colour="rgb")
+    assert decode_with_header(FILES[name])[1] == decode(FILES[name], colour="rgb")
 
 
 def test_the_corpus_is_the_same_every_time() -> None:

@@ -11,7 +11,7 @@ import pytest
 from pictures import photograph, saved
 from PIL import Image
 
-from residua.data.decode import decode, inspect
+from residua.data.decode import decode, read_size
 from residua.errors import DataError
 
 
@@ -135,7 +135,7 @@ def test_a_png_with_a_wrong_byte_is_refused() -> None:
 def test_what_is_no_accepted_image_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
     file = tmp_path / name
     file.write_bytes(content)
-    for read in (inspect, lambda file: decode(file, colour="rgb")):
+    for read in (read_size, lambda file: decode(file, colour="rgb")):
         with pytest.raises(DataError, match=f"{name} is not an image: give JPEG, PNG, WEBP, BMP or GIF"):
             read(file)
 
@@ -151,14 +151,14 @@ def test_a_header_that_claims_too_much_is_refused_at_once(tmp_path: Path, header
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(DataError, match=r"bomb\.png claims .* pixels: give at most 25,000,000"):
-            inspect(file)
+            read_size(file)
     assert time.perf_counter() - start < 1
 
 
 def test_a_header_within_the_limit_is_read_without_its_pixels(tmp_path: Path) -> None:
     file = tmp_path / "large.png"
     file.write_bytes(png_header(5000, 5000))
-    assert inspect(file) == (5000, 5000)
+    assert read_size(file) == (5000, 5000)
 
 
 def test_a_pipe_never_blocks(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).with_name("fuzz.py")
-RUNS = {"gate": 4000, "labels": 4000, "shards": 400}
+RUNS = {"decode": 4000, "labels": 4000, "shards": 400}
 """Inputs tried beside the seeds; a few seconds each. The script itself searches for as long as one likes."""
 
 

@@ -1,4 +1,4 @@
-"""Worker processes that die, hang or fail: told in one line with the example they read, and none is left."""
+"""Loader workers that die, hang or fail: one line with the example they read, and no process is left."""
 
 import ctypes
 import multiprocessing
@@ -20,10 +20,17 @@ from torch.utils.data._utils import signal_handling
 
 import ranks
 from residua.data import loader
-from residua.data.loader import Place, Places, each, loaded, of_worker, room
+from residua.data.loader import (
+    BatchKey,
+    BatchSampler,
+    allocate_batch,
+    find_worker_death,
+    load_batches,
+    track_indices,
+)
 from residua.errors import DataError, WorkerDiedError
-from residua.training.prefetch import in_rounds
-from residua.training.processes.world import joined
+from residua.training.prefetch import in_lockstep
+from residua.training.processes.world import process_group
 from small import never
 
 CPU = torch.device("cpu")
@@ -31,28 +38,28 @@ BATCH, STEPS, BAD = 4, 6, 9
 
 
 class Squares(Dataset[Tensor]):
-    """Batches of 64 KiB a number; whoever reads number 9 does something first."""
+    """Batches of 64 KiB a number; the worker that reads number 9 calls `before_nine` first."""
 
     def __init__(self, before_nine: Callable[[], object] = int) -> None:
         self.before_nine = before_nine
 
-    def __getitem__(self, place: Place) -> Tensor:
+    def __getitem__(self, place: BatchKey) -> Tensor:
         _, indices = place
-        found = room((len(indices), 1 << 16))
-        for row, index in zip(found, each(indices), strict=True):
+        batch = allocate_batch((len(indices), 1 << 16))
+        for row, index in zip(batch, track_indices(indices), strict=True):
             if index == BAD:
                 self.before_nine()
             row.fill_(index * index % 256)
-        return found
+        return batch
 
 
-def batches_of(views: Squares, workers: int) -> Iterator[Tensor]:
-    places = Places(lambda step: (0, np.arange(step * BATCH, (step + 1) * BATCH)), range(STEPS))
-    return loaded(views, places, workers=workers, device=CPU, title="number {}".format)
+def batches_of(dataset: Squares, workers: int) -> Iterator[Tensor]:
+    sampler = BatchSampler(lambda step: (0, np.arange(step * BATCH, (step + 1) * BATCH)), range(STEPS))
+    return load_batches(dataset, sampler, workers=workers, device=CPU, title="number {}".format)
 
 
-def read(views: Squares, workers: int) -> list[int]:
-    return [int(value) for batch in batches_of(views, workers) for value in batch[:, -1]]
+def read(dataset: Squares, workers: int) -> list[int]:
+    return [int(value) for batch in batches_of(dataset, workers) for value in batch[:, -1]]
 
 
 def send(number: signal.Signals) -> Callable[[], None]:
@@ -74,7 +81,7 @@ def test_batches_come_in_order(workers: int) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize(
-    ("fault", "how"),
+    ("fault", "cause"),
     [
         (send(signal.SIGKILL), "died (Killed)"),
         (send(signal.SIGSEGV), "died (Segmentation fault)"),
@@ -84,10 +91,10 @@ def test_batches_come_in_order(workers: int) -> None:
         (fail(OSError(24, "Too many open files")), "failed ([Errno 24] Too many open files)"),
     ],
 )
-def test_a_worker_that_dies_hangs_or_fails_is_told_with_what_it_read(
-    monkeypatch: pytest.MonkeyPatch, fault: Callable[[], None], how: str, workers: int
+def test_a_worker_that_dies_hangs_or_fails_is_reported_with_its_example(
+    monkeypatch: pytest.MonkeyPatch, fault: Callable[[], None], cause: str, workers: int
 ) -> None:
-    for name in ("_patience", "_FIRST_SECONDS"):
+    for name in ("_timeout", "_FIRST_BATCH_SECONDS"):
         monkeypatch.setattr(loader, name, 2)
     before = time.monotonic()
     with pytest.raises(WorkerDiedError) as caught:
@@ -95,12 +102,12 @@ def test_a_worker_that_dies_hangs_or_fails_is_told_with_what_it_read(
     assert time.monotonic() - before < 20
     text = str(caught.value)
     assert "\n" not in text
-    assert text.startswith(f"a worker process {how} while it read number 9: free memory")
+    assert text.startswith(f"a worker process {cause} while it read number 9: free memory")
     assert not multiprocessing.active_children()
 
 
-def test_a_worker_whose_death_torch_cannot_tell_is_missed_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its error comes at any moment: in a callback of a fork Python prints and drops it."""
+def test_a_death_that_torch_does_not_report_is_found_by_polling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch raises its error at any moment; Python drops it in a callback of `fork`."""
     monkeypatch.setattr(signal_handling, "_error_if_any_worker_fails", lambda: None)
     before = time.monotonic()
     with pytest.raises(
@@ -110,42 +117,36 @@ def test_a_worker_whose_death_torch_cannot_tell_is_missed_soon(monkeypatch: pyte
     assert time.monotonic() - before < 20
 
 
-def test_a_worker_that_hangs_is_told_before_the_other_processes_of_a_run_give_up(
+def test_a_hanging_worker_is_reported_before_other_processes_of_the_run_time_out(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     def work(rank: int) -> None:
-        with joined() as world:
+        with process_group() as world:
             own = batches_of(Squares(signal.pause if rank else int), 1)
-            list(in_rounds(own, STEPS, world=world, stop=never))
+            list(in_lockstep(own, STEPS, world=world, stop=never))
 
     assert ranks.end(ranks.begin(2, work, stall=5)) == [ranks.FAILED] * 2
-    said = "PeerFailedError: process 1: a worker process hangs (no batch for 4 s) while it read number 9"
-    assert said in capfd.readouterr().err
+    message = "PeerFailedError: process 1: a worker process hangs (no batch for 4 s) while it read number 9"
+    assert message in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_worker_that_was_stopped_is_woken(monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
-    monkeypatch.setattr(loader, "_patience", 2)
-    assert read(Squares(send(signal.SIGSTOP)), workers) == read(Squares(), 0)
-
-
-def test_a_worker_that_ends_before_it_hands_over_what_it_announced_is_told() -> None:
-    """torch asks for the memory of a batch when the batch is taken."""
-    found = batches_of(Squares(lambda: threading.Timer(0.1, os._exit, [0]).start()), 1)
-    next(found)
+def test_a_worker_that_exits_before_it_hands_over_a_batch_is_reported() -> None:
+    """The training process fetches the memory of a batch when it takes the batch."""
+    batches = batches_of(Squares(lambda: threading.Timer(0.1, os._exit, [0]).start()), 1)
+    next(batches)
     time.sleep(0.5)
     with pytest.raises(WorkerDiedError, match=r"^a worker process died \(exit code 0\): free") as caught:
-        list(found)
+        list(batches)
     assert "\n" not in str(caught.value)
     assert not multiprocessing.active_children()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere torch's own watch is all there is")
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere torch ends workers, later")
 @pytest.mark.parametrize("fault", [int, signal.pause, send(signal.SIGSTOP)])
 def test_no_worker_outlives_a_killed_parent_whatever_it_does(fault: Callable[[], object]) -> None:
     def parent(_rank: int) -> None:
-        found = batches_of(Squares(fault), 2)
-        next(found)
+        batches = batches_of(Squares(fault), 2)
+        next(batches)
         time.sleep(60)
 
     (process,) = ranks.begin(1, parent)
@@ -163,57 +164,57 @@ def test_no_worker_outlives_a_killed_parent_whatever_it_does(fault: Callable[[],
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_what_is_wrong_with_an_example_is_raised_as_it_is(workers: int) -> None:
+def test_a_data_error_is_raised_unchanged(workers: int) -> None:
     with pytest.raises(DataError, match=r"^9 is no number$"):
         read(Squares(fail(DataError("9 is no number"))), workers)
     assert not multiprocessing.active_children()
 
 
-def test_without_workers_an_error_is_nobody_elses() -> None:
+def test_without_workers_an_error_is_raised_unchanged() -> None:
     with pytest.raises(OSError, match="Too many open files"):
         read(Squares(fail(OSError(24, "Too many open files"))), 0)
 
 
 @pytest.mark.parametrize(
-    ("size", "says"),
+    ("size", "message"),
     [
         (b"size=16k", r"worker processes cannot be started \(\[Errno 28\] No space left on device\): free"),
         (b"size=600k", r"failed \(.*No space left on device \(28\)\) while it read number \d+: free memory"),
     ],
 )
 @ranks.apart
-def test_shared_memory_that_is_full_is_told(monkeypatch: pytest.MonkeyPatch, size: bytes, says: str) -> None:
+def test_full_shared_memory_is_reported(monkeypatch: pytest.MonkeyPatch, size: bytes, message: str) -> None:
     libc, new_mounts, private = ctypes.CDLL(None), 0x20000, 0x44000
     if libc.unshare(new_mounts) or libc.mount(b"none", b"/", None, private, None):
         return  # only root may
     assert not libc.mount(b"tmpfs", b"/dev/shm", b"tmpfs", 0, size)
-    monkeypatch.setattr(loader, "_patience", 10)
+    monkeypatch.setattr(loader, "_timeout", 10)
     with pytest.raises(WorkerDiedError) as caught:
         read(Squares(), 2)
-    assert re.search(says, str(caught.value))
+    assert re.search(message, str(caught.value))
 
 
-def test_a_death_while_nobody_waits_is_told_too() -> None:
-    found = batches_of(Squares(lambda: (time.sleep(0.3), os.kill(os.getpid(), signal.SIGKILL))), 1)
-    next(found)
+def test_a_death_between_two_batches_is_recognised() -> None:
+    batches = batches_of(Squares(lambda: (time.sleep(0.3), os.kill(os.getpid(), signal.SIGKILL))), 1)
+    next(batches)
     with pytest.raises(RuntimeError, match=r"^DataLoader worker") as caught:
         time.sleep(10)
-    died = of_worker(caught.value)
+    died = find_worker_death(caught.value)
     assert str(died).startswith("a worker process died (Killed) while it read number 9: free memory")
     assert died
-    told = died.told("after step 41", "go on")
-    assert str(told) == "a worker process died (Killed) while it read number 9 after step 41: go on"
-    assert of_worker(told) is told
-    assert of_worker(RuntimeError("the worker of another library")) is None
+    later = died.at("after step 41", cure="go on")
+    assert str(later) == "a worker process died (Killed) while it read number 9 after step 41: go on"
+    assert find_worker_death(later) is later
+    assert find_worker_death(RuntimeError("the worker of another library")) is None
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_worker_that_is_slow_to_begin_outlives_the_signal_of_its_group(
+def test_a_worker_that_starts_slowly_survives_a_signal_to_its_group(
     number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slow(start: Callable[..., None], *given: object) -> None:
+    def slow(start: Callable[..., None], *arguments: object) -> None:
         time.sleep(0.5)
-        start(*given)
+        start(*arguments)
 
     def signal_all() -> None:
         for child in multiprocessing.active_children():

@@ -9,8 +9,14 @@ from hypothesis import strategies as st
 from pictures import photograph
 from PIL import Image, ImageFilter
 
-from residua.data.near_duplicates import FAR, THUMB, alike, groups, thumb_and_hash
-from residua.data.sources.table import find
+from residua.data.near_duplicates import (
+    MAX_HASH_DISTANCE,
+    THUMBNAIL_SIDE,
+    find_near_duplicates,
+    group_equal,
+    thumbnail_and_hash,
+)
+from residua.data.open import find
 
 
 def scene(seed: int) -> Image.Image:
@@ -27,8 +33,8 @@ def recompressed(image: Image.Image, quality: int) -> Image.Image:
 
 
 def found(pictures: list[Image.Image]) -> list[list[int]]:
-    thumbs, hashes = zip(*map(thumb_and_hash, pictures), strict=True)
-    return [group.tolist() for group in alike(np.array(hashes, np.uint64), np.stack(thumbs))]
+    thumbs, hashes = zip(*map(thumbnail_and_hash, pictures), strict=True)
+    return [group.tolist() for group in find_near_duplicates(np.array(hashes, np.uint64), np.stack(thumbs))]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +71,7 @@ def test_the_hash_is_the_cosine_transform_of_the_textbook() -> None:
     grey = np.asarray(image.convert("L").resize((32, 32), Image.Resampling.BILINEAR, reducing_gap=3.0), float)
     waves = dctn(grey, norm=None)[:8, :8].ravel()[1:]
     bits = waves > np.median(waves)
-    assert thumb_and_hash(image)[1] == sum(1 << place for place, bit in enumerate(bits.tolist()) if bit)
+    assert thumbnail_and_hash(image)[1] == sum(1 << place for place, bit in enumerate(bits.tolist()) if bit)
 
 
 @settings(max_examples=60, deadline=None)
@@ -79,16 +85,16 @@ def test_no_pair_within_reach_is_lost_and_none_beyond_is_found(seed: int, count:
         hashes[place] = (
             hashes[place - 1] ^ np.bitwise_or.reduce(np.uint64(1) << flips) if bits else hashes[place - 1]
         )
-    thumbs = np.broadcast_to(draw.integers(0, 256, (THUMB, THUMB)).astype(np.uint8), (count, THUMB, THUMB))
-    near = np.bitwise_count(hashes[:, None] ^ hashes[None]) <= FAR
+    thumbs = np.broadcast_to(draw.integers(0, 256, (THUMBNAIL_SIDE, THUMBNAIL_SIDE)).astype(np.uint8), (count, THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    near = np.bitwise_count(hashes[:, None] ^ hashes[None]) <= MAX_HASH_DISTANCE
     reach = near
     for _ in range(count.bit_length()):
         reach = (reach.astype(int) @ reach.astype(int)) > 0
-    expected = groups(np.array([int(np.flatnonzero(row)[0]) for row in reach]))
-    assert [group.tolist() for group in alike(hashes, thumbs)] == [group.tolist() for group in expected]
+    expected = group_equal(np.array([int(np.flatnonzero(row)[0]) for row in reach]))
+    assert [group.tolist() for group in find_near_duplicates(hashes, thumbs)] == [group.tolist() for group in expected]
 
 
 def test_many_equal_hashes_take_no_time() -> None:
     hashes = np.full(20_000, 7, np.uint64)
     thumbs = np.broadcast_to(np.arange(256, dtype=np.uint8).reshape(16, 16), (20_000, 16, 16))
-    assert [len(group) for group in alike(hashes, thumbs)] == [20_000]
+    assert [len(group) for group in find_near_duplicates(hashes, thumbs)] == [20_000]

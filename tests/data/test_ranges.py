@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from residua.data import batches
-from residua.data.images import Images, joined
+from residua.data.images import Images, concatenate
 from residua.data.items import Members
-from residua.data.sources.shards import find_shards, pack
-from residua.data.sources.table import find
+from residua.data.open import find
+from residua.data.sources.shards import find_shards, write_shards
 from residua.errors import DataError
 from residua.spec.preprocess import Preprocess
 
@@ -37,19 +37,19 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
 
 @pytest.fixture
 def shards(folder: Callable[..., Path], tmp_path: Path) -> Images:
-    pack(find(str(folder("more", cat=3, dog=3) / "more")), tmp_path / "shards")
+    write_shards(find(str(folder("more", cat=3, dog=3) / "more")), tmp_path / "shards")
     return find_shards(str(tmp_path / "shards")).train
 
 
 def test_of_shards_exactly_the_members_are_asked_for(shards: Images, asked: Asked) -> None:
     assert isinstance(shards.files, Members)
-    shards.expect(np.array([4, 1]))
+    shards.prefetch(np.array([4, 1]))
     assert asked == [("all-00000.tar", *shards.files.places[i, 1:].tolist()) for i in (4, 1)]
 
 
 def test_of_files_and_of_several_lots_each_is_asked_for(files: Images, shards: Images, asked: Asked) -> None:
-    both = joined([files, shards], name="all")
-    both.expect(np.array([2, len(files) + 3, 0]))
+    both = concatenate([files, shards], name="all")
+    both.prefetch(np.array([2, len(files) + 3, 0]))
     assert [name for name, _, _ in asked] == [Path(files.title(i)).name for i in (2, 0)] + ["all-00000.tar"]
     assert min(length for _, _, length in asked) > 0
 
@@ -60,7 +60,7 @@ def test_a_batch_is_asked_for_before_its_first_image_is_read(
     known: list[int] = []
     read = Members.__getitem__
     monkeypatch.setattr(Members, "__getitem__", lambda self, i: known.append(len(asked)) or read(self, i))
-    list(batches.testing(shards, SMALL, batch=4, workers=0, resident_bytes=0))
+    list(batches.evaluation_batches(shards, SMALL, batch_size=4, workers=0, resident_bytes=0))
     assert known == [4, 4, 4, 4, 6, 6]
 
 
@@ -71,9 +71,9 @@ def test_what_is_gone_or_a_pipe_is_no_error_yet(files: Images, shards: Images, t
     gone.unlink()
     pipe.unlink()
     os.mkfifo(pipe)
-    files.expect(np.array([0, 1]))
+    files.prefetch(np.array([0, 1]))
     (tmp_path / "shards" / "all-00000.tar").unlink()
-    shards.expect(np.array([0]))
+    shards.prefetch(np.array([0]))
     for images in (files, shards):
         with pytest.raises(DataError, match=r"cannot be read|all-00000\.tar does not exist"):
             images.image(0, "rgb")

@@ -15,24 +15,26 @@ def test_an_epoch_visits_every_image_once(seed: int, epoch: int, count: int) -> 
 @given(SEEDS, st.integers(1, 200), st.integers(1, 64))
 def test_no_image_comes_twice_in_the_batches_of_an_epoch(seed: int, count: int, batch: int) -> None:
     steps = steps_per_epoch(count, batch)
-    seen = np.concatenate([share(seed, step, count=count, batch=batch)[1] for step in range(steps)])
+    seen = np.concatenate([share(seed, step, count=count, batch_size=batch)[1] for step in range(steps)])
     assert len(set(seen.tolist())) == len(seen) == (steps * batch if count >= batch else count)
-    assert [share(seed, step, count=count, batch=batch)[0] for step in (steps - 1, steps)] == [0, 1]
+    assert [share(seed, step, count=count, batch_size=batch)[0] for step in (steps - 1, steps)] == [0, 1]
 
 
 @given(SEEDS, st.integers(0, 50), st.integers(1, 100), st.integers(1, 40), st.integers(1, 5))
 def test_all_ranks_together_take_the_global_batch(
     seed: int, step: int, count: int, batch: int, world: int
 ) -> None:
-    epoch, together = share(seed, step, count=count, batch=batch)
-    shares = [share(seed, step, count=count, batch=batch, rank=rank, world=world) for rank in range(world)]
+    epoch, together = share(seed, step, count=count, batch_size=batch)
+    shares = [
+        share(seed, step, count=count, batch_size=batch, rank=rank, world=world) for rank in range(world)
+    ]
     assert {each for each, _ in shares} == {epoch}
     assert sorted(np.concatenate([indices for _, indices in shares])) == sorted(together)
 
 
 def test_a_step_does_not_depend_on_the_steps_before_it() -> None:
-    forwards = [share(3, step, count=50, batch=8) for step in range(20)]
-    backwards = [share(3, step, count=50, batch=8) for step in reversed(range(20))][::-1]
+    forwards = [share(3, step, count=50, batch_size=8) for step in range(20)]
+    backwards = [share(3, step, count=50, batch_size=8) for step in reversed(range(20))][::-1]
     for (one, these), (other, those) in zip(forwards, backwards, strict=True):
         assert one == other
         assert np.array_equal(these, those)
@@ -65,5 +67,5 @@ def test_draws_are_even_and_streams_unrelated() -> None:
 
 def test_a_set_smaller_than_the_batch_is_one_batch() -> None:
     assert steps_per_epoch(5, 8) == 1
-    assert sorted(share(0, 7, count=5, batch=8)[1]) == list(range(5))
+    assert sorted(share(0, 7, count=5, batch_size=8)[1]) == list(range(5))
     assert steps_per_epoch(17, 8) == 2

@@ -15,8 +15,8 @@ from PIL import Image
 
 from residua.data.images import Images
 from residua.data.items import Files
+from residua.data.open import find
 from residua.data.scan import scan
-from residua.data.sources.table import find
 
 
 def of(folder: Path, content: dict[str, bytes]) -> Images:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from residua.data import transforms
 from residua.data.decode import decode
-from residua.data.transforms import shrinkage, train_view
+from residua.data.transforms import max_shrink, train_view
 from residua.spec.augment import Augment
 from residua.spec.preprocess import IMAGENET, Preprocess, packed
 
@@ -26,7 +26,7 @@ def test_the_test_view_is_torchvisions_preset_to_the_bit(size: tuple[int, int]) 
 
     image = photograph(*size)
     preset = ImageClassification(crop_size=224)
-    ours = torch.from_numpy(transforms.test_view(image, IMAGENET))[None]
+    ours = torch.from_numpy(transforms.eval_view(image, IMAGENET))[None]
     assert torch.allclose(transforms.normalise(ours, IMAGENET)[0], preset(image), rtol=0, atol=1e-6)
     pixels = ImageClassification(crop_size=224, mean=(0, 0, 0), std=(1, 1, 1))(image)
     assert torch.equal(ours[0], (pixels * 255).round().to(torch.uint8))
@@ -40,13 +40,13 @@ def test_the_test_view_is_torchvisions_at_every_size(width: int, height: int, se
     preprocess = Preprocess(17, 17 + seed, SMALL.mean, SMALL.std, interpolation=how)
     image = photograph(width, height, seed)
     theirs = CenterCrop(17)(Resize(17 + seed, InterpolationMode(how))(image))
-    assert np.array_equal(transforms.test_view(image, preprocess).transpose(1, 2, 0), theirs)
+    assert np.array_equal(transforms.eval_view(image, preprocess).transpose(1, 2, 0), theirs)
 
 
 def test_an_image_that_has_the_size_is_not_resampled() -> None:
     image = photograph(20, 20)
     assert np.array_equal(
-        transforms.test_view(image, SMALL), np.asarray(image).transpose(2, 0, 1)[:, 2:18, 2:18]
+        transforms.eval_view(image, SMALL), np.asarray(image).transpose(2, 0, 1)[:, 2:18, 2:18]
     )
 
 
@@ -62,7 +62,7 @@ def test_images_of_extreme_shape_have_views(size: tuple[int, int], kind: str) ->
 def test_grey_views_have_one_channel() -> None:
     preprocess = Preprocess(8, 8, (0.5,), (0.5,), colour="grey")
     image = photograph(30, 20).convert("L")
-    assert transforms.test_view(image, preprocess).shape == (1, 8, 8)
+    assert transforms.eval_view(image, preprocess).shape == (1, 8, 8)
     assert transforms.train_view(image, preprocess, CROP, 0, 0, 0).shape == (1, 8, 8)
 
 
@@ -76,7 +76,7 @@ def test_a_train_view_depends_on_its_key_alone() -> None:
 
 def test_padded_crops_reach_every_place_and_no_other() -> None:
     augment = Augment(pad=2)
-    rows, columns = transforms.shifts(augment, 0, 0, np.arange(2000))
+    rows, columns = transforms.crop_offsets(augment, 0, 0, np.arange(2000))
     assert set(zip(rows.tolist(), columns.tolist(), strict=True)) == {
         (y, x) for y in range(5) for x in range(5)
     }
@@ -85,8 +85,8 @@ def test_padded_crops_reach_every_place_and_no_other() -> None:
 def test_a_padded_crop_is_the_image_moved_over_zeros() -> None:
     image, augment = photograph(20, 20), Augment(pad=4, flip=0.0)
     for index in range(20):
-        top, left = (int(shift[0]) - 4 for shift in transforms.shifts(augment, 0, 0, np.array([index])))
-        whole = transforms.test_view(image, SMALL)
+        top, left = (int(shift[0]) - 4 for shift in transforms.crop_offsets(augment, 0, 0, np.array([index])))
+        whole = transforms.eval_view(image, SMALL)
         moved = np.zeros_like(whole)
         for y in range(16):
             for x in range(16):
@@ -97,11 +97,11 @@ def test_a_padded_crop_is_the_image_moved_over_zeros() -> None:
 
 def test_the_chance_of_a_mirror_is_what_was_asked_for() -> None:
     for chance in (0.0, 0.3, 1.0):
-        share = transforms.flips(Augment(flip=chance), 0, 0, np.arange(5000)).mean()
+        share = transforms.flip_mask(Augment(flip=chance), 0, 0, np.arange(5000)).mean()
         assert abs(share - chance) < 0.03
     image, mirrored = photograph(20, 20), Augment(kind="none", flip=1.0)
     assert np.array_equal(
-        transforms.train_view(image, SMALL, mirrored, 0, 0, 0), transforms.test_view(image, SMALL)[:, :, ::-1]
+        transforms.train_view(image, SMALL, mirrored, 0, 0, 0), transforms.eval_view(image, SMALL)[:, :, ::-1]
     )
 
 
@@ -141,7 +141,7 @@ def test_a_shrunk_photograph_gives_nearly_the_same_crop_and_is_never_enlarged(in
     stored = saved(photo, "JPEG", quality=95)
     preprocess = Preprocess(96, 96, (0.5,) * 3, (0.5,) * 3)
     view = (preprocess, Augment("resized_crop"), 0, 3, index)
-    small = decode(stored, colour="rgb", shrink=lambda size: shrinkage(size, *view))
+    small = decode(stored, colour="rgb", shrink=lambda size: max_shrink(size, *view))
     whole = decode(stored, colour="rgb")
     assert small.width < whole.width
     left, top, right, bottom = transforms._crop_box(small.size, view[1], view[2:])
@@ -154,7 +154,7 @@ def test_a_shrunk_photograph_gives_nearly_the_same_crop_and_is_never_enlarged(in
 def test_views_that_equal_torchvisions_are_never_shrunk() -> None:
     preprocess = Preprocess(32, 32, (0.5,) * 3, (0.5,) * 3)
     for kind in ("pad_crop", "none"):
-        assert shrinkage((4000, 3000), preprocess, Augment(kind), 0, 0, 0) == 1
+        assert max_shrink((4000, 3000), preprocess, Augment(kind), 0, 0, 0) == 1
 
 
 def test_a_mean_image_takes_from_each_pixel_its_own() -> None:
@@ -164,7 +164,7 @@ def test_a_mean_image_takes_from_each_pixel_its_own() -> None:
     std = np.array(SMALL.std).reshape(3, 1, 1)
     found = transforms.normalise(images, seen)
     np.testing.assert_allclose(found.numpy(), (images.numpy() / 255 - levels / 255) / std, atol=1e-5)
-    assert torch.equal(transforms.as_pixels(found, seen), images)
+    assert torch.equal(transforms.denormalise(found, seen), images)
 
 
 def test_a_mean_image_meets_a_larger_view_resized() -> None:
@@ -178,4 +178,4 @@ def test_a_mean_image_meets_a_larger_view_resized() -> None:
 
 def test_pixels_come_back_from_what_the_network_sees() -> None:
     images = torch.randint(0, 256, (2, 3, 5, 7), dtype=torch.uint8)
-    assert torch.equal(transforms.as_pixels(transforms.normalise(images, SMALL), SMALL), images)
+    assert torch.equal(transforms.denormalise(transforms.normalise(images, SMALL), SMALL), images)

@@ -1,4 +1,4 @@
-"""Batches of uint8 pixels, the same whether they come from memory or from any number of worker processes."""
+"""Batches of uint8 images, the same whether they come from memory or from any number of worker processes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from residua.data.batch_augmentation import BatchAugmentation, touch
+from residua.data.batch_augmentation import BatchAugmentation, draw_batch_augmentation
 from residua.data.images import Images
-from residua.data.loader import Place, Places, each, loaded, room
-from residua.data.resident import Resident, moved
+from residua.data.loader import BatchKey, BatchSampler, allocate_batch, load_batches, track_indices
+from residua.data.resident import ResidentImages, to_device
 from residua.data.sampler import orders, share, steps_per_epoch
-from residua.data.transforms import shrinkage, size_at, test_view, train_view
+from residua.data.transforms import crop_size_at, eval_view, max_shrink, train_view
 from residua.spec.augment import Augment
 from residua.spec.preprocess import Preprocess
 
@@ -24,112 +24,147 @@ _CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Batch:
-    """n images and what is known of them."""
+    """n examples, their labels and where they come from."""
 
     images: Tensor
-    """Pixels (n, C, S, S) uint8, on the device that was asked for, channels last in memory."""
+    """Pixels (n, C, S, S) uint8, channels last in memory, on the device that was requested."""
     labels: Tensor
     """Classes (n,) int64, on the same device."""
     indices: NDArray[np.int64]
-    """Places of the images in their set: (n,)."""
+    """Index of each example in its split: (n,)."""
     epoch: int
-    """Passes over the set before this one; 0 in testing."""
-    touch: BatchAugmentation | None = None
-    """What is done to the images once they are normalised, in training."""
+    """Epoch from 0; 0 in evaluation."""
+    augmentation: BatchAugmentation | None = None
+    """What is done to the normalised images in training; None for nothing."""
 
-    def portions(self, count: int) -> "list[Batch]":
-        """The batch in `count` parts of nearly equal size; itself when `count` is 1."""
+    def chunk(self, count: int) -> "list[Batch]":
+        """Split the batch into `count` parts of nearly equal size; empty parts are left out."""
         if count == 1:
             return [self]
         ends = [round(len(self.labels) * part / count) for part in range(count + 1)]
-        cuts = [slice(*pair) for pair in pairwise(ends) if pair[0] < pair[1]]
+        slices = [slice(*pair) for pair in pairwise(ends) if pair[0] < pair[1]]
         return [
             Batch(
-                self.images[cut],
-                self.labels[cut],
-                self.indices[cut],
+                self.images[part],
+                self.labels[part],
+                self.indices[part],
                 self.epoch,
-                self.touch and self.touch.part(cut),
+                self.augmentation and self.augmentation.select(part),
             )
-            for cut in cuts
+            for part in slices
         ]
 
 
-def training(
+def training_batches(
     images: Images,
     preprocess: Preprocess,
     augment: Augment,
     *,
     seed: int,
-    batch: int,
+    batch_size: int,
     first: int,
     steps: int,
     workers: int,
     resident_bytes: int,
     rank: int = 0,
     world: int = 1,
-    equally: bool = False,
+    balance_classes: bool = False,
     device: torch.device,
 ) -> Iterator[Batch]:
-    """This process's share of the global steps `first` to `steps` - 1, augmented, on `device`.
+    """Augmented batches of one process.
 
-    Depends on the seed, `batch` and the step alone, so a run resumes anywhere at no cost. With `equally`, all
-    classes come equally often. DataError names a file that cannot be decoded; WorkerDiedError tells of a process
-    that died or hung.
+    A batch depends on the seed, `batch_size` and its step alone, so a run can resume at any step without
+    reading earlier batches.
+
+    Args:
+        images: The training split. preprocess: Size S and colour of the views. augment: Crops, flips, and
+            what is done to whole batches. seed: Seed of the run. batch_size: Images of all processes
+            together. first: First global step. steps: Global step to stop before. workers: Worker processes
+            that decode files; 0 decodes in this process. resident_bytes: Memory for decoded images. A split
+            that fits is decoded once, on `device`, unless `augment` needs whole images.
+        rank: Number of this process, from 0.
+        world: Number of processes.
+        balance_classes: All classes come equally often.
+        device: Where the batches are put.
+
+    Yields:
+        One batch for each step from `first` to `steps` - 1.
+
+    Raises:
+        DataError: A file cannot be decoded; the message names it.
+        WorkerDiedError: A worker died or hangs.
     """
-    order_of = orders(images.labels, equally=equally)
+    order_of = orders(images.labels, balance_classes=balance_classes)
 
-    def place(step: int) -> Place:
-        return share(seed, step, count=len(images), batch=batch, rank=rank, world=world, order_of=order_of)
+    def key_of(step: int) -> BatchKey:
+        return share(
+            seed, step, count=len(images), batch_size=batch_size, rank=rank, world=world, order_of=order_of
+        )
 
-    places = Places(place, range(first, steps))
-    if not augment.whole_images and Resident.fits(images, preprocess, resident_bytes):
-        resident = Resident(images, preprocess, device=device)
-        found = (resident.augmented(indices, augment, seed, epoch) for epoch, indices in places)
+    keys = BatchSampler(key_of, range(first, steps))
+    if not augment.whole_images and ResidentImages.fits(images, preprocess, resident_bytes):
+        resident = ResidentImages(images, preprocess, device=device)
+        views = (resident.train_batch(indices, augment, seed, epoch) for epoch, indices in keys)
     else:
-        epochs = -(-steps // steps_per_epoch(len(images), batch))
-        views = _ImageReader(images, preprocess, augment, seed, epochs)
-        read = loaded(views, places, workers=workers, device=device, title=images.title)
-        found = (pixels.to(device, non_blocking=True) for pixels in read)
-    for step, ((epoch, indices), pixels) in enumerate(zip(places, found, strict=True), first):
+        epochs = -(-steps // steps_per_epoch(len(images), batch_size))
+        dataset = _ImageBatches(images, preprocess, augment, seed, epochs)
+        loaded = load_batches(dataset, keys, workers=workers, device=device, title=images.title)
+        views = (pixels.to(device, non_blocking=True) for pixels in loaded)
+    for step, ((epoch, indices), pixels) in enumerate(zip(keys, views, strict=True), first):
         size = pixels.shape[-1]
-        how = touch(augment, preprocess, seed=seed, step=step, epoch=epoch, indices=indices, size=size)
-        yield _batch(images, pixels, indices, epoch, how)
+        augmentation = draw_batch_augmentation(
+            augment, preprocess, seed=seed, step=step, epoch=epoch, indices=indices, size=size
+        )
+        yield _batch(images, pixels, indices, epoch, augmentation)
 
 
-def testing(
+def evaluation_batches(
     images: Images,
     preprocess: Preprocess,
     *,
-    batch: int,
+    batch_size: int,
     workers: int,
     resident_bytes: int,
-    rank: int = 0,  # noqa: PT028 (no test, in spite of its name)
-    world: int = 1,  # noqa: PT028 (the same)
+    rank: int = 0,
+    world: int = 1,
 ) -> Iterator[Batch]:
-    """Every image once, in order, on the CPU; the last batch may be smaller. Errors as in `training`.
+    """Every image once, in order, without augmentation.
 
-    Of several processes, each takes every `world`-th of these batches, the same that one would make.
+    Args:
+        images: The split.
+        preprocess: Size and colour of the views.
+        batch_size: Images in a batch; the last batch may be smaller.
+        workers: Worker processes that decode files; 0 decodes in this process.
+        resident_bytes: Memory for decoded images; a split that fits is decoded at once, by threads.
+        rank: Number of this process, from 0.
+        world: Number of processes; each takes every `world`-th batch.
+
+    Yields:
+        Batches on the CPU.
+
+    Raises:
+        DataError: A file cannot be decoded; the message names it.
+        WorkerDiedError: A worker died or hangs.
     """
 
-    def place(number: int) -> Place:
-        return 0, np.arange(number * batch, min((number + 1) * batch, len(images)))
+    def key_of(number: int) -> BatchKey:
+        return 0, np.arange(number * batch_size, min((number + 1) * batch_size, len(images)))
 
-    places = Places(place, range(rank, -(-len(images) // batch), world))
-    if Resident.fits(images, preprocess, resident_bytes):
-        resident = Resident(images, preprocess)
-        for epoch, indices in places:
-            yield _batch(images, resident.batch(indices), indices, epoch)
+    keys = BatchSampler(key_of, range(rank, -(-len(images) // batch_size), world))
+    if ResidentImages.fits(images, preprocess, resident_bytes):
+        resident = ResidentImages(images, preprocess)
+        for epoch, indices in keys:
+            yield _batch(images, resident.eval_batch(indices), indices, epoch)
         return
-    views = _ImageReader(images, preprocess, None, 0, 1)
-    read = loaded(views, places, workers=workers, device=_CPU, title=images.title)
-    for (epoch, indices), pixels in zip(places, read, strict=True):
+    dataset = _ImageBatches(images, preprocess, None, 0, 1)
+    loaded = load_batches(dataset, keys, workers=workers, device=_CPU, title=images.title)
+    for (epoch, indices), pixels in zip(keys, loaded, strict=True):
         yield _batch(images, pixels, indices, epoch)
 
 
 @dataclass(frozen=True)
-class _ImageReader(TorchDataset[Tensor]):
-    """Batches by their place; without `augment`, of test views."""
+class _ImageBatches(TorchDataset[Tensor]):
+    """Batches of views by their key; evaluation views without `augment`."""
 
     images: Images
     preprocess: Preprocess
@@ -137,26 +172,27 @@ class _ImageReader(TorchDataset[Tensor]):
     seed: int
     epochs: int
 
-    def __getitem__(self, place: Place) -> Tensor:
-        epoch, indices = place
+    def __getitem__(self, key: BatchKey) -> Tensor:
+        epoch, indices = key
         size = self._size(epoch)
-        self.images.expect(indices)
-        views = room((len(indices), size, size, self.preprocess.channels))
-        for view, index in zip(views.numpy(), each(indices), strict=True):
+        self.images.prefetch(indices)
+        views = allocate_batch((len(indices), size, size, self.preprocess.channels))
+        for view, index in zip(views.numpy(), track_indices(indices), strict=True):
             view[:] = self._view(epoch, index).transpose(1, 2, 0)
         return views.permute(0, 3, 1, 2)
 
     def _size(self, epoch: int) -> int:
         full = self.preprocess.size
-        return size_at(self.augment, full, epoch, self.epochs) if self.augment else full
+        return crop_size_at(self.augment, full, epoch, self.epochs) if self.augment else full
 
     def _view(self, epoch: int, index: int) -> NDArray[np.uint8]:
+        """(C, S, S)."""
         if self.augment is None:
-            return test_view(self.images.image(index, self.preprocess.colour), self.preprocess)
-        seen = replace(self.preprocess, size=self._size(epoch))
-        view = (seen, self.augment, self.seed, epoch, index)
-        image = self.images.image(index, self.preprocess.colour, lambda size: shrinkage(size, *view))
-        return train_view(image, *view)
+            return eval_view(self.images.image(index, self.preprocess.colour), self.preprocess)
+        preprocess = replace(self.preprocess, size=self._size(epoch))
+        arguments = (preprocess, self.augment, self.seed, epoch, index)
+        image = self.images.image(index, preprocess.colour, lambda size: max_shrink(size, *arguments))
+        return train_view(image, *arguments)
 
 
 def _batch(
@@ -164,7 +200,7 @@ def _batch(
     pixels: Tensor,
     indices: NDArray[np.int64],
     epoch: int,
-    how: BatchAugmentation | None = None,
+    augmentation: BatchAugmentation | None = None,
 ) -> Batch:
-    labels = moved(torch.from_numpy(images.labels[indices]), pixels.device)
-    return Batch(pixels, labels, indices, epoch, how and how.on(pixels.device))
+    labels = to_device(torch.from_numpy(images.labels[indices]), pixels.device)
+    return Batch(pixels, labels, indices, epoch, augmentation and augmentation.to(pixels.device))

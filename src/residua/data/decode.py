@@ -1,4 +1,14 @@
-"""Image files to pixels: the one gate every file passes, with one rule for each kind of file."""
+"""Decoding of image files. Every image that residua reads passes this module, with one rule for each kind of
+file.
+
+Refused, each with a DataError that names the file:
+
+* formats other than JPEG, PNG, WebP, BMP and GIF, because each parser of Pillow is one more that a hostile
+  file can attack;
+* more than 25 million pixels, before any of them is decoded, so that a small file cannot fill the memory;
+* folders, pipes and devices, before they are opened, because opening a pipe can block for ever;
+* files that Pillow cannot decode to the end. Truncated images are never padded.
+"""
 
 import io
 import stat
@@ -17,149 +27,188 @@ from residua.errors import DataError
 from residua.spec.preprocess import Colour
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
-"""What the gate reads. Pillow knows forty more; each is another parser for a hostile file to aim at."""
+"""Pillow's names of the formats that are read."""
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif"})
-"""Endings, in lower case, of files in those formats."""
-MOST_PIXELS = 25_000_000
-"""Largest image that is decoded: one of this size takes 75 MB. Our choice; Pillow's is 179."""
+"""File name extensions of those formats, in lower case."""
+MAX_PIXELS = 25_000_000
+"""Largest image that is decoded: 75 MB as RGB. Our choice; Pillow's own limit is 179 million."""
 
-_ORIENTATION = 0x0112  # the EXIF tag; 5 to 8 lay the image on its side
-_CAMERA = (0x010F, 0x0110)  # EXIF tags of maker and model
-_JPEGS = ("JPEG", "MPO")  # Pillow calls a JPEG with several pictures MPO
-_WARNINGS = Lock()  # catch_warnings swaps a list of the whole process: two threads must not do so at once
-
-
-Shrink = Callable[[tuple[int, int]], int]
-"""From the width and height of an upright image to how many times smaller it may be decoded."""
+_ORIENTATION = 0x0112  # EXIF tag; values 5 to 8 swap width and height
+_CAMERA = (0x010F, 0x0110)  # EXIF tags of the camera's maker and model
+_JPEGS = ("JPEG", "MPO")  # Pillow's name of a JPEG with several pictures is MPO
+_WARNINGS = Lock()  # catch_warnings replaces a list of the whole process: one thread at a time
 
 
-def decode(file: Path | bytes, *, colour: Colour, shrink: Shrink | None = None) -> Image.Image:
-    """The image in mode RGB or L, upright. DataError, which names the file, when it is no image.
+ChooseShrink = Callable[[tuple[int, int]], int]
+"""From the width and height of an upright image to the factor by which it may be decoded smaller."""
 
-    The EXIF orientation is applied; 16-bit grey keeps its upper byte; what is transparent shows white; CMYK
-    and palettes become RGB; an animation is its first frame; more than `MOST_PIXELS` are refused unread.
-    With `shrink`, a JPEG comes at a half, a quarter or an eighth of its size where that is allowed: the
-    decoder leaves out what nobody will see, and takes a third of the time.
+
+def decode(file: Path | bytes, *, colour: Colour, shrink: ChooseShrink | None = None) -> Image.Image:
+    """Decode an image as RGB or grey, upright.
+
+    The EXIF orientation is applied. 16-bit grey keeps its upper byte. Transparent pixels show white. CMYK and
+    palettes become RGB. An animation is its first frame.
+
+    Args:
+        file: Path or content of the image. colour: `rgb` or `grey`. shrink: When given, a JPEG is decoded at
+            1/2, 1/4 or 1/8 of its size where the factor allows it, in a third of the time. Other formats keep
+            their size.
+
+    Returns:
+        The image in mode RGB or L.
+
+    Raises:
+        DataError: The file is refused (see above); the message names it. Or `colour` is `bands`.
     """
     if colour == "bands":
         raise DataError("a network for other bands than rgb or grey reads arrays, not files: give tensors")
-    return _in(plain(file, shrink=shrink), "RGB" if colour == "rgb" else "L")
+    return _as_mode(decode_rgb_or_grey(file, shrink=shrink), "RGB" if colour == "rgb" else "L")
 
 
-def plain(file: Path | bytes, *, shrink: Shrink | None = None) -> Image.Image:
-    """What `decode` makes of `file` before a colour is asked for: mode RGB or L, the nearer one."""
+def decode_rgb_or_grey(file: Path | bytes, *, shrink: ChooseShrink | None = None) -> Image.Image:
+    """Decode an image in the colours it has: mode L for grey images, RGB for all others.
+
+    Args:
+        file: Path or content of the image.
+        shrink: As for `decode`.
+
+    Returns:
+        The image, upright.
+
+    Raises:
+        DataError: As for `decode`.
+    """
     with _opened(file) as image:
         _load(image, shrink)
-        return _flattened(_upright(image))
+        return _to_rgb_or_grey(_upright(image))
 
 
-def flattened(image: Image.Image, *, colour: Colour) -> Image.Image:
-    """A picture that Python made in mode RGB or L, by the rules of `decode`; EXIF is not looked at."""
-    return _in(_flattened(image), "RGB" if colour == "rgb" else "L")
+def convert_image(image: Image.Image, *, colour: Colour) -> Image.Image:
+    """Convert a Pillow image of any mode to RGB or L by the rules of `decode`; EXIF is ignored."""
+    return _as_mode(_to_rgb_or_grey(image), "RGB" if colour == "rgb" else "L")
 
 
-def inspect(file: Path | bytes) -> tuple[int, int]:
-    """Width and height in pixels as the header tells, before any EXIF turn. DataError as from `decode`."""
+def read_size(file: Path | bytes) -> tuple[int, int]:
+    """Width and height in pixels from the header, before EXIF rotation. Raises DataError as `decode` does."""
     with _opened(file) as image:
         return image.size
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What a file says of itself before its pixels."""
-
-    size: tuple[int, int]
-    """Width and height in pixels, before any EXIF turn."""
-    kind: str
-    """Format, e.g. `JPEG`."""
-    mode: str
-    """Pillow's name for how its pixels are stored: `RGB`, `L`, `I;16`, `P`, `CMYK`, ..."""
-    orientation: int
-    """EXIF orientation, 1 to 8; 1 where there is none."""
-    camera: str
-    """Maker and model from EXIF; empty where there is none."""
-    frames: int = 1
-    """Pictures in it, one after another."""
-    rate: float = 0.0
-    """Of those a second."""
-
-
-def form(file: Path | bytes) -> str:
-    """The format that the header tells, e.g. `JPEG`. DataError as from `decode`."""
+def read_format(file: Path | bytes) -> str:
+    """The format from the header, e.g. `JPEG`. Raises DataError as `decode` does."""
     with _opened(file) as image:
         return image.format or ""
 
 
-def examine(file: Path | bytes, *, shrink: Shrink | None = None) -> tuple[Header, Image.Image]:
-    """What `file` says of itself, and the image that `decode` makes of it in RGB. DataError as from there."""
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Metadata of an image or clip."""
+
+    size: tuple[int, int]
+    """Width and height in pixels, before EXIF rotation."""
+    format: str
+    """Format, e.g. `JPEG`; the codec of a clip; empty for an image in an array."""
+    mode: str
+    """Storage of pixels: Pillow's mode, e.g. `RGB`, `L`, `I;16`, `P`; the pixel format of a clip."""
+    orientation: int
+    """EXIF orientation, 1 to 8; 1 where there is none."""
+    camera: str
+    """Maker and model of the camera from EXIF; empty where there is none."""
+    frames: int = 1
+    """Number of frames; 1 for an image."""
+    fps: float = 0.0
+    """Frames a second; 0 for an image."""
+
+
+def decode_with_header(
+    file: Path | bytes, *, shrink: ChooseShrink | None = None
+) -> tuple[Header, Image.Image]:
+    """Decode an image together with its metadata.
+
+    Args:
+        file: Path or content of the image.
+        shrink: As for `decode`.
+
+    Returns:
+        The header, and the image as `decode` returns it in RGB.
+
+    Raises:
+        DataError: As for `decode`.
+    """
     with _opened(file) as image:
-        size, kind, mode = image.size, image.format or "", image.mode
+        size, format_, mode = image.size, image.format or "", image.mode
         _load(image, shrink)
         orientation = _orientation(image)
         try:
             exif = image.getexif()
             camera = " ".join(str(exif[tag]).strip("\0 ") for tag in _CAMERA if tag in exif)[:80]
-        except Exception:  # damaged EXIF is no EXIF: the pixels may be good
+        except Exception:  # damaged EXIF counts as none: the pixels may be good
             camera = ""
-        return Header(size, kind, mode, orientation, camera), _in(_flattened(_upright(image)), "RGB")
+        header = Header(size, format_, mode, orientation, camera)
+        return header, _as_mode(_to_rgb_or_grey(_upright(image)), "RGB")
+
+
+def _stored_header(image: Image.Image) -> Header:
+    return Header(image.size, "", image.mode, 1, "")
 
 
 @dataclass(frozen=True)
-class Gate:
-    """How files of one kind become pictures: images here, clips in `tasks.video`."""
+class MediaType:
+    """How files of one kind are found and become pictures: images here, clips in `data.video.clips`."""
 
     noun: str
-    """What one is called."""
+    """Name of one item in messages, e.g. `image`."""
     suffixes: frozenset[str]
-    """Endings of such files, in lower case."""
+    """File name extensions, in lower case."""
     formats: str
-    """The formats, for people."""
-    inspect: Callable[[Path | bytes], tuple[int, int]]
-    """Width and height in pixels as the header tells."""
-    examine: Callable[..., tuple[Header, Image.Image]]
-    """What a file says of itself, all of it decoded once, and a picture of it; `shrink` as in `decode`."""
+    """Names of the formats in messages."""
+    read_size: Callable[[Path | bytes], tuple[int, int]]
+    """Width and height in pixels from the header."""
+    decode_with_header: Callable[..., tuple[Header, Image.Image]]
+    """Metadata and a picture, after all of the file was decoded; `shrink` as in `decode`."""
     decode: Callable[..., Image.Image]
-    """A picture of it; `colour` and `shrink` as in `decode`."""
-    most: int = 1 << 62
-    """Headers that are read before a set is used; of more, some."""
-    seen: Callable[[Image.Image], Image.Image] = lambda held: held
-    """A picture of one that is held in an array, as `decode` gives it of a file."""
-    held: Callable[[Image.Image], Header] = lambda held: Header(held.size, "", held.mode, 1, "")
-    """What is known of such a one."""
-    frames: int = 1
-    """How many stand side by side in such a picture, so that it needs as much more room."""
-    source: str = "a folder of class folders, a .csv, digits, cifar10[:DIR], video:DIR or voc:DIR"
-    """What a user may give where they were not found."""
+    """A picture of the file; `colour` and `shrink` as in `decode`."""
+    max_headers: int = 1 << 62
+    """Largest number of headers that are read before a dataset is used; of larger ones a sample is read."""
+    stored_picture: Callable[[Image.Image], Image.Image] = lambda stored: stored
+    """The picture of an item that is stored in an array, as `decode` returns it for a file."""
+    stored_header: Callable[[Image.Image], Header] = _stored_header
+    """The metadata of such an item."""
+    frames_per_picture: int = 1
+    """Frames side by side on a picture, which is larger by that factor."""
+    source_hint: str = "a folder of class folders, a .csv, digits, cifar10[:DIR], video:DIR or voc:DIR"
+    """DATA arguments to suggest when nothing was found."""
 
 
-IMAGE = Gate("image", SUFFIXES, "JPEG, PNG, WEBP, BMP or GIF", inspect, examine, decode)
-"""Images."""
+IMAGE = MediaType("image", SUFFIXES, "JPEG, PNG, WEBP, BMP or GIF", read_size, decode_with_header, decode)
+"""The media type of images."""
 
 
-def shown(file: Path | str) -> str:
-    """The name of a file on one line that every terminal can print."""
+def printable_path(file: Path | str) -> str:
+    """A path or name on one line that any terminal can print; escaped where it has other characters."""
     return str(file) if str(file).isprintable() else repr(str(file))
 
 
 def one_line(error: BaseException) -> str:
-    """What an error of another library says, on one line of at most 200 characters."""
+    """The message of another library's error on one line of at most 200 characters."""
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 @contextmanager
 def _opened(file: Path | bytes) -> Iterator[Image.Image]:
-    name = shown(file) if isinstance(file, Path) else "the image"
+    """The image with its header read; errors, also of decoding inside the `with`, become DataError."""
+    name = printable_path(file) if isinstance(file, Path) else "the image"
     try:
-        with _bytes_of(file) as stream, _header(stream) as image:
-            if image.width * image.height > MOST_PIXELS:
+        with _byte_stream(file) as stream, _read_header(stream) as image:
+            if image.width * image.height > MAX_PIXELS:
                 raise DataError(
-                    f"{name} claims {image.width} x {image.height} pixels: give at most {MOST_PIXELS:,}"
+                    f"{name} claims {image.width} x {image.height} pixels: give at most {MAX_PIXELS:,}"
                 )
             yield image
     except DataError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise DataError(f"{name} claims too many pixels: give at most {MOST_PIXELS:,}") from None
+        raise DataError(f"{name} claims too many pixels: give at most {MAX_PIXELS:,}") from None
     except UnidentifiedImageError:
         raise DataError(f"{name} is not an image: give {', '.join(FORMATS[:-1])} or {FORMATS[-1]}") from None
     except Exception as error:
@@ -167,61 +216,62 @@ def _opened(file: Path | bytes) -> Iterator[Image.Image]:
         raise DataError(f"{name} is not an image that can be read: {one_line(error)}") from None
 
 
-def _bytes_of(file: Path | bytes) -> BinaryIO:
+def _byte_stream(file: Path | bytes) -> BinaryIO:
     if isinstance(file, bytes):
         return io.BytesIO(file)
     try:
-        # Asked before opening, because opening a FIFO waits for a writer that may never come.
+        # checked before opening, because opening a FIFO blocks until another process writes to it
         if not stat.S_ISREG(file.stat().st_mode):
-            raise DataError(f"{shown(file)} is not an image: it is a folder, a pipe or a device")
+            raise DataError(f"{printable_path(file)} is not an image: it is a folder, a pipe or a device")
         return file.open("rb")
     except OSError as error:
-        raise DataError(f"{shown(file)} cannot be read: {error.strerror}") from None
+        raise DataError(f"{printable_path(file)} cannot be read: {error.strerror}") from None
 
 
-def _header(stream: BinaryIO) -> Image.Image:
+def _read_header(stream: BinaryIO) -> Image.Image:
     with _WARNINGS, warnings.catch_warnings():
         warnings.simplefilter("error")
-        # Metadata that is damaged, while the pixels are good: some photographs of ImageNet warn here.
+        # Damaged metadata, while the pixels are good: some photographs of ImageNet warn here.
         warnings.filterwarnings("ignore", module=r"PIL\.(TiffImagePlugin|JpegImagePlugin)")
         return Image.open(stream, formats=FORMATS)
 
 
-def _load(image: Image.Image, shrink: Shrink | None) -> None:
+def _load(image: Image.Image, shrink: ChooseShrink | None) -> None:
+    """Decode the pixels."""
     if shrink is not None and image.format in _JPEGS:
-        _draft(image, shrink)
+        _set_draft_size(image, shrink)
     image.load()
 
 
-def _in(image: Image.Image, mode: str) -> Image.Image:
-    return image if image.mode == mode else image.convert(mode)
-
-
-def _draft(image: Image.Image, shrink: Shrink) -> None:
+def _set_draft_size(image: Image.Image, shrink: ChooseShrink) -> None:
     width, height = image.size
-    times = shrink((height, width) if _orientation(image) > 4 else (width, height))
-    if times > 1:  # Pillow takes the largest of 1, 2, 4 and 8 that leaves at least this size
-        image.draft(None, (max(1, width // times), max(1, height // times)))
+    factor = shrink((height, width) if _orientation(image) > 4 else (width, height))
+    if factor > 1:  # Pillow takes the largest of 1, 2, 4 and 8 that leaves at least this size
+        image.draft(None, (max(1, width // factor), max(1, height // factor)))
 
 
 def _orientation(image: Image.Image) -> int:
     try:
-        found = image.getexif().get(_ORIENTATION)
-    except Exception:  # damaged EXIF is no EXIF: the pixels may be good
+        value = image.getexif().get(_ORIENTATION)
+    except Exception:  # damaged EXIF counts as none: the pixels may be good
         return 1
-    return found if isinstance(found, int) and 1 <= found <= 8 else 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def _upright(image: Image.Image) -> Image.Image:
     try:
         ImageOps.exif_transpose(image, in_place=True)
-    except Exception:  # damaged EXIF is no EXIF: it may not cost an image whose pixels are good
+    except Exception:  # damaged EXIF counts as none: the pixels may be good
         return image
     return image
 
 
-def _flattened(image: Image.Image) -> Image.Image:
-    """Modes L and RGB as they are, every other mode as the nearer of the two."""
+def _as_mode(image: Image.Image, mode: str) -> Image.Image:
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _to_rgb_or_grey(image: Image.Image) -> Image.Image:
+    """Modes L and RGB unchanged, every other mode as the nearer of the two."""
     if image.mode.startswith("I;16"):
         # Not convert(): it clips, and nearly every pixel of a 16-bit image becomes 255.
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from residua.data.decode import shown
-from residua.data.ranges import Part, expect_file, expect_range, fetched, is_address, read_range
+from residua.data.decode import printable_path
+from residua.data.ranges import ByteRange, fetch_ranges, prefetch_file, prefetch_range, read_range
 from residua.errors import DataError
+from residua.spec.source import is_address
 
 Item = Path | bytes | Image.Image
 """One image as it is kept: a file, the bytes of one, or already decoded."""
@@ -37,7 +38,7 @@ class Items(Protocol):
     def identity(self) -> bytes:
         """A digest that changes when the images are other ones, as far as their index tells."""
 
-    def expect(self, indices: NDArray[np.int64]) -> None:
+    def prefetch(self, indices: NDArray[np.int64]) -> None:
         """Have the images at `indices`, which are read next, brought from the disk all at once, if it can be.
 
         Read one after another, each would wait for the disk alone, and the processor with it.
@@ -45,7 +46,7 @@ class Items(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Names:
+class PackedNames:
     """Many texts in two blocks of memory, which forked workers share where a list would be copied."""
 
     text: bytes
@@ -54,7 +55,7 @@ class Names:
     """Where each ends in `text`, after a first 0: (N + 1,)."""
 
     @classmethod
-    def of(cls, names: Sequence[str]) -> "Names":
+    def of(cls, names: Sequence[str]) -> "PackedNames":
         """The texts of `names`."""
         encoded = [os.fsencode(name) for name in names]
         return cls(b"".join(encoded), np.cumsum([0, *map(len, encoded)], dtype=np.int64))
@@ -67,9 +68,9 @@ class Names:
         """Text `i`; bytes that are no UTF-8 are surrogates (`os.fsdecode`)."""
         return os.fsdecode(self.text[self.ends[i] : self.ends[i + 1]])
 
-    def subset(self, indices: NDArray[np.int64]) -> "Names":
+    def subset(self, indices: NDArray[np.int64]) -> "PackedNames":
         """The texts at `indices`, in that order."""
-        return Names.of([self[i] for i in indices])
+        return PackedNames.of([self[i] for i in indices])
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,13 +79,13 @@ class Files:
 
     root: Path
     """Folder that the paths start from."""
-    names: Names
+    names: PackedNames
     """The paths, relative to it."""
 
     @classmethod
     def of(cls, root: Path, names: Sequence[str]) -> "Files":
         """The files `names`, relative to `root`."""
-        return cls(root, Names.of(names))
+        return cls(root, PackedNames.of(names))
 
     def __len__(self) -> int:
         """Number of files."""
@@ -106,10 +107,10 @@ class Files:
         """Digest of the paths."""
         return hashlib.sha256(self.names.text).digest()
 
-    def expect(self, indices: NDArray[np.int64]) -> None:
+    def prefetch(self, indices: NDArray[np.int64]) -> None:
         """Ask the system for the contents."""
         for i in indices.tolist():
-            expect_file(self[i])
+            prefetch_file(self[i])
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,13 +119,13 @@ class Members:
 
     archives: tuple[str, ...]
     """Paths or addresses of the archives."""
-    names: Names
+    names: PackedNames
     """What the members are called."""
     places: NDArray[np.int64]
     """Archive, offset in it and length in bytes of each member: (N, 3)."""
     digests: NDArray[np.uint8] | None = None
     """SHA-256 of each member, (N, 32), where it is known."""
-    _came: dict[Part, bytes] = field(default_factory=dict, repr=False)
+    _came: dict[ByteRange, bytes] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         """Number of members."""
@@ -135,7 +136,7 @@ class Members:
         archive, offset, size = part = self._part(i)
         content = self._came.pop(part, None) or read_range(archive, offset, size)
         if len(content) != size:
-            raise DataError(f"{shown(archive)} ends inside {shown(self.name(i))}: copy it again")
+            raise DataError(f"{printable_path(archive)} ends inside {printable_path(self.name(i))}: copy it again")
         return content
 
     def name(self, i: int) -> str:
@@ -155,23 +156,23 @@ class Members:
             found.update(np.ascontiguousarray(self.digests).tobytes())
         return found.digest()
 
-    def expect(self, indices: NDArray[np.int64]) -> None:
+    def prefetch(self, indices: NDArray[np.int64]) -> None:
         """Ask the system for the ranges of archives that lie here, and fetch those of others, all at once."""
         self._came.clear()
         parts = [self._part(i) for i in indices.tolist()]
         if parts and is_address(parts[0][0]):  # as all of them are, or none
-            self._came.update(fetched(parts))
+            self._came.update(fetch_ranges(parts))
             return
         for part in parts:
-            expect_range(*part)
+            prefetch_range(*part)
 
-    def _part(self, i: int) -> Part:
+    def _part(self, i: int) -> ByteRange:
         archive, offset, size = self.places[i].tolist()
         return self.archives[archive], offset, size
 
 
 @dataclass(frozen=True, eq=False)
-class Mixed:
+class CombinedItems:
     """Images from several lots, in any order."""
 
     lots: tuple[Items, ...]
@@ -187,7 +188,7 @@ class Mixed:
             ends = np.cumsum([0, *(len(lot.names.text) for lot in files)])
             text = b"".join(lot.names.text for lot in files)
             later = [lot.names.ends[1:] + end for lot, end in zip(files, ends, strict=False)]
-            return Files(files[0].root, Names(text, np.concatenate([[0], *later])))
+            return Files(files[0].root, PackedNames(text, np.concatenate([[0], *later])))
         pairs = [np.stack([np.full(len(lot), k), np.arange(len(lot))], 1) for k, lot in enumerate(lots)]
         return cls(tuple(lots), np.concatenate(pairs))
 
@@ -205,9 +206,9 @@ class Mixed:
         lot, place = self._place(i)
         return self.lots[lot].name(place)
 
-    def subset(self, indices: NDArray[np.int64]) -> "Mixed":
+    def subset(self, indices: NDArray[np.int64]) -> "CombinedItems":
         """The images at `indices`, in that order."""
-        return Mixed(self.lots, self.places[indices])
+        return CombinedItems(self.lots, self.places[indices])
 
     def identity(self) -> bytes:
         """Digest of the lots and the places in them."""
@@ -216,11 +217,11 @@ class Mixed:
             found.update(lot.identity())
         return found.digest()
 
-    def expect(self, indices: NDArray[np.int64]) -> None:
+    def prefetch(self, indices: NDArray[np.int64]) -> None:
         """Ask each lot for its own."""
         places = self.places[indices]
         for number, lot in enumerate(self.lots):
-            lot.expect(places[places[:, 0] == number, 1])
+            lot.prefetch(places[places[:, 0] == number, 1])
 
     def _place(self, i: int) -> tuple[int, int]:
         return int(self.places[i, 0]), int(self.places[i, 1])

@@ -1,4 +1,28 @@
-"""Batches read by any number of worker processes, in order, and at which example a process died."""
+"""Batches read by worker processes, in a fixed order.
+
+A wrapper around torch's DataLoader. The training process asks for batch keys (epoch, indices) one after
+another; worker k of n reads the keys k, k + n, k + 2n, ... and torch returns the batches in the order of the
+keys. Each worker prepares up to four batches ahead. A batch is written once, into shared memory that the
+worker allocates (`allocate_batch`); only a handle travels through the queue.
+
+A worker reports the example that it reads in a slot of shared memory (`track_indices`), so that an error can
+name it even when the worker is gone:
+
+* DataError, e.g. a damaged image: the worker sends the error in place of the batch; it is raised unchanged.
+* OSError, MemoryError, RuntimeError in a worker: sent as WorkerDiedError "failed", with the example.
+* A worker that is killed or crashes: `_next_batch` looks for dead workers every second while it waits. Between
+  two batches, torch's handler of SIGCHLD raises RuntimeError wherever the training process is;
+  `find_worker_death` turns that error into WorkerDiedError.
+* A worker that hangs: after 60 seconds without a batch (`limit_timeout` lowers it) all workers are killed, and
+  WorkerDiedError names the examples they read. Not detected: a worker that is stopped by SIGSTOP just when the
+  training process fetches a batch from it; SIGCONT lets it continue.
+* A training process that is killed: Linux kills its workers (PR_SET_PDEATHSIG). Elsewhere torch's own check
+  ends them within five seconds.
+* SIGINT and SIGTERM go to the training process only, because workers have sessions of their own and ignore
+  SIGINT. Its signal handler calls `raise_if_waiting`, which ends a wait for a batch.
+
+When the generator of `load_batches` ends, for whatever reason, no worker is left.
+"""
 
 import ctypes
 import math
@@ -7,7 +31,6 @@ import os
 import re
 import signal
 import sys
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, MutableSequence
@@ -24,227 +47,238 @@ from torch import Tensor
 from torch.utils.data import DataLoader, get_worker_info
 from torch.utils.data import Dataset as TorchDataset
 
-from residua.data.decode import one_line, shown
-from residua.data.worker_monitor import CURE, WorkerMonitor
+from residua.data.decode import one_line, printable_path
+from residua.data.worker_monitor import IDLE, REMEDY, WorkerMonitor
 from residua.errors import DataError, WorkerDiedError
 
-Place = tuple[int, NDArray[np.int64]]
-"""Epoch and indices of one batch."""
-Read = TypeVar("Read")
+BatchKey = tuple[int, NDArray[np.int64]]
+"""Epoch and indices (n,) of one batch."""
+BatchT = TypeVar("BatchT")
 
-_LOOK_SECONDS = 1.0  # between two looks for those that died
-_FIRST_SECONDS = 60.0  # until the first batch comes, for opening may take a while
-_AHEAD = 4  # batches that each worker prepares; our choice, against slow files
-_PR_SET_PDEATHSIG = 1  # Linux ends the process when its parent is gone
-_ENDING = (signal.SIGINT, signal.SIGTERM)
-_DEATH = re.compile(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)")  # what torch says of it
+_POLL_SECONDS = 1.0  # between two checks for dead workers
+_FIRST_BATCH_SECONDS = 60.0  # limit for the first batch: archives are opened and modules imported
+_BATCHES_AHEAD = 4  # that each worker prepares; our choice, against slow files
+_PR_SET_PDEATHSIG = 1  # Linux: the signal that a process gets when its parent ends
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_TORCH_DEATH = re.compile(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)")  # torch's message
+
+# In the training process:
+_timeout = 60.0  # seconds without a batch after which workers count as hung
+_monitors: WeakSet[WorkerMonitor] = WeakSet()  # of all loaders: torch reports a death without its loader
+_is_waiting = False  # for a batch from workers
+# In a worker, which serves one loader until it ends:
+_slot: tuple[MutableSequence[int], int] | None = None  # the shared array of indices, and its place there
 
 
 class StoppedWhileWaiting(Exception):
-    """Somebody asked to stop, and no batch came."""
+    """A stop was requested while the process waited for a batch."""
 
 
 @dataclass(frozen=True)
-class Places:
-    """The batches to come, worked out when they are asked for."""
+class BatchSampler:
+    """The keys of the batches to read, computed when they are needed."""
 
-    place: Callable[[int], Place]
+    key_of: Callable[[int], BatchKey]
+    """From a step to the key of its batch."""
     steps: range
+    """The steps, in order."""
 
-    def __iter__(self) -> Iterator[Place]:
-        """Each, when it is its turn."""
-        return map(self.place, self.steps)
+    def __iter__(self) -> Iterator[BatchKey]:
+        return map(self.key_of, self.steps)
 
     def __len__(self) -> int:
-        """How many."""
         return len(self.steps)
 
 
-_patience = 60.0  # seconds without a batch after which a worker counts as hung
-_opened: WeakSet[WorkerMonitor] = WeakSet()  # of all loaders, for torch tells of a death at any moment
-_waits = False  # whether this process waits for a batch of its workers
-_desk: tuple[MutableSequence[int], int] | None = None  # this worker's own, among all of its loader
-
-
-def hurry(seconds: float) -> None:
-    """From now on a worker counts as hung after so long without a batch, where that is less than a minute."""
-    global _patience
-    _patience = min(_patience, seconds)
-
-
-def each(indices: NDArray[np.int64]) -> Iterator[int]:
-    """The examples at `indices` one by one; a worker notes at which it is."""
-    for index in indices.tolist():
-        _note(index)
-        yield index
-
-
-def _note(index: int) -> None:
-    if _desk:
-        rows, place = _desk
-        rows[place] = index
-
-
-def room(shape: tuple[int, ...]) -> Tensor:
-    """Memory for a batch of bytes; a worker's is shared from the first, or all would be copied once more."""
-    if get_worker_info() is None:
-        return torch.empty(shape, dtype=torch.uint8)
-    # as torch's own collation does
-    shared = torch.UntypedStorage._new_shared(math.prod(shape))  # type: ignore[no-untyped-call]
-    return torch.empty(0, dtype=torch.uint8).set_(shared).view(shape)
-
-
-def loaded(
-    views: TorchDataset[Read],
-    places: Places,
+def load_batches(
+    dataset: TorchDataset[BatchT],
+    keys: BatchSampler,
     *,
     workers: int,
     device: torch.device,
     title: Callable[[int], str],
-) -> Iterator[Read]:
-    """What `views` makes of the batches at `places`, in order, in memory from which `device` can copy.
+) -> Iterator[BatchT]:
+    """Read batches in worker processes.
 
-    DataError as `views` raises it; WorkerDiedError tells of a process that died or hung, and calls the example
-    that it read by its `title`.
+    Args:
+        dataset: Maps a `BatchKey` to a batch; reads its examples with `track_indices`.
+        keys: The batches to read.
+        workers: Number of worker processes; 0 reads in this process.
+        device: Where the batches go next; for CUDA they are returned in pinned memory.
+        title: Name of an example by its index, for errors.
+
+    Yields:
+        The batches, in the order of `keys`.
+
+    Raises:
+        DataError: Raised by `dataset`.
+        WorkerDiedError: A worker died, failed or hangs; the message names the example it read.
     """
-    desks = WorkerMonitor(workers, title)
-    _opened.add(desks)
+    monitor = WorkerMonitor(workers, title)
+    _monitors.add(monitor)
     others = multiprocessing.active_children()
-    with _beginning():
-        loader: DataLoader[Read | DataError | WorkerDiedError] = DataLoader(
-            _WorkerDataset(views, title),
-            sampler=places,
-            batch_size=None,  # an item is a whole batch already
+    with _starting_workers():
+        loader: DataLoader[BatchT | DataError | WorkerDiedError] = DataLoader(
+            _WorkerDataset(dataset, title),
+            sampler=keys,
+            batch_size=None,  # an item of the dataset is a whole batch already
             num_workers=workers,
             pin_memory=device.type == "cuda",
-            timeout=_LOOK_SECONDS if workers else 0,
-            prefetch_factor=_AHEAD if workers else None,
-            worker_init_fn=partial(_start_worker, desks.rows, os.getpid()),
-            generator=torch.Generator(),  # else the loader draws from the global one, and dropout differs
+            timeout=_POLL_SECONDS if workers else 0,
+            prefetch_factor=_BATCHES_AHEAD if workers else None,
+            worker_init_fn=partial(_start_worker, monitor.pids, monitor.indices, os.getpid()),
+            generator=torch.Generator(),  # else torch draws from the global generator, and dropout differs
         )
-        results = iter(loader)  # one iterator, and one set of workers, for all epochs
-    desks.workers = [child for child in multiprocessing.active_children() if child not in others]
-    if workers:
-        threading.Thread(target=desks.watch, args=[_patience / 2], daemon=True).start()
+        batches = iter(loader)  # one iterator, and one set of workers, for all epochs
+    monitor.processes = [child for child in multiprocessing.active_children() if child not in others]
     try:
-        while (result := _next(results, desks)) is not None:
-            if isinstance(result, Exception):
-                raise result
-            yield result
+        while (batch := _next_batch(batches, monitor)) is not None:
+            if isinstance(batch, Exception):
+                raise batch
+            yield batch
     finally:
-        desks.wake()  # torch waits for each of them to leave
-        del results, loader  # or the traceback of an error would keep the workers
-        desks.clear()
+        del batches, loader  # ends the workers; the traceback of an error would keep them otherwise
+        monitor.kill_all()
 
 
-@contextmanager
-def _beginning() -> Iterator[None]:
-    """While workers are started: they inherit that signals are blocked, until they have begun."""
-    before, told = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING), sys.unraisablehook
-
-    def tell(lost: "sys.UnraisableHookArgs") -> None:
-        """Pass on what is no death: a fork prints and drops it, and `_next` looks for the dead itself."""
-        if not _DEATH.search(str(lost.exc_value)):
-            told(lost)
-
-    sys.unraisablehook = tell
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "This DataLoader will create")  # more than cores: as asked
-            yield
-    except OSError as error:
-        raise WorkerDiedError(f"worker processes cannot be started ({one_line(error)})", CURE) from None
-    finally:
-        sys.unraisablehook = told
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+def track_indices(indices: NDArray[np.int64]) -> Iterator[int]:
+    """Iterate over example indices; a worker reports each to the training process before it is read."""
+    for index in indices.tolist():
+        _report_index(index)
+        yield index
 
 
-def _next(
-    results: Iterator[Read | DataError | WorkerDiedError], desks: WorkerMonitor
-) -> Read | DataError | WorkerDiedError | None:
-    """The next of `results`, looking now and then for the dead: what torch raises may get lost."""
-    global _waits
-    if not desks.workers:
-        return next(results, None)
-    seconds = _patience if desks.began else _FIRST_SECONDS
-    limit, _waits = time.monotonic() + seconds, True
-    try:
-        while True:
-            try:
-                return next(results, None)
-            except (RuntimeError, OSError, EOFError) as error:
-                late = "timed out" in str(error)
-                if not isinstance(error, RuntimeError):  # one died while it handed over what it had announced
-                    with suppress(RuntimeError):  # as which torch soon hears of it
-                        time.sleep(0.5)
-                if died := desks.died():
-                    return died
-                if not late:
-                    raise
-                if time.monotonic() > limit:
-                    return desks.hung(seconds)
-    finally:
-        desks.began, _waits = True, False
+def allocate_batch(shape: tuple[int, ...]) -> Tensor:
+    """Uninitialised uint8 memory for a batch; in a worker it is shared memory, which saves one copy."""
+    if get_worker_info() is None:
+        return torch.empty(shape, dtype=torch.uint8)
+    # as torch's own collation does
+    storage = torch.UntypedStorage._new_shared(math.prod(shape))  # type: ignore[no-untyped-call]
+    return torch.empty(0, dtype=torch.uint8).set_(storage).view(shape)
 
 
-def leave_waiting() -> None:
-    """Raise Stalled if this process waits for a batch of its workers: for a handler of signals."""
-    if _waits:
+def limit_timeout(seconds: float) -> None:
+    """Lower the time without a batch after which workers count as hung; never raises it."""
+    global _timeout
+    _timeout = min(_timeout, seconds)
+
+
+def raise_if_waiting() -> None:
+    """Raise StoppedWhileWaiting if this process waits for a batch from workers; for signal handlers."""
+    if _is_waiting:
         raise StoppedWhileWaiting
 
 
-def of_worker(error: BaseException) -> WorkerDiedError | None:
-    """What `error` says where torch tells by it of a worker's end.
+def find_worker_death(error: BaseException) -> WorkerDiedError | None:
+    """Recognise the death of a worker in an error that torch raised.
 
-    torch hears of a death by a signal, and raises the error wherever this process is just then.
+    Args:
+        error: Any error; torch raises a RuntimeError wherever this process is when a worker dies.
+
+    Returns:
+        The error to show; None when `error` has another cause.
     """
     if isinstance(error, WorkerDiedError):
         return error
-    if not (said := _DEATH.search(str(error))):
+    if not (match := _TORCH_DEATH.search(str(error))):
         return None
-    processes = [int(number) for number in said[1].split(",")]
-    found = [died for desks in _opened if (died := desks.died(*processes))]
-    return found[0] if found else WorkerDiedError(f"a worker process died ({str(error).strip(' .')})", CURE)
+    pids = [int(number) for number in match[1].split(",")]
+    for monitor in _monitors:
+        if death := monitor.find_dead(*pids):
+            return death
+    return WorkerDiedError(f"a worker process died ({str(error).strip(' .')})", REMEDY)
+
+
+def _next_batch(
+    batches: Iterator[BatchT | DataError | WorkerDiedError], monitor: WorkerMonitor
+) -> BatchT | DataError | WorkerDiedError | None:
+    """The next batch, or an error to raise; None at the end."""
+    global _is_waiting
+    if not monitor.processes:
+        return next(batches, None)
+    seconds = _timeout if monitor.has_batch else _FIRST_BATCH_SECONDS
+    deadline, _is_waiting = time.monotonic() + seconds, True
+    try:
+        while True:
+            try:
+                return next(batches, None)
+            except (RuntimeError, OSError, EOFError) as error:
+                is_timeout = "timed out" in str(error)
+                if not isinstance(error, RuntimeError):  # a worker died while it handed over a batch
+                    with suppress(RuntimeError):  # which torch's signal handler raises for it
+                        time.sleep(0.5)
+                if death := monitor.find_dead():
+                    return death
+                if not is_timeout:
+                    raise
+                if time.monotonic() > deadline:
+                    return monitor.kill_hung(seconds)
+    finally:
+        monitor.has_batch, _is_waiting = True, False
+
+
+@contextmanager
+def _starting_workers() -> Iterator[None]:
+    """Block stop signals, which workers inherit, until each worker has set its own handlers."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+    try:
+        with warnings.catch_warnings():
+            # the user asked for more workers than there are cores
+            warnings.filterwarnings("ignore", "This DataLoader will create")
+            yield
+    except OSError as error:
+        raise WorkerDiedError(f"worker processes cannot be started ({one_line(error)})", REMEDY) from None
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start_worker(
+    pids: MutableSequence[int], indices: MutableSequence[int], parent: int, number: int
+) -> None:
+    """Prepare worker `number`: its slot, its end with the training process, and its signals."""
+    global _slot
+    _slot = indices, number
+    pids[number] = os.getpid()
+    # A thread of multiprocessing reports through this hook that the training process closed a connection.
+    sys.excepthook = lambda *_: None
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before the call above
+            os._exit(1)
+    # Ctrl-C and launchers signal a whole process group; a worker ends when the training process ends it.
+    os.setsid()
+    for stop_signal in _STOP_SIGNALS:
+        signal.signal(stop_signal, signal.SIG_IGN)  # drops signals that arrived before setsid
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # torch ends workers by SIGTERM
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
+
+
+def _report_index(index: int) -> None:
+    if _slot:
+        indices, number = _slot
+        indices[number] = index
 
 
 @dataclass(frozen=True)
-class _WorkerDataset(TorchDataset[Read | DataError | WorkerDiedError]):
-    """`views`, or what is wrong with them: a raised error would arrive wrapped in a worker's traceback."""
+class _WorkerDataset(TorchDataset[BatchT | DataError | WorkerDiedError]):
+    """A dataset that returns its errors: torch would wrap a raised one in the traceback of the worker."""
 
-    views: TorchDataset[Read]
+    dataset: TorchDataset[BatchT]
     title: Callable[[int], str]
 
-    def __getitem__(self, place: Place) -> Read | DataError | WorkerDiedError:
-        _note(int(place[1][0]))
+    def __getitem__(self, key: BatchKey) -> BatchT | DataError | WorkerDiedError:
+        _report_index(int(key[1][0]))
         try:
-            return self.views[place]
+            return self.dataset[key]
         except DataError as error:
             return error
         except (MemoryError, OSError, RuntimeError) as error:
-            if _desk is None:
+            if _slot is None:
                 raise
-            rows, own = _desk
-            reading = shown(self.title(rows[own]))
+            indices, number = _slot
+            example = printable_path(self.title(indices[number]))
             return WorkerDiedError(
-                f"a worker process failed ({one_line(error)}) while it read {reading}", CURE
+                f"a worker process failed ({one_line(error)}) while it read {example}", REMEDY
             )
         finally:
-            _note(-1)
-
-
-def _start_worker(rows: MutableSequence[int], parent: int, number: int) -> None:
-    global _desk  # a worker reads for one loader until it ends
-    _desk = rows, 2 * number + 1
-    rows[2 * number] = os.getpid()
-    sys.excepthook = lambda *_: None  # by it a thread of multiprocessing tells that the parent has left
-    if sys.platform == "linux":  # elsewhere torch looks every five seconds, unless the worker hangs
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
-    # Ctrl-C and launchers reach every process of a group, but the run ends when its parent says so. The
-    # parent's handler of SIGTERM, which a fork inherits, would keep a worker from being ended.
-    os.setsid()
-    for ending in _ENDING:
-        signal.signal(ending, signal.SIG_IGN)  # which forgets those that came before it left the group
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+            _report_index(IDLE)

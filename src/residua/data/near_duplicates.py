@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-THUMB = 16
+THUMBNAIL_SIDE = 16
 """Side in pixels of the grey picture that confirms what the hash proposes."""
-FAR = 7
+MAX_HASH_DISTANCE = 7
 """Bits of 63 in which two hashes of look-alikes may differ. Of 500 photographs of Caltech-101, a JPEG of
 quality 30 at a third of the size changes at most 6, 5 % more brightness 6, 10 % more 10; no two of them are
 within 7."""
-ALIKE = 0.995
+MIN_CORRELATION = 0.995
 """Least correlation of two thumbs of look-alikes. Our choice: none of the 1.6 million pairs among
 scikit-learn's 1,797 digits passes. Of the 500 photographs all pass at quality 30, 497 at a third of the size
 besides and 497 with 5 % more brightness; with 10 % more 470, for what was white stays white."""
@@ -27,7 +27,7 @@ _PLACES = np.arange(_SIDE)
 _COSINES = np.cos(np.pi * (2 * _PLACES[None] + 1) * _PLACES[:_KEPT, None] / (2 * _SIDE))
 
 
-def thumb_and_hash(image: Image.Image) -> tuple[NDArray[np.uint8], int]:
+def thumbnail_and_hash(image: Image.Image) -> tuple[NDArray[np.uint8], int]:
     """A grey thumb (THUMB, THUMB) and a hash of 63 bits: which low frequencies are above their median.
 
     The hash is pHash (Zauner 2010), its cosine transform written as two products of matrices.
@@ -36,26 +36,26 @@ def thumb_and_hash(image: Image.Image) -> tuple[NDArray[np.uint8], int]:
     pixels = np.asarray(grey, np.float64)
     waves = (_COSINES @ pixels @ _COSINES.T).ravel()[1:]
     bits = np.packbits(waves > np.median(waves), bitorder="little")
-    thumb = pixels.reshape(THUMB, 2, THUMB, 2).mean((1, 3)).round().astype(np.uint8)
+    thumb = pixels.reshape(THUMBNAIL_SIDE, 2, THUMBNAIL_SIDE, 2).mean((1, 3)).round().astype(np.uint8)
     return thumb, int.from_bytes(bits.tobytes(), "little")
 
 
-def alike(hashes: NDArray[np.uint64], thumbs: NDArray[np.uint8]) -> list[NDArray[np.int64]]:
+def find_near_duplicates(hashes: NDArray[np.uint64], thumbs: NDArray[np.uint8]) -> list[NDArray[np.int64]]:
     """Groups of two or more places whose images look alike, each sorted, that of the least place first.
 
     `hashes` is (N,), `thumbs` (N, THUMB, THUMB). They look alike in a chain: each like another of its group.
     """
     parent = np.arange(len(hashes))
     for one, other in _pairs(hashes):
-        good = _correlation(thumbs[one], thumbs[other]) >= ALIKE
+        good = _correlation(thumbs[one], thumbs[other]) >= MIN_CORRELATION
         for a, b in zip(one[good].tolist(), other[good].tolist(), strict=True):
             low, high = sorted((_root(parent, a), _root(parent, b)))
             parent[high] = low
     roots = np.array([_root(parent, i) for i in range(len(parent))], np.int64)
-    return groups(roots)
+    return group_equal(roots)
 
 
-def groups(keys: NDArray[np.generic]) -> list[NDArray[np.int64]]:
+def group_equal(keys: NDArray[np.generic]) -> list[NDArray[np.int64]]:
     """Places (N,) with equal keys, where there are two or more, each group sorted, by their least place."""
     _, inverse, counts = np.unique(keys, return_inverse=True, return_counts=True)
     places = np.argsort(inverse, kind="stable")
@@ -63,17 +63,17 @@ def groups(keys: NDArray[np.generic]) -> list[NDArray[np.int64]]:
     return sorted((part for part in parts if len(part) > 1), key=lambda part: int(part[0]))
 
 
-def copies(facts: NDArray[np.void]) -> tuple[list[Group], list[Group]]:
+def find_duplicates(facts: NDArray[np.void]) -> tuple[list[Group], list[Group]]:
     """Groups of places with the same content, and of look-alikes, one of each content, from a scan's `facts`.
 
     What cannot be read is in none, what shows one colour in no group of look-alikes.
     """
     good = np.flatnonzero(facts["readable"])
     digests = np.ascontiguousarray(facts["digest"][good]).view("V32").ravel()
-    same = [tuple(good[group].tolist()) for group in groups(digests.view("S32"))]
+    same = [tuple(good[group].tolist()) for group in group_equal(digests.view("S32"))]
     again = {place for group in same for place in group[1:]}
     once = np.array([p for p in good.tolist() if p not in again and not facts["flat"][p]], np.int64)
-    return same, [tuple(once[group].tolist()) for group in alike(facts["hash"][once], facts["thumb"][once])]
+    return same, [tuple(once[group].tolist()) for group in find_near_duplicates(facts["hash"][once], facts["thumb"][once])]
 
 
 def _pairs(hashes: NDArray[np.uint64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
@@ -94,7 +94,7 @@ def _pairs(hashes: NDArray[np.uint64]) -> Iterator[tuple[NDArray[np.int64], NDAr
             wanted = band ^ np.uint64(flip)
             low, high = np.searchsorted(held, wanted, "left"), np.searchsorted(held, wanted, "right")
             for one, other in _expanded(low, high, by_band):
-                near = (one < other) & (np.bitwise_count(distinct[one] ^ distinct[other]) <= FAR)
+                near = (one < other) & (np.bitwise_count(distinct[one] ^ distinct[other]) <= MAX_HASH_DISTANCE)
                 if near.any():
                     yield first[one[near]], first[other[near]]
 

@@ -9,8 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from residua.data.decode import one_line, shown
+from residua.data.decode import one_line, printable_path
 from residua.errors import DataError, UnreachableError
+from residua.spec.source import is_address
 
 _MOST_BYTES = 32 << 20  # that are fetched ahead of a file: hardly an image is longer
 _TOGETHER = 16  # parts asked for at once: a small server lets hardly more connections wait
@@ -18,14 +19,8 @@ _SECONDS = 30.0  # without an answer to one question; loaders give up after a mi
 _PAUSES = (0.5, 2.0)  # seconds before the second and the third try
 
 
-Part = tuple[str, int, int]
+ByteRange = tuple[str, int, int]
 """A file or address, and offset and length in bytes of a part of it."""
-
-
-def is_address(place: str) -> bool:
-    """Whether `place` is an address like `https://...` or `s3://...`, and no path."""
-    scheme, slashes, _ = place.partition("://")
-    return bool(slashes) and scheme.isalnum()
 
 
 def read_range(place: str, offset: int = 0, size: int | None = None) -> bytes:
@@ -39,7 +34,7 @@ def read_range(place: str, offset: int = 0, size: int | None = None) -> bytes:
             part = {} if size is None else {"start": offset, "end": offset + size}
             content: bytes = _patiently(lambda: _answer(system, "cat_file", path, **part))
             if size is not None and len(content) > size:
-                raise DataError(f"{shown(place)} came whole: serve it with ranges, as nginx and S3 do")
+                raise DataError(f"{printable_path(place)} came whole: serve it with ranges, as nginx and S3 do")
             return content
         if size is None:
             return Path(place).read_bytes()
@@ -50,14 +45,14 @@ def read_range(place: str, offset: int = 0, size: int | None = None) -> bytes:
         raise _failed(place, error) from None
 
 
-def fetched(parts: Sequence[Part]) -> dict[Part, bytes]:
+def fetch_ranges(parts: Sequence[ByteRange]) -> dict[ByteRange, bytes]:
     """Those of `parts`, all of them of one server, that come when they are asked for together.
 
     One after another, each would wait for the network alone. What does not come is told of when it is read;
     UnreachableError names a server that keeps silent, for each part alone would be waited for as long.
     """
     first, *rest = dict.fromkeys(parts)
-    came: dict[Part, bytes] = {}
+    came: dict[ByteRange, bytes] = {}
     try:
         system, _ = _remote(first[0])
         # The first alone: a server without ranges sends the whole archive for each.
@@ -76,7 +71,7 @@ def fetched(parts: Sequence[Part]) -> dict[Part, bytes]:
     return came
 
 
-def expect_range(place: str, offset: int, size: int) -> None:
+def prefetch_range(place: str, offset: int, size: int) -> None:
     """Have the system fetch a part of the file `place` while others are decoded.
 
     What cannot be read is told of when it is read.
@@ -86,7 +81,7 @@ def expect_range(place: str, offset: int, size: int) -> None:
             os.posix_fadvise(_descriptor(place).fileno(), offset, size, os.POSIX_FADV_WILLNEED)
 
 
-def expect_file(file: Path) -> None:
+def prefetch_file(file: Path) -> None:
     """The same for `file`, as far as an image may be long."""
     if sys.platform == "linux":
         with suppress(OSError):
@@ -101,12 +96,12 @@ def _failed(place: str, error: Exception) -> DataError:
     """Why `place` could not be read, and what to do."""
     kind = UnreachableError if is_address(place) else DataError
     if isinstance(error, FileNotFoundError):
-        return DataError(f"{shown(place)} does not exist: look at the path")
+        return DataError(f"{printable_path(place)} does not exist: look at the path")
     if isinstance(error, PermissionError):
         cure = "give credentials that may, or another path"
-        return kind(f"{shown(place)} may not be read ({one_line(error)}): {cure}")
+        return kind(f"{printable_path(place)} may not be read ({one_line(error)}): {cure}")
     cure = "the credentials" if "credentials" in str(error).lower() else "the path, or the network"
-    return kind(f"{shown(place)} cannot be read ({one_line(error)}): look at {cure}")
+    return kind(f"{printable_path(place)} cannot be read ({one_line(error)}): look at {cure}")
 
 
 def _answer(system: Any, question: str, *asked: Any, **more: Any) -> Any:
@@ -136,7 +131,7 @@ def _patiently(fetch: Callable[[], bytes]) -> bytes:
     return fetch()
 
 
-def reopen() -> None:
+def close_cached_files() -> None:
     """Open every file anew that is asked for next: another may have taken its name."""
     _descriptor.cache_clear()
 

@@ -1,4 +1,8 @@
-"""Order and chance as pure functions of their keys: no state to save, nothing that workers could disturb."""
+"""Order and random numbers as pure functions of their keys.
+
+There is no generator whose state would have to be saved, and workers cannot disturb one another. The order of
+an epoch depends on (seed, epoch), a random number on (seed, epoch, index, stream), whatever ran before.
+"""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -7,14 +11,14 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-# The streams of chance. A draw that takes several numbers counts on from its stream.
+# Streams of random numbers, one for each use. A use that needs several numbers takes the streams that follow.
 _ORDER, _BALANCE = 0, 10
 FLIP, ROW, COLUMN, SCALE, POLICY, ERASE = 1, 2, 3, 4, 5, 6
 TRIES, ERASE_TRIES = 16, 64  # four numbers for each of ten tries
 COLOUR, CUTOUT, MIX = 112, 120, 124  # six, two and five numbers
-BOXES = 200  # the seed of a view of boxes
+BOXES = 200  # the seed of the crop around boxes
 MOMENT = 1024  # one for each segment or frame of a clip
-# They and their mask stand beside Python's integers and numpy's arrays alike, which no type says.
+# Any: they are combined with Python's integers and with NumPy's arrays.
 _WEYL: Any = 0x9E3779B97F4A7C15  # the three constants of splitmix64 (Steele et al. 2014, fig. 17)
 _FIRST: Any = 0xBF58476D1CE4E5B9
 _SECOND: Any = 0x94D049BB133111EB
@@ -24,18 +28,28 @@ _Words = TypeVar("_Words", int, NDArray[np.uint64])
 
 
 def draws(seed: int, epoch: int, indices: NDArray[np.int64], stream: int) -> NDArray[np.float64]:
-    """Numbers in [0, 1), one for each index, that depend on (seed, epoch, index, stream) and nothing else."""
+    """Random numbers in [0, 1), one for each index.
+
+    Args:
+        seed: Seed of the run.
+        epoch: Epoch from 0, or a step where the number is for a whole batch.
+        indices: Indices of examples (n,) int64.
+        stream: One of the constants above, plus an offset where a use needs several numbers.
+
+    Returns:
+        Uniform numbers (n,) float64. The same arguments give the same numbers on every machine.
+    """
     upper_bits = _hash(seed, epoch, indices, stream) >> np.uint64(11)
     return upper_bits.astype(np.float64) * 2.0**-53  # a float64 holds 53 bits
 
 
 def draw(seed: int, epoch: int, index: int, stream: int) -> float:
-    """The number that `draws` has for one index, without the price of arrays: a crop takes a dozen."""
+    """The number of `draws` for one index, without the overhead of arrays: a crop takes a dozen."""
     return (_mix(_state(seed, epoch, stream) ^ index) >> 11) * 2.0**-53
 
 
-def key(seed: int, epoch: int, index: int, stream: int) -> int:
-    """A seed of 63 bits for a generator of somebody else's, from the same keys."""
+def seed_for(seed: int, epoch: int, index: int, stream: int) -> int:
+    """A seed of 63 bits for another library's generator, from the same keys."""
     return _mix(_state(seed, epoch, stream) ^ index) >> 1
 
 
@@ -45,10 +59,18 @@ def order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
 
 
 def balanced(seed: int, epoch: int, labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """An order of len(`labels`) images in which all classes that have any come equally often, within one.
+    """An order in which all classes come equally often, within one image.
 
-    Images of a small class come again, none of them more than once oftener than another; those of a large
-    class take turns from epoch to epoch.
+    Images of a small class repeat, none more than once oftener than another. Images of a large class take
+    turns from epoch to epoch.
+
+    Args:
+        seed: Seed of the run.
+        epoch: Epoch from 0.
+        labels: Class of each image (N,) int64.
+
+    Returns:
+        Indices of images (N,) int64.
     """
     present = np.unique(labels)
     chance = _hash(seed, epoch, np.arange(len(labels)), _BALANCE)
@@ -62,9 +84,9 @@ def balanced(seed: int, epoch: int, labels: NDArray[np.int64]) -> NDArray[np.int
     return places[order(seed, epoch, len(labels))]
 
 
-def steps_per_epoch(count: int, batch: int) -> int:
+def steps_per_epoch(count: int, batch_size: int) -> int:
     """Batches in one epoch: the last, incomplete one is left out, unless it is the only one."""
-    return max(1, count // batch)
+    return max(1, count // batch_size)
 
 
 def share(
@@ -72,23 +94,38 @@ def share(
     step: int,
     *,
     count: int,
-    batch: int,
+    batch_size: int,
     rank: int = 0,
     world: int = 1,
     order_of: Callable[[int, int, int], NDArray[np.int64]] = order,
 ) -> tuple[int, NDArray[np.int64]]:
-    """The epoch of global step `step` (from 0), and the images that `rank` of `world` takes of its batch.
+    """The images that one process takes at one step.
 
-    All ranks together take the same batch at any `world`; a set smaller than `batch` is one smaller batch.
-    `order_of(seed, epoch, count)` is the order of an epoch.
+    All processes together take the same batch, whatever their number.
+
+    Args:
+        seed: Seed of the run.
+        step: Global step from 0.
+        count: Images in the dataset; fewer than `batch_size` make one smaller batch.
+        batch_size: Images of all processes together.
+        rank: Number of this process, from 0.
+        world: Number of processes.
+        order_of: From (seed, epoch, count) to the order of an epoch.
+
+    Returns:
+        The epoch from 0, and the indices (n,) int64 of this process.
     """
-    epoch, place = divmod(step, steps_per_epoch(count, batch))
-    return epoch, order_of(seed, epoch, count)[place * batch : (place + 1) * batch][rank::world]
+    epoch, place = divmod(step, steps_per_epoch(count, batch_size))
+    return epoch, order_of(seed, epoch, count)[place * batch_size : (place + 1) * batch_size][rank::world]
 
 
-def orders(labels: NDArray[np.int64], *, equally: bool) -> Callable[[int, int, int], NDArray[np.int64]]:
-    """The `order_of` of a set with these labels: each image once, or each class `equally` often."""
-    return lru_cache(maxsize=4)(lambda seed, epoch, _: balanced(seed, epoch, labels)) if equally else order
+def orders(
+    labels: NDArray[np.int64], *, balance_classes: bool
+) -> Callable[[int, int, int], NDArray[np.int64]]:
+    """The `order_of` of `share`: each image once, or with `balance_classes` each class equally often."""
+    if not balance_classes:
+        return order
+    return lru_cache(maxsize=4)(lambda seed, epoch, _count: balanced(seed, epoch, labels))
 
 
 @lru_cache(maxsize=4)  # one sort an epoch instead of one a step
@@ -99,15 +136,15 @@ def _order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
 
 
 def _hash(seed: int, epoch: int, indices: NDArray[np.int64], stream: int) -> NDArray[np.uint64]:
-    # numpy's own generators are not used: their streams may change from one version to the next
+    # NumPy's own generators are not used: their streams may change from one version to the next
     return _mix(np.asarray(indices).astype(np.uint64) ^ np.uint64(_state(seed, epoch, stream)))
 
 
 @lru_cache(maxsize=1024)  # the streams of a few epochs: all images of one share them
 def _state(seed: int, epoch: int, stream: int) -> int:
     state = 0
-    for key in (seed, epoch, stream):
-        state = _mix(state ^ key % 2**64)
+    for part in (seed, epoch, stream):
+        state = _mix(state ^ part % 2**64)
     return state
 
 

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from residua.data.decode import Gate, Header
+from residua.data.decode import Header, MediaType
 from residua.data.images import Images
 from residua.data.items import Item
-from residua.data.near_duplicates import THUMB, thumb_and_hash
+from residua.data.near_duplicates import THUMBNAIL_SIDE, thumbnail_and_hash
 from residua.errors import DataError, UnreachableError
 
-Tell = Callable[[int, int], None]
+ReportProgress = Callable[[int, int], None]
 """Hears how many images of how many are done."""
 
 _PORTION = 64  # images that a process looks at before it answers
@@ -36,7 +36,7 @@ FACTS = np.dtype(
         ("orientation", np.uint8),
         ("flat", np.bool_),
         ("hash", np.uint64),
-        ("thumb", np.uint8, (THUMB, THUMB)),
+        ("thumb", np.uint8, (THUMBNAIL_SIDE, THUMBNAIL_SIDE)),
         ("kind", "U8"),
         ("mode", "U8"),
         ("camera", np.int32),
@@ -61,7 +61,9 @@ class Scan:
     """Why an image cannot be read, by place."""
 
 
-def scan(splits: Sequence[Images], *, workers: int, tell: Tell = lambda _done, _total: None) -> Scan:
+def scan(
+    splits: Sequence[Images], *, workers: int, tell: ReportProgress = lambda _done, _total: None
+) -> Scan:
     """All images of all `splits`, one after another, decoded once; `workers` processes, or 0 for this one.
 
     The same answer at any number of workers. MemoryError when a process was killed; UnreachableError when what
@@ -137,7 +139,7 @@ def _portion(splits: tuple[Images, ...], start: int) -> list[_Look]:
     found: list[_Look] = []
     for images in splits:
         mine = np.arange(max(0, start), min(len(images), start + _PORTION - len(found)))
-        images.expect(mine)
+        images.prefetch(mine)
         found += [_look(images, i) for i in mine.tolist()]
         start = max(0, start - len(images)) if start >= len(images) else 0
         if len(found) == _PORTION:
@@ -150,9 +152,9 @@ def _look(images: Images, i: int) -> _Look:
     record["bytes"], record["orientation"] = -1, 1
     try:
         item = images.item(i)
-        record["bytes"], digest = _content(item, images.gate)
+        record["bytes"], digest = _content(item, images.media_type)
         record["digest"] = np.frombuffer(digest, np.uint8)
-        header, image = _examined(item, images.gate)
+        header, image = _examined(item, images.media_type)
     except UnreachableError:
         raise  # a network that is down makes no image a bad one
     except DataError as error:
@@ -161,29 +163,29 @@ def _look(images: Images, i: int) -> _Look:
         return record, "", f"{images.title(i)} cannot be read: {error.strerror}"
     low_high = image.getextrema()
     record["flat"] = all(high - low <= _FLAT for low, high in low_high)  # type: ignore[misc]
-    record["thumb"], record["hash"] = thumb_and_hash(image)
+    record["thumb"], record["hash"] = thumbnail_and_hash(image)
     width, height = header.size[::-1] if header.orientation > 4 else header.size
     record["width"], record["height"] = width, height
-    record["orientation"], record["kind"], record["mode"] = header.orientation, header.kind, header.mode
-    record["frames"], record["rate"] = header.frames, header.rate
+    record["orientation"], record["kind"], record["mode"] = header.orientation, header.format, header.mode
+    record["frames"], record["rate"] = header.frames, header.fps
     record["readable"] = True
     return record, header.camera, ""
 
 
-def _content(item: Item, gate: Gate) -> tuple[int, bytes]:
+def _content(item: Item, media_type: MediaType) -> tuple[int, bytes]:
     """Size in bytes, -1 for what is no file, and SHA-256 of an image as it is kept."""
     if isinstance(item, Image.Image):
         return -1, hashlib.sha256(repr((item.size, item.mode)).encode() + item.tobytes()).digest()
     if isinstance(item, bytes):
         return len(item), hashlib.sha256(item).digest()
     if not item.is_file():
-        gate.examine(item)  # says whether it is missing, or a pipe that must not be opened
+        media_type.decode_with_header(item)  # says whether it is missing, or a pipe that must not be opened
     with Path(item).open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").digest()
         return file.tell(), digest
 
 
-def _examined(item: Item, gate: Gate) -> tuple[Header, Image.Image]:
+def _examined(item: Item, media_type: MediaType) -> tuple[Header, Image.Image]:
     if isinstance(item, Image.Image):
-        return gate.held(item), item.convert("RGB")
-    return gate.examine(item, shrink=lambda size: min(size) // _LARGE)
+        return media_type.stored_header(item), item.convert("RGB")
+    return media_type.decode_with_header(item, shrink=lambda size: min(size) // _LARGE)

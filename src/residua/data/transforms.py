@@ -1,4 +1,8 @@
-"""Views: an image as the square of pixels a network sees, with keyed chance in training."""
+"""From an image to the square of pixels that a network reads: resizing, crops, flips and normalisation.
+
+A *view* is a square (C, S, S) uint8. `eval_view` cuts the centre; `train_view` crops and flips at random,
+keyed by (seed, epoch, index), so that a view does not depend on workers or on where a run was interrupted.
+"""
 
 import math
 from collections.abc import Mapping
@@ -13,135 +17,222 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from residua.data.sampler import COLUMN, FLIP, POLICY, ROW, SCALE, TRIES, draw, draws, key
+from residua.data.sampler import COLUMN, FLIP, POLICY, ROW, SCALE, TRIES, draw, draws, seed_for
 from residua.spec.augment import Augment
 from residua.spec.preprocess import Preprocess
 
-_MOST_TRIES = 10  # as torchvision's RandomResizedCrop
-_LONGEST = 100  # times the shorter side; our choice: a line of 1 x 20000 would be resized to 1.3 gigapixels
+_MAX_TRIES = 10  # as torchvision's RandomResizedCrop
+_MAX_ASPECT = 100  # longer to shorter side; our choice: 1 x 20000 pixels would be resized to 1.3 gigapixels
+_SIZE_STEP = 16  # pixels by which crops grow; our choice: each size is one more shape to compile and plan for
 
-_STEP = 16  # pixels by which crops grow: few sizes are few shapes to plan for; our choice
+NUMPY_PAD_MODES: Mapping[str, Literal["constant", "reflect"]] = {"zeros": "constant", "reflect": "reflect"}
+"""Name of a border -> mode of `numpy.pad`."""
 
-BORDERS: Mapping[str, Literal["constant", "reflect"]] = {"zeros": "constant", "reflect": "reflect"}
-"""Our names of borders, and numpy's."""
-
+_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 _Key = tuple[int, int, int]
-"""Seed, epoch and index: what every draw of one view depends on."""
+"""Seed, epoch and index: all random numbers of one view depend on them."""
 
 
-def test_view(image: Image.Image, preprocess: Preprocess) -> NDArray[np.uint8]:
-    """The centre of `image` as (C, S, S) uint8, S being `preprocess.size`.
+def eval_view(image: Image.Image, preprocess: Preprocess) -> NDArray[np.uint8]:
+    """The centre of an image, as in evaluation.
 
-    Bit for bit what torchvision's `Resize(preprocess.resize)` and `CenterCrop(preprocess.size)` cut from it,
-    unless it is more than 100 times longer than wide: then only its middle is resized.
+    Equals torchvision's `Resize(preprocess.resize)` and `CenterCrop(preprocess.size)` bit for bit, unless the
+    image is more than 100 times longer than wide; then its ends are cut off before it is resized.
+
+    Args:
+        image: An image in mode RGB or L.
+        preprocess: Sizes and interpolation.
+
+    Returns:
+        The view (C, S, S) uint8, S being `preprocess.size`.
     """
-    image = _resized(_shortened(image), preprocess)
+    image = _resize(_limit_aspect(image), preprocess)
     # round() takes halves to the even neighbour, as torchvision does
     left = round((image.width - preprocess.size) / 2.0)
     top = round((image.height - preprocess.size) / 2.0)
     return _array(image.crop((left, top, left + preprocess.size, top + preprocess.size)))
 
 
-def scaled_view(image: Image.Image, preprocess: Preprocess, short: int) -> NDArray[np.uint8]:
-    """The whole of `image` with its shorter side at `short` pixels: (C, H, W) uint8.
+def resized_view(image: Image.Image, preprocess: Preprocess, short_side: int) -> NDArray[np.uint8]:
+    """The whole of an image, with its shorter side at `short_side` pixels.
 
-    Bit for bit torchvision's `Resize(short)`, unless it is more than 100 times longer than wide: then its
-    middle.
+    Equals torchvision's `Resize(short_side)` bit for bit, with the exception of `eval_view`.
+
+    Args:
+        image: An image in mode RGB or L.
+        preprocess: Interpolation.
+        short_side: Shorter side in pixels.
+
+    Returns:
+        The pixels (C, H, W) uint8.
     """
-    return _array(_resized(_shortened(image), replace(preprocess, size=short, resize=short)))
+    return _array(_resize(_limit_aspect(image), replace(preprocess, size=short_side, resize=short_side)))
 
 
 def train_view(
     image: Image.Image, preprocess: Preprocess, augment: Augment, seed: int, epoch: int, index: int
 ) -> NDArray[np.uint8]:
-    """What epoch `epoch` sees of image `index`: (C, S, S) uint8, S being `preprocess.size`."""
-    where = (seed, epoch, index)
+    """A random view of an image, as in training.
+
+    Args:
+        image: An image in mode RGB or L.
+        preprocess: Sizes and interpolation.
+        augment: Kind of crop, flips and policy.
+        seed: Seed of the run.
+        epoch: Epoch from 0.
+        index: Index of the image in its split.
+
+    Returns:
+        The view (C, S, S) uint8, S being `preprocess.size`.
+    """
+    key = (seed, epoch, index)
     if augment.kind == "resized_crop":
-        view = _resized_crop(image, preprocess, augment, where)
+        view = _resized_crop(image, preprocess, augment, key)
     elif augment.kind == "scale_crop":
-        view = _scale_crop(_shortened(image), preprocess, augment, where)
+        view = _scale_crop(_limit_aspect(image), preprocess, augment, key)
     else:
-        view = test_view(image, preprocess)
-    this = np.array([index])
+        view = eval_view(image, preprocess)
+    indices = np.array([index])
     if augment.kind == "pad_crop":
         border = (augment.pad, augment.pad)
-        padded = np.pad(view, ((0, 0), border, border), BORDERS[augment.border])
-        top, left = (int(shift[0]) for shift in shifts(augment, seed, epoch, this))
+        padded = np.pad(view, ((0, 0), border, border), NUMPY_PAD_MODES[augment.border])
+        top, left = (int(offset[0]) for offset in crop_offsets(augment, seed, epoch, indices))
         view = padded[:, top : top + preprocess.size, left : left + preprocess.size]
-    view = _mirrored(view) if flips(augment, seed, epoch, this)[0] else view
-    return view if augment.policy == "none" else _changed(view, augment, where)
+    view = _flip(view) if flip_mask(augment, seed, epoch, indices)[0] else view
+    return view if augment.policy == "none" else _apply_policy(view, augment, key)
 
 
-def train_views(
+def train_clip_view(
     frames: NDArray[np.uint8], preprocess: Preprocess, augment: Augment, seed: int, epoch: int, index: int
 ) -> NDArray[np.uint8]:
-    """What `train_view` makes of all `frames` (T, H, W, C), with one crop and one mirror: (T, C, S, S)."""
-    where = (seed, epoch, index)
+    """`train_view` of all frames of a clip, with one crop and one flip for all of them.
+
+    Args:
+        frames: (T, H, W, C) uint8.
+        preprocess: As for `train_view`.
+        augment: As for `train_view`.
+        seed: As for `train_view`.
+        epoch: As for `train_view`.
+        index: Index of the clip in its split.
+
+    Returns:
+        The views (T, C, S, S) uint8.
+    """
+    key = (seed, epoch, index)
     if augment.kind != "resized_crop" or augment.policy != "none":
         images = (Image.fromarray(frame[:, :, 0] if frame.shape[2] == 1 else frame) for frame in frames)
-        return np.stack([train_view(image, preprocess, augment, *where) for image in images])
+        return np.stack([train_view(image, preprocess, augment, *key) for image in images])
     height, width = frames.shape[1:3]
-    left, top, right, bottom = _crop_box((width, height), augment, where)
-    views = _shrunk(frames[:, top:bottom, left:right], preprocess)
-    return _mirrored(views) if flips(augment, seed, epoch, np.array([index]))[0] else views
+    left, top, right, bottom = _crop_box((width, height), augment, key)
+    views = _resize_square(frames[:, top:bottom, left:right], preprocess)
+    return _flip(views) if flip_mask(augment, seed, epoch, np.array([index]))[0] else views
 
 
-def shrinkage(
+def max_shrink(
     size: tuple[int, int], preprocess: Preprocess, augment: Augment, seed: int, epoch: int, index: int
 ) -> int:
-    """How many times smaller `train_view` may have an image of `size`, and still shrink what it cuts out."""
+    """How many times smaller an image may be decoded, so that `train_view` never enlarges its crop.
+
+    Args:
+        size: Width and height of the image in pixels.
+        preprocess: As for `train_view`.
+        augment: As for `train_view`.
+        seed: As for `train_view`.
+        epoch: As for `train_view`.
+        index: As for `train_view`.
+
+    Returns:
+        The factor; 0 or 1 for full size. Always 1 for views that equal torchvision's bit for bit.
+    """
     if augment.kind != "resized_crop":
-        return 1  # these views equal torchvision's bit for bit
+        return 1
     left, top, right, bottom = _crop_box(size, augment, (seed, epoch, index))
     return min(right - left, bottom - top) // preprocess.size
 
 
-def shifts(
+def crop_offsets(
     augment: Augment, seed: int, epoch: int, indices: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where each image's crop begins in its padded self: rows (n,) and columns (n,), 0 to twice `pad`."""
-    places = 2 * augment.pad + 1
+    """Where the crops of padded images begin.
+
+    Args:
+        augment: Gives the padding on each side, `pad`.
+        seed: Seed of the run.
+        epoch: Epoch from 0.
+        indices: Indices of the images (n,).
+
+    Returns:
+        Rows (n,) and columns (n,) int64, from 0 to twice `pad`.
+    """
+    count = 2 * augment.pad + 1
     row, column = (draws(seed, epoch, indices, stream) for stream in (ROW, COLUMN))
-    return (row * places).astype(np.int64), (column * places).astype(np.int64)
+    return (row * count).astype(np.int64), (column * count).astype(np.int64)
 
 
-def flips(augment: Augment, seed: int, epoch: int, indices: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which of the images are mirrored: (n,)."""
+def flip_mask(augment: Augment, seed: int, epoch: int, indices: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which images are flipped left to right.
+
+    With `augment.alternate`, an image that is flipped in one epoch is not in the next.
+
+    Args:
+        augment: Gives the probability, `flip`.
+        seed: Seed of the run.
+        epoch: Epoch from 0.
+        indices: Indices of the images (n,).
+
+    Returns:
+        A mask (n,) bool.
+    """
     if augment.alternate:
         first = draws(seed, 0, indices, FLIP) < augment.flip
         return np.asarray(first ^ bool(epoch % 2))
     return np.asarray(draws(seed, epoch, indices, FLIP) < augment.flip)
 
 
-def size_at(augment: Augment, size: int, epoch: int, epochs: int) -> int:
-    """Side of the crops in epoch `epoch` of `epochs`, in pixels, when it is `size` in the end.
+def crop_size_at(augment: Augment, size: int, epoch: int, epochs: int) -> int:
+    """Side of the crops in one epoch, for training that starts with small images.
 
-    It grows evenly, by whole steps of 16 pixels, and never exceeds `size`.
+    Args:
+        augment: `grow` gives the share of `size` at the start, and the share of the epochs after which it is
+            `size`.
+        size: Side in pixels at the end.
+        epoch: Epoch from 0.
+        epochs: Number of epochs.
+
+    Returns:
+        Pixels; grows evenly in steps of 16 and never exceeds `size`.
     """
-    share, full = augment.grow
-    done = min(1.0, epoch / (full * epochs)) if full else 1.0
-    wished = size * (share + (1 - share) * done)
-    return size if done == 1.0 else max(min(size, _STEP), min(size, int(wished / _STEP) * _STEP))
+    start_share, full_at = augment.grow
+    progress = min(1.0, epoch / (full_at * epochs)) if full_at else 1.0
+    side = size * (start_share + (1 - start_share) * progress)
+    if progress == 1.0:
+        return size
+    return max(min(size, _SIZE_STEP), min(size, int(side / _SIZE_STEP) * _SIZE_STEP))
 
 
 def normalise(images: Tensor, preprocess: Preprocess) -> Tensor:
-    """Images (N, C, H, W) or clips (N, C, T, H, W) uint8 as (value / 255 - mean) / std in float32.
+    """Normalise pixels: (value / 255 - mean) / std.
 
-    Device and strides stay. The mean is that of each pixel where `preprocess` has a mean image.
+    Args:
+        images: Images (N, C, H, W) or clips (N, C, T, H, W) uint8.
+        preprocess: Mean and standard deviation of each channel, or a mean image.
+
+    Returns:
+        The same shape, device and strides, float32.
     """
     mean, std = _statistics(preprocess, images.shape[2:], images.device)
     return images.to(torch.float32).sub_(mean).div_(std)
 
 
-def as_pixels(inputs: Tensor, preprocess: Preprocess) -> Tensor:
-    """The uint8 pixels that `normalise` makes `inputs` of."""
+def denormalise(inputs: Tensor, preprocess: Preprocess) -> Tensor:
+    """The inverse of `normalise`: uint8 pixels of the same shape."""
     mean, std = _statistics(preprocess, inputs.shape[2:], inputs.device)
     return (inputs * std + mean).round().clamp(0, 255).to(torch.uint8)
 
 
 @lru_cache(maxsize=8)  # a tensor made from a list on an accelerator makes the host wait
 def _statistics(preprocess: Preprocess, size: torch.Size, device: torch.device) -> tuple[Tensor, Tensor]:
-    """What is subtracted from maps of `size` ([T,] H, W), and the divisor, both on the scale of pixels."""
+    """Mean and standard deviation for images of `size` ([T,] H, W), on the scale of pixels (0 to 255)."""
     ones = [1] * len(size)
     with torch.inference_mode(mode=False):
         mean, std = (
@@ -154,8 +245,9 @@ def _statistics(preprocess: Preprocess, size: torch.Size, device: torch.device) 
         return mean.to(device), std.to(device)
 
 
-def _shortened(image: Image.Image) -> Image.Image:
-    longest = _LONGEST * min(image.size)
+def _limit_aspect(image: Image.Image) -> Image.Image:
+    """Cut off the ends of an image that is more than 100 times longer than wide."""
+    longest = _MAX_ASPECT * min(image.size)
     if max(image.size) <= longest:
         return image
     width, height = (min(side, longest) for side in image.size)
@@ -163,25 +255,20 @@ def _shortened(image: Image.Image) -> Image.Image:
     return image.crop((left, top, left + width, top + height))
 
 
-def _resized(image: Image.Image, preprocess: Preprocess) -> Image.Image:
+def _resize(image: Image.Image, preprocess: Preprocess) -> Image.Image:
+    """The image with its shorter side at `preprocess.resize`."""
     short = min(image.size)
     if short == preprocess.resize:
         return image
-    # int(), not round(): the longer side is cut off as torchvision does
+    # int(), not round(): torchvision truncates the longer side
     width, height = (
         preprocess.resize if side == short else int(preprocess.resize * side / short) for side in image.size
     )
-    return image.resize((width, height), _filter(preprocess))
-
-
-def _filter(preprocess: Preprocess) -> Image.Resampling:
-    return {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}[
-        preprocess.interpolation
-    ]
+    return image.resize((width, height), _FILTERS[preprocess.interpolation])
 
 
 def _array(image: Image.Image) -> NDArray[np.uint8]:
-    """The pixels as (C, H, W), in the memory of (H, W, C)."""
+    """The pixels as (C, H, W), in the memory layout of (H, W, C)."""
     pixels = np.array(image)
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
@@ -189,7 +276,7 @@ def _array(image: Image.Image) -> NDArray[np.uint8]:
 def _crop_box(size: tuple[int, int], augment: Augment, key: _Key) -> tuple[int, int, int, int]:
     """Left, top, right and bottom of a random area (Szegedy et al. 2014, section 6), or of the centre."""
     width, height = size
-    for attempt in range(_MOST_TRIES):
+    for attempt in range(_MAX_TRIES):
         area, aspect, left, top = (draw(*key, TRIES + 4 * attempt + part) for part in range(4))
         pixels = width * height * (augment.area[0] + area * (augment.area[1] - augment.area[0]))
         low, high = math.log(augment.aspect[0]), math.log(augment.aspect[1])
@@ -205,44 +292,43 @@ def _crop_box(size: tuple[int, int], augment: Augment, key: _Key) -> tuple[int, 
 
 
 def _resized_crop(
-    image: Image.Image, preprocess: Preprocess, augment: Augment, where: _Key
+    image: Image.Image, preprocess: Preprocess, augment: Augment, key: _Key
 ) -> NDArray[np.uint8]:
     """A random area of `image`: (C, S, S)."""
-    cut = _array(image.crop(_crop_box(image.size, augment, where))).transpose(1, 2, 0)
-    found: NDArray[np.uint8] = _shrunk(cut.reshape(1, *cut.shape), preprocess)[0]
-    return found
+    crop = _array(image.crop(_crop_box(image.size, augment, key))).transpose(1, 2, 0)
+    view: NDArray[np.uint8] = _resize_square(crop.reshape(1, *crop.shape), preprocess)[0]
+    return view
 
 
-def _shrunk(pixels: NDArray[np.uint8], preprocess: Preprocess) -> NDArray[np.uint8]:
+def _resize_square(pixels: NDArray[np.uint8], preprocess: Preprocess) -> NDArray[np.uint8]:
     """(N, H, W, C) as (N, C, S, S), by torch, which takes half of Pillow's time for bytes."""
     size = (preprocess.size, preprocess.size)
     channels_last = torch.from_numpy(pixels).permute(0, 3, 1, 2)
     resized = interpolate(channels_last, size, mode=preprocess.interpolation, antialias=True)
-    found: NDArray[np.uint8] = resized.numpy()
-    return found
+    views: NDArray[np.uint8] = resized.numpy()
+    return views
 
 
-def _mirrored(view: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """`view`, (..., C, H, W) in the memory of (..., H, W, C), left for right; numpy would copy by bytes."""
+def _flip(view: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """`view` (..., C, H, W), stored as (..., H, W, C), flipped left to right; NumPy would copy byte by
+    byte."""
     rows = torch.from_numpy(np.ascontiguousarray(np.moveaxis(view, -3, -1)))
-    found: NDArray[np.uint8] = rows.flip(-2).numpy()
-    return np.moveaxis(found, -1, -3)
+    flipped: NDArray[np.uint8] = rows.flip(-2).numpy()
+    return np.moveaxis(flipped, -1, -3)
 
 
-def _scale_crop(
-    image: Image.Image, preprocess: Preprocess, augment: Augment, where: _Key
-) -> NDArray[np.uint8]:
-    """A random square of `image`, resized to a random scale (Simonyan and Zisserman 2014, 3.1)."""
+def _scale_crop(image: Image.Image, preprocess: Preprocess, augment: Augment, key: _Key) -> NDArray[np.uint8]:
+    """A random square of `image`, resized to a random scale (Simonyan and Zisserman 2014, section 3.1)."""
     low, high = augment.sides
-    side = max(preprocess.size, low + int(draw(*where, SCALE) * (high - low + 1)))
-    scaled = _resized(image, replace(preprocess, resize=side))
-    left = int(draw(*where, COLUMN) * (scaled.width - preprocess.size + 1))
-    top = int(draw(*where, ROW) * (scaled.height - preprocess.size + 1))
+    side = max(preprocess.size, low + int(draw(*key, SCALE) * (high - low + 1)))
+    scaled = _resize(image, replace(preprocess, resize=side))
+    left = int(draw(*key, COLUMN) * (scaled.width - preprocess.size + 1))
+    top = int(draw(*key, ROW) * (scaled.height - preprocess.size + 1))
     return _array(scaled.crop((left, top, left + preprocess.size, top + preprocess.size)))
 
 
-def _changed(view: NDArray[np.uint8], augment: Augment, where: _Key) -> NDArray[np.uint8]:
-    """`view` after torchvision's policy, whose generator is seeded by the view's place."""
+def _apply_policy(view: NDArray[np.uint8], augment: Augment, key: _Key) -> NDArray[np.uint8]:
+    """Apply torchvision's RandAugment or TrivialAugment, seeded by the key of the view."""
     from torchvision.transforms import v2
 
     policy = (
@@ -252,6 +338,6 @@ def _changed(view: NDArray[np.uint8], augment: Augment, where: _Key) -> NDArray[
     )
     pixels = np.ascontiguousarray(view.transpose(1, 2, 0))
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    with torch.random.fork_rng(devices=[]):  # the caller's generator is left as it was
-        torch.default_generator.manual_seed(key(*where, POLICY))
+    with torch.random.fork_rng(devices=[]):  # leaves the caller's generator unchanged
+        torch.default_generator.manual_seed(seed_for(*key, POLICY))
         return _array(policy(image))

@@ -1,72 +1,80 @@
-"""The worker processes of a loader: at which example each of them is, and what became of it."""
+"""State of the worker processes of one loader, as the training process sees it.
+
+Two arrays in shared memory have one slot for each worker: its process number, and the index of the example
+that it reads now. A worker writes its slot without a lock; the training process reads it only to name the
+example in an error.
+
+    starting --> reading <--> idle (queue full) --> ended (all batches read)
+                    | +-- killed, crashed, exited --> WorkerDiedError "... died (Killed) while it read X" +--
+                    no batch for `seconds`  --> all workers killed, WorkerDiedError "... hangs ... while it
+                    read X"
+"""
 
 import multiprocessing
-import os
 import signal
-import threading
 from collections.abc import Callable, MutableSequence
 from contextlib import suppress
 from multiprocessing.process import BaseProcess
 
-from residua.data.decode import shown
+from residua.data.decode import printable_path
 from residua.errors import WorkerDiedError
 
-CURE = "free memory, that of /dev/shm too, or set data.num_workers to 0"
-"""What helps against most that ends a worker."""
+REMEDY = "free memory, that of /dev/shm too, or set data.num_workers to 0"
+"""What helps against most failures of a worker."""
+IDLE = -1
+"""Index in the slot of a worker that reads no example."""
 
 
 class WorkerMonitor:
-    """The workers of one loader, and which example each of them reads."""
+    """The workers of one loader, and the example that each of them reads."""
 
     def __init__(self, workers: int, title: Callable[[int], str]) -> None:
-        """An example is called by its `title`."""
+        """Prepare the slots of `workers` processes; `title` names an example in errors."""
         self.title = title
-        self.rows: MutableSequence[int] = multiprocessing.RawArray("q", [-1] * (2 * workers))
-        """In memory that all share: process and example of the first worker, of the second and so on."""
-        self.workers: list[BaseProcess] = []
-        self.began = False
-        """Whether the first batch came."""
-        self._over = threading.Event()
+        self.pids: MutableSequence[int] = multiprocessing.RawArray("q", workers)
+        """Process number of each worker, written when it starts."""
+        self.indices: MutableSequence[int] = multiprocessing.RawArray("q", [IDLE] * workers)
+        """Index of the example that each worker reads, or IDLE."""
+        self.processes: list[BaseProcess] = []
+        """The worker processes, in any order."""
+        self.has_batch = False
+        """Whether the first batch arrived."""
 
-    def died(self, *processes: int) -> WorkerDiedError | None:
-        """What became of these `processes`, or of all; None where none of them has ended."""
-        for worker in self.workers:
-            code, process = worker.exitcode, worker.pid or 0
-            if code is not None and process in (processes or (process,)):
-                how = signal.strsignal(-code) if code < 0 else f"exit code {code}"
-                return WorkerDiedError(f"a worker process died ({how}){self._reading(process)}", CURE)
+    def find_dead(self, *pids: int) -> WorkerDiedError | None:
+        """Look for a worker that has exited.
+
+        Args:
+            pids: Process numbers to look at; none for all workers.
+
+        Returns:
+            An error with the signal or exit code and the example it read; None when all of them run.
+        """
+        for process in self.processes:
+            code, pid = process.exitcode, process.pid or 0
+            if code is not None and pid in (pids or (pid,)):
+                cause = signal.strsignal(-code) if code < 0 else f"exit code {code}"
+                return WorkerDiedError(f"a worker process died ({cause}){self._reading(pid)}", REMEDY)
         return None
 
-    def hung(self, seconds: float) -> WorkerDiedError:
-        """That no batch came for so long. All are ended: torch would wait five seconds for one that hangs."""
-        reading = self._reading(*self.rows[::2])
-        self.clear()
-        return WorkerDiedError(f"a worker process hangs (no batch for {seconds:g} s){reading}", CURE)
+    def kill_hung(self, seconds: float) -> WorkerDiedError:
+        """Kill all workers after no batch arrived for `seconds`.
 
-    def _reading(self, *processes: int) -> str:
-        pairs = zip(self.rows[::2], self.rows[1::2], strict=True)
-        titles = [shown(self.title(index)) for process, index in pairs if process in processes and index >= 0]
-        return f" while it read {' or '.join(titles)}" if titles else ""
-
-    def watch(self, seconds: float) -> None:
-        """Have those that somebody stopped go on, so often.
-
-        torch would wait without end for what such a one has announced.
+        Returns:
+            An error with the examples that the workers read.
         """
-        while not self._over.wait(seconds):
-            self.wake()
+        reading = self._reading(*self.pids)
+        self.kill_all()  # torch would wait five seconds for each worker that hangs
+        return WorkerDiedError(f"a worker process hangs (no batch for {seconds:g} s){reading}", REMEDY)
 
-    def wake(self) -> None:
-        """Have those that somebody stopped go on; the others do not notice."""
-        for worker in self.workers:
-            with suppress(ProcessLookupError):
-                os.kill(worker.pid or 0, signal.SIGCONT)
+    def kill_all(self) -> None:
+        """Kill the workers that still run, and wait for them."""
+        for process in self.processes:
+            while process.exitcode is None:
+                with suppress(RuntimeError):  # torch's signal handler raises this for the worker that we kill
+                    process.kill()
+                    process.join()
 
-    def clear(self) -> None:
-        """End those that are left: one that is stopped does not heed what torch asked."""
-        self._over.set()
-        for worker in self.workers:
-            while worker.exitcode is None:
-                with suppress(RuntimeError):  # torch hears of it
-                    worker.kill()
-                    worker.join()
+    def _reading(self, *pids: int) -> str:
+        slots = zip(self.pids, self.indices, strict=True)
+        titles = [printable_path(self.title(index)) for pid, index in slots if pid in pids and index != IDLE]
+        return f" while it read {' or '.join(titles)}" if titles else ""
