@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from residua.data.batch_augmentation import Mix, touched
+from residua.data.batch_augmentation import Mix, augment_batch
 from residua.data.batches import Batch
 from residua.data.images import Images
 from residua.data.transforms import normalise
@@ -37,25 +37,26 @@ def make_loss_fn(
 
     def entropy(logits: Tensor, labels: Tensor, mix: Mix | None) -> Tensor:
         def against(truth: Tensor) -> Tensor:
-            return cross_entropy(logits.float(), truth, weight=weights, label_smoothing=smoothing)
+            exact = logits.to(torch.promote_types(logits.dtype, torch.float32))
+            return cross_entropy(exact, truth, weight=weights, label_smoothing=smoothing)
 
         if mix is None:
             return against(labels)
-        return mix.share * against(labels) + (1 - mix.share) * against(labels.roll(1, 0))
+        return mix.own_weight * against(labels) + (1 - mix.own_weight) * against(labels.roll(1, 0))
 
     def judge(network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         labels = batch.labels.to(device, non_blocking=True)
         images = normalise(batch.images.to(device, non_blocking=True), preprocess)
         form = layout(plan.memory_format, images.ndim)
-        images = touched(images, batch.touch).contiguous(memory_format=form)
+        images = augment_batch(images, batch.augmentation).contiguous(memory_format=form)
         with torch.autocast(device.type, torch.bfloat16, enabled=plan.precision == "bfloat16"):
             said = network(images)
         logits, *others = said if isinstance(said, tuple) else (said,)
-        mix = batch.touch.mix if batch.touch else None
+        mix = batch.augmentation.mix if batch.augmentation else None
         loss = entropy(logits, labels, mix)
         for other in others:
             loss = loss + side * entropy(other, labels, mix)
-        shown = labels.roll(1, 0) if mix and mix.share < 0.5 else labels
+        shown = labels.roll(1, 0) if mix and mix.own_weight < 0.5 else labels
         return loss, (logits.detach().argmax(1) != shown).sum()
 
     return judge
