@@ -1,4 +1,4 @@
-"""The page of reproductions is made from the committed runs, and the lessons run."""
+"""docs/reproductions.md is what a function writes of the committed runs, and the lessons run."""
 
 import json
 import math
@@ -14,10 +14,10 @@ RUNS = DOCS / "results/reproduce/runs"
 LESSONS = sorted((DOCS / "lessons").glob("*.ipynb"))
 
 
-def test_the_page_is_what_the_committed_runs_say(tmp_path: Path) -> None:
+def test_the_page_is_regenerated_from_the_committed_runs(tmp_path: Path) -> None:
     assert write_docs(tmp_path / "page.md", DOCS / "results/reproduce") > 0
-    made, kept = tmp_path / "page.md", DOCS / "reproductions.md"
-    assert made.read_text() == kept.read_text(), (
+    regenerated, committed = tmp_path / "page.md", DOCS / "reproductions.md"
+    assert regenerated.read_text() == committed.read_text(), (
         "run: residua reproduce --write-docs docs/reproductions.md -o docs/results/reproduce"
     )
 
@@ -45,10 +45,10 @@ def test_there_are_two_lessons() -> None:
 def test_a_lesson_runs_and_was_run(lesson: Path) -> None:
     cells = [cell for cell in json.loads(lesson.read_text())["cells"] if cell["cell_type"] == "code"]
     script = "\n".join("".join(cell["source"]) for cell in cells)
-    said = succeeded(python("-c", script, cwd=lesson.parent))
+    printed = succeeded(python("-c", script, cwd=lesson.parent))
     assert all(cell["execution_count"] for cell in cells)
     assert not [out for cell in cells for out in cell["outputs"] if out["output_type"] == "error"]
-    shown = "".join(text for cell in cells for out in cell["outputs"] for text in out.get("text", []))
-    assert [line.split()[0] for line in said.splitlines() if line] == [
-        line.split()[0] for line in shown.splitlines() if line
+    committed = "".join(text for cell in cells for out in cell["outputs"] for text in out.get("text", []))
+    assert [line.split()[0] for line in printed.splitlines() if line] == [
+        line.split()[0] for line in committed.splitlines() if line
     ]

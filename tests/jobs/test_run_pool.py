@@ -1,4 +1,4 @@
-"""The processes of a contest."""
+"""Worker processes of a `RunPool`."""
 
 import os
 import signal
@@ -9,17 +9,17 @@ from pathlib import Path
 
 SCRIPT = """
 import os, time
-from residua.jobs.run_pool import Pool
+from residua.jobs.run_pool import RunPool
 
 if __name__ == "__main__":
-    with Pool(processes=1) as pool:
-        print(pool._pool.submit(os.getpid).result(), flush=True)
+    with RunPool(processes=1) as pool:
+        print(pool._executor.submit(os.getpid).result(), flush=True)
         time.sleep(60)
 """
 
 
 def test_a_killed_parent_leaves_no_worker_behind(tmp_path: Path) -> None:
-    script = tmp_path / "contest.py"
+    script = tmp_path / "pool.py"
     script.write_text(SCRIPT)
     parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
     assert parent.stdout

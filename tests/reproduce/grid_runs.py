@@ -3,18 +3,18 @@
 from dataclasses import replace
 
 import small
-from residua.reproduce.published import Claim, Item, Net, PublishedRow
+from residua.reproduce.published import Item, NamedNetwork, PaperClaim, PublishedRow
 from residua.spec.arch import Arch
 from residua.spec.change import with_preprocess
 from residua.spec.zoo.stages import CIFAR
 
 
 def tiny(blocks: int) -> Arch:
-    found = with_preprocess(small.arch(10), CIFAR)
-    return replace(found, stages=tuple(stage * blocks for stage in found.stages))
+    arch = with_preprocess(small.arch(10), CIFAR)
+    return replace(arch, stages=tuple(stage * blocks for stage in arch.stages))
 
 
-ONE, TWO, THREE = (Net(f"tiny{n}", lambda n=n: tiny(n)) for n in (1, 2, 3))  # type: ignore[misc]
+ONE, TWO, THREE = (NamedNetwork(f"tiny{n}", lambda n=n: tiny(n)) for n in (1, 2, 3))  # type: ignore[misc]
 ITEM = Item(
     "he2015/tiny",
     "tiny nets",
@@ -22,8 +22,8 @@ ITEM = Item(
     (
         PublishedRow("one", ONE, 9.5, 0.5, "mean of 5"),
         PublishedRow("two", TWO, 8.0),
-        PublishedRow("three", THREE, said="curve only", budgets=("full",)),
+        PublishedRow("three", THREE, remark="curve only", budgets=("full",)),
         PublishedRow("size", ONE, 1e3, measure="params"),
     ),
-    claims=(Claim("one", "two", "train_error"), Claim("one", "three")),
+    claims=(PaperClaim("one", "two", "train_error"), PaperClaim("one", "three")),
 )

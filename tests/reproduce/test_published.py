@@ -1,9 +1,9 @@
-"""What the papers printed: typed a second time here, for the numbers that matter most."""
+"""What the papers printed: the numbers that matter most, typed a second time."""
 
 import pytest
 
-from residua.reproduce.items import ITEMS, RECIPE_OF, UNSCHEDULED, item
-from residua.reproduce.published import ABSENT, BUDGETS
+from residua.reproduce.items import DATA_WITHOUT_SCHEDULE, ITEMS, PAPER_RECIPES, find_item
+from residua.reproduce.published import BUDGETS, NO_PAPER_VALUE
 from residua.spec import zoo
 from residua.spec.describe import cost
 
@@ -30,66 +30,67 @@ def test_the_numbers_are_those_of_the_paper(name: str) -> None:
 
 
 def test_every_table_and_figure_of_the_first_two_papers_is_listed() -> None:
-    wanted = {f"he2015/table{n}" for n in range(1, 15)} | {f"he2016/table{n}" for n in range(1, 6)}
-    wanted |= {f"he2015/fig{n}" for n in range(1, 8)} | {f"he2016/fig{n}" for n in range(1, 7)}
-    assert wanted | {"he2016/table3-cifar100"} == {name for name in ITEMS if name.startswith("he")}
+    expected = {f"he2015/table{n}" for n in range(1, 15)} | {f"he2016/table{n}" for n in range(1, 6)}
+    expected |= {f"he2015/fig{n}" for n in range(1, 8)} | {f"he2016/fig{n}" for n in range(1, 7)}
+    assert expected | {"he2016/table3-cifar100"} == {name for name in ITEMS if name.startswith("he")}
 
 
-def test_paper_three_has_no_number_that_was_not_read() -> None:
-    rows = [row for name, found in ITEMS.items() if name.startswith("duta2020/") for row in found.rows]
+def test_paper_three_has_only_numbers_with_a_source() -> None:
+    rows = [row for item in ITEMS.values() if item.paper == "duta2020" for row in item.rows]
     assert {row.paper for row in rows} - {None} <= README_OF_PAPER_3
-    said = {row.printed for row in rows if row.paper is None}
-    assert said == {ABSENT, "does not converge (abstract)"}
+    remarks = {row.paper_text for row in rows if row.paper is None}
+    assert remarks == {NO_PAPER_VALUE, "does not converge (abstract)"}
 
 
 @pytest.mark.parametrize("name", ITEMS)
-def test_an_item_can_be_built_or_says_why_not(name: str) -> None:
-    found = ITEMS[name]
-    assert bool(found.rows) != bool(found.reason)
-    labels = {row.label for row in found.rows}
-    assert {label for claim in found.claims for label in (claim.worse, claim.better)} <= labels
-    for row in found.rows:
-        for net in {row.net, row.stand_in or row.net}:
-            arch = net.arch()
-            assert arch.name == net.name
+def test_an_item_can_be_built_or_names_its_obstacle(name: str) -> None:
+    item = ITEMS[name]
+    assert bool(item.rows) != bool(item.obstacle)
+    labels = {row.label for row in item.rows}
+    assert {label for claim in item.claims for label in (claim.worse, claim.better)} <= labels
+    for row in item.rows:
+        for network in {row.network, row.small_network or row.network}:
+            arch = network.arch()
+            assert arch.name == network.name
             assert arch.blocks()
-        assert row.budgets[-1] == "full" or row.stand_in or "depths-cifar" in name
-    if found.needs:
-        assert (found.paper, "small") in RECIPE_OF
-        assert found.nets("full", small=False)
+        assert row.budgets[-1] == "full" or row.small_network or "depths-cifar" in name
+    if item.datasets:
+        assert (item.paper, "small") in PAPER_RECIPES
+        assert item.networks("full", small_images=False)
 
 
-def test_what_stands_in_is_small_and_apart() -> None:
-    for found in ITEMS.values():
-        if set(found.needs) & set(UNSCHEDULED):
-            assert not found.nets("small", small=True)
+def test_networks_for_small_images_are_small_and_distinct() -> None:
+    for item in ITEMS.values():
+        if set(item.datasets) & set(DATA_WITHOUT_SCHEDULE):
+            assert not item.networks("small", small_images=True)
             continue
         for budget in BUDGETS:
-            nets = found.nets(budget, small=True)
-            archs = [net.arch() for net in nets]
+            networks = item.networks(budget, small_images=True)
+            archs = [network.arch() for network in networks]
             assert all(arch.preprocess.size == 32 for arch in archs)
-            bare = [(arch.stem, arch.stages, arch.tail) for arch in archs]
-            assert len({repr(each) for each in bare}) == len(nets), (found.name, budget)
+            layers = {repr((arch.stem, arch.stages, arch.tail)) for arch in archs}
+            assert len(layers) == len(networks), (item.name, budget)
 
 
 def test_improvements_are_compared_at_equal_cost() -> None:
     for name in ("resstage", "projection", "grouped", "sum"):
-        base, *others = (cost(net.arch()).macs for net in ITEMS[f"duta2020/{name}"].nets("smoke", small=True))
+        networks = ITEMS[f"duta2020/{name}"].networks("smoke", small_images=True)
+        base, *others = (cost(network.arch()).macs for network in networks)
         assert all(abs(other / base - 1) < 0.1 for other in others), name
 
 
-def test_a_published_net_is_the_one_of_its_name() -> None:
+def test_a_published_network_is_the_one_of_its_name() -> None:
     rows = {row.label: row for row in ITEMS["he2016/table2"].rows}
-    plain = rows["(a) original, 110"].net.arch()
+    plain = rows["(a) original, 110"].network.arch()
     assert plain.stages == zoo.arch("cifar_resnet110").stages
-    assert rows["(e) full pre-activation, 110"].net.arch().tail == "NA"
-    skipped = next(row for row in ITEMS["he2016/table3"].rows if "one layer" in row.label).net.arch()
+    assert rows["(e) full pre-activation, 110"].network.arch().tail == "NA"
+    skipped = next(row for row in ITEMS["he2016/table3"].rows if "one layer" in row.label).network.arch()
     assert skipped.depth() == 110
     assert len(skipped.residual_blocks()) == 108
 
 
 def test_wrong_items_are_refused_with_a_hint() -> None:
     with pytest.raises(ValueError, match="did you mean he2015/fig6"):
-        item("he2015/fgi6")
+        find_item("he2015/fgi6")
     with pytest.raises(ValueError, match="labels are not public"):
-        item("he2015/table5")
+        find_item("he2015/table5")

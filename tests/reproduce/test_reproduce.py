@@ -1,4 +1,4 @@
-"""Grids: what is finished is reused, what was interrupted goes on, and numbers are those of the runs."""
+"""Grids: finished runs are reused, interrupted ones resumed; the page shows the numbers of the runs."""
 
 import dataclasses
 import json
@@ -13,57 +13,70 @@ import pytest
 from grid_runs import ITEM
 
 from eyes import Eyes
-from residua.errors import DataError
+from residua.errors import ConfigError, DataError
 from residua.jobs import run_pool
 from residua.jobs.evaluate import evaluate
 from residua.jobs.run_pool import finish
 from residua.nn.network import Network, build
 from residua.report.page import render
 from residua.reproduce import grid, items, reproductions_md
-from residua.reproduce.grid import Setting, departed, entries, label_of, one_arithmetic, place_of, recipe_of
-from residua.reproduce.measured import measured
-from residua.reproduce.page import page, rows, unfamiliar, verdicts
+from residua.reproduce.grid import (
+    GridSetting,
+    grid_recipe,
+    row_differences,
+    row_label,
+    run_entries,
+    run_folder,
+    with_one_precision,
+)
+from residua.reproduce.page import claim_results, page, table_rows, unseen_views_note
 from residua.reproduce.published import Budget, PublishedRow
-from residua.reproduce.reproduce import Reproduction, line_of, reproduce
+from residua.reproduce.reproduce import (
+    Reproduction,
+    reproduce,
+    reproduce_row,
+    require_same_images,
+    row_value,
+)
 from residua.runs.run import Run
 from residua.spec.recipe import Plan
 from residua.spec.record import to_json
-from residua.training.plan import Chosen
+from residua.training.plan import PlanChoice
 
-SETTING = Setting("digits", True, "smoke")
-NOBODY = lambda *_: None  # noqa: E731
+SETTING = GridSetting("digits", True, "smoke")
+IGNORE_EVENTS = lambda *_: None  # noqa: E731
 
 
 @pytest.fixture(autouse=True)
-def _known(monkeypatch: pytest.MonkeyPatch) -> None:
+def _with_tiny_item(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(items, "ITEMS", {**items.ITEMS, ITEM.name: ITEM})
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[tuple[str, int], Run]]:
+def grid_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[tuple[str, int], Run]]:
     """A folder with the finished runs of two seeds; not to be changed."""
     folder = tmp_path_factory.mktemp("grid")
-    found = {}
-    for key, entry in entries(ITEM, SETTING, folder / "runs", seeds=2).items():
-        finish(entry, listen=NOBODY, stop=lambda: False)
-        found[key] = Run(entry.path)
-    return folder, found
+    runs = {}
+    for key, entry in run_entries(ITEM, SETTING, folder / "runs", seeds=2).items():
+        finish(entry, listen=IGNORE_EVENTS, stop=lambda: False)
+        runs[key] = Run(entry.path)
+    return folder, runs
 
 
-def test_a_grid_reuses_every_finished_run(made: tuple[Path, dict[tuple[str, int], Run]]) -> None:
-    folder, runs = made
+def test_a_grid_reuses_every_finished_run(grid_runs: tuple[Path, dict[tuple[str, int], Run]]) -> None:
+    folder, runs = grid_runs
     before = {run.path: (run.path / "metrics.jsonl").stat().st_mtime_ns for run in runs.values()}
-    found = reproduce(ITEM.name, seeds=2, out=folder)  # no process is started: there is nothing to train
+    reproduction = reproduce(ITEM.name, seeds=2, out=folder)  # starts no process: nothing is missing
     assert before == {run.path: (run.path / "metrics.jsonl").stat().st_mtime_ns for run in runs.values()}
     assert len(list((folder / "runs").iterdir())) == 4
-    assert found.report.read_text().startswith("<!")
+    assert reproduction.report.read_text().startswith("<!")
 
 
-def test_the_table_says_what_the_runs_say(
-    look: Eyes, made: tuple[Path, dict[tuple[str, int], Run]], tmp_path: Path
+def test_the_table_shows_the_numbers_of_the_runs(
+    look: Eyes, grid_runs: tuple[Path, dict[tuple[str, int], Run]], tmp_path: Path
 ) -> None:
-    _, runs = made
-    one, two, three, size = (line_of(ITEM, row, SETTING, runs, seeds=2) for row in ITEM.rows)
+    _, runs = grid_runs
+    one, two, three, size = (reproduce_row(ITEM, row, SETTING, runs, seeds=2) for row in ITEM.rows)
     last = [json.loads((runs["tiny1", seed].path / "finished.json").read_text()) for seed in (0, 1)]
     errors = [row["test_error"] for row in last]
     assert one.values == tuple(errors)
@@ -73,26 +86,26 @@ def test_the_table_says_what_the_runs_say(
     assert one.label == two.label == "different data"
     assert three.note == "not trained at the budget smoke"
     assert math.isnan(three.difference)
-    assert size.values == (sum(w.numel() for w in build(ITEM.rows[0].net.arch()).parameters()),)
-    found = Reproduction(ITEM, SETTING, (one, two, three, size), "digits", Path("x.html"), 1.0)
-    assert rows(found)[0][:2] == ("one", "9.50 ± 0.50 (mean of 5)")
-    assert [row[0] for row in rows(found)] == ["one", "two", "size"]
-    assert found.left_out == ("three",)
-    (verdict,) = verdicts(found)
+    assert size.values == (sum(w.numel() for w in build(ITEM.rows[0].network.arch()).parameters()),)
+    reproduction = Reproduction(ITEM, SETTING, (one, two, three, size), "digits", Path("x.html"), 1.0)
+    assert table_rows(reproduction)[0][:2] == ("one", "9.50 ± 0.50 (mean of 5)")
+    assert [row[0] for row in table_rows(reproduction)] == ["one", "two", "size"]
+    assert reproduction.labels_left_out == ("three",)
+    (result,) = claim_results(reproduction)
     trained = [run.metrics[-1]["train_error"] for key, run in sorted(runs.items())]
-    seen = sum(trained[:2]) > sum(trained[2:])
-    assert verdict.startswith("Seen here" if seen else "Not seen here")
-    json.dumps(found.plain(), allow_nan=False)
-    drawn = render(page(found))
-    plain = re.sub("<wbr>|</?span[^>]*>", "", drawn)
+    is_confirmed = sum(trained[:2]) > sum(trained[2:])
+    assert result.startswith("Confirmed" if is_confirmed else "Not confirmed")
+    json.dumps(reproduction.plain(), allow_nan=False)
+    html = render(page(reproduction))
+    plain = re.sub("<wbr>|</?span[^>]*>", "", html)
     assert "residua reproduce he2015/tiny --budget smoke --seeds 2" in plain
-    assert "weight decay of 0.0001" in drawn
-    (tmp_path / "page.html").write_text(drawn)
+    assert "weight decay 0.0001" in html
+    (tmp_path / "page.html").write_text(html)
     look(tmp_path / "page.html")
 
 
-def test_an_interrupted_grid_goes_on_where_it_stopped(
-    tmp_path: Path, made: tuple[Path, dict[tuple[str, int], Run]]
+def test_an_interrupted_grid_is_resumed(
+    tmp_path: Path, grid_runs: tuple[Path, dict[tuple[str, int], Run]]
 ) -> None:
     steps = 0
 
@@ -101,16 +114,16 @@ def test_an_interrupted_grid_goes_on_where_it_stopped(
         steps += 1
         return steps > 60
 
-    first, second = entries(ITEM, SETTING, tmp_path / "runs", seeds=1).values()
-    assert finish(first, listen=NOBODY, stop=soon) is None
+    first, second = run_entries(ITEM, SETTING, tmp_path / "runs", seeds=1).values()
+    assert finish(first, listen=IGNORE_EVENTS, stop=soon) is None
     assert 0 < len(Run(first.path).metrics) < 5
     assert not Run(second.path).path.exists()
-    again = entries(ITEM, SETTING, tmp_path / "runs", seeds=1)
+    again = run_entries(ITEM, SETTING, tmp_path / "runs", seeds=1)
     assert [entry.path for entry in again.values()] == [first.path, second.path]
-    assert finish(again["tiny1", 0], listen=NOBODY, stop=lambda: False)
-    kept = ("train_error", "test_error", "train_loss")
-    ended, whole = Run(first.path).metrics[-1], made[1]["tiny1", 0].metrics[-1]
-    assert [ended[name] for name in kept] == [whole[name] for name in kept]
+    assert finish(again["tiny1", 0], listen=IGNORE_EVENTS, stop=lambda: False)
+    resumed, whole = Run(first.path).metrics[-1], grid_runs[1]["tiny1", 0].metrics[-1]
+    names = ("train_error", "test_error", "train_loss")
+    assert [resumed[name] for name in names] == [whole[name] for name in names]
 
 
 def test_what_waits_when_a_grid_is_stopped_is_not_begun(
@@ -118,32 +131,30 @@ def test_what_waits_when_a_grid_is_stopped_is_not_begun(
 ) -> None:
     stopped = threading.Event()
     stopped.set()
-    monkeypatch.setitem(run_pool._shared, "stop", stopped)
-    first, *_ = entries(ITEM, SETTING, tmp_path / "runs", seeds=1).values()
+    monkeypatch.setitem(run_pool._worker, "stop", stopped)
+    first, *_ = run_entries(ITEM, SETTING, tmp_path / "runs", seeds=1).values()
     assert run_pool._train(first) is None
     assert not first.path.exists()
 
 
-def test_another_recipe_gets_another_folder(made: tuple[Path, dict[tuple[str, int], Run]]) -> None:
-    folder, runs = made
+def test_another_recipe_gets_another_folder(grid_runs: tuple[Path, dict[tuple[str, int], Run]]) -> None:
+    folder, runs = grid_runs
     run = runs["tiny1", 0]
-    wanted = recipe_of(ITEM, ITEM.rows[0].net.arch(), SETTING)
-    assert place_of(folder / "runs", run.path.name, wanted) == run.path
-    longer = recipe_of(ITEM, ITEM.rows[0].net.arch(), Setting("digits", True, "small"))
-    assert place_of(folder / "runs", run.path.name, longer).name == f"{run.path.name}-2"
-    threads = recipe_of(ITEM, ITEM.rows[0].net.arch(), Setting("digits", True, "smoke", threads=7))
-    assert place_of(folder / "runs", run.path.name, threads) == run.path
+    recipe = grid_recipe(ITEM, ITEM.rows[0].network.arch(), SETTING)
+    assert run_folder(folder / "runs", run.path.name, recipe) == run.path
+    longer = grid_recipe(ITEM, ITEM.rows[0].network.arch(), GridSetting("digits", True, "small"))
+    assert run_folder(folder / "runs", run.path.name, longer).name == f"{run.path.name}-2"
+    threads = grid_recipe(ITEM, ITEM.rows[0].network.arch(), GridSetting("digits", True, "smoke", threads=7))
+    assert run_folder(folder / "runs", run.path.name, threads) == run.path
 
 
-def test_runs_that_saw_other_images_are_not_mixed(tmp_path: Path) -> None:
+def test_runs_of_different_images_are_not_mixed(tmp_path: Path) -> None:
     for name, digest in (("a", "1"), ("b", "2")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "data.json").write_text(json.dumps({"digest": digest}))
-    from residua.reproduce.reproduce import same_images
-
-    same_images([Run(tmp_path / "a")])
-    with pytest.raises(DataError, match="saw different images"):
-        same_images([Run(tmp_path / "a"), Run(tmp_path / "b")])
+    require_same_images([Run(tmp_path / "a")])
+    with pytest.raises(DataError, match="different images"):
+        require_same_images([Run(tmp_path / "a"), Run(tmp_path / "b")])
 
 
 @pytest.mark.parametrize(
@@ -157,135 +168,137 @@ def test_runs_that_saw_other_images_are_not_mixed(tmp_path: Path) -> None:
         ("digits", "smoke", "cifar10", 1_433, "different data"),
     ],
 )
-def test_labels_are_earned(source: str, budget: Budget, data: str, images: int, label: str) -> None:
-    row = PublishedRow("", ITEM.rows[0].net, data=data)
-    setting = Setting(source, True, budget)
-    recipe = recipe_of(ITEM, row.net.arch(), setting)
-    found = departed(ITEM, row, recipe, setting=setting, images=images)
-    assert label_of(row, found, setting) == label
-    assert bool(found) == (label == "scaled down")
+def test_a_label_follows_from_data_and_budget(
+    source: str, budget: Budget, data: str, images: int, label: str
+) -> None:
+    row = PublishedRow("", ITEM.rows[0].network, data=data)
+    setting = GridSetting(source, True, budget)
+    recipe = grid_recipe(ITEM, row.network.arch(), setting)
+    differences = row_differences(ITEM, row, recipe, setting=setting, images=images)
+    assert row_label(row, differences, setting) == label
+    assert bool(differences) == (label == "scaled down")
 
 
-def test_what_stands_in_is_scaled_down() -> None:
-    row = PublishedRow("", ITEM.rows[0].net, data="cifar10", stand_in=ITEM.rows[1].net)
-    setting = Setting("cifar10:/x", True, "full")
-    recipe = recipe_of(ITEM, row.net.arch(), setting)
-    found = departed(ITEM, row, recipe, setting=setting, images=50_000)
-    assert found[0].what == "network"
-    assert label_of(row, found, setting) == "scaled down"
+def test_another_network_is_scaled_down() -> None:
+    row = PublishedRow("", ITEM.rows[0].network, data="cifar10", small_network=ITEM.rows[1].network)
+    setting = GridSetting("cifar10:/x", True, "full")
+    recipe = grid_recipe(ITEM, row.network.arch(), setting)
+    differences = row_differences(ITEM, row, recipe, setting=setting, images=50_000)
+    assert differences[0].field == "network"
+    assert row_label(row, differences, setting) == "scaled down"
 
 
 def test_a_budget_shortens_the_papers_schedule_and_nothing_else() -> None:
-    arch = ITEM.rows[0].net.arch()
-    full = recipe_of(ITEM, arch, Setting("cifar10", True, "full"))
-    small = recipe_of(ITEM, arch, Setting("cifar10", True, "small"))
+    arch = ITEM.rows[0].network.arch()
+    full = grid_recipe(ITEM, arch, GridSetting("cifar10", True, "full"))
+    small = grid_recipe(ITEM, arch, GridSetting("cifar10", True, "small"))
     assert (full.budget.steps, full.budget.batch_size) == (64_000, 128)
     assert (small.budget.steps, small.budget.batch_size) == (4_000, 64)
     assert (small.optim, small.schedule, small.augment) == (full.optim, full.schedule, full.augment)
     assert full.plan.precision == "float32"
 
 
-def test_a_grid_is_trained_in_one_arithmetic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_grid_is_trained_in_one_precision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[str] = []
 
-    def choose(network: Network, plan: Plan, **_: int) -> Chosen:
+    def choose(network: Network, plan: Plan, **_: int) -> PlanChoice:
         measured.append(network.arch.name)
-        return Chosen(dataclasses.replace(plan, precision="bfloat16"), "")
+        return PlanChoice(dataclasses.replace(plan, precision="bfloat16"), "")
 
-    monkeypatch.setattr(grid, "choose", choose)
-    wanted = entries(ITEM, Setting("cifar10", True, "small"), tmp_path, seeds=2).values()
-    assert {entry.recipe.plan.precision for entry in wanted} == {"auto"}
-    assert {entry.recipe.plan.precision for entry in one_arithmetic(wanted)} == {"bfloat16"}
+    monkeypatch.setattr(grid, "choose_plan", choose)
+    grid_entries = run_entries(ITEM, GridSetting("cifar10", True, "small"), tmp_path, seeds=2).values()
+    assert {entry.recipe.plan.precision for entry in grid_entries} == {"auto"}
+    assert {entry.recipe.plan.precision for entry in with_one_precision(grid_entries)} == {"bfloat16"}
     assert measured == ["tiny1"]
-    (first, *_) = wanted
+    (first, *_) = grid_entries
     begun = dataclasses.replace(first.recipe, plan=Plan(precision="float32"))
     first.path.mkdir(parents=True)
     (first.path / "recipe.json").write_text(to_json(begun))
-    assert {entry.recipe.plan.precision for entry in one_arithmetic(wanted)} == {"float32"}
+    assert {entry.recipe.plan.precision for entry in with_one_precision(grid_entries)} == {"float32"}
     assert measured == ["tiny1"]
-    digits = entries(ITEM, SETTING, tmp_path, seeds=1).values()
-    assert {entry.recipe.plan.precision for entry in one_arithmetic(digits)} == {"float32"}
+    digits = run_entries(ITEM, SETTING, tmp_path, seeds=1).values()
+    assert {entry.recipe.plan.precision for entry in with_one_precision(digits)} == {"float32"}
     assert {entry.recipe.plan.threads for entry in digits} == {1}
 
 
 def test_counts_need_no_training(tmp_path: Path) -> None:
-    found = reproduce("he2015/table1", out=tmp_path)
+    reproduction = reproduce("he2015/table1", out=tmp_path)
     assert not (tmp_path / "runs").exists()
-    for line in found.lines:
-        assert line.values[0] == pytest.approx(line.row.paper, rel=0.03)  # the paper rounds to 0.1 G
+    for row in reproduction.rows:
+        assert row.values[0] == pytest.approx(row.published.paper, rel=0.03)  # the paper rounds to 0.1 G
 
 
 @pytest.mark.parametrize(
-    ("name", "shown"),
+    ("name", "words"),
     [("he2016/fig2", ("sigmoid", "dropout", "0.5")), ("he2015/fig3", ("zeros to 512, /2", "fc, 4096"))],
 )
-def test_what_is_drawn_is_drawn(name: str, shown: tuple[str, ...], look: Eyes, tmp_path: Path) -> None:
-    found = reproduce(name, out=tmp_path)
-    page = found.report.read_text()
-    assert page.count('class="network"') == len(found.item.rows)
-    assert all(f">{word}<" in page for word in shown)
+def test_blocks_and_networks_are_drawn(name: str, words: tuple[str, ...], look: Eyes, tmp_path: Path) -> None:
+    reproduction = reproduce(name, out=tmp_path)
+    page = reproduction.report.read_text()
+    assert page.count('class="network"') == len(reproduction.item.rows)
+    assert all(f">{word}<" in page for word in words)
     assert "nothing was trained" in page
-    look(found.report)
+    look(reproduction.report)
 
 
-def test_views_that_no_training_image_looked_like_are_said(
-    made: tuple[Path, dict[tuple[str, int], Run]],
+def test_views_unlike_the_training_images_are_named(
+    grid_runs: tuple[Path, dict[tuple[str, int], Run]],
 ) -> None:
     row = dataclasses.replace(ITEM.rows[0], views="10crop")
-    lines = [
-        dataclasses.replace(line_of(ITEM, ITEM.rows[0], SETTING, made[1], seeds=1), row=each)
+    rows = [
+        dataclasses.replace(reproduce_row(ITEM, ITEM.rows[0], SETTING, grid_runs[1], seeds=1), published=each)
         for each in (ITEM.rows[0], row)
     ]
     cropped, centred = (
-        Reproduction(ITEM, SETTING, kept, "digits", Path("x.html"), 1.0) for kept in (lines, lines[:1])
+        Reproduction(ITEM, SETTING, tuple(some), "digits", Path("x.html"), 1.0) for some in (rows, rows[:1])
     )
-    assert "Tested with 10crop, but trained on images as they are" in unfamiliar(cropped)
-    assert unfamiliar(centred) == ""
+    assert "Tested with 10crop, but trained on unchanged images" in unseen_views_note(cropped)
+    assert unseen_views_note(centred) == ""
 
 
-def test_what_cannot_be_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arguments_that_cannot_be_used_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     deep = dataclasses.replace(ITEM, name="he2015/deep", rows=ITEM.rows[2:3], claims=())
     monkeypatch.setitem(items.ITEMS, deep.name, deep)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"needs cifar10: give --data cifar10:DIR"):
+    with pytest.raises(ConfigError, match=r"needs cifar10: give --data cifar10:DIR"):
         reproduce("he2015/fig6", budget="small", out=tmp_path)
-    with pytest.raises(ValueError, match="trains nothing at the budget small"):
+    with pytest.raises(ConfigError, match="trains nothing at the budget small"):
         reproduce("he2015/deep", budget="small", data="digits", out=tmp_path)
-    with pytest.raises(ValueError, match="no budget 'huge'"):
+    with pytest.raises(ConfigError, match="no budget 'huge'"):
         reproduce("he2015/fig6", budget="huge", out=tmp_path)  # type: ignore[arg-type]
 
 
-def test_the_ledger_holds_what_is_finished(
-    tmp_path: Path, made: tuple[Path, dict[tuple[str, int], Run]], monkeypatch: pytest.MonkeyPatch
+def test_the_markdown_page_shows_what_is_finished(
+    tmp_path: Path, grid_runs: tuple[Path, dict[tuple[str, int], Run]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reproductions_md, "ITEMS", {ITEM.name: ITEM})
-    assert reproductions_md.write_docs(tmp_path / "page.md", made[0]) == 1
-    said = (tmp_path / "page.md").read_text()
-    assert "## he2015/tiny, smoke" in said
-    assert "(n = 2)" in said
-    with pytest.raises(ValueError, match="holds no finished reproduction"):
+    assert reproductions_md.write_docs(tmp_path / "page.md", grid_runs[0]) == 1
+    text = (tmp_path / "page.md").read_text()
+    assert "## he2015/tiny, smoke" in text
+    assert "(n = 2)" in text
+    with pytest.raises(ConfigError, match="holds no finished reproduction"):
         reproductions_md.write_docs(tmp_path / "page.md", tmp_path)
-    assert (tmp_path / "page.md").read_text() == said
+    assert (tmp_path / "page.md").read_text() == text
 
 
 def test_other_views_are_measured_once_and_kept(
-    made: tuple[Path, dict[tuple[str, int], Run]], tmp_path: Path
+    grid_runs: tuple[Path, dict[tuple[str, int], Run]], tmp_path: Path
 ) -> None:
-    run = Run(shutil.copytree(made[1]["tiny1", 0].path, tmp_path / "run"))
-    flipped = PublishedRow("", ITEM.rows[0].net, measure="top1_error", views="flip")
+    run = Run(shutil.copytree(grid_runs[1]["tiny1", 0].path, tmp_path / "run"))
+    flipped = PublishedRow("", ITEM.rows[0].network, measure="top1_error", views="flip")
     (score,) = evaluate(run, views=["flip"])
-    assert measured(run, flipped) == pytest.approx(score.error)
+    assert row_value(run, flipped) == pytest.approx(score.error)
     center = dataclasses.replace(flipped, views="center")
-    assert measured(run, center) == run.metrics[-1]["test_error"]
-    kept = json.loads((run.path / "scores.json").read_text())
-    kept["flip"]["top1_error"], kept["flip"]["top5_error"] = 12.5, None
-    (run.path / "scores.json").write_text(json.dumps(kept))
-    assert measured(run, flipped) == 12.5
-    assert measured(run, dataclasses.replace(flipped, measure="top5_error")) is None
-    line = line_of(
+    assert row_value(run, center) == run.metrics[-1]["test_error"]
+    scores = json.loads((run.path / "scores.json").read_text())
+    scores["flip"]["top1_error"], scores["flip"]["top5_error"] = 12.5, None
+    (run.path / "scores.json").write_text(json.dumps(scores))
+    assert row_value(run, flipped) == 12.5
+    assert row_value(run, dataclasses.replace(flipped, measure="top5_error")) is None
+    row = reproduce_row(
         ITEM,
         dataclasses.replace(flipped, measure="top5_error"),
-        Setting("photos", False, "smoke"),
+        GridSetting("photos", False, "smoke"),
         {("tiny1", 0): run},
         seeds=1,
     )
-    assert line.note == "five classes or fewer"
+    assert row.note == "five classes or fewer"

@@ -15,27 +15,31 @@ if TYPE_CHECKING:
 
 def reproduce(
     item: str = typer.Argument(None, metavar="[PAPER/ITEM]", help="A table or figure, e.g. he2015/fig6."),
-    listed: bool = typer.Option(False, "--list", help="All tables and figures: cost, data, state."),
-    budget: str = typer.Option("smoke", help="smoke (minutes on digits), small, or full (the paper's)."),
-    seeds: int = typer.Option(1, min=1, help="Runs of each network."),
+    list_items: bool = typer.Option(False, "--list", help="List all tables and figures: cost, data, state."),
+    budget: str = typer.Option("smoke", help="smoke (minutes on digits), small (a short schedule) or full."),
+    seeds: int = typer.Option(1, min=1, help="Runs of each network, with different seeds."),
     data: str = typer.Option(None, "--data", help="A folder of classes, digits, cifar10[:DIR] ..."),
-    processes: int = typer.Option(None, min=1, help="Runs side by side; one per core if not given."),
-    out: Path = typer.Option(Path("runs/reproduce"), "-o", "--out", metavar="DIR", help="Runs and reports."),
+    processes: int = typer.Option(None, min=1, help="Runs at the same time. Default: one per core."),
+    out: Path = typer.Option(
+        Path("runs/reproduce"), "-o", "--out", metavar="DIR", help="Folder of runs and reports."
+    ),
     ray: str = typer.Option(
         None, metavar="ADDRESS", help="Train on a Ray cluster: auto, local, or host:port."
     ),
-    docs: Path = typer.Option(None, "--write-docs", metavar="FILE", help="What DIR holds, as Markdown."),
+    docs: Path = typer.Option(
+        None, "--write-docs", metavar="FILE", help="Write a Markdown page of the finished runs in DIR."
+    ),
     as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
 ) -> None:
     """Reproduce a table or figure of the papers.
 
-    What is finished in DIR is reused, what was interrupted goes on.
+    Finished runs in DIR are reused, interrupted runs are resumed.
 
     Example: residua reproduce he2015/fig6
     """
     if docs:
         _write_docs(docs, out)
-    elif listed or item is None:
+    elif list_items or item is None:
         _list(out, as_json=as_json)
     else:
         _reproduce(item, cast("Budget", budget), seeds, data, processes, out, ray, as_json=as_json)
@@ -44,20 +48,24 @@ def reproduce(
 def _list(out: Path, *, as_json: bool) -> None:
     from residua.reproduce.listing import listing
 
-    found = listing(out)
+    items = listing(out)
     if as_json:
-        put_json(found)
+        put_json(items)
         return
     to = console()
-    rows = [(e["item"], e["state"], ", ".join(e["data"]), e["what"], _costs(e)) for e in found]
-    show_table(to, ("item", "state", "data", "what", "networks x updates, time on two cores"), rows)
-    say(to, "times are estimates for one seed, of small on small pictures", "dim")
-    say(to, "scaled: runs here on digits now; done: finished here at the paper's own budget", "dim")
+    rows = [(e["item"], e["state"], ", ".join(e["data"]), e["what"], _costs(e)) for e in items]
+    show_table(to, ("item", "state", "data", "what", "networks x steps, time on two cores"), rows)
+    say(to, "times are estimates for one seed; those of small are for small images", "dim")
+    say(
+        to,
+        "scaled: can run on digits now; done: finished in this folder with the paper's data and schedule",
+        "dim",
+    )
     next_line(to, "residua reproduce he2015/fig6")
 
 
 def _costs(entry: dict[str, Any]) -> str:
-    """A line for each budget, or why there is none."""
+    """A line for each budget, or why there is no cost."""
     return "\n".join(f"{budget}: {cost}" for budget, cost in entry["cost"].items()) or str(entry["reason"])
 
 
@@ -65,7 +73,7 @@ def _write_docs(file: Path, out: Path) -> None:
     from residua.reproduce.reproductions_md import write_docs
 
     to = console()
-    say(to, f"{write_docs(file, out)} reproductions written into {file}")
+    say(to, f"{write_docs(file, out)} reproductions written to {file}")
     next_line(to, f"git diff {file}")
 
 
@@ -80,21 +88,21 @@ def _reproduce(
     *,
     as_json: bool,
 ) -> None:
-    from residua.reproduce.items import item as known
+    from residua.reproduce.items import find_item
 
-    place = known(item).place  # before torch is loaded: whoever is refused should not wait
+    source = find_item(item).source  # refuse a wrong name before torch is loaded
 
     from residua.cli.progress import ProgressPrinter, Stopper
-    from residua.reproduce.reproduce import reproduce as run
+    from residua.reproduce.reproduce import reproduce
 
-    to = console(json_on_stdout=as_json, lasting=True)
+    to = console(json_on_stdout=as_json, unbroken=True)
     say(
         to,
-        f"{item} ({place}), budget {budget}, {seeds} seed{'s' if seeds > 1 else ''}; runs in {out / 'runs'}",
+        f"{item} ({source}), budget {budget}, {seeds} seed{'s' if seeds > 1 else ''}; runs in {out / 'runs'}",
     )
-    watcher, stopper = ProgressPrinter(to), Stopper(to)
-    with watcher.watching():
-        found = run(
+    printer, stopper = ProgressPrinter(to), Stopper(to)
+    with printer.showing_bars():
+        reproduction = reproduce(
             item,
             budget=budget,
             seeds=seeds,
@@ -102,29 +110,30 @@ def _reproduce(
             processes=processes,
             out=out,
             ray=ray,
-            listen=lambda name, event: watcher.see(event, name),
+            listen=lambda name, event: printer.show(event, name),
             stop=stopper,
         )
-    if found.stopped:
-        say(to, "stopped; the same command goes on where this one ended")
+    if reproduction.stopped:
+        say(to, "stopped and saved; the same command resumes")
         raise typer.Exit(STOPPED)
     if as_json:
-        put_json(found.plain())
+        put_json(reproduction.plain())
         return
-    _show(found)
+    _show(reproduction)
 
 
-def _show(found: "Reproduction") -> None:
-    from residua.reproduce.page import HEAD, left_out, rows, unfamiliar, verdicts
+def _show(reproduction: "Reproduction") -> None:
+    from residua.reproduce.page import HEAD, claim_results, left_out_note, table_rows, unseen_views_note
 
     to = console()
     say(to, "")
-    show_table(to, HEAD, rows(found))
+    show_table(to, HEAD, table_rows(reproduction))
     say(to, "")
-    for verdict in verdicts(found):
-        say(to, verdict, "bold")
-    for remark in filter(None, (unfamiliar(found), left_out(found))):
-        say(to, remark, "dim")
-    say(to, f"{found.seconds:.0f} s; the report: {found.report}")
-    more = (f"residua reproduce {found.item.name} --budget small --data DATA",) if found.data else ()
+    for result in claim_results(reproduction):
+        say(to, result, "bold")
+    for note in filter(None, (unseen_views_note(reproduction), left_out_note(reproduction))):
+        say(to, note, "dim")
+    say(to, f"{reproduction.seconds:.0f} s; the report: {reproduction.report}")
+    name = reproduction.item.name
+    more = (f"residua reproduce {name} --budget small --data DATA",) if reproduction.data else ()
     next_line(to, "residua reproduce --list", *more)

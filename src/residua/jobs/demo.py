@@ -1,4 +1,4 @@
-"""The degradation problem, live: plain and residual nets on real digits (He et al. 2015, fig. 1 and 6)."""
+"""The demo: plain and residual nets of growing depth on digits (after He et al. 2015, figures 1 and 6)."""
 
 import time
 from collections.abc import Callable
@@ -7,40 +7,42 @@ from pathlib import Path
 
 import numpy as np
 
-from residua.data.sources.table import ImageDataset, open_dataset
-from residua.jobs.run_pool import Listen, PoolEntry, RunPool
+from residua.data.images import ImageDataset
+from residua.data.open import open_dataset
+from residua.jobs.run_pool import PoolEntry, RunListener, RunPool
 from residua.measure.evaluate import Judgement
 from residua.recipes.quick import digits
 from residua.report.page import Code, Figure, Page, Pictures, Section, Table, Text, render
 from residua.report.run_page import architecture, curve
-from residua.report.training_figures import Panel, training_curves
-from residua.runs.run import Run, next_free, write
+from residua.report.training_curves import Panel, training_curves
+from residua.files import next_free, write_file
+from residua.runs.run import Run
 from residua.spec import zoo
 from residua.spec.describe import cost
 from residua.tasks.classify.pages import picture
 from residua.training.processes import world
 
 DEPTHS = (20, 56)
-"""The pairs that are always trained."""
-DEEPER = 110
-"""Trained too where the machine is fast enough."""
-PATIENCE = 50.0
-"""Seconds that all of it may take, the report left out."""
+"""Depths of the pairs that are always trained."""
+EXTRA_DEPTH = 110
+"""Depth of a pair that is trained where the machine is fast enough."""
+TRAINING_SECONDS = 50.0
+"""Time for all training, without the report. Ours: the demo stays under a minute."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class DemoComparison:
-    """What came out."""
+    """Plain and residual nets of the same depths, trained with one recipe."""
 
     seconds: float
-    """From the first image to the report."""
+    """From the start to the report."""
     runs: tuple[Run, ...]
     """One run per network, plain nets first at every depth."""
     report: Path
-    """The page that shows it."""
+    """The HTML page."""
 
     def errors(self) -> list[dict[str, object]]:
-        """Model, training error and test error of the last epoch, in percent, of each run."""
+        """`model`, `train_error` and `test_error` (in percent, after the last epoch) of each run."""
         return [
             {
                 "model": run.recipe.arch.name,
@@ -54,63 +56,79 @@ class DemoComparison:
 def demo(
     out: str | Path | None = None,
     *,
-    listen: Listen = lambda *_: None,
+    listen: RunListener = lambda *_: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> DemoComparison:
-    """Train plain and residual nets of 20 and 56 layers, and 110 where time allows, on digits, and report.
+    """Train plain and residual nets of 20 and 56 layers on digits, and of 110 layers where time allows.
 
-    The same recipe and seed for all; a plain net and its residual twin train side by side, in a process
-    each, so a script calls this under `if __name__ == "__main__"`. `out` is a folder for the runs and
-    `report.html`; else the first free `runs/demo-N`. FileExistsError when it holds a demo already.
+    All have the same recipe and seed. A plain and a residual net are trained at the same time, each in its
+    own process, so a script calls this under `if __name__ == "__main__"`.
+
+    Args:
+        out: Folder for the runs and `report.html`; None takes the first free `runs/demo-N`.
+        listen: Receives the name of a network and each Event of its run.
+        stop: Asked regularly; True saves the runs and stops.
+
+    Returns:
+        The runs and the report; no report is written where `stop` returned True.
+
+    Raises:
+        FileExistsError: `out` holds a demo already.
     """
     start = time.monotonic()
     folder = Path(out) if out else next_free(Path("runs"), "demo")
     if (folder / "report.html").exists():
         raise FileExistsError(f"{folder} holds a demo already: choose another -o")
     trained: list[tuple[Run, Judgement]] = []
-    with RunPool(processes=min(2, world.cores())) as pool:
-        for depth in (*DEPTHS, DEEPER):
-            lasted = time.monotonic() - start
-            if stop() or (depth == DEEPER and lasted * (1 + DEEPER / sum(DEPTHS)) > PATIENCE):
+    with RunPool(processes=min(2, world.available_cores())) as pool:
+        for depth in (*DEPTHS, EXTRA_DEPTH):
+            elapsed = time.monotonic() - start
+            estimate = elapsed * (1 + EXTRA_DEPTH / sum(DEPTHS))
+            if stop() or (depth == EXTRA_DEPTH and estimate > TRAINING_SECONDS):
                 break
             names = [f"cifar_{family}{depth}" for family in ("plain", "resnet")]
             entries = [PoolEntry(name, folder / name, digits(zoo.arch(name), "digits")) for name in names]
             trained += pool.train(entries, listen=listen, stop=stop)
     runs = tuple(run for run, _ in trained)
     if not stop():
-        dataset = open_dataset("digits", holdout=runs[0].recipe.data.val_fraction)
-        write(folder / "report.html", render(page(dataset, trained, time.monotonic() - start)))
+        dataset = open_dataset("digits", val_fraction=runs[0].recipe.data.val_fraction)
+        write_file(folder / "report.html", render(demo_page(dataset, trained, time.monotonic() - start)))
     return DemoComparison(time.monotonic() - start, runs, folder / "report.html")
 
 
-def panels(runs: tuple[Run, ...]) -> tuple[Panel, ...]:
-    """The two halves of the figure: plain nets and residual nets."""
-    found = []
+def demo_panels(runs: tuple[Run, ...]) -> tuple[Panel, ...]:
+    """The training curves of the plain nets and of the residual nets of a demo."""
+    panels = []
     for family, title in (("plain", "Plain networks"), ("resnet", "Residual networks")):
-        mine = [run for run in runs if family in run.recipe.arch.name]
-        curves = tuple(curve(r, f"{family}-{r.recipe.arch.depth()}") for r in mine)
-        found.append(Panel(title, curves))
-    return tuple(found)
+        members = [run for run in runs if family in run.recipe.arch.name]
+        curves = tuple(curve(run, f"{family}-{run.recipe.arch.depth()}") for run in members)
+        panels.append(Panel(title, curves))
+    return tuple(panels)
 
 
-def verdict(runs: tuple[Run, ...]) -> str:
-    """One sentence that says what the numbers of `runs` show, whatever they show."""
-    last = {run.recipe.arch.name: run.metrics[-1]["train_error"] for run in runs}
-    shallow, deep = last["cifar_plain20"], last["cifar_plain56"]
-    rescued = last["cifar_resnet56"]
-    if deep > shallow and deep > rescued:
+def demo_conclusion(runs: tuple[Run, ...]) -> str:
+    """One sentence on the training errors of `runs`: whether they show the degradation problem."""
+    errors = {run.recipe.arch.name: run.metrics[-1]["train_error"] for run in runs}
+    plain20, plain56, resnet56 = (errors[f"cifar_{name}"] for name in ("plain20", "plain56", "resnet56"))
+    if plain56 > plain20 and plain56 > resnet56:
         return (
-            f"Thirty-six more layers took the plain net's training error from {shallow:.1f} % "
-            f"to {deep:.1f} %; with shortcuts the same 56 layers reach {rescued:.1f} %."
+            f"Thirty-six more layers took the plain net's training error from {plain20:.1f} % "
+            f"to {plain56:.1f} %; with shortcuts the same 56 layers reach {resnet56:.1f} %."
         )
     return (
-        f"This time the effect did not show: plain-20 ended at {shallow:.1f} % training error, plain-56 at "
-        f"{deep:.1f} %, ResNet-56 at {rescued:.1f} %."
+        f"The effect did not appear this time: plain-20 ended at {plain20:.1f} % training error, plain-56 at "
+        f"{plain56:.1f} %, ResNet-56 at {resnet56:.1f} %."
     )
 
 
-def page(dataset: ImageDataset, trained: list[tuple[Run, Judgement]], seconds: float) -> Page:
-    """The report of a contest."""
+def demo_page(dataset: ImageDataset, trained: list[tuple[Run, Judgement]], seconds: float) -> Page:
+    """The report of a demo.
+
+    Args:
+        dataset: The digits.
+        trained: The runs with their predictions on the test digits.
+        seconds: How long training took.
+    """
     runs = tuple(run for run, _ in trained)
     rows = tuple(_row(run) for run in runs)
     recipe = runs[0].recipe
@@ -118,20 +136,20 @@ def page(dataset: ImageDataset, trained: list[tuple[Run, Judgement]], seconds: f
     table = Table(
         ("network", "parameters", "training error", "test error"),
         rows,
-        f"After {recipe.budget.epochs} epochs; test: {n} images, one centre crop; one seed.",
+        f"After {recipe.budget.epochs} epochs. Test: {n} images, one centre crop. One seed.",
         numeric=(1, 2, 3),
     )
     figure = Figure(
-        training_curves(panels(runs)),
+        training_curves(demo_panels(runs)),
         "Thin: training error; bold: test error. After He et al. 2015, figure 6, scaled down.",
-        verdict(runs),
+        demo_conclusion(runs),
     )
     nets = tuple(architecture(run.recipe.arch) for run in runs if run.recipe.arch.depth() == 56)
     sections = (
-        Section("What happened", (Text((verdict(runs),)), figure, table)),
+        Section("What happened", (Text((demo_conclusion(runs),)), figure, table)),
         Section("Why it matters", (Text(_WHY),)),
         Section("The two 56-layer networks", nets),
-        Section("What they say of digits", _examples(dataset, trained)),
+        Section("What they predict", _examples(dataset, trained)),
         Section("What to try next", (Text(_NEXT), Code(_COMMANDS))),
     )
     lead = (
@@ -143,17 +161,16 @@ def page(dataset: ImageDataset, trained: list[tuple[Run, Judgement]], seconds: f
 
 
 _WHY = (
-    "Any deep net could copy a shallow one and pass its values through the layers it has left. So a deeper "
-    "net should never have the higher training error. When it does, it is not overfitting: training itself "
-    "has failed to find what is there. He et al. (2015) called this the degradation problem.",
-    "A residual block adds its input to its output, so doing nothing is what it starts from, not what it "
-    "must learn. Nothing else differs between the two columns: the same layers, parameters, data, order "
-    "and recipe.",
-    "It is tempting to blame vanishing gradients. The authors argue that this is unlikely here: every "
-    "convolution is followed by batch normalisation, and they found the gradients of their plain nets "
+    "A deep net could copy a shallow one and let its other layers pass the values on. So a deeper net "
+    "should never have the higher training error. Where it has, overfitting is not the cause: training "
+    "itself failed to find a solution that exists. He et al. (2015) call this the degradation problem.",
+    "A residual block adds its input to its output: it starts near the identity and does not have to learn "
+    "it. Nothing else differs between the two columns: same layers, parameters, data, data order and recipe.",
+    "Vanishing gradients are often named as the cause. The authors argue that this is unlikely here: every "
+    "convolution is followed by batch normalization, and they found the gradients of their plain nets "
     "healthy (section 4.1).",
 )
-_NEXT = ("The same on real photographs of your own, or on CIFAR-10, the data of the paper's figure:",)
+_NEXT = ("Train the same networks on your own photographs, or on CIFAR-10, the data of the paper's figure:",)
 _COMMANDS = """residua train cifar10:DIR -m cifar_plain56
 residua train cifar10:DIR -m cifar_resnet56 --recipe he2015.cifar
 residua train FOLDER_OF_CLASSES
@@ -172,18 +189,16 @@ def _row(run: Run) -> tuple[str, ...]:
 
 
 def _examples(dataset: ImageDataset, trained: list[tuple[Run, Judgement]]) -> tuple[Text | Pictures, ...]:
-    """The same digits, seen by the deepest plain and the deepest residual net."""
-    plain = [j for run, j in trained if "plain" in run.recipe.arch.name][-1]
-    residual_run, residual = [(run, j) for run, j in trained if "resnet" in run.recipe.arch.name][-1]
-    hard = np.flatnonzero(residual.guesses != residual.labels)[:4]
-    easy = np.flatnonzero((residual.guesses == residual.labels) & (plain.guesses != plain.labels))
-    chosen = [*easy[: 12 - len(hard)], *hard]
-    depth = residual_run.recipe.arch.depth()
-    items = []
-    for i in chosen:
-        shown = picture(dataset.test, int(i), residual)
-        said = dataset.test.classes[plain.guesses[i]]
-        lines = (shown.lines[0], f"ResNet-{depth} {shown.lines[1]}", f"plain-{depth} said {said}")
-        items.append(replace(shown, lines=lines))
-    caption = "Test digits that the plain net missed, and all (up to four) that the residual net missed."
-    return (Pictures(tuple(items), caption),)
+    """Test digits with the predictions of the deepest plain and the deepest residual net."""
+    plain = [predictions for run, predictions in trained if "plain" in run.recipe.arch.name][-1]
+    residual_run, residual = [pair for pair in trained if "resnet" in pair[0].recipe.arch.name][-1]
+    residual_wrong = np.flatnonzero(residual.guesses != residual.labels)[:4]
+    only_plain_wrong = np.flatnonzero((residual.guesses == residual.labels) & (plain.guesses != plain.labels))
+    depth, classes = residual_run.recipe.arch.depth(), dataset.test.classes
+    pictures = []
+    for i in [*only_plain_wrong[: 12 - len(residual_wrong)], *residual_wrong]:
+        names = [classes[index] for index in (residual.labels[i], residual.guesses[i], plain.guesses[i])]
+        lines = (f"label: {names[0]}", f"ResNet-{depth}: {names[1]}", f"plain-{depth}: {names[2]}")
+        pictures.append(replace(picture(dataset.test, int(i), residual), lines=lines))
+    caption = "Test digits that the plain net gets wrong, and up to four that the residual net gets wrong."
+    return (Pictures(tuple(pictures), caption),)

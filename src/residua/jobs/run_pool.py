@@ -1,4 +1,16 @@
-"""Several runs at once, a process each, with their Events in one place; nothing is done twice."""
+"""Several runs at the same time, each in a process of this machine.
+
+    parent                                   worker process (spawned, kept for several grids)
+    ------                                   -----------------------------------------------
+    train(entries): submit each  --------->  finish(entry): create or load the run, train it
+    listen(name, event)  <-- event queue --  every Event of the run
+    stop() is true: set the stop flag ---->  the run saves after its step and returns;
+                                             entries that wait are not begun
+    result or DivergedError  <-------------  the validation result of the last epoch
+
+Ctrl-C and a closed terminal reach every process of the command. Workers ignore both: the parent decides,
+through the stop flag. A killed parent cannot end its workers, so each worker watches for its end and exits.
+"""
 
 import multiprocessing
 import os
@@ -12,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread, current_thread, main_thread
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from residua.errors import DivergedError
 from residua.jobs.prepare import TrainRequest, prepare
@@ -21,89 +33,105 @@ from residua.measure.evaluate import Judgement
 from residua.runs.run import Run
 from residua.spec.recipe import Recipe
 from residua.training.events import Event, Note
-from residua.training.fit import Fit
-from residua.training.processes.world import ALONE
+from residua.training.processes.world import SINGLE_PROCESS
+from residua.training.session import TrainingSession
 
-Listen = Callable[[str, Event], None]
+RunListener = Callable[[str, Event], None]
+"""Receives the name of an entry and an Event of its run."""
 
 POLL_SECONDS = 0.1
-"""How often the parent looks for news and for a wish to stop."""
-LEAKS = "ignore::UserWarning:multiprocessing.resource_tracker"
-"""Not said by the process that tidies up after us: that whoever left at once, on a second Ctrl-C, did not."""
-
-
-_FOR_ALL = (signal.SIGINT, signal.SIGHUP)
-"""Ctrl-C and the end of a terminal reach every process of a command, but its parent says when to stop."""
+"""Time between two looks at the event queue and at `stop`."""
+_IGNORED_WARNING = "ignore::UserWarning:multiprocessing.resource_tracker"
+"""The resource tracker warns of what a process leaves that exits at once, on a second Ctrl-C."""
+_GROUP_SIGNALS = (signal.SIGINT, signal.SIGHUP)
+"""Signals that a terminal sends to every process of a command."""
 
 
 @dataclass(frozen=True, slots=True)
 class PoolEntry:
-    """A run that is wanted."""
+    """A run to be trained."""
 
     name: str
-    """What its Events are told under."""
+    """Name under which its Events are reported."""
     path: Path
-    """Where it is, or is to be."""
+    """The run folder; it may exist already."""
     recipe: Recipe
     """Its recipe, before network and plan are fitted to images and machine."""
 
 
-_shared: dict[str, Any] = {}  # in a worker: the way back to its parent, set once when it starts
+class RunBackend(Protocol):
+    """Trains runs: worker processes of this machine, or tasks on a cluster."""
+
+    def train(self, entries: Sequence[PoolEntry], *, listen: RunListener, stop: Callable[[], bool]) -> object:
+        """Train each entry from its newest checkpoint until it is finished or `stop()` is true.
+
+        A run whose loss is not finite ends with a Note to `listen`; the others continue.
+        """
+
+
+_worker: dict[str, Any] = {}  # in a worker process: the event queue and the stop flag, set when it starts
 
 
 class RunPool:
-    """Worker processes that stay for several contests, since starting one takes seconds."""
+    """A `RunBackend` of worker processes. They stay for several grids, since starting one takes seconds."""
 
     def __init__(self, *, processes: int) -> None:
-        """That many workers; spawned, because a fork would copy the threads of a progress bar half-way."""
-        if LEAKS not in sys.warnoptions:
-            sys.warnoptions.append(LEAKS)
+        """Create the pool of `processes` workers.
+
+        They are spawned: a fork would copy the threads of a progress bar in an undefined state.
+        """
+        if _IGNORED_WARNING not in sys.warnoptions:
+            sys.warnoptions.append(_IGNORED_WARNING)
         context = multiprocessing.get_context("spawn")
-        self._news = context.Queue()
+        self._events = context.Queue()
         self._stop = context.Event()
-        self._pool = ProcessPoolExecutor(processes, context, _start, (self._news, self._stop))
+        self._executor = ProcessPoolExecutor(processes, context, _start_worker, (self._events, self._stop))
 
     def __enter__(self) -> "RunPool":
-        """Itself."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, _: object, __: TracebackType | None) -> None:
-        """Let the workers end; in trouble, without waiting for the work that is left."""
         self._stop.set()
-        self._pool.shutdown(wait=True, cancel_futures=kind is not None)
+        self._executor.shutdown(wait=True, cancel_futures=kind is not None)
 
     def train(
-        self, entries: Sequence[PoolEntry], *, listen: Listen, stop: Callable[[], bool]
+        self, entries: Sequence[PoolEntry], *, listen: RunListener, stop: Callable[[], bool]
     ) -> list[tuple[Run, Judgement]]:
-        """Train each, from where it stands, telling `listen` of all; those that were finished here.
+        """Train each entry, as described at the top of this file.
 
-        A run whose loss is no longer finite ends there, which is told; the others go on.
+        Args:
+            entries: The runs.
+            listen: Receives all Events, and a Note for a run whose loss is not finite.
+            stop: Asked several times a second; True saves all runs and returns.
+
+        Returns:
+            The runs that were finished by this call, with their predictions on the test images.
         """
-        with _deaf():  # workers start here, and inherit it: Ctrl-C while they import would print tracebacks
-            waiting = [self._pool.submit(_train, entry) for entry in entries]
-        while not all(future.done() for future in waiting):
+        with _signals_ignored():  # workers start here and inherit it: Ctrl-C would interrupt their imports
+            futures = [self._executor.submit(_train, entry) for entry in entries]
+        while not all(future.done() for future in futures):
             if stop():
                 self._stop.set()
-            self._tell(listen)
-        self._tell(listen)
-        found = [_judged(entry, future, listen) for entry, future in zip(entries, waiting, strict=True)]
-        return [(Run(entry.path), judged) for entry, judged in zip(entries, found, strict=True) if judged]
+            self._report_events(listen)
+        self._report_events(listen)
+        results = [_result(entry, future, listen) for entry, future in zip(entries, futures, strict=True)]
+        return [(Run(entry.path), result) for entry, result in zip(entries, results, strict=True) if result]
 
-    def _tell(self, listen: Listen) -> None:
+    def _report_events(self, listen: RunListener) -> None:
         try:
             while True:
-                listen(*self._news.get(timeout=POLL_SECONDS))
+                listen(*self._events.get(timeout=POLL_SECONDS))
         except queue.Empty:
             return
 
 
 @contextmanager
-def _deaf() -> Iterator[None]:
-    """Ignore what all processes hear while inside; outside the main thread, which alone hears, do nothing."""
+def _signals_ignored() -> Iterator[None]:
+    """Ignore `_GROUP_SIGNALS` inside; outside the main thread, which alone can handle signals, do nothing."""
     if current_thread() is not main_thread():
         yield
         return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in _FOR_ALL}
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _GROUP_SIGNALS}
     try:
         yield
     finally:
@@ -111,7 +139,7 @@ def _deaf() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _judged(entry: PoolEntry, future: "Future[Judgement | None]", listen: Listen) -> Judgement | None:
+def _result(entry: PoolEntry, future: "Future[Judgement | None]", listen: RunListener) -> Judgement | None:
     try:
         return future.result()
     except DivergedError as error:
@@ -119,15 +147,14 @@ def _judged(entry: PoolEntry, future: "Future[Judgement | None]", listen: Listen
         return None
 
 
-def _start(news: Any, stop: Any) -> None:
-    for number in _FOR_ALL:
+def _start_worker(events: Any, stop: Any) -> None:
+    for number in _GROUP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    _shared.update(news=news, stop=stop)
-    Thread(target=_leave_with_parent, daemon=True).start()
+    _worker.update(events=events, stop=stop)
+    Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _leave_with_parent() -> None:
-    """A killed parent cannot end its workers, so they end themselves."""
+def _exit_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent
     parent.join()
@@ -135,33 +162,43 @@ def _leave_with_parent() -> None:
 
 
 def _train(entry: PoolEntry) -> Judgement | None:
-    if _shared["stop"].is_set():  # a step of each that waits would keep whoever pressed Ctrl-C for minutes
+    if _worker["stop"].is_set():  # one step of each waiting run would delay the end by minutes
         return None
-    return finish(entry, listen=_put, stop=_shared["stop"].is_set)
+    return finish(entry, listen=_put_event, stop=_worker["stop"].is_set)
 
 
-def _put(name: str, event: Event) -> None:
-    _shared["news"].put((name, event))
+def _put_event(name: str, event: Event) -> None:
+    _worker["events"].put((name, event))
 
 
-def finish(entry: PoolEntry, *, listen: Listen, stop: Callable[[], bool]) -> Judgement | None:
-    """Train `entry` to its end in this process: anew, or from its newest good state.
+def finish(entry: PoolEntry, *, listen: RunListener, stop: Callable[[], bool]) -> Judgement | None:
+    """Train `entry` to its end in this process: from scratch, or from its newest intact checkpoint.
 
-    What it says of the test images in the end; None when stopped, or finished before. RunBusyError when another
-    process trains it.
+    Args:
+        entry: The run.
+        listen: Receives every Event.
+        stop: Asked after every step; True saves and stops.
+
+    Returns:
+        The predictions on the test images after the last epoch; None when stopped, or finished before.
+
+    Raises:
+        RunBusyError: Another process trains it.
+        DivergedError: The loss or the weights are no longer finite.
     """
     run = Run(entry.path)
     if run.finished:
         return None
-    fresh = None
+    prepared = None
     if not (entry.path / "recipe.json").exists():
-        fresh = prepare(TrainRequest(entry.recipe.data.source, recipe=entry.recipe))
-        create_run(fresh, entry.path)
+        prepared = prepare(TrainRequest(entry.recipe.data.source, recipe=entry.recipe))
+        create_run(prepared, entry.path)
     with run.lock():
-        for line in same_environment(run, ALONE, force=True):  # in a cluster another machine may go on
+        changes = same_environment(run, SINGLE_PROCESS, force=True)  # a cluster may resume on another machine
+        for line in changes:
             listen(entry.name, Note(f"{entry.name}: {line}"))
-        prepared = fresh or load_run(run)
-        fit = Fit(run, prepared.network, prepared.dataset, prepared.task, stop=stop)
-        for event in fit.events():
+        prepared = prepared or load_run(run)
+        session = TrainingSession(run, prepared.network, prepared.dataset, prepared.task, stop=stop)
+        for event in session.events():
             listen(entry.name, event)
-    return fit.judged if run.finished else None
+    return session.validation if run.finished else None

@@ -1,1 +1,18 @@
-"""The papers' tables and figures: published rows, the runs that reproduce them, verdicts and pages."""
+"""Reproduce the tables and figures of the papers: from a printed number to a trained network and a page.
+
+    find_item(name)          items.py       a table or figure: the paper's rows, claims and protocol
+        |                                   (values in published.py and rows_*.py)
+    run_entries(...)         grid.py        networks x seeds -> recipe and run folder of each
+        |
+    RunBackend.train(...)    jobs/run_pool.py      processes of this machine
+        |                    ray_backend.py        or tasks on a Ray cluster
+        |                                   finished runs are reused, interrupted ones are resumed
+    reproduce_row(...)       reproduce.py   runs -> mean, deviation, difference, protocol label
+        |
+    claim_results(...)       page.py        is each claim of the paper confirmed?
+        |
+    page(...)                page.py        figure, table, claims, recipe, command
+
+`listing.py` lists all items with cost and state; `reproductions_md.py` writes docs/reproductions.md from
+committed runs.
+"""

@@ -1,114 +1,141 @@
-"""Cells of a grid: which run a network, a budget and a seed ask for, and where it is kept."""
+"""The grid of an item: networks x seeds -> the recipe and the run folder of each."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from residua import recipes
-from residua.data.sources.table import absolute, is_named
+from residua.data.sources.table import parse_source
 from residua.jobs.run_pool import PoolEntry
 from residua.nn.network import build
-from residua.reproduce.items import RECIPE_OF
-from residua.reproduce.protocols import IMAGES, Departure, departures, label
+from residua.reproduce.items import (
+    PAPER_RECIPES,
+    TRAINING_IMAGES,
+    ProtocolDifference,
+    protocol_differences,
+    protocol_label,
+)
 from residua.reproduce.published import Budget, Item, PublishedRow
 from residua.runs.run import Run
 from residua.spec.arch import Arch
 from residua.spec.describe import cost
 from residua.spec.recipe import Data, Plan, Recipe
-from residua.training.plan import choose
+from residua.training.plan import choose_plan
 
 Precision = Literal["auto", "float32", "bfloat16"]
+NetworkSeed = tuple[str, int]
+"""Name of a network, and a seed."""
 
-STEPS = {"smoke": 100, "small": 4_000}
-"""Updates on small pictures; `small` trains figures 1 and 6 of He et al. 2015 in an hour on two cores."""
-LARGE_STEPS = {"smoke": 100, "small": 1_200}
-"""The same on large ones."""
-BATCH, LARGE_BATCH = 64, 32
-"""Images per update of small and of large pictures where the schedule is cut: more updates for their time."""
-EPOCHS = {"smoke": 5, "small": 30}
-"""Passes over the digits: those of the demo, and six times as many."""
+SMALL_IMAGE_STEPS: Mapping[Budget, int] = {"smoke": 100, "small": 4_000}
+"""Steps on small images. Ours: `small` trains figures 1 and 6 of He et al. 2015 in an hour on two cores."""
+LARGE_IMAGE_STEPS: Mapping[Budget, int] = {"smoke": 100, "small": 1_200}
+"""Steps on large images. Ours: about the same time."""
+SMALL_IMAGE_BATCH, LARGE_IMAGE_BATCH = 64, 32
+"""Batch sizes of a shortened schedule. Ours: smaller than the papers', for more steps in the same time."""
+DIGITS_EPOCHS: Mapping[Budget, int] = {"smoke": 5, "small": 30}
+"""Epochs on the digits. Ours: those of the demo, and six times as many."""
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
-    """On which images, how long, and with how many threads."""
+class GridSetting:
+    """What all runs of a grid share: images, budget and threads."""
 
     source: str
-    """A folder, or a set by name."""
-    small: bool
-    """Whether its pictures are small, so that networks for them stand in for those of ImageNet."""
+    """What `residua train` takes: a folder, or a dataset by name."""
+    has_small_images: bool
+    """Whether `small_network`s are trained, because the images are too small for ImageNet networks."""
     budget: Budget
-    """How long."""
+    """Length of the runs."""
     threads: int = 1
-    """Of one run."""
+    """CPU threads of one run."""
 
     @property
-    def kind(self) -> str:
-        """The set's name without its folder, or the folder's name."""
-        return self.source.partition(":")[0] if is_named(self.source) else Path(self.source).name
+    def dataset_name(self) -> str:
+        """The dataset's name without its folder, or the folder's name."""
+        return parse_source(self.source).label
 
 
-def departed(
-    item: Item, row: PublishedRow, recipe: Recipe, *, setting: Setting, images: int
-) -> tuple[Departure, ...]:
-    """What was done otherwise than in the paper, where `recipe` was trained on `images` of them for `row`.
+def row_differences(
+    item: Item, row: PublishedRow, recipe: Recipe, *, setting: GridSetting, images: int
+) -> tuple[ProtocolDifference, ...]:
+    """In what a run differs from the paper's protocol.
 
-    Nothing is compared on other data.
+    Args:
+        item: The table or figure.
+        row: The row that the run reproduces.
+        recipe: The recipe of the run.
+        setting: Images and budget of the run.
+        images: Training images of the run.
+
+    Returns:
+        The differences: network and number of images first; none on other data, where nothing is compared.
     """
-    if setting.kind != row.data:
+    if setting.dataset_name != row.data:
         return ()
-    found = departures(recipe, item.paper, row.data)
-    net, wanted = row.trained(small=setting.small).name, IMAGES[row.data]
-    if images != wanted:
-        found = (Departure("training images", f"{images:,}", f"{wanted:,}"), *found)
-    return (Departure("network", net, row.net.name), *found) if net != row.net.name else found
+    differences = protocol_differences(recipe, item.paper, row.data)
+    name, paper_images = (
+        row.network_for(small_images=setting.has_small_images).name,
+        TRAINING_IMAGES[row.data],
+    )
+    if images != paper_images:
+        differences = (
+            ProtocolDifference("training images", f"{images:,}", f"{paper_images:,}"),
+            *differences,
+        )
+    if name != row.network.name:
+        differences = (ProtocolDifference("network", name, row.network.name), *differences)
+    return differences
 
 
-def label_of(row: PublishedRow, found: tuple[Departure, ...], setting: Setting) -> str:
-    """How close a number comes to the paper's protocol, from the departures that were `found`."""
-    return label(found) if setting.kind == row.data else "different data"
+def row_label(row: PublishedRow, differences: tuple[ProtocolDifference, ...], setting: GridSetting) -> str:
+    """How close a number comes to the paper's protocol: the `protocol_label`, or `different data`."""
+    return protocol_label(differences) if setting.dataset_name == row.data else "different data"
 
 
-def recipe_of(item: Item, arch: Arch, setting: Setting, *, seed: int = 0) -> Recipe:
-    """The recipe by which `arch` is trained for `item`: the paper's, cut to the budget.
+def grid_recipe(item: Item, arch: Arch, setting: GridSetting, *, seed: int = 0) -> Recipe:
+    """The recipe that trains a network for an item: the paper's, shortened to the budget.
 
-    On digits it is `quick.digits` unless the budget is `full`. In float32; pictures at the budget `small` in
-    whatever `one_arithmetic` finds.
+    On digits it is `quick.digits`, unless the budget is `full`. The precision is float32; at the budget
+    `small` it is `auto`, which `with_one_precision` replaces.
     """
-    source, budget, threads = absolute(setting.source), setting.budget, setting.threads
-    precision: Literal["auto", "float32"] = "float32"
-    if setting.kind == "digits" and budget != "full":
-        made = recipes.recipe("quick.digits", arch, source)
-        made, threads = replace(made, budget=replace(made.budget, epochs=EPOCHS[budget])), made.plan.threads
+    source, budget, threads = str(parse_source(setting.source).absolute()), setting.budget, setting.threads
+    precision: Precision = "float32"
+    if setting.dataset_name == "digits" and budget != "full":
+        recipe = recipes.recipe("quick.digits", arch, source)
+        threads = recipe.plan.threads
+        recipe = replace(recipe, budget=replace(recipe.budget, epochs=DIGITS_EPOCHS[budget]))
     else:
-        made = recipes.recipe(RECIPE_OF[item.paper, "small" if setting.small else "large"], arch, source)
+        size = "small" if setting.has_small_images else "large"
+        recipe = recipes.recipe(PAPER_RECIPES[item.paper, size], arch, source)
         if budget != "full":
-            made = replace(made, budget=replace(made.budget, **_cut(budget, small=setting.small)))
+            steps, batch_size = _short_schedule(budget, small_images=setting.has_small_images)
+            recipe = replace(recipe, budget=replace(recipe.budget, steps=steps, batch_size=batch_size))
             precision = "auto" if budget == "small" else "float32"
     plan = Plan(memory_format="channels_last", precision=precision, threads=threads)
-    return replace(made, plan=plan, seed=seed)
+    return replace(recipe, plan=plan, seed=seed)
 
 
-def _cut(budget: Budget, *, small: bool) -> dict[str, int]:
-    """Updates, and images of each."""
-    if small:
-        return {"steps": STEPS[budget], "batch": BATCH}
-    return {"steps": LARGE_STEPS[budget], "batch": LARGE_BATCH}
+def _short_schedule(budget: Budget, *, small_images: bool) -> tuple[int, int]:
+    """Steps and batch size."""
+    if small_images:
+        return SMALL_IMAGE_STEPS[budget], SMALL_IMAGE_BATCH
+    return LARGE_IMAGE_STEPS[budget], LARGE_IMAGE_BATCH
 
 
-def one_arithmetic(wanted: Iterable[PoolEntry]) -> list[PoolEntry]:
-    """`wanted`, all in one precision, so that nothing but the networks differs.
+def with_one_precision(entries: Iterable[PoolEntry]) -> list[PoolEntry]:
+    """The entries, all in the same precision, so that only the networks differ.
 
-    That of the runs that have begun, or what measures faster on the smallest network.
+    `auto` becomes the precision of a run that has begun, or else the one in which this machine trains the
+    smallest network faster.
     """
-    found = list(wanted)
-    if all(entry.recipe.plan.precision != "auto" for entry in found):
-        return found
-    begun = [entry.path for entry in found if (entry.path / "recipe.json").exists()]
-    precision = Run(begun[0]).recipe.plan.precision if begun else _fastest(found)
-    return [_in_precision(entry, precision) for entry in found]
+    entries = list(entries)
+    if all(entry.recipe.plan.precision != "auto" for entry in entries):
+        return entries
+    begun = [entry.path for entry in entries if (entry.path / "recipe.json").exists()]
+    precision = Run(begun[0]).recipe.plan.precision if begun else _fastest_precision(entries)
+    return [_in_precision(entry, precision) for entry in entries]
 
 
 def _in_precision(entry: PoolEntry, precision: Precision) -> PoolEntry:
@@ -116,49 +143,61 @@ def _in_precision(entry: PoolEntry, precision: Precision) -> PoolEntry:
     return replace(entry, recipe=replace(entry.recipe, plan=plan))
 
 
-def _fastest(entries: list[PoolEntry]) -> Precision:
-    """The precision that this machine trains the smallest network in, at its own number of threads."""
+def _fastest_precision(entries: list[PoolEntry]) -> Precision:
+    """Measured on the smallest network, with the threads of a run."""
     smallest = min((entry.recipe for entry in entries), key=lambda recipe: cost(recipe.arch).macs)
     plan, length = replace(smallest.plan, compile="off"), smallest.budget
-    return choose(build(smallest.arch), plan, batch=length.batch_size, steps=length.steps).plan.precision
+    return choose_plan(build(smallest.arch), plan, batch=length.batch_size, steps=length.steps).plan.precision
 
 
-def entries(item: Item, setting: Setting, folder: Path, *, seeds: int) -> dict[tuple[str, int], PoolEntry]:
-    """Network and seed -> the run that is wanted, in the order of the rows."""
-    found = {}
-    for net in item.nets(setting.budget, small=setting.small):
-        arch = net.arch()
-        for seed in range(seeds):
-            found[net.name, seed] = _entry(item, arch, setting, folder, seed)
-    return found
+def run_entries(
+    item: Item, setting: GridSetting, folder: Path, *, seeds: int
+) -> dict[NetworkSeed, PoolEntry]:
+    """The runs of an item at a setting.
+
+    Args:
+        item: The table or figure.
+        setting: Images, budget and threads.
+        folder: Folder of the run folders.
+        seeds: Runs of each network.
+
+    Returns:
+        Network name and seed -> recipe and run folder, in the order of the rows.
+    """
+    networks = item.networks(setting.budget, small_images=setting.has_small_images)
+    archs = [network.arch() for network in networks]
+    return {
+        (arch.name, seed): _entry(item, arch, setting, folder, seed)
+        for arch in archs
+        for seed in range(seeds)
+    }
 
 
-def _entry(item: Item, arch: Arch, setting: Setting, folder: Path, seed: int) -> PoolEntry:
-    recipe = recipe_of(item, arch, setting, seed=seed)
+def _entry(item: Item, arch: Arch, setting: GridSetting, folder: Path, seed: int) -> PoolEntry:
+    recipe = grid_recipe(item, arch, setting, seed=seed)
     length = f"{recipe.budget.steps}-steps" if recipe.budget.steps else f"{recipe.budget.epochs}-epochs"
-    name = f"{setting.kind}-{length}-{arch.name}-seed{seed}"
-    return PoolEntry(f"{arch.name} seed {seed}", place_of(folder, name, recipe), recipe)
+    name = f"{setting.dataset_name}-{length}-{arch.name}-seed{seed}"
+    return PoolEntry(f"{arch.name} seed {seed}", run_folder(folder, name, recipe), recipe)
 
 
-def place_of(folder: Path, name: str, wanted: Recipe) -> Path:
-    """`folder/name`, or the first `folder/name-N`, that holds a run with this recipe, or none at all."""
+def run_folder(folder: Path, name: str, recipe: Recipe) -> Path:
+    """`folder/name`, or the first `folder/name-N`, that holds a run of this recipe, or no run."""
     for number in itertools.count(1):
         path = folder / (name if number == 1 else f"{name}-{number}")
-        if not (path / "recipe.json").exists() or _alike(Run(path).recipe, wanted):
+        if not (path / "recipe.json").exists() or _is_same_training(Run(path).recipe, recipe):
             return path
     raise AssertionError
 
 
-def _alike(held: Recipe, wanted: Recipe) -> bool:
-    """Whether two recipes train the same network in the same way, wherever its images and cores are."""
-    return _bare(held, wanted.arch) == _bare(wanted, wanted.arch)
+def _is_same_training(existing: Recipe, recipe: Recipe) -> bool:
+    """Whether two recipes train the same network in the same way, wherever their images and cores are."""
+    return _without_machine(existing, recipe.arch) == _without_machine(recipe, recipe.arch)
 
 
-def _bare(recipe: Recipe, like: Arch) -> Recipe:
-    """`recipe` without what is fitted to images and machine when a run begins."""
-    arch = replace(recipe.arch, classes=like.classes, preprocess=like.preprocess)
+def _without_machine(recipe: Recipe, arch: Arch) -> Recipe:
+    """`recipe` without what a run fits to its images and machine; with the classes and inputs of `arch`."""
+    bare_arch = replace(recipe.arch, classes=arch.classes, preprocess=arch.preprocess)
     source = recipe.data.source
-    name = source.partition(":")[0] if is_named(source) else source
-    data = Data(name, recipe.data.val_fraction, subtract=recipe.data.subtract)
+    data = Data(parse_source(source).name or source, recipe.data.val_fraction, subtract=recipe.data.subtract)
     length = replace(recipe.budget, save_seconds=0.0)
-    return replace(recipe, arch=arch, data=data, budget=length, plan=Plan())
+    return replace(recipe, arch=bare_arch, data=data, budget=length, plan=Plan())

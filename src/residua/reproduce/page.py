@@ -1,218 +1,335 @@
-"""The page about a reproduction: figure, table, claims, recipe in sentences, and how to repeat it."""
+"""The page about a reproduction: figure, table, claims, recipe in sentences, and the command."""
 
 import json
 import math
+from collections.abc import Iterable
 
-from residua.recipes.sentences import differs, sentences
-from residua.report.page import Code, Page, Part, Section, Table, Text
-from residua.reproduce.figure import SCALES, figure, ours
-from residua.reproduce.published import DRAWN, Claim
-from residua.reproduce.reproduce import Line, Reproduction
+from residua.recipes.sentences import recipe_docstring, sentences
+from residua.report import drawing
+from residua.report.bars import ReferenceBar, reference_bars
+from residua.report.page import Code, Figure, Figures, Page, Part, Section, Table, Text
+from residua.report.run_page import curve
+from residua.report.training_curves import Curve, Panel, training_curves
+from residua.reproduce.published import DRAWN_ONLY, PaperClaim
+from residua.reproduce.reproduce import ReproducedRow, Reproduction, recorded_responses
 from residua.spec.describe import cost
 from residua.spec.record import to_plain
 from residua.version import __version__
 
 HEAD = ("network", "paper", "here", "difference", "training error", "label")
+"""Columns of the table."""
+COUNT_UNITS = {"params": 1e6, "macs": 1e9}
+"""Measure of counts -> how many a printed unit holds: millions and billions."""
+AXIS_LABELS = {
+    "params": "parameters (millions)",
+    "macs": "multiply-adds (billions)",
+    "response": "mean deviation",
+}
+"""Measure -> label of the axis; `error (%)` for all others."""
 
 
-def page(found: Reproduction) -> Page:
+def page(reproduction: Reproduction) -> Page:
     """The page of a finished reproduction."""
-    item, setting = found.item, found.setting
-    shown = [line for line in found.lines if line.values]
-    parts: list[Part] = [figure(found)] if shown else []
-    parts += [_table(found)]
-    parts += [Text((said,)) for said in (left_out(found), unfamiliar(found)) if said]
-    sections = [Section("What came out", tuple(parts))]
-    if claims := verdicts(found):
-        sections.append(Section("What the paper says of it", (Text((item.says, *claims)),)))
-    elif item.says:
-        sections.append(Section("What the paper says of it", (Text((item.says,)),)))
-    if shown:
-        sections.append(Section("The networks", (_networks(shown),)))
-    sections.append(Section("How it was made", _making(found)))
-    labels = ", ".join(dict.fromkeys(line.label for line in shown)) or "nothing was trained"
-    lead = f"{item.place}, at the budget {setting.budget}: {labels}. {found.data}."
-    done = "drawn" if item.figure in ("blocks", "networks") else "counted"
-    lead = lead if found.data else f"{item.place}: {done} from the networks, nothing was trained."
-    return Page(
-        item.what[0].upper() + item.what[1:],
-        lead,
-        tuple(sections),
-        f"{item.name}, written by residua {__version__}.",
-    )
+    item = reproduction.item
+    with_values = [row for row in reproduction.rows if row.values]
+    parts: list[Part] = [figure(reproduction)] if with_values else []
+    notes = (left_out_note(reproduction), unseen_views_note(reproduction))
+    parts += [_table(reproduction), *(Text((note,)) for note in notes if note)]
+    sections = [Section("Results", tuple(parts))]
+    if conclusions := tuple(filter(None, (item.conclusion, *claim_results(reproduction)))):
+        sections.append(Section("What the paper concludes", (Text(conclusions),)))
+    if with_values:
+        sections.append(Section("The networks", (_networks(with_values),)))
+    sections.append(Section("How it was made", _making(reproduction)))
+    title = item.title[0].upper() + item.title[1:]
+    footer = f"{item.name}, written by residua {__version__}."
+    return Page(title, _lead(reproduction, with_values), tuple(sections), footer)
 
 
-def rows(found: Reproduction) -> list[tuple[str, ...]]:
-    """The table, a line of cells for every row of the paper that the budget keeps, under `HEAD`."""
-    return [_cells(line) for line in found.kept]
+def _lead(reproduction: Reproduction, with_values: list[ReproducedRow]) -> str:
+    item = reproduction.item
+    if not reproduction.data:
+        verb = "drawn" if item.figure in ("blocks", "networks") else "counted"
+        return f"{item.source}: {verb} from the networks, nothing was trained."
+    labels = ", ".join(dict.fromkeys(row.label for row in with_values)) or "nothing was trained"
+    return f"{item.source}, at the budget {reproduction.setting.budget}: {labels}. {reproduction.data}."
 
 
-def left_out(found: Reproduction) -> str:
-    """Says which rows the budget leaves out; empty if none."""
-    said = "; ".join(found.left_out)
-    return f"Left out at the budget {found.setting.budget}: {said}." if said else ""
+def table_rows(reproduction: Reproduction) -> list[tuple[str, ...]]:
+    """The cells under `HEAD`, for every row of the paper within the budget."""
+    return [_cells(row) for row in reproduction.rows_in_budget]
 
 
-def unfamiliar(found: Reproduction) -> str:
-    """Says so where networks were tested on views that nothing in their training looked like."""
-    still = [line for line in found.lines if line.runs and line.runs[0].recipe.augment.kind == "none"]
-    views = dict.fromkeys(line.row.views for line in still if line.row.views != "center")
-    return (
-        f"Tested with {', '.join(views)}, but trained on images as they are, never shifted, mirrored or "
-        "resized: the errors are high for that, and say that the protocol runs, no more."
-        if views
-        else ""
-    )
+def _cells(row: ReproducedRow) -> tuple[str, ...]:
+    errors = row.train_errors
+    train_error = f"{sum(errors) / len(errors):.2f} %" if errors else ""
+    difference = ""
+    if math.isfinite(row.difference):
+        signed = f"{row.difference / COUNT_UNITS.get(row.published.measure, 1.0):+.2f}"
+        difference = signed.replace("-", "\N{MINUS SIGN}")
+    return row.published.label, row.published.paper_text, value_text(row), difference, train_error, row.label
 
 
-def _cells(line: Line) -> tuple[str, ...]:
-    trained = f"{sum(line.train) / len(line.train):.2f} %" if line.train else ""
-    return line.row.label, line.row.printed, ours(line), _difference(line), trained, line.label
+def value_text(row: ReproducedRow) -> str:
+    """Mean, standard deviation and n of a row, or why it has no value: `8.75 ± 0.20 (n = 3)`."""
+    if not row.values:
+        return row.note
+    measure = row.published.measure
+    scale, unit = COUNT_UNITS.get(measure, 1.0), {"params": " M", "macs": " G"}.get(measure, "")
+    spread = f" ± {row.deviation / scale:.2f}" if math.isfinite(row.deviation) else ""
+    count = "" if row.published.is_counted else f" (n = {len(row.values)})"
+    return f"{row.mean / scale:.2f}{spread}{unit}{count}"
 
 
-def _difference(line: Line) -> str:
-    if not math.isfinite(line.difference):
+def left_out_note(reproduction: Reproduction) -> str:
+    """Which rows the budget leaves out; empty if none."""
+    labels = "; ".join(reproduction.labels_left_out)
+    return f"Left out at the budget {reproduction.setting.budget}: {labels}." if labels else ""
+
+
+def unseen_views_note(reproduction: Reproduction) -> str:
+    """A warning where networks were tested with views that their training did not resemble; else empty."""
+    unaugmented = [row for row in reproduction.rows if row.runs and row.runs[0].recipe.augment.kind == "none"]
+    views = dict.fromkeys(row.published.views for row in unaugmented if row.published.views != "center")
+    if not views:
         return ""
-    scale = SCALES.get(line.row.measure, 1.0)
-    return f"{line.difference / scale:+.2f}".replace("-", "\N{MINUS SIGN}")
+    return (
+        f"Tested with {', '.join(views)}, but trained on unchanged images, without crops, flips or resizing. "
+        "The errors are high for that reason: they only show that the protocol runs."
+    )
 
 
-def verdicts(found: Reproduction) -> tuple[str, ...]:
-    """Each claim of the paper whose networks were trained, and whether it is seen in these numbers."""
-    lines = {line.row.label: line for line in found.lines}
-    told = [_verdict(claim, lines[claim.worse], lines[claim.better], found) for claim in found.item.claims]
-    return tuple(verdict for verdict in told if verdict)
+def claim_results(reproduction: Reproduction) -> tuple[str, ...]:
+    """For each claim of the paper whose networks were trained, one sentence: do these values confirm it?"""
+    rows = {row.published.label: row for row in reproduction.rows}
+    results = (
+        _claim_result(claim, rows[claim.worse], rows[claim.better], reproduction.setting.budget)
+        for claim in reproduction.item.claims
+    )
+    return tuple(result for result in results if result)
 
 
-def _verdict(claim: Claim, worse: Line, better: Line, found: Reproduction) -> str:
-    high, low = (line.train if claim.measure == "train_error" else line.values for line in (worse, better))
+def _claim_result(claim: PaperClaim, worse: ReproducedRow, better: ReproducedRow, budget: str) -> str:
+    by_training = claim.measure == "train_error"
+    high, low = (row.train_errors if by_training else row.values for row in (worse, better))
     if not high or not low:
         return ""
-    more, less = sum(high) / len(high), sum(low) / len(low)
-    what = {"response": "the stronger responses"}.get(worse.row.measure, "the higher error")
-    what = "the higher training error" if claim.measure == "train_error" else what
-    said = f"{claim.worse} has {what} than {claim.better}"
-    numbers = f"{more:.2f} against {less:.2f}"
-    if more > less:
-        return f"Seen here: {said} ({numbers})."
-    why = f"; the budget {found.setting.budget} may be too short" if found.setting.budget != "full" else ""
-    return f"Not seen here: that {said} ({numbers}){why}."
+    higher, lower = sum(high) / len(high), sum(low) / len(low)
+    by_response = worse.published.measure == "response"
+    property_ = "the stronger responses" if by_response else "the higher error"
+    property_ = "the higher training error" if by_training else property_
+    numbers = f"({higher:.2f} vs {lower:.2f})"
+    if higher > lower:
+        return f"Confirmed: {claim.worse} has {property_} than {claim.better} {numbers}."
+    reason = "" if budget == "full" else f" The budget {budget} may be too short."
+    return f"Not confirmed: {claim.worse} does not have {property_} than {claim.better} {numbers}.{reason}"
 
 
-def _table(found: Reproduction) -> Table:
-    """The rows; a column that says the same everywhere becomes a part of the caption."""
-    cells: list[tuple[str, ...]] = rows(found)
-    told: list[str] = []
-    keep = [place for place in range(len(HEAD)) if any(row[place] for row in cells)]
+def _table(reproduction: Reproduction) -> Table:
+    """The rows; a column with the same content everywhere becomes a part of the caption."""
+    rows = reproduction.rows_in_budget
+    cells: list[tuple[str, ...]] = table_rows(reproduction)
+    columns = [place for place in range(len(HEAD)) if any(row[place] for row in cells)]
+    caption: list[str] = []
     labels = {row[-1] for row in cells if row[-1]}
     if len(labels) == 1:
-        keep = [place for place in keep if HEAD[place] != "label"]
-        told = [f"All rows: {labels.pop()}."] if found.data else []
-    if all(line.row.printed == DRAWN for line in found.kept):
-        keep = [place for place in keep if HEAD[place] != "paper"]
-        told.append("The paper draws them and prints no number.")
-    counts = {len(line.values) for line in found.lines if line.values and line.row.measure not in SCALES}
+        columns = [place for place in columns if HEAD[place] != "label"]
+        caption = [f"All rows: {labels.pop()}."] if reproduction.data else []
+    if all(row.published.paper_text == DRAWN_ONLY for row in rows):
+        columns = [place for place in columns if HEAD[place] != "paper"]
+        caption.append("The paper draws them and prints no number.")
+    counts = {len(row.values) for row in reproduction.rows if row.values and not row.published.is_counted}
     if len(counts) == 1:
-        count = counts.pop()
-        cells = [tuple(cell.removesuffix(f" (n = {count})") for cell in row) for row in cells]
-        told.append(f"Mean ± deviation over {count} seeds." if count > 1 else "One seed.")
-    if any(line.row.measure.endswith("error") for line in found.lines):
-        told.insert(0, "Errors in percent.")
-    if (counted := found.item.rows[0].measure) in SCALES:
-        told.insert(0, {"params": "Parameters.", "macs": "Multiply-adds."}[counted])
-    if 3 in keep:
-        told.append("Difference: here less the paper's.")
-    told += _remarks(found)
+        n = counts.pop()
+        cells = [tuple(cell.removesuffix(f" (n = {n})") for cell in row) for row in cells]
+        caption.append(f"Mean ± standard deviation over {n} seeds." if n > 1 else "One seed.")
+    if any(row.published.measure.endswith("error") for row in reproduction.rows):
+        caption.insert(0, "Errors in percent.")
+    if (measure := reproduction.item.rows[0].measure) in COUNT_UNITS:
+        caption.insert(0, {"params": "Parameters.", "macs": "Multiply-adds."}[measure])
+    if HEAD.index("difference") in columns:
+        caption.append("Difference: here minus the paper's.")
+    caption += _remarks(reproduction)
     cells = [
-        (row[0], row[1].removesuffix(f" ({line.row.said})"), *row[2:])
-        for row, line in zip(cells, found.kept, strict=True)
+        (row[0], row[1].removesuffix(f" ({reproduced.published.remark})"), *row[2:])
+        for row, reproduced in zip(cells, rows, strict=True)
     ]
-    head, picked = tuple(HEAD[place] for place in keep), tuple(tuple(row[p] for p in keep) for row in cells)
+    head, picked = tuple(HEAD[p] for p in columns), tuple(tuple(row[p] for p in columns) for row in cells)
     numeric = tuple(place for place, name in enumerate(head) if name in HEAD[2:5])
-    return Table(head, picked, " ".join(told), numeric=numeric if not _has_notes(found) else numeric[1:])
+    has_notes = any(row.note for row in rows)  # a note would make a wide column if it could not wrap
+    return Table(head, picked, " ".join(caption), numeric=numeric[1:] if has_notes else numeric)
 
 
-def _remarks(found: Reproduction) -> list[str]:
-    """What belongs to the paper's numbers; said once where it belongs to all."""
-    said = {line.row.label: line.row.said for line in found.kept if line.row.paper is not None}
-    if len(set(said.values())) == 1 and len(said) > 1:
-        remark = next(iter(said.values()))
+def _remarks(reproduction: Reproduction) -> list[str]:
+    """The remarks on the paper's numbers; once where all have the same."""
+    published = [row.published for row in reproduction.rows_in_budget if row.published.paper is not None]
+    remarks = {row.label: row.remark for row in published}
+    if len(set(remarks.values())) == 1 and len(remarks) > 1:
+        remark = next(iter(remarks.values()))
         return [f"All in the paper: {remark}."] if remark else []
-    return [f"{label} in the paper: {remark}." for label, remark in said.items() if remark]
+    return [f"{label} in the paper: {remark}." for label, remark in remarks.items() if remark]
 
 
-def _has_notes(found: Reproduction) -> bool:
-    """Whether some rows say why they have no value, which would be a wide column if it never broke."""
-    return any(line.note for line in found.kept)
-
-
-def _networks(shown: list[Line]) -> Table:
-    """What was trained, with its cost: equal cost is to be seen, not to be believed."""
-    made = {line.net: (line.runs[0].recipe.arch if line.runs else line.row.net.arch()) for line in shown}
+def _networks(rows: list[ReproducedRow]) -> Table:
+    """The trained or counted networks with their cost."""
+    archs = {
+        row.network: (row.runs[0].recipe.arch if row.runs else row.published.network.arch()) for row in rows
+    }
     cells = []
-    for name, arch in made.items():
+    for name, arch in archs.items():
         size = cost(arch)
         cells.append((name, str(arch.depth()), f"{size.params / 1e6:.2f} M", f"{size.macs / 1e6:,.1f} M"))
     head = ("network", "layers", "parameters", "multiply-adds")
-    caption = "As trained, at the size of these images." if shown[0].runs else ""
+    caption = "As trained, at the size of these images." if rows[0].runs else ""
     return Table(head, tuple(cells), caption, numeric=(1, 2, 3))
 
 
-def command(found: Reproduction) -> str:
-    """What repeats it."""
-    setting, seeds = found.setting, max([1, *(len(line.values) for line in found.lines)])
-    words = [f"residua reproduce {found.item.name} --budget {setting.budget}"]
-    if found.data and not (setting.kind == "digits" and setting.budget == "smoke"):
-        words.append(
-            f"--data {setting.kind if setting.kind in ('digits', 'cifar10', 'cifar100') else 'DATA'}"
-        )
+def command(reproduction: Reproduction) -> str:
+    """The command that repeats the reproduction."""
+    setting, seeds = reproduction.setting, max([1, *(len(row.values) for row in reproduction.rows)])
+    words = [f"residua reproduce {reproduction.item.name} --budget {setting.budget}"]
+    name = setting.dataset_name
+    if reproduction.data and not (name == "digits" and setting.budget == "smoke"):
+        words.append(f"--data {name if name in ('digits', 'cifar10', 'cifar100') else 'DATA'}")
     return " ".join(words + ([f"--seeds {seeds}"] if seeds > 1 else []))
 
 
-def _making(found: Reproduction) -> tuple[Part, ...]:
-    repeat = Code(command(found), "Again:")
-    runs = [run for line in found.lines for run in line.runs]
+def _making(reproduction: Reproduction) -> tuple[Part, ...]:
+    repeat = Code(command(reproduction), "To repeat it:")
+    runs = [run for row in reproduction.rows for run in row.runs]
     if not runs:
         return (repeat,)
     recipe = runs[0].recipe
-    told = json.loads((runs[0].path / "environment.json").read_text())
-    versions = ", ".join(f"{name} {version}" for name, version in told["versions"].items())
-    where = f"{told['machine']}, {told['cores']} cores"
-    machine = f"{where}; residua {told['residua']}, Python {told['python']}, {versions}."
-    parts: list[Part] = [Text((" ".join(sentences(recipe)),))]
-    if own := differs(recipe):
-        parts.append(Text((f"In the recipe's own words: {own}",)))
-    if others := _others(found):
-        parts.append(Text((others,)))
-    if substitutes := stand_ins(found):
-        parts.append(Text((substitutes,)))
-    if departed := departed_from(found):
-        parts.append(Text((departed,)))
-    return (*parts, Text((machine,)), repeat)
+    environment = json.loads((runs[0].path / "environment.json").read_text())
+    versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
+    machine = f"{environment['machine']}, {environment['cores']} cores"
+    software = f"residua {environment['residua']}, Python {environment['python']}, {versions}."
+    docstring = recipe_docstring(recipe)
+    paragraphs = (
+        " ".join(sentences(recipe)),
+        f"About this recipe: {docstring}" if docstring else "",
+        _varying_fields_note(reproduction),
+        small_networks_note(reproduction),
+        differences_note(reproduction),
+        f"{machine}; {software}",
+    )
+    return (*(Text((paragraph,)) for paragraph in paragraphs if paragraph), repeat)
 
 
-def _others(found: Reproduction) -> str:
-    """Says so where the recipes are not one."""
-    first, *rest = [run.recipe for line in found.lines for run in line.runs]
-    fields = [name for name in to_plain(first) if name not in ("arch", "seed", "data", "plan")]
-    differ = {name for other in rest for name in fields if getattr(first, name) != getattr(other, name)}
-    return (
-        f"Not the same in all runs: {', '.join(sorted(differ))}; each run keeps its recipe." if differ else ""
+def _varying_fields_note(reproduction: Reproduction) -> str:
+    """Which parts of the recipe are not the same in all runs; empty for none."""
+    first, *others = [run.recipe for row in reproduction.rows for run in row.runs]
+    parts = [name for name in to_plain(first) if name not in ("arch", "seed", "data", "plan")]
+    varying = {name for other in others for name in parts if getattr(first, name) != getattr(other, name)}
+    if not varying:
+        return ""
+    return f"Not the same in all runs: {', '.join(sorted(varying))}; each run keeps its recipe."
+
+
+def differences_note(reproduction: Reproduction) -> str:
+    """The differences from the paper's protocol on its own data, each once; empty for none."""
+    texts = dict.fromkeys(
+        str(difference)
+        for row in reproduction.rows
+        for difference in row.differences
+        if difference.field != "network"
+    )
+    return f"Differences from the paper: {'; '.join(texts)}." if texts else ""
+
+
+def small_networks_note(reproduction: Reproduction) -> str:
+    """Which networks were trained because the images are too small for the paper's; empty for none."""
+    names = {
+        row.published.network.name: row.network
+        for row in reproduction.rows
+        if row.runs and row.network != row.published.network.name
+    }
+    if not names:
+        return ""
+    pairs = ", ".join(f"{trained} for {published}" for published, trained in names.items())
+    return f"These images are too small for the paper's networks. Trained instead: {pairs}."
+
+
+def figure(reproduction: Reproduction) -> Figure | Figures:
+    """Curves, bars, responses or drawn networks, of the rows that have values; at least one has."""
+    rows = [row for row in reproduction.rows if row.values]
+    match reproduction.item.figure:
+        case "curves":
+            return Figure(training_curves(curve_panels(rows)), _curve_caption(rows), _values_text(rows))
+        case "responses":
+            return _responses(rows)
+        case "blocks" | "networks":
+            return _drawn_networks(rows, whole=reproduction.item.figure == "networks")
+        case "bars":
+            return _bars(rows)
+
+
+def curve_panels(rows: Iterable[ReproducedRow]) -> tuple[Panel, ...]:
+    """The training curves of the median runs, grouped as in the paper, with the paper's final errors."""
+    curves: dict[str, list[Curve]] = {}
+    for row in rows:
+        if row.median_run:
+            measured = curve(row.median_run, row.published.label)
+            paper = row.published.paper if row.published.paper is not None else math.nan
+            with_paper = Curve(measured.name, measured.times, measured.train, measured.test, paper)
+            curves.setdefault(row.published.panel, []).append(with_paper)
+    return tuple(Panel(title, tuple(members)) for title, members in curves.items())
+
+
+def _values_text(rows: list[ReproducedRow]) -> str:
+    return "; ".join(f"{row.published.label}: {value_text(row)}" for row in rows)
+
+
+def _curve_caption(rows: list[ReproducedRow]) -> str:
+    seeds = len(rows[0].values)
+    median = f" Of {seeds} seeds, the one with the median error." if seeds > 1 else ""
+    has_paper = any(row.published.paper is not None for row in rows)
+    rings = " Grey rings: final test errors printed in the paper." if has_paper else ""
+    return f"Thin: training error; bold: test error.{median}{rings}"
+
+
+def _bars(rows: list[ReproducedRow]) -> Figure:
+    measure = rows[0].published.measure
+    scale = COUNT_UNITS.get(measure, 1.0)
+    bars = tuple(
+        ReferenceBar(
+            row.published.label,
+            row.mean / scale,
+            row.deviation / scale,
+            row.published.paper / scale if row.published.paper is not None else math.nan,
+        )
+        for row in rows
+    )
+    seeds = max(len(row.values) for row in rows)
+    spread = f", mean and standard deviation over {seeds} seeds" if seeds > 1 else ""
+    caption = f"Bars: measured here{spread}. Grey diamonds: the paper's numbers."
+    if any(row.label == "different data" for row in rows):
+        caption += " Not on the same data: compare the ranking, not the values."
+    return Figure(
+        reference_bars(bars, unit=AXIS_LABELS.get(measure, "error (%)")), caption, _values_text(rows)
     )
 
 
-def departed_from(found: Reproduction) -> str:
-    """What was done otherwise than in the paper on its own data, each thing once; empty for nothing."""
-    each = dict.fromkeys(str(one) for line in found.lines for one in line.departures if one.what != "network")
-    return f"Otherwise than in the paper: {'; '.join(each)}." if each else ""
+def _responses(rows: list[ReproducedRow]) -> Figures:
+    """Both panels of He et al. 2015, fig. 7, of the first seed of each network."""
+    from residua.analyse import drawings
+    from residua.analyse.responses import Responses
+
+    responses = {row.published.label: Responses(**recorded_responses(row.runs[0])) for row in rows}
+    in_order, by_size = drawings.responses(responses, {name: place for place, name in enumerate(responses)})
+    text = "; ".join(f"{row.published.label}: mean {row.mean:.2f}" for row in rows)
+    return Figures(
+        (
+            Figure(
+                in_order, "Standard deviation of each 3×3 layer's output, in the order of the layers.", text
+            ),
+            Figure(by_size, "The same values, the largest first.", text),
+        )
+    )
 
 
-def stand_ins(found: Reproduction) -> str:
-    """Which networks were trained in place of the paper's, because the pictures are too small for those."""
-    pairs = {
-        line.row.net.name: line.net for line in found.lines if line.runs and line.net != line.row.net.name
-    }
-    if not pairs:
-        return ""
-    said = ", ".join(f"{mine} for {theirs}" for theirs, mine in pairs.items())
-    return f"These pictures are too small for the paper's networks. Trained instead: {said}."
+def _drawn_networks(rows: list[ReproducedRow], *, whole: bool) -> Figures:
+    """Each network as a column, or its commonest block letter by letter."""
+    draw = drawing.column_of if whole else drawing.commonest
+    archs = [(row.published.label, row.published.network.arch()) for row in rows]
+    return Figures(tuple(Figure(draw(arch), label, drawing.told(arch)) for label, arch in archs))

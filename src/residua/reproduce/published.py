@@ -1,4 +1,4 @@
-"""Published: what a paper printed and which network it stands for; values, with no way to train them."""
+"""What the papers printed: their tables and figures as values. Other modules train the networks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,44 +11,60 @@ from residua.spec.zoo import he2016
 Budget = Literal["smoke", "small", "full"]
 BUDGETS: tuple[Budget, ...] = ("smoke", "small", "full")
 """Minutes on digits; a short schedule on the papers' data; the papers' own schedule."""
-ABSENT = "paper value not available"
-"""Said wherever no source for a number was reached."""
-DRAWN = "drawn, not counted"
-"""Said where a figure shows a network and prints no number."""
+Measure = Literal[
+    "train_error", "test_error", "top1_error", "top5_error", "params", "macs", "response", "map", "map50"
+]
+"""Errors in percent, counts, a mean standard deviation, or mean average precision in percent."""
+NO_PAPER_VALUE = "paper value not available"
+"""Shown in place of a number for which no source was reached."""
+DRAWN_ONLY = "drawn, not counted"
+"""Shown where a figure draws a network and prints no number."""
 
 
 @dataclass(frozen=True, slots=True)
-class Net:
-    """A network that a row stands for."""
+class NamedNetwork:
+    """A network with the name that it has in tables and run folders."""
 
     name: str
-    """How it is called in tables and in the folder of its runs."""
+    """Unique among the networks of an item."""
     build: Callable[[], Arch]
-    """Makes it."""
+    """Makes the architecture; its own name is replaced."""
 
     def arch(self) -> Arch:
-        """The network, under its name."""
+        """The architecture, under `name`."""
         return replace(self.build(), name=self.name)
 
 
-def net(name: str, *, shortcut: str = "", order: str = "") -> Net:
-    """The network that `create_model(name, shortcut=..., order=...)` builds."""
+def zoo_network(name: str, *, shortcut: str = "", order: str = "") -> NamedNetwork:
+    """The network that `create_model(name, shortcut=..., order=...)` builds.
+
+    Args:
+        name: A name of the zoo, e.g. `cifar_resnet110`.
+        shortcut: Another shortcut, e.g. `B` or `scale0.5`; empty keeps the network's own.
+        order: Letter of He et al. 2016, figure 4, a to e; empty keeps the network's own.
+    """
 
     def build() -> Arch:
         arch = zoo.arch(name)
         arch = change.with_shortcut(arch, shortcut) if shortcut else arch
         return change.with_order(arch, order) if order else arch
 
-    return Net("_".join(part for part in (name, shortcut.replace(",", "+"), order) if part), build)
+    parts = (name, shortcut.replace(",", "+"), order)
+    return NamedNetwork("_".join(part for part in parts if part), build)
 
 
-def bottleneck(depth: int, *, order: str = "a") -> Net:
-    """A CIFAR bottleneck net of 9n+2 layers, for pictures too small for those of ImageNet."""
+def cifar_bottleneck_network(depth: int, *, order: str = "a") -> NamedNetwork:
+    """A CIFAR network of bottlenecks that is trained where images are too small for an ImageNet network.
+
+    Args:
+        depth: Layers, 9n+2 (He et al. 2016, appendix).
+        order: Letter of He et al. 2016, figure 4, a to e.
+    """
 
     def build() -> Arch:
         return change.with_order(he2016.cifar_bottleneck("", depth=depth), order)
 
-    return Net(f"cifar_bottleneck{depth}{'' if order == 'a' else order}", build)
+    return NamedNetwork(f"cifar_bottleneck{depth}{'' if order == 'a' else order}", build)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,106 +73,106 @@ class PublishedRow:
 
     label: str
     """The paper's name for it."""
-    net: Net
-    """The network."""
+    network: NamedNetwork
+    """The network of the paper."""
     paper: float | None = None
-    """The paper's number, in the measure's unit; None where it printed none, or none was reached."""
+    """The paper's number, in the measure's unit; None where it printed none, or no source was reached."""
     deviation: float | None = None
-    """The paper's own deviation, in the same unit."""
-    said: str = ""
-    """What belongs to the paper's number: `best of 5`, `fail (> 20 %)`."""
-    measure: Literal[
-        "train_error", "test_error", "top1_error", "top5_error", "params", "macs", "response", "map", "map50"
-    ] = "test_error"
-    """What is compared: errors in percent (top-1 and top-5 under `views`), counts, a mean deviation, or mean
-    average precision in percent (at overlaps .5 to .95, or .5)."""
+    """The standard deviation that the paper prints, in the same unit."""
+    remark: str = ""
+    """What belongs to the paper's number: `mean of 5`, `fail (> 20 %)`; never empty without a number."""
+    measure: Measure = "test_error"
+    """What is compared: errors under `views`, counts, or average precision at IoU .5 to .95 (`map`) or .5."""
     views: str = "center"
-    """How test images are shown."""
+    """How test images are cropped and resized, as in `residua evaluate --views`."""
     data: str = "cifar10"
-    """Data of the paper: `cifar10`, `cifar100`, `imagenet`, `coco`, `voc2007`, `voc2012`, `kinetics400` or
-    `something2`."""
+    """Data of the paper: `cifar10`, `cifar100`, `imagenet`, `coco`, `voc2007` or `voc2012`."""
     panel: str = ""
-    """Rows of one name share a pair of axes, and a colour with those at the same place in other panels."""
+    """Rows with the same panel share a pair of axes; a colour means the same place in every panel."""
     budgets: tuple[Budget, ...] = BUDGETS
     """Budgets at which it is trained; at others it is listed as left out."""
-    stand_in: Net | None = None
-    """What is trained in its place on pictures too small for it; None for itself."""
+    small_network: NamedNetwork | None = None
+    """Trained instead on images that are too small for `network`; None where `network` fits them."""
 
     def __post_init__(self) -> None:
-        """A row without a number says so."""
-        if self.paper is None and not self.said:
-            object.__setattr__(self, "said", ABSENT)
-
-    def asks_at(self, budget: Budget) -> bool:
-        """Whether a network must be trained for it at `budget`."""
-        return budget in self.budgets and self.measure not in ("params", "macs")
-
-    def trained(self, *, small: bool) -> Net:
-        """The network that is trained for it on large or `small` pictures."""
-        return self.stand_in if small and self.stand_in else self.net
+        if self.paper is None and not self.remark:
+            object.__setattr__(self, "remark", NO_PAPER_VALUE)
 
     @property
-    def printed(self) -> str:
-        """The paper's number as it is shown."""
+    def is_counted(self) -> bool:
+        """Whether the value is counted from the architecture, without training."""
+        return self.measure in ("params", "macs")
+
+    def is_trained_at(self, budget: Budget) -> bool:
+        """Whether a network must be trained for it at `budget`."""
+        return budget in self.budgets and not self.is_counted
+
+    def network_for(self, *, small_images: bool) -> NamedNetwork:
+        """The network that is trained for it on large or small images."""
+        return self.small_network if small_images and self.small_network else self.network
+
+    @property
+    def paper_text(self) -> str:
+        """The paper's number as tables show it, e.g. `6.61 ± 0.16 (mean of 5; best 6.43)`."""
         if self.paper is None:
-            return self.said
-        number = _count(self.paper) if self.measure in ("params", "macs") else f"{self.paper:.2f}"
+            return self.remark
+        number = _count_text(self.paper) if self.is_counted else f"{self.paper:.2f}"
         spread = f" ± {self.deviation:.2f}" if self.deviation is not None else ""
-        return f"{number}{spread}" + (f" ({self.said})" if self.said else "")
+        return f"{number}{spread}" + (f" ({self.remark})" if self.remark else "")
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """That one row is worse than another: what the paper concludes, to be checked against what came out."""
+class PaperClaim:
+    """A conclusion of the paper that one row is worse than another; checked against the reproduced values."""
 
     worse: str
     """Label of the row with the higher error."""
     better: str
     """Label of the row with the lower error."""
     measure: Literal["train_error", "test_error"] = "test_error"
-    """In training error, or in the row's own measure."""
+    """`train_error` compares training errors, `test_error` the rows' own measure."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A table or figure: what it says and what it takes."""
+    """A table or figure of a paper: its rows, its conclusion, and what reproducing it takes."""
 
     name: str
     """`he2015/fig6`."""
-    what: str
+    title: str
     """One line: what it shows."""
-    place: str
+    source: str
     """`He et al. 2015, figure 6`."""
     rows: tuple[PublishedRow, ...] = ()
-    """Its lines; none where it cannot be reproduced."""
+    """Its rows or curves; none where it cannot be reproduced."""
     figure: Literal["curves", "bars", "responses", "blocks", "networks"] = "bars"
     """How it is drawn."""
-    says: str = ""
+    conclusion: str = ""
     """One or two sentences: what the paper concludes, and what must not be read into it."""
-    claims: tuple[Claim, ...] = ()
-    """What should be seen."""
-    seeds: int = 1
-    """Runs of each network in the paper."""
-    is_scalable: bool = False
-    """Whether the networks that stand in were built to ask the same question on small pictures."""
-    reason: str = ""
+    claims: tuple[PaperClaim, ...] = ()
+    """The parts of the conclusion that numbers can confirm."""
+    keeps_question: bool = False
+    """Whether the rows' `small_network`s were built to ask the paper's question on small images."""
+    obstacle: str = ""
     """Why it cannot be reproduced; empty where it can."""
 
     @property
     def paper(self) -> str:
-        """`he2015`."""
+        """`he2015`, `he2016` or `duta2020`."""
         return self.name.partition("/")[0]
 
     @property
-    def needs(self) -> tuple[str, ...]:
-        """The paper's data, each once."""
-        return tuple(dict.fromkeys(row.data for row in self.rows if row.measure not in ("params", "macs")))
+    def datasets(self) -> tuple[str, ...]:
+        """The data that its trained rows need, each once; empty where everything is counted."""
+        return tuple(dict.fromkeys(row.data for row in self.rows if not row.is_counted))
 
-    def nets(self, budget: Budget, *, small: bool) -> tuple[Net, ...]:
-        """The networks trained at `budget`, each once; on `small` pictures those that stand in."""
-        wanted = [row.trained(small=small) for row in self.rows if row.asks_at(budget)]
-        return tuple({net.name: net for net in wanted}.values())
+    def networks(self, budget: Budget, *, small_images: bool) -> tuple[NamedNetwork, ...]:
+        """The networks trained at `budget` on large or small images, each once, in the order of the rows."""
+        trained = [
+            row.network_for(small_images=small_images) for row in self.rows if row.is_trained_at(budget)
+        ]
+        return tuple({network.name: network for network in trained}.values())
 
 
-def _count(value: float) -> str:
+def _count_text(value: float) -> str:
     return f"{value / 1e9:.2f} G" if value >= 1e9 else f"{value / 1e6:.2f} M"

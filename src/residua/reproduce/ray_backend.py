@@ -1,4 +1,15 @@
-"""The same runs as tasks on a Ray cluster: on any machine, with retries, each going on where it stood."""
+"""Train runs as tasks on a Ray cluster: on any machine, resumed on another one when a machine is lost.
+
+driver                                 a machine of the cluster
+------                                 ------------------------
+one task for each entry    ------->    finish(entry): train from the newest checkpoint
+every POLL_SECONDS:                    writes metrics and checkpoints into the run folder
+  read the metrics that runs wrote     (shared by all machines)
+  stop() is true: create `.stop`  -->  sees the file, saves and returns
+task returned          <-----------    "" or the message of a DivergedError
+machine lost: Ray starts the task again elsewhere, at most RETRIES times. The old process may still hold the
+run's lock for a while; the new task waits up to LOCK_SECONDS for it.
+"""
 
 import logging
 import socket
@@ -8,110 +19,118 @@ from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
-from residua.errors import DivergedError, RunBusyError
-from residua.jobs.run_pool import Listen, PoolEntry, finish
+from residua.errors import ConfigError, DivergedError, RunBusyError
+from residua.jobs.run_pool import PoolEntry, RunListener, finish
 from residua.runs.run import Run
 from residua.training.events import EpochRow, Note
 
 RETRIES = 3
-"""How often a run is begun again, elsewhere, when its machine is lost."""
+"""How often a run is started again on another machine when its machine is lost."""
 POLL_SECONDS = 1.0
-"""How often the machines are asked what is done."""
-PATIENCE_SECONDS = 120.0
-"""How long a run that another process still holds is waited for."""
+"""Time between two looks at the tasks and at the metrics of the runs."""
+LOCK_SECONDS = 120.0
+"""How long a task waits for a run that another process still holds."""
+CONNECT_SECONDS = 5.0
+"""How long a cluster has to accept a connection."""
+START_HINT = "start one with `ray start --head`, or give --ray local"
 
 
-REACH_SECONDS = 5.0
-"""How long a cluster has to answer."""
-CURE = "begin one with `ray start --head`, or give --ray local"
-
-
-class Cluster:
-    """Trains entries as Ray tasks. The folder of the runs must be one that every machine sees."""
+class RayBackend:
+    """A `RunBackend` that trains entries as Ray tasks. All machines must see the folder of the runs."""
 
     def __init__(self, address: str, *, threads: int) -> None:
-        """Join the cluster at `address` (`auto`, `local`, host:port); one run takes `threads` cores.
+        """Join a cluster.
 
-        ValueError where there is none.
+        Args:
+            address: `auto`, `local` (a cluster of this machine, for this process) or host:port.
+            threads: CPU cores of one run.
+
+        Raises:
+            ConfigError: Ray is not installed, or there is no cluster at `address`.
         """
         try:
             import ray
         except ImportError:
-            raise ValueError("--ray needs the package ray: pip install 'residua[ray]'") from None
+            raise ConfigError("--ray needs the package ray: pip install 'residua[ray]'") from None
         self._ray, self._threads = ray, threads
-        self._joined = not ray.is_initialized()
-        if self._joined:
-            _reach(address)
-            where = None if address == "local" else address
+        self._owns_connection = not ray.is_initialized()
+        if self._owns_connection:
+            _require_reachable(address)
             try:
-                ray.init(where, log_to_driver=False, logging_level=logging.ERROR)
+                ray.init(
+                    None if address == "local" else address, log_to_driver=False, logging_level=logging.ERROR
+                )
             except ConnectionError:
-                raise ValueError(f"no Ray cluster at {address}: {CURE}") from None
+                raise ConfigError(f"no Ray cluster at {address}: {START_HINT}") from None
 
-    def __enter__(self) -> "Cluster":
-        """Itself."""
+    def __enter__(self) -> "RayBackend":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, _: object, __: TracebackType | None) -> None:
-        """Leave the cluster, if it was joined here."""
-        if self._joined:
+        if self._owns_connection:
             self._ray.shutdown()
 
-    def train(self, entries: Sequence[PoolEntry], *, listen: Listen, stop: Callable[[], bool]) -> None:
-        """Train each, from where it stands; one whose machine dies goes on on another.
+    def train(self, entries: Sequence[PoolEntry], *, listen: RunListener, stop: Callable[[], bool]) -> None:
+        """Train every entry from its newest checkpoint, as described at the top of this file.
 
-        Stopping leaves every run at a checkpoint. A loss that is not finite is told to `listen`; whatever
-        else a run raises is raised here.
+        Args:
+            entries: The runs; all in one folder.
+            listen: Receives finished epochs, and a Note for a run whose loss is not finite.
+            stop: Asked every POLL_SECONDS; True saves all runs and returns.
+
+        Raises:
+            Exception: Whatever else a task raised.
         """
         gpus = 1 if self._ray.cluster_resources().get("GPU") else 0
         task = self._ray.remote(_task).options(num_cpus=self._threads, num_gpus=gpus, max_retries=RETRIES)
-        flag = entries[0].path.parent.absolute() / ".stop"
-        flag.parent.mkdir(parents=True, exist_ok=True)
-        flag.unlink(missing_ok=True)
+        stop_file = entries[0].path.parent.absolute() / ".stop"
+        stop_file.parent.mkdir(parents=True, exist_ok=True)
+        stop_file.unlink(missing_ok=True)
         entries = [replace(entry, path=entry.path.absolute()) for entry in entries]
-        told = {entry.name: len(Run(entry.path).metrics) for entry in entries}
-        waiting = {task.remote(entry, flag): entry for entry in entries}
+        reported = {entry.name: len(Run(entry.path).metrics) for entry in entries}
+        running = {task.remote(entry, stop_file): entry for entry in entries}
         try:
-            while waiting:
+            while running:
                 if stop():
-                    flag.touch()
-                done, _ = self._ray.wait(list(waiting), timeout=POLL_SECONDS)
-                for entry in waiting.values():
-                    _tell(entry, told, listen)
+                    stop_file.touch()
+                done, _ = self._ray.wait(list(running), timeout=POLL_SECONDS)
+                for entry in running.values():
+                    _report_epochs(entry, reported, listen)
                 for reference in done:
-                    entry, trouble = waiting.pop(reference), self._ray.get(reference)
-                    if trouble:
-                        listen(entry.name, Note(f"{entry.name}: {trouble}"))
+                    entry, message = running.pop(reference), self._ray.get(reference)
+                    if message:
+                        listen(entry.name, Note(f"{entry.name}: {message}"))
         finally:
-            flag.unlink(missing_ok=True)
+            stop_file.unlink(missing_ok=True)
 
 
-def _reach(address: str) -> None:
-    """ValueError unless somebody answers at `address`, which Ray itself would find out in minutes."""
+def _require_reachable(address: str) -> None:
+    """ConfigError unless `address` accepts a connection; Ray itself would take minutes to notice."""
     if address in ("auto", "local"):
         return
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdigit():
-        raise ValueError(f"--ray {address}: give auto, local, or host:port")
+        raise ConfigError(f"--ray {address}: give auto, local, or host:port")
     try:
-        socket.create_connection((host, int(port)), timeout=REACH_SECONDS).close()
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
     except OSError:
-        raise ValueError(f"nobody answers at {address}: {CURE}") from None
+        raise ConfigError(f"no answer from {address}: {START_HINT}") from None
 
 
-def _task(entry: PoolEntry, flag: Path) -> str:
-    """On some machine: finish `entry`, or leave at a checkpoint once the file `flag` is there.
+def _task(entry: PoolEntry, stop_file: Path) -> str:
+    """On a machine of the cluster: finish `entry`, or save and return once `stop_file` exists.
 
-    What made its loss infinite; empty for none.
+    Returns:
+        The message of a DivergedError, or an empty text.
     """
-    given_up = time.monotonic() + PATIENCE_SECONDS
-    while not flag.exists():
+    deadline = time.monotonic() + LOCK_SECONDS
+    while not stop_file.exists():
         try:
-            finish(entry, listen=lambda *_: None, stop=flag.exists)
+            finish(entry, listen=lambda *_: None, stop=stop_file.exists)
         except DivergedError as error:
             return str(error)
-        except RunBusyError:  # the process that lost its machine may live on for a while, and hold the run
-            if time.monotonic() > given_up:
+        except RunBusyError:  # the process on the lost machine may still live and hold the run
+            if time.monotonic() > deadline:
                 raise
             time.sleep(POLL_SECONDS)
             continue
@@ -119,10 +138,10 @@ def _task(entry: PoolEntry, flag: Path) -> str:
     return ""
 
 
-def _tell(entry: PoolEntry, told: dict[str, int], listen: Listen) -> None:
-    """Tell `listen` of the epochs that `entry` has finished since it was last asked."""
+def _report_epochs(entry: PoolEntry, reported: dict[str, int], listen: RunListener) -> None:
+    """Pass the epochs that `entry` finished since the last call to `listen`, and count them in `reported`."""
     rows, length = Run(entry.path).metrics, entry.recipe.budget
-    for values in rows[told[entry.name] :]:
+    for values in rows[reported[entry.name] :]:
         epochs = -(-length.steps * values["epoch"] // values["step"]) if length.steps else length.epochs
         listen(entry.name, EpochRow(values, epochs))
-    told[entry.name] = max(told[entry.name], len(rows))
+    reported[entry.name] = max(reported[entry.name], len(rows))

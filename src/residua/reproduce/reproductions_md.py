@@ -1,83 +1,121 @@
-"""The ledger: all reproductions that a folder of runs holds, as one page of Markdown that nobody types."""
+"""docs/reproductions.md: all reproductions in a folder of runs, as one Markdown page."""
 
+import textwrap
 from pathlib import Path
 
+from residua.errors import ConfigError
 from residua.recipes.sentences import sentences
-from residua.reproduce.grid import Setting, entries
+from residua.reproduce.grid import GridSetting, run_entries
 from residua.reproduce.items import ITEMS
-from residua.reproduce.page import HEAD, command, departed_from, left_out, rows, stand_ins, verdicts
+from residua.reproduce.page import (
+    HEAD,
+    claim_results,
+    command,
+    differences_note,
+    left_out_note,
+    small_networks_note,
+    table_rows,
+)
 from residua.reproduce.published import BUDGETS, Budget, Item
-from residua.reproduce.reproduce import Reproduction, line_of, same_images
-from residua.runs.run import Run, write
+from residua.reproduce.reproduce import Reproduction, reproduce_row, require_same_images
+from residua.files import write_file
+from residua.runs.run import Run
 
-SOURCES = {"smoke": "digits"}
-"""Images of runs that ask for no --data; other budgets use the paper's."""
-MOST_SEEDS = 16
-"""Seeds looked for, from 0 on."""
-INTRODUCTION = """# Reproductions
+DEFAULT_SOURCES = {"smoke": "digits"}
+"""Budget -> images of runs without --data; other budgets use the paper's."""
+MAX_SEEDS = 16
+"""Seeds that are looked for, from 0 on."""
+INTRODUCTION = """# Reproductions of the papers' tables and figures
 
-Made by `residua reproduce --write-docs` from the runs in [results/reproduce](results/reproduce); not a number
-is typed. The paper's numbers are quoted with their table; where no source was reached it says so. Labels are
-found by comparing each run's recipe with what the paper states: *same protocol* (its data, schedule and test,
-or all *but for* what is named), *scaled down* (its data, less of it or a shorter schedule), *different data*
-(another set: compare orders, not heights). All of them: `residua reproduce --list`; how:
-[reproducing.md](reproducing.md).
+`residua reproduce --write-docs` writes this page from the runs in [results/reproduce](results/reproduce): no
+number is typed by hand. The paper's numbers are quoted with their table or figure.
+
+The label compares each run's recipe with the paper's protocol:
+
+- *same protocol*: the paper's data, schedule and test; *but for* names each other difference.
+- *scaled down*: the paper's data, with fewer images, a shorter schedule or a smaller network.
+- *different data*: another dataset. Compare the ranking of the networks, not the values.
+
+`residua reproduce --list` lists all items; [reproducing.md](reproducing.md) explains how to run them.
 """
 
 
 def write_docs(file: Path, folder: Path) -> int:
-    """Write the ledger of `folder` into `file`, and say how many items it holds; ValueError for none."""
-    found = [kept for item in ITEMS.values() for budget in BUDGETS if (kept := held(item, budget, folder))]
-    if not found:
-        raise ValueError(f"{folder} holds no finished reproduction: give -o the folder that `reproduce` used")
-    write(file, "\n".join([INTRODUCTION, *map(_section, found)]))
-    return len(found)
+    """Write the page.
 
+    Args:
+        file: The Markdown file, replaced if it exists.
+        folder: The folder that `residua reproduce -o` used.
 
-def held(item: Item, budget: Budget, folder: Path) -> Reproduction | None:
-    """What finished runs in `folder` say of `item` at `budget`; None unless all its networks have one.
+    Returns:
+        The number of reproductions on the page.
 
-    None too where networks of another question stand in, or where there is nothing to compare.
+    Raises:
+        ConfigError: `folder` holds no finished reproduction.
     """
-    if not item.needs:
+    attempts = (finished_reproduction(item, budget, folder) for item in ITEMS.values() for budget in BUDGETS)
+    reproductions = [reproduction for reproduction in attempts if reproduction]
+    if not reproductions:
+        raise ConfigError(
+            f"{folder} holds no finished reproduction: give -o the folder that `reproduce` used"
+        )
+    write_file(file, "\n".join([INTRODUCTION, *map(_section, reproductions)]))
+    return len(reproductions)
+
+
+def finished_reproduction(item: Item, budget: Budget, folder: Path) -> Reproduction | None:
+    """The reproduction of `item` at `budget` from the finished runs in `folder`.
+
+    Returns:
+        None unless all its networks have a finished run; None, too, for fewer than two networks, and where
+        the networks for small images do not keep the question of the paper.
+    """
+    if not item.datasets:
         return None
-    kind = SOURCES.get(budget, item.needs[0])
-    setting = Setting(kind, kind != "imagenet", budget)
-    replaced = setting.small and any(row.stand_in for row in item.rows) and not item.is_scalable
-    if replaced or len(item.nets(budget, small=False)) < 2:
+    source = DEFAULT_SOURCES.get(budget, item.datasets[0])
+    setting = GridSetting(source, source != "imagenet", budget)
+    has_small_networks = setting.has_small_images and any(row.small_network for row in item.rows)
+    if has_small_networks and not item.keeps_question:
+        return None
+    if len(item.networks(budget, small_images=False)) < 2:
         return None
     seeds = 0
-    while seeds < MOST_SEEDS and _finished(item, setting, folder, seeds):
+    while seeds < MAX_SEEDS and _is_seed_finished(item, setting, folder, seeds):
         seeds += 1
     if not seeds:
         return None
-    runs = {key: Run(e.path) for key, e in entries(item, setting, folder / "runs", seeds=seeds).items()}
-    same_images(runs.values())
-    lines = tuple(line_of(item, row, setting, runs, seeds=seeds) for row in item.rows)
-    return Reproduction(item, setting, lines, kind, Path(), 0.0)
+    entries = run_entries(item, setting, folder / "runs", seeds=seeds)
+    runs = {key: Run(entry.path) for key, entry in entries.items()}
+    require_same_images(runs.values())
+    rows = tuple(reproduce_row(item, row, setting, runs, seeds=seeds) for row in item.rows)
+    return Reproduction(item, setting, rows, source, Path(), 0.0)
 
 
-def _finished(item: Item, setting: Setting, folder: Path, seed: int) -> bool:
-    wanted = entries(item, setting, folder / "runs", seeds=seed + 1)
-    mine = [Run(entry.path) for (_, of), entry in wanted.items() if of == seed]
-    return bool(mine) and all(run.finished for run in mine)
+def _is_seed_finished(item: Item, setting: GridSetting, folder: Path, seed: int) -> bool:
+    entries = run_entries(item, setting, folder / "runs", seeds=seed + 1)
+    runs = [Run(entry.path) for (_, entry_seed), entry in entries.items() if entry_seed == seed]
+    return bool(runs) and all(run.finished for run in runs)
 
 
-def _section(found: Reproduction) -> str:
-    item = found.item
-    first = next(run for line in found.lines for run in line.runs)
+def _section(reproduction: Reproduction) -> str:
+    item = reproduction.item
+    first_run = next(run for row in reproduction.rows for run in row.runs)
     table = ["| " + " | ".join(HEAD) + " |", "| --- | --- | --- | ---: | ---: | --- |"]
-    table += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows(found)]
-    told = [f"- {verdict}" for verdict in verdicts(found)]
+    for row in table_rows(reproduction):
+        table.append("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |")
     parts = [
-        f"## {item.name}, {found.setting.budget}",
-        f"{item.place}: {item.what}. Images: {found.data}. {item.says}",
+        f"## {item.name}, {reproduction.setting.budget}",
+        _wrap(f"{item.source}: {item.title}. Images: {reproduction.data}. {item.conclusion}"),
         "\n".join(table),
-        left_out(found),
-        "\n".join(told),
-        " ".join(sentences(first.recipe)),
-        stand_ins(found),
-        departed_from(found),
-        f"```console\n$ {command(found)}\n```",
+        _wrap(left_out_note(reproduction)),
+        "\n".join(f"- {result}" for result in claim_results(reproduction)),
+        _wrap(" ".join(sentences(first_run.recipe))),
+        _wrap(small_networks_note(reproduction)),
+        _wrap(differences_note(reproduction)),
+        f"```console\n$ {command(reproduction)}\n```",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _wrap(paragraph: str) -> str:
+    return textwrap.fill(paragraph, 120, break_long_words=False, break_on_hyphens=False)

@@ -4,14 +4,15 @@ from dataclasses import replace
 
 from residua.reproduce.published import (
     BUDGETS,
-    DRAWN,
+    DRAWN_ONLY,
     Budget,
-    Claim,
     Item,
-    Net,
+    Measure,
+    NamedNetwork,
+    PaperClaim,
     PublishedRow,
-    bottleneck,
-    net,
+    cifar_bottleneck_network,
+    zoo_network,
 )
 from residua.spec import orders
 from residua.spec.arch import Arch
@@ -22,7 +23,7 @@ from residua.spec.zoo.stages import CIFAR, CIFAR_STEM, stages
 
 FAIL = "fail (> 20 %)"
 """What table 1 prints for a run that does not get below 20 %."""
-STUDIES = (
+TABLE_1 = (
     ("original", "", 6.61, ""),
     ("scale 0, 1: plain", "scale0", None, FAIL),
     ("scale 0.5, 1", "scale0.5", None, FAIL),
@@ -35,8 +36,8 @@ STUDIES = (
     ("1x1 convolution", "conv", 12.22, ""),
     ("dropout 0.5", "dropout", None, FAIL),
 )
-"""Table 1: case, change of the shortcut, median test error of ResNet-110 in percent, remark."""
-ORDERS = (
+"""Table 1: case, shortcut option, median test error of ResNet-110 in percent, remark."""
+TABLE_2 = (
     ("a", "original", 6.61, 5.93),
     ("b", "norm after addition", 8.17, 6.50),
     ("c", "ReLU before addition", 7.84, 6.14),
@@ -44,7 +45,7 @@ ORDERS = (
     ("e", "full pre-activation", 6.37, 5.46),
 )
 """Table 2: letter of figure 4, name, test errors of ResNet-110 and ResNet-164."""
-FIGURE2 = (
+FIGURE_2 = (
     "original",
     "scale 0.5, 0.5",
     "exclusive gate, bias -6",
@@ -53,21 +54,24 @@ FIGURE2 = (
     "dropout 0.5",
 )
 """Figure 2: the shortcuts that are drawn, by their cases of table 1."""
-DEEP: tuple[Budget, ...] = ("small", "full")
-FULL: tuple[Budget, ...] = ("full",)
+FROM_SMALL: tuple[Budget, ...] = ("small", "full")
+ONLY_FULL: tuple[Budget, ...] = ("full",)
 
 
-def _studies(panel: str) -> tuple[PublishedRow, ...]:
+def _table_1(panel: str) -> tuple[PublishedRow, ...]:
     return tuple(
-        PublishedRow(label, net("cifar_resnet110", shortcut=option), error, said=said, panel=panel)
-        for label, option, error, said in STUDIES
+        PublishedRow(
+            label, zoo_network("cifar_resnet110", shortcut=option), error, remark=remark, panel=panel
+        )
+        for label, option, error, remark in TABLE_1
     )
 
 
 def _order(letter: str, name: str, depth: int, error: float) -> PublishedRow:
-    budgets = ("smoke", "small", "full") if depth == 110 else DEEP
-    net_ = net(f"cifar_resnet{depth}", order=letter)
-    return PublishedRow(f"({letter}) {name}, {depth}", net_, error, panel=f"ResNet-{depth}", budgets=budgets)
+    budgets = ("smoke", "small", "full") if depth == 110 else FROM_SMALL
+    network = zoo_network(f"cifar_resnet{depth}", order=letter)
+    label = f"({letter}) {name}, {depth}"
+    return PublishedRow(label, network, error, panel=f"ResNet-{depth}", budgets=budgets)
 
 
 def _single(width: int, stride: int) -> tuple[Conv, ...]:
@@ -81,61 +85,82 @@ def _one_layer(order: Order, tail: str) -> Arch:
     return Arch("", "cifar_resnet", source, CIFAR_STEM, blocks, tail, classes=10, preprocess=CIFAR)
 
 
-ONE_LAYER = Net("cifar_resnet110_1layer", lambda: _one_layer(orders.original, ""))
-ONE_LAYER_E = Net("cifar_preresnet110_1layer", lambda: _one_layer(orders.preactivation, "NA"))
+ONE_LAYER = NamedNetwork("cifar_resnet110_1layer", lambda: _one_layer(orders.original, ""))
+ONE_LAYER_PREACTIVATION = NamedNetwork(
+    "cifar_preresnet110_1layer", lambda: _one_layer(orders.preactivation, "NA")
+)
 
 
 def _depths(
-    data: str, cases: tuple[tuple[str, Net, float | None, Net, float, tuple[Budget, ...]], ...]
+    data: str,
+    cases: tuple[tuple[str, NamedNetwork, float | None, NamedNetwork, float, tuple[Budget, ...]], ...],
 ) -> tuple[PublishedRow, ...]:
     """Baseline and pre-activation of each depth."""
     return tuple(
-        PublishedRow(f"{label}, {kind}", n, error, data=data, budgets=budgets, panel=data)
-        for label, old, before, new, after, budgets in cases
-        for kind, n, error in (("baseline", old, before), ("pre-activation", new, after))
+        PublishedRow(f"{label}, {kind}", network, error, data=data, budgets=budgets, panel=data)
+        for label, original, its_error, preactivation, error_after, budgets in cases
+        for kind, network, error in (
+            ("baseline", original, its_error),
+            ("pre-activation", preactivation, error_after),
+        )
     )
 
 
-R110, P110 = net("cifar_resnet110"), net("cifar_preresnet110")
-R164, P164 = net("cifar_resnet164"), net("cifar_preresnet164")
-R1001, P1001 = net("cifar_resnet1001"), net("cifar_preresnet1001")
-TABLE3 = _depths(
+R110, P110 = zoo_network("cifar_resnet110"), zoo_network("cifar_preresnet110")
+R164, P164 = zoo_network("cifar_resnet164"), zoo_network("cifar_preresnet164")
+R1001, P1001 = zoo_network("cifar_resnet1001"), zoo_network("cifar_preresnet1001")
+TABLE_3 = _depths(
     "cifar10",
     (
-        ("110, one layer skipped", ONE_LAYER, 9.90, ONE_LAYER_E, 8.91, ("smoke", "small", "full")),
+        (
+            "110, one layer skipped",
+            ONE_LAYER,
+            9.90,
+            ONE_LAYER_PREACTIVATION,
+            8.91,
+            ("smoke", "small", "full"),
+        ),
         ("110", R110, 6.61, P110, 6.37, ("smoke", "small", "full")),
-        ("164", R164, 5.93, P164, 5.46, DEEP),
-        ("1001", R1001, 7.61, P1001, 4.92, FULL),
+        ("164", R164, 5.93, P164, 5.46, FROM_SMALL),
+        ("1001", R1001, 7.61, P1001, 4.92, ONLY_FULL),
     ),
 )
-CIFAR100 = _depths(
+TABLE_3_CIFAR100 = _depths(
     "cifar100",
     (
         ("164", R164, 25.16, P164, 24.33, ("smoke", "small", "full")),
-        ("1001", R1001, 27.82, P1001, 22.71, FULL),
+        ("1001", R1001, 27.82, P1001, 22.71, ONLY_FULL),
     ),
 )
-TABLE4 = (
+TABLE_4 = (
     PublishedRow("ResNet-110", R110, 6.61),
-    PublishedRow("ResNet-1202", net("cifar_resnet1202"), 7.93, budgets=FULL),
+    PublishedRow("ResNet-1202", zoo_network("cifar_resnet1202"), 7.93, budgets=ONLY_FULL),
     PublishedRow("pre-activation ResNet-164", P164, 5.46),
-    PublishedRow("pre-activation ResNet-1001", P1001, 4.89, 0.14, "mean; median 4.92", budgets=FULL),
+    PublishedRow("pre-activation ResNet-1001", P1001, 4.89, 0.14, "mean; median 4.92", budgets=ONLY_FULL),
 )
 
 
-def _large(
-    label: str, name: str, stand_in: Net, views: str, errors: tuple[float, float]
-) -> tuple[PublishedRow, ...]:
-    one, five = errors
-    shared = {"views": views, "data": "imagenet", "stand_in": stand_in}
-    return (
-        PublishedRow(f"{label}, top1", net(name), one, measure="top1_error", **shared),  # type: ignore[arg-type]
-        PublishedRow(f"{label}, top5", net(name), five, measure="top5_error", **shared),  # type: ignore[arg-type]
-    )
+def _table_5(
+    label: str, name: str, small_network: NamedNetwork, views: str, errors: tuple[float, float]
+) -> tuple[PublishedRow, PublishedRow]:
+    """A row for the top-1 and one for the top-5 error."""
+
+    def row(measure: Measure, error: float) -> PublishedRow:
+        return PublishedRow(
+            f"{label}, {measure[:4]}",
+            zoo_network(name),
+            error,
+            measure=measure,
+            views=views,
+            data="imagenet",
+            small_network=small_network,
+        )
+
+    return row("top1_error", errors[0]), row("top5_error", errors[1])
 
 
-def _counted(label: str, net_: Net) -> PublishedRow:
-    return PublishedRow(label, net_, said=DRAWN, measure="params")
+def _drawn_network(label: str, network: NamedNetwork) -> PublishedRow:
+    return PublishedRow(label, network, remark=DRAWN_ONLY, measure="params")
 
 
 ITEMS = (
@@ -144,27 +169,26 @@ ITEMS = (
         "training curves of 1001 layers, original and full pre-activation",
         "He et al. 2016, figure 1 and table 3",
         tuple(
-            replace(row, budgets=FULL if row.label.startswith("1001,") else BUDGETS)
-            for row in TABLE3
+            replace(row, budgets=ONLY_FULL if row.label.startswith("1001,") else BUDGETS)
+            for row in TABLE_3
             if row.label.startswith(("164,", "1001,"))
         ),
         "curves",
         "With pre-activation 1001 layers reach a lower error. The figure shows 1001 layers alone; smaller "
         "budgets train the 164 of table 3.",
-        seeds=5,
         claims=(
-            Claim("164, baseline", "164, pre-activation"),
-            Claim("1001, baseline", "1001, pre-activation"),
+            PaperClaim("164, baseline", "164, pre-activation"),
+            PaperClaim("1001, baseline", "1001, pre-activation"),
         ),
     ),
     Item(
         "he2016/fig2",
-        "what was put on the shortcut",
+        "operations on the shortcut",
         "He et al. 2016, figure 2",
         tuple(
-            _counted(label, net("cifar_resnet110", shortcut=option))
-            for label, option, *_ in STUDIES
-            if label in FIGURE2
+            _drawn_network(label, zoo_network("cifar_resnet110", shortcut=option))
+            for label, option, *_ in TABLE_1
+            if label in FIGURE_2
         ),
         "blocks",
         "Gates and convolutions could represent the identity and more, and do worse all the same (table 1).",
@@ -174,7 +198,7 @@ ITEMS = (
         "training curves of the shortcut studies",
         "He et al. 2016, figure 3 and table 1",
         tuple(
-            PublishedRow(r.label, r.net, r.paper, said=r.said, panel=panel)
+            replace(row, panel=panel)
             for panel, labels in (
                 (
                     "Scaling, convolution, dropout",
@@ -190,31 +214,30 @@ ITEMS = (
                     ),
                 ),
             )
-            for r in _studies(panel)
-            if r.label in labels
+            for row in _table_1(panel)
+            if row.label in labels
         ),
         "curves",
-        "Whatever stands on the shortcut makes training harder, though some of it could represent more.",
-        seeds=5,
+        "Every operation on the shortcut makes training harder, although some could represent more.",
     ),
     Item(
         "he2016/fig4",
         "the five orders of norm, activation and addition, drawn",
         "He et al. 2016, figure 4",
         tuple(
-            _counted(f"({letter}) {name}", net("cifar_resnet110", order=letter))
-            for letter, name, *_ in ORDERS
+            _drawn_network(f"({letter}) {name}", zoo_network("cifar_resnet110", order=letter))
+            for letter, name, *_ in TABLE_2
         ),
         "blocks",
-        says="The same layers in another order; counted from the networks, not trained.",
+        conclusion="The same layers in another order; counted from the networks, not trained.",
     ),
     Item(
         "he2016/fig5",
         "an activation for the residual branch alone is a pre-activation",
         "He et al. 2016, figure 5",
         tuple(
-            _counted(f"({letter}) {name}", net("cifar_resnet110", order=letter))
-            for letter, name, *_ in ORDERS
+            _drawn_network(f"({letter}) {name}", zoo_network("cifar_resnet110", order=letter))
+            for letter, name, *_ in TABLE_2
             if letter in "ae"
         ),
         "blocks",
@@ -228,85 +251,93 @@ ITEMS = (
         tuple(
             replace(_order(letter, name, depth, errors[depth > 110]), budgets=BUDGETS)
             for depth, letters in ((110, "ab"), (164, "ae"))
-            for letter, name, *errors in ORDERS
+            for letter, name, *errors in TABLE_2
             if letter in letters
         ),
         "curves",
         "A norm on the main path makes training harder; full pre-activation has the lower test error.",
-        seeds=5,
         claims=(
-            Claim("(b) norm after addition, 110", "(a) original, 110", "train_error"),
-            Claim("(b) norm after addition, 110", "(a) original, 110"),
-            Claim("(a) original, 164", "(e) full pre-activation, 164"),
+            PaperClaim("(b) norm after addition, 110", "(a) original, 110", "train_error"),
+            PaperClaim("(b) norm after addition, 110", "(a) original, 110"),
+            PaperClaim("(a) original, 164", "(e) full pre-activation, 164"),
         ),
     ),
     Item(
         "he2016/table1",
         "what the shortcut carries: scaling, gates, convolution, dropout",
         "He et al. 2016, table 1",
-        _studies(""),
-        says="The identity is best of all that was tried. The factor on the gradient, 1 plus a derivative, "
-        "is not bounded below by 1; it is only unlikely to cancel for every image of a batch (section 2).",
-        seeds=5,
+        _table_1(""),
+        conclusion="The identity is the best of all shortcuts tried. The factor on the gradient, 1 plus a "
+        "derivative, is not bounded below by 1; it is only unlikely to cancel for every image of a batch "
+        "(section 2).",
         claims=(
-            Claim("scale 0.5, 0.5", "original"),
-            Claim("1x1 convolution", "original"),
-            Claim("shortcut gate, bias 0", "shortcut gate, bias -6"),
-            Claim("dropout 0.5", "original"),
+            PaperClaim("scale 0.5, 0.5", "original"),
+            PaperClaim("1x1 convolution", "original"),
+            PaperClaim("shortcut gate, bias 0", "shortcut gate, bias -6"),
+            PaperClaim("dropout 0.5", "original"),
         ),
     ),
     Item(
         "he2016/table2",
         "the five orders of norm, activation and addition",
         "He et al. 2016, table 2",
-        tuple(_order(letter, name, 110, error) for letter, name, error, _ in ORDERS)
-        + tuple(_order(letter, name, 164, error) for letter, name, _, error in ORDERS),
-        says="Full pre-activation is best; a norm on the main path after the addition is worst.",
-        seeds=5,
+        tuple(_order(letter, name, 110, error) for letter, name, error, _ in TABLE_2)
+        + tuple(_order(letter, name, 164, error) for letter, name, _, error in TABLE_2),
+        conclusion="Full pre-activation is best; a norm on the main path after the addition is worst.",
         claims=(
-            Claim("(b) norm after addition, 110", "(a) original, 110"),
-            Claim("(c) ReLU before addition, 110", "(a) original, 110"),
-            Claim("(a) original, 110", "(e) full pre-activation, 110"),
+            PaperClaim("(b) norm after addition, 110", "(a) original, 110"),
+            PaperClaim("(c) ReLU before addition, 110", "(a) original, 110"),
+            PaperClaim("(a) original, 110", "(e) full pre-activation, 110"),
         ),
     ),
     Item(
         "he2016/table3",
         "baseline and pre-activation units by depth, CIFAR-10",
         "He et al. 2016, table 3",
-        TABLE3,
-        says="The deeper the net, the more pre-activation helps.",
-        seeds=5,
+        TABLE_3,
+        conclusion="The deeper the net, the more pre-activation helps.",
         claims=(
-            Claim("110, baseline", "110, pre-activation"),
-            Claim("164, baseline", "164, pre-activation"),
-            Claim("1001, baseline", "1001, pre-activation"),
+            PaperClaim("110, baseline", "110, pre-activation"),
+            PaperClaim("164, baseline", "164, pre-activation"),
+            PaperClaim("1001, baseline", "1001, pre-activation"),
         ),
     ),
     Item(
         "he2016/table3-cifar100",
         "baseline and pre-activation units by depth, CIFAR-100",
         "He et al. 2016, table 3",
-        CIFAR100,
-        says="The same on a hundred classes.",
-        seeds=5,
+        TABLE_3_CIFAR100,
+        conclusion="The same on a hundred classes.",
     ),
     Item(
         "he2016/table4",
-        "the deepest nets beside others, CIFAR-10",
+        "the deepest nets, CIFAR-10",
         "He et al. 2016, table 4",
-        TABLE4,
-        says="Rows of other authors' networks are left out: they are not residual nets of these papers.",
-        seeds=5,
+        TABLE_4,
+        conclusion="Rows of other authors' networks are left out: they are not residual nets of these "
+        "papers.",
     ),
     Item(
         "he2016/table5",
         "ResNet-152 and 200 on ImageNet, single crops of 224 and 320",
         "He et al. 2016, table 5",
-        _large("ResNet-152, 224", "resnet152_v1", bottleneck(83), "center", (23.0, 6.7))
-        + _large("ResNet-152, 320", "resnet152_v1", bottleneck(83), "320", (21.3, 5.5))
-        + _large("ResNet-152 pre-act, 320", "preresnet152", bottleneck(83, order="e"), "320", (21.1, 5.5))
-        + _large("ResNet-200, 320", "resnet200", bottleneck(110), "320", (21.8, 6.0))
-        + _large("ResNet-200 pre-act, 320", "preresnet200", bottleneck(110, order="e"), "320", (20.7, 5.3)),
-        says="The original ResNet-200 has the lower training error than 152 and the higher test error.",
+        _table_5("ResNet-152, 224", "resnet152_v1", cifar_bottleneck_network(83), "center", (23.0, 6.7))
+        + _table_5("ResNet-152, 320", "resnet152_v1", cifar_bottleneck_network(83), "320", (21.3, 5.5))
+        + _table_5(
+            "ResNet-152 pre-act, 320",
+            "preresnet152",
+            cifar_bottleneck_network(83, order="e"),
+            "320",
+            (21.1, 5.5),
+        )
+        + _table_5("ResNet-200, 320", "resnet200", cifar_bottleneck_network(110), "320", (21.8, 6.0))
+        + _table_5(
+            "ResNet-200 pre-act, 320",
+            "preresnet200",
+            cifar_bottleneck_network(110, order="e"),
+            "320",
+            (20.7, 5.3),
+        ),
+        conclusion="The original ResNet-200 has the lower training error than 152 and the higher test error.",
     ),
 )
