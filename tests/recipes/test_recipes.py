@@ -42,10 +42,10 @@ def test_the_docs_list_every_recipe_and_no_other() -> None:
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_trains(name: str, tmp_path: Path) -> None:
     """Two epochs of tiny images; what belongs to real sizes is made small."""
-    from residua.data.sources.table import open_dataset
+    from residua.data.open import open_dataset
 
     folder = str(photo_folder(tmp_path / "photos", side=20))
-    data = open_dataset(folder, holdout=0.25)
+    data = open_dataset(folder, val_fraction=0.25)
     small = change.with_preprocess(arch(), Preprocess(16, 16, (0.5,) * 3, (0.25,) * 3))
     recipe = RECIPES[name](small, folder)
     recipe = replace(
@@ -60,7 +60,7 @@ def test_every_recipe_trains(name: str, tmp_path: Path) -> None:
         trained = fresh(
             tmp_path / "first", replace(recipe, optim=replace(recipe.optim, frozen_norms=False)), data
         )
-        recipe = replace(recipe, weights=str(checkpoint.states(trained.checkpoints)[0]))
+        recipe = replace(recipe, weights=str(checkpoint.list_checkpoints(trained.checkpoints)[0]))
     run = fresh(tmp_path / "run", recipe, data)
     assert run.finished
     assert len(run.metrics) == 2

@@ -1,7 +1,8 @@
-"""The papers' recipes, and ours, by name: one literal dict."""
+"""Training recipes by name: those of the papers, and ours."""
 
 from collections.abc import Callable, Mapping
 
+from residua.errors import ConfigError
 from residua.recipes import duta2020, he2015, he2016, modern, quick
 from residua.spec.arch import Arch
 from residua.spec.recipe import Recipe
@@ -26,11 +27,21 @@ RECIPES: Mapping[str, Callable[[Arch, str], Recipe]] = {
     "quick.clips": quick.clips,
     "quick.moving": quick.moving,
 }
-"""Name -> function of a network and a data source."""
+"""Name -> function of a network and a data source. Its docstring names the source in the paper and the
+differences from it; reports print it."""
 
 
 def recipe(name: str, arch: Arch, source: str) -> Recipe:
-    """The recipe called `name` for `arch` on `source`. ValueError offers the nearest names."""
+    """The recipe called `name`.
+
+    Args:
+        name: A name of RECIPES.
+        arch: The network.
+        source: What `residua train` takes.
+
+    Raises:
+        ConfigError: There is no such recipe; the message offers the nearest names.
+    """
     if name not in RECIPES:
-        raise ValueError(f"no recipe {name!r}: {nearest(name, RECIPES)}")
+        raise ConfigError(f"no recipe {name!r}: {nearest(name, RECIPES)}")
     return RECIPES[name](arch, source)

@@ -1,4 +1,4 @@
-"""Recipes of Duta et al. 2020, from the authors' code where the text was not available."""
+"""Recipes of Duta et al. 2020, from the authors' code: the text of the paper was not available."""
 
 from dataclasses import replace
 
@@ -8,15 +8,19 @@ from residua.spec.augment import Augment
 from residua.spec.recipe import Budget, Data, Optim, Recipe, Schedule
 
 TORCHVISION_AREA = (0.08, 1.0)
-"""Share of the image in the authors' `RandomResizedCrop(224)`: torchvision's own."""
+"""Fraction of the image in the authors' `RandomResizedCrop(224)`: torchvision's default."""
 
 
 def imagenet(arch: Arch, source: str) -> Recipe:
-    """The authors' `main.py`: 90 epochs, batch 256, SGD 0.1, momentum 0.9, decay 0.0001 on everything.
+    """ImageNet with the schedule of the authors' main.py (Duta et al. 2020).
 
-    A tenth after 30, 60 and 80 epochs; no warm-up, no smoothing; crops of random area, and flip. Their loop
-    steps its schedule first, which today's PyTorch would do one epoch early; here the rate falls when it
-    says. The optional dropout before the classifier, 0 there by default, is left out.
+    SGD with learning rate 0.1, momentum 0.9, weight decay 0.0001 on all weights, batch size 256, 90 epochs;
+    the learning rate drops to a tenth after 30, 60 and 80 epochs; no warm-up, no label smoothing.
+    Augmentation: crops of random area, and flip.
+
+    Differences from the code: its loop steps the schedule first, which in today's PyTorch would drop the
+    learning rate one epoch early; here it drops as stated. The optional dropout before the classifier, 0 by
+    default, is left out.
     """
     return Recipe(
         "duta2020.imagenet",

@@ -1,4 +1,4 @@
-"""Recipes of He et al. 2015, with section numbers; what differs from the paper is said in each docstring."""
+"""Recipes of He et al. 2015; each docstring names the section and the differences from the paper."""
 
 from dataclasses import replace
 
@@ -7,27 +7,31 @@ from residua.spec.augment import Augment
 from residua.spec.recipe import Budget, Data, Optim, Recipe, Schedule
 
 WARM_UP_DEPTH = 110
-"""From this depth on the first updates run at a tenth of the rate (4.2)."""
+"""Layers from which on training begins with a warm-up at a tenth of the learning rate (4.2)."""
 WARM_UP_ERROR = 80.0
-"""Training error, in percent, below which they end (4.2: "about 400 iterations")."""
+"""Training error, in percent, below which the warm-up ends (4.2: after "about 400 iterations")."""
 WARM_UP_STEPS = 400
-"""How long that took the authors (4.2)."""
+"""Steps of the authors' warm-up (4.2)."""
 CIFAR_STEPS = 64_000
-"""Updates of a CIFAR-10 run (4.2)."""
+"""Steps of a CIFAR-10 run (4.2)."""
 SCALES = (256, 480)
-"""Shortest and longest shorter side of an ImageNet picture in training, in pixels (3.4)."""
+"""Smallest and largest shorter side of an ImageNet training image, in pixels (3.4)."""
 CROP = 224
-"""Side of the crops from it, in pixels (3.4)."""
+"""Side of the crops of it, in pixels (3.4)."""
 
 
 def cifar(arch: Arch, source: str) -> Recipe:
-    """Section 4.2: SGD 0.1, momentum 0.9, decay 0.0001, batch 128, 64k updates, pad 4 and flip.
+    """CIFAR-10 with the paper's schedule (He et al. 2015, section 4.2).
 
-    The rate falls to a tenth at 32k and 48k updates. From depth 110 on it is 0.01 until the training error
-    of a whole epoch (390 updates on CIFAR-10) is below 80 %. The mean of every pixel is subtracted after the
-    shift, so that the border is black; the paper does not say in which order. What is left is divided by its
-    channel's deviation, of which the paper says nothing. Momentum is torch's: the rate multiplies the sum of
-    gradients; in Caffe, which the authors' models are for, each gradient.
+    SGD with learning rate 0.1, momentum 0.9, weight decay 0.0001, batch size 128, 64k steps; the learning
+    rate drops to a tenth after 32k and 48k steps. Augmentation: padding by 4 pixels, random crop and flip.
+    From 110 layers on the learning rate is 0.01 until the training error of an epoch is below 80 %.
+
+    Differences from the paper: the warm-up ends after a whole epoch (390 steps on CIFAR-10), not as soon as
+    the error is below 80 %. The paper does not state the order of crop and mean subtraction; here the mean of
+    every pixel is subtracted after the crop, so the border is black. Each channel is also divided by its
+    standard deviation, which the paper does not state. Momentum is PyTorch's, where the learning rate
+    multiplies the sum of gradients; in Caffe, which the authors' models are for, it multiplies each gradient.
     """
     deep = arch.depth() >= WARM_UP_DEPTH
     return Recipe(
@@ -44,15 +48,18 @@ def cifar(arch: Arch, source: str) -> Recipe:
 
 
 def imagenet(arch: Arch, source: str) -> Recipe:
-    """Section 3.4: SGD 0.1, momentum 0.9, decay 0.0001, batch 256, about 120 epochs.
+    """ImageNet with the paper's schedule (He et al. 2015, section 3.4).
 
-    Shorter sides of 256 to 480 pixels and AlexNet's colour shift. The rate falls to a tenth "when the error
-    plateaus": here, three times, after 5 epochs without a lower test error, for the paper gives no rule.
-    The mean of every pixel is subtracted from the crop; it is taken from 10,000 images. What is left is
-    divided by its channel's deviation, of which the paper says nothing. The colour shift's deviation is 0.1
-    (Krizhevsky et al. 2012, 4.1). Norms keep their moving averages; the authors' released models have theirs
-    counted anew, which average.bn_recalibration_images does. Momentum is torch's, as in `cifar`. For other crops than 224 the
-    scales are ours: the same in proportion.
+    SGD with learning rate 0.1, momentum 0.9, weight decay 0.0001, batch size 256, about 120 epochs.
+    Augmentation: shorter sides of 256 to 480 pixels, random crop and flip, AlexNet's colour shift with
+    standard deviation 0.1 (Krizhevsky et al. 2012, section 4.1). The mean of every pixel is subtracted.
+
+    Differences from the paper: the learning rate drops to a tenth "when the error plateaus", for which the
+    paper gives no rule; here after 5 epochs without a lower test error, three times. The mean is that of
+    10,000 images, and each channel is also divided by its standard deviation; the paper states neither. Batch
+    norms keep their moving averages; average.bn_recalibration_images computes them again after training, as
+    in the authors' released models. Momentum is PyTorch's, as in he2015.cifar. For crops other than 224
+    pixels the scales are in proportion, which is ours.
     """
     return Recipe(
         "he2015.imagenet",
@@ -66,15 +73,17 @@ def imagenet(arch: Arch, source: str) -> Recipe:
 
 
 def scales(arch: Arch) -> tuple[int, int]:
-    """The `SCALES` of a network whose crops may have another side than `CROP`."""
+    """SCALES in proportion to the crops of `arch`, which may have another side than CROP."""
     low, high = (round(side * arch.preprocess.size / CROP) for side in SCALES)
     return low, high
 
 
 def coco(arch: Arch, source: str) -> Recipe:
-    """Appendix A: 240k updates at 0.001, 80k at 0.0001, from a classifier's weights with frozen norms.
+    """Faster R-CNN on COCO from a pretrained classifier with frozen batch norms (He et al. 2015, appendix A).
 
-    Batches of 8 images, as for the regions. Regions and boxes are learned together; the paper takes turns.
+    SGD with learning rate 0.001 for 240k steps, then 0.0001 for 80k steps; batch size 8, as for the regions.
+
+    Difference from the paper: regions and boxes are trained together; the paper trains them in turns.
     """
     return Recipe(
         "he2015.coco",
@@ -88,7 +97,7 @@ def coco(arch: Arch, source: str) -> Recipe:
 
 
 def imagenet_steps(arch: Arch, source: str) -> Recipe:
-    """`he2015.imagenet` with drops after 30, 60 and 90 epochs: ours, to compare runs by."""
+    """he2015.imagenet with learning rate drops after 30, 60 and 90 epochs: ours, to compare runs."""
     return replace(
         imagenet(arch, source),
         name="he2015.imagenet_steps",

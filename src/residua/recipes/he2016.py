@@ -1,4 +1,4 @@
-"""Recipes of He et al. 2016 (its appendix); what differs from the paper is said in each docstring."""
+"""Recipes of He et al. 2016 (appendix); each docstring names the differences from the paper."""
 
 from residua.recipes.he2015 import CIFAR_STEPS, WARM_UP_STEPS, scales
 from residua.spec.arch import Arch
@@ -7,11 +7,14 @@ from residua.spec.recipe import Budget, Data, Optim, Recipe, Schedule
 
 
 def cifar(arch: Arch, source: str) -> Recipe:
-    """Appendix: as He et al. 2015, and every run begins with 400 updates at 0.01.
+    """CIFAR with the paper's schedule (He et al. 2016, appendix): as He et al. 2015, and a warm-up.
 
-    SGD 0.1, momentum 0.9, decay 0.0001, batch 128, a tenth at 32k and 48k updates, shift and flip. The
-    length, 64k updates, and the mean of every pixel, which is subtracted, are those of He et al. 2015, and so
-    is what `he2015.cifar` does otherwise: division by the channel's deviation, torch's momentum.
+    SGD with learning rate 0.01 for 400 steps, then 0.1; momentum 0.9, weight decay 0.0001, batch size 128;
+    the learning rate drops to a tenth after 32k and 48k steps. Augmentation: shift and flip.
+
+    Differences from the paper: it does not state the length; 64k steps and the subtracted mean of every pixel
+    are those of He et al. 2015. As in he2015.cifar, each channel is divided by its standard deviation, and
+    momentum is PyTorch's.
     """
     return Recipe(
         "he2016.cifar",
@@ -31,11 +34,14 @@ def cifar(arch: Arch, source: str) -> Recipe:
 
 
 def imagenet(arch: Arch, source: str) -> Recipe:
-    """Appendix: as He et al. 2015, 0.1 without warm-up, a tenth after 30 and 60 epochs, batch 256.
+    """ImageNet with the paper's schedule (He et al. 2016, appendix): as He et al. 2015, with fixed drops.
 
-    The mean of every pixel is subtracted, as there, and what `he2015.imagenet` does otherwise is done here,
-    too. The paper does not state the length; ours is 90 epochs. The scale and aspect augmentation of one row
-    of its table 5 is not this one: that is augment.kind=resized_crop.
+    SGD with learning rate 0.1 without warm-up, a tenth after 30 and 60 epochs, batch size 256. The mean of
+    every pixel is subtracted.
+
+    Differences from the paper: it does not state the length; 90 epochs are ours. The other differences are
+    those of he2015.imagenet. The scale and aspect augmentation of one row of the paper's table 5 is not this
+    one; it is augment.kind=resized_crop.
     """
     return Recipe(
         "he2016.imagenet",

@@ -1,4 +1,4 @@
-"""Our own short recipes, used when no paper's is asked for: a good network in the time one has."""
+"""Short recipes of ours: the defaults where the user names no recipe."""
 
 from residua.spec.arch import Arch
 from residua.spec.augment import Augment
@@ -6,10 +6,10 @@ from residua.spec.recipe import Budget, Data, Optim, Plan, Recipe, Schedule
 
 
 def small(arch: Arch, source: str) -> Recipe:
-    """Small pictures (up to 64 pixels): one rise and one straight fall of the rate, Nesterov, pad 2.
+    """Default for small images, up to 64 pixels: 12 epochs, one rise and one fall of the learning rate.
 
-    Short schedules overfit little, so they are augmented less than the paper's (pad 2, not 4) and decayed
-    more.
+    Short schedules overfit little. So augmentation is weaker than the paper's (padding 2, not 4) and weight
+    decay is stronger (0.0005, not 0.0001).
     """
     return Recipe(
         "quick.small",
@@ -23,7 +23,10 @@ def small(arch: Arch, source: str) -> Recipe:
 
 
 def photos(arch: Arch, source: str) -> Recipe:
-    """Photographs: crops of random area, cosine, no decay of norms, a little label smoothing."""
+    """Default for photographs: 20 epochs, crops of random area, cosine schedule, label smoothing 0.1.
+
+    Norms and biases have no weight decay.
+    """
     return Recipe(
         "quick.photos",
         arch,
@@ -43,10 +46,10 @@ def photos(arch: Arch, source: str) -> Recipe:
 
 
 def digits(arch: Arch, source: str) -> Recipe:
-    """The demo: 8 x 8 digits in seconds, one recipe for plain and residual nets.
+    """Demo on 8 x 8 digits: seconds on a CPU, one recipe for plain and residual nets.
 
-    No mirror, for mirrored digits are other digits. One thread: maps this small are faster on one core
-    than on two, and give the same bits on every machine of a kind.
+    No flip: a mirrored digit is another digit. One thread: feature maps this small are faster on one core
+    than on two, and results are bit-identical on every machine of a kind.
     """
     return Recipe(
         "quick.digits",
@@ -61,11 +64,11 @@ def digits(arch: Arch, source: str) -> Recipe:
 
 
 def boxes(arch: Arch, source: str) -> Recipe:
-    """A detector from scratch on some hundred images, in minutes on a few cores.
+    """Default for object detection: a detector from scratch on a few hundred images, in minutes.
 
-    Small batches, many steps and AdamW, for which a detector without trained weights needs no tuned rate; the
-    warm-up lets the norms settle. A view zooms out to twice the image at most, not to four times as in Liu et
-    al. 2016: small sets have no larger objects to spare.
+    Small batches, many steps and AdamW, with which a detector without pretrained weights needs no tuned
+    learning rate; the warm-up lets the batch norms settle. Views zoom out to at most twice the image, not to
+    four times as in Liu et al. 2016: small datasets have no larger objects to lose.
     """
     return Recipe(
         "quick.boxes",
@@ -79,9 +82,9 @@ def boxes(arch: Arch, source: str) -> Recipe:
 
 
 def clips(arch: Arch, source: str) -> Recipe:
-    """Clips: crops of random area and mirrors, the same for all frames of one; small batches, long fall.
+    """Default for video: crops of random area and flips, the same for all frames of a clip; cosine schedule.
 
-    Where left and right are what is to be told apart, say augment.flip=0.
+    Where left and right distinguish classes, set augment.flip=0.
     """
     return Recipe(
         "quick.clips",
@@ -102,7 +105,7 @@ def clips(arch: Arch, source: str) -> Recipe:
 
 
 def moving(arch: Arch, source: str) -> Recipe:
-    """Moving photographs, as they are: a mirrored clip goes the other way."""
+    """Moving photographs without augmentation: a flipped clip moves in the other direction."""
     return Recipe(
         "quick.moving",
         arch,

@@ -1,8 +1,9 @@
-"""A recipe as sentences that a reader of the papers understands, with the section it comes from."""
+"""A recipe as sentences that name its source, optimizer, schedule, length, augmentation and precision."""
 
 from collections.abc import Mapping
 
 from residua.recipes import RECIPES
+from residua.spec.augment import Augment
 from residua.spec.recipe import Optim, Recipe, Schedule
 
 SOURCES: Mapping[str, str] = {
@@ -13,82 +14,95 @@ SOURCES: Mapping[str, str] = {
     "he2016.imagenet": "He et al. 2016, appendix",
     "duta2020.imagenet": "Duta et al. 2020, the authors' code",
 }
-"""Name of a recipe -> where it is written; others are ours."""
-SHAPES: Mapping[str, str] = {
-    "cosine": "falls along half a cosine",
-    "linear": "falls along a straight line",
-    "constant": "stays as it is",
-    "plateau": "falls to a tenth whenever the test error has stopped falling",
+"""Name of a recipe -> where it is published; others are ours."""
+DECAYS: Mapping[str, str] = {
+    "cosine": "follows half a cosine to zero",
+    "linear": "falls linearly to zero",
+    "constant": "stays constant",
+    "plateau": "drops to a tenth whenever the test error has stopped falling",
 }
-"""Shape of a schedule -> what the rate does; `step` says where."""
-
-SUBTRACTED: Mapping[str, str] = {
-    "channel": "pixels are standardised per channel",
-    "pixel": "the mean of every pixel is subtracted, and what is left is divided by its channel's deviation",
+"""Shape of a schedule -> what the learning rate does after the warm-up; `step` names its drops."""
+NORMALIZATIONS: Mapping[str, str] = {
+    "channel": "each channel is normalised by its mean and standard deviation",
+    "pixel": "the mean of every pixel is subtracted, then each channel is divided by its standard deviation",
 }
-"""What is subtracted -> what happens to pixels last."""
+"""`data.subtract` -> how pixels are normalised."""
+OPTIMIZERS: Mapping[str, str] = {"adamw": "AdamW", "lamb": "LAMB", "muon": "Muon"}
+"""`optim.kind` -> the optimizer's name; `sgd` is worded apart."""
 
 
 def sentences(recipe: Recipe) -> tuple[str, ...]:
-    """What is done, one sentence each: source, updates, rate, length, images, arithmetic."""
-    optim, augment, budget, plan = recipe.optim, recipe.augment, recipe.budget, recipe.plan
-    source = SOURCES.get(recipe.name, "ours, no paper's")
+    """One sentence each on the source, optimizer, learning rate, length, images and precision."""
+    optim, budget, plan = recipe.optim, recipe.budget, recipe.plan
+    source = SOURCES.get(recipe.name, "ours, not from a paper")
     noun = "clips" if recipe.arch.clip else "images"
-    length = f"{budget.steps:,} updates" if budget.steps else f"{budget.epochs} passes over the {noun}"
-    changed = {
-        "pad_crop": f"padded by {augment.pad} pixels and cropped at random",
-        "resized_crop": "cropped to a random area and resized",
-        "scale_crop": "resized to a shorter side of {} to {} pixels and cropped".format(*augment.sides),
-        "ssd": f"zoomed out up to {augment.zoom:g} times, cropped to overlap boxes and changed in colour",
-        "none": "shown as they are",
-    }[augment.kind]
-    tinted = ", shifted in colour" if augment.colour else ""
-    mirrored = (
-        f"{tinted}, and mirrored with a chance of {augment.flip:g}"
-        if augment.flip
-        else f"{tinted}, never mirrored"
+    length = f"{budget.steps:,} steps" if budget.steps else f"{budget.epochs} epochs"
+    decayed = (
+        "all weights" if optim.decay_norms_and_biases else "the weights of convolutions and linear layers"
     )
+    threads = f"{plan.threads} thread{'' if plan.threads == 1 else 's'}"
     return (
         f"The recipe is {recipe.name} ({source}).",
-        f"{_rule(optim)} and a weight decay of {optim.weight_decay:g} on "
-        f"{'all weights' if optim.decay_norms_and_biases else 'convolutions and linear layers'}.",
-        f"The rate is {optim.lr:g}{_warm_up(recipe.schedule)}; it {_fall(recipe.schedule)}.",
-        f"{length[0].upper()}{length[1:]} in batches of {budget.batch_size}.",
-        f"Training {noun} are {changed}{mirrored}; {SUBTRACTED[recipe.data.subtract]}.",
-        f"The arithmetic is {plan.precision} on {plan.device}, with {plan.threads} thread"
-        f"{'' if plan.threads == 1 else 's'}.",
+        f"Optimizer: {_optimizer(optim)}, weight decay {optim.weight_decay:g} on {decayed}.",
+        f"The learning rate {_learning_rate(optim.lr, recipe.schedule)}.",
+        f"Training takes {length} with batch size {budget.batch_size}.",
+        f"Training {noun} are {_augmentation(recipe.augment)}; {NORMALIZATIONS[recipe.data.subtract]}.",
+        f"Precision: {plan.precision}, on {plan.device}, with {threads}.",
     )
 
 
-def _rule(optim: Optim) -> str:
-    """How gradients move weights."""
-    if optim.kind == "sgd":
-        look = ", looking ahead (Nesterov)" if optim.nesterov else ""
-        return f"Stochastic gradient descent with momentum {optim.momentum:g}{look}"
-    name = {"adamw": "AdamW", "lamb": "LAMB", "muon": "Muon"}[optim.kind]
-    betas = "" if optim.kind == "muon" else f" with betas {optim.momentum:g} and {optim.beta2:g}"
-    return f"{name}{betas or f' with momentum {optim.momentum:g}'}"
+def recipe_docstring(recipe: Recipe) -> str:
+    """The docstring of the recipe's function on one line; empty for a recipe without one.
 
-
-def differs(recipe: Recipe) -> str:
-    """What the recipe's own description says of itself and of its differences from the paper."""
+    It names the source and the differences from the paper.
+    """
     name = recipe.name.removesuffix(" (ours)")
     return " ".join((RECIPES[name].__doc__ or "").split()) if name in RECIPES else ""
 
 
-def _warm_up(schedule: Schedule) -> str:
+def _optimizer(optim: Optim) -> str:
+    if optim.kind == "sgd":
+        kind = "Nesterov momentum" if optim.nesterov else "momentum"
+        return f"SGD with {kind} {optim.momentum:g}"
+    if optim.kind == "muon":
+        return f"{OPTIMIZERS[optim.kind]} with momentum {optim.momentum:g}"
+    return f"{OPTIMIZERS[optim.kind]} with betas {optim.momentum:g} and {optim.beta2:g}"
+
+
+def _learning_rate(lr: float, schedule: Schedule) -> str:
+    if schedule.shape == "step":
+        decay = (
+            f"drops to a tenth after {_join([f'{100 * drop:.3g} %' for drop in schedule.drops])} of the steps"
+        )
+    else:
+        decay = DECAYS[schedule.shape]
+    return f"is {lr:g}{_warm_up(lr, schedule)} and {decay}"
+
+
+def _warm_up(lr: float, schedule: Schedule) -> str:
+    first = lr * schedule.warmup_lr_factor
     if schedule.warmup_error:
-        share, error = schedule.warmup_lr_factor, schedule.warmup_error
-        return f", and stays at {share:g} of it until the training error of a pass is below {error:g} %"
+        end = f"the training error of an epoch is below {schedule.warmup_error:g} %"
+        return f", after a warm-up at {first:g} until {end},"
     if not schedule.warmup:
         return ""
-    start = f"{schedule.warmup_lr_factor:g} of it" if schedule.warmup_lr_factor else "zero"
-    way = "stays at" if schedule.flat_warmup else "climbs from"
-    return f", and {way} {start} for the first {100 * schedule.warmup:.3g} % of the updates"
+    how = f"at {first:g}" if schedule.flat_warmup else f"from {first:g}"
+    return f", after a warm-up {how} in the first {100 * schedule.warmup:.3g} % of the steps,"
 
 
-def _fall(schedule: Schedule) -> str:
-    if schedule.shape != "step":
-        return SHAPES[schedule.shape]
-    places = [f"{100 * drop:.3g} %" for drop in schedule.drops]
-    return f"falls to a tenth after {', '.join(places)} of the updates"
+def _augmentation(augment: Augment) -> str:
+    changes = {
+        "pad_crop": (f"padded by {augment.pad} pixels", "cropped at random"),
+        "resized_crop": ("cropped to a random area", "resized"),
+        "scale_crop": ("resized to a shorter side of {} to {} pixels".format(*augment.sides), "cropped"),
+        "ssd": (f"zoomed out up to {augment.zoom:g} times", "cropped to overlap boxes", "changed in colour"),
+        "none": ("not cropped",),
+    }[augment.kind]
+    colour = ("shifted in colour",) if augment.colour else ()
+    flip = f"flipped with probability {augment.flip:g}" if augment.flip else "not flipped"
+    return _join([*changes, *colour, flip])
+
+
+def _join(parts: list[str]) -> str:
+    """`a`, `a and b`, or `a, b and c`."""
+    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
