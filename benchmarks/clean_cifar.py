@@ -20,13 +20,14 @@ import turns
 from PIL import Image
 from sklearn.metrics import average_precision_score
 
-from residua.curate.actions import Cleaned
+from residua.curate.actions import CleanResult
 from residua.curate.apply import apply
 from residua.curate.clean import CSV, CleanRequest, clean
-from residua.data.sources.table import open_dataset
+from residua.data.open import open_dataset
+from residua.data.sources.table import parse_source
 from residua.jobs.compare import compare
 from residua.jobs.prepare import TrainRequest, prepare
-from residua.jobs.train import begin, resume
+from residua.jobs.train import resume
 from residua.measure import resample
 from residua.measure.score import Estimate
 from residua.runs.run import Run
@@ -50,7 +51,7 @@ class Planted:
 
 def plant(source: str, folder: Path, images: int, share: float, seed: int) -> Planted:
     """The first `images` of a seeded order of the training images as files, `share` of them mislabelled."""
-    train = open_dataset(source, holdout=0.2).train
+    train = open_dataset(source, val_fraction=0.2).train
     chance = np.random.default_rng(seed)
     chosen = np.sort(chance.permutation(len(train))[:images])
     shown = chance.permutation(len(chosen))[: round(share * len(chosen))]
@@ -71,13 +72,13 @@ def plant(source: str, folder: Path, images: int, share: float, seed: int) -> Pl
     return Planted(folder / "dirty.csv", truth, given)
 
 
-def precision(planted: Planted, cleaned: Cleaned) -> float:
+def precision(planted: Planted, cleaned: CleanResult) -> float:
     """Average precision of the ranking by score, the flipped labels being what is looked for."""
     flipped = [planted.is_flipped(row.path) for row in cleaned.rows]
     return float(average_precision_score(flipped, [-(row.score or 0.0) for row in cleaned.rows]))
 
 
-def suggested(planted: Planted, cleaned: Cleaned) -> str:
+def suggested(planted: Planted, cleaned: CleanResult) -> str:
     """In words, what was suggested, and how much of that is right."""
     moved = [row for row in cleaned.rows if row.action == "relabel"]
     right = sum(row.suggested == planted.truth[row.path] for row in moved)
@@ -152,9 +153,9 @@ def main() -> None:
         cleaned = clean(
             CleanRequest(wish, args.folds),
             folder / "clean",
-            hear=lambda fold: lambda event: tell(event, f"fold {fold + 1}", say),
+            listen=lambda fold, event: tell(event, f"fold {fold + 1}", say),
             stop=lambda: False,
-            tell=lambda _done, _total: None,
+            progress=lambda _done, _total: None,
             force=True,
         )
         assert cleaned is not None
@@ -164,7 +165,7 @@ def main() -> None:
         apply(folder / "clean" / CSV, folder / "manifest.csv", force=True)
         before, after, gain = worth(folder, wish, args.pairs, args.data, say)
     scaled = "" if many == WHOLE and args.data != "digits" else f", scaled down: {many} images"
-    name = args.data.partition(":")[0]
+    name = parse_source(args.data).label
     protocol = f"{name}, {flips} flips, {args.epochs} epochs, {args.folds} folds{scaled}"
     low, high = gain.interval
     rows = [

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from residua.curate.clean import CleanRequest, clean
-from residua.data.sources.table import open_dataset
+from residua.data.open import open_dataset
 from residua.jobs.prepare import TrainRequest
-from residua.report.tiles import Tile, tiles
+from residua.report.tiles import Tile, picture_grid
 
 with tempfile.TemporaryDirectory() as made:
-    folder, digits = Path(made), open_dataset("digits", holdout=0.2).train
+    folder, digits = Path(made), open_dataset("digits", val_fraction=0.2).train
     chance = np.random.default_rng(0)
     flipped = chance.random(len(digits)) < 0.3
     labels = np.where(flipped, (digits.labels + chance.integers(1, 10, len(digits))) % 10, digits.labels)
@@ -22,16 +22,21 @@ with tempfile.TemporaryDirectory() as made:
     with (folder / "digits.csv").open("w") as file:
         named = ((f"{i:04}.png", label) for i, label in enumerate(labels))
         csv.writer(file).writerows([("path", "label"), *named])
-    wish = TrainRequest(str(folder / "digits.csv"), "cifar_resnet20", "quick.digits", epochs=8)
-    asked = CleanRequest(wish, folds=3)
-    found = clean(
-        asked, folder / "out", hear=lambda _: lambda _: None, stop=lambda: False, tell=lambda *_: None
+    training = TrainRequest(str(folder / "digits.csv"), "cifar_resnet20", "quick.digits", epochs=8)
+    result = clean(
+        CleanRequest(training, folds=3),
+        folder / "out",
+        listen=lambda *_: None,
+        stop=lambda: False,
+        progress=lambda *_: None,
     )
-    assert found
-    shown = found.order[:12].tolist()
+    assert result
+    first = result.order[:12].tolist()
     pictures = [
-        Tile(np.asarray(found.images.image(k, "grey")), f"{found.rows[k].label} → {found.rows[k].suggested}")
-        for k in shown
+        Tile(
+            np.asarray(result.images.image(k, "grey")), f"{result.rows[k].label} → {result.rows[k].suggested}"
+        )
+        for k in first
     ]
     rows = tuple(tuple(pictures[start : start + 4]) for start in range(0, len(pictures), 4))
-    Path(sys.argv[1]).write_text(tiles(rows))
+    Path(sys.argv[1]).write_text(picture_grid(rows))

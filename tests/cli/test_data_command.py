@@ -1,4 +1,4 @@
-"""`residua data`: what people see, what machines read, and the exit codes."""
+"""`residua data`: its text, its JSON and its exit codes."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ from small import file_of, recipe, split_folder
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Two splits; those to judge by on their heads, or they would be some of the others."""
+    """Two splits; validation images are flipped, or they would duplicate training images."""
     root = split_folder(tmp_path / "photos", train=6, val=3, side=40)
     for file in (root / "val").rglob("*.*"):
         with Image.open(file) as image:
@@ -22,13 +22,13 @@ def photos(tmp_path: Path) -> Path:
     return root
 
 
-def test_a_check_says_what_it_found_in_eighty_columns(look: Eyes, photos: Path, tmp_path: Path) -> None:
+def test_a_check_prints_its_findings_in_eighty_columns(look: Eyes, photos: Path, tmp_path: Path) -> None:
     shutil.copy(photos / "train/red/01.png", photos / "val/red/leak.png")
-    (photos / "train/blue/a long name that nobody would want to read in full.jpg").write_text("text")
+    (photos / "train/blue/a long name that does not fit into the column of examples.jpg").write_text("text")
     out = succeeded(residua("data", "check", photos, "-o", tmp_path / "sheet.html", cwd=tmp_path))
     assert f"{photos}: 19 train + 10 val images, 3 classes" in out
-    assert "✗  the same file in two splits" in out
-    assert "✗  cannot be read" in out
+    assert "✗  duplicates across splits" in out
+    assert "✗  unreadable files" in out
     assert f"next: residua train {photos}" in out
     lines = [line for line in out.splitlines() if str(tmp_path) not in line]
     assert max(map(len, lines)) <= 80
@@ -38,10 +38,10 @@ def test_a_check_says_what_it_found_in_eighty_columns(look: Eyes, photos: Path, 
     look(tmp_path / "sheet.html")
 
 
-def test_strict_leaves_with_four_and_json_is_one_document(photos: Path) -> None:
-    found = json.loads(succeeded(residua("data", "check", photos, "--json", "--strict")))
-    assert found["problems"] == 0
-    assert found["classes"]["train"] == {"blue": 6, "green": 6, "red": 6}
+def test_strict_exits_with_four_and_json_is_one_document(photos: Path) -> None:
+    result = json.loads(succeeded(residua("data", "check", photos, "--json", "--strict")))
+    assert result["problems"] == 0
+    assert result["classes"]["train"] == {"blue": 6, "green": 6, "red": 6}
     (photos / "train/blue/x.jpg").write_text("text")
     assert residua("data", "check", photos).returncode == 0
     done = residua("data", "check", photos, "--json", "--strict")
@@ -49,7 +49,7 @@ def test_strict_leaves_with_four_and_json_is_one_document(photos: Path) -> None:
     assert json.loads(done.stdout)["findings"][0]["files"][0]["file"] == "train/blue/x.jpg"
 
 
-def test_names_of_files_steer_no_terminal_and_commands_can_be_pasted(photos: Path, tmp_path: Path) -> None:
+def test_file_names_are_escaped_and_commands_can_be_pasted(photos: Path, tmp_path: Path) -> None:
     root = photos.rename(tmp_path / "my photos")
     (root / "train/blue/\x1b[31m.jpg").write_text("text")
     (root / "train/red/\u202egpj.jpg").write_text("text")
@@ -75,45 +75,45 @@ def test_packed_images_train_and_evaluate_like_files(photos: Path, tmp_path: Pat
         assert "3 classes, 18 train + 9 val images" in out
         digests.append(json.loads((run / "metrics.jsonl").read_text()))
     assert digests[1]["step"] == 3
-    found = json.loads(succeeded(residua("evaluate", tmp_path / "run-packed", "--json")))
-    assert found["scores"][0]["n"] == 9
+    result = json.loads(succeeded(residua("evaluate", tmp_path / "run-packed", "--json")))
+    assert result["scores"][0]["n"] == 9
 
 
 def test_the_whole_loop_from_a_folder_to_a_comparison(look: Eyes, photos: Path, tmp_path: Path) -> None:
-    made = file_of(recipe(), tmp_path / "recipe.json")
-    words = ("--recipe", made, "--folds", "2", "-o", tmp_path / "found")
+    file = file_of(recipe(), tmp_path / "recipe.json")
+    words = ("--recipe", file, "--folds", "2", "-o", tmp_path / "found")
     out = succeeded(residua("data", "clean", photos, *words, cwd=tmp_path))
-    assert out.startswith("plan    2 networks judge every image")
+    assert out.startswith("plan    2 networks predict every image")
     assert (
         f"next: residua data apply {tmp_path / 'found/clean.csv'} -o {tmp_path / 'photos-clean.csv'}" in out
     )
     line = complaint(residua("data", "clean", photos, *words, cwd=tmp_path), 2)
     assert "your edits" in line
     done = residua("data", "clean", photos, *words, "--force", "--json", cwd=tmp_path)
-    found = json.loads(succeeded(done))
-    assert found["judged"] == found["images"] == 27
-    assert set(found["actions"]) == {"keep", "relabel", "drop"}
+    result = json.loads(succeeded(done))
+    assert result["judged"] == result["images"] == 27
+    assert set(result["actions"]) == {"keep", "relabel", "drop"}
     manifest = tmp_path / "photos-clean.csv"
     out = succeeded(residua("data", "apply", tmp_path / "found/clean.csv", "-o", manifest))
     assert f"residua compare runs/before runs/after --data {manifest}" in out
     for source, name in ((photos, "before"), (manifest, "after")):
-        succeeded(residua("train", source, "--recipe", made, "-o", tmp_path / name))
+        succeeded(residua("train", source, "--recipe", file, "-o", tmp_path / name))
     pair = succeeded(
         residua("compare", tmp_path / "before", tmp_path / "after", "--data", manifest, "--json")
     )
     assert json.loads(pair)["first"]["score"]["n"] == 9
     out = succeeded(
-        residua("data", "augment", manifest, "--recipe", made, "-n", 3, "-o", tmp_path / "seen.html")
+        residua("data", "augment", manifest, "--recipe", file, "-n", 3, "-o", tmp_path / "seen.html")
     )
     assert "testing and the saved network see the same pixels" in out
     look(tmp_path / "seen.html", tmp_path / "found/clean.html")
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "message"),
     [
         (["data", "check", "nowhere"], 4, "nowhere does not exist"),
-        (["data", "check", ""], 2, "word 3 of the command is empty: was a variable never set?"),
+        (["data", "check", ""], 2, "word 3 of the command is empty: is a variable not set?"),
         (["data", "check", "."], 4, ". holds no image: give a folder of JPEG"),
         (["data", "check", "x" * 300], 4, "cannot be read: File name too long"),
         (["data", "check", ".", "-o", "sheet.pdf"], 2, "give sheet.html"),
@@ -129,8 +129,8 @@ def test_the_whole_loop_from_a_folder_to_a_comparison(look: Eyes, photos: Path, 
         (["data", "augment", "digits", "--recipe", "none", "-o", "page.html"], 2, "no recipe 'none'"),
     ],
 )
-def test_a_mistake_is_one_line(words: list[str], code: int, said: str, tmp_path: Path) -> None:
-    assert said in complaint(residua(*words, cwd=tmp_path), code)
+def test_a_mistake_is_one_line(words: list[str], code: int, message: str, tmp_path: Path) -> None:
+    assert message in complaint(residua(*words, cwd=tmp_path), code)
 
 
 @pytest.mark.parametrize("name", ["check", "clean", "apply", "add", "augment", "pack"])

@@ -1,4 +1,4 @@
-"""`check`: what was planted is found, each thing once and under its name; what is clean raises no alarm."""
+"""`check`: planted defects are found, each once and under its key; a clean dataset has no findings."""
 
 import hashlib
 import json
@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from residua.curate.check import check
-from residua.curate.check_page import sheet
-from residua.curate.checked import Checked
-from residua.data.sources.shards import pack
-from residua.data.sources.table import find
+from residua.curate.check import DataCheck, check
+from residua.curate.check_page import contact_sheet
+from residua.data.open import find
+from residua.data.sources.shards import write_shards
 from residua.errors import DataError
 
 
@@ -26,7 +25,7 @@ def scene(seed: int, size: tuple[int, int] = (96, 72)) -> Image.Image:
 
 @pytest.fixture
 def clean(tmp_path: Path) -> Path:
-    """Two splits of three classes, nothing wrong."""
+    """Two splits of three classes without defects."""
     number = 0
     for split, count in (("train", 8), ("val", 3)):
         for name in ("ant", "bee", "cat"):
@@ -37,21 +36,21 @@ def clean(tmp_path: Path) -> Path:
     return tmp_path / "set"
 
 
-def found(root: Path | str) -> dict[str, list[str]]:
-    """Titles or names of all that was found, by key."""
-    checked = check(str(root), workers=0)
-    return {f.key: [*map(checked.title, sum(f.groups, ())), *f.names] for f in checked.findings}
+def findings(root: Path | str) -> dict[str, list[str]]:
+    """Key of each finding -> its titles or names."""
+    result = check(str(root), workers=0)
+    return {f.key: [*map(result.title, sum(f.groups, ())), *f.names] for f in result.findings}
 
 
-def test_a_clean_set_raises_no_alarm(clean: Path) -> None:
-    assert found(clean) == {}
+def test_a_clean_dataset_has_no_findings(clean: Path) -> None:
+    assert findings(clean) == {}
 
 
-def test_the_digits_raise_no_alarm() -> None:
-    checked = check("digits", workers=0)
-    assert not checked.bad
-    assert checked.findings == ()
-    assert checked.metadata is None
+def test_the_digits_have_no_findings() -> None:
+    result = check("digits", workers=0)
+    assert not result.has_problem
+    assert result.findings == ()
+    assert result.metadata is None
 
 
 Plant = Callable[[Path], object]
@@ -115,14 +114,12 @@ Plant = Callable[[Path], object]
         ("twins", lambda r: shutil.copytree(r / "train/ant", r / "train/Ant"), ["Ant / ant"]),
     ],
 )
-def test_what_was_planted_is_found_and_nothing_else(
-    clean: Path, key: str, plant: Plant, titles: list[str]
-) -> None:
+def test_a_planted_defect_is_the_only_finding(clean: Path, key: str, plant: Plant, titles: list[str]) -> None:
     plant(clean)
-    seen = found(clean)
-    assert sorted(seen[key]) == sorted(titles)
-    with_it = {"unknown": {"unjudged"}, "twins": {"duplicate_conflict", "unjudged", "order"}}.get(key, set())
-    assert set(seen) - {key} <= with_it
+    keys = findings(clean)
+    assert sorted(keys[key]) == sorted(titles)
+    implied = {"unknown": {"unjudged"}, "twins": {"duplicate_conflict", "unjudged", "order"}}.get(key, set())
+    assert set(keys) - {key} <= implied
 
 
 def cut(file: Path) -> None:
@@ -141,26 +138,26 @@ def turned(file: Path) -> None:
     scene(98).save(file, exif=exif)
 
 
-def test_labels_that_the_camera_tells_are_a_problem(tmp_path: Path) -> None:
+def test_labels_predictable_from_the_camera_are_a_problem(tmp_path: Path) -> None:
     for place, name in enumerate(("ill", "well")):
         (tmp_path / name).mkdir()
         exif = Image.Exif()
         exif[0x010F] = ("Siemens", "Philips")[place]
         for i in range(25):
             scene(100 * place + i).save(tmp_path / name / f"{i}.jpg", exif=exif)
-    checked = check(str(tmp_path), workers=0)
-    assert checked.metadata is not None
-    assert checked.metadata.accuracy == 100
-    assert checked.metadata.baseline == 50
-    assert checked.metadata.gain == 1
-    finding = next(f for f in checked.findings if f.key == "metadata")
+    result = check(str(tmp_path), workers=0)
+    assert result.metadata is not None
+    assert result.metadata.accuracy == 100
+    assert result.metadata.baseline == 50
+    assert result.metadata.gain == 1
+    finding = next(f for f in result.findings if f.key == "metadata")
     assert (finding.level, finding.names[0][:7]) == ("problem", "camera ")
 
 
-def test_labels_that_nothing_tells_are_not_mentioned(clean: Path) -> None:
-    checked = check(str(clean), workers=0)
-    assert checked.metadata is not None
-    assert checked.metadata.gain < 0.1
+def test_labels_unrelated_to_metadata_are_no_finding(clean: Path) -> None:
+    result = check(str(clean), workers=0)
+    assert result.metadata is not None
+    assert result.metadata.gain < 0.1
 
 
 def digest(root: Path) -> dict[str, str]:
@@ -181,9 +178,9 @@ def dirty(root: Path) -> Path:
 
 def test_nothing_is_changed_and_json_has_everything(clean: Path) -> None:
     before = digest(dirty(clean))
-    checked = check(str(clean), workers=2)
+    result = check(str(clean), workers=2)
     assert digest(clean) == before
-    plain = json.loads(json.dumps(checked.plain(), allow_nan=False))
+    plain = json.loads(json.dumps(result.plain(), allow_nan=False))
     assert plain["images"] == 37
     assert plain["classes"]["val"] == {"ant": 3, "bee": 4, "cat": 3}
     assert [f["level"] for f in plain["findings"]] == ["problem"] * plain["problems"] + ["note"] * 2
@@ -198,17 +195,17 @@ def test_nothing_is_changed_and_json_has_everything(clean: Path) -> None:
     ]
 
 
-def test_the_sheet_shows_and_escapes_it(clean: Path) -> None:
-    checked = check(str(dirty(clean)), workers=0)
-    page = sheet(checked)
-    for said in (
+def test_the_sheet_shows_findings_and_escapes_names(clean: Path) -> None:
+    result = check(str(dirty(clean)), workers=0)
+    page = contact_sheet(result)
+    for text in (
         "Data check of",
-        "The same file in two splits: 1",
+        "Duplicates across splits (data leakage): 1",
         "Rotated by EXIF: 1",
         "3.jpg",
         "truncated",
     ):
-        assert said in page
+        assert text in page
     assert "&lt;b&gt;&amp;.jpg" in page
     assert "<b>&.jpg" not in page
     assert page.count("<img") >= 20
@@ -216,16 +213,16 @@ def test_the_sheet_shows_and_escapes_it(clean: Path) -> None:
 
 
 def test_flat_folders_shards_and_lists_are_checked_too(clean: Path, tmp_path: Path) -> None:
-    assert found(clean / "train" / "ant") == {}
+    assert findings(clean / "train" / "ant") == {}
     (clean / "list.csv").write_text("".join(f"train/{name}/1.jpg,{name}\n" for name in ("ant", "bee", "cat")))
-    assert set(found(clean / "list.csv")) == {"single"}
-    pack(find(str(clean)), tmp_path / "packed")
-    assert found(tmp_path / "packed") == {}
+    assert set(findings(clean / "list.csv")) == {"single"}
+    write_shards(find(str(clean)), tmp_path / "packed")
+    assert findings(tmp_path / "packed") == {}
     tar = tmp_path / "packed" / "train-00000.tar"
     content = bytearray(tar.read_bytes())
     content[700] ^= 1
     tar.write_bytes(content)
-    assert set(found(tmp_path / "packed")) >= {"digest"}
+    assert set(findings(tmp_path / "packed")) >= {"digest"}
     with pytest.raises(DataError, match="does not exist"):
         check(str(tmp_path / "none"), workers=0)
 
@@ -247,11 +244,11 @@ def test_planted_duplicates_among_the_digits_are_all_found(tmp_path: Path) -> No
         shutil.copy(train[place], tmp_path / "val" / train[place].parent.name / f"leak{place}.png")
     for place in chosen[30:]:
         cut(train[place])
-    checked = check(str(tmp_path), workers=0)
-    counts = {finding.key: finding.count for finding in checked.findings if finding.level == "problem"}
+    result = check(str(tmp_path), workers=0)
+    counts = {finding.key: finding.count for finding in result.findings if finding.level == "problem"}
     assert counts == {"duplicate": 20, "duplicate_leak": 10, "unreadable": 5}
-    assert counts_of_near(checked) == 0
+    assert counts_of_near(result) == 0
 
 
-def counts_of_near(checked: Checked) -> int:
-    return sum(finding.count for finding in checked.findings if finding.key.startswith("near"))
+def counts_of_near(result: DataCheck) -> int:
+    return sum(finding.count for finding in result.findings if finding.key.startswith("near"))

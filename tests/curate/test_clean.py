@@ -1,4 +1,4 @@
-"""`clean`, `apply` and `add`: planted truth is found, a stopped clean goes on, and no file is touched."""
+"""`clean`, `apply` and `add`: planted label noise is found, a stopped clean resumes, no image changes."""
 
 import csv
 import hashlib
@@ -16,13 +16,13 @@ from PIL import Image
 from sklearn.metrics import average_precision_score
 
 from eyes import Eyes
-from residua.curate.actions import ACTIONS, Cleaned, read_actions
+from residua.curate.actions import ACTIONS, CleanResult, read_actions
 from residua.curate.add import add
 from residua.curate.apply import apply
 from residua.curate.clean import CleanRequest, clean
 from residua.data.images import Images
-from residua.data.listing import parted
-from residua.data.sources.table import find, open_dataset
+from residua.data.listing import split_listing
+from residua.data.open import find, open_dataset
 from residua.errors import DataError
 from residua.jobs.compare import compare
 from residua.jobs.prepare import TrainRequest
@@ -30,21 +30,21 @@ from residua.jobs.train import train
 from small import after, file_of, never, photo_folder, recipe, weights
 
 FLIPS = 0.3
-"""So many that twelve epochs on the flipped digits learn them, too: a small set shows it no other way."""
+"""Share of flipped labels: with fewer, a short training on a small dataset does not learn them."""
 
 
 def quiet(
-    asked: CleanRequest, out: Path, *, stop: Callable[[], bool] = never, force: bool = False
-) -> Cleaned | None:
+    request: CleanRequest, out: Path, *, stop: Callable[[], bool] = never, force: bool = False
+) -> CleanResult | None:
     return clean(
-        asked, out, hear=lambda _: lambda _: None, stop=stop, tell=lambda _done, _total: None, force=force
+        request, out, listen=lambda *_: None, stop=stop, progress=lambda _done, _total: None, force=force
     )
 
 
-def done(asked: CleanRequest, out: Path, *, force: bool = False) -> Cleaned:
-    found = quiet(asked, out, force=force)
-    assert found is not None
-    return found
+def done(request: CleanRequest, out: Path, *, force: bool = False) -> CleanResult:
+    result = quiet(request, out, force=force)
+    assert result is not None
+    return result
 
 
 def write_digits(images: Images, folder: Path) -> list[Path]:
@@ -68,8 +68,8 @@ def content(folder: Path) -> dict[str, str]:
     return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
-def test_planted_flips_are_ranked_first_and_cleaning_them_is_worth_it(tmp_path: Path) -> None:
-    data = open_dataset("digits", holdout=0.2)
+def test_flipped_labels_are_ranked_first_and_cleaning_improves_accuracy(tmp_path: Path) -> None:
+    data = open_dataset("digits", val_fraction=0.2)
     files = write_digits(data.train, tmp_path / "images")
     draw = np.random.default_rng(0)
     flipped = draw.random(len(files)) < FLIPS
@@ -77,8 +77,8 @@ def test_planted_flips_are_ranked_first_and_cleaning_them_is_worth_it(tmp_path: 
     rows = [f"images/{file.name},{label}" for file, label in zip(files, labels, strict=True)]
     (tmp_path / "dirty.csv").write_text("\n".join(["path,label", *rows]))
     before = content(tmp_path / "images")
-    wish = TrainRequest(str(tmp_path / "dirty.csv"), "cifar_resnet20", "quick.digits", epochs=4)
-    cleaned = done(CleanRequest(wish, folds=3), tmp_path / "clean")
+    training = TrainRequest(str(tmp_path / "dirty.csv"), "cifar_resnet20", "quick.digits", epochs=4)
+    cleaned = done(CleanRequest(training, folds=3), tmp_path / "clean")
 
     place = {f"images/{file.name}": k for k, file in enumerate(files)}
     scores = {place[row.path]: row.score for row in cleaned.rows}
@@ -112,14 +112,14 @@ def photos(tmp_path: Path) -> Path:
     return photo_folder(tmp_path / "photos", count=12)
 
 
-def asked_of(
+def request_for(
     source: Path, tmp_path: Path, *, folds: int = 3, run: Path | None = None, epochs: int = 3
 ) -> CleanRequest:
-    made = file_of(recipe(), tmp_path / "recipe.json")
-    return CleanRequest(TrainRequest(str(source), recipe=str(made), epochs=epochs), folds, run)
+    file = file_of(recipe(), tmp_path / "recipe.json")
+    return CleanRequest(TrainRequest(str(source), recipe=str(file), epochs=epochs), folds, run)
 
 
-def test_a_wrong_label_a_copy_a_leak_and_a_broken_file_are_each_found(
+def test_a_wrong_label_a_duplicate_and_a_broken_file_are_each_found(
     look: Eyes, photos: Path, tmp_path: Path
 ) -> None:
     shutil.copy(photos / "red/04.png", photos / "blue/wrong.png")
@@ -127,64 +127,64 @@ def test_a_wrong_label_a_copy_a_leak_and_a_broken_file_are_each_found(
     shutil.copy(photos / "green/05.png", photos / "green/again.png")
     (photos / "red/broken.png").write_text("no image")
     before = content(photos)
-    found = done(asked_of(photos, tmp_path, epochs=20), tmp_path / "out")
-    rows = {row.path: row for row in found.rows}
+    result = done(request_for(photos, tmp_path, epochs=20), tmp_path / "out")
+    rows = {row.path: row for row in result.rows}
     assert (rows["blue/wrong.png"].action, rows["blue/wrong.png"].suggested) == ("relabel", "red")
     assert rows["red/broken.png"].action == "drop"
     assert rows["red/broken.png"].score is None
     assert {rows["green/05.png"].action, rows["green/again.png"].action} == {"keep", "drop"}
-    assert sum(row.action != "keep" for row in found.rows) == 3
+    assert sum(row.action != "keep" for row in result.rows) == 3
     assert content(photos) == before
     assert "keep" not in [row["action"] for row in table(tmp_path / "out/clean.csv")][:3]
     page = (tmp_path / "out/clean.html").read_text()
     assert "blue → red" in page
     assert 'src="http' not in page
-    assert json.loads((tmp_path / "out/clean.json").read_text())["actions"] == found.counts()
+    assert json.loads((tmp_path / "out/clean.json").read_text())["actions"] == result.action_counts()
     look(tmp_path / "out/clean.html")
 
 
-def test_a_stopped_clean_goes_on_and_ends_as_if_it_had_not_been(photos: Path, tmp_path: Path) -> None:
-    asked = asked_of(photos, tmp_path)
-    whole = done(asked, tmp_path / "whole")
-    for asks in (3, 14):  # within the first fold, and within the next
-        assert quiet(asked, tmp_path / "parts", stop=after(asks)) is None
+def test_a_stopped_clean_resumes_to_the_same_result(photos: Path, tmp_path: Path) -> None:
+    request = request_for(photos, tmp_path)
+    whole = done(request, tmp_path / "whole")
+    for steps in (3, 14):  # within the first fold, and within the next
+        assert quiet(request, tmp_path / "parts", stop=after(steps)) is None
         assert not (tmp_path / "parts/clean.csv").exists()
-    parts = done(asked, tmp_path / "parts")
+    parts = done(request, tmp_path / "parts")
     assert parts.rows == whole.rows
     for fold in ("fold-1", "fold-2", "fold-3"):
         assert weights(tmp_path / "parts/work" / fold) == weights(tmp_path / "whole/work" / fold)
 
 
 def test_edits_are_not_overwritten_nor_another_clean_continued(photos: Path, tmp_path: Path) -> None:
-    done(asked_of(photos, tmp_path), tmp_path / "out")
+    done(request_for(photos, tmp_path), tmp_path / "out")
     with pytest.raises(FileExistsError, match="your edits"):
-        quiet(asked_of(photos, tmp_path), tmp_path / "out")
+        quiet(request_for(photos, tmp_path), tmp_path / "out")
     (tmp_path / "out/clean.csv").unlink()
     with pytest.raises(FileExistsError, match="another folds"):
-        quiet(asked_of(photos, tmp_path, folds=2), tmp_path / "out")
-    assert len(done(asked_of(photos, tmp_path, folds=2), tmp_path / "out", force=True).rows) == 36
+        quiet(request_for(photos, tmp_path, folds=2), tmp_path / "out")
+    assert len(done(request_for(photos, tmp_path, folds=2), tmp_path / "out", force=True).rows) == 36
 
 
-def test_a_run_is_asked_only_about_what_it_did_not_train_on(photos: Path, tmp_path: Path) -> None:
-    made = file_of(recipe(), tmp_path / "recipe.json")
-    run = train(str(photos), recipe=str(made), out=tmp_path / "run")
+def test_a_run_predicts_only_what_it_was_not_trained_on(photos: Path, tmp_path: Path) -> None:
+    file = file_of(recipe(), tmp_path / "recipe.json")
+    run = train(str(photos), recipe=str(file), out=tmp_path / "run")
     shutil.copy(photos / "red/04.png", photos.parent / "new.png")
-    alone = done(asked_of(photos, tmp_path, folds=0, run=run.path), tmp_path / "alone")
+    alone = done(request_for(photos, tmp_path, folds=0, run=run.path), tmp_path / "alone")
     held_out = {
-        data.title(i) for data in [open_dataset(str(photos), holdout=0.2).test] for i in range(len(data))
+        data.title(i) for data in [open_dataset(str(photos), val_fraction=0.2).test] for i in range(len(data))
     }
     assert {row.path for row in alone.rows if row.score is not None} == held_out
-    assert any("did not train on them" in line for line in alone.how)
-    both = done(asked_of(photos, tmp_path, folds=2, run=run.path), tmp_path / "both")
+    assert any("not trained on them" in note for note in alone.notes)
+    both = done(request_for(photos, tmp_path, folds=2, run=run.path), tmp_path / "both")
     assert all(row.score is not None for row in both.rows)
     scores = {row.path: row.score for row in alone.rows if row.score is not None}
     assert scores == {row.path: row.score for row in both.rows if row.path in held_out}
 
 
-def test_folds_that_judge_nothing_are_refused(photos: Path, tmp_path: Path) -> None:
+def test_folds_that_predict_nothing_are_refused(photos: Path, tmp_path: Path) -> None:
     for folds in (0, 1, -2):
         with pytest.raises(ValueError, match="give 2 or more"):
-            asked_of(photos, tmp_path, folds=folds)
+            request_for(photos, tmp_path, folds=folds)
 
 
 def edit(file: Path, changes: dict[str, dict[str, str]]) -> None:
@@ -195,9 +195,9 @@ def edit(file: Path, changes: dict[str, dict[str, str]]) -> None:
         out.writerows([{**row, **changes.get(row["path"], {})} for row in rows])
 
 
-def test_what_a_person_edits_is_what_the_manifest_says(photos: Path, tmp_path: Path) -> None:
-    done(asked_of(photos, tmp_path), tmp_path / "out")
-    split = open_dataset(str(photos), holdout=0.2)
+def test_the_manifest_follows_the_edited_table(photos: Path, tmp_path: Path) -> None:
+    done(request_for(photos, tmp_path), tmp_path / "out")
+    split = open_dataset(str(photos), val_fraction=0.2)
     edited = tmp_path / "out/clean.csv"
     edit(
         edited,
@@ -209,34 +209,34 @@ def test_what_a_person_edits_is_what_the_manifest_says(photos: Path, tmp_path: P
     )
     shutil.copy(photos / "red/05.png", photos / "red/later.png")
     applied = apply(edited, tmp_path / "photos.csv")
-    assert (applied.kept, applied.relabelled, applied.dropped, applied.new) == (33, 2, 1, 1)
-    data = open_dataset(str(tmp_path / "photos.csv"), holdout=0.2)
-    said = {
+    assert (applied.unchanged, applied.relabelled, applied.dropped, applied.new) == (33, 2, 1, 1)
+    data = open_dataset(str(tmp_path / "photos.csv"), val_fraction=0.2)
+    listed = {
         images.title(i): (images.classes[images.labels[i]], images.name)
         for images in (data.train, data.test)
         for i in range(len(images))
     }
-    assert "photos/red/01.png" not in said
-    assert said["photos/red/02.png"][0] == "blue"
-    assert said["photos/red/04.png"][0] == "green"
-    judged = {f"photos/{split.test.title(i)}" for i in range(len(split.test))}
-    assert {path for path, (_, name) in said.items() if name == "val"} == judged - {"photos/red/01.png"}
+    assert "photos/red/01.png" not in listed
+    assert listed["photos/red/02.png"][0] == "blue"
+    assert listed["photos/red/04.png"][0] == "green"
+    validation = {f"photos/{split.test.title(i)}" for i in range(len(split.test))}
+    assert {path for path, (_, name) in listed.items() if name == "val"} == validation - {"photos/red/01.png"}
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"action": "delete"}, "give keep, relabel or drop"),
         ({"action": "relabel", "suggested": ""}, "needs a class"),
         ({"path": "red/gone.png"}, "lacks"),
     ],
 )
-def test_a_table_that_cannot_be_meant_is_refused(
-    photos: Path, tmp_path: Path, change: dict[str, str], said: str
+def test_a_table_that_cannot_be_used_is_refused(
+    photos: Path, tmp_path: Path, change: dict[str, str], message: str
 ) -> None:
-    done(asked_of(photos, tmp_path, folds=2), tmp_path / "out")
+    done(request_for(photos, tmp_path, folds=2), tmp_path / "out")
     edit(tmp_path / "out/clean.csv", {"red/01.png": change})
-    with pytest.raises((ValueError, DataError), match=said):
+    with pytest.raises((ValueError, DataError), match=message):
         apply(tmp_path / "out/clean.csv", tmp_path / "photos.csv")
     assert not (tmp_path / "photos.csv").exists()
 
@@ -260,7 +260,7 @@ def test_every_action_is_a_word_of_the_table() -> None:
     assert set(ACTIONS) == {"keep", "relabel", "drop"}
 
 
-def test_new_images_come_beside_old_ones_without_copies_or_broken_files(photos: Path, tmp_path: Path) -> None:
+def test_new_images_are_added_without_duplicates_or_broken_files(photos: Path, tmp_path: Path) -> None:
     more = photo_folder(tmp_path / "more", count=14, colours=("red",))
     for file in sorted((more / "red").iterdir())[:-2]:
         file.unlink()  # the first twelve are those of `photos`
@@ -277,7 +277,7 @@ def test_new_images_come_beside_old_ones_without_copies_or_broken_files(photos: 
         ("red/broken.jpg", "unreadable"),
     }
     assert (added.old, added.new) == (36, 3)
-    old, new = (open_dataset(str(source), holdout=0.2) for source in (photos, tmp_path / "all.csv"))
+    old, new = (open_dataset(str(source), val_fraction=0.2) for source in (photos, tmp_path / "all.csv"))
     assert len(new.train) == len(old.train) + 3
     assert [f"photos/{old.test.title(i)}" for i in range(len(old.test))] == [
         new.test.title(i) for i in range(len(new.test))
@@ -292,11 +292,11 @@ def test_new_images_of_one_class_need_no_second_and_loose_ones_have_none(
     more = photo_folder(tmp_path / "more", count=14, colours=("red",))
     added = add(str(photos), str(more), tmp_path / "all.csv", workers=0)
     assert (added.new, len(added.left_out)) == (2, 12)  # the first twelve are those of `photos`
-    with pytest.raises(DataError, match="holds no class folders: give the folder above"):
+    with pytest.raises(DataError, match="has no class folders: give the folder above"):
         add(str(photos), str(more / "red"), tmp_path / "other.csv", workers=0)
 
 
-def test_unknown_classes_come_only_when_asked_for(photos: Path, tmp_path: Path) -> None:
+def test_new_classes_need_the_option(photos: Path, tmp_path: Path) -> None:
     more = tmp_path / "more"
     for name in ("red", "teal"):
         (more / name).mkdir(parents=True)
@@ -307,16 +307,14 @@ def test_unknown_classes_come_only_when_asked_for(photos: Path, tmp_path: Path) 
         add(str(photos), str(more), tmp_path / "all.csv", workers=0)
     added = add(str(photos), str(more), tmp_path / "all.csv", workers=0, new_classes=True)
     assert added.classes == ("teal",)
-    both = open_dataset(str(tmp_path / "all.csv"), holdout=0.2)
+    both = open_dataset(str(tmp_path / "all.csv"), val_fraction=0.2)
     assert both.train.classes == both.test.classes == ("blue", "green", "red", "teal")
     teal, red = (
         [np.count_nonzero(images.labels == label) for images in (both.train, both.test)] for label in (3, 2)
     )
-    assert teal == [1, 1], "a new class is judged, too"
-    before = parted(find(str(photos)), holdout=0.2)
+    assert teal == [1, 1], "a new class has validation images, too"
+    before = split_listing(find(str(photos)), val_fraction=0.2)
     assert red == [np.count_nonzero(before[0].labels == 2) + 2, np.count_nonzero(before[1].labels == 2)]
     (more / "teal/1.png").unlink()
-    with pytest.raises(
-        DataError, match="class 'teal' has 1 example, and needs one to train and one to judge"
-    ):
+    with pytest.raises(DataError, match="class 'teal' has 1 example"):
         add(str(photos), str(more), tmp_path / "again.csv", workers=0, new_classes=True)

@@ -1,4 +1,4 @@
-"""`residua data`: looking at images before anything is learned from them, and packing them."""
+"""`residua data`: check images before training, clean them, add new ones and pack them into shards."""
 
 import time
 from pathlib import Path
@@ -13,12 +13,12 @@ from residua.cli.terminal import check_page, command, console, counting, next_li
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from residua.curate.checked import Checked
+    from residua.curate.check import DataCheck
 
-_WIDE = 35  # characters of an example, so that a row fits 80
+_EXAMPLE_WIDTH = 35  # characters, so that a row fits 80 columns
 
 app = typer.Typer(
-    help="Look at images before anything is learned from them, clean, add to and pack them.",
+    help="Check images before training, clean them, add new ones and pack them into shards.",
     invoke_without_command=True,
     rich_markup_mode=None,
 )
@@ -26,7 +26,7 @@ app = typer.Typer(
 
 @app.callback()
 def data(context: typer.Context) -> None:
-    """Look at images before anything is learned from them, clean, add to and pack them."""
+    """Check images before training, clean them, add new ones and pack them into shards."""
     if context.invoked_subcommand is None:
         print(context.get_help())
 
@@ -37,37 +37,38 @@ def check(
         metavar="PATH", help="What train takes: a folder, a .csv, a shard index, video:DIR, voc:DIR, ..."
     ),
     as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
-    strict: bool = typer.Option(False, "--strict", help="Exit with 4 when there is a problem."),
+    strict: bool = typer.Option(False, "--strict", help="Exit with code 4 if there is a problem."),
     out: Path = typer.Option(None, "-o", "--out", metavar="HTML", help="Contact sheet to write."),
-    force: bool = typer.Option(False, "--force", help="Replace a sheet that is there."),
-    workers: int = typer.Option(-1, min=-1, help="Processes; -1 takes one for each core."),
+    force: bool = typer.Option(False, "--force", help="Replace an existing sheet."),
+    workers: int = typer.Option(-1, min=-1, help="Processes that read images. -1: one per core."),
 ) -> None:
-    """Find what is unreadable, twice there, in two splits or oddly stored.
+    """Find unreadable files, duplicates, data leakage and unusual images.
 
-    Nothing is changed, moved or deleted.
+    No file is changed, moved or deleted.
 
     Example: residua data check photos -o sheet.html
     """
     if out is not None:
         check_page(out, force=force)
 
-    from residua.curate.check import check as look
+    from residua.curate import check as job
     from residua.training.processes import world
 
     to = console(json_on_stdout=as_json)
     start = time.monotonic()
-    with counting(to) as tell:
-        checked = look(path, workers=world.cores() if workers < 0 else workers, tell=tell)
+    with counting(to) as progress:
+        count = world.available_cores() if workers < 0 else workers
+        result = job.check(path, workers=count, progress=progress)
     if out is not None:
-        from residua.curate.check_page import sheet
-        from residua.runs.run import write
+        from residua.curate.check_page import contact_sheet
+        from residua.files import write_file
 
-        write(out, sheet(checked))
+        write_file(out, contact_sheet(result))
     if as_json:
-        put_json(checked.plain())
+        put_json(result.plain())
     else:
-        _say(to, checked, time.monotonic() - start, out)
-    if strict and checked.bad:
+        _show(to, result, time.monotonic() - start, out)
+    if strict and result.has_problem:
         raise typer.Exit(BAD_DATA)
 
 
@@ -80,21 +81,23 @@ app.command("augment")(clean.augment)
 @app.command("pack")
 def pack(
     path: str = typer.Argument(metavar="PATH", help="A folder, or a .csv or .parquet of paths and labels."),
-    out: Path = typer.Argument(metavar="OUT", help="Folder to make."),
-    shard_mb: int = typer.Option(256, min=1, help="Size at which a new shard begins, in MB."),
-    side: int = typer.Option(0, min=0, help="Longest shorter side in pixels; 0 keeps files bit for bit."),
-    decoded: bool = typer.Option(False, "--decoded", help="Pixels, not files: more room, less time."),
-    force: bool = typer.Option(False, "--force", help="Replace what is there."),
+    out: Path = typer.Argument(metavar="OUT", help="New folder."),
+    shard_mb: int = typer.Option(256, min=1, help="Size of a shard, in MB."),
+    side: int = typer.Option(0, min=0, help="Longest shorter side in pixels. 0: copy files unchanged."),
+    decoded: bool = typer.Option(
+        False, "--decoded", help="Store pixels instead of files: larger, faster to read."
+    ),
+    force: bool = typer.Option(False, "--force", help="Replace an existing folder."),
     as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
 ) -> None:
-    """Write images into a few tar files with an index; `residua train OUT` reads them.
+    """Pack images into a few tar files (shards) with an index; `residua train OUT` reads them.
 
     Example: residua data pack photos photos-packed
     """
     from dataclasses import asdict
 
+    from residua.data.open import find
     from residua.data.sources.shards import write_shards as write_shards
-    from residua.data.sources.table import find
 
     to = console(json_on_stdout=as_json)
     with counting(to) as tell:
@@ -111,52 +114,48 @@ def pack(
     next_line(to, command("data", "check", out), command("train", out))
 
 
-def _say(to: "Console", checked: "Checked", seconds: float, out: Path | None) -> None:
-    total = len(checked.scan.facts)
-    counts = [f"{len(images):,} {images.name}" for images in checked.splits]
+def _show(to: "Console", result: "DataCheck", seconds: float, out: Path | None) -> None:
+    total, noun = len(result.scan.facts), result.noun
+    counts = [f"{len(images):,} {images.name}" for images in result.splits]
     splits = " + ".join(counts) if len(counts) > 1 else f"{total:,}"
-    count = len({name for held in checked.classes().values() for name in held})
-    classes = "1 class" if count == 1 else f"{count:,} classes"
-    source = " ".join(checked.source.split())
-    pace = f"{total / max(seconds, 1e-9):,.0f} {checked.noun}s/s"
-    say(to, f"{source}: {splits} {checked.noun}s, {classes}, {pace}")
+    classes = len({name for by_class in result.class_counts().values() for name in by_class})
+    source = " ".join(result.source.split())
+    speed = f"{total / max(seconds, 1e-9):,.0f} {noun}s/s"
+    say(to, f"{source}: {splits} {noun}s, {'1 class' if classes == 1 else f'{classes:,} classes'}, {speed}")
     rows = [
         (
             "✗" if finding.level == "problem" else "·",
             finding.what,
             f"{finding.count:,}",
-            _example(finding.example),
+            _shorten_example(finding.example),
         )
-        for finding in checked.findings
+        for finding in result.findings
     ]
     if rows:
         show_table(to, ("", "found", "count", "for example"), rows)
-    problems = [finding for finding in checked.findings if finding.level == "problem"]
+    problems = [finding for finding in result.findings if finding.level == "problem"]
     for finding in problems:
         say(to, f"✗ {finding.what}: {finding.cure}")
     if not problems:
-        say(to, f"no problem: every {checked.noun} was read, and none is twice there or in two splits")
-    if checked.metadata:
-        found = checked.metadata
-        say(
-            to,
-            f"labels from metadata alone: {found.accuracy:.1f} % right, {found.baseline:.1f} % by guessing",
-            "dim",
-        )
+        say(to, f"no problem: every {noun} is readable, no duplicates, no data leakage")
+    if leak := result.metadata:
+        baseline = f"{leak.baseline:.1f} % for the commonest class"
+        say(to, f"labels predicted from metadata alone: {leak.accuracy:.1f} % right, {baseline}", "dim")
     if out is not None:
         say(to, f"sheet   {out}")
-        next_line(to, command("train", checked.source))
+        next_line(to, command("train", result.source))
     else:
-        next_line(to, command("data", "check", checked.source, "-o", "sheet.html"))
+        next_line(to, command("data", "check", result.source, "-o", "sheet.html"))
 
 
-def _example(text: str) -> str:
-    """The example of a finding in a column's width, both names of a pair alike."""
-    parts = text.split(" = ")
-    return " = ".join(_cut(part, _WIDE if len(parts) == 1 else (_WIDE - 3) // 2) for part in parts)
+def _shorten_example(text: str) -> str:
+    """An example in the width of its column; of a pair, both names get the same width."""
+    names = text.split(" = ")
+    width = _EXAMPLE_WIDTH if len(names) == 1 else (_EXAMPLE_WIDTH - 3) // 2
+    return " = ".join(_shorten(name, width) for name in names)
 
 
-def _cut(text: str, most: int) -> str:
-    """`text` in at most `most` characters of one line, its end kept: that of a path says most."""
+def _shorten(text: str, width: int) -> str:
+    """`text` on one line without its middle: the end of a path is the most specific."""
     line = " ".join(text.split())
-    return line if len(line) <= most else f"{line[: most // 3]}…{line[-(most - most // 3 - 1) :]}"
+    return line if len(line) <= width else f"{line[: width // 3]}…{line[-(width - width // 3 - 1) :]}"

@@ -1,4 +1,4 @@
-"""New images beside old ones: looked at, compared with what is there, and listed in a new manifest."""
+"""Add new images to a dataset: leave out duplicates and unreadable files, and write a manifest of all."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -7,23 +7,29 @@ from pathlib import Path
 
 import numpy as np
 
-from residua.data.images import Images, joined
-from residua.data.listing import SourceListing, hashes, listed, parted
-from residua.data.manifest import ManifestEntry, check_out, entries, split_name, write_manifest
-from residua.data.near_duplicates import copies
-from residua.data.scan import Tell, scan
+from residua.data.images import Images, concatenate
+from residua.data.listing import ListingOptions, SourceListing, name_hashes, quote_names, split_listing
+from residua.data.manifest import (
+    ManifestEntry,
+    check_manifest_path,
+    manifest_entries,
+    split_name,
+    write_manifest,
+)
+from residua.data.near_duplicates import find_duplicates
+from residua.data.open import find
+from residua.data.scan import ReportProgress, scan
 from residua.data.sources.folders import LOOSE
-from residua.data.sources.table import find
-from residua.data.split import SHARE, held_out
+from residua.data.split import VAL_FRACTION, val_mask
 from residua.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
-    """One new image that is not listed."""
+class SkippedImage:
+    """A new image that is not listed."""
 
     path: str
-    """What it is called."""
+    """Its path within the new source."""
     kind: str
     """`unreadable`, `duplicate`, `conflict` (a duplicate with another label) or `near`."""
     reason: str
@@ -31,19 +37,19 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True)
-class Added:
-    """What was added."""
+class AddSummary:
+    """What the manifest lists."""
 
     old: int
-    """Images that were there."""
+    """Images of the old source."""
     new: int
-    """Images that were added."""
+    """New images that are listed."""
     classes: tuple[str, ...]
-    """Classes that are new."""
-    left_out: tuple[LeftOut, ...]
-    """New images that were not added."""
+    """Classes that the old source lacks."""
+    left_out: tuple[SkippedImage, ...]
+    """New images that are not listed."""
     splits: dict[str, int]
-    """Images by split, old and new."""
+    """Split -> listed images."""
 
 
 def add(
@@ -54,92 +60,109 @@ def add(
     workers: int,
     new_classes: bool = False,
     force: bool = False,
-    tell: Tell = lambda _done, _total: None,
-) -> Added:
-    """Write to `out` the images of `old` and those of `new` that pass; no image is changed, moved or deleted.
+    progress: ReportProgress = lambda _done, _total: None,
+) -> AddSummary:
+    """Write a manifest of old and new images; no image is changed, moved or deleted.
 
-    Left out is what cannot be read, what is there already, and what looks like an image to judge by. New
-    images are to learn from unless they have a split of their own, so what was judged by before still is; of
-    a new class without a split, a share is to judge by. DataError for classes that `old` lacks, unless
-    `new_classes`, and for a new one of a single image.
+    Left out are new images that are unreadable, duplicates of others, or near-duplicates of a validation
+    image. New images become training images unless their source has a split, so the validation images stay
+    the same. Of a new class without a split, a fraction becomes validation images.
+
+    Args:
+        old: A source: a folder of classes or a label file.
+        new: A source of new images.
+        out: The manifest, in a folder above the images.
+        workers: Processes that read the images; 0 for this one.
+        new_classes: Accept classes that `old` lacks.
+        force: Replace a manifest that exists.
+        progress: Receives the number of images read and their total.
+
+    Raises:
+        DataError: A source cannot be used, `new` has another class without `new_classes`, or a new class has
+            a single image.
+        FileExistsError: `out` exists, without `force`.
     """
-    check_out(out, force=force)
-    train, test, _ = parted(find(old), holdout=SHARE)
-    fresh = find(new, lenient=True)  # one class alone is the commonest case
-    if fresh.train.classes == (LOOSE,):
-        raise DataError(f"{new} holds no class folders: give the folder above, or a label file")
-    unknown = tuple(name for name in _classes(fresh) if name not in train.classes)
+    check_manifest_path(out, force=force)
+    train, test, _ = split_listing(find(old), val_fraction=VAL_FRACTION)
+    new_listing = find(new, options=ListingOptions(lenient=True))  # one class alone is the commonest case
+    if new_listing.train.classes == (LOOSE,):
+        raise DataError(f"{new} has no class folders: give the folder above, or a label file")
+    unknown = tuple(name for name in _classes(new_listing) if name not in train.classes)
     if unknown and not new_classes:
         raise DataError(
-            f"{new} has class {listed(unknown)}, which {old} lacks: it has {listed(train.classes)}; "
-            "rename it, or say --new-classes"
+            f"{new} has class {quote_names(unknown)}, which {old} lacks: it has "
+            f"{quote_names(train.classes)}; rename it, or give --new-classes"
         )
-    every = tuple(dict.fromkeys((*train.classes, *unknown)))
-    parts = [_wide(images, every) for images in (train, test, *fresh.splits)]
-    together = joined([replace(part, name="all") for part in parts], name="all")
+    classes = tuple(dict.fromkeys((*train.classes, *unknown)))
+    parts = [_with_classes(images, classes) for images in (train, test, *new_listing.splits)]
+    together = concatenate([replace(part, name="all") for part in parts], name="all")
     starts = np.cumsum([0, *map(len, parts)])
-    left = dict(_left_out(together, (int(starts[1]), int(starts[2])), workers, tell))
-    fresh_parts = [
-        images.subset(np.array([i for i in range(len(images)) if start + i not in left], np.int64))
+    skipped = dict(_skipped(together, (int(starts[1]), int(starts[2])), workers, progress))
+    new_parts = [
+        images.subset(np.array([i for i in range(len(images)) if start + i not in skipped], np.int64))
         for images, start in zip(parts[2:], starts[2:-1].tolist(), strict=True)
     ]
-    learn, judge = fresh_parts if fresh.test else _divided(fresh_parts[0], unknown)
-    shares = ((train, "train"), (test, split_name(test)), (learn, "train"), (judge, split_name(test)))
-    lines = [line for images, split in shares for line in entries(images, split)]
-    _no_twice(lines, new)
+    new_train, new_val = new_parts if new_listing.test else _split_new_classes(new_parts[0], unknown)
+    val = split_name(test)
+    shares = ((train, "train"), (test, val), (new_train, "train"), (new_val, val))
+    lines = [line for images, split in shares for line in manifest_entries(images, split)]
+    _require_distinct_files(lines, new)
     write_manifest(out, lines, force=force)
     known = len(train) + len(test)
     splits = dict(Counter(line.split for line in lines))
-    return Added(known, len(lines) - known, unknown, tuple(left.values()), splits)
+    return AddSummary(known, len(lines) - known, unknown, tuple(skipped.values()), splits)
 
 
-def _divided(images: Images, classes: tuple[str, ...]) -> tuple[Images, Images]:
-    """`images` to learn from, and those of new `classes` that are to judge by."""
+def _split_new_classes(images: Images, classes: tuple[str, ...]) -> tuple[Images, Images]:
+    """Training images, and a fraction of the new `classes` as validation images."""
     label = {images.classes.index(name): place for place, name in enumerate(classes)}
     new = np.flatnonzero(np.isin(images.labels, [*label]))
     labels = np.array([label[old] for old in images.labels[new].tolist()], np.int64)
-    names = hashes([images.title(i) for i in new.tolist()])
-    judge = new[held_out(labels, names, holdout=SHARE, classes=classes)]
-    return images.subset(np.setdiff1d(np.arange(len(images)), judge)), images.subset(judge)
+    names = name_hashes([images.title(i) for i in new.tolist()])
+    val = new[val_mask(labels, names, val_fraction=VAL_FRACTION, classes=classes)]
+    return images.subset(np.setdiff1d(np.arange(len(images)), val)), images.subset(val)
 
 
-def _classes(found: SourceListing) -> list[str]:
-    return list(dict.fromkeys(name for images in found.splits for name in images.classes))
+def _classes(listing: SourceListing) -> list[str]:
+    return list(dict.fromkeys(name for images in listing.splits for name in images.classes))
 
 
-def _wide(images: Images, classes: tuple[str, ...]) -> Images:
-    """`images` with labels that are places in `classes`, which has all of theirs."""
+def _with_classes(images: Images, classes: tuple[str, ...]) -> Images:
+    """`images` with labels that index `classes`, which contains their classes."""
     labels = np.array([classes.index(name) for name in images.classes], np.int64)[images.labels]
     return replace(images, classes=classes, labels=labels)
 
 
-def _left_out(
-    images: Images, ends: tuple[int, int], workers: int, tell: Tell
-) -> Iterator[tuple[int, LeftOut]]:
-    """Places of new images that do not pass, and why; `ends`: of old ones to learn from, of all old."""
-    learn, old = ends
-    looked = scan((images,), workers=workers, tell=tell)
-    for place, why in looked.reasons.items():
-        if place >= old:
-            yield place, LeftOut(images.title(place), "unreadable", why)
-    same, near = copies(looked.facts)
-    for group in same:
+def _skipped(
+    images: Images, ends: tuple[int, int], workers: int, progress: ReportProgress
+) -> Iterator[tuple[int, SkippedImage]]:
+    """New images to leave out, by index; `ends` counts the old training images, and all old images."""
+    train, old = ends
+    files = scan((images,), workers=workers, progress=progress)
+    for index, why in files.reasons.items():
+        if index >= old:
+            yield index, SkippedImage(images.title(index), "unreadable", why)
+    duplicates, near_duplicates = find_duplicates(files.facts)
+    for group in duplicates:
         first = group[0]
-        for place in group[1:]:
-            if place < old:
+        for index in group[1:]:
+            if index < old:
                 continue
-            torn = images.labels[place] != images.labels[first]
-            label = f", labelled {images.classes[images.labels[first]]}" if torn else ""
-            reason = f"the same file as {images.title(first)}{label}"
-            yield place, LeftOut(images.title(place), "conflict" if torn else "duplicate", reason)
-    for group in near:
-        if judged := [place for place in group if learn <= place < old]:
-            for place in group:
-                if place >= old:
-                    reason = f"looks like {images.title(judged[0])}, which is to be judged by"
-                    yield place, LeftOut(images.title(place), "near", reason)
+            is_conflict = images.labels[index] != images.labels[first]
+            label = f", labelled {images.classes[images.labels[first]]}" if is_conflict else ""
+            kind, reason = (
+                "conflict" if is_conflict else "duplicate",
+                f"the same file as {images.title(first)}{label}",
+            )
+            yield index, SkippedImage(images.title(index), kind, reason)
+    for group in near_duplicates:
+        if in_val := [index for index in group if train <= index < old]:
+            for index in group:
+                if index >= old:
+                    reason = f"looks like the validation image {images.title(in_val[0])}"
+                    yield index, SkippedImage(images.title(index), "near", reason)
 
 
-def _no_twice(lines: list[ManifestEntry], new: str) -> None:
+def _require_distinct_files(lines: list[ManifestEntry], new: str) -> None:
     if len({line.path for line in lines}) < len(lines):
-        raise DataError(f"{new} holds files that are listed already: give a folder of new ones")
+        raise DataError(f"{new} contains files of the old source: give a folder of new ones")

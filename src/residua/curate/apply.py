@@ -1,86 +1,107 @@
-"""From the edited table of a clean to a manifest: a label file that says what to train on."""
+"""Apply the edited table of a clean: write a manifest, a label file to train on."""
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from residua.curate.actions import SUMMARY, read_actions
-from residua.data.listing import listed, parted
-from residua.data.manifest import ManifestEntry, check_out, entries, split_name, write_manifest
-from residua.data.sources.table import find
-from residua.data.split import SHARE
-from residua.errors import DataError
+from residua.data.listing import quote_names, split_listing
+from residua.data.manifest import (
+    ManifestEntry,
+    check_manifest_path,
+    manifest_entries,
+    split_name,
+    write_manifest,
+)
+from residua.data.open import find
+from residua.data.split import VAL_FRACTION
+from residua.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
-    """What an application did."""
+class ApplySummary:
+    """What the edited table changed."""
 
     source: str
-    """The images that the table speaks of."""
-    kept: int
-    """Images listed as they were."""
+    """The source of the images in the table."""
+    unchanged: int
+    """Images listed with their label."""
     relabelled: int
-    """Images listed with another class."""
+    """Images listed with another label."""
     dropped: int
-    """Images that are not listed."""
+    """Images left out by the table."""
     new: int
-    """Images that came after the clean: not listed."""
+    """Images added to the source after the clean: left out."""
     splits: dict[str, int]
-    """Images by split."""
+    """Split -> listed images."""
+
+    def plain(self) -> dict[str, Any]:
+        """For JSON."""
+        plain = asdict(self)
+        return {"source": plain.pop("source"), "kept": plain.pop("unchanged"), **plain}
 
 
-def apply(table: Path, out: Path, *, force: bool = False) -> Applied:
-    """Write to `out` what the edited `table` of a clean says; the images stay where they are.
+def apply(table: Path, out: Path, *, force: bool = False) -> ApplySummary:
+    """Write a manifest of the images that the edited table of a clean keeps; no image is changed or moved.
 
-    The split of the cleaned source is written down, so that before and after are judged by the same images.
-    ValueError for a table that cannot be used, FileExistsError unless `force`, DataError for images that are
-    gone, or classes of which no image to learn from is left.
+    The manifest records the split of the source, so that networks trained before and after are evaluated on
+    the same validation images.
+
+    Args:
+        table: The edited clean.csv, in the folder where the clean wrote it.
+        out: The manifest, in a folder above the images.
+        force: Replace a manifest that exists.
+
+    Raises:
+        ConfigError: The table cannot be used.
+        FileExistsError: `out` exists, without `force`.
+        DataError: Images of the table are missing, or a class would have no training image.
     """
-    check_out(out, force=force)
+    check_manifest_path(out, force=force)
     actions, source = read_actions(table), _source(table)
-    train, test, _ = parted(find(source), holdout=SHARE)
-    found, lines, count = set(), [], Counter[str]()
+    train, test, _ = split_listing(find(source), val_fraction=VAL_FRACTION)
+    titles, lines, count = set(), [], Counter[str]()
     for images, split in ((train, "train"), (test, split_name(test))):
-        for i, entry in enumerate(entries(images, split)):
+        for i, entry in enumerate(manifest_entries(images, split)):
             title = images.title(i)
             if title not in actions:
                 count["new"] += 1
                 continue
-            found.add(title)
+            titles.add(title)
             label, action = actions[title]
             changed = action != "drop" and label != entry.label
             count["drop" if action == "drop" else "relabel" if changed else "keep"] += 1
             if action != "drop":
                 lines.append(ManifestEntry(entry.path, label, split))
-    if gone := [path for path in actions if path not in found]:
+    if missing := [path for path in actions if path not in titles]:
         raise DataError(
-            f"{table} lists {listed(gone, most=3)}, which {source} lacks: put it back, or clean anew"
+            f"{table} lists {quote_names(missing, most=3)}, which {source} lacks: restore it, or clean again"
         )
-    _check(lines)
+    _require_training_images(lines)
     write_manifest(out, lines, force=force)
     splits = dict(Counter(line.split for line in lines))
-    return Applied(source, count["keep"], count["relabel"], count["drop"], count["new"], splits)
+    return ApplySummary(source, count["keep"], count["relabel"], count["drop"], count["new"], splits)
 
 
 def _source(table: Path) -> str:
-    """The source that `table` speaks of, from the summary beside it."""
+    """The source of the images in `table`, from the summary in its folder."""
     summary = table.parent / SUMMARY
     try:
         return str(json.loads(summary.read_text("utf-8"))["source"])
     except (OSError, ValueError, LookupError, TypeError):
-        raise ValueError(
-            f"{table} has no {SUMMARY} beside it that names its images: leave it in its folder"
+        raise ConfigError(
+            f"{table.parent} has no {SUMMARY} that names the source: leave the table where clean wrote it"
         ) from None
 
 
-def _check(lines: list[ManifestEntry]) -> None:
-    learned = {line.label for line in lines if line.split == "train"}
-    lost = sorted({line.label for line in lines} - learned)
-    if lost:
+def _require_training_images(lines: list[ManifestEntry]) -> None:
+    trained = {line.label for line in lines if line.split == "train"}
+    untrained = sorted({line.label for line in lines} - trained)
+    if untrained:
         raise DataError(
-            f"class {listed(lost)} would have no image to learn from: keep some, or drop all of it"
+            f"class {quote_names(untrained)} would have no training image: keep some, or drop all images"
         )
-    if len(learned) < 2:
-        raise DataError(f"{len(learned)} class would be left: keep 2 or more")
+    if len(trained) < 2:
+        raise DataError(f"{len(trained)} class would be left: keep 2 or more")

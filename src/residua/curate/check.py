@@ -1,202 +1,307 @@
-"""Looking at a set before anything is learned from it: what is wrong, what is odd, what leaks."""
+"""Check a dataset before training: unreadable files, duplicates, data leakage, odd images and classes."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from residua import tasks
-from residua.curate.checked import Checked
 from residua.data.images import Images
-from residua.data.listing import SourceListing, remarks, twins
+from residua.data.listing import SourceListing, class_name_collisions, class_order_notes
 from residua.data.metadata import MetadataLeak, find_metadata_leak
-from residua.data.near_duplicates import copies
-from residua.data.scan import Tell, scan
+from residua.data.near_duplicates import find_duplicates
+from residua.data.scan import ReportProgress, Scan, scan
 from residua.data.sources.shards import wrong_digests
-from residua.tasks.survey import DataFinding, Group, Level, named
+from residua.tasks.survey import DataFinding, Group, Level, Marks, named
 
-_OF_SHAPE = ("width", "height", "shape")  # what stays as it is when a file is saved anew
-LONG = 2.0
-"""Longer side over shorter, from which on the centre crop sees less than half of an image."""
-UNEVEN = 10.0
-"""Largest class over smallest, from which on it is said."""
-TELLING = 0.1
-"""Share of the baseline's errors that metadata must avoid to be mentioned; half of them is a problem."""
+LONG_ASPECT = 2.0
+"""Longer side over shorter from which on the centre crop contains less than half of an image."""
+UNEVEN_RATIO = 10.0
+"""Largest class over smallest from which on class imbalance is noted. Our choice."""
+LEAK_NOTE, LEAK_PROBLEM = 0.1, 0.5
+"""Share of the baseline's errors that metadata must avoid to be noted, and to be a problem. Our choice."""
+SHAPE_FACTS = ("width", "height", "shape")
+"""Metadata that stay as they are when a file is saved again."""
 
 
-def check(source: str, *, workers: int, tell: Tell = lambda _done, _total: None) -> Checked:
-    """Everything worth knowing of `source`; nothing is changed, moved or deleted.
+@dataclass(frozen=True)
+class DataCheck:
+    """The result of checking a source. An index counts images over all splits, in their order."""
 
-    `tell(done, total)` hears how far it is. DataError when there is no such source.
+    source: str
+    """The source, as the user gave it."""
+    splits: tuple[Images, ...]
+    """Its images."""
+    scan: Scan
+    """Facts of every image, by index."""
+    findings: tuple[DataFinding, ...]
+    """Problems first, then notes."""
+    metadata: MetadataLeak | None
+    """How well metadata predict the labels; None where it cannot be measured."""
+    marks: Marks | None = None
+    """The annotated boxes; None where each image has one class."""
+
+    @property
+    def noun(self) -> str:
+        """`image` or `clip`."""
+        return self.splits[0].media_type.noun
+
+    @property
+    def counted_noun(self) -> str:
+        """What `class_counts` counts, in the plural: `images`, `clips` or `boxes`."""
+        return self.marks.noun if self.marks else f"{self.noun}s"
+
+    @property
+    def has_problem(self) -> bool:
+        """Whether a finding is a problem, not only a note."""
+        return any(finding.level == "problem" for finding in self.findings)
+
+    def class_counts(self) -> dict[str, dict[str, int]]:
+        """Split -> class -> number of images or boxes."""
+        if self.marks:
+            return dict(self.marks.counts)
+        return {
+            images.name: dict(zip(images.classes, counts.tolist(), strict=True))
+            for images in self.splits
+            for counts in [np.bincount(images.labels, minlength=len(images.classes))]
+        }
+
+    def locate(self, index: int) -> tuple[Images, int]:
+        """The split of an image, and its index within the split.
+
+        Raises:
+            IndexError: There are fewer images.
+        """
+        for images in self.splits:
+            if index < len(images):
+                return images, index
+            index -= len(images)
+        raise IndexError(index)
+
+    def title(self, index: int) -> str:
+        """Path or name of an image."""
+        images, i = self.locate(index)
+        return images.title(i)
+
+    def label(self, index: int) -> str:
+        """Class of an image."""
+        images, i = self.locate(index)
+        return images.classes[int(images.labels[i])]
+
+    def plain(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "source": self.source,
+            "images": len(self.scan.facts),
+            "classes": self.class_counts(),
+            "problems": sum(finding.level == "problem" for finding in self.findings),
+            "findings": [self._plain_finding(finding) for finding in self.findings],
+            "metadata": None if self.metadata is None else _plain_leak(self.metadata),
+        }
+
+    def _plain_finding(self, finding: DataFinding) -> dict[str, Any]:
+        plain: dict[str, Any] = {
+            key: getattr(finding, key) for key in ("key", "what", "level", "count", "cure")
+        }
+        if finding.key == "unreadable":
+            indices = [group[0] for group in finding.groups]
+            plain["files"] = [{"file": self.title(i), "reason": self.scan.reasons[i]} for i in indices]
+        elif finding.groups:
+            plain["groups"] = [
+                [
+                    {"file": self.title(i), "split": self.locate(i)[0].name, "class": self.label(i)}
+                    for i in group
+                ]
+                for group in finding.groups
+            ]
+        else:
+            plain["names"] = list(finding.names)
+        return plain
+
+
+def _plain_leak(leak: MetadataLeak) -> dict[str, Any]:
+    return {
+        "accuracy": round(leak.accuracy, 2),
+        "baseline": round(leak.baseline, 2),
+        "images": leak.images,
+        "facts": list(leak.facts),
+    }
+
+
+def check(source: str, *, workers: int, progress: ReportProgress = lambda _done, _total: None) -> DataCheck:
+    """Check a source; no file is changed, moved or deleted.
+
+    Args:
+        source: What `residua train` takes.
+        workers: Processes that decode images; 0 for this one.
+        progress: Receives the number of images checked and their total.
+
+    Returns:
+        The findings, problems first.
+
+    Raises:
+        DataError: There is no such source, or it holds no images.
     """
     survey = tasks.of(source).survey(source)
-    found = survey.found
-    looked = scan(found.splits, workers=workers, tell=tell)
-    names = _labels_by_name(found.splits)
-    tried = find_metadata_leak(looked, names)
-    draft = Checked(source, found.splits, looked, (), tried, survey.marks)
-    every = (*_findings(draft, found, names), *survey.findings(looked))
-    made = sorted((one for one in every if one.count), key=lambda finding: finding.level != "problem")
-    return replace(draft, findings=tuple(made))
+    listing = survey.found
+    facts = scan(listing.splits, workers=workers, progress=progress)
+    labels = _labels_by_name(listing.splits)
+    leak = find_metadata_leak(facts, labels)
+    draft = DataCheck(source, listing.splits, facts, (), leak, survey.marks)
+    findings = [*_findings(draft, listing, labels), *survey.findings(facts)]
+    nonempty = sorted((f for f in findings if f.count), key=lambda finding: finding.level != "problem")
+    return replace(draft, findings=tuple(nonempty))
 
 
 def _labels_by_name(splits: Sequence[Images]) -> NDArray[np.int64]:
-    """A number for the class of every image, the same for the same name in all splits."""
-    place: dict[str, int] = {}
+    """(N,) a number for the class of every image: the same for the same class name in all splits."""
+    number_of: dict[str, int] = {}
     parts = []
     for images in splits:
-        numbers = [place.setdefault(name, len(place)) for name in images.classes]
+        numbers = [number_of.setdefault(name, len(number_of)) for name in images.classes]
         parts.append(np.array(numbers, np.int64)[images.labels])
     return np.concatenate(parts)
 
 
-def _findings(checked: Checked, found: SourceListing, labels: NDArray[np.int64]) -> Iterator[DataFinding]:
-    yield from _unreadable(checked)
-    yield from _copies(checked, labels)
-    yield from _pictures(checked)
-    if checked.marks is None:
-        yield from _of_classes(checked)
-    yield from _beside(found)
-    yield from _told_by_metadata(checked.metadata)
+def _findings(result: DataCheck, listing: SourceListing, labels: NDArray[np.int64]) -> Iterator[DataFinding]:
+    yield from _unreadable(result)
+    yield from _duplicates(result, labels)
+    yield from _odd_images(result)
+    if result.marks is None:
+        yield from _class_findings(result)
+    yield from _skipped_files(listing)
+    yield from _metadata_findings(result.metadata)
 
 
-def _unreadable(checked: Checked) -> Iterator[DataFinding]:
-    facts, reasons = checked.scan.facts, checked.scan.reasons
-    empty = [place for place in reasons if facts["bytes"][place] == 0]
-    bad = [place for place in reasons if facts["bytes"][place] != 0]
+def _finding(
+    result: DataCheck, key: str, what: str, level: Level, groups: Sequence[Group], cure: str
+) -> DataFinding:
+    example = " = ".join(result.title(index) for index in groups[0][:2]) if groups else ""
+    return DataFinding(key, what, level, len(groups), example, cure, groups=tuple(groups))
+
+
+def _unreadable(result: DataCheck) -> Iterator[DataFinding]:
+    facts, reasons = result.scan.facts, result.scan.reasons
+    empty = [(index,) for index in reasons if facts["bytes"][index] == 0]
+    damaged = [(index,) for index in reasons if facts["bytes"][index] != 0]
     cure = "repair or remove them, or train with --set data.bad=skip"
-    yield _images(checked, "unreadable", "cannot be read", "problem", [(p,) for p in bad], cure)
-    yield _images(checked, "empty", "empty files", "problem", [(p,) for p in empty], cure)
-    wrong, start = [], 0
-    for images in checked.splits:
-        held = facts["digest"][start : start + len(images)]
-        wrong += [(start + i,) for i in wrong_digests(images, held)]
+    yield _finding(result, "unreadable", "unreadable files", "problem", damaged, cure)
+    yield _finding(result, "empty", "empty files", "problem", empty, cure)
+    changed, start = [], 0
+    for images in result.splits:
+        digests = facts["digest"][start : start + len(images)]
+        changed += [(start + i,) for i in wrong_digests(images, digests)]
         start += len(images)
-    yield _images(
-        checked, "digest", "not the bytes that were packed", "problem", wrong, "copy the shard again"
+    yield _finding(
+        result, "digest", "files that differ from what was packed", "problem", changed, "copy the shard again"
     )
 
 
-def _copies(checked: Checked, labels: NDArray[np.int64]) -> Iterator[DataFinding]:
-    """Equal and look-alike images: across splits, across classes, or just twice; each group once."""
-    facts = checked.scan.facts
-    split = np.repeat(np.arange(len(checked.splits)), [len(images) for images in checked.splits])
-    same, near = copies(facts)
-    for kind, words, found, level in (
-        ("duplicate", "the same file", same, "problem"),
-        ("near", "look-alikes", near, "note"),
+def _duplicates(result: DataCheck, labels: NDArray[np.int64]) -> Iterator[DataFinding]:
+    """Groups of duplicates and near-duplicates: across splits, across labels, or in one class; each once."""
+    split = np.repeat(np.arange(len(result.splits)), [len(images) for images in result.splits])
+    equal, near = find_duplicates(result.scan.facts)
+    levels: tuple[Level, Level] = ("problem", "note")
+    for key, noun, groups, level in zip(
+        ("duplicate", "near"), ("duplicates", "near-duplicates"), (equal, near), levels, strict=True
     ):
-        leaks = [g for g in found if len(set(split[list(g)].tolist())) > 1]
-        rest = [g for g in found if len(set(split[list(g)].tolist())) == 1]
-        torn = [g for g in rest if len(set(labels[list(g)].tolist())) > 1]
-        twice = [g for g in rest if len(set(labels[list(g)].tolist())) == 1]
-        keep = "keep one of each"
-        yield _images(
-            checked,
-            f"{kind}_leak",
-            f"{words} in two splits",
-            "problem",
-            leaks,
-            "remove it from one: scores lie",
-        )
-        yield _images(
-            checked, f"{kind}_conflict", f"{words} with two labels", "problem", torn, "decide for one label"
-        )
-        yield _images(checked, kind, f"{words}, one class", level, twice, keep)  # type: ignore[arg-type]
+        leaks = [group for group in groups if _has_several(split, group)]
+        in_one_split = [group for group in groups if not _has_several(split, group)]
+        conflicts = [group for group in in_one_split if _has_several(labels, group)]
+        repeats = [group for group in in_one_split if not _has_several(labels, group)]
+        cure = "remove them from one split: the test score is too optimistic"
+        yield _finding(result, f"{key}_leak", f"{noun} across splits (data leakage)", "problem", leaks, cure)
+        cure = "decide which label is right"
+        yield _finding(result, f"{key}_conflict", f"{noun} with different labels", "problem", conflicts, cure)
+        yield _finding(result, key, f"{noun} in one class", level, repeats, "keep one of each")
 
 
-def _pictures(checked: Checked) -> Iterator[DataFinding]:
-    facts = checked.scan.facts
-    good = facts["readable"]
+def _has_several(values: NDArray[np.int64], group: Group) -> bool:
+    return len(np.unique(values[list(group)])) > 1
+
+
+def _odd_images(result: DataCheck) -> Iterator[DataFinding]:
+    facts = result.scan.facts
     longer, shorter = np.maximum(facts["width"], facts["height"]), np.minimum(facts["width"], facts["height"])
 
-    def one(key: str, what: str, level: Level, mask: NDArray[np.bool_], cure: str) -> DataFinding:
-        return _images(checked, key, what, level, [(p,) for p in np.flatnonzero(mask & good).tolist()], cure)
+    def images_in(mask: NDArray[np.bool_]) -> list[Group]:
+        return [(index,) for index in np.flatnonzero(mask & facts["readable"]).tolist()]
 
-    yield one("constant", "one colour, nothing to see", "problem", facts["flat"], "remove them")
-    cure = "fine here: the gate turns them; other tools may not"
-    yield one("rotated", "rotated by EXIF", "note", facts["orientation"] > 1, cure)
-    usual = _usual_modes(facts["mode"][good])
-    odd = ~np.isin(facts["mode"], usual)
-    yield one("colour", "odd colour modes", "note", odd, "fine here: see the rules in docs/data.md")
-    if checked.marks:  # the crop that is cut from their middle is for images of one class
+    yield _finding(
+        result, "constant", "images of a single colour", "problem", images_in(facts["flat"]), "remove them"
+    )
+    rotated, cure = images_in(facts["orientation"] > 1), "residua rotates them; other tools may not"
+    yield _finding(result, "rotated", "rotated by EXIF", "note", rotated, cure)
+    unusual = images_in(~np.isin(facts["mode"], _usual_modes(facts["mode"][facts["readable"]])))
+    cure = "residua converts them as described in docs/data.md"
+    yield _finding(result, "colour", "unusual colour modes", "note", unusual, cure)
+    if result.marks:  # the centre crop is for images of one class
         return
-    cure = "the centre crop sees less than half: cut them by hand"
-    yield one("shape", f"longer than {LONG:g} times their width", "note", longer > LONG * shorter, cure)
+    what, cure = f"longer than {LONG_ASPECT:g} times their width", "the centre crop loses half: crop by hand"
+    yield _finding(result, "shape", what, "note", images_in(longer > LONG_ASPECT * shorter), cure)
 
 
 def _usual_modes(modes: NDArray[np.str_]) -> list[str]:
-    """RGB, and grey where at least a tenth of the images is: a few grey ones among many are odd."""
+    """RGB, and every mode of at least a tenth of the images."""
     if not len(modes):
         return ["RGB"]
     names, counts = np.unique(modes, return_counts=True)
     return ["RGB", *names[(names != "RGB") & (counts >= 0.1 * len(modes))].tolist()]
 
 
-def _of_classes(checked: Checked) -> Iterator[DataFinding]:
-    counts, noun = checked.classes(), checked.noun
-    train = counts[checked.splits[0].name]
-    pairs = twins(list(dict.fromkeys(name for split in counts.values() for name in split)))
-    said = tuple(f"{one} / {other}" for one, other in pairs)
-    yield named("twins", "class names that differ in case or form", "problem", said, "merge them")
-    empty = tuple(f"{name} in {split}" for split, held in counts.items() for name, n in held.items() if not n)
+def _class_findings(result: DataCheck) -> Iterator[DataFinding]:
+    counts, noun = result.class_counts(), result.noun
+    train = counts[result.splits[0].name]
+    pairs = class_name_collisions(list(dict.fromkeys(name for split in counts.values() for name in split)))
+    names = tuple(f"{one} / {other}" for one, other in pairs)
+    yield named("twins", "class names that differ in case or form", "problem", names, "merge them")
+    empty = tuple(
+        f"{name} in {split}" for split, by_class in counts.items() for name, n in by_class.items() if not n
+    )
     yield named("no_images", f"classes without {noun}s", "problem", empty, "fill or remove them")
-    few = tuple(name for name, count in train.items() if count == 1)
-    yield named("single", f"classes with one {noun}", "problem", few, f"add {noun}s: one cannot be split")
+    single = tuple(name for name, count in train.items() if count == 1)
+    yield named("single", f"classes with one {noun}", "problem", single, f"add {noun}s: one cannot be split")
     for other in list(counts)[1:]:
         unknown = tuple(name for name in counts[other] if name not in train)
-        yield named(
-            "unknown", f"classes of {other} that train lacks", "problem", unknown, "rename or remove them"
-        )
-        unjudged = tuple(name for name in train if name not in counts[other])
-        yield named(
-            "unjudged", f"classes that {other} lacks", "note", unjudged, "no score will say how they do"
-        )
-    held = {name: count for name, count in train.items() if count}
-    if held and max(held.values()) > UNEVEN * min(held.values()):
-        most, least = max(held, key=lambda name: held[name]), min(held, key=lambda name: held[name])
-        words = (f"{held[most]:,} {most}, {held[least]:,} {least}",)
-        yield named(
-            "uneven", "classes of very different size", "note", words, "look at the error by class, too"
-        )
-    order = remarks(list(train))
-    yield named(
-        "order", "classes not in counting order", "note", order, "fine here: classes are matched by name"
-    )
+        cure = "rename or remove them"
+        yield named("unknown", f"classes of {other} that train lacks", "problem", unknown, cure)
+        untested = tuple(name for name in train if name not in counts[other])
+        cure = "their accuracy cannot be measured"
+        yield named("unjudged", f"classes of train that {other} lacks", "note", untested, cure)
+    filled = {name: count for name, count in train.items() if count}
+    if filled and max(filled.values()) > UNEVEN_RATIO * min(filled.values()):
+        largest, smallest = max(filled, key=lambda n: filled[n]), min(filled, key=lambda n: filled[n])
+        sizes = (f"{filled[largest]:,} {largest}, {filled[smallest]:,} {smallest}",)
+        yield named("uneven", "class imbalance", "note", sizes, "look at the error of each class, too")
+    order = class_order_notes(list(train))
+    yield named("order", "classes not in counting order", "note", order, "harmless: classes match by name")
 
 
-def _beside(found: SourceListing) -> Iterator[DataFinding]:
-    kinds = {
+def _skipped_files(listing: SourceListing) -> Iterator[DataFinding]:
+    what_of = {
         "hidden": "hidden files",
-        "other": "files of other kinds",
-        "link": "links not followed",
-        "loose": f"{found.train.gate.noun}s in no class folder",
+        "other": "files of other types",
+        "link": "symbolic links that are not followed",
+        "loose": f"{listing.train.media_type.noun}s in no class folder",
     }
-    counts = Counter(kind for kind, _ in found.skipped)
-    for kind in counts:
-        names = tuple(_below(path, found.source) for each, path in found.skipped if each == kind)
-        yield named(kind, kinds[kind], "note", names, "skipped")
+    for kind in Counter(kind for kind, _ in listing.skipped):
+        names = tuple(
+            path.removeprefix(listing.source).lstrip("/") for each, path in listing.skipped if each == kind
+        )
+        yield named(kind, what_of[kind], "note", names, "skipped")
 
 
-def _below(path: str, root: str) -> str:
-    return path.removeprefix(root).lstrip("/")
-
-
-def _told_by_metadata(found: MetadataLeak | None) -> Iterator[DataFinding]:
-    if found is None or found.gain < TELLING:
+def _metadata_findings(leak: MetadataLeak | None) -> Iterator[DataFinding]:
+    if leak is None or leak.gain < LEAK_NOTE:
         return
-    words = f"{found.accuracy:.0f} % right, {found.baseline:.0f} % by guessing"
-    told = found.facts[0] if found.facts else "it"
-    alike = "cut all to one shape" if told in _OF_SHAPE else "resave all files alike"
-    cure = f"a network may learn {told} instead: {alike}"
-    level: Level = "problem" if found.gain >= 0.5 else "note"
-    yield DataFinding("metadata", "labels told by metadata", level, 1, words, cure, names=found.facts)
-
-
-def _images(
-    checked: Checked, key: str, what: str, level: Level, found: Sequence[Group], cure: str
-) -> DataFinding:
-    example = " = ".join(checked.title(place) for place in found[0][:2]) if found else ""
-    return DataFinding(key, what, level, len(found), example, cure, groups=tuple(found))
+    example = f"{leak.accuracy:.0f} % right, {leak.baseline:.0f} % for the commonest class"
+    strongest = leak.facts[0] if leak.facts else "them"
+    repair = "crop all to one shape" if strongest in SHAPE_FACTS else "save all files in the same way"
+    cure = f"a network may learn {strongest} instead of the content: {repair}"
+    level: Level = "problem" if leak.gain >= LEAK_PROBLEM else "note"
+    yield DataFinding(
+        "metadata", "labels predictable from metadata", level, 1, example, cure, names=leak.facts
+    )

@@ -1,4 +1,4 @@
-"""The contact sheet of a data set: what `check` found, with pictures, as one page that works offline."""
+"""The contact sheet of a dataset: the findings of `check` with thumbnails, as one page that works offline."""
 
 from collections.abc import Iterator
 from pathlib import PurePath
@@ -6,227 +6,219 @@ from pathlib import PurePath
 import numpy as np
 from numpy.typing import NDArray
 
-from residua.curate.checked import Checked
+from residua.curate.check import DataCheck
 from residua.errors import DataError
+from residua.report.bars import bar_chart
 from residua.report.page import Figure, Numbers, Page, Part, Picture, Pictures, Section, Table, Text, render
-from residua.report.training_figures import bars
 from residua.tasks.survey import DataFinding
 from residua.version import __version__
 
-SIDE = 112
+THUMBNAIL_SIDE = 112
 """Longest side of a thumbnail of one frame, in pixels."""
-MARKED = 3
-"""How much longer it is where something is marked in the image."""
-GROUPS, MEMBERS = 8, 3
-"""Groups of alike images shown of one kind, and images of one group."""
-SINGLES = 24
-"""Images shown of one kind that stand alone."""
-ROWS = 30
-"""Names listed of one kind; the JSON has all."""
-CHARTED = 60
-"""Classes that get a bar; of more, the largest and smallest half are shown."""
-SAMPLED = 50
-"""Pictures in the sample of the classes."""
+ANNOTATED_FACTOR = 3
+"""How much longer it is where boxes are drawn on the image."""
+MAX_GROUPS, MAX_MEMBERS = 8, 3
+"""Groups of duplicates shown for one finding, and images of one group."""
+MAX_SINGLES = 24
+"""Images shown for a finding of single images."""
+MAX_ROWS = 30
+"""Names listed for one finding; the JSON has all."""
+MAX_BARS = 60
+"""Classes that get a bar; of more, the largest and the smallest half are shown."""
+MAX_SAMPLES = 50
+"""Images in the sample of the classes."""
 
 
-def sheet(checked: Checked) -> str:
-    """The whole page as HTML."""
-    total = len(checked.scan.facts)
-    problems = sum(finding.level == "problem" for finding in checked.findings)
-    notes = len(checked.findings) - problems
-    classes = {name for split in checked.classes().values() for name in split}
+def contact_sheet(check: DataCheck) -> str:
+    """The page as HTML."""
+    total = len(check.scan.facts)
+    problems = sum(finding.level == "problem" for finding in check.findings)
+    notes = len(check.findings) - problems
+    classes = {name for split in check.class_counts().values() for name in split}
     numbers = (
-        (f"{total:,}", f"{checked.noun}s"),
+        (f"{total:,}", f"{check.noun}s"),
         (f"{len(classes):,}", "classes"),
         (str(problems), "kind of problem" if problems == 1 else "kinds of problem"),
-        (str(notes), "thing to know" if notes == 1 else "things to know"),
+        (str(notes), "note" if notes == 1 else "notes"),
     )
-    sections = [Section("What was found", (Numbers(numbers), *_overview(checked)))]
-    sections += [_of(checked, finding) for finding in checked.findings if finding.groups or finding.names]
-    sections.append(Section("The classes", tuple(_classes(checked))))
-    sections.append(_sample(checked))
-    sections.append(Section("The files", tuple(_files(checked))))
-    found = "1 kind of problem was found" if problems == 1 else f"{problems} kinds of problem were found"
-    said = found if problems else "no problem was found"
-    counts = ", ".join(f"{len(images):,} in {images.name}" for images in checked.splits)
-    splits = f" ({counts})" if len(checked.splits) > 1 else ""
-    lead = f"{total:,} {checked.noun}s of {len(classes):,} classes{splits} were opened and compared; {said}."
-    footer = f"Written by residua {__version__}; nothing was changed, moved or deleted."
-    return render(Page(f"Data check of {_short(checked.source)}", lead, tuple(sections), footer))
+    sections = [Section("Findings", (Numbers(numbers), *_overview(check)))]
+    sections += [_section(check, finding) for finding in check.findings if finding.groups or finding.names]
+    sections.append(Section("The classes", tuple(_class_charts(check))))
+    sections.append(_sample(check))
+    sections.append(Section("The files", tuple(_file_tables(check))))
+    summary = (
+        f"{problems} kind{'' if problems == 1 else 's'} of problem found" if problems else "no problem found"
+    )
+    counts = ", ".join(f"{len(images):,} in {images.name}" for images in check.splits)
+    splits = f" ({counts})" if len(check.splits) > 1 else ""
+    lead = f"{total:,} {check.noun}s of {len(classes):,} classes{splits} were opened and compared; {summary}."
+    footer = f"Written by residua {__version__}; no file was changed, moved or deleted."
+    return render(Page(f"Data check of {_shorten(check.source)}", lead, tuple(sections), footer))
 
 
-def _overview(checked: Checked) -> Iterator[Part]:
-    if not checked.findings:
-        said = f"Nothing: every {checked.noun} was read, none comes twice, and none is in two splits."
-        yield Text((said,))
+def _overview(check: DataCheck) -> Iterator[Part]:
+    if not check.findings:
+        yield Text(
+            (f"Nothing: every {check.noun} is readable; there are no duplicates and no data leakage.",)
+        )
         return
     rows = tuple(
-        (finding.level, finding.what, f"{finding.count:,}", finding.cure) for finding in checked.findings
+        (finding.level, finding.what, f"{finding.count:,}", finding.cure) for finding in check.findings
     )
-    strong = tuple(place for place, finding in enumerate(checked.findings) if finding.level == "problem")
-    yield Table(("", "what", "count", "what to do"), rows, numeric=(2,), strong=strong)
+    problems = tuple(i for i, finding in enumerate(check.findings) if finding.level == "problem")
+    yield Table(("", "what", "count", "what to do"), rows, numeric=(2,), strong=problems)
 
 
-def _of(checked: Checked, finding: DataFinding) -> Section:
+def _section(check: DataCheck, finding: DataFinding) -> Section:
     title = f"{finding.what[0].upper()}{finding.what[1:]}: {finding.count:,}"
+    cure = _sentence(finding.cure)
     if finding.key in ("unreadable", "empty"):
-        return Section(title, (_reasons(checked, finding), Text((_sentence(finding.cure),))))
+        return Section(title, (_reasons(check, finding), Text((cure,))))
     if finding.key == "metadata":
-        return Section(title, tuple(_metadata(checked, finding)))
+        return Section(title, tuple(_metadata(check, finding)))
     if finding.names:
-        rows = tuple((name,) for name in finding.names[:ROWS])
-        return Section(
-            title, (Table(("name",), rows, _more(finding.count, ROWS)), Text((_sentence(finding.cure),)))
-        )
-    pairs = len(finding.groups[0]) > 1
-    shown = finding.groups[: GROUPS if pairs else SINGLES]
+        rows = tuple((name,) for name in finding.names[:MAX_ROWS])
+        table = Table(("name",), rows, _limit_note(finding.count, MAX_ROWS))
+        return Section(title, (table, Text((cure,))))
+    is_grouped = len(finding.groups[0]) > 1
+    groups = finding.groups[: MAX_GROUPS if is_grouped else MAX_SINGLES]
     pictures = tuple(
         picture
-        for number, group in enumerate(shown, 1)
-        for place in group[:MEMBERS]
-        for picture in _picture(checked, place, f"group {number}" if pairs and len(shown) > 1 else "")
+        for number, group in enumerate(groups, 1)
+        for index in group[:MAX_MEMBERS]
+        for picture in _picture(check, index, f"group {number}" if is_grouped and len(groups) > 1 else "")
     )
-    caption = " ".join([_more(finding.count, len(shown)), _sentence(finding.cure)]).strip()
+    caption = " ".join([_limit_note(finding.count, len(groups)), cure]).strip()
     return Section(title, (Pictures(pictures, caption),))
 
 
-def _sentence(said: str) -> str:
-    """`said` with a capital and a full stop."""
-    return f"{said[0].upper()}{said[1:]}."
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
-def _more(count: int, shown: int) -> str:
-    return f"{shown:,} of {count:,} are shown; --json lists all." if count > shown else ""
+def _limit_note(count: int, limit: int) -> str:
+    return f"{limit:,} of {count:,} are shown; --json lists all." if count > limit else ""
 
 
-def _reasons(checked: Checked, finding: DataFinding) -> Table:
-    places = [group[0] for group in finding.groups[:ROWS]]
-    rows = tuple((checked.title(place), _why(checked, place)) for place in places)
-    return Table(("file", "why"), rows, _more(finding.count, ROWS))
+def _reasons(check: DataCheck, finding: DataFinding) -> Table:
+    indices = [group[0] for group in finding.groups[:MAX_ROWS]]
+    rows = tuple((check.title(index), _reason(check, index)) for index in indices)
+    return Table(("file", "reason"), rows, _limit_note(finding.count, MAX_ROWS))
 
 
-def _why(checked: Checked, place: int) -> str:
-    """Why an image cannot be read, without its name, which stands beside."""
-    _, name, why = checked.scan.reasons[place].partition(PurePath(checked.title(place)).name)
-    return why.strip() if name else checked.scan.reasons[place]
+def _reason(check: DataCheck, index: int) -> str:
+    """Why an image cannot be read, without the file name that the message begins with."""
+    _, name, reason = check.scan.reasons[index].partition(PurePath(check.title(index)).name)
+    return reason.strip() if name else check.scan.reasons[index]
 
 
-def _metadata(checked: Checked, finding: DataFinding) -> Iterator[Part]:
-    assert checked.metadata is not None
-    found = checked.metadata
+def _metadata(check: DataCheck, finding: DataFinding) -> Iterator[Part]:
+    assert check.metadata is not None
+    leak = check.metadata
     rows = (
-        ("a small tree that sees size, dimensions, format and camera", f"{found.accuracy:.1f} %"),
-        ("always the commonest class", f"{found.baseline:.1f} %"),
+        ("a small decision tree on file size, dimensions, format and camera", f"{leak.accuracy:.1f} %"),
+        ("always the commonest class", f"{leak.baseline:.1f} %"),
     )
-    yield Table(
-        ("who guesses the class", "right"),
-        rows,
-        f"Five folds, {found.images:,} {checked.noun}s.",
-        numeric=(1,),
-    )
-    yield Text((f"It looked most at: {', '.join(found.facts)}. {_sentence(finding.cure)}",))
+    caption = f"Five-fold cross-validation on {leak.images:,} {check.noun}s."
+    yield Table(("prediction", "accuracy"), rows, caption, numeric=(1,))
+    yield Text((f"Most important to the tree: {', '.join(leak.facts)}. {_sentence(finding.cure)}",))
 
 
-def _picture(checked: Checked, place: int, group: str) -> Iterator[Picture]:
-    images, i = checked.where(place)
+def _picture(check: DataCheck, index: int, group: str) -> Iterator[Picture]:
+    images, i = check.locate(index)
     try:
-        yield Picture(_thumb(checked, place), _name(images.title(i)), _lines(checked, place, group))
-    except DataError:  # it was readable a minute ago; the page goes on without it
+        yield Picture(_thumbnail(check, index), _file_name(images.title(i)), _lines(check, index, group))
+    except DataError:  # it was readable a minute ago; the page continues without it
         return
 
 
-def _lines(checked: Checked, place: int, group: str) -> tuple[str, ...]:
-    fact = checked.scan.facts[place]
+def _lines(check: DataCheck, index: int, group: str) -> tuple[str, ...]:
+    fact = check.scan.facts[index]
     size = f"{fact['width']} × {fact['height']} {fact['mode']}"
-    split = checked.where(place)[0].name if len(checked.splits) > 1 else ""
+    split = check.locate(index)[0].name if len(check.splits) > 1 else ""
     where = " · ".join(filter(None, [group, split]))
-    return tuple(filter(None, [where, "" if checked.marks else checked.label(place), size]))
+    return tuple(filter(None, [where, "" if check.marks else check.label(index), size]))
 
 
-def _thumb(checked: Checked, place: int) -> NDArray[np.uint8]:
-    images, i = checked.where(place)
-    side = SIDE * (MARKED if checked.marks else images.gate.frames)
+def _thumbnail(check: DataCheck, index: int) -> NDArray[np.uint8]:
+    images, i = check.locate(index)
+    side = THUMBNAIL_SIDE * (ANNOTATED_FACTOR if check.marks else images.media_type.frames_per_picture)
     image = images.image(i, "rgb", lambda size: min(size) // side)
     image.thumbnail((side, side))
-    return np.asarray(checked.marks.drawn(place, image) if checked.marks else image)
+    return np.asarray(check.marks.drawn(index, image) if check.marks else image)
 
 
-def _classes(checked: Checked) -> Iterator[Part]:
-    noun = checked.counted
-    for split, held in checked.classes().items():
-        ranked = sorted(held, key=lambda name: (-held[name], name))
-        shown = ranked if len(ranked) <= CHARTED else [*ranked[: CHARTED // 2], *ranked[-CHARTED // 2 :]]
-        caption = f"{noun.capitalize()} of each class in {split}, the largest first." + (
-            f" {len(ranked) - len(shown):,} classes between them are left out."
-            if len(shown) < len(ranked)
-            else ""
-        )
-        drawn = bars(tuple(shown), tuple(float(held[name]) for name in shown), unit="")
-        spoken = f"{ranked[0]} has {held[ranked[0]]:,} {noun}, {ranked[-1]} has {held[ranked[-1]]:,}."
-        yield Figure(drawn, caption, spoken)
+def _class_charts(check: DataCheck) -> Iterator[Part]:
+    noun = check.counted_noun
+    for split, counts in check.class_counts().items():
+        ranked = sorted(counts, key=lambda name: (-counts[name], name))
+        half = MAX_BARS // 2
+        names = ranked if len(ranked) <= MAX_BARS else [*ranked[:half], *ranked[-half:]]
+        caption = f"{noun.capitalize()} of each class in {split}, the largest first."
+        if len(names) < len(ranked):
+            caption += f" {len(ranked) - len(names):,} classes in the middle are left out."
+        chart = bar_chart(tuple(names), tuple(float(counts[name]) for name in names), unit="")
+        first, last = ranked[0], ranked[-1]
+        alternative = f"{first} has {counts[first]:,} {noun}, {last} has {counts[last]:,}."
+        yield Figure(chart, caption, alternative)
 
 
-def _sample(checked: Checked) -> Section:
+def _sample(check: DataCheck) -> Section:
     """The first readable images of each class, spread over the classes."""
-    images = checked.splits[0]
+    images, facts = check.splits[0], check.scan.facts
     classes = len(images.classes)
-    each = max(1, min(5, SAMPLED // max(1, classes)))
+    per_class = max(1, min(5, MAX_SAMPLES // max(1, classes)))
+    sampled = min(classes, MAX_SAMPLES // per_class)
     pictures: list[Picture] = []
-    for label in np.linspace(0, classes - 1, min(classes, SAMPLED // each)).round().astype(int).tolist():
-        members = np.flatnonzero((images.labels == label) & checked.scan.facts["readable"][: len(images)])
-        for place in members[:each].tolist():
-            size = checked.scan.facts[place]
-            title = [*([] if checked.marks else [images.classes[label]]), _name(images.title(place))]
-            lines = (*title[1:], f"{size['width']} × {size['height']}")
-            pictures.append(Picture(_thumb(checked, place), title[0], lines))
-    more = f" {classes - SAMPLED // each:,} classes are left out." if classes > SAMPLED // each else ""
-    which = f"The first {checked.noun}s"
-    if checked.marks:
-        caption = f"{which} in {images.name}, with the {checked.marks.noun} that are marked in them."
-        key = Figure(
-            checked.marks.key,
+    for label in np.linspace(0, classes - 1, sampled).round().astype(int).tolist():
+        members = np.flatnonzero((images.labels == label) & facts["readable"][: len(images)])
+        for index in members[:per_class].tolist():
+            size = f"{facts[index]['width']} × {facts[index]['height']}"
+            name = _file_name(images.title(index))
+            title, lines = (name, (size,)) if check.marks else (images.classes[label], (name, size))
+            pictures.append(Picture(_thumbnail(check, index), title, lines))
+    if check.marks:
+        legend = Figure(
+            check.marks.key,
             "Colours of the classes.",
-            f"Colours of {', '.join(checked.classes()[images.name])}.",
+            f"Colours of {', '.join(check.class_counts()[images.name])}.",
         )
-        return Section("A sample", (key, Pictures(tuple(pictures), caption)))
-    caption = f"{which} of each class in {images.name}, as they are stored.{more}"
+        caption = f"The first {check.noun}s in {images.name}, with their annotated {check.marks.noun}."
+        return Section("A sample", (legend, Pictures(tuple(pictures), caption)))
+    left_out = f" {classes - sampled:,} classes are left out." if classes > sampled else ""
+    caption = f"The first {check.noun}s of each class in {images.name}, as they are stored.{left_out}"
     return Section("A sample of every class", (Pictures(tuple(pictures), caption),))
 
 
-def _files(checked: Checked) -> Iterator[Part]:
-    facts = checked.scan.facts[checked.scan.facts["readable"]]
+def _file_tables(check: DataCheck) -> Iterator[Part]:
+    facts = check.scan.facts[check.scan.facts["readable"]]
     if not len(facts):
-        yield Text((f"No {checked.noun} can be read.",))
+        yield Text((f"No {check.noun} can be read.",))
         return
-    rows = [
-        ("width, pixels", facts["width"]),
-        ("height, pixels", facts["height"]),
-        ("file, kB", facts["bytes"] / 1000),
-    ]
-    if (facts["bytes"] < 0).any():
-        rows.pop()
-    rows += [
-        (what, facts[name])
-        for what, name in (("frames", "frames"), ("frames a second", "rate"))
-        if (facts[name] > 1).any()
-    ]
+    columns = [("width, pixels", facts["width"]), ("height, pixels", facts["height"])]
+    if (facts["bytes"] >= 0).all():
+        columns.append(("file, kB", facts["bytes"] / 1000))
+    for what, name in (("frames", "frames"), ("frames a second", "rate")):
+        if (facts[name] > 1).any():
+            columns.append((what, facts[name]))
     quantiles = tuple(
-        (name, *(f"{q:,.0f}" for q in np.quantile(v, (0, 0.05, 0.5, 0.95, 1)))) for name, v in rows
+        (what, *(f"{q:,.0f}" for q in np.quantile(values, (0, 0.05, 0.5, 0.95, 1))))
+        for what, values in columns
     )
-    head = ("", "least", "5 %", "median", "95 %", "most")
-    yield Table(head, quantiles, f"Sizes of the {checked.noun}s that can be read.", numeric=(1, 2, 3, 4, 5))
+    head = ("", "minimum", "5 %", "median", "95 %", "maximum")
+    yield Table(head, quantiles, f"Sizes of the readable {check.noun}s.", numeric=(1, 2, 3, 4, 5))
     kinds = [f"{kind} {mode}".strip() for kind, mode in zip(facts["kind"], facts["mode"], strict=True)]
     names, counts = np.unique(kinds, return_counts=True)
-    order = np.argsort(-counts, kind="stable")[:ROWS]
-    listed = tuple((str(names[k]), f"{counts[k]:,}") for k in order)
-    yield Table(("format and mode", f"{checked.noun}s"), listed, "How pixels are stored.", numeric=(1,))
+    order = np.argsort(-counts, kind="stable")[:MAX_ROWS]
+    rows = tuple((str(names[k]), f"{counts[k]:,}") for k in order)
+    yield Table(("format and mode", f"{check.noun}s"), rows, "How pixels are stored.", numeric=(1,))
 
 
-def _name(title: str) -> str:
-    """The last part of a path: its folder is the class, which stands beside."""
-    return _short(PurePath(title).name, 40)
+def _file_name(title: str) -> str:
+    """The last part of a path."""
+    return _shorten(PurePath(title).name, 40)
 
 
-def _short(text: str, most: int = 60) -> str:
-    """`text` with its middle left out where it is long: the end of a path says most."""
-    return text if len(text) <= most else f"{text[: most // 3]}…{text[-(2 * most // 3) :]}"
+def _shorten(text: str, length: int = 60) -> str:
+    """`text` without its middle where it is longer than `length`: the end of a path is the most specific."""
+    return text if len(text) <= length else f"{text[: length // 3]}…{text[-(2 * length // 3) :]}"

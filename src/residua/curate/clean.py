@@ -1,4 +1,14 @@
-"""Which labels are wrong, and which images should go: found by networks that did not train on them."""
+"""Find label noise: wrong labels, duplicates, outliers and unreadable files, with suggestions.
+
+    scan the files           -> unreadable files, duplicates and near-duplicates
+    --run RUN (optional)     -> predictions on the images that RUN was not trained on
+    --folds N                -> predictions on the rest by cross-validation (folds.py), in `work`
+    suggest actions          -> keep, relabel or drop for each image (actions.py)
+    write                    -> clean.html, clean.json, then clean.csv
+
+`plan.json` records the request, so that the same command resumes and another one is refused. clean.csv is
+written last: where it exists, the clean is complete.
+"""
 
 import hashlib
 import json
@@ -11,162 +21,182 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from residua.curate.actions import SUMMARY, Cleaned
-from residua.curate.folds import NOBODY, FoldPredictions, Hear, by_folds, by_run, learned_from
-from residua.curate.suggestions import weighed
-from residua.data.images import Images, joined
-from residua.data.listing import hashes, parted
-from residua.data.near_duplicates import Group, copies
-from residua.data.scan import Scan, Tell, scan
+from residua.curate.actions import SUMMARY, CleanResult, CleanSplit, suggest_actions
+from residua.curate.folds import NO_FOLD, FoldListener, FoldPredictions, predict_by_folds, was_trained_on
+from residua.data.images import Images, concatenate
+from residua.data.listing import name_hashes, split_listing
+from residua.data.near_duplicates import Group, find_duplicates
+from residua.data.open import find
+from residua.data.scan import ReportProgress, Scan, scan
 from residua.data.sources.objects import PYTHON
-from residua.data.sources.table import absolute, find
-from residua.data.split import SHARE, folds
-from residua.errors import DataError
+from residua.data.sources.table import parse_source
+from residua.data.split import VAL_FRACTION, fold_numbers
+from residua.errors import ConfigError, DataError
 from residua.jobs.prepare import TrainRequest
 from residua.jobs.train import Stop
-from residua.runs.run import open_run, write
+from residua.files import write_file
+from residua.runs.run import open_run
+from residua.tasks.run_data import reopen
 
 CSV, PAGE, PLAN = "clean.csv", "clean.html", "plan.json"
-"""What a clean writes for people, and for itself."""
+"""Files in the output folder: the table to edit, the page, and the recorded request."""
 FOLDS = 5
-"""Networks that are trained, each on all but a fifth: our choice, and that of cleanlab."""
+"""Default number of folds, as in cleanlab."""
 
 
 @dataclass(frozen=True, slots=True)
 class CleanRequest:
-    """What somebody wants cleaned, and by which networks. ValueError for what cannot be done."""
+    """Which source is cleaned, and by which networks.
 
-    wish: TrainRequest
+    Raises:
+        ConfigError: No image would be predicted.
+    """
+
+    training: TrainRequest
     """The source, and the network and recipe of the folds."""
     folds: int = FOLDS
-    """Networks to train; 0 judges by `run` alone, and only what it did not train on."""
+    """Networks to train; 0 uses `run` alone, on the images that it was not trained on."""
     run: Path | None = None
-    """A run whose word is taken on images that it did not train on."""
+    """A run that predicts the images it was not trained on; None for none."""
     workers: int = 0
-    """Processes that look at the files."""
+    """Processes that read the files; 0 for this one."""
 
     def __post_init__(self) -> None:
-        """Refuse what would judge nothing."""
         if self.folds < 0 or self.folds == 1 or (not self.folds and self.run is None):
-            raise ValueError(f"{self.folds} folds: give 2 or more, or 0 with --run")
+            raise ConfigError(f"{self.folds} folds: give 2 or more, or 0 with --run")
 
 
 def clean(
-    asked: CleanRequest, out: Path, *, hear: Hear, stop: Stop, tell: Tell, force: bool = False
-) -> Cleaned | None:
-    """Everything suspicious in the images of `asked`, written to `out`; None when `stop()` came first.
+    request: CleanRequest,
+    out: Path,
+    *,
+    listen: FoldListener,
+    stop: Stop,
+    progress: ReportProgress,
+    force: bool = False,
+) -> CleanResult | None:
+    """Clean a source, as described at the top of this file; no image is changed, moved or deleted.
 
-    Nothing is changed, moved or deleted. Called again it goes on where it stopped. FileExistsError when `out`
-    holds another clean, or a finished one, unless `force`. DataError for a source that cannot be used.
+    Args:
+        request: The source and the networks.
+        out: Folder of the page, the table and the runs; an interrupted clean in it is resumed.
+        listen: Receives the Events of the folds.
+        stop: Asked after every step; True saves and stops.
+        progress: Receives the number of files read and their total.
+        force: Replace a finished clean, or one of another request.
+
+    Returns:
+        The result; None where `stop` interrupted it.
+
+    Raises:
+        ConfigError: The source consists of Python objects.
+        DataError: The source cannot be used.
+        FileExistsError: `out` holds a finished clean, or one of another request, without `force`.
     """
-    source = asked.wish.source
+    source = request.training.source
     if source.startswith(f"{PYTHON}:"):
-        raise ValueError(f"{source} came from Python: give a folder or a label file")
-    train, test, how = parted(find(source), holdout=SHARE)
-    images = joined((train, replace(test, name=train.name)), name="all")
-    _enter(asked, images, out, force=force)
-    looked = scan((images,), workers=asked.workers, tell=tell)
-    good = np.array([i for i in range(len(images)) if i not in looked.reasons], np.int64)
-    same, near = copies(looked.facts)
-    opinions = FoldPredictions.none(len(images), len(images.classes))
-    notes = [f"{len(images):,} images, {how}"]
-    asks = _ask_run(asked, images, looked, good, opinions, tell) if asked.run else None
-    notes += asks.notes if asks else []
-    rest = good if asks is None else good[~np.isin(good, asks.places)]
-    fold = np.full(len(images), NOBODY)
-    if asked.folds and len(rest):
-        names = hashes([images.title(i) for i in rest.tolist()])
-        fold[rest] = folds(
-            images.labels[rest], names, count=asked.folds, together=_inside(rest, (*same, *near))
+        raise ConfigError(f"{source} came from Python: give a folder or a label file")
+    train, test, split_note = split_listing(find(source), val_fraction=VAL_FRACTION)
+    images = concatenate((train, replace(test, name=train.name)), name="all")
+    _prepare_folder(request, images, out, force=force)
+    files = scan((images,), workers=request.workers, progress=progress)
+    duplicates, near_duplicates = find_duplicates(files.facts)
+    predictions = FoldPredictions.empty(len(images), len(images.classes))
+    notes = [f"{len(images):,} images, {split_note}"]
+    readable = np.array([i for i in range(len(images)) if i not in files.reasons], np.int64)
+    if request.run:
+        notes += _predict_by_run(request, images, files, readable, predictions, progress)
+    rest = readable[~predictions.is_predicted[readable]]
+    if request.folds and len(rest):
+        fold = np.full(len(images), NO_FOLD)
+        names = name_hashes([images.title(i) for i in rest.tolist()])
+        together = _groups_within(rest, (*duplicates, *near_duplicates))
+        fold[rest] = fold_numbers(images.labels[rest], names, count=request.folds, together=together)
+        notes.append(
+            f"{len(rest):,} predicted by {request.folds} networks, each trained without these images"
         )
-        notes.append(f"{len(rest):,} by {asked.folds} networks, each trained without those it judges")
-        usable = images.subset(good)
-        part = FoldPredictions.none(len(good), len(images.classes))
-        wish = replace(asked.wish, source=absolute(source))
-        if not by_folds(wish, usable, fold[good], out / "work", opinions=part, hear=hear, stop=stop):
+        is_finished = predict_by_folds(
+            replace(request.training, source=str(parse_source(source).absolute())),
+            images,
+            fold,
+            out / "work",
+            usable=readable,
+            predictions=predictions,
+            listen=listen,
+            stop=stop,
+        )
+        if not is_finished:
             return None
-        filled = part.known
-        opinions.probabilities[good[filled]] = part.probabilities[filled]
-        opinions.distance[good[filled]] = part.distance[filled]
-    cleaned = weighed(source, (images, len(train), test.name), looked, (same, near), opinions, tuple(notes))
-    _write(cleaned, out, asked)
-    return cleaned
+    split = CleanSplit(images, len(train), test.name)
+    result = suggest_actions(source, split, files, (duplicates, near_duplicates), predictions, tuple(notes))
+    _write(result, out, request)
+    return result
 
 
-@dataclass(frozen=True, eq=False)
-class _Asks:
-    """Which images a run was asked about, and what to say of that."""
-
-    places: NDArray[np.int64]
-    notes: list[str]
-
-
-def _ask_run(
-    asked: CleanRequest,
+def _predict_by_run(
+    request: CleanRequest,
     images: Images,
-    looked: Scan,
-    good: NDArray[np.int64],
-    opinions: FoldPredictions,
-    tell: Tell,
-) -> _Asks:
-    """Ask the run about all images whose content it did not train on."""
-    assert asked.run is not None
-    run = open_run(asked.run)
-    seen = learned_from(run, looked.facts["digest"], workers=asked.workers, tell=tell)
-    places = good[~seen[good]]
-    notes = [f"{len(places):,} by {run.path}, which did not train on them"]
-    if left := len(good) - len(places):
-        notes.append(f"{left:,} it trained on" + ("" if asked.folds else ": nobody judged them"))
-    if start := run.recipe.weights:
-        notes.append(f"it began from {start}: whether that was trained on them is not known")
-    if not len(places) and not asked.folds:
+    files: Scan,
+    readable: NDArray[np.int64],
+    predictions: FoldPredictions,
+    progress: ReportProgress,
+) -> list[str]:
+    """Predict by the run all images whose content it was not trained on; notes on how many these are."""
+    assert request.run is not None
+    run = open_run(request.run)
+    in_training = was_trained_on(run, files.facts["digest"], workers=request.workers, progress=progress)
+    indices = readable[~in_training[readable]]
+    notes = [f"{len(indices):,} predicted by {run.path}, which was not trained on them"]
+    if trained := len(readable) - len(indices):
+        notes.append(f"{trained:,} in its training set" + ("" if request.folds else ": not predicted"))
+    if weights := run.recipe.weights:
+        notes.append(f"it started from {weights}: whether that was trained on them is not known")
+    if not len(indices) and not request.folds:
         raise DataError(f"{run.path} was trained on all of these images: give --folds 2 or more")
-    if len(places):
-        by_run(run.path, images, places, opinions)
-    return _Asks(places, notes)
+    if len(indices):
+        predictions.predict(run.path, images, indices, trained_on=reopen(run).train)
+    return notes
 
 
-def _inside(places: NDArray[np.int64], groups: Sequence[Group]) -> Iterator[list[int]]:
-    """`groups` counted within `places`, members that are elsewhere left out."""
-    number = {place: k for k, place in enumerate(places.tolist())}
+def _groups_within(indices: NDArray[np.int64], groups: Sequence[Group]) -> Iterator[list[int]]:
+    """`groups` as positions in `indices`, without members that are elsewhere."""
+    position = {index: k for k, index in enumerate(indices.tolist())}
     for group in groups:
-        if len(members := [number[place] for place in group if place in number]) > 1:
+        if len(members := [position[index] for index in group if index in position]) > 1:
             yield members
 
 
-def _enter(asked: CleanRequest, images: Images, out: Path, *, force: bool) -> None:
-    """Make `out` the folder of this clean, or go on in it."""
-    wish = asked.wish
-    digest = hashlib.sha256(images.identity()).hexdigest()
+def _prepare_folder(request: CleanRequest, images: Images, out: Path, *, force: bool) -> None:
+    """Make `out`, or check that it holds an interrupted clean of the same request."""
+    training = request.training
     plan: dict[str, Any] = {
-        "source": absolute(wish.source),
-        "digest": digest,
-        "folds": asked.folds,
-        "run": str(asked.run.absolute()) if asked.run else "",
-        "model": wish.model,
-        "recipe": wish.recipe,
-        "weights": wish.weights,
-        "epochs": wish.epochs,
-        "changes": [list(change) for change in wish.changes],
+        "source": str(parse_source(training.source).absolute()),
+        "digest": hashlib.sha256(images.identity()).hexdigest(),
+        "folds": request.folds,
+        "run": str(request.run.absolute()) if request.run else "",
+        "model": training.model,
+        "recipe": training.recipe,
+        "weights": training.weights,
+        "epochs": training.epochs,
+        "changes": [list(change) for change in training.changes],
     }
-    held = json.loads((out / PLAN).read_text()) if (out / PLAN).exists() else None
+    existing = json.loads((out / PLAN).read_text()) if (out / PLAN).exists() else None
     if (out / CSV).exists() and not force:
-        raise FileExistsError(
-            f"{out / CSV} is there already, perhaps with your edits: give --force or another -o"
-        )
-    if held is not None and held != plan:
-        other = ", ".join(name for name in plan if plan[name] != held.get(name))
+        raise FileExistsError(f"{out / CSV} exists, perhaps with your edits: give --force or another -o")
+    if existing is not None and existing != plan:
+        differing = ", ".join(name for name in plan if plan[name] != existing.get(name))
         if not force:
-            raise FileExistsError(f"{out} holds a clean with another {other}: give --force or another -o")
+            raise FileExistsError(f"{out} holds a clean with another {differing}: give --force or another -o")
         shutil.rmtree(out / "work", ignore_errors=True)
     (out / "work").mkdir(parents=True, exist_ok=True)
-    write(out / PLAN, json.dumps(plan, indent=2))
+    write_file(out / PLAN, json.dumps(plan, indent=2))
 
 
-def _write(cleaned: Cleaned, out: Path, asked: CleanRequest) -> None:
-    from residua.curate.clean_page import clean_sheet
+def _write(result: CleanResult, out: Path, request: CleanRequest) -> None:
+    from residua.curate.clean_page import clean_page
 
-    write(out / PAGE, clean_sheet(cleaned, out))
-    facts = {**cleaned.plain(), "source": absolute(cleaned.source), "run": str(asked.run or "")}
-    write(out / SUMMARY, json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False))
-    write(out / CSV, cleaned.csv())  # last: where it is, the clean is complete
+    write_file(out / PAGE, clean_page(result, out))
+    source = str(parse_source(result.source).absolute())
+    summary = {**result.plain(), "source": source, "run": str(request.run or "")}
+    write_file(out / SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False))
+    write_file(out / CSV, result.csv())  # last: see the top of this file

@@ -1,4 +1,4 @@
-"""The page of a clean: the pictures that a person should look at before editing the table."""
+"""The page of a clean: the images to review before editing the table."""
 
 from collections.abc import Iterator
 from pathlib import Path, PurePath
@@ -6,135 +6,148 @@ from shlex import quote
 
 import numpy as np
 
-from residua.curate.actions import Cleaned
-from residua.curate.check_page import SIDE
+from residua.curate.actions import CleanResult
+from residua.curate.check_page import THUMBNAIL_SIDE
 from residua.errors import DataError
 from residua.report.page import Code, Numbers, Page, Part, Picture, Pictures, Section, Table, Text, render
 from residua.version import __version__
 
-SHOWN = 60
-"""Suspected labels that get a picture."""
-OTHERS = 24
-"""Images of every other kind that get one."""
-CLASSES = 20
-"""Classes listed; the JSON has all."""
+MAX_ISSUES = 60
+"""Label issues that get a picture."""
+MAX_OTHERS = 24
+"""Images of every other finding that get one."""
+MAX_CLASSES = 20
+"""Classes in the table; the JSON has all."""
 
-_SAID = {
-    "unreadable": ("Cannot be read", "Repair them, or leave drop as it stands."),
+_OTHER_FINDINGS = {
+    "unreadable": ("Unreadable files", "Repair them, or leave the action drop."),
     "duplicate": (
-        "The same file more than once",
-        "One of each is kept: an image to judge by before one to learn from, then the surest label.",
+        "Duplicates",
+        "One of each is kept: a validation image before a training image, then the most probable label.",
     ),
     "near": (
-        "Look-alikes",
-        "Harmless within one split; where one is judged by, its look-alikes should not be learned from.",
+        "Near-duplicates",
+        "Harmless within one split. Training images that look like a validation image are data leakage.",
     ),
     "outlier": (
-        "Resemble nothing else",
-        "Perhaps rare, perhaps not of this set: nothing is suggested, look at them.",
+        "Outliers",
+        "Perhaps rare, perhaps not of this dataset. No action is suggested: look at them.",
     ),
 }
+"""Kind of finding -> title and explanation; label issues have a section of their own."""
 
-
-def clean_sheet(cleaned: Cleaned, out: Path) -> str:
-    """The whole page as HTML."""
-    counts, found = cleaned.counts(), cleaned.confidence
-    numbers: list[tuple[str, str]] = []
-    if found is not None and cleaned.accuracy is not None:
-        numbers += [
-            (f"{cleaned.accuracy:.1f} %", "judged as labelled, by networks that had not seen them"),
-            (f"{100 * found.wrong_share:.1f} %", "of the labels wrong, by estimate"),
-        ]
-    numbers += [(f"{counts['relabel']:,}", "relabel suggested"), (f"{counts['drop']:,}", "drop suggested")]
-    sections = [
-        Section(
-            "What was found", (Numbers(tuple(numbers)), Text(("; ".join(cleaned.how) + ".",)), *_next(out))
-        ),
-        *_labels(cleaned),
-        *(Section(_title(cleaned, kind), (_others(cleaned, kind),)) for kind in _SAID if cleaned.kinds[kind]),
-        *_classes(cleaned),
-        Section("How to read this", (Text(_READING),)),
-    ]
-    lead = (
-        f"For {counts['relabel'] + counts['drop']:,} of {len(cleaned.images):,} images a change is "
-        "suggested: you decide, in the column action of clean.csv."
-    )
-    footer = f"Written by residua {__version__}; nothing was changed, moved or deleted."
-    name = PurePath(cleaned.source).name or cleaned.source
-    return render(Page(f"Cleaning of {name}", lead, tuple(sections), footer))
-
-
-_READING = (
-    "Every image was judged by a network that had not trained on it, nor on a copy of it. A label is "
-    "suspected by confident learning (Northcutt et al. 2021): another class is at least as likely as it is "
-    "on average for its own images, the label is not the likeliest, and no more images of a pair of classes "
-    "are named than the estimated number of wrong labels between the two.",
-    "The score is the probability of the label: 0 is surely wrong, 1 surely right. Another class is "
-    "suggested where it is 20 times as likely and above 90 %; a drop, where it is 20 times as likely and "
-    "less sure (where that would drop more than 5 % of the images, 50 % is enough). All others are kept "
-    "unless you say otherwise. A weak network suspects much that is right, and its estimate of wrong labels "
-    "contains its own errors: the percentage above says how much to trust it; below 50 % nothing is "
-    "suggested. Hard and rare images are suspected most often, and they are worth keeping.",
-    "Relabel or drop images to judge by only for what you see in them: without the hard ones the score is "
-    "better, and the network is not.",
+_EXPLANATION = (
+    "Every image was predicted by a network that was trained neither on it nor on a duplicate of it. A "
+    "label issue is a label that is probably wrong by confident learning (Northcutt et al. 2021): another "
+    "class is at least as likely as it is on average for its own images, the label is not the likeliest "
+    "class, and a pair of classes has no more issues than the estimated number of wrong labels between the "
+    "two.",
+    "The score is the predicted probability of the label: 0 is surely wrong, 1 surely right. Another class "
+    "is suggested where it is 20 times as likely and above 90 %; a drop, where it is 20 times as likely and "
+    "less sure (where that would drop more than 5 % of the images, 50 % is enough). All others are kept. A "
+    "weak network finds issues in many right labels, and its estimate of wrong labels contains its own "
+    "errors: the accuracy above tells how far to trust it; below 50 % no action is suggested. Hard and rare "
+    "images are listed most often, and they are worth keeping.",
+    "Relabel or drop validation images only for what you see in them. Without the hard ones the score is "
+    "better, but the network is not.",
 )
 
 
-def _next(out: Path) -> Iterator[Part]:
+def clean_page(result: CleanResult, out: Path) -> str:
+    """The page as HTML.
+
+    Args:
+        result: The result of a clean.
+        out: The folder that holds clean.csv, for the command that applies it.
+    """
+    counts = result.action_counts()
+    numbers: list[tuple[str, str]] = []
+    if result.confidence is not None and result.accuracy is not None:
+        numbers += [
+            (f"{result.accuracy:.1f} %", "accuracy, by networks not trained on these images"),
+            (f"{100 * result.confidence.wrong_share:.1f} %", "wrong labels, estimated"),
+        ]
+    numbers += [(f"{counts['relabel']:,}", "relabel suggested"), (f"{counts['drop']:,}", "drop suggested")]
+    notes = Text(("; ".join(result.notes) + ".",))
+    sections = [
+        Section("Findings", (Numbers(tuple(numbers)), notes, _apply_command(out))),
+        *_label_issues(result),
+        *(_other_finding(result, kind) for kind in _OTHER_FINDINGS if result.findings[kind]),
+        *_classes(result),
+        Section("How to read this page", (Text(_EXPLANATION),)),
+    ]
+    lead = (
+        f"For {counts['relabel'] + counts['drop']:,} of {len(result.images):,} images a change is "
+        "suggested. You decide, in the column action of clean.csv."
+    )
+    footer = f"Written by residua {__version__}; no image was changed, moved or deleted."
+    name = PurePath(result.source).name or result.source
+    return render(Page(f"Cleaning of {name}", lead, tuple(sections), footer))
+
+
+def _apply_command(out: Path) -> Part:
     command = f"residua data apply {quote(str(out / 'clean.csv'))} -o manifest.csv"
-    yield Code(command, "After editing the column action; manifest.csv must lie above the images:")
+    return Code(
+        command, "After editing the column action (manifest.csv must be in a folder above the images):"
+    )
 
 
-def _title(cleaned: Cleaned, kind: str) -> str:
-    return f"{_SAID[kind][0]}: {len(cleaned.kinds[kind]):,}"
-
-
-def _labels(cleaned: Cleaned) -> Iterator[Section]:
-    if cleaned.confidence is None:
+def _label_issues(result: CleanResult) -> Iterator[Section]:
+    if result.confidence is None:
         return
-    places = cleaned.kinds["label"]
-    if not places:
-        yield Section("Suspected labels: none", (Text(("No label is contradicted with confidence.",)),))
+    issues = result.findings["label"]
+    if not issues:
+        yield Section("Label issues: none", (Text(("No prediction contradicts a label with confidence.",)),))
         return
-    pictures = tuple(p for place in places[:SHOWN] for p in _picture(cleaned, place))
-    more = f"{SHOWN} of {len(places):,} are shown; clean.csv lists all. " if len(places) > SHOWN else ""
-    caption = f"{more}Label → suggestion, the least sure label first."
-    yield Section(f"Suspected labels: {len(places):,}", (Pictures(pictures, caption),))
+    pictures = tuple(p for index in issues[:MAX_ISSUES] for p in _picture(result, index, first_reason=True))
+    caption = f"{_limit_note(len(issues), MAX_ISSUES)}Label → suggestion, the least probable label first."
+    yield Section(f"Label issues: {len(issues):,}", (Pictures(pictures, caption),))
 
 
-def _others(cleaned: Cleaned, kind: str) -> Part:
-    places = tuple(dict.fromkeys(cleaned.kinds[kind]))
-    cure = _SAID[kind][1]
-    more = f"{OTHERS} of {len(places):,} are shown; clean.csv lists all. " if len(places) > OTHERS else ""
+def _other_finding(result: CleanResult, kind: str) -> Section:
+    title, explanation = _OTHER_FINDINGS[kind]
+    indices = tuple(dict.fromkeys(result.findings[kind]))
+    caption = f"{_limit_note(len(indices), MAX_OTHERS)}{explanation}"
+    part: Part
     if kind == "unreadable":
-        rows = tuple((cleaned.rows[p].path, cleaned.rows[p].reason) for p in places[:OTHERS])
-        return Table(("file", "why"), rows, f"{more}{cure}")
-    pictures = tuple(p for place in places[:OTHERS] for p in _picture(cleaned, place, short=False))
-    return Pictures(pictures, f"{more}{cure}")
+        rows = tuple((result.rows[i].path, result.rows[i].reason) for i in indices[:MAX_OTHERS])
+        part = Table(("file", "reason"), rows, caption)
+    else:
+        part = Pictures(tuple(p for i in indices[:MAX_OTHERS] for p in _picture(result, i)), caption)
+    return Section(f"{title}: {len(result.findings[kind]):,}", (part,))
 
 
-def _picture(cleaned: Cleaned, place: int, *, short: bool = True) -> Iterator[Picture]:
-    row = cleaned.rows[place]
+def _limit_note(count: int, limit: int) -> str:
+    return f"{limit} of {count:,} are shown; clean.csv lists all. " if count > limit else ""
+
+
+def _picture(result: CleanResult, index: int, *, first_reason: bool = False) -> Iterator[Picture]:
+    row = result.rows[index]
     title = f"{row.label} → {row.suggested}" if row.suggested != row.label else row.label
-    reason = row.reason.partition("; ")[0] if short else row.reason
-    where = f"{row.action} · to judge by" if place >= cleaned.learn else row.action
-    lines = tuple(filter(None, (PurePath(row.path).stem, reason, where)))
+    reason = row.reason.partition("; ")[0] if first_reason else row.reason
+    action = f"{row.action} · validation" if result.is_val(index) else row.action
+    lines = tuple(filter(None, (PurePath(row.path).stem, reason, action)))
     try:
-        image = cleaned.images.image(place, "rgb", lambda size: min(size) // SIDE)
-    except DataError:  # it was readable a minute ago; the page goes on without it
+        image = result.images.image(index, "rgb", lambda size: min(size) // THUMBNAIL_SIDE)
+    except DataError:  # it was readable a minute ago; the page continues without it
         return
-    image.thumbnail((SIDE, SIDE))
+    image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     yield Picture(np.asarray(image), title, lines)
 
 
-def _classes(cleaned: Cleaned) -> Iterator[Section]:
-    summaries = cleaned.summaries()
+def _classes(result: CleanResult) -> Iterator[Section]:
+    summaries = result.class_summaries()
     if not summaries:
         return
     rows = tuple(
-        (one.name, f"{one.images:,}", f"{one.wrong:.1f} %", f"{one.suspects:,}", one.taken_for)
-        for one in summaries[:CLASSES]
+        (each.name, f"{each.images:,}", f"{each.wrong_percent:.1f} %", f"{each.issues:,}", each.confused_with)
+        for each in summaries[:MAX_CLASSES]
     )
-    more = f"{CLASSES} of {len(summaries):,} classes, the worst first." if len(summaries) > CLASSES else ""
-    head = ("class", "images", "wrong, by estimate", "suspected", "mostly taken for")
-    yield Section("The classes", (Table(head, rows, more, numeric=(1, 2, 3)),))
+    total = len(summaries)
+    caption = (
+        f"{MAX_CLASSES} of {total:,} classes, those with most label noise first."
+        if total > MAX_CLASSES
+        else ""
+    )
+    head = ("class", "images", "wrong labels, estimated", "label issues", "mostly confused with")
+    yield Section("The classes", (Table(head, rows, caption, numeric=(1, 2, 3)),))

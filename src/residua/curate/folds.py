@@ -1,111 +1,143 @@
-"""Predictions by networks that did not train on the images: by folds, in runs that go on when stopped."""
+"""Predictions on images by networks that did not train on them: cross-validation in resumable runs.
+
+Every fold is a run of its own in `work/fold-N`. A finished run is not trained again; a stopped one is
+resumed.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from residua.data.images import Images
-from residua.data.listing import SourceListing, matched
-from residua.data.scan import Tell, scan
+from residua.data.listing import SourceListing, match_classes
+from residua.data.scan import ReportProgress, scan
 from residua.jobs.prepare import TrainRequest, prepare
-from residua.jobs.train import Listen, Stop, begin, pick_up, work
+from residua.jobs.train import Listen, Stop, create_run, fit_run, load_run
 from residua.measure.outliers import distances
 from residua.measure.views import judge
 from residua.predict.classifier import ready
 from residua.runs.run import Run
 from residua.tasks.run_data import reopen
+from residua.training.events import Event
 
-Hear = Callable[[int], Listen]
-"""From the number of a fold to who listens to its training."""
-NOBODY = -1
-"""The fold of an image that no network of the folds judges."""
+FoldListener = Callable[[int, Event], None]
+"""Receives the number of a fold, from 0, and an Event of its run."""
+NO_FOLD = -1
+"""The fold of an image that no network of the folds predicts."""
 
 
 @dataclass(frozen=True, eq=False)
 class FoldPredictions:
-    """What networks say of N images that they did not train on."""
+    """Predictions on N images of K classes; rows are filled in as networks make them."""
 
     probabilities: NDArray[np.float32]
-    """(N, K); rows of zeros where nobody was asked."""
-    distance: NDArray[np.float64]
-    """(N,) how far an image is from what its network learned from, over the median; NaN where unknown."""
+    """(N, K); a row of zeros where there is no prediction."""
+    distances: NDArray[np.float64]
+    """(N,) distance of an image from the network's training images, over the median; NaN where unknown."""
 
     @classmethod
-    def none(cls, images: int, classes: int) -> "FoldPredictions":
-        """Nobody was asked yet."""
+    def empty(cls, images: int, classes: int) -> "FoldPredictions":
+        """For `images` without predictions."""
         return cls(np.zeros((images, classes), np.float32), np.full(images, np.nan))
 
     @property
-    def known(self) -> NDArray[np.bool_]:
-        """(N,) whether somebody was asked."""
+    def is_predicted(self) -> NDArray[np.bool_]:
+        """(N,) whether there is a prediction."""
         return np.asarray(self.probabilities.sum(1) > 0)
 
+    def predict(self, path: Path, images: Images, indices: NDArray[np.int64], *, trained_on: Images) -> None:
+        """Fill in the predictions of a network on some of the images.
 
-def by_folds(
-    wish: TrainRequest,
+        Args:
+            path: The run of the network.
+            images: The N images.
+            indices: Those that are predicted.
+            trained_on: Images that the network was trained on, for the distances.
+        """
+        some = images.subset(indices)
+        network, _, plan = ready(path)
+        matched = match_classes(some, network.class_names, owner=f"the network of {path}")
+        view = "flip" if Run(path).recipe.augment.flip else "center"  # flips only where training has them
+        probabilities = judge(network, matched, plan, view).probabilities
+        order = np.array([network.class_names.index(name) for name in images.classes])
+        self.probabilities[indices] = probabilities[:, order]
+        self.distances[indices] = distances(network, some, trained_on)
+
+
+def predict_by_folds(
+    request: TrainRequest,
     images: Images,
     fold: NDArray[np.int64],
-    work_in: Path,
+    work: Path,
     *,
-    opinions: FoldPredictions,
-    hear: Hear,
+    usable: NDArray[np.int64],
+    predictions: FoldPredictions,
+    listen: FoldListener,
     stop: Stop,
 ) -> bool:
-    """Fill in `opinions` of every image with a `fold`, each by a run that learned from all of other folds.
+    """Train one network for each fold on the images of all other folds, and predict the fold with it.
 
-    Images without a fold are learned from by all. The runs lie in `work_in`; finished ones are not trained
-    again, a stopped one goes on. Whether it came to its end, and was not stopped.
+    Args:
+        request: Network, recipe and source; the source is absolute.
+        images: N images.
+        fold: (N,) fold of each image, or NO_FOLD: such images are in every training set.
+        work: Folder of the runs.
+        usable: Indices of the readable images: others are neither trained on nor predicted.
+        predictions: Filled in.
+        listen: Receives the Events of the runs.
+        stop: Asked after every step; True saves the run and stops.
+
+    Returns:
+        Whether all folds are finished, and `stop` did not interrupt them.
     """
-    for number in range(int(fold.max(initial=NOBODY)) + 1):
-        rest, held = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-        if not len(held):
+    count = int(fold.max(initial=NO_FOLD)) + 1
+    for number in range(count):
+        train, held_out = usable[fold[usable] != number], usable[fold[usable] == number]
+        if not len(held_out):
             continue
-        found = SourceListing(
-            wish.source,
-            replace(images.subset(rest), name="train"),
-            replace(images.subset(held), name="fold"),
-            f"fold {number + 1} of {int(fold.max()) + 1}",
+        listing = SourceListing(
+            request.source,
+            replace(images.subset(train), name="train"),
+            replace(images.subset(held_out), name="fold"),
+            f"fold {number + 1} of {count}",
         )
-        run = Run(work_in / f"fold-{number + 1}")
+        run = Run(work / f"fold-{number + 1}")
         if not run.finished:
-            _train(replace(wish, given=found), run, hear(number), stop)
+            _train(replace(request, listing=listing), run, partial(listen, number), stop)
         if not run.finished:
             return False
-        said = _opinions(run.path, images.subset(held), images.subset(rest))
-        opinions.probabilities[held], opinions.distance[held] = said.probabilities, said.distance
+        predictions.predict(run.path, images, held_out, trained_on=images.subset(train))
     return True
 
 
-def by_run(path: Path, images: Images, places: NDArray[np.int64], opinions: FoldPredictions) -> None:
-    """Fill in `opinions` of the images at `places` by the network at `path`."""
-    held = images.subset(places)
-    said = _opinions(path, held, reopen(Run(path)).train)
-    opinions.probabilities[places], opinions.distance[places] = said.probabilities, said.distance
-
-
-def learned_from(run: Run, digests: NDArray[np.uint8], *, workers: int, tell: Tell) -> NDArray[np.bool_]:
-    """Which of the images with `digests`, (N, 32) SHA-256 of what is kept, `run` was trained on."""
-    facts = scan((reopen(run).train,), workers=workers, tell=tell).facts
-    seen, asked = (np.ascontiguousarray(found).view("V32").ravel() for found in (facts["digest"], digests))
-    return np.isin(asked.view("S32"), seen.view("S32"))
-
-
-def _train(wish: TrainRequest, run: Run, listen: Listen, stop: Stop) -> None:
+def _train(request: TrainRequest, run: Run, listen: Listen, stop: Stop) -> None:
     if (run.path / "recipe.json").exists():
-        work(run, pick_up(run, given=wish.given), listen=listen, stop=stop)
+        fit_run(run, load_run(run, listing=request.listing), listen=listen, stop=stop)
         return
-    prepared = prepare(wish)
-    work(begin(prepared, run.path), prepared, listen=listen, stop=stop)
+    prepared = prepare(request)
+    fit_run(create_run(prepared, run.path), prepared, listen=listen, stop=stop)
 
 
-def _opinions(path: Path, images: Images, learned: Images) -> FoldPredictions:
-    """What the network at `path` says of `images`, with classes in their order."""
-    network, _, plan = ready(path)
-    asked = matched(images, network.class_names, owner=f"the network of {path}")
-    view = "flip" if Run(path).recipe.augment.flip else "center"  # no mirror that it never learned from
-    said = judge(network, asked, plan, view).probabilities
-    order = np.array([network.class_names.index(name) for name in images.classes])
-    return FoldPredictions(said[:, order], distances(network, images, learned))
+def was_trained_on(
+    run: Run, digests: NDArray[np.uint8], *, workers: int, progress: ReportProgress
+) -> NDArray[np.bool_]:
+    """Which images were among the training images of a run, by their content.
+
+    Args:
+        run: The run.
+        digests: (N, 32) SHA-256 of the images as they are stored.
+        workers: Processes that read the training images; 0 for this one.
+        progress: Receives the number of images read and their total.
+
+    Returns:
+        (N,) True for images with the content of a training image.
+    """
+    facts = scan((reopen(run).train,), workers=workers, progress=progress).facts
+    trained, candidates = (
+        np.ascontiguousarray(rows).view("V32").ravel() for rows in (facts["digest"], digests)
+    )
+    return np.isin(candidates.view("S32"), trained.view("S32"))

@@ -20,11 +20,12 @@ from eyes import Eyes
 from marked import recipe, voc_folder
 from residua import tasks
 from residua.curate.check import check
+from residua.data.open import find_boxes as find_source
 from residua.data.scenes import BoxDataset, build_box_dataset
 from residua.errors import CheckpointError, DataError
 from residua.jobs.evaluate import evaluate
 from residua.jobs.predict import save
-from residua.jobs.prepare import TrainRequest, resolve, prepare
+from residua.jobs.prepare import TrainRequest, prepare, resolve
 from residua.jobs.train import create_run, fit_run, load_run, resume
 from residua.nn.network import build
 from residua.runs.run import Run
@@ -35,7 +36,6 @@ from residua.tasks.detect import batches
 from residua.tasks.detect.judging import judge
 from residua.tasks.detect.learning import initial_network
 from residua.tasks.detect.predictor import load
-from residua.data.open import find_boxes as find_source
 from residua.tasks.detect.task import Detect
 from residua.training.processes.world import World, process_group
 from small import after, never, rows, weights
@@ -315,14 +315,14 @@ def test_data_check_counts_boxes_and_asks_of_images_only_what_concerns_them(tmp_
     checked = check(f"voc:{root}", workers=0)
     of = [marked.objects(seed) for seed in range(1000, 1006)]
     plates = sum(name == "plate" for marks in of for name, _ in marks)
-    assert checked.counted == "boxes"
+    assert checked.counted_noun == "boxes"
     assert checked.marks is not None
     half = Image.new("RGB", (marked.WIDE // 2, marked.HIGH // 2), "white")
     drawn = np.asarray(checked.marks.drawn(1, half))  # the first of the second split
     for _, (left, top, _, _) in of[0]:
         assert (drawn[top // 2, left // 2] < 250).any()
     assert (drawn == 255).all(2).any()
-    assert checked.classes()["test"]["plate"] == plates
+    assert checked.class_counts()["test"]["plate"] == plates
     assert not {"single", "shape", "unjudged", "metadata"} & {finding.key for finding in checked.findings}
 
 
