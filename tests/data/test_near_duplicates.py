@@ -85,13 +85,18 @@ def test_no_pair_within_reach_is_lost_and_none_beyond_is_found(seed: int, count:
         hashes[place] = (
             hashes[place - 1] ^ np.bitwise_or.reduce(np.uint64(1) << flips) if bits else hashes[place - 1]
         )
-    thumbs = np.broadcast_to(draw.integers(0, 256, (THUMBNAIL_SIDE, THUMBNAIL_SIDE)).astype(np.uint8), (count, THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    thumbs = np.broadcast_to(
+        draw.integers(0, 256, (THUMBNAIL_SIDE, THUMBNAIL_SIDE)).astype(np.uint8),
+        (count, THUMBNAIL_SIDE, THUMBNAIL_SIDE),
+    )
     near = np.bitwise_count(hashes[:, None] ^ hashes[None]) <= MAX_HASH_DISTANCE
     reach = near
     for _ in range(count.bit_length()):
         reach = (reach.astype(int) @ reach.astype(int)) > 0
     expected = group_equal(np.array([int(np.flatnonzero(row)[0]) for row in reach]))
-    assert [group.tolist() for group in find_near_duplicates(hashes, thumbs)] == [group.tolist() for group in expected]
+    assert [group.tolist() for group in find_near_duplicates(hashes, thumbs)] == [
+        group.tolist() for group in expected
+    ]
 
 
 def test_many_equal_hashes_take_no_time() -> None:

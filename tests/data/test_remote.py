@@ -19,11 +19,11 @@ from pictures import pictured
 from command import complaint, residua, succeeded
 from residua.data import batches, ranges
 from residua.data.images import Images
-from residua.data.listing import SourceListing, settle
+from residua.data.listing import SourceListing, build_dataset
+from residua.data.open import find, open_dataset
 from residua.data.ranges import read_range
 from residua.data.scan import scan
-from residua.data.sources.shards import find_shards, pack
-from residua.data.sources.table import find, open_dataset
+from residua.data.sources.shards import find_shards, write_shards
 from residua.errors import DataError, UnreachableError
 from residua.runs.run import Run
 from residua.spec.preprocess import IMAGENET
@@ -72,7 +72,7 @@ def serving(folder: Path, how: type[http.server.SimpleHTTPRequestHandler] = Rang
 def same(there: Images, here: Images, workers: int) -> bool:
     """Whether the batches of both are equal."""
     read = [
-        list(batches.testing(images, IMAGENET, batch=4, workers=workers, resident_bytes=0))
+        list(batches.evaluation_batches(images, IMAGENET, batch_size=4, workers=workers, resident_bytes=0))
         for images in (there, here)
     ]
     return all(torch.equal(one.images, other.images) for one, other in zip(*read, strict=True))
@@ -80,12 +80,12 @@ def same(there: Images, here: Images, workers: int) -> bool:
 
 def test_shards_are_read_over_http(packed: Path) -> None:
     with serving(packed) as address:
-        there, here = (open_dataset(place, holdout=0.5) for place in (address, str(packed)))
+        there, here = (open_dataset(place, val_fraction=0.5) for place in (address, str(packed)))
         assert pictured(there.train) == pictured(here.train)
         assert pictured(there.test) == pictured(here.test)
         assert find(f"{address}/index.json").train.classes == ("cat", "dog")
         assert same(there.test, here.test, workers=2)  # after the parent used the network
-        with pytest.raises(DataError, match=r"none/index\.json does not exist: look at the path"):
+        with pytest.raises(DataError, match=r"none/index\.json does not exist: check the path"):
             find(f"{address}/none")
 
 
@@ -103,7 +103,7 @@ def test_a_batch_is_asked_for_all_at_once(packed: Path) -> None:
 
     with serving(packed, Together) as address:
         images = find_shards(address).train
-        images.expect(np.arange(5))
+        images.prefetch(np.arange(5))
         assert len(asked) == 5
         here = find_shards(str(packed)).train
         assert [images.image(i, "rgb") for i in range(5)] == [here.image(i, "rgb") for i in range(5)]
@@ -120,7 +120,7 @@ def test_a_server_without_ranges_is_named_before_it_sends_everything(packed: Pat
     with serving(packed, Whole) as address:
         images = find_shards(address).train
         asked.clear()
-        images.expect(np.arange(5))
+        images.prefetch(np.arange(5))
         assert len(asked) == 1
         with pytest.raises(DataError, match="came whole: serve it with ranges"):
             images.image(0, "rgb")
@@ -131,8 +131,8 @@ def test_any_file_system_that_fsspec_knows_serves_them(packed: Path) -> None:
     memory = pytest.importorskip("fsspec").filesystem("memory")
     memory.put(str(packed), "/bucket/shards", recursive=True)
     try:
-        there, here = (open_dataset(place, holdout=0.5) for place in ("memory://bucket/shards", str(packed)))
-        there.train.expect(np.arange(3))
+        there, here = (open_dataset(place, val_fraction=0.5) for place in ("memory://bucket/shards", str(packed)))
+        there.train.prefetch(np.arange(3))
         assert pictured(there.train) == pictured(here.train)
         memory.rm("/bucket/shards/train-00000.tar")
         with pytest.raises(DataError, match=r"memory://bucket/shards/train-00000\.tar does not exist"):
@@ -149,10 +149,10 @@ def test_a_server_that_is_gone_makes_no_image_a_bad_one(
     with serving(packed) as address:
         images = find_shards(address).train
     many = images.subset(np.arange(200) % len(images))
-    with pytest.raises(UnreachableError, match=r"\.tar cannot be read .*: look at the path, or the network"):
+    with pytest.raises(UnreachableError, match=r"\.tar cannot be read .*: check the path, or the network"):
         scan([many], workers=workers)
     with pytest.raises(UnreachableError):
-        settle(SourceListing(address, images, None, ""), holdout=0.5)
+        build_dataset(SourceListing(address, images, None, ""), val_fraction=0.5)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -173,7 +173,7 @@ def test_a_server_that_keeps_silent_is_asked_once(
         images = find_shards(address).train
         many = images.subset(np.arange(200) % len(images))
         monkeypatch.setattr(ranges, "_SECONDS", 0.5)
-        says = r"\.tar cannot be read \(no answer in 0\.5 seconds\): look at the path, or the network"
+        says = r"\.tar cannot be read \(no answer in 0\.5 seconds\): check the path, or the network"
         with pytest.raises(UnreachableError, match=says):
             scan([many], workers=workers)
         assert len(asked) == max(1, workers)
@@ -202,10 +202,10 @@ def test_what_cannot_be_asked_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -
         return str(caught.value)
 
     url_to_fs = fsspec.core.url_to_fs
-    assert "look at the credentials" in said(RuntimeError("Unable to locate credentials"))
+    assert "check the credentials" in said(RuntimeError("Unable to locate credentials"))
     assert "give credentials that may" in said(PermissionError("Forbidden"))
     assert "or the network" in said(RuntimeError("Could not connect"))
-    assert "does not exist: look at the path" in said(FileNotFoundError("a"))
+    assert "does not exist: check the path" in said(FileNotFoundError("a"))
     assert "pip install 'residua[shards]' brings it" in said(ImportError("Install s3fs"), "s3://b/a")
     assert "no extra of residua brings it" in said(ImportError("install gcsfs"), "gs://b/a")
 
@@ -242,7 +242,7 @@ def bucket(store: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
     s3fs.S3FileSystem.clear_instance_cache()
     photos = split_folder(tmp_path / "photos", train=10, val=5)
-    pack(find(str(photos)), tmp_path / "packed", shard_bytes=8000)
+    write_shards(find(str(photos)), tmp_path / "packed", shard_bytes=8000)
     system = s3fs.S3FileSystem()
     system.mkdir("photos")
     system.put(str(tmp_path / "packed"), "photos/packed", recursive=True)
@@ -279,4 +279,4 @@ def test_what_a_store_refuses_is_one_line(
     assert "none/index.json does not exist" in complaint(residua("train", "s3://photos/none"), 4)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-    assert "look at the credentials" in complaint(residua("data", "check", bucket), 7)
+    assert "check the credentials" in complaint(residua("data", "check", bucket), 7)

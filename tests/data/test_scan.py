@@ -56,7 +56,7 @@ def test_any_number_of_processes_tells_the_same(tmp_path: Path) -> None:
     files = of(tmp_path, many | corpus())
     splits = [files.subset(np.arange(70)), files.subset(np.arange(70, len(files)))]
     told: list[tuple[int, int]] = []
-    one = scan(splits, workers=0, tell=lambda done, total: told.append((done, total)))
+    one = scan(splits, workers=0, progress=lambda done, total: told.append((done, total)))
     other = scan(splits, workers=2)
     assert (one.facts == other.facts).all()
     assert (one.cameras, one.reasons) == (other.cameras, other.reasons)

@@ -1,4 +1,8 @@
-"""Many images that are not decoded yet, as files or members of archives, in memory that stays small."""
+"""Collections of undecoded images: files of a folder, members of archives, or a mix of them.
+
+A dataset of millions of images is a few arrays, not a list of objects, so that forked workers share its
+memory.
+"""
 
 import hashlib
 import os
@@ -17,59 +21,64 @@ from residua.errors import DataError
 from residua.spec.source import is_address
 
 Item = Path | bytes | Image.Image
-"""One image as it is kept: a file, the bytes of one, or already decoded."""
+"""One image: a file, the content of a file, or a decoded image."""
 
 
 class Items(Protocol):
-    """Many images, found by number."""
+    """A collection of images by index."""
 
     def __len__(self) -> int:
         """Number of images."""
 
     def __getitem__(self, i: int) -> Item:
-        """Image `i`. DataError when it cannot be had."""
+        """Image `i`. Raises DataError when it cannot be read."""
 
     def name(self, i: int) -> str:
-        """What image `i` is called, unique in its set."""
+        """Name of image `i`, unique in the collection."""
 
     def subset(self, indices: NDArray[np.int64]) -> "Items":
         """The images at `indices`, in that order."""
 
     def identity(self) -> bytes:
-        """A digest that changes when the images are other ones, as far as their index tells."""
+        """A digest of the collection: of names, places and known digests, not of the content of files."""
 
     def prefetch(self, indices: NDArray[np.int64]) -> None:
-        """Have the images at `indices`, which are read next, brought from the disk all at once, if it can be.
+        """Start to load the images at `indices`, which are read next, all at once.
 
-        Read one after another, each would wait for the disk alone, and the processor with it.
+        Read one after another, each would wait for the disk or the network alone.
+
+        Args:
+            indices: Indices of the images (n,).
+
+        Raises:
+            UnreachableError: A server does not answer. Other errors are raised when the image is read.
         """
 
 
 @dataclass(frozen=True, eq=False)
 class PackedNames:
-    """Many texts in two blocks of memory, which forked workers share where a list would be copied."""
+    """Many strings in two blocks of memory, which forked workers share; a list would be copied."""
 
     text: bytes
-    """The texts one after another, in the bytes of the file system."""
+    """The strings one after another, as bytes of the file system."""
     ends: NDArray[np.int64]
-    """Where each ends in `text`, after a first 0: (N + 1,)."""
+    """End of each string in `text`, after a first 0: (N + 1,)."""
 
     @classmethod
     def of(cls, names: Sequence[str]) -> "PackedNames":
-        """The texts of `names`."""
+        """Pack `names`."""
         encoded = [os.fsencode(name) for name in names]
         return cls(b"".join(encoded), np.cumsum([0, *map(len, encoded)], dtype=np.int64))
 
     def __len__(self) -> int:
-        """Number of texts."""
         return len(self.ends) - 1
 
     def __getitem__(self, i: int) -> str:
-        """Text `i`; bytes that are no UTF-8 are surrogates (`os.fsdecode`)."""
+        """String `i`; bytes that are not UTF-8 become surrogates (`os.fsdecode`)."""
         return os.fsdecode(self.text[self.ends[i] : self.ends[i + 1]])
 
     def subset(self, indices: NDArray[np.int64]) -> "PackedNames":
-        """The texts at `indices`, in that order."""
+        """The strings at `indices`, in that order."""
         return PackedNames.of([self[i] for i in indices])
 
 
@@ -78,9 +87,9 @@ class Files:
     """Files below one folder."""
 
     root: Path
-    """Folder that the paths start from."""
+    """The folder."""
     names: PackedNames
-    """The paths, relative to it."""
+    """Paths relative to `root`."""
 
     @classmethod
     def of(cls, root: Path, names: Sequence[str]) -> "Files":
@@ -88,11 +97,10 @@ class Files:
         return cls(root, PackedNames.of(names))
 
     def __len__(self) -> int:
-        """Number of files."""
         return len(self.names)
 
     def __getitem__(self, i: int) -> Path:
-        """Path of file `i`, from `root` on."""
+        """Path of file `i`, `root` included."""
         return self.root / self.names[i]
 
     def name(self, i: int) -> str:
@@ -108,39 +116,40 @@ class Files:
         return hashlib.sha256(self.names.text).digest()
 
     def prefetch(self, indices: NDArray[np.int64]) -> None:
-        """Ask the system for the contents."""
+        """Ask the system to load the files."""
         for i in indices.tolist():
             prefetch_file(self[i])
 
 
 @dataclass(frozen=True, eq=False)
 class Members:
-    """Members of archives, each found by its offset: one read a member, wherever the archive lies."""
+    """Members of local or remote archives, each read by its offset."""
 
     archives: tuple[str, ...]
     """Paths or addresses of the archives."""
     names: PackedNames
-    """What the members are called."""
+    """Names of the members."""
     places: NDArray[np.int64]
-    """Archive, offset in it and length in bytes of each member: (N, 3)."""
+    """Index of the archive, offset in it and length in bytes of each member: (N, 3)."""
     digests: NDArray[np.uint8] | None = None
-    """SHA-256 of each member, (N, 32), where it is known."""
-    _came: dict[ByteRange, bytes] = field(default_factory=dict, repr=False)
+    """SHA-256 of each member (N, 32), where it is known."""
+    _fetched: dict[ByteRange, bytes] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
-        """Number of members."""
         return len(self.places)
 
     def __getitem__(self, i: int) -> bytes:
-        """Content of member `i`. DataError when the archive cannot be read, or ends before it."""
-        archive, offset, size = part = self._part(i)
-        content = self._came.pop(part, None) or read_range(archive, offset, size)
+        """Content of member `i`. Raises DataError when the archive cannot be read or ends before it."""
+        archive, offset, size = byte_range = self._byte_range(i)
+        content = self._fetched.pop(byte_range, None) or read_range(archive, offset, size)
         if len(content) != size:
-            raise DataError(f"{printable_path(archive)} ends inside {printable_path(self.name(i))}: copy it again")
+            raise DataError(
+                f"{printable_path(archive)} ends inside {printable_path(self.name(i))}: copy it again"
+            )
         return content
 
     def name(self, i: int) -> str:
-        """What member `i` is called."""
+        """Name of member `i`."""
         return self.names[i]
 
     def subset(self, indices: NDArray[np.int64]) -> "Members":
@@ -150,78 +159,81 @@ class Members:
 
     def identity(self) -> bytes:
         """Digest of names, places and digests."""
-        found = hashlib.sha256(self.names.text)
-        found.update(np.ascontiguousarray(self.places).tobytes())
+        digest = hashlib.sha256(self.names.text)
+        digest.update(np.ascontiguousarray(self.places).tobytes())
         if self.digests is not None:
-            found.update(np.ascontiguousarray(self.digests).tobytes())
-        return found.digest()
+            digest.update(np.ascontiguousarray(self.digests).tobytes())
+        return digest.digest()
 
     def prefetch(self, indices: NDArray[np.int64]) -> None:
-        """Ask the system for the ranges of archives that lie here, and fetch those of others, all at once."""
-        self._came.clear()
-        parts = [self._part(i) for i in indices.tolist()]
-        if parts and is_address(parts[0][0]):  # as all of them are, or none
-            self._came.update(fetch_ranges(parts))
+        """Ask the system to load ranges of local archives, or fetch ranges of remote ones together."""
+        self._fetched.clear()
+        ranges = [self._byte_range(i) for i in indices.tolist()]
+        if ranges and is_address(ranges[0][0]):  # all archives are remote, or none
+            self._fetched.update(fetch_ranges(ranges))
             return
-        for part in parts:
-            prefetch_range(*part)
+        for byte_range in ranges:
+            prefetch_range(*byte_range)
 
-    def _part(self, i: int) -> ByteRange:
+    def _byte_range(self, i: int) -> ByteRange:
         archive, offset, size = self.places[i].tolist()
         return self.archives[archive], offset, size
 
 
 @dataclass(frozen=True, eq=False)
 class CombinedItems:
-    """Images from several lots, in any order."""
+    """Images of several collections, in any order."""
 
-    lots: tuple[Items, ...]
-    """Where they are from."""
+    collections: tuple[Items, ...]
+    """The collections."""
     places: NDArray[np.int64]
-    """Lot, and number in it, of each: (N, 2)."""
+    """Index of the collection, and index in it, of each image: (N, 2)."""
 
     @classmethod
-    def of(cls, lots: Sequence[Items]) -> Items:
-        """All of `lots`, one lot after another; as one folder's files where they are that."""
-        files = [lot for lot in lots if isinstance(lot, Files)]
-        if len(files) == len(lots) and len({lot.root for lot in files}) == 1:
-            ends = np.cumsum([0, *(len(lot.names.text) for lot in files)])
-            text = b"".join(lot.names.text for lot in files)
-            later = [lot.names.ends[1:] + end for lot, end in zip(files, ends, strict=False)]
-            return Files(files[0].root, PackedNames(text, np.concatenate([[0], *later])))
-        pairs = [np.stack([np.full(len(lot), k), np.arange(len(lot))], 1) for k, lot in enumerate(lots)]
-        return cls(tuple(lots), np.concatenate(pairs))
+    def of(cls, collections: Sequence[Items]) -> Items:
+        """All images of `collections`, one collection after another; `Files` when all are files of one
+        folder."""
+        files = [items for items in collections if isinstance(items, Files)]
+        if len(files) == len(collections) and len({items.root for items in files}) == 1:
+            starts = np.cumsum([0, *(len(items.names.text) for items in files)])
+            text = b"".join(items.names.text for items in files)
+            ends = [items.names.ends[1:] + start for items, start in zip(files, starts, strict=False)]
+            return Files(files[0].root, PackedNames(text, np.concatenate([[0], *ends])))
+        pairs = [
+            np.stack([np.full(len(items), k), np.arange(len(items))], 1)
+            for k, items in enumerate(collections)
+        ]
+        return cls(tuple(collections), np.concatenate(pairs))
 
     def __len__(self) -> int:
-        """Number of images."""
         return len(self.places)
 
     def __getitem__(self, i: int) -> Item:
-        """Image `i`. DataError when it cannot be had."""
-        lot, place = self._place(i)
-        return self.lots[lot][place]
+        """Image `i`. Raises DataError when it cannot be read."""
+        collection, index = self._place(i)
+        return self.collections[collection][index]
 
     def name(self, i: int) -> str:
-        """What image `i` is called in its lot."""
-        lot, place = self._place(i)
-        return self.lots[lot].name(place)
+        """Name of image `i` in its collection."""
+        collection, index = self._place(i)
+        return self.collections[collection].name(index)
 
     def subset(self, indices: NDArray[np.int64]) -> "CombinedItems":
         """The images at `indices`, in that order."""
-        return CombinedItems(self.lots, self.places[indices])
+        return CombinedItems(self.collections, self.places[indices])
 
     def identity(self) -> bytes:
-        """Digest of the lots and the places in them."""
-        found = hashlib.sha256(np.ascontiguousarray(self.places).tobytes())
-        for lot in self.lots:
-            found.update(lot.identity())
-        return found.digest()
+        """Digest of the collections and the places in them."""
+        digest = hashlib.sha256(np.ascontiguousarray(self.places).tobytes())
+        for items in self.collections:
+            digest.update(items.identity())
+        return digest.digest()
 
     def prefetch(self, indices: NDArray[np.int64]) -> None:
-        """Ask each lot for its own."""
+        """Prefetch from each collection its own images."""
         places = self.places[indices]
-        for number, lot in enumerate(self.lots):
-            lot.prefetch(places[places[:, 0] == number, 1])
+        for number, items in enumerate(self.collections):
+            items.prefetch(places[places[:, 0] == number, 1])
 
     def _place(self, i: int) -> tuple[int, int]:
         return int(self.places[i, 0]), int(self.places[i, 1])

@@ -1,4 +1,12 @@
-"""Parts of files and of what lies at addresses: read in one go, or asked for before they are read."""
+"""Byte ranges of files and of remote objects (http, s3, ... through fsspec): read, or fetched before they are
+read.
+
+Local files are read with `pread`, from descriptors that forked workers share. For files, prefetching asks the
+system to load the pages (`posix_fadvise`) while other images are decoded. For remote objects, `fetch_ranges`
+requests many ranges at once. Errors of prefetching are dropped: the read that follows raises them, with the
+name of the file. The one exception is a server that does not answer, because each later read would wait as
+long again.
+"""
 
 import os
 import sys
@@ -11,30 +19,47 @@ from typing import Any
 
 from residua.data.decode import one_line, printable_path
 from residua.errors import DataError, UnreachableError
-from residua.spec.source import is_address
 
-_MOST_BYTES = 32 << 20  # that are fetched ahead of a file: hardly an image is longer
-_TOGETHER = 16  # parts asked for at once: a small server lets hardly more connections wait
-_SECONDS = 30.0  # without an answer to one question; loaders give up after a minute
-_PAUSES = (0.5, 2.0)  # seconds before the second and the third try
+_PREFETCH_BYTES = 32 << 20  # of a file: hardly any image is larger
+_CONCURRENT = 16  # ranges requested at once; small servers accept few connections
+_SECONDS = 30.0  # time limit of one request; a loader counts workers as hung after 60
+_PAUSES = (0.5, 2.0)  # seconds before the second and the third attempt
 
 
 ByteRange = tuple[str, int, int]
-"""A file or address, and offset and length in bytes of a part of it."""
+"""Path or address, offset and length in bytes."""
+
+
+def is_address(place: str) -> bool:
+    """Whether `place` is an address such as `https://...` or `s3://...`, not a path."""
+    scheme, slashes, _ = place.partition("://")
+    return bool(slashes) and scheme.isalnum()
 
 
 def read_range(place: str, offset: int = 0, size: int | None = None) -> bytes:
-    """`size` bytes of the file or address `place` from `offset`; all without one.
+    """Read a range of bytes.
 
-    DataError names what is not there or cannot be read; UnreachableError an address that does not answer.
+    Args:
+        place: Path or address.
+        offset: First byte.
+        size: Number of bytes; None for the whole file.
+
+    Returns:
+        The bytes; fewer where the file ends.
+
+    Raises:
+        UnreachableError: The server of an address does not answer.
+        DataError: The file is missing or cannot be read; the message names it.
     """
     try:
         if is_address(place):
-            system, path = _remote(place)
+            system, path = _file_system(place)
             part = {} if size is None else {"start": offset, "end": offset + size}
-            content: bytes = _patiently(lambda: _answer(system, "cat_file", path, **part))
+            content: bytes = _retry(lambda: _call(system, "cat_file", path, **part))
             if size is not None and len(content) > size:
-                raise DataError(f"{printable_path(place)} came whole: serve it with ranges, as nginx and S3 do")
+                raise DataError(
+                    f"{printable_path(place)} came whole: serve it with ranges, as nginx and S3 do"
+                )
             return content
         if size is None:
             return Path(place).read_bytes()
@@ -42,108 +67,111 @@ def read_range(place: str, offset: int = 0, size: int | None = None) -> bytes:
     except DataError:
         raise
     except Exception as error:  # fsspec raises what its many back ends raise
-        raise _failed(place, error) from None
+        raise _as_data_error(place, error) from None
 
 
-def fetch_ranges(parts: Sequence[ByteRange]) -> dict[ByteRange, bytes]:
-    """Those of `parts`, all of them of one server, that come when they are asked for together.
+def fetch_ranges(ranges: Sequence[ByteRange]) -> dict[ByteRange, bytes]:
+    """Fetch ranges of one server together; one after another, each would wait for the network.
 
-    One after another, each would wait for the network alone. What does not come is told of when it is read;
-    UnreachableError names a server that keeps silent, for each part alone would be waited for as long.
+    Args:
+        ranges: Ranges of addresses on one server.
+
+    Returns:
+        The ranges that arrived; `read_range` fetches the others and raises their errors.
+
+    Raises:
+        UnreachableError: The server does not answer.
     """
-    first, *rest = dict.fromkeys(parts)
-    came: dict[ByteRange, bytes] = {}
+    first, *rest = dict.fromkeys(ranges)
+    contents: dict[ByteRange, bytes] = {}
     try:
-        system, _ = _remote(first[0])
-        # The first alone: a server without ranges sends the whole archive for each.
-        for some in ([first], *(rest[k : k + _TOGETHER] for k in range(0, len(rest), _TOGETHER))):
-            paths = [_remote(place)[1] for place, _, _ in some]
-            starts, ends = [start for _, start, _ in some], [start + size for _, start, size in some]
-            contents = _answer(system, "cat_ranges", paths, starts, ends)
-            for part, content in zip(some, contents, strict=True):
-                if not isinstance(content, bytes) or len(content) != part[2]:
-                    return came
-                came[part] = content
+        system, _ = _file_system(first[0])
+        # The first range alone: a server without ranges sends the whole archive for each of them.
+        for group in ([first], *(rest[k : k + _CONCURRENT] for k in range(0, len(rest), _CONCURRENT))):
+            paths = [_file_system(place)[1] for place, _, _ in group]
+            starts, ends = [start for _, start, _ in group], [start + size for _, start, size in group]
+            answers = _call(system, "cat_ranges", paths, starts, ends)
+            for byte_range, content in zip(group, answers, strict=True):
+                if not isinstance(content, bytes) or len(content) != byte_range[2]:
+                    return contents
+                contents[byte_range] = content
     except TimeoutError as error:
-        raise _failed(first[0], error) from None
-    except Exception:  # of any back end: nothing is lost, `read_range` asks again for each part and tells why
-        return came
-    return came
+        raise _as_data_error(first[0], error) from None
+    except Exception:  # of any back end: `read_range` fetches the missing ranges again
+        return contents
+    return contents
 
 
 def prefetch_range(place: str, offset: int, size: int) -> None:
-    """Have the system fetch a part of the file `place` while others are decoded.
-
-    What cannot be read is told of when it is read.
-    """
+    """Ask the system to load a range of the file `place` into memory; errors are ignored."""
     if sys.platform == "linux":
         with suppress(OSError):
             os.posix_fadvise(_descriptor(place).fileno(), offset, size, os.POSIX_FADV_WILLNEED)
 
 
 def prefetch_file(file: Path) -> None:
-    """The same for `file`, as far as an image may be long."""
+    """Ask the system to load the first 32 MiB of `file` into memory; errors are ignored."""
     if sys.platform == "linux":
         with suppress(OSError):
-            opened = os.open(file, os.O_RDONLY | os.O_NONBLOCK)  # or a pipe would wait for its writer
+            descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK)  # opening a pipe would block
             try:
-                os.posix_fadvise(opened, 0, _MOST_BYTES, os.POSIX_FADV_WILLNEED)
+                os.posix_fadvise(descriptor, 0, _PREFETCH_BYTES, os.POSIX_FADV_WILLNEED)
             finally:
-                os.close(opened)
+                os.close(descriptor)
 
 
-def _failed(place: str, error: Exception) -> DataError:
-    """Why `place` could not be read, and what to do."""
+def close_cached_files() -> None:
+    """Close the files that `read_range` keeps open, because other files may have taken their names."""
+    _descriptor.cache_clear()
+
+
+def _as_data_error(place: str, error: Exception) -> DataError:
+    """The error for a user: why `place` cannot be read, and what to do."""
     kind = UnreachableError if is_address(place) else DataError
     if isinstance(error, FileNotFoundError):
-        return DataError(f"{printable_path(place)} does not exist: look at the path")
+        return DataError(f"{printable_path(place)} does not exist: check the path")
     if isinstance(error, PermissionError):
-        cure = "give credentials that may, or another path"
-        return kind(f"{printable_path(place)} may not be read ({one_line(error)}): {cure}")
-    cure = "the credentials" if "credentials" in str(error).lower() else "the path, or the network"
-    return kind(f"{printable_path(place)} cannot be read ({one_line(error)}): look at {cure}")
+        remedy = "give credentials that may, or another path"
+        return kind(f"{printable_path(place)} may not be read ({one_line(error)}): {remedy}")
+    remedy = "the credentials" if "credentials" in str(error).lower() else "the path, or the network"
+    return kind(f"{printable_path(place)} cannot be read ({one_line(error)}): check {remedy}")
 
 
-def _answer(system: Any, question: str, *asked: Any, **more: Any) -> Any:
-    """What a file system says to a question; TimeoutError when it is one that may be silent, and is.
+def _call(system: Any, method: str, *arguments: Any, **options: Any) -> Any:
+    """Call a method of a file system; TimeoutError after 30 seconds without an answer.
 
-    Left to themselves, those of stores wait for a minute, five times five times over.
+    By themselves, the file systems of object stores wait for a minute and try 25 times.
     """
     if not system.async_impl:
-        return getattr(system, question)(*asked, **more)
+        return getattr(system, method)(*arguments, **options)
     from fsspec.asyn import FSTimeoutError, sync
 
     try:
-        return sync(system.loop, getattr(system, f"_{question}"), *asked, timeout=_SECONDS, **more)
+        return sync(system.loop, getattr(system, f"_{method}"), *arguments, timeout=_SECONDS, **options)
     except FSTimeoutError:
         raise TimeoutError(f"no answer in {_SECONDS:g} seconds") from None
 
 
-def _patiently(fetch: Callable[[], bytes]) -> bytes:
-    """What `fetch` gets, tried again after a moment: one lost packet in a week is no end of a run."""
+def _retry(fetch: Callable[[], bytes]) -> bytes:
+    """Call `fetch` up to three times: one lost packet in a week must not end a run."""
     for seconds in _PAUSES:
         try:
             return fetch()
         except (FileNotFoundError, PermissionError, TimeoutError):
             raise
-        except Exception:  # each back end has its own errors; the last try raises its own
+        except Exception:  # each back end has its own errors; the last attempt raises its own
             time.sleep(seconds)
     return fetch()
 
 
-def close_cached_files() -> None:
-    """Open every file anew that is asked for next: another may have taken its name."""
-    _descriptor.cache_clear()
-
-
 @lru_cache(maxsize=256)
 def _descriptor(path: str) -> Any:
-    """An open file for `os.pread`, which needs no position and is safe between forked workers."""
+    """An open file for `os.pread`, which has no position and is safe between forked workers."""
     return Path(path).open("rb", buffering=0)
 
 
-def _remote(address: str) -> tuple[Any, str]:
-    """The file system of an address and the path in it; fsspec keeps one of each for a process."""
+def _file_system(address: str) -> tuple[Any, str]:
+    """The file system of an address, of which fsspec keeps one for each process, and the path in it."""
     try:
         from fsspec.core import url_to_fs
     except ModuleNotFoundError:
@@ -151,7 +179,7 @@ def _remote(address: str) -> tuple[Any, str]:
     try:
         system, path = url_to_fs(address)
     except ImportError as error:
-        brought = address.startswith(("http", "s3"))
-        cure = "pip install 'residua[shards]' brings it" if brought else "no extra of residua brings it"
-        raise DataError(f"{address} needs a package ({one_line(error)}): {cure}") from None
+        is_in_extra = address.startswith(("http", "s3"))
+        remedy = "pip install 'residua[shards]' brings it" if is_in_extra else "no extra of residua brings it"
+        raise DataError(f"{address} needs a package ({one_line(error)}): {remedy}") from None
     return system, path

@@ -1,4 +1,10 @@
-"""Every image of a set looked at once, in many processes: what it is, and whether it can be read."""
+"""A scan decodes every image of a dataset once, in several processes: properties, digests and unreadable
+files.
+
+Images are scanned in chunks of 64, which a process pool returns in order. The processes of the pool end with
+the scanning process, also when it is killed (`_exit_with_parent`). A server that does not answer ends the
+scan: its images are not reported as damaged.
+"""
 
 import hashlib
 import multiprocessing
@@ -21,11 +27,11 @@ from residua.data.near_duplicates import THUMBNAIL_SIDE, thumbnail_and_hash
 from residua.errors import DataError, UnreachableError
 
 ReportProgress = Callable[[int, int], None]
-"""Hears how many images of how many are done."""
+"""Called with the number of images done and the number of all."""
 
-_PORTION = 64  # images that a process looks at before it answers
-_LARGE = 64  # pixels that the shorter side keeps: enough for a hash of 32 x 32
-_FLAT = 2  # levels between darkest and brightest, up to which an image shows nothing
+_CHUNK = 64  # images that a process scans before it returns them
+_HASH_SIDE = 64  # pixels of the shorter side that are enough for a perceptual hash
+_FLAT = 2  # largest difference between the brightest and the darkest level of an image of one colour
 
 FACTS = np.dtype(
     [
@@ -45,118 +51,130 @@ FACTS = np.dtype(
         ("readable", np.bool_),
     ]
 )
-"""What is known of one image, about 400 bytes. `width` and `height`, in pixels, are upright; `bytes`
-is -1 where there is no file; `camera` is a place in `Scan.cameras`."""
+"""Record of one image, about 400 bytes. `width` and `height` are in pixels, upright. `bytes` is -1 where
+there is no file. `camera` is an index into `Scan.cameras`. `kind` is the format, `rate` frames a second."""
 
 
 @dataclass(frozen=True)
 class Scan:
-    """What was found in N images."""
+    """Properties of N images."""
 
     facts: NDArray[np.void]
-    """One record an image: (N,) of FACTS."""
+    """One record for each image: (N,) of FACTS."""
     cameras: tuple[str, ...]
-    """Makers and models from EXIF; the first is the empty one."""
+    """Makers and models of cameras from EXIF; the first is empty."""
     reasons: dict[int, str] = field(default_factory=dict)
-    """Why an image cannot be read, by place."""
+    """Why an image cannot be read, by its index."""
 
 
 def scan(
-    splits: Sequence[Images], *, workers: int, tell: ReportProgress = lambda _done, _total: None
+    splits: Sequence[Images], *, workers: int, progress: ReportProgress = lambda _done, _total: None
 ) -> Scan:
-    """All images of all `splits`, one after another, decoded once; `workers` processes, or 0 for this one.
+    """Decode all images and describe them; the result does not depend on `workers`.
 
-    The same answer at any number of workers. MemoryError when a process was killed; UnreachableError when what
-    serves the images does not answer.
+    Args:
+        splits: Their images are numbered one split after another.
+        workers: Number of processes; 0 scans in this process.
+        progress: Called after each chunk.
+
+    Returns:
+        One record for each image, and why images cannot be read.
+
+    Raises:
+        UnreachableError: A server does not answer.
+        MemoryError: A process was killed.
     """
     total = sum(map(len, splits))
     facts = np.zeros(total, FACTS)
     cameras: dict[str, int] = {"": 0}
     reasons: dict[int, str] = {}
     done = 0
-    for portion in _looked_at(tuple(splits), total, workers):
-        for record, camera, reason in portion:
+    for chunk in _scanned_chunks(tuple(splits), total, workers):
+        for record, camera, reason in chunk:
             if reason:
                 reasons[done] = reason
             record["camera"] = cameras.setdefault(camera, len(cameras))
             facts[done] = record
             done += 1
-        tell(done, total)
+        progress(done, total)
     return Scan(facts, tuple(cameras), reasons)
 
 
-_Look = tuple[NDArray[np.void], str, str]
-"""The facts of one image, its camera, and why it cannot be read."""
+_Row = tuple[NDArray[np.void], str, str]
+"""The record of one image, its camera, and why it cannot be read."""
 
 
-def _looked_at(splits: tuple[Images, ...], total: int, workers: int) -> Iterator[list[_Look]]:
-    starts = range(0, total, _PORTION)
-    if not workers or total <= _PORTION:
-        yield from (_portion(splits, start) for start in starts)
+def _scanned_chunks(splits: tuple[Images, ...], total: int, workers: int) -> Iterator[list[_Row]]:
+    starts = range(0, total, _CHUNK)
+    if not workers or total <= _CHUNK:
+        yield from (_scan_chunk(splits, start) for start in starts)
         return
     try:
-        with ProcessPoolExecutor(workers, initializer=_Held.take, initargs=(splits,)) as pool:
-            yield from pool.map(_of_held, starts)
+        with ProcessPoolExecutor(workers, initializer=_Worker.start, initargs=(splits,)) as pool:
+            yield from pool.map(_scan_in_worker, starts)
     except BrokenProcessPool:
         raise MemoryError(
-            "a process that looks at images was killed: free memory, or give fewer workers"
+            "a process that scans images was killed: free memory, or give fewer workers"
         ) from None
 
 
-class _Held:
-    """The images of a worker process, which gets them once."""
+class _Worker:
+    """State of a worker process."""
 
     splits: tuple[Images, ...] = ()
-    gone: UnreachableError | None = None
-    """Why they cannot be had any more: with what is queued, nobody waits for that again."""
+    """Sent once, not with every chunk."""
+    unreachable: UnreachableError | None = None
+    """The error of a server that did not answer; later chunks fail at once instead of waiting for it
+    again."""
 
     @classmethod
-    def take(cls, splits: tuple[Images, ...]) -> None:
+    def start(cls, splits: tuple[Images, ...]) -> None:
         cls.splits = splits
-        threading.Thread(target=_end_with_parent, daemon=True).start()
+        threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
-    """Leave when the process that asks is gone: killed, it tells nobody, and its workers wait for ever."""
+def _exit_with_parent() -> None:
+    """Exit when the scanning process ends: a killed one cannot end its workers, and they would wait for
+    ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
         os._exit(1)
 
 
-def _of_held(start: int) -> list[_Look]:
-    if _Held.gone:
-        raise _Held.gone
+def _scan_in_worker(start: int) -> list[_Row]:
+    if _Worker.unreachable:
+        raise _Worker.unreachable
     try:
-        return _portion(_Held.splits, start)
+        return _scan_chunk(_Worker.splits, start)
     except UnreachableError as error:
-        _Held.gone = error
+        _Worker.unreachable = error
         raise
 
 
-def _portion(splits: tuple[Images, ...], start: int) -> list[_Look]:
-    """The images from `start` on, counted over all splits."""
-    found: list[_Look] = []
+def _scan_chunk(splits: tuple[Images, ...], start: int) -> list[_Row]:
+    """The images from number `start`, counted over all splits."""
+    rows: list[_Row] = []
     for images in splits:
-        mine = np.arange(max(0, start), min(len(images), start + _PORTION - len(found)))
-        images.prefetch(mine)
-        found += [_look(images, i) for i in mine.tolist()]
+        indices = np.arange(max(0, start), min(len(images), start + _CHUNK - len(rows)))
+        images.prefetch(indices)
+        rows += [_scan_image(images, i) for i in indices.tolist()]
         start = max(0, start - len(images)) if start >= len(images) else 0
-        if len(found) == _PORTION:
+        if len(rows) == _CHUNK:
             break
-    return found
+    return rows
 
 
-def _look(images: Images, i: int) -> _Look:
+def _scan_image(images: Images, i: int) -> _Row:
     record = np.zeros((), FACTS)
     record["bytes"], record["orientation"] = -1, 1
     try:
         item = images.item(i)
-        record["bytes"], digest = _content(item, images.media_type)
+        record["bytes"], digest = _size_and_digest(item, images.media_type)
         record["digest"] = np.frombuffer(digest, np.uint8)
-        header, image = _examined(item, images.media_type)
+        header, image = _header_and_image(item, images.media_type)
     except UnreachableError:
-        raise  # a network that is down makes no image a bad one
+        raise
     except DataError as error:
         return record, "", str(error)
     except OSError as error:
@@ -172,20 +190,20 @@ def _look(images: Images, i: int) -> _Look:
     return record, header.camera, ""
 
 
-def _content(item: Item, media_type: MediaType) -> tuple[int, bytes]:
-    """Size in bytes, -1 for what is no file, and SHA-256 of an image as it is kept."""
+def _size_and_digest(item: Item, media_type: MediaType) -> tuple[int, bytes]:
+    """Size in bytes, -1 for an item that is no file, and SHA-256 of its content."""
     if isinstance(item, Image.Image):
         return -1, hashlib.sha256(repr((item.size, item.mode)).encode() + item.tobytes()).digest()
     if isinstance(item, bytes):
         return len(item), hashlib.sha256(item).digest()
     if not item.is_file():
-        media_type.decode_with_header(item)  # says whether it is missing, or a pipe that must not be opened
+        media_type.decode_with_header(item)  # raises: missing, or a pipe that must not be opened
     with Path(item).open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").digest()
         return file.tell(), digest
 
 
-def _examined(item: Item, media_type: MediaType) -> tuple[Header, Image.Image]:
+def _header_and_image(item: Item, media_type: MediaType) -> tuple[Header, Image.Image]:
     if isinstance(item, Image.Image):
         return media_type.stored_header(item), item.convert("RGB")
-    return media_type.decode_with_header(item, shrink=lambda size: min(size) // _LARGE)
+    return media_type.decode_with_header(item, shrink=lambda size: min(size) // _HASH_SIDE)
