@@ -25,9 +25,10 @@ from torch.nn.functional import cross_entropy
 from residua.nn import malloc
 from residua.nn.device import device_name, place_network
 from residua.nn.network import build
+from residua.spec.amount import format_bytes, parse_bytes
 from residua.spec.arch import Arch
 from residua.spec.describe import cost
-from residua.spec.memory import in_words, parse_bytes, tightest, units, unlimited
+from residua.spec.memory import keep_everything, list_units, smallest_peak
 from residua.spec.recipe import Optim, Plan
 from residua.spec.zoo.duta2020 import cifar_iresnet
 from residua.spec.zoo.he2015 import cifar_resnet
@@ -118,7 +119,7 @@ def later(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def limit_for(name: str, base: int, args: argparse.Namespace) -> int:
     """A limit that asks for much: room for twice the maps of the tightest schedule, and for holes."""
     arch = network_of(name)
-    least = tightest(units(arch, batch=args.batch, precision=args.precision)).peak
+    least = smallest_peak(list_units(arch, batch=args.batch, precision=args.precision)).peak
     return int(base + 12 * cost(arch).params + memory.HOLES * 2 * least)  # weight, gradient, momentum
 
 
@@ -129,7 +130,7 @@ def compare(args: argparse.Namespace, say: Any) -> dict[str, Any]:
     names = [args.only] if args.only else [f"{f}{d}" for f, (_, depths) in FAMILIES.items() for d in depths]
     for name in names:
         limit = args.limit or limit_for(name, base, args)
-        full = unlimited(units(network_of(name), batch=args.batch, precision=args.precision)).peak
+        full = keep_everything(list_units(network_of(name), batch=args.batch, precision=args.precision)).peak
         sides = [apart(name, limit, args)] + ([apart(name, 0, args)] if full <= FREE_MOST else [])
         found = list(zip(*zip(*sides, strict=True), strict=True))
         tight = row_of(f"{name} training, batch {args.batch}, limited", name, limit, list(found[0]))
@@ -161,7 +162,9 @@ def fixed(args: argparse.Namespace) -> int:
 def slope(family: str, args: argparse.Namespace) -> float:
     """Power of the depth with which the maps of the tightest schedule grow, from the words."""
     make, depths = FAMILIES[family]
-    sizes = [tightest(units(make("x", depth=d), batch=args.batch)).peak for d in (depths[0], depths[-1])]
+    sizes = [
+        smallest_peak(list_units(make("x", depth=d), batch=args.batch)).peak for d in (depths[0], depths[-1])
+    ]
     return round(math.log(sizes[1] / sizes[0]) / math.log(depths[-1] / depths[0]), 3)
 
 
@@ -171,7 +174,9 @@ def deep(args: argparse.Namespace, say: Any) -> dict[str, Any]:
     args.steps = args.steps or 50
     for line in apart("cifar_iresnet3002", limit, args):
         shown = f"step {line['step']}  loss {line['loss']:.3f}  {line['seconds']:.1f} s"
-        say(f"{shown}  predicted {in_words(line['predicted'])}  measured {in_words(line['measured'])}")
+        say(
+            f"{shown}  predicted {format_bytes(line['predicted'])}  measured {format_bytes(line['measured'])}"
+        )
         if line["step"] in (1, args.steps) or line["step"] % 5 == 0:
             what = f"cifar_iresnet3002, batch {args.batch}, after step {line['step']}"
             rows.append({"what": what, "limit": limit, "within": line["measured"] <= limit, **line})
@@ -179,8 +184,8 @@ def deep(args: argparse.Namespace, say: Any) -> dict[str, Any]:
 
 
 def line_of(row: dict[str, Any]) -> str:
-    limit = f"limit {in_words(row['limit'])}, " if row["limit"] else ""
-    sizes = f"{limit}predicted {in_words(row['predicted'])}, measured {in_words(row['measured'])}"
+    limit = f"limit {format_bytes(row['limit'])}, " if row["limit"] else ""
+    sizes = f"{limit}predicted {format_bytes(row['predicted'])}, measured {format_bytes(row['measured'])}"
     cost = f"{row['segments']} segments, {row['again']:.0%} twice, {row['seconds']:.2f} s a step"
     return f"{row['what']}: {sizes}, {cost}"
 

@@ -20,9 +20,12 @@ from typing import Any
 
 import alive
 
-JOBS = ("train", "evaluate", "predict", "check", "clean", "convert", "analyse", "compare", "reproduce")
+JOBS = ("train", "evaluate", "predict", "convert", "analyse", "compare")
 MODULES = (
     *(f"residua.jobs.{job}" for job in JOBS),
+    "residua.curate.check",
+    "residua.curate.clean",
+    "residua.reproduce.reproduce",
     "PIL.JpegImagePlugin",
     "captum.attr",
     "jinja2.loaders",

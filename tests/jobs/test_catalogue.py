@@ -67,9 +67,9 @@ def test_a_comparison_keeps_the_order_it_was_asked_for() -> None:
         (
             ModelFilter(max_params="thirty"),
             "",
-            "'thirty' is no amount: give a number above 0 such as 30M or 5G",
+            "'thirty' is no number: give one above 0 such as 30M or 5G",
         ),
-        (ModelFilter(max_macs="-5G"), "", "'-5G' is no amount"),
+        (ModelFilter(max_macs="-5G"), "", "'-5G' is no number"),
         (ModelFilter(max_params="1"), "", "no network passes the filter: loosen a limit"),
         (ModelFilter(), "flops", "cannot sort by 'flops': known: params, macs"),
     ],

@@ -16,7 +16,7 @@ from residua.spec.arch import Arch
 from residua.spec.block import Conv, Pool
 from residua.spec.change import deepen
 from residua.spec.clip import Clip
-from residua.spec.memory import units
+from residua.spec.memory import list_units
 from residua.spec.zoo import arch
 from residua.training import plan
 from small import PLAN
@@ -154,7 +154,7 @@ def test_blocks_computed_twice_change_no_bit_of_clips(form: str) -> None:
 def test_segments_keep_what_as_many_images_keep() -> None:
     spec = arch("cifar_resnet20")
     parts = replace(spec, clip=Clip(1, 1, 4))
-    assert units(parts, batch=3) == units(spec, batch=12)
+    assert list_units(parts, batch=3) == list_units(spec, batch=12)
 
 
 def test_a_plan_puts_clips_into_the_format_of_clips() -> None:

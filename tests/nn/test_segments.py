@@ -14,7 +14,7 @@ from residua.nn.network import Network, build
 from residua.spec.arch import Arch, Head
 from residua.spec.block import Block, Conv
 from residua.spec.change import deepen
-from residua.spec.memory import Unit, units
+from residua.spec.memory import Unit, list_units
 from residua.spec.preprocess import Preprocess
 from residua.spec.zoo import arch
 
@@ -176,7 +176,7 @@ def test_the_words_say_what_autograd_keeps(name: str, precision: str) -> None:
     kept = Kept(network)
     with kept.hooks(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
         network(torch.randn(3, *spec.input_shape[:-2], size, size))
-    said = inside(units(spec, batch=3, precision=precision, size=size))  # type: ignore[arg-type]
+    said = inside(list_units(spec, batch=3, precision=precision, size=size))  # type: ignore[arg-type]
     assert kept.bytes == pytest.approx(said, rel=0.01)
 
 
@@ -186,7 +186,7 @@ def test_segments_keep_only_what_they_read() -> None:
     kept = Kept(network)
     with kept.hooks():
         network(torch.randn(3, 3, 32, 32))
-    every = units(DEEP, batch=3)
+    every = list_units(DEEP, batch=3)
     expected = inside(every[:1] + every[7:]) + every[1].reads + every[4].reads
     assert kept.bytes == pytest.approx(expected, rel=0.02)
 

@@ -1,15 +1,15 @@
-"""Large numbers, read and written as people write them."""
+"""Large numbers and sizes of memory, read and written."""
 
 import pytest
 
-from residua.spec.amount import amount, number
+from residua.spec.amount import format_bytes, format_count, parse_bytes, parse_count
 
 
 @pytest.mark.parametrize(
     ("text", "value"), [("30M", 30_000_000), ("4.1G", 4_100_000_000), ("12 k", 12_000), ("7", 7)]
 )
-def test_amounts_are_read_as_people_write_them(text: str, value: int) -> None:
-    assert number(text) == value
+def test_numbers_are_read(text: str, value: int) -> None:
+    assert parse_count(text) == value
 
 
 @pytest.mark.parametrize(
@@ -25,11 +25,28 @@ def test_amounts_are_read_as_people_write_them(text: str, value: int) -> None:
         (2 * 10**12, "2.00 T"),
     ],
 )
-def test_amounts_are_written_in_three_digits(value: int, text: str) -> None:
-    assert amount(value) == text
+def test_numbers_are_written_with_three_digits(value: int, text: str) -> None:
+    assert format_count(value) == text
 
 
 @pytest.mark.parametrize("text", ["", "thirty", "-5G", "5 x", "0", "0.1"])
-def test_what_is_no_amount_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no amount: give a number above 0 such as 30M or 5G"):
-        number(text)
+def test_text_that_is_no_number_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no number"):
+        parse_count(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("4GiB", 4 << 30), ("500M", 500 << 20), ("1.5 GB", 3 << 29), ("123456", 123456)]
+)
+def test_sizes_of_memory_are_read(text: str, size: int) -> None:
+    assert parse_bytes(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "much", "0", "-1GiB", "4XiB", "4 Gib/s"])
+def test_text_that_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no size of memory"):
+        parse_bytes(text)
+
+
+def test_sizes_of_memory_are_written() -> None:
+    assert (format_bytes(3 << 29), format_bytes(5 << 20)) == ("1.50 GiB", "5 MiB")

@@ -11,13 +11,11 @@ from hypothesis import strategies as st
 from residua.spec.memory import (
     MemorySchedule,
     Unit,
-    in_words,
-    largest,
-    parse_bytes,
-    schedule,
-    tightest,
-    units,
-    unlimited,
+    cheapest_within,
+    keep_everything,
+    largest_fitting,
+    list_units,
+    smallest_peak,
 )
 from residua.spec.zoo import arch
 from residua.spec.zoo.duta2020 import cifar_iresnet
@@ -37,7 +35,7 @@ def peak(every: list[Unit], segments: tuple[tuple[int, int], ...]) -> int:
     for start, stop, twice in stretches:
         part = every[start:stop]
         inside = sum(u.inner for u in part) + sum(u.reads for u in part[1:] if u.keeps_read)
-        passing = max(u.passing for u in part)
+        passing = max(u.transient for u in part)
         first = part[0].reads if twice or part[0].keeps_read else 0
         worst = max(worst, held + first + inside + passing)
         held += first + (0 if twice else inside)
@@ -59,7 +57,7 @@ UNIT = st.builds(
     reads=st.integers(1, 9),
     keeps_read=st.booleans(),
     inner=st.integers(0, 20),
-    passing=st.integers(1, 9),
+    transient=st.integers(1, 9),
     macs=st.just(7),
 )
 
@@ -70,7 +68,7 @@ def test_no_schedule_that_keeps_a_tail_computes_less_twice(every: list[Unit], li
     shares = [
         s[-1][1] / len(every) if s else 0.0 for s in every_schedule(len(every)) if peak(every, s) <= limit
     ]
-    found = schedule(every, limit)
+    found = cheapest_within(every, limit)
     assert (found is None) == (not shares)
     if found:
         assert found.recomputed_share == pytest.approx(min(shares))
@@ -78,57 +76,40 @@ def test_no_schedule_that_keeps_a_tail_computes_less_twice(every: list[Unit], li
 
 
 def test_enough_memory_computes_nothing_twice() -> None:
-    every = units(arch("cifar_resnet110"), batch=8)
-    plain = unlimited(every)
-    assert schedule(every, plain.peak) == MemorySchedule((), plain.peak, 0.0)
-    tight = schedule(every, plain.peak - 1)
+    every = list_units(arch("cifar_resnet110"), batch=8)
+    plain = keep_everything(every)
+    assert cheapest_within(every, plain.peak) == MemorySchedule((), plain.peak, 0.0)
+    tight = cheapest_within(every, plain.peak - 1)
     assert tight
     assert tight.recomputed_share > 0
 
 
 def test_less_memory_computes_more_twice() -> None:
-    every = units(arch("cifar_iresnet164"), batch=8)
-    full, least = unlimited(every).peak, tightest(every)
-    found = [schedule(every, least.peak + (full - least.peak) * share // 8) for share in range(9)]
+    every = list_units(arch("cifar_iresnet164"), batch=8)
+    full, least = keep_everything(every).peak, smallest_peak(every)
+    found = [cheapest_within(every, least.peak + (full - least.peak) * share // 8) for share in range(9)]
     shares = [one.recomputed_share for one in found if one]
     assert len(shares) == 9
     assert shares == sorted(shares, reverse=True)
     assert shares[-1] == 0 < shares[0]
-    assert schedule(every, int(least.peak * 0.99)) is None
+    assert cheapest_within(every, int(least.peak * 0.99)) is None
 
 
 @pytest.mark.parametrize("family", [cifar_resnet, cifar_iresnet])
 def test_the_tightest_peak_grows_like_the_square_root_of_depth(family: object) -> None:
     depths = (110, 434, 1730) if family is cifar_resnet else (110, 434, 1001, 3002)
-    sizes = [tightest(units(family("x", depth=depth), batch=64)).peak for depth in depths]  # type: ignore[operator]
+    sizes = [smallest_peak(list_units(family("x", depth=depth), batch=64)).peak for depth in depths]  # type: ignore[operator]
     slope = math.log(sizes[-1] / sizes[0]) / math.log(depths[-1] / depths[0])
     assert 0.3 < slope < 0.55
-    kept = [unlimited(units(family("x", depth=depth), batch=64)).peak for depth in depths]  # type: ignore[operator]
+    kept = [keep_everything(list_units(family("x", depth=depth), batch=64)).peak for depth in depths]  # type: ignore[operator]
     assert math.log(kept[-1] / kept[0]) / math.log(depths[-1] / depths[0]) > 0.95
 
 
 def test_maps_scale_with_the_batch_and_the_precision() -> None:
-    one, four = (unlimited(units(arch("cifar_resnet20"), batch=batch)).peak for batch in (1, 4))
-    half = unlimited(units(arch("cifar_resnet20"), batch=4, precision="bfloat16")).peak
+    one, four = (keep_everything(list_units(arch("cifar_resnet20"), batch=batch)).peak for batch in (1, 4))
+    half = keep_everything(list_units(arch("cifar_resnet20"), batch=4, precision="bfloat16")).peak
     assert four == 4 * one == 2 * half
 
 
-@pytest.mark.parametrize(
-    ("text", "amount"), [("4GiB", 4 << 30), ("500M", 500 << 20), ("1.5 GB", 3 << 29), ("123456", 123456)]
-)
-def test_amounts_are_read_as_people_write_them(text: str, amount: int) -> None:
-    assert parse_bytes(text) == amount
-
-
-@pytest.mark.parametrize("text", ["", "much", "0", "-1GiB", "4XiB", "4 Gib/s"])
-def test_other_texts_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="no amount of memory: give one such as 4GiB"):
-        parse_bytes(text)
-
-
-def test_amounts_in_words() -> None:
-    assert (in_words(3 << 29), in_words(5 << 20)) == ("1.50 GiB", "5 MiB")
-
-
 def test_the_largest_that_fits_is_found() -> None:
-    assert [largest(20, lambda n, most=most: n <= most) for most in (0, 1, 13, 99)] == [0, 1, 13, 20]
+    assert [largest_fitting(20, lambda n, most=most: n <= most) for most in (0, 1, 13, 99)] == [0, 1, 13, 20]

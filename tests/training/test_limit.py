@@ -15,7 +15,7 @@ from command import complaint, residua, succeeded
 from residua.nn import malloc
 from residua.nn.network import build
 from residua.spec import zoo
-from residua.spec.memory import tightest, units, unlimited
+from residua.spec.memory import smallest_peak, list_units, keep_everything
 from residua.spec.recipe import Averaging, Budget, Optim, Plan
 from residua.training import memory, optim
 from residua.training.memory import DoesNotFitError, limit_memory
@@ -54,13 +54,13 @@ def test_only_the_tightest_schedule_leaves_no_room_for_holes(monkeypatch: pytest
     """
     monkeypatch.setattr(malloc, "resident_bytes", lambda: 0)
     network = build(zoo.arch("cifar_resnet110"))
-    every = units(network.arch, batch=512)
+    every = list_units(network.arch, batch=512)
     fixed = memory._fixed(network, PLAN, 2)
-    free, least = unlimited(every).peak, tightest(every)
+    free, least = keep_everything(every).peak, smallest_peak(every)
 
     def below(ceiling: float) -> memory.MemoryPlan:
         """Fitted to the limit that has this ceiling."""
-        most = max(unit.reads + unit.inner + unit.passing for unit in every)
+        most = max(unit.reads + unit.inner + unit.transient for unit in every)
         return limit_memory(
             network, limited(max(int(ceiling / memory.CEILING) + 2, int(ceiling) + most + 2)), batch=512
         )
@@ -96,7 +96,7 @@ def test_slots_are_what_the_optimiser_keeps(how: Optim) -> None:
 
 def test_a_run_counts_its_optimiser_its_average_and_its_portions(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr(memory, "fit", lambda *_, **words: seen.append(words))
+    monkeypatch.setattr(memory, "limit_memory", lambda *_, **words: seen.append(words))
     made = replace(recipe(), plan=limited(GIB))
     memory.limit_run_memory(build(made.arch), made, resident_bytes=7)
     rich = replace(made, optim=Optim(kind="adamw"), average=Averaging(ema_decay=0.9))
@@ -135,7 +135,7 @@ def test_a_limited_run_ends_with_the_same_bits(tmp_path: Path, monkeypatch: pyte
     assert free
     monkeypatch.setattr(memory, "_fixed", lambda *_: 0)
     monkeypatch.setattr(malloc, "release_free_memory", lambda *_: None)
-    peak = memory.memory.tightest(memory.memory.units(made.arch, batch=6)).peak
+    peak = memory.memory.smallest_peak(memory.memory.list_units(made.arch, batch=6)).peak
     tight = replace(made, plan=replace(made.plan, memory_limit=int(peak / memory.PLANNED) + 8))
     fitted = memory.limit_run_memory(build(made.arch), tight, resident_bytes=0)
     assert fitted
@@ -166,4 +166,4 @@ def test_the_command_prints_predicted_and_measured_and_refuses_with_seven(tmp_pa
     line = complaint(residua(*common, "--memory-limit", "64MiB", "-o", tmp_path / "none"), 7)
     assert "cifar_resnet20 at batch 4 needs" in line
     assert not (tmp_path / "none").exists()
-    assert "no amount of memory" in complaint(residua(*common, "--memory-limit", "much"), 2)
+    assert "is no size of memory" in complaint(residua(*common, "--memory-limit", "much"), 2)

@@ -122,9 +122,9 @@ def _ratio(what: str, entry: "ModelEntry", first: "ModelEntry | None") -> str:
 
 
 def _number(what: str, entry: "ModelEntry") -> str:
-    from residua.spec.amount import amount
+    from residua.spec.amount import format_count
 
     value, frames = entry.numbers[what], entry.numbers["frames"]
     if what == "input" and frames > 1:
         return f"{frames}×{value}"
-    return str(value) if what in PLAIN else amount(value)
+    return str(value) if what in PLAIN else format_count(value)

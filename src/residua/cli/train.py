@@ -60,7 +60,7 @@ def train(
     Example: residua train cifar10:DIR -m cifar_resnet20 --epochs 12
     """
     from residua.runs.run import check_free
-    from residua.spec.memory import parse_bytes
+    from residua.spec.amount import parse_bytes
 
     _begin(track)
     changes = tuple(setting(text) for text in settings)
@@ -72,12 +72,12 @@ def train(
 
     from residua.jobs.prepare import TrainRequest
     from residua.jobs.train import fit_run, start_or_join
-    from residua.training.processes.world import joined
+    from residua.training.processes.world import process_group
 
     to = console(unbroken=True)
     clip: Changes = {"frames": frames, "frame_stride": frame_stride, "segments": segments}
     request = TrainRequest(data, model, recipe, weights, epochs, changes, clip=clip)
-    with joined() as world:
+    with process_group() as world:
         if may_restart() and not out:
             raise ConfigError("torchrun may restart this command and must then find its run: give -o RUN")
         run, prepared = start_or_join(request, out, force=force, world=world)
@@ -115,10 +115,10 @@ def resume(
     launch_if_asked(processes)
 
     from residua.jobs.train import resume as go_on
-    from residua.training.processes.world import joined
+    from residua.training.processes.world import process_group
 
     to = console(unbroken=True)
-    with joined() as world:
+    with process_group() as world:
         stopped = _run_with_progress(
             to,
             run,

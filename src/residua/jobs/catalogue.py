@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from residua.errors import ConfigError
 from residua.spec import zoo
-from residua.spec.amount import number
+from residua.spec.amount import parse_count
 from residua.spec.arch import Arch
 from residua.spec.describe import plain_numbers
 from residua.spec.record import nearest
@@ -75,7 +75,7 @@ def list_entries(chosen: ModelFilter, *, sort: str = "", reverse: bool = False) 
             raise ConfigError(f"no {what} {word!r}: {nearest(word, known)}")
         archs = [arch for arch in archs if word in ("", of(arch))]
     maxima = {"params": chosen.max_params, "macs": chosen.max_macs}
-    limits = {field: number(text) for field, text in maxima.items() if text}
+    limits = {field: parse_count(text) for field, text in maxima.items() if text}
     entries = [ModelEntry(arch, plain_numbers(arch)) for arch in archs]
     entries = [
         entry for entry in entries if all(entry.numbers[what] <= limit for what, limit in limits.items())

@@ -18,7 +18,7 @@ from residua.report.svg import (
     to_string,
 )
 from residua.spec import describe
-from residua.spec.amount import amount
+from residua.spec.amount import format_count
 from residua.spec.arch import Arch
 
 MARGIN, HEAD, BETWEEN = 28, 62, 30  # pixels around all, for the names, and between columns
@@ -141,7 +141,7 @@ def _within_a_page(root: ET.Element) -> ET.Element:
 
 def _line(arch: Arch) -> str:
     found = describe.cost(arch)
-    params, macs = amount(found.params), amount(found.macs)
+    params, macs = format_count(found.params), format_count(found.macs)
     return f"{arch.depth()} layers, {params} parameters, {macs} multiply-adds"
 
 

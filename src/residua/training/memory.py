@@ -10,9 +10,10 @@ from residua.nn import malloc
 from residua.nn.memory import Segments
 from residua.nn.network import Network
 from residua.spec import memory
+from residua.spec.amount import format_bytes
 from residua.spec.arch import Arch
 from residua.spec.describe import cost
-from residua.spec.memory import MemorySchedule, Unit, in_words, largest
+from residua.spec.memory import MemorySchedule, Unit, largest_fitting
 from residua.spec.recipe import Plan, Recipe
 from residua.training import optim
 
@@ -36,7 +37,7 @@ class DoesNotFitError(MemoryError):
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class MemoryPlan:
     """A schedule that keeps a training step within the limit."""
 
     segments: Segments
@@ -47,21 +48,21 @@ class Fitted:
     """Bytes the process, or torch on the accelerator, may hold."""
     predicted: int
     """Bytes at the worst moment, by the words, with the holes of the heap."""
-    again: float
+    recomputed_share: float
     """Share of the forward pass that is computed twice."""
 
     def __str__(self) -> str:
         """One line for the terminal."""
-        how = f"{len(self.segments)} segments, {self.again:.0%} of the forward pass twice"
+        how = f"{len(self.segments)} segments, {self.recomputed_share:.0%} of the forward pass twice"
         how = how if self.segments else "nothing computed twice"
-        return f"at most {in_words(self.limit)}, predicted {in_words(self.predicted)}; {how}"
+        return f"at most {format_bytes(self.limit)}, predicted {format_bytes(self.predicted)}; {how}"
 
     def compared(self, measured: int) -> str:
         """One line that sets what was `measured` beside what was predicted."""
-        return f"memory  predicted {in_words(self.predicted)}, measured {in_words(measured)} at most"
+        return f"memory  predicted {format_bytes(self.predicted)}, measured {format_bytes(measured)} at most"
 
 
-def fit(network: Network, plan: Plan, *, batch: int, other: int = 0, slots: int = 1) -> Fitted:
+def limit_memory(network: Network, plan: Plan, *, batch: int, other: int = 0, slots: int = 1) -> MemoryPlan:
     """Set `network`'s segments so that steps of `batch` images stay within `plan.memory_limit`.
 
     The plan has no `auto` left. `other` is what the run will hold besides, in bytes, `slots` the numbers that
@@ -78,31 +79,31 @@ def fit(network: Network, plan: Plan, *, batch: int, other: int = 0, slots: int 
         ceiling = _ceiling(every, plan)
         held = min(fixed + int(_holes(found) * found.peak), ceiling)
     network.segments, network.ceiling = found.segments, ceiling
-    return Fitted(found.segments, ceiling, plan.memory_limit, held, found.again)
+    return MemoryPlan(found.segments, ceiling, plan.memory_limit, held, found.recomputed_share)
 
 
-def fit_run(network: Network, recipe: Recipe, *, resident_bytes: int) -> Fitted | None:
-    """`fit` for a run of `recipe` whose examples take `resident_bytes`; None when it has no limit."""
+def limit_run_memory(network: Network, recipe: Recipe, *, resident_bytes: int) -> MemoryPlan | None:
+    """`limit_memory` for a run of `recipe` with `resident_bytes` of examples; None without a limit."""
     if not recipe.plan.memory_limit:
         return None
     portion = -(-recipe.budget.batch_size // recipe.budget.accumulate)
-    slots = optim.slots(recipe.optim) + (recipe.average.ema_decay > 0)
-    return fit(network, recipe.plan, batch=portion, other=resident_bytes, slots=slots)
+    slots = optim.values_per_weight(recipe.optim) + (recipe.average.ema_decay > 0)
+    return limit_memory(network, recipe.plan, batch=portion, other=resident_bytes, slots=slots)
 
 
-def kept(plan: Plan) -> AbstractContextManager[None]:
-    """While inside, steps on a CPU find the memory of the step before; see `heap.kept`.
+def retain_freed_memory(plan: Plan) -> AbstractContextManager[None]:
+    """While inside, steps on a CPU find the memory of the step before; see `heap.retain_freed_memory`.
 
     Under a limit blocks of 32 MiB and more still go back at once: the limit does not allow for their holes.
     """
     on_cpu = torch.device(plan.device).type == "cpu"
-    return malloc.kept(large=not plan.memory_limit) if on_cpu else nullcontext()
+    return malloc.retain_freed_memory(large=not plan.memory_limit) if on_cpu else nullcontext()
 
 
-def taken(plan: Plan) -> int:
+def peak_memory(plan: Plan) -> int:
     """The most bytes held so far: by this process, or by torch on the accelerator."""
     device = torch.device(plan.device)
-    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else malloc.peak()
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else malloc.peak_bytes()
 
 
 def _fixed(network: Network, plan: Plan, slots: int) -> int:
@@ -121,27 +122,27 @@ def at_start() -> int:
     """Bytes that this process holds when training begins: now, and with what the first step loads."""
     import torch._dynamo  # noqa: F401 (torch itself does, with the first optimiser: 150 MiB that would come later)
 
-    malloc.give_back()
-    return malloc.resident() + FIRST_STEP
+    malloc.release_free_memory()
+    return malloc.resident_bytes() + FIRST_STEP
 
 
 def _schedule(every: Sequence[Unit], plan: Plan, fixed: int) -> MemorySchedule | None:
     """The least computed twice whose holes, too, stay below the ceiling; where none do, the tightest."""
     room, tight = _ceiling(every, plan) - fixed, int(PLANNED * plan.memory_limit) - fixed
     if torch.device(plan.device).type != "cpu":
-        return memory.schedule(every, tight)
-    free = memory.unlimited(every)
+        return memory.cheapest_within(every, tight)
+    free = memory.keep_everything(every)
     if FEW_HOLES * free.peak <= room:
         return free
-    if found := memory.schedule(every, int(room / HOLES)):
+    if found := memory.cheapest_within(every, int(room / HOLES)):
         return found
-    least = memory.tightest(every)
+    least = memory.smallest_peak(every)
     return least if least.peak <= tight else None
 
 
 def _ceiling(every: Sequence[Unit], plan: Plan) -> int:
     """Bytes of a CPU process from which on free memory goes back."""
-    most = max(unit.reads + unit.inner + unit.passing for unit in every)
+    most = max(unit.reads + unit.inner + unit.transient for unit in every)
     return min(int(CEILING * plan.memory_limit), plan.memory_limit - most)
 
 
@@ -151,16 +152,18 @@ def _holes(found: MemorySchedule) -> float:
 
 def _units(arch: Arch, plan: Plan, batch: int) -> list[Unit]:
     precision: memory.Precision = "bfloat16" if plan.precision == "bfloat16" else "float32"
-    return memory.units(arch, batch=batch, precision=precision)
+    return memory.list_units(arch, batch=batch, precision=precision)
 
 
 def _refusal(arch: Arch, plan: Plan, batch: int, fixed: int) -> str:
-    need = int((fixed + memory.tightest(_units(arch, plan, batch)).peak) / PLANNED) + 1
-    most = largest(batch, lambda images: _schedule(_units(arch, plan, images), plan, fixed) is not None)
-    cure = f"try --memory-limit {in_words(need + (1 << 25)).replace(' ', '')}"
+    need = int((fixed + memory.smallest_peak(_units(arch, plan, batch)).peak) / PLANNED) + 1
+    most = largest_fitting(
+        batch, lambda images: _schedule(_units(arch, plan, images), plan, fixed) is not None
+    )
+    cure = f"try --memory-limit {format_bytes(need + (1 << 25)).replace(' ', '')}"
     if most > 1:
         cure = f"try --set budget.batch_size={most}, or {cure.removeprefix('try ')}"
     return (
-        f"{arch.name} at batch {batch} needs {in_words(need)} even where every block is computed twice, "
-        f"the limit is {in_words(plan.memory_limit)}: {cure}"
+        f"{arch.name} at batch {batch} needs {format_bytes(need)} even where every block is computed twice, "
+        f"the limit is {format_bytes(plan.memory_limit)}: {cure}"
     )

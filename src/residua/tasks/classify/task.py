@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from residua.data.batches import Batch, training
+from residua.data.batches import Batch, training_batches
 from residua.data.decode import IMAGE
 from residua.data.images import ImageDataset, Images
-from residua.data.listing import SourceListing, matched, settle
+from residua.data.listing import ListingOptions, SourceListing, build_dataset, match_classes
+from residua.data.open import find, open_dataset, open_evaluation_split
 from residua.data.scan import scan
-from residua.data.sources.table import find, open_dataset, open_images
 from residua.measure.evaluate import Judgement
 from residua.measure.views import VIEWS
 from residua.measure.views import judge as look
@@ -22,8 +22,8 @@ from residua.nn.network import Network
 from residua.predict.classifier import load, ready
 from residua.runs.run import Run
 from residua.spec import change
+from residua.spec.amount import format_bytes
 from residua.spec.arch import Arch
-from residua.spec.memory import in_words
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Data, Plan, Recipe
 from residua.tasks.by_network import ByNetwork
@@ -47,22 +47,22 @@ class Classify(ByNetwork):
     """The kind of data that most sources hold: `residua.tasks.kind.Kind` says what each method is for."""
 
     does, wants = "reads images", "--data with images"
-    gate, takes = IMAGE, frozenset({"topk", "ensemble"})
+    media_type, takes = IMAGE, frozenset({"topk", "ensemble"})
 
     def survey(self, source: str) -> Survey:
         """Its images."""
-        return Survey(find(source, lenient=True))
+        return Survey(find(source, options=ListingOptions(lenient=True)))
 
     def open(self, data: Data, *, without: Unreadable, given: SourceListing | None = None) -> ImageDataset:
         """Both splits; no image is decoded, every header is read."""
         if given is not None:
-            return settle(given, holdout=data.val_fraction, without=without)
-        return open_dataset(data.source, holdout=data.val_fraction, without=without)
+            return build_dataset(given, val_fraction=data.val_fraction, without=without)
+        return open_dataset(data.source, val_fraction=data.val_fraction, without=without)
 
     def unreadable(self, data: Data, given: SourceListing | None = None) -> Unreadable:
         """The images that cannot be decoded."""
         splits = (given or find(data.source)).splits
-        reasons = scan(splits, workers=min(MOST_WORKERS, world.cores())).reasons
+        reasons = scan(splits, workers=min(MOST_WORKERS, world.available_cores())).reasons
         titles = [images.title(i) for images in splits for i in range(len(images))] if reasons else []
         return {titles[place]: why for place, why in reasons.items()}
 
@@ -100,7 +100,7 @@ class Classify(ByNetwork):
         """One per core where views are made one by one, none for what is in memory."""
         policy = recipe.augment.policy != "none"
         reads = recipe.augment.whole_images and (sets.train.files is not None or policy)
-        return min(MOST_WORKERS, world.cores()) if reads else 0
+        return min(MOST_WORKERS, world.available_cores()) if reads else 0
 
     def reading(self, recipe: Recipe, sets: ImageDataset) -> str:
         """From memory or through workers."""
@@ -110,8 +110,8 @@ class Classify(ByNetwork):
             why = f"every view is made anew ({recipe.augment.kind}, policy {recipe.augment.policy})"
             return f"{recipe.data.num_workers} workers: {why}"
         if bytes_ <= most:
-            return f"in memory, {in_words(bytes_)}: it fits data.resident_bytes"
-        return f"{recipe.data.num_workers} workers: {in_words(bytes_)} do not fit data.resident_bytes"
+            return f"in memory, {format_bytes(bytes_)}: it fits data.resident_bytes"
+        return f"{recipe.data.num_workers} workers: {format_bytes(bytes_)} do not fit data.resident_bytes"
 
     def hint(self, arch: Arch) -> str:
         """Small pictures shrink to nothing in networks for large ones."""
@@ -133,17 +133,17 @@ class Classify(ByNetwork):
         device: str,
     ) -> Iterator[Batch]:
         """Augmented views of training images."""
-        return training(
+        return training_batches(
             sets.train,
             recipe.arch.preprocess,
             recipe.augment,
             seed=recipe.seed,
-            batch=recipe.budget.batch_size,
+            batch_size=recipe.budget.batch_size,
             first=first,
             steps=steps,
             workers=workers,
             resident_bytes=recipe.data.resident_bytes,
-            equally=recipe.data.balance == "sample",
+            balance_classes=recipe.data.balance == "sample",
             rank=world.rank,
             world=world.size,
             device=torch.device(device),
@@ -194,8 +194,8 @@ class Classify(ByNetwork):
         """Images, their classes in the order of `classes`."""
         sets = own(self, path, data)
         if sets is None:
-            return open_images(str(data), classes=classes)
-        return matched(sets.test, classes, owner="the network")
+            return open_evaluation_split(str(data), classes=classes)
+        return match_classes(sets.test, classes, owner="the network")
 
     def evaluate(
         self,

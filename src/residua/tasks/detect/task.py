@@ -7,8 +7,8 @@ from typing import Any
 
 from residua.data.decode import IMAGE
 from residua.data.listing import SourceListing
-from residua.data.scan import scan
 from residua.data.open import find_boxes
+from residua.data.scan import scan
 from residua.data.scenes import BoxDataset, Scenes, build_box_dataset, match_box_classes
 from residua.data.sources.table import parse_source
 from residua.errors import DataError
@@ -17,9 +17,9 @@ from residua.nn.device import place_network
 from residua.nn.network import Network, build
 from residua.runs.run import Run
 from residua.spec import change, detector
+from residua.spec.amount import format_bytes
 from residua.spec.arch import Arch
 from residua.spec.detector import Detector
-from residua.spec.memory import in_words
 from residua.spec.recipe import Data, Optim, Plan, Recipe
 from residua.tasks.detect import pages
 from residua.tasks.detect.answers import Boxed, boxed
@@ -116,14 +116,18 @@ class Detect:
 
     def workers(self, recipe: Recipe, sets: BoxDataset) -> int:
         """None for what is held in memory, else one per core."""
-        return 0 if self.resident_bytes(sets, recipe, recipe.plan) else min(MOST_WORKERS, world.available_cores())
+        return (
+            0
+            if self.resident_bytes(sets, recipe, recipe.plan)
+            else min(MOST_WORKERS, world.available_cores())
+        )
 
     def reading(self, recipe: Recipe, sets: BoxDataset) -> str:
         """From memory or through workers."""
         bytes_ = decoded_bytes(sets.train)
         if self.resident_bytes(sets, recipe, recipe.plan):
-            return f"decoded in memory, {in_words(bytes_)}: they fit data.resident_bytes"
-        return f"{recipe.data.num_workers} workers: {in_words(bytes_)} do not fit data.resident_bytes"
+            return f"decoded in memory, {format_bytes(bytes_)}: they fit data.resident_bytes"
+        return f"{recipe.data.num_workers} workers: {format_bytes(bytes_)} do not fit data.resident_bytes"
 
     def hint(self, arch: Arch) -> str:
         """None: networks that do not suit a detector were refused."""
