@@ -1,4 +1,4 @@
-"""Clips made when a test asks for them, good ones and the bad corpus, with PyAV itself.
+"""Video files for tests, made with PyAV: good ones, and the corpus of bad ones.
 
 `python tests/video_files.py DIR` writes the corpus.
 """
@@ -16,10 +16,10 @@ Frames = Sequence[NDArray[np.uint8]]
 
 
 def numbered(count: int, width: int = 64, height: int = 48, seed: int = 0) -> list[NDArray[np.uint8]]:
-    """Frames whose grey level says which they are: 4 for each, under a little grain."""
-    grain = np.random.default_rng(seed).integers(0, 3, (height, width, 1))
+    """Frames whose grey level is their number times 4, with a little noise."""
+    noise = np.random.default_rng(seed).integers(0, 3, (height, width, 1))
     return [
-        np.broadcast_to(np.uint8(8 + 4 * k) + grain, (height, width, 3)).astype(np.uint8)
+        np.broadcast_to(np.uint8(8 + 4 * k) + noise, (height, width, 3)).astype(np.uint8)
         for k in range(count)
     ]
 
@@ -51,7 +51,7 @@ def write(
 
 
 def sound(file: Path) -> Path:
-    """Half a second of silence, and no picture."""
+    """Half a second of silence, without a video stream."""
     with av.open(str(file), "w") as container:
         stream = container.add_stream("aac", rate=8000, layout="mono")
         for k in range(4):
@@ -63,7 +63,7 @@ def sound(file: Path) -> Path:
 
 
 def no_frames(file: Path) -> Path:
-    """A stream that was opened and closed."""
+    """A video stream without frames."""
     with av.open(str(file), "w") as container:
         stream = container.add_stream("mpeg4", rate=25)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
@@ -72,7 +72,7 @@ def no_frames(file: Path) -> Path:
 
 
 def turned(file: Path, degrees: int) -> Path:
-    """16 frames, 64 wide and 48 high, the upper half white, which a player is told to turn."""
+    """16 frames, 64 wide and 48 high, the upper half white, with a rotation of the player."""
     frame = np.zeros((48, 64, 3), np.uint8)
     frame[:24] = 255
     write(file, [frame] * 16)
@@ -111,7 +111,7 @@ def lying(file: Path) -> Path:
 
 
 def corpus(folder: Path) -> dict[str, tuple[Path, str]]:
-    """Every clip by name, and what must be said of it; empty where it is a clip in spite of all."""
+    """Every file by name, and a part of its error; empty where it can be read."""
     folder.mkdir(parents=True, exist_ok=True)
     good = write(folder / "good.mp4", numbered(16)).read_bytes()
     whole = write(folder / "whole.mkv", numbered(40, 320, 240, seed=1), options={"crf": "1"}).read_bytes()
@@ -124,11 +124,11 @@ def corpus(folder: Path) -> dict[str, tuple[Path, str]]:
         "playlist.mp4": (b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n/etc/hostname\n", "no clip"),
         "picture.mp4": (b"\x89PNG\r\n\x1a\n" + bytes(200), "no clip"),
     }
-    found = {}
-    for name, (content, says) in raw.items():
+    files = {}
+    for name, (content, message) in raw.items():
         (folder / name).write_bytes(content)
-        found[name] = (folder / name, says)
-    made = {
+        files[name] = (folder / name, message)
+    readable = {
         "good.mp4": folder / "good.mp4",
         "one-pixel.mkv": write(folder / "one-pixel.mkv", numbered(4, 1, 1), codec="ffv1", pixels="yuv444p"),
         "one-frame.mp4": write(folder / "one-frame.mp4", numbered(1)),
@@ -137,13 +137,13 @@ def corpus(folder: Path) -> dict[str, tuple[Path, str]]:
         "varying.ts": varying(folder / "varying.ts"),
         "lying.mp4": lying(folder / "lying.mp4"),
     }
-    found |= {name: (file, "") for name, file in made.items()}
-    found["sound.mp4"] = (sound(folder / "sound.mp4"), "nothing but sound")
-    found["no-frames.avi"] = (no_frames(folder / "no-frames.avi"), "no frame")
+    files |= {name: (file, "") for name, file in readable.items()}
+    files["sound.mp4"] = (sound(folder / "sound.mp4"), "nothing but sound")
+    files["no-frames.avi"] = (no_frames(folder / "no-frames.avi"), "no frame")
     (folder / "whole.mkv").unlink()
-    return found
+    return files
 
 
 if __name__ == "__main__":
-    for said_of, (_, says_) in corpus(Path(sys.argv[1])).items():
-        print(f"{said_of}: {says_ or 'a clip'}")
+    for name_, (_, message_) in corpus(Path(sys.argv[1])).items():
+        print(f"{name_}: {message_ or 'readable'}")

@@ -9,8 +9,8 @@ import torch
 from pictures import photograph
 
 from residua.data.images import Images
-from residua.data.sources.shards import pack
-from residua.data.sources.table import find, open_dataset
+from residua.data.open import find, open_dataset
+from residua.data.sources.shards import write_shards
 
 torch.set_num_threads(1)
 
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture
 def files(folder: Callable[..., Path]) -> Images:
     """Seventeen photographs in files."""
-    return open_dataset(str(folder(cat=12, dog=11)), holdout=0.2).train
+    return open_dataset(str(folder(cat=12, dog=11)), val_fraction=0.2).train
 
 
 @pytest.fixture
@@ -47,13 +47,13 @@ def arrays() -> Images:
 def packed(folder: Callable[..., Path], tmp_path: Path) -> Path:
     """Shards of two splits, several a split."""
     folder("train", cat=7, dog=5)
-    told: list[tuple[int, int]] = []
-    done = pack(
+    calls: list[tuple[int, int]] = []
+    done = write_shards(
         find(str(folder("val", cat=2, dog=3))),
         tmp_path / "shards",
         shard_bytes=30_000,
-        tell=lambda done, total: told.append((done, total)),
+        tell=lambda done, total: calls.append((done, total)),
     )
-    assert (done.images, told[-1]) == (17, (17, 17))
+    assert (done.images, calls[-1]) == (17, (17, 17))
     assert done.shards == len(list((tmp_path / "shards").glob("*.tar"))) > 3
     return tmp_path / "shards"

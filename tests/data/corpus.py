@@ -1,7 +1,7 @@
-"""The bad-input corpus: images of every kind the gate has a rule for, and files that are none.
+"""The bad-input corpus: images of every kind that `decode` has a rule for, and files that are no images.
 
-`python tests/data/corpus.py DIR` writes the files; with `--table` it prints what the gate makes of each, as
-`corpus.json` stores it. No file is stored: all are made here, from flat and smooth pictures and from a seed.
+`python tests/data/corpus.py DIR` writes the files; with `--table` it prints the outcome of each, as
+`corpus.json` stores it. No file is stored: all are made here, from smooth pictures and a seed.
 """
 
 import hashlib
@@ -42,23 +42,23 @@ def modes() -> dict[str, bytes]:
     photo = photograph(48, 32)
     clear = Image.linear_gradient("L").resize(photo.size)
     palette = photo.quantize(16)
-    found = {f"mode-{mode}.png": saved(photo.convert(mode), "PNG") for mode in ("1", "L", "P", "RGB")}
-    found |= {f"mode-{mode}.jpg": saved(photo.convert(mode), "JPEG") for mode in ("L", "RGB", "CMYK")}
+    files = {f"mode-{mode}.png": saved(photo.convert(mode), "PNG") for mode in ("1", "L", "P", "RGB")}
+    files |= {f"mode-{mode}.jpg": saved(photo.convert(mode), "JPEG") for mode in ("L", "RGB", "CMYK")}
     rgba, la = photo.convert("RGBA"), photo.convert("LA")
     rgba.putalpha(clear)
     la.putalpha(clear)
-    found["mode-RGBA.png"], found["mode-LA.png"] = saved(rgba, "PNG"), saved(la, "PNG")
-    found["mode-RGBA.webp"] = saved(rgba, "WEBP", lossless=True, exact=True)
-    found["palette-clear-index.png"] = saved(palette, "PNG", transparency=3)
-    found["palette-clear-bytes.png"] = saved(palette, "PNG", transparency=bytes(range(0, 256, 16)))
-    found["rgb-clear-colour.png"] = saved(Image.new("RGB", (9, 9), (5, 6, 7)), "PNG", transparency=(5, 6, 7))
-    found["grey-clear-level.png"] = saved(Image.new("L", (9, 9), 5), "PNG", transparency=5)
-    found["mode-P.gif"], found["mode-RGB.bmp"] = saved(palette, "GIF"), saved(photo, "BMP")
-    found["mode-1.bmp"] = saved(photo.convert("1"), "BMP")
-    found["mode-RGB.webp"] = saved(photo, "WEBP", lossless=True)
-    found["progressive.jpg"] = saved(photo, "JPEG", progressive=True)
-    found["icc.png"] = saved(photo, "PNG", icc_profile=b"no profile at all")
-    return found
+    files["mode-RGBA.png"], files["mode-LA.png"] = saved(rgba, "PNG"), saved(la, "PNG")
+    files["mode-RGBA.webp"] = saved(rgba, "WEBP", lossless=True, exact=True)
+    files["palette-clear-index.png"] = saved(palette, "PNG", transparency=3)
+    files["palette-clear-bytes.png"] = saved(palette, "PNG", transparency=bytes(range(0, 256, 16)))
+    files["rgb-clear-colour.png"] = saved(Image.new("RGB", (9, 9), (5, 6, 7)), "PNG", transparency=(5, 6, 7))
+    files["grey-clear-level.png"] = saved(Image.new("L", (9, 9), 5), "PNG", transparency=5)
+    files["mode-P.gif"], files["mode-RGB.bmp"] = saved(palette, "GIF"), saved(photo, "BMP")
+    files["mode-1.bmp"] = saved(photo.convert("1"), "BMP")
+    files["mode-RGB.webp"] = saved(photo, "WEBP", lossless=True)
+    files["progressive.jpg"] = saved(photo, "JPEG", progressive=True)
+    files["icc.png"] = saved(photo, "PNG", icc_profile=b"no profile at all")
+    return files
 
 
 def deep() -> dict[str, bytes]:
@@ -75,15 +75,15 @@ def deep() -> dict[str, bytes]:
 
 def turned() -> dict[str, bytes]:
     """The eight EXIF orientations, and three that do not exist."""
-    found = {}
+    files = {}
     for orientation in (*range(1, 9), 0, 9, 4711):
         exif = Image.Exif()
         exif[0x0112] = orientation
-        found[f"exif-{orientation}.jpg"] = saved(photograph(64, 48), "JPEG", exif=exif)
-    found["exif-broken.jpg"] = saved(
+        files[f"exif-{orientation}.jpg"] = saved(photograph(64, 48), "JPEG", exif=exif)
+    files["exif-broken.jpg"] = saved(
         photograph(64, 48), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01\x03\0"
     )
-    return found
+    return files
 
 
 def animations() -> dict[str, bytes]:
@@ -91,14 +91,14 @@ def animations() -> dict[str, bytes]:
     frames = [Image.new("RGB", (16, 12), (40 * n % 256, 90, 200)) for n in range(5)]
     many = [Image.new("P", (8, 8), n % 256) for n in range(400)]
     lossless = {"WEBP": {"lossless": True}}
-    found = {
+    files = {
         f"animated.{kind.lower()}": saved(
             frames[0], kind, save_all=True, append_images=frames[1:], **lossless.get(kind, {})
         )
         for kind in ("GIF", "WEBP", "PNG")
     }
-    found["frames-400.gif"] = saved(many[0], "GIF", save_all=True, append_images=many[1:])
-    return found
+    files["frames-400.gif"] = saved(many[0], "GIF", save_all=True, append_images=many[1:])
+    return files
 
 
 def shapes() -> dict[str, bytes]:
@@ -119,53 +119,53 @@ def cut() -> dict[str, bytes]:
     }
     whole |= {"gif": saved(photo.quantize(64), "GIF"), "bmp": saved(photo, "BMP")}
     whole["progressive.jpg"] = saved(photo, "JPEG", progressive=True)
-    found = {
+    files = {
         f"cut-{percent}.jpg": whole["jpg"][: len(whole["jpg"]) * percent // 100]
         for percent in range(10, 100, 20)
     }
-    found |= {
+    files |= {
         f"cut-50.{kind}": content[: len(content) // 2] for kind, content in whole.items() if kind != "jpg"
     }
     wrong = bytearray(whole["png"])
     wrong[len(wrong) // 2] ^= 0x55
-    found["wrong-sum.png"] = bytes(wrong)
-    found["cut-header.png"] = whole["png"][:20]
-    return found
+    files["wrong-sum.png"] = bytes(wrong)
+    files["cut-header.png"] = whole["png"][:20]
+    return files
 
 
 def flipped() -> dict[str, bytes]:
     """JPEGs with twenty wrong bits: decoders notice some, and nothing in the pixels tells of the others."""
-    found = {}
+    files = {}
     for number in range(FLIPS):
         content = bytearray(saved(photograph(64, 48), "JPEG"))
         draw = np.random.default_rng(number)
         for place in draw.integers(8 * 700, 8 * len(content), 20).tolist():  # behind the header
             content[place // 8] ^= 1 << place % 8
-        found[f"flipped-{number}.jpg"] = bytes(content)
-    return found
+        files[f"flipped-{number}.jpg"] = bytes(content)
+    return files
 
 
 def claims() -> dict[str, bytes]:
-    """Headers that claim what nobody should allocate, and texts that unpack to 200 MiB."""
+    """Headers that claim huge images, and text chunks that unpack to 200 MiB."""
     grey = zlib.compress(bytes(13001 * 13000), 1)  # legal: every pixel of 13,000 x 13,000 is there
     small = zlib.compress(bytes(4 * 9), 9)
     huge = zlib.compress(bytes(200 << 20), 1)
     jpeg = bytearray(saved(photograph(16, 16), "JPEG"))
     frame = jpeg.index(b"\xff\xc0") + 5
-    found = {}
+    files = {}
     for side in (13000, 65500):
         jpeg[frame : frame + 4] = struct.pack(">HH", side, side)
-        found[f"claims-{side}.jpg"] = bytes(jpeg)
-    found["claims-50000.png"] = png(50000, 50000, b"")
-    found["claims-legal-13000.png"] = _png(13000, 13000, grey, kind=0)
-    found["claims-60000.gif"] = _gif(60000)
-    found["claims-65000.bmp"] = b"BM" + struct.pack(
+        files[f"claims-{side}.jpg"] = bytes(jpeg)
+    files["claims-50000.png"] = png(50000, 50000, b"")
+    files["claims-legal-13000.png"] = _png(13000, 13000, grey, kind=0)
+    files["claims-60000.gif"] = _gif(60000)
+    files["claims-65000.bmp"] = b"BM" + struct.pack(
         "<IHHIIiiHHIIiiII", 99, 0, 0, 54, 40, 65000, 65000, 1, 24, *[0] * 6
     )
-    found["claims-16383.webp"] = _webp(16383)
-    found["text-200MiB.png"] = _png(4, 4, small, extra=_chunk(b"zTXt", b"Comment\0\0" + huge), kind=2)
-    found["profile-200MiB.png"] = _png(4, 4, small, extra=_chunk(b"iCCP", b"icc\0\0" + huge), kind=2)
-    return found
+    files["claims-16383.webp"] = _webp(16383)
+    files["text-200MiB.png"] = _png(4, 4, small, extra=_chunk(b"zTXt", b"Comment\0\0" + huge), kind=2)
+    files["profile-200MiB.png"] = _png(4, 4, small, extra=_chunk(b"iCCP", b"icc\0\0" + huge), kind=2)
+    return files
 
 
 def foreign() -> dict[str, bytes]:
@@ -192,12 +192,12 @@ def foreign() -> dict[str, bytes]:
 
 
 def outcome(content: bytes) -> dict[str, object]:
-    """What the gate makes of a file: why it is refused, or its size and the digest of its pixels."""
+    """The outcome of decoding a file: why it is refused, or its size and the digests of its pixels."""
     try:
         rgb, grey = decode(content, colour="rgb"), decode(content, colour="grey")
     except DataError as error:
         words = {"claims": "too large", "that can be read": "damaged", "is not an image: give": "no image"}
-        return {"refused": next(word for said, word in words.items() if said in str(error))}
+        return {"refused": next(word for text, word in words.items() if text in str(error))}
     digests = [hashlib.sha256(image.tobytes()).hexdigest()[:16] for image in (rgb, grey)]
     return {"size": list(rgb.size), "rgb": digests[0], "grey": digests[1]}
 

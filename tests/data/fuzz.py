@@ -1,7 +1,7 @@
-"""Coverage-guided fuzzing of what strangers hand over: image files, label files and indexes of shards.
+"""Coverage-guided fuzzing of untrusted input: image files, label files and indexes of shards.
 
-`python tests/data/fuzz.py media_type|labels|shards SEEDS [libFuzzer's options]`, e.g. `-max_total_time=600`, needs
-atheris (`pip install 'residua[fuzz]'`) and writes what it finds beside. Anything that is neither read nor
+`python tests/data/fuzz.py decode|labels|shards SEEDS [libFuzzer's options]`, e.g. `-max_total_time=600`, needs
+atheris (`pip install 'residua[fuzz]'`) and writes failing inputs beside the seeds. Anything that is neither read nor
 refused by a DataError stops it, as do five seconds or a gigabyte too many.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 
 import atheris
 
-atheris.enabled_hooks.add("str")  # what text begins and ends with guides the search, too
+atheris.enabled_hooks.add("str")  # comparisons of strings guide the search, too
 with atheris.instrument_imports(include=["residua.data", "PIL"]):
     from corpus import corpus
 
@@ -74,13 +74,13 @@ WORDS = {
         "\\ud800",
     ),
 }
-"""What files of a kind are made of: put in at random, they reach further than random bytes do."""
+"""Tokens of each kind of file: inserted at random, they reach further than random bytes."""
 
 VALUES = (
     *(None, True, "", "../x", "\ud800", "9" * 5000, [], {}, [[]], float("inf")),
     *(0, 1, -1, 0.5, 2**31, 2**63 - 1, 2**63, 2**70, -(2**63) - 1),
 )
-"""What stands in a place of a JSON document that nobody looked at."""
+"""Values that are put anywhere into a JSON document."""
 
 Read = Callable[[bytes], object]
 
@@ -91,24 +91,24 @@ def decode_image(_folder: Path) -> tuple[Read, list[bytes]]:
 
 
 def labels(folder: Path) -> tuple[Read, list[bytes]]:
-    """Label files beside nothing."""
+    """Label files without images."""
 
     def read(content: bytes) -> object:
         file = folder / f"labels.{ENDINGS[(content[0] if content else 0) % len(ENDINGS)]}"
         file.write_bytes(content[1:])
-        return told(find_labels(file).train)
+        return title_lines(find_labels(file).train)
 
     return read, list(LABELS)
 
 
-def told(images: Images) -> list[bytes]:
-    """Names and classes of all, as they are written down."""
+def title_lines(images: Images) -> list[bytes]:
+    """Title and class of each image, encoded."""
     classes = [images.classes[label] for label in images.labels.tolist()]
     return [f"{images.title(i)} {name}".encode() for i, name in enumerate(classes)]
 
 
 def shards(folder: Path) -> tuple[Read, list[bytes]]:
-    """Both indexes of one shard, a line each; the first byte says nothing.
+    """Both indexes of one shard, a line each; the first byte is ignored.
 
     Two seeds, each with the other index as it was packed, would do the same, and a search keeps the shorter.
     """
@@ -125,7 +125,7 @@ def shards(folder: Path) -> tuple[Read, list[bytes]]:
         for file, line in zip(files, [*content[1:].split(b"\n"), b""], strict=False):
             file.write_bytes(line)
         images = find_shards(str(folder / "packed")).train
-        told(images)
+        title_lines(images)
         return [images.image(i, "rgb") for i in range(len(images))]
 
     return read, [seed]
@@ -144,10 +144,10 @@ def changed(content: bytes, most: int, seed: int) -> bytes:
     if not lines or chance.random() < 0.25:
         return bytes(atheris.Mutate(content, most))
     inside, key = chance.choice(places(lines))
-    what = chance.randrange(4)
-    if what == 0 and len(inside) > 1:
+    action = chance.randrange(4)
+    if action == 0 and len(inside) > 1:
         del inside[key]
-    elif what == 1 and isinstance(inside, list):
+    elif action == 1 and isinstance(inside, list):
         inside.append(inside[key])
     else:
         inside[key] = chance.choice(VALUES)
@@ -155,13 +155,13 @@ def changed(content: bytes, most: int, seed: int) -> bytes:
 
 
 def places(value: object) -> list[tuple[Any, Any]]:
-    """Every place in `value` that holds something: what it is in, and under which key."""
+    """Every container and key in `value`."""
     inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [place for key, held in inside for place in [(value, key), *places(held)]]
+    return [place for key, child in inside for place in [(value, key), *places(child)]]
 
 
-def _spelled(word: str) -> str:
-    """`word` as libFuzzer's dictionaries spell it."""
+def _escaped(word: str) -> str:
+    """`word` in the syntax of libFuzzer's dictionaries."""
     return "".join(f"\\x{ord(letter):02x}" for letter in word)
 
 
@@ -184,7 +184,7 @@ def main() -> None:
         limits = [*LIMITS, f"-artifact_prefix={seeds}/found-"]
         if WORDS[name]:
             words = Path(place, "words")
-            words.write_text("".join(f'"{_spelled(word)}"\n' for word in WORDS[name]))
+            words.write_text("".join(f'"{_escaped(word)}"\n' for word in WORDS[name]))
             limits.append(f"-dict={words}")
         structured = {} if name == "decode" else {"custom_mutator": changed}
         atheris.Setup([sys.argv[0], *limits, *options, seeds], one, **structured)

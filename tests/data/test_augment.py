@@ -1,4 +1,4 @@
-"""Augmentations are pure functions of their keys: no worker, no order, no interruption changes them."""
+"""Augmentations are pure functions of their keys: workers, order and interruptions do not change them."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -48,7 +48,7 @@ def stream(
     )
 
 
-def same(one: Batch, other: Batch) -> None:
+def assert_equal(one: Batch, other: Batch) -> None:
     assert torch.equal(one.images, other.images)
     assert torch.equal(one.labels, other.labels)
     assert (one.augmentation is None) == (other.augmentation is None)
@@ -77,18 +77,18 @@ def test_workers_change_nothing(workers: int, augment: Augment, files: Images) -
     augment = replace(augment, sides=(33, 48))
     alone = list(stream(files, augment, workers=0))
     for one, other in zip(alone, stream(files, augment, workers=workers), strict=True):
-        same(one, other)
+        assert_equal(one, other)
 
 
-def test_beginning_in_the_middle_changes_nothing(files: Images) -> None:
+def test_a_later_first_step_changes_nothing(files: Images) -> None:
     whole = list(stream(files, EVERYTHING, workers=0))
     for one, other in zip(whole[5:], stream(files, EVERYTHING, workers=2, first=5), strict=True):
-        same(one, other)
+        assert_equal(one, other)
     assert not torch.equal(whole[0].images[0], whole[4].images[0])
 
 
 @pytest.mark.parametrize("policy", ["rand", "trivial"])
-def test_a_policy_leaves_the_callers_chance_alone_and_takes_none_from_it(policy: str) -> None:
+def test_a_policy_neither_uses_nor_changes_the_global_generator(policy: str) -> None:
     augment = Augment("none", flip=0.0, policy=policy)  # type: ignore[arg-type]
     image = photograph(40, 40)
     torch.manual_seed(1)
@@ -101,7 +101,7 @@ def test_a_policy_leaves_the_callers_chance_alone_and_takes_none_from_it(policy:
     assert len({other.tobytes() for other in others}) > 4
 
 
-def test_a_policy_is_torchvisions_with_the_seed_of_the_view() -> None:
+def test_a_policy_equals_torchvisions_with_the_seed_of_the_view() -> None:
     from torchvision.transforms import v2
 
     from residua.data.sampler import POLICY, seed_for
@@ -114,13 +114,13 @@ def test_a_policy_is_torchvisions_with_the_seed_of_the_view() -> None:
     assert np.array_equal(ours.transpose(1, 2, 0), np.asarray(v2.RandAugment(2, 9)(image)))
 
 
-def test_alternate_mirrors_every_image_every_other_epoch() -> None:
+def test_alternate_flips_every_image_every_other_epoch() -> None:
     augment = Augment(alternate=True)
     indices = np.arange(500)
-    found = np.stack([transforms.flip_mask(augment, 0, epoch, indices) for epoch in range(4)])
-    assert (found[0] != found[1]).all()
-    assert (found[0] == found[2]).all()
-    assert 200 < found[0].sum() < 300
+    flips = np.stack([transforms.flip_mask(augment, 0, epoch, indices) for epoch in range(4)])
+    assert (flips[0] != flips[1]).all()
+    assert (flips[0] == flips[2]).all()
+    assert 200 < flips[0].sum() < 300
 
 
 def test_a_scale_crop_is_a_square_of_the_resized_image() -> None:
@@ -134,11 +134,11 @@ def test_a_scale_crop_is_a_square_of_the_resized_image() -> None:
     assert len(places) == 1
 
 
-def test_scales_and_places_of_a_scale_crop_are_spread_over_all_of_them() -> None:
+def test_a_scale_crop_reaches_every_scale_and_place() -> None:
     image = photograph(64, 64)
     augment = Augment("scale_crop", flip=0.0, sides=(16, 18))
-    seen = {transforms.train_view(image, SMALL, augment, 0, 0, i).tobytes() for i in range(300)}
-    assert len(seen) == 1 + 4 + 9  # a side of 16 has one place, 17 has 2 x 2, 18 has 3 x 3
+    views = {transforms.train_view(image, SMALL, augment, 0, 0, i).tobytes() for i in range(300)}
+    assert len(views) == 1 + 4 + 9  # a side of 16 has one place, 17 has 2 x 2, 18 has 3 x 3
 
 
 @pytest.mark.parametrize("pad", [1, 4])
@@ -161,18 +161,18 @@ def test_crops_grow_by_whole_steps_to_the_full_size() -> None:
     assert transforms.crop_size_at(Augment("resized_crop"), 224, 0, 20) == 224
 
 
-def test_balanced_orders_show_every_class_equally_often_and_no_image_much_oftener() -> None:
+def test_balanced_orders_show_every_class_equally_often_and_repeat_evenly() -> None:
     labels = np.array([0] * 70 + [2] * 25 + [3] * 5)
-    found = balanced(0, 1, labels)
-    counts = np.bincount(labels[found], minlength=4)
+    order = balanced(0, 1, labels)
+    counts = np.bincount(labels[order], minlength=4)
     assert counts.tolist() == [34, 0, 33, 33]
     for label, most in ((0, 1), (2, 2), (3, 7)):
-        times = np.bincount(found, minlength=100)[labels == label]
+        times = np.bincount(order, minlength=100)[labels == label]
         assert times.max() == most
         assert label == 0 or times.max() - times.min() <= 1
-    assert np.array_equal(found, balanced(0, 1, labels))
-    assert not np.array_equal(found, balanced(0, 2, labels))
-    assert len(set(labels[found][:12])) == 3  # the classes are shuffled, not in blocks
+    assert np.array_equal(order, balanced(0, 1, labels))
+    assert not np.array_equal(order, balanced(0, 2, labels))
+    assert len(set(labels[order][:12])) == 3  # the classes are shuffled, not in blocks
 
 
 def test_balanced_batches_come_from_balanced_orders(arrays: Images) -> None:
@@ -194,14 +194,14 @@ def test_balanced_batches_come_from_balanced_orders(arrays: Images) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
-        ({"erase": 1.5}, "give shares from 0 to 1"),
-        ({"mixup": -1.0}, "give 0 or more"),
-        ({"sides": (480, 256)}, "give low, high in pixels"),
-        ({"grow": (0.5, 0.5)}, "give a share up to 1, and resized_crop"),
+        ({"erase": 1.5}, "from 0 to 1"),
+        ({"mixup": -1.0}, "0 or more"),
+        ({"sides": (480, 256)}, "pixels"),
+        ({"grow": (0.5, 0.5)}, "resized_crop"),
     ],
 )
-def test_what_cannot_be_done_is_refused(changes: dict[str, object], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_impossible_settings_are_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         Augment(**changes)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Shifted colours, erased boxes and mixed pairs, against torchvision's formulas and against their keys."""
+"""Colour shifts, erased boxes, mixup and cutmix, compared with torchvision and under changed keys."""
 
 import numpy as np
 import pytest
@@ -21,52 +21,54 @@ RGB = Preprocess(12, 12, (0.5, 0.5, 0.5), (0.25, 0.2, 0.5))
 MANY = np.arange(4000)
 
 
-def made(
+def draw(
     augment: Augment, *, step: int = 0, epoch: int = 0, indices: np.ndarray = MANY, size: int = 12
 ) -> BatchAugmentation:
-    found = draw_batch_augmentation(augment, RGB, seed=3, step=step, epoch=epoch, indices=indices, size=size)
-    assert found is not None
-    return found
+    augmentation = draw_batch_augmentation(
+        augment, RGB, seed=3, step=step, epoch=epoch, indices=indices, size=size
+    )
+    assert augmentation is not None
+    return augmentation
 
 
 def pictures(count: int = 5) -> torch.Tensor:
     return torch.randn(count, 3, 12, 12, generator=torch.Generator().manual_seed(0))
 
 
-def test_nothing_to_do_is_nothing() -> None:
+def test_without_augmentation_a_batch_stays_as_it_is() -> None:
     assert draw_batch_augmentation(Augment(), RGB, seed=0, step=0, epoch=0, indices=MANY, size=12) is None
     assert torch.equal(augment_batch(pictures(), None), pictures())
 
 
-@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
-def test_a_blend_is_torchvisions_mixup(share: float) -> None:
+@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
+def test_mixup_equals_torchvisions(weight: float) -> None:
     labels = torch.tensor([0, 1, 2, 0, 1])
     theirs = v2.MixUp(num_classes=3)
-    params = {"lam": share, "labels": labels, "batch_size": 5}
+    params = {"lam": weight, "labels": labels, "batch_size": 5}
     assert torch.allclose(
-        augment_batch(pictures(), BatchAugmentation(mix=Mix(share, None))),
+        augment_batch(pictures(), BatchAugmentation(mix=Mix(weight, None))),
         theirs.transform(pictures(), params),
     )
-    soft = share * one_hot(labels, 3) + (1 - share) * one_hot(labels.roll(1, 0), 3)
+    soft = weight * one_hot(labels, 3) + (1 - weight) * one_hot(labels.roll(1, 0), 3)
     assert torch.allclose(soft.float(), theirs.transform(labels, params))
 
 
-def test_a_pasted_box_is_torchvisions_cutmix() -> None:
+def test_cutmix_equals_torchvisions() -> None:
     box = (2, 5, 9, 11)
     params = {"box": box, "lam_adjusted": 0.7, "labels": torch.arange(5), "batch_size": 5}
     ours = augment_batch(pictures(), BatchAugmentation(mix=Mix(0.7, box)))
     assert torch.equal(ours, v2.CutMix(num_classes=5).transform(pictures(), params))
 
 
-def test_shares_are_drawn_from_the_beta_distribution() -> None:
-    shares = [made(Augment(mixup=0.2), step=step).mix.own_weight for step in range(3000)]  # type: ignore[union-attr]
-    assert np.mean(shares) == pytest.approx(0.5, abs=0.03)
-    assert np.var(shares) == pytest.approx(1 / (4 * (2 * 0.2 + 1)), rel=0.05)  # the variance of Beta(a, a)
+def test_mixup_weights_follow_the_beta_distribution() -> None:
+    weights = [draw(Augment(mixup=0.2), step=step).mix.own_weight for step in range(3000)]  # type: ignore[union-attr]
+    assert np.mean(weights) == pytest.approx(0.5, abs=0.03)
+    assert np.var(weights) == pytest.approx(1 / (4 * (2 * 0.2 + 1)), rel=0.05)  # the variance of Beta(a, a)
 
 
-def test_the_share_of_a_pasted_box_is_what_is_left_of_the_image() -> None:
+def test_the_weight_of_cutmix_is_the_remaining_area() -> None:
     for step in range(200):
-        mix = made(Augment(cutmix=1.0), step=step, size=32).mix
+        mix = draw(Augment(cutmix=1.0), step=step, size=32).mix
         assert mix is not None
         assert mix.box is not None
         left, top, right, bottom = mix.box
@@ -75,41 +77,41 @@ def test_the_share_of_a_pasted_box_is_what_is_left_of_the_image() -> None:
         assert mix.own_weight == pytest.approx(1 - (right - left) * (bottom - top) / 32**2)
 
 
-def test_with_both_half_of_the_batches_are_blended_and_some_are_left_alone() -> None:
-    found = [
+def test_with_mixup_and_cutmix_each_takes_half_of_the_mixed_batches() -> None:
+    augmentations = [
         draw_batch_augmentation(
             Augment(mixup=1.0, cutmix=1.0, mix_share=0.5), RGB, seed=0, step=s, epoch=0, indices=MANY, size=12
         )
         for s in range(1000)
     ]
-    kinds = [None if f is None or f.mix is None else f.mix.box is None for f in found]
-    assert kinds.count(None) == pytest.approx(500, abs=60)
-    assert kinds.count(True) == pytest.approx(250, abs=60)
+    is_mixup = [None if f is None or f.mix is None else f.mix.box is None for f in augmentations]
+    assert is_mixup.count(None) == pytest.approx(500, abs=60)
+    assert is_mixup.count(True) == pytest.approx(250, abs=60)
 
 
 def test_the_mix_depends_on_seed_and_step_alone() -> None:
     augment = Augment(mixup=1.0)
-    assert made(augment, step=7, epoch=0).mix == made(augment, step=7, epoch=3, indices=MANY[:5]).mix
-    assert made(augment, step=7).mix != made(augment, step=8).mix
+    assert draw(augment, step=7, epoch=0).mix == draw(augment, step=7, epoch=3, indices=MANY[:5]).mix
+    assert draw(augment, step=7).mix != draw(augment, step=8).mix
 
 
 def test_colours_and_boxes_depend_on_seed_epoch_and_index_alone() -> None:
     augment = Augment(colour=0.1, erase=0.5, cutout=4)
-    whole = made(augment, epoch=2)
-    some = made(augment, step=99, epoch=2, indices=MANY[10:20])
+    whole = draw(augment, epoch=2)
+    some = draw(augment, step=99, epoch=2, indices=MANY[10:20])
     assert whole.shift is not None
     assert some.shift is not None
     assert whole.boxes is not None
     assert some.boxes is not None
     assert torch.equal(whole.shift[10:20], some.shift)
     assert torch.equal(whole.boxes[:, 10:20], some.boxes)
-    other = made(augment, epoch=3)
+    other = draw(augment, epoch=3)
     assert other.shift is not None
     assert not torch.equal(whole.shift, other.shift)
 
 
 def test_colours_shift_along_the_principal_axes_by_normal_draws() -> None:
-    shift = made(Augment(colour=0.1), indices=np.arange(50_000)).shift
+    shift = draw(Augment(colour=0.1), indices=np.arange(50_000)).shift
     assert shift is not None
     pixels = shift.numpy() * np.array(RGB.std)  # on a scale from 0 to 1
     axes, deviations = np.array(PRINCIPAL_AXES), np.array(PRINCIPAL_DEVIATIONS)
@@ -125,21 +127,21 @@ def test_grey_images_have_no_colours_to_shift() -> None:
         draw_batch_augmentation(Augment(colour=0.1), grey, seed=0, step=0, epoch=0, indices=MANY, size=12)
 
 
-def test_erased_boxes_have_torchvisions_chance_areas_and_aspects() -> None:
+def test_erased_boxes_have_torchvisions_probability_areas_and_aspects() -> None:
     size = 64
-    boxes = made(Augment(erase=0.25), size=size).boxes
+    boxes = draw(Augment(erase=0.25), size=size).boxes
     assert boxes is not None
     top, left, bottom, right = boxes[0].T.double()
-    there = bottom > top
-    assert there.double().mean() == pytest.approx(0.25, abs=0.02)
-    height, width = (bottom - top)[there], (right - left)[there]
+    is_erased = bottom > top
+    assert is_erased.double().mean() == pytest.approx(0.25, abs=0.02)
+    height, width = (bottom - top)[is_erased], (right - left)[is_erased]
     assert ((height * width) / size**2).mean() == pytest.approx((0.02 + 0.33) / 2, rel=0.06)
     assert (height / width).log().mean() == pytest.approx((np.log(0.3) + np.log(3.3)) / 2, abs=0.06)
-    assert (top[there] / (size - height)).mean() == pytest.approx(0.5, abs=0.04)
+    assert (top[is_erased] / (size - height)).mean() == pytest.approx(0.5, abs=0.04)
 
 
-def test_a_cut_out_square_is_cut_off_at_the_border() -> None:
-    boxes = made(Augment(cutout=6)).boxes
+def test_a_cutout_square_is_clipped_at_the_border() -> None:
+    boxes = draw(Augment(cutout=6)).boxes
     assert boxes is not None
     sides = boxes[0, :, 2] - boxes[0, :, 0]
     assert {int(side) for side in sides.unique()} == {3, 4, 5, 6}
@@ -147,7 +149,7 @@ def test_a_cut_out_square_is_cut_off_at_the_border() -> None:
     assert int(boxes.max()) == 12
 
 
-def test_what_is_in_a_box_becomes_the_mean_colour_and_the_rest_stays() -> None:
+def test_pixels_in_a_box_become_the_mean_colour() -> None:
     boxes = torch.tensor([[[1, 2, 4, 8], [0, 0, 0, 0]], [[5, 5, 6, 6], [0, 0, 12, 1]]])
     ours = augment_batch(pictures(2), BatchAugmentation(boxes=boxes))
     expected = pictures(2)
@@ -166,8 +168,8 @@ def test_colours_come_before_boxes_and_boxes_before_the_mix() -> None:
     assert torch.allclose(ours[1], second / 2)
 
 
-def test_a_part_of_a_touch_is_that_of_its_images() -> None:
-    whole = made(Augment(colour=0.1, cutout=4), indices=MANY[:6])
+def test_a_selected_augmentation_is_that_of_its_images() -> None:
+    whole = draw(Augment(colour=0.1, cutout=4), indices=MANY[:6])
     images = pictures(6)
     parts = [augment_batch(images[cut].clone(), whole.select(cut)) for cut in (slice(0, 4), slice(4, 6))]
     assert torch.equal(torch.cat(parts), augment_batch(images.clone(), whole))

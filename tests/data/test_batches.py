@@ -20,7 +20,15 @@ CROP = Augment(kind="resized_crop")
 
 
 def run(images: Images, augment: Augment = CROP, **changes: int) -> list[Batch]:
-    settings = {"seed": 3, "batch_size": 8, "first": 0, "steps": 5, "workers": 0, "resident_bytes": 0, **changes}
+    settings = {
+        "seed": 3,
+        "batch_size": 8,
+        "first": 0,
+        "steps": 5,
+        "workers": 0,
+        "resident_bytes": 0,
+        **changes,
+    }
     return list(batches.training_batches(images, SMALL, augment, device=CPU, **settings))
 
 
@@ -40,7 +48,7 @@ def test_workers_change_nothing(files: Images, workers: int) -> None:
     assert same(run(files), run(files, workers=workers))
 
 
-def test_memory_and_loader_give_the_same_batches(files: Images, arrays: Images) -> None:
+def test_resident_and_loaded_batches_are_equal(files: Images, arrays: Images) -> None:
     for images in (files, arrays):
         assert same(run(images, Augment(pad=2)), run(images, Augment(pad=2), resident_bytes=1 << 30))
 
@@ -71,7 +79,7 @@ def test_labels_and_pixels_belong_to_the_indices(files: Images) -> None:
 
 
 @pytest.mark.parametrize("resident_bytes", [0, 1 << 30])
-def test_ranks_share_out_the_global_batch(arrays: Images, resident_bytes: int) -> None:
+def test_ranks_divide_the_global_batch(arrays: Images, resident_bytes: int) -> None:
     augment = Augment(pad=1)
     whole = run(arrays, augment, resident_bytes=resident_bytes)
     parts = [run(arrays, augment, rank=rank, world=3, resident_bytes=resident_bytes) for rank in range(3)]
@@ -83,22 +91,22 @@ def test_ranks_share_out_the_global_batch(arrays: Images, resident_bytes: int) -
 
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("resident_bytes", [0, 1 << 30])
-def test_testing_shows_every_image_once_and_in_order(
+def test_evaluation_shows_every_image_once_and_in_order(
     files: Images, workers: int, resident_bytes: int
 ) -> None:
-    found = list(
+    every = list(
         batches.evaluation_batches(files, SMALL, batch_size=8, workers=workers, resident_bytes=resident_bytes)
     )
-    assert [len(batch.labels) for batch in found] == [8, 8, len(files) - 16]
-    assert np.array_equal(np.concatenate([batch.indices for batch in found]), np.arange(len(files)))
-    for place, batch in enumerate(found):
+    assert [len(batch.labels) for batch in every] == [8, 8, len(files) - 16]
+    assert np.array_equal(np.concatenate([batch.indices for batch in every]), np.arange(len(files)))
+    for place, batch in enumerate(every):
         expected = transforms.eval_view(files.image(8 * place, "rgb"), SMALL)
         assert np.array_equal(batch.images[0], expected)
         assert np.array_equal(batch.labels, files.labels[batch.indices])
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_the_global_random_state_is_left_alone(files: Images, workers: int) -> None:
+def test_the_global_random_state_is_unchanged(files: Images, workers: int) -> None:
     before = torch.get_rng_state()
     run(files, workers=workers)
     list(batches.evaluation_batches(files, SMALL, batch_size=8, workers=workers, resident_bytes=0))
@@ -106,7 +114,7 @@ def test_the_global_random_state_is_left_alone(files: Images, workers: int) -> N
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_broken_file_arrives_as_one_line(files: Images, workers: int) -> None:
+def test_a_damaged_file_is_an_error_of_one_line(files: Images, workers: int) -> None:
     assert files.files is not None
     files.files[7].write_bytes(b"gone")
     for read in (
@@ -122,35 +130,35 @@ def test_a_broken_file_arrives_as_one_line(files: Images, workers: int) -> None:
         assert not multiprocessing.active_children()
 
 
-def test_no_worker_outlives_its_batches(files: Images) -> None:
-    found = batches.training_batches(
+def test_workers_end_with_their_batches(files: Images) -> None:
+    stream = batches.training_batches(
         files, SMALL, CROP, seed=0, batch_size=4, first=0, steps=99, workers=2, resident_bytes=0, device=CPU
     )
-    next(found)
+    next(stream)
     assert len(multiprocessing.active_children()) == 2
-    found.close()  # type: ignore[attr-defined]
+    stream.close()  # type: ignore[attr-defined]
     assert not multiprocessing.active_children()
 
 
 def test_a_set_smaller_than_the_batch_is_used_whole(arrays: Images) -> None:
     few = arrays.subset(np.array([2, 5, 9]))
     for resident_bytes in (0, 1 << 30):
-        found = run(few, Augment(), batch_size=8, steps=3, resident_bytes=resident_bytes)
-        assert [batch.epoch for batch in found] == [0, 1, 2]
-        assert all(sorted(batch.indices) == [0, 1, 2] for batch in found)
+        small_batches = run(few, Augment(), batch_size=8, steps=3, resident_bytes=resident_bytes)
+        assert [batch.epoch for batch in small_batches] == [0, 1, 2]
+        assert all(sorted(batch.indices) == [0, 1, 2] for batch in small_batches)
 
 
-def test_grey_images_become_what_the_network_wants(files: Images) -> None:
+def test_images_get_the_colour_of_the_network(files: Images) -> None:
     assert files.files is not None
     photograph(30, 30).convert("L").save(files.files[0])
-    found = next(
+    batch = next(
         iter(
             batches.evaluation_batches(
                 files, replace(SMALL, colour="rgb"), batch_size=4, workers=0, resident_bytes=0
             )
         )
     )
-    assert found.images.shape == (4, 3, 12, 12)
+    assert batch.images.shape == (4, 3, 12, 12)
     grey = Preprocess(12, 14, (0.5,), (0.5,), colour="grey")
     assert next(
         iter(batches.evaluation_batches(files, grey, batch_size=4, workers=0, resident_bytes=0))

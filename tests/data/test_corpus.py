@@ -1,4 +1,4 @@
-"""Every file of the bad-input corpus becomes the pixels it became before, or is refused as it was."""
+"""Every file of the bad-input corpus gives the recorded pixels, or is refused as recorded."""
 
 import hashlib
 import json
@@ -23,24 +23,24 @@ from residua.errors import DataError
 TABLE = json.loads(Path(__file__).with_name("corpus.json").read_text())
 FILES = corpus()
 SECONDS = 5.0
-MOST_MEBIBYTES = 512
+MAX_MEBIBYTES = 512
 
 
-def test_the_table_is_of_these_files() -> None:
+def test_the_table_lists_these_files() -> None:
     assert set(FILES) == set(TABLE)
     assert len(FILES) >= 80
     assert sum("refused" in row for row in TABLE.values()) >= 30
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_a_file_always_becomes_the_same(name: str) -> None:
+def test_a_file_has_the_recorded_outcome(name: str) -> None:
     start = time.perf_counter()
     assert outcome(FILES[name]) == TABLE[name]
     assert time.perf_counter() - start < SECONDS
 
 
 def test_the_pinned_pixels_are_right() -> None:
-    """A hash can pin a mistake: the rules are checked against arithmetic of their own."""
+    """A hash can record a mistake, so the rules are also checked by arithmetic."""
 
     def pixels(name: str) -> np.ndarray:
         return np.asarray(decode(FILES[name], colour="rgb")).astype(int)
@@ -60,8 +60,8 @@ def test_the_pinned_pixels_are_right() -> None:
     assert (pixels("animated.gif")[0, 0] == [0, 90, 200]).all()
 
 
-def test_the_whole_corpus_needs_little_memory(tmp_path: Path) -> None:
-    """In a process of its own, that measures its own peak before and after."""
+def test_the_whole_corpus_decodes_in_little_memory(tmp_path: Path) -> None:
+    """A child process measures its peak before and after."""
     folder = tmp_path / "corpus"
     folder.mkdir()
     for name, content in FILES.items():
@@ -77,7 +77,7 @@ def test_the_whole_corpus_needs_little_memory(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert float(done.stdout) < MOST_MEBIBYTES
+    assert float(done.stdout) < MAX_MEBIBYTES
 
 
 @pytest.mark.parametrize("name", [name for name in TABLE if name.startswith("claims") or "200MiB" in name])
@@ -90,7 +90,7 @@ def test_a_bomb_is_refused_by_its_header(name: str, tmp_path: Path) -> None:
 
 
 PLACE = st.integers(0, 63) | st.floats(0, 1, exclude_max=True)
-"""Of a byte: one of the first, where headers stand, or a share of the file."""
+"""Place of a byte: among the first, where headers are, or as a share of the file."""
 WHOLE = [name for name, row in TABLE.items() if "size" in row and len(FILES[name]) < 20_000]
 
 
@@ -101,12 +101,12 @@ WHOLE = [name for name, row in TABLE.items() if "size" in row and len(FILES[name
     st.floats(0, 1),
 )
 def test_a_mutated_file_is_an_image_or_a_dataerror(
-    name: str, changes: list[tuple[int | float, int]], kept: float
+    name: str, changes: list[tuple[int | float, int]], share: float
 ) -> None:
     content = bytearray(FILES[name])
     for place, value in changes:
         content[place % len(content) if isinstance(place, int) else int(place * len(content))] = value
-    short = bytes(content[: max(1, round(kept * len(content)))])
+    short = bytes(content[: max(1, round(share * len(content)))])
     for mutant in (bytes(content), short):
         for read in (
             read_size,
@@ -123,14 +123,14 @@ def test_a_jpeg_shrinks_by_what_is_allowed_and_stays_upright(orientation: int, t
     exif = Image.Exif()
     exif[0x0112] = orientation
     stored = saved(photograph(640, 480), "JPEG", exif=exif, quality=95)
-    seen = []
+    sizes = []
 
     def shrink(size: tuple[int, int]) -> int:
-        seen.append(size)
+        sizes.append(size)
         return times
 
     whole, small = decode(stored, colour="rgb"), decode(stored, colour="rgb", shrink=shrink)
-    assert seen == [whole.size]
+    assert sizes == [whole.size]
     factor = max(f for f in (1, 2, 4, 8) if f <= max(times, 1))
     assert small.size == (whole.width // factor, whole.height // factor)
     near = np.asarray(whole.resize(small.size, Image.Resampling.BOX)).astype(int)
@@ -142,7 +142,7 @@ def test_only_jpegs_shrink() -> None:
     assert decode(stored, colour="rgb", shrink=lambda _: 8).size == (64, 48)
 
 
-def test_what_a_file_says_of_itself_comes_with_its_pixels(tmp_path: Path) -> None:
+def test_the_header_comes_with_the_pixels(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112], exif[0x010F], exif[0x0110] = 6, "Canon", "EOS 5D"
     for kind in ("JPEG", "PNG"):
@@ -155,7 +155,7 @@ def test_what_a_file_says_of_itself_comes_with_its_pixels(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", [name for name, row in TABLE.items() if "size" in row])
-def test_examining_decodes_alike(name: str) -> None:
+def test_decoding_with_the_header_gives_the_same_pixels(name: str) -> None:
     assert decode_with_header(FILES[name])[1] == decode(FILES[name], colour="rgb")
 
 

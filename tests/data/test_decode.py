@@ -53,9 +53,9 @@ def test_every_exif_orientation_is_turned_upright(orientation: int) -> None:
     stored = upright if undo is None else upright.transpose(undo)
     exif = Image.Exif()
     exif[0x0112] = orientation
-    found = decode(saved(stored, "PNG", exif=exif), colour="rgb")
-    assert found.size == (64, 32)
-    assert np.array_equal(found, upright)
+    decoded = decode(saved(stored, "PNG", exif=exif), colour="rgb")
+    assert decoded.size == (64, 32)
+    assert np.array_equal(decoded, upright)
 
 
 def test_sixteen_bit_grey_keeps_its_mean() -> None:
@@ -66,7 +66,7 @@ def test_sixteen_bit_grey_keeps_its_mean() -> None:
 
 
 @pytest.mark.parametrize(("colour", "white"), [("rgb", (255, 255, 255)), ("grey", 255)])
-def test_what_is_transparent_shows_white(colour: str, white: object) -> None:
+def test_transparent_pixels_show_white(colour: str, white: object) -> None:
     half = Image.new("RGBA", (8, 8), (10, 20, 30, 0))
     half.paste((10, 20, 30, 255), (0, 0, 4, 8))
     grey = Image.new("LA", (8, 8), (77, 0))
@@ -84,13 +84,13 @@ def test_what_is_transparent_shows_white(colour: str, white: object) -> None:
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
-def test_every_mode_becomes_one_of_two(mode: str) -> None:
+def test_every_mode_becomes_rgb_or_grey(mode: str) -> None:
     png = saved(photograph(9, 7).convert(mode), "PNG")
     assert decode(png, colour="rgb").mode == "RGB"
     assert decode(png, colour="grey").mode == "L"
 
 
-def test_cmyk_becomes_the_colour_it_prints() -> None:
+def test_cmyk_becomes_rgb() -> None:
     jpeg = saved(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "JPEG", quality=95)
     red, green, blue = decode(jpeg, colour="rgb").getpixel((8, 8))
     assert red > 240
@@ -132,7 +132,7 @@ def test_a_png_with_a_wrong_byte_is_refused() -> None:
         ("tiff.jpg", saved(Image.new("L", (4, 4)), "TIFF")),
     ],
 )
-def test_what_is_no_accepted_image_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
+def test_other_formats_are_refused(tmp_path: Path, name: str, content: bytes) -> None:
     file = tmp_path / name
     file.write_bytes(content)
     for read in (read_size, lambda file: decode(file, colour="rgb")):
@@ -194,14 +194,14 @@ def test_an_unreadable_file_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     def closed(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", closed)  # the tests may run as root, whom no mode stops
+    monkeypatch.setattr(Path, "open", closed)  # a file mode does not stop root
     with pytest.raises(DataError, match=r"closed\.png cannot be read: Permission denied"):
         decode(file, colour="rgb")
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.filterwarnings("ignore:Truncated File Read")
-def test_damaged_exif_costs_no_image(kind: str) -> None:
+def test_damaged_exif_is_ignored(kind: str) -> None:
     image = photograph(16, 12)
     for exif in (b"Exif\x00\x00garbage", b"Exif\x00\x00II*\x00\x08\x00\x00\x00\xff\xff\x12\x01\x03\x00"):
         assert decode(saved(image, kind, exif=exif), colour="rgb").size == (16, 12)
@@ -215,12 +215,12 @@ def test_an_error_is_one_line_even_for_an_ugly_name(tmp_path: Path) -> None:
     assert str(caught.value).isprintable()
 
 
-def test_strict_warnings_do_not_outlive_the_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_warning_filters_are_restored(monkeypatch: pytest.MonkeyPatch) -> None:
     png, before, opened = saved(photograph(8, 8), "PNG"), list(warnings.filters), Image.open
 
-    def slow(*given: object, **named: object) -> Image.Image:
+    def slow(*arguments: object, **options: object) -> Image.Image:
         time.sleep(0.1)
-        return opened(*given, **named)
+        return opened(*arguments, **options)
 
     monkeypatch.setattr(Image, "open", slow)
     threads = [threading.Thread(target=decode, args=[png], kwargs={"colour": "rgb"}) for _ in range(2)]

@@ -1,4 +1,4 @@
-"""A short, seeded search by atheris: what strangers hand over is read or refused, nothing else happens."""
+"""A short, seeded fuzzing run by atheris: untrusted input is read or refused with a DataError."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ import pytest
 
 SCRIPT = Path(__file__).with_name("fuzz.py")
 RUNS = {"decode": 4000, "labels": 4000, "shards": 400}
-"""Inputs tried beside the seeds; a few seconds each. The script itself searches for as long as one likes."""
+"""Inputs to try in addition to the seeds; a few seconds each."""
 
 
 def search(name: str, seeds: Path, *options: str) -> "subprocess.CompletedProcess[str]":

@@ -1,4 +1,4 @@
-"""Look-alikes: recompressed, resized and brighter copies are found; different pictures are not."""
+"""Recompressed, resized and brighter copies are found; different pictures are not."""
 
 import io
 
@@ -20,7 +20,7 @@ from residua.data.open import find
 
 
 def scene(seed: int) -> Image.Image:
-    """Shapes at random, smooth as photographs are."""
+    """A random smooth picture."""
     draw = np.random.default_rng(seed)
     coarse = draw.integers(0, 256, (7, 9, 3)).astype(np.uint8)
     return Image.fromarray(coarse).resize((260, 200), Image.Resampling.BICUBIC)
@@ -32,9 +32,11 @@ def recompressed(image: Image.Image, quality: int) -> Image.Image:
     return Image.open(stream, formats=["JPEG"])
 
 
-def found(pictures: list[Image.Image]) -> list[list[int]]:
-    thumbs, hashes = zip(*map(thumbnail_and_hash, pictures), strict=True)
-    return [group.tolist() for group in find_near_duplicates(np.array(hashes, np.uint64), np.stack(thumbs))]
+def near_duplicates(pictures: list[Image.Image]) -> list[list[int]]:
+    thumbnails, hashes = zip(*map(thumbnail_and_hash, pictures), strict=True)
+    return [
+        group.tolist() for group in find_near_duplicates(np.array(hashes, np.uint64), np.stack(thumbnails))
+    ]
 
 
 @pytest.mark.parametrize(
@@ -51,17 +53,17 @@ def found(pictures: list[Image.Image]) -> list[list[int]]:
 def test_a_changed_copy_is_found_among_others(changed: object) -> None:
     pictures = [scene(seed) for seed in range(40)]
     pictures += [changed(pictures[seed]) for seed in (3, 17)]  # type: ignore[operator]
-    assert found(pictures) == [[3, 40], [17, 41]]
+    assert near_duplicates(pictures) == [[3, 40], [17, 41]]
 
 
 def test_different_pictures_are_not_alike() -> None:
-    assert found([scene(seed) for seed in range(200)]) == []
+    assert near_duplicates([scene(seed) for seed in range(200)]) == []
     images = find("digits").train
-    assert found([images.image(i, "grey") for i in range(0, len(images), 2)]) == []
+    assert near_duplicates([images.image(i, "grey") for i in range(0, len(images), 2)]) == []
 
 
-def test_flat_pictures_are_alike_only_when_they_are_equal_to_the_eye() -> None:
-    assert found([Image.new("L", (9, 9), level) for level in (0, 100, 200)]) == []
+def test_pictures_of_one_colour_are_not_near_duplicates() -> None:
+    assert near_duplicates([Image.new("L", (9, 9), level) for level in (0, 100, 200)]) == []
 
 
 def test_the_hash_is_the_cosine_transform_of_the_textbook() -> None:
@@ -76,8 +78,8 @@ def test_the_hash_is_the_cosine_transform_of_the_textbook() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 60), st.integers(0, 12))
-def test_no_pair_within_reach_is_lost_and_none_beyond_is_found(seed: int, count: int, bits: int) -> None:
-    """Against the slow, obvious way: every pair."""
+def test_the_search_finds_exactly_the_pairs_within_the_distance(seed: int, count: int, bits: int) -> None:
+    """Compared with a search over all pairs."""
     draw = np.random.default_rng(seed)
     hashes = draw.integers(0, 2**63, count).astype(np.uint64)
     for place in range(1, count, 3):  # near ones, by flipping bits of the one before

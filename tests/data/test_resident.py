@@ -19,7 +19,7 @@ LARGER = Preprocess(14, 16, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
 @pytest.mark.parametrize(
     "augment", [Augment(), Augment(pad=0), Augment(pad=2, flip=0.0), Augment(kind="none")]
 )
-def test_a_batch_from_memory_has_the_pixels_of_single_views(
+def test_a_resident_batch_equals_single_views(
     arrays: Images, preprocess: Preprocess, augment: Augment
 ) -> None:
     resident = ResidentImages(arrays, preprocess)
@@ -32,7 +32,7 @@ def test_a_batch_from_memory_has_the_pixels_of_single_views(
             assert np.array_equal(batch[place], expected)
 
 
-def test_files_in_memory_have_their_test_views(files: Images) -> None:
+def test_resident_files_have_their_eval_views(files: Images) -> None:
     resident = ResidentImages(files, LARGER)
     indices = np.array([3, 0, 16])
     for place, index in enumerate(indices.tolist()):
@@ -40,7 +40,7 @@ def test_files_in_memory_have_their_test_views(files: Images) -> None:
         assert np.array_equal(resident.eval_batch(indices)[place], expected)
 
 
-def test_an_array_that_fits_is_shared_and_never_written_to(arrays: Images) -> None:
+def test_an_array_that_fits_is_shared_and_not_written(arrays: Images) -> None:
     resident = ResidentImages(arrays, EXACT)
     assert arrays.pixels is not None
     before = arrays.pixels.copy()
@@ -57,11 +57,11 @@ def test_batches_are_channels_last(arrays: Images) -> None:
     assert batch.dtype == torch.uint8
 
 
-def test_no_image_gives_an_empty_batch(arrays: Images) -> None:
+def test_no_indices_give_an_empty_batch(arrays: Images) -> None:
     assert ResidentImages(arrays, EXACT).train_batch(np.arange(0), Augment(), 0, 0).shape == (0, 3, 12, 12)
 
 
-def test_whether_a_set_fits_is_counted_in_bytes(arrays: Images) -> None:
+def test_the_limit_counts_bytes(arrays: Images) -> None:
     assert ResidentImages.fits(arrays, EXACT, 23 * 12 * 12 * 3)
     assert not ResidentImages.fits(arrays, EXACT, 23 * 12 * 12 * 3 - 1)
 
@@ -71,7 +71,7 @@ def test_resized_crops_are_refused(arrays: Images) -> None:
         ResidentImages(arrays, EXACT).train_batch(np.arange(3), Augment(kind="resized_crop"), 0, 0)
 
 
-def test_a_file_that_broke_after_opening_is_named(files: Images) -> None:
+def test_a_file_damaged_after_opening_is_named(files: Images) -> None:
     assert files.files is not None
     files.files[5].write_bytes(b"gone")
     with pytest.raises(DataError, match=r"\d\.png is not an image"):

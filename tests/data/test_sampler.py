@@ -15,8 +15,8 @@ def test_an_epoch_visits_every_image_once(seed: int, epoch: int, count: int) -> 
 @given(SEEDS, st.integers(1, 200), st.integers(1, 64))
 def test_no_image_comes_twice_in_the_batches_of_an_epoch(seed: int, count: int, batch: int) -> None:
     steps = steps_per_epoch(count, batch)
-    seen = np.concatenate([share(seed, step, count=count, batch_size=batch)[1] for step in range(steps)])
-    assert len(set(seen.tolist())) == len(seen) == (steps * batch if count >= batch else count)
+    visited = np.concatenate([share(seed, step, count=count, batch_size=batch)[1] for step in range(steps)])
+    assert len(set(visited.tolist())) == len(visited) == (steps * batch if count >= batch else count)
     assert [share(seed, step, count=count, batch_size=batch)[0] for step in (steps - 1, steps)] == [0, 1]
 
 
@@ -45,7 +45,7 @@ def test_seeds_and_epochs_give_other_orders() -> None:
     assert len({tuple(each) for each in orders}) == 16
 
 
-def test_the_order_is_pinned_for_all_time() -> None:
+def test_the_order_never_changes_between_versions() -> None:
     assert order(0, 0, 10).tolist() == [0, 1, 9, 4, 2, 3, 6, 8, 7, 5]
     assert draws(1, 2, np.array([0, 1]), 3).tolist() == [0.07166370763826013, 0.6503755621876899]
 
@@ -57,7 +57,7 @@ def test_a_draw_depends_on_its_own_index_alone(seed: int, epoch: int, index: int
     assert ((many >= 0) & (many < 1)).all()
 
 
-def test_draws_are_even_and_streams_unrelated() -> None:
+def test_draws_are_uniform_and_streams_uncorrelated() -> None:
     one, other = (draws(0, 0, np.arange(20000), stream) for stream in (1, 2))
     counts = np.histogram(one, 20, (0, 1))[0]
     assert abs(counts - 1000).max() < 150  # five standard deviations of 31

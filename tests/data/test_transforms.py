@@ -21,7 +21,7 @@ CROP = Augment(kind="resized_crop", flip=0.0)
 @pytest.mark.parametrize(
     "size", [(500, 375), (375, 500), (333, 251), (257, 256), (224, 611), (97, 61), (256, 256)]
 )
-def test_the_test_view_is_torchvisions_preset_to_the_bit(size: tuple[int, int]) -> None:
+def test_the_eval_view_equals_torchvisions_preset_bit_for_bit(size: tuple[int, int]) -> None:
     from torchvision.transforms._presets import ImageClassification
 
     image = photograph(*size)
@@ -34,12 +34,14 @@ def test_the_test_view_is_torchvisions_preset_to_the_bit(size: tuple[int, int]) 
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(5, 90), st.integers(5, 90), st.integers(0, 9), st.sampled_from(["bilinear", "bicubic"]))
-def test_the_test_view_is_torchvisions_at_every_size(width: int, height: int, seed: int, how: str) -> None:
+def test_the_eval_view_equals_torchvisions_at_every_size(
+    width: int, height: int, seed: int, interpolation: str
+) -> None:
     from torchvision.transforms import CenterCrop, InterpolationMode, Resize
 
-    preprocess = Preprocess(17, 17 + seed, SMALL.mean, SMALL.std, interpolation=how)
+    preprocess = Preprocess(17, 17 + seed, SMALL.mean, SMALL.std, interpolation=interpolation)
     image = photograph(width, height, seed)
-    theirs = CenterCrop(17)(Resize(17 + seed, InterpolationMode(how))(image))
+    theirs = CenterCrop(17)(Resize(17 + seed, InterpolationMode(interpolation))(image))
     assert np.array_equal(transforms.eval_view(image, preprocess).transpose(1, 2, 0), theirs)
 
 
@@ -95,13 +97,13 @@ def test_a_padded_crop_is_the_image_moved_over_zeros() -> None:
         assert np.array_equal(transforms.train_view(image, SMALL, augment, 0, 0, index), moved)
 
 
-def test_the_chance_of_a_mirror_is_what_was_asked_for() -> None:
+def test_the_flip_probability_is_that_of_the_setting() -> None:
     for chance in (0.0, 0.3, 1.0):
         share = transforms.flip_mask(Augment(flip=chance), 0, 0, np.arange(5000)).mean()
         assert abs(share - chance) < 0.03
-    image, mirrored = photograph(20, 20), Augment(kind="none", flip=1.0)
+    image, always = photograph(20, 20), Augment(kind="none", flip=1.0)
     assert np.array_equal(
-        transforms.train_view(image, SMALL, mirrored, 0, 0, 0), transforms.eval_view(image, SMALL)[:, :, ::-1]
+        transforms.train_view(image, SMALL, always, 0, 0, 0), transforms.eval_view(image, SMALL)[:, :, ::-1]
     )
 
 
@@ -119,7 +121,7 @@ def test_random_areas_keep_their_bounds() -> None:
     assert 1.25 < max(ratios) < 1.36
 
 
-def test_an_area_that_fits_nowhere_falls_back_to_the_centre() -> None:
+def test_a_crop_that_fits_nowhere_is_the_centre() -> None:
     assert transforms._crop_box((300, 10), CROP, (0, 0, 0)) == (143, 0, 156, 10)
     assert transforms._crop_box((10, 300), CROP, (0, 0, 0)) == (0, 143, 10, 156)
 
@@ -128,14 +130,14 @@ def test_an_area_that_fits_nowhere_falls_back_to_the_centre() -> None:
 def test_normalising_keeps_the_memory_format(layout: torch.memory_format) -> None:
     images = torch.randint(0, 256, (4, 3, 8, 8), dtype=torch.uint8).to(memory_format=layout)
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (SMALL.mean, SMALL.std))
-    found = transforms.normalise(images, SMALL)
-    assert found.is_contiguous(memory_format=layout)
-    assert found.dtype == torch.float32
-    assert torch.allclose(found, (images / 255 - mean) / std, rtol=0, atol=1e-6)
+    inputs = transforms.normalise(images, SMALL)
+    assert inputs.is_contiguous(memory_format=layout)
+    assert inputs.dtype == torch.float32
+    assert torch.allclose(inputs, (images / 255 - mean) / std, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("index", range(8))
-def test_a_shrunk_photograph_gives_nearly_the_same_crop_and_is_never_enlarged(index: int) -> None:
+def test_a_smaller_decoded_photograph_gives_nearly_the_same_crop(index: int) -> None:
     coarse = np.random.default_rng(index).integers(0, 256, (9, 12, 3)).astype(np.uint8)
     photo = Image.fromarray(coarse).resize((1600, 1200), Image.Resampling.BICUBIC)
     stored = saved(photo, "JPEG", quality=95)
@@ -151,31 +153,31 @@ def test_a_shrunk_photograph_gives_nearly_the_same_crop_and_is_never_enlarged(in
     assert np.abs(near - exact).mean() < 4
 
 
-def test_views_that_equal_torchvisions_are_never_shrunk() -> None:
+def test_views_that_equal_torchvisions_are_decoded_at_full_size() -> None:
     preprocess = Preprocess(32, 32, (0.5,) * 3, (0.5,) * 3)
     for kind in ("pad_crop", "none"):
         assert max_shrink((4000, 3000), preprocess, Augment(kind), 0, 0, 0) == 1
 
 
-def test_a_mean_image_takes_from_each_pixel_its_own() -> None:
+def test_a_mean_image_is_subtracted_pixel_by_pixel() -> None:
     levels = np.random.default_rng(0).integers(0, 256, (3, 8, 8)).astype(np.uint8)
-    seen = replace(SMALL, mean_image=packed(levels.tobytes()))
+    preprocess = replace(SMALL, mean_image=packed(levels.tobytes()))
     images = torch.randint(0, 256, (4, 3, 8, 8), dtype=torch.uint8)
     std = np.array(SMALL.std).reshape(3, 1, 1)
-    found = transforms.normalise(images, seen)
-    np.testing.assert_allclose(found.numpy(), (images.numpy() / 255 - levels / 255) / std, atol=1e-5)
-    assert torch.equal(transforms.denormalise(found, seen), images)
+    inputs = transforms.normalise(images, preprocess)
+    np.testing.assert_allclose(inputs.numpy(), (images.numpy() / 255 - levels / 255) / std, atol=1e-5)
+    assert torch.equal(transforms.denormalise(inputs, preprocess), images)
 
 
-def test_a_mean_image_meets_a_larger_view_resized() -> None:
+def test_a_mean_image_is_resized_for_a_larger_view() -> None:
     levels = np.repeat(np.array([0, 200], np.uint8), 24).reshape(2, 3, 2, 4).transpose(1, 2, 0, 3)
-    seen = replace(SMALL, mean_image=packed(np.ascontiguousarray(levels.reshape(3, 4, 4)).tobytes()))
+    preprocess = replace(SMALL, mean_image=packed(np.ascontiguousarray(levels.reshape(3, 4, 4)).tobytes()))
     images = torch.full((1, 3, 8, 12), 100, dtype=torch.uint8)
     mean = Image.fromarray(np.asarray(levels.reshape(3, 4, 4)[0])).resize((12, 8), Image.Resampling.BILINEAR)
-    found = transforms.normalise(images, seen)[0, 0].numpy() * SMALL.std[0] * 255
-    np.testing.assert_allclose(100 - found, np.asarray(mean), atol=1)
+    subtracted = transforms.normalise(images, preprocess)[0, 0].numpy() * SMALL.std[0] * 255
+    np.testing.assert_allclose(100 - subtracted, np.asarray(mean), atol=1)
 
 
-def test_pixels_come_back_from_what_the_network_sees() -> None:
+def test_denormalise_inverts_normalise() -> None:
     images = torch.randint(0, 256, (2, 3, 5, 7), dtype=torch.uint8)
     assert torch.equal(transforms.denormalise(transforms.normalise(images, SMALL), SMALL), images)
