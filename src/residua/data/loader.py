@@ -10,12 +10,12 @@ name it even when the worker is gone:
 
 * DataError, e.g. a damaged image: the worker sends the error in place of the batch; it is raised unchanged.
 * OSError, MemoryError, RuntimeError in a worker: sent as WorkerDiedError "failed", with the example.
-* A worker that is killed or crashes: `_next_batch` looks for dead workers every second while it waits. Between
-  two batches, torch's handler of SIGCHLD raises RuntimeError wherever the training process is;
+* A worker that is killed or crashes: `_next_batch` looks for dead workers every second while it waits.
+  Between two batches, torch's handler of SIGCHLD raises RuntimeError wherever the training process is;
   `find_worker_death` turns that error into WorkerDiedError.
-* A worker that hangs: after 60 seconds without a batch (`limit_timeout` lowers it) all workers are killed, and
-  WorkerDiedError names the examples they read. Not detected: a worker that is stopped by SIGSTOP just when the
-  training process fetches a batch from it; SIGCONT lets it continue.
+* A worker that hangs: after 60 seconds without a batch (`limit_timeout` lowers it) all workers are killed,
+  and WorkerDiedError names the examples they read. Not detected: a worker that is stopped by SIGSTOP just
+  when the training process fetches a batch from it; SIGCONT lets it continue.
 * A training process that is killed: Linux kills its workers (PR_SET_PDEATHSIG). Elsewhere torch's own check
   ends them within five seconds.
 * SIGINT and SIGTERM go to the training process only, because workers have sessions of their own and ignore
