@@ -1,8 +1,8 @@
 """Coverage-guided fuzzing of untrusted input: image files, label files and indexes of shards.
 
-`python tests/data/fuzz.py decode|labels|shards SEEDS [libFuzzer's options]`, e.g. `-max_total_time=600`, needs
-atheris (`pip install 'residua[fuzz]'`) and writes failing inputs beside the seeds. Anything that is neither
-read nor refused by a DataError stops it, as do five seconds or a gigabyte too many.
+`python tests/data/fuzz.py decode|labels|shards SEEDS [libFuzzer's options]`, e.g. `-max_total_time=600`,
+needs atheris (`pip install 'residua[fuzz]'`) and writes failing inputs beside the seeds. Anything that is
+neither read nor refused by a DataError stops it, as do five seconds or a gigabyte too many.
 """
 
 import json

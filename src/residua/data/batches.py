@@ -73,15 +73,18 @@ def training_batches(
 ) -> Iterator[Batch]:
     """Augmented batches of one process.
 
-    A batch depends on the seed, `batch_size` and its step alone, so a run can resume at any step without
-    reading earlier batches.
+    A batch depends on the seed, `batch_size` and its step alone, so a run can resume at any step.
 
     Args:
-        images: The training split. preprocess: Size S and colour of the views. augment: Crops, flips, and
-            what is done to whole batches. seed: Seed of the run. batch_size: Images of all processes
-            together. first: First global step. steps: Global step to stop before. workers: Worker processes
-            that decode files; 0 decodes in this process. resident_bytes: Memory for decoded images. A split
-            that fits is decoded once, on `device`, unless `augment` needs whole images.
+        images: The training split.
+        preprocess: Size S and colour of the views.
+        augment: Crops, flips, and what is done to whole batches.
+        seed: Seed of the run.
+        batch_size: Images of all processes together.
+        first: First global step.
+        steps: Global step to stop before.
+        workers: Worker processes that decode files; 0 decodes in this process.
+        resident_bytes: Memory for a whole split on `device`; used unless `augment` needs whole images.
         rank: Number of this process, from 0.
         world: Number of processes.
         balance_classes: All classes come equally often.
@@ -96,26 +99,38 @@ def training_batches(
     """
     order_of = orders(images.labels, balance_classes=balance_classes)
 
+    count = len(images)
+
     def key_of(step: int) -> BatchKey:
         return share(
-            seed, step, count=len(images), batch_size=batch_size, rank=rank, world=world, order_of=order_of
+            seed, step, count=count, batch_size=batch_size, rank=rank, world=world, order_of=order_of
         )
 
     keys = BatchSampler(key_of, range(first, steps))
-    if not augment.whole_images and ResidentImages.fits(images, preprocess, resident_bytes):
-        resident = ResidentImages(images, preprocess, device=device)
-        views = (resident.train_batch(indices, augment, seed, epoch) for epoch, indices in keys)
-    else:
-        epochs = -(-steps // steps_per_epoch(len(images), batch_size))
-        dataset = _ImageBatches(images, preprocess, augment, seed, epochs)
-        loaded = load_batches(dataset, keys, workers=workers, device=device, title=images.title)
-        views = (pixels.to(device, non_blocking=True) for pixels in loaded)
+    epochs = -(-steps // steps_per_epoch(count, batch_size))
+    dataset = _ImageBatches(images, preprocess, augment, seed, epochs)
+    views = _training_views(dataset, keys, workers=workers, resident_bytes=resident_bytes, device=device)
     for step, ((epoch, indices), pixels) in enumerate(zip(keys, views, strict=True), first):
         size = pixels.shape[-1]
         augmentation = draw_batch_augmentation(
             augment, preprocess, seed=seed, step=step, epoch=epoch, indices=indices, size=size
         )
         yield _batch(images, pixels, indices, epoch, augmentation)
+
+
+def _training_views(
+    dataset: "_ImageBatches", keys: BatchSampler, *, workers: int, resident_bytes: int, device: torch.device
+) -> Iterator[Tensor]:
+    """The views of each batch, (n, C, S, S) on `device`, from memory if possible."""
+    images, preprocess, augment = dataset.images, dataset.preprocess, dataset.augment
+    assert augment is not None
+    if not augment.whole_images and ResidentImages.fits(images, preprocess, resident_bytes):
+        resident = ResidentImages(images, preprocess, device=device)
+        for epoch, indices in keys:
+            yield resident.train_batch(indices, augment, dataset.seed, epoch)
+        return
+    for pixels in load_batches(dataset, keys, workers=workers, device=device, title=images.title):
+        yield pixels.to(device, non_blocking=True)
 
 
 def evaluation_batches(

@@ -1,5 +1,4 @@
-"""Decoding of image files. Every image that residua reads passes this module, with one rule for each kind of
-file.
+"""Decoding of image files: every image passes this module, and each kind of file has one rule.
 
 Refused, each with a DataError that names the file:
 
@@ -50,9 +49,10 @@ def decode(file: Path | bytes, *, colour: Colour, shrink: ChooseShrink | None = 
     palettes become RGB. An animation is its first frame.
 
     Args:
-        file: Path or content of the image. colour: `rgb` or `grey`. shrink: When given, a JPEG is decoded at
-            1/2, 1/4 or 1/8 of its size where the factor allows it, in a third of the time. Other formats keep
-            their size.
+        file: Path or content of the image.
+        colour: `rgb` or `grey`.
+        shrink: When given, a JPEG is decoded at 1/2, 1/4 or 1/8 of its size where the factor allows it, in a
+            third of the time. Other formats keep their size.
 
     Returns:
         The image in mode RGB or L.

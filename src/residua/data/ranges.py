@@ -90,8 +90,8 @@ def fetch_ranges(ranges: Sequence[ByteRange]) -> dict[ByteRange, bytes]:
         for group in ([first], *(rest[k : k + _CONCURRENT] for k in range(0, len(rest), _CONCURRENT))):
             paths = [_file_system(place)[1] for place, _, _ in group]
             starts, ends = [start for _, start, _ in group], [start + size for _, start, size in group]
-            answers = _call(system, "cat_ranges", paths, starts, ends)
-            for byte_range, content in zip(group, answers, strict=True):
+            results = _call(system, "cat_ranges", paths, starts, ends)
+            for byte_range, content in zip(group, results, strict=True):
                 if not isinstance(content, bytes) or len(content) != byte_range[2]:
                     return contents
                 contents[byte_range] = content

@@ -7,7 +7,6 @@ cache keeps what it has, because the next epoch needs all of it again. Clips tha
 time.
 """
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from residua.data.video import reader
 from residua.data.video.messages import ChooseFrames, FrameFormat
 from residua.errors import DataError
+from residua.files import file_lock
 
 _USED = "used"
 _MAX_SHARE = 8  # a clip that would take more than this part of the cache is not stored
@@ -76,13 +76,12 @@ class FrameCache:
         """Reserve `size` bytes for a clip; False when there is no room."""
         if size * _MAX_SHARE > self.max_bytes:
             return False
-        with (self.folder / _USED).open("a+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            file.seek(0)
+        with file_lock(self.folder / _USED) as descriptor, open(descriptor, "r+", closefd=False) as file:
             used = int(file.read() or 0)
             if used + size > self.max_bytes:
                 return False
-            file.truncate(0)
+            file.seek(0)
+            file.truncate()
             file.write(str(used + size))
             return True
 

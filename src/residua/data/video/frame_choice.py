@@ -20,9 +20,10 @@ def frame_numbers(clip: Clip, count: int, positions: Sequence[float] | NDArray[n
     """The frames of one clip.
 
     Args:
-        clip: Frames, stride and segments that the network reads. count: Number of frames in the video.
-            positions: `position_count(clip)` numbers from 0 to 1. With a stride, one for each segment: where
-            its first frame lies between the earliest and the latest that fit. Without a stride, one for each
+        clip: Frames, stride and segments that the network reads.
+        count: Number of frames in the video.
+        positions: `position_count(clip)` numbers from 0 to 1. With a stride, one for each segment: where its
+            first frame lies between the earliest and the latest that fit. Without a stride, one for each
             frame: where it lies in its own part of the video.
 
     Returns:

@@ -106,8 +106,8 @@ def read_chosen_frames(
     """Decode the frames that `choose` returns for the length of the clip; opens the file once.
 
     Args:
-        file: Path or content of the clip. choose: Called once with the number of frames and the bytes of one;
-            returns frame numbers in any order.
+        file: Path or content of the clip.
+        choose: Called once with the number of frames and the bytes of one; returns numbers in any order.
         frame_format: Size and colour of the result.
 
     Returns:
