@@ -111,9 +111,8 @@ def training_batches(
     dataset = _ImageBatches(images, preprocess, augment, seed, epochs)
     views = _training_views(dataset, keys, workers=workers, resident_bytes=resident_bytes, device=device)
     for step, ((epoch, indices), pixels) in enumerate(zip(keys, views, strict=True), first):
-        size = pixels.shape[-1]
         augmentation = draw_batch_augmentation(
-            augment, preprocess, seed=seed, step=step, epoch=epoch, indices=indices, size=size
+            augment, preprocess, seed=seed, step=step, epoch=epoch, indices=indices, size=pixels.shape[-1]
         )
         yield _batch(images, pixels, indices, epoch, augmentation)
 
