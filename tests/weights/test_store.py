@@ -11,8 +11,9 @@ import safetensors.torch
 import torch
 
 from residua.errors import CheckpointError
+from residua.files import remove_temporary_files
 from residua.weights import store
-from residua.weights.store import is_ours, publish, read, sweep
+from residua.weights.store import is_ours, publish, read
 
 FACTS = {"step": 3, "rate": 0.1, "classes": ["a", "ä"], "sha256": f'"sha256":"{"0" * 64}"'}
 
@@ -237,8 +238,8 @@ def test_the_mode_of_a_published_file_follows_the_umask(tmp_path: Path) -> None:
         assert (tmp_path / "a").stat().st_mode & 0o777 == mode
 
 
-def test_sweep_removes_what_a_killed_writer_left_and_nothing_else(tmp_path: Path) -> None:
+def test_cleaning_removes_what_a_killed_writer_left_and_nothing_else(tmp_path: Path) -> None:
     for name in (".a.safetensors.4711.tmp", "a.safetensors", "notes.tmp", ".hidden"):
         (tmp_path / name).write_text("x")
-    sweep(tmp_path)
+    remove_temporary_files(tmp_path)
     assert left(tmp_path) == [".hidden", "a.safetensors", "notes.tmp"]

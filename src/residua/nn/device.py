@@ -1,4 +1,4 @@
-"""Devices: which one a name means here, how a network is placed on it, and how much memory was used."""
+"""Devices: find one by name, place a network on it, measure its memory."""
 
 import resource
 import sys
@@ -7,6 +7,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from residua.errors import ConfigError
 from residua.nn.clips import layout
 from residua.nn.network import Network
 from residua.spec.recipe import Plan
@@ -15,25 +16,26 @@ Placed = TypeVar("Placed", bound=nn.Module)
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device called `name`; `auto` takes the first accelerator, else the CPU.
+    """The device called `name`; `auto` takes the first accelerator, or else the CPU.
 
-    ValueError when it is not there.
+    Raises:
+        ConfigError: There is no such device here.
     """
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda", torch.cuda.current_device())
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
-        found = torch.device(name)
-        torch.zeros((), device=found).item()
+        device = torch.device(name)
+        torch.zeros((), device=device).item()
     except (RuntimeError, AssertionError) as error:
         first = str(error).splitlines()[0].partition(". ")[0]
-        raise ValueError(f"device {name!r} cannot be used here ({first}): give cpu or auto") from None
-    return found
+        raise ConfigError(f"device {name!r} cannot be used here ({first}): give cpu or auto") from None
+    return device
 
 
 def nearest_device(name: str) -> torch.device:
-    """The device called `name`, or where it is not there what `auto` takes: a run may go on elsewhere."""
+    """The device called `name`, or what `auto` takes if it is missing: a run may resume on other hardware."""
     try:
         return resolve_device(name)
     except ValueError:
@@ -41,7 +43,7 @@ def nearest_device(name: str) -> torch.device:
 
 
 def memory_bytes(name: str) -> int:
-    """The most memory this process held at a time: of the CUDA device `name`, else of the machine."""
+    """Peak memory of this process in bytes: on the CUDA device `name`, or else of the machine."""
     if name.startswith("cuda"):
         return torch.cuda.max_memory_allocated(name)
     unit = 1 if sys.platform == "darwin" else 1024
@@ -49,13 +51,16 @@ def memory_bytes(name: str) -> int:
 
 
 def device_name(device: torch.device) -> str:
-    """What people call `device`."""
+    """Product name of a GPU; the name of any other device."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
 
 
 def place_network(network: Placed, plan: Plan) -> Placed:
-    """`network` on the plan's device and in its memory format; sets torch's threads, and has cuDNN choose."""
+    """Move a network to the device and memory format of a plan, and set up torch.
+
+    Sets the number of CPU threads, and lets cuDNN measure its algorithms.
+    """
     torch.set_num_threads(plan.threads)
-    torch.backends.cudnn.benchmark = True  # batches have few sizes, and come thousands of times
+    torch.backends.cudnn.benchmark = True  # pays off: batches have few shapes, and there are thousands
     axes = 5 if isinstance(network, Network) and network.arch.has_time else 4
     return network.to(plan.device).to(memory_format=layout(plan.memory_format, axes))

@@ -1,4 +1,4 @@
-"""First weights."""
+"""Initial weights."""
 
 from torch import nn
 
@@ -8,10 +8,11 @@ NORMS = (nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 def he_normal(network: nn.Module) -> None:
-    """Convolutions from a normal of variance 2 / (kernel area x channels out) (He et al., PReLU).
+    """Draw the weights of convolutions from N(0, 2 / (kernel area x output channels)), in place.
 
-    Norms start as the identity and linear layers as torch makes them, which is what torchvision does too;
-    gates with the bias that their block asks for. On `meta` there is nothing to draw.
+    The source is He et al. 2015, "Delving deep into rectifiers", eq. 14. Norms stay the identity and linear
+    layers as torch initialises them, as in torchvision. Gates get the bias of their block. Weights on the
+    meta device are skipped.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Conv3d) and not module.weight.is_meta:
@@ -20,11 +21,15 @@ def he_normal(network: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
     for module in network.modules():
         if isinstance(module, GatedJoin):
-            module.start()
+            module.initialise_bias()
 
 
 def zero_last_norm(network: nn.Module) -> int:
-    """Start every residual branch that ends in a norm at zero, the block as its shortcut; how many did."""
+    """Zero the weight of the last norm of every residual branch: each block starts as its shortcut.
+
+    Returns:
+        How many branches end in a norm, and so were changed.
+    """
     changed = 0
     for module in network.modules():
         residual = getattr(module, "residual", None)

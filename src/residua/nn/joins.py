@@ -1,4 +1,4 @@
-"""How a residual and its shortcut come together where they are not simply added (He et al. 2016, table 1)."""
+"""Scaled and gated sums of a residual and its shortcut (He et al. 2016, table 1)."""
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,6 @@ class ScaledJoin(nn.Module):
     """residual * a + shortcut * b, with constants a and b."""
 
     def __init__(self, join: Join) -> None:
-        """`join` holds the constants."""
         super().__init__()
         self.join = join
 
@@ -23,13 +22,13 @@ class GatedJoin(nn.Module):
     """F + (1 - g) x, or g F + (1 - g) x if `exclusive`; g = sigmoid(W_g b + bias), b the forked map."""
 
     def __init__(self, join: Join, conv: nn.Module) -> None:
-        """`conv` is W_g, with a bias, whose first value is the join's."""
+        """`conv` is W_g with a bias, whose initial value `join` holds."""
         super().__init__()
         self.exclusive, self.bias = join.gate == "exclusive", join.bias
         self.conv = conv
 
-    def start(self) -> None:
-        """Set the first bias: a low one leaves the shortcut open."""
+    def initialise_bias(self) -> None:
+        """Set the bias of W_g: a low one leaves the shortcut open."""
         assert isinstance(self.conv.bias, Tensor)
         nn.init.constant_(self.conv.bias, self.bias)
 

@@ -1,4 +1,4 @@
-"""The same letters for clips (N, C, T, H, W): windows get a length and a pace in time."""
+"""The letter table for clips (N, C, T, H, W): windows have a length and a pace in time."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv3d, pad
 
+from residua.errors import ConfigError
 from residua.nn.letters import LETTERS, LayerSpec, Letter, Norm
 from residua.spec.block import Conv, Pool
 
@@ -14,13 +15,13 @@ Sizes = tuple[int, int, int]
 
 
 class ClipZeroPad(nn.Module):
-    """(N, width, T, H, W) -> (N, out, T/pace, H/stride, W/stride), no parameters: subsample, zeros around.
+    """(N, width, T, H, W) -> (N, out, T/pace, H/stride, W/stride), no parameters: subsample, pad channels.
 
     Option A of He et al. 2015, as `residua.nn.letters.ZeroPad` does it for images.
     """
 
     def __init__(self, width: int, conv: Conv) -> None:
-        """`Arch` has checked that no channel has to go."""
+        """Store the border; `Arch` has checked that `conv` has at least `width` channels."""
         super().__init__()
         self.stride, self.pace = conv.stride, conv.pace
         self.before = (conv.out - width) // 2
@@ -28,23 +29,22 @@ class ClipZeroPad(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Every `pace`-th frame of `x` and every `stride`-th pixel, between two stacks of zeros."""
-        kept = x[:, :, :: self.pace, :: self.stride, :: self.stride]
-        return pad(kept, (0, 0, 0, 0, 0, 0, self.before, self.after))
+        subsampled = x[:, :, :: self.pace, :: self.stride, :: self.stride]
+        return pad(subsampled, (0, 0, 0, 0, 0, 0, self.before, self.after))
 
 
 class ClipConv(nn.Conv3d):
-    """A convolution of clips whose gradient is right on every processor."""
+    """A convolution of clips that avoids a defect of torch in bfloat16 on CPUs."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, T, H, W) -> (N, out, T/pace, H/stride, W/stride).
 
-        torch 2.15 on a CPU with bfloat16 units reads memory that nobody wrote, and now and then finds no
-        numbers there, for the weight's gradient where two frames meet a window of three. With the zeros
-        before and after them written out it does not.
+        Where a window of three frames reads two, the weight gradient of torch 2.15 reads uninitialised memory
+        on CPUs with bfloat16 units, and is sometimes NaN. Padding the two frames explicitly avoids that.
         """
-        halved = torch.is_autocast_enabled("cpu") or x.dtype == torch.bfloat16
+        is_bfloat16 = torch.is_autocast_enabled("cpu") or x.dtype == torch.bfloat16
         if (
-            halved
+            is_bfloat16
             and x.device.type == "cpu"
             and (x.shape[2], self.kernel_size[0], self.stride[0]) == (2, 3, 1)
         ):
@@ -55,10 +55,10 @@ class ClipConv(nn.Conv3d):
         return super().forward(x)
 
 
-def _conv(given: LayerSpec) -> nn.Module:
-    c = given.conv
+def _conv(spec: LayerSpec) -> nn.Module:
+    c = spec.conv
     return ClipConv(
-        given.width,
+        spec.width,
         c.out,
         (c.time, c.kernel, c.kernel),
         (c.pace, c.stride, c.stride),
@@ -68,20 +68,20 @@ def _conv(given: LayerSpec) -> nn.Module:
     )
 
 
-def _max_pool(given: LayerSpec) -> nn.Module:
-    p = given.pool
+def _max_pool(spec: LayerSpec) -> nn.Module:
+    p = spec.pool
     window, step, border = _window(p)
     return nn.MaxPool3d(window, step, border, ceil_mode=p.ceil)
 
 
-def _average_pool(given: LayerSpec) -> nn.Module:
-    p = given.pool
+def _average_pool(spec: LayerSpec) -> nn.Module:
+    p = spec.pool
     window, step, border = _window(p)
     return nn.AvgPool3d(window, step, border, ceil_mode=p.ceil)
 
 
 def _window(p: Pool) -> tuple[Sizes, Sizes, Sizes]:
-    """Its size, its step and the border it may reach into; T, H and W of each."""
+    """Size, step and border of the window, each as (T, H, W)."""
     return (
         (p.time, p.kernel, p.kernel),
         (p.pace, p.stride, p.stride),
@@ -90,21 +90,25 @@ def _window(p: Pool) -> tuple[Sizes, Sizes, Sizes]:
 
 
 CLIP_LETTERS: Mapping[str, Letter] = {
-    **LETTERS,  # L, A, D, R and S do not ask how many axes a map has
+    **LETTERS,  # L, A, D, R and S work with any number of axes
     "C": replace(LETTERS["C"], make=_conv),
-    "Z": replace(LETTERS["Z"], make=lambda g: ClipZeroPad(g.width, g.conv)),
-    "N": replace(LETTERS["N"], make=lambda g: nn.BatchNorm3d(g.width, g.eps)),
+    "Z": replace(LETTERS["Z"], make=lambda spec: ClipZeroPad(spec.width, spec.conv)),
+    "N": replace(LETTERS["N"], make=lambda spec: nn.BatchNorm3d(spec.width, spec.eps)),
     "P": replace(LETTERS["P"], make=_max_pool),
     "V": replace(LETTERS["V"], make=_average_pool),
 }
-"""For clips. The names of the layers are those of images, and so are the keys of the weights."""
+"""For clips. Layers, and so the keys of the weights, have the same names as for images."""
 
 
 def clip_letters(norm: Norm = "batch") -> Mapping[str, Letter]:
-    """The letter table for clips with this kind of norm. ValueError for `frozen`, which is of images."""
+    """The letter table for clips with one kind of norm.
+
+    Raises:
+        ConfigError: `norm` is `frozen`, which exists for images only.
+    """
     if norm == "frozen":
-        raise ValueError("norm 'frozen' is for images: give a network without frames, or norm='batch'")
+        raise ConfigError("norm 'frozen' is for images: give a network without frames, or norm='batch'")
     if norm == "sync":
-        sync = replace(LETTERS["N"], make=lambda g: nn.SyncBatchNorm(g.width, g.eps))
+        sync = replace(LETTERS["N"], make=lambda spec: nn.SyncBatchNorm(spec.width, spec.eps))
         return {**CLIP_LETTERS, "N": sync}
     return CLIP_LETTERS

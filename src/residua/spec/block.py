@@ -1,9 +1,10 @@
-"""Block: a word, the shapes of its letters, the word around its brackets, and every check on them."""
+"""Block: a word, the shapes of its layers, the word of its shortcut, and every check on them."""
 
 from dataclasses import dataclass, field
 from math import prod
 from typing import Literal
 
+from residua.errors import ConfigError
 from residua.spec.word import POOLS, check_word, count_shaped, split_word
 
 
@@ -12,33 +13,32 @@ class Conv:
     """Shape of one C, Z or L."""
 
     out: int
-    """Channels that come out."""
+    """Channels of the output."""
     kernel: int = 3
     """Side of the window, in pixels; 1 for L."""
     stride: int = 1
     """Step of the window, in pixels."""
     groups: int = 1
-    """Number of channel groups that do not see each other."""
+    """Number of channel groups that are convolved separately."""
     bias: bool = False
-    """Whether a constant is added; the papers leave it out before a norm."""
+    """Whether a bias is added; the papers leave it out before a norm."""
     padding: int | None = None
-    """Border of zeros on each side, in pixels; None: half of the kernel, so that only the stride shrinks."""
+    """Zeros added on each side, in pixels; None takes half of the kernel, so that only the stride shrinks."""
     time: int = 1
-    """Length of the window, in frames; padded with half of it, so that only the pace shortens a clip."""
+    """Length of the window, in frames; half of it is added on each side, so that only the pace shortens."""
     pace: int = 1
     """Step of the window, in frames."""
 
     def __post_init__(self) -> None:
-        """ValueError when no such convolution exists."""
         sizes = (self.out, self.kernel, self.stride, self.groups, self.time, self.pace)
         if min(sizes) < 1 or (self.padding or 0) < 0:
-            raise ValueError(f"{self}: give numbers above 0")
+            raise ConfigError(f"{self}: give numbers above 0, and padding 0 or more")
         if self.kernel % 2 == 0 and self.padding is None:
-            raise ValueError(f"kernel {self.kernel} is even: give an odd one, which can be padded evenly")
+            raise ConfigError(f"kernel {self.kernel} is even: give an odd one, which can be padded evenly")
         if self.time % 2 == 0:
-            raise ValueError(f"{self.time} frames are even: give an odd number, which can be padded evenly")
+            raise ConfigError(f"{self.time} frames are even: give an odd number, which can be padded evenly")
         if self.out % self.groups:
-            raise ValueError(f"{self.out} channels do not divide into {self.groups} groups")
+            raise ConfigError(f"{self.out} channels do not divide into {self.groups} groups")
 
     @property
     def border(self) -> int:
@@ -65,21 +65,20 @@ class Pool:
     padding: int = 1
     """Border added on each side, in pixels."""
     ceil: bool = False
-    """Whether a window that reaches over the border still counts (Caffe), or only whole ones do."""
+    """Whether windows that reach over the border count (Caffe), or only whole ones."""
     time: int = 1
     """Length of the window, in frames."""
     pace: int = 1
     """Step of the window, in frames."""
 
     def __post_init__(self) -> None:
-        """ValueError when no such pooling exists."""
         sizes = (self.kernel, self.stride, self.time, self.pace)
         if min(sizes) < 1 or not 0 <= self.padding <= self.kernel // 2:
-            raise ValueError(f"{self}: give windows and steps above 0, padding from 0 to kernel // 2")
+            raise ConfigError(f"{self}: give windows and steps above 0, padding from 0 to kernel // 2")
 
     @property
     def margin(self) -> int:
-        """Border in time, in frames: even windows, which halve a clip, have none."""
+        """Frames added at each end; none for even windows, which halve a clip."""
         return self.time // 2 * (self.time % 2)
 
     def side(self, size: int) -> int:
@@ -112,9 +111,8 @@ class Join:
     """Constant that multiplies the residual."""
 
     def __post_init__(self) -> None:
-        """ValueError when a gate and constants are asked for together."""
         if self.gate != "none" and self.is_scaled:
-            raise ValueError(f"{self}: give a gate or constants, not both")
+            raise ConfigError(f"{self}: give a gate or constants, not both")
 
     @property
     def is_scaled(self) -> bool:
@@ -127,63 +125,65 @@ class Block:
     """A word, the shapes of its convolutions, and the word that carries x around the brackets."""
 
     word: str
-    """Letters in the order data meets them, e.g. `(CNA CN)A`; spaces are for the reader."""
+    """Letters in the order of the layers, e.g. `(CNA CN)A`; spaces have no meaning."""
     convs: tuple[Conv, ...] = field(default=())
     """One `Conv` for each C or L, in reading order."""
     shortcut: str = ""
-    """Spelled where width or stride change: `Z` is option A, `CN` option B, `PCN` the iResNet projection."""
+    """Word of the shortcut where width or stride change: `Z` (option A), `CN` (option B) or `PCN` (iResNet).
+    Elsewhere the shortcut is the identity."""
     always: bool = False
-    """Spell the shortcut even where shapes agree (option C)."""
+    """Use that word in every block, also where shapes agree (option C)."""
     pool: Pool = field(default_factory=Pool)
     """Shape of every P and V, in the word and in the shortcut."""
     drop: float = 0.0
-    """Share of values that a D, or of images that an S, sets to zero while training, shortcut included."""
+    """Share of values that a D, or of images that an S, sets to zero in training, also in the shortcut."""
     join: Join = field(default_factory=Join)
     """How residual and shortcut come together."""
 
     def __post_init__(self) -> None:
-        """ValueError, saying what to change, when word, convolutions and shortcut disagree."""
         check_word(self.word)
         if not self.word.strip():
-            raise ValueError("a block without letters does nothing: give a word, e.g. 'CNA'")
+            raise ConfigError("a block without letters does nothing: give a word, e.g. 'CNA'")
         if bool({"D", "S"} & set(self.word + self.shortcut)) != (0 < self.drop < 1):
-            raise ValueError(
+            raise ConfigError(
                 f"{self.word!r} with drop {self.drop}: give a D or S a share between 0 and 1, else 0"
             )
         if "Z" in self.word or {"C", "L"} <= set(self.word):
-            raise ValueError(f"{self.word!r} is a block: Z belongs in a shortcut, C and L in different nets")
+            raise ConfigError(f"{self.word!r} is a block: Z belongs in a shortcut, C and L in different nets")
         if (need := count_shaped(self.word)) != len(self.convs):
-            raise ValueError(f"{self.word!r} has {need} C but {len(self.convs)} convs: give one Conv per C")
+            raise ConfigError(f"{self.word!r} has {need} C but {len(self.convs)} convs: give one Conv per C")
         if self.is_flat and any(conv != Conv(conv.out, 1, bias=conv.bias) for conv in self.convs):
-            raise ValueError(f"{self.word!r} has an L with a window: give each L a Conv(out, 1)")
+            raise ConfigError(f"{self.word!r} has an L with a window: give each L a Conv(out, 1)")
         if self.has_shortcut:
             self._check_shortcut()
         elif self.shortcut or self.always or self.join != Join():
-            raise ValueError(f"{self.word!r} has no brackets, so {self.shortcut!r} skips nothing: bracket it")
+            raise ConfigError(
+                f"{self.word!r} has no brackets, so it has no shortcut {self.shortcut!r}: add brackets"
+            )
         if "S" in self.word + self.shortcut and not split_word(self.word)[1].endswith("S"):
-            raise ValueError(f"{self.word!r} has an S: put it last inside the brackets, '(CNA CN S)A'")
+            raise ConfigError(f"{self.word!r} has an S: put it last inside the brackets, '(CNA CN S)A'")
 
     def _check_shortcut(self) -> None:
         check_word(self.shortcut)
         other = "C" if self.is_flat else "L"
         if "(" in self.shortcut or other in self.shortcut or count_shaped(self.shortcut) != 1:
-            raise ValueError(
+            raise ConfigError(
                 f"shortcut {self.shortcut!r} of {self.word!r}: give one C or Z, e.g. 'Z', 'CN' or 'PCN'"
             )
         if "P" in self.shortcut[1:] or "V" in self.shortcut[1:]:
-            raise ValueError(f"shortcut {self.shortcut!r}: a pool comes first, e.g. 'PCN'")
+            raise ConfigError(f"shortcut {self.shortcut!r}: a pool comes first, e.g. 'PCN'")
         inside, convs = self.parts()[1]
         if set(inside) & set(POOLS):
-            raise ValueError(f"{self.word!r} pools inside its brackets: pool before or after them")
+            raise ConfigError(f"{self.word!r} pools inside its brackets: pool before or after them")
         steps = prod(conv.stride for conv in convs), prod(conv.pace for conv in convs)
         pool = self.pool.stride, self.pool.pace
         if self.shortcut[0] in POOLS and steps not in ((1, 1), pool):
-            raise ValueError(
-                f"{self.word!r} strides {_said(*steps)}, its shortcut's pool {_said(*pool)}: make them equal"
+            raise ConfigError(
+                f"{self.word!r} strides {_in_words(*steps)}, its pool {_in_words(*pool)}: make them equal"
             )
 
     def parts(self) -> tuple[tuple[str, tuple[Conv, ...]], ...]:
-        """Word and convolutions of the three stretches: before, inside and after the brackets."""
+        """Letters and convolutions before, inside and after the brackets."""
         stretches, at = [], 0
         for word in split_word(self.word):
             end = at + count_shaped(word)
@@ -193,16 +193,16 @@ class Block:
 
     @property
     def has_shortcut(self) -> bool:
-        """Whether anything is skipped."""
+        """Whether it has brackets."""
         return "(" in self.word
 
     @property
     def is_flat(self) -> bool:
-        """Whether it reads vectors, not maps."""
+        """Whether it reads vectors instead of maps."""
         return "L" in self.word
 
     def out(self, width: int) -> int:
-        """Channels that come out when `width` go in."""
+        """Channels of the output for `width` channels of the input."""
         return self.convs[-1].out if self.convs else width
 
     def stride(self) -> int:
@@ -226,10 +226,16 @@ class Block:
         return prod(window.stride for window in windows), prod(window.pace for window in windows)
 
     def bridge(self, width: int) -> tuple[str, tuple[Conv, ...]]:
-        """The way around the brackets for `width` channels: a word and its shapes; no word is the identity.
+        """The layers of the shortcut.
 
-        Letters with nothing to do are left out: no pool where the map keeps its size, no more than
-        the pool where the width stays (Duta et al. 2020, 2.2), no Z where nothing changes.
+        Letters without effect are left out: a pool where the map keeps its size, all but the pool where the
+        width stays (Duta et al. 2020, 2.2), Z where nothing changes.
+
+        Args:
+            width: Channels at the fork.
+
+        Returns:
+            A word and its shapes; an empty word is the identity.
         """
         inside, convs = self.parts()[1]
         out, (stride, pace) = (convs[-1].out if convs else width), self._steps(inside, convs)
@@ -247,7 +253,7 @@ class Block:
         return self.shortcut, (Conv(out, 1),)
 
     def gate(self, width: int) -> Conv | None:
-        """Shape of the convolution behind the gate, for `width` channels at the fork; None without a gate."""
+        """Shape of the gate's convolution for `width` channels at the fork; None without a gate."""
         if self.join.gate == "none":
             return None
         inside, convs = self.parts()[1]
@@ -255,31 +261,30 @@ class Block:
         return Conv(convs[-1].out if convs else width, 1, stride, bias=True, pace=pace)
 
 
-def _said(stride: int, pace: int) -> str:
+def _in_words(stride: int, pace: int) -> str:
     return f"{stride} ({pace} in time)" if pace > 1 else str(stride)
 
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """Words side by side that read one map, and whose maps are stacked by channel (an inception module)."""
+    """Branches that read one map, and whose outputs are stacked by channel (an inception module)."""
 
     branches: tuple[Block, ...]
     """Two or more blocks without brackets, in the order of their channels."""
 
     def __post_init__(self) -> None:
-        """ValueError, saying what to change, when the branches cannot stand side by side."""
         if len(self.branches) < 2 or any(branch.has_shortcut or branch.is_flat for branch in self.branches):
-            raise ValueError("a fork needs two or more branches, without brackets and without L")
+            raise ConfigError("a fork needs two or more branches, without brackets and without L")
         if len({(branch.stride(), branch.pace()) for branch in self.branches}) > 1:
-            raise ValueError(f"{self.word!r} shrinks the map differently in each branch: give equal strides")
+            raise ConfigError(f"{self.word!r} shrinks the map differently in each branch: give equal strides")
 
     @property
     def word(self) -> str:
-        """The words of its branches, for the reader."""
+        """The words of its branches, for display."""
         return "{" + " | ".join(branch.word for branch in self.branches) + "}"
 
     def out(self, width: int) -> int:
-        """Channels that come out when `width` go in."""
+        """Channels of the output for `width` channels of the input."""
         return sum(branch.out(width) for branch in self.branches)
 
     def stride(self) -> int:

@@ -1,28 +1,29 @@
-"""Clip: which frames of a video a network reads, and which of them it reads together."""
+"""Clip: the frames of a video that a network reads, and which of them it reads together."""
 
 from dataclasses import dataclass
+
+from residua.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """The frames of one input (N, C, T, H, W), T being `total`; travels with weights.
+    """The frames of one input (N, C, T, H, W), where T is `total`; stored with the weights.
 
-    The video is cut into `segments` equal stretches. From each come `frames` frames, `stride` apart, which
-    the network reads together; the logits of the segments are averaged. One frame and several segments are
-    an image network on every segment (temporal segment networks, Wang et al. 2016).
+    A video is divided into `segments` equal parts. The network reads `frames` frames of each together,
+    `stride` apart; the logits of the segments are averaged. With one frame and several segments, an image
+    network reads every segment (temporal segment networks, Wang et al. 2016).
     """
 
     frames: int = 16
     """Frames of one segment."""
     stride: int = 2
-    """Frames of the video from one of them to the next; 0 spreads them evenly over their stretch."""
+    """Frames of the video from one to the next; 0 spreads them evenly over the segment."""
     segments: int = 1
-    """Stretches of the video, whose logits are averaged."""
+    """Segments of the video, whose logits are averaged; 1 is off."""
 
     def __post_init__(self) -> None:
-        """ValueError when there is nothing to take."""
         if min(self.frames, self.segments) < 1 or self.stride < 0:
-            raise ValueError(f"{self}: give frames and segments above 0, and a stride from 0 on")
+            raise ConfigError(f"{self}: give frames and segments above 0, and a stride of 0 or more")
 
     @property
     def total(self) -> int:
@@ -39,5 +40,5 @@ class Clip:
 
     @property
     def span(self) -> int:
-        """Frames of the video that one segment reaches over; 1 where the stride spreads them."""
+        """Frames of the video that one segment needs; 1 where the stride spreads them."""
         return (self.frames - 1) * self.stride + 1

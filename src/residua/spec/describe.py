@@ -1,4 +1,4 @@
-"""Arch -> what it costs, the paper's architecture table and its numbers; arithmetic on words, no torch."""
+"""Cost of an Arch, the paper's architecture table of it, and how two differ: arithmetic on words."""
 
 import re
 from collections.abc import Iterable
@@ -15,14 +15,14 @@ from residua.spec.word import POOLS, SHAPED
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a network costs for one image or clip, auxiliary heads included."""
+    """Cost of a network for one image or clip, auxiliary heads included."""
 
     params: int
-    """Learnable numbers, norms and biases included."""
+    """Learnable values, norms and biases included."""
     macs: int
     """Multiply-adds of convolutions and linear layers; the papers call them FLOPs."""
     activations: int
-    """Numbers that convolutions and linear layers put out."""
+    """Values that convolutions and linear layers compute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,11 @@ class ArchRow:
     part: str
     """`conv1`, `conv2_x`, ... as in He et al. 2015, table 1; `head`."""
     size: int
-    """Side of the map that comes out, in pixels."""
+    """Side of the output map, in pixels."""
     frames: int
-    """Frames of the map that comes out; 1 for an image."""
+    """Frames of the output map; 1 for an image."""
     layers: str
-    """Kernels and widths of a block, and how often it comes: `[3×3, 64; 3×3, 64] × 2`."""
+    """Kernels and widths of a block, and its number of repeats: `[3×3, 64; 3×3, 64] × 2`."""
     words: str
     """The same in letters."""
     macs: int
@@ -44,18 +44,18 @@ class ArchRow:
 
 
 def cost(arch: Arch, *, size: int = 0) -> Cost:
-    """What one image of `size` pixels costs; 0 takes the size `arch` was drawn for."""
+    """Cost of one image or clip; `size` is the side in pixels, 0 takes that of `arch`."""
     params = macs = outputs = 0
-    for run in block_repeats(arch, size=size):
-        params += run.count * sum(layer.params for layer in run.layers)
-        macs += run.count * sum(layer.macs for layer in run.layers)
-        outputs += run.count * sum(layer.outputs for layer in run.layers if layer.letter in "CL")
+    for repeat in block_repeats(arch, size=size):
+        params += repeat.count * sum(layer.params for layer in repeat.layers)
+        macs += repeat.count * sum(layer.macs for layer in repeat.layers)
+        outputs += repeat.count * sum(layer.outputs for layer in repeat.layers if layer.letter in "CL")
     return Cost(params, macs, outputs)
 
 
 def main_path_activations(arch: Arch) -> int:
-    """Activations in the stages that no shortcut skips: what stands between an early map and a late one."""
-    inside = [(run.block, run.count) for run in block_repeats(arch) if run.block and run.part]
+    """Activations in the stages that no shortcut skips, and so every signal passes."""
+    inside = [(repeat.block, repeat.count) for repeat in block_repeats(arch) if repeat.block and repeat.part]
     return sum(count * unskipped_activations(block) for block, count in inside)
 
 
@@ -70,11 +70,11 @@ def _unskipped(block: Block) -> str:
 
 
 def receptive_field(arch: Arch) -> int:
-    """Side, in pixels, of the square that one cell of the last map can see; 0 in a flat network."""
+    """Side, in pixels, of the square of the image that one cell of the last map depends on; 0 if flat."""
     if arch.is_flat:
         return 0
     field, step = 1, 1
-    for block, count in [(run.block, run.count) for run in block_repeats(arch) if run.block]:
+    for block, count in [(repeat.block, repeat.count) for repeat in block_repeats(arch) if repeat.block]:
         reach, stride = max(_reach(way) for way in ways(block)), block.stride()
         for _ in range(count):
             field += step * reach
@@ -83,7 +83,7 @@ def receptive_field(arch: Arch) -> int:
 
 
 def _reach(block: Block) -> int:
-    """By how many pixels of its input, above one, `block` sees."""
+    """Pixels of the input, besides one, that a cell of the output of `block` depends on."""
     reach, step, convs = 0, 1, iter(block.convs)
     for letter in block.word:
         shape: Conv | Pool | None = next(convs) if letter == "C" else block.pool if letter in POOLS else None
@@ -95,18 +95,18 @@ def _reach(block: Block) -> int:
 
 def table(arch: Arch, *, size: int = 0) -> list[ArchRow]:
     """The architecture table of the paper: one row for the stem, each stage, the head and auxiliary heads."""
-    every = layers(arch, size=size)
+    all_layers = layers(arch, size=size)
     rows = []
     for part, blocks in enumerate(((arch.stem,), *arch.stages)):
-        mine = [layer for layer in every if layer.part == part and layer.path != "side"]
+        own = [layer for layer in all_layers if layer.part == part and layer.path != "side"]
         name = ("layer" if arch.is_flat else "conv") + f"{part + 1}" + ("_x" if part else "")
-        macs = sum(layer.macs for layer in mine)
+        macs = sum(layer.macs for layer in own)
         shapes, words = _counted(map(_shapes, blocks)), _counted(block.word for block in blocks)
-        rows.append(ArchRow(name, mine[-1].size, mine[-1].frames, shapes, words, macs))
-    tail = [layer for layer in every if layer.part > len(arch.stages)]
+        rows.append(ArchRow(name, own[-1].size, own[-1].frames, shapes, words, macs))
+    tail = [layer for layer in all_layers if layer.part > len(arch.stages)]
     word = f"{arch.tail} {arch.head.word}".strip()
     rows.append(ArchRow("head", 1, 1, _head(arch.head, arch), word, sum(layer.macs for layer in tail)))
-    sides = [layer for layer in every if layer.path == "side"]
+    sides = [layer for layer in all_layers if layer.path == "side"]
     if sides:
         texts = _counted(f"{_shapes(side.stem)}; {_head(side.head, arch)}" for side in arch.sides)
         words = _counted(f"{side.stem.word} {side.head.word}" for side in arch.sides)
@@ -141,7 +141,7 @@ def window(shape: Conv | Pool) -> str:
 
 
 def extent(size: int, frames: int = 1, *, between: str = "×") -> str:
-    """A map as people write it: `56×56`, or `16×56×56` with its frames."""
+    """The size of a map in text: `56×56`, or `16×56×56` with its frames."""
     return between.join(map(str, (*([frames] if frames > 1 else []), size, size)))
 
 
@@ -189,12 +189,12 @@ def _counted(texts: Iterable[str]) -> str:
 
 
 def plain_numbers(arch: Arch) -> dict[str, int]:
-    """The numbers people compare networks by, in the order tables show them."""
-    found = cost(arch)
+    """The numbers that networks are compared by, in the order of the tables."""
+    total = cost(arch)
     return {
-        "params": found.params,
-        "macs": found.macs,
-        "activations": found.activations,
+        "params": total.params,
+        "macs": total.macs,
+        "activations": total.activations,
         "input": arch.preprocess.size,
         "frames": arch.clip.total if arch.clip else 1,
         "depth": arch.depth(),

@@ -1,9 +1,10 @@
-"""Detector: what makes a backbone find boxes, as one frozen value that travels with its weights."""
+"""Detector: everything behind a backbone that finds boxes, as one frozen value stored with the weights."""
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
+from residua.errors import ConfigError
 from residua.spec import zoo
 from residua.spec.arch import Arch
 from residua.spec.preprocess import Preprocess
@@ -19,52 +20,51 @@ _RCNN_RATIOS = (0.5, 1.0, 2.0)
 
 @dataclass(frozen=True, slots=True)
 class Detector:
-    """All that decides what comes behind a backbone, which is an `Arch` of its own."""
+    """Detection head, anchors and image size for a backbone, which is an `Arch` of its own."""
 
     name: str
-    """What stands before the backbone's name, e.g. `ssd300`."""
+    """Prefix of the backbone's name, e.g. `ssd300` in `ssd300_iresnet18`."""
     kind: Kind
-    """How boxes are found."""
+    """Kind of detection head."""
     size: int
-    """SSD: side of the square an image is warped to; else its shorter side, shape kept; in pixels."""
+    """SSD: side of the square that images are resized to. Others: shorter side, aspect ratio kept. Pixels."""
     longest: int
-    """Longest side of an image that keeps its shape, in pixels."""
+    """Largest longer side of an image that keeps its aspect ratio, in pixels."""
     strides: tuple[int, ...]
-    """Which maps of the backbone are read: how many times smaller than the image each is."""
+    """Maps of the backbone to read, by how many times smaller than the image each is."""
     sizes: tuple[tuple[float, ...], ...]
-    """Sides of the anchors of each map, in pixels. SSD: the side, and that of the next map, with which it
-    makes one more square (Liu et al. 2016, 2.2)."""
+    """Sides of the anchors of each map, in pixels. SSD: the side, and that of the next map, which makes one
+    more square (Liu et al. 2016, 2.2)."""
     ratios: tuple[tuple[float, ...], ...]
-    """Shapes of the anchors of each map. SSD: width over height, each lying and standing, beside the squares;
-    else height over width."""
+    """Aspect ratios of the anchors of each map. SSD: width over height and its inverse, besides the squares.
+    Others: height over width."""
     extras: tuple[int, ...] = ()
-    """SSD: channels of the maps that follow the backbone's, each half as large as the one before."""
+    """SSD: channels of additional maps, each half as large as the one before."""
     norm: Literal["batch", "frozen"] = "batch"
-    """Norms of the backbone; frozen ones keep the statistics and weights that they were loaded with."""
+    """Norms of the backbone; frozen ones keep their pretrained statistics and weights."""
     still: int = 0
-    """Parts of the backbone that do not learn, from the image on: 1 is the stem, 2 the first stage, too."""
+    """Frozen parts of the backbone: 1 is the stem, 2 also the first stage; 0 is off."""
 
     def __post_init__(self) -> None:
-        """ValueError when the parts disagree."""
         maps = len(self.strides) + len(self.extras) + (self.kind == "fpn")
         if not 0 < self.size <= self.longest or (self.kind == "ssd" and self.size != self.longest):
-            raise ValueError(
+            raise ConfigError(
                 f"detector.size is {self.size}, .longest {self.longest}: give size <= longest, SSD one number"
             )
         if len(self.sizes) != maps or len(self.ratios) != maps:
-            raise ValueError(
+            raise ConfigError(
                 f"detector {self.name} has {maps} maps: give detector.sizes and .ratios for each"
             )
         if not all(self.sizes) or min(min(row) for row in self.sizes) <= 0 or self.still < 0:
-            raise ValueError(f"{self}: give sizes above 0 and still >= 0")
+            raise ConfigError(f"{self}: give sizes above 0 and still >= 0")
         if self.kind == "ssd" and any(len(row) != 2 for row in self.sizes):
-            raise ValueError(f"detector.sizes is {self.sizes}: give SSD two sides for each map")
+            raise ConfigError(f"detector.sizes is {self.sizes}: give SSD two sides for each map")
         if self.extras and self.kind != "ssd":
-            raise ValueError(f"detector.extras is {self.extras}: only SSD has maps behind the backbone's")
+            raise ConfigError(f"detector.extras is {self.extras}: only SSD has maps behind the backbone's")
 
     @property
     def warps(self) -> bool:
-        """Whether an image becomes a square, whatever its shape."""
+        """Whether images are resized to a square without keeping the aspect ratio."""
         return self.kind == "ssd"
 
 
@@ -99,35 +99,40 @@ def split_name(name: str) -> tuple[Detector, str] | None:
 
 
 def named(name: str) -> tuple[Detector, Arch]:
-    """The detector and the backbone that `DETECTOR_BACKBONE` means. ValueError offers what there is."""
-    found = split_name(name)
-    if found is None:
+    """The detector and the backbone of a name such as `ssd300_iresnet18`.
+
+    Raises:
+        ConfigError: There is no such detector or backbone; the message names the nearest ones.
+    """
+    parts = split_name(name)
+    if parts is None:
         backbone = name if name in zoo.NAMES else "resnet50"
         known = [f"{prefix}_{backbone}" for prefix in DETECTORS]
-        raise ValueError(
-            f"no detector {name!r}: {nearest(name, known)}; any backbone of `residua models` goes"
+        raise ConfigError(
+            f"no detector {name!r}: {nearest(name, known)}; any of `residua models` can be the backbone"
         )
-    detector, backbone = found
+    detector, backbone = parts
     return detector, zoo.arch(backbone)
 
 
 def map_indices(detector: Detector, arch: Arch) -> tuple[int, ...]:
-    """Which of the backbone's maps are read, as in `features_only`: the last of each stride.
+    """Indices of the backbone's maps that the detector reads, as in `features_only`: the last of each stride.
 
-    ValueError when it has none of that size, or another size on the way to the next.
+    Raises:
+        ConfigError: The backbone has no map of a stride that the detector reads.
     """
     strides = arch.strides()
     missing = [stride for stride in detector.strides if stride not in strides]
     if missing or arch.is_flat:
-        raise ValueError(
+        raise ConfigError(
             f"{arch.name} has maps {', '.join(map(str, strides))} times smaller than the image; "
-            f"{detector.name} reads {', '.join(map(str, detector.strides))}: take a network for 224 pixels"
+            f"{detector.name} reads {', '.join(map(str, detector.strides))}: choose a network for 224 pixels"
         )
     return tuple(len(strides) - 1 - strides[::-1].index(stride) for stride in detector.strides)
 
 
 def for_boxes(arch: Arch, detector: Detector) -> Arch:
-    """`arch` with the size of image that the detector shows it; its mean and deviation stay."""
+    """`arch` for the image size of `detector`; mean and standard deviation stay."""
     old = arch.preprocess
-    seen = Preprocess(detector.size, detector.size, old.mean, old.std, old.colour, old.interpolation)
-    return replace(arch, preprocess=seen)
+    preprocess = Preprocess(detector.size, detector.size, old.mean, old.std, old.colour, old.interpolation)
+    return replace(arch, preprocess=preprocess)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from residua.errors import ConfigError
 from residua.spec.arch import Arch
 from residua.spec.block import Block, Conv, Fork, Pool
 from residua.spec.clip import Clip
@@ -14,18 +15,23 @@ TIME = 3
 
 
 def inflate(arch: Arch, clip: Clip, *, halves: bool = True) -> Arch:
-    """`arch` that reads clips: windows of several pixels span 3 frames too.
+    """A network for clips: windows of several pixels also span 3 frames.
 
-    Stages after the first that halve the map halve the clip with it, as in R3D (Tran et al. 2018), or keep
-    its length unless `halves`; the stem never shortens it. One frame per segment changes no window.
-    ValueError for a network that has windows in time, or that has none to give them to.
+    Args:
+        arch: A network for images.
+        clip: The frames to read; one frame per segment changes no window.
+        halves: Whether stages after the first that halve the map also halve the clip, as in R3D (Tran et al.
+            2018). The stem never does.
+
+    Raises:
+        ConfigError: `arch` reads several frames already, or has no convolutions.
     """
     if arch.has_time:
-        raise ValueError(f"{arch.name} reads several frames together already: change its clip instead")
+        raise ConfigError(f"{arch.name} reads several frames together already: change its clip instead")
     if clip.frames == 1:
         return replace(arch, clip=clip)
     if arch.is_flat:
-        raise ValueError(f"{arch.name} has no windows to inflate: choose a convolutional network")
+        raise ConfigError(f"{arch.name} has no windows to inflate: choose a convolutional network")
     stages = []
     for number, stage in enumerate(arch.stages):
         change = partial(_longer, halves=halves and number > 0)
@@ -34,15 +40,16 @@ def inflate(arch: Arch, clip: Clip, *, halves: bool = True) -> Arch:
 
 
 def for_images(arch: Arch) -> Arch:
-    """The network for images that `arch` is when nothing moves: no window has a length in time."""
+    """The network for images of which `arch` is the inflated one: no window has a length in time."""
     stages = tuple(tuple(_each_way(block, _shorter) for block in stage) for stage in arch.stages)
     return replace(arch, clip=None, stem=_shorter(arch.stem), stages=stages)
 
 
 def with_clip(arch: Arch, clip: Clip) -> Arch:
-    """`arch` for other frames; one for images is inflated if `clip` has several to read together.
+    """`arch` for other frames; a network for images is inflated if the clip has several frames together.
 
-    ValueError where a network that reads several together would get one.
+    Raises:
+        ConfigError: `arch` reads several frames together and `clip` has one.
     """
     return replace(arch, clip=clip) if arch.has_time else inflate(arch, clip)
 
@@ -53,14 +60,20 @@ def with_frames(arch: Arch, frames: int) -> Arch:
 
 
 def with_frame_stride(arch: Arch, stride: int) -> Arch:
-    """`arch` whose frames are `stride` frames of the video apart. ValueError if it reads images."""
+    """`arch` with frames that are `stride` frames of the video apart.
+
+    Raises:
+        ConfigError: `arch` reads images.
+    """
     if arch.clip is None:
-        raise ValueError(f"{arch.name} reads images, which have no frame stride: give frames or segments too")
+        raise ConfigError(
+            f"{arch.name} reads images, which have no frame stride: give frames or segments too"
+        )
     return replace(arch, clip=replace(arch.clip, stride=stride))
 
 
 def with_segments(arch: Arch, segments: int) -> Arch:
-    """`arch` on `segments` stretches of a video, whose logits are averaged (Wang et al. 2016)."""
+    """`arch` on `segments` parts of a video, whose logits are averaged (Wang et al. 2016)."""
     return replace(arch, clip=replace(arch.clip or Clip(frames=1, stride=1), segments=segments))
 
 
@@ -81,7 +94,7 @@ def _conv(conv: Conv, *, halves: bool) -> Conv:
 
 
 def _pool(pool: Pool, letters: set[str], *, halves: bool) -> Pool:
-    """An even window halves; a maximum does not see its border, but an average would count its zeros."""
+    """The pool in time. An even window halves. A maximum ignores its border; an average would not."""
     pace = pool.stride if halves else 1
     even, largest = pool.kernel % 2 == 0 and pace == pool.kernel, pool.kernel % 2 == 1 and letters == {"P"}
     time = pool.kernel if even else TIME if largest and pool.kernel > 1 else 1

@@ -1,4 +1,4 @@
-"""Preprocess: how pixels become the input of a network; travels with weights, exports and server."""
+"""Preprocess: how pixels become the input of a network; stored with weights and exports."""
 
 import base64
 import binascii
@@ -7,29 +7,31 @@ import zlib
 from dataclasses import dataclass
 from typing import Literal
 
+from residua.errors import ConfigError
+
 Colour = Literal["rgb", "grey", "bands"]
-"""What the channels of an image are; bands are any number of others, which come as arrays, not as files."""
+"""Meaning of the channels; `bands` are any number of others, which come as arrays, not as image files."""
 
 LARGEST = 1 << 24
-"""Most bytes of a mean image: more is no picture, but a text made to fill memory."""
+"""Largest mean image in bytes: more is a text made to fill memory."""
 
 
 def packed(levels: bytes) -> str:
-    """The bytes of a mean image, (C, S, S) whole grey levels, as a text for `Preprocess.mean_image`."""
+    """Text for `Preprocess.mean_image` from `levels`, the (C, S, S) bytes of a mean image."""
     return base64.b64encode(zlib.compress(levels, 9)).decode()
 
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
-    """The one path from a decoded image to a network's input, the same in training, judging and serving.
+    """The path from a decoded image to the input of a network: the same in training, evaluation and serving.
 
     The shorter side is resized to `resize` pixels, a `size` x `size` square is cut from the centre, and each
-    channel c becomes (value / 255 - mean[c]) / std[c]. With a mean image, its pixel at the same place stands
-    in for mean[c]; squares and whole images of another size meet it resized, bilinearly.
+    channel c becomes (value / 255 - mean[c]) / std[c]. With a mean image, mean[c] is its pixel at the
+    same place; for images of another size it is resized bilinearly.
     """
 
     size: int
-    """Side of the square the network sees, in pixels."""
+    """Side of the square that the network reads, in pixels."""
     resize: int
     """Shorter side before the crop, in pixels; at least `size`."""
     mean: tuple[float, ...]
@@ -37,37 +39,36 @@ class Preprocess:
     std: tuple[float, ...]
     """Standard deviation of each channel, on a scale from 0 to 1."""
     colour: Colour = "rgb"
-    """What the channels are."""
+    """Meaning of the channels."""
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
-    """How pixels between pixels are found; always antialiased."""
+    """Interpolation of the resize; always antialiased."""
     mean_image: str = ""
-    """The mean of every pixel (He et al. 2015, 3.4), rounded to whole grey levels and `packed`; or empty."""
+    """Mean of every pixel (He et al. 2015, 3.4), in whole grey levels and packed; empty for none."""
 
     def __post_init__(self) -> None:
-        """ValueError when the parts disagree."""
         if not 0 < self.size <= self.resize:
-            raise ValueError(
+            raise ConfigError(
                 f"crop {self.size} of an image resized to {self.resize}: give 0 < size <= resize"
             )
         if not len(self.mean) == len(self.std) == self.channels:
-            raise ValueError(
+            raise ConfigError(
                 f"{self.colour} needs {self.channels} mean and std: got {self.mean} and {self.std}"
             )
         if min(self.std) <= 0:
-            raise ValueError(f"std {self.std}: give positive numbers")
+            raise ConfigError(f"std {self.std}: give positive numbers")
         count = len(self.levels)
         if count != self.channels * self.mean_side**2 or (self.mean_image and not count):
-            raise ValueError(f"mean_image holds {count} bytes, no square of {self.channels} channels")
+            raise ConfigError(f"mean_image holds {count} bytes, no square of {self.channels} channels")
 
     @property
     def levels(self) -> bytes:
-        """The mean image: (C, S, S) grey levels from 0 to 255, one byte each; none without one."""
+        """The mean image: (C, S, S) grey levels, one byte each; empty without one."""
         if not self.mean_image:
             return b""
         try:
             return zlib.decompressobj().decompress(base64.b64decode(self.mean_image), LARGEST)
         except (binascii.Error, zlib.error):
-            raise ValueError(f"mean_image {self.mean_image[:20]!r}... is no packed image") from None
+            raise ConfigError(f"mean_image {self.mean_image[:20]!r}... is no packed image") from None
 
     @property
     def mean_side(self) -> int:

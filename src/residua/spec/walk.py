@@ -1,9 +1,10 @@
-"""Arch -> its layers in the order data meets them, each with the map it reads and writes; no torch."""
+"""Layers of an Arch in the order of the forward pass, each with the map it reads and the map it writes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from residua.errors import ConfigError
 from residua.spec.arch import Arch, Head
 from residua.spec.block import Block, Conv, Fork, Pool
 from residua.spec.word import POOLS, SHAPED
@@ -18,21 +19,22 @@ class Layer:
     part: int
     """0 is the stem, i the i-th stage, and one more than the stages the head."""
     path: Path
-    """Before or after the brackets, inside them, around them; a gate, a fork's branch, an auxiliary head."""
+    """`main` is before and after the brackets, `residual` inside, `shortcut` around them; `branch` is of a
+fork, `side` of an auxiliary head."""
     letter: str
-    """What it is."""
+    """Its letter in the word."""
     width: int
-    """Channels that come in."""
+    """Channels of the input."""
     conv: Conv
-    """Its shape; `width` channels and kernel 1 for letters without one."""
+    """Its shape; `width` channels and kernel 1 for letters that have none."""
     size: int
-    """Side of the map that comes out, in pixels."""
+    """Side of the output map, in pixels."""
     frames: int = 1
-    """Frames of the map that comes out, of all segments together; 1 for an image."""
+    """Frames of the output map, of all segments together; 1 for an image."""
 
     @property
     def params(self) -> int:
-        """Learnable numbers."""
+        """Learnable values."""
         if self.letter == "N":
             return 2 * self.width
         if self.letter not in "CL":
@@ -41,7 +43,7 @@ class Layer:
 
     @property
     def outputs(self) -> int:
-        """Numbers that come out for one image or clip."""
+        """Values of the output for one image or clip."""
         return self.conv.out * self.size**2 * self.frames
 
     @property
@@ -51,51 +53,59 @@ class Layer:
 
     @property
     def _reads(self) -> int:
-        """Numbers that one number of the output is a sum of."""
+        """Products that one value of the output sums."""
         return (self.width // self.conv.groups) * self.conv.kernel**2 * self.conv.time
 
 
 @dataclass(frozen=True, slots=True)
 class BlockRepeat:
-    """Equal blocks that follow each other on maps of one shape; a head with its tail is one of its own."""
+    """Equal blocks in a row on maps of one shape, taken together; the tail with the head is one, too."""
 
     part: int
     """0 is the stem, i the i-th stage, and one more than the stages the tail with the head."""
     block: Block | Fork | None
-    """What each of them is; None for tail and head, and for an auxiliary head."""
+    """The block; None for tail and head, and for an auxiliary head."""
     ways: tuple[tuple[Layer, ...], ...]
-    """The layers of one of them; of a fork, those of each branch."""
+    """The layers of one block: one sequence, or one per branch of a fork."""
     count: int
-    """How many there are."""
+    """Number of blocks."""
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """All layers of one of them, in order."""
+        """All layers of one block, in order."""
         return tuple(layer for way in self.ways for layer in way)
 
 
 def layers(arch: Arch, *, size: int = 0) -> list[Layer]:
-    """Every layer of `arch` in order, for images of `size` pixels; 0 takes the size it was drawn for.
+    """Every layer of `arch` in order.
 
-    ValueError when a map would shrink to nothing.
+    Args:
+        arch: The network.
+        size: Side of the images, in pixels; 0 takes that of `arch`.
+
+    Raises:
+        ConfigError: A map would shrink to nothing, or the paths of a block do not end in equal maps.
     """
-    return [layer for run in block_repeats(arch, size=size) for layer in run.layers * run.count]
+    return [layer for repeat in block_repeats(arch, size=size) for layer in repeat.layers * repeat.count]
 
 
 def block_repeats(arch: Arch, *, size: int = 0) -> list[BlockRepeat]:
-    """The same, equal blocks in a row taken together: a thousand layers are a dozen runs."""
-    found = list(_walk(arch, size or arch.preprocess.size))
-    return [_of_all(run, arch.segments) for run in found] if arch.segments > 1 else found
+    """The same with equal blocks in a row taken together: a thousand layers are a dozen values.
+
+    Arguments and errors are those of `layers`.
+    """
+    repeats = list(_walk(arch, size or arch.preprocess.size))
+    return [_for_segments(repeat, arch.segments) for repeat in repeats] if arch.segments > 1 else repeats
 
 
-def _of_all(run: BlockRepeat, segments: int) -> BlockRepeat:
-    ways = tuple(tuple(replace(la, frames=la.frames * segments) for la in way) for way in run.ways)
-    return replace(run, ways=ways)
+def _for_segments(repeat: BlockRepeat, segments: int) -> BlockRepeat:
+    ways = tuple(tuple(replace(la, frames=la.frames * segments) for la in way) for way in repeat.ways)
+    return replace(repeat, ways=ways)
 
 
 @dataclass(frozen=True, slots=True)
 class _Map:
-    """What lies between two layers of one segment."""
+    """Shape of the map between two layers of one segment."""
 
     width: int
     size: int
@@ -106,30 +116,30 @@ def _walk(arch: Arch, size: int) -> Iterator[BlockRepeat]:
     frames = arch.clip.frames if arch.clip else 1
     at = _Map(arch.channels * size**2, 1, 1) if arch.is_flat else _Map(arch.channels, size, frames)
     for part, blocks in enumerate(((arch.stem,), *arch.stages)):
-        held = {side.block: side for side in arch.sides if side.stage + 1 == part}
+        sides = {side.block: side for side in arch.sides if side.stage + 1 == part}
         index = 0
         while index < len(blocks):
             block, fork = blocks[index], at
-            found = _branches(block, part, at)
-            at = _Map(block.out(at.width), found[-1][-1].size, found[-1][-1].frames)
-            _check_left(arch, found)
+            branches = _branches(block, part, at)
+            at = _Map(block.out(at.width), branches[-1][-1].size, branches[-1][-1].frames)
+            _check_sizes(arch, branches)
             first = index
             index += 1
-            while at == fork and block in blocks[index : index + 1] and index - 1 not in held:
+            while at == fork and block in blocks[index : index + 1] and index - 1 not in sides:
                 index += 1
-            yield BlockRepeat(part, block, found, index - first)
-            if side := held.get(index - 1):
+            yield BlockRepeat(part, block, branches, index - first)
+            if side := sides.get(index - 1):
                 yield BlockRepeat(part, None, (tuple(_side(arch, side.stem, side.head, part, at)),), 1)
     end = len(arch.stages) + 1
     tail = _spell(arch.tail, (), Pool(), end, "main", at)
     yield BlockRepeat(end, None, ((*tail, *_last(arch, arch.head, end, "main", at.width)),), 1)
 
 
-def _check_left(arch: Arch, ways: tuple[tuple[Layer, ...], ...]) -> None:
+def _check_sizes(arch: Arch, ways: tuple[tuple[Layer, ...], ...]) -> None:
     if min(layer.size for way in ways for layer in way) < 1:
-        raise ValueError(f"{arch.name} shrinks its map to nothing: give larger images")
+        raise ConfigError(f"{arch.name} shrinks its map to nothing: give larger images")
     if min(layer.frames for way in ways for layer in way) < 1:
-        raise ValueError(f"{arch.name} shrinks its clip to nothing: give more frames")
+        raise ConfigError(f"{arch.name} shrinks its clip to nothing: give more frames")
 
 
 def _last(arch: Arch, head: Head, part: int, path: Path, width: int) -> Iterator[Layer]:
@@ -145,12 +155,14 @@ def _side(arch: Arch, stem: Block, head: Head, part: int, at: _Map) -> Iterator[
 def _branches(block: Block | Fork, part: int, at: _Map) -> tuple[tuple[Layer, ...], ...]:
     if isinstance(block, Block):
         return (tuple(_block(block, part, at)),)
-    found = tuple(tuple(_spell(way.word, way.convs, way.pool, part, "branch", at)) for way in block.branches)
-    if len(ends := {way[-1].size for way in found}) > 1:
-        raise ValueError(f"{block.word!r} ends in maps of {sorted(ends)} pixels: pad them alike")
-    if len(ends := {way[-1].frames for way in found}) > 1:
-        raise ValueError(f"{block.word!r} ends in clips of {sorted(ends)} frames: step alike")
-    return found
+    branches = tuple(
+        tuple(_spell(way.word, way.convs, way.pool, part, "branch", at)) for way in block.branches
+    )
+    if len(ends := {way[-1].size for way in branches}) > 1:
+        raise ConfigError(f"{block.word!r} ends in maps of {sorted(ends)} pixels: pad them alike")
+    if len(ends := {way[-1].frames for way in branches}) > 1:
+        raise ConfigError(f"{block.word!r} ends in clips of {sorted(ends)} frames: step alike")
+    return branches
 
 
 def _block(block: Block, part: int, at: _Map) -> Iterator[Layer]:
@@ -166,12 +178,12 @@ def _block(block: Block, part: int, at: _Map) -> Iterator[Layer]:
             yield from around
             end = (around[-1].size, around[-1].frames) if around else (fork.size, fork.frames)
             if end[0] != at.size:
-                raise ValueError(
+                raise ConfigError(
                     f"{block.word!r} ends in a map of {at.size} pixels, its shortcut in {end[0]}: "
                     "pad them alike"
                 )
             if end[1] != at.frames:
-                raise ValueError(
+                raise ConfigError(
                     f"{block.word!r} ends in a clip of {at.frames} frames, its shortcut in {end[1]}: "
                     "step alike"
                 )

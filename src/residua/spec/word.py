@@ -5,6 +5,8 @@ Z subsample and pad channels with zeros          R local response norm          
 ( ... ) what the shortcut skips; no brackets, no shortcut
 """
 
+from residua.errors import ConfigError
+
 MEANING = {
     "C": "convolution",
     "N": "normalisation",
@@ -18,31 +20,35 @@ MEANING = {
     "S": "stochastic depth",
 }
 SHAPED = "CZL"
-"""Letters that change the number of channels, and so read a `Conv`."""
+"""Letters that read a `Conv`, because they change the number of channels."""
 POOLS = "PV"
 """Letters that read the block's `Pool`."""
 
 
 def check_word(word: str) -> None:
-    """ValueError, saying what to change, unless `word` has known letters and at most one pair of brackets."""
+    """Check that `word` has known letters and at most one pair of brackets.
+
+    Raises:
+        ConfigError: It has not; the message says what to change.
+    """
     for letter in word:
         if letter not in MEANING and letter not in "() ":
             known = ", ".join(f"{key} {meaning}" for key, meaning in MEANING.items())
-            raise ValueError(f"unknown letter {letter!r} in {word!r}: the letters are {known}")
+            raise ConfigError(f"unknown letter {letter!r} in {word!r}: the letters are {known}")
     opening, closing = word.count("("), word.count(")")
     if opening == closing == 1 and word.index(")") < word.index("("):
-        raise ValueError(f"{word!r} closes its bracket before it opens it: swap '(' and ')'")
+        raise ConfigError(f"{word!r} closes its bracket before it opens it: swap '(' and ')'")
     if opening != closing:
         more, less = (")", "(") if closing > opening else ("(", ")")
-        raise ValueError(
+        raise ConfigError(
             f"{word!r} has {word.count(more)} {more!r} and {word.count(less)} {less!r}: balance them"
         )
     if opening > 1:
-        raise ValueError(
+        raise ConfigError(
             f"{word!r} has {opening} pairs of brackets: a block has one shortcut, so keep one pair"
         )
     if opening and not word[word.find("(") + 1 : word.find(")")].strip():
-        raise ValueError(f"the brackets of {word!r} skip nothing: put letters between '(' and ')'")
+        raise ConfigError(f"the brackets of {word!r} are empty: put letters between '(' and ')'")
 
 
 def split_word(word: str) -> tuple[str, str, str]:

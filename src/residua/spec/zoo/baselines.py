@@ -1,4 +1,4 @@
-"""Networks that residual nets are held against and that belong to none of the three papers."""
+"""Networks to compare residual networks with, which are from none of the three papers."""
 
 from residua.spec.arch import Arch, Head, Side
 from residua.spec.block import Block, Conv, Fork, Pool
@@ -7,13 +7,13 @@ from residua.spec.zoo.stages import CIFAR
 
 HALVE = Pool(2, 2, 0)
 CAFFE_POOL = Pool(3, 2, 0, ceil=True)
-"""What AlexNet and GoogLeNet pool by."""
+"""Pool of AlexNet and GoogLeNet."""
 HIDDEN = (4096, 4096)
 """Hidden units of AlexNet and VGG."""
 
 
 def smallconvnet(name: str) -> Arch:
-    """The network people build first: stacked 3x3 convolutions, max-pool, dropout, fully connected layers.
+    """A beginner's network: stacked 3x3 convolutions, max-pool, dropout, fully connected layers.
 
     Ours, for 32 x 32 images: no norm and no shortcut, two convolutions of 32, 64 and 128 channels before
     each of three pools, then 256 hidden units.
@@ -53,15 +53,15 @@ def alexnet(name: str) -> Arch:
 
 
 def alexnet_2012(name: str) -> Arch:
-    """As published: groups of two where the towers did not talk, response norm, 227 pixels (224 in print)."""
+    """As published: two groups where the towers are separate, response norm, 227 pixels (224 in print)."""
     stem = Block("CARP", (Conv(96, 11, 4, bias=True, padding=0),), pool=CAFFE_POOL)
     middle = Block("CARP", (Conv(256, 5, groups=2, bias=True),), pool=CAFFE_POOL)
     shapes = (Conv(384, bias=True), Conv(384, groups=2, bias=True), Conv(256, groups=2, bias=True))
     last = Block("CA CA CAP", shapes, pool=CAFFE_POOL)
     head = Head("LAD LAD L", HIDDEN, grid=6)
-    seen = Preprocess(227, 256, IMAGENET.mean, IMAGENET.std)
+    preprocess = Preprocess(227, 256, IMAGENET.mean, IMAGENET.std)
     source = "Krizhevsky et al. 2012, sizes as in Caffe's model"
-    return Arch(name, "alexnet", source, stem, ((middle,), (last,)), "", head, preprocess=seen)
+    return Arch(name, "alexnet", source, stem, ((middle,), (last,)), "", head, preprocess=preprocess)
 
 
 VGG = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}

@@ -29,7 +29,7 @@ def plain(name: str, *, depth: int) -> Arch:
 
 
 def cifar_resnet(name: str, *, depth: int) -> Arch:
-    """Section 4.2: 6n+2 layers of 16, 32 and 64 channels, option A. ValueError if depth is not 6n+2."""
+    """Section 4.2: 6n+2 layers of 16, 32 and 64 channels, option A."""
     counts = thirds(name, depth, 2)
     blocks = stages(counts, widths.basic, orders.original, narrow=16, shortcut=SHORTCUTS["A"])
     source = "He et al. 2015, 4.2"
@@ -37,7 +37,7 @@ def cifar_resnet(name: str, *, depth: int) -> Arch:
 
 
 def cifar_plain(name: str, *, depth: int) -> Arch:
-    """Section 4.2: the same layers without shortcuts. ValueError if depth is not 6n+2."""
+    """Section 4.2: the same layers without shortcuts."""
     blocks = stages(thirds(name, depth, 2), widths.basic, orders.plain, narrow=16, shortcut=("", False))
     source = "He et al. 2015, 4.2"
     return Arch(name, "cifar_plain", source, CIFAR_STEM, blocks, classes=10, preprocess=CIFAR)

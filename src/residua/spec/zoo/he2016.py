@@ -23,8 +23,7 @@ def preresnet(name: str, *, depth: int, convs: Widths) -> Arch:
 def cifar_preresnet(name: str, *, depth: int) -> Arch:
     """Pre-activation for CIFAR: 110 of basic blocks with option A, deeper ones of bottlenecks (appendix).
 
-    Bottlenecks have their stride on the first 1x1, as in the authors' code. ValueError if no such depth
-    exists.
+    Bottlenecks have their stride on the first 1x1, as in the authors' code.
     """
     basic = depth <= 110
     counts = thirds(name, depth, 2 if basic else 3)
