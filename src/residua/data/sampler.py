@@ -17,7 +17,7 @@ FLIP, ROW, COLUMN, SCALE, POLICY, ERASE = 1, 2, 3, 4, 5, 6
 TRIES, ERASE_TRIES = 16, 64  # four numbers for each of ten tries
 COLOUR, CUTOUT, MIX = 112, 120, 124  # six, two and five numbers
 BOXES = 200  # the seed of the crop around boxes
-MOMENT = 1024  # one for each segment or frame of a clip
+CLIP_POSITION = 1024  # one for each segment or frame of a clip
 # Any: they are combined with Python's integers and with NumPy's arrays.
 _WEYL: Any = 0x9E3779B97F4A7C15  # the three constants of splitmix64 (Steele et al. 2014, fig. 17)
 _FIRST: Any = 0xBF58476D1CE4E5B9

@@ -24,7 +24,7 @@ from residua.data.decode import Header, MediaType
 from residua.data.images import Images
 from residua.data.items import Item
 from residua.data.near_duplicates import THUMBNAIL_SIDE, thumbnail_and_hash
-from residua.errors import DataError, UnreachableError
+from residua.errors import DataError, ResourceError, UnreachableError
 
 ReportProgress = Callable[[int, int], None]
 """Called with the number of images done and the number of all."""
@@ -82,7 +82,7 @@ def scan(
 
     Raises:
         UnreachableError: A server does not answer.
-        MemoryError: A process was killed.
+        ResourceError: A process was killed.
     """
     total = sum(map(len, splits))
     facts = np.zeros(total, FACTS)
@@ -113,7 +113,7 @@ def _scanned_chunks(splits: tuple[Images, ...], total: int, workers: int) -> Ite
         with ProcessPoolExecutor(workers, initializer=_Worker.start, initargs=(splits,)) as pool:
             yield from pool.map(_scan_in_worker, starts)
     except BrokenProcessPool:
-        raise MemoryError(
+        raise ResourceError(
             "a process that scans images was killed: free memory, or give fewer workers"
         ) from None
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from residua.data.sampler import MOMENT, draws
+from residua.data.sampler import CLIP_POSITION, draws
 from residua.spec.clip import Clip
 
 MIDDLE = 0.5
@@ -49,7 +49,7 @@ def position_count(clip: Clip) -> int:
 def random_positions(clip: Clip, seed: int, epoch: int, index: int) -> list[float]:
     """Positions of video `index` in one epoch; they depend on (seed, epoch, index) alone."""
     where = np.array([index])
-    return [float(draws(seed, epoch, where, MOMENT + k)[0]) for k in range(position_count(clip))]
+    return [float(draws(seed, epoch, where, CLIP_POSITION + k)[0]) for k in range(position_count(clip))]
 
 
 def equal_positions(clip: Clip, position: float) -> list[float]:
