@@ -5,9 +5,11 @@ that it reads now. A worker writes its slot without a lock; the training process
 example in an error.
 
     starting --> reading <--> idle (queue full) --> ended (all batches read)
-                    | +-- killed, crashed, exited --> WorkerDiedError "... died (Killed) while it read X" +--
-                    no batch for `seconds`  --> all workers killed, WorkerDiedError "... hangs ... while it
-                    read X"
+                    |
+                    +-- killed, crashed or exited --> WorkerDiedError "died (Killed) while it read X"
+                    |
+                    +-- no batch for 60 seconds --> all workers are killed,
+                                                    WorkerDiedError "hangs ... while it read X"
 """
 
 import multiprocessing
