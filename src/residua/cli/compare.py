@@ -15,36 +15,38 @@ if TYPE_CHECKING:
 
 
 def compare(
-    trained: list[Path] = typer.Argument(metavar="RUN|FILE RUN|FILE...", help="The first is the measure."),
-    data: str = typer.Option(None, "--data", help="Images to judge by; else those the runs kept apart."),
+    trained: list[Path] = typer.Argument(
+        metavar="RUN|FILE RUN|FILE...", help="Each is compared with the first."
+    ),
+    data: str = typer.Option(None, "--data", help="Labelled data; default: the test split of the runs."),
     view: str = typer.Option("", "--views", help="How each image is shown: center; videos as a whole."),
     weights: str = typer.Option("auto", help="Of a run: raw, ema, best; auto is ema where there is one."),
     out: Path = typer.Option(None, "-o", "--out", help="Write a page: .html."),
     changed: Path = typer.Option(
-        None, "--changed", help="Write the images that changed: .csv, .jsonl or .parquet."
+        None, "--changed", help="Write the images predicted differently: .csv, .jsonl or .parquet."
     ),
-    force: bool = typer.Option(False, "--force", help="Replace output files that are there."),
+    force: bool = typer.Option(False, "--force", help="Replace output files that exist."),
     as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
 ) -> None:
-    """Hold networks against each other on the same images.
+    """Compare networks on the same images.
 
-    Paired bootstrap of the difference, exact McNemar test, and the images that changed sides.
+    Paired bootstrap of the difference, exact McNemar test, and the images that they predict differently.
 
     Example: residua compare runs/plain runs/residual --changed changed.csv -o compared.html
     """
     from shlex import join
 
-    from residua.jobs.compare import compare as held_against
+    from residua.jobs.compare import compare as compare_networks
     from residua.jobs.compare import save_changed
     from residua.jobs.comparison_page import write_comparison
     from residua.jobs.predict import check_out
 
     check_out(out, force=force, suffixes=(".html",))
     check_out(changed, force=force)
-    pairs = held_against(trained, data=data, view=view, weights=weights)
+    pairs = compare_networks(trained, data=data, view=view, weights=weights)
     to = console(json_on_stdout=as_json)
     if changed:
-        noun = pairs[0].first.images.media_type.noun
+        noun = pairs[0].first.split.media_type.noun
         say(to, f"{save_changed(changed, pairs):,} {noun}s written to {changed}")
     if out:
         words = ["residua", "compare", *map(str, trained), *(["--views", view] if view else [])]
@@ -56,34 +58,34 @@ def compare(
         _put(pairs)
         return
     _show(to, pairs)
-    say(to, "p: exact McNemar test on won and lost, raised for the number of pairs (Holm)", "dim")
+    say(to, "p: exact McNemar test on won and lost, corrected for the number of pairs (Holm)", "dim")
     next_line(to, f"residua compare {join(map(str, trained))} --changed changed.csv -o compared.html")
 
 
 def _show(to: "Console", pairs: "Sequence[Pair]") -> None:
-    """The first network in a line, the others held against it in a table."""
-    from residua.jobs.comparison_page import chance
-    from residua.tasks.classify.verdict import said
+    """The first network in a line, the others in a table."""
+    from residua.jobs.comparison_page import format_p
+    from residua.tasks.classify.evaluations import format_estimate
 
     first = pairs[0].first
     score = first.score
     say(
         to,
-        f"{first.name}: {score.top1:.2f} % of {score.n:,} {first.images.media_type.noun}s "
+        f"{first.network}: {score.top1:.2f} % of {score.n:,} {first.split.media_type.noun}s "
         f"({score.split}, {score.views})",
     )
     lines = [
         (
-            pair.second.name,
+            pair.second.network,
             f"{pair.second.score.top1:.2f} %",
-            said(pair.comparison.difference),
-            f"{pair.comparison.won:,}",
-            f"{pair.comparison.lost:,}",
-            chance(pair.p),
+            format_estimate(pair.comparison.difference),
+            f"{pair.comparison.wins:,}",
+            f"{pair.comparison.losses:,}",
+            format_p(pair.p),
         )
         for pair in pairs
     ]
-    show_table(to, ("against it", "top-1", "difference, points", "won", "lost", "p"), lines, numeric=1)
+    show_table(to, ("compared with it", "top-1", "difference, points", "won", "lost", "p"), lines, numeric=1)
 
 
 def _put(pairs: "Sequence[Pair]") -> None:
@@ -93,11 +95,19 @@ def _put(pairs: "Sequence[Pair]") -> None:
     first = pairs[0].first
     rows = [
         {
-            "run": pair.second.name,
-            **to_plain(pair.comparison),
+            "run": pair.second.network,
+            **_comparison_values(pair),
             "p_holm": pair.p,
             "score": to_plain(pair.second.score),
         }
         for pair in pairs
     ]
-    put_json({"first": {"run": first.name, "score": to_plain(first.score)}, "pairs": rows})
+    put_json({"first": {"run": first.network, "score": to_plain(first.score)}, "pairs": rows})
+
+
+def _comparison_values(pair: "Pair") -> dict[str, object]:
+    """The comparison as JSON values."""
+    from residua.spec.record import to_plain
+
+    names = {"wins": "won", "losses": "lost"}
+    return {names.get(name, name): value for name, value in to_plain(pair.comparison).items()}

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:  # rich takes a third of the time that `--help` may take
 
     from rich.console import Console
 
-    from residua.tasks.kind import Told
+    from residua.spec.text_table import TextTable
 
 QUIET_SECONDS = 10.0
 """Without a terminal, one line of progress per this many seconds."""
@@ -99,22 +98,12 @@ def show_table(
     Console(file=to.file, highlight=False, quiet=to.quiet, width=width).print(table)
 
 
-def tell(to: "Console", told: "Told") -> None:
+def tell(to: "Console", table: "TextTable") -> None:
     """A table, unless it is empty, and what is said below it."""
-    if told.rows:
-        show_table(to, told.head, told.rows, numeric=told.numeric)
-    for line in told.notes:
+    if table.rows:
+        show_table(to, table.head, table.rows, numeric=table.numeric)
+    for line in table.notes:
         say(to, line, "dim")
-
-
-def check_page(out: Path, *, force: bool) -> None:
-    """ValueError for a page that cannot be at `out`, FileExistsError for one there, unless `force`."""
-    if out.suffix.lower() not in (".html", ".htm"):
-        raise ValueError(f"{out} ends in {out.suffix!r}: give sheet.html")
-    if not out.parent.is_dir():
-        raise ValueError(f"{out.parent} is no folder: make it first, or write elsewhere")
-    if out.exists() and not force:
-        raise FileExistsError(f"{out} is there already: give --force to replace it")
 
 
 @contextmanager

@@ -18,8 +18,8 @@ from residua.data.scan import ReportProgress, scan
 from residua.jobs.prepare import TrainRequest, prepare
 from residua.jobs.train import Listen, Stop, create_run, fit_run, load_run
 from residua.measure.outliers import distances
-from residua.measure.views import judge
-from residua.predict.classifier import ready
+from residua.measure.views import evaluate_view
+from residua.predict.classifier import load
 from residua.runs.run import Run
 from residua.tasks.run_data import reopen
 from residua.training.events import Event
@@ -59,13 +59,14 @@ class FoldPredictions:
             trained_on: Images that the network was trained on, for the distances.
         """
         some = images.subset(indices)
-        network, _, plan = ready(path)
-        matched = match_classes(some, network.class_names, owner=f"the network of {path}")
-        view = "flip" if Run(path).recipe.augment.flip else "center"  # flips only where training has them
-        probabilities = judge(network, matched, plan, view).probabilities
-        order = np.array([network.class_names.index(name) for name in images.classes])
+        classifier = load(path)
+        matched = match_classes(some, classifier.classes, owner=f"the network of {path}")
+        flips = bool(Run(path).recipe.augment.flip)  # only where training has them
+        view = "flip" if flips else "center"
+        probabilities = evaluate_view(classifier, matched, view, portion=len(matched)).probabilities
+        order = np.array([classifier.classes.index(name) for name in images.classes])
         self.probabilities[indices] = probabilities[:, order]
-        self.distances[indices] = distances(network, some, trained_on)
+        self.distances[indices] = distances(classifier.network, some, trained_on)
 
 
 def predict_by_folds(

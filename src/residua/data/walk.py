@@ -1,29 +1,29 @@
 """Walking folders of images: what is an image, what is skipped, and no step outside the folder given."""
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from residua.data.decode import SUFFIXES, shown
+from residua.data.decode import IMAGE, SUFFIXES, MediaType, printable_path
 from residua.errors import DataError
 
-Kind = Literal["image", "hidden", "other", "link", "loose"]
+FileKind = Literal["image", "hidden", "other", "link", "loose"]
 """What a file is to us: an image by its ending, hidden, of another kind, a link that is not followed, or an
 image beside the folders of the classes, whose class nobody knows."""
 
 _DEBRIS = frozenset({"thumbs.db", "desktop.ini", "__macosx"})  # what Windows and macOS leave in folders
 
 
-def entries(folder: Path) -> list[os.DirEntry[str]]:
+def list_folder(folder: Path) -> list[os.DirEntry[str]]:
     """What lies in `folder`, sorted by name. DataError when it is missing, no folder, or closed to us."""
     try:
         with os.scandir(folder) as found:
             return sorted(found, key=lambda entry: entry.name)
     except NotADirectoryError:
-        raise DataError(f"{shown(folder)} is a file: give a folder") from None
+        raise DataError(f"{printable_path(folder)} is a file: give a folder") from None
     except OSError as error:
-        raise DataError(f"{shown(folder)} cannot be read: {error.strerror}") from None
+        raise DataError(f"{printable_path(folder)} cannot be read: {error.strerror}") from None
 
 
 def is_hidden(name: str) -> bool:
@@ -31,17 +31,19 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in _DEBRIS
 
 
-def ends_in(name: str, suffixes: Collection[str]) -> bool:
+def has_suffix(name: str, suffixes: Collection[str]) -> bool:
     """Whether a file is called as those are that have one of `suffixes`."""
     return os.path.splitext(name)[1].lower() in suffixes
 
 
-def folders(folder: Path) -> list[str]:
+def subfolders(folder: Path) -> list[str]:
     """Names of the folders in `folder`, sorted, without hidden ones and links."""
-    return [e.name for e in entries(folder) if not is_hidden(e.name) and e.is_dir(follow_symlinks=False)]
+    return [e.name for e in list_folder(folder) if not is_hidden(e.name) and e.is_dir(follow_symlinks=False)]
 
 
-def walk(folder: Path, *, root: Path, suffixes: Collection[str] = SUFFIXES) -> Iterator[tuple[Kind, Path]]:
+def walk(
+    folder: Path, *, root: Path, suffixes: Collection[str] = SUFFIXES
+) -> Iterator[tuple[FileKind, Path]]:
     """Every file below `folder` with its kind; images are those with an ending in `suffixes`.
 
     Links to files are followed inside `root`, links to folders never: they may loop, or leave the data set.
@@ -49,7 +51,7 @@ def walk(folder: Path, *, root: Path, suffixes: Collection[str] = SUFFIXES) -> I
     inside = root.resolve()
     waiting = [folder]
     while waiting:
-        for entry in entries(waiting.pop()):
+        for entry in list_folder(waiting.pop()):
             path = Path(entry.path)
             if is_hidden(entry.name):
                 yield "hidden", path
@@ -58,7 +60,40 @@ def walk(folder: Path, *, root: Path, suffixes: Collection[str] = SUFFIXES) -> I
             elif entry.is_symlink() and _leads_away(entry, inside):
                 yield "link", path
             else:
-                yield "image" if ends_in(entry.name, suffixes) else "other", path
+                yield "image" if has_suffix(entry.name, suffixes) else "other", path
+
+
+def list_images(paths: Sequence[Path], *, media_type: MediaType = IMAGE) -> list[Path]:
+    """List files, and all images in folders.
+
+    Args:
+        paths: Files, which are listed as they are, and folders.
+        media_type: What is listed of a folder: images or videos.
+
+    Returns:
+        The files; those of a folder are sorted.
+
+    Raises:
+        DataError: A path does not exist, or a folder holds no image.
+    """
+    files: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise DataError(
+                f"{printable_path(path)} does not exist: give {media_type.noun}s as files or folders of them"
+            )
+        if not path.is_dir():
+            files.append(path)
+            continue
+        entries = walk(path, root=path, suffixes=media_type.suffixes)
+        inside = sorted(file for kind, file in entries if kind == "image")
+        if not inside:
+            raise DataError(
+                f"{printable_path(path)} holds no {media_type.noun}: "
+                f"give a folder of {media_type.formats} files"
+            )
+        files += inside
+    return files
 
 
 def _leads_away(entry: os.DirEntry[str], inside: Path) -> bool:
@@ -67,3 +102,28 @@ def _leads_away(entry: os.DirEntry[str], inside: Path) -> bool:
         return entry.is_dir() or not Path(entry.path).resolve().is_relative_to(inside)
     except (OSError, RuntimeError):  # until Python 3.13 resolving raises the second
         return False
+
+
+def list_images(paths: Sequence[Path], *, media_type: MediaType = IMAGE) -> list[Path]:
+    """Expand folders among `paths` to the files of `media_type` inside them, sorted; files stay as they are.
+
+    Raises:
+        DataError: for a path that does not exist, or a folder without such a file.
+    """
+    files: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise DataError(
+                f"{printable_path(path)} does not exist: give {media_type.noun}s as files or folders of them"
+            )
+        if not path.is_dir():
+            files.append(path)
+            continue
+        tree = walk(path, root=path, suffixes=media_type.suffixes)
+        inside = sorted(file for kind, file in tree if kind == "image")
+        if not inside:
+            raise DataError(
+                f"{printable_path(path)} holds no {media_type.noun}: give a folder of {media_type.formats} files"
+            )
+        files += inside
+    return files

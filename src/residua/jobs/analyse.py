@@ -5,32 +5,33 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from residua import tasks
-from residua.analyse.copies import settled
-from residua.analyse.study import Patient, Study, without_shared
+from residua.analyse.copies import recalibrated_copy
+from residua.analyse.study import Needs, Study, StudyResult, Subject, distinct_parts, run_study
+from residua.analyse.table import STUDIES, find_study
 from residua.data.batches import evaluation_batches
 from residua.data.images import Images
-from residua.data.sources.table import absolute, open_dataset
+from residua.data.open import open_dataset
+from residua.data.sources.table import parse_source
 from residua.data.transforms import normalise
-from residua.jobs.studies import STUDIES
-from residua.jobs.study_texts import READINGS
+from residua.errors import ConfigError
+from residua.files import write_file
 from residua.nn.network import Network, build
-from residua.predict.classifier import load_network
-from residua.report.page import Figure, Figures, Page, Part, Section, Text, render
-from residua.runs.run import write
+from residua.predict.predictor import load_network
+from residua.report.page import Figures, Page, Part, Section, Text, render
 from residua.spec import zoo
-from residua.spec.record import nearest
-from residua.tasks.classify.task import Classify
+from residua.tasks.classify.learn_task import ClassifyLearn
 from residua.version import __version__
 
 IMAGES = 256
-"""Images a study looks at, at most, unless told."""
-NEEDS_NO_IMAGES = ("activations", "field")
-"""What can be said of a network by name, without data."""
+"""Images for each study by default, at most."""
+HOLDOUT = 0.2
+"""Share of a source without a split of its own that is kept from training."""
 
 
 def analyse(
@@ -42,119 +43,137 @@ def analyse(
     images: int = IMAGES,
     force: bool = False,
     listen: Callable[[str], None] = lambda _: None,
-) -> list[Study]:
-    """Study each of `trained`, runs, checkpoint files or names of networks, side by side.
+) -> list[StudyResult]:
+    """Study networks side by side.
 
-    `what` names studies; none means all that fit. `out` gets a page, an SVG per figure and the numbers as
-    JSON. A network by name has fresh weights, and norms that have seen the images. ValueError for an unknown
-    study, or for one that no network allows; `listen` hears what is done and what is left out.
+    Args:
+        trained: Runs, checkpoint files or model names. A model name has fresh weights, and batch norms that are
+            calibrated on the images.
+        what: Names of studies; none means all that fit.
+        data: Images to study with; None takes the test images of each run.
+        out: Folder for a page, an SVG file for each figure and the numbers as JSON; None writes nothing.
+        images: How many images, at most.
+        force: Whether to replace an analysis in `out`.
+        listen: Called with a line for each study that is done, and for each network that is left out.
+
+    Returns:
+        One result a study, in the order of `what` or of the table.
+
+    Raises:
+        ConfigError: a study is unknown, needs images that are not given, or was asked for and fits no network.
+        FileExistsError: `out` holds an analysis, and `force` is not given.
     """
-    for name in what:
-        if name not in STUDIES:
-            raise ValueError(f"no study {name!r}: {nearest(name, STUDIES)}")
+    if not trained:
+        raise ConfigError("no network to study: give a run, a checkpoint file or a model name")
+    asked = [find_study(name) for name in what]
     if images < 2:
-        raise ValueError(f"{images} images: give at least 2")
-    folder = _free(Path(out), force=force) if out else None
-    patients = [_patient(str(one), None if data is None else str(data), images) for one in trained]
-    wanted = tuple(what) or tuple(n for n in STUDIES if patients[0].images or n in NEEDS_NO_IMAGES)
-    patients = _named_apart(patients)
-    studies = [study for name in wanted if (study := _study(name, patients, bool(what), listen))]
+        raise ConfigError(f"{images} images: give at least 2")
+    folder = _prepare_folder(Path(out), force=force) if out else None
+    subjects = [_subject(str(one), None if data is None else str(data), images) for one in trained]
+    subjects = _with_distinct_names(subjects)
+    studies = asked or [
+        study for study in map(find_study, STUDIES) if subjects[0].images or study.needs is Needs.NOTHING
+    ]
+    results = [r for study in studies if (r := _run(study, subjects, bool(asked), listen))]
     if folder:
-        _write(folder, patients, studies)
-    return studies
+        _write(folder, subjects, results)
+    return results
 
 
-def _study(
-    name: str, patients: Sequence[Patient], asked: bool, listen: Callable[[str], None]
-) -> Study | None:
-    """The study, or None, said, where no network allows what nobody asked for by name."""
-    if name not in NEEDS_NO_IMAGES and not all(patient.images for patient in patients):
-        raise ValueError(f"{name} needs images: give --data")
+def _run(
+    study: Study[Any], subjects: Sequence[Subject], was_asked: bool, listen: Callable[[str], None]
+) -> StudyResult | None:
+    """The result; None if it fits no network and was not asked for by name."""
+    if study.needs is not Needs.NOTHING and not all(subject.images for subject in subjects):
+        raise ConfigError(f"{study.name} needs images: give --data")
     begun = time.monotonic()
     try:
-        found = STUDIES[name](patients)
-    except ValueError as error:
-        if asked:
+        result = run_study(study, subjects)
+    except ConfigError as error:
+        if was_asked:
             raise
-        listen(f"{name:12} left out: {error}")
+        listen(f"{study.name:12} left out: {error}")
         return None
-    for line in found.skipped:
-        listen(f"{name:12} left out: {line}")
-    listen(f"{name:12} {time.monotonic() - begun:.1f} s  {found.finding}")
-    return replace(found, name=name)
+    for line in result.skipped:
+        listen(f"{study.name:12} left out: {line}")
+    listen(f"{study.name:12} {time.monotonic() - begun:.1f} s  {result.summary}")
+    return result
 
 
-def _patient(trained: str, data: str | None, count: int) -> Patient:
+def _subject(trained: str, data: str | None, count: int) -> Subject:
+    """The network of a run, a checkpoint file or a name, with at most `count` images."""
     if not Path(trained).exists() and Path(trained).name == trained and not Path(trained).suffix:
-        return _fresh(trained, data, count)
+        return _fresh_subject(trained, data, count)
     network = load_network(Path(trained))
     if network.arch.clip:
-        raise ValueError(f"{trained} reads clips: analyse looks into networks that read images")
+        raise ConfigError(f"{trained} is a network for clips: analyse takes networks for images")
     images = None
     if data is not None or (Path(trained) / "recipe.json").is_file():
-        kind = tasks.of_trained([Path(trained)])
-        images = _some(kind.examples(Path(trained), data, network.class_names), count)
+        task = tasks.predict_task([Path(trained)])
+        images = _sample(task.examples(Path(trained), data, network.class_names), count)
     return _with_images(Path(trained).stem or trained, network, images)
 
 
-def _fresh(name: str, data: str | None, count: int) -> Patient:
-    """The network of that name with weights of seed 0, shaped for `data` when there is any."""
+def _fresh_subject(name: str, data: str | None, count: int) -> Subject:
+    """The network of that name with weights of seed 0, adapted to `data` if given."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         if data is None:
             return _with_images(name, build(zoo.arch(name)).eval(), None)
-        dataset = open_dataset(absolute(data), holdout=0.2)
-        network = build(Classify().suited(zoo.arch(name), dataset))
+        dataset = open_dataset(parse_source(data).absolute(), val_fraction=HOLDOUT)
+        network = build(ClassifyLearn().adapt(zoo.arch(name), dataset))
     network.class_names = dataset.test.classes
-    patient = _with_images(name, network.eval(), _some(dataset.test, count))
-    return replace(patient, network=settled(network, patient.inputs))
+    subject = _with_images(name, network.eval(), _sample(dataset.test, count))
+    return replace(subject, network=recalibrated_copy(network, subject.inputs))
 
 
-def _with_images(name: str, network: Network, images: Images | None) -> Patient:
+def _with_images(name: str, network: Network, images: Images | None) -> Subject:
     if images is None:
-        return Patient(name, network, None, torch.empty(0), torch.empty(0, dtype=torch.int64))
-    batches = evaluation_batches(images, network.preprocess, batch=len(images), workers=0, resident_bytes=0)
+        return Subject(name, network, None, torch.empty(0), torch.empty(0, dtype=torch.int64))
+    batches = evaluation_batches(
+        images, network.preprocess, batch_size=len(images), workers=0, resident_bytes=0
+    )
     batch = next(iter(batches))
-    return Patient(name, network, images, normalise(batch.images, network.preprocess), batch.labels)
+    return Subject(name, network, images, normalise(batch.images, network.preprocess), batch.labels)
 
 
-def _some(images: Images, count: int) -> Images:
-    """At most `count` of `images`, chosen once and for all, in their order."""
+def _sample(images: Images, count: int) -> Images:
+    """At most `count` of `images`, always the same ones, in their order."""
     chosen = np.random.default_rng(0).permutation(len(images))[:count]
     return images.subset(np.sort(chosen))
 
 
-def _named_apart(patients: Sequence[Patient]) -> list[Patient]:
-    """Figures tell networks by short names: what all share is dropped, and equal ones get numbers."""
-    names = without_shared([patient.name for patient in patients])
+def _with_distinct_names(subjects: Sequence[Subject]) -> list[Subject]:
+    """Short names for figures: parts that all share are dropped, and equal names are numbered."""
+    names = distinct_parts([subject.name for subject in subjects])
     return [
-        replace(p, name=f"{name} ({names[: i + 1].count(name)})" if names.count(name) > 1 else name)
-        for i, (p, name) in enumerate(zip(patients, names, strict=True))
+        replace(s, name=f"{name} ({names[: i + 1].count(name)})" if names.count(name) > 1 else name)
+        for i, (s, name) in enumerate(zip(subjects, names, strict=True))
     ]
 
 
-def _free(out: Path, *, force: bool) -> Path:
+def _prepare_folder(out: Path, *, force: bool) -> Path:
     if (out / "analysis.html").exists() and not force:
         raise FileExistsError(f"{out} holds an analysis already: give --force to replace it, or another -o")
     out.mkdir(parents=True, exist_ok=True)
     return out
 
 
-def _write(folder: Path, patients: Sequence[Patient], studies: Sequence[Study]) -> None:
+def _write(folder: Path, subjects: Sequence[Subject], results: Sequence[StudyResult]) -> None:
+    """The page, the figures and the numbers."""
     sections = []
-    for study in studies:
-        parts: list[Part] = [Text((study.finding,))] if study.finding else []
-        for number, drawing in enumerate(study.drawings, 1):
-            suffix = f"-{number}" if len(study.drawings) > 1 else ""
-            write(folder / f"{study.name}{suffix}.svg", drawing.svg)
-        parts.append(Figures(tuple(Figure(d.svg, d.caption, d.alternative) for d in study.drawings)))
-        title, reading = READINGS[study.name]
-        parts.append(Text((reading, *(f"Left out: {line}." for line in study.skipped))))
-        sections.append(Section(title, tuple(parts)))
-    numbers = {study.name: study.numbers for study in studies}
-    write(folder / "analysis.json", json.dumps(numbers, indent=2, ensure_ascii=False, allow_nan=False))
-    names = ", ".join(patient.name for patient in patients)
-    n = len(patients[0].labels)
-    lead = f"{names}, on {n:,} images that were not learned from." if n else f"{names}, without images."
-    footer = f"Written by residua {__version__}. The networks were copied, studied and left as they were."
-    write(folder / "analysis.html", render(Page("What goes on inside", lead, tuple(sections), footer)))
+    for result in results:
+        study = find_study(result.name)
+        for number, figure in enumerate(result.figures, 1):
+            suffix = f"-{number}" if len(result.figures) > 1 else ""
+            write_file(folder / f"{result.name}{suffix}.svg", figure.svg)
+        parts: list[Part] = [Text((result.summary,))] if result.summary else []
+        parts.append(Figures(result.figures))
+        parts.append(Text((study.explain, *(f"Left out: {line}." for line in result.skipped))))
+        sections.append(Section(study.title, tuple(parts)))
+    numbers = {result.name: result.numbers for result in results}
+    write_file(folder / "analysis.json", json.dumps(numbers, indent=2, ensure_ascii=False, allow_nan=False))
+    names, n = ", ".join(subject.name for subject in subjects), len(subjects[0].labels)
+    lead = f"{names}, on {n:,} images that were not used for training." if n else f"{names}, without images."
+    footer = f"Written by residua {__version__}. The studies worked on copies; the networks are unchanged."
+    write_file(folder / "analysis.html", render(Page("Inside the networks", lead, tuple(sections), footer)))

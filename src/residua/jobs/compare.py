@@ -1,4 +1,4 @@
-"""Holding trained networks against each other on the same images."""
+"""Compare trained networks example by example."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,75 +6,96 @@ from pathlib import Path
 from typing import Any
 
 from residua import tasks
-from residua.jobs.evaluate import Trained, judge, paths_of
+from residua.errors import ConfigError
+from residua.jobs.evaluate import Trained, evaluate_networks, paths_of
 from residua.jobs.predict import save_table
-from residua.measure.compare import Comparison, changed, holm
-from residua.measure.compare import compare as held_against
-from residua.tasks.classify.found import Found, comparable
-from residua.tasks.classify.verdict import ByClass
+from residua.measure.compare import Comparison, changed, compare_evaluations, holm
+from residua.measure.evaluation import Evaluation, match_examples
+from residua.tasks.classify.evaluations import ClassEvaluations
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Pair:
-    """One network beside the first."""
+    """The first network and one of the others."""
 
-    first: Found
-    """What the first says."""
-    second: Found
-    """What the other says."""
+    first: Evaluation
+    """The evaluation of the first."""
+    second: Evaluation
+    """The evaluation of the other, with classes in the order of the first."""
     comparison: Comparison
     """How they differ."""
     p: float
-    """McNemar's p, raised for the number of pairs (Holm 1979)."""
+    """McNemar's p, corrected for the number of pairs (Holm 1979)."""
 
 
 def compare(
     trained: Sequence[Trained], *, data: str | Path | None = None, view: str = "", weights: str = "auto"
 ) -> list[Pair]:
-    """Every run or checkpoint after the first, held against the first, image by image.
+    """Compare every network with the first, example by example.
 
-    Without `data`, on the images that the runs kept apart, if they are the same; without `view`, pictures by
-    their centre and videos as a whole. ValueError for fewer than two, or for what cannot be compared.
+    Args:
+        trained: At least two runs, saved folders or checkpoint files that classify.
+        data: A source; None takes the test splits of the runs, which must be the same.
+        view: The protocol; by default `center` for images and `video` for videos.
+        weights: As in `evaluate`.
+
+    Returns:
+        One pair for each network but the first.
+
+    Raises:
+        ConfigError: There are fewer than two networks, or they cannot be compared.
+        DataError: Examples cannot be used.
+        CheckpointError: Weights cannot be used.
     """
     if len(trained) < 2:
-        raise ValueError("fewer than two networks: give at least two to compare")
-    paths, where = paths_of(trained), None if data is None else str(data)
-    if not tasks.of_trained(paths).counts_wrong:
-        raise ValueError(f"{paths[0]} says more than one class of an image: compare networks that classify")
-    verdict = judge(paths, data=where, views=[view] if view else [], weights=weights)
-    assert isinstance(verdict, ByClass)
-    every = verdict.found
-    wanted = view or every[-1].score.views
-    first, *rest = comparable([one for one in every if one.score.views == wanted])
-    compared = [held_against(first.judgement, other.judgement) for other in rest]
-    raised = holm(tuple(one.p for one in compared))
-    return [Pair(first, other, one, p) for other, one, p in zip(rest, compared, raised, strict=True)]
+        raise ConfigError("fewer than two networks: give at least two to compare")
+    paths, source = paths_of(trained), None if data is None else str(data)
+    if "topk" not in tasks.predict_task(paths).options:
+        raise ConfigError(f"{paths[0]} is a detector: compare networks that classify")
+    result = evaluate_networks(paths, data=source, views=[view] if view else [], weights=weights)
+    assert isinstance(result, ClassEvaluations)
+    protocol = view or result.evaluations[-1].protocol
+    first, *others = match_examples([one for one in result.evaluations if one.protocol == protocol])
+    comparisons = [compare_evaluations(first, other) for other in others]
+    corrected = holm(tuple(one.p for one in comparisons))
+    return [Pair(first, other, one, p) for other, one, p in zip(others, comparisons, corrected, strict=True)]
 
 
 def save_changed(out: Path, pairs: Sequence[Pair]) -> int:
-    """Write the images on which a pair disagrees to `out` (.csv, .jsonl or .parquet); how many rows."""
-    plain = [row for pair in pairs for row in changes(pair)]
+    """Write the examples that a pair predicts differently to a file.
+
+    Args:
+        out: A path that ends in .csv, .jsonl or .parquet.
+        pairs: From `compare`.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        ConfigError: Parquet needs a missing package.
+    """
+    values = [row for pair in pairs for row in changes(pair)]
     head = ("file", "label", "run", "first", "first_probability", "second", "second_probability", "change")
-    save_table(out, head, [tuple(row[name] for name in head) for row in plain], plain=plain)
-    return len(plain)
+    save_table(out, head, [tuple(row[name] for name in head) for row in values], values=values)
+    return len(values)
 
 
 def changes(pair: Pair) -> list[dict[str, Any]]:
-    """Every image on which the two disagree, those that changed sides first, as plain values."""
-    images, one, two = pair.first.images, pair.first.judgement, pair.second.judgement
-    found = []
+    """The examples that the two predict differently, as JSON values; right in one of them alone comes first."""
+    one, two, split = pair.first, pair.second, pair.first.split
+    rows = []
     for i in changed(one, two).tolist():
-        sides = (bool(one.guesses[i] == one.labels[i]), bool(two.guesses[i] == two.labels[i]))
-        found.append(
+        is_right = (bool(one.predicted[i] == one.labels[i]), bool(two.predicted[i] == two.labels[i]))
+        rows.append(
             {
-                "file": images.title(i),
-                "label": images.classes[one.labels[i]],
-                "run": pair.second.name,
-                "first": images.classes[one.guesses[i]],
+                "file": split.title(i),
+                "label": split.classes[one.labels[i]],
+                "run": two.network,
+                "first": split.classes[one.predicted[i]],
                 "first_probability": float(one.probabilities[i].max()),
-                "second": images.classes[two.guesses[i]],
+                "second": split.classes[two.predicted[i]],
                 "second_probability": float(two.probabilities[i].max()),
-                "change": {(True, False): "lost", (False, True): "won"}.get(sides, "wrong in both"),
+                "change": {(True, False): "lost", (False, True): "won"}.get(is_right, "wrong in both"),
             }
         )
-    return found
+    return rows

@@ -1,120 +1,125 @@
-"""The page of a comparison: one HTML file that a stranger can read offline."""
+"""The page of a comparison: one HTML file without links."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
+from residua.files import write_file
 from residua.jobs.compare import Pair
 from residua.measure.compare import changed
-from residua.measure.views import SAID
+from residua.measure.evaluation import Evaluation
+from residua.measure.views import VIEW_TEXTS
+from residua.report.bars import IntervalRow, interval_chart
 from residua.report.page import Code, Figure, Page, Part, Picture, Pictures, Section, Table, Text, render
-from residua.report.plots import Range, ranges
-from residua.runs.run import write
-from residua.tasks.classify.pages import shown
-from residua.tasks.classify.verdict import all_scores, protocol, said, short
+from residua.tasks.classify.evaluations import format_estimate, protocol_text, score_parts, short_name
+from residua.tasks.classify.pages import thumbnail
 from residua.version import __version__
 
-MOST_CHANGED = 24
-"""Pictures shown of those on which two networks disagree."""
+MAX_PICTURES = 24
+"""Most pictures of examples that two networks predict differently."""
 
 
 def write_comparison(out: Path, pairs: Sequence[Pair], *, command: str) -> None:
-    """Write the page of `pairs` to `out`: differences, what may be chance, and the images that changed."""
+    """Write the page of a comparison.
+
+    Args:
+        out: The HTML file.
+        pairs: From `compare`.
+        command: Printed as the way to repeat the comparison.
+    """
     first = pairs[0].first
-    scores, noun = [first, *(pair.second for pair in pairs)], first.images.media_type.noun
+    evaluations, noun = [first, *(pair.second for pair in pairs)], first.split.media_type.noun
     lead = (
-        f"{len(scores)} networks on the same {first.score.n:,} {noun}s ({first.score.split}), "
-        f"{SAID[first.score.views]}. Each is held against the first, {noun} by {noun}."
+        f"{len(evaluations)} networks on the same {first.score.n:,} {noun}s ({first.score.split}), "
+        f"{VIEW_TEXTS[first.protocol]}. Each is compared with the first, {noun} by {noun}."
     )
     sections = [
-        Section("Result", (_differences(pairs), _pairs_table(pairs), Text((_reading(pairs),)))),
-        Section("Each alone", all_scores(scores)),
-        *(Section(f"What {short(pair.second)} sees otherwise", (_changed(pair),)) for pair in pairs),
-        Section("How it was measured", (protocol([first]), Code(command, "Measure it again:"))),
+        Section("Result", (_differences(pairs), _pairs_table(pairs), Text((_conclusions(pairs),)))),
+        Section("Each alone", score_parts(evaluations)),
+        *(
+            Section(f"What {short_name(pair.second)} predicts differently", (_changed(pair),))
+            for pair in pairs
+        ),
+        Section("How it was measured", (protocol_text([first]), Code(command, "Measure it again:"))),
     ]
-    names = " and ".join(short(one) for one in scores)
-    write(out, render(Page(f"{names} compared", lead, tuple(sections), f"Written by residua {__version__}.")))
+    names = " and ".join(map(short_name, evaluations))
+    footer = f"Written by residua {__version__}."
+    write_file(out, render(Page(f"{names} compared", lead, tuple(sections), footer)))
 
 
-def chance(p: float) -> str:
+def format_p(p: float) -> str:
     """A p-value as it is printed: `0.031`, `< 0.0001`."""
     return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
 
 
 def _differences(pairs: Sequence[Pair]) -> Figure:
     rows = tuple(
-        Range(short(p.second), d.value, *d.interval, f"{d.value:+.2f}".replace("-", "−"))
+        IntervalRow(short_name(p.second), d.value, *d.interval, f"{d.value:+.2f}".replace("-", "−"))
         for p in pairs
         for d in (p.comparison.difference,)
     )
-    drawn = ranges(rows, unit="difference of top-1 accuracy (points)", zero=True)
+    chart = interval_chart(rows, unit="difference of top-1 accuracy (points)", zero=True)
     caption = (
-        f"Each minus {short(pairs[0].first)}, with its 95 % interval by paired bootstrap over "
-        f"{pairs[0].first.images.media_type.noun}s. Right of zero is better."
+        f"Each minus {short_name(pairs[0].first)}, with its 95 % interval by paired bootstrap over "
+        f"{pairs[0].first.split.media_type.noun}s. Right of zero is better."
     )
-    return Figure(drawn, caption, "; ".join(f"{row.label} {row.said} points" for row in rows))
+    return Figure(chart, caption, "; ".join(f"{row.label} {row.text} points" for row in rows))
 
 
 def _pairs_table(pairs: Sequence[Pair]) -> Table:
     rows = tuple(
         (
-            short(pair.second),
-            said(pair.comparison.difference),
-            f"{pair.comparison.won:,}",
-            f"{pair.comparison.lost:,}",
+            short_name(pair.second),
+            format_estimate(pair.comparison.difference),
+            f"{pair.comparison.wins:,}",
+            f"{pair.comparison.losses:,}",
             f"{pair.comparison.both:,}",
             f"{pair.comparison.neither:,}",
-            chance(pair.p),
+            format_p(pair.p),
         )
         for pair in pairs
     )
     head = ("network", "difference, points", "won", "lost", "right in both", "wrong in both", "p")
-    many = ", raised for the number of pairs (Holm 1979)" if len(pairs) > 1 else ""
-    caption = f"Against {short(pairs[0].first)}. p: exact McNemar test on won and lost{many}."
+    many = ", corrected for the number of pairs (Holm 1979)" if len(pairs) > 1 else ""
+    caption = f"Against {short_name(pairs[0].first)}. p: exact McNemar test on won and lost{many}."
     return Table(head, rows, caption, numeric=(1, 2, 3, 4, 5, 6))
 
 
-def _reading(pairs: Sequence[Pair]) -> str:
+def _conclusions(pairs: Sequence[Pair]) -> str:
     lines = []
     for pair in pairs:
-        better, c = pair.comparison.difference.value > 0, pair.comparison
+        is_better, c = pair.comparison.difference.value > 0, pair.comparison
+        name = short_name(pair.second)
         if pair.p < 0.05:
-            lines.append(f"{short(pair.second)} is {'better' if better else 'worse'}, beyond chance.")
+            lines.append(f"{name} is {'better' if is_better else 'worse'}, beyond chance.")
         else:
-            lines.append(f"{short(pair.second)} won {c.won:,} and lost {c.lost:,}: that may be chance.")
+            lines.append(f"{name} won {c.wins:,} and lost {c.losses:,}: that may be chance.")
     tail = (
         "One run each: another seed of the same recipe may differ as much, which no test on "
-        f"{pairs[0].first.images.media_type.noun}s can see."
+        f"{pairs[0].first.split.media_type.noun}s can show."
     )
     return " ".join([*lines, tail])
 
 
 def _changed(pair: Pair) -> Part:
-    one, two, images = pair.first.judgement, pair.second.judgement, pair.first.images
-    places = changed(one, two)
-    noun = images.media_type.noun
-    if not len(places):
-        return Text((f"Nothing: both say the same of every {noun}.",))
+    one, two, split = pair.first, pair.second, pair.first.split
+    indices = changed(one, two)
+    noun = split.media_type.noun
+    if not len(indices):
+        return Text((f"Nothing: both predict the same class for every {noun}.",))
     items = []
-    for i in places[:MOST_CHANGED].tolist():
-        lines = tuple(
-            _answer(name, judged.probabilities[i], images.classes)
-            for name, judged in (("first", one), ("now", two))
-        )
-        good = bool(two.guesses[i] == one.labels[i])
-        label = f"is {images.classes[one.labels[i]]}"
-        items.append(Picture(shown(images, i), images.title(i), (label, *lines), good))
-    shown_of = (
-        f"{len(items)} of {len(places):,} {noun}s" if len(items) < len(places) else f"{len(items)} {noun}s"
+    for i in indices[:MAX_PICTURES].tolist():
+        label = f"label {split.classes[one.labels[i]]}"
+        lines = (label, f"first {_prediction(one, i)}", f"now {_prediction(two, i)}")
+        is_right = bool(two.predicted[i] == one.labels[i])
+        items.append(Picture(thumbnail(split, i), split.title(i), lines, is_right))
+    count = (
+        f"{len(items)} of {len(indices):,} {noun}s" if len(items) < len(indices) else f"{len(items)} {noun}s"
     )
-    return Pictures(
-        tuple(items), f"{shown_of} on which the two disagree; those that changed sides come first."
-    )
+    caption = f"{count} on which the two disagree; those that only one of them gets right come first."
+    return Pictures(tuple(items), caption)
 
 
-def _answer(
-    who: str, probabilities: "np.ndarray[tuple[int, ...], np.dtype[np.float32]]", classes: tuple[str, ...]
-) -> str:
-    best = int(probabilities.argmax())
-    return f"{who} {classes[best]} ({100 * probabilities[best]:.0f}\N{NO-BREAK SPACE}%)"
+def _prediction(evaluation: Evaluation, i: int) -> str:
+    """The predicted class of example `i` with its probability."""
+    name = evaluation.split.classes[evaluation.predicted[i]]
+    return f"{name} ({100 * evaluation.probabilities[i].max():.0f}\N{NO-BREAK SPACE}%)"

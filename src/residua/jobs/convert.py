@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from residua.errors import CheckpointError, ConfigError
+from residua.files import check_output_path
 from residua.jobs.models import arch_of
 from residua.nn.network import Network, build
 from residua.predict import folder
-from residua.predict.classifier import load_network
+from residua.predict.predictor import load_network
 from residua.runs.run import Run
 from residua.spec import change
 from residua.spec.arch import Arch
@@ -132,14 +133,9 @@ def _default(path: Path, to: str) -> Path:
 
 def _check_target(target: Path, to: str, *, force: bool) -> None:
     if not to:
-        folder.check_free(target, force=force)
+        folder.check_folder_is_free(target, force=force)
         return
-    if target.suffix != ".safetensors":
-        raise ConfigError(f"{target} would hold weights: give a name that ends in .safetensors")
-    if not target.parent.is_dir():
-        raise ConfigError(f"{target.parent} is no folder: make it first, or write elsewhere")
-    if target.exists() and not force:
-        raise FileExistsError(f"{target} is there already: give --force to replace it")
+    check_output_path(target, force=force, suffixes=(".safetensors",))
 
 
 def _is_ours(path: Path) -> bool:

@@ -9,13 +9,13 @@ import numpy as np
 
 from residua.data.images import ImageDataset
 from residua.data.open import open_dataset
+from residua.files import next_free, write_file
 from residua.jobs.run_pool import PoolEntry, RunListener, RunPool
-from residua.measure.evaluate import Judgement
+from residua.measure.evaluation import Evaluation
 from residua.recipes.quick import digits
 from residua.report.page import Code, Figure, Page, Pictures, Section, Table, Text, render
 from residua.report.run_page import architecture, curve
 from residua.report.training_curves import Panel, training_curves
-from residua.files import next_free, write_file
 from residua.runs.run import Run
 from residua.spec import zoo
 from residua.spec.describe import cost
@@ -79,7 +79,7 @@ def demo(
     folder = Path(out) if out else next_free(Path("runs"), "demo")
     if (folder / "report.html").exists():
         raise FileExistsError(f"{folder} holds a demo already: choose another -o")
-    trained: list[tuple[Run, Judgement]] = []
+    trained: list[tuple[Run, Evaluation]] = []
     with RunPool(processes=min(2, world.available_cores())) as pool:
         for depth in (*DEPTHS, EXTRA_DEPTH):
             elapsed = time.monotonic() - start
@@ -121,7 +121,7 @@ def demo_conclusion(runs: tuple[Run, ...]) -> str:
     )
 
 
-def demo_page(dataset: ImageDataset, trained: list[tuple[Run, Judgement]], seconds: float) -> Page:
+def demo_page(dataset: ImageDataset, trained: list[tuple[Run, Evaluation]], seconds: float) -> Page:
     """The report of a demo.
 
     Args:
@@ -188,17 +188,17 @@ def _row(run: Run) -> tuple[str, ...]:
     )
 
 
-def _examples(dataset: ImageDataset, trained: list[tuple[Run, Judgement]]) -> tuple[Text | Pictures, ...]:
+def _examples(dataset: ImageDataset, trained: list[tuple[Run, Evaluation]]) -> tuple[Text | Pictures, ...]:
     """Test digits with the predictions of the deepest plain and the deepest residual net."""
     plain = [predictions for run, predictions in trained if "plain" in run.recipe.arch.name][-1]
     residual_run, residual = [pair for pair in trained if "resnet" in pair[0].recipe.arch.name][-1]
-    residual_wrong = np.flatnonzero(residual.guesses != residual.labels)[:4]
-    only_plain_wrong = np.flatnonzero((residual.guesses == residual.labels) & (plain.guesses != plain.labels))
+    residual_wrong = np.flatnonzero(residual.predicted != residual.labels)[:4]
+    only_plain_wrong = np.flatnonzero((residual.predicted == residual.labels) & (plain.predicted != plain.labels))
     depth, classes = residual_run.recipe.arch.depth(), dataset.test.classes
     pictures = []
     for i in [*only_plain_wrong[: 12 - len(residual_wrong)], *residual_wrong]:
-        names = [classes[index] for index in (residual.labels[i], residual.guesses[i], plain.guesses[i])]
+        names = [classes[index] for index in (residual.labels[i], residual.predicted[i], plain.predicted[i])]
         lines = (f"label: {names[0]}", f"ResNet-{depth}: {names[1]}", f"plain-{depth}: {names[2]}")
-        pictures.append(replace(picture(dataset.test, int(i), residual), lines=lines))
+        pictures.append(replace(picture(residual, int(i)), lines=lines))
     caption = "Test digits that the plain net gets wrong, and up to four that the residual net gets wrong."
     return (Pictures(tuple(pictures), caption),)

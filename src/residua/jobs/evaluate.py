@@ -1,19 +1,21 @@
-"""Judging trained networks, one at a time or together."""
+"""Evaluate trained networks on labelled data, one at a time or averaged."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 from residua import tasks
-from residua.runs.checkpoint import Weights
+from residua.errors import ConfigError
+from residua.measure.evaluate import ALONE, Processes
+from residua.runs.checkpoint import WeightsName
 from residua.runs.run import Run
 from residua.spec.record import nearest
-from residua.tasks.kind import Verdict
-from residua.training.processes.world import ALONE, World
+from residua.tasks.predict_task import Evaluations
 
 Trained = Run | str | Path
-WEIGHTS = get_args(Weights)
-"""Kinds of weights by name."""
+"""A run, or the path of a run, a saved folder or a checkpoint file."""
+WEIGHTS = get_args(WeightsName)
+"""Names of the weights that a run may have."""
 
 
 def evaluate(
@@ -23,45 +25,70 @@ def evaluate(
     views: Sequence[str] = (),
     weights: str = "auto",
     ensemble: bool = False,
-    world: World = ALONE,
+    world: Processes = ALONE,
 ) -> list[Any]:
-    """One Score per run or checkpoint and view on `data`; without it, on what the run kept apart.
+    """Evaluate trained networks and return their scores.
 
-    `weights` of a run: `raw` (the last step's), `ema` (their mean), `best` (the lowest test error); `auto` is
-    the mean where the run keeps one. With `ensemble` the probabilities of all are averaged, and there is one
-    Score per view. Without `views`, images are shown once; videos always as one clip and as thirty. The
-    processes of `world` share the examples, and all return the same. Classes are matched by name. ValueError
-    for an unknown view or weights, or for runs that kept different examples apart; DataError for examples
-    that cannot be used, CheckpointError for weights that cannot. Of detectors, `views` are protocols, and
-    each gives a BoxScore.
+    Args:
+        trained: One or several runs, saved folders or checkpoint files.
+        data: A source; None takes the test split of each run. Classes are matched by name.
+        views: Protocols, e.g. `center`, `10crop`; of boxes `voc`, `coco`. By default images are shown once, and
+            videos both as one clip and as thirty.
+        weights: Of a run: `raw` (of the last step), `ema` (averaged), `best` (lowest test error); `auto` is `ema`
+            where the run averages weights, else `raw`.
+        ensemble: Average the probabilities of all networks.
+        world: Processes that share the work; all return the same scores.
+
+    Returns:
+        One `Score`, or `BoxScore` of a detector, for each network and protocol; with `ensemble` for each protocol.
+
+    Raises:
+        ConfigError: A protocol or weights do not exist, or the runs have different test splits.
+        DataError: Examples cannot be used.
+        CheckpointError: Weights cannot be used.
     """
-    several = [trained] if isinstance(trained, Run | str | Path) else list(trained)
-    where = None if data is None else str(data)
-    return judge(
-        paths_of(several), data=where, views=views, weights=weights, ensemble=ensemble, world=world
+    networks = [trained] if isinstance(trained, Run | str | Path) else list(trained)
+    source = None if data is None else str(data)
+    return evaluate_networks(
+        paths_of(networks), data=source, views=views, weights=weights, ensemble=ensemble, world=world
     ).scores
 
 
-def judge(
+def evaluate_networks(
     paths: Sequence[Path],
     *,
     data: str | None = None,
     views: Sequence[str] = (),
     weights: str = "auto",
     ensemble: bool = False,
-    asked: Collection[str] = (),
-    world: World = ALONE,
-) -> Verdict:
-    """What `evaluate` measures, with the answers it is made of.
+    options: Collection[str] = (),
+    world: Processes = ALONE,
+) -> Evaluations:
+    """Evaluate trained networks and return scores and predictions.
 
-    ValueError also for an option `asked` that has no effect on these networks.
+    Args:
+        paths: Runs, saved folders or checkpoint files.
+        data: As in `evaluate`.
+        views: As in `evaluate`.
+        weights: As in `evaluate`.
+        ensemble: As in `evaluate`.
+        options: Names in `tasks.predict_task.OPTIONS` that the user gave.
+        world: As in `evaluate`.
+
+    Returns:
+        The evaluations, network by network.
+
+    Raises:
+        ConfigError: As in `evaluate`, or an option has no effect on these networks.
+        DataError: As in `evaluate`.
+        CheckpointError: As in `evaluate`.
     """
     if weights not in WEIGHTS:
-        raise ValueError(f"no weights {weights!r}: {nearest(weights, WEIGHTS)}")
-    kind = tasks.of_trained(paths, [*asked, *(["ensemble"] if ensemble else [])])
-    return kind.evaluate(paths, data=data, views=views, weights=weights, ensemble=ensemble, world=world)
+        raise ConfigError(f"no weights {weights!r}: {nearest(weights, WEIGHTS)}")
+    task = tasks.predict_task(paths, [*options, *(["ensemble"] if ensemble else [])])
+    return task.evaluate(paths, data=data, views=views, weights=weights, ensemble=ensemble, world=world)
 
 
 def paths_of(trained: Sequence[Trained]) -> list[Path]:
-    """Where they lie."""
+    """The path of each."""
     return [one.path if isinstance(one, Run) else Path(one) for one in trained]

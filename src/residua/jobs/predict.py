@@ -1,61 +1,111 @@
-"""Writing down what was said of many files."""
+"""Predict files with a trained network, and write predictions and other tables to files."""
 
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from residua.runs.run import write
-from residua.tasks.kind import Answers
+from residua import tasks
+from residua.data.walk import list_images
+from residua.errors import CheckpointError, ConfigError
+from residua.files import write_file
+from residua.tasks.predict_task import Predictions
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 
 
+def predict(
+    trained: Path,
+    files: Sequence[Path],
+    *,
+    topk: int = 1,
+    least: float | None = None,
+    options: Collection[str] = (),
+) -> tuple[Predictions, str]:
+    """Predict images or videos.
+
+    Args:
+        trained: A run, a saved folder or a checkpoint file.
+        files: Files, or folders of them.
+        topk: Classes for each file.
+        least: Lowest score of a box; None for the default.
+        options: Names in `tasks.predict_task.OPTIONS` that the user gave.
+
+    Returns:
+        One prediction or error for each file, and what a file is called: `image` or `video`.
+
+    Raises:
+        CheckpointError: There is no network, or it is damaged.
+        ConfigError: An option has no effect on this network.
+        DataError: There are no files.
+    """
+    if not trained.exists():
+        raise CheckpointError(f"{trained} does not exist: give a run, or one of its checkpoint files")
+    task = tasks.predict_task([trained], options)
+    paths = list_images(files, media_type=task.media_type)
+    predictor = task.load(trained)
+    return task.predict(predictor, paths, topk=topk, least=least), task.media_type.noun
+
+
 def check_out(out: Path | None, *, force: bool, suffixes: Sequence[str] = SUFFIXES) -> None:
-    """ValueError for an unknown suffix or a missing folder; FileExistsError unless `force`."""
+    """Check that a file can be written, before any work is done.
+
+    Args:
+        out: The file; None needs no check.
+        force: Replace a file that exists.
+        suffixes: Those that are allowed.
+
+    Raises:
+        ConfigError: The suffix is not allowed, or the folder is missing.
+        FileExistsError: The file exists, and `force` is false.
+    """
     if out is None:
         return
     if out.suffix not in suffixes:
-        raise ValueError(f"{out} ends in {out.suffix!r}: give {', '.join(suffixes)}")
+        raise ConfigError(f"{out} ends in {out.suffix!r}: give {', '.join(suffixes)}")
     if not out.parent.is_dir():
-        raise ValueError(f"{out.parent} is no folder: make it first, or write elsewhere")
+        raise ConfigError(f"{out.parent} is not a folder: create it first, or write elsewhere")
     if out.exists() and not force:
-        raise FileExistsError(f"{out} is there already: give --force to replace it")
+        raise FileExistsError(f"{out} exists already: give --force to replace it")
 
 
-def save(out: Path, answers: Answers) -> None:
-    """Write `answers` to `out`, in the form of its suffix.
-
-    ValueError when Parquet needs a missing package.
-    """
-    head, rows = answers.table()
-    save_table(out, head, rows, plain=answers.plain())
+def save(out: Path, predictions: Predictions) -> None:
+    """Write `predictions` to `out` in the format of its suffix. ConfigError when Parquet needs a missing package."""
+    head, rows = predictions.columns()
+    save_table(out, head, rows, values=predictions.to_json())
 
 
 def save_table(
-    out: Path, head: Sequence[str], rows: Sequence[Sequence[Any]], *, plain: Sequence[dict[str, Any]]
+    out: Path, head: Sequence[str], rows: Sequence[Sequence[Any]], *, values: Sequence[dict[str, Any]]
 ) -> None:
-    """Write `rows` under `head` to `out`, .csv or .parquet, or what they mean, `plain`, to .jsonl.
+    """Write a table to a file.
 
-    ValueError when Parquet needs a missing package.
+    Args:
+        out: A path that ends in .csv, .parquet or .jsonl.
+        head: Names of the columns, one of them `file`.
+        rows: Text, numbers and None, for .csv and .parquet.
+        values: The same as JSON values, one a line of .jsonl.
+
+    Raises:
+        ConfigError: Parquet needs a missing package.
     """
     if out.suffix == ".jsonl":
-        write(out, "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in plain))
+        write_file(out, "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values))
         return
     if out.suffix == ".csv":
         table = io.StringIO(newline="")
         csv.writer(table).writerows([head, *rows])
-        write(out, table.getvalue())
+        write_file(out, table.getvalue())
         return
     try:
         import pyarrow as arrow
         import pyarrow.parquet as parquet
     except ModuleNotFoundError:
-        raise ValueError("Parquet needs pyarrow: pip install pyarrow, or write .csv or .jsonl") from None
+        raise ConfigError("Parquet needs pyarrow: pip install pyarrow, or write .csv or .jsonl") from None
     columns = dict(zip(head, zip(*rows, strict=True) if rows else [()] * len(head), strict=True))
     columns["file"] = tuple(name.encode("utf-8", "backslashreplace").decode() for name in columns["file"])
     buffer = io.BytesIO()
     parquet.write_table(arrow.table(columns), buffer)
-    write(out, buffer.getvalue())
+    write_file(out, buffer.getvalue())

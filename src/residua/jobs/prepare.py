@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from residua import recipes, tasks
+from residua.data.dataset import Dataset
 from residua.data.images import ImageDataset
 from residua.data.listing import SourceListing
 from residua.data.mean_image import compute_mean_image
@@ -17,13 +18,14 @@ from residua.spec.describe import cost
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import OLD_NAMES, Data, Recipe, override_recipe, read_recipe, setting_path
 from residua.spec.record import override
-from residua.tasks.kind import Kind, Preview, Unreadable
+from residua.tasks.data_task import MAX_WORKERS, Unreadable
 from residua.tasks.run_data import open_readable
 from residua.training import memory, plan
+from residua.training.learn_task import AnyLearnTask, Preview
 from residua.training.optim import FUSED
 from residua.training.plan import PlanChoice
+from residua.training.processes.world import available_cores
 from residua.training.schedule import run_length
-from residua.training.task import Dataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,8 @@ class TrainRequest:
 class OpenedData:
     """A source after it was opened: stage one of two."""
 
-    task: Kind
-    """What is learned from this kind of data."""
+    task: AnyLearnTask
+    """The task of the data."""
     source: str
     """The source, absolute."""
     dataset: Any
@@ -68,8 +70,8 @@ class PreparedRun:
 
     recipe: Recipe
     """The recipe, resolved."""
-    task: Kind
-    """What is learned from this kind of data."""
+    task: AnyLearnTask
+    """The task of the data."""
     dataset: Any
     """The examples."""
     network: Network
@@ -104,14 +106,14 @@ def prepare(request: TrainRequest) -> PreparedRun:
     recipe, opened = resolve(request)
     task, dataset = opened.task, opened.dataset
     weight_notes: list[str] = []
-    network = task.initial(recipe, dataset.train.classes, listen=weight_notes.append)
+    network = task.initial_network(recipe, dataset.train.classes, listen=weight_notes.append)
     steps = run_length(recipe, len(dataset.train))[1]
-    yardstick = task.yardstick(recipe, network)
+    yardstick = task.timing_network(recipe, network)
     batch_size, portions = min(recipe.budget.batch_size, len(dataset.train)), recipe.budget.accumulate
     chosen = plan.choose_plan(yardstick, recipe.plan, batch=batch_size, steps=steps, portions=portions)
     num_workers = recipe.data.num_workers
     if num_workers < 0:
-        num_workers = task.workers(recipe, dataset)
+        num_workers = task.default_workers(recipe, dataset)
     recipe = replace(recipe, plan=chosen.plan, data=replace(recipe.data, num_workers=num_workers))
     notes = [*_notes(recipe, task, dataset, chosen), *(f"weights {line}" for line in weight_notes)]
     resident_bytes = task.resident_bytes(dataset, recipe, recipe.plan)
@@ -131,14 +133,19 @@ def open_data(request: TrainRequest) -> OpenedData:
         DataError: The data cannot be used.
     """
     source = request.source if request.listing else str(parse_source(request.source).absolute())
-    task = tasks.of(source)
+    task = tasks.learn_task(source)
     written = _written_recipe(request.recipe)
     settings = _DataSettings(written.data if written else Data(source))
     for name, text in request.changes:
         path = setting_path(name)  # an error here comes before the data are opened, which may take minutes
         if path.startswith("data."):
             settings = override(settings, path, text)
-    dataset, unreadable = open_readable(task, replace(settings.data, source=source), request.listing)
+    dataset, unreadable = open_readable(
+        tasks.data_task(source),
+        replace(settings.data, source=source),
+        request.listing,
+        workers=min(MAX_WORKERS, available_cores()),
+    )
     return OpenedData(task, source, dataset, unreadable)
 
 
@@ -150,16 +157,16 @@ def resolve_recipe(request: TrainRequest, opened: OpenedData) -> Recipe:
     """
     task, dataset, source = opened.task, opened.dataset, opened.source
     written = _written_recipe(request.recipe)
-    default_model, default_recipe = task.proposal(dataset)
+    default_model, default_recipe = task.defaults(dataset)
     if written and request.model is None:
         arch, detector = written.arch, written.detector
     else:
-        arch, detector = task.drawn(request.model or default_model)
-    arch = task.suited(apply_changes(arch, **request.clip), dataset)
+        arch, detector = task.find_network(request.model or default_model)
+    arch = task.adapt(apply_changes(arch, **request.clip), dataset)
     name = request.recipe if isinstance(request.recipe, str) else default_recipe
     recipe = written or recipes.recipe(name, arch, source)
     recipe = replace(recipe, arch=arch, detector=detector, data=replace(recipe.data, source=source))
-    recipe = task.settled(_with_settings(recipe, request))
+    recipe = task.complete_recipe(_with_settings(recipe, request))
     if recipe.arch.classes != arch.classes:
         raise ConfigError(f"arch.classes is {recipe.arch.classes}, the data has {arch.classes}: leave it")
     if recipe.data.source != source:
@@ -256,7 +263,7 @@ def _network_name(recipe: Recipe) -> str:
     return f"{recipe.detector.name} on {recipe.arch.name}" if recipe.detector else recipe.arch.name
 
 
-def _notes(recipe: Recipe, task: Kind, dataset: Dataset, chosen: PlanChoice) -> list[str]:
+def _notes(recipe: Recipe, task: AnyLearnTask, dataset: Dataset, chosen: PlanChoice) -> list[str]:
     """The lines that `residua train` prints before the first step."""
     arch, optim = recipe.arch, recipe.optim
     costs, size, colour = cost(arch), arch.preprocess.size, arch.preprocess.colour
@@ -272,7 +279,7 @@ def _notes(recipe: Recipe, task: Kind, dataset: Dataset, chosen: PlanChoice) -> 
         ("plan", f"{recipe.plan.precision}, {recipe.plan.memory_format}; {chosen.reason}"),
         ("compile", chosen.translation),
         ("update", _optimizer_note(recipe)),
-        (f"{task.media_type.noun}s", task.reading(recipe, dataset)),
+        (f"{tasks.data_task(recipe.data.source).media_type.noun}s", task.describe_input(recipe, dataset)),
     ]
     if hint := task.hint(arch):
         facts.append(("hint", hint))

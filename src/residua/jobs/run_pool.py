@@ -29,7 +29,7 @@ from typing import Any, Protocol
 from residua.errors import DivergedError
 from residua.jobs.prepare import TrainRequest, prepare
 from residua.jobs.train import create_run, load_run, same_environment
-from residua.measure.evaluate import Judgement
+from residua.measure.evaluation import Evaluation
 from residua.runs.run import Run
 from residua.spec.recipe import Recipe
 from residua.training.events import Event, Note
@@ -96,7 +96,7 @@ class RunPool:
 
     def train(
         self, entries: Sequence[PoolEntry], *, listen: RunListener, stop: Callable[[], bool]
-    ) -> list[tuple[Run, Judgement]]:
+    ) -> list[tuple[Run, Evaluation]]:
         """Train each entry, as described at the top of this file.
 
         Args:
@@ -139,7 +139,7 @@ def _signals_ignored() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _result(entry: PoolEntry, future: "Future[Judgement | None]", listen: RunListener) -> Judgement | None:
+def _result(entry: PoolEntry, future: "Future[Evaluation | None]", listen: RunListener) -> Evaluation | None:
     try:
         return future.result()
     except DivergedError as error:
@@ -161,7 +161,7 @@ def _exit_with_parent() -> None:
     os._exit(1)
 
 
-def _train(entry: PoolEntry) -> Judgement | None:
+def _train(entry: PoolEntry) -> Evaluation | None:
     if _worker["stop"].is_set():  # one step of each waiting run would delay the end by minutes
         return None
     return finish(entry, listen=_put_event, stop=_worker["stop"].is_set)
@@ -171,7 +171,7 @@ def _put_event(name: str, event: Event) -> None:
     _worker["events"].put((name, event))
 
 
-def finish(entry: PoolEntry, *, listen: RunListener, stop: Callable[[], bool]) -> Judgement | None:
+def finish(entry: PoolEntry, *, listen: RunListener, stop: Callable[[], bool]) -> Evaluation | None:
     """Train `entry` to its end in this process: from scratch, or from its newest intact checkpoint.
 
     Args:

@@ -10,23 +10,23 @@ from typing import Any
 from residua import tasks
 from residua.data.listing import SourceListing
 from residua.data.sources.objects import list_dataset_objects
-from residua.data.sources.table import absolute, is_named
+from residua.data.sources.table import parse_source
 from residua.errors import CheckpointError, ConfigError, DataError
+from residua.files import next_free, sync_folder, write_file
 from residua.jobs.models import Changes
 from residua.jobs.prepare import PreparedRun, TrainRequest, prepare
 from residua.nn.device import device_name, nearest_device
 from residua.runs import checkpoint
-from residua.runs.metadata_backup import keep, mend
-from residua.runs.run import RECIPE, Run, create, next_free, open_run, write
+from residua.runs.metadata_backup import restore_from_backup, write_backup
+from residua.runs.run import RECIPE, Run, create, open_run
 from residua.spec.recipe import Recipe
 from residua.spec.record import to_json
-from residua.tasks.kind import Kind
 from residua.tasks.run_data import identity, list_quarantined, reopen
 from residua.training import memory
 from residua.training.events import Event, Note
-from residua.training.fit import Fit
-from residua.training.processes.world import ALONE, World
-from residua.weights.store import sync_folder
+from residua.training.learn_task import AnyLearnTask
+from residua.training.processes.world import SINGLE_PROCESS, World
+from residua.training.session import TrainingSession
 
 Listen = Callable[[Event], None]
 Stop = Callable[[], bool]
@@ -82,7 +82,7 @@ def resume(
     force_environment: bool = False,
     listen: Listen = lambda _: None,
     stop: Stop = lambda: False,
-    world: World = ALONE,
+    world: World = SINGLE_PROCESS,
 ) -> Run:
     """Continue the run at `path` as if it had never stopped; a finished run is returned as it is.
 
@@ -106,22 +106,22 @@ def resume(
     """
     run = Run(Path(path))
     source, listing = ("", None) if data is None else _source_and_listing(data)
-    for line in world.share(lambda: mend(run.path)):
+    for line in world.run_on_main(lambda: restore_from_backup(run.path)):
         listen(Note(line))
-    world.share(lambda: open_run(run.path))
+    world.run_on_main(lambda: open_run(run.path))
     if source and not listing:
-        world.share(lambda: _record_new_source(run, absolute(source)))
-    if world.share(lambda: _is_finished(run)):
-        world.share(lambda: _write_missing_report(run, listen, listing))
+        world.run_on_main(lambda: _record_new_source(run, str(parse_source(source).absolute())))
+    if world.run_on_main(lambda: _is_finished(run)):
+        world.run_on_main(lambda: _write_missing_report(run, listen, listing))
         return run
-    for line in world.share(lambda: same_environment(run, world, force=force_environment)):
+    for line in world.run_on_main(lambda: same_environment(run, world, force=force_environment)):
         listen(Note(line))
     fit_run(run, load_run(run, world, listing=listing), listen=listen, stop=stop, world=world)
     return run
 
 
 def start_or_join(
-    request: TrainRequest, out: Path | None = None, *, force: bool = False, world: World = ALONE
+    request: TrainRequest, out: Path | None = None, *, force: bool = False, world: World = SINGLE_PROCESS
 ) -> tuple[Run, PreparedRun]:
     """A new run at `out`, or at a free path: rank 0 prepares and creates it, the other processes load it.
 
@@ -143,26 +143,30 @@ def start_or_join(
 
     def lead() -> Path:
         prepared = prepare(request)
-        world.images(min(prepared.recipe.budget.batch_size, len(prepared.dataset.train)))  # refuse early
+        world.local_batch_size(
+            min(prepared.recipe.budget.batch_size, len(prepared.dataset.train))
+        )  # refuse early
         path = out or free_path(request.source)
         if not _was_begun_by(path, prepared.recipe, world):
             create_run(prepared, path, force=force, world=world)
             on_rank_0.append(prepared)
         return path
 
-    run = Run(world.share(lead))
+    run = Run(world.run_on_main(lead))
     return run, load_run(run, world, prepared=on_rank_0[0] if on_rank_0 else None)
 
 
-def create_run(prepared: PreparedRun, path: Path, *, force: bool = False, world: World = ALONE) -> Run:
+def create_run(
+    prepared: PreparedRun, path: Path, *, force: bool = False, world: World = SINGLE_PROCESS
+) -> Run:
     """A new run directory at `path` for the prepared run.
 
     Raises:
         FileExistsError: A run exists at `path`, without `force`.
     """
     known, place = identity(prepared.dataset, prepared.unreadable), _hardware(prepared.recipe, world)
-    run = create(path, prepared.recipe, identity=known, place=place, force=force)
-    keep(path)
+    run = create(path, prepared.recipe, identity=known, hardware=place, force=force)
+    write_backup(path)
     with suppress(PermissionError):  # on a folder whose names nobody may list
         for folder in (run.checkpoints, path, path.parent):  # a power cut takes no run that was created
             sync_folder(folder)
@@ -177,7 +181,7 @@ def fit_run(
     *,
     listen: Listen = lambda _: None,
     stop: Stop = lambda: False,
-    world: World = ALONE,
+    world: World = SINGLE_PROCESS,
 ) -> None:
     """Train `run` to its end or until `stop()` is true; at the end write the report.
 
@@ -192,24 +196,24 @@ def fit_run(
         RunBusyError: A process outside `world` writes the run.
         DivergedError: The loss or the weights are no longer finite.
     """
-    with run.lock() if world.leads else nullcontext():
-        fit = Fit(run, prepared.network, prepared.dataset, prepared.task, stop=stop, world=world)
+    with run.lock() if world.is_main else nullcontext():
+        fit = TrainingSession(run, prepared.network, prepared.dataset, prepared.task, stop=stop, world=world)
         for event in fit.events():
             listen(event)
-        if fit.fitted:
-            listen(Note(fit.fitted.compared(memory.taken(fit.plan))))
+        if fit.memory_plan:
+            listen(Note(fit.memory_plan.compared(memory.peak_memory(fit.plan))))
 
         def report() -> None:
-            if run.finished and (fit.judged or not (run.path / "report.html").exists()):
-                judged = fit.judged or prepared.task.judgement(run, prepared.dataset)
-                prepared.task.report(run, prepared.dataset, judged)
+            if run.finished and (fit.validation or not (run.path / "report.html").exists()):
+                judged = fit.validation or prepared.task.evaluate_run(run, prepared.dataset)
+                prepared.task.write_report(run, prepared.dataset, judged)
 
-        world.share(report)
+        world.run_on_main(report)
 
 
 def load_run(
     run: Run,
-    world: World = ALONE,
+    world: World = SINGLE_PROCESS,
     *,
     prepared: PreparedRun | None = None,
     listing: SourceListing | None = None,
@@ -226,24 +230,24 @@ def load_run(
         DataError: The examples are missing or changed.
         CheckpointError: The weights the run began with are lost, and no state exists.
     """
-    recipe = world.share(lambda: run.recipe)
+    recipe = world.run_on_main(lambda: run.recipe)
     if prepared:
         return prepared
-    if _is_missing(recipe.data.source):
+    if parse_source(recipe.data.source).is_missing():
         hint = f"put them back, or say where they are: residua resume {run.path} --data DATA"
         raise DataError(f"{recipe.data.source}, the examples of {run.path}, does not exist: {hint}")
-    task, dataset = tasks.of(recipe.data.source), reopen(run, listing)
+    task, dataset = tasks.learn_task(recipe.data.source), reopen(run, listing)
     return PreparedRun(recipe, task, dataset, _initial_network(run, task, recipe, dataset.train.classes), ())
 
 
-def _initial_network(run: Run, task: Kind, recipe: Recipe, classes: tuple[str, ...]) -> Any:
+def _initial_network(run: Run, task: AnyLearnTask, recipe: Recipe, classes: tuple[str, ...]) -> Any:
     """The network that a state is about to fill; the weights the run began with may be lost."""
     try:
-        return task.initial(recipe, classes)
+        return task.initial_network(recipe, classes)
     except CheckpointError:
         with suppress(CheckpointError):
-            if state := checkpoint.newest(run.checkpoints):
-                return task.initial(replace(recipe, weights=str(state.path)), classes)
+            if state := checkpoint.load_newest(run.checkpoints):
+                return task.initial_network(replace(recipe, weights=str(state.path)), classes)
         raise
 
 
@@ -252,7 +256,7 @@ def _is_finished(run: Run) -> bool:
     if not run.finished:
         return False
     try:
-        checkpoint.last(run.checkpoints)
+        checkpoint.load_last(run.checkpoints)
     except CheckpointError:
         return False
     return True
@@ -263,8 +267,8 @@ def _record_new_source(run: Run, source: str) -> None:
     with run.lock():
         recipe = run.recipe
         reopen(run, source=source)
-        write(run.path / RECIPE, to_json(replace(recipe, data=replace(recipe.data, source=source))))
-        keep(run.path)
+        write_file(run.path / RECIPE, to_json(replace(recipe, data=replace(recipe.data, source=source))))
+        write_backup(run.path)
 
 
 def _source_and_listing(data: object) -> tuple[str, SourceListing | None]:
@@ -281,14 +285,8 @@ def _write_missing_report(run: Run, listen: Listen, listing: SourceListing | Non
         listen(Note(f"{run.path} is finished: nothing to do"))
     else:
         with run.lock():
-            task, dataset = tasks.of(run.recipe.data.source), reopen(run, listing)
-            task.report(run, dataset, task.judgement(run, dataset))
-
-
-def _is_missing(source: str) -> bool:
-    """Whether `source`, as a recipe keeps it, names a file or folder that is not there."""
-    place = Path(source.partition(":")[2] if is_named(source) else source)
-    return place.is_absolute() and not place.exists()
+            task, dataset = tasks.learn_task(run.recipe.data.source), reopen(run, listing)
+            task.write_report(run, dataset, task.evaluate_run(run, dataset))
 
 
 def _was_begun_by(path: Path, recipe: Recipe, world: World) -> bool:
@@ -299,7 +297,7 @@ def _was_begun_by(path: Path, recipe: Recipe, world: World) -> bool:
     if not (path / "recipe.json").exists():
         return False
     there = Run(path)
-    if not world.restarts and (not world.job or there.job != world.job or there.finished):
+    if not world.restarts and (not world.job_id or there.job_id != world.job_id or there.finished):
         return False
     existing = open_run(path).recipe
     measured = replace(recipe.data, num_workers=existing.data.num_workers)
@@ -311,7 +309,7 @@ def _hardware(recipe: Recipe, world: World) -> dict[str, object]:
     return {
         "device": device_name(nearest_device(recipe.plan.device)),
         "processes": world.size,
-        "job": world.job,
+        "job": world.job_id,
     }
 
 
@@ -321,23 +319,22 @@ def same_environment(run: Run, world: World, *, force: bool) -> list[str]:
     Raises:
         ConfigError: Something differs, without `force`.
     """
-    if not run.knows_environment:
+    if not run.has_environment:
         run.record_environment(_hardware(run.recipe, world))
         file = run.path / "environment.json"
         lost = f"{file} was lost or damaged and is written again"
         return [f"{lost}: the rest is bit-identical only on the machine where the run began"]
-    if not (moved := run.moved(_hardware(run.recipe, world))):
+    if not (moved := run.environment_changes(_hardware(run.recipe, world))):
         return []
     if not force:
         raise ConfigError(
             f"{run.path}: {', '.join(moved)}: results would not be bit-identical; "
             "give --force-environment to resume anyway"
         )
-    run.record_move(moved)
+    run.record_environment_changes(moved)
     return [f"{line}: results will not be bit-identical" for line in moved]
 
 
 def free_path(source: str) -> Path:
     """The first free `runs/NAME-N` for runs on `source`."""
-    name = source.partition(":")[0] if is_named(source) else Path(source).resolve().name
-    return next_free(Path("runs"), name or "run")
+    return next_free(Path("runs"), parse_source(source).label or "run")

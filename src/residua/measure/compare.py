@@ -1,70 +1,79 @@
-"""Two networks on the same images: how far apart, whether by chance, and which images changed sides."""
+"""Compare two networks on the same examples: paired bootstrap, McNemar's test, Holm's correction."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from residua.errors import ConfigError
 from residua.measure import resample
-from residua.measure.evaluate import Judgement
+from residua.measure.evaluation import Evaluation
 from residua.measure.score import Estimate
 
-TIMES = 10_000
-"""Resamples of a pair: cheap, for a pair is three counts."""
+RESAMPLES = 10_000
+"""Resamples of a pair; our choice: each is cheap, because it only counts three outcomes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A second network beside a first, image by image."""
+    """A second network compared with a first, example by example."""
 
     n: int
-    """Images."""
+    """Examples."""
     both: int
     """Right in both."""
-    lost: int
+    losses: int
     """Right in the first alone."""
-    won: int
+    wins: int
     """Right in the second alone."""
     neither: int
     """Wrong in both."""
     difference: Estimate
     """Top-1 accuracy of the second minus the first, in percentage points; interval by paired bootstrap."""
     p: float
-    """Chance that as uneven a split of `lost` and `won` comes from a fair coin (McNemar 1947, exact)."""
+    """Probability of a split of `losses` and `wins` at least as uneven by chance (McNemar 1947, exact)."""
 
 
-def compare(first: Judgement, second: Judgement) -> Comparison:
-    """`second` held against `first`. ValueError unless both judged the same labels in the same order."""
+def compare_evaluations(first: Evaluation, second: Evaluation) -> Comparison:
+    """Compare `second` with `first`.
+
+    Raises:
+        ConfigError: The labels differ, so the examples are not the same.
+    """
     from scipy.stats import binomtest
 
     if not np.array_equal(first.labels, second.labels):
-        raise ValueError("the two judged other images: give both the same --data")
-    one, two = first.guesses == first.labels, second.guesses == second.labels
-    both, lost, won = int((one & two).sum()), int((one & ~two).sum()), int((~one & two).sum())
+        raise ConfigError("the two were evaluated on different examples: give both the same --data")
+    one, two = first.predicted == first.labels, second.predicted == second.labels
+    both, losses, wins = int((one & two).sum()), int((one & ~two).sum()), int((~one & two).sum())
     n = len(one)
     chance = np.random.default_rng(resample.SEED)
-    shares = np.array([lost, won, n - lost - won]) / n
-    drawn = chance.multinomial(n, shares, size=TIMES)  # images drawn in pairs: only the three counts matter
-    low, high = resample.range95(100 * (drawn[:, 1] - drawn[:, 0]) / n)
-    p = float(binomtest(won, won + lost).pvalue) if won + lost else 1.0
-    return Comparison(
-        n, both, lost, won, n - both - lost - won, Estimate(100 * (won - lost) / n, (low, high)), p
-    )
+    shares = np.array([losses, wins, n - losses - wins]) / n
+    counts = chance.multinomial(
+        n, shares, size=RESAMPLES
+    )  # examples are drawn in pairs: three counts suffice
+    low, high = resample.range95(100 * (counts[:, 1] - counts[:, 0]) / n)
+    p = float(binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
+    difference = Estimate(100 * (wins - losses) / n, (low, high))
+    return Comparison(n, both, losses, wins, n - both - losses - wins, difference, p)
 
 
-def changed(first: Judgement, second: Judgement) -> NDArray[np.int64]:
-    """Places of the images on whose class the two disagree, those that changed sides first, surest first."""
-    places = np.flatnonzero(first.guesses != second.guesses)
-    one, two = (j.guesses[places] == j.labels[places] for j in (first, second))
-    sure = np.maximum(first.probabilities[places].max(1), second.probabilities[places].max(1))
-    found: NDArray[np.int64] = places[np.lexsort((-sure, one == two))]
-    return found
+def changed(first: Evaluation, second: Evaluation) -> NDArray[np.int64]:
+    """Indices of the examples that the two predict differently.
+
+    Those that only one of them gets right come first, each group with the highest confidence first.
+    """
+    indices = np.flatnonzero(first.predicted != second.predicted)
+    one, two = (e.predicted[indices] == e.labels[indices] for e in (first, second))
+    confidence = np.maximum(first.probabilities[indices].max(1), second.probabilities[indices].max(1))
+    ordered: NDArray[np.int64] = indices[np.lexsort((-confidence, one == two))]
+    return ordered
 
 
-def holm(chances: tuple[float, ...]) -> tuple[float, ...]:
-    """`chances`, one a comparison, made larger for their number (Holm 1979)."""
-    order = np.argsort(chances)
-    raised = np.array(chances)[order] * np.arange(len(chances), 0, -1)
-    found = np.empty(len(chances))
-    found[order] = np.minimum(1, np.maximum.accumulate(raised))
-    return tuple(found.tolist())
+def holm(p_values: tuple[float, ...]) -> tuple[float, ...]:
+    """`p_values`, one a comparison, corrected for their number (Holm 1979)."""
+    order = np.argsort(p_values)
+    products = np.array(p_values)[order] * np.arange(len(p_values), 0, -1)
+    corrected = np.empty(len(p_values))
+    corrected[order] = np.minimum(1, np.maximum.accumulate(products))
+    return tuple(corrected.tolist())

@@ -1,162 +1,130 @@
-"""Run a network over images and judge what it says."""
+"""Evaluate a predictor on a labelled split, in one process or in several that share the work.
 
-from collections.abc import Callable, Iterable, Sequence
+Each process takes every `size`-th batch of the split, the same batches that one process would make. The outputs
+are gathered in the order of the split, so that the result does not depend on the number of processes. After each
+batch the processes wait for each other: at a barrier, or in the caller's own `rounds`, by which training also
+stops all of them at once.
+"""
+
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol, TypeVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn.functional import cross_entropy
 
-from residua.data.batches import Batch
-from residua.data.resident import moved
-from residua.data.transforms import normalise
-from residua.errors import NonFiniteError
-from residua.measure import calibration, resample
-from residua.measure.score import Estimate, Score, wilson
-from residua.nn.clips import layout
-from residua.nn.network import Network
-from residua.spec.recipe import Plan
-
-Said = tuple[Tensor, Tensor]
-"""Logits (n, classes) float32 and labels (n,) int64 of one batch, on the CPU."""
+T = TypeVar("T")
+PredictorT = TypeVar("PredictorT", contravariant=True)
+SplitT = TypeVar("SplitT", contravariant=True, bound="Sized")
+BatchT = TypeVar("BatchT")
+OutputT = TypeVar("OutputT")
+EvaluationT = TypeVar("EvaluationT", covariant=True)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Judgement:
-    """What a network said of every image of a set, in the set's order."""
+class Sized(Protocol):
+    """Anything with a number of examples."""
 
-    probabilities: NDArray[np.float32]
-    """(N, classes), rows sum to 1."""
-    labels: NDArray[np.int64]
-    """(N,) the class each image has."""
-    loss: float
-    """Mean cross-entropy, in nats."""
+    def __len__(self) -> int:
+        """Number of examples."""
+
+
+class Processes(Protocol):
+    """The processes that share an evaluation, as one of them sees them."""
 
     @property
-    def guesses(self) -> NDArray[np.int64]:
-        """(N,) the likeliest class."""
-        likeliest: NDArray[np.int64] = self.probabilities.argmax(1).astype(np.int64)
-        return likeliest
+    def rank(self) -> int:
+        """Number of this process, from 0."""
 
     @property
-    def wrong(self) -> int:
-        """Images whose likeliest class is not their label's."""
-        return int((self.guesses != self.labels).sum())
+    def size(self) -> int:
+        """Number of processes."""
 
-    @classmethod
-    def of(cls, probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> "Judgement":
-        """The judgement that `probabilities` (N, classes) make, with the loss that they say."""
-        return cls(probabilities, labels, calibration.loss(probabilities, labels))
+    def gather(self, own: list[T]) -> list[T]:
+        """The items of all processes, in the order in which they were dealt: rank 0, 1, ..., 0, 1, ..."""
 
-    def row(self) -> dict[str, float]:
-        """Loss and error as the metrics of a run name them."""
-        return {"test_loss": self.loss, "test_error": 100 * self.wrong / len(self.labels)}
-
-    def score(self, *, split: str, weights: str, views: str = "center") -> Score:
-        """Top-1 accuracy with its protocol, and the other numbers that these answers give."""
-        n = len(self.labels)
-        right = n - self.wrong
-        losses = calibration.losses(self.probabilities, self.labels)
-        return Score(
-            views,
-            100 * right / n,
-            wilson(right, n),
-            n,
-            split,
-            weights,
-            self._top(5),
-            self._macro(),
-            Estimate(self.loss, resample.mean(losses)),
-            calibration.reliability(self.probabilities, self.labels).ece,
-        )
-
-    def _top(self, k: int) -> Estimate | None:
-        n, classes = self.probabilities.shape
-        if classes <= k:
-            return None
-        likeliest = np.argpartition(-self.probabilities, k - 1, 1)[:, :k]
-        right = int((likeliest == self.labels[:, None]).any(1).sum())
-        return Estimate(100 * right / n, wilson(right, n))
-
-    def _macro(self) -> Estimate:
-        counts = self.confusion()
-        present = counts.sum(1) > 0
-        right, totals = np.diag(counts)[present], counts.sum(1)[present]
-        low, high = resample.mean_of_shares(right, totals)
-        return Estimate(float(100 * (right / totals).mean()), (100 * low, 100 * high))
-
-    def by_class(self) -> tuple[Estimate | None, ...]:
-        """Top-1 accuracy of each class, in percent, with Wilson's interval; None for one without images."""
-        counts = self.confusion()
-        rows = zip(np.diag(counts).tolist(), counts.sum(1).tolist(), strict=True)
-        return tuple(Estimate(100 * right / n, wilson(right, n)) if n else None for right, n in rows)
-
-    def surest_mistakes(self, most: int) -> NDArray[np.int64]:
-        """Places of the images missed with the greatest confidence, the surest first."""
-        missed = np.flatnonzero(self.guesses != self.labels)
-        sure = self.probabilities[missed].max(1)
-        return missed[np.argsort(-sure, kind="stable")][:most].astype(np.int64)
-
-    def most_surprising(self, most: int) -> NDArray[np.int64]:
-        """Places of the images whose own label was given the least probability, the least first."""
-        of_label = self.probabilities[np.arange(len(self.labels)), self.labels]
-        return np.argsort(of_label, kind="stable")[:most].astype(np.int64)
-
-    def confusion(self) -> NDArray[np.int64]:
-        """(classes, classes) counts: rows are labels, columns guesses."""
-        classes = self.probabilities.shape[1]
-        return np.bincount(self.labels * classes + self.guesses, minlength=classes**2).reshape(
-            classes, classes
-        )
+    def barrier(self) -> None:
+        """Wait until every process is here."""
 
 
-def together(judgements: Sequence[Judgement]) -> Judgement:
-    """What several networks say as one: their probabilities averaged, each with equal weight.
+@dataclass(frozen=True, slots=True)
+class OneProcess:
+    """`Processes` of a single process."""
 
-    ValueError unless all judged the same labels in the same order.
-    """
-    first = judgements[0]
-    if not all(np.array_equal(first.labels, other.labels) for other in judgements[1:]):
-        raise ValueError("the networks judged other images: give all of them the same --data")
-    mean = sum(judged.probabilities.astype(np.float64) for judged in judgements) / len(judgements)
-    return Judgement.of(np.asarray(mean, np.float32), first.labels)
+    rank: int = 0
+    """Its number."""
+    size: int = 1
+    """Number of processes."""
+
+    def gather(self, own: list[T]) -> list[T]:
+        """`own`, which are all there are."""
+        return own
+
+    def barrier(self) -> None:
+        """Nothing to wait for."""
 
 
-def in_a_row(parts: Sequence[Judgement]) -> Judgement:
-    """What a network said of the parts of a set, as what it said of the set."""
-    counts = [len(part.labels) for part in parts]
-    loss = sum(count * part.loss for count, part in zip(counts, parts, strict=True)) / sum(counts)
-    probabilities, labels = ([getattr(part, name) for part in parts] for name in ("probabilities", "labels"))
-    return Judgement(np.concatenate(probabilities), np.concatenate(labels), loss)
+ALONE = OneProcess()
+"""The default of `evaluate`."""
+
+
+class Rounds(Protocol):
+    """How processes wait for each other between batches."""
+
+    def __call__(self, batches: Iterator[T], count: int, /) -> Iterator[T]:
+        """The `batches` of this process in `count` rounds; a process may have one batch less than rounds."""
+
+
+class EvaluationProtocol(Protocol[PredictorT, SplitT, BatchT, OutputT, EvaluationT]):
+    """How the examples of a split are shown to a network, and what follows from its outputs."""
+
+    def batch_size(self, predictor: PredictorT) -> int:
+        """Examples that a process takes in a round."""
+
+    def batches(self, predictor: PredictorT, split: SplitT, *, rank: int, size: int) -> Iterator[BatchT]:
+        """Every `size`-th batch of the split, from batch `rank` on."""
+
+    def outputs(self, predictor: PredictorT, batches: Iterator[BatchT]) -> list[OutputT]:
+        """What the network computes for each of the batches, on the CPU."""
+
+    def evaluation(self, split: SplitT, outputs: list[OutputT]) -> EvaluationT:
+        """The evaluation that the outputs of all batches, in the split's order, make."""
 
 
 def evaluate(
-    network: Network,
-    batches: Iterable[Batch],
-    plan: Plan,
+    predictor: PredictorT,
+    split: SplitT,
+    protocol: EvaluationProtocol[PredictorT, SplitT, BatchT, OutputT, EvaluationT],
     *,
-    gather: Callable[[list[Said]], list[Said]] = list,
-) -> Judgement:
-    """Judge `network`, which is left in eval mode, over `batches` in the plan's format and precision.
+    world: Processes = ALONE,
+    rounds: Rounds | None = None,
+) -> EvaluationT:
+    """Compare the predictions for a labelled split with its labels.
 
-    Where processes share the work, `gather` puts what they said of their batches in the set's order.
+    Args:
+        predictor: A network with its preprocessing, on a device; see `predict.predictor`.
+        split: The labelled examples.
+        protocol: How each example is shown.
+        world: The processes that share the work; all return the same evaluation.
+        rounds: How they wait for each other; None waits at a barrier after each batch.
 
-    NonFiniteError when it says anything that is not a number: the argmax of such a row would pass for an answer.
+    Returns:
+        The evaluation that the protocol makes: `Evaluation` of classes, `BoxEvaluation` of boxes.
+
+    Raises:
+        NonFiniteError: The network computes NaN or infinity.
+        DataError: An example cannot be decoded.
     """
-    device = torch.device(plan.device)
-    network.eval()
-    said = []
+    count = math.ceil(len(split) / protocol.batch_size(predictor) / world.size)
+    batches = protocol.batches(predictor, split, rank=world.rank, size=world.size)
     with torch.inference_mode():
-        for batch in batches:
-            images = normalise(moved(batch.images, device), network.preprocess)
-            images = images.contiguous(memory_format=layout(plan.memory_format, images.ndim))
-            with torch.autocast(device.type, torch.bfloat16, enabled=plan.precision == "bfloat16"):
-                said.append((network(images).float(), batch.labels))
-        own = [(logits.cpu(), labels) for logits, labels in said]  # an accelerator is waited for here alone
-        every, truth = map(torch.cat, zip(*gather(own), strict=True))
-        if not bool(torch.isfinite(every).all()):
-            raise NonFiniteError("the network says NaN or infinity: its weights are of no use")
-        loss = float(cross_entropy(every, truth))
-        return Judgement(torch.softmax(every, 1).numpy(), truth.numpy().astype(np.int64), loss)
+        own = protocol.outputs(
+            predictor, rounds(batches, count) if rounds else _with_barriers(batches, count, world)
+        )
+        return protocol.evaluation(split, world.gather(own))
+
+
+def _with_barriers(batches: Iterator[T], count: int, world: Processes) -> Iterator[T]:
+    for _ in range(count):
+        yield from islice(batches, 1)
+        world.barrier()  # a batch may take one process longer than another

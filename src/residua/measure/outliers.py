@@ -5,10 +5,10 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import normalize
 
-from residua.data.batches import testing
+from residua.data.batches import evaluation_batches
 from residua.data.images import Images
 from residua.data.transforms import normalise
-from residua.measure.views import BATCH, at_once
+from residua.measure.views import MAX_BATCH, max_batch_size
 from residua.nn.network import Network
 
 NEIGHBOURS = 10
@@ -30,8 +30,8 @@ def distances(network: Network, images: Images, learned: Images) -> NDArray[np.f
     k = min(NEIGHBOURS, len(known))
     read = _read(network, images)
     found = [
-        torch.cdist(read[start : start + BATCH], known).topk(k, largest=False).values[:, -1]
-        for start in range(0, len(read), BATCH)
+        torch.cdist(read[start : start + MAX_BATCH], known).topk(k, largest=False).values[:, -1]
+        for start in range(0, len(read), MAX_BATCH)
     ]
     far = torch.cat(found).double().numpy()
     return np.asarray(far / max(float(np.median(far)), 1e-12))
@@ -52,8 +52,10 @@ def _read(network: Network, images: Images) -> torch.Tensor:
     device, side = next(network.parameters()).device, network.preprocess.size
     rows = []
     with torch.inference_mode():
-        size = at_once(side, side)
-        for batch in testing(images, network.preprocess, batch=size, workers=0, resident_bytes=0):
+        size = max_batch_size(side, side)
+        for batch in evaluation_batches(
+            images, network.preprocess, batch_size=size, workers=0, resident_bytes=0
+        ):
             pixels = normalise(batch.images.to(device), network.preprocess)
             read = network.forward_head(network.forward_features(pixels), pre_logits=True)
             rows.append(normalize(read.float().flatten(1)).cpu())

@@ -1,24 +1,24 @@
-"""Views: how an image is shown to a network that is judged, once or often; the answers are averaged."""
+"""Views: how images are shown to a network in an evaluation, once or several times with averaged probabilities."""
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import pad, unfold
+from torch.nn.functional import pad
 
-from residua.data.batches import testing
+from residua.data.batches import Batch, evaluation_batches
 from residua.data.images import Images
-from residua.data.transforms import normalise, scaled_view
-from residua.errors import NonFiniteError
-from residua.measure.evaluate import Judgement, evaluate
-from residua.nn.clips import layout
+from residua.data.transforms import resized_view
+from residua.errors import ConfigError
+from residua.measure.evaluate import ALONE, Processes, evaluate
+from residua.measure.evaluation import Evaluation, check_finite
 from residua.nn.network import Network
 from residua.spec.preprocess import Preprocess
-from residua.spec.recipe import Plan
 
 VIEWS: Mapping[str, str] = {
     "center": "one centre crop",
@@ -27,21 +27,21 @@ VIEWS: Mapping[str, str] = {
     "320": "one centre crop of 320 where the network was drawn for 224, from the shorter side 320",
     "multiscale": "the whole image at shorter sides 224, 256, 384, 480 and 640, the head applied everywhere",
 }
-"""Name -> what is shown. Probabilities are averaged over views, with equal weights."""
+"""Name -> what the network sees of each image. Probabilities are averaged over views, with equal weights."""
 CLIP, VIDEO = "clip", "video"
-"""The two protocols of clips, which are told together."""
+"""The two protocols of videos, which are always reported together."""
 TIMES, PLACES = 10, 3
 """Of `video`: clips over its length, and squares along the longer side of each frame."""
 CLIP_VIEWS: Mapping[str, str] = {
     CLIP: "one clip from the middle of each video, its centre",
     VIDEO: f"{TIMES} clips from beginning to end x {PLACES} squares along the longer side of each frame",
 }
-"""The same for videos; `tasks.video.protocol` judges by them."""
-SAID: Mapping[str, str] = {**VIEWS, **CLIP_VIEWS}
-"""What every view shows."""
-DRAWN_FOR = 224
+"""The same for videos; `tasks.video.protocol` implements them."""
+VIEW_TEXTS: Mapping[str, str] = {**VIEWS, **CLIP_VIEWS}
+"""All of them."""
+REFERENCE_SIZE = 224
 """Side, in pixels, that the papers' sizes are meant for; other networks get them in proportion."""
-OTHER_SIZES = ("320", "multiscale")
+RESIZED_VIEWS = ("320", "multiscale")
 """Views of another size than the network's own."""
 SCALES = (224, 256, 384, 480, 640)
 """Shorter sides of the multi-scale test, in pixels (He et al. 2015, 3.4)."""
@@ -49,20 +49,31 @@ LARGE = 320
 """Side of the larger crop, in pixels (He et al. 2016, ImageNet results)."""
 PAD = 8
 """Where nothing is left to crop, a border of the side divided by this (32 px: 4; He et al. 2015, 4.2)."""
-BATCH = 250
-"""Views computed at once, at most."""
+MAX_BATCH = 250
+"""Most views computed at once."""
 PIXELS = 2_000_000
-"""Pixels computed at once, at most: 39 views of 224 x 224; more take more memory, and on a CPU more time."""
+"""Most pixels computed at once: 39 views of 224 x 224; more take more memory, and on a CPU more time."""
 PORTION = 64
 """Whole images decoded at once."""
 
-Shown = tuple[NDArray[np.int64], Tensor]
-"""Places of n images in their set, and a view of each: (n, C, H, W) uint8."""
+IndexedViews = tuple[NDArray[np.int64], Tensor]
+"""Indices of n images in their split, and a view of each: (n, C, H, W) uint8."""
+
+
+class ImagePredictor(Protocol):
+    """What an evaluation needs of a predictor for images or clips."""
+
+    @property
+    def network(self) -> Network:
+        """The network, in eval mode on its device."""
+
+    def logits(self, pixels: Tensor) -> Tensor:
+        """(n, C, H, W) uint8 -> logits (n, classes) float32, on the device of the network."""
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """A way to read images as squares, and what is cut from each square."""
+class Crop:
+    """A way to read images as squares, and the views that are cut from each square."""
 
     square: Preprocess
     """How the square is cut from the image."""
@@ -70,48 +81,168 @@ class Cut:
     """From squares (n, C, S, S) to views, each (n, C, s, s)."""
 
 
-def at_once(height: int, width: int) -> int:
-    """How many views of that size, in pixels, are computed at once."""
-    return max(1, min(BATCH, PIXELS // (height * width)))
+@dataclass(frozen=True, slots=True)
+class SingleView:
+    """The protocol `center`: one centre crop of each image, with the loss computed from the logits."""
+
+    size: int = 0
+    """Images in a batch; 0 takes as many as `max_batch_size` allows."""
+    workers: int = 0
+    """Loader workers."""
+    resident_bytes: int = 0
+    """Splits up to this size are decoded into memory once."""
+
+    def batch_size(self, predictor: ImagePredictor) -> int:
+        """Images in a batch."""
+        side = predictor.network.preprocess.size
+        return self.size or max_batch_size(side, side)
+
+    def batches(self, predictor: ImagePredictor, split: Images, *, rank: int, size: int) -> Iterator[Batch]:
+        """Centre crops of every image."""
+        return evaluation_batches(
+            split,
+            predictor.network.preprocess,
+            batch_size=self.batch_size(predictor),
+            workers=self.workers,
+            resident_bytes=self.resident_bytes,
+            rank=rank,
+            world=size,
+        )
+
+    def outputs(self, predictor: ImagePredictor, batches: Iterator[Batch]) -> list[tuple[Tensor, Tensor]]:
+        """Logits (n, classes) and labels (n,) of each batch."""
+        return batch_logits(predictor, batches)
+
+    def evaluation(self, split: Images, outputs: list[tuple[Tensor, Tensor]]) -> Evaluation:
+        """The evaluation of all logits."""
+        logits, labels = map(torch.cat, zip(*outputs, strict=True))
+        return Evaluation.from_logits(logits, labels, split)
 
 
-def judge(network: Network, images: Images, plan: Plan, view: str = "center") -> Judgement:
-    """What `network` says of `images` when each is shown as `view` says.
+@dataclass(frozen=True, slots=True)
+class SeveralViews:
+    """A protocol that averages the probabilities of several views, or shows images in another size."""
 
-    KeyError for an unknown view, ValueError for sizes that a network of vectors cannot read, NonFiniteError when
-    the network says what is no number.
+    name: str
+    """A name in `VIEWS`."""
+    portion: int = PORTION
+    """Images that a process takes at a time."""
+
+    def batch_size(self, predictor: ImagePredictor) -> int:
+        """Images that a process takes at a time."""
+        return self.portion
+
+    def batches(self, predictor: ImagePredictor, split: Images, *, rank: int, size: int) -> Iterator[Images]:
+        """Portions of the split.
+
+        Raises:
+            ConfigError: The views have sizes that a network without convolutions cannot read.
+        """
+        arch = predictor.network.arch
+        if arch.is_flat and self.name in RESIZED_VIEWS:
+            raise ConfigError(
+                f"{arch.name} reads one size, {self.name} needs others: give --views center or flip"
+            )
+        for start in range(rank * self.portion, len(split), size * self.portion):
+            yield split.subset(np.arange(start, min(start + self.portion, len(split))))
+
+    def outputs(self, predictor: ImagePredictor, batches: Iterator[Images]) -> list[NDArray[np.float32]]:
+        """Mean probabilities (n, classes) over the views of each image, one array a portion."""
+        return [self._mean(predictor, images) for images in batches]
+
+    def evaluation(self, split: Images, outputs: list[NDArray[np.float32]]) -> Evaluation:
+        """The evaluation of all probabilities."""
+        return replace(Evaluation.from_probabilities(np.concatenate(outputs), split), protocol=self.name)
+
+    def _mean(self, predictor: ImagePredictor, images: Images) -> NDArray[np.float32]:
+        preprocess = predictor.network.preprocess
+        return mean_probabilities(
+            predictor, views_of(preprocess, images, self.name), (len(images), predictor.network.arch.classes)
+        )
+
+
+def evaluate_view(
+    predictor: ImagePredictor, split: Images, name: str, *, world: Processes = ALONE, portion: int = PORTION
+) -> Evaluation:
+    """Evaluate a predictor under one of `VIEWS`; see `measure.evaluate.evaluate`.
+
+    Args:
+        predictor: A network with its preprocessing.
+        split: The labelled images.
+        name: A name in `VIEWS`.
+        world: The processes that share the work.
+        portion: Images that a process takes at a time, where each has several views.
+
+    Returns:
+        The evaluation, the same on all processes.
+
+    Raises:
+        ConfigError: The view has a size that the network cannot read.
+        NonFiniteError: The network computes NaN or infinity.
+        DataError: An image cannot be decoded.
     """
-    if view == "center":
-        side = network.preprocess.size
-        batches = testing(images, network.preprocess, batch=at_once(side, side), workers=0, resident_bytes=0)
-        return evaluate(network, batches, plan)
-    if network.arch.is_flat and view in OTHER_SIZES:
-        raise ValueError(f"{network.arch.name} reads one size, {view} shows others: give center or flip")
-    network.eval()
-    total = np.zeros((len(images), network.arch.classes))
-    seen = np.zeros(len(images), np.int64)
-    with torch.inference_mode():
-        for indices, pixels in shown(network.preprocess, images, view):
-            total[indices] += _probabilities(network, pixels, plan)
-            seen[indices] += 1
-    return Judgement.of((total / seen[:, None]).astype(np.float32), images.labels)
+    if name == "center":
+        return evaluate(predictor, split, SingleView(), world=world)
+    return evaluate(predictor, split, SeveralViews(name, portion), world=world)
 
 
-def shown(preprocess: Preprocess, images: Images, view: str) -> Iterator[Shown]:
-    """Every view of every image, a batch of one kind at a time. KeyError for an unknown view."""
+def max_batch_size(height: int, width: int) -> int:
+    """Most views of that size, in pixels, that are computed at once."""
+    return max(1, min(MAX_BATCH, PIXELS // (height * width)))
+
+
+def batch_logits(predictor: ImagePredictor, batches: Iterator[Batch]) -> list[tuple[Tensor, Tensor]]:
+    """Logits (n, classes) float32 and labels (n,) of each batch, on the CPU."""
+    outputs = [(predictor.logits(batch.images), batch.labels) for batch in batches]
+    return [(logits.cpu(), labels) for logits, labels in outputs]  # only here the CPU waits for the device
+
+
+def mean_probabilities(
+    predictor: ImagePredictor, views: Iterator[IndexedViews], shape: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Probabilities averaged over the views of each example.
+
+    Args:
+        predictor: Computes the logits.
+        views: Each example at least once.
+        shape: (examples, classes).
+
+    Returns:
+        (examples, classes); rows sum to 1.
+
+    Raises:
+        NonFiniteError: A logit is NaN or infinite.
+    """
+    total, counts = np.zeros(shape), np.zeros(shape[0], np.int64)
+    for indices, pixels in views:
+        np.add.at(total, indices, view_probabilities(predictor, pixels))
+        np.add.at(counts, indices, 1)
+    return (total / counts[:, None]).astype(np.float32)
+
+
+def view_probabilities(predictor: ImagePredictor, pixels: Tensor) -> NDArray[np.float64]:
+    """(n, C, ..., H, W) uint8 -> probabilities (n, classes). NonFiniteError for a logit that is not finite."""
+    logits = predictor.logits(pixels).cpu()
+    check_finite(logits)
+    probabilities: NDArray[np.float64] = torch.softmax(logits.double(), 1).numpy()
+    return probabilities
+
+
+def views_of(preprocess: Preprocess, images: Images, view: str) -> Iterator[IndexedViews]:
+    """Every view of every image, a batch of one kind at a time; `view` is a name in `VIEWS` but `center`."""
     if view == "multiscale":
-        yield from _whole(images, preprocess, scaled(preprocess.size, SCALES))
+        yield from _whole_images(images, preprocess, scaled(preprocess.size, SCALES))
         return
-    cut = _CUTS[view](preprocess)
-    size = at_once(cut.square.size, cut.square.size)
-    for batch in testing(images, cut.square, batch=size, workers=0, resident_bytes=0):
-        for pixels in cut.views(batch.images):
+    crop = _CROPS[view](preprocess)
+    size = max_batch_size(crop.square.size, crop.square.size)
+    for batch in evaluation_batches(images, crop.square, batch_size=size, workers=0, resident_bytes=0):
+        for pixels in crop.views(batch.images):
             yield batch.indices, pixels
 
 
 def scaled(size: int, sides: tuple[int, ...]) -> tuple[int, ...]:
     """`sides`, meant for networks of 224 pixels, in proportion for a network of `size`."""
-    return tuple(round(size * side / DRAWN_FOR) for side in sides)
+    return tuple(round(size * side / REFERENCE_SIZE) for side in sides)
 
 
 def ten_crops(squares: Tensor, size: int) -> list[Tensor]:
@@ -123,76 +254,47 @@ def ten_crops(squares: Tensor, size: int) -> list[Tensor]:
     return five + [crop.flip(3) for crop in five]
 
 
-def dense_logits(network: Network, images: Tensor) -> Tensor:
-    """(N, C, H, W) of any size -> logits (N, classes) averaged over all places where the head fits.
-
-    A head that averages the whole map is linear, so the average may be taken first (He et al. 2015, 3.4). A
-    head that reads a grid of cells moves over the map step by step, as a convolution would.
-    """
-    maps, grid = network.forward_features(images), network.arch.head.grid
-    if grid == 1:
-        return network.forward_head(maps)
-    size, channels = network.preprocess.size, network.preprocess.channels
-    side = network.forward_features(images.new_zeros(1, channels, size, size)).shape[-1]
-    if min(maps.shape[-2:]) < side:
-        return network.forward_head(maps)
-    count, width = maps.shape[:2]
-    windows = unfold(maps, side).view(count, width, side, side, -1)
-    every = windows.permute(0, 4, 1, 2, 3).reshape(-1, width, side, side)
-    return network.forward_head(every).view(count, -1, network.arch.classes).mean(1)
+def _flip(preprocess: Preprocess) -> Crop:
+    return Crop(preprocess, lambda squares: [squares, squares.flip(3)])
 
 
-def _probabilities(network: Network, pixels: Tensor, plan: Plan) -> NDArray[np.float64]:
-    device = torch.device(plan.device)
-    inputs = normalise(pixels.to(device), network.preprocess)
-    inputs = inputs.contiguous(memory_format=layout(plan.memory_format, inputs.ndim))
-    with torch.autocast(device.type, torch.bfloat16, enabled=plan.precision == "bfloat16"):
-        logits = dense_logits(network, inputs).float().cpu()
-    if not bool(torch.isfinite(logits).all()):
-        raise NonFiniteError("the network says NaN or infinity: its weights are of no use")
-    found: NDArray[np.float64] = torch.softmax(logits.double(), 1).numpy()
-    return found
-
-
-def _flip(preprocess: Preprocess) -> Cut:
-    return Cut(preprocess, lambda squares: [squares, squares.flip(3)])
-
-
-def _ten(preprocess: Preprocess) -> Cut:
+def _ten(preprocess: Preprocess) -> Crop:
     size = preprocess.size
     border = size // PAD if preprocess.resize == size else 0
     square = replace(preprocess, size=preprocess.resize)
-    return Cut(square, lambda squares: ten_crops(pad(squares, (border,) * 4), size))
+    return Crop(square, lambda squares: ten_crops(pad(squares, (border,) * 4), size))
 
 
-def _large(preprocess: Preprocess) -> Cut:
+def _large(preprocess: Preprocess) -> Crop:
     (side,) = scaled(preprocess.size, (LARGE,))
-    return Cut(replace(preprocess, size=side, resize=side), lambda squares: [squares])
+    return Crop(replace(preprocess, size=side, resize=side), lambda squares: [squares])
 
 
-_CUTS: Mapping[str, Callable[[Preprocess], Cut]] = {"flip": _flip, "10crop": _ten, "320": _large}
+_CROPS: Mapping[str, Callable[[Preprocess], Crop]] = {"flip": _flip, "10crop": _ten, "320": _large}
 
 
-def _whole(images: Images, preprocess: Preprocess, sides: tuple[int, ...]) -> Iterator[Shown]:
+def _whole_images(images: Images, preprocess: Preprocess, sides: tuple[int, ...]) -> Iterator[IndexedViews]:
     """Every image whole at every shorter side; those of one shape together, whatever their order."""
 
     def read(index: int) -> list[NDArray[np.uint8]]:
         image = images.image(index, preprocess.colour)
-        return [scaled_view(image, preprocess, side) for side in sides]
+        return [resized_view(image, preprocess, side) for side in sides]
 
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(images), PORTION):
             indices = range(start, min(start + PORTION, len(images)))
             for views in zip(*pool.map(read, indices), strict=True):
-                yield from _grouped(np.array(indices), views)
+                yield from _group_by_shape(np.array(indices), views)
 
 
-def _grouped(indices: NDArray[np.int64], views: tuple[NDArray[np.uint8], ...]) -> Iterator[Shown]:
+def _group_by_shape(
+    indices: NDArray[np.int64], views: tuple[NDArray[np.uint8], ...]
+) -> Iterator[IndexedViews]:
     shapes: dict[tuple[int, ...], list[int]] = {}
     for place, view in enumerate(views):
         shapes.setdefault(view.shape, []).append(place)
     for shape, places in shapes.items():
-        most = at_once(*shape[-2:])
-        for first in range(0, len(places), most):
-            some = places[first : first + most]
-            yield indices[some], torch.from_numpy(np.stack([views[place] for place in some]))
+        count = max_batch_size(*shape[-2:])
+        for first in range(0, len(places), count):
+            chunk = places[first : first + count]
+            yield indices[chunk], torch.from_numpy(np.stack([views[place] for place in chunk]))

@@ -1,37 +1,36 @@
-"""Classifier: a trained network that takes files, pictures or arrays and answers with class names."""
+"""Classifier: the Predictor of images; it takes files, pictures or arrays and returns classes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from residua.data.decode import decode
-from residua.data.transforms import normalise, test_view
-from residua.errors import CheckpointError, DataError
-from residua.nn.device import place_network, resolve_device
+from residua.data.transforms import eval_view
+from residua.errors import DataError
 from residua.nn.network import Network
-from residua.predict import folder
-from residua.runs import checkpoint
-from residua.runs.checkpoint import Weights
-from residua.runs.run import Run
+from residua.predict.predictor import compute_logits, load_predictor, read_classifier
 from residua.spec.recipe import Plan
 
 Picture = str | Path | bytes | Image.Image | NDArray[np.uint8]
+"""A path, the bytes of a file, a PIL image, or an (H, W[, 3]) array."""
+CPU = Plan("cpu", "channels_last", "float32")
+"""The plan of a network that is used as it is built: on the CPU."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a classifier says of one picture."""
+    """The class probabilities of one image."""
 
     classes: tuple[str, ...]
-    """Every class, in the network's order."""
+    """All classes, in the order of the network's outputs."""
     probabilities: tuple[float, ...]
-    """How likely each is; they sum to 1."""
+    """Probability of each class; they sum to 1."""
 
     def top(self, k: int = 1) -> list[tuple[str, float]]:
         """The `k` likeliest classes with their probabilities, the likeliest first."""
@@ -41,87 +40,87 @@ class Prediction:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Classifier:
-    """A network in eval mode with its preprocessing and class names."""
+    """A network that classifies images, with its preprocessing and class names."""
 
     network: Network
-    """What answers."""
+    """The network, in eval mode on the plan's device."""
+    plan: Plan = CPU
+    """Device, memory format and precision."""
+    weights: str = "raw"
+    """Which weights the network has: `raw`, `ema` or `best`."""
 
     def __call__(self, picture: Picture) -> Prediction:
-        """The answer for one picture: a path, the bytes of a file, a PIL image or an (H, W[, 3]) uint8 array.
+        """Classify one picture.
 
-        DataError when it cannot be read.
+        Args:
+            picture: A path, the bytes of a file, a PIL image or an (H, W[, 3]) uint8 array.
+
+        Returns:
+            The probability of each class.
+
+        Raises:
+            DataError: The picture cannot be read.
         """
         return self.many([picture])[0]
 
     def many(self, pictures: Iterable[Picture]) -> list[Prediction]:
-        """The answers for several pictures, computed as one batch."""
+        """Classify several pictures as one batch. DataError when one cannot be read."""
         views = [self.view(picture) for picture in pictures]
         if not views:
             return []
-        images = normalise(torch.from_numpy(np.stack(views)), self.network.preprocess)
-        with torch.inference_mode():
-            rows = torch.softmax(self.network(images), 1)
+        rows = torch.softmax(self.logits(torch.from_numpy(np.stack(views))), 1)
         return [Prediction(self.classes, tuple(row)) for row in rows.tolist()]
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes, in the network's order."""
+        """Names of the classes, in the order of the network's outputs."""
         return self.network.class_names
 
+    def logits(self, pixels: Tensor) -> Tensor:
+        """(n, C, H, W) uint8 -> logits (n, classes) float32, on the plan's device."""
+        return compute_logits(self.network, pixels, self.plan)
+
     def view(self, picture: Picture) -> NDArray[np.uint8]:
-        """What the network is shown of one picture: (C, S, S) uint8. DataError when it cannot be read."""
+        """The centre crop of one picture that the network reads.
+
+        Args:
+            picture: As in a call.
+
+        Returns:
+            (C, S, S) uint8, before normalisation.
+
+        Raises:
+            DataError: The picture cannot be read.
+        """
         preprocess = self.network.preprocess
         if isinstance(picture, str | Path | bytes):
             file = Path(picture) if isinstance(picture, str) else picture
-            return test_view(decode(file, colour=preprocess.colour), preprocess)
+            return eval_view(decode(file, colour=preprocess.colour), preprocess)
         image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
-        wanted = "RGB" if preprocess.colour == "rgb" else "L"
+        mode = "RGB" if preprocess.colour == "rgb" else "L"
         if image.mode not in ("RGB", "L"):
             raise DataError(f"a picture in mode {image.mode}: give RGB or L, or a file")
-        return test_view(image if image.mode == wanted else image.convert(wanted), preprocess)
+        return eval_view(image if image.mode == mode else image.convert(mode), preprocess)
 
 
-def load(source: str | Path, *, weights: Weights = "auto") -> Classifier:
-    """The classifier in a run directory (its newest state), a saved folder or a checkpoint file.
+def load(
+    source: str | Path, *, weights: str = "auto", device: str = "auto", precision: str = "float32"
+) -> Classifier:
+    """Load a trained classifier.
 
-    `weights` of a run: `raw`, `ema` (their mean) or `best`; `auto` is the mean where the run keeps one.
+    Args:
+        source: A run directory (its newest state), a saved folder or a checkpoint file.
+        weights: Of a run: `raw`, `ema` or `best`; `auto` is `ema` where the run averages weights, else `raw`.
+        device: `cpu`, `cuda`, `mps`, or `auto` for the first accelerator, else the CPU.
+        precision: `float32`, `bfloat16`, or `auto` for what the run's plan measured on the same kind of device.
 
-    CheckpointError when there is none, or a byte of it is not as it was written.
+    Returns:
+        A classifier that takes files, pictures or arrays.
+
+    Raises:
+        CheckpointError: There is no classifier, or a byte of it changed since it was written.
+        ConfigError: The device, the precision or the name of the weights cannot be used.
     """
-    return Classifier(load_network(Path(source), weights))
-
-
-def load_network(path: Path, weights: Weights = "auto") -> Network:
-    """The network of `load`, on the CPU in eval mode."""
-    return load_weights(path, weights)[0]
-
-
-def load_weights(path: Path, weights: Weights) -> tuple[Network, str]:
-    """The network of `load`, and which weights it has: `raw`, `ema` or `best`."""
-    if path.is_dir() and folder.is_saved(path):
-        return folder.read(path), "raw"
-    return checkpoint.weights_of(file_of(path, weights), weights)
-
-
-def ready(path: Path, weights: str = "auto") -> tuple[Network, str, Plan]:
-    """The network at `path` where it is to judge, which weights it has, and with which arithmetic."""
-    network, kind = load_weights(path, cast("Weights", weights))
-    plan = Plan(str(resolve_device("auto")), "channels_last", "float32", torch.get_num_threads())
-    return place_network(network, plan), kind, plan
-
-
-def file_of(path: Path, weights: Weights) -> Path:
-    """The file of a run that holds those `weights`; a file as it is. CheckpointError when there is none."""
-    if not path.is_dir():
-        return path
-    states = Run(path).checkpoints
-    if weights == "best":
-        if not (states / checkpoint.BEST).exists():
-            raise CheckpointError(f"{path} holds no best weights: none were judged yet, or they were lost")
-        return states / checkpoint.BEST
-    state = checkpoint.last(states)
-    if state is None:
-        raise CheckpointError(
-            f"{path} holds no training state: give a run that has been trained, or a saved folder"
-        )
-    return state.path
+    return Classifier(
+        *load_predictor(source, read_classifier, weights=weights, device=device, precision=precision)
+    )

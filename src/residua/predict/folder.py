@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from residua.errors import CheckpointError
+from residua.files import check_is_free, write_file
 from residua.nn.network import Network, build
-from residua.runs.run import write
 from residua.spec.arch import Arch
 from residua.spec.preprocess import Preprocess
 from residua.spec.record import from_plain, to_plain
@@ -30,24 +30,22 @@ def save(network: Network, folder: str | Path, *, force: bool = False) -> Path:
     folder = Path(folder)
     if not head_keys(network):
         raise ValueError(f"{network.arch.name} has no last layer: reset_classifier(n) makes one")
-    check_free(folder, force=force)
+    check_folder_is_free(folder, force=force)
     folder.mkdir(parents=True, exist_ok=True)
     arch, classes = to_plain(network.arch), list(network.class_names)
     facts = {"kind": "network", "format": FORMAT, "arch": arch, "classes": classes}
     publish(folder / FILE, network.state_dict(), facts)
-    write(folder / CONFIG, json.dumps(config(network), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_file(
+        folder / CONFIG, json.dumps(config(network), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    )
     return folder
 
 
-def check_free(folder: Path, *, force: bool) -> None:
+def check_folder_is_free(folder: Path, *, force: bool) -> None:
     """FileExistsError when `folder` holds a saved network, or is a file; only the first yields to `force`."""
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"{folder} is a file: give a folder")
-    for name in (CONFIG, FILE):
-        if (folder / name).exists() and not force:
-            raise FileExistsError(
-                f"{folder / name} is there already: give --force (force=True) to replace it"
-            )
+    check_is_free(folder / CONFIG, folder / FILE, force=force)
 
 
 def is_saved(folder: Path) -> bool:

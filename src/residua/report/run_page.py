@@ -2,7 +2,7 @@
 
 import json
 
-from residua.measure.views import CLIP, SAID
+from residua.measure.views import CLIP, VIEW_TEXTS
 from residua.report.page import Code, Figure, Part, Table, Text
 from residua.report.training_curves import Curve, Panel, training_curves
 from residua.runs.run import Run
@@ -29,7 +29,7 @@ def curves(run: Run) -> Figure:
     noun, view = ("clips", CLIP) if run.recipe.arch.clip else ("images", "center")
     return Figure(
         training_curves((Panel(name, (curve(run, name),)),)),
-        f"Error by epoch. Thin: training {noun} as augmented; bold: test {noun}, {SAID[view]}.",
+        f"Error by epoch. Thin: training {noun} as augmented; bold: test {noun}, {VIEW_TEXTS[view]}.",
         f"Error curves: training ends at {last['train_error']:.2f} %, test at {last['test_error']:.2f} %.",
     )
 

@@ -14,6 +14,7 @@ from residua.data.images import ImageDataset
 from residua.data.open import open_dataset
 from residua.data.sources.table import parse_source
 from residua.errors import ConfigError, DataError
+from residua.files import write_file
 from residua.jobs.run_pool import RunBackend, RunListener, RunPool
 from residua.reproduce import items
 from residua.reproduce.grid import (
@@ -26,11 +27,10 @@ from residua.reproduce.grid import (
 )
 from residua.reproduce.items import ProtocolDifference
 from residua.reproduce.published import BUDGETS, Budget, Item, PublishedRow
-from residua.files import write_file
 from residua.runs.run import Run
 from residua.spec.describe import cost
 from residua.spec.record import nearest
-from residua.tasks.classify.task import SMALL
+from residua.tasks.classify.learn_task import SMALL
 from residua.training.processes import world
 
 FOLDER = Path("runs/reproduce")

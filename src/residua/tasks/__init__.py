@@ -1,6 +1,8 @@
-"""Tasks: what residua learns from, each with its data, its loss and its numbers; the source says which.
+"""Tasks: classification, video and detection, each with its data, its training and its predictions.
 
-Nothing is imported before it is asked for: the processes that decode clips begin here, too.
+A source or the file of a trained network decides the task. Each task implements three protocols, `DataTask`, `LearnTask`
+and `PredictTask`; the functions here return the implementation. Tasks are imported when they are first needed: the
+processes that decode clips import this package, and a network predicts without `residua.training`.
 """
 
 import json
@@ -9,55 +11,105 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from residua.tasks.kind import Kind
+    from residua.data.sources.table import Holds
+    from residua.tasks.data_task import AnyDataTask
+    from residua.tasks.predict_task import AnyPredictTask
+    from residua.training.learn_task import AnyLearnTask
 
 
-def of(source: str) -> "Kind":
-    """The task of `source`."""
-    from residua.data.sources.table import HOLDS
+def data_task(source: str) -> "AnyDataTask":
+    """How the data of `source` are found and opened."""
+    from residua.data.sources.table import holds
 
-    return _of_what(HOLDS.get(source.partition(":")[0], "images"))
+    match holds(source):
+        case "boxes":
+            from residua.tasks.detect.data_task import DetectData
+
+            return DetectData()
+        case "clips":
+            from residua.tasks.video.data_task import VideoData
+
+            return VideoData()
+        case "images":
+            from residua.tasks.classify.data_task import ClassifyData
+
+            return ClassifyData()
 
 
-def of_trained(paths: Sequence[Path], asked: Collection[str] = ()) -> "Kind":
-    """The task of the networks at `paths`: runs, checkpoints or saved folders.
+def learn_task(source: str) -> "AnyLearnTask":
+    """How networks are trained on the data of `source`."""
+    from residua.data.sources.table import holds
 
-    ValueError when they are of several tasks, or for an option `asked` that has no effect in theirs.
-    CheckpointError for a damaged file.
+    match holds(source):
+        case "boxes":
+            from residua.tasks.detect.learn_task import DetectLearn
+
+            return DetectLearn()
+        case "clips":
+            from residua.tasks.video.learn_task import VideoLearn
+
+            return VideoLearn()
+        case "images":
+            from residua.tasks.classify.learn_task import ClassifyLearn
+
+            return ClassifyLearn()
+
+
+def predict_task(paths: Sequence[Path], options: Collection[str] = ()) -> "AnyPredictTask":
+    """How the trained networks at `paths` are loaded, used and evaluated.
+
+    Args:
+        paths: Runs, saved folders or checkpoint files, all of one task.
+        options: Names in `OPTIONS` that the user gave.
+
+    Returns:
+        The implementation of their task.
+
+    Raises:
+        ConfigError: The networks are of several tasks, or an option has no effect in theirs.
+        CheckpointError: A file is damaged.
     """
-    from residua.tasks.kind import OPTIONS
+    from residua.errors import ConfigError
+    from residua.tasks.predict_task import OPTIONS
 
-    known = [_facts(path) for path in paths]
-    found = []
-    for facts in known:
-        clip = (facts.get("arch") or {}).get("clip")
-        found.append(_of_what("boxes" if facts.get("detector") else "clips" if clip else "images"))
-    for path, kind in zip(paths, found, strict=True):
-        if type(kind) is not type(found[0]):
-            raise ValueError(f"{path} is of another task than {paths[0]}: judge each alone")
-    for option in asked:
-        if known[0] and option not in found[0].takes:
-            raise ValueError(f"--{option} is for {OPTIONS[option]}: leave it")
-    return found[0]
+    inputs = [_network_input(path) for path in paths]
+    for path, each in zip(paths, inputs, strict=True):
+        if (each or "images") != (inputs[0] or "images"):
+            raise ConfigError(f"{path} is of another task than {paths[0]}: evaluate each on its own")
+    task = _predict_task_of(inputs[0] or "images")
+    for option in options:
+        if inputs[0] and option not in task.options:
+            raise ConfigError(f"--{option} is for {OPTIONS[option]}: leave it out")
+    return task
 
 
-def _of_what(held: str) -> "Kind":
-    """The task of sets that hold `held`, as `data.sources.HOLDS` calls it."""
-    if held == "boxes":
-        from residua.tasks.detect.task import Detect
+def _predict_task_of(inputs: "Holds") -> "AnyPredictTask":
+    match inputs:
+        case "boxes":
+            from residua.tasks.detect.predict_task import DetectPredict
 
-        return Detect()
-    if held == "clips":
-        from residua.tasks.video.task import Video
+            return DetectPredict()
+        case "clips":
+            from residua.tasks.video.predict_task import VideoPredict
 
-        return Video()
-    from residua.tasks.classify.task import Classify
+            return VideoPredict()
+        case "images":
+            from residua.tasks.classify.predict_task import ClassifyPredict
 
-    return Classify()
+            return ClassifyPredict()
+
+
+def _network_input(path: Path) -> "Holds | None":
+    """What the network at `path` was trained on; None where nothing says it, and loading will report why."""
+    facts = _facts(path)
+    if not facts:
+        return None
+    clip = (facts.get("arch") or {}).get("clip")
+    return "boxes" if facts.get("detector") else "clips" if clip else "images"
 
 
 def _facts(path: Path) -> Mapping[str, Any]:
-    """What is written beside the weights at `path`; nothing where somebody else will say what is wrong."""
+    """The metadata beside the weights at `path`; empty where they are missing or not ours."""
     from residua.predict.folder import CONFIG
     from residua.weights.store import is_ours, read
 

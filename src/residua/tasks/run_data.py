@@ -1,4 +1,4 @@
-"""The examples of a run: opened once, what cannot be read left out once, the same again at every resume."""
+"""The examples of a run: opened once, unreadable ones left out once, and the same again at every resume."""
 
 import csv
 import hashlib
@@ -6,87 +6,123 @@ import io
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from residua import tasks
+from residua.data.dataset import Dataset
 from residua.data.listing import SourceListing
-from residua.data.sources.table import absolute
-from residua.errors import DataError
-from residua.runs.run import Run, write
+from residua.data.sources.table import Holds, holds, parse_source
+from residua.errors import ConfigError, DataError
+from residua.files import write_file
+from residua.runs.run import Run
 from residua.spec.recipe import Data
-from residua.tasks.kind import Kind, Unreadable
-from residua.training.task import Dataset
+from residua.tasks.data_task import DataTask, Unreadable
 
 QUARANTINE = "quarantine.csv"
-"""In a run with `data.bad=quarantine`: what was left out, for people, to repair or remove by hand."""
+"""In a run with `data.bad=quarantine`: the examples that were left out, for the user to repair or remove."""
+
+DatasetT = TypeVar("DatasetT", bound=Dataset)
 
 
-def open_readable(kind: Kind, data: Data, given: SourceListing | None = None) -> tuple[Dataset, Unreadable]:
-    """The examples of `data`, or those `given`, and those left out.
+def open_readable(
+    task: DataTask[DatasetT], data: Data, listing: SourceListing | None = None, *, workers: int = 0
+) -> tuple[DatasetT, Unreadable]:
+    """Open the examples of `data` that can be read.
 
-    With `bad="error"` DataError names the first that is bad. Otherwise every example is decoded once, now, so
-    that no process meets one later by luck.
+    Args:
+        task: The task of the source.
+        data: The source and its settings; unless `data.bad` is `error`, every example is decoded once, now.
+        listing: The examples themselves, where they are Python objects.
+        workers: Processes that decode.
+
+    Returns:
+        The dataset, and the examples that were left out.
+
+    Raises:
+        DataError: The examples cannot be used, or with `bad="error"` one of them cannot be read.
     """
-    bad = {} if data.bad == "error" else kind.unreadable(data, given)
-    return kind.open(data, without=bad, given=given), bad
+    unreadable = {} if data.bad == "error" else task.unreadable(data, workers=workers, listing=listing)
+    return task.open(data, without=unreadable, listing=listing), unreadable
 
 
-def identity(sets: Dataset, unreadable: Unreadable) -> dict[str, Any]:
-    """What must not change during a run: classes, counts, a digest of labels and names or pixels.
+def identity(dataset: Dataset, unreadable: Unreadable) -> dict[str, Any]:
+    """What must not change during a run: classes, counts, and a digest of labels and names or pixels.
 
-    The digest covers which images are held out: it is how the split travels in the run.
+    The digest depends on the split, so that it proves that the same examples are held out.
     """
     digest = hashlib.sha256()
-    for split in (sets.train, sets.test):
+    for split in (dataset.train, dataset.test):
         digest.update(split.identity())
     return {
-        "classes": list(sets.train.classes),
-        "train": len(sets.train),
-        "test": len(sets.test),
+        "classes": list(dataset.train.classes),
+        "train": len(dataset.train),
+        "test": len(dataset.test),
         "digest": digest.hexdigest(),
         "unreadable": dict(sorted(unreadable.items())),
     }
 
 
-def reopen(run: Run, given: SourceListing | None = None, *, source: str = "") -> Any:
-    """The examples of `run`, as its task opens them, but for those it left out when it began.
+def reopen(run: Run, listing: SourceListing | None = None, *, source: str = "") -> Any:
+    """Open the examples of a run again, without those that it left out when it began.
 
-    `source` is where they are now, if they were moved. DataError when they are no longer the same in the same
-    split.
+    Args:
+        run: The run.
+        listing: The examples themselves, where they are Python objects.
+        source: Where the examples are now, if they were moved.
+
+    Returns:
+        The dataset of the run's task.
+
+    Raises:
+        DataError: The examples, or their split, are no longer those of the run.
     """
     data = run.recipe.data
     data = replace(data, source=source or data.source)
     try:
-        then = json.loads((file := run.path / "data.json").read_text("utf-8"))
+        before = json.loads((file := run.path / "data.json").read_text("utf-8"))
     except ValueError:
-        lost = f"{file} is damaged, so it cannot be told whether they are the same examples"
-        raise DataError(f"{lost}: put it back, or train anew") from None
-    unreadable = then.setdefault("unreadable", {})
-    sets = tasks.of(data.source).open(data, without=unreadable, given=given)
-    now = identity(sets, unreadable)
-    if now != then:
-        odd = sorted(set(now["classes"]) ^ set(then["classes"]))
-        parts = ", ".join([name for name in now if now[name] != then.get(name)] + odd[:5])
-        raise DataError(f"{data.source} changed since {run.path} began ({parts}): put it back, or train anew")
-    return sets
+        problem = f"{file} is damaged, so it cannot be checked that the examples are the same"
+        raise DataError(f"{problem}: put it back, or train again") from None
+    unreadable = before.setdefault("unreadable", {})
+    dataset = tasks.data_task(data.source).open(data, without=unreadable, listing=listing)
+    now = identity(dataset, unreadable)
+    if now != before:
+        odd = sorted(set(now["classes"]) ^ set(before["classes"]))
+        parts = ", ".join([name for name in now if now[name] != before.get(name)] + odd[:5])
+        raise DataError(
+            f"{data.source} changed since {run.path} began ({parts}): put it back, or train again"
+        )
+    return dataset
 
 
-def own(kind: Kind, path: Path, data: str | None) -> Any:
-    """The examples of the run at `path`, of `kind`, where `data` is their source or None.
+def run_dataset(path: Path, data: str | None, *, inputs: Holds, usage: str) -> Any:
+    """The dataset of the run at `path`, where an evaluation on `data` means the run's own examples.
 
-    None where others are meant. ValueError where nobody says which, or for `data` of another kind.
+    Args:
+        path: A run, a saved folder or a checkpoint file.
+        data: The source to evaluate on; None means the run's own.
+        inputs: What the network reads.
+        usage: The option with which such data are given, for messages.
+
+    Returns:
+        The dataset; None where `data` are other examples.
+
+    Raises:
+        ConfigError: `data` is missing for a file that is no run, or belongs to another task.
+        DataError: The run's examples changed.
     """
-    if data is not None and type(tasks.of(data)) is not type(kind):
-        raise ValueError(f"{path} {kind.does}: give {kind.wants}")
+    if data is not None and holds(data) != inputs:
+        does = {"images": "reads images", "clips": "reads clips", "boxes": "finds boxes"}[inputs]
+        raise ConfigError(f"{path} {does}: give {usage}")
     recipe = Run(path).recipe if (path / "recipe.json").is_file() else None
     if data is None and recipe is None:
-        raise ValueError(f"{path} does not say what to judge by: give {kind.wants}")
-    is_own = recipe is not None and (data is None or absolute(data) == recipe.data.source)
+        raise ConfigError(f"{path} is not a run, so it has no examples of its own: give {usage}")
+    is_own = recipe is not None and (data is None or str(parse_source(data).absolute()) == recipe.data.source)
     return reopen(Run(path)) if is_own else None
 
 
 def list_quarantined(run: Run, unreadable: Unreadable) -> None:
-    """Write what `run` left out as a table. Nothing is moved or deleted."""
+    """Write the examples that `run` left out as a table; no file is moved or deleted."""
     table = io.StringIO(newline="")
     csv.writer(table).writerows([("path", "reason"), *sorted(unreadable.items())])
-    write(run.path / QUARANTINE, table.getvalue())
+    write_file(run.path / QUARANTINE, table.getvalue())

@@ -1,55 +1,62 @@
-"""Judging the test images of a run while it trains: dealt out over its processes, and stopped when asked."""
+"""Validation while a run trains: the test examples shared out over its processes, stopped on request."""
 
-import math
 from collections.abc import Callable, Iterator
+from typing import Protocol, TypeVar
 
-from residua.data.batches import Batch, testing
-from residua.data.images import Images
-from residua.measure.evaluate import Judgement, evaluate
-from residua.measure.views import at_once
-from residua.nn.network import Network
-from residua.spec.recipe import Plan, Recipe
-from residua.training.prefetch import in_rounds
+from torch import nn
+
+from residua.measure.evaluate import EvaluationProtocol, Sized, evaluate
+from residua.training.prefetch import in_lockstep
 from residua.training.processes.world import World
+
+T = TypeVar("T")
+BatchT = TypeVar("BatchT")
+OutputT = TypeVar("OutputT")
+EvaluationT = TypeVar("EvaluationT")
+
+
+class HasNetwork(Protocol):
+    """A predictor, as far as validation needs it."""
+
+    @property
+    def network(self) -> nn.Module:
+        """The network on its device."""
+
+
+PredictorT = TypeVar("PredictorT", bound=HasNetwork)
+SplitT = TypeVar("SplitT", bound=Sized)
 
 
 def validate(
-    network: Network, images: Images, recipe: Recipe, *, plan: Plan, world: World, stop: Callable[[], bool]
-) -> Judgement:
-    """What `network`, with rank 0's running statistics, says of `images`, however many processes there are.
-
-    Every process takes whole batches, as one process would make them: none is padded, none counts twice.
-    Asked when `stop()` is true on any of them, NonFiniteError when the network says no numbers.
-    """
-    side, size = recipe.arch.preprocess.size, recipe.budget.batch_size
-    if not plan.memory_limit:
-        size = max(size, at_once(side, side))
-    batches = testing(
-        images,
-        recipe.arch.preprocess,
-        batch=size,
-        workers=recipe.data.num_workers,
-        resident_bytes=recipe.data.resident_bytes,
-        rank=world.rank,
-        world=world.size,
-    )
-    rounds = math.ceil(len(images) / size / world.size)
-    return validate_batches(network, batches, rounds, plan=plan, world=world, stop=stop)
-
-
-def validate_batches(
-    network: Network,
-    batches: Iterator[Batch],
-    rounds: int,
+    predictor: PredictorT,
+    split: SplitT,
+    protocol: EvaluationProtocol[PredictorT, SplitT, BatchT, OutputT, EvaluationT],
     *,
-    plan: Plan,
     world: World,
     stop: Callable[[], bool],
-) -> Judgement:
-    """What `network` says of the `batches` of all processes, none of which has more than `rounds`.
+) -> EvaluationT:
+    """Evaluate the network of a run, with the running statistics of process 0.
 
-    Asked and NonFiniteError as from `validate`.
+    Each process takes whole batches, the same that one process would make, so that the result does not depend
+    on the number of processes.
+
+    Args:
+        predictor: The network with its preprocessing.
+        split: The test examples.
+        protocol: How each example is shown.
+        world: The processes of the run.
+        stop: True once the user asked to stop.
+
+    Returns:
+        The evaluation, equal on every process.
+
+    Raises:
+        StopRequested: `stop` is true on some process.
+        NonFiniteError: The network computes NaN or infinity.
     """
 
-    world.match(network)
-    return evaluate(network, in_rounds(batches, rounds, world=world, stop=stop), plan, gather=world.gather)
+    def rounds(batches: Iterator[T], count: int) -> Iterator[T]:
+        return in_lockstep(batches, count, world=world, stop=stop)
+
+    world.broadcast_buffers(predictor.network)
+    return evaluate(predictor, split, protocol, world=world, rounds=rounds)

@@ -1,29 +1,36 @@
-"""The report of a run on images: one HTML file that a stranger can read offline."""
+"""The report of a run on images, one HTML file without links, and the parts that other pages share."""
 
 import numpy as np
 
 from residua.data.images import ImageDataset, Images
-from residua.measure.evaluate import Judgement
+from residua.files import write_file
+from residua.measure.evaluation import Evaluation
 from residua.recipes.sentences import sentences
+from residua.report.bars import IntervalRow, interval_chart
+from residua.report.heat_maps import confusion_matrix
 from residua.report.page import Figure, Numbers, Page, Part, Picture, Pictures, Section, Text, render
-from residua.report.plots import Range, ranges
 from residua.report.run_page import architecture, curves, making
-from residua.report.training_figures import confusion
-from residua.runs.run import Run, write
+from residua.runs.run import Run
 from residua.spec.describe import cost
 
 WORST = 12
-"""Pictures shown of those that were missed most confidently."""
+"""Pictures of the most confident mistakes on a page."""
 WIDE = 160
 """Longest side of a picture of one frame, in pixels."""
 MANY = 40
 """Above this many classes a confusion matrix cannot be read."""
 
 
-def write_report(run: Run, dataset: ImageDataset, judged: Judgement) -> None:
-    """Write `report.html` into the finished `run`, whose last weights were `judged` on the test images."""
+def write_report(run: Run, dataset: ImageDataset, evaluation: Evaluation) -> None:
+    """Write `report.html` into a finished run.
+
+    Args:
+        run: The run.
+        dataset: Its data.
+        evaluation: Of its last weights on the test images.
+    """
     recipe, rows = run.recipe, run.metrics
-    score = judged.score(split="test", weights=f"after {rows[-1]['step']} steps")
+    score = evaluation.score
     low, high = 100 - score.interval[1], 100 - score.interval[0]
     numbers = Numbers(
         (
@@ -34,7 +41,7 @@ def write_report(run: Run, dataset: ImageDataset, judged: Judgement) -> None:
     )
     sections = (
         Section("Result", (numbers, curves(run))),
-        Section("Where it errs", errors(dataset.test, judged)),
+        Section("Mistakes", mistakes(evaluation)),
         Section("The network", (architecture(recipe.arch),)),
         Section("How it was made", making(run, sentences(recipe))),
     )
@@ -44,47 +51,50 @@ def write_report(run: Run, dataset: ImageDataset, judged: Judgement) -> None:
         sections,
         f"Written by residua from {run.path.name}/metrics.jsonl.",
     )
-    write(run.path / "report.html", render(page))
+    write_file(run.path / "report.html", render(page))
 
 
-def picture(images: Images, i: int, judged: Judgement) -> Picture:
-    """Image `i` with its label and what was said of it."""
-    label, guess = images.classes[judged.labels[i]], images.classes[judged.guesses[i]]
-    sure = f"{guess} ({100 * judged.probabilities[i].max():.0f}\N{NO-BREAK SPACE}%)"
-    return Picture(shown(images, i), images.title(i), (f"is {label}", f"said {sure}"), label == guess)
+def picture(evaluation: Evaluation, i: int) -> Picture:
+    """Example `i` of `evaluation` with its label and its predicted class."""
+    images = evaluation.split
+    label, predicted = images.classes[evaluation.labels[i]], images.classes[evaluation.predicted[i]]
+    confidence = f"{predicted} ({100 * evaluation.probabilities[i].max():.0f}\N{NO-BREAK SPACE}%)"
+    lines = (f"label {label}", f"predicted {confidence}")
+    return Picture(thumbnail(images, i), images.title(i), lines, label == predicted)
 
 
-def shown(images: Images, i: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+def thumbnail(images: Images, i: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
     """Pixels of image `i` for a page: small ones as they are, large ones at most 160 pixels a frame."""
     grey = images.pixels is not None and images.pixels.shape[-1] == 1
-    found = images.image(i, "grey" if grey else "rgb")
-    found.thumbnail((WIDE * images.gate.frames, WIDE * images.gate.frames))
-    return np.asarray(found)
+    image = images.image(i, "grey" if grey else "rgb")
+    side = WIDE * images.media_type.frames_per_picture
+    image.thumbnail((side, side))
+    return np.asarray(image)
 
 
-def errors(images: Images, judged: Judgement) -> tuple[Part, ...]:
-    """What was taken for what, the accuracy of each class, and the pictures to look at first."""
-    missed = judged.surest_mistakes(WORST)
-    if not len(missed):
-        return (
-            Text((f"Nowhere: all {len(judged.labels):,} {images.gate.noun}s were classified as labelled.",)),
-        )
-    counts = judged.confusion()
+def mistakes(evaluation: Evaluation) -> tuple[Part, ...]:
+    """The confusion matrix, the accuracy of each class, and the most confident mistakes."""
+    images, indices = evaluation.split, evaluation.most_confident_mistakes(WORST)
+    if not len(indices):
+        noun = images.media_type.noun
+        return (Text((f"None: all {len(images):,} {noun}s were classified as labelled.",)),)
+    counts = evaluation.confusion()
     parts: list[Part] = []
     if len(images.classes) <= MANY:
         pair = _most_confused(images.classes, counts)
-        parts.append(Figure(confusion(images.classes, counts), "Rows are labels, columns guesses.", pair))
-        caption = "Accuracy of each class with its 95 % interval: small classes are known less well."
-        parts.append(Figure(_by_class(images.classes, judged), caption, pair))
-    caption = "Missed with the greatest confidence: the first place to look for wrong labels."
-    parts.append(Pictures(tuple(picture(images, int(i), judged) for i in missed), caption))
+        chart = confusion_matrix(images.classes, counts)
+        parts.append(Figure(chart, "Rows are labels, columns predicted classes.", pair))
+        caption = "Accuracy of each class with its 95 % interval: the fewer images, the wider."
+        parts.append(Figure(_accuracy_by_class(evaluation), caption, pair))
+    caption = "The most confident mistakes: the first place to look for wrong labels."
+    parts.append(Pictures(tuple(picture(evaluation, int(i)) for i in indices), caption))
     return tuple(parts)
 
 
-def _by_class(classes: tuple[str, ...], judged: Judgement) -> str:
-    pairs = zip(classes, judged.by_class(), strict=True)
-    return ranges(
-        tuple(Range(name, e.value, *e.interval, f"{e.value:.1f} %") for name, e in pairs if e),
+def _accuracy_by_class(evaluation: Evaluation) -> str:
+    pairs = zip(evaluation.split.classes, evaluation.accuracy_by_class(), strict=True)
+    return interval_chart(
+        tuple(IntervalRow(name, e.value, *e.interval, f"{e.value:.1f} %") for name, e in pairs if e),
         unit="top-1 accuracy (%)",
     )
 
@@ -94,4 +104,4 @@ def _most_confused(
 ) -> str:
     off = counts - np.diag(np.diag(counts))
     row, column = np.unravel_index(int(off.argmax()), off.shape)
-    return f"Most often confused: {classes[row]} taken for {classes[column]}, {off[row, column]} times."
+    return f"Most often confused: {classes[row]} predicted as {classes[column]}, {off[row, column]} times."

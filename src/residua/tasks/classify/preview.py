@@ -1,4 +1,4 @@
-"""What a network is shown of an image: in training, in testing, and once it is saved and loaded again."""
+"""What a network reads of an image: in training, in evaluation, and once it is saved and loaded again."""
 
 import tempfile
 from dataclasses import dataclass
@@ -8,20 +8,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from residua.data.batch_augmentation import touched
-from residua.data.batches import Batch, training
+from residua.data.batch_augmentation import augment_batch
+from residua.data.batches import Batch, training_batches
 from residua.data.images import ImageDataset, Images
-from residua.data.transforms import as_pixels, normalise, test_view
+from residua.data.transforms import denormalise, eval_view, normalise
 from residua.predict import folder
 from residua.predict.classifier import load
 from residua.report.page import Numbers, Page, Picture, Pictures, Section, Table, Text, render
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Recipe
-from residua.training.initial import initial
+from residua.training.network import initial_network
 from residua.version import __version__
 
 EPOCHS = 4
-"""Passes that are shown of every image."""
+"""Epochs of training on the page."""
 SIDE = 224
 """Longest side of an image as it is stored, in pixels."""
 
@@ -29,59 +29,73 @@ Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
-    """One image, as the network meets it."""
+class PreviewedImage:
+    """One image, stored and as the network reads it."""
 
     title: str
-    """What it is called."""
+    """Its path or number."""
     label: str
     """Its class."""
     stored: Pixels
     """As it is stored, (H, W) or (H, W, 3), at most a thumbnail."""
     trained: tuple[Pixels, ...]
-    """As training shows it, one an epoch."""
-    tested: Pixels
-    """As testing shows it."""
-    served: Pixels
-    """As the saved network, loaded again, is shown it."""
+    """The network's input in training, one an epoch."""
+    evaluated: Pixels
+    """The input in evaluation."""
+    loaded: Pixels
+    """The input of the network once it is saved and loaded again."""
 
 
 @dataclass(frozen=True, eq=False)
-class Looks:
+class PreviewedImages:
     """Some images of a source under one recipe."""
 
     recipe: Recipe
     """The recipe."""
-    seen: tuple[Seen, ...]
+    images: tuple[PreviewedImage, ...]
     """The images."""
 
     @property
     def drift(self) -> int:
-        """The largest difference of a pixel between testing and the saved network, of 255."""
-        return max(int(np.abs(one.tested.astype(int) - one.served.astype(int)).max()) for one in self.seen)
+        """The largest difference of a pixel between evaluation and the loaded network, of 255."""
+        return max(
+            int(np.abs(image.evaluated.astype(int) - image.loaded.astype(int)).max()) for image in self.images
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was shown, a line each."""
+        """Lines that describe the page."""
         size = self.recipe.arch.preprocess.size
         same = "the same pixels" if not self.drift else f"pixels differ by up to {self.drift} of 255"
         return (
             f"recipe  {self.recipe.name}: {self.recipe.augment.kind}, {size} x {size} pixels",
-            f"images  {len(self.seen)}, {EPOCHS} epochs of training each",
-            f"saved   testing and the saved network see {same}",
+            f"images  {len(self.images)}, {EPOCHS} epochs of training each",
+            f"saved   evaluation and the saved network read {same}",
         )
 
 
-def looks(recipe: Recipe, dataset: ImageDataset, count: int) -> Looks:
-    """`count` images to learn from, spread over the classes. DataError for one that cannot be read."""
+def preview_images(recipe: Recipe, dataset: ImageDataset, count: int) -> PreviewedImages:
+    """Read training images as training, evaluation and the saved network do.
+
+    Args:
+        recipe: The resolved recipe.
+        dataset: The opened data.
+        count: Images, spread over the classes.
+
+    Returns:
+        The images and the network's inputs.
+
+    Raises:
+        DataError: An image cannot be read.
+    """
     images, preprocess = _spread(dataset.train, count), recipe.arch.preprocess
     batches = list(
-        training(
+        training_batches(
             images,
             preprocess,
             recipe.augment,
             seed=recipe.seed,
-            batch=len(images),
+            batch_size=len(images),
             first=0,
             steps=EPOCHS,
             workers=0,
@@ -89,70 +103,70 @@ def looks(recipe: Recipe, dataset: ImageDataset, count: int) -> Looks:
             device=torch.device("cpu"),
         )
     )
-    shown = [_pixels(batch, preprocess) for batch in batches]
-    network = initial(recipe, dataset.train.classes)
+    epochs = [_pixels(batch, preprocess) for batch in batches]
+    network = initial_network(recipe, dataset.train.classes)
     with tempfile.TemporaryDirectory() as place:
         folder.save(network, Path(place) / "network")
-        served = load(Path(place) / "network")
-    seen = []
+        classifier = load(Path(place) / "network", device="cpu")
+    previews = []
     for i in range(len(images)):
         item = images.item(i)
-        tested = test_view(images.image(i, preprocess.colour), preprocess)
+        evaluated = eval_view(images.image(i, preprocess.colour), preprocess)
         stored = images.image(i, preprocess.colour)
         stored.thumbnail((SIDE, SIDE))
-        seen.append(
-            Seen(
+        previews.append(
+            PreviewedImage(
                 images.title(i),
                 images.classes[images.labels[i]],
                 np.asarray(stored),
-                tuple(epoch[i] for epoch in shown),
-                _flat(tested),
-                _flat(served.view(item)),
+                tuple(epoch[i] for epoch in epochs),
+                _flat(evaluated),
+                _flat(classifier.view(item)),
             )
         )
-    return Looks(recipe, tuple(seen))
+    return PreviewedImages(recipe, tuple(previews))
 
 
-def page(found: Looks, source: str) -> str:
+def preview_page(preview: PreviewedImages, source: str) -> str:
     """The whole page as HTML."""
-    augment, arch = found.recipe.augment, found.recipe.arch
-    same = "the same pixels" if not found.drift else f"pixels that differ by up to {found.drift} of 255"
-    images = f"{len(found.seen)} images of {source} under {found.recipe.name}"
-    lead = f"{images}. Testing and the saved network see {same}."
+    augment, arch = preview.recipe.augment, preview.recipe.arch
+    same = "the same pixels" if not preview.drift else f"pixels that differ by up to {preview.drift} of 255"
+    images = f"{len(preview.images)} images of {source} under {preview.recipe.name}"
+    lead = f"{images}. Evaluation and the saved network read {same}."
     size = arch.preprocess.size
     numbers = (
         (f"{size} × {size}", f"pixels, {arch.preprocess.colour}"),
-        (augment.kind, "what training does first"),
-        (str(found.drift), "largest difference, testing against saved, of 255"),
+        (augment.kind, "augmentation"),
+        (str(preview.drift), "largest difference between evaluation and saved network, of 255"),
     )
     settings = [(f"augment.{name}", str(getattr(augment, name))) for name in augment.__dataclass_fields__]
     sections = (
-        Section("What the network sees", (Numbers(numbers), Text((_ORDER,)), *map(_row, found.seen))),
+        Section("What the network reads", (Numbers(numbers), Text((_ORDER,)), *map(_row, preview.images))),
         Section("How to read this", (Text(_READING),)),
         Section(
             "Settings", (Table(("setting", "value"), tuple(settings), "Change one with --set PATH=VALUE."),)
         ),
     )
-    return render(Page("What the network sees", lead, sections, f"Written by residua {__version__}."))
+    return render(Page("What the network reads", lead, sections, f"Written by residua {__version__}."))
 
 
 _ORDER = (
-    f"Of each image: as it is stored; as testing shows it; as the saved network, loaded again, is "
-    f"shown it; then as {EPOCHS} epochs of training show it, mixing and erasing included."
+    f"Of each image: as it is stored; the input in evaluation; the input of the network once it is saved and "
+    f"loaded again; then the inputs of {EPOCHS} epochs of training, with mixing and erasing."
 )
 _READING = (
-    "If you can no longer tell what a training picture shows, neither can the network: crop or change less. "
-    "If a mirrored or shifted picture means something else (digits, letters, left and right), say "
+    "If you cannot recognise what a training picture shows, neither can the network: crop or change less. "
+    "If a mirrored or shifted picture means something else (digits, letters, left and right), set "
     "augment.flip=0.",
-    "If the test picture cuts off what matters, cut the photographs by hand, or choose another input size.",
+    "If the evaluation picture cuts off what matters, crop the photographs by hand, or choose another input size.",
 )
 
 
-def _row(one: Seen) -> Pictures:
-    shown = {"stored": one.stored, "test": one.tested, "saved": one.served}
-    shown |= {f"epoch {k}": view for k, view in enumerate(one.trained, 1)}
-    pictures = tuple(Picture(pixels, name, ()) for name, pixels in shown.items())
-    return Pictures(pictures, f"{one.title}: {one.label}", small=True)
+def _row(image: PreviewedImage) -> Pictures:
+    views = {"stored": image.stored, "evaluation": image.evaluated, "saved": image.loaded}
+    views |= {f"epoch {k}": view for k, view in enumerate(image.trained, 1)}
+    pictures = tuple(Picture(pixels, name, ()) for name, pixels in views.items())
+    return Pictures(pictures, f"{image.title}: {image.label}", small=True)
 
 
 def _spread(images: Images, count: int) -> Images:
@@ -166,9 +180,9 @@ def _spread(images: Images, count: int) -> Images:
 
 
 def _pixels(batch: Batch, preprocess: Preprocess) -> list[Pixels]:
-    """What the network gets of `batch`, by place in the set, back on the scale of pixels."""
-    ready = touched(normalise(batch.images, preprocess), batch.touch)
-    levels = as_pixels(ready, preprocess).numpy()
+    """The network's inputs of `batch`, by index in the split, back on the scale of pixels."""
+    inputs = augment_batch(normalise(batch.images, preprocess), batch.augmentation)
+    levels = denormalise(inputs, preprocess).numpy()
     return [_flat(levels[k]) for k in np.argsort(batch.indices)]
 
 

@@ -47,7 +47,7 @@ class BoxBatch:
         """Number of boxes of each image: (n,) int64."""
         return torch.tensor([len(boxes) for boxes in self.boxes])
 
-    def portions(self, count: int) -> "list[BoxBatch]":
+    def chunk(self, count: int) -> "list[BoxBatch]":
         """The batch in `count` parts of nearly equal size; empty parts are left out."""
         if count == 1:
             return [self]
@@ -93,7 +93,7 @@ def training_batches(
 
     def batch_key(step: int) -> BatchKey:
         batch = recipe.budget.batch_size
-        return share(recipe.seed, step, count=len(scenes), batch=batch, rank=rank, world=world)
+        return share(recipe.seed, step, count=len(scenes), batch_size=batch, rank=rank, world=world)
 
     sampler = BatchSampler(batch_key, range(first, steps))
     is_resident = decoded_bytes(scenes) <= recipe.data.resident_bytes

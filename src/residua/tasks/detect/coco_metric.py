@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from residua.data.boxes import Boxes
 from residua.errors import ConfigError
-from residua.tasks.detect.found import Detections
+from residua.tasks.detect.prediction import BoxPrediction
 
 METRIC_NAMES = (
     "AP",
@@ -30,7 +30,7 @@ METRIC_NAMES = (
 
 
 def coco_average_precision(
-    detections: Sequence[Detections], ground_truth: Sequence[Boxes], classes: int
+    detections: Sequence[BoxPrediction], ground_truth: Sequence[Boxes], classes: int
 ) -> tuple[float, tuple[tuple[str, float], ...], NDArray[np.float64]]:
     """Compute COCO's metrics.
 
@@ -55,7 +55,7 @@ def coco_average_precision(
     return metrics[0], tuple(zip(METRIC_NAMES, metrics, strict=True)), by_class
 
 
-def run_cocoeval(detections: Sequence[Detections], ground_truth: Sequence[Boxes], classes: int) -> Any:
+def run_cocoeval(detections: Sequence[BoxPrediction], ground_truth: Sequence[Boxes], classes: int) -> Any:
     """pycocotools' COCOeval after `evaluate`, `accumulate` and `summarize`.
 
     Args:
@@ -115,7 +115,7 @@ def to_coco_annotations(ground_truth: Sequence[Boxes], classes: int) -> dict[str
     }
 
 
-def to_coco_results(detections: Sequence[Detections]) -> list[dict[str, Any]]:
+def to_coco_results(detections: Sequence[BoxPrediction]) -> list[dict[str, Any]]:
     """Detections of each image in COCO's result format: one dict for each box."""
     return [
         {

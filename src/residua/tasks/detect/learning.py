@@ -1,8 +1,7 @@
-"""What training a detector needs: initial weights, weights of an earlier run, and the loss function."""
+"""What training a detector needs: initial weights and the loss function."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,13 +9,9 @@ from torch import Tensor, nn
 from residua.data.transforms import normalise
 from residua.errors import CheckpointError, ConfigError
 from residua.nn.network import build
-from residua.predict.classifier import file_of
 from residua.runs import checkpoint
-from residua.spec.arch import Arch
-from residua.spec.detector import Detector
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Plan, Recipe
-from residua.spec.record import from_plain
 from residua.tasks.detect.batches import BoxBatch
 from residua.tasks.detect.network import DetectionNetwork
 from residua.training.network import check_finite
@@ -97,32 +92,6 @@ def initial_network(
         listen(_fill(network, tensors, str(path)))
     check_finite(network, recipe.weights)
     return network
-
-
-def load_trained(path: Path, weights: str = "auto") -> tuple[DetectionNetwork, str]:
-    """Load the detector of a run or of a checkpoint file.
-
-    Args:
-        path: a run directory, from which the newest state is read, or a checkpoint file.
-        weights: `raw`, `ema` or `best`; `auto` is `ema` where the run averages weights, else `raw`.
-
-    Returns:
-        The network in eval mode on the CPU, and which weights it has: `raw`, `ema` or `best`.
-
-    Raises:
-        CheckpointError: there is no detector, or the file is damaged.
-    """
-    kind: Any = weights
-    network, loaded = checkpoint.load_weights(file_of(path, kind), kind, make=_build_from_facts)
-    return network, loaded
-
-
-def _build_from_facts(path: Path, facts: Mapping[str, Any]) -> DetectionNetwork:
-    if not facts.get("detector"):
-        raise CheckpointError(f"{path} holds no detector: give a run that was trained on boxes")
-    detector = from_plain(Detector, facts["detector"])
-    backbone = build(from_plain(Arch, facts["arch"]), norm=detector.norm)
-    return DetectionNetwork(backbone, detector, len(facts["classes"]))
 
 
 def _fill(network: DetectionNetwork, tensors: Mapping[str, Tensor], path: str) -> str:

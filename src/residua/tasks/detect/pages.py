@@ -1,21 +1,22 @@
 """The report of a run on boxes: one HTML file that a stranger can read offline."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from residua.data.scenes import BoxDataset, Scenes
+from residua.files import write_file
 from residua.recipes.sentences import sentences
+from residua.report.chart import Series, plot
 from residua.report.page import Code, Figure, Figures, Numbers, Page, Part, Section, Table, Text, render
-from residua.report.plots import Series, plot
 from residua.report.run_page import architecture, making
-from residua.runs.run import Run, write
+from residua.runs.run import Run
 from residua.spec.detector import Detector
-from residua.tasks.detect import drawing
-from residua.tasks.detect.found import Detections
-from residua.tasks.detect.judging import BoxJudgement
-from residua.tasks.detect.score import SAYS, BoxScore
+from residua.tasks.detect import box_drawing
+from residua.tasks.detect.evaluation import BoxEvaluation
+from residua.tasks.detect.prediction import BoxPrediction
+from residua.tasks.detect.score import PROTOCOL_TEXTS, BoxScore
 from residua.tasks.detect.voc_metric import match_detections, rank_all_classes
 from residua.version import __version__
 
@@ -29,11 +30,11 @@ MANY = 6
 """Classes whose curves can be told apart."""
 
 
-def write_report(run: Run, sets: BoxDataset, judged: BoxJudgement) -> None:
-    """Write `report.html` into the finished `run`, whose last weights were `judged` on the test images."""
+def write_report(run: Run, dataset: BoxDataset, evaluation: BoxEvaluation) -> None:
+    """Write `report.html` into the finished `run`, whose last weights have `evaluation` on the test images."""
     recipe, rows = run.recipe, run.metrics
     assert recipe.detector is not None
-    score = judged.score(split=sets.test.name, weights=f"after {rows[-1]['step']} steps")
+    (score,) = replace(evaluation, protocols=("voc",)).scores
     low, high = score.interval or (0.0, 100.0)
     numbers = Numbers(
         (
@@ -47,22 +48,23 @@ def write_report(run: Run, sets: BoxDataset, judged: BoxJudgement) -> None:
     )
     sections = (
         Section("Result", (numbers, Figures((_progress(run), _losses(run))))),
-        Section("What was found", _pictures(sets.test, judged)),
-        Section("Class by class", _classes(sets.train, judged)),
+        Section("What was found", _pictures(evaluation)),
+        Section("Class by class", _classes(dataset.train, evaluation)),
         Section("The detector", (_detector(recipe.detector), architecture(recipe.arch))),
         Section("How it was made", making(run, sentences(recipe))),
     )
     page = Page(
         f"{recipe.detector.name} on {recipe.arch.name}: {run.path.name}",
-        f"{sets.note}. Trained with the recipe {recipe.name}.",
+        f"{dataset.note}. Trained with the recipe {recipe.name}.",
         sections,
-        f"Written by residua from {run.path.name}/metrics.jsonl. mAP@.5: {SAYS['voc']}.",
+        f"Written by residua from {run.path.name}/metrics.jsonl. mAP@.5: {PROTOCOL_TEXTS['voc']}.",
     )
-    write(run.path / "report.html", render(page))
+    write_file(run.path / "report.html", render(page))
 
 
-def evaluation(name: str, judged: BoxJudgement, scores: Sequence[BoxScore], *, command: str) -> str:
-    """The page of what `name` found, under every protocol of `scores`."""
+def evaluation_page(evaluation: BoxEvaluation, *, command: str) -> str:
+    """The page of an evaluation under all its protocols; `command` repeats it."""
+    scores = evaluation.scores
     first = scores[0]
     numbers = Numbers(tuple((f"{score.value:.1f} %", _measure(score)) for score in scores))
     rows = tuple(
@@ -71,16 +73,16 @@ def evaluation(name: str, judged: BoxJudgement, scores: Sequence[BoxScore], *, c
         for part, value in score.parts or (("mAP", score.value),)
     )
     table = Table(("protocol", "number", "value"), rows, "Every number of every protocol.", numeric=(2,))
-    said = tuple(f"{score.protocol}: {SAYS[score.protocol]}." for score in scores)
+    said = tuple(f"{score.protocol}: {PROTOCOL_TEXTS[score.protocol]}." for score in scores)
     sections = (
         Section("Result", (numbers, Text(said))),
-        Section("What was found", _pictures(judged.scenes, judged)),
-        Section("Class by class", _classes(None, judged)),
+        Section("What was found", _pictures(evaluation)),
+        Section("Class by class", _classes(None, evaluation)),
         Section("How it was measured", (table, Code(command, "Measure it again:"))),
     )
     lead = f"{first.n:,} images ({first.split}) with {first.boxes:,} objects, {first.weights} weights."
     footer = f"Written by residua {__version__}."
-    return render(Page(f"{Path(name).name} judged", lead, sections, footer))
+    return render(Page(f"Evaluation of {Path(evaluation.network).name}", lead, sections, footer))
 
 
 def _measure(score: BoxScore) -> str:
@@ -110,20 +112,21 @@ def _losses(run: Run) -> Figure:
     return Figure(drawn, said, said)
 
 
-def _pictures(scenes: Scenes, judged: BoxJudgement) -> tuple[Part, ...]:
-    """Images spread evenly over the set, so that nobody chose the good ones."""
+def _pictures(evaluation: BoxEvaluation) -> tuple[Part, ...]:
+    """Images spread evenly over the split: not a selection of good ones."""
+    scenes = evaluation.scenes
     places = np.unique(np.linspace(0, len(scenes) - 1, PICTURES).astype(int)).tolist()
-    figures = tuple(_picture(scenes, i, judged.found[i]) for i in places)
+    figures = tuple(_picture(scenes, i, evaluation.predictions[i]) for i in places)
     said = (
         f"Boxes of a score of {SURE:g} or more: thick where right (overlap .5 or more with an object of the "
         "class that no surer box found), thin where wrong, dashed where an object was missed."
     )
-    return Figure(drawing.key(scenes.classes), said, f"Colours of {', '.join(scenes.classes)}."), Figures(
-        figures
-    )
+    return Figure(
+        box_drawing.class_legend(scenes.classes), said, f"Colours of {', '.join(scenes.classes)}."
+    ), Figures(figures)
 
 
-def _picture(scenes: Scenes, i: int, found: Detections) -> Figure:
+def _picture(scenes: Scenes, i: int, found: BoxPrediction) -> Figure:
     sure, truth = found.chosen(found.scores >= SURE), scenes.boxes[i]
     truth = truth.chosen(~truth.aside)
     right, hit = np.zeros(len(sure), bool), np.zeros(len(truth), bool)
@@ -132,17 +135,17 @@ def _picture(scenes: Scenes, i: int, found: Detections) -> Figure:
         said, taken = match_detections(sure.chosen(mine), truth.chosen(objects))
         right[mine], hit[objects] = said > 0, taken
     pixels = np.asarray(scenes.image(i, "rgb"))
-    svg = drawing.figure(pixels, sure, right.tolist(), truth.chosen(~hit), scenes.classes)
+    svg = box_drawing.evaluation_svg(pixels, sure, right.tolist(), truth.chosen(~hit), scenes.classes)
     name = scenes.title(i).rpartition("/")[2]
     told = f"{name}: {int(right.sum())} right, {int((~right).sum())} wrong, {int((~hit).sum())} missed."
     return Figure(svg, told, told)
 
 
-def _classes(learned: Scenes | None, judged: BoxJudgement) -> tuple[Part, ...]:
+def _classes(learned: Scenes | None, evaluation: BoxEvaluation) -> tuple[Part, ...]:
     """AP and counts of each class, and the curves that AP is the area under."""
-    scenes = judged.scenes
+    scenes = evaluation.scenes
     classes, shown = scenes.classes, scenes.counts()
-    several = rank_all_classes(judged.found, scenes.boxes, len(classes))
+    several = rank_all_classes(evaluation.predictions, scenes.boxes, len(classes))
     rows = tuple(
         (name, f"{100 * each.average_precision('area'):.1f} %", f"{shown[label]:,}",
          *((f"{learned.counts()[label]:,}",) if learned else ()))

@@ -1,59 +1,75 @@
-"""Finder: a trained detector that takes pictures and answers with boxes and class names."""
+"""BoxPredictor: the Predictor of objects in images; it takes pictures and returns boxes with classes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from PIL import Image
 
 from residua.data.boxes import Boxes
-from residua.data.decode import decode, convert_image
-from residua.nn.device import place_network
+from residua.data.decode import convert_image, decode
+from residua.errors import CheckpointError
+from residua.nn.network import build
+from residua.predict.classifier import CPU, Picture
+from residua.predict.predictor import load_predictor, weights_path
+from residua.runs import checkpoint
+from residua.runs.checkpoint import WeightsName
+from residua.spec.arch import Arch
+from residua.spec.detector import Detector
 from residua.spec.recipe import Plan
+from residua.spec.record import from_plain
 from residua.tasks.detect.batches import collate_views
-from residua.tasks.detect.learning import load_trained
-from residua.tasks.detect.found import Detections, detections
 from residua.tasks.detect.network import DetectionNetwork
+from residua.tasks.detect.prediction import BoxPrediction, predict_boxes
 from residua.tasks.detect.transforms import eval_box_view
 
-Picture = str | Path | bytes | Image.Image | NDArray[np.uint8]
 LEAST = 0.5
-"""Score from which on a box is shown, where nobody chose."""
+"""Lowest score of a box by default."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class BoxPredictor:
-    """A detector in eval mode with its preprocessing and class names."""
+    """A detector with its preprocessing and class names."""
 
     network: DetectionNetwork
-    """What answers."""
+    """The network, in eval mode on the plan's device."""
+    plan: Plan = CPU
+    """Device, memory format and precision."""
+    weights: str = "raw"
+    """Which weights the network has: `raw`, `ema` or `best`."""
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes; a label is a place in it."""
+        """Names of the classes; a label is an index into it."""
         return self.network.class_names
 
-    def __call__(self, picture: Picture, *, least: float = LEAST) -> Detections:
-        """The boxes with a score of `least` or more, the surest first, in pixels of the upright picture.
+    def __call__(self, picture: Picture, *, least: float = LEAST) -> BoxPrediction:
+        """Predict the boxes of one picture.
 
-        A picture is a path, the bytes of a file, a PIL image or an (H, W[, 3]) uint8 array. DataError when it
-        cannot be read.
+        Args:
+            picture: A path, the bytes of a file, a PIL image or an (H, W[, 3]) uint8 array.
+            least: Lowest score of a box.
+
+        Returns:
+            The boxes in pixels of the upright picture, the highest score first.
+
+        Raises:
+            DataError: The picture cannot be read.
+            NonFiniteError: The network computes NaN or infinity.
         """
         return self.many([picture], least=least)[0]
 
-    def many(self, pictures: Iterable[Picture], *, least: float = LEAST) -> list[Detections]:
-        """The boxes of several pictures, computed as one batch."""
-        nothing, network = Boxes.of((), ()), self.network
+    def many(self, pictures: Iterable[Picture], *, least: float = LEAST) -> list[BoxPrediction]:
+        """Predict the boxes of several pictures as one batch; see a call for arguments and errors."""
+        no_boxes, network = Boxes.of((), ()), self.network
         images = [self.image(picture) for picture in pictures]
         if not images:
             return []
-        views = [eval_box_view(image, nothing, network.detector, network.preprocess) for image in images]
+        views = [eval_box_view(image, no_boxes, network.detector, network.preprocess) for image in images]
         batch = collate_views(views, np.arange(len(views)), 0, training=False)
-        plan = Plan(str(next(network.parameters()).device), "channels_last", "float32")
-        return [found.chosen(found.scores >= least) for found in detections(network, batch, plan)]
+        return [boxes.chosen(boxes.scores >= least) for boxes in predict_boxes(network, batch, self.plan)]
 
     def image(self, picture: Picture) -> Image.Image:
         """`picture`, upright, in the colours of the network. DataError when it cannot be read."""
@@ -65,11 +81,35 @@ class BoxPredictor:
         )
 
 
-def load(source: str | Path, *, weights: str = "auto") -> BoxPredictor:
-    """The detector in a run directory (its newest state) or a checkpoint file; `weights` as in `load`.
+def load(
+    source: str | Path, *, weights: str = "auto", device: str = "auto", precision: str = "float32"
+) -> BoxPredictor:
+    """Load a trained detector of a run or a checkpoint file; arguments and errors as in `residua.load`."""
+    return BoxPredictor(
+        *load_predictor(source, read_detector, weights=weights, device=device, precision=precision)
+    )
 
-    CheckpointError when there is none, or a byte of it is not as it was written.
+
+def read_detector(path: Path, weights: WeightsName) -> tuple[DetectionNetwork, str]:
+    """Read the detector of a run or of a checkpoint file, without placing it.
+
+    Args:
+        path: A run directory, from which the newest state is read, or a checkpoint file.
+        weights: `raw`, `ema` or `best`; `auto` is `ema` where the run averages weights, else `raw`.
+
+    Returns:
+        The network in eval mode on the CPU, and which weights it has: `raw`, `ema` or `best`.
+
+    Raises:
+        CheckpointError: There is no detector, or the file is damaged.
     """
-    network, _ = load_trained(Path(source), weights)
-    plan = Plan("cpu", "channels_last", "float32", torch.get_num_threads())
-    return BoxPredictor(place_network(network, plan).eval())
+    network, loaded = checkpoint.load_weights(weights_path(path, weights), weights, make=_build_from_facts)
+    return network, loaded
+
+
+def _build_from_facts(path: Path, facts: Mapping[str, Any]) -> DetectionNetwork:
+    if not facts.get("detector"):
+        raise CheckpointError(f"{path} holds no detector: give a run that was trained on boxes")
+    detector = from_plain(Detector, facts["detector"])
+    backbone = build(from_plain(Arch, facts["arch"]), norm=detector.norm)
+    return DetectionNetwork(backbone, detector, len(facts["classes"]))

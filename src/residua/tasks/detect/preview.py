@@ -5,8 +5,8 @@ import numpy as np
 from residua.data.scenes import BoxDataset, Scenes
 from residua.report.page import Figure, Figures, Numbers, Page, Section, Table, Text, render
 from residua.spec.recipe import Recipe
-from residua.tasks.detect import drawing
-from residua.tasks.detect.transforms import BoxView, train_box_view, eval_box_view
+from residua.tasks.detect import box_drawing
+from residua.tasks.detect.transforms import BoxView, eval_box_view, train_box_view
 from residua.version import __version__
 
 EPOCHS = 3
@@ -21,7 +21,9 @@ def page(recipe: Recipe, sets: BoxDataset, count: int, source: str) -> str:
     shown = f"{detector.size} × {detector.size}" if detector.warps else f"from {detector.size}"
     numbers = Numbers(((shown, "pixels"), (recipe.augment.kind, "what training does")))
     key = Figure(
-        drawing.key(scenes.classes), "Colours of the classes.", f"Colours of {', '.join(scenes.classes)}."
+        box_drawing.class_legend(scenes.classes),
+        "Colours of the classes.",
+        f"Colours of {', '.join(scenes.classes)}.",
     )
     sections = [Section("What the network sees", (numbers, Text((_READ,)), key))]
     sections += [Section(scenes.title(i).rpartition("/")[2], (_looks(recipe, scenes, i),)) for i in places]
@@ -56,4 +58,4 @@ def _figure(view: BoxView, name: str, scenes: Scenes) -> Figure:
     pixels = np.ascontiguousarray(view.pixels.squeeze(2) if view.pixels.shape[2] == 1 else view.pixels)
     count = len(view.boxes)
     said = f"{name}: {count} {'box' if count == 1 else 'boxes'}"
-    return Figure(drawing.marked(pixels, view.boxes, scenes.classes), said, said)
+    return Figure(box_drawing.boxes_svg(pixels, view.boxes, scenes.classes), said, said)

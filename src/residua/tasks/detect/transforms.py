@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from residua.data.boxes import Boxes, box_iou
-from residua.data.sampler import BOXES, draws, key
+from residua.data.sampler import BOXES, draws, seed_for
 from residua.spec.augment import Augment
 from residua.spec.detector import Detector
 from residua.spec.preprocess import Preprocess
@@ -118,7 +118,7 @@ def resized_size(detector: Detector, width: float, height: float) -> tuple[int, 
 
 def _random_numbers(where: tuple[int, int, int], count: int) -> Iterator[float]:
     """`count` numbers in [0, 1) that depend on `where` and on `count` only."""
-    return iter(draws(key(*where, BOXES), count, np.arange(count), BOXES).tolist())
+    return iter(draws(seed_for(*where, BOXES), count, np.arange(count), BOXES).tolist())
 
 
 def _uniform(numbers: Iterator[float], low: float, high: float) -> float:

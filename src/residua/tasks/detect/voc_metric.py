@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from residua.data.boxes import Boxes, box_iou
 from residua.measure import resample
-from residua.tasks.detect.found import Detections
+from residua.tasks.detect.prediction import BoxPrediction
 
 Interpolation = Literal["area", "eleven"]
 """AP is the area under the precision-recall curve (from 2010) or its mean at eleven recalls (to 2009)."""
@@ -68,7 +68,7 @@ class RankedDetections:
 
 
 def rank_class(
-    detections: Sequence[Detections],
+    detections: Sequence[BoxPrediction],
     ground_truth: Sequence[Boxes],
     label: int,
     iou_threshold: float = IOU_THRESHOLD,
@@ -98,7 +98,7 @@ def rank_class(
 
 
 def rank_all_classes(
-    detections: Sequence[Detections], ground_truth: Sequence[Boxes], classes: int
+    detections: Sequence[BoxPrediction], ground_truth: Sequence[Boxes], classes: int
 ) -> list[RankedDetections]:
     """`rank_class` for each of the `classes`, at the usual IoU threshold."""
     return [rank_class(detections, ground_truth, label) for label in range(classes)]
@@ -134,7 +134,7 @@ def bootstrap_interval(
 
 
 def match_detections(
-    detections: Detections, objects: Boxes, iou_threshold: float = IOU_THRESHOLD
+    detections: BoxPrediction, objects: Boxes, iou_threshold: float = IOU_THRESHOLD
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Match detections with objects of one class in one image.
 

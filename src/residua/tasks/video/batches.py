@@ -10,17 +10,17 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from residua.data.batch_augmentation import touch
+from residua.data.batch_augmentation import draw_batch_augmentation
 from residua.data.batches import Batch
-from residua.data.loader import Place, Places, each, loaded, room
-from residua.data.resident import moved
+from residua.data.loader import BatchKey, BatchSampler, allocate_batch, load_batches, track_indices
+from residua.data.resident import to_device
 from residua.data.sampler import orders, share, steps_per_epoch
-from residua.data.transforms import size_at, test_view, train_views
+from residua.data.transforms import crop_size_at, eval_view, train_clip_view
+from residua.data.video import frame_choice
+from residua.data.video.clips import ClipFrames
 from residua.spec.arch import Arch
 from residua.spec.clip import Clip
 from residua.spec.recipe import Recipe
-from residua.tasks.video import moments
-from residua.tasks.video.clips import Footage
 
 CROPS = ("centre", "first", "middle", "last")
 """What is cut from a frame: its centre, or a square at the first, middle or last place of its longer side."""
@@ -30,16 +30,16 @@ _View = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ClipView:
     """One way to look at a video in judging."""
 
-    share: float = moments.MIDDLE
+    share: float = frame_choice.MIDDLE
     """When, from 0, its beginning, to 1, its end."""
     crop: str = "centre"
     """What of its frames: one of `CROPS`."""
 
 
-MIDDLE = Look()
+MIDDLE_VIEW = ClipView()
 """One clip from the middle, cut from the centre."""
 
 
@@ -49,8 +49,8 @@ def clip_of(arch: Arch) -> Clip:
     return arch.clip
 
 
-def training(
-    footage: Footage,
+def training_batches(
+    footage: ClipFrames,
     recipe: Recipe,
     *,
     first: int,
@@ -62,49 +62,49 @@ def training(
 ) -> Iterator[Batch]:
     """This process's share of the global steps `first` to `steps` - 1: random clips (n, C, T, S, S) uint8.
 
-    Everything depends on the seed, the batch size and the step alone. Errors as in `data.batches.training`.
+    Everything depends on the seed, the batch size and the step alone. Errors as in `data.batches.training_batches`.
     """
     images, batch, preprocess = footage.images, recipe.budget.batch_size, recipe.arch.preprocess
-    order_of = orders(images.labels, equally=recipe.data.balance == "sample")
+    order_of = orders(images.labels, balance_classes=recipe.data.balance == "sample")
 
-    def place(step: int) -> Place:
+    def place(step: int) -> BatchKey:
         return share(
-            recipe.seed, step, count=len(images), batch=batch, rank=rank, world=world, order_of=order_of
+            recipe.seed, step, count=len(images), batch_size=batch, rank=rank, world=world, order_of=order_of
         )
 
-    places = Places(place, range(first, steps))
+    places = BatchSampler(place, range(first, steps))
     views = _Random(footage, recipe, -(-steps // steps_per_epoch(len(images), batch)))
-    read = loaded(views, places, workers=workers, device=device, title=images.title)
+    read = load_batches(views, places, workers=workers, device=device, title=images.title)
     for step, ((epoch, indices), pixels) in enumerate(zip(places, read, strict=True), first):
         size = pixels.shape[-1]
-        how = touch(
+        how = draw_batch_augmentation(
             recipe.augment, preprocess, seed=recipe.seed, step=step, epoch=epoch, indices=indices, size=size
         )
-        labels = moved(torch.from_numpy(images.labels[indices]), device)
-        yield Batch(pixels.to(device, non_blocking=True), labels, indices, epoch, how and how.on(device))
+        labels = to_device(torch.from_numpy(images.labels[indices]), device)
+        yield Batch(pixels.to(device, non_blocking=True), labels, indices, epoch, how and how.to(device))
 
 
-def testing(
-    footage: Footage,
+def evaluation_batches(
+    footage: ClipFrames,
     arch: Arch,
     *,
     batch: int,
     workers: int,
-    looks: tuple[Look, ...] = (MIDDLE,),  # noqa: PT028 (no test, in spite of its name)
+    looks: tuple[ClipView, ...] = (MIDDLE_VIEW,),  # noqa: PT028 (no test, in spite of its name)
     rank: int = 0,  # noqa: PT028 (no test, in spite of its name)
     world: int = 1,  # noqa: PT028 (the same)
 ) -> Iterator[Batch]:
     """Every video once, in order, on the CPU, as each of the `looks` in turn: (n * looks, C, T, S, S).
 
-    Of several processes, each takes every `world`-th of these batches. Errors as in `training`.
+    Of several processes, each takes every `world`-th of these batches. Errors as in `training_batches`.
     """
 
-    def place(number: int) -> Place:
+    def place(number: int) -> BatchKey:
         return 0, np.arange(number * batch, min((number + 1) * batch, len(footage)))
 
-    places = Places(place, range(rank, -(-len(footage) // batch), world))
+    places = BatchSampler(place, range(rank, -(-len(footage) // batch), world))
     views, title = _Fixed(footage, arch, looks), footage.images.title
-    read = loaded(views, places, workers=workers, device=_CPU, title=title)
+    read = load_batches(views, places, workers=workers, device=_CPU, title=title)
     for (epoch, indices), pixels in zip(places, read, strict=True):
         yield Batch(pixels, torch.from_numpy(footage.images.labels[indices]), indices, epoch)
 
@@ -113,35 +113,35 @@ def testing(
 class _Random(TorchDataset[Tensor]):
     """Batches of training by their place."""
 
-    footage: Footage
+    footage: ClipFrames
     recipe: Recipe
     epochs: int
 
-    def __getitem__(self, place: Place) -> Tensor:
+    def __getitem__(self, place: BatchKey) -> Tensor:
         epoch, indices = place
-        return _stacked((self._view(epoch, index) for index in each(indices)), len(indices))
+        return _stacked((self._view(epoch, index) for index in track_indices(indices)), len(indices))
 
     def _view(self, epoch: int, index: int) -> _View:
         """(T, S, S, C): one choice of frames, one crop and one mirror for all of them."""
         recipe, augment = self.recipe, self.recipe.augment
         clip, full = clip_of(recipe.arch), recipe.arch.preprocess
-        seen = replace(full, size=size_at(augment, full.size, epoch, self.epochs))
-        shares = moments.at_random(clip, recipe.seed, epoch, index)
-        frames = self.footage.frames(index, lambda count: moments.chosen(clip, count, shares))
-        return train_views(frames, seen, augment, recipe.seed, epoch, index).transpose(0, 2, 3, 1)
+        seen = replace(full, size=crop_size_at(augment, full.size, epoch, self.epochs))
+        shares = frame_choice.random_positions(clip, recipe.seed, epoch, index)
+        frames = self.footage.frames(index, lambda count: frame_choice.frame_numbers(clip, count, shares))
+        return train_clip_view(frames, seen, augment, recipe.seed, epoch, index).transpose(0, 2, 3, 1)
 
 
 @dataclass(frozen=True)
 class _Fixed(TorchDataset[Tensor]):
     """Batches of judging by their place."""
 
-    footage: Footage
+    footage: ClipFrames
     arch: Arch
-    looks: tuple[Look, ...]
+    looks: tuple[ClipView, ...]
 
-    def __getitem__(self, place: Place) -> Tensor:
+    def __getitem__(self, place: BatchKey) -> Tensor:
         _, indices = place
-        views = (view for index in each(indices) for view in self._views(index))
+        views = (view for index in track_indices(indices) for view in self._views(index))
         return _stacked(views, len(indices) * len(self.looks))
 
     def _views(self, index: int) -> list[_View]:
@@ -150,7 +150,11 @@ class _Fixed(TorchDataset[Tensor]):
         shares = sorted({look.share for look in self.looks})
 
         def choose(count: int) -> list[int]:
-            return [n for s in shares for n in moments.chosen(clip, count, moments.at(clip, s))]
+            return [
+                n
+                for s in shares
+                for n in frame_choice.frame_numbers(clip, count, frame_choice.equal_positions(clip, s))
+            ]
 
         frames = self.footage.frames(index, choose)
         held = {s: frames[k * clip.total : (k + 1) * clip.total] for k, s in enumerate(shares)}
@@ -158,7 +162,7 @@ class _Fixed(TorchDataset[Tensor]):
 
     def _cut(self, frames: NDArray[np.uint8], crop: str, size: int) -> _View:
         if crop == "centre":
-            made = [test_view(_image(frame), self.arch.preprocess) for frame in frames]
+            made = [eval_view(_image(frame), self.arch.preprocess) for frame in frames]
             return np.stack(made).transpose(0, 2, 3, 1)
         height, width = frames.shape[1:3]
         share = CROPS.index(crop, 1) - 1
@@ -172,7 +176,7 @@ def _stacked(views: Iterator[_View], count: int) -> Tensor:
     held = torch.empty(0)
     for place, view in enumerate(views):
         if not place:
-            held = room((count, *view.shape))
+            held = allocate_batch((count, *view.shape))
         held[place] = torch.from_numpy(view)
     return held.permute(0, 4, 1, 2, 3)
 

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from residua.data.decode import decode, shown
+from residua.data.decode import decode, printable_path
 from residua.data.images import ImageDataset, Images
 from residua.data.sampler import draws
+from residua.data.video.clips import CLIP
 from residua.data.walk import walk
 from residua.errors import DataError
-from residua.tasks.video.clips import CLIP
 
 DIRECTIONS = {
     "right": (0, 1),
@@ -83,7 +83,7 @@ def _clips(name: str, photographs: list[NDArray[np.uint8]], count: int, *, seed:
         height, width = photograph.shape[:2]
         top, left = int(down[i] * 2 * height), int(across[i] * 2 * width)
         strips[i] = panned(photograph, top, left, steps[labels[i]]).reshape(-1, SIDE, 3)
-    return Images(name, tuple(DIRECTIONS), labels.astype(np.int64), pixels=strips, gate=CLIP)
+    return Images(name, tuple(DIRECTIONS), labels.astype(np.int64), pixels=strips, media_type=CLIP)
 
 
 def _brought() -> tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]]:
@@ -100,10 +100,12 @@ def _brought() -> tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]]:
 def _photographs(folder: Path) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]]:
     """Photographs to learn from, and every fifth to judge by."""
     if not folder.is_dir():
-        raise DataError(f"{shown(folder)} is no folder: give moving:DIR with photographs, or moving")
+        raise DataError(f"{printable_path(folder)} is no folder: give moving:DIR with photographs, or moving")
     found = list(_read(folder))
     if len(found) < 2:
-        raise DataError(f"{shown(folder)} holds {len(found)} photographs of {SIDE} pixels or more: give two")
+        raise DataError(
+            f"{printable_path(folder)} holds {len(found)} photographs of {SIDE} pixels or more: give two"
+        )
     judge = found[::5]
     return [picture for number, picture in enumerate(found) if number % 5], judge
 

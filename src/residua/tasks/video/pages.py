@@ -4,32 +4,31 @@ from dataclasses import replace
 
 import numpy as np
 
-from residua.data.images import ImageDataset, Images
+from residua.data.images import ImageDataset
 from residua.data.metadata import MetadataLeak
-from residua.measure.evaluate import Judgement
+from residua.data.video.clips import find_clip_metadata_leak
+from residua.files import write_file
+from residua.measure.evaluation import Evaluation
 from residua.measure.score import Score
 from residua.measure.views import CLIP, CLIP_VIEWS, VIDEO
 from residua.recipes.sentences import sentences
 from residua.report.page import Numbers, Page, Part, Section, Table, Text, render
 from residua.report.run_page import architecture, curves, making
-from residua.runs.run import Run, write
+from residua.runs.run import Run
 from residua.spec.describe import cost
-from residua.tasks.classify.pages import errors
-from residua.tasks.video import facts, protocol
+from residua.tasks.classify.pages import mistakes
+from residua.tasks.video.protocol import describe_clips, frame_rate
 
 
-def write_report(run: Run, dataset: ImageDataset, clip: Judgement, video: Judgement) -> None:
+def write_report(run: Run, dataset: ImageDataset, clip: Evaluation, video: Evaluation) -> None:
     """Write `report.html` into the finished `run`: judged by one clip of each video, and by thirty."""
     recipe, rows = run.recipe, run.metrics
-    rate = protocol.rate(dataset.test)
+    fps = frame_rate(dataset.test)
     scores = {
-        view: replace(
-            judged.score(split="test", weights=f"after {rows[-1]['step']} steps", views=view),
-            clip=protocol.said(recipe.arch, rate, view),
-        )
-        for view, judged in ((CLIP, clip), (VIDEO, video))
+        view: replace(result, clip=describe_clips(recipe.arch, fps, view)).score
+        for view, result in ((CLIP, clip), (VIDEO, video))
     }
-    alone = facts.told((dataset.train, dataset.test))
+    alone = find_clip_metadata_leak((dataset.train, dataset.test))
     numbers = Numbers(
         (
             *(
@@ -46,7 +45,7 @@ def write_report(run: Run, dataset: ImageDataset, clip: Judgement, video: Judgem
     sections = (
         Section("Result", (numbers, beside(scores, clip, alone), curves(run))),
         Section("What this shows", (Text(verdict(scores[VIDEO], alone, _commonest(clip))),)),
-        Section("Where it errs", tuple(_errors(dataset.test, video))),
+        Section("Where it errs", _mistakes(video)),
         Section("The network", (architecture(recipe.arch),)),
         Section("How it was made", making(run, sentences(recipe))),
     )
@@ -56,10 +55,10 @@ def write_report(run: Run, dataset: ImageDataset, clip: Judgement, video: Judgem
         sections,
         f"Written by residua from {run.path.name}/metrics.jsonl.",
     )
-    write(run.path / "report.html", render(page))
+    write_file(run.path / "report.html", render(page))
 
 
-def beside(scores: dict[str, Score], judged: Judgement, alone: MetadataLeak | None) -> Table:
+def beside(scores: dict[str, Score], evaluation: Evaluation, alone: MetadataLeak | None) -> Table:
     """Both accuracies, and what needs no network."""
     rows = [
         (f"{view}-level", f"{score.top1:.1f} %", _interval(score), f"{score.n:,}")
@@ -67,7 +66,9 @@ def beside(scores: dict[str, Score], judged: Judgement, alone: MetadataLeak | No
     ]
     if alone:
         rows.append(("metadata alone", f"{alone.accuracy:.1f} %", "–", f"{alone.images:,}"))
-    rows.append(("the commonest class", f"{_commonest(judged):.1f} %", "–", f"{len(judged.labels):,}"))
+    rows.append(
+        ("the commonest class", f"{_commonest(evaluation):.1f} %", "–", f"{len(evaluation.labels):,}")
+    )
     shown = "; ".join(f"{view}: {CLIP_VIEWS[view]} ({score.clip})" for view, score in scores.items())
     tree = "; metadata: a small tree that sees size, length and frame rate, five folds" if alone else ""
     caption = f"Top-1 accuracy, each video counted once. {shown}{tree}.".replace(". clip:", ". Clip:")
@@ -100,13 +101,13 @@ def verdict(score: Score, alone: MetadataLeak | None, commonest: float) -> tuple
     return (first, f"Metadata tell the class ({facts_}): a network may have learned that, too.")
 
 
-def _errors(images: Images, judged: Judgement) -> tuple[Part, ...]:
+def _mistakes(evaluation: Evaluation) -> tuple[Part, ...]:
     lead = Text(("Judged by video. A picture is four frames, the first above left, the last below right.",))
-    return (lead, *errors(images, judged))
+    return (lead, *mistakes(evaluation))
 
 
-def _commonest(judged: Judgement) -> float:
-    return float(100 * np.bincount(judged.labels).max() / len(judged.labels))
+def _commonest(evaluation: Evaluation) -> float:
+    return float(100 * np.bincount(evaluation.labels).max() / len(evaluation.labels))
 
 
 def _interval(score: Score) -> str:

@@ -1,32 +1,34 @@
-"""Watcher: a trained network that looks at a whole video, moment by moment."""
+"""ClipPredictor: the Predictor of videos; it reads a whole video, clip after clip."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from residua.data.images import Images
 from residua.data.items import Files
-from residua.measure.views import CLIP as CLIP_VIEW
+from residua.data.video import frame_choice, reader
+from residua.data.video.clips import CLIP, SHEET_SIDE, ClipFrames
+from residua.data.video.messages import FrameFormat
+from residua.measure import views
 from residua.nn.network import Network
-from residua.predict.classifier import ready
-from residua.runs.checkpoint import Weights
+from residua.predict.predictor import compute_logits, load_predictor, read_classifier
 from residua.spec.recipe import Plan
-from residua.tasks.video import film, moments, protocol, reader
-from residua.tasks.video.batches import Look, clip_of, testing
-from residua.tasks.video.clips import CLIP, Footage
-from residua.tasks.video.reader import Frames
+from residua.tasks.video.batches import ClipView, clip_of, evaluation_batches
+from residua.tasks.video.protocol import MAX_CLIPS, describe_clips
 
-MOMENTS = 24
-"""Clips of one video, at most: more than a page can show apart."""
-SHOWN = 8
-"""Frames beside them."""
+MAX_MOMENTS = 24
+"""Most clips of one video: a page cannot show more apart."""
+FRAMES = 8
+"""Frames of the video that accompany its predictions."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Watched:
-    """What a network says of a video over time."""
+class VideoPrediction:
+    """The class probabilities of a video over time."""
 
     file: Path
     """The video."""
@@ -35,14 +37,14 @@ class Watched:
     probabilities: NDArray[np.float64]
     """Of each class at each moment: (moments, classes), rows sum to 1."""
     seconds: NDArray[np.float64]
-    """The middle of each clip in the video; frames, where no rate is known."""
+    """The middle of each clip in the video, (moments,); in frames, where the frame rate is unknown."""
     length: float
     """Of the video, in the same unit."""
     unit: str
     """`s` or `frames`."""
     frames: NDArray[np.uint8]
-    """Frames evenly spread over the video: (SHOWN, H, W, 3)."""
-    said: str
+    """Frames evenly spread over the video: (FRAMES, H, W, 3)."""
+    clip: str
     """Which frames each clip has, and at which rate."""
 
     def top(self, k: int = 1) -> list[tuple[str, float]]:
@@ -53,34 +55,77 @@ class Watched:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class ClipPredictor:
-    """A network in eval mode, and with which arithmetic it answers."""
+    """A network that classifies videos, with its preprocessing and class names."""
 
     network: Network
-    """What answers."""
+    """The network, in eval mode on the plan's device."""
     plan: Plan
-    """How."""
+    """Device, memory format and precision."""
+    weights: str = "raw"
+    """Which weights the network has: `raw`, `ema` or `best`."""
 
-    def __call__(self, file: Path) -> Watched:
-        """What is said of `file`, clip after clip. DataError when it is no clip."""
-        facts, arch = reader.look(file), self.network.arch
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the network's outputs."""
+        return self.network.class_names
+
+    def logits(self, pixels: Tensor) -> Tensor:
+        """(n, C, T, S, S) uint8 -> logits (n, classes) float32, on the plan's device."""
+        return compute_logits(self.network, pixels, self.plan)
+
+    def many(self, files: Iterable[Path]) -> list[VideoPrediction]:
+        """Classify several videos, one after the other. DataError when one cannot be decoded."""
+        return [self(file) for file in files]
+
+    def __call__(self, file: Path) -> VideoPrediction:
+        """Classify a video, clip after clip from its beginning to its end.
+
+        Args:
+            file: The video.
+
+        Returns:
+            The probability of each class at each moment.
+
+        Raises:
+            DataError: The file is not a video, or cannot be decoded.
+            NonFiniteError: The network computes NaN or infinity.
+        """
+        facts, arch = reader.probe(file), self.network.arch
         clip = clip_of(arch)
-        room = max(0, facts.frames - (clip.span if clip.stride and clip.segments == 1 else facts.frames))
-        looks = tuple(Look(share) for share in moments.spread(min(MOMENTS, room + 1)))
+        span = clip.span if clip.stride and clip.segments == 1 else facts.frames
+        count = min(MAX_MOMENTS, max(0, facts.frames - span) + 1)
+        looks = tuple(ClipView(share) for share in frame_choice.even_positions(count))
         images = Images(
-            "video", ("",), np.zeros(1, np.int64), files=Files.of(file.parent, [file.name]), gate=CLIP
+            "video", ("",), np.zeros(1, np.int64), files=Files.of(file.parent, [file.name]), media_type=CLIP
         )
-        (batch,) = testing(Footage(images, arch.preprocess), arch, batch=1, workers=0, looks=looks)
-        said = protocol.probabilities(self.network, batch.images, self.plan)
-        rate = facts.rate or 1.0
-        firsts = [moments.chosen(clip, facts.frames, moments.at(clip, look.share)) for look in looks]
-        middles = np.array([(row[0] + row[-1]) / 2 / rate for row in firsts])
-        frames = reader.read(file, film.evenly(facts.frames, SHOWN), Frames(film.HIGH))
-        names, unit = self.network.class_names, "s" if facts.rate else "frames"
-        phrase = protocol.said(arch, facts.rate, CLIP_VIEW).partition(";")[0]
-        return Watched(file, names, said, middles, facts.frames / rate, unit, frames, phrase)
+        (batch,) = evaluation_batches(ClipFrames(images, arch.preprocess), arch, batch=1, workers=0, looks=looks)
+        fps = facts.fps or 1.0
+        numbers = [
+            frame_choice.frame_numbers(clip, facts.frames, frame_choice.equal_positions(clip, look.share))
+            for look in looks
+        ]
+        sheet = frame_choice.evenly_spaced_frames(facts.frames, FRAMES)
+        return VideoPrediction(
+            file,
+            self.classes,
+            self._probabilities(batch.images),
+            np.array([(row[0] + row[-1]) / 2 / fps for row in numbers]),
+            facts.frames / fps,
+            "s" if facts.fps else "frames",
+            reader.read_frames(file, sheet, FrameFormat(SHEET_SIDE)),
+            describe_clips(arch, facts.fps, views.CLIP).partition(";")[0],
+        )
+
+    def _probabilities(self, clips: Tensor) -> NDArray[np.float64]:
+        """(n, C, T, S, S) uint8 -> (n, classes), computed in chunks."""
+        chunks = [clips[start : start + MAX_CLIPS] for start in range(0, len(clips), MAX_CLIPS)]
+        return np.concatenate([views.view_probabilities(self, chunk) for chunk in chunks])
 
 
-def load(path: Path, weights: Weights = "auto") -> ClipPredictor:
-    """The watcher in a run or a checkpoint file. CheckpointError as from `residua.load`."""
-    network, _, plan = ready(path, weights)
-    return ClipPredictor(network, plan)
+def load(
+    source: str | Path, *, weights: str = "auto", device: str = "auto", precision: str = "float32"
+) -> ClipPredictor:
+    """Load a trained network for videos; arguments and errors as in `residua.load`."""
+    return ClipPredictor(
+        *load_predictor(source, read_classifier, weights=weights, device=device, precision=precision)
+    )

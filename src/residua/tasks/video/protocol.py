@@ -1,83 +1,132 @@
-"""Protocols: one clip of a video, or thirty; a video's answer is the mean of what is said of its clips."""
+"""Protocols of videos: one clip of a video, or thirty whose probabilities are averaged."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from residua.data.batches import Batch
 from residua.data.images import Images
-from residua.data.transforms import normalise
 from residua.data.video import frame_choice, reader
 from residua.data.video.clips import ClipFrames
-from residua.errors import NonFiniteError
-from residua.measure.evaluate import Judgement
-from residua.measure.views import CLIP, PLACES, TIMES, VIDEO
-from residua.nn.clips import layout
-from residua.nn.network import Network
+from residua.measure.evaluation import Evaluation
+from residua.measure.views import (
+    CLIP,
+    PLACES,
+    PORTION,
+    TIMES,
+    VIDEO,
+    ImagePredictor,
+    IndexedViews,
+    batch_logits,
+    mean_probabilities,
+)
 from residua.spec.arch import Arch
-from residua.spec.recipe import Plan
-from residua.tasks.video.batches import CROPS, MIDDLE, Look, clip_of, testing
+from residua.tasks.video.batches import CROPS, MIDDLE_VIEW, ClipView, clip_of, evaluation_batches
 
-LOOKS: Mapping[str, tuple[Look, ...]] = {
-    CLIP: (MIDDLE,),
-    VIDEO: tuple(Look(share, crop) for share in frame_choice.even_positions(TIMES) for crop in CROPS[1:]),
+CLIPS: Mapping[str, tuple[ClipView, ...]] = {
+    CLIP: (MIDDLE_VIEW,),
+    VIDEO: tuple(ClipView(share, crop) for share in frame_choice.even_positions(TIMES) for crop in CROPS[1:]),
 }
-"""Name -> the clips of a video."""
-TOGETHER = 8
-"""Clips computed at once, at most; bounds the memory."""
-
-_ASKED = 50  # clips that tell the frame rate of all
-
-
-def judge(network: Network, footage: ClipFrames, plan: Plan, view: str, *, workers: int = 0) -> Judgement:
-    """What `network` says of the videos of `footage` under `view`, each counted once.
-
-    KeyError for an unknown view, NonFiniteError when the network says what is no number.
-    """
-    network.eval()
-    looks = LOOKS[view]
-    rows = []
-    batch = max(1, TOGETHER // len(looks))
-    for found in testing(footage, network.arch, batch=batch, workers=workers, looks=looks):
-        said = probabilities(network, found.images, plan)
-        rows.append(said.reshape(-1, len(looks), said.shape[1]).mean(1))
-    return Judgement.of(np.concatenate(rows).astype(np.float32), footage.images.labels)
+"""Protocol -> the clips of a video."""
+MAX_CLIPS = 8
+"""Most clips computed at once, which bounds the memory."""
+_PROBED = 50
+"""Videos that are opened to find the frame rate of all; our choice."""
 
 
-def probabilities(network: Network, clips: Tensor, plan: Plan) -> NDArray[np.float64]:
-    """(n, C, T, S, S) uint8 -> (n, classes), rows sum to 1. NonFiniteError as from `judge`."""
-    device, rows = torch.device(plan.device), []
-    with torch.inference_mode():
-        for start in range(0, len(clips), TOGETHER):
-            some = clips[start : start + TOGETHER]
-            images = normalise(some.to(device), network.preprocess)
-            images = images.contiguous(memory_format=layout(plan.memory_format, images.ndim))
-            with torch.autocast(device.type, torch.bfloat16, enabled=plan.precision == "bfloat16"):
-                rows.append(network(images).float().cpu())
-        logits = torch.cat(rows)
-        if not bool(torch.isfinite(logits).all()):
-            raise NonFiniteError("the network says NaN or infinity: its weights are of no use")
-        found: NDArray[np.float64] = torch.softmax(logits.double(), 1).numpy()
-        return found
+@dataclass(frozen=True, slots=True)
+class ClipValidation:
+    """One clip of each video, with the loss computed from the logits: the evaluation after an epoch."""
+
+    size: int
+    """Videos in a batch."""
+    workers: int
+    """Loader workers."""
+
+    def batch_size(self, predictor: ImagePredictor) -> int:
+        """Videos in a batch."""
+        return self.size
+
+    def batches(
+        self, predictor: ImagePredictor, split: ClipFrames, *, rank: int, size: int
+    ) -> Iterator[Batch]:
+        """The middle clip of every video."""
+        return evaluation_batches(
+            split, predictor.network.arch, batch=self.size, workers=self.workers, rank=rank, world=size
+        )
+
+    def outputs(self, predictor: ImagePredictor, batches: Iterator[Batch]) -> list[tuple[Tensor, Tensor]]:
+        """Logits (n, classes) and labels (n,) of each batch."""
+        return batch_logits(predictor, batches)
+
+    def evaluation(self, split: ClipFrames, outputs: list[tuple[Tensor, Tensor]]) -> Evaluation:
+        """The evaluation of all logits."""
+        logits, labels = map(torch.cat, zip(*outputs, strict=True))
+        return replace(Evaluation.from_logits(logits, labels, split.images), protocol=CLIP)
 
 
-def rate(images: Images) -> float:
+@dataclass(frozen=True, slots=True)
+class ClipProtocol:
+    """The protocols `clip` and `video`: the probabilities of a video are the mean over its clips."""
+
+    name: str
+    """A name in `CLIPS`."""
+    workers: int = 0
+    """Loader workers."""
+    portion: int = PORTION
+    """Videos that a process takes at a time."""
+
+    def batch_size(self, predictor: ImagePredictor) -> int:
+        """Videos that a process takes at a time."""
+        return self.portion
+
+    def batches(
+        self, predictor: ImagePredictor, split: ClipFrames, *, rank: int, size: int
+    ) -> Iterator[ClipFrames]:
+        """Portions of the split."""
+        for start in range(rank * self.portion, len(split), size * self.portion):
+            indices = np.arange(start, min(start + self.portion, len(split)))
+            yield replace(split, images=split.images.subset(indices)) if len(indices) < len(split) else split
+
+    def outputs(self, predictor: ImagePredictor, batches: Iterator[ClipFrames]) -> list[NDArray[np.float32]]:
+        """Mean probabilities (n, classes) over the clips of each video, one array a portion."""
+        classes = predictor.network.arch.classes
+        return [
+            mean_probabilities(predictor, self._clips(predictor, videos), (len(videos), classes))
+            for videos in batches
+        ]
+
+    def evaluation(self, split: ClipFrames, outputs: list[NDArray[np.float32]]) -> Evaluation:
+        """The evaluation of all probabilities."""
+        probabilities = np.concatenate(outputs)
+        return replace(Evaluation.from_probabilities(probabilities, split.images), protocol=self.name)
+
+    def _clips(self, predictor: ImagePredictor, videos: ClipFrames) -> Iterator[IndexedViews]:
+        clips = CLIPS[self.name]
+        size = max(1, MAX_CLIPS // len(clips))
+        arch = predictor.network.arch
+        for batch in evaluation_batches(videos, arch, batch=size, workers=self.workers, looks=clips):
+            indices = np.repeat(batch.indices, len(clips))
+            for start in range(0, len(indices), MAX_CLIPS):
+                chunk = slice(start, start + MAX_CLIPS)
+                yield indices[chunk], batch.images[chunk]
+
+
+def frame_rate(images: Images) -> float:
     """Median frames a second of some of `images`; 0 where they are not files."""
-    places = np.linspace(0, len(images) - 1, min(_ASKED, len(images))).astype(int).tolist()
-    return float(np.median(list(_rates(images, places)))) if images.files is not None else 0.0
+    if images.files is None:
+        return 0.0
+    places = np.linspace(0, len(images) - 1, min(_PROBED, len(images))).astype(int).tolist()
+    return float(np.median([reader.probe(images.item(i)).fps for i in places]))  # type: ignore[arg-type]
 
 
-def _rates(images: Images, places: list[int]) -> Iterator[float]:
-    for place in places:
-        item = images.item(place)
-        yield reader.probe(item).fps  # type: ignore[arg-type]
-
-
-def said(arch: Arch, frames_a_second: float, view: str) -> str:
-    """What a score belongs to: frames, stride, frame rate and views, in one phrase."""
+def describe_clips(arch: Arch, fps: float, protocol: str) -> str:
+    """What a score belongs to: frames, stride, frame rate and number of views, in one phrase."""
     clip = clip_of(arch)
-    speed = f" of {frames_a_second:.3g} a second" if frames_a_second else ""
-    shown = f"{TIMES} x {PLACES} views" if view == VIDEO else "1 view"
-    return f"{clip.description}{speed}; {shown}"
+    speed = f" of {fps:.3g} a second" if fps else ""
+    views = f"{TIMES} x {PLACES} views" if protocol == VIDEO else "1 view"
+    return f"{clip.description}{speed}; {views}"

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from residua.report.page import Figure, Figures, Numbers, Page, Section, Table, Text, png, render
 from residua.report.svg import add_shape, new_svg, to_string
 from residua.spec.recipe import Recipe
-from residua.tasks.video.batches import clip_of, testing, training
+from residua.tasks.video.batches import clip_of, evaluation_batches, training_batches
 from residua.version import __version__
 
 if TYPE_CHECKING:
-    from residua.tasks.video.task import ClipDataset
+    from residua.tasks.video.data_task import ClipDataset
 
 EPOCHS = 2
 """Passes that are shown of every clip."""
@@ -31,10 +31,10 @@ def sheet(recipe: Recipe, sets: "ClipDataset", *, count: int, source: str) -> st
     """
     order = np.argsort(_rank(sets.train.labels), kind="stable")[:count]
     images = sets.train.subset(np.sort(order))
-    footage, n = sets.footage(images, recipe.arch), len(images)
+    footage, n = sets.clip_frames(images, recipe.arch), len(images)
     alone = replace(recipe, budget=replace(recipe.budget, batch_size=max(2, n)))
-    trained = list(training(footage, alone, first=0, steps=EPOCHS, workers=0, device=torch.device("cpu")))
-    (tested,) = testing(footage, recipe.arch, batch=n, workers=0)
+    trained = list(training_batches(footage, alone, first=0, steps=EPOCHS, workers=0, device=torch.device("cpu")))
+    (tested,) = evaluation_batches(footage, recipe.arch, batch=n, workers=0)
     rows = [{int(i): clip for i, clip in zip(b.indices, b.images, strict=True)} for b in (*trained, tested)]
     names = [*(f"epoch {k}" for k in range(1, EPOCHS + 1)), "test"]
     clip, size = clip_of(recipe.arch), recipe.arch.preprocess.size
@@ -42,7 +42,7 @@ def sheet(recipe: Recipe, sets: "ClipDataset", *, count: int, source: str) -> st
         (
             (str(clip.total), "frames of a clip"),
             (f"{size} × {size}", "pixels"),
-            (recipe.augment.kind, "what training does to all of them alike"),
+            (recipe.augment.kind, "what training_batches does to all of them alike"),
         )
     )
     sections = [Section("What the network sees", (numbers, Text((_READ,))))]

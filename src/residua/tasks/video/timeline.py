@@ -19,7 +19,7 @@ from residua.report.svg import (
     ticks,
     to_string,
 )
-from residua.tasks.video.predictor import SHOWN, Watched
+from residua.tasks.video.predictor import FRAMES, VideoPrediction
 from residua.version import __version__
 
 DRAWN = 5
@@ -50,19 +50,19 @@ class _Sides:
         """Pixels along the curves."""
         return self.wide - self.left - self.right
 
-    def film(self, seen: Watched) -> float:
+    def film(self, seen: VideoPrediction) -> float:
         """Pixels of the frames from top to bottom."""
         return float(self.room / self.frames * seen.frames.shape[1] / seen.frames.shape[2])
 
-    def size(self, seen: Watched) -> tuple[float, float]:
+    def size(self, seen: VideoPrediction) -> tuple[float, float]:
         """Pixels of the whole, across and down."""
         return self.wide, self.film(seen) + _GAP + self.high + _FOOT
 
 
-_BROAD, _SLIM = _Sides(740, 190, 44, 130, SHOWN, 16), _Sides(350, 170, 30, 92, SHOWN // 2, 11)
+_BROAD, _SLIM = _Sides(740, 190, 44, 130, FRAMES, 16), _Sides(350, 170, 30, 92, FRAMES // 2, 11)
 
 
-def timeline(seen: Watched) -> str:
+def timeline(seen: VideoPrediction) -> str:
     """The drawing as SVG text."""
     root, *views = responsive_svg(_BROAD.size(seen), _SLIM.size(seen))
     for view, sides in zip(views, (_BROAD, _SLIM), strict=True):
@@ -70,7 +70,7 @@ def timeline(seen: Watched) -> str:
     return to_string(root)
 
 
-def page(films: tuple[Watched, ...], network: str) -> str:
+def page(films: tuple[VideoPrediction, ...], network: str) -> str:
     """One HTML page with the timeline of each video."""
     sections = tuple(_section(seen) for seen in films)
     many = f"{len(films)} videos" if len(films) != 1 else films[0].file.name
@@ -79,7 +79,7 @@ def page(films: tuple[Watched, ...], network: str) -> str:
     return render(Page(f"Timeline of {many}", lead, sections, footer))
 
 
-def _section(seen: Watched) -> Section:
+def _section(seen: VideoPrediction) -> Section:
     (first, sure), *_ = seen.top()
     count, unit = len(seen.seconds), " s" if seen.unit == "s" else " frames"
     numbers = (
@@ -88,7 +88,7 @@ def _section(seen: Watched) -> Section:
         (str(count), "clips" if count > 1 else "clip: the video is no longer"),
     )
     caption = (
-        f"Probability of the likeliest classes. Each point is one clip, drawn at its middle: {seen.description}."
+        f"Probability of the likeliest classes. Each point is one clip, drawn at its middle: {seen.clip}."
     )
     rows = tuple((name, f"{100 * p:.1f} %") for name, p in seen.top(DRAWN))
     spoken = f"{first} leads with {100 * sure:.0f} % over the whole video."
@@ -99,7 +99,7 @@ def _section(seen: Watched) -> Section:
 _READ = Text(("Neighbouring clips share frames, so a curve is smoother than the network's opinion.",))
 
 
-def _draw(view: ET.Element, seen: Watched, sides: _Sides) -> None:
+def _draw(view: ET.Element, seen: VideoPrediction, sides: _Sides) -> None:
     """Some frames of the film, evenly spread, and the curves below them."""
     palette, film, each = page_palette(), sides.film(seen), sides.room / sides.frames
     places = np.linspace(0, len(seen.frames) - 1, sides.frames).round().astype(int)
@@ -112,7 +112,7 @@ def _draw(view: ET.Element, seen: Watched, sides: _Sides) -> None:
     _curves(plot, seen, sides, palette)
 
 
-def _axes(plot: ET.Element, seen: Watched, sides: _Sides, palette: Palette) -> None:
+def _axes(plot: ET.Element, seen: VideoPrediction, sides: _Sides, palette: Palette) -> None:
     wide = sides.room
     for percent in (0, 50, 100):
         up = sides.high * (1 - percent / 100)
@@ -124,10 +124,12 @@ def _axes(plot: ET.Element, seen: Watched, sides: _Sides, palette: Palette) -> N
         add_text(
             plot, f"{tick:g}", (along, sides.high + 17), style=TextStyle(palette.muted, 12, anchor="middle")
         )
-    add_text(plot, seen.unit, (wide / 2, sides.high + 30), style=TextStyle(palette.muted, 12, anchor="middle"))
+    add_text(
+        plot, seen.unit, (wide / 2, sides.high + 30), style=TextStyle(palette.muted, 12, anchor="middle")
+    )
 
 
-def _curves(plot: ET.Element, seen: Watched, sides: _Sides, palette: Palette) -> None:
+def _curves(plot: ET.Element, seen: VideoPrediction, sides: _Sides, palette: Palette) -> None:
     wide, high = sides.room, sides.high
     best = np.argsort(-seen.probabilities.mean(0), kind="stable")[: min(DRAWN, len(palette.series))]
     ends = [high * (1 - float(seen.probabilities[-1, c])) for c in best]

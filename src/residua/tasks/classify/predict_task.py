@@ -1,0 +1,67 @@
+"""ClassifyPredict: trained networks that predict one class for each image."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from residua.data.decode import IMAGE
+from residua.data.images import Images
+from residua.data.listing import match_classes
+from residua.data.open import open_evaluation_split
+from residua.measure.evaluate import Processes
+from residua.measure.views import VIEWS, evaluate_view
+from residua.predict.classifier import Classifier, load
+from residua.predict.predictor import predict_files
+from residua.tasks.classify.evaluations import ClassEvaluations, check_views
+from residua.tasks.classify.predictions import ClassPredictions
+from residua.tasks.run_data import run_dataset
+
+BATCH_SIZE = 32
+"""Files that are predicted at once."""
+
+
+class ClassifyPredict:
+    """`residua.tasks.predict_task.PredictTask` of images."""
+
+    media_type, options = IMAGE, frozenset({"topk", "ensemble"})
+
+    def load(
+        self, path: Path, *, weights: str = "auto", device: str = "auto", precision: str = "float32"
+    ) -> Classifier:
+        """Load a Classifier."""
+        return load(path, weights=weights, device=device, precision=precision)
+
+    def examples(self, path: Path, data: str | None, classes: tuple[str, ...]) -> Images:
+        """Open labelled images."""
+        dataset = run_dataset(path, data, inputs="images", usage="--data with images")
+        if dataset is None:
+            return open_evaluation_split(str(data), classes=classes)
+        return match_classes(dataset.test, classes, owner="the network")
+
+    def evaluate(
+        self,
+        paths: Sequence[Path],
+        *,
+        data: str | None,
+        views: Sequence[str],
+        weights: str,
+        ensemble: bool,
+        world: Processes,
+    ) -> ClassEvaluations:
+        """Evaluate under each of `views`, by default with one centre crop."""
+        check_views(paths, views, VIEWS)
+        evaluations = []
+        for path in paths:
+            classifier = self.load(path, weights=weights)
+            images = self.examples(path, data, classifier.classes)
+            for view in views or ("center",):
+                evaluation = evaluate_view(classifier, images, view, world=world)
+                evaluations.append(replace(evaluation, network=str(path), weights=classifier.weights))
+        return ClassEvaluations.of(evaluations, ensemble=ensemble)
+
+    def predict(
+        self, predictor: Classifier, files: Sequence[Path], *, topk: int, least: float | None
+    ) -> ClassPredictions:
+        """The `topk` likeliest classes of each file."""
+        outputs = predict_files(predictor.many, files, batch_size=BATCH_SIZE)
+        return ClassPredictions.of(files, list(outputs), topk=topk)

@@ -1,0 +1,119 @@
+"""ClassPredictions: the likeliest classes of several images or videos, as rows, JSON and columns of a file."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from residua.errors import ConfigError, DataError
+from residua.measure.evaluation import Evaluation
+from residua.spec.text_table import TextTable
+
+RankedClasses = tuple[tuple[str, float], ...]
+"""Classes with their probabilities, the likeliest first."""
+
+
+class Ranks(Protocol):
+    """A prediction that ranks classes: `Prediction` of an image, `VideoPrediction` of a video."""
+
+    def top(self, k: int = 1) -> list[tuple[str, float]]:
+        """The `k` likeliest classes with their probabilities, the likeliest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassPredictions:
+    """`residua.tasks.predict_task.Predictions` of classes."""
+
+    titles: tuple[str, ...]
+    """Path or title of each input."""
+    top: tuple[RankedClasses, ...]
+    """The likeliest classes of each input; empty for one that cannot be read."""
+    failures: Mapping[int, str]
+    """Why an input cannot be read, by its index."""
+    labels: tuple[str, ...] = ()
+    """The class of each input, where it is known."""
+
+    @classmethod
+    def of(
+        cls, files: Sequence[Path], outputs: Sequence[Ranks | DataError], *, topk: int
+    ) -> "ClassPredictions":
+        """The `topk` likeliest classes of `files`, from a prediction or an error of each."""
+        top: list[RankedClasses] = []
+        failures = {}
+        for index, output in enumerate(outputs):
+            if isinstance(output, DataError):
+                failures[index] = str(output)
+            top.append(() if isinstance(output, DataError) else tuple(output.top(topk)))
+        return cls(tuple(map(str, files)), tuple(top), failures)
+
+    @classmethod
+    def of_evaluation(cls, evaluation: Evaluation, *, topk: int) -> "ClassPredictions":
+        """The `topk` likeliest classes of every example of `evaluation`, with its label."""
+        images, probabilities = evaluation.split, evaluation.probabilities
+        order = np.argsort(-probabilities, 1, kind="stable")[:, :topk]
+        return cls(
+            tuple(images.title(i) for i in range(len(images))),
+            tuple(
+                tuple((images.classes[c], float(probabilities[i, c])) for c in row)
+                for i, row in enumerate(order)
+            ),
+            {},
+            tuple(images.classes[label] for label in images.labels),
+        )
+
+    def __len__(self) -> int:
+        return len(self.titles)
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """Why there is no prediction, for each input without one."""
+        return tuple(self.failures.values())
+
+    def table(self) -> TextTable:
+        """A row for each input that could be read."""
+        rows = tuple(
+            (title, *(f"{name} {100 * p:.1f} %" for name, p in top))
+            for index, (title, top) in enumerate(zip(self.titles, self.top, strict=True))
+            if index not in self.failures
+        )
+        return TextTable(("file", *("" for _ in range(self._width))), rows)
+
+    def columns(self) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+        """A row for each input: its label where known, classes and probabilities, and the error."""
+        pairs = (f"{part}{k}" for k in range(1, self._width + 1) for part in ("class", "probability"))
+        head = ("file", *(["label"] if self.labels else []), *pairs, "error")
+        return head, [self._row(index) for index in range(len(self))]
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """JSON values, one for each input."""
+        values = []
+        for index, (title, top) in enumerate(zip(self.titles, self.top, strict=True)):
+            value: dict[str, Any] = {"file": title}
+            value["top"] = [{"class": name, "probability": p} for name, p in top]
+            if self.labels:
+                value["label"] = self.labels[index]
+            if index in self.failures:
+                value["error"] = self.failures[index]
+            values.append(value)
+        return values
+
+    def draw(self, place: Path, *, name: str, force: bool) -> str:
+        """ConfigError: classes of images are not drawn."""
+        raise ConfigError(f"classes of images are not drawn: leave {place} out")
+
+    @property
+    def _width(self) -> int:
+        return max(map(len, self.top), default=1)
+
+    def _row(self, index: int) -> tuple[Any, ...]:
+        top = self.top[index]
+        pairs = [*top, *[("", None)] * (self._width - len(top))]
+        label = [self.labels[index]] if self.labels else []
+        return (
+            self.titles[index],
+            *label,
+            *(value for pair in pairs for value in pair),
+            self.failures.get(index, ""),
+        )

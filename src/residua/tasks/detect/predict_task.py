@@ -1,0 +1,90 @@
+"""DetectPredict: trained networks that predict boxes in images."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from residua.data.decode import IMAGE
+from residua.data.open import find_boxes
+from residua.data.scenes import Scenes, match_box_classes
+from residua.data.sources.table import parse_source
+from residua.errors import ConfigError, DataError
+from residua.measure.evaluate import Processes, evaluate
+from residua.predict.predictor import predict_files
+from residua.tasks.detect.evaluation import WholeImages
+from residua.tasks.detect.evaluations import BoxEvaluations
+from residua.tasks.detect.predictions import BoxPredictions
+from residua.tasks.detect.predictor import LEAST, BoxPredictor, load
+from residua.tasks.detect.score import check_protocols
+from residua.tasks.run_data import run_dataset
+
+
+class DetectPredict:
+    """`residua.tasks.predict_task.PredictTask` of boxes."""
+
+    media_type, options = IMAGE, frozenset({"draw", "least"})
+
+    def load(
+        self, path: Path, *, weights: str = "auto", device: str = "auto", precision: str = "float32"
+    ) -> BoxPredictor:
+        """Load a BoxPredictor."""
+        return load(path, weights=weights, device=device, precision=precision)
+
+    def examples(self, path: Path, data: str | None, classes: tuple[str, ...]) -> tuple[Scenes, str]:
+        """Open images with boxes, and name the protocol that their source is published with."""
+        dataset = run_dataset(path, data, inputs="boxes", usage="--data voc:DIR or coco:DIR")
+        if dataset is not None:
+            return dataset.test, dataset.metric
+        boxes = find_boxes(parse_source(str(data)).absolute())
+        if boxes.faults:
+            raise DataError(
+                f"{len(boxes.faults)} of the boxes of {data} cannot be used, e.g. {boxes.faults[0].key}: "
+                f"{boxes.faults[0].reason}; `residua data check {data}` lists them: remove them"
+            )
+        return match_box_classes(boxes.test or boxes.train, classes), boxes.metric
+
+    def evaluate(
+        self,
+        paths: Sequence[Path],
+        *,
+        data: str | None,
+        views: Sequence[str],
+        weights: str,
+        ensemble: bool,
+        world: Processes,
+    ) -> BoxEvaluations:
+        """Evaluate under each of `views`, by default under the protocols that suit the source."""
+        check_protocols(views)
+        evaluations = []
+        for path in paths:
+            predictor = self.load(path, weights=weights)
+            scenes, metric = self.examples(path, data, predictor.classes)
+            evaluation = evaluate(predictor, scenes, WholeImages(), world=world)
+            evaluations.append(
+                replace(
+                    evaluation,
+                    network=str(path),
+                    weights=predictor.weights,
+                    protocols=tuple(views) or _default_protocols(metric),
+                )
+            )
+        return BoxEvaluations(tuple(evaluations))
+
+    def predict(
+        self, predictor: BoxPredictor, files: Sequence[Path], *, topk: int, least: float | None
+    ) -> BoxPredictions:
+        """The boxes of each file with a score of `least` or more."""
+        many = partial(predictor.many, least=LEAST if least is None else least)
+        outputs = predict_files(many, files, batch_size=1)
+        return BoxPredictions.of(predictor, files, outputs)
+
+
+def _default_protocols(metric: str) -> tuple[str, ...]:
+    """The protocol of a source, and the other of VOC's and COCO's, where pycocotools is installed."""
+    voc = "voc2007" if metric == "voc2007" else "voc"
+    try:
+        check_protocols(("coco",))
+    except ConfigError:
+        return (voc,)
+    return ("coco", voc) if metric == "coco" else (voc, "coco")

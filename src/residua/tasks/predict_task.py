@@ -1,0 +1,171 @@
+"""PredictTask: what a task does with trained networks: load a Predictor, predict files, evaluate on labelled data.
+
+Nothing here needs `residua.training`: a trained network is used without it.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+from residua.data.decode import MediaType
+from residua.measure.evaluate import Processes
+from residua.spec.text_table import TextTable
+
+OPTIONS = {
+    "topk": "networks that name classes",
+    "ensemble": "networks that name classes",
+    "timeline": "networks that read clips",
+    "draw": "detectors",
+    "least": "detectors",
+}
+"""Options of `evaluate` and `predict` that have an effect in some tasks only, and in which."""
+
+
+def check_free(places: Sequence[Path], *, force: bool) -> None:
+    """FileExistsError for the first of `places` that exists, unless `force`."""
+    if there := [place for place in places if place.exists() and not force]:
+        raise FileExistsError(f"{there[0]} exists already: give --force to replace it")
+
+
+class Predictions(Protocol):
+    """What a network predicts for several inputs, in their order; an input that cannot be read has an error."""
+
+    def __len__(self) -> int:
+        """Number of inputs."""
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """Why there is no prediction, for each input without one."""
+
+    def table(self) -> TextTable:
+        """Rows for the terminal."""
+
+    def columns(self) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+        """Head and rows of a CSV or Parquet file: text, numbers and None."""
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """JSON values, one for each input."""
+
+    def draw(self, place: Path, *, name: str, force: bool) -> str:
+        """Draw the predictions.
+
+        Args:
+            place: A folder for pictures, or a page, whichever the task draws.
+            name: Name of the network, for headings.
+            force: Replace files that exist.
+
+        Returns:
+            One line that says what was drawn.
+
+        Raises:
+            FileExistsError: A file exists, and `force` is false.
+            ConfigError: These predictions are not drawn.
+        """
+
+
+class Evaluations(Protocol):
+    """Evaluations of one or several networks, each under one or several protocols."""
+
+    @property
+    def scores(self) -> list[Any]:
+        """One `Score` or `BoxScore` for each network and protocol."""
+
+    def table(self) -> TextTable:
+        """Rows for the terminal."""
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """The scores as JSON values, each with the network's path as `run`."""
+
+    def predictions(self, topk: int) -> Predictions:
+        """What the first network predicts for every example; `topk` classes, where it has classes."""
+
+    def page(self, command: str) -> str:
+        """The page as HTML; `command` is printed as the way to repeat the evaluation."""
+
+    def next_commands(self, path: Path) -> tuple[str, ...]:
+        """Commands that may follow for the network at `path`."""
+
+
+PredictorT = TypeVar("PredictorT")
+SplitT = TypeVar("SplitT", covariant=True)
+
+
+class PredictTask(Protocol[PredictorT, SplitT]):
+    """How trained networks of one task are loaded, used and evaluated."""
+
+    @property
+    def media_type(self) -> MediaType:
+        """How input files are recognised and decoded."""
+
+    @property
+    def options(self) -> frozenset[str]:
+        """Those of `OPTIONS` that have an effect in this task."""
+
+    def load(
+        self, path: Path, *, weights: str = "auto", device: str = "auto", precision: str = "float32"
+    ) -> PredictorT:
+        """Load the Predictor of a run, a saved folder or a checkpoint file; see `predict.predictor.load_predictor`."""
+
+    def examples(self, path: Path, data: str | None, classes: tuple[str, ...]) -> SplitT:
+        """Open the labelled examples for the evaluation of a network.
+
+        Args:
+            path: The run or file of the network.
+            data: A source; None takes the test split of the run.
+            classes: The network's classes, in whose order labels are given.
+
+        Returns:
+            The labelled split.
+
+        Raises:
+            ConfigError: There is neither `data` nor a run, or `data` belongs to another task.
+            DataError: The examples cannot be used.
+        """
+
+    def evaluate(
+        self,
+        paths: Sequence[Path],
+        *,
+        data: str | None,
+        views: Sequence[str],
+        weights: str,
+        ensemble: bool,
+        world: Processes,
+    ) -> Evaluations:
+        """Evaluate the networks at `paths` under each of the protocols `views`, or the task's default.
+
+        Args:
+            paths: Runs, saved folders or checkpoint files.
+            data: A source; None takes the test split of each run.
+            views: Names of protocols.
+            weights: As in `load`.
+            ensemble: Average the probabilities of all networks.
+            world: The processes that share the work.
+
+        Returns:
+            The evaluations, network by network.
+
+        Raises:
+            ConfigError: A protocol is unknown, or the networks cannot be evaluated together.
+            DataError: Examples cannot be used.
+            CheckpointError: Weights cannot be used.
+        """
+
+    def predict(
+        self, predictor: PredictorT, files: Sequence[Path], *, topk: int, least: float | None
+    ) -> Predictions:
+        """Predict `files`, in order; a file that cannot be read becomes an error and does not stop the others.
+
+        Args:
+            predictor: As `load` returns it.
+            files: Images or videos.
+            topk: Classes for each file, where the task has classes.
+            least: Lowest score of a box, where the task has boxes; None for the default.
+
+        Returns:
+            One prediction or one error for each file.
+        """
+
+
+AnyPredictTask: TypeAlias = PredictTask[Any, Any]
+"""A PredictTask whose task is known only at run time: it is read from the network's file."""

@@ -1,0 +1,70 @@
+"""VideoPredict: trained networks that predict one class for each video."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from residua.data.images import Images
+from residua.data.listing import match_classes
+from residua.data.open import open_evaluation_split
+from residua.data.video import clips
+from residua.data.video.clips import ClipFrames
+from residua.measure.evaluate import Processes, evaluate
+from residua.measure.views import CLIP_VIEWS
+from residua.predict.predictor import predict_files
+from residua.tasks.classify.evaluations import ClassEvaluations, check_views
+from residua.tasks.run_data import run_dataset
+from residua.tasks.video.predictions import ClipPredictions
+from residua.tasks.video.predictor import ClipPredictor, load
+from residua.tasks.video.protocol import ClipProtocol, describe_clips, frame_rate
+
+
+class VideoPredict:
+    """`residua.tasks.predict_task.PredictTask` of videos."""
+
+    media_type, options = clips.CLIP, frozenset({"topk", "ensemble", "timeline"})
+
+    def load(
+        self, path: Path, *, weights: str = "auto", device: str = "auto", precision: str = "float32"
+    ) -> ClipPredictor:
+        """Load a ClipPredictor."""
+        return load(path, weights=weights, device=device, precision=precision)
+
+    def examples(self, path: Path, data: str | None, classes: tuple[str, ...]) -> Images:
+        """Open labelled videos."""
+        dataset = run_dataset(path, data, inputs="clips", usage="--data video:DIR")
+        if dataset is None:
+            return open_evaluation_split(str(data), classes=classes, holds="clips")
+        return match_classes(dataset.test, classes, owner="the network")
+
+    def evaluate(
+        self,
+        paths: Sequence[Path],
+        *,
+        data: str | None,
+        views: Sequence[str],
+        weights: str,
+        ensemble: bool,
+        world: Processes,
+    ) -> ClassEvaluations:
+        """Evaluate with one clip of each video and with thirty, always: one number alone misleads."""
+        check_views(paths, views, CLIP_VIEWS)
+        evaluations = []
+        for path in paths:
+            predictor = self.load(path, weights=weights)
+            arch, images = predictor.network.arch, self.examples(path, data, predictor.classes)
+            frames, fps = ClipFrames(images, arch.preprocess), frame_rate(images)
+            for name in CLIP_VIEWS:
+                evaluation = evaluate(predictor, frames, ClipProtocol(name), world=world)
+                clip = describe_clips(arch, fps, name)
+                evaluations.append(
+                    replace(evaluation, network=str(path), weights=predictor.weights, clip=clip)
+                )
+        return ClassEvaluations.of(evaluations, ensemble=ensemble)
+
+    def predict(
+        self, predictor: ClipPredictor, files: Sequence[Path], *, topk: int, least: float | None
+    ) -> ClipPredictions:
+        """The `topk` likeliest classes of each video, and its timeline."""
+        outputs = predict_files(predictor.many, files, batch_size=1)
+        return ClipPredictions.of(files, outputs, topk=topk)

@@ -1,0 +1,61 @@
+"""ClipPredictions: the likeliest classes of several videos, and their probabilities over time."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from residua.errors import DataError
+from residua.files import write_file
+from residua.spec.text_table import TextTable
+from residua.tasks.classify.predictions import ClassPredictions
+from residua.tasks.predict_task import check_free
+from residua.tasks.video import timeline
+from residua.tasks.video.predictor import VideoPrediction
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ClipPredictions:
+    """`residua.tasks.predict_task.Predictions` of videos: classes, and a timeline of each video."""
+
+    classes: ClassPredictions
+    """The likeliest classes of each whole video, with the mean of their probabilities over its clips."""
+    videos: tuple[VideoPrediction, ...]
+    """The predictions over time of the videos that can be decoded."""
+
+    @classmethod
+    def of(
+        cls, files: Sequence[Path], outputs: Iterable[VideoPrediction | DataError], *, topk: int
+    ) -> "ClipPredictions":
+        """The `topk` likeliest classes of `files`, from a prediction or an error of each."""
+        results = list(outputs)
+        videos = tuple(result for result in results if not isinstance(result, DataError))
+        return cls(ClassPredictions.of(files, results, topk=topk), videos)
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """Why there is no prediction, for each video without one."""
+        return self.classes.errors
+
+    def table(self) -> TextTable:
+        """The likeliest classes of every video."""
+        return self.classes.table()
+
+    def columns(self) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+        """A row for each video."""
+        return self.classes.columns()
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """JSON values, one for each video."""
+        return self.classes.to_json()
+
+    def draw(self, place: Path, *, name: str, force: bool) -> str:
+        """Write the timelines of all videos to the page `place`. FileExistsError when it exists, unless `force`."""
+        check_free([place], force=force)
+        if not self.videos:
+            return f"timeline  none: no video can be decoded, {place} is not written"
+        write_file(place, timeline.page(self.videos, name))
+        return f"timeline  {place}"
