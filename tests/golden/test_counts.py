@@ -46,8 +46,8 @@ BY_HAND = {"smallconvnet": (814_122, 39_160_320), "resmlp": (1_076_234, 1_067_52
 
 
 def numbers(name: str) -> tuple[int, int]:
-    found = describe.cost(arch(name))
-    return found.params, found.macs
+    total = describe.cost(arch(name))
+    return total.params, total.macs
 
 
 def peer(name: str) -> torch.nn.Module:
@@ -172,9 +172,9 @@ def test_what_the_words_cost_is_what_the_modules_cost(name: str) -> None:
         network = build(spec)
     size = spec.preprocess.size + (0 if spec.is_flat else 7)
     frames = spec.clip.total if spec.clip else 0
-    found = module_cost(network, channels=spec.channels, size=size, frames=frames)
-    told = describe.cost(spec, size=size)
+    counted = module_cost(network, channels=spec.channels, size=size, frames=frames)
+    computed = describe.cost(spec, size=size)
     sides = [layer for layer in walk.layers(spec, size=size) if layer.path == "side"]
-    assert found.params == told.params
-    assert found.macs + sum(layer.macs for layer in sides) == told.macs  # they do not run in eval mode
-    assert found.activations + sum(la.outputs for la in sides if la.letter in "CL") == told.activations
+    assert counted.params == computed.params
+    assert counted.macs + sum(layer.macs for layer in sides) == computed.macs  # they do not run in eval mode
+    assert counted.activations + sum(la.outputs for la in sides if la.letter in "CL") == computed.activations

@@ -113,8 +113,8 @@ def step(network: Network, x: Tensor) -> Tensor:
     """The loss of one training pass whose gradients stay in the parameters; the seed decides the dropouts."""
     torch.manual_seed(1)
     network.zero_grad()
-    found = network.train()(x)
-    logits = found if isinstance(found, tuple) else (found,)
+    outputs = network.train()(x)
+    logits = outputs if isinstance(outputs, tuple) else (outputs,)
     assert len(logits) == 1 + len(network.arch.sides)
     assert all(some.shape == (len(x), network.arch.classes) for some in logits)
     loss = sum(
@@ -171,10 +171,10 @@ def test_every_name_is_spelled_whole_without_memory(name: str) -> None:
 
 def apart() -> dict[Arch, str]:
     """The thin networks that differ in more than their name, and the first name of each."""
-    found: dict[Arch, str] = {}
+    first_names: dict[Arch, str] = {}
     for name in NAMES:
-        found.setdefault(replace(thin(arch(name)), name="", source=""), name)
-    return found
+        first_names.setdefault(replace(thin(arch(name)), name="", source=""), name)
+    return first_names
 
 
 @pytest.mark.parametrize("name", apart().values())
@@ -203,8 +203,8 @@ def test_a_thousand_layers_and_more_run_without_memory(name: str) -> None:
     spec = arch(name)
     size = spec.preprocess.size
     with torch.device("meta"), torch.no_grad():
-        said = build(spec).eval()(torch.empty(2, spec.channels, size, size))
-    assert said.shape == (2, spec.classes)
+        logits = build(spec).eval()(torch.empty(2, spec.channels, size, size))
+    assert logits.shape == (2, spec.classes)
 
 
 @pytest.mark.parametrize("name", DEEP)
@@ -252,9 +252,9 @@ def every_letter() -> list[Arch]:
     return [thin(spec) for spec in (*first, dropped, *studies)]
 
 
-def check_same(found: Callable[[Tensor], Tensor], network: Network, x: Tensor) -> None:
+def check_same(exported: Callable[[Tensor], Tensor], network: Network, x: Tensor) -> None:
     with torch.no_grad():
-        torch.testing.assert_close(found(x), network(x), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(exported(x), network(x), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -298,8 +298,8 @@ def test_a_step_of_training_compiles_to_the_same_gradients() -> None:
     expected = [parameter.grad for parameter in network.parameters()]
     compiled = torch.compile(network, backend="inductor", fullgraph=True)
     network.zero_grad()
-    found = nn.functional.cross_entropy(compiled(x), torch.arange(4) % 3)
-    found.backward()
-    torch.testing.assert_close(found.detach(), loss, rtol=1e-4, atol=1e-5)
+    compiled_loss = nn.functional.cross_entropy(compiled(x), torch.arange(4) % 3)
+    compiled_loss.backward()
+    torch.testing.assert_close(compiled_loss.detach(), loss, rtol=1e-4, atol=1e-5)
     for parameter, grad in zip(network.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter.grad, grad, rtol=1e-3, atol=1e-4)

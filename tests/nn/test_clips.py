@@ -38,8 +38,8 @@ def test_one_frame_of_each_segment_is_the_mean_of_what_images_say() -> None:
     parts.load_state_dict(image.state_dict())
     x = torch.randn(2, 3, 3, 32, 32)
     with torch.no_grad():
-        said = torch.stack([image(x[:, :, frame]) for frame in range(3)])
-        torch.testing.assert_close(parts(x), said.mean(0))
+        logits = torch.stack([image(x[:, :, frame]) for frame in range(3)])
+        torch.testing.assert_close(parts(x), logits.mean(0))
         assert parts.forward_features(x).shape == (6, 64, 8, 8)
         assert parts.forward_head(parts.forward_features(x), pre_logits=True).shape == (2, 64)
 
@@ -61,7 +61,7 @@ def test_a_longer_clip_is_read_whole() -> None:
 
 def test_auxiliary_heads_average_their_segments_too() -> None:
     network = create_model("googlenet_2014", segments=2, num_classes=5).train()
-    assert [said.shape for said in network(torch.randn(2, 3, 2, 96, 96))] == [(2, 5)] * 3
+    assert [each.shape for each in network(torch.randn(2, 3, 2, 96, 96))] == [(2, 5)] * 3
 
 
 def test_wrong_tensors_are_refused_with_what_to_give() -> None:
@@ -70,20 +70,20 @@ def test_wrong_tensors_are_refused_with_what_to_give() -> None:
         ValueError, match=r"reads clips \(N, C, T, H, W\): got a tensor of shape \(2, 3, 32, 32\)"
     ):
         network(torch.zeros(2, 3, 32, 32))
-    with pytest.raises(ValueError, match="reads 3 segments, but 4 frames came: give 3 frames"):
+    with pytest.raises(ValueError, match="reads 3 segments, which 4 frames do not fill: give 3 frames"):
         network(torch.zeros(2, 3, 4, 32, 32))
-    with pytest.raises(ValueError, match="reads 2 segments, but 5 frames came: give 8 frames"):
+    with pytest.raises(ValueError, match="reads 2 segments, which 5 frames do not fill: give 8 frames"):
         build(replace(short("resnet3d18"), clip=Clip(4, 2, 2)))(torch.zeros(1, 3, 5, 32, 32))
 
 
 def test_option_a_takes_every_other_frame_and_pixel() -> None:
     layer = spell("Z", 4, (Conv(6, 1, 2, pace=2),), letters=CLIP_LETTERS)
     x = torch.randn(2, 4, 5, 8, 8)
-    found = layer(x)
-    assert found.shape == (2, 6, 3, 4, 4)
-    assert torch.equal(found[:, 1:5], x[:, :, ::2, ::2, ::2])
-    assert not found[:, 0].any()
-    assert not found[:, 5].any()
+    out = layer(x)
+    assert out.shape == (2, 6, 3, 4, 4)
+    assert torch.equal(out[:, 1:5], x[:, :, ::2, ::2, ::2])
+    assert not out[:, 0].any()
+    assert not out[:, 5].any()
 
 
 @pytest.mark.parametrize("letter", ["P", "V"])
@@ -93,8 +93,8 @@ def test_option_a_takes_every_other_frame_and_pixel() -> None:
 def test_pools_give_the_frames_they_count(letter: str, pool: Pool) -> None:
     layer = spell(letter, 4, (), pool=pool, letters=CLIP_LETTERS)
     for frames in (3, 5, 8):
-        found = layer(torch.randn(1, 4, frames, 9, 9))
-        assert found.shape[2:] == (pool.length(frames), pool.side(9), pool.side(9))
+        out = layer(torch.randn(1, 4, frames, 9, 9))
+        assert out.shape[2:] == (pool.length(frames), pool.side(9), pool.side(9))
 
 
 def test_a_response_norm_looks_across_channels_in_every_frame() -> None:
@@ -107,9 +107,9 @@ def test_stochastic_depth_drops_whole_clips() -> None:
     network = create_model("resnet3d18", drop_path_rate=0.5)
     residual = network.stages[-1][-1].residual  # type: ignore[union-attr, index]
     drop = next(layer for layer in residual.children() if type(layer).__name__ == "StochasticDepth")
-    found = drop.train()(torch.ones(64, 2, 2, 2, 2)).flatten(1)
-    assert {len(row.unique()) for row in found} == {1}
-    assert len(found[:, 0].unique()) == 2
+    rows = drop.train()(torch.ones(64, 2, 2, 2, 2)).flatten(1)
+    assert {len(row.unique()) for row in rows} == {1}
+    assert len(rows[:, 0].unique()) == 2
 
 
 def test_norms_of_clips_know_processes_but_not_freezing() -> None:
@@ -130,7 +130,7 @@ def test_zero_init_last_reaches_norms_of_clips() -> None:
 def test_features_are_maps_of_clips() -> None:
     features = create_model("iresnet3d18", features_only=True, out_indices=(0, 2, -1))
     maps = features(torch.randn(1, 3, 8, 32, 32))
-    assert [found.shape for found in maps] == [(1, 64, 8, 16, 16), (1, 128, 4, 8, 8), (1, 512, 1, 2, 2)]
+    assert [each.shape for each in maps] == [(1, 64, 8, 16, 16), (1, 128, 4, 8, 8), (1, 512, 1, 2, 2)]
     assert (features.channels, features.reductions) == ((64, 128, 512), (2, 4, 16))
 
 
@@ -171,8 +171,8 @@ def test_a_plan_puts_clips_into_the_format_of_clips() -> None:
 
 def test_a_plan_measures_clips() -> None:
     network = build(replace(short("resnet3d18"), preprocess=replace(arch("resnet3d18").preprocess, size=32)))
-    found = plan.measure(network, batch=1, formats=("contiguous", "channels_last"), precisions=("float32",))
-    assert list(found) == [("contiguous", "float32"), ("channels_last", "float32")]
+    times = plan.measure(network, batch=1, formats=("contiguous", "channels_last"), precisions=("float32",))
+    assert list(times) == [("contiguous", "float32"), ("channels_last", "float32")]
     assert plan.sample_size(build(arch("resnet3d18"))) == 1
 
 

@@ -90,17 +90,17 @@ def test_a_block_computes_what_is_written_out_by_hand(
 
 def test_second_block_forks_after_the_relu() -> None:
     """A block that follows `(CNA CN)A` reads a map without negatives, by both of its ways."""
-    network, seen = shaken(build(small())), []
+    network, block_inputs = shaken(build(small())), []
     first, second = network.stages[1]
     for way in (second.residual, second.shortcut):
-        way.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        way.register_forward_pre_hook(lambda _, inputs: block_inputs.append(inputs[0]))
     out = []
     first.register_forward_hook(lambda _, __, y: out.append(y))
     network(torch.randn(2, 3, 16, 16))
-    assert torch.equal(seen[0], seen[1])
-    assert seen[0] is seen[1] is out[0]
-    assert (seen[0] >= 0).all()
-    assert (seen[0] > 0).any()
+    assert torch.equal(block_inputs[0], block_inputs[1])
+    assert block_inputs[0] is block_inputs[1] is out[0]
+    assert (block_inputs[0] >= 0).all()
+    assert (block_inputs[0] > 0).any()
 
 
 def test_brackets_place_the_fork() -> None:
@@ -197,8 +197,8 @@ def test_features_are_as_wide_and_as_small_as_they_say(indices: tuple[int, ...] 
     x = torch.randn(1, 3, 32, 32)
     maps = features(x)
     assert len(maps) == len(features.indices) == len(indices or range(4))
-    for found, channels, reduction in zip(maps, features.channels, features.reductions, strict=True):
-        assert found.shape == (1, channels, 32 // reduction, 32 // reduction)
+    for feature_map, channels, reduction in zip(maps, features.channels, features.reductions, strict=True):
+        assert feature_map.shape == (1, channels, 32 // reduction, 32 // reduction)
     everything = Features(network)(x)
     assert all(torch.equal(a, everything[i]) for a, i in zip(maps, features.indices, strict=True))
     assert torch.equal(everything[-1], network.forward_features(x))
@@ -229,8 +229,8 @@ def test_reset_classifier_makes_a_fresh_last_layer_and_keeps_the_rest() -> None:
     assert network.arch == with_classes(small(), 3)
     assert network.class_names == ()
     assert network.get_classifier() is network.head.linear1
-    kept = {key: value for key, value in network.state_dict().items() if not key.startswith("head")}
-    assert all(torch.equal(value, old[key]) for key, value in kept.items())
+    rest = {key: value for key, value in network.state_dict().items() if not key.startswith("head")}
+    assert all(torch.equal(value, old[key]) for key, value in rest.items())
     assert network.state_dict().keys() == old.keys()
 
 
@@ -288,8 +288,8 @@ def test_dropout_of_the_head_acts_only_while_training() -> None:
 
 def test_cost_leaves_its_module_as_it_was() -> None:
     network = build(small())
-    found = module_cost(network, channels=3, size=32)
-    assert found.params == sum(parameter.numel() for parameter in network.parameters())
+    total = module_cost(network, channels=3, size=32)
+    assert total.params == sum(parameter.numel() for parameter in network.parameters())
     assert all(parameter.device.type == "cpu" for parameter in network.parameters())
     assert network.training
     assert module_cost(nn.Conv2d(4, 6, 3, padding=1, groups=2), channels=4, size=5).macs == 6 * 25 * 2 * 9

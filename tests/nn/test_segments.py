@@ -33,7 +33,7 @@ def dropping() -> Arch:
 def step(network: Network, kind: str, *, inside: bool = False) -> list[Tensor]:
     """Logits, gradients and buffers after two training steps."""
     form = torch.channels_last if "channels_last" in kind else torch.contiguous_format
-    found = []
+    outputs = []
     network = network.to(memory_format=form).train()
     for seed in range(2):
         torch.manual_seed(seed)
@@ -46,10 +46,10 @@ def step(network: Network, kind: str, *, inside: bool = False) -> list[Tensor]:
                 loss.backward()
         if not inside:
             loss.backward()
-        found.append(logits.detach())
+        outputs.append(logits.detach())
     grads = [p.grad for p in network.parameters()]
     assert all(grad is not None for grad in grads)
-    return found + [grad for grad in grads if grad is not None] + list(network.buffers())
+    return outputs + [grad for grad in grads if grad is not None] + list(network.buffers())
 
 
 def equal(these: list[Tensor], those: list[Tensor]) -> bool:
@@ -90,7 +90,7 @@ def test_maps_on_the_way_come_out_of_segments() -> None:
     network.segments = ((0, 5), (5, 9))
     cut = network.forward_intermediates(x, intermediates_only=True)
     assert equal([*plain], [*cut])
-    sum(found.sum() for found in cut).backward()
+    sum(each.sum() for each in cut).backward()
     assert all(p.grad is not None for p in network.stages.parameters())
 
 
@@ -125,8 +125,8 @@ def test_frozen_norms_stay_frozen() -> None:
     assert norm.track_running_stats
 
 
-class Kept:
-    """Bytes of maps that autograd keeps, each storage once; weights and statistics are none."""
+class SavedMaps:
+    """Bytes of maps that autograd saves, each storage once, without weights and statistics."""
 
     def __init__(self, network: Network) -> None:
         known = [*network.parameters(), *network.buffers()]
@@ -168,27 +168,27 @@ def inside(every: list[Unit]) -> int:
     ],
 )
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_the_words_say_what_autograd_keeps(name: str, precision: str) -> None:
+def test_the_memory_model_predicts_what_autograd_saves(name: str, precision: str) -> None:
     """To a hundredth, against torch's own account of the tensors it saves."""
     spec = deepen(arch(name), tuple(min(2, len(stage)) for stage in arch(name).stages))
     spec = replace(spec, clip=replace(spec.clip, frames=4)) if spec.clip else spec
     network, size = build(spec).train(), 32
-    kept = Kept(network)
-    with kept.hooks(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+    saved = SavedMaps(network)
+    with saved.hooks(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
         network(torch.randn(3, *spec.input_shape[:-2], size, size))
-    said = inside(list_units(spec, batch=3, precision=precision, size=size))  # type: ignore[arg-type]
-    assert kept.bytes == pytest.approx(said, rel=0.01)
+    predicted = inside(list_units(spec, batch=3, precision=precision, size=size))  # type: ignore[arg-type]
+    assert saved.bytes == pytest.approx(predicted, rel=0.01)
 
 
 def test_segments_keep_only_what_they_read() -> None:
     network = build(DEEP).train()
     network.segments = ((1, 4), (4, 7))
-    kept = Kept(network)
-    with kept.hooks():
+    saved = SavedMaps(network)
+    with saved.hooks():
         network(torch.randn(3, 3, 32, 32))
     every = list_units(DEEP, batch=3)
     expected = inside(every[:1] + every[7:]) + every[1].reads + every[4].reads
-    assert kept.bytes == pytest.approx(expected, rel=0.02)
+    assert saved.bytes == pytest.approx(expected, rel=0.02)
 
 
 def test_free_memory_goes_back_only_above_the_ceiling(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +204,7 @@ def test_free_memory_goes_back_only_above_the_ceiling(monkeypatch: pytest.Monkey
 def test_resident_is_what_a_large_tensor_adds() -> None:
     malloc.release_free_memory()
     before = malloc.resident_bytes()
-    held = torch.ones(64 << 18)  # 64 MiB
+    tensor = torch.ones(64 << 18)  # 64 MiB
     assert 60 << 20 < malloc.resident_bytes() - before < 80 << 20
     assert malloc.peak_bytes() >= malloc.resident_bytes() - (1 << 20)
-    del held
+    del tensor

@@ -1,4 +1,4 @@
-"""What a row overwrites is nobody else's: answers, gradients and what hooks see stay as they are."""
+"""A layer sequence overwrites only what nothing else reads: outputs, gradients and hooks stay the same."""
 
 from collections import Counter
 
@@ -19,15 +19,15 @@ NAMES = [
 ]
 
 
-class Counted(TorchDispatchMode):
+class CountOperators(TorchDispatchMode):
     """Counts the operators that run."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.seen: Counter[str] = Counter()
+        self.calls: Counter[str] = Counter()
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-        self.seen[func.__name__.split(".")[0]] += 1
+        self.calls[func.__name__.split(".")[0]] += 1
         return func(*args, **(kwargs or {}))
 
 
@@ -38,56 +38,55 @@ def small(name: str) -> tuple[Network, Tensor]:
     return network, torch.randn(2, 3, side, side)
 
 
-def watched(network: Network) -> list[tuple[Tensor, Tensor]]:
+def record_outputs(network: Network) -> list[tuple[Tensor, Tensor]]:
     """Every layer's output as its hook gets it, and a copy made at that moment."""
-    seen: list[tuple[Tensor, Tensor]] = []
+    outputs: list[tuple[Tensor, Tensor]] = []
     for layer in network.modules():
         if not list(layer.children()):
-            layer.register_forward_hook(
-                lambda _layer, _given, said: seen.append((said, said.detach().clone()))
-            )
-    return seen
+            layer.register_forward_hook(lambda _layer, _in, out: outputs.append((out, out.detach().clone())))
+    return outputs
 
 
 def gradients(network: Network, x: Tensor) -> tuple[Tensor, list[Tensor]]:
     torch.manual_seed(1)
     network.zero_grad()
-    said = network(x)
-    logits = said[0] if isinstance(said, tuple) else said
+    outputs = network(x)
+    logits = outputs[0] if isinstance(outputs, tuple) else outputs
     logits.square().sum().backward()
     return logits.detach(), [p.grad.clone() for p in network.parameters() if p.grad is not None]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_nothing_changes_when_somebody_looks(name: str) -> None:
+def test_hooks_change_no_result_and_see_outputs_that_are_not_overwritten(name: str) -> None:
     network, x = small(name)
-    logits, free = gradients(network, x)
-    seen = watched(network)
-    again, held = gradients(network, x)
-    assert torch.equal(logits, again)
-    assert all(torch.equal(one, other) for one, other in zip(free, held, strict=True))
-    assert all(torch.equal(output, then) for output, then in seen), "a hook's output was overwritten later"
+    logits, grads = gradients(network, x)
+    outputs = record_outputs(network)
+    hooked_logits, hooked_grads = gradients(network, x)
+    assert torch.equal(logits, hooked_logits)
+    assert all(torch.equal(one, other) for one, other in zip(grads, hooked_grads, strict=True))
+    assert all(torch.equal(output, copy) for output, copy in outputs), "a hook's output was overwritten later"
 
 
-def test_an_activation_takes_no_memory_of_its_own_while_nobody_looks() -> None:
+def test_an_activation_takes_no_memory_of_its_own_without_hooks() -> None:
     network, x = small("cifar_resnet20")
-    with Counted() as free:
+    with CountOperators() as plain:
         network(x)
-    watched(network)
-    with Counted() as held:
+    record_outputs(network)
+    with CountOperators() as hooked:
         network(x)
-    assert (free.seen["relu_"], free.seen["relu"]) == (19, 0)
-    assert (held.seen["relu_"], held.seen["relu"]) == (0, 19)
-    assert (free.seen["add_"] - held.seen["add_"], held.seen["add"] - free.seen["add"]) == (9, 9)
+    assert (plain.calls["relu_"], plain.calls["relu"]) == (19, 0)
+    assert (hooked.calls["relu_"], hooked.calls["relu"]) == (0, 19)
+    in_place = plain.calls["add_"] - hooked.calls["add_"]
+    assert in_place == hooked.calls["add"] - plain.calls["add"] == 9
 
 
 def test_a_shortcut_that_must_stay_is_not_overwritten() -> None:
     network, _ = small("cifar_preresnet110")
     block = network.stages[0][1]
-    given = torch.randn(2, 16, 8, 8)
-    before = given.clone()
-    block(given)
-    assert torch.equal(given, before)
+    x = torch.randn(2, 16, 8, 8)
+    before = x.clone()
+    block(x)
+    assert torch.equal(x, before)
 
 
 def test_a_tracer_sees_every_layer() -> None:

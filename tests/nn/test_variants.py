@@ -1,4 +1,4 @@
-"""Shortcut studies, openings, forks, sides, flat networks and norms, against hand-written twins."""
+"""Shortcut studies, openings, forks, sides, flat networks and norms, against hand-written networks."""
 
 import pytest
 import timm
@@ -76,8 +76,8 @@ def test_dropout_on_the_shortcut_drops_only_there_and_only_in_training() -> None
     module = ResidualBlock(Block("(CN)", (Conv(4),), "ZD", always=True, drop=0.5), 4)
     assert [name for name, _ in module.shortcut.named_children()] == ["drop0"]
     nn.init.zeros_(module.residual.norm1.weight)
-    kept = module.train()(torch.ones(1, 4, 8, 8))
-    assert set(kept.unique().tolist()) == {0.0, 2.0}
+    out = module.train()(torch.ones(1, 4, 8, 8))
+    assert set(out.unique().tolist()) == {0.0, 2.0}
     assert torch.equal(module.eval()(X), X)
 
 
@@ -130,15 +130,17 @@ def test_a_fork_stacks_its_branches_in_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("branches", "said"),
+    ("branches", "message"),
     [
         ((Block("C", (Conv(2),)),), "two or more branches"),
         ((Block("C", (Conv(2),)), Block("(C)", (Conv(2),), "C")), "without brackets"),
         ((Block("C", (Conv(2),)), Block("C", (Conv(2, 3, 2),))), "give equal strides"),
     ],
 )
-def test_branches_that_cannot_stand_side_by_side_are_refused(branches: tuple[Block, ...], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_branches_that_cannot_stand_side_by_side_are_refused(
+    branches: tuple[Block, ...], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
         Fork(branches)
 
 

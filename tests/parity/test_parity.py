@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from functools import partial
 
+import handwritten
 import pytest
 import timm
 import torch
 import torchvision
-import twins
 from torch import Tensor, nn
 
 from residua.nn.network import Network, build
@@ -31,13 +31,13 @@ PEERS: dict[tuple[str, str], Callable[[], nn.Module]] = {
     ("vgg16", "torchvision"): torchvision.models.vgg16,
     ("vgg19_bn", "torchvision"): torchvision.models.vgg19_bn,
     ("googlenet", "torchvision"): partial(torchvision.models.googlenet, aux_logits=False, init_weights=False),
-    ("resnet50_v1", "torchvision"): twins.resnet50_v1,
-    ("plain18", "torchvision"): twins.plain18,
-    ("resnet18_a", "torchvision"): twins.resnet18_a,
-    ("resnet18_c", "torchvision"): twins.resnet18_c,
-    ("cifar_resnet20", "cifar"): partial(twins.CifarNet, twins.CifarBlock, 3),
-    ("cifar_resnet56", "cifar"): partial(twins.CifarNet, twins.CifarBlock, 9),
-    ("cifar_plain20", "cifar"): partial(twins.CifarNet, twins.CifarPlainBlock, 3),
+    ("resnet50_v1", "torchvision"): handwritten.resnet50_v1,
+    ("plain18", "torchvision"): handwritten.plain18,
+    ("resnet18_a", "torchvision"): handwritten.resnet18_a,
+    ("resnet18_c", "torchvision"): handwritten.resnet18_c,
+    ("cifar_resnet20", "cifar"): partial(handwritten.CifarNet, handwritten.CifarBlock, 3),
+    ("cifar_resnet56", "cifar"): partial(handwritten.CifarNet, handwritten.CifarBlock, 9),
+    ("cifar_plain20", "cifar"): partial(handwritten.CifarNet, handwritten.CifarPlainBlock, 3),
 }
 
 
@@ -75,7 +75,7 @@ def test_logits_and_keys_are_those_of_the_peer(name: str, source: str) -> None:
 
 
 def test_the_small_network_computes_what_its_layers_say() -> None:
-    theirs, ours = twins.smallconvnet(), build(arch("smallconvnet"))
+    theirs, ours = handwritten.smallconvnet(), build(arch("smallconvnet"))
     assert [value.shape for value in theirs.state_dict().values()] == shapes(ours)
     ours.load_state_dict(dict(zip(ours.state_dict(), theirs.state_dict().values(), strict=True)))
     assert (logits(ours, 32) - logits(theirs, 32)).abs().max() == 0

@@ -20,8 +20,8 @@ def carries(theirs: nn.Module, ours: Network, source: str, size: int) -> float:
     state = theirs.state_dict()
     expected = logits(theirs, size)
     assert expected.std() > 1e-3
-    for said in (source, "auto"):
-        assert f"from {source} names" in load(ours, state, source=said)
+    for names in (source, "auto"):
+        assert f"from {source} names" in load(ours, state, source=names)
     back = save_as(ours, source)
     assert back.keys() == state.keys()
     assert all(torch.equal(back[key], state[key]) for key in state)

@@ -85,8 +85,8 @@ def test_with_channels_averages_the_statistics_and_goes_back() -> None:
 )
 def test_the_five_orders_are_those_of_the_figure(letter: str, words: tuple[str, ...], tail: str) -> None:
     changed = with_order(arch("cifar_resnet20"), letter)
-    found = changed.stages[0][0].word, changed.stages[0][1].word, changed.stages[1][0].word
-    assert (found, changed.tail) == (words, tail)
+    first_words = changed.stages[0][0].word, changed.stages[0][1].word, changed.stages[1][0].word
+    assert (first_words, changed.tail) == (words, tail)
     assert [block.convs for block in changed.blocks()] == [b.convs for b in arch("cifar_resnet20").blocks()]
 
 
@@ -99,20 +99,20 @@ def test_order_e_of_a_residual_network_is_its_preactivation() -> None:
 def test_orders_change_no_parameter_but_those_of_norms() -> None:
     """b to d have as many norms as a; e has one for the tail more and one per projection less."""
     costs = {letter: cost(with_order(arch("resnet50"), letter)) for letter in "abcde"}
-    assert len({found.macs for found in costs.values()}) == 1
+    assert len({cost.macs for cost in costs.values()}) == 1
     assert costs["a"] == costs["c"] == costs["d"]
     assert costs["e"].params == 25_549_352
 
 
 @pytest.mark.parametrize(
-    ("name", "letter", "said"),
+    ("name", "letter", "message"),
     [
         ("cifar_resnet20", "f", "no order 'f': known: a, b, c, d, e"),
         ("cifar_plain20", "e", "has blocks without shortcut: orders are of residual networks"),
     ],
 )
-def test_an_order_that_cannot_be_says_why(name: str, letter: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_an_order_that_cannot_be_says_why(name: str, letter: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         with_order(arch(name), letter)
 
 

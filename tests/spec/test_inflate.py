@@ -29,8 +29,8 @@ def test_inflated_and_flattened_every_network_is_itself(name: str) -> None:
 
 @pytest.mark.parametrize("name", IMAGES)
 def test_a_clip_gets_shorter_where_the_maps_do_but_for_the_stem_and_the_first_stage(name: str) -> None:
-    kept = describe.table(inflate(arch(name), Clip(frames=16), halves=False))
-    assert {row.frames for row in kept if row.part not in ("head", "sides")} == {16}
+    rows = describe.table(inflate(arch(name), Clip(frames=16), halves=False))
+    assert {row.frames for row in rows if row.part not in ("head", "sides")} == {16}
     rows = describe.table(inflate(arch(name), Clip(frames=16)))
     maps = [row for row in rows if row.part not in ("head", "sides")]
     for before, after in pairwise(maps[1:]):

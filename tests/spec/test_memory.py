@@ -24,7 +24,7 @@ from residua.spec.zoo.he2015 import cifar_resnet
 
 def peak(every: list[Unit], segments: tuple[tuple[int, int], ...]) -> int:
     """Replays a step by hand: what lives when each stretch runs backward."""
-    held, worst, at = 0, 0, 0
+    kept_bytes, worst, at = 0, 0, 0
     stretches: list[tuple[int, int, bool]] = []
     for start, stop in (*segments, (len(every), len(every))):
         if start > at:
@@ -37,15 +37,15 @@ def peak(every: list[Unit], segments: tuple[tuple[int, int], ...]) -> int:
         inside = sum(u.inner for u in part) + sum(u.reads for u in part[1:] if u.keeps_read)
         passing = max(u.transient for u in part)
         first = part[0].reads if twice or part[0].keeps_read else 0
-        worst = max(worst, held + first + inside + passing)
-        held += first + (0 if twice else inside)
+        worst = max(worst, kept_bytes + first + inside + passing)
+        kept_bytes += first + (0 if twice else inside)
     return worst
 
 
 def every_schedule(count: int) -> Iterator[tuple[tuple[int, int], ...]]:
     """All ways to keep a tail of `count` units and to cut the rest into segments."""
-    for kept in range(1, count + 1):
-        rest = count - kept
+    for whole in range(1, count + 1):
+        rest = count - whole
         for marks in range(max(1, rest)):
             for cuts in combinations(range(1, rest), marks):
                 edges = (0, *cuts, rest)
@@ -68,11 +68,11 @@ def test_no_schedule_that_keeps_a_tail_computes_less_twice(every: list[Unit], li
     shares = [
         s[-1][1] / len(every) if s else 0.0 for s in every_schedule(len(every)) if peak(every, s) <= limit
     ]
-    found = cheapest_within(every, limit)
-    assert (found is None) == (not shares)
-    if found:
-        assert found.recomputed_share == pytest.approx(min(shares))
-        assert peak(every, found.segments) <= found.peak <= limit
+    schedule = cheapest_within(every, limit)
+    assert (schedule is None) == (not shares)
+    if schedule:
+        assert schedule.recomputed_share == pytest.approx(min(shares))
+        assert peak(every, schedule.segments) <= schedule.peak <= limit
 
 
 def test_enough_memory_computes_nothing_twice() -> None:
@@ -87,8 +87,8 @@ def test_enough_memory_computes_nothing_twice() -> None:
 def test_less_memory_computes_more_twice() -> None:
     every = list_units(arch("cifar_iresnet164"), batch=8)
     full, least = keep_everything(every).peak, smallest_peak(every)
-    found = [cheapest_within(every, least.peak + (full - least.peak) * share // 8) for share in range(9)]
-    shares = [one.recomputed_share for one in found if one]
+    schedules = [cheapest_within(every, least.peak + (full - least.peak) * share // 8) for share in range(9)]
+    shares = [one.recomputed_share for one in schedules if one]
     assert len(shares) == 9
     assert shares == sorted(shares, reverse=True)
     assert shares[-1] == 0 < shares[0]
@@ -101,8 +101,8 @@ def test_the_tightest_peak_grows_like_the_square_root_of_depth(family: object) -
     sizes = [smallest_peak(list_units(family("x", depth=depth), batch=64)).peak for depth in depths]  # type: ignore[operator]
     slope = math.log(sizes[-1] / sizes[0]) / math.log(depths[-1] / depths[0])
     assert 0.3 < slope < 0.55
-    kept = [keep_everything(list_units(family("x", depth=depth), batch=64)).peak for depth in depths]  # type: ignore[operator]
-    assert math.log(kept[-1] / kept[0]) / math.log(depths[-1] / depths[0]) > 0.95
+    whole = [keep_everything(list_units(family("x", depth=depth), batch=64)).peak for depth in depths]  # type: ignore[operator]
+    assert math.log(whole[-1] / whole[0]) / math.log(depths[-1] / depths[0]) > 0.95
 
 
 def test_maps_scale_with_the_batch_and_the_precision() -> None:

@@ -22,14 +22,14 @@ def check_shapes_are_promised(spec: Arch) -> Network:
     """Builds `spec`, runs it, and compares each block's map and the logits with the words' arithmetic."""
     network = build(spec).eval()
     x = torch.zeros(1, spec.channels, SIZE, SIZE)
-    found = []
+    shapes = []
     for module in network.modules():
         if isinstance(module, ResidualBlock):
-            module.register_forward_hook(lambda _, __, out: found.append(tuple(out.shape[1:])))
+            module.register_forward_hook(lambda _, __, out: shapes.append(tuple(out.shape[1:])))
     assert network(x).shape == (1, spec.classes)
     sizes = [line.size for line in describe.table(spec)]
     width, size = spec.widths()[-1], sizes[-2]
-    assert found[-1] == (width, size, size)
+    assert shapes[-1] == (width, size, size)
     assert network.forward_features(x).shape[1:] == (width, size, size)
     return network
 
@@ -51,12 +51,12 @@ def test_layers_run_in_the_order_they_are_spelled(spec: Arch) -> None:
             module.register_forward_hook(lambda *_, letter=letter: ran.append(letter))
     network(torch.zeros(1, spec.channels, SIZE, SIZE))
     spelled = {"C": "conv", "N": "norm", "A": "act", "P": "pool", "V": "mean", "D": "drop", "L": "linear"}
-    told = [{**spelled, "Z": "zero"}[layer.letter] for layer in walk.layers(spec)]
-    assert [letter for letter in ran if letter != "tail"] == told
+    letters = [{**spelled, "Z": "zero"}[layer.letter] for layer in walk.layers(spec)]
+    assert [letter for letter in ran if letter != "tail"] == letters
 
 
 @pytest.mark.parametrize(
-    ("word", "convs", "shortcut", "said"),
+    ("word", "convs", "shortcut", "message"),
     [
         ("(CNA CN", (C4, C4), "CN", "1 '(' and 0 ')': balance them"),
         ("CNA CN)A", (C4, C4), "CN", "1 ')' and 0 '(': balance them"),
@@ -87,16 +87,16 @@ def test_layers_run_in_the_order_they_are_spelled(spec: Arch) -> None:
     ],
 )
 def test_an_illegal_block_says_what_to_change(
-    word: str, convs: tuple[Conv, ...], shortcut: str, said: str
+    word: str, convs: tuple[Conv, ...], shortcut: str, message: str
 ) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the text is compared below, with its brackets
         Block(word, convs, shortcut)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda: Conv(0), "above 0"),
         (lambda: Conv(4, 2), "kernel 2 is even: give an odd one"),
@@ -118,10 +118,10 @@ def test_an_illegal_block_says_what_to_change(
         ),
     ],
 )
-def test_an_illegal_part_says_what_to_change(make: object, said: str) -> None:
+def test_an_illegal_part_says_what_to_change(make: object, message: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the text is compared below
         make()
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_two_norms_in_a_row_cannot_be_built() -> None:
@@ -147,8 +147,8 @@ def test_the_orders_are_those_of_the_figures() -> None:
     assert orders.preactivation(2, orders.Place(0, 0, 4)) == "(C NAC)"
     assert orders.preactivation(2, start) == "NA(C NAC)"
     assert orders.preactivation(3, end) == "(NAC NAC NAC)"
-    drawn = [orders.resstage(3, place) for place in (start, second, middle, end)]
-    assert drawn == ["(CNA CNA CN)", "(AC NAC NAC)", "(NAC NAC NAC)", "(NAC NAC NAC)NA"]
+    words = [orders.resstage(3, place) for place in (start, second, middle, end)]
+    assert words == ["(CNA CNA CN)", "(AC NAC NAC)", "(NAC NAC NAC)", "(NAC NAC NAC)NA"]
     assert orders.resstage_released(3, second) == "A(C NAC NAC)"
     assert orders.resstage(2, orders.Place(0, 1, 2)) == "(AC NAC)NA"
 
@@ -209,6 +209,6 @@ def test_the_receptive_field_is_what_an_image_can_change() -> None:
     network = build(spec).double().eval()
     image = torch.randn(1, 3, 160, 160, dtype=torch.float64, requires_grad=True)
     network.forward_features(image)[0, :, 20, 20].sum().backward()
-    touched = image.grad.abs().sum(1)[0].nonzero()
-    spans = touched.max(0).values - touched.min(0).values + 1
+    nonzero = image.grad.abs().sum(1)[0].nonzero()
+    spans = nonzero.max(0).values - nonzero.min(0).values + 1
     assert spans.tolist() == [describe.receptive_field(spec)] * 2

@@ -15,9 +15,9 @@ LEVELS = bytes(range(48))
 
 
 def test_a_mean_image_comes_back_from_json_byte_for_byte() -> None:
-    found = from_json(Preprocess, to_json(replace(PLAIN, mean_image=packed(LEVELS))))
-    assert found.levels == LEVELS
-    assert found.mean_side == 4
+    loaded = from_json(Preprocess, to_json(replace(PLAIN, mean_image=packed(LEVELS))))
+    assert loaded.levels == LEVELS
+    assert loaded.mean_side == 4
 
 
 def test_what_was_written_before_there_were_mean_images_is_still_read() -> None:
@@ -27,7 +27,7 @@ def test_what_was_written_before_there_were_mean_images_is_still_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("no base64!", "is no packed image"),
         (b64encode(b"not deflated").decode(), "is no packed image"),
@@ -35,8 +35,8 @@ def test_what_was_written_before_there_were_mean_images_is_still_read() -> None:
         (packed(b""), "holds 0 bytes"),
     ],
 )
-def test_what_is_no_mean_image_is_refused(text: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_what_is_no_mean_image_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         replace(PLAIN, mean_image=text)
 
 
@@ -47,6 +47,6 @@ def test_a_text_made_to_fill_memory_is_refused() -> None:
 
 
 def test_other_channels_have_another_mean() -> None:
-    seen = replace(PLAIN, mean_image=packed(LEVELS))
-    spec = change.with_preprocess(zoo.arch("cifar_resnet20"), seen)
+    preprocess = replace(PLAIN, mean_image=packed(LEVELS))
+    spec = change.with_preprocess(zoo.arch("cifar_resnet20"), preprocess)
     assert change.with_channels(spec, 1).preprocess.mean_image == ""

@@ -24,8 +24,8 @@ ANY = arches() | mixed_arches() | flat_arches()
 
 def passed(network: Network, x: Tensor) -> tuple[Tensor, ...]:
     """Logits of the network and, while it trains, of its auxiliary heads."""
-    found = network(x)
-    return found if isinstance(found, tuple) else (found,)
+    outputs = network(x)
+    return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
 def image(spec: Arch, count: int = 2) -> Tensor:
@@ -48,11 +48,11 @@ def test_whatever_is_spelled_has_the_promised_shapes_and_comes_back_from_json(sp
 @given(ANY)
 def test_words_cost_what_their_modules_cost(spec: Arch) -> None:
     network = build(spec)
-    found = describe.cost(spec)
-    assert found.params == sum(value.numel() for value in network.parameters())
+    total = describe.cost(spec)
+    assert total.params == sum(value.numel() for value in network.parameters())
     if spec.sides:  # they run in training only, where nothing is counted
         return
-    assert found == module_cost(network, channels=spec.channels, size=spec.preprocess.size)
+    assert total == module_cost(network, channels=spec.channels, size=spec.preprocess.size)
 
 
 @settings(max_examples=25, deadline=None)
@@ -84,9 +84,9 @@ def sentence(make: Callable[[], Any]) -> Any:
     try:
         return make()
     except ValueError as error:
-        said = str(error)
-    assert len(said) > 20
-    assert "\n" not in said
+        message = str(error)
+    assert len(message) > 20
+    assert "\n" not in message
     return None
 
 
@@ -116,8 +116,8 @@ def check_built(*blocks: Block | Fork, head: Head | None = None) -> None:
     """A network of `blocks` runs as promised, or is refused before it runs."""
     flat = any(isinstance(block, Block) and block.is_flat for block in blocks)
     stem = Block("L", (Conv(4, 1),)) if flat else Block("C", (Conv(4),))
-    seen = Preprocess(8, 8, (0.5,), (0.25,), "grey")
-    spec = sentence(lambda: Arch("x", "f", "s", stem, (blocks,), "", head or Head(), 3, seen))
+    preprocess = Preprocess(8, 8, (0.5,), (0.25,), "grey")
+    spec = sentence(lambda: Arch("x", "f", "s", stem, (blocks,), "", head or Head(), 3, preprocess))
     if spec is None or sentence(lambda: walk.layers(spec)) is None:
         return
     with torch.device("meta"):
@@ -175,9 +175,9 @@ def nearly_legal(draw: st.DrawFn) -> Block | None:
 def test_a_network_runs_as_promised_or_is_refused_in_a_sentence(
     blocks: list[Block | None], last: Any
 ) -> None:
-    found = [block for block in blocks if block is not None]
-    if found:
-        check_built(*found, head=sentence(lambda: Head(*last)))
+    legal = [block for block in blocks if block is not None]
+    if legal:
+        check_built(*legal, head=sentence(lambda: Head(*last)))
 
 
 @settings(max_examples=150, deadline=None)

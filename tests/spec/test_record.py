@@ -135,16 +135,16 @@ def test_an_override_that_cannot_be_says_why(path: str, text: str, message: str)
 
 
 def test_paths_name_every_single_value_once() -> None:
-    found = paths(Recipe)
-    assert len(found) == len(set(found))
-    assert {"seed", "optim.lr", "arch.preprocess.mean", "arch.stages", "arch.stem.pool.kernel"} < set(found)
-    assert "optim" not in found
+    listed = paths(Recipe)
+    assert len(listed) == len(set(listed))
+    assert {"seed", "optim.lr", "arch.preprocess.mean", "arch.stages", "arch.stem.pool.kernel"} < set(listed)
+    assert "optim" not in listed
 
 
 def test_a_record_that_may_be_none_is_changed_inside_where_it_is_one() -> None:
     detector = DETECTORS["ssd300"]
-    found = override(replace(RECIPE, detector=detector), "detector.still", "1")
-    assert found.detector == replace(detector, still=1)
+    changed = override(replace(RECIPE, detector=detector), "detector.still", "1")
+    assert changed.detector == replace(detector, still=1)
     with pytest.raises(ValueError, match=r"detector\.still cannot be set: there is no detector here"):
         override(RECIPE, "detector.still", "1")
     with pytest.raises(ValueError, match=r"no setting 'detector\.stil': did you mean detector\.still"):

@@ -86,9 +86,9 @@ def arches(draw: st.DrawFn) -> Arch:
     tail = draw(st.sampled_from(("", "NA", "A")))
     grey = draw(st.booleans())
     colours = 1 if grey else 3
-    seen = Preprocess(SIZE, SIZE, (0.5,) * colours, (0.25,) * colours, "grey" if grey else "rgb")
+    preprocess = Preprocess(SIZE, SIZE, (0.5,) * colours, (0.25,) * colours, "grey" if grey else "rgb")
     stem = Block("CNA", (Conv(16),))
-    spec = Arch("drawn", "test", "hypothesis", stem, (tuple(blocks),), tail, head, 3, seen)
+    spec = Arch("drawn", "test", "hypothesis", stem, (tuple(blocks),), tail, head, 3, preprocess)
     assume(spec.strides()[-1] <= SIZE)
     return spec
 
@@ -109,14 +109,14 @@ def joined_blocks(draw: st.DrawFn) -> Block:
 def forks(draw: st.DrawFn) -> Fork:
     """Two or three branches that keep the side of the map."""
     units = ("CNA", "C", "CA CN", "P CA", "V C N", "A")
-    found = []
+    branches = []
     for word in draw(st.lists(st.sampled_from(units), min_size=2, max_size=3)):
         shapes = [
             draw(st.sampled_from((Conv(8), Conv(6, 1), Conv(4, 5, bias=True))))
             for _ in range(word.count("C"))
         ]
-        found.append(Block(word, tuple(shapes), pool=Pool(3, 1, 1)))
-    return Fork(tuple(found))
+        branches.append(Block(word, tuple(shapes), pool=Pool(3, 1, 1)))
+    return Fork(tuple(branches))
 
 
 @st.composite
@@ -149,9 +149,9 @@ def mixed_arches(draw: st.DrawFn) -> Arch:
     place = draw(st.integers(0, len(stages[0]) - 1))
     sides = (Side(0, place, small, Head("LADL", (5,), grid=2)),) if draw(st.booleans()) else ()
     head = draw(st.sampled_from((Head(), Head("LAD L", (6,), grid=2, drop=0.25))))
-    seen = Preprocess(SIZE, SIZE, (0.5,) * 3, (0.25,) * 3)
+    preprocess = Preprocess(SIZE, SIZE, (0.5,) * 3, (0.25,) * 3)
     stem = Block("CNA", (Conv(16),))
-    spec = Arch("drawn", "test", "hypothesis", stem, stages, "", head, 3, seen, sides)
+    spec = Arch("drawn", "test", "hypothesis", stem, stages, "", head, 3, preprocess, sides)
     assume(fits(spec))
     return spec
 
@@ -168,9 +168,9 @@ def flat_arches(draw: st.DrawFn) -> Arch:
         Block(word, shapes(word.count("L")), "LN" if "(" in word else "", "(" in word and draw(st.booleans()))
         for word in words
     )
-    seen = Preprocess(4, 4, (0.5,), (0.25,), "grey")
+    preprocess = Preprocess(4, 4, (0.5,), (0.25,), "grey")
     return Arch(
-        "flat", "test", "hypothesis", Block("LNA", (Conv(6, 1),)), (blocks,), classes=3, preprocess=seen
+        "flat", "test", "hypothesis", Block("LNA", (Conv(6, 1),)), (blocks,), classes=3, preprocess=preprocess
     )
 
 

@@ -59,10 +59,10 @@ def test_every_prefix_comes_off_in_every_container(container: str, prefix: str, 
     old, new = shaken(TINY), build(TINY)
     averaged = {prefix + key: value for key, value in save_as(old, "timm").items()}
     raw = {prefix + key: value for key, value in save_as(build(TINY), "timm").items()}
-    held = {"state_dict": raw, "model": raw, container: averaged, "epoch": 3}
+    content = {"state_dict": raw, "model": raw, container: averaged, "epoch": 3}
     if container == "model":
-        del held["state_dict"]
-    torch.save(held, tmp_path / "a.pth")
+        del content["state_dict"]
+    torch.save(content, tmp_path / "a.pth")
     load(new, tmp_path / "a.pth", source="timm")
     assert equal(old, new)
 

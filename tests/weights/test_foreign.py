@@ -20,12 +20,12 @@ from residua.weights.store import read_foreign
 STATE = {"conv1.weight": torch.arange(6.0), "fc.bias": torch.tensor(2)}
 
 
-def same(found: dict[str, torch.Tensor]) -> bool:
-    return found.keys() == STATE.keys() and all(torch.equal(found[key], STATE[key]) for key in STATE)
+def same(state: dict[str, torch.Tensor]) -> bool:
+    return state.keys() == STATE.keys() and all(torch.equal(state[key], STATE[key]) for key in STATE)
 
 
 @pytest.mark.parametrize(
-    "held",
+    "content",
     [
         STATE,
         OrderedDict(STATE),
@@ -43,11 +43,11 @@ def same(found: dict[str, torch.Tensor]) -> bool:
     ],
     ids=range(13),
 )
-def test_containers_and_wrappers_are_taken_off(tmp_path: Path, held: dict[str, Any]) -> None:
-    torch.save(held, tmp_path / "a.pth")
-    found = read_foreign(tmp_path / "a.pth")
-    assert same(found)
-    assert not any(value.requires_grad for value in found.values())
+def test_containers_and_wrappers_are_taken_off(tmp_path: Path, content: dict[str, Any]) -> None:
+    torch.save(content, tmp_path / "a.pth")
+    state = read_foreign(tmp_path / "a.pth")
+    assert same(state)
+    assert not any(value.requires_grad for value in state.values())
 
 
 def test_safetensors_and_old_torch_files_are_read(tmp_path: Path) -> None:
@@ -119,9 +119,11 @@ def test_a_tensor_without_numbers_of_its_own_is_refused(tmp_path: Path) -> None:
             read_foreign(tmp_path / "a.pth")
 
 
-@pytest.mark.parametrize("held", [3, [torch.zeros(1)], {}, {"a": "text"}, {"epoch": 3}, {3: torch.zeros(1)}])
-def test_what_is_no_state_dict_is_refused(tmp_path: Path, held: object) -> None:
-    torch.save(held, tmp_path / "a.pth")
+@pytest.mark.parametrize(
+    "content", [3, [torch.zeros(1)], {}, {"a": "text"}, {"epoch": 3}, {3: torch.zeros(1)}]
+)
+def test_what_is_no_state_dict_is_refused(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "a.pth")
     with pytest.raises(CheckpointError, match="holds"):
         read_foreign(tmp_path / "a.pth")
 
@@ -184,17 +186,17 @@ def parts_of(path: Path) -> dict[str, set[int]]:
     with zipfile.ZipFile(path) as archive:
         records = archive.infolist()
     directory, end = raw.index(b"PK\1\2"), raw.rindex(b"PK\5\6")
-    found: dict[str, set[int]] = {name: set() for name in ("headers", "pickle", "small records", "tensors")}
+    parts: dict[str, set[int]] = {name: set() for name in ("headers", "pickle", "small records", "tensors")}
     for record in records:
         at = record.header_offset
         name, extra = (int.from_bytes(raw[at + place : at + place + 2], "little") for place in (26, 28))
         body = at + 30 + name + extra
-        found["headers"] |= {*range(at, at + 30 + name)}
+        parts["headers"] |= {*range(at, at + 30 + name)}
         is_tensor = "/data/" in record.filename
         kind = "pickle" if record.filename.endswith(".pkl") else "tensors" if is_tensor else "small records"
-        found[kind] |= {*range(body, body + record.compress_size)}
-    found |= {"directory": {*range(directory, end)}, "end": {*range(end, len(raw))}}
-    return {**found, "padding": {*range(len(raw))} - set().union(*found.values())}
+        parts[kind] |= {*range(body, body + record.compress_size)}
+    parts |= {"directory": {*range(directory, end)}, "end": {*range(end, len(raw))}}
+    return {**parts, "padding": {*range(len(raw))} - set().union(*parts.values())}
 
 
 @pytest.mark.parametrize("flips", [25, pytest.param(1000, marks=pytest.mark.battery)])
@@ -211,12 +213,12 @@ def test_a_flipped_bit_of_a_torch_file_is_refused_or_changes_no_number(flips: in
             damaged[at // 8] ^= 1 << at % 8
             path.write_bytes(damaged)
             try:
-                found = read_foreign(path)
+                loaded = read_foreign(path)
             except CheckpointError:
                 refused[part] += 1
             else:
-                assert found.keys() == state.keys(), f"bit {at}, of the {part}"
-                assert all(torch.equal(found[key], state[key]) for key in state), f"bit {at}, of the {part}"
+                assert loaded.keys() == state.keys(), f"bit {at}, of the {part}"
+                assert all(torch.equal(loaded[key], state[key]) for key in state), f"bit {at}, of the {part}"
         assert refused[part] == len(picked) or part in ("headers", "directory", "end", "padding")
 
 

@@ -109,9 +109,9 @@ def test_the_rule_of_i3d_holds_inside_a_clip_but_not_at_its_borders() -> None:
     image = torch.randn(1, 3, 8, 8)
     clip = image[:, :, None].expand(-1, -1, 5, -1, -1)
     flat = nn.functional.conv2d(image, weight, padding=1)
-    found = nn.functional.conv3d(clip, repeated, padding=1)
-    torch.testing.assert_close(found[:, :, 1:-1], flat[:, :, None].expand(-1, -1, 3, -1, -1))
-    torch.testing.assert_close(found[:, :, 0], flat * 2 / 3)
+    out = nn.functional.conv3d(clip, repeated, padding=1)
+    torch.testing.assert_close(out[:, :, 1:-1], flat[:, :, None].expand(-1, -1, 3, -1, -1))
+    torch.testing.assert_close(out[:, :, 0], flat * 2 / 3)
     centre = nn.functional.conv3d(clip, inflate_weight(weight, 3), padding=1)
     torch.testing.assert_close(centre, flat[:, :, None].expand(-1, -1, 5, -1, -1))
 

@@ -1,4 +1,4 @@
-"""Filling a network: total, strict, said in one line, and all or nothing."""
+"""Filling a network: total, strict, reported in one line, and all or nothing."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,7 @@ TINY = Arch("tiny", "test", "ours", Block("CNA", (Conv(2),)), ((WIDE, SAME), (SA
 
 
 def shaken(spec: Arch) -> Network:
-    """A network whose every number, statistics included, is drawn anew."""
+    """A network whose every number, statistics included, is random."""
     network = build(spec)
     for value in network.state_dict().values():
         value.copy_(torch.rand(value.shape) + 0.5 if value.is_floating_point() else torch.tensor(3))
@@ -35,15 +35,16 @@ def equal(left: Network, right: Network) -> bool:
 
 
 @pytest.mark.parametrize("source", [source for source in DIALECTS if source != "bearpaw"])
-@pytest.mark.parametrize("said", [True, False])
-def test_what_is_saved_as_another_dialect_loads_again(source: str, said: bool) -> None:
+@pytest.mark.parametrize("named", [True, False])
+def test_weights_saved_under_other_names_load_again(source: str, named: bool) -> None:
     old, new = shaken(TINY), build(TINY)
     theirs = save_as(old, source)
     assert len(theirs) == len(old.state_dict())
     assert not equal(old, new)
-    report = load(new, theirs, source=source if said else "auto")
-    heard = source if said or source not in ("timm", "iduta") else "torchvision"  # the first of equal names
-    assert report == f"{len(theirs)} tensors from {heard} names"
+    report = load(new, theirs, source=source if named else "auto")
+    is_torchvisions = source in ("timm", "iduta") and not named  # of equal names the first is reported
+    reported = "torchvision" if is_torchvisions else source
+    assert report == f"{len(theirs)} tensors from {reported} names"
     assert equal(old, new)
 
 

@@ -51,13 +51,13 @@ def test_everything_comes_back_as_it_was_published(tmp_path: Path) -> None:
         "weight": torch.nn.Parameter(torch.randn(3)),
     }
     publish(tmp_path / "a.safetensors", tensors, FACTS)
-    found, facts = read(tmp_path / "a.safetensors")
+    loaded, facts = read(tmp_path / "a.safetensors")
     assert facts == FACTS
-    assert found.keys() == tensors.keys()
+    assert loaded.keys() == tensors.keys()
     for name, tensor in tensors.items():
-        assert found[name].dtype == tensor.dtype
-        assert torch.equal(found[name], tensor)
-    assert found["last"].is_contiguous()
+        assert loaded[name].dtype == tensor.dtype
+        assert torch.equal(loaded[name], tensor)
+    assert loaded["last"].is_contiguous()
 
 
 def test_any_safetensors_reader_opens_the_file(tmp_path: Path) -> None:
@@ -182,15 +182,15 @@ def publish_under_limit(path: Path, limit: int) -> int:
     """What a forked child, which may write files of `limit` bytes, says: 0 published, else the errno."""
     child = os.fork()
     if not child:
-        said = 250
+        code = 250
         try:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
             publish(path, {"a": torch.zeros(5000)}, {"new": True})
-            said = 0
+            code = 0
         except OSError as error:
-            said = error.errno if error.filename == str(path) else 251
+            code = error.errno if error.filename == str(path) else 251
         finally:
-            os._exit(said or 0)
+            os._exit(code or 0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 

@@ -1,4 +1,4 @@
-"""Networks written out by hand, the slow and obvious way, to hold the spelled ones against."""
+"""Networks written by hand, one layer at a time, to compare the networks from words with."""
 
 import torch
 import torchvision
