@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from residua.errors import CheckpointError
+from residua.files import write_file
 
 ZEROS = b"0" * 64
 """Placeholder of the digest while it is computed."""
@@ -58,31 +59,12 @@ def publish(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any])
     if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
         raise CheckpointError(f"{path} is no regular file, so it is not replaced: choose another path")
     head, payload = _serialise(tensors, json.dumps(facts, allow_nan=False, sort_keys=True))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "wb") as file:
-            file.writelines((head, payload))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        sync_folder(path.parent)
+        write_file(path, head, payload, durable=True)
     except OSError as error:
-        error.filename = str(path)  # a failed write has none, and other errors have the temporary one
         if error.errno in FULL:
             error.strerror = f"{error.strerror} for the {len(head) + len(payload):,} bytes of"
         raise
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-
-
-def sync_folder(folder: Path) -> None:
-    """Make files that were created, renamed or removed in `folder` survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -122,12 +104,6 @@ def is_ours(path: Path) -> bool:
     with _open(path) as file:
         length = int.from_bytes(file.read(8), "little")
         return length < size and CLAIM.search(file.read(length)) is not None
-
-
-def sweep(folder: Path) -> None:
-    """Remove temporary files of killed writers in `folder`; must not run while `publish` does."""
-    for stale in folder.glob(".*.[0-9]*.tmp"):
-        stale.unlink(missing_ok=True)
 
 
 def read_foreign(path: Path) -> dict[str, Tensor]:
