@@ -19,7 +19,7 @@ from nursery import Forked
 from residua.runs import checkpoint
 from residua.runs.run import Run
 from residua.training import validate
-from residua.training.keeping import Keeper
+from residua.training.history import RunHistory
 
 
 class Unnamed(Exception):
@@ -36,11 +36,11 @@ def fail() -> None:
 
 ACTS = {"kill": kill, "raise": fail}
 PLACES: dict[str, tuple[Any, str, str]] = {
-    "step": (Keeper, "after", ""),
+    "step": (RunHistory, "after_step", ""),
     "judging": (validate, "evaluate", ""),
-    "best": (checkpoint, "save_best", ""),
-    "row": (Run, "append", ""),
-    "end": (Run, "finish", ""),
+    "best": (checkpoint, "save_best_weights", ""),
+    "row": (Run, "append_metrics", ""),
+    "end": (Run, "mark_finished", ""),
     "sync": (os, "fsync", ".state-"),
     "rename": (os, "replace", "state-"),
     "prune": (os, "unlink", "state-"),

@@ -9,7 +9,7 @@ import torch
 from residua.errors import CheckpointError
 from residua.nn.device import place_network
 from residua.nn.network import Network, build
-from residua.runs.checkpoint import KEEP, Progress, network_of, newest, restore, save, states
+from residua.runs.checkpoint import KEEP, Progress, list_checkpoints, load_network, load_newest, restore, save
 from residua.spec.recipe import Optim, Plan
 from residua.training import optim
 from residua.weights.store import publish
@@ -20,7 +20,7 @@ def pair(plan: Plan = PLAN, how: Optim | None = None, *, seed: int = 0) -> tuple
     torch.manual_seed(seed)
     network = place_network(build(arch()), plan)
     network.class_names = ("blue", "green", "red")
-    return network, optim.make(network, how or recipe().optim)
+    return network, optim.make_optimizer(network, how or recipe().optim)
 
 
 def step(network: Network, optimizer: torch.optim.SGD, *, seed: int) -> None:
@@ -47,7 +47,7 @@ def test_a_restored_pair_goes_on_bit_for_bit_as_the_saved_one(tmp_path: Path, fo
         step(network, optimizer, seed=seed)
     save(tmp_path, network, optimizer, Progress(3, 1.25, 4, 12))
     twin, other = pair(plan, seed=99)
-    state = newest(tmp_path)
+    state = load_newest(tmp_path)
     assert state is not None
     assert restore(state, twin, other) == Progress(3, 1.25, 4, 12)
     for weight, again in zip(network.parameters(), twin.parameters(), strict=True):
@@ -67,7 +67,7 @@ def test_a_run_without_momentum_comes_back_too(tmp_path: Path) -> None:
     step(network, optimizer, seed=1)
     save(tmp_path, network, optimizer, Progress(1))
     twin, other = pair(how=Optim(momentum=0.0), seed=99)
-    state = newest(tmp_path)
+    state = load_newest(tmp_path)
     assert state is not None
     restore(state, twin, other)
     step(network, optimizer, seed=2)
@@ -76,41 +76,41 @@ def test_a_run_without_momentum_comes_back_too(tmp_path: Path) -> None:
 
 
 def test_an_untouched_folder_has_no_state(tmp_path: Path) -> None:
-    assert newest(tmp_path) is None
+    assert load_newest(tmp_path) is None
 
 
 def test_only_the_newest_two_states_are_kept_by_step_and_not_by_clock(tmp_path: Path) -> None:
     paths = saved(tmp_path, 9, 10, 100, 1000)
-    assert states(tmp_path) == [paths[3], paths[2]]
+    assert list_checkpoints(tmp_path) == [paths[3], paths[2]]
     assert KEEP == 2
-    state = newest(tmp_path)
+    state = load_newest(tmp_path)
     assert state is not None
     assert state.path == paths[3]
-    assert state.refused == ()
+    assert state.damaged == ()
 
 
 def test_a_flipped_byte_makes_the_older_state_the_newest_and_is_named(tmp_path: Path) -> None:
     older, damaged = saved(tmp_path, 1, 2)
     flip(damaged)
-    state = newest(tmp_path)
+    state = load_newest(tmp_path)
     assert state is not None
     assert state.path == older
-    assert len(state.refused) == 1
-    assert str(damaged) in state.refused[0]
+    assert len(state.damaged) == 1
+    assert str(damaged) in state.damaged[0]
 
 
 def test_when_every_state_is_damaged_one_line_names_the_folder_and_a_file(tmp_path: Path) -> None:
     for path in saved(tmp_path, 1, 2):
         flip(path)
     with pytest.raises(CheckpointError, match=r"no state in .* can be used: .*state-000000002"):
-        newest(tmp_path)
+        load_newest(tmp_path)
 
 
 def test_a_damaged_newer_state_does_not_push_out_a_good_one(tmp_path: Path) -> None:
     first, damaged = saved(tmp_path, 10, 20)
     flip(damaged)
     (second,) = saved(tmp_path, 11)
-    good = [path for path in states(tmp_path) if path != damaged]
+    good = [path for path in list_checkpoints(tmp_path) if path != damaged]
     assert good == [second, first]
 
 
@@ -123,14 +123,14 @@ def test_a_state_that_is_not_finite_is_never_written(tmp_path: Path, value: floa
     network.state_dict()[name].view(-1)[-1] = value
     with pytest.raises(ValueError, match=f"{name} is not finite after step 2"):
         save(tmp_path, network, optimizer, Progress(2))
-    assert [path.name for path in states(tmp_path)] == ["state-000000001.safetensors"]
+    assert [path.name for path in list_checkpoints(tmp_path)] == ["state-000000001.safetensors"]
 
 
 def test_reading_the_newest_state_leaves_a_living_writer_alone(tmp_path: Path) -> None:
     saved(tmp_path, 1)
     writing = tmp_path / ".state-000000002.safetensors.4242.tmp"
     writing.write_bytes(b"half")
-    newest(tmp_path)
+    load_newest(tmp_path)
     assert writing.exists()
 
 
@@ -138,7 +138,7 @@ def test_the_network_of_a_state_says_the_same_and_knows_its_classes(tmp_path: Pa
     network, optimizer = pair()
     step(network, optimizer, seed=1)
     path = save(tmp_path, network, optimizer, Progress(1))
-    found = network_of(path)
+    found = load_network(path)
     images = torch.randn(2, 3, 12, 12)
     assert not found.training
     assert found.class_names == ("blue", "green", "red")
@@ -149,23 +149,23 @@ def test_the_network_of_a_state_says_the_same_and_knows_its_classes(tmp_path: Pa
 def test_a_file_of_ours_without_a_network_is_refused(tmp_path: Path) -> None:
     publish(tmp_path / "other.safetensors", {"a": torch.zeros(2)}, {"kind": "something else"})
     with pytest.raises(CheckpointError, match="holds no network"):
-        network_of(tmp_path / "other.safetensors")
+        load_network(tmp_path / "other.safetensors")
 
 
 def test_the_state_of_another_network_is_refused(tmp_path: Path) -> None:
     saved(tmp_path, 1)
-    state = newest(tmp_path)
+    state = load_newest(tmp_path)
     assert state is not None
     other = build(replace(arch(), classes=5))
     with pytest.raises(CheckpointError, match=r"of another network: .*head"):
-        restore(state, other, optim.make(other, recipe().optim))
+        restore(state, other, optim.make_optimizer(other, recipe().optim))
 
 
 def test_the_state_of_another_optimiser_is_refused(tmp_path: Path) -> None:
     network, optimizer = pair()
     save(tmp_path, network, optimizer, Progress(1))
-    state = newest(tmp_path)
+    state = load_newest(tmp_path)
     assert state
-    other = optim.make(network, Optim(kind="adamw"))
+    other = optim.make_optimizer(network, Optim(kind="adamw"))
     with pytest.raises(CheckpointError, match=r"of the optimiser SGD, not AdamW: set optim.kind back"):
         restore(state, network, other)

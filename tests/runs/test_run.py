@@ -15,7 +15,8 @@ import pytest
 
 from ranks import begin, end
 from residua.errors import RunBusyError
-from residua.runs.run import Run, check_free, create, environment, next_free, open_run, write
+from residua.files import next_free, write_file
+from residua.runs.run import Run, check_run_path, create, environment, open_run
 from small import recipe
 
 HOLD = """
@@ -52,11 +53,11 @@ def test_a_new_run_holds_its_recipe_and_where_it_was_made(tmp_path: Path) -> Non
 
 def test_a_run_is_not_made_twice_unless_forced(tmp_path: Path) -> None:
     run = create(tmp_path, recipe(), identity={})
-    run.append({"step": 1})
+    run.append_metrics({"step": 1})
     (run.checkpoints / "state-000000001.safetensors").write_bytes(b"old")
-    with pytest.raises(FileExistsError, match=r"go on with `residua resume .*`, or give --force"):
+    with pytest.raises(FileExistsError, match=r"continue it with `residua resume .*`, or give --force"):
         create(tmp_path, recipe(), identity={})
-    run.finish({"step": 1})
+    run.mark_finished({"step": 1})
     with pytest.raises(FileExistsError, match=r"choose another -o, or give --force"):
         create(tmp_path, recipe(), identity={})
     assert run.metrics == [{"step": 1}]
@@ -75,7 +76,7 @@ def test_a_run_that_could_not_be_made_is_refused_at_once(place: str, why: int, t
     (tmp_path / "file").touch()
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(OSError, match=r"Not a directory|Too many levels") as refused:
-        check_free(tmp_path / place)
+        check_run_path(tmp_path / place)
     assert refused.value.errno == why
     assert tmp_path / place.partition("/")[0] == Path(refused.value.filename)
 
@@ -83,7 +84,7 @@ def test_a_run_that_could_not_be_made_is_refused_at_once(place: str, why: int, t
 def test_where_nobody_may_write_a_run_is_refused_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    check_free(tmp_path / "a" / "b")
+    check_run_path(tmp_path / "a" / "b")
     assert list(tmp_path.iterdir()) == []
 
     def closed(*, dir: Path) -> None:  # noqa: A002 - its name
@@ -91,7 +92,7 @@ def test_where_nobody_may_write_a_run_is_refused_at_once(
 
     monkeypatch.setattr(tempfile, "TemporaryFile", closed)
     with pytest.raises(OSError, match="Read-only") as refused:
-        check_free(tmp_path / "a" / "b")
+        check_run_path(tmp_path / "a" / "b")
     assert (refused.value.errno, refused.value.filename) == (errno.EROFS, str(tmp_path))
 
 
@@ -104,7 +105,7 @@ def test_a_row_that_finds_no_room_names_its_file(tmp_path: Path) -> None:
     run = create(tmp_path, recipe(), identity={})
     (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left") as full:
-        run.append({"step": 4})
+        run.append_metrics({"step": 4})
     assert (full.value.errno, full.value.filename) == (errno.ENOSPC, str(tmp_path / "metrics.jsonl"))
 
 
@@ -123,19 +124,19 @@ def test_a_recipe_of_another_version_says_which(tmp_path: Path) -> None:
         _ = run.recipe
     place = tmp_path / "environment.json"
     place.write_text(json.dumps({**json.loads(place.read_text()), "residua": "99.0"}))
-    with pytest.raises(ValueError, match=r"; residua 99\.0 wrote it, this is .*: use that$"):
+    with pytest.raises(ValueError, match=r"; residua 99\.0 wrote it, this is .*: use that version$"):
         _ = run.recipe
 
 
 def test_rewinding_drops_later_rows_and_a_torn_line(tmp_path: Path) -> None:
     run = create(tmp_path, recipe(), identity={})
     for step in (4, 8, 12):
-        run.append({"step": step})
+        run.append_metrics({"step": step})
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 16, "lo')
     assert [row["step"] for row in run.metrics] == [4, 8, 12]
-    run.finish({"step": 12})
-    run.rewind(run.metrics[:2])
+    run.mark_finished({"step": 12})
+    run.rewrite_metrics(run.metrics[:2])
     assert not run.finished
     assert (tmp_path / "metrics.jsonl").read_text() == '{"step": 4}\n{"step": 8}\n'
 
@@ -143,7 +144,7 @@ def test_rewinding_drops_later_rows_and_a_torn_line(tmp_path: Path) -> None:
 def test_a_number_that_json_does_not_know_is_not_written(tmp_path: Path) -> None:
     run = create(tmp_path, recipe(), identity={})
     with pytest.raises(ValueError, match="JSON"):
-        run.append({"loss": float("nan")})
+        run.append_metrics({"loss": float("nan")})
     assert run.metrics == []
 
 
@@ -165,10 +166,10 @@ def test_a_text_that_cannot_be_written_leaves_the_old_one(
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    write(tmp_path / "a.json", "old")
+    write_file(tmp_path / "a.json", "old")
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        write(tmp_path / "a.json", "new")
+        write_file(tmp_path / "a.json", "new")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.json", "old")]
 
 

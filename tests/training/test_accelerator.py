@@ -9,6 +9,9 @@ from unittest.mock import patch
 
 import pytest
 import torch
+from residua.tasks.classify.learn_task import ClassifyLearn
+from residua.tasks.detect.learn_task import DetectLearn
+from residua.tasks.video.learn_task import VideoLearn
 
 import filmed
 import marked
@@ -17,23 +20,20 @@ from ranks import apart, end
 from ranks import begin as begin_ranks
 from residua.data import batches
 from residua.data.batches import Batch
-from residua.data.scenes import settle
+from residua.data.open import find_boxes as find
+from residua.data.scenes import build_box_dataset
 from residua.jobs.prepare import TrainRequest, prepare
-from residua.jobs.train import create_run, resume, fit_run
+from residua.jobs.train import create_run, fit_run, resume
 from residua.measure.evaluate import evaluate
 from residua.nn import device
 from residua.nn.network import build
 from residua.runs.run import Run, create, open_run
 from residua.spec.augment import Augment
 from residua.spec.recipe import Averaging, Budget, Optim, Plan, Recipe, Schedule
-from residua.tasks.classify.task import Classify
-from residua.tasks.detect.sources import find
-from residua.tasks.detect.task import Detect
-from residua.tasks.video.task import Video
-from residua.training.epoch_totals import Tally
-from residua.training.fit import Fit
+from residua.training.epoch_totals import EpochTotals
 from residua.training.loop import Moment
-from residua.training.processes.world import ALONE, World, joined
+from residua.training.processes.world import SINGLE_PROCESS, World, process_group
+from residua.training.session import TrainingSession
 from small import Stop, after, arch, colours, never, recipe, rows, split_folder, weights
 
 THERE, HERE = Plan("cuda", "channels_last", "float32", 1), Plan("cpu", "channels_last", "float32", 1)
@@ -69,19 +69,19 @@ class Case:
         """Train it as `plan` says."""
         run = open_run(path) if path.exists() else create(path, replace(self.recipe, plan=plan), identity={})
         with run.lock():
-            self.work(run, ALONE, stop)
+            self.work(run, SINGLE_PROCESS, stop)
         return run
 
     def work(self, run: Run, world: World, stop: Stop = never) -> None:
         """One process's part of training it."""
         sets = self.sets()
         network = self.task.initial(run.recipe, sets.train.classes)
-        for _ in Fit(run, network, sets, self.task, stop=stop, world=world).events():
+        for _ in TrainingSession(run, network, sets, self.task, stop=stop, world=world).events():
             pass
 
 
 def images(name: str, **changes: Any) -> Case:
-    return Case(name, Classify(), colours, recipe(**changes))
+    return Case(name, ClassifyLearn(), colours, recipe(**changes))
 
 
 TOUCHED = Augment("pad_crop", pad=1, erase=0.5, cutout=3, colour=0.1, mixup=0.2, cutmix=1.0)
@@ -116,13 +116,13 @@ def same(case: Case, tmp_path: Path, there: Plan = THERE) -> None:
 def counted(seen: Seen) -> Iterator[list[tuple[int, int]]]:
     """What was waited for when each step was counted, with its number."""
     found: list[tuple[int, int]] = []
-    add = Tally.add
+    add = EpochTotals.add
 
-    def count(tally: Tally, moment: Moment) -> None:
+    def count(tally: EpochTotals, moment: Moment) -> None:
         add(tally, moment)
         found.append((moment.step, len(seen.waits)))
 
-    with patch.object(Tally, "add", count):
+    with patch.object(EpochTotals, "add", count):
         yield found
 
 
@@ -139,12 +139,12 @@ def test_two_accelerators_learn_as_two_processes_of_the_cpu(case: Case, tmp_path
     ]
 
     def work(run: Run) -> None:
-        with chip() if run.recipe.plan == THERE else nullcontext(), joined() as world:
-            assert world.device("auto").startswith("cuda" if run.recipe.plan == THERE else "cpu")
+        with chip() if run.recipe.plan == THERE else nullcontext(), process_group() as world:
+            assert world.local_device("auto").startswith("cuda" if run.recipe.plan == THERE else "cpu")
             case.work(run, world)
 
     for run in runs:
-        assert end(begin_ranks(2, lambda _rank, run=run: work(run))) == [0, 0]
+        assert end(begin_ranks(2, lambda _rank, run=run: fit_run(run))) == [0, 0]
     ours, alone = runs
     assert (ours.path / "finished.json").exists()
     assert rows(ours) == rows(alone)
@@ -158,14 +158,14 @@ def test_within_a_limit_too(tmp_path: Path) -> None:
 
 @apart
 def test_clips_are_learned_as_on_the_cpu(tmp_path: Path) -> None:
-    same(Case("clips", Video(), filmed.sets, filmed.recipe()), tmp_path)
+    same(Case("clips", VideoLearn(), filmed.sets, filmed.recipe()), tmp_path)
 
 
 @apart
 def test_boxes_are_learned_as_on_the_cpu(tmp_path: Path) -> None:
     source = f"voc:{marked.voc_folder(tmp_path / 'voc')}"
-    sets = settle(find(source), skip=False)
-    same(Case("boxes", Detect(), lambda: sets, marked.recipe(source)), tmp_path)
+    sets = build_box_dataset(find(source), skip=False)
+    same(Case("boxes", DetectLearn(), lambda: sets, marked.recipe(source)), tmp_path)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -191,7 +191,9 @@ def test_judging_waits_once_all_is_asked(tmp_path: Path) -> None:
             yield batch
 
     def judged(how: Plan) -> Any:
-        given = batches.testing(sets.test, arch().preprocess, batch=3, workers=0, resident_bytes=1 << 20)
+        given = batches.evaluation_batches(
+            sets.test, arch().preprocess, batch_size=3, workers=0, resident_bytes=1 << 20
+        )
         torch.manual_seed(0)
         return evaluate(device.place_network(build(arch()), how), looked(given), how)
 
@@ -211,8 +213,8 @@ def test_a_run_goes_on_where_there_is_none(tmp_path: Path) -> None:
     for name, how in (("alone", HERE), ("moved", THERE)):
         with chip() if how is THERE else nullcontext():
             prepared = prepare(TrainRequest(str(folder), recipe=replace(made, plan=how)))
-            begun[name] = begin(prepared, tmp_path / name)
-            work(begun[name], prepared, stop=after(3) if how is THERE else never)
+            begun[name] = create_run(prepared, tmp_path / name)
+            fit_run(begun[name], prepared, stop=after(3) if how is THERE else never)
     with pytest.raises(ValueError, match=r"device is cpu, was an accelerator.*give --force-environment"):
         resume(begun["moved"].path)
     resume(begun["moved"].path, force_environment=True)

@@ -8,9 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from residua.data.sources.table import Dataset, open_dataset
+from residua.data.images import ImageDataset
+from residua.data.open import open_dataset
+from residua.files import write_file
 from residua.runs import checkpoint
-from residua.runs.run import Run, create, write
+from residua.runs.run import Run, create
 from residua.spec.augment import Augment
 from residua.spec.recipe import Budget, Data, Optim, Recipe
 from residua.spec.record import to_json
@@ -59,16 +61,16 @@ def read_by(made: Recipe, workers: int) -> Recipe:
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return open_dataset(str(split_folder(tmp_path_factory.mktemp("combined"))), holdout=0.2)
+def images(tmp_path_factory: pytest.TempPathFactory) -> ImageDataset:
+    return open_dataset(str(split_folder(tmp_path_factory.mktemp("combined"))), val_fraction=0.2)
 
 
-def interrupted(path: Path, made: Recipe, images: Dataset, workers: tuple[int, int], step: int) -> Run:
+def interrupted(path: Path, made: Recipe, images: ImageDataset, workers: tuple[int, int], step: int) -> Run:
     """The run that was stopped after `step` and went on with another number of workers."""
     run = create(path, read_by(made, workers[0]), identity={})
     go(run, images, after(ASKS[step]))
-    assert checkpoint.step_of(checkpoint.states(run.checkpoints)[0]) == step
-    write(run.path / "recipe.json", to_json(read_by(made, workers[1])))
+    assert checkpoint.step_in_name(checkpoint.list_checkpoints(run.checkpoints)[0]) == step
+    write_file(run.path / "recipe.json", to_json(read_by(made, workers[1])))
     go(run, images)
     return run
 
@@ -84,7 +86,11 @@ def interrupted(path: Path, made: Recipe, images: Dataset, workers: tuple[int, i
     ],
 )
 def test_workers_and_interruptions_change_no_bit(
-    chosen: tuple[str, ...], where: Breaks, images: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chosen: tuple[str, ...],
+    where: Breaks,
+    images: ImageDataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What is compiled is traced, backwards too, but not made into kernels: those would take minutes each."""
     torch._dynamo.reset()

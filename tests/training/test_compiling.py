@@ -34,7 +34,7 @@ def with_rates(monkeypatch: pytest.MonkeyPatch, **rates: float) -> None:
 
 
 def chosen(plan: Plan = AUTO, *, steps: int = LONG, rate: float = 100.0) -> tuple[Plan, str]:
-    return compiling.choose(build(arch()), plan, batch=8, steps=steps, rate=rate)
+    return compiling.choose_compile(build(arch()), plan, batch=8, steps=steps, rate=rate)
 
 
 def test_a_short_run_is_not_even_measured(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,14 +68,14 @@ def test_slow_steps_are_timed_with_fewer_images(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(compiling, "measure", measure)
     for rate in (1000.0, 8.5, 0.1):
-        compiling.choose(build(arch()), AUTO, batch=64, steps=LONG, rate=rate)
+        compiling.choose_compile(build(arch()), AUTO, batch=64, steps=LONG, rate=rate)
     assert seen == [64, 34, compiling.LEAST]
 
 
 def test_deep_networks_are_tried_by_block_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     with_rates(monkeypatch, off=100.0, whole=900.0, blocks=300.0)
     deep = build(change.deepen(zoo.arch("cifar_resnet20"), (21, 20, 20)))
-    found, why = compiling.choose(deep, AUTO, batch=8, steps=LONG, rate=100.0)
+    found, why = compiling.choose_compile(deep, AUTO, batch=8, steps=LONG, rate=100.0)
     assert found.compile == "blocks"
     assert "whole" not in why
 
@@ -117,7 +117,7 @@ def test_portions_of_a_batch_are_timed_without_graphs(monkeypatch: pytest.Monkey
         return plan, "seen"
 
     monkeypatch.setattr(compiling, "choose", choose)
-    assert plan.choose(build(arch()), AUTO, batch=12, steps=100, portions=4).translation == "seen"
+    assert plan.choose_plan(build(arch()), AUTO, batch=12, steps=100, portions=4).translation == "seen"
 
 
 def test_what_no_compiler_translates_is_said_and_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,7 +174,7 @@ def test_equal_blocks_are_translated_once(name: str, size: int, kinds: int, coun
     small = Preprocess(size, size, (0.5,) * 3, (0.5,) * 3)
     network = build(change.with_preprocess(zoo.arch(name), small)).train()
     names = list(network.state_dict())
-    compiling.compiled(network, Plan("cpu", compile="blocks"))
+    compiling.compile_network(network, Plan("cpu", compile="blocks"))
     for _ in range(2):
         network(torch.randn(2, 3, size, size)).sum().backward()
     assert counter.graphs == kinds
@@ -183,7 +183,7 @@ def test_equal_blocks_are_translated_once(name: str, size: int, kinds: int, coun
 
 def test_other_modes_run_layer_by_layer(counter: Counter) -> None:
     network, plan = build(arch()).eval(), Plan("cpu", compile="whole")
-    compiling.compiled(network, plan)
+    compiling.compile_network(network, plan)
     with compiling.uncompiled(plan):
         network(torch.zeros(2, 3, 12, 12))
     assert counter.graphs == 0
@@ -203,7 +203,7 @@ def test_a_translated_run_goes_on_bit_for_bit(kind: str, counter: Counter, tmp_p
     go(run, colours())
     assert rows(run) == rows(whole)
     assert weights(run) == weights(whole)
-    assert checkpoint.network_of(checkpoint.states(run.checkpoints)[0]).arch == made.arch
+    assert checkpoint.load_network(checkpoint.list_checkpoints(run.checkpoints)[0]).arch == made.arch
 
 
 @pytest.mark.timeout(300)

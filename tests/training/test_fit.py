@@ -8,18 +8,19 @@ from typing import Any
 
 import pytest
 import torch
+from residua.tasks.classify.learn_task import ClassifyLearn
 
+from residua.data.images import ImageDataset
 from residua.data.loader import StoppedWhileWaiting
-from residua.data.sources.table import Dataset, open_dataset
+from residua.data.open import open_dataset
 from residua.errors import CheckpointError, DivergedError
 from residua.runs import checkpoint
 from residua.runs.run import Run, create
 from residua.spec import zoo
 from residua.spec.augment import Augment
 from residua.spec.recipe import Averaging, Budget, Data, Optim, Plan, Recipe, Schedule
-from residua.tasks.classify.task import Classify
-from residua.training.events import EpochRow, Note, Stopped, Tick
-from residua.training.initial import initial
+from residua.training.events import EpochRow, Note, StepProgress, Stopped
+from residua.training.network import initial_network
 from small import (
     PIXELS,
     after,
@@ -41,12 +42,12 @@ ASKS = TOTAL + EPOCHS
 
 
 @pytest.fixture(scope="module")
-def data() -> Dataset:
+def data() -> ImageDataset:
     return colours()
 
 
 @pytest.fixture(scope="module")
-def clean(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def clean(data: ImageDataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return fresh(tmp_path_factory.mktemp("clean"), recipe(), data)
 
 
@@ -61,10 +62,10 @@ def best(run: Run) -> bytes:
     return (run.checkpoints / checkpoint.BEST).read_bytes()
 
 
-def test_a_run_tells_every_step_every_epoch_and_its_end(data: Dataset, tmp_path: Path) -> None:
+def test_a_run_tells_every_step_every_epoch_and_its_end(data: ImageDataset, tmp_path: Path) -> None:
     run = create(tmp_path, recipe(), identity={})
     events = go(run, data)
-    assert [event.step for event in events if isinstance(event, Tick)] == list(range(1, TOTAL + 1))
+    assert [event.step for event in events if isinstance(event, StepProgress)] == list(range(1, TOTAL + 1))
     found = [event for event in events if isinstance(event, EpochRow)]
     assert [event.values for event in found] == run.metrics
     assert [(row["epoch"], row["step"]) for row in run.metrics] == [(1, 4), (2, 8), (3, 12)]
@@ -73,7 +74,7 @@ def test_a_run_tells_every_step_every_epoch_and_its_end(data: Dataset, tmp_path:
     assert run.metrics[-1]["train_loss"] < run.metrics[0]["train_loss"]
 
 
-def test_the_row_of_an_epoch_counts_all_of_its_images(data: Dataset, tmp_path: Path) -> None:
+def test_the_row_of_an_epoch_counts_all_of_its_images(data: ImageDataset, tmp_path: Path) -> None:
     run = fresh(tmp_path, recipe(augment=Augment("none")), data)
     for row in run.metrics:
         assert (row["train_error"] * 24 / 100) == pytest.approx(round(row["train_error"] * 24 / 100))
@@ -82,13 +83,13 @@ def test_the_row_of_an_epoch_counts_all_of_its_images(data: Dataset, tmp_path: P
 
 @pytest.mark.parametrize("asks", range(1, ASKS + 1))
 def test_one_interruption_anywhere_changes_no_bit(
-    asks: int, data: Dataset, clean: Run, tmp_path: Path
+    asks: int, data: ImageDataset, clean: Run, tmp_path: Path
 ) -> None:
     run = create(tmp_path, recipe(), identity={})
     events = go(run, data, after(asks))
     assert isinstance(events[-1], Stopped)
     assert not run.finished
-    state = checkpoint.newest(run.checkpoints)
+    state = checkpoint.load_newest(run.checkpoints)
     assert state is not None
     assert state.facts["progress"]["step"] == events[-1].step
     go(run, data)
@@ -96,7 +97,7 @@ def test_one_interruption_anywhere_changes_no_bit(
 
 
 @pytest.mark.parametrize("asks", [2, 3, 5])
-def test_many_interruptions_change_no_bit(asks: int, data: Dataset, clean: Run, tmp_path: Path) -> None:
+def test_many_interruptions_change_no_bit(asks: int, data: ImageDataset, clean: Run, tmp_path: Path) -> None:
     run = create(tmp_path, recipe(), identity={})
     for _ in range(ASKS):
         events = go(run, data, after(asks))
@@ -107,7 +108,7 @@ def test_many_interruptions_change_no_bit(asks: int, data: Dataset, clean: Run, 
 
 
 def test_asking_again_while_a_late_epoch_is_judged_loses_no_row(
-    data: Dataset, clean: Run, tmp_path: Path
+    data: ImageDataset, clean: Run, tmp_path: Path
 ) -> None:
     run = create(tmp_path, recipe(), identity={})
     go(run, data, after(EACH))  # at the edge, before the images are judged
@@ -121,9 +122,9 @@ def test_asking_again_while_a_late_epoch_is_judged_loses_no_row(
 
 @pytest.mark.parametrize("came", [0, 1, 4, 5, TOTAL - 1])
 def test_asked_while_no_batch_comes_a_run_leaves_with_those_that_came(
-    came: int, data: Dataset, clean: Run, tmp_path: Path
+    came: int, data: ImageDataset, clean: Run, tmp_path: Path
 ) -> None:
-    batches = Classify.batches
+    batches = ClassifyLearn.batches
 
     def silent(*given: Any, **named: Any) -> Iterator[Any]:
         yield from islice(batches(*given, **named), came)
@@ -131,9 +132,9 @@ def test_asked_while_no_batch_comes_a_run_leaves_with_those_that_came(
 
     run = create(tmp_path, recipe(), identity={})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Classify, "batches", silent)
+        patch.setattr(ClassifyLearn, "batches", silent)
         assert go(run, data)[-1] == Stopped(came)
-    saved = checkpoint.newest(run.checkpoints)
+    saved = checkpoint.load_newest(run.checkpoints)
     assert (saved.facts["progress"]["step"] if saved else 0) == came
     go(run, data)
     same(run, clean)
@@ -165,7 +166,7 @@ def dying(monkeypatch: pytest.MonkeyPatch, nth: int, when: str) -> list[int]:
 
         return effect
 
-    of_run = ((Run, name) for name in ("append", "finish", "rewind"))
+    of_run = ((Run, name) for name in ("append_metrics", "mark_finished", "rewrite_metrics"))
     of_states = ((checkpoint, name) for name in ("save", "save_best"))
     for owner, name in (*of_run, *of_states):
         monkeypatch.setattr(owner, name, wrapped(getattr(owner, name)))
@@ -175,7 +176,7 @@ def dying(monkeypatch: pytest.MonkeyPatch, nth: int, when: str) -> list[int]:
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("nth", range(1, EFFECTS + 1))
 def test_dying_around_any_write_changes_no_bit(
-    nth: int, when: str, data: Dataset, clean: Run, tmp_path: Path
+    nth: int, when: str, data: ImageDataset, clean: Run, tmp_path: Path
 ) -> None:
     run = create(tmp_path, recipe(), identity={})
     with pytest.MonkeyPatch.context() as patch:
@@ -188,14 +189,14 @@ def test_dying_around_any_write_changes_no_bit(
 
 
 def test_a_run_makes_as_many_writes_as_the_test_above_believes(
-    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count = dying(monkeypatch, 1000, "before")
     fresh(tmp_path, recipe(), data)
     assert len(count) == EFFECTS
 
 
-def test_files_of_a_killed_writer_are_swept_when_training_goes_on(data: Dataset, tmp_path: Path) -> None:
+def test_files_of_a_killed_writer_are_swept_when_training_goes_on(data: ImageDataset, tmp_path: Path) -> None:
     run = create(tmp_path, recipe(), identity={})
     for folder in (run.path, run.checkpoints):
         (folder / ".state-000000001.safetensors.4242.tmp").write_bytes(b"half")
@@ -244,7 +245,7 @@ def variants() -> dict[str, Recipe]:
 
 
 @pytest.mark.parametrize("name", variants())
-def test_interruptions_change_no_bit_with(name: str, data: Dataset, tmp_path: Path) -> None:
+def test_interruptions_change_no_bit_with(name: str, data: ImageDataset, tmp_path: Path) -> None:
     made = variants()[name]
     whole = fresh(tmp_path / "whole", made, data)
     run = create(tmp_path / "parts", made, identity={})
@@ -259,7 +260,7 @@ def test_interruptions_change_no_bit_with(name: str, data: Dataset, tmp_path: Pa
 def test_the_stacked_convnet_with_dropout_goes_on_bit_for_bit(kind: str, tmp_path: Path) -> None:
     folder = photo_folder(tmp_path / "photos", count=10, side=32)
     made = replace(convnet(str(folder)), augment=Augment(kind))  # type: ignore[arg-type]
-    images = open_dataset(str(folder), holdout=0.2)
+    images = open_dataset(str(folder), val_fraction=0.2)
     whole = fresh(tmp_path / "whole", made, images)
     run = create(tmp_path / "parts", made, identity={})
     for asks in (2, 4):
@@ -274,17 +275,17 @@ def test_the_stacked_convnet_with_dropout_goes_on_bit_for_bit(kind: str, tmp_pat
     ids=["seed", "precision", "augmentation"],
 )
 def test_another_recipe_gives_other_weights(
-    changes: dict[str, Any], data: Dataset, clean: Run, tmp_path: Path
+    changes: dict[str, Any], data: ImageDataset, clean: Run, tmp_path: Path
 ) -> None:
     assert weights(fresh(tmp_path, recipe(**changes), data)) != weights(clean)
 
 
 def test_a_damaged_newest_state_is_named_and_training_goes_on_from_the_older(
-    data: Dataset, clean: Run, tmp_path: Path
+    data: ImageDataset, clean: Run, tmp_path: Path
 ) -> None:
     run = create(tmp_path, recipe(), identity={})
     go(run, data, after(7))
-    damaged, older = checkpoint.states(run.checkpoints)
+    damaged, older = checkpoint.list_checkpoints(run.checkpoints)
     flip(damaged)
     events = go(run, data)
     notes = [event.text for event in events if isinstance(event, Note)]
@@ -293,13 +294,13 @@ def test_a_damaged_newest_state_is_named_and_training_goes_on_from_the_older(
     same(run, clean)
 
 
-def test_a_state_is_saved_when_it_is_due(data: Dataset, tmp_path: Path) -> None:
+def test_a_state_is_saved_when_it_is_due(data: ImageDataset, tmp_path: Path) -> None:
     often = recipe(budget=Budget(epochs=1, batch_size=6, save_seconds=0.0))
     run = create(tmp_path, often, identity={})
     seen: list[str] = []
 
     def look() -> bool:
-        seen.extend(path.name for path in checkpoint.states(run.checkpoints)[:1])
+        seen.extend(path.name for path in checkpoint.list_checkpoints(run.checkpoints)[:1])
         return False
 
     go(run, data, look)
@@ -307,22 +308,22 @@ def test_a_state_is_saved_when_it_is_due(data: Dataset, tmp_path: Path) -> None:
 
 
 def test_a_loss_that_is_no_number_ends_the_run_and_leaves_finite_states(
-    data: Dataset, tmp_path: Path
+    data: ImageDataset, tmp_path: Path
 ) -> None:
     run = create(tmp_path, recipe(), identity={})
     go(run, data, after(7))
-    text = (run.path / "recipe.json").read_text().replace('"rate": 0.05', '"rate": 1e+20')
+    text = (run.path / "recipe.json").read_text().replace('"lr": 0.05', '"lr": 1e+20')
     (run.path / "recipe.json").write_text(text)
     with pytest.raises(DivergedError, match=r"step \d+.*state-000000006.*lower --set optim.lr"):
         go(run, data)
-    state = checkpoint.newest(run.checkpoints)
+    state = checkpoint.load_newest(run.checkpoints)
     assert state is not None
     assert state.path.name == "state-000000006.safetensors"
     assert all(torch.isfinite(value).all() for value in state.tensors.values())
     assert all(row["step"] <= 6 for row in run.metrics)
 
 
-def test_a_network_that_says_no_number_when_judged_has_diverged(data: Dataset, tmp_path: Path) -> None:
+def test_a_network_that_says_no_number_when_judged_has_diverged(data: ImageDataset, tmp_path: Path) -> None:
     made = replace(convnet("colours"), arch=replace(zoo.arch("smallconvnet"), classes=3, preprocess=PIXELS))
     one = Budget(epochs=1, steps=1, batch_size=6, save_seconds=1000.0)
     wild = replace(made, budget=one, optim=Optim(lr=1e12), schedule=Schedule("constant"))
@@ -330,14 +331,14 @@ def test_a_network_that_says_no_number_when_judged_has_diverged(data: Dataset, t
         go(create(tmp_path, wild, identity={}), data)
 
 
-def test_a_state_that_cannot_be_written_is_no_divergence(data: Dataset, tmp_path: Path) -> None:
+def test_a_state_that_cannot_be_written_is_no_divergence(data: ImageDataset, tmp_path: Path) -> None:
     run = create(tmp_path, recipe(), identity={})
     (run.checkpoints / f"state-{EACH:09d}.safetensors").mkdir()
     with pytest.raises(CheckpointError, match="is no regular file"):
         go(run, data)
 
 
-def test_a_finished_run_gains_nothing_by_training_on(data: Dataset, tmp_path: Path) -> None:
+def test_a_finished_run_gains_nothing_by_training_on(data: ImageDataset, tmp_path: Path) -> None:
     run = fresh(tmp_path, recipe(), data)
     before = weights(run), rows(run)
     go(run, data)
@@ -345,11 +346,11 @@ def test_a_finished_run_gains_nothing_by_training_on(data: Dataset, tmp_path: Pa
 
 
 def test_the_first_weights_come_from_the_file_that_the_recipe_names(
-    data: Dataset, clean: Run, tmp_path: Path
+    data: ImageDataset, clean: Run, tmp_path: Path
 ) -> None:
-    path = checkpoint.states(clean.checkpoints)[0]
-    network = initial(recipe(weights=str(path)), data.train.classes)
-    twin = checkpoint.network_of(path)
+    path = checkpoint.list_checkpoints(clean.checkpoints)[0]
+    network = initial_network(recipe(weights=str(path)), data.train.classes)
+    twin = checkpoint.load_network(path)
     assert all(
         torch.equal(value, other)
         for value, other in zip(network.state_dict().values(), twin.state_dict().values(), strict=True)

@@ -87,7 +87,9 @@ def test_counted_norms_have_the_plain_mean_of_the_batches() -> None:
 def test_a_run_with_counted_norms_ends_with_them(tmp_path: Path) -> None:
     plain = fresh(tmp_path / "plain", recipe(), colours())
     counted = fresh(tmp_path / "counted", recipe(average=Averaging(bn_recalibration_images=24)), colours())
-    one, other = (checkpoint.network_of(checkpoint.states(run.checkpoints)[0]) for run in (plain, counted))
+    one, other = (
+        checkpoint.load_network(checkpoint.list_checkpoints(run.checkpoints)[0]) for run in (plain, counted)
+    )
     for (name, value), expected in zip(one.named_parameters(), other.parameters(), strict=True):
         assert torch.equal(value, expected), name
     assert not torch.equal(one.stem.norm1.running_mean, other.stem.norm1.running_mean)
@@ -126,15 +128,15 @@ def test_the_best_weights_are_those_of_the_first_epoch_with_the_lowest_error(tmp
     kept: dict[int, Tensor] = {}
 
     def look() -> bool:
-        for path in checkpoint.states(run.checkpoints)[:1]:
-            kept[int(path.stem[-9:])] = checkpoint.network_of(path).head[-1].weight
+        for path in checkpoint.list_checkpoints(run.checkpoints)[:1]:
+            kept[int(path.stem[-9:])] = checkpoint.load_network(path).head[-1].weight
         return False
 
     go(run, data, look)
     look()
     errors = [row["test_error"] for row in run.metrics]
     step = run.metrics[errors.index(min(errors))]["step"]
-    network_, kind = checkpoint.weights_of(run.checkpoints / checkpoint.BEST, "best")
+    network_, kind = checkpoint.load_weights(run.checkpoints / checkpoint.BEST, "best")
     assert kind == "best"
     assert torch.equal(network_.head[-1].weight, kept[step])
     _, facts = read(run.checkpoints / checkpoint.BEST)
@@ -211,9 +213,11 @@ def test_norms_that_stay_need_trained_weights(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="give --weights"):
         fresh(tmp_path / "one", made, colours())
     trained = fresh(tmp_path / "two", recipe(), colours())
-    state = checkpoint.states(trained.checkpoints)[0]
+    state = checkpoint.list_checkpoints(trained.checkpoints)[0]
     run = fresh(tmp_path / "three", replace(made, weights=str(state)), colours())
-    before, now = (checkpoint.network_of(checkpoint.states(r.checkpoints)[0]) for r in (trained, run))
+    before, now = (
+        checkpoint.load_network(checkpoint.list_checkpoints(r.checkpoints)[0]) for r in (trained, run)
+    )
     assert torch.equal(before.stem.norm1.running_mean, now.stem.norm1.running_mean)
     assert torch.equal(before.stem.norm1.weight, now.stem.norm1.weight)
     assert not torch.equal(before.stem.conv1.weight, now.stem.conv1.weight)
@@ -221,7 +225,7 @@ def test_norms_that_stay_need_trained_weights(tmp_path: Path) -> None:
 
 def test_bfloat16_does_not_make_the_mean_coarser(tmp_path: Path) -> None:
     made = recipe(plan=Plan("cpu", "channels_last", "bfloat16", 1), average=Averaging(ema_decay=0.9))
-    state = checkpoint.newest(fresh(tmp_path, made, colours()).checkpoints)
+    state = checkpoint.load_newest(fresh(tmp_path, made, colours()).checkpoints)
     assert state is not None
     kinds = {value.dtype for name, value in state.tensors.items() if name.startswith("average.")}
     assert kinds == {torch.float32, torch.int64}

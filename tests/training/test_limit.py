@@ -15,7 +15,7 @@ from command import complaint, residua, succeeded
 from residua.nn import malloc
 from residua.nn.network import build
 from residua.spec import zoo
-from residua.spec.memory import smallest_peak, list_units, keep_everything
+from residua.spec.memory import keep_everything, list_units, smallest_peak
 from residua.spec.recipe import Averaging, Budget, Optim, Plan
 from residua.training import memory, optim
 from residua.training.memory import DoesNotFitError, limit_memory
@@ -70,7 +70,13 @@ def test_only_the_tightest_schedule_leaves_no_room_for_holes(monkeypatch: pytest
     little = below(fixed + memory.HOLES * 1.01 * least.peak)
     assert all(fitted.predicted < fitted.ceiling for fitted in (roomy, less, little))
     none = limit_memory(network, limited(int((fixed + 1.01 * least.peak) / memory.PLANNED)), batch=512)
-    assert roomy.recomputed_share == 0 < less.recomputed_share < little.recomputed_share <= least.recomputed_share
+    assert (
+        roomy.recomputed_share
+        == 0
+        < less.recomputed_share
+        < little.recomputed_share
+        <= least.recomputed_share
+    )
     assert none.segments == least.segments
     assert none.predicted <= none.ceiling
 
@@ -100,7 +106,9 @@ def test_a_run_counts_its_optimiser_its_average_and_its_portions(monkeypatch: py
     made = replace(recipe(), plan=limited(GIB))
     memory.limit_run_memory(build(made.arch), made, resident_bytes=7)
     rich = replace(made, optim=Optim(kind="adamw"), average=Averaging(ema_decay=0.9))
-    memory.limit_run_memory(build(made.arch), replace(rich, budget=Budget(batch_size=7, accumulate=2)), resident_bytes=0)
+    memory.limit_run_memory(
+        build(made.arch), replace(rich, budget=Budget(batch_size=7, accumulate=2)), resident_bytes=0
+    )
     assert seen == [{"batch": 6, "other": 7, "slots": 1}, {"batch": 4, "other": 0, "slots": 3}]
 
 

@@ -49,7 +49,7 @@ def by_hand(twin: Network, how: Optim, *, seed: int) -> list[float]:
         gradients = torch.autograd.grad(loss, list(twin.parameters()))
         with torch.no_grad():
             for (name, weight), gradient in zip(twin.named_parameters(), gradients, strict=True):
-                decay = how.decay if how.decay_all or weight.ndim > 1 else 0.0
+                decay = how.weight_decay if how.decay_norms_and_biases or weight.ndim > 1 else 0.0
                 pull = gradient.add(weight, alpha=decay)
                 momenta[name] = momenta[name].mul(how.momentum).add(pull) if step else pull.clone()
                 push = pull.add(momenta[name], alpha=how.momentum) if how.nesterov else momenta[name]
@@ -73,7 +73,7 @@ def test_ten_steps_give_the_weights_of_the_same_steps_by_hand(how: Optim) -> Non
         ours,
         batches(10),
         make_loss_fn(PIXELS, PLAN, 0.0),
-        optimizer=optim.make(ours, how),
+        optimizer=optim.make_optimizer(ours, how),
         lr_at=RATES.__getitem__,
         seed=7,
     )
@@ -86,13 +86,13 @@ def test_ten_steps_give_the_weights_of_the_same_steps_by_hand(how: Optim) -> Non
 def test_the_loop_adds_nothing_to_plain_torch() -> None:
     ours, twin = network(drop=True), network(drop=True)
     how = Optim(momentum=0.9, nesterov=True, weight_decay=1e-2)
-    judge = make_loss_fn(PIXELS, PLAN, 0.0)
+    loss_fn = make_loss_fn(PIXELS, PLAN, 0.0)
     list(
         train(
             ours,
             batches(10),
-            judge,
-            optimizer=optim.make(ours, how),
+            loss_fn,
+            optimizer=optim.make_optimizer(ours, how),
             lr_at=RATES.__getitem__,
             seed=7,
         )
@@ -102,7 +102,7 @@ def test_the_loop_adds_nothing_to_plain_torch() -> None:
         sgd.param_groups[0]["lr"] = RATES[step]
         torch.manual_seed((7 << 32) + step)
         sgd.zero_grad()
-        judge(twin, batch)[0].backward()
+        loss_fn(twin, batch)[0].backward()
         sgd.step()
     for (name, value), other in zip(ours.state_dict().items(), twin.state_dict().values(), strict=True):
         assert torch.equal(value, other), name
@@ -157,7 +157,7 @@ def test_one_step_is_made_for_each_moment_asked_for() -> None:
         ours,
         counted(),
         make_loss_fn(PIXELS, PLAN, 0.0),
-        optimizer=optim.make(ours, recipe().optim),
+        optimizer=optim.make_optimizer(ours, recipe().optim),
         lr_at=lambda _: 0.1,
         seed=0,
         done=4,
@@ -174,7 +174,7 @@ def test_training_goes_on_in_train_mode_after_the_caller_has_judged() -> None:
         ours,
         batches(2),
         make_loss_fn(PIXELS, PLAN, 0.0),
-        optimizer=optim.make(ours, recipe().optim),
+        optimizer=optim.make_optimizer(ours, recipe().optim),
         lr_at=lambda _: 0.1,
         seed=0,
     )

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy, one_hot
 from residua.data.batch_augmentation import BatchAugmentation, Mix
 from residua.data.batches import Batch
 from residua.spec.recipe import Optim
-from residua.training.losses import class_weights, make_loss_fn, recipe_loss_fn
+from residua.training.losses import balanced_class_weights, make_loss_fn, recipe_loss_fn
 from small import PIXELS, PLAN, colours, recipe
 
 LOGITS = torch.tensor([[2.0, 1.0, 0.0], [0.0, 0.0, 3.0], [1.0, 1.5, 1.0], [0.0, 4.0, 0.0]])
@@ -23,7 +23,7 @@ def batch(touch: BatchAugmentation | None = None) -> Batch:
 
 
 def test_each_side_counts_its_share() -> None:
-    loss, wrong = make_loss_fn(PIXELS, PLAN, 0.1, side=0.3)(lambda _: (LOGITS, SIDE, SIDE), batch())  # type: ignore[arg-type]
+    loss, wrong = make_loss_fn(PIXELS, PLAN, 0.1, aux_weight=0.3)(lambda _: (LOGITS, SIDE, SIDE), batch())  # type: ignore[arg-type]
     own, other = (cross_entropy(logits, LABELS, label_smoothing=0.1) for logits in (LOGITS, SIDE))
     assert float(loss) == pytest.approx(float(own + 0.6 * other), rel=1e-6)
     assert int(wrong) == 2
@@ -42,7 +42,7 @@ def test_a_mixed_batch_is_judged_by_soft_labels(smoothing: float) -> None:
 
 def test_weights_let_every_class_count_the_same() -> None:
     labels = np.array([0] * 6 + [1] * 3 + [3])
-    found = class_weights(labels, 4)
+    found = balanced_class_weights(labels, 4)
     assert found.tolist() == pytest.approx([10 / 18, 10 / 9, 0, 10 / 3])
     assert float(found[torch.from_numpy(labels)].mean()) == pytest.approx(1)
 
@@ -52,10 +52,10 @@ def test_a_recipe_decides_smoothing_sides_and_weights() -> None:
     images = images.subset(np.arange(20))
     made = recipe(optim=Optim(label_smoothing=0.2, aux_weight=0.5))
     plain = recipe_loss_fn(made, PLAN, images)(lambda _: (LOGITS, SIDE), batch())  # type: ignore[arg-type]
-    expected = make_loss_fn(PIXELS, PLAN, 0.2, side=0.5)(lambda _: (LOGITS, SIDE), batch())  # type: ignore[arg-type]
+    expected = make_loss_fn(PIXELS, PLAN, 0.2, aux_weight=0.5)(lambda _: (LOGITS, SIDE), batch())  # type: ignore[arg-type]
     assert float(plain[0]) == float(expected[0])
     weighted = replace(made, data=replace(made.data, balance="weights"))
     other = recipe_loss_fn(weighted, PLAN, images)(lambda _: (LOGITS, SIDE), batch())  # type: ignore[arg-type]
-    weights = class_weights(images.labels, 3)
+    weights = balanced_class_weights(images.labels, 3)
     by_hand = [cross_entropy(said, LABELS, weight=weights, label_smoothing=0.2) for said in (LOGITS, SIDE)]
     assert float(other[0]) == pytest.approx(float(by_hand[0] + 0.5 * by_hand[1]), rel=1e-6)

@@ -14,7 +14,7 @@ from test_optim import KINDS
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from residua.data.batches import training
+from residua.data.batches import training_batches
 from residua.errors import DivergedError
 from residua.nn.network import Network
 from residua.runs import checkpoint
@@ -26,17 +26,17 @@ from residua.training.loop import Moment, train
 from residua.training.losses import make_loss_fn
 from small import PIXELS, PLAN, after, colours, go, recipe
 
-JUDGE = make_loss_fn(PIXELS, PLAN, 0.0)
+LOSS_FN = make_loss_fn(PIXELS, PLAN, 0.0)
 
 
 def moments(
-    ours: Network, how: Optim, *, judge: Any = JUDGE, steps: int = 6, **changes: Any
+    ours: Network, how: Optim, *, loss_fn: Any = LOSS_FN, steps: int = 6, **changes: Any
 ) -> Iterator[Moment]:
     return train(
         ours,
         batches(steps),
-        judge,
-        optimizer=optim.make(ours, how),
+        loss_fn,
+        optimizer=optim.make_optimizer(ours, how),
         lr_at=lambda _: 0.01,
         seed=0,
         **changes,
@@ -44,11 +44,11 @@ def moments(
 
 
 def spoilt(at: int, what: str) -> Any:
-    """A judge whose loss, or whose gradient alone, is no number at step `at`."""
+    """A loss_fn whose loss, or whose gradient alone, is no number at step `at`."""
     count = iter(range(1, 1000))
 
-    def judge(net: Network, batch: Any) -> Any:
-        loss, wrong = JUDGE(net, batch)
+    def loss_fn(net: Network, batch: Any) -> Any:
+        loss, wrong = LOSS_FN(net, batch)
         if next(count) != at:
             return loss, wrong
         if what == "loss":
@@ -56,15 +56,15 @@ def spoilt(at: int, what: str) -> Any:
         loss.register_hook(lambda gradient: gradient * float("inf"))
         return loss, wrong
 
-    return judge
+    return loss_fn
 
 
 @pytest.mark.parametrize("how", KINDS, ids=lambda how: how.kind)
 @pytest.mark.parametrize("what", ["loss", "gradient"])
 def test_from_the_first_lost_number_on_no_weight_moves(how: Optim, what: str) -> None:
     ours, twin = network(), network()
-    found = list(moments(ours, how, judge=spoilt(4, what)))
-    assert [int(moment.bad) for moment in found] == [0, 0, 0, 4, 4, 4]
+    found = list(moments(ours, how, loss_fn=spoilt(4, what)))
+    assert [int(moment.nonfinite_step) for moment in found] == [0, 0, 0, 4, 4, 4]
     list(moments(twin, how, steps=3))
     for mine, theirs in zip(ours.parameters(), twin.parameters(), strict=True):
         assert torch.equal(mine, theirs)
@@ -136,12 +136,12 @@ def test_neither_do_batches_that_are_touched() -> None:
     augment = Augment(
         "pad_crop", pad=1, border="reflect", erase=0.5, cutout=3, colour=0.1, mixup=0.2, cutmix=1.0
     )
-    found = training(
+    found = training_batches(
         images,
         PIXELS,
         augment,
         seed=0,
-        batch=6,
+        batch_size=6,
         first=0,
         steps=6,
         workers=0,
@@ -150,7 +150,7 @@ def test_neither_do_batches_that_are_touched() -> None:
     )
     with waits() as found_waits:
         for _ in train(
-            ours, found, JUDGE, optimizer=optim.make(ours, Optim()), lr_at=lambda _: 0.1, seed=0
+            ours, found, LOSS_FN, optimizer=optim.make_optimizer(ours, Optim()), lr_at=lambda _: 0.1, seed=0
         ):
             pass
     assert found_waits == []
@@ -170,21 +170,21 @@ def synchronisation_is_an_error() -> Iterator[None]:
 def test_an_accelerator_is_never_waited_for() -> None:
     device = torch.device("cuda")
     ours = network().to(device)
-    found = training(
+    found = training_batches(
         colours().train,
         PIXELS,
         Augment("pad_crop", pad=1, erase=0.5, colour=0.1, mixup=0.2, cutmix=1.0),
         seed=0,
-        batch=6,
+        batch_size=6,
         first=0,
         steps=12,
         workers=0,
         resident_bytes=1 << 20,
         device=device,
     )
-    judge = make_loss_fn(PIXELS, type(PLAN)("cuda", "channels_last", "bfloat16", 1), 0.1)
-    made = optim.make(ours, Optim(grad_clip=1.0))
-    steps = train(ours, found, judge, optimizer=made, lr_at=lambda _: 0.1, seed=0, clip=1.0)
+    loss_fn = make_loss_fn(PIXELS, type(PLAN)("cuda", "channels_last", "bfloat16", 1), 0.1)
+    made = optim.make_optimizer(ours, Optim(grad_clip=1.0))
+    steps = train(ours, found, loss_fn, optimizer=made, lr_at=lambda _: 0.1, seed=0, grad_clip=1.0)
     next(steps)
     with synchronisation_is_an_error():
         for _ in steps:
@@ -195,17 +195,17 @@ def test_the_first_layer_that_loses_a_number_is_named() -> None:
     ours = network().train()
     with torch.no_grad():
         ours.get_parameter("stages.1.0.residual.conv1.weight")[0, 0, 0, 0] = float("inf")
-    found = nonfinite.first_bad_layer(ours, batches(1)[0], JUDGE, seed=0, step=0)
+    found = nonfinite.first_nonfinite_layer(ours, batches(1)[0], LOSS_FN, seed=0, step=0)
     assert found == "the first layer that says NaN or infinity is stages.1.0.residual.conv1"
 
 
 def test_where_every_layer_is_finite_the_loss_or_a_gradient_is_named() -> None:
     ours = network().train()
     one = batches(1)[0]
-    assert nonfinite.first_bad_layer(ours, one, spoilt(1, "loss"), seed=0, step=0).endswith(
+    assert nonfinite.first_nonfinite_layer(ours, one, spoilt(1, "loss"), seed=0, step=0).endswith(
         "the loss alone is not"
     )
-    found = nonfinite.first_bad_layer(ours, one, spoilt(1, "gradient"), seed=0, step=0)
+    found = nonfinite.first_nonfinite_layer(ours, one, spoilt(1, "gradient"), seed=0, step=0)
     assert found == "the gradient of head.linear1.bias is the first that is not finite"
 
 
@@ -214,7 +214,7 @@ def test_a_run_that_diverges_says_where_and_saves_nothing_that_is_no_number(tmp_
     made = recipe(schedule=Schedule("constant"), average=Averaging(ema_decay=0.9))
     run = create(tmp_path, made, identity={})
     go(run, data, after(7))
-    text = (run.path / "recipe.json").read_text().replace('"rate": 0.05', '"rate": 1e+30')
+    text = (run.path / "recipe.json").read_text().replace('"lr": 0.05', '"lr": 1e+30')
     (run.path / "recipe.json").write_text(text)
     with pytest.raises(DivergedError) as caught:
         go(run, data)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from residua.tasks.classify.learn_task import ClassifyLearn
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -18,14 +19,13 @@ from residua.errors import DivergedError
 from residua.nn.network import build
 from residua.runs.run import Run, create
 from residua.spec.recipe import Averaging, Budget, Optim, Recipe
-from residua.tasks.classify.task import Classify
 from residua.training import nonfinite, optim
 from residua.training.events import Event, Note
-from residua.training.fit import Fit
-from residua.training.initial import initial
-from residua.training.keeping import LOWER, ROLLBACKS, Keeper
+from residua.training.history import MAX_ROLLBACKS, ROLLBACK_FACTOR, RunHistory
 from residua.training.losses import LossFn
+from residua.training.network import initial_network
 from residua.training.processes.world import World
+from residua.training.session import TrainingSession
 from residua.weights.store import read
 from small import after, arch, colours, go, never, recipe, rows, weights
 
@@ -40,7 +40,7 @@ def made(lost: str, **changes: Any) -> Recipe:
 def spoil(monkeypatch: pytest.MonkeyPatch, what: str, *, at: tuple[int, ...] = (SPOILT,)) -> None:
     """Lose a number of the batches `at`: they are told by their images, so in every resumption again."""
     steps: dict[tuple[int, ...], int] = {}
-    batches, loss_fn = Classify.batches, Classify.loss_fn
+    batches, loss_fn = ClassifyLearn.batches, ClassifyLearn.loss_fn
 
     def counted(*given: Any, first: int, **words: Any) -> Iterator[Batch]:
         for number, batch in enumerate(batches(*given, first=first, **words), first + 1):
@@ -48,14 +48,14 @@ def spoil(monkeypatch: pytest.MonkeyPatch, what: str, *, at: tuple[int, ...] = (
             yield batch
 
     def spoilt(*given: Any) -> LossFn:
-        judge = loss_fn(*given)
+        plain_loss = loss_fn(*given)
 
         def of(network: Any, batch: Batch) -> tuple[Tensor, Tensor]:
             if steps[(batch.epoch, *batch.indices.tolist())] not in at:
-                return judge(network, batch)
+                return plain_loss(network, batch)
             if what == "pixel":
                 network(torch.full(batch.images.shape, float("nan")))  # the norms see it
-            loss, wrong = judge(network, batch)
+            loss, wrong = plain_loss(network, batch)
             if what == "gradient":
                 loss.register_hook(lambda gradient: gradient * float("inf"))
                 return loss, wrong
@@ -63,8 +63,8 @@ def spoil(monkeypatch: pytest.MonkeyPatch, what: str, *, at: tuple[int, ...] = (
 
         return of
 
-    monkeypatch.setattr(Classify, "batches", counted)
-    monkeypatch.setattr(Classify, "loss_fn", spoilt)
+    monkeypatch.setattr(ClassifyLearn, "batches", counted)
+    monkeypatch.setattr(ClassifyLearn, "loss_fn", spoilt)
 
 
 def told(events: list[Event]) -> str:
@@ -109,8 +109,8 @@ def test_a_first_update_that_is_left_out_leaves_the_second_as_if_it_were_the_fir
     twin = copy.deepcopy(network)
     images, found = torch.randn(4, 3, 12, 12), []
     for each, spoilt in ((network, True), (twin, False)):
-        optimizer = optim.make(each, how)
-        held = nonfinite.Guard(optimizer, 0.0, each, skip=lambda lost: lost)
+        optimizer = optim.make_optimizer(each, how)
+        held = nonfinite.NonFiniteGuard(optimizer, 0.0, each, skip=lambda lost: lost)
         for factor in (float("nan"), 1.0) if spoilt else (1.0,):
             optimizer.zero_grad()
             held.begin()
@@ -157,29 +157,29 @@ def test_rollback_goes_on_from_the_last_state_at_half_the_rate(
 ) -> None:
     """The rate is at fault: above 0.03 in the second epoch every loss is lost."""
     run = create(tmp_path, made("rollback"), identity={})
-    loss_fn, rates = Classify.loss_fn, []
+    loss_fn, rates = ClassifyLearn.loss_fn, []
 
     def by_rate(*given: Any) -> LossFn:
-        judge = loss_fn(*given)
+        plain_loss = loss_fn(*given)
 
         def of(network: Any, batch: Batch) -> tuple[Tensor, Tensor]:
-            loss, wrong = judge(network, batch)
+            loss, wrong = plain_loss(network, batch)
             wild = batch.epoch == 1 and not run.rollbacks
             return (loss * float("inf") if wild else loss), wrong
 
         return of
 
-    monkeypatch.setattr(Classify, "loss_fn", by_rate)
+    monkeypatch.setattr(ClassifyLearn, "loss_fn", by_rate)
     events = go(run, colours())
-    rates = {event.step: event.rate for event in events if hasattr(event, "rate")}
+    rates = {event.step: event.lr for event in events if hasattr(event, "lr")}
     clean = create(tmp_path / "clean", made("stop"), identity={})
-    monkeypatch.setattr(Classify, "loss_fn", loss_fn)
-    as_planned = {e.step: e.rate for e in go(clean, colours()) if hasattr(e, "rate")}
+    monkeypatch.setattr(ClassifyLearn, "loss_fn", loss_fn)
+    as_planned = {e.step: e.lr for e in go(clean, colours()) if hasattr(e, "lr")}
     assert run.rollbacks == [4]
     assert "going back to it, and on at 0.5 of the rate" in told(events)
     assert run.finished
     for step, rate in rates.items():
-        assert rate == pytest.approx(as_planned[step] * (LOWER if step > 4 else 1))
+        assert rate == pytest.approx(as_planned[step] * (ROLLBACK_FACTOR if step > 4 else 1))
     assert [row["step"] for row in run.metrics] == [4, 8, 12]
     assert finite(run)
 
@@ -188,15 +188,15 @@ def test_rollback_goes_on_from_the_last_state_at_half_the_rate(
 def test_a_weight_that_is_lost_is_caught_and_only_rollback_goes_on(
     lost: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, after_step = create(tmp_path, made(lost), identity={}), Keeper.after
+    run, after_step = create(tmp_path, made(lost), identity={}), RunHistory.after_step
     times = iter((SPOILT,))
 
-    def spoilt(keeper: Keeper, network: Any, step: int) -> None:
+    def spoilt(keeper: RunHistory, network: Any, step: int) -> None:
         after_step(keeper, network, step)
         if step == SPOILT and next(times, None):
             next(network.parameters()).data.view(-1)[0] = float("nan")
 
-    monkeypatch.setattr(Keeper, "after", spoilt)
+    monkeypatch.setattr(RunHistory, "after_step", spoilt)
     if lost == "rollback":
         assert "going back to it, and on at 0.5 of the rate" in told(go(run, colours()))
         assert run.finished
@@ -216,7 +216,7 @@ def test_rollback_gives_up_where_the_same_batch_loses_its_numbers_again(
     run = create(tmp_path, made("rollback"), identity={})
     with pytest.raises(DivergedError, match=f"numbers were lost at step {SPOILT}"):
         go(run, colours())
-    assert run.rollbacks == [4] * ROLLBACKS
+    assert run.rollbacks == [4] * MAX_ROLLBACKS
     assert [row["step"] for row in run.metrics] == [4]
     assert finite(run)
 
@@ -228,7 +228,7 @@ def test_before_the_first_epoch_rollback_goes_back_to_the_start(
     run = create(tmp_path, made("rollback"), identity={})
     with pytest.raises(DivergedError, match="numbers were lost at step 2"):
         go(run, colours())
-    assert run.rollbacks == [0] * ROLLBACKS
+    assert run.rollbacks == [0] * MAX_ROLLBACKS
     assert finite(run)
 
 
@@ -239,7 +239,7 @@ def test_a_rate_beyond_reason_is_halved_three_times_and_then_given_up(tmp_path: 
     run = create(tmp_path, wild, identity={})
     with pytest.raises(DivergedError):
         go(run, colours())
-    assert len(run.rollbacks) == ROLLBACKS
+    assert len(run.rollbacks) == MAX_ROLLBACKS
     assert finite(run)
     assert json.loads((run.path / "diverged.json").read_text())["images"]
 
@@ -266,24 +266,26 @@ def test_every_process_leaves_out_what_one_of_them_lost(
 ) -> None:
     """The loss alone is lost, on the second of two processes: no gradient tells the first."""
     data, run = colours(), create(tmp_path, made("skip"), identity={})
-    loss_fn = Classify.loss_fn
+    loss_fn = ClassifyLearn.loss_fn
 
     def work(world: World) -> None:
         count = iter(range(1, 1000))
 
         def spoilt(*given: Any) -> LossFn:
-            judge = loss_fn(*given)
+            plain_loss = loss_fn(*given)
 
             def of(network: Any, batch: Batch) -> tuple[Tensor, Tensor]:
-                loss, wrong = judge(network, batch)
-                if world.leads or next(count) != SPOILT:
+                loss, wrong = plain_loss(network, batch)
+                if world.is_main or next(count) != SPOILT:
                     return loss, wrong
                 return loss + (torch.tensor(float("inf")) - loss).detach(), wrong
 
             return of
 
-        monkeypatch.setattr(Classify, "loss_fn", spoilt)
-        fit = Fit(run, initial(run.recipe, data.train.classes), data, Classify(), stop=never, world=world)
+        monkeypatch.setattr(ClassifyLearn, "loss_fn", spoilt)
+        fit = TrainingSession(
+            run, initial_network(run.recipe, data.train.classes), data, ClassifyLearn(), stop=never, world=world
+        )
         notes = told(list(fit.events()))
         assert f"1 updates left out up to step {SPOILT}" in notes
 

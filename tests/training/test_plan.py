@@ -7,7 +7,7 @@ from residua.nn.device import place_network
 from residua.nn.network import Network, build
 from residua.spec.recipe import Plan
 from residua.training import plan, timing
-from residua.training.plan import SHORT, WORTH, Chosen, choose
+from residua.training.plan import SHORT, WORTH, PlanChoice, choose_plan
 from small import arch
 
 AUTO = Plan("cpu", threads=1)
@@ -26,9 +26,9 @@ def with_speeds(monkeypatch: pytest.MonkeyPatch, speeds: dict[tuple[str, str], f
     monkeypatch.setattr(plan, "measure", measure)
 
 
-def measured(monkeypatch: pytest.MonkeyPatch, speeds: dict[tuple[str, str], float]) -> Chosen:
+def measured(monkeypatch: pytest.MonkeyPatch, speeds: dict[tuple[str, str], float]) -> PlanChoice:
     with_speeds(monkeypatch, speeds)
-    return choose(build(arch()), AUTO, batch=8, steps=SHORT)
+    return choose_plan(build(arch()), AUTO, batch=8, steps=SHORT)
 
 
 SAME = {
@@ -42,14 +42,14 @@ SAME = {
 def test_what_is_asked_for_is_done_unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(plan, "measure")
     asked = Plan("cpu", "contiguous", "bfloat16", 1, compile="off")
-    chosen = choose(build(arch()), asked, batch=8, steps=100_000)
+    chosen = choose_plan(build(arch()), asked, batch=8, steps=100_000)
     assert chosen.plan == eager("contiguous", "bfloat16")
     assert "as asked" in chosen.reason
 
 
 def test_a_short_run_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(plan, "measure")
-    chosen = choose(build(arch()), AUTO, batch=8, steps=SHORT - 1)
+    chosen = choose_plan(build(arch()), AUTO, batch=8, steps=SHORT - 1)
     assert chosen.plan == eager("channels_last", "float32")
     assert "short run" in chosen.reason
 
@@ -83,21 +83,21 @@ def test_bfloat16_must_beat_the_best_float32_and_all_speeds_are_said(
 def test_half_a_wish_leaves_the_other_half_to_measure(monkeypatch: pytest.MonkeyPatch) -> None:
     with_speeds(monkeypatch, SAME | {("contiguous", "bfloat16"): 200.0})
     asked = Plan("cpu", "contiguous", "auto", 1)
-    assert choose(build(arch()), asked, batch=8, steps=SHORT).plan.memory_format == "contiguous"
-    assert choose(build(arch()), asked, batch=8, steps=SHORT).plan.precision == "bfloat16"
+    assert choose_plan(build(arch()), asked, batch=8, steps=SHORT).plan.memory_format == "contiguous"
+    assert choose_plan(build(arch()), asked, batch=8, steps=SHORT).plan.precision == "bfloat16"
 
 
 def test_measuring_leaves_the_network_as_it_was() -> None:
     network = build(arch())
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    choose(network, AUTO, batch=4, steps=SHORT)
+    choose_plan(network, AUTO, batch=4, steps=SHORT)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert all(weight.grad is None for weight in network.parameters())
 
 
 def test_a_device_that_is_not_here_is_named() -> None:
     with pytest.raises(ValueError, match=r"'cuda:99'.*give cpu or auto"):
-        choose(build(arch()), Plan("cuda:99"), batch=4, steps=10)
+        choose_plan(build(arch()), Plan("cuda:99"), batch=4, steps=10)
 
 
 @pytest.mark.parametrize("form", ["contiguous", "channels_last"])
@@ -124,5 +124,5 @@ def test_a_busy_machine_does_not_choose(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(plan, "_step", step)
     monkeypatch.setattr(plan.time, "perf_counter", lambda: clock[0])
-    assert choose(build(arch()), AUTO, batch=8, steps=SHORT).plan == eager("channels_last", "float32")
+    assert choose_plan(build(arch()), AUTO, batch=8, steps=SHORT).plan == eager("channels_last", "float32")
     assert len(taken) == 4 * (1 + timing.LEAST)

@@ -7,8 +7,8 @@ import pytest
 
 from ranks import together
 from residua.data.loader import StoppedWhileWaiting
-from residua.training.prefetch import Prefetcher, StopRequested, in_rounds
-from residua.training.processes.world import ALONE, World
+from residua.training.prefetch import Prefetcher, StopRequested, in_lockstep
+from residua.training.processes.world import SINGLE_PROCESS, World
 from small import never
 
 
@@ -18,20 +18,20 @@ def until(error: Exception, *batches: int) -> Iterator[int]:
 
 
 def test_batches_come_in_order_whether_or_not_they_are_asked_for_first() -> None:
-    feed, found = Prefetcher(iter(range(6)), ALONE), []
+    feed, found = Prefetcher(iter(range(6)), SINGLE_PROCESS), []
     for batch in feed:
         found.append(batch)
         if batch % 2:
-            assert feed.comes()
-            assert feed.comes()
+            assert feed.fetch()
+            assert feed.fetch()
     assert found == list(range(6))
-    assert feed.comes()  # nothing is left to wait for
+    assert feed.fetch()  # nothing is left to wait for
 
 
 def test_what_is_wrong_with_a_batch_is_told_after_those_before_it() -> None:
-    feed = Prefetcher(until(KeyError("third"), 1, 2), ALONE)
+    feed = Prefetcher(until(KeyError("third"), 1, 2), SINGLE_PROCESS)
     assert [next(feed), next(feed)] == [1, 2]
-    assert feed.comes()
+    assert feed.fetch()
     for _ in range(2):
         with pytest.raises(KeyError, match="third"):
             next(feed)
@@ -39,23 +39,23 @@ def test_what_is_wrong_with_a_batch_is_told_after_those_before_it() -> None:
 
 def test_what_is_wrong_with_the_first_batch_is_told_at_once() -> None:
     with pytest.raises(KeyError, match="first"):
-        Prefetcher(until(KeyError("first")), ALONE)
+        Prefetcher(until(KeyError("first")), SINGLE_PROCESS)
 
 
 def test_after_a_wait_that_was_given_up_no_batch_comes() -> None:
-    feed = Prefetcher(until(StoppedWhileWaiting(), 1, 2), ALONE)
-    assert (next(feed), feed.comes(), next(feed)) == (1, True, 2)
-    assert not feed.comes()
+    feed = Prefetcher(until(StoppedWhileWaiting(), 1, 2), SINGLE_PROCESS)
+    assert (next(feed), feed.fetch(), next(feed)) == (1, True, 2)
+    assert not feed.fetch()
     assert list(feed) == []
     with pytest.raises(StopRequested):
-        Prefetcher(until(StoppedWhileWaiting()), ALONE)
+        Prefetcher(until(StoppedWhileWaiting()), SINGLE_PROCESS)
 
 
 @pytest.mark.parametrize("taken", [0, 1, 2])
 def test_one_process_that_gives_up_waiting_has_all_leave_at_the_same_batch(taken: int) -> None:
     def wait(world: World) -> None:
-        own = iter(range(9)) if world.leads else until(StoppedWhileWaiting(), *range(taken))
-        dealt = in_rounds(own, 9, world=world, stop=never)
+        own = iter(range(9)) if world.is_main else until(StoppedWhileWaiting(), *range(taken))
+        dealt = in_lockstep(own, 9, world=world, stop=never)
         assert list(islice(dealt, taken)) == list(range(taken))
         with pytest.raises(StopRequested):
             next(dealt)
@@ -66,6 +66,6 @@ def test_one_process_that_gives_up_waiting_has_all_leave_at_the_same_batch(taken
 def test_a_process_with_a_batch_less_answers_the_others() -> None:
     def deal(world: World) -> None:
         own = range(3 - world.rank)
-        assert list(in_rounds(iter(own), 3, world=world, stop=never)) == list(own)
+        assert list(in_lockstep(iter(own), 3, world=world, stop=never)) == list(own)
 
     together(2, deal)

@@ -5,12 +5,12 @@ import pytest
 from residua.recipes import duta2020, he2015, he2016
 from residua.spec import zoo
 from residua.spec.recipe import Schedule
-from residua.training.schedule import Errors, lr_at
+from residua.training.schedule import EpochErrors, lr_at
 
 
 def paper_rate(depth: int, step: int, past: list[float] | None = None) -> float:
     made = he2015.cifar(zoo.arch(f"cifar_resnet{depth}"), "cifar10")
-    epochs = [Errors(error, error) for error in past or []]
+    epochs = [EpochErrors(error, error) for error in past or []]
     return lr_at(made.schedule, made.optim.lr, step, made.budget.steps, past=epochs)
 
 
@@ -57,7 +57,7 @@ def test_the_third_papers_imagenet_recipe_drops_after_30_60_and_80_epochs(epoch:
 
 def plateau_rate(tests: list[float], *, patience: int = 2, most: int = 2) -> float:
     schedule = Schedule("plateau", patience=patience, max_drops=most)
-    return lr_at(schedule, 1.0, 100, 1000, past=[Errors(50.0, error) for error in tests])
+    return lr_at(schedule, 1.0, 100, 1000, past=[EpochErrors(50.0, error) for error in tests])
 
 
 def test_a_plateau_is_so_many_epochs_without_a_lower_test_error() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from residua.training import timing
-from residua.training.timing import LEAST, fastest, rates, timed
+from residua.training.timing import LEAST, fastest, throughputs, time_in_turns
 
 RESNET50 = {"off": 32 / 9.5, "blocks": 32 / 9.0, "whole": 32 / 10.6}
 """Seconds of a step on a quiet machine."""
@@ -50,7 +50,7 @@ def test_a_neighbour_that_hits_some_ways_for_some_turns_does_not_choose(
     machine.busy = lambda way, nth: 1.4 if way != "blocks" and nth < 4 else 1.0
     assert best_of_three(machine.steps(), lambda: machine.now, worth=1.15) == "blocks"
     machine.taken.clear()
-    found = timed(machine.steps(), worth=1.05, seconds=60)
+    found = time_in_turns(machine.steps(), worth=1.05, seconds=60)
     assert fastest(found, worth=1.05) == "whole"
 
 
@@ -62,7 +62,7 @@ def test_chance_seldom_makes_a_slower_way_win(seconds: float, monkeypatch: pytes
     for _ in range(times):
         machine = Machine(monkeypatch, two)
         machine.busy = lambda way, nth: draw.choice((1.0, 1.5))
-        wrong += fastest(timed(machine.steps(), worth=1.05, seconds=seconds), worth=1.05) == "blocks"
+        wrong += fastest(time_in_turns(machine.steps(), worth=1.05, seconds=seconds), worth=1.05) == "blocks"
         wrong_before += best_of_three(machine.steps(), lambda at=machine: at.now, worth=1.15) == "blocks"
     most = 0.0025 if seconds == 0 else 0.005
     assert wrong <= most * times < wrong_before
@@ -75,7 +75,7 @@ def test_a_faster_way_is_found_on_a_machine_that_is_busy_now_and_then(
     for _ in range(100):
         machine = Machine(monkeypatch, RESNET50)
         machine.busy = lambda way, nth: 1.5 if draw.random() < 0.1 else 1.0
-        right += fastest(timed(machine.steps(), worth=1.05, seconds=1e4), worth=1.05) == "whole"
+        right += fastest(time_in_turns(machine.steps(), worth=1.05, seconds=1e4), worth=1.05) == "whole"
     assert right == 100
 
 
@@ -98,7 +98,7 @@ def test_a_machine_that_is_disturbed_for_some_seconds_is_looked_at_for_longer(
     for _ in range(100):
         machine.taken.clear()
         machine.busy = lambda way, nth: draw.choice((1.0, 2.0)) if nth < 20 else 1.0
-        found = timed(machine.steps(), worth=1.15, seconds=10.0)
+        found = time_in_turns(machine.steps(), worth=1.15, seconds=10.0)
         right += fastest(found, worth=1.15) == "bfloat16"
     assert right >= 98
 
@@ -111,7 +111,7 @@ def test_a_third_way_must_beat_the_second_not_the_first_alone() -> None:
 def test_the_first_turn_is_not_counted_and_the_order_turns_round(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch, {"a": 1.0, "b": 1.0})
     machine.busy = lambda way, nth: 100.0 if nth == 0 else 1.0
-    found = timed(machine.steps(), worth=1.05, seconds=60)
+    found = time_in_turns(machine.steps(), worth=1.05, seconds=60)
     assert found == {"a": [1.0] * LEAST, "b": [1.0] * LEAST}
     assert machine.taken[:6] == ["a", "b", "b", "a", "a", "b"]
 
@@ -120,8 +120,8 @@ def test_the_first_turn_is_not_counted_and_the_order_turns_round(monkeypatch: py
 def test_what_timing_costs_is_bounded(seconds: float, turns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch, {"a": 1.0, "b": 1.0})
     machine.busy = lambda way, nth: 1.0 + 0.5 * ((nth + (way == "a")) % 2)  # each is faster every other turn
-    assert len(timed(machine.steps(), worth=1.05, seconds=seconds)["a"]) == turns
+    assert len(time_in_turns(machine.steps(), worth=1.05, seconds=seconds)["a"]) == turns
 
 
 def test_rates_are_those_of_the_middle_turn() -> None:
-    assert rates({"a": [1.0, 2.0, 40.0]}, 8) == {"a": 4.0}
+    assert throughputs({"a": [1.0, 2.0, 40.0]}, 8) == {"a": 4.0}

@@ -1,4 +1,12 @@
-"""What of a training run survives on disk: one self-certifying file per state, the newest two kept."""
+"""Training states on disk: one self-certifying file for each state, the newest two kept, and the best weights.
+
+    save -> state-000000120.safetensors   written in one step with its SHA-256; then older states are deleted
+    load_newest                           the newest state without damage; damaged ones are skipped and named
+    restore                               fills network and optimiser: training continues bit-identically
+    save_best_weights -> best.safetensors weights only, those with the lowest test error
+
+States are ordered by the step in their names, never by clock.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -17,43 +25,45 @@ from residua.spec.record import from_plain, to_plain
 from residua.weights.load import AVERAGE, PREFIX, of_model
 from residua.weights.store import publish, read
 
-FORMAT = 1
-"""What these files are like; a file of a higher number is of a later residua."""
+FORMAT = 2
+"""Version of the format; a file with a higher number was written by a later residua."""
 KEEP = 2
-"""States kept: the newest, and one to fall back on."""
+"""States kept: the newest, and one to fall back on when it is damaged."""
 MODEL, OPTIM, GROUP = PREFIX, "optim.", "group."
 BEST = "best.safetensors"
-"""The weights whose test error was lowest, in the folder of the states."""
-Weights = Literal["auto", "raw", "ema", "best"]
-"""Which weights of a run: of the last step, their mean, the best; `auto` is the mean where there is one."""
+"""File of the weights with the lowest test error."""
+WeightsName = Literal["auto", "raw", "ema", "best"]
+"""Weights of a run: of the last step, their moving average, the best; `auto` is the average where it exists."""
+_OLD_PROGRESS = {"loss": "loss_sum", "wrong": "num_wrong", "seen": "num_images"}
+"""Names in format 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run has come, with the sums of the epoch under way."""
+    """Steps made, and the sums over the current epoch."""
 
     step: int = 0
     """Updates made."""
-    loss: float = 0.0
-    """Loss summed over the images of this epoch so far."""
-    wrong: int = 0
-    """Of these images, how many were classified wrongly."""
-    seen: int = 0
-    """Images of this epoch so far."""
+    loss_sum: float = 0.0
+    """Loss summed over the images of the current epoch."""
+    num_wrong: int = 0
+    """Images of the current epoch that were classified wrongly."""
+    num_images: int = 0
+    """Images of the current epoch so far."""
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """A state read back from disk."""
+class Checkpoint:
+    """A training state read from disk."""
 
     path: Path
     """Its file."""
     tensors: Mapping[str, Tensor]
-    """Weights and momenta by name."""
+    """Weights and optimiser state by name."""
     facts: Mapping[str, Any]
     """Everything else, as JSON values."""
-    refused: tuple[str, ...]
-    """Newer files that could not be used, one line each."""
+    damaged: tuple[str, ...]
+    """Newer files that are damaged, one line each."""
 
 
 def save(
@@ -61,18 +71,30 @@ def save(
     network: Network,
     optimizer: torch.optim.Optimizer,
     progress: Progress,
-    average: Network | None = None,
+    ema: Network | None = None,
     *,
     rows: Iterable[Mapping[str, Any]] = (),
 ) -> Path:
-    """Publish the state after `progress.step` updates in `folder`, then drop those before the newest `KEEP`.
+    """Write the state after `progress.step` updates, then delete all but the newest `KEEP` states.
 
-    `average` is the mean of the weights, where the run keeps one; `rows` are the epochs that were judged.
-    NonFiniteError when a weight is not: such a state is never written. OSError when the disk refuses.
+    Args:
+        folder: The folder of states.
+        network: Its weights and running statistics.
+        optimizer: Its state.
+        progress: Steps made, and the sums over the current epoch.
+        ema: The moving average of the weights, where the run has one.
+        rows: Metrics of the finished epochs.
+
+    Returns:
+        The file.
+
+    Raises:
+        NonFiniteError: A weight is NaN or infinite; no file is written.
+        OSError: The disk is full or read-only; older states stay.
     """
     tensors = _weights(MODEL, network, progress.step)
-    if average is not None:
-        tensors |= _weights(AVERAGE, average, progress.step)
+    if ema is not None:
+        tensors |= _weights(AVERAGE, ema, progress.step)
     for number, group in enumerate(optimizer.param_groups):
         if isinstance(group.get("step"), Tensor):  # LAMB counts by the group
             tensors[f"{GROUP}{number}.step"] = group["step"]
@@ -89,84 +111,104 @@ def save(
     }
     path = folder / f"state-{progress.step:09d}.safetensors"
     publish(path, tensors, facts)
-    reached = [state for state in states(folder) if state <= path]  # a newer one is damaged: we fell back
-    for old in reached[KEEP:]:
-        old.unlink(missing_ok=True)
+    older = [
+        file for file in list_checkpoints(folder) if file <= path
+    ]  # newer ones are damaged: we fell back
+    for file in older[KEEP:]:
+        file.unlink(missing_ok=True)
     return path
 
 
-def save_best(folder: Path, network: Network, judged: Mapping[str, Any]) -> Path:
-    """Publish the weights of `network` alone, with what was `judged` of them, in place of those before.
+def save_best_weights(folder: Path, network: Network, evaluation: Mapping[str, Any]) -> Path:
+    """Write the weights of `network` in place of the best weights before.
 
-    NonFiniteError when a weight is not. OSError when the disk refuses.
+    Args:
+        folder: The folder of states.
+        network: The network whose test error is the lowest so far.
+        evaluation: `step`, `weights` (raw or ema) and `test_error` in percent.
+
+    Returns:
+        The file.
+
+    Raises:
+        NonFiniteError: A weight is NaN or infinite.
+        OSError: The disk is full or read-only.
     """
     path = folder / BEST
-    facts = {"kind": "weights", **_facts(network), "judged": dict(judged)}
-    publish(path, _weights(MODEL, network, judged["step"]), facts)
+    facts = {"kind": "weights", **_facts(network), "judged": dict(evaluation)}
+    publish(path, _weights(MODEL, network, evaluation["step"]), facts)
     return path
 
 
-def states(folder: Path) -> list[Path]:
-    """State files in `folder`, the newest first: by step, never by clock."""
+def list_checkpoints(folder: Path) -> list[Path]:
+    """State files in `folder`, the newest first."""
     return sorted(folder.glob("state-*.safetensors"), reverse=True)
 
 
-def step_of(path: Path) -> int:
-    """The step that the name of a state file tells."""
+def step_in_name(path: Path) -> int:
+    """The step in the name of a state file."""
     return int(path.stem.removeprefix("state-"))
 
 
-def newest(folder: Path) -> State | None:
-    """The newest state in `folder` whose every byte is as it was written; None when none was ever written.
+def load_newest(folder: Path) -> Checkpoint | None:
+    """The newest state in `folder` without damage; None when none was ever written.
 
-    CheckpointError when there are states and all of them are damaged; Later when a later residua wrote one.
+    Raises:
+        CheckpointError: All states are damaged.
+        NewerFormatError: A later residua wrote one.
     """
-    refused: list[str] = []
-    for path in states(folder):
+    damaged: list[str] = []
+    for path in list_checkpoints(folder):
         try:
             tensors, facts = _read(path)
         except NewerFormatError:
             raise
         except CheckpointError as error:
-            refused.append(str(error))
+            damaged.append(str(error))
         else:
-            return State(path, tensors, facts, tuple(refused))
-    if refused:
-        raise CheckpointError(f"no state in {folder} can be used: {refused[0]}")
+            return Checkpoint(path, tensors, facts, tuple(damaged))
+    if damaged:
+        raise CheckpointError(f"no state in {folder} can be used: {damaged[0]}")
     return None
 
 
-def last(folder: Path) -> State | None:
-    """The newest state in `folder`, for those who want no older one; None when none was ever written.
+def load_last(folder: Path) -> Checkpoint | None:
+    """The newest state in `folder`, without falling back to an older one; None when none was ever written.
 
-    CheckpointError when it is damaged.
+    Raises:
+        CheckpointError: It is damaged.
     """
-    state = newest(folder)
-    if state and state.refused:
-        raise CheckpointError(f"{state.refused[0]}, or make it again: residua resume {folder.parent}")
+    state = load_newest(folder)
+    if state and state.damaged:
+        raise CheckpointError(f"{state.damaged[0]}, or make it again: residua resume {folder.parent}")
     return state
 
 
-def weights_at(path: Path) -> Path:
-    """Where the weights are that `path` means: the newest state of a run, else `path` itself.
+def weights_file(path: Path) -> Path:
+    """The file of weights that `path` stands for: the newest state of a run, else `path` itself.
 
-    CheckpointError when that state is damaged.
+    Raises:
+        CheckpointError: That state is damaged.
     """
     folder = Run(path).checkpoints
-    state = last(folder) if folder.is_dir() else None
+    state = load_last(folder) if folder.is_dir() else None
     return state.path if state else path
 
 
-def restore(state: State, network: Network, optimizer: torch.optim.Optimizer) -> Progress:
-    """Fill `network` and `optimizer` from `state`; how far the run had come.
+def restore(state: Checkpoint, network: Network, optimizer: torch.optim.Optimizer) -> Progress:
+    """Fill `network` and `optimizer` from `state`.
 
-    CheckpointError when it is of another network or another kind of optimiser.
+    Returns:
+        The steps made, and the sums over the epoch that was interrupted.
+
+    Raises:
+        CheckpointError: The state belongs to another network or another kind of optimiser.
     """
     _fill(network, state)
     now = type(optimizer).__name__
     if (then := state.facts.get("optimizer", now)) != now:
-        raise CheckpointError(f"{state.path} is of the optimiser {then}, not {now}: set optim.kind back")
-    plain = optimizer.state_dict()
+        raise CheckpointError(f"{state.path} belongs to the optimiser {then}, not {now}: set optim.kind back")
+    optimizer_state = optimizer.state_dict()
     slots: dict[int, dict[str, Tensor]] = {}
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for name, value in state.tensors.items():
@@ -177,58 +219,67 @@ def restore(state: State, network: Network, optimizer: torch.optim.Optimizer) ->
             slots.setdefault(int(index), {})[slot] = torch.empty_like(like).copy_(value) if same else value
         elif name.startswith(GROUP):
             number, entry = name.removeprefix(GROUP).split(".", 1)
-            plain["param_groups"][int(number)][entry] = value
-    optimizer.load_state_dict({**plain, "state": slots})
-    return from_plain(Progress, state.facts["progress"])
+            optimizer_state["param_groups"][int(number)][entry] = value
+    optimizer.load_state_dict({**optimizer_state, "state": slots})
+    return from_plain(Progress, _renamed(state.facts["progress"], _OLD_PROGRESS))
 
 
-def restore_average(state: State, network: Network) -> None:
-    """Fill `network` with the mean of the weights in `state`."""
+def restore_ema(state: Checkpoint, network: Network) -> None:
+    """Fill `network` with the moving average of the weights in `state`."""
     _fill(network, state, AVERAGE)
 
 
-def has_best(folder: Path) -> bool:
-    """Whether the best weights of a run are in `folder`, every byte as it was written."""
+def has_best_weights(folder: Path) -> bool:
+    """Whether the best weights are in `folder`, without damage."""
     with suppress(CheckpointError):
         return bool(_read(folder / BEST))
     return False
 
 
-def first_lost(tensors: Mapping[str, Tensor]) -> str | None:
-    """The first of `tensors` that holds NaN or infinity."""
-    lost = (
-        name
-        for name, value in tensors.items()
-        if value.is_floating_point() and not bool(torch.isfinite(value).all())
-    )
-    return next(lost, None)
+def first_nonfinite(tensors: Mapping[str, Tensor]) -> str | None:
+    """The name of the first tensor that holds NaN or infinity; None when all are finite."""
+    for name, value in tensors.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            return name
+    return None
 
 
-def network_of(path: Path) -> Network:
+def load_network(path: Path) -> Network:
     """The trained network in the state file at `path`, in eval mode on the CPU.
 
-    CheckpointError if it is none.
+    Raises:
+        CheckpointError: The file is damaged or holds no network.
     """
-    network: Network = weights_of(path, "auto")[0]
+    network: Network = load_weights(path, "auto")[0]
     return network
 
 
-def classifier(path: Path, facts: Mapping[str, Any]) -> Network:
-    """The network, without its weights, that the `facts` of the file at `path` spell.
+def build_classifier(path: Path, facts: Mapping[str, Any]) -> Network:
+    """The network that the `facts` of the file at `path` describe, without its weights.
 
-    CheckpointError when they spell a detector, which more than a network makes.
+    Raises:
+        CheckpointError: They describe a detector, which is more than a network.
     """
     if facts.get("detector"):
-        raise CheckpointError(f"{path} holds a detector, no classifier: evaluate and predict take it")
+        raise CheckpointError(f"{path} holds a detector, no classifier: use evaluate or predict")
     return build(from_plain(Arch, facts["arch"]))
 
 
-def weights_of(
-    path: Path, weights: Weights, *, make: Callable[[Path, Mapping[str, Any]], Any] = classifier
+def load_weights(
+    path: Path, weights: WeightsName, *, make: Callable[[Path, Mapping[str, Any]], Any] = build_classifier
 ) -> tuple[Any, str]:
-    """The network that `make` builds with those `weights`, and what they are: `raw`, `ema` or `best`.
+    """A trained network from the state file at `path`, in eval mode on the CPU.
 
-    CheckpointError if the file has no such weights.
+    Args:
+        path: The file.
+        weights: Which weights to load.
+        make: Builds the network from the path and the facts of the file.
+
+    Returns:
+        The network, and which weights it has: `raw`, `ema` or `best`.
+
+    Raises:
+        CheckpointError: The file is damaged, or lacks those weights.
     """
     tensors, facts = _read(path)
     if "arch" not in facts:
@@ -237,10 +288,14 @@ def weights_of(
     network.class_names = tuple(facts["classes"])
     averaged = any(name.startswith(AVERAGE) for name in tensors)
     if weights == "ema" and not averaged:
-        raise CheckpointError(f"{path} holds no mean of the weights: give --weights raw or best")
-    mean = averaged and weights in ("auto", "ema")
-    _fill(network, State(path, tensors, facts, ()), AVERAGE if mean else MODEL)
-    return network.eval(), "best" if facts.get("kind") == "weights" else "ema" if mean else "raw"
+        raise CheckpointError(f"{path} holds no moving average of the weights: give --weights raw or best")
+    use_ema = averaged and weights in ("auto", "ema")
+    _fill(network, Checkpoint(path, tensors, facts, ()), AVERAGE if use_ema else MODEL)
+    return network.eval(), "best" if facts.get("kind") == "weights" else "ema" if use_ema else "raw"
+
+
+def _renamed(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    return {names.get(name, name): value for name, value in values.items()}
 
 
 def _facts(network: Network) -> dict[str, Any]:
@@ -248,26 +303,26 @@ def _facts(network: Network) -> dict[str, Any]:
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What `read` reads, if it can be understood. CheckpointError when damaged, Later when not."""
+    """Tensors and facts of the file. CheckpointError when damaged, NewerFormatError when of a later format."""
     tensors, facts = read(path)
-    if (found := facts.get("format", FORMAT)) > FORMAT:
+    if (version := facts.get("format", FORMAT)) > FORMAT:
         raise NewerFormatError(
-            f"{path} is of format {found}, this residua knows {FORMAT}: use the one that wrote it"
+            f"{path} has format {version}, this residua knows {FORMAT}: use the version that wrote it"
         )
     return tensors, facts
 
 
 def _weights(prefix: str, network: nn.Module, step: int) -> dict[str, Tensor]:
-    """Everything `network` holds, under names that begin with `prefix`. NonFiniteError when a number is not."""
+    """The state of `network` under names that begin with `prefix`. NonFiniteError when a value is not finite."""
     tensors = {prefix + name: value for name, value in network.state_dict().items()}
-    if lost := first_lost(tensors):
-        raise NonFiniteError(f"{lost} is not finite after step {step}: this state is not saved")
+    if name := first_nonfinite(tensors):
+        raise NonFiniteError(f"{name} is not finite after step {step}: this state is not saved")
     return tensors
 
 
-def _fill(network: nn.Module, state: State, prefix: str = MODEL) -> None:
+def _fill(network: nn.Module, state: Checkpoint, prefix: str = MODEL) -> None:
     try:
         network.load_state_dict(of_model(state.tensors, prefix))
     except RuntimeError as error:
         lines = str(error).splitlines()
-        raise CheckpointError(f"{state.path} is of another network: {lines[-1].strip()}") from None
+        raise CheckpointError(f"{state.path} belongs to another network: {lines[-1].strip()}") from None

@@ -1,54 +1,62 @@
-"""A second copy of the two files that no run can do without, should a disk lose or damage one of them."""
+"""A second copy of the recipe and the identity of the examples: without these two files a run is lost.
+
+create -> write_backup          the copy is written with the run, and again when its recipe is changed
+resume -> restore_from_backup   a damaged original is replaced by the copy, a damaged copy is written anew
+"""
 
 import hashlib
 import json
 from contextlib import suppress
 from pathlib import Path
 
-from residua.runs.run import RECIPE, SETS, SPARE, write
+from residua.files import write_file
+from residua.runs.run import BACKUP, DATA, RECIPE
 from residua.spec.recipe import read_recipe
 
 
-def keep(path: Path) -> None:
-    """Copy what says how the run at `path` is trained and on which examples."""
-    files = {name: (path / name).read_text("utf-8") for name in (RECIPE, SETS)}
-    write(path / SPARE, json.dumps({"files": files, "digest": _digest(files)}))
+def write_backup(path: Path) -> None:
+    """Write the second copy of the recipe and the data identity of the run at `path`."""
+    files = {name: (path / name).read_text("utf-8") for name in (RECIPE, DATA)}
+    write_file(path / BACKUP, json.dumps({"files": files, "digest": _digest(files)}))
 
 
-def mend(path: Path) -> list[str]:
-    """Put back what the run at `path` lost; one line for each file.
+def restore_from_backup(path: Path) -> list[str]:
+    """Replace the lost or damaged files of the run at `path` by their copies.
 
-    A copy that is lost is made anew, if it can be. A recipe that can be read stays as it is: people may edit
-    it. Of the examples nobody writes but the run.
+    A recipe that can be read stays as it is, because users may edit it; the data identity is written by the
+    run alone. A lost copy is written anew, where the folder can be written.
+
+    Returns:
+        One line for each file that was restored.
     """
-    files = _kept(path / SPARE)
-    if not files and all(_parses(path / name) for name in (RECIPE, SETS)):
-        with suppress(OSError):  # it is a spare: a run that is finished may be where nobody can write
-            (path / SPARE).parent.mkdir(exist_ok=True)
-            keep(path)
-    bad = [name for name, text in files.items() if not _is_good(path / name, text)]
-    for name in bad:
-        write(path / name, files[name])
-    return [f"{path / name} was lost or damaged, so it is put back from {SPARE}" for name in bad]
+    copies = _read_copies(path / BACKUP)
+    if not copies and all(_is_json(path / name) for name in (RECIPE, DATA)):
+        with suppress(OSError):  # a finished run may be read-only
+            (path / BACKUP).parent.mkdir(exist_ok=True)
+            write_backup(path)
+    damaged = [name for name, text in copies.items() if not _is_intact(path / name, text)]
+    for name in damaged:
+        write_file(path / name, copies[name])
+    return [f"{path / name} was lost or damaged, so it is restored from {BACKUP}" for name in damaged]
 
 
-def _kept(spare: Path) -> dict[str, str]:
-    """The copies; none where the spare is itself lost or damaged."""
+def _read_copies(backup: Path) -> dict[str, str]:
+    """Name -> text of the copies; empty when the backup is lost or damaged."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        found = json.loads(spare.read_text("utf-8"))
-        if found["digest"] == _digest(found["files"]):
-            return dict(found["files"])
+        content = json.loads(backup.read_text("utf-8"))
+        if content["digest"] == _digest(content["files"]):
+            return dict(content["files"])
     return {}
 
 
-def _is_good(file: Path, kept: str) -> bool:
+def _is_intact(file: Path, copy: str) -> bool:
     with suppress(OSError, ValueError):
         text = file.read_text("utf-8")
-        return text == kept or (file.name == RECIPE and bool(read_recipe(text)))
+        return text == copy or (file.name == RECIPE and bool(read_recipe(text)))
     return False
 
 
-def _parses(file: Path) -> bool:
+def _is_json(file: Path) -> bool:
     with suppress(OSError, ValueError):
         return bool(json.loads(file.read_text("utf-8")))
     return False

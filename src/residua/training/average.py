@@ -1,4 +1,4 @@
-"""A running mean of the weights, and norms counted anew: what is computed beside the updates."""
+"""Averages beside the updates: the moving average of the weights, and recalibrated batch norms."""
 
 import copy
 from collections.abc import Iterable
@@ -16,39 +16,46 @@ NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 class EmaWeights:
-    """The mean of a network's weights and statistics over its updates: a network of its own, in eval mode."""
+    """The exponential moving average of a network's weights and statistics, as a network in eval mode."""
 
-    def __init__(self, network: Network, how: Averaging) -> None:
-        """Begin with the weights that `network` has."""
+    def __init__(self, network: Network, averaging: Averaging) -> None:
+        """Start from the weights of `network`."""
         self.network = copy.deepcopy(network).requires_grad_(False).eval()
-        self._how = how
+        self._averaging = averaging
 
-    def take(self, network: Network, step: int) -> None:
-        """Move the mean towards `network` after update `step`, from 1, if it is time; with `back`, both ways.
+    def update(self, network: Network, step: int) -> None:
+        """Move the average towards the weights after update `step`, from 1, if an update is due.
 
-        How far depends on the step alone, so that a resumed run does the same.
+        With `lookahead` the network continues from the average. The decay depends on the step alone, so that a
+        resumed run computes the same average.
         """
-        if step % self._how.every:
+        if step % self._averaging.every:
             return
-        looks = step // self._how.every
-        kept = min(self._how.ema_decay, (1 + looks) / (10 + looks))
-        means, others = _floats(self.network), _floats(network)
-        torch._foreach_lerp_(means, others, 1 - kept)
-        for mine, other in _integers(self.network, network):
+        updates = step // self._averaging.every
+        decay = min(self._averaging.ema_decay, (1 + updates) / (10 + updates))
+        means, values = _float_tensors(self.network), _float_tensors(network)
+        torch._foreach_lerp_(means, values, 1 - decay)
+        for mine, other in _integer_tensors(self.network, network):
             mine.copy_(other)
-        if self._how.lookahead:
-            torch._foreach_copy_(others, means)
+        if self._averaging.lookahead:
+            torch._foreach_copy_(values, means)
 
 
 def recalibrate_batch_norms(network: Network, batches: Iterable[Batch], plan: Plan) -> None:
-    """Replace the statistics of every batch norm by their plain mean over `batches`; the weights stay.
+    """Replace the statistics of every batch norm by their plain mean over `batches`; weights stay.
 
-    This is what the released models of He et al. 2015 carry (their README). The network is left in eval mode.
+    The released models of He et al. 2015 carry such statistics (their README). The network is left in eval
+    mode.
+
+    Args:
+        network: The network on the plan's device.
+        batches: Batches of training images.
+        plan: Device, precision and memory format.
     """
     norms = [layer for layer in network.modules() if isinstance(layer, NORMS)]
     if not norms:
         return
-    held = [norm.momentum for norm in norms]
+    momenta = [norm.momentum for norm in norms]
     device = torch.device(plan.device)
     network.eval()
     for norm in norms:
@@ -59,15 +66,15 @@ def recalibrate_batch_norms(network: Network, batches: Iterable[Batch], plan: Pl
         for batch in batches:
             images = normalise(batch.images.to(device, non_blocking=True), network.preprocess)
             network(images.contiguous(memory_format=layout(plan.memory_format, images.ndim)))
-    for norm, momentum in zip(norms, held, strict=True):
+    for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     network.eval()
 
 
-def _floats(network: nn.Module) -> list[Tensor]:
+def _float_tensors(network: nn.Module) -> list[Tensor]:
     return [value.detach() for value in network.state_dict().values() if value.is_floating_point()]
 
 
-def _integers(network: nn.Module, other: nn.Module) -> list[tuple[Tensor, Tensor]]:
+def _integer_tensors(network: nn.Module, other: nn.Module) -> list[tuple[Tensor, Tensor]]:
     pairs = zip(network.state_dict().values(), other.state_dict().values(), strict=True)
     return [pair for pair in pairs if not pair[0].is_floating_point()]

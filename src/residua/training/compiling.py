@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from residua.data.decode import one_line
 from residua.nn.clips import layout
@@ -38,7 +38,7 @@ LEAST = 4
 """Images of a step that is timed, or as many as the batch has."""
 
 
-def choose(network: Network, plan: Plan, *, batch: int, steps: int, rate: float) -> tuple[Plan, str]:
+def choose_compile(network: Network, plan: Plan, *, batch: int, steps: int, rate: float) -> tuple[Plan, str]:
     """`plan` with `compile` and `graphs` decided, and why.
 
     `rate` is how many images per second were measured without, 0 for not at all.
@@ -55,13 +55,13 @@ def choose(network: Network, plan: Plan, *, batch: int, steps: int, rate: float)
     if not rate and steps * batch < FEW[device]:
         return off, "off: a short run"
     images = min(batch, max(LEAST, int(rate * STEP))) if rate else batch
-    rate = rate or timing.rates(measure(network, off, [EAGER], images)[0], images)[EAGER]
+    rate = rate or timing.throughputs(measure(network, off, [EAGER], images)[0], images)[EAGER]
     lasts = steps * batch / rate
     if lasts < PAYS[device]:
         return off, f"off: about {lasts / 60:.0f} minutes to go are over before it pays"
     began = time.perf_counter()
     found, refused = measure(network, off, [EAGER, *_ways(network, plan)], images)
-    took, rates = time.perf_counter() - began, timing.rates(found, images)
+    took, rates = time.perf_counter() - began, timing.throughputs(found, images)
     best = timing.fastest(found, worth=WORTH)
     said = ", ".join(f"{_named(way)} {rate:.0f}/s" for way, rate in rates.items())
     said = f"{best[0]}: measured {said}, in {took:.0f} s"
@@ -75,7 +75,7 @@ def _named(way: Way) -> str:
 
 def _ways(network: Network, plan: Plan) -> list[Way]:
     """What is worth trying."""
-    short = len(blocks(network)) <= MOST_BLOCKS
+    short = len(network.blocks()) <= MOST_BLOCKS
     ways: list[Way] = [("blocks", "off")]
     if short:
         ways.append(("whole", "off"))
@@ -98,14 +98,14 @@ def measure(
                 raise
             refused[way] = one_line(error)
             del made[way]
-    return timing.timed(made, worth=WORTH, seconds=SECONDS), refused
+    return timing.time_in_turns(made, worth=WORTH, seconds=SECONDS), refused
 
 
 def step(network: Network, plan: Plan, batch: int) -> Callable[[], None]:
     """A function that takes a forward and backward step of a copy of `network` as `plan` says, to its end."""
     arch, form = network.arch, layout(plan.memory_format, 5 if network.arch.has_time else 4)
     twin: Network = copy.deepcopy(network).to(plan.device).to(memory_format=form).train()
-    compiled(twin, plan)
+    compile_network(twin, plan)
     images = torch.zeros(batch, *arch.input_shape, device=plan.device)
     images = images.contiguous(memory_format=layout(plan.memory_format, images.ndim))
 
@@ -121,7 +121,7 @@ def step(network: Network, plan: Plan, batch: int) -> Callable[[], None]:
     return take
 
 
-def compiled(network: Network, plan: Plan) -> None:
+def compile_network(network: Network, plan: Plan) -> None:
     """Have `network` translated when it is first called, as the plan says; its weights and names stay.
 
     Equal blocks share one translation: what differs from block to block are their weights, which are inputs.
@@ -130,13 +130,8 @@ def compiled(network: Network, plan: Plan) -> None:
     if plan.compile == "whole":
         network.compile(mode=mode)
     elif plan.compile == "blocks":
-        for block in blocks(network):
+        for block in network.blocks():
             block.compile(mode=mode, recompile_limit=MOST_KINDS)
-
-
-def blocks(network: Network) -> list[nn.Module]:
-    """Every block of every stage, in order."""
-    return [block for stage in network.stages for block in stage.children()]
 
 
 def uncompiled(plan: Plan) -> AbstractContextManager[object]:

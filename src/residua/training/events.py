@@ -1,4 +1,4 @@
-"""What training tells its caller, one Event at a time."""
+"""Events: what training reports to its caller, one at a time."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,48 +6,48 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something the caller should be told once."""
+    """One line of information: a fallback, a rollback, an early stop."""
 
     text: str
-    """One line."""
+    """The line."""
 
 
 @dataclass(frozen=True, slots=True)
-class Tick:
-    """Where training is."""
+class StepProgress:
+    """Progress within an epoch."""
 
     step: int
     """Updates made."""
     total: int
-    """Updates to make."""
+    """Updates of the whole run."""
     loss: float
     """Mean loss of the epoch so far."""
-    rate: float
-    """Learning rate."""
-    speed: float
-    """Training images per second since the last start, judging left out."""
+    lr: float
+    """Learning rate of the last update."""
+    images_per_second: float
+    """Training images per second since training started or resumed; validation is left out."""
     seconds_left: float
-    """To the end, at that speed."""
+    """Seconds to the end of training at that speed; 0 when unknown."""
     memory_bytes: int = 0
-    """The most that this process held at a time: of the accelerator's memory, else of the machine's."""
+    """Peak memory of this process: on the accelerator, else of the machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class EpochRow:
-    """A finished epoch: what was appended to the metrics."""
+    """A finished epoch."""
 
     values: dict[str, Any]
-    """Its line."""
+    """Its metrics, as appended to `metrics.jsonl`."""
     total: int
-    """Epochs to make."""
+    """Epochs of the whole run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """Training stopped early because it was asked to, after saving."""
+    """Training stopped early on request, after saving."""
 
     step: int
     """Updates made and saved."""
 
 
-Event = Note | Tick | EpochRow | Stopped
+Event = Note | StepProgress | EpochRow | Stopped

@@ -1,4 +1,4 @@
-"""One gradient, start to finish. Nothing here prints, saves or evaluates: the caller's for-loop decides."""
+"""The training loop: a generator of Moments. It does not print, save or evaluate: the caller's for-loop does."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -8,72 +8,88 @@ from torch import Tensor, nn
 
 from residua.data.batches import Batch
 from residua.training.losses import LossFn
-from residua.training.nonfinite import Agree, Guard
+from residua.training.nonfinite import AnyProcess, NonFiniteGuard
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What one update did; tensors are still on the device."""
+    """The result of one update. Tensors are on the device, so that reading one waits for it."""
 
     step: int
     """Updates made so far, this one included."""
     loss: Tensor
     """Mean loss of the batch, before the update."""
-    wrong: Tensor
-    """Images of the batch whose highest logit was not their label's."""
-    images: int
+    num_wrong: Tensor
+    """Images of the batch that are classified wrongly."""
+    num_images: int
     """Images in the batch."""
-    rate: float
+    lr: float
     """Learning rate of this update."""
-    bad: Tensor
-    """The first step whose loss or gradient was not finite, counted like `step`; 0 when there is none."""
-    skipped: Tensor
-    """Updates left out so far."""
+    nonfinite_step: Tensor
+    """The first step, counted like `step`, whose loss or gradient was NaN or infinite; 0 when there is none."""
+    num_skipped: Tensor
+    """Updates skipped so far."""
 
 
 def train(
     network: nn.Module,
     batches: Iterable[Batch],
-    judge: LossFn,
+    loss_fn: LossFn,
     *,
     optimizer: torch.optim.Optimizer,
     lr_at: Callable[[int], float],
     seed: int,
     done: int = 0,
     accumulate: int = 1,
-    clip: float = 0.0,
-    ready: Callable[[nn.Module], object] = nn.Module.train,
-    skip: Agree | None = None,
+    grad_clip: float = 0.0,
+    train_mode: Callable[[nn.Module], object] = nn.Module.train,
+    skip: AnyProcess | None = None,
 ) -> Iterator[Moment]:
-    """Update `network` once per batch and yield a Moment each time; leave the for-loop to stop.
+    """Update `network` once for each batch and yield a Moment each time. Leave the for-loop to stop.
 
-    `lr_at(step)` is the rate of update `step`, from 0; `done` counts those before a resume. All draws are
-    keyed by (seed, step), so results do not depend on interruptions. A batch goes through in `accumulate`
-    portions; gradients longer than `clip` are shortened; `ready` puts the network into training mode. From
-    the first lost number on weights stay as they are, or with `skip`, by which processes agree, this once.
+    Dropout is keyed by (seed, step), so results do not depend on interruptions. From the first loss or
+    gradient that is NaN or infinite, weights stay as they are; with `skip`, only that update is left out.
+
+    Args:
+        network: The network on its device.
+        batches: One batch for each update.
+        loss_fn: (network, batch) -> mean loss, number of wrong images.
+        optimizer: Its groups may carry a `scale`, which multiplies their learning rate.
+        lr_at: Learning rate of the update after so many, from 0.
+        seed: Seed of everything random in the network.
+        done: Updates made before, in a resumed run.
+        accumulate: Portions in which a batch passes through the network.
+        grad_clip: Largest norm of the gradient; 0 does not clip.
+        train_mode: Puts the network into training mode.
+        skip: Combines over processes whether an update is skipped; None never skips.
+
+    Yields:
+        The result of each update.
     """
-    guard = Guard(optimizer, clip, network, skip=skip)
-    ready(network)
+    guard = NonFiniteGuard(optimizer, grad_clip, network, skip=skip)
+    train_mode(network)
     for step, batch in enumerate(batches, done):
-        rate = lr_at(step)
+        lr = lr_at(step)
         for group in optimizer.param_groups:
-            group["lr"] = rate * group.get("scale", 1.0)
+            group["lr"] = lr * group.get("scale", 1.0)
         torch.manual_seed((seed << 32) + step)
         if not network.training:  # the caller may have evaluated since the last step
-            ready(network)
+            train_mode(network)
         optimizer.zero_grad(set_to_none=True)
         guard.begin()
-        loss, wrong = guard.step(*backward(network, batch, judge, accumulate), step + 1)
-        yield Moment(step + 1, loss, wrong, len(batch.labels), rate, guard.bad, guard.skipped)
+        loss, num_wrong = guard.step(*backward(network, batch, loss_fn, accumulate), step + 1)
+        yield Moment(
+            step + 1, loss, num_wrong, len(batch.labels), lr, guard.nonfinite_step, guard.num_skipped
+        )
 
 
-def backward(network: nn.Module, batch: Batch, judge: LossFn, portions: int) -> tuple[Tensor, Tensor]:
-    """Add the gradient of the batch's mean loss, by portions; that loss, and the images it got wrong."""
-    losses, wrongs = [], []
-    for part in batch.portions(portions):
-        loss, wrong = judge(network, part)
-        share = len(part.labels) / len(batch.labels)
+def backward(network: nn.Module, batch: Batch, loss_fn: LossFn, portions: int) -> tuple[Tensor, Tensor]:
+    """Add the gradient of the batch's mean loss, portion by portion; that loss, and the number of wrong images."""
+    losses, counts = [], []
+    for portion in batch.chunk(portions):
+        loss, num_wrong = loss_fn(network, portion)
+        share = len(portion.labels) / len(batch.labels)
         torch.autograd.backward(loss if share == 1 else loss * share)
         losses.append(loss.detach() * share)
-        wrongs.append(wrong)
-    return sum(losses[1:], losses[0]), sum(wrongs[1:], wrongs[0])
+        counts.append(num_wrong)
+    return sum(losses[1:], losses[0]), sum(counts[1:], counts[0])

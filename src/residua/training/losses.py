@@ -1,4 +1,4 @@
-"""What a network is asked to make small: cross-entropy in its variants, in the plan's arithmetic."""
+"""Loss functions: cross-entropy with label smoothing, class weights, mixed images and auxiliary heads."""
 
 from collections.abc import Callable
 
@@ -17,76 +17,90 @@ from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Plan, Recipe
 
 LossFn = Callable[[nn.Module, Batch], tuple[Tensor, Tensor]]
+"""(network, batch) -> (mean loss, number of wrong images), both scalars on the device."""
 
 
 def make_loss_fn(
     preprocess: Preprocess,
     plan: Plan,
-    smoothing: float,
+    label_smoothing: float,
     *,
-    side: float = 0.3,
-    weights: Tensor | None = None,
+    aux_weight: float = 0.3,
+    class_weights: Tensor | None = None,
 ) -> LossFn:
-    """(network, batch) -> (mean cross-entropy, number of wrong images), in the plan's arithmetic.
+    """The cross-entropy of a batch, computed in the precision and memory format of `plan`.
 
-    A network that answers with several logits has auxiliary heads behind its first: each of their losses
-    counts `side` (Szegedy et al. 2014, section 5). `weights` (classes,) weigh the images of each class. A
-    mixed image is wrong when it is not taken for what most of it shows.
+    Args:
+        preprocess: Normalises the images.
+        plan: Device, precision and memory format.
+        label_smoothing: Share of the target that is spread over all classes.
+        aux_weight: Weight of the loss of each auxiliary head (Szegedy et al. 2014, section 5); a network with
+            such heads returns several logits, its own first.
+        class_weights: Weights (classes,) of the images of each class; None weights all alike.
+
+    Returns:
+        (network, batch) -> (mean loss, number of wrong images). A mixed image is wrong unless it is classified
+        as the image that has the larger share in it.
     """
     device = torch.device(plan.device)
 
-    def entropy(logits: Tensor, labels: Tensor, mix: Mix | None) -> Tensor:
-        def against(truth: Tensor) -> Tensor:
+    def mixed_cross_entropy(logits: Tensor, labels: Tensor, mix: Mix | None) -> Tensor:
+        def loss_for(targets: Tensor) -> Tensor:
             exact = logits.to(torch.promote_types(logits.dtype, torch.float32))
-            return cross_entropy(exact, truth, weight=weights, label_smoothing=smoothing)
+            return cross_entropy(exact, targets, weight=class_weights, label_smoothing=label_smoothing)
 
         if mix is None:
-            return against(labels)
-        return mix.own_weight * against(labels) + (1 - mix.own_weight) * against(labels.roll(1, 0))
+            return loss_for(labels)
+        return mix.own_weight * loss_for(labels) + (1 - mix.own_weight) * loss_for(labels.roll(1, 0))
 
-    def judge(network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+    def loss_fn(network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         labels = batch.labels.to(device, non_blocking=True)
         images = normalise(batch.images.to(device, non_blocking=True), preprocess)
-        form = layout(plan.memory_format, images.ndim)
-        images = augment_batch(images, batch.augmentation).contiguous(memory_format=form)
+        images = augment_batch(images, batch.augmentation).contiguous(
+            memory_format=layout(plan.memory_format, images.ndim)
+        )
         with torch.autocast(device.type, torch.bfloat16, enabled=plan.precision == "bfloat16"):
-            said = network(images)
-        logits, *others = said if isinstance(said, tuple) else (said,)
+            output = network(images)
+        logits, *aux_logits = output if isinstance(output, tuple) else (output,)
         mix = batch.augmentation.mix if batch.augmentation else None
-        loss = entropy(logits, labels, mix)
-        for other in others:
-            loss = loss + side * entropy(other, labels, mix)
-        shown = labels.roll(1, 0) if mix and mix.own_weight < 0.5 else labels
-        return loss, (logits.detach().argmax(1) != shown).sum()
+        loss = mixed_cross_entropy(logits, labels, mix)
+        for aux in aux_logits:
+            loss = loss + aux_weight * mixed_cross_entropy(aux, labels, mix)
+        targets = labels.roll(1, 0) if mix and mix.own_weight < 0.5 else labels
+        return loss, (logits.detach().argmax(1) != targets).sum()
 
-    return judge
+    return loss_fn
 
 
 def recipe_loss_fn(recipe: Recipe, plan: Plan, images: Images) -> LossFn:
-    """The objective of `recipe` on `images`, in the arithmetic of `plan`."""
+    """The loss function of `recipe` for the training images `images`, in the arithmetic of `plan`."""
     weights = None
     if recipe.data.balance == "weights":
-        weights = class_weights(images.labels, len(images.classes)).to(plan.device)
+        weights = balanced_class_weights(images.labels, len(images.classes)).to(plan.device)
     optim = recipe.optim
     return make_loss_fn(
-        recipe.arch.preprocess, plan, optim.label_smoothing, side=optim.aux_weight, weights=weights
+        recipe.arch.preprocess,
+        plan,
+        optim.label_smoothing,
+        aux_weight=optim.aux_weight,
+        class_weights=weights,
     )
 
 
-def weighted(judge: LossFn, weight: float) -> LossFn:
-    """`judge` with its gradient, but not its loss, times `weight`: what a process's share counts."""
+def weighted(loss_fn: LossFn, weight: float) -> LossFn:
+    """`loss_fn` whose gradient, but not whose value, is multiplied by `weight`: the share of a process."""
     if weight == 1:
-        return judge
+        return loss_fn
 
-    def shared(network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-        loss, wrong = judge(network, batch)
-        return weight * loss + ((1 - weight) * loss).detach(), wrong
+    def weighted_loss_fn(network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        loss, num_wrong = loss_fn(network, batch)
+        return weight * loss + ((1 - weight) * loss).detach(), num_wrong
 
-    return shared
+    return weighted_loss_fn
 
 
-def class_weights(labels: NDArray[np.int64], classes: int) -> Tensor:
-    """(classes,) weights by which every class that has images counts the same, and an image 1 on average."""
+def balanced_class_weights(labels: NDArray[np.int64], classes: int) -> Tensor:
+    """Weights (classes,) that give every class with images the same influence, and an image 1 on average."""
     counts = np.bincount(labels, minlength=classes)
     present = np.count_nonzero(counts)
     weights = np.where(counts > 0, len(labels) / (present * np.maximum(counts, 1)), 0.0)

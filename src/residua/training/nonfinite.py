@@ -1,4 +1,12 @@
-"""Guard: lets an update through only while every number is one, and finds where the first one was lost."""
+"""NaN and infinity in training: skip such updates, and name where the first one came from.
+
+    each update    NonFiniteGuard decides on the device, so that the host need not wait for a GPU:
+                   loss and gradient finite -> update; else the weights (with `skip`: buffers, too) stay
+    now and then   the session reads `nonfinite_step`; if set, it repeats the batch layer by layer
+    then           describe_nonfinite names step, layer and images: stop, or roll back
+
+This module also words the two other failures of a step: no memory, and a loader worker that died.
+"""
 
 import json
 from collections.abc import Callable, Iterator
@@ -11,172 +19,228 @@ from torch import Tensor, nn
 
 from residua.data import loader
 from residua.data.batches import Batch
-from residua.runs.run import Run, write
+from residua.data.dataset import Split
+from residua.errors import ConfigError
+from residua.files import write_file
+from residua.runs.run import Run
 from residua.training.losses import LossFn
 from residua.training.processes.world import World
-from residua.training.task import Split
 
 T = TypeVar("T")
 
-Agree = Callable[[Tensor], Tensor]
-"""Makes of what this process claims, a bool on the device, what all processes do."""
+AnyProcess = Callable[[Tensor], Tensor]
+"""From a bool tensor of this process to whether it is true on any process, on the device."""
 
-IN_A_ROW = 10
-"""Updates that may be left out one after the other: with more it is not one batch that is bad."""
-FEW = 3
-"""Images named in the message."""
+MAX_SKIPS = 10
+"""Updates that may be skipped one after the other: with more, the batch is not the cause."""
+NAMED_IMAGES = 3
+"""Images named in the message; all are listed in diverged.json."""
+NOT_REPEATED = "it cannot be repeated"
+"""Stands for the layer when a second pass of the batch is finite."""
 
-GO_ON = (
-    "`residua resume` goes on; if it comes again, free memory, or set data.num_workers to 0 in recipe.json"
-)
-"""What to do when a process died that reads."""
-NOT_AGAIN = "it cannot be repeated"
-"""What is said of a batch in which every number is one."""
-
-HOLDS = (torch.optim.SGD, torch.optim.AdamW)
-"""Optimisers whose fused kernel can be told on the device to leave everything as it is."""
+_WORKER_REMEDY = "`residua resume` continues; if it happens again, free memory, or set data.num_workers to 0 in recipe.json"
+_SKIPPING_OPTIMIZERS = (
+    torch.optim.SGD,
+    torch.optim.AdamW,
+)  # their fused kernels read `found_inf` on the device
 
 
-class Guard:
-    """Clips gradients, and holds updates back from the first loss or gradient on that is not finite.
+class NonFiniteGuard:
+    """Clips gradients, and holds updates back from the first NaN or infinite loss or gradient on.
 
-    The decision stays on the device, so that the host need not wait: `bad` is the first such step, else 0. An
-    optimiser that cannot be told there is held back on the CPU alone. With `skip`, only the lost updates are
-    left out, and `bad` is the step at which `IN_A_ROW` of them have followed each other.
+    The decision stays on the device. Only the fused kernels of SGD and AdamW can skip an update there; other
+    optimisers are held back on the CPU alone.
     """
 
     def __init__(
-        self, optimizer: torch.optim.Optimizer, clip: float, network: nn.Module, *, skip: Agree | None = None
+        self,
+        optimizer: torch.optim.Optimizer,
+        grad_clip: float,
+        network: nn.Module,
+        *,
+        skip: AnyProcess | None = None,
     ) -> None:
-        """Guard `optimizer`, and shorten gradients to `clip`, 0 for never.
+        """Guard `optimizer`.
 
-        `skip` makes of what this process lost what all did. ValueError when the optimiser cannot be told.
+        Args:
+            optimizer: Its gradients are those of `network`.
+            grad_clip: Largest norm of the gradient; 0 does not clip.
+            network: Its buffers are restored when an update is skipped.
+            skip: Skip only such updates, on all processes that this function combines; None holds back all
+                updates from the first one on.
+
+        Raises:
+            ConfigError: `skip` with an optimiser that cannot skip on its accelerator.
         """
-        self._optimizer, self._clip, self._skip = optimizer, clip, skip
+        self._optimizer, self._grad_clip, self._skip = optimizer, grad_clip, skip
         self._weights = [weight for group in optimizer.param_groups for weight in group["params"]]
         device = self._weights[0].device
-        self.bad, self.skipped, self._row = torch.zeros(3, dtype=torch.int64, device=device).unbind()
-        self._told = isinstance(optimizer, HOLDS) and bool(optimizer.defaults.get("fused"))
-        if skip and not self._told and device.type != "cpu":
-            raise ValueError(
+        self.nonfinite_step, self.num_skipped, self._num_in_a_row = torch.zeros(
+            3, dtype=torch.int64, device=device
+        ).unbind()
+        self._skips_on_device = isinstance(optimizer, _SKIPPING_OPTIMIZERS) and bool(
+            optimizer.defaults.get("fused")
+        )
+        if skip and not self._skips_on_device and device.type != "cpu":
+            raise ConfigError(
                 "optim.on_nonfinite is skip: on an accelerator give optim.kind sgd or adamw, fused"
             )
-        if skip and self._told:
+        if skip and self._skips_on_device:
             _fill_momenta(optimizer)
         self._buffers = list(network.buffers()) if skip else []
-        self._kept = [buffer.clone() for buffer in self._buffers]
+        self._copies = [buffer.clone() for buffer in self._buffers]
 
     def begin(self) -> None:
-        """A batch is about to go through the network."""
-        for kept, buffer in zip(self._kept, self._buffers, strict=True):
-            kept.copy_(buffer)
+        """Copy the buffers, before a batch passes through the network."""
+        for copy, buffer in zip(self._copies, self._buffers, strict=True):
+            copy.copy_(buffer)
 
-    def step(self, loss: Tensor, wrong: Tensor, number: int) -> tuple[Tensor, Tensor]:
-        """Update the weights with their gradients, those of `loss`; this is step `number`, from 1.
+    def step(self, loss: Tensor, num_wrong: Tensor, number: int) -> tuple[Tensor, Tensor]:
+        """Update the weights with their gradients, unless one of them or `loss` is NaN or infinite.
 
-        What counts of `loss` and `wrong`: nothing of an update that is left out.
+        Args:
+            loss: Mean loss of the batch, a scalar.
+            num_wrong: Wrong images of the batch.
+            number: Number of this step, from 1.
+
+        Returns:
+            `loss` and `num_wrong`; both 0 for a skipped update.
         """
         gradients = [weight.grad for weight in self._weights if weight.grad is not None]
-        length = nn.utils.get_total_norm(gradients)
-        if self._clip:
-            nn.utils.clip_grads_with_norm_(self._weights, self._clip, length)
-        lost = ~(torch.isfinite(length) & torch.isfinite(loss))
+        norm = nn.utils.get_total_norm(gradients)
+        if self._grad_clip:
+            nn.utils.clip_grads_with_norm_(self._weights, self._grad_clip, norm)
+        is_bad = ~(torch.isfinite(norm) & torch.isfinite(loss))
         if self._skip:
-            lost = self._skip(lost)
-            loss, wrong = torch.where(lost, 0, loss), torch.where(lost, 0, wrong)
-            self._row = torch.where(lost, self._row + 1, 0)
-            self.skipped = self.skipped + lost
-            for kept, buffer in zip(self._kept, self._buffers, strict=True):
-                buffer.copy_(torch.where(lost, kept, buffer))
-        final = self._row >= IN_A_ROW if self._skip else lost
-        self.bad = torch.where((self.bad == 0) & final, number, self.bad)
-        held = lost | (self.bad > 0)
-        if self._told:
-            self._optimizer.found_inf = held.float()  # type: ignore[attr-defined]
+            is_bad = self._skip(is_bad)
+            loss, num_wrong = torch.where(is_bad, 0, loss), torch.where(is_bad, 0, num_wrong)
+            self._num_in_a_row = torch.where(is_bad, self._num_in_a_row + 1, 0)
+            self.num_skipped = self.num_skipped + is_bad
+            for copy, buffer in zip(self._copies, self._buffers, strict=True):
+                buffer.copy_(torch.where(is_bad, copy, buffer))
+        is_final = self._num_in_a_row >= MAX_SKIPS if self._skip else is_bad
+        self.nonfinite_step = torch.where((self.nonfinite_step == 0) & is_final, number, self.nonfinite_step)
+        hold = is_bad | (self.nonfinite_step > 0)
+        if self._skips_on_device:
+            self._optimizer.found_inf = hold.float()  # type: ignore[attr-defined]
             self._optimizer.grad_scale = None  # type: ignore[attr-defined]
-        elif held.device.type == "cpu" and bool(held):
-            return loss, wrong
+        elif hold.device.type == "cpu" and bool(hold):
+            return loss, num_wrong
         self._optimizer.step()
-        return loss, wrong
+        return loss, num_wrong
 
 
 def _fill_momenta(optimizer: torch.optim.Optimizer) -> None:
-    """Zeros for momenta that SGD would leave undefined where its first update is left out."""
+    """Zeros for momenta, which SGD leaves undefined when its first update is skipped."""
     for group in optimizer.param_groups:
         if isinstance(optimizer, torch.optim.SGD) and group["momentum"]:
             for weight in group["params"]:
                 optimizer.state[weight].setdefault("momentum_buffer", torch.zeros_like(weight))
 
 
-def first_bad_layer(network: nn.Module, batch: Batch, judge: LossFn, *, seed: int, step: int) -> str:
-    """Where numbers are lost when `batch` goes through as it did at update `step`, from 0: one clause."""
+def first_nonfinite_layer(network: nn.Module, batch: Batch, loss_fn: LossFn, *, seed: int, step: int) -> str:
+    """Repeat a step layer by layer to find where NaN or infinity comes from.
+
+    Args:
+        network: The network in training mode, with the weights before the step.
+        batch: The batch of the step.
+        loss_fn: The loss function.
+        seed: The seed of `loop.train`.
+        step: The step, from 0.
+
+    Returns:
+        A clause that names the layer, or NOT_REPEATED.
+    """
     network.zero_grad(set_to_none=True)
-    with _watched(network) as lost:
+    with _record_nonfinite_layers(network) as layers:
         torch.manual_seed((seed << 32) + step)
-        loss, _ = judge(network, batch)
-        if lost:
-            return f"the first layer that says NaN or infinity is {lost[0]}"
+        loss, _ = loss_fn(network, batch)
+        if layers:
+            return f"the first layer whose output is NaN or infinite is {layers[0]}"
         if not bool(torch.isfinite(loss)):
             return "every layer is finite, the loss alone is not"
         torch.autograd.backward(loss)
-    wild = [name for name, weight in network.named_parameters() if _is_lost(weight.grad)]
-    return f"the gradient of {wild[-1]} is the first that is not finite" if wild else NOT_AGAIN
+    names = [name for name, weight in network.named_parameters() if _is_nonfinite(weight.grad)]
+    return f"the gradient of {names[-1]} is the first that is not finite" if names else NOT_REPEATED
 
 
-def told(run: Run, batch: Batch, images: Split, *, step: int, layer: str) -> str:
-    """What went wrong in `batch` at `step`, from 1, as a clause; all of its images go into the run's file."""
-    titles = [images.title(i) for i in batch.indices.tolist()]
-    found = {"step": step, "layer": layer, "images": titles}
-    write(file := run.path / "diverged.json", json.dumps(found, indent=2))
-    few, more = ", ".join(titles[:FEW]), len(titles) - FEW
-    others = f" and {more} more, listed in {file}" if more > 0 else ""
-    return f"numbers were lost at step {step}: {layer}; in the batch were {few}{others}"
+def describe_nonfinite(layer: str, batch: Batch, split: Split, *, step: int, run: Run, world: World) -> str:
+    """Which step, layer and images led to NaN or infinity. Collective: all processes must call it.
+
+    Args:
+        layer: The clause of `first_nonfinite_layer` on this process.
+        batch: Its part of the batch.
+        split: The training images.
+        step: The step, from 1.
+        run: All images of the batch are listed in its diverged.json.
+        world: The processes; the first that found a layer counts.
+
+    Returns:
+        A clause for the error message, equal on every process.
+    """
+    clauses = world.gather([(layer, batch.indices)])
+    where, indices = next((pair for pair in clauses if pair[0] != NOT_REPEATED), clauses[0])
+    return world.run_on_main(
+        lambda: _list_images(run, replace(batch, indices=indices), split, step=step, layer=where)
+    )
 
 
-def fitting(moments: Iterator[T], *, share: int, batch: int, device: str) -> Iterator[T]:
-    """`moments`; MemoryError, with a batch that may fit, when `share` images of a `batch` do not."""
+def _list_images(run: Run, batch: Batch, split: Split, *, step: int, layer: str) -> str:
+    titles = [split.title(i) for i in batch.indices.tolist()]
+    facts = {"step": step, "layer": layer, "images": titles}
+    write_file(file := run.path / "diverged.json", json.dumps(facts, indent=2))
+    first, more = ", ".join(titles[:NAMED_IMAGES]), len(titles) - NAMED_IMAGES
+    rest = f" and {more} more, listed in {file}" if more > 0 else ""
+    return f"NaN or infinity at step {step}: {layer}; the batch contains {first}{rest}"
+
+
+def explain_out_of_memory(moments: Iterator[T], *, share: int, batch: int, device: str) -> Iterator[T]:
+    """Yield `moments`, and explain a batch that does not fit into memory.
+
+    Args:
+        moments: The training loop.
+        share: Images of a batch on this process.
+        batch: Images of a batch in all.
+        device: The device of this process.
+
+    Raises:
+        MemoryError: A batch does not fit; the message names a batch size that may.
+    """
     try:
         yield from moments
     except RuntimeError as error:
         if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
             raise
-        said = f"a batch of {share} images does not fit into the memory of {device}"
-        less = f"train with --set budget.batch_size={max(2, batch // 2)}, or with more processes"
-        raise MemoryError(f"{said}: {less}") from None
+        message = f"a batch of {share} images does not fit into the memory of {device}"
+        remedy = f"train with --set budget.batch_size={max(2, batch // 2)}, or with more processes"
+        raise MemoryError(f"{message}: {remedy}") from None
 
 
-def of_worker(error: RuntimeError, *, after: int) -> RuntimeError:
-    """WorkerDiedError where `error` is about a process that reads, after so many updates; else `error`."""
-    died = loader.of_worker(error)
-    return died.at(f"after step {after}", cure=GO_ON) if died else error
-
-
-def agreed(layer: str, batch: Batch, images: Split, *, step: int, run: Run, world: World) -> str:
-    """What went wrong at `step`, as `told` by the first process in whose share of the batch it did."""
-    found = world.gather([(layer, batch.indices)])
-    where, indices = next((pair for pair in found if pair[0] != NOT_AGAIN), found[0])
-    return world.share(lambda: told(run, replace(batch, indices=indices), images, step=step, layer=where))
+def explain_worker_death(error: RuntimeError, *, after: int) -> RuntimeError:
+    """WorkerDiedError when `error` is the death of a loader worker, after so many updates; else `error`."""
+    death = loader.find_worker_death(error)
+    return death.at(f"after step {after}", cure=_WORKER_REMEDY) if death else error
 
 
 @contextmanager
-def _watched(network: nn.Module) -> Iterator[list[str]]:
-    """The names of layers whose outputs were not finite, in the order in which they answered."""
-    lost: list[str] = []
+def _record_nonfinite_layers(network: nn.Module) -> Iterator[list[str]]:
+    """The names of layers with NaN or infinity in their output, in the order of computation."""
+    names: list[str] = []
     handles = []
     for name, layer in network.named_modules():
         if next(layer.children(), None) is None:
 
-            def look(_layer: nn.Module, _given: object, said: object, name: str = name) -> None:
-                if isinstance(said, Tensor) and _is_lost(said):  # anchors come as lists
-                    lost.append(name)
+            def record(_layer: nn.Module, _inputs: object, output: object, name: str = name) -> None:
+                if isinstance(output, Tensor) and _is_nonfinite(output):  # anchors come as lists
+                    names.append(name)
 
-            handles.append(layer.register_forward_hook(look))
+            handles.append(layer.register_forward_hook(record))
     try:
-        yield lost
+        yield names
     finally:
         for handle in handles:
             handle.remove()
 
 
-def _is_lost(value: Tensor | None) -> bool:
+def _is_nonfinite(value: Tensor | None) -> bool:
     return value is not None and not bool(torch.isfinite(value).all())

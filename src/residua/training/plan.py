@@ -31,7 +31,7 @@ SHORT = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class PlanChoice:
     """A plan without `auto`, and why."""
 
     plan: Plan
@@ -42,7 +42,7 @@ class Chosen:
     """Whether the network is compiled, and why: one line."""
 
 
-def choose(network: Network, plan: Plan, *, batch: int, steps: int, portions: int = 1) -> Chosen:
+def choose_plan(network: Network, plan: Plan, *, batch: int, steps: int, portions: int = 1) -> PlanChoice:
     """`plan` with every `auto` decided for `network` on this machine.
 
     `portions` of a batch go through one after the other. ValueError when its device is not here.
@@ -52,10 +52,10 @@ def choose(network: Network, plan: Plan, *, batch: int, steps: int, portions: in
     device = resolve_device(plan.device)
     threads = plan.threads or torch.get_num_threads()
     found = replace(plan, device=str(device), threads=threads)
-    with memory.kept(found):
+    with memory.retain_freed_memory(found):
         found, reason, rate = _arithmetic(network, found, batch=batch, steps=steps)
-        found, translation = compiling.choose(network, found, batch=batch, steps=steps, rate=rate)
-    return Chosen(found, reason, translation)
+        found, translation = compiling.choose_compile(network, found, batch=batch, steps=steps, rate=rate)
+    return PlanChoice(found, reason, translation)
 
 
 def _arithmetic(network: Network, plan: Plan, *, batch: int, steps: int) -> tuple[Plan, str, float]:
@@ -76,9 +76,9 @@ def _arithmetic(network: Network, plan: Plan, *, batch: int, steps: int) -> tupl
     torch.set_num_threads(plan.threads)
     if plan.memory_limit:  # until the schedule is known, which depends on what is measured here
         network.set_grad_checkpointing()
-    images, began = min(batch, sample(network)), time.perf_counter()
+    images, began = min(batch, sample_size(network)), time.perf_counter()
     found = measure(network, batch=images, formats=formats, precisions=precisions)
-    took, rates = time.perf_counter() - began, timing.rates(found, images)
+    took, rates = time.perf_counter() - began, timing.throughputs(found, images)
     best = timing.fastest(found, worth=WORTH)
     said = ", ".join(f"{form} {kind} {rate:.0f}/s" for (form, kind), rate in rates.items())
     chosen = replace(plan, memory_format=best[0], precision=best[1])
@@ -101,10 +101,10 @@ def measure(
 ) -> dict[tuple[Format, Precision], list[float]]:
     """Seconds of training steps on the CPU in every combination, turn by turn, the default one first."""
     steps = {(form, kind): _step(network, form, kind, batch) for kind in precisions for form in formats}
-    return timing.timed(steps, worth=WORTH, seconds=SECONDS)
+    return timing.time_in_turns(steps, worth=WORTH, seconds=SECONDS)
 
 
-def sample(network: Network) -> int:
+def sample_size(network: Network) -> int:
     """Images, or clips, that make a measured step; one clip fills the cores."""
     least = 1 if network.arch.has_time else 4
     return max(least, min(SAMPLE, int(WORK / cost(network.arch).macs)))

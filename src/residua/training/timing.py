@@ -16,7 +16,7 @@ slower alike. On a machine that slows half of all steps, by chance, an equal way
 one of 700 trials; a way that wins three turns of four is missed in one of 50, where there is time for 45."""
 
 
-def timed(
+def time_in_turns(
     steps: Mapping[Way, Callable[[], object]], *, worth: float, seconds: float
 ) -> dict[Way, list[float]]:
     """Seconds that a step takes in each way, one number for each turn; the first turn warms up, uncounted.
@@ -64,6 +64,6 @@ def _chance(turns: int, wins: int) -> float:
     return math.ldexp(sum(math.comb(turns, many) for many in range(wins, turns + 1)), -turns)
 
 
-def rates(found: Mapping[Way, Sequence[float]], images: int) -> dict[Way, float]:
+def throughputs(found: Mapping[Way, Sequence[float]], images: int) -> dict[Way, float]:
     """Images per second in each way: medians over the turns."""
     return {way: images / statistics.median(turns) for way, turns in found.items()}

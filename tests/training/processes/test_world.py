@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from residua.tasks.classify.learn_task import ClassifyLearn
 from torch import nn
 
 from ranks import begin, end, together
+from residua.data.images import ImageDataset
 from residua.data.sampler import share
-from residua.data.sources.table import Dataset
 from residua.errors import DataError, PeerFailedError
 from residua.jobs.prepare import TrainRequest
 from residua.jobs.train import start_or_join
@@ -22,10 +23,9 @@ from residua.nn.letters import LETTERS, Letter
 from residua.nn.network import Network
 from residua.runs.run import Run, create
 from residua.spec.recipe import Budget, Plan, Recipe
-from residua.tasks.classify.task import Classify
-from residua.training.fit import Fit
-from residua.training.initial import initial
-from residua.training.processes.world import ALONE, World, joined
+from residua.training.network import initial_network
+from residua.training.processes.world import SINGLE_PROCESS, World, process_group
+from residua.training.session import TrainingSession
 from residua.training.validate import validate
 from small import after, arch, colours, difference, file_of, flip, never, recipe, rows, weights
 
@@ -37,7 +37,7 @@ GROUPS: Mapping[str, Letter] = {
 
 
 @pytest.fixture(scope="module")
-def data() -> Dataset:
+def data() -> ImageDataset:
     return colours()
 
 
@@ -49,14 +49,14 @@ def grouped(made: Recipe) -> Network:
 
 
 def drawn(made: Recipe) -> Network:
-    return initial(made, ("blue", "green", "red"))
+    return initial_network(made, ("blue", "green", "red"))
 
 
 def run_in(
     size: int,
     path: Path,
     made: Recipe,
-    data: Dataset,
+    data: ImageDataset,
     *,
     network: Callable[[Recipe], Network] = drawn,
     asks: int = 0,
@@ -65,19 +65,21 @@ def run_in(
     run = Run(path) if (path / "recipe.json").exists() else create(path, made, identity={})
 
     def work(world: World) -> None:
-        stop = after(asks) if asks and world.leads else never
-        for _ in Fit(run, network(made), data, Classify(), stop=stop, world=world).events():
+        stop = after(asks) if asks and world.is_main else never
+        for _ in TrainingSession(run, network(made), data, ClassifyLearn(), stop=stop, world=world).events():
             pass
 
     if size == 1:
-        work(ALONE)
+        work(SINGLE_PROCESS)
     else:
         together(size, work)
     return run
 
 
 @pytest.mark.parametrize(("size", "batch"), [(2, 6), (2, 5), (3, 7)])
-def test_ranks_learn_what_one_process_learns(size: int, batch: int, data: Dataset, tmp_path: Path) -> None:
+def test_ranks_learn_what_one_process_learns(
+    size: int, batch: int, data: ImageDataset, tmp_path: Path
+) -> None:
     made = recipe(budget=Budget(epochs=3, batch_size=batch, save_seconds=1000.0))
     alone = run_in(1, tmp_path / "alone", made, data, network=grouped)
     many = run_in(size, tmp_path / "many", made, data, network=grouped)
@@ -88,17 +90,17 @@ def test_ranks_learn_what_one_process_learns(size: int, batch: int, data: Datase
 
 
 def test_without_the_weights_an_uneven_share_would_not_pass(
-    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = recipe(budget=Budget(epochs=3, batch_size=5, save_seconds=1000.0))
     alone = run_in(1, tmp_path / "alone", made, data, network=grouped)
-    monkeypatch.setattr(World, "images", lambda world, batch: batch / world.size)
+    monkeypatch.setattr(World, "local_batch_size", lambda world, batch: batch / world.size)
     many = run_in(2, tmp_path / "many", made, data, network=grouped)
     assert difference(many, alone) > 1e-4
 
 
 def test_interrupted_ranks_that_compile_end_with_the_same_bits(
-    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With dropout, bfloat16 and channels_last; traced like any compiled run, but not made into kernels."""
     importlib.import_module("torch._inductor.pattern_matcher")  # else each of the six ranks would import it
@@ -114,7 +116,7 @@ def test_interrupted_ranks_that_compile_end_with_the_same_bits(
 
 
 def test_the_same_ranks_twice_and_interrupted_ranks_end_with_the_same_bits(
-    data: Dataset, tmp_path: Path
+    data: ImageDataset, tmp_path: Path
 ) -> None:
     made = recipe(arch=arch(drop=True))
     first = run_in(2, tmp_path / "first", made, data)
@@ -130,7 +132,7 @@ def test_the_same_ranks_twice_and_interrupted_ranks_end_with_the_same_bits(
 
 
 def test_ranks_differ_from_one_process_where_batch_norms_see_their_share(
-    data: Dataset, tmp_path: Path
+    data: ImageDataset, tmp_path: Path
 ) -> None:
     assert (
         difference(run_in(2, tmp_path / "2", recipe(), data), run_in(1, tmp_path / "1", recipe(), data))
@@ -140,15 +142,15 @@ def test_ranks_differ_from_one_process_where_batch_norms_see_their_share(
 
 @pytest.mark.parametrize(("size", "at_once"), [(2, 250), (2, 3), (3, 6)])
 def test_ranks_judge_exactly_as_one_process(
-    size: int, at_once: int, data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    size: int, at_once: int, data: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("residua.training.validate.at_once", lambda *_: at_once)
     made = recipe()
-    alone = validate(drawn(made), data.test, made, plan=made.plan, world=ALONE, stop=never)
+    alone = validate(drawn(made), data.test, made, plan=made.plan, world=SINGLE_PROCESS, stop=never)
 
     def work(world: World) -> None:
         network = drawn(made)
-        if not world.leads:
+        if not world.is_main:
             for value in network.buffers():
                 value += 1  # its own running statistics are not asked
         found = validate(network, data.test, made, plan=made.plan, world=world, stop=never)
@@ -159,7 +161,9 @@ def test_ranks_judge_exactly_as_one_process(
     together(size, work)
 
 
-def test_a_state_that_is_damaged_is_passed_over_by_all_ranks_alike(data: Dataset, tmp_path: Path) -> None:
+def test_a_state_that_is_damaged_is_passed_over_by_all_ranks_alike(
+    data: ImageDataset, tmp_path: Path
+) -> None:
     made = recipe(budget=Budget(epochs=3, batch_size=6, save_seconds=0.0))
     whole = run_in(2, tmp_path / "whole", made, data)
     parts = run_in(2, tmp_path / "parts", made, data, asks=7)
@@ -173,7 +177,7 @@ def told(folder: Path, work: Callable[[World], object]) -> Callable[[int], None]
 
     def rank_work(rank: int) -> None:
         try:
-            with joined() as world:
+            with process_group() as world:
                 work(world)
         except PeerFailedError as error:
             (folder / f"{rank}").write_text(f"{error.kinds[0]} {error.silent} {error}")
@@ -188,7 +192,7 @@ def blocked(world: World) -> None:
 
 
 def patient(world: World) -> None:
-    world.meet()
+    world.barrier()
 
 
 @pytest.mark.parametrize("wait", [blocked, patient])
@@ -201,7 +205,7 @@ def test_an_error_on_one_rank_ends_all_and_rank_0_speaks(
             raise DataError("photo.jpg cannot be decoded")
         wait(world)
 
-    assert end(begin(3, told(tmp_path, work)), limit=30) == [0, 0, 0]
+    assert end(begin(3, told(tmp_path, work), stall=3.0), limit=30) == [0, 0, 0]
     said = [(tmp_path / str(rank)).read_text() for rank in range(3)]
     who = f"process {culprit}: " if culprit else ""
     assert said[0] == f"DataError {f'False {who}' if culprit else ''}photo.jpg cannot be decoded"
@@ -225,7 +229,7 @@ def test_a_rank_that_is_killed_is_missed(wait: Callable[[World], None], tmp_path
     ("wait", "said"),
     [
         (lambda world: world.sum(1.0), "another process of this run died or stalls"),
-        (World.meet, "process 1 of this run stands still"),
+        (World.barrier, "process 1 of this run stands still"),
     ],
     ids=["in a step", "patiently"],
 )
@@ -251,7 +255,7 @@ def test_who_works_while_the_others_wait_is_not_taken_for_one_that_stalls(tmp_pa
     def work(world: World) -> None:
         if world.rank == 1:
             time.sleep(3)
-        world.meet()
+        world.barrier()
 
     assert end(begin(2, told(tmp_path, work), stall=2.0)) == [0, 0]
     assert not list(tmp_path.iterdir())
@@ -259,24 +263,25 @@ def test_who_works_while_the_others_wait_is_not_taken_for_one_that_stalls(tmp_pa
 
 def test_more_ranks_than_images_of_a_batch_are_refused() -> None:
     with pytest.raises(ValueError, match="4 processes share a batch of 3: give at most 3 processes"):
-        World(0, 4).images(3)
+        World(0, 4).local_batch_size(3)
 
 
 def test_shares_are_those_of_the_sampler() -> None:
     for size in (1, 2, 3, 7):
         for batch in (7, 8, 64):
             counts = [
-                len(share(0, 0, count=100, batch=batch, rank=rank, world=size)[1]) for rank in range(size)
+                len(share(0, 0, count=100, batch_size=batch, rank=rank, world=size)[1])
+                for rank in range(size)
             ]
-            assert [World(rank, size).images(batch) for rank in range(size)] == counts
+            assert [World(rank, size).local_batch_size(batch) for rank in range(size)] == counts
 
 
-def test_batch_norms_over_all_ranks_need_gpus(data: Dataset, tmp_path: Path) -> None:
+def test_batch_norms_over_all_ranks_need_gpus(data: ImageDataset, tmp_path: Path) -> None:
     made = recipe(plan=replace(recipe().plan, sync_norm=True))
     run = create(tmp_path / "run", made, identity={})
 
     def work(world: World) -> None:
-        list(Fit(run, drawn(made), data, Classify(), stop=never, world=world).events())
+        list(TrainingSession(run, drawn(made), data, ClassifyLearn(), stop=never, world=world).events())
 
     assert end(begin(2, told(tmp_path, work))) == [0, 0]
     assert (tmp_path / "0").read_text().startswith("ValueError plan.sync_norm needs GPUs")
@@ -289,7 +294,7 @@ def test_a_batch_too_small_for_its_ranks_begins_no_run(tmp_path: Path) -> None:
     def work(_rank: int) -> None:
         with (
             pytest.raises((ValueError, PeerFailedError), match="3 processes share a batch of 2"),
-            joined() as world,
+            process_group() as world,
         ):
             start_or_join(wish, tmp_path / "run", world=world)
 
@@ -300,13 +305,13 @@ def test_a_batch_too_small_for_its_ranks_begins_no_run(tmp_path: Path) -> None:
 def test_what_a_job_began_it_goes_on_with_and_no_other(tmp_path: Path) -> None:
     made = file_of(recipe("digits", budget=Budget(epochs=1, batch_size=600)), tmp_path / "recipe.json")
     wish, path = TrainRequest("digits", recipe=str(made)), tmp_path / "run"
-    begun, _ = start_or_join(wish, path, world=World(job="photos"))
-    assert begun.job == "photos"
-    assert start_or_join(wish, path, world=World(job="photos"))[0] == begun
+    begun, _ = start_or_join(wish, path, world=World(job_id="photos"))
+    assert begun.job_id == "photos"
+    assert start_or_join(wish, path, world=World(job_id="photos"))[0] == begun
     other = replace(wish, changes=(("optim.lr", "0.01"),))
-    for again, world in ((wish, World(job="plants")), (wish, World()), (other, World(job="photos"))):
+    for again, world in ((wish, World(job_id="plants")), (wish, World()), (other, World(job_id="photos"))):
         with pytest.raises(FileExistsError, match="holds a run already"):
             start_or_join(again, path, world=world)
-    begun.finish({"step": 2})
+    begun.mark_finished({"step": 2})
     with pytest.raises(FileExistsError, match="choose another -o"):
-        start_or_join(wish, path, world=World(job="photos"))
+        start_or_join(wish, path, world=World(job_id="photos"))

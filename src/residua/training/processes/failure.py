@@ -1,119 +1,123 @@
-"""How the processes of a run part when one of them fails: one line for the user, one exit code for all."""
+"""How the processes of a run end together when one of them fails: one line for the user, one exit code.
+
+    own error         writes itself to the store (the first one counts), waits until rank 0 has read it, and
+                      raises it silently; rank 0 raises it for all
+    connection lost   reads the error of the process that failed from the store; without one, that process was
+                      killed or stalls: PeerLostError
+    rank 0            serves the store, so it leaves last
+
+A process that waits in a collective operation notices a failure when that operation times out, at once when
+the other process has ended. Processes that wait in `World.barrier` read the store and notice it at once.
+"""
 
 import json
-import os
 import re
-import socket
-import stat
 import threading
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from residua.errors import PeerFailedError, PeerLostError
 
 T = TypeVar("T")
 
-PARTING_SECONDS = 10.0
-"""How long a process that fails waits for the others to hear of it."""
-HEARD_SECONDS = 2.0
-"""How long the words of a process that failed may take; they are written before its connections close.
-
-One that was killed leaves none, and the others need not be waited for: they have nothing to hear."""
-ANSWER_SECONDS = 5.0
-"""How long the notes may be asked for by a process that fails: rank 0, which serves them, may stand still."""
-LOST = re.compile(r"gloo|NCCL|[Cc]onnection|[Tt]imed? ?out|[Bb]roken pipe|store|socket")
-"""What torch says, in a plain RuntimeError, when another process does not answer."""
-WHERE = re.compile(r"^\[[^]]*\] ")
-"""Its own source file, which it says first."""
+READ_SECONDS = 2.0
+"""Wait of a process that lost its connections for the error of the others: none comes from a killed one."""
+STORE_SECONDS = 5.0
+"""Limit of a request to the store, which a stopped rank 0 never answers."""
+_LOST = re.compile(r"gloo|NCCL|[Cc]onnection|[Tt]imed? ?out|[Bb]roken pipe|store|socket")
+"""What torch writes into a plain RuntimeError when another process does not answer."""
+_SOURCE_FILE = re.compile(r"^\[[^]]*\] ")
+"""The C++ source file with which such a message begins."""
 
 
-def part(error: Exception, store: Any, *, rank: int, size: int, close: Callable[[], None]) -> Exception:
-    """What this process should raise for `error`, once the others have heard of it.
+def propagate_failure(error: Exception, store: Any, *, rank: int, size: int, seconds: float) -> Exception:
+    """Pass `error` on to the other processes, and return what this process raises.
 
-    An error of its own stays what it is, unless rank 0 says it instead. Where the others are lost, it is the
-    error of the process that failed first, or PeerLostError when none said why. `store` holds the notes of all;
-    `close` breaks the connections, which tells those who wait for this process that something happened.
+    Args:
+        error: What was raised in this process.
+        store: The store of the group.
+        rank: Number of this process.
+        size: Number of processes.
+        seconds: Time-out of a collective operation, after which the others read the store.
+
+    Returns:
+        `error` itself; or the PeerFailedError of the process that failed first; or PeerLostError when
+        another process died or stalls without an error.
     """
-    kinds = tuple(kind.__name__ for kind in type(error).__mro__)
-    known = isinstance(error, PeerFailedError)
-    lost = known or "DistError" in kinds or (type(error) is RuntimeError and bool(LOST.search(str(error))))
-    with suppress(Exception):  # the store is gone with rank 0, or silent
-        within(ANSWER_SECONDS, lambda: store.check(["error"]))
+    classes = tuple(kind.__name__ for kind in type(error).__mro__)
+    lost = isinstance(error, PeerFailedError) or _is_lost_connection(error, classes)
+    try:
+        call_within(STORE_SECONDS, lambda: store.check(["error"]))
         if not lost:
-            store.compare_set("error", "", json.dumps([rank, kinds, str(error)]))
-        closing = threading.Thread(target=close, daemon=True)
-        closing.start()
-        closing.join(PARTING_SECONDS)
-        if lost and (known or until(lambda: store.check(["error"]), seconds=HEARD_SECONDS)):
-            error = failed(store, silent=rank > 0)
-        if rank == 0:
-            store.set("heard", "")
-        spoken = rank > 0 and not lost and until(lambda: store.check(["heard"]))
-        store.add("left", 1)
-        if rank == 0:  # it serves the store
-            absent = isinstance(error, PeerLostError) or (lost and not isinstance(error, PeerFailedError))
-            until(lambda: store.add("left", 0) == size, seconds=HEARD_SECONDS if absent else PARTING_SECONDS)
-        if spoken:
-            return PeerFailedError(kinds, str(error), silent=True)
+            store.compare_set("error", "", json.dumps([rank, classes, str(error)]))
+        elif wait_until(lambda: store.check(["error"]), seconds=READ_SECONDS):
+            error = failure_in(store, silent=rank > 0)
+        silent = _leave(store, error, rank=rank, size=size, own=not lost, seconds=seconds + STORE_SECONDS)
+    except Exception:  # the store ended with rank 0, or does not answer
+        silent = False
+    if silent:
+        return PeerFailedError(classes, str(error), silent=True)
     if lost and not isinstance(error, PeerFailedError):
-        said = WHERE.sub("", str(error).splitlines()[0]).partition(". ")[0]
-        return PeerLostError(f"another process of this run died or stalls ({said}): `residua resume` goes on")
+        reason = _SOURCE_FILE.sub("", str(error).splitlines()[0]).partition(". ")[0]
+        return PeerLostError(
+            f"another process of this run died or stalls ({reason}): `residua resume` continues it"
+        )
     return error
 
 
-def sockets() -> set[int]:
-    """The handles of this process that are sockets."""
-    found = set()
-    for handle in map(int, os.listdir("/dev/fd")):
-        with suppress(OSError):  # that of the listing is closed by now
-            if stat.S_ISSOCK(os.fstat(handle).st_mode):
-                found.add(handle)
-    return found
+def _leave(store: Any, error: Exception, *, rank: int, size: int, own: bool, seconds: float) -> bool:
+    """Wait until the others know `error`; True when rank 0 raises the `own` error of this process."""
+    if rank == 0:
+        store.set("read", "")
+    reported = rank > 0 and own and wait_until(lambda: store.check(["read"]), seconds=seconds)
+    store.add("left", 1)
+    if rank == 0:
+        peer_is_gone = isinstance(error, PeerLostError) or not (own or isinstance(error, PeerFailedError))
+        wait_until(lambda: store.add("left", 0) == size, seconds=READ_SECONDS if peer_is_gone else seconds)
+    return bool(reported)
 
 
-def hang_up(handles: Iterable[int], *, but: int) -> None:
-    """End the connections among `handles`, except those of port `but`; the other ends hear of it at once."""
-    for handle in handles:
-        with suppress(OSError), socket.socket(fileno=os.dup(handle)) as connection:
-            ports = connection.getsockname()[1], connection.getpeername()[1]  # OSError where it only listens
-            if but not in ports:
-                connection.shutdown(socket.SHUT_RDWR)
+def _is_lost_connection(error: Exception, classes: tuple[str, ...]) -> bool:
+    return "DistError" in classes or (type(error) is RuntimeError and bool(_LOST.search(str(error))))
 
 
-def within(seconds: float, ask: Callable[[], T]) -> T:
-    """What `ask` gives. PeerLostError after so long without: a process that stands still never answers."""
-    answers: list[T] = []
+def call_within(seconds: float, request: Callable[[], T]) -> T:
+    """What `request` returns.
+
+    Raises:
+        PeerLostError: It takes longer: a stopped process 0 answers no request.
+    """
+    results: list[T] = []
     errors: list[Exception] = []
 
-    def asking() -> None:
+    def run() -> None:
         try:
-            answers.append(ask())
+            results.append(request())
         except Exception as error:
             errors.append(error)
 
-    asked = threading.Thread(target=asking, daemon=True)
-    asked.start()
-    asked.join(seconds)
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
     if errors:
         raise errors[0]
-    if not answers:
+    if not results:
         raise PeerLostError(
-            f"process 0 of this run did not answer for {seconds:g} s: `residua resume` goes on"
+            f"process 0 of this run did not answer for {seconds:g} s: `residua resume` continues it"
         )
-    return answers[0]
+    return results[0]
 
 
-def failed(store: Any, *, silent: bool = True) -> PeerFailedError:
-    """The error that some process left in `store`."""
-    rank, kinds, text = json.loads(store.get("error"))
-    return PeerFailedError(tuple(kinds), f"process {rank}: {text}" if rank else text, silent=silent)
+def failure_in(store: Any, *, silent: bool = True) -> PeerFailedError:
+    """The error that a process wrote to `store`."""
+    rank, classes, text = json.loads(store.get("error"))
+    return PeerFailedError(tuple(classes), f"process {rank}: {text}" if rank else text, silent=silent)
 
 
-def until(claim: Callable[[], bool], *, seconds: float = PARTING_SECONDS) -> bool:
-    """Wait for `claim` to hold, at most so long; whether it does."""
+def wait_until(condition: Callable[[], bool], *, seconds: float) -> bool:
+    """Wait until `condition` is true, at most so many seconds; whether it is."""
     limit = time.monotonic() + seconds
-    while not (true := claim()) and time.monotonic() < limit:
+    while not (is_true := condition()) and time.monotonic() < limit:
         time.sleep(0.02)
-    return true
+    return is_true

@@ -1,77 +1,70 @@
-"""Signs of life: by these the processes of a run tell one that works from one that stands still."""
+"""Heartbeats: how process 0 tells a process that works for a long time from one that stands still.
+
+Each process counts up its own key of the store once a second, in a thread. A stopped process (SIGSTOP, a frozen
+machine) counts no more. Process 0 reads the counters while it waits in `World.barrier`: a counter that stays
+the same for longer than the stall time is a lost process. Steps need no heartbeat: their collective operations
+time out.
+"""
 
 import os
-import signal
-import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from residua.errors import PeerLostError
 
-Address = tuple[str, int]
-"""Machine and number of a process."""
 BEAT_SECONDS = 1.0
-"""Between two signs of life."""
+"""Time between two heartbeats."""
 
 
 @contextmanager
-def beating(store: Any, rank: int) -> Iterator[None]:
-    """Leave signs of life of process `rank` in `store` while inside: one that is stopped leaves none."""
-    over = threading.Event()
+def heartbeat(store: Any, rank: int) -> Iterator[None]:
+    """Send heartbeats of process `rank` to `store` while inside."""
+    ended = threading.Event()
 
     def beat() -> None:
-        with suppress(Exception):  # the store is gone with process 0
-            while not over.wait(BEAT_SECONDS):
+        with suppress(Exception):  # the store ends with process 0
+            while not ended.wait(BEAT_SECONDS):
                 store.add(f"alive/{rank}", 1)
 
     threading.Thread(target=beat, daemon=True).start()
     try:
         yield
     finally:
-        over.set()
+        ended.set()
 
 
 class HeartbeatMonitor:
-    """What process 0 sees of the others while it waits for them."""
+    """Watches the heartbeats of the other processes, on process 0."""
 
     def __init__(self, store: Any, size: int, *, seconds: float) -> None:
-        """Begin to look at the signs in `store` of all `size` processes: each owes one in `seconds`."""
+        """`size` is the number of processes; each must send a heartbeat within `seconds`."""
         self._store, self._seconds = store, seconds
-        self._looked = time.monotonic()
-        self._seen = dict.fromkeys(range(1, size), (-1, self._looked))
+        self._checked = time.monotonic()
+        self._last = dict.fromkeys(range(1, size), (-1, self._checked))  # rank: its count, and since when
 
-    def look(self) -> None:
-        """PeerLostError when one gave no sign for too long."""
+    def check(self) -> None:
+        """Read the heartbeats, at most once a second.
+
+        Raises:
+            PeerLostError: A process sent none for too long.
+        """
         now = time.monotonic()
-        if now < self._looked + BEAT_SECONDS:
+        if now < self._checked + BEAT_SECONDS:
             return
-        self._looked = now
-        for rank, (signs, since) in self._seen.items():
-            found = self._store.add(f"alive/{rank}", 0)
-            if found != signs:
-                self._seen[rank] = found, now
+        self._checked = now
+        for rank, (beats, since) in self._last.items():
+            count = self._store.add(f"alive/{rank}", 0)
+            if count != beats:
+                self._last[rank] = count, now
             elif now > since + self._seconds:
-                raise PeerLostError(f"process {rank} of this run stands still: `residua resume` goes on")
+                raise PeerLostError(f"process {rank} of this run stands still: `residua resume` continues it")
 
 
-def address() -> Address:
-    """Where this process is."""
-    return socket.gethostname(), os.getpid()
-
-
-def wake(members: Iterable[Address]) -> None:
-    """Have those here that were stopped go on, and leave: launchers wait half a minute for them."""
-    for host, process in members:
-        if host == socket.gethostname() and process != os.getpid():
-            with suppress(OSError):  # it may be gone
-                os.kill(process, signal.SIGCONT)
-
-
-def leave_with(parent: int) -> None:
-    """A killed launcher cannot end its processes, so they end themselves."""
+def exit_with_parent(parent: int) -> None:
+    """End this process once `parent` has ended: a killed launcher cannot end its processes."""
     while os.getppid() == parent:
         time.sleep(1.0)
     os._exit(1)

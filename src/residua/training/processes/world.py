@@ -1,4 +1,13 @@
-"""The processes of a run and their devices; the one place that knows the launcher and torch.distributed."""
+"""World: this process and the others that train the same run. The one place that names torch.distributed.
+
+    process_group()   joins the group that the launcher's environment describes
+      in a step       collective operations (`any`, `sum`, gradients): they time out after STALL_SECONDS
+      between steps   `barrier` and `run_on_main` wait up to PATIENT_SECONDS while heartbeats come
+      on an error     processes/failure.py: all processes end with one error, and the launcher restarts them
+
+Processes share one store, served by rank 0: errors, heartbeats and barriers go through it. A group without a
+launcher is `SINGLE_PROCESS`, whose methods return at once.
+"""
 
 import math
 import os
@@ -10,7 +19,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from typing import TypeVar
 
 import torch
@@ -20,217 +28,235 @@ from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-
 from torch.nn.parallel import DistributedDataParallel
 
 from residua.data import loader
-from residua.errors import PeerLostError
+from residua.errors import ConfigError, PeerLostError
 from residua.nn.device import nearest_device
-from residua.training.processes.failure import failed, hang_up, part, sockets, until, within
-from residua.training.processes.heartbeat import Address, HeartbeatMonitor, address, beating, leave_with, wake
+from residua.training.processes.failure import call_within, failure_in, propagate_failure, wait_until
+from residua.training.processes.heartbeat import HeartbeatMonitor, exit_with_parent, heartbeat
 
 T = TypeVar("T")
 
+LEAVE_SECONDS = 10.0
+"""How long rank 0 serves the store for processes that have not left yet."""
+
 STALL = "RESIDUA_STALL_SECONDS"
-"""Variable that replaces `STALL_SECONDS`."""
+"""Environment variable that replaces `STALL_SECONDS`."""
 STALL_SECONDS = 20.0
-"""A process that others wait for so long in a step counts as lost; launchers end it within 30 s more."""
-UNNAMED = "none"
-"""What torchrun calls a job without --rdzv-id."""
+"""A process that the others wait for so long in a step counts as lost; the launcher ends it within 30 s more."""
+NO_JOB_ID = "none"
+"""The name that torchrun gives to a job without --rdzv-id."""
 PATIENT_SECONDS = 3600.0
-"""The same where one process works and the others wait: opening a set, saving, writing the report."""
+"""The same limit while one process works alone: opening a dataset, saving, writing the report."""
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """This process among all that work on one run; as it stands, the only one."""
+    """This process among all that train one run; the default is a single process."""
 
     rank: int = 0
-    """Its number."""
+    """Number of this process; 0 writes the run and prints."""
     size: int = 1
-    """Processes in all."""
-    local: int = 0
-    """Its number on its machine, which is the number of its GPU."""
+    """Number of processes."""
+    local_rank: int = 0
+    """Number of this process on its machine, and of its GPU."""
     restarts: int = 0
-    """How often the launcher has started all of them anew."""
-    job: str = ""
-    """What the launcher calls all its attempts together; empty where nobody gave it a name."""
+    """How often the launcher has restarted the processes."""
+    job_id: str = ""
+    """The launcher's name for all attempts of one job; empty without one."""
     store: Store | None = None
-    """Where they leave notes for each other: rank 0 serves it."""
+    """Key-value store of the group, served by rank 0; None for a single process."""
 
     @property
-    def leads(self) -> bool:
-        """Whether this process writes and speaks for all."""
+    def is_main(self) -> bool:
+        """Whether this process writes the run and reports for all."""
         return self.rank == 0
 
-    def device(self, name: str) -> str:
-        """The device nearest to `name` as this process has it: every one takes a GPU of its own."""
-        found = str(nearest_device(name))
-        return f"cuda:{self.local}" if self.size > 1 and found.startswith("cuda") else found
+    def local_device(self, name: str) -> str:
+        """The device nearest to `name` for this process: each process has a GPU of its own."""
+        nearest = str(nearest_device(name))
+        return f"cuda:{self.local_rank}" if self.size > 1 and nearest.startswith("cuda") else nearest
 
-    def images(self, batch: int) -> int:
-        """Images of a batch that fall to this process; where it does not divide, the last get one fewer.
+    def local_batch_size(self, batch_size: int) -> int:
+        """Images of a batch that this process takes; the last processes may take one fewer.
 
-        ValueError when some process would get none.
+        Raises:
+            ConfigError: A process would have none.
         """
-        if batch < self.size:
-            raise ValueError(
-                f"{self.size} processes share a batch of {batch}: give at most {batch} processes"
+        if batch_size < self.size:
+            raise ConfigError(
+                f"{self.size} processes share a batch of {batch_size}: give at most {batch_size} processes"
             )
-        return len(range(self.rank, batch, self.size))
+        return len(range(self.rank, batch_size, self.size))
 
     def any(self, *claims: bool) -> tuple[bool, ...]:
-        """Which of them are true on some process. All must ask at the same point."""
-        return tuple(number > 0 for number in self.sum(*map(float, claims)))
+        """For each claim, whether it is true on some process. Collective: all processes must call it."""
+        return tuple(total > 0 for total in self.sum(*map(float, claims)))
 
     def sum(self, *numbers: float) -> tuple[float, ...]:
-        """The sums over all processes, the same on every one. All must come to the same point."""
+        """The sums over all processes, equal on each. Collective: all processes must call it."""
         if self.size == 1:
             return numbers
-        found = torch.tensor(numbers, dtype=torch.float64)
-        dist.all_reduce(found)
-        return tuple(found.tolist())
+        totals = torch.tensor(numbers, dtype=torch.float64)
+        dist.all_reduce(totals)
+        return tuple(totals.tolist())
 
-    def share(self, make: Callable[[], T]) -> T:
-        """What `make` returns on rank 0, on every process; the others wait patiently.
+    def run_on_main(self, function: Callable[[], T]) -> T:
+        """Run `function` on process 0 and return its result on every process. The others wait patiently.
 
-        What it raises is raised there, and PeerFailedError elsewhere.
+        Raises:
+            Exception: What `function` raises, on process 0.
+            PeerFailedError: The same failure, on the other processes.
         """
         if self.size == 1:
-            return make()
-        made = [make() if self.leads else None]
-        self.meet()
-        dist.broadcast_object_list(made)
-        return made[0]  # type: ignore[return-value]
+            return function()
+        results = [function() if self.is_main else None]
+        self.barrier()
+        dist.broadcast_object_list(results)
+        return results[0]  # type: ignore[return-value]
 
-    def either(self, claim: Tensor) -> Tensor:
-        """Whether `claim`, a bool on any device, is true on some process; no host waits for a GPU."""
+    def any_on_device(self, claim: Tensor) -> Tensor:
+        """Whether `claim`, a bool tensor on any device, is true on some process; no host waits for a GPU."""
         if self.size == 1:
             return claim
-        found = claim.to(torch.int32)
-        dist.all_reduce(found, dist.ReduceOp.MAX)
-        return found > 0
+        count = claim.to(torch.int32)
+        dist.all_reduce(count, dist.ReduceOp.MAX)
+        return count > 0
 
-    def gather(self, own: list[T]) -> list[T]:
-        """The items of all processes, in the order in which they were dealt out: 0, 1, ..., 0, 1, ..."""
+    def gather(self, items: list[T]) -> list[T]:
+        """The items of all processes in the order in which they were dealt out: 0, 1, ..., 0, 1, ..."""
         if self.size == 1:
-            return own
-        every: list[list[T]] = [[] for _ in range(self.size)]
-        dist.all_gather_object(every, own)
-        longest = max(map(len, every))
-        return [items[place] for place in range(longest) for items in every if place < len(items)]
+            return items
+        lists: list[list[T]] = [[] for _ in range(self.size)]
+        dist.all_gather_object(lists, items)
+        longest = max(map(len, lists))
+        return [one[place] for place in range(longest) for one in lists if place < len(one)]
 
-    def meet(self) -> None:
-        """Wait patiently until every process has come here.
+    def barrier(self) -> None:
+        """Wait until every process has come here, up to PATIENT_SECONDS while they send heartbeats.
 
-        PeerFailedError or PeerLostError when one will not; even while it works, each gives signs of life.
+        Raises:
+            PeerFailedError: Another process failed.
+            PeerLostError: Another process died or stalls.
         """
         if (store := self.store) is None:
             return
         stall = _stall_seconds()
-        watch = HeartbeatMonitor(store, self.size if self.leads else 0, seconds=stall)
-        turn = within(stall, lambda: store.add(f"turn/{self.rank}", 1))
-        within(stall, lambda: store.add(f"met/{turn}", 1))
+        monitor = HeartbeatMonitor(store, self.size if self.is_main else 0, seconds=stall)
+        number = call_within(stall, lambda: store.add(f"barrier/{self.rank}", 1))
+        call_within(stall, lambda: store.add(f"arrived/{number}", 1))
         limit = time.monotonic() + PATIENT_SECONDS
-        while within(stall, lambda: store.add(f"met/{turn}", 0)) < self.size:
-            if within(stall, lambda: store.check(["error"])):
-                raise failed(store)
-            watch.look()
+        while call_within(stall, lambda: store.add(f"arrived/{number}", 0)) < self.size:
+            if call_within(stall, lambda: store.check(["error"])):
+                raise failure_in(store)
+            monitor.check()
             if time.monotonic() > limit:
                 raise PeerLostError(
                     f"another process did nothing for {PATIENT_SECONDS:.0f} s: see its machine"
                 )
             time.sleep(min(0.5, 0.005 * self.size))
 
-    def match(self, network: nn.Module) -> None:
-        """Give every process the running statistics of rank 0, so that all judge one network."""
+    def broadcast_buffers(self, network: nn.Module) -> None:
+        """Give every process the running statistics of process 0, so that all evaluate one network."""
         if self.size > 1:
             for value in network.buffers():
                 dist.broadcast(value, 0)
 
-    def spread(self, network: nn.Module, *, sync_norm: bool = False) -> nn.Module:
-        """`network` so that a backward pass leaves the mean of all processes' gradients.
+    def data_parallel(self, network: nn.Module, *, sync_norm: bool = False) -> nn.Module:
+        """`network`, wrapped so that a backward pass leaves the mean of all processes' gradients.
 
-        With `sync_norm`, batch norms see the batch of all. ValueError where torch cannot do that.
+        Args:
+            network: The network on the device of this process.
+            sync_norm: Whether batch norms compute their statistics over the batch of all processes.
+
+        Returns:
+            The wrapped network; `network` itself for a single process.
+
+        Raises:
+            ConfigError: `sync_norm` without GPUs.
         """
         if self.size == 1:
             return network
-        resolve_device = next(network.parameters()).device
-        if sync_norm and resolve_device.type != "cuda":
-            raise ValueError("plan.sync_norm needs GPUs: leave it false, or use a network with other norms")
+        device = next(network.parameters()).device
+        if sync_norm and device.type != "cuda":
+            raise ConfigError("plan.sync_norm needs GPUs: leave it false, or use a network with other norms")
         if sync_norm:
             nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
-        own = [resolve_device] if resolve_device.type == "cuda" else None
-        with warnings.catch_warnings(action="ignore", category=FutureWarning):  # new in 2.15
+        own = [device] if device.type == "cuda" else None
+        with warnings.catch_warnings(action="ignore", category=FutureWarning):  # new in torch 2.15
             return DistributedDataParallel(
                 network, device_ids=own, broadcast_buffers=False, gradient_as_bucket_view=True
             )
 
 
-ALONE = World()
-"""A run in one process."""
+SINGLE_PROCESS = World()
+"""The world of a run in one process."""
 
 
 @contextmanager
-def joined() -> Iterator[World]:
-    """The world that the launcher's environment describes, while inside; leave it together.
+def process_group() -> Iterator[World]:
+    """Join the processes that the launcher's environment describes, while inside; all leave together.
 
-    An error on any process ends all of them: it is raised where it happened and on rank 0, which speaks for
-    all; the rest raise PeerFailedError. PeerLostError when a process died or stalls without a word. ValueError when the
-    environment is incomplete.
+    Raises:
+        ConfigError: The environment is incomplete.
+        Exception: What this process, or on process 0 another one, raises inside.
+        PeerFailedError: Another process failed; silent where process 0 reports it.
+        PeerLostError: Another process died or stalls without an error.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
-        yield ALONE
+        yield SINGLE_PROCESS
         return
     missing = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
     if missing:
-        raise ValueError(f"WORLD_SIZE is {size} without {missing[0]}: start it by --processes or torchrun")
-    rank, local = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", os.environ["RANK"]))
+        raise ConfigError(f"WORLD_SIZE is {size} without {missing[0]}: start it by --processes or torchrun")
+    rank, local_rank = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", os.environ["RANK"]))
     if "TORCHELASTIC_RUN_ID" in os.environ:
-        threading.Thread(target=leave_with, args=(os.getppid(),), daemon=True).start()
+        threading.Thread(target=exit_with_parent, args=(os.getppid(),), daemon=True).start()
     stall = timedelta(seconds=_stall_seconds())
-    store = _store(rank, size)
+    store = _open_store(rank, size)
     store.set_timeout(stall)
-    loader.hurry(0.8 * stall.total_seconds())  # a worker that hangs is told before its process counts as lost
+    loader.limit_timeout(
+        0.8 * stall.total_seconds()
+    )  # report a loader worker that hangs before its process is lost
     gpus = torch.cuda.is_available()
     if gpus:
-        torch.cuda.set_device(local)
+        torch.cuda.set_device(local_rank)
     restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
-    job = os.environ.get("TORCHELASTIC_RUN_ID", UNNAMED)
-    world = World(rank, size, local, restarts, job if job != UNNAMED else "", store)
-    others, connections, members = sockets(), set[int](), list[Address]()
+    job_id = os.environ.get("TORCHELASTIC_RUN_ID", NO_JOB_ID)
+    world = World(rank, size, local_rank, restarts, job_id if job_id != NO_JOB_ID else "", store)
     try:
         group = PrefixStore("group", store)
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if gpus else "gloo", store=group, rank=rank, world_size=size, timeout=stall
         )
-        connections, members = sockets() - others, world.gather([address()])
-        with beating(store, rank):
+        with heartbeat(store, rank):
             yield world
-            world.meet()  # a process that left early would look like one that died
+            world.barrier()  # a process that left early would look like a dead one
     except Exception as error:
-        wake(members)
-        raise part(error, store, rank=rank, size=size, close=partial(_close, connections, store)) from error
+        raise propagate_failure(error, store, rank=rank, size=size, seconds=stall.total_seconds()) from error
     dist.destroy_process_group()
-    with suppress(Exception):  # rank 0 serves the notes, so it goes last
+    with suppress(Exception):  # rank 0 serves the store, so it leaves last
         store.add("left", 1)
-        until(lambda: rank > 0 or store.add("left", 0) == size)
+        wait_until(lambda: rank > 0 or store.add("left", 0) == size, seconds=LEAVE_SECONDS)
 
 
 def _stall_seconds() -> float:
-    """How long a process may not answer. ValueError for a wrong setting."""
+    """Seconds after which a silent process counts as lost. ConfigError for a wrong setting."""
     text = os.environ.get(STALL, str(STALL_SECONDS))
     try:
         seconds = float(text)
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < math.inf:
-        raise ValueError(f"{STALL} is {text!r}: give seconds above 0")
+        raise ConfigError(f"{STALL} is {text!r}: give seconds above 0")
     return seconds
 
 
-def _store(rank: int, size: int) -> TCPStore:
-    """A store that rank 0 serves, new in every attempt.
+def _open_store(rank: int, size: int) -> TCPStore:
+    """A store served by rank 0, new in every attempt.
 
-    The store of torchrun's agent outlives a restart, and the addresses of the dead in it can catch the living
-    (pytorch issue 135712); so it only tells where ours is, and an old note there is refused and read again.
+    The store of torchrun's agent outlives a restart, and its addresses of dead processes mislead new ones
+    (pytorch issue 135712). So the agent's store holds only the address of ours; an outdated address refuses the
+    connection, and is read again.
     """
     host, port, wait = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), timedelta(minutes=5)
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
@@ -254,13 +280,7 @@ def _store(rank: int, size: int) -> TCPStore:
             time.sleep(0.2)
 
 
-def _close(connections: set[int], store: TCPStore) -> None:
-    hang_up(connections, but=store.port)  # torch leaves them open as long as a learner holds on to the group
-    with suppress(Exception):  # the group may never have been opened
-        dist.destroy_process_group()
-
-
-def cores() -> int:
-    """CPU cores that fall to this process."""
-    found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, found // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+def available_cores() -> int:
+    """CPU cores for this process: those of the machine, shared by its processes."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
