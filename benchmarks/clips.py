@@ -28,13 +28,13 @@ from torch.utils.data import Dataset as TorchDataset
 from torchvision.transforms import v2
 
 from residua.data.images import Images
+from residua.data.open import find
+from residua.data.video.clips import ClipFrames
+from residua.data.video.frame_cache import FrameCache, open_cache
 from residua.jobs.models import arch_of
 from residua.recipes import quick
 from residua.spec.recipe import Recipe
-from residua.tasks.video.batches import training
-from residua.tasks.video.cache import Cache, kept
-from residua.tasks.video.clips import Footage
-from residua.tasks.video.sources import find
+from residua.tasks.video.batches import training_batches
 from residua.training.processes import world
 
 FRAMES, STRIDE = 16, 2
@@ -101,11 +101,13 @@ def recipe(batch: int) -> Recipe:
     return replace(found, augment=augment, budget=replace(found.budget, batch_size=batch))
 
 
-def ours(images: Images, workers: int, batch: int, cache: Cache | None) -> Iterator[int]:
+def ours(images: Images, workers: int, batch: int, cache: FrameCache | None) -> Iterator[int]:
     """Clips in each batch, for ever."""
     used = recipe(batch)
-    footage = Footage(images, used.arch.preprocess, cache)
-    batches = training(footage, used, first=0, steps=10**6, workers=workers, device=torch.device("cpu"))
+    footage = ClipFrames(images, used.arch.preprocess, cache)
+    batches = training_batches(
+        footage, used, first=0, steps=10**6, workers=workers, device=torch.device("cpu")
+    )
     return (len(found.labels) for found in batches)
 
 
@@ -117,9 +119,9 @@ def theirs(images: Images, workers: int, batch: int) -> Iterator[int]:
     return (len(labels) for _ in itertools.count() for _, labels in loader)
 
 
-def sides(images: Images, batch: int, cache: Cache) -> dict[str, turns.Feed]:
+def sides(images: Images, batch: int, cache: FrameCache) -> dict[str, turns.Feed]:
     """Ours, ours from the cache, and the peer."""
-    workers = world.cores()
+    workers = world.available_cores()
     return {
         "first": partial(ours, images, workers, batch, None),
         "cached": partial(ours, images, workers, batch, cache),
@@ -141,8 +143,8 @@ def rows(args: argparse.Namespace) -> list[dict[str, Any]]:
 
 def compared(what: str, folder: Path, place: Path, args: argparse.Namespace) -> list[dict[str, Any]]:
     """Two rows of one folder of clips."""
-    images = find(f"video:{folder}").train
-    cache = kept(place, 8 << 30)
+    images = find(f"video:{folder}", holds="clips").train
+    cache = open_cache(place, 8 << 30)
     feeds = sides(images, args.batch, cache)
     filling = feeds["cached"]()
     for _ in range(-(-len(images) // args.batch) + 1):  # the cache's first epoch is not what it is for

@@ -7,16 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import video_files
 import torch
 from PIL import Image
 
 import small
-from residua.data.batch_augmentation import BatchAugmentation, touched
+import video_files
+from residua.data.batch_augmentation import BatchAugmentation, augment_batch
 from residua.data.batches import Batch
 from residua.data.images import Images
 from residua.data.items import Files
-from residua.data.transforms import train_view, train_views
+from residua.data.open import open_dataset
+from residua.data.transforms import train_clip_view, train_view
+from residua.data.video.clips import CLIP, ClipFrames
+from residua.data.video.frame_cache import open_cache
 from residua.errors import DataError
 from residua.spec.augment import Augment
 from residua.spec.clip import Clip
@@ -24,10 +27,7 @@ from residua.spec.inflate import inflate
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Recipe
 from residua.tasks.video import batches
-from residua.tasks.video.batches import Look, training
-from residua.data.video.frame_cache import kept
-from residua.data.video.clips import CLIP, Footage
-from residua.tasks.video.sources import open_clips
+from residua.tasks.video.batches import ClipView, training_batches
 
 PIXELS = Preprocess(24, 32, (0.5,) * 3, (0.5,) * 3)
 CPU = torch.device("cpu")
@@ -43,20 +43,22 @@ def strips(frames: np.ndarray) -> Images:
     """Clips (N, T, S, S, C) in an array."""
     n, t, side = frames.shape[:3]
     pixels = frames.reshape(n, t * side, side, -1)
-    return Images("train", ("a", "b"), np.arange(n) % 2, pixels=pixels, gate=CLIP)
+    return Images("train", ("a", "b"), np.arange(n) % 2, pixels=pixels, media_type=CLIP)
 
 
-def taken(footage: Footage, made: Recipe, *, workers: int = 0, first: int = 0, steps: int = 6) -> list[Batch]:
-    return list(training(footage, made, first=first, steps=steps, workers=workers, device=CPU))
+def taken(
+    footage: ClipFrames, made: Recipe, *, workers: int = 0, first: int = 0, steps: int = 6
+) -> list[Batch]:
+    return list(training_batches(footage, made, first=first, steps=steps, workers=workers, device=CPU))
 
 
 @pytest.fixture
-def footage(folder: Callable[..., Path]) -> Footage:
-    dataset = open_clips(f"video:{folder(left=5, right=5)}", holdout=0.2)
-    return Footage(dataset.train, PIXELS)
+def footage(folder: Callable[..., Path]) -> ClipFrames:
+    dataset = open_dataset(f"video:{folder(left=5, right=5)}", val_fraction=0.2, holds="clips")
+    return ClipFrames(dataset.train, PIXELS)
 
 
-def test_batches_do_not_depend_on_workers_nor_on_where_a_run_was_interrupted(footage: Footage) -> None:
+def test_batches_do_not_depend_on_workers_nor_on_where_a_run_was_interrupted(footage: ClipFrames) -> None:
     made = recipe(Clip(3, 2), Augment("resized_crop"))
     alone = taken(footage, made)
     assert alone[0].images.shape == (4, 3, 3, 24, 24)
@@ -70,11 +72,11 @@ def test_batches_do_not_depend_on_workers_nor_on_where_a_run_was_interrupted(foo
     assert not torch.equal(alone[0].images, alone[2].images), "another epoch, other crops"
 
 
-def test_two_processes_share_what_one_would_see(footage: Footage) -> None:
+def test_two_processes_share_what_one_would_see(footage: ClipFrames) -> None:
     made = recipe(Clip(2, 1), Augment("pad_crop", pad=1))
     whole = taken(footage, made, steps=2)
     halves = [
-        list(training(footage, made, first=0, steps=2, workers=0, rank=rank, world=2, device=CPU))
+        list(training_batches(footage, made, first=0, steps=2, workers=0, rank=rank, world=2, device=CPU))
         for rank in (0, 1)
     ]
     for step in range(2):
@@ -91,7 +93,7 @@ def test_two_processes_share_what_one_would_see(footage: Footage) -> None:
 def test_all_frames_of_a_clip_get_one_crop_and_one_mirror(augment: Augment) -> None:
     still = np.random.default_rng(0).integers(0, 256, (8, 1, 32, 32, 3), dtype=np.uint8)
     images = strips(np.repeat(still, 5, 1))
-    for batch in taken(Footage(images, PIXELS), recipe(Clip(4, 1), augment), steps=4):
+    for batch in taken(ClipFrames(images, PIXELS), recipe(Clip(4, 1), augment), steps=4):
         assert torch.equal(batch.images, batch.images[:, :, :1].expand_as(batch.images))
     assert len({image.numpy().tobytes() for image in batch.images}) == 4
 
@@ -104,37 +106,37 @@ def test_frames_cut_together_equal_frames_cut_one_by_one(channels: int) -> None:
         where = (0, 1, index)
         images = [Image.fromarray(f[:, :, 0] if channels == 1 else f) for f in frames]
         one_by_one = np.stack([train_view(image, PIXELS, augment, *where) for image in images])
-        assert np.array_equal(train_views(frames, PIXELS, augment, *where), one_by_one)
+        assert np.array_equal(train_clip_view(frames, PIXELS, augment, *where), one_by_one)
 
 
 def test_frames_are_those_that_were_chosen() -> None:
     levels = np.arange(20, dtype=np.uint8)[None, :, None, None, None]
     images = strips(np.broadcast_to(levels, (4, 20, 24, 24, 3)).copy())
     made = recipe(Clip(3, 4), Augment("none", flip=0.0))
-    for batch in taken(Footage(images, PIXELS), made, steps=8):
+    for batch in taken(ClipFrames(images, PIXELS), made, steps=8):
         frames = batch.images[:, 0, :, 5, 5].int()
         assert (frames.diff(dim=1) == 4).all()
-    (test,) = batches.testing(Footage(images, PIXELS), made.arch, batch=4, workers=0)
+    (test,) = batches.evaluation_batches(ClipFrames(images, PIXELS), made.arch, batch_size=4, workers=0)
     assert test.images[0, 0, :, 0, 0].tolist() == [6, 10, 14], "the middle"
 
 
-def test_looks_come_in_turn_and_cut_squares_along_the_longer_side() -> None:
+def test_views_come_in_order_and_cut_squares_along_the_longer_side() -> None:
     wide = np.broadcast_to(np.arange(64, dtype=np.uint8)[None, None, :, None], (6, 32, 64, 3))
 
-    class Wide(Footage):
+    class Wide(ClipFrames):
         def frames(self, i, choose):  # type: ignore[no-untyped-def]
             return np.ascontiguousarray(wide[choose(6)])
 
     images = strips(np.zeros((2, 1, 32, 32, 3), np.uint8))
     arch = recipe(Clip(2, 1), Augment("none")).arch
-    looks = tuple(Look(share, crop) for share in (0.0, 1.0) for crop in ("first", "middle", "last"))
-    (batch,) = batches.testing(Wide(images, PIXELS), arch, batch=2, workers=0, looks=looks)
+    views = tuple(ClipView(position, crop) for position in (0.0, 1.0) for crop in ("first", "middle", "last"))
+    (batch,) = batches.evaluation_batches(Wide(images, PIXELS), arch, batch_size=2, workers=0, views=views)
     assert batch.images.shape == (12, 3, 2, 24, 24)
     assert batch.images[:6, 0, 0, 0, 0].tolist() == [0, 20, 40] * 2
     assert batch.images[:6, 0, 0, 0, -1].tolist() == [23, 43, 63] * 2
 
 
-def test_a_clip_that_cannot_be_decoded_is_named(footage: Footage, tmp_path: Path) -> None:
+def test_a_clip_that_cannot_be_decoded_is_named(footage: ClipFrames, tmp_path: Path) -> None:
     file = tmp_path / "clips" / footage.images.title(0)
     file.write_bytes(file.read_bytes()[:200])
     made = recipe(Clip(2, 1), Augment("none"), batch=8)
@@ -147,9 +149,11 @@ def test_what_is_done_to_a_batch_is_done_to_every_frame() -> None:
     clips = torch.rand(2, 3, 4, 8, 8)
     shift = torch.tensor([[0.1, 0.2, 0.3], [0.0, 0.0, 1.0]])
     boxes = torch.tensor([[[1, 2, 4, 6], [0, 0, 0, 0]]])
-    found = touched(clips.clone(), BatchAugmentation(shift, boxes))
+    found = augment_batch(clips.clone(), BatchAugmentation(shift, boxes))
     for t in range(4):
-        assert torch.equal(found[:, :, t], touched(clips[:, :, t].clone(), BatchAugmentation(shift, boxes)))
+        assert torch.equal(
+            found[:, :, t], augment_batch(clips[:, :, t].clone(), BatchAugmentation(shift, boxes))
+        )
 
 
 @pytest.fixture
@@ -157,14 +161,14 @@ def files(tmp_path: Path) -> Images:
     names = [f"{i}.mp4" for i in range(4)]
     for i, name in enumerate(names):
         video_files.write(tmp_path / name, video_files.numbered(10, seed=i))
-    return Images("train", ("a", "b"), np.arange(4) % 2, files=Files.of(tmp_path, names), gate=CLIP)
+    return Images("train", ("a", "b"), np.arange(4) % 2, files=Files.of(tmp_path, names), media_type=CLIP)
 
 
 def test_a_cache_changes_nothing_but_what_is_decoded(files: Images, tmp_path: Path) -> None:
     made = recipe(Clip(3, 2), Augment("resized_crop"), batch=2)
-    cache = kept(tmp_path / "cache", 1 << 30)
+    cache = open_cache(tmp_path / "cache", 1 << 30)
     plain, first, second = (
-        taken(Footage(files, PIXELS, held), made, workers=workers)
+        taken(ClipFrames(files, PIXELS, held), made, workers=workers)
         for held, workers in ((None, 0), (cache, 2), (cache, 0))
     )
     for one, two, three in zip(plain, first, second, strict=True):
@@ -175,30 +179,5 @@ def test_a_cache_changes_nothing_but_what_is_decoded(files: Images, tmp_path: Pa
         file, state = tmp_path / f"{i}.mp4", (tmp_path / f"{i}.mp4").stat()
         file.write_bytes(bytes(state.st_size))
         os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
-    again = taken(Footage(files, PIXELS, cache), made)
+    again = taken(ClipFrames(files, PIXELS, cache), made)
     assert all(torch.equal(one.images, two.images) for one, two in zip(plain, again, strict=True))
-
-
-def test_a_cache_is_bounded_and_forgets_files_that_changed(files: Images, tmp_path: Path) -> None:
-    frame = 32 * 43 * 3
-    cache = kept(tmp_path / "cache", 8 * 10 * frame)
-    footage = Footage(files, PIXELS, cache)
-    before = footage.frames(0, lambda count: [count - 1])
-    assert len(list((tmp_path / "cache").glob("*.npy"))) == 1
-    video_files.write(tmp_path / "0.mp4", video_files.numbered(6, seed=9))
-    assert not np.array_equal(footage.frames(0, lambda count: [count - 1]), before)
-    tiny = kept(tmp_path / "tiny", 10 * frame)
-    assert np.array_equal(
-        Footage(files, PIXELS, tiny).frames(1, lambda _: [3]), footage.frames(1, lambda _: [3])
-    )
-    assert not list((tmp_path / "tiny").glob("*.npy")), "one clip would take all of it"
-    (tmp_path / "cache" / "half.npy").write_bytes(b"x" * 10)
-    assert int((tmp_path / "cache" / "used").read_text()) <= 8 * 10 * frame
-
-
-def test_a_torn_file_in_a_cache_is_made_again(files: Images, tmp_path: Path) -> None:
-    footage = Footage(files, PIXELS, kept(tmp_path / "cache", 1 << 30))
-    good = footage.frames(2, lambda _: [0, 9])
-    (kept_file,) = (tmp_path / "cache").glob("*.npy")
-    kept_file.write_bytes(kept_file.read_bytes()[:500])
-    assert np.array_equal(footage.frames(2, lambda _: [0, 9]), good)

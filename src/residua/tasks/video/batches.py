@@ -1,4 +1,4 @@
-"""Batches of clips: frames of a video as (C, T, S, S), the same from any number of worker processes."""
+"""Batches of clips, uint8 (N, C, T, S, S), equal for any number of loader workers and processes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -23,24 +23,24 @@ from residua.spec.clip import Clip
 from residua.spec.recipe import Recipe
 
 CROPS = ("centre", "first", "middle", "last")
-"""What is cut from a frame: its centre, or a square at the first, middle or last place of its longer side."""
+"""Square cut from a frame: the centre crop, or one at the start, middle or end of the longer side."""
 
 _CPU = torch.device("cpu")
-_View = NDArray[np.uint8]
+_Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
 class ClipView:
-    """One way to look at a video in judging."""
+    """One view of a video in evaluation: when the clip begins, and which square of its frames it shows."""
 
-    share: float = frame_choice.MIDDLE
-    """When, from 0, its beginning, to 1, its end."""
+    position: float = frame_choice.MIDDLE
+    """Start of the clip, from 0 (the first that fits) to 1 (the last that fits)."""
     crop: str = "centre"
-    """What of its frames: one of `CROPS`."""
+    """One of `CROPS`."""
 
 
 MIDDLE_VIEW = ClipView()
-"""One clip from the middle, cut from the centre."""
+"""The clip from the middle of a video, centre crop."""
 
 
 def clip_of(arch: Arch) -> Clip:
@@ -60,126 +60,170 @@ def training_batches(
     world: int = 1,
     device: torch.device,
 ) -> Iterator[Batch]:
-    """This process's share of the global steps `first` to `steps` - 1: random clips (n, C, T, S, S) uint8.
+    """Random clips for the steps `first` to `steps` - 1.
 
-    Everything depends on the seed, the batch size and the step alone. Errors as in `data.batches.training_batches`.
+    They depend on the seed, the batch size and the step only.
+
+    Args:
+        footage: decodes the training videos.
+        recipe: gives network, augmentation, batch size and seed.
+        first: number of the first step.
+        steps: number of the step after the last.
+        workers: loader workers.
+        rank: number of this process.
+        world: number of processes; each gets its share of every global batch.
+        device: where the batches are needed.
+
+    Yields:
+        Batches with images (n, C, T, S, S) uint8 on `device`.
+
+    Raises:
+        DataError: a video cannot be decoded; the message names it.
+        WorkerDiedError: a loader worker died or hangs.
     """
-    images, batch, preprocess = footage.images, recipe.budget.batch_size, recipe.arch.preprocess
+    images, batch_size, preprocess = footage.images, recipe.budget.batch_size, recipe.arch.preprocess
     order_of = orders(images.labels, balance_classes=recipe.data.balance == "sample")
 
-    def place(step: int) -> BatchKey:
+    def batch_key(step: int) -> BatchKey:
         return share(
-            recipe.seed, step, count=len(images), batch_size=batch, rank=rank, world=world, order_of=order_of
+            recipe.seed,
+            step,
+            count=len(images),
+            batch_size=batch_size,
+            rank=rank,
+            world=world,
+            order_of=order_of,
         )
 
-    places = BatchSampler(place, range(first, steps))
-    views = _Random(footage, recipe, -(-steps // steps_per_epoch(len(images), batch)))
-    read = load_batches(views, places, workers=workers, device=device, title=images.title)
-    for step, ((epoch, indices), pixels) in enumerate(zip(places, read, strict=True), first):
-        size = pixels.shape[-1]
-        how = draw_batch_augmentation(
-            recipe.augment, preprocess, seed=recipe.seed, step=step, epoch=epoch, indices=indices, size=size
+    sampler = BatchSampler(batch_key, range(first, steps))
+    dataset = _TrainingClips(footage, recipe, -(-steps // steps_per_epoch(len(images), batch_size)))
+    loaded = load_batches(dataset, sampler, workers=workers, device=device, title=images.title)
+    for step, ((epoch, indices), pixels) in enumerate(zip(sampler, loaded, strict=True), first):
+        augmentation = draw_batch_augmentation(
+            recipe.augment,
+            preprocess,
+            seed=recipe.seed,
+            step=step,
+            epoch=epoch,
+            indices=indices,
+            size=pixels.shape[-1],
         )
+        augmentation = augmentation and augmentation.to(device)
         labels = to_device(torch.from_numpy(images.labels[indices]), device)
-        yield Batch(pixels.to(device, non_blocking=True), labels, indices, epoch, how and how.to(device))
+        yield Batch(pixels.to(device, non_blocking=True), labels, indices, epoch, augmentation)
 
 
 def evaluation_batches(
     footage: ClipFrames,
     arch: Arch,
     *,
-    batch: int,
+    batch_size: int,
     workers: int,
-    looks: tuple[ClipView, ...] = (MIDDLE_VIEW,),  # noqa: PT028 (no test, in spite of its name)
-    rank: int = 0,  # noqa: PT028 (no test, in spite of its name)
-    world: int = 1,  # noqa: PT028 (the same)
+    views: tuple[ClipView, ...] = (MIDDLE_VIEW,),
+    rank: int = 0,
+    world: int = 1,
 ) -> Iterator[Batch]:
-    """Every video once, in order, on the CPU, as each of the `looks` in turn: (n * looks, C, T, S, S).
+    """Every video once, in order, in each of `views`.
 
-    Of several processes, each takes every `world`-th of these batches. Errors as in `training_batches`.
+    Args:
+        footage: decodes the videos.
+        arch: the network that reads the clips.
+        batch_size: videos in a batch; the last batch may have fewer.
+        workers: loader workers.
+        views: which clips of each video.
+        rank: number of this process.
+        world: number of processes; each gets every `world`-th batch.
+
+    Yields:
+        Batches on the CPU with images (n * views, C, T, S, S) uint8, all views of a video in a row, and the
+        labels of the n videos.
+
+    Raises:
+        DataError: a video cannot be decoded; the message names it.
+        WorkerDiedError: a loader worker died or hangs.
     """
 
-    def place(number: int) -> BatchKey:
-        return 0, np.arange(number * batch, min((number + 1) * batch, len(footage)))
+    def batch_key(number: int) -> BatchKey:
+        return 0, np.arange(number * batch_size, min((number + 1) * batch_size, len(footage)))
 
-    places = BatchSampler(place, range(rank, -(-len(footage) // batch), world))
-    views, title = _Fixed(footage, arch, looks), footage.images.title
-    read = load_batches(views, places, workers=workers, device=_CPU, title=title)
-    for (epoch, indices), pixels in zip(places, read, strict=True):
+    sampler = BatchSampler(batch_key, range(rank, -(-len(footage) // batch_size), world))
+    dataset, title = _EvaluationClips(footage, arch, views), footage.images.title
+    loaded = load_batches(dataset, sampler, workers=workers, device=_CPU, title=title)
+    for (epoch, indices), pixels in zip(sampler, loaded, strict=True):
         yield Batch(pixels, torch.from_numpy(footage.images.labels[indices]), indices, epoch)
 
 
 @dataclass(frozen=True)
-class _Random(TorchDataset[Tensor]):
-    """Batches of training by their place."""
+class _TrainingClips(TorchDataset[Tensor]):
+    """Batches of random clips by their key (epoch, indices)."""
 
     footage: ClipFrames
     recipe: Recipe
     epochs: int
 
-    def __getitem__(self, place: BatchKey) -> Tensor:
-        epoch, indices = place
-        return _stacked((self._view(epoch, index) for index in track_indices(indices)), len(indices))
+    def __getitem__(self, batch_key: BatchKey) -> Tensor:
+        epoch, indices = batch_key
+        return _stack((self._view(epoch, index) for index in track_indices(indices)), len(indices))
 
-    def _view(self, epoch: int, index: int) -> _View:
-        """(T, S, S, C): one choice of frames, one crop and one mirror for all of them."""
+    def _view(self, epoch: int, index: int) -> _Pixels:
+        """(T, S, S, C): all frames have the same crop and flip."""
         recipe, augment = self.recipe, self.recipe.augment
-        clip, full = clip_of(recipe.arch), recipe.arch.preprocess
-        seen = replace(full, size=crop_size_at(augment, full.size, epoch, self.epochs))
-        shares = frame_choice.random_positions(clip, recipe.seed, epoch, index)
-        frames = self.footage.frames(index, lambda count: frame_choice.frame_numbers(clip, count, shares))
-        return train_clip_view(frames, seen, augment, recipe.seed, epoch, index).transpose(0, 2, 3, 1)
+        clip, preprocess = clip_of(recipe.arch), recipe.arch.preprocess
+        size = crop_size_at(augment, preprocess.size, epoch, self.epochs)
+        positions = frame_choice.random_positions(clip, recipe.seed, epoch, index)
+        frames = self.footage.frames(index, lambda count: frame_choice.frame_numbers(clip, count, positions))
+        view = train_clip_view(frames, replace(preprocess, size=size), augment, recipe.seed, epoch, index)
+        return view.transpose(0, 2, 3, 1)
 
 
 @dataclass(frozen=True)
-class _Fixed(TorchDataset[Tensor]):
-    """Batches of judging by their place."""
+class _EvaluationClips(TorchDataset[Tensor]):
+    """Batches of fixed views by their key (epoch, indices)."""
 
     footage: ClipFrames
     arch: Arch
-    looks: tuple[ClipView, ...]
+    views: tuple[ClipView, ...]
 
-    def __getitem__(self, place: BatchKey) -> Tensor:
-        _, indices = place
-        views = (view for index in track_indices(indices) for view in self._views(index))
-        return _stacked(views, len(indices) * len(self.looks))
+    def __getitem__(self, batch_key: BatchKey) -> Tensor:
+        _, indices = batch_key
+        pixels = (view for index in track_indices(indices) for view in self._views(index))
+        return _stack(pixels, len(indices) * len(self.views))
 
-    def _views(self, index: int) -> list[_View]:
-        """(T, S, S, C) for each look; frames that several share are read once."""
+    def _views(self, index: int) -> list[_Pixels]:
+        """(T, S, S, C) for each view; frames that several views share are decoded once."""
         clip, size = clip_of(self.arch), self.arch.preprocess.size
-        shares = sorted({look.share for look in self.looks})
+        positions = sorted({view.position for view in self.views})
 
         def choose(count: int) -> list[int]:
-            return [
-                n
-                for s in shares
-                for n in frame_choice.frame_numbers(clip, count, frame_choice.equal_positions(clip, s))
-            ]
+            starts = [frame_choice.equal_positions(clip, position) for position in positions]
+            return [n for start in starts for n in frame_choice.frame_numbers(clip, count, start)]
 
         frames = self.footage.frames(index, choose)
-        held = {s: frames[k * clip.total : (k + 1) * clip.total] for k, s in enumerate(shares)}
-        return [self._cut(held[look.share], look.crop, size) for look in self.looks]
+        clips = {p: frames[k * clip.total : (k + 1) * clip.total] for k, p in enumerate(positions)}
+        return [self._crop(clips[view.position], view.crop, size) for view in self.views]
 
-    def _cut(self, frames: NDArray[np.uint8], crop: str, size: int) -> _View:
+    def _crop(self, frames: _Pixels, crop: str, size: int) -> _Pixels:
         if crop == "centre":
-            made = [eval_view(_image(frame), self.arch.preprocess) for frame in frames]
-            return np.stack(made).transpose(0, 2, 3, 1)
+            views = [eval_view(_to_pil(frame), self.arch.preprocess) for frame in frames]
+            return np.stack(views).transpose(0, 2, 3, 1)
         height, width = frames.shape[1:3]
-        share = CROPS.index(crop, 1) - 1
+        halves = CROPS.index(crop, 1) - 1
         down, across = height - size, width - size
-        top, left = (down // 2, across * share // 2) if width >= height else (down * share // 2, across // 2)
+        top, left = (
+            (down // 2, across * halves // 2) if width >= height else (down * halves // 2, across // 2)
+        )
         return frames[:, top : top + size, left : left + size]
 
 
-def _stacked(views: Iterator[_View], count: int) -> Tensor:
-    """`count` views (T, S, S, C) as (n, C, T, S, S), channels last in memory."""
-    held = torch.empty(0)
-    for place, view in enumerate(views):
-        if not place:
-            held = allocate_batch((count, *view.shape))
-        held[place] = torch.from_numpy(view)
-    return held.permute(0, 4, 1, 2, 3)
+def _stack(views: Iterator[_Pixels], count: int) -> Tensor:
+    """`count` views (T, S, S, C) as one tensor (count, C, T, S, S), channels last in memory."""
+    batch = torch.empty(0)
+    for i, view in enumerate(views):
+        if not i:
+            batch = allocate_batch((count, *view.shape))
+        batch[i] = torch.from_numpy(view)
+    return batch.permute(0, 4, 1, 2, 3)
 
 
-def _image(frame: NDArray[np.uint8]) -> Image.Image:
+def _to_pil(frame: _Pixels) -> Image.Image:
     return Image.fromarray(frame[:, :, 0] if frame.shape[2] == 1 else frame)

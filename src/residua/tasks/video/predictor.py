@@ -94,15 +94,17 @@ class ClipPredictor:
         clip = clip_of(arch)
         span = clip.span if clip.stride and clip.segments == 1 else facts.frames
         count = min(MAX_MOMENTS, max(0, facts.frames - span) + 1)
-        looks = tuple(ClipView(share) for share in frame_choice.even_positions(count))
+        clip_views = tuple(ClipView(position) for position in frame_choice.even_positions(count))
         images = Images(
             "video", ("",), np.zeros(1, np.int64), files=Files.of(file.parent, [file.name]), media_type=CLIP
         )
-        (batch,) = evaluation_batches(ClipFrames(images, arch.preprocess), arch, batch=1, workers=0, looks=looks)
+        (batch,) = evaluation_batches(
+            ClipFrames(images, arch.preprocess), arch, batch_size=1, workers=0, views=clip_views
+        )
         fps = facts.fps or 1.0
         numbers = [
-            frame_choice.frame_numbers(clip, facts.frames, frame_choice.equal_positions(clip, look.share))
-            for look in looks
+            frame_choice.frame_numbers(clip, facts.frames, frame_choice.equal_positions(clip, view.position))
+            for view in clip_views
         ]
         sheet = frame_choice.evenly_spaced_frames(facts.frames, FRAMES)
         return VideoPrediction(

@@ -56,7 +56,7 @@ class ClipValidation:
     ) -> Iterator[Batch]:
         """The middle clip of every video."""
         return evaluation_batches(
-            split, predictor.network.arch, batch=self.size, workers=self.workers, rank=rank, world=size
+            split, predictor.network.arch, batch_size=self.size, workers=self.workers, rank=rank, world=size
         )
 
     def outputs(self, predictor: ImagePredictor, batches: Iterator[Batch]) -> list[tuple[Tensor, Tensor]]:
@@ -109,7 +109,7 @@ class ClipProtocol:
         clips = CLIPS[self.name]
         size = max(1, MAX_CLIPS // len(clips))
         arch = predictor.network.arch
-        for batch in evaluation_batches(videos, arch, batch=size, workers=self.workers, looks=clips):
+        for batch in evaluation_batches(videos, arch, batch_size=size, workers=self.workers, views=clips):
             indices = np.repeat(batch.indices, len(clips))
             for start in range(0, len(indices), MAX_CLIPS):
                 chunk = slice(start, start + MAX_CLIPS)
