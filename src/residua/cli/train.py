@@ -59,7 +59,7 @@ def train(
 
     Example: residua train cifar10:DIR -m cifar_resnet20 --epochs 12
     """
-    from residua.runs.run import check_free
+    from residua.runs.run import check_run_path
     from residua.spec.amount import parse_bytes
 
     _begin(track)
@@ -67,7 +67,7 @@ def train(
     if memory_limit:
         changes = (*changes, ("plan.memory_limit", str(parse_bytes(memory_limit))))
     if out and not is_one_of_many():
-        check_free(out, force=force)  # before torch is loaded, which takes seconds
+        check_run_path(out, force=force)  # before torch is loaded, which takes seconds
     launch_if_asked(processes, *([] if out or processes == 1 else _path_for(data)))
 
     from residua.jobs.prepare import TrainRequest
@@ -201,4 +201,4 @@ def _noun(path: Path) -> str:
     """`image` or `video`: what the run at `path` is trained on."""
     from residua import tasks
 
-    return tasks.of_trained([path]).media_type.noun
+    return tasks.predict_task_of([path]).media_type.noun

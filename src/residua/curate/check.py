@@ -145,7 +145,7 @@ def check(source: str, *, workers: int, progress: ReportProgress = lambda _done,
     Raises:
         DataError: There is no such source, or it holds no images.
     """
-    survey = tasks.data_task(source).survey(source)
+    survey = tasks.data_task_of(source).survey(source)
     listing = survey.found
     facts = scan(listing.splits, workers=workers, progress=progress)
     labels = _labels_by_name(listing.splits)

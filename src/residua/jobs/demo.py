@@ -193,7 +193,9 @@ def _examples(dataset: ImageDataset, trained: list[tuple[Run, Evaluation]]) -> t
     plain = [predictions for run, predictions in trained if "plain" in run.recipe.arch.name][-1]
     residual_run, residual = [pair for pair in trained if "resnet" in pair[0].recipe.arch.name][-1]
     residual_wrong = np.flatnonzero(residual.predicted != residual.labels)[:4]
-    only_plain_wrong = np.flatnonzero((residual.predicted == residual.labels) & (plain.predicted != plain.labels))
+    only_plain_wrong = np.flatnonzero(
+        (residual.predicted == residual.labels) & (plain.predicted != plain.labels)
+    )
     depth, classes = residual_run.recipe.arch.depth(), dataset.test.classes
     pictures = []
     for i in [*only_plain_wrong[: 12 - len(residual_wrong)], *residual_wrong]:

@@ -48,7 +48,7 @@ def check_machine() -> list[Check]:
         *(Check(name, metadata.version(name)) for name in PACKAGES),
         Check("extras", ", ".join(name for name in EXTRAS if find_spec(name)) or "none"),
         _device(),
-        Check("cpu", f"{world.cores()} cores, {torch.get_num_threads()} threads of torch"),
+        Check("cpu", f"{world.available_cores()} cores, {torch.get_num_threads()} threads of torch"),
         _compiler(),
         _decoders(),
         _disk(),
@@ -95,7 +95,7 @@ def _decode_one() -> Callable[[], object]:
 def _training() -> str:
     """Training speed of cifar_resnet20 in every format and precision that a plan may choose."""
     network = build(zoo.arch("cifar_resnet20"))
-    rates = timing.rates(measure(network, batch=SAMPLE), SAMPLE)
+    rates = timing.throughputs(measure(network, batch=SAMPLE), SAMPLE)
     return "cifar_resnet20: " + ", ".join(
         f"{kind} {form} {rate:,.0f}/s" for (form, kind), rate in rates.items()
     )

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from residua.files import check_output_path, write_file
 from residua.report import drawing
-from residua.runs.run import write
 from residua.spec.arch import Arch
 
 MOST = 3
@@ -21,10 +21,5 @@ def draw(
     """
     if len(archs) > MOST:
         raise ValueError(f"{len(archs)} networks side by side: give at most {MOST}")
-    if out.suffix != ".svg":
-        raise ValueError(f"{out} ends in {out.suffix!r}: give a name that ends in .svg")
-    if not out.parent.is_dir():
-        raise ValueError(f"{out.parent} is no folder: make it first, or write elsewhere")
-    if out.exists() and not force:
-        raise FileExistsError(f"{out} is there already: give --force to replace it")
-    write(out, drawing.blocks(archs) if block else drawing.networks(archs, fold=fold))
+    check_output_path(out, force=force, suffixes=(".svg",))
+    write_file(out, drawing.blocks(archs) if block else drawing.networks(archs, fold=fold))

@@ -85,7 +85,7 @@ def evaluate_networks(
     """
     if weights not in WEIGHTS:
         raise ConfigError(f"no weights {weights!r}: {nearest(weights, WEIGHTS)}")
-    task = tasks.predict_task(paths, [*options, *(["ensemble"] if ensemble else [])])
+    task = tasks.predict_task_of(paths, [*options, *(["ensemble"] if ensemble else [])])
     return task.evaluate(paths, data=data, views=views, weights=weights, ensemble=ensemble, world=world)
 
 

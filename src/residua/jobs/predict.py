@@ -43,7 +43,7 @@ def predict(
     """
     if not trained.exists():
         raise CheckpointError(f"{trained} does not exist: give a run, or one of its checkpoint files")
-    task = tasks.predict_task([trained], options)
+    task = tasks.predict_task_of([trained], options)
     paths = list_images(files, media_type=task.media_type)
     predictor = task.load(trained)
     return task.predict(predictor, paths, topk=topk, least=least), task.media_type.noun

@@ -133,7 +133,7 @@ def open_data(request: TrainRequest) -> OpenedData:
         DataError: The data cannot be used.
     """
     source = request.source if request.listing else str(parse_source(request.source).absolute())
-    task = tasks.learn_task(source)
+    task = tasks.learn_task_of(source)
     written = _written_recipe(request.recipe)
     settings = _DataSettings(written.data if written else Data(source))
     for name, text in request.changes:
@@ -141,7 +141,7 @@ def open_data(request: TrainRequest) -> OpenedData:
         if path.startswith("data."):
             settings = override(settings, path, text)
     dataset, unreadable = open_readable(
-        tasks.data_task(source),
+        tasks.data_task_of(source),
         replace(settings.data, source=source),
         request.listing,
         workers=min(MAX_WORKERS, available_cores()),
@@ -279,7 +279,7 @@ def _notes(recipe: Recipe, task: AnyLearnTask, dataset: Dataset, chosen: PlanCho
         ("plan", f"{recipe.plan.precision}, {recipe.plan.memory_format}; {chosen.reason}"),
         ("compile", chosen.translation),
         ("update", _optimizer_note(recipe)),
-        (f"{tasks.data_task(recipe.data.source).media_type.noun}s", task.describe_input(recipe, dataset)),
+        (f"{tasks.data_task_of(recipe.data.source).media_type.noun}s", task.describe_input(recipe, dataset)),
     ]
     if hint := task.hint(arch):
         facts.append(("hint", hint))

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from residua.training.events import EpochRow, Event, Tick
+from residua.training.events import EpochRow, Event, StepProgress
 
 Listen = Callable[[Event], None]
 
@@ -51,8 +51,8 @@ def _points(event: Event) -> list[tuple[str, float, int]]:
         return [
             (f"epoch/{name}", float(v), event.values["step"]) for name, v in values.items() if v is not None
         ]
-    if isinstance(event, Tick) and event.step % OFTEN == 0:
-        found = {"loss": event.loss, "rate": event.rate, "images_per_second": event.speed}
+    if isinstance(event, StepProgress) and event.step % OFTEN == 0:
+        found = {"loss": event.loss, "lr": event.lr, "images_per_second": event.images_per_second}
         return [(f"step/{name}", value, event.step) for name, value in found.items()]
     return []
 

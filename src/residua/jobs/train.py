@@ -236,7 +236,7 @@ def load_run(
     if parse_source(recipe.data.source).is_missing():
         hint = f"put them back, or say where they are: residua resume {run.path} --data DATA"
         raise DataError(f"{recipe.data.source}, the examples of {run.path}, does not exist: {hint}")
-    task, dataset = tasks.learn_task(recipe.data.source), reopen(run, listing)
+    task, dataset = tasks.learn_task_of(recipe.data.source), reopen(run, listing)
     return PreparedRun(recipe, task, dataset, _initial_network(run, task, recipe, dataset.train.classes), ())
 
 
@@ -285,7 +285,7 @@ def _write_missing_report(run: Run, listen: Listen, listing: SourceListing | Non
         listen(Note(f"{run.path} is finished: nothing to do"))
     else:
         with run.lock():
-            task, dataset = tasks.learn_task(run.recipe.data.source), reopen(run, listing)
+            task, dataset = tasks.learn_task_of(run.recipe.data.source), reopen(run, listing)
             task.write_report(run, dataset, task.evaluate_run(run, dataset))
 
 

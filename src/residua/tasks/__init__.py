@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from residua.training.learn_task import AnyLearnTask
 
 
-def data_task(source: str) -> "AnyDataTask":
+def data_task_of(source: str) -> "AnyDataTask":
     """How the data of `source` are found and opened."""
     from residua.data.sources.table import holds
 
@@ -36,7 +36,7 @@ def data_task(source: str) -> "AnyDataTask":
             return ClassifyData()
 
 
-def learn_task(source: str) -> "AnyLearnTask":
+def learn_task_of(source: str) -> "AnyLearnTask":
     """How networks are trained on the data of `source`."""
     from residua.data.sources.table import holds
 
@@ -55,7 +55,7 @@ def learn_task(source: str) -> "AnyLearnTask":
             return ClassifyLearn()
 
 
-def predict_task(paths: Sequence[Path], options: Collection[str] = ()) -> "AnyPredictTask":
+def predict_task_of(paths: Sequence[Path], options: Collection[str] = ()) -> "AnyPredictTask":
     """How the trained networks at `paths` are loaded, used and evaluated.
 
     Args:
@@ -76,14 +76,14 @@ def predict_task(paths: Sequence[Path], options: Collection[str] = ()) -> "AnyPr
     for path, each in zip(paths, inputs, strict=True):
         if (each or "images") != (inputs[0] or "images"):
             raise ConfigError(f"{path} is of another task than {paths[0]}: evaluate each on its own")
-    task = _predict_task_of(inputs[0] or "images")
+    task = _predict_task_for(inputs[0] or "images")
     for option in options:
         if inputs[0] and option not in task.options:
             raise ConfigError(f"--{option} is for {OPTIONS[option]}: leave it out")
     return task
 
 
-def _predict_task_of(inputs: "Holds") -> "AnyPredictTask":
+def _predict_task_for(inputs: "Holds") -> "AnyPredictTask":
     match inputs:
         case "boxes":
             from residua.tasks.detect.predict_task import DetectPredict

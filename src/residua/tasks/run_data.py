@@ -84,7 +84,7 @@ def reopen(run: Run, listing: SourceListing | None = None, *, source: str = "") 
         problem = f"{file} is damaged, so it cannot be checked that the examples are the same"
         raise DataError(f"{problem}: put it back, or train again") from None
     unreadable = before.setdefault("unreadable", {})
-    dataset = tasks.data_task(data.source).open(data, without=unreadable, listing=listing)
+    dataset = tasks.data_task_of(data.source).open(data, without=unreadable, listing=listing)
     now = identity(dataset, unreadable)
     if now != before:
         odd = sorted(set(now["classes"]) ^ set(before["classes"]))

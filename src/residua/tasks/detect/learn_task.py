@@ -20,7 +20,7 @@ from residua.tasks.detect.evaluation import BoxEvaluation, WholeImages
 from residua.tasks.detect.learning import DetectionLossFn, initial_network, make_loss_fn
 from residua.tasks.detect.network import DetectionNetwork
 from residua.tasks.detect.predictor import BoxPredictor, load
-from residua.tasks.detect.preview import EPOCHS, page
+from residua.tasks.detect.preview import EPOCHS, preview_page
 from residua.training.learn_task import Preview
 from residua.training.processes import world
 from residua.training.processes.world import World
@@ -165,7 +165,7 @@ class DetectLearn:
     def preview(self, recipe: Recipe, dataset: BoxDataset, *, count: int, source: str) -> Preview:
         """Images as training and evaluation read them, with their boxes."""
         note = f"images  {min(count, len(dataset.train))}, {EPOCHS} epochs of training each"
-        return Preview(page(recipe, dataset, count, source), (note,))
+        return Preview(preview_page(recipe, dataset, count, source), (note,))
 
 
 def _unused_settings(recipe: Recipe) -> list[str]:

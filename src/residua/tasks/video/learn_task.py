@@ -22,8 +22,8 @@ from residua.tasks.video import pages
 from residua.tasks.video.batches import clip_of, training_batches
 from residua.tasks.video.data_task import ClipDataset
 from residua.tasks.video.predictor import ClipPredictor, load
+from residua.tasks.video.preview import EPOCHS, preview_page
 from residua.tasks.video.protocol import MAX_CLIPS, ClipProtocol, ClipValidation
-from residua.tasks.video.sheet import EPOCHS, sheet
 from residua.training.learn_task import Preview
 from residua.training.losses import LossFn, recipe_loss_fn
 from residua.training.network import initial_network
@@ -165,4 +165,4 @@ class VideoLearn:
     def preview(self, recipe: Recipe, dataset: ClipDataset, *, count: int, source: str) -> Preview:
         """Clips as training and evaluation read them, frame by frame."""
         note = f"clips   {min(count, len(dataset.train))}, {EPOCHS} epochs of training each"
-        return Preview(sheet(recipe, dataset, count=count, source=source), (note,))
+        return Preview(preview_page(recipe, dataset, count=count, source=source), (note,))

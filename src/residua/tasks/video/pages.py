@@ -1,4 +1,4 @@
-"""The report of a run on clips: both accuracies, beside what can be had without looking at a frame."""
+"""The report of a run on videos: both accuracies, and baselines that use no frame."""
 
 from dataclasses import replace
 
@@ -21,14 +21,21 @@ from residua.tasks.video.protocol import describe_clips, frame_rate
 
 
 def write_report(run: Run, dataset: ImageDataset, clip: Evaluation, video: Evaluation) -> None:
-    """Write `report.html` into the finished `run`: judged by one clip of each video, and by thirty."""
+    """Write `report.html` into a finished run.
+
+    Args:
+        run: the run.
+        dataset: its data.
+        clip: evaluation with one clip of each video.
+        video: evaluation with thirty clips of each video.
+    """
     recipe, rows = run.recipe, run.metrics
     fps = frame_rate(dataset.test)
     scores = {
         view: replace(result, clip=describe_clips(recipe.arch, fps, view)).score
         for view, result in ((CLIP, clip), (VIDEO, video))
     }
-    alone = find_clip_metadata_leak((dataset.train, dataset.test))
+    leak = find_clip_metadata_leak((dataset.train, dataset.test))
     numbers = Numbers(
         (
             *(
@@ -43,9 +50,9 @@ def write_report(run: Run, dataset: ImageDataset, clip: Evaluation, video: Evalu
         )
     )
     sections = (
-        Section("Result", (numbers, beside(scores, clip, alone), curves(run))),
-        Section("What this shows", (Text(verdict(scores[VIDEO], alone, _commonest(clip))),)),
-        Section("Where it errs", _mistakes(video)),
+        Section("Result", (numbers, baseline_table(scores, clip, leak), curves(run))),
+        Section("What this proves", (Text(conclusion(scores[VIDEO], leak, _majority_accuracy(clip))),)),
+        Section("Mistakes", _mistakes(video)),
         Section("The network", (architecture(recipe.arch),)),
         Section("How it was made", making(run, sentences(recipe))),
     )
@@ -58,55 +65,85 @@ def write_report(run: Run, dataset: ImageDataset, clip: Evaluation, video: Evalu
     write_file(run.path / "report.html", render(page))
 
 
-def beside(scores: dict[str, Score], evaluation: Evaluation, alone: MetadataLeak | None) -> Table:
-    """Both accuracies, and what needs no network."""
+def baseline_table(scores: dict[str, Score], evaluation: Evaluation, leak: MetadataLeak | None) -> Table:
+    """The accuracies of a network and of baselines that use no frame.
+
+    Args:
+        scores: of the network, by protocol.
+        evaluation: gives the labels, for the majority class.
+        leak: accuracy of metadata leak, where it was measured.
+
+    Returns:
+        A table with a row for each.
+    """
     rows = [
         (f"{view}-level", f"{score.top1:.1f} %", _interval(score), f"{score.n:,}")
         for view, score in scores.items()
     ]
-    if alone:
-        rows.append(("metadata alone", f"{alone.accuracy:.1f} %", "–", f"{alone.images:,}"))
+    if leak:
+        rows.append(("metadata leak", f"{leak.accuracy:.1f} %", "–", f"{leak.images:,}"))
     rows.append(
-        ("the commonest class", f"{_commonest(evaluation):.1f} %", "–", f"{len(evaluation.labels):,}")
+        ("majority class", f"{_majority_accuracy(evaluation):.1f} %", "–", f"{len(evaluation.labels):,}")
     )
-    shown = "; ".join(f"{view}: {CLIP_VIEWS[view]} ({score.clip})" for view, score in scores.items())
-    tree = "; metadata: a small tree that sees size, length and frame rate, five folds" if alone else ""
-    caption = f"Top-1 accuracy, each video counted once. {shown}{tree}.".replace(". clip:", ". Clip:")
-    return Table(("who answers", "right", "95 % interval", "clips"), tuple(rows), caption, numeric=(1, 2, 3))
+    protocols = "; ".join(f"{view}: {CLIP_VIEWS[view]} ({score.clip})" for view, score in scores.items())
+    baseline_note = (
+        "; metadata: a small decision baseline_note on size, length and frame rate, five folds"
+        if leak
+        else ""
+    )
+    caption = f"Top-1 accuracy, each video counted once. {protocols}{baseline_note}.".replace(
+        ". clip:", ". Clip:"
+    )
+    return Table(
+        ("prediction by", "accuracy", "95 % interval", "clips"), tuple(rows), caption, numeric=(1, 2, 3)
+    )
 
 
-def verdict(score: Score, alone: MetadataLeak | None, commonest: float) -> tuple[str, ...]:
-    """What the number proves, in a sentence or two that claim no more."""
+def conclusion(score: Score, leak: MetadataLeak | None, majority: float) -> tuple[str, ...]:
+    """One or two sentences on baseline the accuracy proves.
+
+    Args:
+        score: video-level accuracy of the network.
+        leak: accuracy of metadata leak, where it was measured.
+        majority: accuracy of always predicting the most common class, in percent.
+
+    Returns:
+        The sentences.
+    """
     low, high = score.interval
-    best = max(commonest, alone.accuracy if alone else 0.0)
-    what = "metadata alone" if alone and alone.accuracy >= commonest else "always saying the commonest class"
+    best = max(majority, leak.accuracy if leak else 0.0)
+    baseline = (
+        "metadata leak" if leak and leak.accuracy >= majority else "always predicting the majority class"
+    )
     if low > best:
-        first = (
-            f"At {score.top1:.1f} % the network is ahead of {what} ({best:.1f} %), by more than chance in "
-            f"{score.n:,} videos explains: it has learned something from the frames."
+        sentence = (
+            f"At {score.top1:.1f} % the network is better than {baseline} ({best:.1f} %), by more than chance "
+            f"in {score.n:,} videos explains: it has learned something from the frames."
         )
     elif score.top1 > best:
-        first = (
-            f"At {score.top1:.1f} % the network is ahead of {what} ({best:.1f} %), but {score.n:,} videos "
-            f"leave {low:.1f} to {high:.1f} % open: this does not prove that it looks at what happens."
+        sentence = (
+            f"At {score.top1:.1f} % the network is better than {baseline} ({best:.1f} %), but its 95 % "
+            f"interval on {score.n:,} videos is {low:.1f} to {high:.1f} %: this does not prove that it uses motion."
         )
     else:
-        first = (
-            f"At {score.top1:.1f} % the network is no better than {what} ({best:.1f} %): nothing here shows "
-            "that it looks at what happens."
+        sentence = (
+            f"At {score.top1:.1f} % the network is no better than {baseline} ({best:.1f} %): nothing here "
+            "shows that it uses the frames."
         )
-    if alone is None or alone.gain == 0.0:
-        return (first,)
-    facts_ = ", ".join(alone.facts) or "the files"
-    return (first, f"Metadata tell the class ({facts_}): a network may have learned that, too.")
+    if leak is None or leak.gain == 0.0:
+        return (sentence,)
+    facts = ", ".join(leak.facts) or "the files"
+    return (sentence, f"Metadata predict the class ({facts}): a network may have learned that, too.")
 
 
 def _mistakes(evaluation: Evaluation) -> tuple[Part, ...]:
-    lead = Text(("Judged by video. A picture is four frames, the first above left, the last below right.",))
+    lead = Text(
+        ("Video-level predictions. A picture is four frames, the sentence top left, the last bottom right.",)
+    )
     return (lead, *mistakes(evaluation))
 
 
-def _commonest(evaluation: Evaluation) -> float:
+def _majority_accuracy(evaluation: Evaluation) -> float:
     return float(100 * np.bincount(evaluation.labels).max() / len(evaluation.labels))
 
 

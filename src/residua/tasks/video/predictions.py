@@ -57,5 +57,5 @@ class ClipPredictions:
         check_free([place], force=force)
         if not self.videos:
             return f"timeline  none: no video can be decoded, {place} is not written"
-        write_file(place, timeline.page(self.videos, name))
+        write_file(place, timeline.timeline_page(self.videos, name))
         return f"timeline  {place}"

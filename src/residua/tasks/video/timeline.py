@@ -1,4 +1,4 @@
-"""The timeline of a video: how likely each class is from moment to moment, under the frames of the film."""
+"""The timeline of a video: class probabilities over time, below frames of the video."""
 
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
@@ -22,128 +22,137 @@ from residua.report.svg import (
 from residua.tasks.video.predictor import FRAMES, VideoPrediction
 from residua.version import __version__
 
-DRAWN = 5
-"""Classes that get a curve: the likeliest of the whole video."""
+MAX_CURVES = 5
+"""Most classes with a curve: the likeliest of the whole video."""
 
-_GAP, _FOOT = 22, 34  # pixels between film and curves, and below these
+_GAP, _FOOT = 22, 34  # pixels between frames and curves, and below the curves
 
 
 @dataclass(frozen=True, slots=True)
-class _Sides:
-    """How a timeline is laid out."""
+class _Layout:
+    """Sizes of a timeline."""
 
-    wide: float
+    width: float
     """Pixels of the whole drawing."""
-    high: float
+    height: float
     """Pixels of the curves."""
     left: float
     """Pixels left of them, for percentages."""
     right: float
     """Pixels right of them, for the names of classes."""
     frames: int
-    """Frames of the film above them."""
-    longest: int
-    """Characters of a name."""
+    """Frames above them."""
+    max_name: int
+    """Most characters of a name."""
 
     @property
-    def room(self) -> float:
+    def plot_width(self) -> float:
         """Pixels along the curves."""
-        return self.wide - self.left - self.right
+        return self.width - self.left - self.right
 
-    def film(self, seen: VideoPrediction) -> float:
+    def frame_height(self, video: VideoPrediction) -> float:
         """Pixels of the frames from top to bottom."""
-        return float(self.room / self.frames * seen.frames.shape[1] / seen.frames.shape[2])
+        return float(self.plot_width / self.frames * video.frames.shape[1] / video.frames.shape[2])
 
-    def size(self, seen: VideoPrediction) -> tuple[float, float]:
+    def size(self, video: VideoPrediction) -> tuple[float, float]:
         """Pixels of the whole, across and down."""
-        return self.wide, self.film(seen) + _GAP + self.high + _FOOT
+        return self.width, self.frame_height(video) + _GAP + self.height + _FOOT
 
 
-_BROAD, _SLIM = _Sides(740, 190, 44, 130, FRAMES, 16), _Sides(350, 170, 30, 92, FRAMES // 2, 11)
+_DESKTOP, _PHONE = _Layout(740, 190, 44, 130, FRAMES, 16), _Layout(350, 170, 30, 92, FRAMES // 2, 11)
 
 
-def timeline(seen: VideoPrediction) -> str:
-    """The drawing as SVG text."""
-    root, *views = responsive_svg(_BROAD.size(seen), _SLIM.size(seen))
-    for view, sides in zip(views, (_BROAD, _SLIM), strict=True):
-        _draw(view, seen, sides)
+def timeline_svg(video: VideoPrediction) -> str:
+    """Draw the probabilities of a video over time: SVG text, laid out for desktops and for phones."""
+    root, *views = responsive_svg(_DESKTOP.size(video), _PHONE.size(video))
+    for view, layout in zip(views, (_DESKTOP, _PHONE), strict=True):
+        _draw(view, video, layout)
     return to_string(root)
 
 
-def page(films: tuple[VideoPrediction, ...], network: str) -> str:
-    """One HTML page with the timeline of each video."""
-    sections = tuple(_section(seen) for seen in films)
-    many = f"{len(films)} videos" if len(films) != 1 else films[0].file.name
-    lead = f"{network} on {many}: what it says from moment to moment, each moment a clip."
-    footer = f"Written by residua {__version__}; the page asks nothing of any network."
-    return render(Page(f"Timeline of {many}", lead, sections, footer))
+def timeline_page(videos: tuple[VideoPrediction, ...], network: str) -> str:
+    """An HTML page with the timelines of `videos`, predicted by the network named `network`."""
+    sections = tuple(_section(video) for video in videos)
+    title = f"{len(videos)} videos" if len(videos) != 1 else videos[0].file.name
+    lead = f"{network} on {title}: class probabilities over time, one clip at a time."
+    footer = f"Written by residua {__version__}; the page works offline."
+    return render(Page(f"Timeline of {title}", lead, sections, footer))
 
 
-def _section(seen: VideoPrediction) -> Section:
-    (first, sure), *_ = seen.top()
-    count, unit = len(seen.seconds), " s" if seen.unit == "s" else " frames"
+def _section(video: VideoPrediction) -> Section:
+    (first, probability), *_ = video.top()
+    count, unit = len(video.seconds), " s" if video.unit == "s" else " frames"
     numbers = (
-        (first, f"likeliest of the whole video, {100 * sure:.0f} %"),
-        (f"{seen.length:.3g}{unit}", "length"),
-        (str(count), "clips" if count > 1 else "clip: the video is no longer"),
+        (first, f"likeliest of the whole video, {100 * probability:.0f} %"),
+        (f"{video.length:.3g}{unit}", "length"),
+        (str(count), "clips" if count > 1 else "clip: the video is not longer"),
     )
     caption = (
-        f"Probability of the likeliest classes. Each point is one clip, drawn at its middle: {seen.clip}."
+        f"Probability of the likeliest classes. Each point is one clip, drawn at its middle: {video.clip}."
     )
-    rows = tuple((name, f"{100 * p:.1f} %") for name, p in seen.top(DRAWN))
-    spoken = f"{first} leads with {100 * sure:.0f} % over the whole video."
+    rows = tuple((name, f"{100 * p:.1f} %") for name, p in video.top(MAX_CURVES))
+    alternative = f"{first} leads with {100 * probability:.0f} % over the whole video."
     table = Table(("class", "mean over the video"), rows, numeric=(1,))
-    return Section(seen.file.name, (Numbers(numbers), Figure(timeline(seen), caption, spoken), table, _READ))
+    return Section(
+        video.file.name, (Numbers(numbers), Figure(timeline_svg(video), caption, alternative), table, _HINT)
+    )
 
 
-_READ = Text(("Neighbouring clips share frames, so a curve is smoother than the network's opinion.",))
+_HINT = Text(("Neighbouring clips share frames, which smooths the curves.",))
 
 
-def _draw(view: ET.Element, seen: VideoPrediction, sides: _Sides) -> None:
-    """Some frames of the film, evenly spread, and the curves below them."""
-    palette, film, each = page_palette(), sides.film(seen), sides.room / sides.frames
-    places = np.linspace(0, len(seen.frames) - 1, sides.frames).round().astype(int)
-    for place, frame in enumerate(seen.frames[places]):
-        left = sides.left + each * place + 1
-        box: dict[str, str | float] = {"x": left, "y": 0, "width": each - 2, "height": film}
+def _draw(view: ET.Element, video: VideoPrediction, layout: _Layout) -> None:
+    """Draw evenly spread frames, and the curves below them."""
+    palette, frame_height, frame_width = (
+        page_palette(),
+        layout.frame_height(video),
+        layout.plot_width / layout.frames,
+    )
+    places = np.linspace(0, len(video.frames) - 1, layout.frames).round().astype(int)
+    for place, frame in enumerate(video.frames[places]):
+        left = layout.left + frame_width * place + 1
+        box: dict[str, str | float] = {"x": left, "y": 0, "width": frame_width - 2, "height": frame_height}
         add_shape(view, "image", {**box, "href": png(frame), "preserveAspectRatio": "none"})
-    plot = add_shape(view, "g", {"transform": f"translate({sides.left} {film + _GAP:.1f})"})
-    _axes(plot, seen, sides, palette)
-    _curves(plot, seen, sides, palette)
+    plot = add_shape(view, "g", {"transform": f"translate({layout.left} {frame_height + _GAP:.1f})"})
+    _axes(plot, video, layout, palette)
+    _curves(plot, video, layout, palette)
 
 
-def _axes(plot: ET.Element, seen: VideoPrediction, sides: _Sides, palette: Palette) -> None:
-    wide = sides.room
+def _axes(plot: ET.Element, video: VideoPrediction, layout: _Layout, palette: Palette) -> None:
+    width = layout.plot_width
     for percent in (0, 50, 100):
-        up = sides.high * (1 - percent / 100)
-        add_shape(plot, "path", {"d": f"M0 {up:.1f}H{wide:.1f}"}, style=f"stroke: {palette.grid}")
+        up = layout.height * (1 - percent / 100)
+        add_shape(plot, "path", {"d": f"M0 {up:.1f}H{width:.1f}"}, style=f"stroke: {palette.grid}")
         add_text(plot, f"{percent}", (-8, up + 4), style=TextStyle(palette.muted, 12, anchor="end"))
     add_text(plot, "%", (-8, -8), style=TextStyle(palette.muted, 12, anchor="end"))
-    for tick in ticks(seen.length, most=sides.frames):
-        along = wide * tick / seen.length
+    for tick in ticks(video.length, most=layout.frames):
+        along = width * tick / video.length
         add_text(
-            plot, f"{tick:g}", (along, sides.high + 17), style=TextStyle(palette.muted, 12, anchor="middle")
+            plot,
+            f"{tick:g}",
+            (along, layout.height + 17),
+            style=TextStyle(palette.muted, 12, anchor="middle"),
         )
     add_text(
-        plot, seen.unit, (wide / 2, sides.high + 30), style=TextStyle(palette.muted, 12, anchor="middle")
+        plot, video.unit, (width / 2, layout.height + 30), style=TextStyle(palette.muted, 12, anchor="middle")
     )
 
 
-def _curves(plot: ET.Element, seen: VideoPrediction, sides: _Sides, palette: Palette) -> None:
-    wide, high = sides.room, sides.high
-    best = np.argsort(-seen.probabilities.mean(0), kind="stable")[: min(DRAWN, len(palette.series))]
-    ends = [high * (1 - float(seen.probabilities[-1, c])) for c in best]
-    places = spread_apart(ends, gap=16, low=4, high=high)
-    for c, colour, place in reversed(list(zip(best.tolist(), palette.series, places, strict=False))):
+def _curves(plot: ET.Element, video: VideoPrediction, layout: _Layout, palette: Palette) -> None:
+    width, height = layout.plot_width, layout.height
+    classes = np.argsort(-video.probabilities.mean(0), kind="stable")[: min(MAX_CURVES, len(palette.series))]
+    ends = [height * (1 - float(video.probabilities[-1, c])) for c in classes]
+    places = spread_apart(ends, gap=16, low=4, high=height)
+    for c, colour, place in reversed(list(zip(classes.tolist(), palette.series, places, strict=False))):
         points = [
-            (wide * float(t) / seen.length, high * (1 - float(p)))
-            for t, p in zip(seen.seconds, seen.probabilities[:, c], strict=True)
+            (width * float(t) / video.length, height * (1 - float(p)))
+            for t, p in zip(video.seconds, video.probabilities[:, c], strict=True)
         ]
         style = f"fill: none; stroke: {colour}; stroke-width: 2; stroke-linejoin: round"
         add_shape(plot, "path", {"d": path_data(points)}, style=style)
-        for at, p in zip(points, seen.probabilities[:, c], strict=True):
+        for at, p in zip(points, video.probabilities[:, c], strict=True):
             dot = add_shape(plot, "circle", {"cx": at[0], "cy": at[1], "r": 2.5}, style=f"fill: {colour}")
-            add_tooltip(dot, f"{seen.classes[c]}: {100 * p:.1f} %")
-        said = shorten(seen.classes[c], sides.longest)
-        name = add_text(plot, said, (wide + 10, place + 4), style=TextStyle(colour, 13))
-        add_tooltip(name, seen.classes[c])
+            add_tooltip(dot, f"{video.classes[c]}: {100 * p:.1f} %")
+        text = shorten(video.classes[c], layout.max_name)
+        name = add_text(plot, text, (width + 10, place + 4), style=TextStyle(colour, 13))
+        add_tooltip(name, video.classes[c])
