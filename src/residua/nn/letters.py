@@ -123,7 +123,9 @@ NORMS: Mapping[Norm, Callable[[LayerSpec], nn.Module]] = {
 def letters(norm: Norm = "batch", *, flat: bool = False) -> Mapping[str, Letter]:
     """The letter table for images, or for vectors if `flat`, with one kind of norm.
 
-    Building a frozen norm for vectors raises ConfigError.
+    Args:
+        norm: Kind of norm; a network for vectors with `frozen` ones raises ConfigError when it is built.
+        flat: Whether layers read vectors (N, C).
     """
     make = partial(_flat_norm, norm) if flat else NORMS[norm]
     return {**LETTERS, "N": replace(LETTERS["N"], make=make)}

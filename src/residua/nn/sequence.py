@@ -53,7 +53,13 @@ def is_unobserved(layer: nn.Module, x: Tensor) -> bool:
 
 
 def residual_sum(residual: Tensor, shortcut: Tensor, *, may_overwrite: bool) -> Tensor:
-    """residual + shortcut, in the memory of `residual` if it may be overwritten and both are alike."""
+    """residual + shortcut.
+
+    Args:
+        residual: Output of the residual branch, any shape.
+        shortcut: Output of the shortcut, of the same shape.
+        may_overwrite: Whether the sum may be written into the memory of `residual`.
+    """
     if may_overwrite and residual.dtype == shortcut.dtype and residual.shape == shortcut.shape:
         return residual.add_(shortcut)
     return residual + shortcut

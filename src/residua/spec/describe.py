@@ -94,7 +94,12 @@ def _reach(block: Block) -> int:
 
 
 def table(arch: Arch, *, size: int = 0) -> list[ArchRow]:
-    """The architecture table of the paper: one row for the stem, each stage, the head and auxiliary heads."""
+    """The architecture table as in the papers: a row for the stem, each stage, the head and auxiliary heads.
+
+    Args:
+        arch: The network.
+        size: Side of the images, in pixels; 0 takes that of `arch`.
+    """
     all_layers = layers(arch, size=size)
     rows = []
     for part, blocks in enumerate(((arch.stem,), *arch.stages)):

@@ -1,11 +1,15 @@
-"""Every network by name: one literal dict, and the two ways into it."""
+"""Every network by name: one literal dict, and the functions that read it.
+
+The functions of a paper's module take the name of the network, its `depth` in layers and `convs`, the
+convolutions of a block. They raise ConfigError for a depth that no number of blocks gives.
+"""
 
 import fnmatch
 from collections.abc import Callable, Mapping
 from functools import partial
 
 from residua.errors import ConfigError
-from residua.spec import orders, widths
+from residua.spec import widths
 from residua.spec.arch import Arch
 from residua.spec.record import nearest
 from residua.spec.zoo import baselines, duta2020, he2015, he2016, video
@@ -71,87 +75,33 @@ NAMES: Mapping[str, Callable[[str], Arch]] = {
     "resgroupfix50": partial(duta2020.resgroup, depth=50, convs=widths.resgroupfix),
     "resgroupfix101": partial(duta2020.resgroup, depth=101, convs=widths.resgroupfix),
     "resgroupfix152": partial(duta2020.resgroup, depth=152, convs=widths.resgroupfix),
-    "iresgroup50": partial(duta2020.iresnet, depth=50, convs=widths.resgroup, family="iresgroup"),
-    "iresgroup101": partial(duta2020.iresnet, depth=101, convs=widths.resgroup, family="iresgroup"),
-    "iresgroup152": partial(duta2020.iresnet, depth=152, convs=widths.resgroup, family="iresgroup"),
-    "iresgroupfix50": partial(duta2020.iresnet, depth=50, convs=widths.resgroupfix, family="iresgroup"),
-    "iresgroupfix101": partial(duta2020.iresnet, depth=101, convs=widths.resgroupfix, family="iresgroup"),
-    "iresgroupfix152": partial(duta2020.iresnet, depth=152, convs=widths.resgroupfix, family="iresgroup"),
-    "resstage18_released": partial(
-        duta2020.resstage, depth=18, convs=widths.basic, order=orders.resstage_released
-    ),
-    "resstage34_released": partial(
-        duta2020.resstage, depth=34, convs=widths.basic, order=orders.resstage_released
-    ),
-    "resstage50_released": partial(
-        duta2020.resstage, depth=50, convs=widths.bottleneck, order=orders.resstage_released
-    ),
-    "resstage101_released": partial(
-        duta2020.resstage, depth=101, convs=widths.bottleneck, order=orders.resstage_released
-    ),
-    "resstage152_released": partial(
-        duta2020.resstage, depth=152, convs=widths.bottleneck, order=orders.resstage_released
-    ),
-    "resstage200_released": partial(
-        duta2020.resstage, depth=200, convs=widths.bottleneck, order=orders.resstage_released
-    ),
-    "iresnet18_released": partial(
-        duta2020.iresnet, depth=18, convs=widths.basic, order=orders.resstage_released
-    ),
-    "iresnet34_released": partial(
-        duta2020.iresnet, depth=34, convs=widths.basic, order=orders.resstage_released
-    ),
-    "iresnet50_released": partial(
-        duta2020.iresnet, depth=50, convs=widths.bottleneck, order=orders.resstage_released
-    ),
-    "iresnet101_released": partial(
-        duta2020.iresnet, depth=101, convs=widths.bottleneck, order=orders.resstage_released
-    ),
-    "iresnet152_released": partial(
-        duta2020.iresnet, depth=152, convs=widths.bottleneck, order=orders.resstage_released
-    ),
-    "iresnet200_released": partial(
-        duta2020.iresnet, depth=200, convs=widths.bottleneck, order=orders.resstage_released
-    ),
-    "iresnet302_released": partial(
-        duta2020.iresnet, depth=302, convs=widths.bottleneck, order=orders.resstage_released
-    ),
-    "iresnet404_released": partial(
-        duta2020.iresnet, depth=404, convs=widths.bottleneck, order=orders.resstage_released
-    ),
-    "iresnet1001_released": partial(
-        duta2020.iresnet, depth=1001, convs=widths.bottleneck, order=orders.resstage_released
-    ),
-    "iresgroup50_released": partial(
-        duta2020.iresnet, depth=50, convs=widths.resgroup, order=orders.resstage_released, family="iresgroup"
-    ),
-    "iresgroup101_released": partial(
-        duta2020.iresnet, depth=101, convs=widths.resgroup, order=orders.resstage_released, family="iresgroup"
-    ),
-    "iresgroup152_released": partial(
-        duta2020.iresnet, depth=152, convs=widths.resgroup, order=orders.resstage_released, family="iresgroup"
-    ),
-    "iresgroupfix50_released": partial(
-        duta2020.iresnet,
-        depth=50,
-        convs=widths.resgroupfix,
-        order=orders.resstage_released,
-        family="iresgroup",
-    ),
-    "iresgroupfix101_released": partial(
-        duta2020.iresnet,
-        depth=101,
-        convs=widths.resgroupfix,
-        order=orders.resstage_released,
-        family="iresgroup",
-    ),
-    "iresgroupfix152_released": partial(
-        duta2020.iresnet,
-        depth=152,
-        convs=widths.resgroupfix,
-        order=orders.resstage_released,
-        family="iresgroup",
-    ),
+    "iresgroup50": partial(duta2020.iresgroup, depth=50, convs=widths.resgroup),
+    "iresgroup101": partial(duta2020.iresgroup, depth=101, convs=widths.resgroup),
+    "iresgroup152": partial(duta2020.iresgroup, depth=152, convs=widths.resgroup),
+    "iresgroupfix50": partial(duta2020.iresgroup, depth=50, convs=widths.resgroupfix),
+    "iresgroupfix101": partial(duta2020.iresgroup, depth=101, convs=widths.resgroupfix),
+    "iresgroupfix152": partial(duta2020.iresgroup, depth=152, convs=widths.resgroupfix),
+    "resstage18_released": partial(duta2020.resstage_released, depth=18, convs=widths.basic),
+    "resstage34_released": partial(duta2020.resstage_released, depth=34, convs=widths.basic),
+    "resstage50_released": partial(duta2020.resstage_released, depth=50, convs=widths.bottleneck),
+    "resstage101_released": partial(duta2020.resstage_released, depth=101, convs=widths.bottleneck),
+    "resstage152_released": partial(duta2020.resstage_released, depth=152, convs=widths.bottleneck),
+    "resstage200_released": partial(duta2020.resstage_released, depth=200, convs=widths.bottleneck),
+    "iresnet18_released": partial(duta2020.iresnet_released, depth=18, convs=widths.basic),
+    "iresnet34_released": partial(duta2020.iresnet_released, depth=34, convs=widths.basic),
+    "iresnet50_released": partial(duta2020.iresnet_released, depth=50, convs=widths.bottleneck),
+    "iresnet101_released": partial(duta2020.iresnet_released, depth=101, convs=widths.bottleneck),
+    "iresnet152_released": partial(duta2020.iresnet_released, depth=152, convs=widths.bottleneck),
+    "iresnet200_released": partial(duta2020.iresnet_released, depth=200, convs=widths.bottleneck),
+    "iresnet302_released": partial(duta2020.iresnet_released, depth=302, convs=widths.bottleneck),
+    "iresnet404_released": partial(duta2020.iresnet_released, depth=404, convs=widths.bottleneck),
+    "iresnet1001_released": partial(duta2020.iresnet_released, depth=1001, convs=widths.bottleneck),
+    "iresgroup50_released": partial(duta2020.iresgroup_released, depth=50, convs=widths.resgroup),
+    "iresgroup101_released": partial(duta2020.iresgroup_released, depth=101, convs=widths.resgroup),
+    "iresgroup152_released": partial(duta2020.iresgroup_released, depth=152, convs=widths.resgroup),
+    "iresgroupfix50_released": partial(duta2020.iresgroup_released, depth=50, convs=widths.resgroupfix),
+    "iresgroupfix101_released": partial(duta2020.iresgroup_released, depth=101, convs=widths.resgroupfix),
+    "iresgroupfix152_released": partial(duta2020.iresgroup_released, depth=152, convs=widths.resgroupfix),
     "cifar_iresnet164": partial(duta2020.cifar_iresnet, depth=164),
     "cifar_iresnet1001": partial(duta2020.cifar_iresnet, depth=1001),
     "cifar_iresnet2000": partial(duta2020.cifar_iresnet, depth=2000),

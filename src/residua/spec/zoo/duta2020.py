@@ -1,5 +1,7 @@
 """Networks of Duta et al. 2020: ResStage, the max-pool projection (iResNet), and the grouped blocks."""
 
+from functools import partial
+
 from residua.spec import orders, widths
 from residua.spec.arch import Arch
 from residua.spec.block import Block, Conv
@@ -30,6 +32,13 @@ def iresnet(
     """2.2: ResStage with the max-pool projection; the stem's pool moves into the first stage."""
     blocks = stages(DEEP[depth], convs, order, narrow=64, shortcut=PROJECTION, first_stride=2)
     return Arch(name, family, "Duta et al. 2020, 2.2", STEM, blocks)
+
+
+resstage_released = partial(resstage, order=orders.resstage_released)
+iresnet_released = partial(iresnet, order=orders.resstage_released)
+iresgroup = partial(iresnet, family="iresgroup")
+iresgroup_released = partial(iresnet_released, family="iresgroup")
+"""`_released` is what the authors' code runs: its in-place ReLU changes the shortcut, too."""
 
 
 def resgroup(name: str, *, depth: int, convs: Widths) -> Arch:
