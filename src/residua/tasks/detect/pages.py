@@ -1,4 +1,4 @@
-"""The report of a run on boxes: one HTML file that a stranger can read offline."""
+"""Reports of detectors: the page of a finished run, and the page of an evaluation."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -17,21 +17,27 @@ from residua.tasks.detect import box_drawing
 from residua.tasks.detect.evaluation import BoxEvaluation
 from residua.tasks.detect.prediction import BoxPrediction
 from residua.tasks.detect.score import PROTOCOL_TEXTS, BoxScore
-from residua.tasks.detect.voc_metric import match_detections, rank_all_classes
+from residua.tasks.detect.voc_metric import RankedDetections, match_detections, rank_all_classes
 from residua.version import __version__
 
-PICTURES = 6
-"""Test images shown."""
-SURE = 0.5
+IMAGES = 6
+"""Test images on a page."""
+MIN_SCORE = 0.5
 """Least score of a box that is drawn."""
-POINTS = 200
-"""Points of a curve of precision."""
-MANY = 6
-"""Classes whose curves can be told apart."""
+CURVE_POINTS = 200
+"""Points of a precision-recall curve."""
+MAX_CURVES = 6
+"""Most classes with a curve: more colours cannot be told apart."""
 
 
 def write_report(run: Run, dataset: BoxDataset, evaluation: BoxEvaluation) -> None:
-    """Write `report.html` into the finished `run`, whose last weights have `evaluation` on the test images."""
+    """Write `report.html` into a finished run.
+
+    Args:
+        run: the run.
+        dataset: its data.
+        evaluation: of its last weights on the test images.
+    """
     recipe, rows = run.recipe, run.metrics
     assert recipe.detector is not None
     (score,) = replace(evaluation, protocols=("voc",)).scores
@@ -47,9 +53,9 @@ def write_report(run: Run, dataset: BoxDataset, evaluation: BoxEvaluation) -> No
         )
     )
     sections = (
-        Section("Result", (numbers, Figures((_progress(run), _losses(run))))),
-        Section("What was found", _pictures(evaluation)),
-        Section("Class by class", _classes(dataset.train, evaluation)),
+        Section("Result", (numbers, Figures((_map_curve(run), _loss_curve(run))))),
+        Section("Detections", _images(evaluation)),
+        Section("Results by class", _classes(dataset.train, evaluation)),
         Section("The detector", (_detector(recipe.detector), architecture(recipe.arch))),
         Section("How it was made", making(run, sentences(recipe))),
     )
@@ -63,41 +69,49 @@ def write_report(run: Run, dataset: BoxDataset, evaluation: BoxEvaluation) -> No
 
 
 def evaluation_page(evaluation: BoxEvaluation, *, command: str) -> str:
-    """The page of an evaluation under all its protocols; `command` repeats it."""
+    """The page of an evaluation.
+
+    Args:
+        evaluation: of one detector, under one or more protocols.
+        command: repeats the evaluation.
+
+    Returns:
+        The page as HTML.
+    """
     scores = evaluation.scores
     first = scores[0]
-    numbers = Numbers(tuple((f"{score.value:.1f} %", _measure(score)) for score in scores))
+    numbers = Numbers(tuple((f"{score.value:.1f} %", _metric_text(score)) for score in scores))
     rows = tuple(
         (score.protocol, part, f"{value:.2f} %" if np.isfinite(value) else "no object")
         for score in scores
         for part, value in score.parts or (("mAP", score.value),)
     )
-    table = Table(("protocol", "number", "value"), rows, "Every number of every protocol.", numeric=(2,))
-    said = tuple(f"{score.protocol}: {PROTOCOL_TEXTS[score.protocol]}." for score in scores)
+    table = Table(("protocol", "metric", "value"), rows, "All metrics of all protocols.", numeric=(2,))
+    protocols = tuple(f"{score.protocol}: {PROTOCOL_TEXTS[score.protocol]}." for score in scores)
     sections = (
-        Section("Result", (numbers, Text(said))),
-        Section("What was found", _pictures(evaluation)),
-        Section("Class by class", _classes(None, evaluation)),
-        Section("How it was measured", (table, Code(command, "Measure it again:"))),
+        Section("Result", (numbers, Text(protocols))),
+        Section("Detections", _images(evaluation)),
+        Section("Results by class", _classes(None, evaluation)),
+        Section("How it was measured", (table, Code(command, "Repeat the evaluation:"))),
     )
     lead = f"{first.n:,} images ({first.split}) with {first.boxes:,} objects, {first.weights} weights."
     footer = f"Written by residua {__version__}."
     return render(Page(f"Evaluation of {Path(evaluation.network).name}", lead, sections, footer))
 
 
-def _measure(score: BoxScore) -> str:
+def _metric_text(score: BoxScore) -> str:
     if score.interval is None:
         return f"mAP, {score.protocol}"
     low, high = score.interval
     return f"mAP, {score.protocol}, 95 % interval {low:.1f} to {high:.1f}"
 
 
-def _progress(run: Run) -> Figure:
+def _map_curve(run: Run) -> Figure:
     points = tuple((float(row["epoch"]), float(row["test_map50"])) for row in run.metrics)
-    drawn = plot((_series(points),), x="epoch", y="test mAP@.5 (%)", until=(points[-1][0], 100.0))
+    chart = plot((_series(points),), x="epoch", y="test mAP@.5 (%)", until=(points[-1][0], 100.0))
     best = max(points, key=lambda point: point[1])
-    said = f"mAP@.5 of the test images by epoch; highest {best[1]:.1f} % after epoch {best[0]:.0f}."
-    return Figure(drawn, said, said)
+    caption = f"Test mAP@.5 by epoch; the best is {best[1]:.1f} % after epoch {best[0]:.0f}."
+    return Figure(chart, caption, caption)
 
 
 def _series(points: tuple[tuple[float, float], ...]) -> Series:
@@ -105,90 +119,87 @@ def _series(points: tuple[tuple[float, float], ...]) -> Series:
     return Series("", points, "line" if len(points) > 1 else "dots")
 
 
-def _losses(run: Run) -> Figure:
+def _loss_curve(run: Run) -> Figure:
     points = tuple((float(row["epoch"]), float(row["train_loss"])) for row in run.metrics)
-    drawn = plot((_series(points),), x="epoch", y="training loss")
-    said = f"Training loss by epoch, boxes and classes together; it ends at {points[-1][1]:.3f}."
-    return Figure(drawn, said, said)
+    chart = plot((_series(points),), x="epoch", y="training loss")
+    caption = f"Training loss by epoch, the sum of box and class losses; the last is {points[-1][1]:.3f}."
+    return Figure(chart, caption, caption)
 
 
-def _pictures(evaluation: BoxEvaluation) -> tuple[Part, ...]:
-    """Images spread evenly over the split: not a selection of good ones."""
+def _images(evaluation: BoxEvaluation) -> tuple[Part, ...]:
+    """Images evenly spread over the split, not a selection of good ones."""
     scenes = evaluation.scenes
-    places = np.unique(np.linspace(0, len(scenes) - 1, PICTURES).astype(int)).tolist()
-    figures = tuple(_picture(scenes, i, evaluation.predictions[i]) for i in places)
-    said = (
-        f"Boxes of a score of {SURE:g} or more: thick where right (overlap .5 or more with an object of the "
-        "class that no surer box found), thin where wrong, dashed where an object was missed."
+    indices = np.unique(np.linspace(0, len(scenes) - 1, IMAGES).astype(int)).tolist()
+    figures = tuple(_image(scenes, i, evaluation.predictions[i]) for i in indices)
+    caption = (
+        f"Boxes with a score of {MIN_SCORE:g} or more. Thick: true positive (IoU of .5 or more with an object "
+        "of the class that no box of higher score matches). Thin: false positive. Dashed: missed object."
     )
-    return Figure(
-        box_drawing.class_legend(scenes.classes), said, f"Colours of {', '.join(scenes.classes)}."
-    ), Figures(figures)
+    legend = box_drawing.class_legend(scenes.classes)
+    return Figure(legend, caption, f"Colours of {', '.join(scenes.classes)}."), Figures(figures)
 
 
-def _picture(scenes: Scenes, i: int, found: BoxPrediction) -> Figure:
-    sure, truth = found.chosen(found.scores >= SURE), scenes.boxes[i]
-    truth = truth.chosen(~truth.aside)
-    right, hit = np.zeros(len(sure), bool), np.zeros(len(truth), bool)
-    for label in np.unique(np.concatenate([sure.labels, truth.labels])).tolist():
-        mine, objects = sure.labels == label, np.flatnonzero(truth.labels == label)
-        said, taken = match_detections(sure.chosen(mine), truth.chosen(objects))
-        right[mine], hit[objects] = said > 0, taken
-    pixels = np.asarray(scenes.image(i, "rgb"))
-    svg = box_drawing.evaluation_svg(pixels, sure, right.tolist(), truth.chosen(~hit), scenes.classes)
+def _image(scenes: Scenes, i: int, prediction: BoxPrediction) -> Figure:
+    """Image `i` with its true positives, false positives and missed objects."""
+    shown, objects = prediction.chosen(prediction.scores >= MIN_SCORE), scenes.boxes[i]
+    objects = objects.chosen(~objects.aside)
+    is_true, is_matched = np.zeros(len(shown), bool), np.zeros(len(objects), bool)
+    for label in np.unique(np.concatenate([shown.labels, objects.labels])).tolist():
+        boxes, targets = shown.labels == label, np.flatnonzero(objects.labels == label)
+        outcomes, matched = match_detections(shown.chosen(boxes), objects.chosen(targets))
+        is_true[boxes], is_matched[targets] = outcomes > 0, matched
+    pixels, missed = np.asarray(scenes.image(i, "rgb")), objects.chosen(~is_matched)
+    svg = box_drawing.evaluation_svg(pixels, shown, is_true.tolist(), missed, scenes.classes)
     name = scenes.title(i).rpartition("/")[2]
-    told = f"{name}: {int(right.sum())} right, {int((~right).sum())} wrong, {int((~hit).sum())} missed."
-    return Figure(svg, told, told)
+    caption = f"{name}: {int(is_true.sum())} right, {int((~is_true).sum())} wrong, {len(missed)} missed."
+    return Figure(svg, caption, caption)
 
 
-def _classes(learned: Scenes | None, evaluation: BoxEvaluation) -> tuple[Part, ...]:
-    """AP and counts of each class, and the curves that AP is the area under."""
-    scenes = evaluation.scenes
-    classes, shown = scenes.classes, scenes.counts()
-    several = rank_all_classes(evaluation.predictions, scenes.boxes, len(classes))
-    rows = tuple(
-        (name, f"{100 * each.average_precision('area'):.1f} %", f"{shown[label]:,}",
-         *((f"{learned.counts()[label]:,}",) if learned else ()))
-        for label, (name, each) in enumerate(zip(classes, several, strict=True))
-        if shown[label]
-    )  # fmt: skip
-    head = ("class", "AP@.5", "objects to find", *(("to learn from",) if learned else ()))
-    table = Table(head, rows, "Objects by class.", numeric=tuple(range(1, len(head))))
-    present = [label for label in range(len(classes)) if shown[label] and len(several[label].scores)]
-    largest = sorted(present, key=lambda label: -int(shown[label]))[:MANY]
-    series = []
-    for label in sorted(largest):
-        recall, precision = several[label].recall_precision()
-        some = np.unique(np.linspace(0, len(recall) - 1, POINTS).astype(int))
-        best = np.maximum.accumulate(precision[::-1])[::-1]
-        points = tuple((100 * float(recall[i]), 100 * float(best[i])) for i in some)
-        series.append(Series(classes[label], points, colour=label))
-    if not series:
+def _classes(train: Scenes | None, evaluation: BoxEvaluation) -> tuple[Part, ...]:
+    """AP and object counts of each class, and the precision-recall curves of the most frequent ones."""
+    classes, counts = evaluation.scenes.classes, evaluation.scenes.counts()
+    ranked = rank_all_classes(evaluation.predictions, evaluation.scenes.boxes, len(classes))
+    present = [label for label in range(len(classes)) if counts[label]]
+    rows = []
+    for label in present:
+        in_train = (f"{train.counts()[label]:,}",) if train else ()
+        ap = f"{100 * ranked[label].average_precision('area'):.1f} %"
+        rows.append((classes[label], ap, f"{counts[label]:,}", *in_train))
+    columns = ("class", "AP@.5", "test objects", *(("training objects",) if train else ()))
+    table = Table(columns, tuple(rows), "Objects by class.", numeric=tuple(range(1, len(columns))))
+    detected = [label for label in present if len(ranked[label].scores)]
+    frequent = sorted(detected, key=lambda label: -int(counts[label]))[:MAX_CURVES]
+    curves = tuple(_curve(ranked[label], classes[label], label) for label in sorted(frequent))
+    if not curves:
         return (table,)
-    drawn = plot(tuple(series), x="recall (%)", y="precision (%)", until=(100.0, 100.0))
-    said = "Precision at every recall, best at that recall or beyond; AP is the area under it."
-    return table, Figure(drawn, said, said)
+    chart = plot(curves, x="recall (%)", y="precision (%)", until=(100.0, 100.0))
+    caption = "Precision-recall curve: the best precision at each recall or above. AP is the area below it."
+    return table, Figure(chart, caption, caption)
+
+
+def _curve(ranked: RankedDetections, name: str, label: int) -> Series:
+    recall, precision = ranked.recall_precision()
+    indices = np.unique(np.linspace(0, len(recall) - 1, CURVE_POINTS).astype(int))
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    points = tuple((100 * float(recall[i]), 100 * float(envelope[i])) for i in indices)
+    return Series(name, points, colour=label)
 
 
 def _detector(detector: Detector) -> Table:
-    """What is behind the backbone."""
-    shown = f"{detector.size} x {detector.size}, warped" if detector.warps else (
-        f"shorter side {detector.size}, longer at most {detector.longest}"
-    )  # fmt: skip
+    """The settings of a detector."""
+    size = f"shorter side {detector.size}, longer at most {detector.longest}"
+    if detector.warps:
+        size = f"{detector.size} x {detector.size}, warped"
     anchors = "; ".join(
-        f"{' and '.join(map(_short, sides))} px, shapes {', '.join(map(_short, shapes))}"
-        for sides, shapes in zip(detector.sizes, detector.ratios, strict=True)
+        f"{' and '.join(f'{side:g}' for side in sides)} px, ratios {', '.join(f'{r:g}' for r in ratios)}"
+        for sides, ratios in zip(detector.sizes, detector.ratios, strict=True)
     )
     rows = (
         ("kind", detector.kind),
-        ("image in pixels", shown),
-        ("maps of the backbone, times smaller", ", ".join(map(str, detector.strides))),
-        ("maps behind it, channels", ", ".join(map(str, detector.extras)) or "none"),
+        ("image size in pixels", size),
+        ("strides of the backbone's feature maps", ", ".join(map(str, detector.strides))),
+        ("channels of the extra feature maps", ", ".join(map(str, detector.extras)) or "none"),
         ("anchors of each map", anchors),
         ("norms of the backbone", detector.norm),
     )
-    return Table(("detector", detector.name), rows, "What finds boxes behind the backbone.")
-
-
-def _short(number: float) -> str:
-    return f"{number:g}"
+    return Table(("detector", detector.name), rows, "The detector behind the backbone.")

@@ -10,7 +10,7 @@ from residua.tasks.detect.transforms import BoxView, eval_box_view, train_box_vi
 from residua.version import __version__
 
 EPOCHS = 3
-"""Epochs of training size for every image."""
+"""Epochs of training shown for every image."""
 
 
 def preview_page(recipe: Recipe, dataset: BoxDataset, count: int, source: str) -> str:
@@ -18,7 +18,7 @@ def preview_page(recipe: Recipe, dataset: BoxDataset, count: int, source: str) -
 
     Args:
         recipe: gives detector, augmentation and seed.
-        dataset: the training split is size.
+        dataset: the training split is shown.
         count: number of images, evenly spread over the split.
         source: name of the data on the page.
 
@@ -61,11 +61,11 @@ def _views(recipe: Recipe, scenes: Scenes, i: int) -> Figures:
     """Image `i` in evaluation, then in each epoch."""
     assert recipe.detector is not None
     image, boxes = scenes.image(i, recipe.arch.preprocess.colour), scenes.boxes[i]
-    settings = recipe.detector, recipe.arch.preprocess
-    views = {"test": eval_box_view(image, boxes, *settings)}
+    target = recipe.detector, recipe.arch.preprocess
+    views = {"test": eval_box_view(image, boxes, *target)}
     for epoch in range(EPOCHS):
         where = (recipe.seed, epoch, i)
-        views[f"epoch {epoch + 1}"] = train_box_view(image, boxes, *settings, recipe.augment, where)
+        views[f"epoch {epoch + 1}"] = train_box_view(image, boxes, *target, recipe.augment, where)
     return Figures(tuple(_figure(view, name, scenes) for name, view in views.items()))
 
 

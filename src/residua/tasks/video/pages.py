@@ -71,7 +71,7 @@ def baseline_table(scores: dict[str, Score], evaluation: Evaluation, leak: Metad
     Args:
         scores: of the network, by protocol.
         evaluation: gives the labels, for the majority class.
-        leak: accuracy of metadata leak, where it was measured.
+        leak: accuracy of metadata alone, where it was measured.
 
     Returns:
         A table with a row for each.
@@ -81,55 +81,46 @@ def baseline_table(scores: dict[str, Score], evaluation: Evaluation, leak: Metad
         for view, score in scores.items()
     ]
     if leak:
-        rows.append(("metadata leak", f"{leak.accuracy:.1f} %", "–", f"{leak.images:,}"))
+        rows.append(("metadata alone", f"{leak.accuracy:.1f} %", "–", f"{leak.images:,}"))
     rows.append(
         ("majority class", f"{_majority_accuracy(evaluation):.1f} %", "–", f"{len(evaluation.labels):,}")
     )
     protocols = "; ".join(f"{view}: {CLIP_VIEWS[view]} ({score.clip})" for view, score in scores.items())
-    baseline_note = (
-        "; metadata: a small decision baseline_note on size, length and frame rate, five folds"
-        if leak
-        else ""
-    )
-    caption = f"Top-1 accuracy, each video counted once. {protocols}{baseline_note}.".replace(
-        ". clip:", ". Clip:"
-    )
-    return Table(
-        ("prediction by", "accuracy", "95 % interval", "clips"), tuple(rows), caption, numeric=(1, 2, 3)
-    )
+    if leak:
+        protocols += "; metadata: a small decision tree on size, length and frame rate, five folds"
+    caption = f"Top-1 accuracy, each video counted once. {protocols}.".replace(". clip:", ". Clip:")
+    columns = ("prediction by", "accuracy", "95 % interval", "clips")
+    return Table(columns, tuple(rows), caption, numeric=(1, 2, 3))
 
 
 def conclusion(score: Score, leak: MetadataLeak | None, majority: float) -> tuple[str, ...]:
-    """One or two sentences on baseline the accuracy proves.
+    """One or two sentences on what the accuracy proves.
 
     Args:
         score: video-level accuracy of the network.
-        leak: accuracy of metadata leak, where it was measured.
+        leak: accuracy of metadata alone, where it was measured.
         majority: accuracy of always predicting the most common class, in percent.
 
     Returns:
         The sentences.
     """
     low, high = score.interval
-    best = max(majority, leak.accuracy if leak else 0.0)
-    baseline = (
-        "metadata leak" if leak and leak.accuracy >= majority else "always predicting the majority class"
-    )
+    is_leak_best = leak is not None and leak.accuracy >= majority
+    best = leak.accuracy if leak and is_leak_best else majority
+    baseline = "metadata alone" if is_leak_best else "always predicting the majority class"
+    accuracy, against = f"At {score.top1:.1f} % the network is", f"{baseline} ({best:.1f} %)"
     if low > best:
         sentence = (
-            f"At {score.top1:.1f} % the network is better than {baseline} ({best:.1f} %), by more than chance "
-            f"in {score.n:,} videos explains: it has learned something from the frames."
+            f"{accuracy} better than {against}, by more than chance in {score.n:,} videos explains: it has "
+            "learned something from the frames."
         )
     elif score.top1 > best:
         sentence = (
-            f"At {score.top1:.1f} % the network is better than {baseline} ({best:.1f} %), but its 95 % "
-            f"interval on {score.n:,} videos is {low:.1f} to {high:.1f} %: this does not prove that it uses motion."
+            f"{accuracy} better than {against}, but the 95 % interval on {score.n:,} videos is {low:.1f} to "
+            f"{high:.1f} %: this does not prove that it uses the frames."
         )
     else:
-        sentence = (
-            f"At {score.top1:.1f} % the network is no better than {baseline} ({best:.1f} %): nothing here "
-            "shows that it uses the frames."
-        )
+        sentence = f"{accuracy} no better than {against}: nothing here shows that it uses the frames."
     if leak is None or leak.gain == 0.0:
         return (sentence,)
     facts = ", ".join(leak.facts) or "the files"
@@ -138,7 +129,7 @@ def conclusion(score: Score, leak: MetadataLeak | None, majority: float) -> tupl
 
 def _mistakes(evaluation: Evaluation) -> tuple[Part, ...]:
     lead = Text(
-        ("Video-level predictions. A picture is four frames, the sentence top left, the last bottom right.",)
+        ("Video-level predictions. A picture is four frames, the first top left, the last bottom right.",)
     )
     return (lead, *mistakes(evaluation))
 
