@@ -23,8 +23,8 @@ with atheris.instrument_imports(include=["residua.data", "PIL"]):
     from residua.data.decode import decode
     from residua.data.images import Images
     from residua.data.open import find
-    from residua.data.sources.labels import find_labels
-    from residua.data.sources.shards import find_shards, write_shards
+    from residua.data.sources.labels import list_label_file
+    from residua.data.sources.shards import write_shards
     from residua.errors import DataError
 
 LIMITS = ("-timeout=5", "-rss_limit_mb=1024", "-max_len=20000", "-len_control=0")
@@ -96,7 +96,7 @@ def labels(folder: Path) -> tuple[Read, list[bytes]]:
     def read(content: bytes) -> object:
         file = folder / f"labels.{ENDINGS[(content[0] if content else 0) % len(ENDINGS)]}"
         file.write_bytes(content[1:])
-        return title_lines(find_labels(file).train)
+        return title_lines(list_label_file(file).train)
 
     return read, list(LABELS)
 
@@ -124,7 +124,7 @@ def shards(folder: Path) -> tuple[Read, list[bytes]]:
     def read(content: bytes) -> object:
         for file, line in zip(files, [*content[1:].split(b"\n"), b""], strict=False):
             file.write_bytes(line)
-        images = find_shards(str(folder / "packed")).train
+        images = find(str(folder / "packed")).train
         title_lines(images)
         return [images.image(i, "rgb") for i in range(len(images))]
 

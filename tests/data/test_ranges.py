@@ -12,7 +12,7 @@ from residua.data import batches
 from residua.data.images import Images, concatenate
 from residua.data.items import Members
 from residua.data.open import find
-from residua.data.sources.shards import find_shards, write_shards
+from residua.data.sources.shards import write_shards
 from residua.errors import DataError
 from residua.spec.preprocess import Preprocess
 
@@ -38,7 +38,7 @@ def advice(monkeypatch: pytest.MonkeyPatch) -> Advice:
 @pytest.fixture
 def shards(folder: Callable[..., Path], tmp_path: Path) -> Images:
     write_shards(find(str(folder("more", cat=3, dog=3) / "more")), tmp_path / "shards")
-    return find_shards(str(tmp_path / "shards")).train
+    return find(str(tmp_path / "shards")).train
 
 
 def test_of_shards_exactly_the_members_are_prefetched(shards: Images, advice: Advice) -> None:
