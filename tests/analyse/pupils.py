@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from residua.data.sources.digits import open_digits
+from residua.data.open import open_dataset
 from residua.data.transforms import normalise
 from residua.nn.network import Network, build
 from residua.spec import change, zoo
@@ -58,7 +58,7 @@ def stacked() -> Arch:
 def taught(arch: Arch, *, steps: int = 150) -> Pupil:
     """`arch` after `steps` updates on batches of 32 digits, which takes seconds."""
     torch.manual_seed(0)
-    data = open_digits(holdout=0.2)
+    data = open_dataset("digits", val_fraction=0.2)
     assert data.train.pixels is not None
     assert data.test.pixels is not None
     pixels = torch.from_numpy(data.train.pixels).permute(0, 3, 1, 2)

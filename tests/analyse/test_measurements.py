@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, interpolate
 
 from residua import analyse
-from residua.analyse.copies import fingerprint, settled, twin_of
-from residua.analyse.landscape import directions
+from residua.analyse.copies import fingerprint, recalibrated_copy, working_copy
+from residua.analyse.landscape import random_directions
 from residua.nn.network import Network, build
 from residua.spec import change, zoo
 from residua.spec.describe import receptive_field
@@ -26,7 +26,7 @@ STUDIES: dict[str, Callable[[Network, Tensor, Tensor], object]] = {
     "paths": analyse.path_lengths,
     "landscape": lambda n, x, y: analyse.loss_slice(n, x, y, steps=3),
     "cam": lambda n, x, y: analyse.grad_cam(n, x),
-    "occlusion": lambda n, x, y: analyse.occlusion(n, x),
+    "occlusion": lambda n, x, y: analyse.occlusion_sensitivity(n, x),
     "features": lambda n, x, y: analyse.feature_maps(n, x[0]),
     "field": lambda n, x, y: analyse.effective_field(n, draws=1),
 }
@@ -62,7 +62,7 @@ def test_a_study_that_changed_the_network_would_be_caught(harm: str) -> None:
         else:
             network.stem.register_forward_hook(lambda *_: None)
 
-    with pytest.raises(AssertionError, match="a study changed the network"), twin_of(network):
+    with pytest.raises(AssertionError, match="a study changed the network"), working_copy(network):
         change_it()
 
 
@@ -114,7 +114,7 @@ def test_gradient_norms_are_autograds() -> None:
 
 def test_directions_have_the_length_of_the_networks_own_filters() -> None:
     weights = [torch.randn(5, 3, 3, 3), torch.randn(4, 7)]
-    found = directions(weights, torch.Generator().manual_seed(0))
+    found = random_directions(weights, torch.Generator().manual_seed(0))
     for weight, direction in zip(weights, found, strict=True):
         torch.testing.assert_close(direction.flatten(1).norm(dim=1), weight.flatten(1).norm(dim=1))
 
@@ -148,7 +148,7 @@ def test_what_a_cell_cannot_see_has_no_effect_and_what_it_can_see_has_little() -
 
 
 def test_a_field_wider_than_the_canvas_is_said_to_be_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("residua.analyse.field.MOST", 32)
+    monkeypatch.setattr("residua.analyse.field.MAX_SIDE", 32)
     network = build(change.with_channels(zoo.arch("cifar_resnet20"), 1)).eval()
     found = analyse.effective_field(network, draws=1)
     assert found.is_cut
@@ -167,7 +167,7 @@ def test_grad_cam_is_gradients_times_maps(residual: Pupil) -> None:
     twin = interpolate(twin[:, None], (8, 8), mode="bilinear", align_corners=False)[:, 0]
     twin = twin / twin.amax((1, 2), keepdim=True).clamp_min(1e-12)
     torch.testing.assert_close(found.maps, twin, atol=1e-5, rtol=1e-4)
-    assert torch.equal(found.guesses, logits.argmax(1))
+    assert torch.equal(found.predicted, logits.argmax(1))
 
 
 def test_occlusion_finds_the_only_pixels_that_matter() -> None:
@@ -184,7 +184,7 @@ def test_occlusion_finds_the_only_pixels_that_matter() -> None:
         network.head[-1].weight[0] = 1  # type: ignore[union-attr, index]
     picture = torch.zeros(1, 1, 16, 16)
     picture[0, 0, 2:7, 6:11] = 1  # of which two strides of 2 let (4, 8) through
-    (heat,) = analyse.occlusion(network, picture).maps
+    (heat,) = analyse.occlusion_sensitivity(network, picture).maps
     assert float(heat[4, 8]) == 1
     assert float(heat[8:].max()) == 0
     assert float(heat[:, 12:].max()) == 0
@@ -199,7 +199,7 @@ def test_without_captum_one_line_says_what_to_install(
         raise ModuleNotFoundError(name)
 
     monkeypatch.setattr(importlib, "import_module", missing)
-    for study in (analyse.grad_cam, analyse.occlusion):
+    for study in (analyse.grad_cam, analyse.occlusion_sensitivity):
         with pytest.raises(ValueError, match=r"need captum: pip install 'residua\[explain\]'"):
             study(residual.network, residual.images[:2])
 
@@ -219,7 +219,7 @@ def test_a_settled_network_normalises_what_it_has_seen() -> None:
     network = build(change.with_channels(zoo.arch("cifar_resnet20"), 1))
     images = 3 + 2 * torch.randn(64, 1, 8, 8)
     before = fingerprint(network)
-    twin = settled(network, images)
+    twin = recalibrated_copy(network, images)
     assert fingerprint(network) == before
     with torch.inference_mode():
         conv, norm, _ = twin.stem

@@ -10,8 +10,8 @@ from pupils import Pupil, one_stage, stacked, taught
 from torch.nn.functional import cross_entropy
 
 from residua import analyse
-from residua.analyse.copies import twin_of
-from residua.analyse.layers import taken_apart
+from residua.analyse.blocks import split_into_layers
+from residua.analyse.copies import working_copy
 from residua.analyse.paths import path_gradient
 from residua.nn.network import build
 from residua.spec import change, zoo
@@ -38,8 +38,8 @@ def test_removing_a_middle_block_costs_a_residual_net_little_and_destroys_a_plai
 def test_vgg_loses_what_it_learned_with_any_layer() -> None:
     stack = taught(stacked())
     found = analyse.lesion_study(stack.network, stack.images, stack.labels)
-    with twin_of(stack.network) as twin:
-        taken_apart(twin)
+    with working_copy(stack.network) as twin:
+        split_into_layers(twin)
         assert torch.equal(twin(stack.images), stack.network(stack.images))
         assert [block.word for block in twin.arch.stages[1]] == ["CNA", "CNA", "CNA", "P"]
     assert found.whole < 10

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from residua.analyse import drawings
+from residua.analyse.regions import tint
 from residua.report.bars import IntervalRow, interval_chart
 from residua.report.chart import HEIGHT, WIDTH, Axis, Series, plot
 from residua.report.colours import LIGHT
@@ -113,6 +113,6 @@ def test_shades_are_lowest_as_paper_and_highest_in_full_ink() -> None:
 
 def test_a_tint_turns_what_matters_vermilion_and_leaves_the_rest_grey() -> None:
     heat = np.array([[0.0, 1.0]])
-    found = drawings.tinted(np.full((1, 2, 3), 100, np.uint8), heat)
+    found = tint(np.full((1, 2, 3), 100, np.uint8), heat)
     assert found[0, 0].tolist() == [120, 120, 120]
     assert found[0, 1, 0] > found[0, 1, 1] + 50 > found[0, 1, 2]

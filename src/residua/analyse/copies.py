@@ -1,4 +1,4 @@
-"""A study never touches what it studies: it works on a copy, and says so with an assertion."""
+"""Copies of a network to work on, so that a study never changes the network it is given."""
 
 import copy
 import hashlib
@@ -12,29 +12,44 @@ from residua.nn.network import Network
 
 
 @contextmanager
-def twin_of(network: Network, *, dtype: torch.dtype = torch.float32) -> Iterator[Network]:
-    """A copy of `network` in eval mode and `dtype`, without gradients; `network` is as it was, asserted."""
+def working_copy(network: Network, *, dtype: torch.dtype = torch.float32) -> Iterator[Network]:
+    """Copy a network for the length of a `with` block, and assert that the network itself did not change.
+
+    Args:
+        network: The network under study; its weights, statistics, gradients, modes and hooks are compared.
+        dtype: Of the copy.
+
+    Yields:
+        The copy: in eval mode, without gradients and without gradient checkpointing.
+    """
     before = fingerprint(network)
-    twin = copy.deepcopy(network).eval().requires_grad_(False).to(dtype)
-    twin.set_grad_checkpointing(False)
+    work = copy.deepcopy(network).eval().requires_grad_(False).to(dtype)
+    work.set_grad_checkpointing(False)
     try:
-        yield twin
+        yield work
     finally:
         assert fingerprint(network) == before, "a study changed the network"
 
 
-def settled(network: Network, images: Tensor) -> Network:
-    """A copy of a fresh `network` whose norms have counted the statistics of `images`, (N, C, H, W) float.
+def recalibrated_copy(network: Network, images: Tensor) -> Network:
+    """Copy an untrained network and give its batch norms the statistics of some images.
 
-    Without that its eval mode means nothing: the norms would divide by one.
+    Without them its eval mode means nothing, for the norms would divide by one.
+
+    Args:
+        network: A network with fresh weights.
+        images: (N, C, H, W) float, preprocessed; one batch.
+
+    Returns:
+        The copy, in eval mode.
     """
-    twin = copy.deepcopy(network).train()
-    for module in twin.modules():
+    work = copy.deepcopy(network).train()
+    for module in work.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.momentum = None  # the mean over all batches, which here is one
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        twin(images)
-    return twin.eval()
+        work(images)
+    return work.eval()
 
 
 def fingerprint(network: Network) -> str:
@@ -44,8 +59,8 @@ def fingerprint(network: Network) -> str:
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     for name, parameter in network.named_parameters():
-        held = None if parameter.grad is None else float(parameter.grad.double().sum())
-        digest.update(f"{name} {parameter.requires_grad} {held}".encode())
+        gradient = None if parameter.grad is None else float(parameter.grad.double().sum())
+        digest.update(f"{name} {parameter.requires_grad} {gradient}".encode())
     for name, module in network.named_modules():
         hooks = len(module._forward_hooks) + len(module._forward_pre_hooks) + len(module._backward_hooks)
         digest.update(f"{name} {module.training} {hooks}".encode())

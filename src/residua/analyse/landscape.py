@@ -1,20 +1,28 @@
-"""A slice through the loss around the weights, in directions that weigh filters alike (Li et al. 2018)."""
+"""Loss landscape: a slice around the weights, in filter-normalised random directions (Li et al. 2018)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from residua.analyse.copies import twin_of
+from residua.analyse.copies import working_copy
+from residua.analyse.study import Colours, Needs, Study, Subject, by_network, percent
+from residua.errors import ConfigError
 from residua.nn.network import Network
+from residua.report.chart import format_number
+from residua.report.heat_maps import heat_map
+from residua.report.page import Figure
 
 STEPS = 15
-"""Points along each direction; odd, so that the weights themselves are one."""
+"""Points along each direction; odd, so that the network itself is in the middle."""
 REACH = 1.0
-"""How far from the weights, in lengths of a filter."""
+"""Distance from the weights to the edge, in lengths of a filter."""
+IMAGES = 128
+"""Images at most: the loss is measured hundreds of times."""
 BATCH = 250
-"""Images at once."""
+"""Images in a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +36,15 @@ class Slice:
 
     @property
     def center(self) -> float:
-        """Loss of the network itself."""
+        """Loss of the network itself, in nats."""
         middle = len(self.places) // 2
         return self.losses[middle][middle]
 
     @property
     def flat(self) -> float:
-        """Share of the square where the loss is below the centre's plus one nat: larger is flatter."""
-        every = [loss for row in self.losses for loss in row]
-        return sum(loss < self.center + 1 for loss in every) / len(every)
+        """Share of the square where the loss is less than one nat above the centre's: larger is flatter."""
+        losses = [loss for row in self.losses for loss in row]
+        return sum(loss < self.center + 1 for loss in losses) / len(losses)
 
 
 def loss_slice(
@@ -48,42 +56,97 @@ def loss_slice(
     reach: float = REACH,
     seed: int = 0,
 ) -> Slice:
-    """Losses for `images`, normalised (N, C, H, W), and `labels` (N,), on `steps` x `steps` points.
+    """Measure the loss on a square around the weights, in eval mode.
 
-    ValueError for an even number of steps, which has no centre.
+    Args:
+        network: Any trained network.
+        images: (N, C, H, W) float, preprocessed.
+        labels: (N,) int.
+        steps: Points along each direction, odd.
+        reach: Distance from the weights to the edge, in lengths of a filter.
+        seed: Of the two directions.
+
+    Returns:
+        `steps` x `steps` losses.
+
+    Raises:
+        ConfigError: `steps` is even, and the square has no centre.
     """
     if steps < 3 or steps % 2 == 0:
-        raise ValueError(f"{steps} steps: give an odd number above 2, so that the network is in the middle")
+        raise ConfigError(f"{steps} steps: give an odd number above 2, so that the network is in the middle")
     places = torch.linspace(-reach, reach, steps).tolist()
-    with twin_of(network) as twin, torch.inference_mode():
-        weights = [p for p in twin.parameters() if p.ndim > 1]
+    with working_copy(network) as work, torch.inference_mode():
+        weights = [p for p in work.parameters() if p.ndim > 1]
         start = [p.clone() for p in weights]
-        chance = torch.Generator().manual_seed(seed)
-        across, up = (directions(start, chance) for _ in range(2))
+        generator = torch.Generator().manual_seed(seed)
+        across, up = (random_directions(start, generator) for _ in range(2))
         rows = []
         for y in places:
             row = []
             for x in places:
                 for p, w, a, b in zip(weights, start, across, up, strict=True):
                     p.copy_(w + x * a + y * b)
-                row.append(_loss(twin, images, labels))
+                row.append(_mean_loss(work, images, labels))
             rows.append(tuple(row))
     return Slice(tuple(places), tuple(rows))
 
 
-def directions(weights: list[Tensor], chance: torch.Generator) -> list[Tensor]:
-    """A random direction for each of `weights`, every filter of it as long as the weights' own."""
-    found = []
+def random_directions(weights: list[Tensor], generator: torch.Generator) -> list[Tensor]:
+    """A random direction for each of `weights`, in which every filter has the norm of the network's own."""
+    directions = []
     for weight in weights:
-        drawn = torch.randn(weight.shape, generator=chance).to(weight.device)
-        lengths = drawn.flatten(1).norm(dim=1).clamp_min(1e-12)
+        noise = torch.randn(weight.shape, generator=generator).to(weight.device)
+        lengths = noise.flatten(1).norm(dim=1).clamp_min(1e-12)
         scale = weight.flatten(1).norm(dim=1) / lengths
-        found.append(drawn * scale.view(-1, *[1] * (weight.ndim - 1)))
-    return found
+        directions.append(noise * scale.view(-1, *[1] * (weight.ndim - 1)))
+    return directions
 
 
-def _loss(network: Network, images: Tensor, labels: Tensor) -> float:
+def draw(results: Mapping[str, Slice], colours: Colours) -> tuple[Figure, ...]:
+    """For each network, the logarithm of the loss; darker is higher."""
+    import numpy as np
+
+    figures = []
+    for name, one in results.items():
+        losses = np.array(one.losses)
+        low, high = format_number(losses.min()), format_number(losses.max())
+        svg = heat_map(np.log10(losses + 1e-3), low=f"loss {low}", high=high)
+        caption = (
+            f"{name}: the network is in the middle, each edge one filter's length away. Darker is worse."
+        )
+        figures.append(Figure(svg, caption, f"{name}: loss {one.center:.3g} at the centre."))
+    return tuple(figures)
+
+
+def summarise(results: Mapping[str, Slice]) -> str:
+    """The loss at the centre, and how much of the square is within one nat of it."""
+    texts = {n: f"{one.center:.3g} nats, {percent(100 * one.flat)}" for n, one in results.items()}
+    return f"Loss at the network, and share of the square within one nat of it: {by_network(texts)}."
+
+
+def _mean_loss(network: Network, images: Tensor, labels: Tensor) -> float:
     total = 0.0
-    for some, truth in zip(torch.split(images, BATCH), torch.split(labels, BATCH), strict=True):
-        total += float(cross_entropy(network(some).double(), truth, reduction="sum"))
+    for batch, truth in zip(torch.split(images, BATCH), torch.split(labels, BATCH), strict=True):
+        total += float(cross_entropy(network(batch).double(), truth, reduction="sum"))
     return min(total / len(labels), 1e6)  # far out the loss may be infinite, which no figure can show
+
+
+def _measure(subject: Subject) -> Slice:
+    return loss_slice(subject.network, subject.inputs[:IMAGES], subject.labels[:IMAGES])
+
+
+STUDY = Study(
+    "landscape",
+    title="Loss landscape around the weights",
+    measures="loss on a square of two random directions with filter normalisation",
+    source="Li et al. 2018",
+    needs=Needs.TRAINING,
+    measure=_measure,
+    draw=draw,
+    summarise=summarise,
+    explain="In the two random directions every filter has the norm of the network's own, so that "
+    "networks of different scale can be compared (Li et al. 2018). In a wide light basin the "
+    "weights may move far before the loss rises; a narrow or ragged basin gave training little "
+    "room. These are two directions of millions: another seed gives another slice. Norms keep "
+    "their statistics.",
+)

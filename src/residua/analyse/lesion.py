@@ -1,31 +1,36 @@
-"""What it costs to remove, swap or shuffle blocks of a trained network (after Veit et al. 2016)."""
+"""Lesion study: what it costs to remove, swap or shuffle blocks of a trained network (Veit et al. 2016)."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from statistics import median
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from residua.analyse.copies import twin_of
-from residua.analyse.gradients import joined
-from residua.analyse.layers import is_stack, taken_apart
+from residua.analyse.blocks import is_plain_stack, split_into_layers
+from residua.analyse.copies import working_copy
+from residua.analyse.study import Colours, Needs, Study, Subject, depth_series, percent
 from residua.nn.blocks import ResidualBlock
 from residua.nn.network import Network
+from residua.report.chart import Series, plot
+from residua.report.page import Figure
 from residua.spec.block import Block, Fork
 
 BATCH = 250
-"""Images at once."""
+"""Images in a batch."""
 DRAWS = 5
 """Random choices of blocks that are averaged."""
 SEED = 0
 """Of those choices."""
+EXCHANGES = (1, 2, 4, 8, 16, 32)
+"""Exchanges of two blocks before each error of a shuffled network."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lesions:
-    """Error, in percent, of a network that was harmed without being trained again; nan where it cannot be."""
+    """Error of a network whose blocks were changed, in percent, not trained again; nan if impossible."""
 
     names: tuple[str, ...]
     """Blocks, in order: `stages.1.4`."""
@@ -34,126 +39,209 @@ class Lesions:
     n: int
     """Images."""
     removed: tuple[float, ...]
-    """Error without each block; nan where its shape changes and nothing could carry x around it."""
+    """Error without each block; nan if its shape changes and no shortcut could carry x around it."""
     swapped: tuple[float, ...]
-    """Error with each block and the next of its kind in each other's place; nan for the last of its kind."""
+    """Error after each block and the next of its kind swap places; nan for the last of its kind."""
     dropped: tuple[tuple[int, float], ...]
-    """Blocks removed at once, chosen at random, and the mean error."""
+    """Number of blocks removed at random, and the mean error."""
     shuffled: tuple[tuple[float, float], ...]
     """Kendall's tau between the old and the new order of blocks within their kind, and the error."""
 
 
-class Bypass(nn.Module):
-    """What is left of a block without its residual branch: after(shortcut(before(x)))."""
+class ShortcutOnly(nn.Module):
+    """A residual block without its residual branch: after(shortcut(before(x)))."""
 
     def __init__(self, block: ResidualBlock) -> None:
-        """The block's own layers."""
         super().__init__()
         self.block = block
 
     def forward(self, x: Tensor) -> Tensor:
-        """x by the shortcut alone."""
+        """The block's output for a residual of 0."""
         fork = self.block.before(x)
         assert self.block.shortcut is not None
-        around = self.block.shortcut(fork)
-        return joined(self.block, fork, torch.zeros_like(around), around)
+        shortcut = self.block.shortcut(fork)
+        return self.block.merge(fork, torch.zeros_like(shortcut), shortcut)
 
 
 def lesion_study(network: Network, images: Tensor, labels: Tensor) -> Lesions:
-    """Errors for `images`, normalised (N, C, H, W), and `labels` (N,), in eval mode.
+    """Measure errors after blocks are removed, swapped and shuffled, in eval mode.
 
-    A block with a shortcut loses its residual branch; one without is taken out whole, which is possible where
-    width and size stay. Only blocks that are spelled alike and see equal maps change places. A network that
-    skips nothing, and all of whose blocks change width or size (VGG), is taken apart into its layers first.
+    A block with a shortcut loses its residual branch. A block without one is removed whole, which is possible
+    if it keeps width and size. Only blocks that are spelled alike and get equal maps swap places. A network
+    without shortcuts, all of whose blocks change width or size (VGG), is split into its layers first.
+
+    Args:
+        network: Any trained network.
+        images: (N, C, H, W) float, preprocessed.
+        labels: (N,) int.
+
+    Returns:
+        Errors in percent.
     """
-    with twin_of(network) as twin, torch.inference_mode():
-        if is_stack(twin) and not any(stays for *_, stays in _kinds(twin)):
-            taken_apart(twin)
-        names = tuple(
-            f"stages.{s}.{b}" for s, stage in enumerate(twin.arch.stages) for b in range(len(stage))
-        )
-        ward = _Ward(twin, images, labels)
-        whole = ward.error()
-        removed = tuple(ward.error({i: ward.without(i)}) for i in range(len(names)))
-        swapped = tuple(ward.error(ward.exchanged(i)) for i in range(len(names)))
-        chance = np.random.default_rng(SEED)
-        dropped = tuple(ward.dropped(chance))
-        shuffled = tuple(ward.shuffled(chance))
+    with working_copy(network) as work, torch.inference_mode():
+        if is_plain_stack(work) and not any(keeps_shape for *_, keeps_shape in _block_kinds(work)):
+            split_into_layers(work)
+        names = tuple(work.block_names())
+        editor = _BlockEditor(work, images, labels)
+        whole = editor.error()
+        removed = tuple(editor.error({i: editor.without(i)}) for i in range(len(names)))
+        swapped = tuple(editor.error(editor.swapped(i)) for i in range(len(names)))
+        generator = np.random.default_rng(SEED)
+        dropped = tuple(editor.drop_errors(generator))
+        shuffled = tuple(editor.shuffle_errors(generator))
     return Lesions(names, whole, len(labels), removed, swapped, dropped, shuffled)
 
 
-class _Ward:
-    """A copy of a network whose blocks are replaced for the length of one measurement."""
+class _BlockEditor:
+    """Replaces blocks of a working copy for one measurement, and puts them back."""
 
     def __init__(self, network: Network, images: Tensor, labels: Tensor) -> None:
         self.network, self.labels = network, labels
-        self.portions = list(zip(torch.split(images, BATCH), torch.split(labels, BATCH), strict=True))
+        self.batches = list(zip(torch.split(images, BATCH), torch.split(labels, BATCH), strict=True))
         self.places = [(stage, name) for stage in network.stages for name, _ in stage.named_children()]
-        self.blocks = [module for stage in network.stages for module in stage.children()]
-        self.kinds = _kinds(network)
+        self.blocks = network.blocks()
+        self.kinds = _block_kinds(network)
 
-    def error(self, changes: dict[int, nn.Module | None] | None = None) -> float:
-        """Percent wrong while block i is `changes[i]`; nan where a change is None."""
+    def error(self, changes: Mapping[int, nn.Module | None] | None = None) -> float:
+        """Percent wrong while block i is `changes[i]`; nan if a change is None."""
         changes = changes or {}
         if any(module is None for module in changes.values()):
             return math.nan
         for i, module in changes.items():
-            self._put(i, module)
+            self._set(i, module)
         try:
             wrong = 0
-            for some, truth in self.portions:
-                wrong += int((self.network(some).argmax(1) != truth).sum())
+            for batch, labels in self.batches:
+                wrong += int((self.network(batch).argmax(1) != labels).sum())
         finally:
             for i in changes:
-                self._put(i, self.blocks[i])
+                self._set(i, self.blocks[i])
         return 100 * wrong / len(self.labels)
 
     def without(self, i: int) -> nn.Module | None:
-        """What stands in for block `i` when it is removed; None where nothing can."""
+        """What replaces block `i` when it is removed; None if nothing can."""
         block = self.blocks[i]
         if isinstance(block, ResidualBlock) and block.residual is not None:
-            return Bypass(block)
+            return ShortcutOnly(block)
         return nn.Identity() if self.kinds[i][3] else None
 
-    def exchanged(self, i: int) -> dict[int, nn.Module | None]:
-        """Block `i` and the next of its kind, each in the other's place."""
-        after = next((j for j in range(i + 1, len(self.blocks)) if self.kinds[j] == self.kinds[i]), None)
-        return {i: None} if after is None else {i: self.blocks[after], after: self.blocks[i]}
+    def swapped(self, i: int) -> dict[int, nn.Module | None]:
+        """Block `i` and the next of its kind in each other's place."""
+        other = next((j for j in range(i + 1, len(self.blocks)) if self.kinds[j] == self.kinds[i]), None)
+        return {i: None} if other is None else {i: self.blocks[other], other: self.blocks[i]}
 
-    def dropped(self, chance: np.random.Generator) -> Iterator[tuple[int, float]]:
-        """Errors without one, two, ... blocks, at most 10 counts."""
-        able = [i for i in range(len(self.blocks)) if self.without(i) is not None]
-        counts = sorted({round(c) for c in np.linspace(1, len(able), min(10, len(able)))})
+    def drop_errors(self, generator: np.random.Generator) -> Iterator[tuple[int, float]]:
+        """Mean errors without one, two, ... blocks, for at most 10 counts."""
+        removable = [i for i in range(len(self.blocks)) if self.without(i) is not None]
+        counts = sorted({round(c) for c in np.linspace(1, len(removable), min(10, len(removable)))})
         for count in counts:
-            chosen = [chance.choice(able, count, replace=False).tolist() for _ in range(DRAWS)]
-            yield count, float(np.mean([self.error({i: self.without(i) for i in some}) for some in chosen]))
+            choices = [generator.choice(removable, count, replace=False).tolist() for _ in range(DRAWS)]
+            errors = [self.error({i: self.without(i) for i in choice}) for choice in choices]
+            yield count, float(np.mean(errors))
 
-    def shuffled(self, chance: np.random.Generator) -> Iterator[tuple[float, float]]:
+    def shuffle_errors(self, generator: np.random.Generator) -> Iterator[tuple[float, float]]:
         """Errors after more and more exchanges of blocks of a kind, with Kendall's tau."""
         from scipy.stats import kendalltau
 
-        able = [i for i, kind in enumerate(self.kinds) if self.kinds.count(kind) > 1]
-        for times in (1, 2, 4, 8, 16, 32) if able else ():
+        movable = [i for i, kind in enumerate(self.kinds) if self.kinds.count(kind) > 1]
+        for times in EXCHANGES if movable else ():
             order = list(range(len(self.blocks)))
             for _ in range(times):
-                i = int(chance.choice(able))
-                j = int(chance.choice([k for k in able if self.kinds[k] == self.kinds[i] and k != i]))
+                i = int(generator.choice(movable))
+                alike = [k for k in movable if self.kinds[k] == self.kinds[i] and k != i]
+                j = int(generator.choice(alike))
                 order[i], order[j] = order[j], order[i]
             moved = {i: self.blocks[j] for i, j in enumerate(order) if i != j}
-            yield float(kendalltau(range(len(order)), order).statistic), self.error({**moved})
+            yield float(kendalltau(range(len(order)), order).statistic), self.error(moved)
 
-    def _put(self, i: int, module: nn.Module | None) -> None:
+    def _set(self, i: int, module: nn.Module | None) -> None:
         assert module is not None
         stage, name = self.places[i]
         setattr(stage, name, module)
 
 
-def _kinds(network: Network) -> list[tuple[int, Block | Fork, int, bool]]:
-    """Stage, block, width and whether width and size stay: equal for blocks that can change places."""
+def draw(results: Mapping[str, Lesions], colours: Colours) -> tuple[Figure, ...]:
+    """Error without each block, without several, and after shuffles."""
+    removed = depth_series({name: one.removed for name, one in results.items()}, colours, kind="both")
+    levels = tuple(
+        Series("", ((1.0, one.whole), (float(len(one.removed)), one.whole)), "guide")
+        for one in results.values()
+    )
+    dropped = tuple(
+        Series(name, ((0, one.whole), *one.dropped), "both", colours.get(name, -1))
+        for name, one in results.items()
+    )
+    figures = [
+        Figure(
+            plot((*removed, *levels), x="block that was removed", y="error (%)"),
+            "Error without one block. The dashed line is the whole network.",
+            f"Median: {_medians(results)}.",
+        ),
+        Figure(
+            plot(dropped, x="blocks removed at random", y="error (%)"),
+            f"Error without several blocks, the mean of {DRAWS} random choices.",
+            "The error grows with the number of removed blocks.",
+        ),
+    ]
+    shuffled = tuple(
+        Series(name, _by_disorder(one.shuffled), "dots", colours.get(name, -1))
+        for name, one in results.items()
+        if one.shuffled
+    )
+    if shuffled:
+        svg = plot(shuffled, x="disorder of the blocks (1 − Kendall's τ)", y="error (%)")
+        caption = "Error after blocks of one kind swapped places; 0 is the order they were trained in."
+        figures.append(Figure(svg, caption, "The error grows with disorder."))
+    return tuple(figures)
+
+
+def summarise(results: Mapping[str, Lesions]) -> str:
+    """The error of the whole network, and the median without one block."""
+    return f"Median error: {_medians(results)}."
+
+
+def _medians(results: Mapping[str, Lesions]) -> str:
+    texts = []
+    for name, one in results.items():
+        errors = [error for error in one.removed if not math.isnan(error)]
+        if errors:
+            texts.append(f"{name} {percent(one.whole)} whole, {percent(median(errors))} without a block")
+    return "; ".join(texts)
+
+
+def _by_disorder(shuffled: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+    return tuple((1 - tau, error) for tau, error in sorted(shuffled, reverse=True))
+
+
+def _block_kinds(network: Network) -> list[tuple[int, Block | Fork, int, bool]]:
+    """Stage, block, width, and whether width and size stay: equal for blocks that can swap places."""
     arch = network.arch
-    width, found = arch.widths()[0], []
+    width, kinds = arch.widths()[0], []
     for number, stage in enumerate(arch.stages):
         for block in stage:
-            found.append((number, block, width, block.stride() == 1 and block.out(width) == width))
+            kinds.append((number, block, width, block.stride() == 1 and block.out(width) == width))
             width = block.out(width)
-    return found
+    return kinds
+
+
+def _measure(subject: Subject) -> Lesions:
+    return lesion_study(subject.network, subject.inputs, subject.labels)
+
+
+STUDY = Study(
+    "lesion",
+    title="Lesion study: what one block is worth",
+    measures="error without a block, without several, with blocks swapped or shuffled; without training",
+    source="after Veit et al. 2016",
+    needs=Needs.TRAINING,
+    measure=_measure,
+    draw=draw,
+    summarise=summarise,
+    explain="Blocks are removed from the trained network, which is not trained again (after Veit et al. "
+    "2016). A residual block loses its branch and keeps its shortcut. The other blocks still get "
+    "nearly the maps they were trained on, so one missing block costs little, except at the start "
+    "of a stage. In a plain network the output of one block is all that the next one gets, and "
+    "removing a block ruins it. Blocks that change the width cannot be removed from a plain "
+    "network, and are missing from its line. All blocks of VGG do, so single layers are removed "
+    "from it.",
+)

@@ -1,6 +1,7 @@
-"""How long the paths of the gradient are: through k of n branches, around the others (Veit et al. 2016)."""
+"""Path lengths: how much gradient flows through k of n residual branches (Veit et al. 2016)."""
 
-from collections.abc import Collection
+import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import comb
 
@@ -9,11 +10,17 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from residua.analyse.copies import twin_of
-from residua.analyse.gradients import blocks, joined, start
+from residua.analyse.blocks import stem_output
+from residua.analyse.copies import working_copy
+from residua.analyse.study import Colours, Needs, Study, Subject, by_network
+from residua.errors import ConfigError
 from residua.nn.blocks import ResidualBlock
 from residua.nn.network import Network
+from residua.report.chart import Series, plot
+from residua.report.page import Figure
 
+IMAGES = 32
+"""Images at most: the study needs gradients in float64."""
 DRAWS = 4
 """Random paths of each length that are averaged, at most."""
 LENGTHS = 16
@@ -24,83 +31,130 @@ SEED = 0
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """Paths by their length: how many there are, and what they carry."""
+    """Paths by their length: how many there are, and how much gradient they carry."""
 
     lengths: tuple[int, ...]
     """0 to n residual branches."""
     counts: tuple[int, ...]
     """Paths of each length: n over k; all together 2 to the n."""
     magnitudes: tuple[float, ...]
-    """Mean norm of the gradient that one such path brings to the first block; 0 where it underflows."""
+    """Mean norm of the gradient that one such path carries to the first block; 0 if it underflows."""
     shares: tuple[float, ...]
     """Counts times magnitudes, as shares that sum to 1: the distribution of effective paths."""
 
     @property
     def typical(self) -> float:
-        """Mean length of a path, if all counted alike: n / 2."""
+        """Mean length of all paths: n / 2."""
         return self.lengths[-1] / 2
 
     @property
     def effective(self) -> float:
-        """Mean length of a path, weighted by what it carries."""
+        """Mean length of the paths, weighted by the gradient they carry."""
         return sum(length * share for length, share in zip(self.lengths, self.shares, strict=True))
 
 
 def path_lengths(network: Network, images: Tensor, labels: Tensor) -> Paths:
-    """The distribution for `images`, normalised (N, C, H, W), and `labels` (N,), in eval mode.
+    """Measure how much gradient paths of each length carry, in eval mode and float64.
 
-    ValueError for a network in which nothing is skipped.
+    Args:
+        network: A network all of whose blocks have a shortcut.
+        images: (N, C, H, W) float, preprocessed.
+        labels: (N,) int.
+
+    Returns:
+        The distribution over lengths from 0 to n branches.
+
+    Raises:
+        ConfigError: a block has no shortcut.
     """
-    with twin_of(network, dtype=torch.float64) as twin, torch.enable_grad():
-        n = sum(isinstance(b, ResidualBlock) and b.residual is not None for b in blocks(twin))
-        if n < len(blocks(twin)):
-            raise ValueError(f"{network.arch.name} has blocks without shortcut: choose a residual network")
-        chance = np.random.default_rng(SEED)
+    with working_copy(network, dtype=torch.float64) as work, torch.enable_grad():
+        n = sum(isinstance(b, ResidualBlock) and b.residual is not None for b in work.blocks())
+        if n < len(work.blocks()):
+            raise ConfigError(f"{network.arch.name} has blocks without shortcut: choose a residual network")
+        generator = np.random.default_rng(SEED)
         x = images.double()
         measured = sorted({round(k) for k in np.linspace(0, n, min(LENGTHS, n + 1))})
         norms = []
         for length in measured:
             draws = min(DRAWS, comb(n, length))
-            chosen = [chance.choice(n, length, replace=False).tolist() for _ in range(draws)]
-            norms.append(
-                float(np.mean([float(path_gradient(twin, x, labels, some).norm()) for some in chosen]))
-            )
+            choices = [generator.choice(n, length, replace=False).tolist() for _ in range(draws)]
+            gradients = [path_gradient(work, x, labels, choice) for choice in choices]
+            norms.append(float(np.mean([float(gradient.norm()) for gradient in gradients])))
     lengths = tuple(range(n + 1))
-    magnitudes = _interpolated(measured, norms, lengths)
+    magnitudes = _interpolate(measured, norms, lengths)
     return Paths(lengths, tuple(comb(n, k) for k in lengths), magnitudes, _shares(magnitudes))
 
 
 def path_gradient(network: Network, images: Tensor, labels: Tensor, through: Collection[int]) -> Tensor:
-    """Gradient of the loss at the first block by one path: branches in the blocks `through`, else shortcuts.
+    """Gradient of the loss at the first block along one path.
 
-    The forward pass is whole; only the way back is cut. All 2 to the n paths add up to the
-    gradient, but for what flows through the gates of gated shortcuts.
+    The forward pass is complete; only the backward pass is cut. The gradients of all 2 to the n paths
+    add up to the whole gradient, except for what flows through the gates of gated shortcuts.
+
+    Args:
+        network: A network all of whose blocks have a shortcut, in float64.
+        images: (N, C, H, W) double, preprocessed.
+        labels: (N,) int.
+        through: Indices of the blocks where the path takes the residual branch, and not the shortcut.
+
+    Returns:
+        Of the shape of the first block's input.
     """
-    x = first = start(network, images).detach().requires_grad_()
-    for place, block in enumerate(blocks(network)):
+    x = first = stem_output(network, images).detach().requires_grad_()
+    for place, block in enumerate(network.blocks()):
         assert isinstance(block, ResidualBlock)
         assert block.residual is not None
         assert block.shortcut is not None
         fork = block.before(x)
-        branch, around = block.residual(fork), block.shortcut(fork)
+        residual, shortcut = block.residual(fork), block.shortcut(fork)
         if place in through:
-            x = joined(block, fork.detach(), branch, around.detach())
+            x = block.merge(fork.detach(), residual, shortcut.detach())
         else:
-            x = joined(block, fork.detach(), branch.detach(), around)
+            x = block.merge(fork.detach(), residual.detach(), shortcut)
     loss = cross_entropy(network.forward_head(network.tail(x)), labels)
-    found: Tensor = torch.autograd.grad(loss, first)[0]
-    return found
+    gradient: Tensor = torch.autograd.grad(loss, first)[0]
+    return gradient
 
 
-def _interpolated(measured: list[int], norms: list[float], lengths: tuple[int, ...]) -> tuple[float, ...]:
-    """Norms at every length; between measured ones in a straight line of their logarithms."""
+def draw(results: Mapping[str, Paths], colours: Colours) -> tuple[Figure, ...]:
+    """For each network, shares of paths and of gradient by length, and the gradient of one path."""
+    figures, x = [], "length: branches on the path"
+    for name, one in results.items():
+        log_total = math.log(2) * one.lengths[-1]
+        counts = tuple(100 * math.exp(math.log(count) - log_total) for count in one.counts)
+        gradient = tuple(100 * share for share in one.shares)
+        series = (
+            Series("gradient", tuple(zip(one.lengths, gradient, strict=True)), "both"),
+            Series("paths", tuple(zip(one.lengths, counts, strict=True)), "both"),
+        )
+        single = (Series("", tuple(zip(one.lengths, one.magnitudes, strict=True)), "both"),)
+        caption = (
+            f"{name}: a path has {one.typical:.1f} branches on average, one that carries gradient "
+            f"{one.effective:.1f}."
+        )
+        single_plot = plot(single, x=x, y="gradient by one path", logarithmic=True)
+        figures.append(Figure(plot(series, x=x, y="share (%)"), caption, caption))
+        figures.append(
+            Figure(single_plot, f"{name}: gradient that one path of each length carries.", caption)
+        )
+    return tuple(figures)
+
+
+def summarise(results: Mapping[str, Paths]) -> str:
+    """The mean length of effective paths."""
+    lengths = {name: f"{one.effective:.1f} of {one.lengths[-1]}" for name, one in results.items()}
+    return f"Mean length of the paths that carry the gradient, in branches: {by_network(lengths)}."
+
+
+def _interpolate(measured: list[int], norms: list[float], lengths: tuple[int, ...]) -> tuple[float, ...]:
+    """Norms at every length; between measured ones on a straight line of their logarithms."""
     logs = np.log(np.maximum(norms, 1e-300))
-    found = np.exp(np.interp(lengths, measured, logs))
-    return tuple(float(value) if value > 1e-299 else 0.0 for value in found)
+    values = np.exp(np.interp(lengths, measured, logs))
+    return tuple(float(value) if value > 1e-299 else 0.0 for value in values)
 
 
 def _shares(magnitudes: tuple[float, ...]) -> tuple[float, ...]:
-    """n over k times magnitude, normalised; by logarithms, for n over k outgrows what a float holds."""
+    """n over k times magnitude, normalised; in logarithms, for n over k exceeds the range of a float."""
     from scipy.special import gammaln, logsumexp
 
     k = np.arange(len(magnitudes))
@@ -109,3 +163,25 @@ def _shares(magnitudes: tuple[float, ...]) -> tuple[float, ...]:
     with np.errstate(divide="ignore"):
         logs = counts + np.log(magnitudes)
     return tuple(np.exp(logs - logsumexp(logs)).tolist())
+
+
+def _measure(subject: Subject) -> Paths:
+    return path_lengths(subject.network, subject.inputs[:IMAGES], subject.labels[:IMAGES])
+
+
+STUDY = Study(
+    "paths",
+    title="Path lengths: which paths carry the gradient",
+    measures="gradient carried by paths through k of n branches, beside how many such paths there are",
+    source="after Veit et al. 2016",
+    needs=Needs.TRAINING,
+    measure=_measure,
+    draw=draw,
+    summarise=summarise,
+    explain="With n blocks there are 2ⁿ paths from the loss to the first block: each block is passed "
+    "through its branch or through its shortcut. Most paths have about n/2 branches (Veit et al. "
+    "2016). The gradient of one path falls with its length, so that shorter paths than that carry "
+    "most of the gradient: their number times their strength. The forward pass is complete; only "
+    "the backward pass is cut, and all paths together are exactly the gradient. Lengths between "
+    "measured ones are interpolated.",
+)

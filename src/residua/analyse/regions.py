@@ -1,19 +1,26 @@
-"""Which part of an image an answer rests on: Grad-CAM and occlusion, by captum."""
+"""Maps of what a prediction rests on: what Grad-CAM and occlusion share."""
 
 import importlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
-from residua.analyse.copies import twin_of
-from residua.analyse.gradients import blocks
+from residua.analyse.study import Colours, Subject
+from residua.errors import ConfigError
 from residua.nn.network import Network
+from residua.report.page import Figure
+from residua.report.tiles import Tile, picture_grid
 
-OCCLUDED = 4
-"""The grey square's side is that of the image divided by this; it moves by half its side."""
+if TYPE_CHECKING:
+    import numpy as np
+
+PICTURES = 8
+"""Pictures that a figure shows."""
+TINT = (230, 92, 0)
+"""Vermilion, which differs from every grey: the colour of important regions."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -21,52 +28,79 @@ class Regions:
     """A map of importance for each image."""
 
     maps: Tensor
-    """(N, H, W) float, 0 to 1 in each image; all 0 where nothing speaks for the class."""
-    guesses: Tensor
-    """(N,) the class each map is about: the likeliest."""
+    """(N, H, W) float, 0 to 1 in each image; all 0 if nothing speaks for the class."""
+    predicted: Tensor
+    """(N,) int, the class each map is about: the one with the largest logit."""
 
 
-def grad_cam(network: Network, images: Tensor) -> Regions:
-    """Grad-CAM (Selvaraju et al. 2017) of the last map, for `images`, normalised (N, C, H, W), in eval mode.
+@dataclass(frozen=True, eq=False, slots=True)
+class RegionPictures:
+    """Regions of a few images, with what is needed to draw them."""
 
-    ValueError when captum is missing, or for a network without maps.
+    regions: Regions
+    """Of each image."""
+    pixels: "tuple[np.ndarray, ...]"
+    """Each image as the network sees it, uint8."""
+    class_names: tuple[str, ...]
+    """The predicted class of each."""
+
+
+def measure_regions(subject: Subject, method: Callable[[Network, Tensor], Regions]) -> RegionPictures:
+    """Apply `method` to `PICTURES` images of `subject`, spread evenly, for folders are sorted by class."""
+    import numpy as np
+
+    assert subject.images is not None
+    places = sorted({round(i) for i in np.linspace(0, len(subject.labels) - 1, PICTURES)})
+    regions = method(subject.network, subject.inputs[places])
+    names = tuple(subject.images.classes[label] for label in regions.predicted.tolist())
+    return RegionPictures(regions, tuple(map(subject.pixels, places)), names)
+
+
+def draw_regions(results: Mapping[str, RegionPictures], colours: Colours) -> tuple[Figure, ...]:
+    """For each network, every image beside the same image with its important region tinted."""
+    figures = []
+    for name, one in results.items():
+        cells: list[Tile] = []
+        for pixels, heat, label in zip(one.pixels, one.regions.maps, one.class_names, strict=True):
+            cells += [Tile(pixels, f"predicted {label}"), Tile(tint(pixels, heat.numpy()))]
+        rows = tuple(tuple(cells[start : start + 4]) for start in range(0, len(cells), 4))
+        caption = f"{name}: each picture, and beside it the region that the prediction rests on."
+        figures.append(Figure(picture_grid(rows), caption, caption))
+    return tuple(figures)
+
+
+def tint(pixels: "np.ndarray", heat: "np.ndarray") -> "np.ndarray":
+    """Fade a picture to grey and colour what is important.
+
+    Args:
+        pixels: (H, W) or (H, W, 3) uint8.
+        heat: (H, W) float from 0 to 1; `TINT` covers the picture where it is 1.
+
+    Returns:
+        (H, W, 3) uint8.
     """
-    if network.arch.is_flat:
-        raise ValueError(f"{network.arch.name} has no maps: choose a convolutional network")
-    captum = _captum()
-    with twin_of(network) as twin, torch.enable_grad():
-        last = twin.tail if len(twin.tail) else blocks(twin)[-1]
-        guesses = twin(images).argmax(1)
-        cam = captum.LayerGradCam(twin, last)
-        coarse = cam.attribute(images.clone().requires_grad_(), guesses, relu_attributions=True).detach()
-        maps = interpolate(coarse, images.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
-    return Regions(_scaled(maps), guesses)
+    import numpy as np
+
+    grey = pixels if pixels.ndim == 2 else pixels.mean(2)
+    faded = np.repeat((0.7 * grey + 50)[:, :, None], 3, 2)
+    weight = 0.85 * heat[:, :, None]
+    return np.asarray(faded * (1 - weight) + np.array(TINT) * weight).clip(0, 255).astype(np.uint8)
 
 
-def occlusion(network: Network, images: Tensor) -> Regions:
-    """How much the likeliest class's logit falls when a grey square covers a place (Zeiler and Fergus 2014).
+def scale_to_one(maps: Tensor) -> Tensor:
+    """(N, H, W) maps, each divided by its largest value, if that is above 0."""
+    largest = maps.amax((1, 2), keepdim=True)
+    scaled = torch.where(largest > 0, maps / largest.clamp_min(1e-12), torch.zeros_like(maps))
+    return scaled.float().clone()
 
-    `images` are normalised (N, C, H, W); grey is their mean, 0. ValueError when captum is missing.
+
+def import_captum() -> Any:
+    """The attribution methods of captum.
+
+    Raises:
+        ConfigError: captum is not installed.
     """
-    captum = _captum()
-    with twin_of(network) as twin, torch.inference_mode():
-        guesses = twin(images).argmax(1)
-        side = max(1, images.shape[-1] // OCCLUDED)
-        window = (images.shape[1], side, side)
-        stride = (images.shape[1], max(1, side // 2), max(1, side // 2))
-        fall = captum.Occlusion(twin).attribute(
-            images, sliding_window_shapes=window, strides=stride, target=guesses, baselines=0.0
-        )
-    return Regions(_scaled(fall.sum(1).clamp_min(0)), guesses)
-
-
-def _captum() -> Any:
     try:
         return importlib.import_module("captum.attr")
     except ModuleNotFoundError:
-        raise ValueError("Grad-CAM and occlusion need captum: pip install 'residua[explain]'") from None
-
-
-def _scaled(maps: Tensor) -> Tensor:
-    tops = maps.amax((1, 2), keepdim=True)
-    return torch.where(tops > 0, maps / tops.clamp_min(1e-12), torch.zeros_like(maps)).float().clone()
+        raise ConfigError("Grad-CAM and occlusion need captum: pip install 'residua[explain]'") from None

@@ -1,22 +1,44 @@
-"""What a study takes and gives: patients, figures, and numbers as JSON can hold them."""
+"""What a study is: it measures each network, draws the results of several, and explains how to read them."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, TypeVar
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from torch import Tensor
 
 from residua.data.images import Images
+from residua.data.transforms import denormalise
+from residua.errors import ConfigError
 from residua.nn.network import Network
-from residua.report.chart import LONGEST_NAME as LONGEST
+from residua.report.chart import LONGEST_NAME, Series
+from residua.report.page import Figure
 from residua.spec.arch import Arch
 
-Found = TypeVar("Found")
+if TYPE_CHECKING:
+    import numpy as np
+
+Measured = TypeVar("Measured")
+"""What a study measures of one network."""
+
+Colours = Mapping[str, int]
+"""Index of the colour of each network, the same in every figure of a page."""
+
+
+class Needs(Enum):
+    """What a network must bring to a study."""
+
+    NOTHING = "nothing"
+    """A name is enough: the study uses the description, or weights and noise."""
+    IMAGES = "images"
+    """Images and labels; fresh weights are fine."""
+    TRAINING = "images, trained weights"
+    """Images and labels; with fresh weights the result says nothing about the network."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Patient:
+class Subject:
     """A network and the images it is studied with."""
 
     name: str
@@ -24,71 +46,122 @@ class Patient:
     network: Network
     """The network, in eval mode."""
     images: Images | None
-    """Images it did not learn from; None for studies that need none."""
+    """Images it was not trained on; None for studies that need none."""
     inputs: Tensor
-    """The same as it sees them: (N, C, S, S) float."""
+    """The same images, preprocessed: (N, C, S, S) float."""
     labels: Tensor
-    """(N,) their classes."""
+    """(N,) int, their classes."""
 
     @property
     def arch(self) -> Arch:
-        """What it was spelled from."""
+        """The description of the network."""
         return self.network.arch
 
+    def pixels(self, i: int) -> "np.ndarray":
+        """Input `i` as the network sees it, as pixels: (H, W) grey or (H, W, 3) RGB, uint8."""
+        pixels: np.ndarray = denormalise(self.inputs[i : i + 1], self.network.preprocess)[0].numpy()
+        return pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Study(Generic[Measured]):
+    """One study. Each is a file of this package; `table.py` lists them."""
+
+    name: str
+    """What it is called on the command line, and its file."""
+    title: str
+    """Heading on the page."""
+    measures: str
+    """What is measured, in a line."""
+    source: str
+    """The paper it follows; empty for none."""
+    needs: Needs
+    """What a network must bring."""
+    measure: Callable[[Subject], Measured]
+    """Result for one network; ConfigError for a network that the study does not fit."""
+    draw: Callable[[Mapping[str, Measured], Colours], tuple[Figure, ...]]
+    """Figures of the results by network."""
+    summarise: Callable[[Mapping[str, Measured]], str]
+    """The results by network in a sentence with numbers; empty where only pictures come out."""
+    explain: str
+    """A paragraph: how to read the figures, and what not to conclude."""
+    has_numbers: bool = True
+    """Whether results go into `analysis.json`; False where only pictures come out."""
+
 
 @dataclass(frozen=True, slots=True)
-class Drawing:
-    """One figure."""
+class StudyResult:
+    """What one study found in several networks."""
 
-    svg: str
-    """SVG text."""
-    caption: str
-    """Below it."""
-    alternative: str
-    """What it shows, for who cannot see it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Study:
-    """What one study found."""
-
-    finding: str
+    name: str
+    """Name of the study."""
+    summary: str
     """The result in a sentence, with numbers."""
-    drawings: tuple[Drawing, ...]
+    figures: tuple[Figure, ...]
     """Its figures."""
     numbers: Mapping[str, Any]
     """By network, as JSON values."""
     skipped: tuple[str, ...] = ()
-    """Networks it does not fit, and why."""
-    name: str = ""
-    """What it is called on the command line."""
+    """Why networks were left out, one sentence each."""
 
 
-def each(
-    patients: Sequence[Patient], of: Callable[[Patient], Found]
-) -> tuple[dict[str, Found], tuple[str, ...]]:
-    """What `of` finds by network, and why it finds nothing in the others. ValueError if it fits none."""
-    found: dict[str, Found] = {}
-    skipped: list[str] = []
-    for patient in patients:
+def run_study(study: Study[Any], subjects: Sequence[Subject]) -> StudyResult:
+    """Measure every network that `study` fits, and draw the results.
+
+    Args:
+        study: One of the table.
+        subjects: Networks with different names.
+
+    Returns:
+        Results of the networks it fits, and why the others are left out.
+
+    Raises:
+        ConfigError: it fits none of them.
+    """
+    measured: dict[str, Any] = {}
+    errors: list[ConfigError] = []
+    for subject in subjects:
         try:
-            found[patient.name] = of(patient)
-        except ValueError as error:
-            if len(patients) == 1:
-                raise
-            skipped.append(str(error))
-    if not found:
-        raise ValueError(skipped[0])
-    return found, tuple(skipped)
+            measured[subject.name] = study.measure(subject)
+        except ConfigError as error:
+            errors.append(error)
+    if not measured:
+        raise errors[0]
+    colours = {subject.name: place for place, subject in enumerate(subjects)}
+    return StudyResult(
+        study.name,
+        study.summarise(measured),
+        study.draw(measured, colours),
+        as_json(measured) if study.has_numbers else {},
+        tuple(map(str, errors)),
+    )
 
 
-def without_shared(names: Sequence[str]) -> list[str]:
-    """`names`, of which figures could not show all letters, without the words that all begin or end with.
+def no_summary(results: Mapping[str, Any]) -> str:
+    """The summary of a study that gives pictures only."""
+    return ""
 
-    Words are parted by hyphens. No name is left empty, and no two become alike.
+
+def depth_series(
+    values: Mapping[str, Sequence[float]],
+    colours: Colours,
+    *,
+    kind: Literal["line", "dots", "both"] = "line",
+) -> tuple[Series, ...]:
+    """One series a network: its values over 1, 2, 3 ..."""
+    return tuple(
+        Series(name, tuple((float(place), y) for place, y in enumerate(ys, 1)), kind, colours.get(name, -1))
+        for name, ys in values.items()
+    )
+
+
+def distinct_parts(names: Sequence[str]) -> list[str]:
+    """`names` without the words that all of them begin or end with, if a figure could not show them whole.
+
+    Words are separated by hyphens. No name becomes empty, and no two become alike.
     """
     parts = [name.split("-") for name in names]
-    if len(set(names)) == len(names) > 1 and max(map(len, names)) > LONGEST:
+    if len(set(names)) == len(names) > 1 and max(map(len, names)) > LONGEST_NAME:
         for end in (0, -1):
             while all(len(words) > 1 for words in parts) and len({words[end] for words in parts}) == 1:
                 for words in parts:
@@ -96,28 +169,28 @@ def without_shared(names: Sequence[str]) -> list[str]:
     return ["-".join(words) for words in parts]
 
 
+def by_network(texts: Mapping[str, str]) -> str:
+    """`plain 1.01; residual 0.98`."""
+    return "; ".join(f"{name} {text}" for name, text in texts.items())
+
+
 def percent(value: float) -> str:
-    """`2.3 %`, which no line break tears apart."""
+    """`2.3 %`, with a space at which no line breaks."""
     return f"{value:.1f}\N{NO-BREAK SPACE}%"
 
 
-def inks(patients: Sequence[Patient]) -> dict[str, int]:
-    """Place of the colour of each network, the same in every figure."""
-    return {patient.name: place for place, patient in enumerate(patients)}
-
-
-def amount(value: float) -> str:
-    """A number over many powers of ten, as people read it: `0.69`, `1.6e-16`."""
+def short_number(value: float) -> str:
+    """A number that may span many powers of ten: `0.69`, `1.6e-16`."""
     return f"{value:.2g}" if value == 0 or 1e-3 <= value < 1e5 else f"{value:.1e}"
 
 
-def plain(value: Any) -> Any:
-    """`value` as JSON can hold it: no tensors, and null for what is not a number."""
+def as_json(value: Any) -> Any:
+    """`value` as JSON values: no tensors, and null for nan and infinity."""
     if is_dataclass(value) and not isinstance(value, type):
-        kept = [f.name for f in fields(value) if not isinstance(getattr(value, f.name), Tensor)]
-        return {name: plain(getattr(value, name)) for name in kept}
+        names = [f.name for f in fields(value) if not isinstance(getattr(value, f.name), Tensor)]
+        return {name: as_json(getattr(value, name)) for name in names}
     if isinstance(value, Mapping):
-        return {name: plain(item) for name, item in value.items()}
+        return {name: as_json(item) for name, item in value.items()}
     if isinstance(value, tuple | list):
-        return [plain(item) for item in value]
+        return [as_json(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

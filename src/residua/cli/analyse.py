@@ -4,37 +4,34 @@ from pathlib import Path
 
 import typer
 
+from residua.analyse.table import STUDIES
 from residua.cli.terminal import console, next_line, put_json, say
 
 
 def analyse(
     trained: list[str] = typer.Argument(metavar="RUN|NAME...", help="Runs, checkpoint files or model names."),
     what: list[str] = typer.Option(
-        [],
-        "--what",
-        help="responses, gradients, identity, lesion, paths, activations, landscape, cam, occlusion, "
-        "features, field; else all that fit.",
+        [], "--what", help=f"Studies, separated by commas: {', '.join(STUDIES)}. Default: all that fit."
     ),
-    data: str = typer.Option(None, "--data", help="Images to study with; else those the run kept apart."),
-    images: int = typer.Option(256, "--images", min=2, help="How many of them, at most."),
-    out: Path = typer.Option(None, "-o", "--out", help="Folder for the page, figures and numbers."),
-    force: bool = typer.Option(False, "--force", help="Replace an analysis that is there."),
-    as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
+    data: str = typer.Option(None, "--data", help="Images to study with. Default: each run's test images."),
+    images: int = typer.Option(256, "--images", min=2, help="How many images, at most."),
+    out: Path = typer.Option(None, "-o", "--out", help="Folder for the page, the figures and the numbers."),
+    force: bool = typer.Option(False, "--force", help="Replace an existing analysis."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
 ) -> None:
-    """Look inside networks, which stay as they are.
+    """Study networks: Grad-CAM, gradient flow, lesion study, loss landscape and more.
 
-    Several are drawn side by side. A model name has fresh weights.
+    Several networks are drawn side by side, and stay unchanged. A model name has fresh weights.
 
     Example: residua analyse runs/plain runs/residual --what lesion,responses -o analysis
     """
-    from residua.jobs.analyse import analyse as study
+    from residua.jobs.analyse import analyse as run_studies
 
     to = console(json_on_stdout=as_json)
-    wanted = [name for text in what for name in text.split(",")]
     folder = out or (None if as_json else Path("analysis"))
-    found = study(
+    results = run_studies(
         trained,
-        what=wanted,
+        what=[name for text in what for name in text.split(",")],
         data=data,
         images=images,
         out=folder,
@@ -42,8 +39,8 @@ def analyse(
         listen=lambda line: say(to, line),
     )
     if as_json:
-        put_json({"studies": {one.name: one.numbers for one in found}})
+        put_json({"studies": {result.name: result.numbers for result in results}})
     if folder:
-        drawings = sum(len(one.drawings) for one in found)
-        say(to, f"{drawings} figures, their numbers and a page written to {folder}")
+        count = sum(len(result.figures) for result in results)
+        say(to, f"{count} figures, their numbers and a page written to {folder}")
         next_line(to, f"open {folder / 'analysis.html'}")

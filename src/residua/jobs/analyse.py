@@ -47,8 +47,8 @@ def analyse(
     """Study networks side by side.
 
     Args:
-        trained: Runs, checkpoint files or model names. A model name has fresh weights, and batch norms that are
-            calibrated on the images.
+        trained: Runs, checkpoint files or model names. A model name has fresh weights, and batch norms
+            that are calibrated on the images.
         what: Names of studies; none means all that fit.
         data: Images to study with; None takes the test images of each run.
         out: Folder for a page, an SVG file for each figure and the numbers as JSON; None writes nothing.
@@ -60,7 +60,7 @@ def analyse(
         One result a study, in the order of `what` or of the table.
 
     Raises:
-        ConfigError: a study is unknown, needs images that are not given, or was asked for and fits no network.
+        ConfigError: a study is unknown, lacks images, or was asked for and fits no network.
         FileExistsError: `out` holds an analysis, and `force` is not given.
     """
     if not trained:

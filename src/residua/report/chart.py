@@ -59,8 +59,8 @@ class Axis:
     def ticks(self) -> list[tuple[float, str]]:
         """Values to label, with their text."""
         if self.is_logarithmic:
-            step = max(1, math.ceil((self.high - self.low) / 6))
-            return [(10.0**power, _power(power)) for power in range(int(self.low), int(self.high) + 1, step)]
+            every = max(1, math.ceil((self.high - self.low) / 6))
+            return [(10.0**power, _power(power)) for power in range(int(self.low), int(self.high) + 1, every)]
         step = ticks(self.high - self.low, whole=self.is_integer)[1]
         first, last = (math.floor(end / step + 1e-9) for end in (self.low - 2e-9 * step, self.high))
         values = [step * n for n in range(first, last + 1) if step * n >= self.low - 1e-9 * step]
@@ -185,8 +185,8 @@ def axis_from_zero(values: Sequence[float], *, is_logarithmic: bool = False) -> 
     """An axis from zero, or from the lowest of `values` if negative; powers of ten are rounded outwards."""
     if is_logarithmic:
         positive = [value for value in values if value > 0] or [1.0]
-        low, high = math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive)))
-        return Axis(low, max(high, low + 1), is_logarithmic=True)
+        first, last = math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive)))
+        return Axis(first, max(last, first + 1), is_logarithmic=True)
     low, high = min([0.0, *values]), max([0.0, *values])
     return Axis(low, high + 0.03 * (high - low) if high > low else low + 1)
 

@@ -312,11 +312,10 @@ def _bars(rows: list[ReproducedRow]) -> Figure:
 
 def _responses(rows: list[ReproducedRow]) -> Figures:
     """Both panels of He et al. 2015, fig. 7, of the first seed of each network."""
-    from residua.analyse import drawings
-    from residua.analyse.responses import Responses
+    from residua.analyse.responses import Responses, response_plots
 
     responses = {row.published.label: Responses(**recorded_responses(row.runs[0])) for row in rows}
-    in_order, by_size = drawings.responses(responses, {name: place for place, name in enumerate(responses)})
+    in_order, by_size = response_plots(responses, {name: place for place, name in enumerate(responses)})
     text = "; ".join(f"{row.published.label}: mean {row.mean:.2f}" for row in rows)
     return Figures(
         (
