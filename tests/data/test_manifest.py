@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from residua.data.images import Images, joined
-from residua.data.items import Files, Mixed
-from residua.data.manifest import ManifestEntry, entries, write_manifest
-from residua.data.sources.table import find, open_dataset
-from residua.data.split import folds
+from residua.data.images import Images, concatenate
+from residua.data.items import CombinedItems, Files
+from residua.data.manifest import ManifestEntry, manifest_entries, write_manifest
+from residua.data.open import find, open_dataset
+from residua.data.split import fold_numbers
 from residua.errors import DataError
 from small import photo_folder
 
@@ -20,14 +20,14 @@ def photos(tmp_path: Path) -> Path:
 
 
 def lines(photos: Path) -> list[ManifestEntry]:
-    data = open_dataset(str(photos), holdout=0.25)
-    return [*entries(data.train, "train"), *entries(data.test, "val")]
+    data = open_dataset(str(photos), val_fraction=0.25)
+    return [*manifest_entries(data.train, "train"), *manifest_entries(data.test, "val")]
 
 
 def test_a_manifest_is_the_same_images_in_the_same_split(photos: Path, tmp_path: Path) -> None:
-    before = open_dataset(str(photos), holdout=0.25)
+    before = open_dataset(str(photos), val_fraction=0.25)
     write_manifest(tmp_path / "photos.csv", lines(photos))
-    after = open_dataset(str(tmp_path / "photos.csv"), holdout=0.5)
+    after = open_dataset(str(tmp_path / "photos.csv"), val_fraction=0.5)
     for one, other in ((before.train, after.train), (before.test, after.test)):
         assert one.classes == other.classes
         assert [f"photos/{one.title(i)}" for i in range(len(one))] == [
@@ -42,7 +42,7 @@ def test_a_manifest_stands_above_its_images_and_replaces_nothing_unasked(
     (tmp_path / "aside").mkdir()
     with pytest.raises(ValueError, match=f"write it into {photos}"):
         write_manifest(tmp_path / "aside/x.csv", lines(photos))
-    with pytest.raises(ValueError, match=r"give manifest\.csv"):
+    with pytest.raises(ValueError, match=r"give \.csv"):
         write_manifest(tmp_path / "x.txt", lines(photos))
     write_manifest(tmp_path / "x.csv", lines(photos))
     with pytest.raises(FileExistsError, match="--force"):
@@ -62,12 +62,12 @@ def test_what_no_label_file_can_say_is_refused_and_the_old_file_stays(photos: Pa
 
 def test_lots_in_a_row_are_one_set(photos: Path, tmp_path: Path) -> None:
     found = find(str(photos)).train
-    both = joined([found.subset(np.array([3, 1])), found.subset(np.array([0]))], name="all")
+    both = concatenate([found.subset(np.array([3, 1])), found.subset(np.array([0]))], name="all")
     assert [both.title(i) for i in range(3)] == [found.title(i) for i in (3, 1, 0)]
     assert isinstance(both.files, Files)
     other = photo_folder(tmp_path / "more", count=2)
-    mixed = joined([found, find(str(other)).train], name="all")
-    assert isinstance(mixed.files, Mixed)
+    mixed = concatenate([found, find(str(other)).train], name="all")
+    assert isinstance(mixed.files, CombinedItems)
     assert len(mixed) == 24 + 6
     last = mixed.subset(np.array([29, 0]))
     assert last.item(0) == other / find(str(other)).train.title(5)
@@ -76,8 +76,8 @@ def test_lots_in_a_row_are_one_set(photos: Path, tmp_path: Path) -> None:
 
 
 def test_arrays_in_a_row_are_one_array() -> None:
-    data = open_dataset("digits", holdout=0.2)
-    both = joined([data.train, data.test], name="all")
+    data = open_dataset("digits", val_fraction=0.2)
+    both = concatenate([data.train, data.test], name="all")
     assert isinstance(both, Images)
     assert len(both) == 1797
     assert both.pixels is not None
@@ -87,12 +87,12 @@ def test_arrays_in_a_row_are_one_array() -> None:
 def test_folds_are_even_in_every_class_and_copies_stay_together() -> None:
     draw = np.random.default_rng(0)
     labels, hashes = draw.integers(0, 3, 100), draw.integers(0, 2**62, 100).astype(np.uint64)
-    found = folds(labels, hashes, count=4)
+    found = fold_numbers(labels, hashes, count=4)
     for label in range(3):
         sizes = np.bincount(found[labels == label], minlength=4)
         assert sizes.max() - sizes.min() <= 1
     groups = [(1, 50, 99), (4, 7)]
-    held = folds(labels, hashes, count=4, together=groups)
+    held = fold_numbers(labels, hashes, count=4, together=groups)
     assert all(len(set(held[list(group)].tolist())) == 1 for group in groups)
     alone = np.setdiff1d(np.arange(100), np.concatenate(groups))
     assert (held[alone] == found[alone]).all()

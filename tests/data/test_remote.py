@@ -23,7 +23,7 @@ from residua.data.listing import SourceListing, build_dataset
 from residua.data.open import find, open_dataset
 from residua.data.ranges import read_range
 from residua.data.scan import scan
-from residua.data.sources.shards import find_shards, write_shards
+from residua.data.sources.shards import list_shards, write_shards
 from residua.errors import DataError, UnreachableError
 from residua.runs.run import Run
 from residua.spec.preprocess import IMAGENET
@@ -102,10 +102,10 @@ def test_a_batch_is_asked_for_all_at_once(packed: Path) -> None:
             super().do_GET()
 
     with serving(packed, Together) as address:
-        images = find_shards(address).train
+        images = list_shards(address).train
         images.prefetch(np.arange(5))
         assert len(asked) == 5
-        here = find_shards(str(packed)).train
+        here = list_shards(str(packed)).train
         assert [images.image(i, "rgb") for i in range(5)] == [here.image(i, "rgb") for i in range(5)]
         assert len(asked) == 5
 
@@ -118,7 +118,7 @@ def test_a_server_without_ranges_is_named_before_it_sends_everything(packed: Pat
             asked.append(self.path)
 
     with serving(packed, Whole) as address:
-        images = find_shards(address).train
+        images = list_shards(address).train
         asked.clear()
         images.prefetch(np.arange(5))
         assert len(asked) == 1
@@ -147,7 +147,7 @@ def test_a_server_that_is_gone_makes_no_image_a_bad_one(
 ) -> None:
     monkeypatch.setattr(ranges, "_PAUSES", (0.0, 0.0))
     with serving(packed) as address:
-        images = find_shards(address).train
+        images = list_shards(address).train
     many = images.subset(np.arange(200) % len(images))
     with pytest.raises(UnreachableError, match=r"\.tar cannot be read .*: check the path, or the network"):
         scan([many], workers=workers)
@@ -170,7 +170,7 @@ def test_a_server_that_keeps_silent_is_asked_once(
             super().do_GET()
 
     with serving(packed, Silent) as address:
-        images = find_shards(address).train
+        images = list_shards(address).train
         many = images.subset(np.arange(200) % len(images))
         monkeypatch.setattr(ranges, "_SECONDS", 0.5)
         says = r"\.tar cannot be read \(no answer in 0\.5 seconds\): check the path, or the network"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import residua
-from residua.data.sources.digits import open_digits
+from residua.data.open import open_dataset
 from residua.errors import DataError
 from residua.jobs.models import Changes
 from residua.jobs.prepare import TrainRequest, resolve
@@ -55,13 +55,13 @@ def test_training_returns_the_finished_run(digits: Run) -> None:
 def test_evaluating_a_run_gives_the_score_that_training_ended_with(digits: Run) -> None:
     (score,) = residua.evaluate(digits)
     assert score.error == pytest.approx(digits.metrics[-1]["test_error"], abs=0.6)
-    assert (score.n, score.split) == (len(open_digits(val_fraction=0.2).test), "test")
+    assert (score.n, score.split) == (len(open_dataset("digits", val_fraction=0.2).test), "test")
     assert residua.evaluate(digits.path, data="digits", views=["center"]) == [score]
 
 
 def test_the_loaded_classifier_reads_digits_it_never_saw(digits: Run) -> None:
     (score,) = residua.evaluate(digits)
-    test = open_digits(val_fraction=0.2).test
+    test = open_dataset("digits", val_fraction=0.2).test
     classifier = residua.load(digits.path)
     assert test.pixels is not None
     answers = classifier.many(test.pixels[:, :, :, 0])
@@ -214,5 +214,5 @@ def test_a_run_killed_before_its_report_gets_it_when_resumed(photos: Path, tmp_p
 
 @pytest.mark.parametrize("clip", [{"frames": 4}, {"segments": 2}])
 def test_images_are_refused_by_networks_that_read_clips(clip: Changes) -> None:
-    with pytest.raises(ValueError, match="would read clips, but these are images: give video:DIR"):
+    with pytest.raises(ValueError, match="reads clips, but the data are images: give video:DIR"):
         resolve(TrainRequest("digits", "cifar_resnet20", clip=clip))

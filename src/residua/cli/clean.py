@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from residua.cli.failures import STOPPED
-from residua.cli.terminal import check_page, command, console, counting, next_line, put_json, say, show_table
+from residua.cli.terminal import command, console, counting, next_line, put_json, say, show_table
 from residua.cli.train import setting
-from residua.data.sources.table import parse_source
+from residua.data.sources.table import parse_source, written_forms
+from residua.files import check_output_path
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,7 +26,7 @@ _SETTINGS = typer.Option([], "--set", metavar="PATH=VALUE", help="Change one fie
 
 
 def clean(
-    path: str = typer.Argument(metavar="PATH", help="A folder of classes, a .csv or .parquet, or digits."),
+    path: str = typer.Argument(metavar="DATA", help=f"Images: {written_forms('images')}."),
     run: Path = typer.Option(None, help="A run that predicts the images it was not trained on."),
     folds: int = typer.Option(5, min=0, help="Networks for cross-validation. 0: only --run."),
     model: str = _MODEL,
@@ -155,7 +156,7 @@ def add(
 
 
 def augment(
-    path: str = typer.Argument(metavar="PATH", help="A folder of classes, a .csv or .parquet, or digits."),
+    path: str = typer.Argument(metavar="DATA", help=f"Images: {written_forms('images')}."),
     model: str = _MODEL,
     recipe: str = _RECIPE,
     settings: list[str] = _SETTINGS,
@@ -167,10 +168,10 @@ def augment(
 
     Example: residua data augment photos --recipe modern -o seen.html
     """
-    check_page(out, force=force)
+    check_output_path(out, force=force, suffixes=(".html", ".htm"))
 
-    from residua.jobs.prepare import TrainRequest, preview
     from residua.files import write_file
+    from residua.jobs.prepare import TrainRequest, preview
 
     to = console()
     request = TrainRequest(path, model, recipe, changes=tuple(map(setting, settings)))

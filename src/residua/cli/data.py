@@ -8,7 +8,9 @@ import typer
 
 from residua.cli import clean
 from residua.cli.failures import BAD_DATA
-from residua.cli.terminal import check_page, command, console, counting, next_line, put_json, say, show_table
+from residua.cli.terminal import command, console, counting, next_line, put_json, say, show_table
+from residua.data.sources.table import help_text, written_forms
+from residua.files import check_output_path
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,9 +35,7 @@ def data(context: typer.Context) -> None:
 
 @app.command("check")
 def check(
-    path: str = typer.Argument(
-        metavar="PATH", help="What train takes: a folder, a .csv, a shard index, video:DIR, voc:DIR, ..."
-    ),
+    path: str = typer.Argument(metavar="DATA", help=help_text()),
     as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
     strict: bool = typer.Option(False, "--strict", help="Exit with code 4 if there is a problem."),
     out: Path = typer.Option(None, "-o", "--out", metavar="HTML", help="Contact sheet to write."),
@@ -49,7 +49,7 @@ def check(
     Example: residua data check photos -o sheet.html
     """
     if out is not None:
-        check_page(out, force=force)
+        check_output_path(out, force=force, suffixes=(".html", ".htm"))
 
     from residua.curate import check as job
     from residua.training.processes import world
@@ -80,7 +80,7 @@ app.command("augment")(clean.augment)
 
 @app.command("pack")
 def pack(
-    path: str = typer.Argument(metavar="PATH", help="A folder, or a .csv or .parquet of paths and labels."),
+    path: str = typer.Argument(metavar="DATA", help=f"Images to pack: {written_forms('images')}."),
     out: Path = typer.Argument(metavar="OUT", help="New folder."),
     shard_mb: int = typer.Option(256, min=1, help="Size of a shard, in MB."),
     side: int = typer.Option(0, min=0, help="Longest shorter side in pixels. 0: copy files unchanged."),

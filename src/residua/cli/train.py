@@ -11,6 +11,7 @@ import typer
 from residua.cli.failures import STOPPED
 from residua.cli.processes import OPTION, ended, is_one_of_many, launch_if_asked, may_restart, speaks
 from residua.cli.terminal import command, console, next_line, say, say_wrapped
+from residua.data.sources.table import help_text
 from residua.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    data: str = typer.Argument(metavar="DATA", help="A folder of classes, cifar10, video:DIR, voc:DIR, ..."),
+    data: str = typer.Argument(metavar="DATA", help=help_text()),
     model: str = typer.Option(
         None, "-m", "--model", help="Name of a network; list them with `residua models`."
     ),

@@ -11,7 +11,6 @@ from residua.data.images import Images, concatenate
 from residua.data.listing import ListingOptions, SourceListing, name_hashes, quote_names, split_listing
 from residua.data.manifest import (
     ManifestEntry,
-    check_manifest_path,
     manifest_entries,
     split_name,
     write_manifest,
@@ -22,6 +21,7 @@ from residua.data.scan import ReportProgress, scan
 from residua.data.sources.folders import LOOSE
 from residua.data.split import VAL_FRACTION, val_mask
 from residua.errors import DataError
+from residua.files import check_output_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def add(
             a single image.
         FileExistsError: `out` exists, without `force`.
     """
-    check_manifest_path(out, force=force)
+    check_output_path(out, force=force, suffixes=(".csv",))
     train, test, _ = split_listing(find(old), val_fraction=VAL_FRACTION)
     new_listing = find(new, options=ListingOptions(lenient=True))  # one class alone is the commonest case
     if new_listing.train.classes == (LOOSE,):

@@ -10,7 +10,6 @@ from residua.curate.actions import SUMMARY, read_actions
 from residua.data.listing import quote_names, split_listing
 from residua.data.manifest import (
     ManifestEntry,
-    check_manifest_path,
     manifest_entries,
     split_name,
     write_manifest,
@@ -18,6 +17,7 @@ from residua.data.manifest import (
 from residua.data.open import find
 from residua.data.split import VAL_FRACTION
 from residua.errors import ConfigError, DataError
+from residua.files import check_output_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def apply(table: Path, out: Path, *, force: bool = False) -> ApplySummary:
         FileExistsError: `out` exists, without `force`.
         DataError: Images of the table are missing, or a class would have no training image.
     """
-    check_manifest_path(out, force=force)
+    check_output_path(out, force=force, suffixes=(".csv",))
     actions, source = read_actions(table), _source(table)
     train, test, _ = split_listing(find(source), val_fraction=VAL_FRACTION)
     titles, lines, count = set(), [], Counter[str]()

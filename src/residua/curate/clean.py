@@ -32,9 +32,9 @@ from residua.data.sources.objects import PYTHON
 from residua.data.sources.table import parse_source
 from residua.data.split import VAL_FRACTION, fold_numbers
 from residua.errors import ConfigError, DataError
+from residua.files import write_file
 from residua.jobs.prepare import TrainRequest
 from residua.jobs.train import Stop
-from residua.files import write_file
 from residua.runs.run import open_run
 from residua.tasks.run_data import reopen
 

@@ -56,7 +56,7 @@ class Boxes:
         return Boxes(corners.astype(np.float32), self.labels, self.aside, self.areas)
 
 
-def fault(corners: Corners, width: int, height: int) -> str:
+def box_fault(corners: Corners, width: int, height: int) -> str:
     """Why a box cannot be used, in a few words; empty when it can, if need be cut off at the image's edge."""
     left, top, right, bottom = corners
     if not all(map(math.isfinite, corners)):
@@ -70,13 +70,13 @@ def fault(corners: Corners, width: int, height: int) -> str:
     return ""
 
 
-def cut(corners: Corners, width: int, height: int) -> Corners:
+def clip_box(corners: Corners, width: int, height: int) -> Corners:
     """`corners` cut off at the image's edge."""
     left, top, right, bottom = corners
     return max(0.0, left), max(0.0, top), min(float(width), right), min(float(height), bottom)
 
 
-def overlaps(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.float64]:
+def box_iou(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.float64]:
     """Intersection over union of every box of `one` (n, 4) with every one of `other` (m, 4): (n, m)."""
     a, b = one.astype(np.float64), other.astype(np.float64)
     low = np.maximum(a[:, None, :2], b[None, :, :2])

@@ -15,32 +15,32 @@ _SECONDS = 60.0  # without a byte for this long, the connection is given up
 _MOST_BYTES = 1 << 28  # of an archive or a member: the archive of CIFAR-10 has 170,052,171
 
 
-def download(folder: Path, *, url: str, md5: str, members: Sequence[str], cure: str) -> None:
+def download(folder: Path, *, url: str, md5: str, members: Sequence[str], advice: str) -> None:
     """Write `members` of the tar archive at `url` into `folder`, each in one step.
 
-    DataError when it cannot be fetched (the message ends with `cure`) or is not the archive that `md5` names.
+    DataError when it cannot be fetched (the message ends with `advice`) or is not the archive that `md5` names.
     """
-    archive = _fetched(url, cure=cure)
+    archive = _fetched(url, advice=advice)
     # MD5 is what the authors publish; it is here against broken transfers, and https against forged ones
     found = hashlib.md5(archive, usedforsecurity=False).hexdigest()
     if found != md5:
-        raise DataError(f"{url} has the MD5 {found}, not {md5}: try again, or {cure}")
+        raise DataError(f"{url} has the MD5 {found}, not {md5}: try again, or {advice}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             for member in members:
                 _place(folder / member, _member(tar, member))
     except (OSError, EOFError, tarfile.TarError) as error:
-        raise DataError(f"{url} cannot be unpacked into {folder} ({error}): {cure}") from None
+        raise DataError(f"{url} cannot be unpacked into {folder} ({error}): {advice}") from None
 
 
-def _fetched(url: str, *, cure: str) -> bytes:
+def _fetched(url: str, *, advice: str) -> bytes:
     try:
         with urllib.request.urlopen(url, timeout=_SECONDS) as answer:  # noqa: S310 - the caller's constant
             content: bytes = answer.read(_MOST_BYTES)
             return content
     except (OSError, http.client.HTTPException) as error:
-        raise DataError(f"{url} cannot be fetched ({error}): {cure}") from None
+        raise DataError(f"{url} cannot be fetched ({error}): {advice}") from None
 
 
 def _member(tar: tarfile.TarFile, name: str) -> bytes:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from residua.data.decode import IMAGE, Gate, Shrink, flattened, shown
-from residua.data.items import Item, Items, Mixed
+from residua.data.decode import IMAGE, ChooseShrink, MediaType, convert_image, printable_path
+from residua.data.items import CombinedItems, Item, Items
 from residua.errors import DataError
 from residua.spec.preprocess import Colour
 
@@ -29,7 +29,7 @@ class Images:
     """The images as (N, H, W, C), C being 1 or 3, when the set is an array."""
     files: Items | None = None
     """The images when the set is files, members of archives, or objects."""
-    gate: Gate = IMAGE
+    media_type: MediaType = IMAGE
     """How files become pictures."""
 
     def __post_init__(self) -> None:
@@ -62,22 +62,22 @@ class Images:
         pixels = self.pixels[i]
         return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
 
-    def image(self, i: int, colour: Colour, shrink: Shrink | None = None) -> Image.Image:
+    def image(self, i: int, colour: Colour, shrink: ChooseShrink | None = None) -> Image.Image:
         """A picture of `i`, RGB or L, `shrink` as in `decode`. DataError names what cannot be decoded."""
         item = self.item(i)
         if isinstance(item, Image.Image):
-            return flattened(self.gate.seen(item), colour=colour)
+            return convert_image(self.media_type.stored_picture(item), colour=colour)
         if isinstance(item, Path):
-            return self.gate.decode(item, colour=colour, shrink=shrink)
+            return self.media_type.decode(item, colour=colour, shrink=shrink)
         try:
-            return self.gate.decode(item, colour=colour, shrink=shrink)
+            return self.media_type.decode(item, colour=colour, shrink=shrink)
         except DataError as error:
-            raise DataError(f"{shown(self.title(i))}: {error}") from None
+            raise DataError(f"{printable_path(self.title(i))}: {error}") from None
 
-    def expect(self, indices: NDArray[np.int64]) -> None:
+    def prefetch(self, indices: NDArray[np.int64]) -> None:
         """Have the files at `indices`, which are read next, fetched all at once."""
         if self.files is not None:
-            self.files.expect(indices)
+            self.files.prefetch(indices)
 
     def subset(self, indices: NDArray[np.int64]) -> "Images":
         """The images at `indices`, in that order, under the same name and with the same classes."""
@@ -86,14 +86,16 @@ class Images:
         return replace(self, labels=self.labels[indices], pixels=pixels, files=files)
 
 
-def joined(parts: Sequence[Images], *, name: str) -> Images:
+def concatenate(parts: Sequence[Images], *, name: str) -> Images:
     """The images of all `parts`, which have the same classes, as one split called `name`."""
     labels = np.concatenate([part.labels for part in parts])
     arrays = [part.pixels for part in parts if part.pixels is not None]
     if arrays:
         return Images(name, parts[0].classes, labels, pixels=np.concatenate(arrays))
     lots = [part.files for part in parts if part.files is not None]
-    return Images(name, parts[0].classes, labels, files=Mixed.of(lots), gate=parts[0].gate)
+    return Images(
+        name, parts[0].classes, labels, files=CombinedItems.of(lots), media_type=parts[0].media_type
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Found, what a source holds before any image is opened, and how it becomes two splits that can be used."""
+"""SourceListing, what a source holds before any file is opened, and the dataset that is built from it."""
 
 import hashlib
 import os
@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from residua.data.decode import Gate, shown
+from residua.data.decode import MediaType, printable_path
 from residua.data.images import ImageDataset, Images
 from residua.data.items import Item, Members
-from residua.data.split import held_out
-from residua.data.walk import Kind
+from residua.data.split import VAL_FRACTION, val_mask
+from residua.data.walk import FileKind
 from residua.errors import DataError, UnreachableError
 
-_FEW = 200  # images of an archive that tell how large all are
-_KINDS: dict[Kind, str] = {
+_SAMPLED = 200  # headers that are read of a large archive or a large set of clips
+_SKIPPED: dict[FileKind, str] = {
     "hidden": "hidden",
     "other": "of other kinds",
     "link": "linked",
@@ -28,26 +28,36 @@ _KINDS: dict[Kind, str] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class ListingOptions:
+    """How a source is listed."""
+
+    lenient: bool = False
+    """Whether folders are listed that training would refuse, so that they can be inspected."""
+    val_fraction: float = VAL_FRACTION
+    """Share of every class that is held out, for a source that makes its own split."""
+
+
 @dataclass(frozen=True, eq=False)
 class SourceListing:
-    """The images of a source, by their names alone."""
+    """The images, or clips, of a source by their names alone."""
 
     source: str
-    """The source, as it was given."""
+    """The source as the user wrote it."""
     train: Images
-    """Images to learn from; all of them where the source has no split."""
+    """The training part; all images of a source without a split."""
     test: Images | None
-    """Images to judge by, with classes of their own; None where the source has no split."""
-    how: str
-    """Where the split is from, in a phrase; empty where there is none."""
-    title: str = "all"
-    """What all images together are called where there is no split."""
-    below: str = ""
-    """What every name starts with and its hash leaves out, so that a split survives a move."""
-    skipped: tuple[tuple[Kind, str], ...] = ()
-    """Kind and path of every file that is not an image of the set."""
-    remarks: tuple[str, ...] = ()
-    """What a user should know, a phrase each."""
+    """The validation or test part, with its own class list; None for a source without a split."""
+    split_note: str
+    """Where the split comes from, in a phrase; of a source without a split, what is split by hash."""
+    all_name: str = "all"
+    """The name of all images together, for a source without a split."""
+    name_prefix: str = ""
+    """What every image name starts with and its hash leaves out, so that a moved folder keeps its split."""
+    skipped: tuple[tuple[FileKind, str], ...] = ()
+    """Kind and path of every file that belongs to no class."""
+    notes: tuple[str, ...] = ()
+    """What the user should know, a phrase each."""
 
     @property
     def splits(self) -> tuple[Images, ...]:
@@ -55,99 +65,129 @@ class SourceListing:
         return (self.train,) if self.test is None else (self.train, self.test)
 
 
-def settle(found: SourceListing, *, holdout: float, without: Collection[str] = ()) -> ImageDataset:
-    """The two splits of `found`, every header read once. DataError names what cannot be used.
+def build_dataset(
+    listing: SourceListing, *, val_fraction: float, without: Collection[str] = ()
+) -> ImageDataset:
+    """Split `listing` and read the image headers.
 
-    Where there is no split, `holdout` of every class is split off by a hash of each name. Images titled
-    `without` are left out after that, so that the others stay where they were.
+    Args:
+        listing: what the source holds.
+        val_fraction: share of every class that is held out where the source has no split.
+        without: titles of images to leave out. They are removed after the split, so that all others stay in
+            their part.
+
+    Raises:
+        DataError: for files that cannot be read, or classes that cannot be used.
     """
-    train, test, how = parted(found, holdout=holdout)
-    classes = train.classes
-    left = frozenset(without)
-    train, test = _without(train, left), _without(test, left)
-    size = int(np.median(np.concatenate([_shorter_sides(train), _shorter_sides(test)])))
-    count = f"{len(classes)} classes, {len(train)} train + {len(test)} {test.name} {train.gate.noun}s"
-    out = [f"{len(left)} files left out that cannot be read, e.g. {min(left)}"] if left else []
-    note = "; ".join([count, how, *out, *found.remarks, *remarks(classes), *told(found.skipped)])
+    train, test, split_note = split_listing(listing, val_fraction=val_fraction)
+    excluded = frozenset(without)
+    train, test = _without(train, excluded), _without(test, excluded)
+    size = int(np.median(np.concatenate([_read_shorter_sides(train), _read_shorter_sides(test)])))
+    counts = (
+        f"{len(train.classes)} classes, {len(train)} train + {len(test)} {test.name} {train.media_type.noun}s"
+    )
+    left_out = f"{len(excluded)} files left out that cannot be read, e.g. {min(excluded)}" if excluded else ""
+    notes = (*listing.notes, *class_order_notes(train.classes), *skipped_summary(listing.skipped))
+    note = "; ".join(filter(None, (counts, split_note, left_out, *notes)))
     grey = train.pixels is not None and train.pixels.shape[-1] == 1
-    return ImageDataset(found.source, train, test, grey=grey, size=size, note=note)
+    return ImageDataset(listing.source, train, test, grey=grey, size=size, note=note)
 
 
-def parted(found: SourceListing, *, holdout: float) -> tuple[Images, Images, str]:
-    """Images to learn from, images to judge by with the same classes, and how they were told apart.
+def split_listing(listing: SourceListing, *, val_fraction: float) -> tuple[Images, Images, str]:
+    """Divide `listing` into training and validation images with equal classes; no image is opened.
 
-    No image is opened. DataError for less than two classes, or classes that cannot be told apart or matched.
+    A source without a split is divided by the hash of each image name.
+
+    Args:
+        listing: what the source holds.
+        val_fraction: share of every class that is held out where the source has no split.
+
+    Returns:
+        The training images, the validation or test images, and a phrase that says where the split comes from.
+
+    Raises:
+        DataError: for fewer than two classes, class names that differ only in form, or a class of the second
+            part that training lacks.
     """
-    classes = found.train.classes
+    train, classes = listing.train, listing.train.classes
     if len(classes) < 2:
-        raise DataError(f"{shown(found.source)} has {len(classes)} class: give 2 or more")
-    _no_twins(classes)
-    if found.test is not None:
-        test = matched(found.test, classes, owner=f"{found.train.name} of {shown(found.source)}")
-        return found.train, test, found.how
-    names = [_name(found.train, i)[len(found.below) :] for i in range(len(found.train))]
-    mask = held_out(found.train.labels, hashes(names), holdout=holdout, classes=classes)
-    test = replace(found.train.subset(np.flatnonzero(mask)), name="val")
-    train = found.train.subset(np.flatnonzero(~mask))
-    return train, test, f"split{found.how} by hash, {holdout:.0%} held out"
+        raise DataError(f"{printable_path(listing.source)} has {len(classes)} class: give 2 or more")
+    for one, other in class_name_collisions(classes):
+        raise DataError(
+            f"classes {one!a} and {other!a} differ only in case, spaces or Unicode form: merge them"
+        )
+    if listing.test is not None:
+        owner = f"{train.name} of {printable_path(listing.source)}"
+        return train, match_classes(listing.test, classes, owner=owner), listing.split_note
+    names = [_portable_name(train, i)[len(listing.name_prefix) :] for i in range(len(train))]
+    mask = val_mask(train.labels, name_hashes(names), val_fraction=val_fraction, classes=classes)
+    val = replace(train.subset(np.flatnonzero(mask)), name="val")
+    note = f"split{listing.split_note} by hash, {val_fraction:.0%} held out"
+    return train.subset(np.flatnonzero(~mask)), val, note
 
 
-def judged(found: SourceListing) -> Images:
-    """The images to judge a network by, the test split or all, after a look at every header."""
-    images = found.test or replace(found.train, name=found.title)
-    _shorter_sides(images)
+def evaluation_split(listing: SourceListing) -> Images:
+    """The test part of `listing`, or all images where it has none.
+
+    Raises:
+        DataError: for files that cannot be read.
+    """
+    images = listing.test or replace(listing.train, name=listing.all_name)
+    _read_shorter_sides(images)
     return images
 
 
-def matched(images: Images, classes: Sequence[str], *, owner: str) -> Images:
-    """`images` with labels that are places in `classes`, by name. DataError when `owner` lacks a class."""
-    place = {name: label for label, name in enumerate(classes)}
-    unknown = [name for name in images.classes if name not in place]
+def match_classes(images: Images, classes: Sequence[str], *, owner: str) -> Images:
+    """Renumber the labels of `images` as indices into `classes`, by class name.
+
+    Args:
+        images: the images, with any order of classes.
+        classes: the class names in the wanted order.
+        owner: whose classes they are, for the message.
+
+    Raises:
+        DataError: for a class of `images` that `classes` lacks.
+    """
+    index = {name: label for label, name in enumerate(classes)}
+    unknown = [name for name in images.classes if name not in index]
     if unknown:
         raise DataError(
-            f"{images.name} has class {listed(unknown)}, which {owner} lacks: it has {listed(classes)}"
+            f"{images.name} has class {quote_names(unknown)}, which {owner} lacks: "
+            f"it has {quote_names(classes)}"
         )
-    labels = np.array([place[name] for name in images.classes], np.int64)[images.labels]
+    labels = np.array([index[name] for name in images.classes], np.int64)[images.labels]
     return replace(images, classes=tuple(classes), labels=labels)
 
 
-def hashes(names: Sequence[str]) -> NDArray[np.uint64]:
-    """A hash of each name, the same everywhere: what decides which images are held out."""
+def name_hashes(names: Sequence[str]) -> NDArray[np.uint64]:
+    """A hash of each name, (N,), equal on every machine; it decides which images are held out."""
     digests = [hashlib.blake2b(os.fsencode(name), digest_size=8).digest() for name in names]
     return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
 
 
-def natural(name: str) -> list[tuple[int, int, str]]:
-    """A key that sorts `class 2` before `class 10`."""
-    parts = re.split(r"([0-9]+)", name)
-    return [
-        (0, int(part), "") if part.isdecimal() and part.isascii() else (1, 0, part) for part in parts if part
-    ]
-
-
-def remarks(classes: Sequence[str]) -> tuple[str, ...]:
-    """A line when people would count the classes in another order than the one that labels follow."""
-    wished = sorted(classes, key=natural)
-    if list(classes) == wished or sorted(classes) != list(classes):
+def class_order_notes(classes: Sequence[str]) -> tuple[str, ...]:
+    """A note where string order differs from counting order: `class 10` before `class 2`."""
+    counting = sorted(classes, key=_counting_key)
+    if list(classes) == counting or sorted(classes) != list(classes):
         return ()
     return (f"classes in string order ({', '.join(map(repr, classes[:3]))}, ...), matched by name",)
 
 
-def told(skipped: Sequence[tuple[Kind, str]]) -> list[str]:
-    """How many files were skipped, by kind; empty for none."""
+def skipped_summary(skipped: Sequence[tuple[FileKind, str]]) -> list[str]:
+    """One phrase with the number of skipped files of each kind; empty for none."""
     counts = Counter(kind for kind, _ in skipped)
-    parts = [f"{counts[kind]} {words}" for kind, words in _KINDS.items() if counts[kind]]
+    parts = [f"{counts[kind]} {words}" for kind, words in _SKIPPED.items() if counts[kind]]
     return [f"skipped files: {', '.join(parts)}"] if parts else []
 
 
-def listed(names: Sequence[str], *, most: int = 10) -> str:
-    """The first names, quoted, and how many more there are."""
+def quote_names(names: Sequence[str], *, most: int = 10) -> str:
+    """The first `most` names, quoted, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(map(repr, names[:most])) + more
 
 
-def twins(classes: Sequence[str]) -> list[tuple[str, str]]:
-    """Pairs of classes that differ only in case, in spaces around them, or in Unicode form."""
+def class_name_collisions(classes: Sequence[str]) -> list[tuple[str, str]]:
+    """Pairs of class names that differ only in case, surrounding spaces or Unicode form."""
     first: dict[str, str] = {}
     pairs = []
     for name in classes:
@@ -158,55 +198,59 @@ def twins(classes: Sequence[str]) -> list[tuple[str, str]]:
     return pairs
 
 
+def _counting_key(name: str) -> list[tuple[int, int, str]]:
+    """A sort key that puts `class 2` before `class 10`."""
+    parts = re.split(r"([0-9]+)", name)
+    return [
+        (0, int(part), "") if part.isdecimal() and part.isascii() else (1, 0, part) for part in parts if part
+    ]
+
+
 def _without(images: Images, titles: frozenset[str]) -> Images:
     if not titles:
         return images
-    kept = images.subset(np.array([i for i in range(len(images)) if images.title(i) not in titles], np.int64))
-    counts = np.bincount(kept.labels, minlength=len(kept.classes))
+    rest = images.subset(np.array([i for i in range(len(images)) if images.title(i) not in titles], np.int64))
+    counts = np.bincount(rest.labels, minlength=len(rest.classes))
     before = np.bincount(images.labels, minlength=len(images.classes))
-    gone = [images.classes[k] for k in np.flatnonzero((counts == 0) & (before > 0)).tolist()]
-    if gone:
+    empty = [images.classes[label] for label in np.flatnonzero((counts == 0) & (before > 0)).tolist()]
+    if empty:
         raise DataError(
-            f"of class {listed(gone)} no {images.gate.noun} of {images.name} can be read: repair some"
+            f"of class {quote_names(empty)} no {images.media_type.noun} of {images.name} can be read: "
+            "repair some"
         )
-    return kept
+    return rest
 
 
-def _no_twins(classes: Sequence[str]) -> None:
-    for one, other in twins(classes):
-        raise DataError(
-            f"classes {one!a} and {other!a} differ only in case, spaces or Unicode form: merge them"
-        )
-
-
-def _name(images: Images, i: int) -> str:
+def _portable_name(images: Images, i: int) -> str:
     return images.title(i) if images.files is None else images.files.name(i).replace(os.sep, "/")
 
 
-def _shorter_sides(images: Images) -> NDArray[np.int64]:
+def _read_shorter_sides(images: Images) -> NDArray[np.int64]:
     """Shorter side of each image in pixels. DataError names the first of the files that cannot be read.
 
-    Of members of archives, which were images when they were packed and may be far away, only some are read.
+    Of many clips, and of members of archives, which may be far away, only a sample is read.
     """
-    sides, bad = [], []
-    many = len(images) > (_FEW if isinstance(images.files, Members) else images.gate.most)
-    places = np.linspace(0, len(images) - 1, _FEW).astype(int).tolist() if many else range(len(images))
+    if images.pixels is not None:
+        return np.full(len(images), min(images.pixels.shape[1:3]), np.int64)
+    sides, errors = [], []
+    many = len(images) > (_SAMPLED if isinstance(images.files, Members) else images.media_type.max_headers)
+    sample = np.linspace(0, len(images) - 1, _SAMPLED).astype(int).tolist() if many else range(len(images))
     if isinstance(images.files, Members):
-        images.expect(np.array(places, np.int64))
-    for i in places:
+        images.prefetch(np.array(sample, np.int64))
+    for i in sample:
         try:
-            sides.append(min(_size(images.item(i), images.gate)))
+            sides.append(min(_size(images.item(i), images.media_type)))
         except UnreachableError:
             raise
         except DataError as error:
-            bad.append(str(error))
-    if bad:
+            errors.append(str(error))
+    if errors:
         raise DataError(
-            f"{len(bad)} of {len(images)} files cannot be read, e.g. {bad[0]}; `residua data check` lists "
-            "them: remove or repair them, or say data.bad=skip"
+            f"{len(errors)} of {len(images)} files cannot be read, e.g. {errors[0]}; `residua data check` "
+            "lists them: remove or repair them, or set data.bad=skip"
         )
     return np.array(sides, np.int64)
 
 
-def _size(item: Item, gate: Gate) -> tuple[int, int]:
-    return item.size if isinstance(item, Image.Image) else gate.inspect(item)
+def _size(item: Item, media_type: MediaType) -> tuple[int, int]:
+    return item.size if isinstance(item, Image.Image) else media_type.read_size(item)

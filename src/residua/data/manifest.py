@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from residua.data.decode import shown
+from residua.data.decode import printable_path
 from residua.data.images import Images
 from residua.data.items import Files
-from residua.data.sources.labels import find_labels
+from residua.data.sources.labels import list_label_file
 from residua.errors import DataError
+from residua.files import check_output_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +27,13 @@ class ManifestEntry:
     """`train`, `val` or `test`."""
 
 
-def entries(images: Images, split: str) -> Iterator[ManifestEntry]:
+def manifest_entries(images: Images, split: str) -> Iterator[ManifestEntry]:
     """The lines of `images`. DataError unless they are files of their own."""
     for i in range(len(images)):
-        yield ManifestEntry(file_of(images, i), images.classes[images.labels[i]], split)
+        yield ManifestEntry(image_file(images, i), images.classes[images.labels[i]], split)
 
 
-def file_of(images: Images, i: int) -> Path:
+def image_file(images: Images, i: int) -> Path:
     """The file of image `i`, absolute. DataError when it is none of its own."""
     if not isinstance(images.files, Files):
         raise DataError(f"{images.title(i)} is no file of its own: a manifest lists files in folders")
@@ -50,13 +51,13 @@ def write_manifest(out: Path, lines: Sequence[ManifestEntry], *, force: bool = F
     FileExistsError when it is there, unless `force`. ValueError for another ending, or a place that is not
     above the images; DataError for what a label file cannot say.
     """
-    check_out(out, force=force)
+    check_output_path(out, force=force, suffixes=(".csv",))
     folder = Path(os.path.abspath(out)).parent
     below = [os.path.relpath(line.path, folder) for line in lines]
     if any(path.startswith(os.pardir) for path in below):
         above = os.path.commonpath([line.path.parent for line in lines])
         raise ValueError(
-            f"{out} is not above its images: write it into {shown(above)}, or a folder above that"
+            f"{out} is not above its images: write it into {printable_path(above)}, or a folder above that"
         )
     table = io.StringIO(newline="")
     rows = [(path, line.label, line.split) for path, line in zip(below, lines, strict=True)]
@@ -72,19 +73,9 @@ def write_manifest(out: Path, lines: Sequence[ManifestEntry], *, force: bool = F
         draft.unlink(missing_ok=True)
 
 
-def check_out(out: Path, *, force: bool = False) -> None:
-    """What `write_manifest` would refuse of the place alone."""
-    if out.suffix.lower() != ".csv":
-        raise ValueError(f"{out} ends in {out.suffix!r}: give manifest.csv")
-    if not out.parent.is_dir():
-        raise ValueError(f"{out.parent} is no folder: make it first, or write elsewhere")
-    if out.exists() and not force:
-        raise FileExistsError(f"{out} is there already: give --force to replace it")
-
-
 def _same(draft: Path, rows: Sequence[tuple[str, str, str]]) -> None:
     """DataError unless the sources read in `draft` what `rows` say."""
-    found = find_labels(draft)
+    found = list_label_file(draft)
     read = {
         (os.path.normpath(images.title(i)), images.classes[images.labels[i]])
         for images in found.splits
@@ -92,4 +83,6 @@ def _same(draft: Path, rows: Sequence[tuple[str, str, str]]) -> None:
     }
     for path, label, _ in rows:
         if (os.path.normpath(path), label) not in read:
-            raise DataError(f"{shown(path)} with the class {label!r} cannot stand in a label file: rename it")
+            raise DataError(
+                f"{printable_path(path)} with the class {label!r} cannot stand in a label file: rename it"
+            )

@@ -10,7 +10,7 @@ from PIL import Image
 
 from residua.data.boxes import Boxes
 from residua.data.images import Images
-from residua.data.listing import listed
+from residua.data.listing import quote_names
 from residua.errors import DataError
 from residua.spec.preprocess import Colour
 
@@ -69,7 +69,7 @@ class Scenes:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class BoxFault:
     """A box that cannot be used."""
 
     image: str
@@ -86,7 +86,7 @@ class Fault:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Marked:
+class BoxListing:
     """What a source of boxes holds before any image is opened; boxes with faults are left out already."""
 
     source: str
@@ -97,7 +97,7 @@ class Marked:
     """Images to judge by."""
     how: str
     """Where the split is from, in a phrase."""
-    faults: tuple[Fault, ...]
+    faults: tuple[BoxFault, ...]
     """Boxes that cannot be used."""
     metric: str
     """Which protocol the set is judged by: `coco`, `voc2007` or `voc`."""
@@ -119,10 +119,10 @@ class BoxDataset:
     note: str
     """One line that says what was found."""
     metric: str
-    """As in `Marked`."""
+    """As in `BoxListing`."""
 
 
-def settle(marked: Marked, *, without: Collection[str] = (), skip: bool) -> BoxDataset:
+def build_box_dataset(marked: BoxListing, *, without: Collection[str] = (), skip: bool) -> BoxDataset:
     """The splits of `marked`. Images titled `without` are left out; with `skip`, so are boxes with faults.
 
     DataError for boxes with faults unless `skip`, for a source without images to judge by, or where nothing
@@ -144,7 +144,7 @@ def settle(marked: Marked, *, without: Collection[str] = (), skip: bool) -> BoxD
             f"{marked.source} has {learn} boxes to learn and {judge} to judge by: give some of each"
         )
     boxes = learn + judge
-    classes = f"{len(train.classes)} classes ({listed(train.classes, most=3)})"
+    classes = f"{len(train.classes)} classes ({quote_names(train.classes, most=3)})"
     note = [
         f"{boxes:,} boxes of {classes}",
         f"{len(train)} train + {len(test)} {test.name} images",
@@ -163,13 +163,13 @@ def _without(scenes: Scenes, gone: frozenset[str]) -> Scenes:
     return scenes.subset(np.array(kept, np.int64))
 
 
-def matched(scenes: Scenes, classes: tuple[str, ...]) -> Scenes:
+def match_box_classes(scenes: Scenes, classes: tuple[str, ...]) -> Scenes:
     """`scenes` with labels that are places in `classes`, by name. DataError when a box has another class."""
     place = {name: label for label, name in enumerate(classes)}
     held = np.flatnonzero(scenes.counts())
     unknown = [scenes.classes[label] for label in held.tolist() if scenes.classes[label] not in place]
     if unknown:
-        raise DataError(f"the network finds no {listed(unknown)}: it knows {listed(classes)}")
+        raise DataError(f"the network finds no {quote_names(unknown)}: it knows {quote_names(classes)}")
     numbers = np.array([place.get(name, -1) for name in scenes.classes], np.int64)
     boxes = tuple(replace(each, labels=numbers[each.labels]) for each in scenes.boxes)
     return Scenes(replace(scenes.images, classes=classes), boxes, scenes.sizes)

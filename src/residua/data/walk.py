@@ -102,28 +102,3 @@ def _leads_away(entry: os.DirEntry[str], inside: Path) -> bool:
         return entry.is_dir() or not Path(entry.path).resolve().is_relative_to(inside)
     except (OSError, RuntimeError):  # until Python 3.13 resolving raises the second
         return False
-
-
-def list_images(paths: Sequence[Path], *, media_type: MediaType = IMAGE) -> list[Path]:
-    """Expand folders among `paths` to the files of `media_type` inside them, sorted; files stay as they are.
-
-    Raises:
-        DataError: for a path that does not exist, or a folder without such a file.
-    """
-    files: list[Path] = []
-    for path in paths:
-        if not path.exists():
-            raise DataError(
-                f"{printable_path(path)} does not exist: give {media_type.noun}s as files or folders of them"
-            )
-        if not path.is_dir():
-            files.append(path)
-            continue
-        tree = walk(path, root=path, suffixes=media_type.suffixes)
-        inside = sorted(file for kind, file in tree if kind == "image")
-        if not inside:
-            raise DataError(
-                f"{printable_path(path)} holds no {media_type.noun}: give a folder of {media_type.formats} files"
-            )
-        files += inside
-    return files

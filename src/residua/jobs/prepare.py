@@ -277,7 +277,7 @@ def _notes(recipe: Recipe, task: AnyLearnTask, dataset: Dataset, chosen: PlanCho
         ("recipe", f"{recipe.name}: {lr}, batch size {recipe.budget.batch_size}"),
         ("run_length", f"{steps:,} steps, {steps_per_epoch:,} per epoch; seed {recipe.seed}"),
         ("plan", f"{recipe.plan.precision}, {recipe.plan.memory_format}; {chosen.reason}"),
-        ("compile", chosen.translation),
+        ("compile", chosen.compile_reason),
         ("update", _optimizer_note(recipe)),
         (f"{tasks.data_task_of(recipe.data.source).media_type.noun}s", task.describe_input(recipe, dataset)),
     ]

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from residua.data.sources.cifar import _BINARY, open_cifar10, open_cifar100
-from residua.data.sources.table import open_dataset, open_images
+from residua.data.open import open_dataset, open_evaluation_split
+from residua.data.sources.cifar import _BINARY, _FORMS, list_cifar
 from residua.errors import DataError
 from small import png
 
@@ -82,7 +82,7 @@ def python(folder: Path, dumps: Callable[[dict[str, object]], bytes]) -> Path:
 
 def refusal(folder: Path) -> str:
     with pytest.raises(DataError) as caught:
-        open_cifar10(folder)
+        list_cifar("cifar10", folder)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -90,7 +90,7 @@ def refusal(folder: Path) -> str:
 @pytest.mark.parametrize("below", ["", "cifar-10-batches-bin"])
 def test_the_binary_form_is_read(tmp_path: Path, below: str) -> None:
     binary(tmp_path / "set" / below)
-    found = open_dataset(f"cifar10:{tmp_path / 'set'}", holdout=0.2)
+    found = open_dataset(f"cifar10:{tmp_path / 'set'}", val_fraction=0.2)
     assert found.train.classes == tuple(NAMES)
     assert (len(found.train), len(found.test), found.size, found.grey) == (30, 6, 32, False)
     labels, planes = batch(1)
@@ -106,9 +106,9 @@ def test_the_binary_form_is_read(tmp_path: Path, below: str) -> None:
 def test_both_forms_hold_the_same_images(
     tmp_path: Path, dumps: Callable[[dict[str, object]], bytes], below: str
 ) -> None:
-    one = open_cifar10(binary(tmp_path / "binary"))
+    one = list_cifar("cifar10", binary(tmp_path / "binary"))
     python(tmp_path / "python" / below, dumps)
-    other = open_cifar10(tmp_path / "python")
+    other = list_cifar("cifar10", tmp_path / "python")
     for these, those in ((one.train, other.train), (one.test, other.test)):
         assert np.array_equal(these.pixels, those.pixels)
         assert np.array_equal(these.labels, those.labels)
@@ -181,15 +181,15 @@ def test_missing_cut_and_wrong_files_are_named(tmp_path: Path) -> None:
 
 def test_a_source_without_its_folder_is_refused() -> None:
     with pytest.raises(DataError, match="names no folder"):
-        open_dataset("cifar10:", holdout=0.2)
+        open_dataset("cifar10:", val_fraction=0.2)
 
 
 def test_judged_images_are_matched_by_name(tmp_path: Path) -> None:
     source = f"cifar10:{binary(tmp_path / 'set')}"
-    backwards = open_images(source, classes=NAMES[::-1])
+    backwards = open_evaluation_split(source, classes=NAMES[::-1])
     assert backwards.labels.tolist() == [9 - label for label in batch(0)[0].tolist()]
     with pytest.raises(DataError, match="test has class 'frog', which the network lacks"):
-        open_images(source, classes=[name for name in NAMES if name != "frog"])
+        open_evaluation_split(source, classes=[name for name in NAMES if name != "frog"])
 
 
 @pytest.fixture
@@ -231,8 +231,8 @@ def test_a_download_is_kept_and_not_repeated(
 ) -> None:
     (url, asked), cache = server, tmp_path / "deep" / "cache"
     md5 = hashlib.md5(archive).hexdigest()
-    one = open_cifar10(None, cache=cache, url=url, md5=md5)
-    other = open_cifar10(None, cache=cache, url=url, md5=md5)
+    one = list_cifar("cifar10", None, cache=cache, url=url, md5=md5)
+    other = list_cifar("cifar10", None, cache=cache, url=url, md5=md5)
     assert np.array_equal(one.train.pixels, other.train.pixels)
     assert len(asked) == 1
     kept = sorted(path.name for path in (cache / "cifar-10-batches-bin").iterdir())
@@ -243,25 +243,29 @@ def test_a_download_is_kept_and_not_repeated(
 def test_a_download_with_another_sum_is_refused_and_leaves_nothing(
     tmp_path: Path, server: tuple[str, list[str]]
 ) -> None:
-    with pytest.raises(DataError, match=r"has the MD5 .*, not 0000: try again, or fetch it by hand"):
-        open_cifar10(None, cache=tmp_path / "cache", url=server[0], md5="0000")
+    with pytest.raises(DataError, match=r"has the MD5 .*, not 0000: try again, or download it by hand"):
+        list_cifar("cifar10", None, cache=tmp_path / "cache", url=server[0], md5="0000")
     assert not (tmp_path / "cache").exists()
 
 
 def test_an_archive_that_lacks_a_file_is_refused(
     tmp_path: Path, archive: bytes, server: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("residua.data.sources.cifar._BINARY", replace(_BINARY, test="other.bin"))
-    with pytest.raises(DataError, match=r"cannot be unpacked .*it holds no other\.bin.*: fetch it by hand"):
-        open_cifar10(None, cache=tmp_path / "cache", url=server[0], md5=hashlib.md5(archive).hexdigest())
+    monkeypatch.setitem(_FORMS, "cifar10", (replace(_BINARY, test="other.bin"), _FORMS["cifar10"][1]))
+    with pytest.raises(
+        DataError, match=r"cannot be unpacked .*it holds no other\.bin.*: download it by hand"
+    ):
+        list_cifar(
+            "cifar10", None, cache=tmp_path / "cache", url=server[0], md5=hashlib.md5(archive).hexdigest()
+        )
 
 
 def test_no_connection_says_how_to_go_on(tmp_path: Path, server: tuple[str, list[str]]) -> None:
     for url in ("http://127.0.0.1:9/none", server[0] + "/missing"):
         with pytest.raises(
-            DataError, match=r"cannot be fetched .*: fetch it by hand, .* give cifar10:DIR"
+            DataError, match=r"cannot be fetched .*: download it by hand, .* give cifar10:DIR"
         ) as caught:
-            open_cifar10(None, cache=tmp_path / "cache", url=url)
+            list_cifar("cifar10", None, cache=tmp_path / "cache", url=url)
         assert "\n" not in str(caught.value)
 
 
@@ -286,7 +290,7 @@ def hundred(folder: Path, *, python_form: bool) -> Path:
 @pytest.mark.parametrize("python_form", [True, False])
 def test_cifar100_is_read_with_its_fine_labels(tmp_path: Path, python_form: bool) -> None:
     hundred(tmp_path / ("cifar-100-python" if python_form else "cifar-100-binary"), python_form=python_form)
-    found = open_dataset(f"cifar100:{tmp_path}", holdout=0.2)
+    found = open_dataset(f"cifar100:{tmp_path}", val_fraction=0.2)
     labels, planes = batch(1)
     assert found.train.labels.tolist() == (labels * 9 + 5).tolist()
     assert found.train.classes[5] == "thing05"
@@ -298,7 +302,7 @@ def test_cifar100_is_read_with_its_fine_labels(tmp_path: Path, python_form: bool
 def test_the_hundred_are_not_taken_for_the_ten(tmp_path: Path) -> None:
     binary(tmp_path / "ten")
     with pytest.raises(DataError, match=r"holds no CIFAR-100 \(train\.bin or train, or zips"):
-        open_cifar100(tmp_path / "ten")
+        list_cifar("cifar100", tmp_path / "ten")
 
 
 def zipped(file: Path, *, split: str, count: int = 2, side: int = 32) -> None:
@@ -320,7 +324,7 @@ def test_zips_of_classes_are_read_in_memory(tmp_path: Path, together: bool) -> N
         zipped(tmp_path / "train.zip", split="train/", count=3)
         zipped(tmp_path / "test.zip", split="")
     before = sorted(tmp_path.rglob("*"))
-    found = open_dataset(f"cifar10:{tmp_path / 'all.zip' if together else tmp_path}", holdout=0.2)
+    found = open_dataset(f"cifar10:{tmp_path / 'all.zip' if together else tmp_path}", val_fraction=0.2)
     assert (len(found.train), len(found.test), found.train.classes) == (30, 20, tuple(NAMES))
     assert [int(found.train.pixels[i, 0, 0, 0]) for i in range(5)] == [0, 1, 2, 20, 21]
     assert sorted(tmp_path.rglob("*")) == before
@@ -329,7 +333,7 @@ def test_zips_of_classes_are_read_in_memory(tmp_path: Path, together: bool) -> N
 def test_zips_that_cannot_be_used_say_why(tmp_path: Path) -> None:
     def refused(file: Path) -> str:
         with pytest.raises(DataError) as caught:
-            open_cifar10(file)
+            list_cifar("cifar10", file)
         return str(caught.value)
 
     (tmp_path / "text.zip").write_text("no zip")

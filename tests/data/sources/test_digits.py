@@ -4,12 +4,12 @@ import sys
 import numpy as np
 import pytest
 
-from residua.data.sources.table import open_dataset, open_images
+from residua.data.open import open_dataset, open_evaluation_split
 from residua.errors import DataError
 
 
 def test_digits_are_grey_bytes_split_by_class() -> None:
-    found = open_dataset("digits", holdout=0.2)
+    found = open_dataset("digits", val_fraction=0.2)
     assert found.grey
     assert found.size == 8
     assert found.train.classes == tuple("0123456789")
@@ -27,19 +27,19 @@ def test_digits_are_grey_bytes_split_by_class() -> None:
 
 
 def test_no_digit_is_on_both_sides_and_the_split_is_fixed() -> None:
-    one, other = (open_dataset("digits", holdout=0.3) for _ in range(2))
+    one, other = (open_dataset("digits", val_fraction=0.3) for _ in range(2))
     assert np.array_equal(one.test.pixels, other.test.pixels)
     together = np.concatenate([one.train.pixels, one.test.pixels]).reshape(1797, -1)
     assert len(np.unique(together, axis=0)) > 1790  # the set itself holds hardly any twins
 
 
 def test_digits_to_judge_by_are_those_held_out() -> None:
-    held = open_dataset("digits", holdout=0.2).test
-    judged = open_images("digits", classes=tuple("9876543210"))
+    held = open_dataset("digits", val_fraction=0.2).test
+    judged = open_evaluation_split("digits", classes=tuple("9876543210"))
     assert np.array_equal(judged.pixels, held.pixels)
     assert np.array_equal(judged.labels, 9 - held.labels)
     with pytest.raises(DataError, match="has class '9', which the network lacks"):
-        open_images("digits", classes=tuple("012345678"))
+        open_evaluation_split("digits", classes=tuple("012345678"))
 
 
 def test_importing_data_loads_no_heavy_package() -> None:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from pictures import photograph
 
 from residua.data.images import Images
-from residua.data.sources.table import list_images, open_dataset, open_images
-from residua.data.split import held_out
-from residua.data.walk import walk
+from residua.data.open import open_dataset, open_evaluation_split
+from residua.data.split import val_mask
+from residua.data.walk import list_images, walk
 from residua.errors import DataError
 
 Maker = Callable[..., Path]
@@ -25,7 +25,7 @@ def titles(images: Images) -> list[str]:
 
 def refusal(source: Path) -> str:
     with pytest.raises(DataError) as caught:
-        open_dataset(str(source), holdout=0.2)
+        open_dataset(str(source), val_fraction=0.2)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -33,7 +33,7 @@ def refusal(source: Path) -> str:
 @pytest.mark.parametrize("name", ["val", "validation", "valid", "test"])
 def test_a_folder_with_two_splits_keeps_them(folder: Maker, name: str) -> None:
     folder("train", dog=2, cat=3)
-    found = open_dataset(str(folder(name, cat=1, dog=1)), holdout=0.5)
+    found = open_dataset(str(folder(name, cat=1, dog=1)), val_fraction=0.5)
     assert found.train.classes == found.test.classes == ("cat", "dog")
     assert titles(found.train) == [
         f"train/{name}.png" for name in ("cat/0", "cat/1", "cat/2", "dog/0", "dog/1")
@@ -46,48 +46,48 @@ def test_a_folder_with_two_splits_keeps_them(folder: Maker, name: str) -> None:
 
 def test_one_folder_is_split_by_class_and_stays_split(folder: Maker) -> None:
     root = folder(cat=10, dog=5)
-    found = open_dataset(str(root), holdout=0.2)
+    found = open_dataset(str(root), val_fraction=0.2)
     assert np.bincount(found.test.labels).tolist() == [2, 1]
     assert sorted(titles(found.train) + titles(found.test)) == sorted(
         [f"cat/{i}.png" for i in range(10)] + [f"dog/{i}.png" for i in range(5)]
     )
     assert found.note == "2 classes, 12 train + 3 val images; split of one folder by hash, 20% held out"
     moved = root.rename(root.with_name("moved"))
-    assert titles(open_dataset(str(moved), holdout=0.2).test) == titles(found.test)
+    assert titles(open_dataset(str(moved), val_fraction=0.2).test) == titles(found.test)
 
 
 def test_a_new_image_moves_at_most_one_other(folder: Maker) -> None:
     root = folder(cat=10, dog=10)
-    before = set(titles(open_dataset(str(root), holdout=0.2).test))
+    before = set(titles(open_dataset(str(root), val_fraction=0.2).test))
     photograph(9, 9).save(root / "cat" / "new.png")
-    after = set(titles(open_dataset(str(root), holdout=0.2).test))
+    after = set(titles(open_dataset(str(root), val_fraction=0.2).test))
     assert len(before - after) <= 1
 
 
 @given(st.lists(st.integers(2, 40), min_size=1, max_size=5), st.floats(0.01, 0.99))
-def test_every_class_is_on_both_sides(counts: list[int], holdout: float) -> None:
+def test_every_class_is_on_both_sides(counts: list[int], val_fraction: float) -> None:
     labels = np.repeat(np.arange(len(counts)), counts)
     hashes = np.random.default_rng(0).integers(0, 2**63, len(labels)).astype(np.uint64)
-    mask = held_out(labels, hashes, holdout=holdout, classes=tuple("abcde"[: len(counts)]))
+    mask = val_mask(labels, hashes, val_fraction=val_fraction, classes=tuple("abcde"[: len(counts)]))
     for label, count in enumerate(counts):
         kept = mask[labels == label].sum()
         assert 1 <= kept < count
-        assert kept in (1, count - 1) or kept == math.ceil(holdout * count - 1e-9)
+        assert kept in (1, count - 1) or kept == math.ceil(val_fraction * count - 1e-9)
         chosen, others = hashes[mask & (labels == label)], hashes[~mask & (labels == label)]
         assert chosen.max() < others.min()
 
 
 def test_the_size_is_the_median_shorter_side(folder: Maker) -> None:
-    found = open_dataset(str(folder(cat=3, dog=2)), holdout=0.2)
+    found = open_dataset(str(folder(cat=3, dog=2)), val_fraction=0.2)
     assert found.size == 43  # cats are 40 x 50, 43 x 49 and 46 x 48, dogs 40 x 50 and 43 x 49
 
 
 def test_a_folder_called_train_beside_others_is_a_class(folder: Maker) -> None:
-    assert open_dataset(str(folder(bus=2, train=2)), holdout=0.2).train.classes == ("bus", "train")
+    assert open_dataset(str(folder(bus=2, train=2)), val_fraction=0.2).train.classes == ("bus", "train")
 
 
 def test_a_train_folder_alone_is_split(folder: Maker) -> None:
-    found = open_dataset(str(folder("train", cat=5, dog=5)), holdout=0.2)
+    found = open_dataset(str(folder("train", cat=5, dog=5)), val_fraction=0.2)
     assert (len(found.train), len(found.test)) == (8, 2)
     assert found.test.title(0).startswith("train/cat/")
 
@@ -96,7 +96,7 @@ def test_images_in_nested_folders_belong_to_their_class(folder: Maker) -> None:
     root = folder(cat=2, dog=2)
     (root / "cat" / "indoor" / "asleep").mkdir(parents=True)
     photograph(9, 9).save(root / "cat" / "indoor" / "asleep" / "x.PNG")
-    found = open_dataset(str(root), holdout=0.2)
+    found = open_dataset(str(root), val_fraction=0.2)
     assert "cat/indoor/asleep/x.PNG" in titles(found.train) + titles(found.test)
 
 
@@ -105,7 +105,7 @@ def test_hidden_and_foreign_files_are_skipped_and_counted(folder: Maker) -> None
     (root / ".git").mkdir()
     for name in ("cat/.DS_Store", "cat/Thumbs.db", "dog/notes.txt", "readme.md", "cat/.x.png", "loose.JPG"):
         (root / name).write_text("no image")
-    found = open_dataset(str(root), holdout=0.2)
+    found = open_dataset(str(root), val_fraction=0.2)
     assert len(found.train) + len(found.test) == 4
     assert found.note.endswith("; skipped files: 4 hidden, 2 of other kinds, 1 images in no class")
 
@@ -125,7 +125,7 @@ def test_links_that_leave_the_folder_are_not_followed(folder: Maker, tmp_path: P
     (root / "cat" / "in.png").symlink_to(root / "dog" / "0.png")
     (root / "cat" / "loop").symlink_to(root)
     (root / "bird").symlink_to(tmp_path)
-    found = open_dataset(str(root), holdout=0.2)
+    found = open_dataset(str(root), val_fraction=0.2)
     assert found.train.classes == ("cat", "dog")
     assert len(found.train) + len(found.test) == 5
     assert found.note.endswith("; skipped files: 3 linked")
@@ -140,13 +140,13 @@ def test_a_class_that_training_lacks_is_named(folder: Maker) -> None:
 
 def test_classes_of_a_split_are_matched_by_name(folder: Maker) -> None:
     folder("train", ant=2, bee=2, cat=2)
-    assert open_dataset(str(folder("val", bee=1, cat=2)), holdout=0.2).test.labels.tolist() == [1, 2, 2]
+    assert open_dataset(str(folder("val", bee=1, cat=2)), val_fraction=0.2).test.labels.tolist() == [1, 2, 2]
 
 
 def test_unusable_folders_say_why_and_what_to_do(folder: Maker, tmp_path: Path) -> None:
-    assert "nowhere does not exist: give a folder of class folders" in refusal(tmp_path / "nowhere")
+    assert "nowhere does not exist: give a folder, or photos/" in refusal(tmp_path / "nowhere")
     root = folder(cat=2, dog=1)
-    assert "class 'dog' has 1 example, and needs one to train and one to judge" in refusal(root)
+    assert "class 'dog' has 1 example: add more" in refusal(root)
     (root / "dog" / "0.png").rename(root / "dog" / "0.tif")
     assert "pets/dog holds no image; skipped files: 1 of other kinds: put JPEG" in refusal(root)
     shutil.rmtree(root / "dog")
@@ -163,14 +163,14 @@ def test_files_that_cannot_be_read_are_counted_and_the_first_is_named(folder: Ma
     assert "files cannot be read, e.g. " in message
     assert ".png is not an image" in message
     with pytest.raises(DataError, match=r"3 of 9 files cannot be read, e\.g\. .*cat/1\.png is not an image"):
-        open_images(str(root), classes=["cat", "dog"])
+        open_evaluation_split(str(root), classes=["cat", "dog"])
 
 
 def test_names_that_are_no_utf8_still_load_and_print(folder: Maker) -> None:
     root = folder(cat=2, dog=2)
     ugly = os.fsdecode(b"\xff\n$(id).png")
     photograph(9, 9).save(root / "cat" / ugly)
-    images = open_images(str(root), classes=["cat", "dog"])
+    images = open_evaluation_split(str(root), classes=["cat", "dog"])
     place = titles(images).index("cat/\\udcff\n$(id).png")
     assert images.image(place, "rgb").size == (9, 9)
     "".join(titles(images)).encode()
@@ -178,17 +178,17 @@ def test_names_that_are_no_utf8_still_load_and_print(folder: Maker) -> None:
 
 def test_judged_images_are_labelled_in_the_networks_order(folder: Maker) -> None:
     root = folder(cat=2, dog=1)
-    found = open_images(str(root), classes=["dog", "emu", "cat"])
+    found = open_evaluation_split(str(root), classes=["dog", "emu", "cat"])
     assert found.classes == ("dog", "emu", "cat")
     assert titles(found) == ["cat/0.png", "cat/1.png", "dog/0.png"]
     assert found.labels.tolist() == [2, 2, 0]
     with pytest.raises(DataError, match="has class 'cat', which the network lacks: it has 'dog', 'emu'"):
-        open_images(str(root), classes=["dog", "emu"])
+        open_evaluation_split(str(root), classes=["dog", "emu"])
 
 
 def test_judged_images_are_the_test_split_where_there_is_one(folder: Maker) -> None:
     folder("train", cat=3, dog=3)
-    found = open_images(str(folder("val", dog=2)), classes=["cat", "dog"])
+    found = open_evaluation_split(str(folder("val", dog=2)), classes=["cat", "dog"])
     assert titles(found) == ["val/dog/0.png", "val/dog/1.png"]
     assert found.labels.tolist() == [1, 1]
 
@@ -216,7 +216,7 @@ def test_a_subset_keeps_titles_labels_and_pixels(files: Images) -> None:
 
 def test_splits_are_known_by_what_people_call_them(folder: Maker) -> None:
     folder("Training_Set", cat=2, dog=2)
-    found = open_dataset(str(folder("Test-images", cat=1, dog=1)), holdout=0.5)
+    found = open_dataset(str(folder("Test-images", cat=1, dog=1)), val_fraction=0.5)
     assert (len(found.train), len(found.test)) == (4, 2)
     assert found.note.endswith("folders Training_Set and Test-images")
 
@@ -225,7 +225,7 @@ def test_splits_below_the_classes_are_kept(folder: Maker, tmp_path: Path) -> Non
     for name in ("cat", "dog"):
         for split, count in (("train", 3), ("test", 2)):
             folder(f"{name}", **{split: count})
-    found = open_dataset(str(tmp_path / "pets"), holdout=0.5)
+    found = open_dataset(str(tmp_path / "pets"), val_fraction=0.5)
     assert found.train.classes == ("cat", "dog")
     assert titles(found.test) == [f"{name}/test/{i}.png" for name in ("cat", "dog") for i in range(2)]
 
@@ -233,7 +233,7 @@ def test_splits_below_the_classes_are_kept(folder: Maker, tmp_path: Path) -> Non
 def test_a_folder_in_a_folder_is_looked_into_and_said(folder: Maker, tmp_path: Path) -> None:
     folder("archive/data/train", cat=2, dog=2)
     folder("archive/data/val", cat=1, dog=1)
-    found = open_dataset(str(tmp_path / "pets"), holdout=0.5)
+    found = open_dataset(str(tmp_path / "pets"), val_fraction=0.5)
     assert (len(found.train), len(found.test)) == (4, 2)
     assert "inside the folder archive; inside the folder data" in found.note
 
@@ -241,9 +241,9 @@ def test_a_folder_in_a_folder_is_looked_into_and_said(folder: Maker, tmp_path: P
 def test_a_third_split_is_left_alone_and_said(folder: Maker) -> None:
     folder("train", cat=2, dog=2)
     folder("val", cat=1, dog=1)
-    found = open_dataset(str(folder("test", cat=3, dog=3)), holdout=0.5)
+    found = open_dataset(str(folder("test", cat=3, dog=3)), val_fraction=0.5)
     assert titles(found.test) == ["val/cat/0.png", "val/dog/0.png"]
-    assert found.note.endswith("folder test left alone")
+    assert found.note.endswith("folder test is not used")
 
 
 @pytest.mark.parametrize(("one", "other"), [("Cat", "cat"), ("cafe\u0301", "caf\u00e9")])

@@ -9,7 +9,7 @@ import pytest
 from pictures import photograph, saved
 from scipy.io import savemat
 
-from residua.data.sources.table import find, open_dataset
+from residua.data.open import find, open_dataset
 from residua.errors import DataError
 
 SYNSETS = {"n03126707": "crane", "n02012849": "crane", "n01440764": "tench, Tinca tinca"}
@@ -60,7 +60,7 @@ def official(tmp_path: Path) -> Path:
 
 def test_the_official_archives_are_read_where_they_lie(official: Path) -> None:
     before = sorted(official.rglob("*"))
-    found = open_dataset(f"imagenet:{official}", holdout=0.2)
+    found = open_dataset(f"imagenet:{official}", val_fraction=0.2)
     assert found.train.classes == ("tench, Tinca tinca", "crane (n02012849)", "crane (n03126707)")
     assert found.note == "3 classes, 9 train + 4 val images; official archives"
     assert found.train.labels.tolist() == [0] * 3 + [1] * 3 + [2] * 3
@@ -112,6 +112,6 @@ def test_what_is_missing_or_damaged_is_named(
     else:
         (official / name).write_bytes(content)
     with pytest.raises(DataError) as caught:
-        open_dataset(f"imagenet:{official}", holdout=0.2)
+        open_dataset(f"imagenet:{official}", val_fraction=0.2)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)

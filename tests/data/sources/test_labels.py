@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pictures import photograph
 
 from residua.data.images import Images
-from residua.data.sources.labels import find_labels
-from residua.data.sources.table import open_dataset, open_images
+from residua.data.open import open_dataset, open_evaluation_split
+from residua.data.sources.labels import list_label_file
 from residua.errors import DataError
 
 Maker = Callable[..., Path]
@@ -33,7 +33,7 @@ def listing(root: Path, text: str | bytes, name: str = "labels.csv") -> Path:
 
 def refusal(file: Path) -> str:
     with pytest.raises(DataError) as caught:
-        find_labels(file)
+        list_label_file(file)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -52,7 +52,7 @@ def test_every_dialect_says_the_same(folder: Maker, mark: str, end: str, bom: st
     text = bom + "".join(
         mark.join(f'"{cell}"' if i % 2 else cell for i, cell in enumerate(row)) + end for row in rows
     )
-    found = open_dataset(str(listing(root, text)), holdout=0.5)
+    found = open_dataset(str(listing(root, text)), val_fraction=0.5)
     assert found.train.classes == found.test.classes == ("cat", "dog")
     assert titles(found.train) == ["cat/0.png", "dog/0.png", "cat/2.png"]
     assert titles(found.test) == ["cat/1.png", "dog/1.png"]
@@ -65,7 +65,7 @@ def test_columns_are_found_by_name_and_others_ignored(folder: Maker) -> None:
     text = "id,Label,quality,Filename\n" + "".join(
         f'{i},{name},"good, or not",{name}/{i}.png\n' for name in ("dog", "cat") for i in range(2)
     )
-    found = open_dataset(str(listing(root, text)), holdout=0.5)
+    found = open_dataset(str(listing(root, text)), val_fraction=0.5)
     assert found.train.classes == ("cat", "dog")
     assert len(found.train) + len(found.test) == 4
     assert "split of the list by hash, 50% held out" in found.note
@@ -74,7 +74,7 @@ def test_columns_are_found_by_name_and_others_ignored(folder: Maker) -> None:
 def test_the_split_by_hash_is_that_of_the_folder(folder: Maker) -> None:
     root = folder(cat=10, dog=10)
     text = "".join(f"{name}/{i}.png,{name}\n" for name in ("cat", "dog") for i in range(10))
-    listed, walked = (open_dataset(str(p), holdout=0.3) for p in (listing(root, text), root))
+    listed, walked = (open_dataset(str(p), val_fraction=0.3) for p in (listing(root, text), root))
     assert titles(listed.test) == titles(walked.test)
 
 
@@ -82,7 +82,7 @@ def test_parquet_says_the_same_as_csv(folder: Maker) -> None:
     root = folder(cat=3, dog=2)
     columns = dict(zip(("path", "label", "split"), map(list, zip(*ROWS, strict=True)), strict=True))
     parquet.write_table(arrow.table({"more": range(5), **columns}), root / "labels.parquet")
-    found = open_dataset(str(root / "labels.parquet"), holdout=0.5)
+    found = open_dataset(str(root / "labels.parquet"), val_fraction=0.5)
     assert titles(found.train) == ["cat/0.png", "dog/0.png", "cat/2.png"]
     assert found.test.labels.tolist() == [0, 1]
 
@@ -90,17 +90,17 @@ def test_parquet_says_the_same_as_csv(folder: Maker) -> None:
 def test_labels_that_are_numbers_keep_their_order(folder: Maker) -> None:
     root = folder(cat=12)
     text = "".join(f"cat/{i}.png,{i}.0\n" for i in range(12))
-    found = find_labels(listing(root, text))
+    found = list_label_file(listing(root, text))
     assert found.train.classes == tuple(map(str, range(12)))
     table = arrow.table({"path": [f"cat/{i}.png" for i in range(3)], "label": [0.0, 10.0, 2.0]})
     parquet.write_table(table, root / "l.parquet")
-    assert find_labels(root / "l.parquet").train.classes == ("0", "2", "10")
+    assert list_label_file(root / "l.parquet").train.classes == ("0", "2", "10")
 
 
 def test_other_counting_orders_are_said(folder: Maker) -> None:
     names = [f"class {i}" for i in (1, 2, 10)]
     root = folder(**dict.fromkeys(names, 2))
-    note = open_dataset(str(root), holdout=0.5).note
+    note = open_dataset(str(root), val_fraction=0.5).note
     assert "classes in string order ('class 1', 'class 10', 'class 2', ...), matched by name" in note
 
 
@@ -137,7 +137,7 @@ def test_a_bad_row_is_named(folder: Maker, text: str | bytes, said: str) -> None
     root = folder(cat=2)
     if isinstance(text, str) and "\0" in text:
         with suppress(DataError):
-            find_labels(listing(root, text))
+            list_label_file(listing(root, text))
         return
     assert said in refusal(listing(root, text))
 
@@ -166,7 +166,7 @@ def test_a_link_does_not_lead_out_of_the_folder(folder: Maker, tmp_path: Path) -
 
 def test_an_absolute_path_inside_is_as_good_as_a_relative_one(folder: Maker) -> None:
     root = folder(cat=2)
-    assert find_labels(listing(root, f"{root / 'cat/1.png'},cat\n")).train.title(0) == "cat/1.png"
+    assert list_label_file(listing(root, f"{root / 'cat/1.png'},cat\n")).train.title(0) == "cat/1.png"
 
 
 def test_classes_that_differ_only_to_a_machine_are_refused(folder: Maker) -> None:
@@ -174,7 +174,7 @@ def test_classes_that_differ_only_to_a_machine_are_refused(folder: Maker) -> Non
     for one, other in (("Cat", "cat"), ("caf\u00e9", "cafe\u0301")):
         file = listing(root, f"cat/0.png,{one}\ncat/1.png,{other}\ncat/2.png,{other}\n")
         with pytest.raises(DataError, match="differ only in case, spaces or Unicode form: merge them"):
-            open_dataset(str(file), holdout=0.5)
+            open_dataset(str(file), val_fraction=0.5)
 
 
 @pytest.mark.parametrize(
@@ -183,14 +183,14 @@ def test_classes_that_differ_only_to_a_machine_are_refused(folder: Maker) -> Non
 def test_ugly_classes_are_names_like_others(folder: Maker, name: str) -> None:
     root = folder(cat=4)
     file = listing(root, f"cat/0.png,{name}\ncat/1.png,{name}\ncat/2.png,b\ncat/3.png,b\n")
-    assert name in open_dataset(str(file), holdout=0.5).train.classes
+    assert name in open_dataset(str(file), val_fraction=0.5).train.classes
 
 
 def test_files_that_are_missing_are_counted_and_named(folder: Maker) -> None:
     root = folder(cat=2)
     file = listing(root, "cat/0.png,cat\nnone.png,dog\n")
     with pytest.raises(DataError, match=r"1 of 2 files cannot be read, e\.g\. .*none\.png"):
-        open_images(str(file), classes=["cat", "dog"])
+        open_evaluation_split(str(file), classes=["cat", "dog"])
 
 
 @settings(max_examples=300, deadline=None)
@@ -201,7 +201,7 @@ def test_any_bytes_are_a_list_or_a_dataerror(
     folder = tmp_path_factory.getbasetemp()
     for name in ("any.csv", "any.jsonl", "any.parquet"):
         with suppress(DataError):
-            find_labels(listing(folder, content, name))
+            list_label_file(listing(folder, content, name))
 
 
 UGLY = st.sampled_from(
@@ -242,7 +242,7 @@ def test_any_cells_are_a_list_or_a_dataerror(
     lines += [",".join('"' + cell.replace('"', '""') + '"' for cell in row) for row in rows]
     content = "\n".join(lines).encode("utf-8", "replace")
     with suppress(DataError):
-        written_down(find_labels(listing(tmp_path_factory.getbasetemp(), content, "cells.csv")).train)
+        written_down(list_label_file(listing(tmp_path_factory.getbasetemp(), content, "cells.csv")).train)
 
 
 @settings(max_examples=200, deadline=None)
@@ -252,7 +252,7 @@ def test_any_values_are_a_list_or_a_dataerror(
 ) -> None:
     content = "\n".join(map(json.dumps, rows))
     with suppress(DataError):
-        written_down(find_labels(listing(tmp_path_factory.getbasetemp(), content, "values.jsonl")).train)
+        written_down(list_label_file(listing(tmp_path_factory.getbasetemp(), content, "values.jsonl")).train)
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,7 @@ def test_json_that_python_chokes_on_is_refused(tmp_path: Path, row: str, said: s
 
 def test_long_numbers_are_ordered_by_value(tmp_path: Path) -> None:
     long = "9" * 5000
-    found = find_labels(listing(tmp_path, f"a.png,{long}\nb.png,10\nc.png,9\nd.png,010\n"))
+    found = list_label_file(listing(tmp_path, f"a.png,{long}\nb.png,10\nc.png,9\nd.png,010\n"))
     assert found.train.classes == ("9", "010", "10", long)
 
 
@@ -290,7 +290,7 @@ def test_what_is_accepted_is_what_was_written(
     quoted = [[cell.replace('"', '""') for cell in row] for row in rows]
     file = listing(folder, "path,label\n" + "".join(f'"{a}","{b}"\n' for a, b in quoted))
     try:
-        found = find_labels(file).train
+        found = list_label_file(file).train
     except DataError:
         return
     rows = [row for row in rows if any(cell.strip() for cell in row)]  # the others are blank lines

@@ -10,9 +10,9 @@ from pictures import photograph
 from PIL import Image
 
 import residua
-from residua.data.listing import settle
-from residua.data.sources.objects import find_objects
-from residua.data.sources.table import open_dataset
+from residua.data.listing import build_dataset
+from residua.data.open import open_dataset
+from residua.data.sources.objects import list_dataset_objects
 from residua.errors import DataError
 from small import arch, file_of, recipe, rows, weights
 
@@ -41,7 +41,7 @@ class Photos(torch.utils.data.Dataset[Any]):
 
 @pytest.mark.parametrize("form", ["pil", "array", "tensor"])
 def test_every_form_of_an_image_is_the_same(form: str) -> None:
-    found = settle(find_objects(Photos(form)), holdout=0.25)
+    found = build_dataset(list_dataset_objects(Photos(form)), val_fraction=0.25)
     assert found.train.classes == ("ant", "bee", "cat")
     assert (len(found.train), len(found.test), found.size) == (18, 6, 12)
     place = int(found.train.title(0).removeprefix("sample "))
@@ -49,19 +49,19 @@ def test_every_form_of_an_image_is_the_same(form: str) -> None:
 
 
 def test_grey_and_sixteen_bits_follow_the_rules_of_files() -> None:
-    grey = find_objects(Photos("grey")).train.image(3, "rgb")
+    grey = list_dataset_objects(Photos("grey")).train.image(3, "rgb")
     assert np.array_equal(np.asarray(grey)[..., 2], np.asarray(photograph(14, 12, seed=3))[..., 0])
-    deep = find_objects(Photos("deep")).train.image(3, "grey")
+    deep = list_dataset_objects(Photos("deep")).train.image(3, "grey")
     assert np.array_equal(deep, np.asarray(photograph(14, 12, seed=3))[..., 0])
 
 
 def test_what_is_no_image_or_no_label_is_refused() -> None:
     with pytest.raises(DataError, match=r"sample \d+ is float32 .*normalising is done later"):
-        settle(find_objects(Photos("float")), holdout=0.5)
+        build_dataset(list_dataset_objects(Photos("float")), val_fraction=0.5)
     with pytest.raises(DataError, match="list cannot be used"):
-        find_objects([1, 2, 3])
+        list_dataset_objects([1, 2, 3])
     with pytest.raises(DataError, match="has no sample"):
-        find_objects(Photos(count=0))
+        list_dataset_objects(Photos(count=0))
 
 
 def test_labels_come_from_targets_without_a_pass() -> None:
@@ -71,7 +71,7 @@ def test_labels_come_from_targets_without_a_pass() -> None:
         def __getitem__(self, i: int) -> tuple[Any, int]:
             raise RuntimeError("asked")
 
-    found = find_objects(Known()).train
+    found = list_dataset_objects(Known()).train
     assert found.labels.tolist() == [0, 1] * 12
     with pytest.raises(DataError, match="sample 5 cannot be had: asked"):
         found.image(5, "rgb")
@@ -103,12 +103,12 @@ def test_a_hugging_face_set_on_disk_is_read(tmp_path: Path) -> None:
 
     both = datasets.DatasetDict({"train": table(range(8)), "test": table(range(8, 12))})
     both.save_to_disk(tmp_path / "set")
-    found = open_dataset(f"hf:{tmp_path / 'set'}", holdout=0.5)
+    found = open_dataset(f"hf:{tmp_path / 'set'}", val_fraction=0.5)
     assert found.train.classes == ("cat", "dog")
     assert (len(found.train), len(found.test)) == (8, 4)
     assert np.array_equal(found.train.image(3, "rgb"), photograph(20, 16, seed=3))
     assert found.test.labels.tolist() == [0, 1, 0, 1]
-    assert len(open_dataset(f"hf:{tmp_path / 'set'}", holdout=0.5).train.identity()) == 32
+    assert len(open_dataset(f"hf:{tmp_path / 'set'}", val_fraction=0.5).train.identity()) == 32
     both.remove_columns("label").save_to_disk(tmp_path / "bare")
     with pytest.raises(DataError, match="1 columns of images and 0 of class labels"):
-        open_dataset(f"hf:{tmp_path / 'bare'}", holdout=0.5)
+        open_dataset(f"hf:{tmp_path / 'bare'}", val_fraction=0.5)

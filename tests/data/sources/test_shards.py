@@ -16,18 +16,18 @@ from hypothesis import strategies as st
 from pictures import photograph, pictured
 from PIL import Image
 
-from residua.data.decode import form
+from residua.data.decode import read_format
 from residua.data.items import Members
+from residua.data.open import find, open_dataset
 from residua.data.scan import scan
-from residua.data.sources.shards import find_shards, pack, wrong_digests
-from residua.data.sources.table import find, open_dataset
+from residua.data.sources.shards import list_shards, write_shards, wrong_digests
 from residua.errors import DataError
 
 Maker = Callable[..., Path]
 
 
 def test_shards_hold_the_images_of_the_folder(packed: Path, tmp_path: Path) -> None:
-    walked, found = (open_dataset(str(tmp_path / name), holdout=0.5) for name in ("pets", "shards"))
+    walked, found = (open_dataset(str(tmp_path / name), val_fraction=0.5) for name in ("pets", "shards"))
     for these, those in ((walked.train, found.train), (walked.test, found.test)):
         assert pictured(these) == pictured(those)
     assert isinstance(found.train.files, Members)
@@ -37,19 +37,19 @@ def test_shards_hold_the_images_of_the_folder(packed: Path, tmp_path: Path) -> N
 
 def test_one_folder_is_split_as_it_was_before_packing(folder: Maker, tmp_path: Path) -> None:
     root = folder(cat=11, dog=9)
-    pack(find(str(root)), tmp_path / "shards")
-    walked, found = (open_dataset(str(place), holdout=0.3) for place in (root, tmp_path / "shards"))
+    write_shards(find(str(root)), tmp_path / "shards")
+    walked, found = (open_dataset(str(place), val_fraction=0.3) for place in (root, tmp_path / "shards"))
     assert pictured(walked.test) == pictured(found.test)
     below = folder("train", bird=4)
     (root / "cat").rename(root / "train" / "cat")
     (root / "dog").rename(root / "train" / "dog")
-    pack(find(str(below)), tmp_path / "other")
-    walked, found = (open_dataset(str(place), holdout=0.3) for place in (below, tmp_path / "other"))
+    write_shards(find(str(below)), tmp_path / "other")
+    walked, found = (open_dataset(str(place), val_fraction=0.3) for place in (below, tmp_path / "other"))
     assert {name.removeprefix("train/") for name in pictured(walked.test)} == set(pictured(found.test))
 
 
 def test_any_order_and_any_process_reads_the_same(packed: Path) -> None:
-    images = open_dataset(str(packed), holdout=0.5).train
+    images = open_dataset(str(packed), val_fraction=0.5).train
     assert images.files is not None
     whole = [hashlib.sha256(images.files[i]).hexdigest() for i in range(len(images))]  # type: ignore[arg-type]
     reader, writer = os.pipe()
@@ -70,8 +70,8 @@ def test_larger_images_are_made_smaller_when_asked_for(tmp_path: Path) -> None:
         exif[0x0112] = 6 if name == "cat/0.jpg" else 1
         photograph(*size).save(tmp_path / "pets" / name, exif=exif)
     found = find(str(tmp_path / "pets"))
-    assert pack(found, tmp_path / "out", side=60).reduced == 2
-    images = find_shards(str(tmp_path / "out")).train
+    assert write_shards(found, tmp_path / "out", side=60).reduced == 2
+    images = list_shards(str(tmp_path / "out")).train
     packed = {images.title(i): images.image(i, "rgb") for i in range(3)}
     assert {name: image.size for name, image in packed.items()} == {
         "cat/0.jpg": (60, 80),
@@ -92,13 +92,13 @@ def test_decoded_every_kind_of_file_stays_the_pixels_it_was(tmp_path: Path) -> N
     (tmp_path / "all" / "other").mkdir()
     photograph(30, 20).save(tmp_path / "all" / "other" / "0.png")
     found = find(str(tmp_path / "all"))
-    assert pack(found, tmp_path / "out", decoded=True).reduced == 0
-    images = find_shards(str(tmp_path / "out")).train
+    assert write_shards(found, tmp_path / "out", decoded=True).reduced == 0
+    images = list_shards(str(tmp_path / "out")).train
     assert len(images) == len(found.train) > 40
     for i in range(len(images)):
         content_of = images.item(i)
         assert isinstance(content_of, bytes)
-        assert form(content_of) == "BMP"
+        assert read_format(content_of) == "BMP"
         if (name := Path(images.title(i)).name) in good:
             assert outcome(content_of) == outcome(good[name]), name
 
@@ -108,8 +108,8 @@ def test_decoded_images_are_made_smaller_too(tmp_path: Path) -> None:
         (tmp_path / "pets" / name).mkdir(parents=True)
         photograph(160, 120).save(tmp_path / "pets" / name / "0.jpg", quality=95)
     found = find(str(tmp_path / "pets"))
-    assert pack(found, tmp_path / "out", side=60, decoded=True).reduced == 2
-    image = find_shards(str(tmp_path / "out")).train.image(0, "rgb")
+    assert write_shards(found, tmp_path / "out", side=60, decoded=True).reduced == 2
+    image = list_shards(str(tmp_path / "out")).train.image(0, "rgb")
     whole = found.train.image(0, "rgb", lambda size: min(size) // 60)
     assert np.array_equal(image, whole.resize((80, 60), Image.Resampling.LANCZOS))
 
@@ -121,31 +121,31 @@ def test_a_bad_file_is_named_and_leads_to_the_check(folder: Maker, tmp_path: Pat
     whole = next((root / "dog").iterdir()).read_bytes()
     bad.write_bytes(whole[: len(whole) // 2] if decoded else b"text")
     with pytest.raises(DataError, match=rf"{bad} .*`residua data check {root}` lists all such files"):
-        pack(find(str(root)), tmp_path / "out", decoded=decoded)
+        write_shards(find(str(root)), tmp_path / "out", decoded=decoded)
     assert not (tmp_path / "out").exists()
 
 
 def test_what_is_packed_anew_is_read_anew(folder: Maker, tmp_path: Path) -> None:
     found, out = find(str(folder(cat=3, dog=3))), str(tmp_path / "out")
-    pack(found, tmp_path / "out")
-    assert pictured(find_shards(out).train) == pictured(found.train)
-    pack(found, tmp_path / "out", decoded=True, force=True)
-    again = find_shards(out).train
+    write_shards(found, tmp_path / "out")
+    assert pictured(list_shards(out).train) == pictured(found.train)
+    write_shards(found, tmp_path / "out", decoded=True, force=True)
+    again = list_shards(out).train
     assert pictured(again) == pictured(found.train)
-    assert {form(again.item(i)) for i in range(6)} == {"BMP"}  # type: ignore[arg-type]
+    assert {read_format(again.item(i)) for i in range(6)} == {"BMP"}  # type: ignore[arg-type]
 
 
 def test_the_same_images_make_the_same_bytes(folder: Maker, tmp_path: Path) -> None:
     found = find(str(folder(cat=3, dog=3)))
     for name in ("one", "two"):
-        pack(found, tmp_path / name)
+        write_shards(found, tmp_path / name)
     for file in (tmp_path / "one").iterdir():
         assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes()
 
 
 def test_webdataset_reads_them(packed: Path) -> None:
     web = pytest.importorskip("webdataset")
-    found = open_dataset(str(packed), holdout=0.5).train
+    found = open_dataset(str(packed), val_fraction=0.5).train
     shards = sorted(map(str, packed.glob("train-*.tar")))
     samples = list(web.WebDataset(shards, shardshuffle=False).decode("pil").to_tuple("png", "cls"))
     assert len(samples) == len(found) == 12
@@ -163,7 +163,7 @@ def test_the_tars_hold_nothing_but_images_and_classes(packed: Path) -> None:
 
 
 def test_a_wrong_bit_is_found_by_its_digest(packed: Path) -> None:
-    images = find_shards(str(packed)).train
+    images = list_shards(str(packed)).train
     assert wrong_digests(images, scan([images], workers=0).facts["digest"]) == []
     assert isinstance(images.files, Members)
     archive, offset, size = images.files.places[5].tolist()
@@ -177,13 +177,13 @@ def test_a_wrong_bit_is_found_by_its_digest(packed: Path) -> None:
 
 def test_out_is_not_overwritten_and_a_failure_leaves_nothing(folder: Maker, tmp_path: Path) -> None:
     root, out = folder(cat=2, dog=2), tmp_path / "shards"
-    pack(find(str(root)), out)
+    write_shards(find(str(root)), out)
     with pytest.raises(FileExistsError, match="give --force"):
-        pack(find(str(root)), out)
+        write_shards(find(str(root)), out)
     (root / "cat" / "0.png").write_text("no image")
     with pytest.raises(DataError, match=r"cat/0\.png is not an image"):
-        pack(find(str(root)), out, force=True)
-    assert len(open_dataset(str(out), holdout=0.5).train) == 2
+        write_shards(find(str(root)), out, force=True)
+    assert len(open_dataset(str(out), val_fraction=0.5).train) == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pets", "shards"]
 
 
@@ -193,7 +193,7 @@ def damaged(packed: Path, name: str, change: Callable[[dict], object]) -> str:
     change(rows)
     file.write_text(json.dumps(rows))
     with pytest.raises(DataError) as caught:
-        find_shards(str(packed))
+        list_shards(str(packed))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -261,7 +261,7 @@ def test_any_index_is_read_or_refused(packed: Path, name: str, data: st.DataObje
                 mutant[place] = value
             file.write_bytes(mutant)
         with suppress(DataError):
-            images = find_shards(str(packed)).train
+            images = list_shards(str(packed)).train
             for i in range(len(images)):
                 assert (images.classes[images.labels[i]] + images.title(i)).encode()
                 with suppress(DataError):
@@ -273,10 +273,10 @@ def test_any_index_is_read_or_refused(packed: Path, name: str, data: st.DataObje
 def test_a_shard_that_is_gone_is_named(packed: Path) -> None:
     (packed / "train-00000.tar").unlink()
     with pytest.raises(DataError, match=r"train-00000"):
-        find_shards(str(packed))
+        list_shards(str(packed))
 
 
 def test_a_deep_index_is_refused(packed: Path) -> None:
     (packed / "index.json").write_text("[" * 100_000)
     with pytest.raises(DataError, match="is no index of shards"):
-        find_shards(str(packed))
+        list_shards(str(packed))

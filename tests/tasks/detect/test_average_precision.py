@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from residua.data.boxes import Boxes
 from residua.tasks.detect import coco_metric
-from residua.tasks.detect.found import Detections
-from residua.tasks.detect.score import score
-from residua.tasks.detect.voc_metric import average_precisions, rank_all_classes, bootstrap_interval
+from residua.tasks.detect.prediction import BoxPrediction
+from residua.tasks.detect.score import score_boxes
+from residua.tasks.detect.voc_metric import average_precisions, bootstrap_interval, rank_all_classes
 
 Said = tuple[int, tuple[float, float, float, float], float]
 """Image, box and score."""
@@ -52,7 +52,7 @@ def twin(said: list[Said], truth: list[tuple[int, tuple[float, ...], bool]], how
     return 100 * area
 
 
-def scene(seed: int, images: int = 5) -> tuple[list[Detections], list[Boxes]]:
+def scene(seed: int, images: int = 5) -> tuple[list[BoxPrediction], list[Boxes]]:
     """Objects of two classes, and detections that hit some, miss some and invent some, none equally sure."""
     chance = np.random.default_rng(seed)
     found, truth = [], []
@@ -68,7 +68,7 @@ def scene(seed: int, images: int = 5) -> tuple[list[Detections], list[Boxes]]:
         kept = chance.random(len(again)) < 0.7
         names = np.where(chance.random(len(again)) < 0.9, np.repeat(labels, 3), 0)
         scores = chance.permutation(np.linspace(0.05, 0.95, len(again)))
-        one = Detections(again[kept].astype(np.float32), names[kept], scores[kept].astype(np.float32))
+        one = BoxPrediction(again[kept].astype(np.float32), names[kept], scores[kept].astype(np.float32))
         found.append(one.chosen(np.argsort(-one.scores)))
     return found, truth
 
@@ -102,7 +102,7 @@ def test_voc_on_an_example_done_by_hand() -> None:
     """Two objects; right, wrong, right: precision 1 up to half of the recall, then 2/3."""
     truth = [Boxes.of([(0, 0, 10, 10), (20, 20, 30, 30)], [0, 0])]
     corners = np.array([(0, 0, 10, 10), (50, 50, 60, 60), (20, 20, 30, 31)], np.float32)
-    found = [Detections(corners, np.zeros(3, np.int64), np.array([0.9, 0.8, 0.7], np.float32))]
+    found = [BoxPrediction(corners, np.zeros(3, np.int64), np.array([0.9, 0.8, 0.7], np.float32))]
     ranked = rank_all_classes(found, truth, 1)
     assert average_precisions(ranked)[0] == pytest.approx(100 * (0.5 + 0.5 * 2 / 3))
     assert average_precisions(ranked, "eleven")[0] == pytest.approx(100 * (6 + 5 * 2 / 3) / 11)
@@ -153,7 +153,7 @@ def test_coco_equals_pycocotools_called_by_hand_on_files(seed: int, tmp_path: Pa
         judge.evaluate()
         judge.accumulate()
         judge.summarize()
-    ours = score(found, truth, protocol="coco", classes=("a", "b"), split="test", weights="raw")
+    ours = score_boxes(found, truth, protocol="coco", classes=("a", "b"), split="test", weights="raw")
     assert [name for name, _ in ours.parts] == list(coco_metric.METRIC_NAMES)
     theirs = [100 * value if value > -1 else np.nan for value in judge.stats]
     assert [value for _, value in ours.parts] == pytest.approx(theirs, abs=1e-4, nan_ok=True)
@@ -161,8 +161,10 @@ def test_coco_equals_pycocotools_called_by_hand_on_files(seed: int, tmp_path: Pa
 
 
 def test_finding_nothing_is_no_error() -> None:
-    nothing = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.float32))
+    nothing = BoxPrediction(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.float32))
     _, truth = scene(0)
     for protocol in ("coco", "voc", "voc2007"):
-        found = score([nothing] * 5, truth, protocol=protocol, classes=("a", "b"), split="t", weights="raw")
+        found = score_boxes(
+            [nothing] * 5, truth, protocol=protocol, classes=("a", "b"), split="t", weights="raw"
+        )
         assert found.value == 0.0

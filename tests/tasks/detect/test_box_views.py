@@ -12,7 +12,7 @@ from marked import DETECTOR, arch
 from residua.data.boxes import Boxes, box_iou
 from residua.spec.augment import Augment
 from residua.spec.detector import DETECTORS
-from residua.tasks.detect.transforms import BoxView, to_image, resized_size, train_box_view, eval_box_view
+from residua.tasks.detect.transforms import BoxView, eval_box_view, resized_size, to_image, train_box_view
 
 SEEN = arch().preprocess
 SHOWN = replace(DETECTOR, size=120, longest=120)
@@ -79,7 +79,9 @@ def test_views_zoom_out_crop_and_change_colours() -> None:
 
 def test_a_mirrored_view_is_the_view_mirrored() -> None:
     ways = [replace(SSD, flip=share) for share in (0.0, 1.0)]
-    plain, turned = (train_box_view(lit(BOX), Boxes.of([BOX], [1]), SHOWN, SEEN, way, (0, 0, 7)) for way in ways)
+    plain, turned = (
+        train_box_view(lit(BOX), Boxes.of([BOX], [1]), SHOWN, SEEN, way, (0, 0, 7)) for way in ways
+    )
     assert np.array_equal(plain.pixels[:, ::-1], turned.pixels)
     left, top, right, bottom = plain.boxes.corners[0]
     assert np.allclose(turned.boxes.corners[0], [120 - right, top, 120 - left, bottom])

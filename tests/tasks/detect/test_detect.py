@@ -27,16 +27,17 @@ from residua.jobs.evaluate import evaluate
 from residua.jobs.predict import save
 from residua.jobs.prepare import TrainRequest, prepare, resolve
 from residua.jobs.train import create_run, fit_run, load_run, resume
+from residua.measure.evaluate import evaluate as evaluate_split
 from residua.nn.network import build
 from residua.runs.run import Run
 from residua.spec.augment import Augment
 from residua.spec.recipe import Averaging, Data, Recipe
 from residua.spec.record import from_json, to_json
 from residua.tasks.detect import batches
-from residua.tasks.detect.judging import judge
+from residua.tasks.detect.evaluation import WholeImages
 from residua.tasks.detect.learning import initial_network
-from residua.tasks.detect.predictor import load
-from residua.tasks.detect.task import Detect
+from residua.tasks.detect.predict_task import DetectPredict
+from residua.tasks.detect.predictor import BoxPredictor, load
 from residua.training.processes.world import World, process_group
 from small import after, never, rows, weights
 
@@ -105,23 +106,23 @@ def test_predict_writes_boxes_and_draws_them(run: Run, root: Path, tmp_path: Pat
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no image")
     image = root / "JPEGImages/001000.png"
-    kind = tasks.of_trained([run.path])
-    assert isinstance(kind, Detect)
-    found = kind.predict(run.path, [image, broken], topk=1, least=0.3)
+    task = tasks.predict_task_of([run.path])
+    assert isinstance(task, DetectPredict)
+    found = task.predict(task.load(run.path), [image, broken], topk=1, least=0.3)
     assert len(found.errors) == 1
-    assert found.every[0].found is not None
+    assert found.boxes[0] is not None
     save(tmp_path / "boxes.jsonl", found)
     first = json.loads((tmp_path / "boxes.jsonl").read_text().splitlines()[0])
     assert {box["class"] for box in first["boxes"]} <= {"cell", "plate"}
     assert all(0.3 <= box["score"] <= 1 for box in first["boxes"])
     save(tmp_path / "boxes.csv", found)
     assert (tmp_path / "boxes.csv").read_text().startswith("file,class,score,left,top,right,bottom,error")
-    assert found.show(tmp_path / "drawn", name="x", force=False).startswith("1 picture drawn in")
+    assert found.draw(tmp_path / "drawn", name="x", force=False).startswith("1 picture drawn in")
     drawn, plain = Image.open(tmp_path / "drawn/001000.png"), Image.open(image)
     assert drawn.size == plain.size
     assert np.any(np.asarray(drawn) != np.asarray(plain))
     with pytest.raises(FileExistsError, match="--force"):
-        found.show(tmp_path / "drawn", name="x", force=False)
+        found.draw(tmp_path / "drawn", name="x", force=False)
 
 
 def test_pictures_arrays_and_bytes_get_the_same_boxes(run: Run, root: Path) -> None:
@@ -174,7 +175,7 @@ def test_batches_do_not_depend_on_workers_or_memory(sets: BoxDataset, root: Path
             assert np.array_equal(ours.corners, theirs.corners)
             assert np.array_equal(ours.labels, theirs.labels)
         assert one.indices.tolist() == other.indices.tolist()
-    parts = held[0].portions(2)
+    parts = held[0].chunk(2)
     assert torch.equal(torch.cat([part.images for part in parts]), held[0].images)
     assert [len(part.boxes) for part in parts] == [2, 2]
 
@@ -208,11 +209,11 @@ def test_the_recipe_is_settled_and_contradictions_are_refused(root: Path) -> Non
             resolve(TrainRequest(source, changes=((path, text),)))
     with pytest.raises(ValueError, match=r"no detector 'resnet18': .*ssd300_resnet18"):
         resolve(TrainRequest(source, "resnet18"))
-    with pytest.raises(ValueError, match="resnet18 would read clips, boxes are found in images"):
+    with pytest.raises(ValueError, match="resnet18 reads clips, but the data are images"):
         resolve(TrainRequest(source, "ssd300_resnet18", clip={"frames": 8}))
-    with pytest.raises(ValueError, match="ssd300_resnet18 finds boxes, the data has none: give voc:DIR"):
+    with pytest.raises(ValueError, match="ssd300_resnet18 is a detector, but the data have no boxes"):
         resolve(TrainRequest("digits", "ssd300_resnet18"))
-    with pytest.raises(ValueError, match="the data has none: give voc:DIR or coco:DIR"):
+    with pytest.raises(ValueError, match="the data have no boxes: give voc:DIR or coco:DIR"):
         resolve(TrainRequest("digits", recipe=replace(recipe("digits"), data=Data("digits"))))
 
 
@@ -249,7 +250,7 @@ def test_trained_norms_are_kept_as_they_were(root: Path, tmp_path: Path) -> None
         build_box_dataset(find_source(f"voc:{root}"), skip=False).train, made, first=0, steps=1, workers=0
     ))  # fmt: skip
     network.parts.roi_heads.fg_bg_sampler.batch_size_per_image = 4  # type: ignore[union-attr]
-    loss, _ = Detect().loss_fn(None, made, small.PLAN)(network.train(), batch)  # type: ignore[arg-type]
+    loss, _ = DetectLearn().loss_fn(None, made, small.PLAN)(network.train(), batch)  # type: ignore[arg-type]
     assert torch.isfinite(loss)
     assert torch.equal(norm.running_var, theirs.bn1.running_var)  # type: ignore[union-attr]
 
@@ -273,11 +274,12 @@ def test_a_detector_is_no_classifier_and_says_so(run: Run) -> None:
         residua.load(run.path)
 
 
-def test_an_untrained_detector_is_judged_all_the_same(sets: BoxDataset, root: Path) -> None:
+def test_an_untrained_detector_can_be_evaluated(sets: BoxDataset, root: Path) -> None:
     made = recipe(f"voc:{root}")
-    judged = judge(initial_network(made, sets.train.classes), sets.test, plan=made.plan)
-    assert len(judged.found) == 6
-    assert 0 <= judged.row()["test_map50"] <= 100
+    network = initial_network(made, sets.train.classes).eval()
+    evaluation = evaluate_split(BoxPredictor(network, made.plan), sets.test, WholeImages())
+    assert len(evaluation.predictions) == 6
+    assert 0 <= evaluation.row()["test_map50"] <= 100
 
 
 def test_bad_images_and_boxes_are_left_out_by_policy(tmp_path: Path) -> None:
@@ -344,6 +346,6 @@ def test_real_blood_cells_have_two_boxes_without_area(tmp_path: Path) -> None:
 
 
 def test_the_source_says_the_task(root: Path) -> None:
-    assert type(tasks.of(f"voc:{root}")).__name__ == "Detect"
-    assert type(tasks.of("digits")).__name__ == "Classify"
+    assert type(tasks.learn_task_of(f"voc:{root}")).__name__ == "DetectLearn"
+    assert type(tasks.learn_task_of("digits")).__name__ == "ClassifyLearn"
     assert os.path.isabs(str(root))

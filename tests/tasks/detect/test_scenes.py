@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from marked import CATEGORIES, HIGH, WIDE, coco_folder, objects, thing, voc_folder, xml
-from residua.data.boxes import Boxes, fault, overlaps
-from residua.data.scenes import matched, settle
+from residua.data.boxes import Boxes, box_fault, box_iou
+from residua.data.open import find_boxes as find
+from residua.data.scenes import build_box_dataset, match_box_classes
 from residua.errors import DataError
-from residua.tasks.detect.sources import find
 
 NAN = float("nan")
 
@@ -30,7 +30,7 @@ NAN = float("nan")
     ],
 )
 def test_a_box_says_what_is_wrong_with_it(corners: Any, says: str) -> None:
-    found = fault(corners, WIDE, HIGH)
+    found = box_fault(corners, WIDE, HIGH)
     assert says in found
     assert bool(found) == bool(says)
 
@@ -43,7 +43,7 @@ def test_overlaps_are_those_of_pixels_counted_one_by_one() -> None:
     for mask, (left, top, right, bottom) in zip(masks, boxes, strict=True):
         mask[top:bottom, left:right] = True
     counted = [[(a & b).sum() / (a | b).sum() for b in masks[6:]] for a in masks[:6]]
-    assert np.allclose(overlaps(boxes[:6], boxes[6:]), counted)
+    assert np.allclose(box_iou(boxes[:6], boxes[6:]), counted)
 
 
 def test_voc_is_read_by_its_lists_and_pixels_begin_at_one(tmp_path: Path) -> None:
@@ -81,8 +81,8 @@ def test_boxes_that_cannot_be_used_are_an_error_or_left_out(tmp_path: Path) -> N
     with pytest.raises(
         DataError, match=r"3 of its boxes cannot be used, .*object 3: it has no area.*data.bad=skip"
     ):
-        settle(marked, skip=False)
-    sets = settle(marked, skip=True, without=["JPEGImages/000001.png", marked.faults[0].key])
+        build_box_dataset(marked, skip=False)
+    sets = build_box_dataset(marked, skip=True, without=["JPEGImages/000001.png", marked.faults[0].key])
     assert len(sets.train) == 11
     assert len(sets.train.boxes[0]) == 2
     (root / "Annotations/000000.xml").write_text(xml(objects(0), extra=thing("", (5, 5, 9, 9))))
@@ -182,16 +182,16 @@ def test_a_set_without_boxes_to_judge_by_is_refused(tmp_path: Path) -> None:
     root = voc_folder(tmp_path, train=2, test=1)
     (root / "Annotations/001000.xml").write_text(xml([]))
     with pytest.raises(DataError, match=r"has \d boxes to learn and 0 to judge by"):
-        settle(find(f"voc:{root}"), skip=False)
+        build_box_dataset(find(f"voc:{root}"), skip=False)
 
 
 def test_classes_are_matched_by_name(tmp_path: Path) -> None:
     scenes = find(f"voc:{voc_folder(tmp_path)}").train
-    other = matched(scenes, ("plate", "other", "cell"))
+    other = match_box_classes(scenes, ("plate", "other", "cell"))
     names = [other.classes[label] for label in other.boxes[0].labels]
     assert names == [scenes.classes[label] for label in scenes.boxes[0].labels]
     with pytest.raises(DataError, match="the network finds no 'plate': it knows 'cell'"):
-        matched(scenes, ("cell",))
+        match_box_classes(scenes, ("cell",))
 
 
 def test_the_identity_of_a_set_changes_with_one_box(tmp_path: Path) -> None:
@@ -212,5 +212,5 @@ def test_a_folder_that_is_none_of_ours_is_told_what_belongs_there(tmp_path: Path
 
 
 def test_a_source_without_a_folder_is_told(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="give voc:DIR or coco:DIR"):
+    with pytest.raises(DataError, match="'voc:' names no folder: give voc:DIR"):
         find("voc:")

@@ -15,10 +15,11 @@ from residua.nn.letters_clip import CLIP_LETTERS
 from residua.nn.network import Network
 from residua.runs.run import Run, create
 from residua.spec.recipe import Recipe
-from residua.tasks.video.task import ClipDataset, Video
-from residua.training.fit import Fit
-from residua.training.initial import initial
-from residua.training.processes.world import ALONE, World
+from residua.tasks.video.data_task import ClipDataset
+from residua.tasks.video.learn_task import VideoLearn
+from residua.training.network import initial_network
+from residua.training.processes.world import SINGLE_PROCESS, World
+from residua.training.session import TrainingSession
 from small import difference, never, rows
 
 GROUPS: Mapping[str, Letter] = {
@@ -41,18 +42,20 @@ def grouped(wanted: Recipe) -> Network:
 
 
 def drawn(wanted: Recipe) -> Network:
-    return initial(wanted, filmed.CLASSES)
+    return initial_network(wanted, filmed.CLASSES)
 
 
 def run_in(size: int, path: Path, sets: ClipDataset, network: Callable[[Recipe], Network]) -> Run:
     run = create(path, filmed.recipe(), identity={})
 
     def work(world: World) -> None:
-        for _ in Fit(run, network(filmed.recipe()), sets, Video(), stop=never, world=world).events():
+        for _ in TrainingSession(
+            run, network(filmed.recipe()), sets, VideoLearn(), stop=never, world=world
+        ).events():
             pass
 
     if size == 1:
-        work(ALONE)
+        work(SINGLE_PROCESS)
     else:
         together(size, work)
     return run
@@ -71,14 +74,14 @@ def test_ranks_judge_clips_exactly_as_one_process(sets: ClipDataset) -> None:
     made = filmed.recipe()
 
     def judged(network: Network, world: World) -> tuple[np.ndarray, np.ndarray, float]:
-        found = Video().validate(network, sets, made, plan=made.plan, world=world, stop=never)
+        found = VideoLearn().validate(network, sets, made, plan=made.plan, world=world, stop=never)
         return found.probabilities, found.labels, found.loss
 
-    alone = judged(drawn(made), ALONE)
+    alone = judged(drawn(made), SINGLE_PROCESS)
 
     def work(world: World) -> None:
         network = drawn(made)
-        if not world.leads:
+        if not world.is_main:
             for value in network.buffers():
                 value += 1  # its own running statistics are not asked
         for ours, theirs in zip(judged(network, world), alone, strict=True):

@@ -10,17 +10,18 @@ import small
 from residua.data.images import Images
 from residua.data.metadata import MetadataLeak
 from residua.data.transforms import normalise
+from residua.data.video import frame_choice
+from residua.data.video.clips import CLIP as GATE
+from residua.data.video.clips import ClipFrames
 from residua.errors import NonFiniteError
-from residua.measure.evaluate import Judgement
+from residua.measure.evaluate import evaluate
+from residua.measure.evaluation import Evaluation
 from residua.measure.views import CLIP, VIDEO
 from residua.nn.network import Network, build
 from residua.spec.clip import Clip
 from residua.spec.inflate import inflate
 from residua.spec.preprocess import Preprocess
-from residua.tasks.video import moments, protocol
-from residua.tasks.video.clips import CLIP as GATE
-from residua.tasks.video.clips import Footage
-from residua.tasks.video.pages import verdict
+from residua.tasks.video.pages import conclusion
 
 PIXELS = Preprocess(12, 16, (0.5,) * 3, (0.5,) * 3)
 FRAMES = 11
@@ -34,12 +35,16 @@ def network() -> Network:
 
 
 @pytest.fixture
-def footage() -> Footage:
+def footage() -> ClipFrames:
     frames = np.random.default_rng(0).integers(0, 256, (5, FRAMES, 16, 16, 3), dtype=np.uint8)
     images = Images(
-        "val", ("a", "b", "c"), np.arange(5) % 3, pixels=frames.reshape(5, FRAMES * 16, 16, 3), gate=GATE
+        "val",
+        ("a", "b", "c"),
+        np.arange(5) % 3,
+        pixels=frames.reshape(5, FRAMES * 16, 16, 3),
+        media_type=GATE,
     )
-    return Footage(images, PIXELS)
+    return ClipFrames(images, PIXELS)
 
 
 def said(network: Network, frames: np.ndarray) -> np.ndarray:
@@ -50,8 +55,8 @@ def said(network: Network, frames: np.ndarray) -> np.ndarray:
     return found
 
 
-def test_video_level_is_the_mean_of_thirty_clips(network: Network, footage: Footage) -> None:
-    found = protocol.judge(network, footage, small.PLAN, VIDEO)
+def test_video_level_is_the_mean_of_thirty_clips(network: Network, footage: ClipFrames) -> None:
+    found = evaluate(ClipPredictor(network, small.PLAN), footage, ClipProtocol(VIDEO))
     for i in range(5):
         frames = footage.images.pixels[i].reshape(FRAMES, 16, 16, 3)  # type: ignore[index]
         room = FRAMES - 5
@@ -64,35 +69,35 @@ def test_video_level_is_the_mean_of_thirty_clips(network: Network, footage: Foot
     assert found.labels.tolist() == [0, 1, 2, 0, 1]
 
 
-def test_clip_level_is_the_middle(network: Network, footage: Footage) -> None:
-    found = protocol.judge(network, footage, small.PLAN, CLIP)
+def test_clip_level_is_the_middle(network: Network, footage: ClipFrames) -> None:
+    found = evaluate(ClipPredictor(network, small.PLAN), footage, ClipProtocol(CLIP))
     frames = footage.images.pixels[2].reshape(FRAMES, 16, 16, 3)  # type: ignore[index]
     assert np.allclose(found.probabilities[2], said(network, frames[3:8:2, 2:14, 2:14]), atol=1e-5)
 
 
-def test_a_network_that_says_no_number_is_refused(network: Network, footage: Footage) -> None:
+def test_a_network_that_says_no_number_is_refused(network: Network, footage: ClipFrames) -> None:
     with torch.no_grad():
         next(network.parameters()).fill_(float("nan"))
     with pytest.raises(NonFiniteError):
-        protocol.judge(network, footage, small.PLAN, CLIP)
+        evaluate(ClipPredictor(network, small.PLAN), footage, ClipProtocol(CLIP))
 
 
 def test_a_score_names_frames_stride_rate_and_views(network: Network) -> None:
     assert (
-        protocol.said(network.arch, 25.0, CLIP) == "3 frames together, one of every 2 of 25 a second; 1 view"
+        describe_clips(network.arch, 25.0, CLIP) == "3 frames together, one of every 2 of 25 a second; 1 view"
     )
-    assert protocol.said(network.arch, 0.0, VIDEO).endswith("; 10 x 3 views")
-    assert len(protocol.LOOKS[VIDEO]) == 30
-    assert [look.share for look in protocol.LOOKS[CLIP]] == [moments.MIDDLE]
+    assert describe_clips(network.arch, 0.0, VIDEO).endswith("; 10 x 3 views")
+    assert len(protocol.CLIPS[VIDEO]) == 30
+    assert [view.position for view in protocol.CLIPS[CLIP]] == [frame_choice.MIDDLE]
 
 
 @pytest.mark.parametrize(
     ("right", "metadata", "says"),
     [
         (23, 71.0, "by more than chance"),
-        (19, 71.0, "this does not prove that it looks at what happens"),
+        (19, 71.0, "this does not prove"),
         (14, 71.0, "no better than metadata alone"),
-        (12, None, "no better than always saying the commonest class"),
+        (12, None, "no better than always predicting the majority class"),
     ],
 )
 def test_the_verdict_claims_no_more_than_the_interval_allows(
@@ -102,6 +107,7 @@ def test_the_verdict_claims_no_more_than_the_interval_allows(
     labels = np.arange(24) % 2
     guesses = np.where(np.arange(24) < right, labels, 1 - labels)
     probabilities[np.arange(24), guesses] = 1
-    score = Judgement.of(probabilities, labels).score(split="test", weights="raw", views=VIDEO)
+    images = Images("test", ("a", "b"), labels, pixels=np.zeros((24, 1, 1, 1), np.uint8))
+    score = replace(Evaluation.from_probabilities(probabilities, images), protocol=VIDEO).score
     alone = MetadataLeak(metadata, 50.0, 96, ("frame rate",)) if metadata else None
-    assert says in verdict(score, alone, 50.0)[0]
+    assert says in conclusion(score, alone, 50.0)[0]

@@ -5,13 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import video_files
 
 import small
+import video_files
 from command import complaint, residua, succeeded
 from eyes import Eyes
 from residua.jobs.prepare import TrainRequest, prepare
-from residua.jobs.train import begin, pick_up, resume, work
+from residua.jobs.train import create_run, fit_run, load_run, resume
 from residua.spec.clip import Clip
 from residua.spec.inflate import inflate
 from residua.spec.preprocess import Preprocess
@@ -54,7 +54,7 @@ def test_a_run_on_clips_ends_in_a_report_with_both_accuracies(look: Eyes, run: P
         "clip-level accuracy",
         "video-level accuracy",
         "10 x 3 views",
-        "the commonest class",
+        "majority class",
     ):
         assert words in page
     assert "of 25 a second" in page
@@ -66,10 +66,10 @@ def test_a_run_on_clips_ends_in_a_report_with_both_accuracies(look: Eyes, run: P
 
 def test_an_interrupted_run_ends_with_the_same_weights(clips: Path, recipe: Path, tmp_path: Path) -> None:
     wish = TrainRequest(f"video:{clips}", recipe=str(recipe))
-    whole, torn = (begin(prepare(wish), tmp_path / name) for name in ("whole", "torn"))
-    work(whole, pick_up(whole))
+    whole, torn = (create_run(prepare(wish), tmp_path / name) for name in ("whole", "torn"))
+    fit_run(whole, load_run(whole))
     asked = iter([False, False, False, False])
-    work(torn, pick_up(torn), stop=lambda: next(asked, True))
+    fit_run(torn, load_run(torn), stop=lambda: next(asked, True))
     assert not torn.finished
     resume(torn.path)
     assert small.weights(whole) == small.weights(torn)
@@ -117,7 +117,7 @@ def test_predict_names_clips_draws_them_over_time_and_goes_on_after_bad_ones(
 
 def test_clips_and_images_are_not_taken_for_each_other(run: Path, tmp_path: Path) -> None:
     assert "reads clips: give --data video:DIR" in complaint(residua("evaluate", run, "--data", "digits"), 2)
-    assert "judged under clip, video" in complaint(residua("evaluate", run, "--views", "10crop"), 2)
+    assert "evaluated under clip, video" in complaint(residua("evaluate", run, "--views", "10crop"), 2)
     assert "--draw is for detectors" in complaint(residua("predict", run, tmp_path, "--draw", "x"), 2)
     assert "analyse looks into networks that read images" in complaint(residua("analyse", run), 2)
     for name in ("a", "b"):

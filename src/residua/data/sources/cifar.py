@@ -1,23 +1,31 @@
-"""CIFAR-10 and CIFAR-100 in their official forms, binary and Python, as zips, or from the authors' page."""
+"""CIFAR-10 and CIFAR-100: the official binary or Python files, zips of images, or a download."""
 
-from collections.abc import Callable
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from residua.data.decode import shown
+from residua.data.decode import SUFFIXES, decode, one_line, printable_path
 from residua.data.download import download
-from residua.data.images import ImageDataset, Images
-from residua.data.unpickle import array, text, unpickled
-from residua.data.zips import has_zips, open_zips
+from residua.data.images import Images
+from residua.data.listing import ListingOptions, SourceListing
+from residua.data.unpickle import load_pickle, to_array, to_text
+from residua.data.walk import has_suffix, is_hidden
 from residua.errors import DataError
 
 CACHE = Path("~/.cache/residua")
-"""Where downloads are kept."""
+"""Where downloads are stored."""
+Name = Literal["cifar10", "cifar100"]
+"""Which of the two data sets."""
 
+_MAX_BYTES = 1 << 20  # of one image in a zip
+_MAX_MEMBERS = 1_000_000  # of a zip
 _BYTES = 3 * 32 * 32  # of one image: red plane, green plane, blue plane
 _Batch = tuple[NDArray[np.int64], NDArray[np.uint8]]
 """Labels (N,) and planes (N, 3072)."""
@@ -25,7 +33,7 @@ _Batch = tuple[NDArray[np.int64], NDArray[np.uint8]]
 
 @dataclass(frozen=True)
 class _Form:
-    """One of the official forms: how its files are called, and how they are read."""
+    """One of the official forms: the names of its files, and the functions that read them."""
 
     folder: str
     batches: tuple[str, ...]
@@ -36,73 +44,131 @@ class _Form:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Names of all files that must be there."""
+        """Names of all required files."""
         return (*self.batches, self.test, self.meta)
 
 
-def open_cifar10(
-    folder: Path | None, *, cache: Path = CACHE, url: str | None = None, md5: str | None = None
-) -> ImageDataset:
-    """CIFAR-10 from the official files or zips in `folder`; when None, from the authors' page, by `cache`.
+def find_cifar10(place: str, _options: ListingOptions) -> SourceListing:
+    """CIFAR-10 at `place`, or downloaded; see `list_cifar`."""
+    return list_cifar("cifar10", Path(place) if place else None)
 
-    DataError when files are missing, cut or not what they claim, or cannot be fetched. `url` and `md5` name
-    another place and sum of the binary archive.
+
+def find_cifar100(place: str, _options: ListingOptions) -> SourceListing:
+    """CIFAR-100 with its fine labels at `place`, or downloaded; see `list_cifar`."""
+    return list_cifar("cifar100", Path(place) if place else None)
+
+
+def list_cifar(
+    name: Name, folder: Path | None, *, cache: Path = CACHE, url: str | None = None, md5: str | None = None
+) -> SourceListing:
+    """Read CIFAR-10 or CIFAR-100 into memory: (N, 32, 32, 3) uint8.
+
+    Args:
+        name: which of the two.
+        folder: the official files, or zips; None downloads the binary archive from the authors' page.
+        cache: where downloads are stored.
+        url: another address of the archive.
+        md5: another checksum of the archive.
+
+    Raises:
+        DataError: for files that are missing, truncated or of another format, or a failed download.
     """
-    return _open("cifar10", folder, cache, url, md5)
-
-
-def open_cifar100(
-    folder: Path | None, *, cache: Path = CACHE, url: str | None = None, md5: str | None = None
-) -> ImageDataset:
-    """CIFAR-100 with its 100 fine classes, else as `open_cifar10`."""
-    return _open("cifar100", folder, cache, url, md5)
-
-
-def _open(name: str, folder: Path | None, cache: Path, url: str | None, md5: str | None) -> ImageDataset:
-    binary, title = _forms(name)[0], name.upper().replace("R1", "R-1")
     if folder is None:
+        binary = _FORMS[name][0]
         folder = cache.expanduser() / binary.folder
         if not all((folder / file).is_file() for file in binary.files):
-            cure = f"fetch it by hand, unpack it, and give {name}:DIR"
-            public, published = _ARCHIVES[name]
-            download(folder, url=url or public, md5=md5 or published, members=binary.files, cure=cure)
-    if has_zips(folder):
-        train, test = open_zips(folder, side=32)
-        how = "from zips"
-    else:
-        train, test = _official(name, title, folder)
-        how = "official split"
-    note = f"{len(train.classes)} classes, {len(train)} train + {len(test)} test images; {how}"
-    return ImageDataset(name, train, test, grey=False, size=32, note=note)
+            advice = f"download it by hand, unpack it, and give {name}:DIR"
+            default_url, default_md5 = _ARCHIVES[name]
+            download(
+                folder, url=url or default_url, md5=md5 or default_md5, members=binary.files, advice=advice
+            )
+    if folder.suffix.lower() == ".zip" or (folder / "train.zip").is_file():
+        train, test = _read_zips(folder)
+        return SourceListing(name, train, test, "from zips")
+    train, test = _read_official(name, folder)
+    return SourceListing(name, train, test, "official split")
 
 
-def _official(name: str, title: str, folder: Path) -> tuple[Images, Images]:
-    form, folder = _form(name, title, folder)
+def _read_zips(place: Path) -> tuple[Images, Images]:
+    """Images of one zip with `train/CLASS/NAME` and `test/CLASS/NAME`, or of two zips with `CLASS/NAME`."""
+    archives = [(place, "")]
+    if place.suffix.lower() != ".zip":
+        archives = [(place / f"{split}.zip", split) for split in ("train", "test")]
+    rows: dict[str, list[tuple[str, NDArray[np.uint8]]]] = {"train": [], "test": []}
+    for archive, split in archives:
+        for part, name, pixels in _read_zip(archive, split):
+            rows[part].append((name, pixels))
+    names = {part: sorted({name for name, _ in rows[part]}) for part in rows}
+    if not names["train"] or names["train"] != names["test"]:
+        odd = sorted(set(names["train"]) ^ set(names["test"]))
+        raise DataError(f"{printable_path(place)} has not the same classes in train and test ({odd[:5]})")
+    label_of = {name: label for label, name in enumerate(names["train"])}
+    train, test = (
+        Images(
+            part,
+            tuple(label_of),
+            np.array([label_of[name] for name, _ in rows[part]], np.int64),
+            pixels=np.stack([pixels for _, pixels in rows[part]]),
+        )
+        for part in ("train", "test")
+    )
+    return train, test
+
+
+def _read_zip(archive: Path, split: str) -> Iterator[tuple[str, str, NDArray[np.uint8]]]:
+    """Split, class and (32, 32, 3) pixels of every image of a zip, in the order of their names."""
+    try:
+        with zipfile.ZipFile(archive) as members:
+            infos = sorted(members.infolist(), key=lambda info: info.filename)
+            if len(infos) > _MAX_MEMBERS:
+                raise DataError(
+                    f"{printable_path(archive)} has {len(infos)} members: give at most {_MAX_MEMBERS:,}"
+                )
+            for info in infos:
+                folders = PurePosixPath(info.filename).parts[:-1]
+                part = split or next((name for name in ("train", "test") if name in folders[:-1]), "")
+                is_image = has_suffix(info.filename, SUFFIXES) and not any(
+                    map(is_hidden, PurePosixPath(info.filename).parts)
+                )
+                if not (part and folders and is_image):
+                    continue
+                if info.file_size > _MAX_BYTES:
+                    raise DataError(f"{info.filename!r} has {info.file_size:,} bytes: give 32 x 32 images")
+                image = decode(members.read(info), colour="rgb")
+                if image.size != (32, 32):
+                    size = f"{image.width} x {image.height}"
+                    raise DataError(f"an image of {folders[-1]!r} is {size}: give 32 x 32")
+                yield part, folders[-1], np.asarray(image)
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
+        raise DataError(
+            f"{printable_path(archive)} cannot be read ({one_line(error)}): give a zip of CLASS/NAME images"
+        ) from None
+
+
+def _read_official(name: Name, folder: Path) -> tuple[Images, Images]:
+    form, folder = _find_form(name, folder)
     for file in form.files:
         if not (folder / file).is_file():
-            raise DataError(f"{shown(folder)} lacks {file}: unpack the official archive again")
+            raise DataError(f"{printable_path(folder)} lacks {file}: unpack the official archive again")
     try:
         classes = tuple(form.names(folder / form.meta))
         train = _images("train", classes, [form.read(folder / file) for file in form.batches], folder)
         test = _images("test", classes, [form.read(folder / form.test)], folder)
     except OSError as error:
-        raise DataError(f"{shown(folder)} cannot be read: {error.strerror}") from None
+        raise DataError(f"{printable_path(folder)} cannot be read: {error.strerror}") from None
     return train, test
 
 
-def _forms(name: str) -> tuple[_Form, _Form]:
-    return (_BINARY, _PYTHON) if name == "cifar10" else (_BINARY_100, _PYTHON_100)
-
-
-def _form(name: str, title: str, folder: Path) -> tuple[_Form, Path]:
-    for form in _forms(name):
+def _find_form(name: Name, folder: Path) -> tuple[_Form, Path]:
+    for form in _FORMS[name]:
         for place in (folder, folder / form.folder):
             if (place / form.batches[0]).is_file():
                 return form, place
-    wanted = " or ".join(form.batches[0] for form in _forms(name))
+    title = name.upper().replace("R1", "R-1")
+    files = " or ".join(form.batches[0] for form in _FORMS[name])
     raise DataError(
-        f"{shown(folder)} holds no {title} ({wanted}, or zips of CLASS/NAME): give the unpacked folder, "
-        f"or {name} alone"
+        f"{printable_path(folder)} holds no {title} ({files}, or zips of CLASS/NAME): give the unpacked "
+        f"folder, or {name} alone"
     )
 
 
@@ -110,7 +176,7 @@ def _images(name: str, classes: tuple[str, ...], batches: list[_Batch], folder: 
     labels = np.concatenate([labels for labels, _ in batches])
     if labels.min() < 0 or labels.max() >= len(classes):
         raise DataError(
-            f"{shown(folder)} has labels outside 0 to {len(classes) - 1}: unpack the archive again"
+            f"{printable_path(folder)} has labels outside 0 to {len(classes) - 1}: unpack the archive again"
         )
     planes = np.concatenate([planes for _, planes in batches]).reshape(-1, 3, 32, 32)
     return Images(name, classes, labels, pixels=np.ascontiguousarray(planes.transpose(0, 2, 3, 1)))
@@ -121,21 +187,24 @@ def _read_binary(file: Path, *, label_bytes: int) -> _Batch:
     content, record = np.fromfile(file, np.uint8), label_bytes + _BYTES
     if not len(content) or len(content) % record:
         raise DataError(
-            f"{shown(file)} has {len(content)} bytes, not records of {record}: unpack the archive again"
+            f"{printable_path(file)} has {len(content)} bytes, not records of {record}: "
+            "unpack the archive again"
         )
     records = content.reshape(-1, record)
     return records[:, label_bytes - 1].astype(np.int64), records[:, label_bytes:]
 
 
 def _read_python(file: Path, *, key: str) -> _Batch:
-    content = unpickled(file)
+    content = load_pickle(file)
     try:
-        planes = array(content["data"])
+        planes = to_array(content["data"])
         labels = np.array(content[key], np.int64)
         if labels.ndim != 1 or planes.shape != (len(labels), _BYTES) or not len(labels):
             raise ValueError(f"{labels.shape} labels and {planes.shape} pixels")
     except (LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
-        raise DataError(f"{shown(file)} is no batch of CIFAR ({error}): unpack the archive again") from None
+        raise DataError(
+            f"{printable_path(file)} is no batch of CIFAR ({error}): unpack the archive again"
+        ) from None
     return labels, planes
 
 
@@ -144,13 +213,13 @@ def _names_binary(file: Path) -> list[str]:
 
 
 def _names_python(file: Path, *, key: str) -> list[str]:
-    names = unpickled(file).get(key)
+    names = load_pickle(file).get(key)
     if not isinstance(names, list) or not names:
-        raise DataError(f"{shown(file)} names no classes: unpack the official archive again")
-    return [text(name) for name in names]
+        raise DataError(f"{printable_path(file)} names no classes: unpack the official archive again")
+    return [to_text(name) for name in names]
 
 
-_ARCHIVES = {
+_ARCHIVES: dict[Name, tuple[str, str]] = {
     "cifar10": (
         "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
         "c32a1d4ab5d03f1284b67883e8d87530",
@@ -195,3 +264,7 @@ _PYTHON_100 = _Form(
     read=partial(_read_python, key="fine_labels"),
     names=partial(_names_python, key="fine_label_names"),
 )
+_FORMS: dict[Name, tuple[_Form, _Form]] = {
+    "cifar10": (_BINARY, _PYTHON),
+    "cifar100": (_BINARY_100, _PYTHON_100),
+}

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from residua.data.boxes import Boxes, Corners, cut, fault
-from residua.data.decode import inspect, one_line, shown
+from residua.data.boxes import Boxes, Corners, box_fault, clip_box
+from residua.data.decode import one_line, printable_path, read_size
 from residua.data.images import Images
 from residua.data.items import Files
-from residua.data.scenes import Fault, Marked, Scenes
+from residua.data.listing import ListingOptions
+from residua.data.scenes import BoxFault, BoxListing, Scenes
 from residua.errors import DataError
 
 LEARN, JUDGE = "instances_train", "instances_val"
@@ -46,7 +47,7 @@ class _File:
     """What stands behind `train` or `val`."""
 
 
-def find_coco(folder: str) -> Marked:
+def find_coco(folder: str, _options: ListingOptions) -> BoxListing:
     """The images and boxes of `folder`. DataError says what is missing or cannot be read.
 
     Classes are the categories of the file to learn from, in the order of their numbers. Outlines are left
@@ -55,18 +56,20 @@ def find_coco(folder: str) -> Marked:
     root = Path(folder)
     if not (root / "annotations").is_dir():
         there = "has no folder annotations" if root.is_dir() else "is no folder"
-        raise DataError(f"{shown(root)} {there}: give coco:DIR with annotations/{LEARN}*.json and the images")
+        raise DataError(
+            f"{printable_path(root)} {there}: give coco:DIR with annotations/{LEARN}*.json and the images"
+        )
     learn, judge = _file(root, LEARN), _file(root, JUDGE, missing_is_fine=True)
     assert learn is not None
     numbers = sorted(learn.categories)
     classes = tuple(learn.categories[number] for number in numbers)
     if len(set(classes)) < len(classes):
-        raise DataError(f"{shown(learn.path)} gives two categories one name: rename one")
-    faults: list[Fault] = []
+        raise DataError(f"{printable_path(learn.path)} gives two categories one name: rename one")
+    faults: list[BoxFault] = []
     train = _scenes(root, learn, classes, faults, "train")
     test = _scenes(root, judge, classes, faults, "val") if judge else None
     how = f"{learn.path.name} and {judge.path.name}" if judge else learn.path.name
-    return Marked(f"coco:{folder}", train, test, how, tuple(faults), "coco")
+    return BoxListing(f"coco:{folder}", train, test, how, tuple(faults), "coco")
 
 
 def _file(root: Path, beginning: str, *, missing_is_fine: bool = False) -> _File | None:
@@ -75,7 +78,7 @@ def _file(root: Path, beginning: str, *, missing_is_fine: bool = False) -> _File
         return None
     if len(found) != 1:
         there = f"{len(found)} files" if found else "no file"
-        raise DataError(f"{shown(root / 'annotations')} has {there} {beginning}*.json: give one")
+        raise DataError(f"{printable_path(root / 'annotations')} has {there} {beginning}*.json: give one")
     path = found[0]
     try:
         plain = json.loads(path.read_text("utf-8"))
@@ -85,16 +88,20 @@ def _file(root: Path, beginning: str, *, missing_is_fine: bool = False) -> _File
             marks[int(mark["image_id"])].append(mark)
         images = sorted(map(_image, plain["images"]), key=lambda image: image.number)
     except KeyError as error:
-        raise DataError(f"{shown(path)} is no annotation of COCO: it lacks {error}; fetch it again") from None
+        raise DataError(
+            f"{printable_path(path)} is no annotation of COCO: it lacks {error}; fetch it again"
+        ) from None
     except _DAMAGED as error:
         raise DataError(
-            f"{shown(path)} is no annotation of COCO: {one_line(error)}; fetch it again"
+            f"{printable_path(path)} is no annotation of COCO: {one_line(error)}; fetch it again"
         ) from None
     held = {image.number for image in images}
     if len(held) < len(images):
-        raise DataError(f"{shown(path)} gives two images one id: number them apart")
+        raise DataError(f"{printable_path(path)} gives two images one id: number them apart")
     if strays := [number for number in marks if number not in held]:
-        raise DataError(f"{shown(path)} marks boxes in image {strays[0]}, which it does not list: add it")
+        raise DataError(
+            f"{printable_path(path)} marks boxes in image {strays[0]}, which it does not list: add it"
+        )
     by_image = {number: tuple(found) for number, found in marks.items()}
     return _File(path, tuple(images), by_image, categories, path.stem.removeprefix("instances_"))
 
@@ -104,7 +111,7 @@ def _image(plain: Mapping[str, Any]) -> _Image:
     return _Image(int(plain["id"]), str(plain.get("file_name", "")), width, height)
 
 
-def _scenes(root: Path, file: _File, classes: Sequence[str], faults: list[Fault], name: str) -> Scenes:
+def _scenes(root: Path, file: _File, classes: Sequence[str], faults: list[BoxFault], name: str) -> Scenes:
     place = {each: label for label, each in enumerate(classes)}
     folder = _folder(root, file)
     names, marked, sizes = [], [], []
@@ -112,13 +119,13 @@ def _scenes(root: Path, file: _File, classes: Sequence[str], faults: list[Fault]
         title = f"{folder}{_safe(file, image.name)}"
         width, height = image.width, image.height
         if min(width, height) <= 0:
-            width, height = inspect(root / title)
+            width, height = read_size(root / title)
         good = []
         for mark in file.marks.get(image.number, ()):
             label, corners, wrong = _read(mark, file, place, width, height)
             if wrong:
                 faults.append(
-                    Fault(
+                    BoxFault(
                         title,
                         f"{_category(mark, file) or 'unknown'}, annotation {mark.get('id', '?')}",
                         wrong,
@@ -129,7 +136,7 @@ def _scenes(root: Path, file: _File, classes: Sequence[str], faults: list[Fault]
             area = _number(mark.get("area"))
             good.append(
                 (
-                    cut(corners, width, height),
+                    clip_box(corners, width, height),
                     label,
                     bool(mark.get("iscrowd", 0)),
                     area if 0 < area < math.inf else own,
@@ -155,7 +162,7 @@ def _read(
         return -1, (0, 0, 0, 0), f"bbox {box!r} is no list of left, top, width, height"
     left, top, across, down = map(_number, box)
     corners = (left, top, left + across, top + down)
-    return place[name], corners, fault(corners, width, height)
+    return place[name], corners, box_fault(corners, width, height)
 
 
 def _category(mark: Mapping[str, Any], file: _File) -> str | None:
@@ -177,11 +184,15 @@ def _folder(root: Path, file: _File) -> str:
     for name in (file.year, split, f"images/{file.year}", f"images/{split}", "images"):
         if (root / name).is_dir():
             return f"{name}/"
-    raise DataError(f"{shown(root)} has no folder {file.year}, images/{file.year} or images: add the images")
+    raise DataError(
+        f"{printable_path(root)} has no folder {file.year}, images/{file.year} or images: add the images"
+    )
 
 
 def _safe(file: _File, name: str) -> str:
     """The name of an image's file, which must not lead out of its folder."""
     if not name or name.startswith(("/", "\\")) or ".." in Path(name).parts:
-        raise DataError(f"{shown(file.path)} names the file {name!r}: give a name below the folder of images")
+        raise DataError(
+            f"{printable_path(file.path)} names the file {name!r}: give a name below the folder of images"
+        )
     return name

@@ -1,119 +1,133 @@
-"""Folders of classes in the layouts people keep: splits above the classes, below them, or none."""
+"""Folders of classes: with splits above the class folders, with splits below them, or without a split."""
 
 import os
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from residua.data.decode import IMAGE, Gate, shown
+from residua.data.decode import IMAGE, MediaType, printable_path
 from residua.data.images import Images
 from residua.data.items import Files
-from residua.data.listing import SourceListing, told
-from residua.data.walk import Kind, ends_in, entries, folders, is_hidden, walk
+from residua.data.listing import ListingOptions, SourceListing, skipped_summary
+from residua.data.sources.table import Holds, written_forms
+from residua.data.walk import FileKind, has_suffix, is_hidden, list_folder, subfolders, walk
 from residua.errors import DataError
 
-_LEARN = ("train", "training")
-_JUDGE = ("val", "validation", "valid", "dev", "test", "testing", "eval")  # the likeliest first
-_DEEPEST = 3  # folders that hold nothing but one folder, as archives leave them
+_TRAIN = ("train", "training")
+_VAL = ("val", "validation", "valid", "dev", "test", "testing", "eval")  # in order of preference
+_MAX_WRAPPERS = 3  # nested folders that hold nothing but one folder, as unpacked archives leave them
 
 LOOSE = "."
-"""The one class of images in no class folder, where that is no error."""
+"""The single class of images that lie in no class folder, in a lenient listing."""
 
 _Classes = list[tuple[str, Path]]
-"""Names of classes and their folders."""
+"""Class names and their folders."""
+_Skipped = list[tuple[FileKind, str]]
+"""Kinds and paths of files that are not listed."""
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """Which folders hold what."""
+    """Where the classes of each split lie."""
 
-    root: Path
-    learn: _Classes
-    judge: _Classes
+    train: _Classes
+    """Classes of the training part."""
+    val: _Classes
+    """Classes of the validation part; empty without a split."""
     names: tuple[str, str]
-    below: str
-    beside: tuple[Path, ...]
-    remarks: tuple[str, ...] = ()
+    """What the two parts are called on disk."""
+    prefix: str
+    """What the path of every image starts with, below the root."""
+    class_parents: tuple[Path, ...]
+    """Folders that hold class folders; files in them belong to no class."""
+    notes: tuple[str, ...] = ()
+    """What the user should know."""
 
 
-@dataclass
-class _Gathered:
-    """Images of one split while they are gathered."""
-
-    classes: list[str] = field(default_factory=list)
-    names: list[str] = field(default_factory=list)
-    labels: list[int] = field(default_factory=list)
+def find_folder(place: str, options: ListingOptions) -> SourceListing:
+    """List the images in the class folders below `place`; see `list_class_folders`."""
+    return list_class_folders(Path(place), lenient=options.lenient)
 
 
-def find_folder(root: Path, *, lenient: bool = False, gate: Gate = IMAGE) -> SourceListing:
-    """The images, or what else `gate` reads, below `root`, by class, in one of these layouts.
+def list_class_folders(
+    root: Path, *, lenient: bool = False, media_type: MediaType = IMAGE, holds: Holds = "images"
+) -> SourceListing:
+    """List the files of `media_type` below `root` by class.
 
-    `train/CLASS/*` beside `val/CLASS/*`, whatever the two are called; `CLASS/train/*` beside `CLASS/val/*`;
-    `CLASS/*` alone; any of them inside a folder that holds nothing else. DataError says what is missing;
-    `lenient` lets classes without images pass, and takes loose images as one class `.`.
+    Known layouts are `train/CLASS/*` with `val/CLASS/*`, under any usual names of splits; `CLASS/train/*`
+    with `CLASS/val/*`; `CLASS/*` alone; and each of them inside a folder that holds nothing else.
+
+    Args:
+        root: the folder.
+        lenient: accept empty classes and a single class, and list images outside class folders as one class
+            `LOOSE`.
+        media_type: which files are listed.
+        holds: `images` or `clips`, for the message that names other sources.
+
+    Raises:
+        DataError: when the folder does not exist, has fewer than two classes, or a class has no files.
     """
-    layout = _layout(root, (), gate)
-    skipped: list[tuple[Kind, str]] = [row for folder in layout.beside for row in _loose(folder, gate)]
-    if len(layout.learn) < 2 and not lenient:
-        held = "; ".join([f"{shown(root)} holds {len(layout.learn)} class folders", *told(skipped)])
-        raise DataError(f"{held}: give 2 or more, each called as its class")
-    if lenient and not layout.learn:
+    if not root.is_dir():
+        problem = "is a file" if root.exists() else "does not exist"
+        contents: tuple[Holds, ...] = ("clips",) if holds == "clips" else ("images", "clips", "boxes")
+        raise DataError(f"{printable_path(root)} {problem}: give a folder, or {written_forms(*contents)}")
+    layout = _layout(root, (), media_type)
+    skipped = [row for folder in layout.class_parents for row in _outside_classes(folder, media_type)]
+    if len(layout.train) < 2 and not lenient:
+        count = f"{printable_path(root)} holds {len(layout.train)} class folders"
+        problem = "; ".join([count, *skipped_summary(skipped)])
+        raise DataError(f"{problem}: give 2 or more, each named after its class")
+    if lenient and not layout.train:
         if not any(kind == "loose" for kind, _ in skipped):
-            held = "; ".join([f"{shown(root)} holds no {gate.noun}", *told(skipped)])
-            raise DataError(f"{held}: give a folder of {gate.formats} files")
-        layout = _Layout(root, [(LOOSE, root)], [], ("all", ""), "", ())
-        skipped = []
-    train = _gathered(layout.learn, root, skipped, layout.names[0], gate, lenient=lenient)
-    test = None
-    if layout.judge:
-        test = _gathered(layout.judge, root, skipped, layout.names[1], gate, lenient=lenient)
-    how = f"folders {layout.names[0]} and {layout.names[1]}" if test else " of one folder"
+            problem = "; ".join(
+                [f"{printable_path(root)} holds no {media_type.noun}", *skipped_summary(skipped)]
+            )
+            raise DataError(f"{problem}: give a folder of {media_type.formats} files")
+        layout, skipped = _Layout([(LOOSE, root)], [], ("all", ""), "", ()), []
+    train_name, val_name = layout.names
+    train = _list_split(layout.train, root, skipped, train_name, media_type, lenient=lenient)
+    val = None
+    if layout.val:
+        val = _list_split(layout.val, root, skipped, val_name, media_type, lenient=lenient)
     return SourceListing(
         str(root),
         replace(train, name="train"),
-        test,
-        how,
-        layout.names[0],
-        layout.below,
-        tuple(skipped),
-        layout.remarks,
+        val,
+        f"folders {train_name} and {val_name}" if val else " of one folder",
+        all_name=train_name,
+        name_prefix=layout.prefix,
+        skipped=tuple(skipped),
+        notes=layout.notes,
     )
 
 
-def _layout(root: Path, remarks: tuple[str, ...], gate: Gate) -> _Layout:
-    if not root.is_dir():
-        what = "is a file" if root.exists() else "does not exist"
-        raise DataError(f"{shown(root)} {what}: give {gate.source}")
-    inside = folders(root)
+def _layout(root: Path, notes: tuple[str, ...], media_type: MediaType) -> _Layout:
+    inside = subfolders(root)
     by_role = {_role(name): name for name in reversed(inside)}
-    learn = next((by_role[role] for role in _LEARN if role in by_role), None)
+    train = next((by_role[role] for role in _TRAIN if role in by_role), None)
     # `train` next to `bus` and `plane` is a class: only a folder of folders is a split
-    if learn and folders(root / learn):
-        roles = [by_role[role] for role in _JUDGE if role in by_role]
-        judge = roles[0] if roles else None
-        here = tuple(root / name for name in (learn, judge) if name)
-        left = (f"folder {', '.join(roles[1:])} left alone",) if roles[1:] else ()
-        names = (learn, judge or "")
-        judged = _of(root / judge) if judge else []
-        return _Layout(root, _of(root / learn), judged, names, f"{learn}/", here, (*remarks, *left))
-    if below := _split_below(root, inside):
-        learn, judge = below
-        pairs = [[(name, root / name / split) for name in inside] for split in (learn, judge)]
-        return _Layout(root, pairs[0], pairs[1], (learn, judge), "", (root,), remarks)
-    if len(inside) == 1 and len(remarks) < _DEEPEST and _is_wrapper(root / inside[0], gate):
-        found = _layout(root / inside[0], (*remarks, f"inside the folder {inside[0]}"), gate)
+    if train and subfolders(root / train):
+        parts = [by_role[role] for role in _VAL if role in by_role]
+        val = parts[0] if parts else None
+        ignored = (f"folder {', '.join(parts[1:])} is not used",) if parts[1:] else ()
         return _Layout(
-            root,
-            found.learn,
-            found.judge,
-            found.names,
-            f"{inside[0]}/{found.below}",
-            found.beside,
-            found.remarks,
+            _classes(root / train),
+            _classes(root / val) if val else [],
+            (train, val or ""),
+            f"{train}/",
+            tuple(root / name for name in (train, val) if name),
+            (*notes, *ignored),
         )
-    return _Layout(root, _of(root), [], (root.name, ""), "", (root,), remarks)
+    if below := _split_below(root, inside):
+        train, val = below
+        train_classes, val_classes = ([(name, root / name / split) for name in inside] for split in below)
+        return _Layout(train_classes, val_classes, (train, val), "", (root,), notes)
+    if len(inside) == 1 and len(notes) < _MAX_WRAPPERS and _is_wrapper(root / inside[0], media_type):
+        inner = _layout(root / inside[0], (*notes, f"inside the folder {inside[0]}"), media_type)
+        return replace(inner, prefix=f"{inside[0]}/{inner.prefix}")
+    return _Layout(_classes(root), [], (root.name, ""), "", (root,), notes)
 
 
 def _role(name: str) -> str:
@@ -121,64 +135,63 @@ def _role(name: str) -> str:
     return re.sub(r"[ _-]?(set|images|data)$", "", name.lower())
 
 
-def _of(folder: Path) -> _Classes:
-    return [(name, folder / name) for name in folders(folder)]
+def _classes(folder: Path) -> _Classes:
+    return [(name, folder / name) for name in subfolders(folder)]
 
 
 def _split_below(root: Path, inside: list[str]) -> tuple[str, str] | None:
-    """The names of the two splits that lie inside every class folder, and nothing else does."""
+    """The names of the two splits inside every class folder, where each holds these two and nothing else."""
     if len(inside) < 2:
         return None
-    below = [folders(root / name) for name in inside]
+    below = [subfolders(root / name) for name in inside]
     roles = {_role(name): name for name in below[0]}
-    learn = next((roles[role] for role in _LEARN if role in roles), None)
-    judge = next((roles[role] for role in _JUDGE if role in roles), None)
-    if learn is None or judge is None or any(set(names) != {learn, judge} for names in below):
+    train = next((roles[role] for role in _TRAIN if role in roles), None)
+    val = next((roles[role] for role in _VAL if role in roles), None)
+    if train is None or val is None or any(set(names) != {train, val} for names in below):
         return None
-    return learn, judge
+    return train, val
 
 
-def _is_wrapper(folder: Path, gate: Gate) -> bool:
-    """Whether the classes or splits lie in `folder`, or in one that it alone holds."""
-    inside = folders(folder)
-    loose = any(ends_in(entry.name, gate.suffixes) for entry in entries(folder))
-    if loose or not inside:
+def _is_wrapper(folder: Path, media_type: MediaType) -> bool:
+    """Whether the classes or splits lie in `folder`, or further down in the only folder inside it."""
+    inside = subfolders(folder)
+    has_files = any(has_suffix(entry.name, media_type.suffixes) for entry in list_folder(folder))
+    if has_files or not inside:
         return False
-    return len(inside) > 1 or _role(inside[0]) in _LEARN or _is_wrapper(folder / inside[0], gate)
+    return len(inside) > 1 or _role(inside[0]) in _TRAIN or _is_wrapper(folder / inside[0], media_type)
 
 
-def _gathered(
-    classes: _Classes,
-    root: Path,
-    skipped: list[tuple[Kind, str]],
-    name: str,
-    gate: Gate,
-    *,
-    lenient: bool,
+def _list_split(
+    classes: _Classes, root: Path, skipped: _Skipped, name: str, media_type: MediaType, *, lenient: bool
 ) -> Images:
-    found = _Gathered([name for name, _ in classes])
+    """The images of one split; what is not an image is added to `skipped`."""
+    names: list[str] = []
+    labels: list[int] = []
     for label, (_, folder) in enumerate(classes):
-        files = list(walk(folder, root=root, suffixes=gate.suffixes)) if folder.exists() else []
+        files = list(walk(folder, root=root, suffixes=media_type.suffixes)) if folder.exists() else []
         images = sorted(os.path.relpath(path, root) for kind, path in files if kind == "image")
-        ignored: list[tuple[Kind, str]] = [(kind, str(path)) for kind, path in files if kind != "image"]
+        others: _Skipped = [(kind, str(path)) for kind, path in files if kind != "image"]
         if not images and not lenient:
-            cure = f": put {gate.formats} files into it, or remove the folder"
-            raise DataError("; ".join([f"{shown(folder)} holds no {gate.noun}", *told(ignored)]) + cure)
-        found.names += images
-        found.labels += [label] * len(images)
-        skipped += ignored
-    labels = np.array(found.labels, np.int64)
-    return Images(name, tuple(found.classes), labels, files=Files.of(root, found.names), gate=gate)
+            problem = "; ".join(
+                [f"{printable_path(folder)} holds no {media_type.noun}", *skipped_summary(others)]
+            )
+            raise DataError(f"{problem}: put {media_type.formats} files into it, or remove the folder")
+        names += images
+        labels += [label] * len(images)
+        skipped += others
+    class_names = tuple(name for name, _ in classes)
+    files_of_split = Files.of(root, names)
+    return Images(name, class_names, np.array(labels, np.int64), files=files_of_split, media_type=media_type)
 
 
-def _loose(folder: Path, gate: Gate) -> list[tuple[Kind, str]]:
-    """What lies beside the class folders, and is skipped."""
-    beside: list[tuple[Kind, str]] = []
-    for entry in entries(folder):
+def _outside_classes(folder: Path, media_type: MediaType) -> _Skipped:
+    """The files in `folder` itself, which belong to no class."""
+    rows: _Skipped = []
+    for entry in list_folder(folder):
         if is_hidden(entry.name):
-            beside.append(("hidden", entry.path))
+            rows.append(("hidden", entry.path))
+        elif entry.is_symlink():
+            rows.append(("link", entry.path))
         elif not entry.is_dir(follow_symlinks=False):
-            kind: Kind = "loose" if ends_in(entry.name, gate.suffixes) else "other"
-            kind = "link" if entry.is_symlink() else kind
-            beside.append((kind, entry.path))
-    return beside
+            rows.append(("loose" if has_suffix(entry.name, media_type.suffixes) else "other", entry.path))
+    return rows

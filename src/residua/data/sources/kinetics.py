@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from residua.data.decode import shown
+from residua.data.decode import printable_path
 from residua.data.images import Images
 from residua.data.items import Files
 from residua.data.listing import SourceListing
+from residua.data.video.clips import CLIP
 from residua.data.walk import walk
 from residua.errors import DataError
-from residua.data.video.clips import CLIP
 
 COLUMNS = ("label", "youtube_id", "time_start", "time_end", "split")
 """The columns of the lists of Kinetics-400, 600 and 700."""
@@ -22,12 +22,12 @@ _LEARN, _JUDGE = (
 )  # as `split` calls them, the likeliest first
 
 
-def is_one(place: Path) -> bool:
+def has_lists(place: Path) -> bool:
     """Whether `place` is a list of Kinetics, or a folder with one."""
     return bool(_lists(place))
 
 
-def find(place: Path) -> SourceListing:
+def list_kinetics(place: Path) -> SourceListing:
     """The clips below the lists at `place`, by the names the lists give; clips that are gone are counted.
 
     DataError when a list is damaged or none of its clips is here.
@@ -44,13 +44,13 @@ def find(place: Path) -> SourceListing:
         parts[split] = _images(split, root, classes, [(here[name], label) for name, label in held])
     if not parts.get(_LEARN):
         raise DataError(
-            f"{shown(root)} holds none of the clips that its lists name for train: "
+            f"{printable_path(root)} holds none of the clips that its lists name for train: "
             "put <youtube_id>_<start>_<end>.mp4 below it"
         )
     gone = sum(each in parts and name not in here for name, _, each in rows)
-    remarks = (f"{gone} listed clips are not here",) if gone else ()
+    notes = (f"{gone} listed clips are not here",) if gone else ()
     test = parts.get(judge or "")
-    return SourceListing(f"video:{place}", parts[_LEARN], test, "official lists", remarks=remarks)
+    return SourceListing(f"video:{place}", parts[_LEARN], test, "official lists", notes=notes)
 
 
 def _images(name: str, root: Path, classes: tuple[str, ...], pairs: list[tuple[Path, str]]) -> Images:
@@ -58,7 +58,7 @@ def _images(name: str, root: Path, classes: tuple[str, ...], pairs: list[tuple[P
     labels = np.array([place[label] for _, label in pairs], np.int64)
     names = [path.relative_to(root).as_posix() for path, _ in pairs]
     return Images(
-        "train" if name == _LEARN else "val", classes, labels, files=Files.of(root, names), gate=CLIP
+        "train" if name == _LEARN else "val", classes, labels, files=Files.of(root, names), media_type=CLIP
     )
 
 
@@ -81,5 +81,5 @@ def _rows(file: Path) -> Iterator[tuple[str, str, str]]:
                 yield f"{row['youtube_id']}_{start:06}_{end:06}", row["label"].strip(), row["split"].strip()
             except (TypeError, ValueError, AttributeError):
                 raise DataError(
-                    f"{shown(file)} row {number} is no row of Kinetics: give {','.join(COLUMNS)}"
+                    f"{printable_path(file)} row {number} is no row of Kinetics: give {','.join(COLUMNS)}"
                 ) from None

@@ -1,4 +1,4 @@
-"""Label files: CSV, JSON lines or Parquet with a path, a label and perhaps a split in every row."""
+"""Label files: CSV, JSON lines or Parquet with a path, a label and optionally a split in every row."""
 
 import csv
 import json
@@ -11,14 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from residua.data.decode import IMAGE, Gate, one_line, shown
+from residua.data.decode import IMAGE, MediaType, one_line, printable_path
 from residua.data.images import Images
 from residua.data.items import Files
-from residua.data.listing import SourceListing
+from residua.data.listing import ListingOptions, SourceListing
 from residua.errors import DataError
-
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
-"""Endings, in lower case, of label files."""
 
 _COLUMNS = {
     "path": ("path", "file", "filename", "file_name", "filepath", "image", "image_path", "video", "clip"),
@@ -37,48 +34,54 @@ _SPLITS = {
 }
 _MISSING = frozenset({"", "nan", "null", "none", "<na>", "na", "n/a", "inf", "-inf", "+inf", "infinity"})
 _Row = tuple[int, str, Any, str]
-"""Number of a row as an editor counts it, path, label, and split, empty when there is none."""
+"""Row number as an editor counts it, path, label, and split or an empty text."""
 
 
 @dataclass(frozen=True)
-class _Listed:
-    """The rows of a label file, checked."""
+class _Rows:
+    """The checked rows of a label file, column by column."""
 
     paths: list[str]
     labels: list[str]
     splits: list[int]
 
 
-def find_labels(file: Path, *, gate: Gate = IMAGE) -> SourceListing:
-    """The images, or what else `gate` reads, that `file` lists, relative to its folder.
+def find_labels(place: str, _options: ListingOptions) -> SourceListing:
+    """List the images of the label file at `place`; see `list_label_file`."""
+    return list_label_file(Path(place))
 
-    Columns `path`, `label` and perhaps `split` stand in this order, or under a header in any order with more
-    beside them. DataError names the row of a missing, negative or fractional label, of a path that leaves the
-    folder or comes twice, and of a split that is neither train, val nor test.
+
+def list_label_file(file: Path, *, media_type: MediaType = IMAGE) -> SourceListing:
+    """List the files of `media_type` that a label file names, relative to its folder.
+
+    The columns are path, label and perhaps split, in this order; or in any order below a header, beside any
+    other columns.
+
+    Raises:
+        DataError: with the row of a missing, negative or fractional label, of a path outside the folder or
+            listed twice, or of a split that is not train, val or test.
     """
     if not file.is_file():
-        raise DataError(f"{shown(file)} does not exist: give a .csv or .parquet of paths and labels")
-    rows = {".parquet": _parquet, ".jsonl": _json_lines}.get(file.suffix.lower(), _csv)(file)
-    found = _checked(file, rows)
-    classes = _classes(found.labels)
-    place = {name: label for label, name in enumerate(classes)}
-    labels = np.array([place[name] for name in found.labels], np.int64)
-    splits = np.array(found.splits, np.int64)
-    every = Images("train", classes, labels, files=Files.of(file.parent, found.paths), gate=gate)
-    judge = next((number for number in (1, 2) if (splits == number).any()), None)
-    if judge is None or not (splits == 0).any():
-        return SourceListing(str(file), every, None, " of the list", file.stem)
-    name = {1: "val", 2: "test"}[judge]
-    test = every.subset(np.flatnonzero(splits == judge))
-    left = int((splits == 2).sum()) if judge == 1 else 0
-    remarks = (f"{left} test images left alone",) if left else ()
-    train = every.subset(np.flatnonzero(splits == 0))
-    judged = replace(test, name=name)
-    return SourceListing(str(file), train, judged, f"split column of {file.name}", file.stem, remarks=remarks)
+        raise DataError(f"{printable_path(file)} does not exist: give a .csv or .parquet of paths and labels")
+    rows = _checked_rows(file, _READERS.get(file.suffix.lower(), _csv)(file))
+    classes = _classes(rows.labels)
+    index = {name: label for label, name in enumerate(classes)}
+    labels = np.array([index[name] for name in rows.labels], np.int64)
+    splits = np.array(rows.splits, np.int64)
+    files = Files.of(file.parent, rows.paths)
+    images = Images("train", classes, labels, files=files, media_type=media_type)
+    held_out = next((number for number in (1, 2) if (splits == number).any()), None)
+    if held_out is None or not (splits == 0).any():
+        return SourceListing(str(file), images, None, " of the list", file.stem)
+    train = images.subset(np.flatnonzero(splits == 0))
+    test = replace(images.subset(np.flatnonzero(splits == held_out)), name={1: "val", 2: "test"}[held_out])
+    unused = int((splits == 2).sum()) if held_out == 1 else 0
+    notes = (f"{unused} test images are not used",) if unused else ()
+    return SourceListing(str(file), train, test, f"split column of {file.name}", file.stem, notes=notes)
 
 
 def _classes(labels: list[str]) -> tuple[str, ...]:
-    """The classes in the order that their numbers have, or that strings have."""
+    """The class names: numbers by value, others in string order."""
     names = set(labels)
     if all(name.isascii() and name.isdecimal() for name in names):
         # by value; int() refuses more than 4300 digits
@@ -86,31 +89,33 @@ def _classes(labels: list[str]) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def _checked(file: Path, rows: Iterator[_Row]) -> _Listed:
-    found, inside = _Listed([], [], []), _Fence(file.parent)
-    seen: dict[str, int] = {}
+def _checked_rows(file: Path, rows: Iterator[_Row]) -> _Rows:
+    checked, relative = _Rows([], [], []), _RelativePath(file.parent)
+    row_of: dict[str, int] = {}
     for row, path, label, split in rows:
-        where = f"{shown(file)} row {row}"
+        where = f"{printable_path(file)} row {row}"
         if not path or "\0" in path:
             raise DataError(f"{where} has no path: give every row a path and a label")
-        if not _writable(path, os.fsencode):
+        if not _can_encode(path, os.fsencode):
             raise DataError(f"{where} has a path that no file can have ({path!a}): write it as UTF-8")
-        kept = inside(path, where)
-        if kept in seen:
-            raise DataError(f"{where} lists {shown(path)}, which row {seen[kept]} lists already: keep one")
-        seen[kept] = row
-        found.paths.append(kept)
-        found.labels.append(_label(label, where))
-        found.splits.append(_split(split, where))
-    if not found.paths:
-        raise DataError(f"{shown(file)} lists no image: give rows of path and label")
-    if len(set(found.splits)) > 1 and -1 in found.splits:
-        raise DataError(f"{shown(file)} names a split in some rows only: name it in all, or in none")
-    return found
+        name = relative(path, where)
+        if name in row_of:
+            raise DataError(
+                f"{where} lists {printable_path(path)}, which row {row_of[name]} lists already: keep one"
+            )
+        row_of[name] = row
+        checked.paths.append(name)
+        checked.labels.append(_label(label, where))
+        checked.splits.append(_split(split, where))
+    if not checked.paths:
+        raise DataError(f"{printable_path(file)} lists no image: give rows of path and label")
+    if len(set(checked.splits)) > 1 and -1 in checked.splits:
+        raise DataError(f"{printable_path(file)} names a split in some rows only: name it in all, or in none")
+    return checked
 
 
-class _Fence:
-    """Paths relative to a folder that they do not leave, not even through a link."""
+class _RelativePath:
+    """Makes paths relative to a folder and refuses those that leave it, also through a link."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = str(folder.absolute())
@@ -119,26 +124,26 @@ class _Fence:
 
     def __call__(self, path: str, where: str) -> str:
         """`path` relative to the folder. DataError when it leaves it."""
-        kept = os.path.normpath(os.path.relpath(path, self.folder) if os.path.isabs(path) else path)
-        full = os.path.join(self.folder, kept)
-        if kept in (".", "..") or kept.startswith(f"..{os.sep}") or not self._holds(full):
+        name = os.path.normpath(os.path.relpath(path, self.folder) if os.path.isabs(path) else path)
+        full = os.path.join(self.folder, name)
+        if name in (".", "..") or name.startswith(f"..{os.sep}") or not self._is_inside(full):
             raise DataError(
-                f"{where} lists {shown(path)}, which is outside {shown(self.folder)}: "
+                f"{where} lists {printable_path(path)}, which is outside {printable_path(self.folder)}: "
                 "put the label file above its images"
             )
-        return kept
+        return name
 
-    def _holds(self, full: str) -> bool:
+    def _is_inside(self, full: str) -> bool:
         if os.path.islink(full):
-            return self._real(full)
+            return self._resolves_inside(full)
         parent = os.path.dirname(full)
         if parent not in self.parents:
-            self.parents[parent] = self._real(parent)
+            self.parents[parent] = self._resolves_inside(parent)
         return self.parents[parent]
 
-    def _real(self, full: str) -> bool:
-        found = os.path.realpath(full)
-        return found == self.real or found.startswith(self.real.rstrip(os.sep) + os.sep)
+    def _resolves_inside(self, full: str) -> bool:
+        path = os.path.realpath(full)
+        return path == self.real or path.startswith(self.real.rstrip(os.sep) + os.sep)
 
 
 def _label(label: Any, where: str) -> str:
@@ -149,7 +154,7 @@ def _label(label: Any, where: str) -> str:
         label = int(label)
     text = label.decode("utf-8", "replace") if isinstance(label, bytes) else str(label)
     text = text.strip()
-    if not _writable(text, str.encode):
+    if not _can_encode(text, str.encode):
         raise DataError(f"{where} has a label that is no text ({text!a}): write it as UTF-8")
     if label is None or text.lower() in _MISSING:
         raise DataError(f"{where} has the label {text!r}: give every image a class")
@@ -159,8 +164,8 @@ def _label(label: Any, where: str) -> str:
     return str(int(number)) if number is not None and "." in text else text
 
 
-def _writable(text: str, encode: Callable[[str], bytes]) -> bool:
-    """Whether `text` can be written down: half a character, as JSON can hold ("\\ud800"), cannot."""
+def _can_encode(text: str, encode: Callable[[str], bytes]) -> bool:
+    """False for half a character, as JSON can hold it ("\\ud800")."""
     try:
         encode(text)
     except UnicodeEncodeError:
@@ -185,7 +190,7 @@ def _split(split: str, where: str) -> int:
 
 
 def _csv(file: Path) -> Iterator[_Row]:
-    """Rows of a CSV: comma, semicolon or tab; with a byte order mark or without."""
+    """Rows of a CSV with commas, semicolons or tabs, with or without a byte order mark."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             first = lines.readline()
@@ -198,12 +203,13 @@ def _csv(file: Path) -> Iterator[_Row]:
                 if not any(cells):
                     continue
                 if order is None:
-                    order, is_header = _order(cells, shown(file))
+                    order, is_header = _order(cells, printable_path(file))
                     if is_header:
                         continue
                 if len(cells) <= max(order):
                     raise DataError(
-                        f"{shown(file)} row {reader.line_num} has {len(cells)} cells: give {max(order) + 1}"
+                        f"{printable_path(file)} row {reader.line_num} has {len(cells)} cells: "
+                        f"give {max(order) + 1}"
                     )
                 yield (
                     reader.line_num,
@@ -212,15 +218,17 @@ def _csv(file: Path) -> Iterator[_Row]:
                     cells[order[2]] if len(order) > 2 else "",
                 )
     except UnicodeDecodeError as error:
-        raise DataError(f"{shown(file)} is not UTF-8 (byte {error.start}): save it as UTF-8") from None
+        raise DataError(
+            f"{printable_path(file)} is not UTF-8 (byte {error.start}): save it as UTF-8"
+        ) from None
     except csv.Error as error:
-        raise DataError(f"{shown(file)} is no CSV ({error}): save it again as CSV") from None
+        raise DataError(f"{printable_path(file)} is no CSV ({error}): save it again as CSV") from None
     except OSError as error:
-        raise DataError(f"{shown(file)} cannot be read: {error.strerror}") from None
+        raise DataError(f"{printable_path(file)} cannot be read: {error.strerror}") from None
 
 
 def _json_lines(file: Path) -> Iterator[_Row]:
-    """Rows of a file with an object in every line; the first says which names stand for what."""
+    """Rows of a file with an object in every line; the keys of the first give the columns."""
     names: dict[str, str] = {}
     number = 0
     try:
@@ -231,42 +239,44 @@ def _json_lines(file: Path) -> Iterator[_Row]:
                 row = json.loads(line)
                 if not isinstance(row, dict):
                     raise DataError(
-                        f'{shown(file)} row {number} is no object: give {{"path": .., "label": ..}}'
+                        f'{printable_path(file)} row {number} is no object: give {{"path": .., "label": ..}}'
                     )
                 if not names:
-                    places = _named([str(name).lower() for name in row], shown(file))
+                    places = _columns([str(name).lower() for name in row], printable_path(file))
                     names = dict(zip(_COLUMNS, [list(row)[place] for place in places], strict=False))
                 path, split = row.get(names["path"]), row.get(names.get("split", ""))
                 yield number, str(path or ""), row.get(names["label"]), str(split or "")
     except UnicodeDecodeError as error:
-        raise DataError(f"{shown(file)} is not UTF-8 (byte {error.start}): save it as UTF-8") from None
+        raise DataError(
+            f"{printable_path(file)} is not UTF-8 (byte {error.start}): save it as UTF-8"
+        ) from None
     except DataError:
         raise
     except (ValueError, RecursionError) as error:  # no JSON, a number of 5000 digits, lists in lists in lists
-        raise DataError(f"{shown(file)} row {number} is no JSON ({error}): save it again") from None
+        raise DataError(f"{printable_path(file)} row {number} is no JSON ({error}): save it again") from None
     except OSError as error:
-        raise DataError(f"{shown(file)} cannot be read: {error.strerror}") from None
+        raise DataError(f"{printable_path(file)} cannot be read: {error.strerror}") from None
 
 
 def _order(cells: list[str], file: str) -> tuple[tuple[int, ...], bool]:
-    """Where path, label and split stand, and whether `cells` is the header that says so."""
+    """The indices of the columns path, label and split, and whether `cells` is a header."""
     names = [cell.lower() for cell in cells]
     if any(name in _COLUMNS["path"] or name in _COLUMNS["label"] for name in names):
-        return _named(names, file), True
+        return _columns(names, file), True
     if len(cells) < 2:
         raise DataError(f"{file} has one column: give path and label, e.g. cat/1.jpg,cat")
     return tuple(range(min(3, len(cells)))), False
 
 
-def _named(names: list[str], file: str) -> tuple[int, ...]:
+def _columns(names: list[str], file: str) -> tuple[int, ...]:
     places = []
     for column, known in _COLUMNS.items():
-        found = [place for place, name in enumerate(names) if name in known]
-        if len(found) > 1:
-            raise DataError(f"{file} has {len(found)} columns for the {column}: keep one")
-        if not found and column != "split":
+        matches = [place for place, name in enumerate(names) if name in known]
+        if len(matches) > 1:
+            raise DataError(f"{file} has {len(matches)} columns for the {column}: keep one")
+        if not matches and column != "split":
             raise DataError(f"{file} has no column for the {column}: call one of them {known[0]}")
-        places += found
+        places += matches
     return tuple(places)
 
 
@@ -278,15 +288,25 @@ def _parquet(file: Path) -> Iterator[_Row]:
     try:
         table = parquet.ParquetFile(file)
         columns = [str(name) for name in table.schema_arrow.names]
-        order = _named([name.lower() for name in columns], shown(file))
+        order = _columns([name.lower() for name in columns], printable_path(file))
         row = 0
         for batch in table.iter_batches(columns=[columns[place] for place in order]):
-            held = [batch.column(columns[place]).to_pylist() for place in order]
-            for path, label, *split in zip(*held, strict=True):
+            values = [batch.column(columns[place]).to_pylist() for place in order]
+            for path, label, *split in zip(*values, strict=True):
                 row += 1
                 yield row, str(path or ""), label, str(split[0] or "") if split else ""
     except DataError:
         raise
     except Exception as error:  # arrow raises a dozen types for damaged files
         reason = one_line(error)
-        raise DataError(f"{shown(file)} is no Parquet that can be read ({reason})") from None
+        raise DataError(f"{printable_path(file)} is no Parquet that can be read ({reason})") from None
+
+
+_READERS: dict[str, Callable[[Path], Iterator[_Row]]] = {
+    ".csv": _csv,
+    ".tsv": _csv,
+    ".jsonl": _json_lines,
+    ".parquet": _parquet,
+}
+SUFFIXES = tuple(_READERS)
+"""Endings, in lower case, of label files."""

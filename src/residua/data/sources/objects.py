@@ -13,7 +13,7 @@ from PIL import Image
 from residua.data.decode import one_line
 from residua.data.images import Images
 from residua.data.items import Item
-from residua.data.listing import SourceListing
+from residua.data.listing import ListingOptions, SourceListing
 from residua.errors import DataError
 
 PYTHON = "python"
@@ -21,7 +21,7 @@ PYTHON = "python"
 
 
 @dataclass(frozen=True, eq=False)
-class Objects:
+class DatasetItems:
     """Images of a torch Dataset whose samples are (image, label)."""
 
     samples: Any
@@ -45,20 +45,20 @@ class Objects:
         """`sample 17`."""
         return f"sample {self.indices[i]}"
 
-    def subset(self, indices: NDArray[np.int64]) -> "Objects":
+    def subset(self, indices: NDArray[np.int64]) -> "DatasetItems":
         """The images at `indices`, in that order."""
-        return Objects(self.samples, self.indices[indices])
+        return DatasetItems(self.samples, self.indices[indices])
 
     def identity(self) -> bytes:
         """Digest of which samples these are; pixels are not looked at."""
         return hashlib.sha256(self.indices.tobytes()).digest()
 
-    def expect(self, indices: NDArray[np.int64]) -> None:
+    def prefetch(self, indices: NDArray[np.int64]) -> None:
         """Nothing: where they are from, only the Dataset knows."""
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class HubRows:
     """Images in a column of a Hugging Face dataset, as the encoded bytes that the gate decodes."""
 
     table: Any
@@ -87,19 +87,19 @@ class Rows:
         """`row 17`."""
         return f"row {self.indices[i]}"
 
-    def subset(self, indices: NDArray[np.int64]) -> "Rows":
+    def subset(self, indices: NDArray[np.int64]) -> "HubRows":
         """The images at `indices`, in that order."""
-        return Rows(self.table, self.column, self.indices[indices])
+        return HubRows(self.table, self.column, self.indices[indices])
 
     def identity(self) -> bytes:
         """Digest of the fingerprint that the library keeps, and of which rows these are."""
         return hashlib.sha256(str(self.table._fingerprint).encode() + self.indices.tobytes()).digest()
 
-    def expect(self, indices: NDArray[np.int64]) -> None:
+    def prefetch(self, indices: NDArray[np.int64]) -> None:
         """Nothing: the library maps its files into memory."""
 
 
-def find_objects(train: Any, test: Any = None) -> SourceListing:
+def list_dataset_objects(train: Any, test: Any = None) -> SourceListing:
     """The images of one or two torch Datasets of (image, label); their classes from `classes`, else numbers.
 
     Labels come from `targets` or `labels` where there are, else from one pass over the samples. DataError for
@@ -113,10 +113,19 @@ def find_objects(train: Any, test: Any = None) -> SourceListing:
     )
 
 
-def find_hub(name: str) -> SourceListing:
-    """The images of the Hugging Face dataset `name`, or of the folder that `save_to_disk` wrote.
+def refuse_python(place: str, _options: ListingOptions) -> SourceListing:
+    """DataError: only the program that made a Dataset object can give it again."""
+    raise DataError(f"the images of {PYTHON}:{place} came from Python: give them again, as data=")
 
-    DataError when the library is missing, or there is no column of images or of class labels.
+
+def find_hub(name: str, _options: ListingOptions) -> SourceListing:
+    """List the images of a Hugging Face dataset.
+
+    Args:
+        name: its name on the hub, or a folder that `save_to_disk` wrote.
+
+    Raises:
+        DataError: when the library is missing, or there is not one column of images and one of class labels.
     """
     try:
         import datasets
@@ -161,7 +170,7 @@ def _of_objects(samples: Any, name: str) -> Images:
     classes = (
         tuple(map(str, names)) if _fits(names, labels) else tuple(map(str, range(int(labels.max()) + 1)))
     )
-    return Images(name, classes, labels, files=Objects(samples, np.arange(count)))
+    return Images(name, classes, labels, files=DatasetItems(samples, np.arange(count)))
 
 
 def _fits(names: Any, labels: NDArray[np.int64]) -> bool:
@@ -183,7 +192,7 @@ def _of_rows(table: Any, name: str, source: str) -> Images:
     if len(numbers) and numbers.min() < 0:
         raise DataError(f"hf:{source} has images without a label in {name}: choose another split")
     plain = table.cast_column(images[0], datasets.Image(decode=False))
-    files = Rows(plain, images[0], np.arange(len(numbers)))
+    files = HubRows(plain, images[0], np.arange(len(numbers)))
     return Images(name, tuple(features[labels[0]].names), numbers, files=files)
 
 

@@ -18,13 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from residua.data.decode import form, inspect, one_line, plain, shown
+from residua.data.decode import decode_rgb_or_grey, one_line, printable_path, read_format, read_size
 from residua.data.images import Images
-from residua.data.items import Item, Members, Names
-from residua.data.listing import SourceListing, listed
-from residua.data.ranges import is_address, read_range, reopen
+from residua.data.items import Item, Members, PackedNames
+from residua.data.listing import ListingOptions, SourceListing, quote_names
+from residua.data.ranges import close_cached_files, read_range
 from residua.data.sampler import order
 from residua.errors import DataError
+from residua.files import check_is_free, file_sha256
+from residua.spec.source import is_address
 
 INDEX = "index.json"
 """The file that makes a folder a set of shards."""
@@ -39,8 +41,8 @@ _SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "
 
 
 @dataclass(frozen=True)
-class Packed:
-    """What `pack` wrote."""
+class PackedShards:
+    """What `write_shards` wrote."""
 
     images: int
     """Images in all shards."""
@@ -52,7 +54,7 @@ class Packed:
     """Images that were made smaller."""
 
 
-def pack(
+def write_shards(
     found: SourceListing,
     out: Path,
     *,
@@ -61,7 +63,7 @@ def pack(
     decoded: bool = False,
     force: bool = False,
     tell: Callable[[int, int], None] = lambda _done, _total: None,
-) -> Packed:
+) -> PackedShards:
     """Write the images of `found` to the folder `out`, bit for bit, in a fixed random order.
 
     With `side`, images whose shorter side is longer become JPEGs of that side, in pixels. `decoded` writes
@@ -69,8 +71,7 @@ def pack(
     `tell(done, total)` hears of every image. DataError names an image that cannot be read;
     FileExistsError when `out` is there, unless `force`. Nobody ever sees a half-written `out`.
     """
-    if out.exists() and not force:
-        raise FileExistsError(f"{out} is there already: give --force to replace it")
+    check_is_free(out, force=force)
     draft = out.with_name(f".{out.name}.partial")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
@@ -93,16 +94,21 @@ def pack(
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
-    return Packed(total, sum(len(part["shards"]) for part in splits.values()), size, reduced)
+    return PackedShards(total, sum(len(part["shards"]) for part in splits.values()), size, reduced)
 
 
-def find_shards(place: str) -> SourceListing:
+def find_shards(place: str, _options: ListingOptions) -> SourceListing:
+    """List the images of the shards at `place`; see `list_shards`."""
+    return list_shards(place)
+
+
+def list_shards(place: str) -> SourceListing:
     """The images of the shards at `place`: their folder or its index, as a path or an address.
 
     DataError when an index is damaged, names a file outside its folder, or points beyond its shard.
     """
     root = place.removesuffix(INDEX).rstrip("/") or ("." if not place.startswith("/") else "/")
-    reopen()
+    close_cached_files()
     index = _read(f"{root}/{INDEX}")
     with _Damage(f"{root}/{INDEX}"):
         if (index["format"], index["version"]) != (_FORMAT, _VERSION):
@@ -118,7 +124,7 @@ def find_shards(place: str) -> SourceListing:
         )
     judge = splits.get("val") or splits.get("test")
     if "train" not in splits or judge is None:
-        raise DataError(f"{shown(root)} has the splits {listed(sorted(splits))}: pack it again")
+        raise DataError(f"{printable_path(root)} has the splits {quote_names(sorted(splits))}: pack it again")
     return SourceListing(
         place, splits["train"], judge, f"shards {splits['train'].name} and {judge.name}", title
     )
@@ -144,7 +150,7 @@ class _Writer:
 
     def add(self, content: bytes, label: int, name: str) -> None:
         """One image."""
-        suffix = _SUFFIXES[form(content)]
+        suffix = _SUFFIXES[read_format(content)]
         if self.tar is None:
             stem = f"{self.split}-{len(self.shards):05}"
             self.shards.append(stem)
@@ -167,8 +173,7 @@ class _Writer:
             self.tar.close()
             self.tar = None
             file = self.folder / f"{self.shards[-1]}.tar"
-            with file.open("rb") as opened:
-                digest = hashlib.file_digest(opened, "sha256").hexdigest()
+            digest = file_sha256(file)
             size = file.stat().st_size
             self.bytes += size
             _put(file.with_suffix(".json"), {"bytes": size, "sha256_of_tar": digest, **self.rows})
@@ -200,7 +205,7 @@ class _Damage:
         ):
             reason = one_line(error)
             raise DataError(
-                f"{shown(self.place)} is no index of shards ({reason}): pack them again"
+                f"{printable_path(self.place)} is no index of shards ({reason}): pack them again"
             ) from None
 
 
@@ -209,9 +214,9 @@ def _content(item: Item, side: int, decoded: bool, source: str) -> tuple[bytes, 
     try:
         content = _encoded(item)
         read = item if isinstance(item, Path) else content  # which an error names
-        is_large = min(inspect(read)) > side > 0
+        is_large = min(read_size(read)) > side > 0
         if is_large or decoded:
-            image = _reduced(read, side) if is_large else plain(read)
+            image = _reduced(read, side) if is_large else decode_rgb_or_grey(read)
             content = _file_of(image, "BMP" if decoded else "JPEG")
     except DataError as error:
         raise DataError(f"{error}; `residua data check {source}` lists all such files") from None
@@ -220,7 +225,7 @@ def _content(item: Item, side: int, decoded: bool, source: str) -> tuple[bytes, 
 
 def _encoded(item: Item) -> bytes:
     if isinstance(item, Path):
-        form(item)  # names a pipe, a device or a huge file before it is read
+        read_format(item)  # names a pipe, a device or a huge file before it is read
         return item.read_bytes()
     if isinstance(item, bytes):
         return item
@@ -235,7 +240,7 @@ def _file_of(image: Image.Image, kind: str) -> bytes:
 
 def _reduced(file: Path | bytes, side: int) -> Image.Image:
     """The image with `side` pixels along the shorter side, where it has more."""
-    image = plain(file, shrink=lambda whole: min(whole) // side)
+    image = decode_rgb_or_grey(file, shrink=lambda whole: min(whole) // side)
     scale = side / min(image.size)
     width, height = (max(side, round(scale * pixels)) for pixels in image.size)
     return image.resize((width, height), Image.Resampling.LANCZOS)
@@ -246,7 +251,7 @@ def _name(found: SourceListing, images: Images, i: int) -> str:
     if images.files is None:
         return images.title(i)
     name = images.files.name(i)
-    return name[len(found.below) :] if found.test is None else name
+    return name[len(found.name_prefix) :] if found.test is None else name
 
 
 def _put(file: Path, content: dict[str, Any]) -> None:
@@ -271,7 +276,7 @@ def _split(root: str, name: str, part: dict[str, Any]) -> Images:
     if not rows:
         raise ValueError("no shards")
     labels, places, digests = (np.concatenate([row[k] for row in rows]) for k in (1, 2, 3))
-    names = Names.of([word for row in rows for word in row[0]])
+    names = PackedNames.of([word for row in rows for word in row[0]])
     archives = tuple(f"{root}/{stem}.tar" for stem in shards)
     return Images(name, tuple(classes), labels, files=Members(archives, names, places, digests))
 

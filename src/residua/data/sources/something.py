@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from residua.data.decode import shown
+from residua.data.decode import printable_path
 from residua.data.images import Images
 from residua.data.items import Files
 from residua.data.listing import SourceListing
+from residua.data.video.clips import CLIP
 from residua.data.walk import walk
 from residua.errors import DataError
-from residua.data.video.clips import CLIP
 
 LABELS, TRAIN, VALIDATION = "labels.json", "train.json", "validation.json"
 """Class names with their numbers; clips with their template; both also with the official prefix."""
@@ -21,12 +21,12 @@ PREFIX = "something-something-v2-"
 """What the files are called when they are downloaded."""
 
 
-def is_one(place: Path) -> bool:
+def has_lists(place: Path) -> bool:
     """Whether the lists lie at `place`, or in `labels` in it."""
     return place.is_dir() and _file(place, LABELS) is not None and _file(place, TRAIN) is not None
 
 
-def find(place: Path) -> SourceListing:
+def list_something(place: Path) -> SourceListing:
     """The clips that the lists at `place` name, with labels by their templates; those gone are counted.
 
     A template stands in brackets in the lists, `Pushing [something] left`, and without them among the labels.
@@ -39,11 +39,11 @@ def find(place: Path) -> SourceListing:
     train, gone = _split(place, TRAIN, "train", classes, label, here)
     test, also = _split(place, VALIDATION, "val", classes, label, here)
     if not len(train):
-        raise DataError(f"{shown(place)} holds none of the clips of {TRAIN}: put <id>.webm or .mp4 below it")
-    remarks = (f"{gone + also} listed clips are not here",) if gone + also else ()
-    return SourceListing(
-        f"video:{place}", train, test if len(test) else None, "official lists", remarks=remarks
-    )
+        raise DataError(
+            f"{printable_path(place)} holds none of the clips of {TRAIN}: put <id>.webm or .mp4 below it"
+        )
+    notes = (f"{gone + also} listed clips are not here",) if gone + also else ()
+    return SourceListing(f"video:{place}", train, test if len(test) else None, "official lists", notes=notes)
 
 
 def _split(
@@ -52,7 +52,9 @@ def _split(
     names, labels, gone = [], [], 0
     for row in _read(place, file, list):
         if not isinstance(row, dict) or "id" not in row or "template" not in row:
-            raise DataError(f"{file} in {shown(place)} has a row without id or template: fetch it again")
+            raise DataError(
+                f"{file} in {printable_path(place)} has a row without id or template: fetch it again"
+            )
         template = _plain(str(row["template"]))
         if template not in label:
             raise DataError(f"{file} has the template {template!r}, which {LABELS} lacks: fetch both again")
@@ -62,7 +64,7 @@ def _split(
             names.append(found.relative_to(place).as_posix())
             labels.append(label[template])
     files = Files.of(place, names)
-    return Images(name, classes, np.array(labels, np.int64), files=files, gate=CLIP), gone
+    return Images(name, classes, np.array(labels, np.int64), files=files, media_type=CLIP), gone
 
 
 def _plain(template: str) -> str:
@@ -87,6 +89,6 @@ def _read(place: Path, name: str, kind: type) -> Any:
             raise ValueError("classes without numbers")
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{shown(file)} is no list of Something-Something ({error}): fetch it again"
+            f"{printable_path(file)} is no list of Something-Something ({error}): fetch it again"
         ) from None
     return found

@@ -1,142 +1,180 @@
-"""What a user calls a data set, as images: a folder, a label file, shards, or a name such as `digits`."""
+"""All kinds of data sources in one table: how each is written, what it holds and which function finds it.
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import Path
+Help texts, error messages and the table in `docs/data.md` are made from `SOURCES`. To add a data set:
 
-from residua.data.decode import IMAGE, Gate, shown
-from residua.data.images import ImageDataset, Images
-from residua.data.items import Files
-from residua.data.listing import SourceListing, judged, matched, settle
-from residua.data.ranges import is_address
-from residua.data.sources.cifar import open_cifar10, open_cifar100
-from residua.data.sources.digits import open_digits
-from residua.data.sources.folders import find_folder
-from residua.data.sources.imagenet import find_imagenet
-from residua.data.sources.labels import SUFFIXES as LABELS
-from residua.data.sources.labels import find_labels
-from residua.data.sources.objects import PYTHON, find_hub
-from residua.data.sources.shards import INDEX, find_shards
-from residua.data.split import SHARE
-from residua.data.walk import walk
-from residua.errors import DataError
+1. Write `data/sources/NAME.py` with one function `find_NAME(place, options)`. `place` is the text behind the
+   colon, empty where there is none; `options` are `data.listing.ListingOptions`. The function opens no image.
+   It returns a `data.listing.SourceListing` of images or clips, or a `data.scenes.BoxListing`, and raises
+   `DataError` that says what is missing and what to give.
+2. Add one row to `SOURCES`, with the function as `module:function`.
+3. Put what `markdown_table()` returns into `docs/data.md`; a test compares the two.
 
-__all__ = [
-    "Files",
-    "ImageDataset",
-    "Images",
-    "absolute",
-    "find",
-    "is_named",
-    "list_images",
-    "open_dataset",
-    "open_images",
-]
+The functions are named, not imported: the command line reads this table for its help, without numpy.
+"""
 
-FINDERS: dict[str, Callable[[str], SourceListing]] = {"imagenet": find_imagenet, "hf": find_hub}
-"""Sets that stay where they are, `NAME:DIR`, and what finds their images."""
-HOLDS: Mapping[str, str] = {"voc": "boxes", "coco": "boxes", "video": "clips", "moving": "clips"}
-"""Sets that hold no images of one class each, `NAME:DIR`, and what they hold; `tasks` find them."""
-ARRAYS = {"cifar10": open_cifar10, "cifar100": open_cifar100}
-"""Sets that are read into memory whole, `NAME[:DIR]`, and what reads them."""
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from residua.spec.source import Source
+
+Holds = Literal["images", "clips", "boxes"]
+"""What a source consists of: labelled images, labelled video clips, or images with labelled boxes."""
 
 
-def open_dataset(source: str, *, holdout: float, without: Collection[str] = ()) -> ImageDataset:
-    """The images of `source`, split. DataError when there is no such source, or it cannot be used.
+@dataclass(frozen=True, slots=True)
+class SourceKind:
+    """One kind of source, a row of `SOURCES`."""
 
-    `holdout` is the share of every class kept for judging where the source has no split of its own. Images
-    titled `without` are left out. A folder that is called like a source is given as `./digits`.
-    """
-    if _is_array(source):
-        return _array(source, holdout)
-    return settle(find(source), holdout=holdout, without=without)
-
-
-def open_images(source: str, *, classes: Sequence[str], holdout: float = SHARE) -> Images:
-    """Images to judge a network by; their labels are places in its `classes`, found by name.
-
-    They are the test split where the source has one, else all. DataError names a class that `classes` lacks.
-    `holdout` is the share that was kept from training, for `digits`.
-    """
-    images = _array(source, holdout).test if _is_array(source) else judged(find(source))
-    return matched(images, classes, owner="the network")
-
-
-def find(source: str, *, lenient: bool = False) -> SourceListing:
-    """What `source` holds, before any image is opened. DataError says what is wrong with it.
-
-    `lenient` lets a folder pass that training would refuse, so that it can be looked at.
-    """
-    if _is_array(source):
-        found = _array(source, SHARE)
-        return SourceListing(source, found.train, found.test, found.note)
-    name, _, rest = source.partition(":")
-    if name == PYTHON:
-        raise DataError(f"the images of {source} came from Python: give them again, as data=")
-    if name in HOLDS:
-        raise DataError(f"{source} holds {HOLDS[name]}: train, evaluate, predict and data check take it")
-    if name in FINDERS:
-        return FINDERS[name](rest)
-    if not source:
-        raise DataError(f"no name of a folder or file is given: give {IMAGE.source}")
-    path = Path(source)
-    if is_address(source) or source.endswith(f"/{INDEX}") or _is_file(path / INDEX):
-        return find_shards(source)
-    if path.suffix.lower() in LABELS and not path.is_dir():
-        return find_labels(path)
-    return find_folder(path, lenient=lenient)
+    holds: Holds
+    """What it consists of."""
+    written: tuple[str, ...]
+    """How users write it, the usual form first; empty for what only runs write."""
+    about: str
+    """What it reads, in one phrase."""
+    split: str
+    """Where its training and validation parts come from, in one phrase."""
+    finder: str
+    """The function that lists it, as `module:function`."""
+    place: Literal["needed", "optional", "none"] = "needed"
+    """Whether a folder, file or address follows the name."""
+    extra: str = ""
+    """The extra of the package that it needs, e.g. `hf`; empty for none."""
+    is_named: bool = True
+    """Whether users write its name. Files, folders and addresses are recognised by what lies there."""
 
 
-def is_named(source: str) -> bool:
-    """Whether `source` is one of the sets we know by name, not a folder or file."""
-    return _is_array(source) or source.partition(":")[0] in (*FINDERS, *HOLDS, PYTHON)
+_ROOM = "residua.data.sources"
+
+SOURCES: Mapping[str, SourceKind] = {
+    "folder": SourceKind(
+        "images",
+        ("photos/",),
+        "`photos/cat/*.jpg`, or with `train` and `val` above or below the class folders",
+        "folders `train` and `val` (or `training`, `valid`, `test`, `Train_Set` ...), else by hash",
+        f"{_ROOM}.folders:find_folder",
+        is_named=False,
+    ),
+    "labels": SourceKind(
+        "images",
+        ("labels.csv", "labels.tsv", "labels.jsonl", "labels.parquet"),
+        "a list of paths and labels",
+        "its column `split`, else by hash",
+        f"{_ROOM}.labels:find_labels",
+        is_named=False,
+    ),
+    "shards": SourceKind(
+        "images",
+        ("photos-packed/", "https://host/photos-packed", "s3://bucket/photos-packed"),
+        "what `residua data pack` wrote (addresses need `residua[shards]`)",
+        "the one that was packed",
+        f"{_ROOM}.shards:find_shards",
+        is_named=False,
+    ),
+    "digits": SourceKind(
+        "images",
+        ("digits",),
+        "1,797 handwritten digits that come with scikit-learn",
+        "by hash",
+        f"{_ROOM}.digits:find_digits",
+        place="none",
+    ),
+    "cifar10": SourceKind(
+        "images",
+        ("cifar10", "cifar10:DIR"),
+        "CIFAR-10: a download with checksum, the official files, or zips of `CLASS/NAME` images",
+        "official",
+        f"{_ROOM}.cifar:find_cifar10",
+        place="optional",
+    ),
+    "cifar100": SourceKind(
+        "images",
+        ("cifar100", "cifar100:DIR"),
+        "CIFAR-100 with its fine labels, in the same forms",
+        "official",
+        f"{_ROOM}.cifar:find_cifar100",
+        place="optional",
+    ),
+    "imagenet": SourceKind(
+        "images",
+        ("imagenet:DIR",),
+        "ImageNet 2012: the official tars and devkit, not unpacked, or folders of synsets",
+        "official",
+        f"{_ROOM}.imagenet:find_imagenet",
+    ),
+    "hf": SourceKind(
+        "images",
+        ("hf:OWNER/NAME", "hf:DIR"),
+        "a Hugging Face dataset, or one saved to a folder",
+        "its own, else by hash",
+        f"{_ROOM}.objects:find_hub",
+        extra="hf",
+    ),
+    "python": SourceKind(
+        "images",
+        (),
+        "a torch `Dataset` given to `residua.train`, as runs record it: `python:CLASS`",
+        "the second `Dataset`, else by hash",
+        f"{_ROOM}.objects:refuse_python",
+    ),
+    "video": SourceKind(
+        "clips",
+        ("video:DIR", "video:clips.csv"),
+        "video files in folders by class, in a list of paths and labels, or beside the official lists of "
+        "Kinetics or Something-Something V2",
+        "as for images, or the official lists",
+        f"{_ROOM}.video:find_video",
+        extra="video",
+    ),
+    "voc": SourceKind(
+        "boxes",
+        ("voc:DIR",),
+        "boxes in the layout of PASCAL VOC: `Annotations`, `ImageSets/Main` and `JPEGImages`",
+        "`trainval` and `test`, or `train` and `val`",
+        f"{_ROOM}.voc:find_voc",
+    ),
+    "coco": SourceKind(
+        "boxes",
+        ("coco:DIR",),
+        "boxes in the layout of COCO: `annotations/instances_*.json` beside the images",
+        "`instances_train*` and `instances_val*`",
+        f"{_ROOM}.coco:find_coco",
+    ),
+}
+"""Every kind of source by its name."""
 
 
-def absolute(source: str) -> str:
-    """`source` as it can be found again from another folder."""
-    name, colon, folder = source.partition(":")
-    if is_address(source):
+def parse_source(source: str | Source) -> Source:
+    """The parsed `source`; a `Source` comes back as it is."""
+    if isinstance(source, Source):
         return source
-    if is_named(source):
-        place = bool(colon and folder) and (name != "hf" or Path(folder).is_dir())
-        return f"{name}:{Path(folder).absolute()}" if place else source
-    return str(Path(source).absolute())
+    return Source.parse(source, [name for name, kind in SOURCES.items() if kind.is_named])
 
 
-def list_images(paths: Sequence[Path], *, gate: Gate = IMAGE) -> list[Path]:
-    """The files among `paths`, and every image, or what else `gate` reads, in the folders among them, sorted.
-
-    DataError when a path does not exist or a folder holds no image.
-    """
-    found: list[Path] = []
-    for path in paths:
-        if not path.exists():
-            raise DataError(f"{shown(path)} does not exist: give {gate.noun}s as files or folders of them")
-        if not path.is_dir():
-            found.append(path)
-            continue
-        every = walk(path, root=path, suffixes=gate.suffixes)
-        inside = sorted(file for kind, file in every if kind == "image")
-        if not inside:
-            raise DataError(f"{shown(path)} holds no {gate.noun}: give a folder of {gate.formats} files")
-        found += inside
-    return found
+def holds(source: str | Source) -> Holds:
+    """What `source` consists of; a path or an address holds images. No file is opened."""
+    name = parse_source(source).name
+    return SOURCES[name].holds if name else "images"
 
 
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError as error:  # its folder is closed to us, or the name too long
-        raise DataError(f"{shown(path.parent)} cannot be read: {error.strerror}") from None
+def written_forms(*contents: Holds) -> str:
+    """The usual form of each kind that holds one of `contents`: `voc:DIR or coco:DIR`."""
+    forms = [kind.written[0] for kind in SOURCES.values() if kind.written and kind.holds in contents]
+    return " or ".join([", ".join(forms[:-1]), forms[-1]] if forms[1:] else forms)
 
 
-def _is_array(source: str) -> bool:
-    return source == "digits" or source.partition(":")[0] in ARRAYS
+def help_text() -> str:
+    """One line for the help of the DATA argument: all ways to write a source."""
+    return f"Data to use: {written_forms('images', 'clips', 'boxes')}. See docs/data.md."
 
 
-def _array(source: str, holdout: float) -> ImageDataset:
-    if source == "digits":
-        return open_digits(holdout=holdout)
-    name, colon, folder = source.partition(":")
-    if colon and not folder:
-        raise DataError(f"'{name}:' names no folder: give {name} or {name}:DIR")
-    return ARRAYS[name](Path(folder) if colon else None)
+def markdown_table() -> str:
+    """The table of all sources in `docs/data.md`."""
+    rows = ["| you write | holds | what it reads | train and validation parts | needs |", "| --- " * 5 + "|"]
+    for kind in filter(lambda kind: kind.written, SOURCES.values()):
+        forms = ", ".join(f"`{form}`" for form in kind.written)
+        extra = f"`pip install 'residua[{kind.extra}]'`" if kind.extra else ""
+        rows.append(
+            f"| {forms} | {kind.holds} | {kind.about} | {kind.split} | {extra} |".replace("|  |", "| |")
+        )
+    return "\n".join(rows) + "\n"
