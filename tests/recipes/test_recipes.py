@@ -1,4 +1,4 @@
-"""Every recipe trains, says where it comes from and stands in the docs; numbers are the papers'."""
+"""Every recipe trains, has a docstring and is in the docs; its numbers are the papers'."""
 
 import inspect
 import re
@@ -20,17 +20,17 @@ DOCS = Path(__file__).parents[2] / "docs/recipes.md"
 ROW = re.compile(r"^\| `([^`]+)` \| (.+) \| (.+) \|$", re.MULTILINE)
 
 
-def made(name: str, network: str = "cifar_resnet20") -> Recipe:
+def build_recipe(name: str, network: str = "cifar_resnet20") -> Recipe:
     return recipes.recipe(name, zoo.arch(network), "somewhere")
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_every_recipe_says_what_it_is_and_survives_its_file(name: str) -> None:
-    found = made(name)
-    assert found.name.split(" ")[0] == name
-    assert found.data.source == "somewhere"
+def test_every_recipe_has_a_docstring_and_survives_its_file(name: str) -> None:
+    recipe = build_recipe(name)
+    assert recipe.name.split(" ")[0] == name
+    assert recipe.data.source == "somewhere"
     assert inspect.getdoc(RECIPES[name])
-    assert from_json(Recipe, to_json(found)) == found
+    assert from_json(Recipe, to_json(recipe)) == recipe
 
 
 def test_the_docs_list_every_recipe_and_no_other() -> None:
@@ -41,7 +41,7 @@ def test_the_docs_list_every_recipe_and_no_other() -> None:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_trains(name: str, tmp_path: Path) -> None:
-    """Two epochs of tiny images; what belongs to real sizes is made small."""
+    """Two epochs of tiny images; sizes are reduced."""
     from residua.data.open import open_dataset
 
     folder = str(photo_folder(tmp_path / "photos", side=20))
@@ -67,31 +67,31 @@ def test_every_recipe_trains(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["he2015.cifar", "he2016.cifar", "duta2020.cifar"])
-def test_cifar_recipes_are_table_6s(name: str) -> None:
-    found = made(name)
-    assert (found.optim.lr, found.optim.momentum, found.optim.weight_decay) == (0.1, 0.9, 1e-4)
-    assert found.optim.decay_norms_and_biases
-    assert not found.optim.nesterov
-    assert (found.budget.batch_size, found.budget.steps) == (128, 64_000)
-    assert (found.augment.pad, found.augment.flip, found.augment.policy) == (4, 0.5, "none")
-    assert found.average == Averaging()
+def test_cifar_recipes_are_those_of_table_6(name: str) -> None:
+    recipe = build_recipe(name)
+    assert (recipe.optim.lr, recipe.optim.momentum, recipe.optim.weight_decay) == (0.1, 0.9, 1e-4)
+    assert recipe.optim.decay_norms_and_biases
+    assert not recipe.optim.nesterov
+    assert (recipe.budget.batch_size, recipe.budget.steps) == (128, 64_000)
+    assert (recipe.augment.pad, recipe.augment.flip, recipe.augment.policy) == (4, 0.5, "none")
+    assert recipe.average == Averaging()
 
 
 def test_only_deep_networks_of_the_first_paper_warm_up() -> None:
-    assert made("he2015.cifar", "cifar_resnet56").schedule.warmup_error == 0
-    assert made("he2015.cifar", "cifar_resnet110").schedule.warmup_error == 80
-    assert made("he2016.cifar").schedule.warmup == 400 / 64_000
+    assert build_recipe("he2015.cifar", "cifar_resnet56").schedule.warmup_error == 0
+    assert build_recipe("he2015.cifar", "cifar_resnet110").schedule.warmup_error == 80
+    assert build_recipe("he2016.cifar").schedule.warmup == 400 / 64_000
 
 
 def test_imagenet_recipes_are_the_papers() -> None:
     first, second, third = (
-        made(f"{paper}.imagenet", "resnet50") for paper in ("he2015", "he2016", "duta2020")
+        build_recipe(f"{paper}.imagenet", "resnet50") for paper in ("he2015", "he2016", "duta2020")
     )
-    for found in (first, second, third):
-        assert (found.optim.lr, found.optim.momentum, found.optim.weight_decay) == (0.1, 0.9, 1e-4)
-        assert found.budget.batch_size == 256
-        assert found.schedule.warmup == 0
-    assert [found.budget.epochs for found in (first, second, third)] == [120, 90, 90]
+    for recipe in (first, second, third):
+        assert (recipe.optim.lr, recipe.optim.momentum, recipe.optim.weight_decay) == (0.1, 0.9, 1e-4)
+        assert recipe.budget.batch_size == 256
+        assert recipe.schedule.warmup == 0
+    assert [recipe.budget.epochs for recipe in (first, second, third)] == [120, 90, 90]
     assert first.augment == second.augment
     assert (first.augment.kind, first.augment.sides, first.augment.colour) == ("scale_crop", (256, 480), 0.1)
     assert first.schedule.shape == "plateau"
@@ -104,11 +104,11 @@ def test_other_crops_have_the_papers_scales_in_proportion(name: str) -> None:
     assert RECIPES[name](small, "x").augment.sides == (128, 240)
 
 
-def test_what_is_ours_under_a_papers_name_says_so() -> None:
-    assert made("duta2020.cifar").name == "duta2020.cifar (ours)"
+def test_a_recipe_of_ours_under_a_papers_name_is_marked() -> None:
+    assert build_recipe("duta2020.cifar").name == "duta2020.cifar (ours)"
     assert "Ours, not the paper's" in str(RECIPES["duta2020.cifar"].__doc__)
 
 
-def test_an_unknown_recipe_is_answered_with_the_nearest() -> None:
+def test_an_unknown_recipe_offers_the_nearest_name() -> None:
     with pytest.raises(ValueError, match=r"did you mean he2016\.cifar"):
         recipes.recipe("he2016.cifr", zoo.arch("cifar_resnet20"), "x")

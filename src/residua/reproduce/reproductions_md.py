@@ -4,6 +4,7 @@ import textwrap
 from pathlib import Path
 
 from residua.errors import ConfigError
+from residua.files import write_file
 from residua.recipes.sentences import sentences
 from residua.reproduce.grid import GridSetting, run_entries
 from residua.reproduce.items import ITEMS
@@ -18,7 +19,6 @@ from residua.reproduce.page import (
 )
 from residua.reproduce.published import BUDGETS, Budget, Item
 from residua.reproduce.reproduce import Reproduction, reproduce_row, require_same_images
-from residua.files import write_file
 from residua.runs.run import Run
 
 DEFAULT_SOURCES = {"smoke": "digits"}
