@@ -177,7 +177,7 @@ def test_weights_of_a_run_start_another_with_other_classes(photos: Path, tmp_pat
         ("optim.lr", "fast", r"optim.lr is 'fast': give a number"),
         ("schedule.shape", "cosin", r"did you mean cosine"),
         ("arch.classes", 9, r"the data has 3: leave it"),
-        ("budget.batch_size", 1, r"batch >= 2"),
+        ("budget.batch_size", 1, r"batch_size is 1: give 2 or more"),
     ],
 )
 def test_a_change_that_cannot_be_made_says_why(

@@ -44,7 +44,7 @@ def test_windows_that_cannot_be_padded_or_stepped_are_refused() -> None:
         Conv(8, pace=0)
     with pytest.raises(ValueError, match="windows and steps above 0"):
         Pool(time=0)
-    with pytest.raises(ValueError, match=r"strides 2 \(2 in time\), its shortcut's pool 2: make them equal"):
+    with pytest.raises(ValueError, match=r"strides 2 \(2 in time\), its pool 2: make them equal"):
         Block("(CNA CN)A", (Conv(8, 3, 2, pace=2), Conv(8)), "PCN")
     with pytest.raises(ValueError, match="shrinks the map differently in each branch"):
         Fork((Block("C", (Conv(4, pace=2),)), Block("C", (Conv(4),))))
