@@ -231,7 +231,7 @@ def _measure(subject: Subject) -> Lesions:
 STUDY = Study(
     "lesion",
     title="Lesion study: what one block is worth",
-    measures="error without a block, without several, with blocks swapped or shuffled; without training",
+    measures="error without a block, without several, with blocks swapped or shuffled; no retraining",
     source="after Veit et al. 2016",
     needs=Needs.TRAINING,
     measure=_measure,

@@ -51,7 +51,7 @@ def _measure(subject: Subject) -> RegionPictures:
 STUDY = Study(
     "occlusion",
     title="Occlusion sensitivity: which region the class needs",
-    measures="fall of the logit when a grey square covers a place (the same)",
+    measures="fall of the logit when a grey square covers a place (needs the same)",
     source="Zeiler and Fergus 2014",
     needs=Needs.TRAINING,
     measure=_measure,

@@ -62,9 +62,9 @@ def draw_regions(results: Mapping[str, RegionPictures], colours: Colours) -> tup
     for name, one in results.items():
         cells: list[Tile] = []
         for pixels, heat, label in zip(one.pixels, one.regions.maps, one.class_names, strict=True):
-            cells += [Tile(pixels, f"predicted {label}"), Tile(tint(pixels, heat.numpy()))]
+            cells += [Tile(pixels, label), Tile(tint(pixels, heat.numpy()))]
         rows = tuple(tuple(cells[start : start + 4]) for start in range(0, len(cells), 4))
-        caption = f"{name}: each picture, and beside it the region that the prediction rests on."
+        caption = f"{name}: each picture with its predicted class, and the region that speaks for it."
         figures.append(Figure(picture_grid(rows), caption, caption))
     return tuple(figures)
 
