@@ -5,19 +5,25 @@ from math import comb
 import numpy as np
 import pytest
 
-from residua.measure.compare import changed, compare, holm
-from residua.measure.evaluate import Judgement, together
+from residua.data.images import Images
+from residua.measure.compare import changed, compare_evaluations, holm
+from residua.measure.evaluation import Evaluation, average
 
 
-def answers(right: str, *, sure: float = 0.9) -> Judgement:
-    """Two classes, every label 0; `1` is a right answer."""
+def labelled(labels: list[int], classes: int) -> Images:
+    names = tuple(f"class {i}" for i in range(classes))
+    return Images("val", names, np.array(labels), pixels=np.zeros((len(labels), 1, 1, 1), np.uint8))
+
+
+def predictions(right: str, *, sure: float = 0.9) -> Evaluation:
+    """Two classes, every label 0; `1` is a right prediction."""
     rows = [[sure, 1 - sure] if letter == "1" else [1 - sure, sure] for letter in right]
-    return Judgement.of(np.array(rows, np.float32), np.zeros(len(right), np.int64))
+    return Evaluation.from_probabilities(np.array(rows, np.float32), labelled([0] * len(right), 2))
 
 
 def test_counts_and_difference_are_of_the_second_minus_the_first() -> None:
-    found = compare(answers("1110000"), answers("1001110"))
-    assert (found.both, found.lost, found.won, found.neither, found.n) == (1, 2, 3, 1, 7)
+    found = compare_evaluations(predictions("1110000"), predictions("1001110"))
+    assert (found.both, found.losses, found.wins, found.neither, found.n) == (1, 2, 3, 1, 7)
     assert found.difference.value == pytest.approx(100 / 7)
 
 
@@ -25,7 +31,9 @@ def test_counts_and_difference_are_of_the_second_minus_the_first() -> None:
 def test_mcnemar_is_the_tail_of_a_fair_coin(won: int, lost: int) -> None:
     n = won + lost
     tail = sum(comb(n, k) for k in range(min(won, lost) + 1)) / 2**n
-    found = compare(answers("0" * won + "1" * lost + "1" * 20), answers("1" * won + "0" * lost + "1" * 20))
+    found = compare_evaluations(
+        predictions("0" * won + "1" * lost + "1" * 20), predictions("1" * won + "0" * lost + "1" * 20)
+    )
     assert found.p == pytest.approx(min(1.0, 2 * tail))
 
 
@@ -38,32 +46,39 @@ def test_the_interval_is_that_of_drawing_images_in_pairs() -> None:
     for _ in range(4000):
         places = chance.integers(0, 400, 400)
         drawn.append(100 * (second[places] - first[places]).mean())
-    low, high = compare(answers(one), answers(two)).difference.interval
+    low, high = compare_evaluations(predictions(one), predictions(two)).difference.interval
     assert (low, high) == pytest.approx(tuple(np.quantile(drawn, (0.025, 0.975))), abs=0.5)
 
 
 def test_a_network_beside_itself_differs_in_nothing() -> None:
-    found = compare(answers("1101"), answers("1101"))
+    found = compare_evaluations(predictions("1101"), predictions("1101"))
     assert (found.p, found.difference.value, found.difference.interval) == (1.0, 0.0, (0.0, 0.0))
-    assert changed(answers("1101"), answers("1101")).tolist() == []
+    assert changed(predictions("1101"), predictions("1101")).tolist() == []
 
 
 def test_images_that_changed_sides_come_before_those_that_are_wrong_otherwise() -> None:
-    labels = np.zeros(3, np.int64)
-    one = Judgement.of(np.array([[0.1, 0.6, 0.3], [0.8, 0.1, 0.1], [0.9, 0.05, 0.05]], np.float32), labels)
-    two = Judgement.of(np.array([[0.1, 0.3, 0.6], [0.2, 0.7, 0.1], [0.9, 0.05, 0.05]], np.float32), labels)
+    labels = labelled([0, 0, 0], 3)
+    one = Evaluation.from_probabilities(
+        np.array([[0.1, 0.6, 0.3], [0.8, 0.1, 0.1], [0.9, 0.05, 0.05]], np.float32), labels
+    )
+    two = Evaluation.from_probabilities(
+        np.array([[0.1, 0.3, 0.6], [0.2, 0.7, 0.1], [0.9, 0.05, 0.05]], np.float32), labels
+    )
     assert changed(one, two).tolist() == [1, 0]
 
 
 def test_other_images_are_refused() -> None:
-    other = Judgement.of(np.array([[0.9, 0.1]], np.float32), np.array([1]))
-    for use in (lambda: compare(answers("1"), other), lambda: together([answers("1"), other])):
+    other = Evaluation.from_probabilities(np.array([[0.9, 0.1]], np.float32), labelled([1], 2))
+    for use in (
+        lambda: compare_evaluations(predictions("1"), other),
+        lambda: average([predictions("1"), other]),
+    ):
         with pytest.raises(ValueError, match="the same --data"):
             use()
 
 
-def test_an_ensemble_averages_probabilities_not_answers() -> None:
-    joined = together([answers("1", sure=0.6), answers("1", sure=0.6), answers("0", sure=0.95)])
+def test_an_ensemble_averages_probabilities_not_predictions() -> None:
+    joined = average([predictions("1", sure=0.6), predictions("1", sure=0.6), predictions("0", sure=0.95)])
     assert joined.probabilities[0].tolist() == pytest.approx([0.41666, 0.58333], abs=1e-4)
     assert joined.wrong == 1
     assert joined.loss == pytest.approx(-np.log(0.416667), rel=1e-4)

@@ -12,11 +12,14 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
 
 from residua.data.images import Images
-from residua.data.sources.table import open_images
+from residua.data.open import open_evaluation_split
 from residua.errors import NonFiniteError
 from residua.measure import views
-from residua.measure.views import SCALES, VIEWS, dense_logits, judge, scaled, ten_crops
+from residua.measure.evaluation import Evaluation
+from residua.measure.views import SCALES, VIEWS, evaluate_view, scaled, ten_crops
 from residua.nn.network import Network, build
+from residua.predict.classifier import Classifier
+from residua.predict.predictor import dense_logits
 from residua.spec import change, zoo
 from residua.spec.arch import Arch, Head
 from residua.spec.preprocess import Preprocess
@@ -43,7 +46,11 @@ def photographs(tmp_path: Path) -> Images:
         folder = tmp_path / ("blue", "green", "red")[number % 3]
         folder.mkdir(exist_ok=True)
         Image.fromarray(chance.integers(0, 256, (*shape, 3), np.uint8)).save(folder / f"{number}.png")
-    return open_images(str(tmp_path), classes=("blue", "green", "red"))
+    return open_evaluation_split(str(tmp_path), classes=("blue", "green", "red"))
+
+
+def evaluated(network: Network, images: Images, view: str) -> Evaluation:
+    return evaluate_view(Classifier(network.eval(), PLAN), images, view)
 
 
 def slow_resize(image: Image.Image, short: int) -> Image.Image:
@@ -72,9 +79,9 @@ def test_ten_crops_equal_torchvisions_one_picture_at_a_time(photographs: Images)
         square = tv.center_crop(slow_resize(picture, 16), [16])
         crops = tv.ten_crop(square, [14, 14])
         twin.append(torch.stack([said(net, crop) for crop in crops]).mean(0).numpy())
-    found = judge(net, photographs, PLAN, "10crop")
+    found = evaluated(net, photographs, "10crop")
     np.testing.assert_allclose(found.probabilities, np.stack(twin), atol=1e-5)
-    center = judge(net, photographs, PLAN, "center")
+    center = evaluated(net, photographs, "center")
     assert np.abs(found.probabilities - center.probabilities).max() > 1e-3
 
 
@@ -85,7 +92,7 @@ def test_ten_crops_of_small_pictures_are_cut_from_the_padded_one() -> None:
         padded = tv.pad(picture, [1, 1, 1, 1])  # 12 pixels: a border of one
         crops = tv.ten_crop(padded, [12, 12])
         twin.append(torch.stack([said(net, crop, PIXELS) for crop in crops]).mean(0).numpy())
-    np.testing.assert_allclose(judge(net, images, PLAN, "10crop").probabilities, np.stack(twin), atol=1e-5)
+    np.testing.assert_allclose(evaluated(net, images, "10crop").probabilities, np.stack(twin), atol=1e-5)
 
 
 def test_flip_is_the_picture_and_its_mirror_image() -> None:
@@ -95,7 +102,7 @@ def test_flip_is_the_picture_and_its_mirror_image() -> None:
         for p in pictures(images)
     ]
     np.testing.assert_allclose(
-        judge(net, images, PLAN, "flip").probabilities, torch.stack(twin).numpy(), atol=1e-5
+        evaluated(net, images, "flip").probabilities, torch.stack(twin).numpy(), atol=1e-5
     )
 
 
@@ -116,7 +123,7 @@ def slow_scales(net: Network, picture: Image.Image) -> Tensor:
 def test_multiscale_equals_a_linear_layer_moved_over_every_map(photographs: Images) -> None:
     net = network()
     twin = torch.stack([slow_scales(net, picture) for picture in pictures(photographs)]).numpy()
-    found = judge(net, photographs, PLAN, "multiscale")
+    found = evaluated(net, photographs, "multiscale")
     np.testing.assert_allclose(found.probabilities, twin, atol=1e-5)
     assert found.labels.tolist() == photographs.labels.tolist()
 
@@ -126,7 +133,7 @@ def test_the_large_crop_is_the_centre_at_its_own_scale(photographs: Images) -> N
     twin = [
         said(net, tv.center_crop(slow_resize(picture, 20), [20])).numpy() for picture in pictures(photographs)
     ]
-    np.testing.assert_allclose(judge(net, photographs, PLAN, "320").probabilities, np.stack(twin), atol=1e-5)
+    np.testing.assert_allclose(evaluated(net, photographs, "320").probabilities, np.stack(twin), atol=1e-5)
 
 
 def test_networks_of_224_pixels_get_the_papers_sizes() -> None:
@@ -160,17 +167,17 @@ def test_ten_crops_are_torchvisions_in_another_order() -> None:
 
 
 @pytest.mark.parametrize("view", [view for view in VIEWS if view != "center"])
-def test_no_view_hides_a_network_that_says_no_number(view: str) -> None:
+def test_no_view_hides_a_network_that_computes_nan(view: str) -> None:
     net = network(arch())
     net.state_dict()["head.linear1.bias"][0] = float("nan")
     with pytest.raises(NonFiniteError, match="NaN or infinity"):
-        judge(net, colours().test, PLAN, view)
+        evaluated(net, colours().test, view)
 
 
 @pytest.mark.parametrize("view", ["320", "multiscale"])
 def test_a_network_of_vectors_reads_one_size(view: str) -> None:
-    with pytest.raises(ValueError, match=f"resmlp reads one size, {view} shows others: give center or flip"):
-        judge(build(zoo.arch("resmlp")), colours().test, PLAN, view)
+    with pytest.raises(ValueError, match=f"resmlp reads one size, {view} needs others"):
+        evaluated(build(zoo.arch("resmlp")), colours().test, view)
 
 
 @pytest.mark.parametrize("pixels", [1, 150, 400, 10**6])
@@ -178,12 +185,12 @@ def test_the_numbers_do_not_depend_on_how_many_are_computed_at_once(
     pixels: int, photographs: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     net = network()
-    expected = {view: judge(net, photographs, PLAN, view).probabilities for view in VIEWS}
+    expected = {view: evaluated(net, photographs, view).probabilities for view in VIEWS}
     monkeypatch.setattr(views, "PIXELS", pixels)
     for view in VIEWS:
-        found = judge(net, photographs, PLAN, view).probabilities
+        found = evaluated(net, photographs, view).probabilities
         np.testing.assert_allclose(found, expected[view], atol=1e-6)
 
 
 def test_fewer_large_images_are_computed_at_once_than_small_ones() -> None:
-    assert [views.at_once(side, side) for side in (8, 32, 224, 448, 20_000)] == [250, 250, 39, 9, 1]
+    assert [views.max_batch_size(side, side) for side in (8, 32, 224, 448, 20_000)] == [250, 250, 39, 9, 1]

@@ -15,7 +15,7 @@ from residua.jobs.prepare import TrainRequest, prepare
 from residua.nn.network import Network, build
 from residua.predict.folder import CONFIG, config
 from residua.runs.run import Run
-from residua.training.initial import initial
+from residua.training.network import initial_network
 from residua.weights import load
 from residua.weights.load import FILE
 from small import COLOURS, arch, colours, file_of, flip, fresh, photo_folder, picture, recipe
@@ -63,10 +63,12 @@ def test_a_folder_is_accepted_where_a_run_is(saved: Path, tmp_path: Path) -> Non
 
 
 def test_training_starts_from_a_folder_or_a_run(saved: Path, network: Network, tmp_path: Path) -> None:
-    begun = initial(recipe(weights=str(saved)), tuple(COLOURS))
+    begun = initial_network(recipe(weights=str(saved)), tuple(COLOURS))
     assert equal(begun, network)
     run = fresh(tmp_path / "run", recipe(), colours())
-    assert equal(initial(recipe(weights=str(run.path)), tuple(COLOURS)), residua.load(run.path).network)
+    assert equal(
+        initial_network(recipe(weights=str(run.path)), tuple(COLOURS)), residua.load(run.path).network
+    )
 
 
 def test_weights_load_reads_a_folder(saved: Path, network: Network) -> None:
@@ -79,7 +81,7 @@ def test_saving_never_overwrites_unless_it_is_told_to(network: Network, saved: P
     before = (saved / FILE).read_bytes()
     with torch.no_grad():
         network.stem.conv1.weight += 1
-    with pytest.raises(FileExistsError, match=r"config\.json is there already: give --force"):
+    with pytest.raises(FileExistsError, match=r"config\.json exists already: give --force"):
         residua.save(network, saved)
     assert (saved / FILE).read_bytes() == before
     residua.save(network, saved, force=True)

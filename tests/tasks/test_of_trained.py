@@ -1,4 +1,4 @@
-"""The task of a run is told by what lies beside its weights; what means nothing to it is refused."""
+"""The task of a run follows from the file beside its weights; options of other tasks are refused."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +10,9 @@ import small
 from residua import tasks
 from residua.spec.clip import Clip
 from residua.spec.inflate import inflate
-from residua.tasks.classify.task import Classify
-from residua.tasks.detect.task import Detect
-from residua.tasks.video.task import Video
+from residua.tasks.classify.predict_task import ClassifyPredict
+from residua.tasks.detect.predict_task import DetectPredict
+from residua.tasks.video.predict_task import VideoPredict
 
 
 @pytest.fixture
@@ -30,20 +30,25 @@ def runs(tmp_path: Path) -> dict[str, Path]:
     return {name: tmp_path / name for name in recipes}
 
 
-@pytest.mark.parametrize(("name", "kind"), [("images", Classify), ("clips", Video), ("boxes", Detect)])
-def test_a_run_tells_its_task(runs: dict[str, Path], name: str, kind: type) -> None:
-    assert isinstance(tasks.of_trained([runs[name]]), kind)
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [("images", ClassifyPredict), ("clips", VideoPredict), ("boxes", DetectPredict)],
+)
+def test_the_recipe_of_a_run_decides_its_task(runs: dict[str, Path], name: str, task: type) -> None:
+    assert isinstance(tasks.predict_task_of([runs[name]]), task)
 
 
-def test_what_is_damaged_or_not_there_is_left_to_who_reads_it(runs: dict[str, Path], tmp_path: Path) -> None:
+def test_a_damaged_or_missing_run_is_reported_when_it_is_loaded(
+    runs: dict[str, Path], tmp_path: Path
+) -> None:
     (runs["clips"] / "recipe.json").write_text("{")
     for path in (runs["clips"], tmp_path / "none"):
-        assert isinstance(tasks.of_trained([path], ["draw"]), Classify)
+        assert isinstance(tasks.predict_task_of([path], ["draw"]), ClassifyPredict)
 
 
-def test_networks_of_several_tasks_are_not_judged_together(runs: dict[str, Path]) -> None:
-    with pytest.raises(ValueError, match=r"boxes is of another task than .*images: judge each alone"):
-        tasks.of_trained([runs["images"], runs["boxes"]])
+def test_networks_of_several_tasks_are_not_evaluated_together(runs: dict[str, Path]) -> None:
+    with pytest.raises(ValueError, match=r"boxes is of another task than .*images"):
+        tasks.predict_task_of([runs["images"], runs["boxes"]])
 
 
 @pytest.mark.parametrize(
@@ -56,8 +61,8 @@ def test_networks_of_several_tasks_are_not_judged_together(runs: dict[str, Path]
         ("boxes", "ensemble", "networks that name classes"),
     ],
 )
-def test_an_option_that_means_nothing_is_refused(
+def test_an_option_without_effect_is_refused(
     runs: dict[str, Path], name: str, option: str, owner: str
 ) -> None:
-    with pytest.raises(ValueError, match=f"--{option} is for {owner}: leave it"):
-        tasks.of_trained([runs[name]], [option])
+    with pytest.raises(ValueError, match=f"--{option} is for {owner}"):
+        tasks.predict_task_of([runs[name]], [option])

@@ -12,10 +12,10 @@ import residua
 from ranks import together
 from residua.errors import DataError
 from residua.jobs.prepare import TrainRequest
-from residua.jobs.train import enter
+from residua.jobs.train import start_or_join
 from residua.spec.recipe import Data
-from residua.tasks.classify import task
-from residua.tasks.classify.task import Classify
+from residua.tasks.classify import data_task
+from residua.tasks.classify.data_task import ClassifyData
 from residua.tasks.run_data import open_readable
 from residua.training.processes.world import World
 from small import arch, file_of, photo_folder, recipe, rows, split_folder, weights
@@ -95,7 +95,7 @@ def test_the_same_are_left_out_at_every_resume_whatever_they_are_by_then(
 def test_of_several_processes_one_looks_and_all_leave_out_the_same(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made, look = file_of(recipe(str(photos), arch=arch()), tmp_path / "recipe.json"), task.scan
+    made, look = file_of(recipe(str(photos), arch=arch()), tmp_path / "recipe.json"), data_task.scan
 
     def counted(*splits: object, **how: object) -> object:
         (tmp_path / f"looked-{os.environ['RANK']}").touch(exist_ok=False)
@@ -103,11 +103,11 @@ def test_of_several_processes_one_looks_and_all_leave_out_the_same(
 
     def begin(world: World) -> None:
         wish = TrainRequest(str(photos), recipe=str(made), changes=(("data.bad", "skip"),))
-        train = enter(wish, tmp_path / "run", world=world)[1].sets.train
+        train = start_or_join(wish, tmp_path / "run", world=world)[1].sets.train
         titles = "\n".join(train.title(i) for i in range(len(train)))
         (tmp_path / f"learns-{world.rank}").write_text(titles)
 
-    monkeypatch.setattr(task, "scan", counted)
+    monkeypatch.setattr(data_task, "scan", counted)
     together(2, begin)
     assert [file.name for file in tmp_path.glob("looked-*")] == ["looked-0"]
     learned = [(tmp_path / f"learns-{rank}").read_text() for rank in (0, 1)]
@@ -117,10 +117,10 @@ def test_of_several_processes_one_looks_and_all_leave_out_the_same(
 
 def test_the_split_of_the_others_does_not_move(tmp_path: Path) -> None:
     root = photo_folder(tmp_path / "photos", count=10)
-    everything, none = open_readable(Classify(), Data(str(root)))
+    everything, none = open_readable(ClassifyData(), Data(str(root)))
     assert none == {}
     (root / "blue" / "01.png").write_text("text")
-    left, bad = open_readable(Classify(), Data(str(root), bad="skip"))
+    left, bad = open_readable(ClassifyData(), Data(str(root), bad="skip"))
     assert set(bad) == {"blue/01.png"}
 
     def titles(images: object) -> set[str]:
@@ -136,7 +136,7 @@ def test_a_class_of_which_nothing_can_be_read_is_an_error(tmp_path: Path) -> Non
     for file in (root / "blue").iterdir():
         file.write_text("text")
     with pytest.raises(DataError, match="of class 'blue' no image of train can be read"):
-        open_readable(Classify(), Data(str(root), bad="skip"))
+        open_readable(ClassifyData(), Data(str(root), bad="skip"))
 
 
 def test_a_file_that_breaks_after_the_scan_ends_the_run_by_name(photos: Path, tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_file_that_breaks_after_the_scan_ends_the_run_by_name(photos: Path, tm
         residua.evaluate(run)
 
 
-def test_evaluation_never_judges_by_another_split(tmp_path: Path) -> None:
+def test_evaluation_never_uses_another_split(tmp_path: Path) -> None:
     root = photo_folder(tmp_path / "photos", count=10)
     made = file_of(recipe(str(root), arch=arch()), tmp_path / "recipe.json")
     run = residua.train(root, recipe=str(made), epochs=1, out=tmp_path / "run")

@@ -9,27 +9,28 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from residua.tasks.classify.learn_task import ClassifyLearn
-from residua.tasks.detect.learn_task import DetectLearn
-from residua.tasks.video.learn_task import VideoLearn
 
 import filmed
 import marked
 from chip import Seen, chip
 from ranks import apart, end
 from ranks import begin as begin_ranks
-from residua.data import batches
 from residua.data.batches import Batch
 from residua.data.open import find_boxes as find
 from residua.data.scenes import build_box_dataset
 from residua.jobs.prepare import TrainRequest, prepare
 from residua.jobs.train import create_run, fit_run, resume
 from residua.measure.evaluate import evaluate
+from residua.measure.views import SingleView
 from residua.nn import device
 from residua.nn.network import build
+from residua.predict.classifier import Classifier
 from residua.runs.run import Run, create, open_run
 from residua.spec.augment import Augment
 from residua.spec.recipe import Averaging, Budget, Optim, Plan, Recipe, Schedule
+from residua.tasks.classify.learn_task import ClassifyLearn
+from residua.tasks.detect.learn_task import DetectLearn
+from residua.tasks.video.learn_task import VideoLearn
 from residua.training.epoch_totals import EpochTotals
 from residua.training.loop import Moment
 from residua.training.processes.world import SINGLE_PROCESS, World, process_group
@@ -75,7 +76,7 @@ class Case:
     def work(self, run: Run, world: World, stop: Stop = never) -> None:
         """One process's part of training it."""
         sets = self.sets()
-        network = self.task.initial(run.recipe, sets.train.classes)
+        network = self.task.initial_network(run.recipe, sets.train.classes)
         for _ in TrainingSession(run, network, sets, self.task, stop=stop, world=world).events():
             pass
 
@@ -182,26 +183,25 @@ def test_between_two_epochs_the_host_never_waits(precision: Any, tmp_path: Path)
 
 
 @apart
-def test_judging_waits_once_all_is_asked(tmp_path: Path) -> None:
+def test_evaluation_waits_once_after_all_batches(tmp_path: Path) -> None:
     sets, waited = colours(), []
 
-    def looked(given: Iterator[Batch]) -> Iterator[Batch]:
-        for batch in given:
-            waited.append(len(seen.waits))
-            yield batch
+    class Watched(SingleView):
+        def batches(self, *args: Any, **kwargs: Any) -> Iterator[Batch]:
+            for batch in super().batches(*args, **kwargs):
+                waited.append(len(seen.waits))
+                yield batch
 
-    def judged(how: Plan) -> Any:
-        given = batches.evaluation_batches(
-            sets.test, arch().preprocess, batch_size=3, workers=0, resident_bytes=1 << 20
-        )
+    def evaluated(how: Plan) -> Any:
         torch.manual_seed(0)
-        return evaluate(device.place_network(build(arch()), how), looked(given), how)
+        network = device.place_network(build(arch()), how).eval()
+        return evaluate(Classifier(network, how), sets.test, Watched(3, resident_bytes=1 << 20))
 
     with chip() as seen:
-        found = judged(THERE)
+        found = evaluated(THERE)
     assert len(waited) == 4
     assert waited[1:] == [waited[1]] * 3, "the first batch brings the statistics that pixels are scaled by"
-    assert found.loss == judged(HERE).loss
+    assert found.loss == evaluated(HERE).loss
 
 
 @apart

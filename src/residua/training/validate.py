@@ -41,7 +41,7 @@ def validate(
     on the number of processes.
 
     Args:
-        predictor: The network with its preprocessing.
+        predictor: The network with its preprocessing; it is left in eval mode.
         split: The test examples.
         protocol: How each example is shown.
         world: The processes of the run.
@@ -59,4 +59,5 @@ def validate(
         return in_lockstep(batches, count, world=world, stop=stop)
 
     world.broadcast_buffers(predictor.network)
+    predictor.network.eval()
     return evaluate(predictor, split, protocol, world=world, rounds=rounds)

@@ -1,4 +1,4 @@
-"""Both official metrics: VOC's against a slow twin, COCO's against pycocotools called by hand."""
+"""VOC AP against a step-by-step reference, COCO AP against pycocotools called on files."""
 
 import contextlib
 import io
@@ -16,7 +16,7 @@ from residua.tasks.detect.prediction import BoxPrediction
 from residua.tasks.detect.score import score_boxes
 from residua.tasks.detect.voc_metric import average_precisions, bootstrap_interval, rank_all_classes
 
-Said = tuple[int, tuple[float, float, float, float], float]
+ScoredBox = tuple[int, tuple[float, float, float, float], float]
 """Image, box and score."""
 
 
@@ -26,21 +26,23 @@ def union(a: tuple[float, ...], b: tuple[float, ...]) -> float:
     return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
 
 
-def twin(said: list[Said], truth: list[tuple[int, tuple[float, ...], bool]], how: str) -> float:
+def reference_ap(
+    scored: list[ScoredBox], truth: list[tuple[int, tuple[float, ...], bool]], how: str
+) -> float:
     """AP of one class, in percent, step by step as the development kit's VOCevaldet does it."""
     positives = sum(not aside for _, _, aside in truth)
-    taken: set[int] = set()
+    matched: set[int] = set()
     hits: list[bool] = []
-    for image, box, _ in sorted(said, key=lambda one: -one[2]):
+    for image, box, _ in sorted(scored, key=lambda one: -one[2]):
         best, which = -1.0, -1
         for number, (other, mark, _) in enumerate(truth):
             if other == image and union(box, mark) > best:
                 best, which = union(box, mark), number
         if best >= 0.5 and truth[which][2]:
             continue
-        hits.append(best >= 0.5 and which not in taken)
+        hits.append(best >= 0.5 and which not in matched)
         if best >= 0.5:
-            taken.add(which)
+            matched.add(which)
     points = [(sum(hits[: n + 1]) / positives, sum(hits[: n + 1]) / (n + 1)) for n in range(len(hits))]
     if how == "eleven":
         best_at = [max([p for r, p in points if r >= n / 10], default=0.0) for n in range(11)]
@@ -53,9 +55,9 @@ def twin(said: list[Said], truth: list[tuple[int, tuple[float, ...], bool]], how
 
 
 def scene(seed: int, images: int = 5) -> tuple[list[BoxPrediction], list[Boxes]]:
-    """Objects of two classes, and detections that hit some, miss some and invent some, none equally sure."""
+    """Objects of two classes; detections with true positives, misses and false positives, no equal scores."""
     chance = np.random.default_rng(seed)
-    found, truth = [], []
+    detections, truth = [], []
     for _ in range(images):
         low = chance.uniform(0, 60, (int(chance.integers(1, 5)), 2))
         corners = np.concatenate([low, low + chance.uniform(12, 40, low.shape)], 1)
@@ -65,45 +67,47 @@ def scene(seed: int, images: int = 5) -> tuple[list[BoxPrediction], list[Boxes]]
         )
         again = np.repeat(corners, 3, 0) + chance.normal(0, 4, (3 * len(corners), 4))
         again[:, 2:] = np.maximum(again[:, 2:], again[:, :2] + 1)
-        kept = chance.random(len(again)) < 0.7
+        is_kept = chance.random(len(again)) < 0.7
         names = np.where(chance.random(len(again)) < 0.9, np.repeat(labels, 3), 0)
         scores = chance.permutation(np.linspace(0.05, 0.95, len(again)))
-        one = BoxPrediction(again[kept].astype(np.float32), names[kept], scores[kept].astype(np.float32))
-        found.append(one.chosen(np.argsort(-one.scores)))
-    return found, truth
+        one = BoxPrediction(
+            again[is_kept].astype(np.float32), names[is_kept], scores[is_kept].astype(np.float32)
+        )
+        detections.append(one.select(np.argsort(-one.scores)))
+    return detections, truth
 
 
 @pytest.mark.parametrize("how", ["area", "eleven"])
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 10_000))
-def test_voc_equals_its_slow_twin(how: str, seed: int) -> None:
-    found, truth = scene(seed)
-    ours = average_precisions(rank_all_classes(found, truth, 2), how)  # type: ignore[arg-type]
+def test_voc_equals_a_step_by_step_reference(how: str, seed: int) -> None:
+    detections, truth = scene(seed)
+    ours = average_precisions(rank_all_classes(detections, truth, 2), how)  # type: ignore[arg-type]
     for label in (0, 1):
-        marks = [
+        objects = [
             (i, tuple(map(float, box)), bool(aside))
             for i, boxes in enumerate(truth)
-            for box, other, aside in zip(boxes.corners, boxes.labels, boxes.aside, strict=True)
+            for box, other, aside in zip(boxes.corners, boxes.labels, boxes.ignored, strict=True)
             if other == label
         ]
-        said = [
+        scored = [
             (i, tuple(map(float, box)), float(sure))
-            for i, one in enumerate(found)
+            for i, one in enumerate(detections)
             for box, other, sure in zip(one.corners, one.labels, one.scores, strict=True)
             if other == label
         ]
-        if any(not aside for _, _, aside in marks):
-            assert ours[label] == pytest.approx(twin(said, marks, how), abs=1e-9)  # type: ignore[arg-type]
+        if any(not aside for _, _, aside in objects):
+            assert ours[label] == pytest.approx(reference_ap(scored, objects, how), abs=1e-9)  # type: ignore[arg-type]
         else:
             assert np.isnan(ours[label])
 
 
-def test_voc_on_an_example_done_by_hand() -> None:
+def test_voc_on_an_example_computed_by_hand() -> None:
     """Two objects; right, wrong, right: precision 1 up to half of the recall, then 2/3."""
     truth = [Boxes.of([(0, 0, 10, 10), (20, 20, 30, 30)], [0, 0])]
     corners = np.array([(0, 0, 10, 10), (50, 50, 60, 60), (20, 20, 30, 31)], np.float32)
-    found = [BoxPrediction(corners, np.zeros(3, np.int64), np.array([0.9, 0.8, 0.7], np.float32))]
-    ranked = rank_all_classes(found, truth, 1)
+    detections = [BoxPrediction(corners, np.zeros(3, np.int64), np.array([0.9, 0.8, 0.7], np.float32))]
+    ranked = rank_all_classes(detections, truth, 1)
     assert average_precisions(ranked)[0] == pytest.approx(100 * (0.5 + 0.5 * 2 / 3))
     assert average_precisions(ranked, "eleven")[0] == pytest.approx(100 * (6 + 5 * 2 / 3) / 11)
 
@@ -111,8 +115,8 @@ def test_voc_on_an_example_done_by_hand() -> None:
 def test_the_interval_holds_the_value_and_shrinks_with_images() -> None:
     widths = []
     for images in (6, 60):
-        found, truth = scene(1, images)
-        ranked = rank_all_classes(found, truth, 2)
+        detections, truth = scene(1, images)
+        ranked = rank_all_classes(detections, truth, 2)
         low, high = bootstrap_interval(ranked)
         assert low <= float(np.nanmean(average_precisions(ranked))) <= high
         widths.append(high - low)
@@ -122,49 +126,51 @@ def test_the_interval_holds_the_value_and_shrinks_with_images() -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_coco_equals_pycocotools_called_by_hand_on_files(seed: int, tmp_path: Path) -> None:
     coco = pytest.importorskip("pycocotools.coco")
-    judges = pytest.importorskip("pycocotools.cocoeval")
-    found, truth = scene(seed, 12)
+    cocoeval = pytest.importorskip("pycocotools.cocoeval")
+    detections, truth = scene(seed, 12)
     numbers = {0: 4, 1: 17}  # categories with gaps
-    marks, answers = [], []
-    for image, (boxes, one) in enumerate(zip(truth, found, strict=True)):
+    objects, results = [], []
+    for image, (boxes, one) in enumerate(zip(truth, detections, strict=True)):
         for box, label, aside in zip(
-            boxes.corners.tolist(), boxes.labels.tolist(), boxes.aside.tolist(), strict=True
+            boxes.corners.tolist(), boxes.labels.tolist(), boxes.ignored.tolist(), strict=True
         ):
             left, top, right, bottom = box
             size = [left, top, right - left, bottom - top]
             where = {"image_id": 50 + image, "category_id": numbers[label], "bbox": size}
-            marks.append({"id": len(marks) + 1, "area": size[2] * size[3], "iscrowd": int(aside), **where})
+            objects.append(
+                {"id": len(objects) + 1, "area": size[2] * size[3], "iscrowd": int(aside), **where}
+            )
         for box, label, sure in zip(
             one.corners.tolist(), one.labels.tolist(), one.scores.tolist(), strict=True
         ):
             left, top, right, bottom = box
-            answers.append({"image_id": 50 + image, "category_id": numbers[label], "score": sure,
+            results.append({"image_id": 50 + image, "category_id": numbers[label], "score": sure,
                             "bbox": [left, top, right - left, bottom - top]})  # fmt: skip
     document = {
         "images": [{"id": 50 + image} for image in range(len(truth))],
-        "annotations": marks,
+        "annotations": objects,
         "categories": [{"id": number, "name": str(number)} for number in numbers.values()],
     }
     (tmp_path / "truth.json").write_text(json.dumps(document))
-    (tmp_path / "found.json").write_text(json.dumps(answers))
+    (tmp_path / "found.json").write_text(json.dumps(results))
     with contextlib.redirect_stdout(io.StringIO()):
-        held = coco.COCO(str(tmp_path / "truth.json"))
-        judge = judges.COCOeval(held, held.loadRes(str(tmp_path / "found.json")), "bbox")
-        judge.evaluate()
-        judge.accumulate()
-        judge.summarize()
-    ours = score_boxes(found, truth, protocol="coco", classes=("a", "b"), split="test", weights="raw")
+        annotations = coco.COCO(str(tmp_path / "truth.json"))
+        coco_eval = cocoeval.COCOeval(annotations, annotations.loadRes(str(tmp_path / "found.json")), "bbox")
+        coco_eval.evaluate()
+        coco_eval.accumulate()
+        coco_eval.summarize()
+    ours = score_boxes(detections, truth, protocol="coco", classes=("a", "b"), split="test", weights="raw")
     assert [name for name, _ in ours.parts] == list(coco_metric.METRIC_NAMES)
-    theirs = [100 * value if value > -1 else np.nan for value in judge.stats]
+    theirs = [100 * value if value > -1 else np.nan for value in coco_eval.stats]
     assert [value for _, value in ours.parts] == pytest.approx(theirs, abs=1e-4, nan_ok=True)
     assert np.mean([ap for _, ap in ours.classes]) == pytest.approx(ours.value)
 
 
-def test_finding_nothing_is_no_error() -> None:
+def test_no_detection_at_all_scores_zero() -> None:
     nothing = BoxPrediction(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.float32))
     _, truth = scene(0)
     for protocol in ("coco", "voc", "voc2007"):
-        found = score_boxes(
+        result = score_boxes(
             [nothing] * 5, truth, protocol=protocol, classes=("a", "b"), split="t", weights="raw"
         )
-        assert found.value == 0.0
+        assert result.value == 0.0

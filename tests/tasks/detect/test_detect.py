@@ -35,6 +35,7 @@ from residua.spec.recipe import Averaging, Data, Recipe
 from residua.spec.record import from_json, to_json
 from residua.tasks.detect import batches
 from residua.tasks.detect.evaluation import WholeImages
+from residua.tasks.detect.learn_task import DetectLearn
 from residua.tasks.detect.learning import initial_network
 from residua.tasks.detect.predict_task import DetectPredict
 from residua.tasks.detect.predictor import BoxPredictor, load
@@ -48,12 +49,12 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def sets(root: Path) -> BoxDataset:
+def dataset(root: Path) -> BoxDataset:
     return build_box_dataset(find_source(f"voc:{root}"), skip=False)
 
 
-def started(path: Path, made: Recipe, stop: Any = never, world: World | None = None) -> Run:
-    prepared = prepare(TrainRequest(made.data.source, None, made))
+def train(path: Path, recipe_: Recipe, stop: Any = never, world: World | None = None) -> Run:
+    prepared = prepare(TrainRequest(recipe_.data.source, None, recipe_))
     run = create_run(prepared, path)
     fit_run(run, prepared, stop=stop)
     return run
@@ -63,12 +64,12 @@ def started(path: Path, made: Recipe, stop: Any = never, world: World | None = N
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Trained until it finds nearly all: twelve epochs of five steps."""
     folder = tmp_path_factory.mktemp("run")
-    made = recipe(f"voc:{voc_folder(folder / 'voc', train=40)}", augment=Augment("none"))
-    made = replace(made, budget=replace(made.budget, epochs=12, batch_size=8))
-    return started(folder / "run", replace(made, optim=replace(made.optim, lr=0.01)))
+    recipe_ = recipe(f"voc:{voc_folder(folder / 'voc', train=40)}", augment=Augment("none"))
+    recipe_ = replace(recipe_, budget=replace(recipe_.budget, epochs=12, batch_size=8))
+    return train(folder / "run", replace(recipe_, optim=replace(recipe_.optim, lr=0.01)))
 
 
-def test_it_learns_to_find_boxes(run: Run) -> None:
+def test_a_detector_learns(run: Run) -> None:
     assert run.finished
     first, last = run.metrics[0], run.metrics[-1]
     assert last["train_loss"] < 0.5 * first["train_loss"]
@@ -77,7 +78,7 @@ def test_it_learns_to_find_boxes(run: Run) -> None:
     assert "train_error" not in last
 
 
-def test_the_report_shows_boxes_and_asks_nothing_of_a_network(look: Eyes, run: Run) -> None:
+def test_the_report_shows_boxes_and_works_offline(look: Eyes, run: Run) -> None:
     page = (run.path / "report.html").read_text()
     assert "mAP@.5" in page
     assert page.count("<image") == 6
@@ -85,7 +86,7 @@ def test_the_report_shows_boxes_and_asks_nothing_of_a_network(look: Eyes, run: R
     look(run.path / "report.html")
 
 
-def test_evaluate_judges_what_the_run_kept_apart_by_both_protocols(run: Run, root: Path) -> None:
+def test_evaluate_uses_the_test_images_of_the_run_under_both_protocols(run: Run, root: Path) -> None:
     pytest.importorskip("pycocotools")
     voc, coco = evaluate(run)
     assert (voc.protocol, coco.protocol, voc.n, voc.split) == ("voc", "coco", 6, "test")
@@ -108,21 +109,21 @@ def test_predict_writes_boxes_and_draws_them(run: Run, root: Path, tmp_path: Pat
     image = root / "JPEGImages/001000.png"
     task = tasks.predict_task_of([run.path])
     assert isinstance(task, DetectPredict)
-    found = task.predict(task.load(run.path), [image, broken], topk=1, least=0.3)
-    assert len(found.errors) == 1
-    assert found.boxes[0] is not None
-    save(tmp_path / "boxes.jsonl", found)
+    predictions = task.predict(task.load(run.path), [image, broken], topk=1, least=0.3)
+    assert len(predictions.errors) == 1
+    assert predictions.boxes[0] is not None
+    save(tmp_path / "boxes.jsonl", predictions)
     first = json.loads((tmp_path / "boxes.jsonl").read_text().splitlines()[0])
     assert {box["class"] for box in first["boxes"]} <= {"cell", "plate"}
     assert all(0.3 <= box["score"] <= 1 for box in first["boxes"])
-    save(tmp_path / "boxes.csv", found)
+    save(tmp_path / "boxes.csv", predictions)
     assert (tmp_path / "boxes.csv").read_text().startswith("file,class,score,left,top,right,bottom,error")
-    assert found.draw(tmp_path / "drawn", name="x", force=False).startswith("1 picture drawn in")
-    drawn, plain = Image.open(tmp_path / "drawn/001000.png"), Image.open(image)
-    assert drawn.size == plain.size
-    assert np.any(np.asarray(drawn) != np.asarray(plain))
+    assert predictions.draw(tmp_path / "drawn", name="x", force=False).startswith("1 picture drawn in")
+    picture, plain = Image.open(tmp_path / "drawn/001000.png"), Image.open(image)
+    assert picture.size == plain.size
+    assert np.any(np.asarray(picture) != np.asarray(plain))
     with pytest.raises(FileExistsError, match="--force"):
-        found.draw(tmp_path / "drawn", name="x", force=False)
+        predictions.draw(tmp_path / "drawn", name="x", force=False)
 
 
 def test_pictures_arrays_and_bytes_get_the_same_boxes(run: Run, root: Path) -> None:
@@ -132,10 +133,10 @@ def test_pictures_arrays_and_bytes_get_the_same_boxes(run: Run, root: Path) -> N
     assert all(np.array_equal(first.corners, other.corners) for other in others)
 
 
-def test_a_run_that_is_stopped_goes_on_to_the_same_bits(root: Path, tmp_path: Path) -> None:
-    made = recipe(f"voc:{root}", average=Averaging(ema_decay=0.9))
-    whole = started(tmp_path / "whole", made)
-    parts = started(tmp_path / "parts", made, stop=after(5))
+def test_a_stopped_run_resumes_to_the_same_bits(root: Path, tmp_path: Path) -> None:
+    recipe_ = recipe(f"voc:{root}", average=Averaging(ema_decay=0.9))
+    whole = train(tmp_path / "whole", recipe_)
+    parts = train(tmp_path / "parts", recipe_, stop=after(5))
     assert not parts.finished
     resume(parts.path)
     assert parts.finished
@@ -144,10 +145,10 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_bits(root: Path, tmp_path: Pa
     assert "ema_test_map50" in rows(whole)[-1]
 
 
-def test_two_processes_learn_what_one_learns(root: Path, tmp_path: Path) -> None:
-    made = recipe(f"voc:{root}", budget=replace(recipe("").budget, epochs=1))
-    one = started(tmp_path / "one", made)
-    prepared = prepare(TrainRequest(made.data.source, None, made))
+def test_two_processes_train_like_one(root: Path, tmp_path: Path) -> None:
+    recipe_ = recipe(f"voc:{root}", budget=replace(recipe("").budget, epochs=1))
+    one = train(tmp_path / "one", recipe_)
+    prepared = prepare(TrainRequest(recipe_.data.source, None, recipe_))
     create_run(prepared, tmp_path / "two")
 
     def rank(_: int) -> None:
@@ -160,43 +161,43 @@ def test_two_processes_learn_what_one_learns(root: Path, tmp_path: Path) -> None
     assert theirs["train_loss"] == pytest.approx(ours["train_loss"], rel=0.3)  # norms see halves
 
 
-def batch_of(sets: BoxDataset, made: Recipe, workers: int, first: int = 1) -> list[Any]:
-    return list(batches.training_batches(sets.train, made, first=first, steps=5, workers=workers))
+def batch_of(dataset: BoxDataset, recipe_: Recipe, workers: int, first: int = 1) -> list[Any]:
+    return list(batches.training_batches(dataset.train, recipe_, first=first, steps=5, workers=workers))
 
 
 @pytest.mark.parametrize("workers", [1, 4])
-def test_batches_do_not_depend_on_workers_or_memory(sets: BoxDataset, root: Path, workers: int) -> None:
-    made = recipe(f"voc:{root}")
-    streamed = replace(made, data=replace(made.data, resident_bytes=0))
-    held, read = batch_of(sets, made, 0), batch_of(sets, streamed, workers)
-    for one, other in zip(held, read, strict=True):
+def test_batches_do_not_depend_on_workers_or_memory(dataset: BoxDataset, root: Path, workers: int) -> None:
+    recipe_ = recipe(f"voc:{root}")
+    streamed = replace(recipe_, data=replace(recipe_.data, resident_bytes=0))
+    resident, read = batch_of(dataset, recipe_, 0), batch_of(dataset, streamed, workers)
+    for one, other in zip(resident, read, strict=True):
         assert torch.equal(one.images, other.images)
         for ours, theirs in zip(one.boxes, other.boxes, strict=True):
             assert np.array_equal(ours.corners, theirs.corners)
             assert np.array_equal(ours.labels, theirs.labels)
         assert one.indices.tolist() == other.indices.tolist()
-    parts = held[0].chunk(2)
-    assert torch.equal(torch.cat([part.images for part in parts]), held[0].images)
+    parts = resident[0].chunk(2)
+    assert torch.equal(torch.cat([part.images for part in parts]), resident[0].images)
     assert [len(part.boxes) for part in parts] == [2, 2]
 
 
-def test_objects_set_aside_are_judged_but_not_learned(tmp_path: Path) -> None:
+def test_ignored_objects_are_left_out_in_training_only(tmp_path: Path) -> None:
     root = voc_folder(tmp_path)
     (root / "Annotations/000000.xml").write_text(marked.xml(marked.objects(0), difficult=[0]))
-    sets = build_box_dataset(find_source(f"voc:{root}"), skip=False)
-    made = recipe(f"voc:{root}", augment=Augment("none"))
-    (batch,) = [b for b in batch_of(sets, made, 0, 0) if 0 in b.indices and b.epoch == 0]
+    dataset = build_box_dataset(find_source(f"voc:{root}"), skip=False)
+    recipe_ = recipe(f"voc:{root}", augment=Augment("none"))
+    (batch,) = [b for b in batch_of(dataset, recipe_, 0, 0) if 0 in b.indices and b.epoch == 0]
     place = batch.indices.tolist().index(0)
-    assert sets.train.boxes[0].aside.any()
+    assert dataset.train.boxes[0].ignored.any()
     assert len(batch.boxes[place]) == len(marked.objects(0)) - 1
 
 
-def test_the_recipe_is_settled_and_contradictions_are_refused(root: Path) -> None:
+def test_the_recipe_is_resolved_and_contradictions_are_refused(root: Path) -> None:
     source = f"voc:{root}"
-    made, _ = resolve(TrainRequest(source, "ssd512_resnet18"))
-    assert (made.name, made.detector.size, made.arch.preprocess.size) == ("quick.boxes", 512, 512)  # type: ignore[union-attr]
-    assert (made.arch.classes, made.plan.compile) == (2, "off")
-    assert from_json(Recipe, to_json(made)) == made
+    recipe_, _ = resolve(TrainRequest(source, "ssd512_resnet18"))
+    assert (recipe_.name, recipe_.detector.size, recipe_.arch.preprocess.size) == ("quick.boxes", 512, 512)  # type: ignore[union-attr]
+    assert (recipe_.arch.classes, recipe_.plan.compile) == (2, "off")
+    assert from_json(Recipe, to_json(recipe_)) == recipe_
     for path, text in (
         ("augment.kind", "resized_crop"),
         ("augment.mixup", "0.2"),
@@ -218,7 +219,7 @@ def test_the_recipe_is_settled_and_contradictions_are_refused(root: Path) -> Non
 
 
 def test_frozen_norms_need_trained_weights(root: Path) -> None:
-    with pytest.raises(ValueError, match="detector.norm=batch"):
+    with pytest.raises(ValueError, match=r"detector\.norm=batch"):
         prepare(TrainRequest(f"voc:{root}", "fasterrcnn_c4_resnet18"))
 
 
@@ -227,10 +228,12 @@ def test_weights_of_a_classifier_go_into_the_backbone(root: Path, tmp_path: Path
     network = build(marked.arch(7))
     file = tmp_path / "classifier.pt"
     torch.save(network.state_dict(), file)
-    said: list[str] = []
-    made = initial_network(recipe(f"voc:{root}", weights=str(file)), ("cell", "plate"), listen=said.append)
-    assert "into the backbone" in said[0]
-    ours = made.parts.backbone.features.network  # type: ignore[union-attr]
+    messages: list[str] = []
+    recipe_ = initial_network(
+        recipe(f"voc:{root}", weights=str(file)), ("cell", "plate"), listen=messages.append
+    )
+    assert "into the backbone" in messages[0]
+    ours = recipe_.parts.backbone.features.network  # type: ignore[union-attr]
     assert torch.equal(ours.stem.conv1.weight, network.stem.conv1.weight)  # type: ignore[union-attr]
 
 
@@ -240,44 +243,46 @@ def test_trained_norms_are_kept_as_they_were(root: Path, tmp_path: Path) -> None
     file = tmp_path / "resnet18.pt"
     torch.save(theirs.state_dict(), file)
     changes = (("detector.size", "64"), ("detector.longest", "64"), ("budget.batch_size", "2"))
-    made, _ = resolve(
+    recipe_, _ = resolve(
         TrainRequest(f"voc:{root}", "fasterrcnn_c4_resnet18", "he2015.coco", str(file), None, changes)
     )
-    network = initial_network(made, ("cell", "plate"))
+    network = initial_network(recipe_, ("cell", "plate"))
     norm = network.parts.backbone.features.network.stem.norm1  # type: ignore[union-attr]
     assert torch.equal(norm.running_var, theirs.bn1.running_var)  # type: ignore[union-attr]
     batch = next(batches.training_batches(
-        build_box_dataset(find_source(f"voc:{root}"), skip=False).train, made, first=0, steps=1, workers=0
+        build_box_dataset(find_source(f"voc:{root}"), skip=False).train, recipe_, first=0, steps=1, workers=0
     ))  # fmt: skip
     network.parts.roi_heads.fg_bg_sampler.batch_size_per_image = 4  # type: ignore[union-attr]
-    loss, _ = DetectLearn().loss_fn(None, made, small.PLAN)(network.train(), batch)  # type: ignore[arg-type]
+    loss, _ = DetectLearn().loss_fn(None, recipe_, small.PLAN)(network.train(), batch)  # type: ignore[arg-type]
     assert torch.isfinite(loss)
     assert torch.equal(norm.running_var, theirs.bn1.running_var)  # type: ignore[union-attr]
 
 
 def test_weights_of_a_detector_are_taken_over_for_other_classes(run: Run) -> None:
-    said: list[str] = []
-    made = initial_network(replace(run.recipe, weights=str(run.path)), ("a", "b", "c"), listen=said.append)
-    assert "re-initialised for other classes" in said[0]
+    messages: list[str] = []
+    recipe_ = initial_network(
+        replace(run.recipe, weights=str(run.path)), ("a", "b", "c"), listen=messages.append
+    )
+    assert "re-initialised for other classes" in messages[0]
     old = load(run.path).network
-    assert torch.equal(made.state_dict()["parts.backbone.behind.layers.0.0.weight"],
+    assert torch.equal(recipe_.state_dict()["parts.backbone.behind.layers.0.0.weight"],
                        old.state_dict()["parts.backbone.behind.layers.0.0.weight"])  # fmt: skip
     other = replace(run.recipe, detector=replace(marked.DETECTOR, extras=(16,)), weights=str(run.path))
     with pytest.raises(CheckpointError, match="is of another detector"):
         initial_network(other, ("cell", "plate"))
 
 
-def test_a_detector_is_no_classifier_and_says_so(run: Run) -> None:
+def test_loading_a_detector_as_a_classifier_is_refused(run: Run) -> None:
     import residua
 
     with pytest.raises(CheckpointError, match="holds a detector"):
         residua.load(run.path)
 
 
-def test_an_untrained_detector_can_be_evaluated(sets: BoxDataset, root: Path) -> None:
-    made = recipe(f"voc:{root}")
-    network = initial_network(made, sets.train.classes).eval()
-    evaluation = evaluate_split(BoxPredictor(network, made.plan), sets.test, WholeImages())
+def test_an_untrained_detector_can_be_evaluated(dataset: BoxDataset, root: Path) -> None:
+    recipe_ = recipe(f"voc:{root}")
+    network = initial_network(recipe_, dataset.train.classes).eval()
+    evaluation = evaluate_split(BoxPredictor(network, recipe_.plan), dataset.test, WholeImages())
     assert len(evaluation.predictions) == 6
     assert 0 <= evaluation.row()["test_map50"] <= 100
 
@@ -290,8 +295,8 @@ def test_bad_images_and_boxes_are_left_out_by_policy(tmp_path: Path) -> None:
     )
     with pytest.raises(DataError, match="boxes cannot be used"):
         resolve(TrainRequest(f"voc:{root}"))
-    made = recipe(f"voc:{root}", data=Data(f"voc:{root}", num_workers=0, bad="quarantine"))
-    run = started(tmp_path / "run", replace(made, budget=replace(made.budget, epochs=1, steps=2)))
+    recipe_ = recipe(f"voc:{root}", data=Data(f"voc:{root}", num_workers=0, bad="quarantine"))
+    run = train(tmp_path / "run", replace(recipe_, budget=replace(recipe_.budget, epochs=1, steps=2)))
     text = (run.path / "quarantine.csv").read_text()
     assert "JPEGImages/000002.png" in text
     assert "object 4: " in text or "cell, object" in text
@@ -303,15 +308,15 @@ def test_data_check_lists_degenerate_boxes_and_other_sizes(tmp_path: Path) -> No
     bad = marked.thing("cell", (5, 5, 5, 5))
     (root / "Annotations/000003.xml").write_text(marked.xml(marked.objects(3), extra=bad))
     Image.new("RGB", (30, 60)).save(root / "JPEGImages/000004.png")
-    found = {finding.key: finding for finding in check(f"voc:{root}", workers=0).findings}
-    assert found["boxes"].level == "problem"
-    assert "object" in found["boxes"].names[0]
-    assert "it has no area (5, 5, 5, 5)" in found["boxes"].names[0]
-    assert found["size"].names == ("JPEGImages/000004.png: is 30 x 60, annotated as 80 x 60",)
-    assert len(found["counts"].names) == 2
+    findings = {finding.key: finding for finding in check(f"voc:{root}", workers=0).findings}
+    assert findings["boxes"].level == "problem"
+    assert "object" in findings["boxes"].names[0]
+    assert "it has no area (5, 5, 5, 5)" in findings["boxes"].names[0]
+    assert findings["size"].names == ("JPEGImages/000004.png: is 30 x 60, annotated as 80 x 60",)
+    assert len(findings["counts"].names) == 2
 
 
-def test_data_check_counts_boxes_and_asks_of_images_only_what_concerns_them(tmp_path: Path) -> None:
+def test_data_check_counts_boxes_and_skips_findings_about_labels(tmp_path: Path) -> None:
     root = voc_folder(tmp_path / "voc", train=1)
     Image.new("RGB", (200, 60)).save(root / "JPEGImages/000000.png")
     checked = check(f"voc:{root}", workers=0)
@@ -320,10 +325,10 @@ def test_data_check_counts_boxes_and_asks_of_images_only_what_concerns_them(tmp_
     assert checked.counted_noun == "boxes"
     assert checked.marks is not None
     half = Image.new("RGB", (marked.WIDE // 2, marked.HIGH // 2), "white")
-    drawn = np.asarray(checked.marks.drawn(1, half))  # the first of the second split
+    picture = np.asarray(checked.marks.drawn(1, half))  # the first of the second split
     for _, (left, top, _, _) in of[0]:
-        assert (drawn[top // 2, left // 2] < 250).any()
-    assert (drawn == 255).all(2).any()
+        assert (picture[top // 2, left // 2] < 250).any()
+    assert (picture == 255).all(2).any()
     assert checked.class_counts()["test"]["plate"] == plates
     assert not {"single", "shape", "unjudged", "metadata"} & {finding.key for finding in checked.findings}
 
@@ -332,20 +337,24 @@ def test_real_blood_cells_have_two_boxes_without_area(tmp_path: Path) -> None:
     archive = Path(__file__).parents[3].parent / "shared/data/bccd/bccd.zip"
     if not archive.is_file():
         pytest.skip(f"{archive} is not here")
-    with zipfile.ZipFile(archive) as held:
-        held.extractall(tmp_path)
+    with zipfile.ZipFile(archive) as archive_file:
+        archive_file.extractall(tmp_path)
     (lists,) = tmp_path.rglob("ImageSets")
-    found = find_source(f"voc:{lists.parent}")
-    assert [fault.key for fault in found.faults] == [
+    listing = find_source(f"voc:{lists.parent}")
+    assert [fault.key for fault in listing.faults] == [
         "JPEGImages/BloodImage_00338.jpg: RBC, object 13",
         "JPEGImages/BloodImage_00343.jpg: RBC, object 4",
     ]
-    assert found.test is not None
-    assert (len(found.train), len(found.test), found.train.classes) == (292, 72, ("Platelets", "RBC", "WBC"))
-    assert found.train.counts().tolist() == [292, 3348, 301]
+    assert listing.test is not None
+    assert (len(listing.train), len(listing.test), listing.train.classes) == (
+        292,
+        72,
+        ("Platelets", "RBC", "WBC"),
+    )
+    assert listing.train.counts().tolist() == [292, 3348, 301]
 
 
-def test_the_source_says_the_task(root: Path) -> None:
+def test_the_source_decides_the_task(root: Path) -> None:
     assert type(tasks.learn_task_of(f"voc:{root}")).__name__ == "DetectLearn"
     assert type(tasks.learn_task_of("digits")).__name__ == "ClassifyLearn"
     assert os.path.isabs(str(root))

@@ -1,4 +1,4 @@
-"""Both protocols, against averages made by hand, and the sentence that says what a number proves."""
+"""Both protocols against averages computed by hand, and the conclusion of the report."""
 
 from dataclasses import replace
 
@@ -22,6 +22,8 @@ from residua.spec.clip import Clip
 from residua.spec.inflate import inflate
 from residua.spec.preprocess import Preprocess
 from residua.tasks.video.pages import conclusion
+from residua.tasks.video.predictor import ClipPredictor
+from residua.tasks.video.protocol import CLIPS, ClipProtocol, describe_clips
 
 PIXELS = Preprocess(12, 16, (0.5,) * 3, (0.5,) * 3)
 FRAMES = 11
@@ -47,16 +49,16 @@ def footage() -> ClipFrames:
     return ClipFrames(images, PIXELS)
 
 
-def said(network: Network, frames: np.ndarray) -> np.ndarray:
+def clip_probabilities(network: Network, frames: np.ndarray) -> np.ndarray:
     """Probabilities of one clip (T, S, S, C)."""
     clip = torch.from_numpy(frames.copy()).permute(3, 0, 1, 2)[None]
     with torch.inference_mode():
-        found: np.ndarray = torch.softmax(network(normalise(clip, PIXELS)), 1)[0].numpy()
-    return found
+        probabilities: np.ndarray = torch.softmax(network(normalise(clip, PIXELS)), 1)[0].numpy()
+    return probabilities
 
 
 def test_video_level_is_the_mean_of_thirty_clips(network: Network, footage: ClipFrames) -> None:
-    found = evaluate(ClipPredictor(network, small.PLAN), footage, ClipProtocol(VIDEO))
+    evaluation = evaluate(ClipPredictor(network, small.PLAN), footage, ClipProtocol(VIDEO))
     for i in range(5):
         frames = footage.images.pixels[i].reshape(FRAMES, 16, 16, 3)  # type: ignore[index]
         room = FRAMES - 5
@@ -64,18 +66,18 @@ def test_video_level_is_the_mean_of_thirty_clips(network: Network, footage: Clip
         for k in range(10):
             start = min(room, int(k / 9 * (room + 1)))
             for left in (0, 2, 4):
-                rows.append(said(network, frames[start : start + 5 : 2, 2:14, left : left + 12]))
-        assert np.allclose(found.probabilities[i], np.mean(rows, 0), atol=1e-5)
-    assert found.labels.tolist() == [0, 1, 2, 0, 1]
+                rows.append(clip_probabilities(network, frames[start : start + 5 : 2, 2:14, left : left + 12]))
+        assert np.allclose(evaluation.probabilities[i], np.mean(rows, 0), atol=1e-5)
+    assert evaluation.labels.tolist() == [0, 1, 2, 0, 1]
 
 
 def test_clip_level_is_the_middle(network: Network, footage: ClipFrames) -> None:
-    found = evaluate(ClipPredictor(network, small.PLAN), footage, ClipProtocol(CLIP))
+    evaluation = evaluate(ClipPredictor(network, small.PLAN), footage, ClipProtocol(CLIP))
     frames = footage.images.pixels[2].reshape(FRAMES, 16, 16, 3)  # type: ignore[index]
-    assert np.allclose(found.probabilities[2], said(network, frames[3:8:2, 2:14, 2:14]), atol=1e-5)
+    assert np.allclose(evaluation.probabilities[2], clip_probabilities(network, frames[3:8:2, 2:14, 2:14]), atol=1e-5)
 
 
-def test_a_network_that_says_no_number_is_refused(network: Network, footage: ClipFrames) -> None:
+def test_a_network_with_nan_outputs_is_refused(network: Network, footage: ClipFrames) -> None:
     with torch.no_grad():
         next(network.parameters()).fill_(float("nan"))
     with pytest.raises(NonFiniteError):
@@ -87,8 +89,8 @@ def test_a_score_names_frames_stride_rate_and_views(network: Network) -> None:
         describe_clips(network.arch, 25.0, CLIP) == "3 frames together, one of every 2 of 25 a second; 1 view"
     )
     assert describe_clips(network.arch, 0.0, VIDEO).endswith("; 10 x 3 views")
-    assert len(protocol.CLIPS[VIDEO]) == 30
-    assert [view.position for view in protocol.CLIPS[CLIP]] == [frame_choice.MIDDLE]
+    assert len(CLIPS[VIDEO]) == 30
+    assert [view.position for view in CLIPS[CLIP]] == [frame_choice.MIDDLE]
 
 
 @pytest.mark.parametrize(
@@ -100,7 +102,7 @@ def test_a_score_names_frames_stride_rate_and_views(network: Network) -> None:
         (12, None, "no better than always predicting the majority class"),
     ],
 )
-def test_the_verdict_claims_no_more_than_the_interval_allows(
+def test_the_conclusion_claims_no_more_than_the_interval_allows(
     right: int, metadata: float | None, says: str
 ) -> None:
     probabilities = np.zeros((24, 2), np.float32)

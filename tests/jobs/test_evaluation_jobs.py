@@ -1,4 +1,4 @@
-"""Judging runs alone, together and against each other, and looking inside them: from runs to files."""
+"""Evaluating runs alone, averaged and compared, and analysing them: from runs to files."""
 
 import csv
 import json
@@ -12,16 +12,16 @@ import torch
 
 import residua
 from eyes import Eyes
-from residua.analyse.study import without_shared
+from residua.analyse.study import distinct_parts
 from residua.errors import CheckpointError
 from residua.jobs.analyse import analyse
 from residua.jobs.compare import changes, compare, save_changed
 from residua.jobs.comparison_page import write_comparison
-from residua.jobs.evaluate import judge
+from residua.jobs.evaluate import evaluate_networks
 from residua.jobs.predict import save
 from residua.runs import checkpoint
 from residua.runs.run import Run
-from residua.tasks.classify.verdict import ByClass
+from residua.tasks.classify.evaluations import ClassEvaluations
 from residua.weights.store import publish
 from small import Budget, arch, file_of, photo_folder, recipe, split_folder
 
@@ -41,9 +41,9 @@ def runs(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
     return good.path, poor.path
 
 
-def by_class(runs: Sequence[Path], *views: str, ensemble: bool = False) -> ByClass:
-    found = judge(runs, views=views, ensemble=ensemble)
-    assert isinstance(found, ByClass)
+def evaluations(runs: Sequence[Path], *views: str, ensemble: bool = False) -> ClassEvaluations:
+    found = evaluate_networks(runs, views=views, ensemble=ensemble)
+    assert isinstance(found, ClassEvaluations)
     return found
 
 
@@ -56,11 +56,11 @@ def test_every_view_gives_a_score_with_its_protocol(runs: tuple[Path, Path]) -> 
     assert scores[0] == residua.evaluate(runs[0])[0]
 
 
-def test_an_ensemble_averages_what_each_says(runs: tuple[Path, Path]) -> None:
-    one, two = by_class(runs, "flip").found
-    (both,) = by_class(runs, "flip", ensemble=True).found
-    mean = (one.judgement.probabilities + two.judgement.probabilities) / 2
-    np.testing.assert_allclose(both.judgement.probabilities, mean, atol=1e-6)
+def test_an_ensemble_averages_probabilities(runs: tuple[Path, Path]) -> None:
+    one, two = evaluations(runs, "flip").evaluations
+    (both,) = evaluations(runs, "flip", ensemble=True).evaluations
+    mean = (one.probabilities + two.probabilities) / 2
+    np.testing.assert_allclose(both.probabilities, mean, atol=1e-6)
     assert both.score.weights == "raw, mean of 2 networks"
     assert residua.evaluate(list(runs), views=["flip"], ensemble=True) == [both.score]
 
@@ -70,15 +70,13 @@ def test_classes_in_another_order_are_matched_by_name(
 ) -> None:
     twin = _reordered(runs[0], tmp_path / "twin.safetensors", [2, 0, 1])
     (pair,) = compare([runs[0], twin], data=photos)
-    assert (pair.comparison.won, pair.comparison.lost) == (0, 0)
-    np.testing.assert_allclose(
-        pair.first.judgement.probabilities, pair.second.judgement.probabilities, atol=1e-6
-    )
+    assert (pair.comparison.wins, pair.comparison.losses) == (0, 0)
+    np.testing.assert_allclose(pair.first.probabilities, pair.second.probabilities, atol=1e-6)
 
 
 def _reordered(run: Path, file: Path, order: list[int]) -> Path:
     """The run's network with its outputs, and their names, in another order."""
-    state = checkpoint.newest(Run(run).checkpoints)
+    state = checkpoint.load_newest(Run(run).checkpoints)
     assert state
     tensors, facts = dict(state.tensors), dict(state.facts)
     for name in ("model.head.linear1.weight", "model.head.linear1.bias"):
@@ -92,11 +90,11 @@ def test_a_comparison_counts_lists_and_saves_the_images_that_changed(
 ) -> None:
     (pair,) = compare(list(runs))
     found = pair.comparison
-    assert found.both + found.lost + found.won + found.neither == found.n == 18
-    assert found.lost > found.won
+    assert found.both + found.losses + found.wins + found.neither == found.n == 18
+    assert found.losses > found.wins
     assert found.difference.value == pytest.approx(pair.second.score.top1 - pair.first.score.top1)
     rows = changes(pair)
-    assert sum(row["change"] == "lost" for row in rows) == found.lost
+    assert sum(row["change"] == "lost" for row in rows) == found.losses
     out = tmp_path / "changed.csv"
     assert save_changed(out, [pair]) == len(rows)
     with out.open(newline="") as file:
@@ -106,37 +104,37 @@ def test_a_comparison_counts_lists_and_saves_the_images_that_changed(
     assert lost["first"] == lost["label"] == Path(lost["file"]).parent.name != lost["second"]
 
 
-def test_networks_that_saw_other_images_or_classes_are_not_compared(
+def test_networks_with_other_images_or_classes_are_not_compared(
     runs: tuple[Path, Path], tmp_path: Path
 ) -> None:
     other = split_folder(tmp_path / "other", train=12, val=5)
     made = file_of(recipe("", arch=arch(), budget=Budget(epochs=1, batch_size=6)), tmp_path / "recipe.json")
     stranger = residua.train(other, recipe=str(made), out=tmp_path / "stranger")
-    with pytest.raises(ValueError, match=r"was judged on other images than .*: give --data"):
+    with pytest.raises(ValueError, match=r"was evaluated on other images than .*: give --data"):
         compare([runs[0], stranger])
     with pytest.raises(ValueError, match="fewer than two networks"):
         compare([runs[0]])
     renamed = _renamed(runs[0], tmp_path / "renamed.safetensors")
     folder = photo_folder(tmp_path / "some", colours=["red", "green"], count=2)
-    with pytest.raises(ValueError, match=r"knows other classes than .*: compare networks of one task"):
+    with pytest.raises(ValueError, match="has other classes than"):
         compare([runs[0], renamed], data=folder)
 
 
 def _renamed(run: Path, file: Path) -> Path:
-    state = checkpoint.newest(Run(run).checkpoints)
+    state = checkpoint.load_newest(Run(run).checkpoints)
     assert state
     publish(file, state.tensors, dict(state.facts) | {"classes": ["azure", "green", "red"]})
     return file
 
 
-def test_the_mean_of_the_weights_and_the_best_are_judged_where_a_run_kept_them(
+def test_averaged_and_best_weights_are_evaluated_where_a_run_has_them(
     runs: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    with pytest.raises(CheckpointError, match="holds no mean of the weights: give --weights raw"):
+    with pytest.raises(CheckpointError, match="holds no moving average of the weights: give --weights raw"):
         residua.evaluate(runs[0], weights="ema")
     with pytest.raises(ValueError, match="no weights 'emma': did you mean ema"):
         residua.evaluate(runs[0], weights="emma")
-    good, poor = (checkpoint.newest(Run(path).checkpoints) for path in runs)
+    good, poor = (checkpoint.load_newest(Run(path).checkpoints) for path in runs)
     assert good
     assert poor
     mean = {
@@ -154,25 +152,27 @@ def test_best_weights_are_those_in_their_own_file(runs: tuple[Path, Path], tmp_p
     import shutil
 
     copy = shutil.copytree(runs[1], tmp_path / "copy")
-    state = checkpoint.newest(Run(runs[0]).checkpoints)
+    state = checkpoint.load_newest(Run(runs[0]).checkpoints)
     assert state
     judged = {"step": 1, "weights": "raw", "test_error": 0.0}
-    checkpoint.save_best(copy / "checkpoints", checkpoint.network_of(state.path), judged)
+    checkpoint.save_best_weights(copy / "checkpoints", checkpoint.load_network(state.path), judged)
     (best,) = residua.evaluate(copy, weights="best")
     assert best.top1 == residua.evaluate(runs[0])[0].top1 != residua.evaluate(copy)[0].top1
     assert best.weights == "best"
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
-def test_answers_are_saved_with_their_labels(suffix: str, runs: tuple[Path, Path], tmp_path: Path) -> None:
-    verdict = by_class(runs[:1], "center")
-    out = tmp_path / f"answers{suffix}"
-    save(out, verdict.answers(2))
+def test_predictions_are_saved_with_their_labels(
+    suffix: str, runs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    result = evaluations(runs[:1], "center")
+    out = tmp_path / f"predictions{suffix}"
+    save(out, result.predictions(2))
     rows = _rows(out)
     assert len(rows) == 18
     assert [Path(row["file"]).parent.name for row in rows] == [row["label"] for row in rows]
     right = sum(row["class1"] == row["label"] for row in rows)
-    assert 100 * right / 18 == pytest.approx(verdict.scores[0].top1)
+    assert 100 * right / 18 == pytest.approx(result.scores[0].top1)
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -188,13 +188,13 @@ def _rows(path: Path) -> list[dict[str, str]]:
 def test_pages_of_evaluation_and_comparison_say_what_was_measured(
     look: Eyes, runs: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    judged = text = by_class(runs, "center", "flip").page("residua evaluate X --views center,flip")
+    judged = text = evaluations(runs, "center", "flip").page("residua evaluate X --views center,flip")
     for said in (
-        "good judged",
+        "Evaluation of good",
         "n = 18 images",
         "good, flip",
         "residua evaluate X",
-        "Most surprising",
+        "The least likely labels",
         "nats",
     ):
         assert said in text
@@ -204,20 +204,20 @@ def test_pages_of_evaluation_and_comparison_say_what_was_measured(
     for said in (
         "good and poor compared",
         "exact McNemar",
-        "What poor sees otherwise",
+        "What poor predicts differently",
         "residua compare X Y",
     ):
         assert said in text
-    assert f"{pairs[0].comparison.lost:,}" in text
+    assert f"{pairs[0].comparison.losses:,}" in text
     (tmp_path / "judged.html").write_text(judged)
     look(runs[0] / "report.html", tmp_path / "judged.html", tmp_path / "compared.html")
 
 
-def test_a_page_of_a_network_that_errs_nowhere_says_so(runs: tuple[Path, Path]) -> None:
-    (found,) = by_class(runs[:1], "center").found
-    sure = np.eye(3, dtype=np.float32)[found.images.labels]
-    faultless = replace(found, judgement=found.judgement.of(sure, found.images.labels))
-    assert "Nowhere: all 18 images were classified as labelled." in ByClass((faultless,)).page("x")
+def test_the_page_of_a_network_without_mistakes_says_so(runs: tuple[Path, Path]) -> None:
+    (found,) = evaluations(runs[:1], "center").evaluations
+    sure = np.eye(3, dtype=np.float32)[found.split.labels]
+    faultless = replace(found.from_probabilities(sure, found.split), network="good")
+    assert "None: all 18 images were classified as labelled." in ClassEvaluations((faultless,)).page("x")
 
 
 def test_an_analysis_writes_a_page_figures_and_numbers(
@@ -241,11 +241,11 @@ def test_an_analysis_writes_a_page_figures_and_numbers(
 
 def test_figures_tell_networks_by_what_differs_in_their_names() -> None:
     names = ["digits-5-epochs-cifar_plain20-seed0", "digits-5-epochs-cifar_resnet20-seed0"]
-    assert without_shared(names) == ["cifar_plain20", "cifar_resnet20"]
-    assert without_shared(["a-1-c", "a-1-c"]) == ["a-1-c", "a-1-c"]
-    assert without_shared(["digits-of-people-wide", "digits-of-people"]) == ["people-wide", "people"]
-    assert without_shared(["photos-1"]) == ["photos-1"]
-    assert without_shared(["run-1", "run-2"]) == ["run-1", "run-2"]
+    assert distinct_parts(names) == ["cifar_plain20", "cifar_resnet20"]
+    assert distinct_parts(["a-1-c", "a-1-c"]) == ["a-1-c", "a-1-c"]
+    assert distinct_parts(["digits-of-people-wide", "digits-of-people"]) == ["people-wide", "people"]
+    assert distinct_parts(["photos-1"]) == ["photos-1"]
+    assert distinct_parts(["run-1", "run-2"]) == ["run-1", "run-2"]
 
 
 def test_what_does_not_fit_is_left_out_unless_it_was_asked_for(tmp_path: Path) -> None:
