@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 
 from residua.data.images import ImageDataset, Images
+from residua.data.video.clips import CLIP
 from residua.spec.clip import Clip
 from residua.spec.inflate import inflate
 from residua.spec.recipe import Budget, Data, Recipe
-from residua.data.video.clips import CLIP
-from residua.tasks.video.task import ClipDataset
+from residua.tasks.video.data_task import ClipDataset
 from small import PIXELS, arch
 from small import recipe as of_images
 
@@ -36,4 +36,4 @@ def _strips(name: str, count: int) -> Images:
     noise = np.random.default_rng(count).normal(0, 20, (count, FRAMES, SIDE, SIDE, 3))
     levels = 60 + 50 * labels[:, None] + 4 * np.arange(FRAMES)
     frames = np.clip(levels[:, :, None, None, None] + noise, 0, 255).astype(np.uint8)
-    return Images(name, CLASSES, labels, pixels=frames.reshape(count, FRAMES * SIDE, SIDE, 3), gate=CLIP)
+    return Images(name, CLASSES, labels, pixels=frames.reshape(count, FRAMES * SIDE, SIDE, 3), media_type=CLIP)

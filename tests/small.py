@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from residua.tasks.classify.learn_task import ClassifyLearn
 
 from residua.data.images import ImageDataset, Images
 from residua.runs import checkpoint
@@ -21,10 +22,9 @@ from residua.spec.block import Block, Conv
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Budget, Data, Optim, Plan, Recipe, Schedule
 from residua.spec.record import to_json
-from residua.tasks.classify.task import Classify
 from residua.training.events import Event
-from residua.training.fit import Fit
-from residua.training.initial import initial
+from residua.training.network import initial_network
+from residua.training.session import TrainingSession
 from residua.weights.store import read
 
 PIXELS = Preprocess(12, 12, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
@@ -43,7 +43,7 @@ def arch(classes: int = 3, *, drop: bool = False) -> Arch:
 
 def recipe(source: str = "colours", **changes: Any) -> Recipe:
     """Three epochs of four steps for the 24 training images of `colours()`."""
-    found = Recipe(
+    default = Recipe(
         "tests",
         arch(),
         Data(source, num_workers=0),
@@ -53,7 +53,7 @@ def recipe(source: str = "colours", **changes: Any) -> Recipe:
         Budget(epochs=3, batch_size=6, save_seconds=1000.0),
         PLAN,
     )
-    return replace(found, **changes)
+    return replace(default, **changes)
 
 
 def convnet(source: str) -> Recipe:
@@ -135,7 +135,9 @@ def go(run: Run, dataset: ImageDataset, stop: Stop = never) -> list[Event]:
     """Train `run` until its end or `stop`, in this process; what was told."""
     made = run.recipe
     with run.lock():
-        fit = Fit(run, initial(made, dataset.train.classes), dataset, Classify(), stop=stop)
+        fit = TrainingSession(
+            run, initial_network(made, dataset.train.classes), dataset, ClassifyLearn(), stop=stop
+        )
         return list(fit.events())
 
 
@@ -149,7 +151,7 @@ def fresh(path: Path, made: Recipe, dataset: ImageDataset, stop: Stop = never) -
 def weights(run: Run | Path) -> str:
     """SHA-256 of every tensor of the newest state: weights, running statistics and momenta."""
     run = open_run(run) if isinstance(run, Path) else run
-    tensors, _ = read(checkpoint.states(run.checkpoints)[0])
+    tensors, _ = read(checkpoint.list_checkpoints(run.checkpoints)[0])
     digest = hashlib.sha256()
     for name in sorted(tensors):
         digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())

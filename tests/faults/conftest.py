@@ -7,7 +7,7 @@ import pytest
 
 from ranks import together
 from residua.jobs.prepare import TrainRequest, prepare
-from residua.jobs.train import begin, enter, work
+from residua.jobs.train import create_run, fit_run, start_or_join
 from residua.runs.run import Run, open_run
 from residua.spec.recipe import Budget
 from residua.training.processes.world import World
@@ -33,8 +33,8 @@ def trained(photos: Path, made: Path) -> Callable[..., Run]:
 
     def train(path: Path, stop: Stop = never, *, recipe: Path = made) -> Run:
         prepared = prepare(TrainRequest(str(photos), recipe=str(recipe)))
-        run = begin(prepared, path)
-        work(run, prepared, stop=stop)
+        run = create_run(prepared, path)
+        fit_run(run, prepared, stop=stop)
         return run
 
     return train
@@ -72,8 +72,8 @@ def twice(photos: Path, often: Path, tmp_path_factory: pytest.TempPathFactory) -
     path = tmp_path_factory.mktemp("twice") / "run"
 
     def train(world: World) -> None:
-        run, prepared = enter(TrainRequest(str(photos), recipe=str(often)), path, world=world)
-        work(run, prepared, world=world)
+        run, prepared = start_or_join(TrainRequest(str(photos), recipe=str(often)), path, world=world)
+        fit_run(run, prepared, world=world)
 
     together(2, train)
     return open_run(path)

@@ -18,8 +18,9 @@ import residua as python
 from command import residua, start, succeeded, wait_for
 from hurt import hurt
 from ranks import children_of
+from residua.files import remove_temporary_files
 from residua.jobs.prepare import TrainRequest, prepare
-from residua.jobs.train import begin, work
+from residua.jobs.train import create_run, fit_run
 from residua.nn.network import build
 from residua.runs import checkpoint
 from residua.runs.checkpoint import Progress
@@ -27,7 +28,7 @@ from residua.runs.run import Run, create, open_run
 from residua.spec.augment import Augment
 from residua.spec.recipe import Budget, Data
 from residua.training import optim
-from residua.weights.store import read, sweep
+from residua.weights.store import read
 from small import arch, colours, file_of, fresh, go, recipe, rows, weights
 
 
@@ -37,7 +38,7 @@ def forked(work: Callable[[], object]) -> int:
     if child == 0:
         code = 1
         try:
-            work()
+            fit_run()
             code = 0
         finally:
             os._exit(code)
@@ -59,9 +60,9 @@ def test_every_kill_leaves_good_states_and_the_last_child_the_clean_weights(
         time.sleep(chance.uniform(0, 0.7 * lasted))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        for path in checkpoint.states(run.checkpoints):
+        for path in checkpoint.list_checkpoints(run.checkpoints):
             read(path)
-        state = checkpoint.newest(run.checkpoints)
+        state = checkpoint.load_newest(run.checkpoints)
         step = state.facts["progress"]["step"] if state else 0
         assert step >= reached
         reached = step
@@ -75,7 +76,7 @@ def test_every_kill_leaves_good_states_and_the_last_child_the_clean_weights(
 @pytest.mark.parametrize("kills", [30, pytest.param(300, marks=pytest.mark.battery)])
 def test_no_state_that_was_reported_is_lost_to_a_kill(kills: int, tmp_path: Path) -> None:
     network = build(arch())
-    optimizer = optim.make(network, recipe().optim)
+    optimizer = optim.make_optimizer(network, recipe().optim)
     (told, said), chance, reached = os.pipe(), random.Random(0), 0
 
     def save() -> None:
@@ -91,11 +92,11 @@ def test_no_state_that_was_reported_is_lost_to_a_kill(kills: int, tmp_path: Path
         os.waitpid(child, 0)
         while select.select([told], [], [], 0)[0]:
             saved.append(int.from_bytes(os.read(told, 4), "little"))
-        sweep(tmp_path)
-        state = checkpoint.newest(tmp_path)
+        remove_temporary_files(tmp_path)
+        state = checkpoint.load_newest(tmp_path)
         assert state
-        assert state.refused == ()
-        reached = checkpoint.step_of(state.path)
+        assert state.damaged == ()
+        reached = checkpoint.step_in_name(state.path)
         assert reached >= saved[-1]
         assert len(list(tmp_path.iterdir())) <= checkpoint.KEEP + 1  # killed before it dropped the oldest
 
@@ -114,15 +115,15 @@ def test_a_killed_worker_ends_the_run_in_a_line_and_no_bit_is_lost(photos: Path,
     os.kill(workers[0], signal.SIGKILL)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 7, error
-    said = r"residua: a worker process died \(.*Killed\).* after step \d+: `residua resume` goes on; .*\n"
+    said = r"residua: a worker process died \(.*Killed\).* after step \d+: `residua resume` continues; .*\n"
     assert re.fullmatch(said, error)
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
     text = (run / "recipe.json").read_text()
     (run / "recipe.json").write_text(text.replace('"workers": 2', '"workers": 0'))
     python.resume(run)
     prepared = prepare(TrainRequest(str(photos), recipe=str(file), changes=(("data.num_workers", "0"),)))
-    whole = begin(prepared, tmp_path / "whole")
-    work(whole, prepared)
+    whole = create_run(prepared, tmp_path / "whole")
+    fit_run(whole, prepared)
     assert (weights(run), rows(run)) == (weights(whole), rows(whole))
 
 
@@ -163,7 +164,7 @@ def test_a_command_killed_again_and_again_ends_as_one_that_was_not(
     for place, aim in enumerate(CHAINS[chain]):
         if aim == CHANCE:
             process = start(*words)
-            before = checkpoint.states(run / "checkpoints")[:1]
+            before = checkpoint.list_checkpoints(run / "checkpoints")[:1]
             newer = f"checkpoints/state-{int(before[0].stem[-9:]) + 1 if before else 0:09d}"
             wait_for(run, f"{newer[:-1]}*", process)
             time.sleep(chance.uniform(0, 0.1))

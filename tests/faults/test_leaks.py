@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from ranks import children_of
-from residua.data.sources.table import open_dataset
+from residua.data.open import open_dataset
 from residua.runs.run import create
 from residua.spec.augment import Augment
 from residua.spec.recipe import Budget, Data
-from residua.tasks.classify.task import Classify
+from residua.tasks.classify.learn_task import ClassifyLearn
 from residua.training.events import EpochRow
-from residua.training.fit import Fit
-from residua.training.initial import initial
+from residua.training.network import initial_network
+from residua.training.session import TrainingSession
 from small import never, recipe
 
 
@@ -38,9 +38,11 @@ def test_many_epochs_hold_what_ten_hold(epochs: int, growth: float, photos: Path
         data=Data(str(photos), num_workers=1, resident_bytes=0),
         budget=Budget(epochs=epochs, batch_size=12, save_seconds=0.0),
     )
-    dataset = open_dataset(str(photos), holdout=0.2)
+    dataset = open_dataset(str(photos), val_fraction=0.2)
     run = create(tmp_path, made, identity={})
-    fit = Fit(run, initial(made, dataset.train.classes), dataset, Classify(), stop=never)
+    fit = TrainingSession(
+        run, initial_network(made, dataset.train.classes), dataset, ClassifyLearn(), stop=never
+    )
     found = [held() for event in fit.events() if isinstance(event, EpochRow)]
     assert len(found) == epochs
     early, late = found[9], found[-2]

@@ -15,8 +15,8 @@ from residua.errors import CheckpointError, DataError
 from residua.jobs.prepare import TrainRequest, prepare
 from residua.jobs.train import create_run, fit_run, resume
 from residua.runs import checkpoint
-from residua.runs.metadata_backup import mend
-from residua.runs.run import SPARE, Run, check_free
+from residua.runs.metadata_backup import restore_from_backup
+from residua.runs.run import BACKUP, Run, check_run_path
 from residua.training.events import Event, Note
 from residua.weights.store import publish, read
 from small import after, flip, never, rows, split_folder, weights
@@ -32,16 +32,16 @@ def half(trained: Callable[..., Run], short: Path) -> Half:
 
 
 def every_state(run: Run) -> None:
-    for path in checkpoint.states(run.checkpoints):
+    for path in checkpoint.list_checkpoints(run.checkpoints):
         flip(path)
 
 
 def newest_state(run: Run) -> None:
-    flip(checkpoint.states(run.checkpoints)[0])
+    flip(checkpoint.list_checkpoints(run.checkpoints)[0])
 
 
 def no_state(run: Run) -> None:
-    for path in checkpoint.states(run.checkpoints):
+    for path in checkpoint.list_checkpoints(run.checkpoints):
         path.unlink()
 
 
@@ -69,7 +69,7 @@ def no_checkpoints(run: Run) -> None:
 
 
 def clocks(run: Run) -> None:
-    for age, path in enumerate(checkpoint.states(run.checkpoints)):
+    for age, path in enumerate(checkpoint.list_checkpoints(run.checkpoints)):
         os.utime(path, (86_400 * age, 86_400 * age))
 
 
@@ -98,7 +98,7 @@ def test_a_run_ends_as_one_that_nothing_disturbed_with(
     assert rows(run) == rows(short_clean)
     assert run.finished
     assert (run.path / "report.html").exists()
-    assert (run.path / SPARE).exists()
+    assert (run.path / BACKUP).exists()
     assert not list(tmp_path.rglob("*.tmp"))
 
 
@@ -116,16 +116,16 @@ def test_a_finished_run_makes_its_damaged_last_state_again(
     trained: Callable[..., Run], short: Path, tmp_path: Path
 ) -> None:
     run = trained(tmp_path / "run", recipe=short)
-    whole = [path.read_bytes() for path in checkpoint.states(run.checkpoints)]
+    whole = [path.read_bytes() for path in checkpoint.list_checkpoints(run.checkpoints)]
     for path in run.checkpoints.glob("*.safetensors"):
-        if path not in checkpoint.states(run.checkpoints)[1:]:
+        if path not in checkpoint.list_checkpoints(run.checkpoints)[1:]:
             flip(path)
     told: list[Event] = []
     resume(run.path, listen=told.append)
-    assert [path.read_bytes() for path in checkpoint.states(run.checkpoints)] == whole
+    assert [path.read_bytes() for path in checkpoint.list_checkpoints(run.checkpoints)] == whole
     assert run.finished
     assert sum(isinstance(event, Note) and "best.safetensors was lost" in event.text for event in told) == 1
-    assert checkpoint.has_best(run.checkpoints)
+    assert checkpoint.has_best_weights(run.checkpoints)
     told.clear()
     resume(run.path, listen=told.append)
     assert told == [Note(f"{run.path} is finished: nothing to do")]
@@ -134,7 +134,9 @@ def test_a_finished_run_makes_its_damaged_last_state_again(
 def test_a_state_takes_the_place_of_weights_that_are_gone(
     photos: Path, short: Path, short_clean: Run, tmp_path: Path
 ) -> None:
-    first = shutil.copy(checkpoint.states(short_clean.checkpoints)[0], tmp_path / "first.safetensors")
+    first = shutil.copy(
+        checkpoint.list_checkpoints(short_clean.checkpoints)[0], tmp_path / "first.safetensors"
+    )
     ended = []
     for name, stop in (("whole", never), ("half", after(9))):
         wish = TrainRequest(str(photos), recipe=str(short), weights=first)
@@ -181,7 +183,7 @@ def test_a_budget_that_is_spent_is_told(half: Half, tmp_path: Path) -> None:
 
 def test_a_run_that_a_later_residua_wrote_is_left_as_it_is(half: Half, tmp_path: Path) -> None:
     run = half(tmp_path / "run")
-    for path in checkpoint.states(run.checkpoints):
+    for path in checkpoint.list_checkpoints(run.checkpoints):
         tensors, facts = read(path)
         publish(path, tensors, {**facts, "format": checkpoint.FORMAT + 1})
     before = {path: path.read_bytes() for path in run.checkpoints.iterdir()}
@@ -256,7 +258,7 @@ def test_what_no_run_can_do_without_is_put_back(
         file.write_text(whole[: len(whole) // 2] if damage == "torn" else whole.replace('"', "'", 1))
     told: list[Event] = []
     resume(run.path, listen=told.append)
-    assert told[0] == Note(f"{file} was lost or damaged, so it is put back from checkpoints/spare.json")
+    assert told[0] == Note(f"{file} was lost or damaged, so it is restored from checkpoints/spare.json")
     assert file.read_text() == whole
     assert weights(run) == weights(short_clean)
 
@@ -265,11 +267,11 @@ def test_a_recipe_that_was_edited_is_kept_and_a_damaged_spare_is_no_help(half: H
     run = half(tmp_path / "run")
     edited = (run.path / "recipe.json").read_text().replace('"seed": 0', '"seed": 1')
     (run.path / "recipe.json").write_text(edited)
-    assert mend(run.path) == []
+    assert restore_from_backup(run.path) == []
     assert (run.path / "recipe.json").read_text() == edited
     flip(run.path / "checkpoints/spare.json")
     (run.path / "data.json").write_text("{")
-    assert mend(run.path) == []
+    assert restore_from_backup(run.path) == []
     with pytest.raises(DataError, match=r"data.json is damaged.*: put it back, or train anew"):
         resume(run.path)
 
@@ -278,7 +280,7 @@ def test_a_finished_run_is_not_written(
     trained: Callable[..., Run], short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = trained(tmp_path / "run", recipe=short)
-    (run.path / SPARE).unlink()
+    (run.path / BACKUP).unlink()
 
     def refused(*_: object, **__: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
@@ -287,4 +289,4 @@ def test_a_finished_run_is_not_written(
     monkeypatch.setattr(Run, "lock", refused)
     go_on(run.path, data=None, track=[], force_environment=False, processes=1)
     with pytest.raises(FileExistsError, match="choose another -o"):
-        check_free(run.path)
+        check_run_path(run.path)

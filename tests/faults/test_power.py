@@ -12,7 +12,7 @@ import pytest
 
 import residua as python
 from residua.jobs.prepare import TrainRequest, prepare
-from residua.jobs.train import begin, work
+from residua.jobs.train import create_run, fit_run
 from residua.runs import checkpoint
 from residua.runs.run import Run
 from residua.spec.recipe import Budget
@@ -114,7 +114,7 @@ class Disk:
 
             def saving(folder: Path, *given: Any, **named: Any) -> Path:
                 path = save(folder, *given, **named)
-                self.saved = checkpoint.step_of(path)
+                self.saved = checkpoint.step_in_name(path)
                 return path
 
             patch.setattr(checkpoint, "save", saving)
@@ -149,16 +149,16 @@ def test_a_run_goes_on_from_whatever_a_power_cut_leaves(photos: Path, tmp_path: 
     disk.root.mkdir()
     prepared = prepare(wish)
     with disk.watched():
-        run = begin(prepared, disk.root / "run")
+        run = create_run(prepared, disk.root / "run")
         disk.begun = True
-        work(run, prepared)
+        fit_run(run, prepared)
     assert run.finished
     left = {tuple(sorted(tree.items())): cut.saved for cut in disk.cuts if cut.begun for tree in cut.trees()}
     assert len(left) > 40
     for number, (tree, saved) in enumerate(left.items()):
         there = write(dict(tree), tmp_path / str(number))
-        state = checkpoint.newest(there.checkpoints)
-        assert (checkpoint.step_of(state.path) if state else 0) >= saved
+        state = checkpoint.load_newest(there.checkpoints)
+        assert (checkpoint.step_in_name(state.path) if state else 0) >= saved
         if number % RESUMED == 0 or there.finished:
             python.resume(there.path)
             assert (weights(there), rows(there)) == (weights(run), rows(run))

@@ -15,7 +15,7 @@ from hurt import hurt, when
 from launched import begun, ended, launched, send, torchrun
 from nursery import Forked
 from ranks import children_of, lives
-from residua.runs.checkpoint import newest, states, step_of
+from residua.runs.checkpoint import list_checkpoints, load_newest, step_in_name
 from residua.runs.run import Run
 from residua.training.processes.world import STALL
 from small import rows, weights
@@ -27,7 +27,7 @@ SOON = 60.0
 
 def reached(run: Path) -> int:
     """The step of the newest state."""
-    return step_of(states(run / "checkpoints")[0])
+    return step_in_name(list_checkpoints(run / "checkpoints")[0])
 
 
 class Fault(NamedTuple):
@@ -130,9 +130,9 @@ def test_without_restarts_a_killed_rank_ends_the_job(
     process.communicate(timeout=30)
     assert process.returncode not in (0, None)
     assert not any(map(lives, ranks))
-    state = newest(run / "checkpoints")
+    state = load_newest(run / "checkpoints")
     assert state
-    assert state.refused == ()
+    assert state.damaged == ()
 
 
 @pytest.mark.battery

@@ -21,7 +21,7 @@ from residua.jobs.train import create_run, fit_run
 from residua.runs import checkpoint
 from residua.runs.run import Run
 from residua.spec.recipe import Budget
-from residua.tasks.classify.task import Classify
+from residua.tasks.classify.learn_task import ClassifyLearn
 from residua.weights.store import read
 from small import after, arch, file_of, recipe, rows, weights
 
@@ -31,13 +31,13 @@ def test_a_full_disk_costs_no_state_and_training_goes_on_afterwards(
     share: float, file: str, trained: Callable[..., Run], clean: Run, tmp_path: Path
 ) -> None:
     run = trained(tmp_path / "run", after(20))
-    before = checkpoint.states(run.checkpoints)
+    before = checkpoint.list_checkpoints(run.checkpoints)
     room = int(share * before[0].stat().st_size)
     line = complaint(residua("resume", run.path, largest_file=room), 7)
     assert re.search(r"File too large for the [\d,]+ bytes of \S+ \(errno 27\)", line)
     assert file in line
-    assert checkpoint.states(run.checkpoints) == before
-    assert checkpoint.newest(run.checkpoints) is not None
+    assert checkpoint.list_checkpoints(run.checkpoints) == before
+    assert checkpoint.load_newest(run.checkpoints) is not None
     assert not list(run.path.rglob("*.tmp"))
     python.resume(run.path)
     assert weights(run) == weights(clean)
@@ -53,8 +53,8 @@ def test_a_run_goes_on_where_a_disk_of_any_size_ended_it(photos: Path, tmp_path:
 
     def train(path: Path) -> Run:
         prepared = prepare(wish)
-        run = begin(prepared, path)
-        work(run, prepared)
+        run = create_run(prepared, path)
+        fit_run(run, prepared)
         return run
 
     whole = train(tmp_path / "whole")
@@ -70,7 +70,7 @@ def test_a_run_goes_on_where_a_disk_of_any_size_ended_it(photos: Path, tmp_path:
         except OSError as error:
             full.append((Path(error.filename).name, error.errno))
         assert not list(disk.rglob("*.tmp"))
-        for state in checkpoint.states(run.checkpoints):
+        for state in checkpoint.list_checkpoints(run.checkpoints):
             read(state)
         disks.mount(disk, 2 * held, again=True)
         if (run.path / "recipe.json").exists():
@@ -87,7 +87,7 @@ def test_a_run_goes_on_where_a_disk_of_any_size_ended_it(photos: Path, tmp_path:
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_may_not_be_written_is_named(trained: Callable[..., Run], tmp_path: Path) -> None:
     run = trained(tmp_path / "run", after(20))
-    before = checkpoint.states(run.checkpoints)
+    before = checkpoint.list_checkpoints(run.checkpoints)
     run.checkpoints.chmod(0o500)
     try:
         line = complaint(residua("resume", run.path), 7)
@@ -95,7 +95,7 @@ def test_a_folder_that_may_not_be_written_is_named(trained: Callable[..., Run], 
         run.checkpoints.chmod(0o700)
     assert "Permission denied" in line
     assert str(run.checkpoints) in line
-    assert checkpoint.states(run.checkpoints) == before
+    assert checkpoint.list_checkpoints(run.checkpoints) == before
 
 
 def test_a_folder_that_vanishes_while_a_run_goes_on_is_named(
@@ -118,7 +118,7 @@ def test_a_batch_that_does_not_fit_is_told_with_one_that_may(
     def full(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
 
-    monkeypatch.setattr(Classify, "loss_fn", lambda *_: full)
+    monkeypatch.setattr(ClassifyLearn, "loss_fn", lambda *_: full)
     with pytest.raises(
         MemoryError, match=r"a batch of 6 images .* memory of cpu: .*--set budget.batch_size=3"
     ):
@@ -166,15 +166,15 @@ def test_a_rate_beyond_reason_ends_in_one_line_and_saves_nothing_that_is_no_numb
     line = complaint(residua(*words), 6)
     assert "try a lower --set optim.lr" in line
     assert "step" in line
-    for path in checkpoint.states(run / "checkpoints"):
-        found = checkpoint.network_of(path).state_dict().values()
+    for path in checkpoint.list_checkpoints(run / "checkpoints"):
+        found = checkpoint.load_network(path).state_dict().values()
         assert all(torch.isfinite(value).all() for value in found)
     assert rows(run) == []
 
 
 def test_a_network_of_nans_is_not_judged(trained: Callable[..., Run], photos: Path, tmp_path: Path) -> None:
     run = trained(tmp_path / "run", after(3))
-    state = checkpoint.newest(run.checkpoints)
+    state = checkpoint.load_newest(run.checkpoints)
     assert state is not None
     tensors = dict(state.tensors)
     tensors["model.head.linear1.bias"] = torch.full((3,), float("nan"))

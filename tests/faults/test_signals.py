@@ -51,7 +51,7 @@ PLACES: dict[str, tuple[object, str]] = {
     "judging": (validate, "evaluate"),
     "writing a state": (store, "_certified"),
     "renaming it": (os, "replace"),
-    "writing a row": (Run, "append"),
+    "writing a row": (Run, "append_metrics"),
 }
 
 
@@ -74,7 +74,7 @@ def test_wherever_it_is_when_asked_it_goes_on_with_the_same_bits(
         run = trained(tmp_path / "run", stopper, recipe=short)
     assert stopper()
     assert not run.finished
-    assert checkpoint.last(run.checkpoints)
+    assert checkpoint.load_last(run.checkpoints)
     python.resume(run.path)
     assert (weights(run), rows(run)) == (weights(short_clean), rows(short_clean))
 
@@ -131,9 +131,9 @@ def test_asked_while_no_image_comes_it_saves_what_it_has_within_its_grace(
     assert error == ""
     assert not open_run(run).finished
     (step,) = re.findall(r"stopped after step (\d+)", out)
-    state = checkpoint.last(open_run(run).checkpoints)
+    state = checkpoint.load_last(open_run(run).checkpoints)
     assert state
-    assert checkpoint.step_of(state.path) == int(step)
+    assert checkpoint.step_in_name(state.path) == int(step)
     python.resume(run)
     succeeded(residua("train", photos, "--recipe", file, "-o", whole))
     assert (weights(open_run(run)), rows(open_run(run))) == (weights(open_run(whole)), rows(open_run(whole)))

@@ -14,8 +14,8 @@ from command import LIMIT, complaint, python, residua, start, succeeded
 from launched import TWO, begun, ended, send, torchrun
 from ranks import children_of, free_port, lives, together
 from residua.jobs.prepare import TrainRequest
-from residua.jobs.train import enter, resume, work
-from residua.runs.checkpoint import newest, step_of
+from residua.jobs.train import fit_run, resume, start_or_join
+from residua.runs.checkpoint import load_newest, step_in_name
 from residua.runs.run import Run, open_run
 from residua.spec.augment import Augment
 from residua.spec.recipe import Budget, Data
@@ -72,16 +72,16 @@ def test_torchrun_asked_to_stop_while_one_rank_waits_for_images_has_all_save_tha
     assert process.returncode == 1, out + error  # torchrun's own, whatever its ranks say
     assert not any(map(lives, ranks))
     (step,) = re.findall(r"stopped after step (\d+)", out)
-    saved = newest(run / "checkpoints")
+    saved = load_newest(run / "checkpoints")
     assert saved
-    assert step_of(saved.path) == int(step)
+    assert step_in_name(saved.path) == int(step)
     for file in (run / "recipe.json", made):  # the rest is quicker without workers, and the same
-        file.write_text(file.read_text().replace('"workers": 1', '"workers": 0'))
+        file.write_text(file.read_text().replace('"num_workers": 1', '"num_workers": 0'))
     whole = tmp_path / "whole"
 
     def train(world: World) -> None:
         resume(run, world=world)
-        work(*enter(TrainRequest(str(photos), recipe=str(made)), whole, world=world), world=world)
+        fit_run(*start_or_join(TrainRequest(str(photos), recipe=str(made)), whole, world=world), world=world)
 
     together(2, train)
     assert (weights(open_run(run)), rows(open_run(run))) == (weights(open_run(whole)), rows(open_run(whole)))
@@ -96,7 +96,7 @@ def test_an_error_of_the_user_is_one_line_and_starts_nothing_anew(photos: Path, 
 LAUNCHED = """
 import sys
 from residua.cli import main
-from residua.training import launch
+from residua.training.processes import launch
 launch.launch = lambda words, processes, *, logs: print(processes, *words) or 0
 sys.argv = ["residua", "evaluate", "RUN", "--json", "--processes", "2"]
 main()
@@ -144,6 +144,6 @@ def test_a_second_launcher_is_told_who_trains_and_a_killed_one_leaves_no_process
     finally:
         send([first.pid, *ranks], signal.SIGKILL)
         first.communicate()
-    saved = newest(run / "checkpoints")
+    saved = load_newest(run / "checkpoints")
     assert saved is not None
-    assert step_of(saved.path) >= 3
+    assert step_in_name(saved.path) >= 3

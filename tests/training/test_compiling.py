@@ -16,7 +16,7 @@ from residua.spec import change, zoo
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Budget, Plan
 from residua.training import compiling, plan
-from residua.training.compiling import FEW, PAYS, WORTH
+from residua.training.compiling import MIN_IMAGES, MIN_SECONDS, MIN_SPEEDUP
 from small import after, arch, colours, go, recipe, rows, weights
 
 EAGER = Plan("cpu", "contiguous", "float32", 1, compile="off", graphs="off")
@@ -26,8 +26,8 @@ LONG = 10**7
 
 def with_rates(monkeypatch: pytest.MonkeyPatch, **rates: float) -> None:
     def measure(
-        _: Network, plan: Plan, ways: list[compiling.Way], batch: int
-    ) -> tuple[dict[compiling.Way, list[float]], dict[compiling.Way, str]]:
+        _: Network, plan: Plan, ways: list[compiling.CompileMode], batch: int
+    ) -> tuple[dict[compiling.CompileMode, list[float]], dict[compiling.CompileMode, str]]:
         return {way: [batch / rates[way[0]]] * 5 for way in ways}, {}
 
     monkeypatch.setattr(compiling, "measure", measure)
@@ -39,8 +39,8 @@ def chosen(plan: Plan = AUTO, *, steps: int = LONG, rate: float = 100.0) -> tupl
 
 def test_a_short_run_is_not_even_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(compiling, "measure")
-    assert chosen(steps=FEW["cpu"] // 8 - 1, rate=0.0) == (EAGER, "off: a short run")
-    lasts = int(PAYS["cpu"] * 100 / 8)
+    assert chosen(steps=MIN_IMAGES["cpu"] // 8 - 1, rate=0.0) == (EAGER, "off: a short run")
+    lasts = int(MIN_SECONDS["cpu"] * 100 / 8)
     found, why = chosen(steps=lasts - 1)
     assert found == EAGER
     assert why == "off: about 30 minutes to go are over before it pays"
@@ -48,7 +48,7 @@ def test_a_short_run_is_not_even_measured(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize(
     ("whole", "blocks", "kind"),
-    [(99 * WORTH, 50.0, "off"), (101 * WORTH, 50.0, "whole"), (153.0, 151.0, "blocks")],
+    [(99 * MIN_SPEEDUP, 50.0, "off"), (101 * MIN_SPEEDUP, 50.0, "whole"), (153.0, 151.0, "blocks")],
 )
 def test_a_long_run_takes_what_measures_faster_by_enough(
     monkeypatch: pytest.MonkeyPatch, whole: float, blocks: float, kind: str
@@ -62,14 +62,14 @@ def test_a_long_run_takes_what_measures_faster_by_enough(
 def test_slow_steps_are_timed_with_fewer_images(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
-    def measure(_: Network, plan: Plan, ways: list[compiling.Way], batch: int) -> object:
+    def measure(_: Network, plan: Plan, ways: list[compiling.CompileMode], batch: int) -> object:
         seen.append(batch)
         return {way: [1.0] * 5 for way in ways}, {}
 
     monkeypatch.setattr(compiling, "measure", measure)
     for rate in (1000.0, 8.5, 0.1):
         compiling.choose_compile(build(arch()), AUTO, batch=64, steps=LONG, rate=rate)
-    assert seen == [64, 34, compiling.LEAST]
+    assert seen == [64, 34, compiling.MIN_STEP_IMAGES]
 
 
 def test_deep_networks_are_tried_by_block_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,9 +100,9 @@ def test_graphs_need_a_translation_and_whole_batches() -> None:
 def test_graphs_are_tried_on_accelerators_unless_they_were_ruled_out(
     device: str, asked: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[compiling.Way] = []
+    seen: list[compiling.CompileMode] = []
 
-    def measure(_: Network, plan: Plan, ways: list[compiling.Way], batch: int) -> object:
+    def measure(_: Network, plan: Plan, ways: list[compiling.CompileMode], batch: int) -> object:
         seen.extend(ways)
         return {way: [1.0] * 5 for way in ways}, {}
 
@@ -117,7 +117,7 @@ def test_portions_of_a_batch_are_timed_without_graphs(monkeypatch: pytest.Monkey
         return plan, "seen"
 
     monkeypatch.setattr(compiling, "choose", choose)
-    assert plan.choose_plan(build(arch()), AUTO, batch=12, steps=100, portions=4).translation == "seen"
+    assert plan.choose_plan(build(arch()), AUTO, batch=12, steps=100, portions=4).compile_reason == "seen"
 
 
 def test_what_no_compiler_translates_is_said_and_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +136,7 @@ def test_a_timed_step_begins_without_gradients(monkeypatch: pytest.MonkeyPatch) 
     """A graph overwrites the gradients that it gave: what adds to them would be refused."""
     monkeypatch.setattr(copy, "deepcopy", lambda network: network)
     network = build(arch())
-    take = compiling.step(network, EAGER, 2)
+    take = compiling.timing_step(network, EAGER, 2)
     take()
     first = [weight.grad for weight in network.parameters() if weight.grad is not None]
     take()

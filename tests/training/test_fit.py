@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from residua.tasks.classify.learn_task import ClassifyLearn
 
 from residua.data.images import ImageDataset
 from residua.data.loader import StoppedWhileWaiting
@@ -19,6 +18,7 @@ from residua.runs.run import Run, create
 from residua.spec import zoo
 from residua.spec.augment import Augment
 from residua.spec.recipe import Averaging, Budget, Data, Optim, Plan, Recipe, Schedule
+from residua.tasks.classify.learn_task import ClassifyLearn
 from residua.training.events import EpochRow, Note, StepProgress, Stopped
 from residua.training.network import initial_network
 from small import (
@@ -167,7 +167,7 @@ def dying(monkeypatch: pytest.MonkeyPatch, nth: int, when: str) -> list[int]:
         return effect
 
     of_run = ((Run, name) for name in ("append_metrics", "mark_finished", "rewrite_metrics"))
-    of_states = ((checkpoint, name) for name in ("save", "save_best"))
+    of_states = ((checkpoint, name) for name in ("save", "save_best_weights"))
     for owner, name in (*of_run, *of_states):
         monkeypatch.setattr(owner, name, wrapped(getattr(owner, name)))
     return count
@@ -290,7 +290,7 @@ def test_a_damaged_newest_state_is_named_and_training_goes_on_from_the_older(
     events = go(run, data)
     notes = [event.text for event in events if isinstance(event, Note)]
     assert notes[0].startswith(f"damaged, falling back: {damaged} is damaged")
-    assert notes[1] == f"going on after step {int(older.stem[-9:])} of {TOTAL}"
+    assert notes[1] == f"continuing after step {int(older.stem[-9:])} of {TOTAL}"
     same(run, clean)
 
 

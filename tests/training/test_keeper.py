@@ -29,7 +29,7 @@ def by_hand(path: list[dict[str, Tensor]], how: Averaging) -> dict[str, Tensor]:
         if step % how.every:
             continue
         looks = step // how.every
-        kept = min(how.decay, (1 + looks) / (10 + looks))
+        kept = min(how.ema_decay, (1 + looks) / (10 + looks))
         for name, value in state.items():
             mean[name] = kept * mean[name] + (1 - kept) * value.double()
     return mean
@@ -46,7 +46,7 @@ def test_the_mean_is_the_mean_by_hand(how: Averaging) -> None:
                 if value.is_floating_point():
                     value.add_(torch.randn(value.shape))
         path.append(_floats(ours))
-        running.take(ours, step)
+        running.update(ours, step)
     for name, expected in by_hand(path, how).items():
         torch.testing.assert_close(
             running.network.state_dict()[name].double(), expected, rtol=1e-5, atol=1e-6
@@ -64,9 +64,9 @@ def test_back_puts_the_mean_into_the_weights() -> None:
     running = average.EmaWeights(ours, Averaging(ema_decay=0.5, every=2, lookahead=True))
     with torch.no_grad():
         ours.head[-1].weight.add_(1.0)
-    running.take(ours, 1)
+    running.update(ours, 1)
     assert not torch.equal(ours.head[-1].weight, running.network.head[-1].weight)
-    running.take(ours, 2)
+    running.update(ours, 2)
     assert torch.equal(ours.head[-1].weight, running.network.head[-1].weight)
 
 
@@ -156,9 +156,9 @@ def test_interruptions_leave_the_same_best_weights(tmp_path: Path) -> None:
 
 
 def test_evaluation_says_which_weights_it_judged(averaged: Run) -> None:
-    from residua.predict.classifier import load_weights
+    from residua.predict.predictor import read_classifier
 
-    assert [load_weights(averaged.path, which)[1] for which in ("auto", "raw", "ema", "best")] == [
+    assert [read_classifier(averaged.path, which)[1] for which in ("auto", "raw", "ema", "best")] == [
         "ema",
         "raw",
         "ema",
@@ -168,7 +168,9 @@ def test_evaluation_says_which_weights_it_judged(averaged: Run) -> None:
 
 def test_weights_that_were_not_kept_are_asked_for_in_vain(tmp_path: Path) -> None:
     run = fresh(tmp_path, recipe(), colours())
-    with pytest.raises(CheckpointError, match="holds no mean of the weights: give --weights raw or best"):
+    with pytest.raises(
+        CheckpointError, match="holds no moving average of the weights: give --weights raw or best"
+    ):
         residua.load(run.path, weights="ema")
     (run.checkpoints / checkpoint.BEST).unlink()
     with pytest.raises(CheckpointError, match="holds no best weights"):
@@ -204,7 +206,7 @@ def test_an_early_end_is_the_same_after_interruptions(tmp_path: Path) -> None:
 
 
 def test_counted_norms_and_an_early_end_exclude_each_other() -> None:
-    with pytest.raises(ValueError, match="needs a planned end"):
+    with pytest.raises(ValueError, match="needs a fixed length"):
         replace(impatient(2), average=Averaging(bn_recalibration_images=12))
 
 

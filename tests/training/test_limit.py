@@ -34,7 +34,7 @@ def test_a_roomy_limit_computes_nothing_twice() -> None:
     network = build(zoo.arch("cifar_resnet20"))
     fitted = limit_memory(network, limited(64 * GIB), batch=8)
     assert network.segments == fitted.segments == ()
-    assert "nothing computed twice" in str(fitted)
+    assert "no gradient checkpointing" in str(fitted)
 
 
 def test_a_tight_limit_sets_the_networks_segments(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,7 +44,7 @@ def test_a_tight_limit_sets_the_networks_segments(monkeypatch: pytest.MonkeyPatc
     assert network.segments == fitted.segments
     assert fitted.segments[0][0] == 0
     assert fitted.predicted <= fitted.limit
-    assert 0 < network.ceiling <= memory.CEILING * fitted.limit
+    assert 0 < network.ceiling <= memory.CEILING_SHARE * fitted.limit
 
 
 def test_only_the_tightest_schedule_leaves_no_room_for_holes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,14 +62,14 @@ def test_only_the_tightest_schedule_leaves_no_room_for_holes(monkeypatch: pytest
         """Fitted to the limit that has this ceiling."""
         most = max(unit.reads + unit.inner + unit.transient for unit in every)
         return limit_memory(
-            network, limited(max(int(ceiling / memory.CEILING) + 2, int(ceiling) + most + 2)), batch=512
+            network, limited(max(int(ceiling / memory.CEILING_SHARE) + 2, int(ceiling) + most + 2)), batch=512
         )
 
-    roomy = below(fixed + memory.FEW_HOLES * free)
-    less = below(fixed + memory.FEW_HOLES * free - (8 << 20))
-    little = below(fixed + memory.HOLES * 1.01 * least.peak)
+    roomy = below(fixed + memory.EAGER_FRAGMENTATION * free)
+    less = below(fixed + memory.EAGER_FRAGMENTATION * free - (8 << 20))
+    little = below(fixed + memory.FRAGMENTATION * 1.01 * least.peak)
     assert all(fitted.predicted < fitted.ceiling for fitted in (roomy, less, little))
-    none = limit_memory(network, limited(int((fixed + 1.01 * least.peak) / memory.PLANNED)), batch=512)
+    none = limit_memory(network, limited(int((fixed + 1.01 * least.peak) / memory.PLANNED_SHARE)), batch=512)
     assert (
         roomy.recomputed_share
         == 0
@@ -144,7 +144,7 @@ def test_a_limited_run_ends_with_the_same_bits(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(memory, "_fixed", lambda *_: 0)
     monkeypatch.setattr(malloc, "release_free_memory", lambda *_: None)
     peak = memory.memory.smallest_peak(memory.memory.list_units(made.arch, batch=6)).peak
-    tight = replace(made, plan=replace(made.plan, memory_limit=int(peak / memory.PLANNED) + 8))
+    tight = replace(made, plan=replace(made.plan, memory_limit=int(peak / memory.PLANNED_SHARE) + 8))
     fitted = memory.limit_run_memory(build(made.arch), tight, resident_bytes=0)
     assert fitted
     assert fitted.segments
@@ -169,7 +169,7 @@ def test_the_command_prints_predicted_and_measured_and_refuses_with_seven(tmp_pa
     data = split_folder(tmp_path / "photos")
     common = ("train", data, "-m", "cifar_resnet20", "--epochs", 1, "--set", "budget.batch_size=4")
     said = succeeded(residua(*common, "--memory-limit", "8GiB", "-o", tmp_path / "run"))
-    assert "nothing computed twice" in said
+    assert "no gradient checkpointing" in said
     assert re.search(r"memory  predicted [\d.]+ \w+, measured [\d.]+ \w+ at most", said)
     line = complaint(residua(*common, "--memory-limit", "64MiB", "-o", tmp_path / "none"), 7)
     assert "cifar_resnet20 at batch 4 needs" in line

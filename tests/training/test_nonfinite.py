@@ -121,7 +121,9 @@ def test_waiting_is_seen() -> None:
     assert len(found) == 6
 
 
-@pytest.mark.parametrize("changes", [{}, {"clip": 1.0, "accumulate": 2}], ids=["plain", "clipped portions"])
+@pytest.mark.parametrize(
+    "changes", [{}, {"grad_clip": 1.0, "accumulate": 2}], ids=["plain", "clipped portions"]
+)
 @pytest.mark.parametrize("how", KINDS[:2], ids=lambda how: how.kind)
 def test_the_loop_never_waits_for_the_device(how: Optim, changes: dict[str, Any]) -> None:
     ours = network()
@@ -196,7 +198,7 @@ def test_the_first_layer_that_loses_a_number_is_named() -> None:
     with torch.no_grad():
         ours.get_parameter("stages.1.0.residual.conv1.weight")[0, 0, 0, 0] = float("inf")
     found = nonfinite.first_nonfinite_layer(ours, batches(1)[0], LOSS_FN, seed=0, step=0)
-    assert found == "the first layer that says NaN or infinity is stages.1.0.residual.conv1"
+    assert found == "the first layer whose output is NaN or infinite is stages.1.0.residual.conv1"
 
 
 def test_where_every_layer_is_finite_the_loss_or_a_gradient_is_named() -> None:
@@ -220,7 +222,7 @@ def test_a_run_that_diverges_says_where_and_saves_nothing_that_is_no_number(tmp_
         go(run, data)
     told = str(caught.value)
     wrong = json.loads((run.path / "diverged.json").read_text())
-    assert f"numbers were lost at step {wrong['step']}" in told
+    assert f"NaN or infinity at step {wrong['step']}" in told
     assert wrong["layer"] in told
     assert "layer that says NaN" in wrong["layer"]
     assert len(wrong["images"]) == 6

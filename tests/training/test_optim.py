@@ -188,7 +188,7 @@ def test_a_batch_in_portions_gives_the_gradient_of_the_whole() -> None:
             "optim.nesterov=false",
         ),
         ({"layer_decay": 0.0}, "0 < layer_decay <= 1"),
-        ({"clip": -1.0}, "clip >= 0"),
+        ({"grad_clip": -1.0}, "grad_clip"),
     ],
 )
 def test_what_cannot_be_done_is_refused(changes: dict[str, Any], said: str) -> None:

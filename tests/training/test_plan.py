@@ -7,7 +7,7 @@ from residua.nn.device import place_network
 from residua.nn.network import Network, build
 from residua.spec.recipe import Plan
 from residua.training import plan, timing
-from residua.training.plan import SHORT, WORTH, PlanChoice, choose_plan
+from residua.training.plan import MIN_SPEEDUP, MIN_STEPS, PlanChoice, choose_plan
 from small import arch
 
 AUTO = Plan("cpu", threads=1)
@@ -28,7 +28,7 @@ def with_speeds(monkeypatch: pytest.MonkeyPatch, speeds: dict[tuple[str, str], f
 
 def measured(monkeypatch: pytest.MonkeyPatch, speeds: dict[tuple[str, str], float]) -> PlanChoice:
     with_speeds(monkeypatch, speeds)
-    return choose_plan(build(arch()), AUTO, batch=8, steps=SHORT)
+    return choose_plan(build(arch()), AUTO, batch=8, steps=MIN_STEPS)
 
 
 SAME = {
@@ -49,7 +49,7 @@ def test_what_is_asked_for_is_done_unmeasured(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_short_run_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(plan, "measure")
-    chosen = choose_plan(build(arch()), AUTO, batch=8, steps=SHORT - 1)
+    chosen = choose_plan(build(arch()), AUTO, batch=8, steps=MIN_STEPS - 1)
     assert chosen.plan == eager("channels_last", "float32")
     assert "short run" in chosen.reason
 
@@ -58,7 +58,9 @@ def test_equal_speeds_leave_float32_channels_last(monkeypatch: pytest.MonkeyPatc
     assert measured(monkeypatch, SAME).plan == eager("channels_last", "float32")
 
 
-@pytest.mark.parametrize(("gain", "kind"), [(WORTH - 0.01, "float32"), (WORTH + 0.01, "bfloat16")])
+@pytest.mark.parametrize(
+    ("gain", "kind"), [(MIN_SPEEDUP - 0.01, "float32"), (MIN_SPEEDUP + 0.01, "bfloat16")]
+)
 def test_bfloat16_must_be_worth_it(monkeypatch: pytest.MonkeyPatch, gain: float, kind: str) -> None:
     chosen = measured(monkeypatch, SAME | {("channels_last", "bfloat16"): 100 * gain})
     assert (chosen.plan.memory_format, chosen.plan.precision) == ("channels_last", kind)
@@ -83,14 +85,14 @@ def test_bfloat16_must_beat_the_best_float32_and_all_speeds_are_said(
 def test_half_a_wish_leaves_the_other_half_to_measure(monkeypatch: pytest.MonkeyPatch) -> None:
     with_speeds(monkeypatch, SAME | {("contiguous", "bfloat16"): 200.0})
     asked = Plan("cpu", "contiguous", "auto", 1)
-    assert choose_plan(build(arch()), asked, batch=8, steps=SHORT).plan.memory_format == "contiguous"
-    assert choose_plan(build(arch()), asked, batch=8, steps=SHORT).plan.precision == "bfloat16"
+    assert choose_plan(build(arch()), asked, batch=8, steps=MIN_STEPS).plan.memory_format == "contiguous"
+    assert choose_plan(build(arch()), asked, batch=8, steps=MIN_STEPS).plan.precision == "bfloat16"
 
 
 def test_measuring_leaves_the_network_as_it_was() -> None:
     network = build(arch())
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    choose_plan(network, AUTO, batch=4, steps=SHORT)
+    choose_plan(network, AUTO, batch=4, steps=MIN_STEPS)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert all(weight.grad is None for weight in network.parameters())
 
@@ -124,5 +126,7 @@ def test_a_busy_machine_does_not_choose(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(plan, "_step", step)
     monkeypatch.setattr(plan.time, "perf_counter", lambda: clock[0])
-    assert choose_plan(build(arch()), AUTO, batch=8, steps=SHORT).plan == eager("channels_last", "float32")
-    assert len(taken) == 4 * (1 + timing.LEAST)
+    assert choose_plan(build(arch()), AUTO, batch=8, steps=MIN_STEPS).plan == eager(
+        "channels_last", "float32"
+    )
+    assert len(taken) == 4 * (1 + timing.MIN_TURNS)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from residua.training import timing
-from residua.training.timing import LEAST, fastest, throughputs, time_in_turns
+from residua.training.timing import MIN_TURNS, fastest, throughputs, time_in_turns
 
 RESNET50 = {"off": 32 / 9.5, "blocks": 32 / 9.0, "whole": 32 / 10.6}
 """Seconds of a step on a quiet machine."""
@@ -112,11 +112,11 @@ def test_the_first_turn_is_not_counted_and_the_order_turns_round(monkeypatch: py
     machine = Machine(monkeypatch, {"a": 1.0, "b": 1.0})
     machine.busy = lambda way, nth: 100.0 if nth == 0 else 1.0
     found = time_in_turns(machine.steps(), worth=1.05, seconds=60)
-    assert found == {"a": [1.0] * LEAST, "b": [1.0] * LEAST}
+    assert found == {"a": [1.0] * MIN_TURNS, "b": [1.0] * MIN_TURNS}
     assert machine.taken[:6] == ["a", "b", "b", "a", "a", "b"]
 
 
-@pytest.mark.parametrize(("seconds", "turns"), [(0.0, LEAST), (16.0, 7), (124.0, 50)])
+@pytest.mark.parametrize(("seconds", "turns"), [(0.0, MIN_TURNS), (16.0, 7), (124.0, 50)])
 def test_what_timing_costs_is_bounded(seconds: float, turns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch, {"a": 1.0, "b": 1.0})
     machine.busy = lambda way, nth: 1.0 + 0.5 * ((nth + (way == "a")) % 2)  # each is faster every other turn

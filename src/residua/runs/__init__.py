@@ -1,4 +1,5 @@
-"""The run directory as others read it: recipe, environment, metrics, checkpoints. Imports nothing of training.
+"""The run directory as others read it: recipe, environment, metrics, checkpoints. Imports nothing of
+training.
 
 `residua.runs.checkpoint` reads weights and training states; it imports torch, this module does not.
 """

@@ -1,4 +1,5 @@
-"""Training states on disk: one self-certifying file for each state, the newest two kept, and the best weights.
+"""Training states on disk: one self-certifying file for each state, the newest two kept, and the best
+weights.
 
     save -> state-000000120.safetensors   written in one step with its SHA-256; then older states are deleted
     load_newest                           the newest state without damage; damaged ones are skipped and named
@@ -33,7 +34,8 @@ MODEL, OPTIM, GROUP = PREFIX, "optim.", "group."
 BEST = "best.safetensors"
 """File of the weights with the lowest test error."""
 WeightsName = Literal["auto", "raw", "ema", "best"]
-"""Weights of a run: of the last step, their moving average, the best; `auto` is the average where it exists."""
+"""Weights of a run: of the last step, their moving average, the best; `auto` is the average where it
+exists."""
 _OLD_PROGRESS = {"loss": "loss_sum", "wrong": "num_wrong", "seen": "num_images"}
 """Names in format 1."""
 
@@ -303,7 +305,8 @@ def _facts(network: Network) -> dict[str, Any]:
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and facts of the file. CheckpointError when damaged, NewerFormatError when of a later format."""
+    """Tensors and facts of the file. CheckpointError when damaged, NewerFormatError when of a later
+    format."""
     tensors, facts = read(path)
     if (version := facts.get("format", FORMAT)) > FORMAT:
         raise NewerFormatError(
@@ -313,7 +316,8 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _weights(prefix: str, network: nn.Module, step: int) -> dict[str, Tensor]:
-    """The state of `network` under names that begin with `prefix`. NonFiniteError when a value is not finite."""
+    """The state of `network` under names that begin with `prefix`. NonFiniteError when a value is not
+    finite."""
     tensors = {prefix + name: value for name, value in network.state_dict().items()}
     if name := first_nonfinite(tensors):
         raise NonFiniteError(f"{name} is not finite after step {step}: this state is not saved")

@@ -1,1 +1,1 @@
-"""How a network learns: the loop, what decides its arithmetic, and what survives on disk."""
+"""Training: the loop, what decides its arithmetic, what a resumed run continues from, and its processes."""

@@ -26,8 +26,8 @@ class EmaWeights:
     def update(self, network: Network, step: int) -> None:
         """Move the average towards the weights after update `step`, from 1, if an update is due.
 
-        With `lookahead` the network continues from the average. The decay depends on the step alone, so that a
-        resumed run computes the same average.
+        With `lookahead` the network continues from the average. The decay depends on the step alone, so that
+        a resumed run computes the same average.
         """
         if step % self._averaging.every:
             return

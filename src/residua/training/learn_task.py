@@ -52,7 +52,8 @@ class LearnTask(Protocol[DatasetT, NetworkT, BatchT, ResultT]):
         """The network called `name`, and the detector behind it. ConfigError offers the nearest names."""
 
     def adapt(self, arch: Arch, dataset: DatasetT) -> Arch:
-        """`arch` with the classes, channels and size of `dataset`. ConfigError when it cannot read the data."""
+        """`arch` with the classes, channels and size of `dataset`. ConfigError when it cannot read the
+        data."""
 
     def complete_recipe(self, recipe: Recipe) -> Recipe:
         """`recipe` with settings that follow from others. ConfigError for one without effect in this task."""
@@ -85,7 +86,8 @@ class LearnTask(Protocol[DatasetT, NetworkT, BatchT, ResultT]):
         world: World,
         device: str,
     ) -> Iterator[BatchT]:
-        """Training batches of this process for steps `first` to `steps` - 1, which depend on seed and step alone.
+        """Training batches of this process for steps `first` to `steps` - 1, which depend on seed and step
+        alone.
 
         A batch has `labels`, one for each example, and `chunk(count)`, its parts for gradient accumulation.
         """

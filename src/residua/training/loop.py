@@ -1,4 +1,4 @@
-"""The training loop: a generator of Moments. It does not print, save or evaluate: the caller's for-loop does."""
+"""The training loop: a generator of Moments. It does not print, save or evaluate; its caller does."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Moment:
     lr: float
     """Learning rate of this update."""
     nonfinite_step: Tensor
-    """The first step, counted like `step`, whose loss or gradient was NaN or infinite; 0 when there is none."""
+    """The first step, counted like `step`, with a loss or gradient that is not finite; 0 for none."""
     num_skipped: Tensor
     """Updates skipped so far."""
 
@@ -84,7 +84,7 @@ def train(
 
 
 def backward(network: nn.Module, batch: Batch, loss_fn: LossFn, portions: int) -> tuple[Tensor, Tensor]:
-    """Add the gradient of the batch's mean loss, portion by portion; that loss, and the number of wrong images."""
+    """Add the gradient of the mean loss, by portions; returns that loss and the number of wrong images."""
     losses, counts = [], []
     for portion in batch.chunk(portions):
         loss, num_wrong = loss_fn(network, portion)

@@ -39,8 +39,8 @@ def make_loss_fn(
         class_weights: Weights (classes,) of the images of each class; None weights all alike.
 
     Returns:
-        (network, batch) -> (mean loss, number of wrong images). A mixed image is wrong unless it is classified
-        as the image that has the larger share in it.
+        (network, batch) -> (mean loss, number of wrong images). A mixed image is wrong unless it is
+        classified as the image that has the larger share in it.
     """
     device = torch.device(plan.device)
 

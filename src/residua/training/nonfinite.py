@@ -38,11 +38,12 @@ NAMED_IMAGES = 3
 NOT_REPEATED = "it cannot be repeated"
 """Stands for the layer when a second pass of the batch is finite."""
 
-_WORKER_REMEDY = "`residua resume` continues; if it happens again, free memory, or set data.num_workers to 0 in recipe.json"
-_SKIPPING_OPTIMIZERS = (
-    torch.optim.SGD,
-    torch.optim.AdamW,
-)  # their fused kernels read `found_inf` on the device
+_WORKER_REMEDY = (
+    "`residua resume` continues; if it happens again, free memory, "
+    "or set data.num_workers to 0 in recipe.json"
+)
+# Optimisers whose fused kernels read `found_inf` on the device.
+_SKIPPING_OPTIMIZERS = (torch.optim.SGD, torch.optim.AdamW)
 
 
 class NonFiniteGuard:

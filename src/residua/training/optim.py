@@ -79,7 +79,8 @@ def _norms(network: nn.Module) -> Iterator[nn.Module]:
 
 
 def _layers(network: Network, optim: Optim) -> list[tuple[float, list[str]]]:
-    """Names of parameters with the scale of their learning rate: 1 for the head, less for each block below."""
+    """Names of parameters with the scale of their learning rate: 1 for the head, less for each block
+    below."""
     if optim.layer_decay == 1:
         return [(1.0, [name for name, _ in network.named_parameters()])]
     groups = layer_groups(network)

@@ -1,4 +1,12 @@
-"""The plan: memory format, precision and threads, measured on the machine at hand, chosen and said."""
+"""The plan: memory format, precision, threads and compilation, chosen for this machine by measuring.
+
+as given      settings without `auto` stay
+accelerator   channels_last, bfloat16 where CUDA supports it; not measured
+short run     channels_last, float32; not measured (fewer than MIN_STEPS steps)
+else, a CPU   steps in every combination of format and precision are timed in turns; the simplest wins unless
+              another is MIN_SPEEDUP times faster
+then          compiling.py decides about torch.compile
+"""
 
 import time
 from collections.abc import Callable
@@ -18,48 +26,59 @@ Placed = TypeVar("Placed", bound=nn.Module)
 Format = Literal["contiguous", "channels_last"]
 Precision = Literal["float32", "bfloat16"]
 
-SAMPLE = 32
-"""Images per measured step, at most."""
-WORK = 2e9
-"""Multiply-adds of a measured forward pass, about: enough to fill the cores, little enough for a second."""
-SECONDS = 10.0
-"""For timing all arithmetics together, about: no turn begins later, once there were enough."""
-WORTH = 1.15
-"""How many times faster than a simpler one an arithmetic must be: bfloat16 is less exact."""
-SHORT = 300
-"""Runs of fewer steps are over before a measurement pays."""
+MAX_SAMPLE = 32
+"""Most images of a timed step."""
+SAMPLE_MACS = 2e9
+"""Multiply-adds of a timed forward pass, about: enough for all cores, few enough for a second."""
+TIMING_SECONDS = 10.0
+"""Time for timing all combinations together, about."""
+MIN_SPEEDUP = 1.15
+"""How many times faster than a simpler combination another must be: bfloat16 is less exact."""
+MIN_STEPS = 300
+"""Fewest steps of a run for which measuring pays."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlanChoice:
-    """A plan without `auto`, and why."""
+    """A plan without `auto`, and its reasons."""
 
     plan: Plan
-    """What will be done."""
+    """The plan."""
     reason: str
-    """Why this arithmetic: one line for the terminal."""
-    translation: str = ""
+    """Why this memory format and precision: one line."""
+    compile_reason: str = ""
     """Whether the network is compiled, and why: one line."""
 
 
 def choose_plan(network: Network, plan: Plan, *, batch: int, steps: int, portions: int = 1) -> PlanChoice:
-    """`plan` with every `auto` decided for `network` on this machine.
+    """Decide every `auto` of a plan for `network` on this machine.
 
-    `portions` of a batch go through one after the other. ValueError when its device is not here.
+    Args:
+        network: The network that will be trained.
+        plan: The plan of the recipe.
+        batch: Images of a step.
+        steps: Steps of the run.
+        portions: Portions in which a batch passes through the network.
+
+    Returns:
+        The plan without `auto`, and the reasons.
+
+    Raises:
+        ConfigError: The device does not exist here.
     """
-    if portions > 1:  # whose gradients add up, where a graph would overwrite them
+    if portions > 1:  # their gradients add up, which a CUDA graph would overwrite
         plan, batch, steps = replace(plan, graphs="off"), -(-batch // portions), steps * portions
     device = resolve_device(plan.device)
     threads = plan.threads or torch.get_num_threads()
-    found = replace(plan, device=str(device), threads=threads)
-    with memory.retain_freed_memory(found):
-        found, reason, rate = _arithmetic(network, found, batch=batch, steps=steps)
-        found, translation = compiling.choose_compile(network, found, batch=batch, steps=steps, rate=rate)
-    return PlanChoice(found, reason, translation)
+    plan = replace(plan, device=str(device), threads=threads)
+    with memory.retain_freed_memory(plan):
+        plan, reason, rate = _choose_arithmetic(network, plan, batch=batch, steps=steps)
+        plan, compile_reason = compiling.choose_compile(network, plan, batch=batch, steps=steps, rate=rate)
+    return PlanChoice(plan, reason, compile_reason)
 
 
-def _arithmetic(network: Network, plan: Plan, *, batch: int, steps: int) -> tuple[Plan, str, float]:
-    """`plan` with format and precision, why, and the images per second that were measured, 0 for none."""
+def _choose_arithmetic(network: Network, plan: Plan, *, batch: int, steps: int) -> tuple[Plan, str, float]:
+    """The plan with format and precision, the reason, and the measured images per second, 0 for none."""
     formats = _formats(network, plan) if plan.memory_format == "auto" else (plan.memory_format,)
     precisions: tuple[Precision, ...] = (
         ("float32", "bfloat16") if plan.precision == "auto" else (plan.precision,)
@@ -68,25 +87,26 @@ def _arithmetic(network: Network, plan: Plan, *, batch: int, steps: int) -> tupl
     where = f"{device}, {plan.threads} threads" if device.type == "cpu" else device_name(device)
     if len(formats) == len(precisions) == 1:
         return replace(plan, memory_format=formats[0], precision=precisions[0]), f"{where}, as asked", 0.0
-    if device.type != "cpu" or steps < SHORT:
-        quick = device.type == "cuda" and torch.cuda.is_bf16_supported()
-        precision: Precision = precisions[-1] if quick else precisions[0]
+    if device.type != "cpu" or steps < MIN_STEPS:
+        use_bfloat16 = device.type == "cuda" and torch.cuda.is_bf16_supported()
+        precision: Precision = precisions[-1] if use_bfloat16 else precisions[0]
         chosen = replace(plan, memory_format=formats[0], precision=precision)
-        return chosen, f"{where}, not measured ({'accelerator' if quick else 'short run'})", 0.0
+        return chosen, f"{where}, not measured ({'accelerator' if use_bfloat16 else 'short run'})", 0.0
     torch.set_num_threads(plan.threads)
-    if plan.memory_limit:  # until the schedule is known, which depends on what is measured here
+    if plan.memory_limit:  # until the segments are known, which depend on what is measured here
         network.set_grad_checkpointing()
     images, began = min(batch, sample_size(network)), time.perf_counter()
-    found = measure(network, batch=images, formats=formats, precisions=precisions)
-    took, rates = time.perf_counter() - began, timing.throughputs(found, images)
-    best = timing.fastest(found, worth=WORTH)
-    said = ", ".join(f"{form} {kind} {rate:.0f}/s" for (form, kind), rate in rates.items())
+    times = measure(network, batch=images, formats=formats, precisions=precisions)
+    took, rates = time.perf_counter() - began, timing.throughputs(times, images)
+    best = timing.fastest(times, worth=MIN_SPEEDUP)
+    speeds = ", ".join(f"{form} {kind} {rate:.0f}/s" for (form, kind), rate in rates.items())
     chosen = replace(plan, memory_format=best[0], precision=best[1])
-    return chosen, f"{where}; measured {said}, in {took:.0f} s", rates[best]
+    return chosen, f"{where}; measured {speeds}, in {took:.0f} s", rates[best]
 
 
 def _formats(network: Network, plan: Plan) -> tuple[Format, ...]:
-    """What may be chosen, the likely one first: on CPUs convolutions of clips are slower channels last."""
+    """The memory formats to try, the likely one first: on CPUs, 3-D convolutions are slower in
+    channels_last."""
     if network.arch.has_time and torch.device(plan.device).type == "cpu":
         return "contiguous", "channels_last"
     return "channels_last", "contiguous"
@@ -99,17 +119,18 @@ def measure(
     formats: tuple[Format, ...] = ("channels_last", "contiguous"),
     precisions: tuple[Precision, ...] = ("float32", "bfloat16"),
 ) -> dict[tuple[Format, Precision], list[float]]:
-    """Seconds of training steps on the CPU in every combination, turn by turn, the default one first."""
+    """Seconds of training steps on the CPU in every combination, turn by turn, the default combination
+    first."""
     steps = {(form, kind): _step(network, form, kind, batch) for kind in precisions for form in formats}
-    return timing.time_in_turns(steps, worth=WORTH, seconds=SECONDS)
+    return timing.time_in_turns(steps, worth=MIN_SPEEDUP, seconds=TIMING_SECONDS)
 
 
 def sample_size(network: Network) -> int:
-    """Images, or clips, that make a measured step; one clip fills the cores."""
+    """Images, or clips, of a timed step; one clip is enough for all cores."""
     least = 1 if network.arch.has_time else 4
-    return max(least, min(SAMPLE, int(WORK / cost(network.arch).macs)))
+    return max(least, min(MAX_SAMPLE, int(SAMPLE_MACS / cost(network.arch).macs)))
 
 
 def _step(network: Network, form: Format, kind: Precision, batch: int) -> Callable[[], None]:
-    """A function that takes one forward and backward step in this arithmetic."""
-    return compiling.step(network, Plan("cpu", form, kind, compile="off"), batch)
+    """A function that runs one forward and backward step in this format and precision."""
+    return compiling.timing_step(network, Plan("cpu", form, kind, compile="off"), batch)

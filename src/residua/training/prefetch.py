@@ -23,7 +23,8 @@ class Prefetcher(Iterator[BatchT], Generic[BatchT]):
     """The batches of one process, each fetched before its turn."""
 
     def __init__(self, batches: Iterator[BatchT], world: World) -> None:
-        """Return once all processes have their first batch: opening a dataset may take one longer than another.
+        """Return once all processes have their first batch: opening a dataset may take one longer than
+        another.
 
         Raises:
             StopRequested: The user asked a process to stop before its first batch came.

@@ -2,11 +2,12 @@
 
     resume       newest state without damage -> network, optimiser, epoch totals, history
     each step    loop.train updates; totals are summed on the device
-    now and then (every step on a CPU, every READ_EVERY on an accelerator; when a state is due; on a request to
-                 stop) read the loss, check for NaN and infinity, report StepProgress
+    reading      every step on a CPU, every READ_EVERY on an accelerator, and when a state is due or a stop is
+                 requested: read the loss, check it, report StepProgress
     epoch end    save -> validate -> append metrics, save best weights -> save
     on NaN       stop, skip, or roll back to the newest state (optim.on_nonfinite)
-    on request   finish the step, save, end with Stopped; an epoch that lacks its validation is validated on resume
+    on request   finish the step, save, end with Stopped; an epoch that lacks its validation is validated on
+                 resume
 
 All processes take the same branches, because each decision is made from values that all of them share.
 """
@@ -244,7 +245,8 @@ class TrainingSession:
         return weighted(loss_fn, self.world.size * self.local_batch_size / self.batch_size)
 
     def _recalibrate_batch_norms(self) -> None:
-        """Recompute the statistics of batch norms over the first batches of the run, if the recipe asks for it.
+        """Recompute the statistics of batch norms over the first batches of the run, if the recipe asks for
+        it.
 
         Raises:
             StopRequested: The user asked to stop; the state saved before recomputes them on resume.

@@ -1,4 +1,9 @@
-"""Trials: ways to compute, timed in turns, and which one is faster beyond the noise of the machine."""
+"""Time several ways to compute in turns, and decide which is faster beyond the noise of the machine.
+
+In each turn every way takes one step, in changing order. What slows the machine for a while slows a whole
+turn, so ways are compared turn by turn: a later way is faster if it wins more turns than chance explains
+(sign test).
+"""
 
 import math
 import statistics
@@ -8,62 +13,68 @@ from typing import TypeVar
 
 Way = TypeVar("Way")
 
-LEAST = 5
+MIN_TURNS = 5
 """Turns that are counted at least."""
-DOUBT = 0.05
-"""A way is taken as faster when a coin would win as many turns, or more, with no more than this chance; as
-slower alike. On a machine that slows half of all steps, by chance, an equal way is taken for a faster one in
-one of 700 trials; a way that wins three turns of four is missed in one of 50, where there is time for 45."""
+MAX_CHANCE = 0.05
+"""Largest chance, by the sign test, that an equal way wins as many turns. On a machine that slows half of all
+steps, an equal way is taken for a faster one in one of 700 trials; a way that wins three turns of four is
+missed in one of 50, where there is time for 45 turns."""
 
 
 def time_in_turns(
     steps: Mapping[Way, Callable[[], object]], *, worth: float, seconds: float
 ) -> dict[Way, list[float]]:
-    """Seconds that a step takes in each way, one number for each turn; the first turn warms up, uncounted.
+    """Time a step in each way, turn by turn, until it is certain which way is the `fastest`.
 
-    Turns go on until there is no doubt which way is the `fastest`; none begins after `seconds` from LEAST on.
-    The order turns round, so that neither place nor drift favours a way.
+    Args:
+        steps: A function for each way, from the simplest way to the least simple.
+        worth: How many times faster a way must be than a simpler one.
+        seconds: No turn begins later, once there are MIN_TURNS.
+
+    Returns:
+        For each way its seconds in each turn; the first turn, which warms up, is left out.
     """
     for step in steps.values():
         step()
-    found: dict[Way, list[float]] = {way: [] for way in steps}
+    times: dict[Way, list[float]] = {way: [] for way in steps}
     ways, began, turn = list(steps), time.perf_counter(), 0
-    while turn < LEAST or (time.perf_counter() - began <= seconds and not _judged(found, worth)[1]):
+    while turn < MIN_TURNS or (time.perf_counter() - began <= seconds and not _compare(times, worth)[1]):
         for way in ways if turn % 2 else ways[::-1]:
             start = time.perf_counter()
             steps[way]()
-            found[way].append(time.perf_counter() - start)
+            times[way].append(time.perf_counter() - start)
         turn += 1
-    return found
+    return times
 
 
-def fastest(found: Mapping[Way, Sequence[float]], *, worth: float) -> Way:
-    """The first of the ways, or a later one that was `worth` times as fast as the best before it.
+def fastest(times: Mapping[Way, Sequence[float]], *, worth: float) -> Way:
+    """The fastest way.
 
-    Ways come from the simplest to the least simple. They are compared turn by turn, since what slows a whole
-    turn slows them alike, and a way must win beyond DOUBT.
+    Args:
+        times: Seconds of each way in each turn, from the simplest way to the least simple.
+        worth: How many times faster than the best way before it a way must be, beyond MAX_CHANCE.
     """
-    return _judged(found, worth)[0]
+    return _compare(times, worth)[0]
 
 
-def _judged(found: Mapping[Way, Sequence[float]], worth: float) -> tuple[Way, bool]:
-    """The fastest way, and whether no comparison on the way to it leaves a doubt."""
-    best, *later = found
-    sure = True
+def _compare(times: Mapping[Way, Sequence[float]], worth: float) -> tuple[Way, bool]:
+    """The fastest way, and whether every comparison on the way to it is certain."""
+    best, *later = times
+    is_certain = True
     for way in later:
-        turns = len(found[way])
-        wins = sum(before > worth * after for before, after in zip(found[best], found[way], strict=True))
-        faster = _chance(turns, wins) <= DOUBT
-        sure = sure and (faster or _chance(turns, turns - wins) <= DOUBT)
-        best = way if faster else best
-    return best, sure
+        turns = len(times[way])
+        wins = sum(before > worth * after for before, after in zip(times[best], times[way], strict=True))
+        is_faster = _chance(turns, wins) <= MAX_CHANCE
+        is_certain = is_certain and (is_faster or _chance(turns, turns - wins) <= MAX_CHANCE)
+        best = way if is_faster else best
+    return best, is_certain
 
 
 def _chance(turns: int, wins: int) -> float:
-    """How often a coin shows its head `wins` times or more in `turns` (the sign test)."""
+    """The probability that a fair coin shows heads `wins` times or more in `turns`."""
     return math.ldexp(sum(math.comb(turns, many) for many in range(wins, turns + 1)), -turns)
 
 
-def throughputs(found: Mapping[Way, Sequence[float]], images: int) -> dict[Way, float]:
-    """Images per second in each way: medians over the turns."""
-    return {way: images / statistics.median(turns) for way, turns in found.items()}
+def throughputs(times: Mapping[Way, Sequence[float]], images: int) -> dict[Way, float]:
+    """Images per second of each way, the median over the turns, for steps of so many `images`."""
+    return {way: images / statistics.median(turns) for way, turns in times.items()}

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from residua.tasks.classify.learn_task import ClassifyLearn
 from torch import nn
 
 from ranks import begin, end, together
@@ -23,10 +22,10 @@ from residua.nn.letters import LETTERS, Letter
 from residua.nn.network import Network
 from residua.runs.run import Run, create
 from residua.spec.recipe import Budget, Plan, Recipe
+from residua.tasks.classify.learn_task import ClassifyLearn
 from residua.training.network import initial_network
 from residua.training.processes.world import SINGLE_PROCESS, World, process_group
 from residua.training.session import TrainingSession
-from residua.training.validate import validate
 from small import after, arch, colours, difference, file_of, flip, never, recipe, rows, weights
 
 GROUPS: Mapping[str, Letter] = {
@@ -141,22 +140,24 @@ def test_ranks_differ_from_one_process_where_batch_norms_see_their_share(
 
 
 @pytest.mark.parametrize(("size", "at_once"), [(2, 250), (2, 3), (3, 6)])
-def test_ranks_judge_exactly_as_one_process(
+def test_ranks_validate_exactly_as_one_process(
     size: int, at_once: int, data: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("residua.training.validate.at_once", lambda *_: at_once)
+    monkeypatch.setattr("residua.tasks.classify.learn_task.max_batch_size", lambda *_: at_once)
     made = recipe()
-    alone = validate(drawn(made), data.test, made, plan=made.plan, world=SINGLE_PROCESS, stop=never)
+    alone = ClassifyLearn().validate(
+        drawn(made), data, made, plan=made.plan, world=SINGLE_PROCESS, stop=never
+    )
 
     def work(world: World) -> None:
         network = drawn(made)
         if not world.is_main:
             for value in network.buffers():
                 value += 1  # its own running statistics are not asked
-        found = validate(network, data.test, made, plan=made.plan, world=world, stop=never)
-        assert (found.probabilities == alone.probabilities).all()
-        assert (found.labels == alone.labels).all()
-        assert found.loss == alone.loss
+        result = ClassifyLearn().validate(network, data, made, plan=made.plan, world=world, stop=never)
+        assert (result.probabilities == alone.probabilities).all()
+        assert (result.labels == alone.labels).all()
+        assert result.loss == alone.loss
 
     together(size, work)
 
@@ -284,7 +285,7 @@ def test_batch_norms_over_all_ranks_need_gpus(data: ImageDataset, tmp_path: Path
         list(TrainingSession(run, drawn(made), data, ClassifyLearn(), stop=never, world=world).events())
 
     assert end(begin(2, told(tmp_path, work))) == [0, 0]
-    assert (tmp_path / "0").read_text().startswith("ValueError plan.sync_norm needs GPUs")
+    assert (tmp_path / "0").read_text().startswith("ConfigError plan.sync_norm needs GPUs")
 
 
 def test_a_batch_too_small_for_its_ranks_begins_no_run(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ READ_SECONDS = 2.0
 """Wait of a process that lost its connections for the error of the others: none comes from a killed one."""
 STORE_SECONDS = 5.0
 """Limit of a request to the store, which a stopped rank 0 never answers."""
-_LOST = re.compile(r"gloo|NCCL|[Cc]onnection|[Tt]imed? ?out|[Bb]roken pipe|store|socket")
+_TORCH_MESSAGES = re.compile(r"gloo|NCCL|[Cc]onnection|[Tt]imed? ?out|[Bb]roken pipe|store|socket")
 """What torch writes into a plain RuntimeError when another process does not answer."""
 _SOURCE_FILE = re.compile(r"^\[[^]]*\] ")
 """The C++ source file with which such a message begins."""
@@ -46,19 +46,19 @@ def propagate_failure(error: Exception, store: Any, *, rank: int, size: int, sec
         another process died or stalls without an error.
     """
     classes = tuple(kind.__name__ for kind in type(error).__mro__)
-    lost = isinstance(error, PeerFailedError) or _is_lost_connection(error, classes)
+    is_lost = isinstance(error, PeerFailedError) or _is_lost_connection(error, classes)
     try:
         call_within(STORE_SECONDS, lambda: store.check(["error"]))
-        if not lost:
+        if not is_lost:
             store.compare_set("error", "", json.dumps([rank, classes, str(error)]))
         elif wait_until(lambda: store.check(["error"]), seconds=READ_SECONDS):
             error = failure_in(store, silent=rank > 0)
-        silent = _leave(store, error, rank=rank, size=size, own=not lost, seconds=seconds + STORE_SECONDS)
+        silent = _leave(store, error, rank=rank, size=size, own=not is_lost, seconds=seconds + STORE_SECONDS)
     except Exception:  # the store ended with rank 0, or does not answer
         silent = False
     if silent:
         return PeerFailedError(classes, str(error), silent=True)
-    if lost and not isinstance(error, PeerFailedError):
+    if is_lost and not isinstance(error, PeerFailedError):
         reason = _SOURCE_FILE.sub("", str(error).splitlines()[0]).partition(". ")[0]
         return PeerLostError(
             f"another process of this run died or stalls ({reason}): `residua resume` continues it"
@@ -79,7 +79,9 @@ def _leave(store: Any, error: Exception, *, rank: int, size: int, own: bool, sec
 
 
 def _is_lost_connection(error: Exception, classes: tuple[str, ...]) -> bool:
-    return "DistError" in classes or (type(error) is RuntimeError and bool(_LOST.search(str(error))))
+    return "DistError" in classes or (
+        type(error) is RuntimeError and bool(_TORCH_MESSAGES.search(str(error)))
+    )
 
 
 def call_within(seconds: float, request: Callable[[], T]) -> T:

@@ -1,9 +1,9 @@
 """Heartbeats: how process 0 tells a process that works for a long time from one that stands still.
 
-Each process counts up its own key of the store once a second, in a thread. A stopped process (SIGSTOP, a frozen
-machine) counts no more. Process 0 reads the counters while it waits in `World.barrier`: a counter that stays
-the same for longer than the stall time is a lost process. Steps need no heartbeat: their collective operations
-time out.
+Each process counts up its own key of the store once a second, in a thread. A stopped process (SIGSTOP, a
+frozen machine) counts no more. Process 0 reads the counters while it waits in `World.barrier`: a counter that
+stays the same for longer than the stall time is a lost process. Steps need no heartbeat: their collective
+operations time out.
 """
 
 import os

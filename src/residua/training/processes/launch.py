@@ -1,4 +1,10 @@
-"""Starts the processes of a run on this machine and keeps them going: torch's elastic agent, set for us."""
+"""The launcher: starts the processes of a run on this machine and restarts them, by torch's elastic agent.
+
+all end well           exit code 0
+one dies or stalls     the others notice (failure.py), all end, the agent restarts them, at most RESTARTS
+                       times
+SIGINT, SIGTERM        the agent passes it on; the processes save within SAVING_SECONDS
+"""
 
 import logging
 import signal
@@ -14,24 +20,32 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from residua.errors import ProcessesDiedError
 
 RESTARTS = 5
-"""How often a run whose processes die is started anew: more would only repeat what kills them."""
+"""Restarts of a run whose processes die: more would only repeat the cause."""
 SAVING_SECONDS = 60
-"""How long the processes may take to save after Ctrl-C."""
+"""Time that the processes have to save after Ctrl-C."""
 
 
 def launch(words: Sequence[str], processes: int, *, logs: Path) -> int:
-    """Run `residua WORDS` in `processes` processes as one world until all end well; 0.
+    """Run a command in several processes until all end well, or until the user asks to stop.
 
-    When one dies or stalls, all are started anew, at most `RESTARTS` times; ProcessesDiedError when that does not
-    help. Asked to stop, they are told, and 128 + the signal is returned. `logs` is a folder for the agent;
-    what its environment must hold stands in `cli/processes.py`.
+    Args:
+        words: The words of the command after `residua`.
+        processes: Number of processes.
+        logs: A folder for the files of the agent.
+
+    Returns:
+        0, or 128 + the signal that asked to stop. `cli/processes.py` sets the environment, and turns the
+        result into the exit code of the command.
+
+    Raises:
+        ProcessesDiedError: The processes died again after RESTARTS restarts.
     """
     for name in (
         "torch.distributed.elastic",
         "torch.distributed.elastic.agent.server.api",
-    ):  # of its own level
+    ):  # have own levels
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    is_deaf = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # by `nohup`: the end of a terminal is none
+    ignores_hangup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # started by `nohup`
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -42,7 +56,7 @@ def launch(words: Sequence[str], processes: int, *, logs: Path) -> int:
         max_restarts=RESTARTS,
         monitor_interval=0.2,
         logs_specs=DefaultLogsSpecs(log_dir=str(logs)),
-        signals_to_handle="SIGINT,SIGTERM" if is_deaf else "SIGINT,SIGTERM,SIGHUP",
+        signals_to_handle="SIGINT,SIGTERM" if ignores_hangup else "SIGINT,SIGTERM,SIGHUP",
         shutdown_timeout=SAVING_SECONDS,
     )
     try:
@@ -50,9 +64,9 @@ def launch(words: Sequence[str], processes: int, *, logs: Path) -> int:
     except SignalException as error:
         return 128 + error.sigval
     except ChildFailedError as error:
-        number, first = min(error.failures.items(), key=lambda pair: pair[1].timestamp)
-        times = f"the processes died {RESTARTS + 1} times, at last process {number}"
+        rank, failure = min(error.failures.items(), key=lambda pair: pair[1].timestamp)
         raise ProcessesDiedError(
-            f"{times} with exit code {first.exitcode}: look for its lines above"
+            f"the processes died {RESTARTS + 1} times, at last process {rank} with exit code {failure.exitcode}: "
+            "see its messages above"
         ) from None
     return 0

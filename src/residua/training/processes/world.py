@@ -41,7 +41,8 @@ LEAVE_SECONDS = 10.0
 STALL = "RESIDUA_STALL_SECONDS"
 """Environment variable that replaces `STALL_SECONDS`."""
 STALL_SECONDS = 20.0
-"""A process that the others wait for so long in a step counts as lost; the launcher ends it within 30 s more."""
+"""A process that the others wait for so long in a step counts as lost; the launcher ends it within 30 s
+more."""
 NO_JOB_ID = "none"
 """The name that torchrun gives to a job without --rdzv-id."""
 PATIENT_SECONDS = 3600.0
@@ -255,8 +256,8 @@ def _open_store(rank: int, size: int) -> TCPStore:
     """A store served by rank 0, new in every attempt.
 
     The store of torchrun's agent outlives a restart, and its addresses of dead processes mislead new ones
-    (pytorch issue 135712). So the agent's store holds only the address of ours; an outdated address refuses the
-    connection, and is read again.
+    (pytorch issue 135712). So the agent's store holds only the address of ours; an outdated address refuses
+    the connection, and is read again.
     """
     host, port, wait = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), timedelta(minutes=5)
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
