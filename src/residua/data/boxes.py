@@ -1,4 +1,4 @@
-"""Boxes: what is marked in one image, and what is wrong with a mark."""
+"""Boxes: the labelled objects of one image, checks of boxes, and their overlap."""
 
 import math
 from collections.abc import Sequence
@@ -9,37 +9,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 Corners = tuple[float, float, float, float]
-"""Left, top, right and bottom of a box, in pixels; right and bottom are where it ends."""
+"""Left, top, right and bottom of a box, in pixels; right and bottom lie behind the last pixel."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Boxes:
-    """The n objects marked in one image, in the order of its file."""
+    """The n labelled boxes of one image, in the order of its annotation file."""
 
     corners: NDArray[np.float32]
     """Left, top, right and bottom of each in pixels of the upright image: (n, 4)."""
     labels: NDArray[np.int64]
     """Class of each, from 0: (n,)."""
-    aside: NDArray[np.bool_]
-    """Whether each is neither learned nor counted: VOC's `difficult`, COCO's `iscrowd`: (n,)."""
+    ignored: NDArray[np.bool_]
+    """Boxes excluded from training and scores, VOC's `difficult` and COCO's `iscrowd`: (n,) bool."""
     areas: NDArray[np.float64]
-    """Area of each in square pixels; COCO's is that of the object's outline: (n,)."""
+    """Area of each in square pixels, in COCO that of the segmentation: (n,)."""
 
     @classmethod
     def of(
         cls,
         corners: Sequence[Corners],
         labels: Sequence[int],
-        aside: Sequence[bool] = (),
+        ignored: Sequence[bool] = (),
         areas: Sequence[float] = (),
     ) -> "Boxes":
-        """These boxes; none is set aside, and their areas are their own, unless given."""
-        found = np.asarray(corners, np.float64).reshape(-1, 4)
-        own = (found[:, 2] - found[:, 0]) * (found[:, 3] - found[:, 1])
+        """Boxes from lists; by default none is ignored, and areas are those of the boxes."""
+        array = np.asarray(corners, np.float64).reshape(-1, 4)
+        own = (array[:, 2] - array[:, 0]) * (array[:, 3] - array[:, 1])
         return cls(
-            found.astype(np.float32),
+            array.astype(np.float32),
             np.asarray(labels, np.int64).reshape(-1),
-            np.asarray(aside or [False] * len(found), np.bool_),
+            np.asarray(ignored or [False] * len(array), np.bool_),
             np.asarray(areas if len(areas) else own, np.float64),
         )
 
@@ -47,17 +47,20 @@ class Boxes:
         """Number of objects."""
         return len(self.labels)
 
-    def chosen(self, which: NDArray[Any]) -> "Boxes":
-        """Those at `which`, a mask or places."""
-        return Boxes(self.corners[which], self.labels[which], self.aside[which], self.areas[which])
+    def select(self, which: NDArray[Any]) -> "Boxes":
+        """The boxes at `which`, a mask or indices."""
+        return Boxes(self.corners[which], self.labels[which], self.ignored[which], self.areas[which])
 
-    def moved(self, corners: NDArray[np.float32]) -> "Boxes":
-        """The same objects at other `corners` (n, 4); areas stay those of the file."""
-        return Boxes(corners.astype(np.float32), self.labels, self.aside, self.areas)
+    def with_corners(self, corners: NDArray[np.float32]) -> "Boxes":
+        """The same objects with other `corners`, (n, 4); areas stay as annotated."""
+        return Boxes(corners.astype(np.float32), self.labels, self.ignored, self.areas)
 
 
 def box_fault(corners: Corners, width: int, height: int) -> str:
-    """Why a box cannot be used, in a few words; empty when it can, if need be cut off at the image's edge."""
+    """Why a box of an image of `width` x `height` pixels cannot be used; empty for a usable box.
+
+    A box may leave the image by one pixel; `clip_box` cuts it.
+    """
     left, top, right, bottom = corners
     if not all(map(math.isfinite, corners)):
         return "its numbers are not finite"
@@ -71,18 +74,18 @@ def box_fault(corners: Corners, width: int, height: int) -> str:
 
 
 def clip_box(corners: Corners, width: int, height: int) -> Corners:
-    """`corners` cut off at the image's edge."""
+    """`corners`, clipped to the image."""
     left, top, right, bottom = corners
     return max(0.0, left), max(0.0, top), min(float(width), right), min(float(height), bottom)
 
 
 def box_iou(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.float64]:
-    """Intersection over union of every box of `one` (n, 4) with every one of `other` (m, 4): (n, m)."""
+    """Intersection over union of each box in `one`, (n, 4), with each in `other`, (m, 4): (n, m) float64."""
     a, b = one.astype(np.float64), other.astype(np.float64)
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, 2:], b[None, :, 2:])
     shared = np.clip(high - low, 0, None).prod(2)
     areas = [(box[:, 2:] - box[:, :2]).prod(1) for box in (a, b)]
     union = areas[0][:, None] + areas[1][None] - shared
-    found: NDArray[np.float64] = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-    return found
+    iou: NDArray[np.float64] = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return iou

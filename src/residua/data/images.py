@@ -1,4 +1,4 @@
-"""Images, a split of labelled pictures in an array or as items, and Dataset, the two splits of a source."""
+"""Images, one split of a dataset, in an array or in files; ImageDataset, its training and its test part."""
 
 import hashlib
 from collections.abc import Sequence
@@ -20,20 +20,19 @@ class Images:
     """One split: N labelled images, either in an array or in files."""
 
     name: str
-    """What the split is called, e.g. `train`."""
+    """Name of the split, e.g. `train`."""
     classes: tuple[str, ...]
-    """Names of the classes; a label is a place in it."""
+    """Class names; a label is an index into them."""
     labels: NDArray[np.int64]
     """Class of each image: (N,)."""
     pixels: NDArray[np.uint8] | None = None
-    """The images as (N, H, W, C), C being 1 or 3, when the set is an array."""
+    """The images as (N, H, W, C) with C 1 or 3; None for files."""
     files: Items | None = None
-    """The images when the set is files, members of archives, or objects."""
+    """The images as files, members of archives or objects; None for an array."""
     media_type: MediaType = IMAGE
-    """How files become pictures."""
+    """How files are decoded: as images or as clips."""
 
     def __post_init__(self) -> None:
-        """Check that the images are in one place and have a label each."""
         assert (self.pixels is None) != (self.files is None), "images are an array or items"
         assert len(self.labels) == len(self.files if self.pixels is None else self.pixels)  # type: ignore[arg-type]
 
@@ -42,20 +41,20 @@ class Images:
         return len(self.labels)
 
     def title(self, i: int) -> str:
-        """How image `i` is called: its relative path, or `test 17`. Printable wherever UTF-8 is."""
+        """Name of image `i`: its relative path, or `test 17`; printable as UTF-8."""
         if self.files is None:
             return f"{self.name} {i}"
         return self.files.name(i).encode("utf-8", "backslashreplace").decode()
 
     def identity(self) -> bytes:
-        """A digest of labels and pixels, or of labels and what the items are."""
-        found = hashlib.sha256(self.labels.tobytes())
-        found.update(self.pixels.tobytes() if self.pixels is not None else b"")
-        found.update(self.files.identity() if self.files is not None else b"")
-        return found.digest()
+        """A digest of labels and pixels, or of labels and names of files."""
+        digest = hashlib.sha256(self.labels.tobytes())
+        digest.update(self.pixels.tobytes() if self.pixels is not None else b"")
+        digest.update(self.files.identity() if self.files is not None else b"")
+        return digest.digest()
 
     def item(self, i: int) -> Item:
-        """Image `i` as it is kept; that of an array as a picture."""
+        """Image `i` as it is stored: a file, its bytes, or a picture."""
         if self.files is not None:
             return self.files[i]
         assert self.pixels is not None
@@ -63,7 +62,16 @@ class Images:
         return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
 
     def image(self, i: int, colour: Colour, shrink: ChooseShrink | None = None) -> Image.Image:
-        """A picture of `i`, RGB or L, `shrink` as in `decode`. DataError names what cannot be decoded."""
+        """Decode image `i`.
+
+        Args:
+            i: index of the image.
+            colour: `rgb` or `grey`.
+            shrink: as in `decode`.
+
+        Raises:
+            DataError: with the name of a file that cannot be decoded.
+        """
         item = self.item(i)
         if isinstance(item, Image.Image):
             return convert_image(self.media_type.stored_picture(item), colour=colour)
@@ -75,19 +83,19 @@ class Images:
             raise DataError(f"{printable_path(self.title(i))}: {error}") from None
 
     def prefetch(self, indices: NDArray[np.int64]) -> None:
-        """Have the files at `indices`, which are read next, fetched all at once."""
+        """Start fetching the files at `indices`, which are read next."""
         if self.files is not None:
             self.files.prefetch(indices)
 
     def subset(self, indices: NDArray[np.int64]) -> "Images":
-        """The images at `indices`, in that order, under the same name and with the same classes."""
+        """The images at `indices`, in that order, with the same name and classes."""
         pixels = None if self.pixels is None else self.pixels[indices]
         files = None if self.files is None else self.files.subset(indices)
         return replace(self, labels=self.labels[indices], pixels=pixels, files=files)
 
 
 def concatenate(parts: Sequence[Images], *, name: str) -> Images:
-    """The images of all `parts`, which have the same classes, as one split called `name`."""
+    """Join `parts`, which have equal classes, into one split called `name`."""
     labels = np.concatenate([part.labels for part in parts])
     arrays = [part.pixels for part in parts if part.pixels is not None]
     if arrays:
@@ -100,17 +108,17 @@ def concatenate(parts: Sequence[Images], *, name: str) -> Images:
 
 @dataclass(frozen=True, eq=False)
 class ImageDataset:
-    """What a source holds: images to learn from and images to judge by, with the same classes."""
+    """The training and the test part of a source of images or clips, with equal classes."""
 
     name: str
-    """The source, as it was given."""
+    """The source as the user wrote it."""
     train: Images
-    """Images to learn from."""
+    """Training images."""
     test: Images
-    """Images that are never learned from."""
+    """Validation or test images."""
     grey: bool
     """Whether all images have one channel."""
     size: int
     """Side of a typical image in pixels: that of an array; the median shorter side of files."""
     note: str
-    """One line that says what was found."""
+    """One line for the user: counts, split and remarks."""

@@ -1,4 +1,4 @@
-"""Scenes, a split of images with the boxes marked in each, and what a source of them holds."""
+"""Scenes, one split of images with labelled boxes; BoxListing and BoxDataset, both splits of a source."""
 
 import hashlib
 from collections.abc import Collection
@@ -17,23 +17,23 @@ from residua.spec.preprocess import Colour
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Scenes:
-    """N images, and the boxes of each."""
+    """N images and the boxes of each."""
 
     images: Images
-    """The images; their labels mean nothing here and are 0."""
+    """The images; their labels are 0 and not used."""
     boxes: tuple[Boxes, ...]
-    """What is marked in each."""
+    """The boxes of each image."""
     sizes: NDArray[np.int64]
-    """Width and height of each image in pixels, as its annotation tells: (N, 2)."""
+    """Width and height of each image in pixels, as annotated: (N, 2)."""
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes; a box's label is a place in it."""
+        """Class names; the label of a box is an index into them."""
         return self.images.classes
 
     @property
     def name(self) -> str:
-        """What the split is called."""
+        """Name of the split."""
         return self.images.name
 
     def __len__(self) -> int:
@@ -41,7 +41,7 @@ class Scenes:
         return len(self.images)
 
     def title(self, i: int) -> str:
-        """How image `i` is called: its path below the set's folder."""
+        """Path of image `i` below the folder of the data set."""
         return self.images.title(i)
 
     def image(self, i: int, colour: Colour) -> Image.Image:
@@ -49,13 +49,13 @@ class Scenes:
         return self.images.image(i, colour)
 
     def identity(self) -> bytes:
-        """A digest of the names of the images and of every box."""
-        found = hashlib.sha256(self.images.identity())
+        """A digest of the image names and of every box."""
+        digest = hashlib.sha256(self.images.identity())
         for boxes in self.boxes:
-            for part in (boxes.corners, boxes.labels, boxes.aside, boxes.areas):
-                found.update(part.tobytes())
-            found.update(b";")
-        return found.digest()
+            for part in (boxes.corners, boxes.labels, boxes.ignored, boxes.areas):
+                digest.update(part.tobytes())
+            digest.update(b";")
+        return digest.digest()
 
     def subset(self, indices: NDArray[np.int64]) -> "Scenes":
         """The images at `indices`, in that order, with their boxes."""
@@ -63,8 +63,8 @@ class Scenes:
         return Scenes(self.images.subset(indices), boxes, self.sizes[indices])
 
     def counts(self) -> NDArray[np.int64]:
-        """Boxes of each class, those set aside left out: (classes,)."""
-        labels = [boxes.labels[~boxes.aside] for boxes in self.boxes]
+        """Boxes of each class without ignored ones: (classes,)."""
+        labels = [boxes.labels[~boxes.ignored] for boxes in self.boxes]
         return np.bincount(np.concatenate([np.zeros(0, np.int64), *labels]), minlength=len(self.classes))
 
 
@@ -75,101 +75,111 @@ class BoxFault:
     image: str
     """Title of its image."""
     box: str
-    """Which one: its class, and its place in the file."""
+    """Its class, and its number in the file."""
     reason: str
-    """What is wrong with it."""
+    """Why it cannot be used."""
 
     @property
     def key(self) -> str:
-        """How it is called in lists: `JPEGImages/7.jpg: RBC, object 4`."""
+        """Its name in lists: `JPEGImages/7.jpg: RBC, object 4`."""
         return f"{self.image}: {self.box}"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class BoxListing:
-    """What a source of boxes holds before any image is opened; boxes with faults are left out already."""
+    """The images and usable boxes of a source, before any image is opened."""
 
     source: str
-    """The source, as it was given."""
+    """The source as the user wrote it."""
     train: Scenes
-    """Images to learn from; all where the source has one list alone."""
+    """The training part; all images of a source with one list."""
     test: Scenes | None
-    """Images to judge by."""
-    how: str
-    """Where the split is from, in a phrase."""
+    """The validation or test part; None for a source with one list."""
+    split_note: str
+    """Where the split comes from, in a phrase."""
     faults: tuple[BoxFault, ...]
     """Boxes that cannot be used."""
     metric: str
-    """Which protocol the set is judged by: `coco`, `voc2007` or `voc`."""
+    """Evaluation protocol of the data set: `coco`, `voc2007` or `voc`."""
 
     @property
     def splits(self) -> tuple[Scenes, ...]:
-        """One or two."""
+        """One or two splits."""
         return (self.train,) if self.test is None else (self.train, self.test)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class BoxDataset:
-    """The two splits of a source, ready to be used."""
+    """The training and the test part of a source of boxes."""
 
     train: Scenes
-    """Images to learn from."""
+    """Training images."""
     test: Scenes
-    """Images that are never learned from."""
+    """Validation or test images."""
     note: str
-    """One line that says what was found."""
+    """One line for the user: counts and split."""
     metric: str
     """As in `BoxListing`."""
 
 
-def build_box_dataset(marked: BoxListing, *, without: Collection[str] = (), skip: bool) -> BoxDataset:
-    """The splits of `marked`. Images titled `without` are left out; with `skip`, so are boxes with faults.
+def build_box_dataset(listing: BoxListing, *, without: Collection[str] = (), skip: bool) -> BoxDataset:
+    """The training and test part of `listing`, ready to use.
 
-    DataError for boxes with faults unless `skip`, for a source without images to judge by, or where nothing
-    is left to learn from.
+    Args:
+        listing: what the source holds.
+        without: titles of images to leave out.
+        skip: leave out boxes with faults; otherwise they are an error.
+
+    Raises:
+        DataError: for boxes with faults unless `skip`, a source without a test part, or a part without boxes.
     """
-    if marked.faults and not skip:
+    if listing.faults and not skip:
+        first = listing.faults[0]
         raise DataError(
-            f"{len(marked.faults)} of its boxes cannot be used, e.g. {marked.faults[0].key}: "
-            f"{marked.faults[0].reason}; `residua data check {marked.source}` lists them: repair or remove "
-            "them, or say data.bad=skip"
+            f"{len(listing.faults)} of its boxes cannot be used, e.g. {first.key}: {first.reason}; "
+            f"`residua data check {listing.source}` lists them: repair or remove them, or set data.bad=skip"
         )
-    if marked.test is None:
-        raise DataError(f"{marked.source} has images to learn from alone: give it a list to judge by, too")
-    gone = frozenset(without)
-    train, test = (_without(scenes, gone) for scenes in (marked.train, marked.test))
-    learn, judge = int(train.counts().sum()), int(test.counts().sum())
-    if not (learn and judge):
+    if listing.test is None:
+        raise DataError(f"{listing.source} has only training images: add a list of validation images")
+    excluded = frozenset(without)
+    train, test = (_without(scenes, excluded) for scenes in (listing.train, listing.test))
+    train_boxes, test_boxes = int(train.counts().sum()), int(test.counts().sum())
+    if not (train_boxes and test_boxes):
         raise DataError(
-            f"{marked.source} has {learn} boxes to learn and {judge} to judge by: give some of each"
+            f"{listing.source} has {train_boxes} training boxes and {test_boxes} {test.name} boxes: "
+            "both are needed"
         )
-    boxes = learn + judge
     classes = f"{len(train.classes)} classes ({quote_names(train.classes, most=3)})"
-    note = [
-        f"{boxes:,} boxes of {classes}",
+    notes = [
+        f"{train_boxes + test_boxes:,} boxes of {classes}",
         f"{len(train)} train + {len(test)} {test.name} images",
-        marked.how,
+        listing.split_note,
     ]
-    if gone:
-        example = min(gone)
-        note.append(f"{len(gone)} images or boxes left out, e.g. {example}")
-    return BoxDataset(train, test, "; ".join(note), marked.metric)
+    if excluded:
+        notes.append(f"{len(excluded)} images or boxes left out, e.g. {min(excluded)}")
+    return BoxDataset(train, test, "; ".join(notes), listing.metric)
 
 
-def _without(scenes: Scenes, gone: frozenset[str]) -> Scenes:
-    if not gone:
+def _without(scenes: Scenes, excluded: frozenset[str]) -> Scenes:
+    if not excluded:
         return scenes
-    kept = [i for i in range(len(scenes)) if scenes.title(i) not in gone]
-    return scenes.subset(np.array(kept, np.int64))
+    rest = [i for i in range(len(scenes)) if scenes.title(i) not in excluded]
+    return scenes.subset(np.array(rest, np.int64))
 
 
 def match_box_classes(scenes: Scenes, classes: tuple[str, ...]) -> Scenes:
-    """`scenes` with labels that are places in `classes`, by name. DataError when a box has another class."""
-    place = {name: label for label, name in enumerate(classes)}
-    held = np.flatnonzero(scenes.counts())
-    unknown = [scenes.classes[label] for label in held.tolist() if scenes.classes[label] not in place]
+    """Renumber the labels of `scenes` as indices into `classes`, by class name.
+
+    Raises:
+        DataError: for a box of a class that `classes` lacks.
+    """
+    index = {name: label for label, name in enumerate(classes)}
+    used = np.flatnonzero(scenes.counts())
+    unknown = [scenes.classes[label] for label in used.tolist() if scenes.classes[label] not in index]
     if unknown:
-        raise DataError(f"the network finds no {quote_names(unknown)}: it knows {quote_names(classes)}")
-    numbers = np.array([place.get(name, -1) for name in scenes.classes], np.int64)
+        raise DataError(
+            f"the network does not detect {quote_names(unknown)}: it knows {quote_names(classes)}"
+        )
+    numbers = np.array([index.get(name, -1) for name in scenes.classes], np.int64)
     boxes = tuple(replace(each, labels=numbers[each.labels]) for each in scenes.boxes)
     return Scenes(replace(scenes.images, classes=classes), boxes, scenes.sizes)

@@ -30,9 +30,9 @@ NAN = float("nan")
     ],
 )
 def test_a_box_says_what_is_wrong_with_it(corners: Any, says: str) -> None:
-    found = box_fault(corners, WIDE, HIGH)
-    assert says in found
-    assert bool(found) == bool(says)
+    reason = box_fault(corners, WIDE, HIGH)
+    assert says in reason
+    assert bool(reason) == bool(says)
 
 
 def test_overlaps_are_those_of_pixels_counted_one_by_one() -> None:
@@ -63,7 +63,7 @@ def test_difficult_objects_are_set_aside(tmp_path: Path) -> None:
     root = voc_folder(tmp_path)
     (root / "Annotations/000000.xml").write_text(xml(objects(0), difficult=[1]))
     train = find(f"voc:{root}").train
-    assert train.boxes[0].aside.tolist() == [False, True]
+    assert train.boxes[0].ignored.tolist() == [False, True]
     assert train.counts().sum() == sum(len(objects(seed)) for seed in range(12)) - 1
 
 
@@ -136,7 +136,7 @@ def test_coco_is_read_by_number_with_gaps_and_crowds(tmp_path: Path) -> None:
     first, truth = marked.train.boxes[0], objects(0)
     assert [marked.train.classes[label] for label in first.labels] == [name for name, _ in truth]
     assert first.corners.tolist() == [list(box) for _, box in truth]
-    assert first.aside.tolist() == [True] + [False] * (len(truth) - 1)
+    assert first.ignored.tolist() == [True] + [False] * (len(truth) - 1)
     sides = first.corners[:, 2:] - first.corners[:, :2]
     assert np.allclose(first.areas, 0.7 * sides.prod(1))
 
@@ -168,9 +168,9 @@ def test_broken_coco_says_what_to_do(tmp_path: Path) -> None:
     path.write_text(json.dumps({**document, "annotations": strange}))
     reasons = [fault.reason for fault in find(f"coco:{root}").faults]
     assert reasons == [
-        "category 5 is none to learn from",
+        "category 5 is not a category of the training file",
         "bbox [1, 2] is no list of left, top, width, height",
-        "category [1] is none to learn from",
+        "category [1] is not a category of the training file",
         "its numbers are not finite",
     ]
     path.write_text("[" * 100_000)
@@ -178,10 +178,10 @@ def test_broken_coco_says_what_to_do(tmp_path: Path) -> None:
         find(f"coco:{root}")
 
 
-def test_a_set_without_boxes_to_judge_by_is_refused(tmp_path: Path) -> None:
+def test_a_source_without_test_boxes_is_refused(tmp_path: Path) -> None:
     root = voc_folder(tmp_path, train=2, test=1)
     (root / "Annotations/001000.xml").write_text(xml([]))
-    with pytest.raises(DataError, match=r"has \d boxes to learn and 0 to judge by"):
+    with pytest.raises(DataError, match=r"has \d training boxes and 0 test boxes"):
         build_box_dataset(find(f"voc:{root}"), skip=False)
 
 
@@ -190,7 +190,7 @@ def test_classes_are_matched_by_name(tmp_path: Path) -> None:
     other = match_box_classes(scenes, ("plate", "other", "cell"))
     names = [other.classes[label] for label in other.boxes[0].labels]
     assert names == [scenes.classes[label] for label in scenes.boxes[0].labels]
-    with pytest.raises(DataError, match="the network finds no 'plate': it knows 'cell'"):
+    with pytest.raises(DataError, match="the network does not detect 'plate': it knows 'cell'"):
         match_box_classes(scenes, ("cell",))
 
 
@@ -204,7 +204,7 @@ def test_the_identity_of_a_set_changes_with_one_box(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_none_of_ours_is_told_what_belongs_there(tmp_path: Path) -> None:
-    for place, there in ((tmp_path / "none", "none is no folder"), (tmp_path, "has no folder")):
+    for place, there in ((tmp_path / "none", "none is not a folder"), (tmp_path, "has no folder")):
         with pytest.raises(DataError, match=f"{there}.*: give voc:DIR with Annotations, JPEGImages"):
             find(f"voc:{place}")
         with pytest.raises(DataError, match=rf"{there}.*: give coco:DIR with annotations/instances_train\*"):

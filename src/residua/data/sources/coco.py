@@ -1,4 +1,4 @@
-"""Sets in the layout of COCO: annotations/instances_*.json beside folders of images."""
+"""Boxes in the layout of COCO: annotations/instances_*.json beside folders of images."""
 
 import json
 import math
@@ -18,14 +18,14 @@ from residua.data.listing import ListingOptions
 from residua.data.scenes import BoxFault, BoxListing, Scenes
 from residua.errors import DataError
 
-LEARN, JUDGE = "instances_train", "instances_val"
-"""How the files to learn from and to judge by begin; the rest is a year, or nothing."""
+TRAIN, VAL = "instances_train", "instances_val"
+"""Beginnings of the names of the annotation files; a year may follow."""
 _DAMAGED = (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
 class _Image:
-    """One image as its file tells it; its sides are 0 where the file does not."""
+    """One image of an annotation file; width and height are 0 where the file lacks them."""
 
     number: int
     name: str
@@ -42,39 +42,42 @@ class _File:
     marks: Mapping[int, tuple[Mapping[str, Any], ...]]
     """By image."""
     categories: Mapping[int, str]
-    """Name by number; numbers have gaps."""
+    """Class name by number; numbers have gaps."""
     year: str
-    """What stands behind `train` or `val`."""
+    """The rest of the file name, e.g. `train2017`."""
 
 
 def find_coco(folder: str, _options: ListingOptions) -> BoxListing:
-    """The images and boxes of `folder`. DataError says what is missing or cannot be read.
+    """List the images and boxes of `folder`.
 
-    Classes are the categories of the file to learn from, in the order of their numbers. Outlines are left
-    out, but for the area they tell.
+    Classes are the categories of the training file in the order of their numbers. Segmentations are not read;
+    their areas are.
+
+    Raises:
+        DataError: for files that are missing or cannot be read.
     """
     root = Path(folder)
     if not (root / "annotations").is_dir():
-        there = "has no folder annotations" if root.is_dir() else "is no folder"
+        there = "has no folder annotations" if root.is_dir() else "is not a folder"
         raise DataError(
-            f"{printable_path(root)} {there}: give coco:DIR with annotations/{LEARN}*.json and the images"
+            f"{printable_path(root)} {there}: give coco:DIR with annotations/{TRAIN}*.json and the images"
         )
-    learn, judge = _file(root, LEARN), _file(root, JUDGE, missing_is_fine=True)
-    assert learn is not None
-    numbers = sorted(learn.categories)
-    classes = tuple(learn.categories[number] for number in numbers)
+    train_file, val_file = _read_file(root, TRAIN), _read_file(root, VAL, optional=True)
+    assert train_file is not None
+    numbers = sorted(train_file.categories)
+    classes = tuple(train_file.categories[number] for number in numbers)
     if len(set(classes)) < len(classes):
-        raise DataError(f"{printable_path(learn.path)} gives two categories one name: rename one")
+        raise DataError(f"{printable_path(train_file.path)} gives two categories one name: rename one")
     faults: list[BoxFault] = []
-    train = _scenes(root, learn, classes, faults, "train")
-    test = _scenes(root, judge, classes, faults, "val") if judge else None
-    how = f"{learn.path.name} and {judge.path.name}" if judge else learn.path.name
+    train = _scenes(root, train_file, classes, faults, "train")
+    test = _scenes(root, val_file, classes, faults, "val") if val_file else None
+    how = f"{train_file.path.name} and {val_file.path.name}" if val_file else train_file.path.name
     return BoxListing(f"coco:{folder}", train, test, how, tuple(faults), "coco")
 
 
-def _file(root: Path, beginning: str, *, missing_is_fine: bool = False) -> _File | None:
+def _read_file(root: Path, beginning: str, *, optional: bool = False) -> _File | None:
     found = sorted((root / "annotations").glob(f"{beginning}*.json"))
-    if not found and missing_is_fine:
+    if not found and optional:
         return None
     if len(found) != 1:
         there = f"{len(found)} files" if found else "no file"
@@ -95,10 +98,10 @@ def _file(root: Path, beginning: str, *, missing_is_fine: bool = False) -> _File
         raise DataError(
             f"{printable_path(path)} is no annotation of COCO: {one_line(error)}; fetch it again"
         ) from None
-    held = {image.number for image in images}
-    if len(held) < len(images):
+    numbers = {image.number for image in images}
+    if len(numbers) < len(images):
         raise DataError(f"{printable_path(path)} gives two images one id: number them apart")
-    if strays := [number for number in marks if number not in held]:
+    if strays := [number for number in marks if number not in numbers]:
         raise DataError(
             f"{printable_path(path)} marks boxes in image {strays[0]}, which it does not list: add it"
         )
@@ -157,7 +160,11 @@ def _read(
     """Class, corners, and what is wrong with a mark."""
     name, box = _category(mark, file), mark.get("bbox")
     if name is None or name not in place:
-        return -1, (0, 0, 0, 0), f"category {mark.get('category_id')!r} is none to learn from"
+        return (
+            -1,
+            (0, 0, 0, 0),
+            f"category {mark.get('category_id')!r} is not a category of the training file",
+        )
     if not isinstance(box, list) or len(box) != 4 or not all(isinstance(n, int | float) for n in box):
         return -1, (0, 0, 0, 0), f"bbox {box!r} is no list of left, top, width, height"
     left, top, across, down = map(_number, box)

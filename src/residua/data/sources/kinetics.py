@@ -1,4 +1,4 @@
-"""Kinetics: the official lists beside their clips, `<youtube id>_<start>_<end>.mp4`, some of them gone."""
+"""Kinetics: the official CSV lists and the clips beside them, `<youtube id>_<start>_<end>.mp4`."""
 
 import csv
 from collections.abc import Iterator
@@ -16,41 +16,42 @@ from residua.errors import DataError
 
 COLUMNS = ("label", "youtube_id", "time_start", "time_end", "split")
 """The columns of the lists of Kinetics-400, 600 and 700."""
-_LEARN, _JUDGE = (
+_TRAIN, _VAL = (
     "train",
     ("val", "validate", "validation", "test"),
-)  # as `split` calls them, the likeliest first
+)  # in the column `split`, in order of preference
 
 
 def has_lists(place: Path) -> bool:
-    """Whether `place` is a list of Kinetics, or a folder with one."""
+    """Whether `place` is a list of Kinetics, or a folder that holds one."""
     return bool(_lists(place))
 
 
 def list_kinetics(place: Path) -> SourceListing:
-    """The clips below the lists at `place`, by the names the lists give; clips that are gone are counted.
+    """List the clips below `place` that its lists name; missing clips are counted in the notes.
 
-    DataError when a list is damaged or none of its clips is here.
+    Raises:
+        DataError: for a damaged list, or when no training clip exists.
     """
     root = place if place.is_dir() else place.parent
-    here = {p.stem: p for kind, p in walk(root, root=root, suffixes=CLIP.suffixes) if kind == "image"}
+    clips = {p.stem: p for kind, p in walk(root, root=root, suffixes=CLIP.suffixes) if kind == "image"}
     rows = [row for file in _lists(place) for row in _rows(file)]
     classes = tuple(sorted({label for _, label, _ in rows}))
     splits = {split for _, _, split in rows}
-    judge = next((name for name in _JUDGE if name in splits), None)
+    val = next((name for name in _VAL if name in splits), None)
     parts: dict[str, Images] = {}
-    for split in filter(None, (_LEARN, judge)):
-        held = sorted({name: label for name, label, each in rows if each == split and name in here}.items())
-        parts[split] = _images(split, root, classes, [(here[name], label) for name, label in held])
-    if not parts.get(_LEARN):
+    for split in filter(None, (_TRAIN, val)):
+        pairs = sorted({name: label for name, label, each in rows if each == split and name in clips}.items())
+        parts[split] = _images(split, root, classes, [(clips[name], label) for name, label in pairs])
+    if not parts.get(_TRAIN):
         raise DataError(
             f"{printable_path(root)} holds none of the clips that its lists name for train: "
             "put <youtube_id>_<start>_<end>.mp4 below it"
         )
-    gone = sum(each in parts and name not in here for name, _, each in rows)
-    notes = (f"{gone} listed clips are not here",) if gone else ()
-    test = parts.get(judge or "")
-    return SourceListing(f"video:{place}", parts[_LEARN], test, "official lists", notes=notes)
+    missing = sum(each in parts and name not in clips for name, _, each in rows)
+    notes = (f"{missing} listed clips are missing",) if missing else ()
+    test = parts.get(val or "")
+    return SourceListing(f"video:{place}", parts[_TRAIN], test, "official lists", notes=notes)
 
 
 def _images(name: str, root: Path, classes: tuple[str, ...], pairs: list[tuple[Path, str]]) -> Images:
@@ -58,7 +59,7 @@ def _images(name: str, root: Path, classes: tuple[str, ...], pairs: list[tuple[P
     labels = np.array([place[label] for _, label in pairs], np.int64)
     names = [path.relative_to(root).as_posix() for path, _ in pairs]
     return Images(
-        "train" if name == _LEARN else "val", classes, labels, files=Files.of(root, names), media_type=CLIP
+        "train" if name == _TRAIN else "val", classes, labels, files=Files.of(root, names), media_type=CLIP
     )
 
 
@@ -81,5 +82,5 @@ def _rows(file: Path) -> Iterator[tuple[str, str, str]]:
                 yield f"{row['youtube_id']}_{start:06}_{end:06}", row["label"].strip(), row["split"].strip()
             except (TypeError, ValueError, AttributeError):
                 raise DataError(
-                    f"{printable_path(file)} row {number} is no row of Kinetics: give {','.join(COLUMNS)}"
+                    f"{printable_path(file)} row {number} is not a row of Kinetics: give {','.join(COLUMNS)}"
                 ) from None

@@ -1,4 +1,4 @@
-"""Something-Something-V2: the official JSON lists beside a folder of clips named by number."""
+"""Something-Something V2: the official JSON lists and the clips beside them, named by number."""
 
 import json
 import re
@@ -16,40 +16,44 @@ from residua.data.walk import walk
 from residua.errors import DataError
 
 LABELS, TRAIN, VALIDATION = "labels.json", "train.json", "validation.json"
-"""Class names with their numbers; clips with their template; both also with the official prefix."""
+"""Files of class numbers and of clips with their templates; `PREFIX` may precede the names."""
 PREFIX = "something-something-v2-"
-"""What the files are called when they are downloaded."""
+"""Prefix of the file names as downloaded."""
 
 
 def has_lists(place: Path) -> bool:
-    """Whether the lists lie at `place`, or in `labels` in it."""
+    """Whether the lists lie in `place` or in its folder `labels`."""
     return place.is_dir() and _file(place, LABELS) is not None and _file(place, TRAIN) is not None
 
 
 def list_something(place: Path) -> SourceListing:
-    """The clips that the lists at `place` name, with labels by their templates; those gone are counted.
+    """List the clips below `place` that its lists name; missing clips are counted in the notes.
 
-    A template stands in brackets in the lists, `Pushing [something] left`, and without them among the labels.
-    DataError for a list that is damaged, a template that no label is called, or when no clip is here.
+    The label of a clip is its template: `Pushing [something] left`, without the brackets.
+
+    Raises:
+        DataError: for a damaged list, a template that is not a label, or when no training clip exists.
     """
     numbers = _read(place, LABELS, dict)
     classes = tuple(sorted(numbers, key=lambda name: int(numbers[name])))
-    here = {p.stem: p for kind, p in walk(place, root=place, suffixes=CLIP.suffixes) if kind == "image"}
+    clips = {p.stem: p for kind, p in walk(place, root=place, suffixes=CLIP.suffixes) if kind == "image"}
     label = {_plain(name): number for number, name in enumerate(classes)}
-    train, gone = _split(place, TRAIN, "train", classes, label, here)
-    test, also = _split(place, VALIDATION, "val", classes, label, here)
+    train, missing_train = _split(place, TRAIN, "train", classes, label, clips)
+    test, missing_test = _split(place, VALIDATION, "val", classes, label, clips)
     if not len(train):
         raise DataError(
             f"{printable_path(place)} holds none of the clips of {TRAIN}: put <id>.webm or .mp4 below it"
         )
-    notes = (f"{gone + also} listed clips are not here",) if gone + also else ()
+    notes = (
+        (f"{missing_train + missing_test} listed clips are missing",) if missing_train + missing_test else ()
+    )
     return SourceListing(f"video:{place}", train, test if len(test) else None, "official lists", notes=notes)
 
 
 def _split(
-    place: Path, file: str, name: str, classes: tuple[str, ...], label: dict[str, int], here: dict[str, Path]
+    place: Path, file: str, name: str, classes: tuple[str, ...], label: dict[str, int], clips: dict[str, Path]
 ) -> tuple[Images, int]:
-    names, labels, gone = [], [], 0
+    names, labels, missing = [], [], 0
     for row in _read(place, file, list):
         if not isinstance(row, dict) or "id" not in row or "template" not in row:
             raise DataError(
@@ -58,13 +62,13 @@ def _split(
         template = _plain(str(row["template"]))
         if template not in label:
             raise DataError(f"{file} has the template {template!r}, which {LABELS} lacks: fetch both again")
-        found = here.get(str(row["id"]))
-        gone += found is None
-        if found is not None:
-            names.append(found.relative_to(place).as_posix())
+        clip = clips.get(str(row["id"]))
+        missing += clip is None
+        if clip is not None:
+            names.append(clip.relative_to(place).as_posix())
             labels.append(label[template])
     files = Files.of(place, names)
-    return Images(name, classes, np.array(labels, np.int64), files=files, media_type=CLIP), gone
+    return Images(name, classes, np.array(labels, np.int64), files=files, media_type=CLIP), missing
 
 
 def _plain(template: str) -> str:

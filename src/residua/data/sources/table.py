@@ -126,6 +126,14 @@ SOURCES: Mapping[str, SourceKind] = {
         f"{_ROOM}.video:find_video",
         extra="video",
     ),
+    "moving": SourceKind(
+        "clips",
+        ("moving", "moving:DIR"),
+        "generated clips: windows that move over the photographs in a folder, or over two of scikit-learn",
+        "generated",
+        f"{_ROOM}.moving:find_moving",
+        place="optional",
+    ),
     "voc": SourceKind(
         "boxes",
         ("voc:DIR",),

@@ -1,4 +1,4 @@
-"""Sets in the layout of PASCAL VOC: Annotations, ImageSets/Main and JPEGImages."""
+"""Boxes in the layout of PASCAL VOC: Annotations, ImageSets/Main and JPEGImages."""
 
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
@@ -16,25 +16,25 @@ from residua.data.scenes import BoxFault, BoxListing, Scenes
 from residua.errors import DataError
 
 SPLITS = (("trainval", "test"), ("train", "val"), ("train", "test"))
-"""Lists of `ImageSets/Main` to learn from and to judge by, the first pair that is there."""
+"""Training and validation lists in `ImageSets/Main`; the first pair that exists is used."""
 FOLDERS = ("Annotations", "JPEGImages", "ImageSets/Main")
-"""What lies in such a set."""
-MOST_BYTES = 1 << 22
-"""Largest annotation that is read: thousands of objects. Our choice, against files that would fill memory."""
-_ELEVEN = "VOC2007"  # the folder of the one year that was judged at eleven points
+"""Required folders."""
+MAX_BYTES = 1 << 22
+"""Largest annotation that is read, enough for thousands of objects; protects memory. Our choice."""
+_VOC2007 = "VOC2007"  # the folder of the year whose metric samples precision at eleven recalls
 
 
 @dataclass(frozen=True, slots=True)
 class _Object:
-    """One object as its file tells it."""
+    """One object of an annotation file."""
 
     name: str
     corners: Corners
-    aside: bool
+    ignored: bool
 
 
 @dataclass(frozen=True, slots=True)
-class _Sheet:
+class _Annotation:
     """One annotation file."""
 
     name: str
@@ -44,33 +44,41 @@ class _Sheet:
 
 
 def find_voc(folder: str, _options: ListingOptions) -> BoxListing:
-    """The images and boxes of `folder`, by its own lists. DataError says what is missing or cannot be read.
+    """List the images and boxes of `folder` by its own lists.
 
-    A box of the file, whose first pixel is 1 and whose last pixel is inside, becomes one that begins at 0 and
-    ends behind its last pixel. The classes are the names in the list to learn from, sorted.
+    Files count pixels from 1 and include the last one; boxes here start at 0 and end behind their last pixel.
+    Classes are the sorted names in the training list.
+
+    Raises:
+        DataError: for files that are missing or cannot be read.
     """
     root = Path(folder)
     lists = root / "ImageSets" / "Main"
     if lacks := [part for part in FOLDERS if not (root / part).is_dir()]:
-        there = f"has no folder {lacks[0]}" if root.is_dir() else "is no folder"
-        raise DataError(f"{printable_path(root)} {there}: give voc:DIR with {', '.join(FOLDERS)}")
+        problem = f"has no folder {lacks[0]}" if root.is_dir() else "is not a folder"
+        raise DataError(f"{printable_path(root)} {problem}: give voc:DIR with {', '.join(FOLDERS)}")
     pair = next((p for p in SPLITS if all((lists / f"{name}.txt").is_file() for name in p)), None)
     if pair is None:
         raise DataError(f"{printable_path(lists)} lacks trainval.txt and test.txt, or train.txt and val.txt")
-    pictures = _pictures(root)
-    learn, judge = ([_sheet(root, pictures, key) for key in _keys(lists, name)] for name in pair)
-    classes = tuple(sorted({thing.name for sheet in learn for thing in sheet.objects if thing.name}))
+    names = _image_names(root)
+    train_files, val_files = (
+        [_read_annotation(root, names, key) for key in _read_list(lists, name)] for name in pair
+    )
+    classes = tuple(
+        sorted({item.name for annotation in train_files for item in annotation.objects if item.name})
+    )
     faults: list[BoxFault] = []
     train, test = (
-        _scenes(root, sheets, classes, faults, name) for sheets, name in ((learn, "train"), (judge, pair[1]))
+        _scenes(root, annotations, classes, faults, name)
+        for annotations, name in ((train_files, "train"), (val_files, pair[1]))
     )
     how = f"lists {pair[0]} and {pair[1]}"
-    protocol = "voc2007" if root.resolve().name == _ELEVEN else "voc"
-    return BoxListing(f"voc:{folder}", train, test, how, tuple(faults), protocol)
+    metric = "voc2007" if root.resolve().name == _VOC2007 else "voc"
+    return BoxListing(f"voc:{folder}", train, test, how, tuple(faults), metric)
 
 
-def _keys(lists: Path, name: str) -> list[str]:
-    """The images of a list; a second column, which lists of one class have, is left out."""
+def _read_list(lists: Path, name: str) -> list[str]:
+    """The image names of a list, without the second column that lists of one class have."""
     try:
         lines = (lists / f"{name}.txt").read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -78,9 +86,9 @@ def _keys(lists: Path, name: str) -> list[str]:
     keys = [line.split()[0] for line in lines if line.strip()]
     if not keys:
         raise DataError(f"{printable_path(lists / name)}.txt names no image: give one a line")
-    if odd := [key for key in keys if "/" in key or "\\" in key or key.startswith(".")]:
+    if unsafe := [key for key in keys if "/" in key or "\\" in key or key.startswith(".")]:
         raise DataError(
-            f"{printable_path(lists / name)}.txt names {odd[0]!r}: give names of images without folders"
+            f"{printable_path(lists / name)}.txt names {unsafe[0]!r}: give names of images without folders"
         )
     if len(set(keys)) < len(keys):
         twice = next(key for key in keys if keys.count(key) > 1)
@@ -88,31 +96,31 @@ def _keys(lists: Path, name: str) -> list[str]:
     return keys
 
 
-def _pictures(root: Path) -> dict[str, str]:
-    """Name without its ending -> name of every image file."""
+def _image_names(root: Path) -> dict[str, str]:
+    """Name of every image file, by its name without the ending."""
     files = sorted(path.name for path in (root / "JPEGImages").iterdir())
     return {Path(name).stem: name for name in files if Path(name).suffix.lower() in SUFFIXES}
 
 
-def _sheet(root: Path, pictures: dict[str, str], key: str) -> _Sheet:
+def _read_annotation(root: Path, names: dict[str, str], key: str) -> _Annotation:
     path = root / "Annotations" / f"{key}.xml"
-    if key not in pictures:
+    if key not in names:
         raise DataError(
             f"{printable_path(root / 'JPEGImages')} holds no image {key!r}, which a list names: add it"
         )
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise DataError(f"{printable_path(path)} is larger than {MOST_BYTES:,} bytes: no annotation is")
+        if path.stat().st_size > MAX_BYTES:
+            raise DataError(f"{printable_path(path)} is larger than {MAX_BYTES:,} bytes: no annotation is")
         text = path.read_bytes()
         if b"<!DOCTYPE" in text or b"<!ENTITY" in text:  # entities are how a small file fills memory
             raise DataError(f"{printable_path(path)} declares entities: give plain XML")
         tree = ET.fromstring(text)  # noqa: S314 (entities were refused above)
         if tree.tag != "annotation":
             raise ValueError(f"it begins with <{tree.tag}>")
-        objects = tuple(_object(found) for found in tree.findall("object"))
+        objects = tuple(_parse_object(element) for element in tree.findall("object"))
         width, height = (int(tree.findtext(f"size/{side}", "0")) for side in ("width", "height"))
         if min(width, height) <= 0:  # some tools leave it out
-            width, height = read_size(root / "JPEGImages" / pictures[key])
+            width, height = read_size(root / "JPEGImages" / names[key])
     except DataError:
         raise
     except (OSError, ET.ParseError, ValueError) as error:
@@ -121,42 +129,52 @@ def _sheet(root: Path, pictures: dict[str, str], key: str) -> _Sheet:
             f"{printable_path(path)} is no annotation that can be read ({why}): "
             "repair it, or remove it from the lists"
         ) from None
-    return _Sheet(f"JPEGImages/{pictures[key]}", width, height, objects)
+    return _Annotation(f"JPEGImages/{names[key]}", width, height, objects)
 
 
-def _object(found: ET.Element) -> _Object:
-    numbers = [float(found.findtext(f"bndbox/{side}", "nan")) for side in ("xmin", "ymin", "xmax", "ymax")]
+def _parse_object(element: ET.Element) -> _Object:
+    numbers = [float(element.findtext(f"bndbox/{side}", "nan")) for side in ("xmin", "ymin", "xmax", "ymax")]
     left, top, right, bottom = numbers
-    flat = right <= left or bottom <= top  # judged by the file's own numbers, before a pixel is added
-    corners = (left, top, right, bottom) if flat else (left - 1, top - 1, right, bottom)
+    is_empty = right <= left or bottom <= top  # by the file's own numbers, before a pixel is added
+    corners = (left, top, right, bottom) if is_empty else (left - 1, top - 1, right, bottom)
     return _Object(
-        found.findtext("name", "").strip(), corners, found.findtext("difficult", "0").strip() == "1"
+        element.findtext("name", "").strip(), corners, element.findtext("difficult", "0").strip() == "1"
     )
 
 
 def _scenes(
-    root: Path, sheets: Sequence[_Sheet], classes: tuple[str, ...], faults: list[BoxFault], name: str
+    root: Path,
+    annotations: Sequence[_Annotation],
+    classes: tuple[str, ...],
+    faults: list[BoxFault],
+    name: str,
 ) -> Scenes:
-    place = {each: label for label, each in enumerate(classes)}
-    marked = []
-    for sheet in sheets:
-        good = []
-        for number, thing in enumerate(sheet.objects, 1):
-            wrong = box_fault(thing.corners, sheet.width, sheet.height)
-            if not thing.name:
-                wrong = "it has no name"
-            elif thing.name not in place:
-                wrong = f"the images to learn from have no class {thing.name!r}"
-            if wrong:
-                faults.append(BoxFault(sheet.name, f"{thing.name or 'unknown'}, object {number}", wrong))
+    index = {each: label for label, each in enumerate(classes)}
+    all_boxes = []
+    for annotation in annotations:
+        usable = []
+        for number, item in enumerate(annotation.objects, 1):
+            reason = box_fault(item.corners, annotation.width, annotation.height)
+            if not item.name:
+                reason = "it has no name"
+            elif item.name not in index:
+                reason = f"training images have no class {item.name!r}"
+            if reason:
+                faults.append(BoxFault(annotation.name, f"{item.name or 'unknown'}, object {number}", reason))
             else:
-                good.append(
-                    (clip_box(thing.corners, sheet.width, sheet.height), place[thing.name], thing.aside)
+                usable.append(
+                    (
+                        clip_box(item.corners, annotation.width, annotation.height),
+                        index[item.name],
+                        item.ignored,
+                    )
                 )
-        marked.append(
-            Boxes.of(*(list(column) for column in zip(*good, strict=True))) if good else Boxes.of((), ())
+        all_boxes.append(
+            Boxes.of(*(list(column) for column in zip(*usable, strict=True))) if usable else Boxes.of((), ())
         )
-    files = Files.of(root, [sheet.name for sheet in sheets])
-    images = Images(name, classes, np.zeros(len(sheets), np.int64), files=files)
-    sizes = np.array([(sheet.width, sheet.height) for sheet in sheets], np.int64).reshape(-1, 2)
-    return Scenes(images, tuple(marked), sizes)
+    files = Files.of(root, [annotation.name for annotation in annotations])
+    images = Images(name, classes, np.zeros(len(annotations), np.int64), files=files)
+    sizes = np.array([(annotation.width, annotation.height) for annotation in annotations], np.int64).reshape(
+        -1, 2
+    )
+    return Scenes(images, tuple(all_boxes), sizes)

@@ -164,7 +164,7 @@ def collate_views(
     images = allocate_batch((len(views), *sizes.max(0).tolist(), views[0].pixels.shape[2])).zero_()
     for row, view in zip(images.numpy(), views, strict=True):
         row[: view.pixels.shape[0], : view.pixels.shape[1]] = view.pixels
-    boxes = [view.boxes.chosen(~view.boxes.aside) if training else view.boxes for view in views]
+    boxes = [view.boxes.select(~view.boxes.ignored) if training else view.boxes for view in views]
     return BoxBatch(
         images.permute(0, 3, 1, 2),
         sizes,

@@ -105,7 +105,7 @@ def to_coco_annotations(ground_truth: Sequence[Boxes], classes: int) -> dict[str
         }
         for image, boxes in enumerate(ground_truth, 1)
         for corners, label, area, is_ignored in zip(
-            boxes.corners.astype(np.float64), boxes.labels, boxes.areas, boxes.aside, strict=True
+            boxes.corners.astype(np.float64), boxes.labels, boxes.areas, boxes.ignored, strict=True
         )
     ]
     return {

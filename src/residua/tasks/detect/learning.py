@@ -1,4 +1,4 @@
-"""What training a detector needs: initial weights and the loss function."""
+"""What training a detector needs: the network with its initial weights, and the loss function."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

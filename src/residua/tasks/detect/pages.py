@@ -132,8 +132,8 @@ def _images(evaluation: BoxEvaluation) -> tuple[Part, ...]:
     indices = np.unique(np.linspace(0, len(scenes) - 1, IMAGES).astype(int)).tolist()
     figures = tuple(_image(scenes, i, evaluation.predictions[i]) for i in indices)
     caption = (
-        f"Boxes with a score of {MIN_SCORE:g} or more. Thick: true positive (IoU of .5 or more with an object "
-        "of the class that no box of higher score matches). Thin: false positive. Dashed: missed object."
+        f"Boxes with a score of {MIN_SCORE:g} or more. Thick: true positive (IoU of .5 or more with an "
+        "object of the class that no box of higher score matches). Thin: false positive. Dashed: missed."
     )
     legend = box_drawing.class_legend(scenes.classes)
     return Figure(legend, caption, f"Colours of {', '.join(scenes.classes)}."), Figures(figures)
@@ -141,15 +141,15 @@ def _images(evaluation: BoxEvaluation) -> tuple[Part, ...]:
 
 def _image(scenes: Scenes, i: int, prediction: BoxPrediction) -> Figure:
     """Image `i` with its true positives, false positives and missed objects."""
-    shown, objects = prediction.chosen(prediction.scores >= MIN_SCORE), scenes.boxes[i]
-    objects = objects.chosen(~objects.aside)
-    is_true, is_matched = np.zeros(len(shown), bool), np.zeros(len(objects), bool)
-    for label in np.unique(np.concatenate([shown.labels, objects.labels])).tolist():
-        boxes, targets = shown.labels == label, np.flatnonzero(objects.labels == label)
-        outcomes, matched = match_detections(shown.chosen(boxes), objects.chosen(targets))
+    visible, objects = prediction.select(prediction.scores >= MIN_SCORE), scenes.boxes[i]
+    objects = objects.select(~objects.ignored)
+    is_true, is_matched = np.zeros(len(visible), bool), np.zeros(len(objects), bool)
+    for label in np.unique(np.concatenate([visible.labels, objects.labels])).tolist():
+        boxes, targets = visible.labels == label, np.flatnonzero(objects.labels == label)
+        outcomes, matched = match_detections(visible.select(boxes), objects.select(targets))
         is_true[boxes], is_matched[targets] = outcomes > 0, matched
-    pixels, missed = np.asarray(scenes.image(i, "rgb")), objects.chosen(~is_matched)
-    svg = box_drawing.evaluation_svg(pixels, shown, is_true.tolist(), missed, scenes.classes)
+    pixels, missed = np.asarray(scenes.image(i, "rgb")), objects.select(~is_matched)
+    svg = box_drawing.evaluation_svg(pixels, visible, is_true.tolist(), missed, scenes.classes)
     name = scenes.title(i).rpartition("/")[2]
     caption = f"{name}: {int(is_true.sum())} right, {int((~is_true).sum())} wrong, {len(missed)} missed."
     return Figure(svg, caption, caption)

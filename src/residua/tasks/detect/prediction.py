@@ -30,7 +30,7 @@ class BoxPrediction:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def chosen(self, which: NDArray[Any]) -> "BoxPrediction":
+    def select(self, which: NDArray[Any]) -> "BoxPrediction":
         """The boxes at `which`, a mask or indices."""
         return BoxPrediction(self.corners[which], self.labels[which], self.scores[which])
 

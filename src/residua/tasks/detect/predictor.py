@@ -69,7 +69,7 @@ class BoxPredictor:
             return []
         views = [eval_box_view(image, no_boxes, network.detector, network.preprocess) for image in images]
         batch = collate_views(views, np.arange(len(views)), 0, training=False)
-        return [boxes.chosen(boxes.scores >= least) for boxes in predict_boxes(network, batch, self.plan)]
+        return [boxes.select(boxes.scores >= least) for boxes in predict_boxes(network, batch, self.plan)]
 
     def image(self, picture: Picture) -> Image.Image:
         """`picture`, upright, in the colours of the network. DataError when it cannot be read."""

@@ -131,7 +131,7 @@ def score_boxes(
         numbers.parts,
         tuple((name, ap) for name, ap in pairs if np.isfinite(ap)),
         len(ground_truth),
-        sum(int((~boxes.aside).sum()) for boxes in ground_truth),
+        sum(int((~boxes.ignored).sum()) for boxes in ground_truth),
         split,
         weights,
     )

@@ -28,7 +28,7 @@ def survey_boxes(listing: BoxListing) -> Survey:
         listing.source,
         replace(train.images, classes=("image",)),
         replace(test.images, classes=("image",)) if test else None,
-        listing.how,
+        listing.split_note,
     )
     counts = {
         scenes.name: dict(zip(scenes.classes, scenes.counts().tolist(), strict=True))
@@ -59,7 +59,7 @@ def box_findings(listing: BoxListing, scan: Scan) -> Iterator[DataFinding]:
     yield named("size", "images of another size than annotated", "problem", sizes, cure)
     if listing.test is None:
         cure = "add a list of test images: training needs one"
-        yield named("split", "no list of test images", "problem", (listing.how,), cure)
+        yield named("split", "no list of test images", "problem", (listing.split_note,), cure)
     counts = zip(listing.train.classes, listing.train.counts(), strict=True)
     unlearned = tuple(name for name, count in counts if not count)
     yield named("unlearned", "classes without a box in train", "problem", unlearned, "annotate some")

@@ -189,18 +189,18 @@ def _resized_window(
 def _boxes_in_window(boxes: Boxes, window: Window, scale: tuple[float, float]) -> Boxes:
     """The boxes whose centre is in `window`, clipped to it, in pixels of the view."""
     left, top, right, bottom = window
-    inside = boxes.chosen(_centres_inside(boxes, window))
+    inside = boxes.select(_centres_inside(boxes, window))
     clipped = np.clip(inside.corners, [left, top] * 2, [right, bottom] * 2) - np.array([left, top] * 2)
     corners = (clipped * np.array(scale * 2)).astype(np.float32)
     is_visible = ((corners[:, 2:] - corners[:, :2]) >= 1).all(1)  # less than a pixel cannot be learned
-    return inside.moved(corners).chosen(is_visible)
+    return inside.with_corners(corners).select(is_visible)
 
 
 def _flip(view: BoxView) -> BoxView:
     width = view.pixels.shape[1]
     corners = view.boxes.corners.copy()
     corners[:, [0, 2]] = width - corners[:, [2, 0]]
-    return BoxView(np.ascontiguousarray(view.pixels[:, ::-1]), view.boxes.moved(corners), view.window)
+    return BoxView(np.ascontiguousarray(view.pixels[:, ::-1]), view.boxes.with_corners(corners), view.window)
 
 
 def _distort_colours(pixels: NDArray[np.uint8], numbers: Iterator[float]) -> NDArray[np.uint8]:

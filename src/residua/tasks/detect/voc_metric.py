@@ -84,8 +84,8 @@ def rank_class(
     Returns:
         The detections of the class in all images.
     """
-    objects = [boxes.chosen(boxes.labels == label) for boxes in ground_truth]
-    of_class = [each.chosen(each.labels == label) for each in detections]
+    objects = [boxes.select(boxes.labels == label) for boxes in ground_truth]
+    of_class = [each.select(each.labels == label) for each in detections]
     pairs = zip(of_class, objects, strict=True)
     matches = [match_detections(one, boxes, iou_threshold)[0] for one, boxes in pairs]
     scores = np.concatenate([np.zeros(0, np.float32), *(each.scores for each in of_class)])
@@ -93,7 +93,7 @@ def rank_class(
     images = np.repeat(np.arange(len(of_class)), [len(each) for each in of_class])
     order = np.argsort(-scores, kind="stable")
     order = order[outcomes[order] != 0]
-    object_counts = np.array([int((~boxes.aside).sum()) for boxes in objects])
+    object_counts = np.array([int((~boxes.ignored).sum()) for boxes in objects])
     return RankedDetections(outcomes[order] > 0, images[order], scores[order], object_counts)
 
 
@@ -158,7 +158,7 @@ def match_detections(
         if not len(objects) or iou[i].max() < iou_threshold:
             continue
         best = int(iou[i].argmax())
-        outcomes[i] = 0 if objects.aside[best] else -1 if is_matched[best] else 1
+        outcomes[i] = 0 if objects.ignored[best] else -1 if is_matched[best] else 1
         is_matched[best] = True
     return outcomes, is_matched
 

@@ -1,4 +1,4 @@
-"""Detectors against torchvision's own builders: the same weights give the same losses and the same boxes."""
+"""Parity with torchvision's detectors: equal weights give equal losses and equal boxes."""
 
 from dataclasses import replace
 
@@ -42,7 +42,7 @@ def classified(body: dict[str, Tensor], width: int) -> dict[str, Tensor]:
     return {**body, "fc.weight": torch.zeros(1000, width), "fc.bias": torch.zeros(1000)}
 
 
-def same(ours: DetectionNetwork, theirs: nn.Module) -> None:
+def assert_equal_outputs(ours: DetectionNetwork, theirs: nn.Module) -> None:
     """Equal losses in training, equal boxes, labels and scores in judging."""
     normal = (images() - MEAN) / STD
     theirs.train().transform.eval()  # type: ignore[union-attr, operator]
@@ -52,7 +52,7 @@ def same(ours: DetectionNetwork, theirs: nn.Module) -> None:
         for layer in network.modules():
             if isinstance(layer, nn.BatchNorm2d):
                 layer.eval()  # so that the two may run one after the other
-    torch.manual_seed(5)  # of the regions that are drawn
+    torch.manual_seed(5)  # sampled regions depend on it
     mine = ours(normal, SIZES, targets())
     torch.manual_seed(5)
     losses = theirs(list(images()), targets())
@@ -60,10 +60,10 @@ def same(ours: DetectionNetwork, theirs: nn.Module) -> None:
     for name, loss in losses.items():
         assert mine[name].item() == pytest.approx(loss.item(), rel=1e-4), name
     with torch.inference_mode():
-        for found, said in zip(ours.eval()(normal, SIZES), theirs.eval()(list(images())), strict=True):
-            assert len(said["boxes"]) > 0
+        for actual, expected in zip(ours.eval()(normal, SIZES), theirs.eval()(list(images())), strict=True):
+            assert len(expected["boxes"]) > 0
             for name in ("boxes", "labels", "scores"):
-                assert torch.allclose(found[name].float(), said[name].float(), atol=1e-3), name
+                assert torch.allclose(actual[name].float(), expected[name].float(), atol=1e-3), name
 
 
 def test_fpn_equals_torchvision_s_fasterrcnn_resnet50_fpn() -> None:
@@ -76,11 +76,11 @@ def test_fpn_equals_torchvision_s_fasterrcnn_resnet50_fpn() -> None:
         max_size=WIDE,
         box_score_thresh=0.05,
     )
-    held = theirs.state_dict()
+    state_dict = theirs.state_dict()
     detector = replace(DETECTORS["fasterrcnn_fpn"], size=HIGH, longest=WIDE, norm="batch", still=0)
     network = build(for_boxes(arch("resnet50"), detector))
     prefix = "backbone.body."
-    body = {k.removeprefix(prefix): v for k, v in held.items() if k.startswith(prefix)}
+    body = {k.removeprefix(prefix): v for k, v in state_dict.items() if k.startswith(prefix)}
     load(network, classified(body, 2048), source="torchvision")
     ours = DetectionNetwork(network, detector, 3)
     names = {
@@ -92,13 +92,13 @@ def test_fpn_equals_torchvision_s_fasterrcnn_resnet50_fpn() -> None:
     state = ours.state_dict()
     moved = {
         new + k.removeprefix(old): v
-        for k, v in held.items()
+        for k, v in state_dict.items()
         for old, new in names.items()
         if k.startswith(old)
     }
     assert set(moved) == {k for k in state if not k.startswith("parts.backbone.features.")}
     ours.load_state_dict({**state, **moved})
-    same(ours, theirs)
+    assert_equal_outputs(ours, theirs)
 
 
 def test_c4_equals_torchvision_s_parts_put_together() -> None:
@@ -125,7 +125,7 @@ def test_c4_equals_torchvision_s_parts_put_together() -> None:
     ours.parts.rpn.head.head.load_state_dict(theirs.rpn.head.state_dict())  # type: ignore[union-attr, operator]
     predictor = theirs.roi_heads.box_predictor.state_dict()
     ours.parts.roi_heads.box_predictor.head.load_state_dict(predictor)  # type: ignore[union-attr, operator]
-    same(ours, theirs)
+    assert_equal_outputs(ours, theirs)
 
 
 def test_ssd_equals_torchvision_s_with_its_own_transform() -> None:
@@ -160,31 +160,31 @@ def test_ssd300_has_the_maps_and_boxes_of_the_paper() -> None:
     network = DetectionNetwork(build(for_boxes(backbone, detector)), detector, 20).eval()
     with torch.inference_mode():
         maps = network.parts.backbone(torch.zeros(1, 3, 300, 300))  # type: ignore[operator]
-        assert [found.shape[-1] for found in maps.values()] == [38, 19, 10, 5, 3, 1]
-        said = network.parts.head(list(maps.values()))  # type: ignore[operator]
-    assert said["cls_logits"].shape == (1, 8732, 21)
+        assert [feature_map.shape[-1] for feature_map in maps.values()] == [38, 19, 10, 5, 3, 1]
+        outputs = network.parts.head(list(maps.values()))  # type: ignore[operator]
+    assert outputs["cls_logits"].shape == (1, 8732, 21)
 
 
-def test_frozen_norms_and_still_units_do_not_learn() -> None:
+def test_frozen_norms_and_stages_have_no_gradient() -> None:
     detector = replace(DETECTORS["fasterrcnn_c4"], size=64, longest=64)
     network = DetectionNetwork(build(for_boxes(arch("resnet18"), detector), norm="frozen"), detector, 2)
     assert not any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
-    still = [name for name, weight in network.named_parameters() if not weight.requires_grad]
+    frozen = [name for name, weight in network.named_parameters() if not weight.requires_grad]
     prefix = "parts.backbone.features.network."
-    assert still
-    assert all(name.startswith((prefix + "stem.", prefix + "stages.0.")) for name in still)
+    assert frozen
+    assert all(name.startswith((prefix + "stem.", prefix + "stages.0.")) for name in frozen)
 
 
 def test_bfloat16_leaves_boxes_and_anchors_in_float32() -> None:
     network = DetectionNetwork(build(marked.arch()), marked.DETECTOR, 2).eval()
     anchors: list[Tensor] = []
     network.parts.anchor_generator.register_forward_hook(  # type: ignore[union-attr, operator]
-        lambda _layer, _given, said: anchors.append(said[0])
+        lambda _layer, _inputs, outputs: anchors.append(outputs[0])
     )
     for enabled in (False, True):
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=enabled):
-            found = network(torch.rand(1, 3, 64, 64), torch.tensor([[64, 64]]))
-        assert found[0]["boxes"].dtype == torch.float32
+            detections = network(torch.rand(1, 3, 64, 64), torch.tensor([[64, 64]]))
+        assert detections[0]["boxes"].dtype == torch.float32
     assert torch.equal(*anchors)
 
 
@@ -217,6 +217,6 @@ def test_names_are_a_detector_and_any_backbone_with_its_maps() -> None:
         {"sizes": ((0.0, 1),) * 6},
     ],
 )
-def test_a_detector_that_contradicts_itself_is_refused(change: dict[str, object]) -> None:
+def test_an_inconsistent_detector_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="give"):
         replace(DETECTORS["ssd300"], **change)  # type: ignore[arg-type]
