@@ -16,8 +16,8 @@ def folder(tmp_path: Path) -> Callable[..., Path]:
 
     def make(frames: int = 12, **splits: dict[str, int] | int) -> Path:
         flat = {k: v for k, v in splits.items() if isinstance(v, int)}
-        held = {"": flat} if flat else splits
-        for split, classes in held.items():
+        splits_ = {"": flat} if flat else splits
+        for split, classes in splits_.items():
             assert isinstance(classes, dict)
             for label, (name, count) in enumerate(classes.items()):
                 for i in range(count):

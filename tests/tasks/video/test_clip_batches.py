@@ -34,22 +34,22 @@ CPU = torch.device("cpu")
 
 
 def recipe(clip: Clip, augment: Augment, *, batch: int = 4) -> Recipe:
-    made = small.recipe(augment=augment)
-    arch = inflate(replace(made.arch, preprocess=PIXELS), clip)
-    return replace(made, arch=arch, budget=replace(made.budget, batch_size=batch))
+    recipe_ = small.recipe(augment=augment)
+    arch = inflate(replace(recipe_.arch, preprocess=PIXELS), clip)
+    return replace(recipe_, arch=arch, budget=replace(recipe_.budget, batch_size=batch))
 
 
-def strips(frames: np.ndarray) -> Images:
+def clip_images(frames: np.ndarray) -> Images:
     """Clips (N, T, S, S, C) in an array."""
     n, t, side = frames.shape[:3]
     pixels = frames.reshape(n, t * side, side, -1)
     return Images("train", ("a", "b"), np.arange(n) % 2, pixels=pixels, media_type=CLIP)
 
 
-def taken(
-    footage: ClipFrames, made: Recipe, *, workers: int = 0, first: int = 0, steps: int = 6
+def collect(
+    footage: ClipFrames, recipe_: Recipe, *, workers: int = 0, first: int = 0, steps: int = 6
 ) -> list[Batch]:
-    return list(training_batches(footage, made, first=first, steps=steps, workers=workers, device=CPU))
+    return list(training_batches(footage, recipe_, first=first, steps=steps, workers=workers, device=CPU))
 
 
 @pytest.fixture
@@ -59,24 +59,24 @@ def footage(folder: Callable[..., Path]) -> ClipFrames:
 
 
 def test_batches_do_not_depend_on_workers_nor_on_where_a_run_was_interrupted(footage: ClipFrames) -> None:
-    made = recipe(Clip(3, 2), Augment("resized_crop"))
-    alone = taken(footage, made)
+    recipe_ = recipe(Clip(3, 2), Augment("resized_crop"))
+    alone = collect(footage, recipe_)
     assert alone[0].images.shape == (4, 3, 3, 24, 24)
     assert alone[0].images.dtype == torch.uint8
-    for other in (taken(footage, made, workers=1), taken(footage, made, workers=4)):
+    for other in (collect(footage, recipe_, workers=1), collect(footage, recipe_, workers=4)):
         for one, two in zip(alone, other, strict=True):
             assert torch.equal(one.images, two.images)
             assert torch.equal(one.labels, two.labels)
-    later = taken(footage, made, first=4)
+    later = collect(footage, recipe_, first=4)
     assert torch.equal(later[0].images, alone[4].images)
     assert not torch.equal(alone[0].images, alone[2].images), "another epoch, other crops"
 
 
 def test_two_processes_share_what_one_would_see(footage: ClipFrames) -> None:
-    made = recipe(Clip(2, 1), Augment("pad_crop", pad=1))
-    whole = taken(footage, made, steps=2)
+    recipe_ = recipe(Clip(2, 1), Augment("pad_crop", pad=1))
+    whole = collect(footage, recipe_, steps=2)
     halves = [
-        list(training_batches(footage, made, first=0, steps=2, workers=0, rank=rank, world=2, device=CPU))
+        list(training_batches(footage, recipe_, first=0, steps=2, workers=0, rank=rank, world=2, device=CPU))
         for rank in (0, 1)
     ]
     for step in range(2):
@@ -92,8 +92,8 @@ def test_two_processes_share_what_one_would_see(footage: ClipFrames) -> None:
 )  # fmt: skip
 def test_all_frames_of_a_clip_get_one_crop_and_one_mirror(augment: Augment) -> None:
     still = np.random.default_rng(0).integers(0, 256, (8, 1, 32, 32, 3), dtype=np.uint8)
-    images = strips(np.repeat(still, 5, 1))
-    for batch in taken(ClipFrames(images, PIXELS), recipe(Clip(4, 1), augment), steps=4):
+    images = clip_images(np.repeat(still, 5, 1))
+    for batch in collect(ClipFrames(images, PIXELS), recipe(Clip(4, 1), augment), steps=4):
         assert torch.equal(batch.images, batch.images[:, :, :1].expand_as(batch.images))
     assert len({image.numpy().tobytes() for image in batch.images}) == 4
 
@@ -111,12 +111,12 @@ def test_frames_cut_together_equal_frames_cut_one_by_one(channels: int) -> None:
 
 def test_frames_are_those_that_were_chosen() -> None:
     levels = np.arange(20, dtype=np.uint8)[None, :, None, None, None]
-    images = strips(np.broadcast_to(levels, (4, 20, 24, 24, 3)).copy())
-    made = recipe(Clip(3, 4), Augment("none", flip=0.0))
-    for batch in taken(ClipFrames(images, PIXELS), made, steps=8):
+    images = clip_images(np.broadcast_to(levels, (4, 20, 24, 24, 3)).copy())
+    recipe_ = recipe(Clip(3, 4), Augment("none", flip=0.0))
+    for batch in collect(ClipFrames(images, PIXELS), recipe_, steps=8):
         frames = batch.images[:, 0, :, 5, 5].int()
         assert (frames.diff(dim=1) == 4).all()
-    (test,) = batches.evaluation_batches(ClipFrames(images, PIXELS), made.arch, batch_size=4, workers=0)
+    (test,) = batches.evaluation_batches(ClipFrames(images, PIXELS), recipe_.arch, batch_size=4, workers=0)
     assert test.images[0, 0, :, 0, 0].tolist() == [6, 10, 14], "the middle"
 
 
@@ -127,7 +127,7 @@ def test_views_come_in_order_and_cut_squares_along_the_longer_side() -> None:
         def frames(self, i, choose):  # type: ignore[no-untyped-def]
             return np.ascontiguousarray(wide[choose(6)])
 
-    images = strips(np.zeros((2, 1, 32, 32, 3), np.uint8))
+    images = clip_images(np.zeros((2, 1, 32, 32, 3), np.uint8))
     arch = recipe(Clip(2, 1), Augment("none")).arch
     views = tuple(ClipView(position, crop) for position in (0.0, 1.0) for crop in ("first", "middle", "last"))
     (batch,) = batches.evaluation_batches(Wide(images, PIXELS), arch, batch_size=2, workers=0, views=views)
@@ -139,20 +139,20 @@ def test_views_come_in_order_and_cut_squares_along_the_longer_side() -> None:
 def test_a_clip_that_cannot_be_decoded_is_named(footage: ClipFrames, tmp_path: Path) -> None:
     file = tmp_path / "clips" / footage.images.title(0)
     file.write_bytes(file.read_bytes()[:200])
-    made = recipe(Clip(2, 1), Augment("none"), batch=8)
+    recipe_ = recipe(Clip(2, 1), Augment("none"), batch=8)
     for workers in (0, 1):
         with pytest.raises(DataError, match=str(file)):
-            taken(footage, made, workers=workers, steps=1)
+            collect(footage, recipe_, workers=workers, steps=1)
 
 
 def test_what_is_done_to_a_batch_is_done_to_every_frame() -> None:
     clips = torch.rand(2, 3, 4, 8, 8)
     shift = torch.tensor([[0.1, 0.2, 0.3], [0.0, 0.0, 1.0]])
     boxes = torch.tensor([[[1, 2, 4, 6], [0, 0, 0, 0]]])
-    found = augment_batch(clips.clone(), BatchAugmentation(shift, boxes))
+    augmented = augment_batch(clips.clone(), BatchAugmentation(shift, boxes))
     for t in range(4):
         assert torch.equal(
-            found[:, :, t], augment_batch(clips[:, :, t].clone(), BatchAugmentation(shift, boxes))
+            augmented[:, :, t], augment_batch(clips[:, :, t].clone(), BatchAugmentation(shift, boxes))
         )
 
 
@@ -165,19 +165,19 @@ def files(tmp_path: Path) -> Images:
 
 
 def test_a_cache_changes_nothing_but_what_is_decoded(files: Images, tmp_path: Path) -> None:
-    made = recipe(Clip(3, 2), Augment("resized_crop"), batch=2)
+    recipe_ = recipe(Clip(3, 2), Augment("resized_crop"), batch=2)
     cache = open_cache(tmp_path / "cache", 1 << 30)
     plain, first, second = (
-        taken(ClipFrames(files, PIXELS, held), made, workers=workers)
-        for held, workers in ((None, 0), (cache, 2), (cache, 0))
+        collect(ClipFrames(files, PIXELS, cache_), recipe_, workers=workers)
+        for cache_, workers in ((None, 0), (cache, 2), (cache, 0))
     )
     for one, two, three in zip(plain, first, second, strict=True):
         assert torch.equal(one.images, two.images)
         assert torch.equal(one.images, three.images)
     assert len(list((tmp_path / "cache").glob("*.npy"))) == 4
-    for i in range(4):  # from now on nobody can decode them: what was kept is read
+    for i in range(4):  # the files are undecodable now: batches come from the cache
         file, state = tmp_path / f"{i}.mp4", (tmp_path / f"{i}.mp4").stat()
         file.write_bytes(bytes(state.st_size))
         os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
-    again = taken(ClipFrames(files, PIXELS, cache), made)
+    again = collect(ClipFrames(files, PIXELS, cache), recipe_)
     assert all(torch.equal(one.images, two.images) for one, two in zip(plain, again, strict=True))

@@ -1,4 +1,4 @@
-"""Ranks that learn from clips and judge them, against one process that does so alone."""
+"""Several processes train and evaluate on clips exactly like one."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,7 +24,7 @@ from small import difference, never, rows
 
 GROUPS: Mapping[str, Letter] = {
     **CLIP_LETTERS,
-    "N": Letter("norm", False, lambda given: nn.GroupNorm(2, given.width)),
+    "N": Letter("norm", False, lambda conv: nn.GroupNorm(2, conv.width)),
 }
 """Letters whose norm sees one clip at a time, so that dealing out a batch changes nothing."""
 
@@ -34,15 +34,15 @@ def sets() -> ClipDataset:
     return filmed.sets()
 
 
-def grouped(wanted: Recipe) -> Network:
-    torch.manual_seed(wanted.seed)
-    network = Network(wanted.arch, letters=GROUPS)
+def grouped(recipe_: Recipe) -> Network:
+    torch.manual_seed(recipe_.seed)
+    network = Network(recipe_.arch, letters=GROUPS)
     network.class_names = filmed.CLASSES
     return network
 
 
-def drawn(wanted: Recipe) -> Network:
-    return initial_network(wanted, filmed.CLASSES)
+def initial_(recipe_: Recipe) -> Network:
+    return initial_network(recipe_, filmed.CLASSES)
 
 
 def run_in(size: int, path: Path, sets: ClipDataset, network: Callable[[Recipe], Network]) -> Run:
@@ -61,7 +61,7 @@ def run_in(size: int, path: Path, sets: ClipDataset, network: Callable[[Recipe],
     return run
 
 
-def test_ranks_learn_from_clips_what_one_process_learns(sets: ClipDataset, tmp_path: Path) -> None:
+def test_two_processes_train_like_one_on_clips(sets: ClipDataset, tmp_path: Path) -> None:
     """Batches of five, so that shares are uneven."""
     alone, pair = (run_in(size, tmp_path / str(size), sets, grouped) for size in (1, 2))
     assert 0 < difference(pair, alone) <= 1e-5
@@ -70,21 +70,21 @@ def test_ranks_learn_from_clips_what_one_process_learns(sets: ClipDataset, tmp_p
         assert mine["train_error"] == theirs["train_error"]  # every clip counted once, not one more
 
 
-def test_ranks_judge_clips_exactly_as_one_process(sets: ClipDataset) -> None:
-    made = filmed.recipe()
+def test_two_processes_evaluate_clips_exactly_like_one(sets: ClipDataset) -> None:
+    recipe_ = filmed.recipe()
 
-    def judged(network: Network, world: World) -> tuple[np.ndarray, np.ndarray, float]:
-        found = VideoLearn().validate(network, sets, made, plan=made.plan, world=world, stop=never)
-        return found.probabilities, found.labels, found.loss
+    def outputs(network: Network, world: World) -> tuple[np.ndarray, np.ndarray, float]:
+        evaluation = VideoLearn().validate(network, sets, recipe_, plan=recipe_.plan, world=world, stop=never)
+        return evaluation.probabilities, evaluation.labels, evaluation.loss
 
-    alone = judged(drawn(made), SINGLE_PROCESS)
+    alone = outputs(initial_(recipe_), SINGLE_PROCESS)
 
     def work(world: World) -> None:
-        network = drawn(made)
+        network = initial_(recipe_)
         if not world.is_main:
             for value in network.buffers():
-                value += 1  # its own running statistics are not asked
-        for ours, theirs in zip(judged(network, world), alone, strict=True):
+                value += 1  # its own running statistics are replaced
+        for ours, theirs in zip(outputs(network, world), alone, strict=True):
             assert np.array_equal(ours, theirs)
 
     together(2, work)

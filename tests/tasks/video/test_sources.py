@@ -18,7 +18,7 @@ open_clips = partial(open_dataset, holds="clips")
 judging = partial(open_evaluation_split, holds="clips")
 
 
-def touch(root: Path, *names: str) -> Path:
+def make_files(root: Path, *names: str) -> Path:
     """Files whose names are all that is looked at."""
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -28,7 +28,7 @@ def touch(root: Path, *names: str) -> Path:
 
 def test_folders_of_clips_are_found_like_folders_of_images(folder: Callable[..., Path]) -> None:
     root = folder(train={"left": 2, "right": 3}, val={"left": 1, "right": 1})
-    touch(root, "train/left/readme.txt", "train/left/.hidden.mp4", "train/left/photo.png")
+    make_files(root, "train/left/readme.txt", "train/left/.hidden.mp4", "train/left/photo.png")
     dataset = open_clips(f"video:{root}", val_fraction=0.2)
     assert (len(dataset.train), len(dataset.test), dataset.size) == (5, 2, 48)
     assert dataset.train.classes == ("left", "right")
@@ -55,7 +55,7 @@ def test_a_clip_that_is_none_is_named_and_may_be_left_out(folder: Callable[..., 
 
 
 def test_a_folder_without_clips_says_what_clips_are(tmp_path: Path) -> None:
-    touch(tmp_path, "a/1.png", "b/2.png")
+    make_files(tmp_path, "a/1.png", "b/2.png")
     with pytest.raises(DataError, match=r"holds no clip.*put MP4, MOV, MKV, WEBM, AVI or MPEG files"):
         find(f"video:{tmp_path}")
     with pytest.raises(DataError, match="names no folder"):
@@ -101,7 +101,7 @@ def test_the_lists_of_kinetics_find_their_clips(tmp_path: Path) -> None:
         + "juggling balls,AAAA_bcd-12,5,15,train\nabseiling,zzz,100,110,train\nabseiling,gone,1,11,train\n"
     )
     (tmp_path / "val.csv").write_text(head + "abseiling,yyy,0,10,val\n")
-    touch(
+    make_files(
         tmp_path,
         "train/juggling balls/AAAA_bcd-12_000005_000015.mp4",
         "train/abseiling/zzz_000100_000110.mp4",
@@ -109,18 +109,18 @@ def test_the_lists_of_kinetics_find_their_clips(tmp_path: Path) -> None:
         "val/other_000000_000010.mkv",
     )
     for place in (tmp_path, tmp_path / "train.csv"):
-        found = find(f"video:{place}")
-        pairs = {found.train.title(i): found.train.classes[k] for i, k in enumerate(found.train.labels)}
+        listing = find(f"video:{place}")
+        pairs = {listing.train.title(i): listing.train.classes[k] for i, k in enumerate(listing.train.labels)}
         assert pairs == {
             "train/juggling balls/AAAA_bcd-12_000005_000015.mp4": "juggling balls",
             "train/abseiling/zzz_000100_000110.mp4": "abseiling",
         }
-        assert "1 listed clips are not here" in found.notes
+        assert "1 listed clips are missing" in listing.notes
     both = find(f"video:{tmp_path}")
     assert both.test is not None
     assert both.test.title(0) == "val/yyy_000000_000010.mkv"
     (tmp_path / "train.csv").write_text(head + "juggling balls,AAAA,soon,15,train\n")
-    with pytest.raises(DataError, match=r"train\.csv row 2 is no row of Kinetics"):
+    with pytest.raises(DataError, match=r"train\.csv row 2 is not a row of Kinetics"):
         find(f"video:{tmp_path}")
 
 
@@ -135,13 +135,13 @@ def test_the_lists_of_something_something_find_their_clips(tmp_path: Path) -> No
     lists.mkdir()
     for name, content in (("labels", labels), ("train", train), ("validation", train[:1])):
         (lists / f"something-something-v2-{name}.json").write_text(json.dumps(content))
-    touch(tmp_path, "videos/7.webm", "videos/9.webm")
-    found = find(f"video:{tmp_path}")
-    assert found.train.classes == ("Dropping something onto something", "Pushing something left")
-    assert found.train.labels.tolist() == [1, 0]
-    assert found.test is not None
-    assert found.test.labels.tolist() == [1]
-    assert "1 listed clips are not here" in found.notes
+    make_files(tmp_path, "videos/7.webm", "videos/9.webm")
+    listing = find(f"video:{tmp_path}")
+    assert listing.train.classes == ("Dropping something onto something", "Pushing something left")
+    assert listing.train.labels.tolist() == [1, 0]
+    assert listing.test is not None
+    assert listing.test.labels.tolist() == [1]
+    assert "1 listed clips are missing" in listing.notes
     train[0]["template"] = "Eating [something]"
     (lists / "something-something-v2-train.json").write_text(json.dumps(train))
     with pytest.raises(DataError, match="'Eating something', which labels"):

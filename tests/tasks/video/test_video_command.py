@@ -1,4 +1,4 @@
-"""Clips through the commands: from a folder to a report, resumed, judged twice, and with wrong input."""
+"""The commands on clips: train, resume, evaluate, predict, and wrong input."""
 
 import json
 from dataclasses import replace
@@ -31,20 +31,20 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def recipe(clips: Path) -> Path:
-    made = small.recipe(f"video:{clips}")
+    recipe_ = small.recipe(f"video:{clips}")
     pixels = Preprocess(16, 20, (0.5,) * 3, (0.5,) * 3)
-    arch = inflate(replace(made.arch, preprocess=pixels, classes=2), Clip(3, 3))
-    budget = replace(made.budget, epochs=2, batch_size=4)
-    return small.file_of(replace(made, arch=arch, budget=budget), clips.parent / "recipe.json")
+    arch = inflate(replace(recipe_.arch, preprocess=pixels, classes=2), Clip(3, 3))
+    budget = replace(recipe_.budget, epochs=2, batch_size=4)
+    return small.file_of(replace(recipe_, arch=arch, budget=budget), clips.parent / "recipe.json")
 
 
 @pytest.fixture(scope="module")
 def run(clips: Path, recipe: Path) -> Path:
     """A finished run, by the command."""
     path = clips.parent / "run"
-    said = succeeded(residua("train", f"video:{clips}", "--recipe", recipe, "-o", path))
-    assert "12 train + 6 val clips" in said
-    assert "3 frames together, one of every 3" in said
+    output = succeeded(residua("train", f"video:{clips}", "--recipe", recipe, "-o", path))
+    assert "12 train + 6 val clips" in output
+    assert "3 frames together, one of every 3" in output
     return path
 
 
@@ -65,18 +65,18 @@ def test_a_run_on_clips_ends_in_a_report_with_both_accuracies(look: Eyes, run: P
 
 
 def test_an_interrupted_run_ends_with_the_same_weights(clips: Path, recipe: Path, tmp_path: Path) -> None:
-    wish = TrainRequest(f"video:{clips}", recipe=str(recipe))
-    whole, torn = (create_run(prepare(wish), tmp_path / name) for name in ("whole", "torn"))
+    request = TrainRequest(f"video:{clips}", recipe=str(recipe))
+    whole, torn = (create_run(prepare(request), tmp_path / name) for name in ("whole", "torn"))
     fit_run(whole, load_run(whole))
-    asked = iter([False, False, False, False])
-    fit_run(torn, load_run(torn), stop=lambda: next(asked, True))
+    stops = iter([False, False, False, False])
+    fit_run(torn, load_run(torn), stop=lambda: next(stops, True))
     assert not torn.finished
     resume(torn.path)
     assert small.weights(whole) == small.weights(torn)
     assert whole.metrics[-1]["test_loss"] == torn.metrics[-1]["test_loss"]
 
 
-def test_evaluate_tells_both_protocols_with_frames_and_rate(
+def test_evaluate_reports_both_protocols_with_frames_and_rate(
     look: Eyes, run: Path, clips: Path, tmp_path: Path
 ) -> None:
     page = tmp_path / "judged.html"
@@ -88,12 +88,12 @@ def test_evaluate_tells_both_protocols_with_frames_and_rate(
         "scores"
     ]
     assert [score["top1"] for score in other] == [score["top1"] for score in own]
-    for said in ("clip-level accuracy", "video-level accuracy", "n = 6 clips", own[1]["clip"]):
-        assert said in page.read_text()
+    for output in ("clip-level accuracy", "video-level accuracy", "n = 6 clips", own[1]["clip"]):
+        assert output in page.read_text()
     look(page)
 
 
-def test_predict_names_clips_draws_them_over_time_and_goes_on_after_bad_ones(
+def test_predict_classifies_clips_draws_timelines_and_skips_bad_ones(
     look: Eyes, run: Path, clips: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "new").mkdir()
@@ -115,7 +115,7 @@ def test_predict_names_clips_draws_them_over_time_and_goes_on_after_bad_ones(
     look(tmp_path / "t.html")
 
 
-def test_clips_and_images_are_not_taken_for_each_other(run: Path, tmp_path: Path) -> None:
+def test_clips_and_images_are_not_confused(run: Path, tmp_path: Path) -> None:
     assert "reads clips: give --data video:DIR" in complaint(residua("evaluate", run, "--data", "digits"), 2)
     assert "evaluated under clip, video" in complaint(residua("evaluate", run, "--views", "10crop"), 2)
     assert "--draw is for detectors" in complaint(residua("predict", run, tmp_path, "--draw", "x"), 2)
@@ -128,15 +128,15 @@ def test_clips_and_images_are_not_taken_for_each_other(run: Path, tmp_path: Path
 
 def test_check_looks_at_every_frame(look: Eyes, clips: Path, tmp_path: Path) -> None:
     page = tmp_path / "sheet.html"
-    found = json.loads(succeeded(residua("data", "check", f"video:{clips}", "-o", page, "--json")))
-    assert found["images"] == 18
-    assert found["classes"]["train"] == {"brighter": 6, "darker": 6}
+    report = json.loads(succeeded(residua("data", "check", f"video:{clips}", "-o", page, "--json")))
+    assert report["images"] == 18
+    assert report["classes"]["train"] == {"brighter": 6, "darker": 6}
     assert "h264" in page.read_text()
     assert "Clips of each class in train" in page.read_text()
     look(page)
 
 
-def test_what_training_sees_is_one_page(look: Eyes, clips: Path, recipe: Path, tmp_path: Path) -> None:
+def test_augmented_clips_are_one_page(look: Eyes, clips: Path, recipe: Path, tmp_path: Path) -> None:
     page = tmp_path / "seen.html"
     succeeded(residua("data", "augment", f"video:{clips}", "--recipe", recipe, "-n", 2, "-o", page))
     assert page.read_text().count("<image") == 2 * 3 * 3, (
