@@ -41,7 +41,7 @@ FRAMES, STRIDE = 16, 2
 AREA = (0.35, 1.0)
 
 
-def made(folder: Path, *, count: int, seconds: int) -> Path:
+def make_clips(folder: Path, *, count: int, seconds: int) -> Path:
     """`count` H.264 clips of 320 x 240 at 30 frames a second, grainy pictures that pan, in two classes."""
     for i in range(count):
         draw = np.random.default_rng(i)
@@ -55,8 +55,8 @@ def made(folder: Path, *, count: int, seconds: int) -> Path:
             for t in range(30 * seconds):
                 top, left = abs(t % 400 - 200), abs((2 * t) % 600 - 300)
                 grain = draw.integers(-6, 7, (240, 320, 1), dtype=np.int16)
-                seen = scene[top : top + 240, left : left + 320] + grain
-                frame = av.VideoFrame.from_ndarray(np.clip(seen, 0, 255).astype(np.uint8), format="rgb24")
+                window = scene[top : top + 240, left : left + 320] + grain
+                frame = av.VideoFrame.from_ndarray(np.clip(window, 0, 255).astype(np.uint8), format="rgb24")
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
     return folder
@@ -83,10 +83,10 @@ class Plain(TorchDataset[tuple[Tensor, int]]):
             stream = container.streams.video[0]
             span = (FRAMES - 1) * STRIDE + 1
             start = int(torch.randint(max(1, stream.frames - span + 1), ()))
-            wanted = set(range(start, start + span, STRIDE))
+            numbers = set(range(start, start + span, STRIDE))
             frames = []
             for number, frame in enumerate(container.decode(stream)):
-                if number in wanted:
+                if number in numbers:
                     frames.append(frame.to_ndarray(format="rgb24"))
                 if len(frames) == FRAMES:
                     break
@@ -96,9 +96,9 @@ class Plain(TorchDataset[tuple[Tensor, int]]):
 
 
 def recipe(batch: int) -> Recipe:
-    found = quick.clips(arch_of("resnet3d18", frames=FRAMES, frame_stride=STRIDE), "clips")
-    augment = replace(found.augment, area=AREA)
-    return replace(found, augment=augment, budget=replace(found.budget, batch_size=batch))
+    base = quick.clips(arch_of("resnet3d18", frames=FRAMES, frame_stride=STRIDE), "clips")
+    augment = replace(base.augment, area=AREA)
+    return replace(base, augment=augment, budget=replace(base.budget, batch_size=batch))
 
 
 def ours(images: Images, workers: int, batch: int, cache: FrameCache | None) -> Iterator[int]:
@@ -108,7 +108,7 @@ def ours(images: Images, workers: int, batch: int, cache: FrameCache | None) -> 
     batches = training_batches(
         footage, used, first=0, steps=10**6, workers=workers, device=torch.device("cpu")
     )
-    return (len(found.labels) for found in batches)
+    return (len(batch_.labels) for batch_ in batches)
 
 
 def theirs(images: Images, workers: int, batch: int) -> Iterator[int]:
@@ -134,11 +134,11 @@ def rows(args: argparse.Namespace) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as place:
         if args.source:
             return compared(str(args.source), args.source, Path(place, "cache"), args)
-        found = []
+        results = []
         for seconds in args.length:
-            folder = made(Path(place, f"{seconds}"), count=args.clips, seconds=seconds)
-            found += compared(f"clips of {seconds} s", folder, Path(place, f"cache-{seconds}"), args)
-        return found
+            folder = make_clips(Path(place, f"{seconds}"), count=args.clips, seconds=seconds)
+            results += compared(f"clips of {seconds} s", folder, Path(place, f"cache-{seconds}"), args)
+        return results
 
 
 def compared(what: str, folder: Path, place: Path, args: argparse.Namespace) -> list[dict[str, Any]]:
@@ -150,14 +150,14 @@ def compared(what: str, folder: Path, place: Path, args: argparse.Namespace) -> 
     for _ in range(-(-len(images) // args.batch) + 1):  # the cache's first epoch is not what it is for
         next(filling)
     del filling
-    timed = {name: partial(turns.per_second, feed, args.decode_seconds) for name, feed in feeds.items()}
+    timed = {name: partial(turns.per_second, loader, args.decode_seconds) for name, loader in feeds.items()}
     middle = turns.medians(timed, args.rounds)
-    said = {
+    titles = {
         "first": f"decoding {what}, {FRAMES} frames, one of every {STRIDE}, random crops of 112 px",
         "cached": f"the same from the second epoch on, decoded {what} in the cache",
     }
     peer = "PyAV loop + torchvision v2 in a DataLoader"
     return [
         turns.row(text, middle[name], middle["peer"], peer_name=peer, unit="clips/s", digits=1)
-        for name, text in said.items()
+        for name, text in titles.items()
     ]

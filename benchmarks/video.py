@@ -29,12 +29,12 @@ from residua.spec.arch import Arch
 from residua.spec.recipe import Plan, Recipe
 from residua.training.losses import make_loss_fn
 
-HELD = 4
+BATCHES = 4
 """Batches in memory, read again and again."""
 CLASSES = 400
 
 
-def held(arch: Arch, batch: int) -> list[tuple[Tensor, Tensor]]:
+def random_clips(arch: Arch, batch: int) -> list[tuple[Tensor, Tensor]]:
     """Clips (N, C, T, H, W) uint8 and their labels."""
     draw = torch.Generator().manual_seed(0)
     shape = (batch, *arch.input_shape)
@@ -43,7 +43,7 @@ def held(arch: Arch, batch: int) -> list[tuple[Tensor, Tensor]]:
             torch.randint(0, 256, shape, dtype=torch.uint8, generator=draw),
             torch.randint(0, CLASSES, (batch,), generator=draw),
         )
-        for _ in range(HELD)
+        for _ in range(BATCHES)
     ]
 
 
@@ -54,10 +54,10 @@ def mine(recipe: Recipe, clips: list[tuple[Tensor, Tensor]], batch: int) -> loop
         for pixels, labels in itertools.cycle(clips):
             yield Batch(pixels.to(plan.device), labels.to(plan.device), np.arange(batch), 0)
 
-    def feed(plan: Plan) -> loops.Fed:
+    def batches_and_loss(plan: Plan) -> loops.Fed:
         return batches(plan), make_loss_fn(recipe.arch.preprocess, plan, recipe.optim.label_smoothing)
 
-    return loops.begun(recipe, tuple(map(str, range(CLASSES))), batch, feed)
+    return loops.begun(recipe, tuple(map(str, range(CLASSES))), batch, batches_and_loss)
 
 
 def normalised(arch: Arch, clips: list[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
@@ -82,7 +82,7 @@ class Plain:
 def training(args: argparse.Namespace) -> dict[str, Any]:
     """Clips per second of training."""
     arch = arch_of("resnet3d18", frames=args.frames, img_size=args.size, num_classes=CLASSES)
-    clips = held(arch, args.batch)
+    clips = random_clips(arch, args.batch)
     peer = loops.plain(r3d_18(num_classes=CLASSES), Plain(arch, clips))
     return loops.compare(
         f"resnet3d18 training, {args.frames} frames of {args.size} px",
@@ -108,9 +108,9 @@ def main() -> None:
     parser.add_argument("--decode-seconds", type=float, default=8.0, help="of each turn of decoding")
     args = parser.parse_args()
     decoded = [] if args.only == "train" else files.rows(args)
-    found = turns.result([], "torchvision", "av") if args.only == "decode" else training(args)
-    found["rows"] = [*decoded, *found["rows"]]
-    turns.show(found, args.json)
+    result = turns.result([], "torchvision", "av") if args.only == "decode" else training(args)
+    result["rows"] = [*decoded, *result["rows"]]
+    turns.show(result, args.json)
 
 
 if __name__ == "__main__":

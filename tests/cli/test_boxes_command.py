@@ -1,4 +1,4 @@
-"""Sets of boxes through the commands, as people type them."""
+"""The commands on data with boxes."""
 
 import json
 import signal
@@ -19,11 +19,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return voc_folder(tmp_path_factory.mktemp("voc"))
 
 
-def test_boxes_are_trained_stopped_resumed_judged_and_found(look: Eyes, root: Path, tmp_path: Path) -> None:
+def test_a_detector_is_trained_stopped_resumed_evaluated_and_used(
+    look: Eyes, root: Path, tmp_path: Path
+) -> None:
     source, run = f"voc:{root}", tmp_path / "run"
-    made = recipe(source)
-    made = replace(made, budget=replace(made.budget, epochs=8))
-    process = start("train", source, "--recipe", file_of(made, tmp_path / "recipe.json"), "-o", run)
+    recipe_ = recipe(source)
+    recipe_ = replace(recipe_, budget=replace(recipe_.budget, epochs=8))
+    process = start("train", source, "--recipe", file_of(recipe_, tmp_path / "recipe.json"), "-o", run)
     wait_for(run, "checkpoints/best.safetensors", process)
     process.send_signal(signal.SIGINT)
     out, error = process.communicate(timeout=60)
@@ -39,9 +41,9 @@ def test_boxes_are_trained_stopped_resumed_judged_and_found(look: Eyes, root: Pa
     assert scores["scores"][0]["n"] == 6
     assert (tmp_path / "p.html").stat().st_size > 5000
     words = ("predict", run, root / "JPEGImages", "--least", "0.01", "--draw", tmp_path / "drawn", "--json")
-    answers = json.loads(succeeded(residua(*words)))
-    assert len(answers) == len(list((tmp_path / "drawn").glob("*.png"))) == 18
-    assert set(answers[0]) == {"file", "boxes"}
+    predictions = json.loads(succeeded(residua(*words)))
+    assert len(predictions) == len(list((tmp_path / "drawn").glob("*.png"))) == 18
+    assert set(predictions[0]) == {"file", "boxes"}
     (tmp_path / "no.png").write_text("no image")
     done = residua("predict", run, tmp_path / "no.png")
     assert done.returncode == 4
@@ -49,22 +51,22 @@ def test_boxes_are_trained_stopped_resumed_judged_and_found(look: Eyes, root: Pa
     look(tmp_path / "p.html")
 
 
-def test_what_training_sees_of_boxes_is_one_page(look: Eyes, root: Path, tmp_path: Path) -> None:
-    page, made = tmp_path / "seen.html", file_of(recipe(f"voc:{root}"), tmp_path / "recipe.json")
-    out = succeeded(residua("data", "augment", f"voc:{root}", "--recipe", made, "-n", 2, "-o", page))
+def test_augmented_boxes_are_one_page(look: Eyes, root: Path, tmp_path: Path) -> None:
+    page, recipe_ = tmp_path / "seen.html", file_of(recipe(f"voc:{root}"), tmp_path / "recipe.json")
+    out = succeeded(residua("data", "augment", f"voc:{root}", "--recipe", recipe_, "-n", 2, "-o", page))
     assert "images  2, 3 epochs of training each" in out
     assert page.read_text().count("<image") == 2 * (1 + 3)
     look(page)
 
 
-def test_data_check_tells_what_cannot_be_used(look: Eyes, tmp_path: Path) -> None:
+def test_data_check_lists_invalid_boxes(look: Eyes, tmp_path: Path) -> None:
     root = voc_folder(tmp_path / "voc", train=3, test=2)
     bad = thing("cell", (5, 5, 5, 5))
     (root / "Annotations/000001.xml").write_text(xml(objects(1), extra=bad))
     done = residua("data", "check", f"voc:{root}", "--json", "--strict", "-o", tmp_path / "sheet.html")
     assert done.returncode == 4
-    found = json.loads(done.stdout)["findings"]
-    assert [one["key"] for one in found if one["level"] == "problem"] == ["boxes"]
+    findings = json.loads(done.stdout)["findings"]
+    assert [one["key"] for one in findings if one["level"] == "problem"] == ["boxes"]
     assert "it has no area" in (tmp_path / "sheet.html").read_text()
     assert "Boxes of each class in train" in (tmp_path / "sheet.html").read_text()
     look(tmp_path / "sheet.html")

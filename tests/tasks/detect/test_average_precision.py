@@ -30,7 +30,7 @@ def reference_ap(
     scored: list[ScoredBox], truth: list[tuple[int, tuple[float, ...], bool]], how: str
 ) -> float:
     """AP of one class, in percent, step by step as the development kit's VOCevaldet does it."""
-    positives = sum(not aside for _, _, aside in truth)
+    positives = sum(not is_ignored for _, _, is_ignored in truth)
     matched: set[int] = set()
     hits: list[bool] = []
     for image, box, _ in sorted(scored, key=lambda one: -one[2]):
@@ -85,9 +85,9 @@ def test_voc_equals_a_step_by_step_reference(how: str, seed: int) -> None:
     ours = average_precisions(rank_all_classes(detections, truth, 2), how)  # type: ignore[arg-type]
     for label in (0, 1):
         objects = [
-            (i, tuple(map(float, box)), bool(aside))
+            (i, tuple(map(float, box)), bool(is_ignored))
             for i, boxes in enumerate(truth)
-            for box, other, aside in zip(boxes.corners, boxes.labels, boxes.ignored, strict=True)
+            for box, other, is_ignored in zip(boxes.corners, boxes.labels, boxes.ignored, strict=True)
             if other == label
         ]
         scored = [
@@ -96,7 +96,7 @@ def test_voc_equals_a_step_by_step_reference(how: str, seed: int) -> None:
             for box, other, sure in zip(one.corners, one.labels, one.scores, strict=True)
             if other == label
         ]
-        if any(not aside for _, _, aside in objects):
+        if any(not is_ignored for _, _, is_ignored in objects):
             assert ours[label] == pytest.approx(reference_ap(scored, objects, how), abs=1e-9)  # type: ignore[arg-type]
         else:
             assert np.isnan(ours[label])
@@ -131,14 +131,14 @@ def test_coco_equals_pycocotools_called_by_hand_on_files(seed: int, tmp_path: Pa
     numbers = {0: 4, 1: 17}  # categories with gaps
     objects, results = [], []
     for image, (boxes, one) in enumerate(zip(truth, detections, strict=True)):
-        for box, label, aside in zip(
+        for box, label, is_ignored in zip(
             boxes.corners.tolist(), boxes.labels.tolist(), boxes.ignored.tolist(), strict=True
         ):
             left, top, right, bottom = box
             size = [left, top, right - left, bottom - top]
             where = {"image_id": 50 + image, "category_id": numbers[label], "bbox": size}
             objects.append(
-                {"id": len(objects) + 1, "area": size[2] * size[3], "iscrowd": int(aside), **where}
+                {"id": len(objects) + 1, "area": size[2] * size[3], "iscrowd": int(is_ignored), **where}
             )
         for box, label, sure in zip(
             one.corners.tolist(), one.labels.tolist(), one.scores.tolist(), strict=True

@@ -66,7 +66,9 @@ def test_video_level_is_the_mean_of_thirty_clips(network: Network, footage: Clip
         for k in range(10):
             start = min(room, int(k / 9 * (room + 1)))
             for left in (0, 2, 4):
-                rows.append(clip_probabilities(network, frames[start : start + 5 : 2, 2:14, left : left + 12]))
+                rows.append(
+                    clip_probabilities(network, frames[start : start + 5 : 2, 2:14, left : left + 12])
+                )
         assert np.allclose(evaluation.probabilities[i], np.mean(rows, 0), atol=1e-5)
     assert evaluation.labels.tolist() == [0, 1, 2, 0, 1]
 
@@ -74,7 +76,9 @@ def test_video_level_is_the_mean_of_thirty_clips(network: Network, footage: Clip
 def test_clip_level_is_the_middle(network: Network, footage: ClipFrames) -> None:
     evaluation = evaluate(ClipPredictor(network, small.PLAN), footage, ClipProtocol(CLIP))
     frames = footage.images.pixels[2].reshape(FRAMES, 16, 16, 3)  # type: ignore[index]
-    assert np.allclose(evaluation.probabilities[2], clip_probabilities(network, frames[3:8:2, 2:14, 2:14]), atol=1e-5)
+    assert np.allclose(
+        evaluation.probabilities[2], clip_probabilities(network, frames[3:8:2, 2:14, 2:14]), atol=1e-5
+    )
 
 
 def test_a_network_with_nan_outputs_is_refused(network: Network, footage: ClipFrames) -> None:
