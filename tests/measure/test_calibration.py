@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from residua.measure.calibration import BINS, expected_error, heated, loss, reliability, temperature
+from residua.measure.calibration import BINS, expected_error, rescale, loss, reliability, temperature
 
 
 def spoken(count: int, *, heat: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -61,8 +61,8 @@ def test_the_temperature_undoes_what_made_it_too_sure_or_not_sure_enough(heat: f
 
 def test_a_temperature_changes_no_answer_and_one_changes_nothing() -> None:
     probabilities, _ = spoken(200, heat=1.0)
-    assert (heated(probabilities, 3.0).argmax(1) == probabilities.argmax(1)).all()
-    np.testing.assert_allclose(heated(probabilities, 1.0), probabilities, atol=1e-6)
+    assert (rescale(probabilities, 3.0).argmax(1) == probabilities.argmax(1)).all()
+    np.testing.assert_allclose(rescale(probabilities, 1.0), probabilities, atol=1e-6)
 
 
 def test_certainty_that_float32_cannot_hold_is_no_infinite_loss() -> None:

@@ -50,14 +50,14 @@ def test_a_suspect_is_contradicted_and_no_more_are_named_than_expected(
 ) -> None:
     said, labels = predictions(seed, images, classes)
     found = confidence(said, labels)
-    for i in np.flatnonzero(found.suspects):
+    for i in np.flatnonzero(found.is_label_issue):
         to = found.suggested[i]
         assert to != labels[i]
         assert said[i, to] >= found.thresholds[to]
         assert said[i, labels[i]] < said[i].max()
         assert found.score[i] == said[i, labels[i]]
     for i, j in np.argwhere(~np.eye(classes, dtype=bool)):
-        named = (found.suspects & (labels == i) & (found.suggested == j)).sum()
+        named = (found.is_label_issue & (labels == i) & (found.suggested == j)).sum()
         assert named <= round(found.joint[i, j] * images)
 
 
@@ -77,9 +77,9 @@ def test_planted_flips_are_found_and_their_share_is_estimated(share: float) -> N
     found, flipped, truth = planted(share)
     assert found.wrong_share == pytest.approx(flipped.mean(), abs=0.03)
     assert found.wrong_by_class() == pytest.approx(np.full(4, share), abs=0.05)
-    assert (found.suspects & flipped).sum() > 0.75 * flipped.sum()
-    assert (found.suspects & ~flipped).sum() < 0.05 * flipped.sum() + 1
-    right = found.suggested[found.suspects & flipped] == truth[found.suspects & flipped]
+    assert (found.is_label_issue & flipped).sum() > 0.75 * flipped.sum()
+    assert (found.is_label_issue & ~flipped).sum() < 0.05 * flipped.sum() + 1
+    right = found.suggested[found.is_label_issue & flipped] == truth[found.is_label_issue & flipped]
     assert right.all()
     assert found.score[flipped].mean() < 0.1 < 0.8 < found.score[~flipped].mean()
 
@@ -87,7 +87,7 @@ def test_planted_flips_are_found_and_their_share_is_estimated(share: float) -> N
 def test_labels_that_agree_raise_no_alarm() -> None:
     found, _, _ = planted(0.0)
     assert found.wrong_share < 0.005
-    assert found.suspects.sum() <= 10
+    assert found.is_label_issue.sum() <= 10
 
 
 def test_a_class_without_images_is_no_trouble() -> None:

@@ -103,7 +103,7 @@ def test_of_several_processes_one_looks_and_all_leave_out_the_same(
 
     def begin(world: World) -> None:
         wish = TrainRequest(str(photos), recipe=str(made), changes=(("data.bad", "skip"),))
-        train = start_or_join(wish, tmp_path / "run", world=world)[1].sets.train
+        train = start_or_join(wish, tmp_path / "run", world=world)[1].dataset.train
         titles = "\n".join(train.title(i) for i in range(len(train)))
         (tmp_path / f"learns-{world.rank}").write_text(titles)
 
@@ -153,5 +153,5 @@ def test_evaluation_never_uses_another_split(tmp_path: Path) -> None:
     run = residua.train(root, recipe=str(made), epochs=1, out=tmp_path / "run")
     assert residua.evaluate(run)[0].n == 6
     (root / "red" / "new.png").write_bytes((root / "red" / "01.png").read_bytes())
-    with pytest.raises(DataError, match=r"changed since .* began \(.*digest\): put it back, or train anew"):
+    with pytest.raises(DataError, match=r"changed since .* began \(.*digest\): put it back"):
         residua.evaluate(run)

@@ -158,7 +158,7 @@ class CleanResult:
         summaries = []
         for label, name in enumerate(classes):
             of_class = labels == label
-            suggested = self.confidence.suggested[of_class & self.confidence.suspects]
+            suggested = self.confidence.suggested[of_class & self.confidence.is_label_issue]
             counts = np.bincount(suggested, minlength=len(classes))
             confused_with = classes[int(counts.argmax())] if counts.any() else ""
             summaries.append(
@@ -299,12 +299,12 @@ def _label_issues(
     rows = np.arange(len(predicted))
     suggested = probabilities[rows, learning.suggested]
     own = probabilities[rows, images.labels[predicted]]
-    is_clear = learning.suspects & (suggested >= ODDS * own) & act
+    is_clear = learning.is_label_issue & (suggested >= ODDS * own) & act
     has_few_drops = (is_clear & (suggested < SURE)).sum() <= MAX_DROPS * len(predicted)
     is_relabelled = is_clear & (suggested >= (SURE if has_few_drops else LIKELIER))
     issues = []
     for k in np.argsort(learning.score, kind="stable").tolist():
-        if learning.suspects[k]:
+        if learning.is_label_issue[k]:
             action: Action = "relabel" if is_relabelled[k] else "drop" if is_clear[k] else "keep"
             index, label = int(predicted[k]), int(learning.suggested[k])
             issues.append(LabelIssue(index, label, float(suggested[k]), float(own[k]), action))

@@ -146,7 +146,7 @@ def check(source: str, *, workers: int, progress: ReportProgress = lambda _done,
         DataError: There is no such source, or it holds no images.
     """
     survey = tasks.data_task_of(source).survey(source)
-    listing = survey.found
+    listing = survey.listing
     facts = scan(listing.splits, workers=workers, progress=progress)
     labels = _labels_by_name(listing.splits)
     leak = find_metadata_leak(facts, labels)

@@ -145,7 +145,7 @@ def _thumbnail(check: DataCheck, index: int) -> NDArray[np.uint8]:
     side = THUMBNAIL_SIDE * (ANNOTATED_FACTOR if check.marks else images.media_type.frames_per_picture)
     image = images.image(i, "rgb", lambda size: min(size) // side)
     image.thumbnail((side, side))
-    return np.asarray(check.marks.drawn(index, image) if check.marks else image)
+    return np.asarray(check.marks.draw(index, image) if check.marks else image)
 
 
 def _class_charts(check: DataCheck) -> Iterator[Part]:

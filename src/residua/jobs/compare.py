@@ -81,7 +81,7 @@ def save_changed(out: Path, pairs: Sequence[Pair]) -> int:
 
 
 def changes(pair: Pair) -> list[dict[str, Any]]:
-    """The examples that the two predict differently, as JSON values; right in one of them alone comes first."""
+    """The examples that the two predict differently, as JSON values, in the order of `changed`."""
     one, two, split = pair.first, pair.second, pair.first.split
     rows = []
     for i in changed(one, two).tolist():

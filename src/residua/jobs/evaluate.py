@@ -32,15 +32,16 @@ def evaluate(
     Args:
         trained: One or several runs, saved folders or checkpoint files.
         data: A source; None takes the test split of each run. Classes are matched by name.
-        views: Protocols, e.g. `center`, `10crop`; of boxes `voc`, `coco`. By default images are shown once, and
-            videos both as one clip and as thirty.
-        weights: Of a run: `raw` (of the last step), `ema` (averaged), `best` (lowest test error); `auto` is `ema`
-            where the run averages weights, else `raw`.
+        views: Protocols, e.g. `center`, `10crop`; of boxes `voc`, `coco`. By default images are shown
+            once, and videos both as one clip and as thirty.
+        weights: Of a run: `raw` (of the last step), `ema` (averaged), `best` (lowest test error); `auto` is
+            `ema` where the run averages weights, else `raw`.
         ensemble: Average the probabilities of all networks.
         world: Processes that share the work; all return the same scores.
 
     Returns:
-        One `Score`, or `BoxScore` of a detector, for each network and protocol; with `ensemble` for each protocol.
+        One `Score`, or `BoxScore` of a detector, for each network and protocol; with `ensemble` one for
+        each protocol.
 
     Raises:
         ConfigError: A protocol or weights do not exist, or the runs have different test splits.

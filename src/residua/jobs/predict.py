@@ -72,7 +72,7 @@ def check_out(out: Path | None, *, force: bool, suffixes: Sequence[str] = SUFFIX
 
 
 def save(out: Path, predictions: Predictions) -> None:
-    """Write `predictions` to `out` in the format of its suffix. ConfigError when Parquet needs a missing package."""
+    """Write `predictions` in the format of the suffix. ConfigError when Parquet needs a missing package."""
     head, rows = predictions.columns()
     save_table(out, head, rows, values=predictions.to_json())
 

@@ -1,4 +1,4 @@
-"""Calibration: whether a network that says 80 % is right in 80 of 100 cases (Guo et al. 2017)."""
+"""Calibration: whether a network with a confidence of 80 % is right in 80 of 100 cases (Guo et al. 2017)."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from residua.measure.score import Estimate
 BINS = 15
 """Bins of equal width that confidences are sorted into; more need more images."""
 TINY = 1e-30
-"""Least probability that is taken at its word, where float32 has none left."""
+"""Lower bound of a probability before the logarithm; float32 may round it to 0."""
 TEMPERATURES = (0.05, 20.0)
 """Range in which the temperature is searched for."""
 
@@ -35,12 +35,12 @@ class Reliability:
 
 @dataclass(frozen=True, slots=True)
 class Temperature:
-    """One number that logits are divided by, fitted on one half of the images and judged on the other."""
+    """One number that logits are divided by, fitted on one half of the images and evaluated on the other."""
 
     value: float
     """The temperature; above 1 the network was too sure."""
     n: int
-    """Images of the half that judges."""
+    """Images of the half that evaluates."""
     ece_before: float
     """Expected calibration error of that half as it was, in percentage points."""
     ece_after: float
@@ -52,20 +52,20 @@ class Temperature:
 
 
 def reliability(probabilities: Probabilities, labels: Labels) -> Reliability:
-    """How far what is said (N, K) is from what comes true (N,)."""
+    """Confidence against accuracy of `probabilities` (N, K) for `labels` (N,), in `BINS` bins."""
     sure, right = _sureness(probabilities, labels)
     bins = _bins(sure)
     counts = np.bincount(bins, minlength=BINS)
-    held = counts > 0
-    confidence = np.bincount(bins, sure, BINS)[held] / counts[held]
-    accuracy = np.bincount(bins, right, BINS)[held] / counts[held]
+    filled = counts > 0
+    confidence = np.bincount(bins, sure, BINS)[filled] / counts[filled]
+    accuracy = np.bincount(bins, right, BINS)[filled] / counts[filled]
 
-    low, high = resample.statistic(lambda drawn: _gap(sure[drawn], right[drawn]), len(labels))
+    low, high = resample.statistic(lambda sample: _gap(sure[sample], right[sample]), len(labels))
     ece = Estimate(100 * _gap(sure, right), (100 * low, 100 * high))
     return Reliability(
         tuple((100 * confidence).tolist()),
         tuple((100 * accuracy).tolist()),
-        tuple(counts[held].tolist()),
+        tuple(counts[filled].tolist()),
         ece,
     )
 
@@ -80,21 +80,21 @@ def temperature(probabilities: Probabilities, labels: Labels) -> Temperature | N
     if len(labels) < 2:
         return None
     order = np.random.default_rng(resample.SEED).permutation(len(labels))
-    fit, judge = order[: len(order) // 2], order[len(order) // 2 :]
+    fit, rest = order[: len(order) // 2], order[len(order) // 2 :]
     bounds = tuple(np.log(TEMPERATURES))
-    found = minimize_scalar(
-        lambda log: loss(heated(probabilities[fit], float(np.exp(log))), labels[fit]),
+    result = minimize_scalar(
+        lambda log: loss(rescale(probabilities[fit], float(np.exp(log))), labels[fit]),
         bounds=bounds,
         method="bounded",
     )
-    value = float(np.exp(found.x))
-    before, after = probabilities[judge], heated(probabilities[judge], value)
-    gaps = [expected_error(said, labels[judge]) for said in (before, after)]
-    losses = [loss(said, labels[judge]) for said in (before, after)]
-    return Temperature(value, len(judge), gaps[0], gaps[1], losses[0], losses[1])
+    value = float(np.exp(result.x))
+    before, after = probabilities[rest], rescale(probabilities[rest], value)
+    gaps = [expected_error(each, labels[rest]) for each in (before, after)]
+    losses = [loss(each, labels[rest]) for each in (before, after)]
+    return Temperature(value, len(rest), gaps[0], gaps[1], losses[0], losses[1])
 
 
-def heated(probabilities: Probabilities, value: float) -> Probabilities:
+def rescale(probabilities: Probabilities, value: float) -> Probabilities:
     """`probabilities` (N, K) after their logits were divided by `value`."""
     logits = np.log(np.maximum(probabilities.astype(np.float64), TINY)) / value
     powers = np.exp(logits - logits.max(1, keepdims=True))
@@ -104,8 +104,8 @@ def heated(probabilities: Probabilities, value: float) -> Probabilities:
 def losses(probabilities: Probabilities, labels: Labels) -> NDArray[np.float64]:
     """Cross-entropy of each image, in nats: (N,)."""
     of_label = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    found: NDArray[np.float64] = -np.log(np.maximum(of_label, TINY))
-    return found
+    values: NDArray[np.float64] = -np.log(np.maximum(of_label, TINY))
+    return values
 
 
 def loss(probabilities: Probabilities, labels: Labels) -> float:

@@ -1,9 +1,9 @@
 """Evaluate a predictor on a labelled split, in one process or in several that share the work.
 
-Each process takes every `size`-th batch of the split, the same batches that one process would make. The outputs
-are gathered in the order of the split, so that the result does not depend on the number of processes. After each
-batch the processes wait for each other: at a barrier, or in the caller's own `rounds`, by which training also
-stops all of them at once.
+Each process takes every `size`-th batch of the split, the same batches that one process would make. The
+outputs are gathered in the order of the split, so that the result does not depend on the number of processes.
+After each batch the processes wait for each other: at a barrier, or in the caller's own `rounds`, by which
+training also stops all of them at once.
 """
 
 import math

@@ -96,7 +96,7 @@ class Evaluation:
         )
 
     def accuracy_by_class(self) -> tuple[Estimate | None, ...]:
-        """Top-1 accuracy of each class, in percent, with Wilson's interval; None for a class without images."""
+        """Top-1 accuracy of each class, in percent, with Wilson's interval; None without images."""
         counts = self.confusion()
         rows = zip(np.diag(counts).tolist(), counts.sum(1).tolist(), strict=True)
         return tuple(Estimate(100 * right / n, wilson(right, n)) if n else None for right, n in rows)
@@ -180,14 +180,16 @@ def _in_class_order(evaluation: Evaluation, first: Evaluation) -> Evaluation:
     split, classes = evaluation.split, first.split.classes
     if set(split.classes) != set(classes):
         raise ConfigError(
-            f"{evaluation.network} has other classes than {first.network}: compare networks with the same classes"
+            f"{evaluation.network} has other classes than {first.network}: "
+            "compare networks with the same classes"
         )
     order = np.array([split.classes.index(name) for name in classes])
     labels = np.argsort(order)[split.labels]
     is_same = len(labels) == len(first.split) and np.array_equal(labels, first.split.labels)
     if not is_same or _end_titles(split) != _end_titles(first.split):
         raise ConfigError(
-            f"{evaluation.network} was evaluated on other {split.media_type.noun}s than {first.network}: give --data"
+            f"{evaluation.network} was evaluated on other {split.media_type.noun}s than "
+            f"{first.network}: give --data"
         )
     return replace(evaluation, probabilities=evaluation.probabilities[:, order], split=first.split)
 

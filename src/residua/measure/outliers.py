@@ -1,4 +1,4 @@
-"""Images that resemble nothing: far, in what a network makes of them, from everything it learned from."""
+"""Outliers: images whose features are far from those of all training images."""
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from residua.nn.network import Network
 NEIGHBOURS = 10
 """The distance is that to this neighbour: our choice; Sun et al. 2022 vary it with the size of the set."""
 MOST = 5_000
-"""Training images compared with, at most, spread evenly: a tenth of CIFAR-10 tells as much."""
+"""Training images compared with, at most, spread evenly: a tenth of CIFAR-10 gives the same ranking."""
 FENCE = 3.0
 """Interquartile ranges above the third quartile from which on a distance is far out (Tukey 1977)."""
 
@@ -29,11 +29,11 @@ def distances(network: Network, images: Images, learned: Images) -> NDArray[np.f
     known = _read(network, learned.subset(some))
     k = min(NEIGHBOURS, len(known))
     read = _read(network, images)
-    found = [
+    rows = [
         torch.cdist(read[start : start + MAX_BATCH], known).topk(k, largest=False).values[:, -1]
         for start in range(0, len(read), MAX_BATCH)
     ]
-    far = torch.cat(found).double().numpy()
+    far = torch.cat(rows).double().numpy()
     return np.asarray(far / max(float(np.median(far)), 1e-12))
 
 

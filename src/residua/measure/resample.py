@@ -1,4 +1,4 @@
-"""Intervals by resampling: what other images of the same kind would have said."""
+"""Intervals by resampling (bootstrap): the range of a number over other images of the same kind."""
 
 from collections.abc import Callable
 
@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 TIMES = 1000
-"""Resamples; our choice: the ends of a 95 % interval then wobble by a few hundredths of its width."""
+"""Resamples; our choice: the ends of a 95 % interval then vary by a few hundredths of its width."""
 SEED = 0
-"""Of the resampling: the same answers give the same interval."""
+"""Seed of the resampling: the same predictions give the same interval."""
 
 Floats = NDArray[np.float64]
 
@@ -21,11 +21,11 @@ def range95(values: Floats) -> tuple[float, float]:
 
 def mean(values: Floats) -> tuple[float, float]:
     """95 % interval of the mean of `values` (N,), images drawn with replacement."""
-    return statistic(lambda drawn: float(values[drawn].mean()), len(values))
+    return statistic(lambda sample: float(values[sample].mean()), len(values))
 
 
 def statistic(of: Callable[[NDArray[np.int64]], float], count: int) -> tuple[float, float]:
-    """95 % interval of `of`, which is told the places (N,) of the `count` images that were drawn."""
+    """95 % interval of `of`, a function of the indices (N,) of `count` images drawn with replacement."""
     chance = np.random.default_rng(SEED)
     return range95(np.array([of(chance.integers(0, count, count)) for _ in range(TIMES)]))
 
@@ -36,5 +36,5 @@ def mean_of_shares(right: NDArray[np.int64], counts: NDArray[np.int64]) -> tuple
     Drawing with replacement from a class that has a share p of right ones is a binomial draw.
     """
     chance = np.random.default_rng(SEED)
-    drawn = chance.binomial(counts, right / counts, size=(TIMES, len(counts)))
-    return range95((drawn / counts).mean(1))
+    samples = chance.binomial(counts, right / counts, size=(TIMES, len(counts)))
+    return range95((samples / counts).mean(1))

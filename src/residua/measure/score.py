@@ -1,4 +1,4 @@
-"""Score: a number that never travels without its protocol, its N and its interval."""
+"""Score: a number with its protocol, its number of examples and its 95 % interval."""
 
 import math
 from dataclasses import dataclass
@@ -19,18 +19,18 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Top-1 accuracy under one protocol, and what else the same answers say."""
+    """Top-1 accuracy under one protocol, and other numbers from the same predictions."""
 
     views: str
     """How each image is shown: a name in `measure.views.VIEWS`."""
     top1: float
-    """Images whose likeliest class is their label's, in percent."""
+    """Share of images whose predicted class is their label, in percent."""
     interval: tuple[float, float]
     """Wilson's 95 % interval of `top1`, in percent."""
     n: int
     """Images, each counted once."""
     split: str
-    """Which images."""
+    """Name of the split."""
     weights: str
     """Which weights: `raw`, `ema` or `best`, and of how many networks together."""
     top5: Estimate | None = None
@@ -42,7 +42,7 @@ class Score:
     ece: Estimate | None = None
     """Expected calibration error, in percentage points (Guo et al. 2017)."""
     clip: str = ""
-    """Of videos: which frames were shown together, at which rate, in how many views; empty for images."""
+    """Of videos: which frames a clip has, at which rate, in how many views; empty for images."""
 
     @property
     def error(self) -> float:

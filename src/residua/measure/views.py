@@ -1,4 +1,4 @@
-"""Views: how images are shown to a network in an evaluation, once or several times with averaged probabilities."""
+"""Views: how images are shown to a network in an evaluation, once or several times."""
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -221,7 +221,7 @@ def mean_probabilities(
 
 
 def view_probabilities(predictor: ImagePredictor, pixels: Tensor) -> NDArray[np.float64]:
-    """(n, C, ..., H, W) uint8 -> probabilities (n, classes). NonFiniteError for a logit that is not finite."""
+    """(n, C, ..., H, W) uint8 -> probabilities (n, classes). NonFiniteError for NaN or infinity."""
     logits = predictor.logits(pixels).cpu()
     check_finite(logits)
     probabilities: NDArray[np.float64] = torch.softmax(logits.double(), 1).numpy()
@@ -229,7 +229,7 @@ def view_probabilities(predictor: ImagePredictor, pixels: Tensor) -> NDArray[np.
 
 
 def views_of(preprocess: Preprocess, images: Images, view: str) -> Iterator[IndexedViews]:
-    """Every view of every image, a batch of one kind at a time; `view` is a name in `VIEWS` but `center`."""
+    """Every view of every image, a batch of one kind at a time; `view` is not `center`."""
     if view == "multiscale":
         yield from _whole_images(images, preprocess, scaled(preprocess.size, SCALES))
         return

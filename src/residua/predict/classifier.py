@@ -112,7 +112,8 @@ def load(
         source: A run directory (its newest state), a saved folder or a checkpoint file.
         weights: Of a run: `raw`, `ema` or `best`; `auto` is `ema` where the run averages weights, else `raw`.
         device: `cpu`, `cuda`, `mps`, or `auto` for the first accelerator, else the CPU.
-        precision: `float32`, `bfloat16`, or `auto` for what the run's plan measured on the same kind of device.
+        precision: `float32`, `bfloat16`, or `auto` for what the run's plan measured on the same kind of
+            device.
 
     Returns:
         A classifier that takes files, pictures or arrays.

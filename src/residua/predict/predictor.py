@@ -1,8 +1,9 @@
 """Predictor: a trained network with its preprocessing and class names, on a device, in a precision.
 
-Each task has one: `Classifier` for images, `ClipPredictor` for videos, `BoxPredictor` for objects in images. Commands,
-evaluations and the Python API hold a Predictor and no other form of a trained network. What all predictors share is here:
-which file of a run is read, which arithmetic is used, and how pixels become inputs and logits.
+Each task has one: `Classifier` for images, `ClipPredictor` for videos, `BoxPredictor` for objects in images.
+Commands, evaluations and the Python API hold a Predictor and no other form of a trained network. What all
+predictors share is here: which file of a run is read, which arithmetic is used, and how pixels become
+inputs and logits.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -72,7 +73,8 @@ def load_predictor(
         read: Builds the network of the task from the path; see `read_classifier`.
         weights: Of a run: `raw`, `ema` or `best`; `auto` is `ema` where the run averages weights, else `raw`.
         device: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the first accelerator, else the CPU.
-        precision: `float32`, `bfloat16`, or `auto` for what the run's plan measured on the same kind of device.
+        precision: `float32`, `bfloat16`, or `auto` for what the run's plan measured on the same kind of
+            device.
 
     Returns:
         The network in eval mode on the device, the plan by which it computes, and which weights it has.
@@ -147,7 +149,7 @@ def weights_path(path: Path, weights: WeightsName) -> Path:
     if weights == "best":
         if not (states / checkpoint.BEST).exists():
             raise CheckpointError(
-                f"{path} holds no best weights: no epoch was evaluated yet, or the file is lost"
+                f"{path} holds no best weights: no epoch is evaluated yet, or the file is lost"
             )
         return states / checkpoint.BEST
     state = checkpoint.load_last(states)
@@ -159,7 +161,7 @@ def weights_path(path: Path, weights: WeightsName) -> Path:
 
 
 def network_inputs(pixels: Tensor, preprocess: Preprocess, plan: Plan) -> Tensor:
-    """(n, C, ..., H, W) uint8 pixels -> normalised float inputs on the plan's device, in its memory format."""
+    """(n, C, ..., H, W) uint8 pixels -> normalised float inputs, on the plan's device, in its format."""
     inputs = normalise(to_device(pixels, torch.device(plan.device)), preprocess)
     return inputs.contiguous(memory_format=layout(plan.memory_format, inputs.ndim))
 

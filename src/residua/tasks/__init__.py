@@ -1,8 +1,9 @@
 """Tasks: classification, video and detection, each with its data, its training and its predictions.
 
-A source or the file of a trained network decides the task. Each task implements three protocols, `DataTask`, `LearnTask`
-and `PredictTask`; the functions here return the implementation. Tasks are imported when they are first needed: the
-processes that decode clips import this package, and a network predicts without `residua.training`.
+A source or the file of a trained network decides the task. Each task implements three protocols, `DataTask`,
+`LearnTask` and `PredictTask`; the functions here return the implementation. Tasks are imported when they are
+first needed: the processes that decode clips import this package, and a network predicts without
+`residua.training`.
 """
 
 import json

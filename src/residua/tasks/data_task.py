@@ -1,4 +1,4 @@
-"""DataTask: what a task does with its data before anything is trained: survey them, find damage, open them."""
+"""DataTask: what a task does with its data before training: survey them, find damage, open them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar

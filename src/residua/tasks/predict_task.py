@@ -1,4 +1,4 @@
-"""PredictTask: what a task does with trained networks: load a Predictor, predict files, evaluate on labelled data.
+"""PredictTask: what a task does with trained networks: load a Predictor, predict files, evaluate.
 
 Nothing here needs `residua.training`: a trained network is used without it.
 """
@@ -28,7 +28,7 @@ def check_free(places: Sequence[Path], *, force: bool) -> None:
 
 
 class Predictions(Protocol):
-    """What a network predicts for several inputs, in their order; an input that cannot be read has an error."""
+    """Predictions for several inputs, in their order; an input that cannot be read has an error."""
 
     def __len__(self) -> int:
         """Number of inputs."""
@@ -104,7 +104,7 @@ class PredictTask(Protocol[PredictorT, SplitT]):
     def load(
         self, path: Path, *, weights: str = "auto", device: str = "auto", precision: str = "float32"
     ) -> PredictorT:
-        """Load the Predictor of a run, a saved folder or a checkpoint file; see `predict.predictor.load_predictor`."""
+        """Load the Predictor of a run, a folder or a file; see `predict.predictor.load_predictor`."""
 
     def examples(self, path: Path, data: str | None, classes: tuple[str, ...]) -> SplitT:
         """Open the labelled examples for the evaluation of a network.
@@ -154,7 +154,7 @@ class PredictTask(Protocol[PredictorT, SplitT]):
     def predict(
         self, predictor: PredictorT, files: Sequence[Path], *, topk: int, least: float | None
     ) -> Predictions:
-        """Predict `files`, in order; a file that cannot be read becomes an error and does not stop the others.
+        """Predict `files`, in order; a file that cannot be read does not stop the others.
 
         Args:
             predictor: As `load` returns it.

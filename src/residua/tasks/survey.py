@@ -1,4 +1,4 @@
-"""Survey: a source before anything is learned from it, and what only its task can say of it."""
+"""Survey: the files of a source, and the findings that only its task can make."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -11,19 +11,19 @@ from residua.data.scan import Scan
 
 Level = Literal["problem", "note"]
 Group = tuple[int, ...]
-"""Places of files that belong together, counted over all splits."""
+"""Indices over all splits of files that belong together."""
 
 
 @dataclass(frozen=True, slots=True)
 class DataFinding:
-    """One kind of thing that was found."""
+    """One kind of problem or remark, and the files that it concerns."""
 
     key: str
-    """Its name for machines."""
+    """Its name in JSON."""
     what: str
-    """Its name for people."""
+    """Its name in tables."""
     level: Level
-    """Whether it spoils training or judging, or is only worth knowing."""
+    """Whether it harms training or evaluation, or is only a remark."""
     count: int
     """Files, groups of files, or classes."""
     example: str
@@ -31,26 +31,26 @@ class DataFinding:
     cure: str
     """What to do about it."""
     groups: tuple[Group, ...] = ()
-    """Every one of them, where they are files."""
+    """All of them, where they are files."""
     names: tuple[str, ...] = ()
-    """Every one of them, where they are something else."""
+    """All of them, where they are not files."""
 
 
 def named(key: str, what: str, level: Level, names: tuple[str, ...], cure: str) -> DataFinding:
-    """What was found in things that are no files of the set."""
+    """A finding about classes, or other things that are not files."""
     return DataFinding(key, what, level, len(names), names[0] if names else "", cure, names=names)
 
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What is marked in files that are of no class themselves."""
+    """Objects that are labelled in the files, where the files themselves have no class."""
 
     noun: str
-    """What several of them are called."""
+    """Their plural, e.g. `boxes`."""
     counts: Mapping[str, dict[str, int]]
     """How many there are, by split and class."""
-    drawn: Callable[[int, Image.Image], Image.Image]
-    """From the place of a file, counted over all splits, and a picture of it to one with its marks."""
+    draw: Callable[[int, Image.Image], Image.Image]
+    """From the index of a file over all splits and a picture of it to the picture with its boxes."""
     key: str
     """Which colour is which class, as SVG."""
 
@@ -59,9 +59,9 @@ class Marks:
 class Survey:
     """What a check of a source looks at."""
 
-    found: SourceListing
+    listing: SourceListing
     """Its files."""
     marks: Marks | None = None
-    """What is marked in them; None where each of them is of one class."""
+    """Objects labelled in them; None where each file has one class."""
     findings: Callable[[Scan], Iterable[DataFinding]] = lambda _: ()
-    """What its task finds besides, once all files were looked at."""
+    """Findings of the task, computed once all files are scanned."""

@@ -6,14 +6,15 @@ import numpy as np
 
 from residua.data import transforms
 from residua.data.decode import decode
-from residua.jobs.prepare import TrainRequest, decide
+from residua.jobs.prepare import TrainRequest, resolve
 from residua.spec.augment import Augment
 from residua.tasks.classify.preview import EPOCHS, Looks, looks, page
 from small import file_of, photo_folder, recipe
 
 
-def seen(wish: TrainRequest, count: int) -> Looks:
-    return looks(*decide(wish)[:2], count)
+def seen(request: TrainRequest, count: int) -> Looks:
+    resolved, opened = resolve(request)
+    return looks(resolved, opened.dataset, count)
 
 
 def test_training_views_are_those_of_the_recipe_and_the_saved_network_sees_the_test_view(
@@ -29,7 +30,7 @@ def test_training_views_are_those_of_the_recipe_and_the_saved_network_sees_the_t
         for epoch, view in enumerate(one.trained):
             wanted = transforms.train_view(image, preprocess, augment, found.recipe.seed, epoch, place)
             assert (view == wanted.transpose(1, 2, 0)).all()
-        assert (one.tested == transforms.test_view(image, preprocess).transpose(1, 2, 0)).all()
+        assert (one.tested == transforms.eval_view(image, preprocess).transpose(1, 2, 0)).all()
         assert len(one.trained) == EPOCHS
     assert found.drift == 0
     assert "Testing and the saved network see the same pixels" in page(found, "photos")

@@ -325,7 +325,7 @@ def test_data_check_counts_boxes_and_skips_findings_about_labels(tmp_path: Path)
     assert checked.counted_noun == "boxes"
     assert checked.marks is not None
     half = Image.new("RGB", (marked.WIDE // 2, marked.HIGH // 2), "white")
-    picture = np.asarray(checked.marks.drawn(1, half))  # the first of the second split
+    picture = np.asarray(checked.marks.draw(1, half))  # the first of the second split
     for _, (left, top, _, _) in of[0]:
         assert (picture[top // 2, left // 2] < 250).any()
     assert (picture == 255).all(2).any()

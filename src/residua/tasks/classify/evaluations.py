@@ -106,7 +106,7 @@ class ClassEvaluations:
 
 
 def check_views(paths: Sequence[Path], views: Sequence[str], allowed: Collection[str]) -> None:
-    """ConfigError for a view that does not exist, or is not one of those `allowed` for the networks at `paths`."""
+    """ConfigError for a view that does not exist, or is not `allowed` for the networks at `paths`."""
     for view in views:
         if view not in VIEW_TEXTS:
             raise ConfigError(f"no view {view!r}: {nearest(view, VIEW_TEXTS)}")
@@ -208,9 +208,9 @@ def _calibration(evaluation: Evaluation) -> tuple[Part, ...]:
     fitted = temperature(evaluation.probabilities, evaluation.labels)
     noun = f"{evaluation.split.media_type.noun}s"
     caption = (
-        f"Predicted confidence against the share of {noun} that are right, in bins of confidence. On the dashed "
-        "line the two are equal; below it the network is overconfident. The area of a dot is the number of "
-        f"{noun} in its bin."
+        f"Predicted confidence against the share of {noun} that are right, in bins of confidence. On the "
+        "dashed line the two are equal; below it the network is overconfident. The area of a dot is the "
+        f"number of {noun} in its bin."
     )
     text = f"Reliability diagram: expected calibration error {bins.ece.value:.2f} percentage points."
     parts: list[Part] = [Figure(reliability_diagram(bins), caption, text)]
@@ -234,8 +234,8 @@ def temperature_sentence(fitted: Temperature, noun: str) -> str:
         finding = f"nothing is gained, so these {noun} do not show that it is badly calibrated"
     return (
         f"Logits divided by {fitted.value:.2f}, a temperature fitted on one half of the {noun}, change the "
-        f"loss of the other {fitted.n:,} from {fitted.loss_before:.3f} to {fitted.loss_after:.3f} nats and their "
-        f"calibration error from {fitted.ece_before:.2f} to {fitted.ece_after:.2f} points: {finding}. "
+        f"loss of the other {fitted.n:,} from {fitted.loss_before:.3f} to {fitted.loss_after:.3f} nats and "
+        f"their calibration error from {fitted.ece_before:.2f} to {fitted.ece_after:.2f} points: {finding}. "
         "Predicted classes stay the same, only their confidence changes."
     )
 

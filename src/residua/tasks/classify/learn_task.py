@@ -73,7 +73,7 @@ class ClassifyLearn:
         return "cifar_resnet20" if small else "resnet18", recipe
 
     def adapt(self, arch: Arch, dataset: ImageDataset) -> Arch:
-        """An array gives its mean and deviation; files are resized as the network needs, unless they are small.
+        """Take mean and deviation from an array; keep the network's input size for files, unless small.
 
         Raises:
             ConfigError: The network reads clips.
@@ -106,7 +106,8 @@ class ClassifyLearn:
         preprocess, most = recipe.arch.preprocess, recipe.data.resident_bytes
         bytes_ = len(dataset.train) * preprocess.size**2 * preprocess.channels
         if recipe.augment.whole_images:
-            why = f"each view is computed again in every epoch ({recipe.augment.kind}, policy {recipe.augment.policy})"
+            how = f"{recipe.augment.kind}, policy {recipe.augment.policy}"
+            why = f"each view is computed again in every epoch ({how})"
             return f"{recipe.data.num_workers} workers: {why}"
         if bytes_ <= most:
             return f"in memory, {format_bytes(bytes_)}: it fits data.resident_bytes"

@@ -1,4 +1,4 @@
-"""ClassPredictions: the likeliest classes of several images or videos, as rows, JSON and columns of a file."""
+"""ClassPredictions: the likeliest classes of several images or videos, as rows, JSON and columns."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -158,7 +158,8 @@ _READING = (
     "If you cannot recognise what a training picture shows, neither can the network: crop or change less. "
     "If a mirrored or shifted picture means something else (digits, letters, left and right), set "
     "augment.flip=0.",
-    "If the evaluation picture cuts off what matters, crop the photographs by hand, or choose another input size.",
+    "If the evaluation picture cuts off what matters, crop the photographs by hand, or choose another input "
+    "size.",
 )
 
 

@@ -61,7 +61,7 @@ class BoxEvaluation:
 
 @dataclass(frozen=True, slots=True)
 class WholeImages:
-    """The evaluation protocol of detectors: each image once, whole; VOC and COCO score the same predictions."""
+    """The evaluation protocol of detectors: each image once; VOC and COCO score the same predictions."""
 
     workers: int = 0
     """Loader workers."""

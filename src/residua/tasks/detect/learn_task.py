@@ -49,7 +49,8 @@ class DetectLearn:
         """`arch` with the classes of the boxes. ConfigError for a network that reads clips."""
         if arch.clip:
             raise ConfigError(
-                f"{arch.name} reads clips, but the data are images: leave --frames out, or give another network"
+                f"{arch.name} reads clips, but the data are images: leave --frames out, or give another "
+                "network"
             )
         return change.with_classes(arch, len(dataset.train.classes))
 
@@ -68,7 +69,8 @@ class DetectLearn:
         allowed = replace(type(augment)(augment.kind), flip=augment.flip, zoom=augment.zoom, pad=augment.pad)
         if augment.kind not in ("ssd", "none") or allowed != augment:
             raise ConfigError(
-                "detection takes augment.kind ssd or none, augment.flip and augment.zoom: leave other settings of augment out"
+                "detection takes augment.kind ssd or none, augment.flip and augment.zoom: "
+                "leave other settings of augment out"
             )
         if unused := _unused_settings(recipe):
             raise ConfigError(f"{', '.join(unused)}: no effect in detection, leave out")

@@ -81,7 +81,7 @@ class BoxPredictions:
         return ("file", "class", "score", "left", "top", "right", "bottom", "error"), rows
 
     def to_json(self) -> list[dict[str, Any]]:
-        """JSON values, one for each image: boxes as left, top, right, bottom in pixels of the upright image."""
+        """JSON values, one an image: boxes as left, top, right, bottom in pixels of the upright image."""
         values = []
         for index, (title, boxes) in enumerate(zip(self.titles, self.boxes, strict=True)):
             value: dict[str, Any] = {"file": title, "boxes": self._values(boxes)}

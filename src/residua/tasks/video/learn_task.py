@@ -156,7 +156,7 @@ class VideoLearn:
         return evaluate(predictor, frames, ClipProtocol(CLIP))
 
     def write_report(self, run: Run, dataset: ClipDataset, result: Evaluation) -> None:
-        """Accuracy of clips and of whole videos, of metadata alone, curves, and the videos to look at first."""
+        """Accuracy of clips, of whole videos and of metadata alone, curves, and the worst mistakes."""
         predictor = load(run.path)
         frames = dataset.clip_frames(dataset.test, predictor.network.arch)
         protocol = ClipProtocol(VIDEO, run.recipe.data.num_workers, portion=len(frames))

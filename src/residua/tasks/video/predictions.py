@@ -53,7 +53,7 @@ class ClipPredictions:
         return self.classes.to_json()
 
     def draw(self, place: Path, *, name: str, force: bool) -> str:
-        """Write the timelines of all videos to the page `place`. FileExistsError when it exists, unless `force`."""
+        """Write the timelines of all videos to the page `place`. FileExistsError unless `force`."""
         check_free([place], force=force)
         if not self.videos:
             return f"timeline  none: no video can be decoded, {place} is not written"
