@@ -176,8 +176,6 @@ class MediaType:
     """The metadata of such an item."""
     frames_per_picture: int = 1
     """Frames side by side on a picture, which is larger by that factor."""
-    source_hint: str = "a folder of class folders, a .csv, digits, cifar10[:DIR], video:DIR or voc:DIR"
-    """DATA arguments to suggest when nothing was found."""
 
 
 IMAGE = MediaType("image", SUFFIXES, "JPEG, PNG, WEBP, BMP or GIF", read_size, decode_with_header, decode)

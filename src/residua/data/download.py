@@ -1,4 +1,4 @@
-"""One public archive into a folder: fetched, checked against its published sum, unpacked by name."""
+"""Downloads one public archive, compares its checksum, and unpacks files by name."""
 
 import hashlib
 import http.client
@@ -11,20 +11,20 @@ from pathlib import Path
 
 from residua.errors import DataError
 
-_SECONDS = 60.0  # without a byte for this long, the connection is given up
+_SECONDS = 60.0  # without a byte, after which a connection is closed
 _MOST_BYTES = 1 << 28  # of an archive or a member: the archive of CIFAR-10 has 170,052,171
 
 
 def download(folder: Path, *, url: str, md5: str, members: Sequence[str], advice: str) -> None:
     """Write `members` of the tar archive at `url` into `folder`, each in one step.
 
-    DataError when it cannot be fetched (the message ends with `advice`) or is not the archive that `md5` names.
+    DataError when it cannot be fetched (the message ends with `advice`) or has another checksum than `md5`.
     """
     archive = _fetched(url, advice=advice)
     # MD5 is what the authors publish; it is here against broken transfers, and https against forged ones
-    found = hashlib.md5(archive, usedforsecurity=False).hexdigest()
-    if found != md5:
-        raise DataError(f"{url} has the MD5 {found}, not {md5}: try again, or {advice}")
+    digest = hashlib.md5(archive, usedforsecurity=False).hexdigest()
+    if digest != md5:
+        raise DataError(f"{url} has the MD5 {digest}, not {md5}: try again, or {advice}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
@@ -36,8 +36,8 @@ def download(folder: Path, *, url: str, md5: str, members: Sequence[str], advice
 
 def _fetched(url: str, *, advice: str) -> bytes:
     try:
-        with urllib.request.urlopen(url, timeout=_SECONDS) as answer:  # noqa: S310 - the caller's constant
-            content: bytes = answer.read(_MOST_BYTES)
+        with urllib.request.urlopen(url, timeout=_SECONDS) as response:  # noqa: S310 - the caller's constant
+            content: bytes = response.read(_MOST_BYTES)
             return content
     except (OSError, http.client.HTTPException) as error:
         raise DataError(f"{url} cannot be fetched ({error}): {advice}") from None
@@ -54,7 +54,7 @@ def _member(tar: tarfile.TarFile, name: str) -> bytes:
 
 
 def _place(file: Path, content: bytes) -> None:
-    """Write `file` so that nobody ever sees a part of it."""
+    """Write `file` in one step."""
     with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as draft:
         try:
             draft.write(content)

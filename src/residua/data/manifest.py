@@ -1,4 +1,4 @@
-"""Manifests: label files that we write, which the sources read like anybody's."""
+"""Manifests: label files that residua writes and reads like any other label file."""
 
 import csv
 import io
@@ -28,20 +28,20 @@ class ManifestEntry:
 
 
 def manifest_entries(images: Images, split: str) -> Iterator[ManifestEntry]:
-    """The lines of `images`. DataError unless they are files of their own."""
+    """The lines of `images`. DataError unless each is a separate file."""
     for i in range(len(images)):
         yield ManifestEntry(image_file(images, i), images.classes[images.labels[i]], split)
 
 
 def image_file(images: Images, i: int) -> Path:
-    """The file of image `i`, absolute. DataError when it is none of its own."""
+    """The absolute path of image `i`. DataError when it is not a separate file."""
     if not isinstance(images.files, Files):
-        raise DataError(f"{images.title(i)} is no file of its own: a manifest lists files in folders")
+        raise DataError(f"{images.title(i)} is not a separate file: a manifest lists files in folders")
     return Path(os.path.abspath(images.files[i]))
 
 
 def split_name(images: Images) -> str:
-    """What a manifest calls the split of `images` that are judged by."""
+    """`test` or `val`: how a manifest calls the evaluation split `images`."""
     return "test" if images.name.lower().startswith("test") else "val"
 
 
@@ -74,11 +74,11 @@ def write_manifest(out: Path, lines: Sequence[ManifestEntry], *, force: bool = F
 
 
 def _same(draft: Path, rows: Sequence[tuple[str, str, str]]) -> None:
-    """DataError unless the sources read in `draft` what `rows` say."""
-    found = list_label_file(draft)
+    """DataError unless `draft`, read as a label file, gives `rows`."""
+    listing = list_label_file(draft)
     read = {
         (os.path.normpath(images.title(i)), images.classes[images.labels[i]])
-        for images in found.splits
+        for images in listing.splits
         for i in range(len(images))
     }
     for path, label, _ in rows:

@@ -1,4 +1,4 @@
-"""Whether labels can be told from anything but the picture: file size, dimensions, format, camera, length."""
+"""Whether metadata predict the labels: file size, dimensions, format, camera, length."""
 
 from dataclasses import dataclass
 
@@ -8,30 +8,30 @@ from numpy.typing import NDArray
 from residua.data.scan import Scan
 
 _FOLDS = 5
-_MOST = 20_000  # images that the tree sees: enough for a percent, and a second
-_DEPTH, _LEAF = 6, 5  # of the tree; ours: it may combine a few facts, and not learn single files by heart
-_ERRORS = 3.0  # standard errors between luck and a finding
+_MOST = 20_000  # images: enough for one percent, within a second
+_DEPTH, _LEAF = 6, 5  # of the tree; our choice: enough to combine a few facts, too few to memorise files
+_ERRORS = 3.0  # standard errors above the baseline
 _CAMERAS = 20  # that get a column each
 
 
 @dataclass(frozen=True)
 class MetadataLeak:
-    """How well a small tree tells the class of images it has not seen, without their pixels."""
+    """How well a small decision tree predicts classes from metadata, by cross-validation."""
 
     accuracy: float
-    """Percent right over all folds."""
+    """Accuracy over all folds, in percent."""
     baseline: float
-    """Percent right for who always says the commonest class."""
+    """Accuracy of always predicting the most common class, in percent."""
     images: int
-    """Images that were tried."""
+    """Number of images."""
     facts: tuple[str, ...]
-    """What the tree looked at most, the most telling first."""
+    """The metadata the tree used most, the most important first."""
 
     @property
     def gain(self) -> float:
-        """Share of the baseline's errors that the tree avoids: 0 tells nothing, 1 tells all.
+        """Share of the baseline's errors that the tree avoids, from 0 to 1.
 
-        0, too, where the tree is less than three standard errors ahead, which chance may bring about.
+        0 where the tree is less than three standard errors better, which may be chance.
         """
         ahead, missed = self.accuracy - self.baseline, 100.0 - self.baseline
         error = (self.baseline * missed / self.images) ** 0.5
@@ -39,9 +39,15 @@ class MetadataLeak:
 
 
 def find_metadata_leak(scan: Scan, labels: NDArray[np.int64], *, seed: int = 0) -> MetadataLeak | None:
-    """What metadata tell of `labels` (N,). None for sets without files, one class, or too few images.
+    """Predict `labels` from metadata with a small decision tree, by five-fold cross-validation.
 
-    The tree is judged on folds it did not see; beyond 20,000 images it sees a random part.
+    Args:
+        scan: facts of N images.
+        labels: class of each image, (N,).
+        seed: of the folds, and of the random part that is used of more than 20,000 images.
+
+    Returns:
+        The result; None without files, for a single class, or for too few images.
     """
     facts = scan.facts
     places = np.flatnonzero(facts["readable"] & (facts["bytes"] >= 0))
@@ -60,11 +66,11 @@ def find_metadata_leak(scan: Scan, labels: NDArray[np.int64], *, seed: int = 0) 
     truth = labels[places]
     tree = DecisionTreeClassifier(max_depth=_DEPTH, min_samples_leaf=_LEAF, random_state=seed)
     folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=seed)
-    said = cross_val_predict(tree, columns, truth, cv=folds)
+    predictions = cross_val_predict(tree, columns, truth, cv=folds)
     weight = tree.fit(columns, truth).feature_importances_
     telling = tuple(names[k] for k in np.argsort(-weight, kind="stable") if weight[k] > 0.1)
     baseline = 100.0 * float(np.bincount(truth).max()) / len(truth)
-    return MetadataLeak(100.0 * float((said == truth).mean()), baseline, len(truth), telling)
+    return MetadataLeak(100.0 * float((predictions == truth).mean()), baseline, len(truth), telling)
 
 
 def _columns(scan: Scan, places: NDArray[np.int64]) -> tuple[list[str], NDArray[np.float64]]:
@@ -83,8 +89,8 @@ def _columns(scan: Scan, places: NDArray[np.int64]) -> tuple[list[str], NDArray[
     for name in ("kind", "mode"):
         for value in np.unique(facts[name]):
             columns[f"{name} {value}"] = (facts[name] == value).astype(np.float64)
-    seen, counts = np.unique(facts["camera"], return_counts=True)
-    for camera in seen[np.argsort(-counts, kind="stable")][:_CAMERAS].tolist():
+    cameras, counts = np.unique(facts["camera"], return_counts=True)
+    for camera in cameras[np.argsort(-counts, kind="stable")][:_CAMERAS].tolist():
         words = f"camera {scan.cameras[camera]}" if camera else "no camera named"
         columns[words] = (facts["camera"] == camera).astype(np.float64)
     return list(columns), np.stack(list(columns.values()), 1)

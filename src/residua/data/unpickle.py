@@ -1,4 +1,4 @@
-"""Python pickles of strangers, read as plain values and arrays; nothing they name is ever called."""
+"""Reads untrusted Python pickles as plain values and arrays; no function that they name is called."""
 
 import io
 import pickle
@@ -13,7 +13,11 @@ from residua.errors import DataError
 
 
 def load_pickle(file: Path) -> dict[str, Any]:
-    """The dictionary in `file`, its keys as text. DataError when it is none, cut, or asks for a function."""
+    """The dictionary in `file`, with keys as text.
+
+    Raises:
+        DataError: when it is not a dictionary, truncated, or names a function.
+    """
     try:
         content = _Unpickler(io.BytesIO(file.read_bytes()), encoding="bytes").load()
         return {to_text(key): value for key, value in content.items()}
@@ -24,12 +28,14 @@ def load_pickle(file: Path) -> dict[str, Any]:
         ) from None
 
 
-def to_array(found: Any) -> NDArray[np.uint8]:
-    """The array that numpy would have made of a value in the dictionary. ValueError unless it is of uint8.
+def to_array(value: Any) -> NDArray[np.uint8]:
+    """The array that numpy would make of a value of the dictionary.
 
-    AttributeError, LookupError or TypeError when the value is no array at all.
+    Raises:
+        ValueError: for an array of another type than uint8.
+        AttributeError, LookupError, TypeError: for a value that is not an array.
     """
-    _, shape, kind, by_column, content = found.state
+    _, shape, kind, by_column, content = value.state
     if to_text(kind.arguments[0]) not in ("u1", "uint8") or by_column:
         raise ValueError(f"an array of {kind.arguments[0]}")
     return np.frombuffer(content, np.uint8).reshape(shape)
@@ -41,7 +47,7 @@ def to_text(value: Any) -> str:
 
 
 class _Inert:
-    """Stands for the three things of numpy that official pickles name: it keeps what it is given."""
+    """Replaces the numpy functions that official pickles name; it stores its arguments."""
 
     def __init__(self, *arguments: Any) -> None:
         self.arguments = arguments
@@ -52,7 +58,7 @@ class _Inert:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Reads plain values and arrays and calls nothing: a stranger's pickle can name any function to run."""
+    """Reads plain values and arrays and calls nothing: a pickle can name any function to run."""
 
     _NUMPY = frozenset(
         {

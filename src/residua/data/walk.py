@@ -1,4 +1,4 @@
-"""Walking folders of images: what is an image, what is skipped, and no step outside the folder given."""
+"""Walking folders: images by their endings, files that are skipped, and no step out of the folder."""
 
 import os
 from collections.abc import Collection, Iterator, Sequence
@@ -9,17 +9,17 @@ from residua.data.decode import IMAGE, SUFFIXES, MediaType, printable_path
 from residua.errors import DataError
 
 FileKind = Literal["image", "hidden", "other", "link", "loose"]
-"""What a file is to us: an image by its ending, hidden, of another kind, a link that is not followed, or an
-image beside the folders of the classes, whose class nobody knows."""
+"""An image by its ending, a hidden file, a file of another kind, a link that is not followed, or an image
+outside the class folders."""
 
 _DEBRIS = frozenset({"thumbs.db", "desktop.ini", "__macosx"})  # what Windows and macOS leave in folders
 
 
 def list_folder(folder: Path) -> list[os.DirEntry[str]]:
-    """What lies in `folder`, sorted by name. DataError when it is missing, no folder, or closed to us."""
+    """Entries of `folder`, sorted by name. DataError when it is missing, not a folder or not readable."""
     try:
-        with os.scandir(folder) as found:
-            return sorted(found, key=lambda entry: entry.name)
+        with os.scandir(folder) as scan:
+            return sorted(scan, key=lambda entry: entry.name)
     except NotADirectoryError:
         raise DataError(f"{printable_path(folder)} is a file: give a folder") from None
     except OSError as error:
@@ -27,12 +27,12 @@ def list_folder(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder is none of the user's: `.git`, `Thumbs.db`."""
+    """Whether a file or folder is hidden or left by the system: `.git`, `Thumbs.db`."""
     return name.startswith(".") or name.lower() in _DEBRIS
 
 
 def has_suffix(name: str, suffixes: Collection[str]) -> bool:
-    """Whether a file is called as those are that have one of `suffixes`."""
+    """Whether a file name ends in one of `suffixes`, in any case."""
     return os.path.splitext(name)[1].lower() in suffixes
 
 

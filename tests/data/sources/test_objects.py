@@ -73,7 +73,7 @@ def test_labels_come_from_targets_without_a_pass() -> None:
 
     found = list_dataset_objects(Known()).train
     assert found.labels.tolist() == [0, 1] * 12
-    with pytest.raises(DataError, match="sample 5 cannot be had: asked"):
+    with pytest.raises(DataError, match="sample 5 cannot be read: asked"):
         found.image(5, "rgb")
 
 

@@ -76,13 +76,13 @@ def find_coco(folder: str, _options: ListingOptions) -> BoxListing:
 
 
 def _read_file(root: Path, beginning: str, *, optional: bool = False) -> _File | None:
-    found = sorted((root / "annotations").glob(f"{beginning}*.json"))
-    if not found and optional:
+    files = sorted((root / "annotations").glob(f"{beginning}*.json"))
+    if not files and optional:
         return None
-    if len(found) != 1:
-        there = f"{len(found)} files" if found else "no file"
+    if len(files) != 1:
+        there = f"{len(files)} files" if files else "no file"
         raise DataError(f"{printable_path(root / 'annotations')} has {there} {beginning}*.json: give one")
-    path = found[0]
+    path = files[0]
     try:
         plain = json.loads(path.read_text("utf-8"))
         categories = {int(each["id"]): str(each["name"]) for each in plain["categories"]}
@@ -105,7 +105,7 @@ def _read_file(root: Path, beginning: str, *, optional: bool = False) -> _File |
         raise DataError(
             f"{printable_path(path)} marks boxes in image {strays[0]}, which it does not list: add it"
         )
-    by_image = {number: tuple(found) for number, found in marks.items()}
+    by_image = {number: tuple(files) for number, files in marks.items()}
     return _File(path, tuple(images), by_image, categories, path.stem.removeprefix("instances_"))
 
 

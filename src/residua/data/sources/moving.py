@@ -118,7 +118,8 @@ def _read_photographs(folder: Path) -> tuple[list[NDArray[np.uint8]], list[NDArr
     photographs = list(_read_large(folder))
     if len(photographs) < 2:
         raise DataError(
-            f"{printable_path(folder)} holds {len(photographs)} photographs of {SIDE} pixels or more: give two"
+            f"{printable_path(folder)} holds {len(photographs)} photographs of "
+            f"{SIDE} pixels or more: give two"
         )
     train = [photograph for number, photograph in enumerate(photographs) if number % 5]
     return train, photographs[::5]

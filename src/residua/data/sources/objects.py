@@ -1,4 +1,4 @@
-"""Images that Python hands over: torch's Dataset objects, and sets of the Hugging Face `datasets` library."""
+"""Images from Python objects: torch Datasets, and data sets of the Hugging Face `datasets` library."""
 
 import hashlib
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from residua.data.listing import ListingOptions, SourceListing
 from residua.errors import DataError
 
 PYTHON = "python"
-"""What the source of a run is called whose images came from Python: `python:CLASS`."""
+"""The name of the source that a run on a Dataset object records: `python:CLASS`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +25,7 @@ class DatasetItems:
     """Images of a torch Dataset whose samples are (image, label)."""
 
     samples: Any
-    """What is asked for them by number."""
+    """The Dataset."""
     indices: NDArray[np.int64]
     """Which of its samples: (N,)."""
 
@@ -36,10 +36,10 @@ class DatasetItems:
     def __getitem__(self, i: int) -> Item:
         """Image `i`: a PIL image, a path, uint8 (H, W, C) or a tensor (C, H, W). DataError for others."""
         try:
-            found = self.samples[int(self.indices[i])][0]
-        except Exception as error:  # somebody else's code
-            raise DataError(f"sample {self.indices[i]} cannot be had: {one_line(error)}") from None
-        return _item(found, int(self.indices[i]))
+            sample_image = self.samples[int(self.indices[i])][0]
+        except Exception as error:  # code of the user
+            raise DataError(f"sample {self.indices[i]} cannot be read: {one_line(error)}") from None
+        return _item(sample_image, int(self.indices[i]))
 
     def name(self, i: int) -> str:
         """`sample 17`."""
@@ -54,7 +54,7 @@ class DatasetItems:
         return hashlib.sha256(self.indices.tobytes()).digest()
 
     def prefetch(self, indices: NDArray[np.int64]) -> None:
-        """Nothing: where they are from, only the Dataset knows."""
+        """Nothing: only the Dataset knows where its images are stored."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,12 +75,12 @@ class HubRows:
     def __getitem__(self, i: int) -> Item:
         """Bytes or file of image `i`. DataError when the row has neither."""
         row = int(self.indices[i])
-        held = self.table[row][self.column]
-        if held and held.get("bytes"):
-            content: bytes = held["bytes"]
+        cell = self.table[row][self.column]
+        if cell and cell.get("bytes"):
+            content: bytes = cell["bytes"]
             return content
-        if held and held.get("path"):
-            return Path(held["path"])
+        if cell and cell.get("path"):
+            return Path(cell["path"])
         raise DataError(f"row {row} has no image: remove it")
 
     def name(self, i: int) -> str:
@@ -132,35 +132,35 @@ def find_hub(name: str, _options: ListingOptions) -> SourceListing:
     except ModuleNotFoundError:
         raise DataError("hf: needs the package datasets: pip install 'residua[hf]'") from None
     try:
-        held: Any = datasets.load_from_disk(name) if Path(name).is_dir() else datasets.load_dataset(name)
+        cell: Any = datasets.load_from_disk(name) if Path(name).is_dir() else datasets.load_dataset(name)
     except Exception as error:  # the library raises what its many back ends raise
         raise DataError(
-            f"hf:{name} cannot be had ({one_line(error)}): look at the name, or the network"
+            f"hf:{name} cannot be loaded ({one_line(error)}): check the name and the network connection"
         ) from None
-    splits = dict(held) if isinstance(held, dict) else {"train": held}
+    splits = dict(cell) if isinstance(cell, dict) else {"train": cell}
     learn = splits.get("train")
-    judge = next((part for part in ("validation", "val", "test") if part in splits), None)
+    val = next((part for part in ("validation", "val", "test") if part in splits), None)
     if learn is None:
         raise DataError(f"hf:{name} has the splits {sorted(splits)} and no train")
     train = _of_rows(learn, "train", name)
-    if judge is None:
+    if val is None:
         return SourceListing(f"hf:{name}", train, None, " of one table", name)
     return SourceListing(
-        f"hf:{name}", train, _of_rows(splits[judge], judge, name), f"splits train and {judge}", name
+        f"hf:{name}", train, _of_rows(splits[val], val, name), f"splits train and {val}", name
     )
 
 
 def _of_objects(samples: Any, name: str) -> Images:
     try:
         count = len(samples)
-        given = next(
-            (found for key in ("targets", "labels") if (found := getattr(samples, key, None)) is not None),
+        targets = next(
+            (values for key in ("targets", "labels") if (values := getattr(samples, key, None)) is not None),
             None,
         )
-        if given is None or len(given) != count:
-            given = [samples[i][1] for i in range(count)]
-        labels = np.array([int(label) for label in given], np.int64)
-    except Exception as error:  # somebody else's code
+        if targets is None or len(targets) != count:
+            targets = [samples[i][1] for i in range(count)]
+        labels = np.array([int(label) for label in targets], np.int64)
+    except Exception as error:  # code of the user
         raise DataError(
             f"{type(samples).__name__} cannot be used ({one_line(error)}): give (image, label)"
         ) from None
@@ -196,13 +196,13 @@ def _of_rows(table: Any, name: str, source: str) -> Images:
     return Images(name, tuple(features[labels[0]].names), numbers, files=files)
 
 
-def _item(found: Any, sample: int) -> Item:
-    if isinstance(found, Image.Image | Path):
-        return found
-    if isinstance(found, str):
-        return Path(found)
-    pixels = np.asarray(found)
-    if not isinstance(found, np.ndarray) and pixels.ndim == 3:
+def _item(sample_image: Any, sample: int) -> Item:
+    if isinstance(sample_image, Image.Image | Path):
+        return sample_image
+    if isinstance(sample_image, str):
+        return Path(sample_image)
+    pixels = np.asarray(sample_image)
+    if not isinstance(sample_image, np.ndarray) and pixels.ndim == 3:
         pixels = pixels.transpose(1, 2, 0)  # a tensor is (C, H, W)
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (1,), (3,)):
         raise DataError(

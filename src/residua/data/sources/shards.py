@@ -55,7 +55,7 @@ class PackedShards:
 
 
 def write_shards(
-    found: SourceListing,
+    listing: SourceListing,
     out: Path,
     *,
     shard_bytes: int = SHARD_BYTES,
@@ -64,26 +64,26 @@ def write_shards(
     force: bool = False,
     tell: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> PackedShards:
-    """Write the images of `found` to the folder `out`, bit for bit, in a fixed random order.
+    """Write the images of `listing` to the folder `out`, bit for bit, in a fixed random order.
 
     With `side`, images whose shorter side is longer become JPEGs of that side, in pixels. `decoded` writes
     the pixels of every image as the gate makes them (BMP): much larger, and nothing is left to decode.
     `tell(done, total)` hears of every image. DataError names an image that cannot be read;
-    FileExistsError when `out` is there, unless `force`. Nobody ever sees a half-written `out`.
+    FileExistsError when `out` is there, unless `force`. `out` appears complete or not at all.
     """
     check_is_free(out, force=force)
     draft = out.with_name(f".{out.name}.partial")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     try:
-        done, total, size, reduced, splits = 0, sum(map(len, found.splits)), 0, 0, {}
-        for images in found.splits:
-            split = "all" if found.test is None else images.name if images.name in _SPLITS else "test"
+        done, total, size, reduced, splits = 0, sum(map(len, listing.splits)), 0, 0, {}
+        for images in listing.splits:
+            split = "all" if listing.test is None else images.name if images.name in _SPLITS else "test"
             writer = _Writer(draft, split, shard_bytes)
             for i in order(0, 0, len(images)).tolist():
-                content, is_large = _content(images.item(i), side, decoded, found.source)
+                content, is_large = _content(images.item(i), side, decoded, listing.source)
                 reduced += is_large
-                writer.add(content, int(images.labels[i]), _name(found, images, i))
+                writer.add(content, int(images.labels[i]), _name(listing, images, i))
                 tell(done := done + 1, total)
             splits[split] = {"classes": list(images.classes), "shards": writer.close()}
             size += writer.bytes
@@ -122,19 +122,19 @@ def list_shards(place: str) -> SourceListing:
         return SourceListing(
             place, Images("train", every.classes, every.labels, files=every.files), None, " of shards", title
         )
-    judge = splits.get("val") or splits.get("test")
-    if "train" not in splits or judge is None:
+    test = splits.get("val") or splits.get("test")
+    if "train" not in splits or test is None:
         raise DataError(f"{printable_path(root)} has the splits {quote_names(sorted(splits))}: pack it again")
     return SourceListing(
-        place, splits["train"], judge, f"shards {splits['train'].name} and {judge.name}", title
+        place, splits["train"], test, f"shards {splits['train'].name} and {test.name}", title
     )
 
 
-def wrong_digests(images: Images, found: NDArray[np.uint8]) -> list[int]:
-    """Places of the images in shards that changed since they were packed; `found`: SHA-256 now, (N, 32)."""
+def wrong_digests(images: Images, current: NDArray[np.uint8]) -> list[int]:
+    """Places of the images in shards that changed since they were packed; `current`: SHA-256 now, (N, 32)."""
     if not isinstance(images.files, Members) or images.files.digests is None:
         return []
-    differ: list[int] = np.flatnonzero((images.files.digests != found).any(1)).tolist()
+    differ: list[int] = np.flatnonzero((images.files.digests != current).any(1)).tolist()
     return differ
 
 
@@ -246,12 +246,12 @@ def _reduced(file: Path | bytes, side: int) -> Image.Image:
     return image.resize((width, height), Image.Resampling.LANCZOS)
 
 
-def _name(found: SourceListing, images: Images, i: int) -> str:
+def _name(listing: SourceListing, images: Images, i: int) -> str:
     """The name by which a later split by hash finds the image where the folder's own split does."""
     if images.files is None:
         return images.title(i)
     name = images.files.name(i)
-    return name[len(found.name_prefix) :] if found.test is None else name
+    return name[len(listing.name_prefix) :] if listing.test is None else name
 
 
 def _put(file: Path, content: dict[str, Any]) -> None:
@@ -261,10 +261,10 @@ def _put(file: Path, content: dict[str, Any]) -> None:
 def _read(place: str) -> dict[str, Any]:
     raw = read_range(place, 0, None if is_address(place) else _MOST_BYTES)
     with _Damage(place):
-        found = json.loads(raw)
-        if not isinstance(found, dict):
+        plain = json.loads(raw)
+        if not isinstance(plain, dict):
             raise TypeError("no object")
-        return found
+        return plain
 
 
 def _split(root: str, name: str, part: dict[str, Any]) -> Images:
@@ -297,8 +297,8 @@ def _shard(
             raise ValueError("columns of different lengths")
         if not all(isinstance(word, str) and word for word in names):
             raise ValueError("names that are no text")
-        if not is_address(root) and (held := Path(f"{root}/{stem}.tar").stat().st_size) != total:
-            raise ValueError(f"its shard has {held} bytes, not {total}")
+        if not is_address(root) and (size := Path(f"{root}/{stem}.tar").stat().st_size) != total:
+            raise ValueError(f"its shard has {size} bytes, not {total}")
         inside = (offsets >= 0) & (sizes > 0) & (sizes < _MOST_BYTES) & (offsets <= total - sizes)
         if not (inside.all() and ((labels >= 0) & (labels < classes)).all()):
             raise ValueError("labels or places out of range")

@@ -85,14 +85,14 @@ def _read(place: Path, name: str, kind: type) -> Any:
     if file is None:
         return kind()
     try:
-        found: Any = json.loads(file.read_text("utf-8"))
-        if not isinstance(found, kind):
+        plain: Any = json.loads(file.read_text("utf-8"))
+        if not isinstance(plain, kind):
             raise ValueError(f"not a {kind.__name__}")
-        numbers: dict[str, Any] = found if isinstance(found, dict) else {}
+        numbers: dict[str, Any] = plain if isinstance(plain, dict) else {}
         if not all(str(number).isdigit() for number in numbers.values()):
             raise ValueError("classes without numbers")
     except (OSError, ValueError) as error:
         raise DataError(
             f"{printable_path(file)} is no list of Something-Something ({error}): fetch it again"
         ) from None
-    return found
+    return plain

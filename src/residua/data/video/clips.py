@@ -136,8 +136,6 @@ CLIP = MediaType(
     stored_picture=_strip_sheet,
     stored_header=_strip_header,
     frames_per_picture=SHEET_FRAMES,
-    source_hint="video:DIR with a folder of clips for each class, video:FILE.csv of paths and labels, "
-    "or moving",
 )
 """The media type of clips."""
 
