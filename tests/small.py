@@ -62,9 +62,9 @@ def convnet(source: str) -> Recipe:
     return recipe(source, arch=network, budget=Budget(epochs=3, batch_size=8, save_seconds=1000.0))
 
 
-def file_of(made: Recipe, path: Path) -> Path:
-    """`made` as a file for `--recipe`."""
-    path.write_text(to_json(made))
+def file_of(run_recipe: Recipe, path: Path) -> Path:
+    """`run_recipe` as a file for `--recipe`."""
+    path.write_text(to_json(run_recipe))
     return path
 
 
@@ -133,17 +133,17 @@ def after(asks: int) -> Stop:
 
 def go(run: Run, dataset: ImageDataset, stop: Stop = never) -> list[Event]:
     """Train `run` until its end or `stop`, in this process; what was told."""
-    made = run.recipe
+    run_recipe = run.recipe
     with run.lock():
         fit = TrainingSession(
-            run, initial_network(made, dataset.train.classes), dataset, ClassifyLearn(), stop=stop
+            run, initial_network(run_recipe, dataset.train.classes), dataset, ClassifyLearn(), stop=stop
         )
         return list(fit.events())
 
 
-def fresh(path: Path, made: Recipe, dataset: ImageDataset, stop: Stop = never) -> Run:
+def fresh(path: Path, run_recipe: Recipe, dataset: ImageDataset, stop: Stop = never) -> Run:
     """A new run at `path`, trained until its end or `stop`."""
-    run = create(path, made, identity={})
+    run = create(path, run_recipe, identity={})
     go(run, dataset, stop)
     return run
 

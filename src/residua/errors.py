@@ -1,4 +1,9 @@
-"""Errors for users: one line with what was given, what is allowed and what to do; each has an exit code."""
+"""Errors for users: one line with what was given, what is allowed and what to do. Each has an exit code.
+
+1  ResiduaError            4  DataError                           6  DivergedError
+2  ConfigError             5  CheckpointError, NonFiniteError     7  ResourceError, UnreachableError
+3  RunBusyError
+"""
 
 from typing import ClassVar
 
@@ -7,7 +12,7 @@ class ResiduaError(Exception):
     """Base of all errors that residua raises for its users."""
 
     exit_code: ClassVar[int] = 1
-    """What the command ends with."""
+    """Exit code of the command."""
 
 
 class ConfigError(ResiduaError, ValueError):
@@ -35,7 +40,7 @@ class CheckpointError(ResiduaError, ValueError):
 
 
 class NewerFormatError(CheckpointError):
-    """A file that a later residua wrote: intact, but this version cannot read it."""
+    """A file that a later residua wrote, which this version cannot read."""
 
 
 class NonFiniteError(ResiduaError, ValueError):
@@ -67,14 +72,15 @@ class UnreachableError(DataError):
 
 
 class WorkerDiedError(ResourceError):
-    """A data loader worker died or hangs: `args` are what is known of it, and what to do."""
+    """A data loader worker died or hangs; `args` are what happened and what to do."""
 
     def __str__(self) -> str:
-        """Both on one line, with a colon between them."""
+        """What happened, and what to do."""
         return ": ".join(self.args)
 
     def at(self, when: str, *, cure: str) -> "WorkerDiedError":
-        """The same error with the moment `when` it happened and another `cure`."""
+        """This error with the moment `when` it happened, e.g. `after step 7`, and another `cure`: what to
+        do."""
         return WorkerDiedError(f"{self.args[0]} {when}", cure)
 
 
@@ -92,7 +98,7 @@ class PeerFailedError(ResourceError):
 
 
 class ProcessesDiedError(ResourceError):
-    """Processes that the launcher started died, and starting them again did not help."""
+    """Processes of a run died again after every restart."""
 
 
 def known() -> list[type[ResiduaError]]:

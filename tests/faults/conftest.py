@@ -21,17 +21,17 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def made(photos: Path) -> Path:
+def run_recipe(photos: Path) -> Path:
     """A recipe of 160 steps in 40 epochs that saves every tenth of a second."""
     long = recipe("", arch=arch(), budget=Budget(epochs=40, batch_size=6, save_seconds=0.1))
     return file_of(long, photos.parent / "recipe.json")
 
 
 @pytest.fixture(scope="session")
-def trained(photos: Path, made: Path) -> Callable[..., Run]:
+def trained(photos: Path, run_recipe: Path) -> Callable[..., Run]:
     """Trains that recipe, or another, in this process until its end, or until `stop` says so."""
 
-    def train(path: Path, stop: Stop = never, *, recipe: Path = made) -> Run:
+    def train(path: Path, stop: Stop = never, *, recipe: Path = run_recipe) -> Run:
         prepared = prepare(TrainRequest(str(photos), recipe=str(recipe)))
         run = create_run(prepared, path)
         fit_run(run, prepared, stop=stop)
@@ -49,8 +49,8 @@ def clean(trained: Callable[..., Run], tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture(scope="session")
 def short(photos: Path) -> Path:
     """A recipe of 16 steps in 4 epochs that saves after every step."""
-    made = recipe("", arch=arch(), budget=Budget(epochs=4, batch_size=6, save_seconds=0.0))
-    return file_of(made, photos.parent / "short.json")
+    run_recipe = recipe("", arch=arch(), budget=Budget(epochs=4, batch_size=6, save_seconds=0.0))
+    return file_of(run_recipe, photos.parent / "short.json")
 
 
 @pytest.fixture(scope="session")

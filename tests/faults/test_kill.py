@@ -50,11 +50,11 @@ def test_every_kill_leaves_good_states_and_the_last_child_the_clean_weights(
     seed: int, tmp_path: Path
 ) -> None:
     data = colours()
-    made = recipe(budget=Budget(epochs=4, batch_size=6, save_seconds=0.0))
+    run_recipe = recipe(budget=Budget(epochs=4, batch_size=6, save_seconds=0.0))
     began = time.monotonic()
-    whole = fresh(tmp_path / "whole", made, data)
+    whole = fresh(tmp_path / "whole", run_recipe, data)
     lasted = time.monotonic() - began
-    run, chance, reached = create(tmp_path / "run", made, identity={}), random.Random(seed), 0
+    run, chance, reached = create(tmp_path / "run", run_recipe, identity={}), random.Random(seed), 0
     for _ in range(6):
         child = forked(lambda: go(run, data))
         time.sleep(chance.uniform(0, 0.7 * lasted))
@@ -77,7 +77,7 @@ def test_every_kill_leaves_good_states_and_the_last_child_the_clean_weights(
 def test_no_state_that_was_reported_is_lost_to_a_kill(kills: int, tmp_path: Path) -> None:
     network = build(arch())
     optimizer = optim.make_optimizer(network, recipe().optim)
-    (told, said), chance, reached = os.pipe(), random.Random(0), 0
+    (messages, said), chance, reached = os.pipe(), random.Random(0), 0
 
     def save() -> None:
         for step in range(reached + 1, 10**6):
@@ -86,12 +86,12 @@ def test_no_state_that_was_reported_is_lost_to_a_kill(kills: int, tmp_path: Path
 
     for _ in range(kills):
         child = forked(save)
-        saved = [int.from_bytes(os.read(told, 4), "little")]
+        saved = [int.from_bytes(os.read(messages, 4), "little")]
         time.sleep(chance.uniform(0, 0.02))  # saving takes some milliseconds
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        while select.select([told], [], [], 0)[0]:
-            saved.append(int.from_bytes(os.read(told, 4), "little"))
+        while select.select([messages], [], [], 0)[0]:
+            saved.append(int.from_bytes(os.read(messages, 4), "little"))
         remove_temporary_files(tmp_path)
         state = checkpoint.load_newest(tmp_path)
         assert state
@@ -102,13 +102,13 @@ def test_no_state_that_was_reported_is_lost_to_a_kill(kills: int, tmp_path: Path
 
 
 def test_a_killed_worker_ends_the_run_in_a_line_and_no_bit_is_lost(photos: Path, tmp_path: Path) -> None:
-    made = recipe(
+    run_recipe = recipe(
         str(photos),
         augment=Augment("resized_crop"),
         data=Data(str(photos), num_workers=2, resident_bytes=0),
         budget=Budget(epochs=60, batch_size=6, save_seconds=0.1),
     )
-    run, file = tmp_path / "run", file_of(made, tmp_path / "recipe.json")
+    run, file = tmp_path / "run", file_of(run_recipe, tmp_path / "recipe.json")
     process = start("train", photos, "--recipe", file, "-o", run)
     wait_for(run, "checkpoints/state-*", process)
     workers = children_of(process.pid)
@@ -156,11 +156,11 @@ CHAINS = {
     [pytest.param(name, marks=[pytest.mark.battery] * (place > 0)) for place, name in enumerate(CHAINS)],
 )
 def test_a_command_killed_again_and_again_ends_as_one_that_was_not(
-    chain: str, photos: Path, made: Path, clean: Run, tmp_path: Path
+    chain: str, photos: Path, run_recipe: Path, clean: Run, tmp_path: Path
 ) -> None:
     """What is aimed dies at that very call; `CHANCE` is up to 0.1 s, some 25 steps, after a new state."""
     run, chance = tmp_path / "run", random.Random(chain)
-    words: tuple[object, ...] = ("train", photos, "--recipe", made, "-o", run)
+    words: tuple[object, ...] = ("train", photos, "--recipe", run_recipe, "-o", run)
     for place, aim in enumerate(CHAINS[chain]):
         if aim == CHANCE:
             process = start(*words)

@@ -32,20 +32,20 @@ def held() -> dict[str, int]:
     ("epochs", "growth"), [(60, 0.05), pytest.param(200, 0.02, marks=pytest.mark.battery)]
 )
 def test_many_epochs_hold_what_ten_hold(epochs: int, growth: float, photos: Path, tmp_path: Path) -> None:
-    made = recipe(
+    run_recipe = recipe(
         str(photos),
         augment=Augment("resized_crop"),
         data=Data(str(photos), num_workers=1, resident_bytes=0),
         budget=Budget(epochs=epochs, batch_size=12, save_seconds=0.0),
     )
     dataset = open_dataset(str(photos), val_fraction=0.2)
-    run = create(tmp_path, made, identity={})
+    run = create(tmp_path, run_recipe, identity={})
     fit = TrainingSession(
-        run, initial_network(made, dataset.train.classes), dataset, ClassifyLearn(), stop=never
+        run, initial_network(run_recipe, dataset.train.classes), dataset, ClassifyLearn(), stop=never
     )
-    found = [held() for event in fit.events() if isinstance(event, EpochRow)]
-    assert len(found) == epochs
-    early, late = found[9], found[-2]
+    result = [held() for event in fit.events() if isinstance(event, EpochRow)]
+    assert len(result) == epochs
+    early, late = result[9], result[-2]
     for name in ("files", "threads", "children"):
         assert late[name] <= early[name], name
     assert late["resident pages"] < (1 + growth) * early["resident pages"]

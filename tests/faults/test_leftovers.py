@@ -105,11 +105,11 @@ def test_a_run_ends_as_one_that_nothing_disturbed_with(
 def test_a_run_whose_states_are_all_damaged_says_that_it_begins_again(half: Half, tmp_path: Path) -> None:
     run = half(tmp_path / "run")
     every_state(run)
-    told: list[Event] = []
-    resume(run.path, listen=told.append)
-    assert isinstance(told[0], Note)
-    assert "can be used" in told[0].text
-    assert told[0].text.endswith("beginning again with the first step")
+    messages: list[Event] = []
+    resume(run.path, listen=messages.append)
+    assert isinstance(messages[0], Note)
+    assert "can be used" in messages[0].text
+    assert messages[0].text.endswith("beginning again with the first step")
 
 
 def test_a_finished_run_makes_its_damaged_last_state_again(
@@ -120,15 +120,17 @@ def test_a_finished_run_makes_its_damaged_last_state_again(
     for path in run.checkpoints.glob("*.safetensors"):
         if path not in checkpoint.list_checkpoints(run.checkpoints)[1:]:
             flip(path)
-    told: list[Event] = []
-    resume(run.path, listen=told.append)
+    messages: list[Event] = []
+    resume(run.path, listen=messages.append)
     assert [path.read_bytes() for path in checkpoint.list_checkpoints(run.checkpoints)] == whole
     assert run.finished
-    assert sum(isinstance(event, Note) and "best.safetensors was lost" in event.text for event in told) == 1
+    assert (
+        sum(isinstance(event, Note) and "best.safetensors was lost" in event.text for event in messages) == 1
+    )
     assert checkpoint.has_best_weights(run.checkpoints)
-    told.clear()
-    resume(run.path, listen=told.append)
-    assert told == [Note(f"{run.path} is finished: nothing to do")]
+    messages.clear()
+    resume(run.path, listen=messages.append)
+    assert messages == [Note(f"{run.path} is finished: nothing to do")]
 
 
 def test_a_state_takes_the_place_of_weights_that_are_gone(
@@ -139,8 +141,8 @@ def test_a_state_takes_the_place_of_weights_that_are_gone(
     )
     ended = []
     for name, stop in (("whole", never), ("half", after(9))):
-        wish = TrainRequest(str(photos), recipe=str(short), weights=first)
-        prepared = prepare(wish)
+        train_request = TrainRequest(str(photos), recipe=str(short), weights=first)
+        prepared = prepare(train_request)
         ended.append(create_run(prepared, tmp_path / name))
         fit_run(ended[-1], prepared, stop=stop)
     Path(first).unlink()
@@ -218,9 +220,9 @@ def test_another_environment_is_refused_unless_forced_and_then_written_down(
     line = f"{name} is {now}, was another"
     with pytest.raises(ValueError, match=f"{line}: the rest would not equal .*give --force-environment"):
         resume(run.path)
-    told: list[Event] = []
-    resume(run.path, force_environment=True, listen=told.append)
-    assert told[0] == Note(f"{line}: the rest will not equal an uninterrupted run")
+    messages: list[Event] = []
+    resume(run.path, force_environment=True, listen=messages.append)
+    assert messages[0] == Note(f"{line}: the rest will not equal an uninterrupted run")
     assert run.finished
     assert json.loads(file.read_text())["moves"] == [{"after_rows": 1, "moved": [line]}]
 
@@ -236,10 +238,10 @@ def test_without_its_environment_a_run_goes_on_and_says_so(
         file.unlink()
     else:
         file.write_text('{"residua": "0.' if damage == "torn" else "[1, 2]")
-    told: list[Event] = []
-    resume(run.path, listen=told.append)
-    assert isinstance(told[0], Note)
-    assert told[0].text.startswith(f"{file} was lost or damaged")
+    messages: list[Event] = []
+    resume(run.path, listen=messages.append)
+    assert isinstance(messages[0], Note)
+    assert messages[0].text.startswith(f"{file} was lost or damaged")
     assert weights(run) == weights(short_clean)
     assert json.loads(file.read_text()) == whole
 
@@ -256,9 +258,9 @@ def test_what_no_run_can_do_without_is_put_back(
         file.unlink()
     else:
         file.write_text(whole[: len(whole) // 2] if damage == "torn" else whole.replace('"', "'", 1))
-    told: list[Event] = []
-    resume(run.path, listen=told.append)
-    assert told[0] == Note(f"{file} was lost or damaged, so it is restored from checkpoints/spare.json")
+    messages: list[Event] = []
+    resume(run.path, listen=messages.append)
+    assert messages[0] == Note(f"{file} was lost or damaged, so it is restored from checkpoints/spare.json")
     assert file.read_text() == whole
     assert weights(run) == weights(short_clean)
 

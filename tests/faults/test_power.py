@@ -60,8 +60,8 @@ class Cut:
 
 
 def _tree(names: Names, contents: Contents) -> Tree:
-    found = {path: contents.get(number, b"") for path, number in names.items()}
-    return {path: held for path, held in found.items() if all(map(names.get, _folders(path)))}
+    result = {path: contents.get(number, b"") for path, number in names.items()}
+    return {path: held for path, held in result.items() if all(map(names.get, _folders(path)))}
 
 
 def _folders(path: str) -> list[str]:
@@ -143,11 +143,11 @@ def write(tree: Tree, root: Path) -> Run:
 
 
 def test_a_run_goes_on_from_whatever_a_power_cut_leaves(photos: Path, tmp_path: Path) -> None:
-    made = recipe("", arch=arch(), budget=Budget(epochs=2, batch_size=12, save_seconds=0.0))
-    wish = TrainRequest(str(photos), recipe=str(file_of(made, tmp_path / "recipe.json")))
+    run_recipe = recipe("", arch=arch(), budget=Budget(epochs=2, batch_size=12, save_seconds=0.0))
+    train_request = TrainRequest(str(photos), recipe=str(file_of(run_recipe, tmp_path / "recipe.json")))
     disk = Disk(tmp_path / "disk")
     disk.root.mkdir()
-    prepared = prepare(wish)
+    prepared = prepare(train_request)
     with disk.watched():
         run = create_run(prepared, disk.root / "run")
         disk.begun = True

@@ -48,11 +48,11 @@ def test_a_full_disk_costs_no_state_and_training_goes_on_afterwards(
 @apart
 def test_a_run_goes_on_where_a_disk_of_any_size_ended_it(photos: Path, tmp_path: Path) -> None:
     disks.unshare()
-    made = recipe("", arch=arch(), budget=Budget(epochs=2, batch_size=6, save_seconds=0.0))
-    wish = TrainRequest(str(photos), recipe=str(file_of(made, tmp_path / "recipe.json")))
+    run_recipe = recipe("", arch=arch(), budget=Budget(epochs=2, batch_size=6, save_seconds=0.0))
+    train_request = TrainRequest(str(photos), recipe=str(file_of(run_recipe, tmp_path / "recipe.json")))
 
     def train(path: Path) -> Run:
-        prepared = prepare(wish)
+        prepared = prepare(train_request)
         run = create_run(prepared, path)
         fit_run(run, prepared)
         return run
@@ -99,10 +99,10 @@ def test_a_folder_that_may_not_be_written_is_named(trained: Callable[..., Run], 
 
 
 def test_a_folder_that_vanishes_while_a_run_goes_on_is_named(
-    photos: Path, made: Path, tmp_path: Path
+    photos: Path, run_recipe: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    process = start("train", photos, "--recipe", made, "-o", run)
+    process = start("train", photos, "--recipe", run_recipe, "-o", run)
     wait_for(run, "checkpoints/state-*", process)
     shutil.rmtree(run / "checkpoints")
     _, error = process.communicate(timeout=60)
@@ -126,9 +126,9 @@ def test_a_batch_that_does_not_fit_is_told_with_one_that_may(
     assert CODES["MemoryError"] == 7
 
 
-def test_a_run_below_a_file_is_refused(photos: Path, made: Path, tmp_path: Path) -> None:
+def test_a_run_below_a_file_is_refused(photos: Path, run_recipe: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    line = complaint(residua("train", photos, "--recipe", made, "-o", tmp_path / "file" / "run"), 7)
+    line = complaint(residua("train", photos, "--recipe", run_recipe, "-o", tmp_path / "file" / "run"), 7)
     assert "Not a directory" in line
     assert (tmp_path / "file").read_text() == "mine"
 
@@ -159,16 +159,16 @@ def test_a_file_is_no_folder_for_a_run(photos: Path, tmp_path: Path) -> None:
 
 
 def test_a_rate_beyond_reason_ends_in_one_line_and_saves_nothing_that_is_no_number(
-    photos: Path, made: Path, tmp_path: Path
+    photos: Path, run_recipe: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    words = ("train", photos, "--recipe", made, "--set", "optim.lr=1e20", "-o", run)
+    words = ("train", photos, "--recipe", run_recipe, "--set", "optim.lr=1e20", "-o", run)
     line = complaint(residua(*words), 6)
     assert "try a lower --set optim.lr" in line
     assert "step" in line
     for path in checkpoint.list_checkpoints(run / "checkpoints"):
-        found = checkpoint.load_network(path).state_dict().values()
-        assert all(torch.isfinite(value).all() for value in found)
+        result = checkpoint.load_network(path).state_dict().values()
+        assert all(torch.isfinite(value).all() for value in result)
     assert rows(run) == []
 
 

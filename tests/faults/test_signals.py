@@ -29,10 +29,10 @@ from small import file_of, rows, weights
 
 @pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_stopped_command_says_how_to_go_on_and_loses_no_bit(
-    asked: signal.Signals, photos: Path, made: Path, clean: Run, tmp_path: Path
+    asked: signal.Signals, photos: Path, run_recipe: Path, clean: Run, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    process = start("train", photos, "--recipe", made, "-o", run)
+    process = start("train", photos, "--recipe", run_recipe, "-o", run)
     wait_for(run, "checkpoints/state-*", process)
     process.send_signal(asked)
     out, error = process.communicate(timeout=60)
@@ -80,10 +80,10 @@ def test_wherever_it_is_when_asked_it_goes_on_with_the_same_bits(
 
 
 def test_asked_twice_it_leaves_at_once_and_still_can_go_on(
-    photos: Path, made: Path, clean: Run, tmp_path: Path
+    photos: Path, run_recipe: Path, clean: Run, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    process = start("train", photos, "--recipe", made, "-o", run)
+    process = start("train", photos, "--recipe", run_recipe, "-o", run)
     wait_for(run, "checkpoints/state-*", process)
     process.send_signal(signal.SIGSTOP)  # so that both reach it before its next step
     process.send_signal(signal.SIGINT)
@@ -110,13 +110,13 @@ def test_processes_that_leave_at_once_tell_their_launcher_that_they_do(tmp_path:
 def test_asked_while_no_image_comes_it_saves_what_it_has_within_its_grace(
     photos: Path, clean: Run, tmp_path: Path
 ) -> None:
-    made = replace(
+    run_recipe = replace(
         clean.recipe,
         augment=Augment("resized_crop"),
         data=Data("", num_workers=2, resident_bytes=0),
         budget=Budget(epochs=8, batch_size=2, save_seconds=1000.0),
     )
-    file, run, whole = file_of(made, tmp_path / "recipe.json"), tmp_path / "run", tmp_path / "whole"
+    file, run, whole = file_of(run_recipe, tmp_path / "recipe.json"), tmp_path / "run", tmp_path / "whole"
     process = start("train", photos, "--recipe", file, "-o", run)
     wait_for(run, "checkpoints/state-*", process)
     time.sleep(0.1)  # so that it has learned from some images since
@@ -143,8 +143,8 @@ def test_a_signal_for_its_whole_group_leaves_it_the_processes_that_decode(
     photos: Path, clean: Run, tmp_path: Path
 ) -> None:
     long = replace(clean.recipe, augment=Augment("resized_crop"), data=Data("", num_workers=2))
-    made, run = file_of(long, tmp_path / "recipe.json"), tmp_path / "run"
-    process = start("train", photos, "--recipe", made, "-o", run, start_new_session=True)
+    run_recipe, run = file_of(long, tmp_path / "recipe.json"), tmp_path / "run"
+    process = start("train", photos, "--recipe", run_recipe, "-o", run, start_new_session=True)
     wait_for(run, "checkpoints/state-*", process)
     os.killpg(process.pid, signal.SIGTERM)
     out, error = process.communicate(timeout=60)

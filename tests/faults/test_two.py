@@ -60,8 +60,8 @@ def test_torchrun_asked_to_stop_while_one_rank_waits_for_images_has_all_save_tha
         data=Data("", num_workers=1, resident_bytes=0),
         budget=Budget(epochs=6, batch_size=6, save_seconds=1000.0),
     )
-    made, run = file_of(slow, tmp_path / "recipe.json"), tmp_path / "run"
-    process = torchrun("train", photos, "--recipe", made, "-o", run, restarts=1)
+    run_recipe, run = file_of(slow, tmp_path / "recipe.json"), tmp_path / "run"
+    process = torchrun("train", photos, "--recipe", run_recipe, "-o", run, restarts=1)
     ranks = begun(run, process)
     send(children_of(ranks[1]), signal.SIGSTOP)
     time.sleep(1)  # until it has used what they made before
@@ -75,13 +75,15 @@ def test_torchrun_asked_to_stop_while_one_rank_waits_for_images_has_all_save_tha
     saved = load_newest(run / "checkpoints")
     assert saved
     assert step_in_name(saved.path) == int(step)
-    for file in (run / "recipe.json", made):  # the rest is quicker without workers, and the same
+    for file in (run / "recipe.json", run_recipe):  # the rest is quicker without workers, and the same
         file.write_text(file.read_text().replace('"num_workers": 1', '"num_workers": 0'))
     whole = tmp_path / "whole"
 
     def train(world: World) -> None:
         resume(run, world=world)
-        fit_run(*start_or_join(TrainRequest(str(photos), recipe=str(made)), whole, world=world), world=world)
+        fit_run(
+            *start_or_join(TrainRequest(str(photos), recipe=str(run_recipe)), whole, world=world), world=world
+        )
 
     together(2, train)
     assert (weights(open_run(run)), rows(open_run(run))) == (weights(open_run(whole)), rows(open_run(whole)))
@@ -123,8 +125,8 @@ def test_a_second_launcher_is_told_who_trains_and_a_killed_one_leaves_no_process
     photos: Path, tmp_path: Path
 ) -> None:
     long = recipe("", arch=arch(), budget=Budget(epochs=100_000, batch_size=6, save_seconds=0.0))
-    made, run = file_of(long, tmp_path / "recipe.json"), tmp_path / "run"
-    first = start("train", photos, "--recipe", made, "-o", run, *TWO)
+    run_recipe, run = file_of(long, tmp_path / "recipe.json"), tmp_path / "run"
+    first = start("train", photos, "--recipe", run_recipe, "-o", run, *TWO)
     ranks = begun(run, first)
     try:
         send(ranks, signal.SIGSTOP)  # they hold the run no less, and leave the cores to the others

@@ -46,18 +46,18 @@ def test_a_restored_pair_goes_on_bit_for_bit_as_the_saved_one(tmp_path: Path, fo
     for seed in range(3):
         step(network, optimizer, seed=seed)
     save(tmp_path, network, optimizer, Progress(3, 1.25, 4, 12))
-    twin, other = pair(plan, seed=99)
+    copied, other = pair(plan, seed=99)
     state = load_newest(tmp_path)
     assert state is not None
-    assert restore(state, twin, other) == Progress(3, 1.25, 4, 12)
-    for weight, again in zip(network.parameters(), twin.parameters(), strict=True):
+    assert restore(state, copied, other) == Progress(3, 1.25, 4, 12)
+    for weight, again in zip(network.parameters(), copied.parameters(), strict=True):
         mine, theirs = optimizer.state[weight]["momentum_buffer"], other.state[again]["momentum_buffer"]
         assert torch.equal(mine, theirs)
         assert mine.stride() == theirs.stride()
     for seed in range(3, 6):
         step(network, optimizer, seed=seed)
-        step(twin, other, seed=seed)
-    for (name, value), copy in zip(network.state_dict().items(), twin.state_dict().values(), strict=True):
+        step(copied, other, seed=seed)
+    for (name, value), copy in zip(network.state_dict().items(), copied.state_dict().values(), strict=True):
         assert torch.equal(value, copy), name
         assert value.stride() == copy.stride(), name
 
@@ -66,13 +66,13 @@ def test_a_run_without_momentum_comes_back_too(tmp_path: Path) -> None:
     network, optimizer = pair(how=Optim(momentum=0.0))
     step(network, optimizer, seed=1)
     save(tmp_path, network, optimizer, Progress(1))
-    twin, other = pair(how=Optim(momentum=0.0), seed=99)
+    copied, other = pair(how=Optim(momentum=0.0), seed=99)
     state = load_newest(tmp_path)
     assert state is not None
-    restore(state, twin, other)
+    restore(state, copied, other)
     step(network, optimizer, seed=2)
-    step(twin, other, seed=2)
-    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), twin.parameters(), strict=True))
+    step(copied, other, seed=2)
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), copied.parameters(), strict=True))
 
 
 def test_an_untouched_folder_has_no_state(tmp_path: Path) -> None:
@@ -138,12 +138,12 @@ def test_the_network_of_a_state_says_the_same_and_knows_its_classes(tmp_path: Pa
     network, optimizer = pair()
     step(network, optimizer, seed=1)
     path = save(tmp_path, network, optimizer, Progress(1))
-    found = load_network(path)
+    result = load_network(path)
     images = torch.randn(2, 3, 12, 12)
-    assert not found.training
-    assert found.class_names == ("blue", "green", "red")
+    assert not result.training
+    assert result.class_names == ("blue", "green", "red")
     with torch.inference_mode():
-        assert torch.equal(found(images), network.eval()(images))
+        assert torch.equal(result(images), network.eval()(images))
 
 
 def test_a_file_of_ours_without_a_network_is_refused(tmp_path: Path) -> None:

@@ -41,9 +41,9 @@ def holder(run: Run, how: str) -> tuple["subprocess.Popen[str]", int]:
 
 
 def test_a_new_run_holds_its_recipe_and_where_it_was_made(tmp_path: Path) -> None:
-    made = recipe()
-    run = create(tmp_path / "a" / "b", made, identity={})
-    assert run.recipe == made == open_run(run.path).recipe
+    run_recipe = recipe()
+    run = create(tmp_path / "a" / "b", run_recipe, identity={})
+    assert run.recipe == run_recipe == open_run(run.path).recipe
     assert run.checkpoints.is_dir()
     assert run.metrics == []
     assert not run.finished
@@ -204,7 +204,7 @@ def test_a_killed_holder_frees_the_run_even_when_its_child_lives_on(tmp_path: Pa
 
 def test_of_four_processes_that_start_at_once_exactly_one_writes(tmp_path: Path) -> None:
     run = create(tmp_path, recipe(), identity={})
-    (gate, opened), (told, said), (hold, released) = os.pipe(), os.pipe(), os.pipe()
+    (gate, opened), (messages, said), (hold, released) = os.pipe(), os.pipe(), os.pipe()
 
     def race(_rank: int) -> None:
         os.read(gate, 1)
@@ -218,7 +218,7 @@ def test_of_four_processes_that_start_at_once_exactly_one_writes(tmp_path: Path)
     for _ in range(20):
         children = begin(4, race)
         os.write(opened, bytes(4))
-        words = sorted(os.read(told, 4) for _ in children)
+        words = sorted(os.read(messages, 4) for _ in children)
         os.write(released, bytes(words.count(b"held")))
         assert end(children) == [0] * 4
         assert words == [b"busy", b"busy", b"busy", b"held"]

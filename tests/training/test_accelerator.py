@@ -116,15 +116,15 @@ def same(case: Case, tmp_path: Path, there: Plan = THERE) -> None:
 @contextmanager
 def counted(seen: Seen) -> Iterator[list[tuple[int, int]]]:
     """What was waited for when each step was counted, with its number."""
-    found: list[tuple[int, int]] = []
+    result: list[tuple[int, int]] = []
     add = EpochTotals.add
 
     def count(tally: EpochTotals, moment: Moment) -> None:
         add(tally, moment)
-        found.append((moment.step, len(seen.waits)))
+        result.append((moment.step, len(seen.waits)))
 
     with patch.object(EpochTotals, "add", count):
-        yield found
+        yield result
 
 
 @pytest.mark.parametrize("case", IMAGES, ids=lambda case: case.name)
@@ -175,10 +175,10 @@ def test_between_two_epochs_the_host_never_waits(precision: Any, tmp_path: Path)
     plan = replace(THERE, precision=precision)
     for case in IMAGES[1:4]:
         case = replace(case, recipe=replace(case.recipe, budget=replace(case.recipe.budget, epochs=2)))
-        with chip() as seen, counted(seen) as found:
+        with chip() as seen, counted(seen) as result:
             case.run(tmp_path / case.name, plan)
-        assert [step for step, _ in found] == list(range(1, 9))
-        for first, *others in (found[:4], found[4:]):
+        assert [step for step, _ in result] == list(range(1, 9))
+        for first, *others in (result[:4], result[4:]):
             assert {waits for _, waits in others} == {first[1]}, seen.waits[first[1] :]
 
 
@@ -198,21 +198,21 @@ def test_evaluation_waits_once_after_all_batches(tmp_path: Path) -> None:
         return evaluate(Classifier(network, how), sets.test, Watched(3, resident_bytes=1 << 20))
 
     with chip() as seen:
-        found = evaluated(THERE)
+        result = evaluated(THERE)
     assert len(waited) == 4
     assert waited[1:] == [waited[1]] * 3, "the first batch brings the statistics that pixels are scaled by"
-    assert found.loss == evaluated(HERE).loss
+    assert result.loss == evaluated(HERE).loss
 
 
 @apart
 def test_a_run_goes_on_where_there_is_none(tmp_path: Path) -> None:
     """It says so first; here its bits stay the same all the same."""
     folder = split_folder(tmp_path / "photos")
-    made = replace(recipe(str(folder)), plan=HERE)
+    run_recipe = replace(recipe(str(folder)), plan=HERE)
     begun = {}
     for name, how in (("alone", HERE), ("moved", THERE)):
         with chip() if how is THERE else nullcontext():
-            prepared = prepare(TrainRequest(str(folder), recipe=replace(made, plan=how)))
+            prepared = prepare(TrainRequest(str(folder), recipe=replace(run_recipe, plan=how)))
             begun[name] = create_run(prepared, tmp_path / name)
             fit_run(begun[name], prepared, stop=after(3) if how is THERE else never)
     with pytest.raises(ValueError, match=r"device is cpu, was an accelerator.*give --force-environment"):

@@ -40,24 +40,24 @@ def breaks(place: int) -> Breaks:
 
 def combined(chosen: tuple[str, ...], source: str) -> Recipe:
     """Two epochs of twelve steps, whose images are read from files."""
-    made = recipe(
+    run_recipe = recipe(
         source,
         augment=Augment("resized_crop"),
         arch=arch(drop="dropout" in chosen),
         budget=Budget(epochs=2, batch_size=2, save_seconds=1000.0),
     )
     plan = replace(
-        made.plan,
+        run_recipe.plan,
         precision="bfloat16" if "bfloat16" in chosen else "float32",
         memory_format="channels_last" if "channels_last" in chosen else "contiguous",
         compile="whole" if "compiled" in chosen else "off",
     )
-    how = Optim(kind="adamw", lr=0.01) if "adamw" in chosen else made.optim
-    return replace(made, plan=plan, optim=how)
+    how = Optim(kind="adamw", lr=0.01) if "adamw" in chosen else run_recipe.optim
+    return replace(run_recipe, plan=plan, optim=how)
 
 
-def read_by(made: Recipe, workers: int) -> Recipe:
-    return replace(made, data=Data(made.data.source, num_workers=workers, resident_bytes=0))
+def read_by(run_recipe: Recipe, workers: int) -> Recipe:
+    return replace(run_recipe, data=Data(run_recipe.data.source, num_workers=workers, resident_bytes=0))
 
 
 @pytest.fixture(scope="module")
@@ -65,12 +65,14 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> ImageDataset:
     return open_dataset(str(split_folder(tmp_path_factory.mktemp("combined"))), val_fraction=0.2)
 
 
-def interrupted(path: Path, made: Recipe, images: ImageDataset, workers: tuple[int, int], step: int) -> Run:
+def interrupted(
+    path: Path, run_recipe: Recipe, images: ImageDataset, workers: tuple[int, int], step: int
+) -> Run:
     """The run that was stopped after `step` and went on with another number of workers."""
-    run = create(path, read_by(made, workers[0]), identity={})
+    run = create(path, read_by(run_recipe, workers[0]), identity={})
     go(run, images, after(ASKS[step]))
     assert checkpoint.step_in_name(checkpoint.list_checkpoints(run.checkpoints)[0]) == step
-    write_file(run.path / "recipe.json", to_json(read_by(made, workers[1])))
+    write_file(run.path / "recipe.json", to_json(read_by(run_recipe, workers[1])))
     go(run, images)
     return run
 
@@ -96,8 +98,8 @@ def test_workers_and_interruptions_change_no_bit(
     torch._dynamo.reset()
     compile_ = nn.Module.compile
     monkeypatch.setattr(nn.Module, "compile", lambda module, **_: compile_(module, backend="aot_eager"))
-    made = combined(chosen, images.name)
-    whole = fresh(tmp_path / "whole", read_by(made, 0), images)
+    run_recipe = combined(chosen, images.name)
+    whole = fresh(tmp_path / "whole", read_by(run_recipe, 0), images)
     for workers, step in where:
-        run = interrupted(tmp_path / f"{workers}-{step}", made, images, workers, step)
+        run = interrupted(tmp_path / f"{workers}-{step}", run_recipe, images, workers, step)
         assert (weights(run), rows(run)) == (weights(whole), rows(whole)), f"{workers} workers, step {step}"

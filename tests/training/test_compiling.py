@@ -41,8 +41,8 @@ def test_a_short_run_is_not_even_measured(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.delattr(compiling, "measure")
     assert chosen(steps=MIN_IMAGES["cpu"] // 8 - 1, rate=0.0) == (EAGER, "off: a short run")
     lasts = int(MIN_SECONDS["cpu"] * 100 / 8)
-    found, why = chosen(steps=lasts - 1)
-    assert found == EAGER
+    result, why = chosen(steps=lasts - 1)
+    assert result == EAGER
     assert why == "off: about 30 minutes to go are over before it pays"
 
 
@@ -54,8 +54,8 @@ def test_a_long_run_takes_what_measures_faster_by_enough(
     monkeypatch: pytest.MonkeyPatch, whole: float, blocks: float, kind: str
 ) -> None:
     with_rates(monkeypatch, off=100.0, whole=whole, blocks=blocks)
-    found, why = chosen()
-    assert found.compile == kind
+    result, why = chosen()
+    assert result.compile == kind
     assert why == f"{kind}: measured off 100/s, blocks {blocks:.0f}/s, whole {whole:.0f}/s, in 0 s"
 
 
@@ -75,8 +75,8 @@ def test_slow_steps_are_timed_with_fewer_images(monkeypatch: pytest.MonkeyPatch)
 def test_deep_networks_are_tried_by_block_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     with_rates(monkeypatch, off=100.0, whole=900.0, blocks=300.0)
     deep = build(change.deepen(zoo.arch("cifar_resnet20"), (21, 20, 20)))
-    found, why = compiling.choose_compile(deep, AUTO, batch=8, steps=LONG, rate=100.0)
-    assert found.compile == "blocks"
+    result, why = compiling.choose_compile(deep, AUTO, batch=8, steps=LONG, rate=100.0)
+    assert result.compile == "blocks"
     assert "whole" not in why
 
 
@@ -84,15 +84,15 @@ def test_deep_networks_are_tried_by_block_alone(monkeypatch: pytest.MonkeyPatch)
 def test_what_is_asked_for_is_done_unmeasured(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(compiling, "measure")
     asked = Plan("cpu", compile=kind)  # type: ignore[arg-type]
-    found, why = chosen(asked)
-    assert (found.compile, found.graphs) == (kind, "off")
+    result, why = chosen(asked)
+    assert (result.compile, result.graphs) == (kind, "off")
     assert why == f"{kind}, as asked"
 
 
 def test_graphs_need_a_translation_and_whole_batches() -> None:
     with pytest.raises(ValueError, match=r"give plan\.compile whole or blocks"):
         Plan(graphs="on", compile="off")
-    with pytest.raises(ValueError, match=r"overwrites its gradients, leave budget\.accumulate 1"):
+    with pytest.raises(ValueError, match=r"overwrites gradients: leave budget\.accumulate 1"):
         recipe(plan=Plan(graphs="on", compile="whole"), budget=Budget(accumulate=2))
 
 
@@ -126,8 +126,8 @@ def test_what_no_compiler_translates_is_said_and_not_taken(monkeypatch: pytest.M
 
     monkeypatch.setattr(nn.Module, "compile", lambda module, **_: module.register_forward_pre_hook(refuse))
     monkeypatch.setattr(compiling, "SECONDS", 0.0)
-    found, why = chosen(rate=0.01)
-    assert (found.compile, found.graphs) == ("off", "off")
+    result, why = chosen(rate=0.01)
+    assert (result.compile, result.graphs) == ("off", "off")
     for way in ("blocks", "whole"):
         assert f"{way} cannot be had (no working C++ compiler was found)" in why
 
@@ -193,30 +193,32 @@ def test_other_modes_run_layer_by_layer(counter: Counter) -> None:
 
 @pytest.mark.parametrize("kind", ["whole", "blocks"])
 def test_a_translated_run_goes_on_bit_for_bit(kind: str, counter: Counter, tmp_path: Path) -> None:
-    made = recipe(plan=Plan("cpu", "channels_last", "float32", 1, compile=kind))  # type: ignore[arg-type]
-    whole = create(tmp_path / "whole", made, identity={})
+    run_recipe = recipe(plan=Plan("cpu", "channels_last", "float32", 1, compile=kind))  # type: ignore[arg-type]
+    whole = create(tmp_path / "whole", run_recipe, identity={})
     go(whole, colours())
     assert counter.graphs > 0
-    run = create(tmp_path / "parts", made, identity={})
+    run = create(tmp_path / "parts", run_recipe, identity={})
     for asks in (2, 6):
         go(run, colours(), after(asks))
     go(run, colours())
     assert rows(run) == rows(whole)
     assert weights(run) == weights(whole)
-    assert checkpoint.load_network(checkpoint.list_checkpoints(run.checkpoints)[0]).arch == made.arch
+    assert checkpoint.load_network(checkpoint.list_checkpoints(run.checkpoints)[0]).arch == run_recipe.arch
 
 
 @pytest.mark.timeout(300)
 def test_the_real_compiler_goes_on_bit_for_bit_and_says_nearly_the_same(tmp_path: Path) -> None:
     torch._dynamo.reset()
     small = replace(arch(), stages=arch().stages[:1])  # one kind of block: the compiler is slow
-    made = recipe(arch=small, plan=Plan("cpu", "contiguous", "float32", 1, compile="blocks"))
-    whole, run = (create(tmp_path / name, made, identity={}) for name in ("whole", "parts"))
+    run_recipe = recipe(arch=small, plan=Plan("cpu", "contiguous", "float32", 1, compile="blocks"))
+    whole, run = (create(tmp_path / name, run_recipe, identity={}) for name in ("whole", "parts"))
     go(whole, colours())
     go(run, colours(), after(6))
     go(run, colours())
     assert weights(run) == weights(whole)
-    eager = create(tmp_path / "eager", replace(made, plan=replace(made.plan, compile="off")), identity={})
+    eager = create(
+        tmp_path / "eager", replace(run_recipe, plan=replace(run_recipe.plan, compile="off")), identity={}
+    )
     go(eager, colours())
     for one, other in zip(whole.metrics, eager.metrics, strict=True):
         assert one["train_loss"] == pytest.approx(other["train_loss"], rel=1e-3)

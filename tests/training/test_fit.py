@@ -66,10 +66,10 @@ def test_a_run_tells_every_step_every_epoch_and_its_end(data: ImageDataset, tmp_
     run = create(tmp_path, recipe(), identity={})
     events = go(run, data)
     assert [event.step for event in events if isinstance(event, StepProgress)] == list(range(1, TOTAL + 1))
-    found = [event for event in events if isinstance(event, EpochRow)]
-    assert [event.values for event in found] == run.metrics
+    result = [event for event in events if isinstance(event, EpochRow)]
+    assert [event.values for event in result] == run.metrics
     assert [(row["epoch"], row["step"]) for row in run.metrics] == [(1, 4), (2, 8), (3, 12)]
-    assert all(event.total == EPOCHS for event in found)
+    assert all(event.total == EPOCHS for event in result)
     assert run.finished
     assert run.metrics[-1]["train_loss"] < run.metrics[0]["train_loss"]
 
@@ -246,9 +246,9 @@ def variants() -> dict[str, Recipe]:
 
 @pytest.mark.parametrize("name", variants())
 def test_interruptions_change_no_bit_with(name: str, data: ImageDataset, tmp_path: Path) -> None:
-    made = variants()[name]
-    whole = fresh(tmp_path / "whole", made, data)
-    run = create(tmp_path / "parts", made, identity={})
+    run_recipe = variants()[name]
+    whole = fresh(tmp_path / "whole", run_recipe, data)
+    run = create(tmp_path / "parts", run_recipe, identity={})
     for asks in (2, 5, 3):
         go(run, data, after(asks))
     assert not run.finished
@@ -259,10 +259,10 @@ def test_interruptions_change_no_bit_with(name: str, data: ImageDataset, tmp_pat
 @pytest.mark.parametrize("kind", ["pad_crop", "resized_crop"])
 def test_the_stacked_convnet_with_dropout_goes_on_bit_for_bit(kind: str, tmp_path: Path) -> None:
     folder = photo_folder(tmp_path / "photos", count=10, side=32)
-    made = replace(convnet(str(folder)), augment=Augment(kind))  # type: ignore[arg-type]
+    run_recipe = replace(convnet(str(folder)), augment=Augment(kind))  # type: ignore[arg-type]
     images = open_dataset(str(folder), val_fraction=0.2)
-    whole = fresh(tmp_path / "whole", made, images)
-    run = create(tmp_path / "parts", made, identity={})
+    whole = fresh(tmp_path / "whole", run_recipe, images)
+    run = create(tmp_path / "parts", run_recipe, identity={})
     for asks in (2, 4):
         go(run, images, after(asks))
     go(run, images)
@@ -324,9 +324,11 @@ def test_a_loss_that_is_no_number_ends_the_run_and_leaves_finite_states(
 
 
 def test_a_network_that_says_no_number_when_judged_has_diverged(data: ImageDataset, tmp_path: Path) -> None:
-    made = replace(convnet("colours"), arch=replace(zoo.arch("smallconvnet"), classes=3, preprocess=PIXELS))
+    run_recipe = replace(
+        convnet("colours"), arch=replace(zoo.arch("smallconvnet"), classes=3, preprocess=PIXELS)
+    )
     one = Budget(epochs=1, steps=1, batch_size=6, save_seconds=1000.0)
-    wild = replace(made, budget=one, optim=Optim(lr=1e12), schedule=Schedule("constant"))
+    wild = replace(run_recipe, budget=one, optim=Optim(lr=1e12), schedule=Schedule("constant"))
     with pytest.raises(DivergedError, match=r"NaN or infinity.* after step 1.*lower --set optim.lr"):
         go(create(tmp_path, wild, identity={}), data)
 
@@ -350,8 +352,8 @@ def test_the_first_weights_come_from_the_file_that_the_recipe_names(
 ) -> None:
     path = checkpoint.list_checkpoints(clean.checkpoints)[0]
     network = initial_network(recipe(weights=str(path)), data.train.classes)
-    twin = checkpoint.load_network(path)
+    copied = checkpoint.load_network(path)
     assert all(
         torch.equal(value, other)
-        for value, other in zip(network.state_dict().values(), twin.state_dict().values(), strict=True)
+        for value, other in zip(network.state_dict().values(), copied.state_dict().values(), strict=True)
     )

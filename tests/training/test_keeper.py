@@ -98,11 +98,11 @@ def test_a_run_with_counted_norms_ends_with_them(tmp_path: Path) -> None:
 
 
 def test_asked_to_stop_while_norms_are_counted_a_run_counts_them_anew(tmp_path: Path) -> None:
-    made, data = recipe(average=Averaging(ema_decay=0.5, bn_recalibration_images=24)), colours()
-    whole, steps, rounds, mean_too = fresh(tmp_path / "whole", made, data), 12, 4, 2
+    run_recipe, data = recipe(average=Averaging(ema_decay=0.5, bn_recalibration_images=24)), colours()
+    whole, steps, rounds, mean_too = fresh(tmp_path / "whole", run_recipe, data), 12, 4, 2
     judged = 2 * mean_too  # two epochs before the last
     for asks in range(1, rounds * mean_too + 2):
-        run = create(tmp_path / str(asks), made, identity={})
+        run = create(tmp_path / str(asks), run_recipe, identity={})
         assert go(run, data, after(steps + judged + asks))[-1] == Stopped(steps)
         go(run, data)
         assert (weights(run), rows(run)) == (weights(whole), rows(whole))
@@ -144,9 +144,9 @@ def test_the_best_weights_are_those_of_the_first_epoch_with_the_lowest_error(tmp
 
 
 def test_interruptions_leave_the_same_best_weights(tmp_path: Path) -> None:
-    data, made = colours(), recipe(average=Averaging(ema_decay=0.8))
-    whole = fresh(tmp_path / "whole", made, data)
-    run = create(tmp_path / "parts", made, identity={})
+    data, run_recipe = colours(), recipe(average=Averaging(ema_decay=0.8))
+    whole = fresh(tmp_path / "whole", run_recipe, data)
+    run = create(tmp_path / "parts", run_recipe, identity={})
     for asks in (2, 6, 3):
         go(run, data, after(asks))
     go(run, data)
@@ -186,8 +186,8 @@ def impatient(patience: int) -> Recipe:
 @pytest.mark.parametrize("patience", [1, 3])
 def test_training_ends_after_so_many_epochs_without_a_lower_error(patience: int, tmp_path: Path) -> None:
     run = create(tmp_path, impatient(patience), identity={})
-    told = go(run, colours())
-    assert told[-1] == Note(f"no lower test error in {patience} epochs: training ends early")
+    messages = go(run, colours())
+    assert messages[-1] == Note(f"no lower test error in {patience} epochs: training ends early")
     errors = [row["test_error"] for row in run.metrics]
     assert len(errors) - 1 - errors.index(min(errors)) == patience
     assert len(errors) < 8
@@ -211,12 +211,12 @@ def test_counted_norms_and_an_early_end_exclude_each_other() -> None:
 
 
 def test_norms_that_stay_need_trained_weights(tmp_path: Path) -> None:
-    made = recipe(optim=Optim(frozen_norms=True))
+    run_recipe = recipe(optim=Optim(frozen_norms=True))
     with pytest.raises(ValueError, match="give --weights"):
-        fresh(tmp_path / "one", made, colours())
+        fresh(tmp_path / "one", run_recipe, colours())
     trained = fresh(tmp_path / "two", recipe(), colours())
     state = checkpoint.list_checkpoints(trained.checkpoints)[0]
-    run = fresh(tmp_path / "three", replace(made, weights=str(state)), colours())
+    run = fresh(tmp_path / "three", replace(run_recipe, weights=str(state)), colours())
     before, now = (
         checkpoint.load_network(checkpoint.list_checkpoints(r.checkpoints)[0]) for r in (trained, run)
     )
@@ -226,8 +226,8 @@ def test_norms_that_stay_need_trained_weights(tmp_path: Path) -> None:
 
 
 def test_bfloat16_does_not_make_the_mean_coarser(tmp_path: Path) -> None:
-    made = recipe(plan=Plan("cpu", "channels_last", "bfloat16", 1), average=Averaging(ema_decay=0.9))
-    state = checkpoint.load_newest(fresh(tmp_path, made, colours()).checkpoints)
+    run_recipe = recipe(plan=Plan("cpu", "channels_last", "bfloat16", 1), average=Averaging(ema_decay=0.9))
+    state = checkpoint.load_newest(fresh(tmp_path, run_recipe, colours()).checkpoints)
     assert state is not None
     kinds = {value.dtype for name, value in state.tensors.items() if name.startswith("average.")}
     assert kinds == {torch.float32, torch.int64}

@@ -103,11 +103,11 @@ def test_slots_are_what_the_optimiser_keeps(how: Optim) -> None:
 def test_a_run_counts_its_optimiser_its_average_and_its_portions(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     monkeypatch.setattr(memory, "limit_memory", lambda *_, **words: seen.append(words))
-    made = replace(recipe(), plan=limited(GIB))
-    memory.limit_run_memory(build(made.arch), made, resident_bytes=7)
-    rich = replace(made, optim=Optim(kind="adamw"), average=Averaging(ema_decay=0.9))
+    run_recipe = replace(recipe(), plan=limited(GIB))
+    memory.limit_run_memory(build(run_recipe.arch), run_recipe, resident_bytes=7)
+    rich = replace(run_recipe, optim=Optim(kind="adamw"), average=Averaging(ema_decay=0.9))
     memory.limit_run_memory(
-        build(made.arch), replace(rich, budget=Budget(batch_size=7, accumulate=2)), resident_bytes=0
+        build(run_recipe.arch), replace(rich, budget=Budget(batch_size=7, accumulate=2)), resident_bytes=0
     )
     assert seen == [{"batch": 6, "other": 7, "slots": 1}, {"batch": 4, "other": 0, "slots": 3}]
 
@@ -137,15 +137,19 @@ def test_no_batch_is_offered_when_weights_alone_are_too_much(monkeypatch: pytest
 
 
 def test_a_limited_run_ends_with_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made, data = recipe(), colours()
-    plain = fresh(tmp_path / "plain", made, data)
-    free = memory.limit_run_memory(build(made.arch), replace(made, plan=limited(64 * GIB)), resident_bytes=0)
+    run_recipe, data = recipe(), colours()
+    plain = fresh(tmp_path / "plain", run_recipe, data)
+    free = memory.limit_run_memory(
+        build(run_recipe.arch), replace(run_recipe, plan=limited(64 * GIB)), resident_bytes=0
+    )
     assert free
     monkeypatch.setattr(memory, "_fixed", lambda *_: 0)
     monkeypatch.setattr(malloc, "release_free_memory", lambda *_: None)
-    peak = memory.memory.smallest_peak(memory.memory.list_units(made.arch, batch=6)).peak
-    tight = replace(made, plan=replace(made.plan, memory_limit=int(peak / memory.PLANNED_SHARE) + 8))
-    fitted = memory.limit_run_memory(build(made.arch), tight, resident_bytes=0)
+    peak = memory.memory.smallest_peak(memory.memory.list_units(run_recipe.arch, batch=6)).peak
+    tight = replace(
+        run_recipe, plan=replace(run_recipe.plan, memory_limit=int(peak / memory.PLANNED_SHARE) + 8)
+    )
+    fitted = memory.limit_run_memory(build(run_recipe.arch), tight, resident_bytes=0)
     assert fitted
     assert fitted.segments
     assert weights(fresh(tmp_path / "tight", tight, data)) == weights(plain)

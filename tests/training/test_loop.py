@@ -26,29 +26,29 @@ def network(*, drop: bool = False) -> Network:
 def batches(count: int) -> list[Batch]:
     images = colours().train
     assert images.pixels is not None
-    found = []
+    result = []
     for step in range(count):
         chosen = np.arange(6 * step, 6 * step + 6) % len(images)
         pixels = torch.from_numpy(images.pixels[chosen]).permute(0, 3, 1, 2)
-        found.append(Batch(pixels, torch.from_numpy(images.labels[chosen]), chosen, 0))
-    return found
+        result.append(Batch(pixels, torch.from_numpy(images.labels[chosen]), chosen, 0))
+    return result
 
 
-def by_hand(twin: Network, how: Optim, *, seed: int) -> list[float]:
+def by_hand(copied: Network, how: Optim, *, seed: int) -> list[float]:
     """Ten steps of v = momentum v + gradient + decay w; w = w - rate v, and their losses."""
     momenta: dict[str, Tensor] = {}
     losses = []
     for step, batch in enumerate(batches(10)):
         torch.manual_seed((seed << 32) + step)
-        twin.train()
+        copied.train()
         pixels = batch.images.float()
         mean, std = torch.tensor(PIXELS.mean) * 255, torch.tensor(PIXELS.std) * 255
-        logits = twin(((pixels - mean.view(3, 1, 1)) / std.view(3, 1, 1)).contiguous())
+        logits = copied(((pixels - mean.view(3, 1, 1)) / std.view(3, 1, 1)).contiguous())
         chosen = torch.log_softmax(logits, 1)[torch.arange(6), batch.labels]
         loss = -chosen.mean()
-        gradients = torch.autograd.grad(loss, list(twin.parameters()))
+        gradients = torch.autograd.grad(loss, list(copied.parameters()))
         with torch.no_grad():
-            for (name, weight), gradient in zip(twin.named_parameters(), gradients, strict=True):
+            for (name, weight), gradient in zip(copied.named_parameters(), gradients, strict=True):
                 decay = how.weight_decay if how.decay_norms_and_biases or weight.ndim > 1 else 0.0
                 pull = gradient.add(weight, alpha=decay)
                 momenta[name] = momenta[name].mul(how.momentum).add(pull) if step else pull.clone()
@@ -68,7 +68,7 @@ def by_hand(twin: Network, how: Optim, *, seed: int) -> list[float]:
     ids=["plain", "nesterov", "norms undecayed"],
 )
 def test_ten_steps_give_the_weights_of_the_same_steps_by_hand(how: Optim) -> None:
-    ours, twin = network(drop=True), network(drop=True)
+    ours, copied = network(drop=True), network(drop=True)
     moments = train(
         ours,
         batches(10),
@@ -78,13 +78,13 @@ def test_ten_steps_give_the_weights_of_the_same_steps_by_hand(how: Optim) -> Non
         seed=7,
     )
     losses = [float(moment.loss) for moment in moments]
-    assert losses == pytest.approx(by_hand(twin, how, seed=7), rel=1e-5)
-    for (name, value), other in zip(ours.state_dict().items(), twin.state_dict().values(), strict=True):
+    assert losses == pytest.approx(by_hand(copied, how, seed=7), rel=1e-5)
+    for (name, value), other in zip(ours.state_dict().items(), copied.state_dict().values(), strict=True):
         torch.testing.assert_close(value, other, rtol=1e-5, atol=1e-6, msg=name)
 
 
 def test_the_loop_adds_nothing_to_plain_torch() -> None:
-    ours, twin = network(drop=True), network(drop=True)
+    ours, copied = network(drop=True), network(drop=True)
     how = Optim(momentum=0.9, nesterov=True, weight_decay=1e-2)
     loss_fn = make_loss_fn(PIXELS, PLAN, 0.0)
     list(
@@ -97,14 +97,14 @@ def test_the_loop_adds_nothing_to_plain_torch() -> None:
             seed=7,
         )
     )
-    sgd = torch.optim.SGD(twin.parameters(), 0.1, 0.9, weight_decay=1e-2, nesterov=True, fused=True)
+    sgd = torch.optim.SGD(copied.parameters(), 0.1, 0.9, weight_decay=1e-2, nesterov=True, fused=True)
     for step, batch in enumerate(batches(10)):
         sgd.param_groups[0]["lr"] = RATES[step]
         torch.manual_seed((7 << 32) + step)
         sgd.zero_grad()
-        loss_fn(twin, batch)[0].backward()
+        loss_fn(copied, batch)[0].backward()
         sgd.step()
-    for (name, value), other in zip(ours.state_dict().items(), twin.state_dict().values(), strict=True):
+    for (name, value), other in zip(ours.state_dict().items(), copied.state_dict().values(), strict=True):
         assert torch.equal(value, other), name
 
 

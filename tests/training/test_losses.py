@@ -42,19 +42,19 @@ def test_a_mixed_batch_is_judged_by_soft_labels(smoothing: float) -> None:
 
 def test_weights_let_every_class_count_the_same() -> None:
     labels = np.array([0] * 6 + [1] * 3 + [3])
-    found = balanced_class_weights(labels, 4)
-    assert found.tolist() == pytest.approx([10 / 18, 10 / 9, 0, 10 / 3])
-    assert float(found[torch.from_numpy(labels)].mean()) == pytest.approx(1)
+    result = balanced_class_weights(labels, 4)
+    assert result.tolist() == pytest.approx([10 / 18, 10 / 9, 0, 10 / 3])
+    assert float(result[torch.from_numpy(labels)].mean()) == pytest.approx(1)
 
 
 def test_a_recipe_decides_smoothing_sides_and_weights() -> None:
     images = colours().train
     images = images.subset(np.arange(20))
-    made = recipe(optim=Optim(label_smoothing=0.2, aux_weight=0.5))
-    plain = recipe_loss_fn(made, PLAN, images)(lambda _: (LOGITS, SIDE), batch())  # type: ignore[arg-type]
+    run_recipe = recipe(optim=Optim(label_smoothing=0.2, aux_weight=0.5))
+    plain = recipe_loss_fn(run_recipe, PLAN, images)(lambda _: (LOGITS, SIDE), batch())  # type: ignore[arg-type]
     expected = make_loss_fn(PIXELS, PLAN, 0.2, aux_weight=0.5)(lambda _: (LOGITS, SIDE), batch())  # type: ignore[arg-type]
     assert float(plain[0]) == float(expected[0])
-    weighted = replace(made, data=replace(made.data, balance="weights"))
+    weighted = replace(run_recipe, data=replace(run_recipe.data, balance="weights"))
     other = recipe_loss_fn(weighted, PLAN, images)(lambda _: (LOGITS, SIDE), batch())  # type: ignore[arg-type]
     weights = balanced_class_weights(images.labels, 3)
     by_hand = [cross_entropy(said, LABELS, weight=weights, label_smoothing=0.2) for said in (LOGITS, SIDE)]

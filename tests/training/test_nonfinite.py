@@ -62,20 +62,20 @@ def spoilt(at: int, what: str) -> Any:
 @pytest.mark.parametrize("how", KINDS, ids=lambda how: how.kind)
 @pytest.mark.parametrize("what", ["loss", "gradient"])
 def test_from_the_first_lost_number_on_no_weight_moves(how: Optim, what: str) -> None:
-    ours, twin = network(), network()
-    found = list(moments(ours, how, loss_fn=spoilt(4, what)))
-    assert [int(moment.nonfinite_step) for moment in found] == [0, 0, 0, 4, 4, 4]
-    list(moments(twin, how, steps=3))
-    for mine, theirs in zip(ours.parameters(), twin.parameters(), strict=True):
+    ours, copied = network(), network()
+    result = list(moments(ours, how, loss_fn=spoilt(4, what)))
+    assert [int(moment.nonfinite_step) for moment in result] == [0, 0, 0, 4, 4, 4]
+    list(moments(copied, how, steps=3))
+    for mine, theirs in zip(ours.parameters(), copied.parameters(), strict=True):
         assert torch.equal(mine, theirs)
 
 
 class Reads(TorchDispatchMode):
     """Sees every kernel that gives the host a tensor's value or the size of a result that depends on one."""
 
-    def __init__(self, found: list[str]) -> None:
+    def __init__(self, result: list[str]) -> None:
         super().__init__()
-        self.found = found
+        self.found = result
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         aten = torch.ops.aten
@@ -91,9 +91,9 @@ class Reads(TorchDispatchMode):
 class Copies(TorchFunctionMode):
     """Sees every call that brings a whole tensor to the host."""
 
-    def __init__(self, found: list[str]) -> None:
+    def __init__(self, result: list[str]) -> None:
         super().__init__()
-        self.found = found
+        self.found = result
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if getattr(func, "__name__", "") in ("cpu", "tolist", "numpy", "__array__"):
@@ -104,21 +104,21 @@ class Copies(TorchFunctionMode):
 @contextmanager
 def waits() -> Iterator[list[str]]:
     """What the host waited for while inside."""
-    found: list[str] = []
-    with Copies(found), Reads(found):
-        yield found
+    result: list[str] = []
+    with Copies(result), Reads(result):
+        yield result
 
 
 def test_waiting_is_seen() -> None:
     value = torch.ones(2)
-    with waits() as found:
+    with waits() as result:
         float(value.sum())
         bool(value[0])
         value[1].item()
         value.cpu()
         value.tolist()
         value[value > 0]
-    assert len(found) == 6
+    assert len(result) == 6
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_neither_do_batches_that_are_touched() -> None:
     augment = Augment(
         "pad_crop", pad=1, border="reflect", erase=0.5, cutout=3, colour=0.1, mixup=0.2, cutmix=1.0
     )
-    found = training_batches(
+    result = training_batches(
         images,
         PIXELS,
         augment,
@@ -152,7 +152,7 @@ def test_neither_do_batches_that_are_touched() -> None:
     )
     with waits() as found_waits:
         for _ in train(
-            ours, found, LOSS_FN, optimizer=optim.make_optimizer(ours, Optim()), lr_at=lambda _: 0.1, seed=0
+            ours, result, LOSS_FN, optimizer=optim.make_optimizer(ours, Optim()), lr_at=lambda _: 0.1, seed=0
         ):
             pass
     assert found_waits == []
@@ -172,7 +172,7 @@ def synchronisation_is_an_error() -> Iterator[None]:
 def test_an_accelerator_is_never_waited_for() -> None:
     device = torch.device("cuda")
     ours = network().to(device)
-    found = training_batches(
+    result = training_batches(
         colours().train,
         PIXELS,
         Augment("pad_crop", pad=1, erase=0.5, colour=0.1, mixup=0.2, cutmix=1.0),
@@ -185,8 +185,8 @@ def test_an_accelerator_is_never_waited_for() -> None:
         device=device,
     )
     loss_fn = make_loss_fn(PIXELS, type(PLAN)("cuda", "channels_last", "bfloat16", 1), 0.1)
-    made = optim.make_optimizer(ours, Optim(grad_clip=1.0))
-    steps = train(ours, found, loss_fn, optimizer=made, lr_at=lambda _: 0.1, seed=0, grad_clip=1.0)
+    run_recipe = optim.make_optimizer(ours, Optim(grad_clip=1.0))
+    steps = train(ours, result, loss_fn, optimizer=run_recipe, lr_at=lambda _: 0.1, seed=0, grad_clip=1.0)
     next(steps)
     with synchronisation_is_an_error():
         for _ in steps:
@@ -197,8 +197,8 @@ def test_the_first_layer_that_loses_a_number_is_named() -> None:
     ours = network().train()
     with torch.no_grad():
         ours.get_parameter("stages.1.0.residual.conv1.weight")[0, 0, 0, 0] = float("inf")
-    found = nonfinite.first_nonfinite_layer(ours, batches(1)[0], LOSS_FN, seed=0, step=0)
-    assert found == "the first layer whose output is NaN or infinite is stages.1.0.residual.conv1"
+    result = nonfinite.first_nonfinite_layer(ours, batches(1)[0], LOSS_FN, seed=0, step=0)
+    assert result == "the first layer whose output is NaN or infinite is stages.1.0.residual.conv1"
 
 
 def test_where_every_layer_is_finite_the_loss_or_a_gradient_is_named() -> None:
@@ -207,29 +207,29 @@ def test_where_every_layer_is_finite_the_loss_or_a_gradient_is_named() -> None:
     assert nonfinite.first_nonfinite_layer(ours, one, spoilt(1, "loss"), seed=0, step=0).endswith(
         "the loss alone is not"
     )
-    found = nonfinite.first_nonfinite_layer(ours, one, spoilt(1, "gradient"), seed=0, step=0)
-    assert found == "the gradient of head.linear1.bias is the first that is not finite"
+    result = nonfinite.first_nonfinite_layer(ours, one, spoilt(1, "gradient"), seed=0, step=0)
+    assert result == "the gradient of head.linear1.bias is the first that is not finite"
 
 
 def test_a_run_that_diverges_says_where_and_saves_nothing_that_is_no_number(tmp_path: Path) -> None:
     data = colours()
-    made = recipe(schedule=Schedule("constant"), average=Averaging(ema_decay=0.9))
-    run = create(tmp_path, made, identity={})
+    run_recipe = recipe(schedule=Schedule("constant"), average=Averaging(ema_decay=0.9))
+    run = create(tmp_path, run_recipe, identity={})
     go(run, data, after(7))
     text = (run.path / "recipe.json").read_text().replace('"lr": 0.05', '"lr": 1e+30')
     (run.path / "recipe.json").write_text(text)
     with pytest.raises(DivergedError) as caught:
         go(run, data)
-    told = str(caught.value)
+    messages = str(caught.value)
     wrong = json.loads((run.path / "diverged.json").read_text())
-    assert f"NaN or infinity at step {wrong['step']}" in told
-    assert wrong["layer"] in told
+    assert f"NaN or infinity at step {wrong['step']}" in messages
+    assert wrong["layer"] in messages
     assert "layer that says NaN" in wrong["layer"]
     assert len(wrong["images"]) == 6
     assert all(
         title.startswith("train ") and title in {f"train {i}" for i in range(24)} for title in wrong["images"]
     )
-    assert ", ".join(wrong["images"][:3]) in told
+    assert ", ".join(wrong["images"][:3]) in messages
     for path in run.checkpoints.iterdir():
         tensors, _ = checkpoint.read(path)
         assert all(np.isfinite(value.numpy()).all() for value in tensors.values())

@@ -33,7 +33,7 @@ SPOILT = 6
 """The step, from 1, at which the number is lost: in the second epoch of four steps."""
 
 
-def made(lost: str, **changes: Any) -> Recipe:
+def run_recipe(lost: str, **changes: Any) -> Recipe:
     return recipe(optim=Optim(lr=0.05, momentum=0.9, on_nonfinite=lost), **changes)  # type: ignore[arg-type]
 
 
@@ -67,7 +67,7 @@ def spoil(monkeypatch: pytest.MonkeyPatch, what: str, *, at: tuple[int, ...] = (
     monkeypatch.setattr(ClassifyLearn, "loss_fn", spoilt)
 
 
-def told(events: list[Event]) -> str:
+def messages(events: list[Event]) -> str:
     return "\n".join(event.text for event in events if isinstance(event, Note))
 
 
@@ -81,7 +81,7 @@ def test_by_default_the_run_ends_and_says_where(
     what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoil(monkeypatch, what)
-    run = create(tmp_path, made("stop"), identity={})
+    run = create(tmp_path, run_recipe("stop"), identity={})
     with pytest.raises(DivergedError, match=f"NaN or infinity at step {SPOILT}"):
         go(run, colours())
     assert finite(run)
@@ -92,8 +92,8 @@ def test_skip_leaves_out_that_update_and_puts_the_norms_back(
     what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoil(monkeypatch, what)
-    run = create(tmp_path / "run", made("skip", average=Averaging(ema_decay=0.9)), identity={})
-    said = told(go(run, colours()))
+    run = create(tmp_path / "run", run_recipe("skip", average=Averaging(ema_decay=0.9)), identity={})
+    said = messages(go(run, colours()))
     assert f"1 updates skipped up to step {SPOILT}" in said
     assert run.finished
     assert len(run.metrics) == 3
@@ -106,9 +106,9 @@ def test_a_first_update_that_is_left_out_leaves_the_second_as_if_it_were_the_fir
 ) -> None:
     how = Optim(kind=kind, lr=0.05)  # type: ignore[arg-type]
     network = build(arch()).train()
-    twin = copy.deepcopy(network)
-    images, found = torch.randn(4, 3, 12, 12), []
-    for each, spoilt in ((network, True), (twin, False)):
+    copied = copy.deepcopy(network)
+    images, result = torch.randn(4, 3, 12, 12), []
+    for each, spoilt in ((network, True), (copied, False)):
         optimizer = optim.make_optimizer(each, how)
         held = nonfinite.NonFiniteGuard(optimizer, 0.0, each, skip=lambda lost: lost)
         for factor in (float("nan"), 1.0) if spoilt else (1.0,):
@@ -117,17 +117,17 @@ def test_a_first_update_that_is_left_out_leaves_the_second_as_if_it_were_the_fir
             loss = cross_entropy(each(images * factor), torch.tensor([0, 1, 2, 0]))
             loss.backward()
             held.step(loss.detach(), torch.zeros(()), 1)
-        found.append([*each.state_dict().values()])
-    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+        result.append([*each.state_dict().values()])
+    assert all(torch.equal(one, other) for one, other in zip(*result, strict=True))
 
 
 def test_skip_goes_on_bit_for_bit_after_an_interruption(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoil(monkeypatch, "pixel")
-    whole = create(tmp_path / "whole", made("skip"), identity={})
+    whole = create(tmp_path / "whole", run_recipe("skip"), identity={})
     go(whole, colours())
-    parts = create(tmp_path / "parts", made("skip"), identity={})
+    parts = create(tmp_path / "parts", run_recipe("skip"), identity={})
     for asks in (6, 1, 2):
         go(parts, colours(), after(asks))
     go(parts, colours())
@@ -135,18 +135,18 @@ def test_skip_goes_on_bit_for_bit_after_an_interruption(
 
 
 def test_a_policy_that_is_not_needed_changes_no_bit(tmp_path: Path) -> None:
-    found = set()
+    result = set()
     for lost in ("stop", "skip", "rollback"):
-        run = create(tmp_path / lost, made(lost), identity={})
+        run = create(tmp_path / lost, run_recipe(lost), identity={})
         go(run, colours())
-        found.add(weights(run))
-    assert len(found) == 1
+        result.add(weights(run))
+    assert len(result) == 1
 
 
 def test_too_many_lost_in_a_row_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nonfinite, "IN_A_ROW", 3)
     spoil(monkeypatch, "label", at=(3, 5, 6, 7))
-    run = create(tmp_path, made("skip"), identity={})
+    run = create(tmp_path, run_recipe("skip"), identity={})
     with pytest.raises(DivergedError, match="NaN or infinity at step 7"):
         go(run, colours())
     assert finite(run)
@@ -156,7 +156,7 @@ def test_rollback_goes_on_from_the_last_state_at_half_the_rate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The rate is at fault: above 0.03 in the second epoch every loss is lost."""
-    run = create(tmp_path, made("rollback"), identity={})
+    run = create(tmp_path, run_recipe("rollback"), identity={})
     loss_fn, rates = ClassifyLearn.loss_fn, []
 
     def by_rate(*given: Any) -> LossFn:
@@ -172,11 +172,11 @@ def test_rollback_goes_on_from_the_last_state_at_half_the_rate(
     monkeypatch.setattr(ClassifyLearn, "loss_fn", by_rate)
     events = go(run, colours())
     rates = {event.step: event.lr for event in events if hasattr(event, "lr")}
-    clean = create(tmp_path / "clean", made("stop"), identity={})
+    clean = create(tmp_path / "clean", run_recipe("stop"), identity={})
     monkeypatch.setattr(ClassifyLearn, "loss_fn", loss_fn)
     as_planned = {e.step: e.lr for e in go(clean, colours()) if hasattr(e, "lr")}
     assert run.rollbacks == [4]
-    assert "going back to it, and on at 0.5 of the rate" in told(events)
+    assert "going back to it, and on at 0.5 of the rate" in messages(events)
     assert run.finished
     for step, rate in rates.items():
         assert rate == pytest.approx(as_planned[step] * (ROLLBACK_FACTOR if step > 4 else 1))
@@ -188,7 +188,7 @@ def test_rollback_goes_on_from_the_last_state_at_half_the_rate(
 def test_a_weight_that_is_lost_is_caught_and_only_rollback_goes_on(
     lost: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, after_step = create(tmp_path, made(lost), identity={}), RunHistory.after_step
+    run, after_step = create(tmp_path, run_recipe(lost), identity={}), RunHistory.after_step
     times = iter((SPOILT,))
 
     def spoilt(keeper: RunHistory, network: Any, step: int) -> None:
@@ -198,7 +198,7 @@ def test_a_weight_that_is_lost_is_caught_and_only_rollback_goes_on(
 
     monkeypatch.setattr(RunHistory, "after_step", spoilt)
     if lost == "rollback":
-        assert "going back to it, and on at 0.5 of the rate" in told(go(run, colours()))
+        assert "going back to it, and on at 0.5 of the rate" in messages(go(run, colours()))
         assert run.finished
         assert run.rollbacks == [4]
     else:
@@ -213,7 +213,7 @@ def test_rollback_gives_up_where_the_same_batch_loses_its_numbers_again(
     what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoil(monkeypatch, what)
-    run = create(tmp_path, made("rollback"), identity={})
+    run = create(tmp_path, run_recipe("rollback"), identity={})
     with pytest.raises(DivergedError, match=f"NaN or infinity at step {SPOILT}"):
         go(run, colours())
     assert run.rollbacks == [4] * MAX_ROLLBACKS
@@ -225,7 +225,7 @@ def test_before_the_first_epoch_rollback_goes_back_to_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoil(monkeypatch, "pixel", at=(2,))
-    run = create(tmp_path, made("rollback"), identity={})
+    run = create(tmp_path, run_recipe("rollback"), identity={})
     with pytest.raises(DivergedError, match="NaN or infinity at step 2"):
         go(run, colours())
     assert run.rollbacks == [0] * MAX_ROLLBACKS
@@ -234,7 +234,7 @@ def test_before_the_first_epoch_rollback_goes_back_to_the_start(
 
 def test_a_rate_beyond_reason_is_halved_three_times_and_then_given_up(tmp_path: Path) -> None:
     wild = replace(
-        made("rollback"), optim=Optim(lr=1e30, on_nonfinite="rollback"), budget=Budget(3, batch_size=6)
+        run_recipe("rollback"), optim=Optim(lr=1e30, on_nonfinite="rollback"), budget=Budget(3, batch_size=6)
     )
     run = create(tmp_path, wild, identity={})
     with pytest.raises(DivergedError):
@@ -247,16 +247,16 @@ def test_a_rate_beyond_reason_is_halved_three_times_and_then_given_up(tmp_path: 
 def test_an_interrupted_run_remembers_that_it_went_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = create(tmp_path / "whole", made("rollback"), identity={})
+    whole = create(tmp_path / "whole", run_recipe("rollback"), identity={})
     whole.record_rollback(0)
     go(whole, colours())
-    parts = create(tmp_path / "parts", made("rollback"), identity={})
+    parts = create(tmp_path / "parts", run_recipe("rollback"), identity={})
     parts.record_rollback(0)
     go(parts, colours(), after(3))
     go(parts, colours())
     assert weights(parts) == weights(whole)
     (tmp_path / "other").mkdir()
-    plain = create(tmp_path / "other/run", made("rollback"), identity={})
+    plain = create(tmp_path / "other/run", run_recipe("rollback"), identity={})
     go(plain, colours())
     assert weights(plain) != weights(whole)
 
@@ -265,7 +265,7 @@ def test_every_process_leaves_out_what_one_of_them_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The loss alone is lost, on the second of two processes: no gradient tells the first."""
-    data, run = colours(), create(tmp_path, made("skip"), identity={})
+    data, run = colours(), create(tmp_path, run_recipe("skip"), identity={})
     loss_fn = ClassifyLearn.loss_fn
 
     def work(world: World) -> None:
@@ -291,7 +291,7 @@ def test_every_process_leaves_out_what_one_of_them_lost(
             stop=never,
             world=world,
         )
-        notes = told(list(fit.events()))
+        notes = messages(list(fit.events()))
         assert f"1 updates skipped up to step {SPOILT}" in notes
 
     together(2, work)

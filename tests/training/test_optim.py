@@ -41,33 +41,40 @@ def losses(how: Optim, *, steps: int = 10, **changes: Any) -> list[float]:
 
 @pytest.mark.parametrize("how", KINDS, ids=lambda how: how.kind)
 def test_every_kind_learns(how: Optim) -> None:
-    found = losses(how, steps=10)
-    assert sum(found[-3:]) < 0.7 * sum(found[:3])
+    result = losses(how, steps=10)
+    assert sum(result[-3:]) < 0.7 * sum(result[:3])
 
 
 def test_adamw_is_torchs() -> None:
     how = replace(KINDS[1], beta2=0.99, momentum=0.8, weight_decay=0.1)
-    ours, twin = network(), network()
+    ours, copied = network(), network()
     loss_fn = make_loss_fn(PIXELS, PLAN, 0.0)
-    made = optim.make_optimizer(ours, how)
-    list(train(ours, batches(5), loss_fn, optimizer=made, lr_at=lambda _: 0.01, seed=0))
-    adamw = torch.optim.AdamW(twin.parameters(), 0.01, (0.8, 0.99), weight_decay=0.1, fused=True)
+    run_recipe = optim.make_optimizer(ours, how)
+    list(train(ours, batches(5), loss_fn, optimizer=run_recipe, lr_at=lambda _: 0.01, seed=0))
+    adamw = torch.optim.AdamW(copied.parameters(), 0.01, (0.8, 0.99), weight_decay=0.1, fused=True)
     for batch in batches(5):
-        twin.train()
+        copied.train()
         adamw.zero_grad()
-        loss_fn(twin, batch)[0].backward()
+        loss_fn(copied, batch)[0].backward()
         adamw.step()
-    for mine, theirs in zip(ours.parameters(), twin.parameters(), strict=True):
+    for mine, theirs in zip(ours.parameters(), copied.parameters(), strict=True):
         assert torch.equal(mine, theirs)
 
 
 def test_muon_leaves_the_first_and_last_layer_and_all_vectors_to_adamw() -> None:
     ours = network()
-    made = optim.make_optimizer(ours, KINDS[3])
+    run_recipe = optim.make_optimizer(ours, KINDS[3])
     list(
-        train(ours, batches(1), make_loss_fn(PIXELS, PLAN, 0.0), optimizer=made, lr_at=lambda _: 0.01, seed=0)
+        train(
+            ours,
+            batches(1),
+            make_loss_fn(PIXELS, PLAN, 0.0),
+            optimizer=run_recipe,
+            lr_at=lambda _: 0.01,
+            seed=0,
+        )
     )
-    by_adamw = {name for name, weight in ours.named_parameters() if "exp_avg" in made.state[weight]}
+    by_adamw = {name for name, weight in ours.named_parameters() if "exp_avg" in run_recipe.state[weight]}
     expected = {
         name
         for name, weight in ours.named_parameters()
@@ -97,31 +104,38 @@ def test_a_fused_kernel_that_does_not_exist_is_refused() -> None:
 
 def test_each_block_learns_at_a_share_of_the_rate_of_the_one_above() -> None:
     ours = network()
-    made = optim.make_optimizer(ours, Optim(layer_decay=0.5))
+    run_recipe = optim.make_optimizer(ours, Optim(layer_decay=0.5))
     names = {id(weight): name for name, weight in ours.named_parameters()}
-    scales = {names[id(w)]: group["scale"] for group in made.param_groups for w in group["params"]}
+    scales = {names[id(w)]: group["scale"] for group in run_recipe.param_groups for w in group["params"]}
     groups = layer_groups(ours)
     assert [scales[group[0]] for group in groups] == [
         0.5 ** (len(groups) - 1 - i) for i in range(len(groups))
     ]
     assert set(scales) == set(names.values())
     moment = next(
-        train(ours, batches(1), make_loss_fn(PIXELS, PLAN, 0.0), optimizer=made, lr_at=lambda _: 0.2, seed=0)
+        train(
+            ours,
+            batches(1),
+            make_loss_fn(PIXELS, PLAN, 0.0),
+            optimizer=run_recipe,
+            lr_at=lambda _: 0.2,
+            seed=0,
+        )
     )
     assert moment.lr == 0.2
-    assert sorted({group["lr"] for group in made.param_groups}) == [0.2 * 0.5**i for i in (3, 2, 1, 0)]
+    assert sorted({group["lr"] for group in run_recipe.param_groups}) == [0.2 * 0.5**i for i in (3, 2, 1, 0)]
 
 
 def test_frozen_norms_keep_statistics_and_weights_while_the_rest_learns() -> None:
     ours, how = network(), Optim(frozen_norms=True)
     before = {name: value.clone() for name, value in ours.state_dict().items()}
-    made = optim.make_optimizer(ours, how)
+    run_recipe = optim.make_optimizer(ours, how)
     list(
         train(
             ours,
             batches(3),
             make_loss_fn(PIXELS, PLAN, 0.0),
-            optimizer=made,
+            optimizer=run_recipe,
             lr_at=lambda _: 0.1,
             seed=0,
             train_mode=optim.train_mode(how),
@@ -133,14 +147,14 @@ def test_frozen_norms_keep_statistics_and_weights_while_the_rest_learns() -> Non
 
 def test_gradients_longer_than_the_limit_are_shortened_to_it() -> None:
     ours = network()
-    made = optim.make_optimizer(ours, Optim(momentum=0.0, weight_decay=0.0))
+    run_recipe = optim.make_optimizer(ours, Optim(momentum=0.0, weight_decay=0.0))
     before = [weight.detach().clone() for weight in ours.parameters()]
     list(
         train(
             ours,
             batches(1),
             make_loss_fn(PIXELS, PLAN, 0.0),
-            optimizer=made,
+            optimizer=run_recipe,
             lr_at=lambda _: 1.0,
             seed=0,
             grad_clip=0.01,
@@ -153,14 +167,14 @@ def test_gradients_longer_than_the_limit_are_shortened_to_it() -> None:
 
 def test_a_batch_in_portions_gives_the_gradient_of_the_whole() -> None:
     """Without batch norms, which see one portion at a time."""
-    made = replace(zoo.arch("smallconvnet"), classes=3, preprocess=PIXELS)
-    made = replace(made, head=replace(made.head, drop=0.0))
+    run_recipe = replace(zoo.arch("smallconvnet"), classes=3, preprocess=PIXELS)
+    run_recipe = replace(run_recipe, head=replace(run_recipe.head, drop=0.0))
     from residua.nn.network import build
 
-    found = []
+    result = []
     for portions in (1, 2, 4):
         torch.manual_seed(0)
-        ours = build(made)
+        ours = build(run_recipe)
         sgd = optim.make_optimizer(ours, Optim(lr=0.01))
         moments = train(
             ours,
@@ -172,11 +186,11 @@ def test_a_batch_in_portions_gives_the_gradient_of_the_whole() -> None:
             accumulate=portions,
         )
         totals = [(float(m.loss), int(m.num_wrong), m.num_images) for m in moments]
-        found.append((totals, [weight.detach().clone() for weight in ours.parameters()]))
-    for totals, weights in found[1:]:
-        assert [t[1:] for t in totals] == [t[1:] for t in found[0][0]]
-        assert [t[0] for t in totals] == pytest.approx([t[0] for t in found[0][0]], rel=1e-5)
-        for mine, theirs in zip(weights, found[0][1], strict=True):
+        result.append((totals, [weight.detach().clone() for weight in ours.parameters()]))
+    for totals, weights in result[1:]:
+        assert [t[1:] for t in totals] == [t[1:] for t in result[0][0]]
+        assert [t[0] for t in totals] == pytest.approx([t[0] for t in result[0][0]], rel=1e-5)
+        for mine, theirs in zip(weights, result[0][1], strict=True):
             torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-6)
 
 

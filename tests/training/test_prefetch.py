@@ -18,13 +18,13 @@ def until(error: Exception, *batches: int) -> Iterator[int]:
 
 
 def test_batches_come_in_order_whether_or_not_they_are_asked_for_first() -> None:
-    feed, found = Prefetcher(iter(range(6)), SINGLE_PROCESS), []
+    feed, result = Prefetcher(iter(range(6)), SINGLE_PROCESS), []
     for batch in feed:
-        found.append(batch)
+        result.append(batch)
         if batch % 2:
             assert feed.fetch()
             assert feed.fetch()
-    assert found == list(range(6))
+    assert result == list(range(6))
     assert feed.fetch()  # nothing is left to wait for
 
 

@@ -9,9 +9,9 @@ from residua.training.schedule import EpochErrors, lr_at
 
 
 def paper_rate(depth: int, step: int, past: list[float] | None = None) -> float:
-    made = he2015.cifar(zoo.arch(f"cifar_resnet{depth}"), "cifar10")
+    run_recipe = he2015.cifar(zoo.arch(f"cifar_resnet{depth}"), "cifar10")
     epochs = [EpochErrors(error, error) for error in past or []]
-    return lr_at(made.schedule, made.optim.lr, step, made.budget.steps, past=epochs)
+    return lr_at(run_recipe.schedule, run_recipe.optim.lr, step, run_recipe.budget.steps, past=epochs)
 
 
 @pytest.mark.parametrize(
@@ -45,14 +45,14 @@ def test_from_depth_110_on_the_rate_is_a_tenth_until_the_training_error_falls_be
     ("step", "rate"), [(0, 0.01), (399, 0.01), (400, 0.1), (31_999, 0.1), (32_000, 0.01), (48_000, 0.001)]
 )
 def test_every_run_of_the_second_paper_begins_with_400_steps_at_a_tenth(step: int, rate: float) -> None:
-    made = he2016.cifar(zoo.arch("cifar_preresnet164"), "cifar10")
-    assert lr_at(made.schedule, made.optim.lr, step, 64_000) == pytest.approx(rate, rel=1e-12)
+    run_recipe = he2016.cifar(zoo.arch("cifar_preresnet164"), "cifar10")
+    assert lr_at(run_recipe.schedule, run_recipe.optim.lr, step, 64_000) == pytest.approx(rate, rel=1e-12)
 
 
 @pytest.mark.parametrize(("epoch", "rate"), [(29, 0.1), (30, 0.01), (59, 0.01), (60, 0.001), (80, 0.0001)])
 def test_the_third_papers_imagenet_recipe_drops_after_30_60_and_80_epochs(epoch: int, rate: float) -> None:
-    made = duta2020.imagenet(zoo.arch("iresnet50"), "imagenet")
-    assert lr_at(made.schedule, made.optim.lr, 5004 * epoch, 5004 * 90) == pytest.approx(rate)
+    run_recipe = duta2020.imagenet(zoo.arch("iresnet50"), "imagenet")
+    assert lr_at(run_recipe.schedule, run_recipe.optim.lr, 5004 * epoch, 5004 * 90) == pytest.approx(rate)
 
 
 def plateau_rate(tests: list[float], *, patience: int = 2, most: int = 2) -> float:

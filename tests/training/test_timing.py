@@ -50,8 +50,8 @@ def test_a_neighbour_that_hits_some_ways_for_some_turns_does_not_choose(
     machine.busy = lambda way, nth: 1.4 if way != "blocks" and nth < 4 else 1.0
     assert best_of_three(machine.steps(), lambda: machine.now, worth=1.15) == "blocks"
     machine.taken.clear()
-    found = time_in_turns(machine.steps(), worth=1.05, seconds=60)
-    assert fastest(found, worth=1.05) == "whole"
+    result = time_in_turns(machine.steps(), worth=1.05, seconds=60)
+    assert fastest(result, worth=1.05) == "whole"
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1e6])
@@ -98,21 +98,21 @@ def test_a_machine_that_is_disturbed_for_some_seconds_is_looked_at_for_longer(
     for _ in range(100):
         machine.taken.clear()
         machine.busy = lambda way, nth: draw.choice((1.0, 2.0)) if nth < 20 else 1.0
-        found = time_in_turns(machine.steps(), worth=1.15, seconds=10.0)
-        right += fastest(found, worth=1.15) == "bfloat16"
+        result = time_in_turns(machine.steps(), worth=1.15, seconds=10.0)
+        right += fastest(result, worth=1.15) == "bfloat16"
     assert right >= 98
 
 
 def test_a_third_way_must_beat_the_second_not_the_first_alone() -> None:
-    found = {"off": [1.2] * 5, "blocks": [1.0] * 5, "whole": [0.99] * 5}
-    assert fastest(found, worth=1.05) == "blocks"
+    result = {"off": [1.2] * 5, "blocks": [1.0] * 5, "whole": [0.99] * 5}
+    assert fastest(result, worth=1.05) == "blocks"
 
 
 def test_the_first_turn_is_not_counted_and_the_order_turns_round(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch, {"a": 1.0, "b": 1.0})
     machine.busy = lambda way, nth: 100.0 if nth == 0 else 1.0
-    found = time_in_turns(machine.steps(), worth=1.05, seconds=60)
-    assert found == {"a": [1.0] * MIN_TURNS, "b": [1.0] * MIN_TURNS}
+    result = time_in_turns(machine.steps(), worth=1.05, seconds=60)
+    assert result == {"a": [1.0] * MIN_TURNS, "b": [1.0] * MIN_TURNS}
     assert machine.taken[:6] == ["a", "b", "b", "a", "a", "b"]
 
 

@@ -54,10 +54,10 @@ def test_who_fails_leaves_though_nobody_keeps_the_notes(
     silent: Silent, error: Exception, kind: type, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(failure, "STORE_SECONDS", 0.2)
-    found = propagate_failure(error, silent, rank=1, size=2, seconds=1.0)
+    result = propagate_failure(error, silent, rank=1, size=2, seconds=1.0)
     assert silent.asked == ["check"]
-    assert type(found) is kind
-    assert said in str(found)
+    assert type(result) is kind
+    assert said in str(result)
 
 
 def test_who_waits_for_a_process_that_stands_still_does_not_wait_for_ever(

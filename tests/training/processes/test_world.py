@@ -40,32 +40,34 @@ def data() -> ImageDataset:
     return colours()
 
 
-def grouped(made: Recipe) -> Network:
-    torch.manual_seed(made.seed)
-    network = Network(made.arch, letters=GROUPS)
+def grouped(run_recipe: Recipe) -> Network:
+    torch.manual_seed(run_recipe.seed)
+    network = Network(run_recipe.arch, letters=GROUPS)
     network.class_names = ("blue", "green", "red")
     return network
 
 
-def drawn(made: Recipe) -> Network:
-    return initial_network(made, ("blue", "green", "red"))
+def drawn(run_recipe: Recipe) -> Network:
+    return initial_network(run_recipe, ("blue", "green", "red"))
 
 
 def run_in(
     size: int,
     path: Path,
-    made: Recipe,
+    run_recipe: Recipe,
     data: ImageDataset,
     *,
     network: Callable[[Recipe], Network] = drawn,
     asks: int = 0,
 ) -> Run:
     """A run at `path`, trained by `size` ranks until its end, or until rank 0 has asked `asks` times."""
-    run = Run(path) if (path / "recipe.json").exists() else create(path, made, identity={})
+    run = Run(path) if (path / "recipe.json").exists() else create(path, run_recipe, identity={})
 
     def work(world: World) -> None:
         stop = after(asks) if asks and world.is_main else never
-        for _ in TrainingSession(run, network(made), data, ClassifyLearn(), stop=stop, world=world).events():
+        for _ in TrainingSession(
+            run, network(run_recipe), data, ClassifyLearn(), stop=stop, world=world
+        ).events():
             pass
 
     if size == 1:
@@ -79,9 +81,9 @@ def run_in(
 def test_ranks_learn_what_one_process_learns(
     size: int, batch: int, data: ImageDataset, tmp_path: Path
 ) -> None:
-    made = recipe(budget=Budget(epochs=3, batch_size=batch, save_seconds=1000.0))
-    alone = run_in(1, tmp_path / "alone", made, data, network=grouped)
-    many = run_in(size, tmp_path / "many", made, data, network=grouped)
+    run_recipe = recipe(budget=Budget(epochs=3, batch_size=batch, save_seconds=1000.0))
+    alone = run_in(1, tmp_path / "alone", run_recipe, data, network=grouped)
+    many = run_in(size, tmp_path / "many", run_recipe, data, network=grouped)
     assert 0 < difference(many, alone) <= 1e-5
     for mine, theirs in zip(rows(many), rows(alone), strict=True):
         assert mine == pytest.approx(theirs, abs=1e-5)
@@ -91,10 +93,10 @@ def test_ranks_learn_what_one_process_learns(
 def test_without_the_weights_an_uneven_share_would_not_pass(
     data: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = recipe(budget=Budget(epochs=3, batch_size=5, save_seconds=1000.0))
-    alone = run_in(1, tmp_path / "alone", made, data, network=grouped)
+    run_recipe = recipe(budget=Budget(epochs=3, batch_size=5, save_seconds=1000.0))
+    alone = run_in(1, tmp_path / "alone", run_recipe, data, network=grouped)
     monkeypatch.setattr(World, "local_batch_size", lambda world, batch: batch / world.size)
-    many = run_in(2, tmp_path / "many", made, data, network=grouped)
+    many = run_in(2, tmp_path / "many", run_recipe, data, network=grouped)
     assert difference(many, alone) > 1e-4
 
 
@@ -106,24 +108,24 @@ def test_interrupted_ranks_that_compile_end_with_the_same_bits(
     compile_ = nn.Module.compile
     monkeypatch.setattr(nn.Module, "compile", lambda module, **_: compile_(module, backend="aot_eager"))
     plan = Plan("cpu", "channels_last", "bfloat16", 1, compile="blocks")
-    made = recipe(arch=arch(drop=True), plan=plan)
-    whole = run_in(2, tmp_path / "whole", made, data)
-    parts = run_in(2, tmp_path / "parts", made, data, asks=5)
+    run_recipe = recipe(arch=arch(drop=True), plan=plan)
+    whole = run_in(2, tmp_path / "whole", run_recipe, data)
+    parts = run_in(2, tmp_path / "parts", run_recipe, data, asks=5)
     assert not parts.finished
-    run_in(2, tmp_path / "parts", made, data)
+    run_in(2, tmp_path / "parts", run_recipe, data)
     assert (rows(parts), weights(parts)) == (rows(whole), weights(whole))
 
 
 def test_the_same_ranks_twice_and_interrupted_ranks_end_with_the_same_bits(
     data: ImageDataset, tmp_path: Path
 ) -> None:
-    made = recipe(arch=arch(drop=True))
-    first = run_in(2, tmp_path / "first", made, data)
-    runs = [run_in(2, tmp_path / "again", made, data)]
+    run_recipe = recipe(arch=arch(drop=True))
+    first = run_in(2, tmp_path / "first", run_recipe, data)
+    runs = [run_in(2, tmp_path / "again", run_recipe, data)]
     for asks in (4, 5, 6):  # at the end of an epoch, while its images are judged, in the middle of the next
-        parts = run_in(2, tmp_path / f"{asks}", made, data, asks=asks)
+        parts = run_in(2, tmp_path / f"{asks}", run_recipe, data, asks=asks)
         assert not parts.finished
-        runs.append(run_in(2, tmp_path / f"{asks}", made, data))
+        runs.append(run_in(2, tmp_path / f"{asks}", run_recipe, data))
     for run in runs:
         assert weights(run) == weights(first)
         assert rows(run) == rows(first)
@@ -144,17 +146,19 @@ def test_ranks_validate_exactly_as_one_process(
     size: int, at_once: int, data: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("residua.tasks.classify.learn_task.max_batch_size", lambda *_: at_once)
-    made = recipe()
+    run_recipe = recipe()
     alone = ClassifyLearn().validate(
-        drawn(made), data, made, plan=made.plan, world=SINGLE_PROCESS, stop=never
+        drawn(run_recipe), data, run_recipe, plan=run_recipe.plan, world=SINGLE_PROCESS, stop=never
     )
 
     def work(world: World) -> None:
-        network = drawn(made)
+        network = drawn(run_recipe)
         if not world.is_main:
             for value in network.buffers():
                 value += 1  # its own running statistics are not asked
-        result = ClassifyLearn().validate(network, data, made, plan=made.plan, world=world, stop=never)
+        result = ClassifyLearn().validate(
+            network, data, run_recipe, plan=run_recipe.plan, world=world, stop=never
+        )
         assert (result.probabilities == alone.probabilities).all()
         assert (result.labels == alone.labels).all()
         assert result.loss == alone.loss
@@ -165,16 +169,16 @@ def test_ranks_validate_exactly_as_one_process(
 def test_a_state_that_is_damaged_is_passed_over_by_all_ranks_alike(
     data: ImageDataset, tmp_path: Path
 ) -> None:
-    made = recipe(budget=Budget(epochs=3, batch_size=6, save_seconds=0.0))
-    whole = run_in(2, tmp_path / "whole", made, data)
-    parts = run_in(2, tmp_path / "parts", made, data, asks=7)
+    run_recipe = recipe(budget=Budget(epochs=3, batch_size=6, save_seconds=0.0))
+    whole = run_in(2, tmp_path / "whole", run_recipe, data)
+    parts = run_in(2, tmp_path / "parts", run_recipe, data, asks=7)
     flip(max(parts.checkpoints.iterdir()))
-    run_in(2, tmp_path / "parts", made, data)
+    run_in(2, tmp_path / "parts", run_recipe, data)
     assert weights(parts) == weights(whole)
 
 
-def told(folder: Path, work: Callable[[World], object]) -> Callable[[int], None]:
-    """Joins, does `work`, and writes down what that raised."""
+def record_errors(folder: Path, work: Callable[[World], object]) -> Callable[[int], None]:
+    """Join the group, do `work`, and write what it raised to a file."""
 
     def rank_work(rank: int) -> None:
         try:
@@ -206,7 +210,7 @@ def test_an_error_on_one_rank_ends_all_and_rank_0_speaks(
             raise DataError("photo.jpg cannot be decoded")
         wait(world)
 
-    assert end(begin(3, told(tmp_path, work), stall=3.0), limit=30) == [0, 0, 0]
+    assert end(begin(3, record_errors(tmp_path, work), stall=3.0), limit=30) == [0, 0, 0]
     said = [(tmp_path / str(rank)).read_text() for rank in range(3)]
     who = f"process {culprit}: " if culprit else ""
     assert said[0] == f"DataError {f'False {who}' if culprit else ''}photo.jpg cannot be decoded"
@@ -222,7 +226,7 @@ def test_a_rank_that_is_killed_is_missed(wait: Callable[[World], None], tmp_path
             os.kill(os.getpid(), signal.SIGKILL)
         wait(world)
 
-    assert end(begin(2, told(tmp_path, work)), limit=30) == [-signal.SIGKILL, 0]
+    assert end(begin(2, record_errors(tmp_path, work)), limit=30) == [-signal.SIGKILL, 0]
     assert (tmp_path / "1").read_text().startswith("PeerLostError another process of this run died or stalls")
 
 
@@ -243,7 +247,7 @@ def test_a_rank_that_stalls_is_missed_in_bounded_time(
             os.kill(os.getpid(), signal.SIGSTOP)
         wait(world)
 
-    children = begin(2, told(tmp_path, work), stall=2.0)
+    children = begin(2, record_errors(tmp_path, work), stall=2.0)
     try:
         assert end(children[:1], limit=40) == [0]
     finally:
@@ -258,7 +262,7 @@ def test_who_works_while_the_others_wait_is_not_taken_for_one_that_stalls(tmp_pa
             time.sleep(3)
         world.barrier()
 
-    assert end(begin(2, told(tmp_path, work), stall=2.0)) == [0, 0]
+    assert end(begin(2, record_errors(tmp_path, work), stall=2.0)) == [0, 0]
     assert not list(tmp_path.iterdir())
 
 
@@ -278,41 +282,45 @@ def test_shares_are_those_of_the_sampler() -> None:
 
 
 def test_batch_norms_over_all_ranks_need_gpus(data: ImageDataset, tmp_path: Path) -> None:
-    made = recipe(plan=replace(recipe().plan, sync_norm=True))
-    run = create(tmp_path / "run", made, identity={})
+    run_recipe = recipe(plan=replace(recipe().plan, sync_norm=True))
+    run = create(tmp_path / "run", run_recipe, identity={})
 
     def work(world: World) -> None:
-        list(TrainingSession(run, drawn(made), data, ClassifyLearn(), stop=never, world=world).events())
+        list(TrainingSession(run, drawn(run_recipe), data, ClassifyLearn(), stop=never, world=world).events())
 
-    assert end(begin(2, told(tmp_path, work))) == [0, 0]
+    assert end(begin(2, record_errors(tmp_path, work))) == [0, 0]
     assert (tmp_path / "0").read_text().startswith("ConfigError plan.sync_norm needs GPUs")
 
 
 def test_a_batch_too_small_for_its_ranks_begins_no_run(tmp_path: Path) -> None:
-    made = recipe("digits", budget=Budget(epochs=1, batch_size=2))
-    wish = TrainRequest("digits", recipe=str(file_of(made, tmp_path / "recipe.json")))
+    run_recipe = recipe("digits", budget=Budget(epochs=1, batch_size=2))
+    train_request = TrainRequest("digits", recipe=str(file_of(run_recipe, tmp_path / "recipe.json")))
 
     def work(_rank: int) -> None:
         with (
             pytest.raises((ValueError, PeerFailedError), match="3 processes share a batch of 2"),
             process_group() as world,
         ):
-            start_or_join(wish, tmp_path / "run", world=world)
+            start_or_join(train_request, tmp_path / "run", world=world)
 
     assert end(begin(3, work)) == [0] * 3
     assert not (tmp_path / "run").exists()
 
 
 def test_what_a_job_began_it_goes_on_with_and_no_other(tmp_path: Path) -> None:
-    made = file_of(recipe("digits", budget=Budget(epochs=1, batch_size=600)), tmp_path / "recipe.json")
-    wish, path = TrainRequest("digits", recipe=str(made)), tmp_path / "run"
-    begun, _ = start_or_join(wish, path, world=World(job_id="photos"))
+    run_recipe = file_of(recipe("digits", budget=Budget(epochs=1, batch_size=600)), tmp_path / "recipe.json")
+    train_request, path = TrainRequest("digits", recipe=str(run_recipe)), tmp_path / "run"
+    begun, _ = start_or_join(train_request, path, world=World(job_id="photos"))
     assert begun.job_id == "photos"
-    assert start_or_join(wish, path, world=World(job_id="photos"))[0] == begun
-    other = replace(wish, changes=(("optim.lr", "0.01"),))
-    for again, world in ((wish, World(job_id="plants")), (wish, World()), (other, World(job_id="photos"))):
+    assert start_or_join(train_request, path, world=World(job_id="photos"))[0] == begun
+    other = replace(train_request, changes=(("optim.lr", "0.01"),))
+    for again, world in (
+        (train_request, World(job_id="plants")),
+        (train_request, World()),
+        (other, World(job_id="photos")),
+    ):
         with pytest.raises(FileExistsError, match="holds a run already"):
             start_or_join(again, path, world=world)
     begun.mark_finished({"step": 2})
     with pytest.raises(FileExistsError, match="choose another -o"):
-        start_or_join(wish, path, world=World(job_id="photos"))
+        start_or_join(train_request, path, world=World(job_id="photos"))

@@ -43,7 +43,7 @@ def launch(words: Sequence[str], processes: int, *, logs: Path) -> int:
     for name in (
         "torch.distributed.elastic",
         "torch.distributed.elastic.agent.server.api",
-    ):  # have own levels
+    ):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     ignores_hangup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # started by `nohup`
     config = LaunchConfig(
@@ -66,7 +66,7 @@ def launch(words: Sequence[str], processes: int, *, logs: Path) -> int:
     except ChildFailedError as error:
         rank, failure = min(error.failures.items(), key=lambda pair: pair[1].timestamp)
         raise ProcessesDiedError(
-            f"the processes died {RESTARTS + 1} times, at last process {rank} with exit code {failure.exitcode}: "
-            "see its messages above"
+            f"the processes died {RESTARTS + 1} times, at last process {rank} with exit code "
+            f"{failure.exitcode}: see its messages above"
         ) from None
     return 0
