@@ -158,7 +158,7 @@ def test_an_answer_file_is_not_overwritten_unless_forced(trained: Path, photos: 
     out, image = tmp_path / "labels.csv", photos / "val" / "red" / "00.jpg"
     out.write_text("mine")
     line = complaint(residua("predict", trained, image, "-o", out), 2)
-    assert "is there already: give --force" in line
+    assert "exists already: give --force" in line
     assert out.read_text() == "mine"
 
 
@@ -172,7 +172,7 @@ def test_names_that_are_no_text_are_answered_too(trained: Path, photos: Path, tm
 
 
 MISTAKES: list[tuple[list[str], int, str]] = [
-    (["train", "nowhere"], 4, "nowhere does not exist: give a folder of class folders"),
+    (["train", "nowhere"], 4, "nowhere does not exist: give a folder, or photos/"),
     (["train", "digits", "-m", "cifar_resnet_20"], 2, "did you mean cifar_resnet20"),
     (["train", "digits", "--recipe", "he2015.cifa"], 2, "did you mean he2015.cifar"),
     (["train", "digits", "--set", "optim.rat=1"], 2, "no setting 'optim.rat': did you mean optim.lr"),
