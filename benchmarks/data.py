@@ -32,12 +32,12 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from residua.data.batches import training
-from residua.data.decode import inspect
+from residua.data.batches import training_batches
+from residua.data.decode import read_size
 from residua.data.images import Images
 from residua.data.items import Files
-from residua.data.sources.shards import pack
-from residua.data.sources.table import find
+from residua.data.sources.shards import write_shards
+from residua.data.open import find
 from residua.spec.augment import Augment
 from residua.spec.preprocess import IMAGENET
 from residua.training.processes import world
@@ -74,7 +74,7 @@ def bits(folder: Path) -> str:
     files = every(folder).files
     assert isinstance(files, Files)
     some = [files[i] for i in range(min(BATCH, len(files)))]
-    pixels = sum(width * height for width, height in map(inspect, some))
+    pixels = sum(width * height for width, height in map(read_size, some))
     return f"{8 * sum(file.stat().st_size for file in some) / pixels:.1f} bits a pixel"
 
 
@@ -85,12 +85,12 @@ def every(folder: Path) -> Images:
 
 def ours(images: Images, workers: int) -> Iterator[int]:
     """Images in each batch, for ever."""
-    batches = training(
+    batches = training_batches(
         images,
         IMAGENET,
         Augment("resized_crop", area=AREA),
         seed=0,
-        batch=BATCH,
+        batch_size=BATCH,
         first=0,
         steps=10**6,
         workers=workers,
@@ -117,7 +117,7 @@ def compared(
     sides = {"ours": mine, "peer": peer[1]}
     timed = {name: partial(turns.per_second, feed, options.seconds) for name, feed in sides.items()}
     found = turns.medians(timed, options.rounds)
-    mine_per_core, peer_per_core = (found[name] / world.cores() for name in sides)
+    mine_per_core, peer_per_core = (found[name] / world.available_cores() for name in sides)
     unit = "images/s per core"
     return turns.row(what, mine_per_core, peer_per_core, peer_name=peer[0], unit=unit, digits=1)
 
@@ -169,7 +169,7 @@ def against_torchvision(made: Path, options: argparse.Namespace, part: str) -> I
     """Our folders beside torchvision's."""
     folder = options.source if options.source and part == "small" else photographs_of(made, part, options)
     what = f"JPEGs of {folder}" if folder == options.source else f"JPEGs of {SIDES[part]} px"
-    peer, mine = partial(theirs, folder, world.cores()), partial(ours, every(folder), world.cores())
+    peer, mine = partial(theirs, folder, world.available_cores()), partial(ours, every(folder), world.available_cores())
     yield compared(f"{what}, {bits(folder)}", mine, (PEER, peer), options)
 
 
@@ -182,8 +182,8 @@ def of_shards(made: Path, options: argparse.Namespace) -> Iterator[dict[str, Any
         ("the same, decoded", "camera", REDUCED, True),
     ):
         folder, packed = photographs_of(made, part, options), made / f"{part}-packed"
-        pack(find(str(folder)), packed, side=side, decoded=decoded, force=True)
-        mine, peer = (partial(ours, every(of), world.cores()) for of in (packed, folder))
+        write_shards(find(str(folder)), packed, side=side, decoded=decoded, force=True)
+        mine, peer = (partial(ours, every(of), world.available_cores()) for of in (packed, folder))
         yield compared(what, mine, ("our folders, the same images", peer), options)
 
 
@@ -194,16 +194,16 @@ def from_disk(made: Path, options: argparse.Namespace) -> Iterator[dict[str, Any
         (folder / file.parent.name).mkdir(parents=True, exist_ok=True)
         for copy in range(COPIES):
             (folder / file.parent.name / f"{copy}-{file.name}").write_bytes(file.read_bytes())
-    pack(find(str(folder)), packed)
-    peer = partial(once, folder, partial(theirs, folder, world.cores()))
-    files, shards = (partial(once, of, partial(ours, every(of), world.cores())) for of in (folder, packed))
+    write_shards(find(str(folder)), packed)
+    peer = partial(once, folder, partial(theirs, folder, world.available_cores()))
+    files, shards = (partial(once, of, partial(ours, every(of), world.available_cores())) for of in (folder, packed))
     yield compared("300 px JPEGs, cold", files, (PEER, peer), options)
     yield compared("shards of them, cold", shards, ("our folders, the same images, cold", files), options)
-    pack(find(str(folder)), made / "many-decoded", decoded=True)
-    pixels = partial(once, made / "many-decoded", partial(ours, every(made / "many-decoded"), world.cores()))
+    write_shards(find(str(folder)), made / "many-decoded", decoded=True)
+    pixels = partial(once, made / "many-decoded", partial(ours, every(made / "many-decoded"), world.available_cores()))
     yield compared("the same, decoded, cold", pixels, ("our folders, the same images, cold", files), options)
     one_by_one = replace(every(folder), files=Unasked(every(folder).files))
-    alone = partial(once, folder, partial(ours, one_by_one, world.cores()))
+    alone = partial(once, folder, partial(ours, one_by_one, world.available_cores()))
     yield compared(
         "300 px JPEGs, cold, all of a batch asked for", files, ("one after another", alone), options
     )

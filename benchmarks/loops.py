@@ -18,12 +18,12 @@ import turns
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from residua.data.batches import Batch, training
+from residua.data.batches import Batch, training_batches
 from residua.data.images import Images
 from residua.nn.device import place_network
 from residua.spec.recipe import Plan, Recipe
 from residua.training import compiling, memory, optim, plan
-from residua.training.initial import initial
+from residua.training.network import initial_network
 from residua.training.loop import train
 from residua.training.losses import LossFn, recipe_loss_fn
 from residua.training.processes import world
@@ -51,15 +51,15 @@ def ours(recipe: Recipe, images: Images, batch: int) -> Loop:
     """residua's loop on images."""
 
     def feed(chosen: Plan) -> Fed:
-        batches = training(
+        batches = training_batches(
             images,
             recipe.arch.preprocess,
             recipe.augment,
             seed=0,
-            batch=batch,
+            batch_size=batch,
             first=0,
             steps=10**6,
-            workers=world.cores() if recipe.augment.whole_images else 0,
+            workers=world.available_cores() if recipe.augment.whole_images else 0,
             resident_bytes=1 << 30,
             device=torch.device(chosen.device),
         )
@@ -70,15 +70,15 @@ def ours(recipe: Recipe, images: Images, batch: int) -> Loop:
 
 def begun(recipe: Recipe, classes: tuple[str, ...], batch: int, feed: Callable[[Plan], Fed]) -> Loop:
     """residua's loop with the plan it chooses here for a long run, on what `feed` gives that plan."""
-    network = initial(recipe, classes)
-    chosen = plan.choose(network, recipe.plan, batch=batch, steps=10**7 // batch)
+    network = initial_network(recipe, classes)
+    chosen = plan.choose_plan(network, recipe.plan, batch=batch, steps=10**7 // batch)
     network = place_network(network, chosen.plan)
-    optimizer = optim.make(network, recipe.optim)
-    compiling.compiled(network, chosen.plan)
-    batches, judge = feed(chosen.plan)
-    steps = train(network, batches, judge, optimizer=optimizer, lr_at=lambda _: 0.01, seed=0)
+    optimizer = optim.make_optimizer(network, recipe.optim)
+    compiling.compile_network(network, chosen.plan)
+    batches, loss_fn = feed(chosen.plan)
+    steps = train(network, batches, loss_fn, optimizer=optimizer, lr_at=lambda _: 0.01, seed=0)
     how = f"{chosen.plan.precision} {chosen.plan.memory_format}, compile {chosen.plan.compile}"
-    return Loop(f"residua ({how})", steps, partial(memory.kept, chosen.plan))
+    return Loop(f"residua ({how})", steps, partial(memory.retain_freed_memory, chosen.plan))
 
 
 def plain(network: nn.Module, batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> Loop:
@@ -116,7 +116,7 @@ def timm(network: nn.Module, dataset: Any, *, size: int, batch: int, fast: bool)
         batch_size=batch,
         is_training=True,
         color_jitter=0.0,
-        num_workers=world.cores(),
+        num_workers=world.available_cores(),
         pin_memory=device().type == "cuda",
         device=device(),
     )

@@ -120,7 +120,7 @@ def limit_for(name: str, base: int, args: argparse.Namespace) -> int:
     """A limit that asks for much: room for twice the maps of the tightest schedule, and for holes."""
     arch = network_of(name)
     least = smallest_peak(list_units(arch, batch=args.batch, precision=args.precision)).peak
-    return int(base + 12 * cost(arch).params + memory.HOLES * 2 * least)  # weight, gradient, momentum
+    return int(base + 12 * cost(arch).params + memory.FRAGMENTATION * 2 * least)  # weight, gradient, momentum
 
 
 def compare(args: argparse.Namespace, say: Any) -> dict[str, Any]:
@@ -156,7 +156,7 @@ def compare(args: argparse.Namespace, say: Any) -> dict[str, Any]:
 
 def fixed(args: argparse.Namespace) -> int:
     """Bytes of a process that has not trained yet."""
-    return 0 if args.device != "cpu" else memory.at_start() + (16 << 20)
+    return 0 if args.device != "cpu" else memory.bytes_at_start() + (16 << 20)
 
 
 def slope(family: str, args: argparse.Namespace) -> float:

@@ -22,7 +22,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.models import resnet50
 from torchvision.transforms import v2
 
-from residua.data.sources.table import open_dataset
+from residua.data.open import open_dataset
 from residua.recipes import quick
 from residua.spec import change, zoo
 from residua.spec.describe import cost
@@ -88,7 +88,7 @@ def main() -> None:
         pictures = ImageFolder(str(root / "train"), transform)
         cuda = torch.cuda.is_available()
         loader = DataLoader(
-            pictures, args.batch, shuffle=True, num_workers=world.cores(), drop_last=True, pin_memory=cuda
+            pictures, args.batch, shuffle=True, num_workers=world.available_cores(), drop_last=True, pin_memory=cuda
         )
         peers = [loops.plain(resnet50(num_classes=CLASSES), loader)]
         for fast in (False, True):
@@ -101,7 +101,7 @@ def main() -> None:
         arch = change.with_classes(zoo.arch("resnet50"), CLASSES)
         recipe = quick.photos(arch, str(root))
         recipe = replace(recipe, augment=replace(recipe.augment, area=AREA))
-        images = open_dataset(str(root), holdout=0.2).train
+        images = open_dataset(str(root), val_fraction=0.2).train
         mine = loops.ours(recipe, images, args.batch)
         result = loops.compare(
             "resnet50 training at 224 from JPEG",

@@ -25,7 +25,7 @@ def per_second(feed: Feed, seconds: float) -> float:
     queues. The first two batches of each are not counted.
     """
     batches = feed()
-    for _ in range(2 * world.cores()):
+    for _ in range(2 * world.available_cores()):
         next(batches)
     start, count = time.perf_counter(), 0
     while (lasted := time.perf_counter() - start) < seconds:
@@ -85,9 +85,9 @@ def row(
 def result(rows: Sequence[dict[str, Any]], *packages: str) -> dict[str, Any]:
     """`rows` with the machine, and the versions of torch, residua and `packages`."""
     capability = torch.backends.cpu.get_cpu_capability()
-    machine = f"{world.cores()} cores, {capability}, {torch.get_num_threads()} threads"
+    machine = f"{world.available_cores()} cores, {capability}, {torch.get_num_threads()} threads"
     if torch.cuda.is_available():
-        machine = f"{torch.cuda.get_device_name()}, {world.cores()} cores"
+        machine = f"{torch.cuda.get_device_name()}, {world.available_cores()} cores"
     versions = {name: metadata.version(name) for name in ("residua", "torch", *packages)}
     return {"rows": list(rows), "machine": machine, "versions": versions}
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 
-from residua.training.processes.world import STALL, World, joined
+from residua.training.processes.world import STALL, World, process_group
 
 LIMIT = 90.0
 """Seconds after which ranks count as hung."""
@@ -65,7 +65,7 @@ def together(size: int, work: Callable[[World], object]) -> None:
     """Do `work` in `size` ranks that have joined, all of which must end well."""
 
     def joining(_rank: int) -> None:
-        with joined() as world:
+        with process_group() as world:
             work(world)
 
     assert end(begin(size, joining)) == [0] * size

@@ -17,7 +17,7 @@ def test_evaluate_gives_one_document_with_every_protocol(trained: Path, tmp_path
     assert scores[0]["top5"] is None  # three classes
     assert page.stat().st_size > 5000
     assert len(answers.read_text().splitlines()) == 19
-    assert "is there already: give --force" in complaint(residua(*words), 2)
+    assert "exists already: give --force" in complaint(residua(*words), 2)
 
 
 def test_evaluate_says_its_protocols_in_words(trained: Path) -> None:
@@ -60,7 +60,7 @@ def test_mistakes_are_one_line(trained: Path) -> None:
     assert "no weights 'EMA': known: auto, raw, ema, best" in complaint(
         residua("evaluate", trained, "--weights", "EMA"), 2
     )
-    assert "holds no mean of the weights" in complaint(residua("evaluate", trained, "--weights", "ema"), 5)
+    assert "holds no moving average of the weights" in complaint(residua("evaluate", trained, "--weights", "ema"), 5)
     assert "no study 'grad-cam'" in complaint(residua("analyse", trained, "--what", "grad-cam"), 2)
     assert "no model 'resnet51': did you mean resnet50" in complaint(residua("analyse", "resnet51"), 2)
     assert "paths needs images: give --data" in complaint(

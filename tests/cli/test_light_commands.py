@@ -120,7 +120,7 @@ def test_networks_are_drawn_into_a_file_that_is_not_overwritten(look: Eyes, tmp_
     drawn = file.read_text("utf-8")
     assert "resnet34" in drawn
     said = complaint(command.residua("explain", "resnet50", "--svg", file), 2)
-    assert "is there already: give --force to replace it" in said
+    assert "exists already: give --force to replace it" in said
     assert file.read_text("utf-8") == drawn
     succeeded(command.residua("explain", "resnet50", "--order", "e", "--block", "--svg", file, "--force"))
     assert "NA(C NAC NAC)" in file.read_text("utf-8")
@@ -161,7 +161,7 @@ def test_explain_gives_the_same_as_json() -> None:
         (["models", "--compare", "resnet50"], "a comparison needs two names or more"),
         (["models", "--compare", "resnet50", "vgg16", "--sort", "name"], "--compare takes names only"),
         (["explain", "resnet50", "--block"], "are about a drawing: give --svg FILE too"),
-        (["explain", "resnet50", "--svg", "x.png"], "ends in '.png': give a name that ends in .svg"),
+        (["explain", "resnet50", "--svg", "x.png"], "ends in '.png': give .svg"),
         (["explain", "resnet50", "--svg", "no/x.svg"], "no is no folder: make it first"),
         (["explain", *["resnet50"] * 4, "--svg", "x.svg"], "4 networks side by side: give at most 3"),
         (["explain", "plain34", "--order", "e"], "has blocks without shortcut"),

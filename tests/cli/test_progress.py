@@ -14,14 +14,14 @@ from residua.cli.failures import STOPPED
 from residua.cli.progress import ProgressPrinter, Stopper, format_duration, join_fitting, tick_facts
 from residua.cli.train import _begin
 from residua.cli.unbroken_output import UnbrokenOutput
-from residua.training.events import EpochRow, Note, Tick
+from residua.training.events import EpochRow, Note, StepProgress
 
-TICK = Tick(85, 12_000, 1.2131, 0.0037, 1640.2, 97_265.0, 3 << 29)
-VALUES = {"epoch": 7, "step": 85, "rate": 0.1, "train_loss": 1.5, "train_error": 78.125, "test_error": 5.0}
+TICK = StepProgress(85, 12_000, 1.2131, 0.0037, 1640.2, 97_265.0, 3 << 29)
+VALUES = {"epoch": 7, "step": 85, "lr": 0.1, "train_loss": 1.5, "train_error": 78.125, "test_error": 5.0}
 ROW = EpochRow({**VALUES, "images_per_second": 671.4}, 20)
 
 
-def shown(width: int, *events: Tick | EpochRow | Note, terminal: bool = True) -> str:
+def shown(width: int, *events: StepProgress | EpochRow | Note, terminal: bool = True) -> str:
     """What a console so wide shows, without the codes that move its cursor."""
     console = Console(
         file=io.StringIO(), width=width, force_terminal=terminal, color_system=None, soft_wrap=True
@@ -40,7 +40,7 @@ def test_time_left_is_said_in_hours_when_there_are_any() -> None:
 
 def test_a_narrow_terminal_leaves_out_what_matters_least() -> None:
     parts = [" 0 %", *tick_facts(TICK, "image")]
-    whole = " 0 %  27:01:05 left  loss 1.213  1,640 images/s  rate 0.0037  1.5 GiB"
+    whole = " 0 %  27:01:05 left  loss 1.213  1,640 images/s  lr 0.0037  1.5 GiB"
     assert join_fitting(parts, 80) == whole
     assert join_fitting(parts, len(whole) - 1) == whole.removesuffix("  1.5 GiB")
     assert join_fitting(parts, 1) == " 0 %"

@@ -95,7 +95,7 @@ def test_nothing_is_overwritten(theirs: Path, tmp_path: Path) -> None:
     convert(theirs, "resnet18", out=tmp_path / "ours")
     (tmp_path / "x.safetensors").write_text("mine")
     for to, out in (("", tmp_path / "ours"), ("timm", tmp_path / "x.safetensors")):
-        with pytest.raises(FileExistsError, match="is there already: give --force"):
+        with pytest.raises(FileExistsError, match="exists already: give --force"):
             convert(theirs, "resnet18", to=to, out=out)
     assert (tmp_path / "x.safetensors").read_text() == "mine"
     convert(theirs, "resnet18", to="timm", out=tmp_path / "x.safetensors", force=True)
@@ -157,7 +157,7 @@ def test_the_command_says_what_it_read_wrote_and_measured(theirs: Path, tmp_path
     assert "largest difference of a logit 0 on 2 random images" in out[2]
     assert out[3] == "next: residua evaluate ours --data DATA  ·  residua predict ours IMAGE"
     line = command.complaint(command.residua(*words, cwd=tmp_path), 2)
-    assert "is there already: give --force" in line
+    assert "exists already: give --force" in line
     found = json.loads(command.succeeded(command.residua(*words, "--force", "--json", cwd=tmp_path)))
     assert (found["written"], found["difference"], found["source"]) == ("ours", 0, "torchvision")
 

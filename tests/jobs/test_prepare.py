@@ -9,7 +9,7 @@ import pytest
 
 import residua
 from residua.data import mean_image
-from residua.data.sources.table import open_dataset
+from residua.data.open import open_dataset
 from residua.data.transforms import eval_view as seen_view
 from residua.jobs import prepare
 from residua.jobs.prepare import TrainRequest, resolve
@@ -17,7 +17,7 @@ from residua.jobs.train import resume
 from residua.runs import checkpoint
 from residua.runs.run import Run
 from residua.training import plan
-from residua.training.plan import Chosen
+from residua.training.plan import PlanChoice
 from small import Budget, arch, file_of, recipe, rows, split_folder
 
 SUBTRACT = {"data.subtract": "pixel"}
@@ -53,7 +53,7 @@ def test_of_many_files_a_share_is_read(photos: Path, monkeypatch: pytest.MonkeyP
 
 def test_a_mean_image_goes_wherever_weights_go(photos: Path, centred: Run, tmp_path: Path) -> None:
     seen = centred.recipe.arch.preprocess
-    state = checkpoint.network_of(checkpoint.states(centred.checkpoints)[0])
+    state = checkpoint.load_network(checkpoint.list_checkpoints(centred.checkpoints)[0])
     residua.save(residua.load(centred.path).network, tmp_path / "saved")
     saved = residua.load(tmp_path / "saved").network
     assert state.preprocess == saved.preprocess == seen
@@ -70,7 +70,7 @@ def test_a_run_with_a_mean_image_goes_on_bit_for_bit(photos: Path, centred: Run,
     file = file_of(centred.recipe, tmp_path / "recipe.json")
     parts = residua.train(photos, recipe=str(file), epochs=2, out=tmp_path / "parts")
     (parts.path / "finished.json").unlink()
-    newest, older = checkpoint.states(parts.checkpoints)
+    newest, older = checkpoint.list_checkpoints(parts.checkpoints)
     newest.unlink()
     resume(parts.path)
     assert rows(parts) == rows(centred)
@@ -95,9 +95,9 @@ def test_without_a_wish_channels_are_standardised(photos: Path) -> None:
 def test_no_batch_is_measured_that_no_epoch_has(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
 
-    def choose(*given: object, batch: int, **more: object) -> Chosen:
+    def choose(*given: object, batch: int, **more: object) -> PlanChoice:
         asked.append(batch)
-        return plan.choose(*given, batch=batch, **more)  # type: ignore[arg-type]
+        return plan.choose_plan(*given, batch=batch, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(prepare, "plan", SimpleNamespace(choose=choose))
     wish = TrainRequest(

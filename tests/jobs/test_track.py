@@ -6,13 +6,13 @@ import pytest
 
 from residua.jobs import track
 from residua.jobs.track import FOLDER, check, tracked
-from residua.training.events import EpochRow, Event, Note, Tick
+from residua.training.events import EpochRow, Event, Note, StepProgress
 
 EVENTS: list[Event] = [
     Note("hello"),
-    Tick(19, 40, 0.9, 0.1, 100.0, 3.0),
-    Tick(20, 40, 0.8, 0.1, 110.0, 2.0),
-    EpochRow({"epoch": 1, "step": 20, "rate": 0.1, "test_error": 12.5, "images_per_second": None}, 2),
+    StepProgress(19, 40, 0.9, 0.1, 100.0, 3.0),
+    StepProgress(20, 40, 0.8, 0.1, 110.0, 2.0),
+    EpochRow({"epoch": 1, "step": 20, "lr": 0.1, "test_error": 12.5, "images_per_second": None}, 2),
 ]
 
 

@@ -42,9 +42,9 @@ def launch_if_asked(processes: int, *more: str) -> None:
     import tempfile
 
     from residua.training.processes.launch import launch
-    from residua.training.processes.world import cores
+    from residua.training.processes.world import available_cores
 
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // processes)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, available_cores() // processes)))
     with tempfile.TemporaryDirectory(prefix="residua-") as folder:
         os.environ[ENDED] = folder
         signal = launch([*sys.argv[1:], *more], processes, logs=Path(folder) / "agent")

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from residua.cli.processes import ended
 from residua.cli.terminal import QUIET_SECONDS, say, say_wrapped
-from residua.training.events import EpochRow, Event, Note, Stopped, Tick
+from residua.training.events import EpochRow, Event, Note, StepProgress, Stopped
 
 BAR = 10
 """Characters of a bar on a narrow terminal; on a wide one, three times as many."""
@@ -47,7 +47,7 @@ class ProgressPrinter:
 
     def show(self, event: Event, name: str = "") -> None:
         """Print one event of the run `name`."""
-        if isinstance(event, Tick):
+        if isinstance(event, StepProgress):
             self._tick(event, name)
         elif isinstance(event, EpochRow):
             self.last_row = event
@@ -60,7 +60,7 @@ class ProgressPrinter:
         elif isinstance(event, Stopped):
             self.stopped_at = event.step
 
-    def _tick(self, tick: Tick, name: str) -> None:
+    def _tick(self, tick: StepProgress, name: str) -> None:
         if self._bars:
             share = f"{100 * tick.step // tick.total:2} %"
             room = self.to.width - BAR - 1
@@ -76,13 +76,13 @@ class ProgressPrinter:
             say(self.to, "  ".join([*([name] if name else []), step, *tick_facts(tick, self.noun)]))
 
 
-def tick_facts(tick: Tick, noun: str) -> list[str]:
+def tick_facts(tick: StepProgress, noun: str) -> list[str]:
     """The numbers of `tick`, the most important first."""
     return [
         f"{format_duration(tick.seconds_left)} left",
         f"loss {tick.loss:.3f}",
-        f"{tick.speed:,.0f} {noun}s/s",
-        f"rate {tick.rate:.2g}",
+        f"{tick.images_per_second:,.0f} {noun}s/s",
+        f"lr {tick.lr:.2g}",
         f"{tick.memory_bytes / 2**30:.1f} GiB",
     ]
 

@@ -18,7 +18,7 @@ from residua.data.decode import decode
 from residua.nn.network import build
 from residua.spec import zoo
 from residua.training import timing
-from residua.training.plan import SAMPLE, measure
+from residua.training.plan import MAX_SAMPLE, measure
 from residua.training.processes import world
 
 PACKAGES = ("torch", "torchvision", "numpy", "pillow", "scikit-learn", "safetensors")
@@ -95,7 +95,7 @@ def _decode_one() -> Callable[[], object]:
 def _training() -> str:
     """Training speed of cifar_resnet20 in every format and precision that a plan may choose."""
     network = build(zoo.arch("cifar_resnet20"))
-    rates = timing.throughputs(measure(network, batch=SAMPLE), SAMPLE)
+    rates = timing.throughputs(measure(network, batch=MAX_SAMPLE), MAX_SAMPLE)
     return "cifar_resnet20: " + ", ".join(
         f"{kind} {form} {rate:,.0f}/s" for (form, kind), rate in rates.items()
     )
