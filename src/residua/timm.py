@@ -1,6 +1,6 @@
-"""Importing this makes every network of ours a name for `timm.create_model`.
+"""Importing this module makes every network of residua a name for `timm.create_model`.
 
-`residua_NAME` always is ours; the bare NAME too, unless timm has it: its own names stay its own.
+`residua_NAME` is always residua's network; the bare NAME too, unless timm has a network of that name.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,13 +10,14 @@ from typing import Any
 import timm.models
 from timm.models import FeatureInfo, register_model
 
+from residua.errors import ConfigError
 from residua.jobs.models import create_model, list_models
 from residua.nn.network import Features, Network
 from residua.predict.folder import TIMM_PREFIX, timm_config
 from residua.weights.load import FILE, head_keys, load
 
 __all__: list[str] = []
-"""The names that timm was given."""
+"""The names registered in timm."""
 
 
 def make(
@@ -30,29 +31,40 @@ def make(
     out_indices: Sequence[int] | None,
     changes: Mapping[str, Any],
 ) -> Network | Features:
-    """The network called `name` as timm hands it out, with weights from `config` when `pretrained`.
+    """Create the network called `name` with the attributes that timm's users expect.
 
-    ValueError when there are none: residua ships no weights.
+    Args:
+        name: A name of residua.
+        pretrained: Load the weights that `config` names.
+        config: timm's pretrained configuration.
+        num_classes: Number of outputs; 0 removes the head, None keeps the default.
+        in_chans: Channels of the image.
+        features_only: Return maps of stages instead of logits.
+        out_indices: Which maps.
+        changes: Further options of `residua.create_model`.
+
+    Raises:
+        ConfigError: `pretrained` without weights in `config`.
     """
-    found = {"num_classes": num_classes or config.get("num_classes"), "in_chans": in_chans, **changes}
-    network = create_model(name, **found)
+    options = {"num_classes": num_classes or config.get("num_classes"), "in_chans": in_chans, **changes}
+    network = create_model(name, **options)
     if pretrained:
         load(network, _weights(name, config))
     preprocess, head = network.preprocess, head_keys(network)[0]
-    shown = {**timm_config(preprocess, classes=network.arch.classes, head=head), **config}
-    shown.update(architecture=TIMM_PREFIX + name, input_size=(preprocess.channels, *[preprocess.size] * 2))
+    cfg = {**timm_config(preprocess, classes=network.arch.classes, head=head), **config}
+    cfg.update(architecture=TIMM_PREFIX + name, input_size=(preprocess.channels, *[preprocess.size] * 2))
     network.class_names = tuple(config.get("label_names") or ())
     if num_classes == 0:
         network.reset_classifier(0)
     classes = network.arch.classes if num_classes is None else num_classes
-    fields: dict[str, Any] = {"pretrained_cfg": shown, "default_cfg": shown, "num_classes": classes}
-    made: Network | Features = network
+    fields: dict[str, Any] = {"pretrained_cfg": cfg, "default_cfg": cfg, "num_classes": classes}
+    model: Network | Features = network
     if features_only:
-        made = Features(network, out_indices)
-        fields["feature_info"] = _feature_info(network, made.indices)
+        model = Features(network, out_indices)
+        fields["feature_info"] = _feature_info(network, model.indices)
     for field, value in fields.items():
-        setattr(made, field, value)
-    return made
+        setattr(model, field, value)
+    return model
 
 
 def _weights(name: str, config: dict[str, Any]) -> Path:
@@ -62,7 +74,7 @@ def _weights(name: str, config: dict[str, Any]) -> Path:
         return Path(hf_hub_download(config["hf_hub_id"], FILE))
     if config.get("file"):
         return Path(config["file"])
-    raise ValueError(f"residua ships no weights of {name}: give pretrained=False, or local-dir:FOLDER")
+    raise ConfigError(f"residua ships no weights of {name}: give pretrained=False, or local-dir:FOLDER")
 
 
 def _feature_info(network: Network, chosen: tuple[int, ...]) -> FeatureInfo:
@@ -75,7 +87,7 @@ def _feature_info(network: Network, chosen: tuple[int, ...]) -> FeatureInfo:
     return FeatureInfo(info, chosen)
 
 
-def _register(name: str, called: str) -> None:
+def _register(name: str, timm_name: str) -> None:
     def entry(
         pretrained: bool = False,
         pretrained_cfg: Any = None,
@@ -99,10 +111,10 @@ def _register(name: str, called: str) -> None:
             changes=changes,
         )
 
-    entry.__name__ = entry.__qualname__ = called
+    entry.__name__ = entry.__qualname__ = timm_name
     entry.__module__ = __name__
     entry.__doc__ = f"{name} of residua."
-    globals()[called] = register_model(entry)
+    globals()[timm_name] = register_model(entry)
 
 
 for _name in list_models():

@@ -36,6 +36,7 @@ from residua.files import write_file
 from residua.jobs.prepare import TrainRequest
 from residua.jobs.train import Stop
 from residua.runs.run import open_run
+from residua.tasks.classify.data_task import ClassifyData
 from residua.tasks.run_data import reopen
 
 CSV, PAGE, PLAN = "clean.csv", "clean.html", "plan.json"
@@ -154,7 +155,7 @@ def _predict_by_run(
     if not len(indices) and not request.folds:
         raise DataError(f"{run.path} was trained on all of these images: give --folds 2 or more")
     if len(indices):
-        predictions.predict(run.path, images, indices, trained_on=reopen(run).train)
+        predictions.predict(run.path, images, indices, trained_on=reopen(run, ClassifyData()).train)
     return notes
 
 

@@ -21,6 +21,7 @@ from residua.measure.outliers import distances
 from residua.measure.views import evaluate_view
 from residua.predict.classifier import load
 from residua.runs.run import Run
+from residua.tasks.classify.data_task import ClassifyData
 from residua.tasks.run_data import reopen
 from residua.training.events import Event
 
@@ -137,7 +138,7 @@ def was_trained_on(
     Returns:
         (N,) True for images with the content of a training image.
     """
-    facts = scan((reopen(run).train,), workers=workers, progress=progress).facts
+    facts = scan((reopen(run, ClassifyData()).train,), workers=workers, progress=progress).facts
     trained, candidates = (
         np.ascontiguousarray(rows).view("V32").ravel() for rows in (facts["digest"], digests)
     )

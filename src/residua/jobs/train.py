@@ -205,8 +205,8 @@ def fit_run(
 
         def report() -> None:
             if run.finished and (fit.validation or not (run.path / "report.html").exists()):
-                judged = fit.validation or prepared.task.evaluate_run(run, prepared.dataset)
-                prepared.task.write_report(run, prepared.dataset, judged)
+                evaluation = fit.validation or prepared.task.evaluate_run(run, prepared.dataset)
+                prepared.task.write_report(run, prepared.dataset, evaluation)
 
         world.run_on_main(report)
 
@@ -236,8 +236,13 @@ def load_run(
     if parse_source(recipe.data.source).is_missing():
         hint = f"put them back, or say where they are: residua resume {run.path} --data DATA"
         raise DataError(f"{recipe.data.source}, the examples of {run.path}, does not exist: {hint}")
-    task, dataset = tasks.learn_task_of(recipe.data.source), reopen(run, listing)
+    task, dataset = tasks.learn_task_of(recipe.data.source), _reopen(run, listing)
     return PreparedRun(recipe, task, dataset, _initial_network(run, task, recipe, dataset.train.classes), ())
+
+
+def _reopen(run: Run, listing: SourceListing | None) -> Any:
+    """The dataset of `run`, as its task opens it."""
+    return reopen(run, tasks.data_task_of(run.recipe.data.source), listing)
 
 
 def _initial_network(run: Run, task: AnyLearnTask, recipe: Recipe, classes: tuple[str, ...]) -> Any:
@@ -266,7 +271,7 @@ def _record_new_source(run: Run, source: str) -> None:
     """Record in the run that its examples are at `source` now. DataError when they are other examples."""
     with run.lock():
         recipe = run.recipe
-        reopen(run, source=source)
+        reopen(run, tasks.data_task_of(source), source=source)
         write_file(run.path / RECIPE, to_json(replace(recipe, data=replace(recipe.data, source=source))))
         write_backup(run.path)
 
@@ -285,7 +290,7 @@ def _write_missing_report(run: Run, listen: Listen, listing: SourceListing | Non
         listen(Note(f"{run.path} is finished: nothing to do"))
     else:
         with run.lock():
-            task, dataset = tasks.learn_task_of(run.recipe.data.source), reopen(run, listing)
+            task, dataset = tasks.learn_task_of(run.recipe.data.source), _reopen(run, listing)
             task.write_report(run, dataset, task.evaluate_run(run, dataset))
 
 
@@ -322,8 +327,8 @@ def same_environment(run: Run, world: World, *, force: bool) -> list[str]:
     if not run.has_environment:
         run.record_environment(_hardware(run.recipe, world))
         file = run.path / "environment.json"
-        lost = f"{file} was lost or damaged and is written again"
-        return [f"{lost}: the rest is bit-identical only on the machine where the run began"]
+        cause = f"{file} was lost or damaged and is written again"
+        return [f"{cause}: the rest is bit-identical only on the machine where the run began"]
     if not (moved := run.environment_changes(_hardware(run.recipe, world))):
         return []
     if not force:

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from residua import tasks
 from residua.data.dataset import Dataset
 from residua.data.listing import SourceListing
 from residua.data.sources.table import Holds, holds, parse_source
@@ -62,16 +61,19 @@ def identity(dataset: Dataset, unreadable: Unreadable) -> dict[str, Any]:
     }
 
 
-def reopen(run: Run, listing: SourceListing | None = None, *, source: str = "") -> Any:
+def reopen(
+    run: Run, task: DataTask[DatasetT], listing: SourceListing | None = None, *, source: str = ""
+) -> DatasetT:
     """Open the examples of a run again, without those that it left out when it began.
 
     Args:
         run: The run.
+        task: The task of its source.
         listing: The examples themselves, where they are Python objects.
         source: Where the examples are now, if they were moved.
 
     Returns:
-        The dataset of the run's task.
+        The dataset, as `task` opens it.
 
     Raises:
         DataError: The examples, or their split, are no longer those of the run.
@@ -84,7 +86,7 @@ def reopen(run: Run, listing: SourceListing | None = None, *, source: str = "") 
         problem = f"{file} is damaged, so it cannot be checked that the examples are the same"
         raise DataError(f"{problem}: put it back, or train again") from None
     unreadable = before.setdefault("unreadable", {})
-    dataset = tasks.data_task_of(data.source).open(data, without=unreadable, listing=listing)
+    dataset = task.open(data, without=unreadable, listing=listing)
     now = identity(dataset, unreadable)
     if now != before:
         odd = sorted(set(now["classes"]) ^ set(before["classes"]))
@@ -95,12 +97,15 @@ def reopen(run: Run, listing: SourceListing | None = None, *, source: str = "") 
     return dataset
 
 
-def run_dataset(path: Path, data: str | None, *, inputs: Holds, usage: str) -> Any:
+def run_dataset(
+    path: Path, data: str | None, task: DataTask[DatasetT], *, inputs: Holds, usage: str
+) -> DatasetT | None:
     """The dataset of the run at `path`, where an evaluation on `data` means the run's own examples.
 
     Args:
         path: A run, a saved folder or a checkpoint file.
         data: The source to evaluate on; None means the run's own.
+        task: The data of the network's task.
         inputs: What the network reads.
         usage: The option with which such data are given, for messages.
 
@@ -118,7 +123,7 @@ def run_dataset(path: Path, data: str | None, *, inputs: Holds, usage: str) -> A
     if data is None and recipe is None:
         raise ConfigError(f"{path} is not a run, so it has no examples of its own: give {usage}")
     is_own = recipe is not None and (data is None or str(parse_source(data).absolute()) == recipe.data.source)
-    return reopen(Run(path)) if is_own else None
+    return reopen(Run(path), task) if is_own else None
 
 
 def list_quarantined(run: Run, unreadable: Unreadable) -> None:

@@ -12,6 +12,7 @@ from residua.measure.evaluate import Processes
 from residua.measure.views import VIEWS, evaluate_view
 from residua.predict.classifier import Classifier, load
 from residua.predict.predictor import predict_files
+from residua.tasks.classify.data_task import ClassifyData
 from residua.tasks.classify.evaluations import ClassEvaluations, check_views
 from residua.tasks.classify.predictions import ClassPredictions
 from residua.tasks.run_data import run_dataset
@@ -33,7 +34,7 @@ class ClassifyPredict:
 
     def examples(self, path: Path, data: str | None, classes: tuple[str, ...]) -> Images:
         """Open labelled images."""
-        dataset = run_dataset(path, data, inputs="images", usage="--data with images")
+        dataset = run_dataset(path, data, ClassifyData(), inputs="images", usage="--data with images")
         if dataset is None:
             return open_evaluation_split(str(data), classes=classes)
         return match_classes(dataset.test, classes, owner="the network")

@@ -12,6 +12,7 @@ from residua.data.sources.table import parse_source
 from residua.errors import ConfigError, DataError
 from residua.measure.evaluate import Processes, evaluate
 from residua.predict.predictor import predict_files
+from residua.tasks.detect.data_task import DetectData
 from residua.tasks.detect.evaluation import WholeImages
 from residua.tasks.detect.evaluations import BoxEvaluations
 from residua.tasks.detect.predictions import BoxPredictions
@@ -33,7 +34,7 @@ class DetectPredict:
 
     def examples(self, path: Path, data: str | None, classes: tuple[str, ...]) -> tuple[Scenes, str]:
         """Open images with boxes, and name the protocol that their source is published with."""
-        dataset = run_dataset(path, data, inputs="boxes", usage="--data voc:DIR or coco:DIR")
+        dataset = run_dataset(path, data, DetectData(), inputs="boxes", usage="--data voc:DIR or coco:DIR")
         if dataset is not None:
             return dataset.test, dataset.metric
         boxes = find_boxes(parse_source(str(data)).absolute())

@@ -14,6 +14,7 @@ from residua.measure.views import CLIP_VIEWS
 from residua.predict.predictor import predict_files
 from residua.tasks.classify.evaluations import ClassEvaluations, check_views
 from residua.tasks.run_data import run_dataset
+from residua.tasks.video.data_task import VideoData
 from residua.tasks.video.predictions import ClipPredictions
 from residua.tasks.video.predictor import ClipPredictor, load
 from residua.tasks.video.protocol import ClipProtocol, describe_clips, frame_rate
@@ -32,7 +33,7 @@ class VideoPredict:
 
     def examples(self, path: Path, data: str | None, classes: tuple[str, ...]) -> Images:
         """Open labelled videos."""
-        dataset = run_dataset(path, data, inputs="clips", usage="--data video:DIR")
+        dataset = run_dataset(path, data, VideoData(), inputs="clips", usage="--data video:DIR")
         if dataset is None:
             return open_evaluation_split(str(data), classes=classes, holds="clips")
         return match_classes(dataset.test, classes, owner="the network")
