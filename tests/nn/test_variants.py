@@ -171,7 +171,7 @@ def test_sides_train_with_the_network_and_leave_when_it_judges() -> None:
     stage = (Block("CA", (Conv(8),)), Block("CA", (Conv(8),)))
     spec = Arch("x", "f", "s", Block("CA", (Conv(4),)), (stage,), classes=3, sides=(side,))
     network, x = build(spec), torch.randn(2, 3, 16, 16)
-    logits, aside = network.train()(x)
+    logits, ignored = network.train()(x)
     assert logits.shape == aside.shape == (2, 3)
     (logits.sum() + aside.sum()).backward()
     assert all(p.grad is not None for p in network.parameters())

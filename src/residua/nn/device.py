@@ -16,10 +16,16 @@ Placed = TypeVar("Placed", bound=nn.Module)
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device called `name`; `auto` takes the first accelerator, or else the CPU.
+    """The device called `name`.
+
+    Args:
+        name: A device of torch, e.g. `cpu` or `cuda:1`; `auto` takes the first accelerator, else the CPU.
+
+    Returns:
+        The device.
 
     Raises:
-        ConfigError: There is no such device here.
+        ConfigError: It does not exist here.
     """
     if name == "auto":
         if torch.cuda.is_available():
@@ -38,7 +44,7 @@ def nearest_device(name: str) -> torch.device:
     """The device called `name`, or what `auto` takes if it is missing: a run may resume on other hardware."""
     try:
         return resolve_device(name)
-    except ValueError:
+    except ConfigError:
         return resolve_device("auto")
 
 

@@ -229,7 +229,7 @@ class Plan:
         check_field("plan.threads", self.threads, self.threads >= 0, "0 (torch's default) or more")
         check_field("plan.memory_limit", self.memory_limit, self.memory_limit >= 0, "0 (off) or more bytes")
         if self.graphs == "on" and self.compile not in ("whole", "blocks"):
-            raise ConfigError(f"plan.graphs is on without compilation: give plan.compile whole or blocks")
+            raise ConfigError("plan.graphs is on without compilation: give plan.compile whole or blocks")
 
 
 @dataclass(frozen=True, slots=True)
