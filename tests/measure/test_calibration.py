@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from residua.measure.calibration import BINS, expected_error, rescale, loss, reliability, temperature
+from residua.measure.calibration import BINS, expected_error, loss, reliability, rescale, temperature
 
 
 def spoken(count: int, *, heat: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -16,16 +16,26 @@ from residua.weights.store import publish
 
 CONFIG = "config.json"
 FORMAT = 1
-"""Number of the layout of `config.json` and of the facts beside the weights."""
+"""Version of the layout of `config.json` and of the metadata beside the weights."""
 TIMM_PREFIX = "residua_"
-"""Before every name of ours that timm knows once `residua.timm` is imported."""
+"""Prefix of the names under which `residua.timm` registers networks in timm."""
 
 
 def save(network: Network, folder: str | Path, *, force: bool = False) -> Path:
-    """Writes `network`, its preprocessing and class names to `folder`, which `residua.load` reads again.
+    """Write a network, its preprocessing and class names to a folder, which `residua.load` reads.
 
-    FileExistsError when there is one already, unless `force`; ValueError without a last layer to save;
-    OSError when the disk refuses.
+    Args:
+        network: With a last layer.
+        folder: Created where it does not exist.
+        force: Replace a network that is saved there.
+
+    Returns:
+        The folder.
+
+    Raises:
+        FileExistsError: The folder holds a saved network, and `force` is false.
+        ValueError: The network has no last layer.
+        OSError: The files cannot be written.
     """
     folder = Path(folder)
     if not head_keys(network):
@@ -42,7 +52,7 @@ def save(network: Network, folder: str | Path, *, force: bool = False) -> Path:
 
 
 def check_folder_is_free(folder: Path, *, force: bool) -> None:
-    """FileExistsError when `folder` holds a saved network, or is a file; only the first yields to `force`."""
+    """FileExistsError when `folder` is a file, or holds a saved network that `force` does not replace."""
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"{folder} is a file: give a folder")
     check_is_free(folder / CONFIG, folder / FILE, force=force)
