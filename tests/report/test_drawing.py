@@ -37,7 +37,7 @@ def places(svg: str, said: str) -> list[tuple[float, float]]:
 
 
 def test_every_convolution_of_resnet34_is_a_box_and_every_block_a_curve() -> None:
-    svg = drawing.networks([zoo.arch("plain34"), zoo.arch("resnet34")])
+    svg = drawing.draw_networks([zoo.arch("plain34"), zoo.arch("resnet34")])
     boxes = [said for said in words(svg) if re.match(r"\d+×\d+ conv, \d+", said)]
     assert len([said for said in boxes if not said.startswith("1×1")]) == 2 * 33
     assert len([said for said in boxes if said.startswith("1×1")]) == 3
@@ -50,7 +50,7 @@ def test_every_convolution_of_resnet34_is_a_box_and_every_block_a_curve() -> Non
 
 
 def test_twins_are_aligned_box_by_box() -> None:
-    svg = drawing.networks([zoo.arch("plain34"), zoo.arch("resnet34")])
+    svg = drawing.draw_networks([zoo.arch("plain34"), zoo.arch("resnet34")])
     for said in ("7×7 conv, 64, /2", "3×3 conv, 128, /2", "3×3 conv, 512", "fc, 1000"):
         found = places(svg, said)
         half = len(found) // 2
@@ -58,21 +58,21 @@ def test_twins_are_aligned_box_by_box() -> None:
 
 
 def test_networks_of_other_sizes_are_aligned_stage_by_stage() -> None:
-    svg = drawing.networks([zoo.arch("resnet18"), zoo.arch("cifar_resnet20")])
+    svg = drawing.draw_networks([zoo.arch("resnet18"), zoo.arch("cifar_resnet20")])
     for ours, theirs in (("3×3 conv, 128, /2", "3×3 conv, 32, /2"), ("fc, 1000", "fc, 10")):
         assert places(svg, ours)[0][1] == places(svg, theirs)[0][1]
 
 
 def test_a_thousand_layers_are_a_page_that_says_how_often() -> None:
-    svg = drawing.networks([zoo.arch("cifar_resnet1202")])
+    svg = drawing.draw_networks([zoo.arch("cifar_resnet1202")])
     assert [said for said in words(svg) if said.endswith(" ×")] == ["200 ×", "199 ×", "199 ×"]
     assert float(ET.fromstring(svg).get("height", "nan")) < 1000
-    whole = drawing.networks([zoo.arch("cifar_resnet56")], fold=False)
+    whole = drawing.draw_networks([zoo.arch("cifar_resnet56")], fold=False)
     assert len(curves(whole)) == 27
 
 
 def test_a_block_is_drawn_in_the_order_of_its_letters() -> None:
-    svg = drawing.blocks([zoo.arch("cifar_preresnet110")])
+    svg = drawing.draw_blocks([zoo.arch("cifar_preresnet110")])
     said = words(svg)
     start = said.index("(NAC NAC)")
     assert said[start + 3 : start + 9] == ["BN", "ReLU", "3×3 conv, 16"] * 2
@@ -85,13 +85,13 @@ def test_a_block_is_drawn_in_the_order_of_its_letters() -> None:
     [("gate", ["sigmoid", "1 − g"]), ("exclusive_gate", ["sigmoid", "1 − g", "g"]), ("scale0.5", ["0.5"])],
 )
 def test_the_studies_show_what_they_do_to_the_shortcut(option: str, told: list[str]) -> None:
-    said = words(drawing.blocks([studied(option)]))
+    said = words(drawing.draw_blocks([studied(option)]))
     assert [word for word in told if word not in said] == []
     assert "g" in told or "g" not in said
 
 
 def test_a_fork_shows_its_branches_side_by_side_and_auxiliary_heads() -> None:
-    svg = drawing.networks([zoo.arch("googlenet_2014")])
+    svg = drawing.draw_networks([zoo.arch("googlenet_2014")])
     branches = [places(svg, said)[0] for said in ("1×1 conv, 64", "1×1 conv, 96", "1×1 conv, 16")]
     assert words(svg).count("auxiliary head:") == 2
     assert len({y for _, y in branches[1:]}) == 1
@@ -101,7 +101,7 @@ def test_a_fork_shows_its_branches_side_by_side_and_auxiliary_heads() -> None:
 @pytest.mark.parametrize("name", zoo.NAMES)
 def test_every_name_can_be_drawn_and_is_described(name: str) -> None:
     spec = zoo.arch(name)
-    for svg in (drawing.networks([spec]), drawing.blocks([spec])):
+    for svg in (drawing.draw_networks([spec]), drawing.draw_blocks([spec])):
         root = ET.fromstring(svg)
         assert root.get("role") == "img"
         assert (root[0].tag, root[1].tag) == (f"{SVG}title", f"{SVG}desc")
@@ -111,7 +111,7 @@ def test_every_name_can_be_drawn_and_is_described(name: str) -> None:
 
 
 def test_colours_are_plain_and_exchanged_in_the_dark() -> None:
-    svg = drawing.networks([zoo.arch("resnet18")])
+    svg = drawing.draw_networks([zoo.arch("resnet18")])
     assert "var(" not in svg
     style = ET.fromstring(svg).find(f"{SVG}style")
     assert style is not None
@@ -143,7 +143,7 @@ def tab() -> Iterator[object]:
 )
 def test_no_words_overlap_or_run_out(tab: object, tmp_path: pathlib.Path, names: tuple[str, ...]) -> None:
     archs = [zoo.arch(name) for name in names]
-    for svg in (drawing.networks(archs), drawing.blocks([*archs, studied("exclusive_gate")])):
+    for svg in (drawing.draw_networks(archs), drawing.draw_blocks([*archs, studied("exclusive_gate")])):
         file = tmp_path / "drawing.svg"
         file.write_text(svg, "utf-8")
         tab.goto(file.as_uri())
@@ -162,7 +162,7 @@ def test_no_words_overlap_or_run_out(tab: object, tmp_path: pathlib.Path, names:
 
 
 def test_clips_are_drawn_with_their_frames() -> None:
-    svg = drawing.networks([zoo.arch("resnet18"), zoo.arch("resnet3d18")])
+    svg = drawing.draw_networks([zoo.arch("resnet18"), zoo.arch("resnet3d18")])
     said = words(svg)
     assert "clip, 3 × 16 × 112 × 112" in said
     assert {"56 × 56", "16 × 56 × 56", "8 × 28 × 28", "3×7×7 conv, 64, /1×2×2", "3×3×3 conv, 128, /2"} <= {

@@ -22,4 +22,4 @@ def draw(
     if len(archs) > MOST:
         raise ValueError(f"{len(archs)} networks side by side: give at most {MOST}")
     check_output_path(out, force=force, suffixes=(".svg",))
-    write_file(out, drawing.blocks(archs) if block else drawing.networks(archs, fold=fold))
+    write_file(out, drawing.draw_blocks(archs) if block else drawing.draw_networks(archs, fold=fold))

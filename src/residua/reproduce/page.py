@@ -10,8 +10,8 @@ from residua.report.bars import ReferenceBar, reference_bars
 from residua.report.page import Code, Figure, Figures, Page, Part, Section, Table, Text
 from residua.report.run_page import curve
 from residua.report.training_curves import Curve, Panel, training_curves
+from residua.reproduce.measured import ReproducedRow, Reproduction, recorded_responses
 from residua.reproduce.published import DRAWN_ONLY, PaperClaim
-from residua.reproduce.reproduce import ReproducedRow, Reproduction, recorded_responses
 from residua.spec.describe import cost
 from residua.spec.record import to_plain
 from residua.version import __version__
@@ -329,6 +329,6 @@ def _responses(rows: list[ReproducedRow]) -> Figures:
 
 def _drawn_networks(rows: list[ReproducedRow], *, whole: bool) -> Figures:
     """Each network as a column, or its commonest block letter by letter."""
-    draw = drawing.column_of if whole else drawing.commonest
+    draw = drawing.draw_column_only if whole else drawing.draw_commonest_block
     archs = [(row.published.label, row.published.network.arch()) for row in rows]
-    return Figures(tuple(Figure(draw(arch), label, drawing.told(arch)) for label, arch in archs))
+    return Figures(tuple(Figure(draw(arch), label, drawing.describe_network(arch)) for label, arch in archs))
