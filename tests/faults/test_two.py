@@ -43,9 +43,9 @@ def test_two_processes_asked_to_stop_save_once_and_go_on_as_two_unless_forced(
     assert weights(run) == weights(twice)
     assert rows(run) == rows(twice)
     line = complaint(residua("resume", moved), 2)
-    assert "processes is 1, was 2: the rest would not equal an uninterrupted run" in line
+    assert "processes is 1, was 2: results would not be bit-identical" in line
     out = succeeded(residua("resume", moved, "--force-environment"))
-    assert "processes is 1, was 2: the rest will not equal" in out
+    assert "processes is 1, was 2: results will not be bit-identical" in out
     moves = json.loads((moved / "environment.json").read_text())["moves"]
     assert moves[0]["moved"] == ["processes is 1, was 2"]
 

@@ -31,9 +31,9 @@ def test_every_event_is_passed_on_and_curves_are_written(tmp_path: Path) -> None
     }
     assert curves == {
         "step/loss": [(20, 0.8)],
-        "step/rate": [(20, 0.1)],
+        "step/lr": [(20, 0.1)],
         "step/images_per_second": [(20, 110.0)],
-        "epoch/rate": [(20, 0.1)],
+        "epoch/lr": [(20, 0.1)],
         "epoch/test_error": [(20, 12.5)],
     }
 

@@ -115,7 +115,7 @@ def test_a_run_counts_its_optimiser_its_average_and_its_portions(monkeypatch: py
 def test_what_cannot_fit_is_refused_with_a_batch_and_a_limit_that_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(malloc, "resident_bytes", lambda: GIB // 2)
     network = build(zoo.arch("cifar_resnet110"))
-    with pytest.raises(DoesNotFitError, match=r"batch 512 needs .* GiB even where") as caught:
+    with pytest.raises(DoesNotFitError, match=r"batch 512 needs .* GiB even with") as caught:
         limit_memory(network, limited(int(0.9 * GIB)), batch=512)
     batch = re.search(r"budget.batch_size=(\d+)", str(caught.value))
     limit = re.search(r"--memory-limit ([\d.]+)GiB", str(caught.value))

@@ -224,7 +224,7 @@ def test_a_run_that_diverges_says_where_and_saves_nothing_that_is_no_number(tmp_
     wrong = json.loads((run.path / "diverged.json").read_text())
     assert f"NaN or infinity at step {wrong['step']}" in messages
     assert wrong["layer"] in messages
-    assert "layer that says NaN" in wrong["layer"]
+    assert "layer whose output is NaN" in wrong["layer"]
     assert len(wrong["images"]) == 6
     assert all(
         title.startswith("train ") and title in {f"train {i}" for i in range(24)} for title in wrong["images"]

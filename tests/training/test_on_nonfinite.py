@@ -144,7 +144,7 @@ def test_a_policy_that_is_not_needed_changes_no_bit(tmp_path: Path) -> None:
 
 
 def test_too_many_lost_in_a_row_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nonfinite, "IN_A_ROW", 3)
+    monkeypatch.setattr(nonfinite, "MAX_SKIPS", 3)
     spoil(monkeypatch, "label", at=(3, 5, 6, 7))
     run = create(tmp_path, run_recipe("skip"), identity={})
     with pytest.raises(DivergedError, match="NaN or infinity at step 7"):
@@ -176,7 +176,7 @@ def test_rollback_goes_on_from_the_last_state_at_half_the_rate(
     monkeypatch.setattr(ClassifyLearn, "loss_fn", loss_fn)
     as_planned = {e.step: e.lr for e in go(clean, colours()) if hasattr(e, "lr")}
     assert run.rollbacks == [4]
-    assert "going back to it, and on at 0.5 of the rate" in messages(events)
+    assert "going back to it, with 0.5 of the learning rate" in messages(events)
     assert run.finished
     for step, rate in rates.items():
         assert rate == pytest.approx(as_planned[step] * (ROLLBACK_FACTOR if step > 4 else 1))
@@ -198,7 +198,7 @@ def test_a_weight_that_is_lost_is_caught_and_only_rollback_goes_on(
 
     monkeypatch.setattr(RunHistory, "after_step", spoilt)
     if lost == "rollback":
-        assert "going back to it, and on at 0.5 of the rate" in messages(go(run, colours()))
+        assert "going back to it, with 0.5 of the learning rate" in messages(go(run, colours()))
         assert run.finished
         assert run.rollbacks == [4]
     else:
