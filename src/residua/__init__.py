@@ -1,4 +1,4 @@
-"""residua: build, train, judge, reproduce, explain and ship residual networks."""
+"""residua: build, train, evaluate, explain and reproduce residual networks."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from residua.predict.classifier import Classifier, load
     from residua.predict.folder import save
     from residua.predict.hub import from_hub, push_to_hub
-    from residua.reproduce.reproduce import reproduce
     from residua.runs.run import Run
 
 __all__ = [
@@ -26,7 +25,6 @@ __all__ = [
     "list_models",
     "load",
     "push_to_hub",
-    "reproduce",
     "resume",
     "save",
     "train",
@@ -42,7 +40,6 @@ _ROOMS = {
     "list_models": "residua.jobs.models",
     "load": "residua.predict.classifier",
     "push_to_hub": "residua.predict.hub",
-    "reproduce": "residua.reproduce.reproduce",
     "resume": "residua.jobs.train",
     "save": "residua.predict.folder",
     "train": "residua.jobs.train",

@@ -29,15 +29,10 @@ from residua.reproduce.grid import (
     run_folder,
     with_one_precision,
 )
+from residua.reproduce.measured import Reproduction, reproduce_row, require_same_images, row_value
 from residua.reproduce.page import claim_results, page, table_rows, unseen_views_note
 from residua.reproduce.published import Budget, PublishedRow
-from residua.reproduce.reproduce import (
-    Reproduction,
-    reproduce,
-    reproduce_row,
-    require_same_images,
-    row_value,
-)
+from residua.reproduce.reproduction import reproduce
 from residua.runs.run import Run
 from residua.spec.recipe import Plan
 from residua.spec.record import to_json

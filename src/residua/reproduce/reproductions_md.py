@@ -8,6 +8,7 @@ from residua.files import write_file
 from residua.recipes.sentences import sentences
 from residua.reproduce.grid import GridSetting, run_entries
 from residua.reproduce.items import ITEMS
+from residua.reproduce.measured import Reproduction, reproduce_row, require_same_images
 from residua.reproduce.page import (
     HEAD,
     claim_results,
@@ -18,7 +19,6 @@ from residua.reproduce.page import (
     table_rows,
 )
 from residua.reproduce.published import BUDGETS, Budget, Item
-from residua.reproduce.reproduce import Reproduction, reproduce_row, require_same_images
 from residua.runs.run import Run
 
 DEFAULT_SOURCES = {"smoke": "digits"}

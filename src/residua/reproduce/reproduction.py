@@ -1,0 +1,152 @@
+"""Reproduce one table or figure: train missing runs, measure all, compare with the paper's numbers."""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from residua.data.images import ImageDataset
+from residua.data.open import open_dataset
+from residua.data.sources.table import parse_source
+from residua.errors import ConfigError
+from residua.files import write_file
+from residua.jobs.run_pool import RunBackend, RunListener, RunPool
+from residua.reproduce import items
+from residua.reproduce.grid import (
+    GridSetting,
+    run_entries,
+    with_one_precision,
+)
+from residua.reproduce.measured import Reproduction, _count_row, reproduce_row, require_same_images
+from residua.reproduce.published import BUDGETS, Budget, Item
+from residua.runs.run import Run
+from residua.spec.describe import cost
+from residua.spec.record import nearest
+from residua.tasks.classify.learn_task import SMALL
+from residua.training.processes import world
+
+FOLDER = Path("runs/reproduce")
+"""Default folder of runs and reports."""
+
+
+def reproduce(
+    name: str,
+    *,
+    budget: Budget = "smoke",
+    seeds: int = 1,
+    data: str | None = None,
+    processes: int | None = None,
+    out: str | Path = FOLDER,
+    ray: str | None = None,
+    listen: RunListener = lambda *_: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Reproduction:
+    """Reproduce a table or figure of the papers and write a page about it.
+
+    Runs are in `out/runs`: a finished one is reused, an interrupted one is resumed. This function starts
+    processes, so a script calls it under `if __name__ == "__main__"`.
+
+    Args:
+        name: The item, e.g. `he2015/fig6`.
+        budget: `smoke` (minutes on digits), `small` (a short schedule) or `full` (the paper's schedule).
+        seeds: Runs of each network.
+        data: What `residua train` takes; None means `digits` at the budget `smoke`; other budgets need it.
+        processes: Runs trained at the same time; None takes one per core, or one where there is a GPU.
+        out: Folder of runs and reports.
+        ray: Address of a Ray cluster (`auto`, `local` or host:port) whose machines share `out`; None trains
+            in processes of this machine.
+        listen: Receives the name of a run and each of its Events.
+        stop: Asked regularly; True saves all runs and stops.
+
+    Returns:
+        The reproduced rows; with `stopped` set where `stop` returned True.
+
+    Raises:
+        ConfigError: The item, the budget or another argument cannot be used.
+        DataError: The images changed since a run began, or cannot be used.
+    """
+    started, folder = time.monotonic(), Path(out)
+    item = _checked_item(name, budget, seeds, processes)
+    report = folder / f"{name.replace('/', '-')}-{budget}.html"
+    if not item.datasets:
+        rows = tuple(_count_row(row) for row in item.rows)
+        return _write_page(Reproduction(item, GridSetting("digits", True, budget), rows, "", report, 0.0))
+    dataset, setting, workers = _open_data(item, budget, data, processes)
+    entries = run_entries(item, setting, folder / "runs", seeds=seeds)
+    missing = [entry for entry in with_one_precision(entries.values()) if not Run(entry.path).finished]
+    if missing:
+        missing.sort(key=lambda entry: -cost(entry.recipe.arch).macs)  # longest first: workers end together
+        with _backend(min(workers, len(missing)), ray, setting.threads) as backend:
+            backend.train(missing, listen=listen, stop=stop)
+    if stop():
+        return Reproduction(item, setting, (), dataset.note, report, time.monotonic() - started, stopped=True)
+    runs = {key: Run(entry.path) for key, entry in entries.items()}
+    require_same_images(runs.values())
+    rows = tuple(reproduce_row(item, row, setting, runs, seeds=seeds) for row in item.rows)
+    return _write_page(Reproduction(item, setting, rows, dataset.note, report, time.monotonic() - started))
+
+
+def _checked_item(name: str, budget: str, seeds: int, processes: int | None) -> Item:
+    """The item called `name`; ConfigError where it or another argument cannot be used."""
+    item = items.find_item(name)
+    if budget not in BUDGETS:
+        raise ConfigError(f"no budget {budget!r}: {nearest(budget, BUDGETS)}")
+    if seeds < 1 or (processes is not None and processes < 1):
+        raise ConfigError(f"seeds is {seeds}, processes {processes}: give at least 1")
+    if source := items.DATA_WITHOUT_SCHEDULE.get((*item.datasets, "")[0]):
+        raise ConfigError(
+            f"{name} needs {item.datasets[0]}, and no schedule for its networks is known: train them, e.g. "
+            f"`residua train {source}:DIR -m {item.rows[-1].network.name}`"
+        )
+    return item
+
+
+def _open_data(
+    item: Item, budget: Budget, data: str | None, processes: int | None
+) -> tuple[ImageDataset, GridSetting, int]:
+    """The images, the setting of the runs, and how many are trained at the same time."""
+    source = data if data is not None else _default_source(item, budget)
+    if not any(row.is_trained_at(budget) for row in item.rows):
+        raise ConfigError(f"{item.name} trains nothing at the budget {budget}: give --budget full")
+    dataset = open_dataset(parse_source(source).absolute(), val_fraction=0.2)
+    workers = processes or (1 if _has_gpu() else world.available_cores())
+    return (
+        dataset,
+        GridSetting(source, dataset.size <= SMALL, budget, max(1, world.available_cores() // workers)),
+        workers,
+    )
+
+
+def _default_source(item: Item, budget: Budget) -> str:
+    if budget == "smoke":
+        return "digits"
+    needed = item.datasets[0]
+    hint = (
+        "imagenet:DIR, or any folder of classes"
+        if needed == "imagenet"
+        else f"{needed}:DIR, or {needed} to download it"
+    )
+    raise ConfigError(f"{item.name} at {budget} needs {needed}: give --data {hint}")
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _backend(workers: int, ray: str | None, threads: int) -> AbstractContextManager[RunBackend]:
+    if ray is None:
+        return RunPool(processes=workers)
+    from residua.reproduce.ray_backend import RayBackend
+
+    return RayBackend(ray, threads=threads)
+
+
+def _write_page(reproduction: Reproduction) -> Reproduction:
+    from residua.report.page import render
+    from residua.reproduce.page import page
+
+    reproduction.report.parent.mkdir(parents=True, exist_ok=True)
+    write_file(reproduction.report, render(page(reproduction)))
+    return reproduction
