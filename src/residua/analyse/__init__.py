@@ -2,7 +2,7 @@
 
 The functions here measure one network and return numbers. Images are preprocessed tensors (N, C, H, W) and
 labels are (N,). A study works on a copy of the network and asserts that the network itself is unchanged.
-`table.py` lists all studies. Names are imported when first used: the command line reads the table without torch.
+`table.py` lists all studies. Names are imported when first used: the command line reads it without torch.
 """
 
 from collections.abc import Mapping

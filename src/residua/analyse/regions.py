@@ -61,20 +61,20 @@ def draw_regions(results: Mapping[str, RegionPictures], colours: Colours) -> tup
     figures = []
     for name, one in results.items():
         cells: list[Tile] = []
-        for pixels, heat, label in zip(one.pixels, one.regions.maps, one.class_names, strict=True):
-            cells += [Tile(pixels, label), Tile(tint(pixels, heat.numpy()))]
+        for pixels, importance, label in zip(one.pixels, one.regions.maps, one.class_names, strict=True):
+            cells += [Tile(pixels, label), Tile(tint(pixels, importance.numpy()))]
         rows = tuple(tuple(cells[start : start + 4]) for start in range(0, len(cells), 4))
         caption = f"{name}: each picture with its predicted class, and the region that speaks for it."
         figures.append(Figure(picture_grid(rows), caption, caption))
     return tuple(figures)
 
 
-def tint(pixels: "np.ndarray", heat: "np.ndarray") -> "np.ndarray":
+def tint(pixels: "np.ndarray", importance: "np.ndarray") -> "np.ndarray":
     """Fade a picture to grey and colour what is important.
 
     Args:
         pixels: (H, W) or (H, W, 3) uint8.
-        heat: (H, W) float from 0 to 1; `TINT` covers the picture where it is 1.
+        importance: (H, W) float from 0 to 1; `TINT` covers the picture where it is 1.
 
     Returns:
         (H, W, 3) uint8.
@@ -83,7 +83,7 @@ def tint(pixels: "np.ndarray", heat: "np.ndarray") -> "np.ndarray":
 
     grey = pixels if pixels.ndim == 2 else pixels.mean(2)
     faded = np.repeat((0.7 * grey + 50)[:, :, None], 3, 2)
-    weight = 0.85 * heat[:, :, None]
+    weight = 0.85 * importance[:, :, None]
     return np.asarray(faded * (1 - weight) + np.array(TINT) * weight).clip(0, 255).astype(np.uint8)
 
 

@@ -57,8 +57,8 @@ def explain(
     if segments is not None:
         archs[-1] = inflate.with_segments(archs[-1], segments)
     if as_json:
-        found = [_plain(arch) for arch in archs]
-        put_json(found if len(found) > 1 else found[0])
+        rows = [_plain(arch) for arch in archs]
+        put_json(rows if len(rows) > 1 else rows[0])
         return
     to = console()
     changes = [word for word in (shortcut, order) if word]

@@ -65,16 +65,16 @@ def analyse(
     """
     if not trained:
         raise ConfigError("no network to study: give a run, a checkpoint file or a model name")
-    asked = [find_study(name) for name in what]
+    requested = [find_study(name) for name in what]
     if images < 2:
         raise ConfigError(f"{images} images: give at least 2")
     folder = _prepare_folder(Path(out), force=force) if out else None
     subjects = [_subject(str(one), None if data is None else str(data), images) for one in trained]
     subjects = _with_distinct_names(subjects)
-    studies = asked or [
+    studies = requested or [
         study for study in map(find_study, STUDIES) if subjects[0].images or study.needs is Needs.NOTHING
     ]
-    results = [r for study in studies if (r := _run(study, subjects, bool(asked), listen))]
+    results = [r for study in studies if (r := _run(study, subjects, bool(requested), listen))]
     if folder:
         _write(folder, subjects, results)
     return results

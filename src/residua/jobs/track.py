@@ -52,8 +52,8 @@ def _points(event: Event) -> list[tuple[str, float, int]]:
             (f"epoch/{name}", float(v), event.values["step"]) for name, v in values.items() if v is not None
         ]
     if isinstance(event, StepProgress) and event.step % OFTEN == 0:
-        found = {"loss": event.loss, "lr": event.lr, "images_per_second": event.images_per_second}
-        return [(f"step/{name}", value, event.step) for name, value in found.items()]
+        values = {"loss": event.loss, "lr": event.lr, "images_per_second": event.images_per_second}
+        return [(f"step/{name}", value, event.step) for name, value in values.items()]
     return []
 
 

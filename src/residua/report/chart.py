@@ -132,8 +132,8 @@ class Series:
 
     def __post_init__(self) -> None:
         if not self.points or self.kind not in ("line", "dots", "both", "guide"):
-            given = f"series {self.name!r} of kind {self.kind!r} has {len(self.points)} points"
-            raise ValueError(f"{given}: give at least one, and line, dots, both or guide")
+            description = f"series {self.name!r} of kind {self.kind!r} has {len(self.points)} points"
+            raise ValueError(f"{description}: give at least one, and line, dots, both or guide")
 
 
 def plot(

@@ -46,8 +46,8 @@ def confusion_matrix(classes: tuple[str, ...], counts: "np.ndarray") -> str:
     """
     many = len(classes)
     if not many or counts.shape != (many, many) or counts.dtype.kind not in "iu" or (counts < 0).any():
-        given = f"counts are {counts.dtype} {counts.shape} for {many} classes"
-        raise ValueError(f"{given}: give whole numbers >= 0 of shape (K, K) for K >= 1 classes")
+        description = f"counts are {counts.dtype} {counts.shape} for {many} classes"
+        raise ValueError(f"{description}: give whole numbers >= 0 of shape (K, K) for K >= 1 classes")
     palette, side = page_palette(), min(38.0, MATRIX_SIDE / many)
     names = tuple(shorten(name, 16) for name in classes) if many <= MAX_NAMED else ()
     room = max((text_width(name, _type_size(side)) for name in names), default=0)

@@ -67,8 +67,8 @@ class Table:
         """Refuse a ragged table."""
         for place, row in enumerate(self.rows):
             if len(row) != len(self.head):
-                given = f"row {place} has {len(row)} cells under {len(self.head)} columns"
-                raise ValueError(f"{given}: give equally many")
+                description = f"row {place} has {len(row)} cells under {len(self.head)} columns"
+                raise ValueError(f"{description}: give equally many")
         columns, rows = len(self.head), len(self.rows)
         for name, places, count in (("numeric", self.numeric, columns), ("strong", self.strong, rows)):
             if not all(0 <= place < count for place in places):
@@ -178,34 +178,36 @@ def render(page: Page) -> str:
     """
     import jinja2
 
-    made = jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_template),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
-        finalize=_held,
+        finalize=_keep_percent_signs,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["png"] = png
-    made.filters["broken"] = broken
-    made.filters["amount"] = lambda said: said.replace(" to ", "\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}")
-    made.globals["template_of"] = lambda part: TEMPLATES[type(part)]
+    environment.filters["png"] = png
+    environment.filters["broken"] = broken
+    environment.filters["amount"] = lambda text: text.replace(
+        " to ", "\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}"
+    )
+    environment.globals["template_of"] = lambda part: TEMPLATES[type(part)]
     css = _template("page.css")
-    return made.get_template("page.html").render(
+    return environment.get_template("page.html").render(
         page=page, css=css, light=css_variables(LIGHT), dark=css_variables(DARK)
     )
 
 
-def _held(said: object) -> object:
+def _keep_percent_signs(text: object) -> object:
     """Text whose percent signs stay with their numbers at the end of a line; our own markup as it is."""
-    return said.replace(" %", "\N{NO-BREAK SPACE}%") if type(said) is str else said
+    return text.replace(" %", "\N{NO-BREAK SPACE}%") if type(text) is str else text
 
 
-def broken(said: str) -> str:
+def broken(text: str) -> str:
     """Names and commands as HTML whose lines break at `JOINT`, never within `WHOLE`."""
     from markupsafe import Markup, escape
 
-    joined = JOINT.sub(r"\g<0><wbr>", str(escape(_held(said))))
+    joined = JOINT.sub(r"\g<0><wbr>", str(escape(_keep_percent_signs(text))))
     return Markup(WHOLE.sub(r'<span class="whole">\g<0></span>', joined))  # noqa: S704  (escaped above)
 
 
