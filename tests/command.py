@@ -6,15 +6,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from nursery import Forked, Nursery
+from process_server import ForkedProcess, ProcessServer
 
 LIMIT = 120.0
 """Seconds after which a command counts as hung; on a busy machine torch alone takes ten to import."""
 
 
 @cache
-def _nursery() -> Nursery:
-    return Nursery()
+def _server() -> ProcessServer:
+    return ProcessServer()
 
 
 def residua(*words: object, **options: Any) -> "subprocess.CompletedProcess[str]":
@@ -24,18 +24,18 @@ def residua(*words: object, **options: Any) -> "subprocess.CompletedProcess[str]
 
 def python(*words: object, timeout: float = LIMIT, **options: Any) -> "subprocess.CompletedProcess[str]":
     """The finished `python -m MODULE ...` or `python -c TEXT`, from a process that has imported torch."""
-    process = _nursery().begin([str(word) for word in words], **options)
+    process = _server().begin([str(word) for word in words], **options)
     out, error = process.communicate(timeout)
     assert process.returncode is not None
     return subprocess.CompletedProcess(process.args, process.returncode, out, error)
 
 
-def start(*words: object, module: str = "residua", **options: Any) -> Forked:
+def start(*words: object, module: str = "residua", **options: Any) -> ForkedProcess:
     """`python -m residua ...`, still running."""
-    return _nursery().begin(["-m", module, *map(str, words)], **options)
+    return _server().begin(["-m", module, *map(str, words)], **options)
 
 
-def wait_for(path: Path, pattern: str, process: Forked) -> None:
+def wait_for(path: Path, pattern: str, process: ForkedProcess) -> None:
     """Return when a file below `path` matches `pattern`, or the process has ended."""
     limit = time.monotonic() + LIMIT
     while not list(path.glob(pattern)) and process.poll() is None:

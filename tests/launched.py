@@ -6,24 +6,24 @@ from pathlib import Path
 from typing import Any
 
 from command import LIMIT, start, wait_for
-from nursery import Forked
+from process_server import ForkedProcess
 from ranks import children_of, lives
 
 TWO = ("--processes", 2)
 
 
-def launched(*words: object, module: str = "residua", **options: Any) -> Forked:
+def launched(*words: object, module: str = "residua", **options: Any) -> ForkedProcess:
     """Two processes that our own launcher begins."""
     return start(*words, *TWO, module=module, **options)
 
 
-def torchrun(*words: object, restarts: int = 2, module: str = "residua", **options: Any) -> Forked:
+def torchrun(*words: object, restarts: int = 2, module: str = "residua", **options: Any) -> ForkedProcess:
     """Two processes that torchrun begins, and begins anew so often."""
     launcher = ("--standalone", "--nproc-per-node", 2, "--max-restarts", restarts, "-m", module)
     return start(*launcher, *words, module="torch.distributed.run", **options)
 
 
-def begun(run: Path, process: Forked) -> list[int]:
+def begun(run: Path, process: ForkedProcess) -> list[int]:
     """The ranks of `process`, once they have saved three states."""
     wait_for(run, "checkpoints/state-*[3-9].safetensors", process)
     return sorted(children_of(process.pid))
@@ -35,7 +35,7 @@ def send(ranks: list[int], number: signal.Signals) -> None:
         os.kill(rank, number)
 
 
-def ended(process: Forked) -> str:
+def ended(process: ForkedProcess) -> str:
     """What it printed, once it has ended well."""
     out, error = process.communicate(timeout=LIMIT)
     assert process.returncode == 0, out + error

@@ -16,7 +16,7 @@ import pytest
 
 import residua as python
 from command import residua, start, succeeded, wait_for
-from hurt import hurt
+from fault_injection import start_with_fault
 from ranks import children_of
 from residua.files import remove_temporary_files
 from residua.jobs.prepare import TrainRequest, prepare
@@ -170,7 +170,7 @@ def test_a_command_killed_again_and_again_ends_as_one_that_was_not(
             time.sleep(chance.uniform(0, 0.1))
             process.kill()
         else:
-            process = hurt(tmp_path / f"mark-{place}", aim, *words, begin=start)
+            process = start_with_fault(tmp_path / f"mark-{place}", aim, *words, begin=start)
         _, error = process.communicate(timeout=60)
         assert process.returncode == -signal.SIGKILL, error
         words = ("resume", run)

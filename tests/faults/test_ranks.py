@@ -1,4 +1,4 @@
-"""Commands in two processes, hurt in every way that a launcher survives (P8, F12)."""
+"""Commands in two processes, stopped in every way that a launcher survives (P8, F12)."""
 
 import os
 import random
@@ -11,9 +11,9 @@ from typing import NamedTuple
 import pytest
 
 from command import wait_for
-from hurt import hurt, when
+from fault_injection import fault_time, start_with_fault
 from launched import begun, ended, launched, send, torchrun
-from nursery import Forked
+from process_server import ForkedProcess
 from ranks import children_of, lives
 from residua.runs.checkpoint import list_checkpoints, load_newest, step_in_name
 from residua.runs.run import Run
@@ -34,14 +34,14 @@ class Fault(NamedTuple):
     """What was done to a job."""
 
     run: Path
-    process: Forked
+    process: ForkedProcess
     since: float
     """At which `time.monotonic()`."""
     step: int
     """What was saved then."""
 
 
-def sent(run: Path, process: Forked, rank: int, number: signal.Signals, *, after: float = 0.0) -> Fault:
+def sent(run: Path, process: ForkedProcess, rank: int, number: signal.Signals, *, after: float = 0.0) -> Fault:
     """A signal for one rank, `after` seconds after three states were saved."""
     ranks = begun(run, process)
     time.sleep(after)
@@ -98,7 +98,7 @@ FAULTS = [
 @pytest.mark.usefixtures("stalled")
 @pytest.mark.parametrize(("begin", "fault", "trial"), FAULTS)
 def test_a_rank_that_is_hurt_is_replaced_and_no_bit_is_lost(
-    begin: Callable[..., Forked],
+    begin: Callable[..., ForkedProcess],
     fault: str,
     trial: int,
     words: tuple[object, ...],
@@ -114,9 +114,9 @@ def test_a_rank_that_is_hurt_is_replaced_and_no_bit_is_lost(
         return
     raised = fault == "raise"
     aim = f"raise after step {3 + trial}" if raised else f"{SAVING[trial % len(SAVING)]} {2 + trial}"
-    process = hurt(mark, aim, *words, begin=begin, rank=trial // 2 % 2 if raised else 0)
+    process = start_with_fault(mark, aim, *words, begin=begin, rank=trial // 2 % 2 if raised else 0)
     wait_for(tmp_path, mark.name, process)
-    recovered(Fault(run, process, when(mark), reached(run)), twice)
+    recovered(Fault(run, process, fault_time(mark), reached(run)), twice)
 
 
 @pytest.mark.parametrize("rank", [1, pytest.param(0, marks=pytest.mark.battery)])

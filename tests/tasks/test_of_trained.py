@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-import marked
+import box_data
 import small
 from residua import tasks
 from residua.spec.clip import Clip
@@ -22,7 +22,7 @@ def runs(tmp_path: Path) -> dict[str, Path]:
     recipes = {
         "images": made,
         "clips": replace(made, arch=inflate(made.arch, Clip(3, 2))),
-        "boxes": marked.recipe("voc:none"),
+        "boxes": box_data.recipe("voc:none"),
     }
     for name, recipe in recipes.items():
         (tmp_path / name).mkdir()

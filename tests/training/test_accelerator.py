@@ -10,9 +10,9 @@ from unittest.mock import patch
 import pytest
 import torch
 
+import box_data
 import filmed
-import marked
-from chip import Seen, chip
+from fake_accelerator import Seen, fake_accelerator
 from ranks import apart, end
 from ranks import begin as begin_ranks
 from residua.data.batches import Batch
@@ -42,7 +42,7 @@ THERE, HERE = Plan("cuda", "channels_last", "float32", 1), Plan("cpu", "channels
 
 @apart
 def test_the_accelerator_that_the_cpu_plays_is_one() -> None:
-    with chip() as seen:
+    with fake_accelerator() as seen:
         ours = torch.arange(6.0).pin_memory().to("cuda", non_blocking=True)
         assert (ours.device.type, ours.is_cuda, (ours + 1).device.type) == ("cuda", True, "cuda")
         with pytest.raises(RuntimeError, match="expected all tensors on the same device"):
@@ -104,7 +104,7 @@ IMAGES = [
 def same(case: Case, tmp_path: Path, there: Plan = THERE) -> None:
     """It comes to the CPU's bits, interrupted after three steps."""
     alone = case.run(tmp_path / "here", HERE)
-    with chip():
+    with fake_accelerator():
         ours = case.run(tmp_path / "there", there, after(3))
         assert not (ours.path / "finished.json").exists()
         case.run(ours.path, there)
@@ -140,7 +140,7 @@ def test_two_accelerators_learn_as_two_processes_of_the_cpu(case: Case, tmp_path
     ]
 
     def work(run: Run) -> None:
-        with chip() if run.recipe.plan == THERE else nullcontext(), process_group() as world:
+        with fake_accelerator() if run.recipe.plan == THERE else nullcontext(), process_group() as world:
             assert world.local_device("auto").startswith("cuda" if run.recipe.plan == THERE else "cpu")
             case.work(run, world)
 
@@ -164,9 +164,9 @@ def test_clips_are_learned_as_on_the_cpu(tmp_path: Path) -> None:
 
 @apart
 def test_boxes_are_learned_as_on_the_cpu(tmp_path: Path) -> None:
-    source = f"voc:{marked.voc_folder(tmp_path / 'voc')}"
+    source = f"voc:{box_data.voc_folder(tmp_path / 'voc')}"
     sets = build_box_dataset(find(source), skip=False)
-    same(Case("boxes", DetectLearn(), lambda: sets, marked.recipe(source)), tmp_path)
+    same(Case("boxes", DetectLearn(), lambda: sets, box_data.recipe(source)), tmp_path)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -175,7 +175,7 @@ def test_between_two_epochs_the_host_never_waits(precision: Any, tmp_path: Path)
     plan = replace(THERE, precision=precision)
     for case in IMAGES[1:4]:
         case = replace(case, recipe=replace(case.recipe, budget=replace(case.recipe.budget, epochs=2)))
-        with chip() as seen, counted(seen) as result:
+        with fake_accelerator() as seen, counted(seen) as result:
             case.run(tmp_path / case.name, plan)
         assert [step for step, _ in result] == list(range(1, 9))
         for first, *others in (result[:4], result[4:]):
@@ -197,7 +197,7 @@ def test_evaluation_waits_once_after_all_batches(tmp_path: Path) -> None:
         network = device.place_network(build(arch()), how).eval()
         return evaluate(Classifier(network, how), sets.test, Watched(3, resident_bytes=1 << 20))
 
-    with chip() as seen:
+    with fake_accelerator() as seen:
         result = evaluated(THERE)
     assert len(waited) == 4
     assert waited[1:] == [waited[1]] * 3, "the first batch brings the statistics that pixels are scaled by"
@@ -211,7 +211,7 @@ def test_a_run_goes_on_where_there_is_none(tmp_path: Path) -> None:
     run_recipe = replace(recipe(str(folder)), plan=HERE)
     begun = {}
     for name, how in (("alone", HERE), ("moved", THERE)):
-        with chip() if how is THERE else nullcontext():
+        with fake_accelerator() if how is THERE else nullcontext():
             prepared = prepare(TrainRequest(str(folder), recipe=replace(run_recipe, plan=how)))
             begun[name] = create_run(prepared, tmp_path / name)
             fit_run(begun[name], prepared, stop=after(3) if how is THERE else never)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from torchvision.transforms import v2
 
-from marked import DETECTOR, arch
+from box_data import DETECTOR, arch
 from residua.data.boxes import Boxes, box_iou
 from residua.spec.augment import Augment
 from residua.spec.detector import DETECTORS

@@ -13,11 +13,11 @@ import torch
 from PIL import Image
 from torchvision.models import resnet18
 
-import marked
+import box_data
 import ranks
 import small
 from eyes import Eyes
-from marked import recipe, voc_folder
+from box_data import recipe, voc_folder
 from residua import tasks
 from residua.curate.check import check
 from residua.data.open import find_boxes as find_source
@@ -91,7 +91,7 @@ def test_evaluate_uses_the_test_images_of_the_run_under_both_protocols(run: Run,
     voc, coco = evaluate(run)
     assert (voc.protocol, coco.protocol, voc.n, voc.split) == ("voc", "coco", 6, "test")
     assert voc.value == pytest.approx(run.metrics[-1]["test_map50"], abs=5)
-    assert voc.boxes == sum(len(marked.objects(seed)) for seed in range(1000, 1006))
+    assert voc.boxes == sum(len(box_data.objects(seed)) for seed in range(1000, 1006))
     assert dict(coco.parts)["AP50"] >= coco.value > 0
     (again,) = evaluate(run, data=f"voc:{root}", views=["voc2007"])
     assert again.protocol == "voc2007"
@@ -183,13 +183,13 @@ def test_batches_do_not_depend_on_workers_or_memory(dataset: BoxDataset, root: P
 
 def test_ignored_objects_are_left_out_in_training_only(tmp_path: Path) -> None:
     root = voc_folder(tmp_path)
-    (root / "Annotations/000000.xml").write_text(marked.xml(marked.objects(0), difficult=[0]))
+    (root / "Annotations/000000.xml").write_text(box_data.xml(box_data.objects(0), difficult=[0]))
     dataset = build_box_dataset(find_source(f"voc:{root}"), skip=False)
     recipe_ = recipe(f"voc:{root}", augment=Augment("none"))
     (batch,) = [b for b in batch_of(dataset, recipe_, 0, 0) if 0 in b.indices and b.epoch == 0]
     place = batch.indices.tolist().index(0)
     assert dataset.train.boxes[0].ignored.any()
-    assert len(batch.boxes[place]) == len(marked.objects(0)) - 1
+    assert len(batch.boxes[place]) == len(box_data.objects(0)) - 1
 
 
 def test_the_recipe_is_resolved_and_contradictions_are_refused(root: Path) -> None:
@@ -225,7 +225,7 @@ def test_frozen_norms_need_trained_weights(root: Path) -> None:
 
 def test_weights_of_a_classifier_go_into_the_backbone(root: Path, tmp_path: Path) -> None:
     torch.manual_seed(3)
-    network = build(marked.arch(7))
+    network = build(box_data.arch(7))
     file = tmp_path / "classifier.pt"
     torch.save(network.state_dict(), file)
     messages: list[str] = []
@@ -267,7 +267,7 @@ def test_weights_of_a_detector_are_taken_over_for_other_classes(run: Run) -> Non
     old = load(run.path).network
     assert torch.equal(recipe_.state_dict()["parts.backbone.behind.layers.0.0.weight"],
                        old.state_dict()["parts.backbone.behind.layers.0.0.weight"])  # fmt: skip
-    other = replace(run.recipe, detector=replace(marked.DETECTOR, extras=(16,)), weights=str(run.path))
+    other = replace(run.recipe, detector=replace(box_data.DETECTOR, extras=(16,)), weights=str(run.path))
     with pytest.raises(CheckpointError, match="is of another detector"):
         initial_network(other, ("cell", "plate"))
 
@@ -291,7 +291,7 @@ def test_bad_images_and_boxes_are_left_out_by_policy(tmp_path: Path) -> None:
     root = voc_folder(tmp_path / "voc")
     (root / "JPEGImages/000002.png").write_bytes(b"no image")
     (root / "Annotations/000003.xml").write_text(
-        marked.xml(marked.objects(3), extra=marked.thing("cell", (5, 5, 5, 5)))
+        box_data.xml(box_data.objects(3), extra=box_data.thing("cell", (5, 5, 5, 5)))
     )
     with pytest.raises(DataError, match="boxes cannot be used"):
         resolve(TrainRequest(f"voc:{root}"))
@@ -305,8 +305,8 @@ def test_bad_images_and_boxes_are_left_out_by_policy(tmp_path: Path) -> None:
 
 def test_data_check_lists_degenerate_boxes_and_other_sizes(tmp_path: Path) -> None:
     root = voc_folder(tmp_path / "voc")
-    bad = marked.thing("cell", (5, 5, 5, 5))
-    (root / "Annotations/000003.xml").write_text(marked.xml(marked.objects(3), extra=bad))
+    bad = box_data.thing("cell", (5, 5, 5, 5))
+    (root / "Annotations/000003.xml").write_text(box_data.xml(box_data.objects(3), extra=bad))
     Image.new("RGB", (30, 60)).save(root / "JPEGImages/000004.png")
     findings = {finding.key: finding for finding in check(f"voc:{root}", workers=0).findings}
     assert findings["boxes"].level == "problem"
@@ -320,11 +320,11 @@ def test_data_check_counts_boxes_and_skips_findings_about_labels(tmp_path: Path)
     root = voc_folder(tmp_path / "voc", train=1)
     Image.new("RGB", (200, 60)).save(root / "JPEGImages/000000.png")
     checked = check(f"voc:{root}", workers=0)
-    of = [marked.objects(seed) for seed in range(1000, 1006)]
+    of = [box_data.objects(seed) for seed in range(1000, 1006)]
     plates = sum(name == "plate" for marks in of for name, _ in marks)
     assert checked.counted_noun == "boxes"
     assert checked.marks is not None
-    half = Image.new("RGB", (marked.WIDE // 2, marked.HIGH // 2), "white")
+    half = Image.new("RGB", (box_data.WIDE // 2, box_data.HIGH // 2), "white")
     picture = np.asarray(checked.marks.draw(1, half))  # the first of the second split
     for _, (left, top, _, _) in of[0]:
         assert (picture[top // 2, left // 2] < 250).any()

@@ -12,7 +12,7 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.models.detection.ssd import SSD
 from torchvision.ops import MultiScaleRoIAlign
 
-import marked
+import box_data
 from residua.nn.network import build
 from residua.spec.detector import DETECTORS, Detector, for_boxes, map_indices, named, split_name
 from residua.spec.record import from_json, to_json
@@ -130,8 +130,8 @@ def test_c4_equals_torchvision_s_parts_put_together() -> None:
 
 def test_ssd_equals_torchvision_s_with_its_own_transform() -> None:
     torch.manual_seed(0)
-    detector = marked.DETECTOR
-    ours = DetectionNetwork(build(marked.arch()), detector, 3)
+    detector = box_data.DETECTOR
+    ours = DetectionNetwork(build(box_data.arch()), detector, 3)
     inner = ours.parts
     theirs = SSD(
         inner.backbone,  # type: ignore[arg-type]
@@ -176,7 +176,7 @@ def test_frozen_norms_and_stages_have_no_gradient() -> None:
 
 
 def test_bfloat16_leaves_boxes_and_anchors_in_float32() -> None:
-    network = DetectionNetwork(build(marked.arch()), marked.DETECTOR, 2).eval()
+    network = DetectionNetwork(build(box_data.arch()), box_data.DETECTOR, 2).eval()
     anchors: list[Tensor] = []
     network.parts.anchor_generator.register_forward_hook(  # type: ignore[union-attr, operator]
         lambda _layer, _inputs, outputs: anchors.append(outputs[0])

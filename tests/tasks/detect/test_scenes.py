@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from marked import CATEGORIES, HIGH, WIDE, coco_folder, objects, thing, voc_folder, xml
+from box_data import CATEGORIES, HIGH, WIDE, coco_folder, objects, thing, voc_folder, xml
 from residua.data.boxes import Boxes, box_fault, box_iou
 from residua.data.open import find_boxes as find
 from residua.data.scenes import build_box_dataset, match_box_classes

@@ -18,14 +18,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import alive
+import forked_python
 
 JOBS = ("train", "evaluate", "predict", "convert", "analyse", "compare")
 MODULES = (
     *(f"residua.jobs.{job}" for job in JOBS),
     "residua.curate.check",
     "residua.curate.clean",
-    "residua.reproduce.reproduce",
+    "residua.reproduce.reproduction",
     "PIL.JpegImagePlugin",
     "captum.attr",
     "jinja2.loaders",
@@ -44,16 +44,18 @@ MODULES = (
 """What commands import, at once or when they come to it."""
 
 
-class Forked:
-    """A Python process that was begun in a nursery, with what tests use of `subprocess.Popen`."""
+class ForkedProcess:
+    """A Python process that was forked by the server, with what tests use of `subprocess.Popen`."""
 
-    def __init__(self, nursery: "Nursery", words: list[str], folder: "TemporaryDirectory[str]", pid: int):
+    def __init__(
+        self, server: "ProcessServer", words: list[str], folder: "TemporaryDirectory[str]", pid: int
+    ):
         self.args, self.pid, self.returncode = words, pid, None
-        self._nursery, self._folder = nursery, folder
+        self._server, self._folder = server, folder
 
     def poll(self) -> int | None:
         if self.returncode is None:
-            self.returncode = self._nursery.ask({"ended": self.pid})
+            self.returncode = self._server.ask({"ended": self.pid})
         return self.returncode
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
@@ -78,7 +80,7 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
 
-class Nursery:
+class ProcessServer:
     """Started with the first process; it ends with the process that asks, and so do those it forked."""
 
     def __init__(self) -> None:
@@ -95,7 +97,7 @@ class Nursery:
         start_new_session: bool = False,
         largest_file: int | None = None,
         ranks: bool = True,
-    ) -> Forked:
+    ) -> ForkedProcess:
         """`python WORDS`, where the words begin with `-m` and a module, or are `-c` and a text.
 
         With `largest_file`, in bytes, writing more to one file fails as on a full disk.
@@ -111,7 +113,7 @@ class Nursery:
             "largest": largest_file,
             "ranks": ranks,
         }
-        return Forked(self, words, folder, self.ask(wish))
+        return ForkedProcess(self, words, folder, self.ask(wish))
 
     def ask(self, wish: dict[str, Any]) -> Any:
         """The number of a new process, or the exit code of one: None while it runs."""
@@ -149,14 +151,14 @@ def _become(wish: dict[str, Any]) -> None:
         os.setsid()
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # pytest may run under nohup
     if wish["ranks"]:
-        alive.fork_ranks()
+        forked_python.fork_ranks()
     if (most := wish["largest"]) is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
     out, error = (os.path.join(wish["folder"], name) for name in ("out", "error"))
     for number, path in enumerate((os.devnull, out, error)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT if number else os.O_RDONLY), number)
     os.chdir(wish["cwd"])
-    alive.live(wish["env"], wish["words"])
+    forked_python.live(wish["env"], wish["words"])
 
 
 if __name__ == "__main__":

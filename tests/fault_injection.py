@@ -1,4 +1,4 @@
-"""A command that is hurt once, at a chosen call: `python -m hurt MARK RANK ACT WHEN PLACE NTH WORDS`.
+"""A command that is hurt once, at a chosen call: `python -m fault_injection MARK RANK ACT WHEN PLACE NTH WORDS`.
 
 A signal from outside comes at some moment; this one comes right before or after the NTH call of PLACE in the
 process of number RANK, of which there may be one. MARK is a file that tells when it came: where it is there
@@ -15,7 +15,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from nursery import Forked
+from process_server import ForkedProcess
 from residua.runs import checkpoint
 from residua.runs.run import Run
 from residua.training import validate
@@ -48,14 +48,14 @@ PLACES: dict[str, tuple[Any, str, str]] = {
 """Owner and name of what is called, and how the name of the file begins for which it is called."""
 
 
-def hurt(
-    mark: Path, aim: str, *words: object, begin: Callable[..., Forked], rank: int = 0, **options: Any
-) -> Forked:
+def start_with_fault(
+    mark: Path, aim: str, *words: object, begin: Callable[..., ForkedProcess], rank: int = 0, **options: Any
+) -> ForkedProcess:
     """`begin` the command of `words`, to be hurt at `aim`, e.g. `kill before row 2`."""
-    return begin(mark, rank, *aim.split(), *words, module="hurt", **options)
+    return begin(mark, rank, *aim.split(), *words, module="fault_injection", **options)
 
 
-def when(mark: Path) -> float:
+def fault_time(mark: Path) -> float:
     """Where `hurt` has acted, at which `time.monotonic()`."""
     return float(mark.read_text())
 

@@ -47,7 +47,7 @@ class Seen:
     """What lies in memory that can be copied from while the host goes on."""
 
 
-class OnChip(Tensor):
+class FakeCudaTensor(Tensor):
     """A tensor of the accelerator, around the one of the CPU that holds its numbers.
 
     To torch's engine it is a `meta` tensor with the keys of `cuda`: for a real `cuda` it would call a driver.
@@ -56,11 +56,11 @@ class OnChip(Tensor):
     held: Tensor
 
     @staticmethod
-    def __new__(cls, held: Tensor) -> "OnChip":
+    def __new__(cls, held: Tensor) -> "FakeCudaTensor":
         """`held`, as it is."""
         with torch.inference_mode(mode=False):
             shape = torch.empty_strided(held.size(), held.stride(), dtype=held.dtype, device="meta")
-            made: OnChip = torch.Tensor._make_subclass(  # type: ignore[attr-defined]
+            made: FakeCudaTensor = torch.Tensor._make_subclass(  # type: ignore[attr-defined]
                 cls, shape, dispatch_device=False, device_for_backend_keys=DEVICE
             )
         made.held = held
@@ -87,7 +87,7 @@ class OnChip(Tensor):
         return _run(func, args, kwargs or {}, Seen())
 
 
-class _Chip(TorchDispatchMode):
+class _FakeCudaMode(TorchDispatchMode):
     """Takes every kernel in its way."""
 
     def __init__(self, seen: Seen) -> None:
@@ -104,7 +104,7 @@ class _Chip(TorchDispatchMode):
 
 
 @contextmanager
-def chip() -> Iterator[Seen]:
+def fake_accelerator() -> Iterator[Seen]:
     """While inside, `cuda` is the accelerator, and what the host waits for is seen.
 
     For a process of its own: from then on torch's engine has a thread that no fork survives.
@@ -129,7 +129,7 @@ def chip() -> Iterator[Seen]:
         stack.enter_context(patch.object(torch.distributed, "init_process_group", meet))
         stack.enter_context(torch.backends.cudnn.flags(enabled=False))
         stack.enter_context(_without_driver())
-        stack.enter_context(_Chip(seen))
+        stack.enter_context(_FakeCudaMode(seen))
         yield seen
 
 
@@ -150,28 +150,28 @@ def _without_driver() -> Iterator[None]:
 def _run(func: Any, args: Any, kwargs: Any, seen: Seen) -> Any:
     """The CPU's kernel on the numbers held, where a real accelerator would run its own."""
     kernel, given = func.overloadpacket, [leaf for leaf in tree_leaves((args, kwargs)) if _is_tensor(leaf)]
-    ours = [tensor for tensor in given if isinstance(tensor, OnChip)]
+    ours = [tensor for tensor in given if isinstance(tensor, FakeCudaTensor)]
     asked = torch.device(kwargs["device"]).type if kwargs.get("device") is not None else ""
     there = asked in ("cuda", "meta") or (bool(ours) and not asked)
     if kernel is _ATEN._to_copy and asked:
         _look(args[0], there=there, free=kwargs.get("non_blocking", False), seen=seen)
     elif kernel is _ATEN.copy_:
-        _look(args[1], there=isinstance(args[0], OnChip), free=args[2:3] == (True,), seen=seen)
-    elif ours and any(tensor.ndim and not isinstance(tensor, OnChip) for tensor in given):
+        _look(args[1], there=isinstance(args[0], FakeCudaTensor), free=args[2:3] == (True,), seen=seen)
+    elif ours and any(tensor.ndim and not isinstance(tensor, FakeCudaTensor) for tensor in given):
         raise RuntimeError(f"{func}: expected all tensors on the same device, found {DEVICE} and cpu")
     if ours and (kernel in _ASKS or (kernel is _ATEN.index and any(map(_is_mask, args[1])))):
         seen.waits.append(str(func))
-    bare, options = tree_map_only(OnChip, lambda tensor: tensor.held, (args, kwargs))
+    bare, options = tree_map_only(FakeCudaTensor, lambda tensor: tensor.held, (args, kwargs))
     found = func(*bare, **{**options, "device": torch.device("cpu")} if asked else options)
     if not there:
         return found
     known = {id(tensor.held): tensor for tensor in ours}  # what a kernel changes in place, it also returns
-    return tree_map_only(Tensor, lambda held: known[id(held)] if id(held) in known else OnChip(held), found)
+    return tree_map_only(Tensor, lambda held: known[id(held)] if id(held) in known else FakeCudaTensor(held), found)
 
 
 def _look(tensor: Tensor, *, there: bool, free: bool, seen: Seen) -> None:
     """Note a copy between the two that the host has to wait for; a single number is but an argument."""
-    comes = isinstance(tensor, OnChip)
+    comes = isinstance(tensor, FakeCudaTensor)
     if comes and not there:
         seen.waits.append(f"copy of {tuple(tensor.shape)} to cpu")
     elif there and not comes and tensor.ndim and not (free and any(tensor is one for one in seen.pinned)):
