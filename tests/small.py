@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from residua.tasks.classify.learn_task import ClassifyLearn
 
 from residua.data.images import ImageDataset, Images
 from residua.runs import checkpoint
@@ -22,6 +21,7 @@ from residua.spec.block import Block, Conv
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Budget, Data, Optim, Plan, Recipe, Schedule
 from residua.spec.record import to_json
+from residua.tasks.classify.learn_task import ClassifyLearn
 from residua.training.events import Event
 from residua.training.network import initial_network
 from residua.training.session import TrainingSession
