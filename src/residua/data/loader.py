@@ -19,7 +19,7 @@ name it even when the worker is gone:
 * A training process that is killed: Linux kills its workers (PR_SET_PDEATHSIG). Elsewhere torch's own check
   ends them within five seconds.
 * SIGINT and SIGTERM go to the training process only, because workers have sessions of their own and ignore
-  SIGINT. Its signal handler calls `raise_if_waiting`, which ends a wait for a batch.
+  SIGINT. Its signal handler calls `raise_if_waiting`, which ends a wait for a batch and kills the workers.
 
 When the generator of `load_batches` ends, for whatever reason, no worker is left.
 """
@@ -136,6 +136,9 @@ def load_batches(
             if isinstance(batch, Exception):
                 raise batch
             yield batch
+    except StoppedWhileWaiting:
+        monitor.kill_all()  # workers that deliver nothing may hang: torch would wait five seconds for each
+        raise
     finally:
         del batches, loader  # ends the workers; the traceback of an error would keep them otherwise
         monitor.kill_all()
