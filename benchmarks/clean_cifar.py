@@ -27,7 +27,7 @@ from residua.data.open import open_dataset
 from residua.data.sources.table import parse_source
 from residua.jobs.compare import compare
 from residua.jobs.prepare import TrainRequest, prepare
-from residua.jobs.train import resume
+from residua.jobs.train import create_run, resume
 from residua.measure import resample
 from residua.measure.score import Estimate
 from residua.runs.run import Run
@@ -90,7 +90,7 @@ def trained(wish: TrainRequest, path: Path, say: Say) -> Run:
     """The finished run at `path`; one that is there goes on."""
     run = Run(path)
     if not (path / "recipe.json").exists():
-        begin(prepare(wish), path)
+        create_run(prepare(wish), path)
     resume(path, listen=lambda event: tell(event, path.name, say))
     return run
 

@@ -36,8 +36,8 @@ from residua.data.batches import training_batches
 from residua.data.decode import read_size
 from residua.data.images import Images
 from residua.data.items import Files
-from residua.data.sources.shards import write_shards
 from residua.data.open import find
+from residua.data.sources.shards import write_shards
 from residua.spec.augment import Augment
 from residua.spec.preprocess import IMAGENET
 from residua.training.processes import world
@@ -169,7 +169,10 @@ def against_torchvision(made: Path, options: argparse.Namespace, part: str) -> I
     """Our folders beside torchvision's."""
     folder = options.source if options.source and part == "small" else photographs_of(made, part, options)
     what = f"JPEGs of {folder}" if folder == options.source else f"JPEGs of {SIDES[part]} px"
-    peer, mine = partial(theirs, folder, world.available_cores()), partial(ours, every(folder), world.available_cores())
+    peer, mine = (
+        partial(theirs, folder, world.available_cores()),
+        partial(ours, every(folder), world.available_cores()),
+    )
     yield compared(f"{what}, {bits(folder)}", mine, (PEER, peer), options)
 
 
@@ -196,11 +199,15 @@ def from_disk(made: Path, options: argparse.Namespace) -> Iterator[dict[str, Any
             (folder / file.parent.name / f"{copy}-{file.name}").write_bytes(file.read_bytes())
     write_shards(find(str(folder)), packed)
     peer = partial(once, folder, partial(theirs, folder, world.available_cores()))
-    files, shards = (partial(once, of, partial(ours, every(of), world.available_cores())) for of in (folder, packed))
+    files, shards = (
+        partial(once, of, partial(ours, every(of), world.available_cores())) for of in (folder, packed)
+    )
     yield compared("300 px JPEGs, cold", files, (PEER, peer), options)
     yield compared("shards of them, cold", shards, ("our folders, the same images, cold", files), options)
     write_shards(find(str(folder)), made / "many-decoded", decoded=True)
-    pixels = partial(once, made / "many-decoded", partial(ours, every(made / "many-decoded"), world.available_cores()))
+    pixels = partial(
+        once, made / "many-decoded", partial(ours, every(made / "many-decoded"), world.available_cores())
+    )
     yield compared("the same, decoded, cold", pixels, ("our folders, the same images, cold", files), options)
     one_by_one = replace(every(folder), files=Unasked(every(folder).files))
     alone = partial(once, folder, partial(ours, one_by_one, world.available_cores()))

@@ -23,9 +23,9 @@ from residua.data.images import Images
 from residua.nn.device import place_network
 from residua.spec.recipe import Plan, Recipe
 from residua.training import compiling, memory, optim, plan
-from residua.training.network import initial_network
 from residua.training.loop import train
 from residua.training.losses import LossFn, recipe_loss_fn
+from residua.training.network import initial_network
 from residua.training.processes import world
 
 

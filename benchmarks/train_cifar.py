@@ -85,7 +85,9 @@ def main() -> None:
     images = Images("train", tuple("0123456789"), draw.integers(0, 10, IMAGES), pixels=pixels)
     assert images.pixels is not None
     pictures = [PictureSet(images.pixels, images.labels) for _ in range(3)]
-    loader = DataLoader(pictures[0], args.batch, shuffle=True, num_workers=world.available_cores(), drop_last=True)
+    loader = DataLoader(
+        pictures[0], args.batch, shuffle=True, num_workers=world.available_cores(), drop_last=True
+    )
     peers = [loops.plain(plain_resnet20(), loader)]
     for fast in (False, True):
         peers.append(loops.timm(plain_resnet20(), pictures[1 + fast], size=32, batch=args.batch, fast=fast))

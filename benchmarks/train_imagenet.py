@@ -88,7 +88,12 @@ def main() -> None:
         pictures = ImageFolder(str(root / "train"), transform)
         cuda = torch.cuda.is_available()
         loader = DataLoader(
-            pictures, args.batch, shuffle=True, num_workers=world.available_cores(), drop_last=True, pin_memory=cuda
+            pictures,
+            args.batch,
+            shuffle=True,
+            num_workers=world.available_cores(),
+            drop_last=True,
+            pin_memory=cuda,
         )
         peers = [loops.plain(resnet50(num_classes=CLASSES), loader)]
         for fast in (False, True):

@@ -166,7 +166,9 @@ def _run(func: Any, args: Any, kwargs: Any, seen: Seen) -> Any:
     if not there:
         return found
     known = {id(tensor.held): tensor for tensor in ours}  # what a kernel changes in place, it also returns
-    return tree_map_only(Tensor, lambda held: known[id(held)] if id(held) in known else FakeCudaTensor(held), found)
+    return tree_map_only(
+        Tensor, lambda held: known[id(held)] if id(held) in known else FakeCudaTensor(held), found
+    )
 
 
 def _look(tensor: Tensor, *, there: bool, free: bool, seen: Seen) -> None:

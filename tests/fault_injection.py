@@ -1,4 +1,4 @@
-"""A command that is hurt once, at a chosen call: `python -m fault_injection MARK RANK ACT WHEN PLACE NTH WORDS`.
+"""A command with one fault at a chosen call: `python -m fault_injection MARK RANK ACT WHEN PLACE NTH WORDS`.
 
 A signal from outside comes at some moment; this one comes right before or after the NTH call of PLACE in the
 process of number RANK, of which there may be one. MARK is a file that tells when it came: where it is there

@@ -36,4 +36,5 @@ def _strips(name: str, count: int) -> Images:
     noise = np.random.default_rng(count).normal(0, 20, (count, FRAMES, SIDE, SIDE, 3))
     levels = 60 + 50 * labels[:, None] + 4 * np.arange(FRAMES)
     frames = np.clip(levels[:, :, None, None, None] + noise, 0, 255).astype(np.uint8)
-    return Images(name, CLASSES, labels, pixels=frames.reshape(count, FRAMES * SIDE, SIDE, 3), media_type=CLIP)
+    strips = frames.reshape(count, FRAMES * SIDE, SIDE, 3)
+    return Images(name, CLASSES, labels, pixels=strips, media_type=CLIP)

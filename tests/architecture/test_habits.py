@@ -20,6 +20,14 @@ def name(path: Path) -> str:
     return path.relative_to(SOURCE).as_posix()
 
 
+def lines_of(function: ast.FunctionDef) -> int:
+    """Lines of a function without its docstring, which may list many arguments."""
+    first = function.body[0]
+    is_documented = ast.get_docstring(function) is not None
+    docstring = (first.end_lineno or 0) - first.lineno + 1 if is_documented else 0
+    return (function.end_lineno or 0) - function.lineno - docstring
+
+
 @cache
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
@@ -65,7 +73,7 @@ def test_a_file_fits_in_the_head(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= MAX_LINES
     for node in ast.walk(parsed(path)):
         if isinstance(node, ast.FunctionDef):
-            assert (node.end_lineno or 0) - node.lineno < MAX_FUNCTION_LINES, node.name
+            assert lines_of(node) < MAX_FUNCTION_LINES, node.name
 
 
 def test_every_module_opens_with_a_sentence() -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from box_data import objects, recipe, thing, voc_folder, xml
 from command import complaint, residua, start, succeeded, wait_for
 from eyes import Eyes
-from box_data import objects, recipe, thing, voc_folder, xml
 from residua.runs.run import open_run
 from small import file_of
 

@@ -60,7 +60,8 @@ def test_mistakes_are_one_line(trained: Path) -> None:
     assert "no weights 'EMA': known: auto, raw, ema, best" in complaint(
         residua("evaluate", trained, "--weights", "EMA"), 2
     )
-    assert "holds no moving average of the weights" in complaint(residua("evaluate", trained, "--weights", "ema"), 5)
+    refused = complaint(residua("evaluate", trained, "--weights", "ema"), 5)
+    assert "holds no moving average of the weights" in refused
     assert "no study 'grad-cam'" in complaint(residua("analyse", trained, "--what", "grad-cam"), 2)
     assert "no model 'resnet51': did you mean resnet50" in complaint(residua("analyse", "resnet51"), 2)
     assert "paths needs images: give --data" in complaint(

@@ -160,7 +160,7 @@ def test_explain_gives_the_same_as_json() -> None:
         (["models", "--jsn"], "No such option: --jsn"),
         (["models", "--compare", "resnet50"], "a comparison needs two names or more"),
         (["models", "--compare", "resnet50", "vgg16", "--sort", "name"], "--compare takes names only"),
-        (["explain", "resnet50", "--block"], "are about a drawing: give --svg FILE too"),
+        (["explain", "resnet50", "--block"], "need a drawing: give --svg FILE too"),
         (["explain", "resnet50", "--svg", "x.png"], "ends in '.png': give .svg"),
         (["explain", "resnet50", "--svg", "no/x.svg"], "no is no folder: make it first"),
         (["explain", *["resnet50"] * 4, "--svg", "x.svg"], "4 networks side by side: give at most 3"),

@@ -97,10 +97,7 @@ def test_a_pipe_without_a_reader_is_left_for_good(capsys: pytest.CaptureFixture[
         to = Console(file=UnbrokenOutput(pipe))
         to.print("a line")
         to.print("another")
-    assert (
-        capsys.readouterr().err
-        == "residua: output stopped (Broken pipe); the work continues\n"
-    )
+    assert capsys.readouterr().err == "residua: output stopped (Broken pipe); the work continues\n"
 
 
 @pytest.fixture

@@ -131,7 +131,8 @@ def test_any_file_system_that_fsspec_knows_serves_them(packed: Path) -> None:
     memory = pytest.importorskip("fsspec").filesystem("memory")
     memory.put(str(packed), "/bucket/shards", recursive=True)
     try:
-        there, here = (open_dataset(place, val_fraction=0.5) for place in ("memory://bucket/shards", str(packed)))
+        there = open_dataset("memory://bucket/shards", val_fraction=0.5)
+        here = open_dataset(str(packed), val_fraction=0.5)
         there.train.prefetch(np.arange(3))
         assert pictured(there.train) == pictured(here.train)
         memory.rm("/bucket/shards/train-00000.tar")

@@ -41,7 +41,9 @@ class Fault(NamedTuple):
     """What was saved then."""
 
 
-def sent(run: Path, process: ForkedProcess, rank: int, number: signal.Signals, *, after: float = 0.0) -> Fault:
+def sent(
+    run: Path, process: ForkedProcess, rank: int, number: signal.Signals, *, after: float = 0.0
+) -> Fault:
     """A signal for one rank, `after` seconds after three states were saved."""
     ranks = begun(run, process)
     time.sleep(after)

@@ -139,7 +139,8 @@ def test_type_can_be_read_on_its_paper(palette: colours.Palette) -> None:
 
 def test_importing_the_room_loads_nothing_heavy() -> None:
     heavy = "{'matplotlib', 'jinja2', 'PIL', 'numpy', 'torch'}"
-    code = f"import sys, residua.report.page, residua.report.training_curves; print(sorted({heavy} & set(sys.modules)))"
+    rooms = "residua.report.page, residua.report.training_curves"
+    code = f"import sys, {rooms}; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

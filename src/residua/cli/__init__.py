@@ -28,9 +28,7 @@ def main() -> None:
     debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     final, own = True, os.getpid()
-    handles_ctrl_c = (
-        signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    )
+    handles_ctrl_c = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if handles_ctrl_c:
         signal.signal(signal.SIGINT, lambda _number, frame: _interrupted(frame, own))
     try:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from residua.cli.terminal import console, next_line, put_json, say, show_table
+from residua.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,37 +17,39 @@ if TYPE_CHECKING:
 
 def explain(
     names: list[str] = typer.Argument(
-        metavar="NAME...", help="Networks, up to three side by side; `residua models` lists them."
+        metavar="NAME...", help="Networks, at most three; list them with `residua models`."
     ),
-    svg: Path | None = typer.Option(None, "--svg", metavar="FILE", help="Draw them as the papers do."),
-    block: bool = typer.Option(False, "--block", help="Draw their blocks letter by letter, not the columns."),
+    svg: Path | None = typer.Option(None, "--svg", metavar="FILE", help="Draw them as in the papers."),
+    block: bool = typer.Option(False, "--block", help="Draw their blocks letter by letter."),
     fold: bool | None = typer.Option(
-        None, "--fold/--whole", help="Draw equal blocks once, or every one; by default what fits a page."
+        None, "--fold/--whole", help="Draw equal blocks once, or all of them; default: what fits a page."
     ),
     order: str | None = typer.Option(
-        None, "--order", help="Order a to e of He et al. 2016 for the last network."
+        None, "--order", help="Order a to e (He et al. 2016, fig. 4) for the last network."
     ),
-    shortcut: str | None = typer.Option(None, "--shortcut", help="Another shortcut for the last network."),
+    shortcut: str | None = typer.Option(
+        None, "--shortcut", help="Another shortcut for the last network, e.g. A or gate."
+    ),
     frames: int | None = typer.Option(
-        None, "--frames", metavar="N", help="Frames of a video that the last network reads together."
+        None, "--frames", metavar="N", help="Video: frames that the last network reads together."
     ),
     segments: int | None = typer.Option(
-        None, "--segments", metavar="N", help="Stretches of a video whose answers it averages."
+        None, "--segments", metavar="N", help="Video: segments whose logits it averages."
     ),
-    force: bool = typer.Option(False, "--force", help="Replace a drawing that is there."),
+    force: bool = typer.Option(False, "--force", help="Replace an existing drawing."),
     as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
 ) -> None:
-    """Show networks as the paper's table and as words, or draw them.
+    """Show networks as the paper's architecture table and as words, or draw them.
 
-    Example: residua explain plain34 resnet34 --svg twins.svg
+    Example: residua explain plain34 resnet34 --svg pair.svg
     """
     from residua.jobs.draw import draw
     from residua.spec import change, inflate, zoo
 
     if svg is None and (block or fold is not None or force):
-        raise ValueError("--block, --fold, --whole and --force are about a drawing: give --svg FILE too")
+        raise ConfigError("--block, --fold, --whole and --force need a drawing: give --svg FILE too")
     if svg is not None and as_json:
-        raise ValueError("--svg and --json together: give one of them")
+        raise ConfigError("--svg and --json together: give one of them")
     archs = [zoo.arch(name) for name in names]
     if shortcut is not None:
         archs[-1] = change.with_shortcut(archs[-1], shortcut)
@@ -87,7 +90,7 @@ def _plain(arch: "Arch") -> dict[str, object]:
 
 
 def _show(to: "Console", arch: "Arch") -> None:
-    """Table, letters and numbers of one network."""
+    """Print table, letters and numbers of one network."""
     from residua.spec.describe import extent, plain_numbers, table
     from residua.spec.word import MEANING
 
@@ -95,20 +98,20 @@ def _show(to: "Console", arch: "Arch") -> None:
     say(to, f"{arch.name}  ({arch.source})", "bold")
     lines = [(r.part, extent(r.size, r.frames), r.layers, r.words, f"{r.macs / 1e6:,.1f} M") for r in rows]
     show_table(to, ("part", "output", "layers", "word", "multiply-adds"), lines, numeric=4)
-    skipping = arch.residual_blocks()
+    residual_blocks = arch.residual_blocks()
     words = (arch.stem.word, arch.tail, arch.head.word, *(row.words for row in rows))
     if arch.clip:
         say(to, f"reads        {arch.clip.description}")
-    letters = set("".join((*words, *(block.shortcut for block in skipping))))
+    letters = set("".join((*words, *(block.shortcut for block in residual_blocks))))
     used = [f"{letter} {MEANING[letter]}" for letter in MEANING if letter in letters]
-    shortcuts = sorted({block.shortcut for block in skipping})
+    shortcuts = sorted({block.shortcut for block in residual_blocks})
     say(to, f"letters      {', '.join(used)}; ( ) what the shortcut skips", "dim")
-    always = any(block.always for block in skipping)
+    always = any(block.always for block in residual_blocks)
     where = "in every block" if always else "where shapes change, identity elsewhere"
-    spelled = f"{', '.join(shortcuts)} {where}" if shortcuts else "none"
-    say(to, f"shortcuts    {spelled}")
+    description = f"{', '.join(shortcuts)} {where}" if shortcuts else "none"
+    say(to, f"shortcuts    {description}")
     say(to, f"parameters   {numbers['params']:,}")
     say(to, f"cost         {numbers['macs']:,} multiply-adds, {numbers['activations']:,} activations written")
     say(to, f"depth        {numbers['depth']} layers; receptive field {numbers['receptive_field']} px")
-    passed = numbers["main_path_activations"]
-    say(to, f"main path    {passed} activations in the stages that no shortcut skips")
+    main_path = numbers["main_path_activations"]
+    say(to, f"main path    {main_path} activations in the stages that no shortcut skips")

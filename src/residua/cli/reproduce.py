@@ -9,8 +9,8 @@ from residua.cli.failures import STOPPED
 from residua.cli.terminal import console, next_line, put_json, say, show_table
 
 if TYPE_CHECKING:
+    from residua.reproduce.measured import Reproduction
     from residua.reproduce.published import Budget
-    from residua.reproduce.reproduce import Reproduction
 
 
 def reproduce(
@@ -93,7 +93,7 @@ def _reproduce(
     source = find_item(item).source  # refuse a wrong name before torch is loaded
 
     from residua.cli.progress import ProgressPrinter, Stopper
-    from residua.reproduce.reproduce import reproduce
+    from residua.reproduce.reproduction import reproduce
 
     to = console(json_on_stdout=as_json, unbroken=True)
     say(

@@ -14,7 +14,7 @@ from residua.jobs.run_pool import PoolEntry, RunListener, RunPool
 from residua.measure.evaluation import Evaluation
 from residua.recipes.quick import digits
 from residua.report.page import Code, Figure, Page, Pictures, Section, Table, Text, render
-from residua.report.run_page import architecture, curve
+from residua.report.run_page import architecture_table, error_curve
 from residua.report.training_curves import Panel, training_curves
 from residua.runs.run import Run
 from residua.spec import zoo
@@ -101,7 +101,7 @@ def demo_panels(runs: tuple[Run, ...]) -> tuple[Panel, ...]:
     panels = []
     for family, title in (("plain", "Plain networks"), ("resnet", "Residual networks")):
         members = [run for run in runs if family in run.recipe.arch.name]
-        curves = tuple(curve(run, f"{family}-{run.recipe.arch.depth()}") for run in members)
+        curves = tuple(error_curve(run, f"{family}-{run.recipe.arch.depth()}") for run in members)
         panels.append(Panel(title, curves))
     return tuple(panels)
 
@@ -144,7 +144,7 @@ def demo_page(dataset: ImageDataset, trained: list[tuple[Run, Evaluation]], seco
         "Thin: training error; bold: test error. After He et al. 2015, figure 6, scaled down.",
         demo_conclusion(runs),
     )
-    nets = tuple(architecture(run.recipe.arch) for run in runs if run.recipe.arch.depth() == 56)
+    nets = tuple(architecture_table(run.recipe.arch) for run in runs if run.recipe.arch.depth() == 56)
     sections = (
         Section("What happened", (Text((demo_conclusion(runs),)), figure, table)),
         Section("Why it matters", (Text(_WHY),)),

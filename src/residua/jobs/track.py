@@ -1,4 +1,4 @@
-"""Curves of a run for other tools, beside its own metrics."""
+"""Curves of a run for other tools, in addition to its own metrics."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -6,28 +6,33 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from residua.errors import ConfigError
 from residua.training.events import EpochRow, Event, StepProgress
 
 Listen = Callable[[Event], None]
 
 FOLDER = "tensorboard"
-"""Where in a run TensorBoard's files are."""
-OFTEN = 20
-"""Steps between two points of a curve, at least; epochs have points of their own."""
+"""The folder of TensorBoard's files in a run."""
+STEPS_PER_POINT = 20
+"""Steps between two points of a curve; epochs have points of their own."""
 
 
 def check(tools: Sequence[str]) -> None:
-    """ValueError for one of `tools` that is unknown or not installed; ask before a run is begun."""
+    """Check trackers before a run is created.
+
+    Raises:
+        ConfigError: One of `tools` is unknown or not installed.
+    """
     for name in tools:
         if name != "tensorboard":
-            raise ValueError(f"no tracker {name!r}: give tensorboard")
+            raise ConfigError(f"no tracker {name!r}: give tensorboard")
         if find_spec(name) is None:
-            raise ValueError("--track tensorboard needs tensorboard: pip install 'residua[track]'")
+            raise ConfigError("--track tensorboard needs tensorboard: pip install 'residua[track]'")
 
 
 @contextmanager
 def tracked(run: Path, listen: Listen, tools: Sequence[str]) -> Iterator[Listen]:
-    """`listen`, and a file for each of `tools`, which were checked, in the folder `run`."""
+    """A listener that passes events to `listen` and writes them for each of `tools` into the folder `run`."""
     if "tensorboard" not in tools:
         yield listen
         return
@@ -45,13 +50,13 @@ def tracked(run: Path, listen: Listen, tools: Sequence[str]) -> Iterator[Listen]
 
 
 def _points(event: Event) -> list[tuple[str, float, int]]:
-    """Name, value and step of what `event` adds to curves."""
+    """Name, value and step of the points that `event` adds to curves."""
     if isinstance(event, EpochRow):
         values = {name: value for name, value in event.values.items() if name not in ("epoch", "step")}
         return [
             (f"epoch/{name}", float(v), event.values["step"]) for name, v in values.items() if v is not None
         ]
-    if isinstance(event, StepProgress) and event.step % OFTEN == 0:
+    if isinstance(event, StepProgress) and event.step % STEPS_PER_POINT == 0:
         values = {"loss": event.loss, "lr": event.lr, "images_per_second": event.images_per_second}
         return [(f"step/{name}", value, event.step) for name, value in values.items()]
     return []

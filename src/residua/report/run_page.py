@@ -1,4 +1,4 @@
-"""What the page of every run shows, whatever it learned from: its curves, its network, how it was made."""
+"""Parts of the report of every run, whatever its task: error curves, the network, training settings."""
 
 import json
 
@@ -12,8 +12,8 @@ from residua.spec.recipe import Recipe
 from residua.spec.record import to_plain
 
 
-def curve(run: Run, name: str) -> Curve:
-    """The errors of `run` by epoch."""
+def error_curve(run: Run, name: str) -> Curve:
+    """Training and test error of a run by epoch, in percent."""
     rows = run.metrics
     return Curve(
         name,
@@ -23,33 +23,41 @@ def curve(run: Run, name: str) -> Curve:
     )
 
 
-def curves(run: Run) -> Figure:
-    """Training and test error of `run`, in the manner of He et al. 2015, fig. 6."""
+def error_figure(run: Run) -> Figure:
+    """The curves of a run as a figure in the style of He et al. 2015, fig. 6."""
     name, last = run.recipe.arch.name, run.metrics[-1]
     noun, view = ("clips", CLIP) if run.recipe.arch.clip else ("images", "center")
     return Figure(
-        training_curves((Panel(name, (curve(run, name),)),)),
+        training_curves((Panel(name, (error_curve(run, name),)),)),
         f"Error by epoch. Thin: training {noun} as augmented; bold: test {noun}, {VIEW_TEXTS[view]}.",
         f"Error curves: training ends at {last['train_error']:.2f} %, test at {last['test_error']:.2f} %.",
     )
 
 
-def architecture(arch: Arch) -> Table:
-    """The paper's architecture table of `arch`."""
+def architecture_table(arch: Arch) -> Table:
+    """The architecture table of a network, as in He et al. 2015, table 1."""
     rows = tuple(
         (row.part, f"{row.size}×{row.size}", row.layers, row.words, f"{row.macs / 1e6:,.1f} M")
         for row in table(arch)
     )
-    found = cost(arch)
+    costs = cost(arch)
     caption = (
-        f"{arch.name} ({arch.source}): {arch.depth()} layers, {found.params:,} parameters, "
-        f"{found.macs / 1e6:,.1f} M multiply-adds."
+        f"{arch.name} ({arch.source}): {arch.depth()} layers, {costs.params:,} parameters, "
+        f"{costs.macs / 1e6:,.1f} M multiply-adds."
     )
     return Table(("part", "output", "layers", "word", "multiply-adds"), rows, caption, numeric=(4,))
 
 
-def making(run: Run, sentences: tuple[str, ...]) -> tuple[Part, ...]:
-    """How `run` was made, in `sentences`; where and with what, and how to make it again."""
+def training_section(run: Run, sentences: tuple[str, ...]) -> tuple[Part, ...]:
+    """How a run was trained.
+
+    Args:
+        run: The run.
+        sentences: Its recipe in sentences.
+
+    Returns:
+        The recipe and the machine as text, the command that trains it again, and a table of all settings.
+    """
     environment = json.loads((run.path / "environment.json").read_text())
     versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
     machine = f"residua {environment['residua']}, Python {environment['python']}, {versions}."
@@ -70,7 +78,7 @@ def _settings(recipe: Recipe) -> tuple[tuple[str, str], ...]:
     rows: list[tuple[str, str]] = []
     for name, value in to_plain(recipe).items():
         if isinstance(value, dict) and name != "arch":
-            rows += [(f"{name}.{inner}", str(held)) for inner, held in value.items()]
+            rows += [(f"{name}.{inner}", str(setting)) for inner, setting in value.items()]
         elif name != "arch":
             rows.append((name, str(value)))
     return tuple(rows)

@@ -96,7 +96,7 @@ class Panel:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Layout:
+class _PanelLayout:
     """Where panels stand, and in which colours."""
 
     columns: int
@@ -127,7 +127,7 @@ def training_curves(panels: tuple[Panel, ...], *, unit: str = "epoch") -> str:
     """
     palette = page_palette()
     columns = min(2, max(1, len(panels)))
-    layouts = _Layout(columns, 740, 270, palette, unit), _Layout(1, 350, 230, palette, unit)
+    layouts = _PanelLayout(columns, 740, 270, palette, unit), _PanelLayout(1, 350, 230, palette, unit)
     root, *views = responsive_svg(*((layout.width, _height(panels, layout)) for layout in layouts))
     for view, layout in zip(views, layouts, strict=True):
         _draw(view, panels, layout)
@@ -158,7 +158,7 @@ def readme_figure(panels: tuple[Panel, ...], headline: str, *, unit: str = "epoc
         add_text(root, line, (48, 66 + 36 * row), style=TextStyle(LIGHT.text, 27, weight=650))
     top, zoom = 62 + 36 * len(lines), 1.5
     height = (520 - 6 - top) / zoom - HEAD - FOOT
-    layout = _Layout(len(panels) or 1, 1104 / zoom, height, LIGHT, unit)
+    layout = _PanelLayout(len(panels) or 1, 1104 / zoom, height, LIGHT, unit)
     group = add_shape(root, "g", {"transform": f"translate(48 {top}) scale({zoom})"})
     _draw(group, panels, layout)
     return to_string(root)
@@ -171,19 +171,19 @@ def _even_lines(headline: str) -> list[str]:
     return even if len(even) == len(lines) else lines
 
 
-def _height(panels: tuple[Panel, ...], layout: _Layout) -> float:
+def _height(panels: tuple[Panel, ...], layout: _PanelLayout) -> float:
     """Pixels of all rows of panels."""
     return math.ceil(len(panels) / layout.columns) * _row_height(panels, layout)
 
 
-def _row_height(panels: tuple[Panel, ...], layout: _Layout) -> float:
+def _row_height(panels: tuple[Panel, ...], layout: _PanelLayout) -> float:
     """Pixels of one row, with room for the names of the fullest panel."""
     if not panels:
         raise ValueError("no panels: a figure needs at least one")
     return HEAD + max(layout.plot, NAME_STEP * max(len(panel.curves) for panel in panels)) + FOOT
 
 
-def _draw(parent: ET.Element, panels: tuple[Panel, ...], layout: _Layout) -> None:
+def _draw(parent: ET.Element, panels: tuple[Panel, ...], layout: _PanelLayout) -> None:
     """All panels from the origin of `parent`, on axes with the same range."""
     row = _row_height(panels, layout)
     curves = [curve for panel in panels for curve in panel.curves]
@@ -200,7 +200,7 @@ def _draw(parent: ET.Element, panels: tuple[Panel, ...], layout: _Layout) -> Non
     _draw_key(parent, layout.palette, has_paper=any(math.isfinite(curve.paper) for curve in curves))
 
 
-def _draw_panel(parent: ET.Element, panel: Panel, frame: Frame, layout: _Layout) -> None:
+def _draw_panel(parent: ET.Element, panel: Panel, frame: Frame, layout: _PanelLayout) -> None:
     """Title, grid, curves and their names."""
     palette, is_first = layout.palette, frame.left == LEFT
     start = 0 if is_first else frame.left  # above "error (%)", elsewhere above the plot

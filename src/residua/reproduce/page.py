@@ -8,7 +8,7 @@ from residua.recipes.sentences import recipe_docstring, sentences
 from residua.report import drawing
 from residua.report.bars import ReferenceBar, reference_bars
 from residua.report.page import Code, Figure, Figures, Page, Part, Section, Table, Text
-from residua.report.run_page import curve
+from residua.report.run_page import error_curve
 from residua.report.training_curves import Curve, Panel, training_curves
 from residua.reproduce.measured import ReproducedRow, Reproduction, recorded_responses
 from residua.reproduce.published import DRAWN_ONLY, PaperClaim
@@ -269,7 +269,7 @@ def curve_panels(rows: Iterable[ReproducedRow]) -> tuple[Panel, ...]:
     curves: dict[str, list[Curve]] = {}
     for row in rows:
         if row.median_run:
-            measured = curve(row.median_run, row.published.label)
+            measured = error_curve(row.median_run, row.published.label)
             paper = row.published.paper if row.published.paper is not None else math.nan
             with_paper = Curve(measured.name, measured.times, measured.train, measured.test, paper)
             curves.setdefault(row.published.panel, []).append(with_paper)

@@ -16,8 +16,8 @@ from torchvision.models import resnet18
 import box_data
 import ranks
 import small
-from eyes import Eyes
 from box_data import recipe, voc_folder
+from eyes import Eyes
 from residua import tasks
 from residua.curate.check import check
 from residua.data.open import find_boxes as find_source

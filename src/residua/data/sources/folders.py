@@ -29,7 +29,7 @@ _Skipped = list[tuple[FileKind, str]]
 
 
 @dataclass(frozen=True)
-class _Layout:
+class _FolderLayout:
     """Where the classes of each split lie."""
 
     train: _Classes
@@ -85,7 +85,7 @@ def list_class_folders(
                 [f"{printable_path(root)} holds no {media_type.noun}", *skipped_summary(skipped)]
             )
             raise DataError(f"{problem}: give a folder of {media_type.formats} files")
-        layout, skipped = _Layout([(LOOSE, root)], [], ("all", ""), "", ()), []
+        layout, skipped = _FolderLayout([(LOOSE, root)], [], ("all", ""), "", ()), []
     train_name, val_name = layout.names
     train = _list_split(layout.train, root, skipped, train_name, media_type, lenient=lenient)
     val = None
@@ -103,7 +103,7 @@ def list_class_folders(
     )
 
 
-def _layout(root: Path, notes: tuple[str, ...], media_type: MediaType) -> _Layout:
+def _layout(root: Path, notes: tuple[str, ...], media_type: MediaType) -> _FolderLayout:
     inside = subfolders(root)
     by_role = {_role(name): name for name in reversed(inside)}
     train = next((by_role[role] for role in _TRAIN if role in by_role), None)
@@ -112,7 +112,7 @@ def _layout(root: Path, notes: tuple[str, ...], media_type: MediaType) -> _Layou
         parts = [by_role[role] for role in _VAL if role in by_role]
         val = parts[0] if parts else None
         ignored = (f"folder {', '.join(parts[1:])} is not used",) if parts[1:] else ()
-        return _Layout(
+        return _FolderLayout(
             _classes(root / train),
             _classes(root / val) if val else [],
             (train, val or ""),
@@ -123,11 +123,11 @@ def _layout(root: Path, notes: tuple[str, ...], media_type: MediaType) -> _Layou
     if below := _split_below(root, inside):
         train, val = below
         train_classes, val_classes = ([(name, root / name / split) for name in inside] for split in below)
-        return _Layout(train_classes, val_classes, (train, val), "", (root,), notes)
+        return _FolderLayout(train_classes, val_classes, (train, val), "", (root,), notes)
     if len(inside) == 1 and len(notes) < _MAX_WRAPPERS and _is_wrapper(root / inside[0], media_type):
         inner = _layout(root / inside[0], (*notes, f"inside the folder {inside[0]}"), media_type)
         return replace(inner, prefix=f"{inside[0]}/{inner.prefix}")
-    return _Layout(_classes(root), [], (root.name, ""), "", (root,), notes)
+    return _FolderLayout(_classes(root), [], (root.name, ""), "", (root,), notes)
 
 
 def _role(name: str) -> str:

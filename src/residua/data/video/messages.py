@@ -1,12 +1,12 @@
 """Messages between a `ClipReader` and its process. Imports neither PyAV nor Pillow nor torch.
 
-    reader                                        process
-      Request as JSON                          ->
-      the clip as bytes, if it is no file      ->
-                                              <-   {"frames": N, "bytes": B}               "read" only
-      frame numbers as JSON                    ->                                          "read" only
-                                              <-   {...}, {"shape": [n, H, W, C]} or {"error": reason}
-                                              <-   pixels as raw bytes                     after "shape"
+reader                                        process
+  Request as JSON                          ->
+  the clip as bytes, if it is no file      ->
+                                          <-   {"frames": N, "bytes": B}               "read" only
+  frame numbers as JSON                    ->                                          "read" only
+                                          <-   {...}, {"shape": [n, H, W, C]} or {"error": reason}
+                                          <-   pixels as raw bytes                     after "shape"
 """
 
 import json

@@ -9,7 +9,7 @@ from residua.recipes.sentences import sentences
 from residua.report.bars import IntervalRow, interval_chart
 from residua.report.heat_maps import confusion_matrix
 from residua.report.page import Figure, Numbers, Page, Part, Picture, Pictures, Section, Text, render
-from residua.report.run_page import architecture, curves, making
+from residua.report.run_page import architecture_table, error_figure, training_section
 from residua.runs.run import Run
 from residua.spec.describe import cost
 
@@ -40,10 +40,10 @@ def write_report(run: Run, dataset: ImageDataset, evaluation: Evaluation) -> Non
         )
     )
     sections = (
-        Section("Result", (numbers, curves(run))),
+        Section("Result", (numbers, error_figure(run))),
         Section("Mistakes", mistakes(evaluation)),
-        Section("The network", (architecture(recipe.arch),)),
-        Section("How it was made", making(run, sentences(recipe))),
+        Section("The network", (architecture_table(recipe.arch),)),
+        Section("How it was made", training_section(run, sentences(recipe))),
     )
     page = Page(
         f"{recipe.arch.name} on {run.path.name}",

@@ -10,7 +10,7 @@ from residua.files import write_file
 from residua.recipes.sentences import sentences
 from residua.report.chart import Series, plot
 from residua.report.page import Code, Figure, Figures, Numbers, Page, Part, Section, Table, Text, render
-from residua.report.run_page import architecture, making
+from residua.report.run_page import architecture_table, training_section
 from residua.runs.run import Run
 from residua.spec.detector import Detector
 from residua.tasks.detect import box_drawing
@@ -53,11 +53,11 @@ def write_report(run: Run, dataset: BoxDataset, evaluation: BoxEvaluation) -> No
         )
     )
     sections = (
-        Section("Result", (numbers, Figures((_map_curve(run), _loss_curve(run))))),
+        Section("Result", (numbers, Figures((_map_error_curve(run), _loss_error_curve(run))))),
         Section("Detections", _images(evaluation)),
         Section("Results by class", _classes(dataset.train, evaluation)),
-        Section("The detector", (_detector(recipe.detector), architecture(recipe.arch))),
-        Section("How it was made", making(run, sentences(recipe))),
+        Section("The detector", (_detector(recipe.detector), architecture_table(recipe.arch))),
+        Section("How it was made", training_section(run, sentences(recipe))),
     )
     page = Page(
         f"{recipe.detector.name} on {recipe.arch.name}: {run.path.name}",
@@ -106,7 +106,7 @@ def _metric_text(score: BoxScore) -> str:
     return f"mAP, {score.protocol}, 95 % interval {low:.1f} to {high:.1f}"
 
 
-def _map_curve(run: Run) -> Figure:
+def _map_error_curve(run: Run) -> Figure:
     points = tuple((float(row["epoch"]), float(row["test_map50"])) for row in run.metrics)
     chart = plot((_series(points),), x="epoch", y="test mAP@.5 (%)", until=(points[-1][0], 100.0))
     best = max(points, key=lambda point: point[1])
@@ -119,7 +119,7 @@ def _series(points: tuple[tuple[float, float], ...]) -> Series:
     return Series("", points, "line" if len(points) > 1 else "dots")
 
 
-def _loss_curve(run: Run) -> Figure:
+def _loss_error_curve(run: Run) -> Figure:
     points = tuple((float(row["epoch"]), float(row["train_loss"])) for row in run.metrics)
     chart = plot((_series(points),), x="epoch", y="training loss")
     caption = f"Training loss by epoch, the sum of box and class losses; the last is {points[-1][1]:.3f}."

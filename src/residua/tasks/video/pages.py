@@ -13,7 +13,7 @@ from residua.measure.score import Score
 from residua.measure.views import CLIP, CLIP_VIEWS, VIDEO
 from residua.recipes.sentences import sentences
 from residua.report.page import Numbers, Page, Part, Section, Table, Text, render
-from residua.report.run_page import architecture, curves, making
+from residua.report.run_page import architecture_table, error_figure, training_section
 from residua.runs.run import Run
 from residua.spec.describe import cost
 from residua.tasks.classify.pages import mistakes
@@ -50,11 +50,11 @@ def write_report(run: Run, dataset: ImageDataset, clip: Evaluation, video: Evalu
         )
     )
     sections = (
-        Section("Result", (numbers, baseline_table(scores, clip, leak), curves(run))),
+        Section("Result", (numbers, baseline_table(scores, clip, leak), error_figure(run))),
         Section("What this proves", (Text(conclusion(scores[VIDEO], leak, _majority_accuracy(clip))),)),
         Section("Mistakes", _mistakes(video)),
-        Section("The network", (architecture(recipe.arch),)),
-        Section("How it was made", making(run, sentences(recipe))),
+        Section("The network", (architecture_table(recipe.arch),)),
+        Section("How it was made", training_section(run, sentences(recipe))),
     )
     page = Page(
         f"{recipe.arch.name} on {run.path.name}",

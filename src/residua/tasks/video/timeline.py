@@ -29,7 +29,7 @@ _GAP, _FOOT = 22, 34  # pixels between frames and curves, and below the curves
 
 
 @dataclass(frozen=True, slots=True)
-class _Layout:
+class _TimelineLayout:
     """Sizes of a timeline."""
 
     width: float
@@ -59,7 +59,10 @@ class _Layout:
         return self.width, self.frame_height(video) + _GAP + self.height + _FOOT
 
 
-_DESKTOP, _PHONE = _Layout(740, 190, 44, 130, FRAMES, 16), _Layout(350, 170, 30, 92, FRAMES // 2, 11)
+_DESKTOP, _PHONE = (
+    _TimelineLayout(740, 190, 44, 130, FRAMES, 16),
+    _TimelineLayout(350, 170, 30, 92, FRAMES // 2, 11),
+)
 
 
 def timeline_svg(video: VideoPrediction) -> str:
@@ -101,7 +104,7 @@ def _section(video: VideoPrediction) -> Section:
 _HINT = Text(("Neighbouring clips share frames, which smooths the curves.",))
 
 
-def _draw(view: ET.Element, video: VideoPrediction, layout: _Layout) -> None:
+def _draw(view: ET.Element, video: VideoPrediction, layout: _TimelineLayout) -> None:
     """Draw evenly spread frames, and the curves below them."""
     palette, frame_height, frame_width = (
         page_palette(),
@@ -118,7 +121,7 @@ def _draw(view: ET.Element, video: VideoPrediction, layout: _Layout) -> None:
     _curves(plot, video, layout, palette)
 
 
-def _axes(plot: ET.Element, video: VideoPrediction, layout: _Layout, palette: Palette) -> None:
+def _axes(plot: ET.Element, video: VideoPrediction, layout: _TimelineLayout, palette: Palette) -> None:
     width = layout.plot_width
     for percent in (0, 50, 100):
         up = layout.height * (1 - percent / 100)
@@ -138,7 +141,7 @@ def _axes(plot: ET.Element, video: VideoPrediction, layout: _Layout, palette: Pa
     )
 
 
-def _curves(plot: ET.Element, video: VideoPrediction, layout: _Layout, palette: Palette) -> None:
+def _curves(plot: ET.Element, video: VideoPrediction, layout: _TimelineLayout, palette: Palette) -> None:
     width, height = layout.plot_width, layout.height
     classes = np.argsort(-video.probabilities.mean(0), kind="stable")[: min(MAX_CURVES, len(palette.series))]
     ends = [height * (1 - float(video.probabilities[-1, c])) for c in classes]
