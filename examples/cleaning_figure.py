@@ -23,20 +23,12 @@ with tempfile.TemporaryDirectory() as made:
         named = ((f"{i:04}.png", label) for i, label in enumerate(labels))
         csv.writer(file).writerows([("path", "label"), *named])
     training = TrainRequest(str(folder / "digits.csv"), "cifar_resnet20", "quick.digits", epochs=8)
-    result = clean(
-        CleanRequest(training, folds=3),
-        folder / "out",
-        listen=lambda *_: None,
-        stop=lambda: False,
-        progress=lambda *_: None,
-    )
+    quiet = {"listen": lambda *_: None, "progress": lambda *_: None}
+    result = clean(CleanRequest(training, folds=3), folder / "out", stop=lambda: False, **quiet)
     assert result
-    first = result.order[:12].tolist()
-    pictures = [
-        Tile(
-            np.asarray(result.images.image(k, "grey")), f"{result.rows[k].label} → {result.rows[k].suggested}"
-        )
-        for k in first
-    ]
+    pictures = []
+    for k in result.order[:12].tolist():
+        label, suggested = result.rows[k].label, result.rows[k].suggested
+        pictures.append(Tile(np.asarray(result.images.image(k, "grey")), f"{label} → {suggested}"))
     rows = tuple(tuple(pictures[start : start + 4]) for start in range(0, len(pictures), 4))
     Path(sys.argv[1]).write_text(picture_grid(rows))

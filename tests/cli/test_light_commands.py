@@ -177,4 +177,4 @@ def test_debug_shows_where_it_happened() -> None:
     done = command.residua("explain", "resnet_50", "--debug")
     assert done.returncode != 0
     assert "Traceback" in done.stderr
-    assert "ValueError: no model 'resnet_50'" in done.stderr
+    assert "ConfigError: no model 'resnet_50'" in done.stderr

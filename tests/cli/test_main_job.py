@@ -181,7 +181,7 @@ MISTAKES: list[tuple[list[str], int, str]] = [
     (["train", "digits", "--set", "plan.device=abacus"], 2, "'abacus' cannot be used here"),
     (["train", "digits", "--set", "plan.device=meta"], 2, "'meta' cannot be used here"),
     (["train", "digits", "--set", "data.source=foo"], 2, "data.source is 'foo': leave it"),
-    (["train", "digits", "--set", "seed=2147483648"], 2, "give one of at most 9 digits"),
+    (["train", "digits", "--set", "seed=2147483648"], 2, "at most 9 digits"),
     (["train", "digits", "--weights", "nowhere.pth"], 5, "nowhere.pth"),
     (["resume", "nowhere"], 2, "nowhere is no run"),
     (["evaluate", "nowhere", "--data", "digits"], 5, "nowhere cannot be opened"),

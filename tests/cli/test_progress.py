@@ -133,7 +133,10 @@ def test_before_training_begins_a_signal_asks_for_the_same_again(
     _begin([])
     os.kill(os.getpid(), number)
     assert left == [STOPPED]
-    assert capsys.readouterr().out == "stopped before training began: give the same command again\n"
+    assert (
+        capsys.readouterr().out
+        == "stopped before the first step: nothing was trained, run the same command again\n"
+    )
 
 
 @pytest.mark.usefixtures("handlers")

@@ -38,7 +38,7 @@ def forked(work: Callable[[], object]) -> int:
     if child == 0:
         code = 1
         try:
-            fit_run()
+            work()
             code = 0
         finally:
             os._exit(code)
@@ -119,7 +119,7 @@ def test_a_killed_worker_ends_the_run_in_a_line_and_no_bit_is_lost(photos: Path,
     assert re.fullmatch(said, error)
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
     text = (run / "recipe.json").read_text()
-    (run / "recipe.json").write_text(text.replace('"workers": 2', '"workers": 0'))
+    (run / "recipe.json").write_text(text.replace('"num_workers": 2', '"num_workers": 0'))
     python.resume(run)
     prepared = prepare(TrainRequest(str(photos), recipe=str(file), changes=(("data.num_workers", "0"),)))
     whole = create_run(prepared, tmp_path / "whole")

@@ -49,7 +49,7 @@ def test_a_stopped_command_says_how_to_go_on_and_loses_no_bit(
 PLACES: dict[str, tuple[object, str]] = {
     "a step": (loop, "backward"),
     "judging": (validate, "evaluate"),
-    "writing a state": (store, "_certified"),
+    "writing a state": (store, "_serialise"),
     "renaming it": (os, "replace"),
     "writing a row": (Run, "append_metrics"),
 }

@@ -128,7 +128,7 @@ def test_auxiliary_heads_of_googlenet_are_left_out_and_said(tmp_path: Path) -> N
         ({"model": "resnet18", "source": "cifar"}, CheckpointError, "cifar names do not fit"),
         ({"model": "resnet18", "source": "torchvison"}, ValueError, "did you mean torchvision"),
         ({"model": "resnet81"}, ValueError, "did you mean resnet18"),
-        ({"model": "resnet18", "to": "timm", "out": "folder"}, ValueError, r"ends in \.safetensors"),
+        ({"model": "resnet18", "to": "timm", "out": "folder"}, ValueError, r"give \.safetensors"),
     ],
 )
 def test_a_mistake_says_what_to_do_and_writes_nothing(

@@ -44,7 +44,7 @@ def test_the_mean_image_is_the_mean_of_the_training_images(photos: Path, centred
 
 def test_of_many_files_a_share_is_read(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images = open_dataset(str(photos), val_fraction=0.2).train
-    monkeypatch.setattr(mean_image, "MOST", 8)
+    monkeypatch.setattr(mean_image, "MAX_IMAGES", 8)
     seen = replace(arch().preprocess, mean_image=mean_image.compute_mean_image(images, arch().preprocess))
     every = [seen_view(images.image(i, "rgb"), seen) for i in range(0, 24, 3)]
     found = np.frombuffer(seen.levels, np.uint8).reshape(3, 12, 12)
@@ -99,7 +99,7 @@ def test_no_batch_is_measured_that_no_epoch_has(photos: Path, monkeypatch: pytes
         asked.append(batch)
         return plan.choose_plan(*given, batch=batch, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(prepare, "plan", SimpleNamespace(choose=choose))
+    monkeypatch.setattr(prepare, "plan", SimpleNamespace(choose_plan=choose))
     wish = TrainRequest(
         str(photos), model="cifar_resnet20", changes=(("budget.batch_size", "100000"), ("budget.steps", "1"))
     )
@@ -113,5 +113,5 @@ def test_settings_that_suit_each_other_come_in_any_order(photos: Path, turn: int
     both = (("optim.kind", "adamw"), ("optim.nesterov", "false"))[::turn]
     decided, _ = resolve(TrainRequest(str(photos), model="cifar_resnet20", changes=both))
     assert (decided.optim.kind, decided.optim.nesterov) == ("adamw", False)
-    with pytest.raises(ValueError, match=r"give --set optim\.nesterov=false too"):
+    with pytest.raises(ValueError, match=r"add --set optim\.nesterov=false"):
         resolve(TrainRequest(str(photos), model="cifar_resnet20", changes=(("optim.kind", "adamw"),)))

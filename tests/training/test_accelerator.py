@@ -145,7 +145,7 @@ def test_two_accelerators_learn_as_two_processes_of_the_cpu(case: Case, tmp_path
             case.work(run, world)
 
     for run in runs:
-        assert end(begin_ranks(2, lambda _rank, run=run: fit_run(run))) == [0, 0]
+        assert end(begin_ranks(2, lambda _rank, run=run: work(run))) == [0, 0]
     ours, alone = runs
     assert (ours.path / "finished.json").exists()
     assert rows(ours) == rows(alone)

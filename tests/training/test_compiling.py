@@ -43,7 +43,8 @@ def test_a_short_run_is_not_even_measured(monkeypatch: pytest.MonkeyPatch) -> No
     lasts = int(MIN_SECONDS["cpu"] * 100 / 8)
     result, why = chosen(steps=lasts - 1)
     assert result == EAGER
-    assert why == "off: about 30 minutes to go are over before it pays"
+    assert why.startswith("off: ")
+    assert "too short" in why
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,7 @@ def test_portions_of_a_batch_are_timed_without_graphs(monkeypatch: pytest.Monkey
         assert (plan.graphs, batch, steps) == ("off", 3, 400)
         return plan, "seen"
 
-    monkeypatch.setattr(compiling, "choose", choose)
+    monkeypatch.setattr(compiling, "choose_compile", choose)
     assert plan.choose_plan(build(arch()), AUTO, batch=12, steps=100, portions=4).compile_reason == "seen"
 
 
@@ -125,7 +126,7 @@ def test_what_no_compiler_translates_is_said_and_not_taken(monkeypatch: pytest.M
         raise RuntimeError("no working C++ compiler\nwas found")
 
     monkeypatch.setattr(nn.Module, "compile", lambda module, **_: module.register_forward_pre_hook(refuse))
-    monkeypatch.setattr(compiling, "SECONDS", 0.0)
+    monkeypatch.setattr(compiling, "TIMING_SECONDS", 0.0)
     result, why = chosen(rate=0.01)
     assert (result.compile, result.graphs) == ("off", "off")
     for way in ("blocks", "whole"):

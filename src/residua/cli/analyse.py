@@ -42,5 +42,6 @@ def analyse(
         put_json({"studies": {result.name: result.numbers for result in results}})
     if folder:
         count = sum(len(result.figures) for result in results)
-        say(to, f"{count} figures, their numbers and a page written to {folder}")
+        noun = "figure" if count == 1 else "figures"
+        say(to, f"{count} {noun}, their numbers and a page written to {folder}")
         next_line(to, f"open {folder / 'analysis.html'}")

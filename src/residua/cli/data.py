@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import typer
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from residua.curate.check import DataCheck
 
 _EXAMPLE_WIDTH = 35  # characters, so that a row fits 80 columns
+_WIDTH = 80  # characters of a line, also in a pipe
 
 app = typer.Typer(
     help="Check images before training, clean them, add new ones and pack them into shards.",
@@ -97,7 +99,7 @@ def pack(
     from dataclasses import asdict
 
     from residua.data.open import find
-    from residua.data.sources.shards import write_shards as write_shards
+    from residua.data.sources.shards import write_shards
 
     to = console(json_on_stdout=as_json)
     with counting(to) as tell:
@@ -135,12 +137,15 @@ def _show(to: "Console", result: "DataCheck", seconds: float, out: Path | None) 
         show_table(to, ("", "found", "count", "for example"), rows)
     problems = [finding for finding in result.findings if finding.level == "problem"]
     for finding in problems:
-        say(to, f"✗ {finding.what}: {finding.cure}")
+        for line in wrap(f"✗ {finding.what}: {finding.cure}", _WIDTH, subsequent_indent="  "):
+            say(to, line)
     if not problems:
         say(to, f"no problem: every {noun} is readable, no duplicates, no data leakage")
     if leak := result.metadata:
         baseline = f"{leak.baseline:.1f} % for the commonest class"
-        say(to, f"labels predicted from metadata alone: {leak.accuracy:.1f} % right, {baseline}", "dim")
+        text = f"labels predicted from metadata alone: {leak.accuracy:.1f} % right, {baseline}"
+        for line in wrap(text, _WIDTH, subsequent_indent="  "):
+            say(to, line, "dim")
     if out is not None:
         say(to, f"sheet   {out}")
         next_line(to, command("train", result.source))

@@ -148,6 +148,10 @@ def decode_with_header(
         return header, _as_mode(_to_rgb_or_grey(_upright(image)), "RGB")
 
 
+def _unchanged(image: Image.Image) -> Image.Image:
+    return image
+
+
 def _stored_header(image: Image.Image) -> Header:
     return Header(image.size, "", image.mode, 1, "")
 
@@ -170,7 +174,7 @@ class MediaType:
     """A picture of the file; `colour` and `shrink` as in `decode`."""
     max_headers: int = 1 << 62
     """Largest number of headers that are read before a dataset is used; of larger ones a sample is read."""
-    stored_picture: Callable[[Image.Image], Image.Image] = lambda stored: stored
+    stored_picture: Callable[[Image.Image], Image.Image] = _unchanged
     """The picture of an item that is stored in an array, as `decode` returns it for a file."""
     stored_header: Callable[[Image.Image], Header] = _stored_header
     """The metadata of such an item."""

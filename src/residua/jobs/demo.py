@@ -10,7 +10,7 @@ import numpy as np
 from residua.data.images import ImageDataset
 from residua.data.open import open_dataset
 from residua.files import next_free, write_file
-from residua.jobs.run_pool import PoolEntry, RunListener, RunPool
+from residua.jobs.run_pool import PoolEntry, Probabilities, RunListener, RunPool
 from residua.measure.evaluation import Evaluation
 from residua.recipes.quick import digits
 from residua.report.page import Code, Figure, Page, Pictures, Section, Table, Text, render
@@ -79,7 +79,7 @@ def demo(
     folder = Path(out) if out else next_free(Path("runs"), "demo")
     if (folder / "report.html").exists():
         raise FileExistsError(f"{folder} holds a demo already: choose another -o")
-    trained: list[tuple[Run, Evaluation]] = []
+    trained: list[tuple[Run, Probabilities]] = []
     with RunPool(processes=min(2, world.available_cores())) as pool:
         for depth in (*DEPTHS, EXTRA_DEPTH):
             elapsed = time.monotonic() - start
@@ -92,7 +92,8 @@ def demo(
     runs = tuple(run for run, _ in trained)
     if not stop():
         dataset = open_dataset("digits", val_fraction=runs[0].recipe.data.val_fraction)
-        write_file(folder / "report.html", render(demo_page(dataset, trained, time.monotonic() - start)))
+        evaluated = [(run, Evaluation.from_probabilities(p, dataset.test)) for run, p in trained]
+        write_file(folder / "report.html", render(demo_page(dataset, evaluated, time.monotonic() - start)))
     return DemoComparison(time.monotonic() - start, runs, folder / "report.html")
 
 

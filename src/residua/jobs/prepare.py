@@ -275,7 +275,7 @@ def _notes(recipe: Recipe, task: AnyLearnTask, dataset: Dataset, chosen: PlanCho
         ("model", f"{_network_name(recipe)}: {millions}"),
         ("input", f"{size} x {size} {colour}, {arch.classes} classes{_mean_image_note(arch.preprocess)}"),
         ("recipe", f"{recipe.name}: {lr}, batch size {recipe.budget.batch_size}"),
-        ("run_length", f"{steps:,} steps, {steps_per_epoch:,} per epoch; seed {recipe.seed}"),
+        ("length", f"{steps:,} steps, {steps_per_epoch:,} per epoch; seed {recipe.seed}"),
         ("plan", f"{recipe.plan.precision}, {recipe.plan.memory_format}; {chosen.reason}"),
         ("compile", chosen.compile_reason),
         ("update", _optimizer_note(recipe)),

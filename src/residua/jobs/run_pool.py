@@ -26,6 +26,9 @@ from threading import Thread, current_thread, main_thread
 from types import TracebackType
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from residua.errors import DivergedError
 from residua.jobs.prepare import TrainRequest, prepare
 from residua.jobs.train import create_run, load_run, same_environment
@@ -57,6 +60,10 @@ class PoolEntry:
     """The run folder; it may exist already."""
     recipe: Recipe
     """Its recipe, before network and plan are fitted to images and machine."""
+
+
+Probabilities = NDArray[np.float32]
+"""(N, classes): what a network predicts for the N test images."""
 
 
 class RunBackend(Protocol):
@@ -96,7 +103,7 @@ class RunPool:
 
     def train(
         self, entries: Sequence[PoolEntry], *, listen: RunListener, stop: Callable[[], bool]
-    ) -> list[tuple[Run, Evaluation]]:
+    ) -> list[tuple[Run, Probabilities]]:
         """Train each entry, as described at the top of this file.
 
         Args:
@@ -105,7 +112,8 @@ class RunPool:
             stop: Asked several times a second; True saves all runs and returns.
 
         Returns:
-            The runs that were finished by this call, with their predictions on the test images.
+            The runs that were finished by this call, with their class probabilities (N, classes) for the test
+            images: the images themselves stay in the worker.
         """
         with _signals_ignored():  # workers start here and inherit it: Ctrl-C would interrupt their imports
             futures = [self._executor.submit(_train, entry) for entry in entries]
@@ -115,7 +123,11 @@ class RunPool:
             self._report_events(listen)
         self._report_events(listen)
         results = [_result(entry, future, listen) for entry, future in zip(entries, futures, strict=True)]
-        return [(Run(entry.path), result) for entry, result in zip(entries, results, strict=True) if result]
+        return [
+            (Run(entry.path), result)
+            for entry, result in zip(entries, results, strict=True)
+            if result is not None
+        ]
 
     def _report_events(self, listen: RunListener) -> None:
         try:
@@ -139,7 +151,9 @@ def _signals_ignored() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _result(entry: PoolEntry, future: "Future[Evaluation | None]", listen: RunListener) -> Evaluation | None:
+def _result(
+    entry: PoolEntry, future: "Future[Probabilities | None]", listen: RunListener
+) -> Probabilities | None:
     try:
         return future.result()
     except DivergedError as error:
@@ -161,10 +175,11 @@ def _exit_with_parent() -> None:
     os._exit(1)
 
 
-def _train(entry: PoolEntry) -> Evaluation | None:
+def _train(entry: PoolEntry) -> Probabilities | None:
     if _worker["stop"].is_set():  # one step of each waiting run would delay the end by minutes
         return None
-    return finish(entry, listen=_put_event, stop=_worker["stop"].is_set)
+    evaluation = finish(entry, listen=_put_event, stop=_worker["stop"].is_set)
+    return None if evaluation is None else evaluation.probabilities
 
 
 def _put_event(name: str, event: Event) -> None:

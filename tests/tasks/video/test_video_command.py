@@ -119,7 +119,7 @@ def test_clips_and_images_are_not_confused(run: Path, tmp_path: Path) -> None:
     assert "reads clips: give --data video:DIR" in complaint(residua("evaluate", run, "--data", "digits"), 2)
     assert "evaluated under clip, video" in complaint(residua("evaluate", run, "--views", "10crop"), 2)
     assert "--draw is for detectors" in complaint(residua("predict", run, tmp_path, "--draw", "x"), 2)
-    assert "analyse looks into networks that read images" in complaint(residua("analyse", run), 2)
+    assert "analyse takes networks for images" in complaint(residua("analyse", run), 2)
     for name in ("a", "b"):
         (tmp_path / "texts" / name).mkdir(parents=True)
         (tmp_path / "texts" / name / "1.txt").write_text("no clip")
