@@ -60,7 +60,7 @@ def test_training_says_its_plan_each_epoch_and_what_comes_next(photos: Path, tmp
         "next:",
     ]
     assert "3 classes, 36 train + 18 val images" in out
-    assert "6 steps, 3 in an epoch" in out
+    assert "6 steps, 3 per epoch" in out
     assert (run / "report.html").exists()
     assert open_run(run).recipe.data.source == str(photos)
     assert [row["epoch"] for row in rows(run)] == [1, 2]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from residua.curate.check import DataCheck
 
-_EXAMPLE_WIDTH = 35  # characters, so that a row fits 80 columns
+_EXAMPLE_WIDTH = 29  # characters, so that a row fits 80 columns
 _WIDTH = 80  # characters of a line, also in a pipe
 
 app = typer.Typer(

@@ -8,18 +8,29 @@
 
 A process that waits in a collective operation notices a failure when that operation times out, at once when
 the other process has ended. Processes that wait in `World.barrier` read the store and notice it at once.
+
+A stopped process (SIGSTOP) does not act on the SIGTERM of the launcher, so the launcher waits 30 s and then
+kills it. A process that ends with an error therefore sends SIGCONT to the others on its machine: a stopped
+one goes on, finds its connections closed and ends, and the restart follows at once.
 """
 
 import json
+import os
 import re
+import signal
+import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from residua.errors import PeerFailedError, PeerLostError
 
 T = TypeVar("T")
+
+Address = tuple[str, int]
+"""Host name and process id."""
 
 READ_SECONDS = 2.0
 """Wait of a process that lost its connections for the error of the others: none comes from a killed one."""
@@ -29,6 +40,20 @@ _TORCH_MESSAGES = re.compile(r"gloo|NCCL|[Cc]onnection|[Tt]imed? ?out|[Bb]roken 
 """What torch writes into a plain RuntimeError when another process does not answer."""
 _SOURCE_FILE = re.compile(r"^\[[^]]*\] ")
 """The C++ source file with which such a message begins."""
+
+
+def own_address() -> Address:
+    """The address of this process."""
+    return socket.gethostname(), os.getpid()
+
+
+def wake_stopped(addresses: Iterable[Address]) -> None:
+    """Send SIGCONT to the other processes on this machine; it changes nothing for one that runs."""
+    host, own = own_address()
+    for other_host, process in addresses:
+        if other_host == host and process != own:
+            with suppress(OSError):  # it has ended
+                os.kill(process, signal.SIGCONT)
 
 
 def propagate_failure(error: Exception, store: Any, *, rank: int, size: int, seconds: float) -> Exception:

@@ -30,7 +30,15 @@ from torch.nn.parallel import DistributedDataParallel
 from residua.data import loader
 from residua.errors import ConfigError, PeerLostError
 from residua.nn.device import nearest_device
-from residua.training.processes.failure import call_within, failure_in, propagate_failure, wait_until
+from residua.training.processes.failure import (
+    Address,
+    call_within,
+    failure_in,
+    own_address,
+    propagate_failure,
+    wait_until,
+    wake_stopped,
+)
 from residua.training.processes.heartbeat import HeartbeatMonitor, exit_with_parent, heartbeat
 
 T = TypeVar("T")
@@ -224,15 +232,18 @@ def process_group() -> Iterator[World]:
     restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
     job_id = os.environ.get("TORCHELASTIC_RUN_ID", NO_JOB_ID)
     world = World(rank, size, local_rank, restarts, job_id if job_id != NO_JOB_ID else "", store)
+    addresses: list[Address] = []
     try:
         group = PrefixStore("group", store)
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if gpus else "gloo", store=group, rank=rank, world_size=size, timeout=stall
         )
+        addresses = world.gather([own_address()])
         with heartbeat(store, rank):
             yield world
             world.barrier()  # a process that left early would look like a dead one
     except Exception as error:
+        wake_stopped(addresses)
         raise propagate_failure(error, store, rank=rank, size=size, seconds=stall.total_seconds()) from error
     dist.destroy_process_group()
     with suppress(Exception):  # rank 0 serves the store, so it leaves last
