@@ -21,12 +21,6 @@ OPTIONS = {
 """Options of `evaluate` and `predict` that have an effect in some tasks only, and in which."""
 
 
-def check_free(places: Sequence[Path], *, force: bool) -> None:
-    """FileExistsError for the first of `places` that exists, unless `force`."""
-    if there := [place for place in places if place.exists() and not force]:
-        raise FileExistsError(f"{there[0]} exists already: give --force to replace it")
-
-
 class Predictions(Protocol):
     """Predictions for several inputs, in their order; an input that cannot be read has an error."""
 

@@ -9,12 +9,12 @@ from PIL import Image
 
 from residua.data.decode import decode
 from residua.errors import DataError
+from residua.files import check_is_free
 from residua.spec.text_table import TextTable
 from residua.tasks.detect import box_drawing
 from residua.tasks.detect.evaluation import BoxEvaluation
 from residua.tasks.detect.prediction import BoxPrediction
 from residua.tasks.detect.predictor import BoxPredictor
-from residua.tasks.predict_task import check_free
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -98,7 +98,7 @@ class BoxPredictions:
         """
         place.mkdir(parents=True, exist_ok=True)
         paths = [place / file for file in self.file_names()]
-        check_free(paths, force=force)
+        check_is_free(*paths, force=force)
         count = 0
         for title, boxes, path in zip(self.titles, self.boxes, paths, strict=True):
             if boxes is not None:

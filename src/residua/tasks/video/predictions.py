@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from residua.errors import DataError
-from residua.files import write_file
+from residua.files import check_is_free, write_file
 from residua.spec.text_table import TextTable
 from residua.tasks.classify.predictions import ClassPredictions
-from residua.tasks.predict_task import check_free
 from residua.tasks.video import timeline
 from residua.tasks.video.predictor import VideoPrediction
 
@@ -54,7 +53,7 @@ class ClipPredictions:
 
     def draw(self, place: Path, *, name: str, force: bool) -> str:
         """Write the timelines of all videos to the page `place`. FileExistsError unless `force`."""
-        check_free([place], force=force)
+        check_is_free(place, force=force)
         if not self.videos:
             return f"timeline  none: no video can be decoded, {place} is not written"
         write_file(place, timeline.timeline_page(self.videos, name))
