@@ -4,7 +4,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,16 +74,6 @@ def words(photos: Path, often: Path) -> tuple[object, ...]:
     return ("train", photos, "--recipe", often)
 
 
-@pytest.fixture(scope="module")
-def stalled(words: tuple[object, ...], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fault]:
-    """A run of which one rank stands still, and what becomes of it while other tests run."""
-    fault = stall(words, tmp_path_factory.mktemp("stalled") / "run", 1)
-    ranks = children_of(fault.process.pid)
-    yield fault
-    send(ranks, signal.SIGKILL)
-    fault.process.kill()
-
-
 SAVING = [
     f"kill {place}"
     for place in ("before sync", "after sync", "before rename", "after rename", "before prune")
@@ -97,7 +87,6 @@ FAULTS = [
 ]
 
 
-@pytest.mark.usefixtures("stalled")
 @pytest.mark.parametrize(("begin", "fault", "trial"), FAULTS)
 def test_a_rank_that_is_hurt_is_replaced_and_no_bit_is_lost(
     begin: Callable[..., ForkedProcess],
@@ -147,6 +136,11 @@ def test_ranks_that_stall_in_five_jobs_at_once_are_replaced(
         recovered(fault, twice)
 
 
-def test_a_stalled_rank_is_replaced(stalled: Fault, twice: Run) -> None:
-    """Last, for a launcher gives who stands still half a minute to leave."""
-    recovered(stalled, twice)
+def test_a_stalled_rank_is_replaced(words: tuple[object, ...], twice: Run, tmp_path: Path) -> None:
+    fault = stall(words, tmp_path / "run", 1)
+    ranks = children_of(fault.process.pid)
+    try:
+        recovered(fault, twice)
+    finally:
+        send(ranks, signal.SIGKILL)
+        fault.process.kill()

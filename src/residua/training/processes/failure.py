@@ -10,8 +10,8 @@ A process that waits in a collective operation notices a failure when that opera
 the other process has ended. Processes that wait in `World.barrier` read the store and notice it at once.
 
 A stopped process (SIGSTOP) does not act on the SIGTERM of the launcher, so the launcher waits 30 s and then
-kills it. A process that ends with an error therefore sends SIGCONT to the others on its machine: a stopped
-one goes on, finds its connections closed and ends, and the restart follows at once.
+kills it. A process that fails therefore sends SIGCONT to the others on its machine: a stopped one continues,
+fails like any process whose peer has failed, and ends, so that the restart need not wait for the launcher.
 """
 
 import json
