@@ -19,8 +19,8 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run on `photos`; not to be changed."""
     folder = tmp_path_factory.mktemp("trained")
-    made = file_of(recipe("", arch=arch()), folder / "recipe.json")
-    out = succeeded(residua("train", photos, "--recipe", made, "--epochs", "8", "-o", folder / "run"))
+    recipe_file = file_of(recipe("", arch=arch()), folder / "recipe.json")
+    out = succeeded(residua("train", photos, "--recipe", recipe_file, "--epochs", "8", "-o", folder / "run"))
     assert f"next: residua evaluate {folder / 'run'}" in out
     return folder / "run"
 

@@ -7,8 +7,8 @@ from command import complaint, residua, succeeded
 
 
 def test_evaluate_gives_one_document_with_every_protocol(trained: Path, tmp_path: Path) -> None:
-    page, answers = tmp_path / "page.html", tmp_path / "answers.csv"
-    words = ("evaluate", trained, "--views", "center,flip", "--json", "-o", page, "--predictions", answers)
+    page, table = tmp_path / "page.html", tmp_path / "answers.csv"
+    words = ("evaluate", trained, "--views", "center,flip", "--json", "-o", page, "--predictions", table)
     scores = json.loads(succeeded(residua(*words)))["scores"]
     assert [score["views"] for score in scores] == ["center", "flip"]
     assert scores[0]["n"] == 18
@@ -16,7 +16,7 @@ def test_evaluate_gives_one_document_with_every_protocol(trained: Path, tmp_path
     assert set(scores[0]["macro"]) == {"value", "interval"}
     assert scores[0]["top5"] is None  # three classes
     assert page.stat().st_size > 5000
-    assert len(answers.read_text().splitlines()) == 19
+    assert len(table.read_text().splitlines()) == 19
     assert "exists already: give --force" in complaint(residua(*words), 2)
 
 
@@ -30,16 +30,18 @@ def test_compare_holds_a_run_against_itself(trained: Path, tmp_path: Path) -> No
     out = succeeded(residua("compare", trained, trained, "-o", tmp_path / "page.html"))
     assert "0.00 (0.00 to 0.00)" in out
     assert (tmp_path / "page.html").exists()
-    found = json.loads(succeeded(residua("compare", trained, trained, "--json")))
-    assert found["pairs"][0]["p"] == found["pairs"][0]["p_holm"] == 1
-    assert found["pairs"][0]["n"] == 18
+    document = json.loads(succeeded(residua("compare", trained, trained, "--json")))
+    assert document["pairs"][0]["p"] == document["pairs"][0]["p_holm"] == 1
+    assert document["pairs"][0]["n"] == 18
 
 
 def test_analyse_says_what_it_found_and_where_it_is(trained: Path, tmp_path: Path) -> None:
     out = tmp_path / "inside"
-    said = succeeded(residua("analyse", trained, "--what", "responses,activations", "--images", 6, "-o", out))
-    assert "Mean deviation of a 3×3 layer's response" in said
-    assert said.splitlines()[-1] == f"next: open {out / 'analysis.html'}"
+    output = succeeded(
+        residua("analyse", trained, "--what", "responses,activations", "--images", 6, "-o", out)
+    )
+    assert "Mean deviation of a 3×3 layer's response" in output
+    assert output.splitlines()[-1] == f"next: open {out / 'analysis.html'}"
     assert sorted(path.name for path in out.iterdir()) == [
         "activations.svg",
         "analysis.html",

@@ -34,8 +34,8 @@ COMMANDS = [
 def test_the_help_lists_every_command() -> None:
     out = succeeded(command.residua("--help"))
     assert [word for word in COMMANDS if word not in out] == []
-    found = [each.name for each in app.registered_commands]
-    assert sorted(filter(None, found)) == sorted(COMMANDS)
+    names = [each.name for each in app.registered_commands]
+    assert sorted(filter(None, names)) == sorted(COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -53,8 +53,8 @@ def test_a_rank_without_a_world_is_no_reason_to_be_silent() -> None:
 
 
 def test_models_are_listed_as_json_with_the_promised_fields() -> None:
-    found = json.loads(succeeded(command.residua("models", "cifar_*20", "--json")))
-    assert found[1] == {
+    models = json.loads(succeeded(command.residua("models", "cifar_*20", "--json")))
+    assert models[1] == {
         "name": "cifar_resnet20",
         "family": "cifar_resnet",
         "source": "He et al. 2015, 4.2",
@@ -101,9 +101,9 @@ def test_a_command_that_was_begun_without_an_output_does_its_work(closed: str, t
 
 def test_models_are_filtered_and_sorted() -> None:
     words = ("models", "--paper", "he2015", "--max-params", "1M", "--sort", "params", "--reverse", "--json")
-    found = json.loads(succeeded(command.residua(*words)))
-    assert found[0]["name"] in ("cifar_resnet56", "cifar_plain56")
-    assert all(row["params"] <= 10**6 for row in found)
+    models = json.loads(succeeded(command.residua(*words)))
+    assert models[0]["name"] in ("cifar_resnet56", "cifar_plain56")
+    assert all(row["params"] <= 10**6 for row in models)
 
 
 def test_several_names_are_compared_with_the_first() -> None:
@@ -117,11 +117,11 @@ def test_networks_are_drawn_into_a_file_that_is_not_overwritten(look: Eyes, tmp_
     file = tmp_path / "twins.svg"
     out = succeeded(command.residua("explain", "plain34", "resnet34", "--svg", file))
     assert f"plain34, resnet34 drawn in {file}" in out
-    drawn = file.read_text("utf-8")
-    assert "resnet34" in drawn
-    said = complaint(command.residua("explain", "resnet50", "--svg", file), 2)
-    assert "exists already: give --force to replace it" in said
-    assert file.read_text("utf-8") == drawn
+    svg = file.read_text("utf-8")
+    assert "resnet34" in svg
+    message = complaint(command.residua("explain", "resnet50", "--svg", file), 2)
+    assert "exists already: give --force to replace it" in message
+    assert file.read_text("utf-8") == svg
     succeeded(command.residua("explain", "resnet50", "--order", "e", "--block", "--svg", file, "--force"))
     assert "NA(C NAC NAC)" in file.read_text("utf-8")
     look(file)
@@ -129,17 +129,17 @@ def test_networks_are_drawn_into_a_file_that_is_not_overwritten(look: Eyes, tmp_
 
 def test_explain_shows_the_papers_table_its_words_and_its_cost() -> None:
     out = succeeded(command.residua("explain", "resnet50"))
-    for said in ("conv3_x", "(CNA CNA CN)A", "28×28", "[1×1, 128; 3×3, 128; 1×1, 512] × 4", "25,557,032"):
-        assert said in out
+    for phrase in ("conv3_x", "(CNA CNA CN)A", "28×28", "[1×1, 128; 3×3, 128; 1×1, 512] × 4", "25,557,032"):
+        assert phrase in out
     assert "16 activations in the stages that no shortcut skips" in out
     assert "receptive field 427 px" in out
     assert out.splitlines()[-1] == "next: residua train DATA -m resnet50"
 
 
 def test_explain_gives_the_same_as_json() -> None:
-    found = json.loads(succeeded(command.residua("explain", "resnet50", "--json")))
-    assert (found["main_path_activations"], found["params"]) == (16, 25_557_032)
-    assert [row["part"] for row in found["table"]] == [
+    document = json.loads(succeeded(command.residua("explain", "resnet50", "--json")))
+    assert (document["main_path_activations"], document["params"]) == (16, 25_557_032)
+    assert [row["part"] for row in document["table"]] == [
         "conv1",
         "conv2_x",
         "conv3_x",
@@ -147,11 +147,11 @@ def test_explain_gives_the_same_as_json() -> None:
         "conv5_x",
         "head",
     ]
-    assert found["arch"]["classes"] == 1000
+    assert document["arch"]["classes"] == 1000
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["models", "resnte*"], "no model matches 'resnte*': did you mean resnet"),
         (["explain", "resnet_50"], "no model 'resnet_50': did you mean resnet50"),
@@ -169,8 +169,8 @@ def test_explain_gives_the_same_as_json() -> None:
         (["resume", ""], "word 2 of the command is empty: is a variable not set?"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_2(words: list[str], said: str) -> None:
-    assert said in complaint(command.residua(*words), 2)
+def test_a_mistake_is_one_line_and_exit_2(words: list[str], message: str) -> None:
+    assert message in complaint(command.residua(*words), 2)
 
 
 def test_debug_shows_where_it_happened() -> None:

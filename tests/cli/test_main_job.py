@@ -98,12 +98,12 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 
 def read_jsonl(path: Path) -> list[dict[str, str]]:
-    found = []
+    predictions = []
     for line in path.read_text().splitlines():
         row = json.loads(line)
         pairs = {f"class{k}": pair["class"] for k, pair in enumerate(row["top"], 1)}
-        found.append({"file": row["file"], "error": row.get("error", ""), **pairs})
-    return found
+        predictions.append({"file": row["file"], "error": row.get("error", ""), **pairs})
+    return predictions
 
 
 def read_parquet(path: Path) -> list[dict[str, str]]:
@@ -127,16 +127,16 @@ def test_a_broken_picture_is_named_and_the_others_are_written(
     out.write_text("old")
     line = complaint(residua("predict", trained, folder, "--topk", 3, "-o", out, "--force"), 4)
     assert str(broken) in line
-    found = read(out)
-    assert len(found) == 19
-    for row in found:
+    predictions = read(out)
+    assert len(predictions) == 19
+    for row in predictions:
         if row["file"] == str(broken):
             assert row["error"] in line
             assert not row.get("class1")
         else:
             assert not row["error"]
             assert {row["class1"], row["class2"], row["class3"]} == set(COLOURS)
-    right = [row["class1"] == Path(row["file"]).parent.name for row in found if not row["error"]]
+    right = [row["class1"] == Path(row["file"]).parent.name for row in predictions if not row["error"]]
     assert sum(right) >= 15
 
 
@@ -188,9 +188,13 @@ MISTAKES: list[tuple[list[str], int, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("words", "code", "said"), MISTAKES, ids=[" ".join(words) for words, *_ in MISTAKES])
-def test_a_mistake_is_one_line_and_its_code(words: list[str], code: int, said: str, tmp_path: Path) -> None:
-    assert said in complaint(residua(*words, cwd=tmp_path), code)
+@pytest.mark.parametrize(
+    ("words", "code", "message"), MISTAKES, ids=[" ".join(words) for words, *_ in MISTAKES]
+)
+def test_a_mistake_is_one_line_and_its_code(
+    words: list[str], code: int, message: str, tmp_path: Path
+) -> None:
+    assert message in complaint(residua(*words, cwd=tmp_path), code)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -226,13 +230,13 @@ def test_a_run_is_replaced_only_by_force(copied: Path, photos: Path) -> None:
 
 def test_a_second_process_is_told_who_trains_and_spoils_nothing(photos: Path, tmp_path: Path) -> None:
     long = recipe("", arch=arch(), budget=Budget(epochs=100_000, batch_size=6, save_seconds=0.1))
-    made, run = file_of(long, tmp_path / "recipe.json"), tmp_path / "run"
-    first = start("train", photos, "--recipe", made, "-o", run)
+    recipe_file, run = file_of(long, tmp_path / "recipe.json"), tmp_path / "run"
+    first = start("train", photos, "--recipe", recipe_file, "-o", run)
     try:
         wait_for(run, "checkpoints/state-*.safetensors", first)
         first.send_signal(signal.SIGSTOP)  # it holds the run no less, and leaves the core to the others
         resumed = complaint(residua("resume", run), 3)
-        forced = complaint(residua("train", photos, "--recipe", made, "-o", run, "--force"), 3)
+        forced = complaint(residua("train", photos, "--recipe", recipe_file, "-o", run, "--force"), 3)
         for line in (resumed, forced):
             assert f"{run} is being written by process {first.pid} on" in line
         succeeded(residua("evaluate", run))
@@ -246,8 +250,8 @@ def test_one_flipped_byte_is_refused_and_made_good(copied: Path, photos: Path) -
     newest, older = states(copied)
     whole = newest.read_bytes()
     flip(newest)
-    for judged in (newest, copied):
-        line = complaint(residua("evaluate", judged, "--data", photos), 5)
+    for target in (newest, copied):
+        line = complaint(residua("evaluate", target, "--data", photos), 5)
         assert f"{newest} is damaged" in line
     assert f"make it again: residua resume {copied}" in line
     assert "falling back" in succeeded(residua("resume", copied))
@@ -260,8 +264,8 @@ def test_one_flipped_byte_is_refused_and_made_good(copied: Path, photos: Path) -
 
 def test_one_folder_of_classes_is_split_the_same_way_every_time_whatever_it_is_called(tmp_path: Path) -> None:
     folder = photo_folder(tmp_path / os.fsdecode(b"caf\xe9 [bold]"), count=10)
-    made = file_of(recipe("", arch=arch()), tmp_path / "recipe.json")
-    out = succeeded(residua("train", folder, "--recipe", made, "--epochs", 4, "-o", tmp_path / "run"))
+    recipe_file = file_of(recipe("", arch=arch()), tmp_path / "recipe.json")
+    out = succeeded(residua("train", folder, "--recipe", recipe_file, "--epochs", 4, "-o", tmp_path / "run"))
     assert "24 train + 6 val images; split of one folder by hash, 20% held out" in out
     assert str(folder) == open_run(tmp_path / "run").recipe.data.source
     (score,) = python.evaluate(tmp_path / "run")
@@ -274,6 +278,6 @@ def test_a_finished_run_has_nothing_to_resume(trained: Path) -> None:
 
 
 def test_the_doctor_says_what_is_here_in_one_document() -> None:
-    found = json.loads(succeeded(residua("doctor", "--json")))
-    assert {"python", "torch", "device", "decoders", "training"} <= set(found)
-    assert "float32" in found["training"]
+    report = json.loads(succeeded(residua("doctor", "--json")))
+    assert {"python", "torch", "device", "decoders", "training"} <= set(report)
+    assert "float32" in report["training"]

@@ -1,4 +1,4 @@
-"""What people see of training, at any width; and that work goes on where nobody reads."""
+"""What people see of training, at any width; and that work goes on where its output is not read."""
 
 import errno
 import io
@@ -21,7 +21,7 @@ VALUES = {"epoch": 7, "step": 85, "lr": 0.1, "train_loss": 1.5, "train_error": 7
 ROW = EpochRow({**VALUES, "images_per_second": 671.4}, 20)
 
 
-def shown(width: int, *events: StepProgress | EpochRow | Note, terminal: bool = True) -> str:
+def render_events(width: int, *events: StepProgress | EpochRow | Note, terminal: bool = True) -> str:
     """What a console so wide shows, without the codes that move its cursor."""
     console = Console(
         file=io.StringIO(), width=width, force_terminal=terminal, color_system=None, soft_wrap=True
@@ -49,7 +49,7 @@ def test_a_narrow_terminal_leaves_out_what_matters_least() -> None:
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_no_line_of_training_is_broken_by_a_terminal(width: int) -> None:
     long = Note("plan    " + "measured in channels_last, " * 8)
-    lines = re.split(r"[\r\n]+", shown(width, long, ROW, TICK))
+    lines = re.split(r"[\r\n]+", render_events(width, long, ROW, TICK))
     assert "epoch  7/20  loss 1.500  error 78.12 % train,  5.00 % test" in lines
     assert any("27:01:05 left" in line for line in lines)
     assert max(map(len, lines)) <= width
@@ -60,7 +60,7 @@ def test_no_line_of_training_is_broken_by_a_terminal(width: int) -> None:
 
 def test_without_a_terminal_a_line_is_one_line_and_has_the_speed() -> None:
     long = Note("plan    " + "measured in channels_last, " * 8)
-    out = shown(60, long, ROW, TICK, terminal=False)
+    out = render_events(60, long, ROW, TICK, terminal=False)
     assert out.splitlines() == [
         long.text.rstrip(),
         "epoch  7/20  loss 1.500  error 78.12 % train,  5.00 % test  671 images/s",
@@ -69,10 +69,10 @@ def test_without_a_terminal_a_line_is_one_line_and_has_the_speed() -> None:
 
 def test_averaged_weights_and_boxes_have_their_own_words() -> None:
     mean = EpochRow({**ROW.values, "ema_test_error": 4.0}, 20)
-    assert "5.00 % test,  4.00 % averaged" in shown(80, mean)
+    assert "5.00 % test,  4.00 % averaged" in render_events(80, mean)
     values = {name: ROW.values[name] for name in ("epoch", "step", "train_loss", "images_per_second")}
     boxes = EpochRow({**values, "test_map50": 35.0, "test_error": 65.0}, 20)
-    assert "loss 1.500  mAP@.5 35.00 % test" in shown(80, boxes)
+    assert "loss 1.500  mAP@.5 35.00 % test" in render_events(80, boxes)
 
 
 class Full(io.StringIO):
@@ -103,7 +103,7 @@ def test_a_pipe_without_a_reader_is_left_for_good(capsys: pytest.CaptureFixture[
 @pytest.fixture
 def handlers() -> Iterator[None]:
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}  # whoever started pytest
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}  # as pytest was started
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

@@ -72,7 +72,7 @@ def test_a_worker_that_stands_still_keeps_no_command_from_ending() -> None:
     assert (done.returncode, done.stderr) == (7, "residua: it died or hung\n")
 
 
-def test_a_worker_that_died_while_nobody_waited_is_no_defect(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_worker_that_died_unwaited_for_is_no_defect(capsys: pytest.CaptureFixture[str]) -> None:
     assert explain(RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")) == 7
     line = (
         "residua: a worker process died (DataLoader worker (pid 7) is killed by signal: Killed): free memory"

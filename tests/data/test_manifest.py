@@ -61,17 +61,17 @@ def test_what_no_label_file_can_say_is_refused_and_the_old_file_stays(photos: Pa
 
 
 def test_lots_in_a_row_are_one_set(photos: Path, tmp_path: Path) -> None:
-    found = find(str(photos)).train
-    both = concatenate([found.subset(np.array([3, 1])), found.subset(np.array([0]))], name="all")
-    assert [both.title(i) for i in range(3)] == [found.title(i) for i in (3, 1, 0)]
+    images = find(str(photos)).train
+    both = concatenate([images.subset(np.array([3, 1])), images.subset(np.array([0]))], name="all")
+    assert [both.title(i) for i in range(3)] == [images.title(i) for i in (3, 1, 0)]
     assert isinstance(both.files, Files)
     other = photo_folder(tmp_path / "more", count=2)
-    mixed = concatenate([found, find(str(other)).train], name="all")
+    mixed = concatenate([images, find(str(other)).train], name="all")
     assert isinstance(mixed.files, CombinedItems)
     assert len(mixed) == 24 + 6
     last = mixed.subset(np.array([29, 0]))
     assert last.item(0) == other / find(str(other)).train.title(5)
-    assert last.item(1) == photos / found.title(0)
+    assert last.item(1) == photos / images.title(0)
     assert last.identity() != mixed.identity()
 
 
@@ -87,12 +87,12 @@ def test_arrays_in_a_row_are_one_array() -> None:
 def test_folds_are_even_in_every_class_and_copies_stay_together() -> None:
     draw = np.random.default_rng(0)
     labels, hashes = draw.integers(0, 3, 100), draw.integers(0, 2**62, 100).astype(np.uint64)
-    found = fold_numbers(labels, hashes, count=4)
+    folds = fold_numbers(labels, hashes, count=4)
     for label in range(3):
-        sizes = np.bincount(found[labels == label], minlength=4)
+        sizes = np.bincount(folds[labels == label], minlength=4)
         assert sizes.max() - sizes.min() <= 1
     groups = [(1, 50, 99), (4, 7)]
-    held = fold_numbers(labels, hashes, count=4, together=groups)
-    assert all(len(set(held[list(group)].tolist())) == 1 for group in groups)
+    grouped_folds = fold_numbers(labels, hashes, count=4, together=groups)
+    assert all(len(set(grouped_folds[list(group)].tolist())) == 1 for group in groups)
     alone = np.setdiff1d(np.arange(100), np.concatenate(groups))
-    assert (held[alone] == found[alone]).all()
+    assert (grouped_folds[alone] == folds[alone]).all()

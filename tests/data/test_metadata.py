@@ -11,12 +11,12 @@ COUNT = 400
 
 def facts(seed: int = 0) -> np.ndarray:
     draw = np.random.default_rng(seed)
-    found = np.zeros(COUNT, FACTS)
-    found["readable"] = True
-    found["width"], found["height"] = draw.integers(200, 900, (2, COUNT))
-    found["bytes"] = draw.integers(10_000, 90_000, COUNT)
-    found["kind"], found["mode"] = "JPEG", "RGB"
-    return found
+    rows = np.zeros(COUNT, FACTS)
+    rows["readable"] = True
+    rows["width"], rows["height"] = draw.integers(200, 900, (2, COUNT))
+    rows["bytes"] = draw.integers(10_000, 90_000, COUNT)
+    rows["kind"], rows["mode"] = "JPEG", "RGB"
+    return rows
 
 
 LABELS = np.arange(COUNT) % 4
@@ -24,29 +24,29 @@ LABELS = np.arange(COUNT) % 4
 
 def test_noise_tells_nothing() -> None:
     for seed in range(5):
-        found = find_metadata_leak(Scan(facts(seed), ("",)), LABELS)
-        assert found is not None
-        assert found.baseline == 25
-        assert found.gain == 0
+        leak = find_metadata_leak(Scan(facts(seed), ("",)), LABELS)
+        assert leak is not None
+        assert leak.baseline == 25
+        assert leak.gain == 0
 
 
 def test_a_file_size_that_goes_with_the_class_tells_all() -> None:
     rows = facts()
     rows["bytes"] = 10_000 + 20_000 * LABELS + rows["bytes"] // 10
-    found = find_metadata_leak(Scan(rows, ("",)), LABELS)
-    assert found is not None
-    assert found.accuracy > 95
-    assert found.gain > 0.9
-    assert found.facts[0] == "file size"
+    leak = find_metadata_leak(Scan(rows, ("",)), LABELS)
+    assert leak is not None
+    assert leak.accuracy > 95
+    assert leak.gain > 0.9
+    assert leak.facts[0] == "file size"
 
 
 def test_a_camera_that_took_one_class_is_named() -> None:
     rows = facts()
     rows["camera"] = LABELS == 2
-    found = find_metadata_leak(Scan(rows, ("", "Canon EOS")), LABELS)
-    assert found is not None
-    assert found.accuracy > 40
-    assert "camera Canon EOS" in found.facts or "no camera named" in found.facts
+    leak = find_metadata_leak(Scan(rows, ("", "Canon EOS")), LABELS)
+    assert leak is not None
+    assert leak.accuracy > 40
+    assert "camera Canon EOS" in leak.facts or "no camera named" in leak.facts
 
 
 @pytest.mark.parametrize("labels", [np.zeros(COUNT, np.int64), np.arange(COUNT)])
@@ -62,9 +62,9 @@ def test_images_without_files_say_nothing() -> None:
 
 def test_a_large_set_is_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("residua.data.metadata._MOST", 100)
-    found = find_metadata_leak(Scan(facts(), ("",)), LABELS)
-    assert found is not None
-    assert found.images == 100
+    leak = find_metadata_leak(Scan(facts(), ("",)), LABELS)
+    assert leak is not None
+    assert leak.images == 100
 
 
 def test_a_gain_is_a_share_of_the_errors_left() -> None:

@@ -40,8 +40,8 @@ class Ranges(http.server.SimpleHTTPRequestHandler):
             self.send_error(404)
             return
         body = file.read_bytes()
-        if wanted := self.headers.get("Range"):
-            first, last = wanted.removeprefix("bytes=").split("-")
+        if byte_range := self.headers.get("Range"):
+            first, last = byte_range.removeprefix("bytes=").split("-")
             part = body[int(first) : int(last) + 1]
             self.send_response(206)
             self.send_header("Content-Range", f"bytes {first}-{int(first) + len(part) - 1}/{len(body)}")
@@ -91,37 +91,37 @@ def test_shards_are_read_over_http(packed: Path) -> None:
 
 def test_a_batch_is_asked_for_all_at_once(packed: Path) -> None:
     """But for its first image, which tells whether the server knows ranges."""
-    together, asked = threading.Barrier(4, timeout=20), []
+    together, requests = threading.Barrier(4, timeout=20), []
 
     class Together(Ranges):
         def do_GET(self) -> None:
             if "Range" in self.headers:
-                asked.append(self.headers["Range"])
-                if len(asked) > 1:
+                requests.append(self.headers["Range"])
+                if len(requests) > 1:
                     together.wait()  # until four wait for their answer
             super().do_GET()
 
     with serving(packed, Together) as address:
         images = list_shards(address).train
         images.prefetch(np.arange(5))
-        assert len(asked) == 5
+        assert len(requests) == 5
         here = list_shards(str(packed)).train
         assert [images.image(i, "rgb") for i in range(5)] == [here.image(i, "rgb") for i in range(5)]
-        assert len(asked) == 5
+        assert len(requests) == 5
 
 
 def test_a_server_without_ranges_is_named_before_it_sends_everything(packed: Path) -> None:
-    asked = []
+    requests = []
 
     class Whole(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
-            asked.append(self.path)
+            requests.append(self.path)
 
     with serving(packed, Whole) as address:
         images = list_shards(address).train
-        asked.clear()
+        requests.clear()
         images.prefetch(np.arange(5))
-        assert len(asked) == 1
+        assert len(requests) == 1
         with pytest.raises(DataError, match="came whole: serve it with ranges"):
             images.image(0, "rgb")
 
@@ -161,12 +161,12 @@ def test_a_server_that_keeps_silent_is_asked_once(
     packed: Path, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By each process: what it would read next is not waited for again."""
-    silent, asked = threading.Event(), []
+    silent, requests = threading.Event(), []
 
     class Silent(Ranges):
         def do_GET(self) -> None:
             if "Range" in self.headers:
-                asked.append(self.path)
+                requests.append(self.path)
                 silent.wait(30)
             super().do_GET()
 
@@ -177,7 +177,7 @@ def test_a_server_that_keeps_silent_is_asked_once(
         says = r"\.tar cannot be read \(no answer in 0\.5 seconds\): check the path, or the network"
         with pytest.raises(UnreachableError, match=says):
             scan([many], workers=workers)
-        assert len(asked) == max(1, workers)
+        assert len(requests) == max(1, workers)
         with pytest.raises(UnreachableError, match=says):
             images.image(0, "rgb")
         with pytest.raises(UnreachableError, match=says):
@@ -189,7 +189,7 @@ def test_what_cannot_be_asked_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -
     fsspec = pytest.importorskip("fsspec")
     monkeypatch.setattr(ranges, "_PAUSES", ())
 
-    def said(error: Exception, address: str = "memory://bucket/a") -> str:
+    def refusal(error: Exception, address: str = "memory://bucket/a") -> str:
         def fail(*_: object, **__: object) -> None:
             raise error
 
@@ -203,12 +203,12 @@ def test_what_cannot_be_asked_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -
         return str(caught.value)
 
     url_to_fs = fsspec.core.url_to_fs
-    assert "check the credentials" in said(RuntimeError("Unable to locate credentials"))
-    assert "give credentials that may" in said(PermissionError("Forbidden"))
-    assert "or the network" in said(RuntimeError("Could not connect"))
-    assert "does not exist: check the path" in said(FileNotFoundError("a"))
-    assert "pip install 'residua[shards]' brings it" in said(ImportError("Install s3fs"), "s3://b/a")
-    assert "no extra of residua brings it" in said(ImportError("install gcsfs"), "gs://b/a")
+    assert "check the credentials" in refusal(RuntimeError("Unable to locate credentials"))
+    assert "give credentials that may" in refusal(PermissionError("Forbidden"))
+    assert "or the network" in refusal(RuntimeError("Could not connect"))
+    assert "does not exist: check the path" in refusal(FileNotFoundError("a"))
+    assert "pip install 'residua[shards]' brings it" in refusal(ImportError("Install s3fs"), "s3://b/a")
+    assert "no extra of residua brings it" in refusal(ImportError("install gcsfs"), "gs://b/a")
 
 
 @pytest.fixture(scope="module")
@@ -220,11 +220,11 @@ def store() -> Iterator[dict[str, str]]:
     server = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     assert server.stderr is not None
     try:
-        address = next(found[0] for line in server.stderr if (found := re.findall(r"http://[\d.:]+", line)))
+        address = next(urls[0] for line in server.stderr if (urls := re.findall(r"http://[\d.:]+", line)))
         threading.Thread(target=server.stderr.read, daemon=True).start()  # or its log fills the pipe
         yield {
             "AWS_ENDPOINT_URL": address,
-            "AWS_ACCESS_KEY_ID": "somebody",
+            "AWS_ACCESS_KEY_ID": "key",
             "AWS_SECRET_ACCESS_KEY": "secret",
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_MAX_ATTEMPTS": "1",
@@ -258,10 +258,10 @@ def test_an_object_store_is_checked_trained_on_and_judged_like_a_folder(bucket: 
     )
     assert there.pop("images") == 45
     assert {**there, "source": here["source"], "images": 45} == here
-    made = file_of(
+    recipe_file = file_of(
         recipe(budget=Budget(epochs=2, batch_size=6, save_seconds=1000.0)), tmp_path / "recipe.json"
     )
-    words = ("--recipe", made, "--set", "data.num_workers=2", "--set", "data.resident_bytes=0")
+    words = ("--recipe", recipe_file, "--set", "data.num_workers=2", "--set", "data.resident_bytes=0")
     for source, name in ((bucket, "there"), (tmp_path / "packed", "here")):
         succeeded(residua("train", source, *words, "-o", tmp_path / name))
     assert weights(Run(tmp_path / "there")) == weights(Run(tmp_path / "here"))
@@ -275,8 +275,8 @@ def test_an_object_store_is_checked_trained_on_and_judged_like_a_folder(bucket: 
 def test_what_a_store_refuses_is_one_line(
     bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    line = complaint(residua("data", "check", "s3://nobody/packed"), 4)
-    assert "s3://nobody/packed/index.json does not exist" in line
+    line = complaint(residua("data", "check", "s3://absent/packed"), 4)
+    assert "s3://absent/packed/index.json does not exist" in line
     assert "none/index.json does not exist" in complaint(residua("train", "s3://photos/none"), 4)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")

@@ -39,11 +39,11 @@ def test_every_block_of_the_tour_runs_in_order(tmp_path: Path) -> None:
     blocks = BLOCK.findall((ROOT / "README.md").read_text())
     assert [kind for kind, _ in blocks] == ["sh", "python", "sh", "sh", "python", "python"]
     runs = [shell, by_python, shell, typed, by_python, by_python]
-    said = [run(tmp_path, text) for run, (_, text) in zip(runs, blocks, strict=True)]
-    assert "(CNA CNA CN)A × 6" in said[0]
-    assert "next: residua evaluate" in said[2]
-    assert "('digit " in said[4]
-    assert "122 tensors" in said[5]
+    outputs = [run(tmp_path, text) for run, (_, text) in zip(runs, blocks, strict=True)]
+    assert "(CNA CNA CN)A × 6" in outputs[0]
+    assert "next: residua evaluate" in outputs[2]
+    assert "('digit " in outputs[4]
+    assert "122 tensors" in outputs[5]
     assert (tmp_path / "runs/photos/report.html").exists()
     assert len((tmp_path / "labels.csv").read_text().splitlines()) > 100
 
@@ -59,10 +59,10 @@ def test_the_notation_page_is_true() -> None:
 def test_the_page_on_video_runs(tmp_path: Path) -> None:
     text = (ROOT / "docs/video.md").read_text().partition("## Networks for clips")[2]
     blocks = [block for kind, block in BLOCK.findall(text.partition("\n## ")[0]) if kind == "python"]
-    said = succeeded(python("-c", "\n".join(blocks), cwd=tmp_path))
-    assert "8 frames together, one of every 2 | one frame of each of 8 segments" in said
-    assert "torch.Size([1, 5])" in said
-    assert "17 windows inflated over time (centre)" in said
+    output = succeeded(python("-c", "\n".join(blocks), cwd=tmp_path))
+    assert "8 frames together, one of every 2 | one frame of each of 8 segments" in output
+    assert "torch.Size([1, 5])" in output
+    assert "17 windows inflated over time (centre)" in output
 
 
 def test_one_gradient_is_followed(tmp_path: Path) -> None:

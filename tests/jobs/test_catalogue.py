@@ -7,8 +7,8 @@ from residua.spec import zoo
 from residua.spec.describe import cost, receptive_field
 
 
-def names(wanted: ModelFilter, **how: object) -> list[str]:
-    return [entry.arch.name for entry in list_entries(wanted, **how)]
+def names(criteria: ModelFilter, **how: object) -> list[str]:
+    return [entry.arch.name for entry in list_entries(criteria, **how)]
 
 
 def test_without_wishes_all_networks_come_in_the_order_of_the_papers() -> None:
@@ -17,8 +17,8 @@ def test_without_wishes_all_networks_come_in_the_order_of_the_papers() -> None:
 
 
 def test_filters_narrow_together() -> None:
-    found = list_entries(ModelFilter(("*resnet*",), paper="he2015", max_params="1M", size=32))
-    assert [entry.arch.name for entry in found] == [f"cifar_resnet{depth}" for depth in (20, 32, 44, 56)]
+    entries = list_entries(ModelFilter(("*resnet*",), paper="he2015", max_params="1M", size=32))
+    assert [entry.arch.name for entry in entries] == [f"cifar_resnet{depth}" for depth in (20, 32, 44, 56)]
     assert names(ModelFilter(family="plain")) == ["plain18", "plain34"]
     assert names(ModelFilter(("resnet18", "plain*")), sort="name")[:2] == ["plain18", "plain34"]
     limit = cost(zoo.arch("resnet50")).macs
@@ -28,12 +28,12 @@ def test_filters_narrow_together() -> None:
 
 @pytest.mark.parametrize("order", SORT_KEYS)
 def test_a_list_is_sorted_from_small_to_large(order: str) -> None:
-    found = [entry.plain()[order] for entry in list_entries(ModelFilter(("cifar_*",)), sort=order)]
-    assert found == sorted(found)
+    values = [entry.plain()[order] for entry in list_entries(ModelFilter(("cifar_*",)), sort=order)]
+    assert values == sorted(values)
     backward = [
         entry.plain()[order] for entry in list_entries(ModelFilter(("cifar_*",)), sort=order, reverse=True)
     ]
-    assert backward == sorted(found, reverse=True)
+    assert backward == sorted(values, reverse=True)
 
 
 def test_an_entry_has_the_numbers_of_its_network() -> None:
@@ -59,7 +59,7 @@ def test_a_comparison_keeps_the_order_it_was_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "order", "said"),
+    ("criteria", "order", "message"),
     [
         (ModelFilter(("resnte*",)), "", "no model matches 'resnte*': did you mean resnet"),
         (ModelFilter(family="iresnt"), "", "no family 'iresnt': did you mean iresnet"),
@@ -74,7 +74,7 @@ def test_a_comparison_keeps_the_order_it_was_asked_for() -> None:
         (ModelFilter(), "flops", "cannot sort by 'flops': known: params, macs"),
     ],
 )
-def test_a_wish_that_cannot_be_met_says_why(wanted: ModelFilter, order: str, said: str) -> None:
+def test_a_filter_that_cannot_be_met_is_explained(criteria: ModelFilter, order: str, message: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the text is compared below, with its brackets
-        list_entries(wanted, sort=order)
-    assert said in str(caught.value)
+        list_entries(criteria, sort=order)
+    assert message in str(caught.value)

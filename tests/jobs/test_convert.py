@@ -39,9 +39,9 @@ def test_a_file_of_torchvision_becomes_a_folder_and_goes_back_bit_by_bit(
     back = convert(tmp_path / "ours", to="torchvision", out=tmp_path / "back.safetensors")
     assert (back.difference, back.model, back.source) == (0, "resnet18", "residua")
     state = torch.load(theirs, weights_only=True)["model"]
-    found = safetensors.torch.load_file(tmp_path / "back.safetensors")
-    assert found.keys() == state.keys()
-    assert all(torch.equal(found[key], state[key]) for key in state)
+    saved = safetensors.torch.load_file(tmp_path / "back.safetensors")
+    assert saved.keys() == state.keys()
+    assert all(torch.equal(saved[key], state[key]) for key in state)
 
 
 def test_what_was_written_for_others_is_read_again(theirs: Path, tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_auxiliary_heads_of_googlenet_are_left_out_and_said(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("words", "kind", "said"),
+    ("words", "kind", "message"),
     [
         ({"model": "resnet34"}, CheckpointError, "names do not fit: missing layer1.2"),
         ({"model": "resnet18", "source": "cifar"}, CheckpointError, "cifar names do not fit"),
@@ -132,21 +132,21 @@ def test_auxiliary_heads_of_googlenet_are_left_out_and_said(tmp_path: Path) -> N
     ],
 )
 def test_a_mistake_says_what_to_do_and_writes_nothing(
-    theirs: Path, tmp_path: Path, words: dict[str, str], kind: type[Exception], said: str
+    theirs: Path, tmp_path: Path, words: dict[str, str], kind: type[Exception], message: str
 ) -> None:
-    with pytest.raises(kind, match=said):
+    with pytest.raises(kind, match=message):
         convert(theirs, **{"out": tmp_path / "out", **words})  # type: ignore[arg-type]
     assert not (tmp_path / "out").exists()
 
 
 def test_a_network_of_ours_says_itself_what_it_is(tmp_path: Path) -> None:
-    made = build(recipe().arch)
-    residua.save(made, tmp_path / "tiny")
+    network = build(recipe().arch)
+    residua.save(network, tmp_path / "tiny")
     for words in ({"model": "resnet18"}, {"source": "timm"}):
         with pytest.raises(ValueError, match="is residua's own, of tiny: leave --model and --from out"):
             convert(tmp_path / "tiny", **words, out=tmp_path / "out")  # type: ignore[arg-type]
     done = convert(tmp_path / "tiny", to="cifar", out=tmp_path / "tiny.safetensors")
-    assert (done.peer, done.read) == ("", f"{len(made.state_dict())} tensors of tiny")
+    assert (done.peer, done.read) == ("", f"{len(network.state_dict())} tensors of tiny")
 
 
 def test_the_command_says_what_it_read_wrote_and_measured(theirs: Path, tmp_path: Path) -> None:
@@ -158,8 +158,8 @@ def test_the_command_says_what_it_read_wrote_and_measured(theirs: Path, tmp_path
     assert out[3] == "next: residua evaluate ours --data DATA  ·  residua predict ours IMAGE"
     line = command.complaint(command.residua(*words, cwd=tmp_path), 2)
     assert "exists already: give --force" in line
-    found = json.loads(command.succeeded(command.residua(*words, "--force", "--json", cwd=tmp_path)))
-    assert (found["written"], found["difference"], found["source"]) == ("ours", 0, "torchvision")
+    document = json.loads(command.succeeded(command.residua(*words, "--force", "--json", cwd=tmp_path)))
+    assert (document["written"], document["difference"], document["source"]) == ("ours", 0, "torchvision")
 
 
 def test_a_hostile_file_runs_nothing_and_ends_with_5(tmp_path: Path) -> None:

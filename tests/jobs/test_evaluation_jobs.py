@@ -35,16 +35,20 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def runs(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A run that learned for five epochs, and one that hardly did."""
     folder = tmp_path_factory.mktemp("runs")
-    made = file_of(recipe("", arch=arch(), budget=Budget(epochs=5, batch_size=6)), folder / "recipe.json")
-    good = residua.train(photos, recipe=str(made), out=folder / "good")
-    poor = residua.train(photos, recipe=str(made), epochs=1, changes={"optim.lr": 1e-4}, out=folder / "poor")
+    recipe_file = file_of(
+        recipe("", arch=arch(), budget=Budget(epochs=5, batch_size=6)), folder / "recipe.json"
+    )
+    good = residua.train(photos, recipe=str(recipe_file), out=folder / "good")
+    poor = residua.train(
+        photos, recipe=str(recipe_file), epochs=1, changes={"optim.lr": 1e-4}, out=folder / "poor"
+    )
     return good.path, poor.path
 
 
 def evaluations(runs: Sequence[Path], *views: str, ensemble: bool = False) -> ClassEvaluations:
-    found = evaluate_networks(runs, views=views, ensemble=ensemble)
-    assert isinstance(found, ClassEvaluations)
-    return found
+    results = evaluate_networks(runs, views=views, ensemble=ensemble)
+    assert isinstance(results, ClassEvaluations)
+    return results
 
 
 def test_every_view_gives_a_score_with_its_protocol(runs: tuple[Path, Path]) -> None:
@@ -68,8 +72,8 @@ def test_an_ensemble_averages_probabilities(runs: tuple[Path, Path]) -> None:
 def test_classes_in_another_order_are_matched_by_name(
     runs: tuple[Path, Path], photos: Path, tmp_path: Path
 ) -> None:
-    twin = _reordered(runs[0], tmp_path / "twin.safetensors", [2, 0, 1])
-    (pair,) = compare([runs[0], twin], data=photos)
+    reordered = _reordered(runs[0], tmp_path / "reordered.safetensors", [2, 0, 1])
+    (pair,) = compare([runs[0], reordered], data=photos)
     assert (pair.comparison.wins, pair.comparison.losses) == (0, 0)
     np.testing.assert_allclose(pair.first.probabilities, pair.second.probabilities, atol=1e-6)
 
@@ -89,27 +93,29 @@ def test_a_comparison_counts_lists_and_saves_the_images_that_changed(
     runs: tuple[Path, Path], tmp_path: Path
 ) -> None:
     (pair,) = compare(list(runs))
-    found = pair.comparison
-    assert found.both + found.losses + found.wins + found.neither == found.n == 18
-    assert found.losses > found.wins
-    assert found.difference.value == pytest.approx(pair.second.score.top1 - pair.first.score.top1)
+    comparison = pair.comparison
+    assert comparison.both + comparison.losses + comparison.wins + comparison.neither == comparison.n == 18
+    assert comparison.losses > comparison.wins
+    assert comparison.difference.value == pytest.approx(pair.second.score.top1 - pair.first.score.top1)
     rows = changes(pair)
-    assert sum(row["change"] == "lost" for row in rows) == found.losses
+    assert sum(row["change"] == "lost" for row in rows) == comparison.losses
     out = tmp_path / "changed.csv"
     assert save_changed(out, [pair]) == len(rows)
     with out.open(newline="") as file:
         read_back = list(csv.DictReader(file))
     assert [row["file"] for row in read_back] == [row["file"] for row in rows]
-    lost = next(row for row in read_back if row["change"] == "lost")
-    assert lost["first"] == lost["label"] == Path(lost["file"]).parent.name != lost["second"]
+    lost_row = next(row for row in read_back if row["change"] == "lost")
+    assert lost_row["first"] == lost_row["label"] == Path(lost_row["file"]).parent.name != lost_row["second"]
 
 
 def test_networks_with_other_images_or_classes_are_not_compared(
     runs: tuple[Path, Path], tmp_path: Path
 ) -> None:
     other = split_folder(tmp_path / "other", train=12, val=5)
-    made = file_of(recipe("", arch=arch(), budget=Budget(epochs=1, batch_size=6)), tmp_path / "recipe.json")
-    stranger = residua.train(other, recipe=str(made), out=tmp_path / "stranger")
+    recipe_file = file_of(
+        recipe("", arch=arch(), budget=Budget(epochs=1, batch_size=6)), tmp_path / "recipe.json"
+    )
+    stranger = residua.train(other, recipe=str(recipe_file), out=tmp_path / "stranger")
     with pytest.raises(ValueError, match=r"was evaluated on other images than .*: give --data"):
         compare([runs[0], stranger])
     with pytest.raises(ValueError, match="fewer than two networks"):
@@ -154,8 +160,8 @@ def test_best_weights_are_those_in_their_own_file(runs: tuple[Path, Path], tmp_p
     copy = shutil.copytree(runs[1], tmp_path / "copy")
     state = checkpoint.load_newest(Run(runs[0]).checkpoints)
     assert state
-    judged = {"step": 1, "weights": "raw", "test_error": 0.0}
-    checkpoint.save_best_weights(copy / "checkpoints", checkpoint.load_network(state.path), judged)
+    record = {"step": 1, "weights": "raw", "test_error": 0.0}
+    checkpoint.save_best_weights(copy / "checkpoints", checkpoint.load_network(state.path), record)
     (best,) = residua.evaluate(copy, weights="best")
     assert best.top1 == residua.evaluate(runs[0])[0].top1 != residua.evaluate(copy)[0].top1
     assert best.weights == "best"
@@ -188,8 +194,10 @@ def _rows(path: Path) -> list[dict[str, str]]:
 def test_pages_of_evaluation_and_comparison_say_what_was_measured(
     look: Eyes, runs: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    judged = text = evaluations(runs, "center", "flip").page("residua evaluate X --views center,flip")
-    for said in (
+    evaluation_page = text = evaluations(runs, "center", "flip").page(
+        "residua evaluate X --views center,flip"
+    )
+    for phrase in (
         "Evaluation of good",
         "n = 18 images",
         "good, flip",
@@ -197,26 +205,26 @@ def test_pages_of_evaluation_and_comparison_say_what_was_measured(
         "The least likely labels",
         "nats",
     ):
-        assert said in text
+        assert phrase in text
     pairs = compare(list(runs))
     write_comparison(tmp_path / "compared.html", pairs, command="residua compare X Y")
     text = (tmp_path / "compared.html").read_text()
-    for said in (
+    for phrase in (
         "good and poor compared",
         "exact McNemar",
         "What poor predicts differently",
         "residua compare X Y",
     ):
-        assert said in text
+        assert phrase in text
     assert f"{pairs[0].comparison.losses:,}" in text
-    (tmp_path / "judged.html").write_text(judged)
+    (tmp_path / "judged.html").write_text(evaluation_page)
     look(runs[0] / "report.html", tmp_path / "judged.html", tmp_path / "compared.html")
 
 
 def test_the_page_of_a_network_without_mistakes_says_so(runs: tuple[Path, Path]) -> None:
-    (found,) = evaluations(runs[:1], "center").evaluations
-    sure = np.eye(3, dtype=np.float32)[found.split.labels]
-    faultless = replace(found.from_probabilities(sure, found.split), network="good")
+    (evaluation,) = evaluations(runs[:1], "center").evaluations
+    sure = np.eye(3, dtype=np.float32)[evaluation.split.labels]
+    faultless = replace(evaluation.from_probabilities(sure, evaluation.split), network="good")
     assert "None: all 18 images were classified as labelled." in ClassEvaluations((faultless,)).page("x")
 
 
@@ -225,8 +233,8 @@ def test_an_analysis_writes_a_page_figures_and_numbers(
 ) -> None:
     heard: list[str] = []
     names = ["responses", "gradients", "lesion", "paths", "activations", "features", "field"]
-    found = analyse(list(runs), what=names, out=tmp_path / "out", images=12, listen=heard.append)
-    assert [study.name for study in found] == names
+    studies = analyse(list(runs), what=names, out=tmp_path / "out", images=12, listen=heard.append)
+    assert [study.name for study in studies] == names
     assert len(heard) == len(names)
     numbers = json.loads((tmp_path / "out/analysis.json").read_text())
     assert set(numbers["lesion"]) == {"good", "poor"}
@@ -250,8 +258,8 @@ def test_figures_tell_networks_by_what_differs_in_their_names() -> None:
 
 def test_what_does_not_fit_is_left_out_unless_it_was_asked_for(tmp_path: Path) -> None:
     heard: list[str] = []
-    found = analyse(["cifar_plain20"], listen=heard.append)
-    assert [study.name for study in found] == ["activations", "field"]  # the others need images
+    studies = analyse(["cifar_plain20"], listen=heard.append)
+    assert [study.name for study in studies] == ["activations", "field"]  # the others need images
     with pytest.raises(ValueError, match="identity needs images: give --data"):
         analyse(["cifar_resnet20"], what=["identity"])
     with pytest.raises(ValueError, match="no identity shortcut"):

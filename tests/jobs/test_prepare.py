@@ -31,39 +31,43 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def centred(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("runs")
-    made = file_of(recipe("", arch=arch(), budget=Budget(epochs=2, batch_size=6)), folder / "recipe.json")
-    return residua.train(photos, recipe=str(made), changes=SUBTRACT, out=folder / "run")
+    recipe_file = file_of(
+        recipe("", arch=arch(), budget=Budget(epochs=2, batch_size=6)), folder / "recipe.json"
+    )
+    return residua.train(photos, recipe=str(recipe_file), changes=SUBTRACT, out=folder / "run")
 
 
 def test_the_mean_image_is_the_mean_of_the_training_images(photos: Path, centred: Run) -> None:
-    images, seen = open_dataset(str(photos), val_fraction=0.2).train, centred.recipe.arch.preprocess
-    every = [seen_view(images.image(i, "rgb"), seen) for i in range(len(images))]
-    found = np.frombuffer(seen.levels, np.uint8).reshape(3, 12, 12)
-    np.testing.assert_allclose(found, np.mean(every, 0), atol=0.5)
+    images, preprocess = open_dataset(str(photos), val_fraction=0.2).train, centred.recipe.arch.preprocess
+    every = [seen_view(images.image(i, "rgb"), preprocess) for i in range(len(images))]
+    mean_levels = np.frombuffer(preprocess.levels, np.uint8).reshape(3, 12, 12)
+    np.testing.assert_allclose(mean_levels, np.mean(every, 0), atol=0.5)
 
 
 def test_of_many_files_a_share_is_read(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images = open_dataset(str(photos), val_fraction=0.2).train
     monkeypatch.setattr(mean_image, "MAX_IMAGES", 8)
-    seen = replace(arch().preprocess, mean_image=mean_image.compute_mean_image(images, arch().preprocess))
-    every = [seen_view(images.image(i, "rgb"), seen) for i in range(0, 24, 3)]
-    found = np.frombuffer(seen.levels, np.uint8).reshape(3, 12, 12)
-    np.testing.assert_allclose(found, np.mean(every, 0), atol=0.5)
+    preprocess = replace(
+        arch().preprocess, mean_image=mean_image.compute_mean_image(images, arch().preprocess)
+    )
+    every = [seen_view(images.image(i, "rgb"), preprocess) for i in range(0, 24, 3)]
+    mean_levels = np.frombuffer(preprocess.levels, np.uint8).reshape(3, 12, 12)
+    np.testing.assert_allclose(mean_levels, np.mean(every, 0), atol=0.5)
 
 
 def test_a_mean_image_goes_wherever_weights_go(photos: Path, centred: Run, tmp_path: Path) -> None:
-    seen = centred.recipe.arch.preprocess
+    preprocess = centred.recipe.arch.preprocess
     state = checkpoint.load_network(checkpoint.list_checkpoints(centred.checkpoints)[0])
     residua.save(residua.load(centred.path).network, tmp_path / "saved")
     saved = residua.load(tmp_path / "saved").network
-    assert state.preprocess == saved.preprocess == seen
+    assert state.preprocess == saved.preprocess == preprocess
     picture = next((photos / "val/red").iterdir())
-    plain = replace(seen, mean_image="")
+    plain = replace(preprocess, mean_image="")
     mine, theirs = residua.load(centred.path), residua.load(tmp_path / "saved")
-    said = mine(picture).top(3)
-    assert said == theirs(picture).top(3)
+    before = mine(picture).top(3)
+    assert before == theirs(picture).top(3)
     mine.network.preprocess = plain
-    assert mine(picture).top(3) != said
+    assert mine(picture).top(3) != before
 
 
 def test_a_run_with_a_mean_image_goes_on_bit_for_bit(photos: Path, centred: Run, tmp_path: Path) -> None:
@@ -93,18 +97,18 @@ def test_without_a_wish_channels_are_standardised(photos: Path) -> None:
 
 
 def test_no_batch_is_measured_that_no_epoch_has(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
+    batches: list[int] = []
 
-    def choose(*given: object, batch: int, **more: object) -> PlanChoice:
-        asked.append(batch)
-        return plan.choose_plan(*given, batch=batch, **more)  # type: ignore[arg-type]
+    def choose(*args: object, batch: int, **more: object) -> PlanChoice:
+        batches.append(batch)
+        return plan.choose_plan(*args, batch=batch, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(prepare, "plan", SimpleNamespace(choose_plan=choose))
-    wish = TrainRequest(
+    request = TrainRequest(
         str(photos), model="cifar_resnet20", changes=(("budget.batch_size", "100000"), ("budget.steps", "1"))
     )
-    prepared = prepare.prepare(wish)
-    assert asked == [len(prepared.dataset.train)]
+    prepared = prepare.prepare(request)
+    assert batches == [len(prepared.dataset.train)]
     assert prepared.recipe.budget.batch_size == 100_000
 
 

@@ -64,17 +64,17 @@ def test_the_loaded_classifier_reads_digits_it_never_saw(digits: Run) -> None:
     test = open_dataset("digits", val_fraction=0.2).test
     classifier = residua.load(digits.path)
     assert test.pixels is not None
-    answers = classifier.many(test.pixels[:, :, :, 0])
-    right = np.mean([int(a.top()[0][0]) == label for a, label in zip(answers, test.labels, strict=True)])
+    predictions = classifier.many(test.pixels[:, :, :, 0])
+    right = np.mean([int(a.top()[0][0]) == label for a, label in zip(predictions, test.labels, strict=True)])
     assert 100 * right == pytest.approx(score.top1, abs=0.6)
 
 
 def test_a_finished_run_is_resumed_without_a_change(digits: Run) -> None:
     before = weights(digits), digits.metrics
-    told: list[object] = []
-    assert residua.resume(digits.path, listen=told.append) == digits
+    events: list[object] = []
+    assert residua.resume(digits.path, listen=events.append) == digits
     assert (weights(digits), digits.metrics) == before
-    assert len(told) == 1
+    assert len(events) == 1
 
 
 def test_an_unknown_view_names_those_that_there_are(digits: Run) -> None:
@@ -106,9 +106,9 @@ def small_run(source: Path, out: Path, **changes: Any) -> Run:
 
 def test_any_weights_of_a_run_can_be_judged_and_the_score_says_which(photos: Path, tmp_path: Path) -> None:
     run = small_run(photos, tmp_path / "run", **{"average.ema_decay": 0.9})
-    for asked, told in (("auto", "ema"), ("raw", "raw"), ("ema", "ema"), ("best", "best")):
-        (score,) = residua.evaluate(run, weights=asked)
-        assert score.weights == told
+    for choice, expected in (("auto", "ema"), ("raw", "raw"), ("ema", "ema"), ("best", "best")):
+        (score,) = residua.evaluate(run, weights=choice)
+        assert score.weights == expected
     with pytest.raises(ValueError, match="no weights 'bets': did you mean best"):
         residua.evaluate(run, weights="bets")
 
@@ -171,7 +171,7 @@ def test_weights_of_a_run_start_another_with_other_classes(photos: Path, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "said"),
+    ("path", "value", "message"),
     [
         ("optim.rat", 0.1, r"no setting 'optim.rat': did you mean optim.lr"),
         ("optim.lr", "fast", r"optim.lr is 'fast': give a number"),
@@ -181,9 +181,9 @@ def test_weights_of_a_run_start_another_with_other_classes(photos: Path, tmp_pat
     ],
 )
 def test_a_change_that_cannot_be_made_says_why(
-    path: str, value: object, said: str, photos: Path, tmp_path: Path
+    path: str, value: object, message: str, photos: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         small_run(photos, tmp_path / "run", **{path: value})
     assert not (tmp_path / "run").exists()
 

@@ -24,10 +24,11 @@ def test_every_event_is_passed_on_and_curves_are_written(tmp_path: Path) -> None
         for event in EVENTS:
             listen(event)
     assert heard == EVENTS
-    found = EventAccumulator(str(tmp_path / FOLDER))
-    found.Reload()
+    accumulator = EventAccumulator(str(tmp_path / FOLDER))
+    accumulator.Reload()
     curves = {
-        name: [(p.step, round(p.value, 4)) for p in found.Scalars(name)] for name in found.Tags()["scalars"]
+        name: [(p.step, round(p.value, 4)) for p in accumulator.Scalars(name)]
+        for name in accumulator.Tags()["scalars"]
     }
     assert curves == {
         "step/loss": [(20, 0.8)],

@@ -6,19 +6,19 @@ import pytest
 from residua.measure.calibration import BINS, expected_error, loss, reliability, rescale, temperature
 
 
-def spoken(count: int, *, heat: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities (N, 5) of someone who is `heat` times too sure, and labels drawn from the true ones."""
+def overconfident(count: int, *, sharpness: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities (N, 5) that are `sharpness` times too sure, and labels drawn from the true ones."""
     chance = np.random.default_rng(seed)
     logits = 2 * chance.normal(size=(count, 5))
     true = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     labels = np.array([chance.choice(5, p=row) for row in true])
-    sharp = np.exp(heat * logits)
+    sharp = np.exp(sharpness * logits)
     return (sharp / sharp.sum(1, keepdims=True)).astype(np.float32), labels
 
 
 def slow_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Guo et al. 2017, equation 3, bin by bin and image by image."""
-    found = 0.0
+    total = 0.0
     for place in range(BINS):
         confidences, hits = [], []
         for row, label in zip(probabilities, labels, strict=True):
@@ -27,40 +27,40 @@ def slow_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
                 confidences.append(sure)
                 hits.append(row.argmax() == label)
         if hits:
-            found += len(hits) / len(labels) * abs(np.mean(confidences) - np.mean(hits))
-    return 100 * found
+            total += len(hits) / len(labels) * abs(np.mean(confidences) - np.mean(hits))
+    return 100 * total
 
 
-@pytest.mark.parametrize("heat", [0.5, 1.0, 3.0])
-def test_the_error_equals_a_loop_over_bins(heat: float) -> None:
-    probabilities, labels = spoken(500, heat=heat)
+@pytest.mark.parametrize("sharpness", [0.5, 1.0, 3.0])
+def test_the_error_equals_a_loop_over_bins(sharpness: float) -> None:
+    probabilities, labels = overconfident(500, sharpness=sharpness)
     assert expected_error(probabilities, labels) == pytest.approx(slow_error(probabilities, labels), abs=1e-6)
     assert reliability(probabilities, labels).ece.value == pytest.approx(slow_error(probabilities, labels))
 
 
 def test_bins_hold_every_image_once_and_average_to_the_accuracy() -> None:
-    probabilities, labels = spoken(500, heat=2.0)
-    seen = reliability(probabilities, labels)
+    probabilities, labels = overconfident(500, sharpness=2.0)
+    diagram = reliability(probabilities, labels)
     right = (probabilities.argmax(1) == labels).mean()
-    assert sum(seen.count) == 500
-    assert np.average(seen.accuracy, weights=seen.count) == pytest.approx(100 * right)
-    low, high = seen.ece.interval
-    assert low < seen.ece.value < high
+    assert sum(diagram.count) == 500
+    assert np.average(diagram.accuracy, weights=diagram.count) == pytest.approx(100 * right)
+    low, high = diagram.ece.interval
+    assert low < diagram.ece.value < high
 
 
-@pytest.mark.parametrize("heat", [0.5, 2.0])
-def test_the_temperature_undoes_what_made_it_too_sure_or_not_sure_enough(heat: float) -> None:
-    probabilities, labels = spoken(6000, heat=heat)
-    found = temperature(probabilities, labels)
-    assert found is not None
-    assert found.value == pytest.approx(heat, rel=0.1)
-    assert found.n == 3000
-    assert found.loss_after < found.loss_before
-    assert found.ece_after < found.ece_before / 2
+@pytest.mark.parametrize("sharpness", [0.5, 2.0])
+def test_the_temperature_undoes_what_made_it_too_sure_or_not_sure_enough(sharpness: float) -> None:
+    probabilities, labels = overconfident(6000, sharpness=sharpness)
+    fitted = temperature(probabilities, labels)
+    assert fitted is not None
+    assert fitted.value == pytest.approx(sharpness, rel=0.1)
+    assert fitted.n == 3000
+    assert fitted.loss_after < fitted.loss_before
+    assert fitted.ece_after < fitted.ece_before / 2
 
 
 def test_a_temperature_changes_no_answer_and_one_changes_nothing() -> None:
-    probabilities, _ = spoken(200, heat=1.0)
+    probabilities, _ = overconfident(200, sharpness=1.0)
     assert (rescale(probabilities, 3.0).argmax(1) == probabilities.argmax(1)).all()
     np.testing.assert_allclose(rescale(probabilities, 1.0), probabilities, atol=1e-6)
 

@@ -22,19 +22,20 @@ def predictions(right: str, *, sure: float = 0.9) -> Evaluation:
 
 
 def test_counts_and_difference_are_of_the_second_minus_the_first() -> None:
-    found = compare_evaluations(predictions("1110000"), predictions("1001110"))
-    assert (found.both, found.losses, found.wins, found.neither, found.n) == (1, 2, 3, 1, 7)
-    assert found.difference.value == pytest.approx(100 / 7)
+    comparison = compare_evaluations(predictions("1110000"), predictions("1001110"))
+    counts = (comparison.both, comparison.losses, comparison.wins, comparison.neither, comparison.n)
+    assert counts == (1, 2, 3, 1, 7)
+    assert comparison.difference.value == pytest.approx(100 / 7)
 
 
-@pytest.mark.parametrize(("won", "lost"), [(7, 1), (1, 7), (5, 5), (0, 9)])
-def test_mcnemar_is_the_tail_of_a_fair_coin(won: int, lost: int) -> None:
-    n = won + lost
-    tail = sum(comb(n, k) for k in range(min(won, lost) + 1)) / 2**n
-    found = compare_evaluations(
-        predictions("0" * won + "1" * lost + "1" * 20), predictions("1" * won + "0" * lost + "1" * 20)
+@pytest.mark.parametrize(("wins", "losses"), [(7, 1), (1, 7), (5, 5), (0, 9)])
+def test_mcnemar_is_the_tail_of_a_fair_coin(wins: int, losses: int) -> None:
+    n = wins + losses
+    tail = sum(comb(n, k) for k in range(min(wins, losses) + 1)) / 2**n
+    comparison = compare_evaluations(
+        predictions("0" * wins + "1" * losses + "1" * 20), predictions("1" * wins + "0" * losses + "1" * 20)
     )
-    assert found.p == pytest.approx(min(1.0, 2 * tail))
+    assert comparison.p == pytest.approx(min(1.0, 2 * tail))
 
 
 def test_the_interval_is_that_of_drawing_images_in_pairs() -> None:
@@ -42,17 +43,18 @@ def test_the_interval_is_that_of_drawing_images_in_pairs() -> None:
     one = "".join(chance.choice(["0", "1"], 400, p=[0.3, 0.7]))
     two = "".join(letter if keep else "1" for letter, keep in zip(one, chance.random(400) < 0.8, strict=True))
     first, second = (np.array([letter == "1" for letter in text], float) for text in (one, two))
-    drawn = []
+    differences = []
     for _ in range(4000):
         places = chance.integers(0, 400, 400)
-        drawn.append(100 * (second[places] - first[places]).mean())
+        differences.append(100 * (second[places] - first[places]).mean())
     low, high = compare_evaluations(predictions(one), predictions(two)).difference.interval
-    assert (low, high) == pytest.approx(tuple(np.quantile(drawn, (0.025, 0.975))), abs=0.5)
+    assert (low, high) == pytest.approx(tuple(np.quantile(differences, (0.025, 0.975))), abs=0.5)
 
 
 def test_a_network_beside_itself_differs_in_nothing() -> None:
-    found = compare_evaluations(predictions("1101"), predictions("1101"))
-    assert (found.p, found.difference.value, found.difference.interval) == (1.0, 0.0, (0.0, 0.0))
+    comparison = compare_evaluations(predictions("1101"), predictions("1101"))
+    assert comparison.p == 1.0
+    assert (comparison.difference.value, comparison.difference.interval) == (0.0, (0.0, 0.0))
     assert changed(predictions("1101"), predictions("1101")).tolist() == []
 
 

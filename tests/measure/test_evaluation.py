@@ -45,9 +45,9 @@ def test_rows_of_the_confusion_are_labels_and_columns_predictions() -> None:
 
 
 def test_a_class_without_predictions_and_images_keeps_its_row_and_column() -> None:
-    found = Evaluation(np.array([[0.9, 0.1, 0.0, 0.0]], np.float32), labelled([1], 4), 0.5)
-    assert found.confusion().shape == (4, 4)
-    assert found.confusion().sum() == found.confusion()[1, 0] == 1
+    predictions = Evaluation(np.array([[0.9, 0.1, 0.0, 0.0]], np.float32), labelled([1], 4), 0.5)
+    assert predictions.confusion().shape == (4, 4)
+    assert predictions.confusion().sum() == predictions.confusion()[1, 0] == 1
 
 
 def test_a_score_says_what_it_counted() -> None:
@@ -62,24 +62,24 @@ def test_a_score_says_what_it_counted() -> None:
 @pytest.mark.parametrize("resident", [0, 1 << 20], ids=["files", "memory"])
 def test_every_image_counts_once_whatever_the_batch(size: int, resident: int) -> None:
     images = colours().test
-    found = evaluated(network(), SingleView(size, resident_bytes=resident))
-    assert found.labels.tolist() == images.labels.tolist()
-    assert len(found.labels) == 10
+    predictions = evaluated(network(), SingleView(size, resident_bytes=resident))
+    assert predictions.labels.tolist() == images.labels.tolist()
+    assert len(predictions.labels) == 10
     whole = evaluated(network(), SingleView(10))
-    np.testing.assert_allclose(found.probabilities, whole.probabilities, atol=1e-6)
-    assert found.loss == pytest.approx(whole.loss, rel=1e-5)
+    np.testing.assert_allclose(predictions.probabilities, whole.probabilities, atol=1e-6)
+    assert predictions.loss == pytest.approx(whole.loss, rel=1e-5)
 
 
 def test_probabilities_and_loss_are_those_of_the_logits() -> None:
-    images, twin = colours().test, network().eval()
-    found = evaluated(network(), SingleView(4))
+    images, reference = colours().test, network().eval()
+    predictions = evaluated(network(), SingleView(4))
     assert images.pixels is not None
     pixels = torch.from_numpy(images.pixels).permute(0, 3, 1, 2).float() / 255
     with torch.inference_mode():
-        shares = torch.softmax(twin((pixels - 0.5) / 0.25), 1).numpy()
-    np.testing.assert_allclose(found.probabilities, shares, atol=1e-5)
-    np.testing.assert_allclose(found.probabilities.sum(1), 1, atol=1e-6)
-    assert found.loss == pytest.approx(-np.log(shares[np.arange(10), images.labels]).mean(), rel=1e-4)
+        shares = torch.softmax(reference((pixels - 0.5) / 0.25), 1).numpy()
+    np.testing.assert_allclose(predictions.probabilities, shares, atol=1e-5)
+    np.testing.assert_allclose(predictions.probabilities.sum(1), 1, atol=1e-6)
+    assert predictions.loss == pytest.approx(-np.log(shares[np.arange(10), images.labels]).mean(), rel=1e-4)
 
 
 def test_validation_leaves_the_network_in_eval_mode_and_unchanged() -> None:
@@ -118,11 +118,12 @@ def many(seed: int = 0) -> Evaluation:
 
 
 def test_top_five_counts_labels_among_the_five_likeliest() -> None:
-    found = many()
+    predictions = many()
     hits = [
-        label in np.argsort(-row)[:5] for row, label in zip(found.probabilities, found.labels, strict=True)
+        label in np.argsort(-row)[:5]
+        for row, label in zip(predictions.probabilities, predictions.labels, strict=True)
     ]
-    score = found.score
+    score = predictions.score
     assert score.top5 is not None
     assert score.top5.value == pytest.approx(100 * np.mean(hits))
     assert score.top5.interval == wilson(sum(hits), 300)
@@ -133,10 +134,12 @@ def test_top_five_counts_labels_among_the_five_likeliest() -> None:
 def test_the_mean_over_classes_is_scikit_learns_balanced_accuracy() -> None:
     from sklearn.metrics import balanced_accuracy_score
 
-    found = many()
-    macro = found.score.macro
+    predictions = many()
+    macro = predictions.score.macro
     assert macro is not None
-    assert macro.value == pytest.approx(100 * balanced_accuracy_score(found.labels, found.predicted))
+    assert macro.value == pytest.approx(
+        100 * balanced_accuracy_score(predictions.labels, predictions.predicted)
+    )
     assert macro.interval[0] < macro.value < macro.interval[1]
 
 
@@ -148,16 +151,16 @@ def test_each_class_has_its_interval_and_one_without_images_has_none() -> None:
 
 
 def test_intervals_of_means_are_those_of_the_normal_law() -> None:
-    found = many()
-    losses = -np.log(found.probabilities[np.arange(300), found.labels].astype(float))
+    predictions = many()
+    losses = -np.log(predictions.probabilities[np.arange(300), predictions.labels].astype(float))
     half = 1.96 * losses.std() / 300**0.5
-    loss = found.score.loss
+    loss = predictions.score.loss
     assert loss is not None
     assert loss.value == pytest.approx(losses.mean(), rel=1e-5)
     assert loss.interval == pytest.approx((loss.value - half, loss.value + half), rel=0.05)
 
 
 def test_the_most_confident_mistakes_and_the_least_likely_labels_come_first() -> None:
-    found = evaluation()
-    assert found.most_confident_mistakes(5).tolist() == [4, 2]
-    assert found.least_likely_labels(2).tolist() == [4, 2]
+    predictions = evaluation()
+    assert predictions.most_confident_mistakes(5).tolist() == [4, 2]
+    assert predictions.least_likely_labels(2).tolist() == [4, 2]

@@ -28,11 +28,11 @@ def test_the_distance_is_that_to_the_tenth_neighbour() -> None:
     network, data = tiny(), colours()
     mine, known = vectors(network, data.test), vectors(network, data.train)
     far = [np.sort(np.linalg.norm(known - one, axis=1))[NEIGHBOURS - 1] for one in mine]
-    found = distances(network, data.test, data.train)
-    np.testing.assert_allclose(found, far / np.median(far), rtol=1e-3)
+    measured = distances(network, data.test, data.train)
+    np.testing.assert_allclose(measured, far / np.median(far), rtol=1e-3)
 
 
-def test_a_stranger_is_far_out_and_nobody_else() -> None:
+def test_only_the_stranger_is_far_out() -> None:
     distance = np.concatenate([np.random.default_rng(0).normal(1, 0.1, 500), [4.0, np.nan]])
     assert np.flatnonzero(far_out(distance)).tolist() == [500]
     assert not far_out(np.full(3, np.nan)).any()

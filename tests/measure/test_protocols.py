@@ -28,9 +28,9 @@ from small import PIXELS, PLAN, arch, colours
 PHOTO = Preprocess(14, 16, (0.4, 0.5, 0.6), (0.2, 0.3, 0.25))
 
 
-def network(made: Arch | None = None) -> Network:
+def network(architecture: Arch | None = None) -> Network:
     torch.manual_seed(3)
-    built = build(made or change.with_preprocess(arch(), PHOTO))
+    built = build(architecture or change.with_preprocess(arch(), PHOTO))
     for norm in built.modules():
         if isinstance(norm, torch.nn.BatchNorm2d):  # statistics that matter
             torch.nn.init.normal_(norm.running_mean, 0, 0.3)
@@ -54,12 +54,12 @@ def evaluated(network: Network, images: Images, view: str) -> Evaluation:
 
 
 def slow_resize(image: Image.Image, short: int) -> Image.Image:
-    found = tv.resize(image, [short], interpolation=tv.InterpolationMode.BILINEAR, antialias=True)
-    assert isinstance(found, Image.Image)
-    return found
+    resized = tv.resize(image, [short], interpolation=tv.InterpolationMode.BILINEAR, antialias=True)
+    assert isinstance(resized, Image.Image)
+    return resized
 
 
-def said(net: Network, image: Image.Image, preprocess: Preprocess = PHOTO) -> Tensor:
+def picture_probabilities(net: Network, image: Image.Image, preprocess: Preprocess = PHOTO) -> Tensor:
     """Probabilities of one picture that has the network's size: PIL to tensor to torch, step by step."""
     pixels = tv.to_dtype(tv.to_image(image), torch.float32, scale=True)
     with torch.inference_mode():
@@ -74,41 +74,45 @@ def pictures(images: Images) -> Iterator[Image.Image]:
 
 def test_ten_crops_equal_torchvisions_one_picture_at_a_time(photographs: Images) -> None:
     net = network()
-    twin = []
+    expected = []
     for picture in pictures(photographs):
         square = tv.center_crop(slow_resize(picture, 16), [16])
         crops = tv.ten_crop(square, [14, 14])
-        twin.append(torch.stack([said(net, crop) for crop in crops]).mean(0).numpy())
-    found = evaluated(net, photographs, "10crop")
-    np.testing.assert_allclose(found.probabilities, np.stack(twin), atol=1e-5)
+        expected.append(torch.stack([picture_probabilities(net, crop) for crop in crops]).mean(0).numpy())
+    predictions = evaluated(net, photographs, "10crop")
+    np.testing.assert_allclose(predictions.probabilities, np.stack(expected), atol=1e-5)
     center = evaluated(net, photographs, "center")
-    assert np.abs(found.probabilities - center.probabilities).max() > 1e-3
+    assert np.abs(predictions.probabilities - center.probabilities).max() > 1e-3
 
 
 def test_ten_crops_of_small_pictures_are_cut_from_the_padded_one() -> None:
     images, net = colours().test, network(arch())
-    twin = []
+    expected = []
     for picture in pictures(images):
         padded = tv.pad(picture, [1, 1, 1, 1])  # 12 pixels: a border of one
         crops = tv.ten_crop(padded, [12, 12])
-        twin.append(torch.stack([said(net, crop, PIXELS) for crop in crops]).mean(0).numpy())
-    np.testing.assert_allclose(evaluated(net, images, "10crop").probabilities, np.stack(twin), atol=1e-5)
+        expected.append(
+            torch.stack([picture_probabilities(net, crop, PIXELS) for crop in crops]).mean(0).numpy()
+        )
+    np.testing.assert_allclose(evaluated(net, images, "10crop").probabilities, np.stack(expected), atol=1e-5)
 
 
 def test_flip_is_the_picture_and_its_mirror_image() -> None:
     images, net = colours().test, network(arch())
-    twin = [
-        torch.stack([said(net, p, PIXELS), said(net, tv.horizontal_flip(p), PIXELS)]).mean(0)
+    expected = [
+        torch.stack(
+            [picture_probabilities(net, p, PIXELS), picture_probabilities(net, tv.horizontal_flip(p), PIXELS)]
+        ).mean(0)
         for p in pictures(images)
     ]
     np.testing.assert_allclose(
-        evaluated(net, images, "flip").probabilities, torch.stack(twin).numpy(), atol=1e-5
+        evaluated(net, images, "flip").probabilities, torch.stack(expected).numpy(), atol=1e-5
     )
 
 
 def slow_scales(net: Network, picture: Image.Image) -> Tensor:
     """The linear layer at every place of the last map of every scale, with loops."""
-    found = []
+    scale_probabilities = []
     for side in SCALES:
         large = slow_resize(picture, round(14 * side / 224))
         pixels = tv.to_dtype(tv.to_image(large), torch.float32, scale=True)
@@ -116,24 +120,27 @@ def slow_scales(net: Network, picture: Image.Image) -> Tensor:
             maps = net.forward_features(tv.normalize(pixels, list(PHOTO.mean), list(PHOTO.std))[None])[0]
             linear = net.get_classifier()
             places = [linear(maps[:, y, x]) for y in range(maps.shape[1]) for x in range(maps.shape[2])]
-        found.append(torch.softmax(torch.stack(places).double().mean(0), 0))
-    return torch.stack(found).mean(0)
+        scale_probabilities.append(torch.softmax(torch.stack(places).double().mean(0), 0))
+    return torch.stack(scale_probabilities).mean(0)
 
 
 def test_multiscale_equals_a_linear_layer_moved_over_every_map(photographs: Images) -> None:
     net = network()
-    twin = torch.stack([slow_scales(net, picture) for picture in pictures(photographs)]).numpy()
-    found = evaluated(net, photographs, "multiscale")
-    np.testing.assert_allclose(found.probabilities, twin, atol=1e-5)
-    assert found.labels.tolist() == photographs.labels.tolist()
+    expected = torch.stack([slow_scales(net, picture) for picture in pictures(photographs)]).numpy()
+    predictions = evaluated(net, photographs, "multiscale")
+    np.testing.assert_allclose(predictions.probabilities, expected, atol=1e-5)
+    assert predictions.labels.tolist() == photographs.labels.tolist()
 
 
 def test_the_large_crop_is_the_centre_at_its_own_scale(photographs: Images) -> None:
     net = network()
-    twin = [
-        said(net, tv.center_crop(slow_resize(picture, 20), [20])).numpy() for picture in pictures(photographs)
+    expected = [
+        picture_probabilities(net, tv.center_crop(slow_resize(picture, 20), [20])).numpy()
+        for picture in pictures(photographs)
     ]
-    np.testing.assert_allclose(evaluated(net, photographs, "320").probabilities, np.stack(twin), atol=1e-5)
+    np.testing.assert_allclose(
+        evaluated(net, photographs, "320").probabilities, np.stack(expected), atol=1e-5
+    )
 
 
 def test_networks_of_224_pixels_get_the_papers_sizes() -> None:
@@ -142,8 +149,8 @@ def test_networks_of_224_pixels_get_the_papers_sizes() -> None:
 
 
 def test_a_head_that_reads_a_grid_moves_over_the_map_as_a_convolution() -> None:
-    made = replace(change.with_preprocess(arch(), PHOTO), head=Head("LAL", (5,), grid=7))
-    net = network(made)
+    architecture = replace(change.with_preprocess(arch(), PHOTO), head=Head("LAL", (5,), grid=7))
+    net = network(architecture)
     images = torch.randn(2, 3, 22, 26)
     maps = net.forward_features(images)
     assert maps.shape[-2:] == (11, 13)
@@ -152,8 +159,8 @@ def test_a_head_that_reads_a_grid_moves_over_the_map_as_a_convolution() -> None:
     assert isinstance(last, torch.nn.Linear)
     kernel = first.weight.view(5, 8, 7, 7)
     hidden = torch.relu(torch.conv2d(maps, kernel, first.bias))
-    twin = torch.conv2d(hidden, last.weight[:, :, None, None], last.bias).mean((2, 3))
-    torch.testing.assert_close(dense_logits(net, images), twin, atol=1e-5, rtol=1e-4)
+    expected = torch.conv2d(hidden, last.weight[:, :, None, None], last.bias).mean((2, 3))
+    torch.testing.assert_close(dense_logits(net, images), expected, atol=1e-5, rtol=1e-4)
     native = torch.randn(2, 3, 14, 14)
     torch.testing.assert_close(dense_logits(net, native), net(native), atol=1e-6, rtol=1e-5)
 
@@ -188,8 +195,8 @@ def test_the_numbers_do_not_depend_on_how_many_are_computed_at_once(
     expected = {view: evaluated(net, photographs, view).probabilities for view in VIEWS}
     monkeypatch.setattr(views, "PIXELS", pixels)
     for view in VIEWS:
-        found = evaluated(net, photographs, view).probabilities
-        np.testing.assert_allclose(found, expected[view], atol=1e-6)
+        probabilities = evaluated(net, photographs, view).probabilities
+        np.testing.assert_allclose(probabilities, expected[view], atol=1e-6)
 
 
 def test_fewer_large_images_are_computed_at_once_than_small_ones() -> None:

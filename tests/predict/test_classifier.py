@@ -33,10 +33,10 @@ def test_a_path_bytes_an_image_and_an_array_agree(classifier: Classifier, tmp_pa
     pixels = picture("red", 7, side=20)
     file = tmp_path / "red.png"
     file.write_bytes(png(pixels))
-    wanted = classifier(file)
+    expected = classifier(file)
     for same in (str(file), file.read_bytes(), Image.fromarray(pixels), pixels):
-        assert classifier(same) == wanted
-    assert sum(wanted.probabilities) == pytest.approx(1, abs=1e-5)
+        assert classifier(same) == expected
+    assert sum(expected.probabilities) == pytest.approx(1, abs=1e-5)
 
 
 def test_grey_pictures_are_predicted_as_their_colour_twins(classifier: Classifier) -> None:
@@ -56,13 +56,13 @@ def test_no_pictures_have_no_predictions(classifier: Classifier) -> None:
 
 
 def test_the_likeliest_come_first_under_their_names(classifier: Classifier) -> None:
-    answer = classifier(picture("green", 5))
-    top = answer.top(3)
+    prediction = classifier(picture("green", 5))
+    top = prediction.top(3)
     assert [name for name, _ in top] == sorted(
-        COLOURS, key=lambda name: -answer.probabilities[answer.classes.index(name)]
+        COLOURS, key=lambda name: -prediction.probabilities[prediction.classes.index(name)]
     )
-    assert answer.top() == top[:1]
-    assert answer.top(50) == top
+    assert prediction.top() == top[:1]
+    assert prediction.top(50) == top
 
 
 def test_a_trained_classifier_knows_its_colours(classifier: Classifier) -> None:
@@ -141,8 +141,8 @@ def test_a_predictor_knows_its_device_precision_and_weights(run: Run) -> None:
 def test_precision_auto_is_what_the_run_measured_on_the_same_kind_of_device(tmp_path: Path) -> None:
     measured = replace(recipe(), plan=replace(recipe().plan, device="cpu", precision="bfloat16"))
     elsewhere = replace(measured, plan=replace(measured.plan, device="cuda:0"))
-    for name, made, expected in (("here", measured, "bfloat16"), ("there", elsewhere, "float32")):
-        create(tmp_path / name, made, identity={})
+    for name, run_recipe, expected in (("here", measured, "bfloat16"), ("there", elsewhere, "float32")):
+        create(tmp_path / name, run_recipe, identity={})
         assert inference_plan(tmp_path / name, device="cpu", precision="auto").precision == expected
         assert inference_plan(tmp_path / name, device="cpu").precision == "float32"
 

@@ -23,9 +23,9 @@ from small import COLOURS, arch, colours, file_of, flip, fresh, photo_folder, pi
 
 @pytest.fixture
 def network() -> Network:
-    made = build(arch())
-    made.class_names = tuple(COLOURS)
-    return made.eval()
+    built = build(arch())
+    built.class_names = tuple(COLOURS)
+    return built.eval()
 
 
 @pytest.fixture
@@ -46,20 +46,20 @@ def rewrite(folder: Path, **changes: object) -> None:
 def test_what_is_saved_is_loaded_with_weights_words_preprocessing_and_names(
     network: Network, saved: Path
 ) -> None:
-    found = residua.load(saved)
-    assert equal(found.network, network)
-    assert found.network.arch == network.arch
-    assert found.classes == tuple(COLOURS)
-    assert not found.network.training
-    assert residua.load(str(saved))(picture("red", 1)) == found(picture("red", 1))
+    loaded = residua.load(saved)
+    assert equal(loaded.network, network)
+    assert loaded.network.arch == network.arch
+    assert loaded.classes == tuple(COLOURS)
+    assert not loaded.network.training
+    assert residua.load(str(saved))(picture("red", 1)) == loaded(picture("red", 1))
     assert equal(residua.load(saved / FILE).network, network), "the file of weights alone says it all too"
 
 
 def test_a_folder_is_accepted_where_a_run_is(saved: Path, tmp_path: Path) -> None:
     photos = photo_folder(tmp_path / "photos")
     assert residua.evaluate(saved, data=photos)[0].n == 24
-    said = command.succeeded(command.residua("predict", saved, photos / "red" / "01.png", "--json"))
-    assert json.loads(said)[0]["top"][0]["class"] in COLOURS
+    output = command.succeeded(command.residua("predict", saved, photos / "red" / "01.png", "--json"))
+    assert json.loads(output)[0]["top"][0]["class"] in COLOURS
 
 
 def test_training_starts_from_a_folder_or_a_run(saved: Path, network: Network, tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_class_names_may_be_written_by_hand_but_all_of_them(saved: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "cannot be read"),
         ("[]", "spells no network of residua"),
@@ -134,9 +134,9 @@ def test_class_names_may_be_written_by_hand_but_all_of_them(saved: Path) -> None
         ('{"format": 9, "arch": {}}', "has format 9: this residua reads 1"),
     ],
 )
-def test_a_config_of_another_kind_is_refused_in_one_sentence(saved: Path, text: str, said: str) -> None:
+def test_a_config_of_another_kind_is_refused_in_one_sentence(saved: Path, text: str, message: str) -> None:
     (saved / CONFIG).write_text(text)
-    with pytest.raises(CheckpointError, match=said):
+    with pytest.raises(CheckpointError, match=message):
         residua.load(saved)
 
 
@@ -157,15 +157,15 @@ def test_a_headless_network_is_not_saved(network: Network, tmp_path: Path) -> No
 
 
 def test_any_safetensors_reader_opens_the_weights(saved: Path, network: Network) -> None:
-    found = safetensors.torch.load_file(saved / FILE)
-    assert found.keys() == network.state_dict().keys()
+    tensors = safetensors.torch.load_file(saved / FILE)
+    assert tensors.keys() == network.state_dict().keys()
 
 
 def test_timm_reads_the_fields_that_are_its_own(saved: Path, network: Network) -> None:
-    found, name, _ = load_model_config_from_path(saved)
+    fields, name, _ = load_model_config_from_path(saved)
     assert name == "residua_tiny"
-    assert (found["input_size"], found["num_classes"]) == ([3, 12, 12], 3)
-    assert found["label_names"] == list(COLOURS)
+    assert (fields["input_size"], fields["num_classes"]) == ([3, 12, 12], 3)
+    assert fields["label_names"] == list(COLOURS)
     assert config(network)["pretrained_cfg"]["classifier"] == "head.linear1"
 
 
@@ -177,6 +177,6 @@ def test_a_run_is_saved_as_a_folder(tmp_path: Path) -> None:
 
 def test_training_from_weights_says_what_was_read(saved: Path, tmp_path: Path) -> None:
     photos = photo_folder(tmp_path / "photos")
-    made = file_of(recipe("", weights=str(saved)), tmp_path / "recipe.json")
-    prepared = prepare(TrainRequest(str(photos), recipe=str(made)))
+    recipe_file = file_of(recipe("", weights=str(saved)), tmp_path / "recipe.json")
+    prepared = prepare(TrainRequest(str(photos), recipe=str(recipe_file)))
     assert prepared.notes[-1] == f"weights {len(prepared.network.state_dict())} tensors from residua names"

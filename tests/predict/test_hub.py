@@ -38,19 +38,19 @@ class LocalHub:
 
     def snapshot_download(self, repo_id: str, *, revision: str | None, allow_patterns: list[str]) -> str:
         self.calls.append((repo_id, revision))
-        kept = self.root / "cache"
-        shutil.rmtree(kept, ignore_errors=True)
-        kept.mkdir()
+        snapshot = self.root / "cache"
+        shutil.rmtree(snapshot, ignore_errors=True)
+        snapshot.mkdir()
         for name in allow_patterns:
-            (kept / name).symlink_to(self.root / repo_id / name)  # as the library's cache does
-        return str(kept)
+            (snapshot / name).symlink_to(self.root / repo_id / name)  # as the library's cache does
+        return str(snapshot)
 
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalHub:
-    made: Any = LocalHub(tmp_path)
-    monkeypatch.setitem(sys.modules, "huggingface_hub", made)
-    return made
+    local_hub: Any = LocalHub(tmp_path)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", local_hub)
+    return local_hub
 
 
 def test_what_is_pushed_is_what_is_pulled(hub: LocalHub) -> None:
@@ -59,10 +59,10 @@ def test_what_is_pushed_is_what_is_pulled(hub: LocalHub) -> None:
     assert (
         residua.push_to_hub(network, "me/colours", private=True) == "https://hub.example/me/colours/commit/1"
     )
-    found = residua.from_hub("me/colours", revision="v1")
+    pulled = residua.from_hub("me/colours", revision="v1")
     assert hub.calls == [("me/colours", True), ("me/colours", "tiny by residua"), ("me/colours", "v1")]
-    assert found.classes == tuple(COLOURS)
-    pairs = zip(network.state_dict().values(), found.network.state_dict().values(), strict=True)
+    assert pulled.classes == tuple(COLOURS)
+    pairs = zip(network.state_dict().values(), pulled.network.state_dict().values(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
 
 
@@ -79,8 +79,8 @@ def test_the_real_library_takes_the_words_that_the_stand_in_takes() -> None:
         (HfApi.upload_folder, LocalHub.upload_folder),
     ):
         assert set(inspect.signature(ours).parameters) <= set(inspect.signature(real).parameters)
-    wanted = set(inspect.signature(LocalHub.snapshot_download).parameters) - {"self"}
-    assert wanted <= set(inspect.signature(snapshot_download).parameters)
+    parameters = set(inspect.signature(LocalHub.snapshot_download).parameters) - {"self"}
+    assert parameters <= set(inspect.signature(snapshot_download).parameters)
 
 
 def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:

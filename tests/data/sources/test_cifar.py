@@ -90,15 +90,15 @@ def refusal(folder: Path) -> str:
 @pytest.mark.parametrize("below", ["", "cifar-10-batches-bin"])
 def test_the_binary_form_is_read(tmp_path: Path, below: str) -> None:
     binary(tmp_path / "set" / below)
-    found = open_dataset(f"cifar10:{tmp_path / 'set'}", val_fraction=0.2)
-    assert found.train.classes == tuple(NAMES)
-    assert (len(found.train), len(found.test), found.size, found.grey) == (30, 6, 32, False)
+    dataset = open_dataset(f"cifar10:{tmp_path / 'set'}", val_fraction=0.2)
+    assert dataset.train.classes == tuple(NAMES)
+    assert (len(dataset.train), len(dataset.test), dataset.size, dataset.grey) == (30, 6, 32, False)
     labels, planes = batch(1)
-    assert found.train.labels[:6].tolist() == labels.tolist()
-    pixels = np.asarray(found.train.image(2, "rgb"))
+    assert dataset.train.labels[:6].tolist() == labels.tolist()
+    pixels = np.asarray(dataset.train.image(2, "rgb"))
     assert np.array_equal(pixels.transpose(2, 0, 1).ravel(), planes[2])
-    assert found.test.title(4) == "test 4"
-    assert found.train.image(0, "grey").mode == "L"
+    assert dataset.test.title(4) == "test 4"
+    assert dataset.train.image(0, "grey").mode == "L"
 
 
 @pytest.mark.parametrize("dumps", [modern, ancient])
@@ -207,11 +207,11 @@ def archive(tmp_path: Path) -> bytes:
 @pytest.fixture
 def server(archive: bytes) -> Iterator[tuple[str, list[str]]]:
     """A page on this machine that answers with the archive, and the paths that were asked of it."""
-    asked: list[str] = []
+    requests: list[str] = []
 
     class Page(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            requests.append(self.path)
             self.send_response(200 if self.path == "/a.tar.gz" else 404)
             self.end_headers()
             self.wfile.write(archive)
@@ -221,7 +221,7 @@ def server(archive: bytes) -> Iterator[tuple[str, list[str]]]:
 
     page = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
     threading.Thread(target=page.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{page.server_port}/a.tar.gz", asked
+    yield f"http://127.0.0.1:{page.server_port}/a.tar.gz", requests
     page.shutdown()
     page.server_close()
 
@@ -229,14 +229,14 @@ def server(archive: bytes) -> Iterator[tuple[str, list[str]]]:
 def test_a_download_is_kept_and_not_repeated(
     tmp_path: Path, archive: bytes, server: tuple[str, list[str]]
 ) -> None:
-    (url, asked), cache = server, tmp_path / "deep" / "cache"
+    (url, requests), cache = server, tmp_path / "deep" / "cache"
     md5 = hashlib.md5(archive).hexdigest()
     one = list_cifar("cifar10", None, cache=cache, url=url, md5=md5)
     other = list_cifar("cifar10", None, cache=cache, url=url, md5=md5)
     assert np.array_equal(one.train.pixels, other.train.pixels)
-    assert len(asked) == 1
-    kept = sorted(path.name for path in (cache / "cifar-10-batches-bin").iterdir())
-    assert kept == ["batches.meta.txt", *(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]
+    assert len(requests) == 1
+    names = sorted(path.name for path in (cache / "cifar-10-batches-bin").iterdir())
+    assert names == ["batches.meta.txt", *(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]
     assert not list(tmp_path.rglob("evil*"))
 
 
@@ -290,12 +290,12 @@ def hundred(folder: Path, *, python_form: bool) -> Path:
 @pytest.mark.parametrize("python_form", [True, False])
 def test_cifar100_is_read_with_its_fine_labels(tmp_path: Path, python_form: bool) -> None:
     hundred(tmp_path / ("cifar-100-python" if python_form else "cifar-100-binary"), python_form=python_form)
-    found = open_dataset(f"cifar100:{tmp_path}", val_fraction=0.2)
+    dataset = open_dataset(f"cifar100:{tmp_path}", val_fraction=0.2)
     labels, planes = batch(1)
-    assert found.train.labels.tolist() == (labels * 9 + 5).tolist()
-    assert found.train.classes[5] == "thing05"
-    assert found.note == "100 classes, 6 train + 6 test images; official split"
-    pixels = np.asarray(found.train.image(3, "rgb"))
+    assert dataset.train.labels.tolist() == (labels * 9 + 5).tolist()
+    assert dataset.train.classes[5] == "thing05"
+    assert dataset.note == "100 classes, 6 train + 6 test images; official split"
+    pixels = np.asarray(dataset.train.image(3, "rgb"))
     assert np.array_equal(pixels.transpose(2, 0, 1).ravel(), planes[3])
 
 
@@ -324,9 +324,9 @@ def test_zips_of_classes_are_read_in_memory(tmp_path: Path, together: bool) -> N
         zipped(tmp_path / "train.zip", split="train/", count=3)
         zipped(tmp_path / "test.zip", split="")
     before = sorted(tmp_path.rglob("*"))
-    found = open_dataset(f"cifar10:{tmp_path / 'all.zip' if together else tmp_path}", val_fraction=0.2)
-    assert (len(found.train), len(found.test), found.train.classes) == (30, 20, tuple(NAMES))
-    assert [int(found.train.pixels[i, 0, 0, 0]) for i in range(5)] == [0, 1, 2, 20, 21]
+    dataset = open_dataset(f"cifar10:{tmp_path / 'all.zip' if together else tmp_path}", val_fraction=0.2)
+    assert (len(dataset.train), len(dataset.test), dataset.train.classes) == (30, 20, tuple(NAMES))
+    assert [int(dataset.train.pixels[i, 0, 0, 0]) for i in range(5)] == [0, 1, 2, 20, 21]
     assert sorted(tmp_path.rglob("*")) == before
 
 

@@ -9,21 +9,21 @@ from residua.errors import DataError
 
 
 def test_digits_are_grey_bytes_split_by_class() -> None:
-    found = open_dataset("digits", val_fraction=0.2)
-    assert found.grey
-    assert found.size == 8
-    assert found.train.classes == tuple("0123456789")
-    assert len(found.train) + len(found.test) == 1797
-    for split in (found.train, found.test):
+    dataset = open_dataset("digits", val_fraction=0.2)
+    assert dataset.grey
+    assert dataset.size == 8
+    assert dataset.train.classes == tuple("0123456789")
+    assert len(dataset.train) + len(dataset.test) == 1797
+    for split in (dataset.train, dataset.test):
         assert split.pixels is not None
         assert split.pixels.shape[1:] == (8, 8, 1)
         assert split.pixels.max() == 255
-    counts = np.bincount(found.test.labels) / np.bincount(
-        np.concatenate([found.test.labels, found.train.labels])
+    counts = np.bincount(dataset.test.labels) / np.bincount(
+        np.concatenate([dataset.test.labels, dataset.train.labels])
     )
     assert ((counts >= 0.2) & (counts < 0.21)).all()
-    assert found.test.title(17) == "test 17"
-    assert found.test.image(0, "rgb").mode == "RGB"
+    assert dataset.test.title(17) == "test 17"
+    assert dataset.test.image(0, "rgb").mode == "RGB"
 
 
 def test_no_digit_is_on_both_sides_and_the_split_is_fixed() -> None:
@@ -34,10 +34,10 @@ def test_no_digit_is_on_both_sides_and_the_split_is_fixed() -> None:
 
 
 def test_digits_to_judge_by_are_those_held_out() -> None:
-    held = open_dataset("digits", val_fraction=0.2).test
-    judged = open_evaluation_split("digits", classes=tuple("9876543210"))
-    assert np.array_equal(judged.pixels, held.pixels)
-    assert np.array_equal(judged.labels, 9 - held.labels)
+    held_out = open_dataset("digits", val_fraction=0.2).test
+    evaluation_split = open_evaluation_split("digits", classes=tuple("9876543210"))
+    assert np.array_equal(evaluation_split.pixels, held_out.pixels)
+    assert np.array_equal(evaluation_split.labels, 9 - held_out.labels)
     with pytest.raises(DataError, match="has class '9', which the network lacks"):
         open_evaluation_split("digits", classes=tuple("012345678"))
 

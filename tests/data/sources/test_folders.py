@@ -33,27 +33,27 @@ def refusal(source: Path) -> str:
 @pytest.mark.parametrize("name", ["val", "validation", "valid", "test"])
 def test_a_folder_with_two_splits_keeps_them(folder: Maker, name: str) -> None:
     folder("train", dog=2, cat=3)
-    found = open_dataset(str(folder(name, cat=1, dog=1)), val_fraction=0.5)
-    assert found.train.classes == found.test.classes == ("cat", "dog")
-    assert titles(found.train) == [
+    dataset = open_dataset(str(folder(name, cat=1, dog=1)), val_fraction=0.5)
+    assert dataset.train.classes == dataset.test.classes == ("cat", "dog")
+    assert titles(dataset.train) == [
         f"train/{name}.png" for name in ("cat/0", "cat/1", "cat/2", "dog/0", "dog/1")
     ]
-    assert titles(found.test) == [f"{name}/cat/0.png", f"{name}/dog/0.png"]
-    assert found.train.labels.tolist() == [0, 0, 0, 1, 1]
-    assert found.note == f"2 classes, 5 train + 2 {name} images; folders train and {name}"
-    assert not found.grey
+    assert titles(dataset.test) == [f"{name}/cat/0.png", f"{name}/dog/0.png"]
+    assert dataset.train.labels.tolist() == [0, 0, 0, 1, 1]
+    assert dataset.note == f"2 classes, 5 train + 2 {name} images; folders train and {name}"
+    assert not dataset.grey
 
 
 def test_one_folder_is_split_by_class_and_stays_split(folder: Maker) -> None:
     root = folder(cat=10, dog=5)
-    found = open_dataset(str(root), val_fraction=0.2)
-    assert np.bincount(found.test.labels).tolist() == [2, 1]
-    assert sorted(titles(found.train) + titles(found.test)) == sorted(
+    dataset = open_dataset(str(root), val_fraction=0.2)
+    assert np.bincount(dataset.test.labels).tolist() == [2, 1]
+    assert sorted(titles(dataset.train) + titles(dataset.test)) == sorted(
         [f"cat/{i}.png" for i in range(10)] + [f"dog/{i}.png" for i in range(5)]
     )
-    assert found.note == "2 classes, 12 train + 3 val images; split of one folder by hash, 20% held out"
+    assert dataset.note == "2 classes, 12 train + 3 val images; split of one folder by hash, 20% held out"
     moved = root.rename(root.with_name("moved"))
-    assert titles(open_dataset(str(moved), val_fraction=0.2).test) == titles(found.test)
+    assert titles(open_dataset(str(moved), val_fraction=0.2).test) == titles(dataset.test)
 
 
 def test_a_new_image_moves_at_most_one_other(folder: Maker) -> None:
@@ -70,16 +70,16 @@ def test_every_class_is_on_both_sides(counts: list[int], val_fraction: float) ->
     hashes = np.random.default_rng(0).integers(0, 2**63, len(labels)).astype(np.uint64)
     mask = val_mask(labels, hashes, val_fraction=val_fraction, classes=tuple("abcde"[: len(counts)]))
     for label, count in enumerate(counts):
-        kept = mask[labels == label].sum()
-        assert 1 <= kept < count
-        assert kept in (1, count - 1) or kept == math.ceil(val_fraction * count - 1e-9)
+        val_count = mask[labels == label].sum()
+        assert 1 <= val_count < count
+        assert val_count in (1, count - 1) or val_count == math.ceil(val_fraction * count - 1e-9)
         chosen, others = hashes[mask & (labels == label)], hashes[~mask & (labels == label)]
         assert chosen.max() < others.min()
 
 
 def test_the_size_is_the_median_shorter_side(folder: Maker) -> None:
-    found = open_dataset(str(folder(cat=3, dog=2)), val_fraction=0.2)
-    assert found.size == 43  # cats are 40 x 50, 43 x 49 and 46 x 48, dogs 40 x 50 and 43 x 49
+    dataset = open_dataset(str(folder(cat=3, dog=2)), val_fraction=0.2)
+    assert dataset.size == 43  # cats are 40 x 50, 43 x 49 and 46 x 48, dogs 40 x 50 and 43 x 49
 
 
 def test_a_folder_called_train_beside_others_is_a_class(folder: Maker) -> None:
@@ -87,17 +87,17 @@ def test_a_folder_called_train_beside_others_is_a_class(folder: Maker) -> None:
 
 
 def test_a_train_folder_alone_is_split(folder: Maker) -> None:
-    found = open_dataset(str(folder("train", cat=5, dog=5)), val_fraction=0.2)
-    assert (len(found.train), len(found.test)) == (8, 2)
-    assert found.test.title(0).startswith("train/cat/")
+    dataset = open_dataset(str(folder("train", cat=5, dog=5)), val_fraction=0.2)
+    assert (len(dataset.train), len(dataset.test)) == (8, 2)
+    assert dataset.test.title(0).startswith("train/cat/")
 
 
 def test_images_in_nested_folders_belong_to_their_class(folder: Maker) -> None:
     root = folder(cat=2, dog=2)
     (root / "cat" / "indoor" / "asleep").mkdir(parents=True)
     photograph(9, 9).save(root / "cat" / "indoor" / "asleep" / "x.PNG")
-    found = open_dataset(str(root), val_fraction=0.2)
-    assert "cat/indoor/asleep/x.PNG" in titles(found.train) + titles(found.test)
+    dataset = open_dataset(str(root), val_fraction=0.2)
+    assert "cat/indoor/asleep/x.PNG" in titles(dataset.train) + titles(dataset.test)
 
 
 def test_hidden_and_foreign_files_are_skipped_and_counted(folder: Maker) -> None:
@@ -105,9 +105,9 @@ def test_hidden_and_foreign_files_are_skipped_and_counted(folder: Maker) -> None
     (root / ".git").mkdir()
     for name in ("cat/.DS_Store", "cat/Thumbs.db", "dog/notes.txt", "readme.md", "cat/.x.png", "loose.JPG"):
         (root / name).write_text("no image")
-    found = open_dataset(str(root), val_fraction=0.2)
-    assert len(found.train) + len(found.test) == 4
-    assert found.note.endswith("; skipped files: 4 hidden, 2 of other kinds, 1 images in no class")
+    dataset = open_dataset(str(root), val_fraction=0.2)
+    assert len(dataset.train) + len(dataset.test) == 4
+    assert dataset.note.endswith("; skipped files: 4 hidden, 2 of other kinds, 1 images in no class")
 
 
 def test_a_link_to_itself_is_a_file_that_cannot_be_read(folder: Maker) -> None:
@@ -125,10 +125,10 @@ def test_links_that_leave_the_folder_are_not_followed(folder: Maker, tmp_path: P
     (root / "cat" / "in.png").symlink_to(root / "dog" / "0.png")
     (root / "cat" / "loop").symlink_to(root)
     (root / "bird").symlink_to(tmp_path)
-    found = open_dataset(str(root), val_fraction=0.2)
-    assert found.train.classes == ("cat", "dog")
-    assert len(found.train) + len(found.test) == 5
-    assert found.note.endswith("; skipped files: 3 linked")
+    dataset = open_dataset(str(root), val_fraction=0.2)
+    assert dataset.train.classes == ("cat", "dog")
+    assert len(dataset.train) + len(dataset.test) == 5
+    assert dataset.note.endswith("; skipped files: 3 linked")
 
 
 def test_a_class_that_training_lacks_is_named(folder: Maker) -> None:
@@ -178,19 +178,19 @@ def test_names_that_are_no_utf8_still_load_and_print(folder: Maker) -> None:
 
 def test_judged_images_are_labelled_in_the_networks_order(folder: Maker) -> None:
     root = folder(cat=2, dog=1)
-    found = open_evaluation_split(str(root), classes=["dog", "emu", "cat"])
-    assert found.classes == ("dog", "emu", "cat")
-    assert titles(found) == ["cat/0.png", "cat/1.png", "dog/0.png"]
-    assert found.labels.tolist() == [2, 2, 0]
+    split = open_evaluation_split(str(root), classes=["dog", "emu", "cat"])
+    assert split.classes == ("dog", "emu", "cat")
+    assert titles(split) == ["cat/0.png", "cat/1.png", "dog/0.png"]
+    assert split.labels.tolist() == [2, 2, 0]
     with pytest.raises(DataError, match="has class 'cat', which the network lacks: it has 'dog', 'emu'"):
         open_evaluation_split(str(root), classes=["dog", "emu"])
 
 
 def test_judged_images_are_the_test_split_where_there_is_one(folder: Maker) -> None:
     folder("train", cat=3, dog=3)
-    found = open_evaluation_split(str(folder("val", dog=2)), classes=["cat", "dog"])
-    assert titles(found) == ["val/dog/0.png", "val/dog/1.png"]
-    assert found.labels.tolist() == [1, 1]
+    split = open_evaluation_split(str(folder("val", dog=2)), classes=["cat", "dog"])
+    assert titles(split) == ["val/dog/0.png", "val/dog/1.png"]
+    assert split.labels.tolist() == [1, 1]
 
 
 def test_images_are_listed_from_files_and_folders(folder: Maker, tmp_path: Path) -> None:
@@ -216,34 +216,34 @@ def test_a_subset_keeps_titles_labels_and_pixels(files: Images) -> None:
 
 def test_splits_are_known_by_what_people_call_them(folder: Maker) -> None:
     folder("Training_Set", cat=2, dog=2)
-    found = open_dataset(str(folder("Test-images", cat=1, dog=1)), val_fraction=0.5)
-    assert (len(found.train), len(found.test)) == (4, 2)
-    assert found.note.endswith("folders Training_Set and Test-images")
+    dataset = open_dataset(str(folder("Test-images", cat=1, dog=1)), val_fraction=0.5)
+    assert (len(dataset.train), len(dataset.test)) == (4, 2)
+    assert dataset.note.endswith("folders Training_Set and Test-images")
 
 
 def test_splits_below_the_classes_are_kept(folder: Maker, tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         for split, count in (("train", 3), ("test", 2)):
             folder(f"{name}", **{split: count})
-    found = open_dataset(str(tmp_path / "pets"), val_fraction=0.5)
-    assert found.train.classes == ("cat", "dog")
-    assert titles(found.test) == [f"{name}/test/{i}.png" for name in ("cat", "dog") for i in range(2)]
+    dataset = open_dataset(str(tmp_path / "pets"), val_fraction=0.5)
+    assert dataset.train.classes == ("cat", "dog")
+    assert titles(dataset.test) == [f"{name}/test/{i}.png" for name in ("cat", "dog") for i in range(2)]
 
 
 def test_a_folder_in_a_folder_is_looked_into_and_said(folder: Maker, tmp_path: Path) -> None:
     folder("archive/data/train", cat=2, dog=2)
     folder("archive/data/val", cat=1, dog=1)
-    found = open_dataset(str(tmp_path / "pets"), val_fraction=0.5)
-    assert (len(found.train), len(found.test)) == (4, 2)
-    assert "inside the folder archive; inside the folder data" in found.note
+    dataset = open_dataset(str(tmp_path / "pets"), val_fraction=0.5)
+    assert (len(dataset.train), len(dataset.test)) == (4, 2)
+    assert "inside the folder archive; inside the folder data" in dataset.note
 
 
 def test_a_third_split_is_left_alone_and_said(folder: Maker) -> None:
     folder("train", cat=2, dog=2)
     folder("val", cat=1, dog=1)
-    found = open_dataset(str(folder("test", cat=3, dog=3)), val_fraction=0.5)
-    assert titles(found.test) == ["val/cat/0.png", "val/dog/0.png"]
-    assert found.note.endswith("folder test is not used")
+    dataset = open_dataset(str(folder("test", cat=3, dog=3)), val_fraction=0.5)
+    assert titles(dataset.test) == ["val/cat/0.png", "val/dog/0.png"]
+    assert dataset.note.endswith("folder test is not used")
 
 
 @pytest.mark.parametrize(("one", "other"), [("Cat", "cat"), ("cafe\u0301", "caf\u00e9")])

@@ -60,18 +60,18 @@ def official(tmp_path: Path) -> Path:
 
 def test_the_official_archives_are_read_where_they_lie(official: Path) -> None:
     before = sorted(official.rglob("*"))
-    found = open_dataset(f"imagenet:{official}", val_fraction=0.2)
-    assert found.train.classes == ("tench, Tinca tinca", "crane (n02012849)", "crane (n03126707)")
-    assert found.note == "3 classes, 9 train + 4 val images; official archives"
-    assert found.train.labels.tolist() == [0] * 3 + [1] * 3 + [2] * 3
-    assert found.test.labels.tolist() == [1 - 1, 2, 1, 0]
-    names = [found.train.title(i) for i in range(9)]
+    dataset = open_dataset(f"imagenet:{official}", val_fraction=0.2)
+    assert dataset.train.classes == ("tench, Tinca tinca", "crane (n02012849)", "crane (n03126707)")
+    assert dataset.note == "3 classes, 9 train + 4 val images; official archives"
+    assert dataset.train.labels.tolist() == [0] * 3 + [1] * 3 + [2] * 3
+    assert dataset.test.labels.tolist() == [1 - 1, 2, 1, 0]
+    names = [dataset.train.title(i) for i in range(9)]
     assert names[:4] == [*(f"n01440764/n01440764_{i}.JPEG" for i in range(3)), "n02012849/n02012849_0.JPEG"]
-    assert found.train.files is not None
-    assert found.train.files[1] == jpeg(21)
-    assert found.test.files is not None
-    assert found.test.files[3] == jpeg(53)
-    assert found.size == 36
+    assert dataset.train.files is not None
+    assert dataset.train.files[1] == jpeg(21)
+    assert dataset.test.files is not None
+    assert dataset.test.files[3] == jpeg(53)
+    assert dataset.size == 36
     assert sorted(official.rglob("*")) == before
 
 
@@ -83,16 +83,16 @@ def test_folders_of_synsets_get_the_words_where_they_are_told(tmp_path: Path) ->
                 (tmp_path / split / synset / f"{i}.JPEG").write_bytes(jpeg(i))
     assert find(f"imagenet:{tmp_path}").train.classes == tuple(sorted(SYNSETS))
     kit(tmp_path)
-    found = find(f"imagenet:{tmp_path}")
-    assert found.train.classes == ("tench, Tinca tinca", "crane (n02012849)", "crane (n03126707)")
-    assert found.test is not None
-    assert found.test.classes == found.train.classes
+    listing = find(f"imagenet:{tmp_path}")
+    assert listing.train.classes == ("tench, Tinca tinca", "crane (n02012849)", "crane (n03126707)")
+    assert listing.test is not None
+    assert listing.test.classes == listing.train.classes
     (tmp_path / "LOC_synset_mapping.txt").write_text("n01440764 tench\nn02012849 crane\nn03126707 lift\n")
     assert find(f"imagenet:{tmp_path}").train.classes == ("tench", "crane", "lift")
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("ILSVRC2012_devkit_t12.tar.gz", None, "lacks ILSVRC2012_devkit_t12.tar.gz"),
         ("ILSVRC2012_devkit_t12.tar.gz", b"no tar", "cannot be read"),
@@ -105,7 +105,7 @@ def test_folders_of_synsets_get_the_words_where_they_are_told(tmp_path: Path) ->
     ],
 )
 def test_what_is_missing_or_damaged_is_named(
-    official: Path, name: str, content: bytes | None, said: str
+    official: Path, name: str, content: bytes | None, message: str
 ) -> None:
     if content is None:
         (official / name).unlink()
@@ -113,5 +113,5 @@ def test_what_is_missing_or_damaged_is_named(
         (official / name).write_bytes(content)
     with pytest.raises(DataError) as caught:
         open_dataset(f"imagenet:{official}", val_fraction=0.2)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -52,12 +52,12 @@ def test_every_dialect_says_the_same(folder: Maker, mark: str, end: str, bom: st
     text = bom + "".join(
         mark.join(f'"{cell}"' if i % 2 else cell for i, cell in enumerate(row)) + end for row in rows
     )
-    found = open_dataset(str(listing(root, text)), val_fraction=0.5)
-    assert found.train.classes == found.test.classes == ("cat", "dog")
-    assert titles(found.train) == ["cat/0.png", "dog/0.png", "cat/2.png"]
-    assert titles(found.test) == ["cat/1.png", "dog/1.png"]
-    assert found.note == "2 classes, 3 train + 2 val images; split column of labels.csv"
-    assert found.train.image(0, "rgb").size == (40, 50)
+    dataset = open_dataset(str(listing(root, text)), val_fraction=0.5)
+    assert dataset.train.classes == dataset.test.classes == ("cat", "dog")
+    assert titles(dataset.train) == ["cat/0.png", "dog/0.png", "cat/2.png"]
+    assert titles(dataset.test) == ["cat/1.png", "dog/1.png"]
+    assert dataset.note == "2 classes, 3 train + 2 val images; split column of labels.csv"
+    assert dataset.train.image(0, "rgb").size == (40, 50)
 
 
 def test_columns_are_found_by_name_and_others_ignored(folder: Maker) -> None:
@@ -65,10 +65,10 @@ def test_columns_are_found_by_name_and_others_ignored(folder: Maker) -> None:
     text = "id,Label,quality,Filename\n" + "".join(
         f'{i},{name},"good, or not",{name}/{i}.png\n' for name in ("dog", "cat") for i in range(2)
     )
-    found = open_dataset(str(listing(root, text)), val_fraction=0.5)
-    assert found.train.classes == ("cat", "dog")
-    assert len(found.train) + len(found.test) == 4
-    assert "split of the list by hash, 50% held out" in found.note
+    dataset = open_dataset(str(listing(root, text)), val_fraction=0.5)
+    assert dataset.train.classes == ("cat", "dog")
+    assert len(dataset.train) + len(dataset.test) == 4
+    assert "split of the list by hash, 50% held out" in dataset.note
 
 
 def test_the_split_by_hash_is_that_of_the_folder(folder: Maker) -> None:
@@ -82,16 +82,16 @@ def test_parquet_says_the_same_as_csv(folder: Maker) -> None:
     root = folder(cat=3, dog=2)
     columns = dict(zip(("path", "label", "split"), map(list, zip(*ROWS, strict=True)), strict=True))
     parquet.write_table(arrow.table({"more": range(5), **columns}), root / "labels.parquet")
-    found = open_dataset(str(root / "labels.parquet"), val_fraction=0.5)
-    assert titles(found.train) == ["cat/0.png", "dog/0.png", "cat/2.png"]
-    assert found.test.labels.tolist() == [0, 1]
+    dataset = open_dataset(str(root / "labels.parquet"), val_fraction=0.5)
+    assert titles(dataset.train) == ["cat/0.png", "dog/0.png", "cat/2.png"]
+    assert dataset.test.labels.tolist() == [0, 1]
 
 
 def test_labels_that_are_numbers_keep_their_order(folder: Maker) -> None:
     root = folder(cat=12)
     text = "".join(f"cat/{i}.png,{i}.0\n" for i in range(12))
-    found = list_label_file(listing(root, text))
-    assert found.train.classes == tuple(map(str, range(12)))
+    label_list = list_label_file(listing(root, text))
+    assert label_list.train.classes == tuple(map(str, range(12)))
     table = arrow.table({"path": [f"cat/{i}.png" for i in range(3)], "label": [0.0, 10.0, 2.0]})
     parquet.write_table(table, root / "l.parquet")
     assert list_label_file(root / "l.parquet").train.classes == ("0", "2", "10")
@@ -105,7 +105,7 @@ def test_other_counting_orders_are_said(folder: Maker) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("cat/0.png,cat\ncat/1.png,\n", "row 2 has the label ''"),
         ("path,label\ncat/0.png,NaN\n", "row 2 has the label 'NaN'"),
@@ -133,13 +133,13 @@ def test_other_counting_orders_are_said(folder: Maker) -> None:
         ("cat/0.png,cat\0\n", "labels.csv"),
     ],
 )
-def test_a_bad_row_is_named(folder: Maker, text: str | bytes, said: str) -> None:
+def test_a_bad_row_is_named(folder: Maker, text: str | bytes, message: str) -> None:
     root = folder(cat=2)
     if isinstance(text, str) and "\0" in text:
         with suppress(DataError):
             list_label_file(listing(root, text))
         return
-    assert said in refusal(listing(root, text))
+    assert message in refusal(listing(root, text))
 
 
 def test_a_null_label_in_parquet_is_named(folder: Maker) -> None:
@@ -224,7 +224,7 @@ UGLY = st.sampled_from(
         "\ud800",
     ]
 ) | st.text(st.characters(), max_size=6)
-"""What stands in a cell that nobody looked at; half characters among it, which JSON can hold."""
+"""What stands in an unchecked cell; half characters among it, which JSON can hold."""
 VALUE = UGLY | st.none() | st.booleans() | st.integers() | st.floats() | st.lists(UGLY, max_size=2)
 
 
@@ -256,7 +256,7 @@ def test_any_values_are_a_list_or_a_dataerror(
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "message"),
     [
         ('{"path": "a.png", "label": %s}' % ("9" * 5000), "is no JSON"),
         ('{"path": "a.png", "label": %s}' % ("[" * 100_000), "is no JSON"),
@@ -266,16 +266,16 @@ def test_any_values_are_a_list_or_a_dataerror(
     ],
     ids=["digits", "depth", "labels", "half a path", "half a label"],
 )
-def test_json_that_python_chokes_on_is_refused(tmp_path: Path, row: str, said: str) -> None:
-    told = refusal(listing(tmp_path, row, "labels.jsonl"))
-    assert "labels.jsonl row 1" in told
-    assert said in told
+def test_json_that_python_chokes_on_is_refused(tmp_path: Path, row: str, message: str) -> None:
+    error = refusal(listing(tmp_path, row, "labels.jsonl"))
+    assert "labels.jsonl row 1" in error
+    assert message in error
 
 
 def test_long_numbers_are_ordered_by_value(tmp_path: Path) -> None:
     long = "9" * 5000
-    found = list_label_file(listing(tmp_path, f"a.png,{long}\nb.png,10\nc.png,9\nd.png,010\n"))
-    assert found.train.classes == ("9", "010", "10", long)
+    label_list = list_label_file(listing(tmp_path, f"a.png,{long}\nb.png,10\nc.png,9\nd.png,010\n"))
+    assert label_list.train.classes == ("9", "010", "10", long)
 
 
 CELL = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), min_size=1, max_size=20)
@@ -290,10 +290,10 @@ def test_what_is_accepted_is_what_was_written(
     quoted = [[cell.replace('"', '""') for cell in row] for row in rows]
     file = listing(folder, "path,label\n" + "".join(f'"{a}","{b}"\n' for a, b in quoted))
     try:
-        found = list_label_file(file).train
+        images = list_label_file(file).train
     except DataError:
         return
     rows = [row for row in rows if any(cell.strip() for cell in row)]  # the others are blank lines
-    assert len(found) == len(rows)
-    labels = [found.classes[label] for label in found.labels]
+    assert len(images) == len(rows)
+    labels = [images.classes[label] for label in images.labels]
     assert np.all([a == b.strip() or float(a) == float(b) for a, (_, b) in zip(labels, rows, strict=True)])

@@ -28,8 +28,8 @@ def test_a_photograph_has_no_edge() -> None:
     around = np.concatenate([twice, twice[:, ::-1]], 1)
     endless = np.tile(around, (3, 3, 1))
     for top, left in ((0, 0), (30, 45), (79, 99), (5, 80)):
-        found = moving_windows(photograph, top, left, (-1, 1))
-        for t, frame in enumerate(found):
+        windows = moving_windows(photograph, top, left, (-1, 1))
+        for t, frame in enumerate(windows):
             y, x = 80 + top - SPEED * t, left + SPEED * t
             assert np.array_equal(frame, endless[y : y + SIDE, x : x + SIDE])
 

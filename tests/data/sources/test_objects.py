@@ -41,11 +41,11 @@ class Photos(torch.utils.data.Dataset[Any]):
 
 @pytest.mark.parametrize("form", ["pil", "array", "tensor"])
 def test_every_form_of_an_image_is_the_same(form: str) -> None:
-    found = build_dataset(list_dataset_objects(Photos(form)), val_fraction=0.25)
-    assert found.train.classes == ("ant", "bee", "cat")
-    assert (len(found.train), len(found.test), found.size) == (18, 6, 12)
-    place = int(found.train.title(0).removeprefix("sample "))
-    assert np.array_equal(found.train.image(0, "rgb"), photograph(14, 12, seed=place))
+    dataset = build_dataset(list_dataset_objects(Photos(form)), val_fraction=0.25)
+    assert dataset.train.classes == ("ant", "bee", "cat")
+    assert (len(dataset.train), len(dataset.test), dataset.size) == (18, 6, 12)
+    place = int(dataset.train.title(0).removeprefix("sample "))
+    assert np.array_equal(dataset.train.image(0, "rgb"), photograph(14, 12, seed=place))
 
 
 def test_grey_and_sixteen_bits_follow_the_rules_of_files() -> None:
@@ -71,16 +71,18 @@ def test_labels_come_from_targets_without_a_pass() -> None:
         def __getitem__(self, i: int) -> tuple[Any, int]:
             raise RuntimeError("asked")
 
-    found = list_dataset_objects(Known()).train
-    assert found.labels.tolist() == [0, 1] * 12
+    images = list_dataset_objects(Known()).train
+    assert images.labels.tolist() == [0, 1] * 12
     with pytest.raises(DataError, match="sample 5 cannot be read: asked"):
-        found.image(5, "rgb")
+        images.image(5, "rgb")
 
 
 def test_a_dataset_trains_and_resumes(tmp_path: Path) -> None:
-    made = file_of(recipe("", arch=arch()), tmp_path / "recipe.json")
+    recipe_file = file_of(recipe("", arch=arch()), tmp_path / "recipe.json")
     pair = (Photos(), Photos(count=9))
-    whole, half = (residua.train(pair, recipe=str(made), out=tmp_path / name) for name in ("whole", "half"))
+    whole, half = (
+        residua.train(pair, recipe=str(recipe_file), out=tmp_path / name) for name in ("whole", "half")
+    )
     assert (whole.recipe.data.source, whole.metrics[-1]["step"]) == ("python:Photos", 12)
     for name in ("finished.json", "report.html"):
         (half.path / name).unlink()
@@ -98,16 +100,16 @@ def test_a_hugging_face_set_on_disk_is_read(tmp_path: Path) -> None:
     features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=names)})
 
     def table(seeds: range) -> Any:
-        held = {"image": [photograph(20, 16, seed=s) for s in seeds], "label": [s % 2 for s in seeds]}
-        return datasets.Dataset.from_dict(held, features=features)
+        columns = {"image": [photograph(20, 16, seed=s) for s in seeds], "label": [s % 2 for s in seeds]}
+        return datasets.Dataset.from_dict(columns, features=features)
 
     both = datasets.DatasetDict({"train": table(range(8)), "test": table(range(8, 12))})
     both.save_to_disk(tmp_path / "set")
-    found = open_dataset(f"hf:{tmp_path / 'set'}", val_fraction=0.5)
-    assert found.train.classes == ("cat", "dog")
-    assert (len(found.train), len(found.test)) == (8, 4)
-    assert np.array_equal(found.train.image(3, "rgb"), photograph(20, 16, seed=3))
-    assert found.test.labels.tolist() == [0, 1, 0, 1]
+    dataset = open_dataset(f"hf:{tmp_path / 'set'}", val_fraction=0.5)
+    assert dataset.train.classes == ("cat", "dog")
+    assert (len(dataset.train), len(dataset.test)) == (8, 4)
+    assert np.array_equal(dataset.train.image(3, "rgb"), photograph(20, 16, seed=3))
+    assert dataset.test.labels.tolist() == [0, 1, 0, 1]
     assert len(open_dataset(f"hf:{tmp_path / 'set'}", val_fraction=0.5).train.identity()) == 32
     both.remove_columns("label").save_to_disk(tmp_path / "bare")
     with pytest.raises(DataError, match="1 columns of images and 0 of class labels"):

@@ -27,25 +27,33 @@ Maker = Callable[..., Path]
 
 
 def test_shards_hold_the_images_of_the_folder(packed: Path, tmp_path: Path) -> None:
-    walked, found = (open_dataset(str(tmp_path / name), val_fraction=0.5) for name in ("pets", "shards"))
-    for these, those in ((walked.train, found.train), (walked.test, found.test)):
+    from_folder, from_shards = (
+        open_dataset(str(tmp_path / name), val_fraction=0.5) for name in ("pets", "shards")
+    )
+    for these, those in ((from_folder.train, from_shards.train), (from_folder.test, from_shards.test)):
         assert pictured(these) == pictured(those)
-    assert isinstance(found.train.files, Members)
-    assert found.note == "2 classes, 12 train + 5 val images; shards train and val"
-    assert found.size == walked.size
+    assert isinstance(from_shards.train.files, Members)
+    assert from_shards.note == "2 classes, 12 train + 5 val images; shards train and val"
+    assert from_shards.size == from_folder.size
 
 
 def test_one_folder_is_split_as_it_was_before_packing(folder: Maker, tmp_path: Path) -> None:
     root = folder(cat=11, dog=9)
     write_shards(find(str(root)), tmp_path / "shards")
-    walked, found = (open_dataset(str(place), val_fraction=0.3) for place in (root, tmp_path / "shards"))
-    assert pictured(walked.test) == pictured(found.test)
+    from_folder, from_shards = (
+        open_dataset(str(place), val_fraction=0.3) for place in (root, tmp_path / "shards")
+    )
+    assert pictured(from_folder.test) == pictured(from_shards.test)
     below = folder("train", bird=4)
     (root / "cat").rename(root / "train" / "cat")
     (root / "dog").rename(root / "train" / "dog")
     write_shards(find(str(below)), tmp_path / "other")
-    walked, found = (open_dataset(str(place), val_fraction=0.3) for place in (below, tmp_path / "other"))
-    assert {name.removeprefix("train/") for name in pictured(walked.test)} == set(pictured(found.test))
+    from_folder, from_shards = (
+        open_dataset(str(place), val_fraction=0.3) for place in (below, tmp_path / "other")
+    )
+    assert {name.removeprefix("train/") for name in pictured(from_folder.test)} == set(
+        pictured(from_shards.test)
+    )
 
 
 def test_any_order_and_any_process_reads_the_same(packed: Path) -> None:
@@ -69,8 +77,8 @@ def test_larger_images_are_made_smaller_when_asked_for(tmp_path: Path) -> None:
         exif = Image.Exif()
         exif[0x0112] = 6 if name == "cat/0.jpg" else 1
         photograph(*size).save(tmp_path / "pets" / name, exif=exif)
-    found = find(str(tmp_path / "pets"))
-    assert write_shards(found, tmp_path / "out", side=60).reduced == 2
+    listing = find(str(tmp_path / "pets"))
+    assert write_shards(listing, tmp_path / "out", side=60).reduced == 2
     images = list_shards(str(tmp_path / "out")).train
     packed = {images.title(i): images.image(i, "rgb") for i in range(3)}
     assert {name: image.size for name, image in packed.items()} == {
@@ -78,8 +86,8 @@ def test_larger_images_are_made_smaller_when_asked_for(tmp_path: Path) -> None:
         "cat/1.png": (60, 267),
         "dog/0.jpg": (40, 30),
     }
-    assert packed["dog/0.jpg"] == found.train.image(2, "rgb")
-    near = found.train.image(0, "rgb").resize((60, 80), Image.Resampling.BOX)
+    assert packed["dog/0.jpg"] == listing.train.image(2, "rgb")
+    near = listing.train.image(0, "rgb").resize((60, 80), Image.Resampling.BOX)
     assert np.abs(np.asarray(near, int) - np.asarray(packed["cat/0.jpg"], int)).mean() < 6
 
 
@@ -91,10 +99,10 @@ def test_decoded_every_kind_of_file_stays_the_pixels_it_was(tmp_path: Path) -> N
         (tmp_path / "all" / "kinds" / name).write_bytes(content)
     (tmp_path / "all" / "other").mkdir()
     photograph(30, 20).save(tmp_path / "all" / "other" / "0.png")
-    found = find(str(tmp_path / "all"))
-    assert write_shards(found, tmp_path / "out", decoded=True).reduced == 0
+    listing = find(str(tmp_path / "all"))
+    assert write_shards(listing, tmp_path / "out", decoded=True).reduced == 0
     images = list_shards(str(tmp_path / "out")).train
-    assert len(images) == len(found.train) > 40
+    assert len(images) == len(listing.train) > 40
     for i in range(len(images)):
         content_of = images.item(i)
         assert isinstance(content_of, bytes)
@@ -107,10 +115,10 @@ def test_decoded_images_are_made_smaller_too(tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         (tmp_path / "pets" / name).mkdir(parents=True)
         photograph(160, 120).save(tmp_path / "pets" / name / "0.jpg", quality=95)
-    found = find(str(tmp_path / "pets"))
-    assert write_shards(found, tmp_path / "out", side=60, decoded=True).reduced == 2
+    listing = find(str(tmp_path / "pets"))
+    assert write_shards(listing, tmp_path / "out", side=60, decoded=True).reduced == 2
     image = list_shards(str(tmp_path / "out")).train.image(0, "rgb")
-    whole = found.train.image(0, "rgb", lambda size: min(size) // 60)
+    whole = listing.train.image(0, "rgb", lambda size: min(size) // 60)
     assert np.array_equal(image, whole.resize((80, 60), Image.Resampling.LANCZOS))
 
 
@@ -126,32 +134,32 @@ def test_a_bad_file_is_named_and_leads_to_the_check(folder: Maker, tmp_path: Pat
 
 
 def test_what_is_packed_anew_is_read_anew(folder: Maker, tmp_path: Path) -> None:
-    found, out = find(str(folder(cat=3, dog=3))), str(tmp_path / "out")
-    write_shards(found, tmp_path / "out")
-    assert pictured(list_shards(out).train) == pictured(found.train)
-    write_shards(found, tmp_path / "out", decoded=True, force=True)
+    listing, out = find(str(folder(cat=3, dog=3))), str(tmp_path / "out")
+    write_shards(listing, tmp_path / "out")
+    assert pictured(list_shards(out).train) == pictured(listing.train)
+    write_shards(listing, tmp_path / "out", decoded=True, force=True)
     again = list_shards(out).train
-    assert pictured(again) == pictured(found.train)
+    assert pictured(again) == pictured(listing.train)
     assert {read_format(again.item(i)) for i in range(6)} == {"BMP"}  # type: ignore[arg-type]
 
 
 def test_the_same_images_make_the_same_bytes(folder: Maker, tmp_path: Path) -> None:
-    found = find(str(folder(cat=3, dog=3)))
+    listing = find(str(folder(cat=3, dog=3)))
     for name in ("one", "two"):
-        write_shards(found, tmp_path / name)
+        write_shards(listing, tmp_path / name)
     for file in (tmp_path / "one").iterdir():
         assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes()
 
 
 def test_webdataset_reads_them(packed: Path) -> None:
     web = pytest.importorskip("webdataset")
-    found = open_dataset(str(packed), val_fraction=0.5).train
+    split = open_dataset(str(packed), val_fraction=0.5).train
     shards = sorted(map(str, packed.glob("train-*.tar")))
     samples = list(web.WebDataset(shards, shardshuffle=False).decode("pil").to_tuple("png", "cls"))
-    assert len(samples) == len(found) == 12
+    assert len(samples) == len(split) == 12
     for i, (image, label) in enumerate(samples):
-        assert label == found.labels[i]
-        assert np.array_equal(image, found.image(i, "rgb"))
+        assert label == split.labels[i]
+        assert np.array_equal(image, split.image(i, "rgb"))
 
 
 def test_the_tars_hold_nothing_but_images_and_classes(packed: Path) -> None:
@@ -199,7 +207,7 @@ def damaged(packed: Path, name: str, change: Callable[[dict], object]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("name", "change", "said"),
+    ("name", "change", "message"),
     [
         ("index.json", lambda r: r.update(version=2), "version 2"),
         ("index.json", lambda r: r.pop("splits"), "splits"),
@@ -219,9 +227,9 @@ def damaged(packed: Path, name: str, change: Callable[[dict], object]) -> str:
     ],
 )
 def test_an_index_that_lies_is_refused(
-    packed: Path, name: str, change: Callable[[dict], object], said: str
+    packed: Path, name: str, change: Callable[[dict], object], message: str
 ) -> None:
-    assert said in damaged(packed, name, change)
+    assert message in damaged(packed, name, change)
 
 
 JSON = st.recursive(
@@ -239,7 +247,7 @@ JSON = st.recursive(
 def places(value: object) -> list[tuple[dict | list, object]]:
     """Every place in `value` that holds something: what it is in, and under which key."""
     inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [place for key, held in inside for place in [(value, key), *places(held)]]
+    return [place for key, item in inside for place in [(value, key), *places(item)]]
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
