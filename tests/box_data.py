@@ -30,13 +30,15 @@ DETECTOR = Detector(
 def arch(classes: int = 2) -> Arch:
     """A stem of stride 4 and three stages, of strides 8, 16 and 32."""
     stages = tuple((Block("(CNA CN)A", (Conv(8, 3, 2), Conv(8)), "CN"),) for _ in range(3))
-    seen = Preprocess(64, 64, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
-    return Arch("tiny", "tiny", "tests", Block("CNAP", (Conv(8, 3, 2),)), stages, "", Head(), classes, seen)
+    preprocess = Preprocess(64, 64, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+    return Arch(
+        "tiny", "tiny", "tests", Block("CNAP", (Conv(8, 3, 2),)), stages, "", Head(), classes, preprocess
+    )
 
 
 def recipe(source: str, **changes: object) -> Recipe:
     """Three epochs of three steps for the 12 training images of `voc_folder`."""
-    found = Recipe(
+    base = Recipe(
         "tests",
         arch(),
         Data(source, num_workers=0),
@@ -47,19 +49,19 @@ def recipe(source: str, **changes: object) -> Recipe:
         replace(small.PLAN, compile="off"),
         detector=DETECTOR,
     )
-    return replace(found, **changes)  # type: ignore[arg-type]
+    return replace(base, **changes)  # type: ignore[arg-type]
 
 
 def objects(seed: int) -> list[Object]:
     """Two or three objects that do not overlap much."""
     chance = np.random.default_rng(seed)
-    found: list[Object] = []
+    marks: list[Object] = []
     for place in range(2 + seed % 2):
         name = "cell" if (seed + place) % 2 else "plate"
         side = int(chance.integers(14, 22))
         left, top = int(chance.integers(0, 8)) + 26 * place, int(chance.integers(0, HIGH - side))
-        found.append((name, (left, top, min(WIDE, left + side), top + side)))
-    return found
+        marks.append((name, (left, top, min(WIDE, left + side), top + side)))
+    return marks
 
 
 def picture(marks: Sequence[Object], seed: int) -> Image.Image:
@@ -72,20 +74,20 @@ def picture(marks: Sequence[Object], seed: int) -> Image.Image:
 
 def xml(marks: Sequence[Object], *, extra: str = "", difficult: Sequence[int] = ()) -> str:
     """An annotation file of VOC, whose first pixel is 1; `extra` is put behind the objects."""
-    said = "".join(
+    elements = "".join(
         thing(name, (box[0] + 1, box[1] + 1, box[2], box[3]), difficult=i in difficult)
         for i, (name, box) in enumerate(marks)
     )
     size = f"<size><width>{WIDE}</width><height>{HIGH}</height><depth>3</depth></size>"
-    return f"<annotation>{size}{said}{extra}</annotation>"
+    return f"<annotation>{size}{elements}{extra}</annotation>"
 
 
 def thing(name: str, corners: Sequence[object], *, difficult: bool = False) -> str:
     """One object with these texts as the file's xmin, ymin, xmax and ymax."""
     sides = zip(("xmin", "ymin", "xmax", "ymax"), corners, strict=True)
     box = "".join(f"<{side}>{text}</{side}>" for side, text in sides)
-    said = f"<name>{name}</name><difficult>{int(difficult)}</difficult>"
-    return f"<object>{said}<bndbox>{box}</bndbox></object>"
+    fields = f"<name>{name}</name><difficult>{int(difficult)}</difficult>"
+    return f"<object>{fields}<bndbox>{box}</bndbox></object>"
 
 
 def voc_folder(root: Path, *, train: int = 12, test: int = 6) -> Path:

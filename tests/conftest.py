@@ -36,9 +36,9 @@ def light_norms(monkeypatch: pytest.MonkeyPatch) -> None:
     """On meta tensors batch norms only compare widths: torch is slow at them in Python."""
     import torch
 
-    def compared(x: "torch.Tensor", *given: "torch.Tensor") -> "torch.Tensor":
+    def compared(x: "torch.Tensor", *args: "torch.Tensor") -> "torch.Tensor":
         assert x.is_meta
-        assert {value.shape for value in given[:4]} == {x.shape[1:2]}  # mean, variance, weight, bias
+        assert {value.shape for value in args[:4]} == {x.shape[1:2]}  # mean, variance, weight, bias
         return x
 
     monkeypatch.setattr(torch.nn.functional, "batch_norm", compared)
@@ -56,10 +56,10 @@ def look() -> Iterator[Eyes]:
 def pytest_collection() -> Generator[None, object, object]:
     """Let the garbage collector look only at what tests make: a million objects are there before."""
     gc.disable()
-    found = yield
+    outcome = yield
     gc.freeze()
     gc.enable()
-    return found
+    return outcome
 
 
 def pytest_unconfigure() -> None:

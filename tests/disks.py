@@ -1,4 +1,4 @@
-"""Small disks for this process alone: tmpfs, mounted where nobody else sees it. Linux."""
+"""Small disks for this process alone: tmpfs, mounted where no other process sees it. Linux."""
 
 import contextlib
 import ctypes

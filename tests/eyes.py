@@ -24,29 +24,29 @@ SCRIPT = """([least]) => {
   for (const text of document.querySelectorAll('svg text')) {
     let whole = text.ownerSVGElement
     while (whole.ownerSVGElement) whole = whole.ownerSVGElement
-    const seen = text.getBoundingClientRect(), room = whole.getBoundingClientRect()
-    if (!seen.width) continue
+    const edges = text.getBoundingClientRect(), room = whole.getBoundingClientRect()
+    if (!edges.width) continue
     const scale = text.getScreenCTM()
     const size = Math.hypot(scale.a, scale.b) * parseFloat(getComputedStyle(text).fontSize)
     if (isPage && size < least) wrong.push(`type of ${size.toFixed(1)} pixels: ${text.textContent}`)
-    if (seen.left < room.left - 2 || seen.right > room.right + 2) wrong.push(`cut off: ${text.textContent}`)
+    if (edges.left < room.left - 2 || edges.right > room.right + 2) wrong.push(`cut off: ${text.textContent}`)
   }
   return [...new Set(wrong)]
 }"""
 
 
-def seen(browser: Any, file: pathlib.Path, width: int) -> list[str]:
+def problems(browser: Any, file: pathlib.Path, width: int) -> list[str]:
     """What is wrong with the page or drawing `file` at this width."""
     wrong: list[str] = []
-    asked: list[str] = []
+    requests: list[str] = []
     page = browser.new_page(viewport={"width": width, "height": 900})
     page.set_default_timeout(0)  # a machine may stand still; the test has a limit of its own
     page.on("console", lambda message: wrong.append(message.text))
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
+    page.on("request", lambda request: requests.append(request.url))
     page.goto(file.as_uri())
-    wrong += [f"asks for {url}" for url in asked if not url.startswith("data:") and url != file.as_uri()]
-    wrong += [f"{said}, at {width}" for said in page.evaluate(SCRIPT, [LEAST])]
+    wrong += [f"asks for {url}" for url in requests if not url.startswith("data:") and url != file.as_uri()]
+    wrong += [f"{problem}, at {width}" for problem in page.evaluate(SCRIPT, [LEAST])]
     page.close()
     return wrong
 
@@ -59,7 +59,10 @@ def main() -> None:
         browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
         for line in sys.stdin:
             file = pathlib.Path(line.strip())
-            print(json.dumps([said for width in WIDTHS for said in seen(browser, file, width)]), flush=True)
+            print(
+                json.dumps([problem for width in WIDTHS for problem in problems(browser, file, width)]),
+                flush=True,
+            )
         browser.close()
 
 

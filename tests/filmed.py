@@ -26,8 +26,8 @@ def sets() -> ClipDataset:
 
 def recipe(batch: int = 5) -> Recipe:
     """Two epochs of clips of three frames."""
-    found = of_images(budget=Budget(epochs=2, batch_size=batch, save_seconds=1000.0))
-    return replace(found, arch=inflate(replace(arch(), preprocess=PIXELS), Clip(3, 2)))
+    base = of_images(budget=Budget(epochs=2, batch_size=batch, save_seconds=1000.0))
+    return replace(base, arch=inflate(replace(arch(), preprocess=PIXELS), Clip(3, 2)))
 
 
 def _strips(name: str, count: int) -> Images:

@@ -127,8 +127,8 @@ def never() -> bool:
 
 def after(asks: int) -> Stop:
     """Says stop from the `asks`-th time on that it is asked."""
-    asked = iter(range(1, 1_000_000))
-    return lambda: next(asked) >= asks
+    calls = iter(range(1, 1_000_000))
+    return lambda: next(calls) >= asks
 
 
 def go(run: Run, dataset: ImageDataset, stop: Stop = never) -> list[Event]:

@@ -25,8 +25,10 @@ def test_every_name_is_created_by_timm(name: str) -> None:
 
 def test_a_bare_name_is_ours_unless_timm_has_it() -> None:
     with torch.device("meta"):
-        found = {name: timm.create_model(name, num_classes=7) for name in ("resnet50", "iresnet50", "vgg16")}
-    assert {name: isinstance(network, Network) for name, network in found.items()} == {
+        networks = {
+            name: timm.create_model(name, num_classes=7) for name in ("resnet50", "iresnet50", "vgg16")
+        }
+    assert {name: isinstance(network, Network) for name, network in networks.items()} == {
         "resnet50": False,
         "iresnet50": True,
         "vgg16": False,
@@ -47,14 +49,14 @@ def test_timms_own_names_stay_its_own() -> None:
 @pytest.mark.parametrize("name", [TINY, "residua_resnet18"])
 def test_timms_data_config_is_our_preprocessing(name: str) -> None:
     network = timm.create_model(name)
-    found = timm.data.resolve_model_data_config(network)
-    wanted = network.preprocess
-    assert found["input_size"] == (3, wanted.size, wanted.size)
-    assert (tuple(found["mean"]), tuple(found["std"])) == (wanted.mean, wanted.std)
-    assert found["interpolation"] == wanted.interpolation
-    assert found["crop_pct"] == wanted.size / wanted.resize
-    resize = timm.data.create_transform(**found).transforms[0]
-    assert resize.size in (wanted.resize, (wanted.resize, wanted.resize))
+    config = timm.data.resolve_model_data_config(network)
+    preprocess = network.preprocess
+    assert config["input_size"] == (3, preprocess.size, preprocess.size)
+    assert (tuple(config["mean"]), tuple(config["std"])) == (preprocess.mean, preprocess.std)
+    assert config["interpolation"] == preprocess.interpolation
+    assert config["crop_pct"] == preprocess.size / preprocess.resize
+    resize = timm.data.create_transform(**config).transforms[0]
+    assert resize.size in (preprocess.resize, (preprocess.resize, preprocess.resize))
 
 
 def test_grey_images_and_no_classes() -> None:
@@ -73,14 +75,14 @@ def test_features_say_how_wide_and_how_small_they_are() -> None:
 
 
 def test_a_saved_folder_is_a_timm_model(tmp_path: Path) -> None:
-    made = residua.create_model(TINY, num_classes=3)
-    made.class_names = ("a", "b", "c")
-    folder = residua.save(made, tmp_path / "saved")
-    found = timm.create_model(f"local-dir:{folder}", pretrained=True)
-    pairs = zip(made.state_dict().values(), found.state_dict().values(), strict=True)
+    network = residua.create_model(TINY, num_classes=3)
+    network.class_names = ("a", "b", "c")
+    folder = residua.save(network, tmp_path / "saved")
+    loaded = timm.create_model(f"local-dir:{folder}", pretrained=True)
+    pairs = zip(network.state_dict().values(), loaded.state_dict().values(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
-    assert found.class_names == ("a", "b", "c")
-    assert found.pretrained_cfg["num_classes"] == 3
+    assert loaded.class_names == ("a", "b", "c")
+    assert loaded.pretrained_cfg["num_classes"] == 3
 
 
 def test_weights_that_are_not_there_are_said_to_be_missing() -> None:
@@ -89,7 +91,7 @@ def test_weights_that_are_not_there_are_said_to_be_missing() -> None:
 
 
 def test_a_checkpoint_path_is_read_by_timm_itself(tmp_path: Path) -> None:
-    made = residua.create_model(TINY)
-    torch.save({"state_dict": made.state_dict()}, tmp_path / "a.pth")
-    found = timm.create_model(TINY, checkpoint_path=str(tmp_path / "a.pth"))
-    assert torch.equal(found.stem.conv1.weight, made.stem.conv1.weight)
+    network = residua.create_model(TINY)
+    torch.save({"state_dict": network.state_dict()}, tmp_path / "a.pth")
+    loaded = timm.create_model(TINY, checkpoint_path=str(tmp_path / "a.pth"))
+    assert torch.equal(loaded.stem.conv1.weight, network.stem.conv1.weight)

@@ -55,7 +55,7 @@ def stacked() -> Arch:
     return Arch("stacked", "tests", "tests", stem, stages, classes=10, preprocess=DIGITS)
 
 
-def taught(arch: Arch, *, steps: int = 150) -> Pupil:
+def trained_pupil(arch: Arch, *, steps: int = 150) -> Pupil:
     """`arch` after `steps` updates on batches of 32 digits, which takes seconds."""
     torch.manual_seed(0)
     data = open_dataset("digits", val_fraction=0.2)

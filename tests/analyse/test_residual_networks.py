@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
-from pupils import Pupil, one_stage, stacked, taught
+from pupils import Pupil, one_stage, stacked, trained_pupil
 from torch.nn.functional import cross_entropy
 
 from residua import analyse
@@ -36,27 +36,27 @@ def test_removing_a_middle_block_costs_a_residual_net_little_and_destroys_a_plai
 
 
 def test_vgg_loses_what_it_learned_with_any_layer() -> None:
-    stack = taught(stacked())
-    found = analyse.lesion_study(stack.network, stack.images, stack.labels)
-    with working_copy(stack.network) as twin:
-        split_into_layers(twin)
-        assert torch.equal(twin(stack.images), stack.network(stack.images))
-        assert [block.word for block in twin.arch.stages[1]] == ["CNA", "CNA", "CNA", "P"]
-    assert found.whole < 10
-    assert len(found.names) == 12
-    gone = [i for i in range(12) if not np.isnan(found.removed[i])]
+    stack = trained_pupil(stacked())
+    lesions = analyse.lesion_study(stack.network, stack.images, stack.labels)
+    with working_copy(stack.network) as layered:
+        split_into_layers(layered)
+        assert torch.equal(layered(stack.images), stack.network(stack.images))
+        assert [block.word for block in layered.arch.stages[1]] == ["CNA", "CNA", "CNA", "P"]
+    assert lesions.whole < 10
+    assert len(lesions.names) == 12
+    gone = [i for i in range(12) if not np.isnan(lesions.removed[i])]
     assert gone == [0, 1, 2, 5, 6, 9, 10]  # the others change width or size
-    assert min(found.removed[i] for i in gone) > 40
+    assert min(lesions.removed[i] for i in gone) > 40
 
 
 def test_the_more_blocks_are_gone_the_worse_it_gets(residual: Pupil) -> None:
-    found = analyse.lesion_study(residual.network, residual.images, residual.labels)
-    counts, errors = zip(*found.dropped, strict=True)
+    lesions = analyse.lesion_study(residual.network, residual.images, residual.labels)
+    counts, errors = zip(*lesions.dropped, strict=True)
     assert (counts[0], counts[-1]) == (1, 12)
     assert errors[-1] > 75
     assert errors[0] < errors[-1] / 2
-    assert all(-1 <= tau <= 1 for tau, _ in found.shuffled)
-    assert found.n == 364
+    assert all(-1 <= tau <= 1 for tau, _ in lesions.shuffled)
+    assert lesions.n == 364
 
 
 def test_the_sum_of_branches_is_the_later_map_where_nothing_stands_on_the_path(residual: Pupil) -> None:
@@ -104,22 +104,22 @@ def test_all_paths_together_are_the_gradient() -> None:
 
 
 def test_there_are_n_over_k_paths_and_those_that_carry_are_short(residual: Pupil) -> None:
-    found = analyse.path_lengths(residual.network, residual.images[:16], residual.labels[:16])
-    assert found.counts[:4] == (1, 12, 66, 220)
-    assert sum(found.counts) == 2**12
-    assert sum(found.shares) == pytest.approx(1)
-    assert found.typical == 6
-    assert found.effective < found.typical
-    weights = np.array(found.counts) * np.array(found.magnitudes)
-    np.testing.assert_allclose(found.shares, weights / weights.sum(), rtol=1e-9)
+    paths = analyse.path_lengths(residual.network, residual.images[:16], residual.labels[:16])
+    assert paths.counts[:4] == (1, 12, 66, 220)
+    assert sum(paths.counts) == 2**12
+    assert sum(paths.shares) == pytest.approx(1)
+    assert paths.typical == 6
+    assert paths.effective < paths.typical
+    weights = np.array(paths.counts) * np.array(paths.magnitudes)
+    np.testing.assert_allclose(paths.shares, weights / weights.sum(), rtol=1e-9)
 
 
 def test_gradients_arrive_in_residual_and_in_plain_networks(residual: Pupil, without: Pupil) -> None:
     for pupil in (residual, without):
-        found = analyse.gradient_norms(pupil.network, pupil.images[:64], pupil.labels[:64])
-        assert len(found.signals) == 12
-        assert len(found.weights) == len(found.layers) == 25
-        assert all(1e-6 < norm < 1e3 for norm in found.signals)
+        norms = analyse.gradient_norms(pupil.network, pupil.images[:64], pupil.labels[:64])
+        assert len(norms.signals) == 12
+        assert len(norms.weights) == len(norms.layers) == 25
+        assert all(1e-6 < norm < 1e3 for norm in norms.signals)
 
 
 def test_activations_on_the_main_path_are_those_of_the_papers() -> None:

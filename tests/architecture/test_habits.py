@@ -36,22 +36,22 @@ def parsed(path: Path) -> ast.Module:
 @cache
 def calls(path: Path) -> list[tuple[str, ast.Call]]:
     """Every call with what is called, spelled out: `torch.load`."""
-    found = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.Call)]
-    return [(ast.unparse(node.func), node) for node in found]
+    nodes = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.Call)]
+    return [(ast.unparse(node.func), node) for node in nodes]
 
 
 @cache
 def names_used(path: Path) -> set[str]:
     """Every dotted name that is read or imported."""
-    found = set()
+    names = set()
     for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Attribute):
-            found.add(ast.unparse(node))
+            names.add(ast.unparse(node))
         elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
 
 
 def users_of(*words: str) -> set[str]:

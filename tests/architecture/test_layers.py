@@ -55,13 +55,13 @@ def test_every_room_does_without_matplotlib_timm_and_torchvisions_models() -> No
 
 def cpu_seconds(*words: str) -> float:
     """User and system seconds of the best of five."""
-    found = []
+    seconds = []
     for _ in range(5):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, *words], capture_output=True, check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        found.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
-    return min(found)
+        seconds.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
+    return min(seconds)
 
 
 def test_help_comes_within_three_tenths_of_a_second() -> None:

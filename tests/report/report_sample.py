@@ -57,7 +57,7 @@ def full_page() -> page.Page:
         page.Picture(tiny, "unjudged", ()),
     )
     card = "readme_figure"  # stands in the README, on no page
-    drawn = tuple(
+    figures = tuple(
         page.Figure(svg, f"caption of {name}", HOSTILE) for name, svg in drawings().items() if name != card
     )
     rows = (("plain-20", "3.21 %"), (HOSTILE, "81.00 %"))
@@ -68,5 +68,8 @@ def full_page() -> page.Page:
         page.Code("residua demo --folder " + "very/" * 40, caption="the command"),
         page.Numbers((("81 %", "training error"), ("12 s", HOSTILE))),
     )
-    sections = (page.Section("Drawings", (*drawn, page.Figures(drawn[-3:]))), page.Section(HOSTILE, parts))
+    sections = (
+        page.Section("Drawings", (*figures, page.Figures(figures[-3:]))),
+        page.Section(HOSTILE, parts),
+    )
     return page.Page(f"A report on {HOSTILE}", "The lead.", sections, footer="The footer.")

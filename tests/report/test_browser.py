@@ -35,21 +35,21 @@ def test_the_page_fits_and_is_silent(
 ) -> None:
     file = tmp_path / "report.html"
     file.write_text(page.render(full_page()), "utf-8")
-    shown = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    said: list[str] = []
-    asked: list[str] = []
-    shown.on("console", lambda message: said.append(message.text))
-    shown.on("pageerror", lambda error: said.append(str(error)))
-    shown.on("request", lambda request: asked.append(request.url))
-    shown.goto(file.as_uri())
-    assert said == []
-    assert [url for url in asked if not url.startswith("data:")] == [file.as_uri()]
-    assert shown.evaluate("document.documentElement.scrollWidth") == width
-    assert shown.locator("svg.slim").first.is_visible() == (width < 640)
-    assert shown.locator("svg.broad").first.is_visible() == (width >= 640)
-    paper = shown.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+    tab = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    messages: list[str] = []
+    requests: list[str] = []
+    tab.on("console", lambda message: messages.append(message.text))
+    tab.on("pageerror", lambda error: messages.append(str(error)))
+    tab.on("request", lambda request: requests.append(request.url))
+    tab.goto(file.as_uri())
+    assert messages == []
+    assert [url for url in requests if not url.startswith("data:")] == [file.as_uri()]
+    assert tab.evaluate("document.documentElement.scrollWidth") == width
+    assert tab.locator("svg.slim").first.is_visible() == (width < 640)
+    assert tab.locator("svg.broad").first.is_visible() == (width >= 640)
+    paper = tab.evaluate("getComputedStyle(document.documentElement).backgroundColor")
     assert paper == {"light": "rgb(255, 255, 255)", "dark": "rgb(22, 22, 22)"}[scheme]
-    shown.close()
+    tab.close()
 
 
 def test_every_kind_of_part_can_be_read(

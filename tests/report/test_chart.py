@@ -23,13 +23,13 @@ def dots(text: str) -> list[tuple[float, float]]:
     ]
 
 
-def said(text: str) -> list[str]:
+def texts(text: str) -> list[str]:
     return [node.text or "" for node in ET.fromstring(text).iter(f"{SVG}text")]
 
 
 def test_dots_lie_in_proportion_and_within_the_drawing() -> None:
-    found = dots(plot((Series("", ((0, 0), (1, 5), (2, 10)), "dots"),), x="x", y="y"))
-    (x0, y0), (x1, y1), (x2, y2) = found
+    centers = dots(plot((Series("", ((0, 0), (1, 5), (2, 10)), "dots"),), x="x", y="y"))
+    (x0, y0), (x1, y1), (x2, y2) = centers
     assert x1 == pytest.approx((x0 + x2) / 2, abs=0.2)
     assert y1 == pytest.approx((y0 + y2) / 2, abs=0.2)
     assert y0 > y1 > y2 > 0
@@ -41,7 +41,7 @@ def test_steps_of_a_logarithm_are_powers_of_ten() -> None:
     text = plot((Series("", ((0, 1e-16), (1, 1e-8), (2, 1)), "dots"),), x="x", y="y", logarithmic=True)
     ys = [y for _, y in dots(text)]
     assert ys[0] - ys[1] == pytest.approx(ys[1] - ys[2], abs=0.2)
-    assert [word for word in said(text) if word.startswith("10⁻")][:2] == ["10⁻¹⁶", "10⁻¹³"]
+    assert [word for word in texts(text) if word.startswith("10⁻")][:2] == ["10⁻¹⁶", "10⁻¹³"]
 
 
 def test_what_a_logarithm_cannot_show_is_left_out() -> None:
@@ -85,9 +85,9 @@ def test_a_range_is_drawn_from_its_low_to_its_high_end() -> None:
 
 def test_what_is_counted_has_no_halves() -> None:
     text = plot((Series("", ((1, 3.0), (2, 2.0)), "both"),), x="epoch", y="loss")
-    assert "0.5" not in said(text)
-    assert {"0", "1", "2"} <= set(said(text))
-    assert "0.5" in said(plot((Series("", ((0.5, 3.0), (2, 2.0)), "both"),), x="", y=""))
+    assert "0.5" not in texts(text)
+    assert {"0", "1", "2"} <= set(texts(text))
+    assert "0.5" in texts(plot((Series("", ((0.5, 3.0), (2, 2.0)), "both"),), x="", y=""))
 
 
 def test_names_stand_right_of_the_axes_wherever_lines_end() -> None:
@@ -100,7 +100,7 @@ def test_names_stand_right_of_the_axes_wherever_lines_end() -> None:
 
 
 def test_no_difference_is_drawn_on_a_scale_that_can_be_read() -> None:
-    marks = said(interval_chart((IntervalRow("same", 0, 0, 0, "+0.00"),), unit="points", zero=True))
+    marks = texts(interval_chart((IntervalRow("same", 0, 0, 0, "+0.00"),), unit="points", zero=True))
     assert "0" in marks
     assert not [mark for mark in marks if "e" in mark and mark != "same"]
 
@@ -112,7 +112,7 @@ def test_shades_are_lowest_as_paper_and_highest_in_full_ink() -> None:
 
 
 def test_a_tint_turns_what_matters_vermilion_and_leaves_the_rest_grey() -> None:
-    heat = np.array([[0.0, 1.0]])
-    found = tint(np.full((1, 2, 3), 100, np.uint8), heat)
-    assert found[0, 0].tolist() == [120, 120, 120]
-    assert found[0, 1, 0] > found[0, 1, 1] + 50 > found[0, 1, 2]
+    weights = np.array([[0.0, 1.0]])
+    tinted = tint(np.full((1, 2, 3), 100, np.uint8), weights)
+    assert tinted[0, 0].tolist() == [120, 120, 120]
+    assert tinted[0, 1, 0] > tinted[0, 1, 1] + 50 > tinted[0, 1, 2]

@@ -31,30 +31,30 @@ def curves(svg: str) -> list[str]:
     return [node.get("style", "") for node in paths]
 
 
-def places(svg: str, said: str) -> list[tuple[float, float]]:
-    nodes = [node for node in ET.fromstring(svg).iter(f"{SVG}text") if node.text == said]
+def places(svg: str, text: str) -> list[tuple[float, float]]:
+    nodes = [node for node in ET.fromstring(svg).iter(f"{SVG}text") if node.text == text]
     return [(float(node.get("x", "nan")), float(node.get("y", "nan"))) for node in nodes]
 
 
 def test_every_convolution_of_resnet34_is_a_box_and_every_block_a_curve() -> None:
     svg = drawing.draw_networks([zoo.arch("plain34"), zoo.arch("resnet34")])
-    boxes = [said for said in words(svg) if re.match(r"\d+×\d+ conv, \d+", said)]
-    assert len([said for said in boxes if not said.startswith("1×1")]) == 2 * 33
-    assert len([said for said in boxes if said.startswith("1×1")]) == 3
-    found = curves(svg)
-    assert len(found) == 16
-    assert sum("dasharray" in style for style in found) == 3
-    assert [said for said in words(svg) if " × " in said and "image" not in said] == [
+    boxes = [text for text in words(svg) if re.match(r"\d+×\d+ conv, \d+", text)]
+    assert len([text for text in boxes if not text.startswith("1×1")]) == 2 * 33
+    assert len([text for text in boxes if text.startswith("1×1")]) == 3
+    styles = curves(svg)
+    assert len(styles) == 16
+    assert sum("dasharray" in style for style in styles) == 3
+    assert [text for text in words(svg) if " × " in text and "image" not in text] == [
         f"{side} × {side}" for side in (112, 56, 28, 14, 7, 1)
     ]
 
 
 def test_twins_are_aligned_box_by_box() -> None:
     svg = drawing.draw_networks([zoo.arch("plain34"), zoo.arch("resnet34")])
-    for said in ("7×7 conv, 64, /2", "3×3 conv, 128, /2", "3×3 conv, 512", "fc, 1000"):
-        found = places(svg, said)
-        half = len(found) // 2
-        assert [y for _, y in found[:half]] == [y for _, y in found[half:]]
+    for text in ("7×7 conv, 64, /2", "3×3 conv, 128, /2", "3×3 conv, 512", "fc, 1000"):
+        points = places(svg, text)
+        half = len(points) // 2
+        assert [y for _, y in points[:half]] == [y for _, y in points[half:]]
 
 
 def test_networks_of_other_sizes_are_aligned_stage_by_stage() -> None:
@@ -65,7 +65,7 @@ def test_networks_of_other_sizes_are_aligned_stage_by_stage() -> None:
 
 def test_a_thousand_layers_are_a_page_that_says_how_often() -> None:
     svg = drawing.draw_networks([zoo.arch("cifar_resnet1202")])
-    assert [said for said in words(svg) if said.endswith(" ×")] == ["200 ×", "199 ×", "199 ×"]
+    assert [text for text in words(svg) if text.endswith(" ×")] == ["200 ×", "199 ×", "199 ×"]
     assert float(ET.fromstring(svg).get("height", "nan")) < 1000
     whole = drawing.draw_networks([zoo.arch("cifar_resnet56")], fold=False)
     assert len(curves(whole)) == 27
@@ -73,26 +73,26 @@ def test_a_thousand_layers_are_a_page_that_says_how_often() -> None:
 
 def test_a_block_is_drawn_in_the_order_of_its_letters() -> None:
     svg = drawing.draw_blocks([zoo.arch("cifar_preresnet110")])
-    said = words(svg)
-    start = said.index("(NAC NAC)")
-    assert said[start + 3 : start + 9] == ["BN", "ReLU", "3×3 conv, 16"] * 2
-    assert "51 of 54 blocks" in said
-    assert "identity" in said
+    texts = words(svg)
+    start = texts.index("(NAC NAC)")
+    assert texts[start + 3 : start + 9] == ["BN", "ReLU", "3×3 conv, 16"] * 2
+    assert "51 of 54 blocks" in texts
+    assert "identity" in texts
 
 
 @pytest.mark.parametrize(
-    ("option", "told"),
+    ("option", "expected"),
     [("gate", ["sigmoid", "1 − g"]), ("exclusive_gate", ["sigmoid", "1 − g", "g"]), ("scale0.5", ["0.5"])],
 )
-def test_the_studies_show_what_they_do_to_the_shortcut(option: str, told: list[str]) -> None:
-    said = words(drawing.draw_blocks([studied(option)]))
-    assert [word for word in told if word not in said] == []
-    assert "g" in told or "g" not in said
+def test_the_studies_show_what_they_do_to_the_shortcut(option: str, expected: list[str]) -> None:
+    texts = words(drawing.draw_blocks([studied(option)]))
+    assert [word for word in expected if word not in texts] == []
+    assert "g" in expected or "g" not in texts
 
 
 def test_a_fork_shows_its_branches_side_by_side_and_auxiliary_heads() -> None:
     svg = drawing.draw_networks([zoo.arch("googlenet_2014")])
-    branches = [places(svg, said)[0] for said in ("1×1 conv, 64", "1×1 conv, 96", "1×1 conv, 16")]
+    branches = [places(svg, text)[0] for text in ("1×1 conv, 64", "1×1 conv, 96", "1×1 conv, 16")]
     assert words(svg).count("auxiliary head:") == 2
     assert len({y for _, y in branches[1:]}) == 1
     assert branches[1][0] < branches[2][0]
@@ -154,17 +154,17 @@ def test_no_words_overlap_or_run_out(tab: object, tmp_path: pathlib.Path, names:
         root = ET.fromstring(svg)
         width, height = float(root.get("width", "nan")), float(root.get("height", "nan"))
         assert boxes
-        for said, left, top, right, bottom in boxes:
-            assert 0 <= left <= right <= width, said
-            assert 0 <= top <= bottom <= height, said
+        for text, left, top, right, bottom in boxes:
+            assert 0 <= left <= right <= width, text
+            assert 0 <= top <= bottom <= height, text
         for (one, l1, t1, r1, b1), (two, l2, t2, r2, b2) in itertools.combinations(boxes, 2):
             assert not (l1 < r2 and l2 < r1 and t1 < b2 - 3 and t2 < b1 - 3), f"{one!r} over {two!r}"
 
 
 def test_clips_are_drawn_with_their_frames() -> None:
     svg = drawing.draw_networks([zoo.arch("resnet18"), zoo.arch("resnet3d18")])
-    said = words(svg)
-    assert "clip, 3 × 16 × 112 × 112" in said
+    texts = words(svg)
+    assert "clip, 3 × 16 × 112 × 112" in texts
     assert {"56 × 56", "16 × 56 × 56", "8 × 28 × 28", "3×7×7 conv, 64, /1×2×2", "3×3×3 conv, 128, /2"} <= {
-        *said
+        *texts
     }

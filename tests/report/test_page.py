@@ -1,4 +1,4 @@
-"""The HTML page: everything in it, nothing out of it, nothing asked of anyone."""
+"""The HTML page: everything in it, nothing out of it, no request to another host."""
 
 import base64
 import html.parser
@@ -39,7 +39,7 @@ def test_hostile_labels_stay_labels() -> None:
     read = Reader(page.render(full_page()))
     assert "script" not in read.tags
     assert not [name for name, _ in read.fields if name.startswith("on")]
-    assert any("<script>alert('1')</script>" in said for said in read.text)
+    assert any("<script>alert('1')</script>" in text for text in read.text)
 
 
 def test_the_page_refers_to_nothing_outside_itself() -> None:
@@ -60,27 +60,27 @@ def test_the_policy_forbids_what_the_page_does_not_need() -> None:
 
 
 def test_every_kind_of_part_appears() -> None:
-    said = "".join(Reader(page.render(full_page())).text)
+    text = "".join(Reader(page.render(full_page())).text)
     lead = ("The lead.", "Drawings", "First paragraph.", "the table", "81.00 %", "the pictures", "truth: 3")
     rest = ("the command", "very/very/", "training error", "caption of bars", "predicted", "The footer.")
-    assert [words for words in lead + rest if words not in said] == []
+    assert [words for words in lead + rest if words not in text] == []
 
 
 def test_a_percent_sign_stays_with_its_number_and_an_interval_in_one_line() -> None:
     table = page.Table(("", "right, 95 % interval"), (("net", "3.21 (3.10 to 3.32)"),), numeric=(1,))
     document = page.render(page.Page("T", "9 % of it.", (page.Section("S", (table,)),), ""))
-    for said in ("9\N{NO-BREAK SPACE}% of it.", "(3.10\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}3.32)"):
-        assert said in document
+    for text in ("9\N{NO-BREAK SPACE}% of it.", "(3.10\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}3.32)"):
+        assert text in document
 
 
 def test_names_and_commands_break_where_a_reader_would_break_them() -> None:
     table = page.Table(("network",), (("ResNet-20 & <b>",), ("exclusive_gate-6",), ("conv2_x",)))
     parts = (table, page.Code("residua analyse --what lesion"))
-    made = page.render(page.Page("t", "", (page.Section("s", parts),), ""))
-    assert '<span class="whole">ResNet-20</span> &amp; &lt;b&gt;' in made
-    assert 'exclusive_<wbr><span class="whole">gate-6</span>' in made
-    assert "conv2_x" in made
-    assert 'analyse <span class="whole">--what</span> lesion' in made
+    document = page.render(page.Page("t", "", (page.Section("s", parts),), ""))
+    assert '<span class="whole">ResNet-20</span> &amp; &lt;b&gt;' in document
+    assert 'exclusive_<wbr><span class="whole">gate-6</span>' in document
+    assert "conv2_x" in document
+    assert 'analyse <span class="whole">--what</span> lesion' in document
 
 
 def test_every_kind_of_part_has_its_template() -> None:

@@ -37,18 +37,16 @@ def test_a_drawing_has_no_ids_so_none_can_clash_in_one_page(name: str) -> None:
 
 
 def test_training_is_thin_and_test_is_bold_in_one_colour() -> None:
-    drawn = ET.fromstring(
-        training_curves.training_curves((training_curves.Panel("one", (curve("net", 3),)),))
-    )
-    thin, bold = (node.get("style", "").split("; ") for node in drawn[0].iter(f"{SVG}path"))
+    root = ET.fromstring(training_curves.training_curves((training_curves.Panel("one", (curve("net", 3),)),)))
+    thin, bold = (node.get("style", "").split("; ") for node in root[0].iter(f"{SVG}path"))
     assert thin[1] == bold[1] == f"stroke: var(--series-1, {LIGHT.series[0]})"
     assert (thin[2], bold[2]) == ("stroke-width: 1.1", "stroke-width: 2.6")
 
 
 def test_the_papers_end_is_a_grey_ring_at_the_right_edge() -> None:
     with_paper = dataclasses.replace(curve("net", 3), paper=45.0)
-    for made, rings in ((with_paper, 2), (curve("net", 3), 0)):  # one on the curve, one in the key
-        root = ET.fromstring(training_curves.training_curves((training_curves.Panel("one", (made,)),)))
+    for line, rings in ((with_paper, 2), (curve("net", 3), 0)):  # one on the curve, one in the key
+        root = ET.fromstring(training_curves.training_curves((training_curves.Panel("one", (line,)),)))
         assert len(list(root[0].iter(f"{SVG}circle"))) == rings
     root = ET.fromstring(training_curves.training_curves((training_curves.Panel("one", (with_paper,)),)))
     ring = next(root[0].iter(f"{SVG}circle"))
@@ -58,9 +56,9 @@ def test_the_papers_end_is_a_grey_ring_at_the_right_edge() -> None:
 
 
 def test_counts_of_thousands_are_written_out() -> None:
-    drawn = bars.bar_chart(("RBC", "WBC"), (3348.0, 0.5), unit="")
-    assert "3,348" in drawn
-    assert "0.5" in drawn
+    chart = bars.bar_chart(("RBC", "WBC"), (3348.0, 0.5), unit="")
+    assert "3,348" in chart
+    assert "0.5" in chart
 
 
 def test_bars_beside_the_paper_are_to_scale() -> None:
@@ -127,17 +125,17 @@ def test_the_readme_card_has_fixed_colours_and_its_size() -> None:
 
 
 def test_cells_are_numbered_up_to_twelve_classes() -> None:
-    def told(many: int) -> list[str]:
-        drawn = heat_maps.confusion_matrix(tuple("abcdefghijklm"[:many]), np.eye(many, dtype=int) * 77)
-        return [node.text or "" for node in ET.fromstring(drawn).iter(f"{SVG}text")]
+    def texts(many: int) -> list[str]:
+        matrix = heat_maps.confusion_matrix(tuple("abcdefghijklm"[:many]), np.eye(many, dtype=int) * 77)
+        return [node.text or "" for node in ET.fromstring(matrix).iter(f"{SVG}text")]
 
-    assert told(12).count("77") == 12
-    assert told(13).count("77") == 0
+    assert texts(12).count("77") == 12
+    assert texts(13).count("77") == 0
 
 
 def test_a_cell_says_what_was_taken_for_what() -> None:
-    drawn = heat_maps.confusion_matrix(("cat", "dog"), np.array([[8, 2], [0, 9]]))
-    assert "cat taken for dog: 2 of 10" in list(ET.fromstring(drawn).itertext())
+    matrix = heat_maps.confusion_matrix(("cat", "dog"), np.array([[8, 2], [0, 9]]))
+    assert "cat taken for dog: 2 of 10" in list(ET.fromstring(matrix).itertext())
 
 
 def test_what_cannot_be_drawn_is_refused() -> None:
@@ -154,17 +152,17 @@ def test_what_cannot_be_drawn_is_refused() -> None:
 
 
 @given(st.lists(st.floats(0, 300), min_size=1, max_size=30), st.floats(1, 20))
-def test_spread_labels_keep_their_gap_and_their_order(wanted: list[float], gap: float) -> None:
-    places = svg.spread_apart(wanted, gap=gap, low=0, high=300)
-    in_order = [places[place] for place in sorted(range(len(wanted)), key=lambda place: wanted[place])]
+def test_spread_labels_keep_their_gap_and_their_order(desired: list[float], gap: float) -> None:
+    places = svg.spread_apart(desired, gap=gap, low=0, high=300)
+    in_order = [places[place] for place in sorted(range(len(desired)), key=lambda place: desired[place])]
     assert all(below - above >= gap - 1e-6 for above, below in itertools.pairwise(in_order))
     assert in_order[0] >= 0
-    assert in_order[-1] <= max(300, gap * (len(wanted) - 1)) + 1e-6
+    assert in_order[-1] <= max(300, gap * (len(desired) - 1)) + 1e-6
 
 
 @given(st.lists(st.integers(0, 10), min_size=1, max_size=10, unique=True))
-def test_labels_with_room_stay_where_they_are(wanted: list[int]) -> None:
-    assert svg.spread_apart(wanted, gap=1, low=0, high=10) == pytest.approx(wanted)
+def test_labels_with_room_stay_where_they_are(desired: list[int]) -> None:
+    assert svg.spread_apart(desired, gap=1, low=0, high=10) == pytest.approx(desired)
 
 
 @given(st.floats(1e-3, 1e6))

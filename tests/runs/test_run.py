@@ -177,10 +177,10 @@ def test_a_second_process_is_told_who_holds_the_run(tmp_path: Path) -> None:
     run = create(tmp_path, recipe(), identity={})
     process, _ = holder(run, "alone")
     try:
-        wanted = f"process {process.pid} on {re.escape(socket.gethostname())} since 20"
-        with pytest.raises(RunBusyError, match=wanted), run.lock():
+        message = f"process {process.pid} on {re.escape(socket.gethostname())} since 20"
+        with pytest.raises(RunBusyError, match=message), run.lock():
             pass
-        with pytest.raises(RunBusyError, match=wanted):
+        with pytest.raises(RunBusyError, match=message):
             create(tmp_path, recipe(), force=True, identity={})
     finally:
         process.kill()
@@ -204,16 +204,16 @@ def test_a_killed_holder_frees_the_run_even_when_its_child_lives_on(tmp_path: Pa
 
 def test_of_four_processes_that_start_at_once_exactly_one_writes(tmp_path: Path) -> None:
     run = create(tmp_path, recipe(), identity={})
-    (gate, opened), (messages, said), (hold, released) = os.pipe(), os.pipe(), os.pipe()
+    (gate, opened), (messages, report), (hold, released) = os.pipe(), os.pipe(), os.pipe()
 
     def race(_rank: int) -> None:
         os.read(gate, 1)
         try:
             with run.lock():
-                os.write(said, b"held")
+                os.write(report, b"held")
                 os.read(hold, 1)  # until all have tried
         except RunBusyError:
-            os.write(said, b"busy")
+            os.write(report, b"busy")
 
     for _ in range(20):
         children = begin(4, race)

@@ -18,10 +18,10 @@ from residua.tasks.video.predict_task import VideoPredict
 @pytest.fixture
 def runs(tmp_path: Path) -> dict[str, Path]:
     """A recipe of each task, where its run would be."""
-    made = small.recipe()
+    image_recipe = small.recipe()
     recipes = {
-        "images": made,
-        "clips": replace(made, arch=inflate(made.arch, Clip(3, 2))),
+        "images": image_recipe,
+        "clips": replace(image_recipe, arch=inflate(image_recipe.arch, Clip(3, 2))),
         "boxes": box_data.recipe("voc:none"),
     }
     for name, recipe in recipes.items():

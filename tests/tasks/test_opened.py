@@ -35,15 +35,15 @@ def photos(tmp_path: Path) -> Path:
 
 
 def train(photos: Path, out: Path, **changes: object) -> residua.Run:
-    made = file_of(recipe(str(photos), arch=arch()), out.with_suffix(".json"))
-    return residua.train(photos, recipe=str(made), out=out, changes={"data.bad": "skip", **changes})
+    recipe_path = file_of(recipe(str(photos), arch=arch()), out.with_suffix(".json"))
+    return residua.train(photos, recipe=str(recipe_path), out=out, changes={"data.bad": "skip", **changes})
 
 
 def digest(root: Path) -> str:
-    found = hashlib.sha256()
+    hasher = hashlib.sha256()
     for file in sorted(root.rglob("*.*")):
-        found.update(file.read_bytes())
-    return found.hexdigest()
+        hasher.update(file.read_bytes())
+    return hasher.hexdigest()
 
 
 LEFT_OUT = {*BAD, "train/green/00.jpg"}
@@ -95,15 +95,15 @@ def test_the_same_are_left_out_at_every_resume_whatever_they_are_by_then(
 def test_of_several_processes_one_looks_and_all_leave_out_the_same(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made, look = file_of(recipe(str(photos), arch=arch()), tmp_path / "recipe.json"), data_task.scan
+    recipe_path, scan = file_of(recipe(str(photos), arch=arch()), tmp_path / "recipe.json"), data_task.scan
 
     def counted(*splits: object, **how: object) -> object:
         (tmp_path / f"looked-{os.environ['RANK']}").touch(exist_ok=False)
-        return look(*splits, **how)  # type: ignore[arg-type]
+        return scan(*splits, **how)  # type: ignore[arg-type]
 
     def begin(world: World) -> None:
-        wish = TrainRequest(str(photos), recipe=str(made), changes=(("data.bad", "skip"),))
-        train = start_or_join(wish, tmp_path / "run", world=world)[1].dataset.train
+        request = TrainRequest(str(photos), recipe=str(recipe_path), changes=(("data.bad", "skip"),))
+        train = start_or_join(request, tmp_path / "run", world=world)[1].dataset.train
         titles = "\n".join(train.title(i) for i in range(len(train)))
         (tmp_path / f"learns-{world.rank}").write_text(titles)
 
@@ -149,8 +149,8 @@ def test_a_file_that_breaks_after_the_scan_ends_the_run_by_name(photos: Path, tm
 
 def test_evaluation_never_uses_another_split(tmp_path: Path) -> None:
     root = photo_folder(tmp_path / "photos", count=10)
-    made = file_of(recipe(str(root), arch=arch()), tmp_path / "recipe.json")
-    run = residua.train(root, recipe=str(made), epochs=1, out=tmp_path / "run")
+    recipe_path = file_of(recipe(str(root), arch=arch()), tmp_path / "recipe.json")
+    run = residua.train(root, recipe=str(recipe_path), epochs=1, out=tmp_path / "run")
     assert residua.evaluate(run)[0].n == 6
     (root / "red" / "new.png").write_bytes((root / "red" / "01.png").read_bytes())
     with pytest.raises(DataError, match=r"changed since .* began \(.*digest\): put it back"):

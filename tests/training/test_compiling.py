@@ -61,16 +61,16 @@ def test_a_long_run_takes_what_measures_faster_by_enough(
 
 
 def test_slow_steps_are_timed_with_fewer_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
+    batch_sizes = []
 
     def measure(_: Network, plan: Plan, ways: list[compiling.CompileMode], batch: int) -> object:
-        seen.append(batch)
+        batch_sizes.append(batch)
         return {way: [1.0] * 5 for way in ways}, {}
 
     monkeypatch.setattr(compiling, "measure", measure)
     for rate in (1000.0, 8.5, 0.1):
         compiling.choose_compile(build(arch()), AUTO, batch=64, steps=LONG, rate=rate)
-    assert seen == [64, 34, compiling.MIN_STEP_IMAGES]
+    assert batch_sizes == [64, 34, compiling.MIN_STEP_IMAGES]
 
 
 def test_deep_networks_are_tried_by_block_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,8 +84,8 @@ def test_deep_networks_are_tried_by_block_alone(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("kind", ["off", "whole", "blocks"])
 def test_what_is_asked_for_is_done_unmeasured(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(compiling, "measure")
-    asked = Plan("cpu", compile=kind)  # type: ignore[arg-type]
-    result, why = chosen(asked)
+    requested = Plan("cpu", compile=kind)  # type: ignore[arg-type]
+    result, why = chosen(requested)
     assert (result.compile, result.graphs) == (kind, "off")
     assert why == f"{kind}, as asked"
 
@@ -97,19 +97,19 @@ def test_graphs_need_a_translation_and_whole_batches() -> None:
         recipe(plan=Plan(graphs="on", compile="whole"), budget=Budget(accumulate=2))
 
 
-@pytest.mark.parametrize(("device", "asked"), [("cuda", "auto"), ("cuda", "off"), ("cpu", "auto")])
+@pytest.mark.parametrize(("device", "graphs"), [("cuda", "auto"), ("cuda", "off"), ("cpu", "auto")])
 def test_graphs_are_tried_on_accelerators_unless_they_were_ruled_out(
-    device: str, asked: Any, monkeypatch: pytest.MonkeyPatch
+    device: str, graphs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[compiling.CompileMode] = []
+    tried: list[compiling.CompileMode] = []
 
     def measure(_: Network, plan: Plan, ways: list[compiling.CompileMode], batch: int) -> object:
-        seen.extend(ways)
+        tried.extend(ways)
         return {way: [1.0] * 5 for way in ways}, {}
 
     monkeypatch.setattr(compiling, "measure", measure)
-    chosen(Plan(device, "contiguous", "float32", graphs=asked))
-    assert (("whole", "on") in seen) == (device == "cuda" and asked == "auto")
+    chosen(Plan(device, "contiguous", "float32", graphs=graphs))
+    assert (("whole", "on") in tried) == (device == "cuda" and graphs == "auto")
 
 
 def test_portions_of_a_batch_are_timed_without_graphs(monkeypatch: pytest.MonkeyPatch) -> None:

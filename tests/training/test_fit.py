@@ -126,8 +126,8 @@ def test_asked_while_no_batch_comes_a_run_leaves_with_those_that_came(
 ) -> None:
     batches = ClassifyLearn.batches
 
-    def silent(*given: Any, **named: Any) -> Iterator[Any]:
-        yield from islice(batches(*given, **named), came)
+    def silent(*args: Any, **named: Any) -> Iterator[Any]:
+        yield from islice(batches(*args, **named), came)
         raise StoppedWhileWaiting
 
     run = create(tmp_path, recipe(), identity={})
@@ -297,14 +297,14 @@ def test_a_damaged_newest_state_is_named_and_training_goes_on_from_the_older(
 def test_a_state_is_saved_when_it_is_due(data: ImageDataset, tmp_path: Path) -> None:
     often = recipe(budget=Budget(epochs=1, batch_size=6, save_seconds=0.0))
     run = create(tmp_path, often, identity={})
-    seen: list[str] = []
+    names: list[str] = []
 
-    def look() -> bool:
-        seen.extend(path.name for path in checkpoint.list_checkpoints(run.checkpoints)[:1])
+    def record_newest() -> bool:
+        names.extend(path.name for path in checkpoint.list_checkpoints(run.checkpoints)[:1])
         return False
 
-    go(run, data, look)
-    assert "state-000000002.safetensors" in seen
+    go(run, data, record_newest)
+    assert "state-000000002.safetensors" in names
 
 
 def test_a_loss_that_is_no_number_ends_the_run_and_leaves_finite_states(

@@ -28,10 +28,10 @@ def by_hand(path: list[dict[str, Tensor]], how: Averaging) -> dict[str, Tensor]:
     for step, state in enumerate(path[1:], 1):
         if step % how.every:
             continue
-        looks = step // how.every
-        kept = min(how.ema_decay, (1 + looks) / (10 + looks))
+        updates = step // how.every
+        decay = min(how.ema_decay, (1 + updates) / (10 + updates))
         for name, value in state.items():
-            mean[name] = kept * mean[name] + (1 - kept) * value.double()
+            mean[name] = decay * mean[name] + (1 - decay) * value.double()
     return mean
 
 
@@ -74,9 +74,9 @@ def test_counted_norms_have_the_plain_mean_of_the_batches() -> None:
     ours = network(drop=True)
     before = {name: value.clone() for name, value in ours.named_parameters()}
     average.recalibrate_batch_norms(ours, batches(4), PLAN)
-    seen = [ours.stem.conv1(normalise(batch.images, PIXELS)) for batch in batches(4)]
-    means = torch.stack([one.mean((0, 2, 3)) for one in seen]).mean(0)
-    variances = torch.stack([one.transpose(0, 1).flatten(1).var(1) for one in seen]).mean(0)
+    activations = [ours.stem.conv1(normalise(batch.images, PIXELS)) for batch in batches(4)]
+    means = torch.stack([one.mean((0, 2, 3)) for one in activations]).mean(0)
+    variances = torch.stack([one.transpose(0, 1).flatten(1).var(1) for one in activations]).mean(0)
     torch.testing.assert_close(ours.stem.norm1.running_mean, means, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(ours.stem.norm1.running_var, variances, rtol=1e-4, atol=1e-5)
     assert all(torch.equal(value, before[name]) for name, value in ours.named_parameters())
@@ -100,10 +100,10 @@ def test_a_run_with_counted_norms_ends_with_them(tmp_path: Path) -> None:
 def test_asked_to_stop_while_norms_are_counted_a_run_counts_them_anew(tmp_path: Path) -> None:
     run_recipe, data = recipe(average=Averaging(ema_decay=0.5, bn_recalibration_images=24)), colours()
     whole, steps, rounds, mean_too = fresh(tmp_path / "whole", run_recipe, data), 12, 4, 2
-    judged = 2 * mean_too  # two epochs before the last
+    evaluations = 2 * mean_too  # two epochs before the last
     for asks in range(1, rounds * mean_too + 2):
         run = create(tmp_path / str(asks), run_recipe, identity={})
-        assert go(run, data, after(steps + judged + asks))[-1] == Stopped(steps)
+        assert go(run, data, after(steps + evaluations + asks))[-1] == Stopped(steps)
         go(run, data)
         assert (weights(run), rows(run)) == (weights(whole), rows(whole))
         assert run.finished
@@ -125,20 +125,20 @@ def test_the_best_weights_are_those_of_the_first_epoch_with_the_lowest_error(tmp
     data = colours()
     wild = recipe(optim=Optim(lr=0.3), budget=Budget(epochs=6, batch_size=6, save_seconds=1000.0))
     run = create(tmp_path, wild, identity={})
-    kept: dict[int, Tensor] = {}
+    heads: dict[int, Tensor] = {}
 
-    def look() -> bool:
+    def record_newest() -> bool:
         for path in checkpoint.list_checkpoints(run.checkpoints)[:1]:
-            kept[int(path.stem[-9:])] = checkpoint.load_network(path).head[-1].weight
+            heads[int(path.stem[-9:])] = checkpoint.load_network(path).head[-1].weight
         return False
 
-    go(run, data, look)
-    look()
+    go(run, data, record_newest)
+    record_newest()
     errors = [row["test_error"] for row in run.metrics]
     step = run.metrics[errors.index(min(errors))]["step"]
     network_, kind = checkpoint.load_weights(run.checkpoints / checkpoint.BEST, "best")
     assert kind == "best"
-    assert torch.equal(network_.head[-1].weight, kept[step])
+    assert torch.equal(network_.head[-1].weight, heads[step])
     _, facts = read(run.checkpoints / checkpoint.BEST)
     assert facts["judged"] == {"step": step, "weights": "raw", "test_error": min(errors)}
 

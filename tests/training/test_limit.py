@@ -87,7 +87,7 @@ def test_slots_are_what_the_optimiser_keeps(how: Optim) -> None:
     optimizer = optim.make_optimizer(network, how)
     network(torch.randn(2, 3, 12, 12)).sum().backward()
     optimizer.step()
-    kept = sum(
+    stored = sum(
         value.numel()
         for slots in optimizer.state.values()
         for value in slots.values()
@@ -95,21 +95,21 @@ def test_slots_are_what_the_optimiser_keeps(how: Optim) -> None:
     )
     weights = sum(weight.numel() for weight in network.parameters())
     if how.kind == "muon":  # its matrices have one
-        assert weights < kept <= optim.values_per_weight(how) * weights
+        assert weights < stored <= optim.values_per_weight(how) * weights
     else:
-        assert kept == optim.values_per_weight(how) * weights
+        assert stored == optim.values_per_weight(how) * weights
 
 
 def test_a_run_counts_its_optimiser_its_average_and_its_portions(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
-    monkeypatch.setattr(memory, "limit_memory", lambda *_, **words: seen.append(words))
+    calls = []
+    monkeypatch.setattr(memory, "limit_memory", lambda *_, **words: calls.append(words))
     run_recipe = replace(recipe(), plan=limited(GIB))
     memory.limit_run_memory(build(run_recipe.arch), run_recipe, resident_bytes=7)
     rich = replace(run_recipe, optim=Optim(kind="adamw"), average=Averaging(ema_decay=0.9))
     memory.limit_run_memory(
         build(run_recipe.arch), replace(rich, budget=Budget(batch_size=7, accumulate=2)), resident_bytes=0
     )
-    assert seen == [{"batch": 6, "other": 7, "slots": 1}, {"batch": 4, "other": 0, "slots": 3}]
+    assert calls == [{"batch": 6, "other": 7, "slots": 1}, {"batch": 4, "other": 0, "slots": 3}]
 
 
 def test_what_cannot_fit_is_refused_with_a_batch_and_a_limit_that_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,9 +172,9 @@ def test_predicted_and_measured_agree_within_the_band() -> None:
 def test_the_command_prints_predicted_and_measured_and_refuses_with_seven(tmp_path: Path) -> None:
     data = split_folder(tmp_path / "photos")
     common = ("train", data, "-m", "cifar_resnet20", "--epochs", 1, "--set", "budget.batch_size=4")
-    said = succeeded(residua(*common, "--memory-limit", "8GiB", "-o", tmp_path / "run"))
-    assert "no gradient checkpointing" in said
-    assert re.search(r"memory  predicted [\d.]+ \w+, measured [\d.]+ \w+ at most", said)
+    output = succeeded(residua(*common, "--memory-limit", "8GiB", "-o", tmp_path / "run"))
+    assert "no gradient checkpointing" in output
+    assert re.search(r"memory  predicted [\d.]+ \w+, measured [\d.]+ \w+ at most", output)
     line = complaint(residua(*common, "--memory-limit", "64MiB", "-o", tmp_path / "none"), 7)
     assert "cifar_resnet20 at batch 4 needs" in line
     assert not (tmp_path / "none").exists()

@@ -127,30 +127,30 @@ def test_smoothing_spreads_its_share_over_all_classes() -> None:
 
 
 def test_the_network_sees_standardised_pixels_in_the_plans_layout() -> None:
-    seen: list[Tensor] = []
+    inputs: list[Tensor] = []
 
-    def look(images: Tensor) -> Tensor:
-        seen.append(images)
+    def record(images: Tensor) -> Tensor:
+        inputs.append(images)
         return torch.zeros(len(images), 3)
 
     pixels = torch.full((2, 3, 12, 12), 255, dtype=torch.uint8)
     batch = Batch(pixels, torch.tensor([0, 1]), np.arange(2), 0)
     for form in ("contiguous", "channels_last"):
         plan = type(PLAN)("cpu", form, "float32", 1)  # type: ignore[arg-type]
-        make_loss_fn(PIXELS, plan, 0.0)(look, batch)  # type: ignore[arg-type]
-    assert torch.allclose(seen[0], torch.tensor(2.0))
-    assert seen[0].is_contiguous()
-    assert seen[1].is_contiguous(memory_format=torch.channels_last)
+        make_loss_fn(PIXELS, plan, 0.0)(record, batch)  # type: ignore[arg-type]
+    assert torch.allclose(inputs[0], torch.tensor(2.0))
+    assert inputs[0].is_contiguous()
+    assert inputs[1].is_contiguous(memory_format=torch.channels_last)
 
 
 def test_one_step_is_made_for_each_moment_asked_for() -> None:
     ours = network()
-    taken = 0
+    consumed = 0
 
     def counted() -> itertools.chain[Batch]:
-        nonlocal taken
+        nonlocal consumed
         for batch in batches(10):
-            taken += 1
+            consumed += 1
             yield batch
 
     moments = train(
@@ -164,7 +164,7 @@ def test_one_step_is_made_for_each_moment_asked_for() -> None:
     )
     steps = [moment.step for moment in itertools.islice(moments, 3)]
     assert steps == [5, 6, 7]
-    assert taken == 3
+    assert consumed == 3
 
 
 def test_training_goes_on_in_train_mode_after_the_caller_has_judged() -> None:

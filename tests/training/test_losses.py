@@ -18,8 +18,8 @@ SIDE = LOGITS.flip(1)
 LABELS = torch.tensor([0, 1, 1, 2])
 
 
-def batch(touch: BatchAugmentation | None = None) -> Batch:
-    return Batch(torch.zeros(4, 3, 12, 12, dtype=torch.uint8), LABELS, np.arange(4), 0, touch)
+def batch(augmentation: BatchAugmentation | None = None) -> Batch:
+    return Batch(torch.zeros(4, 3, 12, 12, dtype=torch.uint8), LABELS, np.arange(4), 0, augmentation)
 
 
 def test_each_side_counts_its_share() -> None:
@@ -57,5 +57,7 @@ def test_a_recipe_decides_smoothing_sides_and_weights() -> None:
     weighted = replace(run_recipe, data=replace(run_recipe.data, balance="weights"))
     other = recipe_loss_fn(weighted, PLAN, images)(lambda _: (LOGITS, SIDE), batch())  # type: ignore[arg-type]
     weights = balanced_class_weights(images.labels, 3)
-    by_hand = [cross_entropy(said, LABELS, weight=weights, label_smoothing=0.2) for said in (LOGITS, SIDE)]
+    by_hand = [
+        cross_entropy(logits, LABELS, weight=weights, label_smoothing=0.2) for logits in (LOGITS, SIDE)
+    ]
     assert float(other[0]) == pytest.approx(float(by_hand[0] + 0.5 * by_hand[1]), rel=1e-6)

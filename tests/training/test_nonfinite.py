@@ -75,16 +75,16 @@ class Reads(TorchDispatchMode):
 
     def __init__(self, result: list[str]) -> None:
         super().__init__()
-        self.found = result
+        self.calls = result
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         aten = torch.ops.aten
         if func.overloadpacket in (aten._local_scalar_dense, aten.item, aten.nonzero, aten.masked_select):
-            self.found.append(str(func))
+            self.calls.append(str(func))
         if func.overloadpacket is aten.index and any(
             i is not None and i.dtype == torch.bool for i in args[1]
         ):
-            self.found.append("index by mask")
+            self.calls.append("index by mask")
         return func(*args, **(kwargs or {}))
 
 
@@ -93,11 +93,11 @@ class Copies(TorchFunctionMode):
 
     def __init__(self, result: list[str]) -> None:
         super().__init__()
-        self.found = result
+        self.calls = result
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if getattr(func, "__name__", "") in ("cpu", "tolist", "numpy", "__array__"):
-            self.found.append(func.__name__)
+            self.calls.append(func.__name__)
         return func(*args, **(kwargs or {}))
 
 

@@ -33,22 +33,22 @@ SPOILT = 6
 """The step, from 1, at which the number is lost: in the second epoch of four steps."""
 
 
-def run_recipe(lost: str, **changes: Any) -> Recipe:
-    return recipe(optim=Optim(lr=0.05, momentum=0.9, on_nonfinite=lost), **changes)  # type: ignore[arg-type]
+def run_recipe(policy: str, **changes: Any) -> Recipe:
+    return recipe(optim=Optim(lr=0.05, momentum=0.9, on_nonfinite=policy), **changes)  # type: ignore[arg-type]
 
 
 def spoil(monkeypatch: pytest.MonkeyPatch, what: str, *, at: tuple[int, ...] = (SPOILT,)) -> None:
-    """Lose a number of the batches `at`: they are told by their images, so in every resumption again."""
+    """Lose a number of the batches `at`: they are known by their images, so in every resumption."""
     steps: dict[tuple[int, ...], int] = {}
     batches, loss_fn = ClassifyLearn.batches, ClassifyLearn.loss_fn
 
-    def counted(*given: Any, first: int, **words: Any) -> Iterator[Batch]:
-        for number, batch in enumerate(batches(*given, first=first, **words), first + 1):
+    def counted(*args: Any, first: int, **words: Any) -> Iterator[Batch]:
+        for number, batch in enumerate(batches(*args, first=first, **words), first + 1):
             steps[(batch.epoch, *batch.indices.tolist())] = number
             yield batch
 
-    def spoilt(*given: Any) -> LossFn:
-        plain_loss = loss_fn(*given)
+    def spoilt(*args: Any) -> LossFn:
+        plain_loss = loss_fn(*args)
 
         def of(network: Any, batch: Batch) -> tuple[Tensor, Tensor]:
             if steps[(batch.epoch, *batch.indices.tolist())] not in at:
@@ -72,8 +72,8 @@ def messages(events: list[Event]) -> str:
 
 
 def finite(run: Run) -> bool:
-    kept = [read(path)[0] for path in run.checkpoints.iterdir()]
-    return all(bool(torch.isfinite(value).all()) for state in kept for value in state.values())
+    states = [read(path)[0] for path in run.checkpoints.iterdir()]
+    return all(bool(torch.isfinite(value).all()) for state in states for value in state.values())
 
 
 @pytest.mark.parametrize("what", ["pixel", "label", "gradient"])
@@ -93,8 +93,8 @@ def test_skip_leaves_out_that_update_and_puts_the_norms_back(
 ) -> None:
     spoil(monkeypatch, what)
     run = create(tmp_path / "run", run_recipe("skip", average=Averaging(ema_decay=0.9)), identity={})
-    said = messages(go(run, colours()))
-    assert f"1 updates skipped up to step {SPOILT}" in said
+    notes = messages(go(run, colours()))
+    assert f"1 updates skipped up to step {SPOILT}" in notes
     assert run.finished
     assert len(run.metrics) == 3
     assert finite(run)
@@ -110,13 +110,13 @@ def test_a_first_update_that_is_left_out_leaves_the_second_as_if_it_were_the_fir
     images, result = torch.randn(4, 3, 12, 12), []
     for each, spoilt in ((network, True), (copied, False)):
         optimizer = optim.make_optimizer(each, how)
-        held = nonfinite.NonFiniteGuard(optimizer, 0.0, each, skip=lambda lost: lost)
+        guard = nonfinite.NonFiniteGuard(optimizer, 0.0, each, skip=lambda flag: flag)
         for factor in (float("nan"), 1.0) if spoilt else (1.0,):
             optimizer.zero_grad()
-            held.begin()
+            guard.begin()
             loss = cross_entropy(each(images * factor), torch.tensor([0, 1, 2, 0]))
             loss.backward()
-            held.step(loss.detach(), torch.zeros(()), 1)
+            guard.step(loss.detach(), torch.zeros(()), 1)
         result.append([*each.state_dict().values()])
     assert all(torch.equal(one, other) for one, other in zip(*result, strict=True))
 
@@ -136,8 +136,8 @@ def test_skip_goes_on_bit_for_bit_after_an_interruption(
 
 def test_a_policy_that_is_not_needed_changes_no_bit(tmp_path: Path) -> None:
     result = set()
-    for lost in ("stop", "skip", "rollback"):
-        run = create(tmp_path / lost, run_recipe(lost), identity={})
+    for policy in ("stop", "skip", "rollback"):
+        run = create(tmp_path / policy, run_recipe(policy), identity={})
         go(run, colours())
         result.add(weights(run))
     assert len(result) == 1
@@ -159,8 +159,8 @@ def test_rollback_goes_on_from_the_last_state_at_half_the_rate(
     run = create(tmp_path, run_recipe("rollback"), identity={})
     loss_fn, rates = ClassifyLearn.loss_fn, []
 
-    def by_rate(*given: Any) -> LossFn:
-        plain_loss = loss_fn(*given)
+    def by_rate(*args: Any) -> LossFn:
+        plain_loss = loss_fn(*args)
 
         def of(network: Any, batch: Batch) -> tuple[Tensor, Tensor]:
             loss, wrong = plain_loss(network, batch)
@@ -184,11 +184,11 @@ def test_rollback_goes_on_from_the_last_state_at_half_the_rate(
     assert finite(run)
 
 
-@pytest.mark.parametrize("lost", ["stop", "skip", "rollback"])
+@pytest.mark.parametrize("policy", ["stop", "skip", "rollback"])
 def test_a_weight_that_is_lost_is_caught_and_only_rollback_goes_on(
-    lost: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    policy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, after_step = create(tmp_path, run_recipe(lost), identity={}), RunHistory.after_step
+    run, after_step = create(tmp_path, run_recipe(policy), identity={}), RunHistory.after_step
     times = iter((SPOILT,))
 
     def spoilt(keeper: RunHistory, network: Any, step: int) -> None:
@@ -197,13 +197,13 @@ def test_a_weight_that_is_lost_is_caught_and_only_rollback_goes_on(
             next(network.parameters()).data.view(-1)[0] = float("nan")
 
     monkeypatch.setattr(RunHistory, "after_step", spoilt)
-    if lost == "rollback":
+    if policy == "rollback":
         assert "going back to it, with 0.5 of the learning rate" in messages(go(run, colours()))
         assert run.finished
         assert run.rollbacks == [4]
     else:
         where = {"stop": f"step {SPOILT + 1}: the first layer .* is stem", "skip": "stem.* is not saved"}
-        with pytest.raises(DivergedError, match=where[lost]):
+        with pytest.raises(DivergedError, match=where[policy]):
             go(run, colours())
     assert finite(run)
 
@@ -271,8 +271,8 @@ def test_every_process_leaves_out_what_one_of_them_lost(
     def work(world: World) -> None:
         count = iter(range(1, 1000))
 
-        def spoilt(*given: Any) -> LossFn:
-            plain_loss = loss_fn(*given)
+        def spoilt(*args: Any) -> LossFn:
+            plain_loss = loss_fn(*args)
 
             def of(network: Any, batch: Batch) -> tuple[Tensor, Tensor]:
                 loss, wrong = plain_loss(network, batch)

@@ -195,7 +195,7 @@ def test_a_batch_in_portions_gives_the_gradient_of_the_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         (
             {"kind": "adamw", "nesterov": True},
@@ -205,6 +205,6 @@ def test_a_batch_in_portions_gives_the_gradient_of_the_whole() -> None:
         ({"grad_clip": -1.0}, "grad_clip"),
     ],
 )
-def test_what_cannot_be_done_is_refused(changes: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_what_cannot_be_done_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         Optim(**changes)

@@ -1,4 +1,4 @@
-"""What the plan chooses, and what it says."""
+"""What the plan chooses, and the reason it gives."""
 
 import pytest
 import torch
@@ -41,8 +41,8 @@ SAME = {
 
 def test_what_is_asked_for_is_done_unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(plan, "measure")
-    asked = Plan("cpu", "contiguous", "bfloat16", 1, compile="off")
-    chosen = choose_plan(build(arch()), asked, batch=8, steps=100_000)
+    requested = Plan("cpu", "contiguous", "bfloat16", 1, compile="off")
+    chosen = choose_plan(build(arch()), requested, batch=8, steps=100_000)
     assert chosen.plan == eager("contiguous", "bfloat16")
     assert "as asked" in chosen.reason
 
@@ -73,20 +73,20 @@ def test_bfloat16_must_beat_the_best_float32_and_all_speeds_are_said(
     speeds = SAME | {("contiguous", "float32"): 130.0, ("contiguous", "bfloat16"): fast}
     chosen = measured(monkeypatch, speeds)
     assert (chosen.plan.memory_format, chosen.plan.precision) == ("contiguous", kind)
-    for said in (
+    for text in (
         "channels_last float32 100/s",
         "contiguous float32 130/s",
         f"contiguous bfloat16 {fast:.0f}/s",
     ):
-        assert said in chosen.reason
+        assert text in chosen.reason
     assert chosen.reason.endswith(", in 0 s")
 
 
 def test_half_a_wish_leaves_the_other_half_to_measure(monkeypatch: pytest.MonkeyPatch) -> None:
     with_speeds(monkeypatch, SAME | {("contiguous", "bfloat16"): 200.0})
-    asked = Plan("cpu", "contiguous", "auto", 1)
-    assert choose_plan(build(arch()), asked, batch=8, steps=MIN_STEPS).plan.memory_format == "contiguous"
-    assert choose_plan(build(arch()), asked, batch=8, steps=MIN_STEPS).plan.precision == "bfloat16"
+    requested = Plan("cpu", "contiguous", "auto", 1)
+    assert choose_plan(build(arch()), requested, batch=8, steps=MIN_STEPS).plan.memory_format == "contiguous"
+    assert choose_plan(build(arch()), requested, batch=8, steps=MIN_STEPS).plan.precision == "bfloat16"
 
 
 def test_measuring_leaves_the_network_as_it_was() -> None:
@@ -112,14 +112,14 @@ def test_a_placed_network_has_the_plans_strides(form: str) -> None:
 
 
 def test_a_busy_machine_does_not_choose(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever is busy hits the default in its first turns, and all four in another: bfloat16 does not win."""
-    clock, taken = [0.0], list[tuple[str, str]]()
+    """Another process slows the default in its first turns, and all in another: bfloat16 does not win."""
+    clock, turns = [0.0], list[tuple[str, str]]()
 
     def step(network: Network, form: str, kind: str, batch: int) -> object:
         def run() -> None:
-            turn = taken.count((form, kind))
+            turn = turns.count((form, kind))
             busy = (form, kind) == ("channels_last", "float32") and turn < 3
-            taken.append((form, kind))
+            turns.append((form, kind))
             clock[0] += 3.0 if busy or turn == 4 else 1.0
 
         return run
@@ -129,4 +129,4 @@ def test_a_busy_machine_does_not_choose(monkeypatch: pytest.MonkeyPatch) -> None
     assert choose_plan(build(arch()), AUTO, batch=8, steps=MIN_STEPS).plan == eager(
         "channels_last", "float32"
     )
-    assert len(taken) == 4 * (1 + timing.MIN_TURNS)
+    assert len(turns) == 4 * (1 + timing.MIN_TURNS)

@@ -18,23 +18,23 @@ def until(error: Exception, *batches: int) -> Iterator[int]:
 
 
 def test_batches_come_in_order_whether_or_not_they_are_asked_for_first() -> None:
-    feed, result = Prefetcher(iter(range(6)), SINGLE_PROCESS), []
-    for batch in feed:
+    prefetcher, result = Prefetcher(iter(range(6)), SINGLE_PROCESS), []
+    for batch in prefetcher:
         result.append(batch)
         if batch % 2:
-            assert feed.fetch()
-            assert feed.fetch()
+            assert prefetcher.fetch()
+            assert prefetcher.fetch()
     assert result == list(range(6))
-    assert feed.fetch()  # nothing is left to wait for
+    assert prefetcher.fetch()  # nothing is left to wait for
 
 
 def test_what_is_wrong_with_a_batch_is_told_after_those_before_it() -> None:
-    feed = Prefetcher(until(KeyError("third"), 1, 2), SINGLE_PROCESS)
-    assert [next(feed), next(feed)] == [1, 2]
-    assert feed.fetch()
+    prefetcher = Prefetcher(until(KeyError("third"), 1, 2), SINGLE_PROCESS)
+    assert [next(prefetcher), next(prefetcher)] == [1, 2]
+    assert prefetcher.fetch()
     for _ in range(2):
         with pytest.raises(KeyError, match="third"):
-            next(feed)
+            next(prefetcher)
 
 
 def test_what_is_wrong_with_the_first_batch_is_told_at_once() -> None:
@@ -43,20 +43,20 @@ def test_what_is_wrong_with_the_first_batch_is_told_at_once() -> None:
 
 
 def test_after_a_wait_that_was_given_up_no_batch_comes() -> None:
-    feed = Prefetcher(until(StoppedWhileWaiting(), 1, 2), SINGLE_PROCESS)
-    assert (next(feed), feed.fetch(), next(feed)) == (1, True, 2)
-    assert not feed.fetch()
-    assert list(feed) == []
+    prefetcher = Prefetcher(until(StoppedWhileWaiting(), 1, 2), SINGLE_PROCESS)
+    assert (next(prefetcher), prefetcher.fetch(), next(prefetcher)) == (1, True, 2)
+    assert not prefetcher.fetch()
+    assert list(prefetcher) == []
     with pytest.raises(StopRequested):
         Prefetcher(until(StoppedWhileWaiting()), SINGLE_PROCESS)
 
 
-@pytest.mark.parametrize("taken", [0, 1, 2])
-def test_one_process_that_gives_up_waiting_has_all_leave_at_the_same_batch(taken: int) -> None:
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_one_process_that_gives_up_waiting_has_all_leave_at_the_same_batch(count: int) -> None:
     def wait(world: World) -> None:
-        own = iter(range(9)) if world.is_main else until(StoppedWhileWaiting(), *range(taken))
+        own = iter(range(9)) if world.is_main else until(StoppedWhileWaiting(), *range(count))
         dealt = in_lockstep(own, 9, world=world, stop=never)
-        assert list(islice(dealt, taken)) == list(range(taken))
+        assert list(islice(dealt, count)) == list(range(count))
         with pytest.raises(StopRequested):
             next(dealt)
 

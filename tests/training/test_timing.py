@@ -17,7 +17,7 @@ class Machine:
     """A clock, and steps that take `seconds` on it, times what `busy` says of each."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: Mapping[str, float]) -> None:
-        self.now, self.seconds, self.taken = 0.0, seconds, list[str]()
+        self.now, self.seconds, self.turns = 0.0, seconds, list[str]()
         self.busy: Callable[[str, int], float] = lambda way, nth: 1.0
         monkeypatch.setattr(timing.time, "perf_counter", lambda: self.now)
 
@@ -25,8 +25,8 @@ class Machine:
         return {way: lambda way=way: self._step(way) for way in self.seconds}
 
     def _step(self, way: str) -> None:
-        self.now += self.seconds[way] * self.busy(way, self.taken.count(way))
-        self.taken.append(way)
+        self.now += self.seconds[way] * self.busy(way, self.turns.count(way))
+        self.turns.append(way)
 
 
 def best_of_three(steps: Steps, clock: Callable[[], float], *, worth: float) -> str:
@@ -45,11 +45,11 @@ def best_of_three(steps: Steps, clock: Callable[[], float], *, worth: float) -> 
 def test_a_neighbour_that_hits_some_ways_for_some_turns_does_not_choose(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What once chose blocks: whoever was busy slowed the other two for the three turns that counted."""
+    """What once chose blocks: another process slowed the other two for the three turns that counted."""
     machine = Machine(monkeypatch, RESNET50)
     machine.busy = lambda way, nth: 1.4 if way != "blocks" and nth < 4 else 1.0
     assert best_of_three(machine.steps(), lambda: machine.now, worth=1.15) == "blocks"
-    machine.taken.clear()
+    machine.turns.clear()
     result = time_in_turns(machine.steps(), worth=1.05, seconds=60)
     assert fastest(result, worth=1.05) == "whole"
 
@@ -96,7 +96,7 @@ def test_a_machine_that_is_disturbed_for_some_seconds_is_looked_at_for_longer(
     machine = Machine(monkeypatch, {"float32": 0.055, "bfloat16": 0.037})
     draw, right = random.Random(0), 0
     for _ in range(100):
-        machine.taken.clear()
+        machine.turns.clear()
         machine.busy = lambda way, nth: draw.choice((1.0, 2.0)) if nth < 20 else 1.0
         result = time_in_turns(machine.steps(), worth=1.15, seconds=10.0)
         right += fastest(result, worth=1.15) == "bfloat16"
@@ -113,7 +113,7 @@ def test_the_first_turn_is_not_counted_and_the_order_turns_round(monkeypatch: py
     machine.busy = lambda way, nth: 100.0 if nth == 0 else 1.0
     result = time_in_turns(machine.steps(), worth=1.05, seconds=60)
     assert result == {"a": [1.0] * MIN_TURNS, "b": [1.0] * MIN_TURNS}
-    assert machine.taken[:6] == ["a", "b", "b", "a", "a", "b"]
+    assert machine.turns[:6] == ["a", "b", "b", "a", "a", "b"]
 
 
 @pytest.mark.parametrize(("seconds", "turns"), [(0.0, MIN_TURNS), (16.0, 7), (124.0, 50)])

@@ -21,15 +21,15 @@ def test_training_views_are_those_of_the_recipe_and_the_saved_network_sees_the_t
     tmp_path: Path,
 ) -> None:
     photos = photo_folder(tmp_path / "photos", side=20)
-    made = file_of(recipe(augment=Augment("resized_crop")), tmp_path / "recipe.json")
-    preview = previewed(TrainRequest(str(photos), recipe=str(made)), 4)
+    recipe_path = file_of(recipe(augment=Augment("resized_crop")), tmp_path / "recipe.json")
+    preview = previewed(TrainRequest(str(photos), recipe=str(recipe_path)), 4)
     assert [one.label for one in preview.images] == ["blue", "green", "red", "blue"]
     preprocess, augment = preview.recipe.arch.preprocess, preview.recipe.augment
     for place, one in enumerate(preview.images):
         image = decode(photos / one.title, colour="rgb")
         for epoch, view in enumerate(one.trained):
-            wanted = transforms.train_view(image, preprocess, augment, preview.recipe.seed, epoch, place)
-            assert (view == wanted.transpose(1, 2, 0)).all()
+            expected = transforms.train_view(image, preprocess, augment, preview.recipe.seed, epoch, place)
+            assert (view == expected.transpose(1, 2, 0)).all()
         assert (one.evaluated == transforms.eval_view(image, preprocess).transpose(1, 2, 0)).all()
         assert len(one.trained) == EPOCHS
     assert preview.drift == 0
