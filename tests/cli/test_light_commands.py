@@ -178,3 +178,9 @@ def test_debug_shows_where_it_happened() -> None:
     assert done.returncode != 0
     assert "Traceback" in done.stderr
     assert "ConfigError: no model 'resnet_50'" in done.stderr
+
+
+def test_without_a_command_the_help_is_printed_line_by_line() -> None:
+    lines = succeeded(residua()).splitlines()
+    assert lines[0].startswith("Usage: residua")
+    assert any(line.startswith("  train ") for line in lines)

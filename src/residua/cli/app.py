@@ -20,9 +20,8 @@ from residua.version import __version__
 
 app = typer.Typer(
     name="residua",
-    help="Residual networks: build, train, evaluate, explain, reproduce and ship them.",
+    help="Residual networks: build, train, evaluate, explain and reproduce them.",
     epilog="Start with: residua demo    Errors in full: add --debug",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help loads no rich: a quarter of the time
@@ -31,11 +30,16 @@ app = typer.Typer(
 
 
 @app.callback(invoke_without_command=True)
-def root(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
-    """Residual networks: build, train, evaluate, explain, reproduce and ship them."""
+def root(
+    context: typer.Context,
+    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
+) -> None:
+    """Residual networks: build, train, evaluate, explain and reproduce them."""
     if version:
         print(f"residua {__version__}")
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 app.command("demo")(demo.demo)
