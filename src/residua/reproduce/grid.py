@@ -90,15 +90,35 @@ def row_differences(
 
 
 def row_label(row: PublishedRow, differences: tuple[ProtocolDifference, ...], setting: GridSetting) -> str:
-    """How close a number comes to the paper's protocol: the `protocol_label`, or `different data`."""
+    """How close a number comes to the paper's protocol: the `protocol_label`, or `different data`.
+
+    Args:
+        row: The row that the number reproduces.
+        differences: What `row_differences` returns for it.
+        setting: Its `dataset_name` is compared with the data of the row.
+
+    Returns:
+        `same protocol`, `same protocol but for` the names of the differences, `scaled down`, or
+        `different data`.
+    """
     return protocol_label(differences) if setting.dataset_name == row.data else "different data"
 
 
 def grid_recipe(item: Item, arch: Arch, setting: GridSetting, *, seed: int = 0) -> Recipe:
     """The recipe that trains a network for an item: the paper's, shortened to the budget.
 
-    On digits it is `quick.digits`, unless the budget is `full`. The precision is float32; at the budget
-    `small` it is `auto`, which `with_one_precision` replaces.
+    On digits it is `quick.digits`, unless the budget is `full`. The precision is float32. At the budget
+    `small`, on other images than digits, it is `auto`, which `with_one_precision` replaces.
+
+    Args:
+        item: The table or figure; its paper gives the recipe.
+        arch: The network.
+        setting: Images, budget and threads of the run.
+        seed: Seed of the run.
+
+    Returns:
+        The recipe, in the memory format `channels_last`. On digits `quick.digits` sets the threads, unless
+        the budget is `full`.
     """
     source, budget, threads = str(parse_source(setting.source).absolute()), setting.budget, setting.threads
     precision: Precision = "float32"
@@ -181,7 +201,19 @@ def _entry(item: Item, arch: Arch, setting: GridSetting, folder: Path, seed: int
 
 
 def run_folder(folder: Path, name: str, recipe: Recipe) -> Path:
-    """`folder/name`, or the first `folder/name-N`, that holds a run of this recipe, or no run."""
+    """`folder/name`, or the first `folder/name-N`, that holds a run of this recipe, or no run.
+
+    Args:
+        folder: Folder of the run folders.
+        name: Name of the run folder; N counts from 2.
+        recipe: The recipe. A run on another machine, or with its images elsewhere, counts as the same.
+
+    Returns:
+        The path of the run folder, which may not exist yet.
+
+    Raises:
+        ConfigError: The recipe of a run there is damaged, or a later version wrote it.
+    """
     for number in itertools.count(1):
         path = folder / (name if number == 1 else f"{name}-{number}")
         if not (path / "recipe.json").exists() or _is_same_training(Run(path).recipe, recipe):

@@ -171,7 +171,16 @@ def paper_protocol(paper: str, data: str, arch: Arch) -> dict[str, Any]:
 
 
 def protocol_differences(recipe: Recipe, paper: str, data: str) -> tuple[ProtocolDifference, ...]:
-    """The fields of `recipe` whose values differ from those that `paper` states for `data`."""
+    """The fields of `recipe` whose values differ from those that `paper` states for `data`.
+
+    Args:
+        recipe: The recipe of a run.
+        paper: `he2015`, `he2016` or `duta2020`.
+        data: `imagenet`, or else the paper's protocol for CIFAR is meant.
+
+    Returns:
+        The differences, in the order of `paper_protocol`. Fields that the paper does not state are left out.
+    """
     values = (
         (path, _field(recipe, path), stated)
         for path, stated in paper_protocol(paper, data, recipe.arch).items()

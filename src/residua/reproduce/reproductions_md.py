@@ -66,9 +66,18 @@ def write_docs(file: Path, folder: Path) -> int:
 def finished_reproduction(item: Item, budget: Budget, folder: Path) -> Reproduction | None:
     """The reproduction of `item` at `budget` from the finished runs in `folder`.
 
+    Args:
+        item: The table or figure.
+        budget: Length of the runs. It also decides the images: digits for `smoke`, else the paper's.
+        folder: The folder that `residua reproduce -o` used; its runs are in `runs`.
+
     Returns:
-        None unless all its networks have a finished run; None, too, for fewer than two networks, and where
-        the networks for small images do not keep the question of the paper.
+        Its values for the seeds from 0 on for which every network has a finished run, at most `MAX_SEEDS`.
+        None unless all its networks have a finished run of seed 0; None, too, for fewer than two networks.
+        None, finally, where the networks for small images do not keep the question of the paper.
+
+    Raises:
+        DataError: Two of the runs were trained on different images.
     """
     if not item.datasets:
         return None

@@ -200,6 +200,11 @@ def weights_file(path: Path) -> Path:
 def restore(state: Checkpoint, network: Network, optimizer: torch.optim.Optimizer) -> Progress:
     """Fill `network` and `optimizer` from `state`.
 
+    Args:
+        state: A training state, as `load_newest` returns it.
+        network: Its weights and running statistics are replaced.
+        optimizer: Its state is replaced. It has the parameters of `network`, in the order of the one saved.
+
     Returns:
         The steps made, and the sums over the epoch that was interrupted.
 

@@ -146,7 +146,16 @@ def window(shape: Conv | Pool) -> str:
 
 
 def extent(size: int, frames: int = 1, *, between: str = "×") -> str:
-    """The size of a map in text: `56×56`, or `16×56×56` with its frames."""
+    """The size of a map in text: `56×56`, or `16×56×56` with its frames.
+
+    Args:
+        size: Side of the map, in pixels.
+        frames: Frames of the map; 1 is left out.
+        between: Text between two numbers.
+
+    Returns:
+        The text.
+    """
     return between.join(map(str, (*([frames] if frames > 1 else []), size, size)))
 
 

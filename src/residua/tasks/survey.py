@@ -37,7 +37,18 @@ class DataFinding:
 
 
 def named(key: str, what: str, level: Level, names: tuple[str, ...], cure: str) -> DataFinding:
-    """A finding about classes, or other things that are not files."""
+    """A finding about classes, or other things that are not files.
+
+    Args:
+        key: Its name in JSON.
+        what: Its name in tables.
+        level: Whether it harms training or evaluation, or is only a remark.
+        names: All that it concerns, which may be none.
+        cure: What to do about it.
+
+    Returns:
+        The finding, which counts `names`; its example is the first of them, empty without one.
+    """
     return DataFinding(key, what, level, len(names), names[0] if names else "", cure, names=names)
 
 

@@ -84,7 +84,18 @@ def train(
 
 
 def backward(network: nn.Module, batch: Batch, loss_fn: LossFn, portions: int) -> tuple[Tensor, Tensor]:
-    """Add the gradient of the mean loss, by portions; returns that loss and the number of wrong images."""
+    """Add the gradient of the mean loss, by portions; returns that loss and the number of wrong images.
+
+    Args:
+        network: The network in training mode; the gradient is added to that of its weights.
+        batch: The images or clips of one update.
+        loss_fn: (network, batch) -> mean loss, number of wrong images.
+        portions: Portions in which the batch passes through the network; more need less memory.
+
+    Returns:
+        The losses of the portions, averaged by their numbers of images, and the number of wrong images. Both
+        are scalars on the device, without gradient.
+    """
     losses, counts = [], []
     for portion in batch.chunk(portions):
         loss, num_wrong = loss_fn(network, portion)

@@ -73,7 +73,16 @@ def make_loss_fn(
 
 
 def recipe_loss_fn(recipe: Recipe, plan: Plan, images: Images) -> LossFn:
-    """The loss function of `recipe` for the training images `images`, in the arithmetic of `plan`."""
+    """The loss function of `recipe` for the training images `images`, in the arithmetic of `plan`.
+
+    Args:
+        recipe: Gives label smoothing, the weight of auxiliary heads and whether classes are weighted.
+        plan: Device, precision and memory format, without `auto`.
+        images: The training split; where `data.balance` is `weights`, its labels give the class weights.
+
+    Returns:
+        (network, batch) -> (mean loss, number of wrong images), see `make_loss_fn`.
+    """
     weights = None
     if recipe.data.balance == "weights":
         weights = balanced_class_weights(images.labels, len(images.classes)).to(plan.device)

@@ -120,7 +120,17 @@ def measure(
     precisions: tuple[Precision, ...] = ("float32", "bfloat16"),
 ) -> dict[tuple[Format, Precision], list[float]]:
     """Seconds of training steps on the CPU in every combination, turn by turn, the default combination
-    first."""
+    first.
+
+    Args:
+        network: The network, which is copied.
+        batch: Images or clips of a step.
+        formats: Memory formats to time, the default one first.
+        precisions: Precisions to time, the default one first.
+
+    Returns:
+        (memory format, precision) -> seconds of its step in each turn, without the turn that warms up.
+    """
     steps = {(form, kind): _step(network, form, kind, batch) for kind in precisions for form in formats}
     return timing.time_in_turns(steps, worth=MIN_SPEEDUP, seconds=TIMING_SECONDS)
 

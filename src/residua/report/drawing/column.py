@@ -100,7 +100,16 @@ def draw_arrow_head(
 def draw_box(
     parent: ET.Element, text: str, at: tuple[float, float], *, box_width: float, colour: str, text_colour: str
 ) -> None:
-    """A box whose upper edge has its middle at `at`."""
+    """A box whose upper edge has its middle at `at`.
+
+    Args:
+        parent: The SVG element that the box is added to.
+        text: Its text, one line.
+        at: x and y of the middle of its upper edge, in pixels.
+        box_width: Its width in pixels; its height is `BOX`.
+        colour: Colour of its border and, at 13 % opacity, of its area.
+        text_colour: Colour of its text.
+    """
     x, y = at
     frame = {"x": x - box_width / 2, "y": y, "width": box_width, "height": BOX, "rx": 3}
     add_shape(
@@ -114,7 +123,14 @@ def draw_box(
 def draw_operator(
     parent: ET.Element, at: tuple[float, float], *, palette: Palette, times: bool = False
 ) -> None:
-    """The circle that adds what arrives, or multiplies it."""
+    """The circle that adds what arrives, or multiplies it.
+
+    Args:
+        parent: The SVG element that the circle is added to.
+        at: x and y of its centre, in pixels; its radius is `ROUND`.
+        palette: Gives the colours of its line and area.
+        times: Whether it multiplies: it shows a cross instead of a plus.
+    """
     x, y = at
     circle = {"cx": x, "cy": y, "r": ROUND}
     add_shape(
@@ -230,7 +246,18 @@ def _draw_frame(canvas: Canvas, segment: Segment, *, at: float, colour: str) -> 
 
 
 def draw_branches(canvas: Canvas, segment: Segment, *, at: float, end: float, colour: str) -> float:
-    """Ways side by side between two rails, their boxes from `at` down; the y where they are one again."""
+    """Ways side by side between two rails, their boxes from `at` down; the y where they are one again.
+
+    Args:
+        canvas: Where and in which colours it is drawn; the ways are centred on its trunk.
+        segment: The fork, with the texts of the boxes of each branch.
+        at: y of the upper edge of the first boxes, in pixels.
+        end: y where the trunk above ends, in pixels.
+        colour: Colour of the boxes.
+
+    Returns:
+        y of the lower rail, in pixels.
+    """
     widths, style = branch_widths(segment), f"stroke: {canvas.palette.text}; stroke-width: 1.2"
     x, middles = canvas.middle - total_width(segment) / 2, list[float]()
     for box_width in widths:

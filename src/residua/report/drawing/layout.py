@@ -167,7 +167,16 @@ def _factor_labels(join: Join) -> tuple[str, ...]:
 def branch_labels(
     block: Fork, run: BlockRepeat, *, letters: str = BOX_LETTERS
 ) -> tuple[tuple[str, ...], ...]:
-    """Texts of the boxes of each branch, for the letters `letters`."""
+    """Texts of the boxes of each branch, for the letters `letters`.
+
+    Args:
+        block: The fork.
+        run: Its layers, branch after branch.
+        letters: Letters that get a box; by default norms and activations get none.
+
+    Returns:
+        One tuple for each branch, with its texts from top to bottom.
+    """
     branches, at = [], 0
     for branch in block.branches:
         end = at + len(branch.word.replace(" ", ""))

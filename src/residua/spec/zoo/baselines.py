@@ -69,7 +69,16 @@ VGG = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 
 
 def vgg(name: str, *, depth: int, norm: bool = False) -> Arch:
-    """Stacked 3x3 convolutions of 64 to 512 channels and three linear layers; torchvision's with `norm`."""
+    """Stacked 3x3 convolutions of 64 to 512 channels and three linear layers; torchvision's with `norm`.
+
+    Args:
+        name: Name of the network.
+        depth: Layers: 16 or 19, a key of `VGG`.
+        norm: Whether a batch norm follows each convolution.
+
+    Returns:
+        The network, for 1000 classes and images of 224 x 224 pixels.
+    """
     widths = (64, 128, 256, 512, 512)
     stem, *rest = [_stack((w,) * n, norm=norm) for w, n in zip(widths, VGG[depth], strict=True)]
     source = "Simonyan and Zisserman 2015, table 1" + (", norms as torchvision" if norm else "")

@@ -21,7 +21,17 @@ SPLIT_3002 = (334, 333, 333)
 
 
 def resstage(name: str, *, depth: int, convs: Widths, order: Order = orders.resstage) -> Arch:
-    """2.1: the layers of ResNet, with norms and activations placed by position in the stage."""
+    """2.1: the layers of ResNet, with norms and activations placed by position in the stage.
+
+    Args:
+        name: Name of the network.
+        depth: Layers: a key of `DEEP`.
+        convs: (width, stride) -> convolutions of a block, e.g. `widths.bottleneck`.
+        order: (number of convolutions, place in the stage) -> word.
+
+    Returns:
+        The network, for 1000 classes and images of 224 x 224 pixels.
+    """
     blocks = stages(DEEP[depth], convs, order, narrow=64, shortcut=SHORTCUTS["B"])
     return Arch(name, "resstage", "Duta et al. 2020, 2.1", IMAGENET_STEM, blocks)
 
@@ -29,7 +39,18 @@ def resstage(name: str, *, depth: int, convs: Widths, order: Order = orders.ress
 def iresnet(
     name: str, *, depth: int, convs: Widths, order: Order = orders.resstage, family: str = "iresnet"
 ) -> Arch:
-    """2.2: ResStage with the max-pool projection; the stem's pool moves into the first stage."""
+    """2.2: ResStage with the max-pool projection; the stem's pool moves into the first stage.
+
+    Args:
+        name: Name of the network.
+        depth: Layers: a key of `DEEP`.
+        convs: (width, stride) -> convolutions of a block, e.g. `widths.bottleneck`.
+        order: (number of convolutions, place in the stage) -> word.
+        family: Family of the network.
+
+    Returns:
+        The network, for 1000 classes and images of 224 x 224 pixels.
+    """
     blocks = stages(DEEP[depth], convs, order, narrow=64, shortcut=PROJECTION, first_stride=2)
     return Arch(name, family, "Duta et al. 2020, 2.2", STEM, blocks)
 
@@ -42,7 +63,16 @@ iresgroup_released = partial(iresnet_released, family="iresgroup")
 
 
 def resgroup(name: str, *, depth: int, convs: Widths) -> Arch:
-    """2.3: the original order with wide grouped 3x3 convolutions."""
+    """2.3: the original order with wide grouped 3x3 convolutions.
+
+    Args:
+        name: Name of the network.
+        depth: Layers: a key of `DEEP`.
+        convs: (width, stride) -> convolutions of a block, e.g. `widths.resgroup`.
+
+    Returns:
+        The network, for 1000 classes and images of 224 x 224 pixels.
+    """
     blocks = stages(DEEP[depth], convs, orders.original, narrow=64, shortcut=SHORTCUTS["B"])
     return Arch(name, "resgroup", "Duta et al. 2020, 2.3", IMAGENET_STEM, blocks)
 

@@ -17,7 +17,18 @@ BLOCKS = {
 
 
 def resnet(name: str, *, depth: int, convs: Widths, option: str = "B", family: str = "resnet") -> Arch:
-    """Table 1: a residual net for 224 x 224 images."""
+    """Table 1: a residual net for 224 x 224 images.
+
+    Args:
+        name: Name of the network.
+        depth: Layers: a key of `BLOCKS`.
+        convs: (width, stride) -> convolutions of a block, e.g. `widths.bottleneck`.
+        option: Shortcut A, B or C (4.1), a key of `SHORTCUTS`.
+        family: Family of the network.
+
+    Returns:
+        The network, for 1000 classes.
+    """
     blocks = stages(BLOCKS[depth], convs, orders.original, narrow=64, shortcut=SHORTCUTS[option])
     return Arch(name, family, f"He et al. 2015, table 1, option {option}", IMAGENET_STEM, blocks)
 

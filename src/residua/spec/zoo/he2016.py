@@ -15,6 +15,14 @@ def preresnet(name: str, *, depth: int, convs: Widths) -> Arch:
 
     FAIR's first block reads the stem's own activation; timm's resnetv2 drops the stem's norm and starts its
     first block with one instead: as many parameters, another function.
+
+    Args:
+        name: Name of the network.
+        depth: Layers: a key of `he2015.BLOCKS`.
+        convs: (width, stride) -> convolutions of a block, e.g. `widths.bottleneck`.
+
+    Returns:
+        The network, for 1000 classes.
     """
     blocks = stages(BLOCKS[depth], convs, orders.preactivation, narrow=64, shortcut=PROJECTION)
     return Arch(name, "preresnet", "He et al. 2016, fig. 4e and appendix", IMAGENET_STEM, blocks, "NA")

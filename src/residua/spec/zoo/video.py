@@ -26,24 +26,60 @@ R3D = "Tran et al. 2018, R3D, as torchvision"
 
 
 def resnet3d(name: str, *, depth: int, convs: Widths) -> Arch:
-    """R3D: a residual net whose 3x3 windows span three frames; 18 layers are torchvision's `r3d_18`."""
+    """R3D: a residual net whose 3x3 windows span three frames; 18 layers are torchvision's `r3d_18`.
+
+    Args:
+        name: Name of the network; its family is the name without `depth`.
+        depth: Layers: a key of `he2015.BLOCKS`.
+        convs: (width, stride) -> convolutions of a block, e.g. `widths.basic`.
+
+    Returns:
+        The network, for 400 classes and clips of 16 frames of 112 x 112 pixels.
+    """
     return _video(name, R3D, depth, convs, orders.original, SHORTCUTS["B"])
 
 
 def resgroup3d(name: str, *, depth: int, convs: Widths) -> Arch:
-    """R3D with the wide grouped blocks of Duta et al. 2020, 2.3."""
+    """R3D with the wide grouped blocks of Duta et al. 2020, 2.3.
+
+    Args:
+        name: Name of the network; its family is the name without `depth`.
+        depth: Layers: a key of `he2015.BLOCKS`.
+        convs: (width, stride) -> convolutions of a block, e.g. `widths.resgroup`.
+
+    Returns:
+        The network, for 400 classes and clips of 16 frames of 112 x 112 pixels.
+    """
     source = "Duta et al. 2020, 2.3, in R3D's layout (ours)"
     return _video(name, source, depth, convs, orders.original, SHORTCUTS["B"])
 
 
 def resstage3d(name: str, *, depth: int, convs: Widths) -> Arch:
-    """R3D with norms and activations placed by position in the stage (Duta et al. 2020, 2.1)."""
+    """R3D with norms and activations placed by position in the stage (Duta et al. 2020, 2.1).
+
+    Args:
+        name: Name of the network; its family is the name without `depth`.
+        depth: Layers: a key of `he2015.BLOCKS`.
+        convs: (width, stride) -> convolutions of a block, e.g. `widths.basic`.
+
+    Returns:
+        The network, for 400 classes and clips of 16 frames of 112 x 112 pixels.
+    """
     source = "Duta et al. 2020, 2.1, in R3D's layout (ours)"
     return _video(name, source, depth, convs, orders.resstage, SHORTCUTS["B"])
 
 
 def iresnet3d(name: str, *, depth: int, convs: Widths) -> Arch:
-    """ResStage with the max-pool projection, over frames too (Duta et al. 2020, 2.2)."""
+    """ResStage with the max-pool projection, over frames too (Duta et al. 2020, 2.2).
+
+    Args:
+        name: Name of the network; its family is the name without `depth`.
+        depth: Layers: a key of `he2015.BLOCKS`.
+        convs: (width, stride) -> convolutions of a block, e.g. `widths.basic`.
+
+    Returns:
+        The network, for 400 classes and clips of 16 frames of 112 x 112 pixels.
+    """
     source = "Duta et al. 2020, 2.2, in R3D's layout (ours)"
     return _video(name, source, depth, convs, orders.resstage, PROJECTION)
 

@@ -106,7 +106,16 @@ class ClassEvaluations:
 
 
 def check_views(paths: Sequence[Path], views: Sequence[str], allowed: Collection[str]) -> None:
-    """ConfigError for a view that does not exist, or is not `allowed` for the networks at `paths`."""
+    """ConfigError for a view that does not exist, or is not `allowed` for the networks at `paths`.
+
+    Args:
+        paths: Paths of the networks, at least one; the message names the first.
+        views: Names of the views that the user asked for; none passes.
+        allowed: Names of the views of the task: those of images or those of videos.
+
+    Raises:
+        ConfigError: A view is unknown, or belongs to another task.
+    """
     for view in views:
         if view not in VIEW_TEXTS:
             raise ConfigError(f"no view {view!r}: {nearest(view, VIEW_TEXTS)}")

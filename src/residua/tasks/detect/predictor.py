@@ -84,7 +84,22 @@ class BoxPredictor:
 def load(
     source: str | Path, *, weights: str = "auto", device: str = "auto", precision: str = "float32"
 ) -> BoxPredictor:
-    """Load a trained detector of a run or a checkpoint file; arguments and errors as in `residua.load`."""
+    """Load a trained detector of a run or a checkpoint file; arguments and errors as in `residua.load`.
+
+    Args:
+        source: A run directory (its newest state) or a checkpoint file.
+        weights: Of a run: `raw`, `ema` or `best`; `auto` is `ema` where the run averages weights, else `raw`.
+        device: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the first accelerator, else the CPU.
+        precision: `float32`, `bfloat16`, or `auto` for what the run's plan measured on the same kind of
+            device.
+
+    Returns:
+        A detector that takes files, pictures or arrays.
+
+    Raises:
+        CheckpointError: There is no detector, or a byte of it changed since it was written.
+        ConfigError: The device, the precision or the name of the weights cannot be used.
+    """
     return BoxPredictor(
         *load_predictor(source, read_detector, weights=weights, device=device, precision=precision)
     )

@@ -109,7 +109,17 @@ def train_box_view(
 
 
 def resized_size(detector: Detector, width: float, height: float) -> tuple[int, int]:
-    """The size that the detector gives to an image of `width` x `height`: width and height in pixels."""
+    """The size that the detector gives to an image of `width` x `height`: width and height in pixels.
+
+    Args:
+        detector: Gives the sizes, and whether the aspect ratio is kept.
+        width: Width of the image or of a window of it, in pixels.
+        height: Its height, in pixels.
+
+    Returns:
+        Width and height, whole pixels. An SSD gets a square. For others the shorter side becomes `size`, or
+        less where the longer side would exceed `longest`.
+    """
     if detector.warps:
         return detector.size, detector.size
     scale = min(detector.size / min(width, height), detector.longest / max(width, height))

@@ -100,7 +100,16 @@ def rank_class(
 def rank_all_classes(
     detections: Sequence[BoxPrediction], ground_truth: Sequence[Boxes], classes: int
 ) -> list[RankedDetections]:
-    """`rank_class` for each of the `classes`, at the usual IoU threshold."""
+    """`rank_class` for each of the `classes`, at the usual IoU threshold.
+
+    Args:
+        detections: of each image.
+        ground_truth: objects of each image, in the same order.
+        classes: number of classes.
+
+    Returns:
+        The detections of each class in all images, in the order of the classes.
+    """
     return [rank_class(detections, ground_truth, label) for label in range(classes)]
 
 

@@ -125,7 +125,16 @@ def frame_rate(images: Images) -> float:
 
 
 def describe_clips(arch: Arch, fps: float, protocol: str) -> str:
-    """What a score belongs to: frames, stride, frame rate and number of views, in one phrase."""
+    """What a score belongs to: frames, stride, frame rate and number of views, in one phrase.
+
+    Args:
+        arch: A network for clips.
+        fps: Frame rate of the videos, in frames a second; 0 where it is unknown.
+        protocol: `clip` or `video`.
+
+    Returns:
+        E.g. `16 frames together, one of every 2 of 30 a second; 10 x 3 views`.
+    """
     clip = clip_of(arch)
     speed = f" of {fps:.3g} a second" if fps else ""
     views = f"{TIMES} x {PLACES} views" if protocol == VIDEO else "1 view"
