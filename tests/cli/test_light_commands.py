@@ -181,6 +181,6 @@ def test_debug_shows_where_it_happened() -> None:
 
 
 def test_without_a_command_the_help_is_printed_line_by_line() -> None:
-    lines = succeeded(residua()).splitlines()
+    lines = succeeded(command.residua()).splitlines()
     assert lines[0].startswith("Usage: residua")
     assert any(line.startswith("  train ") for line in lines)
