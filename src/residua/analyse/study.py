@@ -148,7 +148,16 @@ def depth_series(
     *,
     kind: Literal["line", "dots", "both"] = "line",
 ) -> tuple[Series, ...]:
-    """One series a network: its values over 1, 2, 3 ..."""
+    """One series a network: its values over 1, 2, 3 ...
+
+    Args:
+        values: Name of each network -> its values, in the order of depth or of size.
+        colours: Name -> index of its colour; a network that is missing takes the next colour.
+        kind: How each series is drawn.
+
+    Returns:
+        The series, in the order of `values`; x is the place of a value from 1.
+    """
     return tuple(
         Series(name, tuple((float(place), y) for place, y in enumerate(ys, 1)), kind, colours.get(name, -1))
         for name, ys in values.items()

@@ -60,6 +60,14 @@ def box_fault(corners: Corners, width: int, height: int) -> str:
     """Why a box of an image of `width` x `height` pixels cannot be used; empty for a usable box.
 
     A box may leave the image by one pixel; `clip_box` cuts it.
+
+    Args:
+        corners: Left, top, right and bottom, in pixels; any of them may be NaN or infinite.
+        width: Width of the image, in pixels.
+        height: Height of the image, in pixels.
+
+    Returns:
+        The reason, as a clause that calls the box "it"; empty for a usable box.
     """
     left, top, right, bottom = corners
     if not all(map(math.isfinite, corners)):
@@ -74,7 +82,16 @@ def box_fault(corners: Corners, width: int, height: int) -> str:
 
 
 def clip_box(corners: Corners, width: int, height: int) -> Corners:
-    """`corners`, clipped to the image."""
+    """`corners`, clipped to the image.
+
+    Args:
+        corners: Left, top, right and bottom, in pixels.
+        width: Width of the image, in pixels.
+        height: Height of the image, in pixels.
+
+    Returns:
+        Left, top, right and bottom, in pixels, within the image where the box overlaps it.
+    """
     left, top, right, bottom = corners
     return max(0.0, left), max(0.0, top), min(float(width), right), min(float(height), bottom)
 

@@ -18,7 +18,15 @@ _MOST_BYTES = 1 << 28  # of an archive or a member: the archive of CIFAR-10 has 
 def download(folder: Path, *, url: str, md5: str, members: Sequence[str], advice: str) -> None:
     """Write `members` of the tar archive at `url` into `folder`, each in one step.
 
-    DataError when it cannot be fetched (the message ends with `advice`) or has another checksum than `md5`.
+    Args:
+        folder: Where the files are written; created when it does not exist.
+        url: Address of the archive.
+        md5: MD5 of the archive, in hexadecimal.
+        members: File names, without the folders of the archive.
+        advice: What the user can do instead; every error message ends with it.
+
+    Raises:
+        DataError: The archive cannot be fetched or unpacked, lacks a member, or has another checksum.
     """
     archive = _fetched(url, advice=advice)
     # MD5 is what the authors publish; it is here against broken transfers, and https against forged ones

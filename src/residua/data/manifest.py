@@ -48,8 +48,16 @@ def split_name(images: Images) -> str:
 def write_manifest(out: Path, lines: Sequence[ManifestEntry], *, force: bool = False) -> None:
     """Write `lines` to `out`, a .csv that is read back before it takes its place; no image is touched.
 
-    FileExistsError when it is there, unless `force`. ValueError for another ending, or a place that is not
-    above the images; DataError for what a label file cannot say.
+    Args:
+        out: The file, in the folder of the images or in a folder above them.
+        lines: Path, class and split of each image.
+        force: Whether a file at `out` is replaced.
+
+    Raises:
+        FileExistsError: Something exists at `out`, without `force`.
+        ConfigError: `out` has another ending than .csv, or its folder does not exist.
+        ValueError: `out` is not above its images.
+        DataError: A label file cannot hold a file name or a class.
     """
     check_output_path(out, force=force, suffixes=(".csv",))
     folder = Path(os.path.abspath(out)).parent

@@ -103,7 +103,15 @@ def fetch_ranges(ranges: Sequence[ByteRange]) -> dict[ByteRange, bytes]:
 
 
 def prefetch_range(place: str, offset: int, size: int) -> None:
-    """Ask the system to load a range of the file `place` into memory; errors are ignored."""
+    """Ask the system to load a range of the file `place` into memory; errors are ignored.
+
+    Only Linux is asked; other systems load the range when it is read.
+
+    Args:
+        place: Path of a local file.
+        offset: First byte.
+        size: Number of bytes.
+    """
     if sys.platform == "linux":
         with suppress(OSError):
             os.posix_fadvise(_descriptor(place).fileno(), offset, size, os.POSIX_FADV_WILLNEED)

@@ -44,17 +44,46 @@ def draws(seed: int, epoch: int, indices: NDArray[np.int64], stream: int) -> NDA
 
 
 def draw(seed: int, epoch: int, index: int, stream: int) -> float:
-    """The number of `draws` for one index, without the overhead of arrays: a crop takes a dozen."""
+    """The number of `draws` for one index, without the overhead of arrays: a crop takes a dozen.
+
+    Args:
+        seed: Seed of the run.
+        epoch: Epoch from 0.
+        index: Index of the example, from 0.
+        stream: As in `draws`.
+
+    Returns:
+        A uniform number in [0, 1).
+    """
     return (_mix(_state(seed, epoch, stream) ^ index) >> 11) * 2.0**-53
 
 
 def seed_for(seed: int, epoch: int, index: int, stream: int) -> int:
-    """A seed of 63 bits for another library's generator, from the same keys."""
+    """A seed of 63 bits for another library's generator, from the same keys.
+
+    Args:
+        seed: Seed of the run.
+        epoch: Epoch from 0.
+        index: Index of the example, from 0.
+        stream: As in `draws`.
+
+    Returns:
+        An integer from 0 to 2**63 - 1.
+    """
     return _mix(_state(seed, epoch, stream) ^ index) >> 1
 
 
 def order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
-    """The order in which an epoch visits `count` images: a read-only permutation (count,)."""
+    """The order in which an epoch visits `count` images: a read-only permutation (count,).
+
+    Args:
+        seed: Seed of the run.
+        epoch: Epoch from 0.
+        count: Number of images.
+
+    Returns:
+        Indices of images (count,) int64. The last four orders are cached.
+    """
     return _order(seed, epoch, count)
 
 

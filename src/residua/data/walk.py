@@ -47,6 +47,18 @@ def walk(
     """Every file below `folder` with its kind; images are those with an ending in `suffixes`.
 
     Links to files are followed inside `root`, links to folders never: they may loop, or leave the data set.
+
+    Args:
+        folder: Where the walk begins.
+        root: Folder of the data set; a link that leads out of it is not followed.
+        suffixes: Endings of images, in lower case with their dot.
+
+    Yields:
+        Kind and path of each file, in no particular order. A hidden folder and a link to a folder count as
+        one file each, and nothing below them is visited.
+
+    Raises:
+        DataError: A folder is missing or cannot be read.
     """
     inside = root.resolve()
     waiting = [folder]

@@ -32,7 +32,16 @@ def check(tools: Sequence[str]) -> None:
 
 @contextmanager
 def tracked(run: Path, listen: Listen, tools: Sequence[str]) -> Iterator[Listen]:
-    """A listener that passes events to `listen` and writes them for each of `tools` into the folder `run`."""
+    """A listener that passes events to `listen` and writes them for each of `tools` into the folder `run`.
+
+    Args:
+        run: The run directory.
+        listen: Receives every Event.
+        tools: Names of trackers that `check` accepts; without any, `listen` itself is the listener.
+
+    Yields:
+        The listener. The files of TensorBoard are closed at the end of the context.
+    """
     if "tensorboard" not in tools:
         yield listen
         return

@@ -161,8 +161,18 @@ def create_run(
 ) -> Run:
     """A new run directory at `path` for the prepared run.
 
+    Args:
+        prepared: Recipe, examples and network of the run.
+        path: The run directory, created when it does not exist.
+        force: Replace a run that exists.
+        world: The processes that share the run; their number and job are recorded.
+
+    Returns:
+        The run, before its first step.
+
     Raises:
         FileExistsError: A run exists at `path`, without `force`.
+        RunBusyError: Another process writes the run.
     """
     known, place = identity(prepared.dataset, prepared.unreadable), _hardware(prepared.recipe, world)
     run = create(path, prepared.recipe, identity=known, hardware=place, force=force)
@@ -320,6 +330,17 @@ def _hardware(recipe: Recipe, world: World) -> dict[str, object]:
 
 def same_environment(run: Run, world: World, *, force: bool) -> list[str]:
     """What differs from the environment in which the run began, one line each.
+
+    With `force` the differences are recorded in the run. A lost or damaged `environment.json` is written
+    again.
+
+    Args:
+        run: The run that is about to continue.
+        world: The processes that share the run now.
+        force: Continue where something differs.
+
+    Returns:
+        Lines for the user, also for a file that was written again; empty where nothing differs.
 
     Raises:
         ConfigError: Something differs, without `force`.

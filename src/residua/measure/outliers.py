@@ -24,6 +24,18 @@ def distances(network: Network, images: Images, learned: Images) -> NDArray[np.f
 
     Euclidean, between what the last layer reads, scaled to length 1 (Sun et al. 2022, deep nearest
     neighbours). `network` is left in eval mode.
+
+    Args:
+        network: A trained network, on its device.
+        images: The N images to rank.
+        learned: Images that the network was trained on; at most `MOST` of them, evenly spread, are read.
+
+    Returns:
+        Distances (N,) float64 divided by their median. With fewer than 10 images in `learned`, the distance
+        is that to the farthest.
+
+    Raises:
+        DataError: An image cannot be decoded.
     """
     some = np.linspace(0, len(learned) - 1, min(MOST, len(learned))).astype(np.int64)
     known = _read(network, learned.subset(some))

@@ -229,7 +229,19 @@ def view_probabilities(predictor: ImagePredictor, pixels: Tensor) -> NDArray[np.
 
 
 def views_of(preprocess: Preprocess, images: Images, view: str) -> Iterator[IndexedViews]:
-    """Every view of every image, a batch of one kind at a time; `view` is not `center`."""
+    """Every view of every image, a batch of one kind at a time; `view` is not `center`.
+
+    Args:
+        preprocess: Size, resizing and colour that the network expects.
+        images: The N images.
+        view: A name in `VIEWS` other than `center`.
+
+    Yields:
+        Indices (n,) int64 in `images`, and one view of each: (n, C, H, W) uint8 on the CPU.
+
+    Raises:
+        DataError: An image cannot be decoded.
+    """
     if view == "multiscale":
         yield from _whole_images(images, preprocess, scaled(preprocess.size, SCALES))
         return

@@ -137,7 +137,20 @@ class ForkBlock(nn.Module):
 
 
 def make_block(block: Block | Fork, width: int, letters: Mapping[str, Letter], eps: float) -> nn.Module:
-    """The module for `block` behind a map of `width` channels; `letters` and `eps` as in `spell`."""
+    """The module for `block` behind a map of `width` channels; `letters` and `eps` as in `spell`.
+
+    Args:
+        block: Word and shapes, or the branches of a fork.
+        width: Channels of the input.
+        letters: What each letter becomes.
+        eps: Added to the variance in every norm.
+
+    Returns:
+        A `ForkBlock` for a fork, else a `ResidualBlock`.
+
+    Raises:
+        ConfigError: Two layers would have the same name, or a letter cannot build its layer.
+    """
     if isinstance(block, Fork):
         return ForkBlock(block, width, letters=letters, eps=eps)
     return ResidualBlock(block, width, letters=letters, eps=eps)

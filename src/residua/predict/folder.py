@@ -98,7 +98,16 @@ def config(network: Network) -> dict[str, Any]:
 
 
 def timm_config(preprocess: Preprocess, *, classes: int, head: str) -> dict[str, Any]:
-    """`preprocess` in timm's words; `head` is the name of the last layer's weight."""
+    """`preprocess` in timm's words; `head` is the name of the last layer's weight.
+
+    Args:
+        preprocess: How the network reads images.
+        classes: Outputs of the network.
+        head: Name of that weight in the network's `state_dict`, e.g. `head.linear1.weight`.
+
+    Returns:
+        The fields of timm's `pretrained_cfg`, as JSON values.
+    """
     return {
         "input_size": [preprocess.channels, preprocess.size, preprocess.size],
         "mean": list(preprocess.mean),

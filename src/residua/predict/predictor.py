@@ -113,7 +113,20 @@ def predict_files(
 
 
 def inference_plan(path: Path, *, device: str = "auto", precision: str = "float32") -> Plan:
-    """The plan by which the network at `path` predicts, without measuring anything; see `load_predictor`."""
+    """The plan by which the network at `path` predicts, without measuring anything; see `load_predictor`.
+
+    Args:
+        path: A run directory, a saved folder or a checkpoint file; only `auto` precision reads it.
+        device: A device of torch, or `auto` for the first accelerator, else the CPU.
+        precision: `float32`, `bfloat16` or `auto`. `auto` is `bfloat16` where the plan of a run chose it on
+            the same kind of device, else `float32`.
+
+    Returns:
+        Device, precision, the memory format channels_last, and torch's number of threads.
+
+    Raises:
+        ConfigError: The device or the precision cannot be used here, or the recipe of the run is damaged.
+    """
     if precision not in get_args(Precision):
         raise ConfigError(f"no precision {precision!r}: give {', '.join(get_args(Precision))}")
     target = resolve_device(device)
@@ -161,7 +174,16 @@ def weights_path(path: Path, weights: WeightsName) -> Path:
 
 
 def network_inputs(pixels: Tensor, preprocess: Preprocess, plan: Plan) -> Tensor:
-    """(n, C, ..., H, W) uint8 pixels -> normalised float inputs, on the plan's device, in its format."""
+    """(n, C, ..., H, W) uint8 pixels -> normalised float inputs, on the plan's device, in its format.
+
+    Args:
+        pixels: Images (n, C, H, W) or clips (n, C, T, H, W), uint8, on the CPU.
+        preprocess: Mean and standard deviation of each channel, or a mean image.
+        plan: Device and memory format; its precision is not applied here.
+
+    Returns:
+        The same shape, float32.
+    """
     inputs = normalise(to_device(pixels, torch.device(plan.device)), preprocess)
     return inputs.contiguous(memory_format=layout(plan.memory_format, inputs.ndim))
 

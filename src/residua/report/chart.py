@@ -202,7 +202,15 @@ def axis_around(low: float, high: float) -> Axis:
 def draw_grid(
     parent: ET.Element, frame: Frame, *, title: str, palette: Palette, has_numbers: bool = True
 ) -> None:
-    """Draw level lines at the ticks of y, with their numbers if `has_numbers`, and the axis of x below."""
+    """Draw level lines at the ticks of y, with their numbers if `has_numbers`, and the axis of x below.
+
+    Args:
+        parent: Element of the drawing that receives the shapes.
+        frame: Where the axes lie, in pixels, and what they span.
+        title: Title of the horizontal axis.
+        palette: Colours.
+        has_numbers: Whether the vertical axis has numbers.
+    """
     for value, text in frame.y.ticks():
         y = frame.at(frame.x.low, value)[1]
         level = {"x1": frame.left, "x2": frame.right, "y1": y, "y2": y}
@@ -219,7 +227,15 @@ def draw_grid(
 def draw_x_axis(
     parent: ET.Element, axis: Axis, span: tuple[float, float], *, y: float, palette: Palette
 ) -> None:
-    """Draw the ticks of a horizontal axis at height `y`, their numbers below; `span` is left and width."""
+    """Draw the ticks of a horizontal axis at height `y`, their numbers below; `span` is left and width.
+
+    Args:
+        parent: Element of the drawing that receives the shapes.
+        axis: What the axis spans.
+        span: Left end and width of the axis, in pixels.
+        y: Height of the axis, in pixels from the top.
+        palette: Colours.
+    """
     for value, text in axis.ticks():
         x = span[0] + span[1] * axis.share(value)
         add_shape(parent, "line", {"x1": x, "x2": x, "y1": y, "y2": y + 4}, style=f"stroke: {palette.muted}")
@@ -235,7 +251,15 @@ def draw_end_labels(
     gap: float = NAME_GAP,
     longest: int = LONGEST_NAME,
 ) -> None:
-    """Write each name right of the axes, apart from the others; a thin line leads to one that had to move."""
+    """Write each name right of the axes, apart from the others; a thin line leads to one that had to move.
+
+    Args:
+        parent: Element of the drawing that receives the shapes.
+        frame: Where the axes lie, in pixels.
+        labels: Names with the ends of their lines, in any order; every end is finite.
+        gap: Pixels from the axes to the names.
+        longest: Characters of a name; a longer one is shortened, and its tooltip shows it whole.
+    """
     heights = [label.point[1] for label in labels]
     places = spread_apart(heights, gap=NAME_STEP, low=frame.top, high=frame.bottom)
     edge = frame.right + gap
@@ -254,7 +278,15 @@ def draw_end_labels(
 def draw_curve(
     parent: ET.Element, points: Sequence[tuple[float, float]], colour: str, width: float, *, dashes: str = ""
 ) -> None:
-    """Draw a line through `points`, in pixels, past those that are not finite."""
+    """Draw a line through `points`, in pixels, past those that are not finite.
+
+    Args:
+        parent: Element of the drawing that receives the shapes.
+        points: x and y in pixels; one finite point becomes a dot, and none draws nothing.
+        colour: A CSS colour.
+        width: Thickness in pixels.
+        dashes: Lengths of dashes and gaps in pixels, e.g. `4 4`; empty for a solid line.
+    """
     path = path_data(points)
     if not path:
         return
@@ -266,7 +298,14 @@ def draw_curve(
 def draw_legend(
     parent: ET.Element, entries: Sequence[tuple[float, Symbol, str]], *, baseline: float, palette: Palette
 ) -> None:
-    """Draw marks and what they mean in one line; each entry has the x of its mark, the mark and a text."""
+    """Draw marks and what they mean in one line; each entry has the x of its mark, the mark and a text.
+
+    Args:
+        parent: Element of the drawing that receives the shapes.
+        entries: x in pixels, the function that draws the mark, and the text.
+        baseline: Baseline of the texts, in pixels from the top.
+        palette: Colours.
+    """
     for x, symbol, meaning in entries:
         mark = symbol(parent, x, baseline - 4, palette)
         after = 10 if mark.tag == "circle" else 12 if mark.tag == "path" else 28
@@ -284,19 +323,49 @@ def stroke(width: float) -> Symbol:
 
 
 def bar(parent: ET.Element, x: float, y: float, palette: Palette) -> ET.Element:
-    """A legend's mark of a bar."""
+    """A legend's mark of a bar.
+
+    Args:
+        parent: Element of the drawing that receives the shapes.
+        x: Left end, in pixels.
+        y: Middle, in pixels from the top.
+        palette: Colours; the bar takes the first of its series.
+
+    Returns:
+        The new element, a `rect`.
+    """
     fields = {"x": x, "y": y - 5, "width": 22, "height": 10}
     return add_shape(parent, "rect", fields, style=f"fill: {palette.series[0]}")
 
 
 def ring(parent: ET.Element, x: float, y: float, palette: Palette) -> ET.Element:
-    """A grey ring around (x, y): a number that a paper printed, in a legend or on a line."""
+    """A grey ring around (x, y): a number that a paper printed, in a legend or on a line.
+
+    Args:
+        parent: Element of the drawing that receives the shapes.
+        x: Centre, in pixels from the left.
+        y: Centre, in pixels from the top.
+        palette: Colours.
+
+    Returns:
+        The new element, a `circle`, for instance to add a tooltip.
+    """
     style = f"fill: {palette.background}; stroke: {palette.muted}; stroke-width: 2"
     return add_shape(parent, "circle", {"cx": x, "cy": y, "r": 4.5}, style=style)
 
 
 def diamond(parent: ET.Element, x: float, y: float, palette: Palette) -> ET.Element:
-    """A grey diamond around (x, y): a number that a paper printed, in a legend or on a bar."""
+    """A grey diamond around (x, y): a number that a paper printed, in a legend or on a bar.
+
+    Args:
+        parent: Element of the drawing that receives the shapes.
+        x: Centre, in pixels from the left.
+        y: Centre, in pixels from the top.
+        palette: Colours.
+
+    Returns:
+        The new element, a `path`, for instance to add a tooltip.
+    """
     path = f"M{x:.1f} {y - 9:.1f}L{x + 6:.1f} {y:.1f}L{x:.1f} {y + 9:.1f}L{x - 6:.1f} {y:.1f}Z"
     style = f"fill: {palette.muted}; stroke: {palette.background}; stroke-width: 1.5"
     return add_shape(parent, "path", {"d": path}, style=style)

@@ -68,7 +68,17 @@ def find_moving(place: str, _options: ListingOptions) -> SourceListing:
 def moving_windows(
     photograph: NDArray[np.uint8], top: int, left: int, step: tuple[int, int]
 ) -> NDArray[np.uint8]:
-    """Frames (FRAMES, SIDE, SIDE, 3) of a window that starts at `top` and `left` of an (H, W, 3) image."""
+    """Frames (FRAMES, SIDE, SIDE, 3) of a window that starts at `top` and `left` of an (H, W, 3) image.
+
+    Args:
+        photograph: RGB pixels (H, W, 3) uint8, which continue as their mirror image at all edges.
+        top: Upper edge of the first window, in pixels; it may lie outside the photograph.
+        left: Left edge of the first window, in pixels; it may lie outside the photograph.
+        step: Direction down and to the right, a value of `DIRECTIONS`; the window moves `SPEED` times as far.
+
+    Returns:
+        The frames (FRAMES, SIDE, SIDE, 3) uint8.
+    """
     rows, columns = (
         _mirrored_indices(start + SPEED * way * np.arange(FRAMES)[:, None] + np.arange(SIDE), length)
         for start, way, length in zip((top, left), step, photograph.shape[:2], strict=True)

@@ -66,10 +66,25 @@ def write_shards(
 ) -> PackedShards:
     """Write the images of `listing` to the folder `out`, bit for bit, in a fixed random order.
 
-    With `side`, images whose shorter side is longer become JPEGs of that side, in pixels. `decoded` writes
-    the pixels of every image as the gate makes them (BMP): much larger, and nothing is left to decode.
-    `tell(done, total)` hears of every image. DataError names an image that cannot be read;
-    FileExistsError when `out` is there, unless `force`. `out` appears complete or not at all.
+    `out` appears complete or not at all.
+
+    Args:
+        listing: The images, in one split or in two.
+        out: The new folder.
+        shard_bytes: Size at which a new shard begins, in bytes.
+        side: Images whose shorter side is longer are made smaller to this side, in pixels, and saved
+            as JPEG; 0 leaves the size of all.
+        decoded: Write the pixels of every image as the gate makes them, always as BMP: much larger, and
+            nothing is left to decode.
+        force: Whether a folder at `out` is replaced.
+        tell: Receives the number of images done and their total, after every image.
+
+    Returns:
+        How many images, shards and bytes were written, and how many images were made smaller.
+
+    Raises:
+        FileExistsError: Something exists at `out`, without `force`.
+        DataError: An image cannot be read; the message names it.
     """
     check_is_free(out, force=force)
     draft = out.with_name(f".{out.name}.partial")

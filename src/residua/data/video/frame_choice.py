@@ -47,7 +47,17 @@ def position_count(clip: Clip) -> int:
 
 
 def random_positions(clip: Clip, seed: int, epoch: int, index: int) -> list[float]:
-    """Positions of video `index` in one epoch; they depend on (seed, epoch, index) alone."""
+    """Positions of video `index` in one epoch; they depend on (seed, epoch, index) alone.
+
+    Args:
+        clip: Frames, stride and segments that the network reads.
+        seed: Seed of the run.
+        epoch: Epoch from 0.
+        index: Index of the video in its split, from 0.
+
+    Returns:
+        `position_count(clip)` uniform numbers in [0, 1), for `frame_numbers`.
+    """
     where = np.array([index])
     return [float(draws(seed, epoch, where, CLIP_POSITION + k)[0]) for k in range(position_count(clip))]
 

@@ -118,7 +118,14 @@ def block_size(kind: BlockKind) -> tuple[float, float]:
 
 
 def draw_block(parent: ET.Element, kind: BlockKind, *, at: tuple[float, float], palette: Palette) -> None:
-    """Draw it with its upper left corner at `at`."""
+    """Draw it with its upper left corner at `at`.
+
+    Args:
+        parent: Element of the drawing that receives the shapes.
+        kind: Blocks that are spelled alike, of which one is drawn.
+        at: x and y of the upper left corner, in pixels; `block_size` gives the size.
+        palette: Colours.
+    """
     x, y = at
     add_text(parent, kind.caption[0], (x, y + 12), style=TextStyle(palette.text, 13, weight=650))
     add_text(parent, kind.caption[1], (x, y + 28), style=TextStyle(palette.muted, SMALL + 1))

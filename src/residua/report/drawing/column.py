@@ -81,7 +81,14 @@ def draw_column(
 
 
 def draw_arrow(parent: ET.Element, x: float, span: tuple[float, float], *, colour: str) -> None:
-    """A line down from one y to another, with a head where it ends."""
+    """A line down from one y to another, with a head where it ends.
+
+    Args:
+        parent: Element of the drawing that receives the shapes.
+        x: Place of the line, in pixels from the left.
+        span: Start and end of the line, in pixels from the top.
+        colour: A CSS colour.
+    """
     start, end = span
     line = {"x1": x, "x2": x, "y1": start, "y2": end - HEAD + 1}
     add_shape(parent, "line", line, style=f"stroke: {colour}; stroke-width: 1.2")
@@ -91,7 +98,14 @@ def draw_arrow(parent: ET.Element, x: float, span: tuple[float, float], *, colou
 def draw_arrow_head(
     parent: ET.Element, at: tuple[float, float], *, colour: str, toward: str = "down"
 ) -> None:
-    """The head of an arrow that ends at `at`, pointing `down`, `left` or `right`."""
+    """The head of an arrow that ends at `at`, pointing `down`, `left` or `right`.
+
+    Args:
+        parent: Element of the drawing that receives the shapes.
+        at: x and y of the tip, in pixels.
+        colour: A CSS colour.
+        toward: `down`, `left` or `right`.
+    """
     shapes = {"down": f"l-3 -{HEAD}h6z", "left": f"l{HEAD} -3v6z", "right": f"l-{HEAD} -3v6z"}
     path = f"M{at[0]:.1f} {at[1]:.1f}{shapes[toward]}"
     add_shape(parent, "path", {"d": path}, style=f"fill: {colour}")
