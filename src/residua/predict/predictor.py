@@ -199,7 +199,7 @@ def compute_logits(network: Network, pixels: Tensor, plan: Plan) -> Tensor:
 
     Args:
         network: In eval mode, placed as `plan` says.
-        pixels: (n, C, H, W) or, of clips, (n, C, T, H, W), uint8, on any device.
+        pixels: (n, C, H, W) or, of clips, (n, C, T, H, W), uint8, on the CPU.
         plan: Device, memory format and precision.
 
     Returns:
