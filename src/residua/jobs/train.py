@@ -177,7 +177,7 @@ def create_run(
     known, place = identity(prepared.dataset, prepared.unreadable), _hardware(prepared.recipe, world)
     run = create(path, prepared.recipe, identity=known, hardware=place, force=force)
     write_backup(path)
-    with suppress(PermissionError):  # on a folder whose names nobody may list
+    with suppress(PermissionError):  # in a folder that cannot be listed
         for folder in (run.checkpoints, path, path.parent):  # a power cut takes no run that was created
             sync_folder(folder)
     if prepared.recipe.data.bad == "quarantine":
