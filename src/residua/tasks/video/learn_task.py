@@ -33,7 +33,7 @@ from residua.training.validate import validate
 
 
 class VideoLearn:
-    """`residua.training_batches.learn_task.LearnTask` of videos."""
+    """`residua.training.learn_task.LearnTask` of videos."""
 
     counts_wrong = True
 
