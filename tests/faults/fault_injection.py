@@ -15,7 +15,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from process_server import ForkedProcess
+from command import Command
 from residua.runs import checkpoint
 from residua.runs.run import Run
 from residua.training import validate
@@ -49,10 +49,11 @@ PLACES: dict[str, tuple[Any, str, str]] = {
 
 
 def start_with_fault(
-    mark: Path, aim: str, *words: object, begin: Callable[..., ForkedProcess], rank: int = 0, **options: Any
-) -> ForkedProcess:
+    mark: Path, aim: str, *words: object, begin: Callable[..., Command], rank: int = 0, **options: Any
+) -> Command:
     """`begin` the command of `words`, to be hurt at `aim`, e.g. `kill before row 2`."""
-    return begin(mark, rank, *aim.split(), *words, module="fault_injection", **options)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # for ranks, which a launcher starts afresh
+    return begin(mark, rank, *aim.split(), *words, module="fault_injection", env=env, **options)
 
 
 def fault_time(mark: Path) -> float:
@@ -96,7 +97,7 @@ def _main(mark: str, rank: str, act: str, moment: str, place: str, nth: str, *wo
     owner, name, prefix = PLACES[place]
 
     def is_place(*given: Any) -> bool:
-        is_here = os.environ.get("RANK", "0") == rank  # asked late: a launcher forks its ranks from itself
+        is_here = os.environ.get("RANK", "0") == rank
         return is_here and (not prefix or _is_for(given[-1], prefix))
 
     acting = _acting(getattr(owner, name), once, first=moment == "before", nth=int(nth), is_place=is_place)
