@@ -2,6 +2,8 @@
 
 from typing import Protocol
 
+from residua.data.fingerprints import Fingerprints
+
 
 class Split(Protocol):
     """Labelled examples, found by index."""
@@ -17,7 +19,14 @@ class Split(Protocol):
         """Name of example `i` in messages and lists."""
 
     def identity(self) -> bytes:
-        """A digest that changes when the examples change."""
+        """A digest of names, labels and what else is known of the examples without opening their files."""
+
+    def fingerprints(self) -> Fingerprints:
+        """Name and fingerprint of every local file, in the order of the examples.
+
+        Raises:
+            DataError: A file cannot be read.
+        """
 
 
 class Dataset(Protocol):

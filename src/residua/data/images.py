@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from residua.data.decode import IMAGE, ChooseShrink, MediaType, convert_image, printable_path
+from residua.data.fingerprints import Fingerprints
 from residua.data.items import CombinedItems, Item, Items
 from residua.errors import DataError
 from residua.spec.preprocess import Colour
@@ -52,6 +53,14 @@ class Images:
         digest.update(self.pixels.tobytes() if self.pixels is not None else b"")
         digest.update(self.files.identity() if self.files is not None else b"")
         return digest.digest()
+
+    def fingerprints(self) -> Fingerprints:
+        """Name and fingerprint of every local file; none of an array, whose pixels are in `identity`.
+
+        Raises:
+            DataError: A file cannot be read.
+        """
+        return iter(()) if self.files is None else self.files.fingerprints()
 
     def item(self, i: int) -> Item:
         """Image `i` as it is stored: a file, its bytes, or a picture."""

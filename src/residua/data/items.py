@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from residua.data.decode import printable_path
+from residua.data.fingerprints import Fingerprints, fingerprint
 from residua.data.ranges import ByteRange, fetch_ranges, prefetch_file, prefetch_range, read_range
 from residua.errors import DataError
 from residua.spec.source import is_address
@@ -41,6 +42,13 @@ class Items(Protocol):
 
     def identity(self) -> bytes:
         """A digest of the collection: of names, places and known digests, not of the content of files."""
+
+    def fingerprints(self) -> Fingerprints:
+        """Name and fingerprint of every local file that holds images; nothing else is opened.
+
+        Raises:
+            DataError: A file cannot be read.
+        """
 
     def prefetch(self, indices: NDArray[np.int64]) -> None:
         """Start to load the images at `indices`, which are read next, all at once.
@@ -115,6 +123,13 @@ class Files:
         """Digest of the paths."""
         return hashlib.sha256(self.names.text).digest()
 
+    def fingerprints(self) -> Fingerprints:
+        """Name and fingerprint of each file. DataError when one cannot be read."""
+        root = os.path.join(self.root, "")
+        for i in range(len(self)):
+            name = self.names[i]
+            yield name, fingerprint(root + name)
+
     def prefetch(self, indices: NDArray[np.int64]) -> None:
         """Ask the system to load the files."""
         for i in indices.tolist():
@@ -164,6 +179,12 @@ class Members:
         if self.digests is not None:
             digest.update(np.ascontiguousarray(self.digests).tobytes())
         return digest.digest()
+
+    def fingerprints(self) -> Fingerprints:
+        """Path and fingerprint of each local archive; members are known by `identity` alone."""
+        for archive in self.archives:
+            if not is_address(archive):
+                yield archive, fingerprint(archive)
 
     def prefetch(self, indices: NDArray[np.int64]) -> None:
         """Ask the system to load ranges of local archives, or fetch ranges of remote ones together."""
@@ -228,6 +249,13 @@ class CombinedItems:
         for items in self.collections:
             digest.update(items.identity())
         return digest.digest()
+
+    def fingerprints(self) -> Fingerprints:
+        """Those of the images in use, one collection after the other. DataError as for each."""
+        for number, items in enumerate(self.collections):
+            used = np.flatnonzero(self.places[:, 0] == number)
+            if len(used):
+                yield from items.subset(self.places[used, 1]).fingerprints()
 
     def prefetch(self, indices: NDArray[np.int64]) -> None:
         """Prefetch from each collection its own images."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from residua.data.boxes import Boxes
+from residua.data.fingerprints import Fingerprints
 from residua.data.images import Images
 from residua.data.listing import quote_names
 from residua.errors import DataError
@@ -56,6 +57,10 @@ class Scenes:
                 digest.update(part.tobytes())
             digest.update(b";")
         return digest.digest()
+
+    def fingerprints(self) -> Fingerprints:
+        """Name and fingerprint of every image; annotations are in `identity`."""
+        return self.images.fingerprints()
 
     def subset(self, indices: NDArray[np.int64]) -> "Scenes":
         """The images at `indices`, in that order, with their boxes."""

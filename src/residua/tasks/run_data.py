@@ -1,15 +1,20 @@
 """The examples of a run: opened once, unreadable ones left out once, and the same again at every resume."""
 
+import base64
 import csv
 import hashlib
 import io
 import json
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from residua.data.dataset import Dataset
+from residua.data.decode import printable_path
+from residua.data.fingerprints import BYTES, Fingerprints
 from residua.data.listing import SourceListing
+from residua.data.open import check_is_local
 from residua.data.sources.table import Holds, holds, parse_source
 from residua.errors import ConfigError, DataError
 from residua.files import write_file
@@ -45,9 +50,10 @@ def open_readable(
 
 
 def identity(dataset: Dataset, unreadable: Unreadable) -> dict[str, Any]:
-    """What must not change during a run: classes, counts, and a digest of labels and names or pixels.
+    """What must not change during a run: classes, counts, a digest of labels and names or pixels, and files.
 
-    The digest depends on the split, so that it proves that the same examples are held out.
+    The digest depends on the split, so that it proves that the same examples are held out. The fingerprints
+    of all files, in base64, show which of them was replaced.
     """
     digest = hashlib.sha256()
     for split in (dataset.train, dataset.test):
@@ -58,6 +64,7 @@ def identity(dataset: Dataset, unreadable: Unreadable) -> dict[str, Any]:
         "test": len(dataset.test),
         "digest": digest.hexdigest(),
         "unreadable": dict(sorted(unreadable.items())),
+        "fingerprints": base64.b64encode(b"".join(mark for _, mark in _fingerprints(dataset))).decode(),
     }
 
 
@@ -70,15 +77,18 @@ def reopen(
         run: The run.
         task: The task of its source.
         listing: The examples themselves, where they are Python objects.
-        source: Where the examples are now, if they were moved.
+        source: Where the examples are, if the user says so. The network is used for no others.
 
     Returns:
         The dataset, as `task` opens it.
 
     Raises:
-        DataError: The examples, or their split, are no longer those of the run.
+        ConfigError: The run names examples on another machine, and `source` is not given.
+        DataError: The examples, their split or their files are no longer those of the run.
     """
     data = run.recipe.data
+    if not source:
+        check_is_local(data.source, named_by=run.path)
     data = replace(data, source=source or data.source)
     try:
         before = json.loads((file := run.path / "data.json").read_text("utf-8"))
@@ -88,13 +98,32 @@ def reopen(
     unreadable = before.setdefault("unreadable", {})
     dataset = task.open(data, without=unreadable, listing=listing)
     now = identity(dataset, unreadable)
+    before.setdefault("fingerprints", now["fingerprints"])  # earlier versions recorded none
     if now != before:
-        odd = sorted(set(now["classes"]) ^ set(before["classes"]))
-        parts = ", ".join([name for name in now if now[name] != before.get(name)] + odd[:5])
+        parts = _differences(before, now, dataset)
         raise DataError(
             f"{data.source} changed since {run.path} began ({parts}): put it back, or train again"
         )
     return dataset
+
+
+def _fingerprints(dataset: Dataset) -> Fingerprints:
+    yield from dataset.train.fingerprints()
+    yield from dataset.test.fingerprints()
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any], dataset: Dataset) -> str:
+    """What of the recorded identity `before` changed; where only files did, their number and the first."""
+    names = [name for name in now if now[name] != before.get(name)]
+    if names != ["fingerprints"]:
+        odd = sorted(set(now["classes"]) ^ set(before["classes"]))
+        return ", ".join([name for name in names if name != "fingerprints"] + odd[:5])
+    then = b""
+    with suppress(TypeError, ValueError):  # the record itself may be damaged
+        then = base64.b64decode(before["fingerprints"])
+    files = enumerate(_fingerprints(dataset))
+    replaced = [name for i, (name, mark) in files if then[i * BYTES : (i + 1) * BYTES] != mark]
+    return f"{len(replaced)} of its files, e.g. {printable_path(replaced[0])}" if replaced else names[0]
 
 
 def run_dataset(
@@ -113,7 +142,8 @@ def run_dataset(
         The dataset; None where `data` are other examples.
 
     Raises:
-        ConfigError: `data` is missing for a file that is no run, or belongs to another task.
+        ConfigError: `data` is missing for a file that is no run or for a run on another machine's examples,
+            or belongs to another task.
         DataError: The run's examples changed.
     """
     if data is not None and holds(data) != inputs:
@@ -122,8 +152,9 @@ def run_dataset(
     recipe = Run(path).recipe if (path / "recipe.json").is_file() else None
     if data is None and recipe is None:
         raise ConfigError(f"{path} is not a run, so it has no examples of its own: give {usage}")
-    is_own = recipe is not None and (data is None or str(parse_source(data).absolute()) == recipe.data.source)
-    return reopen(Run(path), task) if is_own else None
+    source = "" if data is None else str(parse_source(data).absolute())
+    is_own = recipe is not None and source in ("", recipe.data.source)
+    return reopen(Run(path), task, source=source) if is_own else None
 
 
 def list_quarantined(run: Run, unreadable: Unreadable) -> None:

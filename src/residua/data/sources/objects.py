@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from residua.data.decode import one_line
+from residua.data.fingerprints import Fingerprints
 from residua.data.images import Images
 from residua.data.items import Item
 from residua.data.listing import ListingOptions, SourceListing
 from residua.errors import DataError
+from residua.spec.source import Source, is_on_another_machine
 
 PYTHON = "python"
 """The name of the source that a run on a Dataset object records: `python:CLASS`."""
@@ -52,6 +54,10 @@ class DatasetItems:
     def identity(self) -> bytes:
         """Digest of which samples these are; pixels are not looked at."""
         return hashlib.sha256(self.indices.tobytes()).digest()
+
+    def fingerprints(self) -> Fingerprints:
+        """None: a Dataset may return other pixels at every call."""
+        return iter(())
 
     def prefetch(self, indices: NDArray[np.int64]) -> None:
         """Nothing: only the Dataset knows where its images are stored."""
@@ -95,6 +101,10 @@ class HubRows:
         """Digest of the fingerprint that the library keeps, and of which rows these are."""
         return hashlib.sha256(str(self.table._fingerprint).encode() + self.indices.tobytes()).digest()
 
+    def fingerprints(self) -> Fingerprints:
+        """None: the fingerprint of the library is in `identity`."""
+        return iter(())
+
     def prefetch(self, indices: NDArray[np.int64]) -> None:
         """Nothing: the library maps its files into memory."""
 
@@ -116,6 +126,11 @@ def list_dataset_objects(train: Any, test: Any = None) -> SourceListing:
 def refuse_python(place: str, _options: ListingOptions) -> SourceListing:
     """DataError: only the program that made a Dataset object can give it again."""
     raise DataError(f"the images of {PYTHON}:{place} came from Python: give them again, as data=")
+
+
+def is_local(source: Source) -> bool:
+    """Whether `source` is a folder that `save_to_disk` wrote; others are asked for on the hub."""
+    return Path(source.place or "").is_dir()
 
 
 def find_hub(name: str, _options: ListingOptions) -> SourceListing:
