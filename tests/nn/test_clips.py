@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from residua.errors import ConfigError
 from residua.jobs.models import create_model
 from residua.nn import clips, device
 from residua.nn.blocks import spell
@@ -66,13 +67,11 @@ def test_auxiliary_heads_average_their_segments_too() -> None:
 
 def test_wrong_tensors_are_refused_with_what_to_give() -> None:
     network = create_model("cifar_resnet20", segments=3)
-    with pytest.raises(
-        ValueError, match=r"reads clips \(N, C, T, H, W\): got a tensor of shape \(2, 3, 32, 32\)"
-    ):
+    with pytest.raises(ConfigError, match=r"\(N, C, T.*\(2, 3, 32, 32\)"):
         network(torch.zeros(2, 3, 32, 32))
-    with pytest.raises(ValueError, match="reads 3 segments, which 4 frames do not fill: give 3 frames"):
+    with pytest.raises(ConfigError, match=r"3 segments.*4 frames.*give 3 frames"):
         network(torch.zeros(2, 3, 4, 32, 32))
-    with pytest.raises(ValueError, match="reads 2 segments, which 5 frames do not fill: give 8 frames"):
+    with pytest.raises(ConfigError, match=r"2 segments.*5 frames.*give 8 frames"):
         build(replace(short("resnet3d18"), clip=Clip(4, 2, 2)))(torch.zeros(1, 3, 5, 32, 32))
 
 
@@ -118,7 +117,7 @@ def test_norms_of_clips_know_processes_but_not_freezing() -> None:
     sync.load_state_dict(batch.state_dict())
     x = torch.randn(1, 3, 4, 32, 32)
     assert torch.equal(sync(x), batch.eval()(x))
-    with pytest.raises(ValueError, match="norm 'frozen' is for images"):
+    with pytest.raises(ConfigError, match="'frozen'"):
         create_model("resnet3d18", norm="frozen")
 
 

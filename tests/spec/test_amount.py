@@ -2,6 +2,7 @@
 
 import pytest
 
+from residua.errors import ConfigError
 from residua.spec.amount import format_bytes, format_count, parse_bytes, parse_count
 
 
@@ -31,7 +32,7 @@ def test_numbers_are_written_with_three_digits(value: int, text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "thirty", "-5G", "5 x", "0", "0.1"])
 def test_text_that_is_no_number_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no number"):
+    with pytest.raises(ConfigError, match="is no number"):
         parse_count(text)
 
 
@@ -44,7 +45,7 @@ def test_sizes_of_memory_are_read(text: str, size: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "much", "0", "-1GiB", "4XiB", "4 Gib/s"])
 def test_text_that_is_no_size_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no size of memory"):
+    with pytest.raises(ConfigError, match="size of memory"):
         parse_bytes(text)
 
 

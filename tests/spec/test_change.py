@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from residua.errors import ConfigError
 from residua.nn.network import build
 from residua.spec.arch import Arch
 from residua.spec.change import (
@@ -25,7 +26,7 @@ SPEC = arch("cifar_resnet20")
 def test_with_classes_changes_only_the_classes() -> None:
     assert with_classes(SPEC, 7) == replace(SPEC, classes=7)
     assert SPEC.classes == 10
-    with pytest.raises(ValueError, match="give at least 1"):
+    with pytest.raises(ConfigError, match="give at least 1"):
         with_classes(SPEC, 0)
 
 
@@ -40,9 +41,9 @@ def test_with_shortcut_makes_the_named_options_of_one_another(option: str, name:
 
 
 def test_with_shortcut_refuses_what_it_cannot_do() -> None:
-    with pytest.raises(ValueError, match="no shortcut option 'D': known: A, B, C"):
+    with pytest.raises(ConfigError, match=r"'D'.*A, B, C"):
         with_shortcut(SPEC, "D")
-    with pytest.raises(ValueError, match="cifar_plain20 has no shortcuts to change"):
+    with pytest.raises(ConfigError, match=r"cifar_plain20.*no shortcuts"):
         with_shortcut(arch("cifar_plain20"), "B")
 
 
@@ -53,11 +54,11 @@ def test_deepen_turns_one_depth_into_another() -> None:
 
 
 def test_deepen_refuses_what_it_cannot_do() -> None:
-    with pytest.raises(ValueError, match="has 3 stages: give as many counts above 0"):
+    with pytest.raises(ConfigError, match=r"3 stages.*above 0"):
         deepen(SPEC, (3, 3))
-    with pytest.raises(ValueError, match="counts above 0"):
+    with pytest.raises(ConfigError, match="counts above 0"):
         deepen(SPEC, (3, 0, 3))
-    with pytest.raises(ValueError, match="keep its count at 1"):
+    with pytest.raises(ConfigError, match="count at 1"):
         deepen(deepen(SPEC, (1, 1, 1)), (2, 1, 1))
 
 
@@ -69,7 +70,7 @@ def test_with_channels_averages_the_statistics_and_goes_back() -> None:
     assert with_channels(grey, 3).channels == 3
     bands = with_channels(SPEC, 5)
     assert (bands.channels, bands.preprocess.colour, len(bands.preprocess.std)) == (5, "bands", 5)
-    with pytest.raises(ValueError, match="in_chans is 0: give 1"):
+    with pytest.raises(ConfigError, match="in_chans is 0: give 1"):
         with_channels(SPEC, 0)
 
 
@@ -107,12 +108,12 @@ def test_orders_change_no_parameter_but_those_of_norms() -> None:
 @pytest.mark.parametrize(
     ("name", "letter", "message"),
     [
-        ("cifar_resnet20", "f", "no order 'f': known: a, b, c, d, e"),
-        ("cifar_plain20", "e", "has blocks without shortcut: orders are of residual networks"),
+        ("cifar_resnet20", "f", "'f'.* d, e"),
+        ("cifar_plain20", "e", "without shortcut"),
     ],
 )
 def test_an_order_that_cannot_be_says_why(name: str, letter: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ConfigError, match=message):
         with_order(arch(name), letter)
 
 

@@ -1,10 +1,12 @@
 """Clips as values: what may be written, what is refused and why, and what older files still say."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
 
+from residua.errors import ConfigError
 from residua.spec import describe
 from residua.spec.arch import Arch
 from residua.spec.block import Block, Conv, Fork, Pool
@@ -17,36 +19,36 @@ from small import arch as tiny
 def test_a_clip_counts_its_frames_and_says_what_they_are() -> None:
     clip = Clip(frames=8, stride=4, segments=3)
     assert (clip.total, clip.span) == (24, 29)
-    assert clip.description == "8 frames together, one of every 4 of each of 3 segments"
-    assert Clip(frames=16, stride=0).description == "16 frames together, spread evenly"
-    assert Clip(frames=1, stride=1, segments=8).description == "one frame of each of 8 segments"
+    assert re.search("8 frames .* 4 .* 3 segments", clip.description)
+    assert re.search("16 frames .*evenly", Clip(frames=16, stride=0).description)
+    assert re.search("one frame .* 8 segments", Clip(frames=1, stride=1, segments=8).description)
 
 
 @pytest.mark.parametrize("fields", [{"frames": 0}, {"segments": 0}, {"stride": -1}])
 def test_a_clip_without_frames_is_refused(fields: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="give frames and segments above 0"):
+    with pytest.raises(ConfigError, match="above 0"):
         Clip(**fields)
 
 
 def test_windows_in_time_need_frames_and_frames_need_windows() -> None:
     spec = arch("resnet3d18")
     for clip in (None, Clip(frames=1, stride=1, segments=4)):
-        with pytest.raises(ValueError, match="windows over several frames: give a clip of 2 frames"):
+        with pytest.raises(ConfigError, match=r"windows.*2 frames"):
             replace(spec, clip=clip)
-    with pytest.raises(ValueError, match="would read 16 frames together, but no window of it spans two"):
+    with pytest.raises(ConfigError, match=r"16 frames.*no window"):
         replace(arch("resnet18"), clip=Clip())
 
 
 def test_windows_that_cannot_be_padded_or_stepped_are_refused() -> None:
-    with pytest.raises(ValueError, match="4 frames are even: give an odd number"):
+    with pytest.raises(ConfigError, match=r"4 frames .*odd"):
         Conv(8, time=4)
-    with pytest.raises(ValueError, match="give numbers above 0"):
+    with pytest.raises(ConfigError, match="give numbers above 0"):
         Conv(8, pace=0)
-    with pytest.raises(ValueError, match="windows and steps above 0"):
+    with pytest.raises(ConfigError, match="steps above 0"):
         Pool(time=0)
-    with pytest.raises(ValueError, match=r"strides 2 \(2 in time\), its pool 2: make them equal"):
+    with pytest.raises(ConfigError, match=r"strides 2 \(2 in time\).* pool 2"):
         Block("(CNA CN)A", (Conv(8, 3, 2, pace=2), Conv(8)), "PCN")
-    with pytest.raises(ValueError, match="shrinks the map differently in each branch"):
+    with pytest.raises(ConfigError, match="differently in each branch"):
         Fork((Block("C", (Conv(4, pace=2),)), Block("C", (Conv(4),))))
 
 
@@ -71,7 +73,7 @@ def test_a_shortcut_that_keeps_the_frames_of_a_shorter_residual_is_refused() -> 
 def test_too_few_frames_are_said() -> None:
     stem = Block("CNA P", (Conv(4, time=3),), pool=Pool(2, 2, 0, time=4, pace=4))
     spec = replace(tiny(), stem=stem, clip=Clip(frames=2))
-    with pytest.raises(ValueError, match="shrinks its clip to nothing: give more frames"):
+    with pytest.raises(ConfigError, match=r"to nothing.*more frames"):
         describe.cost(spec)
 
 

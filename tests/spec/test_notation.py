@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from words import SIZE, arches
 
+from residua.errors import ConfigError
 from residua.nn.blocks import ResidualBlock
 from residua.nn.network import Network, build
 from residua.spec import describe, orders, walk
@@ -58,40 +59,39 @@ def test_layers_run_in_the_order_they_are_spelled(spec: Arch) -> None:
 @pytest.mark.parametrize(
     ("word", "convs", "shortcut", "message"),
     [
-        ("(CNA CN", (C4, C4), "CN", "1 '(' and 0 ')': balance them"),
-        ("CNA CN)A", (C4, C4), "CN", "1 ')' and 0 '(': balance them"),
-        ("((CNA CN))A", (C4, C4), "CN", "2 pairs of brackets: a block has one shortcut, so keep one pair"),
+        ("(CNA CN", (C4, C4), "CN", r"1 '\(' and 0 '\)'"),
+        ("CNA CN)A", (C4, C4), "CN", r"1 '\)' and 0 '\('"),
+        ("((CNA CN))A", (C4, C4), "CN", "2 pairs of brackets"),
         ("(CN)(CN)", (C4, C4), "CN", "2 pairs of brackets"),
-        ("()A", (), "CN", "are empty: put letters between"),
-        ("( )A", (), "CN", "are empty: put letters between"),
-        (")CN(", (C4,), "CN", "closes its bracket before it opens it: swap"),
-        ("", (), "", "a block without letters does nothing"),
-        ("(CD)", (C4,), "CN", "with drop 0.0: give a D or S a share between 0 and 1"),
-        ("(CP)", (C4,), "CN", "pools inside its brackets: pool before or after them"),
-        ("(C)", (Conv(4, 3, 4),), "PCN", "strides 4, its pool 2: make them equal"),
-        ("(CNX CN)A", (C4, C4), "CN", "unknown letter 'X' in '(CNX CN)A': the letters are C convolution"),
+        ("()A", (), "CN", "empty"),
+        ("( )A", (), "CN", "empty"),
+        (")CN(", (C4,), "CN", "closes .*before it opens"),
+        ("", (), "", "without letters"),
+        ("(CD)", (C4,), "CN", r"drop 0\.0.* between 0 and 1"),
+        ("(CP)", (C4,), "CN", "inside its brackets"),
+        ("(C)", (Conv(4, 3, 4),), "PCN", "strides 4, its pool 2"),
+        ("(CNX CN)A", (C4, C4), "CN", r"'X' in '\(CNX CN\)A'.* C convolution"),
         ("(cna)", (C4,), "CN", "unknown letter 'c'"),
-        ("(CNA CN)A", (C4,), "CN", "has 2 C but 1 convs: give one Conv per C"),
-        ("(CNA CN)A", (C4,) * 3, "CN", "has 2 C but 3 convs: give one Conv per C"),
-        ("(CNA ZN)A", (C4, C4), "CN", "Z belongs in a shortcut, C and L in different nets"),
-        ("CL", (C4,), "", "Z belongs in a shortcut, C and L in different nets"),
-        ("CNA", (C4,), "CN", "has no brackets, so it has no shortcut 'CN'"),
-        ("(CN)A", (C4,), "", "give one C or Z"),
-        ("(CN)A", (C4,), "N", "give one C or Z"),
-        ("(CN)A", (C4,), "CC", "give one C or Z"),
-        ("(CN)A", (C4,), "(C)", "give one C or Z"),
-        ("(CN)A", (C4,), "CL", "give one C or Z"),
-        ("(CN)A", (C4,), "CPN", "a pool comes first, e.g. 'PCN'"),
-        ("LA", (C4,), "", "has an L with a window: give each L a Conv(out, 1)"),
-        ("(S CN)A", (C4,), "CN", "with drop 0.0: give a D or S a share"),
+        ("(CNA CN)A", (C4,), "CN", "2 C but 1 convs"),
+        ("(CNA CN)A", (C4,) * 3, "CN", "2 C but 3 convs"),
+        ("(CNA ZN)A", (C4, C4), "CN", "Z .*in a shortcut"),
+        ("CL", (C4,), "", "C and L"),
+        ("CNA", (C4,), "CN", "no brackets.* shortcut 'CN'"),
+        ("(CN)A", (C4,), "", "one C or Z"),
+        ("(CN)A", (C4,), "N", "one C or Z"),
+        ("(CN)A", (C4,), "CC", "one C or Z"),
+        ("(CN)A", (C4,), "(C)", "one C or Z"),
+        ("(CN)A", (C4,), "CL", "one C or Z"),
+        ("(CN)A", (C4,), "CPN", "pool .*'PCN'"),
+        ("LA", (C4,), "", r"window.* Conv\(out, 1\)"),
+        ("(S CN)A", (C4,), "CN", r"drop 0\.0.* share"),
     ],
 )
 def test_an_illegal_block_says_what_to_change(
     word: str, convs: tuple[Conv, ...], shortcut: str, message: str
 ) -> None:
-    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the text is compared below, with its brackets
+    with pytest.raises(ConfigError, match=message) as caught:
         Block(word, convs, shortcut)
-    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -99,33 +99,32 @@ def test_an_illegal_block_says_what_to_change(
     ("make", "message"),
     [
         (lambda: Conv(0), "above 0"),
-        (lambda: Conv(4, 2), "kernel 2 is even: give an odd one"),
-        (lambda: Conv(4, 3, 1, 3), "4 channels do not divide into 3 groups"),
-        (lambda: Pool(3, 2, 2), "padding from 0 to kernel // 2"),
+        (lambda: Conv(4, 2), "kernel 2 .*odd"),
+        (lambda: Conv(4, 3, 1, 3), "4 channels.*3 groups"),
+        (lambda: Pool(3, 2, 2), "padding from 0 to"),
         (lambda: Head("LA"), "end in L"),
-        (lambda: Head("CL"), "give letters L, A and D"),
-        (lambda: Head("LAL"), "has 1 hidden L but 0 widths"),
+        (lambda: Head("CL"), "L, A and D"),
+        (lambda: Head("LAL"), "1 hidden L but 0 widths"),
         (lambda: Head("DL", drop=1.0), "drop < 1"),
         (lambda: Arch("x", "f", "s", STEM, ((STEM,),), classes=0), "give at least 1"),
-        (lambda: Arch("x", "f", "s", STEM, ((STEM,), ())), "has a stage without blocks"),
-        (lambda: Arch("x", "f", "s", STEM, ()), "has a stage without blocks"),
-        (lambda: Arch("x", "f", "s", Block("(C)", (C4,), "C"), ((STEM,),)), "only blocks of a stage skip"),
-        (lambda: Arch("x", "f", "s", STEM, ((STEM,),), tail="CN"), "give letters N and A"),
-        (lambda: Arch("x", "f", "s", STEM, ((Block("(C)C", (C8, C4), "C"),),)), "start another block there"),
+        (lambda: Arch("x", "f", "s", STEM, ((STEM,), ())), "stage without blocks"),
+        (lambda: Arch("x", "f", "s", STEM, ()), "stage without blocks"),
+        (lambda: Arch("x", "f", "s", Block("(C)", (C4,), "C"), ((STEM,),)), "blocks of a stage"),
+        (lambda: Arch("x", "f", "s", STEM, ((STEM,),), tail="CN"), "N and A"),
+        (lambda: Arch("x", "f", "s", STEM, ((Block("(C)C", (C8, C4), "C"),),)), "another block"),
         (
             lambda: Arch("x", "f", "s", STEM, ((Block("C", (Conv(9, groups=3),)),),)),
-            "do not divide into groups",
+            "divide into groups",
         ),
     ],
 )
 def test_an_illegal_part_says_what_to_change(make: object, message: str) -> None:
-    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the text is compared below
+    with pytest.raises(ConfigError, match=message):
         make()
-    assert message in str(caught.value)
 
 
 def test_two_norms_in_a_row_cannot_be_built() -> None:
-    with pytest.raises(ValueError, match="has N twice without a convolution between: remove one"):
+    with pytest.raises(ConfigError, match=r"N twice.*convolution"):
         ResidualBlock(Block("NN", ()), 4)
 
 
@@ -171,7 +170,7 @@ def test_the_depth_in_a_name_counts_its_weighted_layers(name: str) -> None:
 
 
 def test_an_unknown_name_offers_the_nearest() -> None:
-    with pytest.raises(ValueError, match=r"no model 'resnet5': did you mean .*resnet50"):
+    with pytest.raises(ConfigError, match=r"'resnet5'.*resnet50"):
         arch("resnet5")
 
 
@@ -200,7 +199,7 @@ def test_shortcuts_leave_few_activations_on_the_main_path() -> None:
 
 def test_an_image_too_small_says_so() -> None:
     deep = Arch("x", "f", "s", STEM, ((Block("CP", (C4,), pool=Pool(2, 2, 0)),) * 3,))
-    with pytest.raises(ValueError, match="x shrinks its map to nothing: give larger images"):
+    with pytest.raises(ConfigError, match=r"x .*to nothing.*larger images"):
         walk.layers(deep, size=4)
 
 

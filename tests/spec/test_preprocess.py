@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from residua.errors import ConfigError
 from residua.spec import change, preprocess, zoo
 from residua.spec.preprocess import Preprocess, packed
 from residua.spec.record import from_json, from_plain, to_json, to_plain
@@ -29,20 +30,20 @@ def test_what_was_written_before_there_were_mean_images_is_still_read() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("no base64!", "is no packed image"),
-        (b64encode(b"not deflated").decode(), "is no packed image"),
-        (packed(LEVELS[:-1]), "holds 47 bytes, no square of 3 channels"),
+        ("no base64!", "packed image"),
+        (b64encode(b"not deflated").decode(), "packed image"),
+        (packed(LEVELS[:-1]), "47 bytes.*3 channels"),
         (packed(b""), "holds 0 bytes"),
     ],
 )
 def test_what_is_no_mean_image_is_refused(text: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ConfigError, match=message):
         replace(PLAIN, mean_image=text)
 
 
 def test_a_text_made_to_fill_memory_is_refused() -> None:
     bomb = b64encode(zlib.compress(bytes(preprocess.LARGEST + 3 * 64))).decode()
-    with pytest.raises(ValueError, match="no square"):
+    with pytest.raises(ConfigError, match="no square"):
         replace(PLAIN, mean_image=bomb)
 
 

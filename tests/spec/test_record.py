@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from words import arches
 
+from residua.errors import ConfigError
 from residua.spec.arch import Arch
 from residua.spec.detector import DETECTORS
 from residua.spec.recipe import Data, Recipe
@@ -50,31 +51,31 @@ def broken(path: str, value: Any) -> Any:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("arch", ..., r"Recipe lacks the field 'arch'"),
-        ("data.source", ..., r"Recipe\.data lacks the field 'source'"),
-        ("optim.lrr", 0.1, r"Recipe\.optim has no field 'lrr'"),
-        ("optim.momentun", 0.1, r"has no field 'momentun': did you mean momentum\?"),
-        ("optim.lr", "fast", r"Recipe\.optim\.lr is 'fast': give a number"),
-        ("optim.lr", float("nan"), r"give a finite number"),
+        ("arch", ..., r"Recipe .*'arch'"),
+        ("data.source", ..., r"Recipe\.data .*'source'"),
+        ("optim.lrr", 0.1, r"Recipe\.optim .*'lrr'"),
+        ("optim.momentun", 0.1, r"'momentun'.*momentum\?"),
+        ("optim.lr", "fast", r"Recipe\.optim\.lr is 'fast'.*number"),
+        ("optim.lr", float("nan"), r"finite number"),
         ("optim.lr", True, r"give a number"),
-        ("optim.lr", -1.0, r"optim\.lr is -1\.0: give a number above 0"),
-        ("seed", 1.5, r"Recipe\.seed is 1\.5: give a whole number"),
-        ("seed", True, r"give a whole number"),
-        ("plan.precision", "float16", r"Recipe\.plan\.precision is 'float16': did you mean"),
-        ("schedule.drops", 0.5, r"Recipe\.schedule\.drops is 0\.5: give a list"),
+        ("optim.lr", -1.0, r"optim\.lr is -1\.0.*above 0"),
+        ("seed", 1.5, r"Recipe\.seed is 1\.5.*whole number"),
+        ("seed", True, r"seed.*whole number"),
+        ("plan.precision", "float16", r"Recipe\.plan\.precision .*'float16'.*mean"),
+        ("schedule.drops", 0.5, r"Recipe\.schedule\.drops is 0\.5.*list"),
         ("augment.area", [0.5], r"Recipe\.augment\.area has 1 values: give 2"),
         ("arch.stages.0.1.word", "(CNA", r"balance them"),
         ("arch.stages.1.0.convs.0.out", "x", r"Recipe\.arch\.stages\[1\]\[0\]\.convs\[0\]\.out is 'x'"),
-        ("arch", 3, r"Recipe\.arch is 3: give the fields of Arch, which are name, family"),
+        ("arch", 3, r"Recipe\.arch is 3.*name, family"),
     ],
 )
 def test_a_wrong_field_is_named_by_its_path(path: str, value: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ConfigError, match=message):
         from_plain(Recipe, broken(path, value))
 
 
 def test_text_that_is_no_json_says_so() -> None:
-    with pytest.raises(ValueError, match="not JSON: "):
+    with pytest.raises(ConfigError, match="not JSON: "):
         from_json(Recipe, "{")
 
 
@@ -118,19 +119,19 @@ def test_one_field_is_overridden_and_no_other(path: str, text: str, value: Any) 
 @pytest.mark.parametrize(
     ("path", "text", "message"),
     [
-        ("optim.lrr", "1", r"no setting 'optim\.lrr': did you mean optim\.lr"),
-        ("optimm.lr", "1", r"no setting 'optimm\.lr': did you mean optim\.lr"),
+        ("optim.lrr", "1", r"'optim\.lrr'.*mean optim\.lr"),
+        ("optimm.lr", "1", r"'optimm\.lr'.*mean optim\.lr"),
         ("optim", "1", r"no setting 'optim'"),
         ("seed.x", "1", r"no setting 'seed\.x'"),
         ("arch.head.dropp", "0", r"did you mean arch\.head\.drop"),
-        ("optim.lr", "fast", r"optim\.lr is 'fast': give a number"),
-        ("optim.lr", "NaN", r"give a finite number"),
-        ("schedule.shape", "cosin", r"schedule\.shape is 'cosin': did you mean cosine"),
+        ("optim.lr", "fast", r"optim\.lr is 'fast'.*number"),
+        ("optim.lr", "NaN", r"finite number"),
+        ("schedule.shape", "cosin", r"schedule\.shape is 'cosin'.*cosine"),
         ("optim.momentum", "2", r"optim\.momentum is 2\.0: give 0 <= momentum < 1"),
     ],
 )
 def test_an_override_that_cannot_be_says_why(path: str, text: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ConfigError, match=message):
         override(RECIPE, path, text)
 
 
@@ -145,7 +146,7 @@ def test_a_record_that_may_be_none_is_changed_inside_where_it_is_one() -> None:
     detector = DETECTORS["ssd300"]
     changed = override(replace(RECIPE, detector=detector), "detector.still", "1")
     assert changed.detector == replace(detector, still=1)
-    with pytest.raises(ValueError, match=r"detector\.still cannot be set: there is no detector here"):
+    with pytest.raises(ConfigError, match=r"detector\.still .*no detector"):
         override(RECIPE, "detector.still", "1")
-    with pytest.raises(ValueError, match=r"no setting 'detector\.stil': did you mean detector\.still"):
+    with pytest.raises(ConfigError, match=r"'detector\.stil'.*mean detector\.still"):
         override(replace(RECIPE, detector=detector), "detector.stil", "1")
