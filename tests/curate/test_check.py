@@ -200,7 +200,7 @@ def test_the_sheet_shows_findings_and_escapes_names(clean: Path) -> None:
     page = contact_sheet(result)
     for text in (
         "Data check of",
-        "Duplicates across splits (data leakage): 1",
+        "(data leakage): 1",
         "Rotated by EXIF: 1",
         "3.jpg",
         "truncated",

@@ -23,7 +23,7 @@ from residua.curate.clean import CleanRequest, clean
 from residua.data.images import Images
 from residua.data.listing import split_listing
 from residua.data.open import find, open_dataset
-from residua.errors import DataError
+from residua.errors import ConfigError, DataError
 from residua.jobs.compare import compare
 from residua.jobs.prepare import TrainRequest
 from residua.jobs.train import train
@@ -175,7 +175,7 @@ def test_a_run_predicts_only_what_it_was_not_trained_on(photos: Path, tmp_path: 
         data.title(i) for data in [open_dataset(str(photos), val_fraction=0.2).test] for i in range(len(data))
     }
     assert {row.path for row in alone.rows if row.score is not None} == held_out
-    assert any("not trained on them" in note for note in alone.notes)
+    assert any("not trained on" in note for note in alone.notes)
     both = done(request_for(photos, tmp_path, folds=2, run=run.path), tmp_path / "both")
     assert all(row.score is not None for row in both.rows)
     scores = {row.path: row.score for row in alone.rows if row.score is not None}
@@ -184,7 +184,7 @@ def test_a_run_predicts_only_what_it_was_not_trained_on(photos: Path, tmp_path: 
 
 def test_folds_that_predict_nothing_are_refused(photos: Path, tmp_path: Path) -> None:
     for folds in (0, 1, -2):
-        with pytest.raises(ValueError, match="give 2 or more"):
+        with pytest.raises(ConfigError, match="give 2 or more"):
             request_for(photos, tmp_path, folds=folds)
 
 
@@ -225,19 +225,19 @@ def test_the_manifest_follows_the_edited_table(photos: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "kind", "message"),
     [
-        ({"action": "delete"}, "give keep, relabel or drop"),
-        ({"action": "relabel", "suggested": ""}, "needs a class"),
-        ({"path": "red/gone.png"}, "lacks"),
+        ({"action": "delete"}, ConfigError, "'delete'.*relabel"),
+        ({"action": "relabel", "suggested": ""}, ConfigError, "suggested.*needs a class"),
+        ({"path": "red/gone.png"}, DataError, r"red/gone\.png"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_refused(
-    photos: Path, tmp_path: Path, change: dict[str, str], message: str
+    photos: Path, tmp_path: Path, change: dict[str, str], kind: type[Exception], message: str
 ) -> None:
     done(request_for(photos, tmp_path, folds=2), tmp_path / "out")
     edit(tmp_path / "out/clean.csv", {"red/01.png": change})
-    with pytest.raises((ValueError, DataError), match=message):
+    with pytest.raises(kind, match=message):
         apply(tmp_path / "out/clean.csv", tmp_path / "photos.csv")
     assert not (tmp_path / "photos.csv").exists()
 
@@ -293,7 +293,7 @@ def test_new_images_of_one_class_need_no_second_and_loose_ones_have_none(
     more = photo_folder(tmp_path / "more", count=14, colours=("red",))
     added = add(str(photos), str(more), tmp_path / "all.csv", workers=0)
     assert (added.new, len(added.left_out)) == (2, 12)  # the first twelve are those of `photos`
-    with pytest.raises(DataError, match="has no class folders: give the folder above"):
+    with pytest.raises(DataError, match="no class folders"):
         add(str(photos), str(more / "red"), tmp_path / "other.csv", workers=0)
 
 
@@ -317,5 +317,5 @@ def test_new_classes_need_the_option(photos: Path, tmp_path: Path) -> None:
     before = split_listing(find(str(photos)), val_fraction=0.2)
     assert red == [np.count_nonzero(before[0].labels == 2) + 2, np.count_nonzero(before[1].labels == 2)]
     (more / "teal/1.png").unlink()
-    with pytest.raises(DataError, match="class 'teal' has 1 example"):
+    with pytest.raises(DataError, match="'teal' has 1 example"):
         add(str(photos), str(more), tmp_path / "again.csv", workers=0, new_classes=True)

@@ -13,9 +13,9 @@ PAGE = (ROOT / "docs/weights.md").read_text()
 def test_every_block_runs_in_order(tmp_path: Path) -> None:
     blocks = BLOCK.findall(PAGE)
     assert [kind for kind, _ in blocks] == ["python", "sh", "python", "python", "python"]
-    assert "122 tensors from torchvision names" in succeeded(python("-c", blocks[0][1], cwd=tmp_path))
+    assert "122 tensors from torchvision" in succeeded(python("-c", blocks[0][1], cwd=tmp_path))
     output = typed(tmp_path, blocks[1][1])
-    assert "largest difference of a logit 0 on" in output
+    assert "logit 0 on" in output
     assert (tmp_path / "theirs.safetensors").exists()
     rest = "import residua\n" + "\n".join(text for _, text in blocks[2:])
     rest += "\nassert classify.classes == ('cat', 'dog')\n"

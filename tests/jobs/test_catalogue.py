@@ -2,6 +2,7 @@
 
 import pytest
 
+from residua.errors import ConfigError
 from residua.jobs.catalogue import SORT_KEYS, ModelFilter, compare_entries, list_entries, paper_of
 from residua.spec import zoo
 from residua.spec.describe import cost, receptive_field
@@ -54,27 +55,26 @@ def test_the_paper_is_author_and_year(name: str, paper: str) -> None:
 
 def test_a_comparison_keeps_the_order_it_was_asked_for() -> None:
     assert [entry.arch.name for entry in compare_entries(["vgg16", "resnet50"])] == ["vgg16", "resnet50"]
-    with pytest.raises(ValueError, match="two names or more"):
+    with pytest.raises(ConfigError, match="two names or more"):
         compare_entries(["vgg16"])
 
 
 @pytest.mark.parametrize(
     ("criteria", "order", "message"),
     [
-        (ModelFilter(("resnte*",)), "", "no model matches 'resnte*': did you mean resnet"),
-        (ModelFilter(family="iresnt"), "", "no family 'iresnt': did you mean iresnet"),
-        (ModelFilter(paper="he2014"), "", "no paper 'he2014': did you mean he201"),
+        (ModelFilter(("resnte*",)), "", r"resnte\*.*mean resnet"),
+        (ModelFilter(family="iresnt"), "", "iresnt.*mean iresnet"),
+        (ModelFilter(paper="he2014"), "", "he2014.*mean he201"),
         (
             ModelFilter(max_params="thirty"),
             "",
-            "'thirty' is no number: give one above 0 such as 30M or 5G",
+            r"thirty.* 30M or 5G",
         ),
         (ModelFilter(max_macs="-5G"), "", "'-5G' is no number"),
-        (ModelFilter(max_params="1"), "", "no network passes the filter: loosen a limit"),
-        (ModelFilter(), "flops", "cannot sort by 'flops': known: params, macs"),
+        (ModelFilter(max_params="1"), "", "no network"),
+        (ModelFilter(), "flops", "flops.*params, macs"),
     ],
 )
 def test_a_filter_that_cannot_be_met_is_explained(criteria: ModelFilter, order: str, message: str) -> None:
-    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the text is compared below, with its brackets
+    with pytest.raises(ConfigError, match=message):
         list_entries(criteria, sort=order)
-    assert message in str(caught.value)

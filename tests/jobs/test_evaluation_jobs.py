@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 import residua
 from eyes import Eyes
 from residua.analyse.study import distinct_parts
-from residua.errors import CheckpointError
+from residua.errors import CheckpointError, ConfigError
 from residua.jobs.analyse import analyse
 from residua.jobs.compare import changes, compare, save_changed
 from residua.jobs.comparison_page import write_comparison
@@ -116,13 +117,13 @@ def test_networks_with_other_images_or_classes_are_not_compared(
         recipe("", arch=arch(), budget=Budget(epochs=1, batch_size=6)), tmp_path / "recipe.json"
     )
     stranger = residua.train(other, recipe=str(recipe_file), out=tmp_path / "stranger")
-    with pytest.raises(ValueError, match=r"was evaluated on other images than .*: give --data"):
+    with pytest.raises(ConfigError, match=r"other images.*--data"):
         compare([runs[0], stranger])
-    with pytest.raises(ValueError, match="fewer than two networks"):
+    with pytest.raises(ConfigError, match="fewer than two networks"):
         compare([runs[0]])
     renamed = _renamed(runs[0], tmp_path / "renamed.safetensors")
     folder = photo_folder(tmp_path / "some", colours=["red", "green"], count=2)
-    with pytest.raises(ValueError, match="has other classes than"):
+    with pytest.raises(ConfigError, match="other classes"):
         compare([runs[0], renamed], data=folder)
 
 
@@ -136,9 +137,9 @@ def _renamed(run: Path, file: Path) -> Path:
 def test_averaged_and_best_weights_are_evaluated_where_a_run_has_them(
     runs: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    with pytest.raises(CheckpointError, match="holds no moving average of the weights: give --weights raw"):
+    with pytest.raises(CheckpointError, match=r"no moving average.*--weights raw"):
         residua.evaluate(runs[0], weights="ema")
-    with pytest.raises(ValueError, match="no weights 'emma': did you mean ema"):
+    with pytest.raises(ConfigError, match=r"'emma'.*ema"):
         residua.evaluate(runs[0], weights="emma")
     good, poor = (checkpoint.load_newest(Run(path).checkpoints) for path in runs)
     assert good
@@ -225,7 +226,7 @@ def test_the_page_of_a_network_without_mistakes_says_so(runs: tuple[Path, Path])
     (evaluation,) = evaluations(runs[:1], "center").evaluations
     sure = np.eye(3, dtype=np.float32)[evaluation.split.labels]
     faultless = replace(evaluation.from_probabilities(sure, evaluation.split), network="good")
-    assert "None: all 18 images were classified as labelled." in ClassEvaluations((faultless,)).page("x")
+    assert "all 18 images" in ClassEvaluations((faultless,)).page("x")
 
 
 def test_an_analysis_writes_a_page_figures_and_numbers(
@@ -242,7 +243,7 @@ def test_an_analysis_writes_a_page_figures_and_numbers(
     assert numbers["activations"]["good"]["stages"] == [1, 1]
     for file in ("responses-1.svg", "lesion-2.svg", "field-1.svg", "analysis.html"):
         assert (tmp_path / "out" / file).stat().st_size > 500
-    with pytest.raises(FileExistsError, match="holds an analysis already: give --force"):
+    with pytest.raises(FileExistsError, match="--force"):
         analyse(list(runs), what=names, out=tmp_path / "out")
     look(*(tmp_path / "out").glob("*.*g"), tmp_path / "out/analysis.html")
 
@@ -260,14 +261,15 @@ def test_what_does_not_fit_is_left_out_unless_it_was_asked_for(tmp_path: Path) -
     heard: list[str] = []
     studies = analyse(["cifar_plain20"], listen=heard.append)
     assert [study.name for study in studies] == ["activations", "field"]  # the others need images
-    with pytest.raises(ValueError, match="identity needs images: give --data"):
+    with pytest.raises(ConfigError, match=r"identity.*--data"):
         analyse(["cifar_resnet20"], what=["identity"])
-    with pytest.raises(ValueError, match="no identity shortcut"):
+    with pytest.raises(ConfigError, match="no identity shortcut"):
         analyse(["cifar_plain20"], what=["identity"], data="digits", images=4)
-    with pytest.raises(ValueError, match="no study 'lesions': did you mean lesion"):
+    with pytest.raises(ConfigError, match=r"'lesions'.*lesion"):
         analyse(["cifar_plain20"], what=["lesions"])
     both = analyse(["cifar_plain20", "cifar_resnet20"], what=["identity"], data="digits", images=4)
-    assert both[0].skipped == ("cifar_plain20 has no identity shortcut: choose a residual network",)
+    (skipped,) = both[0].skipped
+    assert re.search("cifar_plain20.*no identity shortcut", skipped)
 
 
 def test_a_network_by_name_is_fresh_shaped_for_the_data_and_the_same_each_time() -> None:

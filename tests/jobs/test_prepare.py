@@ -11,6 +11,7 @@ import residua
 from residua.data import mean_image
 from residua.data.open import open_dataset
 from residua.data.transforms import eval_view as seen_view
+from residua.errors import ConfigError
 from residua.jobs import prepare
 from residua.jobs.prepare import TrainRequest, resolve
 from residua.jobs.train import resume
@@ -117,5 +118,5 @@ def test_settings_that_suit_each_other_come_in_any_order(photos: Path, turn: int
     both = (("optim.kind", "adamw"), ("optim.nesterov", "false"))[::turn]
     decided, _ = resolve(TrainRequest(str(photos), model="cifar_resnet20", changes=both))
     assert (decided.optim.kind, decided.optim.nesterov) == ("adamw", False)
-    with pytest.raises(ValueError, match=r"add --set optim\.nesterov=false"):
+    with pytest.raises(ConfigError, match=r"add --set optim\.nesterov=false"):
         resolve(TrainRequest(str(photos), model="cifar_resnet20", changes=(("optim.kind", "adamw"),)))

@@ -10,7 +10,7 @@ import pytest
 
 import residua
 from residua.data.open import open_dataset
-from residua.errors import DataError
+from residua.errors import ConfigError, DataError
 from residua.jobs.models import Changes
 from residua.jobs.prepare import TrainRequest, resolve
 from residua.jobs.train import free_path
@@ -78,12 +78,12 @@ def test_a_finished_run_is_resumed_without_a_change(digits: Run) -> None:
 
 
 def test_an_unknown_view_names_those_that_there_are(digits: Run) -> None:
-    with pytest.raises(ValueError, match=r"no view 'centre': did you mean center\?"):
+    with pytest.raises(ConfigError, match=r"'centre'.*center"):
         residua.evaluate(digits, views=["centre"])
 
 
 def test_a_file_alone_does_not_say_what_to_judge_it_by(digits: Run) -> None:
-    with pytest.raises(ValueError, match="give --data"):
+    with pytest.raises(ConfigError, match="give --data"):
         residua.evaluate(checkpoint.list_checkpoints(digits.checkpoints)[0])
 
 
@@ -109,7 +109,7 @@ def test_any_weights_of_a_run_can_be_judged_and_the_score_says_which(photos: Pat
     for choice, expected in (("auto", "ema"), ("raw", "raw"), ("ema", "ema"), ("best", "best")):
         (score,) = residua.evaluate(run, weights=choice)
         assert score.weights == expected
-    with pytest.raises(ValueError, match="no weights 'bets': did you mean best"):
+    with pytest.raises(ConfigError, match=r"'bets'.*best"):
         residua.evaluate(run, weights="bets")
 
 
@@ -173,17 +173,17 @@ def test_weights_of_a_run_start_another_with_other_classes(photos: Path, tmp_pat
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("optim.rat", 0.1, r"no setting 'optim.rat': did you mean optim.lr"),
-        ("optim.lr", "fast", r"optim.lr is 'fast': give a number"),
-        ("schedule.shape", "cosin", r"did you mean cosine"),
-        ("arch.classes", 9, r"the data has 3: leave it"),
-        ("budget.batch_size", 1, r"batch_size is 1: give 2 or more"),
+        ("optim.rat", 0.1, r"optim\.rat.*optim\.lr"),
+        ("optim.lr", "fast", r"optim\.lr.*'fast'.*number"),
+        ("schedule.shape", "cosin", r"'cosin'.*cosine"),
+        ("arch.classes", 9, r"arch\.classes.* 3"),
+        ("budget.batch_size", 1, r"batch_size is 1: give 2\b"),
     ],
 )
 def test_a_change_that_cannot_be_made_says_why(
     path: str, value: object, message: str, photos: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ConfigError, match=message):
         small_run(photos, tmp_path / "run", **{path: value})
     assert not (tmp_path / "run").exists()
 
@@ -201,7 +201,7 @@ def test_a_run_killed_before_it_knew_its_images_is_explained(photos: Path, tmp_p
     (run.path / "finished.json").unlink()
     (run.path / "data.json").unlink()
     (run.path / "checkpoints/spare.json").unlink()
-    with pytest.raises(ValueError, match="run"):
+    with pytest.raises(ConfigError, match="run"):
         residua.resume(run.path)
 
 
@@ -214,5 +214,5 @@ def test_a_run_killed_before_its_report_gets_it_when_resumed(photos: Path, tmp_p
 
 @pytest.mark.parametrize("clip", [{"frames": 4}, {"segments": 2}])
 def test_images_are_refused_by_networks_that_read_clips(clip: Changes) -> None:
-    with pytest.raises(ValueError, match="reads clips, but the data are images: give video:DIR"):
+    with pytest.raises(ConfigError, match=r"clips.*images.*video:DIR"):
         resolve(TrainRequest("digits", "cifar_resnet20", clip=clip))
