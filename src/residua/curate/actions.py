@@ -14,6 +14,7 @@ from residua.data.images import Images
 from residua.data.items import Files
 from residua.data.near_duplicates import Group
 from residua.data.scan import Scan
+from residua.data.table_cells import csv_text, unprotect
 from residua.errors import ConfigError
 from residua.measure.confident import Confidence, confidence
 from residua.measure.outliers import far_out
@@ -197,14 +198,12 @@ class CleanResult:
 
     def csv(self) -> str:
         """The table that a person edits, with the images to review first."""
-        table = io.StringIO(newline="")
-        writer = csv.writer(table)
-        writer.writerow(COLUMNS)
+        table: list[tuple[str, ...]] = [COLUMNS]
         for index in self.order.tolist():
             row = self.rows[index]
             score = "" if row.score is None else f"{row.score:.4f}"
-            writer.writerow((row.path, row.label, row.suggested, score, row.reason, row.action))
-        return table.getvalue()
+            table.append((row.path, row.label, row.suggested, score, row.reason, row.action))
+        return csv_text(table)
 
 
 @dataclass
@@ -384,12 +383,12 @@ def read_actions(file: Path) -> dict[str, tuple[str, Action]]:
 
 
 def _read_row(cells: dict[str, str | None], row: str) -> tuple[str, tuple[str, Action]]:
-    path, word = cells["path"] or "", (cells["action"] or "").strip().lower()
+    path, word = unprotect(cells["path"] or ""), (cells["action"] or "").strip().lower()
     action = next((known for known in ACTIONS if known == word), None)
     if action is None or not path:
         raise ConfigError(f"{row} has the action {word!r} for {path!r}: give keep, relabel or drop")
     column = "suggested" if action == "relabel" else "label"
-    label = (cells[column] or "").strip()
+    label = unprotect((cells[column] or "").strip())
     if not label:
         raise ConfigError(f"{row} has an empty column {column}: {action} needs a class there")
     return path, (label, action)

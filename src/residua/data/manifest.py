@@ -1,7 +1,5 @@
 """Manifests: label files that residua writes and reads like any other label file."""
 
-import csv
-import io
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +9,8 @@ from residua.data.decode import printable_path
 from residua.data.images import Images
 from residua.data.items import Files
 from residua.data.sources.labels import list_label_file
-from residua.errors import DataError
+from residua.data.table_cells import csv_text
+from residua.errors import ConfigError, DataError
 from residua.files import check_output_path
 
 
@@ -55,8 +54,8 @@ def write_manifest(out: Path, lines: Sequence[ManifestEntry], *, force: bool = F
 
     Raises:
         FileExistsError: Something exists at `out`, without `force`.
-        ConfigError: `out` has another ending than .csv, or its folder does not exist.
-        ValueError: `out` is not above its images.
+        ConfigError: `out` has another ending than .csv, its folder does not exist, or it is not above its
+            images.
         DataError: A label file cannot hold a file name or a class.
     """
     check_output_path(out, force=force, suffixes=(".csv",))
@@ -64,15 +63,14 @@ def write_manifest(out: Path, lines: Sequence[ManifestEntry], *, force: bool = F
     below = [os.path.relpath(line.path, folder) for line in lines]
     if any(path.startswith(os.pardir) for path in below):
         above = os.path.commonpath([line.path.parent for line in lines])
-        raise ValueError(
+        raise ConfigError(
             f"{out} is not above its images: write it into {printable_path(above)}, or a folder above that"
         )
-    table = io.StringIO(newline="")
     rows = [(path, line.label, line.split) for path, line in zip(below, lines, strict=True)]
-    csv.writer(table).writerows([("path", "label", "split"), *rows])
+    table = csv_text([("path", "label", "split"), *rows])
     draft = folder / f".{out.name}.{os.getpid()}.csv"
     try:
-        draft.write_text(table.getvalue(), "utf-8", newline="")
+        draft.write_text(table, "utf-8", newline="")
         _same(draft, rows)
         draft.replace(out)
     except UnicodeEncodeError:

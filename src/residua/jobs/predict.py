@@ -1,6 +1,5 @@
 """Predict files with a trained network, and write predictions and other tables to files."""
 
-import csv
 import io
 import json
 from collections.abc import Collection, Sequence
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from residua import tasks
+from residua.data.table_cells import csv_text, protect
 from residua.data.walk import list_images
 from residua.errors import CheckpointError, ConfigError
 from residua.files import write_file
@@ -85,7 +85,8 @@ def save_table(
     Args:
         out: A path that ends in .csv, .parquet or .jsonl.
         head: Names of the columns, one of them `file`.
-        rows: Text, numbers and None, for .csv and .parquet.
+        rows: Text, numbers and None, for .csv and .parquet; text that a spreadsheet would take for a
+            formula is written after an apostrophe (`data.table_cells`).
         values: The same as JSON values, one a line of .jsonl.
 
     Raises:
@@ -95,16 +96,15 @@ def save_table(
         write_file(out, "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values))
         return
     if out.suffix == ".csv":
-        table = io.StringIO(newline="")
-        csv.writer(table).writerows([head, *rows])
-        write_file(out, table.getvalue())
+        write_file(out, csv_text([head, *rows]))
         return
     try:
         import pyarrow as arrow
         import pyarrow.parquet as parquet
     except ModuleNotFoundError:
         raise ConfigError("Parquet needs pyarrow: pip install pyarrow, or write .csv or .jsonl") from None
-    columns = dict(zip(head, zip(*rows, strict=True) if rows else [()] * len(head), strict=True))
+    cells = [[protect(cell) for cell in row] for row in rows]
+    columns = dict(zip(head, zip(*cells, strict=True) if cells else [()] * len(head), strict=True))
     columns["file"] = tuple(name.encode("utf-8", "backslashreplace").decode() for name in columns["file"])
     buffer = io.BytesIO()
     parquet.write_table(arrow.table(columns), buffer)

@@ -1,9 +1,7 @@
 """The examples of a run: opened once, unreadable ones left out once, and the same again at every resume."""
 
 import base64
-import csv
 import hashlib
-import io
 import json
 from contextlib import suppress
 from dataclasses import replace
@@ -16,6 +14,7 @@ from residua.data.fingerprints import BYTES, Fingerprints
 from residua.data.listing import SourceListing
 from residua.data.open import check_is_local
 from residua.data.sources.table import Holds, holds, parse_source
+from residua.data.table_cells import csv_text
 from residua.errors import ConfigError, DataError
 from residua.files import write_file
 from residua.runs.run import Run
@@ -159,6 +158,4 @@ def run_dataset(
 
 def list_quarantined(run: Run, unreadable: Unreadable) -> None:
     """Write the examples that `run` left out as a table; no file is moved or deleted."""
-    table = io.StringIO(newline="")
-    csv.writer(table).writerows([("path", "reason"), *sorted(unreadable.items())])
-    write_file(run.path / QUARANTINE, table.getvalue())
+    write_file(run.path / QUARANTINE, csv_text([("path", "reason"), *sorted(unreadable.items())]))

@@ -15,6 +15,7 @@ from residua.data.decode import IMAGE, MediaType, one_line, printable_path
 from residua.data.images import Images
 from residua.data.items import Files
 from residua.data.listing import ListingOptions, SourceListing
+from residua.data.table_cells import unprotect
 from residua.errors import DataError
 
 _COLUMNS = {
@@ -213,8 +214,8 @@ def _csv(file: Path) -> Iterator[_Row]:
                     )
                 yield (
                     reader.line_num,
-                    cells[order[0]],
-                    cells[order[1]],
+                    unprotect(cells[order[0]]),
+                    unprotect(cells[order[1]]),
                     cells[order[2]] if len(order) > 2 else "",
                 )
     except UnicodeDecodeError as error:
@@ -294,7 +295,8 @@ def _parquet(file: Path) -> Iterator[_Row]:
             values = [batch.column(columns[place]).to_pylist() for place in order]
             for path, label, *split in zip(*values, strict=True):
                 row += 1
-                yield row, str(path or ""), label, str(split[0] or "") if split else ""
+                label = unprotect(label) if isinstance(label, str) else label
+                yield row, unprotect(str(path or "")), label, str(split[0] or "") if split else ""
     except DataError:
         raise
     except Exception as error:  # arrow raises a dozen types for damaged files
