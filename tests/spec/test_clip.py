@@ -26,7 +26,7 @@ def test_a_clip_counts_its_frames_and_says_what_they_are() -> None:
 
 @pytest.mark.parametrize("fields", [{"frames": 0}, {"segments": 0}, {"stride": -1}])
 def test_a_clip_without_frames_is_refused(fields: dict[str, int]) -> None:
-    with pytest.raises(ConfigError, match="above 0"):
+    with pytest.raises(ConfigError, match="give"):
         Clip(**fields)
 
 
@@ -42,9 +42,9 @@ def test_windows_in_time_need_frames_and_frames_need_windows() -> None:
 def test_windows_that_cannot_be_padded_or_stepped_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"4 frames .*odd"):
         Conv(8, time=4)
-    with pytest.raises(ConfigError, match="give numbers above 0"):
+    with pytest.raises(ConfigError, match="from 1 to"):
         Conv(8, pace=0)
-    with pytest.raises(ConfigError, match="steps above 0"):
+    with pytest.raises(ConfigError, match="from 1 to"):
         Pool(time=0)
     with pytest.raises(ConfigError, match=r"strides 2 \(2 in time\).* pool 2"):
         Block("(CNA CN)A", (Conv(8, 3, 2, pace=2), Conv(8)), "PCN")

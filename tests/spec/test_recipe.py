@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from residua.errors import ConfigError
 from residua.spec.augment import Augment
+from residua.spec.detector import DETECTORS
 from residua.spec.recipe import (
     OLD_NAMES,
     Averaging,
@@ -110,6 +112,24 @@ def test_a_misspelt_setting_suggests_the_one_of_today(name: str, suggestion: str
         (Budget, "budget.accumulate", 0),
         (Budget, "budget.accumulate", 65),
         (Budget, "budget.patience", -1),
+        (Data, "data.num_workers", -2),
+        (Data, "data.num_workers", 100_000),
+        (Data, "data.resident_bytes", -1),
+        (Optim, "optim.lr", 1e300),
+        (Optim, "optim.weight_decay", 1e300),
+        (Optim, "optim.grad_clip", 1e300),
+        (Optim, "optim.aux_weight", 1e300),
+        (Averaging, "average.every", 10**12),
+        (Averaging, "average.bn_recalibration_images", 10**12),
+        (Schedule, "schedule.patience", 10**12),
+        (Schedule, "schedule.max_drops", 10**12),
+        (Budget, "budget.epochs", 10**12),
+        (Budget, "budget.steps", 10**12),
+        (Budget, "budget.batch_size", 10**12),
+        (Budget, "budget.save_seconds", 1e300),
+        (Budget, "budget.patience", 10**12),
+        (Plan, "plan.threads", 100_000),  # OpenMP ends the process
+        (Plan, "plan.memory_limit", 10**18),
         (Plan, "plan.threads", -1),
         (Plan, "plan.memory_limit", -1),
         (Augment, "augment.pad", -1),
@@ -124,15 +144,89 @@ def test_a_misspelt_setting_suggests_the_one_of_today(name: str, suggestion: str
         (Augment, "augment.grow", (0.5, 1.5)),
         (Augment, "augment.mixup", -1.0),
         (Augment, "augment.cutout", -1),
+        (Augment, "augment.pad", 10**6),
+        (Augment, "augment.sides", (1, 10**6)),
+        (Augment, "augment.aspect", (1.0, 1e9)),
+        (Augment, "augment.zoom", 1e9),
+        (Augment, "augment.policy_size", 31),  # torchvision has no such strength
+        (Augment, "augment.policy_count", 10**6),
+        (Augment, "augment.colour", 1e300),
     ],
 )
 def test_a_value_out_of_range_is_named_with_its_path_and_the_range(
     make: Callable[..., Any], field: str, value: Any
 ) -> None:
     with pytest.raises(ConfigError) as caught:
-        make(**{field.partition(".")[2]: value})
+        make(**{"source": "digits"} if make is Data else {}, **{field.partition(".")[2]: value})
     assert str(caught.value).startswith(f"{field} is {value}: give ")
     assert make.__name__ not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("arch.classes", 10**12),
+        ("arch.norm_eps", -1.0),
+        ("arch.preprocess.size", 10**6),
+        ("arch.preprocess.resize", 10**6),
+        ("arch.preprocess.mean", (1e300, 0.5, 0.5)),
+        ("arch.preprocess.std", (1e-300, 0.5, 0.5)),
+        ("arch.head.grid", 10**6),
+        ("arch.stem.convs", '[{"out": 1000000000000}]'),
+        ("arch.stem.convs", '[{"out": 8, "kernel": 1000001}]'),
+        ("arch.stem.convs", '[{"out": 8, "stride": 1000000}]'),
+        ("arch.stem.convs", '[{"out": 8, "padding": 1000000}]'),
+        ("arch.stem.pool.kernel", 10**6),
+        ("arch.stem.join.bias", 1e300),
+    ],
+)
+def test_a_network_beyond_all_bounds_is_refused(path: str, value: Any) -> None:
+    text = value if isinstance(value, str) else json.dumps(value)
+    with pytest.raises(ConfigError, match="give"):
+        override_recipe(RECIPE, path, text)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("size", 10**6),
+        ("longest", 10**6),
+        ("strides", (0, 16, 32)),
+        ("extras", (-1, 256, 256)),
+        ("sizes", ((0.0, 1.0),) * 6),
+        ("ratios", ((-1.0,),) * 6),
+        ("still", -1),
+        ("still", 10**12),
+    ],
+)
+def test_a_detector_beyond_all_bounds_is_refused(field: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=field):
+        replace(DETECTORS["ssd300"], **{field: value})
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("optim.lr", "1" + 400 * "0"),
+        ("optim.lr", 5000 * "1"),
+        ("seed", 5000 * "1"),
+        ("seed", "[" * 100_000),
+        ("arch.stages", "[" * 100_000),
+        ("arch.stages", "[[3]]"),
+        ("arch.stages", '[[[["word"]]]]'),
+        ("plan.precision", "[" * 500 + "]" * 500),
+    ],
+)
+def test_a_value_that_json_may_hold_but_no_setting_is_refused_in_a_short_line(path: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=r"give|known") as caught:
+        override_recipe(RECIPE, path, text)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"seed": ' + 5000 * "1" + "}", "\ud800", '{"a": NaN}'])
+def test_json_that_no_parser_takes_is_no_recipe(text: str) -> None:
+    with pytest.raises(ConfigError):
+        read_recipe(text)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from residua.errors import ConfigError
-from residua.spec.block import Block, Fork
+from residua.spec.block import MAX_WIDTH, MAX_WINDOW, Block, Fork
 from residua.spec.clip import Clip
 from residua.spec.preprocess import IMAGENET, Preprocess
 from residua.spec.word import check_word, split_word
@@ -30,8 +30,11 @@ class Head:
             raise ConfigError(
                 f"head {self.word!r} has {need} hidden L but {len(self.widths)} widths: give one each"
             )
-        if self.grid < 1 or not 0 <= self.drop < 1:
-            raise ConfigError(f"head grid {self.grid}, drop {self.drop}: give grid >= 1 and 0 <= drop < 1")
+        if not 1 <= self.grid <= MAX_WINDOW or not 0 <= self.drop < 1:
+            allowed = f"a grid of 1 to {MAX_WINDOW} and 0 <= drop < 1"
+            raise ConfigError(f"head grid {self.grid}, drop {self.drop}: give {allowed}")
+        if not all(1 <= width <= MAX_WIDTH for width in self.widths):
+            raise ConfigError(f"head widths {self.widths}: give numbers from 1 to {MAX_WIDTH}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +81,10 @@ class Arch:
     """The frames it reads; None for images."""
 
     def __post_init__(self) -> None:
-        if self.classes < 1:
-            raise ConfigError(f"{self.name} with {self.classes} classes: give at least 1")
+        if not 1 <= self.classes <= MAX_WIDTH:
+            raise ConfigError(f"{self.name} with {self.classes} classes: give 1 to {MAX_WIDTH}")
+        if not 0 < self.norm_eps <= 1:
+            raise ConfigError(f"norm_eps of {self.name} is {self.norm_eps}: give 0 < norm_eps <= 1")
         if not self.stages or not all(self.stages):
             raise ConfigError(f"{self.name} has a stage without blocks: give each stage at least one")
         if self.stem.has_shortcut:

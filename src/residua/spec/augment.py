@@ -4,7 +4,21 @@ from dataclasses import dataclass
 from typing import Literal
 
 from residua.errors import ConfigError
-from residua.spec.record import check_field
+from residua.spec.preprocess import MAX_SIDE
+from residua.spec.record import HUGE, check_field, check_range
+
+MAX_ASPECT = 100
+"""Most elongated crop, and largest zoom."""
+_MOST = {
+    "pad": MAX_SIDE,
+    "colour": HUGE,
+    "mixup": HUGE,
+    "cutmix": HUGE,
+    "cutout": MAX_SIDE,
+    "policy_count": 100,
+    "policy_size": 30,
+}
+"""Field -> its largest value; the smallest is 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +79,17 @@ class Augment:
         for name in ("flip", "erase", "mix_share"):
             share = getattr(self, name)
             check_field(f"augment.{name}", share, 0 <= share <= 1, "a share from 0 to 1")
-        for name in ("pad", "colour", "mixup", "cutmix", "cutout", "policy_count", "policy_size"):
-            value = getattr(self, name)
-            check_field(f"augment.{name}", value, value >= 0, "0 or more")
+        for name, most in _MOST.items():
+            check_range(f"augment.{name}", getattr(self, name), 0, most)
         (low_area, high_area), (low_aspect, high_aspect) = self.area, self.aspect
         low_side, high_side = self.sides
         share, until = self.grow
         check_field("augment.area", self.area, 0 < low_area <= high_area <= 1, "0 < low <= high <= 1")
-        check_field("augment.aspect", self.aspect, 0 < low_aspect <= high_aspect, "0 < low <= high")
-        check_field("augment.sides", self.sides, 0 < low_side <= high_side, "0 < low <= high, in pixels")
-        check_field("augment.zoom", self.zoom, self.zoom >= 1, "1 (off) or more")
+        is_aspect = 0 < low_aspect <= high_aspect <= MAX_ASPECT
+        check_field("augment.aspect", self.aspect, is_aspect, f"0 < low <= high <= {MAX_ASPECT}")
+        is_side = 0 < low_side <= high_side <= MAX_SIDE
+        check_field("augment.sides", self.sides, is_side, f"0 < low <= high <= {MAX_SIDE}, in pixels")
+        check_range("augment.zoom", self.zoom, 1, MAX_ASPECT, zero="off")
         check_field("augment.grow", self.grow, 0 < share <= 1 and 0 <= until <= 1, "two shares from 0 to 1")
         if share < 1 and self.kind != "resized_crop":
             raise ConfigError(

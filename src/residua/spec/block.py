@@ -5,7 +5,19 @@ from math import prod
 from typing import Literal
 
 from residua.errors import ConfigError
+from residua.spec.record import HUGE
 from residua.spec.word import POOLS, check_word, count_shaped, split_word
+
+MAX_WIDTH = 1 << 20
+"""Most channels of a layer, and most classes."""
+MAX_WINDOW = 1 << 10
+"""Largest side and step of a window, in pixels or frames."""
+
+
+def check_windows(shape: object, *sizes: int) -> None:
+    """ConfigError when a side or step of the window of `shape` is below 1 or above `MAX_WINDOW`."""
+    if not 1 <= min(sizes) <= max(sizes) <= MAX_WINDOW:
+        raise ConfigError(f"{shape}: give windows and steps from 1 to {MAX_WINDOW}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +42,11 @@ class Conv:
     """Step of the window, in frames."""
 
     def __post_init__(self) -> None:
-        sizes = (self.out, self.kernel, self.stride, self.groups, self.time, self.pace)
-        if min(sizes) < 1 or (self.padding or 0) < 0:
-            raise ConfigError(f"{self}: give numbers above 0, and padding 0 or more")
+        check_windows(self, self.kernel, self.stride, self.time, self.pace)
+        if not 1 <= self.out <= MAX_WIDTH or self.groups < 1:
+            raise ConfigError(f"{self}: give numbers above 0, and at most {MAX_WIDTH} channels")
+        if not 0 <= (self.padding or 0) <= MAX_WINDOW:
+            raise ConfigError(f"{self}: give padding from 0 to {MAX_WINDOW}")
         if self.kernel % 2 == 0 and self.padding is None:
             raise ConfigError(f"kernel {self.kernel} is even: give an odd one, which can be padded evenly")
         if self.time % 2 == 0:
@@ -72,9 +86,9 @@ class Pool:
     """Step of the window, in frames."""
 
     def __post_init__(self) -> None:
-        sizes = (self.kernel, self.stride, self.time, self.pace)
-        if min(sizes) < 1 or not 0 <= self.padding <= self.kernel // 2:
-            raise ConfigError(f"{self}: give windows and steps above 0, padding from 0 to kernel // 2")
+        check_windows(self, self.kernel, self.stride, self.time, self.pace)
+        if not 0 <= self.padding <= self.kernel // 2:
+            raise ConfigError(f"{self}: give padding from 0 to kernel // 2")
 
     @property
     def margin(self) -> int:
@@ -113,6 +127,8 @@ class Join:
     def __post_init__(self) -> None:
         if self.gate != "none" and self.is_scaled:
             raise ConfigError(f"{self}: give a gate or constants, not both")
+        if max(abs(self.bias), abs(self.shortcut), abs(self.residual)) > HUGE:
+            raise ConfigError(f"{self}: give numbers of at most {HUGE:g}")
 
     @property
     def is_scaled(self) -> bool:

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from residua.errors import ConfigError
 
+MAX_FRAMES = 1 << 12
+"""Most frames of an input, and largest step from one to the next."""
+
 
 @dataclass(frozen=True, slots=True)
 class Clip:
@@ -22,8 +25,10 @@ class Clip:
     """Segments of the video, whose logits are averaged; 1 is off."""
 
     def __post_init__(self) -> None:
-        if min(self.frames, self.segments) < 1 or self.stride < 0:
-            raise ConfigError(f"{self}: give frames and segments above 0, and a stride of 0 or more")
+        if min(self.frames, self.segments) < 1 or self.total > MAX_FRAMES:
+            raise ConfigError(f"{self}: give frames and segments above 0, {MAX_FRAMES} in all at most")
+        if not 0 <= self.stride <= MAX_FRAMES:
+            raise ConfigError(f"{self}: give a stride of 0 to {MAX_FRAMES}")
 
     @property
     def total(self) -> int:

@@ -1,14 +1,15 @@
 """Detector: everything behind a backbone that finds boxes, as one frozen value stored with the weights."""
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Literal
 
 from residua.errors import ConfigError
 from residua.spec import zoo
 from residua.spec.arch import Arch
-from residua.spec.preprocess import Preprocess
-from residua.spec.record import nearest
+from residua.spec.block import MAX_WIDTH
+from residua.spec.preprocess import MAX_SIDE, Preprocess
+from residua.spec.record import check_field, check_range, nearest
 
 Kind = Literal["ssd", "c4", "fpn"]
 """Single-shot (Liu et al. 2016); Faster R-CNN on one map, the last stage run for each region (He et al. 2015,
@@ -16,6 +17,15 @@ appendix A); Faster R-CNN on a feature pyramid (Lin et al. 2017)."""
 
 _SSD_MANY, _SSD_FEW = (2.0, 3.0), (2.0,)
 _RCNN_RATIOS = (0.5, 1.0, 2.0)
+
+
+MAX_STILL = 100
+"""Most frozen parts of a backbone."""
+
+
+def check_sizes(path: str, sizes: tuple[float, ...], most: float) -> None:
+    """ConfigError when one of the `sizes` in the field `path` is not above 0, or above `most`."""
+    check_field(path, sizes, all(0 < size <= most for size in sizes), f"numbers above 0, at most {most}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +56,12 @@ class Detector:
     """Frozen parts of the backbone: 1 is the stem, 2 also the first stage; 0 is off."""
 
     def __post_init__(self) -> None:
+        if self.longest > MAX_SIDE:
+            raise ConfigError(f"detector.longest is {self.longest}: give at most {MAX_SIDE} pixels")
+        check_sizes("detector.strides", self.strides, MAX_SIDE)
+        check_sizes("detector.extras", self.extras, MAX_WIDTH)
+        for rows, field in ((self.sizes, "sizes"), (self.ratios, "ratios")):
+            check_sizes(f"detector.{field}", tuple(chain.from_iterable(rows)), MAX_SIDE)
         maps = len(self.strides) + len(self.extras) + (self.kind == "fpn")
         if not 0 < self.size <= self.longest or (self.kind == "ssd" and self.size != self.longest):
             raise ConfigError(
@@ -55,8 +71,9 @@ class Detector:
             raise ConfigError(
                 f"detector {self.name} has {maps} maps: give detector.sizes and .ratios for each"
             )
-        if not all(self.sizes) or min(min(row) for row in self.sizes) <= 0 or self.still < 0:
-            raise ConfigError(f"{self}: give sizes above 0 and still >= 0")
+        if not self.strides or not all(self.sizes) or not (self.kind == "ssd" or all(self.ratios)):
+            raise ConfigError(f"{self}: give at least one map, with sizes and ratios each")
+        check_range("detector.still", self.still, 0, MAX_STILL, zero="off")
         if self.kind == "ssd" and any(len(row) != 2 for row in self.sizes):
             raise ConfigError(f"detector.sizes is {self.sizes}: give SSD two sides for each map")
         if self.extras and self.kind != "ssd":

@@ -8,12 +8,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from residua.errors import ConfigError
+from residua.spec.record import HUGE
 
 Colour = Literal["rgb", "grey", "bands"]
 """Meaning of the channels; `bands` are any number of others, which come as arrays, not as image files."""
 
 LARGEST = 1 << 24
 """Largest mean image in bytes: more is a text made to fill memory."""
+MAX_SIDE = 1 << 14
+"""Largest side of an image, in pixels."""
+MAX_CHANNELS = 1 << 12
+"""Most channels of an image."""
 
 
 def packed(levels: bytes) -> str:
@@ -46,16 +51,19 @@ class Preprocess:
     """Mean of every pixel (He et al. 2015, 3.4), in whole grey levels and packed; empty for none."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.size <= self.resize:
-            raise ConfigError(
-                f"crop {self.size} of an image resized to {self.resize}: give 0 < size <= resize"
-            )
+        if not 0 < self.size <= self.resize <= MAX_SIDE:
+            allowed = f"0 < size <= resize <= {MAX_SIDE}"
+            raise ConfigError(f"crop {self.size} of an image resized to {self.resize}: give {allowed}")
+        if not 0 < len(self.mean) <= MAX_CHANNELS:
+            raise ConfigError(f"{len(self.mean)} channels: give 1 to {MAX_CHANNELS}")
         if not len(self.mean) == len(self.std) == self.channels:
             raise ConfigError(
                 f"{self.colour} needs {self.channels} mean and std: got {self.mean} and {self.std}"
             )
-        if min(self.std) <= 0:
-            raise ConfigError(f"std {self.std}: give positive numbers")
+        if not 1 / HUGE <= min(self.std) <= max(self.std) <= HUGE:
+            raise ConfigError(f"std {self.std}: give numbers above 0, at most {HUGE:g}")
+        if max(map(abs, self.mean)) > HUGE:
+            raise ConfigError(f"mean {self.mean}: give numbers of at most {HUGE:g}")
         count = len(self.levels)
         if count != self.channels * self.mean_side**2 or (self.mean_image and not count):
             raise ConfigError(f"mean_image holds {count} bytes, no square of {self.channels} channels")

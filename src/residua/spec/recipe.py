@@ -1,6 +1,5 @@
 """Recipe: everything that decides a training run, as one frozen value that the run stores as JSON."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -9,7 +8,17 @@ from residua.errors import ConfigError
 from residua.spec.arch import Arch
 from residua.spec.augment import Augment
 from residua.spec.detector import Detector
-from residua.spec.record import check_field, from_plain, nearest, override, paths
+from residua.spec.record import (
+    HUGE,
+    MANY,
+    check_field,
+    check_range,
+    from_plain,
+    nearest,
+    override,
+    parse_json,
+    paths,
+)
 
 OLD_NAMES: Mapping[str, str] = {
     "data.holdout": "data.val_fraction",
@@ -29,6 +38,16 @@ OLD_NAMES: Mapping[str, str] = {
     "budget.batch": "budget.batch_size",
 }
 """Setting in residua 0.0 -> the same setting now. Recipes and commands with the old names still work."""
+
+
+MAX_WORKERS = 256
+"""Most processes that decode examples: each takes hundreds of megabytes."""
+MAX_THREADS = 1024
+"""Most CPU threads: with tens of thousands OpenMP ends the process."""
+MAX_BATCH = 1 << 24
+"""Most images of an update."""
+MAX_BYTES = 1 << 50
+"""Largest limit of memory: a pebibyte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +76,8 @@ class Data:
 
     def __post_init__(self) -> None:
         check_field("data.val_fraction", self.val_fraction, 0 < self.val_fraction < 1, "between 0 and 1")
+        check_range("data.num_workers", self.num_workers, -1, MAX_WORKERS, zero="choose")
+        check_range("data.resident_bytes", self.resident_bytes, 0, MAX_BYTES, zero="decode every epoch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +113,15 @@ class Optim:
     resumes from the newest checkpoint with half the learning rate."""
 
     def __post_init__(self) -> None:
-        check_field("optim.lr", self.lr, self.lr > 0, "a number above 0")
+        check_field("optim.lr", self.lr, 0 < self.lr <= HUGE, f"a number above 0, at most {HUGE:g}")
         check_field("optim.momentum", self.momentum, 0 <= self.momentum < 1, "0 <= momentum < 1")
-        check_field("optim.weight_decay", self.weight_decay, self.weight_decay >= 0, "0 or more")
+        check_range("optim.weight_decay", self.weight_decay, 0, HUGE)
         smoothing = self.label_smoothing
         check_field("optim.label_smoothing", smoothing, 0 <= smoothing < 1, "0 <= label_smoothing < 1")
         check_field("optim.beta2", self.beta2, 0 <= self.beta2 < 1, "0 <= beta2 < 1")
-        check_field("optim.grad_clip", self.grad_clip, self.grad_clip >= 0, "0 (off) or more")
+        check_range("optim.grad_clip", self.grad_clip, 0, HUGE, zero="off")
         check_field("optim.layer_decay", self.layer_decay, 0 < self.layer_decay <= 1, "0 < layer_decay <= 1")
-        check_field("optim.aux_weight", self.aux_weight, self.aux_weight >= 0, "0 (off) or more")
+        check_range("optim.aux_weight", self.aux_weight, 0, HUGE, zero="off")
         if self.nesterov and (not self.momentum or self.kind not in ("sgd", "muon")):
             raise ConfigError(
                 f"optim.nesterov needs optim.momentum above 0 and optim.kind sgd or muon, not {self.kind} "
@@ -126,8 +147,8 @@ class Averaging:
     def __post_init__(self) -> None:
         images = self.bn_recalibration_images
         check_field("average.ema_decay", self.ema_decay, 0 <= self.ema_decay < 1, "0 <= ema_decay < 1")
-        check_field("average.every", self.every, self.every >= 1, "1 or more")
-        check_field("average.bn_recalibration_images", images, images >= 0, "0 (off) or more")
+        check_range("average.every", self.every, 1, MANY)
+        check_range("average.bn_recalibration_images", images, 0, MANY, zero="off")
         if self.lookahead and not self.ema_decay:
             raise ConfigError("average.lookahead needs average.ema_decay above 0: set both")
 
@@ -162,8 +183,8 @@ class Schedule:
         check_field("schedule.warmup_lr_factor", factor, 0 <= factor <= 1, "a share from 0 to 1")
         check_field("schedule.drops", drops, is_rising, "rising shares between 0 and 1")
         check_field("schedule.warmup_error", error, 0 <= error <= 100, "0 (off) to 100 percent")
-        check_field("schedule.patience", self.patience, self.patience >= 1, "1 or more")
-        check_field("schedule.max_drops", self.max_drops, self.max_drops >= 0, "0 or more")
+        check_range("schedule.patience", self.patience, 1, MANY)
+        check_range("schedule.max_drops", self.max_drops, 0, 100)
         if error and (self.warmup or not factor):
             raise ConfigError(
                 f"schedule.warmup_error is {error} with schedule.warmup {self.warmup} and "
@@ -191,14 +212,14 @@ class Budget:
 
     def __post_init__(self) -> None:
         portions, half = self.accumulate, self.batch_size // 2
-        check_field("budget.epochs", self.epochs, self.epochs >= 1, "1 or more")
-        check_field("budget.steps", self.steps, self.steps >= 0, "0 (use epochs) or more")
-        check_field("budget.batch_size", self.batch_size, self.batch_size >= 2, "2 or more")
-        check_field("budget.save_seconds", self.save_seconds, self.save_seconds >= 0, "0 or more")
+        check_range("budget.epochs", self.epochs, 1, MANY)
+        check_range("budget.steps", self.steps, 0, MANY, zero="use epochs")
+        check_range("budget.batch_size", self.batch_size, 2, MAX_BATCH)
+        check_range("budget.save_seconds", self.save_seconds, 0, MANY)
         check_field(
             "budget.accumulate", portions, 1 <= portions <= half, f"1 (off) to {half}, half of the batch"
         )
-        check_field("budget.patience", self.patience, self.patience >= 0, "0 (off) or more")
+        check_range("budget.patience", self.patience, 0, MANY, zero="off")
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,8 +247,8 @@ class Plan:
     keeps to it. 0 is off."""
 
     def __post_init__(self) -> None:
-        check_field("plan.threads", self.threads, self.threads >= 0, "0 (torch's default) or more")
-        check_field("plan.memory_limit", self.memory_limit, self.memory_limit >= 0, "0 (off) or more bytes")
+        check_range("plan.threads", self.threads, 0, MAX_THREADS, zero="torch's default")
+        check_range("plan.memory_limit", self.memory_limit, 0, MAX_BYTES, zero="off")
         if self.graphs == "on" and self.compile not in ("whole", "blocks"):
             raise ConfigError("plan.graphs is on without compilation: give plan.compile whole or blocks")
 
@@ -270,16 +291,13 @@ class Recipe:
             raise ConfigError("average.bn_recalibration_images needs a fixed length: leave budget.patience 0")
 
 
-def read_recipe(text: str) -> Recipe:
+def read_recipe(text: str | bytes) -> Recipe:
     """The recipe that `text` holds as JSON, with today's setting names or those of `OLD_NAMES`.
 
     Raises:
         ConfigError: `text` is not JSON or not a recipe; the message names the field.
     """
-    try:
-        plain = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"not JSON: {error}") from None
+    plain = parse_json(text)
     if isinstance(plain, dict):
         plain = {name: _with_new_names(name, value) for name, value in plain.items()}
     return from_plain(Recipe, plain)

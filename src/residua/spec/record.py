@@ -1,16 +1,19 @@
 """Frozen dataclasses to plain JSON values and back, and single fields overridden by path.
 
 `_read` walks the type hints of a dataclass and its JSON value together, so an error can name the path of the
-wrong field. Hints may be dataclasses, tuples, `X | None`, `Literal` and the JSON types.
+wrong field. Hints may be dataclasses, tuples, dicts, `X | None`, `Literal` and the JSON types. All JSON that
+may come from somebody else passes `parse_json` and, where it has fields, `from_plain`.
 """
 
 import dataclasses
 import difflib
 import json
 import math
+import reprlib
 import types
 import typing
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from residua.errors import ConfigError
@@ -19,6 +22,15 @@ Record = TypeVar("Record")
 
 FEW = 12
 """Names listed where none is near: what fits into a line."""
+LONGEST_NAME = 100
+"""Characters of a misspelt name that are compared and shown."""
+HUGE = 1e30
+"""Largest real number of a setting: float32 holds it."""
+MANY = 10**9
+"""Largest count of a setting: more steps, images or epochs are a mistake."""
+
+_brief = reprlib.Repr()
+_brief.maxlevel, _brief.maxstring, _brief.maxother = 3, 60, 60
 
 
 def nearest(
@@ -35,7 +47,7 @@ def nearest(
     Returns:
         `did you mean A or B?`, or where none is near `known: A, B, C and 9 more`.
     """
-    known, aliases = list(known), aliases or {}
+    word, known, aliases = word[:LONGEST_NAME], list(known), aliases or {}
     close = difflib.get_close_matches(word, [*known, *aliases], count, 0.5)
     if close:
         suggestions = dict.fromkeys(aliases.get(name, name) for name in close)
@@ -57,7 +69,28 @@ def check_field(path: str, value: object, is_allowed: bool, allowed: str) -> Non
         ConfigError: `is_allowed` is false; the message names field, value and range.
     """
     if not is_allowed:
-        raise ConfigError(f"{path} is {value}: give {allowed}")
+        raise ConfigError(f"{path} is {_shown(value)}: give {allowed}")
+
+
+def check_range(path: str, value: float, low: float, high: float, *, zero: str = "") -> None:
+    """Check that a number lies between two others, while its dataclass is made.
+
+    Args:
+        path: Dotted path of the field.
+        value: What it would hold.
+        low: Smallest allowed number.
+        high: Largest allowed number.
+        zero: What `low` stands for, e.g. `off`; shown in brackets.
+
+    Raises:
+        ConfigError: It does not; the message names field, value and range.
+    """
+    check_field(path, value, low <= value <= high, f"{low}{f' ({zero})' if zero else ''} to {high}")
+
+
+def _shown(value: object) -> str:
+    """`value` as text of a length that fits into a line."""
+    return str(value) if len(str(value)) <= LONGEST_NAME else _brief.repr(value)
 
 
 def to_plain(value: Any) -> Any:
@@ -69,17 +102,20 @@ def to_plain(value: Any) -> Any:
     return value
 
 
-def from_plain(kind: type[Record], plain: Any, *, path: str = "") -> Record:
+def from_plain(kind: type[Record], plain: Any, *, path: str = "", others: bool = False) -> Record:
     """The record that `to_plain` turned into `plain`.
 
     Args:
         kind: The dataclass.
         plain: JSON value of all its fields; missing ones take their default.
         path: Name of the record in messages; the class name if empty.
+        others: Leave out fields that the dataclass does not have.
 
     Raises:
         ConfigError: A field without default is missing, or a field is unknown or wrong; names its path.
     """
+    if others and isinstance(plain, dict) and dataclasses.is_dataclass(kind):
+        plain = {name: plain[name] for name in plain.keys() & _hints(kind).keys()}
     value: Record = _read(kind, plain, path or kind.__name__)
     return value
 
@@ -99,10 +135,21 @@ def from_json(kind: type[Record], text: str) -> Record:
     Raises:
         ConfigError: `text` is not JSON, or not such a record.
     """
+    return from_plain(kind, parse_json(text))
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The value that `text` holds as JSON.
+
+    Raises:
+        ConfigError: `text` is not JSON, is nested too deeply, or has a number of thousands of digits.
+    """
     try:
-        return from_plain(kind, json.loads(text))
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"not JSON: {error}") from None
+        return json.loads(text)
+    except RecursionError:
+        raise ConfigError("not JSON: its brackets are nested too deeply") from None
+    except ValueError as error:  # also for bytes that are no text
+        raise ConfigError(f"not JSON: {str(error).partition(';')[0]}") from None
 
 
 def override(record: Record, path: str, text: str) -> Record:
@@ -166,8 +213,8 @@ def _word(text: str, hint: Any) -> Any:
     if hint is str:
         return text
     try:
-        return json.loads(text)
-    except json.JSONDecodeError:
+        return parse_json(text)
+    except ConfigError:
         return text
 
 
@@ -179,28 +226,45 @@ def _read(hint: Any, plain: Any, path: str) -> Any:
         return _read_tuple(inner, plain, path)
     if origin is types.UnionType:
         return _read_union(inner, plain, path)
+    if origin is dict:
+        return _read_dict(inner[1], plain, path)
     if origin is typing.Literal:
         if plain not in inner:
-            raise ConfigError(f"{path} is {plain!r}: {nearest(str(plain), map(str, inner))}")
+            word = plain if isinstance(plain, str) else ""
+            raise ConfigError(f"{path} is {_brief.repr(plain)}: {nearest(word, map(str, inner))}")
         return plain
-    if hint is float and isinstance(plain, int) and not isinstance(plain, bool):
-        return float(plain)
-    if type(plain) is not hint:
-        raise ConfigError(f"{path} is {plain!r}: give {_TYPES.get(hint, hint.__name__)}")
-    if hint is float and not math.isfinite(plain):
-        raise ConfigError(f"{path} is {plain!r}: give a finite number")
-    return plain
+    return _read_scalar(hint, plain, path)
+
+
+def _read_scalar(hint: Any, plain: Any, path: str) -> Any:
+    if hint is Any:
+        return plain
+    if type(plain) is not hint and not (hint is float and type(plain) is int):
+        raise ConfigError(f"{path} is {_brief.repr(plain)}: give {_TYPES.get(hint, hint.__name__)}")
+    return _finite(plain, path) if hint is float else plain
+
+
+def _finite(plain: float, path: str) -> float:
+    with suppress(OverflowError):  # a whole number of hundreds of digits
+        if math.isfinite(number := float(plain)):
+            return number
+    raise ConfigError(f"{path} is {_brief.repr(plain)}: give a finite number")
+
+
+def _read_dict(inner: Any, plain: Any, path: str) -> dict[str, Any]:
+    if not isinstance(plain, dict):
+        raise ConfigError(f"{path} is {_brief.repr(plain)}: give names with a value each")
+    return {name: _read(inner, value, f"{path}.{name[:LONGEST_NAME]}") for name, value in plain.items()}
 
 
 def _read_record(kind: type[Any], plain: Any, path: str) -> Any:
     hints = _hints(kind)
     if not isinstance(plain, dict):
-        raise ConfigError(
-            f"{path} is {plain!r}: give the fields of {kind.__name__}, which are {', '.join(hints)}"
-        )
+        fields = f"the fields of {kind.__name__}, which are {', '.join(hints)}"
+        raise ConfigError(f"{path} is {_brief.repr(plain)}: give {fields}")
     for name in plain:
         if name not in hints:
-            raise ConfigError(f"{path} has no field {name!r}: {nearest(name, hints)}")
+            raise ConfigError(f"{path} has no field {_brief.repr(name)}: {nearest(name, hints)}")
     for field in dataclasses.fields(kind):
         if field.name not in plain and _has_no_default(field):
             raise ConfigError(f"{path} lacks the field {field.name!r}")
@@ -216,13 +280,13 @@ def _read_union(inner: tuple[Any, ...], plain: Any, path: str) -> Any:
     if plain is None and type(None) in inner:
         return None
     records = [typing.cast("type[Any]", kind) for kind in inner if dataclasses.is_dataclass(kind)]
-    fits = [kind for kind in records if set(plain) <= set(_hints(kind))]
+    fits = [kind for kind in records if isinstance(plain, dict) and set(plain) <= set(_hints(kind))]
     return _read((fits or inner)[0], plain, path)
 
 
 def _read_tuple(inner: tuple[Any, ...], plain: Any, path: str) -> tuple[Any, ...]:
     if not isinstance(plain, list):
-        raise ConfigError(f"{path} is {plain!r}: give a list")
+        raise ConfigError(f"{path} is {_brief.repr(plain)}: give a list")
     many = len(inner) == 2 and inner[1] is Ellipsis
     if not many and len(plain) != len(inner):
         raise ConfigError(f"{path} has {len(plain)} values: give {len(inner)}")

@@ -13,6 +13,11 @@ def is_address(place: str) -> bool:
     return bool(slashes) and scheme.isalnum()
 
 
+def is_on_another_machine(place: str) -> bool:
+    """Whether `place` names a server: an address, or a network share such as `//server/photos`."""
+    return "://" in place or place.replace("\\", "/").startswith("//")
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A data source as the user wrote it: `photos`, `labels.csv`, `digits`, `voc:cells`, `s3://bucket/shards`.
@@ -66,6 +71,8 @@ class Source:
         return replace(self, place=str(Path(self.place).absolute()))
 
     def is_missing(self) -> bool:
-        """Whether the place is an absolute path at which there is no file or folder."""
+        """Whether the place is an absolute path at which there is no file or folder. No server is asked."""
+        if is_on_another_machine(self.place or ""):
+            return False
         path = Path(self.place or "")
         return path.is_absolute() and not path.exists()
