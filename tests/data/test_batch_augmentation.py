@@ -14,6 +14,7 @@ from residua.data.batch_augmentation import (
     augment_batch,
     draw_batch_augmentation,
 )
+from residua.errors import ConfigError
 from residua.spec.augment import Augment
 from residua.spec.preprocess import Preprocess
 
@@ -123,7 +124,7 @@ def test_colours_shift_along_the_principal_axes_by_normal_draws() -> None:
 
 def test_grey_images_have_no_colours_to_shift() -> None:
     grey = Preprocess(12, 12, (0.5,), (0.5,), "grey")
-    with pytest.raises(ValueError, match="grey images have no colours"):
+    with pytest.raises(ConfigError, match="grey images"):
         draw_batch_augmentation(Augment(colour=0.1), grey, seed=0, step=0, epoch=0, indices=MANY, size=12)
 
 

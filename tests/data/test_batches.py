@@ -125,7 +125,7 @@ def test_a_damaged_file_is_an_error_of_one_line(files: Images, workers: int) -> 
     ):
         with pytest.raises(DataError) as caught:
             read()
-        assert str(caught.value).endswith(".png is not an image: give JPEG, PNG, WEBP, BMP or GIF")
+        assert ".png is not an image" in str(caught.value)
         assert "\n" not in str(caught.value)
         assert not multiprocessing.active_children()
 

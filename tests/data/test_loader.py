@@ -86,9 +86,9 @@ def test_batches_come_in_order(workers: int) -> None:
         (send(signal.SIGKILL), "died (Killed)"),
         (send(signal.SIGSEGV), "died (Segmentation fault)"),
         (lambda: os._exit(0), "died (exit code 0)"),
-        (signal.pause, "hangs (no batch for 2 s)"),
+        (signal.pause, "no batch for 2 s"),
         (fail(MemoryError()), "failed (MemoryError)"),
-        (fail(OSError(24, "Too many open files")), "failed ([Errno 24] Too many open files)"),
+        (fail(OSError(24, "Too many open files")), "[Errno 24]"),
     ],
 )
 def test_a_worker_that_dies_hangs_or_fails_is_reported_with_its_example(
@@ -102,7 +102,8 @@ def test_a_worker_that_dies_hangs_or_fails_is_reported_with_its_example(
     assert time.monotonic() - before < 20
     text = str(caught.value)
     assert "\n" not in text
-    assert text.startswith(f"a worker process {cause} while it read number 9: free memory")
+    for word in (cause, "number 9", "free memory"):
+        assert word in text
     assert not multiprocessing.active_children()
 
 
@@ -110,9 +111,7 @@ def test_a_death_that_torch_does_not_report_is_found_by_polling(monkeypatch: pyt
     """torch raises its error at any moment; Python drops it in a callback of `fork`."""
     monkeypatch.setattr(signal_handling, "_error_if_any_worker_fails", lambda: None)
     before = time.monotonic()
-    with pytest.raises(
-        WorkerDiedError, match=r"^a worker process died \(Killed\) while it read number 9: free"
-    ):
+    with pytest.raises(WorkerDiedError, match=r"\(Killed\) .* number 9: free"):
         read(Squares(send(signal.SIGKILL)), 2)
     assert time.monotonic() - before < 20
 
@@ -126,8 +125,8 @@ def test_a_hanging_worker_is_reported_before_other_processes_of_the_run_time_out
             list(in_lockstep(own, STEPS, world=world, stop=never))
 
     assert ranks.end(ranks.begin(2, work, stall=5)) == [ranks.FAILED] * 2
-    message = "PeerFailedError: process 1: a worker process hangs (no batch for 4 s) while it read number 9"
-    assert message in capfd.readouterr().err
+    error = capfd.readouterr().err
+    assert re.search(r"PeerFailedError: process 1: .*no batch for 4 s.* number 9", error)
 
 
 def test_a_worker_that_exits_before_it_hands_over_a_batch_is_reported() -> None:
@@ -135,7 +134,7 @@ def test_a_worker_that_exits_before_it_hands_over_a_batch_is_reported() -> None:
     batches = batches_of(Squares(lambda: threading.Timer(0.1, os._exit, [0]).start()), 1)
     next(batches)
     time.sleep(0.5)
-    with pytest.raises(WorkerDiedError, match=r"^a worker process died \(exit code 0\): free") as caught:
+    with pytest.raises(WorkerDiedError, match=r"\(exit code 0\): free") as caught:
         list(batches)
     assert "\n" not in str(caught.value)
     assert not multiprocessing.active_children()
@@ -171,15 +170,15 @@ def test_a_data_error_is_raised_unchanged(workers: int) -> None:
 
 
 def test_without_workers_an_error_is_raised_unchanged() -> None:
-    with pytest.raises(OSError, match="Too many open files"):
+    with pytest.raises(OSError, match="open files"):
         read(Squares(fail(OSError(24, "Too many open files"))), 0)
 
 
 @pytest.mark.parametrize(
     ("size", "message"),
     [
-        (b"size=16k", r"worker processes cannot be started \(\[Errno 28\] No space left on device\): free"),
-        (b"size=600k", r"failed \(.*No space left on device \(28\)\) while it read number \d+: free memory"),
+        (b"size=16k", r"Errno 28.*free"),
+        (b"size=600k", r"\(28\).* number \d+: free memory"),
     ],
 )
 @ranks.apart
@@ -200,10 +199,11 @@ def test_a_death_between_two_batches_is_recognised() -> None:
     with pytest.raises(RuntimeError, match=r"^DataLoader worker") as caught:
         time.sleep(10)
     died = find_worker_death(caught.value)
-    assert str(died).startswith("a worker process died (Killed) while it read number 9: free memory")
     assert died
+    for word in ("(Killed)", "number 9", "free memory"):
+        assert word in str(died)
     later = died.at("after step 41", cure="go on")
-    assert str(later) == "a worker process died (Killed) while it read number 9 after step 41: go on"
+    assert re.search(r"\(Killed\) .*number 9 .*step 41: go on$", str(later))
     assert find_worker_death(later) is later
     assert find_worker_death(RuntimeError("the worker of another library")) is None
 

@@ -10,7 +10,7 @@ from residua.data.items import CombinedItems, Files
 from residua.data.manifest import ManifestEntry, manifest_entries, write_manifest
 from residua.data.open import find, open_dataset
 from residua.data.split import fold_numbers
-from residua.errors import DataError
+from residua.errors import ConfigError, DataError
 from small import photo_folder
 
 
@@ -40,9 +40,9 @@ def test_a_manifest_stands_above_its_images_and_replaces_nothing_unasked(
     photos: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "aside").mkdir()
-    with pytest.raises(ValueError, match=f"write it into {photos}"):
+    with pytest.raises(ConfigError, match=f"into {photos}"):
         write_manifest(tmp_path / "aside/x.csv", lines(photos))
-    with pytest.raises(ValueError, match=r"give \.csv"):
+    with pytest.raises(ConfigError, match=r"give \.csv"):
         write_manifest(tmp_path / "x.txt", lines(photos))
     write_manifest(tmp_path / "x.csv", lines(photos))
     with pytest.raises(FileExistsError, match="--force"):

@@ -85,7 +85,7 @@ def test_shards_are_read_over_http(packed: Path) -> None:
         assert pictured(there.test) == pictured(here.test)
         assert find(f"{address}/index.json").train.classes == ("cat", "dog")
         assert same(there.test, here.test, workers=2)  # after the parent used the network
-        with pytest.raises(DataError, match=r"none/index\.json does not exist: check the path"):
+        with pytest.raises(DataError, match=r"none/index\.json does not exist"):
             find(f"{address}/none")
 
 
@@ -122,7 +122,7 @@ def test_a_server_without_ranges_is_named_before_it_sends_everything(packed: Pat
         requests.clear()
         images.prefetch(np.arange(5))
         assert len(requests) == 1
-        with pytest.raises(DataError, match="came whole: serve it with ranges"):
+        with pytest.raises(DataError, match="serve it with ranges"):
             images.image(0, "rgb")
 
 
@@ -136,7 +136,7 @@ def test_any_file_system_that_fsspec_knows_serves_them(packed: Path) -> None:
         there.train.prefetch(np.arange(3))
         assert pictured(there.train) == pictured(here.train)
         memory.rm("/bucket/shards/train-00000.tar")
-        with pytest.raises(DataError, match=r"memory://bucket/shards/train-00000\.tar does not exist"):
+        with pytest.raises(DataError, match=r"shards/train-00000\.tar does not exist"):
             there.train.image(0, "rgb")
     finally:
         memory.rm("/bucket", recursive=True)
@@ -150,7 +150,7 @@ def test_a_server_that_is_gone_makes_no_image_a_bad_one(
     with serving(packed) as address:
         images = list_shards(address).train
     many = images.subset(np.arange(200) % len(images))
-    with pytest.raises(UnreachableError, match=r"\.tar cannot be read .*: check the path, or the network"):
+    with pytest.raises(UnreachableError, match=r"\.tar cannot be read .*network"):
         scan([many], workers=workers)
     with pytest.raises(UnreachableError):
         build_dataset(SourceListing(address, images, None, ""), val_fraction=0.5)
@@ -174,7 +174,7 @@ def test_a_server_that_keeps_silent_is_asked_once(
         images = list_shards(address).train
         many = images.subset(np.arange(200) % len(images))
         monkeypatch.setattr(ranges, "_SECONDS", 0.5)
-        says = r"\.tar cannot be read \(no answer in 0\.5 seconds\): check the path, or the network"
+        says = r"\.tar cannot be read .*0\.5 seconds.*network"
         with pytest.raises(UnreachableError, match=says):
             scan([many], workers=workers)
         assert len(requests) == max(1, workers)
@@ -204,11 +204,11 @@ def test_what_cannot_be_asked_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -
 
     url_to_fs = fsspec.core.url_to_fs
     assert "check the credentials" in refusal(RuntimeError("Unable to locate credentials"))
-    assert "give credentials that may" in refusal(PermissionError("Forbidden"))
+    assert "give credentials" in refusal(PermissionError("Forbidden"))
     assert "or the network" in refusal(RuntimeError("Could not connect"))
-    assert "does not exist: check the path" in refusal(FileNotFoundError("a"))
-    assert "pip install 'residua[shards]' brings it" in refusal(ImportError("Install s3fs"), "s3://b/a")
-    assert "no extra of residua brings it" in refusal(ImportError("install gcsfs"), "gs://b/a")
+    assert "check the path" in refusal(FileNotFoundError("a"))
+    assert "residua[shards]" in refusal(ImportError("Install s3fs"), "s3://b/a")
+    assert "no extra" in refusal(ImportError("install gcsfs"), "gs://b/a")
 
 
 @pytest.fixture(scope="module")

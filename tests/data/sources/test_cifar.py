@@ -138,7 +138,7 @@ def test_a_hostile_pickle_is_refused_and_runs_nothing(tmp_path: Path, kind: type
     folder, marker = python(tmp_path / "set", modern), tmp_path / "ran"
     content = modern({"data": kind(marker), "labels": [1], "label_names": [kind(marker)]})
     (folder / name).write_bytes(content)
-    assert f"{name} is refused (it asks for " in refusal(folder)
+    assert f"{name} is refused" in refusal(folder)
     assert not marker.exists()
     pickle.loads(content)
     assert marker.exists(), "the payload works, so that its absence above means something"
@@ -167,14 +167,13 @@ def test_a_pickle_of_something_else_is_refused(tmp_path: Path, content: bytes) -
 
 
 def test_missing_cut_and_wrong_files_are_named(tmp_path: Path) -> None:
-    assert "holds no CIFAR-10 (data_batch_1.bin or data_batch_1, or zips of CLASS/NAME): give " in refusal(
-        tmp_path
-    )
+    for word in ("no CIFAR-10", "data_batch_1.bin", "CLASS/NAME"):
+        assert word in refusal(tmp_path)
     folder = binary(tmp_path / "set")
     (folder / "data_batch_4.bin").write_bytes(bytes(3074))
-    assert "data_batch_4.bin has 3074 bytes, not records of 3073" in refusal(folder)
+    assert "data_batch_4.bin has 3074 bytes" in refusal(folder)
     (folder / "data_batch_4.bin").write_bytes(b"\x0b" + bytes(3072))
-    assert "has labels outside 0 to 9" in refusal(folder)
+    assert "outside 0 to 9" in refusal(folder)
     (folder / "data_batch_4.bin").unlink()
     assert "lacks data_batch_4.bin" in refusal(folder)
 
@@ -188,7 +187,7 @@ def test_judged_images_are_matched_by_name(tmp_path: Path) -> None:
     source = f"cifar10:{binary(tmp_path / 'set')}"
     backwards = open_evaluation_split(source, classes=NAMES[::-1])
     assert backwards.labels.tolist() == [9 - label for label in batch(0)[0].tolist()]
-    with pytest.raises(DataError, match="test has class 'frog', which the network lacks"):
+    with pytest.raises(DataError, match=r"test .*'frog'.*network"):
         open_evaluation_split(source, classes=[name for name in NAMES if name != "frog"])
 
 
@@ -243,7 +242,7 @@ def test_a_download_is_kept_and_not_repeated(
 def test_a_download_with_another_sum_is_refused_and_leaves_nothing(
     tmp_path: Path, server: tuple[str, list[str]]
 ) -> None:
-    with pytest.raises(DataError, match=r"has the MD5 .*, not 0000: try again, or download it by hand"):
+    with pytest.raises(DataError, match=r"MD5 .*0000.*by hand"):
         list_cifar("cifar10", None, cache=tmp_path / "cache", url=server[0], md5="0000")
     assert not (tmp_path / "cache").exists()
 
@@ -252,9 +251,7 @@ def test_an_archive_that_lacks_a_file_is_refused(
     tmp_path: Path, archive: bytes, server: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(_FORMS, "cifar10", (replace(_BINARY, test="other.bin"), _FORMS["cifar10"][1]))
-    with pytest.raises(
-        DataError, match=r"cannot be unpacked .*it holds no other\.bin.*: download it by hand"
-    ):
+    with pytest.raises(DataError, match=r"unpacked .*other\.bin.* by hand"):
         list_cifar(
             "cifar10", None, cache=tmp_path / "cache", url=server[0], md5=hashlib.md5(archive).hexdigest()
         )
@@ -262,9 +259,7 @@ def test_an_archive_that_lacks_a_file_is_refused(
 
 def test_no_connection_says_how_to_go_on(tmp_path: Path, server: tuple[str, list[str]]) -> None:
     for url in ("http://127.0.0.1:9/none", server[0] + "/missing"):
-        with pytest.raises(
-            DataError, match=r"cannot be fetched .*: download it by hand, .* give cifar10:DIR"
-        ) as caught:
+        with pytest.raises(DataError, match=r"fetched .*cifar10:DIR") as caught:
             list_cifar("cifar10", None, cache=tmp_path / "cache", url=url)
         assert "\n" not in str(caught.value)
 
@@ -294,14 +289,14 @@ def test_cifar100_is_read_with_its_fine_labels(tmp_path: Path, python_form: bool
     labels, planes = batch(1)
     assert dataset.train.labels.tolist() == (labels * 9 + 5).tolist()
     assert dataset.train.classes[5] == "thing05"
-    assert dataset.note == "100 classes, 6 train + 6 test images; official split"
+    assert "100 classes, 6 train + 6 test images" in dataset.note
     pixels = np.asarray(dataset.train.image(3, "rgb"))
     assert np.array_equal(pixels.transpose(2, 0, 1).ravel(), planes[3])
 
 
 def test_the_hundred_are_not_taken_for_the_ten(tmp_path: Path) -> None:
     binary(tmp_path / "ten")
-    with pytest.raises(DataError, match=r"holds no CIFAR-100 \(train\.bin or train, or zips"):
+    with pytest.raises(DataError, match="no CIFAR-100"):
         list_cifar("cifar100", tmp_path / "ten")
 
 
@@ -339,10 +334,10 @@ def test_zips_that_cannot_be_used_say_why(tmp_path: Path) -> None:
     (tmp_path / "text.zip").write_text("no zip")
     assert "text.zip cannot be read" in refused(tmp_path / "text.zip")
     zipped(tmp_path / "one.zip", split="train/")
-    assert "has not the same classes in train and test" in refused(tmp_path / "one.zip")
+    assert "the same classes" in refused(tmp_path / "one.zip")
     for split in ("train/", "test/"):
         zipped(tmp_path / "large.zip", split=split, side=33)
-    assert "an image of 'airplane' is 33 x 33: give 32 x 32" in refused(tmp_path / "large.zip")
+    assert "33 x 33: give 32 x 32" in refused(tmp_path / "large.zip")
     cut = (tmp_path / "one.zip").read_bytes()
     (tmp_path / "cut.zip").write_bytes(cut[: len(cut) // 2])
     assert "cut.zip cannot be read" in refused(tmp_path / "cut.zip")

@@ -38,7 +38,7 @@ def test_digits_to_judge_by_are_those_held_out() -> None:
     evaluation_split = open_evaluation_split("digits", classes=tuple("9876543210"))
     assert np.array_equal(evaluation_split.pixels, held_out.pixels)
     assert np.array_equal(evaluation_split.labels, 9 - held_out.labels)
-    with pytest.raises(DataError, match="has class '9', which the network lacks"):
+    with pytest.raises(DataError, match=r"'9'.*network"):
         open_evaluation_split("digits", classes=tuple("012345678"))
 
 

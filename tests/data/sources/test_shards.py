@@ -33,7 +33,8 @@ def test_shards_hold_the_images_of_the_folder(packed: Path, tmp_path: Path) -> N
     for these, those in ((from_folder.train, from_shards.train), (from_folder.test, from_shards.test)):
         assert pictured(these) == pictured(those)
     assert isinstance(from_shards.train.files, Members)
-    assert from_shards.note == "2 classes, 12 train + 5 val images; shards train and val"
+    for words in ("2 classes, 12 train + 5 val images", "shards train and val"):
+        assert words in from_shards.note
     assert from_shards.size == from_folder.size
 
 
@@ -128,7 +129,7 @@ def test_a_bad_file_is_named_and_leads_to_the_check(folder: Maker, tmp_path: Pat
     bad = root / "cat" / "bad.png"
     whole = next((root / "dog").iterdir()).read_bytes()
     bad.write_bytes(whole[: len(whole) // 2] if decoded else b"text")
-    with pytest.raises(DataError, match=rf"{bad} .*`residua data check {root}` lists all such files"):
+    with pytest.raises(DataError, match=rf"{bad} .*`residua data check {root}`"):
         write_shards(find(str(root)), tmp_path / "out", decoded=decoded)
     assert not (tmp_path / "out").exists()
 
@@ -215,7 +216,7 @@ def damaged(packed: Path, name: str, change: Callable[[dict], object]) -> str:
         ("index.json", lambda r: r["splits"]["train"].update(shards=["https://evil"]), "a shard called"),
         ("index.json", lambda r: r["splits"]["train"].update(shards=[]), "no shards"),
         ("index.json", lambda r: r["splits"]["train"].update(classes=["a", "a"]), "no names"),
-        ("index.json", lambda r: r["splits"].pop("val"), "has the splits 'train'"),
+        ("index.json", lambda r: r["splits"].pop("val"), "splits 'train'"),
         ("train-00000.json", lambda r: r.update(bytes=5), "bytes, not 5"),
         ("train-00000.json", lambda r: r["offsets"].__setitem__(0, -512), "out of range"),
         ("train-00000.json", lambda r: r["sizes"].__setitem__(0, 1 << 27), "out of range"),
@@ -286,5 +287,5 @@ def test_a_shard_that_is_gone_is_named(packed: Path) -> None:
 
 def test_a_deep_index_is_refused(packed: Path) -> None:
     (packed / "index.json").write_text("[" * 100_000)
-    with pytest.raises(DataError, match="is no index of shards"):
+    with pytest.raises(DataError, match="no index of shards"):
         list_shards(str(packed))

@@ -108,19 +108,19 @@ def test_a_new_data_set_is_one_function_and_one_row(monkeypatch: pytest.MonkeyPa
     assert type(tasks.data_task_of("stripes:folder")) is type(tasks.data_task_of("digits"))
     assert "stripes:DIR" in help_text()
     assert "| `stripes:DIR` | images | striped images | by hash | |" in markdown_table()
-    with pytest.raises(DataError, match="names no folder: give stripes:DIR"):
+    with pytest.raises(DataError, match=r"no folder.*stripes:DIR"):
         find("stripes:")
 
 
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("", "no folder or file is given"),
-        ("cifar10:", "'cifar10:' names no folder: give cifar10 or cifar10:DIR"),
-        ("imagenet", "'imagenet' names no folder: give imagenet:DIR"),
-        ("digits:8", "digits takes none: give digits"),
-        ("voc:cells", "voc:cells holds boxes: here images are needed"),
-        ("python:Photos", "give them again, as data="),
+        ("", "no folder or file"),
+        ("cifar10:", "'cifar10:' .*cifar10 or cifar10:DIR"),
+        ("imagenet", "'imagenet' .*imagenet:DIR"),
+        ("digits:8", "digits takes none"),
+        ("voc:cells", "voc:cells .*boxes.*images"),
+        ("python:Photos", "data="),
     ],
 )
 def test_a_source_that_cannot_be_used_says_what_to_give(source: str, message: str) -> None:
@@ -129,9 +129,7 @@ def test_a_source_that_cannot_be_used_says_what_to_give(source: str, message: st
 
 
 def test_boxes_are_not_looked_for_in_images() -> None:
-    with pytest.raises(
-        DataError, match="photos holds images: here boxes are needed, give voc:DIR or coco:DIR"
-    ):
+    with pytest.raises(DataError, match=r"images.*boxes.* voc:DIR or coco:DIR"):
         find_boxes("photos")
 
 

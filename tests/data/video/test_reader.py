@@ -179,13 +179,13 @@ def test_bytes_are_read_like_files(tmp_path: Path) -> None:
         reader.read_frames(file.read_bytes(), [1, 5], FrameFormat(24)),
         reader.read_frames(file, [1, 5], FrameFormat(24)),
     )
-    with pytest.raises(DataError, match="the clip is empty"):
+    with pytest.raises(DataError, match="clip is empty"):
         reader.probe(b"")
 
 
 def test_a_pipe_is_refused_unopened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
-    with pytest.raises(DataError, match="a folder, a pipe or a device"):
+    with pytest.raises(DataError, match="a pipe"):
         reader.probe(tmp_path / "pipe.mp4")
 
 
@@ -210,7 +210,7 @@ def test_a_hanging_reader_is_killed_and_the_next_clip_is_read(tmp_path: Path, im
     assert hung
     os.kill(hung.pid, signal.SIGSTOP)
     impatient.seconds = 0.2
-    with pytest.raises(DataError, match=r"a\.mp4 takes longer than 0\.2 s"):
+    with pytest.raises(DataError, match=r"a\.mp4 .*0\.2 s"):
         impatient.run(request, b"", "a.mp4")
     assert hung.poll() is not None
     impatient.seconds = 60
@@ -224,7 +224,7 @@ def test_a_crash_affects_its_clip_only(tmp_path: Path, impatient: ClipReader) ->
     impatient.run(request, b"", "a.mp4")
     assert impatient.child
     impatient.child.kill()
-    with pytest.raises(DataError, match=r"a\.mp4 makes the decoder fail \(signal 9\)"):
+    with pytest.raises(DataError, match=r"a\.mp4 .*\(signal 9\)"):
         impatient.run(request, b"", "a.mp4")
     assert impatient.run(request, b"", "a.mp4")[0]["frames"] == 8
 
