@@ -9,6 +9,7 @@ import torch
 
 import residua
 import residua.timm as ours
+from residua.errors import ConfigError
 from residua.nn.network import Network
 from residua.spec import zoo
 
@@ -86,7 +87,7 @@ def test_a_saved_folder_is_a_timm_model(tmp_path: Path) -> None:
 
 
 def test_weights_that_are_not_there_are_said_to_be_missing() -> None:
-    with pytest.raises(ValueError, match=f"ships no weights of {TINY}"):
+    with pytest.raises(ConfigError, match=f"no weights of {TINY}"):
         timm.create_model(TINY, pretrained=True)
 
 

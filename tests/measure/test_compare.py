@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from residua.data.images import Images
+from residua.errors import ConfigError
 from residua.measure.compare import changed, compare_evaluations, holm
 from residua.measure.evaluation import Evaluation, average
 
@@ -75,7 +76,7 @@ def test_other_images_are_refused() -> None:
         lambda: compare_evaluations(predictions("1"), other),
         lambda: average([predictions("1"), other]),
     ):
-        with pytest.raises(ValueError, match="the same --data"):
+        with pytest.raises(ConfigError, match="the same --data"):
             use()
 
 

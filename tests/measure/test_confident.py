@@ -99,5 +99,5 @@ def test_a_class_without_images_is_no_trouble() -> None:
 
 
 def test_nothing_to_judge_is_refused() -> None:
-    with pytest.raises(ValueError, match="give one image or more"):
+    with pytest.raises(ValueError, match="one image or more"):
         confidence(np.zeros((0, 3)), np.zeros(0, np.int64))

@@ -13,7 +13,7 @@ from torchvision.transforms.v2 import functional as tv
 
 from residua.data.images import Images
 from residua.data.open import open_evaluation_split
-from residua.errors import NonFiniteError
+from residua.errors import ConfigError, NonFiniteError
 from residua.measure import views
 from residua.measure.evaluation import Evaluation
 from residua.measure.views import SCALES, VIEWS, evaluate_view, scaled, ten_crops
@@ -183,7 +183,7 @@ def test_no_view_hides_a_network_that_computes_nan(view: str) -> None:
 
 @pytest.mark.parametrize("view", ["320", "multiscale"])
 def test_a_network_of_vectors_reads_one_size(view: str) -> None:
-    with pytest.raises(ValueError, match=f"resmlp reads one size, {view} needs others"):
+    with pytest.raises(ConfigError, match=f"one size.*{view}"):
         evaluated(build(zoo.arch("resmlp")), colours().test, view)
 
 

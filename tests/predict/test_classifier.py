@@ -85,19 +85,19 @@ def test_a_run_is_not_taken_for_its_older_state(tmp_path: Path) -> None:
     flip(newest)
     with pytest.raises(CheckpointError, match="is damaged"):
         load(newest)
-    with pytest.raises(CheckpointError, match=f"is damaged .*or make it again: residua resume {tmp_path}"):
+    with pytest.raises(CheckpointError, match=rf"damaged .*residua resume {tmp_path}"):
         load_network(run.path)
     load_network(older)
 
 
 def test_a_run_that_was_never_trained_is_refused(tmp_path: Path) -> None:
     create(tmp_path, recipe(), identity={})
-    with pytest.raises(CheckpointError, match="holds no training state"):
+    with pytest.raises(CheckpointError, match="no training state"):
         load(tmp_path)
 
 
 def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="nowhere cannot be opened"):
+    with pytest.raises(CheckpointError, match="nowhere"):
         load(tmp_path / "nowhere")
 
 
@@ -106,9 +106,9 @@ def test_what_is_no_picture_is_named(classifier: Classifier, tmp_path: Path) -> 
     file.write_text("Dear Sir")
     with pytest.raises(DataError, match=r"letter\.jpg is not an image"):
         classifier(file)
-    with pytest.raises(DataError, match="the image is not an image"):
+    with pytest.raises(DataError, match="not an image"):
         classifier(b"Dear Sir")
-    with pytest.raises(DataError, match="mode CMYK: give RGB or L"):
+    with pytest.raises(DataError, match=r"CMYK: .*RGB or L"):
         classifier(Image.new("CMYK", (8, 8)))
 
 

@@ -81,7 +81,7 @@ def test_saving_never_overwrites_unless_it_is_told_to(network: Network, saved: P
     before = (saved / FILE).read_bytes()
     with torch.no_grad():
         network.stem.conv1.weight += 1
-    with pytest.raises(FileExistsError, match=r"config\.json exists already: give --force"):
+    with pytest.raises(FileExistsError, match=r"config\.json .*--force"):
         residua.save(network, saved)
     assert (saved / FILE).read_bytes() == before
     residua.save(network, saved, force=True)
@@ -90,7 +90,7 @@ def test_saving_never_overwrites_unless_it_is_told_to(network: Network, saved: P
 
 def test_a_file_in_the_way_is_never_replaced(network: Network, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(FileExistsError, match="is a file: give a folder"):
+    with pytest.raises(FileExistsError, match="give a folder"):
         residua.save(network, tmp_path / "file", force=True)
     assert (tmp_path / "file").read_text() == "mine"
 
@@ -112,7 +112,7 @@ def test_every_flipped_byte_of_the_weights_is_found(saved: Path) -> None:
 def test_a_config_of_other_weights_is_refused(saved: Path, tmp_path: Path) -> None:
     other = residua.save(build(arch(classes=5)), tmp_path / "other")
     (saved / CONFIG).write_bytes((other / CONFIG).read_bytes())
-    with pytest.raises(CheckpointError, match=r"config\.json is not of the weights beside it"):
+    with pytest.raises(CheckpointError, match=r"config\.json is not of"):
         residua.load(saved)
 
 
@@ -129,9 +129,9 @@ def test_class_names_may_be_written_by_hand_but_all_of_them(saved: Path) -> None
     ("text", "message"),
     [
         ("", "cannot be read"),
-        ("[]", "spells no network of residua"),
-        ('{"architecture": "resnet50"}', "spells no network of residua"),
-        ('{"format": 9, "arch": {}}', "has format 9: this residua reads 1"),
+        ("[]", "no network"),
+        ('{"architecture": "resnet50"}', "no network"),
+        ('{"format": 9, "arch": {}}', r"format 9.* 1"),
     ],
 )
 def test_a_config_of_another_kind_is_refused_in_one_sentence(saved: Path, text: str, message: str) -> None:
@@ -146,13 +146,13 @@ def test_weights_that_another_program_wrote_again_are_read_by_the_words_beside_t
     safetensors.torch.save_file(network.state_dict(), saved / FILE, {"format": "pt"})
     assert equal(residua.load(saved).network, network)
     rewrite(saved, arch={"name": "broken"})
-    with pytest.raises(CheckpointError, match="spells no network: Arch lacks the field"):
+    with pytest.raises(CheckpointError, match="lacks the field"):
         residua.load(saved)
 
 
 def test_a_headless_network_is_not_saved(network: Network, tmp_path: Path) -> None:
     network.reset_classifier(0)
-    with pytest.raises(ValueError, match=r"has no last layer: reset_classifier\(n\) makes one"):
+    with pytest.raises(ValueError, match=r"reset_classifier\(n\)"):
         residua.save(network, tmp_path / "x")
 
 
@@ -179,4 +179,4 @@ def test_training_from_weights_says_what_was_read(saved: Path, tmp_path: Path) -
     photos = photo_folder(tmp_path / "photos")
     recipe_file = file_of(recipe("", weights=str(saved)), tmp_path / "recipe.json")
     prepared = prepare(TrainRequest(str(photos), recipe=str(recipe_file)))
-    assert prepared.notes[-1] == f"weights {len(prepared.network.state_dict())} tensors from residua names"
+    assert prepared.notes[-1].endswith(f" {len(prepared.network.state_dict())} tensors from residua names")

@@ -12,7 +12,7 @@ import torch
 from huggingface_hub import HfApi, snapshot_download
 
 import residua
-from residua.errors import CheckpointError
+from residua.errors import CheckpointError, ConfigError
 from residua.nn.network import build
 from small import COLOURS, arch, flip
 
@@ -85,5 +85,5 @@ def test_the_real_library_takes_the_words_that_the_stand_in_takes() -> None:
 
 def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(ValueError, match=r"pip install 'residua\[hub\]'"):
+    with pytest.raises(ConfigError, match=r"pip install 'residua\[hub\]'"):
         residua.from_hub("me/colours")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from residua import recipes
+from residua.errors import ConfigError
 from residua.recipes import RECIPES
 from residua.runs import checkpoint
 from residua.spec import change, zoo
@@ -110,5 +111,5 @@ def test_a_recipe_of_ours_under_a_papers_name_is_marked() -> None:
 
 
 def test_an_unknown_recipe_offers_the_nearest_name() -> None:
-    with pytest.raises(ValueError, match=r"did you mean he2016\.cifar"):
+    with pytest.raises(ConfigError, match=r"did you mean he2016\.cifar"):
         recipes.recipe("he2016.cifr", zoo.arch("cifar_resnet20"), "x")

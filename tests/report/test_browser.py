@@ -64,8 +64,8 @@ def test_every_kind_of_part_can_be_read(
     ("body", "wrong"),
     [
         ("<div style='width: 3000px'>wide</div>", "pixels across 390"),
-        ("<img src='data:,'>", "a picture without words"),
-        ("<svg><text x='10' y='20'>words</text></svg>", "a drawing without words"),
+        ("<img src='data:,'>", "picture without words"),
+        ("<svg><text x='10' y='20'>words</text></svg>", "drawing without words"),
         ("<svg role='img' aria-label='x'><text x='-15' y='9'>words</text></svg>", "cut off: words"),
         ("<svg role='img' aria-label='x'><text y='9' font-size='4'>words</text></svg>", "type of 4.0"),
         ("<script>console.log('hello')</script>", "hello"),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from residua.errors import CheckpointError
+from residua.errors import CheckpointError, NonFiniteError
 from residua.nn.device import place_network
 from residua.nn.network import Network, build
 from residua.runs.checkpoint import KEEP, Progress, list_checkpoints, load_network, load_newest, restore, save
@@ -121,7 +121,7 @@ def test_a_state_that_is_not_finite_is_never_written(tmp_path: Path, value: floa
     step(network, optimizer, seed=1)
     save(tmp_path, network, optimizer, Progress(1))
     network.state_dict()[name].view(-1)[-1] = value
-    with pytest.raises(ValueError, match=f"{name} is not finite after step 2"):
+    with pytest.raises(NonFiniteError, match=f"{name} .* step 2"):
         save(tmp_path, network, optimizer, Progress(2))
     assert [path.name for path in list_checkpoints(tmp_path)] == ["state-000000001.safetensors"]
 
@@ -167,5 +167,5 @@ def test_the_state_of_another_optimiser_is_refused(tmp_path: Path) -> None:
     state = load_newest(tmp_path)
     assert state
     other = optim.make_optimizer(network, Optim(kind="adamw"))
-    with pytest.raises(CheckpointError, match=r"the optimiser SGD, not AdamW: set optim.kind back"):
+    with pytest.raises(CheckpointError, match=r"SGD.*AdamW.*optim\.kind"):
         restore(state, network, other)
