@@ -1,6 +1,7 @@
 """When a network is compiled, and that compiling changes neither names nor resuming."""
 
 import copy
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from residua.errors import ConfigError
 from residua.nn.network import Network, build
 from residua.runs import checkpoint
 from residua.runs.run import create
@@ -39,7 +41,9 @@ def chosen(plan: Plan = AUTO, *, steps: int = LONG, rate: float = 100.0) -> tupl
 
 def test_a_short_run_is_not_even_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(compiling, "measure")
-    assert chosen(steps=MIN_IMAGES["cpu"] // 8 - 1, rate=0.0) == (EAGER, "off: a short run")
+    result, why = chosen(steps=MIN_IMAGES["cpu"] // 8 - 1, rate=0.0)
+    assert result == EAGER
+    assert "short run" in why
     lasts = int(MIN_SECONDS["cpu"] * 100 / 8)
     result, why = chosen(steps=lasts - 1)
     assert result == EAGER
@@ -57,7 +61,9 @@ def test_a_long_run_takes_what_measures_faster_by_enough(
     with_rates(monkeypatch, off=100.0, whole=whole, blocks=blocks)
     result, why = chosen()
     assert result.compile == kind
-    assert why == f"{kind}: measured off 100/s, blocks {blocks:.0f}/s, whole {whole:.0f}/s, in 0 s"
+    assert why.startswith(f"{kind}: ")
+    for words in ("off 100/s", f"blocks {blocks:.0f}/s", f"whole {whole:.0f}/s"):
+        assert words in why
 
 
 def test_slow_steps_are_timed_with_fewer_images(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,9 +97,9 @@ def test_what_is_asked_for_is_done_unmeasured(kind: str, monkeypatch: pytest.Mon
 
 
 def test_graphs_need_a_translation_and_whole_batches() -> None:
-    with pytest.raises(ValueError, match=r"give plan\.compile whole or blocks"):
+    with pytest.raises(ConfigError, match=r"plan\.compile whole or blocks"):
         Plan(graphs="on", compile="off")
-    with pytest.raises(ValueError, match=r"overwrites gradients: leave budget\.accumulate 1"):
+    with pytest.raises(ConfigError, match=r"overwrites gradients: leave budget\.accumulate 1"):
         recipe(plan=Plan(graphs="on", compile="whole"), budget=Budget(accumulate=2))
 
 
@@ -130,7 +136,7 @@ def test_what_no_compiler_translates_is_said_and_not_taken(monkeypatch: pytest.M
     result, why = chosen(rate=0.01)
     assert (result.compile, result.graphs) == ("off", "off")
     for way in ("blocks", "whole"):
-        assert f"{way} failed (no working C++ compiler was found)" in why
+        assert re.search(rf"{way} failed .*C\+\+ compiler", why)
 
 
 def test_a_timed_step_begins_without_gradients(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """A number that is lost is caught before the update, without waiting for the device, and found."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -198,17 +199,16 @@ def test_the_first_layer_that_loses_a_number_is_named() -> None:
     with torch.no_grad():
         ours.get_parameter("stages.1.0.residual.conv1.weight")[0, 0, 0, 0] = float("inf")
     result = nonfinite.first_nonfinite_layer(ours, batches(1)[0], LOSS_FN, seed=0, step=0)
-    assert result == "the first layer whose output is NaN or infinite is stages.1.0.residual.conv1"
+    assert re.search(r"layer .* stages\.1\.0\.residual\.conv1$", result)
 
 
 def test_where_every_layer_is_finite_the_loss_or_a_gradient_is_named() -> None:
     ours = network().train()
     one = batches(1)[0]
-    assert nonfinite.first_nonfinite_layer(ours, one, spoilt(1, "loss"), seed=0, step=0).endswith(
-        "the loss alone is not"
-    )
+    result = nonfinite.first_nonfinite_layer(ours, one, spoilt(1, "loss"), seed=0, step=0)
+    assert "loss alone" in result
     result = nonfinite.first_nonfinite_layer(ours, one, spoilt(1, "gradient"), seed=0, step=0)
-    assert result == "the gradient of head.linear1.bias is the first that is not finite"
+    assert re.search(r"gradient of head\.linear1\.bias .*first", result)
 
 
 def test_a_run_that_diverges_says_where_and_saves_nothing_that_is_no_number(tmp_path: Path) -> None:
@@ -222,9 +222,9 @@ def test_a_run_that_diverges_says_where_and_saves_nothing_that_is_no_number(tmp_
         go(run, data)
     messages = str(caught.value)
     wrong = json.loads((run.path / "diverged.json").read_text())
-    assert f"NaN or infinity at step {wrong['step']}" in messages
+    assert f"at step {wrong['step']}" in messages
     assert wrong["layer"] in messages
-    assert "layer whose output is NaN" in wrong["layer"]
+    assert "output is NaN" in wrong["layer"]
     assert len(wrong["images"]) == 6
     assert all(
         title.startswith("train ") and title in {f"train {i}" for i in range(24)} for title in wrong["images"]

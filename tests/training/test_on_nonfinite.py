@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -82,7 +83,7 @@ def test_by_default_the_run_ends_and_says_where(
 ) -> None:
     spoil(monkeypatch, what)
     run = create(tmp_path, run_recipe("stop"), identity={})
-    with pytest.raises(DivergedError, match=f"NaN or infinity at step {SPOILT}"):
+    with pytest.raises(DivergedError, match=f"NaN or infinity .*step {SPOILT}"):
         go(run, colours())
     assert finite(run)
 
@@ -94,7 +95,7 @@ def test_skip_leaves_out_that_update_and_puts_the_norms_back(
     spoil(monkeypatch, what)
     run = create(tmp_path / "run", run_recipe("skip", average=Averaging(ema_decay=0.9)), identity={})
     notes = messages(go(run, colours()))
-    assert f"1 updates skipped up to step {SPOILT}" in notes
+    assert re.search(f"1 updates skipped .*step {SPOILT}:", notes)
     assert run.finished
     assert len(run.metrics) == 3
     assert finite(run)
@@ -147,7 +148,7 @@ def test_too_many_lost_in_a_row_end_the_run(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(nonfinite, "MAX_SKIPS", 3)
     spoil(monkeypatch, "label", at=(3, 5, 6, 7))
     run = create(tmp_path, run_recipe("skip"), identity={})
-    with pytest.raises(DivergedError, match="NaN or infinity at step 7"):
+    with pytest.raises(DivergedError, match=r"NaN or infinity .*step 7"):
         go(run, colours())
     assert finite(run)
 
@@ -176,7 +177,7 @@ def test_rollback_goes_on_from_the_last_state_at_half_the_rate(
     monkeypatch.setattr(ClassifyLearn, "loss_fn", loss_fn)
     as_planned = {e.step: e.lr for e in go(clean, colours()) if hasattr(e, "lr")}
     assert run.rollbacks == [4]
-    assert "going back to it, with 0.5 of the learning rate" in messages(events)
+    assert "0.5 of the learning rate" in messages(events)
     assert run.finished
     for step, rate in rates.items():
         assert rate == pytest.approx(as_planned[step] * (ROLLBACK_FACTOR if step > 4 else 1))
@@ -198,7 +199,7 @@ def test_a_weight_that_is_lost_is_caught_and_only_rollback_goes_on(
 
     monkeypatch.setattr(RunHistory, "after_step", spoilt)
     if policy == "rollback":
-        assert "going back to it, with 0.5 of the learning rate" in messages(go(run, colours()))
+        assert "0.5 of the learning rate" in messages(go(run, colours()))
         assert run.finished
         assert run.rollbacks == [4]
     else:
@@ -214,7 +215,7 @@ def test_rollback_gives_up_where_the_same_batch_loses_its_numbers_again(
 ) -> None:
     spoil(monkeypatch, what)
     run = create(tmp_path, run_recipe("rollback"), identity={})
-    with pytest.raises(DivergedError, match=f"NaN or infinity at step {SPOILT}"):
+    with pytest.raises(DivergedError, match=f"NaN or infinity .*step {SPOILT}"):
         go(run, colours())
     assert run.rollbacks == [4] * MAX_ROLLBACKS
     assert [row["step"] for row in run.metrics] == [4]
@@ -226,7 +227,7 @@ def test_before_the_first_epoch_rollback_goes_back_to_the_start(
 ) -> None:
     spoil(monkeypatch, "pixel", at=(2,))
     run = create(tmp_path, run_recipe("rollback"), identity={})
-    with pytest.raises(DivergedError, match="NaN or infinity at step 2"):
+    with pytest.raises(DivergedError, match=r"NaN or infinity .*step 2"):
         go(run, colours())
     assert run.rollbacks == [0] * MAX_ROLLBACKS
     assert finite(run)
@@ -292,7 +293,7 @@ def test_every_process_leaves_out_what_one_of_them_lost(
             world=world,
         )
         notes = messages(list(fit.events()))
-        assert f"1 updates skipped up to step {SPOILT}" in notes
+        assert re.search(f"1 updates skipped .*step {SPOILT}:", notes)
 
     together(2, work)
     assert run.finished

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from residua.errors import ConfigError
 from residua.nn.device import place_network
 from residua.nn.network import Network, build
 from residua.spec.recipe import Plan
@@ -98,7 +99,7 @@ def test_measuring_leaves_the_network_as_it_was() -> None:
 
 
 def test_a_device_that_is_not_here_is_named() -> None:
-    with pytest.raises(ValueError, match=r"'cuda:99'.*give cpu or auto"):
+    with pytest.raises(ConfigError, match=r"'cuda:99'.*cpu or auto"):
         choose_plan(build(arch()), Plan("cuda:99"), batch=4, steps=10)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ranks import begin, end
-from residua.errors import PeerFailedError, PeerLostError
+from residua.errors import ConfigError, PeerFailedError, PeerLostError
 from residua.training.processes import failure
 from residua.training.processes.failure import call_within, propagate_failure
 from residua.training.processes.world import STALL, World, process_group
@@ -65,9 +65,7 @@ def test_who_waits_for_a_process_that_stands_still_does_not_wait_for_ever(
 ) -> None:
     monkeypatch.setenv(STALL, "0.2")
     world: Any = World(rank=1, size=2, store=silent)  # type: ignore[arg-type]
-    with pytest.raises(
-        PeerLostError, match=r"process 0 of this run did not answer for 0.2 s: `residua resume`"
-    ):
+    with pytest.raises(PeerLostError, match=r"process 0 .* 0\.2 s: `residua resume`"):
         world.barrier()
 
 
@@ -87,7 +85,7 @@ def test_patience_is_a_number_of_seconds(seconds: str, monkeypatch: pytest.Monke
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv(STALL, seconds)
-    with pytest.raises(ValueError, match=f"{STALL} is '{seconds}': give seconds above 0"), process_group():
+    with pytest.raises(ConfigError, match=f"{STALL} is '{seconds}'.*above 0"), process_group():
         pass
 
 
