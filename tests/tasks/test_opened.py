@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ LEFT_OUT = {*BAD, "train/green/00.jpg"}
 
 
 def test_by_default_a_run_does_not_begin(photos: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"2 of 36 files cannot be read, e\.g\. .*residua data check"):
+    with pytest.raises(DataError, match=r"2 of 36 files .*residua data check"):
         train(photos, tmp_path / "run", **{"data.bad": "error"})
     assert not (tmp_path / "run").exists()
 
@@ -128,14 +129,14 @@ def test_the_split_of_the_others_does_not_move(tmp_path: Path) -> None:
 
     assert titles(left.train) == titles(everything.train) - set(bad)
     assert titles(left.test) == titles(everything.test) - set(bad)
-    assert "1 files left out that cannot be read, e.g. blue/01.png" in left.note
+    assert re.search(r"1 files left out .*blue/01\.png", left.note)
 
 
 def test_a_class_of_which_nothing_can_be_read_is_an_error(tmp_path: Path) -> None:
     root = photo_folder(tmp_path / "photos", count=4)
     for file in (root / "blue").iterdir():
         file.write_text("text")
-    with pytest.raises(DataError, match="of class 'blue' no image of train can be read"):
+    with pytest.raises(DataError, match=r"'blue' .*image of train"):
         open_readable(ClassifyData(), Data(str(root), bad="skip"))
 
 
@@ -153,5 +154,5 @@ def test_evaluation_never_uses_another_split(tmp_path: Path) -> None:
     run = residua.train(root, recipe=str(recipe_path), epochs=1, out=tmp_path / "run")
     assert residua.evaluate(run)[0].n == 6
     (root / "red" / "new.png").write_bytes((root / "red" / "01.png").read_bytes())
-    with pytest.raises(DataError, match=r"changed since .* began \(.*digest\): put it back"):
+    with pytest.raises(DataError, match=r"changed .*digest.*put it back"):
         residua.evaluate(run)

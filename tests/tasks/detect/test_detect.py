@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from residua import tasks
 from residua.curate.check import check
 from residua.data.open import find_boxes as find_source
 from residua.data.scenes import BoxDataset, build_box_dataset
-from residua.errors import CheckpointError, DataError
+from residua.errors import CheckpointError, ConfigError, DataError
 from residua.jobs.evaluate import evaluate
 from residua.jobs.predict import save
 from residua.jobs.prepare import TrainRequest, prepare, resolve
@@ -95,11 +96,11 @@ def test_evaluate_uses_the_test_images_of_the_run_under_both_protocols(run: Run,
     assert dict(coco.parts)["AP50"] >= coco.value > 0
     (again,) = evaluate(run, data=f"voc:{root}", views=["voc2007"])
     assert again.protocol == "voc2007"
-    with pytest.raises(ValueError, match="no protocol 'cocoa': did you mean coco"):
+    with pytest.raises(ConfigError, match=r"'cocoa'.*mean coco"):
         evaluate(run, views=["cocoa"])
-    with pytest.raises(ValueError, match="--ensemble is for networks that name classes"):
+    with pytest.raises(ConfigError, match=r"--ensemble .*classes"):
         evaluate(run, ensemble=True)
-    with pytest.raises(ValueError, match="finds boxes: give --data voc:DIR"):
+    with pytest.raises(ConfigError, match=r"boxes.*--data voc:DIR"):
         evaluate(run, data="digits")
 
 
@@ -206,20 +207,20 @@ def test_the_recipe_is_resolved_and_contradictions_are_refused(root: Path) -> No
         ("plan.compile", "blocks"),
         ("plan.memory_limit", "1000000"),
     ):
-        with pytest.raises(ValueError, match=r"detection|detector"):
+        with pytest.raises(ConfigError, match=r"detection|detector"):
             resolve(TrainRequest(source, changes=((path, text),)))
-    with pytest.raises(ValueError, match=r"no detector 'resnet18': .*ssd300_resnet18"):
+    with pytest.raises(ConfigError, match=r"no detector 'resnet18': .*ssd300_resnet18"):
         resolve(TrainRequest(source, "resnet18"))
-    with pytest.raises(ValueError, match="resnet18 reads clips, but the data are images"):
+    with pytest.raises(ConfigError, match=r"resnet18 reads clips.*images"):
         resolve(TrainRequest(source, "ssd300_resnet18", clip={"frames": 8}))
-    with pytest.raises(ValueError, match="ssd300_resnet18 is a detector, but the data have no boxes"):
+    with pytest.raises(ConfigError, match=r"ssd300_resnet18 .*detector.*no boxes"):
         resolve(TrainRequest("digits", "ssd300_resnet18"))
-    with pytest.raises(ValueError, match="the data have no boxes: give voc:DIR or coco:DIR"):
+    with pytest.raises(ConfigError, match=r"no boxes.*voc:DIR or coco:DIR"):
         resolve(TrainRequest("digits", recipe=replace(recipe("digits"), data=Data("digits"))))
 
 
 def test_frozen_norms_need_trained_weights(root: Path) -> None:
-    with pytest.raises(ValueError, match=r"detector\.norm=batch"):
+    with pytest.raises(ConfigError, match=r"detector\.norm=batch"):
         prepare(TrainRequest(f"voc:{root}", "fasterrcnn_c4_resnet18"))
 
 
@@ -268,7 +269,7 @@ def test_weights_of_a_detector_are_taken_over_for_other_classes(run: Run) -> Non
     assert torch.equal(recipe_.state_dict()["parts.backbone.behind.layers.0.0.weight"],
                        old.state_dict()["parts.backbone.behind.layers.0.0.weight"])  # fmt: skip
     other = replace(run.recipe, detector=replace(box_data.DETECTOR, extras=(16,)), weights=str(run.path))
-    with pytest.raises(CheckpointError, match="is of another detector"):
+    with pytest.raises(CheckpointError, match="another detector"):
         initial_network(other, ("cell", "plate"))
 
 
@@ -311,8 +312,9 @@ def test_data_check_lists_degenerate_boxes_and_other_sizes(tmp_path: Path) -> No
     findings = {finding.key: finding for finding in check(f"voc:{root}", workers=0).findings}
     assert findings["boxes"].level == "problem"
     assert "object" in findings["boxes"].names[0]
-    assert "it has no area (5, 5, 5, 5)" in findings["boxes"].names[0]
-    assert findings["size"].names == ("JPEGImages/000004.png: is 30 x 60, annotated as 80 x 60",)
+    assert "no area (5, 5, 5, 5)" in findings["boxes"].names[0]
+    (size,) = findings["size"].names
+    assert re.search(r"JPEGImages/000004\.png.* 30 x 60, .* 80 x 60", size)
     assert len(findings["counts"].names) == 2
 
 

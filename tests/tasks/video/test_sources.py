@@ -41,14 +41,14 @@ def test_one_folder_is_split_by_hash_and_classes_match_by_name(folder: Callable[
     dataset = open_clips(f"video:{root}", val_fraction=0.2)
     assert (len(dataset.train), len(dataset.test)) == (8, 2)
     assert judging(f"video:{root}", classes=["b", "c", "a"]).labels.tolist() == [2] * 5 + [0] * 5
-    with pytest.raises(DataError, match="which the network lacks"):
+    with pytest.raises(DataError, match="network lacks"):
         judging(f"video:{root}", classes=["a", "c"])
 
 
 def test_a_clip_that_is_none_is_named_and_may_be_left_out(folder: Callable[..., Path]) -> None:
     root = folder(a=4, b=4)
     (root / "a" / "a0.mp4").write_bytes(b"no clip")
-    with pytest.raises(DataError, match=r"1 of \d files cannot be read, e\.g\. .*a0\.mp4"):
+    with pytest.raises(DataError, match=r"1 of \d files .*a0\.mp4"):
         open_clips(f"video:{root}", val_fraction=0.25)
     dataset = open_clips(f"video:{root}", val_fraction=0.25, without=["a/a0.mp4"])
     assert len(dataset.train) + len(dataset.test) == 7
@@ -56,11 +56,11 @@ def test_a_clip_that_is_none_is_named_and_may_be_left_out(folder: Callable[..., 
 
 def test_a_folder_without_clips_says_what_clips_are(tmp_path: Path) -> None:
     make_files(tmp_path, "a/1.png", "b/2.png")
-    with pytest.raises(DataError, match=r"holds no clip.*put MP4, MOV, MKV, WEBM, AVI or MPEG files"):
+    with pytest.raises(DataError, match=r"no clip.*MP4, MOV, MKV, WEBM"):
         find(f"video:{tmp_path}")
     with pytest.raises(DataError, match="names no folder"):
         find("video:")
-    with pytest.raises(DataError, match=r"none does not exist: give a folder, or video:DIR"):
+    with pytest.raises(DataError, match=r"none does not exist.*video:DIR"):
         find(f"video:{tmp_path / 'none'}")
 
 
@@ -85,7 +85,7 @@ def test_damaged_json_lines_name_their_row(tmp_path: Path) -> None:
     for text, says in (
         ('{"path": "1.mp4", "label": "a"}\n{"path": ', "row 2 is no JSON"),
         ("[1, 2]\n", "row 1 is no object"),
-        ('{"path": "1.mp4"}\n', "no column for the label"),
+        ('{"path": "1.mp4"}\n', "no column .*label"),
         ('{"path": "1.mp4", "label": "a"}\n{"path": "2.mp4"}\n', "row 2 has the label"),
         ('{"path": "../1.mp4", "label": "a"}\n', "outside"),
     ):
@@ -115,12 +115,12 @@ def test_the_lists_of_kinetics_find_their_clips(tmp_path: Path) -> None:
             "train/juggling balls/AAAA_bcd-12_000005_000015.mp4": "juggling balls",
             "train/abseiling/zzz_000100_000110.mp4": "abseiling",
         }
-        assert "1 listed clips are missing" in listing.notes
+        assert any("1 listed clips" in note for note in listing.notes)
     both = find(f"video:{tmp_path}")
     assert both.test is not None
     assert both.test.title(0) == "val/yyy_000000_000010.mkv"
     (tmp_path / "train.csv").write_text(head + "juggling balls,AAAA,soon,15,train\n")
-    with pytest.raises(DataError, match=r"train\.csv row 2 is not a row of Kinetics"):
+    with pytest.raises(DataError, match=r"train\.csv row 2 .*Kinetics"):
         find(f"video:{tmp_path}")
 
 
@@ -141,10 +141,10 @@ def test_the_lists_of_something_something_find_their_clips(tmp_path: Path) -> No
     assert listing.train.labels.tolist() == [1, 0]
     assert listing.test is not None
     assert listing.test.labels.tolist() == [1]
-    assert "1 listed clips are missing" in listing.notes
+    assert any("1 listed clips" in note for note in listing.notes)
     train[0]["template"] = "Eating [something]"
     (lists / "something-something-v2-train.json").write_text(json.dumps(train))
-    with pytest.raises(DataError, match="'Eating something', which labels"):
+    with pytest.raises(DataError, match="'Eating something'"):
         find(f"video:{tmp_path}")
 
 
