@@ -2,6 +2,7 @@
 
 import pytest
 
+from residua.errors import ConfigError
 from residua.reproduce.items import DATA_WITHOUT_SCHEDULE, ITEMS, PAPER_RECIPES, find_item
 from residua.reproduce.published import BUDGETS, NO_PAPER_VALUE
 from residua.spec import zoo
@@ -90,7 +91,7 @@ def test_a_published_network_is_the_one_of_its_name() -> None:
 
 
 def test_wrong_items_are_refused_with_a_hint() -> None:
-    with pytest.raises(ValueError, match="did you mean he2015/fig6"):
+    with pytest.raises(ConfigError, match="did you mean he2015/fig6"):
         find_item("he2015/fgi6")
-    with pytest.raises(ValueError, match="labels are not public"):
+    with pytest.raises(ConfigError, match="labels are not public"):
         find_item("he2015/table5")

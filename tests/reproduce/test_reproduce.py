@@ -79,7 +79,7 @@ def test_the_table_shows_the_numbers_of_the_runs(
     assert one.deviation == pytest.approx(statistics.stdev(errors))
     assert one.difference == pytest.approx(sum(errors) / 2 - 9.5)
     assert one.label == two.label == "different data"
-    assert three.note == "not trained at the budget smoke"
+    assert re.search("not trained .*budget smoke", three.note)
     assert math.isnan(three.difference)
     assert size.values == (sum(w.numel() for w in build(ITEM.rows[0].network.arch()).parameters()),)
     reproduction = Reproduction(ITEM, SETTING, (one, two, three, size), "digits", Path("x.html"), 1.0)
@@ -247,7 +247,7 @@ def test_views_unlike_the_training_images_are_named(
     cropped, centred = (
         Reproduction(ITEM, SETTING, tuple(some), "digits", Path("x.html"), 1.0) for some in (rows, rows[:1])
     )
-    assert "Tested with 10crop, but trained on unchanged images" in unseen_views_note(cropped)
+    assert "10crop" in unseen_views_note(cropped)
     assert unseen_views_note(centred) == ""
 
 
@@ -256,7 +256,7 @@ def test_arguments_that_cannot_be_used_are_refused(tmp_path: Path, monkeypatch: 
     monkeypatch.setitem(items.ITEMS, deep.name, deep)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"needs cifar10: give --data cifar10:DIR"):
         reproduce("he2015/fig6", budget="small", out=tmp_path)
-    with pytest.raises(ConfigError, match="trains nothing at the budget small"):
+    with pytest.raises(ConfigError, match=r"nothing .*budget small"):
         reproduce("he2015/deep", budget="small", data="digits", out=tmp_path)
     with pytest.raises(ConfigError, match="no budget 'huge'"):
         reproduce("he2015/fig6", budget="huge", out=tmp_path)  # type: ignore[arg-type]
