@@ -201,7 +201,7 @@ def test_a_run_killed_before_it_knew_its_images_is_explained(photos: Path, tmp_p
     (run.path / "finished.json").unlink()
     (run.path / "data.json").unlink()
     (run.path / "checkpoints/spare.json").unlink()
-    with pytest.raises(ConfigError, match="run"):
+    with pytest.raises(ConfigError, match=r"no data\.json"):
         residua.resume(run.path)
 
 

@@ -26,7 +26,8 @@ def test_a_clip_counts_its_frames_and_says_what_they_are() -> None:
 
 @pytest.mark.parametrize("fields", [{"frames": 0}, {"segments": 0}, {"stride": -1}])
 def test_a_clip_without_frames_is_refused(fields: dict[str, int]) -> None:
-    with pytest.raises(ConfigError, match="give"):
+    ((name, value),) = fields.items()
+    with pytest.raises(ConfigError, match=f"{name}={value}"):
         Clip(**fields)
 
 

@@ -208,16 +208,16 @@ def test_names_are_a_detector_and_any_backbone_with_its_maps() -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "words"),
     [
-        {"size": 0},
-        {"longest": 400},
-        {"extras": (8,)},
-        {"sizes": ((1, 2),)},
-        {"still": -1},
-        {"sizes": ((0.0, 1),) * 6},
+        ({"size": 0}, r"detector\.size is 0"),
+        ({"longest": 400}, "longest 400"),
+        ({"extras": (8,)}, r"4 maps.* detector\.sizes"),
+        ({"sizes": ((1, 2),)}, r"6 maps.* detector\.sizes"),
+        ({"still": -1}, r"detector\.still is -1"),
+        ({"sizes": ((0.0, 1),) * 6}, r"detector\.sizes .*above 0"),
     ],
 )
-def test_an_inconsistent_detector_is_refused(change: dict[str, object]) -> None:
-    with pytest.raises(ConfigError, match="give"):
+def test_an_inconsistent_detector_is_refused(change: dict[str, object], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
         replace(DETECTORS["ssd300"], **change)  # type: ignore[arg-type]
