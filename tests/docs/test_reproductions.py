@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from command import python, succeeded
+from few import few_of
 from residua.reproduce.reproductions_md import write_docs
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -41,7 +42,7 @@ def test_there_are_two_lessons() -> None:
     assert [lesson.stem for lesson in LESSONS] == ["what-the-shortcut-carries", "why-deeper-got-worse"]
 
 
-@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.stem)
+@pytest.mark.parametrize("lesson", few_of(LESSONS, LESSONS[-1:]), ids=lambda lesson: lesson.stem)
 def test_a_lesson_runs_and_was_run(lesson: Path) -> None:
     cells = [cell for cell in json.loads(lesson.read_text())["cells"] if cell["cell_type"] == "code"]
     script = "\n".join("".join(cell["source"]) for cell in cells)

@@ -29,7 +29,7 @@ def held() -> dict[str, int]:
 
 
 @pytest.mark.parametrize(
-    ("epochs", "growth"), [(60, 0.05), pytest.param(200, 0.02, marks=pytest.mark.battery)]
+    ("epochs", "growth"), [(25, 0.05), pytest.param(200, 0.02, marks=pytest.mark.battery)]
 )
 def test_many_epochs_hold_what_ten_hold(epochs: int, growth: float, photos: Path, tmp_path: Path) -> None:
     run_recipe = recipe(

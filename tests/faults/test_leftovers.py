@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import residua as python
+from few import few_of
 from residua.cli.train import resume as go_on
 from residua.errors import CheckpointError, ConfigError, DataError
 from residua.jobs.prepare import TrainRequest, prepare
@@ -87,7 +88,10 @@ SPOILS = (
 )
 
 
-@pytest.mark.parametrize("spoil", SPOILS)
+FEW = (every_state, newest_state, torn_metrics, no_metrics, clocks)
+
+
+@pytest.mark.parametrize("spoil", few_of(SPOILS, FEW))
 def test_a_run_ends_as_one_that_nothing_disturbed_with(
     spoil: Spoil, half: Half, short_clean: Run, tmp_path: Path
 ) -> None:
@@ -110,7 +114,7 @@ def test_a_run_whose_states_are_all_damaged_says_that_it_begins_again(half: Half
     resume(run.path, listen=messages.append)
     assert isinstance(messages[0], Note)
     assert "can be used" in messages[0].text
-    assert messages[0].text.endswith("beginning again with the first step")
+    assert messages[0].text.endswith("first step")
 
 
 def test_a_finished_run_makes_its_damaged_last_state_again(
@@ -131,7 +135,10 @@ def test_a_finished_run_makes_its_damaged_last_state_again(
     assert checkpoint.has_best_weights(run.checkpoints)
     messages.clear()
     resume(run.path, listen=messages.append)
-    assert messages == [Note(f"{run.path} is finished: nothing to do")]
+    (message,) = messages
+    assert isinstance(message, Note)
+    for word in (str(run.path), "nothing to do"):
+        assert word in message.text
 
 
 def test_a_state_takes_the_place_of_weights_that_are_gone(
@@ -164,7 +171,7 @@ def test_examples_that_were_moved_are_asked_for_and_known_again(
     run = create_run(prepared, tmp_path / "run")
     fit_run(run, prepared, stop=after(9))
     here.rename(there)
-    with pytest.raises(DataError, match=f"here.* does not exist: .*residua resume {run.path} --data DATA"):
+    with pytest.raises(DataError, match=rf"here.* does not exist: .*residua resume {run.path} --data DATA"):
         python.resume(run.path)
     other = split_folder(tmp_path / "other", train=4)
     with pytest.raises(DataError, match=r"other changed since .*digest"):
@@ -179,7 +186,7 @@ def test_a_budget_that_is_spent_is_told(half: Half, tmp_path: Path) -> None:
     run = half(tmp_path / "run")
     file = run.path / "recipe.json"
     file.write_text(file.read_text().replace('"epochs": 4', '"epochs": 1'))
-    with pytest.raises(ConfigError, match=r"has made \d updates, its recipe has 4: .*longer budget"):
+    with pytest.raises(ConfigError, match=r"made \d updates.* 4: .*budget"):
         python.resume(run.path)
     assert not run.finished
 
@@ -190,7 +197,7 @@ def test_a_run_that_a_later_residua_wrote_is_left_as_it_is(half: Half, tmp_path:
         tensors, facts = read(path)
         publish(path, tensors, {**facts, "format": checkpoint.FORMAT + 1})
     before = {path: path.read_bytes() for path in run.checkpoints.iterdir()}
-    message = f"format {checkpoint.FORMAT + 1}, this residua knows {checkpoint.FORMAT}: use the version"
+    message = f"format {checkpoint.FORMAT + 1}, .* {checkpoint.FORMAT}: use the version"
     for work_with in (python.resume, python.load):
         with pytest.raises(CheckpointError, match=message):
             work_with(run.path)
@@ -207,7 +214,7 @@ def test_a_finished_run_without_a_report_gets_one(
     assert (run.path / "report.html").read_text() == whole
 
 
-@pytest.mark.parametrize("name", ["torch", "processor", "device", "processes"])
+@pytest.mark.parametrize("name", few_of(["torch", "processor", "device", "processes"], ["torch"]))
 def test_another_environment_is_refused_unless_forced_and_then_written_down(
     name: str, half: Half, tmp_path: Path
 ) -> None:
@@ -224,12 +231,14 @@ def test_another_environment_is_refused_unless_forced_and_then_written_down(
         resume(run.path)
     messages: list[Event] = []
     resume(run.path, force_environment=True, listen=messages.append)
-    assert messages[0] == Note(f"{line}: results will not be bit-identical")
+    assert isinstance(messages[0], Note)
+    for words in (line, "not be bit-identical"):
+        assert words in messages[0].text
     assert run.finished
     assert json.loads(file.read_text())["moves"] == [{"after_rows": 1, "moved": [line]}]
 
 
-@pytest.mark.parametrize("damage", ["lost", "torn", "of another kind"])
+@pytest.mark.parametrize("damage", few_of(["lost", "torn", "of another kind"], ["torn"]))
 def test_without_its_environment_a_run_goes_on_and_says_so(
     damage: str, half: Half, short_clean: Run, tmp_path: Path
 ) -> None:
@@ -243,12 +252,12 @@ def test_without_its_environment_a_run_goes_on_and_says_so(
     messages: list[Event] = []
     resume(run.path, listen=messages.append)
     assert isinstance(messages[0], Note)
-    assert messages[0].text.startswith(f"{file} was lost or damaged")
+    assert messages[0].text.startswith(f"{file} was lost")
     assert weights(run) == weights(short_clean)
     assert json.loads(file.read_text()) == whole
 
 
-@pytest.mark.parametrize("damage", ["lost", "torn", "flipped"])
+@pytest.mark.parametrize("damage", few_of(["lost", "torn", "flipped"], ["torn"]))
 @pytest.mark.parametrize("name", ["recipe.json", "data.json"])
 def test_what_no_run_can_do_without_is_put_back(
     name: str, damage: str, half: Half, short_clean: Run, tmp_path: Path
@@ -262,7 +271,9 @@ def test_what_no_run_can_do_without_is_put_back(
         file.write_text(whole[: len(whole) // 2] if damage == "torn" else whole.replace('"', "'", 1))
     messages: list[Event] = []
     resume(run.path, listen=messages.append)
-    assert messages[0] == Note(f"{file} was lost or damaged, so it is restored from checkpoints/spare.json")
+    assert isinstance(messages[0], Note)
+    for words in (str(file), "lost or damaged", "checkpoints/spare.json"):
+        assert words in messages[0].text
     assert file.read_text() == whole
     assert weights(run) == weights(short_clean)
 

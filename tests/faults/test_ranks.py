@@ -78,8 +78,8 @@ SAVING = [
 RARE = [(fault, trial) for fault in ("kill 0", "kill 1", "raise", "save") for trial in range(1, 11)]
 FAULTS = [
     pytest.param(launched, "kill 1", 0),
-    pytest.param(torchrun, "kill 0", 0),
-    pytest.param(launched, "save", 0),
+    pytest.param(torchrun, "kill 0", 0, marks=pytest.mark.battery),
+    pytest.param(launched, "save", 0, marks=pytest.mark.battery),
     *(pytest.param((launched, torchrun)[n % 2], fault, n, marks=pytest.mark.battery) for fault, n in RARE),
 ]
 
@@ -107,7 +107,8 @@ def test_a_rank_that_is_hurt_is_replaced_and_no_bit_is_lost(
     recovered(Fault(run, process, fault_time(mark), reached(run)), twice)
 
 
-@pytest.mark.parametrize("rank", [1, pytest.param(0, marks=pytest.mark.battery)])
+@pytest.mark.battery
+@pytest.mark.parametrize("rank", [1, 0])
 def test_without_restarts_a_killed_rank_ends_the_job(
     rank: int, words: tuple[object, ...], tmp_path: Path
 ) -> None:

@@ -7,12 +7,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import disks
 import pytest
 import torch
 
-import disks
 import residua as python
 from command import complaint, residua, start, wait_for
+from few import few_of
 from ranks import apart
 from residua.cli.failures import CODES
 from residua.errors import NonFiniteError
@@ -34,7 +35,7 @@ def test_a_full_disk_costs_no_state_and_training_goes_on_afterwards(
     before = checkpoint.list_checkpoints(run.checkpoints)
     room = int(share * before[0].stat().st_size)
     line = complaint(residua("resume", run.path, largest_file=room), 7)
-    assert re.search(r"File too large for the [\d,]+ bytes of \S+ \(errno 27\)", line)
+    assert re.search(r"too large .*[\d,]+ bytes of \S+ \(errno 27\)", line)
     assert file in line
     assert checkpoint.list_checkpoints(run.checkpoints) == before
     assert checkpoint.load_newest(run.checkpoints) is not None
@@ -44,9 +45,10 @@ def test_a_full_disk_costs_no_state_and_training_goes_on_afterwards(
     assert rows(run) == rows(clean)
 
 
+@pytest.mark.parametrize("step", few_of([2, 1], [2]))
 @disks.needed
 @apart
-def test_a_run_goes_on_where_a_disk_of_any_size_ended_it(photos: Path, tmp_path: Path) -> None:
+def test_a_run_goes_on_where_a_disk_of_any_size_ended_it(step: int, photos: Path, tmp_path: Path) -> None:
     disks.unshare()
     run_recipe = recipe("", arch=arch(), budget=Budget(epochs=2, batch_size=6, save_seconds=0.0))
     train_request = TrainRequest(str(photos), recipe=str(file_of(run_recipe, tmp_path / "recipe.json")))
@@ -60,7 +62,7 @@ def test_a_run_goes_on_where_a_disk_of_any_size_ended_it(photos: Path, tmp_path:
     whole = train(tmp_path / "whole")
     held = sum(file.stat().st_size for file in whole.path.rglob("*"))
     full: list[tuple[str, int | None]] = []
-    for tenth in range(1, 13):
+    for tenth in range(step, 13, step):
         disk = tmp_path / str(tenth)
         disk.mkdir()
         disks.mount(disk, held * tenth // 10)
@@ -107,9 +109,7 @@ def test_a_folder_that_vanishes_while_a_run_goes_on_is_named(
     shutil.rmtree(run / "checkpoints")
     _, error = process.communicate(timeout=60)
     assert process.returncode == 7
-    assert re.fullmatch(
-        rf"residua: No such file or directory {run}/checkpoints/[\w.-]+.safetensors \(errno 2\)\n", error
-    )
+    assert re.fullmatch(rf"residua: .*{run}/checkpoints/[\w.-]+.safetensors .*\(errno 2\)\n", error)
 
 
 def test_a_batch_that_does_not_fit_is_told_with_one_that_may(
@@ -119,9 +119,7 @@ def test_a_batch_that_does_not_fit_is_told_with_one_that_may(
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
 
     monkeypatch.setattr(ClassifyLearn, "loss_fn", lambda *_: full)
-    with pytest.raises(
-        MemoryError, match=r"a batch of 6 images .* memory of cpu: .*--set budget.batch_size=3"
-    ):
+    with pytest.raises(MemoryError, match=r"batch of 6 images .*cpu.*budget.batch_size=3"):
         trained(tmp_path / "run")
     assert CODES["MemoryError"] == 7
 
@@ -136,10 +134,10 @@ def test_a_run_below_a_file_is_refused(photos: Path, run_recipe: Path, tmp_path:
 @pytest.mark.parametrize(
     ("place", "said"),
     [
-        ("loop", "Too many levels of symbolic links"),
-        ("loop/run", "Too many levels of symbolic links"),
-        (300 * "n", "File name too long"),
-        ("/".join(30 * [200 * "n"]), "File name too long"),
+        ("loop", "symbolic links"),
+        ("loop/run", "symbolic links"),
+        (300 * "n", "name too long"),
+        ("/".join(30 * [200 * "n"]), "name too long"),
     ],
     ids=["loop", "below a loop", "long name", "long path"],
 )
@@ -154,7 +152,8 @@ def test_a_run_where_no_folder_can_be_is_refused(place: str, said: str, photos: 
 def test_a_file_is_no_folder_for_a_run(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     line = complaint(residua("train", photos, "-m", "cifar_resnet20", "-o", tmp_path / "file"), 2)
-    assert "file is no folder: choose another -o" in line
+    for word in ("no folder", "-o"):
+        assert word in line
     assert (tmp_path / "file").read_text() == "mine"
 
 
@@ -164,7 +163,7 @@ def test_a_rate_beyond_reason_ends_in_one_line_and_saves_nothing_that_is_no_numb
     run = tmp_path / "run"
     words = ("train", photos, "--recipe", run_recipe, "--set", "optim.lr=1e20", "-o", run)
     line = complaint(residua(*words), 6)
-    assert "try a lower --set optim.lr" in line
+    assert "--set optim.lr" in line
     assert "step" in line
     for path in checkpoint.list_checkpoints(run / "checkpoints"):
         result = checkpoint.load_network(path).state_dict().values()

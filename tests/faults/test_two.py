@@ -122,6 +122,7 @@ def test_two_processes_judge_as_one_and_one_of_them_tells(twice: Run, tmp_path: 
     assert os.listdir(folders[1]) == []
 
 
+@pytest.mark.battery
 def test_a_second_launcher_is_told_who_trains_and_a_killed_one_leaves_no_process(
     photos: Path, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ import torch
 import torchvision
 from torchvision.models.video.resnet import BasicBlock, BasicStem, Bottleneck, Conv3DSimple, VideoResNet
 
+from few import one_of_each_family
 from module_cost import module_cost
 from residua.nn.network import build
 from residua.spec import describe, walk
@@ -165,7 +166,7 @@ def test_iresgroup_costs_its_first_convolution_more(kind: str, depth: int) -> No
 
 
 @pytest.mark.usefixtures("light_norms")
-@pytest.mark.parametrize("name", [name for name in NAMES if arch(name).depth() < 320])
+@pytest.mark.parametrize("name", one_of_each_family(name for name in NAMES if arch(name).depth() < 320))
 def test_what_the_words_cost_is_what_the_modules_cost(name: str) -> None:
     spec = arch(name)
     with torch.device("meta"):

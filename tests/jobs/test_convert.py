@@ -113,6 +113,7 @@ def test_timms_resnetv2_needs_its_opening_and_is_then_compared(tmp_path: Path) -
     assert convert(tmp_path / "ours", to="timm", out=tmp_path / "b.safetensors").difference == done.difference
 
 
+@pytest.mark.battery
 def test_auxiliary_heads_of_googlenet_are_left_out_and_said(tmp_path: Path) -> None:
     theirs = torchvision.models.googlenet(num_classes=2, aux_logits=True, init_weights=False)
     torch.save(theirs.state_dict(), tmp_path / "g.pth")
@@ -175,6 +176,7 @@ def test_a_hostile_file_runs_nothing_and_ends_with_5(tmp_path: Path) -> None:
     assert (tmp_path / "marker").exists(), "the file is harmless, so this test shows nothing"
 
 
+@pytest.mark.battery
 def test_a_file_of_torchvisions_r3d_18_is_compared_with_it(tmp_path: Path) -> None:
     file = tmp_path / "r3d.pth"
     torch.save(torchvision.models.video.r3d_18(num_classes=4).state_dict(), file)

@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 SCRIPT = """
 import os, time
 from residua.jobs.run_pool import RunPool
@@ -18,6 +20,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.battery
 def test_a_killed_parent_leaves_no_worker_behind(tmp_path: Path) -> None:
     script = tmp_path / "pool.py"
     script.write_text(SCRIPT)

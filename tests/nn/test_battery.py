@@ -2,8 +2,8 @@
 
 Shapes are asked of whole networks, without memory. What needs numbers is asked of the same words with equal
 blocks in a row taken once: a module is spelled from its block and the width that enters it, which repeating
-does not change; names that are alike then are asked once. What takes minutes is `make battery`: on every run
-of the tests, a network of every family is exported and every letter compiled.
+does not change; names that are alike then are asked once. `make test` asks a network of every family, and
+compiles every letter; `make battery` asks every name.
 """
 
 import sys
@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from few import FAMILIES, one_of_each_family
 from residua.errors import CheckpointError
 from residua.nn.network import Network, build
 from residua.spec import change, describe, walk
@@ -159,7 +160,7 @@ def check_keys(network: Network) -> None:
 
 
 @pytest.mark.usefixtures("light_norms")
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in DEEP])
+@pytest.mark.parametrize("name", one_of_each_family(name for name in NAMES if name not in DEEP))
 def test_every_name_is_spelled_whole_without_memory(name: str) -> None:
     spec = arch(name)
     assert spec.name == name
@@ -177,7 +178,7 @@ def apart() -> dict[Arch, str]:
     return first_names
 
 
-@pytest.mark.parametrize("name", apart().values())
+@pytest.mark.parametrize("name", one_of_each_family(apart().values()))
 def test_every_name_keeps_every_promise(name: str) -> None:
     spec = thin(arch(name))
     network, x = build(spec).eval(), images(spec)
@@ -238,10 +239,6 @@ def test_gradients_reach_the_first_of_a_thousand_layers() -> None:
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
     assert network.stem.conv1.weight.grad.any()
-
-
-FAMILIES = {arch(name).family: name for name in reversed(NAMES)}
-"""The first name of each family."""
 
 
 def every_letter() -> list[Arch]:

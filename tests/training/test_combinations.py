@@ -27,7 +27,7 @@ CELLS = [tuple(filter(None, cell)) for cell in product(*(("", choice) for choice
 """Every set of choices."""
 Breaks = tuple[tuple[tuple[int, int], int], ...]
 """Workers, and the step after which they are stopped, of each run of a set of choices."""
-FEW: Breaks = tuple((WORKERS[place], 7) for place in (1, 2, 4, 5))
+FEW: Breaks = tuple((WORKERS[place], 7) for place in (4, 5))
 ALL: Breaks = tuple(product(WORKERS, ASKS))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from few import few_of
 from residua.data.images import ImageDataset
 from residua.data.loader import StoppedWhileWaiting
 from residua.data.open import open_dataset
@@ -81,7 +82,7 @@ def test_the_row_of_an_epoch_counts_all_of_its_images(data: ImageDataset, tmp_pa
         assert (row["test_error"] * 10 / 100) == pytest.approx(round(row["test_error"] * 10 / 100))
 
 
-@pytest.mark.parametrize("asks", range(1, ASKS + 1))
+@pytest.mark.parametrize("asks", few_of(range(1, ASKS + 1), (1, 4, 5, 8, ASKS)))
 def test_one_interruption_anywhere_changes_no_bit(
     asks: int, data: ImageDataset, clean: Run, tmp_path: Path
 ) -> None:
@@ -173,7 +174,7 @@ def dying(monkeypatch: pytest.MonkeyPatch, nth: int, when: str) -> list[int]:
     return count
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", few_of(["before", "after"], ["after"]))
 @pytest.mark.parametrize("nth", range(1, EFFECTS + 1))
 def test_dying_around_any_write_changes_no_bit(
     nth: int, when: str, data: ImageDataset, clean: Run, tmp_path: Path
@@ -244,7 +245,20 @@ def variants() -> dict[str, Recipe]:
     }
 
 
-@pytest.mark.parametrize("name", variants())
+FEW = (
+    "both",
+    "dropout",
+    "adamw, in portions, clipped",
+    "muon",
+    "lookahead and counted norms",
+    "everything that touches images",
+    "balanced classes",
+    "a plateau",
+    "a ragged end",
+)
+
+
+@pytest.mark.parametrize("name", few_of(variants(), FEW))
 def test_interruptions_change_no_bit_with(name: str, data: ImageDataset, tmp_path: Path) -> None:
     run_recipe = variants()[name]
     whole = fresh(tmp_path / "whole", run_recipe, data)
@@ -256,7 +270,7 @@ def test_interruptions_change_no_bit_with(name: str, data: ImageDataset, tmp_pat
     same(run, whole)
 
 
-@pytest.mark.parametrize("kind", ["pad_crop", "resized_crop"])
+@pytest.mark.parametrize("kind", few_of(["pad_crop", "resized_crop"], ["resized_crop"]))
 def test_the_stacked_convnet_with_dropout_goes_on_bit_for_bit(kind: str, tmp_path: Path) -> None:
     folder = photo_folder(tmp_path / "photos", count=10, side=32)
     run_recipe = replace(convnet(str(folder)), augment=Augment(kind))  # type: ignore[arg-type]
@@ -289,8 +303,8 @@ def test_a_damaged_newest_state_is_named_and_training_goes_on_from_the_older(
     flip(damaged)
     events = go(run, data)
     notes = [event.text for event in events if isinstance(event, Note)]
-    assert notes[0].startswith(f"damaged, falling back: {damaged} is damaged")
-    assert notes[1] == f"continuing after step {int(older.stem[-9:])} of {TOTAL}"
+    assert f"{damaged} is damaged" in notes[0]
+    assert f"after step {int(older.stem[-9:])} of {TOTAL}" in notes[1]
     same(run, clean)
 
 
@@ -336,7 +350,7 @@ def test_a_network_that_says_no_number_when_judged_has_diverged(data: ImageDatas
 def test_a_state_that_cannot_be_written_is_no_divergence(data: ImageDataset, tmp_path: Path) -> None:
     run = create(tmp_path, recipe(), identity={})
     (run.checkpoints / f"state-{EACH:09d}.safetensors").mkdir()
-    with pytest.raises(CheckpointError, match="is no regular file"):
+    with pytest.raises(CheckpointError, match=r"state-0+4\.safetensors .*file"):
         go(run, data)
 
 

@@ -10,8 +10,9 @@ from test_loop import batches, network
 from torch import Tensor
 
 import residua
+from few import few_of
 from residua.data.transforms import normalise
-from residua.errors import CheckpointError
+from residua.errors import CheckpointError, ConfigError
 from residua.nn.network import Network
 from residua.runs import checkpoint
 from residua.runs.run import Run, create
@@ -97,16 +98,16 @@ def test_a_run_with_counted_norms_ends_with_them(tmp_path: Path) -> None:
     assert rows(plain)[:-1] == rows(counted)[:-1]
 
 
-def test_asked_to_stop_while_norms_are_counted_a_run_counts_them_anew(tmp_path: Path) -> None:
+@pytest.mark.parametrize("asks", few_of(range(1, 10), (1, 9)))
+def test_asked_to_stop_while_norms_are_counted_a_run_counts_them_anew(asks: int, tmp_path: Path) -> None:
+    """Four rounds of counting for the weights and four for their mean: asked in each, and after the last."""
     run_recipe, data = recipe(average=Averaging(ema_decay=0.5, bn_recalibration_images=24)), colours()
-    whole, steps, rounds, mean_too = fresh(tmp_path / "whole", run_recipe, data), 12, 4, 2
-    evaluations = 2 * mean_too  # two epochs before the last
-    for asks in range(1, rounds * mean_too + 2):
-        run = create(tmp_path / str(asks), run_recipe, identity={})
-        assert go(run, data, after(steps + evaluations + asks))[-1] == Stopped(steps)
-        go(run, data)
-        assert (weights(run), rows(run)) == (weights(whole), rows(whole))
-        assert run.finished
+    whole, steps, evaluations = fresh(tmp_path / "whole", run_recipe, data), 12, 4
+    run = create(tmp_path / "parts", run_recipe, identity={})
+    assert go(run, data, after(steps + evaluations + asks))[-1] == Stopped(steps)
+    go(run, data)
+    assert (weights(run), rows(run)) == (weights(whole), rows(whole))
+    assert run.finished
 
 
 @pytest.fixture
@@ -168,12 +169,10 @@ def test_evaluation_says_which_weights_it_judged(averaged: Run) -> None:
 
 def test_weights_that_were_not_kept_are_asked_for_in_vain(tmp_path: Path) -> None:
     run = fresh(tmp_path, recipe(), colours())
-    with pytest.raises(
-        CheckpointError, match="holds no moving average of the weights: give --weights raw or best"
-    ):
+    with pytest.raises(CheckpointError, match=r"no moving average.*--weights raw or best"):
         residua.load(run.path, weights="ema")
     (run.checkpoints / checkpoint.BEST).unlink()
-    with pytest.raises(CheckpointError, match="holds no best weights"):
+    with pytest.raises(CheckpointError, match="no best weights"):
         residua.load(run.path, weights="best")
 
 
@@ -187,7 +186,8 @@ def impatient(patience: int) -> Recipe:
 def test_training_ends_after_so_many_epochs_without_a_lower_error(patience: int, tmp_path: Path) -> None:
     run = create(tmp_path, impatient(patience), identity={})
     messages = go(run, colours())
-    assert messages[-1] == Note(f"no lower test error in {patience} epochs: training ends early")
+    assert isinstance(messages[-1], Note)
+    assert f"error in {patience} epochs" in messages[-1].text
     errors = [row["test_error"] for row in run.metrics]
     assert len(errors) - 1 - errors.index(min(errors)) == patience
     assert len(errors) < 8
@@ -206,13 +206,13 @@ def test_an_early_end_is_the_same_after_interruptions(tmp_path: Path) -> None:
 
 
 def test_counted_norms_and_an_early_end_exclude_each_other() -> None:
-    with pytest.raises(ValueError, match="needs a fixed length"):
+    with pytest.raises(ConfigError, match="fixed length"):
         replace(impatient(2), average=Averaging(bn_recalibration_images=12))
 
 
 def test_norms_that_stay_need_trained_weights(tmp_path: Path) -> None:
     run_recipe = recipe(optim=Optim(frozen_norms=True))
-    with pytest.raises(ValueError, match="give --weights"):
+    with pytest.raises(ConfigError, match="give --weights"):
         fresh(tmp_path / "one", run_recipe, colours())
     trained = fresh(tmp_path / "two", recipe(), colours())
     state = checkpoint.list_checkpoints(trained.checkpoints)[0]

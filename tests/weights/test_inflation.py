@@ -1,5 +1,6 @@
 """Weights of images in networks for clips: a still clip says what the image says."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torchvision
 from torch import Tensor, nn
 
 import residua
+from few import few_of
 from residua.errors import CheckpointError
 from residua.jobs.models import create_model
 from residua.nn.network import Network, build
@@ -74,16 +76,18 @@ FAMILIES = {
     "smallconvnet": True,
 }
 """Names, and whether their clips get shorter; VGG's are halved too often for a test."""
+FEW = ("resnet18_a", "preresnet18", "iresnet18", "alexnet_2012", "googlenet", "smallconvnet")
+"""Together they have every letter and every shortcut of the others."""
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", few_of(FAMILIES, FEW))
 def test_a_still_clip_gives_the_logits_of_its_image(name: str) -> None:
     spec, frames = short(name), 5 if FAMILIES[name] else 2
     image, clip = still(spec, frames)
     flat = shaken(build(spec))
     longer = unfilled(inflate(spec, Clip(frames=frames), halves=FAMILIES[name]))
     report = load(longer, flat.state_dict())
-    assert "windows inflated over time (centre)" in report
+    assert re.search(r"windows inflated .*\(centre\)", report)
     with torch.no_grad():
         torch.testing.assert_close(longer(clip), flat(image), rtol=1e-9, atol=1e-9)
         moving = clip.clone()
@@ -119,10 +123,9 @@ def test_the_rule_of_i3d_holds_inside_a_clip_but_not_at_its_borders() -> None:
 def test_others_weights_are_inflated_and_their_classes_and_channels_changed() -> None:
     state = torchvision.models.resnet18(num_classes=9).state_dict()
     network = create_model("resnet18", frames=4, num_classes=9, in_chans=1)
-    assert load(network, state, inflation="repeat") == (
-        "122 tensors from torchvision names, 17 windows inflated over time (repeat), "
-        "first convolution adapted: 3 -> 1 channels"
-    )
+    report = load(network, state, inflation="repeat")
+    for words in ("122 tensors from torchvision", "17 windows inflated", "(repeat)", "adapted: 3 -> 1"):
+        assert words in report
     first = network.stem.conv1.weight
     torch.testing.assert_close(first.sum(2), state["conv1.weight"].sum(1, keepdim=True))
 
@@ -135,11 +138,9 @@ def test_a_saved_network_for_images_is_read_as_one_for_clips_and_not_back(tmp_pa
     parts = create_model("cifar_resnet20", str(tmp_path / "image"), segments=4)
     assert torch.equal(parts.stem.conv1.weight, image.stem.conv1.weight)
     residua.save(clip, tmp_path / "clip")
-    with pytest.raises(
-        CheckpointError, match="the weights are of cifar_resnet20, not cifar_resnet20: it reads clips there"
-    ):
+    with pytest.raises(CheckpointError, match=r"cifar_resnet20.*reads clips there"):
         load(create_model("cifar_resnet20"), tmp_path / "clip")
-    with pytest.raises(CheckpointError, match="the weights are of cifar_resnet20, not cifar_resnet32"):
+    with pytest.raises(CheckpointError, match="cifar_resnet20, not cifar_resnet32"):
         create_model("cifar_resnet32", str(tmp_path / "image"), frames=4)
 
 

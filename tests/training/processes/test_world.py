@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -12,10 +13,11 @@ import pytest
 import torch
 from torch import nn
 
+from few import few_of
 from ranks import begin, end, together
 from residua.data.images import ImageDataset
 from residua.data.sampler import share
-from residua.errors import DataError, PeerFailedError
+from residua.errors import ConfigError, DataError, PeerFailedError
 from residua.jobs.prepare import TrainRequest
 from residua.jobs.train import start_or_join
 from residua.nn.letters import LETTERS, Letter
@@ -100,6 +102,7 @@ def test_without_the_weights_an_uneven_share_would_not_pass(
     assert difference(many, alone) > 1e-4
 
 
+@pytest.mark.battery
 def test_interrupted_ranks_that_compile_end_with_the_same_bits(
     data: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,17 +119,17 @@ def test_interrupted_ranks_that_compile_end_with_the_same_bits(
     assert (rows(parts), weights(parts)) == (rows(whole), weights(whole))
 
 
+@pytest.mark.parametrize("asks", few_of((4, 5, 6), (5,)))
 def test_the_same_ranks_twice_and_interrupted_ranks_end_with_the_same_bits(
-    data: ImageDataset, tmp_path: Path
+    asks: int, data: ImageDataset, tmp_path: Path
 ) -> None:
+    """Interrupted at the end of an epoch, while its images are evaluated, or in the middle of the next."""
     run_recipe = recipe(arch=arch(drop=True))
     first = run_in(2, tmp_path / "first", run_recipe, data)
-    runs = [run_in(2, tmp_path / "again", run_recipe, data)]
-    for asks in (4, 5, 6):  # at the end of an epoch, while its images are judged, in the middle of the next
-        parts = run_in(2, tmp_path / f"{asks}", run_recipe, data, asks=asks)
-        assert not parts.finished
-        runs.append(run_in(2, tmp_path / f"{asks}", run_recipe, data))
-    for run in runs:
+    again = run_in(2, tmp_path / "again", run_recipe, data)
+    parts = run_in(2, tmp_path / "parts", run_recipe, data, asks=asks)
+    assert not parts.finished
+    for run in (again, run_in(2, tmp_path / "parts", run_recipe, data)):
         assert weights(run) == weights(first)
         assert rows(run) == rows(first)
         assert run.finished
@@ -207,16 +210,16 @@ def test_an_error_on_one_rank_ends_all_and_rank_0_speaks(
 ) -> None:
     def work(world: World) -> None:
         if world.rank == culprit:
-            raise DataError("photo.jpg cannot be decoded")
+            raise DataError("photo.jpg is bad")
         wait(world)
 
     assert end(begin(3, record_errors(tmp_path, work), stall=3.0), limit=30) == [0, 0, 0]
     said = [(tmp_path / str(rank)).read_text() for rank in range(3)]
     who = f"process {culprit}: " if culprit else ""
-    assert said[0] == f"DataError {f'False {who}' if culprit else ''}photo.jpg cannot be decoded"
+    assert said[0] == f"DataError {f'False {who}' if culprit else ''}photo.jpg is bad"
     for rank in (1, 2):
         prefix = "" if rank == culprit else who
-        assert said[rank] == f"DataError True {prefix}photo.jpg cannot be decoded"
+        assert said[rank] == f"DataError True {prefix}photo.jpg is bad"
 
 
 @pytest.mark.parametrize("wait", [blocked, patient])
@@ -227,14 +230,14 @@ def test_a_rank_that_is_killed_is_missed(wait: Callable[[World], None], tmp_path
         wait(world)
 
     assert end(begin(2, record_errors(tmp_path, work)), limit=30) == [-signal.SIGKILL, 0]
-    assert (tmp_path / "1").read_text().startswith("PeerLostError another process of this run died or stalls")
+    assert re.match("PeerLostError .*died or stalls", (tmp_path / "1").read_text())
 
 
 @pytest.mark.parametrize(
     ("wait", "said"),
     [
-        (lambda world: world.sum(1.0), "another process of this run died or stalls"),
-        (World.barrier, "process 1 of this run stands still"),
+        (lambda world: world.sum(1.0), "died or stalls"),
+        (World.barrier, "process 1 .*stands still"),
     ],
     ids=["in a step", "patiently"],
 )
@@ -248,7 +251,7 @@ def test_a_stopped_rank_is_missed_in_bounded_time_and_woken_to_end(
         wait(world)
 
     assert end(begin(2, record_errors(tmp_path, work), stall=2.0), limit=40) == [0, 0]
-    assert (tmp_path / "0").read_text().startswith(f"PeerLostError {said}")
+    assert re.match(f"PeerLostError .*{said}", (tmp_path / "0").read_text())
 
 
 def test_who_works_while_the_others_wait_is_not_taken_for_one_that_stalls(tmp_path: Path) -> None:
@@ -262,7 +265,7 @@ def test_who_works_while_the_others_wait_is_not_taken_for_one_that_stalls(tmp_pa
 
 
 def test_more_ranks_than_images_of_a_batch_are_refused() -> None:
-    with pytest.raises(ValueError, match="4 processes share a batch of 3: give at most 3 processes"):
+    with pytest.raises(ConfigError, match=r"4 processes .*batch of 3.*at most 3"):
         World(0, 4).local_batch_size(3)
 
 
@@ -293,7 +296,7 @@ def test_a_batch_too_small_for_its_ranks_begins_no_run(tmp_path: Path) -> None:
 
     def work(_rank: int) -> None:
         with (
-            pytest.raises((ValueError, PeerFailedError), match="3 processes share a batch of 2"),
+            pytest.raises((ConfigError, PeerFailedError), match=r"3 processes .*batch of 2"),
             process_group() as world,
         ):
             start_or_join(train_request, tmp_path / "run", world=world)
@@ -314,7 +317,7 @@ def test_what_a_job_began_it_goes_on_with_and_no_other(tmp_path: Path) -> None:
         (train_request, World()),
         (other, World(job_id="photos")),
     ):
-        with pytest.raises(FileExistsError, match="holds a run already"):
+        with pytest.raises(FileExistsError, match="a run already"):
             start_or_join(again, path, world=world)
     begun.mark_finished({"step": 2})
     with pytest.raises(FileExistsError, match="choose another -o"):
