@@ -90,7 +90,7 @@ def _source(table: Path) -> str:
     summary = table.parent / SUMMARY
     try:
         return str(json.loads(summary.read_text("utf-8"))["source"])
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         raise ConfigError(
             f"{table.parent} has no {SUMMARY} that names the source: leave the table where clean wrote it"
         ) from None

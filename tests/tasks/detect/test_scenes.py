@@ -78,9 +78,7 @@ def test_boxes_that_cannot_be_used_are_an_error_or_left_out(tmp_path: Path) -> N
         "JPEGImages/000000.png: cell, object 4",
         "JPEGImages/001000.png: ghost, object 3",
     ]
-    with pytest.raises(
-        DataError, match=r"3 of its boxes cannot be used, .*object 3: it has no area.*data.bad=skip"
-    ):
+    with pytest.raises(DataError, match=r"3 of its boxes .*object 3: .*no area.*data\.bad=skip"):
         build_box_dataset(marked, skip=False)
     sets = build_box_dataset(marked, skip=True, without=["JPEGImages/000001.png", marked.faults[0].key])
     assert len(sets.train) == 11
@@ -88,7 +86,8 @@ def test_boxes_that_cannot_be_used_are_an_error_or_left_out(tmp_path: Path) -> N
     (root / "Annotations/000000.xml").write_text(xml(objects(0), extra=thing("", (5, 5, 9, 9))))
     nameless = find(f"voc:{root}")
     assert nameless.train.classes == ("cell", "plate")
-    assert (nameless.faults[0].box, nameless.faults[0].reason) == ("unknown, object 3", "it has no name")
+    assert nameless.faults[0].box == "unknown, object 3"
+    assert "no name" in nameless.faults[0].reason
 
 
 @pytest.mark.parametrize(
@@ -104,9 +103,9 @@ def test_boxes_that_cannot_be_used_are_an_error_or_left_out(tmp_path: Path) -> N
             lambda root: (root / "Annotations/000001.xml").write_text(
                 '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'
             ),
-            "declares entities",
+            "document type",
         ),
-        (lambda root: (root / "Annotations/000001.xml").write_text("<html/>"), "it begins with <html>"),
+        (lambda root: (root / "Annotations/000001.xml").write_text("<html/>"), "<html>"),
         (lambda root: (root / "ImageSets/Main/test.txt").write_text("\n"), "names no image"),
     ],
 )
@@ -146,7 +145,7 @@ def test_broken_coco_says_what_to_do(tmp_path: Path) -> None:
     path = root / "annotations/instances_val2017.json"
     document = json.loads(path.read_text())
     for change, says in (
-        ({"images": [{**document["images"][0], "file_name": "../secret.png"}]}, "which it does not list"),
+        ({"images": [{**document["images"][0], "file_name": "../secret.png"}]}, "does not list"),
         (
             {"annotations": [], "images": [{**document["images"][0], "file_name": "../x.png"}]},
             "below the folder",
@@ -167,21 +166,17 @@ def test_broken_coco_says_what_to_do(tmp_path: Path) -> None:
     ]
     path.write_text(json.dumps({**document, "annotations": strange}))
     reasons = [fault.reason for fault in find(f"coco:{root}").faults]
-    assert reasons == [
-        "category 5 is not a category of the training file",
-        "bbox [1, 2] is no list of left, top, width, height",
-        "category [1] is not a category of the training file",
-        "its numbers are not finite",
-    ]
+    for reason, word in zip(reasons, ("category 5", "bbox [1, 2]", "category [1]", "finite"), strict=True):
+        assert word in reason
     path.write_text("[" * 100_000)
-    with pytest.raises(DataError, match="no annotation of COCO"):
+    with pytest.raises(DataError, match="annotation of COCO"):
         find(f"coco:{root}")
 
 
 def test_a_source_without_test_boxes_is_refused(tmp_path: Path) -> None:
     root = voc_folder(tmp_path, train=2, test=1)
     (root / "Annotations/001000.xml").write_text(xml([]))
-    with pytest.raises(DataError, match=r"has \d training boxes and 0 test boxes"):
+    with pytest.raises(DataError, match=r"\d training boxes and 0 test"):
         build_box_dataset(find(f"voc:{root}"), skip=False)
 
 
@@ -190,7 +185,7 @@ def test_classes_are_matched_by_name(tmp_path: Path) -> None:
     other = match_box_classes(scenes, ("plate", "other", "cell"))
     names = [other.classes[label] for label in other.boxes[0].labels]
     assert names == [scenes.classes[label] for label in scenes.boxes[0].labels]
-    with pytest.raises(DataError, match="the network does not detect 'plate': it knows 'cell'"):
+    with pytest.raises(DataError, match=r"'plate'.*'cell'"):
         match_box_classes(scenes, ("cell",))
 
 
@@ -204,13 +199,13 @@ def test_the_identity_of_a_set_changes_with_one_box(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_none_of_ours_is_told_what_belongs_there(tmp_path: Path) -> None:
-    for place, there in ((tmp_path / "none", "none is not a folder"), (tmp_path, "has no folder")):
-        with pytest.raises(DataError, match=f"{there}.*: give voc:DIR with Annotations, JPEGImages"):
+    for place, there in ((tmp_path / "none", "none .*no.* folder"), (tmp_path, "no folder")):
+        with pytest.raises(DataError, match=f"{there}.*voc:DIR .*Annotations, JPEGImages"):
             find(f"voc:{place}")
-        with pytest.raises(DataError, match=rf"{there}.*: give coco:DIR with annotations/instances_train\*"):
+        with pytest.raises(DataError, match=rf"{there}.*coco:DIR .*annotations/instances_train\*"):
             find(f"coco:{place}")
 
 
 def test_a_source_without_a_folder_is_told(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="'voc:' names no folder: give voc:DIR"):
+    with pytest.raises(DataError, match=r"'voc:' .*voc:DIR"):
         find("voc:")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from residua.data.boxes import Boxes, Corners, box_fault, clip_box
-from residua.data.decode import one_line, printable_path, read_size
+from residua.data.decode import MAX_PIXELS, one_line, printable_path, read_size
 from residua.data.images import Images
 from residua.data.items import Files
 from residua.data.listing import ListingOptions
@@ -111,7 +111,11 @@ def _read_file(root: Path, beginning: str, *, optional: bool = False) -> _File |
 
 def _image(plain: Mapping[str, Any]) -> _Image:
     width, height = (int(plain.get(side, 0)) for side in ("width", "height"))  # some tools leave them out
-    return _Image(int(plain["id"]), str(plain.get("file_name", "")), width, height)
+    if max(width, height) > MAX_PIXELS:
+        raise ValueError(f"an image has a side of more than {MAX_PIXELS:,} pixels")
+    name = str(plain.get("file_name", ""))
+    name.encode()  # UnicodeEncodeError: half a character, as JSON can hold
+    return _Image(int(plain["id"]), name, width, height)
 
 
 def _scenes(root: Path, file: _File, classes: Sequence[str], faults: list[BoxFault], name: str) -> Scenes:
@@ -198,7 +202,7 @@ def _folder(root: Path, file: _File) -> str:
 
 def _safe(file: _File, name: str) -> str:
     """The name of an image's file, which must not lead out of its folder."""
-    if not name or name.startswith(("/", "\\")) or ".." in Path(name).parts:
+    if not name or "\0" in name or name.startswith(("/", "\\")) or ".." in Path(name).parts:
         raise DataError(
             f"{printable_path(file.path)} names the file {name!r}: give a name below the folder of images"
         )

@@ -89,9 +89,9 @@ def _read(place: Path, name: str, kind: type) -> Any:
         if not isinstance(plain, kind):
             raise ValueError(f"not a {kind.__name__}")
         numbers: dict[str, Any] = plain if isinstance(plain, dict) else {}
-        if not all(str(number).isdigit() for number in numbers.values()):
+        if not all(str(number).isdecimal() for number in numbers.values()):
             raise ValueError("classes without numbers")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # RecursionError: lists in lists in lists
         raise DataError(
             f"{printable_path(file)} is no list of Something-Something ({error}): fetch it again"
         ) from None

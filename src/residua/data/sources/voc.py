@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from residua.data.boxes import Boxes, Corners, box_fault, clip_box
-from residua.data.decode import SUFFIXES, one_line, printable_path, read_size
+from residua.data.decode import MAX_PIXELS, SUFFIXES, one_line, printable_path, read_size
 from residua.data.images import Images
 from residua.data.items import Files
 from residua.data.listing import ListingOptions
@@ -19,8 +19,11 @@ SPLITS = (("trainval", "test"), ("train", "val"), ("train", "test"))
 """Training and validation lists in `ImageSets/Main`; the first pair that exists is used."""
 FOLDERS = ("Annotations", "JPEGImages", "ImageSets/Main")
 """Required folders."""
-MAX_BYTES = 1 << 22
-"""Largest annotation that is read, enough for thousands of objects; protects memory. Our choice."""
+MAX_BYTES = 1 << 20
+"""Largest annotation that is read, enough for thousands of objects; protects memory, of which a tree of empty
+elements takes fifty times as much. Our choice."""
+_MAX_DEPTH = 32  # elements inside one another; an annotation has 4
+_FED_BYTES = 1 << 16  # of a file at a time
 _VOC2007 = "VOC2007"  # the folder of the year whose metric samples precision at eleven recalls
 
 
@@ -41,6 +44,38 @@ class _Annotation:
     width: int
     height: int
     objects: tuple[_Object, ...]
+
+
+class _PlainTree(ET.TreeBuilder):
+    """Builds a tree of XML that has no document type and is not deep, whatever its encoding."""
+
+    depth = 0
+    """Elements that are open."""
+
+    def doctype(self, name: str, _public: str | None, _system: str | None) -> None:
+        """ValueError, before any entity is read: entities are how a small file fills memory."""
+        raise ValueError(f"it declares a document type, {name!r}: give plain XML")
+
+    def start(self, tag: str, attributes: dict[str, str]) -> ET.Element:
+        """An element begins. ValueError when it is too deep: open elements take most memory."""
+        self.depth += 1
+        if self.depth > _MAX_DEPTH:
+            raise ValueError(f"its elements are nested more than {_MAX_DEPTH} deep")
+        return super().start(tag, attributes)
+
+    def end(self, tag: str) -> ET.Element:
+        """An element ends."""
+        self.depth -= 1
+        return super().end(tag)
+
+
+def _parse_xml(text: bytes) -> ET.Element:
+    """The root. Expat goes on to the end of what it was fed after an error, so it is fed little by little."""
+    parser = ET.XMLParser(target=_PlainTree())  # noqa: S314 (its target refuses entities)
+    for start in range(0, len(text), _FED_BYTES):
+        parser.feed(text[start : start + _FED_BYTES])
+    root: ET.Element = parser.close()
+    return root
 
 
 def find_voc(folder: str, _options: ListingOptions) -> BoxListing:
@@ -111,19 +146,18 @@ def _read_annotation(root: Path, names: dict[str, str], key: str) -> _Annotation
     try:
         if path.stat().st_size > MAX_BYTES:
             raise DataError(f"{printable_path(path)} is larger than {MAX_BYTES:,} bytes: no annotation is")
-        text = path.read_bytes()
-        if b"<!DOCTYPE" in text or b"<!ENTITY" in text:  # entities are how a small file fills memory
-            raise DataError(f"{printable_path(path)} declares entities: give plain XML")
-        tree = ET.fromstring(text)  # noqa: S314 (entities were refused above)
+        tree = _parse_xml(path.read_bytes())
         if tree.tag != "annotation":
             raise ValueError(f"it begins with <{tree.tag}>")
         objects = tuple(_parse_object(element) for element in tree.findall("object"))
         width, height = (int(tree.findtext(f"size/{side}", "0")) for side in ("width", "height"))
+        if max(width, height) > MAX_PIXELS:
+            raise ValueError(f"its image has a side of more than {MAX_PIXELS:,} pixels")
         if min(width, height) <= 0:  # some tools leave it out
             width, height = read_size(root / "JPEGImages" / names[key])
     except DataError:
         raise
-    except (OSError, ET.ParseError, ValueError) as error:
+    except (OSError, ET.ParseError, ValueError, OverflowError) as error:
         why = error.strerror if isinstance(error, OSError) else one_line(error)
         raise DataError(
             f"{printable_path(path)} is no annotation that can be read ({why}): "
