@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 import box_data
+import clip_data
 import residua
-import video_files
 from residua.data.fingerprints import BYTES, fingerprint
 from residua.data.open import find
 from residua.data.sources.shards import write_shards
@@ -92,10 +92,10 @@ def test_a_run_of_an_earlier_version_goes_on_and_a_damaged_record_is_refused(
 
 def test_a_replaced_video_is_named(tmp_path: Path) -> None:
     for name, seed in (("a/1", 0), ("a/2", 1), ("b/1", 2), ("b/2", 3)):
-        video_files.write(tmp_path / "clips" / f"{name}.mp4", video_files.numbered(4, seed=seed))
+        clip_data.write(tmp_path / "clips" / f"{name}.mp4", clip_data.numbered(4, seed=seed))
     _, again = begun(tmp_path, f"video:{tmp_path / 'clips'}", VideoData())
     again()
-    video_files.write(tmp_path / "clips/b/1.mp4", video_files.numbered(4, seed=4))
+    clip_data.write(tmp_path / "clips/b/1.mp4", clip_data.numbered(4, seed=4))
     with pytest.raises(DataError, match=r"b/1\.mp4"):
         again()
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import box_data
-import filmed
+import clip_data
 from fake_accelerator import Seen, fake_accelerator
 from ranks import apart, end
 from ranks import begin as begin_ranks
@@ -160,7 +160,7 @@ def test_within_a_limit_too(tmp_path: Path) -> None:
 
 @apart
 def test_clips_are_learned_as_on_the_cpu(tmp_path: Path) -> None:
-    same(Case("clips", VideoLearn(), filmed.sets, filmed.recipe()), tmp_path)
+    same(Case("clips", VideoLearn(), clip_data.sets, clip_data.recipe()), tmp_path)
 
 
 @apart

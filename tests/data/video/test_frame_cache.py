@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import video_files
+import clip_data
 from residua.data.images import Images
 from residua.data.items import Files
 from residua.data.video.clips import CLIP, ClipFrames
@@ -22,7 +22,7 @@ def clips(tmp_path: Path) -> Images:
     """Four clips of ten frames."""
     names = [f"{i}.mp4" for i in range(4)]
     for i, name in enumerate(names):
-        video_files.write(tmp_path / name, video_files.numbered(10, seed=i))
+        clip_data.write(tmp_path / name, clip_data.numbered(10, seed=i))
     return Images("train", ("a", "b"), np.arange(4) % 2, files=Files.of(tmp_path, names), media_type=CLIP)
 
 
@@ -34,7 +34,7 @@ def test_a_file_that_changed_is_decoded_again(clips: Images, tmp_path: Path) -> 
     cached = ClipFrames(clips, PIXELS, open_cache(tmp_path / "cache", 80 * FRAME_BYTES))
     before = cached.frames(0, last)
     assert len(list((tmp_path / "cache").glob("*.npy"))) == 1
-    video_files.write(tmp_path / "0.mp4", video_files.numbered(6, seed=9))
+    clip_data.write(tmp_path / "0.mp4", clip_data.numbered(6, seed=9))
     assert not np.array_equal(cached.frames(0, last), before)
     assert np.array_equal(cached.frames(0, last), ClipFrames(clips, PIXELS).frames(0, last))
 

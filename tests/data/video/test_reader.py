@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from av.video.reformatter import Interpolation
 
-import video_files
+import clip_data
 from residua.data.video import clips, container, reader
 from residua.data.video.messages import FrameFormat, Request
 from residua.data.video.reader import ClipReader
@@ -25,7 +25,7 @@ FULL = Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INT
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, str]]:
-    return video_files.corpus(tmp_path_factory.mktemp("corpus"))
+    return clip_data.corpus(tmp_path_factory.mktemp("corpus"))
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_any_frames_equal_those_of_a_plain_loop(tmp_path: Path, gop: str) -> Non
         np.uint8
     )  # all frames depend on others
     options = {"g": gop, "keyint_min": gop, "bf": "3", "sc_threshold": "0"}
-    file = video_files.write(tmp_path / "a.mp4", list(frames), options=options)
+    file = clip_data.write(tmp_path / "a.mp4", list(frames), options=options)
     expected = in_order(file, size=(32, 24))
     for numbers in ([0], [39], [7, 8, 9], list(range(3, 40, 4)), [38, 2, 2, 21]):
         frames_read = reader.read_frames(file, numbers, FrameFormat(24))
@@ -71,7 +71,7 @@ def test_any_frames_equal_those_of_a_plain_loop(tmp_path: Path, gop: str) -> Non
 def test_every_pixel_has_a_colour_of_its_own(tmp_path: Path, codec: str, pixels: str, short: int) -> None:
     draw = np.random.default_rng(0)
     frames = list(draw.integers(0, 256, (4, 48, 64, 3), dtype=np.uint8))
-    file = video_files.write(tmp_path / "a.mkv", frames, codec=codec, pixels=pixels)
+    file = clip_data.write(tmp_path / "a.mkv", frames, codec=codec, pixels=pixels)
     expected = in_order(file, size=(round(64 * short / 48), short))
     frames_read = reader.read_frames(file, range(4), FrameFormat(short))
     assert np.abs(frames_read.astype(int) - expected).max() <= 1
@@ -79,7 +79,7 @@ def test_every_pixel_has_a_colour_of_its_own(tmp_path: Path, codec: str, pixels:
 
 @pytest.mark.parametrize("size", [(32, 32), (0, 48), (640, 480)])
 def test_a_wrong_size_in_the_header_changes_no_pixel(tmp_path: Path, size: tuple[int, int]) -> None:
-    file = video_files.write(tmp_path / "a.mp4", video_files.numbered(12), options={"bf": "2"})
+    file = clip_data.write(tmp_path / "a.mp4", clip_data.numbered(12), options={"bf": "2"})
     expected = reader.read_frames(file, [3, 9], FrameFormat(24))
     content = file.read_bytes()
     place = content.index(b"avc1", content.index(b"stsd")) + 28
@@ -94,7 +94,7 @@ def test_frames_between_distant_frames_are_not_decoded(
     draw = np.random.default_rng(0)
     frames = list(draw.integers(0, 256, (60, 48, 64, 3), dtype=np.uint8))
     options = {"g": "5", "keyint_min": "5", "bf": "2", "sc_threshold": "0"}
-    file = video_files.write(tmp_path / "a.mp4", frames, options=options)
+    file = clip_data.write(tmp_path / "a.mp4", frames, options=options)
     seek_times: list[int] = []
     ranges = container._seek_ranges
     monkeypatch.setattr(
@@ -109,7 +109,7 @@ def test_frames_between_distant_frames_are_not_decoded(
 
 
 def test_an_interrupted_request_leaves_no_answer_behind(tmp_path: Path) -> None:
-    file = video_files.write(tmp_path / "a.mp4", video_files.numbered(8))
+    file = clip_data.write(tmp_path / "a.mp4", clip_data.numbered(8))
 
     def stopped(_count: int, _bytes: int) -> list[int]:
         raise KeyboardInterrupt
@@ -120,7 +120,7 @@ def test_an_interrupted_request_leaves_no_answer_behind(tmp_path: Path) -> None:
 
 
 def test_the_choice_of_frames_gets_their_number_and_size(tmp_path: Path) -> None:
-    file = video_files.write(tmp_path / "a.mp4", video_files.numbered(8))
+    file = clip_data.write(tmp_path / "a.mp4", clip_data.numbered(8))
     calls: list[tuple[int, int]] = []
     frames_read = reader.read_chosen_frames(
         file, lambda *arguments: calls.append(arguments) or [7, 0, 7], FrameFormat(24)
@@ -163,7 +163,7 @@ def test_frames_of_two_sizes_in_one_stream_are_scaled_to_one(corpus: dict[str, t
 
 @pytest.mark.parametrize("degrees", [90, 180, 270])
 def test_a_rotated_clip_is_shown_upright(tmp_path: Path, degrees: int) -> None:
-    file = video_files.turned(tmp_path / "turned.mp4", degrees)
+    file = clip_data.turned(tmp_path / "turned.mp4", degrees)
     frame = reader.read_frames(file, [3], FrameFormat())[0]
     upright = np.zeros((48, 64), bool)
     upright[:24] = True
@@ -174,7 +174,7 @@ def test_a_rotated_clip_is_shown_upright(tmp_path: Path, degrees: int) -> None:
 
 
 def test_bytes_are_read_like_files(tmp_path: Path) -> None:
-    file = video_files.write(tmp_path / "a.mp4", video_files.numbered(8))
+    file = clip_data.write(tmp_path / "a.mp4", clip_data.numbered(8))
     assert np.array_equal(
         reader.read_frames(file.read_bytes(), [1, 5], FrameFormat(24)),
         reader.read_frames(file, [1, 5], FrameFormat(24)),
@@ -190,7 +190,7 @@ def test_a_pipe_is_refused_unopened(tmp_path: Path) -> None:
 
 
 def test_a_playlist_cannot_open_another_file(tmp_path: Path) -> None:
-    good = video_files.write(tmp_path / "good.ts", video_files.numbered(8), codec="mpeg2video")
+    good = clip_data.write(tmp_path / "good.ts", clip_data.numbered(8), codec="mpeg2video")
     for kind, text in (
         ("m3u8", f"#EXTM3U\n#EXTINF:1,\n{good}\n"),
         ("ffconcat", f"ffconcat version 1.0\nfile {good}\n"),
@@ -202,7 +202,7 @@ def test_a_playlist_cannot_open_another_file(tmp_path: Path) -> None:
 
 
 def test_a_hanging_reader_is_killed_and_the_next_clip_is_read(tmp_path: Path, impatient: ClipReader) -> None:
-    file = video_files.write(tmp_path / "a.mp4", video_files.numbered(8))
+    file = clip_data.write(tmp_path / "a.mp4", clip_data.numbered(8))
     request = Request("probe", str(file))
     impatient.seconds = 60  # the first request waits for imports
     assert impatient.run(request, b"", "a.mp4")[0]["frames"] == 8
@@ -218,7 +218,7 @@ def test_a_hanging_reader_is_killed_and_the_next_clip_is_read(tmp_path: Path, im
 
 
 def test_a_crash_affects_its_clip_only(tmp_path: Path, impatient: ClipReader) -> None:
-    file = video_files.write(tmp_path / "a.mp4", video_files.numbered(8))
+    file = clip_data.write(tmp_path / "a.mp4", clip_data.numbered(8))
     request = Request("probe", str(file))
     impatient.seconds = 60
     impatient.run(request, b"", "a.mp4")
@@ -233,7 +233,7 @@ def test_a_crash_affects_its_clip_only(tmp_path: Path, impatient: ClipReader) ->
 def test_memory_of_the_reader_is_limited(tmp_path: Path, impatient: ClipReader) -> None:
     files = [tmp_path / "small.mkv", tmp_path / "large.mkv"]
     for file, side in zip(files, (48, 3000), strict=True):
-        video_files.write(file, [np.zeros((side, side, 3), np.uint8)] * 2, codec="mpeg4")
+        clip_data.write(file, [np.zeros((side, side, 3), np.uint8)] * 2, codec="mpeg4")
     requests = [Request("read", str(file)) for file in files]
 
     def both(clip_reader: ClipReader, which: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("av", reason="clips need PyAV: pip install 'residua[video]'")
 
-import video_files
+import clip_data
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Callable[..., Path]:
             for label, (name, count) in enumerate(classes.items()):
                 for i in range(count):
                     place = tmp_path / "clips" / split / name / f"{name}{i}.mp4"
-                    video_files.write(place, video_files.numbered(frames, seed=10 * label + i))
+                    clip_data.write(place, clip_data.numbered(frames, seed=10 * label + i))
         return tmp_path / "clips"
 
     return make

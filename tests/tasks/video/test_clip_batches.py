@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
+import clip_data
 import small
-import video_files
 from residua.data.batch_augmentation import BatchAugmentation, augment_batch
 from residua.data.batches import Batch
 from residua.data.images import Images
@@ -160,7 +160,7 @@ def test_what_is_done_to_a_batch_is_done_to_every_frame() -> None:
 def files(tmp_path: Path) -> Images:
     names = [f"{i}.mp4" for i in range(4)]
     for i, name in enumerate(names):
-        video_files.write(tmp_path / name, video_files.numbered(10, seed=i))
+        clip_data.write(tmp_path / name, clip_data.numbered(10, seed=i))
     return Images("train", ("a", "b"), np.arange(4) % 2, files=Files.of(tmp_path, names), media_type=CLIP)
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-import filmed
+import clip_data
 from ranks import together
 from residua.nn.letters import Letter
 from residua.nn.letters_clip import CLIP_LETTERS
@@ -31,26 +31,26 @@ GROUPS: Mapping[str, Letter] = {
 
 @pytest.fixture(scope="module")
 def sets() -> ClipDataset:
-    return filmed.sets()
+    return clip_data.sets()
 
 
 def grouped(recipe_: Recipe) -> Network:
     torch.manual_seed(recipe_.seed)
     network = Network(recipe_.arch, letters=GROUPS)
-    network.class_names = filmed.CLASSES
+    network.class_names = clip_data.CLASSES
     return network
 
 
 def initial_(recipe_: Recipe) -> Network:
-    return initial_network(recipe_, filmed.CLASSES)
+    return initial_network(recipe_, clip_data.CLASSES)
 
 
 def run_in(size: int, path: Path, sets: ClipDataset, network: Callable[[Recipe], Network]) -> Run:
-    run = create(path, filmed.recipe(), identity={})
+    run = create(path, clip_data.recipe(), identity={})
 
     def work(world: World) -> None:
         for _ in TrainingSession(
-            run, network(filmed.recipe()), sets, VideoLearn(), stop=never, world=world
+            run, network(clip_data.recipe()), sets, VideoLearn(), stop=never, world=world
         ).events():
             pass
 
@@ -71,7 +71,7 @@ def test_two_processes_train_like_one_on_clips(sets: ClipDataset, tmp_path: Path
 
 
 def test_two_processes_evaluate_clips_exactly_like_one(sets: ClipDataset) -> None:
-    recipe_ = filmed.recipe()
+    recipe_ = clip_data.recipe()
 
     def outputs(network: Network, world: World) -> tuple[np.ndarray, np.ndarray, float]:
         evaluation = VideoLearn().validate(network, sets, recipe_, plan=recipe_.plan, world=world, stop=never)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import video_files
+import clip_data
 from residua.data.open import find as find_source
 from residua.data.open import open_dataset, open_evaluation_split
 from residua.data.sources.table import parse_source
@@ -68,7 +68,7 @@ def test_a_folder_without_clips_says_what_clips_are(tmp_path: Path) -> None:
 def test_lists_name_clips_labels_and_splits(tmp_path: Path, suffix: str) -> None:
     rows = [(f"{i}.mp4", "ab"[i % 2], "train" if i < 4 else "val") for i in range(6)]
     for name, _, _ in rows:
-        video_files.write(tmp_path / name, video_files.numbered(3))
+        clip_data.write(tmp_path / name, clip_data.numbered(3))
     file = tmp_path / f"clips{suffix}"
     if suffix == ".csv":
         file.write_text("video,label,split\n" + "".join(f"{','.join(row)}\n" for row in rows))

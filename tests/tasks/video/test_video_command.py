@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import clip_data
 import small
-import video_files
 from command import complaint, residua, succeeded
 from eyes import Eyes
 from residua.jobs.prepare import TrainRequest, prepare
@@ -24,9 +24,9 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("shades") / "clips"
     for split, count in (("train", 6), ("val", 3)):
         for i in range(count):
-            frames = video_files.numbered(12, 40, 32, seed=i)
-            video_files.write(root / split / "brighter" / f"{i}.mp4", frames)
-            video_files.write(root / split / "darker" / f"{i}.mp4", frames[::-1])
+            frames = clip_data.numbered(12, 40, 32, seed=i)
+            clip_data.write(root / split / "brighter" / f"{i}.mp4", frames)
+            clip_data.write(root / split / "darker" / f"{i}.mp4", frames[::-1])
     return root
 
 
