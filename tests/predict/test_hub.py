@@ -36,7 +36,10 @@ class LocalHub:
         shutil.copytree(folder_path, self.root / repo_id, dirs_exist_ok=True)
         return SimpleNamespace(commit_url=f"https://hub.example/{repo_id}/commit/1")
 
-    def snapshot_download(self, repo_id: str, *, revision: str | None, allow_patterns: list[str]) -> str:
+    def snapshot_download(
+        self, repo_id: str, *, revision: str | None, allow_patterns: list[str], local_files_only: bool
+    ) -> str:
+        assert not local_files_only
         self.calls.append((repo_id, revision))
         snapshot = self.root / "cache"
         shutil.rmtree(snapshot, ignore_errors=True)
@@ -50,6 +53,7 @@ class LocalHub:
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalHub:
     local_hub: Any = LocalHub(tmp_path)
     monkeypatch.setitem(sys.modules, "huggingface_hub", local_hub)
+    monkeypatch.setattr("residua.predict.hub.check_hub", lambda *_, **__: None)
     return local_hub
 
 

@@ -92,7 +92,9 @@ def train(
 
 def resume(
     run: Path = typer.Argument(metavar="RUN", help="An interrupted run."),
-    data: str = typer.Option(None, "--data", help="New location of the data, if it was moved."),
+    data: str = typer.Option(
+        None, "--data", help="Where the data are: if they were moved, or come over the network."
+    ),
     track: list[str] = typer.Option(
         [], "--track", help="Also write the curves for another tool: tensorboard."
     ),
@@ -141,8 +143,9 @@ def _begin(track: list[str]) -> None:
     from residua.jobs.track import check
 
     check(track)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:  # `nohup` ignores one of them
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number and signal.getsignal(number) is signal.SIG_DFL:  # `nohup` ignores one of them
             signal.signal(number, _stop_early)
 
 

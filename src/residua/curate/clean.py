@@ -145,7 +145,11 @@ def _predict_by_run(
     """Predict by the run all images whose content it was not trained on; notes on how many these are."""
     assert request.run is not None
     run = open_run(request.run)
-    in_training = was_trained_on(run, files.facts["digest"], workers=request.workers, progress=progress)
+    named = str(parse_source(request.training.source).absolute())
+    source = named if named == run.recipe.data.source else ""
+    in_training = was_trained_on(
+        run, files.facts["digest"], source=source, workers=request.workers, progress=progress
+    )
     indices = readable[~in_training[readable]]
     notes = [f"{len(indices):,} predicted by {run.path}, which was not trained on them"]
     if trained := len(readable) - len(indices):
@@ -155,7 +159,8 @@ def _predict_by_run(
     if not len(indices) and not request.folds:
         raise DataError(f"{run.path} was trained on all of these images: give --folds 2 or more")
     if len(indices):
-        predictions.predict(run.path, images, indices, trained_on=reopen(run, ClassifyData()).train)
+        training = reopen(run, ClassifyData(), source=source).train
+        predictions.predict(run.path, images, indices, trained_on=training)
     return notes
 
 

@@ -125,20 +125,23 @@ def _train(request: TrainRequest, run: Run, listen: Listen, stop: Stop) -> None:
 
 
 def was_trained_on(
-    run: Run, digests: NDArray[np.uint8], *, workers: int, progress: ReportProgress
+    run: Run, digests: NDArray[np.uint8], *, source: str = "", workers: int, progress: ReportProgress
 ) -> NDArray[np.bool_]:
     """Which images were among the training images of a run, by their content.
 
     Args:
         run: The run.
         digests: (N, 32) SHA-256 of the images as they are stored.
+        source: The source of the run's images, if the user named it: no other may be on another machine.
         workers: Processes that read the training images; 0 for this one.
         progress: Receives the number of images read and their total.
 
     Returns:
         (N,) True for images with the content of a training image.
     """
-    facts = scan((reopen(run, ClassifyData()).train,), workers=workers, progress=progress).facts
+    facts = scan(
+        (reopen(run, ClassifyData(), source=source).train,), workers=workers, progress=progress
+    ).facts
     trained, candidates = (
         np.ascontiguousarray(rows).view("V32").ravel() for rows in (facts["digest"], digests)
     )

@@ -13,8 +13,8 @@ from residua.data.sources import table
 from residua.data.sources.labels import SUFFIXES
 from residua.data.sources.shards import INDEX
 from residua.data.sources.table import SOURCES, Holds, SourceKind, written_forms
-from residua.errors import DataError
-from residua.spec.source import Source, is_address
+from residua.errors import ConfigError, DataError
+from residua.spec.source import Source, is_address, is_on_another_machine
 
 
 def open_dataset(
@@ -76,6 +76,27 @@ def find_boxes(source: str | Source) -> BoxListing:
     listing = _run_finder(table.parse_source(source), "boxes", None)
     assert isinstance(listing, BoxListing)
     return listing
+
+
+def check_is_local(source: str | Source, *, named_by: object) -> None:
+    """Check that opening `source` uses no network, because a file names it and not the user.
+
+    Args:
+        source: the source, as text or parsed.
+        named_by: the file or run that names it, for the message.
+
+    Raises:
+        ConfigError: when it lies on another machine; the message says how to allow it.
+    """
+    parsed = table.parse_source(source)
+    kind = SOURCES[parsed.name] if parsed.name else None
+    asks = is_on_another_machine(parsed.place or "")
+    if asks or (kind and kind.is_local and not resolve_name(kind.is_local)(parsed)):
+        name = printable_path(str(parsed))
+        raise ConfigError(
+            f"{printable_path(str(named_by))} names {name}, and the network is not used unasked: "
+            f"give --data {name} to read it"
+        )
 
 
 def _run_finder(source: Source, holds: Holds, options: ListingOptions | None) -> Any:

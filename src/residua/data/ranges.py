@@ -5,20 +5,23 @@ Local files are read with `pread`, from descriptors that forked workers share. F
 system to load the pages (`posix_fadvise`) while other images are decoded. For remote objects, `fetch_ranges`
 requests many ranges at once. Errors of prefetching are dropped: the read that follows raises them, with the
 name of the file. The one exception is a server that does not answer, because each later read would wait as
-long again.
+long again. No more bytes are taken than were asked for, whatever a file or a server holds.
 """
 
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from residua.data import http_files
 from residua.data.decode import one_line, printable_path
+from residua.data.limits import open_regular, read_regular
 from residua.errors import DataError, UnreachableError
+from residua.spec.source import is_address
 
 _PREFETCH_BYTES = 32 << 20  # of a file: hardly any image is larger
 _CONCURRENT = 16  # ranges requested at once; small servers accept few connections
@@ -30,19 +33,13 @@ ByteRange = tuple[str, int, int]
 """Path or address, offset and length in bytes."""
 
 
-def is_address(place: str) -> bool:
-    """Whether `place` is an address such as `https://...` or `s3://...`, not a path."""
-    scheme, slashes, _ = place.partition("://")
-    return bool(slashes) and scheme.isalnum()
-
-
-def read_range(place: str, offset: int = 0, size: int | None = None) -> bytes:
+def read_range(place: str, offset: int, size: int) -> bytes:
     """Read a range of bytes.
 
     Args:
         place: Path or address.
         offset: First byte.
-        size: Number of bytes; None for the whole file.
+        size: Number of bytes.
 
     Returns:
         The bytes; fewer where the file ends.
@@ -51,23 +48,33 @@ def read_range(place: str, offset: int = 0, size: int | None = None) -> bytes:
         UnreachableError: The server of an address does not answer.
         DataError: The file is missing or cannot be read; the message names it.
     """
-    try:
-        if is_address(place):
-            system, path = _file_system(place)
-            part = {} if size is None else {"start": offset, "end": offset + size}
-            content: bytes = _retry(lambda: _call(system, "cat_file", path, **part))
-            if size is not None and len(content) > size:
-                raise DataError(
-                    f"{printable_path(place)} came whole: serve it with ranges, as nginx and S3 do"
-                )
-            return content
-        if size is None:
-            return Path(place).read_bytes()
-        return os.pread(_descriptor(place).fileno(), size, offset)
-    except DataError:
-        raise
-    except Exception as error:  # fsspec raises what its many back ends raise
-        raise _as_data_error(place, error) from None
+    with _errors_name(place):
+        if not is_address(place):
+            return os.pread(_descriptor(place).fileno(), size, offset)
+        content = _retry(lambda: _fetch(place, offset, size))
+        if len(content) > size:
+            raise DataError(f"{printable_path(place)} came whole: serve it with ranges, as nginx and S3 do")
+        return content
+
+
+def read_whole(place: str, most: int) -> bytes:
+    """Read a whole file.
+
+    Args:
+        place: Path or address.
+        most: Largest size in bytes.
+
+    Raises:
+        UnreachableError: The server of an address does not answer.
+        DataError: The file is missing, larger, or cannot be read; the message names it.
+    """
+    with _errors_name(place):
+        if not is_address(place):
+            return read_regular(Path(place), most)
+        content = _retry(lambda: _fetch(place, 0, most, whole=True))
+        if len(content) > most:
+            raise DataError(f"{printable_path(place)} is larger than {most:,} bytes: give a smaller file")
+        return content
 
 
 def fetch_ranges(ranges: Sequence[ByteRange]) -> dict[ByteRange, bytes]:
@@ -88,9 +95,12 @@ def fetch_ranges(ranges: Sequence[ByteRange]) -> dict[ByteRange, bytes]:
         system, _ = _file_system(first[0])
         # The first range alone: a server without ranges sends the whole archive for each of them.
         for group in ([first], *(rest[k : k + _CONCURRENT] for k in range(0, len(rest), _CONCURRENT))):
-            paths = [_file_system(place)[1] for place, _, _ in group]
-            starts, ends = [start for _, start, _ in group], [start + size for _, start, size in group]
-            results = _call(system, "cat_ranges", paths, starts, ends)
+            if _is_http(first[0]):
+                results = _wait(system, http_files.fetch_all, system, group)
+            else:
+                paths = [_file_system(place)[1] for place, _, _ in group]
+                starts, ends = [start for _, start, _ in group], [start + size for _, start, size in group]
+                results = _call(system, "cat_ranges", paths, starts, ends)
             for byte_range, content in zip(group, results, strict=True):
                 if not isinstance(content, bytes) or len(content) != byte_range[2]:
                     return contents
@@ -145,6 +155,16 @@ def _as_data_error(place: str, error: Exception) -> DataError:
     return kind(f"{printable_path(place)} cannot be read ({one_line(error)}): check {remedy}")
 
 
+def _fetch(address: str, offset: int, size: int, *, whole: bool = False) -> bytes:
+    """A range of a file, or, with `whole`, all of it: one byte more where it is larger than `size`."""
+    system, path = _file_system(address)
+    if _is_http(address):
+        content: bytes = _wait(system, http_files.fetch, system, path, offset, size, whole=whole)
+    else:
+        content = _call(system, "cat_file", path, start=offset, end=offset + size + whole)
+    return content
+
+
 def _call(system: Any, method: str, *arguments: Any, **options: Any) -> Any:
     """Call a method of a file system; TimeoutError after 30 seconds without an answer.
 
@@ -152,10 +172,15 @@ def _call(system: Any, method: str, *arguments: Any, **options: Any) -> Any:
     """
     if not system.async_impl:
         return getattr(system, method)(*arguments, **options)
+    return _wait(system, getattr(system, f"_{method}"), *arguments, **options)
+
+
+def _wait(system: Any, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """What the coroutine `function` returns on the loop of `system`; TimeoutError after 30 seconds."""
     from fsspec.asyn import FSTimeoutError, sync
 
     try:
-        return sync(system.loop, getattr(system, f"_{method}"), *arguments, timeout=_SECONDS, **options)
+        return sync(system.loop, function, *arguments, timeout=_SECONDS, **options)
     except FSTimeoutError:
         raise TimeoutError(f"no answer in {_SECONDS:g} seconds") from None
 
@@ -165,17 +190,32 @@ def _retry(fetch: Callable[[], bytes]) -> bytes:
     for seconds in _PAUSES:
         try:
             return fetch()
-        except (FileNotFoundError, PermissionError, TimeoutError):
+        except (DataError, FileNotFoundError, PermissionError, TimeoutError):
             raise
         except Exception:  # each back end has its own errors; the last attempt raises its own
             time.sleep(seconds)
     return fetch()
 
 
+def _is_http(address: str) -> bool:
+    return address.startswith(("http://", "https://"))
+
+
+@contextmanager
+def _errors_name(place: str) -> Iterator[None]:
+    """Turn every error of reading `place` into one for the user."""
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:  # fsspec raises what its many back ends raise
+        raise _as_data_error(place, error) from None
+
+
 @lru_cache(maxsize=256)
 def _descriptor(path: str) -> Any:
     """An open file for `os.pread`, which has no position and is safe between forked workers."""
-    return Path(path).open("rb", buffering=0)
+    return open_regular(Path(path))
 
 
 def _file_system(address: str) -> tuple[Any, str]:
@@ -185,7 +225,7 @@ def _file_system(address: str) -> tuple[Any, str]:
     except ModuleNotFoundError:
         raise DataError(f"{address} needs fsspec: pip install 'residua[shards]'") from None
     try:
-        system, path = url_to_fs(address)
+        system, path = url_to_fs(address, **(http_files.OPTIONS if _is_http(address) else {}))
     except ImportError as error:
         is_in_extra = address.startswith(("http", "s3"))
         remedy = "pip install 'residua[shards]' brings it" if is_in_extra else "no extra of residua brings it"

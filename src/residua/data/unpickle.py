@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import pickletools
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from residua.data.decode import one_line, printable_path
+from residua.data.limits import read_regular
 from residua.errors import DataError
+
+_MAX_BYTES = 1 << 28  # of an official file: that of CIFAR-100 has 155,000,000
+_MEMO = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
 
 
 def load_pickle(file: Path) -> dict[str, Any]:
@@ -19,7 +24,9 @@ def load_pickle(file: Path) -> dict[str, Any]:
         DataError: when it is not a dictionary, truncated, or names a function.
     """
     try:
-        content = _Unpickler(io.BytesIO(file.read_bytes()), encoding="bytes").load()
+        stream = io.BytesIO(read_regular(file, _MAX_BYTES))
+        _check_memo(stream)
+        content = _Unpickler(stream, encoding="bytes").load()
         return {to_text(key): value for key, value in content.items()}
     except Exception as error:  # a hostile or cut pickle fails with any type there is
         reason = one_line(error)
@@ -42,8 +49,21 @@ def to_array(value: Any) -> NDArray[np.uint8]:
 
 
 def to_text(value: Any) -> str:
-    """`value` as text: the pickles of Python 2 hold bytes."""
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    """`value` as text: the pickles of Python 2 hold bytes. TypeError for what is neither."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if not isinstance(value, str):
+        raise TypeError(f"a {type(value).__name__} in place of text")  # as text it may have any size
+    return value
+
+
+def _check_memo(stream: io.BytesIO) -> None:
+    """UnpicklingError where the place of a value in the memo is beyond the file: 5 bytes ask for 32 GiB."""
+    size = len(stream.getbuffer())
+    for code, argument, _ in pickletools.genops(stream):
+        if code.name in _MEMO and (argument or 0) > size:
+            raise pickle.UnpicklingError(f"it keeps a value at {argument:,}")
+    stream.seek(0)
 
 
 class _Inert:

@@ -29,6 +29,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from residua.data.sources.table import parse_source
 from residua.errors import DivergedError
 from residua.jobs.prepare import TrainRequest, prepare
 from residua.jobs.train import create_run, load_run, same_environment
@@ -46,8 +47,8 @@ POLL_SECONDS = 0.1
 """Time between two looks at the event queue and at `stop`."""
 _IGNORED_WARNING = "ignore::UserWarning:multiprocessing.resource_tracker"
 """The resource tracker warns of what a process leaves that exits at once, on a second Ctrl-C."""
-_GROUP_SIGNALS = (signal.SIGINT, signal.SIGHUP)
-"""Signals that a terminal sends to every process of a command."""
+_GROUP_SIGNALS = [number for number in signal.Signals if number.name in ("SIGINT", "SIGHUP")]
+"""Signals that a terminal sends to every process of a command; Windows has no SIGHUP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +213,7 @@ def finish(entry: PoolEntry, *, listen: RunListener, stop: Callable[[], bool]) -
         changes = same_environment(run, SINGLE_PROCESS, force=True)  # a cluster may resume on another machine
         for line in changes:
             listen(entry.name, Note(f"{entry.name}: {line}"))
-        prepared = prepared or load_run(run)
+        prepared = prepared or load_run(run, source=str(parse_source(entry.recipe.data.source).absolute()))
         session = TrainingSession(run, prepared.network, prepared.dataset, prepared.task, stop=stop)
         for event in session.events():
             listen(entry.name, event)

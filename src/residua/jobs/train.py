@@ -19,6 +19,7 @@ from residua.nn.device import device_name, nearest_device
 from residua.runs import checkpoint
 from residua.runs.metadata_backup import restore_from_backup, write_backup
 from residua.runs.run import RECIPE, Run, create, open_run
+from residua.spec.arch import Head
 from residua.spec.recipe import Recipe
 from residua.spec.record import to_json
 from residua.tasks.run_data import identity, list_quarantined, reopen
@@ -27,6 +28,7 @@ from residua.training.events import Event, Note
 from residua.training.learn_task import AnyLearnTask
 from residua.training.processes.world import SINGLE_PROCESS, World
 from residua.training.session import TrainingSession
+from residua.weights.load import check_size
 
 Listen = Callable[[Event], None]
 Stop = Callable[[], bool]
@@ -88,7 +90,8 @@ def resume(
 
     Args:
         path: The run directory.
-        data: Where the examples are now if they were moved, or the objects that `train` received.
+        data: Where the examples are now if they were moved, or where they are if they come over the network;
+            or the objects that `train` received.
         force_environment: Resume even if results will not be bit-identical (different torch version,
             processor, device or number of processes).
         listen: Receives every Event.
@@ -99,24 +102,27 @@ def resume(
         The run, finished unless `stop` returned True.
 
     Raises:
-        ConfigError: The environment differs from that of the run, without `force_environment`.
+        ConfigError: The environment differs from that of the run, without `force_environment`; or the
+            examples come over the network, without `data`.
         DataError: The examples changed or are missing.
         CheckpointError: The weights the run began with are lost, and no state exists.
         RunBusyError: Another process writes the run.
     """
     run = Run(Path(path))
     source, listing = ("", None) if data is None else _source_and_listing(data)
+    world.run_on_main(lambda: open_run(run.path))
     for line in world.run_on_main(lambda: restore_from_backup(run.path)):
         listen(Note(line))
-    world.run_on_main(lambda: open_run(run.path))
-    if source and not listing:
-        world.run_on_main(lambda: _record_new_source(run, str(parse_source(source).absolute())))
+    source = "" if listing or not source else str(parse_source(source).absolute())
+    if source:
+        world.run_on_main(lambda: _record_new_source(run, source))
     if world.run_on_main(lambda: _is_finished(run)):
-        world.run_on_main(lambda: _write_missing_report(run, listen, listing))
+        world.run_on_main(lambda: _write_missing_report(run, listen, listing, source))
         return run
     for line in world.run_on_main(lambda: same_environment(run, world, force=force_environment)):
         listen(Note(line))
-    fit_run(run, load_run(run, world, listing=listing), listen=listen, stop=stop, world=world)
+    prepared = load_run(run, world, listing=listing, source=source)
+    fit_run(run, prepared, listen=listen, stop=stop, world=world)
     return run
 
 
@@ -153,7 +159,8 @@ def start_or_join(
         return path
 
     run = Run(world.run_on_main(lead))
-    return run, load_run(run, world, prepared=on_rank_0[0] if on_rank_0 else None)
+    source = "" if request.listing else str(parse_source(request.source).absolute())
+    return run, load_run(run, world, prepared=on_rank_0[0] if on_rank_0 else None, source=source)
 
 
 def create_run(
@@ -227,6 +234,7 @@ def load_run(
     *,
     prepared: PreparedRun | None = None,
     listing: SourceListing | None = None,
+    source: str = "",
 ) -> PreparedRun:
     """What an interrupted run needs to continue.
 
@@ -235,8 +243,10 @@ def load_run(
         world: The processes that share the run.
         prepared: What rank 0 prepared when it created the run, returned as it is.
         listing: The examples, where they came from Python.
+        source: The examples as the user named them, absolute; needed where they come over the network.
 
     Raises:
+        ConfigError: The examples come over the network, and `source` is not given.
         DataError: The examples are missing or changed.
         CheckpointError: The weights the run began with are lost, and no state exists.
     """
@@ -246,17 +256,20 @@ def load_run(
     if parse_source(recipe.data.source).is_missing():
         hint = f"put them back, or say where they are: residua resume {run.path} --data DATA"
         raise DataError(f"{recipe.data.source}, the examples of {run.path}, does not exist: {hint}")
-    task, dataset = tasks.learn_task_of(recipe.data.source), _reopen(run, listing)
+    task, dataset = tasks.learn_task_of(recipe.data.source), _reopen(run, listing, source)
     return PreparedRun(recipe, task, dataset, _initial_network(run, task, recipe, dataset.train.classes), ())
 
 
-def _reopen(run: Run, listing: SourceListing | None) -> Any:
+def _reopen(run: Run, listing: SourceListing | None, source: str) -> Any:
     """The dataset of `run`, as its task opens it."""
-    return reopen(run, tasks.data_task_of(run.recipe.data.source), listing)
+    return reopen(run, tasks.data_task_of(run.recipe.data.source), listing, source=source)
 
 
 def _initial_network(run: Run, task: AnyLearnTask, recipe: Recipe, classes: tuple[str, ...]) -> Any:
     """The network that a state is about to fill; the weights the run began with may be lost."""
+    if states := checkpoint.list_checkpoints(run.checkpoints):
+        arch = recipe.arch if recipe.detector is None else replace(recipe.arch, head=Head(), classes=1)
+        check_size(arch, max(states, key=lambda path: path.stat().st_size))
     try:
         return task.initial_network(recipe, classes)
     except CheckpointError:
@@ -294,13 +307,13 @@ def _source_and_listing(data: object) -> tuple[str, SourceListing | None]:
     return listing.source, listing
 
 
-def _write_missing_report(run: Run, listen: Listen, listing: SourceListing | None) -> None:
+def _write_missing_report(run: Run, listen: Listen, listing: SourceListing | None, source: str) -> None:
     """Write the report of a finished run that was stopped after its last state."""
     if (run.path / "report.html").exists():
         listen(Note(f"{run.path} is finished: nothing to do"))
     else:
         with run.lock():
-            task, dataset = tasks.learn_task_of(run.recipe.data.source), _reopen(run, listing)
+            task, dataset = tasks.learn_task_of(run.recipe.data.source), _reopen(run, listing, source)
             task.write_report(run, dataset, task.evaluate_run(run, dataset))
 
 

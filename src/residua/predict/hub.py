@@ -4,7 +4,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
 
-from residua.errors import ConfigError
+from residua.data.decode import one_line, printable_path
+from residua.data.hub import check_hub
+from residua.errors import CheckpointError, ConfigError, UnreachableError
 from residua.nn.network import Network
 from residua.predict.classifier import Classifier
 from residua.predict.folder import CONFIG, read, save
@@ -37,7 +39,7 @@ def push_to_hub(network: Network, repository: str, *, private: bool | None = Non
 
 
 def from_hub(repository: str, *, revision: str | None = None) -> Classifier:
-    """Download a classifier from a hub, or take it from the cache.
+    """Download a classifier from a hub; where that does not answer, take it from the cache.
 
     Args:
         repository: `owner/name`.
@@ -47,10 +49,26 @@ def from_hub(repository: str, *, revision: str | None = None) -> Classifier:
         The classifier, on the CPU.
 
     Raises:
-        CheckpointError: There is no network, or a byte of it changed since it was written.
+        CheckpointError: There is no network called so, or a byte of it changed since it was written.
+        UnreachableError: The hub does not answer, and the cache holds none.
         ConfigError: The extra `hub` is not installed.
     """
-    folder = _library().snapshot_download(repository, revision=revision, allow_patterns=[CONFIG, FILE])
+    hub, unreachable = _library(), None
+    try:
+        check_hub("model", repository, revision=revision)
+    except UnreachableError as error:
+        unreachable = error
+    try:
+        folder = hub.snapshot_download(
+            repository,
+            revision=revision,
+            allow_patterns=[CONFIG, FILE],
+            local_files_only=unreachable is not None,
+        )
+    except Exception as error:  # the library changed its HTTP client, and with it the errors
+        name, reason = printable_path(repository), one_line(error)
+        fault = CheckpointError(f"{name} cannot be downloaded ({reason}): check the name, or the network")
+        raise unreachable or fault from None
     return Classifier(read(Path(folder)))
 
 

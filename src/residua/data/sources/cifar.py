@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from residua.data.decode import SUFFIXES, decode, one_line, printable_path
 from residua.data.download import download
 from residua.data.images import Images
+from residua.data.limits import opened_zip, read_member, read_regular
 from residua.data.listing import ListingOptions, SourceListing
 from residua.data.unpickle import load_pickle, to_array, to_text
 from residua.data.walk import has_suffix, is_hidden
 from residua.errors import DataError
+from residua.spec.source import Source
 
 CACHE = Path("~/.cache/residua")
 """Where downloads are stored."""
@@ -25,10 +27,14 @@ Name = Literal["cifar10", "cifar100"]
 """Which of the two data sets."""
 
 _MAX_BYTES = 1 << 20  # of one image in a zip
-_MAX_MEMBERS = 1_000_000  # of a zip
+_MAX_FILE_BYTES = 1 << 28  # of an official file: that of CIFAR-100 has 155,000,000
+_MAX_TEXT_BYTES = 1 << 16  # of the names of the classes
 _BYTES = 3 * 32 * 32  # of one image: red plane, green plane, blue plane
+_SPARE_BYTES = 32 << 20  # pixels that a zip may have beside twice its size
 _Batch = tuple[NDArray[np.int64], NDArray[np.uint8]]
 """Labels (N,) and planes (N, 3072)."""
+_Zipped = tuple[list[str], NDArray[np.uint8]]
+"""Classes and pixels (N, 32, 32, 3)."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,12 @@ def find_cifar100(place: str, _options: ListingOptions) -> SourceListing:
     return list_cifar("cifar100", Path(place) if place else None)
 
 
+def is_local(source: Source) -> bool:
+    """Whether the files of `source` are given, or were downloaded before."""
+    name = next(name for name in _FORMS if name == source.name)
+    return bool(source.place) or _is_complete(CACHE.expanduser() / _FORMS[name][0].folder, _FORMS[name][0])
+
+
 def list_cifar(
     name: Name, folder: Path | None, *, cache: Path = CACHE, url: str | None = None, md5: str | None = None
 ) -> SourceListing:
@@ -76,7 +88,7 @@ def list_cifar(
     if folder is None:
         binary = _FORMS[name][0]
         folder = cache.expanduser() / binary.folder
-        if not all((folder / file).is_file() for file in binary.files):
+        if not _is_complete(folder, binary):
             advice = f"download it by hand, unpack it, and give {name}:DIR"
             default_url, default_md5 = _ARCHIVES[name]
             download(
@@ -89,60 +101,68 @@ def list_cifar(
     return SourceListing(name, train, test, "official split")
 
 
+def _is_complete(folder: Path, form: _Form) -> bool:
+    return all((folder / file).is_file() for file in form.files)
+
+
 def _read_zips(place: Path) -> tuple[Images, Images]:
     """Images of one zip with `train/CLASS/NAME` and `test/CLASS/NAME`, or of two zips with `CLASS/NAME`."""
     archives = [(place, "")]
     if place.suffix.lower() != ".zip":
         archives = [(place / f"{split}.zip", split) for split in ("train", "test")]
-    rows: dict[str, list[tuple[str, NDArray[np.uint8]]]] = {"train": [], "test": []}
+    images = {"train": _no_images(), "test": _no_images()}
     for archive, split in archives:
-        for part, name, pixels in _read_zip(archive, split):
-            rows[part].append((name, pixels))
-    names = {part: sorted({name for name, _ in rows[part]}) for part in rows}
+        images.update(_read_zip(archive, split))
+    names = {part: sorted(set(folders)) for part, (folders, _) in images.items()}
     if not names["train"] or names["train"] != names["test"]:
         odd = sorted(set(names["train"]) ^ set(names["test"]))
         raise DataError(f"{printable_path(place)} has not the same classes in train and test ({odd[:5]})")
     label_of = {name: label for label, name in enumerate(names["train"])}
     train, test = (
-        Images(
-            part,
-            tuple(label_of),
-            np.array([label_of[name] for name, _ in rows[part]], np.int64),
-            pixels=np.stack([pixels for _, pixels in rows[part]]),
-        )
-        for part in ("train", "test")
+        Images(part, tuple(label_of), np.array([label_of[name] for name in folders], np.int64), pixels=pixels)
+        for part, (folders, pixels) in images.items()
     )
     return train, test
 
 
-def _read_zip(archive: Path, split: str) -> Iterator[tuple[str, str, NDArray[np.uint8]]]:
-    """Split, class and (32, 32, 3) pixels of every image of a zip, in the order of their names."""
+def _no_images() -> _Zipped:
+    return [], np.empty((0, 32, 32, 3), np.uint8)
+
+
+def _read_zip(archive: Path, split: str) -> dict[str, _Zipped]:
+    """The images of a zip by split, in the order of their names."""
     try:
-        with zipfile.ZipFile(archive) as members:
-            infos = sorted(members.infolist(), key=lambda info: info.filename)
-            if len(infos) > _MAX_MEMBERS:
+        with opened_zip(archive) as members:
+            rows = sorted(_zip_rows(members, split), key=lambda row: (row[0], row[2].filename))
+            if len(rows) * _BYTES > 2 * archive.stat().st_size + _SPARE_BYTES:
                 raise DataError(
-                    f"{printable_path(archive)} has {len(infos)} members: give at most {_MAX_MEMBERS:,}"
+                    f"{printable_path(archive)} has {len(rows):,} images, too many for its size: give files"
                 )
-            for info in infos:
-                folders = PurePosixPath(info.filename).parts[:-1]
-                part = split or next((name for name in ("train", "test") if name in folders[:-1]), "")
-                is_image = has_suffix(info.filename, SUFFIXES) and not any(
-                    map(is_hidden, PurePosixPath(info.filename).parts)
-                )
-                if not (part and folders and is_image):
-                    continue
-                if info.file_size > _MAX_BYTES:
-                    raise DataError(f"{info.filename!r} has {info.file_size:,} bytes: give 32 x 32 images")
-                image = decode(members.read(info), colour="rgb")
+            pixels = np.empty((len(rows), 32, 32, 3), np.uint8)  # one block: a list would be copied
+            for row, (_, folder, info) in zip(pixels, rows, strict=True):
+                image = decode(read_member(members, info, _MAX_BYTES), colour="rgb")
                 if image.size != (32, 32):
-                    size = f"{image.width} x {image.height}"
-                    raise DataError(f"an image of {folders[-1]!r} is {size}: give 32 x 32")
-                yield part, folders[-1], np.asarray(image)
+                    raise DataError(f"an image of {folder!r} is {image.width} x {image.height}: give 32 x 32")
+                row[:] = np.asarray(image)
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
         raise DataError(
             f"{printable_path(archive)} cannot be read ({one_line(error)}): give a zip of CLASS/NAME images"
         ) from None
+    parts: dict[str, _Zipped] = {}
+    for part in sorted({part for part, _, _ in rows}):
+        inside = [k for k, row in enumerate(rows) if row[0] == part]
+        parts[part] = [rows[k][1] for k in inside], pixels[inside[0] : inside[-1] + 1]
+    return parts
+
+
+def _zip_rows(members: zipfile.ZipFile, split: str) -> Iterator[tuple[str, str, zipfile.ZipInfo]]:
+    """Split, class and place of every image of a zip."""
+    for info in members.infolist():
+        path = PurePosixPath(info.filename).parts
+        folders = path[:-1]
+        part = split or next((name for name in ("train", "test") if name in folders[:-1]), "")
+        if part and folders and has_suffix(info.filename, SUFFIXES) and not any(map(is_hidden, path)):
+            yield part, folders[-1], info
 
 
 def _read_official(name: Name, folder: Path) -> tuple[Images, Images]:
@@ -178,13 +198,15 @@ def _images(name: str, classes: tuple[str, ...], batches: list[_Batch], folder: 
         raise DataError(
             f"{printable_path(folder)} has labels outside 0 to {len(classes) - 1}: unpack the archive again"
         )
-    planes = np.concatenate([planes for _, planes in batches]).reshape(-1, 3, 32, 32)
-    return Images(name, classes, labels, pixels=np.ascontiguousarray(planes.transpose(0, 2, 3, 1)))
+    pixels = np.empty((len(labels), 32, 32, 3), np.uint8)
+    np.concatenate([planes.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1) for _, planes in batches], out=pixels)
+    return Images(name, classes, labels, pixels=pixels)
 
 
 def _read_binary(file: Path, *, label_bytes: int) -> _Batch:
     """Records of labels and pixels; of CIFAR-100's two labels the second, fine one counts."""
-    content, record = np.fromfile(file, np.uint8), label_bytes + _BYTES
+    content = np.frombuffer(read_regular(file, _MAX_FILE_BYTES), np.uint8)
+    record = label_bytes + _BYTES
     if not len(content) or len(content) % record:
         raise DataError(
             f"{printable_path(file)} has {len(content)} bytes, not records of {record}: "
@@ -198,7 +220,10 @@ def _read_python(file: Path, *, key: str) -> _Batch:
     content = load_pickle(file)
     try:
         planes = to_array(content["data"])
-        labels = np.array(content[key], np.int64)
+        numbers = content[key]
+        if not isinstance(numbers, list) or not all(isinstance(number, int) for number in numbers):
+            raise TypeError("labels that are no list of numbers")  # lists in lists may have any size
+        labels = np.array(numbers, np.int64)
         if labels.ndim != 1 or planes.shape != (len(labels), _BYTES) or not len(labels):
             raise ValueError(f"{labels.shape} labels and {planes.shape} pixels")
     except (LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
@@ -209,14 +234,17 @@ def _read_python(file: Path, *, key: str) -> _Batch:
 
 
 def _names_binary(file: Path) -> list[str]:
-    return file.read_text("utf-8", errors="replace").split()
+    return read_regular(file, _MAX_TEXT_BYTES).decode("utf-8", "replace").split()
 
 
 def _names_python(file: Path, *, key: str) -> list[str]:
     names = load_pickle(file).get(key)
     if not isinstance(names, list) or not names:
         raise DataError(f"{printable_path(file)} names no classes: unpack the official archive again")
-    return [to_text(name) for name in names]
+    try:
+        return [to_text(name) for name in names]
+    except TypeError as error:
+        raise DataError(f"{printable_path(file)} has {error}: unpack the official archive again") from None
 
 
 _ARCHIVES: dict[Name, tuple[str, str]] = {

@@ -3,6 +3,7 @@
 import io
 import re
 import tarfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ import numpy as np
 from residua.data.decode import one_line, printable_path
 from residua.data.images import Images
 from residua.data.items import Members, PackedNames
+from residua.data.limits import LimitedReads, opened_tar, read_regular
 from residua.data.listing import ListingOptions, SourceListing
 from residua.data.sources.folders import list_class_folders
 from residua.errors import DataError
@@ -25,7 +27,8 @@ DEVKIT = "ILSVRC2012_devkit_t12"
 
 _META, _TRUTH = "meta.mat", "ILSVRC2012_validation_ground_truth.txt"
 _MAPPING = "LOC_synset_mapping.txt"  # Kaggle's replacement for the devkit
-_MAX_BYTES = 1 << 26  # of one file of the devkit
+_MAX_BYTES = 1 << 22  # of one file of the devkit, ten times the official ones
+_MAT_HEAD, _MAT_PACKED = 128, 15  # bytes before the first element of a MAT file; the type of packed elements
 _NUMBER = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG$")
 
 
@@ -90,7 +93,7 @@ def _images(name: str, archive: Path, classes: tuple[str, ...], rows: Iterator[_
 
 def _nested_members(archive: Path, label_of: dict[str, int]) -> Iterator[_Row]:
     """Members of the tars inside `archive`; offsets count from the start of `archive` itself."""
-    with tarfile.open(archive, "r:") as outer:
+    with opened_tar(archive) as outer:
         for info in outer:
             synset = Path(info.name).stem
             if not info.isfile() or not info.name.endswith(".tar"):
@@ -102,7 +105,7 @@ def _nested_members(archive: Path, label_of: dict[str, int]) -> Iterator[_Row]:
                 )
             content = outer.extractfile(info)
             assert content is not None
-            with tarfile.open(fileobj=content, mode="r:") as inner:
+            with tarfile.open(fileobj=LimitedReads(content), mode="r:") as inner:
                 for image in inner:
                     if image.isfile():
                         name = f"{synset}/{Path(image.name).name}"
@@ -110,7 +113,7 @@ def _nested_members(archive: Path, label_of: dict[str, int]) -> Iterator[_Row]:
 
 
 def _flat_members(archive: Path, labels: list[int]) -> Iterator[_Row]:
-    with tarfile.open(archive, "r:") as tar:
+    with opened_tar(archive) as tar:
         for info in tar:
             number = _NUMBER.search(info.name)
             if info.isfile() and number:
@@ -134,7 +137,8 @@ def _class_names(synsets: tuple[str, ...], words: dict[str, str]) -> tuple[str, 
 def _words(root: Path) -> dict[str, str]:
     mapping = root / _MAPPING
     if mapping.is_file():
-        rows = (line.partition(" ") for line in mapping.read_text("utf-8", "replace").splitlines())
+        text = read_regular(mapping, _MAX_BYTES).decode("utf-8", "replace")
+        rows = (line.partition(" ") for line in text.splitlines())
         return {synset: words.strip() for synset, _, words in rows}
     if (root / DEVKIT).is_dir() or (root / f"{DEVKIT}.tar.gz").is_file():
         return _read_devkit(root).words
@@ -161,7 +165,7 @@ def _read_devkit(root: Path) -> _Devkit:
 def _parse_meta(content: bytes) -> tuple[tuple[str, ...], dict[str, str]]:
     from scipy.io import loadmat
 
-    stream: Any = io.BytesIO(content)  # scipy's stubs know only paths
+    stream: Any = io.BytesIO(_unpack_mat(content))  # scipy's stubs know only paths
     rows = np.atleast_1d(loadmat(stream, squeeze_me=True)["synsets"])
     leaves = sorted(
         (int(row["ILSVRC2012_ID"]), str(row["WNID"]), str(row["words"]))
@@ -173,24 +177,40 @@ def _parse_meta(content: bytes) -> tuple[tuple[str, ...], dict[str, str]]:
     return tuple(synset for _, synset, _ in leaves), {synset: words for _, synset, words in leaves}
 
 
+def _unpack_mat(content: bytes) -> bytes:
+    """The MAT file `content` with its elements unpacked, because scipy would unpack any number of bytes."""
+    parts, at = [content[:_MAT_HEAD]], _MAT_HEAD
+    while at + 8 <= len(content):
+        kind, size = np.frombuffer(content, "<u4", 2, at).tolist()
+        end = at + 8 + size
+        if kind == _MAT_PACKED:
+            parts.append(zlib.decompressobj().decompress(content[at + 8 : end], _MAX_BYTES))
+        else:
+            parts.append(content[at:end])
+        at = end
+    if (total := sum(map(len, parts))) >= _MAX_BYTES:
+        raise ValueError(f"{total:,} bytes or more, unpacked")
+    return b"".join(parts)
+
+
 def _devkit_file(root: Path, name: str) -> bytes:
     """The content of a file of the devkit, from its folder or its archive."""
     archive, folder = root / f"{DEVKIT}.tar.gz", root / DEVKIT
     for place in (folder / "data" / name, folder / name, root / name):
         if place.is_file():
-            return place.read_bytes()
+            return read_regular(place, _MAX_BYTES)
     if not archive.is_file():
         raise DataError(
             f"{printable_path(root)} lacks {archive.name}, which names the classes: put it beside the tars"
         )
     try:
-        with tarfile.open(archive) as tar:
+        with opened_tar(archive, packed=True) as tar:
             for info in tar:
                 if info.isfile() and Path(info.name).name == name and info.size < _MAX_BYTES:
                     content = tar.extractfile(info)
                     assert content is not None
                     return content.read()
-    except (OSError, EOFError, tarfile.TarError) as error:
+    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
         raise DataError(
             f"{printable_path(archive)} cannot be read ({one_line(error)}): fetch it again"
         ) from None

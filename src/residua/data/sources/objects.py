@@ -12,11 +12,12 @@ from PIL import Image
 
 from residua.data.decode import one_line
 from residua.data.fingerprints import Fingerprints
+from residua.data.hub import check_hub
 from residua.data.images import Images
 from residua.data.items import Item
 from residua.data.listing import ListingOptions, SourceListing
-from residua.errors import DataError
-from residua.spec.source import Source, is_on_another_machine
+from residua.errors import DataError, UnreachableError
+from residua.spec.source import Source
 
 PYTHON = "python"
 """The name of the source that a run on a Dataset object records: `python:CLASS`."""
@@ -141,15 +142,20 @@ def find_hub(name: str, _options: ListingOptions) -> SourceListing:
 
     Raises:
         DataError: when the library is missing, or there is not one column of images and one of class labels.
+        UnreachableError: when the hub does not answer.
     """
     try:
         import datasets
     except ModuleNotFoundError:
         raise DataError("hf: needs the package datasets: pip install 'residua[hf]'") from None
+    is_folder = Path(name).is_dir()
+    if not is_folder and not datasets.config.HF_DATASETS_OFFLINE:
+        check_hub("dataset", name)
     try:
-        cell: Any = datasets.load_from_disk(name) if Path(name).is_dir() else datasets.load_dataset(name)
+        cell: Any = datasets.load_from_disk(name) if is_folder else datasets.load_dataset(name)
     except Exception as error:  # the library raises what its many back ends raise
-        raise DataError(
+        kind = UnreachableError if isinstance(error, ConnectionError) else DataError
+        raise kind(
             f"hf:{name} cannot be loaded ({one_line(error)}): check the name and the network connection"
         ) from None
     splits = dict(cell) if isinstance(cell, dict) else {"train": cell}

@@ -21,8 +21,9 @@ from PIL import Image
 from residua.data.decode import decode_rgb_or_grey, one_line, printable_path, read_format, read_size
 from residua.data.images import Images
 from residua.data.items import Item, Members, PackedNames
+from residua.data.limits import read_regular
 from residua.data.listing import ListingOptions, SourceListing, quote_names
-from residua.data.ranges import close_cached_files, read_range
+from residua.data.ranges import close_cached_files, read_whole
 from residua.data.sampler import order
 from residua.errors import DataError
 from residua.files import check_is_free, file_sha256
@@ -36,7 +37,10 @@ SHARD_BYTES = 256 << 20
 _FORMAT, _VERSION = "residua.shards", 1
 _SPLITS = ("train", "val", "test", "all")
 _QUALITY = 92  # of JPEGs that are made smaller; our choice
-_MOST_BYTES = 1 << 28  # of one image or one index
+_MOST_BYTES = 1 << 28  # of one image
+_MOST_INDEX_BYTES = 16 << 20  # of one index: parsed, it takes at most twice as much and 64 MiB
+_ROW_BYTES = 110  # of one image in an index, at most, beside its name
+_BYTES_PER_VALUE = 16  # in an index, on average and at least: smaller ones would fill memory when parsed
 _SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp", "GIF": "gif"}
 
 
@@ -159,7 +163,7 @@ class _Writer:
     def __init__(self, folder: Path, split: str, most: int) -> None:
         self.folder, self.split, self.most = folder, split, most
         self.shards: list[str] = []
-        self.bytes = self.count = 0
+        self.bytes = self.count = self.index_bytes = 0
         self.tar: tarfile.TarFile | None = None
         self.rows: dict[str, list[Any]] = {}
 
@@ -171,6 +175,7 @@ class _Writer:
             self.shards.append(stem)
             path = self.folder / f"{stem}.tar"
             self.tar = tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115 - `close` does
+            self.index_bytes = 0
             self.rows = {key: [] for key in ("names", "labels", "offsets", "sizes", "sha256")}
         self._member(f"{self.count:08}.{suffix}", content)
         offset = self.tar.offset - -(-len(content) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
@@ -179,7 +184,8 @@ class _Writer:
             self.rows[key].append(value)
         self._member(f"{self.count:08}.cls", str(label).encode())
         self.count += 1
-        if self.tar.offset >= self.most:
+        self.index_bytes += len(json.dumps(name)) + _ROW_BYTES
+        if self.tar.offset >= self.most or self.index_bytes >= _MOST_INDEX_BYTES * 0.9:
             self.close()
 
     def close(self) -> list[str]:
@@ -240,8 +246,8 @@ def _content(item: Item, side: int, decoded: bool, source: str) -> tuple[bytes, 
 
 def _encoded(item: Item) -> bytes:
     if isinstance(item, Path):
-        read_format(item)  # names a pipe, a device or a huge file before it is read
-        return item.read_bytes()
+        read_format(item)  # names a pipe, a device or a huge image before it is read
+        return read_regular(item, _MOST_BYTES)
     if isinstance(item, bytes):
         return item
     return _file_of(item, "PNG")
@@ -270,22 +276,33 @@ def _name(listing: SourceListing, images: Images, i: int) -> str:
 
 
 def _put(file: Path, content: dict[str, Any]) -> None:
-    file.write_text(json.dumps(content, allow_nan=False) + "\n", "ascii")
+    text = json.dumps(content, allow_nan=False)
+    padded = text.ljust(_values(text) * _BYTES_PER_VALUE)  # names may be full of commas
+    file.write_text(padded + "\n", "ascii")
 
 
 def _read(place: str) -> dict[str, Any]:
-    raw = read_range(place, 0, None if is_address(place) else _MOST_BYTES)
     with _Damage(place):
-        plain = json.loads(raw)
+        text = read_whole(place, _MOST_INDEX_BYTES).decode("ascii")
+        if _values(text) > 1000 + len(text) // _BYTES_PER_VALUE:
+            raise ValueError("more values than an index has")
+        plain = json.loads(text)
         if not isinstance(plain, dict):
             raise TypeError("no object")
         return plain
+
+
+def _values(text: str) -> int:
+    """About how many values the JSON `text` holds, and never fewer."""
+    return 1 + sum(map(text.count, (",", "[", "{", ":")))
 
 
 def _split(root: str, name: str, part: dict[str, Any]) -> Images:
     classes, shards = part["classes"], part["shards"]
     if not all(isinstance(word, str) for word in (*classes, *shards)) or len(set(classes)) < len(classes):
         raise ValueError("classes or shards that are no names")
+    if len(set(shards)) < len(shards):
+        raise ValueError("a shard that is listed twice")
     "".join(classes).encode()  # UnicodeEncodeError: half a character, as JSON can hold
     rows = [_shard(root, number, stem, len(classes)) for number, stem in enumerate(shards)]
     if not rows:

@@ -40,6 +40,9 @@ class SourceKind:
     """Whether a folder, file or address follows the name."""
     extra: str = ""
     """The extra of the package that it needs, e.g. `hf`; empty for none."""
+    is_local: str = ""
+    """The function that says whether all of a source lies on this machine, as `module:function`, where an
+    address in its place is not the only sign that it does not."""
     is_named: bool = True
     """Whether users write its name. Files, folders and addresses are recognised by what lies there."""
 
@@ -86,6 +89,7 @@ SOURCES: Mapping[str, SourceKind] = {
         "official",
         f"{_ROOM}.cifar:find_cifar10",
         place="optional",
+        is_local=f"{_ROOM}.cifar:is_local",
     ),
     "cifar100": SourceKind(
         "images",
@@ -94,6 +98,7 @@ SOURCES: Mapping[str, SourceKind] = {
         "official",
         f"{_ROOM}.cifar:find_cifar100",
         place="optional",
+        is_local=f"{_ROOM}.cifar:is_local",
     ),
     "imagenet": SourceKind(
         "images",
@@ -108,6 +113,7 @@ SOURCES: Mapping[str, SourceKind] = {
         "a Hugging Face dataset, or one saved to a folder",
         "its own, else by hash",
         f"{_ROOM}.objects:find_hub",
+        is_local=f"{_ROOM}.objects:is_local",
         extra="hf",
     ),
     "python": SourceKind(

@@ -1,0 +1,44 @@
+"""Whether a hub answers: asked once, before a library that would ask for minutes, or without end."""
+
+from typing import Literal
+
+from residua.data.decode import one_line, printable_path
+from residua.errors import UnreachableError
+
+_SECONDS = 10.0  # without an answer, after which the hub counts as unreachable
+_LATER = (408, 429)  # statuses that ask to come again
+
+
+def check_hub(kind: Literal["dataset", "model"], name: str, *, revision: str | None = None) -> None:
+    """Check that the hub answers; nothing is asked where the library is offline by its own setting.
+
+    Args:
+        kind: What is looked for.
+        name: Its name on the hub. Whether it exists is not checked.
+        revision: A branch, tag or commit; None for the newest.
+
+    Raises:
+        UnreachableError: The hub does not answer, or refuses all requests.
+    """
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.errors import HfHubHTTPError
+
+    if constants.HF_HUB_OFFLINE:
+        return
+    try:
+        HfApi().repo_info(name, repo_type=kind, revision=revision, timeout=_SECONDS)
+    except HfHubHTTPError as error:
+        status = error.response.status_code
+        if status < 500 and status not in _LATER:
+            return
+        reason: Exception = error
+    except ValueError:  # a name that none can have
+        return
+    except Exception as error:  # the library changed its HTTP client, and with it the errors
+        reason = error
+    else:
+        return
+    remedy = "try again later, or set HF_HUB_OFFLINE=1 to use what was downloaded before"
+    raise UnreachableError(
+        f"the hub does not answer for {printable_path(name)} ({one_line(reason)}): {remedy}"
+    ) from None
