@@ -1,12 +1,21 @@
 """Files: written in one step, output paths checked before the work, locks that end with their process."""
 
+import errno
 import os
 from pathlib import Path
 
+import filelock
 import pytest
 
-from residua.errors import ConfigError
-from residua.files import check_output_path, file_lock, file_sha256, next_free, write_file
+from residua.errors import CheckpointError, ConfigError
+from residua.files import (
+    check_output_path,
+    file_lock,
+    file_sha256,
+    next_free,
+    remove_temporary_files,
+    write_file,
+)
 
 
 def test_a_failed_write_names_the_path_and_keeps_what_was_there(
@@ -54,12 +63,49 @@ def test_the_digest_of_a_file_is_that_of_its_bytes(tmp_path: Path) -> None:
 
 
 def test_a_lock_is_exclusive_tells_its_holder_and_does_not_follow_links(tmp_path: Path) -> None:
-    with file_lock(tmp_path / "lock") as descriptor:
-        os.write(descriptor, b"process 7")
-        with pytest.raises(BlockingIOError, match="process 7"), file_lock(tmp_path / "lock", wait=False):
-            pass
+    with (
+        file_lock(tmp_path / "lock", holder="process 7"),
+        pytest.raises(BlockingIOError, match="process 7"),
+        file_lock(tmp_path / "lock", wait=False),
+    ):
+        pass
     (tmp_path / "target").write_text("precious")
     (tmp_path / "link").symlink_to(tmp_path / "target")
-    with pytest.raises(OSError, match="link"), file_lock(tmp_path / "link"):
+    with pytest.raises(CheckpointError, match="link"), file_lock(tmp_path / "link", holder="process 7"):
         pass
     assert (tmp_path / "target").read_text() == "precious"
+
+
+def test_a_lock_is_exclusive_where_the_file_system_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: object, **__: object) -> bool:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(filelock, "lock_descriptor", missing)
+    for _ in range(2):
+        with (
+            file_lock(tmp_path / "lock", holder="process 7"),
+            pytest.raises(BlockingIOError, match="process 7"),
+            file_lock(tmp_path / "lock", wait=False),
+        ):
+            pass
+
+
+def test_a_file_is_not_written_through_a_link_in_the_place_of_its_temporary_one(tmp_path: Path) -> None:
+    (tmp_path / "target").write_text("precious")
+    temporary = tmp_path / f".a.json.{os.getpid()}.tmp"
+    temporary.symlink_to(tmp_path / "target")
+    write_file(tmp_path / "a.json", "new")
+    assert (tmp_path / "target").read_text() == "precious"
+    assert (tmp_path / "a.json").read_text() == "new"
+    assert not os.path.lexists(temporary)
+
+
+def test_what_a_killed_process_left_is_removed_without_what_a_link_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "target").write_text("precious")
+    (tmp_path / ".a.json.7.tmp").write_text("half")
+    (tmp_path / ".b.json.7.tmp").symlink_to(tmp_path / "target")
+    (tmp_path / ".c.json.7.tmp").mkdir()
+    remove_temporary_files(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".c.json.7.tmp", "target"]

@@ -1,18 +1,28 @@
-"""Files on disk: write in one step, check output paths, lock. Plain standard library.
+"""Files on disk: write in one step, open without following links, check output paths, lock.
 
 A file is written in one step so that neither a reader nor a crash sees half of it:
 temporary file beside it -> fsync -> rename -> fsync of the folder (only with `durable`).
+
+A run may come from somebody else, with a link to a file of the user in the place of its own, or a pipe that
+blocks the process that opens it. `open_regular` opens neither; everything in a run is opened through it.
 """
 
-import fcntl
+import errno
 import hashlib
 import os
+import stat
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
+from typing import BinaryIO
 
-from residua.errors import ConfigError
+from residua.errors import CheckpointError, ConfigError
+
+_SAFELY = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
+"""Flags that each system has some of: follow no link, wait for no pipe, leave the ends of lines alone."""
+_KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFREG: "a file"}
 
 
 def write_file(path: Path, *parts: str | bytes | memoryview, durable: bool = False) -> None:
@@ -27,12 +37,31 @@ def write_file(path: Path, *parts: str | bytes | memoryview, durable: bool = Fal
     Raises:
         OSError: The file cannot be written; the error carries `path` and errno. What was there stays.
     """
+    with replace_file(path, durable=durable) as file:
+        for part in parts:
+            file.write(part.encode("utf-8", "backslashreplace") if isinstance(part, str) else part)
+
+
+@contextmanager
+def replace_file(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
+    """Replace the file at `path` in one step by what is written inside.
+
+    Args:
+        path: The file to write or replace; a link there is replaced, not followed.
+        durable: As in `write_file`.
+
+    Yields:
+        The new file, open for writing.
+
+    Raises:
+        OSError: As in `write_file`.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with errors_name(path):
-            with temporary.open("wb") as file:
-                for part in parts:
-                    file.write(part.encode("utf-8", "backslashreplace") if isinstance(part, str) else part)
+            temporary.unlink(missing_ok=True)  # of a killed process that had the same number
+            with open(open_regular(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
@@ -41,6 +70,53 @@ def write_file(path: Path, *parts: str | bytes | memoryview, durable: bool = Fal
     finally:
         with suppress(OSError):
             os.unlink(temporary)
+
+
+def read_file(path: Path) -> bytes:
+    """The content of the file at `path`.
+
+    Raises:
+        CheckpointError: It is a link, a folder, a pipe or a device.
+        OSError: It cannot be read.
+    """
+    with open(open_regular(path, os.O_RDONLY), "rb") as file:
+        return file.read()
+
+
+def open_regular(path: Path, flags: int) -> int:
+    """Open the regular file at `path`: no link is followed, no pipe is waited for.
+
+    Args:
+        path: The file.
+        flags: How to open it, as for `os.open`.
+
+    Returns:
+        Its descriptor.
+
+    Raises:
+        CheckpointError: Something else is there.
+        OSError: The file cannot be opened.
+    """
+    check_kind(path)
+    return os.open(path, flags | _SAFELY, 0o666)
+
+
+def check_kind(path: Path, kind: int = stat.S_IFREG) -> None:
+    """Check that nothing but a file, or a folder for `kind` S_IFDIR, is at `path`; links are not followed.
+
+    Raises:
+        CheckpointError: Something else is there; the message says what.
+    """
+    try:
+        actual = stat.S_IFMT(path.lstat().st_mode)
+    except FileNotFoundError:
+        return
+    if actual == stat.S_IFLNK:
+        raise CheckpointError(
+            f"{path} is a link to {os.readlink(path)}, which is not followed: put {_KINDS[kind]} in its place"
+        )
+    if actual != kind:
+        raise CheckpointError(f"{path} is {_KINDS.get(actual, 'a device')}, not {_KINDS[kind]}: remove it")
 
 
 @contextmanager
@@ -55,6 +131,8 @@ def errors_name(path: Path) -> Iterator[None]:
 
 def sync_folder(folder: Path) -> None:
     """Make files that were created, renamed or removed in `folder` survive a power cut."""
+    if sys.platform == "win32":  # which opens no folders
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -65,7 +143,8 @@ def sync_folder(folder: Path) -> None:
 def remove_temporary_files(folder: Path) -> None:
     """Remove what killed processes left of `write_file` in `folder`. No process may write there meanwhile."""
     for temporary in folder.glob(".*.[0-9]*.tmp"):
-        temporary.unlink(missing_ok=True)
+        if temporary.is_symlink() or temporary.is_file():
+            temporary.unlink(missing_ok=True)
 
 
 def check_output_path(path: Path | None, *, force: bool = False, suffixes: Sequence[str] = ()) -> None:
@@ -112,33 +191,58 @@ def file_sha256(path: Path) -> str:
 
 
 @contextmanager
-def file_lock(path: Path, *, wait: bool = True) -> Iterator[int]:
-    """Hold the advisory lock (flock) of the file at `path` while inside; gives its descriptor.
+def file_lock(path: Path, *, wait: bool = True, holder: str = "") -> Iterator[int]:
+    """Hold the lock of the file at `path` while inside; gives its descriptor.
 
-    The kernel frees the lock when the last process that has the file open ends. A forked child would hold it
-    for a parent that was killed, so children close their copy at once. Links are not followed.
+    The system frees the lock when the last process that has the file open ends. A forked child would hold it
+    for a parent that was killed, so children close their copy at once.
 
     Args:
         path: The file, which is created when it does not exist.
         wait: Whether to wait for a process that holds the lock.
+        holder: A text that is written into the file, for those who find it locked.
 
     Raises:
-        BlockingIOError: Another process holds the lock, without `wait`; its `args[0]` is what it wrote there.
+        BlockingIOError: Another process holds the lock, without `wait`; its `args[0]` is the text of the
+            holder.
+        CheckpointError: Something else than a file is at `path`.
         OSError: The file cannot be opened.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    descriptor = open_regular(path, os.O_RDWR | os.O_CREAT)
     descriptors = [descriptor]
 
     def close() -> None:
         while descriptors:
             os.close(descriptors.pop())
 
-    os.register_at_fork(after_in_child=close)
+    if register := getattr(os, "register_at_fork", None):
+        register(after_in_child=close)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            raise BlockingIOError(os.read(descriptor, 1000).decode(errors="replace")) from None
-        yield descriptor
+        with _locked(descriptor, path, wait=wait):
+            if holder:
+                os.ftruncate(descriptor, 0)
+                os.write(descriptor, f" {holder}".encode())
+            yield descriptor
     finally:
         close()
+
+
+@contextmanager
+def _locked(descriptor: int, path: Path, *, wait: bool) -> Iterator[None]:
+    """Lock an open file; a file system without locks (Lustre by default) gets a marker file beside it."""
+    import filelock  # here, because most commands lock nothing
+
+    with ExitStack() as stack:
+        try:
+            is_locked = filelock.lock_descriptor(descriptor, blocking=wait)
+        except OSError as error:
+            if error.errno != errno.ENOSYS:
+                raise
+            marker = filelock.SoftFileLock(f"{path}.held")
+            with suppress(filelock.Timeout):
+                stack.enter_context(marker.acquire(blocking=wait))
+            is_locked = marker.is_locked
+        if not is_locked:
+            os.lseek(descriptor, 1, os.SEEK_SET)  # Windows locks the first byte against readers, too
+            raise BlockingIOError(os.read(descriptor, 1000).decode(errors="replace"))
+        yield

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from residua.errors import ConfigError
+from residua.runs.run import Run
 from residua.training.events import EpochRow, Event, StepProgress
 
 Listen = Callable[[Event], None]
@@ -41,10 +42,14 @@ def tracked(run: Path, listen: Listen, tools: Sequence[str]) -> Iterator[Listen]
 
     Yields:
         The listener. The files of TensorBoard are closed at the end of the context.
+
+    Raises:
+        CheckpointError: As `Run.check_files`.
     """
     if "tensorboard" not in tools:
         yield listen
         return
+    Run(run).check_files()
     writer = _writer(run / FOLDER)
 
     def both(event: Event) -> None:

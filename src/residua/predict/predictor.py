@@ -6,6 +6,7 @@ predictors share is here: which file of a run is read, which arithmetic is used,
 inputs and logits.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar, get_args
@@ -29,6 +30,10 @@ from residua.spec.recipe import Plan
 
 Precision = Literal["float32", "bfloat16", "auto"]
 """Type of the activations; `auto` is what the run's plan measured, where it used the same kind of device."""
+
+_at_fork = getattr(os, "register_at_fork", None)
+if _at_fork:  # torch's threads do not exist in a forked process, which would wait for them for ever
+    _at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 InputT = TypeVar("InputT", contravariant=True)
 OutputT = TypeVar("OutputT")
@@ -146,6 +151,8 @@ def load_network(path: Path, weights: WeightsName = "auto") -> Network:
 def read_classifier(path: Path, weights: WeightsName) -> tuple[Network, str]:
     """The classifying network at `path`, on the CPU, and which weights it has: `raw`, `ema` or `best`."""
     if path.is_dir() and folder.is_saved(path):
+        if weights not in ("auto", "raw"):
+            raise ConfigError(f"{path} is a saved folder with one set of weights, not {weights!r}: give auto")
         return folder.read(path), "raw"
     return checkpoint.load_weights(weights_path(path, weights), weights)
 
@@ -154,11 +161,13 @@ def weights_path(path: Path, weights: WeightsName) -> Path:
     """The file of the run at `path` that holds those `weights`; a file as it is.
 
     Raises:
-        CheckpointError: The run has no such weights.
+        CheckpointError: The run has no such weights, or as `Run.check_files`.
     """
     if not path.is_dir():
         return path
-    states = Run(path).checkpoints
+    run = Run(path)
+    run.check_files()
+    states = run.checkpoints
     if weights == "best":
         if not (states / checkpoint.BEST).exists():
             raise CheckpointError(
@@ -205,7 +214,13 @@ def compute_logits(network: Network, pixels: Tensor, plan: Plan) -> Tensor:
     Returns:
         (n, classes) float32 on the plan's device. Images of another size than the network's are averaged over
         all places where the head fits.
+
+    Raises:
+        DataError: `pixels` are empty, or not uint8.
     """
+    if pixels.dtype != torch.uint8 or not pixels.numel():
+        kind = str(pixels.dtype).partition(".")[2]
+        raise DataError(f"pixels are {kind} of shape {tuple(pixels.shape)}: give uint8, and none of size 0")
     preprocess = network.preprocess
     inputs = network_inputs(pixels, preprocess, plan)
     is_native = tuple(inputs.shape[-2:]) == (preprocess.size, preprocess.size)

@@ -9,14 +9,15 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
-from residua.files import write_file
+from residua.files import read_file, write_file
 from residua.runs.run import BACKUP, DATA, RECIPE
 from residua.spec.recipe import read_recipe
+from residua.spec.record import parse_json
 
 
 def write_backup(path: Path) -> None:
     """Write the second copy of the recipe and the data identity of the run at `path`."""
-    files = {name: (path / name).read_text("utf-8") for name in (RECIPE, DATA)}
+    files = {name: read_file(path / name).decode("utf-8") for name in (RECIPE, DATA)}
     write_file(path / BACKUP, json.dumps({"files": files, "digest": _digest(files)}))
 
 
@@ -43,22 +44,23 @@ def restore_from_backup(path: Path) -> list[str]:
 def _read_copies(backup: Path) -> dict[str, str]:
     """Name -> text of the copies; empty when the backup is lost or damaged."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        content = json.loads(backup.read_text("utf-8"))
-        if content["digest"] == _digest(content["files"]):
-            return dict(content["files"])
+        content = parse_json(read_file(backup))
+        copies = {name: content["files"][name] for name in (RECIPE, DATA)}  # no other file is ever written
+        if content["digest"] == _digest(copies) and all(isinstance(text, str) for text in copies.values()):
+            return copies
     return {}
 
 
 def _is_intact(file: Path, copy: str) -> bool:
     with suppress(OSError, ValueError):
-        text = file.read_text("utf-8")
+        text = read_file(file).decode("utf-8")
         return text == copy or (file.name == RECIPE and bool(read_recipe(text)))
     return False
 
 
 def _is_json(file: Path) -> bool:
     with suppress(OSError, ValueError):
-        return bool(json.loads(file.read_text("utf-8")))
+        return bool(parse_json(read_file(file)))
     return False
 
 
