@@ -47,12 +47,21 @@ _ROOMS = {
 
 
 def __getattr__(name: str) -> Any:
-    """The public name, imported when it is first asked for, so that `import residua` stays light."""
+    """The public name, imported when it is first asked for, so that `import residua` stays light.
+
+    Raises:
+        MissingPackageError: A package that it needs is not installed.
+    """
     if name not in _ROOMS:
         raise AttributeError(f"module 'residua' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_ROOMS[name]), name)
+    from residua.errors import missing_package
+
+    try:
+        return getattr(import_module(_ROOMS[name]), name)
+    except ImportError as error:
+        raise missing_package(error) or error from None
 
 
 def __dir__() -> list[str]:

@@ -1,11 +1,14 @@
 """Errors for users: one line with what was given, what is allowed and what to do. Each has an exit code.
 
-1  ResiduaError            4  DataError                           6  DivergedError
-2  ConfigError             5  CheckpointError, NonFiniteError     7  ResourceError, UnreachableError
+1  ResiduaError                       4  DataError                         6  DivergedError
+2  ConfigError, MissingPackageError   5  CheckpointError, NonFiniteError   7  ResourceError, UnreachableError
 3  RunBusyError
 """
 
 from typing import ClassVar
+
+_PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn"}
+"""Names of packages whose modules are called otherwise."""
 
 
 class ResiduaError(Exception):
@@ -17,6 +20,12 @@ class ResiduaError(Exception):
 
 class ConfigError(ResiduaError, ValueError):
     """A name, an option or a setting that cannot be used."""
+
+    exit_code = 2
+
+
+class MissingPackageError(ResiduaError, ImportError):
+    """A Python package that residua needs is not installed, or cannot be imported."""
 
     exit_code = 2
 
@@ -99,6 +108,20 @@ class PeerFailedError(ResourceError):
 
 class ProcessesDiedError(ResourceError):
     """Processes of a run died again after every restart."""
+
+
+def missing_package(error: ImportError) -> MissingPackageError | None:
+    """What to install after a failed import; None when a module of residua itself is missing."""
+    name = (error.name or "").partition(".")[0]
+    if name in ("", "residua"):
+        return None
+    package = _PACKAGES.get(name, name)
+    if isinstance(error, ModuleNotFoundError):
+        return MissingPackageError(f"{package} is needed and not installed: pip install {package}")
+    cause = " ".join(str(error).split())
+    return MissingPackageError(
+        f"{package} is needed and cannot be imported ({cause}): pip install --force-reinstall {package}"
+    )
 
 
 def known() -> list[type[ResiduaError]]:

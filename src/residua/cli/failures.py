@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from residua import errors
 from residua.cli.processes import speaks
-from residua.cli.terminal import printable
+from residua.spec.printable import printable
 
 USAGE, BAD_DATA, RESOURCES, STOPPED = 2, 4, 7, 75
 
@@ -67,6 +67,8 @@ def _message_and_code(error: BaseException, names: list[str]) -> tuple[str, int]
         from residua.data.loader import find_worker_death
 
         return str(find_worker_death(error) or error), RESOURCES
+    if isinstance(error, ImportError) and (missing := errors.missing_package(error)):
+        return str(missing), missing.exit_code
     for name in names:
         if name in CODES:
             return _message(error), CODES[name]
