@@ -134,8 +134,9 @@ class Stopper:
         self._was_signalled = False
         for number in REPEATABLE:
             signal.signal(number, self._handle)
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-            signal.signal(signal.SIGHUP, self._handle)
+        hangup = getattr(signal, "SIGHUP", None)  # no signal of Windows
+        if hangup and signal.getsignal(hangup) is not signal.SIG_IGN:
+            signal.signal(hangup, self._handle)
 
     def __call__(self) -> bool:
         """Whether stopping was requested."""
@@ -150,8 +151,9 @@ class Stopper:
         self._was_signalled = self._was_signalled or number in REPEATABLE
         if not self.is_requested:
             self.is_requested = True
-            signal.signal(signal.SIGALRM, _leave_waiting)
-            signal.setitimer(signal.ITIMER_REAL, DATA_SECONDS, 1.0)
+            if alarm := getattr(signal, "SIGALRM", None):  # elsewhere it stops when the batch comes
+                signal.signal(alarm, _leave_waiting)
+                signal.setitimer(signal.ITIMER_REAL, DATA_SECONDS, 1.0)
             with suppress(RuntimeError):  # the signal came while a line was being written
                 message = "stopping after this step and saving (press again to end at once) ..."
                 say_wrapped(self.to, message, "yellow")

@@ -16,8 +16,9 @@ name it even when the worker is gone:
 * A worker that hangs: after 60 seconds without a batch (`limit_timeout` lowers it) all workers are killed,
   and WorkerDiedError names the examples they read. Not detected: a worker that is stopped by SIGSTOP just
   when the training process fetches a batch from it; SIGCONT lets it continue.
-* A training process that is killed: Linux kills its workers (PR_SET_PDEATHSIG). Elsewhere torch's own check
-  ends them within five seconds.
+* A training process that is killed: Linux kills its workers (PR_SET_PDEATHSIG; with the start method
+  forkserver it kills the server, and with that the workers). Elsewhere torch's own check ends them within
+  five seconds.
 * SIGINT and SIGTERM go to the training process only, because workers have sessions of their own and ignore
   SIGINT. Its signal handler calls `raise_if_waiting`, which ends a wait for a batch and kills the workers.
 
@@ -33,7 +34,7 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, MutableSequence
+from collections.abc import Callable, Iterable, Iterator, MutableSequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -223,7 +224,7 @@ def _next_batch(
 @contextmanager
 def _starting_workers() -> Iterator[None]:
     """Block stop signals, which workers inherit, until each worker has set its own handlers."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+    before = _mask_signals("SIG_BLOCK", _STOP_SIGNALS)
     try:
         with warnings.catch_warnings():
             # the user asked for more workers than there are cores
@@ -232,7 +233,13 @@ def _starting_workers() -> Iterator[None]:
     except OSError as error:
         raise WorkerDiedError(f"worker processes cannot be started ({one_line(error)})", REMEDY) from None
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        _mask_signals("SIG_SETMASK", before)
+
+
+def _mask_signals(how: str, signals: Iterable[int]) -> Iterable[int]:
+    """Change the blocked signals of this thread as `pthread_sigmask` does; those before. Windows has none."""
+    mask = getattr(signal, "pthread_sigmask", None)
+    return mask(getattr(signal, how), signals) if mask else ()
 
 
 def _start_worker(
@@ -246,14 +253,15 @@ def _start_worker(
     sys.excepthook = lambda *_: None
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it ended before the call above
-            os._exit(1)
+        if os.getppid() != parent and multiprocessing.get_start_method() != "forkserver":
+            os._exit(1)  # the training process ended before the call above
     # Ctrl-C and launchers signal a whole process group; a worker ends when the training process ends it.
-    os.setsid()
+    if set_session := getattr(os, "setsid", None):
+        set_session()
     for stop_signal in _STOP_SIGNALS:
         signal.signal(stop_signal, signal.SIG_IGN)  # drops signals that arrived before setsid
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # torch ends workers by SIGTERM
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
+    _mask_signals("SIG_UNBLOCK", _STOP_SIGNALS)
 
 
 def _report_index(index: int) -> None:

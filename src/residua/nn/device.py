@@ -1,13 +1,12 @@
 """Devices: find one by name, place a network on it, measure its memory."""
 
-import resource
-import sys
 from typing import TypeVar
 
 import torch
 from torch import nn
 
 from residua.errors import ConfigError
+from residua.nn import malloc
 from residua.nn.clips import layout
 from residua.nn.network import Network
 from residua.spec.recipe import Plan
@@ -34,7 +33,7 @@ def resolve_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.zeros((), device=device).item()
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, TypeError) as error:
         first = str(error).splitlines()[0].partition(". ")[0]
         raise ConfigError(f"device {name!r} cannot be used here ({first}): give cpu or auto") from None
     return device
@@ -50,10 +49,7 @@ def nearest_device(name: str) -> torch.device:
 
 def memory_bytes(name: str) -> int:
     """Peak memory of this process in bytes: on the CUDA device `name`, or else of the machine."""
-    if name.startswith("cuda"):
-        return torch.cuda.max_memory_allocated(name)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return torch.cuda.max_memory_allocated(name) if name.startswith("cuda") else malloc.peak_bytes()
 
 
 def device_name(device: torch.device) -> str:

@@ -13,7 +13,6 @@ holes between these do not always fit the next tensor, and the process grows. Wh
 
 import ctypes
 import mmap
-import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,7 +40,11 @@ def resident_bytes() -> int:
 
 
 def peak_bytes() -> int:
-    """The most bytes of memory that this process has held."""
+    """The most bytes of memory that this process has held; 0 on Windows, which does not report it."""
+    try:
+        import resource
+    except ImportError:
+        return 0
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT
 
 

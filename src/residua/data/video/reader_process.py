@@ -6,7 +6,6 @@ request, so that the process ends even when the reader was killed.
 
 import json
 import math
-import resource
 import signal
 import sys
 from collections.abc import Sequence
@@ -56,6 +55,8 @@ def main(descriptor: int, seconds: float, memory: int) -> None:
         seconds: Time limit of one request; the process ends when one takes longer.
         memory: Limit of the address space in bytes.
     """
+    import resource  # here, because systems without it still import this module
+
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     pipe: Connection[bytes, bytes] = Connection(descriptor)

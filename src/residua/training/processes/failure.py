@@ -50,10 +50,12 @@ def own_address() -> Address:
 def wake_stopped(addresses: Iterable[Address]) -> None:
     """Send SIGCONT to the other processes on this machine; it changes nothing for one that runs."""
     host, own = own_address()
+    if (wake := getattr(signal, "SIGCONT", None)) is None:  # Windows stops no processes
+        return
     for other_host, process in addresses:
         if other_host == host and process != own:
             with suppress(OSError):  # it has ended
-                os.kill(process, signal.SIGCONT)
+                os.kill(process, wake)
 
 
 def propagate_failure(error: Exception, store: Any, *, rank: int, size: int, seconds: float) -> Exception:

@@ -45,7 +45,8 @@ def launch(words: Sequence[str], processes: int, *, logs: Path) -> int:
         "torch.distributed.elastic.agent.server.api",
     ):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    ignores_hangup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # started by `nohup`
+    hangup = getattr(signal, "SIGHUP", None)  # no signal of Windows
+    handles_hangup = hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN  # as under `nohup`
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -56,7 +57,7 @@ def launch(words: Sequence[str], processes: int, *, logs: Path) -> int:
         max_restarts=RESTARTS,
         monitor_interval=0.2,
         logs_specs=DefaultLogsSpecs(log_dir=str(logs)),
-        signals_to_handle="SIGINT,SIGTERM" if ignores_hangup else "SIGINT,SIGTERM,SIGHUP",
+        signals_to_handle="SIGINT,SIGTERM,SIGHUP" if handles_hangup else "SIGINT,SIGTERM",
         shutdown_timeout=SAVING_SECONDS,
     )
     try:
