@@ -15,7 +15,7 @@ import safetensors.torch
 import torch
 
 from residua.errors import CheckpointError
-from residua.weights.store import read_foreign
+from residua.weights.foreign import read_foreign
 
 STATE = {"conv1.weight": torch.arange(6.0), "fc.bias": torch.tensor(2)}
 
@@ -86,7 +86,7 @@ def test_hostile_files_would_run_if_they_were_loaded_carelessly(tmp_path: Path) 
 def test_hostile_files_run_nothing(tmp_path: Path) -> None:
     marker = tmp_path / "marker"
     for path in write_hostile(tmp_path, marker):
-        with pytest.raises(CheckpointError, match="no file of weights alone"):
+        with pytest.raises(CheckpointError, match="no file of weights"):
             read_foreign(path)
     assert not marker.exists()
 
@@ -98,7 +98,7 @@ def test_hostile_files_run_nothing_when_the_environment_asks_for_it(
     paths = write_hostile(tmp_path, marker)
     monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
     for path in paths:
-        with pytest.raises(CheckpointError, match="no file of weights alone"):
+        with pytest.raises(CheckpointError, match="no file of weights"):
             read_foreign(path)
     assert not marker.exists()
     torch.load(paths[0])
@@ -108,7 +108,7 @@ def test_hostile_files_run_nothing_when_the_environment_asks_for_it(
 def test_a_tensor_that_claims_more_than_the_file_holds_is_refused(tmp_path: Path) -> None:
     torch.save({"a": torch.zeros(1).expand(2**20, 2**20)}, tmp_path / "a.pth")
     assert (tmp_path / "a.pth").stat().st_size < 5000
-    with pytest.raises(CheckpointError, match="claims more numbers for 'a' than it holds"):
+    with pytest.raises(CheckpointError, match="more numbers for 'a'"):
         read_foreign(tmp_path / "a.pth")
 
 
@@ -132,7 +132,7 @@ def test_a_dict_that_holds_itself_is_refused(tmp_path: Path) -> None:
     loop: dict[str, Any] = {}
     loop["model"] = loop
     torch.save(loop, tmp_path / "a.pth")
-    with pytest.raises(CheckpointError, match="holds 'model', which is no tensor"):
+    with pytest.raises(CheckpointError, match=r"'model'.*no tensor"):
         read_foreign(tmp_path / "a.pth")
 
 
@@ -155,7 +155,7 @@ def test_a_zip_bomb_is_refused(tmp_path: Path) -> None:
         for record in honest.infolist():
             bomb.writestr(record.filename, honest.read(record))
     assert path.stat().st_size < 20_000
-    with pytest.raises(CheckpointError, match="unpack to more than the file"):
+    with pytest.raises(CheckpointError, match="more than the file"):
         read_foreign(path)
 
 
@@ -169,15 +169,14 @@ def test_a_flipped_bit_in_a_torch_file_is_found_by_its_checksums(tmp_path: Path)
         read_foreign(path)
 
 
-def test_a_record_that_is_called_a_folder_is_refused(tmp_path: Path) -> None:
+def test_a_record_that_is_called_a_folder_is_read_as_the_file_it_is(tmp_path: Path) -> None:
     path = tmp_path / "a.pth"
     torch.save(STATE, path)
     raw = bytearray(path.read_bytes())
     record = raw.rindex(b"a/data/0") - 46  # in the directory
     raw[record + 38] ^= 0x10
     path.write_bytes(raw)
-    with pytest.raises(CheckpointError, match="record a/data/0 is damaged"):
-        read_foreign(path)
+    assert same(read_foreign(path))  # torch returns uninitialised memory
 
 
 def parts_of(path: Path) -> dict[str, set[int]]:

