@@ -1,7 +1,6 @@
-"""Terminal output: lines, tables, one JSON document; control characters in names are escaped."""
+"""Terminal output: lines, tables, one JSON document; characters in names that cannot be seen are escaped."""
 
 import json
-import re
 import shlex
 import sys
 import time
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from residua.cli.processes import speaks
 from residua.cli.unbroken_output import UnbrokenOutput
+from residua.spec.printable import printable
 
 if TYPE_CHECKING:  # rich takes a third of the time that `--help` may take
     from collections.abc import Callable
@@ -26,10 +26,6 @@ INDENT = 8
 """Column where the text begins in lines that open with a label."""
 
 
-# Control characters but the end of a line, half characters, ends of lines and directions of Unicode.
-_CONTROL = re.compile("[\0-\t\x0b-\x1f\x7f-\x9f\ud800-\udfff\u2028-\u202e\u2066-\u2069]")
-
-
 def console(*, json_on_stdout: bool = False, unbroken: bool = False) -> "Console":
     """The console for people: stderr when stdout carries a JSON document.
 
@@ -40,11 +36,6 @@ def console(*, json_on_stdout: bool = False, unbroken: bool = False) -> "Console
     file: Any = sys.stderr if json_on_stdout else sys.stdout
     file = UnbrokenOutput(file) if unbroken else file
     return Console(file=file, highlight=False, soft_wrap=True, quiet=not speaks())
-
-
-def printable(text: str) -> str:
-    """`text` with control characters escaped: a file name may hold sequences that steer a terminal."""
-    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], text)
 
 
 def say(to: "Console", text: str, style: str = "") -> None:
@@ -72,9 +63,12 @@ def next_line(to: "Console", *commands: str) -> None:
 
 
 def put_json(document: Any) -> None:
-    """Print the one JSON document of a `--json` command."""
+    """Print the one JSON document of a `--json` command, in ASCII where a character has no shape."""
     if speaks():
-        sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+        if printable(text) != text:
+            text = json.dumps(document, indent=2, allow_nan=False)
+        sys.stdout.write(text + "\n")
 
 
 def show_table(
@@ -91,7 +85,7 @@ def show_table(
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for place, name in enumerate(head):
         right = bool(numeric) and place >= numeric
-        table.add_column(Text(name), justify="right" if right else "left", no_wrap=right)
+        table.add_column(Text(printable(name)), justify="right" if right else "left", no_wrap=right)
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
     width = to.width if to.is_terminal else width

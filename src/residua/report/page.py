@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING
 
 from residua.report.colours import DARK, LIGHT, css_variables
+from residua.spec.printable import printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -182,7 +183,7 @@ def render(page: Page) -> str:
         loader=jinja2.FunctionLoader(_template),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
-        finalize=_keep_percent_signs,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -198,16 +199,16 @@ def render(page: Page) -> str:
     )
 
 
-def _keep_percent_signs(text: object) -> object:
-    """Text whose percent signs stay with their numbers at the end of a line; our own markup as it is."""
-    return text.replace(" %", "\N{NO-BREAK SPACE}%") if type(text) is str else text
+def _shown(text: object) -> object:
+    """Text as `printable` shows it, whose percent signs stay with their numbers; our own markup as it is."""
+    return printable(text).replace(" %", "\N{NO-BREAK SPACE}%") if type(text) is str else text
 
 
 def broken(text: str) -> str:
     """Names and commands as HTML whose lines break at `JOINT`, never within `WHOLE`."""
     from markupsafe import Markup, escape
 
-    joined = JOINT.sub(r"\g<0><wbr>", str(escape(_keep_percent_signs(text))))
+    joined = JOINT.sub(r"\g<0><wbr>", str(escape(_shown(text))))
     return Markup(WHOLE.sub(r'<span class="whole">\g<0></span>', joined))  # noqa: S704  (escaped above)
 
 

@@ -6,9 +6,11 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 
+from residua.spec.printable import printable
+
 FONT = "ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-# What XML 1.0 cannot carry, even escaped; a file name can hold any of it.
-UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+UNWRITABLE = re.compile("[\ufffe\uffff]")
+"""What XML 1.0 cannot carry, even escaped, beside what `printable` escapes; a name can hold any of it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,11 +87,11 @@ def add_shape(
 
 
 def add_text(parent: ET.Element, text: str, at: tuple[float, float], *, style: TextStyle) -> ET.Element:
-    """Add a line of text; `to_string` escapes it.
+    """Add a line of text.
 
     Args:
         parent: The element that it is drawn into.
-        text: Any text; characters that XML cannot carry are replaced.
+        text: Any text; `to_string` escapes it.
         at: x, and y of the baseline, in pixels.
         style: Its type.
 
@@ -102,13 +104,13 @@ def add_text(parent: ET.Element, text: str, at: tuple[float, float], *, style: T
     element = add_shape(parent, "text", fields, style=css)
     if style.turn:
         element.set("transform", f"rotate({number(style.turn)} {number(at[0])} {number(at[1])})")
-    element.text = writable(text)
+    element.text = text
     return element
 
 
 def add_tooltip(parent: ET.Element, text: str) -> None:
     """Add what a browser shows when the pointer rests on `parent`."""
-    ET.SubElement(parent, "title").text = writable(text)
+    ET.SubElement(parent, "title").text = text
 
 
 def path_data(points: Sequence[tuple[float, float]]) -> str:
@@ -119,13 +121,8 @@ def path_data(points: Sequence[tuple[float, float]]) -> str:
 
 
 def to_string(root: ET.Element) -> str:
-    """The drawing as SVG text; the same drawing gives the same text."""
-    return ET.tostring(root, encoding="unicode")
-
-
-def writable(text: str) -> str:
-    """`text` with every character that XML cannot carry replaced by U+FFFD."""
-    return UNWRITABLE.sub("\ufffd", text)
+    """The drawing as SVG text, with names as `printable` shows them; the same drawing gives the same text."""
+    return UNWRITABLE.sub("\ufffd", printable(ET.tostring(root, encoding="unicode")))
 
 
 def number(value: float) -> str:
