@@ -3,6 +3,8 @@
 A file's name on a line of standard input is answered by a line of JSON: what was wrong with it.
 """
 
+import html.parser
+import importlib.util
 import json
 import pathlib
 import shutil
@@ -66,15 +68,48 @@ def main() -> None:
         browser.close()
 
 
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+"""The Content-Security-Policy of every page: no script, no request, no form."""
+
+
+class _Policies(html.parser.HTMLParser):
+    """Collects the policies that a browser obeys: those of `meta` in the head."""
+
+    def __init__(self, document: str) -> None:
+        super().__init__()
+        self.policies: list[str | None] = []
+        self.is_in_head = False
+        self.feed(document)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        fields = dict(attrs)
+        self.is_in_head = (self.is_in_head or tag == "head") and tag != "body"
+        if tag == "meta" and (fields.get("http-equiv") or "").lower() == "content-security-policy":
+            self.policies.append(fields.get("content") if self.is_in_head else None)
+
+
+def policy_problems(document: str) -> list[str]:
+    """What is wrong with the Content-Security-Policy of a page."""
+    policies = _Policies(document).policies
+    return [] if policies == [POLICY] else [f"content security policies {policies}"]
+
+
+def _is_page(file: pathlib.Path) -> bool:
+    return file.suffix == ".html"
+
+
 class Eyes:
     """The process, begun when the first page is looked at."""
 
     process: "subprocess.Popen[str] | None" = None
 
     def __call__(self, *files: pathlib.Path) -> None:
-        """All is well with each of `files`; the test is skipped where no browser is."""
+        """All is well with each of `files`; the test is skipped where no browser is, after their policies."""
         import pytest
 
+        policies = {file.name: policy_problems(file.read_text("utf-8")) for file in files if _is_page(file)}
+        if importlib.util.find_spec("playwright") is None or shutil.which("chromium") is None:
+            assert not any(policies.values()), policies
         pytest.importorskip("playwright", reason="playwright is not installed")
         if shutil.which("chromium") is None:
             pytest.skip("chromium is not installed: apt-get install chromium")
@@ -87,6 +122,7 @@ class Eyes:
             assert file.is_file()
             print(file.resolve(), file=self.process.stdin, flush=True)
             wrong = json.loads(self.process.stdout.readline())
+            wrong += policies.get(file.name, [])
             assert not wrong, f"{file}: {'; '.join(wrong)}"
 
     def close(self) -> None:

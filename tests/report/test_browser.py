@@ -52,6 +52,31 @@ def test_the_page_fits_and_is_silent(
     tab.close()
 
 
+@pytest.mark.parametrize(
+    "injected",
+    [
+        "<script>document.title = 'ran'</script>",
+        "<img src='data:,' alt='x' onerror=\"document.title = 'ran'\">",
+        "<svg><script>document.title = 'ran'</script></svg>",
+        "<iframe srcdoc=\"<script>parent.document.title = 'ran'</script>\"></iframe>",
+        "<script src=\"data:text/javascript,document.title = 'ran'\"></script>",
+    ],
+)
+def test_an_injected_script_runs_only_without_the_policy(
+    browser: playwright.Browser, tmp_path: pathlib.Path, injected: str
+) -> None:
+    figure = page.Figure(injected, "", "a drawing that was trusted")
+    document = page.render(page.Page("safe", "", (page.Section("s", (figure,)),), ""))
+    titles = []
+    for text in (document, document.replace("http-equiv", "http-eqiv")):
+        (tmp_path / "page.html").write_text(text, "utf-8")
+        tab = browser.new_page()
+        tab.goto((tmp_path / "page.html").as_uri(), wait_until="load")
+        titles.append(tab.title())
+        tab.close()
+    assert titles == ["safe", "ran"]
+
+
 def test_every_kind_of_part_can_be_read(
     look: Eyes, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -60,6 +85,7 @@ def test_every_kind_of_part_can_be_read(
     look(tmp_path / "page.html")
 
 
+@pytest.mark.usefixtures("browser")  # without one these pages fail for another reason
 @pytest.mark.parametrize(
     ("body", "wrong"),
     [

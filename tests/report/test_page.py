@@ -3,6 +3,7 @@
 import base64
 import html.parser
 import io
+import pathlib
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 from report_sample import full_page
 
+from eyes import policy_problems
 from residua.report import colours, page
 
 NAMESPACE = "http://www.w3.org/2000/svg"
@@ -55,8 +57,20 @@ def test_the_page_refers_to_nothing_outside_itself() -> None:
 
 
 def test_the_policy_forbids_what_the_page_does_not_need() -> None:
-    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-    assert policy in page.render(full_page())
+    document = page.render(full_page())
+    assert policy_problems(document) == []
+    without = document.replace("http-equiv", "http-eqiv")
+    moved = document.replace("<head>", "<head></head><body>")
+    loose = document.replace("default-src 'none'", "default-src *")
+    twice = document.replace("<title>", "<meta http-equiv=content-security-policy content=x><title>")
+    assert all(map(policy_problems, (without, moved, loose, twice)))
+
+
+def test_every_page_comes_from_the_one_template() -> None:
+    package = pathlib.Path(page.__file__).parents[1]
+    files = [file for kind in ("*.py", "*.html") for file in package.rglob(kind)]
+    whole = [file.name for file in files if re.search("<html|<!doctype", file.read_text("utf-8"), re.I)]
+    assert whole == ["page.html"]
 
 
 def test_every_kind_of_part_appears() -> None:
