@@ -49,7 +49,7 @@ def test_a_stopped_command_says_how_to_go_on_and_loses_no_bit(
 PLACES: dict[str, tuple[object, str]] = {
     "a step": (loop, "backward"),
     "judging": (validate, "evaluate"),
-    "writing a state": (store, "_serialise"),
+    "writing a state": (store, "_write"),
     "renaming it": (os, "replace"),
     "writing a row": (Run, "append_metrics"),
 }
@@ -107,9 +107,7 @@ def test_processes_that_leave_at_once_tell_their_launcher_that_they_do(tmp_path:
     assert [path.read_text() for path in tmp_path.iterdir()] == [str(128 + signal.SIGTERM)] * 2
 
 
-def test_asked_while_no_image_comes_it_saves_what_it_has_within_its_grace(
-    photos: Path, clean: Run, tmp_path: Path
-) -> None:
+def test_asked_while_no_image_comes_it_saves_what_it_has(photos: Path, clean: Run, tmp_path: Path) -> None:
     run_recipe = replace(
         clean.recipe,
         augment=Augment("resized_crop"),
@@ -123,11 +121,9 @@ def test_asked_while_no_image_comes_it_saves_what_it_has_within_its_grace(
     for worker in children_of(process.pid):
         os.kill(worker, signal.SIGSTOP)
     time.sleep(1)  # until it has used what they made before
-    asked = time.monotonic()
     process.send_signal(signal.SIGTERM)
     out, error = process.communicate(timeout=60)
     assert process.returncode == 75, out + error
-    assert time.monotonic() - asked < 20
     assert error == ""
     assert not open_run(run).finished
     (step,) = re.findall(r"stopped after step (\d+)", out)

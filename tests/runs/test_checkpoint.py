@@ -1,5 +1,6 @@
 """What survives on disk: complete, self-certifying, the newest two."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,6 +88,20 @@ def test_only_the_newest_two_states_are_kept_by_step_and_not_by_clock(tmp_path: 
     assert state is not None
     assert state.path == paths[3]
     assert state.damaged == ()
+
+
+def test_the_clock_decides_nothing(tmp_path: Path) -> None:
+    older, newer = saved(tmp_path, 999_999_999, 1_000_000_000)  # of 9 and of 10 digits
+    for path, seconds in ((older, 2_000_000_000), (newer, 0)):
+        os.utime(path, (seconds, seconds))
+    (tmp_path / "state-x.safetensors").touch()
+    (tmp_path / "state-000000001.safetensors.bak").touch()
+    assert list_checkpoints(tmp_path) == [newer, older]
+    state = load_newest(tmp_path)
+    assert state is not None
+    assert state.path == newer
+    (newest,) = saved(tmp_path, 1_000_000_001)
+    assert list_checkpoints(tmp_path) == [newest, newer]
 
 
 def test_a_flipped_byte_makes_the_older_state_the_newest_and_is_named(tmp_path: Path) -> None:

@@ -1,7 +1,5 @@
 """Parts of the report of every run, whatever its task: error curves, the network, training settings."""
 
-import json
-
 from residua.measure.views import CLIP, VIEW_TEXTS
 from residua.report.page import Code, Figure, Part, Table, Text
 from residua.report.training_curves import Curve, Panel, training_curves
@@ -14,7 +12,7 @@ from residua.spec.record import to_plain
 
 def error_curve(run: Run, name: str) -> Curve:
     """Training and test error of a run by epoch, in percent."""
-    rows = run.metrics
+    rows = run.epochs("epoch", "train_error", "test_error")
     return Curve(
         name,
         tuple(float(row["epoch"]) for row in rows),
@@ -25,7 +23,7 @@ def error_curve(run: Run, name: str) -> Curve:
 
 def error_figure(run: Run) -> Figure:
     """The curves of a run as a figure in the style of He et al. 2015, fig. 6."""
-    name, last = run.recipe.arch.name, run.metrics[-1]
+    name, last = run.recipe.arch.name, run.epochs("train_error", "test_error")[-1]
     noun, view = ("clips", CLIP) if run.recipe.arch.clip else ("images", "center")
     return Figure(
         training_curves((Panel(name, (error_curve(run, name),)),)),
@@ -58,14 +56,12 @@ def training_section(run: Run, sentences: tuple[str, ...]) -> tuple[Part, ...]:
     Returns:
         The recipe and the machine as text, the command that trains it again, and a table of all settings.
     """
-    environment = json.loads((run.path / "environment.json").read_text())
-    versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
-    machine = f"residua {environment['residua']}, Python {environment['python']}, {versions}."
+    environment = run.environment
     return (
         Text(
             (
                 " ".join(sentences),
-                f"{environment['machine']}, {environment['cores']} cores; {machine}",
+                f"{environment.hardware}; {environment.software}.",
             )
         ),
         Code(f"residua train DATA --recipe {run.path.name}/recipe.json", "Train it again:"),

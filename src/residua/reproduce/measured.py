@@ -179,12 +179,12 @@ def reproduce_row(
     values = tuple(value for run in finished if (value := row_value(run, row)) is not None)
     if not values:
         return replace(reproduced, note="five classes or fewer")
-    train_errors = tuple(float(run.metrics[-1]["train_error"]) for run in finished)
+    train_errors = tuple(float(run.epochs("train_error")[-1]["train_error"]) for run in finished)
     return replace(reproduced, values=values, train_errors=train_errors, runs=finished)
 
 
 def _training_images(run: Run) -> int:
-    return int(json.loads((run.path / "data.json").read_text("utf-8"))["train"])
+    return int(run.identity["train"])
 
 
 def _count_row(row: PublishedRow) -> ReproducedRow:
@@ -201,7 +201,7 @@ def row_value(run: Run, row: PublishedRow) -> float | None:
     Returns:
         The value; None for the top-5 error of five classes or fewer.
     """
-    last = run.metrics[-1]
+    last = run.epochs("train_error", "test_error")[-1]
     if row.measure in ("train_error", "test_error"):
         return float(last[row.measure])
     if row.measure == "response":

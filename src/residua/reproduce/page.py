@@ -1,6 +1,5 @@
 """The page about a reproduction: figure, table, claims, recipe in sentences, and the command."""
 
-import json
 import math
 from collections.abc import Iterable
 
@@ -200,10 +199,8 @@ def _making(reproduction: Reproduction) -> tuple[Part, ...]:
     if not runs:
         return (repeat,)
     recipe = runs[0].recipe
-    environment = json.loads((runs[0].path / "environment.json").read_text())
-    versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
-    machine = f"{environment['machine']}, {environment['cores']} cores"
-    software = f"residua {environment['residua']}, Python {environment['python']}, {versions}."
+    environment = runs[0].environment
+    machine, software = environment.hardware, f"{environment.software}."
     docstring = recipe_docstring(recipe)
     paragraphs = (
         " ".join(sentences(recipe)),

@@ -9,6 +9,7 @@ weights.
 States are ordered by the step in their names, never by clock.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,19 +19,23 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from residua.errors import CheckpointError, NewerFormatError, NonFiniteError
+from residua.errors import CheckpointError, ConfigError, NewerFormatError, NonFiniteError
 from residua.nn.network import Network, build
+from residua.runs.records import read_row
 from residua.runs.run import Run
 from residua.spec.arch import Arch
-from residua.spec.record import from_plain, to_plain
-from residua.weights.load import AVERAGE, PREFIX, of_model
+from residua.spec.record import check_range, from_plain, to_plain
+from residua.weights.facts import FORMAT
+from residua.weights.load import AVERAGE, PREFIX, check_size, of_model
 from residua.weights.store import publish, read
 
-FORMAT = 2
-"""Version of the format; a file with a higher number was written by a later residua."""
 KEEP = 2
 """States kept: the newest, and one to fall back on when it is damaged."""
 MODEL, OPTIM, GROUP = PREFIX, "optim.", "group."
+MAX_STEPS = 1 << 53
+"""Above every count of a state: what float64 counts exactly."""
+MAX_DIGITS = 10
+"""More digits than the number of a weight has."""
 BEST = "best.safetensors"
 """File of the weights with the lowest test error."""
 WeightsName = Literal["auto", "raw", "ema", "best"]
@@ -38,6 +43,15 @@ WeightsName = Literal["auto", "raw", "ema", "best"]
 exists."""
 _OLD_PROGRESS = {"loss": "loss_sum", "wrong": "num_wrong", "seen": "num_images"}
 """Names in format 1."""
+_STATE_NAME = re.compile(r"state-(\d{9,})\.safetensors")
+_MOMENTUM, _MOMENTS = frozenset({"momentum_buffer"}), frozenset({"exp_avg", "exp_avg_sq"})
+_SLOTS = {
+    "SGD": (_MOMENTUM,),
+    "AdamW": (_MOMENTS | {"step"},),
+    "Lamb": (_MOMENTS,),
+    "Muon": (_MOMENTUM, _MOMENTS | {"step"}),
+}
+"""Optimiser -> names of the tensors that it stores for a weight, in one set or another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +128,7 @@ def save(
     path = folder / f"state-{progress.step:09d}.safetensors"
     publish(path, tensors, facts)
     older = [
-        file for file in list_checkpoints(folder) if file <= path
+        file for file in list_checkpoints(folder) if step_in_name(file) <= progress.step
     ]  # newer ones are damaged: we fell back
     for file in older[KEEP:]:
         file.unlink(missing_ok=True)
@@ -143,8 +157,9 @@ def save_best_weights(folder: Path, network: Network, evaluation: Mapping[str, A
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
-    """State files in `folder`, the newest first."""
-    return sorted(folder.glob("state-*.safetensors"), reverse=True)
+    """State files in `folder`, the newest first: by the step in their names, never by clock."""
+    states = (path for path in folder.glob("state-*") if _STATE_NAME.fullmatch(path.name))
+    return sorted(states, key=step_in_name, reverse=True)
 
 
 def step_in_name(path: Path) -> int:
@@ -163,6 +178,7 @@ def load_newest(folder: Path) -> Checkpoint | None:
     for path in list_checkpoints(folder):
         try:
             tensors, facts = _read(path)
+            _check_training(facts, path)
         except NewerFormatError:
             raise
         except CheckpointError as error:
@@ -190,10 +206,13 @@ def weights_file(path: Path) -> Path:
     """The file of weights that `path` stands for: the newest state of a run, else `path` itself.
 
     Raises:
-        CheckpointError: That state is damaged.
+        CheckpointError: That state is damaged, or as `Run.check_files`.
     """
-    folder = Run(path).checkpoints
-    state = load_last(folder) if folder.is_dir() else None
+    run = Run(path)
+    if not run.checkpoints.is_dir():
+        return path
+    run.check_files()
+    state = load_last(run.checkpoints)
     return state.path if state else path
 
 
@@ -217,18 +236,54 @@ def restore(state: Checkpoint, network: Network, optimizer: torch.optim.Optimize
         raise CheckpointError(f"{state.path} belongs to the optimiser {then}, not {now}: set optim.kind back")
     optimizer_state = optimizer.state_dict()
     slots: dict[int, dict[str, Tensor]] = {}
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for name, value in state.tensors.items():
         if name.startswith(OPTIM):
-            index, slot = name.removeprefix(OPTIM).split(".", 1)
-            like = parameters[int(index)]
-            same = value.shape == like.shape  # then in the same memory format; else it is a count
-            slots.setdefault(int(index), {})[slot] = torch.empty_like(like).copy_(value) if same else value
+            index, slot = _split_name(name, OPTIM, state.path)
+            slots.setdefault(index, {})[slot] = value
         elif name.startswith(GROUP):
-            number, entry = name.removeprefix(GROUP).split(".", 1)
-            optimizer_state["param_groups"][int(number)][entry] = value
+            number, entry = _split_name(name, GROUP, state.path)
+            if number >= len(optimizer.param_groups) or entry != "step" or not _is_count(value):
+                raise _unfit(state.path, name)
+            optimizer_state["param_groups"][number][entry] = value
+    _fit_slots(slots, optimizer, state.path)
     optimizer.load_state_dict({**optimizer_state, "state": slots})
-    return from_plain(Progress, _renamed(state.facts["progress"], _OLD_PROGRESS))
+    return _progress(state.facts)
+
+
+def _split_name(name: str, prefix: str, path: Path) -> tuple[int, str]:
+    """Number and last part of the name of an optimiser's tensor, e.g. 3 and `step` of `optim.3.step`."""
+    number, _, last = name.removeprefix(prefix).partition(".")
+    if not (number.isdecimal() and len(number) < MAX_DIGITS):
+        raise _unfit(path, name)
+    return int(number), last
+
+
+def _fit_slots(slots: dict[int, dict[str, Tensor]], optimizer: torch.optim.Optimizer, path: Path) -> None:
+    """Give the tensors in `slots` the memory format of their weights. CheckpointError when one cannot be of
+    its weight."""
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    known = _SLOTS.get(type(optimizer).__name__)
+    for index, tensors in slots.items():
+        first = f"{OPTIM}{index}.{next(iter(tensors))}"
+        if index >= len(weights) or (known and frozenset(tensors) not in known):
+            raise _unfit(path, first)
+        for slot, value in tensors.items():
+            if slot == "step" and _is_count(value):
+                continue
+            if slot == "step" or value.shape != weights[index].shape or not value.is_floating_point():
+                raise _unfit(path, f"{OPTIM}{index}.{slot}")
+            tensors[slot] = torch.empty_like(weights[index], dtype=value.dtype).copy_(value)
+
+
+def _is_count(value: Tensor) -> bool:
+    """Whether `value` can be the number of updates that an optimiser made."""
+    return not value.ndim and not value.is_complex() and 0 <= float(value) < MAX_STEPS
+
+
+def _unfit(path: Path, name: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path} holds {name[:100]!r}, which does not fit the optimiser: take an older copy"
+    )
 
 
 def restore_ema(state: Checkpoint, network: Network) -> None:
@@ -244,9 +299,13 @@ def has_best_weights(folder: Path) -> bool:
 
 
 def first_nonfinite(tensors: Mapping[str, Tensor]) -> str | None:
-    """The name of the first tensor that holds NaN or infinity; None when all are finite."""
+    """The name of the first tensor that holds NaN or infinity; None when all are finite.
+
+    Smallest and largest number tell it without a copy of the tensor.
+    """
     for name, value in tensors.items():
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+        extremes = torch.aminmax(value) if value.is_floating_point() and value.numel() else ()
+        if not all(bool(torch.isfinite(extreme)) for extreme in extremes):
             return name
     return None
 
@@ -269,7 +328,9 @@ def build_classifier(path: Path, facts: Mapping[str, Any]) -> Network:
     """
     if facts.get("detector"):
         raise CheckpointError(f"{path} holds a detector, no classifier: use evaluate or predict")
-    return build(from_plain(Arch, facts["arch"]))
+    arch = from_plain(Arch, facts["arch"])
+    check_size(arch, path)
+    return build(arch)
 
 
 def load_weights(
@@ -292,10 +353,12 @@ def load_weights(
     if "arch" not in facts:
         raise CheckpointError(f"{path} holds no network: give a run or one of its checkpoints")
     network = make(path, facts)
-    network.class_names = tuple(facts["classes"])
+    network.class_names = tuple(facts.get("classes", ()))
     averaged = any(name.startswith(AVERAGE) for name in tensors)
     if weights == "ema" and not averaged:
         raise CheckpointError(f"{path} holds no moving average of the weights: give --weights raw or best")
+    if weights == "best" and facts.get("kind") != "weights":
+        raise CheckpointError(f"{path} holds no best weights: give its run, or --weights raw")
     use_ema = averaged and weights in ("auto", "ema")
     _fill(network, Checkpoint(path, tensors, facts, ()), AVERAGE if use_ema else MODEL)
     return network.eval(), "best" if facts.get("kind") == "weights" else "ema" if use_ema else "raw"
@@ -320,6 +383,29 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, facts
 
 
+def _check_training(facts: Mapping[str, Any], path: Path) -> None:
+    """CheckpointError when the facts of a training state at `path` are wrong."""
+    try:
+        _progress(facts)
+        from_plain(str, facts.get("optimizer", ""), path="optimizer")
+        rows = from_plain(tuple[Any, ...], facts.get("rows", []), path="rows")
+        for number, row in enumerate(rows):
+            if "test_error" not in read_row(row, f"rows[{number}]"):
+                raise ConfigError(f"rows[{number}] lacks the field 'test_error'")
+    except ConfigError as error:
+        raise CheckpointError(f"{path} holds wrong facts: {error}") from None
+
+
+def _progress(facts: Mapping[str, Any]) -> Progress:
+    """The progress of a training state. ConfigError when it is wrong."""
+    plain = facts.get("progress")
+    renamed = _renamed(plain, _OLD_PROGRESS) if isinstance(plain, dict) else plain
+    progress = from_plain(Progress, renamed, path="progress")
+    for name in ("step", "num_wrong", "num_images"):
+        check_range(f"progress.{name}", getattr(progress, name), 0, MAX_STEPS)
+    return progress
+
+
 def _weights(prefix: str, network: nn.Module, step: int) -> dict[str, Tensor]:
     """The state of `network` under names that begin with `prefix`. NonFiniteError when a value is not
     finite."""
@@ -330,8 +416,13 @@ def _weights(prefix: str, network: nn.Module, step: int) -> dict[str, Tensor]:
 
 
 def _fill(network: nn.Module, state: Checkpoint, prefix: str = MODEL) -> None:
+    weights, own = of_model(state.tensors, prefix), network.state_dict()
+    for name in weights.keys() & own.keys():
+        if weights[name].is_floating_point() != own[name].is_floating_point() or weights[name].is_complex():
+            kinds = f"{weights[name].dtype} instead of {own[name].dtype}"
+            raise CheckpointError(f"{state.path} holds {kinds} in {name}: take an older copy")
     try:
-        network.load_state_dict(of_model(state.tensors, prefix))
+        network.load_state_dict(weights)
     except RuntimeError as error:
         lines = str(error).splitlines()
         raise CheckpointError(f"{state.path} belongs to another network: {lines[-1].strip()}") from None

@@ -8,7 +8,8 @@
     finished.json, report.html  written at the planned end
     .lock                       held by the process that writes the run
 
-Reading a run imports nothing of training.
+A run may come from somebody else, so it holds no links: `check_files` refuses them before anything is read,
+written or deleted. The run directory itself may be a link. Reading a run imports nothing of training.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ import os
 import platform
 import shutil
 import socket
+import stat
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,10 +28,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from residua.errors import ConfigError, RunBusyError
-from residua.files import errors_name, file_lock, write_file
+from residua.errors import CheckpointError, ConfigError, RunBusyError
+from residua.files import check_kind, errors_name, file_lock, open_regular, read_file, write_file
+from residua.runs import records
+from residua.runs.records import Environment
 from residua.spec.recipe import Recipe, read_recipe
-from residua.spec.record import to_json
+from residua.spec.record import from_plain, to_json
 from residua.version import __version__
 
 RECIPE, DATA = "recipe.json", "data.json"
@@ -39,7 +43,8 @@ BACKUP = "checkpoints/spare.json"
 EXACT = ("torch", "processor", "device", "processes")
 """What of the environment decides the last bits; threads, precision and memory format are in the recipe."""
 _REPLACED = ("metrics.jsonl", "finished.json", "report.html", "quarantine.csv", "rollbacks.json")
-_OLD_METRICS = {"rate": "lr"}
+_FILES = {RECIPE, DATA, "environment.json", "diverged.json", ".lock", *_REPLACED}
+"""Names of files at the top of a run; other names there may be folders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +65,13 @@ class Run:
 
         Raises:
             ConfigError: The file is damaged, or a later version wrote it.
+            CheckpointError: As `check_files`.
             OSError: It does not exist.
         """
+        self.check_files()
         file = self.path / RECIPE
         try:
-            return read_recipe(file.read_text("utf-8"))
+            return read_recipe(read_file(file).decode("utf-8"))
         except ValueError as error:
             writer = self._environment().get("residua", __version__)
             hint = f"; residua {writer} wrote it, this is {__version__}: use that version"
@@ -73,12 +80,22 @@ class Run:
     @property
     def metrics(self) -> list[dict[str, Any]]:
         """One row for each finished epoch, the oldest first; damaged rows are left out."""
-        rows = []
-        if (file := self.path / "metrics.jsonl").exists():
-            for line in file.read_bytes().splitlines():
-                with suppress(ValueError):
-                    row = json.loads(line)
-                    rows += [with_current_names(row)] if isinstance(row, dict) and "step" in row else []
+        return records.read_metrics(self.path / "metrics.jsonl")
+
+    def epochs(self, *names: str) -> list[dict[str, Any]]:
+        """`metrics` of a run that has finished an epoch.
+
+        Args:
+            names: Metrics that each row must have.
+
+        Raises:
+            CheckpointError: There is no row, or one lacks a metric; the message names the file.
+        """
+        file, rows = self.path / "metrics.jsonl", self.metrics
+        if not rows:
+            raise CheckpointError(f"{file} has no row of a finished epoch: put it back")
+        for row in rows:
+            records.require(row, names, file)
         return rows
 
     @property
@@ -89,7 +106,26 @@ class Run:
     @property
     def rollbacks(self) -> list[int]:
         """The steps to which training went back after NaN or infinity, the oldest first."""
-        return list(_read_json(self.path / "rollbacks.json") or [])
+        return records.read_rollbacks(self.path / "rollbacks.json")
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The identity of the examples.
+
+        Raises:
+            CheckpointError: The file is damaged, or a field is missing or wrong.
+            OSError: It cannot be read.
+        """
+        return records.read_identity(self.path / DATA)
+
+    @property
+    def environment(self) -> Environment:
+        """Where the run began; unknown where `environment.json` is lost.
+
+        Raises:
+            CheckpointError: A field is wrong.
+        """
+        return from_plain(Environment, self._environment(), others=True)
 
     @property
     def job_id(self) -> str:
@@ -136,8 +172,9 @@ class Run:
     def append_metrics(self, row: Mapping[str, Any]) -> None:
         """Add one row to the metrics. ValueError when a number in it is not finite."""
         line = json.dumps(row, allow_nan=False) + "\n"
-        with errors_name(file := self.path / "metrics.jsonl"), file.open("a") as lines:
-            lines.write(line)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        with errors_name(file := self.path / "metrics.jsonl"), open(open_regular(file, flags), "ab") as lines:
+            lines.write(line.encode())
             lines.flush()
             os.fsync(lines.fileno())
 
@@ -151,33 +188,43 @@ class Run:
         """Write `finished.json` with the metrics of the last epoch."""
         write_file(self.path / "finished.json", json.dumps(row, indent=2, allow_nan=False))
 
+    def check_files(self) -> None:
+        """Check that all in the run are files and folders of its own.
+
+        Raises:
+            CheckpointError: The run holds a link, or a pipe, a device or a folder in the place of a file.
+            OSError: A folder cannot be listed.
+        """
+        check_kind(self.checkpoints, stat.S_IFDIR)
+        for folder in (self.path, self.checkpoints):
+            with suppress(FileNotFoundError):
+                for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+                    is_known = folder == self.checkpoints or entry.name in _FILES
+                    if is_known or not entry.is_dir(follow_symlinks=False):
+                        check_kind(folder / entry.name)
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the run while inside.
 
         Raises:
             RunBusyError: Another process holds it; the message names that process.
+            CheckpointError: As `check_files`.
         """
+        self.check_files()
+        since = time.strftime("%Y-%m-%d %H:%M:%S")
+        holder = f"process {os.getpid()} on {socket.gethostname()} since {since}"
         with ExitStack() as stack:
             try:
-                descriptor = stack.enter_context(file_lock(self.path / ".lock", wait=False))
+                stack.enter_context(file_lock(self.path / ".lock", wait=False, holder=holder))
             except BlockingIOError as error:
                 owner = error.args[0] or "another process"
                 message = f"{self.path} is being written by {owner}: wait, or choose another -o"
                 raise RunBusyError(message) from None
-            os.ftruncate(descriptor, 0)
-            since = time.strftime("%Y-%m-%d %H:%M:%S")
-            os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()} since {since}".encode())
             yield
 
     def _environment(self) -> dict[str, Any]:
-        facts = _read_json(self.path / "environment.json")
-        return facts if isinstance(facts, dict) else {}
-
-
-def with_current_names(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of metrics under the names of this version; rows of older versions are read alike."""
-    return {_OLD_METRICS.get(name, name): value for name, value in row.items()}
+        return records.read_environment(self.path / "environment.json")
 
 
 def create(
@@ -200,6 +247,7 @@ def create(
     Raises:
         FileExistsError: A run exists at `path`, without `force`.
         RunBusyError: Another process writes it.
+        CheckpointError: A link, or something else than a file, is in the place of one.
     """
     run = Run(path)
     path.mkdir(parents=True, exist_ok=True)
@@ -222,11 +270,14 @@ def check_run_path(path: Path, *, force: bool = False) -> None:
     Raises:
         FileExistsError: A run or a file exists at `path`, without `force`.
         RunBusyError: Another process writes the run there.
+        CheckpointError: A link, or something else than a file, is in the place of one.
         OSError: The folder cannot be written.
     """
     if os.path.lexists(path) and not path.is_dir():
         path.stat()  # raises for a broken link
         raise FileExistsError(f"{path} is no folder: choose another -o")
+    if path.is_dir():
+        Run(path).check_files()
     if (path / RECIPE).exists():
         existing = Run(path)
         with nullcontext() if existing.finished else existing.lock():  # a finished run may be read-only
@@ -247,10 +298,12 @@ def open_run(path: Path) -> Run:
 
     Raises:
         ConfigError: `path` is no run.
+        CheckpointError: As `Run.check_files`.
         OSError: A link on the way is broken.
     """
     with suppress(FileNotFoundError, NotADirectoryError):
         path.stat()
+        Run(path).check_files()
     for name in (RECIPE, DATA):
         if not (path / name).is_file() and not (path / BACKUP).is_file():
             raise ConfigError(f"{path} is no run: it has no {name}; `residua train DATA -o {path}` makes one")
@@ -271,13 +324,6 @@ def environment() -> dict[str, Any]:
         "processor": _processor(),
         "cores": os.cpu_count(),
     }
-
-
-def _read_json(file: Path) -> Any:
-    """The JSON in `file`; None when it is missing or damaged."""
-    with suppress(OSError, ValueError):
-        return json.loads(file.read_text())
-    return None
 
 
 def _processor() -> str:

@@ -12,8 +12,8 @@ import math
 import reprlib
 import types
 import typing
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any, TypeVar
 
 from residua.errors import ConfigError
@@ -22,6 +22,8 @@ Record = TypeVar("Record")
 
 FEW = 12
 """Names listed where none is near: what fits into a line."""
+MAX_DIGITS = 18
+"""Most digits of a whole number, which then fits into 64 bits."""
 LONGEST_NAME = 100
 """Characters of a misspelt name that are compared and shown."""
 HUGE = 1e30
@@ -29,6 +31,7 @@ HUGE = 1e30
 MANY = 10**9
 """Largest count of a setting: more steps, images or epochs are a mistake."""
 
+_type_hints: Callable[[Any], dict[str, Any]] = cache(typing.get_type_hints)
 _brief = reprlib.Repr()
 _brief.maxlevel, _brief.maxstring, _brief.maxother = 3, 60, 60
 
@@ -142,14 +145,20 @@ def parse_json(text: str | bytes) -> Any:
     """The value that `text` holds as JSON.
 
     Raises:
-        ConfigError: `text` is not JSON, is nested too deeply, or has a number of thousands of digits.
+        ConfigError: `text` is not JSON, is nested too deeply, or has a whole number beyond 64 bits.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, parse_int=_whole_number)
     except RecursionError:
         raise ConfigError("not JSON: its brackets are nested too deeply") from None
     except ValueError as error:  # also for bytes that are no text
-        raise ConfigError(f"not JSON: {str(error).partition(';')[0]}") from None
+        raise ConfigError(f"not JSON: {error}") from None
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"a whole number has {len(digits)} digits: give at most {MAX_DIGITS}")
+    return int(digits)
 
 
 def override(record: Record, path: str, text: str) -> Record:
@@ -183,7 +192,7 @@ def _record_in(hint: Any) -> type[Any] | None:
 
 
 def _hints(kind: type[Any]) -> dict[str, Any]:
-    hints = typing.get_type_hints(kind)
+    hints = _type_hints(kind)
     return {f.name: hints[f.name] for f in dataclasses.fields(kind)}
 
 
@@ -245,10 +254,9 @@ def _read_scalar(hint: Any, plain: Any, path: str) -> Any:
 
 
 def _finite(plain: float, path: str) -> float:
-    with suppress(OverflowError):  # a whole number of hundreds of digits
-        if math.isfinite(number := float(plain)):
-            return number
-    raise ConfigError(f"{path} is {_brief.repr(plain)}: give a finite number")
+    if not math.isfinite(plain):
+        raise ConfigError(f"{path} is {plain}: give a finite number")
+    return float(plain)
 
 
 def _read_dict(inner: Any, plain: Any, path: str) -> dict[str, Any]:

@@ -6,7 +6,6 @@ first needed: the processes that decode clips import this package, and a network
 `residua.training`.
 """
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,19 +104,22 @@ def _network_input(path: Path) -> "Holds | None":
     facts = _facts(path)
     if not facts:
         return None
-    clip = (facts.get("arch") or {}).get("clip")
+    arch = facts.get("arch")
+    clip = isinstance(arch, dict) and arch.get("clip")
     return "boxes" if facts.get("detector") else "clips" if clip else "images"
 
 
 def _facts(path: Path) -> Mapping[str, Any]:
     """The metadata beside the weights at `path`; empty where they are missing or not ours."""
+    from residua.files import read_file
     from residua.predict.folder import CONFIG
+    from residua.spec.record import parse_json
     from residua.weights.store import is_ours, read
 
     for name in ("recipe.json", CONFIG):
         if (path / name).is_file():
             try:
-                plain = json.loads((path / name).read_text("utf-8"))
+                plain = parse_json(read_file(path / name))
             except ValueError:
                 return {}
             return plain if isinstance(plain, dict) else {}

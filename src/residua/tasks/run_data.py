@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import json
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -84,16 +83,13 @@ def reopen(
     Raises:
         ConfigError: The run names examples on another machine, and `source` is not given.
         DataError: The examples, their split or their files are no longer those of the run.
+        CheckpointError: As `Run.identity`.
     """
     data = run.recipe.data
     if not source:
         check_is_local(data.source, named_by=run.path)
     data = replace(data, source=source or data.source)
-    try:
-        before = json.loads((file := run.path / "data.json").read_text("utf-8"))
-    except ValueError:
-        problem = f"{file} is damaged, so it cannot be checked that the examples are the same"
-        raise DataError(f"{problem}: put it back, or train again") from None
+    before = run.identity
     unreadable = before.setdefault("unreadable", {})
     dataset = task.open(data, without=unreadable, listing=listing)
     now = identity(dataset, unreadable)

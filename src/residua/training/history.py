@@ -16,7 +16,8 @@ from residua.files import remove_temporary_files
 from residua.nn.network import Network
 from residua.runs import checkpoint
 from residua.runs.checkpoint import Checkpoint, Progress
-from residua.runs.run import Run, with_current_names
+from residua.runs.records import TIMING, read_row, require
+from residua.runs.run import Run
 from residua.spec.recipe import Recipe
 from residua.training.average import EmaWeights
 from residua.training.processes.world import SINGLE_PROCESS, World
@@ -26,8 +27,6 @@ MAX_ROLLBACKS = 3
 """Training goes back at most so often: after that the learning rate is not the cause."""
 ROLLBACK_FACTOR = 0.5
 """Factor of the learning rate after each rollback."""
-TIMING = "images_per_second"
-"""The metric that differs between equal runs; states leave it out, so that equal runs have equal files."""
 
 Row = Mapping[str, Any]
 
@@ -86,6 +85,8 @@ class RunHistory:
         self.rows, self.rollbacks, self._first_compared, notes = self.world.run_on_main(
             lambda: self._restore_files(state, progress)
         )
+        for row in self.rows:
+            require(row, ("test_error",), self.run.path / "metrics.jsonl")
         self.errors = [_errors_of(row) for row in self.rows]
         return notes
 
@@ -166,11 +167,12 @@ def _finished_rows(state: Checkpoint | None, progress: Progress, written: Sequen
         last = progress.step - 1 if progress.num_images else progress.step
         return [row for row in written if row["step"] <= last]
     by_step = {row["step"]: row for row in written}
-    rows = map(with_current_names, state.facts["rows"])
+    rows = map(read_row, state.facts["rows"])
     return [_with_timing(row, by_step.get(row["step"], {})) for row in rows]
 
 
 def _without_timing(row: Row) -> Row:
+    """`row` without its speed, so that equal runs have equal states."""
     return {name: value for name, value in row.items() if name != TIMING}
 
 

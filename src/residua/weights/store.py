@@ -1,10 +1,12 @@
-"""The only place that reads or writes weight files: ours certify every byte, those of others never run code.
+"""Weight files of ours, which certify every byte; `foreign` reads those of others.
 
 torch and safetensors both load a file with a flipped bit in silence, so a file of ours carries the SHA-256 of
 its own bytes, counted with 64 zeros where the digest stands. Any safetensors reader still opens it.
+
+    publish   header with zeros -> the tensors piece by piece, hashed as they are written -> digest over the
+              zeros. The library would copy all tensors twice, and abort where memory runs out.
 """
 
-import argparse
 import contextlib
 import errno
 import hashlib
@@ -12,8 +14,8 @@ import json
 import os
 import re
 import stat
-import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,7 +24,9 @@ import torch
 from torch import Tensor
 
 from residua.errors import CheckpointError
-from residua.files import write_file
+from residua.files import replace_file
+from residua.spec.record import parse_json
+from residua.weights.facts import check_facts
 
 ZEROS = b"0" * 64
 """Placeholder of the digest while it is computed."""
@@ -32,12 +36,26 @@ CLAIM = re.compile(rb'"(sha256|facts)":"')
 """At least one of these stays in a header of ours when one byte is flipped."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Error numbers of a full disk, an exceeded quota or a file size limit."""
-CONTAINERS = ("state_dict_ema", "model_ema", "state_dict", "model")
-"""Keys under which others store the weights; averaged ones first, which were evaluated (timm's order)."""
-WRAPPERS = ("module.", "_orig_mod.")
-"""What data-parallel training and torch.compile put before every name."""
+PIECE_BYTES = 8 << 20
+"""Bytes of a tensor that are copied and written at once, about: the memory that writing a file takes."""
 
-_FOLDER = 0x10  # among the attributes of a record in a zip
+_TYPES = {
+    torch.uint64: "U64",
+    torch.int64: "I64",
+    torch.float64: "F64",
+    torch.complex64: "C64",
+    torch.float32: "F32",
+    torch.uint32: "U32",
+    torch.int32: "I32",
+    torch.bfloat16: "BF16",
+    torch.float16: "F16",
+    torch.uint16: "U16",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+"""Types of tensors in the order of safetensors' own writer, the widest first, and their names there."""
 
 
 def publish(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
@@ -58,12 +76,16 @@ def publish(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any])
     """
     if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
         raise CheckpointError(f"{path} is no regular file, so it is not replaced: choose another path")
-    head, payload = _serialise(tensors, json.dumps(facts, allow_nan=False, sort_keys=True))
+    facts_text = json.dumps(facts, allow_nan=False, sort_keys=True)
+    ordered = sorted(tensors.items(), key=lambda pair: ([*_TYPES].index(pair[1].dtype), pair[0]))
+    head = _new_header(ordered, facts_text)
     try:
-        write_file(path, head, payload, durable=True)
+        with replace_file(path, durable=True) as file:
+            _write(file, head, (piece for _, tensor in ordered for piece in _pieces(tensor)))
     except OSError as error:
         if error.errno in FULL:
-            error.strerror = f"{error.strerror} for the {len(head) + len(payload):,} bytes of"
+            size = len(head) + sum(tensor.nbytes for tensor in tensors.values())
+            error.strerror = f"{error.strerror} for the {size:,} bytes of"
         raise
 
 
@@ -71,10 +93,10 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors and facts that `publish` wrote.
 
     Raises:
-        CheckpointError: A byte of the file is changed, missing or extra.
+        CheckpointError: A byte of the file is changed, missing or extra, or a fact is wrong.
     """
-    _regular_size(path)
-    with _open(path) as file:
+    regular_size(path)
+    with open_file(path) as file:
         raw = file.read()
     at = _digest_at(raw)
     if at is None:
@@ -85,13 +107,13 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if _digest(raw[:at], ZEROS, rest) != raw[at : at + len(ZEROS)]:
         raise CheckpointError(f"{path} is damaged (its bytes do not match its sha256): take an older copy")
     try:
-        facts = json.loads(json.loads(_header(raw))["__metadata__"]["facts"])
+        facts = parse_json(json.loads(_header(raw))["__metadata__"]["facts"])
         tensors = safetensors.torch.load(raw)
+    except MemoryError:
+        raise
     except Exception as error:  # a forged file may raise anything
-        raise CheckpointError(f"{path} holds no facts or tensors: {_first_line(error)}") from None
-    if not isinstance(facts, dict):
-        raise CheckpointError(f"{path} holds facts without names: write it with residua")
-    return tensors, facts
+        raise CheckpointError(f"{path} holds no facts or tensors: {first_line(error)}") from None
+    return tensors, check_facts(facts, path)
 
 
 def is_ours(path: Path) -> bool:
@@ -100,97 +122,51 @@ def is_ours(path: Path) -> bool:
     Raises:
         CheckpointError: The file cannot be read.
     """
-    size = _regular_size(path)
-    with _open(path) as file:
+    size = regular_size(path)
+    with open_file(path) as file:
         length = int.from_bytes(file.read(8), "little")
         return length < size and CLAIM.search(file.read(length)) is not None
 
 
-def read_foreign(path: Path) -> dict[str, Tensor]:
-    """The weights in a `.safetensors` or torch file of others, under their names; nothing in it is executed.
+def _new_header(ordered: Sequence[tuple[str, Tensor]], facts: str) -> bytes:
+    """Length and header of a safetensors file with `ordered` tensors, and zeros for the digest.
 
-    Opens the containers `state_dict_ema`, `model_ema`, `state_dict` and `model`, in this order of preference,
-    and removes `module.` and `_orig_mod.` where every name has them.
-
-    Raises:
-        CheckpointError: The file cannot be read, or holds anything but tensors with all their numbers.
+    The library writes the metadata in random order; otherwise the bytes are those of its own writer.
     """
-    state = _parse_foreign(path)
-    for _ in CONTAINERS:  # containers nest no deeper, but a hostile dict may contain itself
-        state = next((state[key] for key in CONTAINERS if isinstance(state.get(key), Mapping)), state)
-    state = {name: value for name, value in state.items() if name != "n_averaged"}  # AveragedModel's counter
-    for name, value in state.items():
-        if not isinstance(name, str) or not isinstance(value, Tensor):
-            raise CheckpointError(f"{path} holds {name!r}, which is no tensor: give a file of weights alone")
-        if not _is_complete(value):
-            raise CheckpointError(f"{path} claims more numbers for {name!r} than it holds: do not trust it")
-    if not state:
-        raise CheckpointError(f"{path} holds no weights: give another file")
-    return _without_wrappers(state)
+    header: dict[str, Any] = {"__metadata__": {"facts": facts, "sha256": ZEROS.decode()}}
+    end = 0
+    for name, tensor in ordered:
+        start, end = end, end + tensor.nbytes
+        shape = list(tensor.shape)
+        header[name] = {"dtype": _TYPES[tensor.dtype], "shape": shape, "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the format's own alignment
+    return len(text).to_bytes(8, "little") + text
 
 
-def _parse_foreign(path: Path) -> Mapping[str, Any]:
-    size = _regular_size(path)
-    try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load(path.read_bytes())
-        with path.open("rb") as file, torch.serialization.safe_globals([argparse.Namespace]):
-            _check_archive(file, size)
-            # weights_only is given because an environment variable may change its default
-            state = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # truncation alone raises ten types
-        raise CheckpointError(f"{path} is no file of weights alone: {_first_line(error)}") from None
-    if not isinstance(state, Mapping):
-        raise CheckpointError(f"{path} holds a {type(state).__name__}: give a file with a state dict")
-    return state
-
-
-def _check_archive(file: BinaryIO, size: int) -> None:
-    """Raise ValueError for a zip that torch would read without an error, but wrongly.
-
-    It unpacks to more than its size, fails its checksums, or has a record marked as a folder, for which torch
-    returns uninitialised memory.
-    """
-    if zipfile.is_zipfile(file):
-        with zipfile.ZipFile(file) as archive:
-            if sum(record.file_size for record in archive.infolist()) > size:
-                raise ValueError("its records unpack to more than the file")
-            folders = (record.filename for record in archive.infolist() if record.external_attr & _FOLDER)
-            if damaged := archive.testzip() or next(folders, None):
-                raise ValueError(f"its record {damaged} is damaged")
-    file.seek(0)
-
-
-def _is_complete(tensor: Tensor) -> bool:
-    if tensor.layout != torch.strided or tensor.device.type != "cpu":
-        return False
-    return tensor.untyped_storage().nbytes() >= tensor.numel() * tensor.element_size()
-
-
-def _without_wrappers(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    for wrapper in WRAPPERS:
-        if all(name.startswith(wrapper) for name in state):
-            return _without_wrappers({name.removeprefix(wrapper): value for name, value in state.items()})
-    return {name: value.detach() for name, value in state.items()}
-
-
-def _serialise(tensors: Mapping[str, Tensor], facts: str) -> tuple[bytes, memoryview]:
-    """Header and payload. safetensors writes the metadata in random order, so the header is written here."""
-    raw = safetensors.torch.save({name: _cpu_copy(tensor) for name, tensor in tensors.items()})
-    old = _header(raw)
-    payload = memoryview(raw)[8 + len(old) :]
-    metadata = {"facts": facts, "sha256": ZEROS.decode()}
-    header = json.dumps({"__metadata__": metadata, **json.loads(old)}, separators=(",", ":")).encode()
-    header += b" " * (-len(header) % 8)  # the format's own alignment
-    head = len(header).to_bytes(8, "little") + header
+def _write(file: BinaryIO, head: bytes, pieces: Iterable[memoryview]) -> None:
+    """Write `head` and `pieces` to the empty `file`, then their digest over the zeros in `head`."""
+    digest = hashlib.sha256()
+    parts: Iterable[bytes | memoryview] = chain((head,), pieces)
+    for part in parts:
+        digest.update(part)
+        file.write(part)
     at = _digest_at(head)
     assert at is not None
-    return head[:at] + _digest(head, payload) + head[at + len(ZEROS) :], payload
+    file.seek(at)
+    file.write(digest.hexdigest().encode())
 
 
-def _cpu_copy(tensor: Tensor) -> Tensor:
-    """A contiguous copy on the CPU that shares no memory: what safetensors can store."""
-    return tensor.detach().to("cpu", memory_format=torch.contiguous_format, copy=True)
+def _pieces(tensor: Tensor) -> Iterator[memoryview]:
+    """The bytes of `tensor` in C order, in pieces; about `PIECE_BYTES` at once are copied, and only where
+    the tensor lies on an accelerator or in another order."""
+    tensor = tensor.detach()
+    if tensor.nbytes <= PIECE_BYTES or not tensor.ndim or (tensor.is_cpu and tensor.is_contiguous()):
+        yield tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+        return
+    count = -(-tensor.nbytes // PIECE_BYTES)
+    for part in tensor.chunk(count) if len(tensor) > 1 else (tensor[0],):
+        yield from _pieces(part)
 
 
 def _header(raw: bytes) -> bytes:
@@ -209,7 +185,8 @@ def _digest(*parts: bytes | memoryview) -> bytes:
     return digest.hexdigest().encode()
 
 
-def _regular_size(path: Path) -> int:
+def regular_size(path: Path) -> int:
+    """Bytes of the file at `path`. CheckpointError when there is none, or a folder, pipe or device."""
     try:
         status = path.stat()
     except OSError as error:
@@ -220,7 +197,8 @@ def _regular_size(path: Path) -> int:
 
 
 @contextlib.contextmanager
-def _open(path: Path) -> Iterator[BinaryIO]:
+def open_file(path: Path) -> Iterator[BinaryIO]:
+    """The file at `path`, to read it inside. CheckpointError when it cannot be read."""
     try:
         with path.open("rb") as file:
             yield file
@@ -228,5 +206,6 @@ def _open(path: Path) -> Iterator[BinaryIO]:
         raise CheckpointError(f"{path} cannot be read ({error.strerror}): give a readable file") from None
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Type and message of `error`, cut to a line."""
     return f"{type(error).__name__}: {error}".splitlines()[0][:200]

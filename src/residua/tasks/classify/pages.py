@@ -29,7 +29,7 @@ def write_report(run: Run, dataset: ImageDataset, evaluation: Evaluation) -> Non
         dataset: Its data.
         evaluation: Of its last weights on the test images.
     """
-    recipe, rows = run.recipe, run.metrics
+    recipe, rows = run.recipe, run.epochs("train_error")
     score = evaluation.score
     low, high = 100 - score.interval[1], 100 - score.interval[0]
     numbers = Numbers(

@@ -38,7 +38,7 @@ def write_report(run: Run, dataset: BoxDataset, evaluation: BoxEvaluation) -> No
         dataset: its data.
         evaluation: of its last weights on the test images.
     """
-    recipe, rows = run.recipe, run.metrics
+    recipe, rows = run.recipe, run.epochs("train_loss")
     assert recipe.detector is not None
     (score,) = replace(evaluation, protocols=("voc",)).scores
     low, high = score.interval or (0.0, 100.0)
@@ -107,7 +107,9 @@ def _metric_text(score: BoxScore) -> str:
 
 
 def _map_error_curve(run: Run) -> Figure:
-    points = tuple((float(row["epoch"]), float(row["test_map50"])) for row in run.metrics)
+    points = tuple(
+        (float(row["epoch"]), float(row["test_map50"])) for row in run.epochs("epoch", "test_map50")
+    )
     chart = plot((_series(points),), x="epoch", y="test mAP@.5 (%)", until=(points[-1][0], 100.0))
     best = max(points, key=lambda point: point[1])
     caption = f"Test mAP@.5 by epoch; the best is {best[1]:.1f} % after epoch {best[0]:.0f}."
@@ -120,7 +122,9 @@ def _series(points: tuple[tuple[float, float], ...]) -> Series:
 
 
 def _loss_error_curve(run: Run) -> Figure:
-    points = tuple((float(row["epoch"]), float(row["train_loss"])) for row in run.metrics)
+    points = tuple(
+        (float(row["epoch"]), float(row["train_loss"])) for row in run.epochs("epoch", "train_loss")
+    )
     chart = plot((_series(points),), x="epoch", y="training loss")
     caption = f"Training loss by epoch, the sum of box and class losses; the last is {points[-1][1]:.3f}."
     return Figure(chart, caption, caption)

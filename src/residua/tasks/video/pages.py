@@ -29,7 +29,7 @@ def write_report(run: Run, dataset: ImageDataset, clip: Evaluation, video: Evalu
         clip: evaluation with one clip of each video.
         video: evaluation with thirty clips of each video.
     """
-    recipe, rows = run.recipe, run.metrics
+    recipe, rows = run.recipe, run.epochs("train_error")
     fps = frame_rate(dataset.test)
     scores = {
         view: replace(result, clip=describe_clips(recipe.arch, fps, view)).score
