@@ -196,7 +196,7 @@ def outcome(content: bytes) -> dict[str, object]:
     try:
         rgb, grey = decode(content, colour="rgb"), decode(content, colour="grey")
     except DataError as error:
-        words = {"claims": "too large", "that can be read": "damaged", "not an image: give": "no image"}
+        words = {"claims": "too large", "that can be read": "damaged", "not an image: ": "no image"}
         return {"refused": next(word for text, word in words.items() if text in str(error))}
     digests = [hashlib.sha256(image.tobytes()).hexdigest()[:16] for image in (rgb, grey)]
     return {"size": list(rgb.size), "rgb": digests[0], "grey": digests[1]}

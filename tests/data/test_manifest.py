@@ -55,7 +55,7 @@ def test_what_no_label_file_can_say_is_refused_and_the_old_file_stays(photos: Pa
     (tmp_path / "x.csv").write_text("precious")
     first, *rest = lines(photos)
     for label in ("nan", "-3", " red"):
-        with pytest.raises(DataError):
+        with pytest.raises(DataError, match=label.strip()):
             write_manifest(tmp_path / "x.csv", [ManifestEntry(first.path, label, "train"), *rest], force=True)
     assert (tmp_path / "x.csv").read_text() == "precious"
 

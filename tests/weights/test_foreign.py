@@ -113,18 +113,27 @@ def test_a_tensor_that_claims_more_than_the_file_holds_is_refused(tmp_path: Path
 
 
 def test_a_tensor_without_numbers_of_its_own_is_refused(tmp_path: Path) -> None:
-    for tensor in (torch.empty(2**40, device="meta"), torch.zeros(3, 3).to_sparse()):
+    tensors = {"meta_tensor": torch.empty(2**40, device="meta"), "sparse_tensor": torch.eye(3).to_sparse()}
+    for name, tensor in tensors.items():
         torch.save({"a": tensor}, tmp_path / "a.pth")
-        with pytest.raises(CheckpointError):
+        with pytest.raises(CheckpointError, match=name):
             read_foreign(tmp_path / "a.pth")
 
 
 @pytest.mark.parametrize(
-    "content", [3, [torch.zeros(1)], {}, {"a": "text"}, {"epoch": 3}, {3: torch.zeros(1)}]
+    ("content", "words"),
+    [
+        (3, "holds a int"),
+        ([torch.zeros(1)], "holds a list"),
+        ({}, "no weights"),
+        ({"a": "text"}, "'a'.*no tensor"),
+        ({"epoch": 3}, "'epoch'.*no tensor"),
+        ({3: torch.zeros(1)}, "holds 3,.*no tensor"),
+    ],
 )
-def test_what_is_no_state_dict_is_refused(tmp_path: Path, content: object) -> None:
+def test_what_is_no_state_dict_is_refused(tmp_path: Path, content: object, words: str) -> None:
     torch.save(content, tmp_path / "a.pth")
-    with pytest.raises(CheckpointError, match="holds"):
+    with pytest.raises(CheckpointError, match=words):
         read_foreign(tmp_path / "a.pth")
 
 
