@@ -1,18 +1,26 @@
 # Two commands on a fresh machine with Python 3.11 or later: make demo, make test.
+# CONTRIBUTING.md says what each lane tests, how long it takes and when it runs.
 PYTHON ?= python3
+# What follows pytest in every lane: make test-lowest TESTS="tests/nn -x"
+TESTS ?=
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+TOOLS := .venv-tools/bin
+UV := $(TOOLS)/uv
 
-.PHONY: demo test battery check bench clean
+.PHONY: demo test battery check bench test-lowest test-newest test-python lock audit nightly clean clean-lanes
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
 
 demo: .venv/installed
 	$(BIN)/residua demo
 
 test: .venv/tested check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TESTS)
 
 # What takes minutes: every name exported and compiled, faults by the hundred.
 battery: .venv/tested
-	$(BIN)/python -m pytest -m battery
+	$(BIN)/python -m pytest -m battery $(TESTS)
 
 check: .venv/tested
 	$(BIN)/ruff check .
@@ -24,18 +32,82 @@ bench: .venv/tested
 	$(BIN)/python benchmarks/train_cifar.py
 	$(BIN)/python benchmarks/network_overhead.py
 
+# The same tests with other versions. Each lane has an environment of its own, made anew when pyproject.toml changes.
+test-lowest: .venv-lowest/tested
+	$(call tested_with,.venv-lowest)
+
+test-newest: .venv-newest/tested
+	$(UV) pip install --quiet --upgrade --python .venv-newest --editable '.[test]'
+	$(call tested_with,.venv-newest)
+
+VERSION = $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+test-python:
+	@$(call python_starts,$(PYTHON))
+	@$(MAKE) --no-print-directory .venv-$(VERSION)/tested
+	$(call tested_with,.venv-$(VERSION))
+
+# The versions that `make demo` and `make test` install, with their hashes, for every Python and system we support.
+COMPILE := pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --custom-compile-command 'make lock'
+lock: $(UV)
+	$(UV) $(COMPILE) --constraint requirements/held.in --extra test pyproject.toml --output-file requirements/test.txt
+	$(UV) $(COMPILE) --constraint requirements/test.txt pyproject.toml --output-file requirements/run.txt
+
+# Everything that `make test` installs, as CycloneDX, checked against its schema; then the known holes of all that is locked.
+# A version that the service does not answer for fails: silence is not safety. make audit SERVICE=osv asks another.
+SERVICE ?= pypi
+audit: .venv/tested $(UV)
+	@mkdir -p build
+	$(TOOLS)/cyclonedx-py environment --pyproject pyproject.toml --mc-type library --output-reproducible \
+		--output-file build/sbom.cdx.json $(BIN)/python
+	@$(TOOLS)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off \
+		--vulnerability-service $(SERVICE) --requirement requirements/test.txt || \
+		{ echo "audit: a version has a known hole, or $(SERVICE) did not answer for it"; exit 1; }
+
+nightly:
+	@$(MAKE) --keep-going battery test-lowest test-newest audit
+
 clean:
 	rm -rf .venv
 
+clean-lanes:
+	rm -rf .venv-*
+
 .venv/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "residua needs Python 3.11 or later: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	@$(call python_starts,$(PYTHON))
 	$(PYTHON) -m venv .venv
 
-.venv/installed: pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+.venv/installed: pyproject.toml requirements/run.txt | .venv/bin/python
+	$(PIP) --require-hashes --requirement requirements/run.txt
+	$(PIP) --no-deps --editable .
 	@touch $@
 
-.venv/tested: pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+.venv/tested: pyproject.toml requirements/test.txt | .venv/bin/python
+	$(PIP) --require-hashes --requirement requirements/test.txt
+	$(PIP) --no-deps --editable .
 	@touch $@ .venv/installed
+
+.venv-lowest/tested: PYTHON = python3.11
+.venv-lowest/tested: EXTRAS = test,s3test
+.venv-lowest/tested: RESOLUTION = --resolution lowest-direct
+EXTRAS = test
+.venv-%/tested: pyproject.toml | $(UV)
+	@$(call python_starts,$(PYTHON))
+	$(PYTHON) -m venv --clear --without-pip .venv-$*
+	$(UV) pip install --quiet --python .venv-$* $(RESOLUTION) --editable '.[$(EXTRAS)]'
+	@touch $@
+
+# uv resolves lanes and lock: pip knows no lowest versions. It links what it unpacked once into every environment.
+$(UV):
+	@$(call python_starts,$(PYTHON))
+	$(PYTHON) -m venv .venv-tools
+	$(TOOLS)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9' 'pip-audit>=2.10' 'cyclonedx-bom>=7'
+
+define python_starts
+$(1) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	{ echo "$(1) does not start, or is older than 3.11: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12"; exit 2; }
+endef
+
+define tested_with
+@$(UV) pip list --python $(1) 2>/dev/null | grep -E '^(torch|torchvision|numpy|scipy) '
+$(1)/bin/python -m pytest $(TESTS)
+endef
