@@ -32,13 +32,16 @@ PLAN = Plan("cpu", "contiguous", "float32", 1)
 
 
 def arch(classes: int = 3, *, drop: bool = False) -> Arch:
-    """Two blocks, one with a projection; with `drop`, a dropout before the last layer."""
+    """Two blocks, one with a projection; with `drop`, a dropout before the last layer.
+
+    Its projection reads 16 channels: with fewer, the plan would leave out channels_last.
+    """
     stages = (
-        (Block("(CNA CN)A", (Conv(4), Conv(4)), "CN"),),
-        (Block("(CNA CN)A", (Conv(8, 3, 2), Conv(8)), "CN"),),
+        (Block("(CNA CN)A", (Conv(16), Conv(16)), "CN"),),
+        (Block("(CNA CN)A", (Conv(16, 3, 2), Conv(16)), "CN"),),
     )
     head = Head("DL") if drop else Head()
-    return Arch("tiny", "tiny", "tests", Block("CNA", (Conv(4),)), stages, "", head, classes, PIXELS)
+    return Arch("tiny", "tiny", "tests", Block("CNA", (Conv(16),)), stages, "", head, classes, PIXELS)
 
 
 def recipe(source: str = "colours", **changes: Any) -> Recipe:

@@ -157,7 +157,7 @@ def test_a_head_that_reads_a_grid_moves_over_the_map_as_a_convolution() -> None:
     first, last = net.head[0], net.head[-1]
     assert isinstance(first, torch.nn.Linear)
     assert isinstance(last, torch.nn.Linear)
-    kernel = first.weight.view(5, 8, 7, 7)
+    kernel = first.weight.view(5, 16, 7, 7)
     hidden = torch.relu(torch.conv2d(maps, kernel, first.bias))
     expected = torch.conv2d(hidden, last.weight[:, :, None, None], last.bias).mean((2, 3))
     torch.testing.assert_close(dense_logits(net, images), expected, atol=1e-5, rtol=1e-4)

@@ -80,7 +80,6 @@ def test_bfloat16_must_beat_the_best_float32_and_all_speeds_are_said(
         f"contiguous bfloat16 {fast:.0f}/s",
     ):
         assert text in chosen.reason
-    assert chosen.reason.endswith(", in 0 s")
 
 
 def test_half_a_wish_leaves_the_other_half_to_measure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,10 +7,13 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import conv2d, pad
 
 from residua.errors import ConfigError
 from residua.spec.block import Conv, Pool
+
+ONEDNN_CHANNELS = 16
+"""Channels that oneDNN computes together with AVX-512; 8 with AVX2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +69,25 @@ class ZeroPad(nn.Module):
         return pad(x[:, :, every, every], (0, 0, 0, 0, *zeros))
 
 
+class SubsampledConv(nn.Conv2d):
+    """A 1 x 1 convolution with a stride, of fewer than ONEDNN_CHANNELS channels: a defect of torch avoided.
+
+    In channels_last, and in any format once compiled, oneDNN 3.10 to 3.13 (torch 2.11 to 2.15) writes beyond
+    its buffer for the weight gradient of such a layer: wrong values, a crash or a hang (uxlfoundation/oneDNN
+    issue 6035). Convolving every `stride`-th pixel with stride 1 gives the same sums and avoids that.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, out, H/stride, W/stride)."""
+        rows, columns = self.stride
+        return conv2d(x[:, :, ::rows, ::columns], self.weight, self.bias)
+
+
 def _conv(spec: LayerSpec) -> nn.Module:
     c = spec.conv
-    return nn.Conv2d(spec.width, c.out, c.kernel, c.stride, c.border, groups=c.groups, bias=c.bias)
+    is_unsafe = c.kernel == 1 < c.stride and c.groups == 1 and not c.border and spec.width < ONEDNN_CHANNELS
+    layer = SubsampledConv if is_unsafe else nn.Conv2d
+    return layer(spec.width, c.out, c.kernel, c.stride, c.border, groups=c.groups, bias=c.bias)
 
 
 def _max_pool(spec: LayerSpec) -> nn.Module:

@@ -3,6 +3,7 @@
 as given      settings without `auto` stay
 accelerator   channels_last, bfloat16 where CUDA supports it; not measured
 short run     channels_last, float32; not measured (fewer than MIN_STEPS steps)
+few channels  contiguous on a CPU, where a network has a layer that torch cannot train in channels_last there
 else, a CPU   steps in every combination of format and precision are timed in turns; the simplest wins unless
               another is MIN_SPEEDUP times faster
 then          compiling.py decides about torch.compile
@@ -17,6 +18,7 @@ import torch
 from torch import nn
 
 from residua.nn.device import device_name, resolve_device
+from residua.nn.letters import SubsampledConv
 from residua.nn.network import Network
 from residua.spec.describe import cost
 from residua.spec.recipe import Plan
@@ -71,20 +73,24 @@ def choose_plan(network: Network, plan: Plan, *, batch: int, steps: int, portion
     device = resolve_device(plan.device)
     threads = plan.threads or torch.get_num_threads()
     plan = replace(plan, device=str(device), threads=threads)
+    note = ""
+    if plan.memory_format != "contiguous" and device.type == "cpu" and (layer := _subsampled_conv(network)):
+        plan = replace(plan, memory_format="contiguous")
+        note = f"; contiguous, because oneDNN fails in channels_last at {layer}, which has few channels"
     with memory.retain_freed_memory(plan):
         plan, reason, rate = _choose_arithmetic(network, plan, batch=batch, steps=steps)
         plan, compile_reason = compiling.choose_compile(network, plan, batch=batch, steps=steps, rate=rate)
-    return PlanChoice(plan, reason, compile_reason)
+    return PlanChoice(plan, reason + note, compile_reason)
 
 
 def _choose_arithmetic(network: Network, plan: Plan, *, batch: int, steps: int) -> tuple[Plan, str, float]:
     """The plan with format and precision, the reason, and the measured images per second, 0 for none."""
+    device = torch.device(plan.device)
+    where = f"{device}, {plan.threads} threads" if device.type == "cpu" else device_name(device)
     formats = _formats(network, plan) if plan.memory_format == "auto" else (plan.memory_format,)
     precisions: tuple[Precision, ...] = (
         ("float32", "bfloat16") if plan.precision == "auto" else (plan.precision,)
     )
-    device = torch.device(plan.device)
-    where = f"{device}, {plan.threads} threads" if device.type == "cpu" else device_name(device)
     if len(formats) == len(precisions) == 1:
         return replace(plan, memory_format=formats[0], precision=precisions[0]), f"{where}, as asked", 0.0
     if device.type != "cpu" or steps < MIN_STEPS:
@@ -102,6 +108,11 @@ def _choose_arithmetic(network: Network, plan: Plan, *, batch: int, steps: int) 
     speeds = ", ".join(f"{form} {kind} {rate:.0f}/s" for (form, kind), rate in rates.items())
     chosen = replace(plan, memory_format=best[0], precision=best[1])
     return chosen, f"{where}; measured {speeds}, in {took:.0f} s", rates[best]
+
+
+def _subsampled_conv(network: Network) -> str:
+    """Name of the first layer that oneDNN cannot train in channels_last; empty if there is none."""
+    return next((name for name, layer in network.named_modules() if isinstance(layer, SubsampledConv)), "")
 
 
 def _formats(network: Network, plan: Plan) -> tuple[Format, ...]:
