@@ -11,10 +11,10 @@ import timm.models
 from timm.models import FeatureInfo, register_model
 
 from residua.errors import ConfigError
-from residua.jobs.models import create_model, list_models
+from residua.jobs.models import CHANGES, arch_of, create_model, list_models
 from residua.nn.network import Features, Network
 from residua.predict.folder import TIMM_PREFIX, timm_config
-from residua.weights.load import FILE, head_keys, load
+from residua.weights.load import FILE, check_size, head_keys, load
 
 __all__: list[str] = []
 """The names registered in timm."""
@@ -47,9 +47,13 @@ def make(
         ConfigError: `pretrained` without weights in `config`.
     """
     options = {"num_classes": num_classes or config.get("num_classes"), "in_chans": in_chans, **changes}
+    weights = _weights(name, config) if pretrained else None
+    if weights:
+        sizes = {option: value for option, value in options.items() if option in CHANGES}
+        check_size(arch_of(name, **sizes), weights)
     network = create_model(name, **options)
-    if pretrained:
-        load(network, _weights(name, config))
+    if weights:
+        load(network, weights)
     preprocess, head = network.preprocess, head_keys(network)[0]
     cfg = {**timm_config(preprocess, classes=network.arch.classes, head=head), **config}
     cfg.update(architecture=TIMM_PREFIX + name, input_size=(preprocess.channels, *[preprocess.size] * 2))

@@ -39,6 +39,7 @@ def refusal(path: Path) -> str:
         read_foreign(path)
     assert "MemoryError" not in str(caught.value)
     assert "allocate" not in str(caught.value)
+    assert len(str(caught.value)) < 400
     return str(caught.value)
 
 
@@ -100,7 +101,11 @@ PICKLES = {
     "lists": b"]" * 600_000 + b".",
     "dicts": b"}" * 99_999 + b".",
     "calls": b"ccollections\nOrderedDict\nq\0)q\1" + b"h\0h\1R" * 33_333 + b".",
-    "copies": b"ccollections\nOrderedDict\nq\0(" + b"N" * 9999 + b"tq\1" + b"h\0h\1R" * 9999 + b".",
+    "copies": b"ccollections\nOrderedDict\nq\0]("
+    + b"".join(b"M" + struct.pack("<H", place) + b"N\x86" for place in range(9999))
+    + b"eq\1"
+    + b"h\0h\1\x85R" * 9999
+    + b".",
     "memo": b"N" + b"".join(b"r" + struct.pack("<I", place) for place in range(520_000)) + b".",
     "place": b"Nr\xff\xff\xff\xff.",
     "text": b"}X" + struct.pack("<I", 2**22 - 99) + "\U0001f600".encode() + b"a" * (2**22 - 103) + b"Ns.",

@@ -220,11 +220,16 @@ def _opened(file: Path | bytes) -> Iterator[Image.Image]:
 
 def _byte_stream(file: Path | bytes) -> BinaryIO:
     if isinstance(file, bytes):
+        if not file:
+            raise DataError("the image is not an image: it is empty")
         return io.BytesIO(file)
     try:
+        status = file.stat()
         # checked before opening, because opening a FIFO blocks until another process writes to it
-        if not stat.S_ISREG(file.stat().st_mode):
+        if not stat.S_ISREG(status.st_mode):
             raise DataError(f"{printable_path(file)} is not an image: it is a folder, a pipe or a device")
+        if not status.st_size:
+            raise DataError(f"{printable_path(file)} is not an image: the file is empty")
         return file.open("rb")
     except OSError as error:
         raise DataError(f"{printable_path(file)} cannot be read: {error.strerror}") from None

@@ -20,7 +20,7 @@ from residua.spec.arch import Arch
 from residua.spec.describe import first_difference
 from residua.version import __version__
 from residua.weights.dialect import COUNTER
-from residua.weights.load import FILE, FIRST, dialect_of, head_keys, load, read_weights, save_as
+from residua.weights.load import FILE, FIRST, check_size, dialect_of, head_keys, load, read_weights, save_as
 from residua.weights.store import is_ours, publish
 
 IMAGES = 2
@@ -169,6 +169,7 @@ def _read_foreign(
         arch = change.with_classes(arch, len(head))
     if first is not None and first.ndim in (4, 5):
         arch = change.with_channels(arch, first.shape[1])
+    check_size(arch, path)
     network = build(arch)
     report = load(network, state, source=source)
     network.class_names = tuple(str(index) for index in range(arch.classes))

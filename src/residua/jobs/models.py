@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack, overload
+from typing import Any, Literal, TypedDict, Unpack, get_args, overload
 
 from residua.errors import ConfigError
 from residua.nn.initialise import zero_last_norm
@@ -140,6 +140,8 @@ def create_model(
     """
     if out_indices is not None and not features_only:
         raise ConfigError(f"out_indices {tuple(out_indices)} without features_only: give features_only=True")
+    if norm not in get_args(Norm):
+        raise ConfigError(f"no norm {norm!r}: give {', '.join(get_args(Norm))}")
     network = build(arch_of(name, **changes), norm=norm)
     if zero_init_last and not zero_last_norm(network):
         raise ConfigError(f"no residual branch of {name} ends in a norm: leave zero_init_last away")

@@ -96,11 +96,36 @@ class Classifier:
         if isinstance(picture, str | Path | bytes):
             file = Path(picture) if isinstance(picture, str) else picture
             return eval_view(decode(file, colour=preprocess.colour), preprocess)
-        image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
+        image = open_picture(picture)
         mode = "RGB" if preprocess.colour == "rgb" else "L"
         if image.mode not in ("RGB", "L"):
             raise DataError(f"a picture in mode {image.mode}: give RGB or L, or a file")
         return eval_view(image if image.mode == mode else image.convert(mode), preprocess)
+
+
+def open_picture(picture: object) -> Image.Image:
+    """A picture in memory as an image of PIL.
+
+    Args:
+        picture: A PIL image, or an (H, W[, 3]) uint8 array.
+
+    Raises:
+        DataError: It is something else, or has no pixels.
+    """
+    if isinstance(picture, np.ndarray):
+        if picture.dtype != np.uint8 or picture.ndim not in (2, 3) or picture.shape[2:] not in ((), (3,)):
+            raise DataError(
+                f"an array of {picture.dtype} of shape {picture.shape}: give (H, W) or (H, W, 3) of uint8"
+            )
+        if not picture.size:
+            raise DataError(f"an array of shape {picture.shape} is an empty picture: give one with pixels")
+        return Image.fromarray(picture)
+    if not isinstance(picture, Image.Image):
+        kind = type(picture).__name__
+        raise DataError(f"a {kind} is no picture: give a path, bytes, a PIL image or a uint8 array")
+    if 0 in picture.size:
+        raise DataError(f"an image of {picture.width}x{picture.height} is empty: give one with pixels")
+    return picture
 
 
 def load(

@@ -4,17 +4,20 @@ import json
 from pathlib import Path
 from typing import Any
 
-from residua.errors import CheckpointError
+from residua.errors import CheckpointError, ConfigError
 from residua.files import check_is_free, write_file
 from residua.nn.network import Network, build
 from residua.spec.arch import Arch
 from residua.spec.preprocess import Preprocess
-from residua.spec.record import from_plain, to_plain
+from residua.spec.record import from_plain, parse_json, to_plain
 from residua.version import __version__
-from residua.weights.load import FILE, head_keys, load, read_weights
-from residua.weights.store import publish
+from residua.weights.dialect import listed
+from residua.weights.load import FILE, check_size, head_keys, load, read_weights
+from residua.weights.store import open_file, publish, regular_size
 
 CONFIG = "config.json"
+CONFIG_BYTES = 2**22
+"""Most bytes of a `config.json`; that of ResNet-1202 has half a million."""
 FORMAT = 1
 """Version of the layout of `config.json` and of the metadata beside the weights."""
 TIMM_PREFIX = "residua_"
@@ -73,10 +76,15 @@ def read(folder: Path) -> Network:
     if facts and facts.get("arch") != plain["arch"]:
         raise CheckpointError(f"{folder / CONFIG} is not of the weights beside it: take both from one place")
     try:
-        network = build(from_plain(Arch, plain["arch"]))
-    except ValueError as error:
+        arch = from_plain(Arch, plain["arch"])
+        check_size(arch, folder / FILE)
+    except ConfigError as error:
         raise CheckpointError(f"{folder / CONFIG} spells no network: {error}") from None
-    network.class_names = _classes(plain, network.arch, folder)
+    network = build(arch)
+    own = network.state_dict()
+    if wrong := [name for name, value in state.items() if name in own and value.shape != own[name].shape]:
+        raise CheckpointError(f"{folder / CONFIG} is not of the weights beside it: {listed(wrong)} differ")
+    network.class_names = _classes(plain, arch, folder)
     load(network, state, source="residua")
     return network.eval()
 
@@ -122,9 +130,12 @@ def timm_config(preprocess: Preprocess, *, classes: int, head: str) -> dict[str,
 
 
 def _plain(path: Path) -> dict[str, Any]:
+    if (size := regular_size(path)) > CONFIG_BYTES:
+        raise CheckpointError(f"{path} has {size:,} bytes: give at most {CONFIG_BYTES:,}")
     try:
-        plain = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:  # not there, not text, or not JSON
+        with open_file(path) as file:
+            plain = parse_json(file.read(CONFIG_BYTES))
+    except ConfigError as error:  # not text, or not JSON
         raise CheckpointError(f"{path} cannot be read: {error}") from None
     if not isinstance(plain, dict) or "arch" not in plain:
         raise CheckpointError(f"{path} spells no network of residua: `residua convert` reads others' weights")

@@ -20,6 +20,8 @@ WRAPPERS = ("module.", "_orig_mod.")
 """What data-parallel training and torch.compile put before every name."""
 HEADER_BYTES, HEADER_PART = 2**22, 64
 """Most bytes of a safetensors header: so many, and a 64th of the file. A tensor takes 100 bytes of it."""
+NAME_LENGTH = 100
+"""Most characters of a name in a message."""
 
 Kind = TypeVar("Kind")
 
@@ -60,7 +62,9 @@ def _read_torch(path: Path, file: BinaryIO, size: int) -> dict[str, Tensor]:
     for name, tensor in stored.items():
         room -= tensor.nbytes
         if room < 0:
-            raise CheckpointError(f"{path} claims more numbers for {name!r} than it holds: do not trust it")
+            raise CheckpointError(
+                f"{path} claims more numbers for {_short(name)} than it holds: do not trust it"
+            )
     values = {storage: read_storage(storage) for storage in {each.storage for each in stored.values()}}
     return {
         name: values[each.storage].as_strided(each.shape, each.stride, each.offset)
@@ -80,8 +84,15 @@ def _weights(path: Path, content: Any, kind: type[Kind]) -> Iterator[tuple[str, 
         if name == "n_averaged":  # AveragedModel's counter
             continue
         if not isinstance(name, str) or not isinstance(value, kind):
-            raise CheckpointError(f"{path} holds {name!r}, which is no tensor: give a file of weights alone")
+            raise CheckpointError(
+                f"{path} holds {_short(name)}, which is no tensor: give a file of weights alone"
+            )
         yield name, value
+
+
+def _short(name: object) -> str:
+    """A name in a message: one of a stranger may have millions of characters."""
+    return repr(name) if len(repr(name)) <= NAME_LENGTH else f"{repr(name)[:NAME_LENGTH]}..."
 
 
 def _without_wrappers(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ writes into the network. A file of another network is refused with the name of t
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -16,12 +16,14 @@ from residua.errors import CheckpointError, ConfigError
 from residua.nn.network import Network
 from residua.spec import zoo
 from residua.spec.arch import Arch
-from residua.spec.describe import first_difference
+from residua.spec.describe import cost, first_difference
 from residua.spec.inflate import for_images
 from residua.spec.record import from_plain, nearest
+from residua.spec.walk import layers
 from residua.weights.adapt import Inflation, adapt_channels, inflate_state
 from residua.weights.dialect import Dialect, listed, translate
-from residua.weights.store import is_ours, read, read_foreign
+from residua.weights.foreign import read_foreign
+from residua.weights.store import is_ours, read
 from residua.weights.tables import DIALECTS
 
 PREFIX, AVERAGE = "model.", "average."
@@ -30,6 +32,10 @@ FILE = "model.safetensors"
 """The weights in a folder that `residua.save` wrote, and in most folders of a hub."""
 FIRST = "stem.conv1.weight"
 """The first convolution."""
+LEAST_BYTES = 2
+"""Bytes that a weight takes in a file, at least."""
+LAYERS, LAYER_BYTES = 1024, 512
+"""Most layers of a network: so many, and one more for each 512 bytes of the file with its weights."""
 OTHER_NETWORKS = (
     (
         r"(layer\d+\.\d+\.)?prelu\.weight",
@@ -75,8 +81,10 @@ def load(
 
     Raises:
         CheckpointError: The file cannot be read, does not fit, or is of another network.
-        ConfigError: `source` is unknown.
+        ConfigError: `source` or `inflation` is unknown.
     """
+    if inflation not in get_args(Inflation):
+        raise ConfigError(f"no inflation {inflation!r}: give {' or '.join(get_args(Inflation))}")
     state, facts = (weights, {}) if isinstance(weights, Mapping) else read_weights(Path(weights))
     _refuse_other_arch(facts, network.arch)
     own = network.state_dict()
@@ -122,7 +130,7 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     A checkpoint with averaged weights gives those, which are the ones that were evaluated.
 
     Raises:
-        CheckpointError: As `store.read` and `store.read_foreign`.
+        CheckpointError: As `store.read` and `foreign.read_foreign`.
     """
     path = path / FILE if (path / FILE).is_file() else path
     if not is_ours(path):
@@ -130,6 +138,25 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors, facts = read(path)
     averaged = any(name.startswith(AVERAGE) for name in tensors)
     return of_model(tensors, AVERAGE if averaged else PREFIX), facts
+
+
+def check_size(arch: Arch, path: Path) -> None:
+    """Check that a file may hold the weights of a network, before memory is taken for that network.
+
+    Args:
+        arch: What the file, or another one beside it, says of the network.
+        path: The file with the weights, or a saved folder.
+
+    Raises:
+        CheckpointError: The network has more weights or layers than a file of this size holds.
+    """
+    path = path / FILE if path.is_dir() else path
+    size, count, weights = path.stat().st_size, len(layers(arch)), cost(arch).params
+    if count > LAYERS + size // LAYER_BYTES or LEAST_BYTES * weights > size:
+        raise CheckpointError(
+            f"{path} holds {size:,} bytes, too few for {arch.name[:100]!r} with {weights:,} weights in "
+            f"{count:,} layers: take network and weights from one place"
+        )
 
 
 def of_model(tensors: Mapping[str, Tensor], prefix: str = PREFIX) -> dict[str, Tensor]:
@@ -161,7 +188,7 @@ def dialect_of(network: Network, state: Mapping[str, Tensor], *, source: str = "
 
 def _dialect(network: Network, source: str) -> Dialect:
     if source not in DIALECTS:
-        raise ConfigError(f"no source {source!r}: {nearest(source, ('auto', *DIALECTS))}")
+        raise ConfigError(f"no source {source!r}: {nearest(str(source), DIALECTS)}")
     return DIALECTS[source](network)
 
 

@@ -1,22 +1,23 @@
 """BoxPredictor: the Predictor of objects in images; it takes pictures and returns boxes with classes."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
 from residua.data.boxes import Boxes
 from residua.data.decode import convert_image, decode
 from residua.errors import CheckpointError
 from residua.nn.network import build
-from residua.predict.classifier import CPU, Picture
+from residua.predict.classifier import CPU, Picture, open_picture
 from residua.predict.predictor import load_predictor, weights_path
 from residua.runs import checkpoint
 from residua.runs.checkpoint import WeightsName
-from residua.spec.arch import Arch
+from residua.spec.arch import Arch, Head
 from residua.spec.detector import Detector
 from residua.spec.recipe import Plan
 from residua.spec.record import from_plain
@@ -24,6 +25,7 @@ from residua.tasks.detect.batches import collate_views
 from residua.tasks.detect.network import DetectionNetwork
 from residua.tasks.detect.prediction import BoxPrediction, predict_boxes
 from residua.tasks.detect.transforms import eval_box_view
+from residua.weights.load import check_size
 
 LEAST = 0.5
 """Lowest score of a box by default."""
@@ -76,9 +78,7 @@ class BoxPredictor:
         colour = self.network.preprocess.colour
         if isinstance(picture, str | Path | bytes):
             return decode(Path(picture) if isinstance(picture, str) else picture, colour=colour)
-        return convert_image(
-            Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture, colour=colour
-        )
+        return convert_image(open_picture(picture), colour=colour)
 
 
 def load(
@@ -125,6 +125,19 @@ def read_detector(path: Path, weights: WeightsName) -> tuple[DetectionNetwork, s
 def _build_from_facts(path: Path, facts: Mapping[str, Any]) -> DetectionNetwork:
     if not facts.get("detector"):
         raise CheckpointError(f"{path} holds no detector: give a run that was trained on boxes")
-    detector = from_plain(Detector, facts["detector"])
-    backbone = build(from_plain(Arch, facts["arch"]), norm=detector.norm)
-    return DetectionNetwork(backbone, detector, len(facts["classes"]))
+    detector, arch = from_plain(Detector, facts["detector"]), from_plain(Arch, facts["arch"])
+    headless = replace(arch, head=Head(), classes=1)
+    check_size(headless, path)
+
+    def make() -> DetectionNetwork:
+        backbone = build(headless, norm=detector.norm)
+        backbone.arch = arch
+        return DetectionNetwork(backbone, detector, len(facts["classes"]))
+
+    with torch.device("meta"):
+        described = sum(value.nbytes for value in make().state_dict().values())
+    if described > path.stat().st_size:
+        raise CheckpointError(
+            f"{path} describes a detector of {described:,} bytes, more than it holds: do not trust it"
+        )
+    return make()
