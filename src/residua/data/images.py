@@ -63,12 +63,16 @@ class Images:
         return iter(()) if self.files is None else self.files.fingerprints()
 
     def item(self, i: int) -> Item:
-        """Image `i` as it is stored: a file, its bytes, or a picture."""
-        if self.files is not None:
-            return self.files[i]
-        assert self.pixels is not None
-        pixels = self.pixels[i]
-        return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+        """Image `i` as it is stored: a file, its bytes, or a picture.
+
+        Raises:
+            DataError: It cannot be read, or is a picture without pixels.
+        """
+        item = self._picture(i) if self.files is None else self.files[i]
+        if isinstance(item, Image.Image) and 0 in item.size:
+            size = f"{item.width} x {item.height}"
+            raise DataError(f"{self.title(i)} is an empty picture of {size} pixels: remove it")
+        return item
 
     def image(self, i: int, colour: Colour, shrink: ChooseShrink | None = None) -> Image.Image:
         """Decode image `i`.
@@ -90,6 +94,11 @@ class Images:
             return self.media_type.decode(item, colour=colour, shrink=shrink)
         except DataError as error:
             raise DataError(f"{printable_path(self.title(i))}: {error}") from None
+
+    def _picture(self, i: int) -> Image.Image:
+        assert self.pixels is not None
+        pixels = self.pixels[i]
+        return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
 
     def prefetch(self, indices: NDArray[np.int64]) -> None:
         """Start fetching the files at `indices`, which are read next."""
