@@ -144,15 +144,17 @@ def test_other_formats_are_refused(tmp_path: Path, name: str, content: bytes) ->
     "header",
     [png_header(50000, 50000), png_header(12000, 12000), png_header(5001, 5000), gif_header(60000, 60000)],
 )
-def test_a_header_that_claims_too_much_is_refused_at_once(tmp_path: Path, header: bytes) -> None:
+def test_a_header_that_claims_too_much_is_refused_before_its_pixels(
+    tmp_path: Path, header: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("PIL.Image.Image.load")
+    monkeypatch.delattr("PIL.ImageFile.ImageFile.load")
     file = tmp_path / "bomb.png"
     file.write_bytes(header)
-    start = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(DataError, match=r"bomb\.png .*at most 25,000,000"):
             read_size(file)
-    assert time.perf_counter() - start < 1
 
 
 def test_a_header_within_the_limit_is_read_without_its_pixels(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_shards_are_read_over_http(packed: Path) -> None:
 
 def test_a_batch_is_asked_for_all_at_once(packed: Path) -> None:
     """But for its first image, which tells whether the server knows ranges."""
-    together, requests = threading.Barrier(4, timeout=20), []
+    together, requests = threading.Barrier(4, timeout=60), []
 
     class Together(Ranges):
         def do_GET(self) -> None:

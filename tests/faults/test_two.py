@@ -51,6 +51,7 @@ def test_two_processes_asked_to_stop_save_once_and_go_on_as_two_unless_forced(
     assert moves[0]["moved"] == ["processes is 1, was 2"]
 
 
+@pytest.mark.battery  # P6: within its grace of 20 s
 def test_torchrun_asked_to_stop_while_one_rank_waits_for_images_has_all_save_that_step(
     photos: Path, tmp_path: Path
 ) -> None:
