@@ -183,7 +183,7 @@ def render(page: Page) -> str:
         loader=jinja2.FunctionLoader(_template),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
-        finalize=_shown,
+        finalize=_page_text,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -199,7 +199,7 @@ def render(page: Page) -> str:
     )
 
 
-def _shown(text: object) -> object:
+def _page_text(text: object) -> object:
     """Text as `printable` shows it, whose percent signs stay with their numbers; our own markup as it is."""
     return printable(text).replace(" %", "\N{NO-BREAK SPACE}%") if type(text) is str else text
 
@@ -208,7 +208,7 @@ def broken(text: str) -> str:
     """Names and commands as HTML whose lines break at `JOINT`, never within `WHOLE`."""
     from markupsafe import Markup, escape
 
-    joined = JOINT.sub(r"\g<0><wbr>", str(escape(_shown(text))))
+    joined = JOINT.sub(r"\g<0><wbr>", str(escape(_page_text(text))))
     return Markup(WHOLE.sub(r'<span class="whole">\g<0></span>', joined))  # noqa: S704  (escaped above)
 
 
