@@ -22,8 +22,10 @@ from residua.runs.metadata_backup import write_backup
 from residua.runs.run import RECIPE
 from residua.spec.arch import Arch
 from residua.spec.block import Block
+from residua.spec.detector import DETECTORS
 from residua.spec.record import to_json, to_plain
 from residua.spec.zoo import arch as named
+from residua.tasks.detect.predictor import load as load_detector
 from residua.weights.load import FILE, load
 from residua.weights.store import publish
 from small import arch, colours, file_of, fresh, photo_folder, recipe
@@ -107,6 +109,17 @@ def test_a_run_whose_recipe_describes_a_giant_is_not_resumed(tmp_path: Path) -> 
     write_backup(run.path)
     with pytest.raises(CheckpointError, match="state-"):
         residua.resume(run.path, force_environment=True)
+
+
+def test_a_file_that_describes_a_giant_detector_is_refused(tmp_path: Path) -> None:
+    """Its layers that predict classes would take 60 GB; its backbone is honest."""
+    rows = len(DETECTORS["ssd300"].ratios)
+    detector = replace(DETECTORS["ssd300"], ratios=((2.0,) * 400,) * rows)
+    names = [f"class {number}" for number in range(1000)]
+    facts = {"arch": to_plain(named("resnet18")), "classes": names, "detector": to_plain(detector)}
+    publish(tmp_path / "a.safetensors", {"model.w": torch.zeros(6_000_000)}, facts)
+    with pytest.raises(CheckpointError, match="describes a detector"):
+        load_detector(tmp_path / "a.safetensors")
 
 
 @pytest.mark.parametrize("weights", ["zz", "", None, 1, "best", "ema"])

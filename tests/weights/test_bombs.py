@@ -16,6 +16,7 @@ from torch import _utils
 
 from residua.errors import CheckpointError
 from residua.weights.foreign import read_foreign
+from residua.weights.store import read
 
 ROOM = 64 << 20
 
@@ -157,3 +158,5 @@ def test_a_header_of_safetensors_that_grows_is_refused(tmp_path: Path) -> None:
     header = f"{{{entries}}}".encode()
     (tmp_path / "a.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
     assert "header" in refusal(tmp_path / "a.safetensors")
+    with promised_memory(tmp_path / "a.safetensors"), pytest.raises(CheckpointError, match="header"):
+        read(tmp_path / "a.safetensors")

@@ -10,7 +10,7 @@ import safetensors.torch
 from torch import Tensor
 
 from residua.errors import CheckpointError
-from residua.weights.store import first_line, open_file, regular_size
+from residua.weights.store import check_header, first_line, open_file, regular_size
 from residua.weights.torch_file import describe
 from residua.weights.torch_pickle import StoredTensor
 
@@ -18,8 +18,6 @@ CONTAINERS = ("state_dict_ema", "model_ema", "state_dict", "model")
 """Keys under which others store the weights; averaged ones first, which were evaluated (timm's order)."""
 WRAPPERS = ("module.", "_orig_mod.")
 """What data-parallel training and torch.compile put before every name."""
-HEADER_BYTES, HEADER_PART = 2**22, 64
-"""Most bytes of a safetensors header: so many, and a 64th of the file. A tensor takes 100 bytes of it."""
 NAME_LENGTH = 100
 """Most characters of a name in a message."""
 
@@ -47,10 +45,7 @@ def read_foreign(path: Path) -> dict[str, Tensor]:
 
 
 def _read_safetensors(path: Path, file: BinaryIO, size: int) -> dict[str, Tensor]:
-    length = int.from_bytes(file.read(8), "little")
-    if length > HEADER_BYTES + size // HEADER_PART:
-        raise ValueError("its header is longer than weights need")
-    file.seek(0)
+    check_header(path, file, size)
     state = safetensors.torch.load(file.read())
     return dict(_weights(path, state, Tensor))
 

@@ -36,6 +36,8 @@ CLAIM = re.compile(rb'"(sha256|facts)":"')
 """At least one of these stays in a header of ours when one byte is flipped."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Error numbers of a full disk, an exceeded quota or a file size limit."""
+HEADER_BYTES, HEADER_PART = 2**22, 64
+"""Most bytes of a header: so many, and a 64th of the file. A tensor takes 100 bytes of it."""
 PIECE_BYTES = 8 << 20
 """Bytes of a tensor that are copied and written at once, about: the memory that writing a file takes."""
 
@@ -95,8 +97,9 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         CheckpointError: A byte of the file is changed, missing or extra, or a fact is wrong.
     """
-    regular_size(path)
+    size = regular_size(path)
     with open_file(path) as file:
+        check_header(path, file, size)
         raw = file.read()
     at = _digest_at(raw)
     if at is None:
@@ -194,6 +197,22 @@ def regular_size(path: Path) -> int:
     if not stat.S_ISREG(status.st_mode):
         raise CheckpointError(f"{path} is no regular file: give a file of weights")
     return status.st_size
+
+
+def check_header(path: Path, file: BinaryIO, size: int) -> None:
+    """CheckpointError when the header is longer than weights need: it becomes many objects of Python.
+
+    Args:
+        path: The safetensors file, for messages.
+        file: The same, open at its beginning, where it stands afterwards.
+        size: Its bytes.
+    """
+    length = int.from_bytes(file.read(8), "little")
+    file.seek(0)
+    if HEADER_BYTES + size // HEADER_PART < length < size:
+        raise CheckpointError(
+            f"{path} has a header of {length:,} bytes, which no weights need: do not trust it"
+        )
 
 
 @contextlib.contextmanager
