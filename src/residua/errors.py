@@ -7,6 +7,7 @@
 
 from typing import ClassVar
 
+_NO_MEMORY = ("DefaultCPUAllocator", "out of memory", "std::bad_alloc", "could not create a memory")
 _PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn"}
 """Names of packages whose modules are called otherwise."""
 
@@ -122,6 +123,13 @@ def missing_package(error: ImportError) -> MissingPackageError | None:
     return MissingPackageError(
         f"{package} is needed and cannot be imported ({cause}): pip install --force-reinstall {package}"
     )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out. torch and oneDNN raise a RuntimeError then, which only its text tells apart."""
+    if isinstance(error, ResiduaError):
+        return False
+    return isinstance(error, MemoryError) or any(text in str(error) for text in _NO_MEMORY)
 
 
 def known() -> list[type[ResiduaError]]:

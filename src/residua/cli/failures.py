@@ -61,7 +61,7 @@ def explain(error: BaseException) -> int:
 def _message_and_code(error: BaseException, names: list[str]) -> tuple[str, int]:
     if "KeyboardInterrupt" in names or "Abort" in names:
         return "interrupted before it was finished", INTERRUPTED
-    if "DefaultCPUAllocator" in str(error):  # torch raises a RuntimeError when memory runs out
+    if errors.is_out_of_memory(error) and not (isinstance(error, MemoryError) and str(error)):
         return "not enough memory: give a smaller --set budget.batch_size", RESOURCES
     if names[0] == "RuntimeError" and "DataLoader worker" in str(error):  # torch raises it at any moment
         from residua.data.loader import find_worker_death

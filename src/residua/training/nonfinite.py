@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from residua.data import loader
 from residua.data.batches import Batch
 from residua.data.dataset import Split
-from residua.errors import ConfigError
+from residua.errors import ConfigError, is_out_of_memory
 from residua.files import write_file
 from residua.runs.run import Run
 from residua.training.losses import LossFn
@@ -209,8 +209,8 @@ def explain_out_of_memory(moments: Iterator[T], *, share: int, batch: int, devic
     """
     try:
         yield from moments
-    except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
             raise
         message = f"a batch of {share} images does not fit into the memory of {device}"
         remedy = f"train with --set budget.batch_size={max(2, batch // 2)}, or with more processes"
