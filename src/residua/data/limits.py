@@ -58,8 +58,9 @@ def read_regular(file: Path, most: int) -> bytes:
         OSError: It cannot be read.
     """
     with open_regular(file) as stream:
-        content = b"" if os.fstat(stream.fileno()).st_size > most else stream.read(most + 1)
-        if len(content) > most or os.fstat(stream.fileno()).st_size > most:
+        size = os.fstat(stream.fileno()).st_size
+        content = b"" if size > most else stream.read(size + 1)
+        if max(size, len(content)) > most:
             raise DataError(f"{printable_path(file)} is larger than {most:,} bytes: give a smaller file")
         return content
 
@@ -67,16 +68,17 @@ def read_regular(file: Path, most: int) -> bytes:
 class LimitedReads(io.BufferedReader):
     """A stream whose single reads have a limit, for libraries that read as much as a header claims."""
 
-    def __init__(self, stream: Any, most: int = MAX_LIST_BYTES) -> None:
+    def __init__(self, stream: Any, file: Path, most: int = MAX_LIST_BYTES) -> None:
         super().__init__(stream)
-        self.most = most
+        self.file, self.most = file, most
 
     def read(self, size: int | None = -1, /) -> bytes:
         """At most `size` bytes, all where it is negative. DataError where that is more than the limit."""
         wanted = self.most + 1 if size is None or size < 0 else size
         content = super().read(min(wanted, self.most + 1))
         if len(content) > self.most:
-            raise DataError(f"a header claims more than {self.most:,} bytes: make the archive again")
+            name = printable_path(self.file)
+            raise DataError(f"{name} claims a list or a name of more than {self.most:,} bytes: make it again")
         return content
 
 
@@ -94,7 +96,7 @@ def opened_tar(archive: Path, *, packed: bool = False) -> Iterator[tarfile.TarFi
     """
     with (
         open_regular(archive) as file,
-        LimitedReads(gzip.GzipFile(fileobj=file) if packed else file) as limited,
+        LimitedReads(gzip.GzipFile(fileobj=file) if packed else file, archive) as limited,
         tarfile.open(fileobj=limited, mode="r:") as tar,
     ):
         yield tar
@@ -108,7 +110,11 @@ def opened_zip(archive: Path) -> Iterator[zipfile.ZipFile]:
         DataError: It is no regular file, or its list is too long.
         OSError, zipfile.BadZipFile: It is damaged.
     """
-    with open_regular(archive) as file, LimitedReads(file) as limited, zipfile.ZipFile(limited) as members:
+    with (
+        open_regular(archive) as file,
+        LimitedReads(file, archive) as limited,
+        zipfile.ZipFile(limited) as members,
+    ):
         yield members
 
 

@@ -14,12 +14,14 @@ from residua.data.boxes import Boxes, Corners, box_fault, clip_box
 from residua.data.decode import MAX_PIXELS, one_line, printable_path, read_size
 from residua.data.images import Images
 from residua.data.items import Files
+from residua.data.limits import read_regular
 from residua.data.listing import ListingOptions
 from residua.data.scenes import BoxFault, BoxListing, Scenes
 from residua.errors import DataError
 
 TRAIN, VAL = "instances_train", "instances_val"
 """Beginnings of the names of the annotation files; a year may follow."""
+_MAX_BYTES = 1 << 30  # of an annotation file: the largest official one has 469 MB
 _DAMAGED = (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
@@ -84,12 +86,14 @@ def _read_file(root: Path, beginning: str, *, optional: bool = False) -> _File |
         raise DataError(f"{printable_path(root / 'annotations')} has {there} {beginning}*.json: give one")
     path = files[0]
     try:
-        plain = json.loads(path.read_text("utf-8"))
+        plain = json.loads(read_regular(path, _MAX_BYTES).decode("utf-8"))
         categories = {int(each["id"]): str(each["name"]) for each in plain["categories"]}
         marks = defaultdict(list)
         for mark in plain["annotations"]:
             marks[int(mark["image_id"])].append(mark)
         images = sorted(map(_image, plain["images"]), key=lambda image: image.number)
+    except DataError:
+        raise
     except KeyError as error:
         raise DataError(
             f"{printable_path(path)} is no annotation of COCO: it lacks {error}; fetch it again"

@@ -105,7 +105,7 @@ def _nested_members(archive: Path, label_of: dict[str, int]) -> Iterator[_Row]:
                 )
             content = outer.extractfile(info)
             assert content is not None
-            with tarfile.open(fileobj=LimitedReads(content), mode="r:") as inner:
+            with tarfile.open(fileobj=LimitedReads(content, archive), mode="r:") as inner:
                 for image in inner:
                     if image.isfile():
                         name = f"{synset}/{Path(image.name).name}"

@@ -16,6 +16,7 @@ from residua.errors import DataError
 
 COLUMNS = ("label", "youtube_id", "time_start", "time_end", "split")
 """The columns of the lists of Kinetics-400, 600 and 700."""
+_MAX_HEAD = 1 << 16  # characters of the first line of a list
 _TRAIN, _VAL = (
     "train",
     ("val", "validate", "validation", "test"),
@@ -70,7 +71,7 @@ def _lists(place: Path) -> list[Path]:
 
 def _head(file: Path) -> list[str]:
     with file.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
-        return next(csv.reader(lines), [])
+        return next(csv.reader([lines.readline(_MAX_HEAD)]), [])
 
 
 def _rows(file: Path) -> Iterator[tuple[str, str, str]]:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -34,6 +34,8 @@ _SPLITS = {
     "testing": 2,
 }
 _MISSING = frozenset({"", "nan", "null", "none", "<na>", "na", "n/a", "inf", "-inf", "+inf", "infinity"})
+_MAX_LINE = 1 << 20  # characters of a row
+_SPARE_BYTES = 32 << 20  # that a column of Parquet may have, unpacked, beside twice the size of the file
 _Row = tuple[int, str, Any, str]
 """Row number as an editor counts it, path, label, and split or an empty text."""
 
@@ -63,7 +65,8 @@ def list_label_file(file: Path, *, media_type: MediaType = IMAGE) -> SourceListi
             listed twice, or of a split that is not train, val or test.
     """
     if not file.is_file():
-        raise DataError(f"{printable_path(file)} does not exist: give a .csv or .parquet of paths and labels")
+        problem = "is a folder, a pipe or a device" if file.exists() else "does not exist"
+        raise DataError(f"{printable_path(file)} {problem}: give a .csv or .parquet of paths and labels")
     rows = _checked_rows(file, _READERS.get(file.suffix.lower(), _csv)(file))
     classes = _classes(rows.labels)
     index = {name: label for label, name in enumerate(classes)}
@@ -190,14 +193,24 @@ def _split(split: str, where: str) -> int:
     return _SPLITS[split.lower()]
 
 
+def _short_lines(lines: TextIO, file: Path) -> Iterator[str]:
+    """The lines of a file. DataError for one that is longer than any row."""
+    while line := lines.readline(_MAX_LINE):
+        if len(line) == _MAX_LINE:
+            raise DataError(
+                f"{printable_path(file)} has a line of {_MAX_LINE:,} or more characters: split it"
+            )
+        yield line
+
+
 def _csv(file: Path) -> Iterator[_Row]:
     """Rows of a CSV with commas, semicolons or tabs, with or without a byte order mark."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
-            first = lines.readline()
+            first = next(_short_lines(lines, file), "")
             mark = max(",;\t", key=first.count)
             lines.seek(0)
-            reader = csv.reader(lines, delimiter=mark, strict=True)
+            reader = csv.reader(_short_lines(lines, file), delimiter=mark, strict=True)
             order: tuple[int, ...] | None = None
             for cells in reader:
                 cells = [cell.strip() for cell in cells]
@@ -234,7 +247,7 @@ def _json_lines(file: Path) -> Iterator[_Row]:
     number = 0
     try:
         with file.open(encoding="utf-8-sig") as lines:
-            for number, line in enumerate(lines, 1):
+            for number, line in enumerate(_short_lines(lines, file), 1):
                 if not line.strip():
                     continue
                 row = json.loads(line)
@@ -290,6 +303,7 @@ def _parquet(file: Path) -> Iterator[_Row]:
         table = parquet.ParquetFile(file)
         columns = [str(name) for name in table.schema_arrow.names]
         order = _columns([name.lower() for name in columns], printable_path(file))
+        _check_sizes(table.metadata, {columns[place] for place in order}, file)
         row = 0
         for batch in table.iter_batches(columns=[columns[place] for place in order]):
             values = [batch.column(columns[place]).to_pylist() for place in order]
@@ -302,6 +316,18 @@ def _parquet(file: Path) -> Iterator[_Row]:
     except Exception as error:  # arrow raises a dozen types for damaged files
         reason = one_line(error)
         raise DataError(f"{printable_path(file)} is no Parquet that can be read ({reason})") from None
+
+
+def _check_sizes(metadata: Any, names: set[str], file: Path) -> None:
+    """DataError where one of `names` is much larger than the file: Arrow unpacks large pieces of columns."""
+    most = 2 * file.stat().st_size + _SPARE_BYTES
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for column in map(group.column, range(group.num_columns)):
+            if column.path_in_schema in names and column.total_uncompressed_size > most:
+                size = f"{column.total_uncompressed_size:,} bytes in {column.path_in_schema!r}"
+                raise DataError(
+                    f"{printable_path(file)} unpacks to {size}: give a .csv, or smaller row groups"
+                )
 
 
 _READERS: dict[str, Callable[[Path], Iterator[_Row]]] = {

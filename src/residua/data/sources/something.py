@@ -10,6 +10,7 @@ import numpy as np
 from residua.data.decode import printable_path
 from residua.data.images import Images
 from residua.data.items import Files
+from residua.data.limits import read_regular
 from residua.data.listing import SourceListing
 from residua.data.video.clips import CLIP
 from residua.data.walk import walk
@@ -19,6 +20,7 @@ LABELS, TRAIN, VALIDATION = "labels.json", "train.json", "validation.json"
 """Files of class numbers and of clips with their templates; `PREFIX` may precede the names."""
 PREFIX = "something-something-v2-"
 """Prefix of the file names as downloaded."""
+_MAX_BYTES = 1 << 28  # of a list: the largest official one has 36 MB
 
 
 def has_lists(place: Path) -> bool:
@@ -85,7 +87,7 @@ def _read(place: Path, name: str, kind: type) -> Any:
     if file is None:
         return kind()
     try:
-        plain: Any = json.loads(file.read_text("utf-8"))
+        plain: Any = json.loads(read_regular(file, _MAX_BYTES).decode("utf-8"))
         if not isinstance(plain, kind):
             raise ValueError(f"not a {kind.__name__}")
         numbers: dict[str, Any] = plain if isinstance(plain, dict) else {}

@@ -11,6 +11,7 @@ from residua.data.boxes import Boxes, Corners, box_fault, clip_box
 from residua.data.decode import MAX_PIXELS, SUFFIXES, one_line, printable_path, read_size
 from residua.data.images import Images
 from residua.data.items import Files
+from residua.data.limits import read_regular
 from residua.data.listing import ListingOptions
 from residua.data.scenes import BoxFault, BoxListing, Scenes
 from residua.errors import DataError
@@ -115,7 +116,7 @@ def find_voc(folder: str, _options: ListingOptions) -> BoxListing:
 def _read_list(lists: Path, name: str) -> list[str]:
     """The image names of a list, without the second column that lists of one class have."""
     try:
-        lines = (lists / f"{name}.txt").read_text("utf-8").splitlines()
+        lines = read_regular(lists / f"{name}.txt", MAX_BYTES).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{printable_path(lists / name)}.txt cannot be read: {one_line(error)}") from None
     keys = [line.split()[0] for line in lines if line.strip()]
@@ -144,9 +145,7 @@ def _read_annotation(root: Path, names: dict[str, str], key: str) -> _Annotation
             f"{printable_path(root / 'JPEGImages')} holds no image {key!r}, which a list names: add it"
         )
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise DataError(f"{printable_path(path)} is larger than {MAX_BYTES:,} bytes: no annotation is")
-        tree = _parse_xml(path.read_bytes())
+        tree = _parse_xml(read_regular(path, MAX_BYTES))
         if tree.tag != "annotation":
             raise ValueError(f"it begins with <{tree.tag}>")
         objects = tuple(_parse_object(element) for element in tree.findall("object"))
