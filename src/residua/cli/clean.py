@@ -115,7 +115,7 @@ def add(
     ),
     new_classes: bool = typer.Option(False, "--new-classes", help="Accept classes that the old images lack."),
     force: bool = typer.Option(False, "--force", help="Replace an existing manifest."),
-    workers: int = typer.Option(-1, min=-1, help="Processes that read images. -1: one per core."),
+    workers: int = typer.Option(-1, min=-1, max=256, help="Processes that read images. -1: one per core."),
     as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
 ) -> None:
     """Write a manifest of old and new images, without duplicates and unreadable files.

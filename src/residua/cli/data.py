@@ -42,7 +42,7 @@ def check(
     strict: bool = typer.Option(False, "--strict", help="Exit with code 4 if there is a problem."),
     out: Path = typer.Option(None, "-o", "--out", metavar="HTML", help="Contact sheet to write."),
     force: bool = typer.Option(False, "--force", help="Replace an existing sheet."),
-    workers: int = typer.Option(-1, min=-1, help="Processes that read images. -1: one per core."),
+    workers: int = typer.Option(-1, min=-1, max=256, help="Processes that read images. -1: one per core."),
 ) -> None:
     """Find unreadable files, duplicates, data leakage and unusual images.
 

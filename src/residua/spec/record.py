@@ -72,7 +72,7 @@ def check_field(path: str, value: object, is_allowed: bool, allowed: str) -> Non
         ConfigError: `is_allowed` is false; the message names field, value and range.
     """
     if not is_allowed:
-        raise ConfigError(f"{path} is {_shown(value)}: give {allowed}")
+        raise ConfigError(f"{path} is {_short_text(value)}: give {allowed}")
 
 
 def check_range(path: str, value: float, low: float, high: float, *, zero: str = "") -> None:
@@ -91,7 +91,7 @@ def check_range(path: str, value: float, low: float, high: float, *, zero: str =
     check_field(path, value, low <= value <= high, f"{low}{f' ({zero})' if zero else ''} to {high}")
 
 
-def _shown(value: object) -> str:
+def _short_text(value: object) -> str:
     """`value` as text of a length that fits into a line."""
     return str(value) if len(str(value)) <= LONGEST_NAME else _brief.repr(value)
 
