@@ -266,8 +266,10 @@ def test_an_object_store_is_checked_trained_on_and_judged_like_a_folder(bucket: 
         succeeded(residua("train", source, *words, "-o", tmp_path / name))
     assert weights(Run(tmp_path / "there")) == weights(Run(tmp_path / "here"))
     scores = [
-        json.loads(succeeded(residua("evaluate", tmp_path / name, "--json")))["scores"][0]["top1"]
-        for name in ("there", "here")
+        json.loads(succeeded(residua("evaluate", tmp_path / name, "--data", source, "--json")))["scores"][0][
+            "top1"
+        ]
+        for source, name in ((bucket, "there"), (tmp_path / "packed", "here"))
     ]
     assert scores[0] == scores[1]
 

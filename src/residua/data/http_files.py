@@ -64,7 +64,7 @@ def _next_place(address: str, answer: Any) -> str:
 
     target = answer.url.join(URL(answer.headers["Location"]))
     if target.scheme != answer.url.scheme or target.origin() != answer.url.origin():
-        where = printable_path(str(target.with_user(None).with_query(None))[:200])
+        where = printable_path(f"{target.scheme}://{target.host}:{target.port}{target.path}"[:200])
         raise DataError(f"{printable_path(address)} redirects to {where}: if you trust it, give that address")
     return str(target)
 
