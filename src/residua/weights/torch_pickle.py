@@ -83,10 +83,10 @@ class _Machine:
     def step(self, operation: str, argument: Any) -> None:
         """Do one operation."""
         self.work += 1
-        if operation in _PUSHED:
-            self.stack.append(_PUSHED[operation](argument))
-        elif operation in _TAKEN:
-            count, act = _TAKEN[operation]
+        if operation in _PUSHING:
+            self.stack.append(_PUSHING[operation](argument))
+        elif operation in _POPPING:
+            count, act = _POPPING[operation]
             act(self, self._pop(len(self.stack) - self.marks.pop() if count is None else count))
         elif operation == "MARK":
             self.marks.append(len(self.stack))
@@ -178,9 +178,9 @@ def _set_items(target: dict[Any, Any], items: Iterable[tuple[Any, Any]]) -> None
 
 
 def _dict(items: list[tuple[Any, Any]] | tuple[()] = ()) -> dict[Any, Any]:
-    made: dict[Any, Any] = {}
-    _set_items(made, items)
-    return made
+    result: dict[Any, Any] = {}
+    _set_items(result, items)
+    return result
 
 
 def _tensor(
@@ -202,7 +202,7 @@ _LITERALS = (
     "SHORT_BINSTRING",
     "BINSTRING",
 )
-_PUSHED: Mapping[str, Callable[[Any], Any]] = {
+_PUSHING: Mapping[str, Callable[[Any], Any]] = {
     **{literal: lambda argument: argument for literal in _LITERALS},
     "NONE": lambda _: None,
     "NEWTRUE": lambda _: True,
@@ -213,7 +213,7 @@ _PUSHED: Mapping[str, Callable[[Any], Any]] = {
     "GLOBAL": lambda argument: _name(argument),
 }
 """Operation -> what it pushes."""
-_TAKEN: Mapping[str, tuple[int | None, Callable[[_Machine, list[Any]], None]]] = {
+_POPPING: Mapping[str, tuple[int | None, Callable[[_Machine, list[Any]], None]]] = {
     "TUPLE1": (1, _Machine.push_tuple),
     "TUPLE2": (2, _Machine.push_tuple),
     "TUPLE3": (3, _Machine.push_tuple),
