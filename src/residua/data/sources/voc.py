@@ -23,6 +23,7 @@ FOLDERS = ("Annotations", "JPEGImages", "ImageSets/Main")
 MAX_BYTES = 1 << 20
 """Largest annotation that is read, enough for thousands of objects; protects memory, of which a tree of empty
 elements takes fifty times as much. Our choice."""
+_MAX_LIST_BYTES = 1 << 26  # of a list: a million names and more
 _MAX_DEPTH = 32  # elements inside one another; an annotation has 4
 _FED_BYTES = 1 << 16  # of a file at a time
 _VOC2007 = "VOC2007"  # the folder of the year whose metric samples precision at eleven recalls
@@ -116,7 +117,7 @@ def find_voc(folder: str, _options: ListingOptions) -> BoxListing:
 def _read_list(lists: Path, name: str) -> list[str]:
     """The image names of a list, without the second column that lists of one class have."""
     try:
-        lines = read_regular(lists / f"{name}.txt", MAX_BYTES).decode("utf-8").splitlines()
+        lines = read_regular(lists / f"{name}.txt", _MAX_LIST_BYTES).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{printable_path(lists / name)}.txt cannot be read: {one_line(error)}") from None
     keys = [line.split()[0] for line in lines if line.strip()]
