@@ -31,7 +31,7 @@ from small import after, arch, file_of, recipe, rows, weights
 def test_a_full_disk_costs_no_state_and_training_goes_on_afterwards(
     share: float, file: str, trained: Callable[..., Run], clean: Run, tmp_path: Path
 ) -> None:
-    run = trained(tmp_path / "run", after(20))
+    run = trained(tmp_path / "run", after(10))
     before = checkpoint.list_checkpoints(run.checkpoints)
     room = int(share * before[0].stat().st_size)
     line = complaint(residua("resume", run.path, largest_file=room), 7)
@@ -81,7 +81,7 @@ def test_a_run_goes_on_where_a_disk_of_any_size_ended_it(step: int, photos: Path
             train(run.path)
         assert (weights(run), rows(run)) == (weights(whole), rows(whole))
         assert (run.path / "report.html").exists()
-    assert len(set(full)) > 4
+    assert len(set(full)) > 3
     assert {number for _, number in full} == {errno.ENOSPC}
     assert run.finished
 
