@@ -4,9 +4,13 @@ A child process takes away what Windows lacks: the modules `fcntl` and `resource
 `signal`. torch is imported before, because it asks the name of the system instead.
 """
 
+import os
 from pathlib import Path
 
+import pytest
+
 from command import python, succeeded
+from residua.data.ranges import read_range
 from residua.spec.recipe import Budget
 from small import arch, file_of, recipe, split_folder
 
@@ -54,6 +58,12 @@ with run.lock():
 assert residua.resume(out).finished
 print(residua.load(out)(photos + "/val/red/01.png").top(), residua.evaluate(out)[0].top1)
 """
+
+
+def test_without_pread_ranges_of_files_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "pread")
+    (tmp_path / "a").write_bytes(b"0123456789")
+    assert read_range(str(tmp_path / "a"), 3, 4) == b"3456"
 
 
 def test_without_the_modules_and_signals_of_posix_everything_imports_trains_and_predicts(

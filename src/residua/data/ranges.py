@@ -50,7 +50,11 @@ def read_range(place: str, offset: int, size: int) -> bytes:
     """
     with _errors_name(place):
         if not is_address(place):
-            return os.pread(_descriptor(place).fileno(), size, offset)
+            if "pread" in vars(os):
+                return os.pread(_descriptor(place).fileno(), size, offset)
+            with Path(place).open("rb") as file:  # Windows: threads would share one position
+                file.seek(offset)
+                return file.read(size)
         content = _retry(lambda: _fetch(place, offset, size))
         if len(content) > size:
             raise DataError(f"{printable_path(place)} came whole: serve it with ranges, as nginx and S3 do")
