@@ -31,7 +31,7 @@ async def fetch(system: Any, address: str, start: int, most: int, *, whole: bool
 
     Raises:
         FileNotFoundError: There is no such file.
-        DataError: The answer is longer, compressed, or a redirect to another server.
+        DataError: The response is longer, compressed, or a redirect to another server.
         Exception: The server does not answer, or refuses.
     """
     session = await system.set_session()
@@ -40,14 +40,14 @@ async def fetch(system: Any, address: str, start: int, most: int, *, whole: bool
         headers["Range"] = f"bytes={start}-{start + most - 1}"
     place = address
     for _ in range(_MOST_REDIRECTS + 1):
-        async with session.get(system.encode_url(place), headers=headers, allow_redirects=False) as answer:
-            if answer.status in _REDIRECTS and "Location" in answer.headers:
-                place = _next_place(address, answer)
+        async with session.get(system.encode_url(place), headers=headers, allow_redirects=False) as response:
+            if response.status in _REDIRECTS and "Location" in response.headers:
+                place = _next_place(address, response)
                 continue
-            if answer.status == 404:
+            if response.status == 404:
                 raise FileNotFoundError(address)
-            answer.raise_for_status()
-            return await _body(answer, address, start, most, whole=whole)
+            response.raise_for_status()
+            return await _body(response, address, start, most, whole=whole)
     raise DataError(f"{printable_path(address)} redirects without end: check the address")
 
 
@@ -58,27 +58,27 @@ async def fetch_all(system: Any, ranges: Sequence[tuple[str, int, int]]) -> list
     )
 
 
-def _next_place(address: str, answer: Any) -> str:
+def _next_place(address: str, response: Any) -> str:
     """Where a redirect leads. DataError for another scheme, host or port."""
     from yarl import URL
 
-    target = answer.url.join(URL(answer.headers["Location"]))
-    if target.scheme != answer.url.scheme or target.origin() != answer.url.origin():
+    target = response.url.join(URL(response.headers["Location"]))
+    if target.scheme != response.url.scheme or target.origin() != response.url.origin():
         where = printable_path(f"{target.scheme}://{target.host}:{target.port}{target.path}"[:200])
         raise DataError(f"{printable_path(address)} redirects to {where}: if you trust it, give that address")
     return str(target)
 
 
-async def _body(answer: Any, address: str, start: int, most: int, *, whole: bool) -> bytes:
+async def _body(response: Any, address: str, start: int, most: int, *, whole: bool) -> bytes:
     name = printable_path(address)
-    if (encoding := answer.headers.get("Content-Encoding", "identity")) != "identity":
+    if (encoding := response.headers.get("Content-Encoding", "identity")) != "identity":
         raise DataError(f"{name} is sent with the encoding {encoding[:20]!a}: serve it as it is")
     remedy = "give a smaller file" if whole else "serve it with ranges, as nginx and S3 do"
     too_long = DataError(f"{name} {f'is larger than {most:,} bytes' if whole else 'came whole'}: {remedy}")
-    if (start and answer.status != 206) or (answer.content_length or 0) > most:
+    if (start and response.status != 206) or (response.content_length or 0) > most:
         raise too_long
     content = bytearray()
-    async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
+    async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
         content += chunk
         if len(content) > most:
             raise too_long
