@@ -74,8 +74,8 @@ class LimitedReads(io.BufferedReader):
 
     def read(self, size: int | None = -1, /) -> bytes:
         """At most `size` bytes, all where it is negative. DataError where that is more than the limit."""
-        asked = self.most + 1 if size is None or size < 0 else size
-        content = super().read(min(asked, self.most + 1))
+        requested = self.most + 1 if size is None or size < 0 else size
+        content = super().read(min(requested, self.most + 1))
         if len(content) > self.most:
             name = printable_path(self.file)
             raise DataError(f"{name} claims a list or a name of more than {self.most:,} bytes: make it again")
