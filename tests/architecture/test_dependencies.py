@@ -23,7 +23,7 @@ def flat(words: list[str]) -> Iterator[Requirement]:
     for requirement in map(Requirement, words):
         if requirement.name != "residua":
             yield requirement
-        for extra in requirement.extras if requirement.name == "residua" else ():
+        for extra in sorted(requirement.extras) if requirement.name == "residua" else ():
             yield from flat(EXTRAS[extra])
 
 
@@ -58,9 +58,10 @@ def pinned(name: str, python: str, system: str, machine: str) -> dict[str, str]:
     return versions
 
 
-@pytest.mark.parametrize("requirement", EVERYTHING, ids=str)
-def test_every_dependency_has_a_lowest_version(requirement: Requirement) -> None:
-    assert {specifier.operator for specifier in requirement.specifier} & {">=", "=="}
+def test_every_dependency_has_a_lowest_version() -> None:
+    for requirement in EVERYTHING:
+        operators = {specifier.operator for specifier in requirement.specifier}
+        assert operators & {">=", "=="}, requirement
 
 
 def test_a_package_has_one_lowest_version() -> None:

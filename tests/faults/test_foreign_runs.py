@@ -32,9 +32,9 @@ NAMES = (
     BACKUP,
     f"checkpoints/{checkpoint.BEST}",
     "checkpoints/state-000000009.safetensors",
-    f"checkpoints/.state-000000010.safetensors.{os.getpid()}.tmp",
+    "checkpoints/.state-000000010.safetensors.PID.tmp",
 )
-"""Everything that a run may hold, and a temporary file."""
+"""Everything that a run may hold, and a temporary file of this process."""
 
 Place = Callable[[Path, Path], object]
 
@@ -108,6 +108,7 @@ def refuse(run: Run, name: str) -> None:
 def test_nothing_is_read_or_written_through_what_is_no_file_of_a_run(
     place: Place, name: str, run: Run, outside: Path
 ) -> None:
+    name = name.replace("PID", str(os.getpid()))
     there = run.path / name
     there.unlink(missing_ok=True)
     place(there, outside)
