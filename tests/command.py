@@ -108,6 +108,8 @@ def _become(
 ) -> NoReturn:
     """Run `python WORDS` in this process and end with its exit code."""
     gc.freeze()  # no process looks through what was imported, which would also copy its memory
+    # the server hands on its own start method; that of a command is the default, which is the first
+    multiprocessing.set_start_method(multiprocessing.get_all_start_methods()[0], force=True)
     if start_new_session:
         os.setsid()
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # pytest may run under nohup

@@ -79,3 +79,25 @@ def test_a_worker_that_died_unwaited_for_is_no_defect(capsys: pytest.CaptureFixt
     line = capsys.readouterr().err
     for word in ("residua: ", "worker", "(pid 7)", "Killed", "free memory"):
         assert word in line
+
+
+STOPS = """
+import atexit, os, signal
+calls = []
+atexit.register = lambda function, *given: calls.append((function, given))
+from residua.cli.progress import Stopper
+from residua.cli.terminal import console
+
+Stopper(console())
+os.kill(os.getpid(), signal.SIGTERM)
+assert signal.getitimer(signal.ITIMER_REAL) != (0.0, 0.0)
+for function, given in calls:
+    function(*given)
+assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+"""
+
+
+def test_no_alarm_rings_while_a_stopped_command_ends() -> None:
+    """It would end the process by SIGALRM on a slow machine, instead of with 75."""
+    done = python("-c", STOPS)
+    assert done.returncode == 0, done.stderr

@@ -112,7 +112,7 @@ def test_asked_while_no_image_comes_it_saves_what_it_has(photos: Path, clean: Ru
         clean.recipe,
         augment=Augment("resized_crop"),
         data=Data("", num_workers=2, resident_bytes=0),
-        budget=Budget(epochs=8, batch_size=2, save_seconds=1000.0),
+        budget=Budget(epochs=3, batch_size=2, save_seconds=1000.0),
     )
     file, run, whole = file_of(run_recipe, tmp_path / "recipe.json"), tmp_path / "run", tmp_path / "whole"
     process = start("train", photos, "--recipe", file, "-o", run)

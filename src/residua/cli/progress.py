@@ -1,5 +1,6 @@
 """Progress of training: bars on a terminal, plain lines elsewhere; and the signals that stop it."""
 
+import atexit
 import os
 import signal
 import time
@@ -154,6 +155,8 @@ class Stopper:
             if alarm := getattr(signal, "SIGALRM", None):  # elsewhere it stops when the batch comes
                 signal.signal(alarm, _leave_waiting)
                 signal.setitimer(signal.ITIMER_REAL, DATA_SECONDS, 1.0)
+                # Python takes the handler away at exit: an alarm after that would end the process with -14
+                atexit.register(signal.setitimer, signal.ITIMER_REAL, 0)
             with suppress(RuntimeError):  # the signal came while a line was being written
                 message = "stopping after this step and saving (press again to end at once) ..."
                 say_wrapped(self.to, message, "yellow")
