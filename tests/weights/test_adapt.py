@@ -1,5 +1,6 @@
 """A first convolution for another number of channels, and containers inside containers."""
 
+import inspect
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,10 @@ from residua.weights.foreign import read_foreign
 @pytest.mark.parametrize(("there", "here"), [(3, 1), (3, 2), (3, 4), (3, 5), (3, 9), (1, 3), (4, 1), (4, 3)])
 def test_channels_are_adapted_as_timm_does(there: int, here: int) -> None:
     weight = torch.randn(8, there, 5, 5)
-    assert torch.equal(adapt_channels(weight, here), adapt_input_conv(here, weight, base_chans=there))
+    words = {} if there == 3 else {"base_chans": there}
+    if words.keys() - inspect.signature(adapt_input_conv).parameters.keys():
+        pytest.skip("timm before 1.0.31 adapts networks of 3 channels alone")
+    assert torch.equal(adapt_channels(weight, here), adapt_input_conv(here, weight, **words))
 
 
 def test_half_precision_stays_half_precision() -> None:

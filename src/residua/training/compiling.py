@@ -7,6 +7,7 @@ else                                          time eager, blocks, whole (and CUD
 """
 
 import copy
+import inspect
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -170,8 +171,17 @@ def compile_network(network: Network, plan: Plan) -> None:
     if plan.compile == "whole":
         network.compile(mode=mode)
     elif plan.compile == "blocks":
+        limit = _limit_of_kinds()
         for block in network.blocks():
-            block.compile(mode=mode, recompile_limit=MAX_BLOCK_KINDS)
+            block.compile(mode=mode, **limit)
+
+
+def _limit_of_kinds() -> dict[str, int]:
+    """Arguments of `compile` that allow MAX_BLOCK_KINDS; torch 2.11 has a setting of the process instead."""
+    if "recompile_limit" in inspect.signature(torch.compile).parameters:
+        return {"recompile_limit": MAX_BLOCK_KINDS}
+    torch._dynamo.config.recompile_limit = MAX_BLOCK_KINDS
+    return {}
 
 
 def uncompiled(plan: Plan) -> AbstractContextManager[object]:

@@ -22,7 +22,7 @@ from residua.errors import ProcessesDiedError
 RESTARTS = 5
 """Restarts of a run whose processes die: more would only repeat the cause."""
 SAVING_SECONDS = 60
-"""Time that the processes have to save after Ctrl-C."""
+"""Time that the processes have to save after Ctrl-C; 30 with torch 2.11."""
 
 
 def launch(words: Sequence[str], processes: int, *, logs: Path) -> int:
@@ -58,8 +58,9 @@ def launch(words: Sequence[str], processes: int, *, logs: Path) -> int:
         monitor_interval=0.2,
         logs_specs=DefaultLogsSpecs(log_dir=str(logs)),
         signals_to_handle="SIGINT,SIGTERM,SIGHUP" if handles_hangup else "SIGINT,SIGTERM",
-        shutdown_timeout=SAVING_SECONDS,
     )
+    if hasattr(config, "shutdown_timeout"):  # torch 2.11 always gives 30 seconds
+        config.shutdown_timeout = SAVING_SECONDS
     try:
         elastic_launch(config, sys.executable)("-m", "residua", *words)
     except SignalException as error:
