@@ -207,6 +207,19 @@ def test_a_death_between_two_batches_is_recognised() -> None:
     assert find_worker_death(RuntimeError("the worker of another library")) is None
 
 
+@pytest.mark.battery
+def test_workers_that_stand_still_do_not_delay_the_end() -> None:
+    """Promise P6: torch waits five seconds for each, which in training and validation took 25."""
+    batches = batches_of(Squares(), 2)
+    next(batches)
+    for worker in multiprocessing.active_children():
+        os.kill(worker.pid or 0, signal.SIGSTOP)
+    before = time.monotonic()
+    batches.close()  # type: ignore[attr-defined]
+    assert time.monotonic() - before < 5
+    assert not multiprocessing.active_children()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_worker_that_starts_slowly_survives_a_signal_to_its_group(
     number: signal.Signals, monkeypatch: pytest.MonkeyPatch

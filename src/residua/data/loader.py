@@ -137,8 +137,8 @@ def load_batches(
             if isinstance(batch, Exception):
                 raise batch
             yield batch
-    except StoppedWhileWaiting:
-        monitor.kill_all()  # workers that deliver nothing may hang: torch would wait five seconds for each
+    except (GeneratorExit, StoppedWhileWaiting):
+        monitor.kill_all()  # workers whose batches nothing takes may hang: torch would wait 5 s for each
         raise
     finally:
         del batches, loader  # ends the workers; the traceback of an error would keep them otherwise
