@@ -36,6 +36,7 @@ def test_removing_a_middle_block_costs_a_residual_net_little_and_destroys_a_plai
     assert math.isnan(spared.swapped[-1])
 
 
+@pytest.mark.battery
 def test_vgg_loses_what_it_learned_with_any_layer() -> None:
     stack = trained_pupil(stacked())
     lesions = analyse.lesion_study(stack.network, stack.images, stack.labels)

@@ -134,6 +134,7 @@ def test_ranks_that_stall_in_five_jobs_at_once_are_replaced(
         recovered(fault, twice, within=SOON)
 
 
+@pytest.mark.battery
 def test_a_stalled_rank_is_replaced(words: tuple[object, ...], twice: Run, tmp_path: Path) -> None:
     fault = stall(words, tmp_path / "run", 1)
     ranks = children_of(fault.process.pid)

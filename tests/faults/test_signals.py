@@ -107,6 +107,7 @@ def test_processes_that_leave_at_once_tell_their_launcher_that_they_do(tmp_path:
     assert [path.read_text() for path in tmp_path.iterdir()] == [str(128 + signal.SIGTERM)] * 2
 
 
+@pytest.mark.battery
 def test_asked_while_no_image_comes_it_saves_what_it_has(photos: Path, clean: Run, tmp_path: Path) -> None:
     run_recipe = replace(
         clean.recipe,

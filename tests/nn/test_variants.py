@@ -35,7 +35,7 @@ def test_gates_are_those_of_the_paper(convs: tuple[Conv, ...], gate: str) -> Non
     g = torch.sigmoid(F.conv2d(X, module.join.conv.weight, module.join.conv.bias, stride))
     residual, shortcut = module.residual(X), module.shortcut(X)
     expected = F.relu((g * residual if gate == "exclusive" else residual) + (1 - g) * shortcut)
-    torch.testing.assert_close(module(X), expected, rtol=0, atol=0)
+    torch.testing.assert_close(module(X), expected, rtol=0, atol=1e-6)  # strides of few channels are cut out
 
 
 def test_constants_multiply_each_way() -> None:

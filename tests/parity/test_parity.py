@@ -10,6 +10,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from few import few_of
 from residua.nn.network import Network, build
 from residua.spec.zoo import arch
 from residua.weights import load, save_as
@@ -57,8 +58,12 @@ def logits(network: nn.Module, size: int) -> Tensor:
         return network.eval()(images)
 
 
-@pytest.mark.parametrize(("name", "source"), PEERS, ids=["-".join(key) for key in PEERS])
-def test_logits_and_keys_are_those_of_the_peer(name: str, source: str) -> None:
+FEW = [key for key in PEERS if not key[0].endswith(("101", "152"))]
+
+
+@pytest.mark.parametrize("peer", few_of(PEERS, FEW), ids="-".join)
+def test_logits_and_keys_are_those_of_the_peer(peer: tuple[str, str]) -> None:
+    name, source = peer
     theirs, ours = PEERS[name, source](), build(arch(name))
     shake(theirs)
     size = 32 if source == "cifar" else 64
