@@ -123,8 +123,8 @@ def test_a_tensor_without_numbers_of_its_own_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (3, "holds a int"),
-        ([torch.zeros(1)], "holds a list"),
+        (3, "holds 'int'"),
+        ([torch.zeros(1)], "holds 'list'"),
         ({}, "no weights"),
         ({"a": "text"}, "'a'.*no tensor"),
         ({"epoch": 3}, "'epoch'.*no tensor"),

@@ -70,7 +70,8 @@ def _read_torch(path: Path, file: BinaryIO, size: int) -> dict[str, Tensor]:
 def _weights(path: Path, content: Any, kind: type[Kind]) -> Iterator[tuple[str, Kind]]:
     """The weights in `content` by name, each of which is a `kind`."""
     if not isinstance(content, Mapping):
-        raise CheckpointError(f"{path} holds a {type(content).__name__}: give a file with a state dict")
+        kind_name = type(content).__name__
+        raise CheckpointError(f"{path} holds {kind_name!r}, no weights by name: give a state dict")
     for _ in CONTAINERS:  # containers nest no deeper, but a hostile dict may contain itself
         content = next((content[key] for key in CONTAINERS if isinstance(content.get(key), Mapping)), content)
     if not content:

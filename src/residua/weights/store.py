@@ -226,5 +226,6 @@ def open_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def first_line(error: Exception) -> str:
-    """Type and message of `error`, cut to a line."""
-    return f"{type(error).__name__}: {error}".splitlines()[0][:200]
+    """The message of `error`, cut to a line; with its type where that alone says what is wrong."""
+    text = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+    return (text.splitlines() or ["empty"])[0][:200]
