@@ -77,7 +77,7 @@ SAVING = [
 ]
 RARE = [(fault, trial) for fault in ("kill 0", "kill 1", "raise", "save") for trial in range(1, 11)]
 FAULTS = [
-    pytest.param(launched, "kill 1", 0),
+    pytest.param(launched, "kill 1", 0, marks=pytest.mark.battery),
     pytest.param(torchrun, "kill 0", 0, marks=pytest.mark.battery),
     pytest.param(launched, "save", 0, marks=pytest.mark.battery),
     *(pytest.param((launched, torchrun)[n % 2], fault, n, marks=pytest.mark.battery) for fault, n in RARE),

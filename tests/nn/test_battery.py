@@ -2,8 +2,8 @@
 
 Shapes are asked of whole networks, without memory. What needs numbers is asked of the same words with equal
 blocks in a row taken once: a module is spelled from its block and the width that enters it, which repeating
-does not change; names that are alike then are asked once. `make test` asks a network of every family, and
-compiles every letter; `make battery` asks every name.
+does not change; names that are alike then are asked once. `make test` asks a network of every family, exports
+a third of them and compiles every letter; `make battery` asks every name.
 """
 
 import sys
@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from few import FAMILIES, one_of_each_family
+from few import FAMILIES, few_of, one_of_each_family
 from residua.errors import CheckpointError
 from residua.nn.network import Network, build
 from residua.spec import change, describe, walk
@@ -208,7 +208,7 @@ def test_a_thousand_layers_and_more_run_without_memory(name: str) -> None:
     assert logits.shape == (2, spec.classes)
 
 
-@pytest.mark.parametrize("name", DEEP)
+@pytest.mark.parametrize("name", few_of(DEEP, DEEP[:1]))
 def test_a_thousand_layers_and_more_are_spelled_without_memory(name: str) -> None:
     began = time.process_time()
     with torch.device("meta"):
@@ -218,7 +218,7 @@ def test_a_thousand_layers_and_more_are_spelled_without_memory(name: str) -> Non
     assert sum(value.numel() for value in network.parameters()) == describe.cost(arch(name)).params
 
 
-@pytest.mark.parametrize("name", PROMPT)
+@pytest.mark.parametrize("name", few_of(PROMPT, PROMPT[:1]))
 def test_a_thousand_layers_are_built_at_once_and_traced_without_recursion(name: str) -> None:
     began, limit = time.process_time(), sys.getrecursionlimit()
     network = build(arch(name)).eval()
@@ -254,7 +254,7 @@ def check_same(exported: Callable[[Tensor], Tensor], network: Network, x: Tensor
         torch.testing.assert_close(exported(x), network(x), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", few_of(FAMILIES, [*FAMILIES][::3]))
 def test_every_family_is_exported(family: str) -> None:
     network = build(thin(arch(FAMILIES[family]))).eval()
     x = images(network.arch)
@@ -287,6 +287,7 @@ def test_every_letter_compiles(place: int) -> None:
     check_same(torch.compile(network, backend="aot_eager", fullgraph=True), network, x)
 
 
+@pytest.mark.battery
 def test_a_step_of_training_compiles_to_the_same_gradients() -> None:
     torch._dynamo.reset()
     network = build(tiny())
