@@ -27,7 +27,13 @@ from residua.weights.store import read
 from small import after, arch, file_of, recipe, rows, weights
 
 
-@pytest.mark.parametrize(("share", "file"), [(0.25, "best.safetensors"), (0.75, "state-0000000")])
+@pytest.mark.parametrize(
+    ("share", "file"),
+    [
+        (0.25, "best.safetensors"),
+        pytest.param(0.75, "state-0000000", marks=pytest.mark.battery),
+    ],
+)
 def test_a_full_disk_costs_no_state_and_training_goes_on_afterwards(
     share: float, file: str, trained: Callable[..., Run], clean: Run, tmp_path: Path
 ) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 import residua as python
 from command import residua, start, succeeded, wait_for
+from few import few_of
 from ranks import apart, begin, children_of, end
 from residua.cli.processes import ENDED
 from residua.cli.progress import Stopper
@@ -27,7 +28,7 @@ from residua.weights import store
 from small import file_of, rows, weights
 
 
-@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("asked", few_of([signal.SIGINT, signal.SIGTERM, signal.SIGHUP], [signal.SIGTERM]))
 def test_a_stopped_command_says_how_to_go_on_and_loses_no_bit(
     asked: signal.Signals, photos: Path, run_recipe: Path, clean: Run, tmp_path: Path
 ) -> None:

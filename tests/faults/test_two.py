@@ -24,6 +24,7 @@ from small import arch, file_of, recipe, rows, weights
 pytestmark = pytest.mark.timeout(600)
 
 
+@pytest.mark.battery
 def test_two_processes_asked_to_stop_save_once_and_go_on_as_two_unless_forced(
     photos: Path, often: Path, twice: Run, tmp_path: Path
 ) -> None:

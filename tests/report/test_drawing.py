@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from few import one_of_each_family
 from residua.report import drawing
 from residua.report.colours import DARK, LIGHT
 from residua.spec import change, zoo
@@ -98,7 +99,7 @@ def test_a_fork_shows_its_branches_side_by_side_and_auxiliary_heads() -> None:
     assert branches[1][0] < branches[2][0]
 
 
-@pytest.mark.parametrize("name", zoo.NAMES)
+@pytest.mark.parametrize("name", one_of_each_family(zoo.NAMES))
 def test_every_name_can_be_drawn_and_is_described(name: str) -> None:
     spec = zoo.arch(name)
     for svg in (drawing.draw_networks([spec]), drawing.draw_blocks([spec])):

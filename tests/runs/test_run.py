@@ -206,6 +206,7 @@ def test_a_killed_holder_frees_the_run_even_when_its_child_lives_on(tmp_path: Pa
         os.kill(child, signal.SIGKILL)
 
 
+@pytest.mark.battery
 def test_of_four_processes_that_start_at_once_exactly_one_writes(tmp_path: Path) -> None:
     run = create(tmp_path, recipe(), identity={})
     (gate, opened), (messages, report), (hold, released) = os.pipe(), os.pipe(), os.pipe()
