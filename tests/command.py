@@ -57,6 +57,8 @@ class Command:
 
     def __init__(self, words: Sequence[str], **options: Any) -> None:
         self.args, self._folder = words, TemporaryDirectory()
+        for name in ("out", "error"):  # before it starts: a test may kill it before it has opened them
+            Path(self._folder.name, name).touch()
         self._process = _context().Process(target=_become, args=(words, self._folder.name), kwargs=options)
         self._process.start()
 
