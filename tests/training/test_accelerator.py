@@ -46,7 +46,7 @@ IMAGES = {
     "augmented": recipe(augment=AUGMENT, optim=Optim(label_smoothing=0.1, on_nonfinite="skip")),
 }
 ASKED = "meta"
-"""What torch's message contains when a number is asked for."""
+"""What torch's message contains when a number is asked for; NotImplementedError is a RuntimeError, too."""
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +95,7 @@ def test_the_meta_device_refuses_what_an_accelerator_does() -> None:
     with pytest.raises(RuntimeError, match=ASKED):
         there + torch.ones(3)
     for ask in (float, bool, torch.Tensor.tolist, torch.Tensor.cpu, torch.nonzero):
-        with pytest.raises((RuntimeError, NotImplementedError), match=ASKED):
+        with pytest.raises(RuntimeError, match=ASKED):
             ask(there[0] if ask in (float, bool) else there)
 
 
@@ -120,7 +120,7 @@ def test_evaluation_asks_once_after_all_batches() -> None:
                 yield batch
 
     classifier = Classifier(device.place_network(build(arch()), META).eval(), META)
-    with pytest.raises((RuntimeError, NotImplementedError), match=ASKED):
+    with pytest.raises(RuntimeError, match=ASKED):
         evaluate(classifier, colours().test, Watched(3, resident_bytes=1 << 20))
     assert len(batches) == 4
 
