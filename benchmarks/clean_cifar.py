@@ -25,13 +25,13 @@ from residua.curate.apply import apply
 from residua.curate.clean import CSV, CleanRequest, clean
 from residua.data.open import open_dataset
 from residua.data.sources.table import parse_source
+from residua.events import EpochRow, Event
 from residua.jobs.compare import compare
 from residua.jobs.prepare import TrainRequest, prepare
 from residua.jobs.train import create_run, resume
 from residua.measure import resample
 from residua.measure.score import Estimate
 from residua.runs.run import Run
-from residua.training.events import EpochRow, Event
 
 WHOLE = 50_000
 Say = Callable[[str], None]

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from residua.data.images import ImageDataset, Images
+from residua.events import Event
 from residua.runs import checkpoint
 from residua.runs.run import Run, create, open_run
 from residua.spec import zoo
@@ -22,7 +23,6 @@ from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Budget, Data, Optim, Plan, Recipe, Schedule
 from residua.spec.record import to_json
 from residua.tasks.classify.learn_task import ClassifyLearn
-from residua.training.events import Event
 from residua.training.network import initial_network
 from residua.training.session import TrainingSession
 from residua.weights.store import read

@@ -8,11 +8,11 @@ import pytest
 
 from ranks import children_of
 from residua.data.open import open_dataset
+from residua.events import EpochRow
 from residua.runs.run import create
 from residua.spec.augment import Augment
 from residua.spec.recipe import Budget, Data
 from residua.tasks.classify.learn_task import ClassifyLearn
-from residua.training.events import EpochRow
 from residua.training.network import initial_network
 from residua.training.session import TrainingSession
 from small import never, recipe

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from residua.errors import ConfigError
+from residua.events import EpochRow, Event, Note, StepProgress
 from residua.jobs import track
 from residua.jobs.track import FOLDER, check, tracked
-from residua.training.events import EpochRow, Event, Note, StepProgress
 
 EVENTS: list[Event] = [
     Note("hello"),

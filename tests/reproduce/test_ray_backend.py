@@ -10,10 +10,10 @@ import pytest
 from grid_runs import ITEM
 
 from residua.errors import ConfigError
+from residua.events import EpochRow
 from residua.jobs.run_pool import PoolEntry
 from residua.reproduce.grid import GridSetting, run_entries
 from residua.runs.run import Run
-from residua.training.events import EpochRow
 
 ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
 

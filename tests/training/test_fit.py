@@ -14,13 +14,13 @@ from residua.data.images import ImageDataset
 from residua.data.loader import StoppedWhileWaiting
 from residua.data.open import open_dataset
 from residua.errors import CheckpointError, DivergedError
+from residua.events import EpochRow, Note, StepProgress, Stopped
 from residua.runs import checkpoint
 from residua.runs.run import Run, create
 from residua.spec import zoo
 from residua.spec.augment import Augment
 from residua.spec.recipe import Averaging, Budget, Data, Optim, Plan, Recipe, Schedule
 from residua.tasks.classify.learn_task import ClassifyLearn
-from residua.training.events import EpochRow, Note, StepProgress, Stopped
 from residua.training.network import initial_network
 from small import (
     PIXELS,

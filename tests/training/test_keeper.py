@@ -13,12 +13,12 @@ import residua
 from few import few_of
 from residua.data.transforms import normalise
 from residua.errors import CheckpointError, ConfigError
+from residua.events import Note, Stopped
 from residua.nn.network import Network
 from residua.runs import checkpoint
 from residua.runs.run import Run, create
 from residua.spec.recipe import Averaging, Budget, Optim, Plan, Recipe, Schedule
 from residua.training import average
-from residua.training.events import Note, Stopped
 from residua.weights.store import read
 from small import PIXELS, PLAN, after, colours, fresh, go, recipe, rows, weights
 

@@ -16,12 +16,12 @@ from torch.nn.functional import cross_entropy
 from ranks import together
 from residua.data.batches import Batch
 from residua.errors import DivergedError
+from residua.events import Event, Note
 from residua.nn.network import build
 from residua.runs.run import Run, create
 from residua.spec.recipe import Averaging, Budget, Optim, Recipe
 from residua.tasks.classify.learn_task import ClassifyLearn
 from residua.training import nonfinite, optim
-from residua.training.events import Event, Note
 from residua.training.history import MAX_ROLLBACKS, ROLLBACK_FACTOR, RunHistory
 from residua.training.losses import LossFn
 from residua.training.network import initial_network

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from residua.curate.actions import CleanResult
-    from residua.training.events import Event
+    from residua.events import Event
 
 MAX_ROWS = 10
 """Rows of a table in the terminal."""

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from residua.cli.processes import ended
 from residua.cli.terminal import QUIET_SECONDS, say, say_wrapped
-from residua.training.events import EpochRow, Event, Note, StepProgress, Stopped
+from residua.events import EpochRow, Event, Note, StepProgress, Stopped
 
 BAR = 10
 """Characters of a bar on a narrow terminal; on a wide one, three times as many."""

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from residua.cli.progress import Stopper
+    from residua.events import Event
     from residua.jobs.models import Changes
-    from residua.training.events import Event
 
 
 def train(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from residua.data.images import Images
 from residua.data.listing import SourceListing, match_classes
 from residua.data.scan import ReportProgress, scan
+from residua.events import Event
 from residua.jobs.prepare import TrainRequest, prepare
 from residua.jobs.train import Listen, Stop, create_run, fit_run, load_run
 from residua.measure.outliers import distances
@@ -23,7 +24,6 @@ from residua.predict.classifier import load
 from residua.runs.run import Run
 from residua.tasks.classify.data_task import ClassifyData
 from residua.tasks.run_data import reopen
-from residua.training.events import Event
 
 FoldListener = Callable[[int, Event], None]
 """Receives the number of a fold, from 0, and an Event of its run."""

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from residua.errors import ConfigError
+from residua.events import EpochRow, Event, StepProgress
 from residua.runs.run import Run
-from residua.training.events import EpochRow, Event, StepProgress
 
 Listen = Callable[[Event], None]
 

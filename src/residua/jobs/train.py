@@ -12,6 +12,7 @@ from residua.data.listing import SourceListing
 from residua.data.sources.objects import list_dataset_objects
 from residua.data.sources.table import parse_source
 from residua.errors import CheckpointError, ConfigError, DataError
+from residua.events import Event, Note
 from residua.files import next_free, sync_folder, write_file
 from residua.jobs.models import Changes
 from residua.jobs.prepare import PreparedRun, TrainRequest, prepare
@@ -24,7 +25,6 @@ from residua.spec.recipe import Recipe
 from residua.spec.record import to_json
 from residua.tasks.run_data import identity, list_quarantined, reopen
 from residua.training import memory
-from residua.training.events import Event, Note
 from residua.training.learn_task import AnyLearnTask
 from residua.training.processes.world import SINGLE_PROCESS, World
 from residua.training.session import TrainingSession

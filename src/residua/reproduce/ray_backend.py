@@ -20,9 +20,9 @@ from pathlib import Path
 from types import TracebackType
 
 from residua.errors import ConfigError, DivergedError, RunBusyError
+from residua.events import EpochRow, Note
 from residua.jobs.run_pool import PoolEntry, RunListener, finish
 from residua.runs.run import Run
-from residua.training.events import EpochRow, Note
 
 RETRIES = 3
 """How often a run is started again on another machine when its machine is lost."""

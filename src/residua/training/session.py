@@ -24,6 +24,7 @@ from torch import nn
 from residua.data.batches import Batch
 from residua.data.dataset import Dataset
 from residua.errors import ConfigError, DivergedError, NonFiniteError, NonFiniteStepError
+from residua.events import EpochRow, Event, Note, StepProgress, Stopped
 from residua.nn import device, malloc
 from residua.nn.device import memory_bytes
 from residua.nn.network import Network
@@ -33,7 +34,6 @@ from residua.runs.run import Run
 from residua.training import compiling, memory, optim
 from residua.training.average import recalibrate_batch_norms
 from residua.training.epoch_totals import EpochTotals
-from residua.training.events import EpochRow, Event, Note, StepProgress, Stopped
 from residua.training.history import RunHistory
 from residua.training.learn_task import AnyLearnTask, ValidationResult
 from residua.training.loop import Moment, train

@@ -1,4 +1,4 @@
-"""Events: what training reports to its caller, one at a time."""
+"""Events: what training reports to its caller, one at a time: `residua.train(..., callback=function)`."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -51,3 +51,4 @@ class Stopped:
 
 
 Event = Note | StepProgress | EpochRow | Stopped
+"""Any of them; a callback that wants one kind asks with `isinstance`."""
