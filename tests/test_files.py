@@ -9,6 +9,7 @@ import pytest
 
 from residua.errors import CheckpointError, ConfigError
 from residua.files import (
+    cache_folder,
     check_output_path,
     file_lock,
     file_sha256,
@@ -31,6 +32,12 @@ def test_a_failed_write_names_the_path_and_keeps_what_was_there(
         write_file(tmp_path / "a.json", "new")
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
     assert (tmp_path / "a.json").read_text() == "old"
+
+
+def test_the_cache_is_where_the_user_keeps_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "residua"
+    assert not cache_folder().exists()
 
 
 def test_bytes_of_a_file_name_that_are_no_text_are_written_as_escapes(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Files on disk: write in one step, open without following links, check output paths, lock.
+"""Files on disk: write in one step, open without following links, check output paths, lock, cache.
 
 A file is written in one step so that neither a reader nor a crash sees half of it:
 temporary file beside it -> fsync -> rename -> fsync of the folder (only with `durable`).
@@ -182,6 +182,17 @@ def check_is_free(*paths: Path, force: bool = False) -> None:
 def next_free(folder: Path, name: str) -> Path:
     """`folder/name-N` with the smallest N from 1 at which nothing exists."""
     return next(path for number in count(1) if not (path := folder / f"{name}-{number}").exists())
+
+
+def cache_folder() -> Path:
+    """The folder for what residua downloads and measures once for many runs; it may not exist yet.
+
+    It is the system's folder for caches of a user. `XDG_CACHE_HOME` moves it, on Windows
+    `WIN_PD_OVERRIDE_LOCAL_APPDATA`.
+    """
+    import platformdirs  # here, because most commands cache nothing
+
+    return platformdirs.user_cache_path("residua", appauthor=False)
 
 
 def file_sha256(path: Path) -> str:

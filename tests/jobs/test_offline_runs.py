@@ -133,17 +133,19 @@ def test_no_kind_of_source_smuggles_an_address(
 def test_downloads_and_hubs_are_asked_only_where_nothing_lies_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cifar, "CACHE", tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(cifar, "OLD_CACHE", tmp_path)
     for source in ("cifar10", "cifar100", "hf:someone/photos"):
         with pytest.raises(ConfigError, match=f"--data {source}"):
             check_is_local(source, named_by="recipe.json")
     for source in ("digits", "moving", f"hf:{tmp_path}", f"cifar10:{tmp_path}", f"{tmp_path}", "voc:cells"):
         check_is_local(source, named_by="recipe.json")
-    form = cifar._FORMS["cifar10"][0]
-    (tmp_path / form.folder).mkdir()
-    for name in form.files:
-        (tmp_path / form.folder / name).touch()
-    check_is_local("cifar10", named_by="recipe.json")
+    for name, folder in (("cifar10", tmp_path / "cache" / "residua"), ("cifar100", tmp_path)):
+        form = cifar._FORMS[name][0]  # the second where residua 0.0 stored it
+        (folder / form.folder).mkdir(parents=True)
+        for file in form.files:
+            (folder / form.folder / file).touch()
+        check_is_local(name, named_by="recipe.json")
 
 
 def test_a_stopped_run_goes_on_over_the_network_once_its_user_names_the_address(

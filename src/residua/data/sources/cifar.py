@@ -19,10 +19,11 @@ from residua.data.listing import ListingOptions, SourceListing
 from residua.data.unpickle import load_pickle, to_array, to_text
 from residua.data.walk import has_suffix, is_hidden
 from residua.errors import DataError
+from residua.files import cache_folder
 from residua.spec.source import Source
 
-CACHE = Path("~/.cache/residua")
-"""Where downloads are stored."""
+OLD_CACHE = Path("~/.cache/residua")
+"""Where residua 0.0 stored downloads on every system; what lies there is still read."""
 Name = Literal["cifar10", "cifar100"]
 """Which of the two data sets."""
 
@@ -67,18 +68,24 @@ def find_cifar100(place: str, _options: ListingOptions) -> SourceListing:
 def is_local(source: Source) -> bool:
     """Whether the files of `source` are given, or were downloaded before."""
     name = next(name for name in _FORMS if name == source.name)
-    return bool(source.place) or _is_complete(CACHE.expanduser() / _FORMS[name][0].folder, _FORMS[name][0])
+    form = _FORMS[name][0]
+    return bool(source.place) or _is_complete(_download_folder(form, cache_folder()), form)
 
 
 def list_cifar(
-    name: Name, folder: Path | None, *, cache: Path = CACHE, url: str | None = None, md5: str | None = None
+    name: Name,
+    folder: Path | None,
+    *,
+    cache: Path | None = None,
+    url: str | None = None,
+    md5: str | None = None,
 ) -> SourceListing:
     """Read CIFAR-10 or CIFAR-100 into memory: (N, 32, 32, 3) uint8.
 
     Args:
         name: which of the two.
         folder: the official files, or zips; None downloads the binary archive from the authors' page.
-        cache: where downloads are stored.
+        cache: where downloads are stored; None is `files.cache_folder()`.
         url: another address of the archive.
         md5: another checksum of the archive.
 
@@ -87,7 +94,7 @@ def list_cifar(
     """
     if folder is None:
         binary = _FORMS[name][0]
-        folder = cache.expanduser() / binary.folder
+        folder = _download_folder(binary, cache or cache_folder())
         if not _is_complete(folder, binary):
             advice = f"download it by hand, unpack it, and give {name}:DIR"
             default_url, default_md5 = _ARCHIVES[name]
@@ -99,6 +106,12 @@ def list_cifar(
         return SourceListing(name, train, test, "from zips")
     train, test = _read_official(name, folder)
     return SourceListing(name, train, test, "official split")
+
+
+def _download_folder(form: _Form, cache: Path) -> Path:
+    """Where the files of `form` are downloaded to, or were by an earlier version."""
+    folder, old = cache / form.folder, OLD_CACHE.expanduser() / form.folder
+    return old if _is_complete(old, form) and not _is_complete(folder, form) else folder
 
 
 def _is_complete(folder: Path, form: _Form) -> bool:
