@@ -69,3 +69,28 @@ def test_a_set_smaller_than_the_batch_is_one_batch() -> None:
     assert steps_per_epoch(5, 8) == 1
     assert sorted(share(0, 7, count=5, batch_size=8)[1]) == list(range(5))
     assert steps_per_epoch(17, 8) == 2
+
+
+@given(SEEDS, st.integers(1, 200), st.integers(2, 64), st.integers(1, 3))
+def test_without_drop_last_an_epoch_shows_every_image(seed: int, count: int, batch: int, world: int) -> None:
+    steps = steps_per_epoch(count, batch, drop_last=False)
+    batches = [
+        np.concatenate(
+            [
+                share(seed, step, count=count, batch_size=batch, rank=rank, world=world, drop_last=False)[1]
+                for rank in range(world)
+            ]
+        )
+        for step in range(steps)
+    ]
+    assert {len(each) for each in batches} == {min(batch, count)}
+    assert all(len(set(each.tolist())) == len(each) for each in batches)
+    visits = np.bincount(np.concatenate(batches), minlength=count)
+    assert (visits.min(), visits.sum() - count < batch) == (1, True)
+    assert visits.max() <= 2
+    assert share(seed, steps, count=count, batch_size=batch, drop_last=False)[0] == 1
+
+
+def test_the_images_that_come_twice_change_from_epoch_to_epoch() -> None:
+    last = [share(0, 4 * epoch + 3, count=10, batch_size=3, drop_last=False)[1] for epoch in range(4)]
+    assert len({tuple(each[-2:].tolist()) for each in last}) > 1

@@ -69,11 +69,13 @@ def training_batches(
     rank: int = 0,
     world: int = 1,
     balance_classes: bool = False,
+    drop_last: bool = True,
     device: torch.device,
 ) -> Iterator[Batch]:
     """Augmented batches of one process.
 
-    A batch depends on the seed, `batch_size` and its step alone, so a run can resume at any step.
+    A batch depends on the seed, `batch_size`, `drop_last` and its step alone, so a run can resume at any
+    step.
 
     Args:
         images: The training split.
@@ -88,6 +90,7 @@ def training_batches(
         rank: Number of this process, from 0.
         world: Number of processes.
         balance_classes: All classes come equally often.
+        drop_last: Leave out the last, incomplete batch of an epoch; else it is filled, see `share`.
         device: Where the batches are put.
 
     Yields:
@@ -103,11 +106,18 @@ def training_batches(
 
     def key_of(step: int) -> BatchKey:
         return share(
-            seed, step, count=count, batch_size=batch_size, rank=rank, world=world, order_of=order_of
+            seed,
+            step,
+            count=count,
+            batch_size=batch_size,
+            rank=rank,
+            world=world,
+            drop_last=drop_last,
+            order_of=order_of,
         )
 
     keys = BatchSampler(key_of, range(first, steps))
-    epochs = -(-steps // steps_per_epoch(count, batch_size))
+    epochs = -(-steps // steps_per_epoch(count, batch_size, drop_last=drop_last))
     dataset = _ImageBatches(images, preprocess, augment, seed, epochs)
     views = _training_views(dataset, keys, workers=workers, resident_bytes=resident_bytes, device=device)
     for step, ((epoch, indices), pixels) in enumerate(zip(keys, views, strict=True), first):

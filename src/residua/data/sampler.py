@@ -113,9 +113,15 @@ def balanced(seed: int, epoch: int, labels: NDArray[np.int64]) -> NDArray[np.int
     return places[order(seed, epoch, len(labels))]
 
 
-def steps_per_epoch(count: int, batch_size: int) -> int:
-    """Batches in one epoch: the last, incomplete one is left out, unless it is the only one."""
-    return max(1, count // batch_size)
+def steps_per_epoch(count: int, batch_size: int, *, drop_last: bool = True) -> int:
+    """Batches in one epoch.
+
+    Args:
+        count: Images in the dataset.
+        batch_size: Images of a batch.
+        drop_last: Leave out the last, incomplete batch, unless it is the only one.
+    """
+    return max(1, count // batch_size if drop_last else -(-count // batch_size))
 
 
 def share(
@@ -126,11 +132,13 @@ def share(
     batch_size: int,
     rank: int = 0,
     world: int = 1,
+    drop_last: bool = True,
     order_of: Callable[[int, int, int], NDArray[np.int64]] = order,
 ) -> tuple[int, NDArray[np.int64]]:
     """The images that one process takes at one step.
 
-    All processes together take the same batch, whatever their number.
+    All processes together take the same batch, whatever their number. All batches have the same size: without
+    `drop_last`, the last batch of an epoch is filled with the first images of the epoch, others each time.
 
     Args:
         seed: Seed of the run.
@@ -139,13 +147,17 @@ def share(
         batch_size: Images of all processes together.
         rank: Number of this process, from 0.
         world: Number of processes.
+        drop_last: Leave out the last, incomplete batch of an epoch.
         order_of: From (seed, epoch, count) to the order of an epoch.
 
     Returns:
         The epoch from 0, and the indices (n,) int64 of this process.
     """
-    epoch, place = divmod(step, steps_per_epoch(count, batch_size))
-    return epoch, order_of(seed, epoch, count)[place * batch_size : (place + 1) * batch_size][rank::world]
+    epoch, place = divmod(step, steps_per_epoch(count, batch_size, drop_last=drop_last))
+    visits = order_of(seed, epoch, count)
+    batch = visits[place * batch_size : (place + 1) * batch_size]
+    missing = min(batch_size, count) - len(batch)
+    return epoch, (np.concatenate([batch, visits[:missing]]) if missing else batch)[rank::world]
 
 
 def orders(

@@ -197,11 +197,14 @@ class Budget:
     """How long training lasts, and in what portions."""
 
     epochs: int = 164
-    """Passes over the training set, 1 or more; the last, incomplete batch of each is left out."""
+    """Passes over the training set, 1 or more."""
     steps: int = 0
     """Number of updates; 0 leaves the length to `epochs`."""
     batch_size: int = 128
     """Images per update, over all processes together, 2 or more."""
+    drop_last: bool = True
+    """Leave out the last, incomplete batch of an epoch; off, it is filled with the first images of the
+    epoch."""
     save_seconds: float = 30.0
     """Longest time between two checkpoints, in seconds; one is written after every epoch in any case."""
     accumulate: int = 1

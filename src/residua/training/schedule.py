@@ -20,8 +20,9 @@ class EpochErrors:
 
 def run_length(recipe: Recipe, images: int) -> tuple[int, int]:
     """Updates in one epoch, and in all, for so many training images."""
-    per_epoch = steps_per_epoch(images, recipe.budget.batch_size)
-    return per_epoch, recipe.budget.steps or per_epoch * recipe.budget.epochs
+    budget = recipe.budget
+    per_epoch = steps_per_epoch(images, budget.batch_size, drop_last=budget.drop_last)
+    return per_epoch, budget.steps or per_epoch * budget.epochs
 
 
 def lr_at(

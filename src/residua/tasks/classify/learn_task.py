@@ -17,10 +17,11 @@ from residua.nn import device
 from residua.nn.network import Network
 from residua.predict.classifier import Classifier, load
 from residua.runs.run import Run
-from residua.spec import change, zoo
+from residua.spec import change
 from residua.spec.amount import format_bytes
 from residua.spec.arch import Arch
 from residua.spec.detector import split_name
+from residua.spec.named_network import arch_of
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Plan, Recipe
 from residua.tasks.classify import pages
@@ -139,6 +140,7 @@ class ClassifyLearn:
             recipe.augment,
             seed=recipe.seed,
             batch_size=recipe.budget.batch_size,
+            drop_last=recipe.budget.drop_last,
             first=first,
             steps=steps,
             workers=workers,
@@ -198,7 +200,7 @@ def find_classifier(name: str) -> Arch:
     """The classifier called `name`. ConfigError for the name of a detector, or of no network."""
     if split_name(name):
         raise ConfigError(f"{name} is a detector, but the data have no boxes: give voc:DIR or coco:DIR")
-    return zoo.arch(name)
+    return arch_of(name)
 
 
 def without_boxes(recipe: Recipe) -> Recipe:

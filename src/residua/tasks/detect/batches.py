@@ -92,8 +92,15 @@ def training_batches(
     assert recipe.detector is not None
 
     def batch_key(step: int) -> BatchKey:
-        batch = recipe.budget.batch_size
-        return share(recipe.seed, step, count=len(scenes), batch_size=batch, rank=rank, world=world)
+        return share(
+            recipe.seed,
+            step,
+            count=len(scenes),
+            batch_size=recipe.budget.batch_size,
+            rank=rank,
+            world=world,
+            drop_last=recipe.budget.drop_last,
+        )
 
     sampler = BatchSampler(batch_key, range(first, steps))
     is_resident = decoded_bytes(scenes) <= recipe.data.resident_bytes

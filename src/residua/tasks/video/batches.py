@@ -81,7 +81,7 @@ def training_batches(
         DataError: a video cannot be decoded; the message names it.
         WorkerDiedError: a loader worker died or hangs.
     """
-    images, batch_size, preprocess = footage.images, recipe.budget.batch_size, recipe.arch.preprocess
+    images, budget, preprocess = footage.images, recipe.budget, recipe.arch.preprocess
     order_of = orders(images.labels, balance_classes=recipe.data.balance == "sample")
 
     def batch_key(step: int) -> BatchKey:
@@ -89,14 +89,16 @@ def training_batches(
             recipe.seed,
             step,
             count=len(images),
-            batch_size=batch_size,
+            batch_size=budget.batch_size,
             rank=rank,
             world=world,
+            drop_last=budget.drop_last,
             order_of=order_of,
         )
 
     sampler = BatchSampler(batch_key, range(first, steps))
-    dataset = _TrainingClips(footage, recipe, -(-steps // steps_per_epoch(len(images), batch_size)))
+    per_epoch = steps_per_epoch(len(images), budget.batch_size, drop_last=budget.drop_last)
+    dataset = _TrainingClips(footage, recipe, -(-steps // per_epoch))
     loaded = load_batches(dataset, sampler, workers=workers, device=device, title=images.title)
     for step, ((epoch, indices), pixels) in enumerate(zip(sampler, loaded, strict=True), first):
         augmentation = draw_batch_augmentation(
