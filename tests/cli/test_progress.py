@@ -11,10 +11,11 @@ import pytest
 from rich.console import Console
 
 from residua.cli.failures import STOPPED
-from residua.cli.progress import ProgressPrinter, Stopper, format_duration, join_fitting, tick_facts
+from residua.cli.progress import Stopper
 from residua.cli.train import _begin
 from residua.cli.unbroken_output import UnbrokenOutput
 from residua.events import EpochRow, Note, StepProgress
+from residua.progress import ProgressPrinter, format_duration, join_fitting, tick_facts
 
 TICK = StepProgress(85, 12_000, 1.2131, 0.0037, 1640.2, 97_265.0, 3 << 29)
 VALUES = {"epoch": 7, "step": 85, "lr": 0.1, "train_loss": 1.5, "train_error": 78.125, "test_error": 5.0}

@@ -44,9 +44,10 @@ def clean(
 
     Example: residua data clean photos -o photos-clean
     """
-    from residua.cli.progress import ProgressPrinter, Stopper
+    from residua.cli.progress import Stopper
     from residua.curate import clean as job
     from residua.jobs.prepare import TrainRequest
+    from residua.progress import ProgressPrinter
     from residua.training.processes import world
 
     to = console(json_on_stdout=as_json, unbroken=True)
@@ -208,15 +209,16 @@ def _splits(splits: dict[str, int]) -> str:
 def _show(to: "Console", result: "CleanResult") -> None:
     for note in result.notes:
         say(to, f"images  {note}")
+    summaries = result.class_summaries()[:MAX_ROWS]
     rows = [
-        (each.name, f"{each.images:,}", f"{each.wrong_percent:.1f} %", f"{each.issues:,}", each.confused_with)
-        for each in result.class_summaries()[:MAX_ROWS]
+        (each.name, f"{each.images:,}", *each.wrong_cells, f"{each.issues:,}", each.confused_with)
+        for each in summaries
     ]
-    if rows:
-        show_table(to, ("class", "images", "wrong, estimated", "label issues", "confused with"), rows)
-    if result.confidence is not None and result.accuracy is not None:
-        share = 100 * result.confidence.wrong_share
-        say(to, f"accuracy {result.accuracy:.1f} %; {share:.1f} % of the labels are wrong, estimated")
+    if summaries:
+        estimate = ("wrong, estimated",) * len(summaries[0].wrong_cells)
+        show_table(to, ("class", "images", *estimate, "label issues", "confused with"), rows)
+    if result.accuracy is not None:
+        say(to, f"accuracy {result.accuracy:.1f} %; {result.estimate}")
     counts = result.action_counts()
     findings = ", ".join(f"{len(indices):,} {kind}" for kind, indices in result.findings.items() if indices)
     say(to, f"found   {findings or 'nothing'}")

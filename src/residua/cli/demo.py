@@ -18,8 +18,9 @@ def demo(
 
     Example: residua demo
     """
-    from residua.cli.progress import ProgressPrinter, Stopper
+    from residua.cli.progress import Stopper
     from residua.jobs import demo as job
+    from residua.progress import ProgressPrinter
 
     to = console(json_on_stdout=as_json, unbroken=True)
     say(to, "The degradation problem (He et al. 2015): plain and residual nets on 8 × 8 digits, one recipe.")

@@ -92,7 +92,8 @@ def _reproduce(
 
     source = find_item(item).source  # refuse a wrong name before torch is loaded
 
-    from residua.cli.progress import ProgressPrinter, Stopper
+    from residua.cli.progress import Stopper
+    from residua.progress import ProgressPrinter
     from residua.reproduce.reproduction import reproduce
 
     to = console(json_on_stdout=as_json, unbroken=True)

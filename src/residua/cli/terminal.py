@@ -6,11 +6,13 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from residua.cli.processes import speaks
 from residua.cli.unbroken_output import UnbrokenOutput
+from residua.progress import QUIET_SECONDS
+from residua.progress import say as say  # every command prints with these two
+from residua.progress import say_wrapped as say_wrapped
 from residua.spec.printable import printable
 
 if TYPE_CHECKING:  # rich takes a third of the time that `--help` may take
@@ -19,11 +21,6 @@ if TYPE_CHECKING:  # rich takes a third of the time that `--help` may take
     from rich.console import Console
 
     from residua.spec.text_table import TextTable
-
-QUIET_SECONDS = 10.0
-"""Without a terminal, one line of progress per this many seconds."""
-INDENT = 8
-"""Column where the text begins in lines that open with a label."""
 
 
 def console(*, json_on_stdout: bool = False, unbroken: bool = False) -> "Console":
@@ -38,23 +35,9 @@ def console(*, json_on_stdout: bool = False, unbroken: bool = False) -> "Console
     return Console(file=file, highlight=False, soft_wrap=True, quiet=not speaks())
 
 
-def say(to: "Console", text: str, style: str = "") -> None:
-    """Print one line of plain text, without markup."""
-    from rich.text import Text
-
-    to.print(Text(printable(text), style=style))
-
-
 def command(*words: object) -> str:
     """`residua WORDS` quoted for a shell."""
     return shlex.join(["residua", *map(str, words)])
-
-
-def say_wrapped(to: "Console", text: str, style: str = "") -> None:
-    """Print `text` wrapped between words on a narrow terminal; following lines are indented."""
-    width = to.width if to.is_terminal else len(text) + 1
-    for line in wrap(text, width, subsequent_indent=" " * INDENT, break_on_hyphens=False):
-        say(to, line, style)
 
 
 def next_line(to: "Console", *commands: str) -> None:

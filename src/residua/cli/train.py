@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from residua.cli.failures import STOPPED
+from residua.cli.network_options import MODEL_SET, NETWORK, NETWORK_HELP, model_changes
 from residua.cli.processes import OPTION, ended, is_one_of_many, launch_if_asked, may_restart, speaks
 from residua.cli.terminal import command, console, next_line, say, say_wrapped
 from residua.data.sources.table import help_text
@@ -21,14 +22,12 @@ if TYPE_CHECKING:
 
     from residua.cli.progress import Stopper
     from residua.events import Event
-    from residua.jobs.models import Changes
 
 
 def train(
     data: str = typer.Argument(metavar="DATA", help=help_text()),
-    model: str = typer.Option(
-        None, "-m", "--model", help="Name of a network; list them with `residua models`."
-    ),
+    model: str = typer.Option(None, "-m", "--model", metavar=NETWORK, help=NETWORK_HELP),
+    model_set: list[str] = MODEL_SET,
     recipe: str = typer.Option(None, help="Name of a recipe (e.g. he2015.cifar), or a recipe.json."),
     weights: str = typer.Option("", help="Pretrained weights: a checkpoint file or a run to fine-tune from."),
     epochs: int = typer.Option(None, min=1, help="Passes over the training data."),
@@ -65,6 +64,7 @@ def train(
 
     _begin(track)
     changes = tuple(setting(text) for text in settings)
+    of_network = model_changes(model_set, frames=frames, frame_stride=frame_stride, segments=segments)
     if memory_limit:
         changes = (*changes, ("plan.memory_limit", str(parse_bytes(memory_limit))))
     if out and not is_one_of_many():
@@ -76,8 +76,7 @@ def train(
     from residua.training.processes.world import process_group
 
     to = console(unbroken=True)
-    clip: Changes = {"frames": frames, "frame_stride": frame_stride, "segments": segments}
-    request = TrainRequest(data, model, recipe, weights, epochs, changes, clip=clip)
+    request = TrainRequest(data, model, recipe, weights, epochs, changes, model_changes=of_network)
     with process_group() as world:
         if may_restart() and not out:
             raise ConfigError("torchrun may restart this command and must then find its run: give -o RUN")
@@ -182,8 +181,9 @@ def _run_with_progress(
     Returns:
         The step after which it was stopped; None when it reached its end.
     """
-    from residua.cli.progress import ProgressPrinter, Stopper
+    from residua.cli.progress import Stopper
     from residua.jobs.track import tracked
+    from residua.progress import ProgressPrinter
 
     printer, stopper = ProgressPrinter(to, _noun(path)), Stopper(to)
     with tracked(path, printer.show, track if speaks() else []) as listen, printer.showing_bars():
