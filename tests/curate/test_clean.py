@@ -17,13 +17,16 @@ from sklearn.metrics import average_precision_score
 
 from eyes import Eyes
 from few import few_of
-from residua.curate.actions import ACTIONS, CleanResult, read_actions
+from residua.curate.actions import ACTIONS, CleanResult, CleanSplit, read_actions, suggest_actions
 from residua.curate.add import add
 from residua.curate.apply import apply
 from residua.curate.clean import CleanRequest, clean
+from residua.curate.clean_page import clean_page
+from residua.curate.folds import FoldPredictions
 from residua.data.images import Images
 from residua.data.listing import split_listing
 from residua.data.open import find, open_dataset
+from residua.data.scan import scan
 from residua.errors import ConfigError, DataError
 from residua.jobs.compare import compare
 from residua.jobs.prepare import TrainRequest
@@ -149,6 +152,27 @@ def test_a_wrong_label_a_duplicate_and_a_broken_file_are_each_found(
     assert 'src="http' not in page
     assert json.loads((tmp_path / "out/clean.json").read_text())["actions"] == result.action_counts()
     look(tmp_path / "out/clean.html")
+
+
+@pytest.mark.parametrize(("right", "can_tell"), [(69, False), (84, False), (86, True)])
+def test_a_weak_network_does_not_tell_how_many_labels_are_wrong(
+    right: int, can_tell: bool, tmp_path: Path
+) -> None:
+    images = open_dataset(str(photo_folder(tmp_path / "photos", count=50)), val_fraction=0.2).train
+    images = images.subset(np.arange(100))
+    predictions = FoldPredictions.empty(100, 3)
+    predicted = np.where(np.arange(100) < right, images.labels, (images.labels + 1) % 3)
+    predictions.probabilities[:] = 0.05 + 0.85 * np.eye(3)[predicted]
+    files = scan((images,), workers=0, progress=lambda *_: None)
+    result = suggest_actions("photos", CleanSplit(images, 100, "val"), files, ([], []), predictions, ())
+    assert result.accuracy == right
+    assert (result.wrong_percent is not None) == can_tell
+    assert ("cannot be told" in result.estimate) != can_tell
+    assert (result.plain()["wrong_labels_percent"] is not None) == can_tell
+    assert all((one["wrong_percent"] is not None) == can_tell for one in result.plain()["classes"])
+    page = clean_page(result, tmp_path)
+    assert ("wrong labels, estimated" in page) == can_tell
+    assert result.estimate[1:] in page.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_a_stopped_clean_resumes_to_the_same_result(photos: Path, tmp_path: Path) -> None:

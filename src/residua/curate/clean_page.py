@@ -39,15 +39,15 @@ _OTHER_FINDINGS = {
 _EXPLANATION = (
     "Every image was predicted by a network that was trained neither on it nor on a duplicate of it. A "
     "label issue is a label that is probably wrong by confident learning (Northcutt et al. 2021): another "
-    "class is at least as likely as it is on average for its own images, the label is not the likeliest "
-    "class, and a pair of classes has no more issues than the estimated number of wrong labels between the "
-    "two.",
+    "class is likelier, the label is among the least likely ones of its class, and among those that the "
+    "other class surpasses most. How many each class and each pair of classes gets is the estimated number "
+    "of wrong labels in it.",
     "The score is the predicted probability of the label: 0 is surely wrong, 1 surely right. Another class "
     "is suggested where it is 20 times as likely and above 90 %; a drop, where it is 20 times as likely and "
     "less sure (where that would drop more than 5 % of the images, 50 % is enough). All others are kept. A "
-    "weak network finds issues in many right labels, and its estimate of wrong labels contains its own "
-    "errors: the accuracy above tells how far to trust it; below 50 % no action is suggested. Hard and rare "
-    "images are listed most often, and they are worth keeping.",
+    "weak network finds issues in many right labels: the accuracy above tells how far to trust it. Below "
+    "85 % the share of wrong labels cannot be told, because the network's own errors look the same; below "
+    "50 % no action is suggested. Hard and rare images are listed most often, and they are worth keeping.",
     "Relabel or drop validation images only for what you see in them. Without the hard ones the score is "
     "better, but the network is not.",
 )
@@ -62,13 +62,13 @@ def clean_page(result: CleanResult, out: Path) -> str:
     """
     counts = result.action_counts()
     numbers: list[tuple[str, str]] = []
-    if result.confidence is not None and result.accuracy is not None:
-        numbers += [
-            (f"{result.accuracy:.1f} %", "accuracy, by networks not trained on these images"),
-            (f"{100 * result.confidence.wrong_share:.1f} %", "wrong labels, estimated"),
-        ]
+    if result.accuracy is not None:
+        numbers.append((f"{result.accuracy:.1f} %", "accuracy, by networks not trained on these images"))
+    if result.wrong_percent is not None:
+        numbers.append((f"{result.wrong_percent:.1f} %", "wrong labels, estimated"))
     numbers += [(f"{counts['relabel']:,}", "relabel suggested"), (f"{counts['drop']:,}", "drop suggested")]
-    notes = Text(("; ".join(result.notes) + ".",))
+    estimate = f"{result.estimate[0].upper()}{result.estimate[1:]}." if result.estimate else ""
+    notes = Text(tuple(filter(None, (estimate, "; ".join(result.notes) + "."))))
     sections = [
         Section("Findings", (Numbers(tuple(numbers)), notes, _apply_command(out))),
         *_label_issues(result),
@@ -140,7 +140,7 @@ def _classes(result: CleanResult) -> Iterator[Section]:
     if not summaries:
         return
     rows = tuple(
-        (each.name, f"{each.images:,}", f"{each.wrong_percent:.1f} %", f"{each.issues:,}", each.confused_with)
+        (each.name, f"{each.images:,}", *each.wrong_cells, f"{each.issues:,}", each.confused_with)
         for each in summaries[:MAX_CLASSES]
     )
     total = len(summaries)
@@ -149,5 +149,7 @@ def _classes(result: CleanResult) -> Iterator[Section]:
         if total > MAX_CLASSES
         else ""
     )
-    head = ("class", "images", "wrong labels, estimated", "label issues", "mostly confused with")
-    yield Section("The classes", (Table(head, rows, caption, numeric=(1, 2, 3)),))
+    estimate = ("wrong labels, estimated",) * len(summaries[0].wrong_cells)
+    head = ("class", "images", *estimate, "label issues", "mostly confused with")
+    numeric = tuple(range(1, len(head) - 1))
+    yield Section("The classes", (Table(head, rows, caption, numeric=numeric),))

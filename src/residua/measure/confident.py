@@ -1,6 +1,7 @@
 """Confident learning: which labels a network contradicts, from predictions on images it did not train on.
 
-Northcutt, Jiang and Chuang 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels".
+Northcutt, Jiang and Chuang 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels". Labels are
+pruned by class and by noise rate, and those that both name are issues: cleanlab's `filter_by="both"`.
 """
 
 from dataclasses import dataclass
@@ -20,9 +21,9 @@ class Confidence:
     joint: Floats
     """(K, K) estimated share of images labelled i (rows) that are j; sums to 1."""
     is_label_issue: NDArray[np.bool_]
-    """(N,) images that are confidently of another class, as many of each pair as `joint` expects."""
+    """(N,) labels that both prunings of the paper name; never one that is still the likeliest class."""
     suggested: NDArray[np.int64]
-    """(N,) the class each image would have: the likeliest of those above their threshold, else of all."""
+    """(N,) the likeliest class of each image."""
     score: Floats
     """(N,) from 0, surely wrong, to 1, surely right: the probability of the label (self-confidence)."""
 
@@ -61,15 +62,13 @@ def confidence(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -
     thresholds = np.divide(sums, counts, out=np.full(classes, np.inf), where=counts > 0)
     above = np.where(values >= thresholds, values, -1.0)
     sure = above.max(1) >= 0
-    likeliest = np.where(sure, above.argmax(1), values.argmax(1))
-    joint = _joint(labels[sure], likeliest[sure], counts)
-    others = values.copy()
-    others[places, labels] = -1.0
-    margin = values[places, labels] - others.max(1)
-    contradicted = sure & (likeliest != labels)
-    expected = np.rint(joint * len(labels)).astype(np.int64)
-    is_label_issue = _most_contradicted(contradicted, labels, likeliest, margin, expected)
-    return Confidence(thresholds, joint, is_label_issue, likeliest.astype(np.int64), values[places, labels])
+    joint = _joint(labels[sure], above.argmax(1)[sure], counts)
+    own, likeliest = values[places, labels], values.argmax(1).astype(np.int64)
+    expected = round_rows(joint * len(labels), counts)
+    is_contradicted = own < values[places, likeliest]
+    is_label_issue = is_contradicted & _prune_by_class(own, labels, expected)
+    is_label_issue &= _prune_by_noise_rate(values, labels, expected)
+    return Confidence(thresholds, joint, is_label_issue, likeliest, own)
 
 
 def _joint(labels: NDArray[np.int64], predicted: NDArray[np.int64], counts: NDArray[np.int64]) -> Floats:
@@ -84,23 +83,47 @@ def _joint(labels: NDArray[np.int64], predicted: NDArray[np.int64], counts: NDAr
     return calibrated
 
 
-def _most_contradicted(
-    contradicted: NDArray[np.bool_],
-    labels: NDArray[np.int64],
-    predicted: NDArray[np.int64],
-    margin: Floats,
-    expected: NDArray[np.int64],
-) -> NDArray[np.bool_]:
-    """Of the `contradicted` (N,) of each pair of classes, the `expected` (K, K) number, least margin first.
+def round_rows(expected: Floats, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Round numbers of images so that each row keeps its sum.
 
-    That is pruning by both the off-diagonals and the noise rate of the paper's section 3.2.
+    Args:
+        expected: (K, K) numbers of images by label and class.
+        counts: (K,) images of each label.
+
+    Returns:
+        (K, K) whole numbers; row i sums to `counts[i]`.
     """
-    is_issue = np.zeros(len(labels), bool)
-    places = np.flatnonzero(contradicted)
-    places = places[np.argsort(margin[places], kind="stable")]
-    pairs = labels[places] * len(expected) + predicted[places]
-    for pair in np.unique(pairs):
-        members = places[pairs == pair]
-        is_issue[members[: expected.flat[pair]]] = True
-    is_issue &= margin < 0  # no prediction contradicts a label that is still the likeliest
-    return is_issue
+    rounded = np.rint(expected).astype(np.int64)
+    for row, missing in enumerate((counts - rounded.sum(1)).tolist()):
+        step = 1 if missing > 0 else -1
+        remainders = step * (rounded[row] - expected[row])
+        rounded[row, np.argsort(remainders, kind="stable")[: abs(missing)]] += step
+    return rounded
+
+
+def _prune_by_class(own: Floats, labels: NDArray[np.int64], expected: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Of each class the labels with the least probability, as many as `expected` (K, K) are of others.
+
+    At least one label of a class stays.
+    """
+    is_pruned = np.zeros(len(labels), bool)
+    for label, row in enumerate(expected):
+        members = np.flatnonzero(labels == label)
+        count = len(members) - max(1, int(row[label]))
+        if count > 0:
+            is_pruned[members[np.argsort(own[members], kind="stable")[:count]]] = True
+    return is_pruned
+
+
+def _prune_by_noise_rate(
+    values: Floats, labels: NDArray[np.int64], expected: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Of each pair of classes the `expected` (K, K) number of labels, the least margin to the other first."""
+    is_pruned = np.zeros(len(labels), bool)
+    for label, row in enumerate(expected):
+        members = np.flatnonzero(labels == label)
+        for other in np.flatnonzero(row).tolist():
+            if other != label:
+                margins = values[members, label] - values[members, other]
+                is_pruned[members[np.argsort(margins, kind="stable")[: row[other]]]] = True
+    return is_pruned
