@@ -30,7 +30,8 @@ class Reliability:
     count: tuple[int, ...]
     """Its images."""
     ece: Estimate
-    """Mean distance of the two, weighted by images, in percentage points; the resampled interval leans up."""
+    """Mean distance of the two, weighted by images, in percentage points. Its interval begins at 0 where
+    chance alone would bring a calibrated network to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +61,15 @@ def reliability(probabilities: Probabilities, labels: Labels) -> Reliability:
     confidence = np.bincount(bins, sure, BINS)[filled] / counts[filled]
     accuracy = np.bincount(bins, right, BINS)[filled] / counts[filled]
 
-    low, high = resample.statistic(lambda sample: _gap(sure[sample], right[sample]), len(labels))
-    ece = Estimate(100 * _gap(sure, right), (100 * low, 100 * high))
+    ece = 100 * _gap(sure, right)
+    low, high = resample.biased_statistic(lambda sample: _gap(sure[sample], right[sample]), len(labels))
+    if ece <= _chance_error(sure):
+        low = 0.0
     return Reliability(
         tuple((100 * confidence).tolist()),
         tuple((100 * accuracy).tolist()),
         tuple(counts[filled].tolist()),
-        ece,
+        Estimate(ece, (100 * low, 100 * high)),
     )
 
 
@@ -120,6 +123,13 @@ def expected_error(probabilities: Probabilities, labels: Labels) -> float:
 
 def _gap(sure: NDArray[np.float64], right: NDArray[np.float64]) -> float:
     return float(np.abs(np.bincount(_bins(sure), sure - right, BINS)).sum() / len(sure))
+
+
+def _chance_error(sure: NDArray[np.float64]) -> float:
+    """Calibration error that a calibrated network exceeds in 1 of 40 sets (Bröcker and Smith 2007)."""
+    chance = np.random.default_rng(resample.SEED)
+    draws = (chance.random(len(sure)) < sure for _ in range(resample.TIMES))
+    return 100 * resample.range95(np.array([_gap(sure, right.astype(np.float64)) for right in draws]))[1]
 
 
 def _sureness(

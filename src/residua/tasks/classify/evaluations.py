@@ -168,7 +168,13 @@ def _numbers(evaluations: Sequence[Evaluation]) -> Numbers:
     if score.macro:
         items.append((f"{score.macro.value:.2f} %", "mean over classes"))
     if score.ece:
-        items.append((f"{score.ece.value:.2f}", "expected calibration error, in percentage points"))
+        low, high = score.ece.interval
+        items.append(
+            (
+                f"{score.ece.value:.2f}",
+                f"expected calibration error in percentage points, 95 % interval {low:.2f} to {high:.2f}",
+            )
+        )
     return Numbers(tuple(items))
 
 
@@ -261,6 +267,7 @@ def protocol_text(evaluations: Sequence[Evaluation]) -> Text:
     lines = [f"{view}: {VIEW_TEXTS[view]}{f' ({clip})' if clip else ''}." for view, clip in views]
     network = (
         "Probabilities are averaged over views. Intervals are Wilson's for shares; for loss, mean over "
-        f"classes and calibration error, 1,000 resamples of the {noun}."
+        f"classes and calibration error, 1,000 resamples of the {noun}. Chance makes a calibration error "
+        "larger: its interval is corrected for that, and begins at 0 where chance may explain all of it."
     )
     return Text((" ".join(lines), network))
