@@ -11,9 +11,10 @@ import timm.models
 from timm.models import FeatureInfo, register_model
 
 from residua.errors import ConfigError
-from residua.jobs.models import CHANGES, arch_of, create_model, list_models
+from residua.jobs.models import create_model, list_models
 from residua.nn.network import Features, Network
 from residua.predict.folder import TIMM_PREFIX, timm_config
+from residua.spec.named_network import CHANGES, arch_of
 from residua.weights.load import FILE, check_size, head_keys, load
 
 __all__: list[str] = []

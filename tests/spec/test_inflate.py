@@ -45,7 +45,8 @@ def test_resnet3d_is_resnet_behind_another_stem() -> None:
 
 
 def test_frames_and_segments_are_changes_like_others() -> None:
-    assert arch_of("resnet18", frames=8) == inflate(arch("resnet18"), Clip(frames=8))
+    inflated = inflate(arch("resnet18"), Clip(frames=8))
+    assert arch_of("resnet18", frames=8) == replace(inflated, name="resnet18:frames=8")
     assert arch_of("resnet3d18", frames=8, frame_stride=4).clip == Clip(8, 4)
     parts = arch_of("resnet50", segments=8, num_classes=5)
     assert (parts.clip, parts.stages) == (Clip(1, 1, 8), arch("resnet50").stages)

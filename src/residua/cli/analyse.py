@@ -5,26 +5,50 @@ from pathlib import Path
 import typer
 
 from residua.analyse.table import STUDIES
-from residua.cli.terminal import console, next_line, put_json, say
+from residua.cli.network_options import NETWORK, model_changes
+from residua.cli.options import JSON, complete_source, number
+from residua.cli.terminal import aside, console, next_line, put_json, say
+from residua.spec.amount import quantity
 
 
 def analyse(
-    trained: list[str] = typer.Argument(metavar="RUN|NAME...", help="Runs, checkpoint files or model names."),
-    what: list[str] = typer.Option(
-        [], "--what", help=f"Studies, separated by commas: {', '.join(STUDIES)}. Default: all that fit."
+    trained: list[str] = typer.Argument(
+        metavar=f"RUN|{NETWORK}...",
+        help="Runs, checkpoint files, or networks by name with fresh weights.",
     ),
-    data: str = typer.Option(None, "--data", help="Images to study with. Default: each run's test images."),
-    images: int = typer.Option(256, "--images", min=2, help="How many images, at most."),
-    out: Path = typer.Option(None, "-o", "--out", help="Folder for the page, the figures and the numbers."),
+    model_set: list[str] = typer.Option(
+        [], "--model-set", metavar="CHANGE=VALUE", help="One more change of the last network; repeatable."
+    ),
+    what: list[str] = typer.Option(
+        [],
+        "--what",
+        metavar="STUDY,...",
+        help=f"Studies, separated by commas: {', '.join(STUDIES)}. Default: all that fit.",
+    ),
+    data: str = typer.Option(
+        None,
+        "--data",
+        metavar="DATA",
+        help="Images to study with. Default: each run's test images.",
+        autocompletion=complete_source,
+    ),
+    images: int = number(256, "--images", low=2, help="How many images, at most."),
+    out: Path = typer.Option(
+        None, "-o", "--out", metavar="DIR", help="Folder for the page, the figures and the numbers."
+    ),
     force: bool = typer.Option(False, "--force", help="Replace an existing analysis."),
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+    as_json: bool = JSON,
 ) -> None:
     """Study networks: Grad-CAM, gradient flow, lesion study, loss landscape and more.
 
-    Several networks are drawn side by side, and stay unchanged. A model name has fresh weights.
+    Several networks are drawn side by side, and stay unchanged.
 
     Example: residua analyse runs/plain runs/residual --what lesion,responses -o analysis
     """
+    from residua.spec.named_network import spell
+
+    trained = [*trained[:-1], spell(trained[-1], model_changes(model_set))] if model_set else trained
+
     from residua.jobs.analyse import analyse as run_studies
 
     to = console(json_on_stdout=as_json)
@@ -36,12 +60,11 @@ def analyse(
         images=images,
         out=folder,
         force=force,
-        listen=lambda line: say(to, line),
+        listen=lambda line: say(aside(to), line),
     )
     if as_json:
         put_json({"studies": {result.name: result.numbers for result in results}})
     if folder:
         count = sum(len(result.figures) for result in results)
-        noun = "figure" if count == 1 else "figures"
-        say(to, f"{count} {noun}, their numbers and a page written to {folder}")
+        say(to, f"{quantity(count, 'figure')}, their numbers and a page written to {folder}")
         next_line(to, f"open {folder / 'analysis.html'}")

@@ -4,24 +4,31 @@ from pathlib import Path
 
 import typer
 
+from residua.cli.network_options import MODEL_SET, NETWORK, model_changes
+from residua.cli.options import JSON, complete_network
 from residua.cli.terminal import console, next_line, put_json, say
-from residua.cli.train import setting
 
 
 def convert(
     file: Path = typer.Argument(metavar="FILE", help="Foreign weights, or a run, folder or file of residua."),
-    model: str = typer.Option(None, "-m", "--model", help="Name of their network."),
+    model: str = typer.Option(
+        None, "-m", "--model", metavar=NETWORK, help="Their network.", autocompletion=complete_network
+    ),
+    model_set: list[str] = MODEL_SET,
     source: str = typer.Option(
-        "auto", "--from", help="Library they come from: torchvision, timm, iduta, cifar..."
+        "auto", "--from", metavar="LIBRARY", help="Library they come from: torchvision, timm, iduta, cifar..."
     ),
-    to: str = typer.Option("", "--to", help="Library to write for, instead of a residua folder."),
-    out: Path = typer.Option(None, "-o", "--out", help="Folder to create; with --to a .safetensors file."),
-    settings: list[str] = typer.Option(
-        [], "--set", metavar="NAME=VALUE", help="One change of the network, e.g. order=e or opening=timm."
+    to: str = typer.Option(
+        "", "--to", metavar="LIBRARY", help="Library to write for, instead of a residua folder."
     ),
-    classes: Path = typer.Option(None, "--classes", help="Text file of class names, one per line."),
+    out: Path = typer.Option(
+        None, "-o", "--out", metavar="DIR|FILE", help="Folder to create; with --to a .safetensors file."
+    ),
+    classes: Path = typer.Option(
+        None, "--classes", metavar="FILE", help="Text file of class names, one per line."
+    ),
     force: bool = typer.Option(False, "--force", help="Replace an existing output."),
-    as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
+    as_json: bool = JSON,
 ) -> None:
     """Convert weights of other libraries to a residua folder, or back.
 
@@ -35,9 +42,15 @@ def convert(
     from residua.spec.record import to_plain
 
     names = [line for line in classes.read_text("utf-8").splitlines() if line] if classes else []
-    changes = dict(setting(text) for text in settings)
     result = convert_weights(
-        file, model, source=source, to=to, out=out, changes=changes, classes=names, force=force
+        file,
+        model,
+        source=source,
+        to=to,
+        out=out,
+        changes=model_changes(model_set),
+        classes=names,
+        force=force,
     )
     if as_json:
         put_json(to_plain(result))

@@ -1,12 +1,13 @@
 """`residua explain`."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from residua.cli.terminal import console, next_line, put_json, say, show_table
+from residua.cli.network_options import NETWORK, model_changes
+from residua.cli.options import JSON, complete_network
+from residua.cli.terminal import command, console, next_line, put_json, say, show_table
 from residua.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
 
 def explain(
     names: list[str] = typer.Argument(
-        metavar="NAME...", help="Networks, at most three; list them with `residua models`."
+        metavar=f"{NETWORK}...",
+        help="Networks, at most three: names of `residua models`, or JSON files, with changes where wanted.",
+        autocompletion=complete_network,
+    ),
+    model_set: list[str] = typer.Option(
+        [], "--model-set", metavar="CHANGE=VALUE", help="One more change of the last network; repeatable."
     ),
     svg: Path | None = typer.Option(None, "--svg", metavar="FILE", help="Draw them as in the papers."),
     block: bool = typer.Option(False, "--block", help="Draw their blocks letter by letter."),
@@ -25,54 +31,49 @@ def explain(
         None, "--fold/--whole", help="Draw equal blocks once, or all of them; default: what fits a page."
     ),
     order: str | None = typer.Option(
-        None, "--order", help="Order a to e (He et al. 2016, fig. 4) for the last network."
+        None,
+        "--order",
+        metavar="LETTER",
+        help="Order a to e (He et al. 2016, fig. 4), as --model-set order=VALUE.",
     ),
     shortcut: str | None = typer.Option(
-        None, "--shortcut", help="Another shortcut for the last network, e.g. A or gate."
+        None, "--shortcut", metavar="KIND", help="Another shortcut, as --model-set shortcut=VALUE."
     ),
     frames: int | None = typer.Option(
-        None, "--frames", metavar="N", help="Video: frames that the last network reads together."
+        None, "--frames", metavar="N", help="Video: frames that it reads together."
     ),
     segments: int | None = typer.Option(
         None, "--segments", metavar="N", help="Video: segments whose logits it averages."
     ),
     force: bool = typer.Option(False, "--force", help="Replace an existing drawing."),
-    as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
+    as_json: bool = JSON,
 ) -> None:
     """Show networks as the paper's architecture table and as words, or draw them.
 
-    Example: residua explain plain34 resnet34 --svg pair.svg
+    Example: residua explain resnet34 resnet34:order=e,shortcut=gate --svg pair.svg
     """
     from residua.jobs.draw import draw
-    from residua.spec import change, inflate, zoo
+    from residua.spec.named_network import arch_of, spell
 
     if svg is None and (block or fold is not None or force):
         raise ConfigError("--block, --fold, --whole and --force need a drawing: give --svg FILE too")
     if svg is not None and as_json:
         raise ConfigError("--svg and --json together: give one of them")
-    archs = [zoo.arch(name) for name in names]
-    if shortcut is not None:
-        archs[-1] = change.with_shortcut(archs[-1], shortcut)
-    if order is not None:
-        archs[-1] = change.with_order(archs[-1], order)
-    if frames is not None:
-        archs[-1] = inflate.with_frames(archs[-1], frames)
-    if segments is not None:
-        archs[-1] = inflate.with_segments(archs[-1], segments)
+    changes = model_changes(model_set, shortcut=shortcut, order=order, frames=frames, segments=segments)
+    names = [*names[:-1], spell(names[-1], changes)]
+    archs = [arch_of(name) for name in names]
     if as_json:
         rows = [_plain(arch) for arch in archs]
         put_json(rows if len(rows) > 1 else rows[0])
         return
     to = console()
-    changes = [word for word in (shortcut, order) if word]
-    archs[-1] = replace(archs[-1], name=" · ".join((archs[-1].name, *changes)))
     if svg is not None:
         draw(archs, svg, block=block, fold=fold, force=force)
         say(to, f"{', '.join(arch.name for arch in archs)} drawn in {svg}")
     else:
         for arch in archs:
             _show(to, arch)
-    next_line(to, f"residua train DATA -m {names[-1]}")
+    next_line(to, *(command("train", "DATA", "-m", name) for name in dict.fromkeys(names)))
 
 
 def _plain(arch: "Arch") -> dict[str, object]:

@@ -4,8 +4,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from residua.cli.terminal import console, next_line, put_json, say, show_table
+from residua.cli.options import JSON, complete_network, number
+from residua.cli.terminal import aside, command, console, next_line, put_json, say, show_table
 from residua.errors import ConfigError
+from residua.spec.amount import quantity
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,43 +33,43 @@ def models(
     patterns: list[str] = typer.Argument(
         None,
         metavar="[PATTERN]...",
-        help="Shell-style patterns, e.g. 'cifar_*'; several full names are compared.",
+        help="Shell-style patterns, e.g. 'cifar_*'; several full names, also with changes, are compared.",
+        autocompletion=complete_network,
     ),
     compare: bool = typer.Option(
         False, "--compare", help="Compare the named networks, with ratios to the first."
     ),
-    family: str = typer.Option("", "--family", help="Only this family, e.g. iresnet."),
-    paper: str = typer.Option("", "--paper", help="Only this paper, e.g. he2015."),
+    family: str = typer.Option("", "--family", metavar="NAME", help="Only this family, e.g. iresnet."),
+    paper: str = typer.Option("", "--paper", metavar="NAME", help="Only this paper, e.g. he2015."),
     max_params: str = typer.Option(
         "", "--max-params", metavar="N", help="Largest number of parameters, e.g. 30M."
     ),
     max_macs: str = typer.Option(
         "", "--max-macs", metavar="N", help="Largest number of multiply-adds, e.g. 5G."
     ),
-    size: int = typer.Option(
-        0, "--input", min=0, metavar="PX", help="Only for images of this side, e.g. 32."
-    ),
+    size: int = number(None, "--input", low=1, metavar="PX", help="Only for images of this side, e.g. 32."),
     sort: str = typer.Option(
         "",
         "--sort",
+        metavar="NUMBER",
         help="Sort by params, macs, activations, depth, receptive_field or name; default: the papers' order.",
     ),
     reverse: bool = typer.Option(False, "--reverse", help="Reverse the order."),
-    as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
+    as_json: bool = JSON,
 ) -> None:
     """List, filter, sort and compare the networks by what they cost.
 
     Example: residua models 'cifar_*' --max-params 1M --sort macs
     """
     from residua.jobs.catalogue import ModelFilter, compare_entries, list_entries
-    from residua.spec import zoo
+    from residua.spec.named_network import is_network
 
     names = tuple(patterns or ())
-    chosen = ModelFilter(names, family, paper, max_params, max_macs, size)
+    chosen = ModelFilter(names, family, paper, max_params, max_macs, size or 0)
     plain = chosen == ModelFilter(names) and not sort and not reverse
     if compare and not plain:
         raise ConfigError("--compare takes names only: leave filters and --sort out")
-    compares = compare or (len(names) > 1 and set(names) <= set(zoo.NAMES) and plain)
+    compares = compare or (len(names) > 1 and all(map(is_network, names)) and plain)
     entries = compare_entries(names) if compares else list_entries(chosen, sort=sort, reverse=reverse)
     if as_json:
         put_json([entry.plain() for entry in entries])
@@ -75,11 +77,12 @@ def models(
     to = console()
     if compares:
         _compare(to, entries)
-        next_line(to, f"residua explain {' '.join(names[:3])} --svg FILE")
+        next_line(to, command("explain", *names[:3], "--svg", "FILE"))
         return
     _list(to, entries)
-    say(to, f"{len(entries)} networks; the papers call multiply-adds FLOPs", "dim")
-    next_line(to, f"residua explain {entries[0].arch.name}")
+    say(aside(to), f"{quantity(len(entries), 'network')}; the papers call multiply-adds FLOPs", "dim")
+    is_named = bool(names) and is_network(names[0])
+    next_line(to, command("explain", names[0] if is_named else entries[0].arch.name))
 
 
 def _list(to: "Console", entries: "list[ModelEntry]") -> None:
@@ -110,7 +113,7 @@ def _compare(to: "Console", entries: "list[ModelEntry]") -> None:
         for what, (name, _) in {**COLUMNS, "main_path_activations": ("unskipped act.", "")}.items():
             rows.append((name, *(_ratio(what, entry, None if entry is first else first) for entry in some)))
         show_table(to, ("", *(entry.arch.name for entry in some)), rows, numeric=1, width=PIPE)
-    say(to, "×: how many times the first; unskipped act.: activations that no shortcut skips", "dim")
+    say(aside(to), "×: how many times the first; unskipped act.: activations that no shortcut skips", "dim")
 
 
 def _ratio(what: str, entry: "ModelEntry", first: "ModelEntry | None") -> str:

@@ -24,7 +24,7 @@ from residua.files import write_file
 from residua.nn.network import Network, build
 from residua.predict.predictor import load_network
 from residua.report.page import Figures, Page, Part, Section, Text, render
-from residua.spec import zoo
+from residua.spec.named_network import arch_of, is_file, origin_of
 from residua.tasks.classify.learn_task import ClassifyLearn
 from residua.version import __version__
 
@@ -47,8 +47,8 @@ def analyse(
     """Study networks side by side.
 
     Args:
-        trained: Runs, checkpoint files or model names. A model name has fresh weights, and batch norms
-            that are calibrated on the images.
+        trained: Runs, checkpoint files or networks by name (`resnet34:shortcut=A`, or a JSON file), which
+            have fresh weights, and batch norms that are calibrated on the images.
         what: Names of studies; none means all that fit.
         data: Images to study with; None takes the test images of each run.
         out: Folder for a page, an SVG file for each figure and the numbers as JSON; None writes nothing.
@@ -102,7 +102,7 @@ def _run(
 
 def _subject(trained: str, data: str | None, count: int) -> Subject:
     """The network of a run, a checkpoint file or a name, with at most `count` images."""
-    if not Path(trained).exists() and Path(trained).name == trained and not Path(trained).suffix:
+    if _is_named(trained):
         return _fresh_subject(trained, data, count)
     network = load_network(Path(trained))
     if network.arch.clip:
@@ -114,16 +114,33 @@ def _subject(trained: str, data: str | None, count: int) -> Subject:
     return _with_images(Path(trained).stem or trained, network, images)
 
 
+def _is_named(trained: str) -> bool:
+    """Whether `trained` is a network by name or a JSON file, and no run or checkpoint.
+
+    ConfigError for a run with changes.
+    """
+    origin = origin_of(trained)
+    if is_file(origin):
+        return True
+    if Path(trained).exists():
+        return False
+    is_named = Path(origin).name == origin and not Path(origin).suffix
+    if origin != trained and not is_named:
+        raise ConfigError(f"{origin} is no name of a network: only those take changes, leave them out")
+    return is_named
+
+
 def _fresh_subject(name: str, data: str | None, count: int) -> Subject:
     """The network of that name with weights of seed 0, adapted to `data` if given."""
+    arch = arch_of(name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         if data is None:
-            return _with_images(name, build(zoo.arch(name)).eval(), None)
+            return _with_images(arch.name, build(arch).eval(), None)
         dataset = open_dataset(parse_source(data).absolute(), val_fraction=HOLDOUT)
-        network = build(ClassifyLearn().adapt(zoo.arch(name), dataset))
+        network = build(ClassifyLearn().adapt(arch, dataset))
     network.class_names = dataset.test.classes
-    subject = _with_images(name, network.eval(), _sample(dataset.test, count))
+    subject = _with_images(arch.name, network.eval(), _sample(dataset.test, count))
     return replace(subject, network=recalibrated_copy(network, subject.inputs))
 
 

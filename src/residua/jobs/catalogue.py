@@ -9,6 +9,7 @@ from residua.spec import zoo
 from residua.spec.amount import parse_count
 from residua.spec.arch import Arch
 from residua.spec.describe import plain_numbers
+from residua.spec.named_network import arch_of, is_network
 from residua.spec.record import nearest
 
 SORT_KEYS = ("params", "macs", "activations", "depth", "receptive_field", "name")
@@ -20,7 +21,7 @@ class ModelFilter:
     """Which networks to list; an empty field filters nothing."""
 
     patterns: tuple[str, ...] = ()
-    """Shell-style patterns, any of which may match; none matches all."""
+    """Shell-style patterns, any of which may match, or networks with changes; none matches all."""
     family: str = ""
     """As in `Arch.family`."""
     paper: str = ""
@@ -68,7 +69,7 @@ def list_entries(chosen: ModelFilter, *, sort: str = "", reverse: bool = False) 
     """
     if sort and sort not in SORT_KEYS:
         raise ConfigError(f"cannot sort by {sort!r}: {nearest(sort, SORT_KEYS)}")
-    archs = [zoo.arch(name) for name in _matching(chosen.patterns)]
+    archs = [arch_of(name) for name in _matching(chosen.patterns)]
     for what, word, of in (("family", chosen.family, _family), ("paper", chosen.paper, paper_of)):
         known = sorted({of(zoo.arch(name)) for name in zoo.NAMES} - {""}) if word else []
         if word and word not in known:
@@ -92,14 +93,14 @@ def list_entries(chosen: ModelFilter, *, sort: str = "", reverse: bool = False) 
 
 
 def compare_entries(names: Sequence[str]) -> list[ModelEntry]:
-    """The networks with exactly these names, in this order.
+    """The networks with exactly these names, each with changes where wanted, in this order.
 
     Raises:
         ConfigError: There are fewer than two names, or one is unknown.
     """
     if len(names) < 2:
         raise ConfigError("a comparison needs two names or more: residua models --compare resnet50 iresnet50")
-    return [ModelEntry(arch, plain_numbers(arch)) for arch in map(zoo.arch, names)]
+    return [ModelEntry(arch, plain_numbers(arch)) for arch in map(arch_of, names)]
 
 
 def _family(arch: Arch) -> str:
@@ -107,8 +108,9 @@ def _family(arch: Arch) -> str:
 
 
 def _matching(patterns: Sequence[str]) -> list[str]:
+    changed = [text for text in patterns if is_network(text) and text not in zoo.NAMES]
     for pattern in patterns:
-        if not zoo.names(pattern):
+        if pattern not in changed and not zoo.names(pattern):
             raise ConfigError(f"no model matches {pattern!r}: {nearest(pattern, zoo.NAMES)}")
     chosen = {name for pattern in patterns for name in zoo.names(pattern)}
-    return [name for name in zoo.NAMES if name in chosen or not patterns]
+    return [*(name for name in zoo.NAMES if name in chosen or not patterns), *changed]

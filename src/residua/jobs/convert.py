@@ -3,21 +3,21 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from residua.errors import CheckpointError, ConfigError
 from residua.files import check_output_path
-from residua.jobs.models import arch_of
 from residua.nn.network import Network, build
 from residua.predict import folder
 from residua.predict.predictor import load_network
 from residua.runs.run import Run
-from residua.spec import change
+from residua.spec import change, zoo
 from residua.spec.arch import Arch
+from residua.spec.changes import Changes
 from residua.spec.describe import first_difference
+from residua.spec.named_network import arch_of, original_name
 from residua.version import __version__
 from residua.weights.dialect import COUNTER
 from residua.weights.load import FILE, FIRST, check_size, dialect_of, head_keys, load, read_weights, save_as
@@ -60,7 +60,7 @@ def convert(
     source: str = "auto",
     to: str = "",
     out: str | Path | None = None,
-    changes: Mapping[str, Any] | None = None,
+    changes: Changes | None = None,
     classes: Sequence[str] = (),
     force: bool = False,
 ) -> Conversion:
@@ -68,11 +68,12 @@ def convert(
 
     Args:
         file: Foreign weights, or a run, a saved folder or a checkpoint of residua.
-        model: Name of the network; needed for foreign weights, which do not say it.
+        model: The network by name, or the path of a JSON file; needed for foreign weights, which do not say
+            it.
         source: Naming scheme of foreign weights, e.g. `torchvision`; `auto` recognises it.
         to: Naming scheme to write; empty writes a residua folder.
         out: Folder or file to create; by default named after `file`.
-        changes: Changes of the network as in `create_model`, e.g. `{"order": "e"}`.
+        changes: Further changes of the network, e.g. `{"order": "e"}`.
         classes: Class names; by default the outputs are numbered.
         force: Replace an existing output.
 
@@ -88,7 +89,7 @@ def convert(
     target = Path(out) if out else _default(path, to)
     _check_target(target, to, force=force)
     if _is_ours(path):
-        network, report, names = _read_ours(path, model, source)
+        network, report, names = _read_ours(path, model, source, changes or {})
     else:
         network, report, names = _read_foreign(path, model, source, changes or {})
     if classes and to:
@@ -146,16 +147,15 @@ def _is_ours(path: Path) -> bool:
     return is_ours(path) and "arch" in read_weights(path)[1]
 
 
-def _read_ours(path: Path, model: str | None, source: str) -> tuple[Network, str, str]:
+def _read_ours(path: Path, model: str | None, source: str, changes: Changes) -> tuple[Network, str, str]:
     network = load_network(path)
-    if model not in (None, network.arch.name) or source not in ("auto", "residua"):
+    named = network.arch.name if model is None else arch_of(model, **changes).name
+    if named != network.arch.name or (changes and model is None) or source not in ("auto", "residua"):
         raise ConfigError(f"{path} is residua's own, of {network.arch.name}: leave --model and --from out")
     return network, f"{len(network.state_dict())} tensors of {network.arch.name}", "residua"
 
 
-def _read_foreign(
-    path: Path, model: str | None, source: str, changes: Mapping[str, Any]
-) -> tuple[Network, str, str]:
+def _read_foreign(path: Path, model: str | None, source: str, changes: Changes) -> tuple[Network, str, str]:
     state, _ = read_weights(path)
     if model is None:
         raise ConfigError(f"{path} does not say which network it is of: give --model NAME")
@@ -186,7 +186,8 @@ def _from_torchvision(arch: Arch) -> tuple[nn.Module | None, str]:
     import torchvision
     from torchvision import models
 
-    name = TORCHVISION.get(arch.name, arch.name)
+    name = original_name(arch.name)
+    name = TORCHVISION.get(name, name)
     if name not in models.list_models() or arch.channels != 3 or not _is_plain(arch):
         return None, ""
     peer = models.get_model(name, weights=None, num_classes=arch.classes, **TORCHVISION_OPTIONS.get(name, {}))
@@ -195,7 +196,10 @@ def _from_torchvision(arch: Arch) -> tuple[nn.Module | None, str]:
 
 def _is_plain(arch: Arch) -> bool:
     """Whether `arch` is unchanged from the network of its name, apart from classes and channels."""
-    plain = arch_of(arch.name)
+    name = original_name(arch.name)
+    if name not in zoo.NAMES:
+        return False
+    plain = zoo.arch(name)
     return plain.clip == arch.clip and not first_difference(plain, arch)
 
 
@@ -204,8 +208,11 @@ def _from_timm(arch: Arch) -> tuple[nn.Module | None, str]:
         import timm
     except ModuleNotFoundError:
         return None, ""
-    name = TIMM.get(arch.name, arch.name)
-    opened = arch_of(arch.name, opening="timm") if arch.name in TIMM else arch_of(arch.name)
+    listed = original_name(arch.name)
+    if listed not in zoo.NAMES:
+        return None, ""
+    name = TIMM.get(listed, listed)
+    opened = arch_of(listed, opening="timm") if listed in TIMM else zoo.arch(listed)
     if not timm.is_model(name) or first_difference(opened, arch):
         return None, ""
     peer: nn.Module = timm.create_model(name, num_classes=arch.classes, in_chans=arch.channels)

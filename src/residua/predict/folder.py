@@ -8,6 +8,7 @@ from residua.errors import CheckpointError, ConfigError
 from residua.files import check_is_free, write_file
 from residua.nn.network import Network, build
 from residua.spec.arch import Arch
+from residua.spec.named_network import original_name
 from residua.spec.preprocess import Preprocess
 from residua.spec.record import from_plain, parse_json, to_plain
 from residua.version import __version__
@@ -96,7 +97,7 @@ def config(network: Network) -> dict[str, Any]:
         "format": FORMAT,
         "library_name": "residua",
         "library_version": __version__,
-        "architecture": TIMM_PREFIX + arch.name,
+        "architecture": TIMM_PREFIX + original_name(arch.name),
         "num_classes": arch.classes,
         "num_features": network.num_features,
         "pretrained_cfg": timm_config(arch.preprocess, classes=arch.classes, head=head_keys(network)[0]),

@@ -1,7 +1,8 @@
 """Run: the directory of one training run, who may write it, and what its files say.
 
     recipe.json, data.json      how the run is trained, and the identity of its examples; never without both
-    checkpoints/                training states, best weights, and the second copy of the two files above
+    checkpoints/                training states, best weights, first weights that came from Python, and the
+                                second copy of the two files above
     environment.json            versions, machine and source digest; where the run continued elsewhere
     metrics.jsonl               one row for each finished epoch
     rollbacks.json              steps to which training went back after NaN or infinity
@@ -21,7 +22,7 @@ import socket
 import stat
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from importlib import metadata
@@ -30,7 +31,9 @@ from typing import Any
 
 from residua.errors import CheckpointError, ConfigError, RunBusyError
 from residua.files import check_kind, errors_name, file_lock, open_regular, read_file, write_file
+from residua.nn.processor import processor_name
 from residua.runs import records
+from residua.runs.metric_rows import MetricRows
 from residua.runs.records import Environment
 from residua.spec.recipe import Recipe, read_recipe
 from residua.spec.record import from_plain, to_json
@@ -47,12 +50,16 @@ _FILES = {RECIPE, DATA, "environment.json", "diverged.json", ".lock", *_REPLACED
 """Names of files at the top of a run; other names there may be folders."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Run:
     """A run directory; the opening of this module lists its files."""
 
     path: Path
     """Where it is."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Name the run at `path`, which need not exist; no file is read."""
+        object.__setattr__(self, "path", Path(path))
 
     @property
     def checkpoints(self) -> Path:
@@ -78,9 +85,9 @@ class Run:
             raise ConfigError(f"{file}: {error}{'' if writer == __version__ else hint}") from None
 
     @property
-    def metrics(self) -> list[dict[str, Any]]:
+    def metrics(self) -> MetricRows:
         """One row for each finished epoch, the oldest first; damaged rows are left out."""
-        return records.read_metrics(self.path / "metrics.jsonl")
+        return MetricRows(records.read_metrics(self.path / "metrics.jsonl"))
 
     def epochs(self, *names: str) -> list[dict[str, Any]]:
         """`metrics` of a run that has finished an epoch.
@@ -234,6 +241,7 @@ def create(
     identity: Mapping[str, Any],
     hardware: Mapping[str, Any] | None = None,
     force: bool = False,
+    fill: Callable[[], object] = lambda: None,
 ) -> Run:
     """A new run at `path`.
 
@@ -243,6 +251,7 @@ def create(
         identity: The identity of the examples, which must not change while the run is trained.
         hardware: `device`, `processes` and `job` for `environment.json`.
         force: Whether a run that exists is replaced.
+        fill: Writes further files, which belong to a complete run.
 
     Raises:
         FileExistsError: A run exists at `path`, without `force`.
@@ -258,6 +267,7 @@ def create(
                 (path / name).unlink(missing_ok=True)
             shutil.rmtree(run.checkpoints, ignore_errors=True)
         run.checkpoints.mkdir(exist_ok=True)
+        fill()
         run.record_environment(hardware or {})
         write_file(path / DATA, json.dumps(identity, indent=2))
         write_file(path / RECIPE, to_json(recipe))  # last: a folder with a recipe is a complete run
@@ -321,15 +331,6 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {name: metadata.version(name) for name in ("torch", "torchvision", "numpy", "pillow")},
         "machine": platform.platform(),
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": os.cpu_count(),
     }
-
-
-def _processor() -> str:
-    """The model name of the CPU, which decides the kernels that torch takes."""
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -1,12 +1,16 @@
 """Arch: a whole network as one frozen value that spells out every layer and round-trips through JSON."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from residua.errors import ConfigError
 from residua.spec.block import MAX_WIDTH, MAX_WINDOW, Block, Fork
 from residua.spec.clip import Clip
 from residua.spec.preprocess import IMAGENET, Preprocess
-from residua.spec.word import check_word, split_word
+from residua.spec.word import POOLS, check_word, split_word
+
+GlobalPool = Literal["avg", "max", "avgmax"]
+"""How a head reduces a cell of the map to one number for each channel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,8 @@ class Head:
     """The map is averaged to `grid` x `grid` cells, then flattened."""
     drop: float = 0.5
     """Share of values that a D sets to zero in training."""
+    pool: GlobalPool = "avg"
+    """What a cell of the grid is of the map: its average, its maximum, or the mean of both."""
 
     def __post_init__(self) -> None:
         check_word(self.word)
@@ -197,6 +203,24 @@ class Arch:
                 stride *= block.stride()
             strides.append(stride)
         return tuple(strides)
+
+    @property
+    def stem_layers(self) -> int:
+        """Layers of the stem before the map that stands for it in `features_only`.
+
+        Its last pool is left out where the first stage keeps the size of the map, as in timm: the map before
+        that pool is the only one of its size.
+        """
+        word = self.stem.word.replace(" ", "")
+        first = self.stages[0]
+        keeps_size = all(block.stride() == 1 for block in first)
+        return len(word.rstrip("".join(POOLS))) if keeps_size else len(word)
+
+    def map_strides(self) -> tuple[int, ...]:
+        """How many times smaller than the image the maps of `features_only` are."""
+        stem, *stages = self.strides()
+        pools = len(self.stem.word.replace(" ", "")) - self.stem_layers
+        return (stem // self.stem.pool.stride**pools, *stages)
 
     def depth(self) -> int:
         """Depth as in the papers: convolutions and linear layers on the longest path, without shortcuts."""

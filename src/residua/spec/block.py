@@ -35,14 +35,16 @@ class Conv:
     bias: bool = False
     """Whether a bias is added; the papers leave it out before a norm."""
     padding: int | None = None
-    """Zeros added on each side, in pixels; None takes half of the kernel, so that only the stride shrinks."""
+    """Zeros added on each side, in pixels; None takes half of the window, so that only the stride shrinks."""
     time: int = 1
     """Length of the window, in frames; half of it is added on each side, so that only the pace shortens."""
     pace: int = 1
     """Step of the window, in frames."""
+    dilation: int = 1
+    """Distance between neighbouring pixels of the window; 1 leaves none out."""
 
     def __post_init__(self) -> None:
-        check_windows(self, self.kernel, self.stride, self.time, self.pace)
+        check_windows(self, self.kernel, self.stride, self.time, self.pace, self.dilation)
         if not 1 <= self.out <= MAX_WIDTH or self.groups < 1:
             raise ConfigError(f"{self}: give numbers above 0, and at most {MAX_WIDTH} channels")
         if not 0 <= (self.padding or 0) <= MAX_WINDOW:
@@ -57,11 +59,16 @@ class Conv:
     @property
     def border(self) -> int:
         """Zeros added on each side, in pixels."""
-        return self.kernel // 2 if self.padding is None else self.padding
+        return self.kernel // 2 * self.dilation if self.padding is None else self.padding
+
+    @property
+    def reach(self) -> int:
+        """Pixels of the input, besides one, between the edges of the window."""
+        return (self.kernel - 1) * self.dilation
 
     def side(self, size: int) -> int:
         """Side of the map that comes out of one of `size` pixels."""
-        return (size + 2 * self.border - self.kernel) // self.stride + 1
+        return (size + 2 * self.border - self.reach - 1) // self.stride + 1
 
     def length(self, frames: int) -> int:
         """Frames that come out of `frames`."""

@@ -3,13 +3,15 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
+from typing import cast, get_args
 
 from residua.errors import ConfigError
-from residua.spec.arch import Arch
+from residua.spec.arch import Arch, GlobalPool
 from residua.spec.block import Block, Join
 from residua.spec.orders import ORDERS, Place, preactivation
-from residua.spec.preprocess import Colour, Preprocess
-from residua.spec.record import nearest
+from residua.spec.preprocess import MAX_CHANNELS, MAX_SIDE, Colour, Preprocess, resize_in_proportion
+from residua.spec.record import check_field, check_range, nearest
 from residua.spec.word import split_word
 
 SHORTCUTS: dict[str, tuple[str, bool]] = {"A": ("Z", False), "B": ("CN", False), "C": ("CN", True)}
@@ -30,6 +32,41 @@ def with_classes(arch: Arch, classes: int) -> Arch:
     return replace(arch, classes=classes)
 
 
+def with_drop_rate(arch: Arch, rate: float) -> Arch:
+    """`arch` with another dropout before its last linear layer.
+
+    Args:
+        arch: The network; if its head has dropouts, all of them change.
+        rate: Share of values that training sets to zero, from 0 (no dropout) to below 1.
+
+    Raises:
+        ConfigError: `rate` is out of range.
+    """
+    check_field("drop_rate", rate, 0 <= rate < 1, "a share from 0 to below 1")
+    head, word = arch.head, arch.head.word.replace(" ", "")
+    if not rate:
+        return replace(arch, head=replace(head, word=word.replace("D", ""))) if "D" in word else arch
+    word = head.word if "D" in word else f"{word[:-1]}DL"
+    return replace(arch, head=replace(head, word=word, drop=rate))
+
+
+def with_global_pool(arch: Arch, pool: str) -> Arch:
+    """`arch` whose head takes the average, the maximum or the mean of both over each cell of the last map.
+
+    Args:
+        arch: A network with maps.
+        pool: `avg`, `max` or `avgmax`.
+
+    Raises:
+        ConfigError: There is no such pool, or `arch` has no maps.
+    """
+    if pool not in get_args(GlobalPool):
+        raise ConfigError(f"no global_pool {pool!r}: {nearest(pool, get_args(GlobalPool))}")
+    if arch.is_flat and pool != arch.head.pool:
+        raise ConfigError(f"{arch.name} has no map to pool: leave global_pool out")
+    return replace(arch, head=replace(arch.head, pool=cast("GlobalPool", pool)))
+
+
 def with_preprocess(arch: Arch, preprocess: Preprocess) -> Arch:
     """`arch` for other images: their size, channels and statistics."""
     return replace(arch, preprocess=preprocess)
@@ -43,10 +80,10 @@ def with_channels(arch: Arch, channels: int) -> Arch:
         channels: 3 for colour, 1 for grey, any other number for bands.
 
     Raises:
-        ConfigError: `channels` is below 1.
+        ConfigError: `channels` is below 1, or above `MAX_CHANNELS`.
     """
-    if channels < 1:
-        raise ConfigError(f"in_chans is {channels}: give 1 (grey), 3 (rgb) or any other number of bands")
+    allowed = f"1 (grey), 3 (rgb) or any other number of bands, at most {MAX_CHANNELS}"
+    check_field("in_chans", channels, 1 <= channels <= MAX_CHANNELS, allowed)
     if channels == arch.channels:
         return arch
     old = arch.preprocess
@@ -58,9 +95,14 @@ def with_channels(arch: Arch, channels: int) -> Arch:
 
 
 def with_size(arch: Arch, size: int) -> Arch:
-    """`arch` for images of `size` x `size` pixels; the size before the crop changes in proportion."""
+    """`arch` for images of `size` x `size` pixels; the size before the crop changes in proportion.
+
+    Raises:
+        ConfigError: `size` is below 1, or above what the size before the crop allows.
+    """
     old = arch.preprocess
-    return with_preprocess(arch, replace(old, size=size, resize=max(size, size * old.resize // old.size)))
+    check_range("img_size", size, 1, MAX_SIDE * old.size // old.resize)
+    return with_preprocess(arch, replace(old, size=size, resize=resize_in_proportion(old, size)))
 
 
 def with_shortcut(arch: Arch, option: str) -> Arch:
@@ -81,21 +123,41 @@ def with_shortcut(arch: Arch, option: str) -> Arch:
     return _each_block(arch, lambda block: change(block) if block.has_shortcut else block)
 
 
+def shortcut_name(option: str) -> str:
+    """The shortest spelling of a shortcut option: `gate` for `gate-6.0`, `scale0.5` for `scale.50,1`."""
+    if option in SHORTCUTS or option in SHORTCUT_VARIANTS:
+        return option
+    kind, first, second = _numbers(option)
+    if kind == "scale":
+        return f"scale{_digits(first)}" + (f",{_digits(second)}" if second != 1 else "")
+    return kind if first == GATE_BIAS else f"{kind}{_digits(first)}"
+
+
+def _digits(number: float) -> str:
+    """`number` without an exponent and without a needless `.0`."""
+    return format(Decimal(repr(number)), "f").removesuffix(".0")
+
+
 def _shortcut_change(option: str) -> Callable[[Block], Block]:
-    number = r"(-?\d+(?:\.\d+)?)"
     if option in SHORTCUTS:
         word, always = SHORTCUTS[option]
         return lambda b: replace(b, shortcut=word, always=always, join=Join())
     if option in SHORTCUT_VARIANTS:
         return SHORTCUT_VARIANTS[option]
-    if scales := re.fullmatch(rf"scale{number}(?:,{number})?", option):
-        join = Join(shortcut=float(scales[1]), residual=float(scales[2] or 1))
-        return lambda b: replace(b, join=join)
-    if gated := re.fullmatch(rf"(gate|exclusive_gate){number}", option):
-        bias = float(gated[2])
-        return lambda b: replace(b, join=replace(SHORTCUT_VARIANTS[gated[1]](b).join, bias=bias))
-    known = (*SHORTCUTS, *SHORTCUT_VARIANTS, "scale0.5", "scale0.5,0.5")
-    raise ConfigError(f"no shortcut option {option!r}: {nearest(option, known)}")
+    kind, first, second = _numbers(option)
+    if kind == "scale":
+        return lambda b: replace(b, join=Join(shortcut=first, residual=second))
+    return lambda b: replace(b, join=replace(SHORTCUT_VARIANTS[kind](b).join, bias=first))
+
+
+def _numbers(option: str) -> tuple[str, float, float]:
+    """`scale`, `gate` or `exclusive_gate`, and the numbers behind it; the second is 1 where there is none."""
+    number = r"(-?(?:\d+(?:\.\d+)?|\.\d+))"
+    found = re.fullmatch(rf"(scale|gate|exclusive_gate){number}(?:,{number})?", option)
+    if not found or (found[3] and found[1] != "scale"):
+        known = (*SHORTCUTS, *SHORTCUT_VARIANTS, "scale0.5", "scale0.5,0.5")
+        raise ConfigError(f"no shortcut option {option!r}: {nearest(option, known)}")
+    return found[1], float(found[2]), float(found[3] or 1)
 
 
 def with_drop_path(arch: Arch, rate: float) -> Arch:

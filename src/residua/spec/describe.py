@@ -12,6 +12,9 @@ from residua.spec.record import to_plain
 from residua.spec.walk import block_repeats, layers
 from residua.spec.word import POOLS, SHAPED
 
+POOL_NAMES = {"avg": "average", "max": "max", "avgmax": "average and max"}
+"""`Head.pool` in words."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -88,7 +91,7 @@ def _reach(block: Block) -> int:
     for letter in block.word:
         shape: Conv | Pool | None = next(convs) if letter == "C" else block.pool if letter in POOLS else None
         if shape:
-            reach += (shape.kernel - 1) * step
+            reach += (shape.reach if isinstance(shape, Conv) else shape.kernel - 1) * step
             step *= shape.stride
     return reach
 
@@ -121,7 +124,7 @@ def table(arch: Arch, *, size: int = 0) -> list[ArchRow]:
 
 def _head(head: Head, arch: Arch) -> str:
     linear = " → ".join(map(str, (*head.widths, arch.classes)))
-    return f"{linear}-d fc" if arch.is_flat else f"average pool, {linear}-d fc"
+    return f"{linear}-d fc" if arch.is_flat else f"{POOL_NAMES[head.pool]} pool, {linear}-d fc"
 
 
 def _shapes(block: Block | Fork) -> str:
@@ -134,7 +137,8 @@ def _window(block: Block, at: int) -> str:
     if letter in SHAPED:
         conv = block.convs[sum(block.word[:at].count(shaped) for shaped in SHAPED)]
         groups = f", {conv.groups} groups" if conv.groups > 1 else ""
-        return f"{conv.out}-d fc" if letter == "L" else f"{window(conv)}, {conv.out}{groups}"
+        apart = f", dilation {conv.dilation}" if conv.dilation > 1 else ""
+        return f"{conv.out}-d fc" if letter == "L" else f"{window(conv)}, {conv.out}{groups}{apart}"
     if letter in POOLS:
         return f"{window(block.pool)} {'max' if letter == 'P' else 'average'} pool"
     return ""
@@ -193,8 +197,11 @@ def _at_inference(plain: Any) -> Any:
 
 def _in_words(block: Block | Fork) -> str:
     around = f" around {way.shortcut}" if (way := ways(block)[0]).shortcut else ""
-    strides = " ".join(str(conv.stride) for way in ways(block) for conv in way.convs)
-    return f"{block.word}{around} with strides {strides}"
+    convs = [conv for way in ways(block) for conv in way.convs]
+    texts = [f"strides {' '.join(str(conv.stride) for conv in convs)}"]
+    if any(conv.dilation > 1 for conv in convs):
+        texts.append(f"dilations {' '.join(str(conv.dilation) for conv in convs)}")
+    return f"{block.word}{around} with {' and '.join(texts)}"
 
 
 def _counted(texts: Iterable[str]) -> str:

@@ -5,9 +5,9 @@ from itertools import chain, pairwise
 from typing import Literal
 
 from residua.errors import ConfigError
-from residua.spec import zoo
 from residua.spec.arch import Arch
 from residua.spec.block import MAX_WIDTH
+from residua.spec.named_network import arch_of, is_network
 from residua.spec.preprocess import MAX_SIDE, Preprocess
 from residua.spec.record import check_field, check_range, nearest
 
@@ -116,20 +116,20 @@ def split_name(name: str) -> tuple[Detector, str] | None:
 
 
 def named(name: str) -> tuple[Detector, Arch]:
-    """The detector and the backbone of a name such as `ssd300_iresnet18`.
+    """The detector and the backbone of a name such as `ssd300_iresnet18` or `ssd300_iresnet18:order=e`.
 
     Raises:
         ConfigError: There is no such detector or backbone; the message names the nearest ones.
     """
     parts = split_name(name)
     if parts is None:
-        backbone = name if name in zoo.NAMES else "resnet50"
+        backbone = name if is_network(name) else "resnet50"
         known = [f"{prefix}_{backbone}" for prefix in DETECTORS]
         raise ConfigError(
             f"no detector {name!r}: {nearest(name, known)}; any of `residua models` can be the backbone"
         )
     detector, backbone = parts
-    return detector, zoo.arch(backbone)
+    return detector, arch_of(backbone)
 
 
 def map_indices(detector: Detector, arch: Arch) -> tuple[int, ...]:

@@ -7,7 +7,8 @@ from functools import partial
 from residua.errors import ConfigError
 from residua.spec.arch import Arch
 from residua.spec.block import Block, Conv, Fork, Pool
-from residua.spec.clip import Clip
+from residua.spec.clip import MAX_FRAMES, Clip
+from residua.spec.record import check_range
 from residua.spec.word import POOLS
 
 TIME = 3
@@ -55,7 +56,8 @@ def with_clip(arch: Arch, clip: Clip) -> Arch:
 
 
 def with_frames(arch: Arch, frames: int) -> Arch:
-    """`arch` that reads `frames` of each segment together; see `with_clip`."""
+    """`arch` that reads `frames` of each segment together; see `with_clip`. ConfigError for less than one."""
+    check_range("frames", frames, 1, MAX_FRAMES)
     return with_clip(arch, replace(arch.clip or Clip(), frames=frames))
 
 
@@ -63,8 +65,9 @@ def with_frame_stride(arch: Arch, stride: int) -> Arch:
     """`arch` with frames that are `stride` frames of the video apart.
 
     Raises:
-        ConfigError: `arch` reads images.
+        ConfigError: `arch` reads images, or `stride` is out of range.
     """
+    check_range("frame_stride", stride, 0, MAX_FRAMES, zero="spread evenly")
     if arch.clip is None:
         raise ConfigError(
             f"{arch.name} reads images, which have no frame stride: give frames or segments too"
@@ -73,7 +76,12 @@ def with_frame_stride(arch: Arch, stride: int) -> Arch:
 
 
 def with_segments(arch: Arch, segments: int) -> Arch:
-    """`arch` on `segments` parts of a video, whose logits are averaged (Wang et al. 2016)."""
+    """`arch` on `segments` parts of a video, whose logits are averaged (Wang et al. 2016).
+
+    Raises:
+        ConfigError: `segments` is out of range.
+    """
+    check_range("segments", segments, 1, MAX_FRAMES)
     return replace(arch, clip=replace(arch.clip or Clip(frames=1, stride=1), segments=segments))
 
 

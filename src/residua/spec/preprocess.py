@@ -36,9 +36,9 @@ class Preprocess:
     """
 
     size: int
-    """Side of the square that the network reads, in pixels."""
+    """Side of the square that the network reads. Unit: pixels."""
     resize: int
-    """Shorter side before the crop, in pixels; at least `size`."""
+    """Shorter side before the crop; at least `size`. Unit: pixels."""
     mean: tuple[float, ...]
     """Mean of each channel, on a scale from 0 to 1."""
     std: tuple[float, ...]
@@ -87,6 +87,11 @@ class Preprocess:
     def channels(self) -> int:
         """Number of channels: 3 for rgb, 1 for grey, as many as there are means for bands."""
         return {"rgb": 3, "grey": 1, "bands": len(self.mean)}[self.colour]
+
+
+def resize_in_proportion(preprocess: Preprocess, size: int) -> int:
+    """Shorter side before the crop, in pixels, so that a crop of `size` pixels shows as much as before."""
+    return max(size, size * preprocess.resize // preprocess.size)
 
 
 IMAGENET = Preprocess(224, 256, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

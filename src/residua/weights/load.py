@@ -18,6 +18,7 @@ from residua.spec import zoo
 from residua.spec.arch import Arch
 from residua.spec.describe import cost, first_difference
 from residua.spec.inflate import for_images
+from residua.spec.named_network import original_name
 from residua.spec.record import from_plain, nearest
 from residua.spec.walk import layers
 from residua.weights.adapt import Inflation, adapt_channels, inflate_state
@@ -212,11 +213,12 @@ def _refuse_other_arch(facts: Mapping[str, Any], arch: Arch) -> None:
 
 def _look_alikes(arch: Arch) -> list[str]:
     """Networks with the tensor names and shapes of `arch`, if that is a listed network, maybe inflated."""
-    if arch.name not in zoo.NAMES:
+    name = original_name(arch.name)
+    if name not in zoo.NAMES:
         return []
-    listed = zoo.arch(arch.name)
+    listed = zoo.arch(name)
     is_listed = not first_difference(listed, arch if listed.has_time else for_images(arch))
-    return zoo.look_alikes(arch.name) if is_listed else []
+    return zoo.look_alikes(name) if is_listed else []
 
 
 def _without_dropped(state: Mapping[str, Tensor], dialect: Dialect) -> tuple[Mapping[str, Tensor], list[str]]:

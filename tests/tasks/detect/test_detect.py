@@ -212,7 +212,7 @@ def test_the_recipe_is_resolved_and_contradictions_are_refused(root: Path) -> No
     with pytest.raises(ConfigError, match=r"no detector 'resnet18': .*ssd300_resnet18"):
         resolve(TrainRequest(source, "resnet18"))
     with pytest.raises(ConfigError, match=r"resnet18 reads clips.*images"):
-        resolve(TrainRequest(source, "ssd300_resnet18", clip={"frames": 8}))
+        resolve(TrainRequest(source, "ssd300_resnet18", model_changes={"frames": 8}))
     with pytest.raises(ConfigError, match=r"ssd300_resnet18 .*detector.*no boxes"):
         resolve(TrainRequest("digits", "ssd300_resnet18"))
     with pytest.raises(ConfigError, match=r"no boxes.*voc:DIR or coco:DIR"):
