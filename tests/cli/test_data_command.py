@@ -57,7 +57,7 @@ def test_file_names_are_escaped_and_commands_can_be_pasted(photos: Path, tmp_pat
     out = succeeded(residua("data", "check", "my photos", cwd=tmp_path))
     assert "\x1b" not in out
     assert r"train/blue/\x1b[31m.jpg" in out
-    assert "next: residua data check 'my photos' -o sheet.html" in out
+    assert "next: residua data check 'my photos' --report sheet.html" in out
     shutil.rmtree(root / "train/blue")
     shutil.rmtree(root / "train/red")
     done = residua("data", "pack", "my photos", "my shards", cwd=tmp_path)

@@ -20,6 +20,7 @@ COMMANDS = [
     "demo",
     "models",
     "explain",
+    "recipes",
     "train",
     "resume",
     "evaluate",

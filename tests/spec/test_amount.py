@@ -1,9 +1,16 @@
-"""Large numbers and sizes of memory, read and written."""
+"""Numbers with nouns, large numbers and sizes of memory, read and written."""
 
 import pytest
 
 from residua.errors import ConfigError
-from residua.spec.amount import format_bytes, format_count, parse_bytes, parse_count
+from residua.spec.amount import format_bytes, format_count, parse_bytes, parse_count, quantity
+
+
+def test_a_noun_follows_its_number() -> None:
+    assert quantity(1, "image") == "1 image"
+    assert quantity(2000, "broken image") == "2,000 broken images"
+    texts = [quantity(0, noun) for noun in ("class", "box", "batch", "entry", "day", "video")]
+    assert texts == ["0 classes", "0 boxes", "0 batches", "0 entries", "0 days", "0 videos"]
 
 
 @pytest.mark.parametrize(

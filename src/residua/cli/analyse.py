@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 
 from residua.analyse.table import STUDIES
-from residua.cli.network_options import NETWORK, model_changes
+from residua.cli.network_options import LAST_MODEL_SET, NETWORK, with_model_set
 from residua.cli.options import JSON, complete_source, number
 from residua.cli.terminal import aside, console, next_line, put_json, say
 from residua.spec.amount import quantity
@@ -16,9 +16,7 @@ def analyse(
         metavar=f"RUN|{NETWORK}...",
         help="Runs, checkpoint files, or networks by name with fresh weights.",
     ),
-    model_set: list[str] = typer.Option(
-        [], "--model-set", metavar="CHANGE=VALUE", help="One more change of the last network; repeatable."
-    ),
+    model_set: list[str] = LAST_MODEL_SET,
     what: list[str] = typer.Option(
         [],
         "--what",
@@ -45,16 +43,14 @@ def analyse(
 
     Example: residua analyse runs/plain runs/residual --what lesion,responses -o analysis
     """
-    from residua.spec.named_network import spell
-
-    trained = [*trained[:-1], spell(trained[-1], model_changes(model_set))] if model_set else trained
+    networks = with_model_set(trained, model_set)
 
     from residua.jobs.analyse import analyse as run_studies
 
     to = console(json_on_stdout=as_json)
     folder = out or (None if as_json else Path("analysis"))
     results = run_studies(
-        trained,
+        networks,
         what=[name for text in what for name in text.split(",")],
         data=data,
         images=images,

@@ -1,5 +1,7 @@
 """All commands, assembled; importing it loads neither torch nor anything else that is slow."""
 
+from collections.abc import Callable, Mapping
+
 import typer
 
 from residua.cli import (
@@ -13,20 +15,34 @@ from residua.cli import (
     explain,
     models,
     predict,
+    recipes,
     reproduce,
     train,
 )
+from residua.cli.commands import CommandGroups, with_verbosity
+from residua.cli.network_options import changes_help
 from residua.version import __version__
 
 app = typer.Typer(
     name="residua",
+    cls=CommandGroups,
     help="Residual networks: build, train, evaluate, explain and reproduce them.",
     epilog="Start with: residua demo    Errors in full: add --debug",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help loads no rich: a quarter of the time
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
+    "Start": {"demo": demo.demo, "doctor": doctor.doctor},
+    "Networks": {"models": models.models, "explain": explain.explain, "convert": convert.convert},
+    "Train": {"recipes": recipes.recipes, "train": train.train, "resume": train.resume},
+    "Judge": {"evaluate": evaluate.evaluate, "compare": compare.compare, "predict": predict.predict},
+    "Explain": {"analyse": analyse.analyse, "reproduce": reproduce.reproduce},
+}
+"""Title in the help -> name -> function; `data` is a group of commands of its own."""
+EPILOGS: Mapping[str, str] = {"explain": changes_help()}
+"""Name -> what the help of that command ends with."""
 
 
 @app.callback(invoke_without_command=True)
@@ -42,16 +58,7 @@ def root(
         print(context.get_help())
 
 
-app.command("demo")(demo.demo)
-app.command("models")(models.models)
-app.command("explain")(explain.explain)
-app.add_typer(data.app, name="data")
-app.command("train")(train.train)
-app.command("resume")(train.resume)
-app.command("evaluate")(evaluate.evaluate)
-app.command("compare")(compare.compare)
-app.command("predict")(predict.predict)
-app.command("analyse")(analyse.analyse)
-app.command("convert")(convert.convert)
-app.command("reproduce")(reproduce.reproduce)
-app.command("doctor")(doctor.doctor)
+for _title, _commands in COMMANDS.items():
+    for _name, _function in _commands.items():
+        app.command(_name, rich_help_panel=_title)(with_verbosity(_function))
+app.add_typer(data.app, name="data", rich_help_panel="Data")

@@ -6,9 +6,23 @@ from typing import TYPE_CHECKING
 import typer
 
 from residua.cli.failures import STOPPED
-from residua.cli.terminal import command, console, counting, next_line, put_json, say, show_table
-from residua.cli.train import setting
+from residua.cli.options import (
+    FORCE,
+    JSON,
+    MODEL,
+    OLD_REPORT,
+    RECIPE,
+    REPORT,
+    SETTINGS,
+    WORKERS,
+    complete_source,
+    number,
+)
+from residua.cli.paths import page_path
+from residua.cli.recipe_options import setting
+from residua.cli.terminal import aside, command, console, counting, next_line, put_json, say, show_table
 from residua.data.sources.table import parse_source, written_forms
+from residua.errors import ConfigError
 from residua.files import check_output_path
 
 if TYPE_CHECKING:
@@ -20,23 +34,25 @@ if TYPE_CHECKING:
 MAX_ROWS = 10
 """Rows of a table in the terminal."""
 
-_MODEL = typer.Option(None, "-m", "--model", help="Name of a network; `residua models` lists them.")
-_RECIPE = typer.Option(None, help="Name of a recipe, or a recipe.json.")
-_SETTINGS = typer.Option([], "--set", metavar="PATH=VALUE", help="Change one field of the recipe.")
-
 
 def clean(
-    path: str = typer.Argument(metavar="DATA", help=f"Images: {written_forms('images')}."),
-    run: Path = typer.Option(None, help="A run that predicts the images it was not trained on."),
-    folds: int = typer.Option(5, min=0, help="Networks for cross-validation. 0: only --run."),
-    model: str = _MODEL,
-    recipe: str = _RECIPE,
-    weights: str = typer.Option("", help="Pretrained weights: a file or a run."),
-    epochs: int = typer.Option(None, min=1, help="Epochs of each network."),
-    settings: list[str] = _SETTINGS,
+    path: str = typer.Argument(
+        metavar="DATA", help=f"Images: {written_forms('images')}.", autocompletion=complete_source
+    ),
+    run: Path = typer.Option(
+        None, "--run", metavar="RUN", help="A run that predicts the images it was not trained on."
+    ),
+    folds: int = number(5, "--folds", low=0, help="Networks for cross-validation; 0 uses only --run."),
+    model: str = MODEL,
+    recipe: str = RECIPE,
+    weights: str = typer.Option(
+        "", "--weights", metavar="FILE|RUN", help="Pretrained weights: a checkpoint file or a run."
+    ),
+    epochs: int = number(None, "--epochs", low=1, help="Epochs of each network."),
+    settings: list[str] = SETTINGS,
     out: Path = typer.Option(None, "-o", "--out", metavar="DIR", help="New folder, or one to resume in."),
     force: bool = typer.Option(False, "--force", help="Replace an existing clean."),
-    as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
+    as_json: bool = JSON,
 ) -> None:
     """Find wrong labels, duplicates and outliers; write a page to review and a table to edit.
 
@@ -54,8 +70,8 @@ def clean(
     where = out or Path("runs") / f"clean-{_name(path)}"
     training = TrainRequest(path, model, recipe, weights, epochs, tuple(map(setting, settings)))
     request = job.CleanRequest(training, folds, run, world.available_cores())
-    say(to, f"plan    {_plan(folds, run)}; output in {where}")
-    printer, stopper = ProgressPrinter(to), Stopper(to)
+    say(aside(to), f"plan    {_plan(folds, run)}; output in {where}")
+    printer, stopper = ProgressPrinter(aside(to)), Stopper(to)
 
     def listen(fold: int, event: "Event") -> None:
         printer.show(event, f"fold {fold + 1}/{folds}")
@@ -80,7 +96,7 @@ def apply(
         ..., "-o", "--out", metavar="CSV", help="Manifest to write, in a folder above the images."
     ),
     force: bool = typer.Option(False, "--force", help="Replace an existing manifest."),
-    as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
+    as_json: bool = JSON,
 ) -> None:
     """Write a manifest, a label file to train on, from an edited clean.csv.
 
@@ -116,8 +132,8 @@ def add(
     ),
     new_classes: bool = typer.Option(False, "--new-classes", help="Accept classes that the old images lack."),
     force: bool = typer.Option(False, "--force", help="Replace an existing manifest."),
-    workers: int = typer.Option(-1, min=-1, max=256, help="Processes that read images. -1: one per core."),
-    as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
+    workers: int = WORKERS,
+    as_json: bool = JSON,
 ) -> None:
     """Write a manifest of old and new images, without duplicates and unreadable files.
 
@@ -157,19 +173,27 @@ def add(
 
 
 def augment(
-    path: str = typer.Argument(metavar="DATA", help=f"Images: {written_forms('images')}."),
-    model: str = _MODEL,
-    recipe: str = _RECIPE,
-    settings: list[str] = _SETTINGS,
-    count: int = typer.Option(8, "-n", min=1, max=64, help="Images on the page, spread over the classes."),
-    out: Path = typer.Option(..., "-o", "--out", metavar="HTML", help="Page to write."),
-    force: bool = typer.Option(False, "--force", help="Replace an existing page."),
+    path: str = typer.Argument(
+        metavar="DATA", help=f"Images: {written_forms('images')}.", autocompletion=complete_source
+    ),
+    model: str = MODEL,
+    recipe: str = RECIPE,
+    settings: list[str] = SETTINGS,
+    count: int = number(
+        8, "-n", "--images", low=1, high=64, help="Images on the page, spread over the classes."
+    ),
+    report: Path = REPORT,
+    force: bool = FORCE,
+    old_report: Path = OLD_REPORT,
 ) -> None:
     """Show the inputs of a network: in training, in testing, and after it is saved and loaded.
 
-    Example: residua data augment photos --recipe modern -o seen.html
+    Example: residua data augment photos --recipe modern --report seen.html
     """
-    check_output_path(out, force=force, suffixes=(".html", ".htm"))
+    page = page_path(report, old_report)
+    if page is None:
+        raise ConfigError("data augment writes a page: give --report FILE.html")
+    check_output_path(page, force=force, suffixes=(".html", ".htm"))
 
     from residua.files import write_file
     from residua.jobs.prepare import TrainRequest, preview
@@ -177,10 +201,10 @@ def augment(
     to = console()
     request = TrainRequest(path, model, recipe, changes=tuple(map(setting, settings)))
     inputs = preview(request, count)
-    write_file(out, inputs.page)
+    write_file(page, inputs.page)
     for note in inputs.notes:
-        say(to, note)
-    say(to, f"page    {out}")
+        say(aside(to), note)
+    say(to, f"page    {page}")
     next_line(to, command("train", path, *(("--recipe", recipe) if recipe else ())))
 
 

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from residua.cli.terminal import console, next_line, put_json, say, show_table
+from residua.cli.options import DATA, FORCE, JSON, OLD_REPORT, REPORT, WEIGHTS
+from residua.cli.paths import expand_patterns, page_path
+from residua.cli.terminal import aside, console, next_line, put_json, say, show_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,21 +20,27 @@ def compare(
     trained: list[Path] = typer.Argument(
         metavar="RUN|FILE RUN|FILE...", help="Each is compared with the first."
     ),
-    data: str = typer.Option(None, "--data", help="Labelled data; default: the test split of the runs."),
-    view: str = typer.Option("", "--views", help="How each image is shown: center; videos as a whole."),
-    weights: str = typer.Option("auto", help="Of a run: raw, ema, best; auto is ema where there is one."),
-    out: Path = typer.Option(None, "-o", "--out", help="Write a page: .html."),
-    changed: Path = typer.Option(
-        None, "--changed", help="Write the images predicted differently: .csv, .jsonl or .parquet."
+    data: str = DATA,
+    view: str = typer.Option(
+        "", "--views", metavar="VIEW", help="How each image is shown: center; videos as a whole."
     ),
-    force: bool = typer.Option(False, "--force", help="Replace output files that exist."),
-    as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
+    weights: str = WEIGHTS,
+    report: Path = REPORT,
+    changed: Path = typer.Option(
+        None,
+        "--changed",
+        metavar="FILE",
+        help="Write the images predicted differently: .csv, .jsonl or .parquet.",
+    ),
+    force: bool = FORCE,
+    as_json: bool = JSON,
+    old_report: Path = OLD_REPORT,
 ) -> None:
     """Compare networks on the same images.
 
     Paired bootstrap of the difference, exact McNemar test, and the images that they predict differently.
 
-    Example: residua compare runs/plain runs/residual --changed changed.csv -o compared.html
+    Example: residua compare runs/plain runs/residual --changed changed.csv --report compared.html
     """
     from shlex import join
 
@@ -41,25 +49,26 @@ def compare(
     from residua.jobs.comparison_page import write_comparison
     from residua.jobs.predict import check_out
 
-    check_out(out, force=force, suffixes=(".html",))
+    page, trained = page_path(report, old_report), expand_patterns(trained)
+    check_out(page, force=force, suffixes=(".html",))
     check_out(changed, force=force)
     pairs = compare_networks(trained, data=data, view=view, weights=weights)
     to = console(json_on_stdout=as_json)
     if changed:
         noun = pairs[0].first.split.media_type.noun
         say(to, f"{save_changed(changed, pairs):,} {noun}s written to {changed}")
-    if out:
+    if page:
         words = ["residua", "compare", *map(str, trained), *(["--views", view] if view else [])]
         words += ["--data", data] if data else []
         words += ["--weights", weights] if weights != "auto" else []
-        write_comparison(out, pairs, command=join(words))
-        say(to, f"page written to {out}")
+        write_comparison(page, pairs, command=join(words))
+        say(to, f"page written to {page}")
     if as_json:
         _put(pairs)
         return
     _show(to, pairs)
-    say(to, "p: exact McNemar test on won and lost, corrected for the number of pairs (Holm)", "dim")
-    next_line(to, f"residua compare {join(map(str, trained))} --changed changed.csv -o compared.html")
+    say(aside(to), "p: exact McNemar test on won and lost, corrected for the number of pairs (Holm)", "dim")
+    next_line(to, f"residua compare {join(map(str, trained))} --changed changed.csv --report compared.html")
 
 
 def _show(to: "Console", pairs: "Sequence[Pair]") -> None:

@@ -1,6 +1,7 @@
 """`residua data`: check images before training, clean them, add new ones and pack them into shards."""
 
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING
@@ -8,7 +9,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from residua.cli import clean
+from residua.cli.commands import CommandGroups, with_verbosity
 from residua.cli.failures import BAD_DATA
+from residua.cli.options import FORCE, JSON, OLD_REPORT, REPORT, WORKERS, complete_source, number
+from residua.cli.paths import page_path
 from residua.cli.terminal import command, console, counting, next_line, put_json, say, show_table
 from residua.data.sources.table import help_text, written_forms
 from residua.files import check_output_path
@@ -23,6 +27,7 @@ _WIDTH = 80  # characters of a line, also in a pipe
 
 app = typer.Typer(
     help="Check images before training, clean them, add new ones and pack them into shards.",
+    cls=CommandGroups,
     invoke_without_command=True,
     rich_markup_mode=None,
 )
@@ -35,23 +40,23 @@ def data(context: typer.Context) -> None:
         print(context.get_help())
 
 
-@app.command("check")
 def check(
-    path: str = typer.Argument(metavar="DATA", help=help_text()),
-    as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
+    path: str = typer.Argument(metavar="DATA", help=help_text(), autocompletion=complete_source),
+    as_json: bool = JSON,
     strict: bool = typer.Option(False, "--strict", help="Exit with code 4 if there is a problem."),
-    out: Path = typer.Option(None, "-o", "--out", metavar="HTML", help="Contact sheet to write."),
-    force: bool = typer.Option(False, "--force", help="Replace an existing sheet."),
-    workers: int = typer.Option(-1, min=-1, max=256, help="Processes that read images. -1: one per core."),
+    report: Path = REPORT,
+    force: bool = FORCE,
+    workers: int = WORKERS,
+    old_report: Path = OLD_REPORT,
 ) -> None:
     """Find unreadable files, duplicates, data leakage and unusual images.
 
     No file is changed, moved or deleted.
 
-    Example: residua data check photos -o sheet.html
+    Example: residua data check photos --report sheet.html
     """
-    if out is not None:
-        check_output_path(out, force=force, suffixes=(".html", ".htm"))
+    page = page_path(report, old_report)
+    check_output_path(page, force=force, suffixes=(".html", ".htm"))
 
     from residua.curate import check as job
     from residua.training.processes import world
@@ -61,36 +66,31 @@ def check(
     with counting(to) as progress:
         count = world.available_cores() if workers < 0 else workers
         result = job.check(path, workers=count, progress=progress)
-    if out is not None:
+    if page is not None:
         from residua.curate.check_page import contact_sheet
         from residua.files import write_file
 
-        write_file(out, contact_sheet(result))
+        write_file(page, contact_sheet(result))
     if as_json:
         put_json(result.plain())
     else:
-        _show(to, result, time.monotonic() - start, out)
+        _show(to, result, time.monotonic() - start, page)
     if strict and result.has_problem:
         raise typer.Exit(BAD_DATA)
 
 
-app.command("clean")(clean.clean)
-app.command("apply")(clean.apply)
-app.command("add")(clean.add)
-app.command("augment")(clean.augment)
-
-
-@app.command("pack")
 def pack(
     path: str = typer.Argument(metavar="DATA", help=f"Images to pack: {written_forms('images')}."),
     out: Path = typer.Argument(metavar="OUT", help="New folder."),
-    shard_mb: int = typer.Option(256, min=1, help="Size of a shard, in MB."),
-    side: int = typer.Option(0, min=0, help="Longest shorter side in pixels. 0: copy files unchanged."),
+    shard_mb: int = number(256, "--shard-mb", low=1, help="Size of a shard in MB."),
+    side: int = number(
+        0, "--side", low=0, metavar="PX", help="Longest shorter side in pixels; 0 copies files unchanged."
+    ),
     decoded: bool = typer.Option(
         False, "--decoded", help="Store pixels instead of files: larger, faster to read."
     ),
     force: bool = typer.Option(False, "--force", help="Replace an existing folder."),
-    as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
+    as_json: bool = JSON,
 ) -> None:
     """Pack images into a few tar files (shards) with an index; `residua train OUT` reads them.
 
@@ -116,7 +116,7 @@ def pack(
     next_line(to, command("data", "check", out), command("train", out))
 
 
-def _show(to: "Console", result: "DataCheck", seconds: float, out: Path | None) -> None:
+def _show(to: "Console", result: "DataCheck", seconds: float, page: Path | None) -> None:
     total, noun = len(result.scan.facts), result.noun
     counts = [f"{len(images):,} {images.name}" for images in result.splits]
     splits = " + ".join(counts) if len(counts) > 1 else f"{total:,}"
@@ -146,11 +146,11 @@ def _show(to: "Console", result: "DataCheck", seconds: float, out: Path | None) 
         text = f"labels predicted from metadata alone: {leak.accuracy:.1f} % right, {baseline}"
         for line in wrap(text, _WIDTH, subsequent_indent="  "):
             say(to, line, "dim")
-    if out is not None:
-        say(to, f"sheet   {out}")
+    if page is not None:
+        say(to, f"sheet   {page}")
         next_line(to, command("train", result.source))
     else:
-        next_line(to, command("data", "check", result.source, "-o", "sheet.html"))
+        next_line(to, command("data", "check", result.source, "--report", "sheet.html"))
 
 
 def _shorten_example(text: str) -> str:
@@ -164,3 +164,16 @@ def _shorten(text: str, width: int) -> str:
     """`text` on one line without its middle: the end of a path is the most specific."""
     line = " ".join(text.split())
     return line if len(line) <= width else f"{line[: width // 3]}…{line[-(width - width // 3 - 1) :]}"
+
+
+COMMANDS: Mapping[str, Callable[..., None]] = {
+    "check": check,
+    "clean": clean.clean,
+    "apply": clean.apply,
+    "add": clean.add,
+    "augment": clean.augment,
+    "pack": pack,
+}
+"""Name of each command -> its function."""
+for _name, _function in COMMANDS.items():
+    app.command(_name)(with_verbosity(_function))

@@ -5,12 +5,13 @@ from pathlib import Path
 import typer
 
 from residua.cli.failures import STOPPED
-from residua.cli.terminal import console, next_line, put_json, say, show_table
+from residua.cli.options import JSON
+from residua.cli.terminal import aside, console, next_line, put_json, say, show_table
 
 
 def demo(
     out: Path = typer.Option(None, "-o", "--out", metavar="DIR", help="Folder for the runs and the report."),
-    as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
+    as_json: bool = JSON,
 ) -> None:
     """Train plain and residual nets on digits: deeper plain nets get worse, residual nets do not.
 
@@ -23,8 +24,11 @@ def demo(
     from residua.progress import ProgressPrinter
 
     to = console(json_on_stdout=as_json, unbroken=True)
-    say(to, "The degradation problem (He et al. 2015): plain and residual nets on 8 × 8 digits, one recipe.")
-    printer, stopper = ProgressPrinter(to), Stopper(to)
+    say(
+        aside(to),
+        "The degradation problem (He et al. 2015): plain and residual nets on 8 × 8 digits, one recipe.",
+    )
+    printer, stopper = ProgressPrinter(aside(to)), Stopper(to)
     with printer.showing_bars():
         comparison = job.demo(out, listen=lambda name, event: printer.show(event, name), stop=stopper)
     if stopper.is_requested:

@@ -1,12 +1,11 @@
 """`residua doctor`."""
 
-import typer
-
+from residua.cli.options import JSON
 from residua.cli.terminal import console, next_line, put_json, show_table
 
 
-def doctor(as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout.")) -> None:
-    """Print versions, devices, decoders and speed of this machine.
+def doctor(as_json: bool = JSON) -> None:
+    """Print versions, devices, decoders and speed of this machine. Takes about 10 seconds.
 
     Example: residua doctor
     """

@@ -4,37 +4,48 @@ from pathlib import Path
 
 import typer
 
-from residua.cli.processes import OPTION, launch_if_asked, speaks
+from residua.cli.options import (
+    DATA,
+    FORCE,
+    JSON,
+    OLD_REPORT,
+    PROCESSES,
+    REPORT,
+    TOPK,
+    WEIGHTS,
+    number,
+)
+from residua.cli.paths import expand_patterns, page_path
+from residua.cli.processes import launch_if_asked, speaks
 from residua.cli.terminal import console, next_line, put_json, say, tell
-
-TOPK = 5
-"""Classes per image in --predictions."""
 
 
 def evaluate(
     trained: list[Path] = typer.Argument(metavar="RUN|FILE...", help="Runs, or checkpoint files."),
-    data: str = typer.Option(None, "--data", help="Labelled data; default: the test split of the run."),
+    data: str = DATA,
     views: list[str] = typer.Option(
         [],
         "--views",
+        metavar="VIEW,...",
         help="center, flip, 10crop, multiscale, 320; of clips clip, video; of boxes voc, voc2007, coco.",
     ),
-    weights: str = typer.Option("auto", help="Of a run: raw, ema, best; auto is ema where there is one."),
+    weights: str = WEIGHTS,
     ensemble: bool = typer.Option(False, "--ensemble", help="Average the probabilities of all networks."),
-    out: Path = typer.Option(None, "-o", "--out", help="Write a page: .html."),
+    report: Path = REPORT,
     predictions: Path = typer.Option(
-        None, "--predictions", help="Write all predictions: .csv, .jsonl or .parquet."
+        None, "--predictions", metavar="FILE", help="Write all predictions: .csv, .jsonl or .parquet."
     ),
-    topk: int = typer.Option(TOPK, "--topk", min=1, help="Classes per image in --predictions."),
-    force: bool = typer.Option(False, "--force", help="Replace output files that exist."),
-    as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
-    processes: int = OPTION,
+    topk: int = number(TOPK, "--topk", low=1, help="Classes per image in --predictions."),
+    force: bool = FORCE,
+    as_json: bool = JSON,
+    processes: int = PROCESSES,
+    old_report: Path = OLD_REPORT,
 ) -> None:
     """Evaluate trained networks on labelled data.
 
     Every number comes with its protocol, its 95 % interval and the number of images.
 
-    Example: residua evaluate runs/photos-1 --data photos/test --views center,10crop -o evaluation.html
+    Example: residua evaluate runs/photos-1 --data photos/test --views center,10crop --report evaluation.html
     """
     launch_if_asked(processes)
     from residua.files import write_file
@@ -42,7 +53,8 @@ def evaluate(
     from residua.jobs.predict import check_out, save
     from residua.training.processes.world import process_group
 
-    check_out(out, force=force, suffixes=(".html",))
+    page, trained = page_path(report, old_report), expand_patterns(trained)
+    check_out(page, force=force, suffixes=(".html",))
     check_out(predictions, force=force)
     names, options = _split(views), ["topk"] if topk != TOPK else []
     with process_group() as world:
@@ -56,9 +68,9 @@ def evaluate(
         rows = evaluations.predictions(topk)
         save(predictions, rows)
         say(to, f"{len(rows):,} predictions of {trained[0]} written to {predictions}")
-    if out:
-        write_file(out, evaluations.page(_command(trained, data, names, weights, ensemble=ensemble)))
-        say(to, f"page written to {out}")
+    if page:
+        write_file(page, evaluations.page(_command(trained, data, names, weights, ensemble=ensemble)))
+        say(to, f"page written to {page}")
     if as_json:
         put_json({"scores": evaluations.to_json()})
         return

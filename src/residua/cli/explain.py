@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from residua.cli.network_options import NETWORK, model_changes
+from residua.cli.network_options import LAST_MODEL_SET, NETWORK, with_model_set
 from residua.cli.options import JSON, complete_network
 from residua.cli.terminal import command, console, next_line, put_json, say, show_table
 from residua.errors import ConfigError
@@ -22,9 +22,7 @@ def explain(
         help="Networks, at most three: names of `residua models`, or JSON files, with changes where wanted.",
         autocompletion=complete_network,
     ),
-    model_set: list[str] = typer.Option(
-        [], "--model-set", metavar="CHANGE=VALUE", help="One more change of the last network; repeatable."
-    ),
+    model_set: list[str] = LAST_MODEL_SET,
     svg: Path | None = typer.Option(None, "--svg", metavar="FILE", help="Draw them as in the papers."),
     block: bool = typer.Option(False, "--block", help="Draw their blocks letter by letter."),
     fold: bool | None = typer.Option(
@@ -53,14 +51,13 @@ def explain(
     Example: residua explain resnet34 resnet34:order=e,shortcut=gate --svg pair.svg
     """
     from residua.jobs.draw import draw
-    from residua.spec.named_network import arch_of, spell
+    from residua.spec.named_network import arch_of
 
     if svg is None and (block or fold is not None or force):
         raise ConfigError("--block, --fold, --whole and --force need a drawing: give --svg FILE too")
     if svg is not None and as_json:
         raise ConfigError("--svg and --json together: give one of them")
-    changes = model_changes(model_set, shortcut=shortcut, order=order, frames=frames, segments=segments)
-    names = [*names[:-1], spell(names[-1], changes)]
+    names = with_model_set(names, model_set, shortcut=shortcut, order=order, frames=frames, segments=segments)
     archs = [arch_of(name) for name in names]
     if as_json:
         rows = [_plain(arch) for arch in archs]

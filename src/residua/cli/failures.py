@@ -96,7 +96,8 @@ def _is_reported_elsewhere(error: BaseException, names: list[str]) -> bool:
 
 def _message(error: BaseException) -> str:
     if formatted := getattr(error, "format_message", None):
-        return f"{formatted()} (see residua --help)"
+        context = getattr(error, "ctx", None)
+        return f"{formatted()} (see {context.command_path if context else 'residua'} --help)"
     if isinstance(error, OSError) and error.errno is not None:
         where = f" {error.filename}" if error.filename else ""
         cure = f": {_CURES[error.errno]}" if error.errno in _CURES else ""

@@ -1,11 +1,12 @@
 """How commands take networks: what `-m` may be, `--model-set`, and the table of changes for their help."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from textwrap import wrap
 from typing import Any
 
 import typer
 
+from residua.errors import ConfigError
 from residua.spec.changes import Changes, change_rows
 
 NETWORK = "NAME[:CHANGE=VALUE,...]"
@@ -16,6 +17,9 @@ NETWORK_HELP = (
 )
 MODEL_SET = typer.Option(
     [], "--model-set", metavar="CHANGE=VALUE", help="One more change of the network, which wins; repeatable."
+)
+LAST_MODEL_SET = typer.Option(
+    [], "--model-set", metavar="CHANGE=VALUE", help="One more change of the last network; repeatable."
 )
 INDENT, WIDTH = 17, 78
 """Column where the meaning of a change begins in the help, and length of a line."""
@@ -35,6 +39,20 @@ def model_changes(texts: Iterable[str], **short_forms: Any) -> Changes:
 
     words = [f"{option}={value}" for option, value in short_forms.items() if value is not None]
     return read_changes([*texts, *words])
+
+
+def with_model_set(networks: Sequence[str], texts: Sequence[str], **short_forms: Any) -> list[str]:
+    """`networks`, the last one with the changes that options ask for; see `model_changes`.
+
+    Raises:
+        ConfigError: There is no network to change, or a change cannot be made.
+    """
+    from residua.spec.named_network import spell
+
+    changes = model_changes(texts, **short_forms)
+    if changes and not networks:
+        raise ConfigError("--model-set changes the last network, and there is none: give -m NAME")
+    return [*networks[:-1], spell(networks[-1], changes)] if changes else list(networks)
 
 
 def changes_help() -> str:

@@ -5,31 +5,44 @@ from pathlib import Path
 import typer
 
 from residua.cli.failures import BAD_DATA
+from residua.cli.options import FORCE, JSON, number
+from residua.cli.paths import expand_patterns
 from residua.cli.terminal import command, console, next_line, put_json, say, tell
 
 
 def predict(
     trained: Path = typer.Argument(metavar="RUN|FILE", help="A run, or one of its checkpoint files."),
-    images: list[Path] = typer.Argument(metavar="IMAGE|DIR...", help="Image files, or folders of them."),
-    topk: int = typer.Option(1, "--topk", min=1, help="Classes per image."),
+    images: list[Path] = typer.Argument(
+        metavar="IMAGE|DIR...", help="Image files, folders of them, or patterns such as 'new/*.jpg'."
+    ),
+    topk: int = number(1, "--topk", low=1, help="Classes per image."),
     draw: Path | None = typer.Option(
         None, "--draw", metavar="DIR", help="Detectors: draw boxes into PNG files."
     ),
-    least: float | None = typer.Option(
-        None, "--least", min=0.0, max=1.0, help="Detectors: lowest score of a box; default 0.5."
+    least: float | None = number(
+        None,
+        "--min-confidence",
+        "--least",
+        low=0,
+        high=1,
+        metavar="X",
+        help="Detectors: lowest score of a box; 0.5 by default.",
     ),
     timeline: Path = typer.Option(
         None, "--timeline", metavar="HTML", help="Clips: draw probabilities over time, with frames."
     ),
-    out: Path = typer.Option(None, "-o", "--out", help="Write .csv, .jsonl or .parquet."),
-    force: bool = typer.Option(False, "--force", help="Replace output files that exist."),
-    as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
+    out: Path = typer.Option(
+        None, "-o", "--out", metavar="FILE", help="Write the predictions: .csv, .jsonl or .parquet."
+    ),
+    force: bool = FORCE,
+    as_json: bool = JSON,
 ) -> None:
     """Predict the classes of images or videos, or boxes in images.
 
     Files that cannot be read are listed, the others predicted, and the exit code is 4.
 
     Example: residua predict runs/photos-1 new/ --topk 3 -o labels.csv
+
     Example: residua predict runs/cells-1 new/ --draw drawings -o boxes.jsonl
     """
     from residua.jobs.predict import check_out, save
@@ -40,7 +53,7 @@ def predict(
     check_out(timeline, force=force, suffixes=(".html",))
     predictions, noun = predict_files(
         trained,
-        images,
+        expand_patterns(images),
         topk=topk,
         least=least,
         options=[name for name, is_given in options.items() if is_given],

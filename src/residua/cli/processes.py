@@ -10,10 +10,6 @@ import typer
 ENDED = "RESIDUA_ENDED"
 """Environment variable: the folder where launched processes write their exit codes."""
 
-OPTION = typer.Option(
-    1, "--processes", min=1, metavar="N", help="Number of processes that share the work, one per GPU."
-)
-
 
 def speaks() -> bool:
     """Whether this process prints: it is the only one, or rank 0."""

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Any, cast
 import typer
 
 from residua.cli.failures import STOPPED
-from residua.cli.terminal import console, next_line, put_json, say, show_table
+from residua.cli.network_options import LAST_MODEL_SET, NETWORK, with_model_set
+from residua.cli.options import JSON, complete_network, complete_source, number
+from residua.cli.terminal import aside, console, next_line, put_json, say, show_table
+from residua.spec.amount import quantity
 
 if TYPE_CHECKING:
     from residua.reproduce.measured import Reproduction
@@ -15,21 +18,43 @@ if TYPE_CHECKING:
 
 def reproduce(
     item: str = typer.Argument(None, metavar="[PAPER/ITEM]", help="A table or figure, e.g. he2015/fig6."),
+    models: list[str] = typer.Option(
+        [],
+        "-m",
+        "--model",
+        metavar=NETWORK,
+        help="One more network to train as those of the paper; repeatable.",
+        autocompletion=complete_network,
+    ),
+    model_set: list[str] = LAST_MODEL_SET,
     list_items: bool = typer.Option(False, "--list", help="List all tables and figures: cost, data, state."),
-    budget: str = typer.Option("smoke", help="smoke (minutes on digits), small (a short schedule) or full."),
-    seeds: int = typer.Option(1, min=1, help="Runs of each network, with different seeds."),
-    data: str = typer.Option(None, "--data", help="A folder of classes, digits, cifar10[:DIR] ..."),
-    processes: int = typer.Option(None, min=1, help="Runs at the same time. Default: one per core."),
+    budget: str = typer.Option(
+        "smoke",
+        "--budget",
+        metavar="NAME",
+        help="smoke (minutes on digits), small (a short schedule) or full.",
+    ),
+    seeds: int = number(1, "--seeds", low=1, help="Runs of each network, with different seeds."),
+    data: str = typer.Option(
+        None,
+        "--data",
+        metavar="DATA",
+        help="A folder of classes, digits, cifar10[:DIR] ...",
+        autocompletion=complete_source,
+    ),
+    processes: int = number(
+        None, "--processes", low=1, help="Runs at the same time; one per core by default."
+    ),
     out: Path = typer.Option(
         Path("runs/reproduce"), "-o", "--out", metavar="DIR", help="Folder of runs and reports."
     ),
     ray: str = typer.Option(
-        None, metavar="ADDRESS", help="Train on a Ray cluster: auto, local, or host:port."
+        None, "--ray", metavar="ADDRESS", help="Train on a Ray cluster: auto, local, or host:port."
     ),
     docs: Path = typer.Option(
         None, "--write-docs", metavar="FILE", help="Write a Markdown page of the finished runs in DIR."
     ),
-    as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
+    as_json: bool = JSON,
 ) -> None:
     """Reproduce a table or figure of the papers.
 
@@ -42,7 +67,8 @@ def reproduce(
     elif list_items or item is None:
         _list(out, as_json=as_json)
     else:
-        _reproduce(item, cast("Budget", budget), seeds, data, processes, out, ray, as_json=as_json)
+        networks = with_model_set(models, model_set)
+        _reproduce(item, cast("Budget", budget), seeds, data, processes, out, ray, networks, as_json=as_json)
 
 
 def _list(out: Path, *, as_json: bool) -> None:
@@ -55,9 +81,9 @@ def _list(out: Path, *, as_json: bool) -> None:
     to = console()
     rows = [(e["item"], e["state"], ", ".join(e["data"]), e["what"], _costs(e)) for e in items]
     show_table(to, ("item", "state", "data", "what", "networks x steps, time on two cores"), rows)
-    say(to, "times are estimates for one seed; those of small are for small images", "dim")
+    say(aside(to), "times are estimates for one seed; those of small are for small images", "dim")
     say(
-        to,
+        aside(to),
         "scaled: can run on digits now; done: finished in this folder with the paper's data and schedule",
         "dim",
     )
@@ -73,7 +99,7 @@ def _write_docs(file: Path, out: Path) -> None:
     from residua.reproduce.reproductions_md import write_docs
 
     to = console()
-    say(to, f"{write_docs(file, out)} reproductions written to {file}")
+    say(to, f"{quantity(write_docs(file, out), 'reproduction')} written to {file}")
     next_line(to, f"git diff {file}")
 
 
@@ -85,6 +111,7 @@ def _reproduce(
     processes: int | None,
     out: Path,
     ray: str | None,
+    networks: list[str],
     *,
     as_json: bool,
 ) -> None:
@@ -98,10 +125,10 @@ def _reproduce(
 
     to = console(json_on_stdout=as_json, unbroken=True)
     say(
-        to,
-        f"{item} ({source}), budget {budget}, {seeds} seed{'s' if seeds > 1 else ''}; runs in {out / 'runs'}",
+        aside(to),
+        f"{item} ({source}), budget {budget}, {quantity(seeds, 'seed')}; runs in {out / 'runs'}",
     )
-    printer, stopper = ProgressPrinter(to), Stopper(to)
+    printer, stopper = ProgressPrinter(aside(to)), Stopper(to)
     with printer.showing_bars():
         reproduction = reproduce(
             item,
@@ -111,6 +138,7 @@ def _reproduce(
             processes=processes,
             out=out,
             ray=ray,
+            networks=networks,
             listen=lambda name, event: printer.show(event, name),
             stop=stopper,
         )
@@ -133,7 +161,7 @@ def _show(reproduction: "Reproduction") -> None:
     for result in claim_results(reproduction):
         say(to, result, "bold")
     for note in filter(None, (unseen_views_note(reproduction), left_out_note(reproduction))):
-        say(to, note, "dim")
+        say(aside(to), note, "dim")
     say(to, f"{reproduction.seconds:.0f} s; the report: {reproduction.report}")
     name = reproduction.item.name
     more = (f"residua reproduce {name} --budget small --data DATA",) if reproduction.data else ()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from residua.cli.processes import speaks
 from residua.cli.unbroken_output import UnbrokenOutput
+from residua.cli.verbosity import is_quiet
 from residua.progress import QUIET_SECONDS
 from residua.progress import say as say  # every command prints with these two
 from residua.progress import say_wrapped as say_wrapped
@@ -35,6 +36,13 @@ def console(*, json_on_stdout: bool = False, unbroken: bool = False) -> "Console
     return Console(file=file, highlight=False, soft_wrap=True, quiet=not speaks())
 
 
+def aside(to: "Console") -> "Console":
+    """`to` for the plan, progress and notes; under --quiet a console that prints nothing."""
+    from rich.console import Console
+
+    return Console(file=to.file, quiet=True) if is_quiet() else to
+
+
 def command(*words: object) -> str:
     """`residua WORDS` quoted for a shell."""
     return shlex.join(["residua", *map(str, words)])
@@ -42,7 +50,7 @@ def command(*words: object) -> str:
 
 def next_line(to: "Console", *commands: str) -> None:
     """Print the next commands."""
-    say(to, "next: " + "  ·  ".join(commands), "bold")
+    say(aside(to), "next: " + "  ·  ".join(commands), "bold")
 
 
 def put_json(document: Any) -> None:
@@ -76,19 +84,20 @@ def show_table(
 
 
 def tell(to: "Console", table: "TextTable") -> None:
-    """A table, unless it is empty, and what is said below it."""
+    """Print a table, unless it is empty, and its notes."""
     if table.rows:
         show_table(to, table.head, table.rows, numeric=table.numeric)
     for line in table.notes:
-        say(to, line, "dim")
+        say(aside(to), line, "dim")
 
 
 @contextmanager
 def counting(to: "Console") -> "Iterator[Callable[[int, int], None]]":
-    """A callback (done, total): a bar on a terminal, a line every ten seconds elsewhere."""
+    """A callback (done, total): a bar on a terminal, a line every ten seconds elsewhere, nothing if quiet."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    if to.is_terminal:
+    to = aside(to)
+    if to.is_terminal and not to.quiet:
         with Progress(
             BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=to, transient=True
         ) as bar:

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from residua.cli.failures import STOPPED
-from residua.cli.network_options import MODEL_SET, NETWORK, NETWORK_HELP, model_changes
-from residua.cli.processes import OPTION, ended, is_one_of_many, launch_if_asked, may_restart, speaks
-from residua.cli.terminal import command, console, next_line, say, say_wrapped
+from residua.cli.network_options import MODEL_SET, model_changes
+from residua.cli.options import MODEL, PROCESSES, RECIPE, SETTINGS, complete_source, number
+from residua.cli.processes import ended, is_one_of_many, launch_if_asked, may_restart, speaks
+from residua.cli.recipe_options import recipe_changes, short
+from residua.cli.terminal import aside, command, console, next_line, say, say_wrapped
+from residua.cli.verbosity import is_verbose
 from residua.data.sources.table import help_text
 from residua.errors import ConfigError
 
@@ -22,87 +25,163 @@ if TYPE_CHECKING:
 
     from residua.cli.progress import Stopper
     from residua.events import Event
+    from residua.jobs.prepare import TrainRequest
+    from residua.spec.recipe import Recipe
+
+TRACK = typer.Option(
+    [], "--track", metavar="TOOL", help="Write the curves for another tool, too: tensorboard."
+)
 
 
 def train(
-    data: str = typer.Argument(metavar="DATA", help=help_text()),
-    model: str = typer.Option(None, "-m", "--model", metavar=NETWORK, help=NETWORK_HELP),
+    data: str = typer.Argument(metavar="DATA", help=help_text(), autocompletion=complete_source),
+    model: str = MODEL,
     model_set: list[str] = MODEL_SET,
-    recipe: str = typer.Option(None, help="Name of a recipe (e.g. he2015.cifar), or a recipe.json."),
-    weights: str = typer.Option("", help="Pretrained weights: a checkpoint file or a run to fine-tune from."),
-    epochs: int = typer.Option(None, min=1, help="Passes over the training data."),
-    frames: int = typer.Option(None, min=1, help="Video: frames that the network reads together."),
-    frame_stride: int = typer.Option(
+    recipe: str = RECIPE,
+    weights: str = typer.Option(
+        "",
+        "--weights",
+        metavar="FILE|RUN",
+        help="Pretrained weights: a checkpoint file or a run to fine-tune.",
+    ),
+    epochs: int = number(None, "--epochs", low=1, help="Passes over the training data."),
+    minutes: float = number(
+        None,
+        "--minutes",
+        low=0.01,
+        high=525600,
+        help="Train as long as fits into so many minutes, with validation, instead of --epochs.",
+    ),
+    image_size: int = number(
+        None, "--image-size", low=1, high=16384, help="Side of the images that the network reads, in pixels."
+    ),
+    lr: float = short("--lr", "X", "Peak learning rate."),
+    batch_size: int = short("--batch-size", "N", "Images in an update, over all processes together."),
+    device: str = short("--device", "D", "Device: cpu, cuda, cuda:1, mps or auto."),
+    seed: int = short("--seed", "N", "Seed of the first weights, data order, augmentation and dropout."),
+    workers: int = short("--workers", "N", "Processes that load data; -1 chooses."),
+    val_fraction: float = short(
+        "--val-fraction", "X", "Size of the validation set, for data without a split."
+    ),
+    frames: int = number(None, "--frames", low=1, help="Video: frames that the network reads together."),
+    frame_stride: int = number(
         None,
         "--frame-stride",
         "--stride",
-        min=0,
-        help="Video: distance between two frames; 0 spreads them evenly.",
+        low=0,
+        help="Video: distance of two frames; 0 spreads them evenly.",
     ),
-    segments: int = typer.Option(None, min=1, help="Video: segments whose logits are averaged."),
-    settings: list[str] = typer.Option(
-        [], "--set", metavar="PATH=VALUE", help="One field of the recipe, e.g. optim.lr=0.05."
-    ),
-    memory_limit: str = typer.Option(
-        "", "--memory-limit", metavar="SIZE", help="Limit memory (e.g. 4GiB) with gradient checkpointing."
+    segments: int = number(None, "--segments", low=1, help="Video: segments whose logits are averaged."),
+    settings: list[str] = SETTINGS,
+    memory_limit: str = short(
+        "--memory-limit", "SIZE", "Limit memory (e.g. 4GiB) by gradient checkpointing."
     ),
     out: Path = typer.Option(None, "-o", "--out", metavar="RUN", help="Run directory to create."),
     force: bool = typer.Option(False, "--force", help="Replace an existing run."),
-    track: list[str] = typer.Option(
-        [], "--track", help="Also write the curves for another tool: tensorboard."
-    ),
-    processes: int = OPTION,
+    dry_run: bool = typer.Option(False, "--dry-run", help="Print the plan; train nothing and write nothing."),
+    track: list[str] = TRACK,
+    processes: int = PROCESSES,
 ) -> None:
     """Train a network on your images, videos or boxes.
 
-    Settings you leave out are chosen for you and printed before training; change any with --set.
+    Settings you leave out are chosen for you and printed before training. Options that name a field of the
+    recipe are short for --set; `residua recipes NAME` lists all fields.
 
-    Example: residua train cifar10:DIR -m cifar_resnet20 --epochs 12
+    Example: residua train photos -m resnet18 --epochs 20 --lr 0.02 --batch-size 64
+
+    Example: residua train cifar10:DIR -m cifar_resnet20 --recipe he2015.cifar --dry-run
     """
     from residua.runs.run import check_run_path
-    from residua.spec.amount import parse_bytes
 
     _begin(track)
-    changes = tuple(setting(text) for text in settings)
+    short_forms = {
+        "--epochs": epochs,
+        "--lr": lr,
+        "--batch-size": batch_size,
+        "--device": device,
+        "--seed": seed,
+        "--workers": workers,
+        "--val-fraction": val_fraction,
+        "--memory-limit": memory_limit,
+    }
+    changes = recipe_changes(settings, short_forms)
     of_network = model_changes(model_set, frames=frames, frame_stride=frame_stride, segments=segments)
-    if memory_limit:
-        changes = (*changes, ("plan.memory_limit", str(parse_bytes(memory_limit))))
     if out and not is_one_of_many():
         check_run_path(out, force=force)  # before torch is loaded, which takes seconds
-    launch_if_asked(processes, *([] if out or processes == 1 else _path_for(data)))
+    if not dry_run:
+        launch_if_asked(processes, *([] if out or processes == 1 else _path_for(data)))
 
     from residua.jobs.prepare import TrainRequest
+
+    request = TrainRequest(
+        data,
+        model,
+        recipe,
+        weights,
+        epochs,
+        changes,
+        model_changes=of_network,
+        image_size=image_size,
+        minutes=minutes,
+    )
+    if dry_run:
+        _print_plan(request, out, processes)
+        return
+    _train(request, out, force=force, track=track)
+
+
+def _train(request: "TrainRequest", out: Path | None, *, force: bool, track: list[str]) -> None:
+    """Train in this process, which may be one of several."""
     from residua.jobs.train import fit_run, start_or_join
     from residua.training.processes.world import process_group
 
     to = console(unbroken=True)
-    request = TrainRequest(data, model, recipe, weights, epochs, changes, model_changes=of_network)
     with process_group() as world:
         if may_restart() and not out:
             raise ConfigError("torchrun may restart this command and must then find its run: give -o RUN")
         run, prepared = start_or_join(request, out, force=force, world=world)
-        for line in (*prepared.notes, f"run     {run.path}"):
-            say_wrapped(to, line)
+        for line in (*prepared.notes, *_details(prepared.recipe), f"run     {run.path}"):
+            say_wrapped(aside(to), line)
         stopped = _run_with_progress(
             to, run.path, track, lambda see, stop: fit_run(run, prepared, listen=see, stop=stop, world=world)
         )
     _print_end(to, run.path, stopped)
 
 
+def _print_plan(request: "TrainRequest", out: Path | None, processes: int) -> None:
+    """Print what training would do and write, for --dry-run."""
+    from residua.jobs.dry_run import plan_run
+    from residua.jobs.train import free_path
+
+    to = console()
+    plan = plan_run(request, out or free_path(request.source), processes=processes)
+    for line in (*plan.lines, *_details(plan.recipe)):
+        say_wrapped(to, line)
+    say_wrapped(aside(to), "dry run: nothing was trained, nothing was written", "bold")
+
+
+def _details(recipe: "Recipe") -> list[str]:
+    """Every field of the recipe, for --verbose."""
+    from residua.recipes.fields import settings_of
+
+    return [f"setting {path}={value}" for path, value in settings_of(recipe)] if is_verbose() else []
+
+
 def resume(
     run: Path = typer.Argument(metavar="RUN", help="An interrupted run."),
     data: str = typer.Option(
-        None, "--data", help="Where the data are: if they were moved, or come over the network."
+        None,
+        "--data",
+        metavar="DATA",
+        help="Where the data are: if they were moved, or come over the network.",
     ),
-    track: list[str] = typer.Option(
-        [], "--track", help="Also write the curves for another tool: tensorboard."
-    ),
+    track: list[str] = TRACK,
     force_environment: bool = typer.Option(
         False,
         "--force-environment",
         help="Resume even if results will not be bit-identical (different torch version or hardware).",
     ),
-    processes: int = OPTION,
+    processes: int = PROCESSES,
 ) -> None:
     """Continue an interrupted run exactly where it stopped.
 
@@ -165,14 +244,6 @@ def _path_for(data: str) -> list[str]:
     return ["-o", str(free_path(data))]
 
 
-def setting(text: str) -> tuple[str, str]:
-    """The name and the value in `--set NAME=VALUE`. ConfigError without '='."""
-    path, equals, value = text.partition("=")
-    if not equals:
-        raise ConfigError(f"--set {text!r} has no '=': give NAME=VALUE, e.g. --set optim.lr=0.05")
-    return path.strip(), value.strip()
-
-
 def _run_with_progress(
     to: "Console", path: Path, track: list[str], work: "Callable[[Callable[[Event], None], Stopper], object]"
 ) -> int | None:
@@ -185,7 +256,7 @@ def _run_with_progress(
     from residua.jobs.track import tracked
     from residua.progress import ProgressPrinter
 
-    printer, stopper = ProgressPrinter(to, _noun(path)), Stopper(to)
+    printer, stopper = ProgressPrinter(aside(to), _noun(path)), Stopper(to)
     with tracked(path, printer.show, track if speaks() else []) as listen, printer.showing_bars():
         work(listen, stopper)
     return printer.stopped_at

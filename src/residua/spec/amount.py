@@ -1,4 +1,4 @@
-"""Large numbers and sizes of memory in text: 25.6 M, 4.09 G, 3.40 GiB."""
+"""Numbers in text: with a noun (1 image, 2 images), large ones (25.6 M), sizes of memory (3.40 GiB)."""
 
 import re
 
@@ -6,6 +6,25 @@ from residua.errors import ConfigError
 
 DECIMAL = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 BINARY = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+def quantity(number: float, noun: str) -> str:
+    """`number` with its noun in singular or plural.
+
+    Args:
+        number: How many; thousands are separated by commas.
+        noun: What is counted, in the singular; words before the noun stay as they are.
+
+    Returns:
+        E.g. `1 image`, `2,000 broken images`, `0 classes`, `3 boxes`, `2 entries`.
+    """
+    if number == 1:
+        return f"1 {noun}"
+    if noun.endswith(("s", "x", "ch", "sh")):
+        return f"{number:,} {noun}es"
+    if noun.endswith("y") and noun[-2] not in "aeiou":
+        return f"{number:,} {noun[:-1]}ies"
+    return f"{number:,} {noun}s"
 
 
 def format_count(number: int) -> str:

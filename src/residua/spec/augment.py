@@ -31,44 +31,46 @@ class Augment:
     2014), `none` only resizes. `ssd`, for boxes: zoom out, crop by overlap, change colours (Liu et al. 2016,
     2.2)."""
     pad: int = 4
-    """`pad_crop`: border added on each side before the crop, in pixels (He et al. 2015, 4.2: 4); 0 is off."""
+    """`pad_crop`: border added on each side before the crop (He et al. 2015, 4.2: 4); 0 is off. Unit:
+    pixels."""
     flip: float = 0.5
-    """Probability of a left-right flip; 0 is off."""
+    """Probability of a left-right flip; 0 is off. Unit: probability."""
     alternate: bool = False
     """Flip at random in the first epoch, then in every other epoch (Jordan 2024, 3.6)."""
     border: Literal["zeros", "reflect"] = "zeros"
     """`pad_crop`: what the border is filled with."""
     area: tuple[float, float] = (0.25, 1.0)
-    """`resized_crop`: smallest and largest share of the image area."""
+    """`resized_crop`: smallest and largest share of the image area. Unit: share."""
     aspect: tuple[float, float] = (0.75, 4 / 3)
-    """`resized_crop`: smallest and largest width divided by height."""
+    """`resized_crop`: smallest and largest width divided by height. Unit: width / height."""
     sides: tuple[int, int] = (256, 480)
-    """`scale_crop`: smallest and largest shorter side, in pixels (He et al. 2015, 3.4: 256 to 480)."""
+    """`scale_crop`: smallest and largest shorter side (He et al. 2015, 3.4: 256 to 480). Unit: pixels."""
     colour: float = 0.0
     """Standard deviation of the shift along ImageNet's principal colours (Krizhevsky et al. 2012: 0.1); 0 is
     off."""
     policy: Literal["none", "rand", "trivial"] = "none"
     """torchvision's RandAugment (Cubuk et al. 2019) or TrivialAugmentWide (Mueller and Hutter 2021)."""
     policy_count: int = 2
-    """`rand`: operations applied to one image."""
+    """`rand`: operations applied to one image. Unit: operations."""
     policy_size: int = 9
     """`rand`: strength of the operations, from 0 to 30."""
     erase: float = 0.0
-    """Probability that a random rectangle becomes the mean colour (Zhong et al. 2017); 0 is off."""
+    """Probability that a random rectangle becomes the mean colour (Zhong et al. 2017); 0 is off. Unit:
+    probability."""
     cutout: int = 0
-    """Side of a square that becomes the mean colour, in pixels (DeVries and Taylor 2017); 0 is off."""
+    """Side of a square that becomes the mean colour (DeVries and Taylor 2017); 0 is off. Unit: pixels."""
     mixup: float = 0.0
     """Mixup: parameter of the Beta distribution that blends two images (Zhang et al. 2017); 0 is off."""
     cutmix: float = 0.0
     """Cutmix: the same parameter, for a rectangle pasted from another image (Yun et al. 2019); 0 is off.
     With both, each mixes half of the batches."""
     mix_share: float = 1.0
-    """Share of the batches that mixup and cutmix change."""
+    """Share of the batches that mixup and cutmix change. Unit: share."""
     zoom: float = 4.0
-    """`ssd`: largest side of a zoomed-out view, in sides of the image; 1 is off."""
+    """`ssd`: largest side of a zoomed-out view, in sides of the image; 1 is off. Unit: image sides."""
     grow: tuple[float, float] = (1.0, 0.0)
     """Progressive resolution: side of the crops in the first epoch as a share of the full side, and the share
-    of all epochs after which it is full, in steps of 16 pixels. A first value of 1 is off."""
+    of all epochs after which it is full, in steps of 16 pixels. A first value of 1 is off. Unit: share."""
 
     @property
     def whole_images(self) -> bool:

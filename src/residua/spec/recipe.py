@@ -57,11 +57,13 @@ class Data:
     source: str
     """Training data: a folder, a label file, shards, `digits`, `cifar10[:DIR]` or `cifar100[:DIR]`."""
     val_fraction: float = 0.2
-    """Share of each class held out for validation, between 0 and 1; unused where the source has a split."""
+    """Share of each class held out for validation, between 0 and 1; unused where the source has a split. Unit:
+    share."""
     num_workers: int = -1
-    """Processes that decode examples; 0 decodes in the training process, -1 chooses. Results are the same."""
+    """Processes that decode examples; 0 decodes in the training process, -1 chooses. Results are the same.
+    Unit: processes."""
     resident_bytes: int = 2 << 30
-    """Largest size in bytes, after resizing, of a split that is held in memory; 0 decodes every epoch."""
+    """Largest size, after resizing, of a split that is held in memory; 0 decodes every epoch. Unit: bytes."""
     balance: Literal["none", "weights", "sample"] = "none"
     """Class imbalance: `weights` weighs each loss by 1 / images of its class, `sample` draws classes equally
     often, `none` is off."""
@@ -137,12 +139,12 @@ class Averaging:
     """Share of the running mean that each average keeps, at most (1 + n) / (10 + n) after n averages; 0 is
     off."""
     every: int = 1
-    """Updates between two averages, 1 or more."""
+    """Updates between two averages, 1 or more. Unit: updates."""
     lookahead: bool = False
     """Copy each average back into the weights, which makes it Lookahead (Zhang et al. 2019)."""
     bn_recalibration_images: int = 0
     """Training images from which batch norm statistics are recomputed after the last update, as in the
-    released models of He et al. 2015; 0 is off and keeps the moving averages."""
+    released models of He et al. 2015; 0 is off and keeps the moving averages. Unit: images."""
 
     def __post_init__(self) -> None:
         images = self.bn_recalibration_images
@@ -160,19 +162,20 @@ class Schedule:
     shape: Literal["step", "cosine", "linear", "constant", "plateau"] = "step"
     """How the learning rate falls after the warm-up."""
     warmup: float = 0.0
-    """Length of the warm-up as a share of all steps; 0 is off."""
+    """Length of the warm-up as a share of all steps; 0 is off. Unit: share."""
     warmup_lr_factor: float = 0.0
-    """Learning rate at the first step as a share of the peak, from 0 to 1."""
+    """Learning rate at the first step as a share of the peak, from 0 to 1. Unit: share."""
     flat_warmup: bool = False
     """Keep the first learning rate during the warm-up (He et al. 2015, 4.2) instead of raising it."""
     drops: tuple[float, ...] = (0.5, 0.75)
     """`step`: shares of all steps at which the learning rate is divided by 10 (He et al. 2015, 4.2: 32k and
-    48k of 64k)."""
+    48k of 64k). Unit: share."""
     warmup_error: float = 0.0
-    """Keep the first learning rate until the training error of an epoch is below this, in percent
-    (He et al. 2015, 4.2: 80); 0 is off."""
+    """Keep the first learning rate until the training error of an epoch is below this (He et al. 2015, 4.2:
+    80); 0 is off. Unit: percent."""
     patience: int = 5
-    """`plateau`: epochs without a lower validation error before the learning rate is divided by 10."""
+    """`plateau`: epochs without a lower validation error before the learning rate is divided by 10. Unit:
+    epochs."""
     max_drops: int = 3
     """`plateau`: how often the learning rate is divided at most."""
 
@@ -197,21 +200,22 @@ class Budget:
     """How long training lasts, and in what portions."""
 
     epochs: int = 164
-    """Passes over the training set, 1 or more."""
+    """Passes over the training set, 1 or more. Unit: epochs."""
     steps: int = 0
-    """Number of updates; 0 leaves the length to `epochs`."""
+    """Number of updates; 0 leaves the length to `epochs`. Unit: updates."""
     batch_size: int = 128
-    """Images per update, over all processes together, 2 or more."""
+    """Images per update, over all processes together, 2 or more. Unit: images."""
     drop_last: bool = True
     """Leave out the last, incomplete batch of an epoch; off, it is filled with the first images of the
     epoch."""
     save_seconds: float = 30.0
-    """Longest time between two checkpoints, in seconds; one is written after every epoch in any case."""
+    """Longest time between two checkpoints; one is written after every epoch in any case. Unit: seconds."""
     accumulate: int = 1
     """Portions in which a batch goes through the network, to save memory; batch norms and mixup see one
-    portion. 1 is off."""
+    portion. 1 is off. Unit: portions."""
     patience: int = 0
-    """Early stopping: epochs without a lower validation error after which training ends; 0 is off."""
+    """Early stopping: epochs without a lower validation error after which training ends; 0 is off. Unit:
+    epochs."""
 
     def __post_init__(self) -> None:
         portions, half = self.accumulate, self.batch_size // 2
@@ -236,9 +240,11 @@ class Plan:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Type of the activations; weights stay float32."""
     threads: int = 0
-    """CPU threads of torch; 0 takes torch's default. Other counts change the last bits of the results."""
-    compile: Literal["auto", "off", "whole", "blocks"] = "auto"
-    """torch.compile: the whole network, or block by block, where equal blocks are compiled once."""
+    """CPU threads of torch; 0 takes torch's default. Other counts change the last bits of the results. Unit:
+    threads."""
+    compile: Literal["auto", "measure", "off", "whole", "blocks"] = "auto"
+    """torch.compile: the whole network, or block by block, where equal blocks are compiled once. `measure`
+    compiles and times both before the first step, which takes minutes; `auto` uses what that measured."""
     graphs: Literal["auto", "on", "off"] = "auto"
     """CUDA graphs (torch's `reduce-overhead`), which need `compile` whole or blocks."""
     fused: Literal["auto", "on", "off"] = "auto"
@@ -246,8 +252,8 @@ class Plan:
     sync_norm: bool = False
     """With several GPUs, compute batch norm statistics over the batch of all GPUs."""
     memory_limit: int = 0
-    """Most memory of a training step, of the process or on the accelerator, in bytes; gradient checkpointing
-    keeps to it. 0 is off."""
+    """Most memory of a training step, of the process or on the accelerator; gradient checkpointing keeps to
+    it. 0 is off. Unit: bytes."""
 
     def __post_init__(self) -> None:
         check_range("plan.threads", self.threads, 0, MAX_THREADS, zero="torch's default")
