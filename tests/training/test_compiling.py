@@ -17,38 +17,73 @@ from residua.runs.run import create
 from residua.spec import change, zoo
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Budget, Plan
-from residua.training import compiling, plan
-from residua.training.compiling import MIN_IMAGES, MIN_SECONDS, MIN_SPEEDUP
+from residua.training import compiling, measurements, plan
+from residua.training.compiling import BLOCK_SECONDS, EXPECTED_GAIN, MIN_RETURN, MIN_SPEEDUP, CompileMode
+from residua.training.timing import Timing
 from small import after, arch, colours, go, recipe, rows, weights
 
 EAGER = Plan("cpu", "contiguous", "float32", 1, compile="off", graphs="off")
 AUTO = Plan("cpu", "contiguous", "float32", 1)
+MEASURE = replace(AUTO, compile="measure")
 LONG = 10**7
 
 
-def with_rates(monkeypatch: pytest.MonkeyPatch, **rates: float) -> None:
-    def measure(
-        _: Network, plan: Plan, ways: list[compiling.CompileMode], batch: int
-    ) -> tuple[dict[compiling.CompileMode, list[float]], dict[compiling.CompileMode, str]]:
-        return {way: [batch / rates[way[0]]] * 5 for way in ways}, {}
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was measured before."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def measured(rates: dict[CompileMode, float], batch: int, cost: float = 1.0) -> Any:
+    """What `compiling.measure` returns of modes that are so fast and take `cost` seconds to compile."""
+    seconds = {mode: batch / rate for mode, rate in rates.items()}
+    turns = {mode: [each] * 5 for mode, each in seconds.items()}
+    names = {"off": (), "blocks": ("blocks",), "whole": ("whole",)}
+    first = {f"{kind}{' as graphs' * (graphs == 'on')}": cost for kind, graphs in rates if names[kind]}
+    return Timing(seconds, turns, is_answer=True), {}, first
+
+
+def with_rates(monkeypatch: pytest.MonkeyPatch, *, cost: float = 1.0, **rates: float) -> list[int]:
+    """Modes have the speed `rates` says; the list gets the batch of each measurement."""
+    batch_sizes = []
+
+    def measure(_: Network, plan: Plan, modes: list[CompileMode], batch: int, **_more: float) -> Any:
+        batch_sizes.append(batch)
+        return measured({mode: rates[mode[0]] for mode in modes}, batch, cost)
 
     monkeypatch.setattr(compiling, "measure", measure)
+    return batch_sizes
 
 
-def chosen(plan: Plan = AUTO, *, steps: int = LONG, rate: float = 100.0) -> tuple[Plan, str]:
+def chosen(plan: Plan = MEASURE, *, steps: int = LONG, rate: float = 100.0) -> tuple[Plan, str]:
     return compiling.choose_compile(build(arch()), plan, batch=8, steps=steps, rate=rate)
 
 
-def test_a_short_run_is_not_even_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_is_not_compiled_unasked_and_a_long_one_is_told_how(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiling takes minutes, which is too long before the first line of training."""
     monkeypatch.delattr(compiling, "measure")
-    result, why = chosen(steps=MIN_IMAGES["cpu"] // 8 - 1, rate=0.0)
+    result, why = chosen(AUTO)
     assert result == EAGER
-    assert "short run" in why
-    lasts = int(MIN_SECONDS["cpu"] * 100 / 8)
-    result, why = chosen(steps=lasts - 1)
+    assert "plan.compile=measure" in why
+    for steps, rate in ((100, 100.0), (100, 0.0)):
+        result, why = chosen(AUTO, steps=steps, rate=rate)
+        assert result == EAGER
+        assert "plan.compile" not in why
+
+
+def test_a_run_that_cannot_win_back_ten_times_the_cost_is_not_compiled_to_measure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    batch_sizes = with_rates(monkeypatch, off=100.0, whole=150.0, blocks=150.0)
+    modes: list[CompileMode] = [("blocks", "off"), ("whole", "off")]
+    seconds = BLOCK_SECONDS["cpu"] * compiling._blocks_to_compile(build(arch()), modes)
+    needed = int(MIN_RETURN * seconds / EXPECTED_GAIN * 100 / 8)
+    result, why = chosen(steps=needed - 1)
     assert result == EAGER
-    assert why.startswith("off: ")
     assert "too short" in why
+    assert batch_sizes == []
+    assert chosen(steps=needed + 1)[0].compile == "blocks"
+    assert len(batch_sizes) == 1
 
 
 @pytest.mark.parametrize(
@@ -66,23 +101,42 @@ def test_a_long_run_takes_what_measures_faster_by_enough(
         assert words in why
 
 
+def test_what_was_measured_is_used_by_later_runs_that_are_long_enough(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with_rates(monkeypatch, cost=50.0, off=100.0, whole=90.0, blocks=125.0)
+    chosen()
+    monkeypatch.delattr(compiling, "measure")
+    needed = int(MIN_RETURN * 50 / (1 / 100 - 1 / 125) / 8)
+    for requested in (AUTO, MEASURE):
+        result, why = chosen(requested, steps=needed + 1, rate=0.0)
+        assert result.compile == "blocks"
+        assert "measured earlier on this machine" in why
+        assert chosen(requested, steps=needed - 1)[0].compile == "off"
+    assert "plan.compile=measure" in chosen(replace(AUTO, precision="bfloat16"))[1]
+
+
+def test_before_compiling_a_line_says_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_rates(monkeypatch, off=100.0, whole=90.0, blocks=125.0)
+    lines: list[str] = []
+    for wish in (AUTO, MEASURE):
+        compiling.choose_compile(build(arch()), wish, batch=8, steps=LONG, rate=100.0, announce=lines.append)
+    (line,) = lines
+    assert "blocks, whole" in line
+
+
 def test_slow_steps_are_timed_with_fewer_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    batch_sizes = []
-
-    def measure(_: Network, plan: Plan, ways: list[compiling.CompileMode], batch: int) -> object:
-        batch_sizes.append(batch)
-        return {way: [1.0] * 5 for way in ways}, {}
-
-    monkeypatch.setattr(compiling, "measure", measure)
-    for rate in (1000.0, 8.5, 0.1):
-        compiling.choose_compile(build(arch()), AUTO, batch=64, steps=LONG, rate=rate)
+    batch_sizes = with_rates(monkeypatch, off=1.0, blocks=1.0, whole=1.0)
+    for number, rate in enumerate((1000.0, 8.5, 0.1)):
+        requested = replace(MEASURE, threads=number + 1)  # else the first measurement is used again
+        compiling.choose_compile(build(arch()), requested, batch=64, steps=LONG, rate=rate)
     assert batch_sizes == [64, 34, compiling.MIN_STEP_IMAGES]
 
 
 def test_deep_networks_are_tried_by_block_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     with_rates(monkeypatch, off=100.0, whole=900.0, blocks=300.0)
     deep = build(change.deepen(zoo.arch("cifar_resnet20"), (21, 20, 20)))
-    result, why = compiling.choose_compile(deep, AUTO, batch=8, steps=LONG, rate=100.0)
+    result, why = compiling.choose_compile(deep, MEASURE, batch=8, steps=LONG, rate=100.0)
     assert result.compile == "blocks"
     assert "whole" not in why
 
@@ -107,19 +161,20 @@ def test_graphs_need_a_translation_and_whole_batches() -> None:
 def test_graphs_are_tried_on_accelerators_unless_they_were_ruled_out(
     device: str, graphs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tried: list[compiling.CompileMode] = []
+    tried: list[CompileMode] = []
 
-    def measure(_: Network, plan: Plan, ways: list[compiling.CompileMode], batch: int) -> object:
-        tried.extend(ways)
-        return {way: [1.0] * 5 for way in ways}, {}
+    def measure(_: Network, plan: Plan, modes: list[CompileMode], batch: int, **_more: float) -> Any:
+        tried.extend(modes)
+        return measured(dict.fromkeys(modes, 1.0), batch)
 
     monkeypatch.setattr(compiling, "measure", measure)
-    chosen(Plan(device, "contiguous", "float32", graphs=graphs))
+    monkeypatch.setattr(measurements, "device_name", str)
+    chosen(Plan(device, "contiguous", "float32", compile="measure", graphs=graphs))
     assert (("whole", "on") in tried) == (device == "cuda" and graphs == "auto")
 
 
 def test_portions_of_a_batch_are_timed_without_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
-    def choose(_: Network, plan: Plan, *, batch: int, steps: int, rate: float) -> tuple[Plan, str]:
+    def choose(_: Network, plan: Plan, *, batch: int, steps: int, **_more: object) -> tuple[Plan, str]:
         assert (plan.graphs, batch, steps) == ("off", 3, 400)
         return plan, "seen"
 
@@ -134,6 +189,7 @@ def test_what_no_compiler_translates_is_said_and_not_taken(monkeypatch: pytest.M
     monkeypatch.setattr(nn.Module, "compile", lambda module, **_: module.register_forward_pre_hook(refuse))
     monkeypatch.setattr(compiling, "TIMING_SECONDS", 0.0)
     result, why = chosen(rate=0.01)
+    assert "measured earlier" not in chosen(AUTO)[1]  # the compiler may be installed by then
     assert (result.compile, result.graphs) == ("off", "off")
     for way in ("blocks", "whole"):
         assert re.search(rf"{way} failed .*C\+\+ compiler", why)
@@ -184,7 +240,7 @@ def test_equal_blocks_are_translated_once(name: str, size: int, kinds: int, coun
     compiling.compile_network(network, Plan("cpu", compile="blocks"))
     for _ in range(2):
         network(torch.randn(2, 3, size, size)).sum().backward()
-    assert counter.graphs == kinds
+    assert counter.graphs == kinds == compiling._blocks_to_compile(network, [("blocks", "off")])
     assert list(network.state_dict()) == names
 
 

@@ -1,17 +1,30 @@
 """What the plan chooses, and the reason it gives."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 import torch
 
 from residua.errors import ConfigError
+from residua.files import cache_folder
 from residua.nn.device import place_network
 from residua.nn.network import Network, build
 from residua.spec.recipe import Plan
 from residua.training import plan, timing
-from residua.training.plan import MIN_SPEEDUP, MIN_STEPS, PlanChoice, choose_plan
+from residua.training.plan import MAX_SHARE, MIN_SPEEDUP, MIN_STEPS, TIMING_SECONDS, PlanChoice, choose_plan
+from residua.training.timing import Timing
 from small import arch
 
 AUTO = Plan("cpu", threads=1)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Nothing was measured before, and the processor has units for bfloat16."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(plan, "has_bfloat16_units", lambda: True)
+    return cache_folder()
 
 
 def eager(form: str, kind: str) -> Plan:
@@ -20,9 +33,10 @@ def eager(form: str, kind: str) -> Plan:
 
 def with_speeds(monkeypatch: pytest.MonkeyPatch, speeds: dict[tuple[str, str], float]) -> None:
     def measure(
-        network: Network, *, batch: int, formats: tuple[str, ...], precisions: tuple[str, ...]
-    ) -> dict[tuple[str, str], list[float]]:
-        return {(form, kind): [batch / speeds[form, kind]] * 5 for kind in precisions for form in formats}
+        network: Network, *, batch: int, ways: tuple[tuple[str, str], ...], limit: object
+    ) -> Timing[tuple[str, str]]:
+        seconds = {way: batch / speeds[way] for way in ways}
+        return Timing(seconds, {way: [each] * 5 for way, each in seconds.items()}, is_answer=True)
 
     monkeypatch.setattr(plan, "measure", measure)
 
@@ -111,22 +125,137 @@ def test_a_placed_network_has_the_plans_strides(form: str) -> None:
     assert torch.get_num_threads() == 1
 
 
-def test_a_busy_machine_does_not_choose(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another process slows the default in its first turns, and all in another: bfloat16 does not win."""
-    clock, turns = [0.0], list[tuple[str, str]]()
+class Machine:
+    """A clock, and training steps that take `seconds` on it, by format and precision."""
 
-    def step(network: Network, form: str, kind: str, batch: int) -> object:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: dict[tuple[str, str], float]) -> None:
+        self.now, self.seconds, self.turns = 0.0, seconds, list[tuple[str, str]]()
+        self.busy: Callable[[tuple[str, str], int], float] = lambda way, nth: 1.0
+        monkeypatch.setattr(plan, "_step", self._step)
+        monkeypatch.setattr(plan.time, "perf_counter", lambda: self.now)
+
+    def _step(self, network: Network, form: str, kind: str, batch: int) -> Callable[[], None]:
         def run() -> None:
-            turn = turns.count((form, kind))
-            busy = (form, kind) == ("channels_last", "float32") and turn < 3
-            turns.append((form, kind))
-            clock[0] += 3.0 if busy or turn == 4 else 1.0
+            way = (form, kind)
+            self.now += self.seconds[way] * self.busy(way, self.turns.count(way))
+            self.turns.append(way)
 
         return run
 
-    monkeypatch.setattr(plan, "_step", step)
-    monkeypatch.setattr(plan.time, "perf_counter", lambda: clock[0])
-    assert choose_plan(build(arch()), AUTO, batch=8, steps=MIN_STEPS).plan == eager(
-        "channels_last", "float32"
-    )
-    assert len(turns) == 4 * (1 + timing.MIN_TURNS)
+
+WAYS = tuple(SAME)
+
+
+def test_a_busy_machine_does_not_choose(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process slows the default in its first turns, and all in another: bfloat16 does not win."""
+    machine = Machine(monkeypatch, dict.fromkeys(WAYS, 0.1))
+    machine.busy = lambda way, nth: 3.0 if (nth < 3 and way == WAYS[0]) or nth == 4 else 1.0
+    assert choose_plan(build(arch()), AUTO, batch=8, steps=100_000).plan == eager("channels_last", "float32")
+    assert len(machine.turns) > 4 * (1 + timing.MIN_TURNS)
+
+
+def test_a_processor_without_units_is_asked_and_not_measured_in_bfloat16(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(plan, "has_bfloat16_units", lambda: False)
+    machine = Machine(monkeypatch, SAME)
+    chosen = choose_plan(build(arch()), AUTO, batch=8, steps=100_000)
+    assert chosen.plan == eager("channels_last", "float32")
+    assert plan.EMULATED in chosen.reason
+    assert {kind for _, kind in machine.turns} == {"float32"}
+
+
+def test_one_way_that_is_left_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "has_bfloat16_units", lambda: False)
+    monkeypatch.delattr(plan, "measure")
+    chosen = choose_plan(build(arch()), Plan("cpu", "contiguous", threads=1), batch=8, steps=100_000)
+    assert chosen.plan == eager("contiguous", "float32")
+    assert plan.EMULATED in chosen.reason
+
+
+def test_bfloat16_that_is_asked_for_is_taken_without_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "has_bfloat16_units", lambda: False)
+    with_speeds(monkeypatch, SAME)
+    requested = Plan("cpu", precision="bfloat16", threads=1)
+    assert choose_plan(build(arch()), requested, batch=8, steps=100_000).plan.precision == "bfloat16"
+
+
+@pytest.mark.parametrize(("slowness", "emulates"), [(1.0, False), (9.0, True)])
+def test_where_the_system_says_nothing_a_small_convolution_is_timed(
+    slowness: float, emulates: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+
+    def forward(conv: torch.nn.Conv2d, images: torch.Tensor) -> torch.Tensor:
+        now[0] += slowness if torch.is_autocast_enabled("cpu") else 1.0
+        return torch.zeros(1, requires_grad=True)
+
+    monkeypatch.setattr(plan, "has_bfloat16_units", lambda: None)
+    monkeypatch.setattr(torch.nn.Conv2d, "forward", forward)
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: now[0])
+    assert plan.emulates_bfloat16() is emulates
+
+
+@pytest.mark.parametrize("steps", [MIN_STEPS, 1000, 10_000, 10**6])
+@pytest.mark.parametrize("seconds", [0.01, 0.3, 2.0, 40.0])
+def test_measuring_takes_a_small_share_of_the_run(
+    steps: int, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where nothing is emulated, but one way takes twice as long."""
+    machine = Machine(monkeypatch, {way: seconds * (1 + 0.4 * nth) for nth, way in enumerate(WAYS)})
+    choose_plan(build(arch()), AUTO, batch=8, steps=steps)
+    assert machine.now <= max(seconds, min(TIMING_SECONDS, MAX_SHARE * seconds * steps))
+
+
+def test_what_is_about_to_be_measured_is_announced() -> None:
+    lines: list[str] = []
+    choose_plan(build(arch()), AUTO, batch=8, steps=MIN_STEPS, announce=lines.append)
+    (line,) = lines
+    assert f"at most {TIMING_SECONDS:.0f} s" in line
+
+
+def test_a_second_run_measures_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    speeds = SAME | {("contiguous", "bfloat16"): 160.0}
+    first = measured(monkeypatch, speeds)
+    monkeypatch.delattr(plan, "measure")
+    lines: list[str] = []
+    second = choose_plan(build(arch()), AUTO, batch=8, steps=10 * MIN_STEPS, announce=lines.append)
+    assert second.plan == first.plan == eager("contiguous", "bfloat16")
+    assert "measured earlier on this machine" in second.reason
+    assert "contiguous bfloat16 160/s" in second.reason
+    assert lines == []
+
+
+def test_another_batch_or_number_of_threads_is_measured_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured(monkeypatch, SAME)
+    with_speeds(monkeypatch, SAME | {("contiguous", "float32"): 200.0})
+    for requested, batch in ((AUTO, 16), (Plan("cpu", threads=2), 8)):
+        chosen = choose_plan(build(arch()), requested, batch=batch, steps=MIN_STEPS).plan
+        assert chosen.memory_format == "contiguous"
+    assert choose_plan(build(arch()), AUTO, batch=8, steps=MIN_STEPS).plan.memory_format == "channels_last"
+
+
+def test_a_measurement_without_an_answer_is_not_kept(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    machine = Machine(monkeypatch, dict.fromkeys(WAYS, 2.0))
+    choose_plan(build(arch()), AUTO, batch=8, steps=10**6)
+    assert set(machine.turns) == {WAYS[0]}
+    assert not cache.exists()
+
+
+def test_a_way_that_is_given_up_is_known_the_next_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = dict.fromkeys(WAYS, 0.01) | {("contiguous", "bfloat16"): 0.3}
+    machine = Machine(monkeypatch, seconds)
+    choose_plan(build(arch()), AUTO, batch=8, steps=10**6)
+    assert machine.turns.count(("contiguous", "bfloat16")) == 1
+    machine.turns.clear()
+    assert "27/s" in choose_plan(build(arch()), AUTO, batch=8, steps=10**6).reason
+    assert machine.turns == []
+
+
+def test_a_cache_that_names_another_way_is_not_believed(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    measured(monkeypatch, SAME)
+    (file,) = (cache / "measurements").iterdir()
+    file.write_text(file.read_text().replace("contiguous bfloat16", "another way"))
+    with_speeds(monkeypatch, SAME | {("contiguous", "float32"): 200.0})
+    chosen = choose_plan(build(arch()), AUTO, batch=8, steps=MIN_STEPS)
+    assert chosen.plan.memory_format == "contiguous"

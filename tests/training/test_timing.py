@@ -6,11 +6,16 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from residua.training import timing
-from residua.training.timing import MIN_TURNS, fastest, throughputs, time_in_turns
+from residua.training.timing import MAX_RATIO, MIN_TURNS, Timing, fastest, time_in_turns
 
 RESNET50 = {"off": 32 / 9.5, "blocks": 32 / 9.0, "whole": 32 / 10.6}
 """Seconds of a step on a quiet machine."""
 Steps = Mapping[str, Callable[[], None]]
+
+
+def timed(machine: "Machine", *, worth: float, seconds: float) -> Timing[str]:
+    """What `time_in_turns` measures in at most so many seconds."""
+    return time_in_turns(machine.steps(), worth=worth, limit=lambda _: seconds)
 
 
 class Machine:
@@ -50,11 +55,11 @@ def test_a_neighbour_that_hits_some_ways_for_some_turns_does_not_choose(
     machine.busy = lambda way, nth: 1.4 if way != "blocks" and nth < 4 else 1.0
     assert best_of_three(machine.steps(), lambda: machine.now, worth=1.15) == "blocks"
     machine.turns.clear()
-    result = time_in_turns(machine.steps(), worth=1.05, seconds=60)
-    assert fastest(result, worth=1.05) == "whole"
+    result = timed(machine, worth=1.05, seconds=60 * 60)
+    assert fastest(result.turns, worth=1.05) == "whole"
 
 
-@pytest.mark.parametrize("seconds", [0.0, 1e6])
+@pytest.mark.parametrize("seconds", [150.0, 1e6])
 def test_chance_seldom_makes_a_slower_way_win(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every second step is slowed by half, by chance; blocks is never right, nor taken for it but rarely."""
     draw, wrong, wrong_before, times = random.Random(0), 0, 0, 400
@@ -62,9 +67,9 @@ def test_chance_seldom_makes_a_slower_way_win(seconds: float, monkeypatch: pytes
     for _ in range(times):
         machine = Machine(monkeypatch, two)
         machine.busy = lambda way, nth: draw.choice((1.0, 1.5))
-        wrong += fastest(time_in_turns(machine.steps(), worth=1.05, seconds=seconds), worth=1.05) == "blocks"
+        wrong += fastest(timed(machine, worth=1.05, seconds=seconds).turns, worth=1.05) == "blocks"
         wrong_before += best_of_three(machine.steps(), lambda at=machine: at.now, worth=1.15) == "blocks"
-    most = 0.0025 if seconds == 0 else 0.005
+    most = 0.0025 if seconds < 1e6 else 0.005
     assert wrong <= most * times < wrong_before
 
 
@@ -75,7 +80,7 @@ def test_a_faster_way_is_found_on_a_machine_that_is_busy_now_and_then(
     for _ in range(100):
         machine = Machine(monkeypatch, RESNET50)
         machine.busy = lambda way, nth: 1.5 if draw.random() < 0.1 else 1.0
-        right += fastest(time_in_turns(machine.steps(), worth=1.05, seconds=1e4), worth=1.05) == "whole"
+        right += fastest(timed(machine, worth=1.05, seconds=1e4).turns, worth=1.05) == "whole"
     assert right == 100
 
 
@@ -98,8 +103,8 @@ def test_a_machine_that_is_disturbed_for_some_seconds_is_looked_at_for_longer(
     for _ in range(100):
         machine.turns.clear()
         machine.busy = lambda way, nth: draw.choice((1.0, 2.0)) if nth < 20 else 1.0
-        result = time_in_turns(machine.steps(), worth=1.15, seconds=10.0)
-        right += fastest(result, worth=1.15) == "bfloat16"
+        result = timed(machine, worth=1.15, seconds=10.0)
+        right += fastest(result.turns, worth=1.15) == "bfloat16"
     assert right >= 98
 
 
@@ -111,17 +116,59 @@ def test_a_third_way_must_beat_the_second_not_the_first_alone() -> None:
 def test_the_first_turn_is_not_counted_and_the_order_turns_round(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch, {"a": 1.0, "b": 1.0})
     machine.busy = lambda way, nth: 100.0 if nth == 0 else 1.0
-    result = time_in_turns(machine.steps(), worth=1.05, seconds=60)
-    assert result == {"a": [1.0] * MIN_TURNS, "b": [1.0] * MIN_TURNS}
+    result = timed(machine, worth=1.05, seconds=1000)
+    assert result.turns == {"a": [1.0] * MIN_TURNS, "b": [1.0] * MIN_TURNS}
+    assert result.first == {"a": 100.0, "b": 100.0}
+    assert result.is_answer
     assert machine.turns[:6] == ["a", "b", "b", "a", "a", "b"]
 
 
-@pytest.mark.parametrize(("seconds", "turns"), [(0.0, MIN_TURNS), (16.0, 7), (124.0, 50)])
+@pytest.mark.parametrize(("seconds", "turns"), [(14.0, MIN_TURNS), (16.0, 6), (124.0, 54)])
 def test_what_timing_costs_is_bounded(seconds: float, turns: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    machine = Machine(monkeypatch, {"a": 1.0, "b": 1.0})
+    machine = Machine(monkeypatch, {"a": 0.9, "b": 0.9})
     machine.busy = lambda way, nth: 1.0 + 0.5 * ((nth + (way == "a")) % 2)  # each is faster every other turn
-    assert len(time_in_turns(machine.steps(), worth=1.05, seconds=seconds)["a"]) == turns
+    result = timed(machine, worth=1.05, seconds=seconds)
+    assert len(result.turns["a"]) == turns
+    assert machine.now <= seconds
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0])
+def test_no_limit_is_exceeded_but_by_the_first_step(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five turns were taken before, whatever the limit was: 40 seconds here."""
+    machine = Machine(monkeypatch, {"a": 1.0, "b": 1.5, "c": 1.2, "d": 4.0})
+    result = timed(machine, worth=1.05, seconds=seconds)
+    assert machine.now <= max(1.0, seconds)
+    if not result.is_answer:
+        assert fastest(result.turns, worth=1.05) == "a"
+
+
+def test_turns_that_cannot_be_enough_are_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch, {"a": 1.0, "b": 1.0})
+    result = timed(machine, worth=1.05, seconds=8.0)
+    assert machine.now == 4.0  # after one more turn it is known that five take 10 seconds more
+    assert not result.is_answer
+
+
+def test_the_limit_follows_the_fastest_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first step warms the process up, so that the run seems longer than it is."""
+    machine = Machine(monkeypatch, {"a": 1.0, "b": 1.0})
+    machine.busy = lambda way, nth: 10.0 if not machine.turns else 1.0
+    time_in_turns(machine.steps(), worth=1.05, limit=lambda step: 9.0 * step)
+    assert machine.turns == ["a", "b"]
+
+
+@pytest.mark.parametrize("ratio", [MAX_RATIO - 0.1, MAX_RATIO + 0.1])
+def test_a_way_is_given_up_after_its_first_slow_step(ratio: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch, {"float32": 1.0, "bfloat16": ratio})
+    result = timed(machine, worth=1.05, seconds=1000)
+    is_slow = ratio > MAX_RATIO
+    assert machine.turns.count("bfloat16") == (1 if is_slow else 1 + MIN_TURNS)
+    assert result.given_up == (("bfloat16",) if is_slow else ())
+    assert fastest(result.turns, worth=1.05) == "float32"
+    assert result.is_answer
+    assert result.rates(32) == pytest.approx({"float32": 32.0, "bfloat16": 32 / ratio})
 
 
 def test_rates_are_those_of_the_middle_turn() -> None:
-    assert throughputs({"a": [1.0, 2.0, 40.0]}, 8) == {"a": 4.0}
+    assert Timing({"a": 9.0}, {"a": [1.0, 2.0, 40.0]}).rates(8) == {"a": 4.0}
+    assert Timing({"a": 4.0}, {"a": list[float]()}).rates(8) == {"a": 2.0}

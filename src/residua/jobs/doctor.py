@@ -16,15 +16,20 @@ from PIL import Image, features
 
 from residua.data.decode import decode
 from residua.nn.network import build
+from residua.nn.processor import processor_name
 from residua.spec import zoo
-from residua.training import timing
-from residua.training.plan import MAX_SAMPLE, measure
+from residua.spec.amount import quantity
+from residua.training.plan import MAX_SAMPLE, Format, Precision, emulates_bfloat16, measure
 from residua.training.processes import world
 
 PACKAGES = ("torch", "torchvision", "numpy", "pillow", "scikit-learn", "safetensors")
 EXTRAS = ("pyarrow", "onnxruntime", "av", "pycocotools", "fastapi", "ray", "timm")
 MIN_FREE_BYTES = 2 << 30
 """Free bytes on the disk below which a long run is at risk."""
+TRAINING_SECONDS = 5.0
+"""Longest time for timing training steps."""
+FORMATS: tuple[Format, ...] = ("channels_last", "contiguous")
+"""The memory formats that are timed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +47,30 @@ class Check:
 
 
 def check_machine() -> list[Check]:
-    """Everything worth knowing before the first run; takes a few seconds."""
+    """Everything worth knowing before the first run.
+
+    Timing the training of a small network takes TRAINING_SECONDS at most, the rest about as long as importing
+    torch.
+    """
+    emulates = emulates_bfloat16()
+    units = "emulated, so training uses float32" if emulates else "computed in hardware"
     return [
         Check("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
         *(Check(name, metadata.version(name)) for name in PACKAGES),
         Check("extras", ", ".join(name for name in EXTRAS if find_spec(name)) or "none"),
         _device(),
-        Check("cpu", f"{world.available_cores()} cores, {torch.get_num_threads()} threads of torch"),
+        Check("processor", processor_name() or "unknown"),
+        Check(
+            "cpu",
+            f"{quantity(world.available_cores(), 'core')}, "
+            f"{quantity(torch.get_num_threads(), 'thread')} of torch",
+        ),
+        Check("bfloat16", units),
         _compiler(),
         _decoders(),
         _disk(),
         Check("decoding", f"{_rate(_decode_one()):,.0f} JPEG of 500 x 375 a second on one core"),
-        Check("training", _training()),
+        Check("training", _training(with_bfloat16=not emulates)),
     ]
 
 
@@ -92,10 +109,13 @@ def _decode_one() -> Callable[[], object]:
     return lambda: decode(file.getvalue(), colour="rgb")
 
 
-def _training() -> str:
+def _training(*, with_bfloat16: bool) -> str:
     """Training speed of cifar_resnet20 in every format and precision that a plan may choose."""
     network = build(zoo.arch("cifar_resnet20"))
-    rates = timing.throughputs(measure(network, batch=MAX_SAMPLE), MAX_SAMPLE)
+    precisions: tuple[Precision, ...] = ("float32", "bfloat16") if with_bfloat16 else ("float32",)
+    ways = tuple((form, kind) for kind in precisions for form in FORMATS)
+    timed = measure(network, batch=MAX_SAMPLE, ways=ways, limit=lambda _: TRAINING_SECONDS)
+    rates = timed.rates(MAX_SAMPLE)
     return "cifar_resnet20: " + ", ".join(
         f"{kind} {form} {rate:,.0f}/s" for (form, kind), rate in rates.items()
     )

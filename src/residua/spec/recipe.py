@@ -57,8 +57,8 @@ class Data:
     source: str
     """Training data: a folder, a label file, shards, `digits`, `cifar10[:DIR]` or `cifar100[:DIR]`."""
     val_fraction: float = 0.2
-    """Share of each class held out for validation, between 0 and 1; unused where the source has a split. Unit:
-    share."""
+    """Share of each class held out for validation, between 0 and 1; unused where the source has a split.
+    Unit: share."""
     num_workers: int = -1
     """Processes that decode examples; 0 decodes in the training process, -1 chooses. Results are the same.
     Unit: processes."""

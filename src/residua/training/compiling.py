@@ -1,17 +1,20 @@
 """torch.compile of a network, whole or block by block, where measurements show that it pays.
 
-a short run                                   off, not measured
-eager run shorter than MIN_SECONDS            off: compiling takes longer than it saves
-else                                          time eager, blocks, whole (and CUDA graphs); the simplest that
-                                              is MIN_SPEEDUP times faster than a simpler one wins
+off, whole, blocks   as asked
+auto                 as an earlier measurement on this machine says, else off: compiling takes minutes, which
+                     is too long before a first step unless the user asks for it
+measure              compile and time eager, blocks, whole (and CUDA graphs), unless the run is too short
+
+The simplest mode that is MIN_SPEEDUP times faster than a simpler one wins, if over the run it wins back
+MIN_RETURN times the seconds that compiling it took.
 """
 
 import copy
 import inspect
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 import torch
@@ -22,10 +25,18 @@ from residua.nn.clips import layout
 from residua.nn.network import Network
 from residua.spec.recipe import Plan
 from residua.training import timing
+from residua.training.measurements import (
+    Measurement,
+    describe_subject,
+    load_measurement,
+    save_measurement,
+)
+from residua.training.timing import Timing, seconds_of
 
 CompileMode = tuple[Literal["off", "whole", "blocks"], Literal["on", "off"]]
 """What is compiled, and whether as CUDA graphs."""
 EAGER: CompileMode = ("off", "off")
+_MODES: tuple[CompileMode, ...] = (EAGER, ("blocks", "off"), ("whole", "off"), ("whole", "on"))
 
 MAX_BLOCK_KINDS = 256
 """Different blocks that are compiled in one network; torch's own limit is 8, beyond which blocks run
@@ -33,21 +44,35 @@ eagerly."""
 MAX_WHOLE_BLOCKS = 60
 """Largest number of blocks of a network that is compiled as a whole, which takes longer the longer the code
 is."""
-MIN_SECONDS = {"cpu": 1800.0, "cuda": 600.0}
-"""Seconds that an eager run must last before compiling, which takes minutes, is tried."""
+BLOCK_SECONDS = {"cpu": 10.0, "cuda": 6.0}
+"""Seconds to compile one block, forward and backward, about: on two cores, and beside a GPU."""
+EXPECTED_GAIN = 0.1
+"""Share of the run that compiling is expected to save, before it was measured."""
+MIN_RETURN = 10.0
+"""How many times the seconds of compiling a run must save."""
+MANY_IMAGES = 10_000_000
+"""Images of a run of unknown speed, over all epochs, from which compiling may pay."""
 MIN_SPEEDUP = 1.05
 """How many times faster than a simpler mode a mode must be."""
-MIN_IMAGES = {"cpu": 100_000, "cuda": 5_000_000}
-"""Images of a run, over all epochs, below which nothing is measured."""
-TIMING_SECONDS = 60.0
-"""Time for timing all modes together, about, beside the minutes for compiling them."""
+TIMING_SECONDS = 30.0
+"""Longest time for timing all modes together, beside the minutes for compiling them."""
+MAX_SHARE = 0.03
+"""Largest share of the predicted run that timing all modes may take."""
 STEP_SECONDS = 4.0
 """Longest time of a timed step, about: slower steps are timed with fewer images."""
 MIN_STEP_IMAGES = 4
 """Fewest images of a timed step, unless the batch has fewer."""
 
 
-def choose_compile(network: Network, plan: Plan, *, batch: int, steps: int, rate: float) -> tuple[Plan, str]:
+def choose_compile(
+    network: Network,
+    plan: Plan,
+    *,
+    batch: int,
+    steps: int,
+    rate: float,
+    announce: Callable[[str], None] = lambda _: None,
+) -> tuple[Plan, str]:
     """Decide `compile` and `graphs` of a plan.
 
     Args:
@@ -56,34 +81,107 @@ def choose_compile(network: Network, plan: Plan, *, batch: int, steps: int, rate
         batch: Images of a step.
         steps: Steps of the run.
         rate: Images per second of eager training; 0 when not measured.
+        announce: Receives a line before something is compiled.
 
     Returns:
         The plan, and the reason in one line.
     """
     off = replace(plan, compile="off", graphs="off")
-    if plan.compile != "auto":
+    if plan.compile not in ("auto", "measure"):
         graphs: Literal["on", "off"] = "on" if plan.graphs == "on" else "off"
         return replace(plan, graphs=graphs), f"{plan.compile}, as asked"
+    if obstacle := _obstacle(plan):
+        return off, f"off: {obstacle}"
+    modes, images = [EAGER, *_compile_modes(network, plan)], steps * batch
+    subject = _subject(network, off, modes, batch)
+    if (known := load_measurement(subject)) and _is_whole(known, modes):
+        return _decide(plan, known, images, "measured earlier on this machine:")
+    seconds = BLOCK_SECONDS[torch.device(plan.device).type] * _blocks_to_compile(network, modes)
+    if plan.compile == "auto":
+        return off, f"off: {_hint(seconds, images, rate)}"
+    sample = min(batch, max(MIN_STEP_IMAGES, int(rate * STEP_SECONDS))) if rate else batch
+    run_seconds = images / (rate or _eager_rate(network, off, sample))
+    if run_seconds * EXPECTED_GAIN < MIN_RETURN * seconds:
+        return off, f"off: a run of about {_duration(run_seconds)} is too short for it to pay"
+    names = ", ".join(map(_mode_name, modes[1:]))
+    announce(f"compiling {names} to time them: about {_duration(seconds)}")
+    timed, failures, first = measure(network, off, modes, sample, repeats=images / sample)
+    rates = {_mode_name(mode): rate for mode, rate in timed.rates(sample).items()}
+    best = _mode_name(timing.fastest(timed.turns, worth=MIN_SPEEDUP))
+    measured = Measurement(subject, best, rates, first)
+    if timed.is_answer and not failures:
+        save_measurement(measured)
+    chosen, reason = _decide(plan, measured, images, "measured")
+    return chosen, reason + "".join(f"; {_mode_name(mode)} failed ({why})" for mode, why in failures.items())
+
+
+def _obstacle(plan: Plan) -> str:
+    """Why a run under `plan` cannot be compiled; empty where it can."""
     if plan.memory_limit:
-        return off, "off: not used with gradient checkpointing"
+        return "not used with gradient checkpointing"
     device = torch.device(plan.device).type
-    if device not in MIN_SECONDS:
-        return off, f"off: not tried on {device}"
-    if not rate and steps * batch < MIN_IMAGES[device]:
-        return off, "off: a short run"
-    images = min(batch, max(MIN_STEP_IMAGES, int(rate * STEP_SECONDS))) if rate else batch
-    rate = rate or timing.throughputs(measure(network, off, [EAGER], images)[0], images)[EAGER]
-    eager_seconds = steps * batch / rate
-    if eager_seconds < MIN_SECONDS[device]:
-        return off, f"off: a run of about {eager_seconds / 60:.0f} minutes is too short for it to pay"
-    began = time.perf_counter()
-    times, failures = measure(network, off, [EAGER, *_compile_modes(network, plan)], images)
-    took, rates = time.perf_counter() - began, timing.throughputs(times, images)
-    best = timing.fastest(times, worth=MIN_SPEEDUP)
-    speeds = ", ".join(f"{_mode_name(mode)} {rate:.0f}/s" for mode, rate in rates.items())
-    reason = f"{best[0]}: measured {speeds}, in {took:.0f} s"
-    reason += "".join(f"; {_mode_name(mode)} failed ({why})" for mode, why in failures.items())
-    return replace(plan, compile=best[0], graphs=best[1]), reason
+    return "" if device in BLOCK_SECONDS else f"not tried on {device}"
+
+
+def _hint(seconds: float, images: int, rate: float) -> str:
+    """Why a run is not compiled unasked, and for a long run how to ask for it."""
+    is_long = images * EXPECTED_GAIN > MIN_RETURN * seconds * rate if rate else images > MANY_IMAGES
+    if not is_long:
+        return "compiling takes too long for this run"
+    way = "--set plan.compile=measure"
+    return f"{way} finds out in about {_duration(seconds)} whether it would shorten this run"
+
+
+def _decide(plan: Plan, measured: Measurement, images: int, when: str) -> tuple[Plan, str]:
+    """The plan for a run of so many `images`, and the reason."""
+    speeds = ", ".join(f"{name} {rate:.0f}/s" for name, rate in measured.rates.items())
+    reason, best = f"{when} {speeds}", measured.fastest
+    eager = _mode_name(EAGER)
+    if best != eager:
+        cost = measured.first_seconds[best]
+        saved = images / measured.rates[eager] - images / measured.rates[best]
+        reason += f"; compiling takes {_duration(cost)} and saves {_duration(saved)}"
+        best = best if saved >= MIN_RETURN * cost else eager
+    mode = next(mode for mode in _MODES if _mode_name(mode) == best)
+    return replace(plan, compile=mode[0], graphs=mode[1]), f"{mode[0]}: {reason}"
+
+
+def _is_whole(known: Measurement, modes: list[CompileMode]) -> bool:
+    """Whether a measurement has all that `_decide` needs."""
+    names = {_mode_name(mode) for mode in modes}
+    return known.rates.keys() == names and known.first_seconds.keys() == names - {_mode_name(EAGER)}
+
+
+def _subject(network: Network, plan: Plan, modes: list[CompileMode], batch: int) -> str:
+    """All that the speed of compiled steps depends on."""
+    return describe_subject(
+        "compiling",
+        network.arch,
+        torch.device(plan.device),
+        threads=plan.threads,
+        batch=batch,
+        ways=[_mode_name(mode) for mode in modes],
+        arithmetic=[plan.memory_format, plan.precision],
+    )
+
+
+def _blocks_to_compile(network: Network, modes: list[CompileMode]) -> int:
+    """How many blocks are compiled for all `modes`: each kind once, or all of them."""
+    blocks = [repr(block) for block in network.blocks()]
+    return sum(len(set(blocks)) if kind == "blocks" else len(blocks) for kind, _ in modes if kind != "off")
+
+
+def _eager_rate(network: Network, plan: Plan, images: int) -> float:
+    """Images per second of an eager step."""
+    step = timing_step(network, plan, images)
+    return images / min(seconds_of(step) for _ in range(2))
+
+
+def _duration(seconds: float) -> str:
+    """`40 s`, `3 minutes` or `9 hours`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 6000 else f"{seconds / 3600:.0f} hours"
 
 
 def _mode_name(mode: CompileMode) -> str:
@@ -102,32 +200,41 @@ def _compile_modes(network: Network, plan: Plan) -> list[CompileMode]:
 
 
 def measure(
-    network: Network, plan: Plan, modes: list[CompileMode], batch: int
-) -> tuple[dict[CompileMode, list[float]], dict[CompileMode, str]]:
+    network: Network, plan: Plan, modes: list[CompileMode], batch: int, *, repeats: float
+) -> tuple[Timing[CompileMode], dict[CompileMode, str], dict[str, float]]:
     """Time training steps in each mode, turn by turn.
 
     Args:
         network: The network, which is copied.
         plan: Device, memory format and precision.
-        modes: The modes, EAGER among them.
+        modes: The modes, EAGER first.
         batch: Images of a step.
+        repeats: How many times as long as such a step the run is.
 
     Returns:
-        For each mode its seconds in each turn; and for each mode that failed, why.
+        For each mode its seconds in each turn; for each mode that failed, why; and by name the seconds that
+        compiling each other mode took.
     """
     steps = {
         mode: timing_step(network, replace(plan, compile=mode[0], graphs=mode[1]), batch) for mode in modes
     }
-    failures = {}
+    failures, first = {}, {}
     for mode in modes:
         try:
-            steps[mode]()
+            first[_mode_name(mode)] = seconds_of(steps[mode])
         except Exception as error:  # no compiler, an old one, too little memory: each raises its own
             if mode == EAGER:
                 raise
             failures[mode] = one_line(error)
             del steps[mode]
-    return timing.time_in_turns(steps, worth=MIN_SPEEDUP, seconds=TIMING_SECONDS), failures
+    del first[_mode_name(EAGER)]
+    timed = timing.time_in_turns(steps, worth=MIN_SPEEDUP, limit=partial(_limit, repeats=repeats))
+    return timed, failures, first
+
+
+def _limit(step_seconds: float, *, repeats: float) -> float:
+    """Seconds for timing before a run that repeats a timed step so many times."""
+    return min(TIMING_SECONDS, MAX_SHARE * step_seconds * repeats)
 
 
 def timing_step(network: Network, plan: Plan, batch: int) -> Callable[[], None]:
