@@ -1,5 +1,6 @@
 """residua: build, train, evaluate, explain and reproduce residual networks."""
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from residua.version import __version__
@@ -8,11 +9,11 @@ if TYPE_CHECKING:
     from residua.jobs.demo import demo
     from residua.jobs.evaluate import evaluate
     from residua.jobs.models import create_model, list_models
-    from residua.jobs.train import resume, train
+    from residua.jobs.python_training import resume, train
+    from residua.jobs.trained_run import TrainedRun as Run
     from residua.predict.classifier import Classifier, load
     from residua.predict.folder import save
     from residua.predict.hub import from_hub, push_to_hub
-    from residua.runs.run import Run
 
 __all__ = [
     "Classifier",
@@ -31,19 +32,22 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "Classifier": "residua.predict.classifier",
-    "Run": "residua.runs.run",
-    "create_model": "residua.jobs.models",
-    "demo": "residua.jobs.demo",
-    "evaluate": "residua.jobs.evaluate",
-    "from_hub": "residua.predict.hub",
-    "list_models": "residua.jobs.models",
-    "load": "residua.predict.classifier",
-    "push_to_hub": "residua.predict.hub",
-    "resume": "residua.jobs.train",
-    "save": "residua.predict.folder",
-    "train": "residua.jobs.train",
+    "Classifier": "residua.predict.classifier:Classifier",
+    "Run": "residua.jobs.trained_run:TrainedRun",
+    "create_model": "residua.jobs.models:create_model",
+    "demo": "residua.jobs.demo:demo",
+    "evaluate": "residua.jobs.evaluate:evaluate",
+    "from_hub": "residua.predict.hub:from_hub",
+    "list_models": "residua.jobs.models:list_models",
+    "load": "residua.predict.classifier:load",
+    "push_to_hub": "residua.predict.hub:push_to_hub",
+    "resume": "residua.jobs.python_training:resume",
+    "save": "residua.predict.folder:save",
+    "train": "residua.jobs.python_training:train",
 }
+"""Public name -> where it is defined, as `module:name`."""
+
+logging.getLogger("residua").addHandler(logging.NullHandler())  # a library prints nothing unasked
 
 
 def __getattr__(name: str) -> Any:
@@ -54,12 +58,12 @@ def __getattr__(name: str) -> Any:
     """
     if name not in _ROOMS:
         raise AttributeError(f"module 'residua' has no attribute {name!r}")
-    from importlib import import_module
+    from pkgutil import resolve_name
 
     from residua.errors import missing_package
 
     try:
-        return getattr(import_module(_ROOMS[name]), name)
+        return resolve_name(_ROOMS[name])
     except ImportError as error:
         raise missing_package(error) or error from None
 

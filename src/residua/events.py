@@ -13,6 +13,22 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanLine:
+    """One line of what was chosen before the first step: data, model, recipe, plan, and the run."""
+
+    text: str
+    """The line: its first word says what it is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What is being done now, before the first step, because it may take seconds; the next event ends it."""
+
+    text: str
+    """What is done, and how long it takes at most where that is known."""
+
+
+@dataclass(frozen=True, slots=True)
 class StepProgress:
     """Progress within an epoch."""
 
@@ -50,5 +66,5 @@ class Stopped:
     """Updates made and saved."""
 
 
-Event = Note | StepProgress | EpochRow | Stopped
+Event = Note | PlanLine | Activity | StepProgress | EpochRow | Stopped
 """Any of them; a callback that wants one kind asks with `isinstance`."""

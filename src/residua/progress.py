@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from residua.events import EpochRow, Event, Note, StepProgress, Stopped
+from residua.events import EpochRow, Event, Note, PlanLine, StepProgress, Stopped
 from residua.spec.printable import printable
 
 if TYPE_CHECKING:  # rich takes a third of the time that `--help` may take
@@ -85,6 +85,8 @@ class ProgressPrinter:
             )
         elif isinstance(event, Note):
             say_wrapped(self.to, event.text, "yellow")
+        elif isinstance(event, PlanLine):
+            say_wrapped(self.to, event.text)
         elif isinstance(event, Stopped):
             self.stopped_at = event.step
 

@@ -30,7 +30,7 @@ from residua.data.scan import scan
 from residua.errors import ConfigError, DataError
 from residua.jobs.compare import compare
 from residua.jobs.prepare import TrainRequest
-from residua.jobs.train import train
+from residua.jobs.python_training import train
 from small import after, file_of, never, photo_folder, recipe, weights
 
 FLIPS = 0.3

@@ -1,7 +1,6 @@
-"""Train a network, and resume a run after an interruption."""
+"""Create, train and resume runs: what the commands and `jobs/python_training.py` do."""
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from residua.data.sources.table import parse_source
 from residua.errors import CheckpointError, ConfigError, DataError
 from residua.events import Event, Note
 from residua.files import next_free, sync_folder, write_file
-from residua.jobs.models import Changes
+from residua.jobs.first_weights import first_weights_file, store_weights
 from residua.jobs.prepare import PreparedRun, TrainRequest, prepare
 from residua.nn.device import device_name, nearest_device
 from residua.runs import checkpoint
@@ -32,49 +31,6 @@ from residua.weights.load import check_size
 
 Listen = Callable[[Event], None]
 Stop = Callable[[], bool]
-
-
-def train(
-    data: object,
-    model: str | None = None,
-    *,
-    recipe: str | None = None,
-    weights: str | Path = "",
-    epochs: int | None = None,
-    changes: Mapping[str, object] | None = None,
-    clip: Changes | None = None,
-    out: str | Path | None = None,
-) -> Run:
-    """Train a network on `data`.
-
-    Args:
-        data: A source (a folder, a label file, shards, `digits`, ...), a torch Dataset of (image, label)
-            pairs, or a tuple of two such Datasets: training and validation examples.
-        model: Name of a network; by default one that suits the data.
-        recipe: Name of a recipe or path of a JSON file; by default one that suits the data.
-        weights: A file or a run whose weights training starts from; empty starts from scratch.
-        epochs: Passes over the training examples; by default the recipe's.
-        changes: Fields of the recipe by path, e.g. `{"optim.lr": 0.05}`.
-        clip: How a video is read, e.g. `{"frames": 8, "segments": 2}`.
-        out: The run directory; by default the first free `runs/NAME-N`.
-
-    Returns:
-        The finished run.
-
-    Raises:
-        ConfigError: A name or a setting cannot be used.
-        DataError: The data cannot be used.
-        CheckpointError: The weights to start from cannot be used.
-        RunBusyError: Another process writes the run.
-        DivergedError: The loss or the weights are no longer finite.
-        OSError: The disk refuses.
-    """
-    texts = tuple((p, v if isinstance(v, str) else json.dumps(v)) for p, v in (changes or {}).items())
-    source, listing = _source_and_listing(data)
-    request = TrainRequest(source, model, recipe, str(weights), epochs, texts, listing, clip or {})
-    run, prepared = start_or_join(request, Path(out) if out else None)
-    fit_run(run, prepared)
-    return run
 
 
 def resume(
@@ -109,7 +65,7 @@ def resume(
         RunBusyError: Another process writes the run.
     """
     run = Run(Path(path))
-    source, listing = ("", None) if data is None else _source_and_listing(data)
+    source, listing = ("", None) if data is None else source_and_listing(data)
     world.run_on_main(lambda: open_run(run.path))
     for line in world.run_on_main(lambda: restore_from_backup(run.path)):
         listen(Note(line))
@@ -127,7 +83,12 @@ def resume(
 
 
 def start_or_join(
-    request: TrainRequest, out: Path | None = None, *, force: bool = False, world: World = SINGLE_PROCESS
+    request: TrainRequest,
+    out: Path | None = None,
+    *,
+    force: bool = False,
+    listen: Listen = lambda _: None,
+    world: World = SINGLE_PROCESS,
 ) -> tuple[Run, PreparedRun]:
     """A new run at `out`, or at a free path: rank 0 prepares and creates it, the other processes load it.
 
@@ -137,6 +98,7 @@ def start_or_join(
         request: What the user asked for.
         out: The run directory; None takes the first free `runs/NAME-N`.
         force: Replace a run that exists.
+        listen: Receives what was chosen, line by line as soon as it is known, and what takes seconds.
         world: The processes that share the run.
 
     Returns:
@@ -148,12 +110,12 @@ def start_or_join(
     on_rank_0: list[PreparedRun] = []
 
     def lead() -> Path:
-        prepared = prepare(request)
+        prepared = prepare(request, processes=world.size, listen=listen)
         world.local_batch_size(
             min(prepared.recipe.budget.batch_size, len(prepared.dataset.train))
         )  # refuse early
         path = out or free_path(request.source)
-        if not _was_begun_by(path, prepared.recipe, world):
+        if not _was_begun_by(path, prepared, world):
             create_run(prepared, path, force=force, world=world)
             on_rank_0.append(prepared)
         return path
@@ -182,7 +144,17 @@ def create_run(
         RunBusyError: Another process writes the run.
     """
     known, place = identity(prepared.dataset, prepared.unreadable), _hardware(prepared.recipe, world)
-    run = create(path, prepared.recipe, identity=known, hardware=place, force=force)
+    recipe, stores = prepared.recipe, prepared.stores_weights
+    if stores:
+        recipe = replace(recipe, weights=str(first_weights_file(path.absolute())))
+    run = create(
+        path,
+        recipe,
+        identity=known,
+        hardware=place,
+        force=force,
+        fill=lambda: store_weights(prepared.network, first_weights_file(path)) if stores else None,
+    )
     write_backup(path)
     with suppress(PermissionError):  # in a folder that cannot be listed
         for folder in (run.checkpoints, path, path.parent):  # a power cut takes no run that was created
@@ -220,12 +192,15 @@ def fit_run(
         if fit.memory_plan:
             listen(Note(fit.memory_plan.compared(memory.peak_memory(fit.plan))))
 
-        def report() -> None:
+        def report() -> str:
             if run.finished and (fit.validation or not (run.path / "report.html").exists()):
                 evaluation = fit.validation or prepared.task.evaluate_run(run, prepared.dataset)
                 prepared.task.write_report(run, prepared.dataset, evaluation)
+            is_new = run.finished and fit.validation
+            return prepared.task.final_hint(prepared.recipe, run.metrics[-1]) if is_new else ""
 
-        world.run_on_main(report)
+        if hint := world.run_on_main(report):
+            listen(Note(f"{'hint':7} {hint}"))
 
 
 def load_run(
@@ -266,7 +241,10 @@ def _reopen(run: Run, listing: SourceListing | None, source: str) -> Any:
 
 
 def _initial_network(run: Run, task: AnyLearnTask, recipe: Recipe, classes: tuple[str, ...]) -> Any:
-    """The network that a state is about to fill; the weights the run began with may be lost."""
+    """The network that a state is about to fill; the weights the run began with may be lost, or moved."""
+    own = first_weights_file(run.path)
+    if Path(recipe.weights).name == own.name and own.exists():
+        recipe = replace(recipe, weights=str(own))
     if states := checkpoint.list_checkpoints(run.checkpoints):
         arch = recipe.arch if recipe.detector is None else replace(recipe.arch, head=Head(), classes=1)
         check_size(arch, max(states, key=lambda path: path.stat().st_size))
@@ -299,11 +277,11 @@ def _record_new_source(run: Run, source: str) -> None:
         write_backup(run.path)
 
 
-def _source_and_listing(data: object) -> tuple[str, SourceListing | None]:
+def source_and_listing(data: object) -> tuple[str, SourceListing | None]:
     """The source as text, and its listing where `data` are objects."""
     if isinstance(data, str | Path):
         return str(data), None
-    listing = list_dataset_objects(*data) if isinstance(data, tuple) else list_dataset_objects(data)
+    listing = list_dataset_objects(data)
     return listing.source, listing
 
 
@@ -317,7 +295,7 @@ def _write_missing_report(run: Run, listen: Listen, listing: SourceListing | Non
             task.write_report(run, dataset, task.evaluate_run(run, dataset))
 
 
-def _was_begun_by(path: Path, recipe: Recipe, world: World) -> bool:
+def _was_begun_by(path: Path, prepared: PreparedRun, world: World) -> bool:
     """Whether an earlier attempt of this job created the run at `path` with this recipe.
 
     torchrun counts no restart when machines join or leave, but the job keeps its name.
@@ -327,7 +305,10 @@ def _was_begun_by(path: Path, recipe: Recipe, world: World) -> bool:
     there = Run(path)
     if not world.restarts and (not world.job_id or there.job_id != world.job_id or there.finished):
         return False
-    existing = open_run(path).recipe
+    existing, recipe = open_run(path).recipe, prepared.recipe
+    if prepared.is_timed:  # another attempt may have found the machine slower
+        length = replace(recipe.budget, epochs=existing.budget.epochs, steps=existing.budget.steps)
+        recipe = replace(recipe, budget=length)
     measured = replace(recipe.data, num_workers=existing.data.num_workers)
     return existing == replace(recipe, plan=existing.plan, data=measured)
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -10,20 +12,26 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from residua.data.decode import decode
+from residua.data.decode import convert_image, decode
+from residua.data.pictures import PixelArray, open_picture
 from residua.data.transforms import eval_view
 from residua.errors import DataError
 from residua.nn.network import Network
-from residua.predict.predictor import compute_logits, load_predictor, read_classifier
+from residua.predict.predictor import compute_logits, describe_predictor, load_predictor, read_classifier
+from residua.spec.printable import printable
 from residua.spec.recipe import Plan
 
-Picture = str | Path | bytes | Image.Image | NDArray[np.uint8]
-"""A path, the bytes of a file, a PIL image, or an (H, W[, 3]) array."""
+Picture = str | Path | bytes | Image.Image | PixelArray
+"""A path, the bytes of a file, a PIL image, an array with channels last or a tensor with channels first."""
+BATCH_SIZE = 32
+"""Pictures of a list that are computed at once."""
+SHORT = 3
+"""Classes that a prediction shows of itself."""
 CPU = Plan("cpu", "channels_last", "float32")
 """The plan of a network that is used as it is built: on the CPU."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Prediction:
     """The class probabilities of one image."""
 
@@ -37,8 +45,21 @@ class Prediction:
         ranked = sorted(zip(self.classes, self.probabilities, strict=True), key=lambda pair: -pair[1])
         return ranked[:k]
 
+    def __repr__(self) -> str:
+        likeliest = ", ".join(f"{printable(name)} {100 * share:.1f} %" for name, share in self.top(SHORT))
+        more = len(self.classes) - SHORT
+        return f"Prediction({likeliest}{f', {more} more' if more > 0 else ''})"
 
-@dataclass(frozen=True, eq=False, slots=True)
+    def _repr_html_(self) -> str:
+        """The likeliest classes for notebooks."""
+        rows = (
+            f"<tr><td>{escape(printable(name))}</td><td>{100 * share:.1f} %</td></tr>"
+            for name, share in self.top(2 * SHORT)
+        )
+        return f"<table><tr><th>class</th><th>probability</th></tr>{''.join(rows)}</table>"
+
+
+@dataclass(frozen=True, eq=False, slots=True, repr=False)
 class Classifier:
     """A network that classifies images, with its preprocessing and class names."""
 
@@ -49,19 +70,39 @@ class Classifier:
     weights: str = "raw"
     """Which weights the network has: `raw`, `ema` or `best`."""
 
-    def __call__(self, picture: Picture) -> Prediction:
-        """Classify one picture.
+    def __repr__(self) -> str:
+        return describe_predictor("Classifier", self.network, self.plan, self.weights)
+
+    @overload
+    def __call__(self, picture: str | Path | bytes | Image.Image) -> Prediction: ...
+
+    @overload
+    def __call__(self, picture: list[Any] | tuple[Any, ...]) -> list[Prediction]: ...
+
+    @overload
+    def __call__(self, picture: PixelArray) -> Any: ...
+
+    def __call__(self, picture: Picture | list[Any] | tuple[Any, ...]) -> Prediction | list[Prediction]:
+        """Classify one picture, or several.
 
         Args:
-            picture: A path, the bytes of a file, a PIL image or an (H, W[, 3]) uint8 array.
+            picture: A path, the bytes of a file, a PIL image of any mode, an array (H, W[, 3]) or a tensor
+                ([3, ]H, W), of uint8 or of floating point from 0 to 1; `data/pictures.py` has the rule.
+                Each is resized and normalised like a file. Several are a list, a tuple, an array (N, H, W, 3)
+                or a tensor (N, 3, H, W).
 
         Returns:
-            The probability of each class.
+            The probability of each class; for several pictures a list.
 
         Raises:
-            DataError: The picture cannot be read.
+            DataError: A picture cannot be read.
         """
-        return self.many([picture])[0]
+        if isinstance(picture, np.ndarray | Tensor) and picture.ndim == 4:
+            picture = list(picture)
+        if not isinstance(picture, list | tuple):
+            return self.many([picture])[0]
+        starts = range(0, len(picture), BATCH_SIZE)
+        return [one for start in starts for one in self.many(picture[start : start + BATCH_SIZE])]
 
     def many(self, pictures: Iterable[Picture]) -> list[Prediction]:
         """Classify several pictures as one batch. DataError when one cannot be read."""
@@ -96,36 +137,10 @@ class Classifier:
         if isinstance(picture, str | Path | bytes):
             file = Path(picture) if isinstance(picture, str) else picture
             return eval_view(decode(file, colour=preprocess.colour), preprocess)
-        image = open_picture(picture)
-        mode = "RGB" if preprocess.colour == "rgb" else "L"
-        if image.mode not in ("RGB", "L"):
-            raise DataError(f"a picture in mode {image.mode}: give RGB or L, or a file")
-        return eval_view(image if image.mode == mode else image.convert(mode), preprocess)
-
-
-def open_picture(picture: object) -> Image.Image:
-    """A picture in memory as an image of PIL.
-
-    Args:
-        picture: A PIL image, or an (H, W[, 3]) uint8 array.
-
-    Raises:
-        DataError: It is something else, or has no pixels.
-    """
-    if isinstance(picture, np.ndarray):
-        if picture.dtype != np.uint8 or picture.ndim not in (2, 3) or picture.shape[2:] not in ((), (3,)):
-            raise DataError(
-                f"an array of {picture.dtype} of shape {picture.shape}: give (H, W) or (H, W, 3) of uint8"
-            )
-        if not picture.size:
-            raise DataError(f"an array of shape {picture.shape} is an empty picture: give one with pixels")
-        return Image.fromarray(picture)
-    if not isinstance(picture, Image.Image):
-        kind = type(picture).__name__
-        raise DataError(f"a {kind} is no picture: give a path, bytes, a PIL image or a uint8 array")
-    if 0 in picture.size:
-        raise DataError(f"an image of {picture.width}x{picture.height} is empty: give one with pixels")
-    return picture
+        if preprocess.colour == "bands":
+            inputs = f"(N, {preprocess.channels}, {preprocess.size}, {preprocess.size})"
+            raise DataError(f"the network reads {preprocess.channels} bands: give `network` tensors {inputs}")
+        return eval_view(convert_image(open_picture(picture), colour=preprocess.colour), preprocess)
 
 
 def load(

@@ -9,7 +9,7 @@ inputs and logits.
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar, get_args
+from typing import Any, Literal, Protocol, TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ from residua.errors import CheckpointError, ConfigError, DataError
 from residua.nn.clips import layout
 from residua.nn.device import place_network, resolve_device
 from residua.nn.network import Network
+from residua.nn.summary import describe_classes
 from residua.predict import folder
 from residua.runs import checkpoint
 from residua.runs.checkpoint import WeightsName
@@ -91,6 +92,22 @@ def load_predictor(
     plan = inference_plan(Path(path), device=device, precision=precision)
     network, loaded = read(Path(path), _weights_name(weights))
     return place_network(network, plan).eval(), plan, loaded
+
+
+def describe_predictor(name: str, network: Any, plan: Plan, weights: str) -> str:
+    """A predictor on one line: `Classifier(resnet18: 3 classes (ant, bee, cat), 224 x 224 rgb; ...)`.
+
+    Args:
+        name: Name of the predictor's class.
+        network: With `arch`, `preprocess` and `class_names`.
+        plan: Device and precision.
+        weights: Which weights it has.
+    """
+    preprocess = network.preprocess
+    size = f"{preprocess.size} x {preprocess.size} {preprocess.colour}"
+    outputs = describe_classes(network.class_names, network.arch.classes)
+    place = f"{plan.device}, {plan.precision}, {weights} weights"
+    return f"{name}({network.arch.name}: {outputs}, {size}; {place})"
 
 
 def predict_files(

@@ -1,5 +1,6 @@
 """Images that Python hands over: torch Datasets, and sets of the Hugging Face library, saved locally."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,14 @@ class Photos(torch.utils.data.Dataset[Any]):
         forms = {"pil": image, "array": pixels, "tensor": torch.from_numpy(pixels.copy()).permute(2, 0, 1)}
         forms |= {
             "grey": pixels[:, :, :1],
-            "float": torch.rand(3, 12, 14),
+            "float": torch.from_numpy(pixels.copy()).permute(2, 0, 1) / 255,
+            "normalised": torch.linspace(-1, 1, 504).view(3, 12, 14),
             "deep": Image.fromarray(pixels[:, :, 0].astype(np.uint16) * 256),
         }
         return forms[self.form], i % 3
 
 
-@pytest.mark.parametrize("form", ["pil", "array", "tensor"])
+@pytest.mark.parametrize("form", ["pil", "array", "tensor", "float"])
 def test_every_form_of_an_image_is_the_same(form: str) -> None:
     dataset = build_dataset(list_dataset_objects(Photos(form)), val_fraction=0.25)
     assert dataset.train.classes == ("ant", "bee", "cat")
@@ -56,12 +58,122 @@ def test_grey_and_sixteen_bits_follow_the_rules_of_files() -> None:
 
 
 def test_what_is_no_image_or_no_label_is_refused() -> None:
-    with pytest.raises(DataError, match=r"sample \d+ is float32"):
-        build_dataset(list_dataset_objects(Photos("float")), val_fraction=0.5)
+    with pytest.raises(DataError, match=r"sample \d+: .*from -1 to 1"):
+        build_dataset(list_dataset_objects(Photos("normalised")), val_fraction=0.5)
     with pytest.raises(DataError, match="list cannot be used"):
         list_dataset_objects([1, 2, 3])
-    with pytest.raises(DataError, match="has no sample"):
+    with pytest.raises(DataError, match="no sample"):
         list_dataset_objects(Photos(count=0))
+    for labels in ([1.5] * 24, [-1] * 24, ["ant"] * 24):
+        photos = Photos()
+        photos.targets = labels  # type: ignore[attr-defined]
+        with pytest.raises(DataError, match=r"Photos .*labels"):
+            list_dataset_objects(photos)
+
+
+class Stream(torch.utils.data.IterableDataset[Any]):
+    def __iter__(self) -> Iterator[tuple[Any, int]]:
+        return iter(())
+
+
+X, Y = np.stack([np.asarray(photograph(14, 12, seed=s)) for s in range(24)]), np.arange(24) % 3
+
+
+@pytest.mark.parametrize(
+    ("word", "data"),
+    [
+        ("no length", Stream()),
+        ("loader.dataset", torch.utils.data.DataLoader(Photos())),
+        (r"give \(X, y\)", X),
+        ("tuple of 4", (X, X, Y, Y)),
+        ("is no set", ("photos/train", "photos/val")),
+        (r"shape \(9,\)", (X, Y[:9])),
+        (r"shape \(24, 3\).*argmax", (X, np.eye(3)[Y])),
+        (r"y has", (X, Y - 1)),
+        (r"y has", (X, Y + 0.5)),
+        (r"from 0 to 2", (np.linspace(0, 2, 24 * 75).reshape(24, 5, 5, 3), Y)),
+        (r"\(24, 3, 14, 12\)", (X.transpose(0, 3, 2, 1), Y)),
+        ("empty", (X[:0], Y[:0])),
+        (r"no train", {"test": Photos()}),
+    ],
+)
+def test_other_objects_are_named_with_what_to_give(word: str, data: object) -> None:
+    with pytest.raises(DataError, match=word) as caught:
+        list_dataset_objects(data)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        (X, Y),
+        (X, Y.tolist()),
+        (X, Y[:, None]),
+        (X, Y.astype(float)),
+        (X / 255, torch.from_numpy(Y)),
+        (torch.from_numpy(X).permute(0, 3, 1, 2), Y),
+        (torch.from_numpy(X).permute(0, 3, 1, 2) / 255, Y),
+    ],
+)
+def test_arrays_of_every_form_are_the_same_images(pair: tuple[Any, Any]) -> None:
+    images = list_dataset_objects(pair).train
+    assert images.identity() == list_dataset_objects((X, Y)).train.identity()
+    assert images.classes == ("0", "1", "2")
+    assert np.array_equal(images.image(5, "rgb"), X[5])
+
+
+def test_texts_in_y_are_the_names_of_classes() -> None:
+    names = ["dog", "ant", "bee"]
+    images = list_dataset_objects((X[..., 0], [names[label] for label in Y])).train
+    assert images.classes == ("ant", "bee", "dog")
+    assert images.labels.tolist() == [2, 0, 1] * 8
+    assert np.array_equal(images.image(5, "grey"), X[5, :, :, 0])
+
+
+def test_a_tuple_that_begins_with_an_array_is_images_and_labels_any_other_two_sets() -> None:
+    alone = list_dataset_objects((X, Y))
+    assert (alone.source, alone.test) == ("python:arrays", None)
+    for two in (
+        ((X, Y), (X[:6], Y[:6])),
+        (Photos(), Photos(count=6)),
+        (Photos(), (X[:6], ["ant", "bee", "cat"] * 2)),
+        {"train": Photos(), "validation": Photos(count=6), "test": Photos(count=9)},
+    ):
+        dataset = build_dataset(list_dataset_objects(two), val_fraction=0.5)
+        assert (len(dataset.train), len(dataset.test), dataset.test.name) == (24, 6, "val")
+
+
+def test_a_list_of_pairs_is_a_set(tmp_path: Path) -> None:
+    photograph(14, 12, seed=7).save(tmp_path / "a.png")
+    pairs = [(photograph(14, 12, seed=s), s % 2) for s in range(6)]
+    images = list_dataset_objects([*pairs, (str(tmp_path / "a.png"), 1)]).train
+    assert images.labels.tolist() == [0, 1, 0, 1, 0, 1, 1]
+    assert np.array_equal(images.image(6, "rgb"), photograph(14, 12, seed=7))
+
+
+def test_a_subset_knows_labels_and_classes_of_its_set() -> None:
+    class Known(Photos):
+        targets = torch.arange(24) % 3
+
+        def __getitem__(self, i: int) -> tuple[Any, int]:
+            raise RuntimeError("asked")
+
+    images = list_dataset_objects(torch.utils.data.Subset(Known(), [5, 0, 1])).train
+    assert (images.labels.tolist(), images.classes) == ([2, 0, 1], ("ant", "bee", "cat"))
+
+
+def test_arrays_train_and_resume(tmp_path: Path) -> None:
+    recipe_file = file_of(recipe("", arch=arch()), tmp_path / "recipe.json")
+    run = residua.train((X, Y), recipe=str(recipe_file), out=tmp_path / "run", progress=False)
+    assert (run.recipe.data.source, run.finished) == ("python:arrays", True)
+    (run.path / "finished.json").unlink()
+    before = weights(run)
+    max(run.checkpoints.iterdir()).unlink()
+    other = X.copy()
+    other[0, 0, 0, 0] ^= 1
+    with pytest.raises(DataError, match="changed"):
+        residua.resume(run, data=(other, Y))
+    assert weights(residua.resume(run, data=(X, Y), progress=False)) == before
 
 
 def test_labels_come_from_targets_without_a_pass() -> None:
@@ -105,6 +217,11 @@ def test_a_hugging_face_set_on_disk_is_read(tmp_path: Path) -> None:
 
     both = datasets.DatasetDict({"train": table(range(8)), "test": table(range(8, 12))})
     both.save_to_disk(tmp_path / "set")
+    for data in (both, (both["train"], both["test"]), both.with_format("torch")):
+        given = build_dataset(list_dataset_objects(data), val_fraction=0.5)
+        assert given.train.classes == ("cat", "dog")
+        assert (len(given.train), len(given.test)) == (8, 4)
+        assert np.array_equal(given.train.image(3, "rgb"), photograph(20, 16, seed=3))
     dataset = open_dataset(f"hf:{tmp_path / 'set'}", val_fraction=0.5)
     assert dataset.train.classes == ("cat", "dog")
     assert (len(dataset.train), len(dataset.test)) == (8, 4)

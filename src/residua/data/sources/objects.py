@@ -1,14 +1,25 @@
-"""Images from Python objects: torch Datasets, and data sets of the Hugging Face `datasets` library."""
+"""Images from Python objects: arrays, torch Datasets, and sets of the Hugging Face `datasets` library.
+
+What `residua.train(data)` takes, told apart by type, never by content:
+
+    (X, y)                   a tuple that begins with an array or a tensor: images and their labels
+    (train, val)             any other tuple of two: each is one of the sets below, or (X, y)
+    mapping with "train"     splits by name, e.g. a `datasets.DatasetDict`
+    datasets.Dataset         one column of images, one of class labels
+    torch Dataset, list      (image, label) by index; the image as in `data/pictures.py`, or a path
+"""
 
 import hashlib
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from PIL import Image
+from torch.utils.data import DataLoader, Subset
 
 from residua.data.decode import one_line
 from residua.data.fingerprints import Fingerprints
@@ -16,11 +27,14 @@ from residua.data.hub import check_hub
 from residua.data.images import Images
 from residua.data.items import Item
 from residua.data.listing import ListingOptions, SourceListing
+from residua.data.pictures import open_picture, pixels_of
 from residua.errors import DataError, UnreachableError
 from residua.spec.source import Source
 
 PYTHON = "python"
-"""The name of the source that a run on a Dataset object records: `python:CLASS`."""
+"""The name of the source that a run on Python objects records: `python:CLASS`, `python:arrays`."""
+VAL_SPLITS = ("validation", "valid", "val", "test")
+"""Names of the split that a network is evaluated on while it trains, the first choice first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +51,17 @@ class DatasetItems:
         return len(self.indices)
 
     def __getitem__(self, i: int) -> Item:
-        """Image `i`: a PIL image, a path, uint8 (H, W, C) or a tensor (C, H, W). DataError for others."""
+        """Image `i` as a path or a picture. DataError for what is neither."""
         try:
             sample_image = self.samples[int(self.indices[i])][0]
         except Exception as error:  # code of the user
             raise DataError(f"sample {self.indices[i]} cannot be read: {one_line(error)}") from None
-        return _item(sample_image, int(self.indices[i]))
+        if isinstance(sample_image, str | Path):
+            return Path(sample_image)
+        try:
+            return open_picture(sample_image)
+        except DataError as error:
+            raise DataError(f"sample {self.indices[i]}: {error}") from None
 
     def name(self, i: int) -> str:
         """`sample 17`."""
@@ -110,18 +129,24 @@ class HubRows:
         """Nothing: the library maps its files into memory."""
 
 
-def list_dataset_objects(train: Any, test: Any = None) -> SourceListing:
-    """The images of one or two torch Datasets of (image, label); their classes from `classes`, else numbers.
+def list_dataset_objects(data: object) -> SourceListing:
+    """The images of Python objects, told apart as at the top of this file.
 
-    Labels come from `targets` or `labels` where there are, else from one pass over the samples. DataError for
-    labels that are no whole numbers, and for a set without a length.
+    Classes are those that a set names (`classes`, or the class labels of a Hugging Face set), the sorted
+    texts of `y`, or else numbers. Labels of a torch Dataset come from `targets` or `labels` where there are,
+    else from one pass over the samples.
+
+    Raises:
+        DataError: for objects of other kinds, labels that are no whole numbers or texts, and sets without a
+            length.
     """
-    source = f"{PYTHON}:{type(train).__name__}"
-    first = _of_objects(train, "train")
-    second = None if test is None else _of_objects(test, "val")
-    return SourceListing(
-        source, first, second, " of one Dataset" if second is None else "two Datasets", source
-    )
+    first, second = _parts(data)
+    kind = "arrays" if _is_arrays(first) else type(first).__name__
+    train = _of_one(first, "train")
+    val = None if second is None else _of_one(second, "val")
+    source = f"{PYTHON}:{kind}"
+    note = f" of one {kind}" if val is None else "given as two sets"
+    return SourceListing(source, train, val, note, source)
 
 
 def refuse_python(place: str, _options: ListingOptions) -> SourceListing:
@@ -158,47 +183,126 @@ def find_hub(name: str, _options: ListingOptions) -> SourceListing:
         raise kind(
             f"hf:{name} cannot be loaded ({one_line(error)}): check the name and the network connection"
         ) from None
-    splits = dict(cell) if isinstance(cell, dict) else {"train": cell}
-    learn = splits.get("train")
-    val = next((part for part in ("validation", "val", "test") if part in splits), None)
-    if learn is None:
-        raise DataError(f"hf:{name} has the splits {sorted(splits)} and no train")
-    train = _of_rows(learn, "train", name)
+    splits = cell if isinstance(cell, dict) else {"train": cell}
+    val = _val_split(splits, f"hf:{name}")
+    train = _of_rows(splits["train"], "train", f"hf:{name}")
     if val is None:
         return SourceListing(f"hf:{name}", train, None, " of one table", name)
-    return SourceListing(
-        f"hf:{name}", train, _of_rows(splits[val], val, name), f"splits train and {val}", name
-    )
+    test = _of_rows(splits[val], val, f"hf:{name}")
+    return SourceListing(f"hf:{name}", train, test, f"splits train and {val}", name)
+
+
+def _val_split(splits: Mapping[str, Any], owner: str) -> str | None:
+    """The name of the split to evaluate on; None without one. DataError without a split `train`."""
+    if "train" not in splits:
+        raise DataError(f"{owner} has the splits {sorted(map(str, splits))} and no train")
+    return next((name for name in VAL_SPLITS if name in splits), None)
+
+
+def _parts(data: object) -> tuple[Any, Any]:
+    """The training set and the validation set, or None."""
+    if isinstance(data, Mapping):
+        name = _val_split(data, f"a {type(data).__name__}")
+        return data["train"], data[name] if name else None
+    if not isinstance(data, tuple) or _is_arrays(data):
+        return data, None
+    if len(data) != 2:
+        raise DataError(f"a tuple of {len(data)}: give (X, y), (train, val) or ((X, y), (X_val, y_val))")
+    return data
+
+
+def _is_arrays(data: object) -> bool:
+    """Whether `data` is a pair (X, y) of images and labels."""
+    return isinstance(data, tuple) and len(data) == 2 and isinstance(data[0], np.ndarray | torch.Tensor)
+
+
+def _of_one(samples: Any, name: str) -> Images:
+    if _is_arrays(samples):
+        x, y = samples
+        return _of_arrays(x, y, name)
+    library: Any = sys.modules.get("datasets")  # loaded, if the object is one of its sets
+    if library and isinstance(samples, library.Dataset):
+        return _of_rows(samples, name, "the set")
+    kind = type(samples).__name__
+    if isinstance(samples, DataLoader):
+        raise DataError(f"a {kind} gives batches: give its images, loader.dataset")
+    if isinstance(samples, np.ndarray | torch.Tensor):
+        raise DataError(f"a {kind} has no labels: give (X, y)")
+    if isinstance(samples, str | Path):
+        raise DataError(f"{samples} in a tuple is no set: give one folder with train and val in it")
+    return _of_objects(samples, name)
+
+
+def _of_arrays(x: Any, y: Any, name: str) -> Images:
+    pixels = pixels_of(x, several=True)
+    labels = np.asarray(y.detach().cpu() if isinstance(y, torch.Tensor) else y)
+    if labels.shape == (len(pixels), 1):  # as Keras stores them
+        labels = labels[:, 0]
+    if labels.shape != (len(pixels),):
+        hint = f"give one label for each of the {len(pixels)} images"
+        raise DataError(f"y has the shape {labels.shape}: {hint}, of one-hot rows y.argmax(1)")
+    if len(labels) and all(isinstance(label, str) for label in labels.tolist()):
+        names, numbers = np.unique(labels.astype(str), return_inverse=True)
+        return Images(name, tuple(names.tolist()), numbers.astype(np.int64), pixels=pixels)
+    numbers = _whole(labels.tolist(), "y")
+    return Images(name, _class_names(None, numbers), numbers, pixels=pixels)
 
 
 def _of_objects(samples: Any, name: str) -> Images:
+    kind = type(samples).__name__
     try:
         count = len(samples)
-        targets = next(
-            (values for key in ("targets", "labels") if (values := getattr(samples, key, None)) is not None),
-            None,
-        )
+    except TypeError:
+        raise DataError(f"{kind} has no length: give a set with __len__ and __getitem__, no stream") from None
+    try:
+        targets = _targets(samples)
         if targets is None or len(targets) != count:
             targets = [samples[i][1] for i in range(count)]
-        labels = np.array([int(label) for label in targets], np.int64)
     except Exception as error:  # code of the user
-        raise DataError(
-            f"{type(samples).__name__} cannot be used ({one_line(error)}): give (image, label)"
-        ) from None
-    if not count or labels.min() < 0:
-        raise DataError(f"{type(samples).__name__} has no sample, or labels below 0: give (image, label)")
-    names: Any = getattr(samples, "classes", None)
-    classes = (
-        tuple(map(str, names)) if _fits(names, labels) else tuple(map(str, range(int(labels.max()) + 1)))
-    )
+        raise DataError(f"{kind} cannot be used ({one_line(error)}): give (image, label) by index") from None
+    if not count:
+        raise DataError(f"{kind} has no sample: give (image, label) by index")
+    labels = _whole(targets, kind)
+    classes = _class_names(_named_classes(samples), labels)
     return Images(name, classes, labels, files=DatasetItems(samples, np.arange(count)))
 
 
-def _fits(names: Any, labels: NDArray[np.int64]) -> bool:
-    return isinstance(names, Sequence) and len(names) > labels.max()
+def _targets(samples: Any) -> Any:
+    """The labels that a set knows without reading an image; None where it knows none."""
+    if isinstance(samples, Subset):
+        targets = _targets(samples.dataset)
+        return None if targets is None else [targets[i] for i in samples.indices]
+    known = (getattr(samples, key, None) for key in ("targets", "labels"))
+    return next((values for values in known if values is not None), None)
 
 
-def _of_rows(table: Any, name: str, source: str) -> Images:
+def _named_classes(samples: Any) -> Any:
+    """The names of the classes that a set knows; None where it knows none."""
+    return (
+        _named_classes(samples.dataset) if isinstance(samples, Subset) else getattr(samples, "classes", None)
+    )
+
+
+def _whole(values: Sequence[Any], owner: str) -> NDArray[np.int64]:
+    """(N,) the classes in `values`. DataError for what is no whole number from 0 on."""
+    try:
+        labels = np.array([int(value) for value in values], np.int64)
+        is_whole = all(float(value) == label for value, label in zip(values, labels.tolist(), strict=True))
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # RuntimeError: of a tensor
+        raise DataError(f"{owner} has labels that are no numbers of classes ({one_line(error)})") from None
+    if not is_whole or (len(labels) and labels.min() < 0):
+        raise DataError(f"{owner} has labels below 0, or no whole numbers: give classes from 0 on")
+    return labels
+
+
+def _class_names(names: Any, labels: NDArray[np.int64]) -> tuple[str, ...]:
+    """`names`, or numbers where they do not name every label."""
+    if isinstance(names, Sequence) and not isinstance(names, str) and len(names) > labels.max():
+        return tuple(map(str, names))
+    return tuple(map(str, range(int(labels.max(initial=0)) + 1)))
+
+
+def _of_rows(table: Any, name: str, owner: str) -> Images:
     import datasets
 
     features = table.features
@@ -206,28 +310,13 @@ def _of_rows(table: Any, name: str, source: str) -> Images:
     labels = [key for key, kind in features.items() if isinstance(kind, datasets.ClassLabel)]
     if len(images) != 1 or len(labels) != 1:
         raise DataError(
-            f"hf:{source} has {len(images)} columns of images and {len(labels)} of class labels: "
-            "one of each is needed"
+            f"{owner} has {len(images)} columns of images and {len(labels)} of class labels: one of each is "
+            "needed; select_columns and class_encode_column make it so"
         )
+    table = table.with_format(None)  # another would decode images and change labels
     numbers = np.array(table[labels[0]], np.int64)
     if len(numbers) and numbers.min() < 0:
-        raise DataError(f"hf:{source} has images without a label in {name}: choose another split")
+        raise DataError(f"{owner} has images without a label in {name}: choose another split")
     plain = table.cast_column(images[0], datasets.Image(decode=False))
     files = HubRows(plain, images[0], np.arange(len(numbers)))
     return Images(name, tuple(features[labels[0]].names), numbers, files=files)
-
-
-def _item(sample_image: Any, sample: int) -> Item:
-    if isinstance(sample_image, Image.Image | Path):
-        return sample_image
-    if isinstance(sample_image, str):
-        return Path(sample_image)
-    pixels = np.asarray(sample_image)
-    if not isinstance(sample_image, np.ndarray) and pixels.ndim == 3:
-        pixels = pixels.transpose(1, 2, 0)  # a tensor is (C, H, W)
-    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (1,), (3,)):
-        raise DataError(
-            f"sample {sample} is {pixels.dtype} {pixels.shape}: give a PIL image or uint8 of 1 or 3 "
-            "channels; normalising is done later"
-        )
-    return Image.fromarray(pixels[:, :, 0] if pixels.shape[2:] == (1,) else np.ascontiguousarray(pixels))

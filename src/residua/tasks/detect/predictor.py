@@ -11,10 +11,11 @@ from PIL import Image
 
 from residua.data.boxes import Boxes
 from residua.data.decode import convert_image, decode
+from residua.data.pictures import open_picture
 from residua.errors import CheckpointError
 from residua.nn.network import build
-from residua.predict.classifier import CPU, Picture, open_picture
-from residua.predict.predictor import load_predictor, weights_path
+from residua.predict.classifier import CPU, Picture
+from residua.predict.predictor import describe_predictor, load_predictor, weights_path
 from residua.runs import checkpoint
 from residua.runs.checkpoint import WeightsName
 from residua.spec.arch import Arch, Head
@@ -31,7 +32,7 @@ LEAST = 0.5
 """Lowest score of a box by default."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, repr=False)
 class BoxPredictor:
     """A detector with its preprocessing and class names."""
 
@@ -41,6 +42,9 @@ class BoxPredictor:
     """Device, memory format and precision."""
     weights: str = "raw"
     """Which weights the network has: `raw`, `ema` or `best`."""
+
+    def __repr__(self) -> str:
+        return describe_predictor("BoxPredictor", self.network, self.plan, self.weights)
 
     @property
     def classes(self) -> tuple[str, ...]:

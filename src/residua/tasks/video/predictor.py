@@ -15,7 +15,7 @@ from residua.data.video.clips import CLIP, SHEET_SIDE, ClipFrames
 from residua.data.video.messages import FrameFormat
 from residua.measure import views
 from residua.nn.network import Network
-from residua.predict.predictor import compute_logits, load_predictor, read_classifier
+from residua.predict.predictor import compute_logits, describe_predictor, load_predictor, read_classifier
 from residua.spec.recipe import Plan
 from residua.tasks.video.batches import ClipView, clip_of, evaluation_batches
 from residua.tasks.video.protocol import MAX_CLIPS, describe_clips
@@ -53,7 +53,7 @@ class VideoPrediction:
         return [(self.classes[c], float(mean[c])) for c in np.argsort(-mean, kind="stable")[:k]]
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, repr=False)
 class ClipPredictor:
     """A network that classifies videos, with its preprocessing and class names."""
 
@@ -63,6 +63,9 @@ class ClipPredictor:
     """Device, memory format and precision."""
     weights: str = "raw"
     """Which weights the network has: `raw`, `ema` or `best`."""
+
+    def __repr__(self) -> str:
+        return describe_predictor("ClipPredictor", self.network, self.plan, self.weights)
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -1,0 +1,43 @@
+"""What a run measured, in a few lines for people: for notebooks, `repr` and the card of a hub."""
+
+from residua.measure.score import wilson
+from residua.runs.run import Run
+from residua.spec.recipe import Recipe
+
+
+def network_name(recipe: Recipe) -> str:
+    """`resnet18`, or `ssd300_resnet18` with a detector."""
+    return f"{recipe.detector.name} on {recipe.arch.name}" if recipe.detector else recipe.arch.name
+
+
+def data_name(recipe: Recipe) -> str:
+    """The last part of the source's path, or its name: nothing of the folders above it."""
+    name, colon, place = recipe.data.source.partition(":")
+    text = place if colon and "/" in place else recipe.data.source
+    last = text.rstrip("/\\").replace("\\", "/").rpartition("/")[2]
+    return f"{name}:{last}" if text is place else last
+
+
+def epochs_text(run: Run, recipe: Recipe) -> str:
+    """`12 of 20 epochs`, `12 epochs` of a finished run."""
+    done, planned = len(run.metrics), recipe.budget.epochs
+    total = f" of {planned}" if not run.finished and planned and not recipe.budget.steps else ""
+    noun = "epoch" if done == 1 and not total else "epochs"
+    return f"{done}{total} {noun}{'' if run.finished else ', not finished'}"
+
+
+def last_measure(run: Run) -> tuple[str, str] | None:
+    """Name and value of what the last finished epoch measured on the test split; None before it.
+
+    The weights are those that `predictor` loads: the moving average where the run has one.
+    """
+    rows = run.metrics
+    last = rows[-1] if rows else {}
+    prefix = "ema_" if "ema_test_error" in last else ""
+    if (value := last.get(f"{prefix}test_map50")) is not None:
+        return "test mAP@.5", f"{value:.1f} %"
+    if (error := last.get(f"{prefix}test_error")) is None:
+        return None
+    n = run.identity["test"]
+    low, high = wilson(round(n * error / 100), n)
+    return "test error", f"{error:.2f} % (95 % interval {low:.2f} to {high:.2f}, n = {n:,})"
