@@ -24,6 +24,7 @@ from residua.cli.terminal import aside, command, console, counting, next_line, p
 from residua.data.sources.table import parse_source, written_forms
 from residua.errors import ConfigError
 from residua.files import check_output_path
+from residua.spec.amount import quantity
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -160,7 +161,11 @@ def add(
     if as_json:
         put_json({**asdict(summary), "manifest": str(out)})
         return
-    say(to, f"{summary.old:,} old + {summary.new:,} new images; {len(summary.left_out):,} new ones left out")
+    say(
+        to,
+        f"{summary.old:,} old + {quantity(summary.new, 'new image')}; "
+        f"{len(summary.left_out):,} of the new left out",
+    )
     if summary.classes:
         say(to, f"new classes: {', '.join(summary.classes)}")
     rows = [(image.kind, image.path, image.reason) for image in summary.left_out[:MAX_ROWS]]
@@ -222,7 +227,9 @@ def _plan(folds: int, run: Path | None) -> str:
     parts = [f"{run} predicts the images it was not trained on"] if run else []
     if folds:
         images = "the rest" if run else "every image"
-        parts.append(f"{folds} networks predict {images}, each trained without the images it predicts")
+        parts.append(
+            f"{quantity(folds, 'network')} for {images}, each trained without the images it predicts"
+        )
     return ", ".join(parts)
 
 

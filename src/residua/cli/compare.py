@@ -9,6 +9,7 @@ import typer
 from residua.cli.options import DATA, FORCE, JSON, OLD_REPORT, REPORT, WEIGHTS
 from residua.cli.paths import expand_patterns, page_path
 from residua.cli.terminal import aside, console, next_line, put_json, say, show_table
+from residua.spec.amount import quantity
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -56,7 +57,7 @@ def compare(
     to = console(json_on_stdout=as_json)
     if changed:
         noun = pairs[0].first.split.media_type.noun
-        say(to, f"{save_changed(changed, pairs):,} {noun}s written to {changed}")
+        say(to, f"{quantity(save_changed(changed, pairs), noun)} written to {changed}")
     if page:
         words = ["residua", "compare", *map(str, trained), *(["--views", view] if view else [])]
         words += ["--data", data] if data else []
@@ -80,7 +81,7 @@ def _show(to: "Console", pairs: "Sequence[Pair]") -> None:
     score = first.score
     say(
         to,
-        f"{first.network}: {score.top1:.2f} % of {score.n:,} {first.split.media_type.noun}s "
+        f"{first.network}: {score.top1:.2f} % of {quantity(score.n, first.split.media_type.noun)} "
         f"({score.split}, {score.views})",
     )
     lines = [

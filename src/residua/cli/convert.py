@@ -7,6 +7,7 @@ import typer
 from residua.cli.network_options import MODEL_SET, NETWORK, model_changes
 from residua.cli.options import JSON, complete_network
 from residua.cli.terminal import console, next_line, put_json, say
+from residua.spec.amount import quantity
 
 
 def convert(
@@ -57,7 +58,7 @@ def convert(
         return
     screen = console()
     say(screen, f"read    {file}: {result.read}")
-    say(screen, f"wrote   {result.written}: {result.tensors} tensors of {result.model}")
+    say(screen, f"wrote   {result.written}: {quantity(result.tensors, 'tensor')} of {result.model}")
     if result.difference is None:
         say(screen, "peer    no installed library has this network: nothing was compared")
     else:

@@ -16,6 +16,7 @@ from residua.cli.paths import page_path
 from residua.cli.terminal import command, console, counting, next_line, put_json, say, show_table
 from residua.data.sources.table import help_text, written_forms
 from residua.files import check_output_path
+from residua.spec.amount import plural, quantity
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -109,10 +110,13 @@ def pack(
     if as_json:
         put_json({**asdict(done), "out": str(out)})
         return
-    shards = "1 shard" if done.shards == 1 else f"{done.shards:,} shards"
-    say(to, f"{done.images:,} images in {shards} of {done.bytes / 1e6:,.0f} MB: {out}")
+    say(
+        to,
+        f"{quantity(done.images, 'image')} in {quantity(done.shards, 'shard')} "
+        f"of {done.bytes / 1e6:,.0f} MB: {out}",
+    )
     if side:
-        say(to, f"{done.reduced:,} of them made smaller, to {side} pixels along the shorter side")
+        say(to, f"{done.reduced:,} of them made smaller, to {quantity(side, 'pixel')} along the shorter side")
     next_line(to, command("data", "check", out), command("train", out))
 
 
@@ -123,7 +127,7 @@ def _show(to: "Console", result: "DataCheck", seconds: float, page: Path | None)
     classes = len({name for by_class in result.class_counts().values() for name in by_class})
     source = " ".join(result.source.split())
     speed = f"{total / max(seconds, 1e-9):,.0f} {noun}s/s"
-    say(to, f"{source}: {splits} {noun}s, {'1 class' if classes == 1 else f'{classes:,} classes'}, {speed}")
+    say(to, f"{source}: {splits} {plural(total, noun)}, {quantity(classes, 'class')}, {speed}")
     rows = [
         (
             "✗" if finding.level == "problem" else "·",

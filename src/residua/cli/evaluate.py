@@ -18,6 +18,7 @@ from residua.cli.options import (
 from residua.cli.paths import expand_patterns, page_path
 from residua.cli.processes import launch_if_asked, speaks
 from residua.cli.terminal import console, next_line, put_json, say, tell
+from residua.spec.amount import quantity
 
 
 def evaluate(
@@ -67,7 +68,7 @@ def evaluate(
     if predictions:
         rows = evaluations.predictions(topk)
         save(predictions, rows)
-        say(to, f"{len(rows):,} predictions of {trained[0]} written to {predictions}")
+        say(to, f"{quantity(len(rows), 'prediction')} of {trained[0]} written to {predictions}")
     if page:
         write_file(page, evaluations.page(_command(trained, data, names, weights, ensemble=ensemble)))
         say(to, f"page written to {page}")

@@ -8,6 +8,7 @@ from residua.cli.failures import BAD_DATA
 from residua.cli.options import FORCE, JSON, number
 from residua.cli.paths import expand_patterns
 from residua.cli.terminal import command, console, next_line, put_json, say, tell
+from residua.spec.amount import quantity
 
 
 def predict(
@@ -61,7 +62,7 @@ def predict(
     to, errors = console(json_on_stdout=as_json), predictions.errors
     if out:
         save(out, predictions)
-        say(to, f"{len(predictions) - len(errors)} of {len(predictions)} {noun}s written to {out}")
+        say(to, f"{len(predictions) - len(errors)} of {quantity(len(predictions), noun)} written to {out}")
     for place in (draw, timeline):
         if place:
             say(to, predictions.draw(place, name=trained.name, force=force))

@@ -10,6 +10,7 @@ from residua.curate.check import DataCheck
 from residua.errors import DataError
 from residua.report.bars import bar_chart
 from residua.report.page import Figure, Numbers, Page, Part, Picture, Pictures, Section, Table, Text, render
+from residua.spec.amount import plural, quantity
 from residua.tasks.survey import DataFinding
 from residua.version import __version__
 
@@ -36,22 +37,23 @@ def contact_sheet(check: DataCheck) -> str:
     notes = len(check.findings) - problems
     classes = {name for split in check.class_counts().values() for name in split}
     numbers = (
-        (f"{total:,}", f"{check.noun}s"),
-        (f"{len(classes):,}", "classes"),
-        (str(problems), "kind of problem" if problems == 1 else "kinds of problem"),
-        (str(notes), "note" if notes == 1 else "notes"),
+        (f"{total:,}", plural(total, check.noun)),
+        (f"{len(classes):,}", plural(len(classes), "class")),
+        (str(problems), f"{plural(problems, 'kind')} of problem"),
+        (str(notes), plural(notes, "note")),
     )
     sections = [Section("Findings", (Numbers(numbers), *_overview(check)))]
     sections += [_section(check, finding) for finding in check.findings if finding.groups or finding.names]
     sections.append(Section("The classes", tuple(_class_charts(check))))
     sections.append(_sample(check))
     sections.append(Section("The files", tuple(_file_tables(check))))
-    summary = (
-        f"{problems} kind{'' if problems == 1 else 's'} of problem found" if problems else "no problem found"
-    )
+    summary = f"{quantity(problems, 'kind')} of problem found" if problems else "no problem found"
     counts = ", ".join(f"{len(images):,} in {images.name}" for images in check.splits)
     splits = f" ({counts})" if len(check.splits) > 1 else ""
-    lead = f"{total:,} {check.noun}s of {len(classes):,} classes{splits} were opened and compared; {summary}."
+    lead = (
+        f"{quantity(total, check.noun)} of {quantity(len(classes), 'class')}{splits}: "
+        f"opened and compared, {summary}."
+    )
     footer = f"Written by residua {__version__}; no file was changed, moved or deleted."
     return render(Page(f"Data check of {_shorten(check.source)}", lead, tuple(sections), footer))
 
@@ -119,7 +121,7 @@ def _metadata(check: DataCheck, finding: DataFinding) -> Iterator[Part]:
         ("a small decision tree on file size, dimensions, format and camera", f"{leak.accuracy:.1f} %"),
         ("always the commonest class", f"{leak.baseline:.1f} %"),
     )
-    caption = f"Five-fold cross-validation on {leak.images:,} {check.noun}s."
+    caption = f"Five-fold cross-validation on {quantity(leak.images, check.noun)}."
     yield Table(("prediction", "accuracy"), rows, caption, numeric=(1,))
     yield Text((f"Most important to the tree: {', '.join(leak.facts)}. {_sentence(finding.cure)}",))
 
@@ -156,7 +158,7 @@ def _class_charts(check: DataCheck) -> Iterator[Part]:
         names = ranked if len(ranked) <= MAX_BARS else [*ranked[:half], *ranked[-half:]]
         caption = f"{noun.capitalize()} of each class in {split}, the largest first."
         if len(names) < len(ranked):
-            caption += f" {len(ranked) - len(names):,} classes in the middle are left out."
+            caption += f" {quantity(len(ranked) - len(names), 'class')} in the middle left out."
         chart = bar_chart(tuple(names), tuple(float(counts[name]) for name in names), unit="")
         first, last = ranked[0], ranked[-1]
         alternative = f"{first} has {counts[first]:,} {noun}, {last} has {counts[last]:,}."
@@ -185,7 +187,7 @@ def _sample(check: DataCheck) -> Section:
         )
         caption = f"The first {check.noun}s in {images.name}, with their annotated {check.marks.noun}."
         return Section("A sample", (legend, Pictures(tuple(pictures), caption)))
-    left_out = f" {classes - sampled:,} classes are left out." if classes > sampled else ""
+    left_out = f" {quantity(classes - sampled, 'class')} left out." if classes > sampled else ""
     caption = f"The first {check.noun}s of each class in {images.name}, as they are stored.{left_out}"
     return Section("A sample of every class", (Pictures(tuple(pictures), caption),))
 

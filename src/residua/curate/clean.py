@@ -33,9 +33,11 @@ from residua.data.sources.table import parse_source
 from residua.data.split import VAL_FRACTION, fold_numbers
 from residua.errors import ConfigError, DataError
 from residua.files import write_file
+from residua.jobs.first_weights import model_facts
 from residua.jobs.prepare import TrainRequest
 from residua.jobs.train import Stop
 from residua.runs.run import open_run
+from residua.spec.amount import quantity
 from residua.tasks.classify.data_task import ClassifyData
 from residua.tasks.run_data import reopen
 
@@ -103,7 +105,7 @@ def clean(
     files = scan((images,), workers=request.workers, progress=progress)
     duplicates, near_duplicates = find_duplicates(files.facts)
     predictions = FoldPredictions.empty(len(images), len(images.classes))
-    notes = [f"{len(images):,} images, {split_note}"]
+    notes = [f"{quantity(len(images), 'image')}, {split_note}"]
     readable = np.array([i for i in range(len(images)) if i not in files.reasons], np.int64)
     if request.run:
         notes += _predict_by_run(request, images, files, readable, predictions, progress)
@@ -114,7 +116,8 @@ def clean(
         together = _groups_within(rest, (*duplicates, *near_duplicates))
         fold[rest] = fold_numbers(images.labels[rest], names, count=request.folds, together=together)
         notes.append(
-            f"{len(rest):,} predicted by {request.folds} networks, each trained without these images"
+            f"{len(rest):,} predicted by {quantity(request.folds, 'network')}, "
+            "each trained without these images"
         )
         is_finished = predict_by_folds(
             replace(request.training, source=str(parse_source(source).absolute())),
@@ -180,7 +183,7 @@ def _prepare_folder(request: CleanRequest, images: Images, out: Path, *, force: 
         "digest": hashlib.sha256(images.identity()).hexdigest(),
         "folds": request.folds,
         "run": str(request.run.absolute()) if request.run else "",
-        "model": training.model,
+        "model": model_facts(training.model, training.model_changes),
         "recipe": training.recipe,
         "weights": training.weights,
         "epochs": training.epochs,

@@ -10,6 +10,7 @@ from residua.curate.actions import CleanResult
 from residua.curate.check_page import THUMBNAIL_SIDE
 from residua.errors import DataError
 from residua.report.page import Code, Numbers, Page, Part, Picture, Pictures, Section, Table, Text, render
+from residua.spec.amount import quantity
 from residua.version import __version__
 
 MAX_ISSUES = 60
@@ -77,7 +78,7 @@ def clean_page(result: CleanResult, out: Path) -> str:
         Section("How to read this page", (Text(_EXPLANATION),)),
     ]
     lead = (
-        f"For {counts['relabel'] + counts['drop']:,} of {len(result.images):,} images a change is "
+        f"For {counts['relabel'] + counts['drop']:,} of {quantity(len(result.images), 'image')} a change is "
         "suggested. You decide, in the column action of clean.csv."
     )
     footer = f"Written by residua {__version__}; no image was changed, moved or deleted."

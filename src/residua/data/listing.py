@@ -18,6 +18,7 @@ from residua.data.items import Item, Members
 from residua.data.split import VAL_FRACTION, val_mask
 from residua.data.walk import FileKind
 from residua.errors import DataError, UnreachableError
+from residua.spec.amount import plural, quantity
 
 _SAMPLED = 200  # headers that are read of a large archive or a large set of clips
 _SKIPPED: dict[FileKind, str] = {
@@ -84,9 +85,12 @@ def build_dataset(
     train, test = _without(train, excluded), _without(test, excluded)
     size = int(np.median(np.concatenate([_read_shorter_sides(train), _read_shorter_sides(test)])))
     counts = (
-        f"{len(train.classes)} classes, {len(train)} train + {len(test)} {test.name} {train.media_type.noun}s"
+        f"{len(train.classes)} {plural(len(train.classes), 'class')}, "
+        f"{len(train)} train + {len(test)} {test.name} {plural(len(test), train.media_type.noun)}"
     )
-    left_out = f"{len(excluded)} files left out that cannot be read, e.g. {min(excluded)}" if excluded else ""
+    left_out = (
+        f"{quantity(len(excluded), 'unreadable file')} left out, e.g. {min(excluded)}" if excluded else ""
+    )
     notes = (*listing.notes, *class_order_notes(train.classes), *skipped_summary(listing.skipped))
     note = "; ".join(filter(None, (counts, split_note, left_out, *notes)))
     grey = train.pixels is not None and train.pixels.shape[-1] == 1
@@ -246,7 +250,8 @@ def _read_shorter_sides(images: Images) -> NDArray[np.int64]:
             errors.append(str(error))
     if errors:
         raise DataError(
-            f"{len(errors)} of {len(images)} files cannot be read, e.g. {errors[0]}; `residua data check` "
+            f"{len(errors)} of {quantity(len(images), 'file')} cannot be read, "
+            f"e.g. {errors[0]}; `residua data check` "
             "lists them: remove or repair them, or set data.bad=skip"
         )
     return np.array(sides, np.int64)

@@ -13,6 +13,7 @@ from residua.data.fingerprints import Fingerprints
 from residua.data.images import Images
 from residua.data.listing import quote_names
 from residua.errors import DataError
+from residua.spec.amount import plural, quantity
 from residua.spec.preprocess import Colour
 
 
@@ -151,13 +152,14 @@ def build_box_dataset(listing: BoxListing, *, without: Collection[str] = (), ski
     train_boxes, test_boxes = int(train.counts().sum()), int(test.counts().sum())
     if not (train_boxes and test_boxes):
         raise DataError(
-            f"{listing.source} has {train_boxes} training boxes and {test_boxes} {test.name} boxes: "
+            f"{listing.source} has {quantity(train_boxes, 'training box')} and "
+            f"{quantity(test_boxes, f'{test.name} box')}: "
             "both are needed"
         )
-    classes = f"{len(train.classes)} classes ({quote_names(train.classes, most=3)})"
+    classes = f"{quantity(len(train.classes), 'class')} ({quote_names(train.classes, most=3)})"
     notes = [
-        f"{train_boxes + test_boxes:,} boxes of {classes}",
-        f"{len(train)} train + {len(test)} {test.name} images",
+        f"{quantity(train_boxes + test_boxes, 'box')} of {classes}",
+        f"{len(train)} train + {len(test)} {test.name} {plural(len(test), 'image')}",
         listing.split_note,
     ]
     if excluded:

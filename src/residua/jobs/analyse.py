@@ -24,6 +24,7 @@ from residua.files import write_file
 from residua.nn.network import Network, build
 from residua.predict.predictor import load_network
 from residua.report.page import Figures, Page, Part, Section, Text, render
+from residua.spec.amount import quantity
 from residua.spec.named_network import arch_of, is_file, origin_of
 from residua.tasks.classify.learn_task import ClassifyLearn
 from residua.version import __version__
@@ -191,6 +192,6 @@ def _write(folder: Path, subjects: Sequence[Subject], results: Sequence[StudyRes
     numbers = {result.name: result.numbers for result in results}
     write_file(folder / "analysis.json", json.dumps(numbers, indent=2, ensure_ascii=False, allow_nan=False))
     names, n = ", ".join(subject.name for subject in subjects), len(subjects[0].labels)
-    lead = f"{names}, on {n:,} images that were not used for training." if n else f"{names}, without images."
+    lead = f"{names}, on {quantity(n, 'image')} not used for training." if n else f"{names}, without images."
     footer = f"Written by residua {__version__}. The studies worked on copies; the networks are unchanged."
     write_file(folder / "analysis.html", render(Page("Inside the networks", lead, tuple(sections), footer)))

@@ -10,6 +10,7 @@ from residua.measure.evaluation import Evaluation
 from residua.measure.views import VIEW_TEXTS
 from residua.report.bars import IntervalRow, interval_chart
 from residua.report.page import Code, Figure, Page, Part, Picture, Pictures, Section, Table, Text, render
+from residua.spec.amount import quantity
 from residua.tasks.classify.evaluations import format_estimate, protocol_text, score_parts, short_name
 from residua.tasks.classify.pages import thumbnail
 from residua.version import __version__
@@ -29,7 +30,7 @@ def write_comparison(out: Path, pairs: Sequence[Pair], *, command: str) -> None:
     first = pairs[0].first
     evaluations, noun = [first, *(pair.second for pair in pairs)], first.split.media_type.noun
     lead = (
-        f"{len(evaluations)} networks on the same {first.score.n:,} {noun}s ({first.score.split}), "
+        f"{len(evaluations)} networks on the same {quantity(first.score.n, noun)} ({first.score.split}), "
         f"{VIEW_TEXTS[first.protocol]}. Each is compared with the first, {noun} by {noun}."
     )
     sections = [
@@ -112,10 +113,11 @@ def _changed(pair: Pair) -> Part:
         lines = (label, f"first {_prediction(one, i)}", f"now {_prediction(two, i)}")
         is_right = bool(two.predicted[i] == one.labels[i])
         items.append(Picture(thumbnail(split, i), split.title(i), lines, is_right))
-    count = (
-        f"{len(items)} of {len(indices):,} {noun}s" if len(items) < len(indices) else f"{len(items)} {noun}s"
+    count = f"{len(items)} of " if len(items) < len(indices) else ""
+    caption = (
+        f"{count}{quantity(len(indices), noun)} on which the two disagree; those "
+        "that only one of them gets right come first."
     )
-    caption = f"{count} on which the two disagree; those that only one of them gets right come first."
     return Pictures(tuple(items), caption)
 
 

@@ -14,6 +14,7 @@ from residua.predict import folder
 from residua.predict.predictor import load_network
 from residua.runs.run import Run
 from residua.spec import change, zoo
+from residua.spec.amount import quantity
 from residua.spec.arch import Arch
 from residua.spec.changes import Changes
 from residua.spec.describe import first_difference
@@ -152,7 +153,7 @@ def _read_ours(path: Path, model: str | None, source: str, changes: Changes) -> 
     named = network.arch.name if model is None else arch_of(model, **changes).name
     if named != network.arch.name or (changes and model is None) or source not in ("auto", "residua"):
         raise ConfigError(f"{path} is residua's own, of {network.arch.name}: leave --model and --from out")
-    return network, f"{len(network.state_dict())} tensors of {network.arch.name}", "residua"
+    return network, f"{quantity(len(network.state_dict()), 'tensor')} of {network.arch.name}", "residua"
 
 
 def _read_foreign(path: Path, model: str | None, source: str, changes: Changes) -> tuple[Network, str, str]:
@@ -178,7 +179,10 @@ def _read_foreign(path: Path, model: str | None, source: str, changes: Changes) 
 
 def _checked_class_names(classes: tuple[str, ...], arch: Arch) -> tuple[str, ...]:
     if len(classes) != arch.classes:
-        raise ConfigError(f"{len(classes)} class names for {arch.classes} outputs: give one for each")
+        raise ConfigError(
+            f"{quantity(len(classes), 'class name')} for "
+            f"{quantity(arch.classes, 'output')}: give one for each"
+        )
     return classes
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from residua.recipes import RECIPES
+from residua.spec.amount import quantity
 from residua.spec.augment import Augment
 from residua.spec.recipe import Optim, Recipe, Schedule
 
@@ -36,11 +37,11 @@ def sentences(recipe: Recipe) -> tuple[str, ...]:
     optim, budget, plan = recipe.optim, recipe.budget, recipe.plan
     source = SOURCES.get(recipe.name, "ours, not from a paper")
     noun = "clips" if recipe.arch.clip else "images"
-    length = f"{budget.steps:,} steps" if budget.steps else f"{budget.epochs} epochs"
+    length = quantity(budget.steps, "step") if budget.steps else quantity(budget.epochs, "epoch")
     decayed = (
         "all weights" if optim.decay_norms_and_biases else "the weights of convolutions and linear layers"
     )
-    threads = f"{plan.threads} thread{'' if plan.threads == 1 else 's'}"
+    threads = quantity(plan.threads, "thread")
     return (
         f"The recipe is {recipe.name} ({source}).",
         f"Optimizer: {_optimizer(optim)}, weight decay {optim.weight_decay:g} on {decayed}.",
@@ -92,7 +93,7 @@ def _warm_up(lr: float, schedule: Schedule) -> str:
 
 def _augmentation(augment: Augment) -> str:
     changes = {
-        "pad_crop": (f"padded by {augment.pad} pixels", "cropped at random"),
+        "pad_crop": (f"padded by {quantity(augment.pad, 'pixel')}", "cropped at random"),
         "resized_crop": ("cropped to a random area", "resized"),
         "scale_crop": ("resized to a shorter side of {} to {} pixels".format(*augment.sides), "cropped"),
         "ssd": (f"zoomed out up to {augment.zoom:g} times", "cropped to overlap boxes", "changed in colour"),

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from residua.errors import CheckpointError, ConfigError
 from residua.files import read_file
+from residua.spec.amount import quantity
 from residua.spec.record import from_plain, parse_json
 
 Value = TypeVar("Value")
@@ -61,7 +62,7 @@ class Environment:
     @property
     def hardware(self) -> str:
         """`Linux-6.1-x86_64, 2 cores`."""
-        return f"{self.machine}, {self.cores} cores"
+        return f"{self.machine}, {quantity(self.cores, 'core') if self.cores else 'unknown cores'}"
 
     @property
     def software(self) -> str:

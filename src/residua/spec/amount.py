@@ -18,13 +18,16 @@ def quantity(number: float, noun: str) -> str:
     Returns:
         E.g. `1 image`, `2,000 broken images`, `0 classes`, `3 boxes`, `2 entries`.
     """
+    return f"{number:,} {plural(number, noun)}"
+
+
+def plural(number: float, noun: str) -> str:
+    """`noun` as it is written behind `number`: in the singular for 1, else in the plural."""
     if number == 1:
-        return f"1 {noun}"
+        return noun
     if noun.endswith(("s", "x", "ch", "sh")):
-        return f"{number:,} {noun}es"
-    if noun.endswith("y") and noun[-2] not in "aeiou":
-        return f"{number:,} {noun[:-1]}ies"
-    return f"{number:,} {noun}s"
+        return f"{noun}es"
+    return f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2] not in "aeiou" else f"{noun}s"
 
 
 def format_count(number: int) -> str:

@@ -17,6 +17,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from residua.errors import ConfigError
+from residua.spec.amount import quantity
 
 Record = TypeVar("Record")
 
@@ -297,7 +298,7 @@ def _read_tuple(inner: tuple[Any, ...], plain: Any, path: str) -> tuple[Any, ...
         raise ConfigError(f"{path} is {_brief.repr(plain)}: give a list")
     many = len(inner) == 2 and inner[1] is Ellipsis
     if not many and len(plain) != len(inner):
-        raise ConfigError(f"{path} has {len(plain)} values: give {len(inner)}")
+        raise ConfigError(f"{path} has {quantity(len(plain), 'value')}: give {len(inner)}")
     kinds = [inner[0]] * len(plain) if many else list(inner)
     return tuple(
         _read(kind, item, f"{path}[{i}]") for i, (kind, item) in enumerate(zip(kinds, plain, strict=True))

@@ -18,6 +18,7 @@ from residua.runs import checkpoint
 from residua.runs.checkpoint import Checkpoint, Progress
 from residua.runs.records import TIMING, read_row, require
 from residua.runs.run import Run
+from residua.spec.amount import quantity
 from residua.spec.recipe import Recipe
 from residua.training.average import EmaWeights
 from residua.training.processes.world import SINGLE_PROCESS, World
@@ -148,7 +149,7 @@ class RunHistory:
     @property
     def early_stop_note(self) -> str:
         """Why training ends early, in one line."""
-        return f"no lower test error in {self.recipe.budget.patience} epochs: training ends early"
+        return f"no lower test error in {quantity(self.recipe.budget.patience, 'epoch')}: training ends early"
 
 
 def _errors_of(row: Row) -> EpochErrors:

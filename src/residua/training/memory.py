@@ -16,7 +16,7 @@ from residua.nn import malloc
 from residua.nn.memory import Segments
 from residua.nn.network import Network
 from residua.spec import memory
-from residua.spec.amount import format_bytes
+from residua.spec.amount import format_bytes, quantity
 from residua.spec.arch import Arch
 from residua.spec.describe import cost
 from residua.spec.memory import MemorySchedule, Unit, largest_fitting
@@ -60,7 +60,10 @@ class MemoryPlan:
 
     def __str__(self) -> str:
         """One line for the terminal."""
-        how = f"{len(self.segments)} segments, {self.recomputed_share:.0%} of the forward pass twice"
+        how = (
+            f"{quantity(len(self.segments), 'segment')}, {self.recomputed_share:.0%} "
+            "of the forward pass twice"
+        )
         how = how if self.segments else "no gradient checkpointing"
         return f"at most {format_bytes(self.limit)}, predicted {format_bytes(self.predicted)}; {how}"
 

@@ -23,6 +23,7 @@ from residua.data.dataset import Split
 from residua.errors import ConfigError, is_out_of_memory
 from residua.files import write_file
 from residua.runs.run import Run
+from residua.spec.amount import quantity
 from residua.training.losses import LossFn
 from residua.training.processes.world import World
 
@@ -212,7 +213,7 @@ def explain_out_of_memory(moments: Iterator[T], *, share: int, batch: int, devic
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        message = f"a batch of {share} images does not fit into the memory of {device}"
+        message = f"a batch of {quantity(share, 'image')} does not fit into the memory of {device}"
         remedy = f"train with --set budget.batch_size={max(2, batch // 2)}, or with more processes"
         raise MemoryError(f"{message}: {remedy}") from None
 

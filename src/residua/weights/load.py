@@ -15,6 +15,7 @@ from torch import Tensor
 from residua.errors import CheckpointError, ConfigError
 from residua.nn.network import Network
 from residua.spec import zoo
+from residua.spec.amount import quantity
 from residua.spec.arch import Arch
 from residua.spec.describe import cost, first_difference
 from residua.spec.inflate import for_images
@@ -92,17 +93,17 @@ def load(
     dialect = dialect_of(network, state, source=source)
     state, report = _without_dropped(state, dialect)
     ours = translate(state, dialect, own, to="ours")
-    report.insert(0, f"{len(state)} tensors from {dialect.name} names")
+    report.insert(0, f"{quantity(len(state), 'tensor')} from {dialect.name} names")
     ours, longer = inflate_state(ours, own, how=inflation)
     if longer:
-        report.append(f"{longer} windows inflated over time ({inflation})")
+        report.append(f"{quantity(longer, 'window')} inflated over time ({inflation})")
     head = head_keys(network)
     if _differ_in_classes(ours, own, head):
         report.append(f"head re-initialised: {len(ours[head[0]])} -> {len(own[head[0]])}")
         ours = {key: value for key, value in ours.items() if key not in head}
     if FIRST in ours and _differ_in_channels(ours[FIRST], own[FIRST]):
         there, here = ours[FIRST].shape[1], own[FIRST].shape[1]
-        report.append(f"first convolution adapted: {there} -> {here} channels")
+        report.append(f"first convolution adapted: {there} -> {quantity(here, 'channel')}")
         ours = {**ours, FIRST: adapt_channels(ours[FIRST], here)}
     _check_shapes(ours, own, network.arch.name)
     if "arch" not in facts:

@@ -14,6 +14,7 @@ from residua.data.listing import ListingOptions, SourceListing, skipped_summary
 from residua.data.sources.table import Holds, written_forms
 from residua.data.walk import FileKind, has_suffix, is_hidden, list_folder, subfolders, walk
 from residua.errors import DataError
+from residua.spec.amount import quantity
 
 _TRAIN = ("train", "training")
 _VAL = ("val", "validation", "valid", "dev", "test", "testing", "eval")  # in order of preference
@@ -76,7 +77,7 @@ def list_class_folders(
     layout = _layout(root, (), media_type)
     skipped = [row for folder in layout.class_parents for row in _outside_classes(folder, media_type)]
     if len(layout.train) < 2 and not lenient:
-        count = f"{printable_path(root)} holds {len(layout.train)} class folders"
+        count = f"{printable_path(root)} holds {quantity(len(layout.train), 'class folder')}"
         problem = "; ".join([count, *skipped_summary(skipped)])
         raise DataError(f"{problem}: give 2 or more, each named after its class")
     if lenient and not layout.train:

@@ -13,6 +13,7 @@ from residua.data.listing import SourceListing
 from residua.data.video.clips import CLIP
 from residua.data.walk import walk
 from residua.errors import DataError
+from residua.spec.amount import quantity
 
 COLUMNS = ("label", "youtube_id", "time_start", "time_end", "split")
 """The columns of the lists of Kinetics-400, 600 and 700."""
@@ -50,7 +51,7 @@ def list_kinetics(place: Path) -> SourceListing:
             "put <youtube_id>_<start>_<end>.mp4 below it"
         )
     missing = sum(each in parts and name not in clips for name, _, each in rows)
-    notes = (f"{missing} listed clips are missing",) if missing else ()
+    notes = (f"{quantity(missing, 'listed clip')} missing",) if missing else ()
     test = parts.get(val or "")
     return SourceListing(f"video:{place}", parts[_TRAIN], test, "official lists", notes=notes)
 

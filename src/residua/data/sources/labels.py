@@ -17,6 +17,7 @@ from residua.data.items import Files
 from residua.data.listing import ListingOptions, SourceListing
 from residua.data.table_cells import unprotect
 from residua.errors import DataError
+from residua.spec.amount import quantity
 
 _COLUMNS = {
     "path": ("path", "file", "filename", "file_name", "filepath", "image", "image_path", "video", "clip"),
@@ -80,7 +81,7 @@ def list_label_file(file: Path, *, media_type: MediaType = IMAGE) -> SourceListi
     train = images.subset(np.flatnonzero(splits == 0))
     test = replace(images.subset(np.flatnonzero(splits == held_out)), name={1: "val", 2: "test"}[held_out])
     unused = int((splits == 2).sum()) if held_out == 1 else 0
-    notes = (f"{unused} test images are not used",) if unused else ()
+    notes = (f"{quantity(unused, 'test image')} not used",) if unused else ()
     return SourceListing(str(file), train, test, f"split column of {file.name}", file.stem, notes=notes)
 
 

@@ -19,6 +19,7 @@ from residua.data.sampler import draws
 from residua.data.video.clips import CLIP
 from residua.data.walk import walk
 from residua.errors import DataError
+from residua.spec.amount import quantity
 
 DIRECTIONS = {
     "right": (0, 1),
@@ -60,7 +61,7 @@ def find_moving(place: str, _options: ListingOptions) -> SourceListing:
     test = _generate_clips("test", test_photographs, TEST, seed=1)
     photographs = "two photographs of scikit-learn, halved"
     if place:
-        photographs = f"{len(train_photographs)} + {len(test_photographs)} photographs"
+        photographs = f"{len(train_photographs)} + {quantity(len(test_photographs), 'photograph')}"
     note = f"{FRAMES} frames each, moving over {photographs}"
     return SourceListing(f"moving:{place}" if place else "moving", train, test, note)
 

@@ -15,6 +15,7 @@ from residua.data.listing import SourceListing
 from residua.data.video.clips import CLIP
 from residua.data.walk import walk
 from residua.errors import DataError
+from residua.spec.amount import quantity
 
 LABELS, TRAIN, VALIDATION = "labels.json", "train.json", "validation.json"
 """Files of class numbers and of clips with their templates; `PREFIX` may precede the names."""
@@ -47,7 +48,9 @@ def list_something(place: Path) -> SourceListing:
             f"{printable_path(place)} holds none of the clips of {TRAIN}: put <id>.webm or .mp4 below it"
         )
     notes = (
-        (f"{missing_train + missing_test} listed clips are missing",) if missing_train + missing_test else ()
+        (f"{quantity(missing_train + missing_test, 'listed clip')} missing",)
+        if missing_train + missing_test
+        else ()
     )
     return SourceListing(f"video:{place}", train, test if len(test) else None, "official lists", notes=notes)
 

@@ -24,6 +24,7 @@ from residua.report.page import (
     Text,
     render,
 )
+from residua.spec.amount import quantity
 from residua.spec.record import nearest, to_plain
 from residua.spec.text_table import TextTable
 from residua.tasks.classify.pages import WORST, mistakes, picture
@@ -92,7 +93,7 @@ class ClassEvaluations:
         """All scores, then the first evaluation in detail."""
         first = self.evaluations[0]
         noun = first.split.media_type.noun
-        lead = f"{first.score.n:,} {noun}s ({first.score.split}), {VIEW_TEXTS[first.protocol]}."
+        lead = f"{quantity(first.score.n, noun)} ({first.score.split}), {VIEW_TEXTS[first.protocol]}."
         sections = (
             Section("Result", (_numbers(self.evaluations), *score_parts(self.evaluations))),
             Section("Calibration", _calibration(first)),

@@ -11,6 +11,7 @@ from residua.report.heat_maps import confusion_matrix
 from residua.report.page import Figure, Numbers, Page, Part, Picture, Pictures, Section, Text, render
 from residua.report.run_page import architecture_table, error_figure, training_section
 from residua.runs.run import Run
+from residua.spec.amount import quantity
 from residua.spec.describe import cost
 
 WORST = 12
@@ -77,7 +78,7 @@ def mistakes(evaluation: Evaluation) -> tuple[Part, ...]:
     images, indices = evaluation.split, evaluation.most_confident_mistakes(WORST)
     if not len(indices):
         noun = images.media_type.noun
-        return (Text((f"None: all {len(images):,} {noun}s were classified as labelled.",)),)
+        return (Text((f"None: all {quantity(len(images), noun)} were classified as labelled.",)),)
     counts = evaluation.confusion()
     parts: list[Part] = []
     if len(images.classes) <= MANY:
@@ -104,4 +105,7 @@ def _most_confused(
 ) -> str:
     off = counts - np.diag(np.diag(counts))
     row, column = np.unravel_index(int(off.argmax()), off.shape)
-    return f"Most often confused: {classes[row]} predicted as {classes[column]}, {off[row, column]} times."
+    return (
+        f"Most often confused: {classes[row]} predicted as {classes[column]}, "
+        f"{quantity(int(off[row, column]), 'time')}."
+    )

@@ -15,6 +15,7 @@ from residua.data.transforms import denormalise, eval_view, normalise
 from residua.predict import folder
 from residua.predict.classifier import load
 from residua.report.page import Numbers, Page, Picture, Pictures, Section, Table, Text, render
+from residua.spec.amount import quantity
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Recipe
 from residua.training.network import initial_network
@@ -131,7 +132,7 @@ def preview_page(preview: PreviewedImages, source: str) -> str:
     """The whole page as HTML."""
     augment, arch = preview.recipe.augment, preview.recipe.arch
     same = "the same pixels" if not preview.drift else f"pixels that differ by up to {preview.drift} of 255"
-    images = f"{len(preview.images)} images of {source} under {preview.recipe.name}"
+    images = f"{quantity(len(preview.images), 'image')} of {source} under {preview.recipe.name}"
     lead = f"{images}. Evaluation and the saved network read {same}."
     size = arch.preprocess.size
     numbers = (

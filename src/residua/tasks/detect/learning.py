@@ -10,6 +10,7 @@ from residua.data.transforms import normalise
 from residua.errors import CheckpointError, ConfigError
 from residua.nn.network import build
 from residua.runs import checkpoint
+from residua.spec.amount import quantity
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Plan, Recipe
 from residua.tasks.detect.batches import BoxBatch
@@ -77,7 +78,8 @@ def initial_network(
     assert detector is not None
     if not recipe.weights and (detector.norm == "frozen" or detector.still):
         raise ConfigError(
-            f"{detector.name} freezes the norms and the first {detector.still} parts of its backbone: "
+            f"{detector.name} freezes the norms and the first "
+            f"{quantity(detector.still, 'part')} of its backbone: "
             "give trained weights with --weights FILE, or --set detector.norm=batch --set detector.still=0"
         )
     torch.manual_seed(recipe.seed)
@@ -107,4 +109,4 @@ def _fill(network: DetectionNetwork, tensors: Mapping[str, Tensor], path: str) -
         )
     network.load_state_dict({**state, **fitting})
     note = f", {len(missing)} re-initialised for other classes" if missing else ""
-    return f"{len(fitting)} tensors of a detector{note}"
+    return f"{quantity(len(fitting), 'tensor')} of a detector{note}"

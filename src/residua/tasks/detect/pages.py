@@ -12,6 +12,7 @@ from residua.report.chart import Series, plot
 from residua.report.page import Code, Figure, Figures, Numbers, Page, Part, Section, Table, Text, render
 from residua.report.run_page import architecture_table, training_section
 from residua.runs.run import Run
+from residua.spec.amount import quantity
 from residua.spec.detector import Detector
 from residua.tasks.detect import box_drawing
 from residua.tasks.detect.evaluation import BoxEvaluation
@@ -46,8 +47,9 @@ def write_report(run: Run, dataset: BoxDataset, evaluation: BoxEvaluation) -> No
         (
             (
                 f"{score.value:.1f} %",
-                f"mAP@.5 (VOC, area), 95 % interval {low:.1f} to {high:.1f}, n = {score.n:,} images with "
-                f"{score.boxes:,} objects",
+                f"mAP@.5 (VOC, area), 95 % interval {low:.1f} to {high:.1f}, "
+                f"n = {quantity(score.n, 'image')} with "
+                f"{quantity(score.boxes, 'object')}",
             ),
             (f"{rows[-1]['train_loss']:.3f}", "training loss in the last epoch, as augmented"),
         )
@@ -94,7 +96,10 @@ def evaluation_page(evaluation: BoxEvaluation, *, command: str) -> str:
         Section("Results by class", _classes(None, evaluation)),
         Section("How it was measured", (table, Code(command, "Repeat the evaluation:"))),
     )
-    lead = f"{first.n:,} images ({first.split}) with {first.boxes:,} objects, {first.weights} weights."
+    lead = (
+        f"{quantity(first.n, 'image')} ({first.split}) with "
+        f"{quantity(first.boxes, 'object')}, {first.weights} weights."
+    )
     footer = f"Written by residua {__version__}."
     return render(Page(f"Evaluation of {Path(evaluation.network).name}", lead, sections, footer))
 

@@ -10,6 +10,7 @@ from PIL import Image
 from residua.data.decode import decode
 from residua.errors import DataError
 from residua.files import check_is_free
+from residua.spec.amount import quantity
 from residua.spec.text_table import TextTable
 from residua.tasks.detect import box_drawing
 from residua.tasks.detect.evaluation import BoxEvaluation
@@ -17,7 +18,7 @@ from residua.tasks.detect.prediction import BoxPrediction
 from residua.tasks.detect.predictor import BoxPredictor
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, repr=False)
 class BoxPredictions:
     """`residua.tasks.predict_task.Predictions` of boxes."""
 
@@ -53,6 +54,10 @@ class BoxPredictions:
 
     def __len__(self) -> int:
         return len(self.titles)
+
+    def __repr__(self) -> str:
+        unread = f", {len(self.failures)} cannot be read" if self.failures else ""
+        return self.table().preview(f"BoxPredictions({quantity(len(self), 'image')}{unread})")
 
     @property
     def errors(self) -> tuple[str, ...]:
@@ -104,7 +109,7 @@ class BoxPredictions:
             if boxes is not None:
                 box_drawing.draw_detections(self.read_image(title), boxes, self.classes).save(path)
                 count += 1
-        return f"{count} picture{'' if count == 1 else 's'} drawn in {place}"
+        return f"{quantity(count, 'picture')} drawn in {place}"
 
     def file_names(self) -> list[str]:
         """Name of the drawing of each image: its own with `.png`, numbered where two are equal."""

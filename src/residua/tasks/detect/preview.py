@@ -4,6 +4,7 @@ import numpy as np
 
 from residua.data.scenes import BoxDataset, Scenes
 from residua.report.page import Figure, Figures, Numbers, Page, Section, Table, Text, render
+from residua.spec.amount import quantity
 from residua.spec.recipe import Recipe
 from residua.tasks.detect import box_drawing
 from residua.tasks.detect.transforms import BoxView, eval_box_view, train_box_view
@@ -44,7 +45,7 @@ def preview_page(recipe: Recipe, dataset: BoxDataset, count: int, source: str) -
         (f"augment.{name}", str(getattr(recipe.augment, name))) for name in ("kind", "flip", "zoom")
     )
     table = Table(("setting", "value"), settings, "Change one with --set PATH=VALUE.")
-    lead = f"{len(indices)} images of {source} under {recipe.name}, with their boxes."
+    lead = f"{quantity(len(indices), 'image')} of {source} under {recipe.name}, with their boxes."
     all_sections = (*sections, Section("Settings", (table,)))
     return render(
         Page("Augmented images with boxes", lead, all_sections, f"Written by residua {__version__}.")
@@ -72,5 +73,5 @@ def _views(recipe: Recipe, scenes: Scenes, i: int) -> Figures:
 def _figure(view: BoxView, name: str, scenes: Scenes) -> Figure:
     pixels = np.ascontiguousarray(view.pixels.squeeze(2) if view.pixels.shape[2] == 1 else view.pixels)
     count = len(view.boxes)
-    caption = f"{name}: {count} {'box' if count == 1 else 'boxes'}"
+    caption = f"{name}: {quantity(count, 'box')}"
     return Figure(box_drawing.boxes_svg(pixels, view.boxes, scenes.classes), caption, caption)

@@ -10,6 +10,7 @@ from PIL import Image
 from residua.data.listing import SourceListing
 from residua.data.scan import Scan
 from residua.data.scenes import BoxListing
+from residua.spec.amount import quantity
 from residua.tasks.detect import box_drawing
 from residua.tasks.survey import DataFinding, Marks, Survey, named
 
@@ -96,4 +97,4 @@ def _counts_by_class(listing: BoxListing) -> Iterator[str]:
             np.sqrt(boxes.areas[boxes.labels == label]) for scenes in listing.splits for boxes in scenes.boxes
         ]
         median = float(np.median(np.concatenate(sides))) if any(map(len, sides)) else 0.0
-        yield f"{name}: {', '.join(parts)}, median side {median:.0f} pixels"
+        yield f"{name}: {', '.join(parts)}, median side {quantity(round(median), 'pixel')}"

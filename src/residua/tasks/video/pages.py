@@ -15,6 +15,7 @@ from residua.recipes.sentences import sentences
 from residua.report.page import Numbers, Page, Part, Section, Table, Text, render
 from residua.report.run_page import architecture_table, error_figure, training_section
 from residua.runs.run import Run
+from residua.spec.amount import quantity
 from residua.spec.describe import cost
 from residua.tasks.classify.pages import mistakes
 from residua.tasks.video.protocol import describe_clips, frame_rate
@@ -111,12 +112,14 @@ def conclusion(score: Score, leak: MetadataLeak | None, majority: float) -> tupl
     accuracy, against = f"At {score.top1:.1f} % the network is", f"{baseline} ({best:.1f} %)"
     if low > best:
         sentence = (
-            f"{accuracy} better than {against}, by more than chance in {score.n:,} videos explains: it has "
+            f"{accuracy} better than {against}, by more than chance in "
+            f"{quantity(score.n, 'video')} explains: it has "
             "learned something from the frames."
         )
     elif score.top1 > best:
         sentence = (
-            f"{accuracy} better than {against}, but the 95 % interval on {score.n:,} videos is {low:.1f} to "
+            f"{accuracy} better than {against}, but the 95 % interval on "
+            f"{quantity(score.n, 'video')} is {low:.1f} to "
             f"{high:.1f} %: this does not prove that it uses the frames."
         )
     else:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from residua.report.page import Figure, Figures, Numbers, Page, Section, Table, Text, png, render
 from residua.report.svg import add_shape, new_svg, to_string
+from residua.spec.amount import quantity
 from residua.spec.recipe import Recipe
 from residua.tasks.video.batches import clip_of, evaluation_batches, training_batches
 from residua.version import __version__
@@ -73,7 +74,7 @@ def preview_page(recipe: Recipe, dataset: "ClipDataset", *, count: int, source: 
     ]
     caption = "Change one with --set PATH=VALUE."
     sections.append(Section("Settings", (Table(("setting", "value"), tuple(settings), caption),)))
-    lead = f"{n} clips of {source} under {recipe.name}: {clip.description}."
+    lead = f"{quantity(n, 'clip')} of {source} under {recipe.name}: {clip.description}."
     return render(Page("Augmented clips", lead, tuple(sections), f"Written by residua {__version__}."))
 
 

@@ -19,6 +19,7 @@ from residua.report.svg import (
     ticks,
     to_string,
 )
+from residua.spec.amount import quantity
 from residua.tasks.video.predictor import FRAMES, VideoPrediction
 from residua.version import __version__
 
@@ -76,7 +77,7 @@ def timeline_svg(video: VideoPrediction) -> str:
 def timeline_page(videos: tuple[VideoPrediction, ...], network: str) -> str:
     """An HTML page with the timelines of `videos`, predicted by the network named `network`."""
     sections = tuple(_section(video) for video in videos)
-    title = f"{len(videos)} videos" if len(videos) != 1 else videos[0].file.name
+    title = quantity(len(videos), "video") if len(videos) != 1 else videos[0].file.name
     lead = f"{network} on {title}: class probabilities over time, one clip at a time."
     footer = f"Written by residua {__version__}; the page works offline."
     return render(Page(f"Timeline of {title}", lead, sections, footer))

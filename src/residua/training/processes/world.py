@@ -30,6 +30,7 @@ from torch.nn.parallel import DistributedDataParallel
 from residua.data import loader
 from residua.errors import ConfigError, PeerLostError
 from residua.nn.device import nearest_device
+from residua.spec.amount import quantity
 from residua.training.processes.failure import (
     Address,
     call_within,
@@ -92,7 +93,8 @@ class World:
         """
         if batch_size < self.size:
             raise ConfigError(
-                f"{self.size} processes share a batch of {batch_size}: give at most {batch_size} processes"
+                f"{self.size} processes share a batch of {batch_size}: give "
+                f"at most {quantity(batch_size, 'process')}"
             )
         return len(range(self.rank, batch_size, self.size))
 
