@@ -1,13 +1,10 @@
 """How much a command prints: results and errors (--quiet), notes and progress too, or details (--verbose)."""
 
-import logging
-import platform
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from importlib import metadata
 
 from residua.cli.processes import speaks
 from residua.version import __version__
@@ -45,6 +42,10 @@ def verbosity(verbose: bool | None) -> Iterator[None]:
 
 def _open_log() -> None:
     """Print the versions, and from now on what the library logs."""
+    import logging  # here, because `--help` should be quick
+    import platform
+    from importlib import metadata
+
     packages = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "torchvision", "numpy"))
     python = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
     _tell(f"residua {__version__}, {python}; {packages}")
