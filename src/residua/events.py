@@ -43,7 +43,7 @@ class StepProgress:
     images_per_second: float
     """Training images per second since training started or resumed; validation is left out."""
     seconds_left: float
-    """Seconds to the end of training at that speed; 0 when unknown."""
+    """Seconds to the end of the run, with the validations to come; 0 when unknown."""
     memory_bytes: int = 0
     """Peak memory of this process: on the accelerator, else of the machine."""
 
@@ -53,9 +53,20 @@ class EpochRow:
     """A finished epoch."""
 
     values: dict[str, Any]
-    """Its metrics, as appended to `metrics.jsonl`."""
+    """Its row of `metrics.jsonl`: epoch, step and metrics."""
     total: int
     """Epochs of the whole run."""
+
+    @property
+    def step(self) -> int:
+        """Updates made by its end."""
+        return int(self.values["step"])
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The metrics that are known, without what counts: errors in percent, losses, learning rate."""
+        counts = ("epoch", "step")
+        return {name: v for name, v in self.values.items() if v is not None and name not in counts}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,24 @@ import typer
 
 from residua.cli.failures import STOPPED
 from residua.cli.network_options import MODEL_SET, model_changes
-from residua.cli.options import MODEL, PROCESSES, RECIPE, SETTINGS, complete_source, number
+from residua.cli.options import MODEL, PRETRAINED, PROCESSES, RECIPE, SETTINGS, complete_source
 from residua.cli.processes import ended, is_one_of_many, launch_if_asked, may_restart, speaks
-from residua.cli.recipe_options import recipe_changes, short
+from residua.cli.recipe_options import (
+    BATCH_SIZE,
+    DEVICE,
+    EPOCHS,
+    FRAME_STRIDE,
+    FRAMES,
+    IMAGE_SIZE,
+    LOADER_WORKERS,
+    LR,
+    MEMORY_LIMIT,
+    MINUTES,
+    SEED,
+    SEGMENTS,
+    VAL_FRACTION,
+    recipe_changes,
+)
 from residua.cli.terminal import aside, command, console, next_line, say, say_wrapped
 from residua.cli.verbosity import is_verbose
 from residua.data.sources.table import help_text
@@ -38,44 +53,21 @@ def train(
     model: str = MODEL,
     model_set: list[str] = MODEL_SET,
     recipe: str = RECIPE,
-    weights: str = typer.Option(
-        "",
-        "--weights",
-        metavar="FILE|RUN",
-        help="Pretrained weights: a checkpoint file or a run to fine-tune.",
-    ),
-    epochs: int = number(None, "--epochs", low=1, help="Passes over the training data."),
-    minutes: float = number(
-        None,
-        "--minutes",
-        low=0.01,
-        high=525600,
-        help="Train as long as fits into so many minutes, with validation, instead of --epochs.",
-    ),
-    image_size: int = number(
-        None, "--image-size", low=1, high=16384, help="Side of the images that the network reads, in pixels."
-    ),
-    lr: float = short("--lr", "X", "Peak learning rate."),
-    batch_size: int = short("--batch-size", "N", "Images in an update, over all processes together."),
-    device: str = short("--device", "D", "Device: cpu, cuda, cuda:1, mps or auto."),
-    seed: int = short("--seed", "N", "Seed of the first weights, data order, augmentation and dropout."),
-    workers: int = short("--workers", "N", "Processes that load data; -1 chooses."),
-    val_fraction: float = short(
-        "--val-fraction", "X", "Size of the validation set, for data without a split."
-    ),
-    frames: int = number(None, "--frames", low=1, help="Video: frames that the network reads together."),
-    frame_stride: int = number(
-        None,
-        "--frame-stride",
-        "--stride",
-        low=0,
-        help="Video: distance of two frames; 0 spreads them evenly.",
-    ),
-    segments: int = number(None, "--segments", low=1, help="Video: segments whose logits are averaged."),
+    weights: str = PRETRAINED,
+    epochs: int = EPOCHS,
+    minutes: float = MINUTES,
+    image_size: int = IMAGE_SIZE,
+    lr: float = LR,
+    batch_size: int = BATCH_SIZE,
+    device: str = DEVICE,
+    seed: int = SEED,
+    workers: int = LOADER_WORKERS,
+    val_fraction: float = VAL_FRACTION,
+    frames: int = FRAMES,
+    frame_stride: int = FRAME_STRIDE,
+    segments: int = SEGMENTS,
     settings: list[str] = SETTINGS,
-    memory_limit: str = short(
-        "--memory-limit", "SIZE", "Limit memory (e.g. 4GiB) by gradient checkpointing."
-    ),
+    memory_limit: str = MEMORY_LIMIT,
     out: Path = typer.Option(None, "-o", "--out", metavar="RUN", help="Run directory to create."),
     force: bool = typer.Option(False, "--force", help="Replace an existing run."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Print the plan; train nothing and write nothing."),
@@ -94,17 +86,11 @@ def train(
     from residua.runs.run import check_run_path
 
     _begin(track)
-    short_forms = {
-        "--epochs": epochs,
-        "--lr": lr,
-        "--batch-size": batch_size,
-        "--device": device,
-        "--seed": seed,
-        "--workers": workers,
-        "--val-fraction": val_fraction,
-        "--memory-limit": memory_limit,
-    }
-    changes = recipe_changes(settings, short_forms)
+    changes = recipe_changes(
+        settings,
+        {"epochs": epochs, "lr": lr, "batch_size": batch_size, "device": device, "seed": seed}
+        | {"workers": workers, "val_fraction": val_fraction, "memory_limit": memory_limit},
+    )
     of_network = model_changes(model_set, frames=frames, frame_stride=frame_stride, segments=segments)
     if out and not is_one_of_many():
         check_run_path(out, force=force)  # before torch is loaded, which takes seconds
@@ -133,14 +119,17 @@ def train(
 def _train(request: "TrainRequest", out: Path | None, *, force: bool, track: list[str]) -> None:
     """Train in this process, which may be one of several."""
     from residua.jobs.train import fit_run, start_or_join
+    from residua.progress import ProgressPrinter
     from residua.training.processes.world import process_group
 
     to = console(unbroken=True)
     with process_group() as world:
         if may_restart() and not out:
             raise ConfigError("torchrun may restart this command and must then find its run: give -o RUN")
-        run, prepared = start_or_join(request, out, force=force, world=world)
-        for line in (*prepared.notes, *_details(prepared.recipe), f"run     {run.path}"):
+        printer = ProgressPrinter(aside(to))
+        with printer.showing_bars():
+            run, prepared = start_or_join(request, out, force=force, listen=printer.show, world=world)
+        for line in (*_details(prepared.recipe), f"run     {run.path}"):
             say_wrapped(aside(to), line)
         stopped = _run_with_progress(
             to, run.path, track, lambda see, stop: fit_run(run, prepared, listen=see, stop=stop, world=world)
@@ -229,8 +218,10 @@ def _begin(track: list[str]) -> None:
 
 def _stop_early(_number: int, _: object) -> None:
     with suppress(RuntimeError):  # it came while a line was being written
+        to = console(unbroken=True)
+        to.show_cursor()  # a bar hides it
         say(
-            console(unbroken=True),
+            to,
             "stopped before the first step: nothing was trained, run the same command again",
             "yellow",
         )

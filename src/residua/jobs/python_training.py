@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
+from residua.data.sources.objects import source_and_listing
 from residua.data.sources.table import holds
 from residua.errors import ResiduaError
 from residua.events import EpochRow, Event, Note, PlanLine, Stopped
 from residua.jobs.prepare import TrainRequest
-from residua.jobs.train import Listen, Stop, fit_run, source_and_listing, start_or_join
+from residua.jobs.train import Listen, Stop, fit_run, start_or_join
 from residua.jobs.train import resume as resume_run
 from residua.jobs.trained_run import TrainedRun
 from residua.nn.network import Network
@@ -86,9 +87,8 @@ def train(
         minutes=minutes,
     )
     with _listening(_noun(source), progress=progress, callback=callback) as listen:
-        run, prepared = start_or_join(request, Path(out) if out else None)
-        for line in (*prepared.notes, f"run     {run.path}"):
-            listen(PlanLine(line))
+        run, prepared = start_or_join(request, Path(out) if out else None, listen=listen)
+        listen(PlanLine(f"run     {run.path}"))
         with _interruption_explained(run, listen):
             fit_run(run, prepared, listen=listen)
     return TrainedRun(run.path)

@@ -1,6 +1,6 @@
 """LearnTask: what training needs to know about a task; images, videos and boxes implement it, in `tasks`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -55,6 +55,12 @@ class LearnTask(Protocol[DatasetT, NetworkT, BatchT, ResultT]):
         """`arch` with the classes, channels and size of `dataset`. ConfigError when it cannot read the
         data."""
 
+    def resize(self, arch: Arch, dataset: DatasetT, size: int) -> Arch:
+        """`arch` for inputs of `size` x `size` pixels. ConfigError where something else decides the size."""
+
+    def suit(self, recipe: Recipe, dataset: DatasetT, *, settings: Collection[str]) -> Recipe:
+        """A default `recipe` whose batch and input size suit `dataset`; `settings` are the user's paths."""
+
     def complete_recipe(self, recipe: Recipe) -> Recipe:
         """`recipe` with settings that follow from others. ConfigError for one without effect in this task."""
 
@@ -72,8 +78,11 @@ class LearnTask(Protocol[DatasetT, NetworkT, BatchT, ResultT]):
     def describe_input(self, recipe: Recipe, dataset: DatasetT) -> str:
         """How examples reach the network, and why: one line."""
 
-    def hint(self, arch: Arch) -> str:
-        """A better choice than `arch` for its data, in one line; empty for none."""
+    def hint(self, recipe: Recipe, dataset: DatasetT) -> str:
+        """What would help most, known before training: one line; empty for nothing."""
+
+    def final_hint(self, recipe: Recipe, row: Mapping[str, float]) -> str:
+        """What would help most after the last epoch, whose metrics are `row`: one line; empty for nothing."""
 
     def batches(
         self,

@@ -1,6 +1,6 @@
 """ClassifyLearn: networks that predict one class for each image, and their training."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -16,15 +16,16 @@ from residua.measure.views import SingleView, max_batch_size
 from residua.nn import device
 from residua.nn.network import Network
 from residua.predict.classifier import Classifier, load
+from residua.recipes import few_images
 from residua.runs.run import Run
 from residua.spec import change
-from residua.spec.amount import format_bytes
+from residua.spec.amount import format_bytes, quantity
 from residua.spec.arch import Arch
 from residua.spec.detector import split_name
 from residua.spec.named_network import arch_of
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Plan, Recipe
-from residua.tasks.classify import pages
+from residua.tasks.classify import hints, pages
 from residua.tasks.classify.preview import preview_images, preview_page
 from residua.tasks.data_task import MAX_WORKERS
 from residua.training.learn_task import Preview
@@ -96,6 +97,23 @@ class ClassifyLearn:
             return change.with_preprocess(arch, replace(old, size=dataset.size, resize=dataset.size))
         return arch
 
+    def resize(self, arch: Arch, dataset: ImageDataset, size: int) -> Arch:
+        """`arch` for `size` x `size` pixels, whatever the size of the images."""
+        return change.with_size(arch, size)
+
+    def suit(self, recipe: Recipe, dataset: ImageDataset, *, settings: Collection[str]) -> Recipe:
+        """A smaller batch for few images; on a CPU also smaller photographs, unless weights read others."""
+        count = len(dataset.train)
+        recipe = few_images.with_batch(recipe, count, settings=settings)
+        if not few_images.is_small(recipe, count) or dataset.train.files is None:
+            return recipe
+        if {few_images.SIZE, "arch.preprocess.resize", "weights"} & set(settings):
+            return recipe
+        if device.resolve_device(recipe.plan.device).type != "cpu":
+            return recipe
+        size = few_images.cpu_size(recipe.arch, dataset.size)
+        return replace(recipe, arch=change.with_size(recipe.arch, size))
+
     def default_workers(self, recipe: Recipe, dataset: ImageDataset) -> int:
         """One a core where each view is made on its own, none where the images are in memory."""
         policy = recipe.augment.policy != "none"
@@ -109,18 +127,21 @@ class ClassifyLearn:
         if recipe.augment.whole_images:
             how = f"{recipe.augment.kind}, policy {recipe.augment.policy}"
             why = f"each view is computed again in every epoch ({how})"
-            return f"{recipe.data.num_workers} workers: {why}"
+            return f"{quantity(recipe.data.num_workers, 'worker')}: {why}"
         if bytes_ <= most:
             return f"in memory, {format_bytes(bytes_)}: it fits data.resident_bytes"
-        return f"{recipe.data.num_workers} workers: {format_bytes(bytes_)} do not fit data.resident_bytes"
+        return (
+            f"{quantity(recipe.data.num_workers, 'worker')}: {format_bytes(bytes_)} "
+            "do not fit data.resident_bytes"
+        )
 
-    def hint(self, arch: Arch) -> str:
-        """Networks for large images reduce small ones to a single pixel."""
-        size = arch.preprocess.size
-        if arch.strides()[-1] <= size and (size > SMALL or arch.family not in ("resnet", "plain")):
-            return ""
-        small = f"{arch.name} was designed for 224 px and shrinks {size} px {arch.strides()[-1]} times"
-        return f"{small}: networks for small images do better, e.g. -m cifar_resnet20"
+    def hint(self, recipe: Recipe, dataset: ImageDataset) -> str:
+        """Few photographs, or a network for large images that reads small ones."""
+        return hints.before(recipe, dataset, small=SMALL)
+
+    def final_hint(self, recipe: Recipe, row: Mapping[str, float]) -> str:
+        """Whether more updates or more images would help a poor result."""
+        return hints.after(recipe, row)
 
     def batches(
         self,

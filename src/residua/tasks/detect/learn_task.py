@@ -1,6 +1,6 @@
 """DetectLearn: networks that predict boxes in images, and their training."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 
 from residua.data.scenes import BoxDataset
@@ -9,7 +9,7 @@ from residua.measure.evaluate import evaluate
 from residua.nn.network import Network, build
 from residua.runs.run import Run
 from residua.spec import change, detector
-from residua.spec.amount import format_bytes
+from residua.spec.amount import format_bytes, quantity
 from residua.spec.arch import Arch
 from residua.spec.detector import Detector
 from residua.spec.recipe import Optim, Plan, Recipe
@@ -53,6 +53,16 @@ class DetectLearn:
                 "network"
             )
         return change.with_classes(arch, len(dataset.train.classes))
+
+    def resize(self, arch: Arch, dataset: BoxDataset, size: int) -> Arch:
+        """ConfigError: anchors are made for the size of a detector."""
+        raise ConfigError(
+            f"image size {size}: a detector has its own, give another one, e.g. -m ssd512_iresnet18"
+        )
+
+    def suit(self, recipe: Recipe, dataset: BoxDataset, *, settings: Collection[str]) -> Recipe:
+        """`recipe` as it is: it is made for few images."""
+        return recipe
 
     def complete_recipe(self, recipe: Recipe) -> Recipe:
         """Set the image size of the detector, and turn compilation off.
@@ -99,10 +109,17 @@ class DetectLearn:
         size = decoded_bytes(dataset.train)
         if self.resident_bytes(dataset, recipe, recipe.plan):
             return f"decoded in memory, {format_bytes(size)}: they fit data.resident_bytes"
-        return f"{recipe.data.num_workers} workers: {format_bytes(size)} do not fit data.resident_bytes"
+        return (
+            f"{quantity(recipe.data.num_workers, 'worker')}: {format_bytes(size)} "
+            "do not fit data.resident_bytes"
+        )
 
-    def hint(self, arch: Arch) -> str:
+    def hint(self, recipe: Recipe, dataset: BoxDataset) -> str:
         """Empty: `complete_recipe` refuses networks that do not fit."""
+        return ""
+
+    def final_hint(self, recipe: Recipe, row: Mapping[str, float]) -> str:
+        """Empty: nothing is known of boxes that another length or more images would find."""
         return ""
 
     def initial_network(

@@ -1,21 +1,24 @@
 """VideoLearn: networks that predict one class for each video, and their training."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 
 import torch
 
 from residua.data.batches import Batch
+from residua.errors import ConfigError
 from residua.measure.evaluate import evaluate
 from residua.measure.evaluation import Evaluation
 from residua.measure.views import CLIP, VIDEO
 from residua.nn.network import Network
 from residua.runs.run import Run
 from residua.spec import change
+from residua.spec.amount import quantity
 from residua.spec.arch import Arch
 from residua.spec.clip import Clip
 from residua.spec.inflate import inflate
 from residua.spec.recipe import Plan, Recipe
+from residua.tasks.classify import hints
 from residua.tasks.classify.learn_task import find_classifier, without_boxes
 from residua.tasks.data_task import MAX_WORKERS
 from residua.tasks.video import pages
@@ -78,6 +81,17 @@ class VideoLearn:
                 arch = replace(arch, clip=least)
         return arch
 
+    def resize(self, arch: Arch, dataset: ClipDataset, size: int) -> Arch:
+        """`arch` for `size` x `size` pixels. ConfigError for frames in memory, which have their size."""
+        if dataset.train.pixels is not None:
+            have = dataset.dataset.size
+            raise ConfigError(f"image size {size}: these frames have {have} x {have} pixels, leave it out")
+        return change.with_size(arch, size)
+
+    def suit(self, recipe: Recipe, dataset: ClipDataset, *, settings: Collection[str]) -> Recipe:
+        """`recipe` as it is: it is made for few videos."""
+        return recipe
+
     def default_workers(self, recipe: Recipe, dataset: ClipDataset) -> int:
         """One a core; each starts a process that decodes."""
         return min(MAX_WORKERS, world.available_cores())
@@ -92,15 +106,18 @@ class VideoLearn:
             where = (
                 f"decoded once, up to {room:.3g} GiB in {place}" if room else "decoded again in every epoch"
             )
-        return f"{clip_of(arch).description}; {recipe.data.num_workers} workers, {where}"
+        return f"{clip_of(arch).description}; {quantity(recipe.data.num_workers, 'worker')}, {where}"
 
-    def hint(self, arch: Arch) -> str:
+    def hint(self, recipe: Recipe, dataset: ClipDataset) -> str:
         """A network that reads each frame on its own cannot detect motion."""
-        if arch.has_time:
+        if recipe.arch.has_time:
             return ""
-        return (
-            f"{arch.name} reads each frame on its own: to use motion, leave --segments out or give --frames"
-        )
+        name = recipe.arch.name
+        return f"{name} reads each frame on its own: to use motion, leave --segments out or give --frames"
+
+    def final_hint(self, recipe: Recipe, row: Mapping[str, float]) -> str:
+        """Whether more updates or more videos would help a poor result."""
+        return hints.after(recipe, row)
 
     def batches(
         self,
