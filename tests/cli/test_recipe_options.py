@@ -18,25 +18,23 @@ def test_every_short_form_is_a_field_of_the_recipe() -> None:
 
 
 def test_a_short_form_is_a_setting() -> None:
-    changes = recipe_changes(
-        ["optim.momentum=0.8"], {"--lr": 0.1, "--device": None, "--memory-limit": "1KiB"}
-    )
+    changes = recipe_changes(["optim.momentum=0.8"], {"lr": 0.1, "device": None, "memory_limit": "1KiB"})
     assert changes == (("optim.momentum", "0.8"), ("optim.lr", "0.1"), ("plan.memory_limit", "1024"))
-    assert recipe_changes([], {"--epochs": 3}) == ()
+    assert recipe_changes([], {"epochs": 3}) == ()
 
 
 @pytest.mark.parametrize(
     ("option", "setting"),
     [
-        ("--lr", "optim.lr=0.1"),
-        ("--lr", "optim.rate=0.1"),
-        ("--workers", "data.num_workers=1"),
-        ("--epochs", "budget.epochs=3"),
-        ("--epochs", "budget.steps=3"),
+        ("lr", "optim.lr=0.1"),
+        ("lr", "optim.rate=0.1"),
+        ("workers", "data.num_workers=1"),
+        ("epochs", "budget.epochs=3"),
+        ("epochs", "budget.steps=3"),
     ],
 )
 def test_the_same_field_twice_is_refused(option: str, setting: str) -> None:
-    with pytest.raises(ConfigError, match=f"{option} and --set {setting.partition('=')[0]}"):
+    with pytest.raises(ConfigError, match=f"--{option} and --set {setting.partition('=')[0]}"):
         recipe_changes([setting], {option: 3})
 
 

@@ -11,6 +11,7 @@ from residua.cli.options import (
     JSON,
     MODEL,
     OLD_REPORT,
+    PRETRAINED,
     RECIPE,
     REPORT,
     SETTINGS,
@@ -46,9 +47,7 @@ def clean(
     folds: int = number(5, "--folds", low=0, help="Networks for cross-validation; 0 uses only --run."),
     model: str = MODEL,
     recipe: str = RECIPE,
-    weights: str = typer.Option(
-        "", "--weights", metavar="FILE|RUN", help="Pretrained weights: a checkpoint file or a run."
-    ),
+    weights: str = PRETRAINED,
     epochs: int = number(None, "--epochs", low=1, help="Epochs of each network."),
     settings: list[str] = SETTINGS,
     out: Path = typer.Option(None, "-o", "--out", metavar="DIR", help="New folder, or one to resume in."),

@@ -98,6 +98,12 @@ RECIPE = typer.Option(
     help="Name of a recipe, or a recipe.json; list them with `residua recipes`.",
     autocompletion=complete_recipe,
 )
+PRETRAINED = typer.Option(
+    "",
+    "--weights",
+    metavar="FILE|RUN",
+    help="Pretrained weights to fine-tune: a checkpoint file or a run.",
+)
 SETTINGS = typer.Option(
     [],
     "--set",

@@ -79,9 +79,9 @@ def train(
     Settings you leave out are chosen for you and printed before training. Options that name a field of the
     recipe are short for --set; `residua recipes NAME` lists all fields.
 
-    Example: residua train photos -m resnet18 --epochs 20 --lr 0.02 --batch-size 64
+    Example: residua train photos -m resnet18 --epochs 20 --lr 0.02
 
-    Example: residua train cifar10:DIR -m cifar_resnet20 --recipe he2015.cifar --dry-run
+    Example: residua train cifar10:DIR --recipe he2015.cifar --dry-run
     """
     from residua.runs.run import check_run_path
 
