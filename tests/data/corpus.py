@@ -57,6 +57,9 @@ def modes() -> dict[str, bytes]:
     files["mode-1.bmp"] = saved(photo.convert("1"), "BMP")
     files["mode-RGB.webp"] = saved(photo, "WEBP", lossless=True)
     files["progressive.jpg"] = saved(photo, "JPEG", progressive=True)
+    files["mode-RGB.tif"] = saved(photo, "TIFF", compression="tiff_lzw")
+    files["two-pages.tif"] = saved(photo, "TIFF", save_all=True, append_images=[Image.new("RGB", (9, 9))])
+    files["16bit.tif"] = saved(Image.fromarray(np.arange(0, 65536, 64, np.uint16).reshape(32, 32)), "TIFF")
     files["icc.png"] = saved(photo, "PNG", icc_profile=b"no profile at all")
     return files
 
@@ -196,7 +199,8 @@ def outcome(content: bytes) -> dict[str, object]:
     try:
         rgb, grey = decode(content, colour="rgb"), decode(content, colour="grey")
     except DataError as error:
-        words = {"claims": "too large", "that can be read": "damaged", "not an image: ": "no image"}
+        words = {"claims": "too large", "known range": "no range"}
+        words |= {"that can be read": "damaged", "not an image: ": "no image"}
         return {"refused": next(word for text, word in words.items() if text in str(error))}
     digests = [hashlib.sha256(image.tobytes()).hexdigest()[:16] for image in (rgb, grey)]
     return {"size": list(rgb.size), "rgb": digests[0], "grey": digests[1]}

@@ -129,7 +129,7 @@ def test_a_png_with_a_wrong_byte_is_refused() -> None:
         ("vector.svg.png", b"<svg xmlns='http://www.w3.org/2000/svg'/>"),
         ("print.jpg", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"),
         ("ppm.jpg", b"P6 2 2 255 " + bytes(12)),
-        ("tiff.jpg", saved(Image.new("L", (4, 4)), "TIFF")),
+        ("icon.jpg", saved(Image.new("L", (16, 16)), "ICO")),
     ],
 )
 def test_other_formats_are_refused(tmp_path: Path, name: str, content: bytes) -> None:

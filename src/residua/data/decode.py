@@ -2,13 +2,17 @@
 
 Refused, each with a DataError that names the file:
 
-* formats other than JPEG, PNG, WebP, BMP and GIF, because each parser of Pillow is one more that a hostile
-  file can attack;
+* formats other than JPEG, PNG, WebP, BMP, GIF and TIFF, and AVIF and HEIC where their decoders are installed,
+  because each parser is one more that a hostile file can attack;
 * more than 25 million pixels, before any of them is decoded, so that a small file cannot fill the memory;
 * folders, pipes and devices, before they are opened, because opening a pipe can block for ever;
+* TIFFs that describe their pixels by more numbers or larger tiles than an image needs (`data/tiff.py`);
+* pixels of 32 bits or of floating point, whose range no file tells;
 * files that Pillow cannot decode to the end. Truncated images are never padded.
 """
 
+import functools
+import importlib.util
 import io
 import stat
 import warnings
@@ -22,13 +26,35 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from residua.data.tiff import tiff_problem
 from residua.errors import DataError
 from residua.spec.preprocess import Colour
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+DECODERS = {"AVIF": "PIL._avif", "HEIF": "pillow_heif"}
+"""Formats that need a decoder, and its module: Pillow may be built without the one, the other is an extra."""
+FORMATS = (
+    "JPEG",
+    "PNG",
+    "WEBP",
+    "BMP",
+    "GIF",
+    "TIFF",
+    *(name for name, module in DECODERS.items() if importlib.util.find_spec(module)),
+)
 """Pillow's names of the formats that are read."""
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif"})
-"""File name extensions of those formats, in lower case."""
+FORMAT_SUFFIXES = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "PNG": (".png",),
+    "WEBP": (".webp",),
+    "BMP": (".bmp",),
+    "GIF": (".gif",),
+    "TIFF": (".tif", ".tiff"),
+    "AVIF": (".avif",),
+    "HEIF": (".heic", ".heif"),
+}
+"""File name extensions of each format, in lower case; the first is the usual one."""
+SUFFIXES = frozenset(suffix for name in FORMATS for suffix in FORMAT_SUFFIXES[name])
+"""File name extensions of the formats that are read."""
 MAX_PIXELS = 25_000_000
 """Largest image that is decoded: 75 MB as RGB. Our choice; Pillow's own limit is 179 million."""
 
@@ -45,8 +71,8 @@ ChooseShrink = Callable[[tuple[int, int]], int]
 def decode(file: Path | bytes, *, colour: Colour, shrink: ChooseShrink | None = None) -> Image.Image:
     """Decode an image as RGB or grey, upright.
 
-    The EXIF orientation is applied. 16-bit grey keeps its upper byte. Transparent pixels show white. CMYK and
-    palettes become RGB. An animation is its first frame.
+    The EXIF orientation is applied. 16 bits keep their upper byte, whatever range the pixels use. Transparent
+    pixels show white. CMYK and palettes become RGB. An animation or a TIFF of several pages is its first.
 
     Args:
         file: Path or content of the image.
@@ -148,6 +174,11 @@ def decode_with_header(
         return header, _as_mode(_to_rgb_or_grey(_upright(image)), "RGB")
 
 
+def format_names() -> str:
+    """`JPEG, PNG, WEBP, BMP, GIF or TIFF`, and what is installed beside them."""
+    return f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+
+
 def _unchanged(image: Image.Image) -> Image.Image:
     return image
 
@@ -182,7 +213,7 @@ class MediaType:
     """Frames side by side on a picture, which is larger by that factor."""
 
 
-IMAGE = MediaType("image", SUFFIXES, "JPEG, PNG, WEBP, BMP or GIF", read_size, decode_with_header, decode)
+IMAGE = MediaType("image", SUFFIXES, format_names(), read_size, decode_with_header, decode)
 """The media type of images."""
 
 
@@ -201,21 +232,31 @@ def _opened(file: Path | bytes) -> Iterator[Image.Image]:
     """The image with its header read; errors, also of decoding inside the `with`, become DataError."""
     name = printable_path(file) if isinstance(file, Path) else "the image"
     try:
-        with _byte_stream(file) as stream, _read_header(stream) as image:
+        with _byte_stream(file) as stream, _read_header(stream, name) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise DataError(
                     f"{name} claims {image.width} x {image.height} pixels: give at most {MAX_PIXELS:,}"
                 )
+            if image.mode in ("I", "F"):
+                raise DataError(f"{name} has pixels without a known range: save it with 8 or 16 bits")
             yield image
     except DataError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise DataError(f"{name} claims too many pixels: give at most {MAX_PIXELS:,}") from None
     except UnidentifiedImageError:
-        raise DataError(f"{name} is not an image: give {', '.join(FORMATS[:-1])} or {FORMATS[-1]}") from None
+        raise DataError(f"{name} is not an image: give {format_names()}{_missing_decoder(file)}") from None
     except Exception as error:
         # Broad on purpose: for damaged files Pillow raises a dozen types, SyntaxError among them.
         raise DataError(f"{name} is not an image that can be read: {one_line(error)}") from None
+
+
+def _missing_decoder(file: Path | bytes) -> str:
+    """What to install for a file whose extension names a format without a decoder; else empty."""
+    suffix = file.suffix.lower() if isinstance(file, Path) else ""
+    if suffix in FORMAT_SUFFIXES["HEIF"] and "HEIF" not in FORMATS:
+        return "; HEIC needs pip install 'residua[images]'"
+    return ""
 
 
 def _byte_stream(file: Path | bytes) -> BinaryIO:
@@ -235,7 +276,19 @@ def _byte_stream(file: Path | bytes) -> BinaryIO:
         raise DataError(f"{printable_path(file)} cannot be read: {error.strerror}") from None
 
 
-def _read_header(stream: BinaryIO) -> Image.Image:
+@functools.cache
+def _register_decoders() -> None:
+    """Tell Pillow of the decoder of HEIC, once in a process."""
+    if "HEIF" in FORMATS:
+        import pillow_heif
+
+        pillow_heif.register_heif_opener(thumbnails=False)
+
+
+def _read_header(stream: BinaryIO, name: str) -> Image.Image:
+    if problem := tiff_problem(stream, MAX_PIXELS):
+        raise DataError(f"{name} {problem}")
+    _register_decoders()
     with _WARNINGS, warnings.catch_warnings():
         warnings.simplefilter("error")
         # Damaged metadata, while the pixels are good: some photographs of ImageNet warn here.

@@ -18,7 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from residua.data.decode import decode_rgb_or_grey, one_line, printable_path, read_format, read_size
+from residua.data.decode import (
+    FORMAT_SUFFIXES,
+    decode_rgb_or_grey,
+    one_line,
+    printable_path,
+    read_format,
+    read_size,
+)
 from residua.data.images import Images
 from residua.data.items import Item, Members, PackedNames
 from residua.data.limits import read_regular
@@ -41,7 +48,7 @@ _MOST_BYTES = 1 << 28  # of one image
 _MOST_INDEX_BYTES = 16 << 20  # of one index: parsed, it takes at most twice as much and 64 MiB
 _ROW_BYTES = 110  # of one image in an index, at most, beside its name
 _BYTES_PER_VALUE = 16  # in an index, on average and at least: smaller ones would fill memory when parsed
-_SUFFIXES = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp", "GIF": "gif"}
+_SUFFIXES = {"MPO": "jpg", **{name: suffixes[0][1:] for name, suffixes in FORMAT_SUFFIXES.items()}}
 
 
 @dataclass(frozen=True)
