@@ -96,3 +96,5 @@ def test_the_line_names_each_choice_with_its_option() -> None:
     for word in ("190", "19 (--batch-size)", "128", "--image-size", "150", "--epochs"):
         assert word in line
     assert "--epochs" not in few_images.describe(recipe, PHOTOS, 190, settings=("budget.epochs",))
+    assert "left out" not in line  # ten batches of 19 leave none out anyway
+    assert "left out" in few_images.describe(fitted(PHOTOS, 196), PHOTOS, 196, settings=())

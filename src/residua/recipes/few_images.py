@@ -64,7 +64,7 @@ def with_batch(recipe: Recipe, count: int, *, settings: Collection[str]) -> Reci
         return recipe
     budget, lr = replace(recipe.budget, drop_last=False), recipe.optim.lr
     if "budget.batch_size" not in settings:
-        most = min(budget.batch_size, max(MIN_BATCH_SIZE, -(-count // STEPS_PER_EPOCH)))
+        most = min(budget.batch_size, max(MIN_BATCH_SIZE, count // STEPS_PER_EPOCH))
         batch_size = max(2, -(-count // steps_per_epoch(count, most, drop_last=False)))
         lr = float(f"{lr * min(1, batch_size / budget.batch_size):.2g}")
         budget = replace(budget, batch_size=batch_size)
@@ -114,12 +114,15 @@ def describe(recipe: Recipe, standard: Recipe, count: int, *, settings: Collecti
         count: Training images.
         settings: Paths of the recipe that the user sets.
     """
+    if not is_small(standard, count):
+        return ""
     old, new = standard.budget, recipe.budget
     old_size, size = standard.arch.preprocess.size, recipe.arch.preprocess.size
     chosen = []
     if new.batch_size != old.batch_size and "budget.batch_size" not in settings:
         chosen.append(f"batch size {new.batch_size} (--batch-size)")
-    if new.drop_last != old.drop_last and "budget.drop_last" not in settings:
+    has_rest = count % new.batch_size > 0
+    if not new.drop_last and has_rest and "budget.drop_last" not in settings:
         chosen.append("no image left out of an epoch")
     if size != old_size and SIZE not in settings:
         chosen.append(f"{size} instead of {old_size} pixels on a CPU (--image-size)")
