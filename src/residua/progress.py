@@ -2,9 +2,10 @@
 
 terminal              a bar at the bottom, and a line for each epoch above it
 notebook              the same where ipywidgets is installed
-pipe, file, others    a line for each epoch, and one every ten seconds between them
+pipe, file, others    a line for the first step and for each epoch, and one every ten seconds between them
 """
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from importlib.util import find_spec
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from residua.events import EpochRow, Event, Note, PlanLine, StepProgress, Stopped
+from residua.events import Activity, EpochRow, Event, Note, PlanLine, StepProgress, Stopped
 from residua.spec.printable import printable
 
 if TYPE_CHECKING:  # rich takes a third of the time that `--help` may take
@@ -58,7 +59,8 @@ class ProgressPrinter:
         self.last_row: EpochRow | None = None
         self._bars: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
-        self._last_line = time.monotonic()
+        self._last_line = -math.inf
+        self._activity: TaskID | None = None
 
     @contextmanager
     def showing_bars(self) -> Iterator[None]:
@@ -75,7 +77,10 @@ class ProgressPrinter:
 
     def show(self, event: Event, name: str = "") -> None:
         """Print one event of the run `name`."""
-        if isinstance(event, StepProgress):
+        self._end_activity()
+        if isinstance(event, Activity):
+            self._begin_activity(event)
+        elif isinstance(event, StepProgress):
             self._tick(event, name)
         elif isinstance(event, EpochRow):
             self.last_row = event
@@ -89,6 +94,18 @@ class ProgressPrinter:
             say_wrapped(self.to, event.text)
         elif isinstance(event, Stopped):
             self.stopped_at = event.step
+
+    def _begin_activity(self, activity: Activity) -> None:
+        """Show what is being done: a bar without an end, or a line where none can be drawn."""
+        if self._bars:
+            self._activity = self._bars.add_task(f"{activity.text} ...", total=None)
+        else:
+            say_wrapped(self.to, f"{activity.text} ...")
+
+    def _end_activity(self) -> None:
+        if self._bars and self._activity is not None:
+            self._bars.remove_task(self._activity)
+        self._activity = None
 
     def _tick(self, tick: StepProgress, name: str) -> None:
         if self._bars:
@@ -113,8 +130,9 @@ def _can_draw(to: "Console") -> bool:
 
 def tick_facts(tick: StepProgress, noun: str) -> list[str]:
     """The numbers of `tick`, the most important first."""
+    left = [f"{format_duration(tick.seconds_left)} left"] if tick.seconds_left else []
     return [
-        f"{format_duration(tick.seconds_left)} left",
+        *left,
         f"loss {tick.loss:.3f}",
         f"{tick.images_per_second:,.0f} {noun}s/s",
         f"lr {tick.lr:.2g}",

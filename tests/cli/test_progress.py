@@ -6,6 +6,7 @@ import os
 import re
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -14,7 +15,7 @@ from residua.cli.failures import STOPPED
 from residua.cli.progress import Stopper
 from residua.cli.train import _begin
 from residua.cli.unbroken_output import UnbrokenOutput
-from residua.events import EpochRow, Note, StepProgress
+from residua.events import Activity, EpochRow, Event, Note, PlanLine, StepProgress
 from residua.progress import ProgressPrinter, format_duration, join_fitting, tick_facts
 
 TICK = StepProgress(85, 12_000, 1.2131, 0.0037, 1640.2, 97_265.0, 3 << 29)
@@ -22,7 +23,7 @@ VALUES = {"epoch": 7, "step": 85, "lr": 0.1, "train_loss": 1.5, "train_error": 7
 ROW = EpochRow({**VALUES, "images_per_second": 671.4}, 20)
 
 
-def render_events(width: int, *events: StepProgress | EpochRow | Note, terminal: bool = True) -> str:
+def render_events(width: int, *events: Event, terminal: bool = True) -> str:
     """What a console so wide shows, without the codes that move its cursor."""
     console = Console(
         file=io.StringIO(), width=width, force_terminal=terminal, color_system=None, soft_wrap=True
@@ -65,7 +66,33 @@ def test_without_a_terminal_a_line_is_one_line_and_has_the_speed() -> None:
     assert out.splitlines() == [
         long.text.rstrip(),
         "epoch  7/20  loss 1.500  error 78.12 % train,  5.00 % test  671 images/s",
+        "step 85/12,000  27:01:05 left  loss 1.213  1,640 images/s  lr 0.0037  1.5 GiB",
     ]
+
+
+def test_the_first_step_has_its_line_at_once_and_the_second_waits() -> None:
+    unknown = replace(TICK, step=1, seconds_left=0.0)
+    (line,) = render_events(80, unknown, TICK, terminal=False).splitlines()
+    assert line.startswith("step 1/12,000  loss")
+
+
+def test_what_takes_seconds_before_training_is_said_and_then_gone() -> None:
+    before, now, after = (
+        PlanLine("data    240 images"),
+        Activity("timing, at most 6 s"),
+        PlanLine("plan    float32"),
+    )
+    lines = render_events(80, before, now, after, terminal=False).splitlines()
+    assert lines == ["data    240 images", "timing, at most 6 s ...", "plan    float32"]
+    printer = ProgressPrinter(Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None))
+    with printer.showing_bars():
+        printer.show(before)
+        printer.show(now)
+        bars = printer._bars
+        assert bars
+        assert [task.description for task in bars.tasks] == ["timing, at most 6 s ..."]
+        printer.show(after)
+        assert not bars.tasks
 
 
 def test_averaged_weights_and_boxes_have_their_own_words() -> None:

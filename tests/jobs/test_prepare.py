@@ -1,5 +1,6 @@
 """What is decided before the first step, beyond what other jobs' tests see."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,9 +13,10 @@ from residua.data import mean_image
 from residua.data.open import open_dataset
 from residua.data.transforms import eval_view as seen_view
 from residua.errors import ConfigError
+from residua.events import Activity, Event, PlanLine
 from residua.jobs import prepare
 from residua.jobs.prepare import TrainRequest, resolve
-from residua.jobs.train import resume
+from residua.jobs.train import free_path, resume
 from residua.runs import checkpoint
 from residua.runs.run import Run
 from residua.training import plan
@@ -120,3 +122,28 @@ def test_settings_that_suit_each_other_come_in_any_order(photos: Path, turn: int
     assert (decided.optim.kind, decided.optim.nesterov) == ("adamw", False)
     with pytest.raises(ConfigError, match=r"add --set optim\.nesterov=false"):
         resolve(TrainRequest(str(photos), model="cifar_resnet20", changes=(("optim.kind", "adamw"),)))
+
+
+def test_each_line_is_told_as_soon_as_it_is_known(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The data and the network before anything is measured, which is announced."""
+    events: list[Event] = []
+
+    def choose(*args: object, announce: Callable[[str], None], **more: object) -> PlanChoice:
+        told = [event.text[:7].strip() for event in events if isinstance(event, PlanLine)]
+        assert told == ["data", "model", "input", "recipe"]
+        announce("timing formats, at most 6 s")
+        assert events[-1] == Activity("timing formats, at most 6 s")
+        return plan.choose_plan(*args, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(prepare, "plan", SimpleNamespace(choose_plan=choose))
+    request = TrainRequest(str(photos), model="cifar_resnet20", epochs=1)
+    prepared = prepare.prepare(request, listen=events.append)
+    assert events[0] == Activity(f"reading {photos}")
+    assert prepared.notes == tuple(event.text for event in events if isinstance(event, PlanLine))
+
+
+def test_a_link_to_data_keeps_its_own_name(photos: Path, tmp_path: Path) -> None:
+    (link := tmp_path / "flowers").symlink_to(photos)
+    assert free_path(str(link)).name == "flowers-1"
+    assert free_path(f"{link}/").name == "flowers-1"
+    assert free_path(f"{link}/train/..").name == "flowers-1"

@@ -8,7 +8,7 @@ from typing import Any
 
 from residua import tasks
 from residua.data.listing import SourceListing
-from residua.data.sources.objects import list_dataset_objects
+from residua.data.sources.objects import source_and_listing
 from residua.data.sources.table import parse_source
 from residua.errors import CheckpointError, ConfigError, DataError
 from residua.events import Event, Note
@@ -275,14 +275,6 @@ def _record_new_source(run: Run, source: str) -> None:
         reopen(run, tasks.data_task_of(source), source=source)
         write_file(run.path / RECIPE, to_json(replace(recipe, data=replace(recipe.data, source=source))))
         write_backup(run.path)
-
-
-def source_and_listing(data: object) -> tuple[str, SourceListing | None]:
-    """The source as text, and its listing where `data` are objects."""
-    if isinstance(data, str | Path):
-        return str(data), None
-    listing = list_dataset_objects(data)
-    return listing.source, listing
 
 
 def _write_missing_report(run: Run, listen: Listen, listing: SourceListing | None, source: str) -> None:

@@ -1,5 +1,6 @@
 """Source: the DATA argument of a command or of `residua.train`, parsed into a name and a place."""
 
+import os
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -56,8 +57,11 @@ class Source:
 
     @property
     def label(self) -> str:
-        """A short name for tables and run directories: the name, or the last part of the path."""
-        return self.name or Path(self.place or "").resolve().name
+        """A short name for tables and run directories: the name, or the last part of the path.
+
+        That is the name of a link, not of its target.
+        """
+        return self.name or os.path.basename(os.path.abspath(self.place or ""))
 
     def absolute(self) -> "Source":
         """The same source, readable from any working directory.

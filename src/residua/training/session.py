@@ -2,8 +2,8 @@
 
     resume       newest state without damage -> network, optimiser, epoch totals, history
     each step    loop.train updates; totals are summed on the device
-    reading      every step on a CPU, every READ_EVERY on an accelerator, and when a state is due or a stop is
-                 requested: read the loss, check it, report StepProgress
+    reading      every step on a CPU, the first and every READ_EVERY on an accelerator, and when a state is
+                 due or a stop is requested: read the loss, check it, report StepProgress
     epoch end    save -> validate -> append metrics, save best weights -> save
     on NaN       stop, skip, or roll back to the newest state (optim.on_nonfinite)
     on request   finish the step, save, end with Stopped; an epoch that lacks its validation is validated on
@@ -31,6 +31,7 @@ from residua.nn.network import Network
 from residua.runs import checkpoint
 from residua.runs.checkpoint import Progress
 from residua.runs.run import Run
+from residua.spec.amount import quantity
 from residua.training import compiling, memory, optim
 from residua.training.average import recalibrate_batch_norms
 from residua.training.epoch_totals import EpochTotals
@@ -47,6 +48,7 @@ from residua.training.nonfinite import (
 from residua.training.prefetch import Prefetcher, StopRequested, in_lockstep
 from residua.training.processes.world import SINGLE_PROCESS, World
 from residua.training.schedule import run_length
+from residua.training.time_left import TimeLeft
 
 READ_EVERY = 20
 """Steps between two readings of the loss on an accelerator, for which the host waits."""
@@ -100,6 +102,7 @@ class TrainingSession:
         self.validation: ValidationResult | None = None
         self.num_skipped = 0
         self.totals = EpochTotals(Progress(), device=self.plan.device, world=world)
+        self.time_left = self._predict_from(0)
 
     def events(self) -> Iterator[Event]:
         """Train from the newest state without damage to the end, or until `stop()` is true on any process.
@@ -137,6 +140,8 @@ class TrainingSession:
             return
         read_every = 1 if self.plan.device == "cpu" else READ_EVERY
         self._prepare()
+        first = self.totals.progress.step + 1
+        self.time_left = self._predict_from(first - 1)
         saved = last_read = time.monotonic()
         batches = Prefetcher(
             self._batches(self.totals.progress.step, self.total, workers=self.recipe.data.num_workers),
@@ -150,24 +155,43 @@ class TrainingSession:
                 not batches.fetch() or self.stop(),
                 time.monotonic() - saved > self.recipe.budget.save_seconds,
             )
-            if not (ends_epoch or leave or save_is_due or moment.step % read_every == 0):
+            is_read = moment.step == first or moment.step % read_every == 0
+            if not (ends_epoch or leave or save_is_due or is_read):
                 continue
             self._check_finite(moment)
-            self.totals.fold(moment.step, time.monotonic() - last_read)
+            took = time.monotonic() - last_read
+            self.totals.fold(moment.step, took)
+            self.time_left.add_steps(moment.step, took)
             yield from self._report(moment)
+            began = time.monotonic()
             if ends_epoch or leave or save_is_due:
                 self._save()
                 saved = time.monotonic()
             if ends_epoch and not leave:
                 yield from self._end_epoch(moment.lr)
+                self.time_left.add_epoch_end(time.monotonic() - began)
                 leave = self._lacks_validation
                 if self.history.stops_early():
                     yield Note(self.history.early_stop_note)
                     return
+            elif save_is_due:
+                self.time_left.add_save(saved - began)
             last_read = time.monotonic()
             if leave:
                 yield Stopped(moment.step)
                 return
+
+    def _predict_from(self, step: int) -> TimeLeft:
+        """A prediction of the time after `step` steps."""
+        networks = 2 if self.history.ema else 1
+        return TimeLeft(
+            total=self.total,
+            steps_per_epoch=self.steps_per_epoch,
+            batch_size=self.batch_size,
+            validation_images=networks * len(self.dataset.test),
+            save_seconds=self.recipe.budget.save_seconds,
+            start=step,
+        )
 
     def _prepare(self) -> None:
         """Wrap the network for several processes; save a first state if training may roll back to it."""
@@ -198,7 +222,10 @@ class TrainingSession:
             progress = checkpoint.restore(state, self.network, self.optimizer)
             self.totals = EpochTotals(progress, device=self.plan.device, world=self.world)
             if progress.step > self.total:
-                message = f"{self.run.path} has made {progress.step} updates, its recipe has {self.total}"
+                message = (
+                    f"{self.run.path} has made {quantity(progress.step, 'update')}, "
+                    f"its recipe has {self.total}"
+                )
                 raise ConfigError(f"{message}: give it a longer budget in recipe.json")
             yield Note(f"continuing after step {progress.step} of {self.total}")
         for line in self.history.restore(state, self.totals.progress):
@@ -278,7 +305,10 @@ class TrainingSession:
 
     def _report(self, moment: Moment) -> Iterator[Event]:
         if (num_skipped := int(moment.num_skipped)) > self.num_skipped:
-            yield Note(f"{num_skipped} updates skipped up to step {moment.step}: loss or gradient not finite")
+            yield Note(
+                f"{quantity(num_skipped, 'update')} skipped up to step "
+                f"{moment.step}: loss or gradient not finite"
+            )
         self.num_skipped = num_skipped
         progress, speed = self.totals.progress, self.totals.images_per_second
         yield StepProgress(
@@ -287,7 +317,7 @@ class TrainingSession:
             progress.loss_sum / progress.num_images,
             moment.lr,
             speed,
-            (self.total - moment.step) * self.batch_size / speed if speed else 0.0,
+            self.time_left.seconds,
             memory_bytes(self.plan.device),
         )
 
