@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from residua.jobs.trained_run import TrainedRun as Run
     from residua.predict.classifier import Classifier, load
     from residua.predict.folder import save
-    from residua.predict.hub import from_hub, push_to_hub
+    from residua.predict.folder import save as save_pretrained
+    from residua.predict.pretrained import from_hub, push_to_hub
+
+    from_pretrained = Classifier.from_pretrained
 
 __all__ = [
     "Classifier",
@@ -23,11 +26,13 @@ __all__ = [
     "demo",
     "evaluate",
     "from_hub",
+    "from_pretrained",
     "list_models",
     "load",
     "push_to_hub",
     "resume",
     "save",
+    "save_pretrained",
     "train",
 ]
 
@@ -37,12 +42,14 @@ _ROOMS = {
     "create_model": "residua.jobs.models:create_model",
     "demo": "residua.jobs.demo:demo",
     "evaluate": "residua.jobs.evaluate:evaluate",
-    "from_hub": "residua.predict.hub:from_hub",
+    "from_hub": "residua.predict.pretrained:from_hub",
+    "from_pretrained": "residua.predict.classifier:Classifier.from_pretrained",
     "list_models": "residua.jobs.models:list_models",
     "load": "residua.predict.classifier:load",
-    "push_to_hub": "residua.predict.hub:push_to_hub",
+    "push_to_hub": "residua.predict.pretrained:push_to_hub",
     "resume": "residua.jobs.python_training:resume",
     "save": "residua.predict.folder:save",
+    "save_pretrained": "residua.predict.folder:save",
     "train": "residua.jobs.python_training:train",
 }
 """Public name -> where it is defined, as `module:name`."""

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
 
 from command import python, residua, succeeded
 
@@ -63,6 +65,22 @@ def test_the_page_on_video_runs(tmp_path: Path) -> None:
     assert re.search(r"8 frames together, .* 2 \| .* 8 segments", output)
     assert "torch.Size([1, 5])" in output
     assert "17 windows inflated" in output
+
+
+def test_the_page_on_python_runs(tmp_path: Path) -> None:
+    digits = load_digits()
+    for number, (pixels, label) in enumerate(zip(digits.images[:80], digits.target, strict=False)):
+        file = tmp_path / "photos" / f"digit {label}" / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((pixels * 15.9).astype("uint8")).save(file)
+    blocks = [block for _, block in BLOCK.findall((ROOT / "docs/python.md").read_text())]
+    trackers = [block for block in blocks if "import wandb" in block or "import mlflow" in block]
+    assert len(trackers) == 2  # tests/jobs/test_python_training.py runs them
+    output = by_python(tmp_path, "\n".join(block for block in blocks if block not in trackers))
+    assert re.search(r"Run\('runs/photos-1'.*, 3 epochs, test error", output)
+    assert re.search(r"Prediction\(.*\) \[Prediction", output)
+    assert (tmp_path / "curves.svg").read_text().startswith("<svg")
+    assert (tmp_path / "pets/config.json").exists()
 
 
 def test_one_gradient_is_followed(tmp_path: Path) -> None:

@@ -7,14 +7,17 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub import HfApi, ModelCard, snapshot_download
 
 import residua
 from residua.errors import CheckpointError, ConfigError
 from residua.nn.network import build
-from small import COLOURS, arch, flip
+from residua.predict.classifier import Classifier
+from residua.runs.run import Run
+from small import COLOURS, arch, file_of, flip, photo_folder, recipe
 
 
 class LocalHub:
@@ -85,6 +88,62 @@ def test_the_real_library_takes_the_words_that_the_stand_in_takes() -> None:
         assert set(inspect.signature(ours).parameters) <= set(inspect.signature(real).parameters)
     parameters = set(inspect.signature(LocalHub.snapshot_download).parameters) - {"self"}
     assert parameters <= set(inspect.signature(snapshot_download).parameters)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    photos = photo_folder(tmp_path_factory.mktemp("private") / "photos")
+    out = tmp_path_factory.mktemp("run")
+    file = file_of(recipe("", arch=arch()), out / "recipe.json")
+    return residua.train(photos, recipe=str(file), out=out / "run", progress=False)
+
+
+@pytest.mark.parametrize("form", ["run", "path"])
+def test_a_run_is_pushed_with_a_card_that_tells_what_it_measured(form: str, run: Run, hub: LocalHub) -> None:
+    residua.push_to_hub(
+        run if form == "run" else str(run.path), "me/colours", license_name="apache-2.0", message="first"
+    )
+    card = ModelCard((hub.root / "me/colours/README.md").read_text())
+    error = run.metrics[-1]["test_error"]
+    assert (card.data.license, card.data.library_name) == ("apache-2.0", "residua")
+    assert {"residua", "image-classification"} <= set(card.data.tags)
+    (result,) = card.data.eval_results
+    assert (result.dataset_name, result.metric_value) == ("photos", pytest.approx(1 - error / 100, abs=1e-6))
+    for words in (f"{error:.2f} %", "n = 6", "3 classes (blue, green, red)", "recipe `tests`", '"lr": 0.05'):
+        assert words in card.text
+    assert 'residua.from_pretrained("me/colours")' in card.text
+    picture = np.full((12, 12, 3), 200, np.uint8)
+    assert residua.from_pretrained("me/colours")(picture) == run.predictor(device="cpu")(picture)
+
+
+def test_a_card_names_no_folder_of_the_machine(run: Run, hub: LocalHub) -> None:
+    residua.push_to_hub(run, "me/colours")
+    card = (hub.root / "me/colours/README.md").read_text()
+    assert str(run.path) not in card
+    assert "private" not in card
+    assert "license" not in card
+
+
+def test_a_network_alone_has_a_card_without_numbers(hub: LocalHub) -> None:
+    network = build(arch())
+    network.class_names = ('a"b', "c: d", "\u202ee")
+    for trained in (network, Classifier(network.eval())):
+        residua.push_to_hub(trained, "me/colours")
+        card = ModelCard((hub.root / "me/colours/README.md").read_text())
+        assert card.data.eval_results is None
+        assert "Nothing is known" in card.text
+        assert "\u202e" not in card.text
+
+
+def test_pretrained_names_save_and_load_as_the_others(run: Run, tmp_path: Path) -> None:
+    classifier = residua.from_pretrained(run.path, device="cpu")
+    classifier.save_pretrained(tmp_path / "one")
+    residua.save_pretrained(classifier.network, tmp_path / "two")
+    with pytest.raises(FileExistsError, match="one"):
+        classifier.save_pretrained(tmp_path / "one")
+    picture = np.full((12, 12, 3), 200, np.uint8)
+    for folder in ("one", "two"):
+        assert residua.Classifier.from_pretrained(tmp_path / folder)(picture) == classifier(picture)
 
 
 def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:

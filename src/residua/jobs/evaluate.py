@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 from residua import tasks
+from residua.data.sources.objects import source_and_listing
 from residua.errors import ConfigError
 from residua.measure.evaluate import ALONE, Processes
 from residua.runs.checkpoint import WeightsName
 from residua.runs.run import Run
 from residua.spec.record import nearest
-from residua.tasks.predict_task import Evaluations
+from residua.tasks.predict_task import Evaluations, Examples
 
 Trained = Run | str | Path
 """A run, or the path of a run, a saved folder or a checkpoint file."""
@@ -21,7 +22,7 @@ WEIGHTS = get_args(WeightsName)
 def evaluate(
     trained: Trained | Sequence[Trained],
     *,
-    data: str | Path | None = None,
+    data: object = None,
     views: Sequence[str] = (),
     weights: str = "auto",
     ensemble: bool = False,
@@ -31,7 +32,8 @@ def evaluate(
 
     Args:
         trained: One or several runs, saved folders or checkpoint files.
-        data: A source; None takes the test split of each run. Classes are matched by name.
+        data: A source, or images with labels as `residua.train` takes them: `(X, y)`, a Dataset, ...; of two
+            sets the second. None takes the test split of each run. Classes are matched by name.
         views: Protocols, e.g. `center`, `10crop`; of boxes `voc`, `coco`. By default images are shown
             once, and videos both as one clip and as thirty.
         weights: Of a run: `raw` (of the last step), `ema` (averaged), `best` (lowest test error); `auto` is
@@ -49,16 +51,21 @@ def evaluate(
         CheckpointError: Weights cannot be used.
     """
     networks = [trained] if isinstance(trained, Run | str | Path) else list(trained)
-    source = None if data is None else str(data)
+    source, listing = (None, None) if data is None else source_and_listing(data)
     return evaluate_networks(
-        paths_of(networks), data=source, views=views, weights=weights, ensemble=ensemble, world=world
+        paths_of(networks),
+        data=listing or source,
+        views=views,
+        weights=weights,
+        ensemble=ensemble,
+        world=world,
     ).scores
 
 
 def evaluate_networks(
     paths: Sequence[Path],
     *,
-    data: str | None = None,
+    data: Examples | None = None,
     views: Sequence[str] = (),
     weights: str = "auto",
     ensemble: bool = False,

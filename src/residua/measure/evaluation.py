@@ -16,7 +16,7 @@ from residua.measure import calibration, resample
 from residua.measure.score import Estimate, Score, wilson
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
     """The predictions of one network, or of several averaged, for a labelled split under one protocol."""
 
@@ -54,6 +54,12 @@ class Evaluation:
         """
         check_finite(logits)
         return cls(torch.softmax(logits, 1).numpy(), split, float(cross_entropy(logits, labels)))
+
+    def __repr__(self) -> str:
+        owner, n = f"{self.network}, " if self.network else "", len(self.labels)
+        error = f"{100 * self.wrong / n:.2f} % wrong" if n else "empty"
+        size = f"n = {n:,} of {self.split.name}"
+        return f"Evaluation({owner}{self.protocol}: {error}, loss {self.loss:.3f}, {size})"
 
     @property
     def labels(self) -> NDArray[np.int64]:

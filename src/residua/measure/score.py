@@ -17,7 +17,7 @@ class Estimate:
     """95 % interval, in the same unit."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Score:
     """Top-1 accuracy under one protocol, and other numbers from the same predictions."""
 
@@ -43,6 +43,14 @@ class Score:
     """Expected calibration error, in percentage points (Guo et al. 2017)."""
     clip: str = ""
     """Of videos: which frames a clip has, at which rate, in how many views; empty for images."""
+
+    def __repr__(self) -> str:
+        low, high = self.interval
+        size = f"n = {self.n:,} of {self.split}"
+        return (
+            f"Score({self.views}: {self.top1:.2f} % top-1, 95 % interval {low:.2f} to {high:.2f}, "
+            f"{size}, {self.weights} weights)"
+        )
 
     @property
     def error(self) -> float:

@@ -10,7 +10,7 @@ from residua.spec.printable import printable
 
 MAX_NAMES = 5
 """Classes that are named before the rest are counted."""
-MAX_WORDS = 3
+MAX_WORDS = 2
 """Kinds of blocks that are named."""
 
 

@@ -17,6 +17,8 @@ from residua.data.pictures import PixelArray, open_picture
 from residua.data.transforms import eval_view
 from residua.errors import DataError
 from residua.nn.network import Network
+from residua.predict import hub
+from residua.predict.folder import save
 from residua.predict.predictor import compute_logits, describe_predictor, load_predictor, read_classifier
 from residua.spec.printable import printable
 from residua.spec.recipe import Plan
@@ -72,6 +74,41 @@ class Classifier:
 
     def __repr__(self) -> str:
         return describe_predictor("Classifier", self.network, self.plan, self.weights)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        place: str | Path,
+        *,
+        revision: str | None = None,
+        weights: str = "auto",
+        device: str = "auto",
+        precision: str = "float32",
+    ) -> "Classifier":
+        """Load a classifier from this machine, as `residua.load` does, or else from a hub.
+
+        Args:
+            place: A run, a saved folder or a checkpoint file; where there is none, `owner/name` on a hub.
+            revision: On a hub, a branch, tag or commit; None takes the newest.
+            weights: As in `residua.load`.
+            device: As in `residua.load`.
+            precision: As in `residua.load`.
+
+        Raises:
+            CheckpointError: There is no classifier, or a byte of it changed since it was written.
+            UnreachableError: The hub does not answer, and the cache holds none.
+            ConfigError: A name cannot be used, or the extra `hub` is not installed.
+        """
+        here = place if Path(place).exists() else hub.download(str(place), revision=revision)
+        return load(here, weights=weights, device=device, precision=precision)
+
+    def save_pretrained(self, folder: str | Path, *, force: bool = False) -> Path:
+        """Write the network to a folder, as `residua.save` does.
+
+        Raises:
+            FileExistsError: The folder holds a saved network, and `force` is false.
+        """
+        return save(self.network, folder, force=force)
 
     @overload
     def __call__(self, picture: str | Path | bytes | Image.Image) -> Prediction: ...

@@ -9,8 +9,8 @@ from residua.files import check_is_free, write_file
 from residua.nn.network import Network, build
 from residua.spec.arch import Arch
 from residua.spec.named_network import original_name
-from residua.spec.preprocess import Preprocess
 from residua.spec.record import from_plain, parse_json, to_plain
+from residua.spec.walk import block_repeats
 from residua.version import __version__
 from residua.weights.dialect import listed
 from residua.weights.load import FILE, check_size, head_keys, load, read_weights
@@ -100,33 +100,35 @@ def config(network: Network) -> dict[str, Any]:
         "architecture": TIMM_PREFIX + original_name(arch.name),
         "num_classes": arch.classes,
         "num_features": network.num_features,
-        "pretrained_cfg": timm_config(arch.preprocess, classes=arch.classes, head=head_keys(network)[0]),
+        "pretrained_cfg": timm_config(arch),
         "label_names": list(network.class_names),
         "arch": to_plain(arch),
     }
 
 
-def timm_config(preprocess: Preprocess, *, classes: int, head: str) -> dict[str, Any]:
-    """`preprocess` in timm's words; `head` is the name of the last layer's weight.
+def timm_config(arch: Arch) -> dict[str, Any]:
+    """What timm calls the pretrained configuration of `arch`, without weights.
 
     Args:
-        preprocess: How the network reads images.
-        classes: Outputs of the network.
-        head: Name of that weight in the network's `state_dict`, e.g. `head.linear1.weight`.
+        arch: A network with a last layer.
 
     Returns:
         The fields of timm's `pretrained_cfg`, as JSON values.
     """
+    preprocess, layer = arch.preprocess, "linear" if arch.is_flat else "conv"
+    side = block_repeats(arch)[-2].layers[-1].size
     return {
-        "input_size": [preprocess.channels, preprocess.size, preprocess.size],
+        "input_size": list(arch.input_shape),
+        "fixed_input_size": arch.is_flat,
         "mean": list(preprocess.mean),
         "std": list(preprocess.std),
         "interpolation": preprocess.interpolation,
         "crop_pct": preprocess.size / preprocess.resize,
         "crop_mode": "center",
-        "num_classes": classes,
-        "first_conv": "stem.conv1",
-        "classifier": head.rpartition(".")[0],
+        "num_classes": arch.classes,
+        "pool_size": None if arch.is_flat else [side, side],
+        "first_conv": f"stem.{layer}1",
+        "classifier": f"head.linear{arch.head.word.count('L')}",
     }
 
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from residua.spec.printable import printable
+
 
 @dataclass(frozen=True, slots=True)
 class TextTable:
@@ -15,3 +17,11 @@ class TextTable:
     """Index of the first column that holds numbers and is aligned right, as are all after it; 0: none."""
     notes: tuple[str, ...] = ()
     """Lines below the table, in order."""
+
+    def preview(self, title: str, *, most: int = 5) -> str:
+        """`title`, the first `most` rows in aligned columns, and how many more there are: for `repr`."""
+        first = self.rows[:most]
+        widths = [max(map(len, column)) for column in zip(*first, strict=True)]
+        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in first]
+        more = [f"... {len(self.rows) - most} more"] if len(self.rows) > most else []
+        return "\n  ".join([title, *map(printable, [*lines, *more])])

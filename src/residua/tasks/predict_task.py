@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from residua.data.decode import MediaType
+from residua.data.listing import SourceListing
 from residua.measure.evaluate import Processes
 from residua.spec.text_table import TextTable
 
@@ -19,6 +20,10 @@ OPTIONS = {
     "least": "detectors",
 }
 """Options of `evaluate` and `predict` that have an effect in some tasks only, and in which."""
+
+
+Examples: TypeAlias = str | SourceListing
+"""Labelled examples as a source, or as a listing of what came from Python."""
 
 
 class Predictions(Protocol):
@@ -100,12 +105,12 @@ class PredictTask(Protocol[PredictorT, SplitT]):
     ) -> PredictorT:
         """Load the Predictor of a run, a folder or a file; see `predict.predictor.load_predictor`."""
 
-    def examples(self, path: Path, data: str | None, classes: tuple[str, ...]) -> SplitT:
+    def examples(self, path: Path, data: Examples | None, classes: tuple[str, ...]) -> SplitT:
         """Open the labelled examples for the evaluation of a network.
 
         Args:
             path: The run or file of the network.
-            data: A source; None takes the test split of the run.
+            data: Where they are; None takes the test split of the run.
             classes: The network's classes, in whose order labels are given.
 
         Returns:
@@ -120,7 +125,7 @@ class PredictTask(Protocol[PredictorT, SplitT]):
         self,
         paths: Sequence[Path],
         *,
-        data: str | None,
+        data: Examples | None,
         views: Sequence[str],
         weights: str,
         ensemble: bool,
@@ -130,7 +135,7 @@ class PredictTask(Protocol[PredictorT, SplitT]):
 
         Args:
             paths: Runs, saved folders or checkpoint files.
-            data: A source; None takes the test split of each run.
+            data: Labelled examples; None takes the test split of each run.
             views: Names of protocols.
             weights: As in `load`.
             ensemble: Average the probabilities of all networks.

@@ -122,13 +122,13 @@ def _differences(before: dict[str, Any], now: dict[str, Any], dataset: Dataset) 
 
 
 def run_dataset(
-    path: Path, data: str | None, task: DataTask[DatasetT], *, inputs: Holds, usage: str
+    path: Path, data: str | SourceListing | None, task: DataTask[DatasetT], *, inputs: Holds, usage: str
 ) -> DatasetT | None:
     """The dataset of the run at `path`, where an evaluation on `data` means the run's own examples.
 
     Args:
         path: A run, a saved folder or a checkpoint file.
-        data: The source to evaluate on; None means the run's own.
+        data: The examples to evaluate on; None means the run's own.
         task: The data of the network's task.
         inputs: What the network reads.
         usage: The option with which such data are given, for messages.
@@ -141,6 +141,8 @@ def run_dataset(
             or belongs to another task.
         DataError: The run's examples changed.
     """
+    if isinstance(data, SourceListing):
+        data = data.source
     if data is not None and holds(data) != inputs:
         does = {"images": "reads images", "clips": "reads clips", "boxes": "finds boxes"}[inputs]
         raise ConfigError(f"{path} {does}: give {usage}")

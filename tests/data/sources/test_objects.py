@@ -162,6 +162,23 @@ def test_a_subset_knows_labels_and_classes_of_its_set() -> None:
     assert (images.labels.tolist(), images.classes) == ([2, 0, 1], ("ant", "bee", "cat"))
 
 
+def test_a_run_is_evaluated_on_arrays_by_the_names_of_their_classes(tmp_path: Path) -> None:
+    recipe_file = file_of(recipe("", arch=arch()), tmp_path / "recipe.json")
+    names = [("ant", "bee", "cat")[label] for label in Y]
+    run = residua.train((X, names), recipe=str(recipe_file), out=tmp_path / "run", progress=False)
+    some = np.flatnonzero(Y > 0)
+    (score,) = residua.evaluate(run, data=(X[some], [names[i] for i in some]))
+    classify = run.predictor()
+    right = [one.top()[0][0] == names[i] for one, i in zip(classify(X[some]), some, strict=True)]
+    assert (score.n, score.top1) == (16, pytest.approx(100 * np.mean(right)))
+    (both,) = residua.evaluate(run, data=((X, names), (X[some], [names[i] for i in some])))
+    assert both.n == 16
+    with pytest.raises(DataError, match="data="):
+        residua.evaluate(run)
+    with pytest.raises(DataError, match="dog"):
+        residua.evaluate(run, data=(X, ["dog"] * 24))
+
+
 def test_arrays_train_and_resume(tmp_path: Path) -> None:
     recipe_file = file_of(recipe("", arch=arch()), tmp_path / "recipe.json")
     run = residua.train((X, Y), recipe=str(recipe_file), out=tmp_path / "run", progress=False)

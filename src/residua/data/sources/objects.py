@@ -129,6 +129,18 @@ class HubRows:
         """Nothing: the library maps its files into memory."""
 
 
+def source_and_listing(data: object) -> tuple[str, SourceListing | None]:
+    """The DATA argument of Python: the source as text, and its listing where `data` are objects.
+
+    Raises:
+        DataError: as `list_dataset_objects`.
+    """
+    if isinstance(data, str | Path):
+        return str(data), None
+    listing = list_dataset_objects(data)
+    return listing.source, listing
+
+
 def list_dataset_objects(data: object) -> SourceListing:
     """The images of Python objects, told apart as at the top of this file.
 

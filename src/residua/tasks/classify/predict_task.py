@@ -6,7 +6,7 @@ from pathlib import Path
 
 from residua.data.decode import IMAGE
 from residua.data.images import Images
-from residua.data.listing import match_classes
+from residua.data.listing import SourceListing, evaluation_split, match_classes
 from residua.data.open import open_evaluation_split
 from residua.measure.evaluate import Processes
 from residua.measure.views import VIEWS, evaluate_view
@@ -15,6 +15,7 @@ from residua.predict.predictor import predict_files
 from residua.tasks.classify.data_task import ClassifyData
 from residua.tasks.classify.evaluations import ClassEvaluations, check_views
 from residua.tasks.classify.predictions import ClassPredictions
+from residua.tasks.predict_task import Examples
 from residua.tasks.run_data import run_dataset
 
 BATCH_SIZE = 32
@@ -32,8 +33,10 @@ class ClassifyPredict:
         """Load a Classifier."""
         return load(path, weights=weights, device=device, precision=precision)
 
-    def examples(self, path: Path, data: str | None, classes: tuple[str, ...]) -> Images:
+    def examples(self, path: Path, data: Examples | None, classes: tuple[str, ...]) -> Images:
         """Open labelled images."""
+        if isinstance(data, SourceListing):
+            return match_classes(evaluation_split(data), classes, owner="the network")
         dataset = run_dataset(path, data, ClassifyData(), inputs="images", usage="--data with images")
         if dataset is None:
             return open_evaluation_split(str(data), classes=classes)
@@ -43,7 +46,7 @@ class ClassifyPredict:
         self,
         paths: Sequence[Path],
         *,
-        data: str | None,
+        data: Examples | None,
         views: Sequence[str],
         weights: str,
         ensemble: bool,

@@ -9,6 +9,7 @@ import numpy as np
 
 from residua.errors import ConfigError, DataError
 from residua.measure.evaluation import Evaluation
+from residua.spec.amount import quantity
 from residua.spec.text_table import TextTable
 
 RankedClasses = tuple[tuple[str, float], ...]
@@ -22,7 +23,7 @@ class Ranks(Protocol):
         """The `k` likeliest classes with their probabilities, the likeliest first."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ClassPredictions:
     """`residua.tasks.predict_task.Predictions` of classes."""
 
@@ -65,6 +66,10 @@ class ClassPredictions:
 
     def __len__(self) -> int:
         return len(self.titles)
+
+    def __repr__(self) -> str:
+        unread = f", {len(self.failures)} cannot be read" if self.failures else ""
+        return self.table().preview(f"ClassPredictions({quantity(len(self), 'input')}{unread})")
 
     @property
     def errors(self) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from residua.tasks.detect.evaluations import BoxEvaluations
 from residua.tasks.detect.predictions import BoxPredictions
 from residua.tasks.detect.predictor import LEAST, BoxPredictor, load
 from residua.tasks.detect.score import check_protocols
+from residua.tasks.predict_task import Examples
 from residua.tasks.run_data import run_dataset
 
 
@@ -32,7 +33,7 @@ class DetectPredict:
         """Load a BoxPredictor."""
         return load(path, weights=weights, device=device, precision=precision)
 
-    def examples(self, path: Path, data: str | None, classes: tuple[str, ...]) -> tuple[Scenes, str]:
+    def examples(self, path: Path, data: Examples | None, classes: tuple[str, ...]) -> tuple[Scenes, str]:
         """Open images with boxes, and name the protocol that their source is published with."""
         dataset = run_dataset(path, data, DetectData(), inputs="boxes", usage="--data voc:DIR or coco:DIR")
         if dataset is not None:
@@ -49,7 +50,7 @@ class DetectPredict:
         self,
         paths: Sequence[Path],
         *,
-        data: str | None,
+        data: Examples | None,
         views: Sequence[str],
         weights: str,
         ensemble: bool,
@@ -82,7 +83,7 @@ class DetectPredict:
 
 
 def _default_protocols(metric: str) -> tuple[str, ...]:
-    """The protocol of a source, and the other of VOC's and COCO's, where pycocotools is installed."""
+    """The protocol of a source, and the other of VOC's and COCO's, where COCO's can be computed."""
     voc = "voc2007" if metric == "voc2007" else "voc"
     try:
         check_protocols(("coco",))

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from residua.errors import NonFiniteError
 from residua.predict.predictor import autocast, network_inputs
+from residua.spec.amount import quantity
 from residua.spec.recipe import Plan
 from residua.tasks.detect.batches import BoxBatch
 from residua.tasks.detect.network import DetectionNetwork
 from residua.tasks.detect.transforms import to_image
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, repr=False)
 class BoxPrediction:
     """The n boxes predicted in one image, the highest score first."""
 
@@ -29,6 +30,10 @@ class BoxPrediction:
 
     def __len__(self) -> int:
         return len(self.scores)
+
+    def __repr__(self) -> str:
+        best = f", the highest score {100 * float(self.scores[0]):.0f} %" if len(self) else ""
+        return f"BoxPrediction({quantity(len(self), 'box')}{best})"
 
     def select(self, which: NDArray[Any]) -> "BoxPrediction":
         """The boxes at `which`, a mask or indices."""

@@ -20,7 +20,7 @@ from residua.tasks.detect.voc_metric import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class BoxScore:
     """Mean average precision under one protocol."""
 
@@ -42,6 +42,12 @@ class BoxScore:
     """Name of the split."""
     weights: str
     """Which weights: `raw`, `ema` or `best`."""
+
+    def __repr__(self) -> str:
+        low, high = self.interval or (None, None)
+        interval = "" if low is None else f", 95 % interval {low:.1f} to {high:.1f}"
+        size = f"n = {self.n:,} images of {self.split} with {self.boxes:,} objects"
+        return f"BoxScore({self.protocol}: {self.value:.1f} % mAP{interval}, {size}, {self.weights} weights)"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -84,7 +90,7 @@ PROTOCOLS: Mapping[str, Callable[[Sequence[BoxPrediction], Sequence[Boxes], int]
 }
 """COCO's AP@[.5,.95]; VOC's AP@.5, the area under the curve (2010 on) or eleven points of it (2007)."""
 PROTOCOL_TEXTS = {
-    "coco": "mean AP over overlaps .50 to .95, 101 points, 100 boxes an image (pycocotools)",
+    "coco": "mean AP over overlaps .50 to .95, 101 points, 100 boxes an image (as pycocotools)",
     "voc": "mean AP at overlap .5, area under the curve (VOC 2010 on)",
     "voc2007": "mean AP at overlap .5, eleven points (VOC 2007)",
 }
@@ -97,7 +103,7 @@ def check_protocols(protocols: Sequence[str]) -> None:
         if name not in PROTOCOLS:
             raise ConfigError(f"no protocol {name!r}: {nearest(name, PROTOCOLS)}")
         if name == "coco":
-            coco_metric.import_pycocotools()
+            coco_metric.import_cocoeval()
 
 
 def score_boxes(

@@ -13,6 +13,7 @@ from residua.measure.evaluate import Processes, evaluate
 from residua.measure.views import CLIP_VIEWS
 from residua.predict.predictor import predict_files
 from residua.tasks.classify.evaluations import ClassEvaluations, check_views
+from residua.tasks.predict_task import Examples
 from residua.tasks.run_data import run_dataset
 from residua.tasks.video.data_task import VideoData
 from residua.tasks.video.predictions import ClipPredictions
@@ -31,7 +32,7 @@ class VideoPredict:
         """Load a ClipPredictor."""
         return load(path, weights=weights, device=device, precision=precision)
 
-    def examples(self, path: Path, data: str | None, classes: tuple[str, ...]) -> Images:
+    def examples(self, path: Path, data: Examples | None, classes: tuple[str, ...]) -> Images:
         """Open labelled videos."""
         dataset = run_dataset(path, data, VideoData(), inputs="clips", usage="--data video:DIR")
         if dataset is None:
@@ -42,7 +43,7 @@ class VideoPredict:
         self,
         paths: Sequence[Path],
         *,
-        data: str | None,
+        data: Examples | None,
         views: Sequence[str],
         weights: str,
         ensemble: bool,

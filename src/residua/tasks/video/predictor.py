@@ -16,6 +16,7 @@ from residua.data.video.messages import FrameFormat
 from residua.measure import views
 from residua.nn.network import Network
 from residua.predict.predictor import compute_logits, describe_predictor, load_predictor, read_classifier
+from residua.spec.printable import printable
 from residua.spec.recipe import Plan
 from residua.tasks.video.batches import ClipView, clip_of, evaluation_batches
 from residua.tasks.video.protocol import MAX_CLIPS, describe_clips
@@ -26,7 +27,7 @@ FRAMES = 8
 """Frames of the video that accompany its predictions."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, repr=False)
 class VideoPrediction:
     """The class probabilities of a video over time."""
 
@@ -46,6 +47,10 @@ class VideoPrediction:
     """Frames evenly spread over the video: (FRAMES, H, W, 3)."""
     clip: str
     """Which frames each clip has, and at which rate."""
+
+    def __repr__(self) -> str:
+        likeliest = ", ".join(f"{printable(name)} {100 * share:.1f} %" for name, share in self.top(3))
+        return f"VideoPrediction({printable(self.file.name)}: {likeliest}; {len(self.seconds)} moments)"
 
     def top(self, k: int = 1) -> list[tuple[str, float]]:
         """The `k` likeliest classes of the whole video with the mean of their probabilities."""
