@@ -35,7 +35,8 @@ def test_every_recipe_has_a_docstring_and_survives_its_file(name: str) -> None:
 
 
 def test_the_docs_list_every_recipe_and_no_other() -> None:
-    rows = ROW.findall(DOCS.read_text())
+    section = DOCS.read_text().partition("## All recipes")[2].partition("\n## ")[0]
+    rows = ROW.findall(section)
     assert [name for name, _, _ in rows] == list(RECIPES)
     assert all(what and source for _, what, source in rows)
 

@@ -1,7 +1,11 @@
 """Numbers with nouns, large numbers and sizes of memory, read and written."""
 
+import re
+from pathlib import Path
+
 import pytest
 
+import residua
 from residua.errors import ConfigError
 from residua.spec.amount import format_bytes, format_count, parse_bytes, parse_count, quantity
 
@@ -11,6 +15,12 @@ def test_a_noun_follows_its_number() -> None:
     assert quantity(2000, "broken image") == "2,000 broken images"
     texts = [quantity(0, noun) for noun in ("class", "box", "batch", "entry", "day", "video")]
     assert texts == ["0 classes", "0 boxes", "0 batches", "0 entries", "0 days", "0 videos"]
+
+
+def test_no_message_makes_a_plural_of_its_own() -> None:
+    own = re.compile(r"""['"]s['"] \*|\{['"]s['"] if|else ['"](s|es|classes|boxes)['"]""")
+    files = Path(residua.__file__).parent.rglob("*.py")
+    assert [path.name for path in files if own.search(path.read_text())] == []
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from residua.spec.amount import quantity
 
 def analyse(
     trained: list[str] = typer.Argument(
-        metavar=f"RUN|{NETWORK}...",
+        metavar=f"RUN|{NETWORK}",
         help="Runs, checkpoint files, or networks by name with fresh weights.",
     ),
     model_set: list[str] = LAST_MODEL_SET,

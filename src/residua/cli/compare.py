@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 
 def compare(
-    trained: list[Path] = typer.Argument(
-        metavar="RUN|FILE RUN|FILE...", help="Each is compared with the first."
-    ),
+    trained: list[Path] = typer.Argument(metavar="RUN|FILE", help="Each is compared with the first."),
     data: str = DATA,
     view: str = typer.Option(
         "", "--views", metavar="VIEW", help="How each image is shown: center; videos as a whole."

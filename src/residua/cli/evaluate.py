@@ -22,7 +22,7 @@ from residua.spec.amount import quantity
 
 
 def evaluate(
-    trained: list[Path] = typer.Argument(metavar="RUN|FILE...", help="Runs, or checkpoint files."),
+    trained: list[Path] = typer.Argument(metavar="RUN|FILE", help="Runs, or checkpoint files."),
     data: str = DATA,
     views: list[str] = typer.Option(
         [],

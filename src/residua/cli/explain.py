@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def explain(
     names: list[str] = typer.Argument(
-        metavar=f"{NETWORK}...",
+        metavar=f"{NETWORK}",
         help="Networks, at most three: names of `residua models`, or JSON files, with changes where wanted.",
         autocompletion=complete_network,
     ),

@@ -32,7 +32,7 @@ BROAD, BROADEST, PIPE = 105, 145, 180
 def models(
     patterns: list[str] = typer.Argument(
         None,
-        metavar="[PATTERN]...",
+        metavar="PATTERN",
         help="Shell-style patterns, e.g. 'cifar_*'; several full names, also with changes, are compared.",
         autocompletion=complete_network,
     ),

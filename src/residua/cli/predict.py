@@ -14,7 +14,7 @@ from residua.spec.amount import quantity
 def predict(
     trained: Path = typer.Argument(metavar="RUN|FILE", help="A run, or one of its checkpoint files."),
     images: list[Path] = typer.Argument(
-        metavar="IMAGE|DIR...", help="Image files, folders of them, or patterns such as 'new/*.jpg'."
+        metavar="IMAGE|DIR", help="Image files, folders of them, or patterns such as 'new/*.jpg'."
     ),
     topk: int = number(1, "--topk", low=1, help="Classes per image."),
     draw: Path | None = typer.Option(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def recipes(
     name: str | None = typer.Argument(
-        None, metavar="[NAME]", help="A recipe, to see every field.", autocompletion=complete_recipe
+        None, metavar="NAME", help="A recipe, to see every field.", autocompletion=complete_recipe
     ),
     as_json: bool = JSON,
 ) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def reproduce(
-    item: str = typer.Argument(None, metavar="[PAPER/ITEM]", help="A table or figure, e.g. he2015/fig6."),
+    item: str = typer.Argument(None, metavar="PAPER/ITEM", help="A table or figure, e.g. he2015/fig6."),
     models: list[str] = typer.Option(
         [],
         "-m",

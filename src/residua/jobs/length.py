@@ -9,6 +9,7 @@ from torch import nn
 
 from residua.errors import ConfigError
 from residua.recipes import few_images
+from residua.spec.amount import quantity
 from residua.spec.recipe import Recipe
 from residua.training.learn_task import AnyLearnTask
 from residua.training.pace import Pace, estimate_pace, measure_pace
@@ -108,7 +109,7 @@ def _within_default(recipe: Recipe, pace: Pace, count: int) -> TimedRecipe:
         return TimedRecipe(recipe, f"about {format_duration(whole)} on this machine")
     cut = replace(recipe, budget=replace(recipe.budget, epochs=epochs))
     took = format_duration(pace.seconds(epochs * steps_per_epoch, steps_per_epoch))
-    why = f"{recipe.budget.epochs} epochs would take {format_duration(whole)}"
+    why = f"{quantity(recipe.budget.epochs, 'epoch')} would take {format_duration(whole)}"
     return TimedRecipe(cut, f"about {took} on this machine ({why})", is_measured=True)
 
 
@@ -124,6 +125,5 @@ def _within(recipe: Recipe, pace: Pace, seconds: float, count: int) -> Recipe:
 def format_duration(seconds: float) -> str:
     """`40 seconds`, `7 minutes` or `3.5 hours`."""
     if seconds < 90:
-        whole = max(1, math.ceil(seconds))
-        return f"{whole} second{'s' * (whole > 1)}"
+        return quantity(max(1, math.ceil(seconds)), "second")
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
