@@ -4,12 +4,15 @@ import hashlib
 import http.client
 import io
 import tarfile
-import tempfile
+import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from residua.errors import DataError
+from residua.files import write_file
 
 _SECONDS = 60.0  # without a byte, after which a connection is closed
 _MOST_BYTES = 1 << 28  # of an archive or a member: the archive of CIFAR-10 has 170,052,171
@@ -37,14 +40,27 @@ def download(folder: Path, *, url: str, md5: str, members: Sequence[str], advice
         folder.mkdir(parents=True, exist_ok=True)
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             for member in members:
-                _place(folder / member, _member(tar, member))
+                write_file(folder / member, _member(tar, member))
     except (OSError, EOFError, tarfile.TarError) as error:
         raise DataError(f"{url} cannot be unpacked into {folder} ({error}): {advice}") from None
 
 
+class _SameServer(urllib.request.HTTPRedirectHandler):
+    """Follows redirects within a server only; another one, or plain HTTP, would get the request unasked."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        """The request that a redirect leads to. URLError for another server."""
+        first, second = urllib.parse.urlsplit(req.full_url), urllib.parse.urlsplit(newurl)
+        if first[:2] != second[:2]:
+            raise urllib.error.URLError(f"it redirects to {second.scheme}://{second.netloc[:200]}")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 def _fetched(url: str, *, advice: str) -> bytes:
     try:
-        with urllib.request.urlopen(url, timeout=_SECONDS) as response:  # noqa: S310 - the caller's constant
+        with urllib.request.build_opener(_SameServer()).open(url, timeout=_SECONDS) as response:
             content: bytes = response.read(_MOST_BYTES)
             return content
     except (OSError, http.client.HTTPException) as error:
@@ -59,15 +75,3 @@ def _member(tar: tarfile.TarFile, name: str) -> bytes:
             assert content is not None
             return content.read()
     raise tarfile.TarError(f"it holds no {name}")
-
-
-def _place(file: Path, content: bytes) -> None:
-    """Write `file` in one step."""
-    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as draft:
-        try:
-            draft.write(content)
-            draft.flush()
-            Path(draft.name).replace(file)
-        except OSError:
-            Path(draft.name).unlink(missing_ok=True)
-            raise

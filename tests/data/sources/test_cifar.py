@@ -211,7 +211,11 @@ def server(archive: bytes) -> Iterator[tuple[str, list[str]]]:
     class Page(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             requests.append(self.path)
-            self.send_response(200 if self.path == "/a.tar.gz" else 404)
+            port = self.server.server_address[1]
+            moves = {"/moved": "/a.tar.gz", "/away": f"http://localhost:{port}/a.tar.gz"}
+            self.send_response(200 if self.path == "/a.tar.gz" else 302 if self.path in moves else 404)
+            if self.path in moves:
+                self.send_header("Location", moves[self.path])
             self.end_headers()
             self.wfile.write(archive)
 
@@ -262,6 +266,15 @@ def test_no_connection_says_how_to_go_on(tmp_path: Path, server: tuple[str, list
         with pytest.raises(DataError, match=r"fetched .*cifar10:DIR") as caught:
             list_cifar("cifar10", None, cache=tmp_path / "cache", url=url)
         assert "\n" not in str(caught.value)
+
+
+def test_redirects_stay_on_the_server(tmp_path: Path, archive: bytes, server: tuple[str, list[str]]) -> None:
+    (url, requests), md5 = server, hashlib.md5(archive).hexdigest()
+    with pytest.raises(DataError, match=r"redirects to http://localhost:"):
+        list_cifar("cifar10", None, cache=tmp_path, url=url.replace("a.tar.gz", "away"), md5=md5)
+    assert requests == ["/away"]
+    listing = list_cifar("cifar10", None, cache=tmp_path, url=url.replace("a.tar.gz", "moved"), md5=md5)
+    assert len(listing.train)
 
 
 def hundred(folder: Path, *, python_form: bool) -> Path:
