@@ -94,7 +94,7 @@ def test_without_its_library_a_kind_names_what_to_install(kind: str, monkeypatch
         return real(name, *words)
 
     monkeypatch.setattr(builtins, "__import__", absent)
-    with pytest.raises(ConfigError, match=f"{kind} .*pip install timm"):
+    with pytest.raises(ConfigError, match=rf"{kind} .*residua\[optim\]"):
         optim.make_optimizer(network(), Optim(kind=kind))  # type: ignore[arg-type]
 
 

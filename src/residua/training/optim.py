@@ -107,5 +107,7 @@ def _timm(kind: str) -> Any:
     try:
         import timm.optim
     except ImportError:
-        raise ConfigError(f"optim.kind {kind} needs timm: pip install timm, or give sgd or adamw") from None
+        raise ConfigError(
+            f"optim.kind {kind} needs timm: pip install 'residua[optim]', or give sgd or adamw"
+        ) from None
     return timm.optim

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from residua.data.boxes import Boxes
+from residua.errors import ConfigError
 from residua.tasks.detect import coco_metric
 from residua.tasks.detect.prediction import BoxPrediction
 from residua.tasks.detect.score import score_boxes
@@ -164,6 +166,46 @@ def test_coco_equals_pycocotools_called_by_hand_on_files(seed: int, tmp_path: Pa
     theirs = [100 * value if value > -1 else np.nan for value in coco_eval.stats]
     assert [value for _, value in ours.parts] == pytest.approx(theirs, abs=1e-4, nan_ok=True)
     assert np.mean([ap for _, ap in ours.classes]) == pytest.approx(ours.value)
+
+
+def hide(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`import` of the library and its parts fails as if it were not installed."""
+    for name in (library, *(name for name in sys.modules if name.startswith(f"{library}."))):
+        monkeypatch.setitem(sys.modules, name, None)
+
+
+def crowded(images: int) -> tuple[list[BoxPrediction], list[Boxes]]:
+    """Equal scores, more than 100 boxes an image, an image without objects and one without detections."""
+    detections, truth = scene(3, images)
+    many = [
+        np.concatenate([getattr(one, name)] * 20) for one in detections[:1] for name in ("corners", "labels")
+    ]
+    tied = BoxPrediction(*many, np.full(len(many[1]), 0.5, np.float32))
+    nothing = BoxPrediction(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.float32))
+    return [tied, nothing, *detections[2:]], [*truth[:-1], Boxes.of([], [])]
+
+
+@pytest.mark.parametrize("case", [scene(0, 12), scene(1, 12), crowded(8)], ids=["0", "1", "crowded"])
+def test_both_libraries_give_the_same_metrics(
+    case: tuple[list[BoxPrediction], list[Boxes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pycocotools")
+    pytest.importorskip("faster_coco_eval", reason="faster-coco-eval is not installed")
+    assert coco_metric.import_cocoeval()[1].__name__ == "COCOeval_faster"
+    value, parts, by_class = coco_metric.coco_average_precision(*case, 3)
+    hide("faster_coco_eval", monkeypatch)
+    assert coco_metric.import_cocoeval()[1].__name__ == "COCOeval"
+    slow, slow_parts, slow_by_class = coco_metric.coco_average_precision(*case, 3)
+    assert value == pytest.approx(slow, abs=1e-6)
+    assert dict(parts) == pytest.approx(dict(slow_parts), abs=1e-6, nan_ok=True)
+    np.testing.assert_allclose(by_class, slow_by_class, atol=1e-6)
+
+
+def test_without_a_library_coco_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    hide("faster_coco_eval", monkeypatch)
+    hide("pycocotools", monkeypatch)
+    with pytest.raises(ConfigError, match=r"residua\[detect\]"):
+        coco_metric.import_cocoeval()
 
 
 def test_no_detection_at_all_scores_zero() -> None:

@@ -1,4 +1,7 @@
-"""Average precision (AP) of COCO, computed by pycocotools from detections and ground truth in memory."""
+"""Average precision (AP) of COCO, computed from detections and ground truth in memory.
+
+faster-coco-eval computes it where it is installed, else pycocotools; both give the same numbers.
+"""
 
 import contextlib
 import io
@@ -44,10 +47,11 @@ def coco_average_precision(
         there is no object.
 
     Raises:
-        ConfigError: pycocotools is not installed.
+        ConfigError: neither library is installed.
     """
     coco_eval = run_cocoeval(detections, ground_truth, classes)
-    metrics = [100 * value if value > -1 else float("nan") for value in coco_eval.stats.tolist()]
+    stats = coco_eval.stats.tolist()[: len(METRIC_NAMES)]
+    metrics = [100 * value if value > -1 else float("nan") for value in stats]
     # axes: IoU, recall, class, area (0: all), detections an image (-1: 100); values -1 where no object is
     precision = coco_eval.eval["precision"][:, :, :, 0, -1]
     has_objects = (precision > -1).any((0, 1))
@@ -56,7 +60,7 @@ def coco_average_precision(
 
 
 def run_cocoeval(detections: Sequence[BoxPrediction], ground_truth: Sequence[Boxes], classes: int) -> Any:
-    """pycocotools' COCOeval after `evaluate`, `accumulate` and `summarize`.
+    """The library's COCOeval after `evaluate`, `accumulate` and `summarize`.
 
     Args:
         detections: of each image.
@@ -67,10 +71,10 @@ def run_cocoeval(detections: Sequence[BoxPrediction], ground_truth: Sequence[Box
         The COCOeval; `stats` has the twelve metrics.
 
     Raises:
-        ConfigError: pycocotools is not installed.
+        ConfigError: neither library is installed.
     """
-    coco_class, coco_eval_class = import_pycocotools()
-    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints
+    coco_class, coco_eval_class = import_cocoeval()
+    with contextlib.redirect_stdout(io.StringIO()):  # both libraries print
         annotations = coco_class()
         annotations.dataset = to_coco_annotations(ground_truth, classes)
         annotations.createIndex()
@@ -131,14 +135,23 @@ def to_coco_results(detections: Sequence[BoxPrediction]) -> list[dict[str, Any]]
     ]
 
 
-def import_pycocotools() -> tuple[Any, Any]:
-    """pycocotools' classes COCO and COCOeval. ConfigError where pycocotools is not installed."""
+def import_cocoeval() -> tuple[Any, Any]:
+    """The classes COCO and COCOeval of faster-coco-eval or of pycocotools. ConfigError without either."""
+    try:
+        from faster_coco_eval import COCO, COCOeval_faster
+    except ModuleNotFoundError:
+        return _import_pycocotools()
+    return COCO, COCOeval_faster
+
+
+def _import_pycocotools() -> tuple[Any, Any]:
     try:
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
     except ModuleNotFoundError:
         raise ConfigError(
-            "COCO's metrics need pycocotools: pip install 'residua[detect]', or give --views voc"
+            "COCO's metrics need pycocotools: pip install 'residua[detect]' (or 'residua[boxes]', which is "
+            "faster), or give --views voc"
         ) from None
     return COCO, COCOeval
 
