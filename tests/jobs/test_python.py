@@ -11,11 +11,11 @@ import pytest
 import residua
 from residua.data.open import open_dataset
 from residua.errors import ConfigError, DataError
-from residua.jobs.models import Changes
 from residua.jobs.prepare import TrainRequest, resolve
 from residua.jobs.train import free_path
 from residua.runs import checkpoint
 from residua.runs.run import Run
+from residua.spec.changes import Changes
 from small import PLAN, arch, file_of, photo_folder, recipe, rows, split_folder, weights
 
 DIGITS: dict[str, Any] = {"plan.device": "cpu", "budget.batch_size": 64}
@@ -215,4 +215,4 @@ def test_a_run_killed_before_its_report_gets_it_when_resumed(photos: Path, tmp_p
 @pytest.mark.parametrize("clip", [{"frames": 4}, {"segments": 2}])
 def test_images_are_refused_by_networks_that_read_clips(clip: Changes) -> None:
     with pytest.raises(ConfigError, match=r"clips.*images.*video:DIR"):
-        resolve(TrainRequest("digits", "cifar_resnet20", clip=clip))
+        resolve(TrainRequest("digits", "cifar_resnet20", model_changes=clip))

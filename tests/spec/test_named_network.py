@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from residua.errors import ConfigError
@@ -45,6 +45,7 @@ def test_a_change_without_effect_is_no_part_of_the_name() -> None:
     assert (fitted.name, fitted.classes, fitted.channels, fitted.preprocess.size) == ("resnet34", 7, 1, 64)
 
 
+@settings(max_examples=25, deadline=None)
 @given(
     st.fixed_dictionaries(
         {},
@@ -106,6 +107,7 @@ def test_a_changed_network_can_be_changed_again_and_its_name_says_so() -> None:
         ("rsnet34:order=e", r"rsnet34.*resnet34"),
         ("plain34:order=e", r"plain34.*shortcut"),
         ("resnet18:opening=timm", r"resnet18.*preresnet18"),
+        ("preresnet18:opening=timm,order=a", r"preresnet18.*order e"),
         ("nowhere.json:order=e", r"nowhere\.json"),
     ],
 )

@@ -60,5 +60,5 @@ def root(
 
 for _title, _commands in COMMANDS.items():
     for _name, _function in _commands.items():
-        app.command(_name, rich_help_panel=_title)(with_verbosity(_function))
+        app.command(_name, rich_help_panel=_title, epilog=EPILOGS.get(_name))(with_verbosity(_function))
 app.add_typer(data.app, name="data", rich_help_panel="Data")

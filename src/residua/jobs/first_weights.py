@@ -1,13 +1,21 @@
 """First weights that come from Python: in a file while a run is prepared, then in the run itself."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import torch
+
 from residua.errors import ConfigError
 from residua.nn.network import Network
 from residua.runs.run import Run
+from residua.spec.amount import quantity
+from residua.spec.arch import Arch
+from residua.spec.changes import Changes
+from residua.spec.named_network import apply_changes, spell
+from residua.spec.record import to_plain
 from residua.weights.load import head_keys
 from residua.weights.store import publish
 
@@ -30,13 +38,26 @@ def weights_in_file(model: object) -> Iterator[str]:
         raise ConfigError(f"{name} has no last layer: reset_classifier(n) makes one")
     if frozen := [key for key, parameter in model.named_parameters() if not parameter.requires_grad]:
         raise ConfigError(
-            f"{len(frozen)} parameters of {name} are frozen, e.g. {frozen[0]}, but a run trains all: "
+            f"{name} has {quantity(len(frozen), 'frozen parameter')}, "
+            f"e.g. {frozen[0]}, but a run trains all: "
             "call network.requires_grad_()"
         )
     with TemporaryDirectory() as folder:
         file = Path(folder) / FIRST_WEIGHTS
         store_weights(model, file)
         yield str(file)
+
+
+def model_facts(model: str | Arch | Network | None, changes: Changes) -> object:
+    """A JSON value that is equal for equal networks: text stays text, a Network is its Arch and weights."""
+    if isinstance(model, Network):
+        digest = hashlib.sha256()
+        for tensor in model.state_dict().values():
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        return {"arch": to_plain(apply_changes(model.arch, **changes)), "weights": digest.hexdigest()}
+    if isinstance(model, Arch):
+        return to_plain(apply_changes(model, **changes))
+    return spell(model, changes) if model else (dict(changes) or None)
 
 
 def store_weights(network: Network, file: Path) -> None:

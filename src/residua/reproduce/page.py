@@ -1,6 +1,7 @@
 """The page about a reproduction: figure, table, claims, recipe in sentences, and the command."""
 
 import math
+import shlex
 from collections.abc import Iterable
 
 from residua.recipes.sentences import recipe_docstring, sentences
@@ -186,7 +187,9 @@ def _networks(rows: list[ReproducedRow]) -> Table:
 def command(reproduction: Reproduction) -> str:
     """The command that repeats the reproduction."""
     setting, seeds = reproduction.setting, max([1, *(len(row.values) for row in reproduction.rows)])
-    words = [f"residua reproduce {reproduction.item.name} --budget {setting.budget}"]
+    item = reproduction.item
+    words = [f"residua reproduce {item.name} --budget {setting.budget}"]
+    words += [f"-m {shlex.quote(text)}" for text in item.added]
     name = setting.dataset_name
     if reproduction.data and not (name == "digits" and setting.budget == "smoke"):
         words.append(f"--data {name if name in ('digits', 'cifar10', 'cifar100') else 'DATA'}")

@@ -1,11 +1,15 @@
 """What the papers printed: their tables and figures as values. Other modules train the networks."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
+from residua.errors import ConfigError
 from residua.spec import change, zoo
 from residua.spec.arch import Arch
+from residua.spec.named_network import arch_of
 from residua.spec.zoo import he2016
 
 Budget = Literal["smoke", "small", "full"]
@@ -19,6 +23,8 @@ NO_PAPER_VALUE = "paper value not available"
 """Shown in place of a number for which no source was reached."""
 DRAWN_ONLY = "drawn, not counted"
 """Shown where a figure draws a network and prints no number."""
+ADDED = "not in the paper"
+"""Shown in place of a number for a network that the user added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +161,8 @@ class Item:
     """Whether the rows' `small_network`s were built to ask the paper's question on small images."""
     obstacle: str = ""
     """Why it cannot be reproduced; empty where it can."""
+    added: tuple[str, ...] = ()
+    """Networks that the user added, as text; their rows are the last."""
 
     @property
     def paper(self) -> str:
@@ -172,6 +180,41 @@ class Item:
             row.network_for(small_images=small_images) for row in self.rows if row.is_trained_at(budget)
         ]
         return tuple({network.name: network for network in trained}.values())
+
+
+def with_networks(item: Item, texts: Sequence[str]) -> Item:
+    """`item` with further networks, which are trained or counted as its own are.
+
+    Args:
+        item: A table or figure.
+        texts: Networks by name, with changes where wanted, or JSON files.
+
+    Returns:
+        The item with a row for each network and each measure, on the data and under the views of its last row
+        with that measure.
+
+    Raises:
+        ConfigError: A network is unknown, or has a name that the item has already.
+    """
+    last = {(row.measure, row.views, row.data): row for row in item.rows}.values()
+    rows = list(item.rows)
+    for text in texts:
+        arch = arch_of(text)
+        network = NamedNetwork(re.sub(r"[^\w.=+-]", "_", arch.name), partial(replace, arch))
+        if any(network.name in _names(row) for row in rows):
+            raise ConfigError(f"{item.name} has a network {network.name} already: leave {text} out")
+        rows += [
+            PublishedRow(
+                arch.name, network, remark=ADDED, measure=row.measure, views=row.views, data=row.data,
+                panel=row.panel,
+            )
+            for row in last
+        ]  # fmt: skip
+    return replace(item, rows=tuple(rows), added=tuple(texts))
+
+
+def _names(row: PublishedRow) -> set[str]:
+    return {network.name for network in (row.network, row.small_network) if network}
 
 
 def _count_text(value: float) -> str:

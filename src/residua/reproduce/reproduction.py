@@ -1,7 +1,7 @@
 """Reproduce one table or figure: train missing runs, measure all, compare with the paper's numbers."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from residua.reproduce.grid import (
     with_one_precision,
 )
 from residua.reproduce.measured import Reproduction, _count_row, reproduce_row, require_same_images
-from residua.reproduce.published import BUDGETS, Budget, Item
+from residua.reproduce.published import ADDED, BUDGETS, Budget, Item, with_networks
 from residua.runs.run import Run
 from residua.spec.describe import cost
 from residua.spec.record import nearest
@@ -38,6 +38,7 @@ def reproduce(
     processes: int | None = None,
     out: str | Path = FOLDER,
     ray: str | None = None,
+    networks: Sequence[str] = (),
     listen: RunListener = lambda *_: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Reproduction:
@@ -55,6 +56,8 @@ def reproduce(
         out: Folder of runs and reports.
         ray: Address of a Ray cluster (`auto`, `local` or host:port) whose machines share `out`; None trains
             in processes of this machine.
+        networks: Further networks to train or count beside those of the item, by name with changes where
+            wanted (`cifar_resnet110:order=b`), or as JSON files.
         listen: Receives the name of a run and each of its Events.
         stop: Asked regularly; True saves all runs and stops.
 
@@ -66,8 +69,9 @@ def reproduce(
         DataError: The images changed since a run began, or cannot be used.
     """
     started, folder = time.monotonic(), Path(out)
-    item = _checked_item(name, budget, seeds, processes)
-    report = folder / f"{name.replace('/', '-')}-{budget}.html"
+    item = with_networks(_checked_item(name, budget, seeds, processes), networks)
+    added = dict.fromkeys(row.network.name for row in item.rows if row.remark == ADDED)
+    report = folder / f"{'-'.join((name.replace('/', '-'), budget, *added))}.html"
     if not item.datasets:
         rows = tuple(_count_row(row) for row in item.rows)
         return _write_page(Reproduction(item, GridSetting("digits", True, budget), rows, "", report, 0.0))

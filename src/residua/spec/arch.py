@@ -62,7 +62,7 @@ class Arch:
     """A network: stem, stages of blocks, tail and head, and the input it is designed for."""
 
     name: str
-    """Its name in `list_models()`."""
+    """Its name in `list_models()`, with the changes of its layers and frames: `resnet34:shortcut=A`."""
     family: str
     """Family of networks, e.g. `resnet`."""
     source: str

@@ -206,13 +206,13 @@ def with_opening(arch: Arch, opening: str) -> Arch:
             `NCNAP`, with a norm on the pixels; the first block starts with both and always projects.
 
     Raises:
-        ConfigError: There is no such opening, or `arch` is another network.
+        ConfigError: There is no such opening, or `arch` is another network or has another order.
     """
     if opening not in OPENINGS:
         raise ConfigError(f"no opening {opening!r}: {nearest(opening, OPENINGS)}")
     first, *rest = arch.stages[0]
-    if arch.family != "preresnet" or not isinstance(first, Block):
-        raise ConfigError(f"{arch.name} has one opening: choose one of preresnet18 to preresnet200")
+    if arch.family != "preresnet" or arch.tail != "NA" or not isinstance(first, Block):
+        raise ConfigError(f"{arch.name} has one opening: choose one of preresnet18 to 200, in order e")
     projects = bool(first.bridge(arch.stem.out(arch.width))[0])
     places = Place(0, 0, 2), Place(1, 0, 2), Place(0, 1, 2)
     bare, shared, own = (preactivation(len(first.convs), place) for place in places)
