@@ -126,7 +126,7 @@ def _show(to: "Console", result: "DataCheck", seconds: float, page: Path | None)
     splits = " + ".join(counts) if len(counts) > 1 else f"{total:,}"
     classes = len({name for by_class in result.class_counts().values() for name in by_class})
     source = " ".join(result.source.split())
-    speed = f"{total / max(seconds, 1e-9):,.0f} {noun}s/s"
+    speed = f"{quantity(round(total / max(seconds, 1e-9)), noun)}/s"
     say(to, f"{source}: {splits} {plural(total, noun)}, {quantity(classes, 'class')}, {speed}")
     rows = [
         (
