@@ -3,93 +3,153 @@
 `residua_NAME` is always residua's network; the bare NAME too, unless timm has a network of that name.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import timm.models
-from timm.models import FeatureInfo, register_model
+import torch
+from timm.models import (
+    FeatureDictNet,
+    FeatureGraphNet,
+    FeatureHookNet,
+    FeatureInfo,
+    FeatureListNet,
+    register_model,
+)
+from timm.models._features import FeatureGetterNet
+from torch import nn
 
 from residua.errors import ConfigError
 from residua.jobs.models import create_model, list_models
-from residua.nn.network import Features, Network
+from residua.nn.network import Features, Network, take_indices
 from residua.predict.folder import TIMM_PREFIX, timm_config
 from residua.spec.named_network import CHANGES, arch_of
-from residua.weights.load import FILE, check_size, head_keys, load
+from residua.spec.record import nearest
+from residua.weights.load import FILE, check_size, load
 
 __all__: list[str] = []
 """The names registered in timm."""
 
+OPTIONS = (*CHANGES, "norm", "zero_init_last", "weights")
+"""Options of `residua.create_model` that pass through `timm.create_model`."""
+OWN_OPTIONS = ("features_only", "out_indices", "feature_cls", "feature_cfg", "device", "dtype")
+"""Options of timm's networks that are read here."""
+FEATURE_CLASSES: Mapping[str, Callable[..., nn.Module]] = {
+    "getter": FeatureGetterNet,
+    "hook": FeatureHookNet,
+    "list": FeatureListNet,
+    "dict": FeatureDictNet,
+    "fx": FeatureGraphNet,
+}
+"""Values of `feature_cls`: timm's ways to get maps out of a network."""
+FLATTENED = (FeatureListNet, FeatureDictNet)
+"""Those that run the modules of the network themselves."""
 
-def make(
-    name: str,
-    *,
-    pretrained: bool,
-    config: dict[str, Any],
-    num_classes: int | None,
-    in_chans: int | None,
-    features_only: bool,
-    out_indices: Sequence[int] | None,
-    changes: Mapping[str, Any],
-) -> Network | Features:
+
+class UnknownOptionError(ConfigError, TypeError):
+    """An option that no network of residua has; timm's own networks raise TypeError."""
+
+
+def make(name: str, *, pretrained: bool, config: Mapping[str, Any], options: Mapping[str, Any]) -> nn.Module:
     """Create the network called `name` with the attributes that timm's users expect.
 
     Args:
         name: A name of residua.
         pretrained: Load the weights that `config` names.
         config: timm's pretrained configuration.
-        num_classes: Number of outputs; 0 removes the head, None keeps the default.
-        in_chans: Channels of the image.
-        features_only: Return maps of stages instead of logits.
-        out_indices: Which maps.
-        changes: Further options of `residua.create_model`.
+        options: `OPTIONS`, of which `num_classes=0` removes the last layer and `global_pool=""` the head;
+            `features_only`, `out_indices`, `feature_cls` and `feature_cfg` choose maps; `device` and `dtype`.
+
+    Returns:
+        A Network; with `features_only` a module that returns a list of maps, without the layers behind them.
 
     Raises:
-        ConfigError: `pretrained` without weights in `config`.
+        ConfigError: A value is wrong, or `pretrained` is asked without weights in `config`.
+        UnknownOptionError: No network has such an option.
     """
-    options = {"num_classes": num_classes or config.get("num_classes"), "in_chans": in_chans, **changes}
-    weights = _weights(name, config) if pretrained else None
+    for unknown in options.keys() - {*OPTIONS, *OWN_OPTIONS, "cache_dir", "pretrained_model_args"}:
+        raise UnknownOptionError(
+            f"no option {unknown!r} of {name}: {nearest(unknown, (*OPTIONS, *OWN_OPTIONS))}"
+        )
+    given = {option: options[option] for option in OPTIONS if options.get(option) is not None}
+    classes, pool = given.get("num_classes"), given.get("global_pool")
+    given["num_classes"] = classes or config.get("num_classes")
+    given["global_pool"] = pool or None
+    weights = _weights(name, config, options.get("cache_dir")) if pretrained else None
     if weights:
-        sizes = {option: value for option, value in options.items() if option in CHANGES}
+        sizes = {option: value for option, value in given.items() if option in CHANGES}
         check_size(arch_of(name, **sizes), weights)
-    network = create_model(name, **options)
+    with torch.device(options["device"]) if options.get("device") is not None else nullcontext():
+        network: Network = create_model(name, **given)
     if weights:
         load(network, weights)
-    preprocess, head = network.preprocess, head_keys(network)[0]
-    cfg = {**timm_config(preprocess, classes=network.arch.classes, head=head), **config}
-    cfg.update(architecture=TIMM_PREFIX + name, input_size=(preprocess.channels, *[preprocess.size] * 2))
     network.class_names = tuple(config.get("label_names") or ())
-    if num_classes == 0:
-        network.reset_classifier(0)
-    classes = network.arch.classes if num_classes is None else num_classes
-    fields: dict[str, Any] = {"pretrained_cfg": cfg, "default_cfg": cfg, "num_classes": classes}
-    model: Network | Features = network
-    if features_only:
-        model = Features(network, out_indices)
-        fields["feature_info"] = _feature_info(network, model.indices)
-    for field, value in fields.items():
-        setattr(model, field, value)
-    return model
+    cfg = {**timm_config(network.arch), **config, "architecture": TIMM_PREFIX + name}
+    cfg["input_size"] = tuple(network.arch.input_shape)
+    if classes == 0 or pool == "":
+        network.reset_classifier(classes or 0, pool)
+    if options.get("dtype") is not None:
+        network.to(options["dtype"])
+    if options.get("features_only"):
+        return _features(network, cfg, options)
+    setattr(network, "pretrained_cfg", cfg)  # noqa: B010 (an attribute that nn.Module does not declare)
+    setattr(network, "default_cfg", cfg)  # noqa: B010
+    return network
 
 
-def _weights(name: str, config: dict[str, Any]) -> Path:
+def _weights(name: str, config: Mapping[str, Any], cache_dir: str | Path | None) -> Path:
     if config.get("source") == "hf-hub":
         from huggingface_hub import hf_hub_download
 
-        return Path(hf_hub_download(config["hf_hub_id"], FILE))
+        return Path(hf_hub_download(config["hf_hub_id"], FILE, cache_dir=cache_dir))
     if config.get("file"):
         return Path(config["file"])
     raise ConfigError(f"residua ships no weights of {name}: give pretrained=False, or local-dir:FOLDER")
 
 
-def _feature_info(network: Network, chosen: tuple[int, ...]) -> FeatureInfo:
-    arch = network.arch
-    names = ["stem", *(f"stages.{stage}" for stage in range(len(arch.stages)))]
-    info = [
-        {"num_chs": width, "reduction": stride, "module": name}
-        for width, stride, name in zip(arch.widths(), arch.strides(), names, strict=True)
-    ]
-    return FeatureInfo(info, chosen)
+def _features(network: Network, cfg: dict[str, Any], options: Mapping[str, Any]) -> nn.Module:
+    """A module that returns the chosen maps of `network`, which loses the layers behind them."""
+    extra = dict(options.get("feature_cfg") or {})
+    chosen = options.get("feature_cls") or extra.pop("feature_cls", None)
+    wanted = extra.pop("out_indices", None)
+    indices = take_indices(network.arch, options.get("out_indices", wanted))
+    module: nn.Module
+    info: Any
+    if chosen is None:
+        network.prune_intermediate_layers(indices, prune_norm=max(indices) < len(network.stages))
+        module = Features(network, indices)
+        info = FeatureInfo(network.feature_info, indices)
+    else:
+        module = _feature_class(network, chosen)(network, out_indices=indices, **extra)
+        info = module.feature_info
+    kept = {field: value for field, value in cfg.items() if field not in ("num_classes", "classifier")}
+    fields = {"pretrained_cfg": kept, "default_cfg": kept, "feature_info": info, "in_chans": network.in_chans}
+    for field, value in fields.items():
+        setattr(module, field, value)
+    return module
+
+
+def _feature_class(network: Network, chosen: Any) -> Callable[..., nn.Module]:
+    """timm's class for `feature_cls`, with the options that suit our modules."""
+    if isinstance(chosen, str):
+        if chosen.lower() not in FEATURE_CLASSES:
+            raise ConfigError(f"no feature_cls {chosen!r}: {nearest(chosen, FEATURE_CLASSES)}")
+        chosen = FEATURE_CLASSES[chosen.lower()]
+    if chosen not in FLATTENED:
+        made: Callable[..., nn.Module] = chosen
+        return made
+    if network.arch.is_flat or network.arch.segments > 1:
+        raise ConfigError(f"feature_cls of {network.arch.name} cannot be list or dict: give 'getter'")
+    return lambda model, **extra: chosen(model, **{"flatten_sequential": True, **extra})
+
+
+def _plain(config: Any, name: str) -> dict[str, Any]:
+    if isinstance(config, str):
+        raise ConfigError(f"residua ships no weights {config!r} of {name}: leave pretrained_cfg out")
+    plain: dict[str, Any] = dict(config.to_dict() if hasattr(config, "to_dict") else config or {})
+    return plain
 
 
 def _register(name: str, timm_name: str) -> None:
@@ -97,31 +157,20 @@ def _register(name: str, timm_name: str) -> None:
         pretrained: bool = False,
         pretrained_cfg: Any = None,
         pretrained_cfg_overlay: dict[str, Any] | None = None,
-        cache_dir: object = None,
-        *,
-        num_classes: int | None = None,
-        in_chans: int | None = None,
-        features_only: bool = False,
-        out_indices: Sequence[int] | None = None,
-        **changes: Any,
-    ) -> Network | Features:
-        return make(
-            name,
-            pretrained=pretrained,
-            config={**(pretrained_cfg or {}), **(pretrained_cfg_overlay or {})},
-            num_classes=num_classes,
-            in_chans=in_chans,
-            features_only=features_only,
-            out_indices=out_indices,
-            changes=changes,
-        )
+        **options: Any,
+    ) -> nn.Module:
+        config = {**_plain(pretrained_cfg, name), **(pretrained_cfg_overlay or {})}
+        return make(name, pretrained=pretrained, config=config, options=options)
 
     entry.__name__ = entry.__qualname__ = timm_name
     entry.__module__ = __name__
     entry.__doc__ = f"{name} of residua."
+    default_cfgs[timm_name] = timm_config(arch_of(name))
     globals()[timm_name] = register_model(entry)
 
 
+default_cfgs: dict[str, dict[str, Any]] = {}
+"""timm's name -> its configuration without weights, which `register_model` reads."""
 for _name in list_models():
     _register(_name, TIMM_PREFIX + _name)
     if not timm.models.is_model(_name):

@@ -95,8 +95,9 @@ def check_shapes(network: Network, x: Tensor) -> None:
         last = network.forward_features(x)
         assert last.shape == (2, width, *shape)
         assert network.forward_head(last).shape == (2, network.arch.classes)
-        assert network.forward_head(last, pre_logits=True).shape == (2, network.num_features)
-        assert network.get_classifier().in_features == network.num_features
+        assert network.num_features == width
+        assert network.forward_head(last, pre_logits=True).shape == (2, network.head_hidden_size)
+        assert network.get_classifier().in_features == network.head_hidden_size
 
 
 def check_eval_repeats(network: Network, x: Tensor) -> None:

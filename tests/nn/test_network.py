@@ -241,7 +241,8 @@ def test_reset_classifier_to_nothing_leaves_the_features() -> None:
     before = network.forward_head(network.forward_features(x), pre_logits=True)
     network.reset_classifier(0)
     assert torch.equal(network(x), before)
-    assert before.shape == (2, 256) == (2, network.num_features)
+    assert before.shape == (2, 256) == (2, network.head_hidden_size)
+    assert (network.num_classes, network.num_features) == (0, 128)
     network.reset_classifier(4)
     assert network(x).shape == (2, 4)
 

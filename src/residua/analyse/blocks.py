@@ -6,6 +6,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from residua.nn.blocks import ResidualBlock
+from residua.nn.memory import UnitSequence
 from residua.nn.network import Network
 from residua.spec.block import Block, Fork
 
@@ -38,7 +39,7 @@ def split_into_layers(network: Network) -> None:
         parts = [
             part for block, module in zip(stage, modules, strict=True) for part in _layers(block, module)
         ]
-        network.stages[number] = nn.Sequential(*(module for _, module in parts))
+        network.stages[number] = UnitSequence(*(module for _, module in parts))
         stages.append(tuple(block for block, _ in parts))
     network.arch = replace(network.arch, stages=tuple(stages))
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from residua.analyse.copies import working_copy
 from residua.analyse.study import Colours, Needs, Study, Subject, no_summary
 from residua.errors import ConfigError
-from residua.nn.network import Features, Network
+from residua.nn.network import Network
 from residua.report.page import Figure
 from residua.report.tiles import Tile, picture_grid
 
@@ -60,7 +60,9 @@ def feature_maps(network: Network, image: Tensor, *, channels: int = CHANNELS) -
     if network.arch.is_flat:
         raise ConfigError(f"{network.arch.name} has no maps: choose a convolutional network")
     with working_copy(network) as work, torch.inference_mode():
-        maps = [each[0].clone() for each in Features(work)(image[None])]
+        ends = [(number, len(stage) - 1) for number, stage in enumerate(work.arch.stages)]
+        last, maps = work.through(image[None], [(-1, 0), *ends])
+        maps = [each[0].clone() for each in (*maps[:-1], work.tail(last))]
     indices = [each.flatten(1).std(1).argsort(descending=True)[:channels] for each in maps]
     return FeatureMaps(
         tuple(tuple(some.tolist()) for some in indices),

@@ -5,7 +5,12 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, adaptive_avg_pool3d
+from torch.nn.functional import (
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool2d,
+    adaptive_max_pool3d,
+)
 
 from residua.errors import ConfigError
 from residua.nn.joins import GatedJoin, ScaledJoin
@@ -185,25 +190,49 @@ class Classes(nn.Sequential):
         layers = spell(head.word, width * head.grid**2, convs, drop=head.drop, letters=letters)
         for name, layer in layers.named_children():
             self.add_module(name, layer)
-        self.grid, self.flat, self.has_time = head.grid, flat, has_time
+        self.grid, self.flat, self.has_time, self.pool = head.grid, flat, has_time, str(head.pool)
         self.reads = outs[-2] if head.widths else width * head.grid**2
 
     def forward(self, x: Tensor, *, pre_logits: bool = False) -> Tensor:
-        """Average the map to the grid and over time, flatten it, run the layers.
+        """Reduce the map to the grid and over time, flatten it, run the layers.
 
         Args:
-            x: Map or vectors.
-            pre_logits: Leave out the last layer: (N, num_features).
+            x: Map or vectors; returned as they are once the layers are removed.
+            pre_logits: Leave out the last layer: (N, head_hidden_size).
         """
+        if not self.pool:
+            return x
         if not self.flat:
-            x = self._average(x).flatten(1)
-        for layer in list(self)[:-1] if pre_logits else self:
+            x = self._reduced(x).flatten(1)
+        for layer in [*self][:-1] if pre_logits else self:
             x = layer(x)
         return x
+
+    def _reduced(self, x: Tensor) -> Tensor:
+        """The average, the maximum or the mean of both over each cell of the grid."""
+        if self.pool == "avg":
+            return self._average(x)
+        return self._maximum(x) if self.pool == "max" else (self._average(x) + self._maximum(x)) / 2
 
     def _average(self, x: Tensor) -> Tensor:
         grid = self.grid
         return adaptive_avg_pool3d(x, (1, grid, grid)) if self.has_time else adaptive_avg_pool2d(x, grid)
+
+    def _maximum(self, x: Tensor) -> Tensor:
+        grid = self.grid
+        return adaptive_max_pool3d(x, (1, grid, grid)) if self.has_time else adaptive_max_pool2d(x, grid)
+
+    def replace_last(self, classes: int) -> None:
+        """Make a new last layer for `classes` outputs, or `nn.Identity` for 0."""
+        *_, name = self._modules
+        setattr(self, name, nn.Linear(self.reads, classes) if classes else nn.Identity())
+
+    def remove_layers(self) -> None:
+        """Remove all layers but the last: maps pass as they are."""
+        *names, _ = self._modules
+        for name in names:
+            delattr(self, name)
+        self.pool = ""
 
 
 class SideClasses(nn.Module):

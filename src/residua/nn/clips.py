@@ -4,7 +4,9 @@ import torch
 from torch import Tensor
 
 from residua.errors import ConfigError
+from residua.spec.amount import quantity
 from residua.spec.arch import Arch
+from residua.spec.clip import Clip
 
 
 def fold_segments(x: Tensor, arch: Arch) -> Tensor:
@@ -23,18 +25,25 @@ def fold_segments(x: Tensor, arch: Arch) -> Tensor:
     clip = arch.clip
     if clip is None:
         return x
+    if isinstance(x, Tensor):  # a proxy of torch.fx has no shape yet
+        _check_frames(x, arch, clip)
+    if not arch.has_time:
+        return _as_rows(x.movedim(2, 1))
+    if clip.segments == 1:
+        return x
+    return _as_rows(torch.unflatten(x, 2, (clip.segments, x.shape[2] // clip.segments)).movedim(2, 1))
+
+
+def _check_frames(x: Tensor, arch: Arch, clip: Clip) -> None:
     if x.ndim != 5:
         raise ConfigError(f"{arch.name} reads clips (N, C, T, H, W): got a tensor of shape {tuple(x.shape)}")
     frames = x.shape[2]
     if frames % clip.segments or (clip.frames == 1 and frames != clip.segments):
         raise ConfigError(
-            f"{arch.name} reads {clip.segments} segments, which {frames} frames do not fill: "
-            f"give {clip.total} frames, or change its clip"
+            f"{arch.name} reads {quantity(clip.segments, 'segment')}, which "
+            f"{quantity(frames, 'frame')} cannot fill: "
+            f"give {quantity(clip.total, 'frame')}, or change its clip"
         )
-    if arch.has_time:
-        parts = torch.unflatten(x, 2, (clip.segments, frames // clip.segments))
-        return x if clip.segments == 1 else _as_rows(parts.movedim(2, 1))
-    return _as_rows(x.movedim(2, 1))
 
 
 def _as_rows(x: Tensor) -> Tensor:

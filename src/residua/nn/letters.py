@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -87,7 +87,7 @@ def _conv(spec: LayerSpec) -> nn.Module:
     c = spec.conv
     is_unsafe = c.kernel == 1 < c.stride and c.groups == 1 and not c.border and spec.width < ONEDNN_CHANNELS
     layer = SubsampledConv if is_unsafe else nn.Conv2d
-    return layer(spec.width, c.out, c.kernel, c.stride, c.border, groups=c.groups, bias=c.bias)
+    return layer(spec.width, c.out, c.kernel, c.stride, c.border, c.dilation, c.groups, c.bias)
 
 
 def _max_pool(spec: LayerSpec) -> nn.Module:
@@ -139,13 +139,23 @@ NORMS: Mapping[Norm, Callable[[LayerSpec], nn.Module]] = {
 """The layer that N becomes; all have parameters of the same names."""
 
 
+def check_norm(norm: object) -> None:
+    """ConfigError when `norm` is no kind of norm."""
+    if norm not in get_args(Norm):
+        raise ConfigError(f"no norm {norm!r}: give {', '.join(get_args(Norm))}")
+
+
 def letters(norm: Norm = "batch", *, flat: bool = False) -> Mapping[str, Letter]:
     """The letter table for images, or for vectors if `flat`, with one kind of norm.
 
     Args:
         norm: Kind of norm; a network for vectors with `frozen` ones raises ConfigError when it is built.
         flat: Whether layers read vectors (N, C).
+
+    Raises:
+        ConfigError: There is no such norm.
     """
+    check_norm(norm)
     make = partial(_flat_norm, norm) if flat else NORMS[norm]
     return {**LETTERS, "N": replace(LETTERS["N"], make=make)}
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv3d, pad
 
 from residua.errors import ConfigError
-from residua.nn.letters import LETTERS, LayerSpec, Letter, Norm
+from residua.nn.letters import LETTERS, LayerSpec, Letter, Norm, check_norm
 from residua.spec.block import Conv, Pool
 
 Sizes = tuple[int, int, int]
@@ -42,15 +42,21 @@ class ClipConv(nn.Conv3d):
         Where a window of three frames reads two, the weight gradient of torch 2.15 reads uninitialised memory
         on CPUs with bfloat16 units, and is sometimes NaN. Padding the two frames explicitly avoids that.
         """
-        is_bfloat16 = torch.is_autocast_enabled("cpu") or x.dtype == torch.bfloat16
         if (
-            is_bfloat16
+            isinstance(x, Tensor)  # a proxy of torch.fx has no shape yet
+            and (torch.is_autocast_enabled("cpu") or x.dtype == torch.bfloat16)
             and x.device.type == "cpu"
             and (x.shape[2], self.kernel_size[0], self.stride[0]) == (2, 3, 1)
         ):
             border = (0, *self.padding[1:])
             return conv3d(
-                pad(x, (0, 0, 0, 0, 1, 1)), self.weight, self.bias, self.stride, border, 1, self.groups
+                pad(x, (0, 0, 0, 0, 1, 1)),
+                self.weight,
+                self.bias,
+                self.stride,
+                border,
+                self.dilation,
+                self.groups,
             )
         return super().forward(x)
 
@@ -63,6 +69,7 @@ def _conv(spec: LayerSpec) -> nn.Module:
         (c.time, c.kernel, c.kernel),
         (c.pace, c.stride, c.stride),
         (c.time // 2, c.border, c.border),
+        (1, c.dilation, c.dilation),
         groups=c.groups,
         bias=c.bias,
     )
@@ -104,8 +111,9 @@ def clip_letters(norm: Norm = "batch") -> Mapping[str, Letter]:
     """The letter table for clips with one kind of norm.
 
     Raises:
-        ConfigError: `norm` is `frozen`, which exists for images only.
+        ConfigError: There is no such norm, or it is `frozen`, which exists for images only.
     """
+    check_norm(norm)
     if norm == "frozen":
         raise ConfigError("norm 'frozen' is for images: give a network without frames, or norm='batch'")
     if norm == "sync":

@@ -1,9 +1,12 @@
 """Network: stem, stages of blocks, tail and heads of any `Arch`, and the maps of its stages."""
 
+from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from residua.errors import ConfigError
@@ -12,8 +15,10 @@ from residua.nn.blocks import Classes, SideClasses, make_block, spell
 from residua.nn.initialise import he_normal
 from residua.nn.letters import LETTERS, Letter, Norm, letters
 from residua.nn.letters_clip import clip_letters
+from residua.nn.sequence import LayerSequence
+from residua.nn.summary import summary
 from residua.spec.arch import Arch
-from residua.spec.change import with_classes
+from residua.spec.change import with_classes, with_global_pool
 from residua.spec.record import to_plain
 
 
@@ -28,6 +33,7 @@ class Network(nn.Module):
         arch: The value it was built from.
         preprocess: How pixels become its input.
         class_names: Names of its outputs; empty until it is trained or loaded.
+        num_features: Channels of the last map, which `forward_features` returns.
         segments: Stretches of `units()` under gradient checkpointing; see `residua.nn.memory`.
         ceiling: Bytes of the process from which on free memory is released; see `residua.nn.memory`.
     """
@@ -47,14 +53,15 @@ class Network(nn.Module):
         read = partial(spell, letters=letters, eps=arch.norm_eps)
         stem = arch.stem
         self.stem = read(stem.word, arch.width, stem.convs, pool=stem.pool, drop=stem.drop)
-        self.stages, sides = nn.Sequential(), {}
+        self.stages, sides = memory.UnitSequence(), {}
         width = stem.out(arch.width)
         for number, stage in enumerate(arch.stages):
-            blocks = nn.Sequential()
+            blocks = memory.UnitSequence()
             for index, block in enumerate(stage):
                 blocks.append(make_block(block, width, letters, arch.norm_eps))
                 width = sides[number, index] = block.out(width)
             self.stages.append(blocks)
+        self.num_features = width
         self.tail = read(arch.tail, width, ())
         time = arch.has_time
         self.head = Classes(arch.head, width, arch.classes, flat=arch.is_flat, has_time=time, letters=letters)
@@ -65,14 +72,43 @@ class Network(nn.Module):
         he_normal(self)
 
     @property
-    def num_features(self) -> int:
+    def head_hidden_size(self) -> int:
         """Numbers per image that the last linear layer reads."""
         return self.head.reads
+
+    @property
+    def num_classes(self) -> int:
+        """Outputs of the last linear layer; 0 without one."""
+        return int(getattr(self.get_classifier(), "out_features", 0))
+
+    @property
+    def in_chans(self) -> int:
+        """Channels of the image."""
+        return self.arch.channels
+
+    @property
+    def feature_info(self) -> list[dict[str, Any]]:
+        """For the map of the stem and of each stage: channels, reduction and module, in timm's words."""
+        rows = zip(self.arch.widths(), self.arch.map_strides(), self._map_modules(), strict=False)
+        return [{"num_chs": width, "reduction": stride, "module": name} for width, stride, name in rows]
+
+    def _map_modules(self) -> list[str]:
+        layers = [f"stem.{name}" for name, _ in self.stem.named_children()]
+        end = self.arch.stem_layers
+        stem = "stem" if end >= len(layers) else layers[end - 1]
+        return [stem, *(f"stages.{number}" for number in range(len(self.stages)))]
 
     @property
     def facts(self) -> dict[str, Any]:
         """What is stored beside its weights, as JSON values: `arch` and `classes`."""
         return {"arch": to_plain(self.arch), "classes": list(self.class_names)}
+
+    def __repr__(self) -> str:
+        return summary(self, self.arch, self.class_names, self.num_classes)
+
+    def tree(self) -> str:
+        """Every module as text, as torch prints it."""
+        return super().__repr__()
 
     def blocks(self) -> list[nn.Module]:
         """Every block of every stage, in order."""
@@ -94,14 +130,27 @@ class Network(nn.Module):
             x: Images (N, C, H, W) or clips (N, C, T, H, W).
             after: (stage, block) of each chosen block, from 0; (-1, 0) is the stem.
         """
-        stops, stop = {(-1, 0): 1}, 1
-        for number, stage in enumerate(self.stages):
-            for index in range(len(stage)):  # type: ignore[arg-type]
-                stop = stops[number, index] = stop + 1
+        stops = self._stops() if after else {}
+        passage = self._passage({stops[place] for place in after})
+        x = self._input_of_stem(x)
+        if passage.is_plain:
+            return self.stages(self.stem(x)), []
+        return memory.run_units([self.stem, self.stages], x, passage, first=0), passage.outputs
+
+    def _input_of_stem(self, x: Tensor) -> Tensor:
         x = clips.fold_segments(x, self.arch)
-        x = x.flatten(1) if self.arch.is_flat else x
-        chosen = {stops[place] for place in after}
-        return memory.forward(self.units(), x, self.segments, after=chosen, ceiling=self.ceiling)
+        return x.flatten(1) if self.arch.is_flat else x
+
+    def _passage(self, after: Collection[int]) -> memory.Passage:
+        segments = self.segments if torch.is_grad_enabled() else ()
+        return memory.Passage(segments, after, self.ceiling)
+
+    def _stops(self) -> dict[tuple[int, int], int]:
+        """(stage, block) -> number of units up to the end of that block."""
+        places = [(-1, 0)]
+        for number, stage in enumerate(self.stages):
+            places += [(number, index) for index in range(len(stage))]  # type: ignore[arg-type]
+        return {place: stop for stop, place in enumerate(places, 1)}
 
     def forward_features(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the last map (N, width, H/stride, W/stride), after the tail."""
@@ -114,85 +163,180 @@ class Network(nn.Module):
         indices: int | Sequence[int] | None = None,
         *,
         norm: bool = False,
+        stop_early: bool = False,
+        output_fmt: str = "NCHW",
         intermediates_only: bool = False,
     ) -> tuple[Tensor, list[Tensor]] | list[Tensor]:
         """The last map and the maps of chosen stages, as timm's method of this name returns them.
 
         Args:
             x: Images (N, C, H, W) or clips (N, C, T, H, W).
-            indices: 0 is the stem, i the i-th stage, -1 the last; a number n means the last n, None all.
+            indices: 0 is the stem, before its pool where the first stage has maps of the pooled size; i is
+                the i-th stage, -1 the last; a number n means the last n, None all.
             norm: Apply the tail to the map of the last stage too.
+            stop_early: Leave out the stages after the last chosen one.
+            output_fmt: Order of the axes; there is one.
             intermediates_only: Return only the list.
 
         Returns:
-            The last map after the tail, and a list of maps in the order of `indices`.
+            The last map after the tail (with `stop_early`, the last map that was computed), and a list of
+            maps in the order of `indices`.
 
         Raises:
-            ConfigError: An index names no stage.
+            ConfigError: An index names no stage, or there is no such `output_fmt`.
         """
-        count = len(self.stages) + 1
-        chosen = map_indices(
-            self.arch, range(count - indices, count) if isinstance(indices, int) else indices
-        )
-        places = [(index - 1, len(self.arch.stages[index - 1]) - 1 if index else 0) for index in chosen]
-        last, maps = self.through(x, places)
-        end: Tensor = self.tail(last)
-        by_index = dict(zip(sorted(set(chosen)), maps, strict=True))
-        if norm and count - 1 in by_index:
-            by_index[count - 1] = end
+        if output_fmt != "NCHW":
+            raise ConfigError(f"output_fmt is {output_fmt!r}: give 'NCHW'")
+        end, by_index = self._maps(x, chosen := take_indices(self.arch, indices), stop_early=stop_early)
+        last = len(self.stages)
+        if not stop_early or last in by_index:
+            end = self.tail(end)
+        if norm and last in by_index:
+            by_index[last] = end
         intermediates = [by_index[index] for index in chosen]
         return intermediates if intermediates_only else (end, intermediates)
+
+    def _maps(
+        self, x: Tensor, indices: Collection[int], *, stop_early: bool
+    ) -> tuple[Tensor, dict[int, Tensor]]:
+        """The last map before the tail, and the map of each of `indices`."""
+        wanted, stops = sorted(set(indices)), self._stops()
+        ends = {stage + 1: stop for (stage, _), stop in stops.items()}  # the last block of a stage counts
+        passage = self._passage([ends[index] for index in wanted if index])
+        x, stem = self._input_of_stem(x), list[Tensor]()
+        parts: list[nn.Module] = [self.stages] if not stop_early else [*self.stages][: wanted[-1]]
+        if 0 in wanted:
+            x = self.stem(x, keep=(self.arch.stem_layers, stem))  # a segment keeps only the map after a pool
+            segments = [(max(start, 1), stop) for start, stop in passage.segments if stop > 1]
+            passage.segments = tuple(segments)
+            x = memory.run_units(parts, x, passage, first=1)
+        else:
+            x = memory.run_units([self.stem, *parts], x, passage, first=0)
+        return x, dict(zip(wanted, [*stem, *passage.outputs], strict=True))
 
     def forward_head(self, x: Tensor, *, pre_logits: bool = False) -> Tensor:
         """The last map -> logits (N, classes); if `pre_logits`, the last layer's input (N, num_features)."""
         return clips.average_segments(self.head(x, pre_logits=pre_logits), self.arch)
 
-    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
+    def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) float -> logits (N, classes) float.
 
-        While a network with auxiliary classifiers trains, a tuple: the logits, then theirs.
+        While a network with auxiliary classifiers trains, a tuple: the logits, then theirs. The annotation is
+        that of every other pass, because torch.jit.script reads it.
         """
         if not (self.training and self.sides):
             return self.forward_head(self.forward_features(x))
         last, maps = self.through(x, [(side.stage, side.block) for side in self.arch.sides])
         logits = self.forward_head(self.tail(last))
         side_logits = (side(x) for side, x in zip(self.sides, maps, strict=True))
-        return logits, *(clips.average_segments(each, self.arch) for each in side_logits)
+        return logits, *(clips.average_segments(each, self.arch) for each in side_logits)  # type: ignore[return-value]
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        """What `torch.jit.script` compiles: the graph of the network in its present mode."""
+        return torch.fx.symbolic_trace(self)
 
     def get_classifier(self) -> nn.Module:
-        """The last linear layer."""
+        """The last linear layer; `nn.Identity` after `reset_classifier(0)`."""
         return self.head[-1]
 
-    def reset_classifier(self, num_classes: int) -> None:
-        """Replace the last layer by a new one for `num_classes` outputs; 0 returns (N, num_features)."""
-        like = next(self.parameters())
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
+        """Replace the last layer by a new one.
+
+        Args:
+            num_classes: Outputs; 0 removes the layer, so that the network returns (N, head_hidden_size).
+            global_pool: `avg`, `max` or `avgmax`: how the head reduces the last map. An empty text removes
+                the whole head: the network returns its last map. None leaves it as it is.
+
+        Raises:
+            ConfigError: A value is out of range, or the head is removed and `num_classes` is not 0.
+        """
+        if num_classes < 0 or (num_classes and not (self.head.pool if global_pool is None else global_pool)):
+            raise ConfigError(
+                f"num_classes is {num_classes} with global_pool {global_pool!r}: give 0, "
+                "or a number above 0 and a global_pool, e.g. 'avg'"
+            )
+        arch = with_global_pool(self.arch, global_pool) if global_pool else self.arch
+        self.arch = with_classes(arch, num_classes) if num_classes else arch
+        like, was_removed = next(self.parameters()), not self.head.pool
+        if global_pool == "":
+            self.head.remove_layers()
+        elif was_removed and global_pool:
+            flat, time = self.arch.is_flat, self.arch.has_time
+            self.head = Classes(self.arch.head, self.num_features, num_classes or 1, flat=flat, has_time=time)
         for head in (module for module in self.modules() if isinstance(module, Classes)):
-            fresh = nn.Linear(head.reads, num_classes) if num_classes else nn.Identity()
-            setattr(head, list(head._modules)[-1], fresh.to(like.device, like.dtype))
-        if num_classes:
-            self.arch = with_classes(self.arch, num_classes)
+            head.replace_last(num_classes)
+            head.to(like.device, like.dtype).train(self.training)
+        if self.head.pool:
+            self.head.pool = self.arch.head.pool
         self.class_names = ()
+
+    def prune_intermediate_layers(
+        self, indices: int | Sequence[int] = 1, *, prune_norm: bool = False, prune_head: bool = True
+    ) -> list[int]:
+        """Remove the layers that chosen maps do not need, as timm's method of this name does.
+
+        Args:
+            indices: The maps, as in `forward_intermediates`.
+            prune_norm: Remove the tail too.
+            prune_head: Remove the head, and with it auxiliary classifiers: the network returns its last map.
+
+        Returns:
+            The indices, counted from the front.
+        """
+        chosen = take_indices(self.arch, indices)
+        last, count = max(chosen), len(self.stages)
+        if prune_norm or last < count:
+            self.tail = LayerSequence()
+            self.arch = replace(self.arch, tail="")
+        if last < count:
+            self.stages = memory.UnitSequence(*[*self.stages][:last])
+            self.num_features = self.arch.widths()[last]
+            self.segments = tuple(pair for pair in self.segments if pair[1] <= len(self.units()))
+        if 0 < last < count:
+            self.arch = replace(self.arch, stages=self.arch.stages[:last], sides=())
+        if last == 0:  # an Arch has stages: it stays
+            self.stem = LayerSequence(OrderedDict([*self.stem.named_children()][: self.arch.stem_layers]))
+        if prune_head:
+            self.reset_classifier(0, "")
+        if prune_head or last < count:
+            self.sides = nn.ModuleList()
+            self.arch = replace(self.arch, sides=())
+        return list(chosen)
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        """Patterns that give each parameter its depth, as timm reads them for its layer decay.
+
+        Args:
+            coarse: Whether all blocks of a stage have one depth.
+        """
+        block = r"^stages\.(\d+)\.(\d+)"
+        return {"stem": r"^stem", "blocks": r"^stages\.(\d+)" if coarse else [(block, None)]}
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Gradient checkpointing: recompute each block in the backward pass, or not unless `enable`."""
         self.segments = tuple((i, i + 1) for i in range(1, len(self.units()))) if enable else ()
 
 
-def map_indices(arch: Arch, indices: Sequence[int] | None) -> tuple[int, ...]:
+def take_indices(arch: Arch, indices: int | Sequence[int] | None) -> tuple[int, ...]:
     """Indices of maps counted from the front.
 
     Args:
         arch: The network.
-        indices: 0 is the stem, i the i-th stage, -1 the last stage; None means all.
+        indices: 0 is the stem, i the i-th stage, -1 the last stage; a number n means the last n, None all.
 
     Raises:
-        ConfigError: An index names no stage.
+        ConfigError: An index names no stage, or there are none.
     """
     count = len(arch.stages) + 1
-    for index in indices or ():
-        if not -count <= index < count:
+    if isinstance(indices, int):
+        indices = range(count - indices, count) if 0 < indices <= count else ()
+    chosen = range(count) if indices is None else indices
+    for index in chosen:
+        if not (isinstance(index, int) and -count <= index < count):
             raise ConfigError(f"out_indices has {index}: {arch.name} has maps 0 to {count - 1}")
-    return tuple(range(count) if indices is None else (index % count for index in indices))
+    if not chosen:
+        raise ConfigError(f"out_indices names no map: {arch.name} has maps 0 to {count - 1}")
+    return tuple(index % count for index in chosen)
 
 
 class Features(nn.Module):
@@ -200,26 +344,35 @@ class Features(nn.Module):
 
     Attributes:
         network: Whose maps these are.
-        indices: Stages counted from the front; 0 is the stem.
+        indices: Stages counted from the front; 0 is the stem, before its pool where the first stage has maps
+            of the pooled size.
         channels: Channels of each map.
         reductions: How many times smaller than the image each map is.
     """
 
-    def __init__(self, network: Network, out_indices: Sequence[int] | None = None) -> None:
+    def __init__(self, network: Network, out_indices: int | Sequence[int] | None = None) -> None:
         """Choose the maps.
 
         Args:
             network: Whose maps these are.
-            out_indices: As in `map_indices`; None means all.
+            out_indices: As in `take_indices`; None means all.
 
         Raises:
             ConfigError: An index names no stage.
         """
         super().__init__()
         self.network = network
-        self.indices = map_indices(network.arch, out_indices)
+        self.indices = take_indices(network.arch, out_indices)
         self.channels = tuple(network.arch.widths()[i] for i in self.indices)
-        self.reductions = tuple(network.arch.strides()[i] for i in self.indices)
+        self.reductions = tuple(network.arch.map_strides()[i] for i in self.indices)
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        """What `torch.jit.script` compiles, as for `Network`."""
+        return torch.fx.symbolic_trace(self)
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Gradient checkpointing, as `Network.set_grad_checkpointing`."""
+        self.network.set_grad_checkpointing(enable)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """The chosen maps in the order of `out_indices`; the last stage's with the tail applied."""
@@ -246,7 +399,7 @@ def build(arch: Arch, *, norm: Norm = "batch") -> Network:
         norm: Kind of batch norm.
 
     Raises:
-        ConfigError: `norm` is `frozen` and the network reads clips or vectors.
+        ConfigError: There is no such `norm`, or it is `frozen` and the network reads clips or vectors.
     """
     table = clip_letters(norm) if arch.has_time else letters(norm, flat=arch.is_flat)
     return Network(arch, letters=table)

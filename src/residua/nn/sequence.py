@@ -22,20 +22,28 @@ PRODUCERS = (_ConvNd, _NormBase, nn.Linear)
 class LayerSequence(nn.Sequential):
     """The layers of a word, one after the other; a ReLU reuses the memory of its input where it may."""
 
-    def forward(self, x: Tensor, *, may_overwrite: bool = False) -> Tensor:
+    def forward(
+        self, x: Tensor, *, may_overwrite: bool = False, keep: tuple[int, list[Tensor]] | None = None
+    ) -> Tensor:
         """The output of the last layer.
 
         Args:
             x: Input of the first layer.
             may_overwrite: Whether the memory of `x` may be reused.
+            keep: A number of layers, and a list to which the output of the last of them is appended.
         """
         may_overwrite = may_overwrite and is_unobserved(self, x)
-        for layer in self:
+        for number, layer in enumerate(self):
+            if keep and keep[0] == number:
+                keep[1].append(x)
+                may_overwrite = False
             if may_overwrite and isinstance(layer, nn.ReLU) and is_unobserved(layer, x):
                 x = relu(x, inplace=True)
             else:
                 x = layer(x)
                 may_overwrite = isinstance(layer, PRODUCERS) and is_unobserved(layer, x)
+        if keep and keep[0] == len(self):
+            keep[1].append(x)
         return x
 
     def has_new_output(self, x: Tensor) -> bool:

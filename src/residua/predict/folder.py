@@ -7,8 +7,9 @@ from typing import Any
 from residua.errors import CheckpointError, ConfigError
 from residua.files import check_is_free, write_file
 from residua.nn.network import Network, build
+from residua.spec import zoo
 from residua.spec.arch import Arch
-from residua.spec.named_network import original_name
+from residua.spec.named_network import original_name, split_text
 from residua.spec.record import from_plain, parse_json, to_plain
 from residua.spec.walk import block_repeats
 from residua.version import __version__
@@ -98,12 +99,18 @@ def config(network: Network) -> dict[str, Any]:
         "library_name": "residua",
         "library_version": __version__,
         "architecture": TIMM_PREFIX + original_name(arch.name),
+        "model_args": _changes(arch.name),
         "num_classes": arch.classes,
         "num_features": network.num_features,
         "pretrained_cfg": timm_config(arch),
         "label_names": list(network.class_names),
         "arch": to_plain(arch),
     }
+
+
+def _changes(name: str) -> dict[str, Any]:
+    """The changes in the name of a listed network, as options of timm's `create_model`."""
+    return dict(split_text(name)[1]) if original_name(name) in zoo.NAMES else {}
 
 
 def timm_config(arch: Arch) -> dict[str, Any]:

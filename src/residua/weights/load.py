@@ -18,6 +18,7 @@ from residua.spec import zoo
 from residua.spec.amount import quantity
 from residua.spec.arch import Arch
 from residua.spec.describe import cost, first_difference
+from residua.spec.dilate import like
 from residua.spec.inflate import for_images
 from residua.spec.named_network import original_name
 from residua.spec.record import from_plain, nearest
@@ -205,7 +206,7 @@ def _refuse_other_arch(facts: Mapping[str, Any], arch: Arch) -> None:
     """Refuse a file of ours whose network computes something else than `arch`, which may be it, inflated."""
     if "arch" not in facts:
         return
-    theirs = from_plain(Arch, facts["arch"])
+    theirs = like(from_plain(Arch, facts["arch"]), arch)
     if difference := first_difference(theirs, arch if theirs.has_time else for_images(arch)):
         raise CheckpointError(
             f"the weights are of {theirs.name}, not {arch.name}: {difference}: create that network"

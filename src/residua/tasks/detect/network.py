@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from residua.errors import ConfigError
+from residua.nn.memory import UnitSequence
 from residua.nn.network import Features, Network
 from residua.nn.sequence import LayerSequence
 from residua.spec.detector import Detector, map_indices
@@ -256,7 +257,7 @@ def _faster_rcnn_c4(network: Network, detector: Detector, indices: Sequence[int]
             "use another backbone, or fasterrcnn_fpn"
         )
     box_head = nn.Sequential(network.stages[-1], network.tail, nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    network.stages, network.tail = network.stages[:-1], LayerSequence()
+    network.stages, network.tail = UnitSequence(*network.stages[:-1]), LayerSequence()
     network.arch = replace(arch, stages=arch.stages[:-1], tail="")
     widths = arch.widths()
     backbone = DetectorBackbone(network, indices, nn.Identity())
