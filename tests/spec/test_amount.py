@@ -13,8 +13,11 @@ from residua.spec.amount import format_bytes, format_count, parse_bytes, parse_c
 def test_a_noun_follows_its_number() -> None:
     assert quantity(1, "image") == "1 image"
     assert quantity(2000, "broken image") == "2,000 broken images"
-    texts = [quantity(0, noun) for noun in ("class", "box", "batch", "entry", "day", "video")]
-    assert texts == ["0 classes", "0 boxes", "0 batches", "0 entries", "0 days", "0 videos"]
+    texts = [
+        quantity(0, noun) for noun in ("class", "box", "batch", "entry", "day", "video", "epoch", "branch")
+    ]
+    assert texts[:6] == ["0 classes", "0 boxes", "0 batches", "0 entries", "0 days", "0 videos"]
+    assert texts[6:] == ["0 epochs", "0 branches"]
 
 
 def test_no_message_makes_a_plural_of_its_own() -> None:

@@ -43,7 +43,7 @@ def open_picture(picture: object) -> Image.Image:
         return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
     if not isinstance(picture, Image.Image):
         kind = type(picture).__name__
-        raise DataError(f"a {kind} is no picture: give a path, bytes, an image of PIL, an array or a tensor")
+        raise DataError(f"{kind} is no picture: give a path, bytes, an image of PIL, an array or a tensor")
     if 0 in picture.size:
         raise DataError(f"an image of {picture.width}x{picture.height} is empty: give one with pixels")
     if picture.mode in _WIDE:

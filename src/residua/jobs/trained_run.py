@@ -57,8 +57,9 @@ class TrainedRun(Run):
         return task.load(self.path, weights=weights, device=device, precision=precision)
 
     def __repr__(self) -> str:
-        facts = "".join(f", {text}" for _, text in self._facts()[1:])
-        return f"Run({str(self.path)!r}{facts})"
+        plain = ("network", "trained")
+        facts = (text if name in plain else f"{name} {text}" for name, text in self._facts()[1:])
+        return f"Run({', '.join([repr(str(self.path)), *facts])})"
 
     def _repr_html_(self) -> str:
         """Facts and curves for notebooks."""
@@ -79,5 +80,5 @@ class TrainedRun(Run):
             facts.append(("network", f"{network_name(recipe)} on {data_name(recipe)}"))
             facts.append(("trained", epochs_text(self, recipe)))
             if measure := last_measure(self):
-                facts.append((measure[0], f"{measure[0]} {measure[1]}"))
+                facts.append(measure)
         return facts

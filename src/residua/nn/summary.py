@@ -41,7 +41,7 @@ def summary(network: nn.Module, arch: Arch, class_names: Sequence[str], outputs:
 
 
 def describe_classes(names: Sequence[str], count: int) -> str:
-    """`3 classes (ant, bee, cat)`, `1000 classes (tench, goldfish, ... and 995 more)`, `10 classes`."""
+    """`3 classes (ant, bee, cat)`, `1,000 classes (tench, goldfish, ... and 995 more)`, `10 classes`."""
     more = f", and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
     listed = f" ({', '.join(map(printable, names[:MAX_NAMES]))}{more})" if names else ""
     return f"{count} {plural(count, 'class')}{listed}"

@@ -2,6 +2,7 @@
 
 from residua.measure.score import wilson
 from residua.runs.run import Run
+from residua.spec.amount import plural, quantity
 from residua.spec.recipe import Recipe
 
 
@@ -21,9 +22,12 @@ def data_name(recipe: Recipe) -> str:
 def epochs_text(run: Run, recipe: Recipe) -> str:
     """`12 of 20 epochs`, `12 epochs` of a finished run."""
     done, planned = len(run.metrics), recipe.budget.epochs
-    total = f" of {planned}" if not run.finished and planned and not recipe.budget.steps else ""
-    noun = "epoch" if done == 1 and not total else "epochs"
-    return f"{done}{total} {noun}{'' if run.finished else ', not finished'}"
+    if run.finished:
+        return quantity(done, "epoch")
+    total = (
+        f"of {quantity(planned, 'epoch')}" if planned and not recipe.budget.steps else plural(done, "epoch")
+    )
+    return f"{done} {total}, not finished"
 
 
 def last_measure(run: Run) -> tuple[str, str] | None:

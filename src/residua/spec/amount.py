@@ -25,7 +25,7 @@ def plural(number: float, noun: str) -> str:
     """`noun` as it is written behind `number`: in the singular for 1, else in the plural."""
     if number == 1:
         return noun
-    if noun.endswith(("s", "x", "ch", "sh")):
+    if noun.endswith(("s", "x", "nch", "tch", "sh")):  # `branches`, but `epochs`
         return f"{noun}es"
     return f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2] not in "aeiou" else f"{noun}s"
 

@@ -119,8 +119,8 @@ SOURCES: Mapping[str, SourceKind] = {
     "python": SourceKind(
         "images",
         (),
-        "a torch `Dataset` given to `residua.train`, as runs record it: `python:CLASS`",
-        "the second `Dataset`, else by hash",
+        "objects given to `residua.train`, as runs record them: `python:CLASS` or `python:arrays`",
+        "the second set, else by hash",
         f"{_ROOM}.objects:refuse_python",
     ),
     "video": SourceKind(
