@@ -1,6 +1,7 @@
 """Short forms of recipe settings: `--lr 0.1` is `--set optim.lr=0.1`, and only one of them is given."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,12 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path) -> None:
     phrases = ("rate 0.03", "size 16", "seed 5", "digits-1", "MiB", "setting optim.lr=0.03")
     assert [phrase for phrase in phrases if phrase not in out] == []
     assert list(here.iterdir()) == []
+
+
+def test_a_device_that_does_not_exist_is_refused_in_few_words() -> None:
+    message = complaint(command.residua("train", "digits", "--device", "gpu", "--dry-run"), 2)
+    assert re.search("'gpu'.*cuda:1", message)
+    assert len(message) < 130
 
 
 def test_a_dry_run_downloads_nothing(tmp_path: Path) -> None:

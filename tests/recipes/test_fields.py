@@ -43,7 +43,7 @@ def test_a_unit_is_read_from_the_end_of_a_docstring() -> None:
     docs = field_docs(Budget)
     assert docs.keys() == get_type_hints(Budget).keys()
     assert docs["save_seconds"].unit == "seconds"
-    assert docs["save_seconds"].meaning.startswith("Longest time between two checkpoints;")
+    assert docs["save_seconds"].meaning.startswith("Longest time between")
 
 
 def test_a_choice_lists_what_it_may_be() -> None:

@@ -64,7 +64,7 @@ def broken(path: str, value: Any) -> Any:
         ("seed", True, r"seed.*whole number"),
         ("plan.precision", "float16", r"Recipe\.plan\.precision .*'float16'.*mean"),
         ("schedule.drops", 0.5, r"Recipe\.schedule\.drops is 0\.5.*list"),
-        ("augment.area", [0.5], r"Recipe\.augment\.area has 1 values: give 2"),
+        ("augment.area", [0.5], r"Recipe\.augment\.area has 1 value: give 2"),
         ("arch.stages.0.1.word", "(CNA", r"balance them"),
         ("arch.stages.1.0.convs.0.out", "x", r"Recipe\.arch\.stages\[1\]\[0\]\.convs\[0\]\.out is 'x'"),
         ("arch", 3, r"Recipe\.arch is 3.*name, family"),

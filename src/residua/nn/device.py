@@ -35,7 +35,10 @@ def resolve_device(name: str) -> torch.device:
         torch.zeros((), device=device).item()
     except (RuntimeError, AssertionError, TypeError) as error:
         first = str(error).splitlines()[0].partition(". ")[0]
-        raise ConfigError(f"device {name!r} cannot be used here ({first}): give cpu or auto") from None
+        if first.startswith("Expected one of"):  # then follow all devices that torch has a name for
+            first = "no such kind of device"
+        allowed = "cpu, cuda, cuda:1, mps or auto"
+        raise ConfigError(f"device {name!r} cannot be used here ({first}): give {allowed}") from None
     return device
 
 
