@@ -105,7 +105,7 @@ def test_an_illegal_block_says_what_to_change(
         (lambda: Head("LA"), "end in L"),
         (lambda: Head("CL"), "L, A and D"),
         (lambda: Head("LAL"), "1 hidden L but 0 widths"),
-        (lambda: Head("DL", drop=1.0), "drop < 1"),
+        (lambda: Head("DL", drop=1.0), "below 1"),
         (lambda: Arch("x", "f", "s", STEM, ((STEM,),), classes=0), "0 classes"),
         (lambda: Arch("x", "f", "s", STEM, ((STEM,), ())), "stage without blocks"),
         (lambda: Arch("x", "f", "s", STEM, ()), "stage without blocks"),

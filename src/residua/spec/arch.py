@@ -37,7 +37,7 @@ class Head:
                 f"head {self.word!r} has {need} hidden L but {len(self.widths)} widths: give one each"
             )
         if not 1 <= self.grid <= MAX_WINDOW or not 0 <= self.drop < 1:
-            allowed = f"a grid of 1 to {MAX_WINDOW} and 0 <= drop < 1"
+            allowed = f"a grid of 1 to {MAX_WINDOW} and a drop from 0 to below 1"
             raise ConfigError(f"head grid {self.grid}, drop {self.drop}: give {allowed}")
         if not all(1 <= width <= MAX_WIDTH for width in self.widths):
             raise ConfigError(f"head widths {self.widths}: give numbers from 1 to {MAX_WIDTH}")
@@ -90,7 +90,7 @@ class Arch:
         if not 1 <= self.classes <= MAX_WIDTH:
             raise ConfigError(f"{self.name} with {self.classes} classes: give 1 to {MAX_WIDTH}")
         if not 0 < self.norm_eps <= 1:
-            raise ConfigError(f"norm_eps of {self.name} is {self.norm_eps}: give 0 < norm_eps <= 1")
+            raise ConfigError(f"norm_eps of {self.name} is {self.norm_eps}: give a number above 0, at most 1")
         if not self.stages or not all(self.stages):
             raise ConfigError(f"{self.name} has a stage without blocks: give each stage at least one")
         if self.stem.has_shortcut:

@@ -86,11 +86,17 @@ class Augment:
         (low_area, high_area), (low_aspect, high_aspect) = self.area, self.aspect
         low_side, high_side = self.sides
         share, until = self.grow
-        check_field("augment.area", self.area, 0 < low_area <= high_area <= 1, "0 < low <= high <= 1")
+        check_field(
+            "augment.area", self.area, 0 < low_area <= high_area <= 1, "two rising shares above 0, at most 1"
+        )
         is_aspect = 0 < low_aspect <= high_aspect <= MAX_ASPECT
-        check_field("augment.aspect", self.aspect, is_aspect, f"0 < low <= high <= {MAX_ASPECT}")
+        check_field(
+            "augment.aspect", self.aspect, is_aspect, f"two rising numbers above 0, at most {MAX_ASPECT}"
+        )
         is_side = 0 < low_side <= high_side <= MAX_SIDE
-        check_field("augment.sides", self.sides, is_side, f"0 < low <= high <= {MAX_SIDE}, in pixels")
+        check_field(
+            "augment.sides", self.sides, is_side, f"two rising numbers from 1 to {MAX_SIDE}, in pixels"
+        )
         check_range("augment.zoom", self.zoom, 1, MAX_ASPECT, zero="off")
         check_field("augment.grow", self.grow, 0 < share <= 1 and 0 <= until <= 1, "two shares from 0 to 1")
         if share < 1 and self.kind != "resized_crop":

@@ -52,7 +52,7 @@ class Preprocess:
 
     def __post_init__(self) -> None:
         if not 0 < self.size <= self.resize <= MAX_SIDE:
-            allowed = f"0 < size <= resize <= {MAX_SIDE}"
+            allowed = f"1 to {MAX_SIDE} pixels, the crop no larger"
             raise ConfigError(f"crop {self.size} of an image resized to {self.resize}: give {allowed}")
         if not 0 < len(self.mean) <= MAX_CHANNELS:
             raise ConfigError(f"{len(self.mean)} channels: give 1 to {MAX_CHANNELS}")

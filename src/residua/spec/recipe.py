@@ -99,7 +99,7 @@ class Optim:
     label_smoothing: float = 0.0
     """Label smoothing of the cross-entropy; 0 is off."""
     kind: Literal["sgd", "adamw", "lamb", "muon"] = "sgd"
-    """torch's SGD or AdamW; LAMB (You et al. 2019) or Muon (Jordan 2024) of timm, which must be installed."""
+    """torch's SGD or AdamW; LAMB (You et al. 2019) or Muon (Jordan 2024) of timm: extra `optim`."""
     beta2: float = 0.999
     """AdamW, LAMB and the AdamW inside Muon: share of the mean squared gradient that each step keeps."""
     grad_clip: float = 0.0
@@ -116,13 +116,15 @@ class Optim:
 
     def __post_init__(self) -> None:
         check_field("optim.lr", self.lr, 0 < self.lr <= HUGE, f"a number above 0, at most {HUGE:g}")
-        check_field("optim.momentum", self.momentum, 0 <= self.momentum < 1, "0 <= momentum < 1")
+        check_field("optim.momentum", self.momentum, 0 <= self.momentum < 1, "a share from 0 to below 1")
         check_range("optim.weight_decay", self.weight_decay, 0, HUGE)
         smoothing = self.label_smoothing
-        check_field("optim.label_smoothing", smoothing, 0 <= smoothing < 1, "0 <= label_smoothing < 1")
+        check_field("optim.label_smoothing", smoothing, 0 <= smoothing < 1, "a share from 0 to below 1")
         check_field("optim.beta2", self.beta2, 0 <= self.beta2 < 1, "0 <= beta2 < 1")
         check_range("optim.grad_clip", self.grad_clip, 0, HUGE, zero="off")
-        check_field("optim.layer_decay", self.layer_decay, 0 < self.layer_decay <= 1, "0 < layer_decay <= 1")
+        check_field(
+            "optim.layer_decay", self.layer_decay, 0 < self.layer_decay <= 1, "a share above 0, at most 1"
+        )
         check_range("optim.aux_weight", self.aux_weight, 0, HUGE, zero="off")
         if self.nesterov and (not self.momentum or self.kind not in ("sgd", "muon")):
             raise ConfigError(
@@ -148,7 +150,7 @@ class Averaging:
 
     def __post_init__(self) -> None:
         images = self.bn_recalibration_images
-        check_field("average.ema_decay", self.ema_decay, 0 <= self.ema_decay < 1, "0 <= ema_decay < 1")
+        check_field("average.ema_decay", self.ema_decay, 0 <= self.ema_decay < 1, "a share from 0 to below 1")
         check_range("average.every", self.every, 1, MANY)
         check_range("average.bn_recalibration_images", images, 0, MANY, zero="off")
         if self.lookahead and not self.ema_decay:
@@ -182,7 +184,7 @@ class Schedule:
     def __post_init__(self) -> None:
         factor, drops, error = self.warmup_lr_factor, self.drops, self.warmup_error
         is_rising = all(0 < drop < 1 for drop in drops) and list(drops) == sorted(drops)
-        check_field("schedule.warmup", self.warmup, 0 <= self.warmup < 1, "0 <= warmup < 1")
+        check_field("schedule.warmup", self.warmup, 0 <= self.warmup < 1, "a share from 0 to below 1")
         check_field("schedule.warmup_lr_factor", factor, 0 <= factor <= 1, "a share from 0 to 1")
         check_field("schedule.drops", drops, is_rising, "rising shares between 0 and 1")
         check_field("schedule.warmup_error", error, 0 <= error <= 100, "0 (off) to 100 percent")
