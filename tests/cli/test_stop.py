@@ -8,6 +8,7 @@ import typer
 from command import complaint, python
 from residua import cli
 from residua.cli.failures import explain
+from small import photo_folder
 
 
 def test_ctrl_c_is_said_in_a_line(
@@ -101,3 +102,27 @@ def test_no_alarm_rings_while_a_stopped_command_ends() -> None:
     """It would end the process by SIGALRM on a slow machine, instead of with 75."""
     done = python("-c", STOPS)
     assert done.returncode == 0, done.stderr
+
+
+MEASURES = """
+import os, signal, sys
+from residua import cli
+from residua.training import plan
+
+plan.measure = lambda *_, **__: os.kill(os.getpid(), signal.SIGINT)
+plan.load_measurement = lambda _: None
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.argv = ["residua", "train", "photos", "-m", "cifar_resnet20", "--epochs", "500", "-o", "run"]
+cli.main()
+"""
+
+
+def test_ctrl_c_is_heard_while_the_plan_is_measured(tmp_path: Path) -> None:
+    """And the lines of the data and the network are there by then."""
+    photo_folder(tmp_path / "photos")
+    done = python("-c", MEASURES, cwd=tmp_path)
+    assert "interrupted" in complaint(done, 130)
+    lines = done.stdout.splitlines()
+    assert any(line.startswith("data ") for line in lines)
+    assert lines[-1].startswith("timing ")
+    assert not (tmp_path / "run").exists()
