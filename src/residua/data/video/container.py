@@ -31,6 +31,8 @@ MAX_FRAMES = 200_000
 
 _NONREF: Literal["NONREF"] = "NONREF"  # skips frames that no other frame needs, which changes no other pixel
 _COVER = av.stream.Disposition.attached_pic  # the cover of a song is a stream of one frame
+_ANY_TAGS: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
+"""With these arguments tags that are not UTF-8 are no error, which they never are from PyAV 19 on."""
 _NO_FRAME = "holds no frame that can be decoded: record it again, or remove it"
 
 
@@ -186,7 +188,7 @@ def _open(source: str | bytes, codec_options: dict[str, str]) -> InputContainer:
         options["protocol_whitelist"] = "file"  # a clip must not make FFmpeg open an address
     try:
         container: InputContainer = av.open(
-            file, options=codec_options, container_options=options, metadata_errors="replace"
+            file, options=codec_options, container_options=options, **_ANY_TAGS
         )
         return container
     except av.error.MemoryError:
