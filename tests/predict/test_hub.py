@@ -146,6 +146,13 @@ def test_pretrained_names_save_and_load_as_the_others(run: Run, tmp_path: Path) 
         assert residua.Classifier.from_pretrained(tmp_path / folder)(picture) == classifier(picture)
 
 
+@pytest.mark.parametrize("place", ["nowhere", "./no/where", "/no/where", "a/b/c"])
+def test_a_path_that_is_no_name_is_not_looked_for_on_a_hub(place: str, hub: LocalHub) -> None:
+    with pytest.raises(CheckpointError, match=Path(place).name):
+        residua.from_pretrained(place)
+    assert hub.calls == []
+
+
 def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(ConfigError, match=r"pip install 'residua\[hub\]'"):

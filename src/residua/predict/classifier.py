@@ -99,7 +99,8 @@ class Classifier:
             UnreachableError: The hub does not answer, and the cache holds none.
             ConfigError: A name cannot be used, or the extra `hub` is not installed.
         """
-        here = place if Path(place).exists() else hub.download(str(place), revision=revision)
+        is_here = Path(place).exists() or not hub.is_name(str(place))
+        here = place if is_here else hub.download(str(place), revision=revision)
         return load(here, weights=weights, device=device, precision=precision)
 
     def save_pretrained(self, folder: str | Path, *, force: bool = False) -> Path:

@@ -1,5 +1,6 @@
 """Folders on a hub: upload and download them with `huggingface_hub`."""
 
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -8,6 +9,13 @@ from residua.data.hub import check_hub
 from residua.errors import CheckpointError, ConfigError, UnreachableError
 from residua.predict.folder import CONFIG
 from residua.weights.load import FILE
+
+_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` can be `owner/name`; a path of two parts can, too."""
+    return _NAME.fullmatch(text) is not None
 
 
 def upload(folder: Path, repository: str, *, private: bool | None, message: str) -> str:
