@@ -153,11 +153,11 @@ def _shortcut_change(option: str) -> Callable[[Block], Block]:
 def _numbers(option: str) -> tuple[str, float, float]:
     """`scale`, `gate` or `exclusive_gate`, and the numbers behind it; the second is 1 where there is none."""
     number = r"(-?(?:\d+(?:\.\d+)?|\.\d+))"
-    found = re.fullmatch(rf"(scale|gate|exclusive_gate){number}(?:,{number})?", option)
-    if not found or (found[3] and found[1] != "scale"):
+    match = re.fullmatch(rf"(scale|gate|exclusive_gate){number}(?:,{number})?", option)
+    if not match or (match[3] and match[1] != "scale"):
         known = (*SHORTCUTS, *SHORTCUT_VARIANTS, "scale0.5", "scale0.5,0.5")
         raise ConfigError(f"no shortcut option {option!r}: {nearest(option, known)}")
-    return found[1], float(found[2]), float(found[3] or 1)
+    return match[1], float(match[2]), float(match[3] or 1)
 
 
 def with_drop_path(arch: Arch, rate: float) -> Arch:

@@ -69,15 +69,15 @@ def apply_changes(arch: Arch, **changes: Unpack[Changes]) -> Arch:
         ConfigError: A change or a value is unknown; the message offers the nearest ones.
     """
     values = {option: _checked(option, value) for option, value in _stated(changes).items()}
-    name, shown = arch.name, []
+    name, words = arch.name, []
     for option, change_arch in CHANGES.items():
         if option not in values:
             continue
         changed = change_arch(arch, values[option])
         if option not in FITTED and changed != arch:
-            shown.append(_spelled(option, values[option]))
+            words.append(_spelled(option, values[option]))
         arch = changed
-    return replace(arch, name=f"{name}:{','.join(shown)}") if shown else arch
+    return replace(arch, name=f"{name}:{','.join(words)}") if words else arch
 
 
 def split_text(text: str) -> tuple[str, Changes]:
