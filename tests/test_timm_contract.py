@@ -198,7 +198,7 @@ def test_a_new_head_has_the_device_type_and_mode_of_the_rest() -> None:
     network.reset_classifier(0)
     network.reset_classifier(0, "")
     assert not any(parameter.requires_grad for parameter in network.parameters())
-    network.reset_classifier(2, "avg")
+    network.reset_classifier(2)
     assert network.get_classifier().weight.dtype == torch.float64
     assert not any(module.training for module in network.modules())
     placed = created("cifar_resnet20", device="meta", dtype=torch.bfloat16)

@@ -19,6 +19,7 @@ from timm.models import (
     register_model,
 )
 from timm.models._features import FeatureGetterNet
+from timm.models._pretrained import PretrainedCfg
 from torch import nn
 
 from residua.errors import ConfigError
@@ -73,16 +74,16 @@ def make(name: str, *, pretrained: bool, config: Mapping[str, Any], options: Map
         raise UnknownOptionError(
             f"no option {unknown!r} of {name}: {nearest(unknown, (*OPTIONS, *OWN_OPTIONS))}"
         )
-    given = {option: options[option] for option in OPTIONS if options.get(option) is not None}
-    classes, pool = given.get("num_classes"), given.get("global_pool")
-    given["num_classes"] = classes or config.get("num_classes")
-    given["global_pool"] = pool or None
+    values = {option: options[option] for option in OPTIONS if options.get(option) is not None}
+    classes, pool = values.get("num_classes"), values.get("global_pool")
+    values["num_classes"] = classes or config.get("num_classes")
+    values["global_pool"] = pool or None
     weights = _weights(name, config, options.get("cache_dir")) if pretrained else None
     if weights:
-        sizes = {option: value for option, value in given.items() if option in CHANGES}
+        sizes = {option: value for option, value in values.items() if option in CHANGES}
         check_size(arch_of(name, **sizes), weights)
     with torch.device(options["device"]) if options.get("device") is not None else nullcontext():
-        network: Network = create_model(name, **given)
+        network: Network = create_model(name, **values)
     if weights:
         load(network, weights)
     network.class_names = tuple(config.get("label_names") or ())
@@ -113,8 +114,8 @@ def _features(network: Network, cfg: dict[str, Any], options: Mapping[str, Any])
     """A module that returns the chosen maps of `network`, which loses the layers behind them."""
     extra = dict(options.get("feature_cfg") or {})
     chosen = options.get("feature_cls") or extra.pop("feature_cls", None)
-    wanted = extra.pop("out_indices", None)
-    indices = take_indices(network.arch, options.get("out_indices", wanted))
+    indices_there = extra.pop("out_indices", None)
+    indices = take_indices(network.arch, options.get("out_indices", indices_there))
     module: nn.Module
     info: Any
     if chosen is None:
@@ -124,8 +125,13 @@ def _features(network: Network, cfg: dict[str, Any], options: Mapping[str, Any])
     else:
         module = _feature_class(network, chosen)(network, out_indices=indices, **extra)
         info = module.feature_info
-    kept = {field: value for field, value in cfg.items() if field not in ("num_classes", "classifier")}
-    fields = {"pretrained_cfg": kept, "default_cfg": kept, "feature_info": info, "in_chans": network.in_chans}
+    plain = {field: value for field, value in cfg.items() if field not in ("num_classes", "classifier")}
+    fields = {
+        "pretrained_cfg": plain,
+        "default_cfg": plain,
+        "feature_info": info,
+        "in_chans": network.in_chans,
+    }
     for field, value in fields.items():
         setattr(module, field, value)
     return module
@@ -138,8 +144,8 @@ def _feature_class(network: Network, chosen: Any) -> Callable[..., nn.Module]:
             raise ConfigError(f"no feature_cls {chosen!r}: {nearest(chosen, FEATURE_CLASSES)}")
         chosen = FEATURE_CLASSES[chosen.lower()]
     if chosen not in FLATTENED:
-        made: Callable[..., nn.Module] = chosen
-        return made
+        feature_class: Callable[..., nn.Module] = chosen
+        return feature_class
     if network.arch.is_flat or network.arch.segments > 1:
         raise ConfigError(f"feature_cls of {network.arch.name} cannot be list or dict: give 'getter'")
     return lambda model, **extra: chosen(model, **{"flatten_sequential": True, **extra})
@@ -148,7 +154,7 @@ def _feature_class(network: Network, chosen: Any) -> Callable[..., nn.Module]:
 def _plain(config: Any, name: str) -> dict[str, Any]:
     if isinstance(config, str):
         raise ConfigError(f"residua ships no weights {config!r} of {name}: leave pretrained_cfg out")
-    plain: dict[str, Any] = dict(config.to_dict() if hasattr(config, "to_dict") else config or {})
+    plain: dict[str, Any] = config.to_dict() if isinstance(config, PretrainedCfg) else dict(config or {})
     return plain
 
 

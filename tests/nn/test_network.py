@@ -245,6 +245,12 @@ def test_reset_classifier_to_nothing_leaves_the_features() -> None:
     assert (network.num_classes, network.num_features) == (0, 128)
     network.reset_classifier(4)
     assert network(x).shape == (2, 4)
+    network.reset_classifier(0, "")
+    assert torch.equal(network(x), network.forward_features(x))
+    network.reset_classifier(5)
+    assert network(x).shape == (2, 5)
+    with pytest.raises(ConfigError, match="global_pool"):
+        network.reset_classifier(5, "")
 
 
 def test_pre_logits_are_what_the_last_linear_layer_reads() -> None:

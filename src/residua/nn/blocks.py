@@ -222,10 +222,11 @@ class Classes(nn.Sequential):
         grid = self.grid
         return adaptive_max_pool3d(x, (1, grid, grid)) if self.has_time else adaptive_max_pool2d(x, grid)
 
-    def replace_last(self, classes: int) -> None:
-        """Make a new last layer for `classes` outputs, or `nn.Identity` for 0."""
+    def replace_last(self, classes: int, like: Tensor) -> None:
+        """Make a new last layer for `classes` outputs on the device of `like`, or `nn.Identity` for 0."""
         *_, name = self._modules
-        setattr(self, name, nn.Linear(self.reads, classes) if classes else nn.Identity())
+        fresh = nn.Linear(self.reads, classes) if classes else nn.Identity()
+        setattr(self, name, fresh.to(like.device, like.dtype).train(self.training))
 
     def remove_layers(self) -> None:
         """Remove all layers but the last: maps pass as they are."""

@@ -200,19 +200,19 @@ class Network(nn.Module):
         self, x: Tensor, indices: Collection[int], *, stop_early: bool
     ) -> tuple[Tensor, dict[int, Tensor]]:
         """The last map before the tail, and the map of each of `indices`."""
-        wanted, stops = sorted(set(indices)), self._stops()
+        chosen, stops = sorted(set(indices)), self._stops()
         ends = {stage + 1: stop for (stage, _), stop in stops.items()}  # the last block of a stage counts
-        passage = self._passage([ends[index] for index in wanted if index])
+        passage = self._passage([ends[index] for index in chosen if index])
         x, stem = self._input_of_stem(x), list[Tensor]()
-        parts: list[nn.Module] = [self.stages] if not stop_early else [*self.stages][: wanted[-1]]
-        if 0 in wanted:
+        parts: list[nn.Module] = [self.stages] if not stop_early else [*self.stages][: chosen[-1]]
+        if 0 in chosen:
             x = self.stem(x, keep=(self.arch.stem_layers, stem))  # a segment keeps only the map after a pool
             segments = [(max(start, 1), stop) for start, stop in passage.segments if stop > 1]
             passage.segments = tuple(segments)
             x = memory.run_units(parts, x, passage, first=1)
         else:
             x = memory.run_units([self.stem, *parts], x, passage, first=0)
-        return x, dict(zip(wanted, [*stem, *passage.outputs], strict=True))
+        return x, dict(zip(chosen, [*stem, *passage.outputs], strict=True))
 
     def forward_head(self, x: Tensor, *, pre_logits: bool = False) -> Tensor:
         """The last map -> logits (N, classes); if `pre_logits`, the last layer's input (N, num_features)."""
@@ -245,27 +245,28 @@ class Network(nn.Module):
         Args:
             num_classes: Outputs; 0 removes the layer, so that the network returns (N, head_hidden_size).
             global_pool: `avg`, `max` or `avgmax`: how the head reduces the last map. An empty text removes
-                the whole head: the network returns its last map. None leaves it as it is.
+                the whole head: the network returns its last map. None leaves it as it is; a removed head
+                is made anew for classes.
 
         Raises:
-            ConfigError: A value is out of range, or the head is removed and `num_classes` is not 0.
+            ConfigError: A value is out of range, or `global_pool` is empty and `num_classes` is not 0.
         """
-        if num_classes < 0 or (num_classes and not (self.head.pool if global_pool is None else global_pool)):
+        if num_classes < 0 or (num_classes and global_pool == ""):
             raise ConfigError(
                 f"num_classes is {num_classes} with global_pool {global_pool!r}: give 0, "
                 "or a number above 0 and a global_pool, e.g. 'avg'"
             )
         arch = with_global_pool(self.arch, global_pool) if global_pool else self.arch
         self.arch = with_classes(arch, num_classes) if num_classes else arch
-        like, was_removed = next(self.parameters()), not self.head.pool
+        like = next(self.parameters())
         if global_pool == "":
             self.head.remove_layers()
-        elif was_removed and global_pool:
+        elif not self.head.pool and (global_pool or num_classes):
             flat, time = self.arch.is_flat, self.arch.has_time
-            self.head = Classes(self.arch.head, self.num_features, num_classes or 1, flat=flat, has_time=time)
+            head = Classes(self.arch.head, self.num_features, num_classes or 1, flat=flat, has_time=time)
+            self.head = head.to(like.device, like.dtype).train(self.training)
         for head in (module for module in self.modules() if isinstance(module, Classes)):
-            head.replace_last(num_classes)
-            head.to(like.device, like.dtype).train(self.training)
+            head.replace_last(num_classes, like)
         if self.head.pool:
             self.head.pool = self.arch.head.pool
         self.class_names = ()
