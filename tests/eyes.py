@@ -7,6 +7,7 @@ import html.parser
 import importlib.util
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -94,6 +95,24 @@ def policy_problems(document: str) -> list[str]:
     return [] if policies == [POLICY] else [f"content security policies {policies}"]
 
 
+def heads_without_text(document: str) -> list[str]:
+    """The content of every head of a column that names nothing: a screen reader reads it with each cell."""
+    heads = re.findall(r"<th(?:\s[^>]*)?>(.*?)</th>", document, re.DOTALL)
+    return [text for text in (re.sub(r"<[^>]*>", "", head).strip() for head in heads) if not text]
+
+
+def page_problems(document: str) -> list[str]:
+    """What is wrong with the text of a page: its policy, empty heads, links without a target, cut labels."""
+    links = re.findall(r'href="#([^"]*)"', document)
+    cut = re.findall(r"<text[^>]*>([^<]*…[^<]*)<", document)
+    return [
+        *policy_problems(document),
+        *("a column without a name" for _ in heads_without_text(document)),
+        *(f"a link to #{name}, which is not there" for name in links if f'id="{name}"' not in document),
+        *(f"a label cut off: {label}" for label in cut),
+    ]
+
+
 def _is_page(file: pathlib.Path) -> bool:
     return file.suffix == ".html"
 
@@ -107,7 +126,7 @@ class Eyes:
         """All is well with each of `files`; the test is skipped where no browser is, after their policies."""
         import pytest
 
-        policies = {file.name: policy_problems(file.read_text("utf-8")) for file in files if _is_page(file)}
+        policies = {file.name: page_problems(file.read_text("utf-8")) for file in files if _is_page(file)}
         if importlib.util.find_spec("playwright") is None or shutil.which("chromium") is None:
             assert not any(policies.values()), policies
         pytest.importorskip("playwright", reason="playwright is not installed")

@@ -195,11 +195,13 @@ def _rows(path: Path) -> list[dict[str, str]]:
 def test_pages_of_evaluation_and_comparison_say_what_was_measured(
     look: Eyes, runs: tuple[Path, Path], tmp_path: Path
 ) -> None:
+    named = f"{arch().name} on photos"
+    assert f"<title>{named}</title>" in (runs[0] / "report.html").read_text()
     evaluation_page = text = evaluations(runs, "center", "flip").page(
         "residua evaluate X --views center,flip"
     )
     for phrase in (
-        "Evaluation of good",
+        f"<title>Evaluation of {named}</title>",
         "n = 18 images",
         "good, flip",
         "residua evaluate X",
@@ -211,7 +213,7 @@ def test_pages_of_evaluation_and_comparison_say_what_was_measured(
     write_comparison(tmp_path / "compared.html", pairs, command="residua compare X Y")
     text = (tmp_path / "compared.html").read_text()
     for phrase in (
-        "good and poor compared",
+        f"<title>{named}: good and poor compared</title>",
         "exact McNemar",
         "What poor predicts differently",
         "residua compare X Y",

@@ -40,7 +40,7 @@ def drawings() -> dict[str, str]:
             ),
             unit="error (%)",
         ),
-        "confusion": heat_maps.confusion_matrix(("cat", HOSTILE), counts),
+        "confusion": heat_maps.confusion_matrix(("cat", HOSTILE), counts, links={(0, 1): "cell-0-1"}),
         "plot": chart.plot(lines(), x=HOSTILE, y="error (%)"),
         "plot_log": chart.plot(lines(), x="block", y=HOSTILE, logarithmic=True),
         "ranges": bars.interval_chart((bars.IntervalRow(HOSTILE, 1, -2, 3, "+1"),), unit="points", zero=True),
@@ -52,7 +52,7 @@ def drawings() -> dict[str, str]:
 def full_page() -> page.Page:
     tiny, wide = np.zeros((8, 8), np.uint8), np.zeros((300, 600, 3), np.uint8)
     pictures = (
-        page.Picture(tiny, HOSTILE, ("truth: 3",), good=False),
+        page.Picture(tiny, HOSTILE, ("truth: 3",), good=False, anchor="cell-0-1"),
         page.Picture(wide, "a_long_file_name_that_cannot_wrap_anywhere_at_all.png", (), good=True),
         page.Picture(tiny, "unjudged", ()),
     )
@@ -66,6 +66,7 @@ def full_page() -> page.Page:
         page.Table(("network", "error"), rows, caption="the table", numeric=(1,), strong=(1,)),
         page.Pictures(pictures, caption="the pictures"),
         page.Code("residua demo --folder " + "very/" * 40, caption="the command"),
+        page.Folded("every setting", (page.Table(("setting", "value"), (("optim.lr", "0.1"),)),)),
         page.Numbers((("81 %", "training error"), ("12 s", HOSTILE))),
     )
     sections = (

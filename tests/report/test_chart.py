@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 
 from residua.analyse.regions import tint
-from residua.report.bars import IntervalRow, interval_chart
+from residua.report.bars import BROAD, IntervalRow, ReferenceBar, bar_chart, interval_chart, reference_bars
 from residua.report.chart import HEIGHT, WIDTH, Axis, Series, plot
 from residua.report.colours import LIGHT
-from residua.report.heat_maps import MAX_CELLS, heat_map
+from residua.report.heat_maps import MAX_CELLS, confusion_matrix, heat_map
+from residua.report.svg import wrap
 from residua.report.tiles import Tile, picture_grid
+from residua.report.training_curves import Curve, Panel, training_curves
+from residua.tasks.detect.box_drawing import class_legend
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -76,7 +79,7 @@ def test_a_range_is_drawn_from_its_low_to_its_high_end() -> None:
     text = interval_chart(
         (IntervalRow("a", 50, 40, 70, "50 %"), IntervalRow("b", 60, 60, 60, "60 %")), unit="%"
     )
-    (a, _), (b, _) = dots(text)
+    (a, _), (b, _) = dots(text)[:2]  # those for a desktop; the same for a phone follow
     reach = next(line for line in ET.fromstring(text).iter(f"{SVG}line") if line.get("stroke-linecap"))
     low, high = float(reach.get("x1", "nan")), float(reach.get("x2", "nan"))
     assert (a - low) * 2 == pytest.approx(high - a, abs=0.5)
@@ -116,3 +119,54 @@ def test_a_tint_turns_what_matters_vermilion_and_leaves_the_rest_grey() -> None:
     tinted = tint(np.full((1, 2, 3), 100, np.uint8), weights)
     assert tinted[0, 0].tolist() == [120, 120, 120]
     assert tinted[0, 1, 0] > tinted[0, 1, 1] + 50 > tinted[0, 1, 2]
+
+
+def test_lines_lose_no_letter_and_end_between_words() -> None:
+    assert wrap("american_pit_bull_terrier", 18) == ("american_pit_bull_", "terrier")
+    assert wrap("short", 18) == ("short",)
+    for length, lines in ((7, 0), (16, 2), (16, 1), (3, 0)):
+        rows = wrap("a very/long name-of_a.class thatnobodywouldeverbreak", length, lines=lines)
+        assert "".join(rows).replace(" ", "") == "averylong".replace("very", "very/") + (
+            "name-of_a.classthatnobodywouldeverbreak"
+        )
+        assert lines or max(map(len, rows)) <= length
+        assert not lines or len(rows) <= lines
+
+
+LONG = ("Soft-coated Wheaten Terrier, Canis lupus familiaris", "american_staffordshire_bull_terrier_42")
+
+
+@pytest.mark.parametrize(
+    "svg",
+    [
+        bar_chart(LONG, (3.0, 1.0), unit=""),
+        interval_chart(tuple(IntervalRow(name, 5, 4, 6, "5") for name in LONG), unit="%"),
+        reference_bars(tuple(ReferenceBar(name * 2, 5, 1, 6) for name in LONG), unit="%"),
+        confusion_matrix(LONG, np.array([[3, 1], [0, 2]])),
+        plot(tuple(Series(name, ((0, 1), (1, 2))) for name in LONG), x="x", y="y"),
+        picture_grid((tuple(Tile(np.zeros((8, 8), np.uint8), name) for name in LONG),)),
+        training_curves((Panel("", tuple(Curve(name, (0, 1), (9, 8), (9, 8)) for name in LONG)),)),
+        class_legend(LONG),
+    ],
+    ids=["bars", "intervals", "reference", "confusion", "plot", "tiles", "curves", "legend"],
+)
+def test_no_label_is_cut(svg: str) -> None:
+    written = "".join(texts(svg)).replace(" ", "")
+    assert "\N{HORIZONTAL ELLIPSIS}" not in written
+    for name in LONG:
+        assert name.replace(" ", "") in written
+
+
+def test_bars_use_the_width_of_the_page_and_of_a_phone() -> None:
+    root = ET.fromstring(bar_chart(("a", "b"), (4.0, 2.0), unit=""))
+    for view, width in zip(root.findall(f"{SVG}svg"), (BROAD, WIDTH), strict=True):
+        full, half = (float(bar.get("width", "nan")) for bar in view.iter(f"{SVG}rect"))
+        assert full == pytest.approx(2 * half, abs=0.2)
+        assert full > 0.75 * width
+
+
+def test_a_cell_of_a_confusion_matrix_links_to_its_pictures() -> None:
+    root = ET.fromstring(confusion_matrix(("a", "b"), np.array([[3, 1], [2, 2]]), links={(0, 1): "cell-0-1"}))
+    (link,) = root.iter(f"{SVG}a")
+    assert link.get("href") == "#cell-0-1"
+    assert "a taken for b: 1 of 4" in (link[0][0].text or "")

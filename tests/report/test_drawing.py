@@ -81,6 +81,22 @@ def test_a_block_is_drawn_in_the_order_of_its_letters() -> None:
     assert "identity" in texts
 
 
+@pytest.mark.parametrize("name", ["iresnet50", "resstage50", "cifar_iresnet164", "iresgroup50_released"])
+def test_the_blocks_of_a_resstage_are_named_start_middle_and_end(name: str) -> None:
+    arch = zoo.arch(name)
+    column = words(drawing.draw_column_only(arch))
+    roles = [text for text in column if text in ("Start", "Middle", "End")]
+    assert roles == ["Start", "Middle", "End"] * len(arch.stages)
+    captions = [text for text in words(drawing.draw_blocks([arch])) if text.endswith("blocks")]
+    assert {text.partition(":")[0] for text in captions} == {"Start", "Middle", "End"}
+
+
+@pytest.mark.parametrize("name", ["resnet50", "cifar_preresnet110", "resgroup50", "googlenet_2014"])
+def test_blocks_of_other_networks_have_no_part(name: str) -> None:
+    texts = words(drawing.draw_networks([zoo.arch(name)])) + words(drawing.draw_blocks([zoo.arch(name)]))
+    assert not {"Start", "Middle", "End"} & {text.partition(":")[0] for text in texts}
+
+
 @pytest.mark.parametrize(
     ("option", "expected"),
     [("gate", ["sigmoid", "1 − g"]), ("exclusive_gate", ["sigmoid", "1 − g", "g"]), ("scale0.5", ["0.5"])],

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from report_sample import full_page
 
-from eyes import policy_problems
+from eyes import heads_without_text, policy_problems
 from residua.report import colours, page
 
 NAMESPACE = "http://www.w3.org/2000/svg"
@@ -50,7 +50,7 @@ def test_the_page_refers_to_nothing_outside_itself() -> None:
         value for name, value in Reader(document).fields if name in ("src", "href", "srcset", "action")
     ]
     assert addresses
-    assert all(address.startswith("data:") for address in addresses)
+    assert all(address.startswith(("data:", "#")) for address in addresses)
     assert "//" not in re.sub(r"data:image/png;base64,[\w+/=]+", "", document.replace(NAMESPACE, ""))
     assert "url(" not in document
     assert "@import" not in document
@@ -81,7 +81,7 @@ def test_every_kind_of_part_appears() -> None:
 
 
 def test_a_percent_sign_stays_with_its_number_and_an_interval_in_one_line() -> None:
-    table = page.Table(("", "right, 95 % interval"), (("net", "3.21 (3.10 to 3.32)"),), numeric=(1,))
+    table = page.Table(("network", "right, 95 % interval"), (("net", "3.21 (3.10 to 3.32)"),), numeric=(1,))
     document = page.render(page.Page("T", "9 % of it.", (page.Section("S", (table,)),), ""))
     for text in ("9\N{NO-BREAK SPACE}% of it.", "(3.10\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}3.32)"):
         assert text in document
@@ -113,10 +113,28 @@ def test_the_same_page_is_the_same_text() -> None:
     assert page.render(full_page()) == page.render(full_page())
 
 
-def test_ids_are_unique() -> None:
-    ids = [value for name, value in Reader(page.render(full_page())).fields if name == "id"]
-    assert ids
+def test_ids_are_unique_and_every_link_leads_to_one() -> None:
+    fields = Reader(page.render(full_page())).fields
+    ids = [value for name, value in fields if name == "id"]
     assert len(ids) == len(set(ids))
+    links = [value for name, value in fields if name == "href" and value.startswith("#")]
+    assert links
+    assert {link[1:] for link in links} <= set(ids)
+
+
+def test_a_column_without_a_name_is_refused_and_no_head_is_empty() -> None:
+    for empty in ("", " "):
+        with pytest.raises(ValueError, match="empty name"):
+            page.Table(("network", empty), ())
+    assert heads_without_text(page.render(full_page())) == []
+    assert heads_without_text("<table><th></th><th> \n</th><th>a</th></table>") == ["", ""]
+
+
+def test_folded_parts_are_closed_and_complete() -> None:
+    document = page.render(full_page())
+    folded = document[document.index("<details>") : document.index("</details>")]
+    assert "<summary>every setting</summary>" in folded
+    assert "optim.lr" in folded
 
 
 def test_a_tiny_picture_is_enlarged_by_a_whole_factor_without_smoothing() -> None:

@@ -68,7 +68,7 @@ def _overview(check: DataCheck) -> Iterator[Part]:
         (finding.level, finding.what, f"{finding.count:,}", finding.cure) for finding in check.findings
     )
     problems = tuple(i for i, finding in enumerate(check.findings) if finding.level == "problem")
-    yield Table(("", "what", "count", "what to do"), rows, numeric=(2,), strong=problems)
+    yield Table(("level", "what", "count", "what to do"), rows, numeric=(2,), strong=problems)
 
 
 def _section(check: DataCheck, finding: DataFinding) -> Section:
@@ -207,7 +207,7 @@ def _file_tables(check: DataCheck) -> Iterator[Part]:
         (what, *(f"{q:,.0f}" for q in np.quantile(values, (0, 0.05, 0.5, 0.95, 1))))
         for what, values in columns
     )
-    head = ("", "minimum", "5 %", "median", "95 %", "maximum")
+    head = ("size", "minimum", "5 %", "median", "95 %", "maximum")
     yield Table(head, quantiles, f"Sizes of the readable {check.noun}s.", numeric=(1, 2, 3, 4, 5))
     kinds = [f"{kind} {mode}".strip() for kind, mode in zip(facts["kind"], facts["mode"], strict=True)]
     names, counts = np.unique(kinds, return_counts=True)

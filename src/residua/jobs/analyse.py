@@ -193,5 +193,6 @@ def _write(folder: Path, subjects: Sequence[Subject], results: Sequence[StudyRes
     write_file(folder / "analysis.json", json.dumps(numbers, indent=2, ensure_ascii=False, allow_nan=False))
     names, n = ", ".join(subject.name for subject in subjects), len(subjects[0].labels)
     lead = f"{names}, on {quantity(n, 'image')} not used for training." if n else f"{names}, without images."
+    title = f"Inside {' and '.join(dict.fromkeys(subject.arch.name for subject in subjects))}"
     footer = f"Written by residua {__version__}. The studies worked on copies; the networks are unchanged."
-    write_file(folder / "analysis.html", render(Page("Inside the networks", lead, tuple(sections), footer)))
+    write_file(folder / "analysis.html", render(Page(title, lead, tuple(sections), footer)))

@@ -10,6 +10,7 @@ from residua.measure.evaluation import Evaluation
 from residua.measure.views import VIEW_TEXTS
 from residua.report.bars import IntervalRow, interval_chart
 from residua.report.page import Code, Figure, Page, Part, Picture, Pictures, Section, Table, Text, render
+from residua.report.run_page import comparison_title
 from residua.spec.amount import quantity
 from residua.tasks.classify.evaluations import format_estimate, protocol_text, score_parts, short_name
 from residua.tasks.classify.pages import thumbnail
@@ -42,9 +43,9 @@ def write_comparison(out: Path, pairs: Sequence[Pair], *, command: str) -> None:
         ),
         Section("How it was measured", (protocol_text([first]), Code(command, "Measure it again:"))),
     ]
-    names = " and ".join(map(short_name, evaluations))
+    title = comparison_title([one.network for one in evaluations])
     footer = f"Written by residua {__version__}."
-    write_file(out, render(Page(f"{names} compared", lead, tuple(sections), footer)))
+    write_file(out, render(Page(title, lead, tuple(sections), footer)))
 
 
 def format_p(p: float) -> str:

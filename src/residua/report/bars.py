@@ -1,6 +1,7 @@
 """Horizontal charts, one row a value: bars, bars beside a paper's numbers, values with intervals."""
 
 import dataclasses
+import itertools
 import math
 import xml.etree.ElementTree as ET
 
@@ -18,20 +19,25 @@ from residua.report.chart import (
 )
 from residua.report.colours import Palette, page_palette
 from residua.report.svg import (
+    LINE,
     TextStyle,
+    add_lines,
     add_shape,
     add_text,
     add_tooltip,
     new_svg,
-    shorten,
+    responsive_svg,
     text_width,
     to_string,
+    wrap,
 )
 
 BAR_STEP = 24  # pixels from one bar to the next, where the label stands beside it
 REFERENCE_STEP, REFERENCE_TOP = 42, 30  # pixels from one bar to the next, and above the first, under labels
 INTERVAL_STEP = 30  # pixels from one interval to the next
-LONGEST_SIDE, LONGEST_ABOVE, LONGEST_INTERVAL = 18, 46, 30  # characters of a label, by where it stands
+LONGEST_SIDE, LONGEST_ABOVE = 18, 46  # characters of a line of a label, by where it stands on a phone
+BROAD = 740  # pixels of a chart on a desktop; on a phone it has the width of a plot
+BROADER = 2  # times as many characters of a label fit there
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,20 +93,24 @@ def bar_chart(labels: tuple[str, ...], values: tuple[float, ...], *, unit: str) 
     """
     if not labels or len(labels) != len(values):
         raise ValueError(f"{len(labels)} labels and {len(values)} values: give equally many, at least one")
-    palette = page_palette()
-    left = max(text_width(shorten(label, LONGEST_SIDE), NAME) for label in labels) + 10
-    full = max([value for value in values if math.isfinite(value)], default=0) or 1
-    root = new_svg(WIDTH, BAR_STEP * len(labels))
-    for row, (label, value) in enumerate(zip(labels, values, strict=True)):
-        middle = BAR_STEP * (row + 0.5)
-        _label(root, label, (left - 10, middle + 4.5), LONGEST_SIDE, TextStyle(palette.text, anchor="end"))
-        length = max(0.0, (WIDTH - left - 76) * value / full) if math.isfinite(value) else 0.0
-        fields = {"x": left, "y": middle - 7, "width": max(length, 1), "height": 14}
-        add_shape(root, "rect", fields, style=f"fill: {palette.series[0]}")
-        text = f"{format_number(value)} {unit}" if math.isfinite(value) else "not measured"
-        number = TextStyle(palette.muted, SMALL)
-        add_text(root, text, (left + max(length, 1) + 7, middle + 4.5), style=number)
+    layouts = [_SideLabels.of(labels, BAR_STEP, wide=wide) for wide in (True, False)]
+    root, *views = responsive_svg(*((layout.width, layout.height) for layout in layouts))
+    for view, layout in zip(views, layouts, strict=True):
+        _draw_bars(view, layout, values, unit)
     return to_string(root)
+
+
+def _draw_bars(parent: ET.Element, layout: "_SideLabels", values: tuple[float, ...], unit: str) -> None:
+    palette, left = page_palette(), layout.left
+    full = max([value for value in values if math.isfinite(value)], default=0) or 1
+    for lines, middle, value in zip(layout.lines, layout.middles, values, strict=True):
+        add_lines(parent, lines, (left - 10, middle + 4.5), style=TextStyle(palette.text, anchor="end"))
+        length = max(0.0, (layout.width - left - 76) * value / full) if math.isfinite(value) else 0.0
+        fields = {"x": left, "y": middle - 7, "width": max(length, 1), "height": 14}
+        add_shape(parent, "rect", fields, style=f"fill: {palette.series[0]}")
+        text = f"{format_number(value)} {unit}".rstrip() if math.isfinite(value) else "not measured"
+        number = TextStyle(palette.muted, SMALL)
+        add_text(parent, text, (left + max(length, 1) + 7, middle + 4.5), style=number)
 
 
 def reference_bars(rows: tuple[ReferenceBar, ...], *, unit: str) -> str:
@@ -121,7 +131,13 @@ def reference_bars(rows: tuple[ReferenceBar, ...], *, unit: str) -> str:
     palette = page_palette()
     ends = [row.value + (row.deviation if row.deviation > 0 else 0) for row in rows]
     finite = [end for end in (*ends, *(row.paper for row in rows)) if math.isfinite(end)]
-    axis, bottom = Axis(0, max(finite, default=0.0) or 1.0), REFERENCE_TOP + REFERENCE_STEP * len(rows)
+    labels = [wrap(row.label, LONGEST_ABOVE) for row in rows]
+    starts = list(
+        itertools.accumulate(
+            (REFERENCE_STEP + LINE * NAME * (len(lines) - 1) for lines in labels), initial=0.0
+        )
+    )
+    axis, bottom = Axis(0, max(finite, default=0.0) or 1.0), REFERENCE_TOP + starts[-1]
     wide = WIDTH - max(60.0, *(text_width(row.text, SMALL) + 20 for row in rows))  # room right of a full bar
     root = new_svg(WIDTH, bottom + 42)
     draw_legend(root, [(0, bar, "measured here"), (132, diamond, "the paper")], baseline=12, palette=palette)
@@ -129,8 +145,11 @@ def reference_bars(rows: tuple[ReferenceBar, ...], *, unit: str) -> str:
     line = {"x1": 0, "x2": wide, "y1": bottom, "y2": bottom}
     add_shape(root, "line", line, style=f"stroke: {palette.muted}")
     add_text(root, unit, (wide / 2, bottom + 34), style=TextStyle(palette.muted, SMALL, anchor="middle"))
-    for place, row in enumerate(rows):
-        _reference_bar(root, row, REFERENCE_TOP + REFERENCE_STEP * place, wide / axis.high, palette)
+    for row, lines, start in zip(rows, labels, starts[:-1], strict=True):
+        more = LINE * NAME * (len(lines) - 1)
+        middle = REFERENCE_TOP + start + 13 + more / 2
+        add_lines(root, lines, (0, middle), style=TextStyle(palette.text))
+        _reference_bar(root, row, REFERENCE_TOP + start + more, wide / axis.high, palette)
     return to_string(root)
 
 
@@ -150,38 +169,69 @@ def interval_chart(rows: tuple[IntervalRow, ...], *, unit: str, zero: bool = Fal
     """
     if not rows:
         raise ValueError("no rows: give at least one value with its interval")
-    palette = page_palette()
-    left = max(text_width(shorten(row.label, LONGEST_INTERVAL), NAME) for row in rows) + 14
+    layouts = [_SideLabels.of(tuple(row.label for row in rows), INTERVAL_STEP, wide=w) for w in (True, False)]
+    root, *views = responsive_svg(*((layout.width, layout.height + 50) for layout in layouts))
+    for view, layout in zip(views, layouts, strict=True):
+        _draw_intervals(view, layout, rows, unit, zero=zero)
+    return to_string(root)
+
+
+def _draw_intervals(
+    parent: ET.Element, layout: "_SideLabels", rows: tuple[IntervalRow, ...], unit: str, *, zero: bool
+) -> None:
+    palette, left = page_palette(), layout.left + 4
     right = max(text_width(row.text, NAME) for row in rows) + 16  # a sign is wider than a digit
     ends = [end for row in rows for end in (row.low, row.high)] + ([0.0] if zero else [])
-    axis = axis_around(min(ends), max(ends))
-    wide, bottom = max(150.0, WIDTH - left - right), INTERVAL_STEP * len(rows) + 8
-    root = new_svg(left + wide + right, bottom + 42)
+    axis, wide, bottom = axis_around(min(ends), max(ends)), layout.width - left - right, layout.height + 8
     for value, _ in axis.ticks():
         x = left + wide * axis.share(value)
         colour = palette.muted if zero and not value else palette.grid
-        add_shape(root, "line", {"x1": x, "x2": x, "y1": 4, "y2": bottom}, style=f"stroke: {colour}")
-    draw_x_axis(root, axis, (left, wide), y=bottom, palette=palette)
-    centre = (left + wide + right) / 2  # of the drawing, for a title may be wider than a short axis
-    add_text(root, unit, (centre, bottom + 34), style=TextStyle(palette.muted, SMALL, anchor="middle"))
-    for number, row in enumerate(rows):
-        middle = 4 + INTERVAL_STEP * (number + 0.5)
-        style = TextStyle(palette.text, anchor="end")
-        _label(root, row.label, (left - 12, middle + 4.5), LONGEST_INTERVAL, style)
+        add_shape(parent, "line", {"x1": x, "x2": x, "y1": 4, "y2": bottom}, style=f"stroke: {colour}")
+    draw_x_axis(parent, axis, (left, wide), y=bottom, palette=palette)
+    title = TextStyle(palette.muted, SMALL, anchor="middle")
+    add_text(parent, unit, (layout.width / 2, bottom + 34), style=title)  # it may be wider than a short axis
+    for row, lines, middle in zip(rows, layout.lines, layout.middles, strict=True):
+        middle += 4
+        add_lines(parent, lines, (left - 12, middle + 4.5), style=TextStyle(palette.text, anchor="end"))
         low, value, high = (left + wide * axis.share(end) for end in (row.low, row.value, row.high))
         reach: dict[str, str | float] = {"x1": low, "x2": high, "y1": middle, "y2": middle}
         reach["stroke-linecap"] = "round"
         interval = f"stroke: {palette.series[0]}; stroke-width: 3; stroke-opacity: 0.45"
-        add_shape(root, "line", reach, style=interval)
+        add_shape(parent, "line", reach, style=interval)
         dot = {"cx": value, "cy": middle, "r": 5}
-        add_shape(root, "circle", dot, style=f"fill: {palette.series[0]}")
-        add_text(root, row.text, (left + wide + 12, middle + 4.5), style=TextStyle(palette.text))
-    return to_string(root)
+        add_shape(parent, "circle", dot, style=f"fill: {palette.series[0]}")
+        add_text(parent, row.text, (left + wide + 12, middle + 4.5), style=TextStyle(palette.text))
+
+
+@dataclasses.dataclass(frozen=True)
+class _SideLabels:
+    """Rows of a chart with their labels left of the axis, in as many lines as they need."""
+
+    width: float
+    """Of the chart, in pixels."""
+    left: float
+    """Where the axis begins, in pixels."""
+    lines: tuple[tuple[str, ...], ...]
+    """The label of each row."""
+    middles: tuple[float, ...]
+    """y of the middle of each row, in pixels."""
+    height: float
+    """Of all rows, in pixels."""
+
+    @classmethod
+    def of(cls, labels: tuple[str, ...], step: float, *, wide: bool) -> "_SideLabels":
+        """Rows at least `step` pixels high, on a desktop with `wide`, else on a phone."""
+        longest = LONGEST_SIDE * (BROADER if wide else 1)
+        lines = tuple(wrap(label, longest) for label in labels)
+        left = max(text_width(line, NAME) for label in lines for line in label) + 10
+        heights = [max(step, LINE * NAME * len(label) + 8) for label in lines]
+        ends = list(itertools.accumulate(heights))
+        middles = tuple(end - height / 2 for end, height in zip(ends, heights, strict=True))
+        return cls(BROAD if wide else WIDTH, left, lines, middles, ends[-1])
 
 
 def _reference_bar(root: ET.Element, row: ReferenceBar, top: float, scale: float, palette: Palette) -> None:
-    """The label of one row and its bar below; `scale` is in pixels a unit."""
-    _label(root, row.label, (0, top + 13), LONGEST_ABOVE, TextStyle(palette.text))
+    """The bar of one row below its label; `scale` is in pixels a unit."""
     middle, end = top + 26, 0.0
     if math.isfinite(row.value):
         end = scale * row.value
@@ -199,8 +249,3 @@ def _reference_bar(root: ET.Element, row: ReferenceBar, top: float, scale: float
         is_covered = at - 10 < x < at + text_width(row.text, SMALL) + 8
         at = x + 12 if is_covered else at
     add_text(root, row.text, (at, middle + 4.5), style=TextStyle(palette.muted, SMALL))
-
-
-def _label(root: ET.Element, label: str, at: tuple[float, float], longest: int, style: TextStyle) -> None:
-    """Write `label`, shortened to `longest` characters; the pointer shows the whole."""
-    add_tooltip(add_text(root, shorten(label, longest), at, style=style), label)

@@ -12,17 +12,19 @@ from typing import Literal
 
 from residua.report.colours import Palette, page_palette
 from residua.report.svg import (
+    LINE,
     TextStyle,
+    add_lines,
     add_shape,
     add_text,
     add_tooltip,
     new_svg,
     path_data,
-    shorten,
     spread_apart,
     text_width,
     ticks,
     to_string,
+    wrap,
 )
 
 WIDTH, HEIGHT = 400, 270  # pixels of a plot; a phone shows it whole, and type of 12 pixels stays readable
@@ -30,7 +32,7 @@ LEFT, RIGHT, TOP, BOTTOM = 52, 12, 30, 46  # pixels around the axes of a plot
 SMALL = 12  # pixels: type of ticks, axis titles and legends
 NAME, NAME_STEP = 13, 17  # pixels: type of the names at the ends of lines, and from one to the next
 NAME_GAP = 12  # pixels from the axes to those names
-LONGEST_NAME = 16  # characters of a name beside a plot
+LONGEST_NAME = 16  # characters of a line of a name beside a plot
 DOT = 3.2  # pixels: radius
 
 Symbol = Callable[[ET.Element, float, float, Palette], ET.Element]
@@ -166,8 +168,8 @@ def plot(
     counts = all(float(point[0]).is_integer() for point in points)
     across = Axis(0, until[0]) if until else axis_from_zero([point[0] for point in points])
     up = Axis(0, until[1]) if until else axis_from_zero([p[1] for p in points], is_logarithmic=logarithmic)
-    named = [shorten(one.name, LONGEST_NAME) for one in series if one.name]
-    room = max(text_width(name, NAME) for name in named) + NAME_GAP + 4 if named else 0
+    named = [line for one in series if one.name for line in wrap(one.name, LONGEST_NAME)]
+    room = max(text_width(line, NAME) for line in named) + NAME_GAP + 4 if named else 0
     wide, high = WIDTH - LEFT - RIGHT - room, HEIGHT - TOP - BOTTOM
     frame = Frame(LEFT, TOP, wide, high, dataclasses.replace(across, is_integer=counts), up)
     root = new_svg(WIDTH, HEIGHT)
@@ -258,21 +260,21 @@ def draw_end_labels(
         frame: Where the axes lie, in pixels.
         labels: Names with the ends of their lines, in any order; every end is finite.
         gap: Pixels from the axes to the names.
-        longest: Characters of a name; a longer one is shortened, and its tooltip shows it whole.
+        longest: Characters of a line of a name.
     """
     heights = [label.point[1] for label in labels]
-    places = spread_apart(heights, gap=NAME_STEP, low=frame.top, high=frame.bottom)
+    lines = [wrap(label.name, longest) for label in labels]
+    step = NAME_STEP + LINE * NAME * (max(map(len, lines), default=1) - 1)
+    places = spread_apart(heights, gap=step, low=frame.top, high=frame.bottom)
     edge = frame.right + gap
-    for label, place in zip(labels, places, strict=True):
+    for label, rows, place in zip(labels, lines, places, strict=True):
         x, y = label.point
         if math.hypot(frame.right - x, place - y) > 4:
             leader = {"x1": x + 3, "y1": y, "x2": edge - 3, "y2": place}
             style = f"stroke: {label.colour}; stroke-width: 0.75; stroke-opacity: 0.6"
             add_shape(parent, "line", leader, style=style)
         bold = TextStyle(label.colour, NAME, weight=650)
-        name = add_text(parent, shorten(label.name, longest), (edge, place + 4.5), style=bold)
-        if len(label.name) > longest:
-            add_tooltip(name, label.name)
+        add_lines(parent, rows, (edge, place + 4.5), style=bold)
 
 
 def draw_curve(

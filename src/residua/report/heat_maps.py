@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import xml.etree.ElementTree as ET
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from residua.report.chart import SMALL
@@ -14,29 +15,34 @@ from residua.report.svg import (
     add_tooltip,
     new_svg,
     number,
-    shorten,
     text_width,
     to_string,
+    wrap,
 )
 
 if TYPE_CHECKING:
     import numpy as np
 
+NO_LINKS: Mapping[tuple[int, int], str] = {}
 MAX_NUMBERED = 12  # classes; with more, a number does not fit its cell on a phone
 MAX_NAMED = 40  # classes; with more, names cannot be read, and only tooltips show them
 MATRIX_SIDE = 340  # pixels along a confusion matrix, from where cells begin to shrink
+LONGEST = 16  # characters of a class name in a line; longer ones get more lines where a cell has room
 AXIS = 26  # pixels for the title of an axis
 MAP_SIDE = 420  # pixels along a heat map
 MAX_CELLS = 45  # cells along a heat map: more cannot be told apart on a phone
 SCALE = 40  # pixels below a heat map for its colour scale
 
 
-def confusion_matrix(classes: tuple[str, ...], counts: "np.ndarray") -> str:
+def confusion_matrix(
+    classes: tuple[str, ...], counts: "np.ndarray", *, links: Mapping[tuple[int, int], str] = NO_LINKS
+) -> str:
     """How often each class was predicted for each true class; a darker cell is a larger share of its row.
 
     Args:
         classes: K names.
         counts: (K, K) int; rows are true classes, columns predicted ones. Right is blue, wrong is vermilion.
+        links: Row and column of a cell -> name of its pictures on the page, which the cell links to.
 
     Returns:
         SVG text.
@@ -49,17 +55,23 @@ def confusion_matrix(classes: tuple[str, ...], counts: "np.ndarray") -> str:
         description = f"counts are {counts.dtype} {counts.shape} for {many} classes"
         raise ValueError(f"{description}: give whole numbers >= 0 of shape (K, K) for K >= 1 classes")
     palette, side = page_palette(), min(38.0, MATRIX_SIDE / many)
-    names = tuple(shorten(name, 16) for name in classes) if many <= MAX_NAMED else ()
-    room = max((text_width(name, _type_size(side)) for name in names), default=0)
-    is_turned = any(text_width(name, _type_size(side)) > side for name in names)
+    size = _type_size(side)
+    names = (
+        tuple(wrap(name, LONGEST, lines=int(side / size)) for name in classes) if many <= MAX_NAMED else ()
+    )
+    room = max((text_width(line, size) for name in names for line in name), default=0)
+    is_turned = any(text_width(line, size) > side for name in names for line in name)
     left, top = AXIS + room + 8, AXIS + 8 + (room if is_turned else 12 if names else 0)
     root = new_svg(left + side * many + 1, top + side * many + 1)
     for row, line in enumerate(counts.tolist()):
         for column, count in enumerate(line):
             if count:
                 place = f"translate({number(left + side * column)} {number(top + side * row)})"
-                cell = add_shape(root, "g", {"transform": place})
-                add_tooltip(cell, f"{classes[row]} taken for {classes[column]}: {count} of {sum(line)}")
+                link = links.get((row, column))
+                parent = add_shape(root, "a", {"href": f"#{link}"}) if link else root
+                cell = add_shape(parent, "g", {"transform": place})
+                note = f"{classes[row]} taken for {classes[column]}: {count} of {sum(line)}"
+                add_tooltip(cell, f"{note}; select to see pictures" if link else note)
                 text, colour = str(count) if many <= MAX_NUMBERED else "", palette.series[row != column]
                 _cell(cell, text, share=count / sum(line), side=side, colour=colour)
     frame = {"x": left, "y": top, "width": side * many, "height": side * many}
@@ -124,20 +136,26 @@ def _cell(cell: ET.Element, text: str, *, share: float, side: float, colour: str
 
 
 def _class_names(
-    root: ET.Element, names: tuple[str, ...], *, corner: tuple[float, float], side: float, is_turned: bool
+    root: ET.Element,
+    names: tuple[tuple[str, ...], ...],
+    *,
+    corner: tuple[float, float],
+    side: float,
+    is_turned: bool,
 ) -> None:
-    """The classes left of their rows and above their columns."""
+    """The classes, in one line or more, left of their rows and above their columns."""
     (left, top), size = corner, _type_size(side)
     row = TextStyle(page_palette().text, size, anchor="end")
+    turned = dataclasses.replace(row, anchor="start", turn=-90)
     for place, name in enumerate(names):
-        middle = side * (place + 0.5)
-        add_text(root, name, (left - 7, top + middle + size * 0.36), style=row)
-        if is_turned:
-            column = dataclasses.replace(row, anchor="start", turn=-90)
-            add_text(root, name, (left + middle + size * 0.36, top - 7), style=column)
-        else:
-            column = dataclasses.replace(row, anchor="middle")
-            add_text(root, name, (left + middle, top - 7), style=column)
+        for row_number, line in enumerate(name):
+            middle = side * (place + 0.5) + size * (0.36 + row_number - (len(name) - 1) / 2)
+            add_text(root, line, (left - 7, top + middle), style=row)
+            if is_turned:
+                add_text(root, line, (left + middle, top - 7), style=turned)
+        if not is_turned:
+            above = left + side * (place + 0.5), top - 7
+            add_text(root, name[0], above, style=dataclasses.replace(row, anchor="middle"))
 
 
 def _type_size(side: float) -> float:

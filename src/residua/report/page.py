@@ -51,7 +51,7 @@ class Figures:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Rows under a head; ValueError for a row of another length or a place that does not exist."""
+    """Rows under a head; ValueError for an empty name, a ragged row or a place that does not exist."""
 
     head: tuple[str, ...]
     """Names of the columns."""
@@ -65,7 +65,9 @@ class Table:
     """Rows to emphasise, counted from 0."""
 
     def __post_init__(self) -> None:
-        """Refuse a ragged table."""
+        """Refuse a ragged table, and a column without a name: a screen reader reads it with every cell."""
+        if not all(name.strip() for name in self.head):
+            raise ValueError(f"head {self.head} has an empty name: give each column one")
         for place, row in enumerate(self.rows):
             if len(row) != len(self.head):
                 description = f"row {place} has {len(row)} cells under {len(self.head)} columns"
@@ -88,6 +90,8 @@ class Picture:
     """What is worth knowing besides: the truth, the confidence, the file."""
     good: bool | None = None
     """Whether the answer is right; None where the question does not arise."""
+    anchor: str = ""
+    """Its name as the target of a link within the page, unique there; empty for none."""
 
     def __post_init__(self) -> None:
         """Refuse what is no image."""
@@ -134,7 +138,17 @@ class Numbers:
     """The value with its unit, and what it is."""
 
 
-Part = Text | Figure | Figures | Table | Pictures | Code | Numbers
+@dataclasses.dataclass(frozen=True)
+class Folded:
+    """Parts that are shown when the reader opens them."""
+
+    summary: str
+    """What they are, in a line that is always shown."""
+    parts: "tuple[Part, ...]"
+    """In reading order."""
+
+
+Part = Text | Figure | Figures | Table | Pictures | Code | Numbers | Folded
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,6 +183,7 @@ TEMPLATES: dict[type[Part], str] = {
     Pictures: "pictures.html",
     Code: "code.html",
     Numbers: "numbers.html",
+    Folded: "folded.html",
 }
 
 

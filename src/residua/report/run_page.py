@@ -1,13 +1,42 @@
 """Parts of the report of every run, whatever its task: error curves, the network, training settings."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
+from residua.data.sources.table import parse_source
 from residua.measure.views import CLIP, VIEW_TEXTS
-from residua.report.page import Code, Figure, Part, Table, Text
+from residua.report.page import Code, Figure, Folded, Part, Table, Text
 from residua.report.training_curves import Curve, Panel, training_curves
 from residua.runs.run import Run
 from residua.spec.arch import Arch
 from residua.spec.describe import cost, table
 from residua.spec.recipe import Recipe
 from residua.spec.record import to_plain
+
+
+def network_and_data(run: Run) -> str:
+    """`resnet18 on photos`: what a run trained, for the title of its pages, whatever its folder is called."""
+    source = parse_source(run.recipe.data.source)
+    return f"{run.recipe.arch.name} on {source.label or source}"
+
+
+def evaluation_title(network: str) -> str:
+    """`Evaluation of resnet18 on photos` for the path of a run; a file keeps its name."""
+    return f"Evaluation of {_named(network)}"
+
+
+def comparison_title(networks: Sequence[str]) -> str:
+    """`resnet18 on photos and resnet34 on photos compared`; runs that are alike also by their folders."""
+    named = [_named(network) for network in networks]
+    if len(set(named)) == len(named):
+        return f"{' and '.join(named)} compared"
+    folders = " and ".join(Path(network).name for network in networks)
+    return f"{named[0]}: {folders} compared" if len(set(named)) == 1 else f"{folders} compared"
+
+
+def _named(network: str) -> str:
+    run = Run(Path(network))
+    return network_and_data(run) if (run.path / "recipe.json").is_file() else run.path.name
 
 
 def error_curve(run: Run, name: str) -> Curve:
@@ -54,7 +83,7 @@ def training_section(run: Run, sentences: tuple[str, ...]) -> tuple[Part, ...]:
         sentences: Its recipe in sentences.
 
     Returns:
-        The recipe and the machine as text, the command that trains it again, and a table of all settings.
+        The recipe and the machine as text, the command that trains it again, and all settings, folded.
     """
     environment = run.environment
     return (
@@ -65,7 +94,7 @@ def training_section(run: Run, sentences: tuple[str, ...]) -> tuple[Part, ...]:
             )
         ),
         Code(f"residua train DATA --recipe {run.path.name}/recipe.json", "Train it again:"),
-        Table(("setting", "value"), _settings(run.recipe), "The resolved recipe; the network is above."),
+        Folded("Every setting of the recipe", (Table(("setting", "value"), _settings(run.recipe)),)),
     )
 
 

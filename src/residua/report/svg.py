@@ -12,6 +12,10 @@ FONT = "ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica 
 UNWRITABLE = re.compile("[\ufffe\uffff]")
 """What XML 1.0 cannot carry, even escaped, beside what `printable` escapes; a name can hold any of it."""
 
+LINE = 1.2  # heights of the type, from one line to the next
+BREAKS = re.compile(r"[^\s_/.-]*[\s_/.-]+|[^\s_/.-]+")
+"""Pieces of a name between which a line may end."""
+
 
 @dataclasses.dataclass(frozen=True)
 class TextStyle:
@@ -108,6 +112,20 @@ def add_text(parent: ET.Element, text: str, at: tuple[float, float], *, style: T
     return element
 
 
+def add_lines(parent: ET.Element, lines: Sequence[str], at: tuple[float, float], *, style: TextStyle) -> None:
+    """Add lines of text one below the other, the middle of all of them at the height of one line at `at`.
+
+    Args:
+        parent: The element that they are drawn into.
+        lines: Their texts.
+        at: x, and y of the baseline that a single line would have, in pixels.
+        style: Their type; they are `LINE` times its height apart.
+    """
+    step = LINE * style.pixels
+    for place, line in enumerate(lines):
+        add_text(parent, line, (at[0], at[1] + step * (place - (len(lines) - 1) / 2)), style=style)
+
+
 def add_tooltip(parent: ET.Element, text: str) -> None:
     """Add what a browser shows when the pointer rests on `parent`."""
     ET.SubElement(parent, "title").text = text
@@ -130,10 +148,31 @@ def number(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
 
 
-def shorten(text: str, length: int) -> str:
-    """`text` with at most `length` characters, cut in the middle, for names tend to differ at their ends."""
-    half = (length - 1) // 2
-    return text if len(text) <= length else f"{text[: length - 1 - half]}…{text[-half:]}"
+def wrap(text: str, length: int, *, lines: int = 0) -> tuple[str, ...]:
+    """`text` in lines of about equal length, nothing left out.
+
+    Args:
+        text: A name; lines end after a space, hyphen, underscore, slash or dot, else anywhere.
+        length: Characters of a line, at most.
+        lines: Number of lines, at most: then they are as long as they must be; 0 sets no limit.
+
+    Returns:
+        The lines, at least one.
+    """
+    if lines:
+        length = max(length, -(-len(text) // lines))
+    if len(text) <= length or lines == 1:
+        return (text,)
+    pieces = [word[i : i + length] for word in BREAKS.findall(text) for i in range(0, len(word), length)]
+    while True:
+        rows = [""]
+        for piece in pieces:
+            if rows[-1] and len((rows[-1] + piece).rstrip()) > length:
+                rows.append("")
+            rows[-1] += piece
+        if not lines or len(rows) <= lines:
+            return tuple(row.strip() for row in rows)
+        length += 1
 
 
 def text_width(text: str, pixels: float) -> float:

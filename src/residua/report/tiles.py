@@ -1,17 +1,19 @@
 """Rows of small pictures with a line of text above each."""
 
 import dataclasses
+import itertools
 from typing import TYPE_CHECKING
 
 from residua.report.chart import SMALL
 from residua.report.colours import page_palette
 from residua.report.page import png
-from residua.report.svg import TextStyle, add_shape, add_text, add_tooltip, new_svg, shorten, to_string
+from residua.report.svg import LINE, TextStyle, add_lines, add_shape, new_svg, to_string, wrap
 
 if TYPE_CHECKING:
     import numpy as np
 
 SIDE, GAP, LABEL = 104, 8, 22  # pixels: a picture, from one to the next, and its line of text
+LONGEST = 16  # characters of a line of text
 SMOOTH = 128  # pixels a side, below which a browser must not blur a picture when it enlarges it
 
 
@@ -48,14 +50,16 @@ def picture_grid(rows: tuple[tuple[Tile, ...], ...]) -> str:
     if not rows or not all(rows):
         raise ValueError("a row without pictures: give each row at least one")
     columns, step = max(map(len, rows)), SIDE + GAP
-    root = new_svg(step * columns - GAP, (step + LABEL) * len(rows) - GAP)
     text = TextStyle(page_palette().muted, SMALL)
-    for down, row in enumerate(rows):
+    labels = [[wrap(tile.label, LONGEST) for tile in row] for row in rows]
+    rooms = [LABEL + LINE * SMALL * (max(map(len, row)) - 1) for row in labels]
+    tops = list(itertools.accumulate((step + room for room in rooms), initial=0.0))
+    root = new_svg(step * columns - GAP, tops[-1] - GAP)
+    for row, lines, top, room in zip(rows, labels, tops[:-1], rooms, strict=True):
         for across, tile in enumerate(row):
-            x, y = step * across, (step + LABEL) * down
-            label = add_text(root, shorten(tile.label, 16), (x, y + 14), style=text)
-            add_tooltip(label, tile.label)
-            place: dict[str, str | float] = {"x": x, "y": y + LABEL, "width": SIDE, "height": SIDE}
+            x = step * across
+            add_lines(root, lines[across], (x, top + (room - LABEL) / 2 + 14), style=text)
+            place: dict[str, str | float] = {"x": x, "y": top + room, "width": SIDE, "height": SIDE}
             is_tiny = max(tile.pixels.shape[:2]) < SMOOTH
             rendering = "image-rendering: pixelated" if is_tiny else ""
             add_shape(root, "image", {**place, "href": png(tile.pixels)}, style=rendering)

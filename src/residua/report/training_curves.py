@@ -21,22 +21,23 @@ from residua.report.chart import (
 )
 from residua.report.colours import LIGHT, Palette, page_palette
 from residua.report.svg import (
+    LINE,
     TextStyle,
     add_shape,
     add_text,
     add_tooltip,
     new_svg,
     responsive_svg,
-    shorten,
     text_width,
     to_string,
+    wrap,
 )
 
 HEAD, FOOT = 50, 50  # pixels above a plot for title and legend, below it for numbers and unit
 LEFT, BETWEEN = 30, 14  # pixels for the error axis and from one panel to the next
 LEADER = 14  # pixels from the plot to the names
 BOLD = 1.15  # how much wider bold type runs, at most, in the usual sans-serifs
-LONGEST = 18  # characters; a longer name is shortened, for the plot beside it needs the room
+LONGEST = 18  # characters of a line of a name, for the plot beside it needs the room
 THIN, THICK = 1.1, 2.6  # pixels: lines of training and of test error
 
 
@@ -180,7 +181,13 @@ def _row_height(panels: tuple[Panel, ...], layout: _PanelLayout) -> float:
     """Pixels of one row, with room for the names of the fullest panel."""
     if not panels:
         raise ValueError("no panels: a figure needs at least one")
-    return HEAD + max(layout.plot, NAME_STEP * max(len(panel.curves) for panel in panels)) + FOOT
+    return HEAD + max(layout.plot, max(map(_names_height, panels))) + FOOT
+
+
+def _names_height(panel: Panel) -> float:
+    """Pixels of the names of a panel, one below the other."""
+    lines = max(len(wrap(curve.name, LONGEST)) for curve in panel.curves)
+    return len(panel.curves) * (NAME_STEP + LINE * NAME * (lines - 1))
 
 
 def _draw(parent: ET.Element, panels: tuple[Panel, ...], layout: _PanelLayout) -> None:
@@ -188,7 +195,9 @@ def _draw(parent: ET.Element, panels: tuple[Panel, ...], layout: _PanelLayout) -
     row = _row_height(panels, layout)
     curves = [curve for panel in panels for curve in panel.curves]
     errors = [error for curve in curves for error in (*curve.train, *curve.test, curve.paper)]
-    names = max(text_width(shorten(curve.name, LONGEST), BOLD * NAME) for curve in curves) + LEADER
+    names = (
+        max(text_width(line, BOLD * NAME) for curve in curves for line in wrap(curve.name, LONGEST)) + LEADER
+    )
     width = (layout.width - LEFT - BETWEEN * (layout.columns - 1)) / layout.columns - names
     last = max(curve.times[-1] for curve in curves) or 1
     highest = max([1, *(error for error in errors if math.isfinite(error))])  # errors below 1 % stay small

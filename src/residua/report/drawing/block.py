@@ -23,6 +23,7 @@ from residua.report.drawing.layout import (
     Segment,
     branch_labels,
     label,
+    repeat_roles,
     total_width,
 )
 from residua.report.svg import TextStyle, add_shape, add_text, text_width
@@ -48,6 +49,8 @@ class BlockKind:
     """How many there are."""
     total: int
     """Blocks of the whole network."""
+    role: str = ""
+    """`Start`, `Middle` or `End`: their part in a ResStage; empty elsewhere."""
 
     def on(self, *paths: str) -> list[Layer]:
         """Its layers on those paths."""
@@ -86,20 +89,23 @@ class BlockKind:
     def caption(self) -> tuple[str, str]:
         """The word, and where it stands."""
         assert self.run.block is not None
-        return self.run.block.word, f"{self.count} of {self.total} blocks"
+        role = f"{self.role}: " if self.role else ""
+        return self.run.block.word, f"{role}{self.count} of {self.total} blocks"
 
 
 def block_kinds(arch: Arch) -> tuple[BlockKind, ...]:
     """Every different block of the stages, by word and shortcut, in the order of their places in a stage."""
     kinds: dict[tuple[str, str], BlockKind] = {}
     places: dict[tuple[str, str], list[int]] = {}
-    inside = [run for run in block_repeats(arch) if 0 < run.part <= len(arch.stages) and run.block]
+    repeats = block_repeats(arch)
+    roles = dict(zip(map(id, repeats), repeat_roles(arch, repeats), strict=True))
+    inside = [run for run in repeats if 0 < run.part <= len(arch.stages) and run.block]
     for part in range(1, len(arch.stages) + 1):
         place = 0
         for run in (run for run in inside if run.part == part):
             assert run.block is not None
             name = run.block.word, "".join(layer.letter for layer in run.layers if layer.path == "shortcut")
-            first = kinds.get(name, BlockKind(run, 0, sum(run.count for run in inside)))
+            first = kinds.get(name, BlockKind(run, 0, sum(run.count for run in inside), roles[id(run)]))
             kinds[name] = replace(first, count=first.count + run.count)
             places.setdefault(name, []).extend((place, place + run.count - 1))
             place += run.count

@@ -164,6 +164,7 @@ def draw_operator(
 def _draw_segment(canvas: Canvas, segment: Segment, *, at: float, end: float, colour: str) -> float:
     """One piece whose room begins at `at`, reached by an arrow from `end`; the y where it ends."""
     first = at + segment.margins[0]
+    _draw_role(canvas, segment, at=at)
     if segment.count > 1:
         _draw_frame(canvas, segment, at=at, colour=colour)
     if not segment.rows and segment.skipped is None:
@@ -257,6 +258,15 @@ def _draw_frame(canvas: Canvas, segment: Segment, *, at: float, colour: str) -> 
     text = f"{segment.count} ×"
     hand = TextStyle(colour, 13, anchor="end", weight=650)
     add_text(canvas.parent, text, (left - 8, top + high / 2 + 4.5), style=hand)
+
+
+def _draw_role(canvas: Canvas, segment: Segment, *, at: float) -> None:
+    """The part of a block in its stage, left of its boxes; below their number where there are several."""
+    if segment.role:
+        x = canvas.middle - canvas.box_width / 2 - 16
+        y = at + segment.height / 2 + (20 if segment.count > 1 else 4)
+        style = TextStyle(canvas.palette.muted, SMALL + 1, anchor="end")
+        add_text(canvas.parent, segment.role, (x, y), style=style)
 
 
 def draw_branches(canvas: Canvas, segment: Segment, *, at: float, end: float, colour: str) -> float:

@@ -1,6 +1,6 @@
 """A network split into what a diagram draws: boxes, shortcuts around them, and their sizes in pixels."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -56,6 +56,8 @@ class Segment:
     """Whether it has small margins: stem, head, layers that change the size of the map."""
     frames: int = 1
     """Frames of the map that comes out; 1 for an image."""
+    role: str = ""
+    """`Start`, `Middle` or `End`: the block's part in its stage (Duta et al. 2020); empty elsewhere."""
 
     @property
     def rows(self) -> int:
@@ -122,13 +124,36 @@ class Column:
 def split_network(arch: Arch, *, fold: bool) -> Column:
     """Split `arch` into segments; with `fold`, equal ones in a row become one."""
     segments: list[Segment] = []
-    for run in block_repeats(arch):
+    for run, role in zip(repeats := block_repeats(arch), repeat_roles(arch, repeats), strict=True):
         size = segments[-1].size if segments else 0
         for segment in _head_segments(arch, run, size) if run.block is None else _block_segments(run):
-            segments += [segment] * run.count
+            segments += [replace(segment, role=role)] * run.count
     if fold:
         segments = [replace(segment, count=len(list(same))) for segment, same in groupby(segments)]
     return Column(arch, tuple(segments))
+
+
+def repeat_roles(arch: Arch, repeats: Sequence[BlockRepeat]) -> list[str]:
+    """`Start`, `Middle` or `End` for each of `repeats` of a network of ResStages, empty for others.
+
+    A ResStage begins with a block that ends at its addition. It ends with one that has a norm and an
+    activation after it, which the main path has nowhere else (Duta et al. 2020, section 2.1).
+    """
+    staged = {part for part, stage in enumerate(arch.stages, 1) if _is_resstage(stage)}
+    inside = [repeat.part if repeat.block else 0 for repeat in repeats]
+    roles = []
+    for place, part in enumerate(inside):
+        is_first, is_last = part not in inside[:place], part not in inside[place + 1 :]
+        roles.append(("Start" if is_first else "End" if is_last else "Middle") if part in staged else "")
+    return roles
+
+
+def _is_resstage(stage: Sequence[Block | Fork]) -> bool:
+    ends = [
+        split_word(block.word)[2] if isinstance(block, Block) and block.has_shortcut else None
+        for block in (stage[0], stage[-1])
+    ]
+    return len(stage) > 1 and ends[0] == "" and bool(ends[1])
 
 
 def _block_segments(run: BlockRepeat) -> Iterator[Segment]:

@@ -24,6 +24,7 @@ from residua.report.page import (
     Text,
     render,
 )
+from residua.report.run_page import evaluation_title
 from residua.spec.amount import quantity
 from residua.spec.record import nearest, to_plain
 from residua.spec.text_table import TextTable
@@ -103,7 +104,7 @@ class ClassEvaluations:
             ),
         )
         footer = f"Written by residua {__version__}."
-        return render(Page(f"Evaluation of {short_name(first)}", lead, sections, footer))
+        return render(Page(evaluation_title(first.network), lead, sections, footer))
 
 
 def check_views(paths: Sequence[Path], views: Sequence[str], allowed: Collection[str]) -> None:
@@ -181,7 +182,7 @@ def _numbers(evaluations: Sequence[Evaluation]) -> Numbers:
 
 def score_parts(evaluations: Sequence[Evaluation]) -> tuple[Part, ...]:
     """All scores: as a chart where there are several, then in two tables that fit a page."""
-    names = _labels(evaluations)
+    what, names = _labels(evaluations)
     scores = [one.score for one in evaluations]
     noun = f"{evaluations[0].split.media_type.noun}s"
     many = f"n = {scores[0].n:,} {noun}, weights: {', '.join(dict.fromkeys(s.weights for s in scores))}"
@@ -194,10 +195,10 @@ def score_parts(evaluations: Sequence[Evaluation]) -> tuple[Part, ...]:
         (name, format_estimate(s.loss, places=3), format_estimate(s.ece, places=digits))
         for name, s in zip(names, scores, strict=True)
     )
-    head = ("", "top-1, %", "top-5, %", "mean over classes, %")
+    head = (what, "top-1, %", "top-5, %", "mean over classes, %")
     tables = (
         Table(head, shares, f"Accuracy, with 95 % intervals. {many}.", numeric=(1, 2, 3)),
-        Table(("", "loss, nats", "calibration error, points"), certainty, "Certainty.", numeric=(1, 2)),
+        Table((what, "loss, nats", "calibration error, points"), certainty, "Certainty.", numeric=(1, 2)),
     )
     if len(evaluations) < 2:
         return tables
@@ -210,13 +211,15 @@ def score_parts(evaluations: Sequence[Evaluation]) -> tuple[Part, ...]:
     return (Figure(interval_chart(tuple(rows), unit="top-1 accuracy (%)"), caption, text), *tables)
 
 
-def _labels(evaluations: Sequence[Evaluation]) -> list[str]:
-    """What distinguishes the scores: the network, the views, or both."""
+def _labels(evaluations: Sequence[Evaluation]) -> tuple[str, list[str]]:
+    """What distinguishes the scores, the network, the views or both, and its value for each."""
     names = [short_name(one) if " + " not in one.network else "all together" for one in evaluations]
     views = [one.protocol for one in evaluations]
     if len(set(names)) == 1:
-        return views
-    return names if len(set(views)) == 1 else [f"{n}, {v}" for n, v in zip(names, views, strict=True)]
+        return "views", views
+    if len(set(views)) == 1:
+        return "network", names
+    return "network, views", [f"{n}, {v}" for n, v in zip(names, views, strict=True)]
 
 
 def _calibration(evaluation: Evaluation) -> tuple[Part, ...]:

@@ -1,5 +1,7 @@
 """The report of a run on images, one HTML file without links, and the parts that other pages share."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from residua.data.images import ImageDataset, Images
@@ -9,7 +11,12 @@ from residua.recipes.sentences import sentences
 from residua.report.bars import IntervalRow, interval_chart
 from residua.report.heat_maps import confusion_matrix
 from residua.report.page import Figure, Numbers, Page, Part, Picture, Pictures, Section, Text, render
-from residua.report.run_page import architecture_table, error_figure, training_section
+from residua.report.run_page import (
+    architecture_table,
+    error_figure,
+    network_and_data,
+    training_section,
+)
 from residua.runs.run import Run
 from residua.spec.amount import quantity
 from residua.spec.describe import cost
@@ -18,6 +25,8 @@ WORST = 12
 """Pictures of the most confident mistakes on a page."""
 WIDE = 160
 """Longest side of a picture of one frame, in pixels."""
+PAIR_PICTURES = 36
+"""Pictures on a page that the cells of its confusion matrix link to, at most three a cell."""
 MANY = 40
 """Above this many classes a confusion matrix cannot be read."""
 
@@ -47,7 +56,7 @@ def write_report(run: Run, dataset: ImageDataset, evaluation: Evaluation) -> Non
         Section("How it was made", training_section(run, sentences(recipe))),
     )
     page = Page(
-        f"{recipe.arch.name} on {run.path.name}",
+        network_and_data(run),
         f"{dataset.note}. Trained with the recipe {recipe.name}.",
         sections,
         f"Written by residua from {run.path.name}/metrics.jsonl.",
@@ -74,22 +83,53 @@ def thumbnail(images: Images, i: int) -> "np.ndarray[tuple[int, ...], np.dtype[n
 
 
 def mistakes(evaluation: Evaluation) -> tuple[Part, ...]:
-    """The confusion matrix, the accuracy of each class, and the most confident mistakes."""
+    """The confusion matrix, the accuracy of each class, and mistakes: the surest, some of each cell."""
     images, indices = evaluation.split, evaluation.most_confident_mistakes(WORST)
     if not len(indices):
         noun = images.media_type.noun
-        return (Text((f"None: all {quantity(len(images), noun)} were classified as labelled.",)),)
+        return (Text((f"None: all {len(images):,} {noun}s were classified as labelled.",)),)
     counts = evaluation.confusion()
     parts: list[Part] = []
+    pairs = _pictures_by_pair(evaluation) if len(images.classes) <= MANY else ()
     if len(images.classes) <= MANY:
         pair = _most_confused(images.classes, counts)
-        chart = confusion_matrix(images.classes, counts)
-        parts.append(Figure(chart, "Rows are labels, columns predicted classes.", pair))
+        links = {indices: _anchor(*indices) for indices, _ in pairs}
+        chart = confusion_matrix(images.classes, counts, links=links)
+        caption = "Rows are labels, columns predicted classes. Select a mistake to see its pictures."
+        parts.append(Figure(chart, caption, pair))
         caption = "Accuracy of each class with its 95 % interval: the fewer images, the wider."
         parts.append(Figure(_accuracy_by_class(evaluation), caption, pair))
     caption = "The most confident mistakes: the first place to look for wrong labels."
     parts.append(Pictures(tuple(picture(evaluation, int(i)) for i in indices), caption))
+    if pairs:
+        items = tuple(
+            replace(picture(evaluation, i), anchor=_anchor(*cell) if not place else "")
+            for cell, members in pairs
+            for place, i in enumerate(members)
+        )
+        caption = "The mistakes of each cell of the matrix, the fullest cells and the most confident first."
+        parts.append(Pictures(items, caption, small=True))
     return tuple(parts)
+
+
+def _pictures_by_pair(evaluation: Evaluation) -> tuple[tuple[tuple[int, int], list[int]], ...]:
+    """Cells of the confusion matrix off its diagonal, the fullest first, each with a few of its mistakes."""
+    counts = evaluation.confusion()
+    np.fill_diagonal(counts, 0)
+    cells = [divmod(int(cell), len(counts)) for cell in np.argsort(-counts, axis=None, kind="stable")]
+    cells = [cell for cell in cells if counts[cell]][:PAIR_PICTURES]
+    each = max(1, min(3, PAIR_PICTURES // max(1, len(cells))))
+    ranked = evaluation.most_confident_mistakes(len(evaluation.labels))
+    found = zip(evaluation.labels[ranked].tolist(), evaluation.predicted[ranked].tolist(), strict=True)
+    members: dict[tuple[int, int], list[int]] = {}
+    for cell, index in zip(found, ranked.tolist(), strict=True):
+        members.setdefault(cell, []).append(index)
+    return tuple((cell, members[cell][:each]) for cell in cells)
+
+
+def _anchor(row: int, column: int) -> str:
+    """The name of the pictures of a cell of the confusion matrix."""
+    return f"cell-{row}-{column}"
 
 
 def _accuracy_by_class(evaluation: Evaluation) -> str:

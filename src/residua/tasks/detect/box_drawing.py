@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from residua.data.boxes import Boxes
 from residua.report.colours import LIGHT, Palette, page_palette
 from residua.report.page import LARGE, png
-from residua.report.svg import TextStyle, add_shape, add_text, add_tooltip, new_svg, shorten, to_string
+from residua.report.svg import TextStyle, add_shape, add_text, add_tooltip, new_svg, text_width, to_string
 from residua.tasks.detect.prediction import BoxPrediction
 
 _SIDE_PER_LINE = 300  # pixels of the longer side of an image for each pixel of line width
@@ -21,6 +21,7 @@ _SIDE_PER_TYPE = 46  # the same for the font size
 _MIN_TYPE = 11  # pixels: smaller type cannot be read
 _PADDING = 3  # pixels around the text of a tag
 _STROKE = 2.5  # pixels: line width in SVG
+_LEGEND = 460  # pixels across a line of the legend of colours
 
 
 def class_colour(label: int, palette: Palette = LIGHT) -> str:
@@ -122,15 +123,21 @@ def boxes_svg(pixels: NDArray[np.uint8], boxes: Boxes, classes: Sequence[str]) -
 
 
 def class_legend(classes: Sequence[str]) -> str:
-    """The colour of each class as SVG text, three classes a line."""
-    palette = page_palette()
-    root = new_svg(460, 22 * -(-len(classes) // 3))
-    for label, name in enumerate(classes):
-        left, top = 155 * (label % 3), 22 * (label // 3)
+    """The colour of each class as SVG text, as many a line as fit."""
+    palette, style = page_palette(), TextStyle(page_palette().text)
+    places, x, y = list[tuple[float, float]](), 0.0, 0.0
+    for name in classes:
+        width = 24 + text_width(name, style.pixels) + 20
+        if x and x + width > _LEGEND:
+            x, y = 0.0, y + 22
+        places.append((x, y))
+        x += width
+    rights = [x + 24 + text_width(name, style.pixels) for name, (x, _) in zip(classes, places, strict=True)]
+    root = new_svg(max(_LEGEND, *rights), y + 22)
+    for label, (name, (left, top)) in enumerate(zip(classes, places, strict=True)):
         box: dict[str, str | float] = {"x": left + 1.5, "y": top + 4, "width": 14, "height": 12}
         add_shape(root, "rect", box, style=_outline(class_colour(label, palette)))
-        style = TextStyle(palette.text)
-        add_tooltip(add_text(root, shorten(name, 16), (left + 24, top + 15), style=style), name)
+        add_text(root, name, (left + 24, top + 15), style=style)
     return to_string(root)
 
 

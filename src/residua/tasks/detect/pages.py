@@ -1,7 +1,6 @@
 """Reports of detectors: the page of a finished run, and the page of an evaluation."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -10,7 +9,7 @@ from residua.files import write_file
 from residua.recipes.sentences import sentences
 from residua.report.chart import Series, plot
 from residua.report.page import Code, Figure, Figures, Numbers, Page, Part, Section, Table, Text, render
-from residua.report.run_page import architecture_table, training_section
+from residua.report.run_page import architecture_table, evaluation_title, network_and_data, training_section
 from residua.runs.run import Run
 from residua.spec.amount import quantity
 from residua.spec.detector import Detector
@@ -62,7 +61,7 @@ def write_report(run: Run, dataset: BoxDataset, evaluation: BoxEvaluation) -> No
         Section("How it was made", training_section(run, sentences(recipe))),
     )
     page = Page(
-        f"{recipe.detector.name} on {recipe.arch.name}: {run.path.name}",
+        f"{recipe.detector.name} with {network_and_data(run)}",
         f"{dataset.note}. Trained with the recipe {recipe.name}.",
         sections,
         f"Written by residua from {run.path.name}/metrics.jsonl. mAP@.5: {PROTOCOL_TEXTS['voc']}.",
@@ -101,7 +100,7 @@ def evaluation_page(evaluation: BoxEvaluation, *, command: str) -> str:
         f"{quantity(first.boxes, 'object')}, {first.weights} weights."
     )
     footer = f"Written by residua {__version__}."
-    return render(Page(f"Evaluation of {Path(evaluation.network).name}", lead, sections, footer))
+    return render(Page(evaluation_title(evaluation.network), lead, sections, footer))
 
 
 def _metric_text(score: BoxScore) -> str:

@@ -13,7 +13,12 @@ from residua.measure.score import Score
 from residua.measure.views import CLIP, CLIP_VIEWS, VIDEO
 from residua.recipes.sentences import sentences
 from residua.report.page import Numbers, Page, Part, Section, Table, Text, render
-from residua.report.run_page import architecture_table, error_figure, training_section
+from residua.report.run_page import (
+    architecture_table,
+    error_figure,
+    network_and_data,
+    training_section,
+)
 from residua.runs.run import Run
 from residua.spec.amount import quantity
 from residua.spec.describe import cost
@@ -58,7 +63,7 @@ def write_report(run: Run, dataset: ImageDataset, clip: Evaluation, video: Evalu
         Section("How it was made", training_section(run, sentences(recipe))),
     )
     page = Page(
-        f"{recipe.arch.name} on {run.path.name}",
+        network_and_data(run),
         f"{dataset.note}. Trained with the recipe {recipe.name} on {scores[CLIP].clip.partition(';')[0]}.",
         sections,
         f"Written by residua from {run.path.name}/metrics.jsonl.",

@@ -9,15 +9,16 @@ from residua.report.colours import Palette, page_palette
 from residua.report.page import Figure, Numbers, Page, Section, Table, Text, png, render
 from residua.report.svg import (
     TextStyle,
+    add_lines,
     add_shape,
     add_text,
     add_tooltip,
     path_data,
     responsive_svg,
-    shorten,
     spread_apart,
     ticks,
     to_string,
+    wrap,
 )
 from residua.spec.amount import quantity
 from residua.tasks.video.predictor import FRAMES, VideoPrediction
@@ -44,7 +45,7 @@ class _TimelineLayout:
     frames: int
     """Frames above them."""
     max_name: int
-    """Most characters of a name."""
+    """Most characters of a line of a name."""
 
     @property
     def plot_width(self) -> float:
@@ -146,8 +147,11 @@ def _curves(plot: ET.Element, video: VideoPrediction, layout: _TimelineLayout, p
     width, height = layout.plot_width, layout.height
     classes = np.argsort(-video.probabilities.mean(0), kind="stable")[: min(MAX_CURVES, len(palette.series))]
     ends = [height * (1 - float(video.probabilities[-1, c])) for c in classes]
-    places = spread_apart(ends, gap=16, low=4, high=height)
-    for c, colour, place in reversed(list(zip(classes.tolist(), palette.series, places, strict=False))):
+    names = [wrap(video.classes[c], layout.max_name) for c in classes.tolist()]
+    gap = 16 * max(map(len, names))
+    places = spread_apart(ends, gap=gap, low=4, high=height)
+    curves = zip(classes.tolist(), palette.series, places, names, strict=False)
+    for c, colour, place, lines in reversed(list(curves)):
         points = [
             (width * float(t) / video.length, height * (1 - float(p)))
             for t, p in zip(video.seconds, video.probabilities[:, c], strict=True)
@@ -157,6 +161,4 @@ def _curves(plot: ET.Element, video: VideoPrediction, layout: _TimelineLayout, p
         for at, p in zip(points, video.probabilities[:, c], strict=True):
             dot = add_shape(plot, "circle", {"cx": at[0], "cy": at[1], "r": 2.5}, style=f"fill: {colour}")
             add_tooltip(dot, f"{video.classes[c]}: {100 * p:.1f} %")
-        text = shorten(video.classes[c], layout.max_name)
-        name = add_text(plot, text, (width + 10, place + 4), style=TextStyle(colour, 13))
-        add_tooltip(name, video.classes[c])
+        add_lines(plot, lines, (width + 10, place + 4), style=TextStyle(colour, 13))
