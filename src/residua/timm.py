@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -154,8 +155,8 @@ def _feature_class(network: Network, chosen: Any) -> Callable[..., nn.Module]:
 def _plain(config: Any, name: str) -> dict[str, Any]:
     if isinstance(config, str):
         raise ConfigError(f"residua ships no weights {config!r} of {name}: leave pretrained_cfg out")
-    plain: dict[str, Any] = config.to_dict() if isinstance(config, PretrainedCfg) else dict(config or {})
-    return plain
+    plain = asdict(config) if isinstance(config, PretrainedCfg) else dict(config or {})
+    return {field: value for field, value in plain.items() if value is not None}
 
 
 def _register(name: str, timm_name: str) -> None:
