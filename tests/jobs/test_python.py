@@ -72,7 +72,7 @@ def test_the_loaded_classifier_reads_digits_it_never_saw(digits: Run) -> None:
 def test_a_finished_run_is_resumed_without_a_change(digits: Run) -> None:
     before = weights(digits), digits.metrics
     events: list[object] = []
-    assert residua.resume(digits.path, listen=events.append) == digits
+    assert residua.resume(digits.path, callback=events.append) == digits
     assert (weights(digits), digits.metrics) == before
     assert len(events) == 1
 

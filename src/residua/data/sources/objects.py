@@ -157,7 +157,7 @@ def list_dataset_objects(data: object) -> SourceListing:
     train = _of_one(first, "train")
     val = None if second is None else _of_one(second, "val")
     source = f"{PYTHON}:{kind}"
-    note = f" of one {kind}" if val is None else "given as two sets"
+    note = " of one set" if val is None else "given as two sets"
     return SourceListing(source, train, val, note, source)
 
 
