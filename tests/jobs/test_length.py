@@ -11,11 +11,13 @@ from residua.errors import ConfigError
 from residua.jobs import length
 from residua.jobs.length import choose_length, format_duration
 from residua.jobs.prepare import TrainRequest, open_data, prepare
+from residua.jobs.train import start_or_join
 from residua.recipes import recipe as recipe_named
 from residua.runs.run import Run
 from residua.spec import zoo
 from residua.spec.recipe import Recipe
 from residua.training.pace import Pace
+from residua.training.processes.world import World
 from small import colours, photo_folder
 
 PLAN = {"plan.precision": "float32", "plan.memory_format": "contiguous"}  # not measured
@@ -75,10 +77,21 @@ def test_minutes_and_another_length_contradict_each_other(other: dict[str, Any],
 
 
 def test_the_run_stores_the_length_that_the_minutes_became(photos: Path, tmp_path: Path) -> None:
-    run = residua.train(photos, "smallconvnet", minutes=0.03, changes=PLAN, out=tmp_path / "run")
+    run = residua.train(photos, "smallconvnet", minutes=0.01, changes=PLAN, out=tmp_path / "run")
     budget = Run(run.path).recipe.budget
     rows = Run(run.path).metrics
     assert rows[-1]["step"] == (budget.steps or 3 * budget.epochs)
+
+
+def test_a_restarted_job_finds_its_run_although_the_machine_is_slower(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = TrainRequest(str(photos), "smallconvnet", minutes=0.1, changes=tuple(PLAN.items()))
+    paces = iter((Pace(0, 0.01, 0.01), Pace(0, 0.05, 0.05)))
+    monkeypatch.setattr(length, "measure_pace", lambda *_args, **_options: next(paces))
+    first, _ = start_or_join(request, tmp_path / "run")
+    again, prepared = start_or_join(request, tmp_path / "run", world=World(restarts=1))
+    assert prepared.recipe == first.recipe == again.recipe
 
 
 def test_timing_leaves_no_trace_in_the_network(photos: Path) -> None:

@@ -37,7 +37,7 @@ def test_a_small_set_gets_enough_updates_and_loses_no_image(count: int) -> None:
     assert not recipe.budget.drop_last
     assert MIN_BATCH_SIZE <= recipe.budget.batch_size <= PHOTOS.budget.batch_size
     repeated = steps * recipe.budget.batch_size - count
-    assert 0 <= repeated < steps  # the batches divide the images nearly
+    assert 0 <= repeated < (steps if count < 640 else 64)  # small batches divide the images nearly
 
 
 @given(st.integers(2, 79))

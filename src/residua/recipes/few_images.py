@@ -63,10 +63,10 @@ def with_batch(recipe: Recipe, count: int, *, settings: Collection[str]) -> Reci
     if not is_small(recipe, count) or "budget.accumulate" in settings:
         return recipe
     budget, lr = replace(recipe.budget, drop_last=False), recipe.optim.lr
-    if "budget.batch_size" not in settings:
-        most = min(budget.batch_size, max(MIN_BATCH_SIZE, count // STEPS_PER_EPOCH))
+    most = max(MIN_BATCH_SIZE, count // STEPS_PER_EPOCH)
+    if most < budget.batch_size and "budget.batch_size" not in settings:
         batch_size = max(2, -(-count // steps_per_epoch(count, most, drop_last=False)))
-        lr = float(f"{lr * min(1, batch_size / budget.batch_size):.2g}")
+        lr = float(f"{lr * batch_size / budget.batch_size:.2g}")
         budget = replace(budget, batch_size=batch_size)
     return replace(recipe, budget=budget, optim=replace(recipe.optim, lr=lr))
 
