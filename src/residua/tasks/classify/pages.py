@@ -120,9 +120,9 @@ def _pictures_by_pair(evaluation: Evaluation) -> tuple[tuple[tuple[int, int], li
     cells = [cell for cell in cells if counts[cell]][:PAIR_PICTURES]
     each = max(1, min(3, PAIR_PICTURES // max(1, len(cells))))
     ranked = evaluation.most_confident_mistakes(len(evaluation.labels))
-    found = zip(evaluation.labels[ranked].tolist(), evaluation.predicted[ranked].tolist(), strict=True)
+    outcomes = zip(evaluation.labels[ranked].tolist(), evaluation.predicted[ranked].tolist(), strict=True)
     members: dict[tuple[int, int], list[int]] = {}
-    for cell, index in zip(found, ranked.tolist(), strict=True):
+    for cell, index in zip(outcomes, ranked.tolist(), strict=True):
         members.setdefault(cell, []).append(index)
     return tuple((cell, members[cell][:each]) for cell in cells)
 
