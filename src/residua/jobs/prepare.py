@@ -291,8 +291,8 @@ def _check_changes(changes: Changes, arch: Arch) -> None:
     if clip := arch.clip:
         fitted |= {"frames": clip.frames, "segments": clip.segments, "frame_stride": clip.stride}
     for option, value in fitted.items():
-        if (wanted := changes.get(option)) not in (None, value):
-            raise ConfigError(f"{option} is {wanted}, but this run needs {value}: leave {option} out")
+        if (request := changes.get(option)) not in (None, value):
+            raise ConfigError(f"{option} is {request}, but this run needs {value}: leave {option} out")
 
 
 def resolve(request: TrainRequest) -> tuple[Recipe, OpenedData]:

@@ -31,7 +31,9 @@ from residua.jobs.train import create_run, fit_run, load_run, resume
 from residua.measure.evaluate import evaluate as evaluate_split
 from residua.nn.network import build
 from residua.runs.run import Run
+from residua.spec import detector
 from residua.spec.augment import Augment
+from residua.spec.named_network import arch_of
 from residua.spec.recipe import Averaging, Data, Recipe
 from residua.spec.record import from_json, to_json
 from residua.tasks.detect import batches
@@ -211,12 +213,22 @@ def test_the_recipe_is_resolved_and_contradictions_are_refused(root: Path) -> No
             resolve(TrainRequest(source, changes=((path, text),)))
     with pytest.raises(ConfigError, match=r"no detector 'resnet18': .*ssd300_resnet18"):
         resolve(TrainRequest(source, "resnet18"))
-    with pytest.raises(ConfigError, match=r"resnet18 reads clips.*images"):
+    with pytest.raises(ConfigError, match=r"resnet18:frames=8 reads clips.*images"):
         resolve(TrainRequest(source, "ssd300_resnet18", model_changes={"frames": 8}))
+    with pytest.raises(ConfigError, match=r"no detector 'resnet18:order=e': .*ssd300_resnet18:order=e"):
+        resolve(TrainRequest(source, "resnet18:order=e"))
+    with pytest.raises(ConfigError, match=r"no detector.*DETECTOR_BACKBONE"):
+        resolve(TrainRequest(source, arch_of("resnet18")))
     with pytest.raises(ConfigError, match=r"ssd300_resnet18 .*detector.*no boxes"):
         resolve(TrainRequest("digits", "ssd300_resnet18"))
     with pytest.raises(ConfigError, match=r"no boxes.*voc:DIR or coco:DIR"):
         resolve(TrainRequest("digits", recipe=replace(recipe("digits"), data=Data("digits"))))
+
+
+def test_a_backbone_takes_changes(root: Path) -> None:
+    built, _ = resolve(TrainRequest(f"voc:{root}", "ssd300_resnet18:order=e"))
+    assert built.detector == detector.DETECTORS["ssd300"]
+    assert (built.arch.name, built.arch.stages) == ("resnet18:order=e", arch_of("resnet18:order=e").stages)
 
 
 def test_frozen_norms_need_trained_weights(root: Path) -> None:
