@@ -42,8 +42,9 @@ def test_training_says_its_plan_each_epoch_and_what_comes_next(photos: Path, tmp
     )
     run = photos.parent / "runs" / "photos-1"
     words = [line.split()[0] for line in out.splitlines()]
-    words = [word for word in words if word not in ("step", "hint")]  # after ten seconds; of a poor result
+    words = [word for word in words if word not in ("step", "hint")]  # of a poor result
     assert words == [
+        "reading",
         "data",
         "model",
         "input",

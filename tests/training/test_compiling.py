@@ -111,7 +111,7 @@ def test_what_was_measured_is_used_by_later_runs_that_are_long_enough(
     for requested in (AUTO, MEASURE):
         result, why = chosen(requested, steps=needed + 1, rate=0.0)
         assert result.compile == "blocks"
-        assert "measured earlier on this machine" in why
+        assert "measured earlier" in why
         assert chosen(requested, steps=needed - 1)[0].compile == "off"
     assert "plan.compile=measure" in chosen(replace(AUTO, precision="bfloat16"))[1]
 

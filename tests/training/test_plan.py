@@ -221,7 +221,7 @@ def test_a_second_run_measures_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
     second = choose_plan(build(arch()), AUTO, batch=8, steps=10 * MIN_STEPS, announce=lines.append)
     assert second.plan == first.plan == eager("contiguous", "bfloat16")
-    assert "measured earlier on this machine" in second.reason
+    assert "measured earlier" in second.reason
     assert "contiguous bfloat16 160/s" in second.reason
     assert lines == []
 

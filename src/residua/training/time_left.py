@@ -12,11 +12,11 @@ from collections import deque
 from residua.training.pace import VALIDATION_SHARE
 
 WINDOW = 500
-"""Readings of the clock that count: the speed of a run changes with its image size and its neighbours."""
-MIN_READINGS = 5
-"""Readings from which a single slow one is left out."""
+"""Intervals that count, the latest ones: the speed of a run changes with its images and its neighbours."""
+MIN_INTERVALS = 5
+"""Intervals from which a single slow one is left out."""
 MAX_RATIO = 3.0
-"""How many times longer than any other reading the one that is left out takes."""
+"""How many times longer than any other interval the one that is left out takes."""
 
 
 class TimeLeft:
@@ -45,7 +45,7 @@ class TimeLeft:
         self._total, self._steps_per_epoch, self._batch_size = total, steps_per_epoch, batch_size
         self._validation_images, self._save_seconds = validation_images, save_seconds
         self._step, self._is_first = start, True
-        self._readings: deque[tuple[int, float]] = deque(maxlen=WINDOW)
+        self._intervals: deque[tuple[int, float]] = deque(maxlen=WINDOW)
         self._epoch_ends: list[float] = []
         self._saves: list[float] = []
 
@@ -54,7 +54,7 @@ class TimeLeft:
         if self._is_first:
             self._is_first = False
         else:
-            self._readings.append((step - self._step, seconds))
+            self._intervals.append((step - self._step, seconds))
         self._step = step
 
     def add_save(self, seconds: float) -> None:
@@ -77,14 +77,14 @@ class TimeLeft:
         return steps_left + ends_left * self._end_seconds(step)
 
     def _step_seconds(self) -> float:
-        """Mean seconds of a step; 0 before the second reading."""
-        readings = sorted(self._readings, key=lambda reading: reading[1] / reading[0])
-        if len(readings) >= MIN_READINGS:
-            (steps, seconds), (most_steps, most_seconds) = readings[-2:]
+        """Mean seconds of a step; 0 before the second interval."""
+        intervals = sorted(self._intervals, key=lambda interval: interval[1] / interval[0])
+        if len(intervals) >= MIN_INTERVALS:
+            (steps, seconds), (most_steps, most_seconds) = intervals[-2:]
             if most_seconds / most_steps > MAX_RATIO * seconds / steps:
-                readings.pop()
-        count = sum(steps for steps, _ in readings)
-        return sum(seconds for _, seconds in readings) / count if count else 0.0
+                intervals.pop()
+        count = sum(steps for steps, _ in intervals)
+        return sum(seconds for _, seconds in intervals) / count if count else 0.0
 
     def _end_seconds(self, step: float) -> float:
         """Seconds at the end of an epoch, where a training step takes `step` seconds."""
