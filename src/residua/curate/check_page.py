@@ -55,7 +55,8 @@ def contact_sheet(check: DataCheck) -> str:
         f"opened and compared, {summary}."
     )
     footer = f"Written by residua {__version__}; no file was changed, moved or deleted."
-    return render(Page(f"Data check of {_shorten(check.source)}", lead, tuple(sections), footer))
+    name = PurePath(check.source).name or check.source
+    return render(Page(f"Data check of {name}", lead, tuple(sections), footer))
 
 
 def _overview(check: DataCheck) -> Iterator[Part]:
@@ -218,9 +219,4 @@ def _file_tables(check: DataCheck) -> Iterator[Part]:
 
 def _file_name(title: str) -> str:
     """The last part of a path."""
-    return _shorten(PurePath(title).name, 40)
-
-
-def _shorten(text: str, length: int = 60) -> str:
-    """`text` without its middle where it is longer than `length`: the end of a path is the most specific."""
-    return text if len(text) <= length else f"{text[: length // 3]}…{text[-(2 * length // 3) :]}"
+    return PurePath(title).name
