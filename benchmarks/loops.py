@@ -1,14 +1,17 @@
 """Training loops beside each other, in turns and in one process, and the peers that others would write.
 
-Ours keeps the memory that it frees, as `residua train` does, in its own turns and no others; peers have what
-glibc comes to by itself.
+Each turn begins its loop anew, with its own workers, and ends them: nothing of one loop runs in the turn of
+another. The order of turns rotates. Ours keeps the memory that it frees, as `residua train` does, in its own
+turns and no others; peers have what glibc comes to by itself.
 """
 
 import argparse
 import contextlib
+import copy
+import multiprocessing
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,7 +23,10 @@ from torch.nn.functional import cross_entropy
 
 from residua.data.batches import Batch, training_batches
 from residua.data.images import Images
+from residua.nn.clips import layout
 from residua.nn.device import place_network
+from residua.nn.network import Network
+from residua.nn.processor import has_bfloat16_units
 from residua.spec.recipe import Plan, Recipe
 from residua.training import compiling, memory, optim, plan
 from residua.training.loop import train
@@ -28,23 +34,29 @@ from residua.training.losses import LossFn, recipe_loss_fn
 from residua.training.network import initial_network
 from residua.training.processes import world
 
+FILLING = 2
+"""Batches of each worker that are not counted: its queue fills while it starts."""
+
 
 @dataclass(frozen=True)
 class Loop:
-    """A training loop that has begun: every item is one step."""
+    """A training loop of which every item is one step; its network goes on learning from turn to turn."""
 
     name: str
-    steps: Iterator[object]
+    begin: Callable[[], Generator[object, None, None]]
+    """Starts the loop with new workers; closing it ends them."""
     around: Callable[[], contextlib.AbstractContextManager[object]] = contextlib.nullcontext
     """What a turn is taken inside of: what the loop asks of the process, and others do not."""
+    ceiling: "Loop | None" = None
+    """The convolutions of its network alone, in its plan: no loop that computes them is faster."""
 
 
 def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-Fed = tuple[Iterable[Batch], LossFn]
-"""What is learned from, and what it teaches."""
+Fed = tuple[Generator[Batch, None, None], LossFn]
+"""What is learned from, and its loss."""
 
 
 def ours(recipe: Recipe, images: Images, batch: int) -> Loop:
@@ -75,10 +87,50 @@ def begun(recipe: Recipe, classes: tuple[str, ...], batch: int, feed: Callable[[
     network = place_network(network, chosen.plan)
     optimizer = optim.make_optimizer(network, recipe.optim)
     compiling.compile_network(network, chosen.plan)
-    batches, loss_fn = feed(chosen.plan)
-    steps = train(network, batches, loss_fn, optimizer=optimizer, lr_at=lambda _: 0.01, seed=0)
+
+    def steps() -> Generator[object, None, None]:
+        batches, loss_fn = feed(chosen.plan)
+        with contextlib.closing(batches) as own:
+            yield from train(network, own, loss_fn, optimizer=optimizer, lr_at=lambda _: 0.01, seed=0)
+
     how = f"{chosen.plan.precision} {chosen.plan.memory_format}, compile {chosen.plan.compile}"
-    return Loop(f"residua ({how})", steps, partial(memory.retain_freed_memory, chosen.plan))
+    keep = partial(memory.retain_freed_memory, chosen.plan)
+    ceiling = Loop("its convolutions alone", convolutions(network, chosen.plan, batch), keep)
+    return Loop(f"residua ({how})", steps, keep, ceiling)
+
+
+def convolutions(network: Network, chosen: Plan, batch: int) -> Callable[[], Generator[object, None, None]]:
+    """Steps that compute every convolution of `network` once, forward and backward, and nothing else.
+
+    The first convolution has no gradient of its input, as in training.
+    """
+    kind = torch.bfloat16 if chosen.precision == "bfloat16" else torch.float32
+    shapes: list[tuple[nn.Module, torch.Size]] = []
+    hooks = [
+        module.register_forward_hook(lambda layer, inputs, _: shapes.append((layer, inputs[0].shape)))
+        for module in network.modules()
+        if isinstance(module, nn.Conv2d | nn.Conv3d)
+    ]
+    with torch.no_grad(), compiling.uncompiled(chosen):
+        network(torch.zeros(batch, *network.arch.input_shape, device=chosen.device))
+    for hook in hooks:
+        hook.remove()
+
+    def steps() -> Generator[object, None, None]:
+        work = []
+        for number, (layer, shape) in enumerate(shapes):
+            form = layout(chosen.memory_format, len(shape))
+            own = copy.deepcopy(layer).to(kind).to(memory_format=form)
+            x = torch.randn(shape, device=chosen.device, dtype=kind).contiguous(memory_format=form)
+            work.append((own, x.requires_grad_(number > 0)))
+        gradients = [torch.randn_like(layer(x)) for layer, x in work]
+        while True:
+            for (layer, x), gradient in zip(work, gradients, strict=True):
+                asked = (layer.weight, x) if x.requires_grad else (layer.weight,)
+                torch.autograd.grad(layer(x), asked, gradient)
+            yield
+
+    return steps
 
 
 def plain(network: nn.Module, batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> Loop:
@@ -86,7 +138,7 @@ def plain(network: nn.Module, batches: Iterable[tuple[torch.Tensor, torch.Tensor
     network = network.to(device())
     optimizer = torch.optim.SGD(network.parameters(), 0.01, 0.9, weight_decay=1e-4)
 
-    def steps() -> Iterator[None]:
+    def steps() -> Generator[object, None, None]:
         while True:
             for images, labels in batches:
                 optimizer.zero_grad()
@@ -95,13 +147,14 @@ def plain(network: nn.Module, batches: Iterable[tuple[torch.Tensor, torch.Tensor
                 optimizer.step()
                 yield
 
-    return Loop("plain PyTorch loop, float32, torchvision transforms in a DataLoader", steps())
+    return Loop("plain PyTorch loop, float32, torchvision transforms in a DataLoader", steps)
 
 
 def timm(network: nn.Module, dataset: Any, *, size: int, batch: int, fast: bool) -> Loop:
-    """timm's parts put together as its train.py does; `fast`: --channels-last --amp --amp-dtype bfloat16.
+    """timm's parts put together as its train.py does, with its default flags or with `fast` ones.
 
-    On CUDA that adds --torchcompile.
+    These are --channels-last, with --amp --amp-dtype bfloat16 where the device has units for that, and with
+    --torchcompile on CUDA.
     """
     from timm.data import create_loader
     from timm.optim import create_optimizer_v2
@@ -117,13 +170,15 @@ def timm(network: nn.Module, dataset: Any, *, size: int, batch: int, fast: bool)
         is_training=True,
         color_jitter=0.0,
         num_workers=world.available_cores(),
+        persistent_workers=False,
         pin_memory=device().type == "cuda",
         device=device(),
     )
     compiled = torch.compile(network) if fast and device().type == "cuda" else network
-    precision = torch.autocast(device().type, torch.bfloat16) if fast else contextlib.nullcontext()
+    amp = fast and (device().type == "cuda" or bool(has_bfloat16_units()))
+    precision = torch.autocast(device().type, torch.bfloat16) if amp else contextlib.nullcontext()
 
-    def steps() -> Iterator[None]:
+    def steps() -> Generator[object, None, None]:
         while True:
             for images, labels in loader:
                 if fast:
@@ -135,22 +190,27 @@ def timm(network: nn.Module, dataset: Any, *, size: int, batch: int, fast: bool)
                 optimizer.step()
                 yield
 
-    flags = "--channels-last --amp --amp-dtype bfloat16" if fast else "default flags"
-    flags += " --torchcompile" if fast and device().type == "cuda" else ""
-    return Loop(f"timm's parts as in its train.py, {flags}", steps())
+    flags = "--channels-last" if fast else "default flags"
+    flags += " --amp --amp-dtype bfloat16" * amp + " --torchcompile" * (fast and device().type == "cuda")
+    return Loop(f"timm's parts as in its train.py, {flags}", steps)
 
 
 def timed(loop: Loop, seconds: float, batch: int) -> float:
-    """Images per second over at least `seconds`, after a step that finds what the loop before left."""
-    with loop.around():
-        next(loop.steps)
+    """Images per second over at least `seconds`, after the steps in which queues fill and caches warm."""
+    with loop.around(), contextlib.closing(loop.begin()) as steps:
+        next(steps)
+        for _ in range(FILLING * len(multiprocessing.active_children())):
+            next(steps)
         _wait()
         start, count = time.perf_counter(), 0
         while time.perf_counter() - start < seconds:
-            next(loop.steps)
+            next(steps)
             count += 1
         _wait()
-        return count * batch / (time.perf_counter() - start)
+        rate = count * batch / (time.perf_counter() - start)
+    if left := multiprocessing.active_children():
+        raise RuntimeError(f"{loop.name}: {len(left)} workers live on in the turns of others")
+    return rate
 
 
 def _wait() -> None:
@@ -169,13 +229,19 @@ def compare(
     say: Callable[[str], None],
     unit: str = "images/s",
 ) -> dict[str, Any]:
-    """All in turns; medians and the ratio of ours to each peer's. The first turn of each is not counted."""
-    loops = [mine, *peers]
+    """All in turns, in an order that rotates; medians and the ratio of ours to each peer's.
+
+    Turns of the first `turns.WARM_SECONDS` are not counted.
+    """
+    loops = [mine, *([mine.ceiling] if mine.ceiling else []), *peers]
     found: dict[str, list[float]] = {loop.name: [] for loop in loops}
-    for loop in loops:
-        timed(loop, min(3.0, seconds), batch)
-    for number in range(rounds):
+    began = time.perf_counter()
+    while time.perf_counter() - began < turns.WARM_SECONDS:
         for loop in loops:
+            timed(loop, min(3.0, seconds), batch)
+    for number in range(rounds):
+        start = number % len(loops)
+        for loop in (*loops[start:], *loops[:start]):
             found[loop.name].append(timed(loop, seconds, batch))
         say(f"round {number + 1}: " + ", ".join(f"{name}: {rates[-1]:.1f}" for name, rates in found.items()))
     medians = {name: statistics.median(rates) for name, rates in found.items()}
@@ -193,6 +259,10 @@ def compare(
         }
         for peer in peers
     ]
+    if mine.ceiling:
+        top = medians[mine.ceiling.name]
+        for row in rows:
+            row.update(ceiling=round(top, 1), of_ceiling=round(medians[mine.name] / top, 3))
     return turns.result(rows, "torchvision", "timm")
 
 

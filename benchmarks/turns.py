@@ -10,10 +10,13 @@ from typing import Any
 
 import torch
 
+from residua.nn.processor import has_bfloat16_units
 from residua.training.processes import world
 
 LEAST, MOST = 9, 40
 """Rounds of a comparison: as many as its seconds allow, within these."""
+WARM_SECONDS = 60.0
+"""Turns that begin earlier are not counted: files come into memory, and the processor's clock settles."""
 Feed = Callable[[], Iterator[int]]
 """Begins to load, and says how many items are in each batch."""
 
@@ -34,10 +37,19 @@ def per_second(feed: Feed, seconds: float) -> float:
 
 
 def medians(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:
-    """Each side's median over `rounds`, in which all sides take turns; the order turns round, too."""
+    """Each side's median over `rounds`, in which all sides take turns, in an order that rotates.
+
+    Rounds of the first WARM_SECONDS are not counted.
+    """
     found: dict[str, list[float]] = {name: [] for name in sides}
+    began = time.perf_counter()
+    while time.perf_counter() - began < WARM_SECONDS:
+        for side in sides.values():
+            side()
+    names = list(sides)
     for number in range(rounds):
-        for name in list(sides) if number % 2 else list(reversed(sides)):
+        start = number % len(names)
+        for name in (*names[start:], *names[:start]):
             found[name].append(sides[name]())
     return {name: statistics.median(values) for name, values in found.items()}
 
@@ -83,13 +95,19 @@ def row(
 
 
 def result(rows: Sequence[dict[str, Any]], *packages: str) -> dict[str, Any]:
-    """`rows` with the machine, and the versions of torch, residua and `packages`."""
-    capability = torch.backends.cpu.get_cpu_capability()
-    machine = f"{world.available_cores()} cores, {capability}, {torch.get_num_threads()} threads"
+    """`rows`, each with its instruction set; the machine; versions of torch, residua and `packages`."""
+    machine = f"{world.available_cores()} cores, {instructions()}, {torch.get_num_threads()} threads"
     if torch.cuda.is_available():
         machine = f"{torch.cuda.get_device_name()}, {world.available_cores()} cores"
     versions = {name: metadata.version(name) for name in ("residua", "torch", *packages)}
-    return {"rows": list(rows), "machine": machine, "versions": versions}
+    said = [{**one, "instructions": instructions()} for one in rows]
+    return {"rows": said, "machine": machine, "versions": versions}
+
+
+def instructions() -> str:
+    """The instruction set that torch uses on this processor, and whether bfloat16 has units there."""
+    units = {True: "with bfloat16 units", False: "without bfloat16 units", None: "bfloat16 units unknown"}
+    return f"{torch.backends.cpu.get_cpu_capability()} {units[has_bfloat16_units()]}"
 
 
 def show(found: dict[str, Any], as_json: bool) -> None:
@@ -109,4 +127,6 @@ def line(row: dict[str, Any]) -> str:
     if "interval" in row:
         low, high = row["interval"]
         ratio += f" ({low:g} to {high:g}); two of the peer: {row['noise']:g}"
+    if "of_ceiling" in row:
+        ratio += f"; {row['of_ceiling']:.0%} of {row['ceiling']:g}, its convolutions alone"
     return f"{row['what']}: {numbers}, {ratio}"

@@ -10,7 +10,7 @@ Pixels are random: speed does not depend on them.
 
 import argparse
 import itertools
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ def random_clips(arch: Arch, batch: int) -> list[tuple[Tensor, Tensor]]:
 def mine(recipe: Recipe, clips: list[tuple[Tensor, Tensor]], batch: int) -> loops.Loop:
     """residua's loop on `clips`."""
 
-    def batches(plan: Plan) -> Iterator[Batch]:
+    def batches(plan: Plan) -> Generator[Batch, None, None]:
         for pixels, labels in itertools.cycle(clips):
             yield Batch(pixels.to(plan.device), labels.to(plan.device), np.arange(batch), 0)
 
@@ -87,7 +87,7 @@ def training(args: argparse.Namespace) -> dict[str, Any]:
     return loops.compare(
         f"resnet3d18 training, {args.frames} frames of {args.size} px",
         mine(quick.photos(arch, "random"), clips, args.batch),
-        [loops.Loop("torchvision's r3d_18 in a plain loop, float32", peer.steps)],
+        [loops.Loop("torchvision's r3d_18 in a plain loop, float32", peer.begin)],
         batch=args.batch,
         rounds=args.rounds,
         seconds=args.seconds,

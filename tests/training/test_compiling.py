@@ -24,7 +24,6 @@ from small import after, arch, colours, go, recipe, rows, weights
 
 EAGER = Plan("cpu", "contiguous", "float32", 1, compile="off", graphs="off")
 AUTO = Plan("cpu", "contiguous", "float32", 1)
-MEASURE = replace(AUTO, compile="measure")
 LONG = 10**7
 
 
@@ -55,20 +54,14 @@ def with_rates(monkeypatch: pytest.MonkeyPatch, *, cost: float = 1.0, **rates: f
     return batch_sizes
 
 
-def chosen(plan: Plan = MEASURE, *, steps: int = LONG, rate: float = 100.0) -> tuple[Plan, str]:
+def chosen(plan: Plan = AUTO, *, steps: int = LONG, rate: float = 100.0) -> tuple[Plan, str]:
     return compiling.choose_compile(build(arch()), plan, batch=8, steps=steps, rate=rate)
 
 
-def test_a_run_is_not_compiled_unasked_and_a_long_one_is_told_how(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compiling takes minutes, which is too long before the first line of training."""
+def test_a_short_run_of_unknown_speed_times_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(compiling, "measure")
-    result, why = chosen(AUTO)
-    assert result == EAGER
-    assert "plan.compile=measure" in why
-    for steps, rate in ((100, 100.0), (100, 0.0)):
-        result, why = chosen(AUTO, steps=steps, rate=rate)
-        assert result == EAGER
-        assert "plan.compile" not in why
+    monkeypatch.delattr(compiling, "_eager_rate")
+    assert chosen(steps=compiling.MANY_IMAGES // 8 - 1, rate=0.0)[0] == EAGER
 
 
 def test_a_run_that_cannot_win_back_ten_times_the_cost_is_not_compiled_to_measure(
@@ -108,19 +101,16 @@ def test_what_was_measured_is_used_by_later_runs_that_are_long_enough(
     chosen()
     monkeypatch.delattr(compiling, "measure")
     needed = int(MIN_RETURN * 50 / (1 / 100 - 1 / 125) / 8)
-    for requested in (AUTO, MEASURE):
-        result, why = chosen(requested, steps=needed + 1, rate=0.0)
-        assert result.compile == "blocks"
-        assert "measured earlier" in why
-        assert chosen(requested, steps=needed - 1)[0].compile == "off"
-    assert "plan.compile=measure" in chosen(replace(AUTO, precision="bfloat16"))[1]
+    result, why = chosen(steps=needed + 1, rate=0.0)
+    assert result.compile == "blocks"
+    assert "measured earlier" in why
+    assert chosen(steps=needed - 1)[0].compile == "off"
 
 
 def test_before_compiling_a_line_says_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     with_rates(monkeypatch, off=100.0, whole=90.0, blocks=125.0)
     lines: list[str] = []
-    for wish in (AUTO, MEASURE):
-        compiling.choose_compile(build(arch()), wish, batch=8, steps=LONG, rate=100.0, announce=lines.append)
+    compiling.choose_compile(build(arch()), AUTO, batch=8, steps=LONG, rate=100.0, announce=lines.append)
     (line,) = lines
     assert "blocks, whole" in line
 
@@ -128,7 +118,7 @@ def test_before_compiling_a_line_says_what_it_takes(monkeypatch: pytest.MonkeyPa
 def test_slow_steps_are_timed_with_fewer_images(monkeypatch: pytest.MonkeyPatch) -> None:
     batch_sizes = with_rates(monkeypatch, off=1.0, blocks=1.0, whole=1.0)
     for number, rate in enumerate((1000.0, 8.5, 0.1)):
-        requested = replace(MEASURE, threads=number + 1)  # else the first measurement is used again
+        requested = replace(AUTO, threads=number + 1)  # else the first measurement is used again
         compiling.choose_compile(build(arch()), requested, batch=64, steps=LONG, rate=rate)
     assert batch_sizes == [64, 34, compiling.MIN_STEP_IMAGES]
 
@@ -136,7 +126,7 @@ def test_slow_steps_are_timed_with_fewer_images(monkeypatch: pytest.MonkeyPatch)
 def test_deep_networks_are_tried_by_block_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     with_rates(monkeypatch, off=100.0, whole=900.0, blocks=300.0)
     deep = build(change.deepen(zoo.arch("cifar_resnet20"), (21, 20, 20)))
-    result, why = compiling.choose_compile(deep, MEASURE, batch=8, steps=LONG, rate=100.0)
+    result, why = compiling.choose_compile(deep, AUTO, batch=8, steps=LONG, rate=100.0)
     assert result.compile == "blocks"
     assert "whole" not in why
 
@@ -169,7 +159,7 @@ def test_graphs_are_tried_on_accelerators_unless_they_were_ruled_out(
 
     monkeypatch.setattr(compiling, "measure", measure)
     monkeypatch.setattr(measurements, "device_name", str)
-    chosen(Plan(device, "contiguous", "float32", compile="measure", graphs=graphs))
+    chosen(Plan(device, "contiguous", "float32", graphs=graphs))
     assert (("whole", "on") in tried) == (device == "cuda" and graphs == "auto")
 
 

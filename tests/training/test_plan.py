@@ -16,7 +16,7 @@ from residua.training.plan import MAX_SHARE, MIN_SPEEDUP, MIN_STEPS, TIMING_SECO
 from residua.training.timing import Timing
 from small import arch
 
-AUTO = Plan("cpu", threads=1)
+AUTO = Plan("cpu", threads=1, compile="off")
 
 
 @pytest.fixture(autouse=True)

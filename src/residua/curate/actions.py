@@ -45,7 +45,7 @@ MIN_ACCURACY = 50.0
 """Accuracy in percent below which label issues are listed, but no action is suggested. Our choice."""
 MIN_ESTIMATE_ACCURACY = 85.0
 """Accuracy in percent from which the share of wrong labels is estimated, since errors of a network look the
-same. Of 105 planted sets with 1 to 30 % of the labels flipped, estimates above 85 % were at most 1.4 points
+same. Of 100 planted sets with 1 to 30 % of the labels flipped, estimates above 85 % were at most 1.3 points
 off, from 80 to 85 % up to 18 points, and below up to 34."""
 
 

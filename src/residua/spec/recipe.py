@@ -244,9 +244,9 @@ class Plan:
     threads: int = 0
     """CPU threads of torch; 0 takes torch's default. Other counts change the last bits of the results. Unit:
     threads."""
-    compile: Literal["auto", "measure", "off", "whole", "blocks"] = "auto"
-    """torch.compile: the whole network, or block by block, where equal blocks are compiled once. `measure`
-    compiles and times both before the first step, which takes minutes; `auto` uses what that measured."""
+    compile: Literal["auto", "off", "whole", "blocks"] = "auto"
+    """torch.compile: the whole network, or block by block, where equal blocks are compiled once. `auto` times
+    both before the first step of a run that is long enough to win back ten times the minutes it takes."""
     graphs: Literal["auto", "on", "off"] = "auto"
     """CUDA graphs (torch's `reduce-overhead`), which need `compile` whole or blocks."""
     fused: Literal["auto", "on", "off"] = "auto"

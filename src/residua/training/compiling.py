@@ -1,9 +1,9 @@
 """torch.compile of a network, whole or block by block, where measurements show that it pays.
 
 off, whole, blocks   as asked
-auto                 as an earlier measurement on this machine says, else off: compiling takes minutes, which
-                     is too long before a first step unless the user asks for it
-measure              compile and time eager, blocks, whole (and CUDA graphs), unless the run is too short
+auto                 as an earlier measurement on this machine says; else off, unless the run is long enough
+                     to win back ten times the minutes that compiling takes: then eager, blocks, whole (and
+                     CUDA graphs) are compiled and timed before the first step
 
 The simplest mode that is MIN_SPEEDUP times faster than a simpler one wins, if over the run it wins back
 MIN_RETURN times the seconds that compiling it took.
@@ -51,7 +51,7 @@ EXPECTED_GAIN = 0.1
 MIN_RETURN = 10.0
 """How many times the seconds of compiling a run must save."""
 MANY_IMAGES = 10_000_000
-"""Images of a run of unknown speed, over all epochs, from which compiling may pay."""
+"""Images of a run of unknown speed, over all epochs, below which not even an eager step is timed."""
 MIN_SPEEDUP = 1.05
 """How many times faster than a simpler mode a mode must be."""
 TIMING_SECONDS = 30.0
@@ -87,7 +87,7 @@ def choose_compile(
         The plan, and the reason in one line.
     """
     off = replace(plan, compile="off", graphs="off")
-    if plan.compile not in ("auto", "measure"):
+    if plan.compile != "auto":
         graphs: Literal["on", "off"] = "on" if plan.graphs == "on" else "off"
         return replace(plan, graphs=graphs), f"{plan.compile}, as asked"
     if obstacle := _obstacle(plan):
@@ -96,9 +96,9 @@ def choose_compile(
     subject = _subject(network, off, modes, batch)
     if (known := load_measurement(subject)) and _is_whole(known, modes):
         return _decide(plan, known, images, "measured earlier on this machine:")
+    if not rate and images < MANY_IMAGES:
+        return off, "off: a short run"
     seconds = BLOCK_SECONDS[torch.device(plan.device).type] * _blocks_to_compile(network, modes)
-    if plan.compile == "auto":
-        return off, f"off: {_hint(seconds, images, rate)}"
     sample = min(batch, max(MIN_STEP_IMAGES, int(rate * STEP_SECONDS))) if rate else batch
     run_seconds = images / (rate or _eager_rate(network, off, sample))
     if run_seconds * EXPECTED_GAIN < MIN_RETURN * seconds:
@@ -121,15 +121,6 @@ def _obstacle(plan: Plan) -> str:
         return "not used with gradient checkpointing"
     device = torch.device(plan.device).type
     return "" if device in BLOCK_SECONDS else f"not tried on {device}"
-
-
-def _hint(seconds: float, images: int, rate: float) -> str:
-    """Why a run is not compiled unasked, and for a long run how to ask for it."""
-    is_long = images * EXPECTED_GAIN > MIN_RETURN * seconds * rate if rate else images > MANY_IMAGES
-    if not is_long:
-        return "compiling takes too long for this run"
-    way = "--set plan.compile=measure"
-    return f"{way} finds out in about {_duration(seconds)} whether it would shorten this run"
 
 
 def _decide(plan: Plan, measured: Measurement, images: int, when: str) -> tuple[Plan, str]:
