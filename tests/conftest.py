@@ -24,6 +24,12 @@ def _engine() -> None:
     torch.ones((), requires_grad=True).backward()  # type: ignore[no-untyped-call]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _empty_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Plans measured on this machine before decide nothing in a test, and tests leave none behind."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(autouse=True)
 def _threads_of_one_test() -> None:
     import torch

@@ -16,7 +16,6 @@ from PIL import Image
 from sklearn.metrics import average_precision_score
 
 from eyes import Eyes
-from few import few_of
 from residua.curate.actions import ACTIONS, CleanResult, CleanSplit, read_actions, suggest_actions
 from residua.curate.add import add
 from residua.curate.apply import apply
@@ -72,8 +71,9 @@ def content(folder: Path) -> dict[str, str]:
     return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
+@pytest.mark.battery
 @pytest.mark.timeout(400)  # five trainings: a minute on an idle core
-@pytest.mark.parametrize("is_trained", few_of([False, True], [False]))
+@pytest.mark.parametrize("is_trained", [False, True])
 def test_flipped_labels_are_ranked_first_and_cleaning_improves_accuracy(
     is_trained: bool, tmp_path: Path
 ) -> None:

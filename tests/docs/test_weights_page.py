@@ -12,7 +12,7 @@ PAGE = (ROOT / "docs/weights.md").read_text()
 
 def test_every_block_runs_in_order(tmp_path: Path) -> None:
     blocks = BLOCK.findall(PAGE)
-    assert [kind for kind, _ in blocks] == ["python", "sh", "python", "python", "python"]
+    assert [kind for kind, _ in blocks] == ["python", "sh", "python", "python"]
     assert "122 tensors from torchvision" in succeeded(python("-c", blocks[0][1], cwd=tmp_path))
     output = typed(tmp_path, blocks[1][1])
     assert "logit 0 on" in output

@@ -129,7 +129,7 @@ def test_the_split_of_the_others_does_not_move(tmp_path: Path) -> None:
 
     assert titles(left.train) == titles(everything.train) - set(bad)
     assert titles(left.test) == titles(everything.test) - set(bad)
-    assert re.search(r"1 files left out .*blue/01\.png", left.note)
+    assert re.search(r"1 unreadable .*blue/01\.png", left.note)
 
 
 def test_a_class_of_which_nothing_can_be_read_is_an_error(tmp_path: Path) -> None:

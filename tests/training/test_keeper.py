@@ -187,7 +187,7 @@ def test_training_ends_after_so_many_epochs_without_a_lower_error(patience: int,
     run = create(tmp_path, impatient(patience), identity={})
     messages = go(run, colours())
     assert isinstance(messages[-1], Note)
-    assert f"error in {patience} epochs" in messages[-1].text
+    assert f"error in {patience} epoch" in messages[-1].text
     errors = [row["test_error"] for row in run.metrics]
     assert len(errors) - 1 - errors.index(min(errors)) == patience
     assert len(errors) < 8

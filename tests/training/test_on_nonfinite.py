@@ -95,7 +95,7 @@ def test_skip_leaves_out_that_update_and_puts_the_norms_back(
     spoil(monkeypatch, what)
     run = create(tmp_path / "run", run_recipe("skip", average=Averaging(ema_decay=0.9)), identity={})
     notes = messages(go(run, colours()))
-    assert re.search(f"1 updates skipped .*step {SPOILT}:", notes)
+    assert re.search(f"1 update skipped .*step {SPOILT}:", notes)
     assert run.finished
     assert len(run.metrics) == 3
     assert finite(run)
@@ -293,7 +293,7 @@ def test_every_process_leaves_out_what_one_of_them_lost(
             world=world,
         )
         notes = messages(list(fit.events()))
-        assert re.search(f"1 updates skipped .*step {SPOILT}:", notes)
+        assert re.search(f"1 update skipped .*step {SPOILT}:", notes)
 
     together(2, work)
     assert run.finished

@@ -202,7 +202,7 @@ def test_a_batch_in_portions_gives_the_gradient_of_the_whole() -> None:
             {"kind": "adamw", "nesterov": True},
             "optim.nesterov=false",
         ),
-        ({"layer_decay": 0.0}, "0 < layer_decay <= 1"),
+        ({"layer_decay": 0.0}, "layer_decay is 0"),
         ({"grad_clip": -1.0}, "grad_clip"),
     ],
 )

@@ -176,7 +176,7 @@ def test_one_way_that_is_left_is_not_measured(monkeypatch: pytest.MonkeyPatch) -
 def test_bfloat16_that_is_asked_for_is_taken_without_units(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "has_bfloat16_units", lambda: False)
     with_speeds(monkeypatch, SAME)
-    requested = Plan("cpu", precision="bfloat16", threads=1)
+    requested = Plan("cpu", precision="bfloat16", threads=1, compile="off")
     assert choose_plan(build(arch()), requested, batch=8, steps=100_000).plan.precision == "bfloat16"
 
 

@@ -151,10 +151,10 @@ def test_unusable_folders_say_why_and_what_to_do(folder: Maker, tmp_path: Path) 
     assert "nowhere does not exist" in refusal(tmp_path / "nowhere")
     root = folder(cat=2, dog=1)
     assert "'dog' has 1 example" in refusal(root)
-    (root / "dog" / "0.png").rename(root / "dog" / "0.tif")
+    (root / "dog" / "0.png").rename(root / "dog" / "0.svg")
     assert "1 of other kinds" in refusal(root)
     shutil.rmtree(root / "dog")
-    assert "1 class folders" in refusal(root)
+    assert "1 class folder" in refusal(root)
     assert "0.png is a file" in refusal(root / "cat" / "0.png")
 
 

@@ -115,7 +115,7 @@ def test_the_lists_of_kinetics_find_their_clips(tmp_path: Path) -> None:
             "train/juggling balls/AAAA_bcd-12_000005_000015.mp4": "juggling balls",
             "train/abseiling/zzz_000100_000110.mp4": "abseiling",
         }
-        assert any("1 listed clips" in note for note in listing.notes)
+        assert any("1 listed clip" in note for note in listing.notes)
     both = find(f"video:{tmp_path}")
     assert both.test is not None
     assert both.test.title(0) == "val/yyy_000000_000010.mkv"
@@ -141,7 +141,7 @@ def test_the_lists_of_something_something_find_their_clips(tmp_path: Path) -> No
     assert listing.train.labels.tolist() == [1, 0]
     assert listing.test is not None
     assert listing.test.labels.tolist() == [1]
-    assert any("1 listed clips" in note for note in listing.notes)
+    assert any("1 listed clip" in note for note in listing.notes)
     train[0]["template"] = "Eating [something]"
     (lists / "something-something-v2-train.json").write_text(json.dumps(train))
     with pytest.raises(DataError, match="'Eating something'"):
