@@ -58,6 +58,7 @@ def test_the_notation_page_is_true() -> None:
     assert not failures
 
 
+@pytest.mark.battery
 def test_the_page_on_video_runs(tmp_path: Path) -> None:
     text = (ROOT / "docs/video.md").read_text().partition("## Networks for clips")[2]
     blocks = [block for kind, block in BLOCK.findall(text.partition("\n## ")[0]) if kind == "python"]

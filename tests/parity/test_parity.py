@@ -58,7 +58,8 @@ def logits(network: nn.Module, size: int) -> Tensor:
         return network.eval()(images)
 
 
-FEW = [key for key in PEERS if not key[0].endswith(("101", "152"))]
+LARGE = ("101", "152", "vgg16", "vgg19", "vgg19_bn", "wide_resnet50_2")
+FEW = [key for key in PEERS if not key[0].endswith(LARGE)]
 
 
 @pytest.mark.parametrize("peer", few_of(PEERS, FEW), ids="-".join)

@@ -221,7 +221,10 @@ def counter(monkeypatch: pytest.MonkeyPatch) -> Counter:
     return counts
 
 
-@pytest.mark.parametrize(("name", "size", "kinds"), [("cifar_resnet56", 32, 5), ("iresnet34", 32, 14)])
+@pytest.mark.parametrize(
+    ("name", "size", "kinds"),
+    [("cifar_resnet56", 32, 5), pytest.param("iresnet34", 32, 14, marks=pytest.mark.battery)],
+)
 def test_equal_blocks_are_translated_once(name: str, size: int, kinds: int, counter: Counter) -> None:
     """Also where there are more kinds than torch's own limit of 8."""
     small = Preprocess(size, size, (0.5,) * 3, (0.5,) * 3)
