@@ -23,6 +23,7 @@ for name in [name for name in sys.modules if name.partition(".")[0] in ("residua
 sys.modules["fcntl"] = sys.modules["resource"] = None
 for name in ("O_NOFOLLOW", "register_at_fork", "fork", "setsid", "sched_getaffinity"):
     delattr(os, name)
+os.process_cpu_count = os.cpu_count  # of Python 3.13, which defines it so where sched_getaffinity is missing
 for name in ("SIGHUP", "SIGKILL", "SIGCONT", "SIGALRM", "SIGCHLD", "alarm", "setitimer", "pthread_sigmask"):
     delattr(signal, name)
 warnings.simplefilter("ignore")  # filelock says that it locks by marker files

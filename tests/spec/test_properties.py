@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from words import ANY_CONV, ANY_HEAD, ANY_POOL, ANY_WORD, arches, flat_arches, mixed_arches
 
 from module_cost import module_cost
+from residua.errors import ConfigError
 from residua.nn.network import Network, build
 from residua.spec import describe, walk
 from residua.spec.arch import Arch, Head
@@ -168,6 +169,23 @@ def nearly_legal(draw: st.DrawFn) -> Block | None:
     join = draw(st.sampled_from((Join(), Join(), Join("shortcut"), Join(shortcut=0.5))))
     drop = 0.5 if {"D", "S"} & {*word, *skip} else 0.0
     return sentence(lambda: Block(word, tuple(convs), skip, draw(st.booleans()), pool, drop, join))
+
+
+UNEVEN_GATE = Block(
+    "NA(C NAC)",
+    (Conv(2, 3, 1, padding=0), Conv(2, 1, 2)),
+    "PCN",
+    pool=Pool(3, 2, 0),
+    join=Join("shortcut"),
+)
+"""Residual and shortcut end in 3 pixels of 8, the gate in 4."""
+
+
+def test_a_gate_of_another_size_is_refused() -> None:
+    preprocess = Preprocess(8, 8, (0.5,), (0.25,), "grey")
+    stem = Block("C", (Conv(4),))
+    with pytest.raises(ConfigError, match="gate in 4"):
+        walk.layers(Arch("x", "f", "s", stem, ((UNEVEN_GATE,),), "", Head(), 3, preprocess))
 
 
 @settings(max_examples=150, deadline=None)

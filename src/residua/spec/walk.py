@@ -176,19 +176,25 @@ def _block(block: Block, part: int, at: _Map) -> Iterator[Layer]:
             bridge, shapes = block.bridge(fork.width)
             around = list(_spell(bridge, shapes, block.pool, part, "shortcut", fork))
             yield from around
-            end = (around[-1].size, around[-1].frames) if around else (fork.size, fork.frames)
-            if end[0] != at.size:
-                raise ConfigError(
-                    f"{block.word!r} ends in a map of {at.size} pixels, its shortcut in {end[0]}: "
-                    "pad them alike"
-                )
-            if end[1] != at.frames:
-                raise ConfigError(
-                    f"{block.word!r} ends in a clip of {at.frames} frames, its shortcut in {end[1]}: "
-                    "step alike"
-                )
+            _check_end(block, at, "shortcut", around[-1] if around else fork)
             if gate := block.gate(fork.width):
-                yield from _spell("C", (gate,), block.pool, part, "gate", fork)
+                (gate_layer,) = _spell("C", (gate,), block.pool, part, "gate", fork)
+                _check_end(block, at, "gate", gate_layer)
+                yield gate_layer
+
+
+def _check_end(block: Block, residual: _Map, path: str, end: _Map | Layer) -> None:
+    """ConfigError where another path of `block` ends in a map of another size than its residual."""
+    if end.size != residual.size:
+        raise ConfigError(
+            f"{block.word!r} ends in a map of {residual.size} pixels, its {path} in {end.size}: "
+            "pad them alike"
+        )
+    if end.frames != residual.frames:
+        raise ConfigError(
+            f"{block.word!r} ends in a clip of {residual.frames} frames, its {path} in {end.frames}: "
+            "step alike"
+        )
 
 
 def _spell(
