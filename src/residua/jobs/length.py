@@ -9,7 +9,7 @@ from torch import nn
 
 from residua.errors import ConfigError
 from residua.recipes import few_images
-from residua.spec.amount import quantity
+from residua.spec.amount import plural, quantity
 from residua.spec.recipe import Recipe
 from residua.training.learn_task import AnyLearnTask
 from residua.training.pace import Pace, estimate_pace, measure_pace
@@ -95,7 +95,9 @@ def choose_length(
         recipe = _within(recipe, pace, AIM * seconds, count)
         steps_per_epoch, steps = run_length(recipe, count)
         took = format_duration(pace.seconds(steps, steps_per_epoch))
-        return TimedRecipe(recipe, f"about {took} of the {minutes:g} minutes", is_measured=True)
+        return TimedRecipe(
+            recipe, f"about {took} of {minutes:g} {plural(minutes, 'minute')}", is_measured=True
+        )
     return _within_default(recipe, pace, count)
 
 
