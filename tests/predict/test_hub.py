@@ -105,7 +105,8 @@ def test_a_run_is_pushed_with_a_card_that_tells_what_it_measured(form: str, run:
     )
     card = ModelCard((hub.root / "me/colours/README.md").read_text())
     error = run.metrics[-1]["test_error"]
-    assert (card.data.license, card.data.library_name) == ("apache-2.0", "residua")
+    front = card.data.to_dict()
+    assert (front["license"], front["library_name"]) == ("apache-2.0", "residua")
     assert {"residua", "image-classification"} <= set(card.data.tags)
     (result,) = card.data.eval_results
     assert (result.dataset_name, result.metric_value) == ("photos", pytest.approx(1 - error / 100, abs=1e-6))

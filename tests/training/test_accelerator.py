@@ -46,7 +46,7 @@ IMAGES = {
     "augmented": recipe(augment=AUGMENT, optim=Optim(label_smoothing=0.1, on_nonfinite="skip")),
 }
 ASKED = "meta"
-"""What torch's message contains when a number is asked for; NotImplementedError is a RuntimeError, too."""
+"""What the message of torch's RuntimeError contains when a number is asked for."""
 
 
 @pytest.fixture(autouse=True)
