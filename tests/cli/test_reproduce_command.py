@@ -48,6 +48,7 @@ def test_wrong_arguments_are_one_line_and_a_code(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(300)  # a worker imports torch, and the machine may be busy
+@pytest.mark.battery
 def test_a_grid_that_is_stopped_keeps_its_runs(tmp_path: Path) -> None:
     grid = start("reproduce", "he2015/fig1", "-o", tmp_path)
     wait_for(tmp_path, "runs/*/recipe.json", grid)

@@ -37,6 +37,7 @@ def by_python(folder: Path, text: str) -> str:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.battery
 def test_every_block_of_the_tour_runs_in_order(tmp_path: Path) -> None:
     blocks = BLOCK.findall((ROOT / "README.md").read_text())
     assert [kind for kind, _ in blocks] == ["sh", "python", "sh", "sh", "python", "python"]
@@ -68,6 +69,7 @@ def test_the_page_on_video_runs(tmp_path: Path) -> None:
     assert "17 windows inflated" in output
 
 
+@pytest.mark.battery
 def test_the_page_on_python_runs(tmp_path: Path) -> None:
     digits = load_digits()
     for number, (pixels, label) in enumerate(zip(digits.images[:80], digits.target, strict=False)):

@@ -102,6 +102,7 @@ def test_no_state_that_was_reported_is_lost_to_a_kill(kills: int, tmp_path: Path
         assert len(list(tmp_path.iterdir())) <= checkpoint.KEEP + 1  # killed before it dropped the oldest
 
 
+@pytest.mark.battery
 def test_a_killed_worker_ends_the_run_in_a_line_and_no_bit_is_lost(photos: Path, tmp_path: Path) -> None:
     run_recipe = recipe(
         str(photos),
@@ -149,13 +150,11 @@ CHAINS = {
     ),
     "the end": (CHANCE, CHANCE, CHANCE, "kill before end 1", "kill after end 1"),
 }
-"""Where each of the processes that follow each other is killed; the first chain is short."""
+"""Where each of the processes that follow each other is killed."""
 
 
-@pytest.mark.parametrize(
-    "chain",
-    [pytest.param(name, marks=[pytest.mark.battery] * (place > 0)) for place, name in enumerate(CHAINS)],
-)
+@pytest.mark.battery
+@pytest.mark.parametrize("chain", CHAINS)
 def test_a_command_killed_again_and_again_ends_as_one_that_was_not(
     chain: str, photos: Path, run_recipe: Path, clean: Run, tmp_path: Path
 ) -> None:

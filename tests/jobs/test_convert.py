@@ -101,6 +101,7 @@ def test_nothing_is_overwritten(theirs: Path, tmp_path: Path) -> None:
     convert(theirs, "resnet18", to="timm", out=tmp_path / "x.safetensors", force=True)
 
 
+@pytest.mark.battery
 def test_timms_resnetv2_needs_its_opening_and_is_then_compared(tmp_path: Path) -> None:
     torch.save(timm.create_model("resnetv2_18", num_classes=3).state_dict(), tmp_path / "v2.pth")
     with pytest.raises(CheckpointError, match='give opening="timm"'):

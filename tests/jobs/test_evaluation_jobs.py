@@ -13,6 +13,7 @@ import torch
 
 import residua
 from eyes import Eyes
+from few import few_of
 from residua.analyse.study import distinct_parts
 from residua.errors import CheckpointError, ConfigError
 from residua.jobs.analyse import analyse
@@ -25,6 +26,9 @@ from residua.runs.run import Run
 from residua.tasks.classify.evaluations import ClassEvaluations
 from residua.weights.store import publish
 from small import Budget, arch, file_of, photo_folder, recipe, split_folder
+
+STUDIES = ("responses", "gradients", "lesion", "paths", "activations", "features", "field")
+FEW_STUDIES = ("responses", "lesion", "activations", "field")
 
 
 @pytest.fixture(scope="module")
@@ -231,13 +235,13 @@ def test_the_page_of_a_network_without_mistakes_says_so(runs: tuple[Path, Path])
     assert "all 18 images" in ClassEvaluations((faultless,)).page("x")
 
 
+@pytest.mark.parametrize("names", few_of([FEW_STUDIES, STUDIES], [FEW_STUDIES]))
 def test_an_analysis_writes_a_page_figures_and_numbers(
-    look: Eyes, runs: tuple[Path, Path], tmp_path: Path
+    look: Eyes, runs: tuple[Path, Path], tmp_path: Path, names: tuple[str, ...]
 ) -> None:
     heard: list[str] = []
-    names = ["responses", "gradients", "lesion", "paths", "activations", "features", "field"]
     studies = analyse(list(runs), what=names, out=tmp_path / "out", images=12, listen=heard.append)
-    assert [study.name for study in studies] == names
+    assert [study.name for study in studies] == [*names]
     assert len(heard) == len(names)
     numbers = json.loads((tmp_path / "out/analysis.json").read_text())
     assert set(numbers["lesion"]) == {"good", "poor"}

@@ -280,7 +280,7 @@ def test_what_is_compiled_holds_every_letter() -> None:
     assert "S" in spelled
 
 
-@pytest.mark.parametrize("place", few_of(range(len(every_letter())), (0, 1)))
+@pytest.mark.parametrize("place", few_of(range(len(every_letter())), (0,)))
 def test_every_letter_compiles(place: int) -> None:
     torch._dynamo.reset()
     network = build(every_letter()[place]).eval()

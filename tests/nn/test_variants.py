@@ -153,7 +153,13 @@ def in_order(theirs: nn.Module, ours: Network) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "size"), [("alexnet", 70), ("vgg16", 33), ("vgg16_bn", 32), ("googlenet", 67)]
+    ("name", "size"),
+    [
+        ("alexnet", 70),
+        ("googlenet", 67),
+        pytest.param("vgg16", 33, marks=pytest.mark.battery),
+        pytest.param("vgg16_bn", 32, marks=pytest.mark.battery),
+    ],
 )
 def test_baselines_have_the_logits_of_torchvision(name: str, size: int) -> None:
     more = (

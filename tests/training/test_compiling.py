@@ -221,10 +221,8 @@ def counter(monkeypatch: pytest.MonkeyPatch) -> Counter:
     return counts
 
 
-@pytest.mark.parametrize(
-    ("name", "size", "kinds"),
-    [("cifar_resnet56", 32, 5), pytest.param("iresnet34", 32, 14, marks=pytest.mark.battery)],
-)
+@pytest.mark.battery
+@pytest.mark.parametrize(("name", "size", "kinds"), [("cifar_resnet56", 32, 5), ("iresnet34", 32, 14)])
 def test_equal_blocks_are_translated_once(name: str, size: int, kinds: int, counter: Counter) -> None:
     """Also where there are more kinds than torch's own limit of 8."""
     small = Preprocess(size, size, (0.5,) * 3, (0.5,) * 3)
@@ -262,6 +260,7 @@ def test_a_translated_run_goes_on_bit_for_bit(kind: str, counter: Counter, tmp_p
     assert checkpoint.load_network(checkpoint.list_checkpoints(run.checkpoints)[0]).arch == run_recipe.arch
 
 
+@pytest.mark.battery
 @pytest.mark.timeout(300)
 def test_the_real_compiler_goes_on_bit_for_bit_and_says_nearly_the_same(tmp_path: Path) -> None:
     torch._dynamo.reset()

@@ -139,7 +139,13 @@ def test_a_network_without_a_look_alike_adds_nothing() -> None:
     assert report == "122 tensors from torchvision names"
 
 
-@pytest.mark.parametrize(("name", "other"), [*PAIRS[:2], ("resstage18", "resstage18_released")])
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("resstage18", "resstage18_released"),
+        *(pytest.param(*pair, marks=pytest.mark.battery) for pair in PAIRS),
+    ],
+)
 def test_a_file_of_ours_is_refused_by_another_network(name: str, other: str, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=rf"{other}, not {name}: .* there, .* here"):
         load(build(arch(name)), saved(other, tmp_path))
