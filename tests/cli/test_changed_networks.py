@@ -43,7 +43,7 @@ def test_what_explain_prints_as_json_can_be_trained_and_explained_again(tmp_path
     assert shlex.split(first)[-1] == "plain18"
     assert shlex.split(second)[-1] == f"{file}:shortcut=B"
     trained = resolve(TrainRequest("digits", shlex.split(second)[-1]))[0].arch
-    assert trained.name == "cifar_resnet20:order=e:shortcut=B"
+    assert trained.name == "cifar_resnet20:shortcut=B,order=e"
 
 
 def test_the_help_of_explain_lists_every_change() -> None:

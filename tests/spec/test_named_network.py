@@ -1,6 +1,7 @@
 """Networks as text: names, changes, JSON files, and every mistake in them."""
 
 import json
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,18 @@ from residua.spec.named_network import CHANGES, apply_changes, arch_of, read_cha
 from residua.spec.record import to_json, to_plain
 from residua.spec.zoo import arch
 
-SHORTCUTS = ["A", "B", "C", "gate", "gate-3", "exclusive_gate", "conv", "scale0.5", "scale0.5,0.25"]
+SHORTCUTS = [
+    "A",
+    "A_after",
+    "B",
+    "C",
+    "gate",
+    "gate-3",
+    "exclusive_gate",
+    "conv",
+    "scale0.5",
+    "scale0.5,0.25",
+]
 STEM = '"stem": {"word": "CNA", "convs": [{"out": 8}]}'
 MINE = '{"name": "mine", "family": "", "source": "", ' + STEM + ', "stages": %s}'
 
@@ -71,10 +83,55 @@ def test_further_changes_win_over_those_in_the_name() -> None:
     assert arch_of("resnet34:order=e", order=None) == arch_of("resnet34:order=e")  # type: ignore[arg-type]
 
 
-def test_a_changed_network_can_be_changed_again_and_its_name_says_so() -> None:
-    first = arch_of("cifar_resnet20:order=e")
-    assert apply_changes(first, shortcut="B").name != arch_of("cifar_resnet20:order=e,shortcut=B").name
+CHANGES_OF_ANY = st.fixed_dictionaries(
+    {},
+    optional={
+        "shortcut": st.sampled_from(SHORTCUTS),
+        "order": st.sampled_from("abcde"),
+        "drop_path_rate": st.floats(0, 0.9),
+        "num_classes": st.integers(1, 1000),
+        "in_chans": st.integers(1, 6),
+        "img_size": st.sampled_from([32, 64]),
+        "frames": st.integers(2, 16),
+        "segments": st.integers(1, 8),
+        "drop_rate": st.floats(0, 0.9),
+        "global_pool": st.sampled_from(["avg", "max", "avgmax"]),
+    },
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(["cifar_resnet20", "cifar_preresnet110", "resnet18_a", "iresnet18"]),
+    st.lists(CHANGES_OF_ANY, min_size=1, max_size=3),
+)
+def test_the_name_of_a_network_that_was_changed_often_gives_it_back(name: str, rounds: list[Any]) -> None:
+    network = arch(name)
+    for changes in rounds:
+        network = apply_changes(network, **changes)
+    again = arch_of(network.name)
+    fitted = replace(again, classes=network.classes, preprocess=network.preprocess)
+    assert (fitted, again.name, network.name.count(":") < 2) == (network, network.name, True)
+
+
+def test_the_later_change_of_an_option_wins_and_the_others_stay() -> None:
+    first = arch_of("cifar_resnet20:order=e,num_classes=7")
+    second = apply_changes(first, shortcut="B")
+    assert second == arch_of("cifar_resnet20:order=e,shortcut=B", num_classes=7)
+    assert apply_changes(second, order="d", img_size=48).name == "cifar_resnet20:shortcut=B,order=d"
+    assert apply_changes(second, order="a", shortcut="A") == arch_of("cifar_resnet20", num_classes=7)
+    assert apply_changes(apply_changes(first, drop_path_rate=0.5), drop_path_rate=0.1).name == (
+        "cifar_resnet20:order=e,drop_path_rate=0.1"
+    )
     assert apply_changes(first) is first
+
+
+def test_a_hand_written_network_keeps_its_layers_under_a_name_with_one_list() -> None:
+    mine = replace(arch_of("cifar_resnet20:order=e"), tail="N")
+    again = apply_changes(apply_changes(mine, shortcut="gate"), drop_rate=0.5)
+    assert (again.tail, again.name) == ("N", "cifar_resnet20:shortcut=gate,order=e,drop_rate=0.5")
+    strange = apply_changes(replace(mine, name="two:colons:here"), drop_rate=0.5)
+    assert strange.name == "two:colons:here:drop_rate=0.5"
 
 
 @pytest.mark.parametrize(

@@ -65,19 +65,50 @@ def arch_of(text: str, **changes: Unpack[Changes]) -> Arch:
 def apply_changes(arch: Arch, **changes: Unpack[Changes]) -> Arch:
     """`arch` with `changes`, under a name that shows them as in `arch_of`; None changes nothing.
 
+    Changes in the name of `arch` and `changes` become one list, in which the latter win: if `arch` is the
+    network of its name, the result is that of its new name, for the same images and classes.
+
     Raises:
         ConfigError: A change or a value is unknown; the message offers the nearest ones.
     """
     values = {option: _checked(option, value) for option, value in _stated(changes).items()}
-    name, words = arch.name, []
+    if not values:
+        return arch
+    origin, own = _named_changes(arch.name)
+    if unchanged := _unchanged(arch, origin, own):
+        return _changed(unchanged, {**own, **values})
+    return _changed(replace(arch, name=origin), values, spelled=own)
+
+
+def _changed(arch: Arch, values: Mapping[str, Any], spelled: Mapping[str, Any] | None = None) -> Arch:
+    """`arch` with `values`; `spelled` are changes that it has already, for its new name."""
+    name, words = arch.name, {option: _spelled(option, value) for option, value in (spelled or {}).items()}
     for option, change_arch in CHANGES.items():
         if option not in values:
             continue
         changed = change_arch(arch, values[option])
         if option not in FITTED and changed != arch:
-            words.append(_spelled(option, values[option]))
+            words[option] = _spelled(option, values[option])
         arch = changed
-    return replace(arch, name=f"{name}:{','.join(words)}") if words else arch
+    text = ",".join(words[option] for option in CHANGES if option in words)
+    return replace(arch, name=f"{name}:{text}") if text else arch
+
+
+def _named_changes(name: str) -> tuple[str, Changes]:
+    """What `split_text` finds in the name of an `Arch`; of a hand-written name without changes, itself."""
+    try:
+        return split_text(name)
+    except ConfigError:
+        return name, Changes()
+
+
+def _unchanged(arch: Arch, origin: str, own: Changes) -> Arch | None:
+    """`arch` before the changes in its name; None if it is not the network that its name says."""
+    if not own or origin not in zoo.NAMES:
+        return None
+    listed = replace(zoo.arch(origin), classes=arch.classes, preprocess=arch.preprocess)
+    named = replace(_changed(listed, own), preprocess=arch.preprocess, name=arch.name)
+    return listed if named == arch else None
 
 
 def split_text(text: str) -> tuple[str, Changes]:
