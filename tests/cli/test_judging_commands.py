@@ -21,6 +21,22 @@ def test_evaluate_gives_one_document_with_every_protocol(trained: Path, tmp_path
     assert "--force" in complaint(residua(*words), 2)
 
 
+def test_device_batch_size_and_workers_are_options_of_every_command_that_computes(
+    trained: Path, tmp_path: Path
+) -> None:
+    chosen = ("--device", "cpu", "--batch-size", 5)
+    words = ("evaluate", trained, "--views", "center,flip,multiscale", "--json")
+    usual, ours = (
+        json.loads(succeeded(residua(*words, *more)))["scores"] for more in ((), (*chosen, "--workers", 1))
+    )
+    assert [score["top1"] for score in ours] == [score["top1"] for score in usual]
+    images = tmp_path.parent / "none"
+    for name, *rest in (("evaluate",), ("predict", images), ("analyse", "--what", "features")):
+        assert "'tpu'" in complaint(residua(name, trained, *rest, "--device", "tpu"), 2)
+    assert "--batch-size" in complaint(residua("predict", trained, images, "--batch-size", 0), 2)
+    assert "--workers" in complaint(residua("evaluate", trained, "--workers", -2), 2)
+
+
 def test_evaluate_says_its_protocols_in_words(trained: Path) -> None:
     out = succeeded(residua("evaluate", trained, "--views", "10crop"))
     assert "10crop = four corners" in out

@@ -77,7 +77,7 @@ def draw(results: Mapping[str, FeaturePictures], colours: Colours) -> tuple[Figu
         rows: list[tuple[Tile, ...]] = [(Tile(one.pixels, "the picture"),)]
         for stage, maps in enumerate(one.features.maps):
             label = f"stage {stage}" if stage else "stem"
-            greys = [_as_grey(each.numpy()) for each in maps]
+            greys = [_as_grey(each.cpu().numpy()) for each in maps]
             rows.append(tuple(Tile(grey, "" if place else label) for place, grey in enumerate(greys)))
         caption = f"{name}: the channels of the stem and of each stage that vary most, for {one.title}."
         figures.append(Figure(picture_grid(tuple(rows)), caption, caption))

@@ -63,14 +63,16 @@ def effective_field(network: Network, *, draws: int = DRAWS, seed: int = 0) -> F
     side = min(MAX_SIDE, theoretical + 2 * stride) // stride * stride or stride
     generator = torch.Generator().manual_seed(seed)
     with working_copy(network) as work, torch.enable_grad():
+        device = next(work.parameters()).device
         total = torch.zeros(side, side, dtype=torch.float64)
         for _ in range(draws):
-            image = torch.randn(1, network.arch.channels, side, side, generator=generator).requires_grad_()
+            noise = torch.randn(1, network.arch.channels, side, side, generator=generator)
+            image = noise.to(device).requires_grad_()
             last = work.forward_features(image)
             middle = last[0, :, last.shape[-2] // 2, last.shape[-1] // 2]
             signs = torch.randint(0, 2, middle.shape, generator=generator).float().mul(2).sub(1)
-            (gradient,) = torch.autograd.grad(middle, image, signs)
-            total += gradient[0].abs().sum(0).double()
+            (gradient,) = torch.autograd.grad(middle, image, signs.to(device))
+            total += gradient[0].abs().sum(0).double().cpu()
     effect = (total / total.max().clamp_min(1e-300)).float()
     count = int((effect > THRESHOLD).sum())
     return Field(effect, theoretical, count**0.5, side < theoretical)

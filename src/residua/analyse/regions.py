@@ -62,7 +62,7 @@ def draw_regions(results: Mapping[str, RegionPictures], colours: Colours) -> tup
     for name, one in results.items():
         cells: list[Tile] = []
         for pixels, importance, label in zip(one.pixels, one.regions.maps, one.class_names, strict=True):
-            cells += [Tile(pixels, label), Tile(tint(pixels, importance.numpy()))]
+            cells += [Tile(pixels, label), Tile(tint(pixels, importance.cpu().numpy()))]
         rows = tuple(tuple(cells[start : start + 4]) for start in range(0, len(cells), 4))
         caption = f"{name}: each picture with its predicted class, and the region that speaks for it."
         figures.append(Figure(picture_grid(rows), caption, caption))

@@ -56,7 +56,7 @@ def layer_responses(network: Network, images: Tensor) -> Responses:
         def add_hook(name: str, module: nn.Module) -> None:
             def add(_: nn.Module, __: tuple[Tensor, ...], out: Tensor) -> None:
                 y = out.double()
-                sums[name] += torch.stack([y.sum(), y.square().sum(), torch.tensor(out.numel())]).cpu()
+                sums[name] += torch.stack([y.sum(), y.square().sum(), y.new_tensor(out.numel())]).cpu()
 
             module.register_forward_hook(add)
 

@@ -59,7 +59,7 @@ class Subject:
 
     def pixels(self, i: int) -> "np.ndarray":
         """Input `i` as the network sees it, as pixels: (H, W) grey or (H, W, 3) RGB, uint8."""
-        pixels: np.ndarray = denormalise(self.inputs[i : i + 1], self.network.preprocess)[0].numpy()
+        pixels: np.ndarray = denormalise(self.inputs[i : i + 1], self.network.preprocess)[0].cpu().numpy()
         return pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)
 
 

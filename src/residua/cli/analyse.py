@@ -6,7 +6,7 @@ import typer
 
 from residua.analyse.table import STUDIES
 from residua.cli.network_options import LAST_MODEL_SET, NETWORK, with_model_set
-from residua.cli.options import JSON, complete_source, number
+from residua.cli.options import JSON, STUDY_DEVICE, complete_source, number
 from residua.cli.terminal import aside, console, next_line, put_json, say
 from residua.spec.amount import quantity
 
@@ -31,6 +31,7 @@ def analyse(
         autocompletion=complete_source,
     ),
     images: int = number(256, "--images", low=2, help="How many images, at most."),
+    device: str = STUDY_DEVICE,
     out: Path = typer.Option(
         None, "-o", "--out", metavar="DIR", help="Folder for the page, the figures and the numbers."
     ),
@@ -54,6 +55,7 @@ def analyse(
         what=[name for text in what for name in text.split(",")],
         data=data,
         images=images,
+        device=device,
         out=folder,
         force=force,
         listen=lambda line: say(aside(to), line),

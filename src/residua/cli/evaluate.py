@@ -7,6 +7,9 @@ import typer
 from residua.cli.options import (
     DATA,
     FORCE,
+    INFERENCE_BATCH_SIZE,
+    INFERENCE_DEVICE,
+    INFERENCE_WORKERS,
     JSON,
     OLD_REPORT,
     PROCESSES,
@@ -32,6 +35,10 @@ def evaluate(
     ),
     weights: str = WEIGHTS,
     ensemble: bool = typer.Option(False, "--ensemble", help="Average the probabilities of all networks."),
+    device: str = INFERENCE_DEVICE,
+    batch_size: int = INFERENCE_BATCH_SIZE,
+    workers: int = INFERENCE_WORKERS,
+    processes: int = PROCESSES,
     report: Path = REPORT,
     predictions: Path = typer.Option(
         None, "--predictions", metavar="FILE", help="Write all predictions: .csv, .jsonl or .parquet."
@@ -39,7 +46,6 @@ def evaluate(
     topk: int = number(TOPK, "--topk", low=1, help="Classes per image in --predictions."),
     force: bool = FORCE,
     as_json: bool = JSON,
-    processes: int = PROCESSES,
     old_report: Path = OLD_REPORT,
 ) -> None:
     """Evaluate trained networks on labelled data.
@@ -50,7 +56,7 @@ def evaluate(
     """
     launch_if_asked(processes)
     from residua.files import write_file
-    from residua.jobs.evaluate import evaluate_networks
+    from residua.jobs.evaluate import evaluate_networks, inference_of
     from residua.jobs.predict import check_out, save
     from residua.training.processes.world import process_group
 
@@ -60,7 +66,14 @@ def evaluate(
     names, options = _split(views), ["topk"] if topk != TOPK else []
     with process_group() as world:
         evaluations = evaluate_networks(
-            trained, data=data, views=names, weights=weights, ensemble=ensemble, options=options, world=world
+            trained,
+            data=data,
+            views=names,
+            weights=weights,
+            ensemble=ensemble,
+            options=options,
+            inference=inference_of(device, batch_size or 0, workers),
+            world=world,
         )
     if not speaks():
         return

@@ -9,7 +9,11 @@ from residua.data.sources.table import SOURCES
 from residua.errors import ConfigError
 
 MAX_WORKERS = 256
-"""Most processes that read images."""
+"""Most processes that load data."""
+DEVICES = "cpu, cuda, cuda:1, mps or auto"
+"""What --device takes."""
+LOADERS = "Processes that load data"
+"""What --workers counts."""
 
 
 def number(
@@ -116,5 +120,11 @@ WORKERS = number(
     "--workers",
     low=-1,
     high=MAX_WORKERS,
-    help="Processes that read images; -1 is one for each core.",
+    help=f"{LOADERS}; -1 is one for each core.",
+)
+INFERENCE_DEVICE = typer.Option("auto", "--device", metavar="DEVICE", help=f"{DEVICES}.")
+STUDY_DEVICE = typer.Option("cpu", "--device", metavar="DEVICE", help=f"{DEVICES}; studies need float64.")
+INFERENCE_BATCH_SIZE = number(None, "--batch-size", low=1, help="Images, views or clips computed at once.")
+INFERENCE_WORKERS = number(
+    0, "--workers", low=-1, high=MAX_WORKERS, help=f"{LOADERS}; 0 is this one, -1 one for each core."
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 
 from residua.cli.failures import BAD_DATA
-from residua.cli.options import FORCE, JSON, number
+from residua.cli.options import FORCE, INFERENCE_BATCH_SIZE, INFERENCE_DEVICE, JSON, number
 from residua.cli.paths import expand_patterns
 from residua.cli.terminal import command, console, next_line, put_json, say, tell
 from residua.spec.amount import quantity
@@ -32,6 +32,8 @@ def predict(
     timeline: Path = typer.Option(
         None, "--timeline", metavar="HTML", help="Clips: draw probabilities over time, with frames."
     ),
+    device: str = INFERENCE_DEVICE,
+    batch_size: int = INFERENCE_BATCH_SIZE,
     out: Path = typer.Option(
         None, "-o", "--out", metavar="FILE", help="Write the predictions: .csv, .jsonl or .parquet."
     ),
@@ -58,6 +60,8 @@ def predict(
         topk=topk,
         least=least,
         options=[name for name, is_given in options.items() if is_given],
+        device=device,
+        batch_size=batch_size or 0,
     )
     to, errors = console(json_on_stdout=as_json), predictions.errors
     if out:

@@ -21,6 +21,7 @@ from residua.data.sources.table import parse_source
 from residua.data.transforms import normalise
 from residua.errors import ConfigError
 from residua.files import write_file
+from residua.nn.device import resolve_device
 from residua.nn.network import Network, build
 from residua.predict.predictor import load_network
 from residua.report.page import Figures, Page, Part, Section, Text, render
@@ -42,6 +43,7 @@ def analyse(
     data: str | Path | None = None,
     out: str | Path | None = None,
     images: int = IMAGES,
+    device: str = "cpu",
     force: bool = False,
     listen: Callable[[str], None] = lambda _: None,
 ) -> list[StudyResult]:
@@ -54,6 +56,8 @@ def analyse(
         data: Images to study with; None takes the test images of each run.
         out: Folder for a page, an SVG file for each figure and the numbers as JSON; None writes nothing.
         images: How many images, at most.
+        device: `cpu`, `cuda`, `cuda:1`, or `auto` for the first accelerator, else the CPU; never `mps`, which
+            cannot compute in float64.
         force: Whether to replace an analysis in `out`.
         listen: Called with a line for each study that is done, and for each network that is left out.
 
@@ -61,7 +65,8 @@ def analyse(
         One result a study, in the order of `what` or of the table.
 
     Raises:
-        ConfigError: a study is unknown, lacks images, or was asked for and fits no network.
+        ConfigError: the device cannot be used, or a study is unknown, lacks images, or was asked for and fits
+            no network.
         FileExistsError: `out` holds an analysis, and `force` is not given.
     """
     if not trained:
@@ -69,9 +74,12 @@ def analyse(
     requested = [find_study(name) for name in what]
     if images < 2:
         raise ConfigError(f"{images} images: give at least 2")
+    place = _study_device(device)
     folder = _prepare_folder(Path(out), force=force) if out else None
+    for name in filter(_is_named, map(str, trained)):
+        arch_of(name)  # a mistake is refused before data are opened
     subjects = [_subject(str(one), None if data is None else str(data), images) for one in trained]
-    subjects = _with_distinct_names(subjects)
+    subjects = [_placed(subject, place) for subject in _with_distinct_names(subjects)]
     studies = requested or [
         study for study in map(find_study, STUDIES) if subjects[0].images or study.needs is Needs.NOTHING
     ]
@@ -79,6 +87,19 @@ def analyse(
     if folder:
         _write(folder, subjects, results)
     return results
+
+
+def _study_device(name: str) -> torch.device:
+    """The device called `name`. ConfigError where it cannot compute in float64, as some studies do."""
+    device = resolve_device(name)
+    if device.type == "mps":
+        raise ConfigError("studies compute in float64, which mps cannot: give --device cpu")
+    return device
+
+
+def _placed(subject: Subject, device: torch.device) -> Subject:
+    inputs, labels = subject.inputs.to(device), subject.labels.to(device)
+    return replace(subject, network=subject.network.to(device), inputs=inputs, labels=labels)
 
 
 def _run(

@@ -11,7 +11,7 @@ from residua.measure.evaluate import ALONE, Processes
 from residua.runs.checkpoint import WeightsName
 from residua.runs.run import Run
 from residua.spec.record import nearest
-from residua.tasks.predict_task import Evaluations, Examples
+from residua.tasks.predict_task import STANDARD, Evaluations, Examples, Inference
 
 Trained = Run | str | Path
 """A run, or the path of a run, a saved folder or a checkpoint file."""
@@ -26,6 +26,9 @@ def evaluate(
     views: Sequence[str] = (),
     weights: str = "auto",
     ensemble: bool = False,
+    device: str = "auto",
+    batch_size: int = 0,
+    workers: int = 0,
     world: Processes = ALONE,
 ) -> list[Any]:
     """Evaluate trained networks and return their scores.
@@ -39,6 +42,9 @@ def evaluate(
         weights: Of a run: `raw` (of the last step), `ema` (averaged), `best` (lowest test error); `auto` is
             `ema` where the run averages weights, else `raw`.
         ensemble: Average the probabilities of all networks.
+        device: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the first accelerator, else the CPU.
+        batch_size: Views, clips or images computed at once; 0 takes what suits their size.
+        workers: Processes that load data; 0 loads in this process, -1 is one for each core.
         world: Processes that share the work; all return the same scores.
 
     Returns:
@@ -58,6 +64,7 @@ def evaluate(
         views=views,
         weights=weights,
         ensemble=ensemble,
+        inference=inference_of(device, batch_size, workers),
         world=world,
     ).scores
 
@@ -70,6 +77,7 @@ def evaluate_networks(
     weights: str = "auto",
     ensemble: bool = False,
     options: Collection[str] = (),
+    inference: Inference = STANDARD,
     world: Processes = ALONE,
 ) -> Evaluations:
     """Evaluate trained networks and return scores and predictions.
@@ -81,6 +89,7 @@ def evaluate_networks(
         weights: As in `evaluate`.
         ensemble: As in `evaluate`.
         options: Names in `tasks.predict_task.OPTIONS` that the user gave.
+        inference: Device, batch size and workers.
         world: As in `evaluate`.
 
     Returns:
@@ -94,7 +103,28 @@ def evaluate_networks(
     if weights not in WEIGHTS:
         raise ConfigError(f"no weights {weights!r}: {nearest(weights, WEIGHTS)}")
     task = tasks.predict_task_of(paths, [*options, *(["ensemble"] if ensemble else [])])
-    return task.evaluate(paths, data=data, views=views, weights=weights, ensemble=ensemble, world=world)
+    return task.evaluate(
+        paths,
+        data=data,
+        views=views,
+        weights=weights,
+        ensemble=ensemble,
+        world=world,
+        inference=inference,
+    )
+
+
+def inference_of(device: str, batch_size: int, workers: int) -> Inference:
+    """The device, the batch size and the workers of an evaluation, where -1 workers are one for each core.
+
+    Raises:
+        ConfigError: A number is out of range.
+    """
+    if workers == -1:
+        from residua.training.processes.world import available_cores
+
+        workers = available_cores()
+    return Inference(device, batch_size, workers)
 
 
 def paths_of(trained: Sequence[Trained]) -> list[Path]:

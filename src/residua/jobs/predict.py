@@ -23,6 +23,8 @@ def predict(
     topk: int = 1,
     least: float | None = None,
     options: Collection[str] = (),
+    device: str = "auto",
+    batch_size: int = 0,
 ) -> tuple[Predictions, str]:
     """Predict images or videos.
 
@@ -32,6 +34,8 @@ def predict(
         topk: Classes for each file.
         least: Lowest score of a box; None for the default.
         options: Names in `tasks.predict_task.OPTIONS` that the user gave.
+        device: `cpu`, `cuda`, `mps`, or `auto` for the first accelerator, else the CPU.
+        batch_size: Files that are predicted at once; 0 takes what the task finds suitable.
 
     Returns:
         One prediction or error for each file, and what a file is called: `image` or `video`.
@@ -45,8 +49,9 @@ def predict(
         raise CheckpointError(f"{trained} does not exist: give a run, or one of its checkpoint files")
     task = tasks.predict_task_of([trained], options)
     paths = list_images(files, media_type=task.media_type)
-    predictor = task.load(trained)
-    return task.predict(predictor, paths, topk=topk, least=least), task.media_type.noun
+    predictor = task.load(trained, device=device)
+    predictions = task.predict(predictor, paths, topk=topk, least=least, batch_size=batch_size)
+    return predictions, task.media_type.noun
 
 
 def check_out(out: Path | None, *, force: bool, suffixes: Sequence[str] = SUFFIXES) -> None:

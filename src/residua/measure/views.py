@@ -127,6 +127,10 @@ class SeveralViews:
     """A name in `VIEWS`."""
     portion: int = PORTION
     """Images that a process takes at a time."""
+    size: int = 0
+    """Views in a batch; 0 takes as many as `max_batch_size` allows."""
+    workers: int = 0
+    """Loader workers."""
 
     def batch_size(self, predictor: ImagePredictor) -> int:
         """Images that a process takes at a time."""
@@ -156,13 +160,19 @@ class SeveralViews:
 
     def _mean(self, predictor: ImagePredictor, images: Images) -> NDArray[np.float32]:
         preprocess = predictor.network.preprocess
-        return mean_probabilities(
-            predictor, views_of(preprocess, images, self.name), (len(images), predictor.network.arch.classes)
-        )
+        views = views_of(preprocess, images, self.name, batch_size=self.size, workers=self.workers)
+        return mean_probabilities(predictor, views, (len(images), predictor.network.arch.classes))
 
 
 def evaluate_view(
-    predictor: ImagePredictor, split: Images, name: str, *, world: Processes = ALONE, portion: int = PORTION
+    predictor: ImagePredictor,
+    split: Images,
+    name: str,
+    *,
+    world: Processes = ALONE,
+    portion: int = PORTION,
+    batch_size: int = 0,
+    workers: int = 0,
 ) -> Evaluation:
     """Evaluate a predictor under one of `VIEWS`; see `measure.evaluate.evaluate`.
 
@@ -172,6 +182,8 @@ def evaluate_view(
         name: A name in `VIEWS`.
         world: The processes that share the work.
         portion: Images that a process takes at a time, where each has several views.
+        batch_size: Views computed at once; 0 takes as many as `max_batch_size` allows.
+        workers: Processes that load data; 0 loads in this process.
 
     Returns:
         The evaluation, the same on all processes.
@@ -182,8 +194,8 @@ def evaluate_view(
         DataError: An image cannot be decoded.
     """
     if name == "center":
-        return evaluate(predictor, split, SingleView(), world=world)
-    return evaluate(predictor, split, SeveralViews(name, portion), world=world)
+        return evaluate(predictor, split, SingleView(batch_size, workers), world=world)
+    return evaluate(predictor, split, SeveralViews(name, portion, batch_size, workers), world=world)
 
 
 def max_batch_size(height: int, width: int) -> int:
@@ -228,13 +240,17 @@ def view_probabilities(predictor: ImagePredictor, pixels: Tensor) -> NDArray[np.
     return probabilities
 
 
-def views_of(preprocess: Preprocess, images: Images, view: str) -> Iterator[IndexedViews]:
+def views_of(
+    preprocess: Preprocess, images: Images, view: str, *, batch_size: int = 0, workers: int = 0
+) -> Iterator[IndexedViews]:
     """Every view of every image, a batch of one kind at a time; `view` is not `center`.
 
     Args:
         preprocess: Size, resizing and colour that the network expects.
         images: The N images.
         view: A name in `VIEWS` other than `center`.
+        batch_size: Views of one kind at a time; 0 takes as many as `max_batch_size` allows.
+        workers: Processes that load data; `multiscale` uses threads.
 
     Yields:
         Indices (n,) int64 in `images`, and one view of each: (n, C, H, W) uint8 on the CPU.
@@ -243,11 +259,11 @@ def views_of(preprocess: Preprocess, images: Images, view: str) -> Iterator[Inde
         DataError: An image cannot be decoded.
     """
     if view == "multiscale":
-        yield from _whole_images(images, preprocess, scaled(preprocess.size, SCALES))
+        yield from _whole_images(images, preprocess, scaled(preprocess.size, SCALES), batch_size)
         return
     crop = _CROPS[view](preprocess)
-    size = max_batch_size(crop.square.size, crop.square.size)
-    for batch in evaluation_batches(images, crop.square, batch_size=size, workers=0, resident_bytes=0):
+    size = batch_size or max_batch_size(crop.square.size, crop.square.size)
+    for batch in evaluation_batches(images, crop.square, batch_size=size, workers=workers, resident_bytes=0):
         for pixels in crop.views(batch.images):
             yield batch.indices, pixels
 
@@ -285,7 +301,9 @@ def _large(preprocess: Preprocess) -> Crop:
 _CROPS: Mapping[str, Callable[[Preprocess], Crop]] = {"flip": _flip, "10crop": _ten, "320": _large}
 
 
-def _whole_images(images: Images, preprocess: Preprocess, sides: tuple[int, ...]) -> Iterator[IndexedViews]:
+def _whole_images(
+    images: Images, preprocess: Preprocess, sides: tuple[int, ...], batch_size: int
+) -> Iterator[IndexedViews]:
     """Every image whole at every shorter side; those of one shape together, whatever their order."""
 
     def read(index: int) -> list[NDArray[np.uint8]]:
@@ -296,17 +314,17 @@ def _whole_images(images: Images, preprocess: Preprocess, sides: tuple[int, ...]
         for start in range(0, len(images), PORTION):
             indices = range(start, min(start + PORTION, len(images)))
             for views in zip(*pool.map(read, indices), strict=True):
-                yield from _group_by_shape(np.array(indices), views)
+                yield from _group_by_shape(np.array(indices), views, batch_size)
 
 
 def _group_by_shape(
-    indices: NDArray[np.int64], views: tuple[NDArray[np.uint8], ...]
+    indices: NDArray[np.int64], views: tuple[NDArray[np.uint8], ...], batch_size: int
 ) -> Iterator[IndexedViews]:
     shapes: dict[tuple[int, ...], list[int]] = {}
     for place, view in enumerate(views):
         shapes.setdefault(view.shape, []).append(place)
     for shape, places in shapes.items():
-        count = max_batch_size(*shape[-2:])
+        count = batch_size or max_batch_size(*shape[-2:])
         for first in range(0, len(places), count):
             chunk = places[first : first + count]
             yield indices[chunk], torch.from_numpy(np.stack([views[place] for place in chunk]))

@@ -4,12 +4,15 @@ Nothing here needs `residua.training`: a trained network is used without it.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from residua.data.decode import MediaType
 from residua.data.listing import SourceListing
 from residua.measure.evaluate import Processes
+from residua.spec.recipe import MAX_WORKERS
+from residua.spec.record import check_range
 from residua.spec.text_table import TextTable
 
 OPTIONS = {
@@ -20,10 +23,31 @@ OPTIONS = {
     "least": "detectors",
 }
 """Options of `evaluate` and `predict` that have an effect in some tasks only, and in which."""
-
+MAX_BATCH_SIZE = 1 << 20
+"""Most examples computed at once."""
 
 Examples: TypeAlias = str | SourceListing
 """Labelled examples as a source, or as a listing of what came from Python."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """Where trained networks compute, and how examples reach them."""
+
+    device: str = "auto"
+    """`cpu`, `cuda`, `cuda:1`, `mps`, or `auto` for the first accelerator, else the CPU."""
+    batch_size: int = 0
+    """Views, clips or files computed at once; 0 takes what the task finds suitable."""
+    workers: int = 0
+    """Processes that load data; 0 loads in this process."""
+
+    def __post_init__(self) -> None:
+        check_range("batch_size", self.batch_size, 0, MAX_BATCH_SIZE, zero="chosen for you")
+        check_range("workers", self.workers, 0, MAX_WORKERS, zero="in this process")
+
+
+STANDARD = Inference()
+"""What is chosen where nothing is asked for."""
 
 
 class Predictions(Protocol):
@@ -130,6 +154,7 @@ class PredictTask(Protocol[PredictorT, SplitT]):
         weights: str,
         ensemble: bool,
         world: Processes,
+        inference: Inference = STANDARD,
     ) -> Evaluations:
         """Evaluate the networks at `paths` under each of the protocols `views`, or the task's default.
 
@@ -140,6 +165,7 @@ class PredictTask(Protocol[PredictorT, SplitT]):
             weights: As in `load`.
             ensemble: Average the probabilities of all networks.
             world: The processes that share the work.
+            inference: Device, batch size and workers.
 
         Returns:
             The evaluations, network by network.
@@ -151,7 +177,7 @@ class PredictTask(Protocol[PredictorT, SplitT]):
         """
 
     def predict(
-        self, predictor: PredictorT, files: Sequence[Path], *, topk: int, least: float | None
+        self, predictor: PredictorT, files: Sequence[Path], *, topk: int, least: float | None, batch_size: int
     ) -> Predictions:
         """Predict `files`, in order; a file that cannot be read does not stop the others.
 
@@ -160,6 +186,7 @@ class PredictTask(Protocol[PredictorT, SplitT]):
             files: Images or videos.
             topk: Classes for each file, where the task has classes.
             least: Lowest score of a box, where the task has boxes; None for the default.
+            batch_size: Files that are predicted at once; 0 takes what the task finds suitable.
 
         Returns:
             One prediction or one error for each file.

@@ -15,7 +15,7 @@ from residua.predict.predictor import predict_files
 from residua.tasks.classify.data_task import ClassifyData
 from residua.tasks.classify.evaluations import ClassEvaluations, check_views
 from residua.tasks.classify.predictions import ClassPredictions
-from residua.tasks.predict_task import Examples
+from residua.tasks.predict_task import STANDARD, Examples, Inference
 from residua.tasks.run_data import run_dataset
 
 BATCH_SIZE = 32
@@ -51,21 +51,29 @@ class ClassifyPredict:
         weights: str,
         ensemble: bool,
         world: Processes,
+        inference: Inference = STANDARD,
     ) -> ClassEvaluations:
         """Evaluate under each of `views`, by default with one centre crop."""
         check_views(paths, views, VIEWS)
         evaluations = []
         for path in paths:
-            classifier = self.load(path, weights=weights)
+            classifier = self.load(path, weights=weights, device=inference.device)
             images = self.examples(path, data, classifier.classes)
             for view in views or ("center",):
-                evaluation = evaluate_view(classifier, images, view, world=world)
+                evaluation = evaluate_view(
+                    classifier,
+                    images,
+                    view,
+                    world=world,
+                    batch_size=inference.batch_size,
+                    workers=inference.workers,
+                )
                 evaluations.append(replace(evaluation, network=str(path), weights=classifier.weights))
         return ClassEvaluations.of(evaluations, ensemble=ensemble)
 
     def predict(
-        self, predictor: Classifier, files: Sequence[Path], *, topk: int, least: float | None
+        self, predictor: Classifier, files: Sequence[Path], *, topk: int, least: float | None, batch_size: int
     ) -> ClassPredictions:
         """The `topk` likeliest classes of each file."""
-        outputs = predict_files(predictor.many, files, batch_size=BATCH_SIZE)
+        outputs = predict_files(predictor.many, files, batch_size=batch_size or BATCH_SIZE)
         return ClassPredictions.of(files, list(outputs), topk=topk)

@@ -65,10 +65,12 @@ class WholeImages:
 
     workers: int = 0
     """Loader workers."""
+    size: int = 0
+    """Images in a batch; 0 takes `BATCH_SIZE`."""
 
     def batch_size(self, predictor: BoxPredictor) -> int:
         """Images in a batch."""
-        return BATCH_SIZE[predictor.network.detector.kind]
+        return self.size or BATCH_SIZE[predictor.network.detector.kind]
 
     def batches(self, predictor: BoxPredictor, split: Scenes, *, rank: int, size: int) -> Iterator[BoxBatch]:
         """Every image with its boxes."""

@@ -18,7 +18,7 @@ from residua.tasks.detect.evaluations import BoxEvaluations
 from residua.tasks.detect.predictions import BoxPredictions
 from residua.tasks.detect.predictor import LEAST, BoxPredictor, load
 from residua.tasks.detect.score import check_protocols
-from residua.tasks.predict_task import Examples
+from residua.tasks.predict_task import STANDARD, Examples, Inference
 from residua.tasks.run_data import run_dataset
 
 
@@ -55,14 +55,17 @@ class DetectPredict:
         weights: str,
         ensemble: bool,
         world: Processes,
+        inference: Inference = STANDARD,
     ) -> BoxEvaluations:
         """Evaluate under each of `views`, by default under the protocols that suit the source."""
         check_protocols(views)
         evaluations = []
         for path in paths:
-            predictor = self.load(path, weights=weights)
+            predictor = self.load(path, weights=weights, device=inference.device)
             scenes, metric = self.examples(path, data, predictor.classes)
-            evaluation = evaluate(predictor, scenes, WholeImages(), world=world)
+            evaluation = evaluate(
+                predictor, scenes, WholeImages(inference.workers, inference.batch_size), world=world
+            )
             evaluations.append(
                 replace(
                     evaluation,
@@ -74,11 +77,17 @@ class DetectPredict:
         return BoxEvaluations(tuple(evaluations))
 
     def predict(
-        self, predictor: BoxPredictor, files: Sequence[Path], *, topk: int, least: float | None
+        self,
+        predictor: BoxPredictor,
+        files: Sequence[Path],
+        *,
+        topk: int,
+        least: float | None,
+        batch_size: int,
     ) -> BoxPredictions:
         """The boxes of each file with a score of `least` or more."""
         many = partial(predictor.many, least=LEAST if least is None else least)
-        outputs = predict_files(many, files, batch_size=1)
+        outputs = predict_files(many, files, batch_size=batch_size or 1)
         return BoxPredictions.of(predictor, files, outputs)
 
 

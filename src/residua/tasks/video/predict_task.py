@@ -13,12 +13,12 @@ from residua.measure.evaluate import Processes, evaluate
 from residua.measure.views import CLIP_VIEWS
 from residua.predict.predictor import predict_files
 from residua.tasks.classify.evaluations import ClassEvaluations, check_views
-from residua.tasks.predict_task import Examples
+from residua.tasks.predict_task import STANDARD, Examples, Inference
 from residua.tasks.run_data import run_dataset
 from residua.tasks.video.data_task import VideoData
 from residua.tasks.video.predictions import ClipPredictions
 from residua.tasks.video.predictor import ClipPredictor, load
-from residua.tasks.video.protocol import ClipProtocol, describe_clips, frame_rate
+from residua.tasks.video.protocol import MAX_CLIPS, ClipProtocol, describe_clips, frame_rate
 
 
 class VideoPredict:
@@ -48,16 +48,18 @@ class VideoPredict:
         weights: str,
         ensemble: bool,
         world: Processes,
+        inference: Inference = STANDARD,
     ) -> ClassEvaluations:
         """Evaluate with one clip of each video and with thirty, always: one number alone misleads."""
         check_views(paths, views, CLIP_VIEWS)
         evaluations = []
         for path in paths:
-            predictor = self.load(path, weights=weights)
+            predictor = self.load(path, weights=weights, device=inference.device)
             arch, images = predictor.network.arch, self.examples(path, data, predictor.classes)
             frames, fps = ClipFrames(images, arch.preprocess), frame_rate(images)
             for name in CLIP_VIEWS:
-                evaluation = evaluate(predictor, frames, ClipProtocol(name), world=world)
+                protocol = ClipProtocol(name, inference.workers, most_clips=inference.batch_size or MAX_CLIPS)
+                evaluation = evaluate(predictor, frames, protocol, world=world)
                 clip = describe_clips(arch, fps, name)
                 evaluations.append(
                     replace(evaluation, network=str(path), weights=predictor.weights, clip=clip)
@@ -65,8 +67,14 @@ class VideoPredict:
         return ClassEvaluations.of(evaluations, ensemble=ensemble)
 
     def predict(
-        self, predictor: ClipPredictor, files: Sequence[Path], *, topk: int, least: float | None
+        self,
+        predictor: ClipPredictor,
+        files: Sequence[Path],
+        *,
+        topk: int,
+        least: float | None,
+        batch_size: int,
     ) -> ClipPredictions:
         """The `topk` likeliest classes of each video, and its timeline."""
-        outputs = predict_files(predictor.many, files, batch_size=1)
+        outputs = predict_files(predictor.many, files, batch_size=batch_size or 1)
         return ClipPredictions.of(files, outputs, topk=topk)

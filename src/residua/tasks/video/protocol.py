@@ -33,7 +33,7 @@ CLIPS: Mapping[str, tuple[ClipView, ...]] = {
 }
 """Protocol -> the clips of a video."""
 MAX_CLIPS = 8
-"""Most clips computed at once, which bounds the memory."""
+"""Most clips computed at once by default."""
 _PROBED = 50
 """Videos that are opened to find the frame rate of all; our choice."""
 
@@ -79,6 +79,8 @@ class ClipProtocol:
     """Loader workers."""
     portion: int = PORTION
     """Videos that a process takes at a time."""
+    most_clips: int = MAX_CLIPS
+    """Most clips computed at once, which bounds the memory."""
 
     def batch_size(self, predictor: ImagePredictor) -> int:
         """Videos that a process takes at a time."""
@@ -107,12 +109,12 @@ class ClipProtocol:
 
     def _clips(self, predictor: ImagePredictor, videos: ClipFrames) -> Iterator[IndexedViews]:
         clips = CLIPS[self.name]
-        size = max(1, MAX_CLIPS // len(clips))
+        size = max(1, self.most_clips // len(clips))
         arch = predictor.network.arch
         for batch in evaluation_batches(videos, arch, batch_size=size, workers=self.workers, views=clips):
             indices = np.repeat(batch.indices, len(clips))
-            for start in range(0, len(indices), MAX_CLIPS):
-                chunk = slice(start, start + MAX_CLIPS)
+            for start in range(0, len(indices), self.most_clips):
+                chunk = slice(start, start + self.most_clips)
                 yield indices[chunk], batch.images[chunk]
 
 
