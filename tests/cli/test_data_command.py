@@ -134,11 +134,6 @@ def test_a_mistake_is_one_line(words: list[str], code: int, message: str, tmp_pa
     assert re.search(message, complaint(residua(*words, cwd=tmp_path), code))
 
 
-@pytest.mark.parametrize("name", ["check", "clean", "apply", "add", "augment", "pack"])
-def test_every_data_command_shows_an_example(name: str) -> None:
-    assert f"Example: residua data {name}" in succeeded(residua("data", name, "--help"))
-
-
 def test_data_alone_lists_its_commands() -> None:
     out = succeeded(residua("data"))
     assert "check" in out

@@ -40,11 +40,6 @@ def test_the_help_lists_every_command() -> None:
     assert sorted(filter(None, names)) == sorted(COMMANDS)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_shows_an_example(name: str) -> None:
-    assert f"Example: residua {name}" in succeeded(command.residua(name, "--help"))
-
-
 def test_the_version_is_one_line() -> None:
     assert succeeded(command.residua("--version")) == f"residua {residua.__version__}\n"
 

@@ -8,10 +8,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import command
 from command import complaint, succeeded
-from residua.cli.app import COMMANDS
+from residua.cli.app import COMMANDS, app
 from residua.cli.data import COMMANDS as DATA_COMMANDS
 from residua.cli.options import number
 from residua.cli.paths import expand_patterns, page_path
@@ -34,13 +35,35 @@ def test_every_command_says_more_or_less_and_shows_an_example(name: str) -> None
     out = succeeded(command.residua(*name.split(), "--help"))
     assert "--verbose" in out
     assert "--quiet" in out
-    assert f"Example: residua {name}" in out
+    assert re.search(rf"^Examples?:\n  residua {name}\b", out, re.MULTILINE)
 
 
-def test_help_names_no_type_of_python_and_no_inequality() -> None:
+def help_of(name: str, width: int) -> str:
+    """The help of a command on a terminal so wide."""
+    return (
+        CliRunner().invoke(app, [*name.split(), "--help"], prog_name="residua", terminal_width=width).output
+    )
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("name", ALL)
+def test_help_is_plain_at_any_width(name: str, width: int) -> None:
+    out = help_of(name, width)
+    usage, *parts = re.split(r"^(?:Examples?|Arguments|Options):\n", out, flags=re.MULTILINE)
+    assert not re.search(r"<(str|int|float|path|list)|range>|[<>]=|[{}]", out, re.IGNORECASE)
+    assert max(map(len, out.splitlines())) <= width
+    arguments = usage.splitlines()[0].removeprefix(f"Usage: residua {name} [OPTIONS]").split()
+    listed = re.findall(r"^  (\S+)  ", parts[1], re.MULTILINE) if parts[2:] else []
+    assert arguments == listed
+
+
+def test_examples_are_whole_commands() -> None:
     for name in ALL:
-        options = succeeded(command.residua(*name.split(), "--help")).partition("Options:")[2]
-        assert not re.search(r"<(str|int|float|path|list)|range>|[<>]=", options), name
+        examples = re.split(r"^[A-Z]\w+:\n", help_of(name, 80), flags=re.MULTILINE)[1]
+        for example in examples.replace("\\\n", "").strip().splitlines():
+            assert example.split()[: 1 + len(name.split())] == ["residua", *name.split()]
+    assert " \\\n      --report evaluation.html" in help_of("evaluate", 80)
+    assert " --report evaluation.html" in help_of("evaluate", 120)
 
 
 def test_the_groups_of_the_help_are_those_of_the_contract() -> None:

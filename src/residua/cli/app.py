@@ -19,7 +19,7 @@ from residua.cli import (
     reproduce,
     train,
 )
-from residua.cli.commands import CommandGroups, with_verbosity
+from residua.cli.commands import HELP_WIDTH, CommandGroups, register
 from residua.cli.network_options import changes_help
 from residua.version import __version__
 
@@ -30,7 +30,7 @@ app = typer.Typer(
     epilog="Start with: residua demo    Errors in full: add --debug",
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help loads no rich: a quarter of the time
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": HELP_WIDTH},
 )
 
 COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
@@ -60,5 +60,5 @@ def root(
 
 for _title, _commands in COMMANDS.items():
     for _name, _function in _commands.items():
-        app.command(_name, rich_help_panel=_title, epilog=EPILOGS.get(_name))(with_verbosity(_function))
+        register(app, _name, _function, rich_help_panel=_title, epilog=EPILOGS.get(_name))
 app.add_typer(data.app, name="data", rich_help_panel="Data")

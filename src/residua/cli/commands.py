@@ -1,13 +1,14 @@
-"""Commands in groups, as `--help` shows them; each takes --verbose or --quiet, which this file adds."""
+"""Commands in groups and their help as plain text; each takes --verbose or --quiet, which this file adds."""
 
 import inspect
+import shlex
 from collections.abc import Callable
 from functools import wraps
 from operator import itemgetter
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from residua.cli.verbosity import verbosity
 
@@ -19,6 +20,71 @@ _VERBOSITY = typer.Option(
     "-v/-q",
     help="Print versions, details and times too; or only results and errors.",
 )
+
+
+EXAMPLE = "Example: "
+"""How a paragraph of a docstring begins that shows a command."""
+HELP_WIDTH = 120
+"""Longest line of help, in characters, where the terminal is as wide."""
+
+
+class PlainCommand(TyperCommand):
+    """A command whose help names its arguments as the usage line does, and keeps its examples whole."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The words behind the name of the command in the usage line."""
+        return ["[OPTIONS]", *(argument for argument, _ in self._arguments(ctx))]
+
+    def format_help_text(self, ctx: Any, formatter: Any) -> None:
+        """Write what the command does, and then its examples."""
+        paragraphs = inspect.cleandoc(self.help or "").split("\n\n")
+        examples = [text.removeprefix(EXAMPLE) for text in paragraphs if text.startswith(EXAMPLE)]
+        for text in (text for text in paragraphs if not text.startswith(EXAMPLE)):
+            formatter.write_paragraph()
+            with formatter.indentation():
+                formatter.write_text(text)
+        if examples:
+            with formatter.section("Examples" if examples[1:] else "Example"):
+                for example in examples:
+                    indent = " " * formatter.current_indent
+                    for line in _command_lines(example, formatter.width - len(indent)):
+                        formatter.write(f"{indent}{line}\n")
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments, then the options."""
+        options = [p for p in self.get_params(ctx) if p.param_type_name == "option"]
+        rows = [row for option in options if (row := option.get_help_record(ctx))]
+        for title, records in (("Arguments", self._arguments(ctx)), ("Options", rows)):
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
+    def _arguments(self, ctx: Any) -> list[tuple[str, str]]:
+        """Each argument as it is written, and its meaning."""
+        rows: list[tuple[str, str]] = []
+        argument: Any
+        for argument in (p for p in self.get_params(ctx) if p.param_type_name == "argument"):
+            name = (argument.metavar or argument.name.upper()) + ("..." if argument.nargs != 1 else "")
+            rows.append((name if argument.required else f"[{name}]", argument.help or ""))
+        return rows
+
+
+def _command_lines(text: str, width: int) -> list[str]:
+    """A command in lines of at most `width` characters, which a shell reads as one."""
+    units: list[str] = []
+    for word in shlex.split(text, posix=False):  # this keeps the quotes
+        if units and units[-1].startswith("-") and not word.startswith("-"):
+            units[-1] += f" {word}"  # an option and its value
+        else:
+            units.append(word)
+    lines = [units[0]]
+    for unit in units[1:]:
+        if len(f"{lines[-1]} {unit} \\") > width:
+            lines[-1] += " \\"
+            lines.append(f"    {unit}")
+        else:
+            lines[-1] += f" {unit}"
+    return lines
 
 
 class CommandGroups(TyperGroup):
@@ -38,6 +104,12 @@ class CommandGroups(TyperGroup):
         for title, rows in filter(itemgetter(1), sections.items()):
             with formatter.section(title):
                 formatter.write_dl(rows)
+
+
+def register(app: typer.Typer, name: str, command: Callable[..., None], **options: Any) -> None:
+    """Add `command` to `app` as `name`, with --verbose/--quiet and `options` of `typer.Typer.command`."""
+    settings = {"max_content_width": HELP_WIDTH}
+    app.command(name, cls=PlainCommand, context_settings=settings, **options)(with_verbosity(command))
 
 
 def with_verbosity(command: Callable[..., None]) -> Callable[..., None]:

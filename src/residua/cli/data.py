@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from residua.cli import clean
-from residua.cli.commands import CommandGroups, with_verbosity
+from residua.cli.commands import HELP_WIDTH, CommandGroups, register
 from residua.cli.failures import BAD_DATA
 from residua.cli.options import FORCE, JSON, OLD_REPORT, REPORT, WORKERS, complete_source, number
 from residua.cli.paths import page_path
@@ -29,6 +29,7 @@ _WIDTH = 80  # characters of a line, also in a pipe
 app = typer.Typer(
     help="Check images before training, clean them, add new ones and pack them into shards.",
     cls=CommandGroups,
+    context_settings={"max_content_width": HELP_WIDTH},
     invoke_without_command=True,
     rich_markup_mode=None,
 )
@@ -180,4 +181,4 @@ COMMANDS: Mapping[str, Callable[..., None]] = {
 }
 """Name of each command -> its function."""
 for _name, _function in COMMANDS.items():
-    app.command(_name)(with_verbosity(_function))
+    register(app, _name, _function)

@@ -51,7 +51,7 @@ def models(
     sort: str = typer.Option(
         "",
         "--sort",
-        metavar="NUMBER",
+        metavar="COLUMN",
         help="Sort by params, macs, activations, depth, receptive_field or name; default: the papers' order.",
     ),
     reverse: bool = typer.Option(False, "--reverse", help="Reverse the order."),

@@ -21,7 +21,7 @@ MODEL_SET = typer.Option(
 LAST_MODEL_SET = typer.Option(
     [], "--model-set", metavar="CHANGE=VALUE", help="One more change of the last network; repeatable."
 )
-INDENT, WIDTH = 17, 78
+INDENT, WIDTH = 18, 78
 """Column where the meaning of a change begins in the help, and length of a line."""
 
 
