@@ -1,6 +1,10 @@
 """What `doctor` measures, and for how long."""
 
+import re
+import tomllib
 from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
 
 import pytest
 
@@ -31,3 +35,27 @@ def test_the_doctor_times_bfloat16_where_the_processor_has_units(
     assert ("emulated" in checks["bfloat16"]) is emulates
     assert checks["processor"]
     assert limits == [doctor.TRAINING_SECONDS]
+
+
+TOOLS = {"atheris", "moto", "flask", "flask-cors", "residua", "pytest", "pytest-timeout", "pytest-xdist"}
+TOOLS |= {"hypothesis", "mypy", "ruff", "import-linter", "playwright"}
+"""Packages of the extras that develop or test us and do nothing for a user."""
+
+
+def test_the_doctor_knows_every_optional_package_of_pyproject() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = {
+        extra: {re.split(r"[\[><=~]", text)[0] for text in texts}
+        for extra, texts in project["optional-dependencies"].items()
+    }
+    assert set(doctor.EXTRAS) == set().union(*extras.values()) - TOOLS
+    assert [name for name, extra in doctor.EXTRAS.items() if name not in extras[extra]] == []
+
+
+def test_the_doctor_tells_what_is_installed_and_what_installs_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(doctor, "EXTRAS", {"numpy": "one", "no-such-package": "other"})
+    installed, missing = doctor._extras()
+    assert installed.value == f"numpy {metadata.version('numpy')}"
+    assert missing.value == "no-such-package [other]"

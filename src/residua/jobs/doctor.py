@@ -4,10 +4,9 @@ import io
 import platform
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,23 @@ from residua.training.plan import MAX_SAMPLE, Format, Precision, emulates_bfloat
 from residua.training.processes import world
 
 PACKAGES = ("torch", "torchvision", "numpy", "pillow", "scikit-learn", "safetensors")
-EXTRAS = ("pyarrow", "onnxruntime", "av", "pycocotools", "fastapi", "ray", "timm")
+EXTRAS: Mapping[str, str] = {
+    "av": "video",
+    "pycocotools": "detect",
+    "faster-coco-eval": "boxes",
+    "timm": "optim",
+    "pillow-heif": "images",
+    "tensorboard": "track",
+    "captum": "explain",
+    "fsspec": "shards",
+    "webdataset": "shards",
+    "ray": "ray",
+    "huggingface_hub": "hub",
+    "datasets": "hf",
+    "cleanlab": "test",
+    "pyarrow": "test",
+}
+"""Optional package -> an extra of pyproject.toml that installs it. Packages of tests are left out."""
 MIN_FREE_BYTES = 2 << 30
 """Free bytes on the disk below which a long run is at risk."""
 TRAINING_SECONDS = 5.0
@@ -57,7 +72,7 @@ def check_machine() -> list[Check]:
     return [
         Check("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
         *(Check(name, metadata.version(name)) for name in PACKAGES),
-        Check("extras", ", ".join(name for name in EXTRAS if find_spec(name)) or "none"),
+        *_extras(),
         _device(),
         Check("processor", processor_name() or "unknown"),
         Check(
@@ -72,6 +87,23 @@ def check_machine() -> list[Check]:
         Check("decoding", f"{_rate(_decode_one()):,.0f} JPEG of 500 x 375 a second on one core"),
         Check("training", _training(with_bfloat16=not emulates)),
     ]
+
+
+def _extras() -> list[Check]:
+    """The optional packages that are installed, with versions, and the others with the extra for each."""
+    there = {name: version for name in EXTRAS if (version := _version(name))}
+    missing = [f"{name} [{extra}]" for name, extra in EXTRAS.items() if name not in there]
+    return [
+        Check("extras", ", ".join(f"{name} {version}" for name, version in there.items()) or "none"),
+        *([Check("not installed", ", ".join(missing))] if missing else []),
+    ]
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def _device() -> Check:
