@@ -8,10 +8,11 @@ from residua.version import __version__
 if TYPE_CHECKING:
     from residua.jobs.demo import demo
     from residua.jobs.evaluate import evaluate
+    from residua.jobs.load import load
     from residua.jobs.models import create_model, list_models
     from residua.jobs.python_training import resume, train
     from residua.jobs.trained_run import TrainedRun as Run
-    from residua.predict.classifier import Classifier, load
+    from residua.predict.classifier import Classifier
     from residua.predict.folder import save
     from residua.predict.folder import save as save_pretrained
     from residua.predict.pretrained import from_hub, push_to_hub
@@ -45,7 +46,7 @@ _ROOMS = {
     "from_hub": "residua.predict.pretrained:from_hub",
     "from_pretrained": "residua.predict.classifier:Classifier.from_pretrained",
     "list_models": "residua.jobs.models:list_models",
-    "load": "residua.predict.classifier:load",
+    "load": "residua.jobs.load:load",
     "push_to_hub": "residua.predict.pretrained:push_to_hub",
     "resume": "residua.jobs.python_training:resume",
     "save": "residua.predict.folder:save",

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from residua import tasks
 from residua.errors import ResiduaError
+from residua.jobs.load import load
+from residua.predict.predictor import Predictor
 from residua.predict.run_summary import data_name, epochs_text, last_measure, network_name
 from residua.report.run_figure import RunFigure, run_figure
 from residua.runs.run import Run
@@ -37,8 +38,10 @@ class TrainedRun(Run):
         """
         return run_figure(self, *metrics)
 
-    def predictor(self, *, weights: str = "auto", device: str = "auto", precision: str = "float32") -> Any:
-        """The trained network of the run, for images, clips or boxes.
+    def predictor(
+        self, *, weights: str = "auto", device: str = "auto", precision: str = "float32"
+    ) -> Predictor[Any, Any]:
+        """The trained network of the run, for images, clips or boxes, as `residua.load` gives it.
 
         Args:
             weights: `raw`, `ema` or `best`; `auto` is `ema` where the run averages weights, else `raw`.
@@ -53,8 +56,7 @@ class TrainedRun(Run):
             CheckpointError: There is no training state, or a byte of it changed since it was written.
             ConfigError: The device, the precision or the name of the weights cannot be used.
         """
-        task = tasks.predict_task_of([self.path])
-        return task.load(self.path, weights=weights, device=device, precision=precision)
+        return load(self.path, weights=weights, device=device, precision=precision)
 
     def __repr__(self) -> str:
         plain = ("network", "trained")

@@ -1,0 +1,34 @@
+"""`residua.load`: the predictor of a trained network, whatever its task is."""
+
+from pathlib import Path
+from typing import Any
+
+from residua import tasks
+from residua.predict.predictor import Predictor
+
+
+def load(
+    source: str | Path, *, weights: str = "auto", device: str = "auto", precision: str = "float32"
+) -> Predictor[Any, Any]:
+    """Load a trained network for images, clips or boxes.
+
+    Args:
+        source: A run directory (its newest state), a saved folder or a checkpoint file.
+        weights: Of a run: `raw`, `ema` or `best`; `auto` is `ema` where the run averages weights, else `raw`.
+        device: `cpu`, `cuda`, `mps`, or `auto` for the first accelerator, else the CPU.
+        precision: `float32`, `bfloat16`, or `auto` for what the run's plan measured on the same kind of
+            device.
+
+    Returns:
+        A Classifier, which takes files, pictures or arrays; of a network for clips or boxes, the predictor of
+        its task: `ClipPredictor` or `BoxPredictor`.
+
+    Raises:
+        CheckpointError: There is no network, or a byte of it changed since it was written.
+        ConfigError: The device, the precision or the name of the weights cannot be used.
+    """
+    path = Path(source)
+    predictor: Predictor[Any, Any] = tasks.predict_task_of([path]).load(
+        path, weights=weights, device=device, precision=precision
+    )
+    return predictor
