@@ -42,6 +42,11 @@ def recipe(name: str, arch: Arch, source: str) -> Recipe:
     Raises:
         ConfigError: There is no such recipe; the message offers the nearest names.
     """
+    check_name(name)
+    return RECIPES[name](arch, source)
+
+
+def check_name(name: str) -> None:
+    """ConfigError where there is no recipe of that name; the message offers the nearest names."""
     if name not in RECIPES:
         raise ConfigError(f"no recipe {name!r}: {nearest(name, RECIPES)}")
-    return RECIPES[name](arch, source)
