@@ -6,14 +6,21 @@ import typer
 
 from residua.cli.network_options import MODEL_SET, NETWORK, model_changes
 from residua.cli.options import JSON, complete_network
-from residua.cli.terminal import console, next_line, put_json, say
+from residua.cli.terminal import aside, console, next_line, put_json, say, say_wrapped
 from residua.spec.amount import quantity
 
 
 def convert(
-    file: Path = typer.Argument(metavar="FILE", help="Foreign weights, or a run, folder or file of residua."),
+    file: str = typer.Argument(
+        metavar="FILE|NAME", help="Weights of others, or a run, folder or file of residua."
+    ),
     model: str = typer.Option(
-        None, "-m", "--model", metavar=NETWORK, help="Their network.", autocompletion=complete_network
+        None,
+        "-m",
+        "--model",
+        metavar=NETWORK,
+        help="Their network, if they do not know it.",
+        autocompletion=complete_network,
     ),
     model_set: list[str] = MODEL_SET,
     source: str = typer.Option(
@@ -33,6 +40,8 @@ def convert(
 ) -> None:
     """Convert weights of other libraries to a residua folder, or back.
 
+    Published weights are written by name, and downloaded once: resnet50.torchvision.v2, timm:resnet18.
+
     If the other library is installed, both networks compute the same images, and the largest difference of a
     logit is printed.
 
@@ -40,6 +49,7 @@ def convert(
     """
     from residua.jobs.convert import IMAGES
     from residua.jobs.convert import convert as convert_weights
+    from residua.progress import ProgressPrinter
     from residua.spec.record import to_plain
 
     names = [line for line in classes.read_text("utf-8").splitlines() if line] if classes else []
@@ -52,11 +62,14 @@ def convert(
         changes=model_changes(model_set),
         classes=names,
         force=force,
+        listen=ProgressPrinter(aside(console(json_on_stdout=True))).show,
     )
     if as_json:
         put_json(to_plain(result))
         return
     screen = console()
+    for note in result.notes:
+        say_wrapped(screen, f"note    {note}")
     say(screen, f"read    {file}: {result.read}")
     say(screen, f"wrote   {result.written}: {quantity(result.tensors, 'tensor')} of {result.model}")
     if result.difference is None:

@@ -1,6 +1,6 @@
 """Foreign weights to a residua folder and back, compared with the other library where it is installed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,20 +8,26 @@ import torch
 from torch import Tensor, nn
 
 from residua.errors import CheckpointError, ConfigError
+from residua.events import Event
 from residua.files import check_output_path
+from residua.jobs.pretrained import describe_preprocess, with_preprocess
 from residua.nn.network import Network, build
 from residua.predict import folder
 from residua.predict.predictor import load_network
 from residua.runs.run import Run
-from residua.spec import change, zoo
+from residua.spec import zoo
 from residua.spec.amount import quantity
 from residua.spec.arch import Arch
 from residua.spec.changes import Changes
 from residua.spec.describe import first_difference
-from residua.spec.named_network import arch_of, original_name
+from residua.spec.named_network import apply_changes, arch_of, is_file, origin_of, original_name, split_text
 from residua.version import __version__
+from residua.weights import named
 from residua.weights.dialect import COUNTER
-from residua.weights.load import FILE, FIRST, check_size, dialect_of, head_keys, load, read_weights, save_as
+from residua.weights.fill import check_network, known_arch, sure_report
+from residua.weights.load import FILE, check_size, load, read_weights, save_as
+from residua.weights.named import OpenedWeights
+from residua.weights.recognise import fit_to
 from residua.weights.store import is_ours, publish
 
 IMAGES = 2
@@ -52,6 +58,8 @@ class Conversion:
     """The other library's network that was compared, with its version; empty when none is installed."""
     difference: float | None = None
     """Largest absolute difference of a logit between the peer and ours; None without a peer."""
+    notes: tuple[str, ...] = ()
+    """What is known of weights of others: licence, network, and what it reads or is assumed to read."""
 
 
 def convert(
@@ -64,19 +72,21 @@ def convert(
     changes: Changes | None = None,
     classes: Sequence[str] = (),
     force: bool = False,
+    listen: Callable[[Event], None] = lambda _: None,
 ) -> Conversion:
     """Convert weights to a saved folder, or with `to` to a safetensors file in another library's names.
 
     Args:
-        file: Foreign weights, or a run, a saved folder or a checkpoint of residua.
-        model: The network by name, or the path of a JSON file; needed for foreign weights, which do not say
-            it.
+        file: Weights of others, as a file or by name (`resnet50.torchvision.v2`, `timm:resnet18`), or a run,
+            a saved folder or a checkpoint of residua.
+        model: The network by name, or the path of a JSON file; needed for a file that several networks fit.
         source: Naming scheme of foreign weights, e.g. `torchvision`; `auto` recognises it.
         to: Naming scheme to write; empty writes a residua folder.
         out: Folder or file to create; by default named after `file`.
         changes: Further changes of the network, e.g. `{"order": "e"}`.
-        classes: Class names; by default the outputs are numbered.
+        classes: Class names; by default those of published weights, else the outputs are numbered.
         force: Replace an existing output.
+        listen: Receives the progress of a download.
 
     Returns:
         What was read and written, and the largest difference to the other library's network.
@@ -84,15 +94,21 @@ def convert(
     Raises:
         ConfigError: A name cannot be used.
         CheckpointError: The weights do not fit the network.
+        UnreachableError: Weights by name are not on this machine, and cannot be downloaded.
         FileExistsError: The output exists, without `force`.
     """
-    path = Path(file)
+    path, notes = Path(file), tuple[str, ...]()
     target = Path(out) if out else _default(path, to)
     _check_target(target, to, force=force)
     if _is_ours(path):
         network, report, names = _read_ours(path, model, source, changes or {})
     else:
-        network, report, names = _read_foreign(path, model, source, changes or {})
+        opened = named.open_weights(str(file), model or "", listen=listen)
+        network, report, names = _read_foreign(opened, model, source, changes or {})
+        pixels = describe_preprocess(
+            network.arch, opened, wrote_network=bool(model and is_file(origin_of(model)))
+        )
+        path, notes = opened.path, (*opened.notes, f"pixels: {pixels}")
     if classes and to:
         raise ConfigError(f"a file for {to} holds no class names: leave --classes out")
     if classes:
@@ -110,7 +126,7 @@ def convert(
     peer, peer_name = build_peer(other, network.arch)
     difference = None if peer is None else _largest_difference(peer, state, network)
     tensors = len(network.state_dict())
-    return Conversion(report, network.arch.name, names, str(target), tensors, peer_name, difference)
+    return Conversion(report, network.arch.name, names, str(target), tensors, peer_name, difference, notes)
 
 
 def build_peer(source: str, arch: Arch) -> tuple[nn.Module | None, str]:
@@ -130,7 +146,9 @@ def build_peer(source: str, arch: Arch) -> tuple[nn.Module | None, str]:
 
 
 def _default(path: Path, to: str) -> Path:
-    return Path(f"{path.stem}-{to}.safetensors" if to else f"{path.stem}-residua")
+    name = path.stem if path.suffix.lower() in named.SUFFIXES else path.name
+    name = name.replace(":", "-")
+    return Path(f"{name}-{to}.safetensors" if to else f"{name}-residua")
 
 
 def _check_target(target: Path, to: str, *, force: bool) -> None:
@@ -156,24 +174,24 @@ def _read_ours(path: Path, model: str | None, source: str, changes: Changes) -> 
     return network, f"{quantity(len(network.state_dict()), 'tensor')} of {network.arch.name}", "residua"
 
 
-def _read_foreign(path: Path, model: str | None, source: str, changes: Changes) -> tuple[Network, str, str]:
-    state, _ = read_weights(path)
+def _read_foreign(
+    weights: OpenedWeights, model: str | None, source: str, changes: Changes
+) -> tuple[Network, str, str]:
+    state, _ = read_weights(weights.path)
     if model is None:
-        raise ConfigError(f"{path} does not say which network it is of: give --model NAME")
-    arch = arch_of(model, **changes)
-    with torch.device("meta"):
-        meta_network = build(arch)
-    dialect = dialect_of(meta_network, state, source=source)
-    names = dialect.known(meta_network.state_dict())
-    head, first = (state.get(names.get(key, "")) for key in (head_keys(meta_network)[0], FIRST))
-    if head is not None and head.ndim:
-        arch = change.with_classes(arch, len(head))
-    if first is not None and first.ndim in (4, 5):
-        arch = change.with_channels(arch, first.shape[1])
-    check_size(arch, path)
+        arch = apply_changes(known_arch(weights), **changes)
+    else:
+        arch = arch_of(model, **changes)
+        if not is_file(origin_of(model)):
+            arch = with_preprocess(arch, weights, {**split_text(model)[1], **changes})
+    arch, dialect = fit_to(arch, state, source=source)
+    check_network(weights, arch)
+    check_size(arch, weights.path)
     network = build(arch)
-    report = load(network, state, source=source)
-    network.class_names = tuple(str(index) for index in range(arch.classes))
+    report = sure_report(load(network, state, source=source), weights)
+    is_known = len(weights.classes) == arch.classes
+    network.class_names = weights.classes if is_known else tuple(map(str, range(arch.classes)))
+    network.pretrained_from = weights.provenance
     return network.eval(), report, dialect.name
 
 

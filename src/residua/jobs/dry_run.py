@@ -41,7 +41,7 @@ def plan_run(request: TrainRequest, path: Path, *, processes: int = 1) -> Planne
         CheckpointError: The weights to start from cannot be used.
     """
     _check_needs_no_download(request.source)
-    prepared = prepare(request, processes=processes)
+    prepared = prepare(request, processes=processes, download=False)
     optim, average = prepared.recipe.optim, prepared.recipe.average
     copies = 1 + (OPTIMIZER_STATES[optim.kind] if optim.momentum or optim.kind != "sgd" else 0)
     copies += bool(average.ema_decay)

@@ -46,7 +46,10 @@ def predict(
         DataError: There are no files.
     """
     if not trained.exists():
-        raise CheckpointError(f"{trained} does not exist: give a run, or one of its checkpoint files")
+        from residua.weights import named  # only names need it
+
+        if not named.is_trained(str(trained)):
+            raise CheckpointError(f"{trained} does not exist: give a run, or one of its checkpoint files")
     task = tasks.predict_task_of([trained], options)
     paths = list_images(files, media_type=task.media_type)
     predictor = task.load(trained, device=device)

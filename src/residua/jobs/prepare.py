@@ -7,34 +7,34 @@ from pathlib import Path
 from typing import Any
 
 from residua import recipes, tasks
-from residua.data.dataset import Dataset
 from residua.data.images import ImageDataset
 from residua.data.listing import SourceListing
 from residua.data.mean_image import compute_mean_image
 from residua.data.sources.table import parse_source
 from residua.errors import ConfigError
 from residua.events import Activity, Event, PlanLine
+from residua.jobs import pretrained
+from residua.jobs.early_checks import check_words
 from residua.jobs.first_weights import weights_in_file
 from residua.jobs.length import check_minutes, choose_length
+from residua.jobs.plan_lines import network_facts, plan_facts
 from residua.nn.network import Network
 from residua.recipes import few_images
 from residua.spec import change
 from residua.spec.arch import Arch
 from residua.spec.changes import Changes
-from residua.spec.describe import cost
 from residua.spec.detector import Detector
 from residua.spec.named_network import apply_changes, is_file, spell, split_text
-from residua.spec.preprocess import Preprocess, resize_in_proportion
-from residua.spec.recipe import OLD_NAMES, Data, Recipe, override_recipe, read_recipe, setting_path
+from residua.spec.preprocess import resize_in_proportion
+from residua.spec.recipe import OLD_NAMES, Data, Recipe, override_settings, read_recipe, setting_path
 from residua.spec.record import override
 from residua.tasks.data_task import MAX_WORKERS, Unreadable
 from residua.tasks.run_data import open_readable
 from residua.training import memory, plan
 from residua.training.learn_task import AnyLearnTask, Preview
-from residua.training.optim import FUSED
-from residua.training.plan import PlanChoice
 from residua.training.processes.world import available_cores
 from residua.training.schedule import run_length
+from residua.weights.named import OpenedWeights, names_weights
 
 RESIZE = "arch.preprocess.resize"
 """The setting that gives the shorter side of a picture before its centre is cut out."""
@@ -51,7 +51,7 @@ class TrainRequest:
     recipe: str | Recipe | None = None
     """Name of a recipe, a JSON file, or the recipe itself."""
     weights: str = ""
-    """A file or a run whose weights training starts from."""
+    """The weights that training starts from: a name, a file, a folder or a run."""
     epochs: int | None = None
     """Passes over the training examples."""
     changes: tuple[tuple[str, str], ...] = ()
@@ -96,6 +96,8 @@ class OpenedData:
     """Its training and validation examples."""
     unreadable: Unreadable
     """Examples that were left out, and why."""
+    weights: OpenedWeights | None = None
+    """The weights that training starts from; None where the seed draws them, or a Network brings them."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -115,7 +117,7 @@ class PreparedRun:
     unreadable: Unreadable = field(default_factory=dict)
     """Examples that were left out, and why."""
     stores_weights: bool = False
-    """Whether the first weights came from Python, so that the run must store them."""
+    """Whether the run must store the first weights: they came from Python, or are published by name."""
     is_timed: bool = False
     """Whether the length of the run depends on what was timed, so that the next time may give another."""
 
@@ -128,13 +130,18 @@ class _DataSettings:
 
 
 def prepare(
-    request: TrainRequest, *, processes: int = 1, listen: Callable[[Event], None] = lambda _: None
+    request: TrainRequest,
+    *,
+    processes: int = 1,
+    download: bool = True,
+    listen: Callable[[Event], None] = lambda _: None,
 ) -> PreparedRun:
     """Open the data, resolve the recipe, build the network and measure the plan.
 
     Args:
         request: What the user asked for.
         processes: Processes that will train together.
+        download: Whether weights that the user names may be downloaded.
         listen: Receives each line of what was chosen as soon as it is known, and an Activity before what
             takes seconds.
 
@@ -156,15 +163,21 @@ def prepare(
         listen(Activity(text))
 
     announce(f"reading {request.source}")
+    request = _with_weights_of_model(request)
     with weights_in_file(request.model) as file:
         weighted = _with_weights(request, file)
-        opened = open_data(weighted)
+        opened = open_data(weighted, download=download, listen=listen)
         task, dataset = opened.task, opened.dataset
         tell("data", dataset.note)
         recipe = resolve_recipe(weighted, opened)
-        for name, text in _network_facts(recipe):
+        for name, text in (
+            *network_facts(recipe),
+            *pretrained.describe(recipe, opened.weights, wrote_network=_wrote_network(request)),
+        ):
             tell(name, text)
-        network = task.initial_network(recipe, dataset.train.classes, listen=partial(tell, "weights"))
+        network = pretrained.initial_network(
+            task, recipe, dataset.train.classes, opened.weights, listen=partial(tell, "weights")
+        )
     steps = run_length(recipe, len(dataset.train))[1]
     yardstick = task.timing_network(recipe, network)
     batch_size, portions = min(recipe.budget.batch_size, len(dataset.train)), recipe.budget.accumulate
@@ -192,24 +205,34 @@ def prepare(
     recipe = timed.recipe
     old_names = [path for path, _ in request.changes if path in OLD_NAMES]
     for name, text in (
-        *_plan_facts(recipe, task, dataset, chosen, timed.note),
+        *plan_facts(recipe, task, dataset, chosen, timed.note),
         ("few", _few_note(request, recipe, opened)),
         ("memory", str(fitted or "")),
         *(("setting", f"{path} is now called {OLD_NAMES[path]}") for path in old_names),
     ):
         if text:
             tell(name, text)
+    stores = bool(file) or bool(opened.weights and opened.weights.is_published)
     return PreparedRun(
-        recipe, task, dataset, network, tuple(lines), opened.unreadable, bool(file), timed.is_measured
+        recipe, task, dataset, network, tuple(lines), opened.unreadable, stores, timed.is_measured
     )
 
 
-def open_data(request: TrainRequest) -> OpenedData:
-    """Stage one: the examples of `request.source`, opened with its settings under `data`.
+def open_data(
+    request: TrainRequest, *, download: bool = True, listen: Callable[[Event], None] = lambda _: None
+) -> OpenedData:
+    """Stage one: the examples of `request.source`, opened with its settings under `data`, and the weights.
+
+    Args:
+        request: What the user asked for.
+        download: Whether weights that the user names may be downloaded.
+        listen: Receives the progress of a download of weights.
 
     Raises:
-        ConfigError: A setting cannot be used.
+        ConfigError: A setting cannot be used, or there are no such weights.
         DataError: The data cannot be used.
+        CheckpointError: The weights cannot be used.
+        UnreachableError: The weights are not on this machine, and cannot be downloaded.
     """
     check_minutes(request.minutes, request.settings)
     source = request.source if request.listing else str(parse_source(request.source).absolute())
@@ -220,13 +243,31 @@ def open_data(request: TrainRequest) -> OpenedData:
         path = setting_path(name)  # an error here comes before the data are opened, which may take minutes
         if path.startswith("data."):
             settings = override(settings, path, text)
+    check_words(
+        task,
+        model=request.model,
+        changes=request.model_changes,
+        recipe=request.recipe,
+        written=written,
+        weights=request.weights,
+    )
     dataset, unreadable = open_readable(
         tasks.data_task_of(source),
         replace(settings.data, source=source),
         request.listing,
         workers=min(MAX_WORKERS, available_cores()),
     )
-    return OpenedData(task, source, dataset, unreadable)
+    weights = None
+    if not isinstance(request.model, Network):  # which brings its own, in a file
+        weights = pretrained.open_pretrained(
+            request.weights,
+            written,
+            model=request.model if isinstance(request.model, str) else "",
+            default=task.defaults(dataset)[0],
+            download=download,
+            listen=listen,
+        )
+    return OpenedData(task, source, dataset, unreadable, weights)
 
 
 def resolve_recipe(request: TrainRequest, opened: OpenedData) -> Recipe:
@@ -242,7 +283,7 @@ def resolve_recipe(request: TrainRequest, opened: OpenedData) -> Recipe:
         device = dict(request.changes).get("plan.device", recipe.plan.device)
         placed = replace(recipe, plan=replace(recipe.plan, device=device))
         recipe = replace(task.suit(placed, dataset, settings=settings), plan=recipe.plan)
-    recipe = task.complete_recipe(_with_settings(recipe, request))
+    recipe = task.complete_recipe(_with_settings(recipe, request, opened.weights))
     if request.recipe is None:
         recipe = few_images.with_length(recipe, len(dataset.train), settings=settings)
     if recipe.arch.classes != arch.classes:
@@ -258,8 +299,10 @@ def _standard_recipe(request: TrainRequest, opened: OpenedData) -> tuple[Recipe,
     task, dataset = opened.task, opened.dataset
     written = _written_recipe(request.recipe)
     default_model, default_recipe = task.defaults(dataset)
-    arch, detector, changes = _chosen_network(request, written, task, default_model)
-    arch = task.adapt(arch, dataset)
+    arch, detector, changes = _chosen_network(request, written, opened, default_model)
+    brings_preprocess = opened.weights is not None and opened.weights.preprocess is not None
+    keep = brings_preprocess or (isinstance(request.model, Network) and bool(request.model.pretrained_from))
+    arch = task.adapt(arch, dataset, keep=keep)
     if request.image_size is not None:
         arch = task.resize(arch, dataset, request.image_size)
     name = request.recipe if isinstance(request.recipe, str) else default_recipe
@@ -269,7 +312,7 @@ def _standard_recipe(request: TrainRequest, opened: OpenedData) -> tuple[Recipe,
 
 
 def _chosen_network(
-    request: TrainRequest, written: Recipe | None, task: AnyLearnTask, default_model: str
+    request: TrainRequest, written: Recipe | None, opened: OpenedData, default_model: str
 ) -> tuple[Arch, Detector | None, Changes]:
     """The network that `request` asks for, the detector behind it, and the changes that were asked for."""
     model, changes = request.model, request.model_changes
@@ -281,8 +324,22 @@ def _chosen_network(
         return apply_changes(model, **changes), None, changes
     if not isinstance(model, str | None):
         raise ConfigError(f"model is of type {type(model).__name__}: give a name, an Arch or a Network")
+    weights = opened.weights
+    if model is None and weights:
+        arch, detector = pretrained.network_of(weights, default_model)
+        return apply_changes(arch, **changes), detector, changes
     text = spell(model or default_model, changes)
-    return *task.find_network(text), split_text(text)[1]
+    (arch, detector), changes = opened.task.find_network(text), split_text(text)[1]
+    if not is_file(split_text(text)[0]):
+        arch = pretrained.with_preprocess(arch, weights, changes)
+    return arch, detector, changes
+
+
+def _wrote_network(request: TrainRequest) -> bool:
+    """Whether the user wrote the network in full, as a value, a file or in a recipe."""
+    if isinstance(request.model, str):
+        return is_file(split_text(request.model)[0])
+    return request.model is not None or _written_recipe(request.recipe) is not None
 
 
 def _check_changes(changes: Changes, arch: Arch) -> None:
@@ -302,6 +359,7 @@ def resolve(request: TrainRequest) -> tuple[Recipe, OpenedData]:
         ConfigError: A name or a setting cannot be used.
         DataError: The data cannot be used.
     """
+    request = _with_weights_of_model(request)
     opened = open_data(request)
     return resolve_recipe(request, opened), opened
 
@@ -330,6 +388,13 @@ def _written_recipe(recipe: str | Recipe | None) -> Recipe | None:
     return read_recipe(Path(recipe).read_text())
 
 
+def _with_weights_of_model(request: TrainRequest) -> TrainRequest:
+    """`request` with the weights that its network names: `timm:resnet18` is a network and its weights."""
+    if not isinstance(request.model, str) or not names_weights(request.model):
+        return request
+    return replace(request, model=None, weights=request.weights or request.model)
+
+
 def _with_weights(request: TrainRequest, file: str) -> TrainRequest:
     """`request` that starts from the weights in `file`, which are those of its network; "" is none."""
     if file and request.weights:
@@ -337,9 +402,10 @@ def _with_weights(request: TrainRequest, file: str) -> TrainRequest:
     return replace(request, weights=file) if file else request
 
 
-def _with_settings(recipe: Recipe, request: TrainRequest) -> Recipe:
+def _with_settings(recipe: Recipe, request: TrainRequest, weights: OpenedWeights | None) -> Recipe:
     if request.weights:
-        recipe = replace(recipe, weights=str(Path(request.weights).absolute()))
+        record = weights.record if weights else ""
+        recipe = replace(recipe, weights=record or str(Path(request.weights).absolute()))
     if request.epochs is not None:
         recipe = replace(recipe, budget=replace(recipe.budget, epochs=request.epochs, steps=0))
     changes = dict(request.changes)
@@ -348,26 +414,7 @@ def _with_settings(recipe: Recipe, request: TrainRequest) -> Recipe:
         raise ConfigError(f"--image-size {request.image_size} and {few_images.SIZE}={size}: give one")
     if size.isdecimal() and RESIZE not in changes:  # else the crop would be a small part of the picture
         changes[RESIZE] = str(resize_in_proportion(recipe.arch.preprocess, int(size)))
-    return _overridden(recipe, changes)
-
-
-def _overridden(recipe: Recipe, changes: dict[str, str]) -> Recipe:
-    """`recipe` with `changes` in any order that is valid: a refused one is tried again after the others.
-
-    Raises:
-        ConfigError: The first change that stays refused.
-    """
-    refused: dict[str, ValueError] = {}
-    for path, text in changes.items():
-        try:
-            recipe = override_recipe(recipe, path, text)
-        except ValueError as error:
-            refused[path] = error
-    if not refused:
-        return recipe
-    if len(refused) == len(changes):
-        raise next(iter(refused.values()))
-    return _overridden(recipe, {path: changes[path] for path in refused})
+    return override_settings(recipe, changes)
 
 
 def _with_mean_image(recipe: Recipe, dataset: Any) -> Recipe:
@@ -380,23 +427,6 @@ def _with_mean_image(recipe: Recipe, dataset: Any) -> Recipe:
     return replace(recipe, arch=change.with_preprocess(recipe.arch, replace(preprocess, mean_image=image)))
 
 
-def _mean_image_note(preprocess: Preprocess) -> str:
-    side = preprocess.mean_side
-    return f", less the training images' mean of {side} x {side}" if side else ""
-
-
-def _optimizer_note(recipe: Recipe) -> str:
-    """Whether the update is one fused kernel, and why."""
-    kind, fused = recipe.optim.kind, recipe.plan.fused
-    if kind not in FUSED:
-        return f"{kind}, tensor by tensor: it has no fused kernel"
-    return f"{kind}, {'tensor by tensor, as asked' if fused == 'off' else 'fused: one pass over memory'}"
-
-
-def _network_name(recipe: Recipe) -> str:
-    return f"{recipe.detector.name} on {recipe.arch.name}" if recipe.detector else recipe.arch.name
-
-
 def _few_note(request: TrainRequest, recipe: Recipe, opened: OpenedData) -> str:
     """What was chosen because the images are few; empty for nothing."""
     if request.recipe is not None:
@@ -404,32 +434,3 @@ def _few_note(request: TrainRequest, recipe: Recipe, opened: OpenedData) -> str:
     settings = request.settings | ({"budget.epochs"} if request.minutes else set())
     standard, _ = _standard_recipe(request, opened)
     return few_images.describe(recipe, standard, len(opened.dataset.train), settings=settings)
-
-
-def _network_facts(recipe: Recipe) -> list[tuple[str, str]]:
-    """What is known before anything is measured: the names and texts of lines."""
-    arch, optim = recipe.arch, recipe.optim
-    costs, size, colour = cost(arch), arch.preprocess.size, arch.preprocess.colour
-    millions = f"{costs.params / 1e6:.2f} M parameters, {costs.macs / 1e6:.1f} M multiply-adds"
-    lr = f"{optim.kind.upper()} with learning rate {optim.lr:g}, {recipe.schedule.shape}"
-    return [
-        ("model", f"{_network_name(recipe)}: {millions}"),
-        ("input", f"{size} x {size} {colour}, {arch.classes} classes{_mean_image_note(arch.preprocess)}"),
-        ("recipe", f"{recipe.name}: {lr}, batch size {recipe.budget.batch_size}"),
-    ]
-
-
-def _plan_facts(
-    recipe: Recipe, task: AnyLearnTask, dataset: Dataset, chosen: PlanChoice, duration: str
-) -> list[tuple[str, str]]:
-    """What is known once the plan is measured: the names and texts of lines."""
-    steps_per_epoch, steps = run_length(recipe, len(dataset.train))
-    length = "; ".join(filter(None, (f"{steps:,} steps, {steps_per_epoch:,} per epoch", duration)))
-    return [
-        ("length", f"{length}; seed {recipe.seed}"),
-        ("plan", f"{recipe.plan.precision}, {recipe.plan.memory_format}; {chosen.reason}"),
-        ("compile", chosen.compile_reason),
-        ("update", _optimizer_note(recipe)),
-        (f"{tasks.data_task_of(recipe.data.source).media_type.noun}s", task.describe_input(recipe, dataset)),
-        ("hint", task.hint(recipe, dataset)),
-    ]

@@ -28,6 +28,7 @@ from residua.training.learn_task import AnyLearnTask
 from residua.training.processes.world import SINGLE_PROCESS, World
 from residua.training.session import TrainingSession
 from residua.weights.load import check_size
+from residua.weights.named import read_record
 
 Listen = Callable[[Event], None]
 Stop = Callable[[], bool]
@@ -145,7 +146,7 @@ def create_run(
     """
     known, place = identity(prepared.dataset, prepared.unreadable), _hardware(prepared.recipe, world)
     recipe, stores = prepared.recipe, prepared.stores_weights
-    if stores:
+    if stores and not read_record(recipe.weights):  # weights from Python have no name
         recipe = replace(recipe, weights=str(first_weights_file(path.absolute())))
     run = create(
         path,
@@ -243,7 +244,7 @@ def _reopen(run: Run, listing: SourceListing | None, source: str) -> Any:
 def _initial_network(run: Run, task: AnyLearnTask, recipe: Recipe, classes: tuple[str, ...]) -> Any:
     """The network that a state is about to fill; the weights the run began with may be lost, or moved."""
     own = first_weights_file(run.path)
-    if Path(recipe.weights).name == own.name and own.exists():
+    if (read_record(recipe.weights) or Path(recipe.weights).name == own.name) and own.exists():
         recipe = replace(recipe, weights=str(own))
     if states := checkpoint.list_checkpoints(run.checkpoints):
         arch = recipe.arch if recipe.detector is None else replace(recipe.arch, head=Head(), classes=1)

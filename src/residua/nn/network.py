@@ -19,6 +19,7 @@ from residua.nn.sequence import LayerSequence
 from residua.nn.summary import summary
 from residua.spec.arch import Arch
 from residua.spec.change import with_classes, with_global_pool
+from residua.spec.provenance import Provenance
 from residua.spec.record import to_plain
 
 
@@ -33,6 +34,7 @@ class Network(nn.Module):
         arch: The value it was built from.
         preprocess: How pixels become its input.
         class_names: Names of its outputs; empty until it is trained or loaded.
+        pretrained_from: The published weights from which its training began; None without any.
         num_features: Channels of the last map, which `forward_features` returns.
         segments: Stretches of `units()` under gradient checkpointing; see `residua.nn.memory`.
         ceiling: Bytes of the process from which on free memory is released; see `residua.nn.memory`.
@@ -48,6 +50,7 @@ class Network(nn.Module):
         super().__init__()
         self.arch, self.preprocess = arch, arch.preprocess
         self.class_names: tuple[str, ...] = ()
+        self.pretrained_from: Provenance | None = None
         self.segments: memory.Segments = ()
         self.ceiling = 0
         read = partial(spell, letters=letters, eps=arch.norm_eps)
@@ -100,8 +103,9 @@ class Network(nn.Module):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What is stored beside its weights, as JSON values: `arch` and `classes`."""
-        return {"arch": to_plain(self.arch), "classes": list(self.class_names)}
+        """What is stored beside its weights, as JSON values: `arch`, `classes`, maybe `pretrained_from`."""
+        facts = {"arch": to_plain(self.arch), "classes": list(self.class_names)}
+        return facts | ({"pretrained_from": to_plain(self.pretrained_from)} if self.pretrained_from else {})
 
     def __repr__(self) -> str:
         return summary(self, self.arch, self.class_names, self.num_classes)

@@ -14,6 +14,7 @@ from residua.spec.record import from_plain, parse_json, to_plain
 from residua.spec.walk import block_repeats
 from residua.version import __version__
 from residua.weights.dialect import listed
+from residua.weights.facts import provenance_of
 from residua.weights.load import FILE, check_size, head_keys, load, read_weights
 from residua.weights.store import open_file, publish, regular_size
 
@@ -47,9 +48,7 @@ def save(network: Network, folder: str | Path, *, force: bool = False) -> Path:
         raise ValueError(f"{network.arch.name} has no last layer: reset_classifier(n) makes one")
     check_folder_is_free(folder, force=force)
     folder.mkdir(parents=True, exist_ok=True)
-    arch, classes = to_plain(network.arch), list(network.class_names)
-    facts = {"kind": "network", "format": FORMAT, "arch": arch, "classes": classes}
-    publish(folder / FILE, network.state_dict(), facts)
+    publish(folder / FILE, network.state_dict(), {"kind": "network", "format": FORMAT, **network.facts})
     write_file(
         folder / CONFIG, json.dumps(config(network), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     )
@@ -87,6 +86,7 @@ def read(folder: Path) -> Network:
     if wrong := [name for name, value in state.items() if name in own and value.shape != own[name].shape]:
         raise CheckpointError(f"{folder / CONFIG} is not of the weights beside it: {listed(wrong)} differ")
     network.class_names = _classes(plain, arch, folder)
+    network.pretrained_from = provenance_of(facts)
     load(network, state, source="residua")
     return network.eval()
 

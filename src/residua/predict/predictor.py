@@ -6,6 +6,7 @@ predictors share is here: which file of a run is read, which arithmetic is used,
 inputs and logits.
 """
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from torch.nn.functional import unfold
 from residua.data.resident import to_device
 from residua.data.transforms import normalise
 from residua.errors import CheckpointError, ConfigError, DataError
+from residua.events import Activity, Event, Note
 from residua.nn.clips import layout
 from residua.nn.device import place_network, resolve_device
 from residua.nn.network import Network
@@ -28,7 +30,10 @@ from residua.runs.checkpoint import WeightsName
 from residua.runs.run import RECIPE, Run
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Plan
+from residua.weights.store import is_ours
 
+LOG = logging.getLogger("residua")
+"""Where a program finds what was downloaded and assumed, at level INFO."""
 Precision = Literal["float32", "bfloat16", "auto"]
 """Type of the activations; `auto` is what the run's plan measured, where it used the same kind of device."""
 
@@ -171,7 +176,19 @@ def read_classifier(path: Path, weights: WeightsName) -> tuple[Network, str]:
         if weights not in ("auto", "raw"):
             raise ConfigError(f"{path} is a saved folder with one set of weights, not {weights!r}: give auto")
         return folder.read(path), "raw"
+    if not path.exists() or (path.is_file() and not is_ours(path)):
+        from residua.weights import fill, named  # only weights of others need it
+
+        if path.exists() or named.is_trained(str(path)):
+            if weights not in ("auto", "raw"):
+                raise ConfigError(f"{path} is one set of weights, not {weights!r}: give auto")
+            return fill.trained_network(str(path), listen=_log), "raw"
     return checkpoint.load_weights(weights_path(path, weights), weights)
+
+
+def _log(event: Event) -> None:
+    if isinstance(event, Note | Activity):
+        LOG.info("%s", event.text)
 
 
 def weights_path(path: Path, weights: WeightsName) -> Path:

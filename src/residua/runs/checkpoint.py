@@ -25,7 +25,7 @@ from residua.runs.records import read_row
 from residua.runs.run import Run
 from residua.spec.arch import Arch
 from residua.spec.record import check_range, from_plain, to_plain
-from residua.weights.facts import FORMAT
+from residua.weights.facts import FORMAT, provenance_of
 from residua.weights.load import AVERAGE, PREFIX, check_size, of_model
 from residua.weights.store import publish, read
 
@@ -354,6 +354,7 @@ def load_weights(
         raise CheckpointError(f"{path} holds no network: give a run or one of its checkpoints")
     network = make(path, facts)
     network.class_names = tuple(facts.get("classes", ()))
+    network.pretrained_from = provenance_of(facts)
     averaged = any(name.startswith(AVERAGE) for name in tensors)
     if weights == "ema" and not averaged:
         raise CheckpointError(f"{path} holds no moving average of the weights: give --weights raw or best")

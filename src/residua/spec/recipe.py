@@ -59,6 +59,9 @@ class Data:
     val_fraction: float = 0.2
     """Share of each class held out for validation, between 0 and 1; unused where the source has a split.
     Unit: share."""
+    inner_val_fraction: float = 0.0
+    """Share of each class of the training examples that chooses the weights and is not trained on: `best` is
+    kept then, and the test split is evaluated once, at the end. 0 is off. Unit: share."""
     num_workers: int = -1
     """Processes that decode examples; 0 decodes in the training process, -1 chooses. Results are the same.
     Unit: processes."""
@@ -78,6 +81,8 @@ class Data:
 
     def __post_init__(self) -> None:
         check_field("data.val_fraction", self.val_fraction, 0 < self.val_fraction < 1, "between 0 and 1")
+        inner = self.inner_val_fraction
+        check_field("data.inner_val_fraction", inner, 0 <= inner < 1, "a share from 0 (off) to below 1")
         check_range("data.num_workers", self.num_workers, -1, MAX_WORKERS, zero="choose")
         check_range("data.resident_bytes", self.resident_bytes, 0, MAX_BYTES, zero="decode every epoch")
 
@@ -290,12 +295,17 @@ class Recipe:
     """Detection head behind `arch`, for datasets of boxes; null for all others."""
     weights: str = ""
     """File or run whose weights training starts from (fine-tuning); empty for random weights."""
+    probe: Literal["off", "first", "only"] = "off"
+    """Linear probe: fit the last layer to the features that the frozen `weights` compute, `first` before
+    training or `only`, without training."""
     seed: int = 0
     """Seed of the initial weights, the image order, augmentation and dropout; at most 9 digits."""
 
     def __post_init__(self) -> None:
         is_seed = -(2**31) <= self.seed < 2**31  # beside the step it must fit into 64 bits
         check_field("seed", self.seed, is_seed, "a whole number of at most 9 digits")
+        if self.probe == "only" and self.data.inner_val_fraction:
+            raise ConfigError("data.inner_val_fraction chooses among epochs: leave it 0 with probe=only")
         if self.plan.graphs == "on" and self.budget.accumulate > 1:
             raise ConfigError("plan.graphs overwrites gradients: leave budget.accumulate 1")
         if self.average.bn_recalibration_images and self.budget.patience:
@@ -326,6 +336,29 @@ def override_recipe(recipe: Recipe, name: str, text: str) -> Recipe:
         ConfigError: There is no such setting, or it cannot be `text`.
     """
     return override(recipe, setting_path(name), text)
+
+
+def override_settings(recipe: Recipe, changes: Mapping[str, str]) -> Recipe:
+    """`recipe` with `changes` in any order that is valid: a refused one is tried again after the others.
+
+    Args:
+        recipe: The recipe to change.
+        changes: Path or old name of each setting, and its new value as text.
+
+    Raises:
+        ConfigError: The first change that stays refused.
+    """
+    refused: dict[str, ValueError] = {}
+    for path, text in changes.items():
+        try:
+            recipe = override_recipe(recipe, path, text)
+        except ValueError as error:
+            refused[path] = error
+    if not refused:
+        return recipe
+    if len(refused) == len(changes):
+        raise next(iter(refused.values()))
+    return override_settings(recipe, {path: changes[path] for path in refused})
 
 
 def setting_path(name: str) -> str:

@@ -123,4 +123,14 @@ def _facts(path: Path) -> Mapping[str, Any]:
             except ValueError:
                 return {}
             return plain if isinstance(plain, dict) else {}
-    return read(path)[1] if path.is_file() and is_ours(path) else {}
+    if path.exists():
+        return read(path)[1] if path.is_file() and is_ours(path) else {}
+    return _facts_of_name(str(path))
+
+
+def _facts_of_name(text: str) -> Mapping[str, Any]:
+    """The network of published weights by name, as the metadata of a file; empty for a missing path."""
+    from residua.spec.record import to_plain
+    from residua.weights import named
+
+    return {"arch": to_plain(named.arch_of_name(text))} if named.is_trained(text) else {}

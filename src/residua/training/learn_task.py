@@ -51,9 +51,17 @@ class LearnTask(Protocol[DatasetT, NetworkT, BatchT, ResultT]):
     def find_network(self, name: str) -> tuple[Arch, Detector | None]:
         """The network called `name`, and the detector behind it. ConfigError offers the nearest names."""
 
-    def adapt(self, arch: Arch, dataset: DatasetT) -> Arch:
-        """`arch` with the classes, channels and size of `dataset`. ConfigError when it cannot read the
-        data."""
+    def adapt(self, arch: Arch, dataset: DatasetT, *, keep: bool = False) -> Arch:
+        """`arch` with the classes, channels and size of `dataset`.
+
+        Args:
+            arch: The network.
+            dataset: The opened data.
+            keep: Whether it reads pixels as its weights were trained: only what `dataset` fixes changes.
+
+        Raises:
+            ConfigError: It cannot read the data.
+        """
 
     def resize(self, arch: Arch, dataset: DatasetT, size: int) -> Arch:
         """`arch` for inputs of `size` x `size` pixels. ConfigError where something else decides the size."""

@@ -10,7 +10,9 @@ from residua.errors import CheckpointError, ConfigError
 from residua.nn.network import Network, build
 from residua.runs import checkpoint
 from residua.spec.recipe import Recipe
-from residua.weights.load import load
+from residua.weights.facts import provenance_of
+from residua.weights.load import FILE, load
+from residua.weights.store import read_facts
 
 
 def initial_network(
@@ -36,8 +38,10 @@ def initial_network(
     network = build(recipe.arch)
     network.class_names = classes
     if recipe.weights:
-        listen(load(network, checkpoint.weights_file(Path(recipe.weights))))
+        file = checkpoint.weights_file(Path(recipe.weights))
+        listen(load(network, file))
         check_finite(network, recipe.weights)
+        network.pretrained_from = provenance_of(read_facts(file / FILE if file.is_dir() else file))
     return network
 
 

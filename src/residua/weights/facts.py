@@ -3,6 +3,7 @@
 The digest proves that no byte changed since the file was written, not who wrote it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from residua.errors import CheckpointError, ConfigError
 from residua.spec.arch import Arch
 from residua.spec.detector import Detector
+from residua.spec.provenance import Provenance
 from residua.spec.record import from_plain
 
 FORMAT = 2
@@ -30,6 +32,8 @@ class Facts:
     """Names of the classes; empty where they are unknown."""
     detector: Detector | None = None
     """Detection head behind the network; None without one."""
+    pretrained_from: Provenance | None = None
+    """The published weights from which its training began; None without any."""
 
 
 def check_facts(facts: Any, path: Path) -> dict[str, Any]:
@@ -57,3 +61,9 @@ def check_facts(facts: Any, path: Path) -> dict[str, Any]:
         names = f"facts.classes has {len(known.classes)} names of {known.arch.classes}"
         raise CheckpointError(f"{path} holds wrong facts: {names}")
     return facts
+
+
+def provenance_of(facts: Mapping[str, Any]) -> Provenance | None:
+    """The published weights from which the training of the network of `facts` began; None without any."""
+    plain = facts.get("pretrained_from")
+    return from_plain(Provenance, plain, others=True) if plain else None

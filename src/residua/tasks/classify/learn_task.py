@@ -74,8 +74,10 @@ class ClassifyLearn:
         )
         return "cifar_resnet20" if small else "resnet18", recipe
 
-    def adapt(self, arch: Arch, dataset: ImageDataset) -> Arch:
+    def adapt(self, arch: Arch, dataset: ImageDataset, *, keep: bool = False) -> Arch:
         """Take mean and deviation from an array; keep the network's input size for files, unless small.
+
+        With `keep`, an array decides the size alone, and files decide nothing.
 
         Raises:
             ConfigError: The network reads clips.
@@ -88,12 +90,14 @@ class ClassifyLearn:
         arch = change.with_classes(arch, len(dataset.train.classes))
         old, pixels = arch.preprocess, dataset.train.pixels
         if pixels is not None:
-            mean, std = _statistics(pixels)
             side = dataset.size
+            if keep:
+                return change.with_preprocess(arch, replace(old, size=side, resize=side))
+            mean, std = _statistics(pixels)
             return change.with_preprocess(
                 arch, Preprocess(side, side, mean, std, old.colour, old.interpolation)
             )
-        if dataset.size < old.size and dataset.size <= SMALL:
+        if dataset.size < old.size and dataset.size <= SMALL and not keep:
             return change.with_preprocess(arch, replace(old, size=dataset.size, resize=dataset.size))
         return arch
 

@@ -45,7 +45,7 @@ class DetectLearn:
         detector.map_indices(head, arch)
         return arch, head
 
-    def adapt(self, arch: Arch, dataset: BoxDataset) -> Arch:
+    def adapt(self, arch: Arch, dataset: BoxDataset, *, keep: bool = False) -> Arch:
         """`arch` with the classes of the boxes. ConfigError for a network that reads clips."""
         if arch.clip:
             raise ConfigError(

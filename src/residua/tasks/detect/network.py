@@ -175,6 +175,7 @@ class DetectionNetwork(nn.Module):
         super().__init__()
         self.arch, self.detector, self.preprocess = network.arch, detector, network.preprocess
         self.class_names: tuple[str, ...] = network.class_names
+        self.pretrained_from = network.pretrained_from
         indices = map_indices(detector, network.arch)
         network.head, network.sides = nn.Identity(), nn.ModuleList()  # type: ignore[assignment]
         for layers in [network.stem, *network.stages][: detector.still]:
@@ -185,8 +186,9 @@ class DetectionNetwork(nn.Module):
     @property
     def facts(self) -> dict[str, Any]:
         """Architecture, detector and class names as JSON values, stored beside the weights."""
-        backbone = {"arch": to_plain(self.arch), "classes": list(self.class_names)}
-        return {**backbone, "detector": to_plain(self.detector)}
+        facts = {"arch": to_plain(self.arch), "classes": list(self.class_names)}
+        facts |= {"detector": to_plain(self.detector)}
+        return facts | ({"pretrained_from": to_plain(self.pretrained_from)} if self.pretrained_from else {})
 
     def forward(self, images: Tensor, sizes: Tensor, targets: list[BoxTarget] | None = None) -> Any:
         """Compute losses (training mode) or detections (eval mode).

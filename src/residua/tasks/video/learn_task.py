@@ -63,7 +63,7 @@ class VideoLearn:
         small = dataset is not None and dataset.train.pixels is not None
         return ("cifar_resnet20", "quick.moving") if small else ("iresnet3d18", "quick.clips")
 
-    def adapt(self, arch: Arch, dataset: ClipDataset) -> Arch:
+    def adapt(self, arch: Arch, dataset: ClipDataset, *, keep: bool = False) -> Arch:
         """Inflate an image network; frames in memory fix the size, and bound the number of frames."""
         arch = change.with_classes(arch, len(dataset.train.classes))
         if arch.clip is None:

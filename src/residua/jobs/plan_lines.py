@@ -1,0 +1,57 @@
+"""The lines of a plan: what is known before anything is measured, and what was measured."""
+
+from residua import tasks
+from residua.data.dataset import Dataset
+from residua.spec.describe import cost
+from residua.spec.preprocess import Preprocess
+from residua.spec.recipe import Recipe
+from residua.training.learn_task import AnyLearnTask
+from residua.training.optim import FUSED
+from residua.training.plan import PlanChoice
+from residua.training.schedule import run_length
+
+
+def network_facts(recipe: Recipe) -> list[tuple[str, str]]:
+    """What is known before anything is measured: the names and texts of lines."""
+    arch, optim = recipe.arch, recipe.optim
+    costs, size, colour = cost(arch), arch.preprocess.size, arch.preprocess.colour
+    millions = f"{costs.params / 1e6:.2f} M parameters, {costs.macs / 1e6:.1f} M multiply-adds"
+    lr = f"{optim.kind.upper()} with learning rate {optim.lr:g}, {recipe.schedule.shape}"
+    return [
+        ("model", f"{_network_name(recipe)}: {millions}"),
+        ("input", f"{size} x {size} {colour}, {arch.classes} classes{_mean_image_note(arch.preprocess)}"),
+        ("recipe", f"{recipe.name}: {lr}, batch size {recipe.budget.batch_size}"),
+    ]
+
+
+def plan_facts(
+    recipe: Recipe, task: AnyLearnTask, dataset: Dataset, chosen: PlanChoice, duration: str
+) -> list[tuple[str, str]]:
+    """What is known once the plan is measured: the names and texts of lines."""
+    steps_per_epoch, steps = run_length(recipe, len(dataset.train))
+    length = "; ".join(filter(None, (f"{steps:,} steps, {steps_per_epoch:,} per epoch", duration)))
+    return [
+        ("length", f"{length}; seed {recipe.seed}"),
+        ("plan", f"{recipe.plan.precision}, {recipe.plan.memory_format}; {chosen.reason}"),
+        ("compile", chosen.compile_reason),
+        ("update", _optimizer_note(recipe)),
+        (f"{tasks.data_task_of(recipe.data.source).media_type.noun}s", task.describe_input(recipe, dataset)),
+        ("hint", task.hint(recipe, dataset)),
+    ]
+
+
+def _mean_image_note(preprocess: Preprocess) -> str:
+    side = preprocess.mean_side
+    return f", less the training images' mean of {side} x {side}" if side else ""
+
+
+def _optimizer_note(recipe: Recipe) -> str:
+    """Whether the update is one fused kernel, and why."""
+    kind, fused = recipe.optim.kind, recipe.plan.fused
+    if kind not in FUSED:
+        return f"{kind}, tensor by tensor: it has no fused kernel"
+    return f"{kind}, {'tensor by tensor, as asked' if fused == 'off' else 'fused: one pass over memory'}"
+
+
+def _network_name(recipe: Recipe) -> str:
+    return f"{recipe.detector.name} on {recipe.arch.name}" if recipe.detector else recipe.arch.name
