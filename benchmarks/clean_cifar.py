@@ -5,11 +5,12 @@ alone; the official test images are never shown to it. Its suggestions are appli
 the table. Then networks are trained on the flipped set and on the manifest, in pairs with the same recipe and
 seed, and compared on the official test images: the difference of each image's hits, averaged over the pairs,
 with an interval by bootstrap over the images. The whole claim is `--images 50000`; anything less is scaled
-down, and is said to be.
+down, and is said to be. A round is a pair, with seeds 0, 1, ...
 """
 
 import argparse
 import csv
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import turns
+from numpy.typing import NDArray
 from PIL import Image
 from sklearn.metrics import average_precision_score
 
@@ -101,50 +103,62 @@ def tell(event: Event, name: str, say: Say) -> None:
         say(f"{name} epoch {v['epoch']}/{event.total}: test error {v['test_error']:.2f} %")
 
 
-def worth(folder: Path, wish: TrainRequest, pairs: int, data: str, say: Say) -> tuple[float, float, Estimate]:
-    """Accuracy before and after in percent, means of `pairs` of runs, and the difference between them.
+def worth(folder: Path, wish: TrainRequest, pairs: int, data: str, say: Say) -> turns.Rows:
+    """One row: accuracy after and before in percent, means of `pairs` of runs, and their difference.
 
-    The interval is over the test images, by bootstrap of their mean differences over the pairs.
+    The interval of the difference is over the test images, by bootstrap of their mean differences over the
+    pairs. Ctrl-C leaves the pairs so far.
     """
-    hits = []
-    for seed in range(pairs):
-        same = replace(wish, changes=(("seed", str(seed)),))
-        runs = [
-            trained(replace(same, source=str(folder / table)), folder / f"{name}-{seed}", say)
-            for name, table in (("before", "dirty.csv"), ("after", "manifest.csv"))
-        ]
-        (pair,) = compare(runs, data=data)
-        said = [found.judgement for found in (pair.first, pair.second)]
-        hits.append([100.0 * (one.guesses == one.labels) for one in said])
-        gain = pair.comparison.difference
-        say(f"pair {seed}: {gain.value:+.2f}, {gain.interval[0]:+.2f} to {gain.interval[1]:+.2f}")
-    before, after = np.array(hits).mean(0)
-    return (
-        float(before.mean()),
-        float(after.mean()),
-        Estimate(float((after - before).mean()), resample.mean(after - before)),
-    )
+    hits, interrupted = [], False
+    try:
+        for seed in range(pairs):
+            hits.append(hits_of_pair(folder, replace(wish, changes=(("seed", str(seed)),)), seed, data, say))
+    except KeyboardInterrupt:
+        interrupted = True
+    if hits:
+        before, after = np.array(hits).mean(0)
+        gain = Estimate(float((after - before).mean()), resample.mean(after - before))
+        low, high = gain.interval
+        what = f"accuracy after cleaning ({len(hits)} pairs: {gain.value:+.2f}, {low:+.2f} to {high:+.2f})"
+        row = turns.row(what, after.mean(), before.mean(), peer_name="the flipped labels", unit="%")
+        yield {**row, "rounds": len(hits)}
+    if interrupted:
+        raise KeyboardInterrupt
+
+
+def hits_of_pair(
+    folder: Path, wish: TrainRequest, seed: int, data: str, say: Say
+) -> list[NDArray[np.float64]]:
+    """For each test image 100 if it is classified rightly, else 0: before cleaning and after."""
+    runs = [
+        trained(replace(wish, source=str(folder / table)), folder / f"{name}-{seed}", say)
+        for name, table in (("before", "dirty.csv"), ("after", "manifest.csv"))
+    ]
+    (pair,) = compare(runs, data=data)
+    gain = pair.comparison.difference
+    say(f"pair {seed}: {gain.value:+.2f}, {gain.interval[0]:+.2f} to {gain.interval[1]:+.2f}")
+    return [100.0 * (one.predicted == one.labels) for one in (pair.first, pair.second)]
 
 
 def options() -> argparse.Namespace:
-    ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ask = turns.parser(__doc__, rounds=2)
     ask.add_argument("--data", default="cifar10", help="cifar10, cifar10:DIR or digits")
     ask.add_argument("--images", type=int, default=WHOLE, help="training images that are used")
     ask.add_argument("--epochs", type=int, default=6)
     ask.add_argument("--folds", type=int, default=3)
-    ask.add_argument("--pairs", type=int, default=2, help="runs before and after, by seeds 0, 1, ...")
     ask.add_argument("--flips", type=float, default=0.05, help="share of labels that are flipped")
     ask.add_argument("--model", default="cifar_resnet20")
     ask.add_argument("--seed", type=int, default=0, help="chooses the images, and the labels to flip")
     ask.add_argument("--work", type=Path, help="folder to work in, and to go on in")
-    ask.add_argument("--json", action="store_true")
     return ask.parse_args()
 
 
-def main() -> None:
-    """Print what was found of what was planted, and what finding it was worth."""
-    args = options()
-    say = (lambda _: None) if args.json else lambda text: print(text, flush=True)
+def rows(args: argparse.Namespace) -> turns.Rows:
+    """What was found of what was planted, and what finding it was worth."""
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
     with tempfile.TemporaryDirectory() as made:
         folder = args.work or Path(made)
         planted = plant(args.data, folder, args.images, args.flips, args.seed)
@@ -159,32 +173,22 @@ def main() -> None:
             force=True,
         )
         assert cleaned is not None
-        found = precision(planted, cleaned)
+        ranked = precision(planted, cleaned)
         many, flips = len(planted.given), sum(map(planted.is_flipped, planted.given))
-        say(f"average precision {found:.3f} of {flips} flips; {suggested(planted, cleaned)}")
+        say(f"average precision {ranked:.3f} of {flips} flips; {suggested(planted, cleaned)}")
+        scaled = "" if many == WHOLE and args.data != "digits" else f", scaled down: {many} images"
+        name = parse_source(args.data).label
+        protocol = f"{name}, {flips} flips, {args.epochs} epochs, {args.folds} folds{scaled}"
+        what = f"average precision of the ranking ({protocol})"
+        yield turns.row(what, ranked, flips / many, peer_name="a random order", unit="")
         apply(folder / "clean" / CSV, folder / "manifest.csv", force=True)
-        before, after, gain = worth(folder, wish, args.pairs, args.data, say)
-    scaled = "" if many == WHOLE and args.data != "digits" else f", scaled down: {many} images"
-    name = parse_source(args.data).label
-    protocol = f"{name}, {flips} flips, {args.epochs} epochs, {args.folds} folds{scaled}"
-    low, high = gain.interval
-    rows = [
-        turns.row(
-            f"average precision of the ranking ({protocol})",
-            found,
-            flips / many,
-            peer_name="a random order",
-            unit="",
-        ),
-        turns.row(
-            f"accuracy after cleaning ({args.pairs} pairs: {gain.value:+.2f}, {low:+.2f} to {high:+.2f})",
-            after,
-            before,
-            peer_name="the flipped labels",
-            unit="%",
-        ),
-    ]
-    turns.show(turns.result(rows), args.json)
+        yield from worth(folder, wish, args.rounds, args.data, say)
+
+
+def main() -> None:
+    """Print the rows."""
+    args = options()
+    turns.show(rows(args), as_json=args.json)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ going to the last key frame saves, short ones, which are read nearly whole, what
 """
 
 import argparse
+import contextlib
 import itertools
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
@@ -39,6 +39,7 @@ from residua.training.processes import world
 
 FRAMES, STRIDE = 16, 2
 AREA = (0.35, 1.0)
+PEER = "PyAV loop + torchvision v2 in a DataLoader"
 
 
 def make_clips(folder: Path, *, count: int, seconds: int) -> Path:
@@ -113,9 +114,7 @@ def ours(images: Images, workers: int, batch: int, cache: FrameCache | None) -> 
 
 def theirs(images: Images, workers: int, batch: int) -> Iterator[int]:
     """The same with the peer."""
-    loader = DataLoader(
-        Plain(images), batch, shuffle=True, num_workers=workers, drop_last=True, persistent_workers=True
-    )
+    loader = DataLoader(Plain(images), batch, shuffle=True, num_workers=workers, drop_last=True)
     return (len(labels) for _ in itertools.count() for _, labels in loader)
 
 
@@ -125,39 +124,36 @@ def sides(images: Images, batch: int, cache: FrameCache) -> dict[str, turns.Feed
     return {
         "first": partial(ours, images, workers, batch, None),
         "cached": partial(ours, images, workers, batch, cache),
-        "peer": partial(theirs, images, workers, batch),
+        PEER: partial(theirs, images, workers, batch),
     }
 
 
-def rows(args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Ours with and without the cache against the peer, in turns; medians are compared."""
+def rows(args: argparse.Namespace, session: turns.Session) -> turns.Rows:
+    """Ours with and without the cache against the peer, in turns."""
     with tempfile.TemporaryDirectory() as place:
         if args.source:
-            return compared(str(args.source), args.source, Path(place, "cache"), args)
-        results = []
+            yield from compared(str(args.source), args.source, Path(place, "cache"), args.batch, session)
+            return
         for seconds in args.length:
             folder = make_clips(Path(place, f"{seconds}"), count=args.clips, seconds=seconds)
-            results += compared(f"clips of {seconds} s", folder, Path(place, f"cache-{seconds}"), args)
-        return results
+            cache = Path(place, f"cache-{seconds}")
+            yield from compared(f"clips of {seconds} s", folder, cache, args.batch, session)
 
 
-def compared(what: str, folder: Path, place: Path, args: argparse.Namespace) -> list[dict[str, Any]]:
+def compared(what: str, folder: Path, place: Path, batch: int, session: turns.Session) -> turns.Rows:
     """Two rows of one folder of clips."""
     images = find(f"video:{folder}", holds="clips").train
     cache = open_cache(place, 8 << 30)
-    feeds = sides(images, args.batch, cache)
-    filling = feeds["cached"]()
-    for _ in range(-(-len(images) // args.batch) + 1):  # the cache's first epoch is not what it is for
-        next(filling)
-    del filling
-    timed = {name: partial(turns.per_second, loader, args.decode_seconds) for name, loader in feeds.items()}
-    middle = turns.medians(timed, args.rounds)
+    feeds = sides(images, batch, cache)
+    with contextlib.closing(feeds["cached"]()) as filling:
+        for _ in range(-(-len(images) // batch) + 1):  # the cache's first epoch is not what it is for
+            next(filling)
+    timed = {name: partial(turns.per_second, feed, session.seconds) for name, feed in feeds.items()}
+    rounds = session.take_turns(timed, unit="clips/s")
     titles = {
         "first": f"decoding {what}, {FRAMES} frames, one of every {STRIDE}, random crops of 112 px",
         "cached": f"the same from the second epoch on, decoded {what} in the cache",
     }
-    peer = "PyAV loop + torchvision v2 in a DataLoader"
-    return [
-        turns.row(text, middle[name], middle["peer"], peer_name=peer, unit="clips/s", digits=1)
-        for name, text in titles.items()
-    ]
+    for name, text in titles.items():
+        yield turns.row_of_rounds(text, rounds, name, PEER, unit="clips/s", digits=1)
+    rounds.stop()

@@ -3,7 +3,7 @@
 Both read the same JPEGs, cut the same kind of random crop (a quarter to all of the area), mirror half of
 them and hand over batches of 224 px; the peer as its documentation shows, with v2 transforms on PIL images.
 Ours leaves normalisation to the device, so the peer's is left out, too. They take turns, so that a noisy
-machine is noisy for both, and medians are compared. Photographs are made here, smooth scenes under grain;
+machine is noisy for both. Photographs are made here, smooth scenes under grain;
 give --source for a folder of your own. How many bits a pixel takes says how much of the time goes to what no
 decoder can leave out, so the large ones come as a camera saves them and as the web does. Shards are held
 against our folders: the same files, large photographs packed at 320 pixels, and both as pixels that need no
@@ -14,14 +14,12 @@ sizes and places on the disk are not. Run it on a quiet machine.
 
 import argparse
 import itertools
-import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import cold
 import numpy as np
@@ -104,25 +102,21 @@ def theirs(folder: Path, workers: int) -> Iterator[int]:
     """The same with torchvision."""
     crop = v2.RandomResizedCrop(224, scale=AREA, antialias=True)
     images = ImageFolder(str(folder), v2.Compose([crop, v2.RandomHorizontalFlip(), v2.PILToTensor()]))
-    loader = DataLoader(
-        images, BATCH, shuffle=True, num_workers=workers, drop_last=True, persistent_workers=True
-    )
+    loader = DataLoader(images, BATCH, shuffle=True, num_workers=workers, drop_last=True)
     return (len(labels) for _ in itertools.count() for _, labels in loader)
 
 
-def compared(
-    what: str, mine: turns.Feed, peer: tuple[str, turns.Feed], options: argparse.Namespace
-) -> dict[str, Any]:
-    """One row: medians of images per second and core."""
-    sides = {"ours": mine, "peer": peer[1]}
-    timed = {name: partial(turns.per_second, feed, options.seconds) for name, feed in sides.items()}
-    found = turns.medians(timed, options.rounds)
-    mine_per_core, peer_per_core = (found[name] / world.available_cores() for name in sides)
+def compared(what: str, mine: turns.Feed, peer: tuple[str, turns.Feed], session: turns.Session) -> turns.Rows:
+    """One row: images per second and core."""
+    sides = {"ours": mine, peer[0]: peer[1]}
+    timed = {name: partial(turns.per_second, feed, session.seconds) for name, feed in sides.items()}
+    rounds, cores = session.take_turns(timed, unit="images/s"), world.available_cores()
     unit = "images/s per core"
-    return turns.row(what, mine_per_core, peer_per_core, peer_name=peer[0], unit=unit, digits=1)
+    yield turns.row_of_rounds(what, rounds, "ours", peer[0], unit=unit, digits=1, share=1 / cores)
+    rounds.stop()
 
 
-def memory(workers: int, looks: int) -> dict[str, Any]:
+def memory(workers: int, looks: int) -> turns.Row:
     """MB that `workers` forked processes own besides their parent, after `looks` each at a million paths."""
     names = [f"class{i % 1000:03}/{i:07}.jpg" for i in range(PATHS)]
     files = Files.of(Path("/nowhere"), names)
@@ -165,7 +159,9 @@ def _private() -> int:
     return 1024 * sum(int(row.split()[1]) for row in rows if row.startswith("Private"))
 
 
-def against_torchvision(made: Path, options: argparse.Namespace, part: str) -> Iterator[dict[str, Any]]:
+def against_torchvision(
+    made: Path, options: argparse.Namespace, session: turns.Session, part: str
+) -> turns.Rows:
     """Our folders beside torchvision's."""
     folder = options.source if options.source and part == "small" else photographs_of(made, part, options)
     what = f"JPEGs of {folder}" if folder == options.source else f"JPEGs of {SIDES[part]} px"
@@ -173,10 +169,10 @@ def against_torchvision(made: Path, options: argparse.Namespace, part: str) -> I
         partial(theirs, folder, world.available_cores()),
         partial(ours, every(folder), world.available_cores()),
     )
-    yield compared(f"{what}, {bits(folder)}", mine, (PEER, peer), options)
+    yield from compared(f"{what}, {bits(folder)}", mine, (PEER, peer), session)
 
 
-def of_shards(made: Path, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def of_shards(made: Path, options: argparse.Namespace, session: turns.Session) -> turns.Rows:
     """Our shards beside our folders."""
     for what, part, side, decoded in (
         ("shards of the 300 px JPEGs", "small", 0, False),
@@ -187,10 +183,10 @@ def of_shards(made: Path, options: argparse.Namespace) -> Iterator[dict[str, Any
         folder, packed = photographs_of(made, part, options), made / f"{part}-packed"
         write_shards(find(str(folder)), packed, side=side, decoded=decoded, force=True)
         mine, peer = (partial(ours, every(of), world.available_cores()) for of in (packed, folder))
-        yield compared(what, mine, ("our folders, the same images", peer), options)
+        yield from compared(what, mine, ("our folders, the same images", peer), session)
 
 
-def from_disk(made: Path, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def from_disk(made: Path, options: argparse.Namespace, session: turns.Session) -> turns.Rows:
     """Our folders beside torchvision's, and our shards beside our folders, nothing of them in memory."""
     folder, packed = made / "many", made / "many-packed"
     for file in photographs_of(made, "small", options).rglob("*.jpg"):
@@ -202,17 +198,21 @@ def from_disk(made: Path, options: argparse.Namespace) -> Iterator[dict[str, Any
     files, shards = (
         partial(once, of, partial(ours, every(of), world.available_cores())) for of in (folder, packed)
     )
-    yield compared("300 px JPEGs, cold", files, (PEER, peer), options)
-    yield compared("shards of them, cold", shards, ("our folders, the same images, cold", files), options)
+    yield from compared("300 px JPEGs, cold", files, (PEER, peer), session)
+    yield from compared(
+        "shards of them, cold", shards, ("our folders, the same images, cold", files), session
+    )
     write_shards(find(str(folder)), made / "many-decoded", decoded=True)
     pixels = partial(
         once, made / "many-decoded", partial(ours, every(made / "many-decoded"), world.available_cores())
     )
-    yield compared("the same, decoded, cold", pixels, ("our folders, the same images, cold", files), options)
+    yield from compared(
+        "the same, decoded, cold", pixels, ("our folders, the same images, cold", files), session
+    )
     one_by_one = replace(every(folder), files=Unasked(every(folder).files))
     alone = partial(once, folder, partial(ours, one_by_one, world.available_cores()))
-    yield compared(
-        "300 px JPEGs, cold, all of a batch asked for", files, ("one after another", alone), options
+    yield from compared(
+        "300 px JPEGs, cold, all of a batch asked for", files, ("one after another", alone), session
     )
 
 
@@ -228,7 +228,7 @@ class Unasked:
     def __getitem__(self, i: int) -> Path:
         return self.files[i]
 
-    def expect(self, _: object) -> None:
+    def prefetch(self, _: object) -> None:
         """Nothing."""
 
 
@@ -252,39 +252,31 @@ def photographs_of(made: Path, part: str, options: argparse.Namespace) -> Path:
     return folder
 
 
-def rows(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def rows(options: argparse.Namespace) -> turns.Rows:
     """All that is measured, when it is."""
+    session = turns.Session.of(options)
     with tempfile.TemporaryDirectory() as place:
         for part in options.only or PARTS:
             if part in SIDES:
-                yield from against_torchvision(Path(place), options, part)
+                yield from against_torchvision(Path(place), options, session, part)
             elif part == "shards":
-                yield from of_shards(Path(place), options)
+                yield from of_shards(Path(place), options, session)
             elif part == "cold":
-                yield from from_disk(Path(place), options)
+                yield from from_disk(Path(place), options, session)
             else:
                 yield from (memory(4, looks) for looks in (PATHS // 4, PATHS))
 
 
 def main() -> None:
     """Print the comparison."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true")
+    parser = turns.parser(__doc__, rounds=7, seconds=6.0, each="each turn")
     parser.add_argument("--only", nargs="+", choices=PARTS, help="some of it")
     parser.add_argument(
         "--source", type=Path, help="folder of classes in place of the made 300 px photographs"
     )
     parser.add_argument("--images", type=int, default=2048, help="photographs of 300 px to make")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=6.0)
     options = parser.parse_args()
-    found = []
-    for row in rows(options):
-        found.append(row)
-        if not options.json:
-            print(turns.line(row), flush=True)
-    result = turns.result(found, "torchvision", "pillow")
-    print(json.dumps(result, indent=2) if options.json else f"on {result['machine']}")
+    turns.show(rows(options), "torchvision", "pillow", as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ that. The command is stopped at its first training line. The peer is what we pro
     python benchmarks/first_line.py cifar10:DIR photos -m resnet18 --json
 """
 
-import argparse
 import os
 import signal
 import subprocess
@@ -14,7 +13,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import turns
 
@@ -22,6 +20,7 @@ LIMIT = 15.0
 """Seconds to the first training line that we promise."""
 LINES = {"first line": "", "data line": "data ", "first training line": "step "}
 """What is waited for -> how that line begins."""
+PEER = "the limit"
 TIMES = ("the first time", "the second time")
 
 
@@ -47,36 +46,42 @@ def seconds_to_lines(data: str, options: list[str], cache: Path) -> dict[str, fl
     return seconds
 
 
-def rows(data: str, options: list[str]) -> list[dict[str, Any]]:
+def rows(data: str, options: list[str], rounds: int) -> turns.Rows:
     """One row for each line, the first time and the second."""
-    found = []
-    with tempfile.TemporaryDirectory(prefix="residua-cache-") as cache:
-        for when in TIMES:
-            for name, seconds in seconds_to_lines(data, options, Path(cache)).items():
-                what = f"{Path(data).name}, {when}: {name}"
-                found.append(
-                    turns.row(
-                        what, seconds, LIMIT, peer_name="the limit", unit="s", less_is_better=True, digits=1
-                    )
-                )
-    return found
+    values: dict[str, list[float]] = {f"{when}: {name}": [] for when in TIMES for name in LINES}
+    interrupted = False
+    try:
+        for _ in range(rounds):
+            with tempfile.TemporaryDirectory(prefix="residua-cache-") as cache:
+                runs = {when: seconds_to_lines(data, options, Path(cache)) for when in TIMES}
+            for when, lines in runs.items():
+                for name, seconds in lines.items():
+                    values[f"{when}: {name}"].append(seconds)
+    except KeyboardInterrupt:
+        interrupted = True
+    done = min(map(len, values.values()))
+    measured = turns.Rounds(
+        {name: each[:done] for name, each in values.items()} | {PEER: [LIMIT] * done}, interrupted
+    )
+    for name in values if done else ():
+        yield turns.row_of_rounds(
+            f"{Path(data).name}, {name}", measured, name, PEER, unit="s", less_is_better=True, digits=1
+        )
+    measured.stop()
 
 
 def main() -> None:
     """Measure each DATA in turn, and print the rows."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = turns.parser(__doc__, rounds=3)
     parser.add_argument("data", nargs="+", metavar="DATA", help="as for `residua train`")
     parser.add_argument("-m", "--model", help="by default one that suits the data")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="as for `residua train`"
     )
-    parser.add_argument("--json", action="store_true", help="one JSON document")
-    options = parser.parse_args()
-    words = ["-m", options.model] if options.model else []
-    words += [word for setting in options.set for word in ("--set", setting)]
-    turns.show(turns.result([row for data in options.data for row in rows(data, words)]), options.json)
+    args = parser.parse_args()
+    words = ["-m", args.model] if args.model else []
+    words += [word for setting in args.set for word in ("--set", setting)]
+    turns.show((row for data in args.data for row in rows(data, words, args.rounds)), as_json=args.json)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Training loops beside each other, in turns and in one process, and the peers that others would write.
 
 Each turn begins its loop anew, with its own workers, and ends them: nothing of one loop runs in the turn of
-another. The order of turns rotates. Ours keeps the memory that it frees, as `residua train` does, in its own
+another, which `turns` checks. Ours keeps the memory that it frees, as `residua train` does, in its own
 turns and no others; peers have what glibc comes to by itself.
 """
 
@@ -9,10 +9,9 @@ import argparse
 import contextlib
 import copy
 import multiprocessing
-import statistics
 import time
 from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -59,8 +58,8 @@ Fed = tuple[Generator[Batch, None, None], LossFn]
 """What is learned from, and its loss."""
 
 
-def ours(recipe: Recipe, images: Images, batch: int) -> Loop:
-    """residua's loop on images."""
+def ours(recipe: Recipe, images: Images, batch: int, *, eager: bool = False) -> Loop:
+    """residua's loop on images, without compilation if `eager`."""
 
     def feed(chosen: Plan) -> Fed:
         batches = training_batches(
@@ -77,11 +76,20 @@ def ours(recipe: Recipe, images: Images, batch: int) -> Loop:
         )
         return batches, recipe_loss_fn(recipe, chosen, images)
 
-    return begun(recipe, images.classes, batch, feed)
+    return begun(recipe, images.classes, batch, feed, eager=eager)
 
 
-def begun(recipe: Recipe, classes: tuple[str, ...], batch: int, feed: Callable[[Plan], Fed]) -> Loop:
+def begun(
+    recipe: Recipe,
+    classes: tuple[str, ...],
+    batch: int,
+    feed: Callable[[Plan], Fed],
+    *,
+    eager: bool = False,
+) -> Loop:
     """residua's loop with the plan it chooses here for a long run, on what `feed` gives that plan."""
+    if eager:
+        recipe = replace(recipe, plan=replace(recipe.plan, compile="off"))
     network = initial_network(recipe, classes)
     chosen = plan.choose_plan(network, recipe.plan, batch=batch, steps=10**7 // batch)
     network = place_network(network, chosen.plan)
@@ -95,14 +103,18 @@ def begun(recipe: Recipe, classes: tuple[str, ...], batch: int, feed: Callable[[
 
     how = f"{chosen.plan.precision} {chosen.plan.memory_format}, compile {chosen.plan.compile}"
     keep = partial(memory.retain_freed_memory, chosen.plan)
-    ceiling = Loop("its convolutions alone", convolutions(network, chosen.plan, batch), keep)
+    shape = (batch, *network.arch.input_shape)
+    ceiling = Loop("its convolutions alone", convolutions(network, chosen.plan, shape), keep)
     return Loop(f"residua ({how})", steps, keep, ceiling)
 
 
-def convolutions(network: Network, chosen: Plan, batch: int) -> Callable[[], Generator[object, None, None]]:
-    """Steps that compute every convolution of `network` once, forward and backward, and nothing else.
+def convolutions(
+    network: Network, chosen: Plan, shape: tuple[int, ...], *, backward: bool = True
+) -> Callable[[], Generator[object, None, None]]:
+    """Steps that compute every convolution for a batch of this shape, forward and `backward`, nothing else.
 
-    The first convolution has no gradient of its input, as in training.
+    The first convolution has no gradient of its input, as in training. Equal shapes share their numbers, so
+    that those of a deep network fit into memory.
     """
     kind = torch.bfloat16 if chosen.precision == "bfloat16" else torch.float32
     shapes: list[tuple[nn.Module, torch.Size]] = []
@@ -112,22 +124,34 @@ def convolutions(network: Network, chosen: Plan, batch: int) -> Callable[[], Gen
         if isinstance(module, nn.Conv2d | nn.Conv3d)
     ]
     with torch.no_grad(), compiling.uncompiled(chosen):
-        network(torch.zeros(batch, *network.arch.input_shape, device=chosen.device))
+        network(torch.zeros(shape, device=chosen.device))
     for hook in hooks:
         hook.remove()
 
     def steps() -> Generator[object, None, None]:
+        numbers: dict[tuple[torch.Size, bool], torch.Tensor] = {}
+
+        def like(shape: torch.Size, *, requires_grad: bool = False) -> torch.Tensor:
+            if (shape, requires_grad) not in numbers:
+                form = layout(chosen.memory_format, len(shape))
+                made = torch.randn(shape, device=chosen.device, dtype=kind).contiguous(memory_format=form)
+                numbers[shape, requires_grad] = made.requires_grad_(requires_grad)
+            return numbers[shape, requires_grad]
+
         work = []
-        for number, (layer, shape) in enumerate(shapes):
-            form = layout(chosen.memory_format, len(shape))
-            own = copy.deepcopy(layer).to(kind).to(memory_format=form)
-            x = torch.randn(shape, device=chosen.device, dtype=kind).contiguous(memory_format=form)
-            work.append((own, x.requires_grad_(number > 0)))
-        gradients = [torch.randn_like(layer(x)) for layer, x in work]
+        for number, (layer, size) in enumerate(shapes):
+            own = copy.deepcopy(layer).to(kind).to(memory_format=layout(chosen.memory_format, len(size)))
+            x = like(size, requires_grad=backward and number > 0)
+            with torch.no_grad():
+                out = own(x).shape
+            work.append((own, x, like(out)))
         while True:
-            for (layer, x), gradient in zip(work, gradients, strict=True):
-                asked = (layer.weight, x) if x.requires_grad else (layer.weight,)
-                torch.autograd.grad(layer(x), asked, gradient)
+            for layer, x, gradient in work:
+                with torch.set_grad_enabled(backward):
+                    y = layer(x)
+                if backward:
+                    wanted = (layer.weight, x) if x.requires_grad else (layer.weight,)
+                    torch.autograd.grad(y, wanted, gradient)
             yield
 
     return steps
@@ -203,14 +227,11 @@ def timed(loop: Loop, seconds: float, batch: int) -> float:
             next(steps)
         _wait()
         start, count = time.perf_counter(), 0
-        while time.perf_counter() - start < seconds:
+        while not count or time.perf_counter() - start < seconds:
             next(steps)
             count += 1
         _wait()
-        rate = count * batch / (time.perf_counter() - start)
-    if left := multiprocessing.active_children():
-        raise RuntimeError(f"{loop.name}: {len(left)} workers live on in the turns of others")
-    return rate
+        return count * batch / (time.perf_counter() - start)
 
 
 def _wait() -> None:
@@ -219,63 +240,31 @@ def _wait() -> None:
 
 
 def compare(
-    what: str,
-    mine: Loop,
-    peers: list[Loop],
-    *,
-    batch: int,
-    rounds: int,
-    seconds: float,
-    say: Callable[[str], None],
-    unit: str = "images/s",
-) -> dict[str, Any]:
-    """All in turns, in an order that rotates; medians and the ratio of ours to each peer's.
-
-    Turns of the first `turns.WARM_SECONDS` are not counted.
-    """
+    what: str, mine: Loop, peers: list[Loop], session: turns.Session, *, batch: int, unit: str = "images/s"
+) -> turns.Rows:
+    """All in turns, in an order that rotates: a row for each peer."""
     loops = [mine, *([mine.ceiling] if mine.ceiling else []), *peers]
-    found: dict[str, list[float]] = {loop.name: [] for loop in loops}
-    began = time.perf_counter()
-    while time.perf_counter() - began < turns.WARM_SECONDS:
-        for loop in loops:
-            timed(loop, min(3.0, seconds), batch)
-    for number in range(rounds):
-        start = number % len(loops)
-        for loop in (*loops[start:], *loops[:start]):
-            found[loop.name].append(timed(loop, seconds, batch))
-        say(f"round {number + 1}: " + ", ".join(f"{name}: {rates[-1]:.1f}" for name, rates in found.items()))
-    medians = {name: statistics.median(rates) for name, rates in found.items()}
-    rows = [
-        {
-            **turns.row(
-                f"{what}, batch {batch}, {mine.name}",
-                medians[mine.name],
-                medians[peer.name],
-                peer_name=peer.name,
-                unit=unit,
-                digits=1,
-            ),
-            "rounds": {"ours": found[mine.name], "peer": found[peer.name]},
-        }
-        for peer in peers
-    ]
-    if mine.ceiling:
-        top = medians[mine.ceiling.name]
-        for row in rows:
-            row.update(ceiling=round(top, 1), of_ceiling=round(medians[mine.name] / top, 3))
-    return turns.result(rows, "torchvision", "timm")
+    sides = {loop.name: partial(timed, loop, session.seconds, batch) for loop in loops}
+    rounds = session.take_turns(sides, unit=unit)
+    for peer in peers:
+        yield turns.row_of_rounds(
+            f"{what}, batch {batch}, {mine.name}",
+            rounds,
+            mine.name,
+            peer.name,
+            unit=unit,
+            ceiling=mine.ceiling.name if mine.ceiling else "",
+            digits=1,
+        )
+    rounds.stop()
 
 
-def options(description: str | None, *, batch: int) -> argparse.Namespace:
-    """What a comparison without words of its own is given."""
-    return parser(description, batch=batch).parse_args()
-
-
-def parser(description: str | None, *, batch: int, seconds: float = 8.0) -> argparse.ArgumentParser:
-    """What every comparison takes."""
-    found = argparse.ArgumentParser(description=description)
-    found.add_argument("--json", action="store_true")
-    found.add_argument("--rounds", type=int, default=5)
-    found.add_argument("--seconds", type=float, default=seconds)
-    found.add_argument("--batch", type=int, default=batch)
-    return found
+def parser(
+    description: str | None, *, batch: int, models: tuple[str, ...], seconds: float = 8.0
+) -> argparse.ArgumentParser:
+    """The options of every comparison of training."""
+    made = turns.parser(description, rounds=7, seconds=seconds, each="each turn")
+    made.add_argument("--models", nargs="+", default=list(models), metavar="NAME", help=" ".join(models))
+    made.add_argument("--batch", type=int, default=batch, help=f"by default {batch}")
+    made.add_argument("--eager", action="store_true", help="ours is not compiled, whatever the plan says")
+    return made

@@ -2,9 +2,9 @@
 
 Every row is a fresh process, because what a process once held it may keep; with a limit and without take
 turns, step by step. `limit` and `measured` are bytes: the most the process held on a CPU, the most torch
-allocated on a GPU. `seconds` is the median step after the first, `slowdown` the median over those turns.
-`--deep` is the promise: cifar_iresnet3002 at batch 64 within 4 GiB, 50 steps, one row every five. Pixels are
-random: memory does not depend on them.
+allocated on a GPU. `seconds` is the median step after the first, its ratio the median over those turns.
+`--deep` is the promise: cifar_iresnet3002 at batch 64 within 4 GiB, 50 steps, one row every five. A round is
+a step. Pixels are random: memory does not depend on them.
 """
 
 import argparse
@@ -14,16 +14,15 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
-from importlib import metadata
-from typing import Any
+from operator import itemgetter
 
 import torch
+import turns
 from torch.nn.functional import cross_entropy
 
 from residua.nn import malloc
-from residua.nn.device import device_name, place_network
+from residua.nn.device import place_network
 from residua.nn.network import build
 from residua.spec.amount import format_bytes, parse_bytes
 from residua.spec.arch import Arch
@@ -33,12 +32,12 @@ from residua.spec.recipe import Optim, Plan
 from residua.spec.zoo.duta2020 import cifar_iresnet
 from residua.spec.zoo.he2015 import cifar_resnet
 from residua.training import memory, optim
-from residua.training.processes import world
 
 FAMILIES = {
     "cifar_iresnet": (cifar_iresnet, (110, 434, 1001, 3002)),
     "cifar_resnet": (cifar_resnet, (110, 434)),
 }
+NAMES = tuple(f"{family}{depth}" for family, (_, depths) in FAMILIES.items() for depth in depths)
 BATCH = 64
 FREE_MOST = 12 << 30
 """No step without a limit is tried that needs more bytes than this."""
@@ -49,7 +48,7 @@ def network_of(name: str) -> Arch:
     return FAMILIES[family][0](name, depth=int(name.removeprefix(family)))
 
 
-def steps(name: str, limit: int, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def steps(name: str, limit: int, args: argparse.Namespace) -> turns.Rows:
     """One line per step of `name`, in this process."""
     chosen = Plan(args.device, "channels_last", args.precision, args.threads, memory_limit=limit)
     torch.manual_seed(0)
@@ -59,7 +58,7 @@ def steps(name: str, limit: int, args: argparse.Namespace) -> Iterator[dict[str,
     optimizer = optim.make_optimizer(network, Optim())
     device = torch.device(args.device)
     with memory.retain_freed_memory(chosen):
-        for step in range(args.steps):
+        for step in range(args.rounds):
             start = time.perf_counter()
             images = torch.randn(args.batch, 3, 32, 32, device=device).contiguous(
                 memory_format=torch.channels_last
@@ -82,132 +81,119 @@ def steps(name: str, limit: int, args: argparse.Namespace) -> Iterator[dict[str,
             }
 
 
-def apart(name: str, limit: int, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def apart(name: str, limit: int, args: argparse.Namespace) -> turns.Rows:
     """`steps` in a fresh process, which waits until it is asked for the next."""
-    options = {"batch": args.batch, "steps": args.steps, "threads": args.threads, "device": args.device}
+    options = {"batch": args.batch, "rounds": args.rounds, "threads": args.threads, "device": args.device}
     words = [f"--{option}={value}" for option, value in {**options, "precision": args.precision}.items()]
     words += [f"--limit={limit}"] if limit else []
     command = [sys.executable, __file__, f"--child={name}", *words]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdin
         assert child.stdout
-        for _ in range(args.steps):
+        for _ in range(args.rounds):
             print(file=child.stdin, flush=True)
-            yield json.loads(child.stdout.readline())
+            if not (line := child.stdout.readline()):
+                break
+            yield json.loads(line)
     if child.returncode:
         raise SystemExit(child.returncode)
 
 
-def row_of(what: str, name: str, limit: int, found: list[dict[str, Any]]) -> dict[str, Any]:
-    kept = ("predicted", "measured", "again", "segments")
-    peaks = [line["measured"] for line in found]
+def row_of(
+    what: str, limit: int, lines: list[turns.Row], ours: float, peer: float, peer_name: str, unit: str
+) -> turns.Row:
+    """One line: what is compared, then all that `lines` say of the steps of one side."""
+    peaks, seconds = [line["measured"] for line in lines], [line["seconds"] for line in later(lines)]
+    compared = turns.row(what, ours, peer, peer_name=peer_name, unit=unit, less_is_better=True)
     return {
-        "what": what,
-        "name": name,
+        **compared,
+        "rounds": len(lines),
         "limit": limit,
-        **{key: found[-1][key] for key in kept},
+        **{key: lines[-1][key] for key in ("predicted", "measured", "again", "segments")},
         "growth": peaks[-1] - peaks[0],
-        "seconds": statistics.median(line["seconds"] for line in later(found)),
+        "seconds": round(statistics.median(seconds), 3),
     }
 
 
-def later(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def later(lines: list[turns.Row]) -> list[turns.Row]:
     """The steps after the first, where there are any."""
-    return found[1:] or found
+    return lines[1:] or lines
 
 
-def limit_for(name: str, base: int, args: argparse.Namespace) -> int:
+def limit_for(name: str, fixed: int, args: argparse.Namespace) -> int:
     """A limit that asks for much: room for twice the maps of the tightest schedule, and for holes."""
     arch = network_of(name)
     least = smallest_peak(list_units(arch, batch=args.batch, precision=args.precision)).peak
-    return int(base + 12 * cost(arch).params + memory.FRAGMENTATION * 2 * least)  # weight, gradient, momentum
+    return int(
+        fixed + 12 * cost(arch).params + memory.FRAGMENTATION * 2 * least
+    )  # weight, gradient, momentum
 
 
-def compare(args: argparse.Namespace, say: Any) -> dict[str, Any]:
-    """Every network under a limit and, where that fits, without one; ratio = memory without / with."""
-    rows: list[dict[str, Any]] = []
-    base = fixed(args)
-    names = [args.only] if args.only else [f"{f}{d}" for f, (_, depths) in FAMILIES.items() for d in depths]
-    for name in names:
-        limit = args.limit or limit_for(name, base, args)
+def compare(args: argparse.Namespace) -> turns.Rows:
+    """Every network under a limit and, where that fits, without one: two rows, of bytes and of seconds."""
+    fixed = 0 if args.device != "cpu" else memory.bytes_at_start() + (16 << 20)
+    for name in args.models:
+        limit = args.limit or limit_for(name, fixed, args)
         full = keep_everything(list_units(network_of(name), batch=args.batch, precision=args.precision)).peak
         sides = [apart(name, limit, args)] + ([apart(name, 0, args)] if full <= FREE_MOST else [])
-        found = list(zip(*zip(*sides, strict=True), strict=True))
-        tight = row_of(f"{name} training, batch {args.batch}, limited", name, limit, list(found[0]))
-        say(line_of(tight))
-        rows.append(tight)
-        if full > FREE_MOST:
-            continue
-        free = row_of(f"{name} training, batch {args.batch}, unlimited", name, 0, list(found[1]))
-        slower = [one["seconds"] / other["seconds"] for one, other in zip(*map(later, found), strict=True)]
-        free["slowdown"] = tight["slowdown"] = round(statistics.median(slower), 2)
-        say(f"{line_of(free)}; the limit costs {tight['slowdown']} times the time")
-        rows.append(free)
-        tight |= {
-            "ours": tight["measured"],
-            "peer": free["measured"],
-            "peer_name": "the same step, unlimited",
-        }
-        tight |= {"unit": "bytes", "ratio": round(free["measured"] / tight["measured"], 2)}
-    slopes = {family: slope(family, args) for family in FAMILIES}
-    say(", ".join(f"{family}: tightest maps grow like depth^{power}" for family, power in slopes.items()))
-    return {"rows": rows, "growth_with_depth": slopes, "machine": machine(args), "versions": versions()}
+        lines = list(zip(*zip(*sides, strict=True), strict=True))
+        yield from rows_of(f"{name} training, batch {args.batch}", limit, full + fixed, *map(list, lines))
+    if len(args.models) == len(NAMES):
+        yield from map(growth, FAMILIES)
 
 
-def fixed(args: argparse.Namespace) -> int:
-    """Bytes of a process that has not trained yet."""
-    return 0 if args.device != "cpu" else memory.bytes_at_start() + (16 << 20)
+def rows_of(
+    what: str, limit: int, full: int, tight: list[turns.Row], free: list[turns.Row] | None = None
+) -> turns.Rows:
+    """Bytes within `limit` beside those without; then seconds."""
+    least = max(line["measured"] for line in tight)
+    if free is None:
+        peer_name = "the activations and the process without a limit, predicted"
+        yield row_of(what, limit, tight, least, full, peer_name, "bytes")
+        return
+    most = max(line["measured"] for line in free)
+    yield row_of(what, limit, tight, least, most, "the same step without a limit", "bytes")
+    pairs = zip(
+        map(itemgetter("seconds"), later(tight)), map(itemgetter("seconds"), later(free)), strict=True
+    )
+    ratios = [whole / cut for cut, whole in pairs]
+    seconds = [statistics.median(line["seconds"] for line in later(side)) for side in (tight, free)]
+    row = row_of(f"{what}, time of a step", 0, free, *seconds, "the same step without a limit", "s")
+    low, high = turns.interval(ratios)
+    yield {**row, "ratio": round(statistics.median(ratios), 3), "interval": [round(low, 3), round(high, 3)]}
 
 
-def slope(family: str, args: argparse.Namespace) -> float:
-    """Power of the depth with which the maps of the tightest schedule grow, from the words."""
+def growth(family: str) -> turns.Row:
+    """The power of the depth with which the maps of the tightest schedule grow, from the words."""
     make, depths = FAMILIES[family]
-    sizes = [
-        smallest_peak(list_units(make("x", depth=d), batch=args.batch)).peak for d in (depths[0], depths[-1])
-    ]
-    return round(math.log(sizes[1] / sizes[0]) / math.log(depths[-1] / depths[0]), 3)
+    sizes = [smallest_peak(list_units(make("x", depth=d), batch=BATCH)).peak for d in (depths[0], depths[-1])]
+    power = math.log(sizes[1] / sizes[0]) / math.log(depths[-1] / depths[0])
+    what = f"{family}: power of the depth with which the tightest maps grow"
+    return turns.row(what, power, 1.0, peer_name="all maps", unit="", less_is_better=True)
 
 
-def deep(args: argparse.Namespace, say: Any) -> dict[str, Any]:
-    """cifar_iresnet3002 at batch 64 within 4 GiB for 50 steps."""
-    rows, limit = [], args.limit or 4 << 30
-    args.steps = args.steps or 50
+def deep(args: argparse.Namespace) -> turns.Rows:
+    """cifar_iresnet3002 at batch 64 within 4 GiB: a row after the first step and after every five."""
+    limit, args.rounds, lines = args.limit or 4 << 30, args.deep, []
     for line in apart("cifar_iresnet3002", limit, args):
-        shown = f"step {line['step']}  loss {line['loss']:.3f}  {line['seconds']:.1f} s"
-        say(
-            f"{shown}  predicted {format_bytes(line['predicted'])}  measured {format_bytes(line['measured'])}"
-        )
-        if line["step"] in (1, args.steps) or line["step"] % 5 == 0:
-            what = f"cifar_iresnet3002, batch {args.batch}, after step {line['step']}"
-            rows.append({"what": what, "limit": limit, "within": line["measured"] <= limit, **line})
-    return {"rows": rows, "machine": machine(args), "versions": versions()}
-
-
-def line_of(row: dict[str, Any]) -> str:
-    limit = f"limit {format_bytes(row['limit'])}, " if row["limit"] else ""
-    sizes = f"{limit}predicted {format_bytes(row['predicted'])}, measured {format_bytes(row['measured'])}"
-    cost = f"{row['segments']} segments, {row['again']:.0%} twice, {row['seconds']:.2f} s a step"
-    return f"{row['what']}: {sizes}, {cost}"
-
-
-def machine(args: argparse.Namespace) -> str:
-    name = device_name(torch.device(args.device))
-    return f"{name}, {world.available_cores()} cores, {args.threads} threads, {args.precision}"
-
-
-def versions() -> dict[str, str]:
-    return {name: metadata.version(name) for name in ("residua", "torch")}
+        lines.append(line)
+        text = f"step {line['step']}  loss {line['loss']:.3f}  {line['seconds']:.1f} s"
+        sizes = (format_bytes(line[key]) for key in ("predicted", "measured"))
+        print(text, *sizes, sep="  ", file=sys.stderr, flush=True)
+        if line["step"] in (1, args.deep) or line["step"] % 5 == 0:
+            what = f"cifar_iresnet3002 training, batch {args.batch}, after step {line['step']}"
+            yield row_of(what, limit, lines, line["measured"], limit, "the limit", "bytes")
 
 
 def main() -> None:
     """Print the rows."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--deep", action="store_true", help="cifar_iresnet3002 within 4 GiB for 50 steps")
-    parser.add_argument("--only", help="one network, e.g. cifar_iresnet1001")
+    parser = turns.parser(__doc__, rounds=4)
+    parser.add_argument("--models", nargs="+", choices=NAMES, default=list(NAMES), metavar="NAME")
+    parser.add_argument(
+        "--deep", nargs="?", type=int, const=50, metavar="STEPS", help="cifar_iresnet3002 within 4 GiB; 50"
+    )
     parser.add_argument("--limit", type=parse_bytes, default=0, help="e.g. 4GiB")
     parser.add_argument("--batch", type=int, default=BATCH)
-    parser.add_argument("--steps", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
@@ -217,12 +203,7 @@ def main() -> None:
         for _, line in zip(sys.stdin, steps(args.child, args.limit, args), strict=False):
             print(json.dumps(line), flush=True)
         return
-    say = (lambda _: None) if args.json else (lambda text: print(text, flush=True))
-    if not args.deep:
-        args.steps = args.steps or 4
-    result = deep(args, say) if args.deep else compare(args, say)
-    if args.json:
-        print(json.dumps(result, indent=2, allow_nan=False))
+    turns.show(deep(args) if args.deep else compare(args), as_json=args.json)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ weights, so that any difference is ours. Three sides take turns: ours, timm's, a
 which tells how far apart equal networks are here. A ratio is the median over the rounds of what a round
 measured, with a 95 % interval. The claim is a ratio of at least 0.97: not slower than timm by more than 3 %.
 Freed memory stays with the process. Else page faults, which fall now on one side, now on another, are up to
-a tenth of a forward pass. Run it on a quiet machine: three minutes.
+a tenth of a forward pass. Run it on a quiet machine: five minutes.
 """
 
 import argparse
@@ -13,8 +13,8 @@ import statistics
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
+import loops
 import timm
 import torch
 import turns
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from residua import create_model
 from residua.nn import malloc
 from residua.nn.network import Network
+from residua.spec.recipe import Plan
 from residua.weights.load import load
 
 PAIRS = (
@@ -30,6 +31,7 @@ PAIRS = (
     ("preresnet50", "resnetv2_50", partial(create_model, "preresnet50", opening="timm")),
 )
 """Our name, timm's, and what makes ours of the same layers."""
+OURS, PEER, SECOND, CEILING = "ours", "timm", "another of timm", "its convolutions alone"
 Act = Callable[[], object]
 
 
@@ -70,49 +72,52 @@ def acts(make: Callable[[], nn.Module], state: dict[str, Tensor], images: Tensor
     }
 
 
-def compare(seconds_each: float, batch: int, size: int) -> dict[str, Any]:
+def rows(args: argparse.Namespace) -> turns.Rows:
     """All pairs and acts, in turns."""
-    images = torch.randn(batch, 3, size, size, generator=torch.Generator().manual_seed(0))
-    rows = []
+    session = turns.Session.of(args)
+    images = torch.randn(args.batch, 3, args.size, args.size, generator=torch.Generator().manual_seed(0))
+    plan = Plan("cpu", "contiguous", "float32", torch.get_num_threads(), compile="off")
     for ours, theirs, mine in PAIRS:
+        if ours not in args.models:
+            continue
         peer = partial(timm.create_model, theirs)
         state = peer().state_dict()
-        sides = [acts(make, state, images) for make in (mine, peer, peer)]
-        for act in sides[0]:
-            timed = [partial(seconds, side[act]) for side in sides]
-            for warm in timed * 2:  # the first calls choose kernels and fetch memory
+        sides = {OURS: acts(mine, state, images)}
+        sides |= {name: acts(peer, state, images) for name in (PEER, SECOND)}
+        for act in sides[OURS]:
+            timed = {name: partial(seconds, side[act]) for name, side in sides.items()}
+            if act != "build":
+                backward = act != "forward"
+                alone = loops.convolutions(mine(), plan, tuple(images.shape), backward=backward)()
+                timed[CEILING] = partial(seconds, partial(next, alone))
+            for warm in [*timed.values()] * 2:  # the first calls choose kernels and fetch memory
                 warm()
-            rounds = turns.paired(*timed, seconds=seconds_each)
-            what = f"{ours}, {act}" + ("" if act == "build" else f", batch {batch}, {size} px")
-            rows.append(row(what, f"timm {theirs}", rounds))
-    return turns.result(rows, "timm")
+            rounds = session.take_turns(timed, limit=args.seconds, unit="s")
+            what = f"{ours}, {act}" + ("" if act == "build" else f", batch {args.batch}, {args.size} px")
+            yield row(what, f"timm {theirs}", rounds)
+            rounds.stop()
 
 
-def row(what: str, peer_name: str, rounds: list[tuple[float, ...]]) -> dict[str, Any]:
-    """One line: medians, the median ratio of a round, its interval, and the same ratio of two equal peers."""
-    mine, peers, _ = (statistics.median(side) for side in zip(*rounds, strict=True))
-    ratios = [peer / own for own, peer, _ in rounds]
-    return {
-        **turns.row(what, mine, peers, peer_name=peer_name, unit="s", less_is_better=True),
-        "ratio": round(statistics.median(ratios), 3),
-        "interval": [round(end, 3) for end in turns.interval(ratios)],
-        "noise": round(statistics.median(peer / same for _, peer, same in rounds), 3),
-        "rounds": len(rounds),
-    }
+def row(what: str, peer_name: str, rounds: turns.Rounds) -> turns.Row:
+    """One line, with the same ratio of two equal peers."""
+    ceiling = CEILING if CEILING in rounds.values else ""
+    made = turns.row_of_rounds(
+        what, rounds, OURS, PEER, unit="s", peer_name=peer_name, ceiling=ceiling, less_is_better=True
+    )
+    return {**made, "noise": round(statistics.median(rounds.ratios(PEER, SECOND)), 3)}
 
 
 def main() -> None:
     """Print the comparison."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--seconds", type=float, default=24, help="for each network and act")
+    names = [ours for ours, _, _ in PAIRS]
+    parser = turns.parser(__doc__, rounds=40, seconds=24, each="each network and act, after 9 rounds")
+    parser.add_argument("--models", nargs="+", choices=names, default=names)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--size", type=int, default=224)
     args = parser.parse_args()
     torch.set_flush_denormal(True)  # the smallest numbers take ten times as long, in whichever net has more
     with malloc.retain_freed_memory():
-        found = compare(args.seconds, args.batch, args.size)
-    turns.show(found, args.json)
+        turns.show(rows(args), "timm", as_json=args.json)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
-"""Training speed of cifar_resnet20 at batch 128, beside a plain PyTorch loop and timm's parts, as ratios.
+"""Training speed of cifar_resnet20, or of other `--models`, beside a plain PyTorch loop and timm's parts.
 
 The plain peer is what people write first: torchvision transforms on PIL images in a DataLoader with one
 worker per core, float32, the same layers by hand, SGD. The other two are timm's loader, transform and
 optimiser put together as its train.py does, with its default flags and with its fast ones. Ours is
-`residua.training` with the plan it measures for this machine. They take turns, so that a noisy machine is
-noisy for all; medians are compared. Pixels are random: speed does not depend on them.
+`residua.training` with the plan it measures for this machine. Pixels are random: speed does not depend on
+them.
 """
+
+import argparse
 
 import loops
 import numpy as np
@@ -44,12 +46,12 @@ class PlainBlock(nn.Module):
         return relu(out + x)
 
 
-def plain_resnet20() -> nn.Module:
-    """The layers of cifar_resnet20 without residua."""
+def plain_resnet(depth: int) -> nn.Module:
+    """The layers of cifar_resnet20, or of another `depth`, without residua."""
     layers: list[nn.Module] = [nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU()]
     width = 16
     for out in (16, 32, 64):
-        for place in range(3):
+        for place in range((depth - 2) // 6):
             layers.append(PlainBlock(width, out, 2 if out > 16 and not place else 1))
             width = out
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
@@ -77,32 +79,29 @@ class PictureSet(Dataset[tuple[Tensor, int]]):
         return self.transform(Image.fromarray(self.pixels[index])), int(self.labels[index])
 
 
-def main() -> None:
-    """Print the comparison."""
-    args = loops.options(__doc__, batch=BATCH)
-    draw = np.random.default_rng(0)
+def rows(args: argparse.Namespace) -> turns.Rows:
+    """Three rows for each network."""
+    session, draw = turns.Session.of(args), np.random.default_rng(0)
     pixels = draw.integers(0, 256, (IMAGES, 32, 32, 3), np.uint8)
     images = Images("train", tuple("0123456789"), draw.integers(0, 10, IMAGES), pixels=pixels)
-    assert images.pixels is not None
-    pictures = [PictureSet(images.pixels, images.labels) for _ in range(3)]
-    loader = DataLoader(
-        pictures[0], args.batch, shuffle=True, num_workers=world.available_cores(), drop_last=True
-    )
-    peers = [loops.plain(plain_resnet20(), loader)]
-    for fast in (False, True):
-        peers.append(loops.timm(plain_resnet20(), pictures[1 + fast], size=32, batch=args.batch, fast=fast))
-    mine = loops.ours(quick.small(zoo.arch("cifar_resnet20"), "random"), images, args.batch)
-    say = (lambda _: None) if args.json else print
-    result = loops.compare(
-        "cifar_resnet20 training",
-        mine,
-        peers,
-        batch=args.batch,
-        rounds=args.rounds,
-        seconds=args.seconds,
-        say=say,
-    )
-    turns.show(result, args.json)
+    for name in args.models:
+        mine = loops.ours(quick.small(zoo.arch(name), "random"), images, args.batch, eager=args.eager)
+        depth = int(name.removeprefix("cifar_resnet"))
+        pictures = [PictureSet(pixels, images.labels) for _ in range(3)]
+        loader = DataLoader(
+            pictures[0], args.batch, shuffle=True, num_workers=world.available_cores(), drop_last=True
+        )
+        peers = [loops.plain(plain_resnet(depth), loader)]
+        for fast in (False, True):
+            own = pictures[1 + fast]
+            peers.append(loops.timm(plain_resnet(depth), own, size=32, batch=args.batch, fast=fast))
+        yield from loops.compare(f"{name} training", mine, peers, session, batch=args.batch)
+
+
+def main() -> None:
+    """Print the comparison."""
+    args = loops.parser(__doc__, batch=BATCH, models=("cifar_resnet20",)).parse_args()
+    turns.show(rows(args), "torchvision", "timm", as_json=args.json)
 
 
 if __name__ == "__main__":

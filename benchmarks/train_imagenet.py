@@ -1,4 +1,4 @@
-"""Training speed of resnet50 at 224 pixels from JPEG files, beside a plain PyTorch loop and timm's parts.
+"""Training speed of resnet50, or of other `--models`, at 224 pixels from JPEG files, beside others' loops.
 
 The files are made here, of the size of ImageNet's, with random shapes in them, and decoded by every loop
 anew. The plain peer is torchvision's network, ImageFolder and transforms in a DataLoader with one worker
@@ -7,6 +7,7 @@ flags and its fast ones. Crops, mirrors and batch are the same for all. On an ac
 ours with the speed of its matrix units.
 """
 
+import argparse
 import tempfile
 import time
 from dataclasses import replace
@@ -18,8 +19,8 @@ import torch
 import turns
 from PIL import Image, ImageDraw
 from torch.utils.data import DataLoader
+from torchvision import models
 from torchvision.datasets import ImageFolder
-from torchvision.models import resnet50
 from torchvision.transforms import v2
 
 from residua.data.open import open_dataset
@@ -69,68 +70,65 @@ def ceiling(seconds: float = 2.0) -> float:
     return count * side**3 / (time.perf_counter() - start)
 
 
+def peers_of(name: str, root: Path, batch: int) -> list[loops.Loop]:
+    """The plain loop, and timm's parts with default and with fast flags."""
+    from timm import create_model
+    from timm.data import ImageDataset
+
+    transform = v2.Compose(
+        [
+            v2.RandomResizedCrop(224, AREA),
+            v2.RandomHorizontalFlip(),
+            v2.ToImage(),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        ]
+    )
+    loader = DataLoader(
+        ImageFolder(str(root / "train"), transform),
+        batch,
+        shuffle=True,
+        num_workers=world.available_cores(),
+        drop_last=True,
+        pin_memory=torch.cuda.is_available(),
+    )
+    peers = [loops.plain(models.get_model(name, num_classes=CLASSES), loader)]
+    for fast in (False, True):
+        own, network = ImageDataset(str(root / "train")), create_model(name, num_classes=CLASSES)
+        peers.append(loops.timm(network, own, size=224, batch=batch, fast=fast))
+    return peers
+
+
+def rows(args: argparse.Namespace) -> turns.Rows:
+    """Three rows for each network; on an accelerator a fourth."""
+    session = turns.Session.of(args)
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        write_files(root)
+        images = open_dataset(str(root), val_fraction=0.2).train
+        for name in args.models:
+            arch = change.with_classes(zoo.arch(name), CLASSES)
+            recipe = quick.photos(arch, str(root))
+            recipe = replace(recipe, augment=replace(recipe.augment, area=AREA))
+            mine = loops.ours(recipe, images, args.batch, eager=args.eager)
+            what, row = f"{name} training at 224 from JPEG", {}
+            for row in loops.compare(what, mine, peers_of(name, root, args.batch), session, batch=args.batch):
+                yield row
+            if torch.cuda.is_available():
+                yield of_matrix_units(name, 3 * cost(arch).macs * row["ours"])
+
+
+def of_matrix_units(name: str, macs: float) -> turns.Row:
+    """Multiply-adds per second beside those of the device."""
+    what = f"{name} training, a backward pass counted as two forward ones"
+    peer = "bfloat16 products of 8192 x 8192 matrices on the same device"
+    return turns.row(what, macs / 1e12, ceiling() / 1e12, peer_name=peer, unit="T multiply-adds/s", digits=1)
+
+
 def main() -> None:
     """Print the comparison."""
-    args = loops.options(__doc__, batch=BATCH)
-    say = (lambda _: None) if args.json else print
-    with tempfile.TemporaryDirectory() as name:
-        root = Path(name)
-        write_files(root)
-        transform = v2.Compose(
-            [
-                v2.RandomResizedCrop(224, AREA),
-                v2.RandomHorizontalFlip(),
-                v2.ToImage(),
-                v2.ToDtype(torch.float32, scale=True),
-                v2.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-            ]
-        )
-        pictures = ImageFolder(str(root / "train"), transform)
-        cuda = torch.cuda.is_available()
-        loader = DataLoader(
-            pictures,
-            args.batch,
-            shuffle=True,
-            num_workers=world.available_cores(),
-            drop_last=True,
-            pin_memory=cuda,
-        )
-        peers = [loops.plain(resnet50(num_classes=CLASSES), loader)]
-        for fast in (False, True):
-            from timm import create_model
-            from timm.data import ImageDataset
-
-            own = ImageDataset(str(root / "train"))
-            network = create_model("resnet50", num_classes=CLASSES)
-            peers.append(loops.timm(network, own, size=224, batch=args.batch, fast=fast))
-        arch = change.with_classes(zoo.arch("resnet50"), CLASSES)
-        recipe = quick.photos(arch, str(root))
-        recipe = replace(recipe, augment=replace(recipe.augment, area=AREA))
-        images = open_dataset(str(root), val_fraction=0.2).train
-        mine = loops.ours(recipe, images, args.batch)
-        result = loops.compare(
-            "resnet50 training at 224 from JPEG",
-            mine,
-            peers,
-            batch=args.batch,
-            rounds=args.rounds,
-            seconds=args.seconds,
-            say=say,
-        )
-        if cuda:
-            work = 3 * cost(arch).macs * result["rows"][0]["ours"] / 1e12
-            top = ceiling() / 1e12
-            result["rows"].append(
-                {
-                    "what": "resnet50 training, a backward pass counted as two forward ones",
-                    "ours": round(work, 1),
-                    "peer": round(top, 1),
-                    "peer_name": "bfloat16 products of 8192 x 8192 matrices on the same device",
-                    "unit": "T multiply-adds/s",
-                    "ratio": round(work / top, 3),
-                }
-            )
-    turns.show(result, args.json)
+    args = loops.parser(__doc__, batch=BATCH, models=("resnet50",)).parse_args()
+    turns.show(rows(args), "torchvision", "timm", as_json=args.json)
 
 
 if __name__ == "__main__":

@@ -4,15 +4,13 @@ Decoding is described in clips.py; of training, resnet3d18 is torchvision's r3d_
 
 The peer is what people write first: torchvision's network, float32, clips normalised on the way, SGD. Ours is
 `residua.training` with the plan it measures for this machine. Both read the same clips from memory, so that
-reading files does not count. They take turns, so that a noisy machine is noisy for all; medians are compared.
-Pixels are random: speed does not depend on them.
+reading files does not count. Pixels are random: speed does not depend on them.
 """
 
 import argparse
 import itertools
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any
 
 import clips as files
 import loops
@@ -47,7 +45,7 @@ def random_clips(arch: Arch, batch: int) -> list[tuple[Tensor, Tensor]]:
     ]
 
 
-def mine(recipe: Recipe, clips: list[tuple[Tensor, Tensor]], batch: int) -> loops.Loop:
+def mine(recipe: Recipe, clips: list[tuple[Tensor, Tensor]], batch: int, *, eager: bool) -> loops.Loop:
     """residua's loop on `clips`."""
 
     def batches(plan: Plan) -> Generator[Batch, None, None]:
@@ -57,7 +55,7 @@ def mine(recipe: Recipe, clips: list[tuple[Tensor, Tensor]], batch: int) -> loop
     def batches_and_loss(plan: Plan) -> loops.Fed:
         return batches(plan), make_loss_fn(recipe.arch.preprocess, plan, recipe.optim.label_smoothing)
 
-    return loops.begun(recipe, tuple(map(str, range(CLASSES))), batch, batches_and_loss)
+    return loops.begun(recipe, tuple(map(str, range(CLASSES))), batch, batches_and_loss, eager=eager)
 
 
 def normalised(arch: Arch, clips: list[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
@@ -79,38 +77,39 @@ class Plain:
         return normalised(self.arch, self.clips)
 
 
-def training(args: argparse.Namespace) -> dict[str, Any]:
+def training(args: argparse.Namespace, session: turns.Session) -> turns.Rows:
     """Clips per second of training."""
     arch = arch_of("resnet3d18", frames=args.frames, img_size=args.size, num_classes=CLASSES)
     clips = random_clips(arch, args.batch)
     peer = loops.plain(r3d_18(num_classes=CLASSES), Plain(arch, clips))
-    return loops.compare(
-        f"resnet3d18 training, {args.frames} frames of {args.size} px",
-        mine(quick.photos(arch, "random"), clips, args.batch),
-        [loops.Loop("torchvision's r3d_18 in a plain loop, float32", peer.begin)],
-        batch=args.batch,
-        rounds=args.rounds,
-        seconds=args.seconds,
-        say=(lambda _: None) if args.json else print,
-        unit="clips/s",
-    )
+    what = f"resnet3d18 training, {args.frames} frames of {args.size} px"
+    own = mine(quick.photos(arch, "random"), clips, args.batch, eager=args.eager)
+    peers = [loops.Loop("torchvision's r3d_18 in a plain loop, float32", peer.begin)]
+    yield from loops.compare(what, own, peers, session, batch=args.batch, unit="clips/s")
+
+
+def rows(args: argparse.Namespace) -> turns.Rows:
+    """Decoding, then training."""
+    session = turns.Session.of(args)
+    if args.only != "train":
+        yield from files.rows(args, session)
+    if args.only != "decode":
+        yield from training(args, session)
 
 
 def main() -> None:
     """Print the comparison."""
-    parser = loops.parser(__doc__, batch=4, seconds=20.0)
+    parser = turns.parser(__doc__, rounds=7, seconds=8.0, each="each turn")
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--eager", action="store_true", help="ours is not compiled, whatever the plan says")
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--size", type=int, default=112)
     parser.add_argument("--only", choices=["decode", "train"], help="one of the two halves")
     parser.add_argument("--source", type=Path, help="folder of classes of clips in place of those made here")
     parser.add_argument("--clips", type=int, default=48, help="clips to make")
     parser.add_argument("--length", type=int, nargs="+", default=[10, 2], help="seconds of each, set by set")
-    parser.add_argument("--decode-seconds", type=float, default=8.0, help="of each turn of decoding")
     args = parser.parse_args()
-    decoded = [] if args.only == "train" else files.rows(args)
-    result = turns.result([], "torchvision", "av") if args.only == "decode" else training(args)
-    result["rows"] = [*decoded, *result["rows"]]
-    turns.show(result, args.json)
+    turns.show(rows(args), "torchvision", "av", as_json=args.json)
 
 
 if __name__ == "__main__":

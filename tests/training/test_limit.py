@@ -159,9 +159,9 @@ def test_a_limited_run_ends_with_the_same_bits(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.timeout(600)
 def test_predicted_and_measured_agree_within_the_band() -> None:
     """cifar_resnet110 in a fresh process: the limit holds, and words are within a quarter of the truth."""
-    words = [sys.executable, ROOT / "benchmarks/memory.py", "--json", "--only", "cifar_resnet110"]
+    words = [sys.executable, ROOT / "benchmarks/memory.py", "--json", "--models", "cifar_resnet110"]
     done = subprocess.run(
-        [*words, "--steps", "2", "--threads", "1"], capture_output=True, text=True, check=True
+        [*words, "--rounds", "2", "--threads", "1"], capture_output=True, text=True, check=True
     )
     tight, free = json.loads(done.stdout)["rows"][:2]
     for row in (tight, free):
