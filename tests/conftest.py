@@ -30,6 +30,29 @@ def _empty_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _offline(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test downloads from the world, nor uses what other libraries downloaded before.
+
+    Tests that play a server take the fixture `online`.
+    """
+    os.environ["RESIDUA_OFFLINE"] = "1"
+    for name in ("TORCH_HOME", "HF_HOME"):
+        os.environ[name] = str(tmp_path_factory.mktemp(name.lower()))
+    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_ENDPOINT", "RESIDUA_WEIGHTS_MIRROR"):
+        os.environ.pop(name, None)
+
+
+@pytest.fixture
+def online(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Downloads are allowed in this test, and no proxy of this machine is between it and its server."""
+    for name in ("RESIDUA_OFFLINE", "HF_HUB_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    for scheme in ("http", "https", "all"):
+        monkeypatch.delenv(f"{scheme}_proxy", raising=False)
+        monkeypatch.delenv(f"{scheme}_proxy".upper(), raising=False)
+
+
 @pytest.fixture(autouse=True)
 def _threads_of_one_test() -> None:
     import torch

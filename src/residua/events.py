@@ -29,6 +29,18 @@ class Activity:
 
 
 @dataclass(frozen=True, slots=True)
+class DownloadProgress:
+    """Progress of the download of one file."""
+
+    file: str
+    """Name of the file."""
+    done_bytes: int
+    """Bytes that have arrived, also those of an earlier, interrupted download."""
+    total_bytes: int
+    """Bytes of the whole file; 0 when unknown."""
+
+
+@dataclass(frozen=True, slots=True)
 class StepProgress:
     """Progress within an epoch."""
 
@@ -77,5 +89,5 @@ class Stopped:
     """Updates made and saved."""
 
 
-Event = Note | PlanLine | Activity | StepProgress | EpochRow | Stopped
+Event = Note | PlanLine | Activity | DownloadProgress | StepProgress | EpochRow | Stopped
 """Any of them; a callback that wants one kind asks with `isinstance`."""

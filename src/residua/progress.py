@@ -13,7 +13,8 @@ from importlib.util import find_spec
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from residua.events import Activity, EpochRow, Event, Note, PlanLine, StepProgress, Stopped
+from residua.events import Activity, DownloadProgress, EpochRow, Event, Note, PlanLine, StepProgress, Stopped
+from residua.spec.amount import format_bytes
 from residua.spec.printable import printable
 
 if TYPE_CHECKING:  # rich takes a third of the time that `--help` may take
@@ -82,6 +83,8 @@ class ProgressPrinter:
             self._begin_activity(event)
         elif isinstance(event, StepProgress):
             self._tick(event, name)
+        elif isinstance(event, DownloadProgress):
+            self._download(event)
         elif isinstance(event, EpochRow):
             self.last_row = event
             say_wrapped(
@@ -107,6 +110,20 @@ class ProgressPrinter:
             self._bars.remove_task(self._activity)
         self._activity = None
 
+    def _download(self, download: DownloadProgress) -> None:
+        """Show how much of a file has arrived."""
+        done, total = download.done_bytes, download.total_bytes
+        text = f"{download.file}  {download_facts(download)}"
+        if self._bars:
+            if download.file not in self._tasks:
+                self._tasks[download.file] = self._bars.add_task(text, total=total or None)
+            self._bars.update(self._tasks[download.file], description=text, completed=done)
+            if done == total:
+                self._bars.remove_task(self._tasks.pop(download.file))
+        elif time.monotonic() - self._last_line > QUIET_SECONDS:
+            self._last_line = time.monotonic()
+            say(self.to, f"  {text}")
+
     def _tick(self, tick: StepProgress, name: str) -> None:
         if self._bars:
             share = f"{100 * tick.step // tick.total:2} %"
@@ -126,6 +143,12 @@ class ProgressPrinter:
 def _can_draw(to: "Console") -> bool:
     """Whether lines can be drawn again on `to`: on a terminal, or by widgets of a notebook."""
     return to.is_terminal or (to.is_jupyter and find_spec("ipywidgets") is not None)
+
+
+def download_facts(download: DownloadProgress) -> str:
+    """`12 MiB of 45 MiB`."""
+    done = format_bytes(download.done_bytes)
+    return f"{done} of {format_bytes(download.total_bytes)}" if download.total_bytes else done
 
 
 def tick_facts(tick: StepProgress, noun: str) -> list[str]:

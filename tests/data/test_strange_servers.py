@@ -186,12 +186,13 @@ def test_a_redirect_on_the_same_server_is_followed_a_few_times(
     assert len(circle.paths) < 10
 
 
+@pytest.mark.usefixtures("online")
 @pytest.mark.parametrize("state", ["gone", "later", "silent"])
 def test_a_hub_that_does_not_answer_is_asked_once(
     serve: Callable[[Answer], Server], state: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its libraries ask for a minute, and wait as long as a server tells them to."""
-    api = pytest.importorskip("huggingface_hub").HfApi
+    pytest.importorskip("huggingface_hub")
     over = threading.Event()
 
     def answer(request: http.server.BaseHTTPRequestHandler) -> None:
@@ -204,8 +205,7 @@ def test_a_hub_that_does_not_answer_is_asked_once(
     if state == "gone":
         with socket.create_server(("127.0.0.1", 0)) as nobody:
             address = f"http://127.0.0.1:{nobody.getsockname()[1]}"
-    monkeypatch.setattr("huggingface_hub.HfApi", lambda: api(endpoint=address))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("HF_ENDPOINT", address)
     monkeypatch.setattr(hub, "_SECONDS", 0.3)
     with pytest.raises(UnreachableError, match="someone/photos") as caught:
         hub.check_hub("dataset", "someone/photos")
@@ -215,12 +215,14 @@ def test_a_hub_that_does_not_answer_is_asked_once(
     assert len(server.paths) <= 2  # its client connects once more
 
 
+@pytest.mark.usefixtures("online")
+@pytest.mark.parametrize("name", ["HF_HUB_OFFLINE", "RESIDUA_OFFLINE"])
 def test_a_hub_is_not_asked_by_who_is_offline(
-    serve: Callable[[Answer], Server], monkeypatch: pytest.MonkeyPatch
+    serve: Callable[[Answer], Server], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     pytest.importorskip("huggingface_hub")
     server = serve(endless)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", server.address)
+    monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("HF_ENDPOINT", server.address)
     hub.check_hub("dataset", "someone/photos")
     assert server.paths == []

@@ -53,7 +53,7 @@ class LocalHub:
 
 
 @pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalHub:
+def hub(online: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalHub:
     local_hub: Any = LocalHub(tmp_path)
     monkeypatch.setitem(sys.modules, "huggingface_hub", local_hub)
     monkeypatch.setattr("residua.predict.hub.check_hub", lambda *_, **__: None)

@@ -1,25 +1,32 @@
 """Downloads one public archive, compares its checksum, and unpacks files by name."""
 
 import hashlib
-import http.client
-import io
 import tarfile
-import urllib.error
-import urllib.parse
-import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-from residua.errors import DataError
-from residua.files import write_file
+from residua.data.download_settings import OFFLINE, is_offline
+from residua.data.http_download import RemoteFile, download_file
+from residua.data.partial_file import PartialFile
+from residua.errors import DataError, UnreachableError
+from residua.events import Event
+from residua.files import file_lock, write_file
 
-_SECONDS = 60.0  # without a byte, after which a connection is closed
 _MOST_BYTES = 1 << 28  # of an archive or a member: the archive of CIFAR-10 has 170,052,171
 
 
-def download(folder: Path, *, url: str, md5: str, members: Sequence[str], advice: str) -> None:
+def download(
+    folder: Path,
+    *,
+    url: str,
+    md5: str,
+    members: Sequence[str],
+    advice: str,
+    listen: Callable[[Event], None] = lambda _: None,
+) -> None:
     """Write `members` of the tar archive at `url` into `folder`, each in one step.
+
+    A download that was interrupted goes on where it stopped. Of two processes one downloads, the other waits.
 
     Args:
         folder: Where the files are written; created when it does not exist.
@@ -27,44 +34,45 @@ def download(folder: Path, *, url: str, md5: str, members: Sequence[str], advice
         md5: MD5 of the archive, in hexadecimal.
         members: File names, without the folders of the archive.
         advice: What the user can do instead; every error message ends with it.
+        listen: Receives events of progress.
 
     Raises:
         DataError: The archive cannot be fetched or unpacked, lacks a member, or has another checksum.
+        UnreachableError: The server does not answer, or downloads are switched off.
+        ResourceError: The disk is full.
     """
-    archive = _fetched(url, advice=advice)
-    # MD5 is what the authors publish; it is here against broken transfers, and https against forged ones
-    digest = hashlib.md5(archive, usedforsecurity=False).hexdigest()
-    if digest != md5:
-        raise DataError(f"{url} has the MD5 {digest}, not {md5}: try again, or {advice}")
+    if is_offline():
+        raise UnreachableError(f"{url} is not downloaded, as {' or '.join(OFFLINE)} is set: {advice}")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-            for member in members:
-                write_file(folder / member, _member(tar, member))
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with file_lock(folder.with_name(f"{folder.name}.lock")):
+            if not all((folder / member).is_file() for member in members):
+                part = PartialFile(folder.with_name(f"{folder.name}.partial"))
+                _fetch(part, url, md5, advice, listen)
+                _unpack(part.path, folder, members)
+                part.remove()
     except (OSError, EOFError, tarfile.TarError) as error:
         raise DataError(f"{url} cannot be unpacked into {folder} ({error}): {advice}") from None
 
 
-class _SameServer(urllib.request.HTTPRedirectHandler):
-    """Follows redirects within a server only; another one, or plain HTTP, would get the request unasked."""
-
-    def redirect_request(
-        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
-    ) -> urllib.request.Request | None:
-        """The request that a redirect leads to. URLError for another server."""
-        first, second = urllib.parse.urlsplit(req.full_url), urllib.parse.urlsplit(newurl)
-        if first[:2] != second[:2]:
-            raise urllib.error.URLError(f"it redirects to {second.scheme}://{second.netloc[:200]}")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def _fetched(url: str, *, advice: str) -> bytes:
+def _fetch(part: PartialFile, url: str, md5: str, advice: str, listen: Callable[[Event], None]) -> None:
     try:
-        with urllib.request.build_opener(_SameServer()).open(url, timeout=_SECONDS) as response:
-            content: bytes = response.read(_MOST_BYTES)
-            return content
-    except (OSError, http.client.HTTPException) as error:
-        raise DataError(f"{url} cannot be fetched ({error}): {advice}") from None
+        download_file(RemoteFile(url, url.rpartition("/")[2], most=_MOST_BYTES), part, listen=listen)
+    except DataError as error:
+        raise type(error)(f"{url} cannot be fetched ({error}): {advice}") from None
+    # MD5 is what the authors publish; it is here against broken transfers, and https against forged ones
+    with part.path.open("rb") as file:
+        digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    if digest != md5:
+        part.remove()
+        raise DataError(f"{url} has the MD5 {digest}, not {md5}: try again, or {advice}")
+
+
+def _unpack(archive: Path, folder: Path, members: Sequence[str]) -> None:
+    folder.mkdir(exist_ok=True)
+    with tarfile.open(archive) as tar:
+        for member in members:
+            write_file(folder / member, _member(tar, member))
 
 
 def _member(tar: tarfile.TarFile, name: str) -> bytes:

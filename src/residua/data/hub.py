@@ -3,6 +3,7 @@
 from typing import Literal
 
 from residua.data.decode import one_line, printable_path
+from residua.data.download_settings import hub_endpoint, is_offline
 from residua.errors import UnreachableError
 
 _SECONDS = 10.0  # without an answer, after which the hub counts as unreachable
@@ -10,7 +11,7 @@ _LATER = (408, 429)  # statuses that ask to come again
 
 
 def check_hub(kind: Literal["dataset", "model"], name: str, *, revision: str | None = None) -> None:
-    """Check that the hub answers; nothing is asked where the library is offline by its own setting.
+    """Check that the hub answers; nothing is asked where the user forbids downloads.
 
     Args:
         kind: What is looked for.
@@ -20,13 +21,13 @@ def check_hub(kind: Literal["dataset", "model"], name: str, *, revision: str | N
     Raises:
         UnreachableError: The hub does not answer, or refuses all requests.
     """
-    from huggingface_hub import HfApi, constants
+    from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
-    if constants.HF_HUB_OFFLINE:
+    if is_offline():
         return
     try:
-        HfApi().repo_info(name, repo_type=kind, revision=revision, timeout=_SECONDS)
+        HfApi(endpoint=hub_endpoint()).repo_info(name, repo_type=kind, revision=revision, timeout=_SECONDS)
     except HfHubHTTPError as error:
         status = error.response.status_code
         if status < 500 and status not in _LATER:

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import ModuleType
 
 from residua.data.decode import one_line, printable_path
+from residua.data.download_settings import is_offline
 from residua.data.hub import check_hub
 from residua.errors import CheckpointError, ConfigError, UnreachableError
 from residua.predict.folder import CONFIG
@@ -52,7 +53,7 @@ def download(repository: str, *, revision: str | None = None) -> Path:
             repository,
             revision=revision,
             allow_patterns=[CONFIG, FILE],
-            local_files_only=unreachable is not None,
+            local_files_only=unreachable is not None or is_offline(),
         )
     except Exception as error:  # the library changed its HTTP client, and with it the errors
         name, reason = printable_path(repository), one_line(error)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Subset
 
 from residua.data.decode import one_line
+from residua.data.download_settings import is_offline
 from residua.data.fingerprints import Fingerprints
 from residua.data.hub import check_hub
 from residua.data.images import Images
@@ -187,6 +188,8 @@ def find_hub(name: str, _options: ListingOptions) -> SourceListing:
         raise DataError("hf: needs the package datasets: pip install 'residua[hf]'") from None
     is_folder = Path(name).is_dir()
     if not is_folder and not datasets.config.HF_DATASETS_OFFLINE:
+        if is_offline():
+            raise UnreachableError(f"hf:{name}: set HF_HUB_OFFLINE=1, too, to use what was downloaded before")
         check_hub("dataset", name)
     try:
         cell: Any = datasets.load_from_disk(name) if is_folder else datasets.load_dataset(name)
