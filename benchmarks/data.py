@@ -141,11 +141,13 @@ def _owned(look: Callable[[int], Path], workers: int, looks: int) -> float:
     for worker in range(workers):
         reader, writer = os.pipe()
         if not os.fork():
-            before = _private()
-            for number in range(looks):
-                look((worker + workers * number) % PATHS)
-            os.write(writer, str(_private() - before).encode())
-            os._exit(0)
+            try:
+                before = _private()
+                for number in range(looks):
+                    look((worker + workers * number) % PATHS)
+                os.write(writer, str(_private() - before).encode())
+            finally:  # after Ctrl-C, too: the rows are those of the parent
+                os._exit(0)
         os.wait()
         total += int(os.read(reader, 100)) / 1e6
         os.close(reader)

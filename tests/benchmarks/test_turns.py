@@ -1,5 +1,6 @@
 """How benchmarks compare: turns that rotate, no process of one side in the turn of another, the spread."""
 
+import copy
 import json
 import subprocess
 import sys
@@ -20,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import loops  # noqa: E402
+import step as step_benchmark  # noqa: E402
 import table  # noqa: E402
 import turns  # noqa: E402
 
@@ -118,6 +120,19 @@ def test_the_ceiling_computes_the_convolutions_of_a_step() -> None:
     alone = backward_convolutions(lambda: next(steps))
     assert alone == backward_convolutions(lambda: network(torch.zeros(2, 3, 32, 32)).sum().backward())
     assert sum(count for _, count in alone) == 19
+
+
+@pytest.mark.parametrize("side", [*step_benchmark.FORWARDS][2:])
+def test_fused_layers_train_to_the_same_bits(side: str) -> None:
+    network = create_model("cifar_resnet20").to(memory_format=torch.channels_last)
+    fused = copy.deepcopy(network)
+    for one, forward in ((network, step_benchmark.AS_IS), (fused, side)):
+        torch.manual_seed(0)
+        step = step_benchmark.step_of(one, 2, step_benchmark.FORWARDS[forward])
+        step()
+        step()
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, fused.state_dict()[name]), name
 
 
 def interrupted(after: int) -> Callable[[], float]:
