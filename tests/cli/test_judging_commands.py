@@ -4,7 +4,13 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
 from command import complaint, residua, succeeded
+from residua.cli.app import app
+from residua.errors import ConfigError
 
 
 def test_evaluate_gives_one_document_with_every_protocol(trained: Path, tmp_path: Path) -> None:
@@ -21,20 +27,27 @@ def test_evaluate_gives_one_document_with_every_protocol(trained: Path, tmp_path
     assert "--force" in complaint(residua(*words), 2)
 
 
-def test_device_batch_size_and_workers_are_options_of_every_command_that_computes(
-    trained: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("evaluate", "--batch-size", "5", "--workers", "1"),
+        ("predict", "image.png", "--batch-size", "5"),
+        ("analyse", "--what", "features", "--json"),
+    ],
+)
+def test_a_command_that_computes_does_so_on_the_device_it_is_given(
+    words: tuple[str, ...], trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen = ("--device", "cpu", "--batch-size", 5)
-    words = ("evaluate", trained, "--views", "center,flip,multiscale", "--json")
-    usual, ours = (
-        json.loads(succeeded(residua(*words, *more)))["scores"] for more in ((), (*chosen, "--workers", 1))
-    )
-    assert [score["top1"] for score in ours] == [score["top1"] for score in usual]
-    images = tmp_path.parent / "none"
-    for name, *rest in (("evaluate",), ("predict", images), ("analyse", "--what", "features")):
-        assert "'tpu'" in complaint(residua(name, trained, *rest, "--device", "tpu"), 2)
-    assert "--batch-size" in complaint(residua("predict", trained, images, "--batch-size", 0), 2)
-    assert "--workers" in complaint(residua("evaluate", trained, "--workers", -2), 2)
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (40, 40)).save("image.png")
+    name, *rest = words
+    run = CliRunner()
+    done = run.invoke(app, [name, str(trained), *rest, "--device", "tpu"])
+    assert isinstance(done.exception, ConfigError)
+    assert "'tpu'" in str(done.exception)
+    assert run.invoke(app, [name, str(trained), *rest, "--device", "cpu"]).exit_code == 0
+    assert isinstance(run.invoke(app, ["predict", "run", "x", "--batch-size", "0"]).exception, ConfigError)
+    assert isinstance(run.invoke(app, ["evaluate", "run", "--workers", "-2"]).exception, ConfigError)
 
 
 def test_evaluate_says_its_protocols_in_words(trained: Path) -> None:

@@ -65,6 +65,16 @@ def test_every_view_gives_a_score_with_its_protocol(runs: tuple[Path, Path]) -> 
     assert scores[0] == residua.evaluate(runs[0])[0]
 
 
+def test_batch_size_and_workers_change_no_score(runs: tuple[Path, Path]) -> None:
+    views = ["center", "flip", "multiscale"]
+    usual = residua.evaluate(runs[0], views=views, device="cpu")
+    ours = residua.evaluate(runs[0], views=views, device="cpu", batch_size=5, workers=1)
+    assert [score.top1 for score in ours] == [score.top1 for score in usual]
+    for wrong in ({"batch_size": -1}, {"workers": -2}, {"device": "tpu"}):
+        with pytest.raises(ConfigError, match=next(iter(wrong))):
+            residua.evaluate(runs[0], **wrong)  # type: ignore[arg-type]
+
+
 def test_an_ensemble_averages_probabilities(runs: tuple[Path, Path]) -> None:
     one, two = evaluations(runs, "flip").evaluations
     (both,) = evaluations(runs, "flip", ensemble=True).evaluations
