@@ -36,6 +36,8 @@ __all__: list[str] = []
 
 OPTIONS = (*CHANGES, "norm", "zero_init_last", "weights")
 """Options of `residua.create_model` that pass through `timm.create_model`."""
+AUTO = "auto"
+"""The best published weights of a network, which bring what it reads."""
 OWN_OPTIONS = ("features_only", "out_indices", "feature_cls", "feature_cfg", "device", "dtype")
 """Options of timm's networks that are read here."""
 FEATURE_CLASSES: Mapping[str, Callable[..., nn.Module]] = {
@@ -59,7 +61,7 @@ def make(name: str, *, pretrained: bool, config: Mapping[str, Any], options: Map
 
     Args:
         name: A name of residua.
-        pretrained: Load the weights that `config` names.
+        pretrained: Load the weights that `config` names, else the best that are published.
         config: timm's pretrained configuration.
         options: `OPTIONS`, of which `num_classes=0` removes the last layer and `global_pool=""` the head;
             `features_only`, `out_indices`, `feature_cls` and `feature_cfg` choose maps; `device` and `dtype`.
@@ -68,7 +70,7 @@ def make(name: str, *, pretrained: bool, config: Mapping[str, Any], options: Map
         A Network; with `features_only` a module that returns a list of maps, without the layers behind them.
 
     Raises:
-        ConfigError: A value is wrong, or `pretrained` is asked without weights in `config`.
+        ConfigError: A value is wrong, or `pretrained` is asked and no weights are published.
         UnknownOptionError: No network has such an option.
     """
     for unknown in options.keys() - {*OPTIONS, *OWN_OPTIONS, "cache_dir", "pretrained_model_args"}:
@@ -79,16 +81,19 @@ def make(name: str, *, pretrained: bool, config: Mapping[str, Any], options: Map
     classes, pool = values.get("num_classes"), values.get("global_pool")
     values["num_classes"] = classes or config.get("num_classes")
     values["global_pool"] = pool or None
-    weights = _weights(name, config, options.get("cache_dir")) if pretrained else None
-    if weights:
+    weights = _weights(config, options.get("cache_dir")) if pretrained else None
+    if isinstance(weights, Path):
         sizes = {option: value for option, value in values.items() if option in CHANGES}
         check_size(arch_of(name, **sizes), weights)
+    elif weights:
+        values["weights"] = weights
     with torch.device(options["device"]) if options.get("device") is not None else nullcontext():
         network: Network = create_model(name, **values)
-    if weights:
+    if isinstance(weights, Path):
         load(network, weights)
-    network.class_names = tuple(config.get("label_names") or ())
-    cfg = {**timm_config(network.arch), **config, "architecture": TIMM_PREFIX + name}
+    network.class_names = tuple(config.get("label_names") or network.class_names)
+    own = timm_config(network.arch)
+    cfg = {**own, **config, **(own if weights == AUTO else {}), "architecture": TIMM_PREFIX + name}
     cfg["input_size"] = tuple(network.arch.input_shape)
     if classes == 0 or pool == "":
         network.reset_classifier(classes or 0, pool)
@@ -101,14 +106,15 @@ def make(name: str, *, pretrained: bool, config: Mapping[str, Any], options: Map
     return network
 
 
-def _weights(name: str, config: Mapping[str, Any], cache_dir: str | Path | None) -> Path:
+def _weights(config: Mapping[str, Any], cache_dir: str | Path | None) -> Path | str:
+    """The file that `config` names; `auto`, the best published weights, where it names none."""
     if config.get("source") == "hf-hub":
         from huggingface_hub import hf_hub_download
 
         return Path(hf_hub_download(config["hf_hub_id"], FILE, cache_dir=cache_dir))
     if config.get("file"):
         return Path(config["file"])
-    raise ConfigError(f"residua ships no weights of {name}: give pretrained=False, or local-dir:FOLDER")
+    return AUTO
 
 
 def _features(network: Network, cfg: dict[str, Any], options: Mapping[str, Any]) -> nn.Module:

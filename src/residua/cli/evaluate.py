@@ -20,12 +20,14 @@ from residua.cli.options import (
 )
 from residua.cli.paths import expand_patterns, page_path
 from residua.cli.processes import launch_if_asked, speaks
-from residua.cli.terminal import console, next_line, put_json, say, tell
+from residua.cli.terminal import aside, console, next_line, put_json, say, tell
 from residua.spec.amount import quantity
 
 
 def evaluate(
-    trained: list[Path] = typer.Argument(metavar="RUN|FILE", help="Runs, or checkpoint files."),
+    trained: list[Path] = typer.Argument(
+        metavar="RUN|FILE|NAME", help="Runs, files, or published weights by name."
+    ),
     data: str = DATA,
     views: list[str] = typer.Option(
         [],
@@ -57,13 +59,17 @@ def evaluate(
     launch_if_asked(processes)
     from residua.files import write_file
     from residua.jobs.evaluate import evaluate_networks, inference_of
-    from residua.jobs.predict import check_out, save
+    from residua.jobs.predict import check_out, obtain, save
+    from residua.progress import ProgressPrinter
     from residua.training.processes.world import process_group
 
     page, trained = page_path(report, old_report), expand_patterns(trained)
     check_out(page, force=force, suffixes=(".html",))
     check_out(predictions, force=force)
     names, options = _split(views), ["topk"] if topk != TOPK else []
+    notes = aside(console(json_on_stdout=True))
+    with (printer := ProgressPrinter(notes)).showing_bars():
+        obtain(trained, listen=printer.show)
     with process_group() as world:
         evaluations = evaluate_networks(
             trained,

@@ -105,9 +105,11 @@ RECIPE = typer.Option(
 PRETRAINED = typer.Option(
     "",
     "--weights",
-    metavar="FILE|RUN",
-    help="Pretrained weights to fine-tune: a checkpoint file or a run.",
+    metavar="NAME|FILE|RUN",
+    help="Pretrained weights to fine-tune: by name (auto, timm.a1, timm:resnet18, hf:OWNER/NAME; see "
+    "`residua weights`), a file, a folder or a run. Without -m the network is theirs.",
 )
+BEST_PRETRAINED = typer.Option(False, "--pretrained", help="Short for --weights auto.")
 SETTINGS = typer.Option(
     [],
     "--set",

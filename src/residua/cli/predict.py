@@ -7,12 +7,14 @@ import typer
 from residua.cli.failures import BAD_DATA
 from residua.cli.options import FORCE, INFERENCE_BATCH_SIZE, INFERENCE_DEVICE, JSON, number
 from residua.cli.paths import expand_patterns
-from residua.cli.terminal import command, console, next_line, put_json, say, tell
+from residua.cli.terminal import aside, command, console, next_line, put_json, say, tell
 from residua.spec.amount import quantity
 
 
 def predict(
-    trained: Path = typer.Argument(metavar="RUN|FILE", help="A run, or one of its checkpoint files."),
+    trained: Path = typer.Argument(
+        metavar="RUN|FILE|NAME", help="A run, a file, or published weights by name."
+    ),
     images: list[Path] = typer.Argument(
         metavar="IMAGE|DIR", help="Image files, folders of them, or patterns such as 'new/*.jpg'."
     ),
@@ -48,12 +50,16 @@ def predict(
 
     Example: residua predict runs/cells-1 new/ --draw drawings -o boxes.jsonl
     """
-    from residua.jobs.predict import check_out, save
+    from residua.jobs.predict import check_out, obtain, save
     from residua.jobs.predict import predict as predict_files
+    from residua.progress import ProgressPrinter
 
     options = {"topk": topk != 1, "draw": draw, "least": least is not None, "timeline": timeline}
     check_out(out, force=force)
     check_out(timeline, force=force, suffixes=(".html",))
+    notes = aside(console(json_on_stdout=True))
+    with (printer := ProgressPrinter(notes)).showing_bars():
+        obtain([trained], listen=printer.show)
     predictions, noun = predict_files(
         trained,
         expand_patterns(images),

@@ -10,7 +10,15 @@ import typer
 
 from residua.cli.failures import STOPPED
 from residua.cli.network_options import MODEL_SET, model_changes
-from residua.cli.options import MODEL, PRETRAINED, PROCESSES, RECIPE, SETTINGS, complete_source
+from residua.cli.options import (
+    BEST_PRETRAINED,
+    MODEL,
+    PRETRAINED,
+    PROCESSES,
+    RECIPE,
+    SETTINGS,
+    complete_source,
+)
 from residua.cli.processes import ended, is_one_of_many, launch_if_asked, may_restart, speaks
 from residua.cli.recipe_options import (
     BATCH_SIZE,
@@ -54,6 +62,7 @@ def train(
     model_set: list[str] = MODEL_SET,
     recipe: str = RECIPE,
     weights: str = PRETRAINED,
+    pretrained: bool = BEST_PRETRAINED,
     epochs: int = EPOCHS,
     minutes: float = MINUTES,
     image_size: int = IMAGE_SIZE,
@@ -103,7 +112,7 @@ def train(
         data,
         model,
         recipe,
-        weights,
+        weights or ("auto" if pretrained else ""),
         epochs,
         changes,
         model_changes=of_network,

@@ -29,6 +29,7 @@ from residua.spec.amount import quantity
 from residua.spec.named_network import arch_of, is_file, origin_of
 from residua.tasks.classify.learn_task import ClassifyLearn
 from residua.version import __version__
+from residua.weights.named import names_weights
 
 IMAGES = 256
 """Images for each study by default, at most."""
@@ -133,18 +134,19 @@ def _subject(trained: str, data: str | None, count: int) -> Subject:
     if data is not None or (Path(trained) / "recipe.json").is_file():
         task = tasks.predict_task_of([Path(trained)])
         images = _sample(task.examples(Path(trained), data, network.class_names), count)
-    return _with_images(Path(trained).stem or trained, network, images)
+    name = trained if names_weights(trained) else Path(trained).stem or trained
+    return _with_images(name, network, images)
 
 
 def _is_named(trained: str) -> bool:
-    """Whether `trained` is a network by name or a JSON file, and no run or checkpoint.
+    """Whether `trained` is a network by name or a JSON file, and no run, checkpoint or published weights.
 
     ConfigError for a run with changes.
     """
     origin = origin_of(trained)
     if is_file(origin):
         return True
-    if Path(trained).exists():
+    if Path(trained).exists() or names_weights(trained):
         return False
     is_named = Path(origin).name == origin and not Path(origin).suffix
     if origin != trained and not is_named:
@@ -174,6 +176,18 @@ def _with_images(name: str, network: Network, images: Images | None) -> Subject:
     )
     batch = next(iter(batches))
     return Subject(name, network, images, normalise(batch.images, network.preprocess), batch.labels)
+
+
+def subject_of(name: str, network: Network, images: Images, *, count: int = 0) -> Subject:
+    """A network with images to study it with.
+
+    Args:
+        name: What figures call it.
+        network: The network, in eval mode.
+        images: Images it was not trained on.
+        count: How many of them, at most, always the same ones; 0 takes all.
+    """
+    return _with_images(name, network, _sample(images, count) if count else images)
 
 
 def _sample(images: Images, count: int) -> Images:

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from residua import tasks
 from residua.data.table_cells import csv_text, protect
 from residua.data.walk import list_images
 from residua.errors import CheckpointError, ConfigError
+from residua.events import Event, Note
 from residua.files import write_file
 from residua.tasks.predict_task import Predictions
 
@@ -29,7 +30,7 @@ def predict(
     """Predict images or videos.
 
     Args:
-        trained: A run, a saved folder or a checkpoint file.
+        trained: A run, a saved folder, a checkpoint file, or published weights by name.
         files: Files, or folders of them.
         topk: Classes for each file.
         least: Lowest score of a box; None for the default.
@@ -55,6 +56,28 @@ def predict(
     predictor = task.load(trained, device=device)
     predictions = task.predict(predictor, paths, topk=topk, least=least, batch_size=batch_size)
     return predictions, task.media_type.noun
+
+
+def obtain(trained: Sequence[Path], *, listen: Callable[[Event], None] = lambda _: None) -> None:
+    """Download the published weights among `trained`, so that they are on this machine when they are loaded.
+
+    Args:
+        trained: Runs, folders, files, and names of published weights.
+        listen: Receives the progress of a download, and what is known of the weights.
+
+    Raises:
+        ConfigError: There are no weights of such a name.
+        CheckpointError: A file is another one than was published.
+        UnreachableError: Weights are not on this machine, and cannot be downloaded.
+    """
+    for path in trained:
+        if path.exists():
+            continue
+        from residua.weights import named  # only names need it
+
+        if named.is_trained(str(path)):
+            for note in named.open_weights(str(path), listen=listen).notes:
+                listen(Note(note))
 
 
 def check_out(out: Path | None, *, force: bool, suffixes: Sequence[str] = SUFFIXES) -> None:

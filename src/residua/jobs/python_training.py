@@ -29,7 +29,7 @@ def train(
     model: str | Arch | Network | None = None,
     *,
     recipe: str | None = None,
-    weights: str | Path = "",
+    weights: str | Path | bool = "",
     epochs: int | None = None,
     minutes: float | None = None,
     image_size: int | None = None,
@@ -49,7 +49,9 @@ def train(
             file, as an Arch or as a Network. Training starts from the weights of a Network and stores them in
             the run; the Network stays as it is. By default a network that suits the data.
         recipe: Name of a recipe or path of a JSON file; by default one that suits the data.
-        weights: A file or a run whose weights training starts from; empty starts from scratch.
+        weights: The weights that training starts from: published ones by name (`timm.a1`, `timm:resnet18`;
+            True or `auto` for the best of the network), a file, a folder or a run. Without `model` the
+            network is theirs. Empty starts from scratch.
         epochs: Passes over the training examples; by default the recipe's, more for few images.
         minutes: Train as long as fits into so many minutes, with validation, instead of `epochs`.
         image_size: Side of the images that the network reads, in pixels.
@@ -78,7 +80,7 @@ def train(
         source,
         model,
         recipe,
-        str(weights),
+        "auto" if weights is True else str(weights or ""),
         epochs,
         texts,
         listing,

@@ -105,6 +105,7 @@ def config(network: Network) -> dict[str, Any]:
         "pretrained_cfg": timm_config(arch),
         "label_names": list(network.class_names),
         "arch": to_plain(arch),
+        **({"pretrained_from": to_plain(network.pretrained_from)} if network.pretrained_from else {}),
     }
 
 

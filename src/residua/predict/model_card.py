@@ -50,9 +50,19 @@ def model_card(network: Network, repository: str, *, run: Run | None = None, lic
         f"Made with residua {__version__}.\n",
         "## Use it\n",
         use.format(repository=repository, name=name),
-        *(_of_run(run) if run else ["Nothing is known of its training.\n"]),
+        *(_of_run(run, network) if run else ["Nothing is known of its training.\n"]),
+        *_of_pretraining(network),
     ]
     return "\n".join(lines)
+
+
+def _of_pretraining(network: Network) -> list[str]:
+    """The published weights from which its training began, and their licence; empty for none."""
+    if (origin := network.pretrained_from) is None:
+        return []
+    published = f" They are published at {origin.source}." if origin.source.startswith("https://") else ""
+    what = "The network has these published weights, or its training began from them"
+    return ["## Pretrained weights\n", f"{what}: {printable(origin.text)}.{published}\n"]
 
 
 def _head(network: Network, name: str, run: Run | None, license_name: str) -> list[str]:
@@ -77,10 +87,12 @@ def _head(network: Network, name: str, run: Run | None, license_name: str) -> li
 def _last_error(run: Run) -> float | None:
     """Test error of the weights that are pushed, in percent; None where there is none."""
     rows = run.metrics
+    if result := run.result:
+        return float(result["test_error"])
     return rows[-1].get("ema_test_error", rows[-1].get("test_error")) if rows else None
 
 
-def _of_run(run: Run) -> list[str]:
+def _of_run(run: Run, network: Network) -> list[str]:
     recipe, identity, environment = run.recipe, run.identity, run.environment
     measure = last_measure(run)
     lines = ["## Measured\n"]
@@ -89,7 +101,8 @@ def _of_run(run: Run) -> list[str]:
         lines.append(f"{measure[0].capitalize()}: {measure[1]}, {view} of the test or validation split.\n")
     else:
         lines.append("Nothing: no epoch was finished.\n")
-    plain = to_plain(replace(recipe, weights=PurePath(recipe.weights).name))
+    weights = network.pretrained_from.name if network.pretrained_from else PurePath(recipe.weights).name
+    plain = to_plain(replace(recipe, weights=weights))
     plain["data"]["source"] = data_name(recipe)  # not the folders of the machine
     settings = {key: value for key, value in plain.items() if key not in ("arch", "detector")}
     return [

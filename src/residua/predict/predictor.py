@@ -202,7 +202,7 @@ def weights_path(path: Path, weights: WeightsName) -> Path:
     run = Run(path)
     run.check_files()
     states = run.checkpoints
-    if weights == "best":
+    if weights == "best" or (weights == "auto" and checkpoint.chooses_weights(run)):
         if not (states / checkpoint.BEST).exists():
             raise CheckpointError(
                 f"{path} holds no best weights: no epoch is evaluated yet, or the file is lost"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from residua.data.sources.table import parse_source
 from residua.measure.views import CLIP, VIEW_TEXTS
+from residua.predict.run_summary import first_weights_text
 from residua.report.page import Code, Figure, Folded, Part, Table, Text
 from residua.report.training_curves import Curve, Panel, training_curves
 from residua.runs.run import Run
@@ -86,10 +87,12 @@ def training_section(run: Run, sentences: tuple[str, ...]) -> tuple[Part, ...]:
         The recipe and the machine as text, the command that trains it again, and all settings, folded.
     """
     environment = run.environment
+    began = first_weights_text(run, run.recipe)
     return (
         Text(
             (
                 " ".join(sentences),
+                *((began,) if began else ()),
                 f"{environment.hardware}; {environment.software}.",
             )
         ),

@@ -16,6 +16,7 @@ from residua.spec.recipe import Plan, Recipe
 from residua.tasks.detect.batches import BoxBatch
 from residua.tasks.detect.network import DetectionNetwork
 from residua.training.network import check_finite
+from residua.weights.facts import provenance_of
 from residua.weights.load import load, read_weights
 
 DetectionLossFn = Callable[[nn.Module, BoxBatch], tuple[Tensor, Tensor]]
@@ -89,7 +90,7 @@ def initial_network(
     if path and not facts.get("detector"):
         listen(f"{load(backbone, path)}, into the backbone")
     network = DetectionNetwork(backbone, detector, len(classes))
-    network.class_names = classes
+    network.class_names, network.pretrained_from = classes, provenance_of(facts)
     if facts.get("detector"):
         listen(_fill(network, tensors, str(path)))
     check_finite(network, recipe.weights)
