@@ -52,7 +52,7 @@ SPEAKS = {
 DEEP = [name for name in NAMES if arch(name).depth() > 1000]
 PROMPT = ("cifar_resnet1001", "cifar_resnet1202", "cifar_preresnet1001", "cifar_iresnet1001")
 """A thousand layers that fit the memory of any machine."""
-STUDIES = ("gate", "exclusive_gate", "scale0.5,0.5", "dropout")
+STUDIES = ("A_after", "gate", "exclusive_gate", "scale0.5,0.5", "dropout")
 SECONDS = 5.0
 """Of the processor's time, for a thousand layers: a loose bound, for a free machine takes one."""
 

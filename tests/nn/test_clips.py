@@ -83,6 +83,9 @@ def test_option_a_takes_every_other_frame_and_pixel() -> None:
     assert torch.equal(out[:, 1:5], x[:, :, ::2, ::2, ::2])
     assert not out[:, 0].any()
     assert not out[:, 5].any()
+    after = spell("E", 4, (Conv(6, 1, 2, pace=2),), letters=CLIP_LETTERS)(x)
+    assert torch.equal(after[:, :4], x[:, :, ::2, ::2, ::2])
+    assert not after[:, 4:].any()
 
 
 @pytest.mark.parametrize("letter", ["P", "V"])

@@ -16,7 +16,7 @@ from residua.nn.letters import ZeroPad
 from residua.nn.network import Features, Network, build
 from residua.spec.arch import Arch, Head
 from residua.spec.block import Block, Conv, Pool
-from residua.spec.change import deepen, with_classes
+from residua.spec.change import deepen, with_classes, with_shortcut
 from residua.spec.zoo import arch
 
 DOWN = (Conv(8, 3, 2), Conv(8))
@@ -133,23 +133,39 @@ def test_zero_last_norm_makes_each_block_its_shortcut() -> None:
 
 def test_zeros_stand_on_both_sides_of_the_old_channels() -> None:
     x = torch.randn(1, 2, 5, 5)
-    y = ZeroPad(2, Conv(5, 1, 2))(x)
+    y = ZeroPad(2, Conv(5, 1, 2), before=True)(x)
     assert y.shape == (1, 5, 3, 3)
     assert torch.equal(y[:, 1:3], x[:, :, ::2, ::2])
     assert not y[:, [0, 3, 4]].any()
-    with pytest.raises(ConfigError, match=r"Z .*4 channels to 2"):
-        ZeroPad(4, Conv(2))
+    with pytest.raises(ConfigError, match="4 channels to 2"):
+        ZeroPad(4, Conv(2), before=True)
+
+
+def test_zeros_after_stand_behind_the_old_channels() -> None:
+    x = torch.randn(1, 2, 5, 5)
+    y = ZeroPad(2, Conv(5, 1, 2), before=False)(x)
+    assert torch.equal(y[:, :2], x[:, :, ::2, ::2])
+    assert not y[:, 2:].any()
+
+
+def test_the_two_kinds_of_option_a_have_one_shape_and_compute_two_things() -> None:
+    both, after = (build(with_shortcut(small(), option)).eval() for option in ("A", "A_after"))
+    after.load_state_dict(both.state_dict())
+    x = torch.randn(2, 3, 32, 32)
+    assert not torch.allclose(both(x), after(x))
+    assert both.arch == with_shortcut(after.arch, "A")
 
 
 @pytest.mark.parametrize("form", [torch.contiguous_format, torch.channels_last])
-def test_option_a_and_its_gradient_keep_the_memory_format(form: torch.memory_format) -> None:
+@pytest.mark.parametrize("before", [True, False])
+def test_option_a_and_its_gradient_keep_the_memory_format(form: torch.memory_format, *, before: bool) -> None:
     """Odd sides: the last pixel of each is kept."""
     x = torch.randn(2, 3, 7, 5).contiguous(memory_format=form).requires_grad_()
-    y = ZeroPad(3, Conv(8, 1, 2))(x)
+    y = ZeroPad(3, Conv(8, 1, 2), before=before)(x)
     (gradient,) = torch.autograd.grad(y, x, torch.randn(y.shape).contiguous(memory_format=form))
     assert y.is_contiguous(memory_format=form)
     assert gradient.is_contiguous(memory_format=form)
-    assert torch.equal(y[:, 2:5], x[:, :, ::2, ::2])
+    assert torch.equal(y[:, 2:5] if before else y[:, :3], x[:, :, ::2, ::2])
     assert int((gradient != 0).sum()) == 2 * 3 * 4 * 3
 
 

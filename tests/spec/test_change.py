@@ -41,7 +41,7 @@ def test_with_shortcut_makes_the_named_options_of_one_another(option: str, name:
 
 
 def test_with_shortcut_refuses_what_it_cannot_do() -> None:
-    with pytest.raises(ConfigError, match=r"'D'.*A, B, C"):
+    with pytest.raises(ConfigError, match=r"'D'.*A, A_after, B"):
         with_shortcut(SPEC, "D")
     with pytest.raises(ConfigError, match=r"cifar_plain20.*no shortcuts"):
         with_shortcut(arch("cifar_plain20"), "B")

@@ -52,7 +52,7 @@ def test_layers_run_in_the_order_they_are_spelled(spec: Arch) -> None:
             module.register_forward_hook(lambda *_, letter=letter: ran.append(letter))
     network(torch.zeros(1, spec.channels, SIZE, SIZE))
     spelled = {"C": "conv", "N": "norm", "A": "act", "P": "pool", "V": "mean", "D": "drop", "L": "linear"}
-    letters = [{**spelled, "Z": "zero"}[layer.letter] for layer in walk.layers(spec)]
+    letters = [{**spelled, "Z": "zero", "E": "zero"}[layer.letter] for layer in walk.layers(spec)]
     assert [letter for letter in ran if letter != "tail"] == letters
 
 
@@ -75,13 +75,15 @@ def test_layers_run_in_the_order_they_are_spelled(spec: Arch) -> None:
         ("(CNA CN)A", (C4,), "CN", "2 C but 1 convs"),
         ("(CNA CN)A", (C4,) * 3, "CN", "2 C but 3 convs"),
         ("(CNA ZN)A", (C4, C4), "CN", "Z .*in a shortcut"),
+        ("(CNA EN)A", (C4, C4), "CN", "E .*in a shortcut"),
+        ("(CN)A", (C4,), "ZE", "one C, Z or E"),
         ("CL", (C4,), "", "C and L"),
         ("CNA", (C4,), "CN", "no brackets.* shortcut 'CN'"),
-        ("(CN)A", (C4,), "", "one C or Z"),
-        ("(CN)A", (C4,), "N", "one C or Z"),
-        ("(CN)A", (C4,), "CC", "one C or Z"),
-        ("(CN)A", (C4,), "(C)", "one C or Z"),
-        ("(CN)A", (C4,), "CL", "one C or Z"),
+        ("(CN)A", (C4,), "", "one C, Z or E"),
+        ("(CN)A", (C4,), "N", "one C, Z or E"),
+        ("(CN)A", (C4,), "CC", "one C, Z or E"),
+        ("(CN)A", (C4,), "(C)", "one C, Z or E"),
+        ("(CN)A", (C4,), "CL", "one C, Z or E"),
         ("(CN)A", (C4,), "CPN", "pool .*'PCN'"),
         ("LA", (C4,), "", r"window.* Conv\(out, 1\)"),
         ("(S CN)A", (C4,), "CN", r"drop 0\.0.* share"),
@@ -136,6 +138,9 @@ def test_a_shortcut_spells_only_what_has_something_to_do() -> None:
     assert wide.bridge(8) == ("", ())
     assert Block("(C)", (C8,), "CN", always=True).bridge(8) == ("CN", (Conv(8, 1),))
     assert Block("(C)", (Conv(8, 3, 2),), "Z").bridge(8) == ("Z", (Conv(8, 1, 2),))
+    assert Block("(C)", (Conv(8, 3, 2),), "E").bridge(8) == ("E", (Conv(8, 1, 2),))
+    assert Block("(C)", (Conv(8),), "E").bridge(8) == ("", ())
+    assert Block("(C)", (Conv(8),), "ED", always=True, drop=0.5).bridge(8) == ("D", ())
 
 
 def test_the_orders_are_those_of_the_figures() -> None:

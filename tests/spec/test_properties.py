@@ -141,7 +141,7 @@ WORDS = (
     "CR",
     "(CN S)",
 )
-SKIPS = ("", "", "C", "CN", "PCN", "VC", "Z", "ZD", "LN", "CD")
+SKIPS = ("", "", "C", "CN", "PCN", "VC", "Z", "ZD", "E", "LN", "CD")
 
 
 @st.composite

@@ -13,7 +13,7 @@ from residua.spec.preprocess import Preprocess
 
 SIZE = 32
 POOLS = (Pool(), Pool(2, 2, 0), Pool(3, 1, 1))
-SHORTCUTS = ("Z", "C", "CN", "NC", "CNA", "ZN", "DCN", "PCN")
+SHORTCUTS = ("Z", "C", "CN", "NC", "CNA", "ZN", "EN", "DCN", "PCN")
 
 
 @st.composite
@@ -67,12 +67,12 @@ def residual_blocks(draw: st.DrawFn) -> Block:
 
 
 def zeros_fit(blocks: list[Block], width: int) -> bool:
-    """Whether no Z has to take channels away."""
+    """Whether no Z or E has to take channels away."""
     for block in blocks:
         first = block.parts()[0][1]
         fork = first[-1].out if first else width
         width = block.out(width)
-        if "Z" in block.shortcut and width < fork:
+        if block.pads and width < fork:
             return False
     return True
 

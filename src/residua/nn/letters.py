@@ -47,21 +47,30 @@ class Letter:
 class ZeroPad(nn.Module):
     """(N, width, H, W) -> (N, out, H/stride, W/stride): subsample, pad channels with zeros, no parameters.
 
-    Half of the new channels come before the old ones, half after. He et al. 2015, 3.3, option A, does not
-    define where; common CIFAR implementations do this.
+    He et al. 2015, 3.3, option A, does not define where the new channels are. Z has half of them before the
+    old ones and half after, as akamaster/pytorch_resnet_cifar10; E has all after, as fb.resnet.torch.
     """
 
-    def __init__(self, width: int, conv: Conv) -> None:
-        """Check that `conv` has at least `width` channels; ConfigError if not."""
+    def __init__(self, width: int, conv: Conv, *, before: bool) -> None:
+        """Check the number of channels, and place the new ones.
+
+        Args:
+            width: Channels of the input.
+            conv: Stride, and channels of the output.
+            before: Whether half of the new channels come before the old ones; else all come after.
+
+        Raises:
+            ConfigError: `conv` has fewer than `width` channels.
+        """
         super().__init__()
         if conv.out < width:
-            raise ConfigError(f"Z cannot shrink {width} channels to {conv.out}: use a C in the shortcut")
+            raise ConfigError(f"zeros cannot shrink {width} channels to {conv.out}: use a C in the shortcut")
         self.stride = conv.stride
-        self.before = (conv.out - width) // 2
+        self.before = (conv.out - width) // 2 if before else 0
         self.after = conv.out - width - self.before
 
     def forward(self, x: Tensor) -> Tensor:
-        """Every `stride`-th pixel of `x`, between two stacks of zeros."""
+        """Every `stride`-th pixel of `x`, with stacks of zeros before and after."""
         every, zeros = slice(None, None, self.stride), (self.before, self.after)
         if type(x) is Tensor and x.is_contiguous(memory_format=torch.channels_last):
             # else the gradient of the slice is contiguous, and converting it slows down the layers before
@@ -116,7 +125,8 @@ def _frozen(spec: LayerSpec) -> nn.Module:
 
 LETTERS: Mapping[str, Letter] = {
     "C": Letter("conv", True, _conv),
-    "Z": Letter("zero", True, lambda spec: ZeroPad(spec.width, spec.conv)),
+    "Z": Letter("zero", True, lambda spec: ZeroPad(spec.width, spec.conv, before=True)),
+    "E": Letter("zero", True, lambda spec: ZeroPad(spec.width, spec.conv, before=False)),
     "L": Letter("linear", True, lambda spec: nn.Linear(spec.width, spec.conv.out, bias=spec.conv.bias)),
     "N": Letter("norm", False, lambda spec: nn.BatchNorm2d(spec.width, spec.eps)),
     "A": Letter("act", False, lambda _: nn.ReLU()),  # never in place: the shortcut may still need x

@@ -20,15 +20,15 @@ class ClipZeroPad(nn.Module):
     Option A of He et al. 2015, as `residua.nn.letters.ZeroPad` does it for images.
     """
 
-    def __init__(self, width: int, conv: Conv) -> None:
-        """Store the border; `Arch` has checked that `conv` has at least `width` channels."""
+    def __init__(self, width: int, conv: Conv, *, before: bool) -> None:
+        """Store the border, as `ZeroPad`; `Arch` has checked that `conv` has at least `width` channels."""
         super().__init__()
         self.stride, self.pace = conv.stride, conv.pace
-        self.before = (conv.out - width) // 2
+        self.before = (conv.out - width) // 2 if before else 0
         self.after = conv.out - width - self.before
 
     def forward(self, x: Tensor) -> Tensor:
-        """Every `pace`-th frame of `x` and every `stride`-th pixel, between two stacks of zeros."""
+        """Every `pace`-th frame of `x` and every `stride`-th pixel, with stacks of zeros around."""
         subsampled = x[:, :, :: self.pace, :: self.stride, :: self.stride]
         return pad(subsampled, (0, 0, 0, 0, 0, 0, self.before, self.after))
 
@@ -99,7 +99,8 @@ def _window(p: Pool) -> tuple[Sizes, Sizes, Sizes]:
 CLIP_LETTERS: Mapping[str, Letter] = {
     **LETTERS,  # L, A, D, R and S work with any number of axes
     "C": replace(LETTERS["C"], make=_conv),
-    "Z": replace(LETTERS["Z"], make=lambda spec: ClipZeroPad(spec.width, spec.conv)),
+    "Z": replace(LETTERS["Z"], make=lambda spec: ClipZeroPad(spec.width, spec.conv, before=True)),
+    "E": replace(LETTERS["E"], make=lambda spec: ClipZeroPad(spec.width, spec.conv, before=False)),
     "N": replace(LETTERS["N"], make=lambda spec: nn.BatchNorm3d(spec.width, spec.eps)),
     "P": replace(LETTERS["P"], make=_max_pool),
     "V": replace(LETTERS["V"], make=_average_pool),

@@ -137,12 +137,12 @@ class Arch:
             raise ConfigError(
                 f"{block.word!r} of {self.name} convolves after the addition: start another block there"
             )
-        if block.has_shortcut and "Z" in block.shortcut:
+        if block.pads:
             (_, first), (_, inside), _ = block.parts()
             fork = first[-1].out if first else width
             if inside and inside[-1].out < fork:
                 raise ConfigError(
-                    f"Z of {self.name} cannot shrink {fork} channels to {inside[-1].out}: use C"
+                    f"{block.pads} of {self.name} cannot shrink {fork} channels to {inside[-1].out}: use C"
                 )
 
     @property

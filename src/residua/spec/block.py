@@ -6,7 +6,7 @@ from typing import Literal
 
 from residua.errors import ConfigError
 from residua.spec.record import HUGE
-from residua.spec.word import POOLS, check_word, count_shaped, split_word
+from residua.spec.word import PADS, POOLS, check_word, count_shaped, split_word
 
 MAX_WIDTH = 1 << 20
 """Most channels of a layer, and most classes."""
@@ -22,7 +22,7 @@ def check_windows(shape: object, *sizes: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Conv:
-    """Shape of one C, Z or L."""
+    """Shape of one C, Z, E or L."""
 
     out: int
     """Channels of the output."""
@@ -152,8 +152,8 @@ class Block:
     convs: tuple[Conv, ...] = field(default=())
     """One `Conv` for each C or L, in reading order."""
     shortcut: str = ""
-    """Word of the shortcut where width or stride change: `Z` (option A), `CN` (option B) or `PCN` (iResNet).
-    Elsewhere the shortcut is the identity."""
+    """Word of the shortcut where width or stride change: `Z` or `E` (option A), `CN` (option B) or `PCN`
+    (iResNet). Elsewhere the shortcut is the identity."""
     always: bool = False
     """Use that word in every block, also where shapes agree (option C)."""
     pool: Pool = field(default_factory=Pool)
@@ -171,8 +171,10 @@ class Block:
             raise ConfigError(
                 f"{self.word!r} with drop {self.drop}: give a D or S a share between 0 and 1, else 0"
             )
-        if "Z" in self.word or {"C", "L"} <= set(self.word):
-            raise ConfigError(f"{self.word!r} is a block: Z belongs in a shortcut, C and L in different nets")
+        if set(PADS) & set(self.word) or {"C", "L"} <= set(self.word):
+            raise ConfigError(
+                f"{self.word!r} is a block: Z and E belong in a shortcut, C and L in different nets"
+            )
         if (need := count_shaped(self.word)) != len(self.convs):
             raise ConfigError(f"{self.word!r} has {need} C but {len(self.convs)} convs: give one Conv per C")
         if self.is_flat and any(conv != Conv(conv.out, 1, bias=conv.bias) for conv in self.convs):
@@ -191,7 +193,7 @@ class Block:
         other = "C" if self.is_flat else "L"
         if "(" in self.shortcut or other in self.shortcut or count_shaped(self.shortcut) != 1:
             raise ConfigError(
-                f"shortcut {self.shortcut!r} of {self.word!r}: give one C or Z, e.g. 'Z', 'CN' or 'PCN'"
+                f"shortcut {self.shortcut!r} of {self.word!r}: give one C, Z or E, e.g. 'Z', 'CN' or 'PCN'"
             )
         if "P" in self.shortcut[1:] or "V" in self.shortcut[1:]:
             raise ConfigError(f"shortcut {self.shortcut!r}: a pool comes first, e.g. 'PCN'")
@@ -218,6 +220,11 @@ class Block:
     def has_shortcut(self) -> bool:
         """Whether it has brackets."""
         return "(" in self.word
+
+    @property
+    def pads(self) -> str:
+        """The letter of its shortcut that only adds channels of zeros: `Z`, `E` or none."""
+        return next((letter for letter in self.shortcut if letter in PADS), "")
 
     @property
     def is_flat(self) -> bool:
@@ -252,7 +259,7 @@ class Block:
         """The layers of the shortcut.
 
         Letters without effect are left out: a pool where the map keeps its size, all but the pool where the
-        width stays (Duta et al. 2020, 2.2), Z where nothing changes.
+        width stays (Duta et al. 2020, 2.2), Z and E where nothing changes.
 
         Args:
             width: Channels at the fork.
@@ -265,8 +272,8 @@ class Block:
         if (width, stride, pace) == (out, 1, 1):
             if not self.always:
                 return "", ()
-            if "Z" in self.shortcut:
-                return self.shortcut.replace("Z", ""), ()
+            if self.pads:
+                return self.shortcut.replace(self.pads, ""), ()
         if self.shortcut[0] not in POOLS:
             return self.shortcut, (Conv(out, 1, stride, pace=pace),)
         if stride == pace == 1:

@@ -14,8 +14,14 @@ from residua.spec.preprocess import MAX_CHANNELS, MAX_SIDE, Colour, Preprocess, 
 from residua.spec.record import check_field, check_range, nearest
 from residua.spec.word import split_word
 
-SHORTCUTS: dict[str, tuple[str, bool]] = {"A": ("Z", False), "B": ("CN", False), "C": ("CN", True)}
-"""He et al. 2015, 4.1: option -> shortcut word, and whether it is spelled where shapes agree."""
+SHORTCUTS: dict[str, tuple[str, bool]] = {
+    "A": ("Z", False),
+    "A_after": ("E", False),
+    "B": ("CN", False),
+    "C": ("CN", True),
+}
+"""He et al. 2015, 4.1: option -> shortcut word, and whether it is spelled where shapes agree. The paper does
+not say where the zeros of option A are: `A` has half before the old channels, `A_after` all behind them."""
 GATE_BIAS = -6.0
 """Initial bias of a gate: the best one of He et al. 2016, table 1, for both kinds."""
 SHORTCUT_VARIANTS: dict[str, Callable[[Block], Block]] = {
@@ -110,8 +116,8 @@ def with_shortcut(arch: Arch, option: str) -> Arch:
 
     Args:
         arch: A residual network.
-        option: `A`, `B` or `C` (He et al. 2015, 4.1), or a variant of He et al. 2016, table 1: `gate`,
-            `exclusive_gate`, `conv`, `dropout`; `gate-3` sets the bias of the gate, `scale0.5` multiplies the
+        option: `A`, `A_after`, `B` or `C` (He et al. 2015, 4.1), or a variant of He et al. 2016, table 1:
+            `gate`, `exclusive_gate`, `conv`, `dropout`; `gate-3` sets the bias of the gate, `scale0.5` multiplies the
             shortcut by 0.5, `scale0.5,0.5` also the residual.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import Literal
 from residua.errors import ConfigError
 from residua.spec.arch import Arch, Head
 from residua.spec.block import Block, Conv, Fork, Pool
-from residua.spec.word import POOLS, SHAPED
+from residua.spec.word import PADS, POOLS, SHAPED
 
 Path = Literal["main", "residual", "shortcut", "gate", "branch", "side"]
 
@@ -203,7 +203,7 @@ def _spell(
     unread, width, size, frames = iter(convs), at.width, at.size, at.frames
     for letter in word.replace(" ", ""):
         conv = next(unread) if letter in SHAPED else Conv(width, 1)
-        window = conv if letter in "CZ" else pool if letter in POOLS else None
+        window = conv if letter in ("C", *PADS) else pool if letter in POOLS else None
         if window:
             size, frames = window.side(size), window.length(frames)
         yield Layer(part, path, letter, width, conv, size, frames)

@@ -1,7 +1,8 @@
 """The notation: one word is one block; brackets mark what the shortcut skips.
 
 C convolution   N normalisation   A activation   P max-pool   V average-pool   L linear   D dropout
-Z subsample and pad channels with zeros          R local response norm          S stochastic depth
+R local response norm          S stochastic depth
+Z subsample, zeros on both sides of the channels          E subsample, zeros after the channels
 ( ... ) what the shortcut skips; no brackets, no shortcut
 """
 
@@ -13,14 +14,17 @@ MEANING = {
     "A": "activation",
     "P": "max-pool",
     "V": "average-pool",
-    "Z": "subsample and pad channels",
+    "Z": "subsample, zeros on both sides of the channels",
+    "E": "subsample, zeros after the channels",
     "L": "linear",
     "D": "dropout",
     "R": "local response norm",
     "S": "stochastic depth",
 }
-SHAPED = "CZL"
+SHAPED = "CZEL"
 """Letters that read a `Conv`, because they change the number of channels."""
+PADS = "ZE"
+"""Letters that only add channels of zeros: option A of He et al. 2015, 3.3, which does not say where."""
 POOLS = "PV"
 """Letters that read the block's `Pool`."""
 

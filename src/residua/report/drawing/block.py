@@ -30,7 +30,7 @@ from residua.report.svg import TextStyle, add_shape, add_text, text_width
 from residua.spec.arch import Arch
 from residua.spec.block import Block, Fork, Join, Pool
 from residua.spec.walk import BlockRepeat, Layer, block_repeats
-from residua.spec.word import MEANING
+from residua.spec.word import MEANING, PADS
 
 STEP = 9  # pixels between two boxes
 CAPTION, ENTRY = 40, 24  # for word and count; for the arrow that brings x
@@ -170,7 +170,7 @@ def _draw_letter(
     canvas: Canvas, kind: BlockKind, layer: Layer, at: tuple[float, float], width: float
 ) -> None:
     """One box, coloured where it weighs or picks, grey where it only rescales or bends."""
-    tone = canvas.colour(kind.run.part) if layer.letter in "CPVLZ" else canvas.palette.muted
+    tone = canvas.colour(kind.run.part) if layer.letter in "CPVL" + PADS else canvas.palette.muted
     draw_box(
         canvas.parent,
         label(layer, kind.pool),

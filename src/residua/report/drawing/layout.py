@@ -9,7 +9,7 @@ from residua.spec.arch import Arch
 from residua.spec.block import Block, Conv, Fork, Join, Pool
 from residua.spec.describe import window
 from residua.spec.walk import BlockRepeat, Layer, block_repeats
-from residua.spec.word import split_word
+from residua.spec.word import PADS, split_word
 
 BOX, GAP = 20, 8  # pixels: height of a box, and between two of one block
 FORK, JOINT = 11, 17  # above the boxes of a block, where the shortcut leaves; below them, where it returns
@@ -174,7 +174,7 @@ def _residual_segment(block: Block, run: BlockRepeat) -> Segment:
     main = [layer for layer in run.layers if layer.path in ("main", "residual")]
     branch = tuple(label(layer, block.pool) for layer in main if layer.letter in BOX_LETTERS)
     before, inside, _ = (sum(letter in BOX_LETTERS for letter in part) for part in split_word(block.word))
-    bridge = [layer for layer in run.layers if layer.path == "shortcut" and layer.letter in BOX_LETTERS + "Z"]
+    bridge = [la for la in run.layers if la.path == "shortcut" and la.letter in BOX_LETTERS + PADS]
     side_labels = (*(label(layer, block.pool) for layer in bridge), *_factor_labels(block.join))
     is_projection = any(layer.letter != "D" for layer in bridge)
     skipped, end = (before, before + inside), main[-1]
@@ -242,8 +242,9 @@ def label(layer: Layer, pool: Pool) -> str:
     if layer.letter in "PV":
         kind = "max" if layer.letter == "P" else "average"
         return f"{window(pool)} {kind} pool{_step(pool)}"
-    if layer.letter == "Z":
-        return f"zeros to {conv.out}{_step(conv)}"
+    if layer.letter in PADS:
+        where = "zeros to" if layer.letter == "Z" else "append zeros to"
+        return f"{where} {conv.out}{_step(conv)}"
     return f"fc, {conv.out}" if layer.letter == "L" else NAMES[layer.letter]
 
 
