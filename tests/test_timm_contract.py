@@ -85,7 +85,7 @@ def test_maps_are_as_the_feature_info_says(name: str) -> None:
 
 
 def test_index_0_is_the_stem_before_its_pool() -> None:
-    strides = dict.fromkeys(("resnet18", "preresnet18", "iresnet18", "vgg16"), [2, 4, 8, 16, 32])
+    strides = {name: [2, 4, 8, 16, 32] for name in ("resnet18", "preresnet18", "iresnet18", "vgg16")}
     strides |= {"googlenet": [4, 8, 16, 32], "cifar_resnet20": [1, 1, 2, 4]}
     for name, expected in strides.items():
         assert on_meta(name, features_only=True).feature_info.reduction() == expected
@@ -216,18 +216,24 @@ def test_layer_decay_finds_a_depth_for_each_block() -> None:
     )
 
 
-@pytest.mark.parametrize("name", few_of(SHALLOW, ("cifar_resnet20", "preresnet18", "iresnet3d18", "resmlp")))
-def test_graphs_and_torchscript_compute_the_same(name: str) -> None:
-    """torch has deprecated TorchScript, which this still serves."""
-    network = created(name).eval()
-    side = 32 if network.arch.clip else 64
-    shape = network.arch.input_shape if network.arch.is_flat else (*network.arch.input_shape[:-2], side, side)
-    x = torch.randn(1, *shape)
+def check_graphs(network: Network, x: Tensor) -> None:
+    """The traced and the scripted network compute what it computes; torch has deprecated TorchScript."""
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         expected, traced = network(x), torch.fx.symbolic_trace(network)
         assert torch.equal(traced(x), expected)
         torch.testing.assert_close(torch.jit.script(network)(x), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", few_of(SHALLOW, ("cifar_resnet20", "preresnet18", "resmlp")))
+def test_graphs_and_torchscript_compute_the_same(name: str) -> None:
+    network = created(name).eval()
+    shape = network.arch.input_shape if network.arch.is_flat else (*network.arch.input_shape[:-2], 64, 64)
+    check_graphs(network, torch.randn(1, *shape))
+
+
+def test_graphs_and_torchscript_of_clips_compute_the_same() -> None:
+    check_graphs(created("cifar_resnet20", frames=4).eval(), torch.randn(1, 3, 4, 32, 32))
 
 
 def test_maps_are_scripted_too() -> None:
