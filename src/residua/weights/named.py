@@ -11,6 +11,7 @@ What is a name may be downloaded, because the user wrote it. A name in the file 
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,14 +25,17 @@ from residua.spec.named_network import arch_of, is_file, origin_of, original_nam
 from residua.spec.preprocess import Preprocess
 from residua.spec.provenance import Provenance
 from residua.spec.record import from_plain
-from residua.weights import catalogue, fetch, hub_folder
+from residua.weights import caches, catalogue, fetch, hub_folder
 from residua.weights.caches import digest_of
 from residua.weights.catalogue import ReleasedWeights
 from residua.weights.facts import provenance_of
+from residua.weights.licence import check_licence
 from residua.weights.load import FILE, check_size, read_weights
 from residua.weights.recognise import recognise
 from residua.weights.store import is_ours, read_facts
 
+IMAGENET_NETWORKS = ("resnet18", "resnet50")
+"""Networks for `imagenet` and `IMAGENET1K_V2` where nothing else names one: the first that has such."""
 HUB, TIMM = ("hf-hub:", "hf:"), "timm:"
 """What stands before the name of a repository on the hub, and before a name of timm."""
 SUFFIXES = (".pth", ".pt", ".th", ".bin", ".safetensors", ".ckpt", ".tar", ".pkl", ".npz", ".h5")
@@ -213,12 +217,16 @@ def open_record(text: str) -> OpenedWeights:
 
 def _entry(text: str, model: str, default: str) -> ReleasedWeights:
     """The row of the catalogue that `text` means. ConfigError where there is none."""
+    word = text.strip().lower()
     try:
         return catalogue.find(text, model)
-    except ConfigError:
-        if model or not default:
-            raise
-    return catalogue.find(text, default)
+    except ConfigError as error:
+        unknown = error
+    defaults = IMAGENET_NETWORKS if word.startswith("imagenet") else (default,)
+    for network in defaults if default and not model else ():
+        with suppress(ConfigError):
+            return catalogue.find(text, network)
+    raise unknown
 
 
 def _refuse_path(text: str) -> None:
@@ -234,11 +242,7 @@ def _refuse_path(text: str) -> None:
 def _open_entry(entry: ReleasedWeights, *, download: bool, listen: Callable[[Event], None]) -> OpenedWeights:
     path = fetch.cached(entry)
     if path is None and download:
-        if not entry.is_permissive:
-            raise ConfigError(
-                f"{entry.name} is published under {entry.licence}, which does not allow every use: accept it "
-                f"with `residua weights get {entry.name} --accept-licence`"
-            )
+        check_licence(entry)
         path = fetch.fetch(entry, listen=listen)
     if path is None:
         raise ConfigError(
@@ -310,6 +314,10 @@ def _open_hub(repository: str, *, download: bool, listen: Callable[[Event], None
     if entry := _entry_of_hub(repository):
         return _open_entry(entry, download=download, listen=listen)
     name = f"hf:{repository}"
+    if not download and not caches.hub_snapshot(repository, (hub_folder.CONFIG, FILE)):
+        raise ConfigError(
+            f"{name} is not on this machine, and nothing is downloaded here: leave --dry-run out"
+        )
     folder = fetch.fetch_hub(repository, (hub_folder.CONFIG,), listen=listen)
     hub_folder.check_config(folder, name)  # before the weights are downloaded
     folder = fetch.fetch_hub(repository, (hub_folder.CONFIG, FILE), listen=listen)
