@@ -27,11 +27,11 @@ def cells(script: str, row: turns.Row) -> tuple[str, ...]:
     ratio += f" ({'; '.join(details)})" * bool(details)
     if "noise" in row:
         ratio += f"; two of the peer {row['noise']:.2f}"
-    ceiling = (
-        f"{row['of_ceiling']:.0%} of {row['ceiling']:,g}".replace("%", " %") if "of_ceiling" in row else ""
-    )
+    ceiling = ""
+    if "of_ceiling" in row:
+        ceiling = f"{100 * row['of_ceiling']:.0f} % of {turns.number(row['ceiling'])}"
     what = f"{row['what']}, {row['unit']}" if row["unit"] else row["what"]
-    numbers = f"{row['ours']:,g}", f"{row['peer']:,g}, {row['peer_name']}"
+    numbers = turns.number(row["ours"]), f"{turns.number(row['peer'])}, {row['peer_name']}"
     return (f"`{script}`", what, *numbers, ratio, ceiling, row["date"])
 
 

@@ -292,7 +292,7 @@ def show(rows: Rows, *packages: str, as_json: bool) -> None:
 
 def line(row: Row) -> str:
     """A row in words."""
-    numbers = f"{row['ours']:g} against {row['peer']:g} {row['unit']} of {row['peer_name']}"
+    numbers = f"{number(row['ours'])} against {number(row['peer'])} {row['unit']} of {row['peer_name']}"
     ratio = f"ratio {row['ratio']:g}"
     if "interval" in row:
         low, high = row["interval"]
@@ -300,5 +300,10 @@ def line(row: Row) -> str:
     if "noise" in row:
         ratio += f"; two of the peer: {row['noise']:g}"
     if "of_ceiling" in row:
-        ratio += f"; {row['of_ceiling']:.0%} of {row['ceiling']:g}, its convolutions alone"
+        ratio += f"; {row['of_ceiling']:.0%} of {number(row['ceiling'])}, its convolutions alone"
     return f"{row['what']}: {numbers}, {ratio}"
+
+
+def number(value: float) -> str:
+    """`value` as people write it: 0.161, 83.2 or 1,058,172,928."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:g}"
