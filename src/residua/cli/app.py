@@ -18,6 +18,7 @@ from residua.cli import (
     recipes,
     reproduce,
     train,
+    weights,
 )
 from residua.cli.commands import HELP_WIDTH, CommandGroups, register
 from residua.cli.network_options import changes_help
@@ -40,7 +41,7 @@ COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
     "Judge": {"evaluate": evaluate.evaluate, "compare": compare.compare, "predict": predict.predict},
     "Explain": {"analyse": analyse.analyse, "reproduce": reproduce.reproduce},
 }
-"""Title in the help -> name -> function; `data` is a group of commands of its own."""
+"""Title in the help -> name -> function; `data` and `weights` are groups of commands of their own."""
 EPILOGS: Mapping[str, str] = {"explain": changes_help()}
 """Name -> what the help of that command ends with."""
 
@@ -62,3 +63,4 @@ for _title, _commands in COMMANDS.items():
     for _name, _function in _commands.items():
         register(app, _name, _function, rich_help_panel=_title, epilog=EPILOGS.get(_name))
 app.add_typer(data.app, name="data", rich_help_panel="Data")
+app.add_typer(weights.app, name="weights", rich_help_panel="Networks")

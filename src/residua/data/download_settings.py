@@ -10,6 +10,8 @@ from residua.errors import ConfigError
 
 OFFLINE = ("RESIDUA_OFFLINE", "HF_HUB_OFFLINE")
 """Variables that forbid every download."""
+ACCEPT_LICENCE = "RESIDUA_ACCEPT_LICENCE"
+"""Variable with the licences that the user accepts though they forbid commercial use: `cc-by-nc-4.0`."""
 
 _YES, _NO = {"1", "on", "yes", "true"}, {"", "0", "off", "no", "false"}
 _HUB = "https://huggingface.co"
@@ -43,6 +45,11 @@ def hub_endpoint() -> str:
 def weights_mirror() -> str:
     """Address below which all files of released weights are, without a slash at its end; empty for none."""
     return os.environ.get("RESIDUA_WEIGHTS_MIRROR", "").rstrip("/")
+
+
+def accepted_licences() -> set[str]:
+    """Licences that the user accepts, SPDX identifiers in lower case."""
+    return set(os.environ.get(ACCEPT_LICENCE, "").lower().replace(",", " ").split())
 
 
 def _is_on(name: str) -> bool:
