@@ -16,8 +16,8 @@ from residua.errors import CheckpointError
 
 FIELDS = {"stage": r"\d+", "block": r"\d+", "n": r"\d+", "layer": r".+"}
 """What a field of a template stands for; `layer` is a whole name."""
-NEXT = "+1}"
-"""How a field of a template ends that is one more than ours: `{n+1}`."""
+STEPS = {"+1}": 1, "-1}": -1}
+"""How a field of a template ends that is one more or one less than ours, `{n+1}`: what is added."""
 COUNTER = "num_batches_tracked"
 """Batches that a norm has counted. Files from before torch 0.4.1 and frozen norms lack it; it is not used."""
 WINDOW_1X1 = (1, 1)
@@ -139,8 +139,9 @@ def _pattern(template: str) -> re.Pattern[str]:
 def _fill(template: str, fields: Mapping[str, str]) -> str:
     for field, value in fields.items():
         template = template.replace(f"{{{field}}}", value)
-        if (following := f"{{{field}{NEXT}") in template:
-            template = template.replace(following, str(int(value) + 1))
+        for end, step in STEPS.items():
+            if (neighbour := f"{{{field}{end}") in template:
+                template = template.replace(neighbour, str(int(value) + step))
     return template
 
 

@@ -4,6 +4,7 @@
 writes into the network. A file of another network is refused with the name of that network where it is known.
 """
 
+import contextlib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,16 +14,20 @@ import torch
 from torch import Tensor
 
 from residua.errors import CheckpointError, ConfigError
-from residua.nn.network import Network
+from residua.nn.network import Network, build
 from residua.spec import zoo
 from residua.spec.amount import quantity
 from residua.spec.arch import Arch
+from residua.spec.change import OPENINGS, SHORTCUTS
+from residua.spec.changes import Changes
 from residua.spec.describe import cost, first_difference
 from residua.spec.dilate import like
 from residua.spec.inflate import for_images
-from residua.spec.named_network import original_name
+from residua.spec.named_network import apply_changes, original_name
+from residua.spec.orders import ORDERS
 from residua.spec.record import from_plain, nearest
 from residua.spec.walk import layers
+from residua.weights import same_tensors
 from residua.weights.adapt import Inflation, adapt_channels, inflate_state
 from residua.weights.dialect import Dialect, listed, translate
 from residua.weights.foreign import read_foreign
@@ -39,6 +44,15 @@ LEAST_BYTES = 2
 """Bytes that a weight takes in a file, at least."""
 LAYERS, LAYER_BYTES = 1024, 512
 """Most layers of a network: so many, and one more for each 512 bytes of the file with its weights."""
+TRIALS: tuple[Changes, ...] = (
+    *(Changes(shortcut=option) for option in SHORTCUTS),
+    *(Changes(opening=opening) for opening in OPENINGS),
+    *(Changes(order=order) for order in ORDERS),
+    *(Changes(shortcut=option, order=order) for order in ORDERS for option in SHORTCUTS),
+)
+"""Changes that are tried when weights do not fit, until one fits."""
+MAX_DEPTH_OF_TRIALS = 400
+"""Layers of the deepest network for which changes are tried and compared: deeper ones take seconds each."""
 OTHER_NETWORKS = (
     (
         r"(layer\d+\.\d+\.)?prelu\.weight",
@@ -90,6 +104,30 @@ def load(
         raise ConfigError(f"no inflation {inflation!r}: give {' or '.join(get_args(Inflation))}")
     state, facts = (weights, {}) if isinstance(weights, Mapping) else read_weights(Path(weights))
     _refuse_other_arch(facts, network.arch)
+    try:
+        ours, dialect, report = _fit(network, state, source, inflation)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}{_advice(network, state, source)}") from None
+    if "arch" not in facts:
+        for name in _look_alikes(network.arch):
+            report.append(f"the file fits {name} as well: check which of the two it is of")
+        report += _kind_of_shortcut(network, state, dialect.name)
+    own = network.state_dict()
+    with torch.no_grad():
+        for key, value in ours.items():
+            own[key].copy_(value)
+    return ", ".join(report)
+
+
+def _fit(
+    network: Network, state: Mapping[str, Tensor], source: str, inflation: Inflation = "centre"
+) -> tuple[dict[str, Tensor], Dialect, list[str]]:
+    """The weights of `state` by our names in the shapes of `network`, their table, and what was done.
+
+    Raises:
+        CheckpointError: They do not fit.
+        ConfigError: `source` is unknown.
+    """
     own = network.state_dict()
     dialect = dialect_of(network, state, source=source)
     state, report = _without_dropped(state, dialect)
@@ -107,13 +145,48 @@ def load(
         report.append(f"first convolution adapted: {there} -> {quantity(here, 'channel')}")
         ours = {**ours, FIRST: adapt_channels(ours[FIRST], here)}
     _check_shapes(ours, own, network.arch.name)
-    if "arch" not in facts:
-        for name in _look_alikes(network.arch):
-            report.append(f"the file fits {name} as well: check which of the two it is of")
-    with torch.no_grad():
-        for key, value in ours.items():
-            own[key].copy_(value)
-    return ", ".join(report)
+    return ours, dialect, report
+
+
+def _advice(network: Network, state: Mapping[str, Tensor], source: str) -> str:
+    """`. They fit it with shortcut=B: ...` where a change of the network takes the weights, else empty."""
+    arch = network.arch
+    if _is_shapeless(network) or arch.depth() > MAX_DEPTH_OF_TRIALS:
+        return ""
+    for change in TRIALS:
+        try:
+            changed = apply_changes(arch, **change)
+            if changed == arch:
+                continue
+            with torch.device("meta"):
+                candidate = build(changed)
+            _fit(candidate, state, source)
+        except (CheckpointError, ConfigError):
+            continue
+        words = ",".join(f"{option}={value}" for option, value in change.items())
+        return f". They fit {original_name(arch.name)} with {words}: create it so"
+    return ""
+
+
+def _is_shapeless(network: Network) -> bool:
+    """Whether the network is only tried, on the device without memory."""
+    return next(network.parameters()).is_meta
+
+
+def _kind_of_shortcut(network: Network, state: Mapping[str, Tensor], source: str) -> list[str]:
+    """What is to be said where networks with other shortcuts have the same tensors: one text or none."""
+    family = same_tensors.same_tensors(network.arch)
+    if not family or _is_shapeless(network):
+        return []
+    states = {}
+    for kind, arch in family.items() if network.arch.depth() <= MAX_DEPTH_OF_TRIALS else ():
+        with torch.device("meta"):
+            candidate = build(arch)
+        with contextlib.suppress(CheckpointError):
+            states[kind] = _fit(candidate, state, source)[0]
+    measured = same_tensors.distances(family, states)
+    text = same_tensors.note(same_tensors.kind_of(network.arch), measured)
+    return [text] if text else []
 
 
 def save_as(network: Network, source: str) -> dict[str, Tensor]:

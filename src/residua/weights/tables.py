@@ -42,7 +42,8 @@ CIFAR = Dialect(
         ("linear", "head.linear1"),
     ),
 )
-"""github.com/akamaster/pytorch_resnet_cifar10 and its many copies; option A has no `shortcut` keys."""
+"""github.com/akamaster/pytorch_resnet_cifar10 and its many copies; option A, with zeros on both sides of the
+channels, has no `shortcut` keys."""
 
 IDUTA = Dialect(
     "iduta", (*TORCHVISION.rows, ("layer{stage+1}.{block}.bn{n}", "stages.{stage}.{block}.after.norm{n}"))
@@ -94,6 +95,33 @@ BEARPAW = Dialect(
 )
 """github.com/bearpaw/pytorch-classification, `preresnet` for CIFAR: projections read the raw map."""
 
+A_MARTYN_LAYERS = (("conv{n}", "conv{n}"), ("bn{n}", "norm{n}"))
+"""Layers of a block there and here."""
+A_MARTYN_BLOCKS = (
+    ("stack1.{block}", "stages.0.{block}"),
+    ("stack2a", "stages.1.0"),
+    ("stack2b.{block-1}", "stages.1.{block}"),
+    ("stack3a", "stages.2.0"),
+    ("stack3b.{block-1}", "stages.2.{block}"),
+)
+"""Blocks there and here: the first block of a stage has a name of its own."""
+A_MARTYN = Dialect(
+    "a-martyn",
+    (
+        ("convIn", "stem.conv1"),
+        ("bnIn", "stem.norm1"),
+        *(
+            (f"{theirs}.{layer}", f"{ours}.{part}.{own_layer}")
+            for theirs, ours in A_MARTYN_BLOCKS
+            for part in ("residual", "before")
+            for layer, own_layer in A_MARTYN_LAYERS
+        ),
+        ("fcOut", "head.linear1"),
+    ),
+    lacks=(("stages.{stage}.{block}.shortcut.{layer}", "its shortcuts are option A_after"),),
+)
+"""github.com/a-martyn/resnet, plain and residual networks for CIFAR, whose names are the same."""
+
 TORCHVISION_VIDEO = Dialect(
     "torchvision",
     (
@@ -131,6 +159,21 @@ def iduta(network: Network) -> Dialect:
     return IDUTA_POOLED if pooled else IDUTA
 
 
+def chenyaofo(network: Network) -> Dialect:
+    """The names in github.com/chenyaofo/pytorch-cifar-models, which are torchvision's, for CIFAR networks."""
+    if network.arch.family.startswith("cifar_"):
+        return replace(TORCHVISION, name="chenyaofo")
+    return Dialect("chenyaofo", (), lacks=(("{layer}", "its networks are for CIFAR: choose torchvision"),))
+
+
+def a_martyn(network: Network) -> Dialect:
+    """The names in github.com/a-martyn/resnet, whose option A has its zeros after the old channels."""
+    if any(block.pads == "Z" for block in network.arch.residual_blocks()):
+        advice = "its zeros stand after the channels: create the network with shortcut=A_after"
+        return Dialect("a-martyn", (), lacks=(("{layer}", advice),))
+    return A_MARTYN
+
+
 DIALECTS: Mapping[str, Callable[[Network], Dialect]] = {
     "residua": lambda _: RESIDUA,
     "torchvision": torchvision,
@@ -138,6 +181,8 @@ DIALECTS: Mapping[str, Callable[[Network], Dialect]] = {
     "cifar": lambda _: CIFAR,
     "iduta": iduta,
     "bearpaw": lambda _: BEARPAW,
+    "chenyaofo": chenyaofo,
+    "a-martyn": a_martyn,
 }
 """Every source by name, and the table a network reads of it; `auto` takes the first that fits."""
 
