@@ -73,8 +73,8 @@ class FrozenFeatures:
     def __str__(self) -> str:
         views, count, width = self.values.shape
         part = f" of {self.total:,}" if count < self.total else ""
-        shown = f"{quantity(count, 'image')}{part} in {quantity(views, 'view')}"
-        return f"{width:,} features of {shown} in {self.seconds:.1f} s"
+        images = f"{quantity(count, 'image')}{part} in {quantity(views, 'view')}"
+        return f"{width:,} features of {images} in {self.seconds:.1f} s"
 
 
 def feature_plan(device: str = "auto") -> Plan:
@@ -88,8 +88,7 @@ def feature_plan(device: str = "auto") -> Plan:
     """
     target = resolve_device(device)
     has_units = has_bfloat16_units() if target.type == "cpu" else target.type == "cuda"
-    precision = "bfloat16" if has_units else "float32"
-    return Plan(str(target), "channels_last", precision, torch.get_num_threads())
+    return Plan(str(target), "channels_last", "bfloat16" if has_units else "float32", torch.get_num_threads())
 
 
 def extract_features(
@@ -236,7 +235,7 @@ def _compute(network: Network, pixels: Tensor, plan: Plan) -> Tensor:
         torch.inference_mode(),
         torch.autocast(device.type, torch.bfloat16, enabled=plan.precision == "bfloat16"),
     ):
-        for few in pixels.split(max_batch_size(side, side)):
+        for few in torch.split(pixels, max_batch_size(side, side)):
             inputs = normalise(to_device(few, device), network.preprocess).contiguous(memory_format=form)
             read = network.forward_head(network.forward_features(inputs), pre_logits=True)
             parts.append(read.float().flatten(1).cpu())

@@ -280,8 +280,8 @@ def _check(
 
 def _standard(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean and deviation of each feature of (n, D) values; 1 where it never changes."""
-    deviation = values.std(0)
-    return values.mean(0), np.where(deviation > 1e-6, deviation, np.float32(1))
+    mean, deviation = values.mean(0, dtype=np.float64), values.std(0, dtype=np.float64)
+    return mean.astype(np.float32), np.where(deviation > 1e-6, deviation, 1.0).astype(np.float32)
 
 
 def _fold_of_each(features: FrozenFeatures, labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
