@@ -18,10 +18,17 @@ from residua.cli.options import (
     WEIGHTS,
     number,
 )
-from residua.cli.paths import expand_patterns, page_path
+from residua.cli.paths import expand_patterns, obtain_trained, page_path
 from residua.cli.processes import launch_if_asked, speaks
-from residua.cli.terminal import aside, console, next_line, put_json, say, tell
+from residua.cli.terminal import console, next_line, put_json, say, tell
 from residua.spec.amount import quantity
+
+VIEWS = typer.Option(
+    [],
+    "--views",
+    metavar="VIEW,...",
+    help="center, flip, 10crop, multiscale, 320; of clips clip, video; of boxes voc, voc2007, coco.",
+)
 
 
 def evaluate(
@@ -29,12 +36,7 @@ def evaluate(
         metavar="RUN|FILE|NAME", help="Runs, files, or published weights by name."
     ),
     data: str = DATA,
-    views: list[str] = typer.Option(
-        [],
-        "--views",
-        metavar="VIEW,...",
-        help="center, flip, 10crop, multiscale, 320; of clips clip, video; of boxes voc, voc2007, coco.",
-    ),
+    views: list[str] = VIEWS,
     weights: str = WEIGHTS,
     ensemble: bool = typer.Option(False, "--ensemble", help="Average the probabilities of all networks."),
     device: str = INFERENCE_DEVICE,
@@ -59,17 +61,14 @@ def evaluate(
     launch_if_asked(processes)
     from residua.files import write_file
     from residua.jobs.evaluate import evaluate_networks, inference_of
-    from residua.jobs.predict import check_out, obtain, save
-    from residua.progress import ProgressPrinter
+    from residua.jobs.predict import check_out, save
     from residua.training.processes.world import process_group
 
     page, trained = page_path(report, old_report), expand_patterns(trained)
     check_out(page, force=force, suffixes=(".html",))
     check_out(predictions, force=force)
     names, options = _split(views), ["topk"] if topk != TOPK else []
-    notes = aside(console(json_on_stdout=True))
-    with (printer := ProgressPrinter(notes)).showing_bars():
-        obtain(trained, listen=printer.show)
+    obtain_trained(trained)
     with process_group() as world:
         evaluations = evaluate_networks(
             trained,

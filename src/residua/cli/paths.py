@@ -1,9 +1,10 @@
-"""Paths on the command line: patterns in quotes, and pages whose option had another name."""
+"""Paths on the command line: patterns in quotes, names of weights, pages whose option had another name."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from glob import glob, has_magic
 from pathlib import Path
 
+from residua.cli.terminal import aside, console
 from residua.errors import ConfigError, DataError
 
 
@@ -26,6 +27,16 @@ def expand_patterns(paths: Iterable[Path]) -> list[Path]:
             raise DataError(f"{path} matches no file: give a path or another pattern")
         expanded += matches
     return expanded
+
+
+def obtain_trained(paths: Sequence[Path]) -> None:
+    """Download published weights that are named among `paths` and are not here, with a bar on stderr."""
+    from residua.jobs.predict import obtain
+    from residua.progress import ProgressPrinter
+
+    printer = ProgressPrinter(aside(console(json_on_stdout=True)))
+    with printer.showing_bars():
+        obtain(paths, listen=printer.show)
 
 
 def page_path(report: Path | None, out: Path | None) -> Path | None:

@@ -6,9 +6,19 @@ import typer
 
 from residua.cli.failures import BAD_DATA
 from residua.cli.options import FORCE, INFERENCE_BATCH_SIZE, INFERENCE_DEVICE, JSON, number
-from residua.cli.paths import expand_patterns
-from residua.cli.terminal import aside, command, console, next_line, put_json, say, tell
+from residua.cli.paths import expand_patterns, obtain_trained
+from residua.cli.terminal import command, console, next_line, put_json, say, tell
 from residua.spec.amount import quantity
+
+MIN_CONFIDENCE = number(
+    None,
+    "--min-confidence",
+    "--least",
+    low=0,
+    high=1,
+    metavar="X",
+    help="Detectors: lowest score of a box; 0.5 by default.",
+)
 
 
 def predict(
@@ -22,15 +32,7 @@ def predict(
     draw: Path | None = typer.Option(
         None, "--draw", metavar="DIR", help="Detectors: draw boxes into PNG files."
     ),
-    least: float | None = number(
-        None,
-        "--min-confidence",
-        "--least",
-        low=0,
-        high=1,
-        metavar="X",
-        help="Detectors: lowest score of a box; 0.5 by default.",
-    ),
+    least: float | None = MIN_CONFIDENCE,
     timeline: Path = typer.Option(
         None, "--timeline", metavar="HTML", help="Clips: draw probabilities over time, with frames."
     ),
@@ -50,16 +52,13 @@ def predict(
 
     Example: residua predict runs/cells-1 new/ --draw drawings -o boxes.jsonl
     """
-    from residua.jobs.predict import check_out, obtain, save
+    from residua.jobs.predict import check_out, save
     from residua.jobs.predict import predict as predict_files
-    from residua.progress import ProgressPrinter
 
     options = {"topk": topk != 1, "draw": draw, "least": least is not None, "timeline": timeline}
     check_out(out, force=force)
     check_out(timeline, force=force, suffixes=(".html",))
-    notes = aside(console(json_on_stdout=True))
-    with (printer := ProgressPrinter(notes)).showing_bars():
-        obtain([trained], listen=printer.show)
+    obtain_trained([trained])
     predictions, noun = predict_files(
         trained,
         expand_patterns(images),
