@@ -1,6 +1,7 @@
 """Modules are called: hooks on every module with parameters run, as tools of others expect."""
 
 from collections import OrderedDict
+from typing import Any
 
 import pytest
 import torch
@@ -8,12 +9,20 @@ from torch import Tensor, nn
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.models.feature_extraction import create_feature_extractor
 
-from few import one_of_each_family
+from few import few_of, one_of_each_family
 from residua.nn.network import Features, Network, build
 from residua.spec.change import deepen
 from residua.spec.zoo import NAMES, arch
 
 SMALL = deepen(arch("resnet18"), (2, 1, 1, 2))
+WITH_MAPS = [name for name in NAMES if not arch(name).is_flat]
+IMAGES = [name for name in WITH_MAPS if not arch(name).clip]
+FEW = ("cifar_resnet20",)
+
+
+def grad_cam() -> Any:
+    """The package of pytorch-grad-cam; the test is skipped where it is missing."""
+    return pytest.importorskip("pytorch_grad_cam", reason="grad-cam needs opencv, 150 MB: install it by hand")
 
 
 def silent(network: Network, x: Tensor) -> set[str]:
@@ -35,7 +44,7 @@ def silent(network: Network, x: Tensor) -> set[str]:
 
 
 @pytest.mark.usefixtures("light_norms")
-@pytest.mark.parametrize("name", one_of_each_family(name for name in NAMES if arch(name).depth() < 1000))
+@pytest.mark.parametrize("name", one_of_each_family(NAMES))
 def test_hooks_of_every_module_with_parameters_run(name: str) -> None:
     with torch.device("meta"):
         network = build(arch(name))
@@ -84,7 +93,7 @@ def test_captum_explains_a_stage() -> None:
 
 
 def test_grad_cam_explains_a_stage() -> None:
-    cam = pytest.importorskip("pytorch_grad_cam", reason="grad-cam needs opencv, 150 MB: install it by hand")
+    cam = grad_cam()
     network = build(SMALL).eval()
     with cam.GradCAM(model=network, target_layers=[network.stages[-1]]) as method:
         assert method(input_tensor=torch.randn(2, 3, 64, 64), targets=None).shape == (2, 64, 64)
@@ -125,3 +134,40 @@ def test_torchvision_extracts_the_map_of_a_stage() -> None:
     outputs = extractor(x)
     assert torch.equal(outputs["y"], Features(network, (2,))(x)[0])
     assert torch.equal(outputs["logits"], network(x))
+
+
+def whole(name: str) -> tuple[Network, Tensor]:
+    """The network called `name`, and a batch that is as small as its head allows."""
+    network = build(arch(name)).eval()
+    *channels, _, side = network.arch.input_shape
+    side = side if network.arch.head.grid > 1 else min(side, 64)
+    return network, torch.randn(1, *channels, side, side)
+
+
+@pytest.mark.timeout(600)  # some have thousands of layers
+@pytest.mark.parametrize("name", few_of(WITH_MAPS, FEW))
+def test_captum_explains_the_last_stage_of_every_network(name: str) -> None:
+    attr = pytest.importorskip("captum.attr")
+    network, x = whole(name)
+    maps = attr.LayerGradCam(network, network.stages[-1]).attribute(x, target=1)
+    assert maps.shape == (1, 1, *network.forward_features(x).shape[2:])
+
+
+@pytest.mark.timeout(600)  # some have thousands of layers
+@pytest.mark.parametrize("name", few_of(WITH_MAPS, FEW))
+def test_grad_cam_explains_the_last_stage_of_every_network(name: str) -> None:
+    cam = grad_cam()
+    network, x = whole(name)
+    with cam.GradCAM(model=network, target_layers=[network.stages[-1]]) as method:
+        assert method(input_tensor=x, targets=None).shape == (1, *x.shape[2:])
+
+
+@pytest.mark.timeout(600)  # some have thousands of layers
+@pytest.mark.parametrize("name", few_of(IMAGES, FEW))
+def test_torchvisions_pyramid_reads_the_stages_of_every_network(name: str) -> None:
+    network, x = whole(name)
+    layers = OrderedDict([("stem", network.stem), *network.stages.named_children()])
+    places = {str(number): str(number) for number in range(len(network.stages))}
+    maps = BackboneWithFPN(nn.Sequential(layers), places, list(network.arch.widths()[1:]), 8)(x)
+    assert [y.shape[1] for y in maps.values()] == [8] * (len(places) + 1)
+    assert maps[max(places)].shape[2:] == network.forward_features(x).shape[2:]
