@@ -78,8 +78,9 @@ def _command_lines(text: str, width: int) -> list[str]:
         else:
             units.append(word)
     lines = [units[0]]
-    for unit in units[1:]:
-        if len(f"{lines[-1]} {unit} \\") > width:
+    for place, unit in enumerate(units[1:], 2):
+        end = "" if place == len(units) else " \\"
+        if len(f"{lines[-1]} {unit}{end}") > width:
             lines[-1] += " \\"
             lines.append(f"    {unit}")
         else:
