@@ -33,6 +33,8 @@ ROW = ReleasedWeights(
     verified="",
 )
 """Weights of a small network."""
+SPELLINGS = catalogue._spellings.__wrapped__
+"""All names of the catalogue, computed anew each time."""
 
 
 def shaken(model: str, **changes: Any) -> Network:
@@ -46,7 +48,7 @@ def shaken(model: str, **changes: Any) -> Network:
 def in_catalogue(monkeypatch: pytest.MonkeyPatch, *rows: ReleasedWeights) -> None:
     """Let the catalogue have these rows and no others."""
     monkeypatch.setattr(catalogue, "_catalogue", lambda: rows)
-    monkeypatch.setattr(catalogue, "_spellings", catalogue._spellings.__wrapped__)
+    monkeypatch.setattr(catalogue, "_spellings", SPELLINGS)
 
 
 def released(monkeypatch: pytest.MonkeyPatch, **fields: Any) -> tuple[ReleasedWeights, Network]:

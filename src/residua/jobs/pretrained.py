@@ -7,6 +7,7 @@ that the weights were trained with, unless the user or the data fix others. One 
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from residua.events import Event
 from residua.nn.network import Network
@@ -17,10 +18,12 @@ from residua.spec.changes import Changes
 from residua.spec.named_network import is_file, origin_of
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Recipe
-from residua.training.learn_task import AnyLearnTask
 from residua.weights import named
 from residua.weights.fill import check_network, known_arch, sure_report
 from residua.weights.named import OpenedWeights
+
+if TYPE_CHECKING:  # a network is created without training
+    from residua.training.learn_task import AnyLearnTask
 
 
 def open_pretrained(
@@ -158,7 +161,7 @@ def network_of(weights: OpenedWeights, default_model: str) -> tuple[Arch, detect
 
 
 def initial_network(
-    task: AnyLearnTask,
+    task: "AnyLearnTask",
     recipe: Recipe,
     classes: tuple[str, ...],
     weights: OpenedWeights | None,

@@ -15,8 +15,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
+
 from residua.errors import CheckpointError, ConfigError
 from residua.events import Event
+from residua.nn.network import build
 from residua.spec import zoo
 from residua.spec.amount import format_bytes
 from residua.spec.arch import Arch
@@ -30,7 +33,7 @@ from residua.weights.caches import digest_of
 from residua.weights.catalogue import ReleasedWeights
 from residua.weights.facts import provenance_of
 from residua.weights.licence import check_licence
-from residua.weights.load import FILE, check_size, read_weights
+from residua.weights.load import FILE, check_size, load, read_weights
 from residua.weights.recognise import recognise
 from residua.weights.store import is_ours, read_facts
 
@@ -322,6 +325,9 @@ def _open_hub(repository: str, *, download: bool, listen: Callable[[Event], None
     hub_folder.check_config(folder, name)  # before the weights are downloaded
     folder = fetch.fetch_hub(repository, (hub_folder.CONFIG, FILE), listen=listen)
     opened = _open_folder(folder, name)
+    if opened.arch and not opened.detector:
+        with torch.device("meta"):  # names and shapes are checked before any memory is taken for the network
+            load(build(opened.arch), opened.path)
     licence = hub_folder.licence(folder)
     origin = Provenance(name, licence, digest_of(folder / FILE), "", name)
     note = f"{name}: {format_bytes((folder / FILE).stat().st_size)}, licence {licence}"
