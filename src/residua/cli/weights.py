@@ -1,6 +1,7 @@
 """`residua weights`: released weights by name, downloads, and digests compared again."""
 
 import json
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -169,8 +170,8 @@ def _show_table(to: "Console", rows: "list[ListedWeights]") -> None:
         broad = [entry.model, entry.training_data] if is_broad else []
         crop = f"{entry.preprocess.size} of {entry.preprocess.resize}"
         top1 = f"{entry.top1:.2f}" if entry.top1 is not None else "unknown"
-        here = "yes" if row.path else ""
-        lines.append((entry.name, *broad, entry.licence, crop, top1, f"{entry.size / 1e6:.1f}", here))
+        size = f"{entry.size / 1e6:.1f}"
+        lines.append((entry.name, *broad, entry.licence, crop, top1, size, "yes" if row.path else ""))
     show_table(to, (*head, "top-1 %", "MB", "here"), lines, numeric=len(head), width=PIPE)
     here = sum(row.path is not None for row in rows)
     say_wrapped(
@@ -210,5 +211,7 @@ def _show_one(to: "Console", row: "ListedWeights") -> None:
         say(to, f"{label:<{LABEL}}{text}")
 
 
-for _name, _function in {LIST: list_, "get": get, "verify": verify}.items():
+COMMANDS: Mapping[str, Callable[..., None]] = {LIST: list_, "get": get, "verify": verify}
+"""Name of each command -> its function."""
+for _name, _function in COMMANDS.items():
     register(app, _name, _function)
