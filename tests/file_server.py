@@ -6,7 +6,7 @@ import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ NAMES = (
     "huggingface.co",
     "*.huggingface.co",
     "*.hf.co",
+    "*.xethub.hf.co",
     "download.pytorch.org",
     "github.com",
     "*.githubusercontent.com",
@@ -38,6 +39,8 @@ class FileServer:
     """Path, or host and path, -> address of a redirect."""
     headers: dict[str, str] = field(default_factory=dict)
     """Sent with every response."""
+    extra: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Path -> more headers, sent with its responses."""
     script: list[Answer] = field(default_factory=list)
     """Answers the first requests, one each."""
     cuts: list[int] = field(default_factory=list)
@@ -98,9 +101,12 @@ def content(request: Any) -> None:
     if start:
         request.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
     marks = {"ETag": state.etag} if state.etag else {}
-    for name, value in {**marks, **state.headers, "Content-Length": str(size - start)}.items():
+    extra = {**state.headers, **state.extra.get(path, {})}
+    for name, value in {**marks, **extra, "Content-Length": str(size - start)}.items():
         request.send_header(name, value)
     request.end_headers()
+    if request.command == "HEAD":
+        return None
     cut = state.cuts.pop(0) if state.cuts else size
     request.wfile.write(body[start : start + cut])
     return None
@@ -117,6 +123,13 @@ def _first_byte(request: Any, state: FileServer) -> int:
     return int(span[1]) if span and state.has_ranges and is_same else 0
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """Clients that leave are no news."""
+
+
 class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         state: FileServer = self.server.state  # type: ignore[attr-defined]
@@ -124,6 +137,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         with suppress(BrokenPipeError, ConnectionResetError, ssl.SSLError):
             (state.script.pop(0) if state.script else content)(self)
         self.close_connection = True
+
+    do_HEAD = do_GET  # noqa: N815 (the library's name)
 
     def log_message(self, *_: object) -> None:
         pass
@@ -133,8 +148,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 def served(*, context: ssl.SSLContext | None = None, **words: Any) -> Iterator[FileServer]:
     """A server that runs meanwhile; `context` makes it speak TLS."""
     state = FileServer(**words)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.state, server.daemon_threads = state, True  # type: ignore[attr-defined]
+    server = _Server(("127.0.0.1", 0), _Handler)
+    server.state = state  # type: ignore[attr-defined]
     if context:
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     state.address = f"http://127.0.0.1:{server.server_port}"
@@ -168,7 +183,7 @@ def proxy_to(port: int) -> Iterator[tuple[str, list[str]]]:
             hosts.append(self.path)
             self.send_response(200)
             self.end_headers()
-            with socket.create_connection(("127.0.0.1", port)) as there, suppress(OSError):
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port)) as there:
                 threading.Thread(target=_pump, args=(self.connection, there), daemon=True).start()
                 _pump(there, self.connection)
             self.close_connection = True
@@ -176,8 +191,7 @@ def proxy_to(port: int) -> Iterator[tuple[str, list[str]]]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}", hosts
@@ -195,9 +209,7 @@ def _pump(source: socket.socket, target: socket.socket) -> None:
 
 
 @contextmanager
-def the_world(
-    folder: Path, environment: Mapping[str, str], **words: Any
-) -> Iterator[tuple[FileServer, dict[str, str]]]:
+def the_world(folder: Path, **words: Any) -> Iterator[tuple[FileServer, dict[str, str]]]:
     """A server that plays every host of `NAMES`, and the variables with which a process takes it for them."""
     cert, key = certificate(folder)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -205,4 +217,4 @@ def the_world(
     with served(context=context, **words) as server:
         port = int(server.address.rpartition(":")[2])
         with proxy_to(port) as (address, _):
-            yield server, {**environment, "HTTPS_PROXY": address, "SSL_CERT_FILE": str(cert)}
+            yield server, {"HTTPS_PROXY": address, "SSL_CERT_FILE": str(cert)}

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from residua.events import Activity, EpochRow, Event, Note, PlanLine, StepProgress
+from residua.events import Activity, DownloadProgress, EpochRow, Event, Note, PlanLine, StepProgress
 from residua.progress import ProgressPrinter, format_duration, join_fitting, tick_facts
 
 TICK = StepProgress(85, 12_000, 1.2131, 0.0037, 1640.2, 97_265.0, 3 << 29)
@@ -93,3 +93,15 @@ def test_averaged_weights_and_boxes_have_their_own_words() -> None:
     values = {name: ROW.values[name] for name in ("epoch", "step", "train_loss", "images_per_second")}
     boxes = EpochRow({**values, "test_map50": 35.0, "test_error": 65.0}, 20)
     assert "loss 1.500  mAP@.5 35.00 % test" in render_events(80, boxes)
+
+
+def test_a_download_is_a_bar_and_without_a_terminal_a_line_every_ten_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    events = [DownloadProgress("net.pth", size << 20, 45 << 20) for size in (12, 44, 45)]
+    assert render_events(80, *events, terminal=False) == ""
+    monkeypatch.setattr("residua.progress.QUIET_SECONDS", -1)
+    lines = render_events(80, *events, terminal=False).splitlines()
+    assert [line.strip() for line in lines] == ["44 MiB of 45 MiB  net.pth", "45 MiB of 45 MiB  net.pth"]
+    assert "44 MiB of 45 MiB  net.pth" in render_events(60, *events[:2])
+    assert "12 MiB" in render_events(60, DownloadProgress("net.pth", 12 << 20, 0))

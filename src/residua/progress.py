@@ -61,6 +61,7 @@ class ProgressPrinter:
         self._bars: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._last_line = -math.inf
+        self._downloading, self._last_download = "", -math.inf
         self._activity: TaskID | None = None
 
     @contextmanager
@@ -113,15 +114,17 @@ class ProgressPrinter:
     def _download(self, download: DownloadProgress) -> None:
         """Show how much of a file has arrived."""
         done, total = download.done_bytes, download.total_bytes
-        text = f"{download.file}  {download_facts(download)}"
+        text = join_fitting([download_facts(download), download.file], self.to.width - BAR - 1)
         if self._bars:
             if download.file not in self._tasks:
                 self._tasks[download.file] = self._bars.add_task(text, total=total or None)
             self._bars.update(self._tasks[download.file], description=text, completed=done)
             if done == total:
                 self._bars.remove_task(self._tasks.pop(download.file))
-        elif time.monotonic() - self._last_line > QUIET_SECONDS:
-            self._last_line = time.monotonic()
+        elif download.file != self._downloading:
+            self._downloading, self._last_download = download.file, time.monotonic()
+        elif time.monotonic() - self._last_download > QUIET_SECONDS:
+            self._last_download = time.monotonic()
             say(self.to, f"  {text}")
 
     def _tick(self, tick: StepProgress, name: str) -> None:

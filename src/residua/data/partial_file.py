@@ -97,7 +97,7 @@ class PartialFile:
         try:
             yield
         except OSError as error:
-            is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
             cure = "free some space" if is_full else "check the folder"
             raise ResourceError(
                 f"{printable(str(self.path))} cannot be written ({error.strerror}): {cure}, or set "

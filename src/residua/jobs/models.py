@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Literal, Unpack, overload
 
@@ -113,7 +114,13 @@ def create_model(
 
 def _show(event: Event) -> None:
     """Print the progress of a download, as training from Python does."""
-    ProgressPrinter(python_console()).show(event)
+    _printer().show(event)
+
+
+@cache
+def _printer() -> ProgressPrinter:
+    """One for all events: it prints a line every ten seconds, not for every event."""
+    return ProgressPrinter(python_console())
 
 
 def _weights_text(name: str, weights: str | Path | bool | None, *, pretrained: bool) -> str:
