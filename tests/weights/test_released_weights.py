@@ -139,6 +139,24 @@ def peer(entry: ReleasedWeights) -> torch.nn.Module | None:
     return None
 
 
+@pytest.mark.parametrize(
+    ("entry", "shortcut"),
+    [
+        ("cifar_resnet20.akamaster", ""),
+        ("cifar_resnet20.a-martyn", ""),
+        ("cifar_resnet20.chenyaofo.cifar10", "layer2.0.downsample.0.weight"),
+        ("cifar_resnet20.chenyaofo.cifar100", "layer2.0.downsample.0.weight"),
+        ("resstage50_released.iduta", "layer1.0.downsample.0.weight"),
+        ("iresnet50_released.iduta", "layer1.0.downsample.1.weight"),  # behind a pool
+    ],
+)
+def test_shortcuts_have_the_tensors_of_the_code_that_no_package_holds(entry: str, shortcut: str) -> None:
+    released = catalogue.find(entry)
+    with torch.device("meta"):
+        names = save_as(build(arch_of(released.model)), released.dialect)
+    assert next((name for name in names if re.search("downsample|shortcut", name)), "") == shortcut
+
+
 def test_rows_are_whole() -> None:
     names = [entry.name for entry in ALL]
     assert len(names) == len(set(names)) > 100
