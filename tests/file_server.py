@@ -164,11 +164,22 @@ def served(*, context: ssl.SSLContext | None = None, **words: Any) -> Iterator[F
 def certificate(folder: Path) -> tuple[Path, Path]:
     """A certificate for all `NAMES` and its key, made by openssl."""
     cert, key = folder / "cert.pem", folder / "key.pem"
+    usage = "keyUsage=critical,digitalSignature,keyCertSign"  # without, Python 3.13 refuses it
     names = ",".join(f"DNS:{name}" for name in NAMES)
     command = (
         "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=test"
     )
-    words = [*command.split(), "-addext", f"subjectAltName={names}", "-out", str(cert), "-keyout", str(key)]
+    words = [
+        *command.split(),
+        "-addext",
+        f"subjectAltName={names}",
+        "-addext",
+        usage,
+        "-out",
+        str(cert),
+        "-keyout",
+        str(key),
+    ]
     subprocess.run(words, check=True, capture_output=True)
     return cert, key
 

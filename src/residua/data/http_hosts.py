@@ -17,7 +17,7 @@ HOSTS = {
 """Host -> other hosts that it may redirect to; one that begins with a dot is a whole domain."""
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-_KEPT = "%/:=&?~#+!$,;'@()*[]"  # by quote(): what separates the parts of an address
+_SEPARATORS = "%/:=&?~#+!$,;'@()*[]"  # by quote(): what separates the parts of an address
 
 
 def check_address(address: str) -> None:
@@ -57,7 +57,7 @@ def next_address(first: str, here: str, location: str, hosts: Sequence[str] = ()
     Raises:
         DataError: It is on another host, port or scheme.
     """
-    target = urllib.parse.urljoin(here, urllib.parse.quote(location, safe=_KEPT))
+    target = urllib.parse.urljoin(here, urllib.parse.quote(location, safe=_SEPARATORS))
     start, there = urllib.parse.urlsplit(first), urllib.parse.urlsplit(target)
     if (start.scheme, start.netloc) == (there.scheme, there.netloc):
         return target

@@ -17,14 +17,14 @@ def confirmed_address(address: str, page: str) -> str | None:
         The address of the file, with the token that confirms the question; None for another page, e.g. where
         too many people fetched the file today.
     """
-    form = _Form()
+    form = _DownloadForm()
     form.feed(page)
     if form.action is None:
         return None
     return f"{urllib.parse.urljoin(address, form.action)}?{urllib.parse.urlencode(form.fields)}"
 
 
-class _Form(HTMLParser):
+class _DownloadForm(HTMLParser):
     """The form with the button: its action and its hidden fields."""
 
     def __init__(self) -> None:
