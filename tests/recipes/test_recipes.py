@@ -59,13 +59,15 @@ def test_every_recipe_trains(name: str, tmp_path: Path) -> None:
         plan=PLAN,
     )
     if recipe.optim.frozen_norms:
-        trained = fresh(
+        first = fresh(
             tmp_path / "first", replace(recipe, optim=replace(recipe.optim, frozen_norms=False)), data
         )
-        recipe = replace(recipe, weights=str(checkpoint.list_checkpoints(trained.checkpoints)[0]))
+        recipe = replace(recipe, weights=str(checkpoint.list_checkpoints(first.checkpoints)[0]))
     run = fresh(tmp_path / "run", recipe, data)
     assert run.finished
-    assert len(run.metrics) == 2
+    trained = [] if recipe.probe == "only" else [1, 2]
+    begin = [] if recipe.probe == "off" else [0]
+    assert [row["epoch"] for row in run.metrics] == begin + trained
 
 
 @pytest.mark.parametrize("name", ["he2015.cifar", "he2016.cifar", "duta2020.cifar"])

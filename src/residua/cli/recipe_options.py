@@ -41,6 +41,18 @@ MINUTES = number(
     high=525600,
     help="Train as long as fits into so many minutes, with validation, instead of --epochs.",
 )
+FROM_SCRATCH = typer.Option(False, "--from-scratch", help="Take no pretrained weights.")
+PROBE = typer.Option(
+    False, "--probe", help="Fit the last layer of pretrained weights and train nothing: seconds, no updates."
+)
+FOLDS = number(
+    None,
+    "--folds",
+    low=1,
+    high=100,
+    help="Folds of the cross-validation that measures the probe, over all images where they are fewer than "
+    "1,000 without a split; 1 leaves out the test images.",
+)
 IMAGE_SIZE = number(
     None, "--image-size", low=1, high=16384, help="Side of the images that the network reads, in pixels."
 )

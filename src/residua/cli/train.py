@@ -24,13 +24,16 @@ from residua.cli.recipe_options import (
     BATCH_SIZE,
     DEVICE,
     EPOCHS,
+    FOLDS,
     FRAME_STRIDE,
     FRAMES,
+    FROM_SCRATCH,
     IMAGE_SIZE,
     LOADER_WORKERS,
     LR,
     MEMORY_LIMIT,
     MINUTES,
+    PROBE,
     SEED,
     SEGMENTS,
     VAL_FRACTION,
@@ -63,6 +66,9 @@ def train(
     recipe: str = RECIPE,
     weights: str = PRETRAINED,
     pretrained: bool = BEST_PRETRAINED,
+    from_scratch: bool = FROM_SCRATCH,
+    probe: bool = PROBE,
+    folds: int = FOLDS,
     epochs: int = EPOCHS,
     minutes: float = MINUTES,
     image_size: int = IMAGE_SIZE,
@@ -85,16 +91,19 @@ def train(
 ) -> None:
     """Train a network on your images, videos or boxes.
 
-    Settings you leave out are chosen for you and printed before training. Options that name a field of the
+    Settings you leave out are chosen for you and printed before training. Images begin from published weights
+    that are on this machine or can be downloaded; --from-scratch takes none. Options that name a field of the
     recipe are short for --set; `residua recipes NAME` lists all fields.
 
-    Example: residua train photos -m resnet18 --epochs 20 --lr 0.02
+    Example: residua train photos -m resnet18 --minutes 5
 
     Example: residua train cifar10:DIR --recipe he2015.cifar --dry-run
     """
     from residua.runs.run import check_run_path
 
     _begin(track)
+    if probe and recipe:
+        raise ConfigError(f"--probe is the recipe probe, and --recipe {recipe} another: give one of them")
     changes = recipe_changes(
         settings,
         {"epochs": epochs, "lr": lr, "batch_size": batch_size, "device": device, "seed": seed}
@@ -111,13 +120,15 @@ def train(
     request = TrainRequest(
         data,
         model,
-        recipe,
+        "probe" if probe else recipe,
         weights or ("auto" if pretrained else ""),
         epochs,
         changes,
         model_changes=of_network,
         image_size=image_size,
         minutes=minutes,
+        from_scratch=from_scratch,
+        folds=folds,
     )
     if dry_run:
         _print_plan(request, out, processes)

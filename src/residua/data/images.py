@@ -140,3 +140,5 @@ class ImageDataset:
     """Side of a typical image in pixels: that of an array; the median shorter side of files."""
     note: str
     """One line for the user: counts, split and remarks."""
+    has_split: bool = True
+    """Whether the source says which images are for testing; else residua holds some out by hash."""

@@ -94,7 +94,8 @@ def build_dataset(
     notes = (*listing.notes, *class_order_notes(train.classes), *skipped_summary(listing.skipped))
     note = "; ".join(filter(None, (counts, split_note, left_out, *notes)))
     grey = train.pixels is not None and train.pixels.shape[-1] == 1
-    return ImageDataset(listing.source, train, test, grey=grey, size=size, note=note)
+    has_split = listing.test is not None
+    return ImageDataset(listing.source, train, test, grey=grey, size=size, note=note, has_split=has_split)
 
 
 def split_listing(listing: SourceListing, *, val_fraction: float) -> tuple[Images, Images, str]:

@@ -1,9 +1,11 @@
-"""Mistakes in a request that need no data to be seen: they are refused before the data are opened."""
+"""Mistakes in a request: words, checked before the data are opened, and changes without effect."""
 
 from typing import Any
 
 from residua import recipes
+from residua.errors import ConfigError
 from residua.spec import zoo
+from residua.spec.arch import Arch
 from residua.spec.changes import Changes
 from residua.spec.named_network import apply_changes, spell
 from residua.spec.recipe import Recipe
@@ -50,3 +52,13 @@ def check_words(
         apply_changes(zoo.arch("resnet18"), **known)
     if weights:
         named.check_text(weights, network)
+
+
+def check_changes(changes: Changes, arch: Arch) -> None:
+    """ConfigError for a change that cannot take effect, because the data or the detector decide."""
+    fitted = {"in_chans": arch.channels, "img_size": arch.preprocess.size, "num_classes": arch.classes}
+    if clip := arch.clip:
+        fitted |= {"frames": clip.frames, "segments": clip.segments, "frame_stride": clip.stride}
+    for option, value in fitted.items():
+        if (request := changes.get(option)) not in (None, value):
+            raise ConfigError(f"{option} is {request}, but this run needs {value}: leave {option} out")

@@ -80,7 +80,7 @@ def choose_length(
         The recipe.
     """
     count = len(dataset.train)
-    if minutes is None and not is_own:
+    if (minutes is None and not is_own) or recipe.probe == "only":
         return TimedRecipe(recipe)
     shortest, longest = TIMING_SECONDS
     seconds = 60 * (minutes or 0.0)

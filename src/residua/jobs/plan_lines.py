@@ -16,11 +16,14 @@ def network_facts(recipe: Recipe) -> list[tuple[str, str]]:
     arch, optim = recipe.arch, recipe.optim
     costs, size, colour = cost(arch), arch.preprocess.size, arch.preprocess.colour
     millions = f"{costs.params / 1e6:.2f} M parameters, {costs.macs / 1e6:.1f} M multiply-adds"
-    lr = f"{optim.kind.upper()} with learning rate {optim.lr:g}, {recipe.schedule.shape}"
+    how = f"{optim.kind.upper()} with learning rate {optim.lr:g}, {recipe.schedule.shape}"
+    how = f"{how}, batch size {recipe.budget.batch_size}"
+    if recipe.probe == "only":
+        how = "the last layer is fitted to the features of the frozen network, all others stay"
     return [
         ("model", f"{_network_name(recipe)}: {millions}"),
         ("input", f"{size} x {size} {colour}, {arch.classes} classes{_mean_image_note(arch.preprocess)}"),
-        ("recipe", f"{recipe.name}: {lr}, batch size {recipe.budget.batch_size}"),
+        ("recipe", f"{recipe.name}: {how}"),
     ]
 
 

@@ -4,23 +4,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from residua import recipes, tasks
-from residua.data.images import ImageDataset
+from residua.data.inner_split import split_training
 from residua.data.listing import SourceListing
-from residua.data.mean_image import compute_mean_image
 from residua.data.sources.table import parse_source
 from residua.errors import ConfigError
 from residua.events import Activity, Event, PlanLine
-from residua.jobs import pretrained
-from residua.jobs.early_checks import check_words
+from residua.jobs import pretrained, probing
+from residua.jobs.default_weights import DefaultWeights, default_weights
+from residua.jobs.early_checks import check_changes, check_words
 from residua.jobs.first_weights import weights_in_file
 from residua.jobs.length import check_minutes, choose_length
+from residua.jobs.mean_image import with_mean_image
 from residua.jobs.plan_lines import network_facts, plan_facts
+from residua.jobs.prepared_run import OpenedData, PreparedRun
 from residua.nn.network import Network
 from residua.recipes import few_images
-from residua.spec import change
 from residua.spec.arch import Arch
 from residua.spec.changes import Changes
 from residua.spec.detector import Detector
@@ -28,10 +28,10 @@ from residua.spec.named_network import apply_changes, is_file, spell, split_text
 from residua.spec.preprocess import resize_in_proportion
 from residua.spec.recipe import OLD_NAMES, Data, Recipe, override_settings, read_recipe, setting_path
 from residua.spec.record import override
-from residua.tasks.data_task import MAX_WORKERS, Unreadable
+from residua.tasks.data_task import MAX_WORKERS
 from residua.tasks.run_data import open_readable
 from residua.training import memory, plan
-from residua.training.learn_task import AnyLearnTask, Preview
+from residua.training.learn_task import Preview
 from residua.training.processes.world import available_cores
 from residua.training.schedule import run_length
 from residua.weights.named import OpenedWeights, names_weights
@@ -63,7 +63,11 @@ class TrainRequest:
     image_size: int | None = None
     """Side of the images that the network reads, in pixels; the size before the crop is in proportion."""
     minutes: float | None = None
-    """Minutes that training with its validation may take."""
+    """Minutes that training with its validation, and the probe before it, may take."""
+    from_scratch: bool = False
+    """Whether no pretrained weights are taken by default."""
+    folds: int | None = None
+    """Folds of the cross-validation that measures the probe; 1 measures it on training images alone."""
 
     @property
     def settings(self) -> frozenset[str]:
@@ -82,44 +86,6 @@ class TrainRequest:
             "weights": bool(self.weights),
         }
         return frozenset(paths | {path for path, is_decided in decided.items() if is_decided})
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class OpenedData:
-    """A source after it was opened: stage one of two."""
-
-    task: AnyLearnTask
-    """The task of the data."""
-    source: str
-    """The source, absolute."""
-    dataset: Any
-    """Its training and validation examples."""
-    unreadable: Unreadable
-    """Examples that were left out, and why."""
-    weights: OpenedWeights | None = None
-    """The weights that training starts from; None where the seed draws them, or a Network brings them."""
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class PreparedRun:
-    """Everything that is decided before the first step."""
-
-    recipe: Recipe
-    """The recipe, resolved."""
-    task: AnyLearnTask
-    """The task of the data."""
-    dataset: Any
-    """The examples."""
-    network: Network
-    """The network with its first weights."""
-    notes: tuple[str, ...]
-    """What was chosen and why, one line each."""
-    unreadable: Unreadable = field(default_factory=dict)
-    """Examples that were left out, and why."""
-    stores_weights: bool = False
-    """Whether the run must store the first weights: they came from Python, or are published by name."""
-    is_timed: bool = False
-    """Whether the length of the run depends on what was timed, so that the next time may give another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +133,11 @@ def prepare(
     with weights_in_file(request.model) as file:
         weighted = _with_weights(request, file)
         opened = open_data(weighted, download=download, listen=listen)
+        weighted = _with_default(weighted, opened)
         task, dataset = opened.task, opened.dataset
         tell("data", dataset.note)
+        if opened.default.note:
+            tell("weights", opened.default.note)
         recipe = resolve_recipe(weighted, opened)
         for name, text in (
             *network_facts(recipe),
@@ -178,6 +147,7 @@ def prepare(
         network = pretrained.initial_network(
             task, recipe, dataset.train.classes, opened.weights, listen=partial(tell, "weights")
         )
+    whole, dataset = dataset, split_training(dataset, recipe.data.inner_val_fraction)
     steps = run_length(recipe, len(dataset.train))[1]
     yardstick = task.timing_network(recipe, network)
     batch_size, portions = min(recipe.budget.batch_size, len(dataset.train)), recipe.budget.accumulate
@@ -190,13 +160,28 @@ def prepare(
     recipe = replace(recipe, plan=chosen.plan, data=replace(recipe.data, num_workers=num_workers))
     resident_bytes = task.resident_bytes(dataset, recipe, recipe.plan)
     fitted = memory.limit_run_memory(network, recipe, resident_bytes=resident_bytes)
+    probed, minutes = None, request.minutes
+    if recipe.probe != "off":
+        probed, recipe, minutes = probing.begin_with_probe(
+            network,
+            recipe,
+            whole,
+            dataset,
+            minutes=minutes,
+            folds=request.folds,
+            title=opened.title,
+            listen=listen,
+        )
+        dataset = split_training(whole, recipe.data.inner_val_fraction)
+        for name, text in probed.lines:
+            tell(name, text)
     is_own = request.recipe is None and not request.settings & few_images.LENGTH
     timed = choose_length(
         recipe,
         task,
         dataset,
         network,
-        minutes=request.minutes,
+        minutes=minutes,
         is_own=is_own and few_images.is_small(recipe, len(dataset.train)),
         rate=chosen.rate,
         processes=processes,
@@ -206,15 +191,22 @@ def prepare(
     old_names = [path for path, _ in request.changes if path in OLD_NAMES]
     for name, text in (
         *plan_facts(recipe, task, dataset, chosen, timed.note),
-        ("few", _few_note(request, recipe, opened)),
+        ("few", _few_note(weighted, recipe, opened)),
         ("memory", str(fitted or "")),
         *(("setting", f"{path} is now called {OLD_NAMES[path]}") for path in old_names),
     ):
         if text:
             tell(name, text)
-    stores = bool(file) or bool(opened.weights and opened.weights.is_published)
     return PreparedRun(
-        recipe, task, dataset, network, tuple(lines), opened.unreadable, stores, timed.is_measured
+        recipe,
+        task,
+        whole,
+        network,
+        tuple(lines),
+        opened.unreadable,
+        bool(file or probed) or bool(opened.weights and opened.weights.is_published),
+        timed.is_measured,
+        probed.record if probed else None,
     )
 
 
@@ -257,17 +249,21 @@ def open_data(
         request.listing,
         workers=min(MAX_WORKERS, available_cores()),
     )
-    weights = None
-    if not isinstance(request.model, Network):  # which brings its own, in a file
-        weights = pretrained.open_pretrained(
-            request.weights,
-            written,
-            model=request.model if isinstance(request.model, str) else "",
-            default=task.defaults(dataset)[0],
-            download=download,
-            listen=listen,
-        )
-    return OpenedData(task, source, dataset, unreadable, weights)
+    if isinstance(request.model, Network):  # it brings its own weights, in a file
+        return OpenedData(task, source, dataset, unreadable)
+    model, network = request.model if isinstance(request.model, str) else "", task.defaults(dataset)[0]
+    default = DefaultWeights()
+    if task.fine_tuning and _may_take_weights(request):
+        default = default_weights(request.source, model or network, download=download, listen=listen)
+    weights = pretrained.open_pretrained(
+        request.weights or default.name,
+        written,
+        model=model,
+        default=network,
+        download=download,
+        listen=listen,
+    )
+    return OpenedData(task, source, dataset, unreadable, weights, default)
 
 
 def resolve_recipe(request: TrainRequest, opened: OpenedData) -> Recipe:
@@ -284,14 +280,17 @@ def resolve_recipe(request: TrainRequest, opened: OpenedData) -> Recipe:
         placed = replace(recipe, plan=replace(recipe.plan, device=device))
         recipe = replace(task.suit(placed, dataset, settings=settings), plan=recipe.plan)
     recipe = task.complete_recipe(_with_settings(recipe, request, opened.weights))
+    recipe = probing.with_balance(recipe, dataset, settings=settings)
     if request.recipe is None:
-        recipe = few_images.with_length(recipe, len(dataset.train), settings=settings)
+        learned = split_training(dataset, recipe.data.inner_val_fraction)
+        recipe = few_images.with_length(recipe, len(learned.train), settings=settings)
     if recipe.arch.classes != arch.classes:
         raise ConfigError(f"arch.classes is {recipe.arch.classes}, the data has {arch.classes}: leave it")
     if recipe.data.source != source:
         raise ConfigError(f"data.source is {recipe.data.source!r}: leave it, and give that as DATA")
-    _check_changes(changes, recipe.arch)
-    return _with_mean_image(recipe, dataset)
+    check_changes(changes, recipe.arch)
+    probing.check_probe(recipe, task)
+    return with_mean_image(recipe, dataset)
 
 
 def _standard_recipe(request: TrainRequest, opened: OpenedData) -> tuple[Recipe, Changes]:
@@ -305,6 +304,9 @@ def _standard_recipe(request: TrainRequest, opened: OpenedData) -> tuple[Recipe,
     arch = task.adapt(arch, dataset, keep=keep)
     if request.image_size is not None:
         arch = task.resize(arch, dataset, request.image_size)
+    is_pretrained = isinstance(request.model, Network) and request.model.pretrained_from is not None
+    if task.fine_tuning and (opened.weights or is_pretrained):
+        default_recipe = task.fine_tuning if probing.is_enough_to_train(dataset) else "probe"
     name = request.recipe if isinstance(request.recipe, str) else default_recipe
     recipe = written or recipes.recipe(name, arch, opened.source)
     data = replace(recipe.data, source=opened.source)
@@ -342,16 +344,6 @@ def _wrote_network(request: TrainRequest) -> bool:
     return request.model is not None or _written_recipe(request.recipe) is not None
 
 
-def _check_changes(changes: Changes, arch: Arch) -> None:
-    """ConfigError for a change that cannot take effect, because the data or the detector decide."""
-    fitted = {"in_chans": arch.channels, "img_size": arch.preprocess.size, "num_classes": arch.classes}
-    if clip := arch.clip:
-        fitted |= {"frames": clip.frames, "segments": clip.segments, "frame_stride": clip.stride}
-    for option, value in fitted.items():
-        if (request := changes.get(option)) not in (None, value):
-            raise ConfigError(f"{option} is {request}, but this run needs {value}: leave {option} out")
-
-
 def resolve(request: TrainRequest) -> tuple[Recipe, OpenedData]:
     """The resolved recipe of `request` and its opened data: both stages, nothing measured or built.
 
@@ -360,8 +352,8 @@ def resolve(request: TrainRequest) -> tuple[Recipe, OpenedData]:
         DataError: The data cannot be used.
     """
     request = _with_weights_of_model(request)
-    opened = open_data(request)
-    return resolve_recipe(request, opened), opened
+    opened = open_data(request, download=bool(request.weights))
+    return resolve_recipe(_with_default(request, opened), opened), opened
 
 
 def preview(request: TrainRequest, count: int) -> Preview:
@@ -388,8 +380,34 @@ def _written_recipe(recipe: str | Recipe | None) -> Recipe | None:
     return read_recipe(Path(recipe).read_text())
 
 
+def _with_default(request: TrainRequest, opened: OpenedData) -> TrainRequest:
+    """`request` with the weights that were taken by default."""
+    return replace(request, weights=opened.default.name) if opened.default.name else request
+
+
+def _may_take_weights(request: TrainRequest) -> bool:
+    """Whether pretrained weights may be taken that nobody asked for."""
+    is_plain = request.recipe is None and not request.from_scratch and not request.weights
+    is_named = request.model is None or (
+        isinstance(request.model, str) and not is_file(split_text(request.model)[0])
+    )
+    return is_plain and is_named and request.listing is None
+
+
 def _with_weights_of_model(request: TrainRequest) -> TrainRequest:
-    """`request` with the weights that its network names: `timm:resnet18` is a network and its weights."""
+    """`request` with the weights that its network names: `timm:resnet18` is a network and its weights.
+
+    Raises:
+        ConfigError: Weights are refused and needed.
+    """
+    is_fine_tuning = request.recipe in probing.RECIPES
+    if request.from_scratch and (request.weights or is_fine_tuning):
+        raise ConfigError(
+            f"from_scratch refuses weights, and {request.weights or request.recipe} needs them: leave one out"
+        )
+    if is_fine_tuning and not request.weights and not isinstance(request.model, Network):
+        has_own = isinstance(request.model, str) and names_weights(request.model)
+        request = request if has_own else replace(request, weights="auto")
     if not isinstance(request.model, str) or not names_weights(request.model):
         return request
     return replace(request, model=None, weights=request.weights or request.model)
@@ -415,16 +433,6 @@ def _with_settings(recipe: Recipe, request: TrainRequest, weights: OpenedWeights
     if size.isdecimal() and RESIZE not in changes:  # else the crop would be a small part of the picture
         changes[RESIZE] = str(resize_in_proportion(recipe.arch.preprocess, int(size)))
     return override_settings(recipe, changes)
-
-
-def _with_mean_image(recipe: Recipe, dataset: Any) -> Recipe:
-    """`recipe` whose network subtracts the mean image of `dataset`, where `data.subtract` is `pixel`."""
-    preprocess, image = recipe.arch.preprocess, ""
-    if recipe.data.subtract == "pixel":
-        if not isinstance(dataset, ImageDataset):
-            raise ConfigError("data.subtract is pixel, which needs images with one class each: give channel")
-        image = compute_mean_image(dataset.train, preprocess)
-    return replace(recipe, arch=change.with_preprocess(recipe.arch, replace(preprocess, mean_image=image)))
 
 
 def _few_note(request: TrainRequest, recipe: Recipe, opened: OpenedData) -> str:

@@ -29,7 +29,8 @@ def train(
     model: str | Arch | Network | None = None,
     *,
     recipe: str | None = None,
-    weights: str | Path | bool = "",
+    weights: str | Path | bool | None = None,
+    from_scratch: bool = False,
     epochs: int | None = None,
     minutes: float | None = None,
     image_size: int | None = None,
@@ -51,7 +52,9 @@ def train(
         recipe: Name of a recipe or path of a JSON file; by default one that suits the data.
         weights: The weights that training starts from: published ones by name (`timm.a1`, `timm:resnet18`;
             True or `auto` for the best of the network), a file, a folder or a run. Without `model` the
-            network is theirs. Empty starts from scratch.
+            network is theirs. None takes the best published ones for the images of a folder, as the command
+            does, and none for images in memory.
+        from_scratch: Take no weights by default; `weights=False` says the same.
         epochs: Passes over the training examples; by default the recipe's, more for few images.
         minutes: Train as long as fits into so many minutes, with validation, instead of `epochs`.
         image_size: Side of the images that the network reads, in pixels.
@@ -87,6 +90,7 @@ def train(
         clip or {},
         image_size=image_size,
         minutes=minutes,
+        from_scratch=from_scratch or weights is False,
     )
     with _listening(_noun(source), progress=progress, callback=callback) as listen:
         run, prepared = start_or_join(request, Path(out) if out else None, listen=listen)

@@ -14,10 +14,13 @@ from residua.errors import CheckpointError, ConfigError, DataError
 from residua.events import Event, Note
 from residua.files import next_free, sync_folder, write_file
 from residua.jobs.first_weights import first_weights_file, store_weights
-from residua.jobs.prepare import PreparedRun, TrainRequest, prepare
+from residua.jobs.kept_weights import record_result
+from residua.jobs.prepare import TrainRequest, prepare
+from residua.jobs.prepared_run import PreparedRun
 from residua.nn.device import device_name, nearest_device
 from residua.runs import checkpoint
 from residua.runs.metadata_backup import restore_from_backup, write_backup
+from residua.runs.probe_record import write_probe
 from residua.runs.run import RECIPE, Run, create, open_run
 from residua.spec.arch import Head
 from residua.spec.recipe import Recipe
@@ -146,15 +149,23 @@ def create_run(
     """
     known, place = identity(prepared.dataset, prepared.unreadable), _hardware(prepared.recipe, world)
     recipe, stores = prepared.recipe, prepared.stores_weights
-    if stores and not read_record(recipe.weights):  # weights from Python have no name
+    is_named = read_record(recipe.weights) or (prepared.probe and Path(recipe.weights).exists())
+    if stores and not is_named:  # weights from Python have no name
         recipe = replace(recipe, weights=str(first_weights_file(path.absolute())))
+
+    def fill() -> None:
+        if stores:
+            store_weights(prepared.network, first_weights_file(path))
+        if prepared.probe:
+            write_probe(path, prepared.probe)
+
     run = create(
         path,
         recipe,
         identity=known,
         hardware=place,
         force=force,
-        fill=lambda: store_weights(prepared.network, first_weights_file(path)) if stores else None,
+        fill=fill,
     )
     write_backup(path)
     with suppress(PermissionError):  # in a folder that cannot be listed
@@ -187,7 +198,8 @@ def fit_run(
         DivergedError: The loss or the weights are no longer finite.
     """
     with run.lock() if world.is_main else nullcontext():
-        fit = TrainingSession(run, prepared.network, prepared.dataset, prepared.task, stop=stop, world=world)
+        chooses = prepared.recipe.data.inner_val_fraction > 0
+        fit = TrainingSession(run, prepared.network, prepared.learned, prepared.task, stop=stop, world=world)
         for event in fit.events():
             listen(event)
         if fit.memory_plan:
@@ -195,7 +207,10 @@ def fit_run(
 
         def report() -> str:
             if run.finished and (fit.validation or not (run.path / "report.html").exists()):
-                evaluation = fit.validation or prepared.task.evaluate_run(run, prepared.dataset)
+                of_test = None if chooses else fit.validation
+                evaluation = of_test or prepared.task.evaluate_run(run, prepared.dataset)
+                if chooses:
+                    listen(Note(f"{'result':7} {record_result(run, evaluation)}"))
                 prepared.task.write_report(run, prepared.dataset, evaluation)
             is_new = run.finished and fit.validation
             return prepared.task.final_hint(prepared.recipe, run.metrics[-1]) if is_new else ""
@@ -244,7 +259,8 @@ def _reopen(run: Run, listing: SourceListing | None, source: str) -> Any:
 def _initial_network(run: Run, task: AnyLearnTask, recipe: Recipe, classes: tuple[str, ...]) -> Any:
     """The network that a state is about to fill; the weights the run began with may be lost, or moved."""
     own = first_weights_file(run.path)
-    if (read_record(recipe.weights) or Path(recipe.weights).name == own.name) and own.exists():
+    has_own = recipe.probe != "off" or read_record(recipe.weights) or Path(recipe.weights).name == own.name
+    if has_own and own.exists():
         recipe = replace(recipe, weights=str(own))
     if states := checkpoint.list_checkpoints(run.checkpoints):
         arch = recipe.arch if recipe.detector is None else replace(recipe.arch, head=Head(), classes=1)
@@ -285,7 +301,10 @@ def _write_missing_report(run: Run, listen: Listen, listing: SourceListing | Non
     else:
         with run.lock():
             task, dataset = tasks.learn_task_of(run.recipe.data.source), _reopen(run, listing, source)
-            task.write_report(run, dataset, task.evaluate_run(run, dataset))
+            evaluation = task.evaluate_run(run, dataset)
+            if run.recipe.data.inner_val_fraction:
+                record_result(run, evaluation)
+            task.write_report(run, dataset, evaluation)
 
 
 def _was_begun_by(path: Path, prepared: PreparedRun, world: World) -> bool:

@@ -20,6 +20,7 @@ RECIPES: Mapping[str, Callable[[Arch, str], Recipe]] = {
     "fast_cifar": modern.fast_cifar,
     "modern": modern.modern,
     "finetune": modern.finetune,
+    "probe": modern.probe,
     "quick.small": quick.small,
     "quick.photos": quick.photos,
     "quick.digits": quick.digits,

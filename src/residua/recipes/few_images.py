@@ -10,24 +10,24 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from residua.data.sampler import steps_per_epoch
+from residua.recipes.modern import finetune
 from residua.recipes.quick import photos, small
 from residua.spec.amount import quantity
 from residua.spec.arch import Arch
 from residua.spec.recipe import Recipe
 
-DEFAULTS = {"quick.small": small, "quick.photos": photos}
+DEFAULTS = {"quick.small": small, "quick.photos": photos, "finetune": finetune}
 """The recipes that change. Other defaults are made for one dataset, or for boxes and clips."""
 MIN_UPDATES = 1500
-"""Updates that training from scratch gets at least; our choice. It is three times what Kolesnikov et al. 2019
-(BiT, section 3.3) give the fine-tuning of fewer than 20,000 images, which begins with good weights."""
+"""Updates that training from scratch gets at least; our choice."""
 MIN_UPDATES_WITH_WEIGHTS = 500
-"""The same with pretrained weights (Kolesnikov et al. 2019, section 3.3)."""
+"""The same with pretrained weights, which need fewer; our choice."""
 MAX_EPOCHS = 150
 """Most epochs for that: more passes over the same few images only memorize them. Our choice."""
 STEPS_PER_EPOCH = 10
 """Batches of an epoch, at least, as long as a batch keeps MIN_BATCH_SIZE images; our choice."""
 MIN_BATCH_SIZE = 8
-"""Smallest batch: batch norms need the statistics of several images (Wu and He 2018, figure 1)."""
+"""Smallest batch: batch norms need the statistics of several images; our choice."""
 CPU_SIZE = 128
 """Side of photographs on a CPU, in pixels: a third of the arithmetic of 224 pixels. Our choice."""
 SIZE_STEP = 32
@@ -50,7 +50,7 @@ def is_small(recipe: Recipe, count: int) -> bool:
 def with_batch(recipe: Recipe, count: int, *, settings: Collection[str]) -> Recipe:
     """`recipe` whose batch suits `count` training images, and which leaves out none of them.
 
-    The learning rate falls in proportion to the batch size (Goyal et al. 2017).
+    The learning rate falls in proportion to the batch size (Goyal et al. 2017). Fine-tuning keeps its batch.
 
     Args:
         recipe: A default recipe, before the user's settings.
@@ -60,7 +60,7 @@ def with_batch(recipe: Recipe, count: int, *, settings: Collection[str]) -> Reci
     Returns:
         The recipe; unchanged for large datasets, and where the user sets the batch.
     """
-    if not is_small(recipe, count) or "budget.accumulate" in settings:
+    if not is_small(recipe, count) or {"budget.accumulate"} & set(settings) or recipe.probe != "off":
         return recipe
     budget, lr = replace(recipe.budget, drop_last=False), recipe.optim.lr
     most = max(MIN_BATCH_SIZE, count // STEPS_PER_EPOCH)
@@ -88,7 +88,10 @@ def with_length(recipe: Recipe, count: int, *, settings: Collection[str]) -> Rec
     budget = recipe.budget
     steps = steps_per_epoch(count, budget.batch_size, drop_last=budget.drop_last)
     epochs = max(budget.epochs, min(MAX_EPOCHS, math.ceil(updates / steps)))
-    return replace(recipe, budget=replace(budget, epochs=epochs))
+    patience = budget.patience
+    if "budget.patience" not in settings:
+        patience = math.ceil(patience * epochs / budget.epochs)
+    return replace(recipe, budget=replace(budget, epochs=epochs, patience=patience))
 
 
 def cpu_size(arch: Arch, side: int) -> int:

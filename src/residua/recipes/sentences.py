@@ -41,14 +41,17 @@ def sentences(recipe: Recipe) -> tuple[str, ...]:
     decayed = (
         "all weights" if optim.decay_norms_and_biases else "the weights of convolutions and linear layers"
     )
-    threads = quantity(plan.threads, "thread")
+    precision = f"Precision: {plan.precision}, on {plan.device}, with {quantity(plan.threads, 'thread')}."
+    named = (f"The recipe is {recipe.name} ({source}).", *_start(recipe))
+    if recipe.probe == "only":
+        return (*named, precision)
     return (
-        f"The recipe is {recipe.name} ({source}).",
+        *named,
         f"Optimizer: {_optimizer(optim)}, weight decay {optim.weight_decay:g} on {decayed}.",
         f"The learning rate {_learning_rate(optim.lr, recipe.schedule)}.",
         f"Training takes {length} with batch size {budget.batch_size}.",
         f"Training {noun} are {_augmentation(recipe.augment)}; {NORMALIZATIONS[recipe.data.subtract]}.",
-        f"Precision: {plan.precision}, on {plan.device}, with {threads}.",
+        precision,
     )
 
 
@@ -59,6 +62,23 @@ def recipe_docstring(recipe: Recipe) -> str:
     """
     name = recipe.name.removesuffix(" (ours)")
     return " ".join((RECIPES[name].__doc__ or "").split()) if name in RECIPES else ""
+
+
+def _start(recipe: Recipe) -> tuple[str, ...]:
+    """Where pretrained weights, a probe and held-out images come in; none for a run from scratch."""
+    parts = []
+    if recipe.weights:
+        parts.append(f"It begins from the weights {recipe.weights.partition('@sha256:')[0]}.")
+    if recipe.probe != "off":
+        rest = "no other layer is trained" if recipe.probe == "only" else "then all layers are trained"
+        fit = "a regularized logistic regression on the features of the frozen network"
+        parts.append(f"The last layer begins as {fit}; {rest}.")
+    if share := recipe.data.inner_val_fraction:
+        held_out = f"{100 * share:g} % of each class of the training images"
+        parts.append(f"{held_out} is not trained on: its error chooses the weights that are kept.")
+    if recipe.data.balance == "weights":
+        parts.append("Each loss is weighted by the inverse size of its class.")
+    return tuple(parts)
 
 
 def _optimizer(optim: Optim) -> str:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from residua.errors import CheckpointError, ConfigError, NewerFormatError, NonFiniteError
 from residua.nn.network import Network, build
 from residua.runs.records import read_row
-from residua.runs.run import Run
+from residua.runs.run import RECIPE, Run
 from residua.spec.arch import Arch
 from residua.spec.record import check_range, from_plain, to_plain
 from residua.weights.facts import FORMAT, provenance_of
@@ -212,8 +212,16 @@ def weights_file(path: Path) -> Path:
     if not run.checkpoints.is_dir():
         return path
     run.check_files()
+    if chooses_weights(run):
+        return run.checkpoints / BEST
     state = load_last(run.checkpoints)
     return state.path if state else path
+
+
+def chooses_weights(run: Run) -> bool:
+    """Whether `run` holds out training examples to choose its weights, so that the best are its result."""
+    has_both = (run.path / RECIPE).is_file() and (run.checkpoints / BEST).is_file()
+    return has_both and run.recipe.data.inner_val_fraction > 0
 
 
 def restore(state: Checkpoint, network: Network, optimizer: torch.optim.Optimizer) -> Progress:

@@ -121,6 +121,16 @@ def read_rollbacks(file: Path) -> list[int]:
     return [] if steps is None else list(_value(tuple[int, ...], steps, file))
 
 
+def read_result(file: Path) -> dict[str, Any]:
+    """The `result` in `finished.json`; empty when there is none, or it lacks a number."""
+    facts = _parsed(file)
+    result = facts.get("result") if isinstance(facts, dict) else None
+    numbers = ("epoch", "test_error", "n")
+    if not isinstance(result, dict) or not all(isinstance(result.get(name), int | float) for name in numbers):
+        return {}
+    return result if result["n"] > 0 else {}
+
+
 def read_metrics(file: Path) -> list[dict[str, Any]]:
     """The rows of `metrics.jsonl` under the names of this version, without damaged ones."""
     rows = []

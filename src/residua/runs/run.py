@@ -5,6 +5,7 @@
                                 second copy of the two files above
     environment.json            versions, machine and source digest; where the run continued elsewhere
     metrics.jsonl               one row for each finished epoch
+    probe.json                  the linear probe that the run began with
     rollbacks.json              steps to which training went back after NaN or infinity
     finished.json, report.html  written at the planned end
     .lock                       held by the process that writes the run
@@ -45,7 +46,14 @@ BACKUP = "checkpoints/spare.json"
 """A second copy of both; see `runs/metadata_backup.py`."""
 EXACT = ("torch", "processor", "device", "processes")
 """What of the environment decides the last bits; threads, precision and memory format are in the recipe."""
-_REPLACED = ("metrics.jsonl", "finished.json", "report.html", "quarantine.csv", "rollbacks.json")
+_REPLACED = (
+    "metrics.jsonl",
+    "finished.json",
+    "report.html",
+    "quarantine.csv",
+    "rollbacks.json",
+    "probe.json",
+)
 _FILES = {RECIPE, DATA, "environment.json", "diverged.json", ".lock", *_REPLACED}
 """Names of files at the top of a run; other names there may be folders."""
 
@@ -191,8 +199,14 @@ class Run:
         text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
         write_file(self.path / "metrics.jsonl", text)
 
+    @property
+    def result(self) -> dict[str, Any]:
+        """What the weights that were kept gave on the test split, in a run that held out training examples
+        to choose them: `epoch`, `test_error` in percent and `n`; empty for other runs."""
+        return records.read_result(self.path / "finished.json")
+
     def mark_finished(self, row: Mapping[str, Any]) -> None:
-        """Write `finished.json` with the metrics of the last epoch."""
+        """Write `finished.json` with the metrics of the last epoch, and the `result` where there is one."""
         write_file(self.path / "finished.json", json.dumps(row, indent=2, allow_nan=False))
 
     def check_files(self) -> None:

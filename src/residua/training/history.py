@@ -133,13 +133,19 @@ class RunHistory:
     def add_epoch(self, row: Row, network: Network) -> None:
         """Add the metrics of an epoch; save the weights that were evaluated if their error is the lowest."""
         errors = _errors_of(row)
-        if all(errors.test < earlier.test for earlier in self.errors[self._first_compared :]):
+        if self._is_best(row):
             kind = "ema" if self.ema else "raw"
             facts = {"step": row["step"], "weights": kind, "test_error": errors.test}
             self.world.run_on_main(
                 lambda: checkpoint.save_best_weights(self.run.checkpoints, self.ema_network or network, facts)
             )
         self.rows, self.errors = [*self.rows, row], [*self.errors, errors]
+
+    def _is_best(self, row: Row) -> bool:
+        """Whether `row` has the lowest error; where examples are held out to choose, the loss breaks ties."""
+        has_ties = self.recipe.data.inner_val_fraction > 0
+        now = _rank(row, with_loss=has_ties)
+        return all(now < _rank(earlier, with_loss=has_ties) for earlier in self.rows[self._first_compared :])
 
     def stops_early(self) -> bool:
         """Whether the last `budget.patience` epochs brought no lower test error."""
@@ -154,6 +160,12 @@ class RunHistory:
 
 def _errors_of(row: Row) -> EpochErrors:
     return EpochErrors(row.get("train_error", 100.0), row.get("ema_test_error", row["test_error"]))
+
+
+def _rank(row: Row, *, with_loss: bool) -> tuple[float, float]:
+    """What orders epochs: the lower, the better."""
+    loss = row.get("ema_test_loss", row.get("test_loss", 0.0)) if with_loss else 0.0
+    return _errors_of(row).test, loss
 
 
 def _finished_rows(state: Checkpoint | None, progress: Progress, written: Sequence[Row]) -> list[Row]:

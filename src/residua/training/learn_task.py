@@ -45,6 +45,10 @@ class LearnTask(Protocol[DatasetT, NetworkT, BatchT, ResultT]):
     def counts_wrong(self) -> bool:
         """Whether `loss_fn` counts wrong examples, which gives a training error."""
 
+    @property
+    def fine_tuning(self) -> str:
+        """Name of the default recipe with pretrained weights; empty where it is that of `defaults`."""
+
     def defaults(self, dataset: DatasetT | None) -> tuple[str, str]:
         """Names of the default network and of the default recipe for `dataset`; None before it is open."""
 

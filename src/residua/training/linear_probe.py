@@ -119,8 +119,9 @@ def fit_probe(
 ) -> LinearProbe:
     """Fit a multinomial logistic regression on standardised features, and the head that it makes.
 
-    The strength is that with the most right answers when images are held out, of equal ones that with the
-    least loss. Where classes are imbalanced, they are weighted, and each class counts alike in that choice.
+    The strength is that with the least loss on images that are held out: with 10 images in each of 3 classes
+    it gave up to 2 points more on test images than the most right answers, which vary by chance. Where
+    classes are imbalanced, they are weighted, in that loss too.
 
     Args:
         features: Of the training images.
@@ -298,15 +299,10 @@ def _best(
     strengths: Sequence[float], tables: Sequence[Floats], regression: _Regression, rows: NDArray[np.int64]
 ) -> tuple[float, Floats]:
     """The best strength, and its probabilities."""
-    labels = regression.labels
-
-    def merit(place: int) -> tuple[float, float]:
-        table = tables[place]
-        right = table.argmax(1) == labels
-        share = _macro(right, labels, rows) if regression.is_weighted else right[rows].mean()
-        return float(share), float(np.log(np.maximum(table[rows, labels[rows]], 1e-12)).mean())
-
-    best = max(range(len(strengths)), key=merit)
+    labels = regression.labels[rows]
+    weights = 1 / regression.counts[labels] if regression.is_weighted else np.ones(len(rows))
+    losses = [-np.log(np.maximum(table[rows, labels], 1e-12)) @ weights for table in tables]
+    best = int(np.argmin(losses))
     return strengths[best], tables[best]
 
 

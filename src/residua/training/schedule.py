@@ -19,9 +19,11 @@ class EpochErrors:
 
 
 def run_length(recipe: Recipe, images: int) -> tuple[int, int]:
-    """Updates in one epoch, and in all, for so many training images."""
+    """Updates in one epoch, and in all, for so many training images; a probe alone has none."""
     budget = recipe.budget
     per_epoch = steps_per_epoch(images, budget.batch_size, drop_last=budget.drop_last)
+    if recipe.probe == "only":
+        return per_epoch, 0
     return per_epoch, budget.steps or per_epoch * budget.epochs
 
 

@@ -132,11 +132,8 @@ class TrainingSession:
     def _train(self) -> Iterator[Event]:
         """Train until the end, a stop or a rollback."""
         yield from self._resume()
-        if self.history.stops_early():
-            yield Note(self.history.early_stop_note)
-            return
-        if self._lacks_validation:
-            yield Stopped(self.totals.progress.step)
+        if not self.total or self.history.stops_early() or self._lacks_validation:
+            yield from self._end_without_training()
             return
         read_every = 1 if self.plan.device == "cpu" else READ_EVERY
         self._prepare()
@@ -230,8 +227,37 @@ class TrainingSession:
             yield Note(f"continuing after step {progress.step} of {self.total}")
         for line in self.history.restore(state, self.totals.progress):
             yield Note(line)
+        if not state and self.recipe.probe != "off":
+            yield from self._evaluate_start()
         if self._lacks_validation:
             yield from self._end_epoch(self._lr(self.totals.progress.step - 1))
+
+    def _evaluate_start(self) -> Iterator[Event]:
+        """Epoch 0: evaluate the weights before the first step, on the training examples, too.
+
+        Raises:
+            StopRequested: The user asked to stop; nothing is saved, so that resuming does it again.
+        """
+        trained = self._validate(self.network, replace(self.dataset, test=self.dataset.train)).row()  # type: ignore[type-var]
+        self.validation = self._validate(self.network)
+        numbers = self.validation.row()
+        row: dict[str, Any] = {"epoch": 0, "step": 0, "lr": 0.0, "train_loss": trained["test_loss"]}
+        row |= {"train_error": trained["test_error"], **numbers, "images_per_second": None}
+        if self.history.ema:
+            row |= {f"ema_{name}": value for name, value in numbers.items()}
+        self.history.add_epoch(row, self.network)
+        self.world.run_on_main(lambda: self.run.append_metrics(row))
+        self._save()
+        yield EpochRow(row, math.ceil(self.total / self.steps_per_epoch))
+
+    def _end_without_training(self) -> Iterator[Event]:
+        """The end of a run without updates, of one that stopped early, or of a session that was stopped."""
+        if not self.total:
+            self.world.run_on_main(lambda: self.run.mark_finished(self.history.rows[-1]))
+        elif self.history.stops_early():
+            yield Note(self.history.early_stop_note)
+        else:
+            yield Stopped(self.totals.progress.step)
 
     def _lr(self, step: int) -> float:
         return self.history.lr(step, self.total)
@@ -374,10 +400,15 @@ class TrainingSession:
         if is_last:
             self.run.mark_finished(row)
 
-    def _validate(self, network: Network) -> ValidationResult:
+    def _validate(self, network: Network, dataset: Dataset | None = None) -> ValidationResult:
         self.learner.eval()
         with compiling.uncompiled(self.plan):
             result: ValidationResult = self.task.validate(
-                network, self.dataset, self.recipe, plan=self.plan, world=self.world, stop=self.stop
+                network,
+                dataset or self.dataset,
+                self.recipe,
+                plan=self.plan,
+                world=self.world,
+                stop=self.stop,
             )
             return result

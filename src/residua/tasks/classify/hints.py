@@ -28,7 +28,7 @@ def before(recipe: Recipe, dataset: ImageDataset, *, small: int) -> str:
     if recipe.weights or dataset.size <= small or each >= FEW_PER_CLASS:
         return ""
     few = f"{count:,} photographs, {each} of a class, are few to train from scratch"
-    return f"{few}: start from pretrained weights (--recipe finetune --weights FILE)"
+    return f"{few}: start from pretrained weights (--weights auto, or a file)"
 
 
 def after(recipe: Recipe, row: Mapping[str, float]) -> str:
@@ -45,5 +45,5 @@ def after(recipe: Recipe, row: Mapping[str, float]) -> str:
     errors = f"{test:.0f} % of the validation examples are wrong ({guessing:.0f} % by guessing)"
     if train > POOR_SHARE * guessing:
         return f"{errors}, and {train:.0f} % in training: train longer, e.g. with --minutes"
-    weights = "" if recipe.weights else ", or pretrained weights (--weights FILE),"
+    weights = "" if recipe.weights else ", or pretrained weights (--weights auto),"
     return f"{errors}, but {train:.0f} % in training: more examples{weights} would help, longer training not"

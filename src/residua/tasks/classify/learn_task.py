@@ -43,6 +43,7 @@ class ClassifyLearn:
     """`residua.training.learn_task.LearnTask` of images."""
 
     counts_wrong = True
+    fine_tuning = "finetune"
 
     def find_network(self, name: str) -> tuple[Arch, None]:
         """The classifier called `name`."""

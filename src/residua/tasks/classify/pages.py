@@ -10,16 +10,18 @@ from residua.measure.evaluation import Evaluation
 from residua.recipes.sentences import sentences
 from residua.report.bars import IntervalRow, interval_chart
 from residua.report.heat_maps import confusion_matrix
-from residua.report.page import Figure, Numbers, Page, Part, Picture, Pictures, Section, Text, render
+from residua.report.page import Figure, Numbers, Page, Part, Picture, Pictures, Section, Table, Text, render
 from residua.report.run_page import (
     architecture_table,
     error_figure,
     network_and_data,
     training_section,
 )
+from residua.runs.probe_record import read_probe
 from residua.runs.run import Run
 from residua.spec.amount import quantity
 from residua.spec.describe import cost
+from residua.tasks.classify.probe_text import neighbours_text, probe_text
 
 WORST = 12
 """Pictures of the most confident mistakes on a page."""
@@ -42,15 +44,19 @@ def write_report(run: Run, dataset: ImageDataset, evaluation: Evaluation) -> Non
     recipe, rows = run.recipe, run.epochs("train_error")
     score = evaluation.score
     low, high = 100 - score.interval[1], 100 - score.interval[0]
+    kept = next((row for row in rows if row["epoch"] == run.result.get("epoch")), rows[-1])
+    of_training = "as augmented" if kept["epoch"] else "as evaluated, of the probe"
+    epoch = f"epoch {kept['epoch']}, which was kept" if run.result and kept["epoch"] else "the last epoch"
+    of_training = of_training if not kept["epoch"] else f"in {epoch}, {of_training}"
     numbers = Numbers(
         (
             (f"{score.error:.2f} %", f"test error, 95 % interval {low:.2f} to {high:.2f}, n = {score.n:,}"),
-            (f"{rows[-1]['train_error']:.2f} %", "training error in the last epoch, as augmented"),
+            (f"{kept['train_error']:.2f} %", f"training error {of_training}"),
             (f"{cost(recipe.arch).params / 1e6:.2f} M", "parameters"),
         )
     )
     sections = (
-        Section("Result", (numbers, error_figure(run))),
+        Section("Result", (numbers, *_start(run), error_figure(run))),
         Section("Mistakes", mistakes(evaluation)),
         Section("The network", (architecture_table(recipe.arch),)),
         Section("How it was made", training_section(run, sentences(recipe))),
@@ -62,6 +68,23 @@ def write_report(run: Run, dataset: ImageDataset, evaluation: Evaluation) -> Non
         f"Written by residua from {run.path.name}/metrics.jsonl.",
     )
     write_file(run.path / "report.html", render(page))
+
+
+def _start(run: Run) -> tuple[Part, ...]:
+    """What a run began from, and what its probe and the nearest neighbours gave; nothing from scratch."""
+    if not (record := read_probe(run.path)):
+        return ()
+    rows = [
+        ("it began from", record.weights),
+        ("its linear probe", probe_text(record)),
+        ("the baseline on the same features", neighbours_text(record)),
+    ]
+    if run.result:
+        kept = "the probe, epoch 0" if not run.result["epoch"] else f"epoch {run.result['epoch']}"
+        rows.append(("kept by the error of held-out training images", kept))
+        rows.append(("test images", "evaluated once, after that choice"))
+    rows += [("note", note) for note in record.notes]
+    return (Table(("start", "value"), tuple(rows)),)
 
 
 def picture(evaluation: Evaluation, i: int) -> Picture:

@@ -34,6 +34,7 @@ class DetectLearn:
     """`residua.training.learn_task.LearnTask` of images with boxes."""
 
     counts_wrong = False
+    fine_tuning = ""
 
     def defaults(self, dataset: BoxDataset | None) -> tuple[str, str]:
         """A detector that trains without pretrained weights."""

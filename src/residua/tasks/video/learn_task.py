@@ -39,6 +39,7 @@ class VideoLearn:
     """`residua.training.learn_task.LearnTask` of videos."""
 
     counts_wrong = True
+    fine_tuning = ""
 
     def find_network(self, name: str) -> tuple[Arch, None]:
         """The classifier called `name`."""

@@ -1,0 +1,191 @@
+"""The linear probe of a run: the last layer of its network, fitted before the first step."""
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from residua.data.images import ImageDataset, Images, concatenate
+from residua.errors import ConfigError
+from residua.events import Event
+from residua.nn.network import Network
+from residua.runs.probe_record import ProbeRecord
+from residua.spec.recipe import Recipe
+from residua.tasks.classify.probe_text import neighbours_text, probe_text
+from residua.training.frozen_features import FrozenFeatures, extract_features
+from residua.training.learn_task import AnyLearnTask
+from residua.training.linear_probe import FOLDS, fit_probe, install_head
+
+RECIPES = ("finetune", "probe")
+"""Recipes by name that begin from pretrained weights; `auto` where the user names none."""
+LEAST_MINUTES = 0.1
+"""Minutes below which nothing is trained after the probe; our choice."""
+MOST_FOR_ALL = 1000
+"""Images of a source without a split below which the probe is measured on all of them; our choice."""
+IMBALANCE = 3.0
+"""Largest class through smallest from which on fine-tuning weights classes; our choice."""
+MIN_TO_TRAIN = 5
+"""Training images of a class below which the probe alone is used: one of them is held out; our choice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """A probe that was fitted."""
+
+    record: ProbeRecord
+    """What it gave."""
+    lines: tuple[tuple[str, str], ...]
+    """Names and texts of lines for the user."""
+
+
+def fit_head(
+    network: Network,
+    recipe: Recipe,
+    *,
+    fitted: Images,
+    others: tuple[Images, ...],
+    title: str,
+    split: str,
+    folds: int = FOLDS,
+    listen: Callable[[Event], None] = lambda _: None,
+) -> Probed:
+    """Give `network` the last layer that a regularized logistic regression fits, and measure that.
+
+    Args:
+        network: With pretrained weights; its last layer is replaced in place.
+        recipe: Gives the plan and the seed.
+        fitted: The images that the layer is fitted on.
+        others: Images that are predicted by the cross-validation, too, but not used for the layer.
+        title: The weights, for people.
+        split: Name of all these images together.
+        folds: Folds of the cross-validation.
+        listen: Receives what is done, before it takes seconds.
+
+    Returns:
+        The record of the run, and lines for the user.
+    """
+    every = concatenate([fitted, *others], name=split) if others else fitted
+    features = extract_features(network, every, recipe.plan, seed=recipe.seed, listen=listen)
+    measured = fit_probe(features, folds=folds, listen=listen)
+    probe = measured
+    if others:
+        probe = fit_probe(first_images(features, len(fitted)), folds=folds, listen=listen)
+    install_head(network, probe)
+    baseline = measured.neighbours
+    record = ProbeRecord(
+        title,
+        measured.n,
+        measured.folds,
+        int(measured.right.sum()),
+        round(baseline.accuracy.value * measured.n / 100) if baseline else 0,
+        baseline.k if baseline else 0,
+        probe.strength,
+        split,
+        probe.notes,
+    )
+    seconds = f"{features.seconds + measured.seconds:.0f} s"
+    lines = (
+        ("probe", "; ".join((probe_text(record), seconds, *probe.notes))),
+        ("knn", neighbours_text(record)),
+    )
+    return Probed(record, lines if record.n else lines[:1])
+
+
+def first_images(features: FrozenFeatures, count: int) -> FrozenFeatures:
+    """`features` of the first `count` images alone."""
+    copies = (tuple(index for index in group if index < count) for group in features.copies)
+    return replace(
+        features,
+        values=features.values[:, :count],
+        labels=features.labels[:count],
+        hashes=features.hashes[:count],
+        copies=tuple(group for group in copies if len(group) > 1),
+        total=count,
+    )
+
+
+def begin_with_probe(
+    network: Network,
+    recipe: Recipe,
+    whole: ImageDataset,
+    learned: ImageDataset,
+    *,
+    minutes: float | None,
+    folds: int | None,
+    title: str,
+    listen: Callable[[Event], None] = lambda _: None,
+) -> tuple[Probed, Recipe, float | None]:
+    """Fit the last layer of `network`, and see what time is left to train.
+
+    A small source without a split of its own is predicted whole, by cross-validation, so that the number has
+    a narrow interval.
+
+    Args:
+        network: With pretrained weights; its last layer is replaced in place.
+        recipe: The recipe, with a plan without `auto`.
+        whole: The data of the run.
+        learned: The data that training sees.
+        minutes: Minutes for all of it; None for no limit.
+        folds: Folds of the cross-validation; None takes FOLDS, 1 leaves out the test images.
+        title: The weights, for people.
+        listen: Receives what is done, before it takes seconds.
+
+    Returns:
+        The probe; the recipe, which is the probe alone where no time is left; the minutes that are left, None
+        where they say nothing about the length.
+    """
+    began = time.monotonic()
+    is_small = len(whole.train) + len(whole.test) < MOST_FOR_ALL
+    is_whole = is_small and not whole.has_split and folds != 1
+    held_out = [learned.test] if is_small and recipe.data.inner_val_fraction else []
+    probed = fit_head(
+        network,
+        recipe,
+        fitted=learned.train,
+        others=(*held_out, *([whole.test] if is_whole else [])),
+        title=title,
+        split="all" if is_whole else "training",
+        folds=FOLDS if folds in (None, 1) else folds,
+        listen=listen,
+    )
+    left = None if minutes is None else minutes - (time.monotonic() - began) / 60
+    if recipe.probe == "only":
+        return probed, recipe, None
+    if left is None or left > LEAST_MINUTES:
+        return probed, recipe, left
+    line = ("length", f"no time is left of {minutes:g} minutes: the probe alone is the run")
+    alone = replace(recipe, probe="only", data=replace(recipe.data, inner_val_fraction=0.0))
+    return replace(probed, lines=(*probed.lines, line)), alone, None
+
+
+def with_balance(recipe: Recipe, dataset: Any, *, settings: Collection[str]) -> Recipe:
+    """`recipe` that weights classes, where it begins with a probe and their sizes differ much."""
+    if recipe.probe == "off" or "data.balance" in settings or not imbalance(dataset.train.labels):
+        return recipe
+    return replace(recipe, data=replace(recipe.data, balance="weights"))
+
+
+def check_probe(recipe: Recipe, task: AnyLearnTask) -> None:
+    """ConfigError for a probe of data that have no one class each, or without pretrained weights."""
+    if recipe.probe == "off":
+        return
+    if not task.fine_tuning:
+        raise ConfigError(f"probe is {recipe.probe}, which needs images with one class each: set probe=off")
+    if not recipe.weights:
+        raise ConfigError(f"probe is {recipe.probe}, which needs pretrained weights: give --weights")
+
+
+def imbalance(labels: Any) -> float:
+    """Images of the largest class through those of the smallest; 0 where that is below IMBALANCE."""
+    counts = np.bincount(labels)
+    counts = counts[counts > 0]
+    ratio = float(counts.max() / counts.min())
+    return ratio if ratio >= IMBALANCE else 0.0
+
+
+def is_enough_to_train(dataset: ImageDataset) -> bool:
+    """Whether every class has enough training images to hold some out and to train on the rest."""
+    counts = np.bincount(dataset.train.labels)
+    return bool(counts[counts > 0].min() >= MIN_TO_TRAIN)
