@@ -158,13 +158,13 @@ def _best_or_nearest(text: str, model: str) -> ReleasedWeights:
         if permissive := _permissive(group):
             return _highest(permissive, model)
         raise ConfigError(
-            f"weights of {network} are published under {group[0].licence} alone: name them, {group[0].name}"
+            f"no weights {text!r}: {network} has some under {group[0].licence} alone: {group[0].name}"
         )
     arch_of(model)
     known = dict.fromkeys(entry.network for entry in _catalogue())
     variants = [name for name in known if name.startswith(f"{network}_")]
     advice = f"did you mean {' or '.join(variants)}?" if variants else nearest(network, known)
-    raise ConfigError(f"no published weights of {network} are known: {advice}")
+    raise ConfigError(f"no weights {text!r}: none of {network} are published: {advice}")
 
 
 def _near(word: str, network: str) -> str:
