@@ -38,10 +38,11 @@ SPELLINGS = catalogue._spellings.__wrapped__
 
 
 def shaken(model: str, **changes: Any) -> Network:
-    """The network called `model`, whose every number is random, statistics of norms included."""
+    """The network called `model` with random weights, also in its norms and their statistics."""
     network = build(arch_of(model, **changes))
-    for value in network.state_dict().values():
-        value.copy_(torch.rand(value.shape) + 0.5 if value.is_floating_point() else torch.tensor(3))
+    for name, value in network.state_dict().items():
+        if "norm" in name and value.is_floating_point():
+            value.copy_(torch.rand(value.shape) / 2 + (0.5 if "var" in name or "weight" in name else 0))
     return network.eval()
 
 

@@ -53,6 +53,7 @@ def convert(
     from residua.spec.record import to_plain
 
     names = [line for line in classes.read_text("utf-8").splitlines() if line] if classes else []
+    notes = aside(console(json_on_stdout=True))
     result = convert_weights(
         file,
         model,
@@ -62,14 +63,12 @@ def convert(
         changes=model_changes(model_set),
         classes=names,
         force=force,
-        listen=ProgressPrinter(aside(console(json_on_stdout=True))).show,
+        listen=ProgressPrinter(notes).show,
     )
     if as_json:
         put_json(to_plain(result))
         return
     screen = console()
-    for note in result.notes:
-        say_wrapped(screen, f"note    {note}")
     say(screen, f"read    {file}: {result.read}")
     say(screen, f"wrote   {result.written}: {quantity(result.tensors, 'tensor')} of {result.model}")
     if result.difference is None:
@@ -80,6 +79,8 @@ def convert(
             screen,
             f"peer    {result.peer}: largest difference of a logit {result.difference:.2g} on {inputs}",
         )
+    for note in result.notes:
+        say_wrapped(notes, f"note    {note}")
     if to:
         next_line(screen, f"safetensors.torch.load_file('{result.written}')")
     else:

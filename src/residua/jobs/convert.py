@@ -163,7 +163,7 @@ def _is_ours(path: Path) -> bool:
     if path.is_dir():
         saved = folder.is_saved(path) and is_ours(path / FILE)
         return saved or Run(path).checkpoints.is_dir()
-    return is_ours(path) and "arch" in read_weights(path)[1]
+    return path.exists() and is_ours(path) and "arch" in read_weights(path)[1]
 
 
 def _read_ours(path: Path, model: str | None, source: str, changes: Changes) -> tuple[Network, str, str]:

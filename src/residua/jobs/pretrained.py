@@ -105,6 +105,8 @@ def describe(recipe: Recipe, weights: OpenedWeights | None, *, wrote_network: bo
     if weights is None:
         return []
     reads = describe_preprocess(recipe.arch, weights, wrote_network=wrote_network)
+    if weights.preprocess is None:
+        reads += "; --image-size and --set arch.preprocess.mean=... change it"
     return [*(("weights", note) for note in weights.notes), ("pixels", reads)]
 
 
@@ -119,8 +121,7 @@ def describe_preprocess(arch: Arch, weights: OpenedWeights, *, wrote_network: bo
     preprocess, theirs = arch.preprocess, weights.preprocess
     text = in_words(preprocess)
     if theirs is None:
-        advice = "change them with --image-size and --set arch.preprocess.mean=... if the weights read others"
-        return f"{text}: assumed, because the file does not say it; {advice}"
+        return f"{text}: assumed, because the file does not say what it reads"
     if wrote_network:
         return f"{text}: as the network says that you wrote; the weights read {in_words(theirs)}"
     same = change.with_channels(change.with_preprocess(arch, theirs), arch.channels).preprocess

@@ -56,7 +56,7 @@ def trained_network(text: str, *, listen: Callable[[Event], None] = lambda _: No
 def known_arch(weights: OpenedWeights) -> Arch:
     """The network that `weights` are of. ConfigError for a bare file that could be of several, or of none."""
     if weights.arch is None:
-        raise ConfigError(f"{weights.notes[0] if weights.notes else weights.path}: give the network, -m NAME")
+        raise ConfigError(f"{weights.notes[0] if weights.notes else weights.path}: give --model NAME")
     return weights.arch
 
 
