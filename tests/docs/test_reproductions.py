@@ -21,6 +21,9 @@ def test_the_page_is_regenerated_from_the_committed_runs(tmp_path: Path) -> None
     assert regenerated.read_text() == committed.read_text(), (
         "run: residua reproduce --write-docs docs/reproductions.md -o docs/results/reproduce"
     )
+    pictures = {file.name: file.read_text() for file in (DOCS / "reproductions").iterdir()}
+    assert pictures == {file.name: file.read_text() for file in (tmp_path / "reproductions").iterdir()}
+    assert all(f"(reproductions/{name})" in committed.read_text() for name in pictures)
 
 
 def test_a_number_on_the_page_is_a_number_of_a_run() -> None:
@@ -35,6 +38,9 @@ def test_a_number_on_the_page_is_a_number_of_a_run() -> None:
 
 def test_committed_runs_are_small() -> None:
     assert not list(RUNS.glob("*/checkpoints/*"))
+    measured = [*(RUNS.parent / "weights").iterdir()]
+    assert {file.suffix for file in measured} == {".json"}  # numbers, never the weights of others
+    assert sum(file.stat().st_size for file in measured) < 100_000
     assert sum(file.stat().st_size for file in RUNS.rglob("*.json*")) < 2_000_000
 
 

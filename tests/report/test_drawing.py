@@ -37,6 +37,12 @@ def places(svg: str, text: str) -> list[tuple[float, float]]:
     return [(float(node.get("x", "nan")), float(node.get("y", "nan"))) for node in nodes]
 
 
+def test_a_drawing_says_where_the_zeros_of_option_a_are() -> None:
+    both, after = (words(drawing.draw_blocks([studied(option)])) for option in ("A", "A_after"))
+    assert any(text.startswith("zeros to 32") for text in both)
+    assert any(text.startswith("append zeros to 32") for text in after)
+
+
 def test_every_convolution_of_resnet34_is_a_box_and_every_block_a_curve() -> None:
     svg = drawing.draw_networks([zoo.arch("plain34"), zoo.arch("resnet34")])
     boxes = [text for text in words(svg) if re.match(r"\d+×\d+ conv, \d+", text)]

@@ -102,6 +102,18 @@ def test_everything_lies_within_its_frame() -> None:
             assert 0 <= float(text.get("y", "nan")) <= height
 
 
+def test_errors_above_the_highest_are_cut_off_at_the_frame() -> None:
+    """The curve that ends at 3 fills the plot; the one that ends at 81 is named at its upper edge."""
+    cut = training_curves.training_curves(panels(), highest=30.0)
+    (broad, *_) = ET.fromstring(cut)
+    frames = [node for node in broad.iter(f"{SVG}svg") if node.get("overflow") == "hidden"]
+    assert len(frames) == len(panels())
+    assert all(node.findall(f"{SVG}path") for node in frames)
+    _, _, _, height = map(float, broad.get("viewBox", "").split())
+    assert all(0 <= float(text.get("y", "nan")) <= height for text in broad.iter(f"{SVG}text"))
+    assert "overflow" not in training_curves.training_curves(panels())
+
+
 def test_a_gap_in_the_measurements_is_bridged_and_one_point_is_a_dot() -> None:
     nan = float("nan")
     assert svg.path_data([(0, 1), (nan, 2), (2, nan), (3, 4)]) == "M0 1L3 4"

@@ -154,6 +154,16 @@ def test_a_plain_file_in_a_residual_network_is_warned_of() -> None:
     assert "without shortcuts" in report
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_a_network_of_the_right_kind_is_confirmed(name: str) -> None:
+    report = load(named(name), SHARED / "weights" / FILES[name][0])
+    kind = {"akamaster": "both sides", "a-martyn": "after the channels"}[name.split(".")[1]]
+    assert ("plain" in name) != (kind in report)
+    assert "WARNING" not in report
+    other = "A_after" if "akamaster" in name else "A"
+    assert ("plain" in name) or f"{other} would take" in report
+
+
 def test_names_of_one_owner_decide_where_the_zeros_are() -> None:
     network = build(with_shortcut(named("cifar_resnet20.a-martyn").arch, "A"))
     with pytest.raises(CheckpointError, match="shortcut=A_after"):

@@ -41,9 +41,10 @@ def test_untrained_weights_are_loaded_without_a_verdict() -> None:
 
 
 def test_the_note_warns_only_where_another_is_clearly_nearer() -> None:
-    assert "WARNING" in note("A", {"A": 0.2, "A_after": 0.1, "no shortcuts": 2.0})
-    assert "WARNING" not in note("A", {"A": 0.11, "A_after": 0.1})
-    assert "nothing tells" in note("A", {"A": 0.11, "A_after": 0.1})
+    assert "WARNING" in note("A", {"A": 0.1, "A_after": 0.05, "no shortcuts": 2.0})
+    assert "WARNING" not in note("A", {"A": 0.06, "A_after": 0.05})
+    assert "nothing tells" in note("A", {"A": 0.06, "A_after": 0.05})
+    assert "nothing tells" in note("A", {"A": 0.4, "A_after": 0.2})  # neither fits: hardly trained
     assert note("no shortcuts", {"A": 2.0, "no shortcuts": 0.1}) == ""
 
 

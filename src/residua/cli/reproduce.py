@@ -15,8 +15,19 @@ if TYPE_CHECKING:
     from residua.reproduce.measured import Reproduction
     from residua.reproduce.published import Budget
 
+TRAINING_OPTIONS = {
+    "models": "-m",
+    "model_set": "--model-set",
+    "budget": "--budget",
+    "seeds": "--seeds",
+    "processes": "--processes",
+    "ray": "--ray",
+}
+"""Parameter -> option that has no effect where nothing is trained."""
+
 
 def reproduce(
+    context: typer.Context,
     item: str = typer.Argument(None, metavar="PAPER/ITEM", help="A table or figure, e.g. he2015/fig6."),
     models: list[str] = typer.Option(
         [],
@@ -51,6 +62,13 @@ def reproduce(
     ray: str = typer.Option(
         None, "--ray", metavar="ADDRESS", help="Train on a Ray cluster: auto, local, or host:port."
     ),
+    origin: str | None = typer.Option(
+        None,
+        "--from",
+        metavar="weights[:WHERE]",
+        help="Train nothing: measure networks that others trained, from the caches of this machine, from a "
+        "folder, or by their names in `residua weights`.",
+    ),
     docs: Path = typer.Option(
         None, "--write-docs", metavar="FILE", help="Write a Markdown page of the finished runs in DIR."
     ),
@@ -61,11 +79,16 @@ def reproduce(
     Finished runs in DIR are reused, interrupted runs are resumed.
 
     Example: residua reproduce he2015/fig6
+
+    Example: residua reproduce he2015/fig6 --from weights --data cifar10
     """
     if docs:
         _write_docs(docs, out)
     elif list_items or item is None:
         _list(out, as_json=as_json)
+    elif origin is not None:
+        _refuse_training_options(context, origin)
+        _from_weights(item, origin.partition(":")[2], data, out, as_json=as_json)
     else:
         networks = with_model_set(models, model_set)
         _reproduce(item, cast("Budget", budget), seeds, data, processes, out, ray, networks, as_json=as_json)
@@ -73,6 +96,7 @@ def reproduce(
 
 def _list(out: Path, *, as_json: bool) -> None:
     from residua.reproduce.listing import listing
+    from residua.reproduce.others import STUDIES as WITH_WEIGHTS
 
     items = listing(out)
     if as_json:
@@ -85,6 +109,11 @@ def _list(out: Path, *, as_json: bool) -> None:
     say(
         aside(to),
         "scaled: can run on digits now; done: finished in this folder with the paper's data and schedule",
+        "dim",
+    )
+    say(
+        aside(to),
+        f"of weights that others trained, with --from weights: {', '.join(WITH_WEIGHTS)}",
         "dim",
     )
     next_line(to, "residua reproduce he2015/fig6")
@@ -101,6 +130,45 @@ def _write_docs(file: Path, out: Path) -> None:
     to = console()
     say(to, f"{quantity(write_docs(file, out), 'reproduction')} written to {file}")
     next_line(to, f"git diff {file}")
+
+
+def _refuse_training_options(context: typer.Context, origin: str) -> None:
+    """ConfigError where `--from` is no origin, or stands beside an option that only training has."""
+    from residua.errors import ConfigError
+    from residua.reproduce.others import SOURCE
+
+    if origin.partition(":")[0] != SOURCE:
+        raise ConfigError(f"--from is {origin!r}: give {SOURCE}, {SOURCE}:DIR or {SOURCE}:NAME,...")
+    for name, option in TRAINING_OPTIONS.items():
+        where_from = context.get_parameter_source(name)
+        if where_from is not None and where_from.name == "COMMANDLINE":
+            raise ConfigError(f"{option} is for training, and --from {SOURCE} trains nothing: leave it out")
+
+
+def _from_weights(item: str, where: str, data: str | None, out: Path, *, as_json: bool) -> None:
+    from residua.reproduce.reproduction import reproduce_from_weights
+
+    to = console(json_on_stdout=as_json, unbroken=True)
+    reproduction = reproduce_from_weights(
+        item, where=where, data=data, out=out, listen=lambda line: say(aside(to), line)
+    )
+    if as_json:
+        put_json(reproduction.plain())
+        return
+    from residua.reproduce.others import LABEL
+    from residua.reproduce.others_page import HEAD, claim_results, missing_note, study_sentences, table_rows
+
+    say(to, f"\n{item}, {LABEL}: {reproduction.data}")
+    show_table(to, HEAD, table_rows(reproduction))
+    say(to, "")
+    for result in claim_results(reproduction):
+        say(to, result, "bold")
+    for sentence in study_sentences(reproduction):
+        say(to, sentence)
+    if note := missing_note(reproduction):
+        say(aside(to), note, "dim")
+    say(to, f"{reproduction.seconds:.0f} s; the report: {reproduction.report}")
+    next_line(to, "residua reproduce --list", f"residua reproduce {item}")
 
 
 def _reproduce(

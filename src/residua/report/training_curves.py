@@ -110,15 +110,18 @@ class _PanelLayout:
     """Its colours."""
     unit: str
     """What the times count."""
+    highest: float
+    """Largest error that is shown, in percent; infinity shows all."""
 
 
-def training_curves(panels: tuple[Panel, ...], *, unit: str = "epoch") -> str:
+def training_curves(panels: tuple[Panel, ...], *, unit: str = "epoch", highest: float = math.inf) -> str:
     """Panels with one error axis: thin lines are training error, bold lines test error.
 
     Args:
         panels: Side by side; on a phone one below the other. Networks at the same place in their panels
             share a colour.
         unit: What the times count.
+        highest: Largest error that is shown, in percent; infinity shows all.
 
     Returns:
         SVG text.
@@ -128,20 +131,26 @@ def training_curves(panels: tuple[Panel, ...], *, unit: str = "epoch") -> str:
     """
     palette = page_palette()
     columns = min(2, max(1, len(panels)))
-    layouts = _PanelLayout(columns, 740, 270, palette, unit), _PanelLayout(1, 350, 230, palette, unit)
+    layouts = (
+        _PanelLayout(columns, 740, 270, palette, unit, highest),
+        _PanelLayout(1, 350, 230, palette, unit, highest),
+    )
     root, *views = responsive_svg(*((layout.width, _height(panels, layout)) for layout in layouts))
     for view, layout in zip(views, layouts, strict=True):
         _draw(view, panels, layout)
     return to_string(root)
 
 
-def readme_figure(panels: tuple[Panel, ...], headline: str, *, unit: str = "epoch") -> str:
+def readme_figure(
+    panels: tuple[Panel, ...], headline: str, *, unit: str = "epoch", highest: float = math.inf
+) -> str:
     """The same curves side by side on a white card of 1200 x 520 pixels.
 
     Args:
         panels: Side by side.
         headline: Above them, in at most two lines.
         unit: What the times count.
+        highest: As in `training_curves`.
 
     Returns:
         SVG text in fixed colours.
@@ -159,7 +168,7 @@ def readme_figure(panels: tuple[Panel, ...], headline: str, *, unit: str = "epoc
         add_text(root, line, (48, 66 + 36 * row), style=TextStyle(LIGHT.text, 27, weight=650))
     top, zoom = 62 + 36 * len(lines), 1.5
     height = (520 - 6 - top) / zoom - HEAD - FOOT
-    layout = _PanelLayout(len(panels) or 1, 1104 / zoom, height, LIGHT, unit)
+    layout = _PanelLayout(len(panels) or 1, 1104 / zoom, height, LIGHT, unit, highest)
     group = add_shape(root, "g", {"transform": f"translate(48 {top}) scale({zoom})"})
     _draw(group, panels, layout)
     return to_string(root)
@@ -200,8 +209,9 @@ def _draw(parent: ET.Element, panels: tuple[Panel, ...], layout: _PanelLayout) -
     )
     width = (layout.width - LEFT - BETWEEN * (layout.columns - 1)) / layout.columns - names
     last = max(curve.times[-1] for curve in curves) or 1
-    highest = max([1, *(error for error in errors if math.isfinite(error))])  # errors below 1 % stay small
-    x, y = Axis(0, last, is_integer=float(last).is_integer()), Axis(0, 1.03 * highest)
+    most = max([1, *(error for error in errors if math.isfinite(error))])  # errors below 1 % stay small
+    x = Axis(0, last, is_integer=float(last).is_integer())
+    y = Axis(0, min(1.03 * most, layout.highest))
     for place, panel in enumerate(panels):
         down, across = divmod(place, layout.columns)
         left = LEFT + across * (width + names + BETWEEN)
@@ -215,16 +225,24 @@ def _draw_panel(parent: ET.Element, panel: Panel, frame: Frame, layout: _PanelLa
     start = 0 if is_first else frame.left  # above "error (%)", elsewhere above the plot
     add_text(parent, panel.title, (start, frame.top - 34), style=TextStyle(palette.text, 15, weight=650))
     draw_grid(parent, frame, title=layout.unit, palette=palette, has_numbers=is_first)
-    labels = []
+    labels, paper = [], _clipped(parent, frame) if math.isfinite(layout.highest) else parent
     for place, curve in enumerate(panel.curves):
         colour = palette.series[place % len(palette.series)]
         for errors, width in ((curve.train, THIN), (curve.test, THICK)):
-            draw_curve(parent, [frame.at(*p) for p in zip(curve.times, errors, strict=True)], colour, width)
-        if math.isfinite(curve.paper):
+            draw_curve(paper, [frame.at(*p) for p in zip(curve.times, errors, strict=True)], colour, width)
+        if math.isfinite(curve.paper) and curve.paper <= frame.y.high:
             mark = ring(parent, *frame.at(frame.x.high, curve.paper), palette)
             add_tooltip(mark, f"{curve.name} in the paper: {curve.paper:g} %")
-        labels.append(EndLabel(curve.name, frame.at(*curve.end), colour))
+        time, error = curve.end
+        labels.append(EndLabel(curve.name, frame.at(time, min(error, frame.y.high)), colour))
     draw_end_labels(parent, frame, labels, gap=LEADER, longest=LONGEST)
+
+
+def _clipped(parent: ET.Element, frame: Frame) -> ET.Element:
+    """A part of the drawing in which nothing is seen outside `frame`."""
+    place = {"x": frame.left, "y": frame.top, "width": frame.width, "height": frame.height}
+    box = f"{frame.left:g} {frame.top:g} {frame.width:g} {frame.height:g}"
+    return add_shape(parent, "svg", {**place, "viewBox": box, "overflow": "hidden"})
 
 
 def _draw_key(parent: ET.Element, palette: Palette, *, has_paper: bool) -> None:

@@ -3,27 +3,33 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
-from residua.data.images import ImageDataset
-from residua.data.open import open_dataset
+from residua.data.images import ImageDataset, Images
+from residua.data.open import open_dataset, open_evaluation_split
 from residua.data.sources.table import parse_source
 from residua.errors import ConfigError
 from residua.files import write_file
 from residua.jobs.run_pool import RunBackend, RunListener, RunPool
-from residua.reproduce import items
+from residua.report.page import render
+from residua.reproduce import items, others
 from residua.reproduce.grid import (
     GridSetting,
     run_entries,
     with_one_precision,
 )
 from residua.reproduce.measured import Reproduction, _count_row, reproduce_row, require_same_images
+from residua.reproduce.others_page import OthersReproduction
+from residua.reproduce.others_page import page as page_of_others
 from residua.reproduce.published import ADDED, BUDGETS, Budget, Item, with_networks
 from residua.runs.run import Run
 from residua.spec.describe import cost
 from residua.spec.record import nearest
 from residua.tasks.classify.learn_task import SMALL
 from residua.training.processes import world
+from residua.weights import catalogue
 
 FOLDER = Path("runs/reproduce")
 """Default folder of runs and reports."""
@@ -88,6 +94,66 @@ def reproduce(
     require_same_images(runs.values())
     rows = tuple(reproduce_row(item, row, setting, runs, seeds=seeds) for row in item.rows)
     return _write_page(Reproduction(item, setting, rows, dataset.note, report, time.monotonic() - started))
+
+
+def reproduce_from_weights(
+    name: str,
+    *,
+    where: str = "",
+    data: str | None = None,
+    out: str | Path = FOLDER,
+    listen: Callable[[str], None] = lambda _: None,
+) -> OthersReproduction:
+    """Measure the networks of a table or figure that others trained, and write a page about them.
+
+    Nothing is trained. What was measured is kept in `out/weights` and used again.
+
+    Args:
+        name: The item: figures 1, 6 and 7 or table 6 of He et al. 2015.
+        where: A folder with their files; names of the catalogue with commas between them; or empty for all
+            that the caches of this machine hold.
+        data: The test images: `cifar10[:DIR]`. They are needed where something was not measured yet.
+        out: Folder of what was measured and of the page.
+        listen: Called with a line for each network.
+
+    Returns:
+        The measured rows.
+
+    Raises:
+        ConfigError: No weights are known for the item, none was found, or `data` is needed or another.
+        DataError: The images cannot be used.
+    """
+    started, folder, item = time.monotonic(), Path(out), items.find_item(name)
+    files, missing = others.find_files(item, where)
+    pairs = [(row, entry) for row, entry in others.entries_of(item) if entry.name in files]
+    studies = others.studies_of(pairs, item)
+    if data is not None and parse_source(data).label != item.datasets[0]:
+        raise ConfigError(
+            f"{name} is about {item.datasets[0]}, and --data is {data}: give {item.datasets[0]}"
+        )
+
+    @cache
+    def test_images() -> Images:
+        classes = catalogue.class_names(pairs[0][1])
+        if data is None:
+            needed = item.datasets[0]
+            raise ConfigError(f"{name} needs {needed}: give --data {needed}:DIR, or {needed} to download it")
+        return open_evaluation_split(parse_source(data).absolute(), classes=classes)
+
+    rows = []
+    for row, entry in pairs:
+        network = others.measure_once(
+            entry.name, files[entry.name], test_images, folder / others.FOLDER, studies=studies[entry.name]
+        )
+        listen(f"{entry.name}: {network.wrong:,} of {network.images:,} test images wrong")
+        rows.append((row, network))
+    report = folder / f"{name.replace('/', '-')}-weights.html"
+    note = f"{rows[0][1].images:,} test images of {item.datasets[0]}"
+    names = tuple(dict.fromkeys(entry.name for _, entry in missing))
+    reproduction = OthersReproduction(item, tuple(rows), names, note, report)
+    report.parent.mkdir(parents=True, exist_ok=True)
+    write_file(report, render(page_of_others(reproduction)))
+    return replace(reproduction, seconds=time.monotonic() - started)
 
 
 def _checked_item(name: str, budget: str, seeds: int, processes: int | None) -> Item:

@@ -6,9 +6,15 @@ from pathlib import Path
 from residua.errors import ConfigError
 from residua.files import write_file
 from residua.recipes.sentences import sentences
+from residua.reproduce import others
 from residua.reproduce.grid import GridSetting, run_entries
 from residua.reproduce.items import ITEMS
 from residua.reproduce.measured import Reproduction, reproduce_row, require_same_images
+from residua.reproduce.others_page import HEAD as OTHERS_HEAD
+from residua.reproduce.others_page import OthersReproduction, figures, sources_note, study_sentences
+from residua.reproduce.others_page import claim_results as others_claims
+from residua.reproduce.others_page import command as others_command
+from residua.reproduce.others_page import table_rows as others_rows
 from residua.reproduce.page import (
     HEAD,
     claim_results,
@@ -21,20 +27,25 @@ from residua.reproduce.page import (
 from residua.reproduce.published import BUDGETS, Budget, Item
 from residua.runs.run import Run
 
+PICTURES = "reproductions"
+"""Folder of the pictures, beside the page."""
 DEFAULT_SOURCES = {"smoke": "digits"}
 """Budget -> images of runs without --data; other budgets use the paper's."""
 MAX_SEEDS = 16
 """Seeds that are looked for, from 0 on."""
 INTRODUCTION = """# Reproductions of the papers' tables and figures
 
-`residua reproduce --write-docs` writes this page from the runs in [results/reproduce](results/reproduce): no
-number is typed by hand. The paper's numbers are quoted with their table or figure.
+`residua reproduce --write-docs` writes this page and its pictures from the runs and measurements in
+[results/reproduce](results/reproduce): no number is typed by hand. The paper's numbers are quoted with their
+table or figure.
 
 The label compares each run's recipe with the paper's protocol:
 
 - *same protocol*: the paper's data, schedule and test; *but for* names each other difference.
 - *scaled down*: the paper's data, with fewer images, a shorter schedule or a smaller network.
 - *different data*: another dataset. Compare the ranking of the networks, not the values.
+- *others' weights, judged here*: a network that others trained in full, whose errors were measured here.
+  Training errors and curves are those that its owner recorded.
 
 `residua reproduce --list` lists all items; [reproducing.md](reproducing.md) explains how to run them.
 """
@@ -42,6 +53,8 @@ The label compares each run's recipe with the paper's protocol:
 
 def write_docs(file: Path, folder: Path) -> int:
     """Write the page.
+
+    Pictures are written into the folder `reproductions` beside it.
 
     Args:
         file: The Markdown file, replaced if it exists.
@@ -53,14 +66,41 @@ def write_docs(file: Path, folder: Path) -> int:
     Raises:
         ConfigError: `folder` holds no finished reproduction.
     """
-    attempts = (finished_reproduction(item, budget, folder) for item in ITEMS.values() for budget in BUDGETS)
-    reproductions = [reproduction for reproduction in attempts if reproduction]
-    if not reproductions:
+    sections = []
+    for item in ITEMS.values():
+        trained = (finished_reproduction(item, budget, folder) for budget in BUDGETS)
+        sections += [_section(reproduction) for reproduction in trained if reproduction]
+        if reproduction := measured_reproduction(item, folder):
+            sections.append(_section_of_others(reproduction, file.parent / PICTURES))
+    if not sections:
         raise ConfigError(
             f"{folder} holds no finished reproduction: give -o the folder that `reproduce` used"
         )
-    write_file(file, "\n".join([INTRODUCTION, *map(_section, reproductions)]))
-    return len(reproductions)
+    write_file(file, "\n".join([INTRODUCTION, *sections]))
+    return len(sections)
+
+
+def measured_reproduction(item: Item, folder: Path) -> OthersReproduction | None:
+    """The reproduction of `item` from networks that others trained.
+
+    Args:
+        item: The table or figure.
+        folder: The folder that `residua reproduce -o` used; what was measured is in its `weights`.
+
+    Returns:
+        The rows of all networks with the studies of the item; None without any.
+    """
+    if item.name not in others.STUDIES:
+        return None
+    pairs = others.entries_of(item)
+    studies = others.studies_of(pairs, item)
+    rows = tuple(
+        (row, network)
+        for row, entry in pairs
+        if (network := others.read_measured(folder / others.FOLDER / f"{entry.name}.json"))
+        and set(studies[entry.name]) <= set(network.studies or {})
+    )
+    return OthersReproduction(item, rows) if rows else None
 
 
 def finished_reproduction(item: Item, budget: Budget, folder: Path) -> Reproduction | None:
@@ -124,6 +164,44 @@ def _section(reproduction: Reproduction) -> str:
         f"```console\n$ {command(reproduction)}\n```",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _section_of_others(reproduction: OthersReproduction, pictures: Path) -> str:
+    """The section of an item from weights that others trained, whose pictures are written into `pictures`."""
+    item = reproduction.item
+    table = [f"| {' | '.join((*OTHERS_HEAD, 'label'))} |"]
+    table += ["| --- | --- | --- | ---: | ---: | --- | ---: | ---: | --- |"]
+    table += [f"| {' | '.join((*row, others.LABEL))} |" for row in others_rows(reproduction)]
+    pictures.mkdir(parents=True, exist_ok=True)
+    images = []
+    for number, figure in enumerate(figures(reproduction, for_docs=True), 1):
+        name = f"{item.name.replace('/', '-')}-{number}.svg"
+        write_file(pictures / name, figure.svg)
+        images.append((f"![{figure.alternative}]({pictures.name}/{name})", figure.caption))
+    first = images.pop(0) if item.figure != "responses" else ("", "")
+    parts = [
+        f"## {item.name}, from weights",
+        _wrap(f"{item.source}: {item.title}. {item.conclusion}"),
+        "\n".join(table),
+        "\n".join(f"- {result}" for result in (*others_claims(reproduction), *study_sentences(reproduction))),
+        first[0],
+        _wrap(first[1]),
+        _side_by_side(images),
+        _wrap(sources_note(reproduction)),
+        f"```console\n$ {others_command(reproduction)}\n```",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _side_by_side(images: list[tuple[str, str]]) -> str:
+    """Pictures with their captions, two in a row; empty for none."""
+    if not images:
+        return ""
+    lines = ["| | |", "| --- | --- |"]
+    for start in range(0, len(images), 2):
+        pair = [*images[start : start + 2], ("", "")][:2]
+        lines += [f"| {left} | {right} |" for left, right in zip(*pair, strict=True)]
+    return "\n".join(lines)
 
 
 def _wrap(paragraph: str) -> str:

@@ -4,7 +4,6 @@
 writes into the network. A file of another network is refused with the name of that network where it is known.
 """
 
-import contextlib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -105,13 +104,13 @@ def load(
     state, facts = (weights, {}) if isinstance(weights, Mapping) else read_weights(Path(weights))
     _refuse_other_arch(facts, network.arch)
     try:
-        ours, dialect, report = _fit(network, state, source, inflation)
+        ours, report = _fit(network, state, source, inflation)
     except CheckpointError as error:
         raise CheckpointError(f"{error}{_advice(network, state, source)}") from None
     if "arch" not in facts:
         for name in _look_alikes(network.arch):
             report.append(f"the file fits {name} as well: check which of the two it is of")
-        report += _kind_of_shortcut(network, state, dialect.name)
+        report += _kind_of_shortcut(network, ours)
     own = network.state_dict()
     with torch.no_grad():
         for key, value in ours.items():
@@ -121,8 +120,8 @@ def load(
 
 def _fit(
     network: Network, state: Mapping[str, Tensor], source: str, inflation: Inflation = "centre"
-) -> tuple[dict[str, Tensor], Dialect, list[str]]:
-    """The weights of `state` by our names in the shapes of `network`, their table, and what was done.
+) -> tuple[dict[str, Tensor], list[str]]:
+    """The weights of `state` by our names in the shapes of `network`, and what was done.
 
     Raises:
         CheckpointError: They do not fit.
@@ -145,7 +144,7 @@ def _fit(
         report.append(f"first convolution adapted: {there} -> {quantity(here, 'channel')}")
         ours = {**ours, FIRST: adapt_channels(ours[FIRST], here)}
     _check_shapes(ours, own, network.arch.name)
-    return ours, dialect, report
+    return ours, report
 
 
 def _advice(network: Network, state: Mapping[str, Tensor], source: str) -> str:
@@ -173,17 +172,22 @@ def _is_shapeless(network: Network) -> bool:
     return next(network.parameters()).is_meta
 
 
-def _kind_of_shortcut(network: Network, state: Mapping[str, Tensor], source: str) -> list[str]:
-    """What is to be said where networks with other shortcuts have the same tensors: one text or none."""
+def _kind_of_shortcut(network: Network, ours: Mapping[str, Tensor]) -> list[str]:
+    """What is to be said where networks with other shortcuts have the same tensors: one text or none.
+
+    Args:
+        network: The network before it is filled.
+        ours: Weights for it, by our names; where one is missing, its own stays.
+    """
     family = same_tensors.same_tensors(network.arch)
     if not family or _is_shapeless(network):
         return []
+    values = [ours.get(key, value) for key, value in network.state_dict().items()]
     states = {}
     for kind, arch in family.items() if network.arch.depth() <= MAX_DEPTH_OF_TRIALS else ():
         with torch.device("meta"):
-            candidate = build(arch)
-        with contextlib.suppress(CheckpointError):
-            states[kind] = _fit(candidate, state, source)[0]
+            names = build(arch).state_dict()  # in the same order, with other names for a plain network
+        states[kind] = dict(zip(names, values, strict=True))
     measured = same_tensors.distances(family, states)
     text = same_tensors.note(same_tensors.kind_of(network.arch), measured)
     return [text] if text else []

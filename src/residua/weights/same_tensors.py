@@ -29,6 +29,9 @@ IMAGES, SIDE = 16, 96
 """Images of noise, and the most pixels along a side: enough for every norm, and a moment of work."""
 MARGIN = 1.3
 """Times that another network must be nearer for a warning; the least between right and wrong was 1.8."""
+FIT = 0.1
+"""Most distance of a network that can be the right one, in nats; twice that of the farthest measured. In the
+first ten steps of training the running statistics are farther from every network, and tell nothing."""
 SIDES: Mapping[str, str] = {"A": "zeros on both sides of the channels", "A_after": "zeros after the channels"}
 """Option -> its zeros in words."""
 PLAIN = "no shortcuts"
@@ -97,13 +100,14 @@ def note(kind: str, measured: Mapping[str, float]) -> str:
         return "" if kind == PLAIN else f"{_described(kind)}; {alike} would take the same tensors"
     nearest = min(others, key=lambda other: measured[other])
     numbers = f"{measured[kind]:.2f} against {measured[nearest]:.2f}"
-    if measured[kind] > MARGIN * measured[nearest]:
+    is_near = min(measured.values()) < FIT
+    if is_near and measured[kind] > MARGIN * measured[nearest]:
         network = "the plain network" if nearest == PLAIN else f"the network with shortcut={nearest}"
         return (
             f"WARNING: the running statistics do not fit {_described(kind)}, "
             f"but {_described(nearest)} ({numbers}): create {network}"
         )
-    if measured[nearest] <= MARGIN * measured[kind]:
+    if not is_near or measured[nearest] <= MARGIN * measured[kind]:
         return f"{_described(kind)}; {alike} would take the same tensors, and nothing tells which it was"
     if kind == PLAIN:
         return ""
