@@ -10,6 +10,7 @@ from residua.data.inner_split import split_training
 from residua.data.open import open_dataset
 from residua.errors import ConfigError
 from residua.events import EpochRow, Event, Note, PlanLine
+from residua.jobs.dry_run import plan_run
 from residua.jobs.prepare import TrainRequest, prepare, resolve
 from residua.jobs.train import create_run, fit_run, resume
 from residua.runs import checkpoint
@@ -118,6 +119,12 @@ def test_without_time_to_train_the_probe_is_the_run(photos: Path, source: Run) -
     prepared = prepare(TrainRequest(str(photos), weights=str(source.path), minutes=0.01))
     assert prepared.recipe.probe == "only"
     assert any("no time" in line for line in prepared.notes)
+
+
+def test_a_dry_run_fits_no_probe(photos: Path, source: Run, tmp_path: Path) -> None:
+    plan = plan_run(TrainRequest(str(photos), weights=str(source.path), changes=CHANGES), tmp_path / "run")
+    assert any("dry run fits none" in line for line in plan.lines)
+    assert not any("folds" in line for line in plan.lines)
 
 
 def test_classes_of_unequal_size_are_weighted(source: Run, tmp_path: Path) -> None:

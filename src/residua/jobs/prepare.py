@@ -107,7 +107,7 @@ def prepare(
     Args:
         request: What the user asked for.
         processes: Processes that will train together.
-        download: Whether weights that the user names may be downloaded.
+        download: Whether weights may be downloaded, and a probe is fitted: a dry run does neither.
         listen: Receives each line of what was chosen as soon as it is known, and an Activity before what
             takes seconds.
 
@@ -160,28 +160,26 @@ def prepare(
     recipe = replace(recipe, plan=chosen.plan, data=replace(recipe.data, num_workers=num_workers))
     resident_bytes = task.resident_bytes(dataset, recipe, recipe.plan)
     fitted = memory.limit_run_memory(network, recipe, resident_bytes=resident_bytes)
-    probed, minutes = None, request.minutes
-    if recipe.probe != "off":
-        probed, recipe, minutes = probing.begin_with_probe(
-            network,
-            recipe,
-            whole,
-            dataset,
-            minutes=minutes,
-            folds=request.folds,
-            title=opened.title,
-            listen=listen,
-        )
-        dataset = split_training(whole, recipe.data.inner_val_fraction)
-        for name, text in probed.lines:
-            tell(name, text)
+    probed = probing.begin_with_probe(
+        network,
+        recipe,
+        whole,
+        minutes=request.minutes,
+        folds=request.folds,
+        title=opened.title,
+        is_dry=not download,
+        listen=listen,
+    )
+    recipe, dataset = probed.recipe, split_training(whole, probed.recipe.data.inner_val_fraction)
+    for name, text in probed.lines:
+        tell(name, text)
     is_own = request.recipe is None and not request.settings & few_images.LENGTH
     timed = choose_length(
         recipe,
         task,
         dataset,
         network,
-        minutes=minutes,
+        minutes=probed.minutes,
         is_own=is_own and few_images.is_small(recipe, len(dataset.train)),
         rate=chosen.rate,
         processes=processes,
@@ -204,9 +202,9 @@ def prepare(
         network,
         tuple(lines),
         opened.unreadable,
-        bool(file or probed) or bool(opened.weights and opened.weights.is_published),
+        bool(file or probed.record) or bool(opened.weights and opened.weights.is_published),
         timed.is_measured,
-        probed.record if probed else None,
+        probed.record,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from residua.data.images import ImageDataset, Images, concatenate
+from residua.data.inner_split import split_training
 from residua.errors import ConfigError
 from residua.events import Event
 from residua.nn.network import Network
@@ -32,11 +33,15 @@ MIN_TO_TRAIN = 5
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """A probe that was fitted."""
+    """A run whose probe was fitted, where its recipe has one."""
 
-    record: ProbeRecord
-    """What it gave."""
-    lines: tuple[tuple[str, str], ...]
+    recipe: Recipe
+    """The recipe; that of the probe alone where no time is left to train."""
+    minutes: float | None
+    """Minutes that are left; None where they say nothing about the length."""
+    record: ProbeRecord | None = None
+    """What the probe gave; None without one."""
+    lines: tuple[tuple[str, str], ...] = ()
     """Names and texts of lines for the user."""
 
 
@@ -50,7 +55,7 @@ def fit_head(
     split: str,
     folds: int = FOLDS,
     listen: Callable[[Event], None] = lambda _: None,
-) -> Probed:
+) -> tuple[ProbeRecord, tuple[tuple[str, str], ...]]:
     """Give `network` the last layer that a regularized logistic regression fits, and measure that.
 
     Args:
@@ -90,7 +95,7 @@ def fit_head(
         ("probe", "; ".join((probe_text(record), seconds, *probe.notes))),
         ("knn", neighbours_text(record)),
     )
-    return Probed(record, lines if record.n else lines[:1])
+    return record, lines if record.n else lines[:1]
 
 
 def first_images(features: FrozenFeatures, count: int) -> FrozenFeatures:
@@ -109,15 +114,15 @@ def first_images(features: FrozenFeatures, count: int) -> FrozenFeatures:
 def begin_with_probe(
     network: Network,
     recipe: Recipe,
-    whole: ImageDataset,
-    learned: ImageDataset,
+    whole: Any,
     *,
     minutes: float | None,
     folds: int | None,
     title: str,
+    is_dry: bool,
     listen: Callable[[Event], None] = lambda _: None,
-) -> tuple[Probed, Recipe, float | None]:
-    """Fit the last layer of `network`, and see what time is left to train.
+) -> Probed:
+    """Fit the last layer of `network` where `recipe` begins with a probe, and see what time is left.
 
     A small source without a split of its own is predicted whole, by cross-validation, so that the number has
     a narrow interval.
@@ -126,21 +131,27 @@ def begin_with_probe(
         network: With pretrained weights; its last layer is replaced in place.
         recipe: The recipe, with a plan without `auto`.
         whole: The data of the run.
-        learned: The data that training sees.
         minutes: Minutes for all of it; None for no limit.
         folds: Folds of the cross-validation; None takes FOLDS, 1 leaves out the test images.
         title: The weights, for people.
+        is_dry: Whether nothing is fitted, because the run is only planned.
         listen: Receives what is done, before it takes seconds.
 
     Returns:
-        The probe; the recipe, which is the probe alone where no time is left; the minutes that are left, None
-        where they say nothing about the length.
+        The recipe to train with, and what the probe gave.
     """
+    if recipe.probe == "off":
+        return Probed(recipe, minutes)
+    if is_dry:
+        return Probed(
+            recipe, minutes, lines=(("probe", "fitted before the first step; a dry run fits none"),)
+        )
     began = time.monotonic()
+    learned = split_training(whole, recipe.data.inner_val_fraction)
     is_small = len(whole.train) + len(whole.test) < MOST_FOR_ALL
     is_whole = is_small and not whole.has_split and folds != 1
     held_out = [learned.test] if is_small and recipe.data.inner_val_fraction else []
-    probed = fit_head(
+    record, lines = fit_head(
         network,
         recipe,
         fitted=learned.train,
@@ -151,13 +162,11 @@ def begin_with_probe(
         listen=listen,
     )
     left = None if minutes is None else minutes - (time.monotonic() - began) / 60
-    if recipe.probe == "only":
-        return probed, recipe, None
-    if left is None or left > LEAST_MINUTES:
-        return probed, recipe, left
+    if recipe.probe == "only" or left is None or left > LEAST_MINUTES:
+        return Probed(recipe, None if recipe.probe == "only" else left, record, lines)
     line = ("length", f"no time is left of {minutes:g} minutes: the probe alone is the run")
     alone = replace(recipe, probe="only", data=replace(recipe.data, inner_val_fraction=0.0))
-    return replace(probed, lines=(*probed.lines, line)), alone, None
+    return Probed(alone, None, record, (*lines, line))
 
 
 def with_balance(recipe: Recipe, dataset: Any, *, settings: Collection[str]) -> Recipe:

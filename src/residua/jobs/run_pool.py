@@ -214,7 +214,7 @@ def finish(entry: PoolEntry, *, listen: RunListener, stop: Callable[[], bool]) -
         for line in changes:
             listen(entry.name, Note(f"{entry.name}: {line}"))
         prepared = prepared or load_run(run, source=str(parse_source(entry.recipe.data.source).absolute()))
-        session = TrainingSession(run, prepared.network, prepared.dataset, prepared.task, stop=stop)
+        session = TrainingSession(run, prepared.network, prepared.learned, prepared.task, stop=stop)
         for event in session.events():
             listen(entry.name, event)
     return session.validation if run.finished else None
