@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from box_data import voc_folder
 from residua.errors import ConfigError
@@ -78,7 +79,8 @@ def test_a_size_that_the_user_chose_stays(photos: Path, tmp_path: Path) -> None:
     assert sizes(photos, "resnet18:img_size=160", changes=CPU)[0] == 160
     assert sizes(photos, change.with_size(zoo.arch("resnet18"), 160), changes=CPU)[0] == 160
     assert sizes(photos, "resnet18", image_size=160, changes=CPU)[0] == 160
-    assert sizes(photos, "resnet18", weights="resnet18.pth", changes=CPU)[0] == 224
+    torch.save({"fc.weight": torch.zeros(1)}, tmp_path / "resnet18.pth")
+    assert sizes(photos, "resnet18", weights=str(tmp_path / "resnet18.pth"), changes=CPU)[0] == 224
     assert sizes(photos, "resnet18", recipe="quick.photos", changes=CPU)[0] == 224
     assert sizes(photos, recipe=recipe(str(photos)), changes=CPU) == (12, 12)
 

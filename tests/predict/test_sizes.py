@@ -140,5 +140,7 @@ def test_values_that_do_not_exist_are_refused_with_those_that_do() -> None:
         create_model("cifar_resnet20", norm="zz")  # type: ignore[call-overload]
     with pytest.raises(ConfigError, match="centre"):
         load(build(arch()), {}, inflation="zz")  # type: ignore[arg-type]
-    with pytest.raises(CheckpointError, match="zz"):
+    with pytest.raises(ConfigError, match="zz"):
         create_model("cifar_resnet20", weights="zz")
+    with pytest.raises(CheckpointError, match="zz"):
+        create_model("cifar_resnet20", weights="zz.pth")

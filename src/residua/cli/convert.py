@@ -1,6 +1,7 @@
 """`residua convert`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -8,6 +9,9 @@ from residua.cli.network_options import MODEL_SET, NETWORK, model_changes
 from residua.cli.options import JSON, complete_network
 from residua.cli.terminal import aside, console, next_line, put_json, say, say_wrapped
 from residua.spec.amount import quantity
+
+if TYPE_CHECKING:
+    from residua.jobs.convert import Conversion
 
 
 def convert(
@@ -47,7 +51,6 @@ def convert(
 
     Example: residua convert resnet50.pth --model resnet50 --from torchvision -o resnet50
     """
-    from residua.jobs.convert import IMAGES
     from residua.jobs.convert import convert as convert_weights
     from residua.progress import ProgressPrinter
     from residua.spec.record import to_plain
@@ -68,6 +71,15 @@ def convert(
     if as_json:
         put_json(to_plain(result))
         return
+    for note in result.notes:
+        say_wrapped(notes, f"note    {note}")
+    _print_result(result, file, to)
+
+
+def _print_result(result: "Conversion", file: str, to: str) -> None:
+    """What was read, written and compared, and the next command."""
+    from residua.jobs.convert import IMAGES
+
     screen = console()
     say(screen, f"read    {file}: {result.read}")
     say(screen, f"wrote   {result.written}: {quantity(result.tensors, 'tensor')} of {result.model}")
@@ -79,8 +91,6 @@ def convert(
             screen,
             f"peer    {result.peer}: largest difference of a logit {result.difference:.2g} on {inputs}",
         )
-    for note in result.notes:
-        say_wrapped(notes, f"note    {note}")
     if to:
         next_line(screen, f"safetensors.torch.load_file('{result.written}')")
     else:
