@@ -11,12 +11,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from few import few_of
 from residua.errors import CheckpointError
 from residua.nn.network import Network, build
 from residua.spec.change import with_shortcut
 from residua.weights import catalogue, load, save_as
 from residua.weights.foreign import read_foreign
 from residua.weights.named import entry_arch
+from residua.weights.recognise import recognise
 from residua.weights.same_tensors import distances, same_tensors
 
 SHARED = Path(__file__).parents[3] / "shared/data"
@@ -136,6 +138,13 @@ def test_the_statistics_of_a_real_network_tell_its_shortcuts(name: str) -> None:
     measured = distances(family, states)
     assert measured.pop(own) < RIGHT
     assert min(measured.values()) > RIGHT
+
+
+@pytest.mark.parametrize("name", few_of(FILES, [name for name in FILES if "20" in name]))
+def test_a_bare_file_is_recognised_by_its_statistics(name: str) -> None:
+    """By names and shapes alone a plain network and both kinds of option A would fit."""
+    state = read_foreign(SHARED / "weights" / FILES[name][0])
+    assert [arch.name for arch, _ in recognise(state)] == [catalogue.find(name).model]
 
 
 def test_the_loader_warns_of_the_other_zeros() -> None:

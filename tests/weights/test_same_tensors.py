@@ -10,7 +10,7 @@ from residua.spec.change import deepen, with_shortcut
 from residua.spec.named_network import apply_changes, arch_of
 from residua.spec.zoo import NAMES, arch
 from residua.weights import load, save_as
-from residua.weights.same_tensors import distances, kind_of, note, same_tensors
+from residua.weights.same_tensors import clear_kind, distances, kind_of, note, same_tensors
 
 
 def trained(option: str) -> Network:
@@ -45,7 +45,14 @@ def test_the_note_warns_only_where_another_is_clearly_nearer() -> None:
     assert "WARNING" not in note("A", {"A": 0.06, "A_after": 0.05})
     assert "nothing tells" in note("A", {"A": 0.06, "A_after": 0.05})
     assert "nothing tells" in note("A", {"A": 0.4, "A_after": 0.2})  # neither fits: hardly trained
-    assert note("no shortcuts", {"A": 2.0, "no shortcuts": 0.1}) == ""
+    assert note("no shortcuts", {"A": 2.0, "no shortcuts": 0.05}) == ""
+
+
+def test_a_kind_is_clear_only_where_it_is_near_and_the_others_are_not() -> None:
+    assert clear_kind({"A": 0.04, "A_after": 0.07, "no shortcuts": 0.3}) == "A"
+    assert clear_kind({"A": 0.04, "A_after": 0.05}) == ""
+    assert clear_kind({"A": 0.4, "A_after": 0.2}) == ""
+    assert clear_kind({"A": 0.04}) == ""
 
 
 def test_weights_stay_as_they_are_and_so_does_the_random_state() -> None:

@@ -180,11 +180,11 @@ def _named(text: str) -> list[ReleasedWeights]:
 
 
 def _in_folder(folder: Path, entry: ReleasedWeights) -> Path | None:
-    """The file of `entry` below `folder`: with its name there or at its owner's, and its digest."""
+    """The file of `entry` below `folder`: with its name there or at its owner's, and its digest if known."""
     theirs = {entry.file, *(url.rpartition("/")[2] for url in entry.urls)}
     for name in sorted(theirs):
         for file in sorted(folder.rglob(name)):
-            if entry.sha256 and file_sha256(file).startswith(entry.sha256):
+            if file_sha256(file).startswith(entry.sha256):
                 return file
     return None
 

@@ -289,7 +289,8 @@ def page(reproduction: OthersReproduction) -> Page:
     """The page of the item."""
     item = reproduction.item
     parts: list[Part] = [*_main_figure(reproduction, for_docs=False)]
-    caption = f"{LABEL[0].upper()}{LABEL[1:]}: error in percent of {reproduction.data}."
+    label = f"{LABEL[0].upper()}{LABEL[1:]}"
+    caption = f"{label}: error in percent of {reproduction.data}; the training error is its owner's."
     parts.append(Table(HEAD, tuple(table_rows(reproduction)), caption, numeric=(3, 4, 6, 7)))
     if note := missing_note(reproduction):
         parts.append(Text((note,)))

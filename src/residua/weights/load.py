@@ -179,18 +179,30 @@ def _kind_of_shortcut(network: Network, ours: Mapping[str, Tensor]) -> list[str]
         network: The network before it is filled.
         ours: Weights for it, by our names; where one is missing, its own stays.
     """
-    family = same_tensors.same_tensors(network.arch)
-    if not family or _is_shapeless(network):
+    if not same_tensors.same_tensors(network.arch) or _is_shapeless(network):
         return []
+    text = same_tensors.note(same_tensors.kind_of(network.arch), kind_distances(network, ours))
+    return [text] if text else []
+
+
+def kind_distances(network: Network, ours: Mapping[str, Tensor]) -> dict[str, float]:
+    """How far weights are from each network with the same tensors, as `same_tensors.distances` measures it.
+
+    Args:
+        network: The network before it is filled; on the meta device where `ours` has all its weights.
+        ours: Weights for it, by our names; where one is missing, its own counts.
+
+    Returns:
+        Key of `same_tensors` -> distance; empty for very deep networks, and where weights cannot tell.
+    """
+    family = same_tensors.same_tensors(network.arch)
     values = [ours.get(key, value) for key, value in network.state_dict().items()]
     states = {}
     for kind, arch in family.items() if network.arch.depth() <= MAX_DEPTH_OF_TRIALS else ():
         with torch.device("meta"):
             names = build(arch).state_dict()  # in the same order, with other names for a plain network
         states[kind] = dict(zip(names, values, strict=True))
-    measured = same_tensors.distances(family, states)
-    text = same_tensors.note(same_tensors.kind_of(network.arch), measured)
-    return [text] if text else []
+    return same_tensors.distances(family, states)
 
 
 def save_as(network: Network, source: str) -> dict[str, Tensor]:

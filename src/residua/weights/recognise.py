@@ -13,12 +13,14 @@ from residua.spec import change, zoo
 from residua.spec.arch import Arch
 from residua.spec.named_network import arch_of, original_name
 from residua.spec.walk import block_repeats
-from residua.weights.dialect import Dialect
-from residua.weights.load import FIRST, dialect_of, head_keys, load
+from residua.weights.dialect import Dialect, translate
+from residua.weights.load import FIRST, dialect_of, head_keys, kind_distances, load
+from residua.weights.same_tensors import clear_kind, kind_of, same_tensors
 
 OTHERS = (
     *(f"preresnet{depth}:opening=timm" for depth in (18, 34, 50, 101, 152)),
     *(f"cifar_resnet{depth}:shortcut=B" for depth in (20, 32, 44, 56, 110)),
+    *(f"cifar_resnet{depth}:shortcut=A_after" for depth in (20, 32, 44, 56, 110)),
 )
 """Changed networks that libraries publish weights of."""
 AUXILIARY = re.compile(r"aux\d\..+")
@@ -38,7 +40,8 @@ def recognise(state: Mapping[str, Tensor]) -> list[tuple[Arch, Dialect]]:
     Returns:
         Each network whose names and shapes are those of `state`, with its naming scheme. Look-alikes that the
         owner of the names does not compute are left out: torchvision and timm stride on the 3x3, iduta's code
-        is `_released`.
+        is `_released`. Of networks that differ in the zeros of option A, or in having shortcuts, only the one
+        is left that the running statistics clearly fit.
     """
     convs = Counter(tuple(value.shape) for name, value in state.items() if _is_conv(name, value))
     fits = []
@@ -47,7 +50,8 @@ def recognise(state: Mapping[str, Tensor]) -> list[tuple[Arch, Dialect]]:
         expected = Counter(dict(_conv_shapes(arch)))
         if expected <= convs and convs.total() - expected.total() <= END_LAYERS:
             fits += _fits(arch, state)
-    return [(arch, dialect) for arch, dialect in fits if not _is_other_variant(arch, dialect, fits)]
+    fits = [(arch, dialect) for arch, dialect in fits if not _is_other_variant(arch, dialect, fits)]
+    return _trained_as(fits, state) if len(fits) > 1 else fits
 
 
 def fit_to(arch: Arch, state: Mapping[str, Tensor], *, source: str = "auto") -> tuple[Arch, Dialect]:
@@ -82,6 +86,17 @@ def _fits(arch: Arch, state: Mapping[str, Tensor]) -> list[tuple[Arch, Dialect]]
     except (CheckpointError, ConfigError):
         return []
     return [(arch, dialect)]
+
+
+def _trained_as(fits: list[tuple[Arch, Dialect]], state: Mapping[str, Tensor]) -> list[tuple[Arch, Dialect]]:
+    """Those of `fits` that the running statistics in `state` speak for; all where they tell nothing."""
+    arch, dialect = fits[0]
+    if not same_tensors(arch):
+        return fits
+    with torch.device("meta"):
+        network = build(arch)
+    kind = clear_kind(kind_distances(network, translate(state, dialect, network.state_dict(), to="ours")))
+    return [(other, table) for other, table in fits if kind_of(other) == kind] or fits
 
 
 def _is_other_variant(arch: Arch, dialect: Dialect, fits: list[tuple[Arch, Dialect]]) -> bool:

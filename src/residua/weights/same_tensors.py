@@ -87,6 +87,18 @@ def distances(family: Mapping[str, Arch], states: Mapping[str, Mapping[str, Tens
     return measured
 
 
+def clear_kind(measured: Mapping[str, float]) -> str:
+    """The kind that weights were trained as, where it is clearly the nearest; empty where that is not clear.
+
+    Args:
+        measured: What `distances` returned.
+    """
+    if len(measured) < 2:
+        return ""
+    (nearest, distance), (_, second), *_ = sorted(measured.items(), key=lambda pair: pair[1])
+    return nearest if distance < FIT and second > MARGIN * distance else ""
+
+
 def note(kind: str, measured: Mapping[str, float]) -> str:
     """What the loading line says of a network with one kind of shortcut; empty for a plain one that fits.
 
@@ -100,14 +112,13 @@ def note(kind: str, measured: Mapping[str, float]) -> str:
         return "" if kind == PLAIN else f"{_described(kind)}; {alike} would take the same tensors"
     nearest = min(others, key=lambda other: measured[other])
     numbers = f"{measured[kind]:.2f} against {measured[nearest]:.2f}"
-    is_near = min(measured.values()) < FIT
-    if is_near and measured[kind] > MARGIN * measured[nearest]:
+    if clear_kind({kind: measured[kind], nearest: measured[nearest]}) == nearest:
         network = "the plain network" if nearest == PLAIN else f"the network with shortcut={nearest}"
         return (
             f"WARNING: the running statistics do not fit {_described(kind)}, "
             f"but {_described(nearest)} ({numbers}): create {network}"
         )
-    if not is_near or measured[nearest] <= MARGIN * measured[kind]:
+    if clear_kind(measured) != kind:
         return f"{_described(kind)}; {alike} would take the same tensors, and nothing tells which it was"
     if kind == PLAIN:
         return ""
