@@ -342,9 +342,11 @@ def test_a_redirect_is_followed_to_hosts_of_the_first_one(
         "http://127.0.0.1.a/",
     ],
 )
-def test_only_https_is_opened_and_http_on_this_machine(address: str) -> None:
+def test_only_https_is_opened_and_http_on_this_machine(address: str, part: PartialFile) -> None:
     with pytest.raises(ConfigError, match="https"):
         check_address(address)
+    with pytest.raises(ConfigError, match="https"):
+        download_file(RemoteFile(address, "x"), part, listen=print, patience=SHORT)
     check_address("https://example.org/x")
     check_address("http://localhost:8000/x")
 

@@ -215,6 +215,18 @@ def test_a_hub_that_does_not_answer_is_asked_once(
     assert len(server.paths) <= 2  # its client connects once more
 
 
+def test_a_dataset_of_a_hub_is_not_asked_for_where_downloads_are_forbidden(
+    serve: Callable[[Answer], Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library knows its own variable alone."""
+    pytest.importorskip("datasets")
+    server = serve(endless)
+    monkeypatch.setenv("HF_ENDPOINT", server.address)
+    with pytest.raises(UnreachableError, match="HF_HUB_OFFLINE"):
+        find("hf:someone/photos")
+    assert server.paths == []
+
+
 @pytest.mark.usefixtures("online")
 @pytest.mark.parametrize("name", ["HF_HUB_OFFLINE", "RESIDUA_OFFLINE"])
 def test_a_hub_is_not_asked_by_who_is_offline(

@@ -24,7 +24,7 @@ class LocalHub:
     """A hub whose repositories are folders; it takes what `huggingface_hub` takes, and nothing else."""
 
     def __init__(self, root: Path) -> None:
-        self.root, self.calls = root, []
+        self.root, self.calls, self.local = root, [], []
 
     def HfApi(self) -> "LocalHub":  # noqa: N802 (the library's name)
         return self
@@ -42,7 +42,7 @@ class LocalHub:
     def snapshot_download(
         self, repo_id: str, *, revision: str | None, allow_patterns: list[str], local_files_only: bool
     ) -> str:
-        assert not local_files_only
+        self.local.append(local_files_only)
         self.calls.append((repo_id, revision))
         snapshot = self.root / "cache"
         shutil.rmtree(snapshot, ignore_errors=True)
@@ -71,6 +71,17 @@ def test_what_is_pushed_is_what_is_pulled(hub: LocalHub) -> None:
     assert pulled.classes == tuple(COLOURS)
     pairs = zip(network.state_dict().values(), pulled.network.state_dict().values(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize("variable", ["", "RESIDUA_OFFLINE", "HF_HUB_OFFLINE"])
+def test_the_library_uses_its_cache_alone_where_downloads_are_forbidden(
+    hub: LocalHub, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    residua.push_to_hub(build(arch()), "me/colours")
+    if variable:
+        monkeypatch.setenv(variable, "1")
+    residua.from_hub("me/colours")
+    assert hub.local == [bool(variable)]
 
 
 def test_a_damaged_copy_is_refused(hub: LocalHub) -> None:

@@ -216,7 +216,7 @@ def test_a_mirror_is_an_address(
     value: str, folders: dict[str, Path], online: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RESIDUA_WEIGHTS_MIRROR", value)
-    with pytest.raises(ConfigError, match="https"):
+    with pytest.raises(ConfigError, match="RESIDUA_WEIGHTS_MIRROR"):
         fetch.fetch(ENTRY)
 
 

@@ -5,7 +5,7 @@ import tarfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from residua.data.download_settings import OFFLINE, is_offline
+from residua.data.download_settings import offline_variables
 from residua.data.http_download import RemoteFile, download_file
 from residua.data.partial_file import PartialFile
 from residua.errors import DataError, UnreachableError
@@ -41,8 +41,8 @@ def download(
         UnreachableError: The server does not answer, or downloads are switched off.
         ResourceError: The disk is full.
     """
-    if is_offline():
-        raise UnreachableError(f"{url} is not downloaded, as {' or '.join(OFFLINE)} is set: {advice}")
+    if variables := offline_variables():
+        raise UnreachableError(f"{url} is not downloaded, as {variables} forbids it: {advice}")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with file_lock(folder.with_name(f"{folder.name}.lock")):

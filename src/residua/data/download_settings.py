@@ -23,7 +23,16 @@ def is_offline() -> bool:
     Raises:
         ConfigError: A variable is neither yes nor no.
     """
-    return any(_is_on(name) for name in OFFLINE)
+    return bool(offline_variables())
+
+
+def offline_variables() -> str:
+    """The variables that forbid downloads now, for messages; empty where downloads are allowed.
+
+    Raises:
+        ConfigError: A variable is neither yes nor no.
+    """
+    return " and ".join(name for name in OFFLINE if _is_on(name))
 
 
 def torch_folder() -> Path:

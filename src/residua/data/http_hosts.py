@@ -20,8 +20,8 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _SEPARATORS = "%/:=&?~#+!$,;'@()*[]"  # by quote(): what separates the parts of an address
 
 
-def check_address(address: str) -> None:
-    """Check that `address` is https, or http on this machine.
+def check_address(address: str, variable: str = "") -> None:
+    """Check that `address`, which may come from a `variable`, is https, or http on this machine.
 
     Raises:
         ConfigError: It is not.
@@ -33,8 +33,8 @@ def check_address(address: str) -> None:
         has_host = False
     is_local = has_host and parts.scheme == "http" and parts.hostname in _LOOPBACK
     if not (is_local or (has_host and parts.scheme == "https")):
-        shown = printable(address[:200])
-        raise ConfigError(f"{shown} is no address: give https://..., or http://localhost on this machine")
+        shown = f"{variable}={printable(address[:200])}" if variable else printable(address[:200])
+        raise ConfigError(f"{shown} is no address: give https://..., or http://localhost for this machine")
 
 
 def host_of(address: str) -> str:

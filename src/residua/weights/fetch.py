@@ -16,7 +16,13 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from residua.data.download_settings import OFFLINE, hub_endpoint, hub_folder, is_offline, weights_mirror
+from residua.data.download_settings import (
+    hub_endpoint,
+    hub_folder,
+    is_offline,
+    offline_variables,
+    weights_mirror,
+)
 from residua.data.http_download import MOST_BYTES, PATIENCE, Patience, RemoteFile, download_file
 from residua.data.http_hosts import HUB_HOSTS, check_address, host_of
 from residua.data.partial_file import PartialFile
@@ -59,9 +65,9 @@ def fetch(entry: ReleasedWeights, *, listen: Listen = lambda _: None, patience: 
     if path := _usable(entry, listen):
         return path
     own = caches.own_path(entry)
-    if is_offline():
-        reason = f"{' or '.join(OFFLINE)} forbids downloads"
-        raise UnreachableError(f"{entry.name} is not on this machine, and {reason}: {_by_hand(entry)}")
+    if variables := offline_variables():
+        reason = f"{entry.name} is not on this machine, and {variables} forbids downloads"
+        raise UnreachableError(f"{reason}: {_by_hand(entry)}")
     if entry.hub and not weights_mirror() and _has_library():
         path = _by_library(entry.hub, [entry.file], listen) / entry.file
         if problem := caches.problem(path, entry.sha256, caches.record_path(own)):
@@ -107,9 +113,9 @@ def fetch_hub(
     for folder in (caches.hub_snapshot(repository, files), own):
         if folder and all((folder / file).is_file() for file in files):
             return _verified(folder, files, name)
-    if is_offline():
+    if variables := offline_variables():
         raise UnreachableError(
-            f"{name} is not on this machine, and {' or '.join(OFFLINE)} forbids downloads: put "
+            f"{name} is not on this machine, and {variables} forbids downloads: put "
             f"{' and '.join(files)} of {hub_endpoint()}/{name} in {printable(str(own))}"
         )
     if _has_library():
@@ -175,14 +181,19 @@ def _download(entry: ReleasedWeights, own: Path, listen: Listen, patience: Patie
 def _addresses(entry: ReleasedWeights) -> tuple[str, ...]:
     """Where the file of `entry` is, in the order in which it is asked for."""
     if mirror := weights_mirror():
-        check_address(mirror)
+        check_address(mirror, "RESIDUA_WEIGHTS_MIRROR")
         path = f"{entry.hub}/{entry.file}" if entry.hub and not entry.urls else entry.file
         return (f"{mirror}/{urllib.parse.quote(path)}",)
+    return _origins(entry)
+
+
+def _origins(entry: ReleasedWeights) -> tuple[str, ...]:
+    """Where its owner has the file of `entry`."""
     return entry.urls + ((_hub_address(entry.hub, entry.file),) if entry.hub else ())
 
 
 def _hub_address(repository: str, file: str) -> str:
-    check_address(hub_endpoint())
+    check_address(hub_endpoint(), "HF_ENDPOINT")
     return f"{hub_endpoint()}/{urllib.parse.quote(f'{repository}/resolve/{_REVISION}/{file}')}"
 
 
@@ -190,7 +201,7 @@ def _by_hand(entry: ReleasedWeights) -> str:
     """What to do without a download."""
     known = {0: "not known", 64: entry.sha256}.get(len(entry.sha256), f"{entry.sha256}...")
     place = printable(str(caches.own_path(entry)))
-    return f"fetch {_addresses(entry)[0]} (SHA-256 {known}) and put it at {place}"
+    return f"fetch {_origins(entry)[0]} (SHA-256 {known}) and put it at {place}"
 
 
 def _store(

@@ -15,7 +15,7 @@ import pytest
 
 from residua.data.open import open_dataset, open_evaluation_split
 from residua.data.sources.cifar import _BINARY, _FORMS, list_cifar
-from residua.errors import DataError
+from residua.errors import DataError, UnreachableError
 from small import png
 
 NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
@@ -242,6 +242,12 @@ def test_a_download_is_kept_and_not_repeated(
     names = sorted(path.name for path in (cache / "cifar-10-batches-bin").iterdir())
     assert names == ["batches.meta.txt", *(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]
     assert not list(tmp_path.rglob("evil*"))
+
+
+def test_a_download_that_is_forbidden_asks_nobody(tmp_path: Path, server: tuple[str, list[str]]) -> None:
+    with pytest.raises(UnreachableError, match=r"RESIDUA_OFFLINE .*cifar10:DIR"):
+        list_cifar("cifar10", None, cache=tmp_path / "cache", url=server[0])
+    assert server[1] == []
 
 
 @pytest.mark.usefixtures("online")
