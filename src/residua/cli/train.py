@@ -99,28 +99,21 @@ def train(
 
     Example: residua train cifar10:DIR --recipe he2015.cifar --dry-run
     """
-    from residua.runs.run import check_run_path
-
     _begin(track)
-    if probe and recipe:
-        raise ConfigError(f"--probe is the recipe probe, and --recipe {recipe} another: give one of them")
     changes = recipe_changes(
         settings,
         {"epochs": epochs, "lr": lr, "batch_size": batch_size, "device": device, "seed": seed}
         | {"workers": workers, "val_fraction": val_fraction, "memory_limit": memory_limit},
     )
     of_network = model_changes(model_set, frames=frames, frame_stride=frame_stride, segments=segments)
-    if out and not is_one_of_many():
-        check_run_path(out, force=force)  # before torch is loaded, which takes seconds
-    if not dry_run:
-        launch_if_asked(processes, *([] if out or processes == 1 else _path_for(data)))
+    _check_and_launch(data, out, force=force, dry_run=dry_run, processes=processes)
 
     from residua.jobs.prepare import TrainRequest
 
     request = TrainRequest(
         data,
         model,
-        "probe" if probe else recipe,
+        _recipe_name(recipe, probe=probe),
         weights or ("auto" if pretrained else ""),
         epochs,
         changes,
@@ -134,6 +127,23 @@ def train(
         _print_plan(request, out, processes)
         return
     _train(request, out, force=force, track=track)
+
+
+def _check_and_launch(data: str, out: Path | None, *, force: bool, dry_run: bool, processes: int) -> None:
+    """Check the run directory before torch is loaded, which takes seconds; start the other processes."""
+    from residua.runs.run import check_run_path
+
+    if out and not is_one_of_many():
+        check_run_path(out, force=force)
+    if not dry_run:
+        launch_if_asked(processes, *([] if out or processes == 1 else _path_for(data)))
+
+
+def _recipe_name(recipe: str | None, *, probe: bool) -> str | None:
+    """The recipe that --recipe or --probe names. ConfigError for both."""
+    if probe and recipe:
+        raise ConfigError(f"--probe is the recipe probe, and --recipe {recipe} another: give one of them")
+    return "probe" if probe else recipe
 
 
 def _train(request: "TrainRequest", out: Path | None, *, force: bool, track: list[str]) -> None:

@@ -18,13 +18,13 @@ def record_result(run: Run, evaluation: Any) -> str:
         The result on one line: accuracy, interval, number of images, and which epoch was kept and why.
     """
     rows = run.metrics
-    kept = min(rows, key=lambda row: (_rank(row), row["step"]))
+    best = min(rows, key=lambda row: (_rank(row), row["step"]))
     n = len(evaluation.labels)
     right = n - evaluation.wrong
-    result = {"epoch": kept["epoch"], "test_error": 100 * evaluation.wrong / n, "n": n}
+    result = {"epoch": best["epoch"], "test_error": 100 * evaluation.wrong / n, "n": n}
     run.mark_finished({**rows[-1], "result": result})
     low, high = wilson(right, n)
-    which = "the probe" if kept["epoch"] == 0 else f"epoch {kept['epoch']}"
+    which = "the probe" if best["epoch"] == 0 else f"epoch {best['epoch']}"
     accuracy = f"{100 * right / n:.1f} % right of the {quantity(n, 'test image')}"
     return f"{accuracy} (95 % interval {low:.1f} to {high:.1f}); kept: {which}, best on the held-out images"
 

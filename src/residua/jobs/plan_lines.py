@@ -1,10 +1,12 @@
 """The lines of a plan: what is known before anything is measured, and what was measured."""
 
+from collections.abc import Iterable
+
 from residua import tasks
 from residua.data.dataset import Dataset
 from residua.spec.describe import cost
 from residua.spec.preprocess import Preprocess
-from residua.spec.recipe import Recipe
+from residua.spec.recipe import OLD_NAMES, Recipe
 from residua.training.learn_task import AnyLearnTask
 from residua.training.optim import FUSED
 from residua.training.plan import PlanChoice
@@ -41,6 +43,11 @@ def plan_facts(
         (f"{tasks.data_task_of(recipe.data.source).media_type.noun}s", task.describe_input(recipe, dataset)),
         ("hint", task.hint(recipe, dataset)),
     ]
+
+
+def old_names(paths: Iterable[str]) -> list[tuple[str, str]]:
+    """A line for each setting that the user called by its old name."""
+    return [("setting", f"{path} is now called {OLD_NAMES[path]}") for path in paths if path in OLD_NAMES]
 
 
 def _mean_image_note(preprocess: Preprocess) -> str:

@@ -1,13 +1,13 @@
 """From a TrainRequest to a run that can begin: open the data, then resolve the recipe, each once."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from residua import recipes, tasks
 from residua.data.inner_split import split_training
-from residua.data.listing import SourceListing
 from residua.data.sources.table import parse_source
 from residua.errors import ConfigError
 from residua.events import Activity, Event, PlanLine
@@ -15,10 +15,13 @@ from residua.jobs import pretrained, probing
 from residua.jobs.default_weights import DefaultWeights, default_weights
 from residua.jobs.early_checks import check_changes, check_words
 from residua.jobs.first_weights import weights_in_file
-from residua.jobs.length import check_minutes, choose_length
+from residua.jobs.length import TimedRecipe, check_minutes, choose_length
 from residua.jobs.mean_image import with_mean_image
-from residua.jobs.plan_lines import network_facts, plan_facts
+from residua.jobs.plan_lines import network_facts, old_names, plan_facts
 from residua.jobs.prepared_run import OpenedData, PreparedRun
+from residua.jobs.probing import Probed
+from residua.jobs.train_request import TrainRequest as TrainRequest  # for those who import it from here
+from residua.jobs.train_request import may_take_weights, with_weights_of_model
 from residua.nn.network import Network
 from residua.recipes import few_images
 from residua.spec.arch import Arch
@@ -26,66 +29,19 @@ from residua.spec.changes import Changes
 from residua.spec.detector import Detector
 from residua.spec.named_network import apply_changes, is_file, spell, split_text
 from residua.spec.preprocess import resize_in_proportion
-from residua.spec.recipe import OLD_NAMES, Data, Recipe, override_settings, read_recipe, setting_path
+from residua.spec.recipe import Data, Recipe, override_settings, read_recipe, setting_path
 from residua.spec.record import override
 from residua.tasks.data_task import MAX_WORKERS
 from residua.tasks.run_data import open_readable
 from residua.training import memory, plan
-from residua.training.learn_task import Preview
+from residua.training.learn_task import AnyLearnTask, Preview
+from residua.training.plan import PlanChoice
 from residua.training.processes.world import available_cores
 from residua.training.schedule import run_length
-from residua.weights.named import OpenedWeights, names_weights
+from residua.weights.named import OpenedWeights
 
 RESIZE = "arch.preprocess.resize"
 """The setting that gives the shorter side of a picture before its centre is cut out."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrainRequest:
-    """Arguments of a training run before defaults are resolved; None and empty mean the default."""
-
-    source: str
-    """The DATA argument: a folder, a label file, shards or a name such as `digits` or `voc:DIR`."""
-    model: str | Arch | Network | None = None
-    """A network by name, with changes where wanted, or as a value; the weights of a Network are the first."""
-    recipe: str | Recipe | None = None
-    """Name of a recipe, a JSON file, or the recipe itself."""
-    weights: str = ""
-    """The weights that training starts from: a name, a file, a folder or a run."""
-    epochs: int | None = None
-    """Passes over the training examples."""
-    changes: tuple[tuple[str, str], ...] = ()
-    """Paths of recipe fields, and their new values as text."""
-    listing: SourceListing | None = None
-    """Images that came from Python; `source` is then their name alone."""
-    model_changes: Changes = field(default_factory=Changes)
-    """Changes of the network, e.g. `frames`; they win over those in the name."""
-    image_size: int | None = None
-    """Side of the images that the network reads, in pixels; the size before the crop is in proportion."""
-    minutes: float | None = None
-    """Minutes that training with its validation, and the probe before it, may take."""
-    from_scratch: bool = False
-    """Whether no pretrained weights are taken by default."""
-    folds: int | None = None
-    """Folds of the cross-validation that measures the probe; 1 measures it on training images alone."""
-
-    @property
-    def settings(self) -> frozenset[str]:
-        """Paths of the recipe that the user decides.
-
-        Raises:
-            ConfigError: There is no such path.
-        """
-        paths = {setting_path(name) for name, _ in self.changes}
-        origin, changes = split_text(self.model) if isinstance(self.model, str) else ("", Changes())
-        is_written = isinstance(self.model, Arch | Network) or is_file(origin)
-        has_size = is_written or "img_size" in {*changes, *self.model_changes}
-        decided = {
-            "budget.epochs": self.epochs is not None,
-            few_images.SIZE: has_size or self.image_size is not None,
-            "weights": bool(self.weights),
-        }
-        return frozenset(paths | {path for path, is_decided in decided.items() if is_decided})
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,35 +85,14 @@ def prepare(
         listen(Activity(text))
 
     announce(f"reading {request.source}")
-    request = _with_weights_of_model(request)
+    request = with_weights_of_model(request)
     with weights_in_file(request.model) as file:
-        weighted = _with_weights(request, file)
-        opened = open_data(weighted, download=download, listen=listen)
-        weighted = _with_default(weighted, opened)
-        task, dataset = opened.task, opened.dataset
-        tell("data", dataset.note)
-        if opened.default.note:
-            tell("weights", opened.default.note)
-        recipe = resolve_recipe(weighted, opened)
-        for name, text in (
-            *network_facts(recipe),
-            *pretrained.describe(recipe, opened.weights, wrote_network=_wrote_network(request)),
-        ):
-            tell(name, text)
-        network = pretrained.initial_network(
-            task, recipe, dataset.train.classes, opened.weights, listen=partial(tell, "weights")
+        weighted, opened, recipe, network = _open_with_network(
+            _with_weights(request, file), download=download, tell=tell, listen=listen
         )
-    whole, dataset = dataset, split_training(dataset, recipe.data.inner_val_fraction)
-    steps = run_length(recipe, len(dataset.train))[1]
-    yardstick = task.timing_network(recipe, network)
-    batch_size, portions = min(recipe.budget.batch_size, len(dataset.train)), recipe.budget.accumulate
-    chosen = plan.choose_plan(
-        yardstick, recipe.plan, batch=batch_size, steps=steps, portions=portions, announce=announce
-    )
-    num_workers = recipe.data.num_workers
-    if num_workers < 0:
-        num_workers = task.default_workers(recipe, dataset)
-    recipe = replace(recipe, plan=chosen.plan, data=replace(recipe.data, num_workers=num_workers))
+    task, whole = opened.task, opened.dataset
+    dataset = split_training(whole, recipe.data.inner_val_fraction)
+    recipe, chosen = _with_plan(recipe, task, dataset, network, announce=announce)
     resident_bytes = task.resident_bytes(dataset, recipe, recipe.plan)
     fitted = memory.limit_run_memory(network, recipe, resident_bytes=resident_bytes)
     probed = probing.begin_with_probe(
@@ -173,39 +108,89 @@ def prepare(
     recipe, dataset = probed.recipe, split_training(whole, probed.recipe.data.inner_val_fraction)
     for name, text in probed.lines:
         tell(name, text)
+    timed = _with_length(
+        request, probed, task, dataset, network, rate=chosen.rate, processes=processes, announce=announce
+    )
+    recipe = timed.recipe
+    for name, text in (
+        *plan_facts(recipe, task, dataset, chosen, timed.note),
+        ("few", _few_note(weighted, recipe, opened)),
+        ("weights", opened.default.note),
+        ("memory", str(fitted or "")),
+        *old_names(path for path, _ in request.changes),
+    ):
+        if text:
+            tell(name, text)
+    stores = bool(file or probed.record or (opened.weights and opened.weights.is_published))
+    known, of_probe = opened.unreadable, probed.record
+    return PreparedRun(recipe, task, whole, network, tuple(lines), known, stores, timed.is_measured, of_probe)
+
+
+def _open_with_network(
+    request: TrainRequest,
+    *,
+    download: bool,
+    tell: Callable[[str, str], None],
+    listen: Callable[[Event], None],
+) -> tuple[TrainRequest, OpenedData, Recipe, Network]:
+    """The request with its weights, the opened data, the recipe, and the network with its first weights."""
+    opened = open_data(request, download=download, listen=listen)
+    request = _with_default(request, opened)
+    tell("data", opened.dataset.note)
+    recipe = resolve_recipe(request, opened)
+    of_weights = pretrained.describe(recipe, opened.weights, wrote_network=_wrote_network(request))
+    for name, text in (*network_facts(recipe), *of_weights):
+        tell(name, text)
+    network = pretrained.initial_network(
+        opened.task, recipe, opened.dataset.train.classes, opened.weights, listen=partial(tell, "weights")
+    )
+    return request, opened, recipe, network
+
+
+def _with_length(
+    request: TrainRequest,
+    probed: Probed,
+    task: AnyLearnTask,
+    dataset: Any,
+    network: Network,
+    *,
+    rate: float,
+    processes: int,
+    announce: Callable[[str], None],
+) -> TimedRecipe:
+    """The recipe with the length that its time allows."""
     is_own = request.recipe is None and not request.settings & few_images.LENGTH
-    timed = choose_length(
-        recipe,
+    return choose_length(
+        probed.recipe,
         task,
         dataset,
         network,
         minutes=probed.minutes,
-        is_own=is_own and few_images.is_small(recipe, len(dataset.train)),
-        rate=chosen.rate,
+        is_own=is_own and few_images.is_small(probed.recipe, len(dataset.train)),
+        rate=rate,
         processes=processes,
         announce=announce,
     )
-    recipe = timed.recipe
-    old_names = [path for path, _ in request.changes if path in OLD_NAMES]
-    for name, text in (
-        *plan_facts(recipe, task, dataset, chosen, timed.note),
-        ("few", _few_note(weighted, recipe, opened)),
-        ("memory", str(fitted or "")),
-        *(("setting", f"{path} is now called {OLD_NAMES[path]}") for path in old_names),
-    ):
-        if text:
-            tell(name, text)
-    return PreparedRun(
-        recipe,
-        task,
-        whole,
-        network,
-        tuple(lines),
-        opened.unreadable,
-        bool(file or probed.record) or bool(opened.weights and opened.weights.is_published),
-        timed.is_measured,
-        probed.record,
+
+
+def _with_plan(
+    recipe: Recipe, task: AnyLearnTask, dataset: Any, network: Network, *, announce: Callable[[str], None]
+) -> tuple[Recipe, PlanChoice]:
+    """`recipe` with a plan and loader workers without `auto`, and how the plan was chosen."""
+    count = len(dataset.train)
+    chosen = plan.choose_plan(
+        task.timing_network(recipe, network),
+        recipe.plan,
+        batch=min(recipe.budget.batch_size, count),
+        steps=run_length(recipe, count)[1],
+        portions=recipe.budget.accumulate,
+        announce=announce,
     )
+    num_workers = recipe.data.num_workers
+    if num_workers < 0:
+        num_workers = task.default_workers(recipe, dataset)
+    data = replace(recipe.data, num_workers=num_workers)
+    return replace(recipe, plan=chosen.plan, data=data), chosen
 
 
 def open_data(
@@ -251,7 +236,7 @@ def open_data(
         return OpenedData(task, source, dataset, unreadable)
     model, network = request.model if isinstance(request.model, str) else "", task.defaults(dataset)[0]
     default = DefaultWeights()
-    if task.fine_tuning and _may_take_weights(request):
+    if task.fine_tuning and may_take_weights(request):
         default = default_weights(request.source, model or network, download=download, listen=listen)
     weights = pretrained.open_pretrained(
         request.weights or default.name,
@@ -349,7 +334,7 @@ def resolve(request: TrainRequest) -> tuple[Recipe, OpenedData]:
         ConfigError: A name or a setting cannot be used.
         DataError: The data cannot be used.
     """
-    request = _with_weights_of_model(request)
+    request = with_weights_of_model(request)
     opened = open_data(request, download=bool(request.weights))
     return resolve_recipe(_with_default(request, opened), opened), opened
 
@@ -381,34 +366,6 @@ def _written_recipe(recipe: str | Recipe | None) -> Recipe | None:
 def _with_default(request: TrainRequest, opened: OpenedData) -> TrainRequest:
     """`request` with the weights that were taken by default."""
     return replace(request, weights=opened.default.name) if opened.default.name else request
-
-
-def _may_take_weights(request: TrainRequest) -> bool:
-    """Whether pretrained weights may be taken that nobody asked for."""
-    is_plain = request.recipe is None and not request.from_scratch and not request.weights
-    is_named = request.model is None or (
-        isinstance(request.model, str) and not is_file(split_text(request.model)[0])
-    )
-    return is_plain and is_named and request.listing is None
-
-
-def _with_weights_of_model(request: TrainRequest) -> TrainRequest:
-    """`request` with the weights that its network names: `timm:resnet18` is a network and its weights.
-
-    Raises:
-        ConfigError: Weights are refused and needed.
-    """
-    is_fine_tuning = request.recipe in probing.RECIPES
-    if request.from_scratch and (request.weights or is_fine_tuning):
-        raise ConfigError(
-            f"from_scratch refuses weights, and {request.weights or request.recipe} needs them: leave one out"
-        )
-    if is_fine_tuning and not request.weights and not isinstance(request.model, Network):
-        has_own = isinstance(request.model, str) and names_weights(request.model)
-        request = request if has_own else replace(request, weights="auto")
-    if not isinstance(request.model, str) or not names_weights(request.model):
-        return request
-    return replace(request, model=None, weights=request.weights or request.model)
 
 
 def _with_weights(request: TrainRequest, file: str) -> TrainRequest:

@@ -55,10 +55,10 @@ def error_figure(run: Run) -> Figure:
     """The curves of a run as a figure in the style of He et al. 2015, fig. 6."""
     name, last = run.recipe.arch.name, run.epochs("train_error", "test_error")[-1]
     noun, view = ("clips", CLIP) if run.recipe.arch.clip else ("images", "center")
-    judge = f"held-out training {noun}" if run.recipe.data.inner_val_fraction else f"test {noun}"
+    evaluated = f"held-out training {noun}" if run.recipe.data.inner_val_fraction else f"test {noun}"
     return Figure(
         training_curves((Panel(name, (error_curve(run, name),)),)),
-        f"Error by epoch. Thin: training {noun} as augmented; bold: {judge}, {VIEW_TEXTS[view]}.",
+        f"Error by epoch. Thin: training {noun} as augmented; bold: {evaluated}, {VIEW_TEXTS[view]}.",
         f"Error curves: training ends at {last['train_error']:.2f} %, test at {last['test_error']:.2f} %.",
     )
 

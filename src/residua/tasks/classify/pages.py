@@ -44,14 +44,14 @@ def write_report(run: Run, dataset: ImageDataset, evaluation: Evaluation) -> Non
     recipe, rows = run.recipe, run.epochs("train_error")
     score = evaluation.score
     low, high = 100 - score.interval[1], 100 - score.interval[0]
-    kept = next((row for row in rows if row["epoch"] == run.result.get("epoch")), rows[-1])
-    of_training = "as augmented" if kept["epoch"] else "as evaluated, of the probe"
-    epoch = f"epoch {kept['epoch']}, which was kept" if run.result and kept["epoch"] else "the last epoch"
-    of_training = of_training if not kept["epoch"] else f"in {epoch}, {of_training}"
+    best = next((row for row in rows if row["epoch"] == run.result.get("epoch")), rows[-1])
+    of_training = "as augmented" if best["epoch"] else "as evaluated, of the probe"
+    epoch = f"epoch {best['epoch']}, which was kept" if run.result and best["epoch"] else "the last epoch"
+    of_training = of_training if not best["epoch"] else f"in {epoch}, {of_training}"
     numbers = Numbers(
         (
             (f"{score.error:.2f} %", f"test error, 95 % interval {low:.2f} to {high:.2f}, n = {score.n:,}"),
-            (f"{kept['train_error']:.2f} %", f"training error {of_training}"),
+            (f"{best['train_error']:.2f} %", f"training error {of_training}"),
             (f"{cost(recipe.arch).params / 1e6:.2f} M", "parameters"),
         )
     )
@@ -80,8 +80,8 @@ def _start(run: Run) -> tuple[Part, ...]:
         ("the baseline on the same features", neighbours_text(record)),
     ]
     if run.result:
-        kept = "the probe, epoch 0" if not run.result["epoch"] else f"epoch {run.result['epoch']}"
-        rows.append(("kept by the error of held-out training images", kept))
+        chosen = "the probe, epoch 0" if not run.result["epoch"] else f"epoch {run.result['epoch']}"
+        rows.append(("kept by the error of held-out training images", chosen))
         rows.append(("test images", "evaluated once, after that choice"))
     rows += [("note", note) for note in record.notes]
     return (Table(("start", "value"), tuple(rows)),)
