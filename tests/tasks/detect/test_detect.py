@@ -30,6 +30,7 @@ from residua.jobs.prepare import TrainRequest, prepare, resolve
 from residua.jobs.train import create_run, fit_run, load_run, resume
 from residua.measure.evaluate import evaluate as evaluate_split
 from residua.nn.network import build
+from residua.predict.classifier import load as load_classifier
 from residua.runs.run import Run
 from residua.spec import detector
 from residua.spec.augment import Augment
@@ -112,7 +113,7 @@ def test_predict_writes_boxes_and_draws_them(run: Run, root: Path, tmp_path: Pat
     image = root / "JPEGImages/001000.png"
     task = tasks.predict_task_of([run.path])
     assert isinstance(task, DetectPredict)
-    predictions = task.predict(task.load(run.path), [image, broken], topk=1, least=0.3)
+    predictions = task.predict(task.load(run.path), [image, broken], topk=1, least=0.3, batch_size=2)
     assert len(predictions.errors) == 1
     assert predictions.boxes[0] is not None
     save(tmp_path / "boxes.jsonl", predictions)
@@ -286,10 +287,8 @@ def test_weights_of_a_detector_are_taken_over_for_other_classes(run: Run) -> Non
 
 
 def test_loading_a_detector_as_a_classifier_is_refused(run: Run) -> None:
-    import residua
-
     with pytest.raises(CheckpointError, match="holds a detector"):
-        residua.load(run.path)
+        load_classifier(run.path)
 
 
 def test_an_untrained_detector_can_be_evaluated(dataset: BoxDataset, root: Path) -> None:
