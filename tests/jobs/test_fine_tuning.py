@@ -12,6 +12,7 @@ from residua.errors import ConfigError
 from residua.events import EpochRow, Event, Note, PlanLine
 from residua.jobs.dry_run import plan_run
 from residua.jobs.prepare import TrainRequest, prepare, resolve
+from residua.jobs.probing import balance_note
 from residua.jobs.train import create_run, fit_run, resume
 from residua.runs import checkpoint
 from residua.runs.probe_record import read_probe
@@ -131,7 +132,9 @@ def test_classes_of_unequal_size_are_weighted(source: Run, tmp_path: Path) -> No
     folder = photo_folder(tmp_path / "odd", count=7)
     photo_folder(folder, count=30, colours=["red"])
     request = TrainRequest(str(folder), weights=str(source.path))
-    assert resolve(request)[0].data.balance == "weights"
+    decided, opened = resolve(request)
+    assert decided.data.balance == "weights"
+    assert "data.balance" in balance_note(decided, opened.dataset, settings=())
     plain = TrainRequest(str(folder), weights=str(source.path), changes=(("data.balance", "none"),))
     assert resolve(plain)[0].data.balance == "none"
 

@@ -115,6 +115,7 @@ def prepare(
     for name, text in (
         *plan_facts(recipe, task, dataset, chosen, timed.note),
         ("few", _few_note(weighted, recipe, opened)),
+        ("classes", probing.balance_note(recipe, whole, settings=request.settings)),
         ("weights", opened.default.note),
         ("memory", str(fitted or "")),
         *old_names(path for path, _ in request.changes),

@@ -176,6 +176,15 @@ def with_balance(recipe: Recipe, dataset: Any, *, settings: Collection[str]) -> 
     return replace(recipe, data=replace(recipe.data, balance="weights"))
 
 
+def balance_note(recipe: Recipe, dataset: Any, *, settings: Collection[str]) -> str:
+    """That classes are weighted because of their sizes; empty where that was not chosen."""
+    if recipe.probe != "first" or recipe.data.balance != "weights" or "data.balance" in settings:
+        return ""
+    ratio = imbalance(dataset.train.labels)
+    text = f"the largest has {ratio:.1f} times the images of the smallest, so that fine-tuning weights them"
+    return f"{text} (--set data.balance=none)"
+
+
 def check_probe(recipe: Recipe, task: AnyLearnTask) -> None:
     """ConfigError for a probe of data that have no one class each, or without pretrained weights."""
     if recipe.probe == "off":
