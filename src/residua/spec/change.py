@@ -117,8 +117,8 @@ def with_shortcut(arch: Arch, option: str) -> Arch:
     Args:
         arch: A residual network.
         option: `A`, `A_after`, `B` or `C` (He et al. 2015, 4.1), or a variant of He et al. 2016, table 1:
-            `gate`, `exclusive_gate`, `conv`, `dropout`; `gate-3` sets the bias of the gate, `scale0.5` multiplies the
-            shortcut by 0.5, `scale0.5,0.5` also the residual.
+            `gate`, `exclusive_gate`, `conv`, `dropout`; `gate-3` sets the bias of the gate, `scale0.5`
+            multiplies the shortcut by 0.5, `scale0.5,0.5` also the residual.
 
     Raises:
         ConfigError: There is no such option, or `arch` has no shortcuts.
