@@ -90,6 +90,10 @@ def test_what_takes_seconds_before_training_is_said_and_then_gone() -> None:
 def test_averaged_weights_and_boxes_have_their_own_words() -> None:
     mean = EpochRow({**ROW.values, "ema_test_error": 4.0}, 20)
     assert "5.00 % test,  4.00 % averaged" in render_events(80, mean)
+    chooses = render_events(80, EpochRow(ROW.values, 20, is_held_out=True))
+    assert "5.00 % held out" in chooses
+    assert "test" not in chooses
+    assert not render_events(80, EpochRow(ROW.values, 0)).strip()
     values = {name: ROW.values[name] for name in ("epoch", "step", "train_loss", "images_per_second")}
     boxes = EpochRow({**values, "test_map50": 35.0, "test_error": 65.0}, 20)
     assert "loss 1.500  mAP@.5 35.00 % test" in render_events(80, boxes)

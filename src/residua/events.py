@@ -67,7 +67,9 @@ class EpochRow:
     values: dict[str, Any]
     """Its row of `metrics.jsonl`: epoch, step and metrics."""
     total: int
-    """Epochs of the whole run."""
+    """Epochs of the whole run; 0 for a linear probe alone."""
+    is_held_out: bool = False
+    """Whether its `test_` numbers are those of training images that were held out to choose the weights."""
 
     @property
     def step(self) -> int:

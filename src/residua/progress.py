@@ -88,6 +88,8 @@ class ProgressPrinter:
             self._download(event)
         elif isinstance(event, EpochRow):
             self.last_row = event
+            if not event.total:  # a probe alone: the line `result` says what it gives
+                return
             say_wrapped(
                 self.to,
                 epoch_line(event, name) if self._bars else epoch_line_with_speed(event, name, self.noun),
@@ -185,7 +187,9 @@ def epoch_line(row: EpochRow, name: str) -> str:
     v = row.values
     epoch = f"{name}{'  ' if name else ''}epoch {v['epoch']:>{len(str(row.total))}}/{row.total}"
     key = "test_map50" if "test_map50" in v else "test_error"
-    errors = f"{v[key]:5.2f} % test" + (f", {v[f'ema_{key}']:5.2f} % averaged" if f"ema_{key}" in v else "")
+    split = "held out" if row.is_held_out else "test"
+    averaged = f", {v[f'ema_{key}']:5.2f} % averaged" if f"ema_{key}" in v else ""
+    errors = f"{v[key]:5.2f} % {split}{averaged}"
     if "train_error" in v:
         errors = f"{v['train_error']:5.2f} % train, {errors}"
     what = "mAP@.5" if key == "test_map50" else "error"

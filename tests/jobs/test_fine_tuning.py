@@ -1,6 +1,7 @@
 """From pretrained weights to a run: the probe, training from it, and the weights that are kept."""
 
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -14,13 +15,20 @@ from residua.jobs.dry_run import plan_run
 from residua.jobs.prepare import TrainRequest, prepare, resolve
 from residua.jobs.probing import balance_note
 from residua.jobs.train import create_run, fit_run, resume
+from residua.predict.run_summary import last_measure
+from residua.report.run_page import error_curve, error_figure
 from residua.runs import checkpoint
 from residua.runs.probe_record import read_probe
 from residua.runs.run import Run
+from residua.training.history import RunHistory
 from small import after, arch, file_of, photo_folder, recipe, rows, weights
 
 SHORT = {"budget.epochs": 2, "budget.batch_size": 8, "data.num_workers": 0, "plan.device": "cpu"}
 CHANGES = tuple((name, str(value)) for name, value in SHORT.items())
+
+
+def results(events: list[Event]) -> list[str]:
+    return [event.text for event in events if isinstance(event, Note) and event.text.startswith("result")]
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +76,25 @@ def test_the_held_out_images_choose_and_the_test_images_are_seen_once(photos: Pa
     assert residua.load(tuned.path).weights == "best"
 
 
+def test_pages_call_the_images_that_choose_held_out(tuned: Run) -> None:
+    page = (tuned.path / "report.html").read_text()
+    assert "held-out training images" in page
+    assert page.count("test error") == 1  # the number of the kept weights, at the top
+    assert f"n = {tuned.result['n']}" in page
+    assert error_curve(tuned, "").evaluated == "held out"
+    assert "test" not in error_figure(tuned).alternative
+    assert "% test" not in (tuned.path / "report.html").read_text()
+    assert "held-out" in RunHistory(tuned, tuned.recipe, residua.load(tuned.path).network).early_stop_note
+
+
+def test_an_unfinished_run_has_no_test_error_yet(tuned: Run, tmp_path: Path) -> None:
+    run = Run(copytree(tuned.path, tmp_path / "run"))
+    (run.path / "finished.json").unlink()
+    measure = last_measure(run)
+    assert measure
+    assert "held-out" in measure[0]
+
+
 def test_a_run_from_its_weights_begins_with_those_that_were_kept(tuned: Run) -> None:
     assert checkpoint.weights_file(tuned.path).name == checkpoint.BEST
 
@@ -99,6 +126,11 @@ def test_the_probe_alone_is_a_finished_run(photos: Path, source: Run, tmp_path: 
     assert sum(isinstance(event, EpochRow) for event in events) == 1
     lines = [event.text for event in events if isinstance(event, PlanLine)]
     assert any(line.startswith("knn") for line in lines)
+    assert [line for line in lines if line.startswith("length")] == [
+        "length  no step: the probe alone; seed 0"
+    ]
+    (result,) = results(events)
+    assert f"of the {run.identity['test']} test images" in result
     resume(run.path)
     assert len(run.metrics) == 1
 
@@ -170,7 +202,7 @@ def test_who_wants_no_weights_hears_nothing_of_them(photos: Path, quiet: dict[st
 def test_the_result_is_told_with_its_interval(photos: Path, source: Run, tmp_path: Path) -> None:
     notes: list[Event] = []
     residua.train(photos, weights=source.path, changes=SHORT, out=tmp_path / "run", callback=notes.append)
-    (line,) = [event.text for event in notes if isinstance(event, Note) and event.text.startswith("result")]
+    (line,) = results(notes)
     assert "interval" in line
     assert "epoch" in line or "probe" in line
 

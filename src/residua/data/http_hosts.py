@@ -33,8 +33,8 @@ def check_address(address: str, variable: str = "") -> None:
         has_host = False
     is_local = has_host and parts.scheme == "http" and parts.hostname in _LOOPBACK
     if not (is_local or (has_host and parts.scheme == "https")):
-        shown = f"{variable}={printable(address[:200])}" if variable else printable(address[:200])
-        raise ConfigError(f"{shown} is no address: give https://..., or http://localhost for this machine")
+        text = f"{variable}={printable(address[:200])}" if variable else printable(address[:200])
+        raise ConfigError(f"{text} is no address: give https://..., or http://localhost for this machine")
 
 
 def host_of(address: str) -> str:

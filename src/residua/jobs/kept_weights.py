@@ -20,13 +20,19 @@ def record_result(run: Run, evaluation: Any) -> str:
     rows = run.metrics
     best = min(rows, key=lambda row: (_rank(row), row["step"]))
     n = len(evaluation.labels)
-    right = n - evaluation.wrong
     result = {"epoch": best["epoch"], "test_error": 100 * evaluation.wrong / n, "n": n}
     run.mark_finished({**rows[-1], "result": result})
-    low, high = wilson(right, n)
     which = "the probe" if best["epoch"] == 0 else f"epoch {best['epoch']}"
+    return f"{accuracy_text(evaluation)}; kept: {which}, best on the held-out images"
+
+
+def accuracy_text(evaluation: Any) -> str:
+    """`91.7 % right of the 48 test images (95 % interval 80.4 to 96.7)` for an `Evaluation`."""
+    n = len(evaluation.labels)
+    right = n - evaluation.wrong
+    low, high = wilson(right, n)
     accuracy = f"{100 * right / n:.1f} % right of the {quantity(n, 'test image')}"
-    return f"{accuracy} (95 % interval {low:.1f} to {high:.1f}); kept: {which}, best on the held-out images"
+    return f"{accuracy} (95 % interval {low:.1f} to {high:.1f})"
 
 
 def _rank(row: dict[str, float]) -> tuple[float, float]:

@@ -33,15 +33,21 @@ def plan_facts(
     recipe: Recipe, task: AnyLearnTask, dataset: Dataset, chosen: PlanChoice, duration: str
 ) -> list[tuple[str, str]]:
     """What is known once the plan is measured: the names and texts of lines."""
+    where = ("plan", f"{recipe.plan.precision}, {recipe.plan.memory_format}; {chosen.reason}")
+    images = task.describe_input(recipe, dataset)
+    of_input = (f"{tasks.data_task_of(recipe.data.source).media_type.noun}s", images)
+    hint = ("hint", task.hint(recipe, dataset))
+    if recipe.probe == "only":
+        return [("length", f"no step: the probe alone; seed {recipe.seed}"), where, of_input, hint]
     steps_per_epoch, steps = run_length(recipe, len(dataset.train))
     length = "; ".join(filter(None, (f"{steps:,} steps, {steps_per_epoch:,} per epoch", duration)))
     return [
         ("length", f"{length}; seed {recipe.seed}"),
-        ("plan", f"{recipe.plan.precision}, {recipe.plan.memory_format}; {chosen.reason}"),
+        where,
         ("compile", chosen.compile_reason),
         ("update", _optimizer_note(recipe)),
-        (f"{tasks.data_task_of(recipe.data.source).media_type.noun}s", task.describe_input(recipe, dataset)),
-        ("hint", task.hint(recipe, dataset)),
+        of_input,
+        hint,
     ]
 
 

@@ -164,7 +164,7 @@ def begin_with_probe(
     left = None if minutes is None else minutes - (time.monotonic() - began) / 60
     if recipe.probe == "only" or left is None or left > LEAST_MINUTES:
         return Probed(recipe, None if recipe.probe == "only" else left, record, lines)
-    line = ("length", f"no time is left of {minutes:g} minutes: the probe alone is the run")
+    line = ("minutes", f"no time is left of {minutes:g} to train after the probe")
     alone = replace(recipe, probe="only", data=replace(recipe.data, inner_val_fraction=0.0))
     return Probed(alone, None, record, (*lines, line))
 

@@ -175,7 +175,7 @@ def _log_text(event: Event, noun: str) -> str:
     match event:
         case Note(text) | PlanLine(text):
             return text
-        case EpochRow():
+        case EpochRow() if event.total:
             return epoch_line_with_speed(event, "", noun)
         case Stopped(step):
             return f"stopped after step {step:,}, saved"

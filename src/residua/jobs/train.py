@@ -14,7 +14,7 @@ from residua.errors import CheckpointError, ConfigError, DataError
 from residua.events import Event, Note
 from residua.files import next_free, sync_folder, write_file
 from residua.jobs.first_weights import first_weights_file, store_weights
-from residua.jobs.kept_weights import record_result
+from residua.jobs.kept_weights import accuracy_text, record_result
 from residua.jobs.prepare import TrainRequest, prepare
 from residua.jobs.prepared_run import PreparedRun
 from residua.nn.device import device_name, nearest_device
@@ -209,8 +209,7 @@ def fit_run(
             if run.finished and (fit.validation or not (run.path / "report.html").exists()):
                 of_test = None if chooses else fit.validation
                 evaluation = of_test or prepared.task.evaluate_run(run, prepared.dataset)
-                if chooses:
-                    listen(Note(f"{'result':7} {record_result(run, evaluation)}"))
+                _tell_result(run, evaluation, listen)
                 prepared.task.write_report(run, prepared.dataset, evaluation)
             is_new = run.finished and fit.validation
             return prepared.task.final_hint(prepared.recipe, run.metrics[-1]) if is_new else ""
@@ -302,9 +301,16 @@ def _write_missing_report(run: Run, listen: Listen, listing: SourceListing | Non
         with run.lock():
             task, dataset = tasks.learn_task_of(run.recipe.data.source), _reopen(run, listing, source)
             evaluation = task.evaluate_run(run, dataset)
-            if run.recipe.data.inner_val_fraction:
-                record_result(run, evaluation)
+            _tell_result(run, evaluation, listen)
             task.write_report(run, dataset, evaluation)
+
+
+def _tell_result(run: Run, evaluation: Any, listen: Listen) -> None:
+    """Record what the kept weights give on the test images, and say it; the same for a probe alone."""
+    if run.recipe.data.inner_val_fraction:
+        listen(Note(f"{'result':7} {record_result(run, evaluation)}"))
+    elif run.recipe.probe == "only":
+        listen(Note(f"{'result':7} {accuracy_text(evaluation)}; the probe alone"))
 
 
 def _was_begun_by(path: Path, prepared: PreparedRun, world: World) -> bool:

@@ -89,6 +89,8 @@ def _last_error(run: Run) -> float | None:
     rows = run.metrics
     if result := run.result:
         return float(result["test_error"])
+    if run.recipe.data.inner_val_fraction:  # its rows are of training images
+        return None
     return rows[-1].get("ema_test_error", rows[-1].get("test_error")) if rows else None
 
 

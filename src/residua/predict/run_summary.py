@@ -56,6 +56,8 @@ def _last_part(path: str) -> str:
 def last_measure(run: Run) -> tuple[str, str] | None:
     """Name and value of what the last finished epoch measured on the test split; None before it.
 
+    A run that holds out training images has them in the place of the test split until it is finished.
+
     The weights are those that `predictor` loads: the moving average where the run has one.
     """
     rows = run.metrics
@@ -67,6 +69,8 @@ def last_measure(run: Run) -> tuple[str, str] | None:
         return "test mAP@.5", f"{value:.1f} %"
     if (error := last.get(f"{prefix}test_error")) is None:
         return None
+    if run.recipe.data.inner_val_fraction:
+        return "error on held-out training images", f"{error:.2f} %"
     return "test error", _error_text(error, run.identity["test"])
 
 

@@ -80,6 +80,8 @@ def run_figure(run: Run, *names: str) -> RunFigure:
         raise ConfigError(f"{len(chosen)} metrics in one drawing: give at most {MAX_COLUMNS}")
     series = tuple(_series(rows, name, label=name if len(chosen) > 1 else "") for name in chosen)
     label = ", ".join(chosen)
+    if run.recipe.data.inner_val_fraction and "test_" in label:
+        label = f"{label} (test_: held-out training images)"
     return RunFigure(plot(series, x="epoch", y=label), f"{label} of {run.path.name} by epoch")
 
 

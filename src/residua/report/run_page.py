@@ -41,14 +41,19 @@ def _named(network: str) -> str:
 
 
 def error_curve(run: Run, name: str) -> Curve:
-    """Training and test error of a run by epoch, in percent."""
+    """Training and test error of a run by epoch, in percent; or that of training images it held out."""
     rows = run.epochs("epoch", "train_error", "test_error")
     return Curve(
         name,
         tuple(float(row["epoch"]) for row in rows),
         tuple(row["train_error"] for row in rows),
         tuple(row["test_error"] for row in rows),
+        evaluated=_evaluated(run),
     )
+
+
+def _evaluated(run: Run) -> str:
+    return "held out" if run.recipe.data.inner_val_fraction else "test"
 
 
 def error_figure(run: Run) -> Figure:
@@ -59,7 +64,8 @@ def error_figure(run: Run) -> Figure:
     return Figure(
         training_curves((Panel(name, (error_curve(run, name),)),)),
         f"Error by epoch. Thin: training {noun} as augmented; bold: {evaluated}, {VIEW_TEXTS[view]}.",
-        f"Error curves: training ends at {last['train_error']:.2f} %, test at {last['test_error']:.2f} %.",
+        f"Error curves: training ends at {last['train_error']:.2f} %, "
+        f"{_evaluated(run)} at {last['test_error']:.2f} %.",
     )
 
 

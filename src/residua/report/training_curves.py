@@ -59,6 +59,8 @@ class Curve:
     """Test error at those times, in percent; nan where it was not measured."""
     paper: float = math.nan
     """The paper's number for the end of the test curve, in percent: a grey ring; nan for none."""
+    evaluated: str = "test"
+    """What `test` was measured on, for the key."""
 
     def __post_init__(self) -> None:
         counts = len(self.times), len(self.train), len(self.test)
@@ -216,7 +218,9 @@ def _draw(parent: ET.Element, panels: tuple[Panel, ...], layout: _PanelLayout) -
         down, across = divmod(place, layout.columns)
         left = LEFT + across * (width + names + BETWEEN)
         _draw_panel(parent, panel, Frame(left, HEAD + down * row, width, row - HEAD - FOOT, x, y), layout)
-    _draw_key(parent, layout.palette, has_paper=any(math.isfinite(curve.paper) for curve in curves))
+    evaluated = ", ".join(dict.fromkeys(curve.evaluated for curve in curves))
+    has_paper = any(math.isfinite(curve.paper) for curve in curves)
+    _draw_key(parent, layout.palette, evaluated, has_paper=has_paper)
 
 
 def _draw_panel(parent: ET.Element, panel: Panel, frame: Frame, layout: _PanelLayout) -> None:
@@ -245,11 +249,11 @@ def _clipped(parent: ET.Element, frame: Frame) -> ET.Element:
     return add_shape(parent, "svg", {**place, "viewBox": box, "overflow": "hidden"})
 
 
-def _draw_key(parent: ET.Element, palette: Palette, *, has_paper: bool) -> None:
+def _draw_key(parent: ET.Element, palette: Palette, evaluated: str, *, has_paper: bool) -> None:
     """What is measured, and what thin and bold mean, in the line above the first plot."""
     baseline = HEAD - 14
     add_text(parent, "error (%)", (0, baseline), style=TextStyle(palette.muted, SMALL))
-    entries = [(72, stroke(THIN), "training"), (158, stroke(THICK), "test")]
+    entries = [(72, stroke(THIN), "training"), (158, stroke(THICK), evaluated)]
     if has_paper:
         entries.append((224, ring, "the paper's end"))
     draw_legend(parent, entries, baseline=baseline, palette=palette)

@@ -143,5 +143,6 @@ def _report_epochs(entry: PoolEntry, reported: dict[str, int], listen: RunListen
     rows, length = Run(entry.path).metrics, entry.recipe.budget
     for values in rows[reported[entry.name] :]:
         epochs = -(-length.steps * values["epoch"] // values["step"]) if length.steps else length.epochs
-        listen(entry.name, EpochRow(values, epochs))
+        is_held_out = entry.recipe.data.inner_val_fraction > 0
+        listen(entry.name, EpochRow(values, epochs, is_held_out))
     reported[entry.name] = max(reported[entry.name], len(rows))

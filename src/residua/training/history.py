@@ -155,7 +155,8 @@ class RunHistory:
     @property
     def early_stop_note(self) -> str:
         """Why training ends early, in one line."""
-        return f"no lower test error in {quantity(self.recipe.budget.patience, 'epoch')}: training ends early"
+        name = "held-out error" if self.recipe.data.inner_val_fraction else "test error"
+        return f"no lower {name} in {quantity(self.recipe.budget.patience, 'epoch')}: training ends early"
 
 
 def _errors_of(row: Row) -> EpochErrors:

@@ -248,7 +248,7 @@ class TrainingSession:
         self.history.add_epoch(row, self.network)
         self.world.run_on_main(lambda: self.run.append_metrics(row))
         self._save()
-        yield EpochRow(row, math.ceil(self.total / self.steps_per_epoch))
+        yield self._epoch_event(row)
 
     def _end_without_training(self) -> Iterator[Event]:
         """The end of a run without updates, of one that stopped early, or of a session that was stopped."""
@@ -393,7 +393,11 @@ class TrainingSession:
         self.world.run_on_main(lambda: self._write_metrics(row, is_last=is_last))
         if not is_last:  # the last state lacks its validation: a crash before this line repeats it
             self._save()
-        yield EpochRow(row, math.ceil(self.total / self.steps_per_epoch))
+        yield self._epoch_event(row)
+
+    def _epoch_event(self, row: dict[str, Any]) -> EpochRow:
+        is_held_out = self.recipe.data.inner_val_fraction > 0
+        return EpochRow(row, math.ceil(self.total / self.steps_per_epoch), is_held_out)
 
     def _write_metrics(self, row: dict[str, Any], *, is_last: bool) -> None:
         self.run.append_metrics(row)

@@ -42,7 +42,8 @@ def after(recipe: Recipe, row: Mapping[str, float]) -> str:
     guessing = 100 * (1 - 1 / recipe.arch.classes)
     if test <= POOR_SHARE * guessing:
         return ""
-    errors = f"{test:.0f} % of the validation examples are wrong ({guessing:.0f} % by guessing)"
+    name = "held-out" if recipe.data.inner_val_fraction else "validation"
+    errors = f"{test:.0f} % of the {name} examples are wrong ({guessing:.0f} % by guessing)"
     if train > POOR_SHARE * guessing:
         return f"{errors}, and {train:.0f} % in training: train longer, e.g. with --minutes"
     weights = "" if recipe.weights else ", or pretrained weights (--weights auto),"
