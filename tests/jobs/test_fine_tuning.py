@@ -135,6 +135,42 @@ def test_the_probe_alone_is_a_finished_run(photos: Path, source: Run, tmp_path: 
     assert len(run.metrics) == 1
 
 
+@pytest.mark.battery  # two runs, one of them interrupted
+def test_a_probe_that_is_kept_has_learned_from_all_training_images(
+    photos: Path, source: Run, tmp_path: Path
+) -> None:
+    still = (*CHANGES, ("optim.lr", "1e-12"), ("data.inner_val_fraction", "0.5"))
+    request = TrainRequest(str(photos), weights=str(source.path), changes=still)
+    prepared = prepare(request)
+    run = create_run(prepared, tmp_path / "run")
+    fit_run(run, prepared)
+    assert run.result["epoch"] == 0
+    alone = prepare(TrainRequest(str(photos), recipe="probe", weights=str(source.path)))
+    kept, half = residua.load(run.path).network.get_classifier(), prepared.probe_of_all
+    assert half
+    assert kept.weight.equal(half.weight)
+    first = residua.load(run.checkpoints / "first.safetensors").network
+    assert not kept.weight.equal(first.get_classifier().weight)
+    agree = np.corrcoef(
+        kept.weight.detach().flatten(), alone.network.get_classifier().weight.detach().flatten()
+    )
+    assert agree[0, 1] > 0.9
+    assert residua.evaluate(run)[0].error == pytest.approx(run.result["test_error"])
+    before = weights_of_best(run)
+    anew = prepare(request)
+    again = create_run(anew, tmp_path / "again")
+    fit_run(again, anew, stop=after(5))
+    resume(again.path)
+    assert weights_of_best(again) == before
+    (again.path / "report.html").unlink()
+    resume(again.path)
+    assert weights_of_best(again) == before
+
+
+def weights_of_best(run: Run) -> bytes:
+    return (run.checkpoints / checkpoint.BEST).read_bytes()
+
+
 def test_only_the_last_layer_of_a_probe_differs(photos: Path, source: Run, tmp_path: Path) -> None:
     run = residua.train(photos, recipe="probe", weights=source.path, out=tmp_path / "run")
     before, now = residua.load(source.path).network.state_dict(), residua.load(run.path).network.state_dict()

@@ -1,10 +1,55 @@
 """The result of a run that held out training images: its kept weights, evaluated once on the test images."""
 
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+from residua.errors import CheckpointError
 from residua.measure.score import wilson
+from residua.nn.network import Network
+from residua.runs import checkpoint
 from residua.runs.run import Run
 from residua.spec.amount import quantity
+from residua.training.linear_probe import LinearProbe
+from residua.weights.load import PREFIX, head_keys
+from residua.weights.store import publish, read
+
+HEAD = "probe.safetensors"
+"""File among the checkpoints of a run: the last layer of its probe, fitted to all training images."""
+
+
+def store_head(path: Path, network: Network, probe: LinearProbe) -> None:
+    """Write the last layer of `probe`, which was fitted to all training images, into the run at `path`.
+
+    Args:
+        path: The run directory.
+        network: The network that the probe belongs to.
+        probe: The probe.
+    """
+    tensors = {
+        f"{PREFIX}{name}": probe.bias if name.endswith(".bias") else probe.weight
+        for name in head_keys(network)
+    }
+    publish(Run(path).checkpoints / HEAD, tensors, {"kind": "head", "strength": probe.strength})
+
+
+def finish_probe(run: Run) -> None:
+    """Where a finished run keeps its probe, give it the last layer that all training images fitted.
+
+    The choice is made by then, so the held-out images may be learned from. Doing it twice changes nothing.
+    """
+    head, best = run.checkpoints / HEAD, run.checkpoints / checkpoint.BEST
+    if not run.recipe.data.inner_val_fraction or not head.exists() or _best_row(run)["epoch"]:
+        return
+    with suppress(CheckpointError):  # a damaged head leaves the one of the choice
+        layer, _ = read(head)
+        tensors, facts = read(best)
+        publish(best, {**tensors, **layer}, facts)
+
+
+def _best_row(run: Run) -> dict[str, Any]:
+    """The epoch that the held-out images chose."""
+    return min(run.metrics, key=lambda row: (_rank(row), row["step"]))
 
 
 def record_result(run: Run, evaluation: Any) -> str:
@@ -18,7 +63,7 @@ def record_result(run: Run, evaluation: Any) -> str:
         The result on one line: accuracy, interval, number of images, and which epoch was kept and why.
     """
     rows = run.metrics
-    best = min(rows, key=lambda row: (_rank(row), row["step"]))
+    best = _best_row(run)
     n = len(evaluation.labels)
     result = {"epoch": best["epoch"], "test_error": 100 * evaluation.wrong / n, "n": n}
     run.mark_finished({**rows[-1], "result": result})

@@ -123,8 +123,8 @@ def prepare(
         if text:
             tell(name, text)
     stores = bool(file or probed.record or (opened.weights and opened.weights.is_published))
-    known, of_probe = opened.unreadable, probed.record
-    return PreparedRun(recipe, task, whole, network, tuple(lines), known, stores, timed.is_measured, of_probe)
+    prepared = PreparedRun(recipe, task, whole, network, tuple(lines), opened.unreadable, stores)
+    return replace(prepared, is_timed=timed.is_measured, probe=probed.record, probe_of_all=probed.of_all)
 
 
 def _open_with_network(

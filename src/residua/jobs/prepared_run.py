@@ -10,6 +10,7 @@ from residua.runs.probe_record import ProbeRecord
 from residua.spec.recipe import Recipe
 from residua.tasks.data_task import Unreadable
 from residua.training.learn_task import AnyLearnTask
+from residua.training.linear_probe import LinearProbe
 from residua.weights.named import OpenedWeights
 
 
@@ -61,6 +62,8 @@ class PreparedRun:
     """Whether the length of the run depends on what was timed, so that the next time may give another."""
     probe: ProbeRecord | None = None
     """The linear probe that the first weights carry; None without one."""
+    probe_of_all: LinearProbe | None = None
+    """The probe fitted to the held-out training images, too, for a run that keeps it; None without one."""
 
     @property
     def learned(self) -> Any:

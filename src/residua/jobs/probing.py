@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from residua.data.images import ImageDataset, Images, concatenate
+from residua.data.images import ImageDataset, concatenate
 from residua.data.inner_split import split_training
 from residua.errors import ConfigError
 from residua.events import Event
@@ -17,7 +17,7 @@ from residua.spec.recipe import Recipe
 from residua.tasks.classify.probe_text import neighbours_text, probe_text
 from residua.training.frozen_features import FrozenFeatures, extract_features
 from residua.training.learn_task import AnyLearnTask
-from residua.training.linear_probe import FOLDS, fit_probe, install_head
+from residua.training.linear_probe import FOLDS, LinearProbe, fit_probe, install_head
 
 RECIPES = ("finetune", "probe")
 """Recipes by name that begin from pretrained weights; `auto` where the user names none."""
@@ -25,6 +25,8 @@ LEAST_MINUTES = 0.1
 """Minutes below which nothing is trained after the probe; our choice."""
 MOST_FOR_ALL = 1000
 """Images of a source without a split below which the probe is measured on all of them; our choice."""
+MOST_TO_REFIT = 20_000
+"""Training images up to which a probe that is kept is fitted to the held-out ones, too; our choice."""
 IMBALANCE = 3.0
 """Largest class through smallest from which on fine-tuning weights classes; our choice."""
 MIN_TO_TRAIN = 5
@@ -43,40 +45,51 @@ class Probed:
     """What the probe gave; None without one."""
     lines: tuple[tuple[str, str], ...] = ()
     """Names and texts of lines for the user."""
+    of_all: LinearProbe | None = None
+    """The probe fitted to all training images, for a run that keeps it; None where nothing is held out."""
 
 
 def fit_head(
     network: Network,
     recipe: Recipe,
     *,
-    fitted: Images,
-    others: tuple[Images, ...],
+    learned: Any,
+    whole: Any,
     title: str,
-    split: str,
-    folds: int = FOLDS,
+    folds: int | None,
     listen: Callable[[Event], None] = lambda _: None,
-) -> tuple[ProbeRecord, tuple[tuple[str, str], ...]]:
+) -> tuple[ProbeRecord, tuple[tuple[str, str], ...], LinearProbe | None]:
     """Give `network` the last layer that a regularized logistic regression fits, and measure that.
 
     Args:
         network: With pretrained weights; its last layer is replaced in place.
         recipe: Gives the plan and the seed.
-        fitted: The images that the layer is fitted on.
-        others: Images that are predicted by the cross-validation, too, but not used for the layer.
+        learned: The dataset that training sees: the layer is fitted on its training images.
+        whole: The data of the run.
         title: The weights, for people.
-        split: Name of all these images together.
-        folds: Folds of the cross-validation.
+        folds: Folds of the cross-validation; None takes FOLDS, 1 leaves out the test images.
         listen: Receives what is done, before it takes seconds.
 
     Returns:
-        The record of the run, and lines for the user.
+        The record of the run, lines for the user, and the probe fitted to all training images; None where
+        none are held out, or they are many.
     """
-    every = concatenate([fitted, *others], name=split) if others else fitted
+    is_small = len(whole.train) + len(whole.test) < MOST_FOR_ALL
+    is_whole = is_small and not whole.has_split and folds != 1
+    split = "all" if is_whole else "training"
+    folds = FOLDS if folds in (None, 1) else folds
+    refits = recipe.data.inner_val_fraction > 0 and len(whole.train) <= MOST_TO_REFIT
+    others = [*([learned.test] if refits else []), *([whole.test] if is_whole else [])]
+    every = concatenate([learned.train, *others], name=split) if others else learned.train
     features = extract_features(network, every, recipe.plan, seed=recipe.seed, listen=listen)
     measured = fit_probe(features, folds=folds, listen=listen)
     probe = measured
     if others:
-        probe = fit_probe(first_images(features, len(fitted)), folds=folds, listen=listen)
+        probe = fit_probe(first_images(features, len(learned.train)), folds=folds, listen=listen)
+    of_all = None
+    if refits:
+        trained = first_images(features, len(whole.train))
+        of_all = fit_probe(trained, folds=folds, strengths=(probe.strength,), listen=listen)
     install_head(network, probe)
     baseline = measured.neighbours
     record = ProbeRecord(
@@ -95,7 +108,7 @@ def fit_head(
         ("probe", "; ".join((probe_text(record), seconds, *probe.notes))),
         ("knn", neighbours_text(record)),
     )
-    return record, lines if record.n else lines[:1]
+    return record, lines if record.n else lines[:1], of_all
 
 
 def first_images(features: FrozenFeatures, count: int) -> FrozenFeatures:
@@ -148,22 +161,14 @@ def begin_with_probe(
         )
     began = time.monotonic()
     learned = split_training(whole, recipe.data.inner_val_fraction)
-    is_small = len(whole.train) + len(whole.test) < MOST_FOR_ALL
-    is_whole = is_small and not whole.has_split and folds != 1
-    held_out = [learned.test] if is_small and recipe.data.inner_val_fraction else []
-    record, lines = fit_head(
-        network,
-        recipe,
-        fitted=learned.train,
-        others=(*held_out, *([whole.test] if is_whole else [])),
-        title=title,
-        split="all" if is_whole else "training",
-        folds=FOLDS if folds in (None, 1) else folds,
-        listen=listen,
+    record, lines, of_all = fit_head(
+        network, recipe, learned=learned, whole=whole, title=title, folds=folds, listen=listen
     )
     left = None if minutes is None else minutes - (time.monotonic() - began) / 60
     if recipe.probe == "only" or left is None or left > LEAST_MINUTES:
-        return Probed(recipe, None if recipe.probe == "only" else left, record, lines)
+        return Probed(recipe, None if recipe.probe == "only" else left, record, lines, of_all)
+    if of_all:
+        install_head(network, of_all)
     line = ("minutes", f"no time is left of {minutes:g} to train after the probe")
     alone = replace(recipe, probe="only", data=replace(recipe.data, inner_val_fraction=0.0))
     return Probed(alone, None, record, (*lines, line))

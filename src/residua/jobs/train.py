@@ -14,7 +14,7 @@ from residua.errors import CheckpointError, ConfigError, DataError
 from residua.events import Event, Note
 from residua.files import next_free, sync_folder, write_file
 from residua.jobs.first_weights import first_weights_file, store_weights
-from residua.jobs.kept_weights import accuracy_text, record_result
+from residua.jobs.kept_weights import accuracy_text, finish_probe, record_result, store_head
 from residua.jobs.prepare import TrainRequest, prepare
 from residua.jobs.prepared_run import PreparedRun
 from residua.nn.device import device_name, nearest_device
@@ -158,6 +158,8 @@ def create_run(
             store_weights(prepared.network, first_weights_file(path))
         if prepared.probe:
             write_probe(path, prepared.probe)
+        if prepared.probe_of_all:
+            store_head(path, prepared.network, prepared.probe_of_all)
 
     run = create(
         path,
@@ -207,6 +209,7 @@ def fit_run(
 
         def report() -> str:
             if run.finished and (fit.validation or not (run.path / "report.html").exists()):
+                finish_probe(run)
                 of_test = None if chooses else fit.validation
                 evaluation = of_test or prepared.task.evaluate_run(run, prepared.dataset)
                 _tell_result(run, evaluation, listen)
@@ -300,6 +303,7 @@ def _write_missing_report(run: Run, listen: Listen, listing: SourceListing | Non
     else:
         with run.lock():
             task, dataset = tasks.learn_task_of(run.recipe.data.source), _reopen(run, listing, source)
+            finish_probe(run)
             evaluation = task.evaluate_run(run, dataset)
             _tell_result(run, evaluation, listen)
             task.write_report(run, dataset, evaluation)
