@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -527,3 +528,16 @@ def test_a_hub_with_another_file_than_published_is_refused(hub: FileServer) -> N
     pytest.importorskip("huggingface_hub")
     with pytest.raises(CheckpointError, match="ab" * 32):
         fetch.fetch(replace(HUB, sha256="ab" * 32))
+
+
+def test_a_hub_out_of_reach_leaves_the_way_by_hand(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("huggingface_hub")
+
+    def unreachable(kind: str, name: str) -> None:
+        raise UnreachableError(f"no answer for {kind} {name}")
+
+    monkeypatch.setattr("residua.data.hub.check_hub", unreachable)
+    with pytest.raises(UnreachableError, match=re.escape(str(own_file(HUB)))):
+        fetch.fetch(HUB)

@@ -246,6 +246,11 @@ def test_a_folder_that_only_has_the_name_of_weights_is_no_weights(
     assert is_path("imagenet")
 
 
+def test_a_folder_without_weights_is_called_one(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="folder without weights"):
+        open_weights(str(tmp_path))
+
+
 def test_networks_and_weights_are_told_apart() -> None:
     for text in ("timm:resnet18", "hf:a/b", "resnet50.torchvision.v2", "resnet18.a1_in1k"):
         assert names_weights(text)

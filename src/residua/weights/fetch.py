@@ -69,7 +69,10 @@ def fetch(entry: ReleasedWeights, *, listen: Listen = lambda _: None, patience: 
         reason = f"{entry.name} is not on this machine, and {variables} forbids downloads"
         raise UnreachableError(f"{reason}: {_by_hand(entry)}")
     if entry.hub and not weights_mirror() and _has_library():
-        path = _by_library(entry.hub, [entry.file], listen) / entry.file
+        try:
+            path = _by_library(entry.hub, [entry.file], listen) / entry.file
+        except UnreachableError as error:
+            raise UnreachableError(f"{error}; or {_by_hand(entry)}") from None
         if problem := caches.problem(path, entry.sha256, caches.record_path(own)):
             raise CheckpointError(f"{printable(str(path))} is not {entry.name}: {problem}")
         with suppress(OSError):  # a cache that cannot be written only leaves it unknown

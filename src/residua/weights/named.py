@@ -234,6 +234,8 @@ def _entry(text: str, model: str, default: str) -> ReleasedWeights:
 
 def _refuse_path(text: str) -> None:
     """CheckpointError for a path at which nothing is, which is no name."""
+    if Path(text).is_dir() and ("/" in text or text.startswith(".")):
+        raise CheckpointError(f"{text} is a folder without weights: give a file, a saved folder or a run")
     if Path(text).suffix.lower() in SUFFIXES or text.startswith((".", "/", "~")) or text.count("/") > 1:
         raise CheckpointError(f"no weights at {text}: give an existing file, folder or run, or a name")
     if "/" in text and not _entry_of_hub(text):
