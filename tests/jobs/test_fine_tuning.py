@@ -145,6 +145,7 @@ def test_a_probe_that_is_kept_has_learned_from_all_training_images(
     run = create_run(prepared, tmp_path / "run")
     fit_run(run, prepared)
     assert run.result["epoch"] == 0
+    assert "then fitted to all" in (run.path / "report.html").read_text()
     alone = prepare(TrainRequest(str(photos), recipe="probe", weights=str(source.path)))
     kept, half = residua.load(run.path).network.get_classifier(), prepared.probe_of_all
     assert half
@@ -188,6 +189,9 @@ def test_without_time_to_train_the_probe_is_the_run(photos: Path, source: Run) -
     prepared = prepare(TrainRequest(str(photos), weights=str(source.path), minutes=0.01))
     assert prepared.recipe.probe == "only"
     assert any("no time" in line for line in prepared.notes)
+    fitted = prepare(TrainRequest(str(photos), weights=str(source.path), changes=CHANGES)).probe_of_all
+    assert fitted
+    assert prepared.network.get_classifier().weight.equal(fitted.weight)
 
 
 def test_a_dry_run_fits_no_probe(photos: Path, source: Run, tmp_path: Path) -> None:

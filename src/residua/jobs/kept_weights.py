@@ -8,14 +8,12 @@ from residua.errors import CheckpointError
 from residua.measure.score import wilson
 from residua.nn.network import Network
 from residua.runs import checkpoint
+from residua.runs.probe_record import HEAD
 from residua.runs.run import Run
 from residua.spec.amount import quantity
 from residua.training.linear_probe import LinearProbe
 from residua.weights.load import PREFIX, head_keys
 from residua.weights.store import publish, read
-
-HEAD = "probe.safetensors"
-"""File among the checkpoints of a run: the last layer of its probe, fitted to all training images."""
 
 
 def store_head(path: Path, network: Network, probe: LinearProbe) -> None:

@@ -8,6 +8,8 @@ from residua.spec.record import from_plain, parse_json, to_json
 
 PROBE = "probe.json"
 """Name of the file in a run."""
+HEAD = "probe.safetensors"
+"""File among the checkpoints of a run: the last layer of its probe, fitted to all training images."""
 
 
 @dataclass(frozen=True, slots=True)

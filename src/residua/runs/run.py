@@ -1,8 +1,8 @@
 """Run: the directory of one training run, who may write it, and what its files say.
 
     recipe.json, data.json      how the run is trained, and the identity of its examples; never without both
-    checkpoints/                training states, best weights, first weights that came from Python, and the
-                                second copy of the two files above
+    checkpoints/                training states, best weights, first weights that came from Python, the last
+                                layer of a probe, and the second copy of the two files above
     environment.json            versions, machine and source digest; where the run continued elsewhere
     metrics.jsonl               one row for each finished epoch
     probe.json                  the linear probe that the run began with

@@ -17,7 +17,7 @@ from residua.report.run_page import (
     network_and_data,
     training_section,
 )
-from residua.runs.probe_record import read_probe
+from residua.runs.probe_record import HEAD, read_probe
 from residua.runs.run import Run
 from residua.spec.amount import quantity
 from residua.spec.describe import cost
@@ -80,7 +80,10 @@ def _start(run: Run) -> tuple[Part, ...]:
         ("the baseline on the same features", neighbours_text(record)),
     ]
     if run.result:
-        chosen = "the probe, epoch 0" if not run.result["epoch"] else f"epoch {run.result['epoch']}"
+        chosen = f"epoch {run.result['epoch']}"
+        if not run.result["epoch"]:
+            is_refitted = (run.checkpoints / HEAD).exists()
+            chosen = f"the probe, epoch 0{', then fitted to all training images' if is_refitted else ''}"
         rows.append(("kept by the error of held-out training images", chosen))
         rows.append(("test images", "evaluated once, after that choice"))
     rows += [("note", note) for note in record.notes]
