@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from residua.data.sampler import steps_per_epoch
 from residua.recipes import RECIPES, few_images
 from residua.recipes import recipe as recipe_named
-from residua.recipes.few_images import MAX_EPOCHS, MIN_BATCH_SIZE, MIN_UPDATES, MIN_UPDATES_WITH_WEIGHTS
+from residua.recipes.few_images import MAX_EPOCHS, MIN_BATCH_SIZE, MIN_UPDATES
 from residua.spec import change, zoo
 from residua.spec.recipe import Recipe
 
@@ -53,9 +53,10 @@ def test_190_photographs_make_ten_steps_an_epoch() -> None:
     assert recipe.optim.lr == pytest.approx(PHOTOS.optim.lr * 19 / 64, rel=0.05)
 
 
-def test_weights_need_fewer_updates() -> None:
-    recipe = fitted(replace(PHOTOS, weights="resnet18.pth"), 190)
-    assert length(recipe, 190)[1] == MIN_UPDATES_WITH_WEIGHTS
+def test_fine_tuning_by_default_is_as_long_as_by_name() -> None:
+    recipe = recipe_named("finetune", zoo.arch("resnet18"), "photos")
+    assert fitted(recipe, 80) == recipe
+    assert recipe.budget.epochs <= 30  # passes of the plain loop of benchmarks/finetune.py
 
 
 @pytest.mark.parametrize(("name", "count"), [("quick.photos", 4800), ("quick.small", 50_000)])

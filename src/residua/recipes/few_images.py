@@ -20,8 +20,6 @@ DEFAULTS = {"quick.small": small, "quick.photos": photos, "finetune": finetune}
 """The recipes that change. Other defaults are made for one dataset, or for boxes and clips."""
 MIN_UPDATES = 1500
 """Updates that training from scratch gets at least; our choice."""
-MIN_UPDATES_WITH_WEIGHTS = 500
-"""The same with pretrained weights, which need fewer; our choice."""
 MAX_EPOCHS = 150
 """Most epochs for that: more passes over the same few images only memorize them. Our choice."""
 STEPS_PER_EPOCH = 10
@@ -80,18 +78,14 @@ def with_length(recipe: Recipe, count: int, *, settings: Collection[str]) -> Rec
         settings: Paths of the recipe that the user sets.
 
     Returns:
-        The recipe; unchanged for large datasets, and where the user sets the length.
+        The recipe; unchanged for large datasets, for fine-tuning, and where the user sets the length.
     """
-    if not is_small(recipe, count) or LENGTH & frozenset(settings):
+    if not is_small(recipe, count) or recipe.probe != "off" or LENGTH & frozenset(settings):
         return recipe
-    updates = MIN_UPDATES_WITH_WEIGHTS if recipe.weights else MIN_UPDATES
     budget = recipe.budget
     steps = steps_per_epoch(count, budget.batch_size, drop_last=budget.drop_last)
-    epochs = max(budget.epochs, min(MAX_EPOCHS, math.ceil(updates / steps)))
-    patience = budget.patience
-    if "budget.patience" not in settings:
-        patience = math.ceil(patience * epochs / budget.epochs)
-    return replace(recipe, budget=replace(budget, epochs=epochs, patience=patience))
+    epochs = max(budget.epochs, min(MAX_EPOCHS, math.ceil(MIN_UPDATES / steps)))
+    return replace(recipe, budget=replace(budget, epochs=epochs))
 
 
 def cpu_size(arch: Arch, side: int) -> int:
