@@ -115,6 +115,7 @@ def _become(
     if start_new_session:
         os.setsid()
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # pytest may run under nohup
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # and in the background of a shell
     if largest_file is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
     for number, name in enumerate((os.devnull, "out", "error")):

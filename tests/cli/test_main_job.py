@@ -29,6 +29,7 @@ def test_training_says_its_plan_each_epoch_and_what_comes_next(photos: Path, tmp
             *(
                 "-m",
                 "cifar_resnet20",
+                "--from-scratch",
                 "--epochs",
                 2,
                 "--set",

@@ -27,11 +27,13 @@ from residua.weights.tables import DIALECTS
 from small import arch as tiny
 
 IDUTA = {"residua", "iduta"}
-MOST = set(DIALECTS) - {"bearpaw"}
+MOST = set(DIALECTS) - {"bearpaw", "chenyaofo", "a-martyn"}
 SPEAKS = {
     "convnet": {"residua"},
     "preresnet": {"residua"},
     "cifar_preresnet": {"residua"},
+    "cifar_resnet": MOST | {"chenyaofo"},
+    "cifar_plain": MOST | {"chenyaofo", "a-martyn"},
     "resstage": IDUTA,
     "iresnet": IDUTA,
     "iresgroup": IDUTA,

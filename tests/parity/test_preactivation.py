@@ -12,6 +12,7 @@ from torch import nn
 from residua.errors import CheckpointError
 from residua.jobs.models import create_model
 from residua.nn.network import Network, build
+from residua.spec.change import deepen
 from residua.spec.zoo import arch
 from residua.weights import load, save_as
 
@@ -62,6 +63,6 @@ def test_bearpaws_preresnet_is_read_by_the_words_that_compute_it(name: str, bott
 
 
 def test_our_order_refuses_bearpaws_weights_and_says_why() -> None:
-    state = preactivation.Bearpaw(18, bottleneck=True).state_dict()
+    state = preactivation.Bearpaw(2, bottleneck=True).state_dict()
     with pytest.raises(CheckpointError, match=r"stem\.norm1.*first norm"):
-        load(build(arch("cifar_preresnet164")), state)
+        load(build(deepen(arch("cifar_preresnet164"), (2, 2, 2))), state)

@@ -152,7 +152,7 @@ def test_loading_and_predicting_import_nothing_of_training(run: Run, tmp_path: P
         "run, file = Path(sys.argv[1]), Path(sys.argv[2]); "
         "residua.load(run)(file).top(); "
         "task = tasks.predict_task_of([run]); "
-        "task.predict(task.load(run), [file], topk=1, least=None).to_json(); "
+        "task.predict(task.load(run), [file], topk=1, least=None, batch_size=1).to_json(); "
         "import residua.tasks.video.predict_task, residua.tasks.detect.predict_task; "
         "print([name for name in sys.modules if name.startswith('residua.training')])"
     )

@@ -37,6 +37,7 @@ FEW = 200
 RIGHT = 0.05
 """Most distance of a network from its own statistics; every other network with its tensors is farther."""
 
+SHALLOW = [name for name in FILES if "20" in name]
 pytestmark = pytest.mark.skipif(
     not all((SHARED / "weights" / file).exists() for file, _ in FILES.values()),
     reason="the real weights are not at hand",
@@ -109,7 +110,7 @@ def wrong_by_both(name: str, pixels: Tensor, labels: Tensor) -> tuple[int, int]:
     return int((answers[0] != labels).sum()), int((answers[1] != labels).sum())
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", few_of(FILES, SHALLOW))
 def test_a_real_network_computes_what_its_owner_describes(name: str, images: tuple[Tensor, Tensor]) -> None:
     pixels, labels = images
     wrong, _ = wrong_by_both(name, pixels[:FEW], labels[:FEW])
@@ -125,7 +126,7 @@ def test_a_real_network_is_wrong_on_as_many_of_all_images(
     assert wrong_by_both(name, *images) == (count, count)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", few_of(FILES, SHALLOW))
 def test_the_statistics_of_a_real_network_tell_its_shortcuts(name: str) -> None:
     network = named(name)
     own = "no shortcuts" if "plain" in name else "A" if "akamaster" in name else "A_after"
@@ -140,7 +141,7 @@ def test_the_statistics_of_a_real_network_tell_its_shortcuts(name: str) -> None:
     assert min(measured.values()) > RIGHT
 
 
-@pytest.mark.parametrize("name", few_of(FILES, [name for name in FILES if "20" in name]))
+@pytest.mark.parametrize("name", few_of(FILES, SHALLOW))
 def test_a_bare_file_is_recognised_by_its_statistics(name: str) -> None:
     """By names and shapes alone a plain network and both kinds of option A would fit."""
     state = read_foreign(SHARED / "weights" / FILES[name][0])
@@ -163,7 +164,7 @@ def test_a_plain_file_in_a_residual_network_is_warned_of() -> None:
     assert "without shortcuts" in report
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", few_of(FILES, SHALLOW))
 def test_a_network_of_the_right_kind_is_confirmed(name: str) -> None:
     report = load(named(name), SHARED / "weights" / FILES[name][0])
     kind = {"akamaster": "both sides", "a-martyn": "after the channels"}[name.split(".")[1]]
