@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from released import ROW, in_catalogue, released
+from residua.data.http_download import PATIENCE, Patience
 from residua.errors import UnreachableError
 from residua.events import Event, Note
 from residua.jobs import default_weights as module
@@ -58,7 +59,8 @@ def test_name_size_and_licence_are_told_before_the_download(monkeypatch: pytest.
 
 @pytest.mark.usefixtures("online")
 def test_a_server_that_does_not_answer_stops_no_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fetch(*_: object, **__: object) -> Path:
+    def fetch(*_: object, patience: Patience = PATIENCE, **__: object) -> Path:
+        assert patience.seconds < PATIENCE.seconds
         raise UnreachableError("tests.invalid does not answer")
 
     in_catalogue(monkeypatch, replace(ROW, file="not-here.pth"))

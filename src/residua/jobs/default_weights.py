@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from residua.data.download_settings import is_offline
+from residua.data.http_download import Patience
 from residua.data.sources.table import parse_source
 from residua.errors import UnreachableError
 from residua.events import Event, Note
@@ -17,6 +18,8 @@ from residua.weights.catalogue import ReleasedWeights
 
 BENCHMARKS = ("digits", "cifar10", "cifar100", "imagenet")
 """Sources by name whose images published weights may have been trained on."""
+SHORT_PATIENCE = Patience(seconds=8.0)
+"""How long a server is waited for whose weights nobody asked for: a firewall may drop all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ def default_weights(
         return DefaultWeights(note=f"{facts(entry)} would be downloaded; this plan is from scratch")
     listen(Note(f"{'weights':7} downloading {facts(entry)}; --from-scratch trains without"))
     try:
-        fetch.fetch(entry, listen=listen)
+        fetch.fetch(entry, listen=listen, patience=SHORT_PATIENCE)
     except UnreachableError as error:
         return DefaultWeights(note=f"none, from scratch: {entry.name} cannot be fetched ({error})")
     return DefaultWeights(entry.name)
