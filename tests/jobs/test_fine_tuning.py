@@ -213,7 +213,8 @@ def test_classes_of_unequal_size_are_weighted(source: Run, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("request_", "word"),
     [
-        ({"recipe": "probe", "from_scratch": True}, "from_scratch"),
+        ({"recipe": "probe", "from_scratch": True}, "scratch"),
+        ({"recipe": "probe", "epochs": 3}, "epochs is 3"),
         ({"weights": "resnet18", "from_scratch": True}, "resnet18"),
         ({"changes": (("probe", "first"),), "model": "cifar_resnet20"}, "--weights"),
     ],

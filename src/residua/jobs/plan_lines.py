@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from residua import tasks
 from residua.data.dataset import Dataset
+from residua.recipes.sentences import OPTIMIZERS
 from residua.spec.describe import cost
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import OLD_NAMES, Recipe
@@ -18,7 +19,7 @@ def network_facts(recipe: Recipe) -> list[tuple[str, str]]:
     arch, optim = recipe.arch, recipe.optim
     costs, size, colour = cost(arch), arch.preprocess.size, arch.preprocess.colour
     millions = f"{costs.params / 1e6:.2f} M parameters, {costs.macs / 1e6:.1f} M multiply-adds"
-    how = f"{optim.kind.upper()} with learning rate {optim.lr:g}, {recipe.schedule.shape}"
+    how = f"{OPTIMIZERS[optim.kind]} with learning rate {optim.lr:g}, {recipe.schedule.shape}"
     how = f"{how}, batch size {recipe.budget.batch_size}"
     if recipe.probe == "only":
         how = "the last layer is fitted to the features of the frozen network, all others stay"

@@ -80,8 +80,11 @@ def with_weights_of_model(request: TrainRequest) -> TrainRequest:
     is_fine_tuning = request.recipe in probing.RECIPES
     if request.from_scratch and (request.weights or is_fine_tuning):
         raise ConfigError(
-            f"from_scratch refuses weights, and {request.weights or request.recipe} needs them: leave one out"
+            f"training from scratch takes no weights, but {request.weights or request.recipe} needs them: "
+            "leave one of the two out"
         )
+    if request.recipe == "probe" and request.epochs is not None:
+        raise ConfigError(f"epochs is {request.epochs}, but a probe trains none: leave one of the two out")
     if is_fine_tuning and not request.weights and not isinstance(request.model, Network):
         has_own = isinstance(request.model, str) and names_weights(request.model)
         request = request if has_own else replace(request, weights="auto")

@@ -28,8 +28,8 @@ NORMALIZATIONS: Mapping[str, str] = {
     "pixel": "the mean of every pixel is subtracted, then each channel is divided by its standard deviation",
 }
 """`data.subtract` -> how pixels are normalised."""
-OPTIMIZERS: Mapping[str, str] = {"adamw": "AdamW", "lamb": "LAMB", "muon": "Muon"}
-"""`optim.kind` -> the optimizer's name; `sgd` is worded apart."""
+OPTIMIZERS: Mapping[str, str] = {"sgd": "SGD", "adamw": "AdamW", "lamb": "LAMB", "muon": "Muon"}
+"""`optim.kind` -> the name of the optimizer."""
 
 
 def sentences(recipe: Recipe) -> tuple[str, ...]:

@@ -173,7 +173,8 @@ def _near(word: str, network: str) -> str:
         return f" of {network}: {nearest(word, own)}"
     names = [entry.name for entry in _catalogue()]
     if not network:
-        return f": {nearest(word, names)}"
+        close = nearest(word, names)
+        return f": {close}" if close.endswith("?") else ""
     if variants := [name for name in names if name.startswith(f"{network}_")]:
         return f" of {network}: {nearest(f'{network}.{word}', variants)}"
     return f" of {network}: none of this network are known"
