@@ -267,18 +267,6 @@ class _Regression:
         return fits
 
 
-def _check(
-    features: FrozenFeatures, present: NDArray[np.int64], folds: int, strengths: Sequence[float]
-) -> None:
-    if folds < 2:
-        raise ConfigError(f"{folds} folds: give 2 or more")
-    if not strengths or min(strengths) <= 0:
-        raise ConfigError(f"strengths {tuple(strengths)}: give one or more, all above 0")
-    if len(present) < 2:
-        names = ", ".join(features.classes[label] for label in present) or "none"
-        raise DataError(f"a linear probe needs images of two classes, the training set has {names}: add more")
-
-
 def _standard(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean and deviation of each feature of (n, D) values; 1 where it never changes."""
     mean, deviation = values.mean(0, dtype=np.float64), values.std(0, dtype=np.float64)
