@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
-from residua.data.transforms import eval_view
+from residua.data.eval_view import eval_view
 from residua.nn.network import Network, build
 from residua.spec import change
 from residua.spec.preprocess import Preprocess

@@ -10,8 +10,8 @@ import pytest
 
 import residua
 from residua.data import mean_image
+from residua.data.eval_view import eval_view as seen_view
 from residua.data.open import open_dataset
-from residua.data.transforms import eval_view as seen_view
 from residua.errors import ConfigError
 from residua.events import Activity, Event, PlanLine
 from residua.jobs import prepare

@@ -13,7 +13,8 @@ from residua.data.images import Images
 from residua.errors import DataError
 from residua.measure.evaluation import Evaluation
 from residua.nn.network import Network, build
-from residua.predict.classifier import Classifier, Prediction
+from residua.predict.classifier import Classifier
+from residua.predict.prediction import Prediction
 from residua.spec.recipe import Plan
 from residua.tasks.classify.predictions import ClassPredictions
 from residua.tasks.detect.prediction import BoxPrediction

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from residua.data.eval_view import eval_view
 from residua.data.images import Images
 from residua.data.open import open_dataset
-from residua.data.transforms import eval_view, normalise, train_view
+from residua.data.transforms import normalise, train_view
 from residua.errors import ConfigError, DataError, NonFiniteError
 from residua.events import Event
 from residua.nn.network import Network, build

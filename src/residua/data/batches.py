@@ -11,11 +11,12 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
 from residua.data.batch_augmentation import BatchAugmentation, draw_batch_augmentation
+from residua.data.eval_view import eval_view
 from residua.data.images import Images
 from residua.data.loader import BatchKey, BatchSampler, allocate_batch, load_batches, track_indices
 from residua.data.resident import ResidentImages, to_device
 from residua.data.sampler import orders, share, steps_per_epoch
-from residua.data.transforms import crop_size_at, eval_view, max_shrink, train_view
+from residua.data.transforms import crop_size_at, max_shrink, train_view
 from residua.spec.augment import Augment
 from residua.spec.preprocess import Preprocess
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from residua.data.eval_view import eval_view
 from residua.data.images import Images
-from residua.data.transforms import eval_view
 from residua.spec.preprocess import Preprocess, packed
 
 MAX_IMAGES = 10_000

@@ -9,16 +9,20 @@ Anything else is refused, above all pixels that are normalised already: a networ
 itself.
 """
 
-from typing import Any, TypeAlias
+import sys
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from residua.errors import DataError
 
-PixelArray: TypeAlias = NDArray[Any] | torch.Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
+    from typing_extensions import TypeIs
+
+PixelArray: TypeAlias = Union[NDArray[Any], "Tensor"]  # noqa: UP007: torch may not be installed
 """An array with channels last, or a tensor with channels first."""
 _ALLOWED = {
     "an array": ("(H, W) or (H, W, 3)", "(N, H, W) or (N, H, W, 3)"),
@@ -27,6 +31,12 @@ _ALLOWED = {
 """Shapes of one picture and of several, for messages."""
 _WIDE = ("I", "F", "La")
 """Modes of PIL that it clips or cannot convert."""
+
+
+def is_tensor(value: object) -> "TypeIs[Tensor]":
+    """Whether `value` is a tensor of torch; where nothing imported torch, it cannot be one."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
 
 
 def open_picture(picture: object) -> Image.Image:
@@ -38,7 +48,7 @@ def open_picture(picture: object) -> Image.Image:
     Raises:
         DataError: It is something else, or has no pixels.
     """
-    if isinstance(picture, np.ndarray | torch.Tensor):
+    if isinstance(picture, np.ndarray) or is_tensor(picture):
         pixels = pixels_of(picture)
         return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
     if not isinstance(picture, Image.Image):
@@ -64,7 +74,7 @@ def pixels_of(values: PixelArray, *, several: bool = False) -> NDArray[np.uint8]
     Raises:
         DataError: Shape, type or values are others, or there are no pixels.
     """
-    kind = "a tensor" if isinstance(values, torch.Tensor) else "an array"
+    kind = "a tensor" if is_tensor(values) else "an array"
     array, first = _as_array(values), int(several)
     what = f"{kind} of {array.dtype} of shape {tuple(values.shape)}"
     if 0 in array.shape:
@@ -79,7 +89,7 @@ def pixels_of(values: PixelArray, *, several: bool = False) -> NDArray[np.uint8]
 
 
 def _as_array(values: PixelArray) -> NDArray[Any]:
-    if not isinstance(values, torch.Tensor):
+    if not is_tensor(values):
         return values
     values = values.detach().cpu()
     array: NDArray[Any] = (values.float() if values.is_floating_point() else values).numpy()

@@ -7,8 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from residua.data.eval_view import eval_view
 from residua.data.images import Images
-from residua.data.transforms import NUMPY_PAD_MODES, crop_offsets, eval_view, flip_mask
+from residua.data.transforms import NUMPY_PAD_MODES, crop_offsets, flip_mask
 from residua.spec.augment import Augment
 from residua.spec.preprocess import Preprocess
 

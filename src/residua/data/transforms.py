@@ -1,6 +1,6 @@
-"""From an image to the square of pixels that a network reads: resizing, crops, flips and normalisation.
+"""Random views of images for training, and normalisation.
 
-A *view* is a square (C, S, S) uint8. `eval_view` cuts the centre; `train_view` crops and flips at random,
+A *view* is a square (C, S, S) uint8. `eval_view.py` cuts the centre; `train_view` crops and flips at random,
 keyed by (seed, epoch, index), so that a view does not depend on workers or on where a run was interrupted.
 """
 
@@ -17,56 +17,19 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from residua.data.eval_view import eval_view, limit_aspect, pixel_array, resize_shorter
 from residua.data.sampler import COLUMN, FLIP, POLICY, ROW, SCALE, TRIES, draw, draws, seed_for
 from residua.spec.augment import Augment
 from residua.spec.preprocess import Preprocess
 
 _MAX_TRIES = 10  # as torchvision's RandomResizedCrop
-_MAX_ASPECT = 100  # longer to shorter side; our choice: 1 x 20000 pixels would be resized to 1.3 gigapixels
 _SIZE_STEP = 16  # pixels by which crops grow; our choice: each size is one more shape to compile and plan for
 
 NUMPY_PAD_MODES: Mapping[str, Literal["constant", "reflect"]] = {"zeros": "constant", "reflect": "reflect"}
 """Name of a border -> mode of `numpy.pad`."""
 
-_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 _Key = tuple[int, int, int]
 """Seed, epoch and index: all random numbers of one view depend on them."""
-
-
-def eval_view(image: Image.Image, preprocess: Preprocess) -> NDArray[np.uint8]:
-    """The centre of an image, as in evaluation.
-
-    Equals torchvision's `Resize(preprocess.resize)` and `CenterCrop(preprocess.size)` bit for bit, unless the
-    image is more than 100 times longer than wide; then its ends are cut off before it is resized.
-
-    Args:
-        image: An image in mode RGB or L.
-        preprocess: Sizes and interpolation.
-
-    Returns:
-        The view (C, S, S) uint8, S being `preprocess.size`.
-    """
-    image = _resize(_limit_aspect(image), preprocess)
-    # round() takes halves to the even neighbour, as torchvision does
-    left = round((image.width - preprocess.size) / 2.0)
-    top = round((image.height - preprocess.size) / 2.0)
-    return _array(image.crop((left, top, left + preprocess.size, top + preprocess.size)))
-
-
-def resized_view(image: Image.Image, preprocess: Preprocess, short_side: int) -> NDArray[np.uint8]:
-    """The whole of an image, with its shorter side at `short_side` pixels.
-
-    Equals torchvision's `Resize(short_side)` bit for bit, with the exception of `eval_view`.
-
-    Args:
-        image: An image in mode RGB or L.
-        preprocess: Interpolation.
-        short_side: Shorter side in pixels.
-
-    Returns:
-        The pixels (C, H, W) uint8.
-    """
-    return _array(_resize(_limit_aspect(image), replace(preprocess, size=short_side, resize=short_side)))
 
 
 def train_view(
@@ -89,7 +52,7 @@ def train_view(
     if augment.kind == "resized_crop":
         view = _resized_crop(image, preprocess, augment, key)
     elif augment.kind == "scale_crop":
-        view = _scale_crop(_limit_aspect(image), preprocess, augment, key)
+        view = _scale_crop(limit_aspect(image), preprocess, augment, key)
     else:
         view = eval_view(image, preprocess)
     indices = np.array([index])
@@ -245,34 +208,6 @@ def _statistics(preprocess: Preprocess, size: torch.Size, device: torch.device) 
         return mean.to(device), std.to(device)
 
 
-def _limit_aspect(image: Image.Image) -> Image.Image:
-    """Cut off the ends of an image that is more than 100 times longer than wide."""
-    longest = _MAX_ASPECT * min(image.size)
-    if max(image.size) <= longest:
-        return image
-    width, height = (min(side, longest) for side in image.size)
-    left, top = (image.width - width) // 2, (image.height - height) // 2
-    return image.crop((left, top, left + width, top + height))
-
-
-def _resize(image: Image.Image, preprocess: Preprocess) -> Image.Image:
-    """The image with its shorter side at `preprocess.resize`."""
-    short = min(image.size)
-    if short == preprocess.resize:
-        return image
-    # int(), not round(): torchvision truncates the longer side
-    width, height = (
-        preprocess.resize if side == short else int(preprocess.resize * side / short) for side in image.size
-    )
-    return image.resize((width, height), _FILTERS[preprocess.interpolation])
-
-
-def _array(image: Image.Image) -> NDArray[np.uint8]:
-    """The pixels as (C, H, W), in the memory layout of (H, W, C)."""
-    pixels = np.array(image)
-    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-
-
 def _crop_box(size: tuple[int, int], augment: Augment, key: _Key) -> tuple[int, int, int, int]:
     """Left, top, right and bottom of a random area (Szegedy et al. 2014, section 6), or of the centre."""
     width, height = size
@@ -295,7 +230,7 @@ def _resized_crop(
     image: Image.Image, preprocess: Preprocess, augment: Augment, key: _Key
 ) -> NDArray[np.uint8]:
     """A random area of `image`: (C, S, S)."""
-    crop = _array(image.crop(_crop_box(image.size, augment, key))).transpose(1, 2, 0)
+    crop = pixel_array(image.crop(_crop_box(image.size, augment, key))).transpose(1, 2, 0)
     view: NDArray[np.uint8] = _resize_square(crop.reshape(1, *crop.shape), preprocess)[0]
     return view
 
@@ -321,10 +256,10 @@ def _scale_crop(image: Image.Image, preprocess: Preprocess, augment: Augment, ke
     """A random square of `image`, resized to a random scale (Simonyan and Zisserman 2014, section 3.1)."""
     low, high = augment.sides
     side = max(preprocess.size, low + int(draw(*key, SCALE) * (high - low + 1)))
-    scaled = _resize(image, replace(preprocess, resize=side))
+    scaled = resize_shorter(image, replace(preprocess, resize=side))
     left = int(draw(*key, COLUMN) * (scaled.width - preprocess.size + 1))
     top = int(draw(*key, ROW) * (scaled.height - preprocess.size + 1))
-    return _array(scaled.crop((left, top, left + preprocess.size, top + preprocess.size)))
+    return pixel_array(scaled.crop((left, top, left + preprocess.size, top + preprocess.size)))
 
 
 def _apply_policy(view: NDArray[np.uint8], augment: Augment, key: _Key) -> NDArray[np.uint8]:
@@ -340,4 +275,4 @@ def _apply_policy(view: NDArray[np.uint8], augment: Augment, key: _Key) -> NDArr
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
     with torch.random.fork_rng(devices=[]):  # leaves the caller's generator unchanged
         torch.default_generator.manual_seed(seed_for(*key, POLICY))
-        return _array(policy(image))
+        return pixel_array(policy(image))

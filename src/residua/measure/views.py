@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from residua.data.batches import Batch, evaluation_batches
+from residua.data.eval_view import resized_view
 from residua.data.images import Images
-from residua.data.transforms import resized_view
 from residua.errors import ConfigError
 from residua.measure.evaluate import ALONE, Processes, evaluate
 from residua.measure.evaluation import Evaluation, check_finite

@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from residua.data.decode import printable_path
+from residua.data.eval_view import eval_view
 from residua.data.images import Images
 from residua.data.listing import name_hashes
 from residua.data.near_duplicates import find_near_duplicates, thumbnail_and_hash
 from residua.data.resident import to_device
-from residua.data.transforms import eval_view, normalise, train_view
+from residua.data.transforms import normalise, train_view
 from residua.errors import ConfigError, NonFiniteError
 from residua.events import Activity, Event
 from residua.measure.views import max_batch_size

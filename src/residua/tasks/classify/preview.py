@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from residua.data.batch_augmentation import augment_batch
 from residua.data.batches import Batch, training_batches
+from residua.data.eval_view import eval_view
 from residua.data.images import ImageDataset, Images
-from residua.data.transforms import denormalise, eval_view, normalise
+from residua.data.transforms import denormalise, normalise
 from residua.predict import folder
 from residua.predict.classifier import load
 from residua.report.page import Numbers, Page, Picture, Pictures, Section, Table, Text, render

@@ -14,7 +14,8 @@ from residua.data.decode import convert_image, decode
 from residua.data.pictures import open_picture
 from residua.errors import CheckpointError
 from residua.nn.network import build
-from residua.predict.classifier import CPU, Picture
+from residua.predict.classifier import CPU
+from residua.predict.picture_classifier import Picture
 from residua.predict.predictor import describe_predictor, load_predictor, weights_path
 from residua.runs import checkpoint
 from residua.runs.checkpoint import WeightsName

@@ -12,10 +12,11 @@ from torch.utils.data import Dataset as TorchDataset
 
 from residua.data.batch_augmentation import draw_batch_augmentation
 from residua.data.batches import Batch
+from residua.data.eval_view import eval_view
 from residua.data.loader import BatchKey, BatchSampler, allocate_batch, load_batches, track_indices
 from residua.data.resident import to_device
 from residua.data.sampler import orders, share, steps_per_epoch
-from residua.data.transforms import crop_size_at, eval_view, train_clip_view
+from residua.data.transforms import crop_size_at, train_clip_view
 from residua.data.video import frame_choice
 from residua.data.video.clips import ClipFrames
 from residua.spec.arch import Arch

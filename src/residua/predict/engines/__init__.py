@@ -1,0 +1,1 @@
+"""Engines: what computes the logits of images; one file for each, chosen by measuring."""
