@@ -1,0 +1,27 @@
+"""OpenVINO sends nothing, and writes nothing to the user's home."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("openvino")
+
+CODE = """
+import sys
+from residua.predict.openvino_package import import_openvino
+
+openvino = import_openvino()
+from openvino.tools.ovc.telemetry_utils import init_ovc_telemetry
+init_ovc_telemetry().send_event("tests", "tests", "tests")
+print(*(name for name in sys.modules if name.startswith("openvino_telemetry.")))
+"""
+
+
+def test_that_importing_openvino_loads_no_telemetry_and_leaves_the_home_folder_empty(tmp_path: Path) -> None:
+    environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", CODE]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert not done.stdout.strip()
+    assert not [*tmp_path.iterdir()]
