@@ -1,0 +1,125 @@
+"""OpenVINO on the CPU: a file or a model in memory as an engine; it needs no torch.
+
+With the hint `latency` all threads compute one batch together. With `throughput` there are several streams,
+each of which computes a part of the batch with threads of its own. OpenVINO normalises inside the graph.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from residua.errors import CheckpointError, ConfigError
+from residua.predict.engines.normalise import normalise_views
+from residua.spec.preprocess import Preprocess
+
+if TYPE_CHECKING:
+    import openvino
+
+Hint = Literal["latency", "throughput"]
+"""What OpenVINO is to be fast at."""
+INSTALL = "pip install 'residua[openvino]'"
+"""What brings OpenVINO."""
+
+
+class OpenVinoEngine:
+    """An OpenVINO model whose output is logits, compiled for this machine.
+
+    Attributes:
+        name: How people read it.
+        preprocess: How views become the input of the model; None where it reads images as they are.
+        compiled: The model as OpenVINO compiled it.
+    """
+
+    def __init__(
+        self,
+        model: "str | Path | openvino.Model",
+        preprocess: Preprocess | None,
+        *,
+        hint: Hint = "latency",
+        precision: Literal["float32", "fastest"] = "float32",
+        threads: int = 0,
+        name: str = "openvino",
+    ) -> None:
+        """Compile the model for this machine.
+
+        Args:
+            model: The .xml file with its .bin file beside it, an .onnx file, or a model, which is copied.
+            preprocess: How views become its input, normalised float32 (n, C, S, S); None where the
+                model reads images as they are.
+            hint: What OpenVINO is to be fast at.
+            precision: `fastest` lets OpenVINO compute in bfloat16 where the processor has units for it.
+            threads: Threads that compute; 0 lets OpenVINO choose.
+            name: How people read the engine.
+
+        Raises:
+            ConfigError: OpenVINO is not installed.
+            CheckpointError: The model is damaged, or this version of OpenVINO cannot compute it.
+        """
+        self.name, self.preprocess = name, preprocess
+        settings: dict[str, Any] = {"PERFORMANCE_HINT": hint.upper()}
+        if precision == "float32":
+            settings["INFERENCE_PRECISION_HINT"] = "f32"
+        if threads:
+            settings["INFERENCE_NUM_THREADS"] = threads
+        self.compiled = _compile(model, preprocess, settings)
+        self._queue = _infer_queue(self.compiled)
+
+    def logits(self, views: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The logits of views; see `Engine`. A model that reads images takes them here, (n, H, W, C)."""
+        if self.preprocess is not None and self.preprocess.mean_image:
+            return self._run(normalise_views(views, self.preprocess))
+        return self._run(views)
+
+    def _run(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
+        """The first output for inputs, of which each stream computes a part."""
+        parts = np.array_split(inputs, min(len(self._queue), len(inputs)))
+        outputs: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(parts)
+
+        def keep(request: Any, part: int) -> None:
+            outputs[part] = request.get_output_tensor(0).data.copy()
+
+        self._queue.set_callback(keep)
+        for part, array in enumerate(parts):
+            self._queue.start_async([np.ascontiguousarray(array)], part, share_inputs=True)
+        self._queue.wait_all()
+        return np.concatenate(outputs)
+
+
+def _infer_queue(compiled: Any) -> Any:
+    """One request for each stream of a compiled model."""
+    import openvino
+
+    return openvino.AsyncInferQueue(compiled)
+
+
+def _compile(model: Any, preprocess: Preprocess | None, settings: dict[str, Any]) -> Any:
+    """A model compiled for the CPU; it reads uint8 unless a mean image is subtracted before."""
+    try:
+        import openvino
+    except ImportError:
+        raise ConfigError(f"OpenVINO is not installed: {INSTALL}") from None
+    core = openvino.Core()
+    try:
+        network = model.clone() if isinstance(model, openvino.Model) else core.read_model(str(model))
+        if preprocess is not None and not preprocess.mean_image:
+            network = _with_normalisation(network, preprocess)
+        return core.compile_model(network, "CPU", settings)
+    except RuntimeError as error:
+        where = "the model in memory" if isinstance(model, openvino.Model) else model
+        cause = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"{where} cannot be used by OpenVINO ({cause}): export it again") from None
+
+
+def _with_normalisation(model: Any, preprocess: Preprocess) -> Any:
+    """A model that reads uint8 (n, C, S, S) and normalises it first."""
+    from openvino import Layout, Type
+    from openvino.preprocess import PrePostProcessor
+
+    steps = PrePostProcessor(model)
+    steps.input().tensor().set_element_type(Type.u8).set_layout(Layout("NCHW"))
+    steps.input().model().set_layout(Layout("NCHW"))
+    mean, std = ([255 * value for value in values] for values in (preprocess.mean, preprocess.std))
+    steps.input().preprocess().convert_element_type(Type.f32).mean(mean).scale(std)
+    return steps.build()

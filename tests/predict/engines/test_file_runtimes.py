@@ -1,0 +1,102 @@
+"""ONNX Runtime and OpenVINO compute a file or a model in memory, without torch."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from small_model import READS, WITH_MEAN_IMAGE, expected, onnx_model, views
+
+from residua.errors import CheckpointError, ConfigError
+from residua.predict.engines.onnxruntime import OnnxRuntimeEngine
+from residua.predict.engines.openvino import OpenVinoEngine
+
+WAYS = {
+    "onnxruntime": lambda model, reads: OnnxRuntimeEngine(model, reads, threads=2),
+    "onnxruntime, split": lambda model, reads: OnnxRuntimeEngine(model, reads, threads=3, split=True),
+    "openvino": OpenVinoEngine,
+    "openvino, throughput": lambda model, reads: OpenVinoEngine(model, reads, hint="throughput"),
+}
+
+
+@pytest.fixture
+def model(tmp_path):
+    path = tmp_path / "small.onnx"
+    path.write_bytes(onnx_model())
+    return path
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("reads", [READS, WITH_MEAN_IMAGE], ids=["mean and std", "mean image"])
+def test_an_engine_normalises_views_and_computes_their_logits_in_order(way, reads, model):
+    engine = WAYS[way](model, reads)
+    for count in (1, 2, 7, 3):
+        pixels = views(count)
+        logits = engine.logits(pixels)
+        assert logits.dtype == np.float32
+        np.testing.assert_allclose(logits, expected(pixels, reads), rtol=1e-4, atol=1e-4)
+
+
+def test_earlier_logits_stay_when_the_next_are_computed(model):
+    for way in WAYS.values():
+        engine = way(model, READS)
+        first = engine.logits(views(4))
+        before = first.copy()
+        engine.logits(views(5)[:4])
+        np.testing.assert_array_equal(first, before)
+
+
+def test_models_in_memory_are_taken_too(model):
+    import openvino
+
+    pixels = views(2)
+    in_memory = openvino.Core().read_model(str(model))
+    for engine in (OnnxRuntimeEngine(model.read_bytes(), READS), OpenVinoEngine(in_memory, READS)):
+        np.testing.assert_allclose(engine.logits(pixels), expected(pixels, READS), rtol=1e-4, atol=1e-4)
+    assert in_memory.input(0).element_type == openvino.Type.f32
+
+
+def test_a_model_that_reads_images_gets_them_as_they_are(model):
+    from residua.predict.engines.normalise import normalise_views
+
+    inputs = normalise_views(views(3), READS)
+    for make in (OnnxRuntimeEngine, OpenVinoEngine):
+        logits = make(model, None).logits(inputs)
+        np.testing.assert_allclose(logits, expected(views(3), READS), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("make", [OnnxRuntimeEngine, OpenVinoEngine])
+def test_a_damaged_file_is_an_error_of_one_line_that_names_it(make, tmp_path):
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(onnx_model()[:40])
+    with pytest.raises(CheckpointError, match=r"broken\.onnx") as caught:
+        make(path, READS)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "package"), [(OnnxRuntimeEngine, "onnxruntime"), (OpenVinoEngine, "openvino")]
+)
+def test_a_runtime_that_is_not_installed_is_named_with_its_extra(make, package, model, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ConfigError, match="residua"):
+        make(model, READS)
+
+
+def test_files_are_computed_without_torch_and_without_a_connection(model):
+    code = f"""
+import socket, sys
+sys.modules["torch"] = None
+def refuse(*_): raise AssertionError("a connection")
+socket.socket.connect = socket.getaddrinfo = refuse
+import numpy as np
+from residua.predict.engines.onnxruntime import OnnxRuntimeEngine
+from residua.predict.engines.openvino import OpenVinoEngine
+from residua.spec.preprocess import Preprocess
+reads = Preprocess(8, 8, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
+pixels = np.zeros((2, 3, 8, 8), np.uint8)
+one, other = (make({str(model)!r}, reads).logits(pixels) for make in (OnnxRuntimeEngine, OpenVinoEngine))
+assert np.allclose(one, other, atol=1e-4), (one, other)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
