@@ -8,10 +8,17 @@ import pytest
 
 import command
 from command import complaint, succeeded
-from residua.cli.recipe_options import OPPOSITES, SHORT_FORMS, recipe_changes
+from residua.cli.recipe_options import (
+    OPPOSITES,
+    SHORT_FORMS,
+    errors_named_as_typed,
+    recipe_changes,
+    written,
+)
 from residua.errors import ConfigError
-from residua.spec.recipe import Recipe
+from residua.spec.recipe import Recipe, override_recipe
 from residua.spec.record import paths
+from small import recipe
 
 
 def test_every_short_form_is_a_field_of_the_recipe() -> None:
@@ -37,6 +44,29 @@ def test_a_short_form_is_a_setting() -> None:
 def test_the_same_field_twice_is_refused(option: str, setting: str) -> None:
     with pytest.raises(ConfigError, match=f"--{option} and --set {setting.partition('=')[0]}"):
         recipe_changes([setting], {option: 3})
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("workers", 999), ("lr", -1.0), ("batch_size", 0), ("val_fraction", 2.0)]
+)
+def test_a_value_out_of_range_is_named_as_it_was_typed(option: str, value: float) -> None:
+    text = str(value)
+    with (
+        pytest.raises(ConfigError, match=f"^{written(option)} is {text}"),
+        errors_named_as_typed({option: value}),
+    ):
+        override_recipe(recipe(), SHORT_FORMS[option], text)
+
+
+def test_an_error_of_a_setting_keeps_the_name_of_the_field() -> None:
+    path = SHORT_FORMS["workers"]
+    with pytest.raises(ConfigError, match=f"^{path} is 999"), errors_named_as_typed({"workers": None}):
+        override_recipe(recipe(), path, "999")
+
+
+def test_the_command_names_the_option_that_was_typed() -> None:
+    message = complaint(command.residua("train", "digits", "--workers", "999", "--dry-run"), 2)
+    assert re.match("residua: --workers is 999.*256", message)
 
 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path: Path) -> None:

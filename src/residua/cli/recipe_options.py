@@ -1,6 +1,7 @@
 """Options of `residua train`; those of SHORT_FORMS set one field: --lr is short for --set optim.lr."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -96,6 +97,26 @@ def recipe_changes(settings: Sequence[str], options: Mapping[str, object]) -> tu
     if size := values.get("memory_limit"):
         values["memory_limit"] = str(parse_bytes(size))
     return (*changes, *((SHORT_FORMS[name], text) for name, text in values.items() if name != "epochs"))
+
+
+@contextmanager
+def errors_named_as_typed(options: Mapping[str, object]) -> Iterator[None]:
+    """Errors about a field that a short form set name the option: `--workers is 999`, not `data.num_workers`.
+
+    Args:
+        options: Name in SHORT_FORMS -> value of the option; None where it is left out.
+
+    Raises:
+        ConfigError: That of the block, which begins with the option that was typed.
+    """
+    try:
+        yield
+    except ConfigError as error:
+        for name, value in options.items():
+            field, message = f"{SHORT_FORMS[name]} is ", str(error)  # as `check_field` begins
+            if value is not None and message.startswith(field):
+                raise ConfigError(f"{written(name)} is {message.removeprefix(field)}") from error
+        raise
 
 
 def setting(text: str) -> tuple[str, str]:

@@ -37,6 +37,7 @@ from residua.cli.recipe_options import (
     SEED,
     SEGMENTS,
     VAL_FRACTION,
+    errors_named_as_typed,
     recipe_changes,
 )
 from residua.cli.terminal import aside, command, console, next_line, say, say_wrapped
@@ -100,11 +101,9 @@ def train(
     Example: residua train cifar10:DIR --recipe he2015.cifar --dry-run
     """
     _begin(track)
-    changes = recipe_changes(
-        settings,
-        {"epochs": epochs, "lr": lr, "batch_size": batch_size, "device": device, "seed": seed}
-        | {"workers": workers, "val_fraction": val_fraction, "memory_limit": memory_limit},
-    )
+    short_forms = {"epochs": epochs, "lr": lr, "batch_size": batch_size, "device": device, "seed": seed}
+    short_forms |= {"workers": workers, "val_fraction": val_fraction, "memory_limit": memory_limit}
+    changes = recipe_changes(settings, short_forms)
     of_network = model_changes(model_set, frames=frames, frame_stride=frame_stride, segments=segments)
     _check_and_launch(data, out, force=force, dry_run=dry_run, processes=processes)
 
@@ -123,10 +122,11 @@ def train(
         from_scratch=from_scratch,
         folds=folds,
     )
-    if dry_run:
-        _print_plan(request, out, processes)
-        return
-    _train(request, out, force=force, track=track)
+    with errors_named_as_typed(short_forms):
+        if dry_run:
+            _print_plan(request, out, processes)
+        else:
+            _train(request, out, force=force, track=track)
 
 
 def _check_and_launch(data: str, out: Path | None, *, force: bool, dry_run: bool, processes: int) -> None:
