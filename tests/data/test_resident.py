@@ -4,6 +4,7 @@ import torch
 from pictures import photograph
 
 from residua.data import transforms
+from residua.data.eval_view import eval_view
 from residua.data.images import Images
 from residua.data.resident import ResidentImages
 from residua.errors import DataError
@@ -36,7 +37,7 @@ def test_resident_files_have_their_eval_views(files: Images) -> None:
     resident = ResidentImages(files, LARGER)
     indices = np.array([3, 0, 16])
     for place, index in enumerate(indices.tolist()):
-        expected = transforms.eval_view(files.image(index, "rgb"), LARGER)
+        expected = eval_view(files.image(index, "rgb"), LARGER)
         assert np.array_equal(resident.eval_batch(indices)[place], expected)
 
 
@@ -82,7 +83,7 @@ def test_a_larger_image_keeps_its_view_when_threads_decode(files: Images) -> Non
     assert files.files is not None
     photograph(300, 200).save(files.files[2])
     pixels = ResidentImages(files, LARGER).eval_batch(np.array([2]))[0]
-    assert np.array_equal(pixels, transforms.eval_view(photograph(300, 200), LARGER))
+    assert np.array_equal(pixels, eval_view(photograph(300, 200), LARGER))
 
 
 @pytest.mark.gpu
@@ -93,3 +94,9 @@ def test_an_accelerator_gives_the_same_batches(arrays: Images) -> None:
     assert torch.equal(
         here.train_batch(indices, Augment(), 1, 2), there.train_batch(indices, Augment(), 1, 2).cpu()
     )
+
+
+def test_a_split_that_is_evaluated_again_is_not_decoded_again(files: Images) -> None:
+    first = ResidentImages.evaluated(files, EXACT)
+    assert ResidentImages.evaluated(files, EXACT) is first
+    assert ResidentImages.evaluated(files, LARGER).eval_batch(np.array([0])).shape[-1] == LARGER.size

@@ -56,10 +56,18 @@ def test_at_least_one_step_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_slow_machine_cuts_the_length_for_few_images_but_not_the_recipe(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    long = replace(QUICK, budget=replace(QUICK.budget, epochs=150))
+    large = recipe_named("quick.small", zoo.arch("resnet18"), "colours")
+    long = replace(large, budget=replace(QUICK.budget, epochs=150))
     assert chosen(monkeypatch, Pace(0, 1, 1), recipe=long) == long
     assert chosen(monkeypatch, Pace(0, 20, 10), recipe=long).budget.epochs == 60
     assert chosen(monkeypatch, Pace(0, 1000, 1), recipe=long).budget.epochs == QUICK.budget.epochs
+
+
+def test_a_length_that_is_short_on_any_machine_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Pace(start=0, step=1e6, epoch_end=0)
+    long = replace(QUICK, budget=replace(QUICK.budget, epochs=150))
+    assert chosen(monkeypatch, slow, recipe=long) == long
+    assert chosen(monkeypatch, slow, recipe=long, minutes=1).budget.steps == 1
 
 
 @pytest.mark.parametrize("minutes", [0, -1, float("nan"), float("inf"), 1e9])

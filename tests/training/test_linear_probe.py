@@ -197,3 +197,12 @@ def test_a_stop_is_heard() -> None:
 def test_a_head_of_another_shape_is_refused() -> None:
     with pytest.raises(ConfigError, match="6 features"):
         install_head(build(arch()), fit_probe(features()))
+
+
+def test_a_known_strength_gives_the_same_head_and_measures_nothing() -> None:
+    measured = fit_probe(features())
+    known = fit_probe(features(), strengths=(measured.strength,), is_measured=False)
+    assert torch.equal(known.weight, measured.weight)
+    assert torch.equal(known.bias, measured.bias)
+    assert known.strength == measured.strength
+    assert (known.accuracy, known.neighbours, known.n, known.notes) == (None, None, 0, ())

@@ -177,7 +177,7 @@ def evaluation_batches(
 
     keys = BatchSampler(key_of, range(rank, -(-len(images) // batch_size), world))
     if ResidentImages.fits(images, preprocess, resident_bytes):
-        resident = ResidentImages(images, preprocess)
+        resident = ResidentImages.evaluated(images, preprocess)
         for epoch, indices in keys:
             yield _batch(images, resident.eval_batch(indices), indices, epoch)
         return

@@ -1,6 +1,7 @@
 """A whole split in memory, augmented by the batch: the pixels of `train_view` without a loop over images."""
 
 from concurrent.futures import ThreadPoolExecutor
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ from residua.spec.preprocess import Preprocess
 
 _CPU = torch.device("cpu")
 _CHUNK = 64  # images that a thread decodes at a time
+_decoded: "WeakKeyDictionary[Images, tuple[Preprocess, ResidentImages]]" = WeakKeyDictionary()
+"""Splits that are evaluated, for as long as something holds them: every epoch evaluates the same."""
 
 
 class ResidentImages:
@@ -32,6 +35,18 @@ class ResidentImages:
             DataError: An image cannot be decoded; the message names it.
         """
         self._pixels = torch.from_numpy(_eval_views(images, preprocess)).to(device)
+
+    @classmethod
+    def evaluated(cls, images: Images, preprocess: Preprocess) -> "ResidentImages":
+        """The views of a split on the CPU, decoded once however often it is evaluated.
+
+        Raises:
+            DataError: An image cannot be decoded; the message names it.
+        """
+        known = _decoded.get(images)
+        if known is None or known[0] != preprocess:
+            known = _decoded[images] = preprocess, cls(images, preprocess)
+        return known[1]
 
     @staticmethod
     def fits(images: Images, preprocess: Preprocess, limit_bytes: int) -> bool:

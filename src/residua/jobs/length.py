@@ -10,6 +10,7 @@ from torch import nn
 from residua.errors import ConfigError
 from residua.recipes import few_images
 from residua.spec.amount import plural, quantity
+from residua.spec.describe import cost
 from residua.spec.recipe import Recipe
 from residua.training.learn_task import AnyLearnTask
 from residua.training.pace import Pace, estimate_pace, measure_pace
@@ -21,6 +22,10 @@ DEFAULT_MINUTES = 30.0
 """Longest run that is chosen for a small dataset, unless the recipe itself is longer; our choice."""
 AIM = 0.9
 """Share of the minutes that is planned: other programs may slow the machine."""
+SLOW = 5e9
+"""Multiply-adds per second of forward and backward passes on a slow machine; our estimate."""
+SHORT_SHARE = 1 / 3
+"""A run that takes at most this share of DEFAULT_MINUTES on a slow machine is not timed."""
 TIMING_SHARE = 0.03
 """Share of a run that timing its steps may take."""
 TIMING_SECONDS = 3.0, 30.0
@@ -80,7 +85,7 @@ def choose_length(
         The recipe.
     """
     count = len(dataset.train)
-    if (minutes is None and not is_own) or recipe.probe == "only":
+    if recipe.probe == "only" or (minutes is None and (not is_own or _is_short(recipe, count))):
         return TimedRecipe(recipe)
     shortest, longest = TIMING_SECONDS
     seconds = 60 * (minutes or 0.0)
@@ -99,6 +104,13 @@ def choose_length(
             recipe, f"about {took} of {minutes:g} {plural(minutes, 'minute')}", is_measured=True
         )
     return _within_default(recipe, pace, count)
+
+
+def _is_short(recipe: Recipe, count: int) -> bool:
+    """Whether the run is far below DEFAULT_MINUTES on any machine, so that timing it would only cost time."""
+    steps = run_length(recipe, count)[1]
+    macs = 3 * cost(recipe.arch).macs * steps * min(recipe.budget.batch_size, count)
+    return macs / SLOW < SHORT_SHARE * 60 * DEFAULT_MINUTES
 
 
 def _within_default(recipe: Recipe, pace: Pace, count: int) -> TimedRecipe:

@@ -17,7 +17,7 @@ from residua.spec.recipe import Recipe
 from residua.tasks.classify.probe_text import neighbours_text, probe_text
 from residua.training.frozen_features import FrozenFeatures, extract_features
 from residua.training.learn_task import AnyLearnTask
-from residua.training.linear_probe import FOLDS, LinearProbe, fit_probe, install_head
+from residua.training.linear_probe import FOLDS, STRENGTHS, LinearProbe, fit_probe, install_head
 
 RECIPES = ("finetune", "probe")
 """Recipes by name that begin from pretrained weights; `auto` where the user names none."""
@@ -84,12 +84,14 @@ def fit_head(
     features = extract_features(network, every, recipe.plan, seed=recipe.seed, listen=listen)
     measured = fit_probe(features, folds=folds, listen=listen)
     probe = measured
-    if others:
-        probe = fit_probe(first_images(features, len(learned.train)), folds=folds, listen=listen)
+    if others:  # test images may not choose the strength
+        strengths = STRENGTHS if is_whole else (measured.strength,)
+        first = first_images(features, len(learned.train))
+        probe = fit_probe(first, folds=folds, strengths=strengths, is_measured=is_whole, listen=listen)
     of_all = None
     if refits:
         trained = first_images(features, len(whole.train))
-        of_all = fit_probe(trained, folds=folds, strengths=(probe.strength,), listen=listen)
+        of_all = fit_probe(trained, strengths=(probe.strength,), is_measured=False, listen=listen)
     install_head(network, probe)
     baseline = measured.neighbours
     record = ProbeRecord(
@@ -101,11 +103,11 @@ def fit_head(
         baseline.k if baseline else 0,
         probe.strength,
         split,
-        probe.notes,
+        measured.notes,
     )
     seconds = f"{features.seconds + measured.seconds:.0f} s"
     lines = (
-        ("probe", "; ".join((probe_text(record), seconds, *probe.notes))),
+        ("probe", "; ".join((probe_text(record), seconds, *measured.notes))),
         ("knn", neighbours_text(record)),
     )
     return record, lines if record.n else lines[:1], of_all

@@ -114,6 +114,7 @@ def fit_probe(
     *,
     folds: int = FOLDS,
     strengths: Sequence[float] = STRENGTHS,
+    is_measured: bool = True,
     listen: Listen = lambda _: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> LinearProbe:
@@ -127,6 +128,7 @@ def fit_probe(
         features: Of the training images.
         folds: Folds of the cross-validation, 2 or more.
         strengths: Penalties to compare.
+        is_measured: Whether images are held out to choose and to measure; without it there is one strength.
         listen: Receives an Activity.
         stop: Asked after every fit.
 
@@ -147,12 +149,15 @@ def fit_probe(
         names = ", ".join(features.classes[label] for label in present) or "none"
         raise DataError(f"a linear probe needs images of two classes, the training set has {names}: add more")
     start = time.monotonic()
-    listen(Activity(f"linear probe of {quantity(len(labels), 'image')}, {folds} folds"))
     ordered = tuple(sorted(strengths, reverse=True))
-    fold = _fold_of_each(features, labels, folds)
+    fold = np.full(len(labels), EXCLUDED)
+    if is_measured:
+        listen(Activity(f"linear probe of {quantity(len(labels), 'image')}, {folds} folds"))
+        fold = _fold_of_each(features, labels, folds)
     regression = _Regression(labels, len(present), stop)
     held_out = np.flatnonzero(fold != EXCLUDED)
-    best, probabilities = DEFAULT_STRENGTH, np.zeros((len(labels), len(present)))
+    best = DEFAULT_STRENGTH if is_measured else ordered[0]
+    probabilities = np.zeros((len(labels), len(present)))
     if len(held_out):
         tables = regression.cross_validate(features.values, fold, ordered)
         best, probabilities = _best(ordered, tables, regression, held_out)
@@ -170,7 +175,7 @@ def fit_probe(
         folds=folds if len(held_out) else 0,
         right=right,
         neighbours=neighbours,
-        notes=_notes(features, regression, fold, present),
+        notes=_notes(features, regression, fold, present) if is_measured else (),
         seconds=time.monotonic() - start,
     )
 
