@@ -11,6 +11,7 @@ from residua.spec.named_network import arch_of
 from residua.spec.preprocess import Preprocess
 from residua.weights import caches, catalogue, save_as
 from residua.weights.catalogue import ReleasedWeights
+from small import randomise_norms
 
 READS = Preprocess(40, 44, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6), interpolation="bicubic")
 """What the networks of these weights read."""
@@ -40,9 +41,7 @@ SPELLINGS = catalogue._spellings.__wrapped__
 def shaken(model: str, **changes: Any) -> Network:
     """The network called `model` with random weights, also in its norms and their statistics."""
     network = build(arch_of(model, **changes))
-    for name, value in network.state_dict().items():
-        if "norm" in name and value.is_floating_point():
-            value.copy_(torch.rand(value.shape) / 2 + (0.5 if "var" in name or "weight" in name else 0))
+    randomise_norms(network)
     return network.eval()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from torch import nn
 
 from residua.data.images import ImageDataset, Images
 from residua.events import Event
@@ -57,6 +58,13 @@ def recipe(source: str = "colours", **changes: Any) -> Recipe:
         PLAN,
     )
     return replace(default, **changes)
+
+
+def randomise_norms(network: nn.Module) -> None:
+    """Give norms and their statistics random values: fresh ones change nothing, whatever reads them."""
+    for name, value in network.state_dict().items():
+        if "norm" in name and value.is_floating_point():
+            value.copy_(torch.rand(value.shape) / 2 + (0.5 if "var" in name or "weight" in name else 0))
 
 
 def convnet(source: str) -> Recipe:

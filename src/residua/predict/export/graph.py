@@ -1,0 +1,113 @@
+"""ExportGraph: a network traced once by torch.export; every target is written from it."""
+
+import copy
+import hashlib
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from residua.nn.network import Network
+from residua.predict.export.facts import ExportFacts, Takes
+from residua.version import __version__
+from residua.weights.load import head_keys
+
+EXAMPLES = 2
+"""Inputs in the example that is traced. With one, torch.export makes the batch a constant 1."""
+AXES = {"inputs": ("n",), "images": ("n", "height", "width")}
+"""What a graph takes -> names of the leading axes that are free."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportGraph:
+    """A network as a graph of torch, and what its file says of itself."""
+
+    program: ExportedProgram
+    """The graph; its input is named by `facts.takes`, its output is the logits."""
+    shape: tuple[int, ...]
+    """Shape of the input; -1 for an axis that is free."""
+    facts: ExportFacts
+    """Network, preprocessing, classes, digest and versions."""
+
+    @property
+    def weight_bytes(self) -> int:
+        """Size of all weights and constants."""
+        return sum(value.nbytes for value in [*self.program.state_dict.values(), *_constants(self.program)])
+
+    def made_with(self, versions: str) -> "ExportGraph":
+        """The same graph; its facts also name the library that writes the file, e.g. `onnx 1.23.2`."""
+        return replace(self, facts=self.facts.changed(made_with=f"{self.facts.made_with}, {versions}"))
+
+
+def export_graph(network: Network, *, takes: Takes = "inputs") -> ExportGraph:
+    """Trace a network.
+
+    Args:
+        network: With a last layer; it stays as it is.
+        takes: What the graph reads.
+
+    Returns:
+        The graph. Its batch is free; so are, of `images`, height and width.
+
+    Raises:
+        ValueError: The network has no last layer.
+    """
+    if not head_keys(network):
+        raise ValueError(f"{network.arch.name} has no last layer: reset_classifier(n) makes one")
+    copied = copy.deepcopy(network).cpu().float().eval()
+    example = _example(copied)
+    free = tuple(Dim(name, min=1) for name in AXES[takes])
+    with torch.no_grad():
+        program = torch.export.export(
+            _Named(copied), (example,), dynamic_shapes={takes: dict(enumerate(free))}
+        )
+    shape = (*[-1] * len(free), *example.shape[len(free) :])
+    return ExportGraph(program, shape, _facts(copied, takes))
+
+
+class _Named(nn.Module):
+    """A network whose input has the name that it has in a file."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Normalised inputs (n, C, ..., S, S) -> logits (n, classes)."""
+        logits: Tensor = self.network(inputs)
+        return logits
+
+
+def _example(network: Network) -> Tensor:
+    """Normalised inputs as the network reads them."""
+    preprocess, clip = network.preprocess, network.arch.clip
+    frames = (clip.total,) if clip else ()
+    return torch.zeros(EXAMPLES, preprocess.channels, *frames, preprocess.size, preprocess.size)
+
+
+def _facts(network: Network, takes: Takes) -> ExportFacts:
+    origin = network.pretrained_from
+    return ExportFacts(
+        network.arch,
+        network.preprocess,
+        network.class_names or tuple(map(str, range(network.num_classes))),
+        weights_digest(network),
+        takes,
+        licence=origin.licence if origin else "",
+        origin=origin.text if origin else "",
+        made_with=f"residua {__version__}, torch {torch.__version__}",
+    )
+
+
+def weights_digest(network: nn.Module) -> str:
+    """SHA-256 of the names, types, shapes and values of all weights and buffers, in hexadecimal."""
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _constants(program: ExportedProgram) -> list[Tensor]:
+    return [value for value in program.constants.values() if isinstance(value, Tensor)]
