@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from residua.errors import CheckpointError, ConfigError
 from residua.predict.engines.normalise import normalise_views
+from residua.predict.openvino_package import import_openvino
 from residua.spec.preprocess import Preprocess
 
 if TYPE_CHECKING:
@@ -89,15 +90,13 @@ class OpenVinoEngine:
 
 def _infer_queue(compiled: Any) -> Any:
     """One request for each stream of a compiled model."""
-    import openvino
-
-    return openvino.AsyncInferQueue(compiled)
+    return import_openvino().AsyncInferQueue(compiled)
 
 
 def _compile(model: Any, preprocess: Preprocess | None, settings: dict[str, Any]) -> Any:
     """A model compiled for the CPU; it reads uint8 unless a mean image is subtracted before."""
     try:
-        import openvino
+        openvino = import_openvino()
     except ImportError:
         raise ConfigError(f"OpenVINO is not installed: {INSTALL}") from None
     core = openvino.Core()
