@@ -113,12 +113,12 @@ def _compile(model: Any, preprocess: Preprocess | None, settings: dict[str, Any]
 
 def _with_normalisation(model: Any, preprocess: Preprocess) -> Any:
     """A model that reads uint8 (n, C, S, S) and normalises it first."""
-    from openvino import Layout, Type
     from openvino.preprocess import PrePostProcessor
 
-    steps = PrePostProcessor(model)
-    steps.input().tensor().set_element_type(Type.u8).set_layout(Layout("NCHW"))
-    steps.input().model().set_layout(Layout("NCHW"))
+    library = import_openvino()
+    steps, layout = PrePostProcessor(model), library.Layout("NCHW")
+    steps.input().tensor().set_element_type(library.Type.u8).set_layout(layout)
+    steps.input().model().set_layout(layout)
     mean, std = ([255 * value for value in values] for values in (preprocess.mean, preprocess.std))
-    steps.input().preprocess().convert_element_type(Type.f32).mean(mean).scale(std)
+    steps.input().preprocess().convert_element_type(library.Type.f32).mean(mean).scale(std)
     return steps.build()
