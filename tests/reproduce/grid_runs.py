@@ -25,5 +25,8 @@ ITEM = Item(
         PublishedRow("three", THREE, remark="curve only", budgets=("full",)),
         PublishedRow("size", ONE, 1e3, measure="params"),
     ),
-    claims=(PaperClaim("one", "two", "train_error"), PaperClaim("one", "three")),
+    claims=(
+        PaperClaim("two is better", (("one", "two"),), "train_error"),
+        PaperClaim("three is better", (("one", "three"),)),
+    ),
 )

@@ -48,7 +48,7 @@ def test_an_item_can_be_built_or_names_its_obstacle(name: str) -> None:
     item = ITEMS[name]
     assert bool(item.rows) != bool(item.obstacle)
     labels = {row.label for row in item.rows}
-    assert {label for claim in item.claims for label in (claim.worse, claim.better)} <= labels
+    assert {label for claim in item.claims for pair in claim.pairs for label in pair} <= labels
     for row in item.rows:
         for network in {row.network, row.small_network or row.network}:
             arch = network.arch()

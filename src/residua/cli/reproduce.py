@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from residua.reproduce.measured import Reproduction
     from residua.reproduce.published import Budget
 
+SEEDS = number(
+    None, "--seeds", low=1, help="Runs of each network; by default 3 where a network takes minutes, else 1."
+)
 TRAINING_OPTIONS = {
     "models": "-m",
     "model_set": "--model-set",
@@ -45,7 +48,7 @@ def reproduce(
         metavar="NAME",
         help="smoke (minutes on digits), small (a short schedule) or full.",
     ),
-    seeds: int = number(1, "--seeds", low=1, help="Runs of each network, with different seeds."),
+    seeds: int = SEEDS,
     data: str = typer.Option(
         None,
         "--data",
@@ -174,7 +177,7 @@ def _from_weights(item: str, where: str, data: str | None, out: Path, *, as_json
 def _reproduce(
     item: str,
     budget: "Budget",
-    seeds: int,
+    seeds: int | None,
     data: str | None,
     processes: int | None,
     out: Path,
@@ -185,7 +188,13 @@ def _reproduce(
 ) -> None:
     from residua.reproduce.items import find_item
 
-    source = find_item(item).source  # refuse a wrong name before torch is loaded
+    known = find_item(item)  # refuse a wrong name before torch is loaded
+
+    from residua.reproduce.listing import default_seeds
+    from residua.reproduce.published import BUDGETS
+
+    if seeds is None and budget in BUDGETS and known.datasets:
+        seeds = default_seeds(known, budget)
 
     from residua.cli.progress import Stopper
     from residua.progress import ProgressPrinter
@@ -194,7 +203,7 @@ def _reproduce(
     to = console(json_on_stdout=as_json, unbroken=True)
     say(
         aside(to),
-        f"{item} ({source}), budget {budget}, {quantity(seeds, 'seed')}; runs in {out / 'runs'}",
+        f"{item} ({known.source}), budget {budget}, {quantity(seeds or 1, 'seed')}; runs in {out / 'runs'}",
     )
     printer, stopper = ProgressPrinter(aside(to)), Stopper(to)
     with printer.showing_bars():
@@ -220,7 +229,14 @@ def _reproduce(
 
 
 def _show(reproduction: "Reproduction") -> None:
-    from residua.reproduce.page import HEAD, claim_results, left_out_note, table_rows, unseen_views_note
+    from residua.reproduce.page import (
+        HEAD,
+        claim_results,
+        left_out_note,
+        small_networks_note,
+        table_rows,
+        unseen_views_note,
+    )
 
     to = console()
     say(to, "")
@@ -228,7 +244,8 @@ def _show(reproduction: "Reproduction") -> None:
     say(to, "")
     for result in claim_results(reproduction):
         say(to, result, "bold")
-    for note in filter(None, (unseen_views_note(reproduction), left_out_note(reproduction))):
+    notes = small_networks_note(reproduction), unseen_views_note(reproduction), left_out_note(reproduction)
+    for note in filter(None, notes):
         say(aside(to), note, "dim")
     say(to, f"{reproduction.seconds:.0f} s; the report: {reproduction.report}")
     name = reproduction.item.name

@@ -34,6 +34,8 @@ LARGE_IMAGE_STEPS: Mapping[Budget, int] = {"smoke": 100, "small": 1_200}
 """Steps on large images. Ours: about the same time."""
 SMALL_IMAGE_BATCH, LARGE_IMAGE_BATCH = 64, 32
 """Batch sizes of a shortened schedule. Ours: smaller than the papers', for more steps in the same time."""
+DIFFERENT_DATA = "different data"
+"""Label of a row whose network was trained on other images than the paper's: no numbers are subtracted."""
 DIGITS_EPOCHS: Mapping[Budget, int] = {"smoke": 5, "small": 30}
 """Epochs on the digits. Ours: those of the demo, and six times as many."""
 
@@ -101,7 +103,7 @@ def row_label(row: PublishedRow, differences: tuple[ProtocolDifference, ...], se
         `same protocol`, `same protocol but for` the names of the differences, `scaled down`, or
         `different data`.
     """
-    return protocol_label(differences) if setting.dataset_name == row.data else "different data"
+    return protocol_label(differences) if setting.dataset_name == row.data else DIFFERENT_DATA
 
 
 def grid_recipe(item: Item, arch: Arch, setting: GridSetting, *, seed: int = 0) -> Recipe:

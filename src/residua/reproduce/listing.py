@@ -20,6 +20,10 @@ MACS_PER_SECOND: Mapping[Budget, float] = {"smoke": 6e9, "small": 40e9, "full": 
 """Multiply-adds of the forward pass that two cores train in a second, about: on the small maps of digits, in
 bfloat16, in float32. Estimated from single threads of a busy machine with bfloat16 units.
 """
+SEEDS = 3
+"""Runs of each network where one takes minutes: a difference needs an interval."""
+MINUTES = 15.0
+"""Longest run that is repeated without being asked; our choice."""
 STARTUP_SECONDS = 40.0
 """Time until processes train, and for the page at the end."""
 DURATION_UNITS = (
@@ -75,8 +79,19 @@ def estimated_seconds(item: Item, budget: Budget) -> float:
     """Estimated time for one seed of every network on two cores, in seconds."""
     steps, batch_size = _steps_and_batch_size(item, budget)
     macs = sum(cost(network.arch()).macs for network in _networks(item, budget))
-    work = macs / (DIGITS_SPEEDUP if budget == "smoke" else 1)
-    return STARTUP_SECONDS + work * steps * batch_size / MACS_PER_SECOND[budget]
+    return STARTUP_SECONDS + _seconds(macs, steps * batch_size, budget)
+
+
+def default_seeds(item: Item, budget: Budget) -> int:
+    """SEEDS where the largest network of the item takes minutes at this budget, else 1."""
+    macs = [cost(network.arch()).macs for network in _networks(item, budget)]
+    steps, batch_size = _steps_and_batch_size(item, budget)
+    return SEEDS if _seconds(max(macs, default=0), steps * batch_size, budget) < MINUTES * 60 else 1
+
+
+def _seconds(macs: float, images: int, budget: Budget) -> float:
+    """Estimated time to train on so many images, with so many multiply-adds each, on two cores."""
+    return macs / (DIGITS_SPEEDUP if budget == "smoke" else 1) * images / MACS_PER_SECOND[budget]
 
 
 def _networks(item: Item, budget: Budget) -> tuple[NamedNetwork, ...]:

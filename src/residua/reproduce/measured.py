@@ -11,6 +11,7 @@ from typing import Any
 from residua.errors import DataError
 from residua.files import write_file
 from residua.reproduce.grid import (
+    DIFFERENT_DATA,
     GridSetting,
     NetworkSeed,
     row_differences,
@@ -31,7 +32,7 @@ class ReproducedRow:
     network: str
     """Name of the network that was trained or counted."""
     label: str
-    """`same protocol [but for ...]`, `scaled down` or `different data`; empty where nothing was trained."""
+    """`same protocol [but for ...]`, `scaled down` or DIFFERENT_DATA; empty where nothing was trained."""
     values: tuple[float, ...] = ()
     """One for each seed, in the measure's unit."""
     train_errors: tuple[float, ...] = ()
@@ -55,8 +56,10 @@ class ReproducedRow:
 
     @property
     def difference(self) -> float:
-        """Mean minus the paper's number; NaN without either."""
-        return self.mean - self.published.paper if self.published.paper is not None else math.nan
+        """Mean minus the paper's number; NaN without either, and on other data than the paper's."""
+        if self.published.paper is None or self.label == DIFFERENT_DATA:
+            return math.nan
+        return self.mean - self.published.paper
 
     @property
     def median_run(self) -> Run | None:

@@ -20,6 +20,8 @@ from residua.report.colours import LIGHT
 from residua.report.page import Code, Figure, Figures, Page, Part, Section, Table, Text
 from residua.report.svg import add_shape, new_svg, to_string
 from residua.report.training_curves import Curve, Panel, readme_figure, training_curves
+from residua.reproduce.claims import ClaimResult, MeasuredValues, check_claim
+from residua.reproduce.items import TRAINING_IMAGES
 from residua.reproduce.others import LABEL, SOURCE, STUDIES, STUDY_IMAGES, MeasuredNetwork
 from residua.reproduce.published import Item, PaperClaim, PublishedRow
 from residua.version import __version__
@@ -114,41 +116,34 @@ def _interval(network: MeasuredNetwork) -> tuple[float, float]:
     return low, high
 
 
-def claim_results(reproduction: OthersReproduction) -> list[str]:
-    """For each claim of the paper and each owner who trained both networks, one sentence."""
+def checked_claims(reproduction: OthersReproduction) -> list[ClaimResult]:
+    """For each conclusion of the paper and each owner of networks of it: do their weights show it?"""
     owners = dict.fromkeys(network.owner for _, network in reproduction.rows)
     results = (
-        _claim_result(claim, owner, reproduction) for claim in reproduction.item.claims for owner in owners
+        check_claim(claim, _values(reproduction, owner, claim), where=f"with the weights of {owner}")
+        for claim in reproduction.item.claims
+        for owner in owners
     )
     return [result for result in results if result]
 
 
-def _claim_result(claim: PaperClaim, owner: str, reproduction: OthersReproduction) -> str:
-    own = {row.label: (row, network) for row, network in reproduction.rows if network.owner == owner}
-    if claim.worse not in own or claim.better not in own:
-        return ""
-    by_training = claim.measure == "train_error"
-    values = []
-    for row, network in (own[claim.worse], own[claim.better]):
+def claim_results(reproduction: OthersReproduction) -> list[str]:
+    """The sentence of each result."""
+    return [result.sentence for result in checked_claims(reproduction)]
+
+
+def _values(reproduction: OthersReproduction, owner: str, claim: PaperClaim) -> dict[str, MeasuredValues]:
+    """Label -> values of the networks of one owner; training errors are those of their curves."""
+    values = {}
+    for row, network in reproduction.rows:
+        by_training = claim.measure == "train_error"
         value = network.train_error if by_training else _value(row, network)
-        if value is None:
-            return ""
-        values.append(value)
-    is_response = own[claim.worse][0].measure == "response"
-    what = "training error" if by_training else "error"
-    adjective = "stronger responses" if is_response else f"higher {what}"
-    numbers = f"{values[0]:.2f} vs {values[1]:.2f}" + (", their curves" if by_training else "")
-    if values[0] > values[1]:
-        verb, result = "has", "Confirmed"
-    else:
-        verb, result = "does not have", "Not confirmed"
-    sentence = f"{claim.worse} {verb} the {adjective} than {claim.better} ({numbers})."
-    nearest = min(_interval(network)[1] for _, network in (own[claim.worse], own[claim.better]))
-    farthest = max(_interval(network)[0] for _, network in (own[claim.worse], own[claim.better]))
-    overlap = (
-        " Their 95 % intervals overlap." if not (by_training or is_response or nearest < farthest) else ""
-    )
-    return f"{result} with the weights of {owner}: {sentence}{overlap}"
+        if network.owner != owner or value is None:
+            continue
+        images = 0 if row.measure == "response" else network.images
+        images = TRAINING_IMAGES[row.data] if by_training else images
+        values[row.label] = MeasuredValues(row.label, (value,), images)
+    return values
 
 
 def study_sentences(reproduction: OthersReproduction) -> list[str]:

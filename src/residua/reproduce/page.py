@@ -10,6 +10,8 @@ from residua.report.bars import ReferenceBar, reference_bars
 from residua.report.page import Code, Figure, Figures, Page, Part, Section, Table, Text
 from residua.report.run_page import error_curve
 from residua.report.training_curves import Curve, Panel, training_curves
+from residua.reproduce.claims import ClaimResult, MeasuredValues, check_claim
+from residua.reproduce.grid import DIFFERENT_DATA
 from residua.reproduce.measured import ReproducedRow, Reproduction, recorded_responses
 from residua.reproduce.published import DRAWN_ONLY, PaperClaim
 from residua.spec.describe import cost
@@ -99,30 +101,29 @@ def unseen_views_note(reproduction: Reproduction) -> str:
     )
 
 
-def claim_results(reproduction: Reproduction) -> tuple[str, ...]:
-    """For each claim of the paper whose networks were trained, one sentence: do these values confirm it?"""
-    rows = {row.published.label: row for row in reproduction.rows}
-    results = (
-        _claim_result(claim, rows[claim.worse], rows[claim.better], reproduction.setting.budget)
-        for claim in reproduction.item.claims
-    )
+def checked_claims(reproduction: Reproduction) -> tuple[ClaimResult, ...]:
+    """For each conclusion of the paper whose networks were trained: do these values show it?"""
+    results = []
+    for claim in reproduction.item.claims:
+        rows = (_values(row, claim) for row in reproduction.rows)
+        results.append(check_claim(claim, {values.label: values for values in rows if values}))
     return tuple(result for result in results if result)
 
 
-def _claim_result(claim: PaperClaim, worse: ReproducedRow, better: ReproducedRow, budget: str) -> str:
+def claim_results(reproduction: Reproduction) -> tuple[str, ...]:
+    """The sentence of each result."""
+    return tuple(result.sentence for result in checked_claims(reproduction))
+
+
+def _values(row: ReproducedRow, claim: PaperClaim) -> MeasuredValues | None:
+    """The values of a row in the measure of a claim; None without any."""
     by_training = claim.measure == "train_error"
-    high, low = (row.train_errors if by_training else row.values for row in (worse, better))
-    if not high or not low:
-        return ""
-    higher, lower = sum(high) / len(high), sum(low) / len(low)
-    by_response = worse.published.measure == "response"
-    property_ = "the stronger responses" if by_response else "the higher error"
-    property_ = "the higher training error" if by_training else property_
-    numbers = f"({higher:.2f} vs {lower:.2f})"
-    if higher > lower:
-        return f"Confirmed: {claim.worse} has {property_} than {claim.better} {numbers}."
-    reason = "" if budget == "full" else f" The budget {budget} may be too short."
-    return f"Not confirmed: {claim.worse} does not have {property_} than {claim.better} {numbers}.{reason}"
+    values = row.train_errors if by_training else row.values
+    if not values or not row.runs:
+        return None
+    is_share = by_training or row.published.measure.endswith("error")
+    images = int(row.runs[0].identity["train" if by_training else "test"]) if is_share else 0
+    return MeasuredValues(row.published.label, values, images)
 
 
 def _table(reproduction: Reproduction) -> Table:
@@ -303,7 +304,7 @@ def _bars(rows: list[ReproducedRow]) -> Figure:
     seeds = max(len(row.values) for row in rows)
     spread = f", mean and standard deviation over {seeds} seeds" if seeds > 1 else ""
     caption = f"Bars: measured here{spread}. Grey diamonds: the paper's numbers."
-    if any(row.label == "different data" for row in rows):
+    if any(row.label == DIFFERENT_DATA for row in rows):
         caption += " Not on the same data: compare the ranking, not the values."
     return Figure(
         reference_bars(bars, unit=AXIS_LABELS.get(measure, "error (%)")), caption, _values_text(rows)

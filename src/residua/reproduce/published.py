@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import combinations
 from typing import Literal
 
 from residua.errors import ConfigError
@@ -129,14 +130,24 @@ class PublishedRow:
 
 @dataclass(frozen=True, slots=True)
 class PaperClaim:
-    """A conclusion of the paper that one row is worse than another; checked against the reproduced values."""
+    """A conclusion of the paper about rows of a table; `claims.py` checks it on the reproduced values."""
 
-    worse: str
-    """Label of the row with the higher error."""
-    better: str
-    """Label of the row with the lower error."""
+    says: str
+    """The conclusion in a few words: `plain nets get worse with depth`."""
+    pairs: tuple[tuple[str, str], ...]
+    """Labels of a row with the higher value and of one with the lower; all of them make the conclusion."""
     measure: Literal["train_error", "test_error"] = "test_error"
     """`train_error` compares training errors, `test_error` the rows' own measure."""
+
+
+def falling(*labels: str) -> tuple[tuple[str, str], ...]:
+    """The pairs of a claim that each row is lower than all before it."""
+    return tuple(combinations(labels, 2))
+
+
+def lowest(best: str, *others: str) -> tuple[tuple[str, str], ...]:
+    """The pairs of a claim that `best` is lower than every one of `others`."""
+    return tuple((other, best) for other in others)
 
 
 @dataclass(frozen=True, slots=True)

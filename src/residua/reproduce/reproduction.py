@@ -20,6 +20,7 @@ from residua.reproduce.grid import (
     run_entries,
     with_one_precision,
 )
+from residua.reproduce.listing import default_seeds
 from residua.reproduce.measured import Reproduction, _count_row, reproduce_row, require_same_images
 from residua.reproduce.others_page import OthersReproduction
 from residua.reproduce.others_page import page as page_of_others
@@ -39,7 +40,7 @@ def reproduce(
     name: str,
     *,
     budget: Budget = "smoke",
-    seeds: int = 1,
+    seeds: int | None = None,
     data: str | None = None,
     processes: int | None = None,
     out: str | Path = FOLDER,
@@ -56,7 +57,7 @@ def reproduce(
     Args:
         name: The item, e.g. `he2015/fig6`.
         budget: `smoke` (minutes on digits), `small` (a short schedule) or `full` (the paper's schedule).
-        seeds: Runs of each network.
+        seeds: Runs of each network; None takes 3 where a network takes minutes, else 1.
         data: What `residua train` takes; None means `digits` at the budget `smoke`; other budgets need it.
         processes: Runs trained at the same time; None takes one per core, or one where there is a GPU.
         out: Folder of runs and reports.
@@ -76,6 +77,7 @@ def reproduce(
     """
     started, folder = time.monotonic(), Path(out)
     item = with_networks(_checked_item(name, budget, seeds, processes), networks)
+    seeds = seeds or default_seeds(item, budget)
     added = dict.fromkeys(row.network.name for row in item.rows if row.remark == ADDED)
     report = folder / f"{'-'.join((name.replace('/', '-'), budget, *added))}.html"
     if not item.datasets:
@@ -156,13 +158,14 @@ def reproduce_from_weights(
     return replace(reproduction, seconds=time.monotonic() - started)
 
 
-def _checked_item(name: str, budget: str, seeds: int, processes: int | None) -> Item:
+def _checked_item(name: str, budget: str, seeds: int | None, processes: int | None) -> Item:
     """The item called `name`; ConfigError where it or another argument cannot be used."""
     item = items.find_item(name)
     if budget not in BUDGETS:
         raise ConfigError(f"no budget {budget!r}: {nearest(budget, BUDGETS)}")
-    if seeds < 1 or (processes is not None and processes < 1):
-        raise ConfigError(f"seeds is {seeds}, processes {processes}: give at least 1")
+    for what, number in (("seeds", seeds), ("processes", processes)):
+        if number is not None and number < 1:
+            raise ConfigError(f"{what} is {number}: give at least 1")
     if source := items.DATA_WITHOUT_SCHEDULE.get((*item.datasets, "")[0]):
         raise ConfigError(
             f"{name} needs {item.datasets[0]}, and no schedule for its networks is known: train them, e.g. "

@@ -47,6 +47,11 @@ The label compares each run's recipe with the paper's protocol:
 - *others' weights, judged here*: a network that others trained in full, whose errors were measured here.
   Training errors and curves are those that its owner recorded.
 
+Under each table stand the paper's conclusions, judged on all pairs of rows that they are about: *seen*,
+*not seen*, or *cannot tell*, where the 95 % interval of a difference includes zero. It comes from the seeds
+(Welch's t), or, with one run, from the number of images; then what another seed would change is not in it.
+Responses of one network each have to differ by a tenth.
+
 `residua reproduce --list` lists all items; [reproducing.md](reproducing.md) explains how to run them.
 """
 

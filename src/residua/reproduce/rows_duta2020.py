@@ -205,7 +205,7 @@ ITEMS = (
             _row("iResGroupFix-50", zoo_network("iresgroupfix50_released"), SMALL_IRESGROUPFIX),
         ),
         conclusion="ResStage and projection together gain 1.19 points at 50 layers (abstract).",
-        claims=(PaperClaim("ResNet-50", "iResNet-50"),),
+        claims=(PaperClaim("ResStage and projection together are better", (("ResNet-50", "iResNet-50"),)),),
         keeps_question=True,
     ),
     Item(
@@ -214,7 +214,13 @@ ITEMS = (
         f"{PAPER}, the authors' README",
         tuple(row for depth in (50, 101, 152, 200, 302, 404) for row in _imagenet_depth(depth)),
         conclusion="From 152 to 200 layers the baseline gets worse, iResNet does not.",
-        claims=(PaperClaim("ResNet-200", "ResNet-152"), PaperClaim("ResNet-200", "iResNet-200")),
+        claims=(
+            PaperClaim("the baseline gets worse from 152 to 200 layers", (("ResNet-200", "ResNet-152"),)),
+            PaperClaim(
+                "iResNet is better at every depth",
+                tuple((f"ResNet-{depth}", f"iResNet-{depth}") for depth in TOP1_ACCURACY),
+            ),
+        ),
     ),
     Item(
         "duta2020/depths-cifar",
@@ -224,7 +230,13 @@ ITEMS = (
         "curves",
         conclusion="The abstract says that 3002 layers were trained, and that the baseline does not "
         "converge at such depths; how they are split over the stages is our choice.",
-        claims=(PaperClaim("ResNet-3002", "iResNet-3002", "train_error"),),
+        claims=(
+            PaperClaim(
+                "3002 layers of iResNet learn, of the baseline do not",
+                (("ResNet-3002", "iResNet-3002"),),
+                "train_error",
+            ),
+        ),
     ),
     Item(
         "duta2020/released",

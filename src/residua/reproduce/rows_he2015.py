@@ -9,6 +9,7 @@ from residua.reproduce.published import (
     PaperClaim,
     PublishedRow,
     cifar_bottleneck_network,
+    falling,
     zoo_network,
 )
 
@@ -142,7 +143,10 @@ ITEMS = (
         "curves",
         "The deeper net is worse on the images it trains on, so this is not overfitting. Nor are vanishing "
         "gradients the likely cause: the authors found them healthy (4.1).",
-        claims=(PaperClaim("plain-56", "plain-20", "train_error"), PaperClaim("plain-56", "plain-20")),
+        claims=(
+            PaperClaim("the deeper plain net trains worse", (("plain-56", "plain-20"),), "train_error"),
+            PaperClaim("the deeper plain net tests worse", (("plain-56", "plain-20"),)),
+        ),
     ),
     Item(
         "he2015/fig2",
@@ -182,9 +186,9 @@ ITEMS = (
         "curves",
         "Depth hurts plain nets and helps residual nets of the same layers and parameters (option A).",
         claims=(
-            PaperClaim("plain-34", "plain-18", "train_error"),
-            PaperClaim("plain-34", "ResNet-34", "train_error"),
-            PaperClaim("ResNet-18", "ResNet-34"),
+            PaperClaim("the deeper plain net trains worse", (("plain-34", "plain-18"),), "train_error"),
+            PaperClaim("shortcuts make 34 layers trainable", (("plain-34", "ResNet-34"),), "train_error"),
+            PaperClaim("the deeper residual net is better", (("ResNet-18", "ResNet-34"),)),
         ),
     ),
     Item(
@@ -211,9 +215,20 @@ ITEMS = (
         "Plain nets get worse with depth in training error; residual nets get better. The cause the authors "
         "conjecture is slow convergence, not vanishing gradients (4.1).",
         claims=(
-            PaperClaim("plain-56", "plain-20", "train_error"),
-            PaperClaim("plain-56", "ResNet-56", "train_error"),
-            PaperClaim("ResNet-20", "ResNet-56"),
+            PaperClaim(
+                "plain nets get worse in training with depth",
+                falling(*(f"plain-{depth}" for depth in reversed(FIGURE_6_DEPTHS))),
+                "train_error",
+            ),
+            PaperClaim(
+                "shortcuts lower the training error at every depth",
+                tuple((f"plain-{depth}", f"ResNet-{depth}") for depth in FIGURE_6_DEPTHS),
+                "train_error",
+            ),
+            PaperClaim(
+                "residual nets get better with depth",
+                falling(*(f"ResNet-{depth}" for depth in FIGURE_6_DEPTHS)),
+            ),
         ),
     ),
     Item(
@@ -233,9 +248,14 @@ ITEMS = (
         "Residual nets respond less strongly than plain ones, and deeper residual nets less in each layer: "
         "their layers change the signal little. Measured after the norm, before activation and addition.",
         claims=(
-            PaperClaim("plain-20", "ResNet-20"),
-            PaperClaim("plain-56", "ResNet-56"),
-            PaperClaim("ResNet-20", "ResNet-56"),
+            PaperClaim(
+                "residual nets respond less strongly than plain ones",
+                (("plain-20", "ResNet-20"), ("plain-56", "ResNet-56")),
+            ),
+            PaperClaim(
+                "deeper residual nets respond less in each layer",
+                falling("ResNet-20", "ResNet-56", "ResNet-110"),
+            ),
         ),
     ),
     Item(
@@ -255,7 +275,10 @@ ITEMS = (
         FIGURE_4,
         conclusion="The deeper plain net is worse, the deeper residual net better. "
         "Option A adds no parameters.",
-        claims=(PaperClaim("plain-34", "plain-18"), PaperClaim("ResNet-18", "ResNet-34")),
+        claims=(
+            PaperClaim("the deeper plain net is worse", (("plain-34", "plain-18"),)),
+            PaperClaim("the deeper residual net is better", (("ResNet-18", "ResNet-34"),)),
+        ),
     ),
     Item(
         "he2015/table3",
@@ -274,9 +297,17 @@ ITEMS = (
         conclusion="B is slightly better than A, C than B. The gaps are small, so projections are not "
         "essential.",
         claims=(
-            PaperClaim("plain-34, top1", "ResNet-34 A, top1"),
-            PaperClaim("ResNet-34 A, top1", "ResNet-34 B, top1"),
-            PaperClaim("ResNet-34 B, top1", "ResNet-34 C, top1"),
+            PaperClaim(
+                "every shortcut option is better than the plain net",
+                tuple(("plain-34, top1", f"ResNet-34 {option}, top1") for option in "ABC"),
+            ),
+            PaperClaim(
+                "B is slightly better than A, and C than B",
+                falling(*(f"ResNet-34 {option}, top1" for option in "ABC")),
+            ),
+            PaperClaim(
+                "bottlenecks get better with depth", falling(*(f"{row[0]}, top1" for row in BOTTLENECKS))
+            ),
         ),
     ),
     Item(
@@ -296,6 +327,11 @@ ITEMS = (
         ),
         conclusion="A single ResNet-152 has 4.49 % top-5 error; 3.57 % belongs to an ensemble of six "
         "(table 5).",
+        claims=(
+            PaperClaim(
+                "bottlenecks get better with depth", falling(*(f"{row[0]}, top5" for row in BOTTLENECKS))
+            ),
+        ),
     ),
     Item(
         "he2015/table5",
@@ -311,9 +347,10 @@ ITEMS = (
         conclusion="The error falls up to 110 layers; 1202 layers train as well and test worse, which the "
         "authors attribute to overfitting.",
         claims=(
-            PaperClaim("ResNet-20", "ResNet-56"),
-            PaperClaim("ResNet-56", "ResNet-110"),
-            PaperClaim("ResNet-1202", "ResNet-110"),
+            PaperClaim(
+                "the error falls up to 110 layers", falling(*(f"ResNet-{depth}" for depth in FIGURE_6_DEPTHS))
+            ),
+            PaperClaim("1202 layers test worse than 110", (("ResNet-1202", "ResNet-110"),)),
         ),
     ),
     Item(

@@ -12,6 +12,8 @@ from residua.reproduce.published import (
     PaperClaim,
     PublishedRow,
     cifar_bottleneck_network,
+    falling,
+    lowest,
     zoo_network,
 )
 from residua.spec import orders
@@ -163,6 +165,23 @@ def _drawn_network(label: str, network: NamedNetwork) -> PublishedRow:
     return PublishedRow(label, network, remark=DRAWN_ONLY, measure="params")
 
 
+def _pre_activation(*labels: str) -> tuple[tuple[str, str], ...]:
+    """Pairs that say that pre-activation is better in these cases."""
+    return tuple((f"{label}, baseline", f"{label}, pre-activation") for label in labels)
+
+
+def _best_order(depth: int) -> tuple[tuple[str, str], ...]:
+    """Pairs that say that full pre-activation is the best of all orders."""
+    *others, best = (f"({letter}) {name}, {depth}" for letter, name, *_ in TABLE_2)
+    return lowest(best, *others)
+
+
+def _worst_order(depth: int) -> tuple[tuple[str, str], ...]:
+    """Pairs that say that the norm after the addition is the worst of all orders."""
+    labels = [f"({letter}) {name}, {depth}" for letter, name, *_ in TABLE_2]
+    return tuple((labels[1], label) for label in labels if label != labels[1])
+
+
 ITEMS = (
     Item(
         "he2016/fig1",
@@ -176,10 +195,7 @@ ITEMS = (
         "curves",
         "With pre-activation 1001 layers reach a lower error. The figure shows 1001 layers alone; smaller "
         "budgets train the 164 of table 3.",
-        claims=(
-            PaperClaim("164, baseline", "164, pre-activation"),
-            PaperClaim("1001, baseline", "1001, pre-activation"),
-        ),
+        claims=(PaperClaim("pre-activation is better", _pre_activation("164", "1001")),),
     ),
     Item(
         "he2016/fig2",
@@ -257,9 +273,18 @@ ITEMS = (
         "curves",
         "A norm on the main path makes training harder; full pre-activation has the lower test error.",
         claims=(
-            PaperClaim("(b) norm after addition, 110", "(a) original, 110", "train_error"),
-            PaperClaim("(b) norm after addition, 110", "(a) original, 110"),
-            PaperClaim("(a) original, 164", "(e) full pre-activation, 164"),
+            PaperClaim(
+                "a norm after the addition makes training harder",
+                (("(b) norm after addition, 110", "(a) original, 110"),),
+                "train_error",
+            ),
+            PaperClaim(
+                "a norm after the addition is worse in testing",
+                (("(b) norm after addition, 110", "(a) original, 110"),),
+            ),
+            PaperClaim(
+                "full pre-activation is better", (("(a) original, 164", "(e) full pre-activation, 164"),)
+            ),
         ),
     ),
     Item(
@@ -271,10 +296,14 @@ ITEMS = (
         "derivative, is not bounded below by 1; it is only unlikely to cancel for every image of a batch "
         "(section 2).",
         claims=(
-            PaperClaim("scale 0.5, 0.5", "original"),
-            PaperClaim("1x1 convolution", "original"),
-            PaperClaim("shortcut gate, bias 0", "shortcut gate, bias -6"),
-            PaperClaim("dropout 0.5", "original"),
+            PaperClaim(
+                "the identity is the best of all shortcuts",
+                lowest(*(label for label, *_ in TABLE_1)),
+            ),
+            PaperClaim(
+                "a gate that begins closed is better",
+                (("shortcut gate, bias 0", "shortcut gate, bias -6"),),
+            ),
         ),
     ),
     Item(
@@ -285,9 +314,14 @@ ITEMS = (
         + tuple(_order(letter, name, 164, error) for letter, name, _, error in TABLE_2),
         conclusion="Full pre-activation is best; a norm on the main path after the addition is worst.",
         claims=(
-            PaperClaim("(b) norm after addition, 110", "(a) original, 110"),
-            PaperClaim("(c) ReLU before addition, 110", "(a) original, 110"),
-            PaperClaim("(a) original, 110", "(e) full pre-activation, 110"),
+            *(
+                PaperClaim(f"full pre-activation is the best at {depth} layers", _best_order(depth))
+                for depth in (110, 164)
+            ),
+            *(
+                PaperClaim(f"a norm after the addition is the worst at {depth} layers", _worst_order(depth))
+                for depth in (110, 164)
+            ),
         ),
     ),
     Item(
@@ -297,9 +331,10 @@ ITEMS = (
         TABLE_3,
         conclusion="The deeper the net, the more pre-activation helps.",
         claims=(
-            PaperClaim("110, baseline", "110, pre-activation"),
-            PaperClaim("164, baseline", "164, pre-activation"),
-            PaperClaim("1001, baseline", "1001, pre-activation"),
+            PaperClaim(
+                "pre-activation is better at every depth",
+                _pre_activation("110, one layer skipped", "110", "164", "1001"),
+            ),
         ),
     ),
     Item(
@@ -308,6 +343,7 @@ ITEMS = (
         "He et al. 2016, table 3",
         TABLE_3_CIFAR100,
         conclusion="The same on a hundred classes.",
+        claims=(PaperClaim("pre-activation is better at every depth", _pre_activation("164", "1001")),),
     ),
     Item(
         "he2016/table4",
@@ -316,6 +352,12 @@ ITEMS = (
         TABLE_4,
         conclusion="Rows of other authors' networks are left out: they are not residual nets of these "
         "papers.",
+        claims=(
+            PaperClaim(
+                "1001 layers are better than 164 with pre-activation",
+                falling("pre-activation ResNet-164", "pre-activation ResNet-1001"),
+            ),
+        ),
     ),
     Item(
         "he2016/table5",
@@ -339,5 +381,15 @@ ITEMS = (
             (20.7, 5.3),
         ),
         conclusion="The original ResNet-200 has the lower training error than 152 and the higher test error.",
+        claims=(
+            PaperClaim(
+                "the original net tests worse with 200 layers than with 152",
+                (("ResNet-200, 320, top1", "ResNet-152, 320, top1"),),
+            ),
+            PaperClaim(
+                "pre-activation is better at 200 layers",
+                (("ResNet-200, 320, top1", "ResNet-200 pre-act, 320, top1"),),
+            ),
+        ),
     ),
 )
