@@ -17,6 +17,7 @@ from residua.cli import (
     predict,
     recipes,
     reproduce,
+    serve,
     train,
     weights,
 )
@@ -40,6 +41,7 @@ COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
     "Train": {"recipes": recipes.recipes, "train": train.train, "resume": train.resume},
     "Judge": {"evaluate": evaluate.evaluate, "compare": compare.compare, "predict": predict.predict},
     "Explain": {"analyse": analyse.analyse, "reproduce": reproduce.reproduce},
+    "Ship": {"serve": serve.serve},
 }
 """Title in the help -> name -> function; `data` and `weights` are groups of commands of their own."""
 EPILOGS: Mapping[str, str] = {"explain": changes_help()}

@@ -12,7 +12,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from residua.cli.verbosity import verbosity
 
-TITLES = ("Start", "Networks", "Data", "Train", "Judge", "Explain")
+TITLES = ("Start", "Networks", "Data", "Train", "Judge", "Explain", "Ship")
 """Titles of the groups, in order."""
 _VERBOSITY = typer.Option(
     None,

@@ -1,0 +1,71 @@
+"""`residua serve`."""
+
+from pathlib import Path
+
+import typer
+
+from residua.cli.options import number
+from residua.cli.paths import obtain_trained
+from residua.cli.terminal import aside, console, say
+
+HOST = typer.Option(
+    "127.0.0.1", "--host", metavar="ADDRESS", help="Where to listen; 0.0.0.0 for every network."
+)
+PORT = number(8000, "--port", low=0, high=65535, help="Port to listen on; 0 takes a free one")
+NAME = typer.Option(
+    "", "--name", metavar="NAME", help="Name of the network in addresses; default: of the file."
+)
+MAX_DELAY = number(
+    0.0,
+    "--max-delay-ms",
+    low=0,
+    high=1000,
+    metavar="MS",
+    help="Longest wait for a batch to fill; 0 never waits",
+)
+MAX_QUEUE = number(
+    None, "--max-queue", low=1, high=100_000, help="Requests that may wait; default: by the measured speed"
+)
+ALLOW_HOST = typer.Option(
+    [], "--allow-host", metavar="NAME", help="Name by which clients call the server; * allows every name."
+)
+
+
+def serve(
+    trained: Path = typer.Argument(
+        metavar="RUN|FILE|NAME", help="A run, a file, or published weights by name."
+    ),
+    host: str = HOST,
+    port: int = PORT,
+    name: str = NAME,
+    max_delay_ms: float = MAX_DELAY,
+    max_queue: int | None = MAX_QUEUE,
+    allow_host: list[str] = ALLOW_HOST,
+) -> None:
+    """Serve predictions over HTTP: a page for people, the Open Inference Protocol for programs.
+
+    SIGTERM and Ctrl-C let accepted requests finish, SIGHUP loads the file again.
+
+    Example: residua serve runs/photos-1
+
+    Example: residua serve model.onnx --host 0.0.0.0 --allow-host photos.example.com
+    """
+    from residua.serve import server
+    from residua.serve.limits import Limits
+    from residua.serve.loading import load_model
+    from residua.serve.model import ServedModel
+
+    to = console()
+    limits = Limits(
+        queue=max_queue or 0, max_delay=max_delay_ms / 1000, hosts=tuple(map(str.lower, allow_host))
+    )
+    obtain_trained([trained])
+    sock = server.listen(host, port)
+
+    def load() -> ServedModel:
+        return load_model(trained, name=name)
+
+    model = load()
+    say(aside(to), f"model     {model.name}, {len(model.classes)} classes; {model.engine}")
+    say(to, f"serving {server.address_of(sock)}")
+    server.run(model, limits, sock, load=load, log=lambda line: say(aside(to), line))

@@ -1,0 +1,116 @@
+"""Guard: the outermost layer of the application; it refuses what no route should see, and words every error.
+
+A page of another site cannot use the server through a visitor's browser: a request whose `Origin` is another
+site is refused, and so is a `Host` that is neither an address, nor `localhost`, nor allowed by name. An
+attacker who lets a name of his point to this machine (DNS rebinding) has to send that name.
+"""
+
+import ipaddress
+import logging
+from collections.abc import Mapping
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from residua.serve.limits import Limits
+from residua.serve.metrics import Metrics
+from residua.serve.problems import ConnectionLost, Refusal
+
+LOG = logging.getLogger("residua.serve")
+"""Where a program finds what went wrong inside the server."""
+SECURITY_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"referrer-policy", b"no-referrer"),
+)
+"""Of every response."""
+
+
+class Guard:
+    """An ASGI application around another one."""
+
+    def __init__(self, app: ASGIApp, *, limits: Limits, metrics: Metrics) -> None:
+        self._app, self._limits, self._metrics = app, limits, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = 0
+
+        async def send_guarded(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), *SECURITY_HEADERS]
+            await send(message)
+
+        try:
+            self._check(scope)
+            await self._app(scope, receive, send_guarded)
+        except Refusal as refusal:
+            self._metrics.rejected.labels(refusal.reason).inc()
+            await error_response(refusal.status, refusal.text, refusal.headers)(scope, receive, send_guarded)
+        except ConnectionLost:
+            self._metrics.rejected.labels("gone").inc()
+            # Nobody reads it; a response ends the request for the server.
+            await error_response(499, "the client is gone")(scope, receive, send_guarded)
+        except Exception as error:
+            LOG.error("a request failed: %s", type(error).__name__, exc_info=error)
+            if not status:
+                text = "the server failed: its log says more"
+                await error_response(500, text)(scope, receive, send_guarded)
+        route = getattr(scope.get("route"), "path", "none")
+        self._metrics.requests.labels(route, str(status)).inc()
+
+    def _check(self, scope: Scope) -> None:
+        if len(scope["headers"]) > self._limits.headers:
+            text = f"too many headers: send at most {self._limits.headers}"
+            raise Refusal(431, text, reason="headers")
+        headers = Headers(scope=scope)
+        host = host_name(headers.get("host", ""))
+        if not is_allowed(host, self._limits.hosts):
+            raise Refusal(
+                403, "this name of the server is not allowed: start it with --allow-host", reason="host"
+            )
+        if headers.get("content-encoding", "identity") != "identity":
+            raise Refusal(415, "the body is compressed: send it as it is", reason="bad request")
+        if not is_same_site(headers, scope["method"], self._limits.hosts):
+            raise Refusal(403, "requests of other sites are not allowed", reason="origin")
+
+
+def host_name(host: str) -> str:
+    """The name in a `Host` header, in lower case and without the port; empty where it is damaged."""
+    if host.startswith("["):
+        name, _, port = host[1:].partition("]")
+        port = port.removeprefix(":")
+    else:
+        name, _, port = host.partition(":")
+    return name.lower().rstrip(".") if not port or (port.isascii() and port.isdigit()) else ""
+
+
+def is_allowed(name: str, hosts: tuple[str, ...]) -> bool:
+    """Whether clients may call the server so."""
+    if "*" in hosts or name == "localhost" or (name and name in hosts):
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def is_same_site(headers: Mapping[str, str], method: str, hosts: tuple[str, ...]) -> bool:
+    """Whether a request comes from the server's own page, or from no page at all."""
+    origin = headers.get("origin")
+    if origin is not None:
+        place = origin.partition("://")[2]
+        return bool(place) and (place == headers.get("host") or host_name(place) in hosts)
+    return method in ("GET", "HEAD") or headers.get("sec-fetch-site", "none") in ("none", "same-origin")
+
+
+def error_response(status: int, text: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """`{"error": text}`."""
+    return JSONResponse({"error": text}, status, dict(headers or {}))

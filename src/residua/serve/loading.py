@@ -1,0 +1,37 @@
+"""Loading: from a path to a network that is served, of whatever task and file it is."""
+
+import re
+from pathlib import Path
+
+from residua.predict.exported import is_exported, load_exported
+from residua.serve.model import ServedModel, picture_model
+
+
+def load_model(path: Path, *, name: str = "") -> ServedModel:
+    """Load a trained network to serve it.
+
+    Args:
+        path: A run, a saved folder, a checkpoint file, or an exported file (`.onnx`, `.xml`), which needs no
+            torch.
+        name: Its name in addresses; empty takes the name of the file or folder.
+
+    Returns:
+        The network.
+
+    Raises:
+        CheckpointError: There is no network, or it is damaged.
+        ConfigError: An engine or a package is missing.
+    """
+    title = name or model_name(path)
+    if is_exported(path):
+        exported = load_exported(path)
+        return picture_model(title, exported, exported.engine.name)
+    from residua.serve.trained import load_trained  # torch, which exported files do without
+
+    return load_trained(path, title)
+
+
+def model_name(path: Path) -> str:
+    """The name of a file or folder, with `-` for characters that addresses do not take as they are."""
+    stem = path.resolve().name if path.is_dir() else path.stem
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.") or "model"

@@ -1,0 +1,136 @@
+"""The routes that compute: `/predict` for people, `/v2/models/NAME/infer` for the Open Inference Protocol."""
+
+import asyncio
+import base64
+import time
+from collections.abc import Awaitable, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from residua.errors import DataError
+from residua.serve.bodies import Bodies
+from residua.serve.model import ServedModel, crop_of
+from residua.serve.problems import ConnectionLost, Refusal
+from residua.serve.service import Service, StageSeconds
+from residua.serve.tensors import LENGTH_HEADER, InferResponse, parse_request, response
+from residua.serve.uploads import files_of
+
+T = TypeVar("T")
+
+
+class Predictions:
+    """Requests become predictions of a service."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._bodies = Bodies(service.limits)
+
+    async def predict(self, request: Request, topk: int, cam: bool) -> Response:
+        """Respond to `/predict`.
+
+        Args:
+            request: Its body is one file, or a form with files.
+            topk: Classes of each image.
+            cam: Whether to add Grad-CAM.
+
+        Raises:
+            Refusal: It cannot be served.
+        """
+        body = await self._receive(request)
+        content_type = request.headers.get("content-type", "")
+        return await self._in_time(request, self._predict(body, content_type, topk, cam))
+
+    async def infer(self, request: Request) -> Response:
+        """Respond to a request of the Open Inference Protocol. Refusal when it cannot be served."""
+        body = await self._receive(request)
+        return await self._in_time(request, self._infer(body, request.headers.get(LENGTH_HEADER)))
+
+    async def _receive(self, request: Request) -> bytes:
+        self._bodies.check_length(request)
+        self._service.check_open()
+        return await self._bodies.receive(request)
+
+    async def _predict(self, body: bytes, content_type: str, topk: int, cam: bool) -> Response:
+        service, start = self._service, time.monotonic()
+        model, seconds = service.model, StageSeconds()
+        with service.admission.place() as place:
+            files = await service.in_thread(partial(files_of, body, content_type, most=service.limits.images))
+            service.admission.widen(place, len(files))
+            seconds.decode += time.monotonic() - start
+            inputs = await self._read([partial(model.read, file) for file in files], seconds)
+            outputs = await service.compute(model, inputs, seconds)
+            predictions = [model.describe(output, topk) for output in outputs]
+            if cam:
+                await self._add_cam(model, files, inputs, predictions)
+        total = time.monotonic() - start
+        service.observe(seconds, total)
+        document = {"model": model.name, "predictions": predictions, "ms": seconds.milliseconds(total)}
+        return JSONResponse(document)
+
+    async def _infer(self, body: bytes, json_length: str | None) -> Response:
+        service, start = self._service, time.monotonic()
+        model, seconds = service.model, StageSeconds()
+        with service.admission.place() as place:
+            parsed = await service.in_thread(parse_request, body, json_length, model, service.limits)
+            service.admission.widen(place, len(parsed.jobs))
+            seconds.decode += time.monotonic() - start
+            inputs = await self._read(parsed.jobs, seconds)
+            outputs = await service.compute(model, inputs, seconds)
+            rendered = await service.in_thread(response, parsed, outputs, model)
+        service.observe(seconds, time.monotonic() - start)
+        return _protocol_response(rendered)
+
+    async def _read(self, jobs: Sequence[Any], seconds: StageSeconds) -> list[Any]:
+        try:
+            return await self._service.read_inputs(jobs, seconds)
+        except DataError as error:
+            raise Refusal(400, str(error), reason="bad image") from None
+
+    async def _add_cam(
+        self,
+        model: ServedModel,
+        files: Sequence[bytes],
+        inputs: Sequence[Any],
+        predictions: list[dict[str, Any]],
+    ) -> None:
+        """Add a picture of Grad-CAM to each prediction, or why there is none."""
+        for prediction, file, view in zip(predictions, files, inputs, strict=True):
+            if model.no_cam:
+                prediction.update(cam=None, cam_reason=model.no_cam)
+                continue
+            (picture,) = await self._service.compute(model, [view], StageSeconds(), model.explain)
+            box = await self._service.in_thread(crop_of, file, model.preprocess)
+            url = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
+            prediction.update(cam=url, cam_box=box)
+
+    async def _in_time(self, request: Request, work: Awaitable[T]) -> T:
+        """Await `work` as long as the client waits for it, at most `compute_seconds`."""
+        task = asyncio.ensure_future(work)
+        gone = asyncio.ensure_future(_disconnected(request))
+        try:
+            limit = self._service.limits.compute_seconds
+            await asyncio.wait({task, gone}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            if gone.done():
+                raise ConnectionLost
+            raise self._service.admission.late()
+        finally:
+            task.cancel()
+            gone.cancel()
+
+
+async def _disconnected(request: Request) -> None:
+    """Return when the client closed the connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _protocol_response(rendered: InferResponse) -> Response:
+    if not rendered.json_length:
+        return Response(rendered.body, media_type="application/json")
+    headers = {LENGTH_HEADER: str(rendered.json_length)}
+    return Response(rendered.body, media_type="application/octet-stream", headers=headers)

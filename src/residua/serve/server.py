@@ -1,0 +1,167 @@
+"""The server process: it listens, reloads its network on SIGHUP, and drains on SIGTERM and SIGINT.
+
+    listening --SIGTERM or SIGINT--> draining --all accepted requests responded, or 10 s--> ended, exit code 0
+              --SIGHUP--> the file is loaded again in a thread; its gate decides which network serves on
+
+While it drains it listens on, so that health checks see 503 at once; a second SIGINT ends it at once.
+"""
+
+import asyncio
+import logging
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Thread
+from types import FrameType
+
+from uvicorn import Config
+from uvicorn import Server as UvicornServer
+
+from residua.errors import ConfigError, ResiduaError
+from residua.serve.app import create_app
+from residua.serve.connection import GuardedProtocol, Waiting
+from residua.serve.limits import Limits
+from residua.serve.model import ServedModel
+from residua.serve.service import Service
+from residua.serve.speed import measure_batches
+
+BACKLOG = 512
+"""Connections that the system keeps until the server accepts them."""
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What the server acts on."""
+Log = Callable[[str], None]
+"""Receives plain lines about what happens."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Args:
+        host: Address or name of this machine.
+        port: 0 for any free one.
+
+    Raises:
+        ConfigError: The address cannot be used.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        sock = socket.socket(family, kind, protocol)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+        sock.listen(BACKLOG)
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no such name"
+        raise ConfigError(
+            f"{host} port {port} cannot be used ({reason}): give another --host or --port"
+        ) from None
+    return sock
+
+
+def address_of(sock: socket.socket) -> str:
+    """`http://127.0.0.1:8000` of a socket that listens."""
+    host, port = sock.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def run(
+    model: ServedModel, limits: Limits, sock: socket.socket, *, load: Callable[[], ServedModel], log: Log
+) -> None:
+    """Serve a network until a signal to stop.
+
+    Args:
+        model: The network.
+        limits: What requests may use.
+        sock: It listens.
+        load: Loads the network again, on SIGHUP.
+        log: Receives lines: what the network does, ready, reloads, draining.
+
+    Raises:
+        NonFiniteError: The network computes NaN or infinity.
+    """
+    app = create_app(model, limits)
+    waiting = Waiting(limits)
+    config = Config(
+        app,
+        http=type("ServedProtocol", (GuardedProtocol,), {"waiting": waiting}),
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        log_level=logging.CRITICAL,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=min(5, int(limits.receive_seconds) or 1),
+        timeout_graceful_shutdown=max(1, int(limits.drain_seconds)),
+        h11_max_incomplete_event_size=limits.header_bytes,
+        backlog=BACKLOG,
+    )
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it logs bytes of strangers
+    server = _Server(config, app.state.service, load, log)
+    app.state.service.metrics.connections.set_function(lambda: len(server.server_state.connections))
+    server.run([sock])
+
+
+class _Server(UvicornServer):
+    """uvicorn's server with our signals."""
+
+    def __init__(self, config: Config, service: Service, load: Callable[[], ServedModel], log: Log) -> None:
+        super().__init__(config)
+        self._service, self._load, self._log = service, load, log
+        self._drain_end = 0.0
+        self._reload: Thread | None = None
+        self._is_reload_wanted = False
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take the signals while the server runs; unlike uvicorn, do not raise them again at the end."""
+        handlers = {number: signal.signal(number, self.handle_exit) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin what a signal asks for; `on_tick` goes on with it."""
+        if sig not in (signal.SIGINT, signal.SIGTERM):
+            self._is_reload_wanted = True
+        elif not self._service.is_draining:
+            self._service.is_draining = True
+            self._drain_end = time.monotonic() + self._service.limits.drain_seconds
+        elif sig == signal.SIGINT:
+            self.force_exit = self.should_exit = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: reload, or end once everything accepted is responded to."""
+        if self._is_reload_wanted and not (self._reload and self._reload.is_alive()):
+            self._is_reload_wanted = False
+            self._reload = Thread(
+                target=self._load_again,
+                args=(asyncio.get_running_loop(),),
+                name="residua-reload",
+                daemon=True,
+            )
+            self._reload.start()
+        if self._service.is_draining:
+            accepted = len(self._service.admission.accepted)
+            if not accepted or time.monotonic() > self._drain_end:
+                return True
+        return await super().on_tick(counter)
+
+    def _load_again(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Load the network again; the old one serves on where the new one fails."""
+        service = self._service
+        try:
+            model = self._load()
+            times = measure_batches(model)
+        except (ResiduaError, OSError) as error:
+            service.metrics.reloads.labels("failed").inc()
+            self._log(f"reload    failed, the old network serves on: {' '.join(str(error).split())}")
+            return
+        changed = len(model.classes) != len(service.model.classes)
+        note = f", {len(model.classes)} classes instead of {len(service.model.classes)}" if changed else ""
+        loop.call_soon_threadsafe(service.replace, model, times)
+        service.metrics.reloads.labels("done").inc()
+        self._log(f"reload    done, {model.engine}{note}")

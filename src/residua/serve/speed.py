@@ -1,0 +1,98 @@
+"""Speed: how fast each stage of the server is; measured when it starts and with every request."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from residua.serve.model import ServedModel
+
+LONGEST_BATCH = 0.3
+"""Longest computation of one batch, in seconds: a request that comes meanwhile waits for it."""
+_WEIGHT = 0.1  # of the newest measurement in a running mean
+
+
+@dataclass(frozen=True, slots=True)
+class BatchTimes:
+    """Seconds that a batch of each size takes."""
+
+    sizes: tuple[int, ...]
+    """Sizes that may be computed, ascending from 1."""
+    seconds: tuple[float, ...]
+    """Of a batch of each size."""
+
+    @property
+    def images_per_second(self) -> float:
+        """Of the largest size."""
+        return self.sizes[-1] / self.seconds[-1]
+
+
+def measure_batches(model: ServedModel, *, longest: float = LONGEST_BATCH) -> BatchTimes:
+    """Compute a probe in batches of growing size, which also proves that the network works.
+
+    Args:
+        model: The network.
+        longest: Seconds; sizes that take longer are left out.
+
+    Returns:
+        The sizes that may be computed, always with 1, and their seconds.
+
+    Raises:
+        NonFiniteError: The network computes NaN or infinity.
+    """
+    probe = model.probe()
+    sizes: list[int] = []
+    seconds: list[float] = []
+    for size in model.sizes:
+        inputs = [probe] * size
+        model.compute(inputs)  # the first of a size may compile or allocate
+        start = time.monotonic()
+        model.compute(inputs)
+        taken = max(1e-6, time.monotonic() - start)
+        if sizes and (taken > longest or _is_slower(size, taken, sizes[-1], seconds[-1])):
+            break
+        sizes.append(size)
+        seconds.append(taken)
+    return BatchTimes(tuple(sizes), tuple(seconds))
+
+
+def _is_slower(size: int, seconds: float, smaller: int, its_seconds: float) -> bool:
+    """Whether a size computes clearly fewer images a second than the next smaller one."""
+    return size / seconds < 0.8 * smaller / its_seconds
+
+
+@dataclass(eq=False)
+class Speed:
+    """Running means of the stages; all is called in the event loop, but `computed`, which is atomic."""
+
+    compute_rate: float
+    """Images that the worker computes a second."""
+    threads: int
+    """Threads that decode."""
+    _decode_seconds: float = field(default=0.0, init=False)
+
+    def computed(self, size: int, seconds: float) -> None:
+        """Add a batch."""
+        self.compute_rate += _WEIGHT * (size / max(seconds, 1e-6) - self.compute_rate)
+
+    def decoded(self, seconds: float) -> None:
+        """Add a file that was decoded in so many seconds."""
+        self._decode_seconds += _WEIGHT * (seconds - self._decode_seconds)
+
+    @property
+    def rate(self) -> float:
+        """Images a second of the slowest stage."""
+        if not self._decode_seconds:
+            return self.compute_rate
+        return min(self.compute_rate, self.threads / self._decode_seconds)
+
+
+def batch_sizes_text(times: BatchTimes) -> str:
+    """`1, 2, 4 images take 81, 150, 262 ms`."""
+    taken = ", ".join(
+        f"{1000 * each:.0f}" if each >= 0.01 else f"{1000 * each:.1f}" for each in times.seconds
+    )
+    return f"{_listed(times.sizes)} {'images take' if len(times.sizes) > 1 else 'image takes'} {taken} ms"
+
+
+def _listed(sizes: Sequence[int]) -> str:
+    return ", ".join(map(str, sizes))
