@@ -1,15 +1,18 @@
-"""ExportGraph: a network traced once by torch.export; every target is written from it."""
+"""ExportGraph: a network with folded norms, traced by torch.export; every target is written from it."""
 
-import copy
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from residua.errors import ConfigError
 from residua.nn.network import Network
+from residua.predict.engines.folding import fold_norms
 from residua.predict.export.facts import ExportFacts, Takes
+from residua.predict.export.in_graph import NetworkOfImages
 from residua.version import __version__
 from residua.weights.load import head_keys
 
@@ -51,22 +54,26 @@ def export_graph(network: Network, *, takes: Takes = "inputs") -> ExportGraph:
         The graph. Its batch is free; so are, of `images`, height and width.
 
     Raises:
+        ConfigError: The graph shall read images, and the network reads clips or bands.
         ValueError: The network has no last layer.
     """
     if not head_keys(network):
         raise ValueError(f"{network.arch.name} has no last layer: reset_classifier(n) makes one")
-    copied = copy.deepcopy(network).cpu().float().eval()
-    example = _example(copied)
-    free = tuple(Dim(name, min=1) for name in AXES[takes])
+    if takes == "images" and (network.arch.clip or network.preprocess.colour == "bands"):
+        kind = "clips" if network.arch.clip else "bands"
+        raise ConfigError(f"{network.arch.name} reads {kind}: leave --with-preprocessing out")
+    folded, _ = fold_norms(network)
+    module, example = _MODULES[takes](folded.cpu().float()), _example(network, takes)
+    free = [Dim(name, min=1) for name in AXES[takes]]
     with torch.no_grad():
-        program = torch.export.export(
-            _Named(copied), (example,), dynamic_shapes={takes: dict(enumerate(free))}
-        )
+        program = torch.export.export(module, (example,), dynamic_shapes={takes: dict(enumerate(free))})
+    for node in program.graph.nodes:  # lines and folders of this machine's Python
+        node.meta.pop("stack_trace", None)
     shape = (*[-1] * len(free), *example.shape[len(free) :])
-    return ExportGraph(program, shape, _facts(copied, takes))
+    return ExportGraph(program, shape, _facts(network, takes))
 
 
-class _Named(nn.Module):
+class NetworkOfInputs(nn.Module):
     """A network whose input has the name that it has in a file."""
 
     def __init__(self, network: Network) -> None:
@@ -79,9 +86,16 @@ class _Named(nn.Module):
         return logits
 
 
-def _example(network: Network) -> Tensor:
-    """Normalised inputs as the network reads them."""
+_MODULES: dict[Takes, Callable[[Network], nn.Module]] = {"inputs": NetworkOfInputs, "images": NetworkOfImages}
+"""What a graph takes -> the module that is traced."""
+
+
+def _example(network: Network, takes: Takes) -> Tensor:
+    """Inputs or images as the network reads them."""
     preprocess, clip = network.preprocess, network.arch.clip
+    if takes == "images":
+        side = preprocess.resize + 1  # images of the network's own size would be a special case
+        return torch.zeros(EXAMPLES, side, side + 1, preprocess.channels, dtype=torch.uint8)
     frames = (clip.total,) if clip else ()
     return torch.zeros(EXAMPLES, preprocess.channels, *frames, preprocess.size, preprocess.size)
 
