@@ -1,5 +1,7 @@
 """Shortcut studies, openings, forks, sides, flat networks and norms, against hand-written networks."""
 
+from dataclasses import replace
+
 import pytest
 import timm
 import torch
@@ -272,3 +274,18 @@ def test_intermediates_are_those_of_timm() -> None:
 def test_unknown_changes_offer_the_nearest() -> None:
     with pytest.raises(ConfigError, match=r"'num_class'.*num_classes"):
         arch_of("resnet18", num_class=3)
+
+
+def test_the_stride_of_a_bottleneck_moves_and_nothing_else() -> None:
+    moved = arch_of("resnet50:stride_on=1x1")
+    assert replace(moved, name="", source="") == replace(arch_of("resnet50_v1"), name="", source="")
+    assert arch_of("resnet50_v1:stride_on=3x3").stages == arch_of("resnet50").stages
+    assert cost(moved).params == cost(arch_of("resnet50")).params
+    assert cost(moved).macs < cost(arch_of("resnet50")).macs
+    assert arch_of("cifar_resnet164:stride_on=1x1,order=e").stages == arch_of("cifar_preresnet164").stages
+
+
+@pytest.mark.parametrize("text", ["resnet18:stride_on=1x1", "resnet50:stride_on=2x2"])
+def test_a_stride_that_cannot_move_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="stride_on"):
+        arch_of(text)

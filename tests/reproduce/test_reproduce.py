@@ -145,10 +145,12 @@ def test_another_recipe_gets_another_folder(grid_runs: tuple[Path, dict[tuple[st
 
 
 def test_runs_of_different_images_are_not_mixed(tmp_path: Path) -> None:
-    for name, digest in (("a", "1"), ("b", "2")):
+    identity = {"classes": ["x"], "train": 1, "test": 1, "unreadable": {}, "fingerprints": ""}
+    older = {"classes": ["x"], "train": 1, "test": 1, "unreadable": {}}  # of an older residua
+    for name, known in (("a", identity), ("b", identity | {"digest": "2"}), ("c", older)):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "data.json").write_text(json.dumps({"digest": digest}))
-    require_same_images([Run(tmp_path / "a")])
+        (tmp_path / name / "data.json").write_text(json.dumps({"digest": "1"} | known))
+    require_same_images([Run(tmp_path / "a"), Run(tmp_path / "c")])
     with pytest.raises(DataError, match="different images"):
         require_same_images([Run(tmp_path / "a"), Run(tmp_path / "b")])
 

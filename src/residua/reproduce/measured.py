@@ -137,19 +137,20 @@ def _finite(value: float) -> float | None:
 
 
 def require_same_images(runs: Iterable[Run]) -> None:
-    """Compare the image digests of all runs.
+    """Compare the images of all runs, in whatever their versions of residua recorded of them.
 
     Raises:
         DataError: Two of the runs were trained on different images.
     """
-    run_of_digest = {
-        (run.path / "data.json").read_text(): run.path for run in runs if (run.path / "data.json").exists()
-    }
-    if len(run_of_digest) > 1:
-        first, second, *_ = run_of_digest.values()
-        raise DataError(
-            f"{first} and {second} were trained on different images: delete the older, or choose another -o"
-        )
+    known = [run for run in runs if (run.path / "data.json").exists()]
+    for other in known[1:]:
+        first = known[0]
+        one, two = first.identity, other.identity
+        if any(one[name] != two[name] for name in one.keys() & two.keys()):
+            raise DataError(
+                f"{first.path} and {other.path} were trained on different images: "
+                "delete the older, or choose another -o"
+            )
 
 
 def reproduce_row(

@@ -42,21 +42,23 @@ class NamedNetwork:
         return replace(self.build(), name=self.name)
 
 
-def zoo_network(name: str, *, shortcut: str = "", order: str = "") -> NamedNetwork:
-    """The network that `create_model(name, shortcut=..., order=...)` builds.
+def zoo_network(name: str, *, shortcut: str = "", order: str = "", stride_on: str = "") -> NamedNetwork:
+    """The network that `create_model(name, shortcut=..., order=..., stride_on=...)` builds.
 
     Args:
         name: A name of the zoo, e.g. `cifar_resnet110`.
         shortcut: Another shortcut, e.g. `B` or `scale0.5`; empty keeps the network's own.
         order: Letter of He et al. 2016, figure 4, a to e; empty keeps the network's own.
+        stride_on: `1x1` or `3x3`, the convolution with the stride; empty keeps the network's own.
     """
 
     def build() -> Arch:
         arch = zoo.arch(name)
+        arch = change.with_stride_on(arch, stride_on) if stride_on else arch
         arch = change.with_shortcut(arch, shortcut) if shortcut else arch
         return change.with_order(arch, order) if order else arch
 
-    parts = (name, shortcut.replace(",", "+"), order)
+    parts = (name, shortcut.replace(",", "+"), order, stride_on)
     return NamedNetwork("_".join(part for part in parts if part), build)
 
 

@@ -11,16 +11,16 @@ machine lost: Ray starts the task again elsewhere, at most RETRIES times. The ol
 run's lock for a while; the new task waits up to LOCK_SECONDS for it.
 """
 
-import logging
-import socket
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
-from residua.errors import ConfigError, DivergedError, RunBusyError
+from residua.errors import DivergedError, RunBusyError
 from residua.events import EpochRow, Note
+from residua.jobs.ray_cluster import joined_cluster
 from residua.jobs.run_pool import PoolEntry, RunListener, finish
 from residua.runs.run import Run
 
@@ -30,9 +30,6 @@ POLL_SECONDS = 1.0
 """Time between two looks at the tasks and at the metrics of the runs."""
 LOCK_SECONDS = 120.0
 """How long a task waits for a run that another process still holds."""
-CONNECT_SECONDS = 5.0
-"""How long a cluster has to accept a connection."""
-START_HINT = "start one with `ray start --head`, or give --ray local"
 
 
 class RayBackend:
@@ -48,27 +45,15 @@ class RayBackend:
         Raises:
             ConfigError: Ray is not installed, or there is no cluster at `address`.
         """
-        try:
-            import ray
-        except ImportError:
-            raise ConfigError("--ray needs the package ray: pip install 'residua[ray]'") from None
-        self._ray, self._threads = ray, threads
-        self._owns_connection = not ray.is_initialized()
-        if self._owns_connection:
-            _require_reachable(address)
-            try:
-                ray.init(
-                    None if address == "local" else address, log_to_driver=False, logging_level=logging.ERROR
-                )
-            except ConnectionError:
-                raise ConfigError(f"no Ray cluster at {address}: {START_HINT}") from None
+        self._threads = threads
+        self._connection = ExitStack()
+        self._ray = self._connection.enter_context(joined_cluster(address))
 
     def __enter__(self) -> "RayBackend":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, _: object, __: TracebackType | None) -> None:
-        if self._owns_connection:
-            self._ray.shutdown()
+        self._connection.close()
 
     def train(self, entries: Sequence[PoolEntry], *, listen: RunListener, stop: Callable[[], bool]) -> None:
         """Train every entry from its newest checkpoint, as described at the top of this file.
@@ -102,19 +87,6 @@ class RayBackend:
                         listen(entry.name, Note(f"{entry.name}: {message}"))
         finally:
             stop_file.unlink(missing_ok=True)
-
-
-def _require_reachable(address: str) -> None:
-    """ConfigError unless `address` accepts a connection; Ray itself would take minutes to notice."""
-    if address in ("auto", "local"):
-        return
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not host or not port.isdigit():
-        raise ConfigError(f"--ray {address}: give auto, local, or host:port")
-    try:
-        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
-    except OSError:
-        raise ConfigError(f"no answer from {address}: {START_HINT}") from None
 
 
 def _task(entry: PoolEntry, stop_file: Path) -> str:

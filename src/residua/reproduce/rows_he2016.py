@@ -56,6 +56,11 @@ FIGURE_2 = (
     "dropout 0.5",
 )
 """Figure 2: the shortcuts that are drawn, by their cases of table 1."""
+STRIDE = "1x1"
+"""Where both sides of a comparison have the stride of their bottlenecks: where the authors' code of the
+pre-activation nets has it (resnet-1k-layers). Their original nets may have it on the 3x3, as FAIR's code."""
+DEEPEST_BASIC = 110
+"""Layers of the deepest CIFAR network of basic blocks."""
 FROM_SMALL: tuple[Budget, ...] = ("small", "full")
 ONLY_FULL: tuple[Budget, ...] = ("full",)
 
@@ -71,7 +76,8 @@ def _table_1(panel: str) -> tuple[PublishedRow, ...]:
 
 def _order(letter: str, name: str, depth: int, error: float) -> PublishedRow:
     budgets = ("smoke", "small", "full") if depth == 110 else FROM_SMALL
-    network = zoo_network(f"cifar_resnet{depth}", order=letter)
+    stride_on = STRIDE if depth > DEEPEST_BASIC else ""
+    network = zoo_network(f"cifar_resnet{depth}", order=letter, stride_on=stride_on)
     label = f"({letter}) {name}, {depth}"
     return PublishedRow(label, network, error, panel=f"ResNet-{depth}", budgets=budgets)
 
@@ -109,8 +115,8 @@ def _depths(
 
 
 R110, P110 = zoo_network("cifar_resnet110"), zoo_network("cifar_preresnet110")
-R164, P164 = zoo_network("cifar_resnet164"), zoo_network("cifar_preresnet164")
-R1001, P1001 = zoo_network("cifar_resnet1001"), zoo_network("cifar_preresnet1001")
+R164, P164 = zoo_network("cifar_resnet164", stride_on=STRIDE), zoo_network("cifar_preresnet164")
+R1001, P1001 = zoo_network("cifar_resnet1001", stride_on=STRIDE), zoo_network("cifar_preresnet1001")
 TABLE_3 = _depths(
     "cifar10",
     (

@@ -198,6 +198,47 @@ def with_drop_path(arch: Arch, rate: float) -> Arch:
     return _each_block(arch, add_drop)
 
 
+STRIDES = ("1x1", "3x3")
+"""Convolutions of a bottleneck that may have its stride: the first, or the second."""
+BOTTLENECK = (1, 3, 1)
+"""Sides of the kernels of a bottleneck."""
+
+
+def with_stride_on(arch: Arch, kernel: str) -> Arch:
+    """`arch` whose bottlenecks have their stride on another convolution.
+
+    Published ResNets differ in this: the authors' model files of 2015 and their code of 2016 have it on the
+    first 1x1, torchvision and fb.resnet.torch on the 3x3. Parameters stay, multiply-adds change.
+
+    Args:
+        arch: A network with bottlenecks.
+        kernel: `1x1` or `3x3`.
+
+    Raises:
+        ConfigError: There is no such convolution, or no block is a bottleneck.
+    """
+    if kernel not in STRIDES:
+        raise ConfigError(f"no stride_on {kernel!r}: {nearest(kernel, STRIDES)}")
+    if not any(_is_bottleneck(block) for block in arch.blocks()):
+        raise ConfigError(f"{arch.name} has no bottleneck, so its stride stays: leave stride_on out")
+
+    def move(block: Block) -> Block:
+        if not _is_bottleneck(block):
+            return block
+        first, second, last = block.convs
+        strides = (first.stride * second.stride, 1)
+        on_first, on_second = strides if kernel == "1x1" else strides[::-1]
+        return replace(
+            block, convs=(replace(first, stride=on_first), replace(second, stride=on_second), last)
+        )
+
+    return _each_block(arch, move)
+
+
+def _is_bottleneck(block: object) -> bool:
+    return isinstance(block, Block) and tuple(conv.kernel for conv in block.convs) == BOTTLENECK
+
+
 OPENINGS = ("fair", "timm", "mxnet")
 """Published versions of the first layers of a pre-activation network for ImageNet."""
 

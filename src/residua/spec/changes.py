@@ -16,6 +16,9 @@ class Changes(TypedDict, total=False):
     order: str
     """`a` (original) to `e` (full pre-activation): order of norm, activation and addition (He et al. 2016,
     fig. 4)."""
+    stride_on: str
+    """`1x1` or `3x3`: which convolution of a bottleneck halves the map; the first as in the authors' code, or
+    the second as in torchvision (v1.5)."""
     opening: str
     """First layers of preresnet18 to preresnet200: `fair`, `timm` or `mxnet`."""
     drop_path_rate: float

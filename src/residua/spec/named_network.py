@@ -25,6 +25,7 @@ MAX_FILE_BYTES = 1 << 26
 CHANGES: Mapping[str, Callable[[Arch, Any], Arch]] = {
     "shortcut": change.with_shortcut,
     "order": change.with_order,
+    "stride_on": change.with_stride_on,
     "opening": change.with_opening,
     "drop_path_rate": change.with_drop_path,
     "in_chans": change.with_channels,

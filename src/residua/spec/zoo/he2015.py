@@ -16,6 +16,15 @@ BLOCKS = {
 """Table 1: blocks of conv2_x to conv5_x; 200 is of He et al. 2016, appendix."""
 
 
+SOURCE = "He et al. 2015, table 1"
+OTHER_SOURCES = {
+    "resnet200": "He et al. 2016, table 5, original",
+    "resnext50_32x4d": "Xie et al. 2017, table 1, as in torchvision",
+    "wide_resnet50_2": "Zagoruyko and Komodakis 2016, table 8, as in torchvision",
+}
+"""Networks of the same layout that another paper introduced -> where."""
+
+
 def resnet(name: str, *, depth: int, convs: Widths, option: str = "B", family: str = "resnet") -> Arch:
     """Table 1: a residual net for 224 x 224 images.
 
@@ -30,7 +39,7 @@ def resnet(name: str, *, depth: int, convs: Widths, option: str = "B", family: s
         The network, for 1000 classes.
     """
     blocks = stages(BLOCKS[depth], convs, orders.original, narrow=64, shortcut=SHORTCUTS[option])
-    return Arch(name, family, f"He et al. 2015, table 1, option {option}", IMAGENET_STEM, blocks)
+    return Arch(name, family, OTHER_SOURCES.get(name, f"{SOURCE}, option {option}"), IMAGENET_STEM, blocks)
 
 
 def plain(name: str, *, depth: int) -> Arch:
