@@ -37,15 +37,16 @@ def test_help_needs_no_torch() -> None:
     assert "train" in succeeded(python("-c", WITHOUT.format(name="torch", words=["--help"])))
 
 
-def test_python_callers_get_the_same_line_as_an_import_error() -> None:
-    text = """
+@pytest.mark.parametrize("words", ["residua.Classifier", "residua.load('tests/small.py')"])
+def test_python_callers_get_the_same_line_as_an_import_error(words: str) -> None:
+    text = f"""
 import sys
 for name in [name for name in sys.modules if name.partition(".")[0] in ("residua", "torch")]:
     del sys.modules[name]
 sys.modules["torch"] = None
 import residua
 try:
-    residua.load
+    {words}
 except ImportError as error:
     assert "pip install torch" in str(error) and error.exit_code == 2, error
 else:

@@ -17,7 +17,7 @@ from residua.data.open import find
 from residua.data.scan import scan
 from residua.data.sources.labels import list_label_file
 from residua.data.table_cells import csv_text, protect, unprotect
-from residua.jobs.predict import save_table
+from residua.jobs.tables import save_table
 from residua.runs.run import Run
 from residua.tasks.run_data import list_quarantined
 from small import photo_folder

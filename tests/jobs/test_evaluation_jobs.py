@@ -20,7 +20,7 @@ from residua.jobs.analyse import analyse
 from residua.jobs.compare import changes, compare, save_changed
 from residua.jobs.comparison_page import write_comparison
 from residua.jobs.evaluate import evaluate_networks
-from residua.jobs.predict import save
+from residua.jobs.tables import save
 from residua.runs import checkpoint
 from residua.runs.run import Run
 from residua.tasks.classify.evaluations import ClassEvaluations

@@ -18,6 +18,7 @@ from residua.jobs.convert import convert
 from residua.jobs.models import create_model
 from residua.jobs.predict import predict
 from residua.predict.folder import read as read_folder
+from residua.tasks.predict_task import PredictOptions
 from residua.weights import caches, save_as
 from residua.weights.catalogue import ReleasedWeights
 from small import photo_folder
@@ -90,7 +91,7 @@ def test_published_weights_are_a_trained_network(row: ReleasedWeights, tmp_path:
     for name in (row.name, "cifar_resnet20"):
         classify = residua.load(name)
         assert len(classify.classes) == 10
-    predictions, noun = predict(Path(row.name), [photo], topk=2)
+    predictions, noun = predict(Path(row.name), [photo], PredictOptions(topk=2))
     assert (len(predictions), noun) == (1, "image")
     folder = photo_folder(tmp_path / "photos")
     for colour, name in zip(("blue", "green", "red"), classify.classes, strict=False):

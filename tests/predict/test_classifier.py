@@ -149,10 +149,11 @@ def test_loading_and_predicting_import_nothing_of_training(run: Run, tmp_path: P
     (tmp_path / "red.png").write_bytes(png(picture("red", 7)))
     script = (
         "import sys, residua; from pathlib import Path; from residua import tasks; "
+        "from residua.data.inputs import Inputs; from residua.tasks.predict_task import PredictOptions; "
         "run, file = Path(sys.argv[1]), Path(sys.argv[2]); "
         "residua.load(run)(file).top(); "
         "task = tasks.predict_task_of([run]); "
-        "task.predict(task.load(run), [file], topk=1, least=None, batch_size=1).to_json(); "
+        "[next(iter(task.predict(task.load(run), Inputs.of_files([file]), PredictOptions()))).to_json()]; "
         "import residua.tasks.video.predict_task, residua.tasks.detect.predict_task; "
         "print([name for name in sys.modules if name.startswith('residua.training')])"
     )

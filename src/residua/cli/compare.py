@@ -46,7 +46,7 @@ def compare(
     from residua.jobs.compare import compare as compare_networks
     from residua.jobs.compare import save_changed
     from residua.jobs.comparison_page import write_comparison
-    from residua.jobs.predict import check_out
+    from residua.jobs.tables import check_out
 
     page, trained = page_path(report, old_report), expand_patterns(trained)
     check_out(page, force=force, suffixes=(".html",))

@@ -61,7 +61,7 @@ def evaluate(
     launch_if_asked(processes)
     from residua.files import write_file
     from residua.jobs.evaluate import evaluate_networks, inference_of
-    from residua.jobs.predict import check_out, save
+    from residua.jobs.tables import check_out, save
     from residua.training.processes.world import process_group
 
     page, trained = page_path(report, old_report), expand_patterns(trained)

@@ -1,14 +1,22 @@
 """`residua predict`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from residua.cli.failures import BAD_DATA
-from residua.cli.options import FORCE, INFERENCE_BATCH_SIZE, INFERENCE_DEVICE, JSON, number
+from residua.cli.options import INFERENCE_BATCH_SIZE, INFERENCE_DEVICE, JSON, MAX_WORKERS, number
 from residua.cli.paths import expand_patterns, obtain_trained
-from residua.cli.terminal import command, console, next_line, put_json, say, tell
+from residua.cli.terminal import aside, command, console, counting, next_line, put_json, say, tell
 from residua.spec.amount import quantity
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from residua.jobs.predict import PredictJob
+    from residua.jobs.prediction_file import PredictionFile
+    from residua.tasks.predict_task import Predictions
 
 MIN_CONFIDENCE = number(
     None,
@@ -17,70 +25,154 @@ MIN_CONFIDENCE = number(
     low=0,
     high=1,
     metavar="X",
-    help="Detectors: lowest score of a box; 0.5 by default.",
+    help="Lowest probability of a class that is named, or lowest score of a box, 0.5 by default.",
+)
+WORKERS = number(
+    -1,
+    "--workers",
+    low=-1,
+    high=MAX_WORKERS,
+    help="Threads that decode images; 0 decodes between batches, -1 is one for each core.",
 )
 
 
+TRAINED = typer.Argument(
+    metavar="RUN|FILE|NAME",
+    help="A run, a checkpoint or exported file (.onnx, .xml, .pt2), or published weights by name.",
+)
+INPUTS = typer.Argument(
+    metavar="IMAGE|DIR|DATA",
+    help="Image files, folders of them, patterns such as 'new/*.jpg', or sources such as shards:DIR.",
+)
+TTA = typer.Option(False, "--tta", help="Average each image with its mirror image.")
+SORT_INTO = typer.Option(
+    None,
+    "--sort-into",
+    metavar="DIR",
+    help="Copy each image into DIR/CLASS, unsure ones into DIR/unsure.",
+)
+DRAW = typer.Option(None, "--draw", metavar="DIR", help="Detectors: draw boxes into PNG files.")
+TIMELINE = typer.Option(
+    None, "--timeline", metavar="HTML", help="Clips: draw probabilities over time, with frames."
+)
+OUT = typer.Option(
+    None, "-o", "--out", metavar="FILE", help="Write the predictions: .csv, .jsonl or .parquet."
+)
+ANEW = typer.Option(False, "--force", help="Replace output that exists, and begin anew.")
+
+
 def predict(
-    trained: Path = typer.Argument(
-        metavar="RUN|FILE|NAME", help="A run, a file, or published weights by name."
-    ),
-    images: list[Path] = typer.Argument(
-        metavar="IMAGE|DIR", help="Image files, folders of them, or patterns such as 'new/*.jpg'."
-    ),
+    trained: Path = TRAINED,
+    images: list[str] = INPUTS,
     topk: int = number(1, "--topk", low=1, help="Classes per image."),
-    draw: Path | None = typer.Option(
-        None, "--draw", metavar="DIR", help="Detectors: draw boxes into PNG files."
-    ),
     least: float | None = MIN_CONFIDENCE,
-    timeline: Path = typer.Option(
-        None, "--timeline", metavar="HTML", help="Clips: draw probabilities over time, with frames."
-    ),
+    tta: bool = TTA,
+    sort_into: Path | None = SORT_INTO,
+    draw: Path | None = DRAW,
+    timeline: Path = TIMELINE,
     device: str = INFERENCE_DEVICE,
     batch_size: int = INFERENCE_BATCH_SIZE,
-    out: Path = typer.Option(
-        None, "-o", "--out", metavar="FILE", help="Write the predictions: .csv, .jsonl or .parquet."
-    ),
-    force: bool = FORCE,
+    workers: int = WORKERS,
+    out: Path = OUT,
+    force: bool = ANEW,
     as_json: bool = JSON,
 ) -> None:
     """Predict the classes of images or videos, or boxes in images.
 
-    Files that cannot be read are listed, the others predicted, and the exit code is 4.
+    Files that cannot be read are listed, the others predicted, and the exit code is 4. Predictions are
+    written to -o as they are made: after an interruption, the same command continues.
 
     Example: residua predict runs/photos-1 new/ --topk 3 -o labels.csv
 
+    Example: residua predict model.onnx new/ --min-confidence 0.8 --sort-into sorted
+
     Example: residua predict runs/cells-1 new/ --draw drawings -o boxes.jsonl
     """
-    from residua.jobs.predict import check_out, save
-    from residua.jobs.predict import predict as predict_files
+    from residua.jobs.predict import PredictRequest, open_job
+    from residua.jobs.tables import check_out, save
+    from residua.tasks.predict_task import PredictOptions
 
-    options = {"topk": topk != 1, "draw": draw, "least": least is not None, "timeline": timeline}
+    used = {"topk": topk != 1, "draw": draw, "timeline": timeline, "tta": tta, "sort-into": sort_into}
     check_out(out, force=force)
     check_out(timeline, force=force, suffixes=(".html",))
     obtain_trained([trained])
-    predictions, noun = predict_files(
+    request = PredictRequest(
         trained,
-        expand_patterns(images),
-        topk=topk,
-        least=least,
-        options=[name for name, is_given in options.items() if is_given],
-        device=device,
-        batch_size=batch_size or 0,
+        _expanded(images),
+        PredictOptions(topk, least, tta, batch_size or 0, workers),
+        tuple(name for name, value in used.items() if value),
+        device,
+        sort_into,
     )
-    to, errors = console(json_on_stdout=as_json), predictions.errors
-    if out:
-        save(out, predictions)
-        say(to, f"{len(predictions) - len(errors)} of {quantity(len(predictions), noun)} written to {out}")
-    for place in (draw, timeline):
-        if place:
+    job = open_job(request)
+    to = console(json_on_stdout=as_json)
+    if out and not (as_json or draw or timeline):
+        errors = _predict_into(out, job, force=force)
+    else:
+        predictions = _predict(job)
+        errors = len(predictions.errors)
+        if out:
+            save(out, predictions)
+            _say_written(to, len(predictions), errors, job.noun, out)
+        for place in filter(None, (draw, timeline)):
             say(to, predictions.draw(place, name=trained.name, force=force))
-    if as_json:
-        put_json(predictions.to_json())
-    elif not (out or draw):
-        tell(to, predictions.table())
-    for error in errors:
-        say(console(json_on_stdout=True), f"residua: {error}")
-    next_line(to, command("evaluate", trained))
+        if as_json:
+            put_json(predictions.to_json())
+        elif not (out or draw):
+            tell(to, predictions.table())
+        _say_errors(predictions)
+    if sort_into:
+        say(to, f"{quantity(len(job.inputs) - errors, job.noun)} sorted into {sort_into}")
+    next_line(to, command(job.next_command, trained))
     if errors:
         raise typer.Exit(BAD_DATA)
+
+
+def _expanded(texts: list[str]) -> tuple[str, ...]:
+    """The inputs with each pattern replaced by its matches; an address is no pattern."""
+    return tuple(
+        path
+        for text in texts
+        for path in ([text] if "://" in text else map(str, expand_patterns([Path(text)])))
+    )
+
+
+def _predict(job: "PredictJob") -> "Predictions":
+    """The predictions of all inputs, with a bar where there are several."""
+    if len(job.inputs) == 1:
+        return job.all_predictions()
+    with counting(console(json_on_stdout=True)) as count:
+        return job.all_predictions(tell=count)
+
+
+def _predict_into(out: Path, job: "PredictJob", *, force: bool) -> int:
+    """Write predictions to a file while they are made; the number of inputs that cannot be read."""
+    from residua.jobs.predict import predict_into
+
+    to = console(json_on_stdout=True)
+    total = len(job.inputs)
+
+    def begin(file: "PredictionFile") -> None:
+        if done := file.progress.done:
+            say(to, f"{done:,} of {quantity(total, job.noun)} are predicted already: continuing behind them")
+
+    try:
+        with counting(to) as count:
+            progress = predict_into(out, job, force=force, begin=begin, listen=_say_errors, tell=count)
+    except KeyboardInterrupt:
+        say(aside(to), "the same command continues where this one ends")
+        raise
+    _say_written(console(), total, progress.errors, job.noun, out)
+    return progress.errors
+
+
+def _say_errors(predictions: "Predictions") -> None:
+    """Print why inputs cannot be read."""
+    if predictions.errors:
+        to = console(json_on_stdout=True)
+        for error in predictions.errors:
+            say(to, f"residua: {error}")
+
+
+def _say_written(to: "Console", total: int, errors: int, noun: str, out: Path) -> None:
+    say(to, f"{total - errors:,} of {quantity(total, noun)} written to {out}")

@@ -8,7 +8,7 @@ from typing import Any
 from residua import tasks
 from residua.errors import ConfigError
 from residua.jobs.evaluate import Trained, evaluate_networks, paths_of
-from residua.jobs.predict import save_table
+from residua.jobs.tables import save_table
 from residua.measure.compare import Comparison, changed, compare_evaluations, holm
 from residua.measure.evaluation import Evaluation, match_examples
 from residua.tasks.classify.evaluations import ClassEvaluations

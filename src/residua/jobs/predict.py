@@ -1,61 +1,180 @@
-"""Predict files with a trained network, and write predictions and other tables to files."""
+"""Predict files with a trained network, in memory or into a file that can be continued; it needs no torch."""
 
-import io
-import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from residua import tasks
-from residua.data.table_cells import csv_text, protect
-from residua.data.walk import list_images
-from residua.errors import CheckpointError, ConfigError
+from residua.data.inputs import Inputs, list_inputs
+from residua.errors import CheckpointError
 from residua.events import Event, Note
-from residua.files import write_file
-from residua.tasks.predict_task import Predictions
+from residua.jobs.class_folders import ClassFolders
+from residua.jobs.prediction_file import PredictionFile, Progress, open_predictions
+from residua.predict.exported import is_exported
+from residua.spec.record import to_json
+from residua.tasks.predict_task import AnyPredictTask, Predictions, PredictOptions
 
-SUFFIXES = (".csv", ".jsonl", ".parquet")
+
+@dataclass(frozen=True, slots=True)
+class PredictRequest:
+    """What a user asks to be predicted."""
+
+    trained: Path
+    """A run, a saved folder, a checkpoint file, an exported file, or published weights by name."""
+    inputs: tuple[str, ...]
+    """Files, folders of them, or sources by name."""
+    options: PredictOptions
+    """What is predicted of each."""
+    user_options: tuple[str, ...] = ()
+    """Names in `tasks.predict_task.OPTIONS` that the user gave."""
+    device: str = "auto"
+    """`cpu`, `cuda`, `mps`, or `auto` for the first accelerator, else the CPU."""
+    sort_into: Path | None = None
+    """Folder into which inputs are copied by their class; None copies none."""
 
 
-def predict(
-    trained: Path,
-    files: Sequence[Path],
+@dataclass(frozen=True, eq=False, slots=True)
+class PredictJob:
+    """A network that is loaded, and the inputs that it is to predict."""
+
+    task: AnyPredictTask
+    """How the network is used."""
+    predictor: Any
+    """The network, as the task loads it."""
+    inputs: Inputs
+    """Images or videos."""
+    options: PredictOptions
+    """What is predicted of each."""
+    trained: Path
+    """Where the network is, as the user gave it."""
+    folders: ClassFolders | None = None
+    """Where inputs are copied by their class; None copies none."""
+
+    @property
+    def noun(self) -> str:
+        """What an input is called: `image` or `video`."""
+        return self.task.media_type.noun
+
+    @property
+    def next_command(self) -> str:
+        """The command that may follow for the network: `evaluate`, or `serve` for an exported file."""
+        return "serve" if is_exported(self.trained) else "evaluate"
+
+    def predictions(
+        self, *, start: int = 0, tell: Callable[[int, int], None] = lambda _done, _total: None
+    ) -> Iterator[Predictions]:
+        """The predictions of a few inputs at a time.
+
+        Args:
+            start: Index of the first input.
+            tell: Receives the number of inputs done, and their total.
+
+        Raises:
+            UnreachableError: A server that holds inputs does not answer.
+            NonFiniteError: The network computes NaN or infinity.
+            OSError: An input cannot be copied.
+        """
+        done = start
+        for predictions in self.task.predict(self.predictor, self.inputs, self.options, start=start):
+            if self.folders:
+                for i, name in zip(count(done), predictions.best_classes):
+                    self.folders.copy(self.inputs, i, name)
+            done += len(predictions)
+            tell(done, len(self.inputs))
+            yield predictions
+
+    def all_predictions(
+        self, *, tell: Callable[[int, int], None] = lambda _done, _total: None
+    ) -> Predictions:
+        """The predictions of all inputs; errors as in `predictions`."""
+        first, *others = self.predictions(tell=tell)
+        return first.joined(others)
+
+    def progress(self) -> Progress:
+        """The progress of a file that holds none of these predictions yet."""
+        options = PredictOptions(self.options.topk, self.options.least, self.options.mirrored)
+        return Progress(self.task.digest(self.predictor), to_json(options), self.inputs.identity())
+
+
+def predict_into(
+    out: Path,
+    job: PredictJob,
     *,
-    topk: int = 1,
-    least: float | None = None,
-    options: Collection[str] = (),
-    device: str = "auto",
-    batch_size: int = 0,
-) -> tuple[Predictions, str]:
-    """Predict images or videos.
+    force: bool,
+    begin: Callable[[PredictionFile], None] = lambda _: None,
+    listen: Callable[[Predictions], None] = lambda _: None,
+    tell: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Progress:
+    """Write predictions to a file while they are made, from where an earlier call was interrupted.
 
     Args:
-        trained: A run, a saved folder, a checkpoint file, or published weights by name.
-        files: Files, or folders of them.
-        topk: Classes for each file.
-        least: Lowest score of a box; None for the default.
-        options: Names in `tasks.predict_task.OPTIONS` that the user gave.
-        device: `cpu`, `cuda`, `mps`, or `auto` for the first accelerator, else the CPU.
-        batch_size: Files that are predicted at once; 0 takes what the task finds suitable.
+        out: A path that ends in .csv, .jsonl or .parquet.
+        job: The network and its inputs.
+        force: Begin anew.
+        begin: Receives the file before the first prediction.
+        listen: Receives the predictions of a few inputs at a time, once they are written.
+        tell: Receives the number of inputs done, and their total.
 
     Returns:
-        One prediction or error for each file, and what a file is called: `image` or `video`.
+        What was written, by earlier calls too.
+
+    Raises:
+        ConfigError: Something else was begun there.
+        RunBusyError: Another process writes it.
+        OSError: The file cannot be written.
+        NonFiniteError: The network computes NaN or infinity.
+    """
+    with open_predictions(out, job.progress(), force=force) as file:
+        begin(file)
+        for predictions in job.predictions(start=file.progress.done, tell=tell):
+            file.write(predictions)
+            listen(predictions)
+    return file.progress
+
+
+def open_job(request: PredictRequest) -> PredictJob:
+    """Load a network, and list what it is to predict.
 
     Raises:
         CheckpointError: There is no network, or it is damaged.
         ConfigError: An option has no effect on this network.
         DataError: There are no files.
     """
+    trained = request.trained
     if not trained.exists():
         from residua.weights import named  # only names need it
 
         if not named.is_trained(str(trained)):
             raise CheckpointError(f"{trained} does not exist: give a run, or one of its checkpoint files")
-    task = tasks.predict_task_of([trained], options)
-    paths = list_images(files, media_type=task.media_type)
-    predictor = task.load(trained, device=device)
-    predictions = task.predict(predictor, paths, topk=topk, least=least, batch_size=batch_size)
-    return predictions, task.media_type.noun
+    task = tasks.predict_task_of([trained], request.user_options)
+    inputs = list_inputs(request.inputs, media_type=task.media_type)
+    predictor = task.load(trained, device=request.device)
+    folders = ClassFolders(request.sort_into) if request.sort_into else None
+    return PredictJob(task, predictor, inputs, request.options, trained, folders)
+
+
+def predict(
+    trained: Path, files: Sequence[str | Path], options: PredictOptions | None = None, *, device: str = "auto"
+) -> tuple[Predictions, str]:
+    """Predict images or videos, all in memory.
+
+    Args:
+        trained: As in `PredictRequest`.
+        files: As in `PredictRequest`.
+        options: What is predicted of each; None for the likeliest class.
+        device: As in `PredictRequest`.
+
+    Returns:
+        One prediction or error for each file, and what a file is called: `image` or `video`.
+
+    Raises:
+        ResiduaError: As in `open_job` and `PredictJob.predictions`.
+    """
+    texts = tuple(str(file) for file in files)
+    job = open_job(PredictRequest(trained, texts, options or PredictOptions(), device=device))
+    return job.all_predictions(), job.noun
 
 
 def obtain(trained: Sequence[Path], *, listen: Callable[[Event], None] = lambda _: None) -> None:
@@ -78,65 +197,3 @@ def obtain(trained: Sequence[Path], *, listen: Callable[[Event], None] = lambda 
         if named.is_trained(str(path)):
             for note in named.open_weights(str(path), listen=listen).notes:
                 listen(Note(note))
-
-
-def check_out(out: Path | None, *, force: bool, suffixes: Sequence[str] = SUFFIXES) -> None:
-    """Check that a file can be written, before any work is done.
-
-    Args:
-        out: The file; None needs no check.
-        force: Replace a file that exists.
-        suffixes: Those that are allowed.
-
-    Raises:
-        ConfigError: The suffix is not allowed, or the folder is missing.
-        FileExistsError: The file exists, and `force` is false.
-    """
-    if out is None:
-        return
-    if out.suffix not in suffixes:
-        raise ConfigError(f"{out} ends in {out.suffix!r}: give {', '.join(suffixes)}")
-    if not out.parent.is_dir():
-        raise ConfigError(f"{out.parent} is not a folder: create it first, or write elsewhere")
-    if out.exists() and not force:
-        raise FileExistsError(f"{out} exists already: give --force to replace it")
-
-
-def save(out: Path, predictions: Predictions) -> None:
-    """Write `predictions` in the format of the suffix. ConfigError when Parquet needs a missing package."""
-    head, rows = predictions.columns()
-    save_table(out, head, rows, values=predictions.to_json())
-
-
-def save_table(
-    out: Path, head: Sequence[str], rows: Sequence[Sequence[Any]], *, values: Sequence[dict[str, Any]]
-) -> None:
-    """Write a table to a file.
-
-    Args:
-        out: A path that ends in .csv, .parquet or .jsonl.
-        head: Names of the columns, one of them `file`.
-        rows: Text, numbers and None, for .csv and .parquet; text that a spreadsheet would take for a
-            formula is written after an apostrophe (`data.table_cells`).
-        values: The same as JSON values, one a line of .jsonl.
-
-    Raises:
-        ConfigError: Parquet needs a missing package.
-    """
-    if out.suffix == ".jsonl":
-        write_file(out, "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values))
-        return
-    if out.suffix == ".csv":
-        write_file(out, csv_text([head, *rows]))
-        return
-    try:
-        import pyarrow as arrow
-        import pyarrow.parquet as parquet
-    except ModuleNotFoundError:
-        raise ConfigError("Parquet needs pyarrow: pip install pyarrow, or write .csv or .jsonl") from None
-    cells = [[protect(cell) for cell in row] for row in rows]
-    columns = dict(zip(head, zip(*cells, strict=True) if cells else [()] * len(head), strict=True))
-    columns["file"] = tuple(name.encode("utf-8", "backslashreplace").decode() for name in columns["file"])
-    buffer = io.BytesIO()
-    parquet.write_table(arrow.table(columns), buffer)
-    write_file(out, buffer.getvalue())

@@ -4,7 +4,7 @@
 the same way, take one or several, and answer with the same `Prediction`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, overload
 
@@ -82,7 +82,7 @@ class PictureClassifier(Protocol):
         views = [self.view(picture) for picture in pictures]
         if not views:
             return []
-        rows = self.probabilities(np.stack(views))
+        rows = rows_of_views(self, views)
         return [Prediction(self.classes, tuple(row)) for row in rows.tolist()]
 
     def view(self, picture: Picture) -> NDArray[np.uint8]:
@@ -105,3 +105,18 @@ class PictureClassifier(Protocol):
             inputs = f"(N, {preprocess.channels}, {preprocess.size}, {preprocess.size})"
             raise DataError(f"the network reads {preprocess.channels} bands: give `network` tensors {inputs}")
         return eval_view(convert_image(open_picture(picture), colour=preprocess.colour), preprocess)
+
+
+def rows_of_views(classifier: PictureClassifier, views: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    """The probabilities of views: as one batch, or one by one where a graph reads images of several sizes.
+
+    Args:
+        classifier: What computes them.
+        views: One or several, as `PictureClassifier.view` returns them.
+
+    Returns:
+        (n, classes).
+    """
+    if len({view.shape for view in views}) == 1:
+        return classifier.probabilities(np.stack(views))
+    return np.concatenate([classifier.probabilities(view[None]) for view in views])

@@ -116,13 +116,13 @@ def describe_predictor(name: str, network: Any, plan: Plan, weights: str) -> str
 
 
 def predict_files(
-    predict: Callable[[Sequence[Path]], list[ResultT]], files: Sequence[Path], *, batch_size: int
+    predict: Callable[[Sequence[Any]], list[ResultT]], files: Sequence[Any], *, batch_size: int
 ) -> Iterator[ResultT | DataError]:
     """Predict files in batches; a file that cannot be read does not stop the others.
 
     Args:
         predict: `many` of a Predictor.
-        files: The inputs.
+        files: The inputs: paths, and of some predictors bytes or pictures.
         batch_size: Files that are predicted at once.
 
     Yields:
@@ -137,6 +137,13 @@ def predict_files(
                 yield error
             else:
                 yield from predict_files(predict, batch, batch_size=1)
+
+
+def network_digest(network: nn.Module) -> str:
+    """SHA-256 of the names and values of all weights, in hexadecimal."""
+    from residua.predict.export.graph import weights_digest  # few commands need it
+
+    return weights_digest(network)
 
 
 def inference_plan(path: Path, *, device: str = "auto", precision: str = "float32") -> Plan:

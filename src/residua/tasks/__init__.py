@@ -70,13 +70,21 @@ def predict_task_of(paths: Sequence[Path], options: Collection[str] = ()) -> "An
         CheckpointError: A file is damaged.
     """
     from residua.errors import ConfigError
+    from residua.predict.exported import is_exported
     from residua.tasks.predict_task import OPTIONS
 
-    inputs = [_network_input(path) for path in paths]
-    for path, each in zip(paths, inputs, strict=True):
-        if (each or "images") != (inputs[0] or "images"):
-            raise ConfigError(f"{path} is of another task than {paths[0]}: evaluate each on its own")
-    task = _predict_task_for(inputs[0] or "images")
+    inputs: list[Holds | None]
+    task: AnyPredictTask
+    if any(map(is_exported, paths)):
+        from residua.tasks.classify.exported_task import ExportedPredict
+
+        task, inputs = ExportedPredict(), ["images"]
+    else:
+        inputs = [_network_input(path) for path in paths]
+        for path, each in zip(paths, inputs, strict=True):
+            if (each or "images") != (inputs[0] or "images"):
+                raise ConfigError(f"{path} is of another task than {paths[0]}: evaluate each on its own")
+        task = _predict_task_for(inputs[0] or "images")
     for option in options:
         if inputs[0] and option not in task.options:
             raise ConfigError(f"--{option} is for {OPTIONS[option]}: leave it out")

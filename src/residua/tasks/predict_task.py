@@ -3,30 +3,35 @@
 Nothing here needs `residua.training`: a trained network is used without it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, Union
 
 from residua.data.decode import MediaType
-from residua.data.listing import SourceListing
-from residua.measure.evaluate import Processes
+from residua.data.inputs import Inputs
 from residua.spec.recipe import MAX_WORKERS
 from residua.spec.record import check_range
 from residua.spec.text_table import TextTable
+
+if TYPE_CHECKING:  # exported networks predict without torch
+    from residua.data.listing import SourceListing
+    from residua.measure.evaluate import Processes
 
 OPTIONS = {
     "topk": "networks that name classes",
     "ensemble": "networks that name classes",
     "timeline": "networks that read clips",
     "draw": "detectors",
-    "least": "detectors",
+    "sort-into": "networks that name classes",
+    "tta": "networks that classify images",
+    "engine": "networks that classify images",
 }
 """Options of `evaluate` and `predict` that have an effect in some tasks only, and in which."""
 MAX_BATCH_SIZE = 1 << 20
 """Most examples computed at once."""
 
-Examples: TypeAlias = str | SourceListing
+Examples: TypeAlias = Union[str, "SourceListing"]  # noqa: UP007: the second is for type checkers alone
 """Labelled examples as a source, or as a listing of what came from Python."""
 
 
@@ -50,6 +55,22 @@ STANDARD = Inference()
 """What is chosen where nothing is asked for."""
 
 
+@dataclass(frozen=True, slots=True)
+class PredictOptions:
+    """What is predicted of each input, and how inputs reach the network."""
+
+    topk: int = 1
+    """Classes for each input, where the task has classes."""
+    least: float | None = None
+    """Lowest probability of a class that is named, or lowest score of a box; None for the task's default."""
+    mirrored: bool = False
+    """Whether the probabilities of each image and of its mirror image are averaged."""
+    batch_size: int = 0
+    """Inputs that are computed at once; 0 takes what the task finds suitable."""
+    workers: int = -1
+    """Threads that decode images while others are computed; 0 decodes between batches, -1 is one a core."""
+
+
 class Predictions(Protocol):
     """Predictions for several inputs, in their order; an input that cannot be read has an error."""
 
@@ -59,6 +80,17 @@ class Predictions(Protocol):
     @property
     def errors(self) -> tuple[str, ...]:
         """Why there is no prediction, for each input without one."""
+
+    @property
+    def best_classes(self) -> tuple[str | None, ...]:
+        """The likeliest class of each input; None for one without, because it is unsure or cannot be read.
+
+        Raises:
+            ConfigError: The task has no classes of whole inputs.
+        """
+
+    def joined(self, others: Sequence[Any]) -> "Predictions":
+        """These predictions and `others` of the same network and options, as one."""
 
     def table(self) -> TextTable:
         """Rows for the terminal."""
@@ -153,7 +185,7 @@ class PredictTask(Protocol[PredictorT, SplitT]):
         views: Sequence[str],
         weights: str,
         ensemble: bool,
-        world: Processes,
+        world: "Processes",
         inference: Inference = STANDARD,
     ) -> Evaluations:
         """Evaluate the networks at `paths` under each of the protocols `views`, or the task's default.
@@ -176,20 +208,26 @@ class PredictTask(Protocol[PredictorT, SplitT]):
             CheckpointError: Weights cannot be used.
         """
 
+    def digest(self, predictor: PredictorT) -> str:
+        """A digest of the weights, by which predictions that were interrupted know their network again."""
+
     def predict(
-        self, predictor: PredictorT, files: Sequence[Path], *, topk: int, least: float | None, batch_size: int
-    ) -> Predictions:
-        """Predict `files`, in order; a file that cannot be read does not stop the others.
+        self, predictor: PredictorT, inputs: Inputs, options: PredictOptions, *, start: int = 0
+    ) -> Iterator[Predictions]:
+        """Predict inputs, in order; one that cannot be read does not stop the others.
 
         Args:
             predictor: As `load` returns it.
-            files: Images or videos.
-            topk: Classes for each file, where the task has classes.
-            least: Lowest score of a box, where the task has boxes; None for the default.
-            batch_size: Files that are predicted at once; 0 takes what the task finds suitable.
+            inputs: Images or videos.
+            options: What is predicted of each.
+            start: Index of the first input.
 
-        Returns:
-            One prediction or one error for each file.
+        Yields:
+            The predictions for a few inputs at a time, so that a million of them need little memory.
+
+        Raises:
+            UnreachableError: A server that holds inputs does not answer.
+            NonFiniteError: The network computes NaN or infinity.
         """
 
 

@@ -21,12 +21,13 @@ from box_data import recipe, voc_folder
 from eyes import Eyes
 from residua import tasks
 from residua.curate.check import check
+from residua.data.inputs import Inputs
 from residua.data.open import find_boxes as find_source
 from residua.data.scenes import BoxDataset, build_box_dataset
 from residua.errors import CheckpointError, ConfigError, DataError
 from residua.jobs.evaluate import evaluate
-from residua.jobs.predict import save
 from residua.jobs.prepare import TrainRequest, prepare, resolve
+from residua.jobs.tables import save
 from residua.jobs.train import create_run, fit_run, load_run, resume
 from residua.measure.evaluate import evaluate as evaluate_split
 from residua.nn.network import build
@@ -43,6 +44,7 @@ from residua.tasks.detect.learn_task import DetectLearn
 from residua.tasks.detect.learning import initial_network
 from residua.tasks.detect.predict_task import DetectPredict
 from residua.tasks.detect.predictor import BoxPredictor, load
+from residua.tasks.predict_task import PredictOptions
 from residua.training.processes.world import World, process_group
 from small import after, never, rows, weights
 
@@ -113,7 +115,8 @@ def test_predict_writes_boxes_and_draws_them(run: Run, root: Path, tmp_path: Pat
     image = root / "JPEGImages/001000.png"
     task = tasks.predict_task_of([run.path])
     assert isinstance(task, DetectPredict)
-    predictions = task.predict(task.load(run.path), [image, broken], topk=1, least=0.3, batch_size=2)
+    options = PredictOptions(least=0.3, batch_size=2)
+    (predictions,) = task.predict(task.load(run.path), Inputs.of_files([image, broken]), options)
     assert len(predictions.errors) == 1
     assert predictions.boxes[0] is not None
     save(tmp_path / "boxes.jsonl", predictions)

@@ -75,6 +75,7 @@ class OpenVinoEngine:
 
     def _run(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
         """The first output for inputs, of which each stream computes a part."""
+        inputs = np.ascontiguousarray(inputs)  # its memory is read until `wait_all`, so it must have a name
         parts = np.array_split(inputs, min(len(self._queue), len(inputs)))
         outputs: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(parts)
 
@@ -83,7 +84,7 @@ class OpenVinoEngine:
 
         self._queue.set_callback(keep)
         for part, array in enumerate(parts):
-            self._queue.start_async([np.ascontiguousarray(array)], part, share_inputs=True)
+            self._queue.start_async([array], part, share_inputs=True)
         self._queue.wait_all()
         return np.concatenate(outputs)
 

@@ -1,31 +1,30 @@
 """ClassifyPredict: trained networks that predict one class for each image."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from residua.data.decode import IMAGE
 from residua.data.images import Images
+from residua.data.inputs import Inputs
 from residua.data.listing import SourceListing, evaluation_split, match_classes
 from residua.data.open import open_evaluation_split
 from residua.measure.evaluate import Processes
 from residua.measure.views import VIEWS, evaluate_view
 from residua.predict.classifier import Classifier, load
-from residua.predict.predictor import predict_files
+from residua.predict.predictor import network_digest
 from residua.tasks.classify.data_task import ClassifyData
 from residua.tasks.classify.evaluations import ClassEvaluations, check_views
+from residua.tasks.classify.picture_stream import predict_pictures
 from residua.tasks.classify.predictions import ClassPredictions
-from residua.tasks.predict_task import STANDARD, Examples, Inference
+from residua.tasks.predict_task import STANDARD, Examples, Inference, PredictOptions
 from residua.tasks.run_data import run_dataset
-
-BATCH_SIZE = 32
-"""Files that are predicted at once."""
 
 
 class ClassifyPredict:
     """`residua.tasks.predict_task.PredictTask` of images."""
 
-    media_type, options = IMAGE, frozenset({"topk", "ensemble"})
+    media_type, options = IMAGE, frozenset({"topk", "ensemble", "sort-into", "tta", "engine"})
 
     def load(
         self, path: Path, *, weights: str = "auto", device: str = "auto", precision: str = "float32"
@@ -71,9 +70,12 @@ class ClassifyPredict:
                 evaluations.append(replace(evaluation, network=str(path), weights=classifier.weights))
         return ClassEvaluations.of(evaluations, ensemble=ensemble)
 
+    def digest(self, predictor: Classifier) -> str:
+        """A digest of the network's weights."""
+        return network_digest(predictor.network)
+
     def predict(
-        self, predictor: Classifier, files: Sequence[Path], *, topk: int, least: float | None, batch_size: int
-    ) -> ClassPredictions:
-        """The `topk` likeliest classes of each file."""
-        outputs = predict_files(predictor.many, files, batch_size=batch_size or BATCH_SIZE)
-        return ClassPredictions.of(files, list(outputs), topk=topk)
+        self, predictor: Classifier, inputs: Inputs, options: PredictOptions, *, start: int = 0
+    ) -> Iterator[ClassPredictions]:
+        """The likeliest classes of each image, batch by batch."""
+        return predict_pictures(predictor, inputs, options, start=start)

@@ -3,15 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from residua.errors import ConfigError, DataError
-from residua.measure.evaluation import Evaluation
 from residua.spec.amount import quantity
 from residua.spec.text_table import TextTable
 
+if TYPE_CHECKING:  # exported networks predict without torch
+    from residua.measure.evaluation import Evaluation
+
+UNSURE = "unsure"
+"""What tables and folders call an input of which no class is likely enough."""
 RankedClasses = tuple[tuple[str, float], ...]
 """Classes with their probabilities, the likeliest first."""
 
@@ -30,27 +34,43 @@ class ClassPredictions:
     titles: tuple[str, ...]
     """Path or title of each input."""
     top: tuple[RankedClasses, ...]
-    """The likeliest classes of each input; empty for one that cannot be read."""
+    """The likeliest classes of each input; empty for one that cannot be read, or is unsure."""
     failures: Mapping[int, str]
     """Why an input cannot be read, by its index."""
+    topk: int
+    """Most classes of an input: the pairs of columns in a file."""
     labels: tuple[str, ...] = ()
     """The class of each input, where it is known."""
 
     @classmethod
     def of(
-        cls, files: Sequence[Path], outputs: Sequence[Ranks | DataError], *, topk: int
+        cls,
+        titles: Sequence[str | Path],
+        outputs: Sequence[Ranks | DataError],
+        *,
+        topk: int,
+        least: float | None = None,
     ) -> "ClassPredictions":
-        """The `topk` likeliest classes of `files`, from a prediction or an error of each."""
+        """The likeliest classes of inputs.
+
+        Args:
+            titles: Path or title of each input.
+            outputs: A prediction or an error of each.
+            topk: Most classes of an input.
+            least: Lowest probability of a class that is named; None names all.
+        """
         top: list[RankedClasses] = []
         failures = {}
         for index, output in enumerate(outputs):
             if isinstance(output, DataError):
                 failures[index] = str(output)
-            top.append(() if isinstance(output, DataError) else tuple(output.top(topk)))
-        return cls(tuple(map(str, files)), tuple(top), failures)
+                top.append(())
+            else:
+                top.append(tuple(pair for pair in output.top(topk) if least is None or pair[1] >= least))
+        return cls(tuple(map(str, titles)), tuple(top), failures, topk)
 
     @classmethod
-    def of_evaluation(cls, evaluation: Evaluation, *, topk: int) -> "ClassPredictions":
+    def of_evaluation(cls, evaluation: "Evaluation", *, topk: int) -> "ClassPredictions":
         """The `topk` likeliest classes of every example of `evaluation`, with its label."""
         images, probabilities = evaluation.split, evaluation.probabilities
         order = np.argsort(-probabilities, 1, kind="stable")[:, :topk]
@@ -61,6 +81,7 @@ class ClassPredictions:
                 for i, row in enumerate(order)
             ),
             {},
+            min(topk, len(images.classes)),
             tuple(images.classes[label] for label in images.labels),
         )
 
@@ -76,18 +97,42 @@ class ClassPredictions:
         """Why there is no prediction, for each input without one."""
         return tuple(self.failures.values())
 
+    @property
+    def best_classes(self) -> tuple[str | None, ...]:
+        """The likeliest class of each input; None for one that is unsure or cannot be read."""
+        return tuple(top[0][0] if top else None for top in self.top)
+
+    @property
+    def unsure(self) -> int:
+        """Inputs of which no class is likely enough."""
+        return sum(not top for top in self.top) - len(self.failures)
+
+    def joined(self, others: "Sequence[ClassPredictions]") -> "ClassPredictions":
+        """These predictions and `others`, in order."""
+        parts, failures, start = (self, *others), dict[int, str](), 0
+        for part in parts:
+            failures.update({start + index: error for index, error in part.failures.items()})
+            start += len(part)
+        return ClassPredictions(
+            tuple(title for part in parts for title in part.titles),
+            tuple(top for part in parts for top in part.top),
+            failures,
+            self.topk,
+            tuple(label for part in parts for label in part.labels),
+        )
+
     def table(self) -> TextTable:
         """A row for each input that could be read."""
         rows = tuple(
-            (title, *(f"{name} {100 * p:.1f} %" for name, p in top))
+            (title, *([f"{name} {100 * p:.1f} %" for name, p in top] or [UNSURE]))
             for index, (title, top) in enumerate(zip(self.titles, self.top, strict=True))
             if index not in self.failures
         )
-        return TextTable(("file", *("" for _ in range(self._width))), rows)
+        return TextTable(("file", *("" for _ in range(self.topk))), rows)
 
     def columns(self) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
         """A row for each input: its label where known, classes and probabilities, and the error."""
-        pairs = (f"{part}{k}" for k in range(1, self._width + 1) for part in ("class", "probability"))
+        pairs = (f"{part}{k}" for k in range(1, self.topk + 1) for part in ("class", "probability"))
         head = ("file", *(["label"] if self.labels else []), *pairs, "error")
         return head, [self._row(index) for index in range(len(self))]
 
@@ -108,13 +153,9 @@ class ClassPredictions:
         """ConfigError: classes of images are not drawn."""
         raise ConfigError(f"classes of images are not drawn: leave {place} out")
 
-    @property
-    def _width(self) -> int:
-        return max(map(len, self.top), default=1)
-
     def _row(self, index: int) -> tuple[Any, ...]:
         top = self.top[index]
-        pairs = [*top, *[("", None)] * (self._width - len(top))]
+        pairs = [*top, *[("", None)] * (self.topk - len(top))]
         label = [self.labels[index]] if self.labels else []
         return (
             self.titles[index],

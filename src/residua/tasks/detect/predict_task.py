@@ -1,31 +1,32 @@
 """DetectPredict: trained networks that predict boxes in images."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from residua.data.decode import IMAGE
+from residua.data.inputs import Inputs
 from residua.data.open import find_boxes
 from residua.data.scenes import Scenes, match_box_classes
 from residua.data.sources.table import parse_source
 from residua.errors import ConfigError, DataError
 from residua.measure.evaluate import Processes, evaluate
-from residua.predict.predictor import predict_files
+from residua.predict.predictor import network_digest, predict_files
 from residua.tasks.detect.data_task import DetectData
 from residua.tasks.detect.evaluation import WholeImages
 from residua.tasks.detect.evaluations import BoxEvaluations
 from residua.tasks.detect.predictions import BoxPredictions
 from residua.tasks.detect.predictor import LEAST, BoxPredictor, load
 from residua.tasks.detect.score import check_protocols
-from residua.tasks.predict_task import STANDARD, Examples, Inference
+from residua.tasks.predict_task import STANDARD, Examples, Inference, PredictOptions
 from residua.tasks.run_data import run_dataset
 
 
 class DetectPredict:
     """`residua.tasks.predict_task.PredictTask` of boxes."""
 
-    media_type, options = IMAGE, frozenset({"draw", "least"})
+    media_type, options = IMAGE, frozenset({"draw"})
 
     def load(
         self, path: Path, *, weights: str = "auto", device: str = "auto", precision: str = "float32"
@@ -76,19 +77,20 @@ class DetectPredict:
             )
         return BoxEvaluations(tuple(evaluations))
 
+    def digest(self, predictor: BoxPredictor) -> str:
+        """A digest of the network's weights."""
+        return network_digest(predictor.network)
+
     def predict(
-        self,
-        predictor: BoxPredictor,
-        files: Sequence[Path],
-        *,
-        topk: int,
-        least: float | None,
-        batch_size: int,
-    ) -> BoxPredictions:
-        """The boxes of each file with a score of `least` or more."""
-        many = partial(predictor.many, least=LEAST if least is None else least)
-        outputs = predict_files(many, files, batch_size=batch_size or 1)
-        return BoxPredictions.of(predictor, files, outputs)
+        self, predictor: BoxPredictor, inputs: Inputs, options: PredictOptions, *, start: int = 0
+    ) -> Iterator[BoxPredictions]:
+        """The boxes of each image with a score of `options.least` or more, batch by batch."""
+        many = partial(predictor.many, least=LEAST if options.least is None else options.least)
+        size = options.batch_size or 1
+        for first in range(start, len(inputs), size):
+            batch = range(first, min(first + size, len(inputs)))
+            outputs = predict_files(many, [inputs.item(i) for i in batch], batch_size=size)
+            yield BoxPredictions.of(predictor, [inputs.title(i) for i in batch], outputs)
 
 
 def _default_protocols(metric: str) -> tuple[str, ...]:

@@ -1,14 +1,14 @@
 """BoxPredictions: the boxes of several images, as rows, JSON, columns of a file and drawings."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from residua.data.decode import decode
-from residua.errors import DataError
+from residua.errors import ConfigError, DataError
 from residua.files import check_is_free
 from residua.spec.amount import quantity
 from residua.spec.text_table import TextTable
@@ -35,13 +35,16 @@ class BoxPredictions:
 
     @classmethod
     def of(
-        cls, predictor: BoxPredictor, files: Sequence[Path], outputs: Iterable[BoxPrediction | DataError]
+        cls,
+        predictor: BoxPredictor,
+        titles: Sequence[str | Path],
+        outputs: Iterable[BoxPrediction | DataError],
     ) -> "BoxPredictions":
-        """The boxes of `files`, from a prediction or an error of each."""
+        """The boxes of images, from a prediction or an error of each."""
         results = list(outputs)
         failures = {i: str(result) for i, result in enumerate(results) if isinstance(result, DataError)}
         boxes = tuple(None if isinstance(result, DataError) else result for result in results)
-        return cls(tuple(map(str, files)), boxes, failures, predictor.classes, predictor.image)
+        return cls(tuple(map(str, titles)), boxes, failures, predictor.classes, predictor.image)
 
     @classmethod
     def of_evaluation(cls, evaluation: BoxEvaluation) -> "BoxPredictions":
@@ -63,6 +66,21 @@ class BoxPredictions:
     def errors(self) -> tuple[str, ...]:
         """Why there is no prediction, for each image without one."""
         return tuple(self.failures.values())
+
+    @property
+    def best_classes(self) -> tuple[str | None, ...]:
+        """ConfigError: an image with boxes has no class of its own."""
+        raise ConfigError("an image with boxes has no class of its own: classify it with another network")
+
+    def joined(self, others: "Sequence[BoxPredictions]") -> "BoxPredictions":
+        """These predictions and `others`, in order."""
+        parts, failures, start = (self, *others), dict[int, str](), 0
+        for part in parts:
+            failures.update({start + index: error for index, error in part.failures.items()})
+            start += len(part)
+        titles = tuple(title for part in parts for title in part.titles)
+        boxes = tuple(boxes for part in parts for boxes in part.boxes)
+        return replace(self, titles=titles, boxes=boxes, failures=failures)
 
     def table(self) -> TextTable:
         """A row for each box, in pixels of the upright image."""

@@ -1,19 +1,20 @@
 """VideoPredict: trained networks that predict one class for each video."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from residua.data.images import Images
+from residua.data.inputs import Inputs
 from residua.data.listing import match_classes
 from residua.data.open import open_evaluation_split
 from residua.data.video import clips
 from residua.data.video.clips import ClipFrames
 from residua.measure.evaluate import Processes, evaluate
 from residua.measure.views import CLIP_VIEWS
-from residua.predict.predictor import predict_files
+from residua.predict.predictor import network_digest, predict_files
 from residua.tasks.classify.evaluations import ClassEvaluations, check_views
-from residua.tasks.predict_task import STANDARD, Examples, Inference
+from residua.tasks.predict_task import STANDARD, Examples, Inference, PredictOptions
 from residua.tasks.run_data import run_dataset
 from residua.tasks.video.data_task import VideoData
 from residua.tasks.video.predictions import ClipPredictions
@@ -24,7 +25,7 @@ from residua.tasks.video.protocol import MAX_CLIPS, ClipProtocol, describe_clips
 class VideoPredict:
     """`residua.tasks.predict_task.PredictTask` of videos."""
 
-    media_type, options = clips.CLIP, frozenset({"topk", "ensemble", "timeline"})
+    media_type, options = clips.CLIP, frozenset({"topk", "ensemble", "timeline", "sort-into"})
 
     def load(
         self, path: Path, *, weights: str = "auto", device: str = "auto", precision: str = "float32"
@@ -66,15 +67,16 @@ class VideoPredict:
                 )
         return ClassEvaluations.of(evaluations, ensemble=ensemble)
 
+    def digest(self, predictor: ClipPredictor) -> str:
+        """A digest of the network's weights."""
+        return network_digest(predictor.network)
+
     def predict(
-        self,
-        predictor: ClipPredictor,
-        files: Sequence[Path],
-        *,
-        topk: int,
-        least: float | None,
-        batch_size: int,
-    ) -> ClipPredictions:
-        """The `topk` likeliest classes of each video, and its timeline."""
-        outputs = predict_files(predictor.many, files, batch_size=batch_size or 1)
-        return ClipPredictions.of(files, outputs, topk=topk)
+        self, predictor: ClipPredictor, inputs: Inputs, options: PredictOptions, *, start: int = 0
+    ) -> Iterator[ClipPredictions]:
+        """The likeliest classes of each video, and its timeline, video by video."""
+        topk = min(options.topk, len(predictor.classes))
+        for i in range(start, len(inputs)):
+            title = inputs.title(i)
+            output = predict_files(predictor.many, [Path(title)], batch_size=1)
+            yield ClipPredictions.of([title], output, topk=topk, least=options.least)

@@ -24,12 +24,17 @@ class ClipPredictions:
 
     @classmethod
     def of(
-        cls, files: Sequence[Path], outputs: Iterable[VideoPrediction | DataError], *, topk: int
+        cls,
+        titles: Sequence[str | Path],
+        outputs: Iterable[VideoPrediction | DataError],
+        *,
+        topk: int,
+        least: float | None = None,
     ) -> "ClipPredictions":
-        """The `topk` likeliest classes of `files`, from a prediction or an error of each."""
+        """The likeliest classes of videos, from a prediction or an error of each; see `ClassPredictions`."""
         results = list(outputs)
         videos = tuple(result for result in results if not isinstance(result, DataError))
-        return cls(ClassPredictions.of(files, results, topk=topk), videos)
+        return cls(ClassPredictions.of(titles, results, topk=topk, least=least), videos)
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -38,6 +43,16 @@ class ClipPredictions:
     def errors(self) -> tuple[str, ...]:
         """Why there is no prediction, for each video without one."""
         return self.classes.errors
+
+    @property
+    def best_classes(self) -> tuple[str | None, ...]:
+        """The likeliest class of each video; None for one that is unsure or cannot be read."""
+        return self.classes.best_classes
+
+    def joined(self, others: "Sequence[ClipPredictions]") -> "ClipPredictions":
+        """These predictions and `others`, in order."""
+        videos = tuple(video for part in (self, *others) for video in part.videos)
+        return ClipPredictions(self.classes.joined([part.classes for part in others]), videos)
 
     def table(self) -> TextTable:
         """The likeliest classes of every video."""

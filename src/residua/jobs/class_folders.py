@@ -1,0 +1,95 @@
+"""ClassFolders: copies of inputs, sorted into a folder for each predicted class.
+
+Nothing is moved, deleted or overwritten. A copy that is there already is not made again, so that a command
+may be repeated or continued. Names of classes come from strangers: they become names that are safe on every
+system.
+"""
+
+import filecmp
+import os
+import re
+import shutil
+from itertools import chain, count
+from pathlib import Path
+
+from PIL import Image
+
+from residua.data.inputs import Inputs
+from residua.data.items import Item
+from residua.errors import ConfigError, DataError
+
+UNSURE = "unsure"
+"""The folder of inputs of which no class is likely enough."""
+LONGEST_NAME = 100
+"""Bytes of a folder's name, which every file system allows."""
+
+_UNSAFE = re.compile(r"[^\w .()+,=@&'-]")
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # devices of Windows
+
+
+class ClassFolders:
+    """The folders of one run of the command."""
+
+    def __init__(self, root: Path) -> None:
+        """Folders below `root`, which are made when they are needed.
+
+        Raises:
+            ConfigError: A file is at `root`.
+        """
+        if root.exists() and not root.is_dir():
+            raise ConfigError(f"{root} is a file: give a folder")
+        self.root = root
+        self._names: dict[str | None, str] = {None: UNSURE}
+        self._used = {UNSURE}
+
+    def copy(self, inputs: Inputs, i: int, name: str | None) -> None:
+        """Copy input `i` into the folder of the class `name`, None for unsure; not one that cannot be read.
+
+        Raises:
+            OSError: It cannot be copied.
+        """
+        try:
+            item = inputs.item(i)
+        except DataError:
+            return
+        folder = self.root / self.folder_name(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        _copy(item, folder, os.path.basename(inputs.title(i)))
+
+    def folder_name(self, name: str | None) -> str:
+        """The name of the folder of a class; two classes never share one, whatever the case of letters."""
+        if name not in self._names:
+            safe = safe_name(name or "")
+            names = chain([safe], (f"{safe}-{number}" for number in count(2)))
+            self._names[name] = next(each for each in names if each.casefold() not in self._used)
+            self._used.add(self._names[name].casefold())
+        return self._names[name]
+
+
+def safe_name(text: str) -> str:
+    """A name for a folder that is as near to `text` as every file system allows, and leads nowhere else."""
+    safe = _UNSAFE.sub("_", text).strip(" .")
+    safe = safe.encode()[:LONGEST_NAME].decode(errors="ignore").strip(" .")
+    return f"_{safe}" if not safe or _RESERVED.fullmatch(safe) else safe
+
+
+def _copy(item: Item, folder: Path, name: str) -> None:
+    """Copy `item` under a free name, in one step; not if the same file is there."""
+    draft = folder / f".{name}.{os.getpid()}.tmp"
+    try:
+        if isinstance(item, Path):
+            shutil.copy2(item, draft)
+        elif isinstance(item, Image.Image):
+            name = f"{name}.png"
+            item.save(draft, "PNG")
+        else:
+            draft.write_bytes(item)
+        stem, suffix = os.path.splitext(name)
+        for target in chain([folder / name], (folder / f"{stem}-{number}{suffix}" for number in count(2))):
+            if not os.path.lexists(target):
+                os.replace(draft, target)
+                return
+            if target.is_file() and filecmp.cmp(draft, target, shallow=False):
+                return
+    finally:
+        draft.unlink(missing_ok=True)
