@@ -4,6 +4,7 @@ import pytest
 
 from residua.errors import ConfigError
 from residua.reproduce.items import DATA_WITHOUT_SCHEDULE, ITEMS, PAPER_RECIPES, find_item
+from residua.reproduce.page import reference_rows
 from residua.reproduce.published import BUDGETS, NO_PAPER_VALUE
 from residua.spec import zoo
 from residua.spec.describe import cost
@@ -95,3 +96,14 @@ def test_wrong_items_are_refused_with_a_hint() -> None:
         find_item("he2015/fgi6")
     with pytest.raises(ConfigError, match="labels are not public"):
         find_item("he2015/table5")
+
+
+def test_networks_of_other_authors_are_quoted_and_counted() -> None:
+    head, rows = reference_rows(ITEMS["he2015/table3"])
+    assert head == ("network", "top-1 error", "top-5 error", "parameters", "multiply-adds")
+    assert rows[0] == ("VGG-16", "28.07", "9.33", "138.36 M", "15.47 G")
+    assert rows[1][3] == "7.00 M"  # without the classifiers that only training uses
+    assert rows[2][3:] == ("", "")
+    for item in ITEMS.values():
+        head, rows = reference_rows(item)
+        assert all(len(row) == len(head) for row in rows)

@@ -3,6 +3,7 @@
 import math
 import shlex
 from collections.abc import Iterable
+from dataclasses import replace
 
 from residua.recipes.sentences import recipe_docstring, sentences
 from residua.report import drawing
@@ -13,8 +14,10 @@ from residua.report.training_curves import Curve, Panel, training_curves
 from residua.reproduce.claims import ClaimResult, MeasuredValues, check_claim
 from residua.reproduce.grid import DIFFERENT_DATA
 from residua.reproduce.measured import ReproducedRow, Reproduction, recorded_responses
-from residua.reproduce.published import DRAWN_ONLY, PaperClaim
+from residua.reproduce.published import DRAWN_ONLY, Item, PaperClaim
+from residua.spec import zoo
 from residua.spec.describe import cost
+from residua.spec.describe import table as architecture_table
 from residua.spec.record import to_plain
 from residua.version import __version__
 
@@ -40,8 +43,12 @@ def page(reproduction: Reproduction) -> Page:
     sections = [Section("Results", tuple(parts))]
     if conclusions := tuple(filter(None, (item.conclusion, *claim_results(reproduction)))):
         sections.append(Section("What the paper concludes", (Text(conclusions),)))
+    if item.figure == "bars" and not item.datasets:
+        sections.append(Section("Stages and depths", (_stages(with_values),)))
     if with_values:
         sections.append(Section("The networks", (_networks(with_values),)))
+    if item.references:
+        sections.append(Section("Networks of other authors in the same table", (_references(item),)))
     sections.append(Section("How it was made", _making(reproduction)))
     title = item.title[0].upper() + item.title[1:]
     footer = f"{item.name}, written by residua {__version__}."
@@ -183,6 +190,46 @@ def _networks(rows: list[ReproducedRow]) -> Table:
     head = ("network", "layers", "parameters", "multiply-adds")
     caption = "As trained, at the size of these images." if rows[0].runs else ""
     return Table(head, tuple(cells), caption, numeric=(1, 2, 3))
+
+
+def _stages(rows: list[ReproducedRow]) -> Table:
+    """Counted networks of equally many stages side by side: the layers of each stage, as in the papers."""
+    tables = {row.published.label: architecture_table(row.published.network.arch()) for row in rows}
+    cells = []
+    for parts in zip(*tables.values(), strict=True):
+        part = f"{parts[0].part}, {parts[0].size}×{parts[0].size}"
+        cells.append((part, *(_broken_at_layers(part.layers) for part in parts)))
+    return Table(("part, output", *tables), tuple(cells), "The output is that of a part's last layer.")
+
+
+def _broken_at_layers(layers: str) -> str:
+    """`[3×3, 64; 3×3, 64] × 2` without the spaces at which a layer would break in two."""
+    if not layers.startswith("["):
+        return layers
+    return layers.replace(", ", ",\N{NO-BREAK SPACE}").replace("× ", "×\N{NO-BREAK SPACE}")
+
+
+def reference_rows(item: Item) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Head and rows of the networks of other authors: the paper's numbers, and counts of ours."""
+    rows = [(reference.label, *reference.paper, *_counts(reference.network)) for reference in item.references]
+    head = ("network", *item.reference_columns, "parameters", "multiply-adds")
+    if any(reference.network for reference in item.references):
+        return head, rows
+    return head[:-2], [row[:-2] for row in rows]
+
+
+def _counts(network: str) -> tuple[str, str]:
+    """Parameters and multiply-adds, without classifiers that only training uses; empty for no network."""
+    if not network:
+        return "", ""
+    size = cost(replace(zoo.arch(network), sides=()))
+    return f"{size.params / 1e6:.2f} M", f"{size.macs / 1e9:.2f} G"
+
+
+def _references(item: Item) -> Table:
+    head, rows = reference_rows(item)
+    caption = "Quoted from the paper, in percent; counted here where residua has the network."
+    return Table(head, tuple(rows), caption, numeric=tuple(range(1, len(head))))
 
 
 def command(reproduction: Reproduction) -> str:

@@ -153,6 +153,18 @@ def lowest(best: str, *others: str) -> tuple[tuple[str, str], ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class Reference:
+    """A network of other authors in a table of the paper: it is quoted, and counted where residua has it."""
+
+    label: str
+    """The paper's name for it."""
+    paper: tuple[str, ...]
+    """What the paper prints under the item's `reference_columns`; empty for a dash."""
+    network: str = ""
+    """Its name in the zoo; empty where residua does not have it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """A table or figure of a paper: its rows, its conclusion, and what reproducing it takes."""
 
@@ -174,6 +186,10 @@ class Item:
     """Whether the rows' `small_network`s were built to ask the paper's question on small images."""
     obstacle: str = ""
     """Why it cannot be reproduced; empty where it can."""
+    references: tuple[Reference, ...] = ()
+    """Networks of other authors in the same table."""
+    reference_columns: tuple[str, ...] = ()
+    """What the paper prints of those: `top-1 error`."""
     added: tuple[str, ...] = ()
     """Networks that the user added, as text; their rows are the last."""
 

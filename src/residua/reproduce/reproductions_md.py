@@ -21,6 +21,7 @@ from residua.reproduce.page import (
     command,
     differences_note,
     left_out_note,
+    reference_rows,
     small_networks_note,
     table_rows,
 )
@@ -162,6 +163,7 @@ def _section(reproduction: Reproduction) -> str:
         _wrap(f"{item.source}: {item.title}. Images: {reproduction.data}. {item.conclusion}"),
         "\n".join(table),
         _wrap(left_out_note(reproduction)),
+        _reference_table(item),
         "\n".join(f"- {result}" for result in claim_results(reproduction)),
         _wrap(" ".join(sentences(first_run.recipe))),
         _wrap(small_networks_note(reproduction)),
@@ -169,6 +171,18 @@ def _section(reproduction: Reproduction) -> str:
         f"```console\n$ {command(reproduction)}\n```",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _reference_table(item: Item) -> str:
+    """The networks of other authors in the same table; empty for none."""
+    if not item.references:
+        return ""
+    head, rows = reference_rows(item)
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return (
+        f"Networks of other authors in the same table, quoted, and counted where residua has them:\n\n{table}"
+    )
 
 
 def _section_of_others(reproduction: OthersReproduction, pictures: Path) -> str:

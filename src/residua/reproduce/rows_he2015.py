@@ -8,6 +8,7 @@ from residua.reproduce.published import (
     NamedNetwork,
     PaperClaim,
     PublishedRow,
+    Reference,
     cifar_bottleneck_network,
     falling,
     zoo_network,
@@ -115,6 +116,30 @@ TABLE_1 = {
 """Table 1: multiply-adds."""
 
 
+TOP1, TOP5 = "top-1 error", "top-5 error"
+OTHERS_IN_TABLE_3 = (
+    Reference("VGG-16", ("28.07", "9.33"), "vgg16"),
+    Reference("GoogLeNet", ("", "9.15"), "googlenet_2014"),
+    Reference("PReLU-net", ("24.27", "7.38")),
+)
+"""Table 3: what other authors reported of single networks."""
+OTHERS_IN_TABLE_4 = (
+    Reference("VGG (ILSVRC'14)", ("", "8.43 (test set)")),
+    Reference("VGG (v5)", ("24.4", "7.1")),
+    Reference("GoogLeNet", ("", "7.89"), "googlenet_2014"),
+    Reference("PReLU-net", ("21.59", "5.71")),
+    Reference("BN-inception", ("21.99", "5.81")),
+)
+"""Table 4: the same, tested at several scales."""
+OTHERS_IN_TABLE_6 = (
+    Reference("Maxout", ("9.38",)),
+    Reference("NIN", ("8.81",)),
+    Reference("DSN", ("8.22",)),
+    Reference("FitNet, 19 layers", ("8.39",)),
+    Reference("Highway, 19 layers", ("7.54 (mean 7.72 ± 0.16)",)),
+    Reference("Highway, 32 layers", ("8.80",)),
+)
+"""Table 6: other networks on CIFAR-10 with augmentation."""
 FASTER_RCNN = NamedNetwork("fasterrcnn_c4_resnet101_v1", zoo_network("resnet101_v1").build)
 """Faster R-CNN on conv4 of ResNet-101 (appendix A)."""
 
@@ -296,6 +321,8 @@ ITEMS = (
         ),
         conclusion="B is slightly better than A, C than B. The gaps are small, so projections are not "
         "essential.",
+        references=OTHERS_IN_TABLE_3,
+        reference_columns=(TOP1, TOP5),
         claims=(
             PaperClaim(
                 "every shortcut option is better than the plain net",
@@ -327,6 +354,8 @@ ITEMS = (
         ),
         conclusion="A single ResNet-152 has 4.49 % top-5 error; 3.57 % belongs to an ensemble of six "
         "(table 5).",
+        references=OTHERS_IN_TABLE_4,
+        reference_columns=(TOP1, TOP5),
         claims=(
             PaperClaim(
                 "bottlenecks get better with depth", falling(*(f"{row[0]}, top5" for row in BOTTLENECKS))
@@ -346,6 +375,8 @@ ITEMS = (
         tuple(_residual(depth, "") for depth in TABLE_6),
         conclusion="The error falls up to 110 layers; 1202 layers train as well and test worse, which the "
         "authors attribute to overfitting.",
+        references=OTHERS_IN_TABLE_6,
+        reference_columns=("test error",),
         claims=(
             PaperClaim(
                 "the error falls up to 110 layers", falling(*(f"ResNet-{depth}" for depth in FIGURE_6_DEPTHS))
