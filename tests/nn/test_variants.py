@@ -1,5 +1,6 @@
 """Shortcut studies, openings, forks, sides, flat networks and norms, against hand-written networks."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -16,7 +17,7 @@ from residua.nn.joins import GatedJoin
 from residua.nn.network import Network, build
 from residua.spec.arch import Arch, Head, Side
 from residua.spec.block import Block, Conv, Fork, Join, Pool
-from residua.spec.describe import cost, table
+from residua.spec.describe import cost, describe_shortcuts, table
 from residua.spec.record import from_json, to_json
 from residua.spec.zoo import arch
 
@@ -289,3 +290,18 @@ def test_the_stride_of_a_bottleneck_moves_and_nothing_else() -> None:
 def test_a_stride_that_cannot_move_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="stride_on"):
         arch_of(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "pattern"),
+    [
+        ("resnet18", "^CN where shapes change, identity elsewhere$"),
+        ("cifar_resnet20:shortcut=C", "^CN in every block$"),
+        ("cifar_resnet20:shortcut=gate-6", "^Z where shapes change; times 1 - g .*-6.* in every block$"),
+        ("cifar_resnet20:shortcut=exclusive_gate", "times 1 - g, the residual times g"),
+        ("cifar_resnet20:shortcut=scale0.5,0.5", "times 0.5, the residual times 0.5 in every block$"),
+        ("cifar_plain20", "^none$"),
+    ],
+)
+def test_shortcuts_are_described_with_what_multiplies_them(text: str, pattern: str) -> None:
+    assert re.search(pattern, describe_shortcuts(arch_of(text)))

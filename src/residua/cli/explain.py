@@ -89,7 +89,7 @@ def _plain(arch: "Arch") -> dict[str, object]:
 
 def _show(to: "Console", arch: "Arch") -> None:
     """Print table, letters and numbers of one network."""
-    from residua.spec.describe import extent, plain_numbers, table
+    from residua.spec.describe import describe_shortcuts, extent, plain_numbers, table
     from residua.spec.word import MEANING
 
     rows, numbers = table(arch), plain_numbers(arch)
@@ -102,12 +102,8 @@ def _show(to: "Console", arch: "Arch") -> None:
         say(to, f"reads        {arch.clip.description}")
     letters = set("".join((*words, *(block.shortcut for block in residual_blocks))))
     used = [f"{letter} {MEANING[letter]}" for letter in MEANING if letter in letters]
-    shortcuts = sorted({block.shortcut for block in residual_blocks})
     say(to, f"letters      {', '.join(used)}; ( ) what the shortcut skips", "dim")
-    always = any(block.always for block in residual_blocks)
-    where = "in every block" if always else "where shapes change, identity elsewhere"
-    description = f"{', '.join(shortcuts)} {where}" if shortcuts else "none"
-    say(to, f"shortcuts    {description}")
+    say(to, f"shortcuts    {describe_shortcuts(arch)}")
     say(to, f"parameters   {numbers['params']:,}")
     say(to, f"cost         {numbers['macs']:,} multiply-adds, {numbers['activations']:,} activations written")
     say(to, f"depth        {numbers['depth']} layers; receptive field {numbers['receptive_field']} px")

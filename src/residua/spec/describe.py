@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from residua.spec.arch import Arch, Head, ways
-from residua.spec.block import Block, Conv, Fork, Pool
+from residua.spec.block import Block, Conv, Fork, Join, Pool
 from residua.spec.record import to_plain
 from residua.spec.walk import block_repeats, layers
 from residua.spec.word import POOLS, SHAPED
@@ -70,6 +70,32 @@ def unskipped_activations(block: Block | Fork) -> int:
 def _unskipped(block: Block) -> str:
     (before, _), (inside, _), (after, _) = block.parts()
     return before + after if block.has_shortcut else before + inside + after
+
+
+def describe_shortcuts(arch: Arch) -> str:
+    """What the shortcuts of a network are: their words, where they stand, and what multiplies them."""
+    blocks = arch.residual_blocks()
+    if not blocks:
+        return "none"
+    words = ", ".join(sorted({block.shortcut for block in blocks}))
+    factor = _factor(blocks[0].join)
+    if any(block.always for block in blocks):
+        where = "in every block"
+    else:
+        where = "where shapes change" + ("" if factor else ", identity elsewhere")
+    return f"{words} {where}" + (f"; {factor} in every block" if factor else "")
+
+
+def _factor(join: Join) -> str:
+    """What multiplies shortcut and residual; empty where nothing does."""
+    if join.gate != "none":
+        residual = ", the residual times g" if join.gate == "exclusive" else ""
+        return f"times 1 - g{residual} (a gate with bias {join.bias:g})"
+    if not join.is_scaled:
+        return ""
+    return f"times {join.shortcut:g}" + (
+        f", the residual times {join.residual:g}" if join.residual != 1 else ""
+    )
 
 
 def receptive_field(arch: Arch) -> int:
