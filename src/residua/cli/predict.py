@@ -42,7 +42,7 @@ TRAINED = typer.Argument(
 )
 INPUTS = typer.Argument(
     metavar="IMAGE|DIR|DATA",
-    help="Image files, folders of them, patterns such as 'new/*.jpg', or sources such as shards:DIR.",
+    help="Image files, folders of them, patterns such as 'new/*.jpg', or sources such as cifar10:DIR.",
 )
 TTA = typer.Option(False, "--tta", help="Average each image with its mirror image.")
 SORT_INTO = typer.Option(

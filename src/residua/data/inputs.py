@@ -67,7 +67,7 @@ def list_inputs(texts: Sequence[str], *, media_type: MediaType = IMAGE) -> Input
 
     Args:
         texts: Files, which are listed as they are; folders, of which all images are listed, sorted; and, of
-            images, sources by name such as `shards:photos`, of which every split is listed.
+            images, shards and sources by name such as `cifar10:DIR`, of which every split is listed.
         media_type: What is listed of a folder: images or videos.
 
     Returns:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from residua.data.inputs import Inputs
 from residua.data.items import Item
-from residua.errors import ConfigError, DataError
+from residua.errors import ConfigError
 
 UNSURE = "unsure"
 """The folder of inputs of which no class is likely enough."""
@@ -39,27 +39,25 @@ class ClassFolders:
         if root.exists() and not root.is_dir():
             raise ConfigError(f"{root} is a file: give a folder")
         self.root = root
-        self._names: dict[str | None, str] = {None: UNSURE}
+        self._names = {"": UNSURE}
         self._used = {UNSURE}
 
-    def copy(self, inputs: Inputs, i: int, name: str | None) -> None:
-        """Copy input `i` into the folder of the class `name`, None for unsure; not one that cannot be read.
+    def copy(self, inputs: Inputs, i: int, name: str) -> None:
+        """Copy input `i`, which can be read, into the folder of the class `name`, empty for unsure.
 
         Raises:
+            DataError: It cannot be read any more.
             OSError: It cannot be copied.
         """
-        try:
-            item = inputs.item(i)
-        except DataError:
-            return
+        item = inputs.item(i)
         folder = self.root / self.folder_name(name)
         folder.mkdir(parents=True, exist_ok=True)
         _copy(item, folder, os.path.basename(inputs.title(i)))
 
-    def folder_name(self, name: str | None) -> str:
+    def folder_name(self, name: str) -> str:
         """The name of the folder of a class; two classes never share one, whatever the case of letters."""
         if name not in self._names:
-            safe = safe_name(name or "")
+            safe = safe_name(name)
             names = chain([safe], (f"{safe}-{number}" for number in count(2)))
             self._names[name] = next(each for each in names if each.casefold() not in self._used)
             self._used.add(self._names[name].casefold())

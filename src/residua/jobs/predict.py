@@ -80,7 +80,8 @@ class PredictJob:
         for predictions in self.task.predict(self.predictor, self.inputs, self.options, start=start):
             if self.folders:
                 for i, name in zip(count(done), predictions.best_classes):
-                    self.folders.copy(self.inputs, i, name)
+                    if name is not None:
+                        self.folders.copy(self.inputs, i, name)
             done += len(predictions)
             tell(done, len(self.inputs))
             yield predictions

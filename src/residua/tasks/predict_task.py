@@ -31,7 +31,7 @@ OPTIONS = {
 MAX_BATCH_SIZE = 1 << 20
 """Most examples computed at once."""
 
-Examples: TypeAlias = Union[str, "SourceListing"]  # noqa: UP007: the second is for type checkers alone
+Examples: TypeAlias = Union[str, "SourceListing"]
 """Labelled examples as a source, or as a listing of what came from Python."""
 
 
@@ -83,7 +83,7 @@ class Predictions(Protocol):
 
     @property
     def best_classes(self) -> tuple[str | None, ...]:
-        """The likeliest class of each input; None for one without, because it is unsure or cannot be read.
+        """The likeliest class of each input: empty for an unsure one, None for one that cannot be read.
 
         Raises:
             ConfigError: The task has no classes of whole inputs.

@@ -99,8 +99,10 @@ class ClassPredictions:
 
     @property
     def best_classes(self) -> tuple[str | None, ...]:
-        """The likeliest class of each input; None for one that is unsure or cannot be read."""
-        return tuple(top[0][0] if top else None for top in self.top)
+        """The likeliest class of each input: empty for an unsure one, None for one that cannot be read."""
+        return tuple(
+            None if index in self.failures else top[0][0] if top else "" for index, top in enumerate(self.top)
+        )
 
     @property
     def unsure(self) -> int:

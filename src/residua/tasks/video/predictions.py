@@ -46,7 +46,7 @@ class ClipPredictions:
 
     @property
     def best_classes(self) -> tuple[str | None, ...]:
-        """The likeliest class of each video; None for one that is unsure or cannot be read."""
+        """The likeliest class of each video: empty for an unsure one, None for one that cannot be read."""
         return self.classes.best_classes
 
     def joined(self, others: "Sequence[ClipPredictions]") -> "ClipPredictions":
