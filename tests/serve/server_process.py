@@ -14,7 +14,7 @@ import httpx
 from command import LIMIT, Command, start
 from small import photo_folder, picture, png  # noqa: F401 (tests take them from here)
 
-ADDRESS = re.compile(r"^serving (http://\S+)$", re.MULTILINE)
+ADDRESS = re.compile(r"^serving +(http://\S+)$", re.MULTILINE)
 
 
 class Server:

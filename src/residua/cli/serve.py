@@ -51,9 +51,11 @@ def serve(
     Example: residua serve model.onnx --host 0.0.0.0 --allow-host photos.example.com
     """
     from residua.serve import server
+    from residua.serve.app import create_app
     from residua.serve.limits import Limits
     from residua.serve.loading import load_model
     from residua.serve.model import ServedModel
+    from residua.serve.plan import plan_lines
 
     to = console()
     limits = Limits(
@@ -65,7 +67,7 @@ def serve(
     def load() -> ServedModel:
         return load_model(trained, name=name)
 
-    model = load()
-    say(aside(to), f"model     {model.name}, {len(model.classes)} classes; {model.engine}")
-    say(to, f"serving {server.address_of(sock)}")
-    server.run(model, limits, sock, load=load, log=lambda line: say(aside(to), line))
+    app = create_app(load(), limits)
+    for line in plan_lines(app.state.service):
+        say(aside(to), line)
+    server.run(app, sock, load=load, log=lambda line: say(to, line))

@@ -58,7 +58,7 @@ def create_app(model: ServedModel, limits: Limits = STANDARD) -> FastAPI:
         telemetry=NO_TELEMETRY,
     )
     app.state.service = service
-    app.add_middleware(Guard, limits=limits, metrics=service.metrics)
+    app.add_middleware(Guard, service=service)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _wrong_query)
     _add_health(app, service)

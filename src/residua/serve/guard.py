@@ -14,8 +14,8 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from residua.serve.limits import Limits
-from residua.serve.metrics import Metrics
 from residua.serve.problems import ConnectionLost, Refusal
+from residua.serve.service import Service
 
 LOG = logging.getLogger("residua.serve")
 """Where a program finds what went wrong inside the server."""
@@ -30,8 +30,10 @@ SECURITY_HEADERS = (
 class Guard:
     """An ASGI application around another one."""
 
-    def __init__(self, app: ASGIApp, *, limits: Limits, metrics: Metrics) -> None:
-        self._app, self._limits, self._metrics = app, limits, metrics
+    def __init__(self, app: ASGIApp, *, service: Service) -> None:
+        self._app, self._service = app, service
+        self._limits: Limits = service.limits
+        self._metrics = service.metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
@@ -44,7 +46,8 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *SECURITY_HEADERS]
+                last = [(b"connection", b"close")] if self._service.is_draining else []
+                message["headers"] = [*message.get("headers", ()), *SECURITY_HEADERS, *last]
             await send(message)
 
         try:
@@ -66,6 +69,11 @@ class Guard:
         self._metrics.requests.labels(route, str(status)).inc()
 
     def _check(self, scope: Scope) -> None:
+        size = len(scope["method"]) + len(scope["raw_path"]) + len(scope["query_string"])
+        size += sum(len(name) + len(value) for name, value in scope["headers"])
+        if size > self._limits.header_bytes:  # h11 checks it only while the end of the headers is missing
+            text = f"address and headers are too long: send at most {self._limits.header_bytes} bytes"
+            raise Refusal(431, text, reason="headers")
         if len(scope["headers"]) > self._limits.headers:
             text = f"too many headers: send at most {self._limits.headers}"
             raise Refusal(431, text, reason="headers")
@@ -75,6 +83,8 @@ class Guard:
             raise Refusal(
                 403, "this name of the server is not allowed: start it with --allow-host", reason="host"
             )
+        if "transfer-encoding" in headers and "content-length" in headers:  # a proxy may see another end
+            raise Refusal(400, "the body has a length and chunks: send one of them", reason="bad request")
         if headers.get("content-encoding", "identity") != "identity":
             raise Refusal(415, "the body is compressed: send it as it is", reason="bad request")
         if not is_same_site(headers, scope["method"], self._limits.hosts):
@@ -84,8 +94,8 @@ class Guard:
 def host_name(host: str) -> str:
     """The name in a `Host` header, in lower case and without the port; empty where it is damaged."""
     if host.startswith("["):
-        name, _, port = host[1:].partition("]")
-        port = port.removeprefix(":")
+        name, bracket, port = host[1:].partition("]")
+        port = port.removeprefix(":") if bracket else "none"
     else:
         name, _, port = host.partition(":")
     return name.lower().rstrip(".") if not port or (port.isascii() and port.isdigit()) else ""

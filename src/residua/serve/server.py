@@ -16,13 +16,12 @@ from contextlib import contextmanager
 from threading import Thread
 from types import FrameType
 
+from fastapi import FastAPI
 from uvicorn import Config
 from uvicorn import Server as UvicornServer
 
 from residua.errors import ConfigError, ResiduaError
-from residua.serve.app import create_app
 from residua.serve.connection import GuardedProtocol, Waiting
-from residua.serve.limits import Limits
 from residua.serve.model import ServedModel
 from residua.serve.service import Service
 from residua.serve.speed import measure_batches
@@ -31,6 +30,8 @@ BACKLOG = 512
 """Connections that the system keeps until the server accepts them."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What the server acts on."""
+LINGER = 1.0
+"""Seconds after a signal to stop in which open connections get a 503; a reset would look like a loss."""
 Log = Callable[[str], None]
 """Receives plain lines about what happens."""
 
@@ -65,22 +66,17 @@ def address_of(sock: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def run(
-    model: ServedModel, limits: Limits, sock: socket.socket, *, load: Callable[[], ServedModel], log: Log
-) -> None:
-    """Serve a network until a signal to stop.
+def run(app: FastAPI, sock: socket.socket, *, load: Callable[[], ServedModel], log: Log) -> None:
+    """Serve an application until a signal to stop.
 
     Args:
-        model: The network.
-        limits: What requests may use.
+        app: From `create_app`.
         sock: It listens.
         load: Loads the network again, on SIGHUP.
-        log: Receives lines: what the network does, ready, reloads, draining.
-
-    Raises:
-        NonFiniteError: The network computes NaN or infinity.
+        log: Receives the line `serving ADDRESS`, and lines about reloads and draining.
     """
-    app = create_app(model, limits)
+    service: Service = app.state.service
+    limits = service.limits
     waiting = Waiting(limits)
     config = Config(
         app,
@@ -98,8 +94,8 @@ def run(
         backlog=BACKLOG,
     )
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it logs bytes of strangers
-    server = _Server(config, app.state.service, load, log)
-    app.state.service.metrics.connections.set_function(lambda: len(server.server_state.connections))
+    server = _Server(config, service, load, log)
+    service.metrics.connections.set_function(lambda: len(server.server_state.connections))
     server.run([sock])
 
 
@@ -109,7 +105,7 @@ class _Server(UvicornServer):
     def __init__(self, config: Config, service: Service, load: Callable[[], ServedModel], log: Log) -> None:
         super().__init__(config)
         self._service, self._load, self._log = service, load, log
-        self._drain_end = 0.0
+        self._drain_start = 0.0
         self._reload: Thread | None = None
         self._is_reload_wanted = False
 
@@ -129,7 +125,8 @@ class _Server(UvicornServer):
             self._is_reload_wanted = True
         elif not self._service.is_draining:
             self._service.is_draining = True
-            self._drain_end = time.monotonic() + self._service.limits.drain_seconds
+            self._log("draining  accepted requests finish")
+            self._drain_start = time.monotonic()
         elif sig == signal.SIGINT:
             self.force_exit = self.should_exit = True
 
@@ -145,10 +142,20 @@ class _Server(UvicornServer):
             )
             self._reload.start()
         if self._service.is_draining:
-            accepted = len(self._service.admission.accepted)
-            if not accepted or time.monotonic() > self._drain_end:
-                return True
+            return self._is_drained() or await super().on_tick(counter)
         return await super().on_tick(counter)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept connections, and say so."""
+        await super().startup(sockets)
+        self._log(f"serving   {address_of((sockets or [])[0])}")
+
+    def _is_drained(self) -> bool:
+        """Whether everything accepted is responded to, and clients who call again had time to see a 503."""
+        now = time.monotonic()
+        if self._service.admission.accepted:
+            return now > self._drain_start + self._service.limits.drain_seconds
+        return not self.server_state.connections or now > self._drain_start + LINGER
 
     def _load_again(self, loop: asyncio.AbstractEventLoop) -> None:
         """Load the network again; the old one serves on where the new one fails."""

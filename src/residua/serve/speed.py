@@ -1,7 +1,6 @@
 """Speed: how fast each stage of the server is; measured when it starts and with every request."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from residua.serve.model import ServedModel
@@ -84,15 +83,3 @@ class Speed:
         if not self._decode_seconds:
             return self.compute_rate
         return min(self.compute_rate, self.threads / self._decode_seconds)
-
-
-def batch_sizes_text(times: BatchTimes) -> str:
-    """`1, 2, 4 images take 81, 150, 262 ms`."""
-    taken = ", ".join(
-        f"{1000 * each:.0f}" if each >= 0.01 else f"{1000 * each:.1f}" for each in times.seconds
-    )
-    return f"{_listed(times.sizes)} {'images take' if len(times.sizes) > 1 else 'image takes'} {taken} ms"
-
-
-def _listed(sizes: Sequence[int]) -> str:
-    return ", ".join(map(str, sizes))
