@@ -1,7 +1,10 @@
 """ExportGraph: a network with folded norms, traced by torch.export; every target is written from it."""
 
 import hashlib
-from collections.abc import Callable
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
@@ -65,7 +68,7 @@ def export_graph(network: Network, *, takes: Takes = "inputs") -> ExportGraph:
     folded, _ = fold_norms(network)
     module, example = _MODULES[takes](folded.cpu().float()), _example(network, takes)
     free = [Dim(name, min=1) for name in AXES[takes]]
-    with torch.no_grad():
+    with torch.no_grad(), without_warnings():
         program = torch.export.export(module, (example,), dynamic_shapes={takes: dict(enumerate(free))})
     for node in program.graph.nodes:  # lines and folders of this machine's Python
         node.meta.pop("stack_trace", None)
@@ -112,6 +115,18 @@ def _facts(network: Network, takes: Takes) -> ExportFacts:
         origin=origin.text if origin else "",
         made_with=f"residua {__version__}, torch {torch.__version__}",
     )
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Keep back the warnings of exporters and compilers, which are for their developers."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(logging.NOTSET)
 
 
 def weights_digest(network: nn.Module) -> str:

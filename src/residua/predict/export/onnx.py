@@ -1,7 +1,6 @@
 """A network as an ONNX file: one file of opset 18 with a free batch, and its facts in the metadata."""
 
 import io
-import warnings
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ import torch
 from residua.errors import ConfigError
 from residua.nn.network import Network
 from residua.predict.export.facts import KEY, Takes
-from residua.predict.export.graph import AXES, ExportGraph, export_graph
+from residua.predict.export.graph import AXES, ExportGraph, export_graph, without_warnings
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto
@@ -58,8 +57,7 @@ def write_onnx(graph: ExportGraph) -> bytes:
 
 def _translated(graph: ExportGraph) -> "ModelProto":
     """The graph in operators of ONNX; the exporter's own messages are for its developers."""
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
+    with without_warnings(), redirect_stdout(io.StringIO()):
         program = torch.onnx.export(
             graph.program,
             dynamo=True,

@@ -1,11 +1,10 @@
 """A network as a model of OpenVINO, converted from torch's graph and not through ONNX."""
 
-import warnings
 from typing import TYPE_CHECKING
 
 from residua.nn.network import Network
 from residua.predict.export.facts import KEY, Takes
-from residua.predict.export.graph import ExportGraph, export_graph
+from residua.predict.export.graph import ExportGraph, export_graph, without_warnings
 from residua.predict.openvino_package import import_openvino
 
 if TYPE_CHECKING:
@@ -29,8 +28,7 @@ def openvino_model(network: Network, *, takes: Takes = "inputs") -> "openvino.Mo
 def convert_to_openvino(graph: ExportGraph) -> "openvino.Model":
     """A graph as a model of OpenVINO; raises as `openvino_model`."""
     library = import_openvino()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with without_warnings():
         model: openvino.Model = library.convert_model(graph.program)
     name, facts = graph.facts.takes, graph.made_with(f"openvino {library.__version__}").facts
     # The converter leaves height and width of the input free, but the network reads one size.
