@@ -122,7 +122,7 @@ def test_an_exported_network_says_why_it_has_no_cam(client: httpx.Client) -> Non
 
 def test_a_run_lays_grad_cam_over_its_image(trained_run: Path) -> None:
     pytest.importorskip("captum")
-    with serving(trained_run) as server, server.client() as client:
+    with serving(trained_run, "--engine", "torch") as server, server.client() as client:
         (prediction,) = client.post("/predict?cam=1", content=PICTURES[0]).json()["predictions"]
     assert prediction["cam"].startswith("data:image/png;base64,")
     assert prediction["cam_box"] == [0, 0, 1, 1]

@@ -1,19 +1,30 @@
 """Loading: from a path to a network that is served, of whatever task and file it is."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
+from residua.errors import ConfigError
+from residua.events import Event
 from residua.predict.exported import is_exported, load_exported
 from residua.serve.model import ServedModel, picture_model
 
 
-def load_model(path: Path, *, name: str = "") -> ServedModel:
+def load_model(
+    path: Path,
+    *,
+    name: str = "",
+    engine: str = "auto",
+    listen: Callable[[Event], object] = lambda _: None,
+) -> ServedModel:
     """Load a trained network to serve it.
 
     Args:
         path: A run, a saved folder, a checkpoint file, or an exported file (`.onnx`, `.xml`), which needs no
             torch.
         name: Its name in addresses; empty takes the name of the file or folder.
+        engine: What computes the images of a run: `torch`, another name, or `auto` for the fastest here.
+        listen: Receives what is measured, a Note for each line.
 
     Returns:
         The network.
@@ -24,11 +35,13 @@ def load_model(path: Path, *, name: str = "") -> ServedModel:
     """
     title = name or model_name(path)
     if is_exported(path):
+        if engine != "auto":
+            raise ConfigError(f"--engine {engine}: {path} has its own engine, leave the option out")
         exported = load_exported(path)
         return picture_model(title, exported, exported.engine.name)
     from residua.serve.trained import load_trained  # torch, which exported files do without
 
-    return load_trained(path, title)
+    return load_trained(path, title, engine, listen)
 
 
 def model_name(path: Path) -> str:

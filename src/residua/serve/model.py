@@ -60,7 +60,7 @@ class ServedModel(Protocol):
         """Why there is no Grad-CAM; empty where there is one."""
 
     def probe(self) -> Any:
-        """An input to try the network with."""
+        """An input to try the network with; None where there is none."""
 
     def read(self, file: bytes) -> Any:
         """The input of an encoded image or video. DataError when it cannot be read."""

@@ -61,7 +61,7 @@ class Predictions:
             service.admission.widen(place, len(files))
             seconds.decode += time.monotonic() - start
             inputs = await self._read([partial(model.read, file) for file in files], seconds)
-            outputs = await service.compute(model, inputs, seconds)
+            outputs = await self._compute(model, inputs, seconds)
             predictions = [model.describe(output, topk) for output in outputs]
             if cam:
                 await self._add_cam(model, files, inputs, predictions)
@@ -78,7 +78,7 @@ class Predictions:
             service.admission.widen(place, len(parsed.jobs))
             seconds.decode += time.monotonic() - start
             inputs = await self._read(parsed.jobs, seconds)
-            outputs = await service.compute(model, inputs, seconds)
+            outputs = await self._compute(model, inputs, seconds)
             rendered = await service.in_thread(response, parsed, outputs, model)
         service.observe(seconds, time.monotonic() - start)
         return _protocol_response(rendered)
@@ -87,6 +87,14 @@ class Predictions:
         try:
             return await self._service.read_inputs(jobs, seconds)
         except DataError as error:
+            raise Refusal(400, str(error), reason="bad image") from None
+
+    async def _compute(
+        self, model: ServedModel, inputs: Sequence[Any], seconds: StageSeconds
+    ) -> Sequence[Any]:
+        try:
+            return await self._service.compute(model, inputs, seconds)
+        except DataError as error:  # videos are decoded by the worker
             raise Refusal(400, str(error), reason="bad image") from None
 
     async def _add_cam(

@@ -2,7 +2,8 @@
 
 import importlib.util
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,31 +13,82 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from residua import tasks
 from residua.analyse.cam import grad_cam
 from residua.analyse.regions import TINT
+from residua.errors import ConfigError
+from residua.events import Event
 from residua.jobs.load import load
 from residua.predict.classifier import Classifier
+from residua.predict.engines.choose import choose_engine, named_engine
+from residua.predict.engines.engine import Engine
+from residua.predict.picture_classifier import PictureClassifier
 from residua.predict.predictor import network_inputs
 from residua.serve.model import ServedModel, picture_model
+from residua.serve.other_tasks import BoxModel, ClipModel
+from residua.spec.preprocess import Preprocess
+
+BATCH_SIZE = 8
+"""Images of a batch for which an engine is chosen."""
 
 
-def load_trained(path: Path, name: str) -> ServedModel:
+def load_trained(path: Path, name: str, engine: str, listen: Callable[[Event], object]) -> ServedModel:
     """Load a run, a saved folder or a checkpoint file to serve it.
 
     Args:
         path: As in `residua.load`.
         name: Its name in addresses.
+        engine: What computes images: `torch`, a name in `predict.engines.candidates`, or `auto` for the
+            fastest here.
+        listen: Receives the table of engines that were measured.
 
     Raises:
         CheckpointError: There is no network, or it is damaged.
+        ConfigError: There is no such engine here.
     """
+    options = tasks.predict_task_of([path]).options
     predictor: Any = load(path)
-    assert isinstance(predictor, Classifier)
     plan = predictor.plan
-    engine = f"torch, {plan.device}, {plan.precision}"
-    if reason := _no_cam(predictor):
-        return picture_model(name, predictor, engine, no_cam=reason)
-    return picture_model(name, predictor, engine, partial(cam_pictures, predictor))
+    described = f"torch, {plan.device}, {plan.precision}"
+    if not isinstance(predictor, Classifier):
+        if engine not in ("auto", "torch"):
+            raise ConfigError(f"--engine {engine} is for networks that classify images: leave it out")
+        kind = ClipModel if "timeline" in options else BoxModel
+        return kind(name, predictor, described)
+    cam = None if _no_cam(predictor) else partial(cam_pictures, predictor)
+    if engine == "torch":
+        return picture_model(name, predictor, described, cam, _no_cam(predictor))
+    chosen = _engine(predictor, engine, listen)
+    classifier = EngineClassifier(chosen, predictor.classes, predictor.preprocess)
+    return picture_model(name, classifier, chosen.name, cam, _no_cam(predictor))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class EngineClassifier(PictureClassifier):
+    """A classifier whose logits an engine computes."""
+
+    engine: Engine
+    """What computes."""
+    classes: tuple[str, ...]
+    """Names of the classes."""
+    preprocess: Preprocess
+    """The path from a picture to the input of the network."""
+
+    def probabilities(self, views: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The probability of each class, (n, classes)."""
+        logits = self.engine.logits(views)
+        powers = np.exp(logits - logits.max(1, keepdims=True))
+        rows: NDArray[np.float32] = powers / powers.sum(1, keepdims=True)
+        return rows
+
+
+def _engine(classifier: Classifier, name: str, listen: Callable[[Event], object]) -> Engine:
+    """The engine called so, or the fastest: measured once for each network and machine."""
+    if name != "auto":
+        return named_engine(classifier.network, name, batch_size=BATCH_SIZE)
+    preprocess = classifier.preprocess
+    none = np.empty((0, preprocess.channels, preprocess.size, preprocess.size), np.uint8)
+    return choose_engine(classifier.network, none, batch_size=BATCH_SIZE, listen=listen)
 
 
 def cam_pictures(classifier: Classifier, views: NDArray[np.uint8]) -> Sequence[bytes]:
