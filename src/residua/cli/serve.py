@@ -7,6 +7,8 @@ import typer
 from residua.cli.options import number
 from residua.cli.paths import obtain_trained
 from residua.cli.terminal import aside, console, say
+from residua.errors import ConfigError
+from residua.events import Event, Note
 
 HOST = typer.Option(
     "127.0.0.1", "--host", metavar="ADDRESS", help="Where to listen; 0.0.0.0 for every network."
@@ -26,8 +28,20 @@ MAX_DELAY = number(
 MAX_QUEUE = number(
     None, "--max-queue", low=1, high=100_000, help="Requests that may wait; default: by the measured speed"
 )
+ENGINE = typer.Option(
+    "auto",
+    "--engine",
+    metavar="NAME",
+    help="What computes images of a run: torch, onnxruntime, ...; auto measures once, and takes the fastest.",
+)
 ALLOW_HOST = typer.Option(
     [], "--allow-host", metavar="NAME", help="Name by which clients call the server; * allows every name."
+)
+RAY = typer.Option(
+    None, "--ray", metavar="ADDRESS", help="Serve on a Ray cluster: auto, local, or host:port."
+)
+REPLICAS = typer.Option(
+    "", "--replicas", metavar="N|N-M", help="With --ray: replicas, or a range that follows the load."
 )
 
 
@@ -38,9 +52,12 @@ def serve(
     host: str = HOST,
     port: int = PORT,
     name: str = NAME,
+    engine: str = ENGINE,
     max_delay_ms: float = MAX_DELAY,
     max_queue: int | None = MAX_QUEUE,
     allow_host: list[str] = ALLOW_HOST,
+    ray: str | None = RAY,
+    replicas: str = REPLICAS,
 ) -> None:
     """Serve predictions over HTTP: a page for people, the Open Inference Protocol for programs.
 
@@ -62,10 +79,22 @@ def serve(
         queue=max_queue or 0, max_delay=max_delay_ms / 1000, hosts=tuple(map(str.lower, allow_host))
     )
     obtain_trained([trained])
+    if ray:
+        from residua.serve.ray_app import RayServer, serve_on_ray
+
+        spread = RayServer(trained, limits, host, port, name, replicas, engine)
+        serve_on_ray(ray, spread, log=lambda line: say(to, line))
+        return
+    if replicas:
+        raise ConfigError("--replicas needs --ray: give both, or neither")
     sock = server.listen(host, port)
 
+    def show(event: Event) -> None:
+        if isinstance(event, Note):
+            say(aside(to), event.text)
+
     def load() -> ServedModel:
-        return load_model(trained, name=name)
+        return load_model(trained, name=name, engine=engine, listen=show)
 
     app = create_app(load(), limits)
     for line in plan_lines(app.state.service):
