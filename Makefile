@@ -51,6 +51,7 @@ COMPILE := pip compile --quiet --upgrade --universal --generate-hashes --python-
 lock: $(UV)
 	$(UV) $(COMPILE) --constraint requirements/held.in --extra test pyproject.toml --output-file requirements/test.txt
 	$(UV) $(COMPILE) --constraint requirements/test.txt pyproject.toml --output-file requirements/run.txt
+	$(UV) $(COMPILE) --constraint requirements/test.txt requirements/serve.in --output-file requirements/serve.txt
 
 # Everything that `make test` installs, as CycloneDX, checked against its schema; then the known holes of all that is locked.
 # A version that the service does not answer for fails: silence is not safety. make audit SERVICE=osv asks another.

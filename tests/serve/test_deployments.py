@@ -1,0 +1,101 @@
+"""The files in `deploy`: systemd reads its own, the limits of proxies are those of the server, no torch."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from exported_files import write_onnx
+from residua.cli.app import app
+from residua.serve.limits import MIB, STANDARD
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+PINNED = re.compile(r"^([a-z0-9-]+)==(\S+)", re.MULTILINE)
+
+
+def text(name: str) -> str:
+    return (DEPLOY / name).read_text("utf-8")
+
+
+def options_of_serve() -> set[str]:
+    serve: Any = get_command(app).commands["serve"]  # type: ignore[attr-defined]
+    return {option for parameter in serve.params for option in parameter.opts}
+
+
+@pytest.mark.parametrize("name", ["Containerfile", "residua.service"])
+def test_options_of_the_command_exist(name: str) -> None:
+    lines = [line for line in text(name).splitlines() if line.startswith(("ExecStart", "CMD"))]
+    options = set(re.findall(r"--[a-z-]+", " ".join(lines)))
+    assert options
+    assert options <= options_of_serve()
+
+
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("systemd is not installed")
+    unit = tmp_path / "residua.service"
+    unit.write_text(text("residua.service").replace("/opt/residua/bin/residua", sys.executable))
+    done = subprocess.run([program, "verify", str(unit)], capture_output=True, text=True)
+    complaints = [line for line in done.stderr.splitlines() if "residua.service" in line]
+    assert not complaints
+
+
+def test_systemd_waits_until_the_server_has_drained() -> None:
+    seconds = re.search(r"^TimeoutStopSec=(\d+)$", text("residua.service"), re.MULTILINE)
+    assert seconds
+    assert int(seconds[1]) > STANDARD.drain_seconds
+
+
+def test_proxies_take_the_bodies_and_times_that_the_server_takes() -> None:
+    mib = STANDARD.body_bytes // MIB
+    receive, longest = (
+        int(value)
+        for value in (STANDARD.receive_seconds, STANDARD.receive_seconds + STANDARD.compute_seconds)
+    )
+    nginx, caddy = text("nginx.conf"), text("Caddyfile")
+    assert f"client_max_body_size {mib}m;" in nginx
+    assert f"max_size {mib}MiB" in caddy
+    assert f"client_body_timeout {receive}s;" in nginx
+    assert f"read_body {receive}s" in caddy
+    for pattern, document in (
+        (r"proxy_read_timeout (\d+)s", nginx),
+        (r"response_header_timeout (\d+)s", caddy),
+    ):
+        seconds = re.search(pattern, document)
+        assert seconds
+        assert int(seconds[1]) > longest, "the server itself says that it was late"
+    assert f"max_header_size {STANDARD.header_bytes >> 10}KiB" in caddy
+
+
+def test_the_container_installs_the_versions_that_were_tested_and_no_torch() -> None:
+    served = dict(PINNED.findall((ROOT / "requirements" / "serve.txt").read_text("utf-8")))
+    tested = dict(PINNED.findall((ROOT / "requirements" / "test.txt").read_text("utf-8")))
+    assert "torch" not in served
+    assert {name: version for name, version in served.items() if tested.get(name) != version} == {}
+    wanted = (ROOT / "requirements" / "serve.in").read_text("utf-8")
+    assert set(re.findall(r"^[a-z0-9-]+$", wanted, re.MULTILINE)) <= served.keys()
+
+
+def test_nothing_else_is_imported_to_serve_an_exported_file(tmp_path: Path) -> None:
+    write_onnx(tmp_path / "colours.onnx")
+    code = """
+import importlib.metadata, json, pathlib, sys
+from residua.serve.loading import load_model
+import residua.cli.serve, residua.serve.app, residua.serve.server
+residua.serve.app.create_app(load_model(pathlib.Path(sys.argv[1])))
+packages = importlib.metadata.packages_distributions()
+print(json.dumps(sorted({name for module in sys.modules for name in packages.get(module, ())})))
+"""
+    words = [sys.executable, "-c", code, str(tmp_path / "colours.onnx")]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    imported = {name.lower().replace("_", "-") for name in json.loads(done.stdout)}
+    served = {name for name, _ in PINNED.findall((ROOT / "requirements" / "serve.txt").read_text("utf-8"))}
+    assert imported - served <= {"residua", "setuptools"}, "add what is missing to requirements/serve.in"
