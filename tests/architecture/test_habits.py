@@ -145,7 +145,7 @@ def test_processes_are_joined_in_one_place_and_launched_in_another() -> None:
 
 def test_no_module_asks_what_an_object_happens_to_have() -> None:
     assert callers_of("hasattr") <= {
-        "training/processes/world.py",
+        "nn/processor.py",
         "training/processes/launch.py",
         "cli/failures.py",
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from residua.jobs import doctor
-from residua.training.timing import Timing
+from residua.measure.timing import Timing
 
 Way = tuple[str, str]
 

@@ -11,15 +11,16 @@ import torch
 from torch import nn
 
 from residua.errors import ConfigError
+from residua.measure import measurements
+from residua.measure.timing import Timing
 from residua.nn.network import Network, build
 from residua.runs import checkpoint
 from residua.runs.run import create
 from residua.spec import change, zoo
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Budget, Plan
-from residua.training import compiling, measurements, plan
+from residua.training import compiling, plan
 from residua.training.compiling import BLOCK_SECONDS, EXPECTED_GAIN, MIN_RETURN, MIN_SPEEDUP, CompileMode
-from residua.training.timing import Timing
 from small import after, arch, colours, go, recipe, rows, weights
 
 EAGER = Plan("cpu", "contiguous", "float32", 1, compile="off", graphs="off")

@@ -8,12 +8,13 @@ import torch
 
 from residua.errors import ConfigError
 from residua.files import cache_folder
+from residua.measure import timing
+from residua.measure.timing import Timing
 from residua.nn.device import place_network
 from residua.nn.network import Network, build
 from residua.spec.recipe import Plan
-from residua.training import plan, timing
+from residua.training import plan
 from residua.training.plan import MAX_SHARE, MIN_SPEEDUP, MIN_STEPS, TIMING_SECONDS, PlanChoice, choose_plan
-from residua.training.timing import Timing
 from small import arch
 
 AUTO = Plan("cpu", threads=1, compile="off")

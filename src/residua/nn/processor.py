@@ -1,5 +1,6 @@
-"""The processor of this machine: its name, and whether it has units for bfloat16."""
+"""The processor of this machine: its name, its cores, and whether it has units for bfloat16."""
 
+import os
 import platform
 from collections.abc import Iterator
 from contextlib import suppress
@@ -21,12 +22,22 @@ def processor_name() -> str:
     return next(names, "") or platform.processor() or platform.machine()
 
 
+def processor_flags() -> str:
+    """The instruction sets of the CPU, in alphabetical order; empty where the system does not say."""
+    return " ".join(sorted(next((value for name, value in _cpuinfo() if name in _FLAG_LINES), "").split()))
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def has_bfloat16_units() -> bool | None:
     """Whether the CPU computes bfloat16 in hardware; None where the system does not say.
 
     Without such units torch emulates bfloat16, which takes several times as long as float32.
     """
-    if flags := next((value for name, value in _cpuinfo() if name in _FLAG_LINES), ""):
+    if flags := processor_flags():
         return not _BFLOAT16_FLAGS.isdisjoint(flags.split())
     import torch  # here, because a run names its processor without torch
 

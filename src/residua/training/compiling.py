@@ -21,17 +21,17 @@ import torch
 from torch import Tensor
 
 from residua.data.decode import one_line
-from residua.nn.clips import layout
-from residua.nn.network import Network
-from residua.spec.recipe import Plan
-from residua.training import timing
-from residua.training.measurements import (
+from residua.measure import timing
+from residua.measure.measurements import (
     Measurement,
     describe_subject,
     load_measurement,
     save_measurement,
 )
-from residua.training.timing import Timing, seconds_of
+from residua.measure.timing import Timing, seconds_of
+from residua.nn.clips import layout
+from residua.nn.network import Network
+from residua.spec.recipe import Plan
 
 CompileMode = tuple[Literal["off", "whole", "blocks"], Literal["on", "off"]]
 """What is compiled, and whether as CUDA graphs."""
@@ -94,7 +94,7 @@ def choose_compile(
         return off, f"off: {obstacle}"
     modes, images = [EAGER, *_compile_modes(network, plan)], steps * batch
     subject = _subject(network, off, modes, batch)
-    if (known := load_measurement(subject)) and _is_whole(known, modes):
+    if (known := load_measurement(Measurement, subject)) and _is_whole(known, modes):
         return _decide(plan, known, images, "measured earlier on this machine:")
     if not rate and images < MANY_IMAGES:
         return off, "off: a short run"

@@ -21,6 +21,14 @@ from typing import Literal, TypeVar
 import torch
 from torch import nn
 
+from residua.measure import timing
+from residua.measure.measurements import (
+    Measurement,
+    describe_subject,
+    load_measurement,
+    save_measurement,
+)
+from residua.measure.timing import MAX_RATIO, Timing
 from residua.nn.device import device_name, resolve_device
 from residua.nn.letters import SubsampledConv
 from residua.nn.network import Network
@@ -28,14 +36,7 @@ from residua.nn.processor import has_bfloat16_units
 from residua.spec.amount import quantity
 from residua.spec.describe import cost
 from residua.spec.recipe import Plan
-from residua.training import compiling, memory, timing
-from residua.training.measurements import (
-    Measurement,
-    describe_subject,
-    load_measurement,
-    save_measurement,
-)
-from residua.training.timing import MAX_RATIO, Timing
+from residua.training import compiling, memory
 
 Placed = TypeVar("Placed", bound=nn.Module)
 Format = Literal["contiguous", "channels_last"]
@@ -164,7 +165,7 @@ def _fastest(
         ways=list(names),
         is_checkpointed=plan.memory_limit > 0,
     )
-    known = load_measurement(subject)
+    known = load_measurement(Measurement, subject)
     if known and known.rates.keys() <= names.keys():
         rates = {names[name]: rate for name, rate in known.rates.items()}
         return names[known.fastest], rates, "measured earlier on this machine:"

@@ -4,7 +4,6 @@ All threads compute one batch together; or, with `split`, each of them computes 
 Threads that do not wait for each other after every layer are faster where others use the machine, too.
 """
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from residua.errors import CheckpointError, ConfigError
+from residua.nn.processor import usable_cores
 from residua.predict.engines.normalise import normalise_views
 from residua.spec.preprocess import Preprocess
 
@@ -73,17 +73,18 @@ class OnnxRuntimeEngine:
         return logits
 
 
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _session(model: str | Path | bytes, *, threads: int) -> Any:
-    """A session on the CPU, in which so many threads compute one batch together."""
+def import_onnxruntime() -> Any:
+    """The module `onnxruntime`. ConfigError where it is not installed."""
     try:
         import onnxruntime
     except ImportError:
         raise ConfigError(f"ONNX Runtime is not installed: {INSTALL}") from None
+    return onnxruntime
+
+
+def _session(model: str | Path | bytes, *, threads: int) -> Any:
+    """A session on the CPU, in which so many threads compute one batch together."""
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3  # errors alone: it warns of each constant that it computes beforehand

@@ -35,7 +35,7 @@ class OpenVinoEngine:
 
     def __init__(
         self,
-        model: "str | Path | openvino.Model",
+        model: "str | Path | bytes | openvino.Model",
         preprocess: Preprocess | None,
         *,
         hint: Hint = "latency",
@@ -46,7 +46,8 @@ class OpenVinoEngine:
         """Compile the model for this machine.
 
         Args:
-            model: The .xml file with its .bin file beside it, an .onnx file, or a model, which is copied.
+            model: The .xml file with its .bin file beside it, an .onnx file or its bytes, or a model,
+                which is copied.
             preprocess: How views become its input, normalised float32 (n, C, S, S); None where the
                 model reads images as they are.
             hint: What OpenVINO is to be fast at.
@@ -102,14 +103,19 @@ def _compile(model: Any, preprocess: Preprocess | None, settings: dict[str, Any]
         raise ConfigError(f"OpenVINO is not installed: {INSTALL}") from None
     core = openvino.Core()
     try:
-        network = model.clone() if isinstance(model, openvino.Model) else core.read_model(str(model))
+        network = _read(core, model) if isinstance(model, str | Path | bytes) else model.clone()
         if preprocess is not None and not preprocess.mean_image:
             network = _with_normalisation(network, preprocess)
         return core.compile_model(network, "CPU", settings)
     except RuntimeError as error:
-        where = "the model in memory" if isinstance(model, openvino.Model) else model
+        where = model if isinstance(model, str | Path) else "the model in memory"
         cause = " ".join(str(error).split())[:200]
         raise CheckpointError(f"{where} cannot be used by OpenVINO ({cause}): export it again") from None
+
+
+def _read(core: Any, model: str | Path | bytes) -> Any:
+    """The model in a file, or in the bytes of an ONNX file."""
+    return core.read_model(model if isinstance(model, bytes) else str(model))
 
 
 def _with_normalisation(model: Any, preprocess: Preprocess) -> Any:

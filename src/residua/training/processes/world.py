@@ -30,6 +30,7 @@ from torch.nn.parallel import DistributedDataParallel
 from residua.data import loader
 from residua.errors import ConfigError, PeerLostError
 from residua.nn.device import nearest_device
+from residua.nn.processor import usable_cores
 from residua.spec.amount import quantity
 from residua.training.processes.failure import (
     Address,
@@ -296,5 +297,4 @@ def _open_store(rank: int, size: int) -> TCPStore:
 
 def available_cores() -> int:
     """CPU cores for this process: those of the machine, shared by its processes."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    return max(1, usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))

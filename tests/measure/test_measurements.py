@@ -8,7 +8,7 @@ import torch
 
 from residua.errors import ConfigError
 from residua.files import cache_folder
-from residua.training.measurements import (
+from residua.measure.measurements import (
     FOLDER,
     Measurement,
     describe_subject,
@@ -27,19 +27,23 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return cache_folder() / FOLDER
 
 
+def is_unknown(subject: str) -> bool:
+    return load_measurement(Measurement, subject) is None
+
+
 def test_a_measurement_is_found_again() -> None:
-    assert load_measurement(SUBJECT) is None
+    assert load_measurement(Measurement, SUBJECT) is None
     save_measurement(MEASURED)
-    assert load_measurement(SUBJECT) == MEASURED
+    assert load_measurement(Measurement, SUBJECT) == MEASURED
 
 
 def test_another_network_batch_or_processor_was_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     save_measurement(MEASURED)
     for other in (arch(4), arch(drop=True)):
-        assert load_measurement(describe_subject("arithmetic", other, torch.device("cpu"), batch=8)) is None
-    assert load_measurement(describe_subject("arithmetic", arch(), torch.device("cpu"), batch=9)) is None
-    monkeypatch.setattr("residua.training.measurements.processor_name", lambda: "another")
-    assert load_measurement(describe_subject("arithmetic", arch(), torch.device("cpu"), batch=8)) is None
+        assert is_unknown(describe_subject("arithmetic", other, torch.device("cpu"), batch=8))
+    assert is_unknown(describe_subject("arithmetic", arch(), torch.device("cpu"), batch=9))
+    monkeypatch.setattr("residua.measure.measurements.processor_name", lambda: "another")
+    assert is_unknown(describe_subject("arithmetic", arch(), torch.device("cpu"), batch=8))
 
 
 @pytest.mark.parametrize(
@@ -61,9 +65,9 @@ def test_a_damaged_file_counts_as_missing(text: str, folder: Path) -> None:
     save_measurement(MEASURED)
     (file,) = folder.iterdir()
     file.write_text(text)
-    assert load_measurement(SUBJECT) is None
+    assert load_measurement(Measurement, SUBJECT) is None
     save_measurement(MEASURED)
-    assert load_measurement(SUBJECT) == MEASURED
+    assert load_measurement(Measurement, SUBJECT) == MEASURED
 
 
 def test_a_link_is_not_followed(folder: Path, tmp_path: Path) -> None:
@@ -71,14 +75,14 @@ def test_a_link_is_not_followed(folder: Path, tmp_path: Path) -> None:
     (file,) = folder.iterdir()
     file.rename(tmp_path / "elsewhere")
     file.symlink_to(tmp_path / "elsewhere")
-    assert load_measurement(SUBJECT) is None
+    assert load_measurement(Measurement, SUBJECT) is None
 
 
 def test_a_folder_that_cannot_be_written_keeps_nothing(folder: Path) -> None:
     folder.parent.mkdir(parents=True)
     folder.write_text("a file in its place")
     save_measurement(MEASURED)
-    assert load_measurement(SUBJECT) is None
+    assert load_measurement(Measurement, SUBJECT) is None
 
 
 def test_speeds_are_numbers_above_0() -> None:

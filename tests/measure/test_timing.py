@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from residua.training import timing
-from residua.training.timing import MAX_RATIO, MIN_TURNS, Timing, fastest, time_in_turns
+from residua.measure import timing
+from residua.measure.timing import MAX_RATIO, MIN_TURNS, Timing, fastest, time_in_turns
 
 RESNET50 = {"off": 32 / 9.5, "blocks": 32 / 9.0, "whole": 32 / 10.6}
 """Seconds of a step on a quiet machine."""

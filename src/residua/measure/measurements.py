@@ -13,7 +13,7 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import torch
 
@@ -29,6 +29,17 @@ FOLDER = "measurements"
 """Folder of the files in the user's folder for caches."""
 _MAX_BYTES = 1 << 16
 """Size beyond which a file is none of ours."""
+
+
+class Measured(Protocol):
+    """A record of what was measured."""
+
+    @property
+    def subject(self) -> str:
+        """All that the numbers depend on, as `describe_subject` writes it."""
+
+
+MeasuredT = TypeVar("MeasuredT", bound=Measured)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +67,7 @@ def describe_subject(kind: str, arch: Arch, device: torch.device, **facts: Any) 
     Args:
         kind: What is compared.
         arch: The network.
-        device: Where it is trained.
+        device: Where it computes.
         facts: What else the speeds depend on, e.g. the batch size.
     """
     machine = {
@@ -70,17 +81,22 @@ def describe_subject(kind: str, arch: Arch, device: torch.device, **facts: Any) 
     return json.dumps({"kind": kind, "network": digest, **machine, **facts}, sort_keys=True)
 
 
-def load_measurement(subject: str) -> Measurement | None:
-    """What was measured of `subject` earlier; None where nothing was, or the file is damaged."""
+def load_measurement(kind: type[MeasuredT], subject: str) -> MeasuredT | None:
+    """What was measured of `subject` earlier; None where nothing was, or the file is damaged.
+
+    Args:
+        kind: Class of the record.
+        subject: As `describe_subject` writes it.
+    """
     with suppress(ResiduaError, ValueError, OSError):
         file = _file_of(subject)
         if file.stat().st_size <= _MAX_BYTES:
-            measurement = from_json(Measurement, read_file(file).decode())
+            measurement = from_json(kind, read_file(file).decode())
             return measurement if measurement.subject == subject else None
     return None
 
 
-def save_measurement(measurement: Measurement) -> None:
+def save_measurement(measurement: Measured) -> None:
     """Keep `measurement` for later runs; nothing happens where the folder cannot be written."""
     with suppress(ResiduaError, OSError):
         file = _file_of(measurement.subject)
