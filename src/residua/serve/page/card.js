@@ -1,6 +1,7 @@
 // One image and its prediction.
 
 const SHORT = 3 // classes below the likeliest one
+export const NOTHING = 'nothing detected'
 const STAGES = [['queue', 'queue'], ['decode', 'decode'], ['infer', 'network']]
 
 export const percent = (share) => `${(100 * share).toFixed(share > 0.9995 || share < 0.0005 ? 0 : 1)} %`
@@ -38,9 +39,10 @@ export class Card {
   predicted({ classes, ms, cam }) {
     this.element.className = 'card'
     const [best, ...others] = classes
-    this.part('.best').textContent = best.name
-    this.part('.top .share').textContent = percent(best.share)
-    this.part('.top .length').style.setProperty('--share', best.share)
+    this.part('.best').textContent = best?.name ?? NOTHING
+    this.part('.top .share').textContent = best ? percent(best.share) : ''
+    this.part('.top .length').style.setProperty('--share', best?.share ?? 0)
+    this.part('.boxes').replaceChildren(...classes.filter((one) => one.box).map(frame))
     const bars = this.part('.bars')
     bars.replaceChildren(...others.map(bar))
     ;[...bars.children].slice(SHORT).forEach((row) => { row.hidden = true })
@@ -68,6 +70,10 @@ export class Card {
   }
 
   #show({ file, name }) {
+    if (file.type.startsWith('video/')) {
+      this.#play(file, name)
+      return
+    }
     const photo = this.part('.photo')
     photo.alt = `The image ${name}`
     photo.addEventListener('load', () => this.part('.picture').style.setProperty('--ratio', photo.naturalWidth / photo.naturalHeight))
@@ -75,11 +81,19 @@ export class Card {
     photo.src = URL.createObjectURL(file)
   }
 
+  #play(file, name) {
+    const video = Object.assign(document.createElement('video'), { className: 'photo', controls: true, muted: true, playsInline: true })
+    video.setAttribute('aria-label', `The video ${name}`)
+    video.addEventListener('loadedmetadata', () => this.part('.picture').style.setProperty('--ratio', video.videoWidth / video.videoHeight || 1))
+    video.addEventListener('error', () => this.part('.frame').classList.add('unshown'))
+    this.part('.photo').replaceWith(video)
+    video.src = URL.createObjectURL(file)
+  }
+
   /** Lay the Grad-CAM over the part of the image that the network reads: `box` holds shares of its sides. */
-  #overlay({ url, box: [left, top, right, bottom] }) {
+  #overlay({ url, box }) {
     const overlay = this.part('.cam')
-    const edges = { left, top, width: right - left, height: bottom - top }
-    for (const [edge, share] of Object.entries(edges)) overlay.style[edge] = `${100 * share}%`
+    place(overlay, box)
     overlay.src = url
     overlay.alt = 'Grad-CAM: the regions that speak for the class'
     overlay.hidden = false
@@ -118,6 +132,18 @@ export class Card {
     }), `${milliseconds(ms.here)} ms in all`)
     this.part('.times').hidden = false
   }
+}
+
+function place(element, [left, top, right, bottom]) {
+  const edges = { left, top, width: right - left, height: bottom - top }
+  for (const [edge, share] of Object.entries(edges)) element.style[edge] = `${100 * share}%`
+}
+
+function frame({ name, box }) {
+  const element = document.createElement('span')
+  element.dataset.name = name
+  place(element, box)
+  return element
 }
 
 function bar({ name, share }) {

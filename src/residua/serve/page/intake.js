@@ -1,6 +1,6 @@
 // The ways an image comes in: chosen files, a folder, dropped files and folders, the clipboard.
 
-const IMAGE = /\.(jpe?g|png|webp|gif|bmp|tiff?|avif|hei[cf]|ppm|pgm)$/i
+const IMAGE = /\.(jpe?g|png|webp|gif|bmp|tiff?|avif|hei[cf]|ppm|pgm|mp4|mov|avi|mkv|webm)$/i
 
 /** Call `take(images)` with `[{file, name}]` whenever images come in; `name` is the path within a folder. */
 export function listen(take) {

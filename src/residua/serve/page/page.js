@@ -1,10 +1,10 @@
 // The page of the server: images come in, are sent two at a time, and each prediction becomes a card and a row.
 
 import * as camera from './camera.js'
-import { Card, percent } from './card.js'
+import { Card, NOTHING, percent } from './card.js'
 import * as intake from './intake.js'
 import { Queue } from './queue.js'
-import { describe, MOST_BYTES, predict } from './server.js'
+import { describe, predict } from './server.js'
 import * as summary from './summary.js'
 
 const MOST_CARDS = 100 // of more images, the table shows the rest
@@ -13,7 +13,7 @@ const ANNOUNCE_MS = 2000
 const part = (name) => document.getElementById(name)
 const cards = new Set()
 const batch = { total: 0, announced: 0 }
-let model = { cam: false, classes: [] }
+let model = { cam: false, classes: [], max_bytes: Infinity }
 let redraw = 0
 
 const queue = new Queue(({ item, options, card }, signal) => send(item, options, card, signal), showQueue)
@@ -59,7 +59,7 @@ function job(item, card, options = {}) {
       card?.predicted(prediction)
       summary.keep(item, prediction)
       const [best] = prediction.classes
-      announce(`${item.name}: ${best.name}, ${percent(best.share)}`)
+      announce(best ? `${item.name}: ${best.name}, ${percent(best.share)}` : `${item.name}: ${NOTHING}`)
     },
     refused(error) {
       card?.refused(error)
@@ -71,7 +71,7 @@ function job(item, card, options = {}) {
 
 async function send(item, options, card, signal) {
   let body = item.file
-  if (body.size > MOST_BYTES) {
+  if (body.size > model.max_bytes) {
     body = await shrink(body).catch(() => body)
     if (body !== item.file) card?.note('Made smaller before sending: the file is larger than the server accepts.')
   }
@@ -149,8 +149,8 @@ function clear() {
 }
 
 function showModel() {
-  document.title = `${model.name} · residua`
-  part('model').textContent = model.name
+  document.title = `${model.model} · residua`
+  part('model').textContent = model.model
   const count = model.classes.length.toLocaleString('en')
   const facts = [['Reads', model.reads], ['Classes', count], ['Engine', model.engine]]
   part('facts').replaceChildren(...facts.filter(([, value]) => value).map(([name, value]) => {
@@ -164,7 +164,14 @@ function showModel() {
   part('classes').hidden = false
   part('class-count').textContent = `${count} classes`
   part('command').textContent = `curl --data-binary @image.jpg '${new URL('predict?topk=5', document.baseURI)}'`
+  if (model.task === 'clips') readVideos()
   showClasses('')
+}
+
+function readVideos() {
+  for (const input of [part('images'), part('photo')]) input.accept = 'video/*'
+  part('take-photo').hidden = true
+  for (const word of document.querySelectorAll('.what')) word.textContent = 'videos'
 }
 
 function showClasses(text) {

@@ -1,7 +1,7 @@
 // What the page asks the server. No other file of the page knows an address or the form of a response.
 
-export const MOST_BYTES = 8 * 1024 * 1024 // of a body, as limits.py says
 const TOPK = 10
+const LEAST_SCORE = 0.5 // of a box that is shown
 const SECONDS = 3 // before the next attempt, where the server names none
 
 /** The server is busy, or about to stop: ask again after some seconds. */
@@ -20,20 +20,19 @@ export class Refused extends Error {
   }
 }
 
-/** The network behind the page: its name, classes, engine, the pixels it reads, and whether it has Grad-CAM. */
+/** The network behind the page: {model, task, classes, reads, engine, cam, max_bytes}. */
 export async function describe() {
-  const { models: [name] } = await json('v2')
-  const { parameters } = await json(`v2/models/${name}`)
-  const { size, colour, task } = parameters
-  const unit = { rgb: 'in colour', grey: 'in grey', bands: 'in bands' }[colour]
-  return { ...parameters, name, reads: `${size} × ${size} ${unit}${task === 'clips' ? ', clips' : ''}` }
+  const response = await fetch('model')
+  if (!response.ok) throw new Refused(`status ${response.status}`, true)
+  return response.json()
 }
 
 /**
  * Predict one image.
  *
- * Returns {classes: [{name, share}], boxes, ms: {queue, decode, infer, here}, cam: {url, box} or null}: classes with
- * the likeliest first, times in milliseconds, `here` measured by the page.
+ * Returns {classes: [{name, share, box}], ms: {queue, decode, infer, here}, cam: {url, box} or null}: the likeliest class
+ * first, times in milliseconds, `here` measured by the page. Each class of a detector has a `box` in the image: left, top,
+ * right and bottom as shares of its sides.
  */
 export async function predict(image, { cam = false, signal } = {}) {
   const started = performance.now()
@@ -48,16 +47,17 @@ export async function predict(image, { cam = false, signal } = {}) {
   if (!response.ok) throw new Refused(sentence(document.error ?? `status ${response.status}`), response.status >= 500)
   const [prediction] = document.predictions
   return {
-    classes: prediction.classes.map((row) => ({ name: row.class, share: row.probability })),
+    classes: prediction.boxes ? boxesOf(prediction) : prediction.classes.map((row) => ({ name: row.class, share: row.probability })),
     ms: { ...document.ms, here: performance.now() - started },
     cam: prediction.cam ? { url: prediction.cam, box: prediction.cam_box } : null,
   }
 }
 
-async function json(address) {
-  const response = await fetch(address)
-  if (!response.ok) throw new Refused(`status ${response.status}`, true)
-  return response.json()
+/** Boxes that are worth drawing; edges become shares of the sides of the image. */
+function boxesOf({ boxes, size: [width, height] }) {
+  return boxes.filter((box) => box.score >= LEAST_SCORE).map(({ class: name, score, box: [left, top, right, bottom] }) => (
+    { name, share: score, box: [left / width, top / height, right / width, bottom / height] }
+  ))
 }
 
 function sentence(text) {

@@ -1,6 +1,6 @@
 // The table of all images, how many there are of each class, and both as a CSV file.
 
-import { percent } from './card.js'
+import { NOTHING, percent } from './card.js'
 
 const CLASSES = 8
 const FORMULA = /^'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/ // what a spreadsheet takes for a formula, as data/table_cells.py says
@@ -51,8 +51,8 @@ export function draw() {
 
 const VALUES = {
   name: (item) => item.name,
-  best: (item, outcome) => outcome.classes?.[0].name,
-  share: (item, outcome) => outcome.classes?.[0].share,
+  best: (item, outcome) => outcome.classes && (outcome.classes[0]?.name ?? NOTHING),
+  share: (item, outcome) => outcome.classes?.[0]?.share,
   ms: (item, outcome) => outcome.ms?.here,
 }
 
@@ -81,7 +81,7 @@ function row(item, outcome) {
     return line
   }
   const [best] = outcome.classes
-  for (const [text, kind] of [[best.name, ''], [percent(best.share), 'numeric'], [`${Math.round(outcome.ms.here)} ms`, 'numeric']]) {
+  for (const [text, kind] of [[best?.name ?? NOTHING, ''], [best ? percent(best.share) : '', 'numeric'], [`${Math.round(outcome.ms.here)} ms`, 'numeric']]) {
     line.append(Object.assign(document.createElement('td'), { textContent: text, className: kind }))
   }
   return line
@@ -89,7 +89,10 @@ function row(item, outcome) {
 
 function drawTally() {
   const tally = new Map()
-  for (const { classes } of outcomes.values()) if (classes) tally.set(classes[0].name, (tally.get(classes[0].name) ?? 0) + 1)
+  for (const { classes } of outcomes.values()) {
+    const name = classes && (classes[0]?.name ?? NOTHING)
+    if (name) tally.set(name, (tally.get(name) ?? 0) + 1)
+  }
   const ranked = [...tally].sort((a, b) => b[1] - a[1])
   const others = ranked.slice(CLASSES)
   const shown = ranked.slice(0, CLASSES)
