@@ -13,6 +13,7 @@ from residua.cli import (
     doctor,
     evaluate,
     explain,
+    export,
     models,
     predict,
     recipes,
@@ -41,7 +42,7 @@ COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
     "Train": {"recipes": recipes.recipes, "train": train.train, "resume": train.resume},
     "Judge": {"evaluate": evaluate.evaluate, "compare": compare.compare, "predict": predict.predict},
     "Explain": {"analyse": analyse.analyse, "reproduce": reproduce.reproduce},
-    "Ship": {"serve": serve.serve},
+    "Ship": {"export": export.export, "serve": serve.serve},
 }
 """Title in the help -> name -> function; `data` and `weights` are groups of commands of their own."""
 EPILOGS: Mapping[str, str] = {"explain": changes_help()}

@@ -6,11 +6,10 @@ imported.
 """
 
 import sys
-from types import ModuleType
 from typing import Any
 
 
-def import_openvino() -> ModuleType:
+def import_openvino() -> Any:
     """The module `openvino`, which sends nothing.
 
     Raises:

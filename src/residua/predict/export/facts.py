@@ -44,7 +44,7 @@ class ExportFacts:
     origin: str = ""
     """Which weights those were, on one line; empty where there were none."""
     machine: str = ""
-    """Instruction sets that a file of machine code needs, separated by spaces; empty where any machine can."""
+    """What a file of machine code needs: torch, system, instruction sets; empty where any machine can."""
     made_with: str = ""
     """Versions of residua and of the libraries that made the file."""
     format: int = FORMAT

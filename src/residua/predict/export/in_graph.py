@@ -1,9 +1,12 @@
 """Preprocessing as layers of a graph: uint8 images of any size -> what the network reads, as Pillow makes it.
 
-Pillow resizes in two passes, first along the rows and then along the columns. Each weight is a whole number of
-2^-22, and each pass rounds to whole grey levels. So does this, bit for bit: a pass is a product with a matrix
-that has one row for each pixel of the centre crop. The matrices come from the size of the image, so the graph
-works for every size and needs no resize of a runtime, which all differ.
+Pillow resizes in two passes, first along the rows and then along the columns. Each weight is a whole number
+of 2^-22, and each pass rounds to whole grey levels. So does this, bit for bit: a pass is a product with a
+matrix that has one row for each pixel of the centre crop. The matrices come from the size of the image, so
+the graph works for every size and needs no resize of a runtime, which all differ.
+
+One case differs: Pillow 13 takes the columns first of an image that shrinks and is more than twice as tall as
+wide. There, a quarter of the pixels differ by a grey level.
 
 Everything that must be exact is a whole number below 2^24 in float32, or below 2^31 in int64: runtimes that
 compute with 32 bits find the same.

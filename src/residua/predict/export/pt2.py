@@ -1,8 +1,8 @@
 """A network as an archive of torch: the graph alone (`pt2`), or compiled for this processor (`pt2-aoti`).
 
-Both are zip files with the facts at `*/extra/residua`, which is read without torch. torch loads either with the
-rights of the process: `torch.export.load` may unpickle what is in an archive, and a compiled one holds machine
-code. So no command of residua loads such a file; programs load those that they trust.
+Both are zip files with the facts at `*/extra/residua`, which is read without torch. torch loads either with
+the rights of the process: `torch.export.load` may unpickle what is in an archive, and a compiled one holds
+machine code. So no command of residua loads such a file; programs load those that they trust.
 """
 
 import platform
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 MAX_FACTS = 1 << 26
 """Most bytes of facts that are read: a mean image is a part of them."""
 _ENTRY = f"/extra/{KEY}"
-_INSTRUCTIONS = tuple("sse ssse avx fma f16c bmi abm popcnt movbe adx aes sha gfni amx".split())
+_INSTRUCTIONS = (
+    *("sse", "ssse", "avx", "fma", "f16c", "bmi", "abm", "popcnt", "movbe", "adx", "aes", "sha", "gfni"),
+    *("pclmul", "pku", "amx"),
+)
 """How flags of x86 begin that stand for instructions which a compiler emits for `-march=native`."""
 
 Compute = Callable[["NDArray[Any]"], "NDArray[np.float32]"]
@@ -34,7 +37,8 @@ Compute = Callable[["NDArray[Any]"], "NDArray[np.float32]"]
 
 def write_pt2(graph: ExportGraph, file: Path) -> None:
     """Write a graph as torch.export saves it."""
-    torch.export.save(graph.program, file, extra_files={KEY: graph.facts.to_text()})
+    with without_warnings():
+        torch.export.save(graph.program, file, extra_files={KEY: graph.facts.to_text()})
 
 
 def load_pt2(path: Path) -> Compute:
@@ -116,7 +120,7 @@ def this_machine() -> str:
     """What compiled code depends on: version of torch, system, architecture and instruction sets."""
     flags = processor_flags().split()
     if platform.machine() in ("x86_64", "AMD64"):
-        flags = [flag for flag in flags if flag.lstrip("v").startswith(_INSTRUCTIONS)]
+        flags = [flag for flag in flags if flag.removeprefix("v").startswith(_INSTRUCTIONS)]
     return " ".join([f"torch-{torch.__version__}", platform.system(), platform.machine(), *flags])
 
 
