@@ -152,8 +152,8 @@ class Int8Accuracy:
             f"calibrated on {self.calibration}; measured on {measured}",
         )
         if self.float_operations:
-            kept = f"{len(self.float_operations)} of {self.operations} operations stay float32"
-            notes += (f"{kept}: {', '.join(self.float_operations)}",)
+            share = f"{len(self.float_operations)} of {self.operations} operations stay float32"
+            notes += (f"{share}: {', '.join(self.float_operations)}",)
         return TextTable(("precision", "top-1", "95 % interval", "images"), rows, 1, notes)
 
 
@@ -190,19 +190,19 @@ def quantise_within(
         NonFiniteError: The model computes NaN or infinity.
         DataError: An image cannot be decoded.
     """
-    count = quantity(len(data.test), "image")
-    listen(Activity(f"measuring float32 on {count}"))
+    images = quantity(len(data.test), "image")
+    listen(Activity(f"measuring float32 on {images}"))
     before = _evaluation(quantiser.engine(), data)
     order: tuple[str, ...] = ()
     best: Int8Accuracy | None = None
-    for kept in (0, *STEPS):
-        if kept and not order:
+    for count in (0, *STEPS):
+        if count and not order:
             listen(Activity(f"ranking {len(quantiser.operations)} operations by their sensitivity"))
             order = rank_by_sensitivity(quantiser, data)
-        floats = order[:kept]
-        listen(Activity(f"quantising, and measuring int8 on {count}"))
-        wanted = [name for name in quantiser.operations if name not in floats]
-        model = quantiser.quantised(wanted, data.calibration_arrays())
+        floats = order[:count]
+        listen(Activity(f"quantising, and measuring int8 on {images}"))
+        others = [name for name in quantiser.operations if name not in floats]
+        model = quantiser.quantised(others, data.calibration_arrays())
         accuracy = _accuracy(before, _evaluation(quantiser.engine(model), data), data, quantiser, floats)
         if accuracy.drop <= max_drop:
             return model, accuracy

@@ -1,0 +1,80 @@
+"""`residua export --int8`: files that people use, and what is refused without leaving a trace."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import residua
+from colour_network import colour_network, stretched_network
+from command import residua as run_residua
+from residua.errors import CheckpointError, ConfigError
+from residua.jobs.export_int8 import Int8Export, export_int8
+from residua.predict.export import int8
+from residua.predict.export.facts import Takes
+from small import picture, split_folder
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return split_folder(tmp_path_factory.mktemp("photos"), train=8, val=6, side=15)
+
+
+def exported(folder: Path, photos: Path | None, to: str = "onnx", takes: Takes = "inputs") -> Int8Export:
+    """The small network in int8, as a user exports it."""
+    residua.save(colour_network(), folder / "colours")
+    return export_int8(folder / "colours", to, takes=takes, verify=photos, out=folder)
+
+
+@pytest.mark.parametrize("to", ["onnx", "openvino"])
+def test_that_an_int8_file_predicts_and_says_what_it_costs(to: str, tmp_path: Path, photos: Path) -> None:
+    (file,) = exported(tmp_path, photos, to).files
+    assert [Path(path).read_bytes() != b"" for path in file.sha256] == [True] * (1 + (to == "openvino"))
+    assert file.size == sum(Path(path).stat().st_size for path in file.sha256)
+    classifier = residua.load(file.path)
+    assert classifier(picture("red", 77, 31)).top(1)[0][0] == "red"
+    assert file.accuracy.drop <= int8.MAX_DROP
+    assert file.accuracy.after.n == 18
+    assert "24 images of train" in file.accuracy.calibration
+    assert set(file.speedup) == {1, 16}
+
+
+def test_that_a_graph_with_preprocessing_reads_images_of_any_size(tmp_path: Path, photos: Path) -> None:
+    import onnxruntime
+
+    (file,) = exported(tmp_path, photos, takes="images").files
+    session = onnxruntime.InferenceSession(file.path, providers=["CPUExecutionProvider"])
+    for side in (12, 40):
+        image = np.asarray(Image.fromarray(picture("green", 5, 12)).resize((side + 3, side)))
+        (logits,) = session.run(None, {"images": image[None]})
+        assert residua.load(tmp_path / "colours").classes[int(logits.argmax())] == "green"
+    assert file.accuracy.drop <= int8.MAX_DROP
+
+
+def test_that_nothing_is_left_of_a_file_that_loses_too_much(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(int8, "STEPS", ())
+    residua.save(stretched_network(), tmp_path / "stretched")
+    before = {*tmp_path.iterdir()}
+    with pytest.raises(CheckpointError, match="max-drop"):
+        export_int8(tmp_path / "stretched", "onnx", takes="inputs", verify=photos, out=tmp_path)
+    assert {*tmp_path.iterdir()} == before
+
+
+def test_that_a_network_without_images_asks_for_them(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--verify"):
+        exported(tmp_path, None)
+
+
+def test_that_targets_without_int8_are_refused(tmp_path: Path, photos: Path) -> None:
+    with pytest.raises(ConfigError, match="openvino"):
+        exported(tmp_path, photos, "pt2")
+
+
+def test_that_an_allowed_drop_without_int8_is_refused(tmp_path: Path) -> None:
+    residua.save(colour_network(), tmp_path / "colours")
+    done = run_residua("export", str(tmp_path / "colours"), "--max-drop", "1", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--int8" in done.stderr
