@@ -1,6 +1,7 @@
 """Classifier: the Predictor of images; it takes files, pictures or arrays and returns classes."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from residua.events import Event
 from residua.nn.network import Network
 from residua.predict import hub
+from residua.predict.engines.engine import Engine
 from residua.predict.folder import save
-from residua.predict.picture_classifier import PictureClassifier
+from residua.predict.picture_classifier import BATCH_SIZE, PictureClassifier, softmax
 from residua.predict.predictor import compute_logits, describe_predictor, load_predictor, read_classifier
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Plan
@@ -30,6 +33,8 @@ class Classifier(PictureClassifier):
     """Device, memory format and precision."""
     weights: str = "raw"
     """Which weights the network has: `raw`, `ema` or `best`."""
+    engine: Engine | None = None
+    """What computes probabilities; None is torch, under the plan."""
 
     def __repr__(self) -> str:
         return describe_predictor("Classifier", self.network, self.plan, self.weights)
@@ -82,8 +87,45 @@ class Classifier(PictureClassifier):
 
     def probabilities(self, views: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The probability of each class, (n, classes); see `PictureClassifier`."""
+        if self.engine is not None:
+            return softmax(self.engine.logits(views))
         rows: NDArray[np.float32] = torch.softmax(self.logits(torch.from_numpy(views)), 1).cpu().numpy()
         return rows
+
+    def with_engine(
+        self,
+        name: str = "auto",
+        views: NDArray[np.uint8] | None = None,
+        *,
+        batch_size: int = BATCH_SIZE,
+        images: int = 0,
+        listen: Callable[[Event], object] = lambda _: None,
+    ) -> "Classifier":
+        """The same classifier, whose probabilities another engine computes.
+
+        Args:
+            name: An engine of `predict/engines/candidates.py`; `auto` measures which one is the fastest here,
+                in about 20 seconds, and the next time takes what it measured.
+            views: For `auto`, the first views of the work, (n, C, S, S), on which engines must agree; None
+                takes noise.
+            batch_size: Views that are computed at once.
+            images: For `auto`, images of the work, where that is known: nothing is measured for few.
+            listen: For `auto`, receives what is done, and the measured table.
+
+        Raises:
+            ConfigError: There is no such engine for this device, or its package is not installed.
+        """
+        from residua.predict.engines.choose import (  # few processes need the engines
+            choose_engine,
+            named_engine,
+        )
+
+        if name != "auto":
+            return replace(self, engine=named_engine(self.network, name, batch_size=batch_size))
+        reads = self.preprocess
+        views = np.empty((0, reads.channels, reads.size, reads.size), np.uint8) if views is None else views
+        engine = choose_engine(self.network, views, batch_size=batch_size, images=images, listen=listen)
+        return replace(self, engine=engine)
 
     def logits(self, pixels: Tensor) -> Tensor:
         """(n, C, H, W) uint8 -> logits (n, classes) float32, on the plan's device."""
