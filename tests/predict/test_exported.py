@@ -1,5 +1,6 @@
 """Exported files as classifiers: ONNX and OpenVINO, with and without preprocessing in the graph."""
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from PIL import Image
 import residua
 from exported_files import CLASSES, facts, onnx_model, write_onnx, write_openvino
 from residua.errors import CheckpointError, ConfigError
+from residua.nn.network import build
+from residua.predict.export.graph import export_graph
+from residua.predict.export.pt2 import write_pt2
 from residua.predict.exported import load_exported
 from residua.predict.picture_classifier import rows_of_views
 from small import arch, picture
@@ -35,6 +39,8 @@ def test_a_file_classifies_pictures_of_every_kind_and_size(suffix: str, takes: s
     assert all(abs(sum(prediction.probabilities) - 1) < 1e-5 for prediction in predictions)
     assert classify((tmp_path / "0.png").read_bytes()).top() == predictions[0].top()
     assert "tiny: 3 classes" in repr(classify)
+    wide = np.zeros((20, 31, 3), np.uint8)
+    assert classify.view(wide).shape == ((3, 12, 12) if takes == "inputs" else (3, 20, 31))
 
 
 @pytest.mark.parametrize(("suffix", "takes"), FORMS)
@@ -167,3 +173,38 @@ def test_a_graph_with_other_outputs_than_its_facts_is_refused(tmp_path: Path) ->
     path.write_bytes(model.SerializeToString())
     with pytest.raises(CheckpointError, match=r"\(1, 3\)"):
         load_exported(path)(picture("red", 1))
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network as torch saves it."""
+    network = build(arch()).eval()
+    network.class_names = CLASSES
+    path = tmp_path_factory.mktemp("archive") / "m.pt2"
+    write_pt2(export_graph(network), path)
+    residua.save(network, path.parent / "saved")
+    return path
+
+
+def test_an_archive_of_torch_predicts_as_its_network_does(archive: Path) -> None:
+    pictures = [picture("red", 1), picture("blue", 2, 30)]
+    expected = residua.load(archive.parent / "saved")(pictures)
+    for prediction, other in zip(residua.load(archive)(pictures), expected, strict=True):
+        assert dict(prediction.top(3)) == pytest.approx(dict(other.top(3)), abs=1e-5)
+
+
+def test_machine_code_and_damaged_archives_are_not_loaded(archive: Path, tmp_path: Path) -> None:
+    path = tmp_path / "m.pt2"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("m/extra/residua", facts(machine="torch-2 Linux").to_text())
+    with pytest.raises(CheckpointError, match="machine code"):
+        load_exported(path)
+    content = archive.read_bytes()
+    for share in (0.0, 0.3, 0.9):
+        path.write_bytes(content[: int(share * len(content))])
+        with pytest.raises(CheckpointError):
+            load_exported(path)
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("m/extra/residua", facts().to_text())
+    with pytest.raises(CheckpointError):
+        load_exported(path)

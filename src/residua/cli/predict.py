@@ -55,6 +55,12 @@ DRAW = typer.Option(None, "--draw", metavar="DIR", help="Detectors: draw boxes i
 TIMELINE = typer.Option(
     None, "--timeline", metavar="HTML", help="Clips: draw probabilities over time, with frames."
 )
+ENGINE = typer.Option(
+    "auto",
+    "--engine",
+    metavar="NAME",
+    help="What computes images: auto measures for many, torch never; see docs/engines.md.",
+)
 OUT = typer.Option(
     None, "-o", "--out", metavar="FILE", help="Write the predictions: .csv, .jsonl or .parquet."
 )
@@ -73,6 +79,7 @@ def predict(
     device: str = INFERENCE_DEVICE,
     batch_size: int = INFERENCE_BATCH_SIZE,
     workers: int = WORKERS,
+    engine: str = ENGINE,
     out: Path = OUT,
     force: bool = ANEW,
     as_json: bool = JSON,
@@ -89,22 +96,27 @@ def predict(
     Example: residua predict runs/cells-1 new/ --draw drawings -o boxes.jsonl
     """
     from residua.jobs.predict import PredictRequest, open_job
-    from residua.jobs.tables import check_out, save
     from residua.tasks.predict_task import PredictOptions
 
-    used = {"topk": topk != 1, "draw": draw, "timeline": timeline, "tta": tta, "sort-into": sort_into}
-    check_out(out, force=force)
-    check_out(timeline, force=force, suffixes=(".html",))
+    used = {
+        "topk": topk != 1,
+        "draw": draw,
+        "timeline": timeline,
+        "tta": tta,
+        "sort-into": sort_into,
+        "engine": engine != "auto",
+    }
+    _check_outputs(out, timeline, force=force)
     obtain_trained([trained])
     request = PredictRequest(
         trained,
         _expanded(images),
-        PredictOptions(topk, least, tta, batch_size or 0, workers),
+        PredictOptions(topk, least, tta, batch_size or 0, workers, engine),
         tuple(name for name, value in used.items() if value),
         device,
         sort_into,
     )
-    job = open_job(request)
+    job = _accelerated(open_job(request))
     to = console(json_on_stdout=as_json)
     if out and not (as_json or draw or timeline):
         errors = _predict_into(out, job, force=force)
@@ -112,9 +124,8 @@ def predict(
         predictions = _predict(job)
         errors = len(predictions.errors)
         if out:
-            save(out, predictions)
-            _say_written(to, len(predictions), errors, job.noun, out)
-        for place in filter(None, (draw, timeline)):
+            _save(out, predictions, job.noun, to)
+        if place := draw or timeline:  # no task has both
             say(to, predictions.draw(place, name=trained.name, force=force))
         if as_json:
             put_json(predictions.to_json())
@@ -126,6 +137,15 @@ def predict(
     next_line(to, command(job.next_command, trained))
     if errors:
         raise typer.Exit(BAD_DATA)
+
+
+def _accelerated(job: "PredictJob") -> "PredictJob":
+    """The job with its engine, with a bar while engines are measured."""
+    from residua.progress import ProgressPrinter
+
+    printer = ProgressPrinter(aside(console(json_on_stdout=True)))
+    with printer.showing_bars():
+        return job.accelerated(printer.show)
 
 
 def _expanded(texts: list[str]) -> tuple[str, ...]:
@@ -164,6 +184,22 @@ def _predict_into(out: Path, job: "PredictJob", *, force: bool) -> int:
         raise
     _say_written(console(), total, progress.errors, job.noun, out)
     return progress.errors
+
+
+def _check_outputs(out: Path | None, timeline: Path | None, *, force: bool) -> None:
+    """Check that files can be written, before any work is done."""
+    from residua.jobs.tables import check_out
+
+    check_out(out, force=force)
+    check_out(timeline, force=force, suffixes=(".html",))
+
+
+def _save(out: Path, predictions: "Predictions", noun: str, to: "Console") -> None:
+    """Write predictions to a file at once."""
+    from residua.jobs.tables import save
+
+    save(out, predictions)
+    _say_written(to, len(predictions), len(predictions.errors), noun, out)
 
 
 def _say_errors(predictions: "Predictions") -> None:

@@ -1,7 +1,7 @@
 """Predict files with a trained network, in memory or into a file that can be continued; it needs no torch."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from residua.data.inputs import Inputs, list_inputs
 from residua.errors import CheckpointError
 from residua.events import Event, Note
 from residua.jobs.class_folders import ClassFolders
-from residua.jobs.prediction_file import PredictionFile, Progress, open_predictions
+from residua.jobs.prediction_file import PredictionFile, PredictionProgress, open_predictions
 from residua.predict.exported import is_exported
 from residua.spec.record import to_json
 from residua.tasks.predict_task import AnyPredictTask, Predictions, PredictOptions
@@ -51,6 +51,8 @@ class PredictJob:
     """Where the network is, as the user gave it."""
     folders: ClassFolders | None = None
     """Where inputs are copied by their class; None copies none."""
+    predict_with: Any = None
+    """What predicts in place of `predictor`, with another engine; None for itself."""
 
     @property
     def noun(self) -> str:
@@ -61,6 +63,11 @@ class PredictJob:
     def next_command(self) -> str:
         """The command that may follow for the network: `evaluate`, or `serve` for an exported file."""
         return "serve" if is_exported(self.trained) else "evaluate"
+
+    def accelerated(self, listen: Callable[[Event], None]) -> "PredictJob":
+        """This job with the engine that its options name; see `PredictTask.accelerated`."""
+        predictor = self.task.accelerated(self.predictor, self.inputs, self.options, listen)
+        return replace(self, predict_with=predictor)
 
     def predictions(
         self, *, start: int = 0, tell: Callable[[int, int], None] = lambda _done, _total: None
@@ -77,7 +84,9 @@ class PredictJob:
             OSError: An input cannot be copied.
         """
         done = start
-        for predictions in self.task.predict(self.predictor, self.inputs, self.options, start=start):
+        for predictions in self.task.predict(
+            self.predict_with or self.predictor, self.inputs, self.options, start=start
+        ):
             if self.folders:
                 for i, name in zip(count(done), predictions.best_classes):
                     if name is not None:
@@ -93,10 +102,10 @@ class PredictJob:
         first, *others = self.predictions(tell=tell)
         return first.joined(others)
 
-    def progress(self) -> Progress:
+    def progress(self) -> PredictionProgress:
         """The progress of a file that holds none of these predictions yet."""
         options = PredictOptions(self.options.topk, self.options.least, self.options.mirrored)
-        return Progress(self.task.digest(self.predictor), to_json(options), self.inputs.identity())
+        return PredictionProgress(self.task.digest(self.predictor), to_json(options), self.inputs.identity())
 
 
 def predict_into(
@@ -107,7 +116,7 @@ def predict_into(
     begin: Callable[[PredictionFile], None] = lambda _: None,
     listen: Callable[[Predictions], None] = lambda _: None,
     tell: Callable[[int, int], None] = lambda _done, _total: None,
-) -> Progress:
+) -> PredictionProgress:
     """Write predictions to a file while they are made, from where an earlier call was interrupted.
 
     Args:

@@ -1,7 +1,7 @@
 """PredictionFile: predictions written while they are made, and continued after Ctrl-C, a kill or a power cut.
 
     labels.csv.partial         the rows so far
-    labels.csv.partial.json    Progress: how many inputs and bytes of it are whole, and what made them
+    labels.csv.partial.json    PredictionProgress: how much of it is whole, and what made it
     labels.csv                 appears in one step, when all inputs are predicted
 
 Once a second the rows are synced to the disk, and after them the progress. What lies in the partial file
@@ -33,7 +33,7 @@ ROW_GROUP = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class PredictionProgress:
     """How far a file of predictions is, and what made it."""
 
     network: str
@@ -53,7 +53,7 @@ class Progress:
 class PredictionFile:
     """A file of predictions while it is written."""
 
-    def __init__(self, out: Path, rows: BinaryIO, progress: Progress) -> None:
+    def __init__(self, out: Path, rows: BinaryIO, progress: PredictionProgress) -> None:
         self.out, self.progress = out, progress
         self._rows, self._recorded = rows, time.monotonic()
 
@@ -87,7 +87,7 @@ class PredictionFile:
 
 
 @contextmanager
-def open_predictions(out: Path, expected: Progress, *, force: bool) -> Iterator[PredictionFile]:
+def open_predictions(out: Path, expected: PredictionProgress, *, force: bool) -> Iterator[PredictionFile]:
     """Open a file of predictions, where it was left or anew; whatever ends the work, its progress is kept.
 
     Args:
@@ -127,14 +127,14 @@ def open_predictions(out: Path, expected: Progress, *, force: bool) -> Iterator[
     _publish(out)
 
 
-def _progress(out: Path, expected: Progress) -> Progress:
+def _progress(out: Path, expected: PredictionProgress) -> PredictionProgress:
     """The recorded progress, or the beginning where there is none."""
     path, partial = _progress_path(out), _partial_path(out)
     if not path.exists():
         return expected
     anew = "give --force to begin anew, or write elsewhere"
     try:
-        progress = from_json(Progress, read_file(path).decode())
+        progress = from_json(PredictionProgress, read_file(path).decode())
     except ValueError:
         raise ConfigError(f"{path} records no progress: {anew}") from None
     for name, what in (

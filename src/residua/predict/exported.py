@@ -12,8 +12,9 @@ from residua.data.eval_view import limit_aspect, pixel_array
 from residua.data.pictures import open_picture
 from residua.errors import CheckpointError, ConfigError
 from residua.predict.engines.engine import Engine
+from residua.predict.engines.normalise import normalise_views
 from residua.predict.export.facts import KEY, ExportFacts
-from residua.predict.picture_classifier import Picture, PictureClassifier
+from residua.predict.picture_classifier import Picture, PictureClassifier, softmax
 from residua.spec.preprocess import Preprocess
 
 MAX_BYTES = 4 << 30
@@ -70,10 +71,7 @@ class ExportedClassifier(PictureClassifier):
 
     def probabilities(self, views: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The probability of each class, (n, classes); see `PictureClassifier`."""
-        logits = self.logits(views)
-        powers = np.exp(logits - logits.max(1, keepdims=True))
-        rows: NDArray[np.float32] = powers / powers.sum(1, keepdims=True)
-        return rows
+        return softmax(self.logits(views))
 
     def logits(self, views: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The logits of views.
@@ -159,8 +157,33 @@ def _read_openvino(path: Path, threads: int) -> tuple[Engine, ExportFacts]:
     return OpenVinoEngine(model, _preprocess_of(facts), threads=threads), facts
 
 
+class _TorchEngine:
+    """A graph of torch as an `Engine`."""
+
+    name = "torch"
+
+    def __init__(self, path: Path, preprocess: Preprocess | None) -> None:
+        from residua.predict.export.pt2 import load_pt2
+
+        self._compute, self._preprocess = load_pt2(path), preprocess
+
+    def logits(self, views: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The logits of views, or of images (n, H, W, C) where the graph reads these."""
+        return self._compute(views if self._preprocess is None else normalise_views(views, self._preprocess))
+
+
+def _read_pt2(path: Path, threads: int) -> tuple[Engine, ExportFacts]:
+    from residua.predict.export.pt2 import read_facts
+
+    facts = read_facts(path)
+    if facts.machine:
+        raise CheckpointError(f"{path} is machine code, which could do anything: give a file of --to pt2")
+    return _TorchEngine(path, _preprocess_of(facts)), facts
+
+
 _READERS: dict[str, Callable[[Path, int], tuple[Engine, ExportFacts]]] = {
     ".onnx": _read_onnx,
     ".xml": _read_openvino,
+    ".pt2": _read_pt2,
 }
 """Ending -> function that opens such a file."""

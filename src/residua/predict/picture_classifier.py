@@ -107,6 +107,13 @@ class PictureClassifier(Protocol):
         return eval_view(convert_image(open_picture(picture), colour=preprocess.colour), preprocess)
 
 
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Logits (n, classes) -> probabilities, whose rows sum to 1."""
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    rows: NDArray[np.float32] = powers / powers.sum(1, keepdims=True)
+    return rows
+
+
 def rows_of_views(classifier: PictureClassifier, views: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
     """The probabilities of views: as one batch, or one by one where a graph reads images of several sizes.
 

@@ -3,13 +3,14 @@
 Nothing here needs `residua.training`: a trained network is used without it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, Union
 
 from residua.data.decode import MediaType
 from residua.data.inputs import Inputs
+from residua.events import Event
 from residua.spec.recipe import MAX_WORKERS
 from residua.spec.record import check_range
 from residua.spec.text_table import TextTable
@@ -25,7 +26,7 @@ OPTIONS = {
     "draw": "detectors",
     "sort-into": "networks that name classes",
     "tta": "networks that classify images",
-    "engine": "networks that classify images",
+    "engine": "networks of images that are not exported",
 }
 """Options of `evaluate` and `predict` that have an effect in some tasks only, and in which."""
 MAX_BATCH_SIZE = 1 << 20
@@ -69,6 +70,8 @@ class PredictOptions:
     """Inputs that are computed at once; 0 takes what the task finds suitable."""
     workers: int = -1
     """Threads that decode images while others are computed; 0 decodes between batches, -1 is one a core."""
+    engine: str = "torch"
+    """What computes images: a name in `predict.engines.candidates`, or `auto` for the fastest here."""
 
 
 class Predictions(Protocol):
@@ -210,6 +213,28 @@ class PredictTask(Protocol[PredictorT, SplitT]):
 
     def digest(self, predictor: PredictorT) -> str:
         """A digest of the weights, by which predictions that were interrupted know their network again."""
+
+    def accelerated(
+        self,
+        predictor: PredictorT,
+        inputs: Inputs,
+        options: PredictOptions,
+        listen: Callable[[Event], None],
+    ) -> Any:
+        """What predicts `inputs` with the engine that `options` name.
+
+        Args:
+            predictor: As `load` returns it.
+            inputs: Images or videos.
+            options: Name of the engine.
+            listen: Receives what is measured.
+
+        Returns:
+            The predictor, or one for `predict` that computes the same sooner.
+
+        Raises:
+            ConfigError: There is no such engine here.
+        """
 
     def predict(
         self, predictor: PredictorT, inputs: Inputs, options: PredictOptions, *, start: int = 0

@@ -1,6 +1,6 @@
 """ExportedPredict: exported files that predict one class for each image; it needs no torch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 from residua.data.decode import IMAGE
 from residua.data.inputs import Inputs
 from residua.errors import ConfigError
+from residua.events import Event
 from residua.predict.exported import ExportedClassifier, load_exported
 from residua.tasks.classify.picture_stream import BATCH_SIZE, predict_pictures
 from residua.tasks.classify.predictions import ClassPredictions
@@ -57,6 +58,16 @@ class ExportedPredict:
         """A digest of the weights, and of what the file does with them."""
         facts = predictor.facts
         return f"{facts.digest} {facts.takes} {facts.precision}"
+
+    def accelerated(
+        self,
+        predictor: ExportedClassifier,
+        inputs: Inputs,
+        options: PredictOptions,
+        listen: Callable[[Event], None],
+    ) -> ExportedClassifier:
+        """The predictor itself: it has one engine."""
+        return predictor
 
     def predict(
         self, predictor: ExportedClassifier, inputs: Inputs, options: PredictOptions, *, start: int = 0

@@ -1,6 +1,6 @@
 """ClassifyPredict: trained networks that predict one class for each image."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from residua.data.images import Images
 from residua.data.inputs import Inputs
 from residua.data.listing import SourceListing, evaluation_split, match_classes
 from residua.data.open import open_evaluation_split
+from residua.events import Event
 from residua.measure.evaluate import Processes
 from residua.measure.views import VIEWS, evaluate_view
 from residua.predict.classifier import Classifier, load
@@ -73,6 +74,20 @@ class ClassifyPredict:
     def digest(self, predictor: Classifier) -> str:
         """A digest of the network's weights."""
         return network_digest(predictor.network)
+
+    def accelerated(
+        self,
+        predictor: Classifier,
+        inputs: Inputs,
+        options: PredictOptions,
+        listen: Callable[[Event], None],
+    ) -> Classifier:
+        """The classifier with the engine that `options` name."""
+        if options.engine == "torch":
+            return predictor
+        from residua.tasks.classify.fast_engine import with_engine  # other engines take a second to import
+
+        return with_engine(predictor, inputs, options, listen)
 
     def predict(
         self, predictor: Classifier, inputs: Inputs, options: PredictOptions, *, start: int = 0

@@ -1,6 +1,6 @@
 """DetectPredict: trained networks that predict boxes in images."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from residua.data.open import find_boxes
 from residua.data.scenes import Scenes, match_box_classes
 from residua.data.sources.table import parse_source
 from residua.errors import ConfigError, DataError
+from residua.events import Event
 from residua.measure.evaluate import Processes, evaluate
 from residua.predict.predictor import network_digest, predict_files
 from residua.tasks.detect.data_task import DetectData
@@ -80,6 +81,16 @@ class DetectPredict:
     def digest(self, predictor: BoxPredictor) -> str:
         """A digest of the network's weights."""
         return network_digest(predictor.network)
+
+    def accelerated(
+        self,
+        predictor: BoxPredictor,
+        inputs: Inputs,
+        options: PredictOptions,
+        listen: Callable[[Event], None],
+    ) -> BoxPredictor:
+        """The predictor itself: it has one engine."""
+        return predictor
 
     def predict(
         self, predictor: BoxPredictor, inputs: Inputs, options: PredictOptions, *, start: int = 0

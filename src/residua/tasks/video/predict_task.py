@@ -1,6 +1,6 @@
 """VideoPredict: trained networks that predict one class for each video."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from residua.data.listing import match_classes
 from residua.data.open import open_evaluation_split
 from residua.data.video import clips
 from residua.data.video.clips import ClipFrames
+from residua.events import Event
 from residua.measure.evaluate import Processes, evaluate
 from residua.measure.views import CLIP_VIEWS
 from residua.predict.predictor import network_digest, predict_files
@@ -70,6 +71,16 @@ class VideoPredict:
     def digest(self, predictor: ClipPredictor) -> str:
         """A digest of the network's weights."""
         return network_digest(predictor.network)
+
+    def accelerated(
+        self,
+        predictor: ClipPredictor,
+        inputs: Inputs,
+        options: PredictOptions,
+        listen: Callable[[Event], None],
+    ) -> ClipPredictor:
+        """The predictor itself: it has one engine."""
+        return predictor
 
     def predict(
         self, predictor: ClipPredictor, inputs: Inputs, options: PredictOptions, *, start: int = 0
