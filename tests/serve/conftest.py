@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from attacked import MIB, Attacked, Canary
 from server_process import Server, serving
 
 from small import colours, fresh, recipe
@@ -33,3 +35,34 @@ def server(onnx_file: Path) -> Iterator[Server]:
     """A server of that file, for tests that leave it as it was."""
     with serving(onnx_file) as running:
         yield running
+
+
+@pytest.fixture(scope="package")
+def attacked(server: Server) -> Attacked:
+    """The server of the command."""
+    return Attacked(server.port, server.process.pid, lambda: server.log() + server.errors())
+
+
+@pytest.fixture(scope="package")
+def expected(attacked: Attacked) -> list[dict[str, Any]]:
+    """What the server says before the attacks."""
+    return attacked.predict()
+
+
+@pytest.fixture
+def unharmed(attacked: Attacked, expected: list[dict[str, Any]]) -> Iterator[None]:
+    """After the attack the server responds as before, holds no connection, and has grown little."""
+    memory, descriptors = attacked.memory, attacked.descriptors
+    yield
+    assert attacked.is_live()
+    assert attacked.predict() == expected
+    assert attacked.settles(descriptors + 2)
+    assert attacked.memory - memory < 64 * MIB
+
+
+@pytest.fixture
+def canary() -> Iterator[Canary]:
+    """A server that no request may lead to."""
+    listener = Canary()
+    yield listener
+    listener.close()

@@ -1,11 +1,47 @@
-"""Bodies: the body of a request, received whole within the limits of size and time."""
+"""Bodies: the body of a request, received whole within the limits of size and time.
+
+Where more arrive than there is room for, the others wait a moment, and the slowest ends: clients who send
+slowly keep nobody out.
+"""
 
 import asyncio
+import time
+from dataclasses import dataclass, field
 
 from starlette.requests import ClientDisconnect, Request
 
 from residua.serve.limits import MIB, Limits
 from residua.serve.problems import ConnectionLost, Refusal
+
+_HEAD_START = MIB // 8
+"""Bytes that count as sent when a body begins, which so is faster than one that has been slow."""
+
+_PATIENCE = 1.0
+"""Seconds in which no body is slow."""
+_PAUSE = 0.02
+"""Seconds after which a body that found no room looks again."""
+
+
+@dataclass(eq=False, slots=True)
+class _Body:
+    """A body that is arriving."""
+
+    deadline: asyncio.Timeout
+    """When it has to be whole."""
+    content: bytearray = field(default_factory=bytearray)
+    """What has arrived."""
+    start: float = field(default_factory=time.monotonic)
+    """When it began."""
+
+    @property
+    def age(self) -> float:
+        """Seconds since it began."""
+        return time.monotonic() - self.start
+
+    @property
+    def speed(self) -> float:
+        """Bytes in a second."""
+        return (len(self.content) + _HEAD_START) / (self.age + 0.1)
 
 
 class Bodies:
@@ -13,7 +49,7 @@ class Bodies:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._count = self._bytes = 0
+        self._arriving: set[_Body] = set()
 
     async def receive(self, request: Request) -> bytes:
         """Receive the body of a request.
@@ -25,28 +61,26 @@ class Bodies:
             The whole body.
 
         Raises:
-            Refusal: 413 when it is too large, 408 when it comes too slowly, 429 when too many come at once.
+            Refusal: 413 when it is too large, 408 when it comes too slowly.
             ConnectionLost: The client closed the connection.
         """
-        limits = self._limits
+        seconds = self._limits.receive_seconds
         self.check_length(request)
-        if self._count >= limits.bodies:
-            raise self._crowded()
-        self._count += 1
-        body = bytearray()
+        body = _Body(asyncio.timeout(seconds))
         try:
-            async with asyncio.timeout(limits.receive_seconds):
+            async with body.deadline:
+                await self._enter(body)
                 async for chunk in request.stream():
-                    self._add(body, chunk)
+                    await self._make_room(body, len(chunk))
+                    body.content += chunk
         except TimeoutError:
-            text = f"the request took longer than {limits.receive_seconds:g} s to arrive: send it faster"
+            text = f"the request did not arrive within {seconds:g} s, or slower than others: send it faster"
             raise Refusal(408, text, reason="slow") from None
         except ClientDisconnect:
             raise ConnectionLost from None
         finally:
-            self._count -= 1
-            self._bytes -= len(body)
-        return bytes(body)
+            self._arriving.discard(body)
+        return bytes(body.content)
 
     def check_length(self, request: Request) -> None:
         """Refuse a body that says it is too large, before any of it is read."""
@@ -54,19 +88,29 @@ class Bodies:
         if int(length) > self._limits.body_bytes:
             raise self._too_large()
 
-    def _add(self, body: bytearray, chunk: bytes) -> None:
-        if len(body) + len(chunk) > self._limits.body_bytes:
+    async def _enter(self, body: _Body) -> None:
+        """Wait until few enough others arrive."""
+        while len(self._arriving) >= self._limits.bodies:
+            await self._end_slowest()
+        self._arriving.add(body)
+
+    async def _make_room(self, body: _Body, more: int) -> None:
+        """Wait until `more` bytes of a body fit into the memory. Refusal if it is too large."""
+        if len(body.content) + more > self._limits.body_bytes:
             raise self._too_large()
-        if self._bytes + len(chunk) > self._limits.bodies_bytes:
-            raise self._crowded()
-        body += chunk
-        self._bytes += len(chunk)
+        while sum(len(each.content) for each in self._arriving) + more > self._limits.bodies_bytes:
+            await self._end_slowest()
+
+    async def _end_slowest(self) -> None:
+        """End the slowest body that had time; where none had, wait: many honest ones may come at once."""
+        slow = [each for each in self._arriving if each.age > _PATIENCE]
+        if slow:
+            slowest = min(slow, key=lambda each: each.speed)
+            self._arriving.remove(slowest)
+            slowest.deadline.reschedule(0)
+        await asyncio.sleep(0 if slow else _PAUSE)
 
     def _too_large(self) -> Refusal:
         most = self._limits.body_bytes
         size = f"{most // MIB} MiB" if most >= MIB else f"{most} bytes"
         return Refusal(413, f"the body is too large: send at most {size}", reason="too large")
-
-    def _crowded(self) -> Refusal:
-        text = "too many requests arrive at once: send the request again after Retry-After seconds"
-        return Refusal(429, text, reason="readers", retry_after=1.0)

@@ -3,10 +3,10 @@
     open --> waiting for a request --whole--> the server's turn --responded--> waiting for a request ...
              | deadline: the connection is closed               (no deadline: `compute_seconds` holds)
 
-A connection is *waiting* while the next byte is the client's to send. All waiting connections stand in one
-line, the longest wait first. Whoever connects when the cap is reached is let in, and the head of that line is
-closed: thousands of idle connections never keep a health check out. A body that is refused early is read on
-for up to 1 MiB, so that the client sees the response, and then the connection is closed.
+A connection is *waiting* while the next byte is the client's to send, or to read. All waiting connections
+stand in one line, the longest wait first. Whoever connects when the cap is reached is let in, and the head of
+that line is closed: thousands of idle connections never keep a health check out. A body that is refused early
+is read on for up to 1 MiB, so that the client sees the response, and then the connection is closed.
 
 uvicorn calls its protocol class semi-private; `tests/serve` hold every promise of this file against it.
 """
@@ -74,7 +74,7 @@ class GuardedProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on, and see whose turn it is."""
-        is_rest = self.cycle is not None and self.cycle.response_complete and self._is_clients_turn()
+        is_rest = self.cycle is not None and self.cycle.response_complete and self._expects_data()
         super().data_received(data)
         self._rest = self._rest + len(data) if is_rest and self.conn.their_state is h11.SEND_BODY else 0
         if self._rest > _REST:
@@ -84,6 +84,17 @@ class GuardedProtocol(H11Protocol):
     def on_response_complete(self) -> None:
         """Wait for the next request."""
         super().on_response_complete()
+        self._watch()
+
+    def pause_writing(self) -> None:
+        """Wait for the client to read."""
+        super().pause_writing()
+        self._watch()
+
+    def resume_writing(self) -> None:
+        """Begin the deadline again: the client has read something."""
+        super().resume_writing()
+        self._stop()
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -110,17 +121,17 @@ class GuardedProtocol(H11Protocol):
         self.transport.close()
 
     def cut(self) -> None:
-        """Close the connection without another word."""
+        """Close the connection without another word, also where the client has not read the last ones."""
         self._stop()
-        if not self.transport.is_closing():
-            self.transport.abort()
+        self.transport.abort()
 
-    def _is_clients_turn(self) -> bool:
+    def _expects_data(self) -> bool:
         return self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
 
     def _watch(self) -> None:
         """Begin the deadline where it is the client's turn, and end it where it is not."""
-        if not self._is_clients_turn() or self.transport.is_closing():
+        is_unread = self.transport.get_write_buffer_size() > 0
+        if not is_unread and (self.transport.is_closing() or not self._expects_data()):
             self._stop()
         elif self._deadline is None:
             self.waiting.add(self)

@@ -55,7 +55,9 @@ class Guard:
             await self._app(scope, receive, send_guarded)
         except Refusal as refusal:
             self._metrics.rejected.labels(refusal.reason).inc()
-            await error_response(refusal.status, refusal.text, refusal.headers)(scope, receive, send_guarded)
+            closing = {"Connection": "close"} if refusal.reason == "framing" else {}
+            headers = {**refusal.headers, **closing}
+            await error_response(refusal.status, refusal.text, headers)(scope, receive, send_guarded)
         except ConnectionLost:
             self._metrics.rejected.labels("gone").inc()
             # Nobody reads it; a response ends the request for the server.
@@ -84,7 +86,7 @@ class Guard:
                 403, "this name of the server is not allowed: start it with --allow-host", reason="host"
             )
         if "transfer-encoding" in headers and "content-length" in headers:  # a proxy may see another end
-            raise Refusal(400, "the body has a length and chunks: send one of them", reason="bad request")
+            raise Refusal(400, "the body has a length and chunks: send one of them", reason="framing")
         if headers.get("content-encoding", "identity") != "identity":
             raise Refusal(415, "the body is compressed: send it as it is", reason="bad request")
         if not is_same_site(headers, scope["method"], self._limits.hosts):

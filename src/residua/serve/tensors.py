@@ -30,6 +30,8 @@ from residua.spec.preprocess import Preprocess
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
 """Names the length of the JSON in front of binary tensors."""
+MOST_LISTS = 1 << 18
+"""Most lists and objects in the JSON of a request: an empty one takes 20 times its text in memory."""
 PROBABILITIES, PREDICTIONS = "probabilities", "predictions"
 """Outputs: of networks that name classes, and of detectors."""
 
@@ -103,6 +105,9 @@ def parse_request(body: bytes, json_length: str | None, model: ServedModel, limi
         Refusal: It does not follow the protocol, or its tensors do not fit the network.
     """
     split = len(body) if json_length is None else _whole(json_length, most=len(body))
+    if body.count(b"[", 0, split) + body.count(b"{", 0, split) > MOST_LISTS:
+        text = f"more than {MOST_LISTS} lists: send flat data, or binary tensors"
+        raise Refusal(413, text, reason="too large")
     try:
         plain = from_json(body[:split], allow_inf_nan=False)
     except ValueError:
@@ -193,21 +198,22 @@ def _array(tensor: Any, binary: bytes, shape: tuple[int, ...], dtype: np.dtype[A
 def _files(tensor: Any, binary: bytes, count: int) -> list[bytes]:
     """The encoded images of a tensor of BYTES."""
     if _binary_size(tensor, binary) is not None:
-        files = _unpacked(binary)
+        files = _unpacked(binary, count)
     else:
         try:
             files = [base64.b64decode(text, validate=True) for text in _field(tensor, "data", list)]
         except (binascii.Error, ValueError, TypeError):
             raise _wrong("data that are not base64: encode each image, or send binary tensors") from None
     if len(files) != count:
-        raise _wrong(f"{len(files)} images for a shape of {count}: give as many")
+        raise _wrong(f"another number of images than the shape says: give {count}")
     return files
 
 
-def _unpacked(binary: bytes) -> list[bytes]:
-    """The elements of a binary tensor of BYTES, each after its length in 4 bytes."""
-    files, place = [], 0
-    while place < len(binary):
+def _unpacked(binary: bytes, most: int) -> list[bytes]:
+    """The elements of a binary tensor of BYTES, each after its length in 4 bytes; at most one too many."""
+    files: list[bytes] = []
+    place = 0
+    while place < len(binary) and len(files) <= most:
         size = int.from_bytes(binary[place : place + 4], "little")
         place += 4
         if place + size > len(binary):
