@@ -26,6 +26,8 @@ class Outcome:
 
     status: int
     seconds: float
+    retry_after: int = 0
+    """What the server said, in seconds; 0 for nothing."""
 
 
 @dataclass
@@ -38,13 +40,13 @@ class Client:
 
     async def send(self, body: bytes, due: float) -> Outcome:
         """One request that was due at a time of the monotonic clock."""
-        status = FAILED
+        status, retry_after = FAILED, 0
         with suppress(OSError, asyncio.IncompleteReadError, TimeoutError, ValueError, IndexError):
             async with asyncio.timeout(LIMIT):
-                status = await self._exchange(body)
-        return Outcome(status, time.monotonic() - due)
+                status, retry_after = await self._exchange(body)
+        return Outcome(status, time.monotonic() - due, retry_after)
 
-    async def _exchange(self, body: bytes) -> int:
+    async def _exchange(self, body: bytes) -> tuple[int, int]:
         if self.idle:
             reader, writer = self.idle.pop()
         else:
@@ -60,7 +62,7 @@ class Client:
             headers = dict(line.split(": ", 1) for line in lines[1:] if line)
             await reader.readexactly(int(headers["content-length"]))
             stays = headers.get("connection") != "close"
-            return int(lines[0].split()[1])
+            return int(lines[0].split()[1]), int(headers.get("retry-after", 0))
         finally:
             if stays:
                 self.idle.append((reader, writer))

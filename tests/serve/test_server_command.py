@@ -13,7 +13,7 @@ import httpx
 import pytest
 from server_process import Server, metric, picture, png, serving
 
-from command import complaint, residua
+from command import complaint, python, residua
 
 FILE = png(picture("red", 3))
 
@@ -169,3 +169,12 @@ def test_an_exported_file_is_served_without_torch(onnx_file: Path) -> None:
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 0
     assert response.json()["predictions"][0]["classes"][0]["class"] == "red"
+
+
+def test_without_its_packages_the_server_names_what_to_install(onnx_file: Path) -> None:
+    code = (
+        "import sys; sys.modules['uvicorn'] = None; "
+        f"sys.argv = ['residua', 'serve', {str(onnx_file)!r}, '--port', '0']; "
+        "from residua.__main__ import main; main()"
+    )
+    assert "residua[serve]" in complaint(python("-c", code), 2)

@@ -7,7 +7,7 @@ import typer
 from residua.cli.options import number
 from residua.cli.paths import obtain_trained
 from residua.cli.terminal import aside, console, say
-from residua.errors import ConfigError
+from residua.errors import ConfigError, MissingPackageError
 from residua.events import Event, Note
 
 HOST = typer.Option(
@@ -67,12 +67,16 @@ def serve(
 
     Example: residua serve model.onnx --host 0.0.0.0 --allow-host photos.example.com
     """
-    from residua.serve import server
-    from residua.serve.app import create_app
-    from residua.serve.limits import Limits
-    from residua.serve.loading import load_model
-    from residua.serve.model import ServedModel
-    from residua.serve.plan import plan_lines
+    try:
+        from residua.serve import server
+        from residua.serve.app import create_app
+        from residua.serve.limits import Limits
+        from residua.serve.loading import load_model
+        from residua.serve.model import ServedModel
+        from residua.serve.plan import plan_lines
+    except ModuleNotFoundError as error:
+        text = f"the server needs {error.name}: pip install 'residua[serve]'"
+        raise MissingPackageError(text) from None
 
     to = console()
     limits = Limits(

@@ -2,12 +2,11 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 
 from residua.serve import documents, metrics
@@ -21,9 +20,12 @@ from residua.serve.service import Service
 from residua.serve.tensors import inputs_of, outputs_of
 from residua.version import __version__
 
+if TYPE_CHECKING:
+    from fastapi.telemetry import TelemetryConfig  # FastAPI of 2026-11; older ones have no telemetry
+
 TOPK = 5
 """Classes of an image by default."""
-NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+NO_TELEMETRY: "TelemetryConfig" = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 """FastAPI could send traces elsewhere, where the environment says so."""
 
 
@@ -47,7 +49,7 @@ def create_app(model: ServedModel, limits: Limits = STANDARD) -> FastAPI:
         yield
         service.close()
 
-    app = FastAPI(
+    app = _Application(
         title="residua",
         version=__version__,
         summary="Predictions of a residual network.",
@@ -65,6 +67,16 @@ def create_app(model: ServedModel, limits: Limits = STANDARD) -> FastAPI:
     _add_protocol(app, service)
     _add_page(app)
     return app
+
+
+class _Application(FastAPI):
+    """FastAPI whose document does not name its own form of errors."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document."""
+        if not self.openapi_schema:
+            self.openapi_schema = documents.without_validation_errors(super().openapi())
+        return self.openapi_schema
 
 
 def _add_health(app: FastAPI, service: Service) -> None:

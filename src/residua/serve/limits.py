@@ -21,7 +21,7 @@ class Limits:
     """Most headers of a request."""
     images: int = 128
     """Most images of a request."""
-    bodies: int = 64
+    bodies: int = 256
     """Most requests whose bodies arrive at the same time; they take no place in the queue."""
     bodies_bytes: int = 64 * MIB
     """Most memory of the bodies that are arriving or waiting."""

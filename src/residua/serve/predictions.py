@@ -16,7 +16,7 @@ from residua.serve.model import ServedModel, crop_of
 from residua.serve.problems import ConnectionLost, Refusal
 from residua.serve.service import Service, StageSeconds
 from residua.serve.tensors import LENGTH_HEADER, InferResponse, parse_request, response
-from residua.serve.uploads import files_of
+from residua.serve.uploads import files_of, is_form
 
 T = TypeVar("T")
 
@@ -57,7 +57,8 @@ class Predictions:
         service, start = self._service, time.monotonic()
         model, seconds = service.model, StageSeconds()
         with service.admission.place() as place:
-            files = await service.in_thread(partial(files_of, body, content_type, most=service.limits.images))
+            parse = partial(files_of, body, content_type, most=service.limits.images)
+            files = await service.in_thread(parse) if is_form(content_type) else parse()
             service.admission.widen(place, len(files))
             seconds.decode += time.monotonic() - start
             inputs = await self._read([partial(model.read, file) for file in files], seconds)

@@ -106,6 +106,7 @@ class _Server(UvicornServer):
         super().__init__(config)
         self._service, self._load, self._log = service, load, log
         self._drain_start = 0.0
+        self._is_drain_logged = False
         self._reload: Thread | None = None
         self._is_reload_wanted = False
 
@@ -125,7 +126,6 @@ class _Server(UvicornServer):
             self._is_reload_wanted = True
         elif not self._service.is_draining:
             self._service.is_draining = True
-            self._log("draining  accepted requests finish")
             self._drain_start = time.monotonic()
         elif sig == signal.SIGINT:
             self.force_exit = self.should_exit = True
@@ -142,6 +142,9 @@ class _Server(UvicornServer):
             )
             self._reload.start()
         if self._service.is_draining:
+            if not self._is_drain_logged:  # not in the handler: it may interrupt another line
+                self._is_drain_logged = True
+                self._log("draining  accepted requests finish")
             return self._is_drained() or await super().on_tick(counter)
         return await super().on_tick(counter)
 

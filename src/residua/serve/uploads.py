@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 _FORM = b"multipart/form-data"
 
 
+def is_form(content_type: str) -> bool:
+    """Whether a body of this type has to be parsed."""
+    return parse_options_header(content_type)[0] == _FORM
+
+
 def files_of(body: bytes, content_type: str, *, most: int) -> list[bytes]:
     """The files that a body holds. The content decides what they are, not their names or types.
 
