@@ -148,7 +148,7 @@ def serve_on_ray(address: str, server: RayServer, *, log: Callable[[str], None])
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
-            serve.shutdown()
+            serve.delete(model.name)  # and not what else Ray Serve runs on this cluster
 
 
 def deploy(serve: Any, server: RayServer, plan: ReplicaPlan, model: ServedModel) -> None:
@@ -193,7 +193,11 @@ def deploy(serve: Any, server: RayServer, plan: ReplicaPlan, model: ServedModel)
     try:
         serve.start(proxy_location="EveryNode", http_options=options)
         serve.run(deployment(serve.ingress(build)()).bind(), name=name, route_prefix="/")
-    except (RuntimeError, TimeoutError, RayError):
+    except TimeoutError:
+        raise ConfigError(
+            "Ray's proxies did not start within a minute: is another program using all cores?"
+        ) from None
+    except (RuntimeError, RayError):
         causes = "each machine must see this path and have residua and free cores"
         raise ConfigError(f"the cluster could not start {path}: {causes}; `serve status` says more") from None
 

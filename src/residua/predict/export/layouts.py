@@ -24,6 +24,64 @@ from residua.predict.export.facts import ExportFacts
 from residua.spec.printable import printable
 from residua.version import __version__
 
+KSERVE = """\
+# kubectl apply -f {name}.yaml, once the folder `model` is where storageUri says.
+apiVersion: serving.kserve.io/v1alpha1
+kind: ServingRuntime
+metadata:
+  name: residua
+spec:
+  supportedModelFormats:
+    - name: {format}
+      version: "1"
+  protocolVersions:
+    - v2
+  containers:
+    - name: kserve-container
+      image: residua-serve:{version}
+      command: [residua, serve]
+      args:
+        - /mnt/models/{file}
+        - --name={{{{.Name}}}}
+        - --host=0.0.0.0
+        - --port={port}
+        - --allow-host=*
+      ports:
+        - containerPort: {port}
+          protocol: TCP
+      readinessProbe:
+        httpGet:
+          path: /v2/health/ready
+          port: {port}
+      livenessProbe:
+        httpGet:
+          path: /v2/health/live
+          port: {port}
+      securityContext:
+        allowPrivilegeEscalation: false
+        readOnlyRootFilesystem: true
+        runAsNonRoot: true
+      resources:
+        requests:
+          cpu: "2"
+          memory: 1Gi
+        limits:
+          memory: 2Gi
+---
+apiVersion: serving.kserve.io/v1beta1
+kind: InferenceService
+metadata:
+  name: {name}
+spec:
+  predictor:
+    model:
+      modelFormat:
+        name: {format}
+      runtime: residua
+      protocolVersion: v2
+      storageUri: pvc://models/{name}
+"""
+"""The two documents for KServe: how our server is started, and the network it serves."""
 Layout = Literal["triton", "ovms", "kserve"]
 """Name of a layout, of the server that reads it."""
 BATCH = 16
@@ -37,8 +95,8 @@ CLUSTER_PORT = 8080
 
 
 @dataclass(frozen=True, slots=True)
-class ExportedFile:
-    """An exported file that is laid out."""
+class LayoutSource:
+    """An exported file that is laid out for another server."""
 
     path: Path
     """`.onnx`, or `.xml` with its `.bin` in the same folder."""
@@ -85,7 +143,7 @@ def write_layout(
     """
     if path.suffix not in (".onnx", ".xml"):
         raise ConfigError(f"{path} cannot be laid out for {layout}: give an .onnx or .xml file")
-    exported = ExportedFile(path, facts, network_name(name or path.stem))
+    exported = LayoutSource(path, facts, network_name(name or path.stem))
     texts, model_folder = LAYOUTS[layout](exported)
     copies = {folder / model_folder / file: source for file, source in exported.files.items()}
     written = {folder / file: text for file, text in texts.items()}
@@ -103,7 +161,7 @@ def network_name(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:63].strip("-") or "model"
 
 
-def triton(exported: ExportedFile) -> tuple[dict[str, str], str]:
+def triton(exported: LayoutSource) -> tuple[dict[str, str], str]:
     """Texts and folder of the model for the Triton Inference Server, whose batches wait for nothing."""
     backend = "openvino" if exported.path.suffix == ".xml" else "onnxruntime"
     images = exported.facts.takes == "images"
@@ -128,7 +186,7 @@ def triton(exported: ExportedFile) -> tuple[dict[str, str], str]:
     return {f"{exported.name}/{file}": text for file, text in texts.items()}, f"{exported.name}/1"
 
 
-def ovms(exported: ExportedFile) -> tuple[dict[str, str], str]:
+def ovms(exported: LayoutSource) -> tuple[dict[str, str], str]:
     """Texts and folder of the model for the OpenVINO Model Server, in a container that has it at /models."""
     config = {
         "name": exported.name,
@@ -139,74 +197,20 @@ def ovms(exported: ExportedFile) -> tuple[dict[str, str], str]:
     return {"config.json": json.dumps(document, indent=2) + "\n"}, f"{exported.name}/1"
 
 
-def kserve(exported: ExportedFile) -> tuple[dict[str, str], str]:
+def kserve(exported: LayoutSource) -> tuple[dict[str, str], str]:
     """Text and folder of the model for KServe, which starts our own server in a container.
 
     The image and the place of the model are the two lines to change.
     """
     file = next(iter(exported.files))
     model_format = "openvino" if exported.path.suffix == ".xml" else "onnx"
-    text = f"""\
-# kubectl apply -f {exported.name}.yaml, once the folder `model` is where storageUri says.
-apiVersion: serving.kserve.io/v1alpha1
-kind: ServingRuntime
-metadata:
-  name: residua
-spec:
-  supportedModelFormats:
-    - name: {model_format}
-      version: "1"
-  protocolVersions:
-    - v2
-  containers:
-    - name: kserve-container
-      image: residua-serve:{__version__}
-      command: [residua, serve]
-      args:
-        - /mnt/models/{file}
-        - --name={{{{.Name}}}}
-        - --host=0.0.0.0
-        - --port={CLUSTER_PORT}
-        - --allow-host=*
-      ports:
-        - containerPort: {CLUSTER_PORT}
-          protocol: TCP
-      readinessProbe:
-        httpGet:
-          path: /v2/health/ready
-          port: {CLUSTER_PORT}
-      livenessProbe:
-        httpGet:
-          path: /v2/health/live
-          port: {CLUSTER_PORT}
-      securityContext:
-        allowPrivilegeEscalation: false
-        readOnlyRootFilesystem: true
-        runAsNonRoot: true
-      resources:
-        requests:
-          cpu: "2"
-          memory: 1Gi
-        limits:
-          memory: 2Gi
----
-apiVersion: serving.kserve.io/v1beta1
-kind: InferenceService
-metadata:
-  name: {exported.name}
-spec:
-  predictor:
-    model:
-      modelFormat:
-        name: {model_format}
-      runtime: residua
-      protocolVersion: v2
-      storageUri: pvc://models/{exported.name}
-"""
+    text = KSERVE.format(
+        file=file, name=exported.name, format=model_format, port=CLUSTER_PORT, version=__version__
+    )
     return {f"{exported.name}.yaml": text}, "model"
 
 
-LAYOUTS: dict[Layout, Callable[[ExportedFile], tuple[dict[str, str], str]]] = {
+LAYOUTS: dict[Layout, Callable[[LayoutSource], tuple[dict[str, str], str]]] = {
     "triton": triton,
     "ovms": ovms,
     "kserve": kserve,
