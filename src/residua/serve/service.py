@@ -93,8 +93,8 @@ class Service:
         start = time.monotonic()
         inputs = []
         for job in jobs:
-            value, taken = await self.in_thread(_timed, job)
-            self.speed.decoded(taken)
+            value, duration = await self.in_thread(_timed, job)
+            self.speed.decoded(duration)
             inputs.append(value)
         seconds.decode += time.monotonic() - start
         return inputs

@@ -50,13 +50,13 @@ def measure_batches(model: ServedModel, *, longest: float = LONGEST_BATCH) -> Ba
     for size in model.sizes:
         inputs = [probe] * size
         model.compute(inputs)  # the first of a size may compile or allocate
-        taken = _seconds(model, inputs)
-        if sizes and (taken > longest or _is_slower(size, taken, sizes[-1], seconds[-1])):
-            taken = min(taken, _seconds(model, inputs))  # something else may have run meanwhile
-            if taken > longest or _is_slower(size, taken, sizes[-1], seconds[-1]):
+        duration = _seconds(model, inputs)
+        if sizes and (duration > longest or _is_slower(size, duration, sizes[-1], seconds[-1])):
+            duration = min(duration, _seconds(model, inputs))  # something else may have run meanwhile
+            if duration > longest or _is_slower(size, duration, sizes[-1], seconds[-1]):
                 break
         sizes.append(size)
-        seconds.append(taken)
+        seconds.append(duration)
     return BatchTimes(tuple(sizes), tuple(seconds))
 
 

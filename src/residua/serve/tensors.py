@@ -258,16 +258,16 @@ def _requested(plain: Mapping[str, Any], model: ServedModel) -> tuple[RequestedO
     (known,) = outputs_of(model)
     parameters = plain.get("parameters") or {}
     is_binary = isinstance(parameters, dict) and parameters.get("binary_data_output") is True
-    asked = plain.get("outputs") or [{"name": known["name"]}]
-    if not isinstance(asked, list) or len(asked) > 8:
+    entries = plain.get("outputs") or [{"name": known["name"]}]
+    if not isinstance(entries, list) or len(entries) > 8:
         raise _wrong("outputs are no list of outputs")
-    return tuple(_output(each, known["name"], is_binary, model) for each in asked)
+    return tuple(_output(each, known["name"], is_binary, model) for each in entries)
 
 
-def _output(asked: Any, known: str, is_binary: bool, model: ServedModel) -> RequestedOutput:
-    if _field(asked, "name", str) != known:
+def _output(entry: Any, known: str, is_binary: bool, model: ServedModel) -> RequestedOutput:
+    if _field(entry, "name", str) != known:
         raise _wrong(f"an output that this network does not have: ask for {known}")
-    parameters = asked.get("parameters") or {}
+    parameters = entry.get("parameters") or {}
     if not isinstance(parameters, dict):
         raise _wrong("parameters are no object")
     topk = parameters.get("classification", 0)
