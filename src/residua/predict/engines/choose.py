@@ -165,14 +165,12 @@ class _Trial:
             self.listen(Activity(f"preparing {row.name}"))
             engine = row.make(self.work)
             agreement = compare_logits(engine.logits(self.sample), self.reference, row.precision)
-        except (
-            Exception
-        ) as error:  # no package, no compiler, an operator that is missing: each raises its own
+        except Exception as error:  # no package, no compiler, a missing operator: each raises its own
             return None, EngineRow(row.name, reason=one_line(error))
         outcome = EngineRow(row.name, difference=agreement.difference, same_top1=agreement.same_top1)
-        return (
-            (engine, outcome) if agreement.is_good else (None, replace(outcome, reason=agreement.objection))
-        )
+        if agreement.is_good:
+            return engine, outcome
+        return None, replace(outcome, reason=agreement.objection)
 
 
 def _known(trial: _Trial, rows: Sequence[Candidate], table: EngineTable | None) -> ChosenEngine | None:
