@@ -1,0 +1,51 @@
+"""`residua export`: what people see, what is on disk, and the exit code."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from command import residua, succeeded
+from residua.nn.network import build
+from residua.predict import folder
+from small import arch, photo_folder, randomise_norms
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a saved network, `photos-1`, and photos."""
+    place = tmp_path_factory.mktemp("place")
+    torch.manual_seed(0)
+    network = build(arch())
+    randomise_norms(network)
+    network.class_names = ("blue", "green", "red")
+    folder.save(network.eval(), place / "photos-1")
+    (photo_folder(place / "photos", count=4, side=31) / "red" / "00.jpg").rename(place / "photo.jpg")
+    return place
+
+
+def test_that_explain_lists_every_norm_and_writes_nothing(place: Path) -> None:
+    before = sorted(place.iterdir())
+    printed = succeeded(residua("export", "photos-1", "--explain", cwd=place))
+    assert "stem" in printed
+    assert "folded" in printed
+    assert sorted(place.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "word"),
+    [
+        (("photos-1", "--to", "onxx"), 2, "onnx"),
+        (("photos-2",), 5, "photos-2"),
+        (("photo.jpg",), 5, "photo.jpg"),
+        (("photos-1", "--verify", "nowhere"), 4, "nowhere"),
+        (("photos-1", "-o", "nowhere"), 2, "folder"),
+    ],
+)
+def test_that_what_cannot_be_exported_ends_in_a_line(
+    place: Path, words: tuple[str, ...], code: int, word: str
+) -> None:
+    finished = residua("export", *words, cwd=place)
+    assert finished.returncode == code, finished.stderr
+    assert word in finished.stderr
+    assert finished.stderr.count("\n") == 1
