@@ -1,14 +1,18 @@
 """`residua export`: what people see, what is on disk, and the exit code."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 import torch
 
-from command import residua, succeeded
+from command import python, residua, succeeded
 from residua.nn.network import build
 from residua.predict import folder
 from small import arch, photo_folder, randomise_norms
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +26,30 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.save(network.eval(), place / "photos-1")
     (photo_folder(place / "photos", count=4, side=31) / "red" / "00.jpg").rename(place / "photo.jpg")
     return place
+
+
+def test_that_a_file_that_reads_images_predicts_and_is_used_as_the_page_says(place: Path) -> None:
+    words = ("export", "photos-1", "--with-preprocessing", "--verify", "photos", "--force")
+    printed = succeeded(residua(*words, cwd=place))
+    assert "kept" in printed
+    assert "next: residua predict photos-1.onnx" in printed
+    predicted = [
+        json.loads(succeeded(residua("predict", each, "photo.jpg", "--topk", "3", "--json", cwd=place)))
+        for each in ("photos-1", "photos-1.onnx")
+    ]
+    names = [[one["class"] for one in each[0]["top"]] for each in predicted]
+    assert names[0] == names[1]
+    page = (ROOT / "docs/exporting.md").read_text()
+    example = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0]
+    assert "(1, 3)" in succeeded(python("-c", f"{example}\nprint(logits.shape)", cwd=place))
+
+
+def test_that_json_has_one_document_with_the_digests(place: Path) -> None:
+    finished = residua("export", "photos-1", "--to", "pt2", "--json", "--force", cwd=place)
+    document = json.loads(succeeded(finished))
+    [file] = document["files"]
+    assert file["target"] == "pt2"
+    assert list(file["sha256"]) == ["photos-1.pt2"]
 
 
 def test_that_explain_lists_every_norm_and_writes_nothing(place: Path) -> None:

@@ -295,11 +295,11 @@ def test_a_stride_that_cannot_move_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "pattern"),
     [
-        ("resnet18", "^CN where shapes change, identity elsewhere$"),
-        ("cifar_resnet20:shortcut=C", "^CN in every block$"),
-        ("cifar_resnet20:shortcut=gate-6", "^Z where shapes change; times 1 - g .*-6.* in every block$"),
-        ("cifar_resnet20:shortcut=exclusive_gate", "times 1 - g, the residual times g"),
-        ("cifar_resnet20:shortcut=scale0.5,0.5", "times 0.5, the residual times 0.5 in every block$"),
+        ("resnet18", "^CN .*identity elsewhere$"),
+        ("cifar_resnet20:shortcut=C", "^CN in every"),
+        ("cifar_resnet20:shortcut=gate-6", "^Z .*times 1 - g.*-6"),
+        ("cifar_resnet20:shortcut=exclusive_gate", "residual times g"),
+        ("cifar_resnet20:shortcut=scale0.5,0.5", "times 0.5, .*times 0.5"),
         ("cifar_plain20", "^none$"),
     ],
 )

@@ -1,6 +1,5 @@
 """Exported files as classifiers: ONNX and OpenVINO, with and without preprocessing in the graph."""
 
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -175,36 +174,10 @@ def test_a_graph_with_other_outputs_than_its_facts_is_refused(tmp_path: Path) ->
         load_exported(path)(picture("red", 1))
 
 
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network as torch saves it."""
-    network = build(arch()).eval()
-    network.class_names = CLASSES
-    path = tmp_path_factory.mktemp("archive") / "m.pt2"
-    write_pt2(export_graph(network), path)
-    residua.save(network, path.parent / "saved")
-    return path
-
-
-def test_an_archive_of_torch_predicts_as_its_network_does(archive: Path) -> None:
-    pictures = [picture("red", 1), picture("blue", 2, 30)]
-    expected = residua.load(archive.parent / "saved")(pictures)
-    for prediction, other in zip(residua.load(archive)(pictures), expected, strict=True):
-        assert dict(prediction.top(3)) == pytest.approx(dict(other.top(3)), abs=1e-5)
-
-
-def test_machine_code_and_damaged_archives_are_not_loaded(archive: Path, tmp_path: Path) -> None:
+def test_an_archive_of_torch_is_refused_because_it_can_run_code(tmp_path: Path) -> None:
     path = tmp_path / "m.pt2"
-    with zipfile.ZipFile(path, "w") as file:
-        file.writestr("m/extra/residua", facts(machine="torch-2 Linux").to_text())
-    with pytest.raises(CheckpointError, match="machine code"):
+    write_pt2(export_graph(build(arch()).eval()), path)
+    with pytest.raises(CheckpointError, match="code"):
         load_exported(path)
-    content = archive.read_bytes()
-    for share in (0.0, 0.3, 0.9):
-        path.write_bytes(content[: int(share * len(content))])
-        with pytest.raises(CheckpointError):
-            load_exported(path)
-    with zipfile.ZipFile(path, "w") as file:
-        file.writestr("m/extra/residua", facts().to_text())
-    with pytest.raises(CheckpointError):
-        load_exported(path)
+    with pytest.raises(CheckpointError, match="code"):
+        residua.load(path)

@@ -161,9 +161,12 @@ def export_files(
     targets = _targets(to)
     files = _files(path, targets, out)
     seconds = [
-        file.with_suffix(target.beside) for target, file in zip(targets, files, strict=True) if target.beside
+        file.with_suffix(target.second_suffix)
+        for target, file in zip(targets, files, strict=True)
+        if target.second_suffix
     ]
     check_is_free(*files, *seconds, force=force)
+    files[0].parent.mkdir(parents=True, exist_ok=True)
     network = trained_network(path)
     listen(
         PlanLine(f"network {network.arch.name}: {describe_classes(network.class_names, network.num_classes)}")
@@ -175,8 +178,10 @@ def export_files(
     results = [
         _written(target, file, graph, batches, listen) for target, file in zip(targets, files, strict=True)
     ]
-    kept, refused = ([each for each in results if each.parity.agrees is agrees] for agrees in (True, False))
-    return Export(network.arch.name, takes, images, tuple(kept), tuple(refused))
+    agreeing, refused = (
+        tuple(each for each in results if each.parity.agrees is agrees) for agrees in (True, False)
+    )
+    return Export(network.arch.name, takes, images, agreeing, refused)
 
 
 def explain(path: Path) -> tuple[NormFolding, ...]:
@@ -209,15 +214,16 @@ def _targets(to: str | Sequence[str]) -> list[Target]:
 
 
 def _files(path: Path, targets: Sequence[Target], out: str | Path | None) -> list[Path]:
-    """Where each target is written. ConfigError when the folder does not exist."""
+    """Where each target is written. ConfigError where a file is in the place of the folder."""
     place = Path(out or ".")
     if len(targets) == 1 and place.name.endswith(targets[0].suffix) and not place.is_dir():
         files = [place]
     else:
         name = path.stem if path.is_file() else path.resolve().name if path.exists() else path.name
         files = [place / f"{name}{target.suffix}" for target in targets]
-    if not (folder := files[0].parent).is_dir():
-        raise ConfigError(f"{folder} is no folder: make it first, or write elsewhere")
+    folder = files[0].parent
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} is a file, not a folder: write elsewhere")
     return files
 
 
@@ -281,8 +287,8 @@ def _written(
     return ExportedFile(target.name, str(file), target.runs_on, size, digests, parity, target.is_predictable)
 
 
-def _row(each: ExportedFile, verdict: str) -> tuple[str, ...]:
+def _row(each: ExportedFile, outcome: str) -> tuple[str, ...]:
     parity = each.parity
     numbers = (f"{parity.difference:.1e}", f"{parity.tolerance:.1e}", f"{100 * parity.same_top1:.1f} %")
     time = f"{parity.milliseconds:.1f}"
-    return (each.target, Path(each.path).name, format_bytes(each.size), *numbers, time, verdict)
+    return (each.target, Path(each.path).name, format_bytes(each.size), *numbers, time, outcome)

@@ -23,7 +23,7 @@ def load(
 
     Args:
         source: A run directory (its newest state), a saved folder, a checkpoint file, or an exported file
-            (.onnx, .xml, .pt2); ONNX and OpenVINO files need no torch.
+            (.onnx, .xml), which needs no torch.
         weights: Of a run: `raw`, `ema` or `best`; `auto` is `ema` where the run averages weights, else `raw`.
         device: `cpu`, `cuda`, `mps`, or `auto` for the first accelerator, else the CPU.
         precision: `float32`, `bfloat16`, or `auto` for what the run's plan measured on the same kind of

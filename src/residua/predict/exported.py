@@ -12,11 +12,12 @@ from residua.data.eval_view import limit_aspect, pixel_array
 from residua.data.pictures import open_picture
 from residua.errors import CheckpointError, ConfigError
 from residua.predict.engines.engine import Engine
-from residua.predict.engines.normalise import normalise_views
 from residua.predict.export.facts import KEY, ExportFacts
 from residua.predict.picture_classifier import Picture, PictureClassifier, softmax
 from residua.spec.preprocess import Preprocess
 
+TORCH_ARCHIVE = ".pt2"
+"""Ending of an archive of torch, which is refused: `torch.export.load` unpickles parts of it."""
 MAX_BYTES = 4 << 30
 """Largest file that is opened."""
 
@@ -98,15 +99,15 @@ class ExportedClassifier(PictureClassifier):
 
 
 def is_exported(path: Path) -> bool:
-    """Whether `path` is an exported file, by its ending."""
-    return path.suffix.lower() in _READERS and path.is_file()
+    """Whether `path` is an exported file, by its ending; also one that is refused."""
+    return path.suffix.lower() in (*_READERS, TORCH_ARCHIVE) and path.is_file()
 
 
 def load_exported(path: Path, *, threads: int = 0) -> ExportedClassifier:
     """Load an exported file.
 
     Args:
-        path: A file that ends in .onnx, in .xml with its .bin beside it, or in .pt2.
+        path: A file that ends in .onnx, or in .xml with its .bin beside it.
         threads: Threads that compute; 0 leaves the choice to the runtime.
 
     Raises:
@@ -114,6 +115,10 @@ def load_exported(path: Path, *, threads: int = 0) -> ExportedClassifier:
         ConfigError: The runtime of the file is not installed.
         OSError: The file cannot be read.
     """
+    if path.suffix.lower() == TORCH_ARCHIVE:
+        raise CheckpointError(
+            f"{path} can run code when torch opens it: predict from the run, or export it to onnx"
+        )
     if not is_exported(path):
         raise ConfigError(f"{path} is no exported file: give {', '.join(_READERS)}")
     if (size := path.stat().st_size) > MAX_BYTES:
@@ -157,33 +162,8 @@ def _read_openvino(path: Path, threads: int) -> tuple[Engine, ExportFacts]:
     return OpenVinoEngine(model, _preprocess_of(facts), threads=threads), facts
 
 
-class _TorchEngine:
-    """A graph of torch as an `Engine`."""
-
-    name = "torch"
-
-    def __init__(self, path: Path, preprocess: Preprocess | None) -> None:
-        from residua.predict.export.pt2 import load_pt2
-
-        self._compute, self._preprocess = load_pt2(path), preprocess
-
-    def logits(self, views: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The logits of views, or of images (n, H, W, C) where the graph reads these."""
-        return self._compute(views if self._preprocess is None else normalise_views(views, self._preprocess))
-
-
-def _read_pt2(path: Path, threads: int) -> tuple[Engine, ExportFacts]:
-    from residua.predict.export.pt2 import read_facts
-
-    facts = read_facts(path)
-    if facts.machine:
-        raise CheckpointError(f"{path} is machine code, which could do anything: give a file of --to pt2")
-    return _TorchEngine(path, _preprocess_of(facts)), facts
-
-
 _READERS: dict[str, Callable[[Path, int], tuple[Engine, ExportFacts]]] = {
     ".onnx": _read_onnx,
     ".xml": _read_openvino,
-    ".pt2": _read_pt2,
 }
 """Ending -> function that opens such a file."""

@@ -14,7 +14,7 @@ from residua.serve.guard import Guard, error_response
 from residua.serve.limits import STANDARD, Limits
 from residua.serve.model import ServedModel
 from residua.serve.pages import INDEX, POLICY, PageFile, page_files
-from residua.serve.predictions import Predictions
+from residua.serve.predictions import PredictionRequests
 from residua.serve.problems import Refusal
 from residua.serve.service import Service
 from residua.serve.tensors import inputs_of, outputs_of
@@ -111,7 +111,7 @@ def _add_health(app: FastAPI, service: Service) -> None:
 
 def _add_protocol(app: FastAPI, service: Service) -> None:
     """Routes that describe the network and compute with it."""
-    predictions = Predictions(service)
+    predictions = PredictionRequests(service)
 
     @app.get("/v2", responses=documents.SERVER)
     async def server() -> JSONResponse:

@@ -21,7 +21,7 @@ from residua.serve.uploads import files_of, is_form
 T = TypeVar("T")
 
 
-class Predictions:
+class PredictionRequests:
     """Requests become predictions of a service."""
 
     def __init__(self, service: Service) -> None:

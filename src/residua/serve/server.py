@@ -28,8 +28,10 @@ from residua.serve.speed import measure_batches
 
 BACKLOG = 512
 """Connections that the system keeps until the server accepts them."""
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What the server acts on."""
+STOP = (signal.SIGINT, signal.SIGTERM)
+"""Signals after which the server drains."""
+RELOAD = tuple(number for name, number in signal.Signals.__members__.items() if name == "SIGHUP")
+"""Signals after which it loads its network again; none on Windows."""
 LINGER = 1.0
 """Seconds after a signal to stop in which open connections get a 503; a reset would look like a loss."""
 Log = Callable[[str], None]
@@ -113,7 +115,7 @@ class _Server(UvicornServer):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Take the signals while the server runs; unlike uvicorn, do not raise them again at the end."""
-        handlers = {number: signal.signal(number, self.handle_exit) for number in SIGNALS}
+        handlers = {number: signal.signal(number, self.handle_exit) for number in (*STOP, *RELOAD)}
         try:
             yield
         finally:
@@ -122,7 +124,7 @@ class _Server(UvicornServer):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin what a signal asks for; `on_tick` goes on with it."""
-        if sig not in (signal.SIGINT, signal.SIGTERM):
+        if sig in RELOAD:
             self._is_reload_wanted = True
         elif not self._service.is_draining:
             self._service.is_draining = True

@@ -3,7 +3,6 @@
 import importlib.util
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,9 @@ from residua.errors import ConfigError
 from residua.events import Event
 from residua.jobs.load import load
 from residua.predict.classifier import Classifier
-from residua.predict.engines.choose import choose_engine, named_engine
-from residua.predict.engines.engine import Engine
-from residua.predict.picture_classifier import PictureClassifier
 from residua.predict.predictor import network_inputs
 from residua.serve.model import ServedModel, picture_model
 from residua.serve.other_tasks import BoxModel, ClipModel
-from residua.spec.preprocess import Preprocess
 
 BATCH_SIZE = 8
 """Images of a batch for which an engine is chosen."""
@@ -58,37 +53,9 @@ def load_trained(path: Path, name: str, engine: str, listen: Callable[[Event], o
     cam = None if _no_cam(predictor) else partial(cam_pictures, predictor)
     if engine == "torch":
         return picture_model(name, predictor, described, cam, _no_cam(predictor))
-    chosen = _engine(predictor, engine, listen)
-    classifier = EngineClassifier(chosen, predictor.classes, predictor.preprocess)
-    return picture_model(name, classifier, chosen.name, cam, _no_cam(predictor))
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class EngineClassifier(PictureClassifier):
-    """A classifier whose logits an engine computes."""
-
-    engine: Engine
-    """What computes."""
-    classes: tuple[str, ...]
-    """Names of the classes."""
-    preprocess: Preprocess
-    """The path from a picture to the input of the network."""
-
-    def probabilities(self, views: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The probability of each class, (n, classes)."""
-        logits = self.engine.logits(views)
-        powers = np.exp(logits - logits.max(1, keepdims=True))
-        rows: NDArray[np.float32] = powers / powers.sum(1, keepdims=True)
-        return rows
-
-
-def _engine(classifier: Classifier, name: str, listen: Callable[[Event], object]) -> Engine:
-    """The engine called so, or the fastest: measured once for each network and machine."""
-    if name != "auto":
-        return named_engine(classifier.network, name, batch_size=BATCH_SIZE)
-    preprocess = classifier.preprocess
-    none = np.empty((0, preprocess.channels, preprocess.size, preprocess.size), np.uint8)
-    return choose_engine(classifier.network, none, batch_size=BATCH_SIZE, listen=listen)
+    classifier = predictor.with_engine(engine, batch_size=BATCH_SIZE, listen=listen)
+    described = classifier.engine.name if classifier.engine else described
+    return picture_model(name, classifier, described, cam, _no_cam(predictor))
 
 
 def cam_pictures(classifier: Classifier, views: NDArray[np.uint8]) -> Sequence[bytes]:

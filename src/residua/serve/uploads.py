@@ -40,7 +40,7 @@ def files_of(body: bytes, content_type: str, *, most: int) -> list[bytes]:
     boundary = options.get(b"boundary")
     if not boundary:
         raise Refusal(400, "the form has no boundary: name it in Content-Type", reason="bad request")
-    form = _Form(most)
+    form = _FormFiles(most)
     try:
         parser = MultipartParser(boundary, form.callbacks())
         parser.write(body)
@@ -52,7 +52,7 @@ def files_of(body: bytes, content_type: str, *, most: int) -> list[bytes]:
     return [bytes(file) for file in form.files]
 
 
-class _Form:
+class _FormFiles:
     """Collects the parts of a form that have a filename."""
 
     def __init__(self, most: int) -> None:

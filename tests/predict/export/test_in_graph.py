@@ -103,7 +103,7 @@ def _holder(preprocess: Preprocess) -> Any:
 
 
 NETWORKS = [
-    "bicubic with a mean image",
+    "bicubic mean image",
     pytest.param("bilinear", marks=pytest.mark.battery),
     pytest.param("bicubic", marks=pytest.mark.battery),
 ]

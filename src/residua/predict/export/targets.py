@@ -34,7 +34,7 @@ class Target:
     """Writes the file, and a second one beside it where the format has two."""
     load: Callable[[Path], Compute]
     """Loads the file that was written, ready to compute on this machine."""
-    beside: str = ""
+    second_suffix: str = ""
     """Suffix of the second file beside it, which holds the weights; empty where there is one file."""
     packages: tuple[str, ...] = ()
     """Packages that write and run it, the name of the extra first."""
@@ -90,7 +90,7 @@ OPENVINO = Target(
     "OpenVINO and its model server",
     _write_openvino,
     _load_openvino,
-    beside=".bin",
+    second_suffix=".bin",
     packages=("openvino",),
 )
 PT2 = Target("pt2", ".pt2", "torch, on any device", write_pt2, load_pt2, is_predictable=False)
