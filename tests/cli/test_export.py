@@ -66,8 +66,8 @@ def test_that_explain_lists_every_norm_and_writes_nothing(place: Path) -> None:
         (("photos-1", "--to", "onxx"), 2, "onnx"),
         (("photos-2",), 5, "photos-2"),
         (("photo.jpg",), 5, "photo.jpg"),
-        (("photos-1", "--verify", "nowhere"), 4, "nowhere"),
-        (("photos-1", "-o", "nowhere"), 2, "folder"),
+        (("photos-1", "--verify", "nowhere", "--force"), 4, "nowhere"),
+        (("photos-1", "--to", "onnx,pt2", "-o", "photo.jpg"), 2, "folder"),
     ],
 )
 def test_that_what_cannot_be_exported_ends_in_a_line(

@@ -30,6 +30,8 @@ COMMANDS = [
     "reproduce",
     "convert",
     "doctor",
+    "export",
+    "serve",
 ]
 
 

@@ -74,7 +74,7 @@ def test_examples_are_whole_commands() -> None:
 def test_the_groups_of_the_help_are_those_of_the_contract() -> None:
     lines = succeeded(command.residua("--help")).splitlines()
     titles = [line.removesuffix(":") for line in lines if re.fullmatch(r"[A-Z][a-z]+:", line)]
-    assert titles == ["Options", "Start", "Networks", "Data", "Train", "Judge", "Explain"]
+    assert titles == ["Options", "Start", "Networks", "Data", "Train", "Judge", "Explain", "Ship"]
 
 
 def test_quiet_leaves_the_result_and_verbose_adds_to_stderr_alone() -> None:

@@ -140,6 +140,8 @@ def test_that_a_file_that_exists_is_not_replaced_unasked(saved: Path, tmp_path: 
     assert (tmp_path / name).read_text() == "mine"
 
 
-def test_that_a_missing_folder_is_refused(saved: Path, tmp_path: Path) -> None:
+def test_that_a_missing_folder_is_made_and_a_file_is_none(saved: Path, tmp_path: Path) -> None:
+    assert export(saved, "pt2", out=tmp_path / "missing" / "deeper").files
+    (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="folder"):
-        export(saved, "onnx", out=tmp_path / "missing")
+        export(saved, "pt2,onnx", out=tmp_path / "file")

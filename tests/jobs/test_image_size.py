@@ -95,5 +95,5 @@ def test_the_plan_says_what_was_chosen_for_few_images(small_images: Path) -> Non
     few = next(note for note in prepared.notes if note.startswith("few "))
     assert "24 training images" in few
     assert "--batch-size" in few
-    assert "on this machine" in next(note for note in prepared.notes if note.startswith("length"))
+    assert "450 steps" in next(note for note in prepared.notes if note.startswith("length"))
     assert prepared.recipe.budget.epochs == 150

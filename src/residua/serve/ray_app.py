@@ -28,6 +28,7 @@ from residua.serve.limits import Limits
 from residua.serve.loading import load_model
 from residua.serve.model import ServedModel
 from residua.serve.speed import BatchTimes, Speed, measure_batches
+from residua.spec.amount import quantity
 
 POLL_SECONDS = 1.0
 """Time between two looks at the state of the replicas."""
@@ -216,7 +217,7 @@ def _replica_count(plan: ReplicaPlan) -> dict[str, Any]:
 def describe(plan: ReplicaPlan, machines: int) -> str:
     """The plan in a line."""
     count = f"{plan.least}" if plan.least == plan.most else f"{plan.least} to {plan.most}"
-    where = f"{machines} machine{'s' * (machines != 1)}"
+    where = quantity(machines, "machine")
     each = f"each computes batches of up to {plan.batch} and accepts {plan.ongoing} requests"
     return f"replicas  {count} on {where}; {each}; {plan.queued} more wait"
 

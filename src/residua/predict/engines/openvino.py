@@ -66,7 +66,7 @@ class OpenVinoEngine:
         if threads:
             settings["INFERENCE_NUM_THREADS"] = threads
         self.compiled = _compile(model, preprocess, settings)
-        self._queue = _infer_queue(self.compiled)
+        self._requests = _requests_of(self.compiled)
 
     def logits(self, views: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The logits of views; see `Engine`. A model that reads images takes them here, (n, H, W, C)."""
@@ -76,23 +76,22 @@ class OpenVinoEngine:
 
     def _run(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
         """The first output for inputs, of which each stream computes a part."""
-        inputs = np.ascontiguousarray(inputs)  # its memory is read until `wait_all`, so it must have a name
-        parts = np.array_split(inputs, min(len(self._queue), len(inputs)))
-        outputs: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(parts)
-
-        def keep(request: Any, part: int) -> None:
-            outputs[part] = request.get_output_tensor(0).data.copy()
-
-        self._queue.set_callback(keep)
-        for part, array in enumerate(parts):
-            self._queue.start_async([array], part, share_inputs=True)
-        self._queue.wait_all()
-        return np.concatenate(outputs)
+        parts = np.array_split(inputs, min(len(self._requests), len(inputs)))
+        requests = self._requests[: len(parts)]
+        for request, part in zip(requests, parts, strict=True):
+            request.start_async([np.ascontiguousarray(part)], share_inputs=False)
+        for request in requests:
+            request.wait()
+        return np.concatenate([request.get_output_tensor(0).data for request in requests])
 
 
-def _infer_queue(compiled: Any) -> Any:
-    """One request for each stream of a compiled model."""
-    return import_openvino().AsyncInferQueue(compiled)
+def _requests_of(compiled: Any) -> list[Any]:
+    """One request for each stream of a compiled model.
+
+    They are waited for one by one: callbacks in Python, as AsyncInferQueue has them, damaged the interpreter.
+    """
+    count = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+    return [compiled.create_infer_request() for _ in range(count)]
 
 
 def _compile(model: Any, preprocess: Preprocess | None, settings: dict[str, Any]) -> Any:
