@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from colour_network import TEST, TRAIN, colour_network, stretched_network
 
+from colour_network import TEST, TRAIN, colour_network, stretched_network
 from residua.data.images import Images
 from residua.errors import CheckpointError, DataError
 from residua.events import Event

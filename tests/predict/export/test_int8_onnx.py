@@ -3,9 +3,9 @@
 import numpy as np
 import onnx
 import pytest
-from colour_network import TEST, TRAIN, colour_network
 from onnx.numpy_helper import to_array
 
+from colour_network import TEST, TRAIN, colour_network
 from residua.predict.export.graph import export_graph
 from residua.predict.export.int8 import Int8Data
 from residua.predict.export.int8_onnx import OnnxQuantiser

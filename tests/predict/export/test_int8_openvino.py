@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from colour_network import TEST, TRAIN, colour_network
 
+from colour_network import TEST, TRAIN, colour_network
 from residua.predict.export.graph import export_graph
 from residua.predict.export.int8 import Int8Data
 from residua.predict.export.int8_openvino import OpenVinoQuantiser
