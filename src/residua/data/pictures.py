@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from typing_extensions import TypeIs
 
-PixelArray: TypeAlias = Union[NDArray[Any], "Tensor"]  # noqa: UP007: torch may not be installed
+PixelArray: TypeAlias = Union[NDArray[Any], "Tensor"]  # torch may not be installed
 """An array with channels last, or a tensor with channels first."""
 _ALLOWED = {
     "an array": ("(H, W) or (H, W, 3)", "(N, H, W) or (N, H, W, 3)"),
