@@ -83,6 +83,7 @@ def test_a_runtime_that_is_not_installed_is_named_with_its_extra(make, package, 
         make(model, READS)
 
 
+@pytest.mark.battery  # starting a process crashed the one of the tests after hundreds of others
 def test_files_are_computed_without_torch_and_without_a_connection(model):
     code = f"""
 import socket, sys
