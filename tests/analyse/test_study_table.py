@@ -8,11 +8,11 @@ from residua import analyse
 from residua.analyse.table import STUDIES, find_study
 from residua.errors import ConfigError
 
-DOCS = Path(__file__).parents[2] / "docs/analyses.md"
+DOCS = Path(__file__).parents[2] / "docs/how-to/analyses.md"
 
 
 def docs_table() -> list[str]:
-    """Rows of the table in docs/analyses.md, as the code has them."""
+    """Rows of the table in docs/how-to/analyses.md, as the code has them."""
     rows = ["| study | what is measured | needs | source |", "| --- | --- | --- | --- |"]
     for study in map(find_study, STUDIES):
         rows.append(f"| `{study.name}` | {study.measures} | {study.needs.value} | {study.source} |")

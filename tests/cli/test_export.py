@@ -39,7 +39,7 @@ def test_that_a_file_that_reads_images_predicts_and_is_used_as_the_page_says(pla
     ]
     names = [[one["class"] for one in each[0]["top"]] for each in predicted]
     assert names[0] == names[1]
-    page = (ROOT / "docs/exporting.md").read_text()
+    page = (ROOT / "docs/how-to/exporting.md").read_text()
     example = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0]
     assert "(1, 3)" in succeeded(python("-c", f"{example}\nprint(logits.shape)", cwd=place))
 

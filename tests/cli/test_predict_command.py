@@ -135,7 +135,7 @@ def test_a_runtime_that_is_not_installed_is_named(photos: Path, tmp_path: Path) 
 @pytest.mark.timeout(600)
 def test_the_documented_installation_without_torch_predicts_a_photo_in_time(tmp_path: Path) -> None:
     project = Path(__file__).parents[2]
-    page = (project / "docs/predicting.md").read_text()
+    page = (project / "docs/how-to/predicting.md").read_text()
     (packages,) = [line for line in page.splitlines() if line.startswith("$ pip install numpy")]
     venv, python = tmp_path / "venv", tmp_path / "venv/bin/python"
     subprocess.run([sys.executable, "-m", "venv", venv], check=True)

@@ -53,7 +53,9 @@ def test_every_block_of_the_tour_runs_in_order(tmp_path: Path) -> None:
 
 def test_the_notation_page_is_true() -> None:
     failures, tried = doctest.testfile(
-        str(ROOT / "docs/notation.md"), module_relative=False, optionflags=doctest.IGNORE_EXCEPTION_DETAIL
+        str(ROOT / "docs/explanation/notation.md"),
+        module_relative=False,
+        optionflags=doctest.IGNORE_EXCEPTION_DETAIL,
     )
     assert tried > 2
     assert not failures
@@ -61,7 +63,7 @@ def test_the_notation_page_is_true() -> None:
 
 @pytest.mark.battery
 def test_the_page_on_video_runs(tmp_path: Path) -> None:
-    text = (ROOT / "docs/video.md").read_text().partition("## Networks for clips")[2]
+    text = (ROOT / "docs/how-to/video.md").read_text().partition("## Networks for clips")[2]
     blocks = [block for kind, block in BLOCK.findall(text.partition("\n## ")[0]) if kind == "python"]
     output = succeeded(python("-c", "\n".join(blocks), cwd=tmp_path))
     assert re.search(r"8 frames together, .* 2 \| .* 8 segments", output)
@@ -76,7 +78,7 @@ def test_the_page_on_python_runs(tmp_path: Path) -> None:
         file = tmp_path / "photos" / f"digit {label}" / f"{number}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray((pixels * 15.9).astype("uint8")).save(file)
-    blocks = [block for _, block in BLOCK.findall((ROOT / "docs/python.md").read_text())]
+    blocks = [block for _, block in BLOCK.findall((ROOT / "docs/how-to/python.md").read_text())]
     trackers = [block for block in blocks if "import wandb" in block or "import mlflow" in block]
     assert len(trackers) == 2  # tests/jobs/test_python_training.py runs them
     output = by_python(tmp_path, "\n".join(block for block in blocks if block not in trackers))
@@ -101,10 +103,10 @@ def test_the_readme_figure_is_the_committed_runs(tmp_path: Path) -> None:
 
 
 def test_the_figure_of_the_page_on_seeing_is_what_its_command_draws(tmp_path: Path) -> None:
-    command = re.search(r"residua (explain .*) --svg fig3.svg", (ROOT / "docs/seeing.md").read_text())
+    command = re.search(r"residua (explain .*) --svg fig3.svg", (ROOT / "docs/how-to/seeing.md").read_text())
     assert command
     succeeded(residua(*command[1].split(), "--svg", tmp_path / "fig3.svg", cwd=tmp_path))
-    assert (tmp_path / "fig3.svg").read_text() == (ROOT / "docs/fig3.svg").read_text()
+    assert (tmp_path / "fig3.svg").read_text() == (ROOT / "docs/how-to/fig3.svg").read_text()
 
 
 def test_examples_are_short() -> None:

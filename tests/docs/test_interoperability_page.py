@@ -7,7 +7,7 @@ import pytest
 
 import residua
 
-PAGE = Path(__file__).parents[2] / "docs/interoperability.md"
+PAGE = Path(__file__).parents[2] / "docs/how-to/interoperability.md"
 
 
 def test_the_page_on_other_tools_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from residua.weights import catalogue
 from residua.weights.catalogue import ReleasedWeights
 
-PAGE = (Path(__file__).parents[2] / "docs/released-weights.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/reference/released-weights.md").read_text()
 
 
 def row(entry: ReleasedWeights) -> str:

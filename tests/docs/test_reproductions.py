@@ -1,4 +1,4 @@
-"""docs/reproductions.md is what a function writes of the committed runs, and the lessons run."""
+"""docs/explanation/reproductions.md is what a function writes of the committed runs, and the lessons run."""
 
 import json
 import math
@@ -17,20 +17,19 @@ LESSONS = sorted((DOCS / "lessons").glob("*.ipynb"))
 
 def test_the_page_is_regenerated_from_the_committed_runs(tmp_path: Path) -> None:
     assert write_docs(tmp_path / "page.md", DOCS / "results/reproduce") > 0
-    regenerated, committed = tmp_path / "page.md", DOCS / "reproductions.md"
+    regenerated, committed = tmp_path / "page.md", DOCS / "explanation/reproductions.md"
     assert regenerated.read_text() == committed.read_text(), (
-        "run: residua reproduce --write-docs docs/reproductions.md -o docs/results/reproduce"
+        "run: residua reproduce --write-docs docs/explanation/reproductions.md -o docs/results/reproduce"
     )
-    pictures = {file.name: file.read_text() for file in (DOCS / "reproductions").iterdir()}
+    pictures = {file.name: file.read_text() for file in (DOCS / "explanation/reproductions").iterdir()}
     assert pictures == {file.name: file.read_text() for file in (tmp_path / "reproductions").iterdir()}
     assert all(f"(reproductions/{name})" in committed.read_text() for name in pictures)
 
 
 def test_a_number_on_the_page_is_a_number_of_a_run() -> None:
     last = json.loads((RUNS / "digits-5-epochs-cifar_plain56-seed0/finished.json").read_text())
-    row = next(
-        line for line in (DOCS / "reproductions.md").read_text().splitlines() if "| plain-56 |" in line
-    )
+    page = (DOCS / "explanation/reproductions.md").read_text()
+    row = next(line for line in page.splitlines() if "| plain-56 |" in line)
     assert f"| {last['test_error']:.2f} (n = 1) |" in row
     assert f"| {last['train_error']:.2f} % |" in row
     assert math.isfinite(last["test_error"])

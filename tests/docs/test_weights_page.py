@@ -7,7 +7,7 @@ from test_documents import BLOCK, ROOT, typed
 from command import python, succeeded
 from residua.weights.tables import DIALECTS
 
-PAGE = (ROOT / "docs/weights.md").read_text()
+PAGE = (ROOT / "docs/how-to/weights.md").read_text()
 
 
 def test_every_block_runs_in_order(tmp_path: Path) -> None:

@@ -79,6 +79,6 @@ def test_the_command_prints_both_tables_and_gives_them_as_json() -> None:
 
 
 def test_the_page_of_recipes_lists_every_field_and_every_recipe() -> None:
-    page = (DOCS / "recipes.md").read_text()
+    page = (DOCS / "reference/recipes.md").read_text()
     assert [name for name in RECIPES if f"| `{name}` |" not in page] == []
     assert fields.markdown_table() in page

@@ -17,7 +17,7 @@ from residua.spec.recipe import Averaging, Budget, Data, Recipe
 from residua.spec.record import from_json, to_json
 from small import PLAN, arch, fresh, photo_folder
 
-DOCS = Path(__file__).parents[2] / "docs/recipes.md"
+DOCS = Path(__file__).parents[2] / "docs/reference/recipes.md"
 ROW = re.compile(r"^\| `([^`]+)` \| (.+) \| (.+) \|$", re.MULTILINE)
 
 

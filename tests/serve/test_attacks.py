@@ -1,6 +1,7 @@
 """Requests of strangers that did harm to other servers: each is refused, and the server serves on.
 
-The advisories are those of python-multipart, Starlette, Triton, h11 and others; docs/attacks.md lists them.
+The advisories are those of python-multipart, Starlette, Triton, h11 and others, listed in
+docs/explanation/attacks.md.
 """
 
 import json

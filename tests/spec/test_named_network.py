@@ -237,7 +237,7 @@ def test_every_change_is_described_and_the_page_has_the_table() -> None:
     rows = change_rows()
     assert {row.name: row.kind for row in rows} == {k: v.__name__ for k, v in Changes.__annotations__.items()}
     assert {row.name for row in rows} == set(CHANGES)
-    page = (Path(__file__).parents[2] / "docs/notation.md").read_text("utf-8")
+    page = (Path(__file__).parents[2] / "docs/explanation/notation.md").read_text("utf-8")
     table = "".join(f"| `{row.name}` | {row.meaning} |\n" for row in rows)
     assert f"| Change | Values and meaning |\n| --- | --- |\n{table}\n" in page
 

@@ -1,7 +1,7 @@
 """All studies by name: the one place that lists them. Importing it loads no torch.
 
 `residua analyse --what`, its help and its errors are made from this table, and so is the table of
-docs/analyses.md: a test holds them equal.
+docs/how-to/analyses.md: a test holds them equal.
 
 To add a study, write `analyse/<name>.py` and add its row here. The file has four parts:
 

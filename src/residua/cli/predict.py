@@ -59,7 +59,7 @@ ENGINE = typer.Option(
     "auto",
     "--engine",
     metavar="NAME",
-    help="What computes images: auto measures for many, torch never; see docs/engines.md.",
+    help="What computes images: auto measures for many, torch never; see docs/how-to/engines.md.",
 )
 OUT = typer.Option(
     None, "-o", "--out", metavar="FILE", help="Write the predictions: .csv, .jsonl or .parquet."

@@ -236,7 +236,7 @@ def _odd_images(result: DataCheck) -> Iterator[DataFinding]:
     rotated, cure = images_in(facts["orientation"] > 1), "residua rotates them; other tools may not"
     yield _finding(result, "rotated", "rotated by EXIF", "note", rotated, cure)
     unusual = images_in(~np.isin(facts["mode"], _usual_modes(facts["mode"][facts["readable"]])))
-    cure = "residua converts them as described in docs/data.md"
+    cure = "residua converts them as described in docs/how-to/data.md"
     yield _finding(result, "colour", "unusual colour modes", "note", unusual, cure)
     if result.marks:  # the centre crop is for images of one class
         return

@@ -29,7 +29,8 @@ def load(
         precision: `float32`, `bfloat16`, or `auto` for what the run's plan measured on the same kind of
             device.
         engine: Of a network for images, what computes: `torch`; `auto` for the fastest here, which takes
-            about 20 seconds to measure the first time; or a name, e.g. `onnxruntime` (docs/engines.md).
+            about 20 seconds to measure the first time; or a name, e.g. `onnxruntime`
+            (docs/how-to/engines.md).
         batch_size: Images that will be computed at once, for which an engine is chosen or compiled; 0 takes
             32, the batch of a list.
 

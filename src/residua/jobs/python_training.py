@@ -45,7 +45,7 @@ def train(
     Args:
         data: A source (a folder, a label file, shards, `digits`, ...), or images in memory: arrays `(X, y)`,
             a torch Dataset or a list of (image, label), a Hugging Face dataset, or a tuple of two of these
-            for training and validation. docs/python.md says how each is read.
+            for training and validation. docs/how-to/python.md says how each is read.
         model: A network by name, with changes where wanted (`resnet34:shortcut=A`), as the path of a JSON
             file, as an Arch or as a Network. Training starts from the weights of a Network and stores them in
             the run; the Network stays as it is. By default a network that suits the data.

@@ -111,7 +111,7 @@ def format_value(value: Any) -> str:
 
 
 def markdown_table() -> str:
-    """The table of all fields in `docs/recipes.md`, with the defaults of a recipe that sets nothing."""
+    """The table of fields in `docs/reference/recipes.md`, with the defaults of a recipe that sets nothing."""
     arch = zoo.arch(OTHERWISE)
     rows = list_fields(Recipe("", arch, Data("")))
     lines = [

@@ -14,7 +14,8 @@
     page(...)                page.py        figure, table, claims, recipe, command
 
 `reproduction.py` takes these steps for one item: `residua.reproduce.reproduce("he2015/fig6")`. `listing.py`
-lists all items with cost and state; `reproductions_md.py` writes docs/reproductions.md from committed runs.
+lists all items with cost and state; `reproductions_md.py` writes docs/explanation/reproductions.md from
+committed runs.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""docs/reproductions.md: all reproductions in a folder of runs, as one Markdown page."""
+"""docs/explanation/reproductions.md: all reproductions in a folder of runs, as one Markdown page."""
 
 import textwrap
 from pathlib import Path
@@ -37,8 +37,8 @@ MAX_SEEDS = 16
 INTRODUCTION = """# Reproductions of the papers' tables and figures
 
 `residua reproduce --write-docs` writes this page and its pictures from the runs and measurements in
-[results/reproduce](results/reproduce): no number is typed by hand. The paper's numbers are quoted with their
-table or figure.
+[results/reproduce](../results/reproduce): no number is typed by hand. The paper's numbers are quoted
+with their table or figure.
 
 The label compares each run's recipe with the paper's protocol:
 
@@ -53,7 +53,8 @@ Under each table stand the paper's conclusions, judged on all pairs of rows that
 (Welch's t), or, with one run, from the number of images; then what another seed would change is not in it.
 Responses of one network each have to differ by a tenth.
 
-`residua reproduce --list` lists all items; [reproducing.md](reproducing.md) explains how to run them.
+`residua reproduce --list` lists all items; [reproducing.md](../how-to/reproducing.md) explains how
+to run them.
 """
 
 

@@ -86,10 +86,10 @@ BEARPAW = Dialect(
         ("fc", "head.linear1"),
     ),
     lacks=(
-        ("stem.norm1", "its shortcuts start before the first norm, as in docs/weights.md"),
+        ("stem.norm1", "its shortcuts start before the first norm, as in docs/how-to/weights.md"),
         (
             "stages.{stage}.{block}.before.norm{n}",
-            "its shortcuts start before the norm, as in docs/weights.md",
+            "its shortcuts start before the norm, as in docs/how-to/weights.md",
         ),
     ),
 )

@@ -18,7 +18,7 @@ from residua.data.sources import table
 from residua.data.sources.table import SOURCES, SourceKind, help_text, holds, markdown_table, parse_source
 from residua.errors import DataError
 
-DOCS = Path(__file__).parents[3] / "docs/data.md"
+DOCS = Path(__file__).parents[3] / "docs/how-to/data.md"
 NAMES = [name for name, kind in SOURCES.items() if kind.is_named]
 
 

@@ -1,13 +1,13 @@
 """All kinds of data sources in one table: how each is written, what it holds and which function finds it.
 
-Help texts, error messages and the table in `docs/data.md` are made from `SOURCES`. To add a data set:
+Help texts, error messages and the table in `docs/how-to/data.md` are made from `SOURCES`. To add a data set:
 
 1. Write `data/sources/NAME.py` with one function `find_NAME(place, options)`. `place` is the text behind the
    colon, empty where there is none; `options` are `data.listing.ListingOptions`. The function opens no image.
    It returns a `data.listing.SourceListing` of images or clips, or a `data.scenes.BoxListing`, and raises
    `DataError` that says what is missing and what to give.
 2. Add one row to `SOURCES`, with the function as `module:function`.
-3. Put what `markdown_table()` returns into `docs/data.md`; a test compares the two.
+3. Put what `markdown_table()` returns into `docs/how-to/data.md`; a test compares the two.
 
 The functions are named, not imported: the command line reads this table for its help, without numpy.
 """
@@ -179,11 +179,11 @@ def written_forms(*contents: Holds) -> str:
 
 def help_text() -> str:
     """One line for the help of the DATA argument: all ways to write a source."""
-    return f"Data to use: {written_forms('images', 'clips', 'boxes')}. See docs/data.md."
+    return f"Data to use: {written_forms('images', 'clips', 'boxes')}. See docs/how-to/data.md."
 
 
 def markdown_table() -> str:
-    """The table of all sources in `docs/data.md`."""
+    """The table of all sources in `docs/how-to/data.md`."""
     rows = ["| you write | holds | what it reads | train and validation parts | needs |", "| --- " * 5 + "|"]
     for kind in filter(lambda kind: kind.written, SOURCES.values()):
         forms = ", ".join(f"`{form}`" for form in kind.written)
