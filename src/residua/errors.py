@@ -25,6 +25,15 @@ class ConfigError(ResiduaError, ValueError):
     exit_code = 2
 
 
+class WordError(ConfigError):
+    """A word that breaks the notation (`spec/word.py`)."""
+
+    def __init__(self, text: str, position: int) -> None:
+        """`position` is the place in the word of the letter to change, from 0."""
+        super().__init__(text)
+        self.position = position
+
+
 class MissingPackageError(ResiduaError, ImportError):
     """A Python package that residua needs is not installed, or cannot be imported."""
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from itertools import groupby
 from typing import Any
 
@@ -228,6 +229,54 @@ def _in_words(block: Block | Fork) -> str:
     if any(conv.dilation > 1 for conv in convs):
         texts.append(f"dilations {' '.join(str(conv.dilation) for conv in convs)}")
     return f"{block.word}{around} with {' and '.join(texts)}"
+
+
+@dataclass(frozen=True, slots=True)
+class PartWords:
+    """The words of one part of two networks, split where they differ."""
+
+    part: str
+    """`conv1`, `conv2_x`, ..., `head` or `shortcuts`."""
+    first: tuple[tuple[str, bool], ...]
+    """The words of the first network in pieces, and whether the second lacks a piece; empty without part."""
+    second: tuple[tuple[str, bool], ...]
+    """The same of the second network."""
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether both networks have the same words."""
+        return not any(differs for _, differs in (*self.first, *self.second))
+
+
+def word_differences(first: Arch, second: Arch) -> list[PartWords]:
+    """The words of two networks part by part, with the letters that differ marked.
+
+    Args:
+        first: One network.
+        second: The other.
+
+    Returns:
+        A row for each line of the architecture table of either network, and one for the shortcuts.
+    """
+    texts = [{row.part: f"{row.words} {row.layers}" for row in table(arch)} for arch in (first, second)]
+    for text, arch in zip(texts, (first, second), strict=True):
+        text["shortcuts"] = describe_shortcuts(arch)
+        text["head"] = text.pop("head")
+    parts = dict.fromkeys([*texts[0], *texts[1]])
+    order = sorted(parts, key=lambda part: part in ("head", "sides", "shortcuts"))
+    return [PartWords(part, *_pieces(texts[0].get(part, ""), texts[1].get(part, ""))) for part in order]
+
+
+def _pieces(first: str, second: str) -> tuple[tuple[tuple[str, bool], ...], tuple[tuple[str, bool], ...]]:
+    """Both texts in pieces that are equal in both or stand in one alone."""
+    ones: list[tuple[str, bool]] = []
+    others: list[tuple[str, bool]] = []
+    matcher = SequenceMatcher(None, first, second, autojunk=False)
+    for kind, start, end, other_start, other_end in matcher.get_opcodes():
+        for pieces, text in ((ones, first[start:end]), (others, second[other_start:other_end])):
+            if text:
+                pieces.append((text, kind != "equal"))
+    return tuple(ones), tuple(others)
 
 
 def _counted(texts: Iterable[str]) -> str:

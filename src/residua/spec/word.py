@@ -6,7 +6,7 @@ Z subsample, zeros on both sides of the channels          E subsample, zeros aft
 ( ... ) what the shortcut skips; no brackets, no shortcut
 """
 
-from residua.errors import ConfigError
+from residua.errors import WordError
 
 MEANING = {
     "C": "convolution",
@@ -33,26 +33,26 @@ def check_word(word: str) -> None:
     """Check that `word` has known letters and at most one pair of brackets.
 
     Raises:
-        ConfigError: It has not; the message says what to change.
+        WordError: It has not; the message says what to change, `position` where.
     """
-    for letter in word:
+    for place, letter in enumerate(word):
         if letter not in MEANING and letter not in "() ":
             known = ", ".join(f"{key} {meaning}" for key, meaning in MEANING.items())
-            raise ConfigError(f"unknown letter {letter!r} in {word!r}: the letters are {known}")
+            raise WordError(f"unknown letter {letter!r} in {word!r}: the letters are {known}", place)
     opening, closing = word.count("("), word.count(")")
     if opening == closing == 1 and word.index(")") < word.index("("):
-        raise ConfigError(f"{word!r} closes its bracket before it opens it: swap '(' and ')'")
+        text = f"{word!r} closes its bracket before it opens it: swap '(' and ')'"
+        raise WordError(text, word.index(")"))
     if opening != closing:
         more, less = (")", "(") if closing > opening else ("(", ")")
-        raise ConfigError(
-            f"{word!r} has {word.count(more)} {more!r} and {word.count(less)} {less!r}: balance them"
-        )
+        text = f"{word!r} has {word.count(more)} {more!r} and {word.count(less)} {less!r}: balance them"
+        raise WordError(text, word.rindex(more))
     if opening > 1:
-        raise ConfigError(
-            f"{word!r} has {opening} pairs of brackets: a block has one shortcut, so keep one pair"
-        )
+        text = f"{word!r} has {opening} pairs of brackets: a block has one shortcut, so keep one pair"
+        raise WordError(text, word.index("(", word.index("(") + 1))
     if opening and not word[word.find("(") + 1 : word.find(")")].strip():
-        raise ConfigError(f"the brackets of {word!r} are empty: put letters between '(' and ')'")
+        text = f"the brackets of {word!r} are empty: put letters between '(' and ')'"
+        raise WordError(text, word.find("("))
 
 
 def split_word(word: str) -> tuple[str, str, str]:
