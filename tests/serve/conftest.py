@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from attacked import MIB, Attacked, Canary
-from server_process import Server, serving
 
+from server_process import Server, serving
 from small import colours, fresh, recipe
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
+
 from server_process import Server
 
 schemathesis: Any = pytest.importorskip("schemathesis", reason="schemathesis is not installed")

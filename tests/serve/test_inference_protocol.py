@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from server_process import Server, picture, png
 
 from residua.predict.classifier import Classifier, load
 from residua.spec.preprocess import Preprocess
+from server_process import Server, picture, png
 
 triton: Any = pytest.importorskip("tritonclient.http", reason="tritonclient[http] is not installed")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
-from server_process import picture, png, serving
 
 import residua
+from server_process import picture, png, serving
 
 FILE = png(picture("red", 3))
 DASHBOARD = Path(residua.__file__).parent / "serve" / "grafana.json"

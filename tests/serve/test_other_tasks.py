@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from server_process import serving
 
 import box_data
 import small
@@ -16,6 +15,7 @@ from residua.spec.clip import Clip
 from residua.spec.inflate import inflate
 from residua.spec.preprocess import Preprocess
 from residua.spec.recipe import Recipe
+from server_process import serving
 
 
 def trained(path: Path, recipe: Recipe) -> Path:

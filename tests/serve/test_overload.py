@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from server_process import metric, picture, png, serving
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))

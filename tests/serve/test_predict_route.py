@@ -7,9 +7,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from server_process import Server, metric, picture, png, serving
 
 from residua.predict.classifier import Classifier, load
+from server_process import Server, metric, picture, png, serving
 
 PICTURES = [
     png(picture(colour, seed, side=10 + seed)) for colour in ("red", "green", "blue") for seed in range(12)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from server_process import Server, metric, picture, png, serving
 
 from command import complaint, python, residua
+from server_process import Server, metric, picture, png, serving
 
 FILE = png(picture("red", 3))
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from attacked import PICTURE, Attacked, limited
 from raw_sockets import connections, receive, request
+
 from server_process import Server
 
 CAP, BODIES = 60, 16

@@ -14,6 +14,7 @@ from residua.cli import (
     evaluate,
     explain,
     export,
+    lab,
     models,
     predict,
     recipes,
@@ -41,7 +42,7 @@ COMMANDS: Mapping[str, Mapping[str, Callable[..., None]]] = {
     "Networks": {"models": models.models, "explain": explain.explain, "convert": convert.convert},
     "Train": {"recipes": recipes.recipes, "train": train.train, "resume": train.resume},
     "Judge": {"evaluate": evaluate.evaluate, "compare": compare.compare, "predict": predict.predict},
-    "Explain": {"analyse": analyse.analyse, "reproduce": reproduce.reproduce},
+    "Explain": {"analyse": analyse.analyse, "reproduce": reproduce.reproduce, "lab": lab.lab},
     "Ship": {"export": export.export, "serve": serve.serve},
 }
 """Title in the help -> name -> function; `data` and `weights` are groups of commands of their own."""

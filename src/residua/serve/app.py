@@ -13,7 +13,7 @@ from residua.serve import documents, metrics
 from residua.serve.guard import Guard, error_response
 from residua.serve.limits import STANDARD, Limits
 from residua.serve.model import ServedModel
-from residua.serve.pages import INDEX, POLICY, PageFile, page_files
+from residua.serve.pages import INDEX, page_files, page_response
 from residua.serve.predictions import PredictionRequests
 from residua.serve.problems import Refusal
 from residua.serve.service import Service
@@ -160,12 +160,12 @@ def _add_page(app: FastAPI) -> None:
     @app.get("/", responses=documents.PAGE | documents.UNKNOWN, response_class=Response)
     async def page(request: Request) -> Response:
         """The page for people."""
-        return _page_response(request, files.get(INDEX))
+        return page_response(request, files.get(INDEX))
 
     @app.get("/assets/{name}", responses=documents.PAGE | documents.UNKNOWN, response_class=Response)
     async def asset(request: Request, name: str) -> Response:
         """A file of the page."""
-        return _page_response(request, files.get(name))
+        return page_response(request, files.get(name))
 
 
 def describe_model(model: ServedModel) -> dict[str, Any]:
@@ -212,15 +212,6 @@ def _check_name(service: Service, name: str) -> None:
         raise Refusal(
             404, "no network of this name is served: GET /v2 names the one that is", reason="not found"
         )
-
-
-def _page_response(request: Request, file: PageFile | None) -> Response:
-    if file is None:
-        raise Refusal(404, "there is no such file", reason="not found")
-    headers = {"ETag": file.tag, "Cache-Control": "no-cache", "Content-Security-Policy": POLICY}
-    if request.headers.get("if-none-match") == file.tag:
-        return Response(status_code=304, headers=headers)
-    return Response(file.content, headers=headers, media_type=file.content_type)
 
 
 async def _http_error(_: Request, error: Exception) -> Response:

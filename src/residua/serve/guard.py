@@ -8,6 +8,7 @@ attacker who lets a name of his point to this machine (DNS rebinding) has to sen
 import ipaddress
 import logging
 from collections.abc import Mapping
+from typing import Protocol
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
@@ -15,7 +16,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from residua.serve.limits import Limits
 from residua.serve.problems import ConnectionLost, Refusal
-from residua.serve.service import Service
 
 LOG = logging.getLogger("residua.serve")
 """Where a program finds what went wrong inside the server."""
@@ -27,13 +27,27 @@ SECURITY_HEADERS = (
 """Of every response."""
 
 
+class Guarded(Protocol):
+    """What an application behind the guard says about itself, and counts."""
+
+    limits: Limits
+    """What requests may use."""
+    is_draining: bool
+    """Whether it is about to stop, so that connections are closed."""
+
+    def count_rejected(self, reason: str) -> None:
+        """Count a request that was refused."""
+
+    def count_response(self, route: str, status: int) -> None:
+        """Count a request by its route and the status of its response."""
+
+
 class Guard:
     """An ASGI application around another one."""
 
-    def __init__(self, app: ASGIApp, *, service: Service) -> None:
+    def __init__(self, app: ASGIApp, *, service: Guarded) -> None:
         self._app, self._service = app, service
-        self._limits: Limits = service.limits
-        self._metrics = service.metrics
+        self._limits = service.limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
@@ -54,12 +68,12 @@ class Guard:
             self._check(scope)
             await self._app(scope, receive, send_guarded)
         except Refusal as refusal:
-            self._metrics.rejected.labels(refusal.reason).inc()
+            self._service.count_rejected(refusal.reason)
             closing = {"Connection": "close"} if refusal.reason == "framing" else {}
             headers = {**refusal.headers, **closing}
             await error_response(refusal.status, refusal.text, headers)(scope, receive, send_guarded)
         except ConnectionLost:
-            self._metrics.rejected.labels("gone").inc()
+            self._service.count_rejected("gone")
             # Nobody reads it; a response ends the request for the server.
             await error_response(499, "the client is gone")(scope, receive, send_guarded)
         except Exception as error:
@@ -68,7 +82,7 @@ class Guard:
                 text = "the server failed: its log says more"
                 await error_response(500, text)(scope, receive, send_guarded)
         route = getattr(scope.get("route"), "path", "none")
-        self._metrics.requests.labels(route, str(status)).inc()
+        self._service.count_response(route, status)
 
     def _check(self, scope: Scope) -> None:
         size = len(scope["method"]) + len(scope["raw_path"]) + len(scope["query_string"])

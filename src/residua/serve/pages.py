@@ -1,8 +1,13 @@
-"""Pages: the packaged files of the server's own page, read once when it starts; nothing else is served."""
+"""Pages: the packaged files of a server's own page, read once when it starts; nothing else is served."""
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from residua.serve.problems import Refusal
 
 FOLDER = Path(__file__).parent / "page"
 """The files, beside this module."""
@@ -47,13 +52,13 @@ class PageFile:
     """Its digest, as an entity tag."""
 
 
-def page_files() -> dict[str, PageFile]:
-    """The files of the page by name; empty where the package holds none."""
-    if not FOLDER.is_dir():
+def page_files(folder: Path = FOLDER) -> dict[str, PageFile]:
+    """The files of the page in `folder` by name; empty where the package holds none."""
+    if not folder.is_dir():
         return {}
     return {
         path.name: _page_file(path)
-        for path in sorted(FOLDER.iterdir())
+        for path in sorted(folder.iterdir())
         if path.suffix in TYPES and path.is_file()
     }
 
@@ -61,3 +66,17 @@ def page_files() -> dict[str, PageFile]:
 def _page_file(path: Path) -> PageFile:
     content = path.read_bytes()
     return PageFile(content, TYPES[path.suffix], f'"{hashlib.sha256(content).hexdigest()[:32]}"')
+
+
+def page_response(request: Request, file: PageFile | None) -> Response:
+    """The response with a file of the page, or 304 where the browser has it.
+
+    Raises:
+        Refusal: There is no such file.
+    """
+    if file is None:
+        raise Refusal(404, "there is no such file", reason="not found")
+    headers = {"ETag": file.tag, "Cache-Control": "no-cache", "Content-Security-Policy": POLICY}
+    if request.headers.get("if-none-match") == file.tag:
+        return Response(status_code=304, headers=headers)
+    return Response(file.content, headers=headers, media_type=file.content_type)

@@ -11,7 +11,7 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from threading import Thread
 from types import FrameType
@@ -22,6 +22,7 @@ from uvicorn import Server as UvicornServer
 
 from residua.errors import ConfigError, ResiduaError
 from residua.serve.connection import GuardedProtocol, Waiting
+from residua.serve.limits import Limits
 from residua.serve.model import ServedModel
 from residua.serve.service import Service
 from residua.serve.speed import measure_batches
@@ -78,9 +79,22 @@ def run(app: FastAPI, sock: socket.socket, *, load: Callable[[], ServedModel], l
         log: Receives the line `serving ADDRESS`, and lines about reloads and draining.
     """
     service: Service = app.state.service
-    limits = service.limits
+    server = _Server(connection_config(app, service.limits), service, load, log)
+    service.metrics.connections.set_function(lambda: len(server.server_state.connections))
+    server.run([sock])
+
+
+def connection_config(app: FastAPI, limits: Limits) -> Config:
+    """How uvicorn speaks with clients: connections with deadlines, nothing logged, no header of a proxy
+    believed.
+
+    Args:
+        app: The application.
+        limits: Deadlines, and the number of connections.
+    """
     waiting = Waiting(limits)
-    config = Config(
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it logs bytes of strangers
+    return Config(
         app,
         http=type("ServedProtocol", (GuardedProtocol,), {"waiting": waiting}),
         ws="none",
@@ -95,10 +109,19 @@ def run(app: FastAPI, sock: socket.socket, *, load: Callable[[], ServedModel], l
         h11_max_incomplete_event_size=limits.header_bytes,
         backlog=BACKLOG,
     )
-    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # it logs bytes of strangers
-    server = _Server(config, service, load, log)
-    service.metrics.connections.set_function(lambda: len(server.server_state.connections))
-    server.run([sock])
+
+
+@contextmanager
+def handled_signals(
+    numbers: Iterable[int], handler: Callable[[int, FrameType | None], None]
+) -> Iterator[None]:
+    """Take signals while inside; unlike uvicorn, do not raise them again at the end."""
+    handlers = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, before in handlers.items():
+            signal.signal(number, before)
 
 
 class _Server(UvicornServer):
@@ -114,13 +137,9 @@ class _Server(UvicornServer):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Take the signals while the server runs; unlike uvicorn, do not raise them again at the end."""
-        handlers = {number: signal.signal(number, self.handle_exit) for number in (*STOP, *RELOAD)}
-        try:
+        """Take the signals while the server runs."""
+        with handled_signals((*STOP, *RELOAD), self.handle_exit):
             yield
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin what a signal asks for; `on_tick` goes on with it."""

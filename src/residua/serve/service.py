@@ -123,6 +123,14 @@ class Service:
         seconds.infer += end - turn.started
         return outputs
 
+    def count_rejected(self, reason: str) -> None:
+        """Count a request that was refused."""
+        self.metrics.rejected.labels(reason).inc()
+
+    def count_response(self, route: str, status: int) -> None:
+        """Count a request by its route and the status of its response."""
+        self.metrics.requests.labels(route, str(status)).inc()
+
     def observe(self, seconds: StageSeconds, total: float) -> None:
         """Count the stages of a request that was computed."""
         stages = {"decode": seconds.decode, "queue": seconds.queue, "infer": seconds.infer, "total": total}

@@ -14,15 +14,16 @@ import httpx
 from command import LIMIT, Command, start
 from small import photo_folder, picture, png  # noqa: F401 (tests take them from here)
 
-ADDRESS = re.compile(r"^serving +(http://\S+)$", re.MULTILINE)
+ADDRESS = re.compile(r"^(?:serving|lab) +(http://[^\s?]+?)/?(?:\?token=(\S+))?$", re.MULTILINE)
 
 
 class Server:
-    """`residua serve`, ready."""
+    """`residua serve` or `residua lab`, ready."""
 
-    def __init__(self, *words: object, **options: Any) -> None:
-        self.process: Command = start("serve", *words, "--port", 0, **options)
-        self.address = self._wait(ADDRESS)[1]
+    def __init__(self, *words: object, command: str = "serve", **options: Any) -> None:
+        self.process: Command = start(command, *words, "--port", 0, **options)
+        match = self._wait(ADDRESS)
+        self.address, self.token = match[1], match[2]
         self.port = int(self.address.rpartition(":")[2])
 
     def client(self, **options: Any) -> httpx.Client:

@@ -1,0 +1,212 @@
+"""Columns: the metrics of a run as arrays, read from where the last reading ended.
+
+    metrics.jsonl --small--> parsed whole each time it changed (milliseconds)
+                  --large--> one file of float64 for each metric in the cache of the user: only what was
+                             appended is parsed, by a process of its own
+
+The index of a cached file names the inode, the bytes that were parsed and a digest of the last of them: a
+file that was replaced, cut or copied anew is parsed from its beginning. The index is written last and in one
+step, so a crash leaves numbers beyond the index, which the next update cuts off. The last line counts once it
+ends: its writer may be in the middle of it. Nothing is written into a run, and the cache may be deleted at
+any time.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from residua.errors import ConfigError, ResiduaError
+from residua.files import cache_folder, file_lock, open_regular, read_file, write_file
+from residua.runs.records import read_row
+from residua.spec.record import parse_json
+
+Numbers = NDArray[np.float64]
+METRICS = "metrics.jsonl"
+SMALL_BYTES = 256 << 10
+"""Files up to this size are parsed whole: about 2,000 epochs, in 10 ms."""
+CHUNK_BYTES = 4 << 20
+"""Bytes that are parsed at a time."""
+MARK_BYTES = 4096
+"""Bytes before the end of what was parsed whose digest tells whether the file is still the same."""
+MAX_METRICS = 200
+"""Metrics of a run; more are left out."""
+FORMAT = 1
+"""Of the cache."""
+_WIDTH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnIndex:
+    """What of a file the cache holds."""
+
+    inode: int = 0
+    """The file; another one takes its place when metrics are rewritten."""
+    offset: int = 0
+    """Bytes parsed, up to the end of a line."""
+    mark: str = ""
+    """Digest of the last bytes before `offset`."""
+    rows: int = 0
+    """Rows."""
+    names: tuple[str, ...] = ()
+    """Metrics, in the order of their files."""
+    format: int = FORMAT
+    """Of the cache."""
+    source: str = ""
+    """The run."""
+
+
+def parse_rows(text: bytes) -> list[dict[str, float]]:
+    """The rows in whole lines of metrics under the names of this version, without damaged ones."""
+    rows = []
+    for line in text.splitlines():
+        with suppress(ValueError, RecursionError):
+            row = json.loads(line)
+            if type(row) is dict and type(row.get("step")) is int and _is_plain(row):
+                rows.append(row)
+                continue
+        with suppress(ConfigError):
+            row = read_row(parse_json(line))
+            rows.append({name: value for name, value in row.items() if value is not None})
+    return rows
+
+
+def _is_plain(row: dict[str, Any]) -> bool:
+    """Whether a row needs no further checks: finite numbers under names of this version."""
+    if row["step"] < 0 or "rate" in row:
+        return False
+    return all(type(value) in (int, float) and isfinite(value) for value in row.values())
+
+
+def as_columns(rows: list[dict[str, float]]) -> dict[str, Numbers]:
+    """One array for each metric, NaN where a row lacks it."""
+    names = list(dict.fromkeys(name for row in rows for name in row))[:MAX_METRICS]
+    return {name: _column(rows, name) for name in names}
+
+
+def _column(rows: list[dict[str, float]], name: str) -> Numbers:
+    return np.array([row.get(name, np.nan) for row in rows], np.float64)
+
+
+def read_small(run: Path) -> dict[str, Numbers]:
+    """All columns of a run with a small file; none where there is no file, or a link in its place."""
+    try:
+        text = read_file(run / METRICS)
+    except (OSError, ResiduaError):
+        return {}
+    return as_columns(parse_rows(text[: text.rfind(b"\n") + 1]))
+
+
+def entry_folder(run: Path) -> Path:
+    """The folder of a run in the cache."""
+    name = hashlib.sha256(os.fsencode(run.absolute())).hexdigest()[:32]
+    return cache_folder() / "lab" / name
+
+
+def read_index(entry: Path) -> ColumnIndex:
+    """The index in a folder of the cache; an empty one where it is missing or damaged."""
+    with suppress(OSError, ValueError, TypeError, ResiduaError):
+        plain = json.loads(read_file(entry / "index.json"))
+        index = ColumnIndex(**{**plain, "names": tuple(plain["names"])})
+        if index.format == FORMAT and all(type(n) is int for n in (index.rows, index.offset)):
+            return index
+    return ColumnIndex()
+
+
+def update_columns(run: Path) -> ColumnIndex:
+    """Parse what was appended to the metrics of a run since the last call, and add it to the cache.
+
+    Args:
+        run: The run directory, with a large file of metrics.
+
+    Returns:
+        The index; an empty one where the file is gone.
+
+    Raises:
+        OSError: The cache cannot be written.
+    """
+    entry = entry_folder(run)
+    entry.mkdir(parents=True, exist_ok=True)
+    with file_lock(entry / ".lock"):
+        index = read_index(entry)
+        try:
+            descriptor = open_regular(run / METRICS, os.O_RDONLY)
+        except (OSError, ResiduaError):
+            return ColumnIndex()
+        with open(descriptor, "rb") as file:
+            status = os.fstat(file.fileno())
+            if index.inode != status.st_ino or index.mark != _mark(file, index.offset):
+                index = ColumnIndex(inode=status.st_ino, source=str(run.absolute()))
+            if status.st_size <= index.offset:
+                return index
+            index = _append(file, entry, index)
+        write_file(entry / "index.json", json.dumps(asdict(index)))
+        return index
+
+
+def _append(file: BinaryIO, entry: Path, index: ColumnIndex) -> ColumnIndex:
+    """Add the rows after `index.offset` to the columns; the new index."""
+    names, rows, offset = list(index.names), index.rows, index.offset
+    file.seek(offset)
+    rest = b""
+    while chunk := file.read(CHUNK_BYTES):
+        text = rest + chunk
+        end = text.rfind(b"\n") + 1
+        text, rest = text[:end], text[end:]
+        offset += end
+        parsed = parse_rows(text)
+        for name in dict.fromkeys(name for row in parsed for name in row):
+            if name not in names and len(names) < MAX_METRICS:
+                names.append(name)
+        for place, name in enumerate(names):
+            _write_column(entry / f"{place}.f64", rows, _column(parsed, name))
+        rows += len(parsed)
+    return ColumnIndex(index.inode, offset, _mark(file, offset), rows, tuple(names), source=index.source)
+
+
+def _write_column(path: Path, rows: int, values: Numbers) -> None:
+    """Put `values` after the first `rows` numbers; a metric that begins later has NaN before."""
+    with open(path, "r+b" if path.exists() else "w+b") as file:
+        size = file.seek(0, os.SEEK_END) // _WIDTH
+        if size < rows:
+            file.seek(size * _WIDTH)
+            file.write(np.full(rows - size, np.nan).tobytes())
+        file.seek(rows * _WIDTH)
+        file.truncate()
+        file.write(values.tobytes())
+
+
+def _mark(file: BinaryIO, offset: int) -> str:
+    start = max(0, offset - MARK_BYTES)
+    file.seek(start)
+    return hashlib.sha256(file.read(offset - start)).hexdigest()[:32]
+
+
+def read_column(run: Path, name: str, index: ColumnIndex) -> Numbers | None:
+    """A column of the cache; None where the run has no such metric, or the cache was deleted."""
+    if name not in index.names:
+        return None
+    path = entry_folder(run) / f"{index.names.index(name)}.f64"
+    with suppress(OSError):
+        values = np.fromfile(path, np.float64, index.rows)
+        return values if len(values) == index.rows else None
+    return None
+
+
+def remove_stale_entries() -> None:
+    """Delete what the cache holds of runs that are gone."""
+    with suppress(OSError):
+        for entry in (cache_folder() / "lab").iterdir():
+            source = read_index(entry).source
+            if source and not Path(source).parent.exists():
+                continue  # its disk may only be away
+            if not source or not (Path(source) / METRICS).exists():
+                shutil.rmtree(entry, ignore_errors=True)

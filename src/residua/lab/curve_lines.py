@@ -1,0 +1,169 @@
+"""Curves for a plot: axes, smoothing over all points, least and greatest value of each pixel column.
+
+Smoothing comes before sampling, and its window is a length on the axis (steps, epochs, seconds, images), so
+runs with different numbers of points are smoothed alike. Sampling keeps the least and the greatest value of
+every pixel column: no spike is left out at any zoom. All curves of a plot share the positions on the axis.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from residua.lab.columns import Numbers
+
+Axis = Literal["step", "epoch", "seconds", "images"]
+AXES: tuple[Axis, ...] = ("step", "epoch", "seconds", "images")
+AXIS_COLUMNS: Mapping[Axis, tuple[str, ...]] = {
+    "step": ("step",),
+    "epoch": ("step", "epoch"),
+    "seconds": ("step", "images_per_second"),
+    "images": ("step",),
+}
+"""Axis -> the metrics that it is made of."""
+EXACT_POINTS = 4000
+"""Positions up to which every point is sent as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoints:
+    """A curve with all its points."""
+
+    x: Numbers
+    """Positions on the axis, in ascending order."""
+    y: Numbers
+    """Values, all finite."""
+
+
+def axis_values(columns: Mapping[str, Numbers], axis: Axis, batch_size: int) -> Numbers:
+    """Positions of the rows of a run on an axis.
+
+    Args:
+        columns: Those of `AXIS_COLUMNS`, all of one length.
+        axis: `seconds` is the time of training steps, without validation, at the speed of each epoch.
+        batch_size: Images of a step; 0 when unknown.
+
+    Returns:
+        One number for each row; all NaN where the run lacks what the axis is made of.
+    """
+    steps = columns["step"]
+    unknown = np.full(len(steps), np.nan)
+    if axis == "step":
+        return steps
+    if axis == "epoch":
+        return columns.get("epoch", unknown)
+    if not batch_size:
+        return unknown
+    if axis == "images":
+        return steps * batch_size
+    speed = columns.get("images_per_second", unknown)
+    images = np.diff(steps * batch_size, prepend=0.0)
+    is_measured = np.isfinite(speed) & (speed > 0)
+    if not is_measured.any():
+        return unknown
+    latest = np.maximum.accumulate(np.where(is_measured, np.arange(len(speed)), -1))
+    latest = np.where(latest < 0, is_measured.argmax(), latest)
+    return np.cumsum(images / speed[latest])
+
+
+def curve_points(x: Numbers, y: Numbers) -> CurvePoints:
+    """The points of a curve that are known, in the order of the axis."""
+    is_known = np.isfinite(x) & np.isfinite(y)
+    if not is_known.all():
+        x, y = x[is_known], y[is_known]
+    if len(x) > 1 and (np.diff(x) < 0).any():
+        order = np.argsort(x, kind="stable")
+        x, y = x[order], y[order]
+    return CurvePoints(x, y)
+
+
+def smoothed(points: CurvePoints, window: float) -> CurvePoints:
+    """The mean of all points within half a window to the left and to the right of each point.
+
+    Args:
+        points: A curve.
+        window: A length on the axis; 0 changes nothing.
+    """
+    if window <= 0 or not len(points.x):
+        return points
+    first = np.searchsorted(points.x, points.x - window / 2, "left")
+    last = np.searchsorted(points.x, points.x + window / 2, "right")
+    centre = points.y.mean()  # sums of what is around zero lose no digits
+    sums = np.concatenate([[0.0], np.cumsum(points.y - centre)])
+    return CurvePoints(points.x, centre + (sums[last] - sums[first]) / (last - first))
+
+
+def visible(points: CurvePoints, low: float, high: float) -> CurvePoints:
+    """The points of a curve from `low` to `high`, and the nearest on each side: lines reach the edges."""
+    first = max(0, int(np.searchsorted(points.x, low, "left")) - 1)
+    last = min(len(points.x), int(np.searchsorted(points.x, high, "right")) + 1)
+    return CurvePoints(points.x[first:last], points.y[first:last])
+
+
+def column_edges(low: float, high: float, pixels: int, *, is_log: bool) -> Numbers:
+    """Edges of the pixel columns of a plot from `low` to `high`, one more than columns."""
+    if is_log and low > 0:
+        return np.geomspace(low, high, pixels + 1)
+    return np.linspace(low, high, pixels + 1)
+
+
+def on_shared_axis(curves: Sequence[CurvePoints], edges: Numbers) -> tuple[Numbers, list[Numbers]]:
+    """Curves on positions that they share.
+
+    Args:
+        curves: From `visible`.
+        edges: From `column_edges`.
+
+    Returns:
+        Positions in ascending order, and the values of each curve there, NaN where it has none. With few
+        points the positions are those of the points; with many there are two in each pixel column, which hold
+        the least and the greatest value of the column in the order in which they occur.
+    """
+    positions = np.unique(np.concatenate([np.unique(curve.x) for curve in curves] or [edges[:0]]))
+    is_single = all(len(curve.x) < 2 or (np.diff(curve.x) > 0).all() for curve in curves)
+    if is_single and len(positions) <= max(EXACT_POINTS, 4 * len(edges)):
+        return positions, [_at(curve, positions) for curve in curves]
+    width = np.diff(edges)
+    grid = np.empty(2 * len(width))
+    grid[0::2], grid[1::2] = edges[:-1] + width / 4, edges[:-1] + 3 * width / 4
+    return grid, [_extremes(curve, edges) for curve in curves]
+
+
+def _at(curve: CurvePoints, positions: Numbers) -> Numbers:
+    values = np.full(len(positions), np.nan)
+    values[np.searchsorted(positions, curve.x)] = curve.y
+    return values
+
+
+def _extremes(curve: CurvePoints, edges: Numbers) -> Numbers:
+    """The least and the greatest value of each column in their order; NaN in empty columns."""
+    columns = len(edges) - 1
+    values = np.full(2 * columns, np.nan)
+    bounds = np.searchsorted(curve.x, edges)
+    bounds[-1] = np.searchsorted(curve.x, edges[-1], "right")
+    starts, ends = bounds[:-1], bounds[1:]
+    is_filled = ends > starts
+    if not is_filled.any():
+        return values
+    places = starts[is_filled]
+    y = curve.y[: ends[is_filled][-1]]
+    least, greatest = np.minimum.reduceat(y, places), np.maximum.reduceat(y, places)
+    # Rising columns end with the greatest value, falling ones with the least.
+    is_rising = y[ends[is_filled] - 1] >= y[places]
+    values[0::2][is_filled] = np.where(is_rising, least, greatest)
+    values[1::2][is_filled] = np.where(is_rising, greatest, least)
+    return values
+
+
+def band(curves: Sequence[Numbers]) -> tuple[Numbers, Numbers, Numbers]:
+    """Mean, least and greatest value of several curves at each shared position."""
+    stack = np.vstack(curves)
+    counts = np.isfinite(stack).sum(0)
+    is_known = counts > 0
+    mean, low, high = (np.full(stack.shape[1], np.nan) for _ in range(3))
+    filled = np.where(np.isfinite(stack), stack, 0.0)
+    mean[is_known] = filled.sum(0)[is_known] / counts[is_known]
+    low[is_known] = np.nanmin(stack[:, is_known], 0)
+    high[is_known] = np.nanmax(stack[:, is_known], 0)
+    return mean, low, high

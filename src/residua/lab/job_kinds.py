@@ -1,0 +1,112 @@
+"""What the page may start, as a table: kind -> a function from checked options to a command of residua.
+
+An option is a text, a number or the name of a run in the folder: no path of the machine comes from the page.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from residua.errors import ResiduaError
+from residua.files import next_free
+from residua.lab.state import Lab
+from residua.runs.run import RECIPE, open_run
+from residua.serve.problems import Refusal
+from residua.spec.named_network import arch_of, is_file, origin_of
+
+MAX_EPOCHS = 1000
+"""Most epochs that the page starts."""
+MAX_SEED = 1 << 31
+"""Above every seed that the page takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobPlan:
+    """A command that may be started."""
+
+    title: str
+    """For people."""
+    words: tuple[str, ...]
+    """The command without `residua`; `{folder}` stands for the folder of the job."""
+    run: str = ""
+    """The run that it writes or reads."""
+    page: str = ""
+    """File in the folder of the job that is its result for people."""
+
+
+def train_digits(lab: Lab, options: Mapping[str, Any]) -> JobPlan:
+    """Train a network on the digits of scikit-learn."""
+    model = text_option(options, "model")
+    try:
+        if is_file(origin_of(model)):
+            raise _bad("model is a file: give the name of a network")
+        arch = arch_of(model)
+    except ResiduaError as error:
+        raise _bad(str(error)) from None
+    epochs = whole_option(options, "epochs", 1, MAX_EPOCHS, 0)
+    out = next_free(lab.folder.path, f"digits-{_plain(arch.name)}")
+    words = ["train", "-o", str(out), "-m", model, "--seed", str(_seed(options)), "--from-scratch"]
+    words += ["--epochs", str(epochs)] if epochs else []
+    return JobPlan(f"Train {model} on digits", (*words, "--", "digits"), run=out.name)
+
+
+def repeat(lab: Lab, options: Mapping[str, Any]) -> JobPlan:
+    """Train with the recipe of a run again, with another seed."""
+    name = text_option(options, "run")
+    path = lab.run_path(name)
+    try:
+        source = open_run(path).recipe.data.source
+    except (ResiduaError, OSError) as error:
+        raise _bad(str(error)) from None
+    seed = _seed(options)
+    out = next_free(path.parent, f"{path.name}-seed{seed}")
+    words = ("train", "-o", str(out), "--recipe", str(path / RECIPE), "--seed", str(seed), "--", source)
+    return JobPlan(f"Train as {name}, seed {seed}", words, run=out.relative_to(lab.folder.path).as_posix())
+
+
+def resume(lab: Lab, options: Mapping[str, Any]) -> JobPlan:
+    """Continue a run that was stopped."""
+    name = text_option(options, "run")
+    return JobPlan(f"Resume {name}", ("resume", str(lab.run_path(name))), run=name)
+
+
+JobKind = Callable[[Lab, Mapping[str, Any]], JobPlan]
+KINDS: Mapping[str, JobKind] = {"train_digits": train_digits, "repeat": repeat, "resume": resume}
+"""Kind -> its function."""
+
+
+def text_option(options: Mapping[str, Any], name: str) -> str:
+    """A text among the options.
+
+    Raises:
+        Refusal: It is missing, or no text of at most 500 characters.
+    """
+    text = options.get(name)
+    if not isinstance(text, str) or not 0 < len(text) <= 500:
+        raise _bad(f"{name} is missing: give a text of at most 500 characters")
+    return text
+
+
+def whole_option(options: Mapping[str, Any], name: str, low: int, high: int, default: int) -> int:
+    """A whole number among the options.
+
+    Raises:
+        Refusal: It is no whole number between `low` and `high`.
+    """
+    number = options.get(name, default)
+    if type(number) is not int or not (low <= number <= high or number == default):
+        raise _bad(f"{name} cannot be used: give a whole number from {low} to {high}")
+    return number
+
+
+def _seed(options: Mapping[str, Any]) -> int:
+    return whole_option(options, "seed", 0, MAX_SEED - 1, 0)
+
+
+def _plain(name: str) -> str:
+    """A name of a network as a name of a folder."""
+    return "".join(letter if letter.isalnum() or letter in "._" else "-" for letter in name)[:60]
+
+
+def _bad(text: str) -> Refusal:
+    return Refusal(400, text, reason="bad request")

@@ -1,0 +1,221 @@
+// Curves of many runs on one axis, as in the papers: training thin, test bold. The server samples for the width.
+
+import { get, getBytes, on } from './api.js'
+import { announce, h, metricName, problem, short, svg } from './elements.js'
+import { Plot } from './plot.js'
+
+const MOST_RUNS = 200
+const FIRST_RUNS = 20 // where the address names none: the latest ones
+const LIVE_MS = 200
+const AXES = { epoch: 'epochs', step: 'steps', images: 'images', seconds: 'training seconds' }
+const DASHES = [[], [7, 4], [2, 3], [10, 3, 2, 3]]
+
+/** Show curves in `element`; runs, metrics, axis, smoothing and zoom are in the address. */
+export function show(element, params) {
+  const view = {
+    runs: (params.get('runs') ?? params.get('run') ?? '').split(',').filter(Boolean).slice(0, MOST_RUNS),
+    metrics: (params.get('metrics') ?? '').split(',').filter(Boolean),
+    axis: params.get('axis') in AXES ? params.get('axis') : 'epoch',
+    smooth: Number(params.get('smooth')) || 0,
+    group: params.get('group') === '1',
+    log: params.get('log') === '1',
+    logY: params.get('logy') === '1',
+    low: number(params.get('low')),
+    high: number(params.get('high')),
+  }
+  const hidden = new Set()
+  let rows = new Map()
+  let document_ = null
+  let turn = null
+  let live = 0
+
+  const title = h('h1', {}, 'Curves')
+  const trouble = h('div')
+  const metric = h('select', { onchange: () => { view.metrics = metric.value.split(','); load() } })
+  const axis = h('select', { onchange: () => { view.axis = axis.value; view.low = view.high = null; load() } },
+    Object.entries(AXES).map(([name, text]) => h('option', { value: name, selected: name === view.axis }, text)))
+  const smooth = h('input', { type: 'range', min: 0, max: 20, step: 0.5, value: view.smooth * 100, oninput: () => { view.smooth = smooth.value / 100; load() } })
+  const smoothText = h('span', { className: 'number' })
+  const check = (text, key, change) => {
+    const box = h('input', { type: 'checkbox', checked: view[key], onchange: () => { view[key] = box.checked; change() } })
+    return h('label', {}, box, text)
+  }
+  const unzoom = h('button', { type: 'button', hidden: true, onclick: () => zoom(null, null) }, 'Whole axis')
+  const save = h('a', { className: 'button end', download: '' }, 'Save as one HTML file')
+  const frame = h('figure', { className: 'plot' })
+  const readout = h('p', { className: 'readout', 'aria-live': 'polite' })
+  const legend = h('ul', { className: 'legend', 'aria-label': 'Curves' })
+  const numbers = h('details', { className: 'box', ontoggle: () => numbers.open && drawNumbers() }, h('summary', {}, 'The curves as a table'))
+  const plot = new Plot(frame, { zoom, point: (text) => { readout.textContent = text } })
+  element.append(title, trouble,
+    h('div', { className: 'controls' }, h('label', {}, 'Metric', metric), h('label', {}, 'Against', axis),
+      h('label', {}, 'Smooth', smooth, smoothText), check('Seeds as mean and range', 'group', load),
+      check('Logarithmic axis', 'log', () => { view.low = view.high = null; load() }), check('Logarithmic values', 'logY', draw), unzoom, save),
+    frame, readout, legend, numbers)
+
+  async function begin() {
+    try {
+      const table = await get('api/runs')
+      rows = new Map(table.rows.map((row) => [row.name, row]))
+      if (!view.runs.length) view.runs = table.rows.filter((row) => row.metric).sort((a, b) => b.updated - a.updated).slice(0, FIRST_RUNS).map((row) => row.name)
+      if (!view.runs.length) {
+        frame.replaceChildren(h('p', { className: 'empty quiet' }, 'No run has finished an epoch yet. The first one is drawn here.'))
+        return
+      }
+      const names = await get('api/curves/metrics', { run: view.runs[0] })
+      offerMetrics(names)
+      await load()
+    } catch (error) {
+      trouble.replaceChildren(problem(error))
+    }
+  }
+
+  function offerMetrics(names) {
+    const pairs = names.filter((name) => name.startsWith('train_') && names.includes(name.replace('train_', 'test_')))
+      .map((name) => [name, name.replace('train_', 'test_')])
+    const singles = names.filter((name) => !['step', 'epoch'].includes(name)).map((name) => [name])
+    const all = [...pairs.sort((a, b) => b[0].includes('error') - a[0].includes('error')), ...singles]
+    if (!view.metrics.length) view.metrics = all[0] ?? []
+    metric.replaceChildren(...all.map((choice) => (
+      h('option', { value: choice.join(','), selected: choice.join(',') === view.metrics.join(',') },
+        choice.length > 1 ? `${metricName(choice[0].replace('train_', ''))}, training and test` : metricName(choice[0])))))
+  }
+
+  async function load() {
+    turn?.abort()
+    turn = new AbortController()
+    const { signal } = turn
+    remember()
+    frame.classList.add('loading')
+    try {
+      document_ = decode(await getBytes('api/curves', {
+        run: view.runs, metric: view.metrics, axis: view.axis, width: plot.pixels, low: view.low, high: view.high,
+        log: view.log || null, smooth: view.smooth || null, group: view.group || null,
+      }, { signal }))
+      trouble.replaceChildren()
+      draw()
+    } catch (error) {
+      if (error.name !== 'AbortError') trouble.replaceChildren(problem(error))
+    } finally {
+      if (!signal.aborted) frame.classList.remove('loading')
+    }
+  }
+
+  function draw() {
+    remember()
+    if (!document_) return
+    const { head, x, values } = document_
+    const lines = head.series.map((one, place) => styled(one, values[place]))
+    plot.draw({
+      x, lines: lines.filter((line) => !hidden.has(line.run)), low: head.low, high: head.high, log: view.log, logY: view.logY,
+      axis: AXES[view.axis], label: [...new Set(view.metrics.map((name) => metricName(name.replace(/^(train|test)_/, ''))))].join(', '),
+      title: `${view.runs.length} runs, ${view.metrics.map(metricName).join(' and ')} against ${AXES[view.axis]}`,
+    })
+    smoothText.textContent = head.window ? `${short(head.window)} ${AXES[view.axis]}` : 'off'
+    unzoom.hidden = view.low === null
+    save.href = `api/export?${new URLSearchParams(view.runs.map((run) => ['run', run]))}`
+    title.textContent = view.runs.length === 1 ? view.runs[0] : `${view.runs.length} runs`
+    drawLegend(lines)
+    if (numbers.open) drawNumbers()
+  }
+
+  /** A curve with how it is drawn: training thin, test bold, the raw line faint behind its smooth one. */
+  function styled(one, y) {
+    const run = view.runs[one.run]
+    const isBold = view.metrics.length === 1 || one.metric.includes('test')
+    const isFaint = (one.part === 'raw' && view.smooth > 0)
+    const order = view.group ? [...new Set(view.runs.map((name) => rows.get(name)?.group ?? name))].indexOf(rows.get(run)?.group ?? run) : one.run
+    const name = view.group && one.runs > 1 ? `${rows.get(run)?.network ?? run}, ${one.runs} seeds` : run
+    return {
+      run, y, name, part: one.part, metric: one.metric, bold: isBold, colour: 1 + (order % 6), dash: DASHES[Math.floor(order / 6) % DASHES.length],
+      width: one.part === 'low' || one.part === 'high' ? 0 : isBold ? 2.25 : 1, alpha: isFaint ? 0.3 : 1,
+      label: `${name}, ${metricName(one.metric)}`,
+    }
+  }
+
+  function drawLegend(lines) {
+    const first = new Map()
+    for (const line of lines) if (!first.has(line.name)) first.set(line.name, line)
+    legend.replaceChildren(...[...first.values()].map((line) => h('li', {},
+      h('button', { type: 'button', 'aria-pressed': String(!hidden.has(line.run)), 'data-run': line.run,
+        onclick: () => toggle(line), onpointerenter: () => plot.highlight(line.name), onpointerleave: () => plot.highlight(null),
+        onfocus: () => plot.highlight(line.name), onblur: () => plot.highlight(null) },
+      svg('svg', { viewBox: '0 0 28 12', 'aria-hidden': 'true' },
+        svg('path', { d: 'M0 6H28', stroke: `var(--series-${line.colour})`, 'stroke-width': 2.5, 'stroke-dasharray': line.dash.join(' ') })),
+      line.name))))
+  }
+
+  function toggle(line) {
+    hidden.has(line.run) ? hidden.delete(line.run) : hidden.add(line.run)
+    draw()
+    legend.querySelector(`[data-run="${CSS.escape(line.run)}"]`)?.focus()
+    announce(`${line.name} ${hidden.has(line.run) ? 'hidden' : 'visible'}`)
+  }
+
+  function drawNumbers() {
+    const { head, x, values } = document_
+    const rowsOf = head.series.map((one, place) => ({ line: styled(one, values[place]), y: values[place] }))
+    const cells = rowsOf.map(({ line, y }) => {
+      let least = Infinity, greatest = -Infinity, at = null, last = null
+      y.forEach((value, place) => {
+        if (Number.isNaN(value)) return
+        if (value < least) [least, at] = [value, x[place]]
+        greatest = Math.max(greatest, value)
+        last = value
+      })
+      const name = line.part === 'raw' ? line.label : `${line.label}, ${line.part}`
+      return h('tr', {}, h('th', { scope: 'row' }, name), ...[least, at, greatest, last].map((value) => h('td', { className: 'numeric' }, Number.isFinite(value) ? short(value) : '')))
+    })
+    const table = h('div', { className: 'table', role: 'region', 'aria-label': 'The curves as a table', tabIndex: 0 }, h('table', {},
+      h('thead', {}, h('tr', {}, ...['Curve', 'Lowest', `at ${AXES[view.axis]}`, 'Highest', 'Last'].map((text, place) => h('th', { scope: 'col', className: place ? 'numeric' : '' }, text)))),
+      h('tbody', {}, cells)))
+    numbers.replaceChildren(numbers.querySelector('summary'), table)
+  }
+
+  function zoom(low, high) {
+    view.low = low
+    view.high = high
+    return load()
+  }
+
+  function remember() {
+    const values = {
+      runs: view.runs.join(','), metrics: view.metrics.join(','), axis: view.axis === 'epoch' ? '' : view.axis, smooth: view.smooth || '',
+      group: view.group ? 1 : '', log: view.log ? 1 : '', logy: view.logY ? 1 : '', low: view.low ?? '', high: view.high ?? '',
+    }
+    const search = new URLSearchParams(Object.entries(values).filter(([, value]) => value !== ''))
+    history.replaceState(null, '', `#/curves?${search}`)
+  }
+
+  function changed({ rows: fresh }) {
+    let isMine = false
+    for (const row of fresh) {
+      const before = rows.get(row.name)
+      rows.set(row.name, row)
+      isMine ||= view.runs.includes(row.name) && before?.metrics_bytes !== row.metrics_bytes
+    }
+    if (isMine) live ||= setTimeout(() => { live = 0; load() }, LIVE_MS)
+  }
+
+  const ends = [on('runs', changed), on('reload', begin)]
+  begin()
+  return () => {
+    clearTimeout(live)
+    turn?.abort()
+    ends.forEach((end) => end())
+    plot.close()
+  }
+}
+
+function number(text) {
+  return text === null || text === '' || Number.isNaN(Number(text)) ? null : Number(text)
+}
+
+/** The head, the shared positions and one array for each series, of a response of api/curves. */
+function decode(bytes) {
+  const length = new DataView(bytes).getUint32(0, true)
+  const head = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 4, length)))
+  const start = 8 * Math.ceil((4 + length) / 8)
+  const array = (place) => new Float64Array(bytes, start + 8 * head.points * place, head.points)
+  return { head, x: array(0), values: head.series.map((_, place) => array(place + 1)) }
+}

@@ -1,0 +1,299 @@
+// The table of runs: filtered, sorted, grouped; live; chosen runs lead to curves and a comparison.
+
+import { act, canAct, get, on } from './api.js'
+import { ago, announce, duration, h, metricName, problem, short, svg } from './elements.js'
+import { startJob } from './jobs.js'
+
+const PAGE_ROWS = 200
+const REDRAW_MS = 150
+const COLUMNS = [
+  { key: 'name', title: 'Run', value: (row) => row.name },
+  { key: 'state', title: 'State', value: (row) => row.state },
+  { key: 'best', title: 'Best', value: (row) => row.best?.value ?? null, numeric: true },
+  { key: 'spark', title: 'Curve' },
+  { key: 'network', title: 'Network', value: (row) => row.network },
+  { key: 'recipe', title: 'Recipe', value: (row) => row.recipe, minor: true },
+  { key: 'seed', title: 'Seed', value: (row) => row.seed, numeric: true, minor: true },
+  { key: 'epoch', title: 'Epochs', value: (row) => row.epoch, numeric: true },
+  { key: 'left', title: 'Time left', value: (row) => row.seconds_left, numeric: true, minor: true },
+  { key: 'updated', title: 'Changed', value: (row) => row.updated, numeric: true, minor: true },
+]
+const GROUPS = {
+  none: { title: 'no groups', key: () => '' },
+  group: { title: 'recipe, all seeds', key: (row) => `${row.network}, ${row.recipe || 'recipe'} on ${row.data} (${row.group})` },
+  network: { title: 'network', key: (row) => row.network },
+  recipe: { title: 'recipe name', key: (row) => row.recipe },
+  state: { title: 'state', key: (row) => row.state },
+}
+
+/** Show the table in `element`; its state (filter, order, groups, chosen runs) is in the address. */
+export function show(element, params) {
+  const rows = new Map()
+  const chosen = new Set((params.get('runs') ?? '').split(',').filter(Boolean))
+  const view = { sort: params.get('sort') ?? 'updated', down: params.get('down') !== '0', group: params.get('group') ?? 'none', filter: params.get('filter') ?? '', limit: PAGE_ROWS }
+  let notes = {}
+  let head = { folder: '', unread: 0, read_only: true, scanned: false }
+  let redraw = 0
+
+  const title = h('h1', {}, 'Runs')
+  const count = h('p', { className: 'quiet', role: 'status' })
+  const trouble = h('div')
+  const filter = h('input', { type: 'search', value: view.filter, placeholder: 'name, network, tag, state …', autocomplete: 'off', spellcheck: false,
+    oninput: () => { view.filter = filter.value; view.limit = PAGE_ROWS; drawSoon() } })
+  const group = h('select', { onchange: () => { view.group = group.value; draw() } },
+    Object.entries(GROUPS).map(([name, { title: text }]) => h('option', { value: name, selected: name === view.group }, text)))
+  const table = h('div', { className: 'table', role: 'region', 'aria-label': 'Runs', tabIndex: 0 })
+  const more = h('button', { type: 'button', hidden: true, onclick: showMore })
+  const bar = h('div', { className: 'chosen-bar', role: 'region', 'aria-label': 'Chosen runs', hidden: true })
+  element.append(title, count, trouble,
+    h('div', { className: 'controls' }, h('label', {}, 'Filter', filter), h('label', {}, 'Group by', group)),
+    table, h('p', { className: 'controls' }, more), bar)
+
+  async function load() {
+    try {
+      const document = await get('api/runs')
+      head = document
+      notes = document.notes
+      rows.clear()
+      for (const row of document.rows) rows.set(row.name, row)
+      trouble.replaceChildren(...(document.problem ? [problem({ message: document.problem })] : []))
+      draw()
+    } catch (error) {
+      trouble.replaceChildren(problem(error))
+    }
+  }
+
+  function changed({ rows: fresh, gone, unread }) {
+    for (const row of fresh) rows.set(row.name, row)
+    for (const name of gone) {
+      rows.delete(name)
+      chosen.delete(name)
+    }
+    head.unread = unread
+    head.scanned = true
+    drawSoon()
+  }
+
+  function drawSoon() {
+    redraw ||= setTimeout(draw, REDRAW_MS)
+  }
+
+  function draw() {
+    clearTimeout(redraw)
+    redraw = 0
+    const visible = sorted([...rows.values()].filter((row) => matches(row, view.filter, notes[row.name])))
+    const reading = head.unread ? `, reading the metrics of ${head.unread.toLocaleString('en')}` : ''
+    const part = view.filter ? `${visible.length.toLocaleString('en')} of ` : ''
+    count.textContent = `${part}${rows.size.toLocaleString('en')} runs in ${head.folder}${reading}`
+    const focus = focusKey()
+    table.replaceChildren(rows.size || !head.scanned ? tableOf(visible.slice(0, view.limit)) : emptyFolder())
+    more.hidden = visible.length <= view.limit
+    more.textContent = `Show ${Math.min(PAGE_ROWS, visible.length - view.limit)} more of ${visible.length.toLocaleString('en')}`
+    drawBar()
+    restoreFocus(focus)
+    remember()
+  }
+
+  function showMore() {
+    const first = view.limit
+    view.limit += PAGE_ROWS
+    draw()
+    table.querySelectorAll('tbody tr:not(.group-row) input')[first]?.focus()
+  }
+
+  function sorted(list) {
+    const { value } = COLUMNS.find((column) => column.key === view.sort) ?? COLUMNS[0]
+    const sign = view.down ? -1 : 1
+    const { key } = GROUPS[view.group]
+    const isHigher = view.sort === 'best' && list.some((row) => row.is_lower_better === false)
+    return list.sort((a, b) => (
+      (view.group !== 'none' && key(a).localeCompare(key(b), 'en', { numeric: true })) || byValue(value(a), value(b), isHigher ? -sign : sign) || a.name.localeCompare(b.name, 'en', { numeric: true })
+    ))
+  }
+
+  function tableOf(list) {
+    const body = h('tbody')
+    let last = null
+    for (const row of list) {
+      const key = GROUPS[view.group].key(row)
+      if (view.group !== 'none' && key !== last) body.append(groupRow(key, list.filter((one) => GROUPS[view.group].key(one) === key)))
+      last = key
+      body.append(runRow(row))
+    }
+    return h('table', { className: 'runs-table' },
+      h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, h('span', { className: 'unseen' }, 'Chosen')), COLUMNS.map(headCell))),
+      body)
+  }
+
+  function headCell({ key, title: text, value, numeric, minor }) {
+    const classes = [numeric && 'numeric', minor && 'minor'].filter(Boolean).join(' ')
+    if (!value) return h('th', { scope: 'col', className: classes }, text)
+    const order = view.sort === key ? (view.down ? 'descending' : 'ascending') : 'none'
+    return h('th', { scope: 'col', className: classes, 'aria-sort': order },
+      h('button', { type: 'button', 'data-focus': `sort ${key}`, onclick: () => sortBy(key) }, text))
+  }
+
+  function sortBy(key) {
+    view.down = view.sort === key ? !view.down : key === 'updated'
+    view.sort = key
+    draw()
+  }
+
+  function groupRow(key, members) {
+    const scores = members.map((row) => row.best?.value).filter((value) => value !== undefined)
+    const mean = scores.reduce((sum, value) => sum + value, 0) / scores.length
+    const text = scores.length > 1 ? `${members.length} runs, best scores ${short(Math.min(...scores))} to ${short(Math.max(...scores))}, mean ${short(mean)}` : `${members.length} run${members.length > 1 ? 's' : ''}`
+    return h('tr', { className: 'group-row' }, h('th', { scope: 'rowgroup', colSpan: COLUMNS.length + 1 },
+      key || 'unknown', ' ', h('span', { className: 'quiet' }, text), ' ',
+      h('button', { type: 'button', 'data-focus': `group ${key}`, onclick: () => { members.forEach((row) => chosen.add(row.name)); draw() } }, 'Choose all')))
+  }
+
+  function runRow(row) {
+    const box = h('input', { type: 'checkbox', checked: chosen.has(row.name), 'aria-label': `Choose ${row.name}`, 'data-focus': `choose ${row.name}`,
+      onchange: () => { box.checked ? chosen.add(row.name) : chosen.delete(row.name); box.closest('tr').classList.toggle('chosen', box.checked); drawBar(); remember() } })
+    const note = notes[row.name]
+    return h('tr', { className: chosen.has(row.name) ? 'chosen' : '' },
+      h('td', {}, box),
+      h('th', { scope: 'row' }, h('a', { href: `#/curves?runs=${encodeURIComponent(row.name)}`, 'data-focus': `open ${row.name}` }, row.name),
+        note?.tags.length ? h('span', { className: 'interval' }, note.tags.map((tag) => h('span', { className: 'tag' }, tag))) : null,
+        note?.note ? h('span', { className: 'interval' }, note.note.split('\n')[0].slice(0, 80)) : null),
+      h('td', {}, h('span', { className: `dot ${row.state}` }, row.state), row.problem ? h('span', { className: 'interval' }, row.problem) : null),
+      h('td', { className: 'numeric' }, row.best ? h('strong', {}, percent(row.best.value, row)) : row.num_rows === null && row.state !== 'damaged' ? '…' : '', interval(row)),
+      h('td', {}, sparkline(row)),
+      h('td', {}, row.network),
+      h('td', { className: 'minor' }, row.recipe, row.data ? h('span', { className: 'interval' }, row.data) : null),
+      h('td', { className: 'numeric minor' }, row.recipe || row.network ? String(row.seed) : ''),
+      h('td', { className: 'numeric' }, row.epochs ? `${short(row.epoch)} of ${short(row.epochs)}` : short(row.epoch)),
+      h('td', { className: 'numeric minor' }, row.seconds_left ? duration(row.seconds_left) : ''),
+      h('td', { className: 'numeric minor' }, ago(row.updated)))
+  }
+
+  function drawBar() {
+    const names = [...chosen].filter((name) => rows.has(name))
+    bar.hidden = !names.length
+    const list = encodeURIComponent(names.join(','))
+    const row = names.length === 1 ? rows.get(names[0]) : null
+    const active = document.activeElement?.dataset?.focus
+    bar.replaceChildren(
+      h('strong', {}, names.length === 1 ? names[0] : `${names.length} runs`),
+      h('a', { className: 'button primary', href: `#/curves?runs=${list}`, 'data-focus': 'curves' }, 'Curves'),
+      ...ACTIONS.filter(({ fits }) => fits(names.map((name) => rows.get(name)))).map(({ title: text, href }) => (
+        h('a', { className: 'button', href: href(names), 'data-focus': text }, text))),
+      ...(canAct && row ? actionsOf(row) : []),
+      h('button', { type: 'button', 'data-focus': 'none', onclick: () => { chosen.clear(); draw(); filter.focus() } }, 'Choose none'))
+    if (active) bar.querySelector(`[data-focus="${CSS.escape(active)}"]`)?.focus()
+  }
+
+  function actionsOf(row) {
+    const buttons = []
+    const button = (text, action) => buttons.push(h('button', { type: 'button', 'data-focus': text, onclick: () => run(text, action) }, text))
+    if (row.state === 'running') button('Stop', () => act('api/runs/stop', {}, { run: row.name }))
+    if (row.state === 'stopped' || row.state === 'diverged') button('Resume', () => startJob('resume', { run: row.name }))
+    if (row.state !== 'damaged') button('Train again, next seed', () => startJob('repeat', { run: row.name, seed: nextSeed(row) }))
+    button('Tags and note', () => editNotes(row))
+    return buttons
+  }
+
+  function nextSeed(row) {
+    return 1 + Math.max(...[...rows.values()].filter((one) => one.group === row.group).map((one) => one.seed))
+  }
+
+  async function run(text, action) {
+    try {
+      await action()
+      announce(`${text}: sent`)
+      trouble.replaceChildren()
+    } catch (error) {
+      trouble.replaceChildren(problem(error))
+    }
+  }
+
+  function editNotes(row) {
+    const now = notes[row.name] ?? { tags: [], note: '' }
+    const tags = h('input', { value: now.tags.join(', '), autocomplete: 'off' })
+    const note = h('textarea', { rows: 5 }, now.note)
+    const wrong = h('div')
+    const dialog = h('dialog', { 'aria-labelledby': 'notes-title', onclose: () => dialog.remove() },
+      h('h2', { id: 'notes-title' }, `Tags and note of ${row.name}`),
+      h('form', { method: 'dialog', onsubmit: save }, h('label', {}, 'Tags, with commas between', tags), h('label', {}, 'Note', note),
+        h('p', { className: 'quiet' }, 'Kept in lab-notes.json beside the runs. No file of a run is changed.'), wrong,
+        h('div', { className: 'controls' }, h('button', { className: 'primary' }, 'Save'), h('button', { type: 'button', onclick: () => dialog.close() }, 'Cancel'))))
+    document.body.append(dialog)
+    dialog.showModal()
+    async function save(event) {
+      event.preventDefault()
+      try {
+        await act('api/runs/notes', { tags: tags.value.split(','), note: note.value }, { run: row.name })
+        dialog.close()
+        await load()
+      } catch (error) {
+        wrong.replaceChildren(problem(error))
+      }
+    }
+  }
+
+  function remember() {
+    const search = new URLSearchParams()
+    if (view.filter) search.set('filter', view.filter)
+    if (view.sort !== 'updated') search.set('sort', view.sort)
+    if (!view.down) search.set('down', '0')
+    if (view.group !== 'none') search.set('group', view.group)
+    if (chosen.size) search.set('runs', [...chosen].join(','))
+    history.replaceState(null, '', search.size ? `#/runs?${search}` : '#/runs')
+  }
+
+  const ends = [on('runs', changed), on('reload', load), on('notes', load), on('open', load)]
+  load()
+  return () => {
+    clearTimeout(redraw)
+    ends.forEach((end) => end())
+  }
+}
+
+/** Other views that chosen runs lead to. */
+const ACTIONS = [] // {title, fits(rows), href(names)}
+
+function matches(row, filter, note) {
+  const text = [row.name, row.network, row.recipe, row.data, row.state, ...(note?.tags ?? []), note?.note ?? ''].join(' ').toLowerCase()
+  return filter.toLowerCase().split(/\s+/).every((word) => text.includes(word))
+}
+
+function byValue(a, b, sign) {
+  if (a === null || b === null) return (a === null) - (b === null)
+  return sign * (typeof a === 'string' ? a.localeCompare(b, 'en', { numeric: true }) : a - b)
+}
+
+function percent(value, row) {
+  return row.metric.includes('error') || row.metric.includes('map') ? `${value.toFixed(2)} %` : short(value)
+}
+
+function interval({ best, metric, num_test: count }) {
+  if (!best) return null
+  const range = best.low === null ? '' : ` ${best.low.toFixed(2)} to ${best.high.toFixed(2)}`
+  const title = best.low === null ? metricName(metric) : `${metricName(metric)}, 95 % interval of ${count.toLocaleString('en')} examples`
+  return h('span', { className: 'interval', title }, range || metricName(metric))
+}
+
+/** A small curve of the score; the latest point is a dot. */
+function sparkline({ spark, name, metric, is_lower_better: isLower }) {
+  if (spark.length < 2) return ''
+  const low = Math.min(...spark)
+  const span = Math.max(...spark) - low || 1
+  const points = spark.map((value, place) => [(100 * place) / (spark.length - 1), 26 - (24 * (value - low)) / span])
+  const text = `${metricName(metric)} of ${name} from ${short(spark[0])} to ${short(spark.at(-1))}, ${isLower ? 'lowest' : 'highest'} ${short(isLower ? low : low + span)}`
+  return svg('svg', { class: 'spark', viewBox: '0 0 100 28', preserveAspectRatio: 'none', role: 'img', 'aria-label': text },
+    svg('path', { d: `M${points.map((point) => point.map((number) => number.toFixed(1)).join(' ')).join('L')}` }))
+}
+
+function emptyFolder() {
+  return h('div', { className: 'empty' }, h('h2', {}, 'No runs yet'), h('p', { className: 'quiet' }, 'This page shows each run as soon as its folder exists.'),
+    h('pre', {}, 'residua train digits'))
+}
+
+function focusKey() {
+  return document.activeElement?.dataset?.focus ?? null
+}
+
+function restoreFocus(key) {
+  if (key && document.activeElement?.dataset?.focus !== key) document.querySelector(`[data-focus="${CSS.escape(key)}"]`)?.focus()
+}

@@ -1,0 +1,157 @@
+"""RunTable: the rows of all runs in a folder, brought up to date twice a second by a thread.
+
+    scan --names, inode, size, time of few files--> changed runs --latest row--> published at once
+                                                                --best score---> published when it is read
+
+A run that is being written, copied in or deleted changes its files between two scans; it is read again, and a
+run that is gone leaves the table. While no page is open, the folder is scanned when somebody asks.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import asdict, replace
+from typing import Any
+
+from residua.errors import ResiduaError
+from residua.lab.lock_holders import LockHolders
+from residua.lab.run_folder import RunFolder
+from residua.lab.run_row import FileVersions, RunRow, file_versions, read_run_row, with_columns
+from residua.lab.series_store import SeriesStore
+
+SCAN_SECONDS = 0.5
+"""Time between two scans."""
+PUBLISH_ROWS = 50
+"""Rows that are published together."""
+
+
+class RunTable:
+    """The rows of all runs."""
+
+    def __init__(self, folder: RunFolder, store: SeriesStore, publish: Callable[[str, Any], None]) -> None:
+        """Take a folder; `start` begins to read it.
+
+        Args:
+            folder: Where runs are.
+            store: Reads their metrics.
+            publish: Receives the events `runs` with changed rows and names of runs that are gone.
+        """
+        self.folder = folder
+        self._store, self._publish = store, publish
+        self._rows: dict[str, RunRow] = {}
+        self._versions: dict[str, tuple[FileVersions, int]] = {}
+        self._unread: dict[str, None] = {}
+        self._is_stopped = threading.Event()
+        self._first_scan = threading.Event()
+        self._threads = [
+            threading.Thread(target=target, name=f"residua-lab-{name}", daemon=True)
+            for name, target in (("scan", self._scan_on), ("read", self._read_on))
+        ]
+        self._is_work_left = threading.Event()
+
+    def start(self) -> None:
+        """Begin to scan."""
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """End the threads."""
+        self._is_stopped.set()
+        self._is_work_left.set()
+
+    def rows(self) -> list[RunRow]:
+        """The rows so far; the first scan may still go on."""
+        return list(self._rows.values())
+
+    def row(self, name: str) -> RunRow | None:
+        """The row of a run."""
+        return self._rows.get(name)
+
+    @property
+    def num_unread(self) -> int:
+        """Runs whose best score is not known yet."""
+        return len(self._unread)
+
+    @property
+    def is_scanned(self) -> bool:
+        """Whether every run of the folder is in the table."""
+        return self._first_scan.is_set()
+
+    def scan(self) -> None:
+        """Bring rows up to date with the files, without reading whole metrics."""
+        holders = LockHolders()
+        names = self.folder.names()
+        gone = self._rows.keys() - set(names)
+        for name in gone:
+            self._rows.pop(name, None)
+            self._versions.pop(name, None)
+            self._unread.pop(name, None)
+        changed: list[RunRow] = []
+        for name in names:
+            path = self.folder.path / name
+            version = (file_versions(path), holders.process_of(path / ".lock"))
+            if self._versions.get(name) == version:
+                continue
+            row = read_run_row(path, name, version[0], holders)
+            self._rows[name] = _with_known_score(row, self._rows.get(name))
+            self._versions[name] = version
+            self._unread[name] = None
+            self._is_work_left.set()
+            changed.append(self._rows[name])
+            if len(changed) == PUBLISH_ROWS:
+                self._publish_rows(changed)
+                changed = []
+        if changed or gone:
+            self._publish_rows(changed, gone)
+
+    def _scan_on(self) -> None:
+        while not self._is_stopped.is_set():
+            start = time.monotonic()
+            with suppress(OSError):
+                self.scan()
+            self._first_scan.set()
+            # A folder on a slow disk is scanned less often: at most a tenth of the time.
+            self._is_stopped.wait(max(SCAN_SECONDS, 9 * (time.monotonic() - start)))
+
+    def _read_on(self) -> None:
+        while not self._is_stopped.is_set():
+            self._is_work_left.wait()
+            self._is_work_left.clear()
+            rows: list[RunRow] = []
+            since = time.monotonic()
+            while self._unread and not self._is_stopped.is_set():
+                name = next(iter(self._unread), "")
+                self._unread.pop(name, None)
+                if row := self._read(name):
+                    rows.append(row)
+                if len(rows) >= PUBLISH_ROWS or time.monotonic() > since + SCAN_SECONDS:
+                    self._publish_rows(rows)
+                    rows, since = [], time.monotonic()
+            if rows:
+                self._publish_rows(rows)
+
+    def _read(self, name: str) -> RunRow | None:
+        """Put the best score of a run into its row; the row."""
+        row = self._rows.get(name)
+        if row is None or row.state == "damaged":
+            return None
+        try:
+            columns = self._store.columns([self.folder.path / name], ["step", row.metric])[0]
+        except ResiduaError:
+            return None
+        row = with_columns(row, columns)
+        if name in self._rows:
+            self._rows[name] = row
+        return row
+
+    def _publish_rows(self, rows: Iterable[RunRow], gone: Iterable[str] = ()) -> None:
+        value = {"rows": [asdict(row) for row in rows], "gone": list(gone), "unread": len(self._unread)}
+        self._publish("runs", value)
+
+
+def _with_known_score(row: RunRow, before: RunRow | None) -> RunRow:
+    """A row with the score that was known before its metrics grew."""
+    if before is None or before.metric != row.metric:
+        return row
+    return replace(row, best=before.best, spark=before.spark, num_rows=before.num_rows)

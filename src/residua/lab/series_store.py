@@ -1,0 +1,186 @@
+"""SeriesStore: columns of runs for whoever draws them, few at a time in memory.
+
+A small file is parsed in the thread that asks; a large one by one of two processes, so that the server stays
+responsive while millions of rows are read for the first time. The processes start when a large file is first
+read. What was asked for last stays in memory, up to `MAX_BYTES`.
+"""
+
+import multiprocessing
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from pathlib import Path
+
+from residua.errors import ResourceError
+from residua.lab.columns import (
+    METRICS,
+    SMALL_BYTES,
+    ColumnIndex,
+    Numbers,
+    read_column,
+    read_small,
+    remove_stale_entries,
+    update_columns,
+)
+
+MAX_BYTES = 96 << 20
+"""Most memory of columns: two of 50 runs with 100,000 rows."""
+PROCESSES = 2
+"""Processes that parse large files."""
+_Key = tuple[str, str]
+
+
+class SeriesStore:
+    """Columns of runs."""
+
+    def __init__(self) -> None:
+        self._columns: OrderedDict[_Key, tuple[tuple[int, int, int], Numbers | None]] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+        self._pool: ProcessPoolExecutor | None = None
+        self._is_closed = False
+
+    def columns(self, runs: Sequence[Path], names: Sequence[str]) -> list[dict[str, Numbers]]:
+        """Columns of runs, all as long as the run has rows at this moment.
+
+        Args:
+            runs: Run directories.
+            names: Metrics.
+
+        Returns:
+            For each run, name -> float64 array with NaN where a row lacks the metric; metrics that a run does
+            not have are left out.
+
+        Raises:
+            ResourceError: The cache cannot be written.
+        """
+        versions = [_version(run) for run in runs]
+        indexes: list[ColumnIndex | Future[ColumnIndex] | None] = []
+        for run, version in zip(runs, versions, strict=True):
+            is_known = all(self._lookup(run, name, version) for name in names)
+            is_large = version[1] > SMALL_BYTES
+            indexes.append(self._submit(run) if is_large and not is_known else None)
+        return [
+            self._of_run(run, names, version, index)
+            for run, version, index in zip(runs, versions, indexes, strict=True)
+        ]
+
+    def names(self, run: Path) -> list[str]:
+        """The metrics of a run."""
+        if _version(run)[1] <= SMALL_BYTES:
+            return list(read_small(run))
+        return list(_result(self._submit(run)).names)
+
+    def close(self) -> None:
+        """End the processes."""
+        with self._lock:
+            self._is_closed, pool, self._pool = True, self._pool, None
+        if pool:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _of_run(
+        self,
+        run: Path,
+        names: Sequence[str],
+        version: tuple[int, int, int],
+        index: "ColumnIndex | Future[ColumnIndex] | None",
+    ) -> dict[str, Numbers]:
+        columns: dict[str, Numbers | None] = {}
+        missing = []
+        for name in names:
+            entry = self._lookup(run, name, version)
+            if entry:
+                columns[name] = entry[1]
+            else:
+                missing.append(name)
+        if missing:
+            fresh = self._read(run, missing, version, index)
+            for name in missing:
+                columns[name] = fresh.get(name)
+                self._keep(run, name, version, columns[name])
+        present = {name: values for name, values in columns.items() if values is not None}
+        length = min((len(values) for values in present.values()), default=0)
+        return {name: values[:length] for name, values in present.items()}
+
+    def _read(
+        self,
+        run: Path,
+        names: Sequence[str],
+        version: tuple[int, int, int],
+        index: "ColumnIndex | Future[ColumnIndex] | None",
+    ) -> dict[str, Numbers]:
+        if version[1] <= SMALL_BYTES:
+            return read_small(run)
+        index = _result(index if isinstance(index, Future) else self._submit(run))
+        return {name: values for name in names if (values := read_column(run, name, index)) is not None}
+
+    def _submit(self, run: Path) -> "Future[ColumnIndex]":
+        with self._lock:
+            if self._is_closed:
+                raise ResourceError("the lab is stopping: start it again")
+            if self._pool is None:
+                context = multiprocessing.get_context("spawn")
+                self._pool = ProcessPoolExecutor(PROCESSES, mp_context=context, initializer=_begin)
+            try:
+                return self._pool.submit(update_columns, run)
+            except BrokenProcessPool:
+                self._pool = None
+                raise ResourceError("a process that reads metrics was ended: try again") from None
+
+    def _lookup(
+        self, run: Path, name: str, version: tuple[int, int, int]
+    ) -> tuple[tuple[int, int, int], Numbers | None] | None:
+        key = (str(run), name)
+        with self._lock:
+            entry = self._columns.get(key)
+            if entry is None or entry[0] != version:
+                return None
+            self._columns.move_to_end(key)
+            return entry
+
+    def _keep(self, run: Path, name: str, version: tuple[int, int, int], values: Numbers | None) -> None:
+        key = (str(run), name)
+        with self._lock:
+            before = self._columns.pop(key, None)
+            self._bytes -= _size(before[1]) if before else 0
+            self._columns[key] = (version, values)
+            self._bytes += _size(values)
+            while self._bytes > MAX_BYTES:
+                _, (_, oldest) = self._columns.popitem(last=False)
+                self._bytes -= _size(oldest)
+
+
+def _begin() -> None:
+    """Let a process that parses give way to the server, and leave signals of the terminal to it."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with suppress(AttributeError, OSError):
+        os.nice(5)
+    remove_stale_entries()
+
+
+def _result(index: "Future[ColumnIndex]") -> ColumnIndex:
+    try:
+        return index.result()
+    except OSError as error:
+        raise ResourceError(f"the cache of curves cannot be written ({error.strerror}): make room") from None
+    except BrokenProcessPool:
+        raise ResourceError("a process that reads metrics was ended: try again") from None
+
+
+def _version(run: Path) -> tuple[int, int, int]:
+    """Inode, size and time of the metrics of a run; zeros where there are none."""
+    try:
+        status = os.stat(run / METRICS, follow_symlinks=False)
+    except OSError:
+        return 0, 0, 0
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _size(values: Numbers | None) -> int:
+    return 0 if values is None else values.nbytes
