@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from residua.analyse.regions import tint
+from residua.report.axis import Axis, axis_from_zero
 from residua.report.bars import BROAD, IntervalRow, ReferenceBar, bar_chart, interval_chart, reference_bars
-from residua.report.chart import HEIGHT, WIDTH, Axis, Series, plot
+from residua.report.chart import HEIGHT, WIDTH, Series, plot
 from residua.report.colours import LIGHT
 from residua.report.heat_maps import MAX_CELLS, confusion_matrix, heat_map
 from residua.report.svg import wrap
@@ -45,6 +46,29 @@ def test_steps_of_a_logarithm_are_powers_of_ten() -> None:
     ys = [y for _, y in dots(text)]
     assert ys[0] - ys[1] == pytest.approx(ys[1] - ys[2], abs=0.2)
     assert [word for word in texts(text) if word.startswith("10⁻")][:2] == ["10⁻¹⁶", "10⁻¹³"]
+
+
+def test_a_short_logarithm_has_several_numbers() -> None:
+    for low, high in ((0.027, 0.085), (1.2, 1.9), (3e-9, 4e-9), (1, 1), (0.9, 1.1), (20, 90)):
+        axis = axis_from_zero((low, high), is_logarithmic=True)
+        values = [value for value, _ in axis.ticks()]
+        assert 2 <= len(values) <= 7
+        assert all(-1e-9 <= axis.share(value) <= 1 + 1e-9 for value in (low, high, *values))
+        assert axis.share(values[0]) == pytest.approx(0, abs=1e-9)
+        assert axis.share(values[-1]) == pytest.approx(1, abs=1e-9)
+    assert [text for _, text in axis_from_zero((0.027, 0.085), is_logarithmic=True).ticks()] == [
+        "0.02", "0.05", "0.1",
+    ]  # fmt: skip
+
+
+def test_what_is_above_the_highest_value_is_cut_off() -> None:
+    low, high = Series("low", ((1, 1.0), (2, 2.0))), Series("high", ((1, 1.5), (2, 90.0)))
+    text = plot((low, high), x="x", y="y", highest=2.0)
+    assert "90" not in texts(text)
+    ends = {node.text: float(node.get("y", "nan")) for node in ET.fromstring(text).iter(f"{SVG}text")}
+    assert 0 < ends["high"] < ends["low"] < HEIGHT
+    assert [node.get("overflow") for node in ET.fromstring(text).iter(f"{SVG}svg")][1:] == ["hidden"]
+    assert plot((low,), x="x", y="y", highest=2.0).count("<svg") == 1  # nothing is above it
 
 
 def test_what_a_logarithm_cannot_show_is_left_out() -> None:

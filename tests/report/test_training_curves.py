@@ -44,7 +44,7 @@ def test_training_is_thin_and_test_is_bold_in_one_colour() -> None:
     assert (thin[2], bold[2]) == ("stroke-width: 1.1", "stroke-width: 2.6")
 
 
-def test_the_papers_end_is_a_grey_ring_at_the_right_edge() -> None:
+def test_the_papers_end_is_a_named_ring_in_the_colour_of_its_curve() -> None:
     with_paper = dataclasses.replace(curve("net", 3), paper=45.0)
     for line, rings in ((with_paper, 2), (curve("net", 3), 0)):  # one on the curve, one in the key
         root = ET.fromstring(training_curves.training_curves((training_curves.Panel("one", (line,)),)))
@@ -53,7 +53,22 @@ def test_the_papers_end_is_a_grey_ring_at_the_right_edge() -> None:
     ring = next(root[0].iter(f"{SVG}circle"))
     path = next(root[0].iter(f"{SVG}path")).get("d", "")
     assert float(ring.get("cx", "0")) == float(path.split("L")[-1].split()[0])
-    assert f"stroke: var(--muted, {LIGHT.muted})" in ring.get("style", "")
+    assert f"stroke: var(--series-1, {LIGHT.series[0]})" in ring.get("style", "")
+    assert "paper 45.00" in [text.text for text in root[0].iter(f"{SVG}text")]
+
+
+def test_the_band_of_all_seeds_lies_behind_the_curve() -> None:
+    line = curve("net", 3)
+    band = tuple((error - 2, error + 3) for error in line.test)
+    panel = training_curves.Panel("one", (dataclasses.replace(line, band=band),))
+    paths = list(ET.fromstring(training_curves.training_curves((panel,)))[0].iter(f"{SVG}path"))
+    assert len(paths) == 3
+    assert "fill-opacity: 0.16" in paths[0].get("style", "")
+    assert (
+        paths[0].get("d", "").count(" ") == 6
+    )  # three known errors: along the highest, back along the lowest
+    with pytest.raises(ValueError, match="equally many"):
+        dataclasses.replace(line, band=band[1:])
 
 
 def test_counts_of_thousands_are_written_out() -> None:

@@ -11,8 +11,7 @@ from residua.analyse.copies import working_copy
 from residua.analyse.study import Colours, Needs, Study, Subject, by_network, percent
 from residua.errors import ConfigError
 from residua.nn.network import Network
-from residua.report.chart import format_number
-from residua.report.heat_maps import heat_map
+from residua.report.contours import contour_map, shared_levels
 from residua.report.page import Figure
 
 STEPS = 15
@@ -23,6 +22,8 @@ IMAGES = 128
 """Images at most: the loss is measured hundreds of times."""
 BATCH = 250
 """Images in a batch."""
+LEAST_LOSS = 0.01
+"""Lowest line of a figure, in nats: below it a network hardly errs, and lines would crowd."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +104,17 @@ def random_directions(weights: list[Tensor], generator: torch.Generator) -> list
 
 
 def draw(results: Mapping[str, Slice], colours: Colours) -> tuple[Figure, ...]:
-    """For each network, the logarithm of the loss; darker is higher."""
-    import numpy as np
-
+    """For each network lines of equal loss; all networks share the levels of the lines, and so one scale."""
+    losses = [loss for one in results.values() for row in one.losses for loss in row]
+    levels = shared_levels(max(min(losses), LEAST_LOSS), max(*losses, 2 * LEAST_LOSS))
     figures = []
     for name, one in results.items():
-        losses = np.array(one.losses)
-        low, high = format_number(losses.min()), format_number(losses.max())
-        svg = heat_map(np.log10(losses + 1e-3), low=f"loss {low}", high=high)
+        svg = contour_map(
+            one.losses, one.places, levels, x="first direction (filter lengths)", y="second direction"
+        )
         caption = (
-            f"{name}: the network is in the middle, each edge one filter's length away. Darker is worse."
+            f"{name}: lines of equal loss, in nats, the same for all networks; darker is higher. The dot is "
+            "the network. A step of 1 is the length of each filter."
         )
         figures.append(Figure(svg, caption, f"{name}: loss {one.center:.3g} at the centre."))
     return tuple(figures)
@@ -145,7 +147,7 @@ STUDY = Study(
     draw=draw,
     summarise=summarise,
     explain="In the two random directions every filter has the norm of the network's own, so that "
-    "networks of different scale can be compared (Li et al. 2018). In a wide light basin the "
+    "networks of different scale can be compared (Li et al. 2018). Where lines are far apart the "
     "weights may move far before the loss rises; a narrow or ragged basin gave training little "
     "room. These are two directions of millions: another seed gives another slice. Norms keep "
     "their statistics.",

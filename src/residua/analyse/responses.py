@@ -1,5 +1,6 @@
 """Layer responses: how strongly each 3x3 layer responds (He et al. 2015, fig. 7)."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -71,12 +72,15 @@ def layer_responses(network: Network, images: Tensor) -> Responses:
     return Responses(tuple(name for name, _ in modules), tuple(deviations))
 
 
-def response_plots(results: Mapping[str, Responses], colours: Colours) -> tuple[str, str]:
+def response_plots(
+    results: Mapping[str, Responses], colours: Colours, *, highest: float = math.inf
+) -> tuple[str, str]:
     """The two panels of He et al. 2015, fig. 7.
 
     Args:
         results: By network.
         colours: Of each network.
+        highest: Largest deviation that is shown; larger ones are cut off.
 
     Returns:
         SVG text of the deviations in the order of the layers, and of the same sorted.
@@ -85,8 +89,8 @@ def response_plots(results: Mapping[str, Responses], colours: Colours) -> tuple[
     in_order = depth_series({name: one.deviations for name, one in results.items()}, colours)
     by_size = depth_series({name: one.sorted for name, one in results.items()}, colours)
     return (
-        plot(in_order, x="3×3 layer, in the order of the network", y=y),
-        plot(by_size, x="3×3 layer, by size of its response", y=y),
+        plot(in_order, x="3×3 layer, in the order of the network", y=y, highest=highest),
+        plot(by_size, x="3×3 layer, by size of its response", y=y, highest=highest),
     )
 
 

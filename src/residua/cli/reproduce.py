@@ -12,6 +12,8 @@ from residua.cli.terminal import aside, console, next_line, put_json, say, show_
 from residua.spec.amount import quantity
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from residua.reproduce.measured import Reproduction
     from residua.reproduce.published import Budget
 
@@ -170,8 +172,20 @@ def _from_weights(item: str, where: str, data: str | None, out: Path, *, as_json
         say(to, sentence)
     if note := missing_note(reproduction):
         say(aside(to), note, "dim")
-    say(to, f"{reproduction.seconds:.0f} s; the report: {reproduction.report}")
+    _say_files(to, reproduction.seconds, reproduction.report)
     next_line(to, "residua reproduce --list", f"residua reproduce {item}")
+
+
+def _say_files(to: "Console", seconds: float, report: Path) -> None:
+    """Where the report is, and its figures and tables."""
+    from residua.report.publication import publication_folder
+    from residua.report.standalone import can_convert
+
+    say(to, f"{seconds:.0f} s; the report: {report}")
+    kinds = "SVG, PDF and PNG" if can_convert() else "SVG"
+    say(to, f"figures as {kinds}, tables as LaTeX: {publication_folder(report)}")
+    if not can_convert():
+        say(aside(to), "PDF and PNG: pip install 'residua[figures]', and the library cairo", "dim")
 
 
 def _reproduce(
@@ -247,7 +261,7 @@ def _show(reproduction: "Reproduction") -> None:
     notes = small_networks_note(reproduction), unseen_views_note(reproduction), left_out_note(reproduction)
     for note in filter(None, notes):
         say(aside(to), note, "dim")
-    say(to, f"{reproduction.seconds:.0f} s; the report: {reproduction.report}")
+    _say_files(to, reproduction.seconds, reproduction.report)
     name = reproduction.item.name
     more = (f"residua reproduce {name} --budget small --data DATA",) if reproduction.data else ()
     next_line(to, "residua reproduce --list", *more)

@@ -40,13 +40,26 @@ def compare_evaluations(first: Evaluation, second: Evaluation) -> Comparison:
     Raises:
         ConfigError: The labels differ, so the examples are not the same.
     """
-    from scipy.stats import binomtest
-
     if not np.array_equal(first.labels, second.labels):
         raise ConfigError("the two were evaluated on different examples: give both the same --data")
-    one, two = first.predicted == first.labels, second.predicted == second.labels
-    both, losses, wins = int((one & two).sum()), int((one & ~two).sum()), int((~one & two).sum())
-    n = len(one)
+    return compare_outcomes(first.predicted == first.labels, second.predicted == second.labels)
+
+
+def compare_outcomes(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Comparison:
+    """Compare two networks by which examples each gets right.
+
+    Args:
+        first: (N,) whether the first network is right.
+        second: (N,) whether the second is right, on the same examples.
+    """
+    from scipy.stats import binomtest
+
+    both, losses, wins = (
+        int((first & second).sum()),
+        int((first & ~second).sum()),
+        int((~first & second).sum()),
+    )
+    n = len(first)
     chance = np.random.default_rng(resample.SEED)
     shares = np.array([losses, wins, n - losses - wins]) / n
     counts = chance.multinomial(

@@ -5,12 +5,11 @@ import itertools
 import math
 import xml.etree.ElementTree as ET
 
+from residua.report.axis import Axis, axis_around
 from residua.report.chart import (
     NAME,
     SMALL,
     WIDTH,
-    Axis,
-    axis_around,
     bar,
     diamond,
     draw_legend,

@@ -1,4 +1,4 @@
-"""Charts: axes, ticks, grid, legend, names of lines and the format of numbers, each written once.
+"""Charts: frame, grid, legend, names of lines and the format of numbers, each written once.
 
 Every chart of a report is drawn with these parts. Coordinates are pixels of the drawing, y downwards; colours
 follow the page around it, light or dark.
@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+from residua.report.axis import Axis, axis_from_zero
 from residua.report.colours import Palette, page_palette
 from residua.report.svg import (
     LINE,
@@ -19,10 +20,10 @@ from residua.report.svg import (
     add_text,
     add_tooltip,
     new_svg,
+    number,
     path_data,
     spread_apart,
     text_width,
-    ticks,
     to_string,
     wrap,
 )
@@ -37,36 +38,6 @@ DOT = 3.2  # pixels: radius
 
 Symbol = Callable[[ET.Element, float, float, Palette], ET.Element]
 """Draws a mark of a legend with its left end at (x, y)."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Axis:
-    """What one direction of a chart spans."""
-
-    low: float
-    """Value at its start; on a logarithmic axis, the power of ten."""
-    high: float
-    """Value at its end; on a logarithmic axis, the power of ten."""
-    is_logarithmic: bool = False
-    """Whether steps are powers of ten."""
-    is_integer: bool = False
-    """Whether it counts, so that ticks between 1 and 2 make no sense."""
-
-    def share(self, value: float) -> float:
-        """How far along `value` lies, from 0 to 1; nan for what a logarithm cannot show."""
-        if self.is_logarithmic:
-            value = math.log10(value) if value > 0 else math.nan
-        return (value - self.low) / (self.high - self.low)
-
-    def ticks(self) -> list[tuple[float, str]]:
-        """Values to label, with their text."""
-        if self.is_logarithmic:
-            every = max(1, math.ceil((self.high - self.low) / 6))
-            return [(10.0**power, _power(power)) for power in range(int(self.low), int(self.high) + 1, every)]
-        step = ticks(self.high - self.low, whole=self.is_integer)[1]
-        first, last = (math.floor(end / step + 1e-9) for end in (self.low - 2e-9 * step, self.high))
-        values = [step * n for n in range(first, last + 1) if step * n >= self.low - 1e-9 * step]
-        return [(value, f"{value:.10g}".replace("-", "−")) for value in values]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +82,8 @@ class EndLabel:
     """End of the line, in pixels."""
     colour: str
     """A CSS colour."""
+    note: str = ""
+    """A grey line below the name; empty for none."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,6 +118,7 @@ def plot(
     y: str,
     logarithmic: bool = False,
     until: tuple[float, float] | None = None,
+    highest: float = math.inf,
 ) -> str:
     """Lines and dots over one pair of axes, which start at zero.
 
@@ -154,6 +128,7 @@ def plot(
         y: Title of the vertical axis.
         logarithmic: Whether the vertical axis has powers of ten; values that are not positive are left out.
         until: Largest x and y of the axes; None takes them from the data.
+        highest: Largest y that is shown; lines and dots above it are cut off.
 
     Returns:
         SVG text.
@@ -167,7 +142,8 @@ def plot(
     points = [point for one in series for point in one.points if math.isfinite(point[1])]
     counts = all(float(point[0]).is_integer() for point in points)
     across = Axis(0, until[0]) if until else axis_from_zero([point[0] for point in points])
-    up = Axis(0, until[1]) if until else axis_from_zero([p[1] for p in points], is_logarithmic=logarithmic)
+    ys = [point[1] for point in points if point[1] <= highest]
+    up = Axis(0, until[1]) if until else axis_from_zero(ys, is_logarithmic=logarithmic)
     named = [line for one in series if one.name for line in wrap(one.name, LONGEST_NAME)]
     room = max(text_width(line, NAME) for line in named) + NAME_GAP + 4 if named else 0
     wide, high = WIDTH - LEFT - RIGHT - room, HEIGHT - TOP - BOTTOM
@@ -176,29 +152,15 @@ def plot(
     add_text(root, y, (0, 14), style=TextStyle(palette.muted, SMALL))
     draw_grid(root, frame, title=x, palette=palette)
     colours = _colours(series, palette)
+    is_cut = any(point[1] > highest for point in points)
+    paper = clipped(root, frame) if is_cut else root
     for one, colour in zip(series, colours, strict=True):
-        _draw_series(root, one, frame, colour)
+        _draw_series(paper, one, frame, colour)
     ends = [EndLabel(s.name, frame.at(*_last(s)), c) for s, c in zip(series, colours, strict=True) if s.name]
+    if is_cut:
+        ends = [dataclasses.replace(end, point=(end.point[0], max(end.point[1], frame.top))) for end in ends]
     draw_end_labels(root, frame, [end for end in ends if math.isfinite(end.point[1])])
     return to_string(root)
-
-
-def axis_from_zero(values: Sequence[float], *, is_logarithmic: bool = False) -> Axis:
-    """An axis from zero, or from the lowest of `values` if negative; powers of ten are rounded outwards."""
-    if is_logarithmic:
-        positive = [value for value in values if value > 0] or [1.0]
-        first, last = math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive)))
-        return Axis(first, max(last, first + 1), is_logarithmic=True)
-    low, high = min([0.0, *values]), max([0.0, *values])
-    return Axis(low, high + 0.03 * (high - low) if high > low else low + 1)
-
-
-def axis_around(low: float, high: float) -> Axis:
-    """An axis a little longer than from `low` to `high`; it starts at a round number."""
-    if not high > low:
-        return Axis(math.floor(low), math.floor(low) + 1)
-    step = ticks(high - low)[1]
-    return Axis(step * math.floor(low / step), high + 0.05 * (high - low))
 
 
 def draw_grid(
@@ -264,7 +226,8 @@ def draw_end_labels(
     """
     heights = [label.point[1] for label in labels]
     lines = [wrap(label.name, longest) for label in labels]
-    step = NAME_STEP + LINE * NAME * (max(map(len, lines), default=1) - 1)
+    most = max((len(rows) + bool(label.note) for rows, label in zip(lines, labels, strict=True)), default=1)
+    step = NAME_STEP + LINE * NAME * (most - 1)
     places = spread_apart(heights, gap=step, low=frame.top, high=frame.bottom)
     edge = frame.right + gap
     for label, rows, place in zip(labels, lines, places, strict=True):
@@ -274,7 +237,11 @@ def draw_end_labels(
             style = f"stroke: {label.colour}; stroke-width: 0.75; stroke-opacity: 0.6"
             add_shape(parent, "line", leader, style=style)
         bold = TextStyle(label.colour, NAME, weight=650)
-        add_lines(parent, rows, (edge, place + 4.5), style=bold)
+        middle = place + 4.5 - (LINE * NAME / 2 if label.note else 0)
+        add_lines(parent, rows, (edge, middle), style=bold)
+        if label.note:
+            below = middle + LINE * NAME * (len(rows) + 1) / 2
+            add_text(parent, label.note, (edge, below), style=TextStyle(page_palette().muted, SMALL))
 
 
 def draw_curve(
@@ -295,6 +262,21 @@ def draw_curve(
     fields = {"d": path, "stroke-linejoin": "round", "stroke-linecap": "round"}
     style = f"fill: none; stroke: {colour}; stroke-width: {width:g}"
     add_shape(parent, "path", fields, style=f"{style}; stroke-dasharray: {dashes}" if dashes else style)
+
+
+def clipped(parent: ET.Element, frame: Frame) -> ET.Element:
+    """A part of the drawing in which nothing is seen outside `frame`.
+
+    Args:
+        parent: Element of the drawing that receives the part.
+        frame: What stays visible, in pixels.
+
+    Returns:
+        The new element, with the coordinates of `parent`.
+    """
+    place = {"x": frame.left, "y": frame.top, "width": frame.width, "height": frame.height}
+    box = " ".join(map(number, place.values()))
+    return add_shape(parent, "svg", {**place, "viewBox": box, "overflow": "hidden"})
 
 
 def draw_legend(
@@ -340,19 +322,20 @@ def bar(parent: ET.Element, x: float, y: float, palette: Palette) -> ET.Element:
     return add_shape(parent, "rect", fields, style=f"fill: {palette.series[0]}")
 
 
-def ring(parent: ET.Element, x: float, y: float, palette: Palette) -> ET.Element:
-    """A grey ring around (x, y): a number that a paper printed, in a legend or on a line.
+def ring(parent: ET.Element, x: float, y: float, palette: Palette, colour: str = "") -> ET.Element:
+    """A ring around (x, y): a number that a paper printed, in a legend or on a line.
 
     Args:
         parent: Element of the drawing that receives the shapes.
         x: Centre, in pixels from the left.
         y: Centre, in pixels from the top.
         palette: Colours.
+        colour: A CSS colour, that of the line; empty for grey.
 
     Returns:
         The new element, a `circle`, for instance to add a tooltip.
     """
-    style = f"fill: {palette.background}; stroke: {palette.muted}; stroke-width: 2"
+    style = f"fill: {palette.background}; stroke: {colour or palette.muted}; stroke-width: 2"
     return add_shape(parent, "circle", {"cx": x, "cy": y, "r": 4.5}, style=style)
 
 
@@ -376,11 +359,6 @@ def diamond(parent: ET.Element, x: float, y: float, palette: Palette) -> ET.Elem
 def format_number(value: float) -> str:
     """Three significant digits, `0.0123` or `12.3`; from a thousand on whole numbers, `3,348`."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-
-
-def _power(power: int) -> str:
-    small = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-    return {0: "1", 1: "10", -1: "0.1"}.get(power, f"10{str(power).translate(small)}")
 
 
 def _colours(series: tuple[Series, ...], palette: Palette) -> list[str]:

@@ -5,13 +5,14 @@ import math
 import textwrap
 import xml.etree.ElementTree as ET
 
+from residua.report.axis import Axis
 from residua.report.chart import (
     NAME,
     NAME_STEP,
     SMALL,
-    Axis,
     EndLabel,
     Frame,
+    clipped,
     draw_curve,
     draw_end_labels,
     draw_grid,
@@ -27,6 +28,7 @@ from residua.report.svg import (
     add_text,
     add_tooltip,
     new_svg,
+    path_data,
     responsive_svg,
     text_width,
     to_string,
@@ -58,16 +60,18 @@ class Curve:
     test: tuple[float, ...]
     """Test error at those times, in percent; nan where it was not measured."""
     paper: float = math.nan
-    """The paper's number for the end of the test curve, in percent: a grey ring; nan for none."""
+    """The paper's number for the end of the test curve, in percent: a ring; nan for none."""
     evaluated: str = "test"
     """What `test` was measured on, for the key."""
+    band: tuple[tuple[float, float], ...] = ()
+    """Lowest and highest test error of all seeds at those times, in percent; empty for one seed."""
 
     def __post_init__(self) -> None:
         counts = len(self.times), len(self.train), len(self.test)
-        if not self.times or len(set(counts)) > 1:
+        if not self.times or len({*counts, len(self.band) or counts[0]}) > 1:
             raise ValueError(
-                f"{self.name} has {counts[0]} times, {counts[1]} training and {counts[2]} test errors: "
-                f"give equally many, at least one"
+                f"{self.name} has {counts[0]} times, {counts[1]} training and {counts[2]} test errors and a "
+                f"band of {len(self.band)}: give equally many, at least one"
             )
 
     @property
@@ -197,8 +201,13 @@ def _row_height(panels: tuple[Panel, ...], layout: _PanelLayout) -> float:
 
 def _names_height(panel: Panel) -> float:
     """Pixels of the names of a panel, one below the other."""
-    lines = max(len(wrap(curve.name, LONGEST)) for curve in panel.curves)
+    lines = max(len(wrap(curve.name, LONGEST)) + bool(_paper_note(curve)) for curve in panel.curves)
     return len(panel.curves) * (NAME_STEP + LINE * NAME * (lines - 1))
+
+
+def _paper_note(curve: Curve) -> str:
+    """Names the ring of a curve: `paper 6.61`; empty without one."""
+    return f"paper {curve.paper:.2f}" if math.isfinite(curve.paper) else ""
 
 
 def _draw(parent: ET.Element, panels: tuple[Panel, ...], layout: _PanelLayout) -> None:
@@ -206,9 +215,9 @@ def _draw(parent: ET.Element, panels: tuple[Panel, ...], layout: _PanelLayout) -
     row = _row_height(panels, layout)
     curves = [curve for panel in panels for curve in panel.curves]
     errors = [error for curve in curves for error in (*curve.train, *curve.test, curve.paper)]
-    names = (
-        max(text_width(line, BOLD * NAME) for curve in curves for line in wrap(curve.name, LONGEST)) + LEADER
-    )
+    errors += [high for curve in curves for _, high in curve.band]
+    lines = [line for curve in curves for line in (*wrap(curve.name, LONGEST), _paper_note(curve))]
+    names = max(text_width(line, BOLD * NAME) for line in lines) + LEADER
     width = (layout.width - LEFT - BETWEEN * (layout.columns - 1)) / layout.columns - names
     last = max(curve.times[-1] for curve in curves) or 1
     most = max([1, *(error for error in errors if math.isfinite(error))])  # errors below 1 % stay small
@@ -229,24 +238,30 @@ def _draw_panel(parent: ET.Element, panel: Panel, frame: Frame, layout: _PanelLa
     start = 0 if is_first else frame.left  # above "error (%)", elsewhere above the plot
     add_text(parent, panel.title, (start, frame.top - 34), style=TextStyle(palette.text, 15, weight=650))
     draw_grid(parent, frame, title=layout.unit, palette=palette, has_numbers=is_first)
-    labels, paper = [], _clipped(parent, frame) if math.isfinite(layout.highest) else parent
+    labels, paper = [], clipped(parent, frame) if math.isfinite(layout.highest) else parent
     for place, curve in enumerate(panel.curves):
         colour = palette.series[place % len(palette.series)]
+        _draw_band(paper, curve, frame, colour)
         for errors, width in ((curve.train, THIN), (curve.test, THICK)):
             draw_curve(paper, [frame.at(*p) for p in zip(curve.times, errors, strict=True)], colour, width)
         if math.isfinite(curve.paper) and curve.paper <= frame.y.high:
-            mark = ring(parent, *frame.at(frame.x.high, curve.paper), palette)
+            mark = ring(parent, *frame.at(frame.x.high, curve.paper), palette, colour)
             add_tooltip(mark, f"{curve.name} in the paper: {curve.paper:g} %")
         time, error = curve.end
-        labels.append(EndLabel(curve.name, frame.at(time, min(error, frame.y.high)), colour))
+        end = frame.at(time, min(error, frame.y.high))
+        labels.append(EndLabel(curve.name, end, colour, _paper_note(curve)))
     draw_end_labels(parent, frame, labels, gap=LEADER, longest=LONGEST)
 
 
-def _clipped(parent: ET.Element, frame: Frame) -> ET.Element:
-    """A part of the drawing in which nothing is seen outside `frame`."""
-    place = {"x": frame.left, "y": frame.top, "width": frame.width, "height": frame.height}
-    box = f"{frame.left:g} {frame.top:g} {frame.width:g} {frame.height:g}"
-    return add_shape(parent, "svg", {**place, "viewBox": box, "overflow": "hidden"})
+def _draw_band(parent: ET.Element, curve: Curve, frame: Frame, colour: str) -> None:
+    """The area between the lowest and the highest test error of all seeds."""
+    spans = [(time, *span) for time, span in zip(curve.times, curve.band, strict=bool(curve.band))]
+    spans = [span for span in spans if all(map(math.isfinite, span))]
+    if len(spans) < 2:
+        return
+    edge = [(time, high) for time, _, high in spans] + [(time, low) for time, low, _ in reversed(spans)]
+    path = f"{path_data([frame.at(*point) for point in edge])}Z"
+    add_shape(parent, "path", {"d": path}, style=f"fill: {colour}; fill-opacity: 0.16")
 
 
 def _draw_key(parent: ET.Element, palette: Palette, evaluated: str, *, has_paper: bool) -> None:

@@ -146,17 +146,19 @@ def _short_schedule(budget: Budget, *, small_images: bool) -> tuple[int, int]:
     return LARGE_IMAGE_STEPS[budget], LARGE_IMAGE_BATCH
 
 
-def with_one_precision(entries: Iterable[PoolEntry]) -> list[PoolEntry]:
+def with_one_precision(entries: Iterable[PoolEntry], *, timed: PoolEntry | None = None) -> list[PoolEntry]:
     """The entries, all in the same precision, so that only the networks differ.
 
     `auto` becomes the precision of a run that has begun, or else the one in which this machine trains the
-    smallest network faster.
+    network of `timed` faster; None takes the smallest network.
     """
     entries = list(entries)
     if all(entry.recipe.plan.precision != "auto" for entry in entries):
         return entries
     begun = [entry.path for entry in entries if (entry.path / "recipe.json").exists()]
-    precision = Run(begun[0]).recipe.plan.precision if begun else _fastest_precision(entries)
+    precision = (
+        Run(begun[0]).recipe.plan.precision if begun else _fastest_precision([timed] if timed else entries)
+    )
     return [_in_precision(entry, precision) for entry in entries]
 
 

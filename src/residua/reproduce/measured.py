@@ -10,6 +10,7 @@ from typing import Any
 
 from residua.errors import DataError
 from residua.files import write_file
+from residua.measure.score import wilson
 from residua.reproduce.grid import (
     DIFFERENT_DATA,
     GridSetting,
@@ -55,6 +56,22 @@ class ReproducedRow:
         return statistics.stdev(self.values) if len(self.values) > 1 else math.nan
 
     @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval, in the unit of the values: nan where there is neither a second run nor a share.
+
+        Of the mean over seeds by Student's t; of a single run's error as a share of its test images (Wilson).
+        """
+        n, images = len(self.values), int(self.runs[0].identity["test"]) if self.runs else 0
+        if n > 1 and self.runs:
+            from scipy import stats
+
+            reach = float(stats.t.ppf(0.975, n - 1)) * self.deviation / math.sqrt(n)
+            return self.mean - reach, self.mean + reach
+        if n and images and self.published.measure.endswith("error"):
+            return wilson(round(self.mean / 100 * images), images)
+        return math.nan, math.nan
+
+    @property
     def difference(self) -> float:
         """Mean minus the paper's number; NaN without either, and on other data than the paper's."""
         if self.published.paper is None or self.label == DIFFERENT_DATA:
@@ -79,6 +96,7 @@ class ReproducedRow:
             "paper_said": published.paper_text,
             "ours": _finite(self.mean),
             "deviation": _finite(self.deviation),
+            "interval": [_finite(end) for end in self.interval],
             "n": len(self.values),
             "difference": _finite(self.difference),
             "train_error": _finite(statistics.fmean(self.train_errors)) if self.train_errors else None,
@@ -167,7 +185,7 @@ def reproduce_row(
     """
     network = row.network_for(small_images=setting.has_small_images)
     if row.is_counted:
-        return _count_row(row)
+        return count_row(row)
     if not row.is_trained_at(setting.budget):
         return ReproducedRow(row, network.name, "", note=f"not trained at the budget {setting.budget}")
     row_runs = [runs[network.name, seed] for seed in range(seeds)]
@@ -191,7 +209,8 @@ def _training_images(run: Run) -> int:
     return int(run.identity["train"])
 
 
-def _count_row(row: PublishedRow) -> ReproducedRow:
+def count_row(row: PublishedRow) -> ReproducedRow:
+    """A row of a paper with parameters or multiply-adds counted from its network."""
     size = cost(row.network.arch())
     value = float(size.params if row.measure == "params" else size.macs)
     return ReproducedRow(row, row.network.name, "same protocol", (value,))

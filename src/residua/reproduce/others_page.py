@@ -1,9 +1,8 @@
 """Rows, claims and figures of an item from weights that others trained, for its page and for the docs."""
 
 import math
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,8 @@ from residua.analyse.study import Study
 from residua.analyse.table import find_study
 from residua.measure.score import wilson
 from residua.report.bars import ReferenceBar, reference_bars
-from residua.report.colours import LIGHT
 from residua.report.page import Code, Figure, Figures, Page, Part, Section, Table, Text
-from residua.report.svg import add_shape, new_svg, to_string
+from residua.report.standalone import on_paper
 from residua.report.training_curves import Curve, Panel, readme_figure, training_curves
 from residua.reproduce.claims import ClaimResult, MeasuredValues, check_claim
 from residua.reproduce.items import TRAINING_IMAGES
@@ -30,8 +28,6 @@ HEAD = ("network", "trained by", "paper", "here", "wrong", "95 % interval", "pub
 """Columns of the table."""
 HIGHEST = 30.0
 """Largest error in the drawing of curves, in percent: what matters is below; the paper cuts at 20."""
-MARGIN = 16
-"""Pixels around a drawing that stands alone."""
 RESULTS: Mapping[str, type[Any]] = {
     "gradients": Gradients, "lesion": Lesions, "paths": Paths, "responses": Responses,
 }  # fmt: skip
@@ -243,7 +239,7 @@ def _main_figure(reproduction: OthersReproduction, *, for_docs: bool) -> Iterato
     svg = draw(panels, highest=HIGHEST)
     owners = " and ".join(dict.fromkeys(network.owner for _, network in reproduction.rows if network.curve))
     has_paper = any(row.paper is not None for row, network in reproduction.rows if network.curve)
-    rings = " Grey rings: final test errors in the paper." if has_paper else ""
+    rings = " Rings: final test errors in the paper." if has_paper else ""
     ends = "; ".join(f"{row.label} {network.error:.2f} %" for row, network in reproduction.rows)
     epochs = max(len(network.curve) for _, network in reproduction.rows)
     caption = (
@@ -269,15 +265,8 @@ def _bars(reproduction: OthersReproduction) -> Figure:
 
 
 def _on_paper(figure: Figure) -> Figure:
-    """A drawing that stands alone: with a margin on white, so that it can be read on a dark page too."""
-    size = re.search(r'width="([\d.]+)" height="([\d.]+)"', figure.svg)
-    assert size, "a drawing has its size in pixels"
-    width, height = (float(side) + 2 * MARGIN for side in size.groups())
-    outer = new_svg(width, height)
-    add_shape(outer, "rect", {"width": width, "height": height, "rx": 10}, style=f"fill: {LIGHT.background}")
-    start, end = to_string(outer).rsplit("</svg>", 1)
-    inner = figure.svg.replace("<svg ", f'<svg x="{MARGIN}" y="{MARGIN}" ', 1)
-    return Figure(f"{start}{inner}</svg>{end}", figure.caption, figure.alternative)
+    """A drawing that stands alone."""
+    return replace(figure, svg=on_paper(figure.svg))
 
 
 def page(reproduction: OthersReproduction) -> Page:

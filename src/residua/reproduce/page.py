@@ -2,18 +2,13 @@
 
 import math
 import shlex
-from collections.abc import Iterable
 from dataclasses import replace
 
 from residua.recipes.sentences import recipe_docstring, sentences
-from residua.report import drawing
-from residua.report.bars import ReferenceBar, reference_bars
-from residua.report.page import Code, Figure, Figures, Page, Part, Section, Table, Text
-from residua.report.run_page import error_curve
-from residua.report.training_curves import Curve, Panel, training_curves
+from residua.report.page import Code, Page, Part, Section, Table, Text
 from residua.reproduce.claims import ClaimResult, MeasuredValues, check_claim
-from residua.reproduce.grid import DIFFERENT_DATA
-from residua.reproduce.measured import ReproducedRow, Reproduction, recorded_responses
+from residua.reproduce.figures import COUNT_UNITS, figure, value_text
+from residua.reproduce.measured import ReproducedRow, Reproduction
 from residua.reproduce.published import DRAWN_ONLY, Item, PaperClaim
 from residua.spec import zoo
 from residua.spec.describe import cost
@@ -21,16 +16,10 @@ from residua.spec.describe import table as architecture_table
 from residua.spec.record import to_plain
 from residua.version import __version__
 
-HEAD = ("network", "paper", "here", "difference", "training error", "label")
+HEAD = ("network", "paper", "here", "95 % interval", "difference", "training error", "label")
 """Columns of the table."""
-COUNT_UNITS = {"params": 1e6, "macs": 1e9}
-"""Measure of counts -> how many a printed unit holds: millions and billions."""
-AXIS_LABELS = {
-    "params": "parameters (millions)",
-    "macs": "multiply-adds (billions)",
-    "response": "mean deviation",
-}
-"""Measure -> label of the axis; `error (%)` for all others."""
+NUMERIC = ("here", "95 % interval", "difference", "training error")
+"""Those that hold numbers."""
 
 
 def page(reproduction: Reproduction) -> Page:
@@ -76,18 +65,14 @@ def _cells(row: ReproducedRow) -> tuple[str, ...]:
     if math.isfinite(row.difference):
         signed = f"{row.difference / COUNT_UNITS.get(row.published.measure, 1.0):+.2f}"
         difference = signed.replace("-", "\N{MINUS SIGN}")
-    return row.published.label, row.published.paper_text, value_text(row), difference, train_error, row.label
+    start = row.published.label, row.published.paper_text, value_text(row), interval_text(row)
+    return *start, difference, train_error, row.label
 
 
-def value_text(row: ReproducedRow) -> str:
-    """Mean, standard deviation and n of a row, or why it has no value: `8.75 ± 0.20 (n = 3)`."""
-    if not row.values:
-        return row.note
-    measure = row.published.measure
-    scale, unit = COUNT_UNITS.get(measure, 1.0), {"params": " M", "macs": " G"}.get(measure, "")
-    spread = f" ± {row.deviation / scale:.2f}" if math.isfinite(row.deviation) else ""
-    count = "" if row.published.is_counted else f" (n = {len(row.values)})"
-    return f"{row.mean / scale:.2f}{spread}{unit}{count}"
+def interval_text(row: ReproducedRow) -> str:
+    """`8.31 to 9.42`; empty for a row without an interval."""
+    low, high = row.interval
+    return f"{low:.2f} to {high:.2f}" if math.isfinite(low) else ""
 
 
 def left_out_note(reproduction: Reproduction) -> str:
@@ -150,7 +135,11 @@ def _table(reproduction: Reproduction) -> Table:
     if len(counts) == 1:
         n = counts.pop()
         cells = [tuple(cell.removesuffix(f" (n = {n})") for cell in row) for row in cells]
+        spread = "The interval is that of the mean (Student's t)."
+        images = "The interval comes from the number of test images (Wilson)."
+        has_interval = any(row[HEAD.index("95 % interval")] for row in cells)
         caption.append(f"Mean ± standard deviation over {n} seeds." if n > 1 else "One seed.")
+        caption += [spread if n > 1 else images] if has_interval else []
     if any(row.published.measure.endswith("error") for row in reproduction.rows):
         caption.insert(0, "Errors in percent.")
     if (measure := reproduction.item.rows[0].measure) in COUNT_UNITS:
@@ -163,7 +152,7 @@ def _table(reproduction: Reproduction) -> Table:
         for row, reproduced in zip(cells, rows, strict=True)
     ]
     head, picked = tuple(HEAD[p] for p in columns), tuple(tuple(row[p] for p in columns) for row in cells)
-    numeric = tuple(place for place, name in enumerate(head) if name in HEAD[2:5])
+    numeric = tuple(place for place, name in enumerate(head) if name in NUMERIC)
     has_notes = any(row.note for row in rows)  # a note would make a wide column if it could not wrap
     return Table(head, picked, " ".join(caption), numeric=numeric[1:] if has_notes else numeric)
 
@@ -296,87 +285,3 @@ def small_networks_note(reproduction: Reproduction) -> str:
         return ""
     pairs = ", ".join(f"{trained} for {published}" for published, trained in names.items())
     return f"These images are too small for the paper's networks. Trained instead: {pairs}."
-
-
-def figure(reproduction: Reproduction) -> Figure | Figures:
-    """Curves, bars, responses or drawn networks, of the rows that have values; at least one has."""
-    rows = [row for row in reproduction.rows if row.values]
-    match reproduction.item.figure:
-        case "curves":
-            return Figure(training_curves(curve_panels(rows)), _curve_caption(rows), _values_text(rows))
-        case "responses":
-            return _responses(rows)
-        case "blocks" | "networks":
-            return _drawn_networks(rows, whole=reproduction.item.figure == "networks")
-        case "bars":
-            return _bars(rows)
-
-
-def curve_panels(rows: Iterable[ReproducedRow]) -> tuple[Panel, ...]:
-    """The training curves of the median runs, grouped as in the paper, with the paper's final errors."""
-    curves: dict[str, list[Curve]] = {}
-    for row in rows:
-        if row.median_run:
-            measured = error_curve(row.median_run, row.published.label)
-            paper = row.published.paper if row.published.paper is not None else math.nan
-            with_paper = Curve(measured.name, measured.times, measured.train, measured.test, paper)
-            curves.setdefault(row.published.panel, []).append(with_paper)
-    return tuple(Panel(title, tuple(members)) for title, members in curves.items())
-
-
-def _values_text(rows: list[ReproducedRow]) -> str:
-    return "; ".join(f"{row.published.label}: {value_text(row)}" for row in rows)
-
-
-def _curve_caption(rows: list[ReproducedRow]) -> str:
-    seeds = len(rows[0].values)
-    median = f" Of {seeds} seeds, the one with the median error." if seeds > 1 else ""
-    has_paper = any(row.published.paper is not None for row in rows)
-    rings = " Grey rings: final test errors printed in the paper." if has_paper else ""
-    return f"Thin: training error; bold: test error.{median}{rings}"
-
-
-def _bars(rows: list[ReproducedRow]) -> Figure:
-    measure = rows[0].published.measure
-    scale = COUNT_UNITS.get(measure, 1.0)
-    bars = tuple(
-        ReferenceBar(
-            row.published.label,
-            row.mean / scale,
-            row.deviation / scale,
-            row.published.paper / scale if row.published.paper is not None else math.nan,
-        )
-        for row in rows
-    )
-    seeds = max(len(row.values) for row in rows)
-    spread = f", mean and standard deviation over {seeds} seeds" if seeds > 1 else ""
-    caption = f"Bars: measured here{spread}. Grey diamonds: the paper's numbers."
-    if any(row.label == DIFFERENT_DATA for row in rows):
-        caption += " Not on the same data: compare the ranking, not the values."
-    return Figure(
-        reference_bars(bars, unit=AXIS_LABELS.get(measure, "error (%)")), caption, _values_text(rows)
-    )
-
-
-def _responses(rows: list[ReproducedRow]) -> Figures:
-    """Both panels of He et al. 2015, fig. 7, of the first seed of each network."""
-    from residua.analyse.responses import Responses, response_plots
-
-    responses = {row.published.label: Responses(**recorded_responses(row.runs[0])) for row in rows}
-    in_order, by_size = response_plots(responses, {name: place for place, name in enumerate(responses)})
-    text = "; ".join(f"{row.published.label}: mean {row.mean:.2f}" for row in rows)
-    return Figures(
-        (
-            Figure(
-                in_order, "Standard deviation of each 3×3 layer's output, in the order of the layers.", text
-            ),
-            Figure(by_size, "The same values, the largest first.", text),
-        )
-    )
-
-
-def _drawn_networks(rows: list[ReproducedRow], *, whole: bool) -> Figures:
-    """Each network as a column, or its commonest block letter by letter."""
-    draw = drawing.draw_column_only if whole else drawing.draw_commonest_block
-    archs = [(row.published.label, row.published.network.arch()) for row in rows]
-    return Figures(tuple(Figure(draw(arch), label, drawing.describe_network(arch)) for label, arch in archs))

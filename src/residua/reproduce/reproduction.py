@@ -13,15 +13,17 @@ from residua.data.sources.table import parse_source
 from residua.errors import ConfigError
 from residua.files import write_file
 from residua.jobs.run_pool import RunBackend, RunListener, RunPool
-from residua.report.page import render
+from residua.report.page import Page, render
+from residua.report.publication import publication_folder, write_publication
 from residua.reproduce import items, others
+from residua.reproduce.bibtex import bibliography
 from residua.reproduce.grid import (
     GridSetting,
     run_entries,
     with_one_precision,
 )
 from residua.reproduce.listing import default_seeds
-from residua.reproduce.measured import Reproduction, _count_row, reproduce_row, require_same_images
+from residua.reproduce.measured import Reproduction, count_row, reproduce_row, require_same_images
 from residua.reproduce.others_page import OthersReproduction
 from residua.reproduce.others_page import page as page_of_others
 from residua.reproduce.published import ADDED, BUDGETS, Budget, Item, with_networks
@@ -81,14 +83,14 @@ def reproduce(
     added = dict.fromkeys(row.network.name for row in item.rows if row.remark == ADDED)
     report = folder / f"{'-'.join((name.replace('/', '-'), budget, *added))}.html"
     if not item.datasets:
-        rows = tuple(_count_row(row) for row in item.rows)
+        rows = tuple(count_row(row) for row in item.rows)
         return _write_page(Reproduction(item, GridSetting("digits", True, budget), rows, "", report, 0.0))
     dataset, setting, workers = _open_data(item, budget, data, processes)
     entries = run_entries(item, setting, folder / "runs", seeds=seeds)
     missing = [entry for entry in with_one_precision(entries.values()) if not Run(entry.path).finished]
     if missing:
         missing.sort(key=lambda entry: -cost(entry.recipe.arch).macs)  # longest first: workers end together
-        with _backend(min(workers, len(missing)), ray, setting.threads) as backend:
+        with run_backend(min(workers, len(missing)), ray, setting.threads) as backend:
             backend.train(missing, listen=listen, stop=stop)
     if stop():
         return Reproduction(item, setting, (), dataset.note, report, time.monotonic() - started, stopped=True)
@@ -153,8 +155,7 @@ def reproduce_from_weights(
     note = f"{rows[0][1].images:,} test images of {item.datasets[0]}"
     names = tuple(dict.fromkeys(entry.name for _, entry in missing))
     reproduction = OthersReproduction(item, tuple(rows), names, note, report)
-    report.parent.mkdir(parents=True, exist_ok=True)
-    write_file(report, render(page_of_others(reproduction)))
+    _write(page_of_others(reproduction), report, item)
     return replace(reproduction, seconds=time.monotonic() - started)
 
 
@@ -182,7 +183,7 @@ def _open_data(
     if not any(row.is_trained_at(budget) for row in item.rows):
         raise ConfigError(f"{item.name} trains nothing at the budget {budget}: give --budget full")
     dataset = open_dataset(parse_source(source).absolute(), val_fraction=0.2)
-    workers = processes or (1 if _has_gpu() else world.available_cores())
+    workers = processes or (1 if has_gpu() else world.available_cores())
     return (
         dataset,
         GridSetting(source, dataset.size <= SMALL, budget, max(1, world.available_cores() // workers)),
@@ -202,13 +203,15 @@ def _default_source(item: Item, budget: Budget) -> str:
     raise ConfigError(f"{item.name} at {budget} needs {needed}: give --data {hint}")
 
 
-def _has_gpu() -> bool:
+def has_gpu() -> bool:
+    """Whether this machine has a GPU, on which runs are trained one after the other."""
     import torch
 
     return torch.cuda.is_available()
 
 
-def _backend(workers: int, ray: str | None, threads: int) -> AbstractContextManager[RunBackend]:
+def run_backend(workers: int, ray: str | None, threads: int) -> AbstractContextManager[RunBackend]:
+    """What trains the runs: `workers` processes of this machine, or the Ray cluster at the address `ray`."""
     if ray is None:
         return RunPool(processes=workers)
     from residua.reproduce.ray_backend import RayBackend
@@ -217,9 +220,14 @@ def _backend(workers: int, ray: str | None, threads: int) -> AbstractContextMana
 
 
 def _write_page(reproduction: Reproduction) -> Reproduction:
-    from residua.report.page import render
     from residua.reproduce.page import page
 
-    reproduction.report.parent.mkdir(parents=True, exist_ok=True)
-    write_file(reproduction.report, render(page(reproduction)))
+    _write(page(reproduction), reproduction.report, reproduction.item)
     return reproduction
+
+
+def _write(page: Page, report: Path, item: Item) -> None:
+    """The page, and its figures and tables in a folder of the same name."""
+    report.parent.mkdir(parents=True, exist_ok=True)
+    write_file(report, render(page))
+    write_publication(page, publication_folder(report), bibliography=bibliography(item.paper))

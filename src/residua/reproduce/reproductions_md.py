@@ -1,22 +1,31 @@
 """docs/explanation/reproductions.md: all reproductions in a folder of runs, as one Markdown page."""
 
+import re
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 from residua.errors import ConfigError
 from residua.files import write_file
 from residua.recipes.sentences import sentences
+from residua.report.page import Figure, Figures
+from residua.report.standalone import on_paper
 from residua.reproduce import others
+from residua.reproduce.claims import Outcome
+from residua.reproduce.figures import figure
 from residua.reproduce.grid import GridSetting, run_entries
 from residua.reproduce.items import ITEMS
-from residua.reproduce.measured import Reproduction, reproduce_row, require_same_images
+from residua.reproduce.measured import Reproduction, count_row, reproduce_row, require_same_images
 from residua.reproduce.others_page import HEAD as OTHERS_HEAD
-from residua.reproduce.others_page import OthersReproduction, figures, sources_note, study_sentences
+from residua.reproduce.others_page import OthersReproduction, sources_note, study_sentences
+from residua.reproduce.others_page import checked_claims as others_checked_claims
 from residua.reproduce.others_page import claim_results as others_claims
 from residua.reproduce.others_page import command as others_command
+from residua.reproduce.others_page import figures as figures_of_others
 from residua.reproduce.others_page import table_rows as others_rows
 from residua.reproduce.page import (
     HEAD,
+    checked_claims,
     claim_results,
     command,
     differences_note,
@@ -32,6 +41,8 @@ PICTURES = "reproductions"
 """Folder of the pictures, beside the page."""
 DEFAULT_SOURCES = {"smoke": "digits"}
 """Budget -> images of runs without --data; other budgets use the paper's."""
+OUTCOMES: tuple[Outcome, ...] = ("seen", "cannot tell", "not seen")
+"""Order of the outcomes in the list of all items."""
 MAX_SEEDS = 16
 """Seeds that are looked for, from 0 on."""
 INTRODUCTION = """# Reproductions of the papers' tables and figures
@@ -51,10 +62,11 @@ The label compares each run's recipe with the paper's protocol:
 Under each table stand the paper's conclusions, judged on all pairs of rows that they are about: *seen*,
 *not seen*, or *cannot tell*, where the 95 % interval of a difference includes zero. It comes from the seeds
 (Welch's t), or, with one run, from the number of images; then what another seed would change is not in it.
-Responses of one network each have to differ by a tenth.
+Responses of one network each have to differ by a tenth. The column *95 % interval* is that of one row: of the
+mean over its seeds (Student's t), or of a single run's error as a share of its test images (Wilson).
 
-`residua reproduce --list` lists all items; [reproducing.md](../how-to/reproducing.md) explains how
-to run them.
+Curves are those of the median run; the band spans all seeds. [reproducing.md](../how-to/reproducing.md)
+explains how to run an item, and what the rows at the budget small cannot show.
 """
 
 
@@ -73,18 +85,60 @@ def write_docs(file: Path, folder: Path) -> int:
     Raises:
         ConfigError: `folder` holds no finished reproduction.
     """
-    sections = []
+    pictures = file.parent / PICTURES
+    sections, overview, count = [], ["| item | what it shows | here |", "| --- | --- | --- |"], 0
     for item in ITEMS.values():
-        trained = (finished_reproduction(item, budget, folder) for budget in BUDGETS)
-        sections += [_section(reproduction) for reproduction in trained if reproduction]
-        if reproduction := measured_reproduction(item, folder):
-            sections.append(_section_of_others(reproduction, file.parent / PICTURES))
-    if not sections:
+        reproductions = _reproductions(item, folder)
+        count += sum(bool(reproduction.data) for _, reproduction in reproductions)
+        entries = [_overview_entry(item, kind, reproduction) for kind, reproduction in reproductions]
+        overview.append(f"| {item.name} | {item.title} | {'; '.join(entries) or _absence(item)} |")
+        for kind, reproduction in reproductions:
+            if isinstance(reproduction, Reproduction):
+                sections.append(_section(reproduction, kind, pictures))
+            else:
+                sections.append(_section_of_others(reproduction, pictures))
+    if not count:
         raise ConfigError(
             f"{folder} holds no finished reproduction: give -o the folder that `reproduce` used"
         )
-    write_file(file, "\n".join([INTRODUCTION, *sections]))
+    write_file(file, "\n".join([INTRODUCTION, "## All items\n", *overview, "", *sections]))
     return len(sections)
+
+
+def _reproductions(item: Item, folder: Path) -> list[tuple[str, Reproduction | OthersReproduction]]:
+    """All that there is of an item, each with the second part of its heading: `smoke`, `from weights` ..."""
+    if item.obstacle:
+        return []
+    if not item.datasets:
+        rows = tuple(count_row(row) for row in item.rows)
+        return [("counted", Reproduction(item, GridSetting("digits", True, "smoke"), rows, "", Path(), 0.0))]
+    reproductions: list[tuple[str, Reproduction | OthersReproduction]] = [
+        (budget, reproduction)
+        for budget in BUDGETS
+        if (reproduction := finished_reproduction(item, budget, folder))
+    ]
+    if others_reproduction := measured_reproduction(item, folder):
+        reproductions.append(("from weights", others_reproduction))
+    return reproductions
+
+
+def _overview_entry(item: Item, kind: str, reproduction: Reproduction | OthersReproduction) -> str:
+    """A link to the section, with the number of conclusions by outcome."""
+    heading = f"{item.name}, {kind}"
+    anchor = re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+    results = (
+        checked_claims(reproduction)
+        if isinstance(reproduction, Reproduction)
+        else others_checked_claims(reproduction)
+    )
+    outcomes = [result.outcome for result in results]
+    counts = ", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in OUTCOMES if outcome in outcomes)
+    return f"[{kind}](#{anchor})" + (f": {counts}" if counts else "")
+
+
+def _absence(item: Item) -> str:
+    """Why an item has no section."""
+    return f"not feasible: {item.obstacle}" if item.obstacle else "not run"
 
 
 def measured_reproduction(item: Item, folder: Path) -> OthersReproduction | None:
@@ -153,20 +207,30 @@ def _is_seed_finished(item: Item, setting: GridSetting, folder: Path, seed: int)
     return bool(runs) and all(run.finished for run in runs)
 
 
-def _section(reproduction: Reproduction) -> str:
+def _section(reproduction: Reproduction, kind: str, pictures: Path) -> str:
+    """The section of an item that was trained or counted, whose pictures are written into `pictures`."""
     item = reproduction.item
-    first_run = next(run for row in reproduction.rows for run in row.runs)
-    table = ["| " + " | ".join(HEAD) + " |", "| --- | --- | --- | ---: | ---: | --- |"]
+    first_run = next((run for row in reproduction.rows for run in row.runs), None)
+    images = f" Images: {reproduction.data}." if reproduction.data else ""
+    drawing = figure(reproduction)
+    drawings = drawing.items if isinstance(drawing, Figures) else (drawing,)
+    name = f"{item.name.replace('/', '-')}-{kind.replace(' ', '-')}"
+    links = _write_pictures(drawings, pictures, name)
+    first = links.pop(0) if len(links) == 1 else ("", "")
+    table = ["| " + " | ".join(HEAD) + " |", "| --- | --- | --- | --- | ---: | ---: | --- |"]
     for row in table_rows(reproduction):
         table.append("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |")
     parts = [
-        f"## {item.name}, {reproduction.setting.budget}",
-        _wrap(f"{item.source}: {item.title}. Images: {reproduction.data}. {item.conclusion}"),
+        f"## {item.name}, {kind}",
+        _wrap(f"{item.source}: {item.title}.{images} {item.conclusion}"),
         "\n".join(table),
         _wrap(left_out_note(reproduction)),
         _reference_table(item),
         "\n".join(f"- {result}" for result in claim_results(reproduction)),
-        _wrap(" ".join(sentences(first_run.recipe))),
+        first[0],
+        _wrap(first[1]),
+        _side_by_side(links),
+        _wrap(" ".join(sentences(first_run.recipe)) if first_run else ""),
         _wrap(small_networks_note(reproduction)),
         _wrap(differences_note(reproduction)),
         f"```console\n$ {command(reproduction)}\n```",
@@ -192,12 +256,8 @@ def _section_of_others(reproduction: OthersReproduction, pictures: Path) -> str:
     table = [f"| {' | '.join((*OTHERS_HEAD, 'label'))} |"]
     table += ["| --- | --- | --- | ---: | ---: | --- | ---: | ---: | --- |"]
     table += [f"| {' | '.join((*row, others.LABEL))} |" for row in others_rows(reproduction)]
-    pictures.mkdir(parents=True, exist_ok=True)
-    images = []
-    for number, figure in enumerate(figures(reproduction, for_docs=True), 1):
-        name = f"{item.name.replace('/', '-')}-{number}.svg"
-        write_file(pictures / name, figure.svg)
-        images.append((f"![{figure.alternative}]({pictures.name}/{name})", figure.caption))
+    drawings = figures_of_others(reproduction, for_docs=True)
+    images = _write_pictures(drawings, pictures, item.name.replace("/", "-"), on_paper_already=True)
     first = images.pop(0) if item.figure != "responses" else ("", "")
     parts = [
         f"## {item.name}, from weights",
@@ -211,6 +271,19 @@ def _section_of_others(reproduction: OthersReproduction, pictures: Path) -> str:
         f"```console\n$ {others_command(reproduction)}\n```",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _write_pictures(
+    drawings: Sequence[Figure], folder: Path, name: str, *, on_paper_already: bool = False
+) -> list[tuple[str, str]]:
+    """Write drawings as `name-1.svg`, `name-2.svg` ...: the Markdown image and the caption of each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    links = []
+    for number, drawing in enumerate(drawings, 1):
+        file = folder / f"{name}-{number}.svg"
+        write_file(file, drawing.svg if on_paper_already else on_paper(drawing.svg))
+        links.append((f"![{drawing.alternative}]({folder.name}/{file.name})", drawing.caption))
+    return links
 
 
 def _side_by_side(images: list[tuple[str, str]]) -> str:

@@ -1,0 +1,94 @@
+"""The figures and tables of a page as files for a paper: SVG, PDF, PNG, and LaTeX with booktabs."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from residua.files import write_file
+from residua.report.page import Figure, Figures, Folded, Page, Part, Table
+from residua.report.standalone import can_convert, pdf_and_png, standalone
+
+LATEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$",
+    "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\N{NO-BREAK SPACE}": "~",
+    "\N{MINUS SIGN}": "$-$", "\N{PLUS-MINUS SIGN}": r"$\pm$", "\N{MULTIPLICATION SIGN}": r"$\times$",
+}  # fmt: skip
+"""Character -> how LaTeX is told to print it."""
+
+
+def publication_folder(report: Path) -> Path:
+    """The folder of the figures and tables of `report`: its name without the ending."""
+    return report.with_suffix("")
+
+
+def write_publication(page: Page, folder: Path, *, bibliography: str = "") -> bool:
+    """Write every figure of `page` as SVG, PDF and PNG, and every table as LaTeX.
+
+    Args:
+        page: The page; figures and tables are counted from 1, in its order.
+        folder: Where `figure-1.svg`, `figure-1.pdf`, `figure-1.png`, `table-1.tex` ... are written; it is
+            made if it does not exist.
+        bibliography: BibTeX entries, written as `papers.bib`; empty for none.
+
+    Returns:
+        Whether PDF and PNG files were written: they need the extra `figures`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = [part for section in page.sections for part in _flat(section.parts)]
+    drawings = [part for part in parts if isinstance(part, Figure)]
+    has_converter = can_convert()
+    for number, drawing in enumerate(drawings, 1):
+        svg = standalone(drawing.svg)
+        write_file(folder / f"figure-{number}.svg", svg)
+        if has_converter:
+            pdf, png = pdf_and_png(svg)
+            write_file(folder / f"figure-{number}.pdf", pdf)
+            write_file(folder / f"figure-{number}.png", png)
+    for number, table in enumerate((part for part in parts if isinstance(part, Table)), 1):
+        write_file(folder / f"table-{number}.tex", booktabs(table))
+    if bibliography:
+        write_file(folder / "papers.bib", bibliography)
+    return has_converter
+
+
+def _flat(parts: Sequence[Part]) -> Iterator[Part]:
+    """Parts with the contents of groups in their place."""
+    for part in parts:
+        if isinstance(part, Figures):
+            yield from part.items
+        elif isinstance(part, Folded):
+            yield from _flat(part.parts)
+        else:
+            yield part
+
+
+def booktabs(table: Table) -> str:
+    r"""A table as LaTeX that needs `\usepackage{booktabs}`, in a floating `table` with its caption.
+
+    Args:
+        table: A table of a page.
+
+    Returns:
+        LaTeX text; every character of a cell is printed as it is.
+    """
+    columns = "".join("r" if place in table.numeric else "l" for place in range(len(table.head)))
+    rows = [" & ".join(map(latex_text, row)) + r" \\" for row in table.rows]
+    lines = [
+        r"% needs \usepackage{booktabs}",
+        r"\begin{table}",
+        r"  \centering",
+        *([rf"  \caption{{{latex_text(table.caption)}}}"] if table.caption else []),
+        rf"  \begin{{tabular}}{{{columns}}}",
+        r"    \toprule",
+        "    " + " & ".join(map(latex_text, table.head)) + r" \\",
+        r"    \midrule",
+        *(f"    {row}" for row in rows),
+        r"    \bottomrule",
+        r"  \end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def latex_text(text: str) -> str:
+    """`text` with the characters that LaTeX reads as commands written so that it prints them."""
+    return "".join(LATEX.get(character, character) for character in text)
