@@ -33,7 +33,7 @@ def launch_if_asked(processes: int, *more: str) -> None:
     """
     if processes == 1 or is_one_of_many():
         return
-    os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"  # docs/how-to/scaling.md says why
+    os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"  # docs/how-to/many-gpus.md says why
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # its warnings of lost peers are pages long
     import tempfile
 

@@ -26,10 +26,7 @@ class Augment:
     """Random changes of training images; every draw is keyed by (seed, epoch, index of the image)."""
 
     kind: Literal["pad_crop", "resized_crop", "scale_crop", "ssd", "none"] = "pad_crop"
-    """How an image is cropped. `pad_crop` shifts it inside a padded border (CIFAR), `resized_crop` resizes a
-    random area (Szegedy et al. 2014), `scale_crop` cuts a square at a random scale (Simonyan and Zisserman
-    2014), `none` only resizes. `ssd`, for boxes: zoom out, crop by overlap, change colours (Liu et al. 2016,
-    2.2)."""
+    """Crop: a shift in a padded border, a random area, a square at a random scale, SSD's, or none."""
     pad: int = 4
     """`pad_crop`: border added on each side before the crop (He et al. 2015, 4.2: 4); 0 is off. Unit:
     pixels."""
@@ -69,8 +66,8 @@ class Augment:
     zoom: float = 4.0
     """`ssd`: largest side of a zoomed-out view, in sides of the image; 1 is off. Unit: image sides."""
     grow: tuple[float, float] = (1.0, 0.0)
-    """Progressive resolution: side of the crops in the first epoch as a share of the full side, and the share
-    of all epochs after which it is full, in steps of 16 pixels. A first value of 1 is off. Unit: share."""
+    """Progressive resolution: first side of the crops as a share of the full side, and the share of epochs
+    after which it is full. A first value of 1 is off. Unit: share."""
 
     @property
     def whole_images(self) -> bool:

@@ -10,9 +10,8 @@ class Changes(TypedDict, total=False):
     """Changes of a network; each is a pure function of the `Arch`."""
 
     shortcut: str
-    """`A`, `B` or `C` (He et al. 2015, 4.1); `A_after` is A with its zeros after the old channels instead of
-    on both sides. Or a study of He et al. 2016, table 1: `scale0.5` multiplies the shortcut, `scale0.5,0.5`
-    also the residual; `gate`, `exclusive_gate` (`gate-3` sets the bias), `conv`, `dropout`."""
+    """`A`, `A_after`, `B` or `C` (He et al. 2015, 4.1), or `scale0.5`, `scale0.5,0.5`, `gate`,
+    `exclusive_gate`, `gate-3`, `conv`, `dropout` (He et al. 2016, table 1)."""
     order: str
     """`a` (original) to `e` (full pre-activation): order of norm, activation and addition (He et al. 2016,
     fig. 4)."""

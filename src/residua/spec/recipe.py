@@ -60,8 +60,8 @@ class Data:
     """Share of each class held out for validation, between 0 and 1; unused where the source has a split.
     Unit: share."""
     inner_val_fraction: float = 0.0
-    """Share of each class of the training examples that chooses the weights and is not trained on: `best` is
-    kept then, and the test split is evaluated once, at the end. 0 is off. Unit: share."""
+    """Share of each class of the training examples that chooses the weights instead of training; the test
+    split is evaluated once, at the end. 0 is off. Unit: share."""
     num_workers: int = -1
     """Processes that decode examples; 0 decodes in the training process, -1 chooses. Results are the same.
     Unit: processes."""
@@ -116,8 +116,8 @@ class Optim:
     aux_weight: float = 0.3
     """Weight of the loss of each auxiliary head (Szegedy et al. 2014, section 5: 0.3); 0 is off."""
     on_nonfinite: Literal["stop", "skip", "rollback"] = "stop"
-    """After a NaN or infinite loss or gradient: `stop` ends the run, `skip` leaves out the update, `rollback`
-    resumes from the newest checkpoint with half the learning rate."""
+    """After a NaN or infinite loss or gradient: end, leave out the update, or go back one checkpoint with
+    half the learning rate."""
 
     def __post_init__(self) -> None:
         check_field("optim.lr", self.lr, 0 < self.lr <= HUGE, f"a number above 0, at most {HUGE:g}")
@@ -150,8 +150,8 @@ class Averaging:
     lookahead: bool = False
     """Copy each average back into the weights, which makes it Lookahead (Zhang et al. 2019)."""
     bn_recalibration_images: int = 0
-    """Training images from which batch norm statistics are recomputed after the last update, as in the
-    released models of He et al. 2015; 0 is off and keeps the moving averages. Unit: images."""
+    """Training images that give the batch norm statistics after the last update (the released models of He
+    et al. 2015); 0 keeps moving averages. Unit: images."""
 
     def __post_init__(self) -> None:
         images = self.bn_recalibration_images
@@ -250,8 +250,8 @@ class Plan:
     """CPU threads of torch; 0 takes torch's default. Other counts change the last bits of the results. Unit:
     threads."""
     compile: Literal["auto", "off", "whole", "blocks"] = "auto"
-    """torch.compile: the whole network, or block by block, where equal blocks are compiled once. `auto` times
-    both before the first step of a run that is long enough to win back ten times the minutes it takes."""
+    """torch.compile: the whole network, or block by block (equal blocks once). `auto` times both, if the run
+    is long enough."""
     graphs: Literal["auto", "on", "off"] = "auto"
     """CUDA graphs (torch's `reduce-overhead`), which need `compile` whole or blocks."""
     fused: Literal["auto", "on", "off"] = "auto"

@@ -126,9 +126,8 @@ SOURCES: Mapping[str, SourceKind] = {
     "video": SourceKind(
         "clips",
         ("video:DIR", "video:clips.csv"),
-        "video files in folders by class, in a list of paths and labels, or beside the official lists of "
-        "Kinetics or Something-Something V2",
-        "as for images, or the official lists",
+        "video files by class folder, by list, or with the lists of Kinetics or Something-Something V2",
+        "as for images, or official",
         f"{_ROOM}.video:find_video",
         extra="video",
     ),
