@@ -1,4 +1,4 @@
-"""What training from Python shows, reports and returns; the trackers of docs/how-to/python.md too."""
+"""What training from Python shows, reports and returns; the trackers of a how-to page too."""
 
 import io
 import logging
@@ -228,7 +228,7 @@ def test_the_examples_of_trackers_log_every_epoch(
         assert data == "photos"
         return small_training(photos, tmp_path / "run", progress=False, callback=callback)
 
-    tracker, page = Tracker(), (ROOT / "docs/how-to/python.md").read_text()
+    tracker, page = Tracker(), (ROOT / "docs/how-to/wandb-and-mlflow.md").read_text()
     monkeypatch.setitem(sys.modules, name, tracker)  # type: ignore[arg-type]
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     (block,) = (text for text in blocks if f"import {name}\n" in text)
