@@ -16,8 +16,7 @@ demo: .venv/installed
 	$(BIN)/residua demo
 
 test: .venv/tested check
-	$(BIN)/python -m pytest -m 'not battery and not runtimes' $(TESTS) || [ $$? -eq 5 ]
-	$(BIN)/python -m pytest -m 'runtimes and not battery' $(TESTS) || [ $$? -eq 5 ]
+	$(BIN)/python -m pytest $(TESTS)
 
 # What takes minutes: every name exported and compiled, faults by the hundred.
 battery: .venv/tested

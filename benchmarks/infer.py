@@ -24,7 +24,7 @@ import residua
 from residua.nn.network import Network
 from residua.predict.engines.choose import measure_engines
 from residua.predict.engines.folding import fold_norms
-from residua.predict.openvino_package import import_openvino
+from residua.predict.openvino_package import import_openvino, openvino_core
 
 NETS = ("resnet18", "resnet50", "iresnet50", "preresnet50", "cifar_resnet110")
 BATCHES = (1, 4, 16)
@@ -74,7 +74,7 @@ def onnxruntime_peer(model: bytes, inputs: Tensor) -> Compute:
 def openvino_peer(model: bytes, inputs: Tensor, hint: str) -> Compute:
     """A compiled model of fixed shape: the batch as one request, or for throughput each image as one."""
     library = import_openvino()
-    core, arrays = library.Core(), inputs.numpy()
+    core, arrays = openvino_core(), inputs.numpy()
     parts = [arrays] if hint == "LATENCY" else [*arrays[:, None]]
     network = core.read_model(model)
     network.reshape([*parts[0].shape])

@@ -11,12 +11,6 @@ import pytest
 
 from eyes import Eyes
 
-RUNTIMES = ("predict", "export", "fast_engine", "picture_stream", "serve")
-"""Words in the paths of tests that load other runtimes: `make test` runs them in processes of their own.
-
-After many of them a process of the tests crashed in whatever test came next, with a damaged interpreter.
-"""
-
 
 @pytest.fixture(scope="session", autouse=True)
 def _engine() -> None:
@@ -104,6 +98,3 @@ def pytest_unconfigure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The tests that may take minutes come first, so that no worker ends with one while the others idle."""
     items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
-    for item in items:
-        if any(word in item.path.relative_to(item.config.rootpath).as_posix() for word in RUNTIMES):
-            item.add_marker("runtimes")

@@ -8,7 +8,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from residua.predict.export.facts import KEY, ExportFacts
-from residua.predict.openvino_package import import_openvino
+from residua.predict.openvino_package import import_openvino, openvino_core
 from small import COLOURS, PIXELS, arch
 
 CLASSES = tuple(COLOURS)
@@ -50,9 +50,8 @@ def write_onnx(path: Path, **options: Any) -> Path:
 
 def write_openvino(path: Path, *, with_facts: bool = True, **options: Any) -> Path:
     """The same as a model of OpenVINO, `path` ending in .xml."""
-    openvino = import_openvino()
-    model = openvino.Core().read_model(onnx_model(**options).SerializeToString())
+    model = openvino_core().read_model(onnx_model(**options).SerializeToString())
     if with_facts:
         model.set_rt_info(facts(takes=options.get("takes", "inputs")).to_text(), KEY)
-    openvino.save_model(model, str(path), compress_to_fp16=False)
+    import_openvino().save_model(model, str(path), compress_to_fp16=False)
     return path

@@ -1,10 +1,12 @@
-"""OpenVINO sends nothing, and writes nothing to the user's home."""
+"""OpenVINO sends nothing, writes nothing to the user's home, and has one Core."""
 
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from residua.predict.openvino_package import import_openvino, only_one_core, openvino_core
 
 pytest.importorskip("openvino")
 
@@ -25,3 +27,11 @@ def test_that_importing_openvino_loads_no_telemetry_and_leaves_the_home_folder_e
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert not done.stdout.strip()
     assert not [*tmp_path.iterdir()]
+
+
+def test_that_within_one_core_nothing_makes_another() -> None:
+    openvino = import_openvino()
+    kind = openvino.Core
+    with only_one_core():
+        assert openvino.Core() is openvino_core()
+    assert openvino.Core is kind

@@ -142,14 +142,14 @@ def _read_onnx(path: Path, threads: int) -> tuple[Engine, ExportFacts]:
 
 def _read_openvino(path: Path, threads: int) -> tuple[Engine, ExportFacts]:
     from residua.predict.engines.openvino import OpenVinoEngine
-    from residua.predict.openvino_package import import_openvino
+    from residua.predict.openvino_package import openvino_core
 
     try:
-        openvino = import_openvino()
+        core = openvino_core()
     except ImportError:
         raise ConfigError(f"{path} needs OpenVINO: pip install 'residua[openvino]'") from None
     try:
-        model = openvino.Core().read_model(str(path))
+        model = core.read_model(str(path))
     except RuntimeError as error:
         raise CheckpointError(
             f"{path} is no model of OpenVINO ({one_line(error)}): export it again"

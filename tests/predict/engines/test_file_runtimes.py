@@ -1,5 +1,6 @@
 """ONNX Runtime and OpenVINO compute a file or a model in memory, without torch."""
 
+import signal
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ from small_model import READS, WITH_MEAN_IMAGE, expected, onnx_model, views
 from residua.errors import CheckpointError, ConfigError
 from residua.predict.engines.onnxruntime import OnnxRuntimeEngine
 from residua.predict.engines.openvino import OpenVinoEngine
+from residua.predict.openvino_package import openvino_core
 
 WAYS = {
     "onnxruntime": lambda model, reads: OnnxRuntimeEngine(model, reads, threads=2),
@@ -50,7 +52,7 @@ def test_models_in_memory_are_taken_too(model):
     import openvino
 
     pixels = views(2)
-    in_memory = openvino.Core().read_model(str(model))
+    in_memory = openvino_core().read_model(str(model))
     for engine in (OnnxRuntimeEngine(model.read_bytes(), READS), OpenVinoEngine(in_memory, READS)):
         np.testing.assert_allclose(engine.logits(pixels), expected(pixels, READS), rtol=1e-4, atol=1e-4)
     assert in_memory.input(0).element_type == openvino.Type.f32
@@ -83,7 +85,6 @@ def test_a_runtime_that_is_not_installed_is_named_with_its_extra(make, package, 
         make(model, READS)
 
 
-@pytest.mark.battery  # starting a process crashed the one of the tests after hundreds of others
 def test_files_are_computed_without_torch_and_without_a_connection(model):
     code = f"""
 import socket, sys
@@ -102,3 +103,25 @@ assert not [name for name, module in sys.modules.items() if "telemetry" in name.
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+SIGNALS = """
+import signal, sys
+import numpy as np
+from residua.predict.engines.openvino import OpenVinoEngine
+from residua.spec.preprocess import Preprocess
+
+reads = Preprocess(8, 8, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
+engines = [OpenVinoEngine(sys.argv[1], reads) for _ in range(3)]
+while engines:
+    engines.pop(0).logits(np.zeros((2, 3, 8, 8), np.uint8))
+signal.signal(signal.SIGUSR1, lambda *_: print("a handler ran"))
+signal.raise_signal(signal.SIGUSR1)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="Windows has no SIGUSR1")
+def test_that_a_signal_is_handled_after_engines_were_deleted(model):
+    command = [sys.executable, "-c", SIGNALS, str(model)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "a handler ran"), done.stderr

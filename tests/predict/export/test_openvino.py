@@ -11,7 +11,7 @@ from sample_network import CLASSES, sample_network
 from residua.predict.export.facts import KEY, ExportFacts
 from residua.predict.export.graph import weights_digest
 from residua.predict.export.openvino import openvino_model
-from residua.predict.openvino_package import import_openvino
+from residua.predict.openvino_package import import_openvino, openvino_core
 
 openvino: Any = import_openvino()
 
@@ -35,7 +35,7 @@ def test_that_the_batch_alone_is_free(exported: Any) -> None:
 
 def test_that_the_file_names_network_classes_and_digest(exported: Any, tmp_path: Path) -> None:
     openvino.save_model(exported, tmp_path / "model.xml", compress_to_fp16=False)
-    model = openvino.Core().read_model(tmp_path / "model.xml")
+    model = openvino_core().read_model(tmp_path / "model.xml")
     facts = ExportFacts.from_text(model.get_rt_info(KEY).value, path="model.xml")
     assert facts.classes == CLASSES
     assert facts.digest == weights_digest(sample_network())

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from residua.errors import CheckpointError, ConfigError
 from residua.predict.engines.normalise import normalise_views
-from residua.predict.openvino_package import import_openvino
+from residua.predict.openvino_package import import_openvino, openvino_core
 from residua.spec.preprocess import Preprocess
 
 if TYPE_CHECKING:
@@ -86,10 +86,7 @@ class OpenVinoEngine:
 
 
 def _requests_of(compiled: Any) -> list[Any]:
-    """One request for each stream of a compiled model.
-
-    They are waited for one by one: callbacks in Python, as AsyncInferQueue has them, damaged the interpreter.
-    """
+    """One request for each stream of a compiled model; they are waited for one by one."""
     count = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
     return [compiled.create_infer_request() for _ in range(count)]
 
@@ -97,10 +94,9 @@ def _requests_of(compiled: Any) -> list[Any]:
 def _compile(model: Any, preprocess: Preprocess | None, settings: dict[str, Any]) -> Any:
     """A model compiled for the CPU; it reads uint8 unless a mean image is subtracted before."""
     try:
-        openvino = import_openvino()
+        core = openvino_core()
     except ImportError:
         raise ConfigError(f"OpenVINO is not installed: {INSTALL}") from None
-    core = openvino.Core()
     try:
         network = _read(core, model) if isinstance(model, str | Path | bytes) else model.clone()
         if preprocess is not None and not preprocess.mean_image:

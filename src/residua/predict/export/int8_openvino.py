@@ -14,7 +14,7 @@ from residua.predict.engines.normalise import normalise_views
 from residua.predict.engines.openvino import INSTALL, OpenVinoEngine
 from residua.predict.export.facts import KEY, ExportFacts
 from residua.predict.export.int8 import MAX_DROP, Int8Accuracy, Int8Data, Listen, quantise_within
-from residua.predict.openvino_package import switch_telemetry_off
+from residua.predict.openvino_package import only_one_core, switch_telemetry_off
 
 if TYPE_CHECKING:
     import openvino
@@ -70,7 +70,7 @@ class OpenVinoQuantiser:
         """The model with these operations in int8."""
         nncf = import_nncf()
         floats = [name for name in self.operations if name not in operations]
-        with redirect_stdout(StringIO()):  # its bars are drawn there
+        with only_one_core(), redirect_stdout(StringIO()):  # its bars are drawn there
             model: openvino.Model = nncf.quantize(
                 self._model.clone(),
                 nncf.Dataset([*arrays], self._input),
