@@ -139,6 +139,7 @@ def test_beyond_this_machine_readers_need_the_printed_address(runs: Path) -> Non
             assert client.post("/api/jobs", json={}).status_code == 403, "but not for actions"
 
 
+@pytest.mark.battery  # it trains
 def test_a_job_is_a_command_that_can_be_stopped(runs: Path) -> None:
     lab = Server(runs, command="lab")
     client = lab.client()

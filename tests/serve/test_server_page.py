@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from chromium import Tab, chromium
 from residua.report.colours import DARK, LIGHT, css_variables
 from residua.serve.limits import STANDARD
 from residua.serve.pages import FOLDER, POLICY, page_files
@@ -40,40 +40,13 @@ def address() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Chromium with a pretended camera; the test is skipped where there is none."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.skip("chromium is not installed: apt-get install chromium")
-    words = [
-        "--no-sandbox",
-        "--disable-gpu",
-        "--use-fake-ui-for-media-stream",
-        "--use-fake-device-for-media-stream",
-    ]
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=program, args=words)
+    words = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
+    with chromium(*words) as browser:
         yield browser
-        browser.close()
 
 
-class Visit:
-    """The page in a tab, and what went wrong in it."""
-
-    def __init__(self, browser: Any, address: str, **options: Any) -> None:
-        self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}} | options)
-        self.page = self.context.new_page()
-        self.page.set_default_timeout(60_000)
-        self.wrong: list[str] = []
-        self.requests: list[str] = []
-        self.page.on("console", lambda message: self._note(message.text))
-        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(address)
-        self.page.wait_for_selector(".state.ready")
-
-    def _note(self, text: str) -> None:
-        if "responded with a status of" not in text:  # the browser's own line for each refusal
-            self.wrong.append(text)
+class Visit(Tab):
+    """The page in a tab."""
 
     def send(self, *files: Path, where: str = "#images") -> None:
         """Choose files, and wait for all predictions."""
@@ -85,15 +58,6 @@ class Visit:
         self.page.wait_for_selector(".card")
         self.page.wait_for_selector(".card.pending", state="detached")
         self.page.wait_for_timeout(400)
-
-    def texts(self, selector: str) -> list[str]:
-        """The text of every such element."""
-        return [text.strip() for text in self.page.locator(selector).all_inner_texts()]
-
-    def close(self) -> None:
-        """Close the tab; nothing may have gone wrong in it."""
-        self.context.close()
-        assert not self.wrong, self.wrong
 
 
 @pytest.fixture
@@ -362,30 +326,23 @@ def test_the_page_is_used_by_keyboard_alone(visit: Visit, photos: Path) -> None:
 def test_axe_finds_nothing_serious(
     browser: Any, address: str, photos: Path, width: int, height: int, scheme: str
 ) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     viewport = {"width": width, "height": height}
     visit = Visit(browser, address, viewport=viewport, color_scheme=scheme, reduced_motion="reduce")
     broken = photos / "broken.jpg"
     broken.write_bytes(b"")
 
-    def check(what: str) -> None:
-        violations = axe.run(visit.page).response["violations"]
-        serious = [one for one in violations if one["impact"] in ("serious", "critical")]
-        assert not serious, (what, [(one["id"], one["nodes"][0]["html"]) for one in serious])
-        assert visit.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), what
-
-    check("empty")
+    visit.check("empty")
     visit.send(photos / "rose.png")
     visit.page.click(".where")
     visit.settle()
-    check("one image")
+    visit.check("one image")
     visit.send(photos / "garden" / "sky.png", broken)
     for part in visit.page.locator("summary").all():
         part.click()
-    check("several images")
+    visit.check("several images")
     visit.page.click("#take-photo")
     visit.page.wait_for_selector("#shoot:enabled")
-    check("camera")
+    visit.check("camera")
     visit.close()
 
 

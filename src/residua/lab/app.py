@@ -8,23 +8,25 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from residua.lab import actions, curves_view, runs_view
+from residua.lab import actions, curves_view, papers_view, predict_view, runs_view
 from residua.lab.access import Access, new_token
 from residua.lab.broadcast import Broadcast
 from residua.lab.jobs import Jobs
+from residua.lab.latest_model import LatestModel
 from residua.lab.notes import Notes
 from residua.lab.run_folder import RunFolder
 from residua.lab.run_table import RunTable
 from residua.lab.series_store import SeriesStore
 from residua.lab.state import Lab
 from residua.serve.app import NO_TELEMETRY
+from residua.serve.bodies import Bodies
 from residua.serve.guard import Guard, error_response
 from residua.serve.limits import STANDARD, Limits
 from residua.serve.pages import INDEX, PageFile, page_files, page_response
 
 PAGE = Path(__file__).parent / "page"
 """The files of the page."""
-ROUTERS = (runs_view.router, curves_view.router, actions.router)
+ROUTERS = (runs_view.router, curves_view.router, papers_view.router, predict_view.router, actions.router)
 """One for each view, and one for actions."""
 
 
@@ -82,6 +84,8 @@ def _lab(folder: Path, limits: Limits, *, is_token_needed: bool, is_read_only: b
         notes=Notes(runs.path),
         jobs=Jobs(broadcast.publish),
         broadcast=broadcast,
+        model=LatestModel(),
+        bodies=Bodies(limits),
         limits=limits,
         token=new_token(),
         is_token_needed=is_token_needed,

@@ -17,7 +17,6 @@ import os
 import shutil
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from math import isfinite
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -33,7 +32,7 @@ Numbers = NDArray[np.float64]
 METRICS = "metrics.jsonl"
 SMALL_BYTES = 256 << 10
 """Files up to this size are parsed whole: about 2,000 epochs, in 10 ms."""
-CHUNK_BYTES = 4 << 20
+CHUNK_BYTES = 1 << 20
 """Bytes that are parsed at a time."""
 MARK_BYTES = 4096
 """Bytes before the end of what was parsed whose digest tells whether the file is still the same."""
@@ -68,32 +67,45 @@ def parse_rows(text: bytes) -> list[dict[str, float]]:
     """The rows in whole lines of metrics under the names of this version, without damaged ones."""
     rows = []
     for line in text.splitlines():
-        with suppress(ValueError, RecursionError):
-            row = json.loads(line)
-            if type(row) is dict and type(row.get("step")) is int and _is_plain(row):
-                rows.append(row)
-                continue
         with suppress(ConfigError):
             row = read_row(parse_json(line))
             rows.append({name: value for name, value in row.items() if value is not None})
     return rows
 
 
-def _is_plain(row: dict[str, Any]) -> bool:
-    """Whether a row needs no further checks: finite numbers under names of this version."""
-    if row["step"] < 0 or "rate" in row:
+def parse_columns(text: bytes) -> tuple[int, dict[str, Numbers]]:
+    """The number of rows in whole lines of metrics, and one array for each metric, NaN where a row lacks it.
+
+    Lines that are all plain rows are parsed together, which is several times faster than one by one.
+    """
+    has_truth_values = b"true" in text or b"false" in text  # which count as numbers in an array
+    with suppress(ValueError, RecursionError):
+        rows = [] if has_truth_values else json.loads(b"[" + b",".join(text.splitlines()) + b"]")
+        if all(type(row) is dict for row in rows):
+            columns = _columns_of(rows)
+            if all(_is_plain(name, values, rows) for name, values in columns.items()) and "step" in columns:
+                return len(rows), _as_floats(columns)
+    rows = parse_rows(text)
+    return len(rows), _as_floats(_columns_of(rows))
+
+
+def _columns_of(rows: list[dict[str, Any]]) -> dict[str, NDArray[Any]]:
+    names = dict.fromkeys(name for keys in {tuple(row) for row in rows} for name in keys)
+    return {name: np.array([row.get(name, np.nan) for row in rows]) for name in list(names)[:MAX_METRICS]}
+
+
+def _is_plain(name: str, values: NDArray[Any], rows: list[dict[str, Any]]) -> bool:
+    """Whether a column needs no further checks: finite numbers under a name of this version."""
+    if name == "step":
+        return values.dtype.kind == "i" and bool((values >= 0).all())
+    if values.dtype.kind not in "if" or name == "rate":
         return False
-    return all(type(value) in (int, float) and isfinite(value) for value in row.values())
+    odd = np.flatnonzero(~np.isfinite(values))
+    return all(name not in rows[place] for place in odd)
 
 
-def as_columns(rows: list[dict[str, float]]) -> dict[str, Numbers]:
-    """One array for each metric, NaN where a row lacks it."""
-    names = list(dict.fromkeys(name for row in rows for name in row))[:MAX_METRICS]
-    return {name: _column(rows, name) for name in names}
-
-
-def _column(rows: list[dict[str, float]], name: str) -> Numbers:
-    return np.array([row.get(name, np.nan) for row in rows], np.float64)
+def _as_floats(columns: dict[str, NDArray[Any]]) -> dict[str, Numbers]:
+    return {name: values.astype(np.float64, copy=False) for name, values in columns.items()}
 
 
 def read_small(run: Path) -> dict[str, Numbers]:
@@ -102,7 +114,7 @@ def read_small(run: Path) -> dict[str, Numbers]:
         text = read_file(run / METRICS)
     except (OSError, ResiduaError):
         return {}
-    return as_columns(parse_rows(text[: text.rfind(b"\n") + 1]))
+    return parse_columns(text[: text.rfind(b"\n") + 1])[1]
 
 
 def entry_folder(run: Path) -> Path:
@@ -162,13 +174,12 @@ def _append(file: BinaryIO, entry: Path, index: ColumnIndex) -> ColumnIndex:
         end = text.rfind(b"\n") + 1
         text, rest = text[:end], text[end:]
         offset += end
-        parsed = parse_rows(text)
-        for name in dict.fromkeys(name for row in parsed for name in row):
-            if name not in names and len(names) < MAX_METRICS:
-                names.append(name)
+        count, columns = parse_columns(text)
+        names += [name for name in columns if name not in names][: MAX_METRICS - len(names)]
         for place, name in enumerate(names):
-            _write_column(entry / f"{place}.f64", rows, _column(parsed, name))
-        rows += len(parsed)
+            values = columns.get(name)
+            _write_column(entry / f"{place}.f64", rows, np.full(count, np.nan) if values is None else values)
+        rows += count
     return ColumnIndex(index.inode, offset, _mark(file, offset), rows, tuple(names), source=index.source)
 
 

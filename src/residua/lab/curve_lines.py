@@ -22,6 +22,8 @@ AXIS_COLUMNS: Mapping[Axis, tuple[str, ...]] = {
     "images": ("step",),
 }
 """Axis -> the metrics that it is made of."""
+EDGE = 1e-9
+"""Share by which a window is longer, so that points at its ends count in spite of rounding."""
 EXACT_POINTS = 4000
 """Positions up to which every point is sent as it is."""
 
@@ -87,8 +89,9 @@ def smoothed(points: CurvePoints, window: float) -> CurvePoints:
     """
     if window <= 0 or not len(points.x):
         return points
-    first = np.searchsorted(points.x, points.x - window / 2, "left")
-    last = np.searchsorted(points.x, points.x + window / 2, "right")
+    half = window / 2 * (1 + EDGE)
+    first = np.searchsorted(points.x, points.x - half, "left")
+    last = np.searchsorted(points.x, points.x + half, "right")
     centre = points.y.mean()  # sums of what is around zero lose no digits
     sums = np.concatenate([[0.0], np.cumsum(points.y - centre)])
     return CurvePoints(points.x, centre + (sums[last] - sums[first]) / (last - first))
@@ -108,12 +111,15 @@ def column_edges(low: float, high: float, pixels: int, *, is_log: bool) -> Numbe
     return np.linspace(low, high, pixels + 1)
 
 
-def on_shared_axis(curves: Sequence[CurvePoints], edges: Numbers) -> tuple[Numbers, list[Numbers]]:
+def on_shared_axis(
+    curves: Sequence[CurvePoints], edges: Numbers, *, max_points: int = EXACT_POINTS
+) -> tuple[Numbers, list[Numbers]]:
     """Curves on positions that they share.
 
     Args:
         curves: From `visible`.
         edges: From `column_edges`.
+        max_points: Positions up to which every point is sent as it is.
 
     Returns:
         Positions in ascending order, and the values of each curve there, NaN where it has none. With few
@@ -122,7 +128,7 @@ def on_shared_axis(curves: Sequence[CurvePoints], edges: Numbers) -> tuple[Numbe
     """
     positions = np.unique(np.concatenate([np.unique(curve.x) for curve in curves] or [edges[:0]]))
     is_single = all(len(curve.x) < 2 or (np.diff(curve.x) > 0).all() for curve in curves)
-    if is_single and len(positions) <= max(EXACT_POINTS, 4 * len(edges)):
+    if is_single and len(positions) <= max_points:
         return positions, [_at(curve, positions) for curve in curves]
     width = np.diff(edges)
     grid = np.empty(2 * len(width))

@@ -5,11 +5,13 @@ An option is a text, a number or the name of a run in the folder: no path of the
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from residua.errors import ResiduaError
 from residua.files import next_free
 from residua.lab.state import Lab
+from residua.reproduce.items import ITEMS
 from residua.runs.run import RECIPE, open_run
 from residua.serve.problems import Refusal
 from residua.spec.named_network import arch_of, is_file, origin_of
@@ -18,6 +20,8 @@ MAX_EPOCHS = 1000
 """Most epochs that the page starts."""
 MAX_SEED = 1 << 31
 """Above every seed that the page takes."""
+REPRODUCE_BUDGETS = ("smoke",)
+"""Budgets of reproductions that need no data but the digits of scikit-learn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +74,27 @@ def resume(lab: Lab, options: Mapping[str, Any]) -> JobPlan:
     return JobPlan(f"Resume {name}", ("resume", str(lab.run_path(name))), run=name)
 
 
+def reproduce(lab: Lab, options: Mapping[str, Any]) -> JobPlan:
+    """Reproduce a table or figure of a paper on digits."""
+    item, budget = text_option(options, "item"), text_option(options, "budget")
+    if item not in ITEMS or budget not in REPRODUCE_BUDGETS:
+        raise _bad(f"there is no such table or figure, or budget: give {' or '.join(REPRODUCE_BUDGETS)}")
+    words = ("reproduce", item, "--budget", budget, "-o", str(reproduce_folder(lab)))
+    return JobPlan(f"Reproduce {item}, {budget}", words)
+
+
+def reproduce_folder(lab: Lab) -> Path:
+    """Where the page writes reproductions."""
+    return lab.folder.path / "reproduce"
+
+
 JobKind = Callable[[Lab, Mapping[str, Any]], JobPlan]
-KINDS: Mapping[str, JobKind] = {"train_digits": train_digits, "repeat": repeat, "resume": resume}
+KINDS: Mapping[str, JobKind] = {
+    "train_digits": train_digits,
+    "repeat": repeat,
+    "resume": resume,
+    "reproduce": reproduce,
+}
 """Kind -> its function."""
 
 

@@ -19,11 +19,14 @@ from residua.lab.lock_holders import LockHolders
 from residua.lab.run_folder import RunFolder
 from residua.lab.run_row import FileVersions, RunRow, file_versions, read_run_row, with_columns
 from residua.lab.series_store import SeriesStore
+from residua.lab.table_cache import read_table, write_table
 
 SCAN_SECONDS = 0.5
 """Time between two scans."""
 PUBLISH_ROWS = 50
 """Rows that are published together."""
+WRITE_SECONDS = 30.0
+"""Shortest time between two writings of the table for the next start."""
 
 
 class RunTable:
@@ -41,6 +44,7 @@ class RunTable:
         self._store, self._publish = store, publish
         self._rows: dict[str, RunRow] = {}
         self._versions: dict[str, tuple[FileVersions, int]] = {}
+        self._known: dict[str, tuple[FileVersions, RunRow]] = {}
         self._unread: dict[str, None] = {}
         self._is_stopped = threading.Event()
         self._first_scan = threading.Event()
@@ -49,6 +53,7 @@ class RunTable:
             for name, target in (("scan", self._scan_on), ("read", self._read_on))
         ]
         self._is_work_left = threading.Event()
+        self._next_write = 0.0
 
     def start(self) -> None:
         """Begin to scan."""
@@ -56,9 +61,11 @@ class RunTable:
             thread.start()
 
     def close(self) -> None:
-        """End the threads."""
+        """End the threads, and keep the rows for the next start."""
         self._is_stopped.set()
         self._is_work_left.set()
+        if self._known:
+            write_table(self.folder.path, self._known)
 
     def rows(self) -> list[RunRow]:
         """The rows so far; the first scan may still go on."""
@@ -93,11 +100,15 @@ class RunTable:
             version = (file_versions(path), holders.process_of(path / ".lock"))
             if self._versions.get(name) == version:
                 continue
-            row = read_run_row(path, name, version[0], holders)
-            self._rows[name] = _with_known_score(row, self._rows.get(name))
             self._versions[name] = version
-            self._unread[name] = None
-            self._is_work_left.set()
+            files, known = self._known.get(name, ((), None))
+            if known and files == version[0] and known.state != "running" and not version[1]:
+                self._rows[name] = known
+            else:
+                row = read_run_row(path, name, version[0], holders)
+                self._rows[name] = _with_known_score(row, self._rows.get(name))
+                self._unread[name] = None
+                self._is_work_left.set()
             changed.append(self._rows[name])
             if len(changed) == PUBLISH_ROWS:
                 self._publish_rows(changed)
@@ -106,6 +117,7 @@ class RunTable:
             self._publish_rows(changed, gone)
 
     def _scan_on(self) -> None:
+        self._known = read_table(self.folder.path)
         while not self._is_stopped.is_set():
             start = time.monotonic()
             with suppress(OSError):
@@ -130,6 +142,20 @@ class RunTable:
                     rows, since = [], time.monotonic()
             if rows:
                 self._publish_rows(rows)
+            self._keep()
+
+    def _keep(self) -> None:
+        """Keep the rows for the next start, once their metrics are read."""
+        versions = dict(self._versions)
+        rows = {
+            name: row
+            for name, row in list(self._rows.items())
+            if name in versions and name not in self._unread
+        }
+        self._known = {name: (versions[name][0], row) for name, row in rows.items()}
+        if time.monotonic() > self._next_write:
+            write_table(self.folder.path, self._known)
+            self._next_write = time.monotonic() + WRITE_SECONDS
 
     def _read(self, name: str) -> RunRow | None:
         """Put the best score of a run into its row; the row."""
@@ -137,7 +163,7 @@ class RunTable:
         if row is None or row.state == "damaged":
             return None
         try:
-            columns = self._store.columns([self.folder.path / name], ["step", row.metric])[0]
+            columns = self._store.columns([self.folder.path / name], ["step", row.metric], keep=False)[0]
         except ResiduaError:
             return None
         row = with_columns(row, columns)

@@ -1,13 +1,14 @@
 """Routes of the table of runs."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from residua.errors import ResiduaError
 from residua.lab.actions import in_thread
+from residua.lab.export import MAX_EXPORT_RUNS, export_page
 from residua.lab.state import TheLab
 
 router = APIRouter(prefix="/api")
@@ -35,6 +36,19 @@ async def list_runs(lab: TheLab) -> JSONResponse:
         }
 
     return JSONResponse(await in_thread(table))
+
+
+@router.get("/export")
+async def export(
+    lab: TheLab, run: Annotated[list[str], Query(min_length=1, max_length=MAX_EXPORT_RUNS)]
+) -> Response:
+    """Runs as one HTML file, to be saved."""
+    runs = {name: lab.run_path(name) for name in run}
+    page = await in_thread(lambda: export_page(runs, lab.store))
+    name = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in run[0])[:60]
+    name = f"{name or 'run'}.html" if len(run) == 1 else f"{len(run)}-runs.html"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Content-Security-Policy": "sandbox"}
+    return Response(page, media_type="text/html; charset=utf-8", headers=headers)
 
 
 @router.get("/events")

@@ -44,12 +44,15 @@ class SeriesStore:
         self._pool: ProcessPoolExecutor | None = None
         self._is_closed = False
 
-    def columns(self, runs: Sequence[Path], names: Sequence[str]) -> list[dict[str, Numbers]]:
+    def columns(
+        self, runs: Sequence[Path], names: Sequence[str], *, keep: bool = True
+    ) -> list[dict[str, Numbers]]:
         """Columns of runs, all as long as the run has rows at this moment.
 
         Args:
             runs: Run directories.
             names: Metrics.
+            keep: Whether they stay in memory for the next request.
 
         Returns:
             For each run, name -> float64 array with NaN where a row lacks the metric; metrics that a run does
@@ -59,13 +62,13 @@ class SeriesStore:
             ResourceError: The cache cannot be written.
         """
         versions = [_version(run) for run in runs]
-        indexes: list[ColumnIndex | Future[ColumnIndex] | None] = []
+        indexes: list[Future[ColumnIndex] | None] = []
         for run, version in zip(runs, versions, strict=True):
             is_known = all(self._lookup(run, name, version) for name in names)
             is_large = version[1] > SMALL_BYTES
             indexes.append(self._submit(run) if is_large and not is_known else None)
         return [
-            self._of_run(run, names, version, index)
+            self._of_run(run, names, version, index, keep=keep)
             for run, version, index in zip(runs, versions, indexes, strict=True)
         ]
 
@@ -87,7 +90,9 @@ class SeriesStore:
         run: Path,
         names: Sequence[str],
         version: tuple[int, int, int],
-        index: "ColumnIndex | Future[ColumnIndex] | None",
+        index: "Future[ColumnIndex] | None",
+        *,
+        keep: bool,
     ) -> dict[str, Numbers]:
         columns: dict[str, Numbers | None] = {}
         missing = []
@@ -101,7 +106,8 @@ class SeriesStore:
             fresh = self._read(run, missing, version, index)
             for name in missing:
                 columns[name] = fresh.get(name)
-                self._keep(run, name, version, columns[name])
+                if keep:
+                    self._keep(run, name, version, columns[name])
         present = {name: values for name, values in columns.items() if values is not None}
         length = min((len(values) for values in present.values()), default=0)
         return {name: values[:length] for name, values in present.items()}
@@ -111,11 +117,11 @@ class SeriesStore:
         run: Path,
         names: Sequence[str],
         version: tuple[int, int, int],
-        index: "ColumnIndex | Future[ColumnIndex] | None",
+        index: "Future[ColumnIndex] | None",
     ) -> dict[str, Numbers]:
         if version[1] <= SMALL_BYTES:
             return read_small(run)
-        index = _result(index if isinstance(index, Future) else self._submit(run))
+        index = _result(index or self._submit(run))
         return {name: values for name in names if (values := read_column(run, name, index)) is not None}
 
     def _submit(self, run: Path) -> "Future[ColumnIndex]":

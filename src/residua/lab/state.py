@@ -9,10 +9,12 @@ from fastapi import Depends, Query, Request
 from residua.errors import ConfigError
 from residua.lab.broadcast import Broadcast
 from residua.lab.jobs import Jobs
+from residua.lab.latest_model import LatestModel
 from residua.lab.notes import Notes
 from residua.lab.run_folder import RunFolder
 from residua.lab.run_table import RunTable
 from residua.lab.series_store import SeriesStore
+from residua.serve.bodies import Bodies
 from residua.serve.limits import Limits
 from residua.serve.problems import Refusal
 
@@ -33,6 +35,10 @@ class Lab:
     """Commands that the page started."""
     broadcast: Broadcast
     """Events for open pages."""
+    model: LatestModel
+    """Predicts images with the network of a run."""
+    bodies: Bodies
+    """Images that arrive."""
     limits: Limits
     """What requests may use."""
     token: str

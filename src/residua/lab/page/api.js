@@ -33,6 +33,12 @@ export async function act(path, body = {}, values = {}) {
   return (await request(path, values, { method: 'POST', headers, body: JSON.stringify(body) })).json()
 }
 
+/** POST bytes, such as an image, with the token; the response as JSON. */
+export async function actWith(path, bytes, values = {}) {
+  const headers = { 'content-type': 'application/octet-stream', 'x-residua-token': TOKEN }
+  return (await request(path, values, { method: 'POST', headers, body: bytes })).json()
+}
+
 async function request(path, values, options) {
   const search = query(values)
   const response = await fetch(search ? `${path}?${search}` : path, options).catch((error) => {

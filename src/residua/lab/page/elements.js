@@ -21,6 +21,11 @@ export function svg(name, attributes = {}, ...children) {
   return element
 }
 
+/** A name whose lines may break after `/`, `-` and `_`. */
+export function breakable(name) {
+  return name.split(/(?<=[/_-])(?=.)/).flatMap((part, place) => (place ? [document.createElement('wbr'), part] : [part]))
+}
+
 /** Tell a screen reader. */
 export function announce(text) {
   document.getElementById('live').textContent = text

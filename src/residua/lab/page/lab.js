@@ -7,6 +7,7 @@ import { listJobs } from './jobs.js'
 const VIEWS = {
   runs: { title: 'Runs', file: './runs.js' },
   curves: { title: 'Curves', file: './curves.js' },
+  papers: { title: 'Papers', file: './papers.js' },
 }
 const part = (name) => document.getElementById(name)
 let takeDown = null

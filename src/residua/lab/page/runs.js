@@ -1,15 +1,15 @@
 // The table of runs: filtered, sorted, grouped; live; chosen runs lead to curves and a comparison.
 
-import { act, canAct, get, on } from './api.js'
-import { ago, announce, duration, h, metricName, problem, short, svg } from './elements.js'
+import { act, actWith, canAct, get, on } from './api.js'
+import { ago, announce, breakable, duration, h, metricName, problem, short, svg } from './elements.js'
 import { startJob } from './jobs.js'
 
 const PAGE_ROWS = 200
 const REDRAW_MS = 150
 const COLUMNS = [
   { key: 'name', title: 'Run', value: (row) => row.name },
-  { key: 'state', title: 'State', value: (row) => row.state },
   { key: 'best', title: 'Best', value: (row) => row.best?.value ?? null, numeric: true },
+  { key: 'state', title: 'State', value: (row) => row.state },
   { key: 'spark', title: 'Curve' },
   { key: 'network', title: 'Network', value: (row) => row.network },
   { key: 'recipe', title: 'Recipe', value: (row) => row.recipe, minor: true },
@@ -154,11 +154,11 @@ export function show(element, params) {
     const note = notes[row.name]
     return h('tr', { className: chosen.has(row.name) ? 'chosen' : '' },
       h('td', {}, box),
-      h('th', { scope: 'row' }, h('a', { href: `#/curves?runs=${encodeURIComponent(row.name)}`, 'data-focus': `open ${row.name}` }, row.name),
+      h('th', { scope: 'row' }, h('a', { href: `#/curves?runs=${encodeURIComponent(row.name)}`, 'data-focus': `open ${row.name}` }, breakable(row.name)),
         note?.tags.length ? h('span', { className: 'interval' }, note.tags.map((tag) => h('span', { className: 'tag' }, tag))) : null,
         note?.note ? h('span', { className: 'interval' }, note.note.split('\n')[0].slice(0, 80)) : null),
-      h('td', {}, h('span', { className: `dot ${row.state}` }, row.state), row.problem ? h('span', { className: 'interval' }, row.problem) : null),
       h('td', { className: 'numeric' }, row.best ? h('strong', {}, percent(row.best.value, row)) : row.num_rows === null && row.state !== 'damaged' ? '…' : '', interval(row)),
+      h('td', {}, h('span', { className: `dot ${row.state}` }, row.state), row.problem ? h('span', { className: 'interval' }, row.problem) : null),
       h('td', {}, sparkline(row)),
       h('td', {}, row.network),
       h('td', { className: 'minor' }, row.recipe, row.data ? h('span', { className: 'interval' }, row.data) : null),
@@ -190,6 +190,7 @@ export function show(element, params) {
     if (row.state === 'running') button('Stop', () => act('api/runs/stop', {}, { run: row.name }))
     if (row.state === 'stopped' || row.state === 'diverged') button('Resume', () => startJob('resume', { run: row.name }))
     if (row.state !== 'damaged') button('Train again, next seed', () => startJob('repeat', { run: row.name, seed: nextSeed(row) }))
+    if (row.epoch) button('Try an image', () => tryImage(row))
     button('Tags and note', () => editNotes(row))
     return buttons
   }
@@ -232,6 +233,31 @@ export function show(element, params) {
     }
   }
 
+  function tryImage(row) {
+    const file = h('input', { type: 'file', accept: 'image/*', onchange: predict })
+    const picture = h('img', { className: 'tried', alt: 'The chosen image', hidden: true })
+    const result = h('div', { 'aria-live': 'polite' })
+    const dialog = h('dialog', { 'aria-labelledby': 'try-title', onclose: () => { URL.revokeObjectURL(picture.src); dialog.remove() } },
+      h('h2', { id: 'try-title' }, `Try an image on ${row.name}`),
+      h('form', { method: 'dialog' }, h('label', {}, 'Image', file), picture, result,
+        h('div', { className: 'controls' }, h('button', {}, 'Close'))))
+    document.body.append(dialog)
+    dialog.showModal()
+    async function predict() {
+      const [image] = file.files
+      if (!image) return
+      URL.revokeObjectURL(picture.src)
+      picture.src = URL.createObjectURL(image)
+      picture.hidden = false
+      result.replaceChildren(h('p', { className: 'quiet' }, 'The network reads the image; the first one takes some seconds.'))
+      try {
+        result.replaceChildren(predictionOf(await actWith('api/predict', image, { run: row.name })))
+      } catch (error) {
+        result.replaceChildren(problem(error))
+      }
+    }
+  }
+
   function remember() {
     const search = new URLSearchParams()
     if (view.filter) search.set('filter', view.filter)
@@ -248,6 +274,14 @@ export function show(element, params) {
     clearTimeout(redraw)
     ends.forEach((end) => end())
   }
+}
+
+/** Classes with bars, or boxes of a detector as rows. */
+function predictionOf({ classes, boxes }) {
+  const rows = boxes ? boxes.map((box) => ({ class: box.class, probability: box.score })) : classes
+  if (!rows.length) return h('p', { className: 'quiet' }, 'Nothing was detected.')
+  return h('ol', { className: 'classes' }, rows.map((row) => h('li', {}, h('span', {}, row.class),
+    h('meter', { min: 0, max: 1, value: row.probability, 'aria-label': row.class }), h('span', { className: 'number' }, `${(100 * row.probability).toFixed(1)} %`))))
 }
 
 /** Other views that chosen runs lead to. */

@@ -1,0 +1,172 @@
+"""The lab in Chromium over 1,000 runs with 100,000 points each; TensorBoard and trackio with 50 of them.
+
+    python benchmarks/lab.py --data build/lab-data [--runs 1000] [--points 100000] [--peers FOLDER] [--json]
+
+Each run has a row of metrics for each point: epoch, step, training and test error. FOLDER is a virtual
+environment with tensorboard and trackio, as they would be installed beside residua; without it the lab is
+measured alone. The runs are written where they are not there yet: about 9 GB for 1,000, and 3 GB of cache.
+"""
+
+import argparse
+import json
+import math
+import shutil
+import statistics
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lab_peers
+import numpy as np
+import turns
+from page_timing import Chromium, memory_of_group, server
+
+from residua.recipes import recipe
+from residua.runs.run import create
+from residua.spec import zoo
+
+CURVES = 20
+"""Different curves; the others are copies of them, which no reader can know."""
+OVERLAY = 50
+"""Runs that are drawn together, and runs that the peers get."""
+ZOOMS = 12
+DRAWN = "Number(document.querySelector('.plot')?.dataset.drawn ?? 0)"
+UNTIL_DRAWN = (
+    "() => new Promise((end) => {{ const before = {drawn}; const start = performance.now();"
+    " const look = () => {drawn} > before ? requestAnimationFrame(() => end(performance.now() - start))"
+    " : requestAnimationFrame(look); {act}; look() }})"
+)
+"""JavaScript: milliseconds from an action to the frame after the curves are drawn."""
+PRESS = (
+    "document.querySelector('.surface').dispatchEvent("
+    "new KeyboardEvent('keydown', {{key: '{}', bubbles: true}}))"
+)
+
+
+def write_runs(folder: Path, runs: int, points: int) -> None:
+    """Write runs whose metrics look like training, with a spike in each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    for number in range(runs):
+        path = folder / f"run-{number:04}"
+        if (path / "finished.json").exists():
+            continue
+        run_recipe = replace(recipe("quick", zoo.arch("cifar_resnet20"), "digits"), seed=number)
+        identity = {"classes": ["a", "b"], "train": 50_000, "test": 10_000, "digest": "0" * 64}
+        create(path, run_recipe, identity=identity, force=True)
+        if number < CURVES:
+            write_curves(path / "metrics.jsonl", points, rng)
+        else:
+            shutil.copyfile(folder / f"run-{number % CURVES:04}" / "metrics.jsonl", path / "metrics.jsonl")
+        (path / "finished.json").write_text("{}")
+
+
+def write_curves(file: Path, points: int, rng: np.random.Generator) -> None:
+    """A file of metrics with one row for each point."""
+    step = np.arange(1, points + 1)
+    noise = rng.normal(0, 0.5, points).cumsum() / 400 + rng.normal(0, 0.4, points)
+    test = 6 + 4 * rng.random() + 80 * np.exp(-step / (points / 8)) + noise
+    test[rng.integers(points)] = 99.0
+    train = test - 3 + rng.normal(0, 0.3, points)
+    rows = zip(step.tolist(), np.clip(train, 0, 100).round(4), np.clip(test, 0, 100).round(4), strict=True)
+    with file.open("w") as lines:
+        for at, one, other in rows:
+            row = {"epoch": at // 100, "step": at, "train_error": float(one), "test_error": float(other)}
+            lines.write(json.dumps(row) + "\n")
+
+
+def measure_lab(data: Path, cache: Path, driver: Any, *, runs: int) -> dict[str, float]:
+    """Seconds and megabytes of the lab: first start, which reads all metrics, and a second one."""
+    values: dict[str, float] = {}
+    words = [sys.executable, "-m", "residua", "lab", str(data), "--port", "0"]
+    for start in ("first start", "later start"):
+        log = cache / f"{start}.log"
+        with server(words, {"XDG_CACHE_HOME": str(cache)}, lambda text: "lab  " in text, log) as process:
+            address = next(
+                line.split()[-1] for line in log.read_text().splitlines() if line.startswith("lab ")
+            )
+            tab = Chromium(driver)
+            began = time.perf_counter()
+            tab.page.goto(address)
+            tab.until("document.querySelectorAll('tbody tr').length > 0")
+            values[f"table, {start}"] = time.perf_counter() - began
+            tab.until(
+                f"document.querySelector('[role=status].quiet').textContent.startsWith('{runs:,} runs')"
+            )
+            values[f"all runs listed, {start}"] = time.perf_counter() - began
+            tab.until("!document.querySelector('.view .quiet').textContent.includes('reading')")
+            values[f"all scores, {start}"] = time.perf_counter() - began
+            if start == "later start":
+                values |= measure_curves(tab, address, data)
+                values["memory of the tab"] = tab.tab_memory()
+                values["memory of the server"] = memory_of_group(process.pid)
+            else:
+                values["memory of the server while it reads"] = memory_of_group(process.pid)
+            tab.browser.close()
+    return values
+
+
+def measure_curves(tab: Chromium, address: str, data: Path) -> dict[str, float]:
+    """Overlay, zoom and the delay of a live run."""
+    names = ",".join(f"run-{number:04}" for number in range(OVERLAY))
+    values: dict[str, float] = {}
+
+    def act(code: str) -> float:
+        return float(tab.page.evaluate(UNTIL_DRAWN.format(drawn=DRAWN, act=code))) / 1000
+
+    values["overlay of 50 runs"] = act(f"location.hash = '#/curves?runs={names}&axis=step'")
+    zooms = [act(PRESS.format("+" if number % 4 < 3 else "0")) for number in range(ZOOMS)]
+    values["zoom, median"], values["zoom, slowest"] = statistics.median(zooms), max(zooms)
+    delays = []
+    for number in range(5):
+        before = tab.page.evaluate(DRAWN)
+        with (data / "run-0000" / "metrics.jsonl").open("a") as file:
+            file.write(
+                f'{{"epoch": 1001, "step": {2_000_000 + number}, "train_error": 5.0, "test_error": 6.0}}\n'
+            )
+        delays.append(tab.until(f"{DRAWN} > {before}"))
+        time.sleep(0.7)
+    values["delay of a live run, slowest"] = max(delays)
+    return values
+
+
+def rows(args: argparse.Namespace) -> turns.Rows:
+    """What the lab needs for all runs, beside what each peer needs for 50."""
+    from playwright.sync_api import sync_playwright
+
+    write_runs(args.data, args.runs, args.points)
+    cache = args.data.parent / f"{args.data.name}-cache"
+    shutil.rmtree(cache, ignore_errors=True)
+    cache.mkdir()
+    with sync_playwright() as driver:
+        ours = measure_lab(args.data, cache, driver, runs=args.runs)
+        names = lab_peers.PEERS if args.peers else ()
+        peers = {
+            name: lab_peers.measure(name, args.peers, args.data, cache, driver, runs=min(OVERLAY, args.runs))
+            for name in names
+        }
+    for what, value in ours.items():
+        unit = "MB" if "memory" in what else "s"
+        matching = {name: values[what] for name, values in peers.items() if what in values}
+        for name, peer in (matching or {"none": math.nan}).items():
+            yield turns.row(what, value, peer, peer_name=name, unit=unit, less_is_better=True)
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder of the runs")
+    parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--points", type=int, default=100_000)
+    parser.add_argument("--peers", type=Path, help="virtual environment with tensorboard and trackio")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    args = parser.parse_args()
+    turns.show(rows(args), as_json=args.json)
+
+
+if __name__ == "__main__":
+    main()
