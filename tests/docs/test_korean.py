@@ -1,0 +1,63 @@
+"""The Korean pages: the same headings, code and links as the English ones, and one term for one meaning."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README, README_KO = ROOT / "README.md", ROOT / "README.ko.md"
+CODE_BLOCK = re.compile(r"```(\w*)\n(.*?)```", re.DOTALL)
+OTHER_TERMS = {
+    "스킵 연결": "지름길 연결",
+    "숏컷": "지름길 연결",
+    "열화": "성능 저하",
+    "보틀넥": "병목",
+    "항등 매핑": "항등 사상",
+    "학습율": "학습률",
+    "훈련": "학습",
+    "에러율": "오류율",
+    "오차율": "오류율",
+    "가중치 감소": "가중치 감쇠",
+    "파인튜닝": "미세 조정",
+    "사전 훈련": "사전 학습",
+    "라벨": "레이블",
+    "데이터 유출": "데이터 누수",
+    "매개변수": "파라미터",
+    "컨볼루션": "합성곱",
+    "객체 탐지": "객체 검출",
+}
+"""Term that other texts use -> the one of our glossary (`docs/reference/glossary.md` in Korean)."""
+
+
+def headings(page: str) -> list[int]:
+    """The depth of every heading."""
+    return [len(mark) for mark in re.findall(r"^(#+) ", CODE_BLOCK.sub("", page), re.MULTILINE)]
+
+
+def code(page: str) -> list[tuple[str, list[str]]]:
+    """Language and lines of every block, without comments: these are translated."""
+    blocks = CODE_BLOCK.findall(page)
+    return [(kind, [line.split("  #")[0].rstrip() for line in text.splitlines()]) for kind, text in blocks]
+
+
+def links(page: str) -> list[str]:
+    """Where links and pictures lead, without the line that changes the language."""
+    return re.findall(r"\]\(([^)]*)\)", "\n".join(line for line in page.splitlines() if " · " not in line))
+
+
+@pytest.mark.parametrize("part", [headings, code, links])
+def test_the_korean_readme_has_the_parts_of_the_english_one(part) -> None:
+    english, korean = part(README.read_text()), part(README_KO.read_text())
+    assert len(english) > 3
+    assert korean == english
+
+
+def test_each_readme_leads_to_the_other() -> None:
+    assert README.read_text().splitlines()[2] == "English · [한국어](README.ko.md)"
+    assert README_KO.read_text().splitlines()[2] == "[English](README.md) · 한국어"
+
+
+def test_one_korean_term_stands_for_one_meaning() -> None:
+    text = README_KO.read_text()
+    assert [(term, ours) for term, ours in OTHER_TERMS.items() if term in text] == []
