@@ -3,8 +3,9 @@
 Ours takes uint8 views and normalises them; it is chosen before the turns, as `residua predict --engine auto`
 does. Peers take inputs that are normalised already, which saves them that work. Their networks are
 torchvision's, or timm's, or ours where neither has one: eager in both memory formats, inductor with frozen
-weights, ONNX Runtime, and OpenVINO with both hints. The ceiling is oneDNN's convolutions of the network,
-with weights reordered beforehand. With `--store FILE` finished rows are kept, and a run can be continued.
+weights, ONNX Runtime, and OpenVINO with both hints, all in float32. The ceiling is oneDNN's convolutions of
+the network in the precision of our engine, with weights reordered beforehand. With `--store FILE` finished
+rows are kept, and a run can be continued.
 """
 
 import argparse
@@ -110,17 +111,17 @@ def inductor_peer(network: nn.Module, inputs: Tensor) -> Compute:
     return compute
 
 
-def convolutions_alone(network: Network, inputs: Tensor) -> Compute:
+def convolutions_alone(network: Network, inputs: Tensor, dtype: torch.dtype) -> Compute:
     """oneDNN's convolutions of the network, in channels_last, with weights in the order that it prefers."""
     calls: list[Callable[[], object]] = []
 
     def note(layer: nn.Conv2d, args: tuple[Tensor, ...], _: Tensor) -> None:
         shape = args[0].shape
-        weight = layer.weight.detach()
+        weight = layer.weight.detach().to(dtype)
         form = (list(layer.padding), list(layer.stride), list(layer.dilation), layer.groups)
         packed = torch.ops.mkldnn._reorder_convolution_weight(weight, *form, list(shape))
-        x = torch.randn(shape).contiguous(memory_format=torch.channels_last)
-        bias = None if layer.bias is None else layer.bias.detach()
+        x = torch.randn(shape).to(dtype).contiguous(memory_format=torch.channels_last)
+        bias = None if layer.bias is None else layer.bias.detach().to(dtype)
         calls.append(lambda: torch.ops.mkldnn._convolution_pointwise(x, packed, bias, *form, "none", [], ""))
 
     folded, _ = fold_norms(network)
@@ -155,12 +156,13 @@ def sides_of(name: str, batch: int, args: argparse.Namespace) -> tuple[str, dict
     views = np.random.default_rng(0).integers(0, 256, (batch, 3, side, side), np.uint8)
     inputs = torch.randn(batch, 3, side, side)
     chosen = measure_engines(network, views, batch_size=batch, seconds=args.choose_seconds).engine
+    precision = torch.bfloat16 if "bfloat16" in chosen.name else torch.float32
     peer_name, peer = peer_network(name)
     model = onnx_of(peer, side)
     last = {"memory_format": torch.channels_last}
     sides = {
         OURS: lambda: chosen.logits(views),
-        CEILING: convolutions_alone(network, inputs),
+        CEILING: convolutions_alone(network, inputs, precision),
         EAGER: torch_peer(peer, inputs),
         "channels_last": torch_peer(copy.deepcopy(peer).to(**last), inputs.contiguous(**last)),
         "ONNX Runtime": onnxruntime_peer(model, inputs),

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ WAYS = {
     "onnxruntime": lambda model, reads: OnnxRuntimeEngine(model, reads, threads=2),
     "onnxruntime, split": lambda model, reads: OnnxRuntimeEngine(model, reads, threads=3, split=True),
     "openvino": OpenVinoEngine,
+    "openvino, for batches of 2": partial(OpenVinoEngine, batch_size=2),
     "openvino, throughput": lambda model, reads: OpenVinoEngine(model, reads, hint="throughput"),
 }
 

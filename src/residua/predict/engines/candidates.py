@@ -106,7 +106,8 @@ def _onnxruntime(name: str, *, split: bool = False) -> Callable[[Workload], Engi
 def _openvino(name: str, **options: Any) -> Callable[[Workload], Engine]:
     def make(work: Workload) -> Engine:
         reads = work.network.preprocess
-        return OpenVinoEngine(onnx_model(work.network), reads, threads=work.threads, name=name, **options)
+        options.update(threads=work.threads, batch_size=work.batch_size)
+        return OpenVinoEngine(onnx_model(work.network), reads, name=name, **options)
 
     return make
 

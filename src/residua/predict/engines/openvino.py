@@ -2,6 +2,8 @@
 
 With the hint `latency` all threads compute one batch together. With `throughput` there are several streams,
 each of which computes a part of the batch with threads of its own. OpenVINO normalises inside the graph.
+A model that is compiled for one batch size spends no time on shapes, which matters for small networks; other
+sizes are computed by a second compilation, made when the first of them comes.
 """
 
 from pathlib import Path
@@ -30,7 +32,7 @@ class OpenVinoEngine:
     Attributes:
         name: How people read it.
         preprocess: How views become the input of the model; None where it reads images as they are.
-        compiled: The model as OpenVINO compiled it.
+        compiled: The model as OpenVINO compiled it, for `batch_size` where that was given.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class OpenVinoEngine:
         hint: Hint = "latency",
         precision: Literal["float32", "fastest"] = "float32",
         threads: int = 0,
+        batch_size: int = 0,
         name: str = "openvino",
     ) -> None:
         """Compile the model for this machine.
@@ -53,6 +56,7 @@ class OpenVinoEngine:
             hint: What OpenVINO is to be fast at.
             precision: `fastest` lets OpenVINO compute in bfloat16 where the processor has units for it.
             threads: Threads that compute; 0 lets OpenVINO choose.
+            batch_size: Views that most calls have, for the hint `latency`; 0 for any number.
             name: How people read the engine.
 
         Raises:
@@ -65,8 +69,12 @@ class OpenVinoEngine:
             settings["INFERENCE_PRECISION_HINT"] = "f32"
         if threads:
             settings["INFERENCE_NUM_THREADS"] = threads
-        self.compiled = _compile(model, preprocess, settings)
+        self._model, self._settings = _prepared(model, preprocess), settings
+        is_fixed = hint == "latency" and preprocess is not None
+        self._batch_size = batch_size if is_fixed else 0
+        self.compiled = _compile(self._model, settings, self._batch_size)
         self._requests = _requests_of(self.compiled)
+        self._other_requests: list[Any] = [] if self._batch_size else self._requests
 
     def logits(self, views: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The logits of views; see `Engine`. A model that reads images takes them here, (n, H, W, C)."""
@@ -76,13 +84,22 @@ class OpenVinoEngine:
 
     def _run(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
         """The first output for inputs, of which each stream computes a part."""
-        parts = np.array_split(inputs, min(len(self._requests), len(inputs)))
-        requests = self._requests[: len(parts)]
+        requests = self._requests_for(len(inputs))
+        parts = np.array_split(inputs, min(len(requests), len(inputs)))
+        requests = requests[: len(parts)]
         for request, part in zip(requests, parts, strict=True):
             request.start_async([np.ascontiguousarray(part)], share_inputs=False)
         for request in requests:
             request.wait()
         return np.concatenate([request.get_output_tensor(0).data for request in requests])
+
+    def _requests_for(self, count: int) -> list[Any]:
+        """The requests that compute so many views."""
+        if count == self._batch_size:
+            return self._requests[:1]
+        if not self._other_requests:
+            self._other_requests = _requests_of(_compile(self._model, self._settings, 0))
+        return self._other_requests
 
 
 def _requests_of(compiled: Any) -> list[Any]:
@@ -91,8 +108,8 @@ def _requests_of(compiled: Any) -> list[Any]:
     return [compiled.create_infer_request() for _ in range(count)]
 
 
-def _compile(model: Any, preprocess: Preprocess | None, settings: dict[str, Any]) -> Any:
-    """A model compiled for the CPU; it reads uint8 unless a mean image is subtracted before."""
+def _prepared(model: Any, preprocess: Preprocess | None) -> Any:
+    """A model of our own, which reads uint8 unless a mean image is subtracted before."""
     try:
         core = openvino_core()
     except ImportError:
@@ -101,11 +118,26 @@ def _compile(model: Any, preprocess: Preprocess | None, settings: dict[str, Any]
         network = _read(core, model) if isinstance(model, str | Path | bytes) else model.clone()
         if preprocess is not None and not preprocess.mean_image:
             network = _with_normalisation(network, preprocess)
-        return core.compile_model(network, "CPU", settings)
+        return network
     except RuntimeError as error:
-        where = model if isinstance(model, str | Path) else "the model in memory"
-        cause = " ".join(str(error).split())[:200]
-        raise CheckpointError(f"{where} cannot be used by OpenVINO ({cause}): export it again") from None
+        raise _unusable(model, error) from None
+
+
+def _compile(network: Any, settings: dict[str, Any], batch_size: int) -> Any:
+    """A prepared model compiled for the CPU, for one batch size or, with 0, for all."""
+    try:
+        if batch_size:
+            network = network.clone()
+            network.reshape([batch_size, *list(network.input(0).partial_shape)[1:]])
+        return openvino_core().compile_model(network, "CPU", settings)
+    except RuntimeError as error:
+        raise _unusable(network, error) from None
+
+
+def _unusable(model: Any, error: RuntimeError) -> CheckpointError:
+    where = model if isinstance(model, str | Path) else "the model in memory"
+    cause = " ".join(str(error).split())[:200]
+    return CheckpointError(f"{where} cannot be used by OpenVINO ({cause}): export it again")
 
 
 def _read(core: Any, model: str | Path | bytes) -> Any:
