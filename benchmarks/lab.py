@@ -53,7 +53,7 @@ def write_runs(folder: Path, runs: int, points: int) -> None:
         path = folder / f"run-{number:04}"
         if (path / "finished.json").exists():
             continue
-        run_recipe = replace(recipe("quick", zoo.arch("cifar_resnet20"), "digits"), seed=number)
+        run_recipe = replace(recipe("quick.small", zoo.arch("cifar_resnet20"), "digits"), seed=number)
         identity = {"classes": ["a", "b"], "train": 50_000, "test": 10_000, "digest": "0" * 64}
         create(path, run_recipe, identity=identity, force=True)
         if number < CURVES:

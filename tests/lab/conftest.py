@@ -1,11 +1,11 @@
 """Folders of runs, a lab over them, and Chromium."""
 
-import shutil
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from lab_runs import write_run
+from lab_runs import folder_of_runs
 
 from server_process import Server, serving
 from small import colours, fresh, recipe
@@ -21,19 +21,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def runs(tmp_path: Path, trained: Path) -> Path:
-    """A folder with a trained run, two seeds of a recipe, a stopped run, and one whose name is markup."""
-    folder = tmp_path / "runs"
-    folder.mkdir()
-    shutil.copytree(trained, folder / "colours")
-    write_run(folder / "again-1", errors=[60.0, 30.0, 12.0], seed=1)
-    write_run(folder / "again-2", errors=[62.0, 33.0, 10.0], seed=2)
-    write_run(folder / "group" / "stopped", errors=[70.0], finished=False)
-    write_run(folder / "<img src=x onerror=alert(1)>", errors=[50.0, 40.0])
-    return folder
+    """A folder with five runs."""
+    return folder_of_runs(tmp_path / "runs", trained)
 
 
 @pytest.fixture
 def lab(runs: Path, tmp_path: Path) -> Iterator[Server]:
     """A lab over that folder."""
-    with serving(runs, command="lab", env={"XDG_CACHE_HOME": str(tmp_path / "cache")}) as server:
+    with serving(runs, command="lab", env=os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}) as server:
         yield server

@@ -1,5 +1,6 @@
 """Runs as training writes them, with metrics of our choice."""
 
+import shutil
 from pathlib import Path
 
 from residua.runs.run import create
@@ -30,3 +31,14 @@ def write_run(path: Path, *, errors: list[float], seed: int = 0, finished: bool 
     if finished:
         run.mark_finished(metrics_row(len(errors), errors[-1]))
     return path
+
+
+def folder_of_runs(folder: Path, trained: Path) -> Path:
+    """A trained run, two seeds of a recipe, a stopped run, and one whose name is markup."""
+    folder.mkdir()
+    shutil.copytree(trained, folder / "colours")
+    write_run(folder / "again-1", errors=[60.0, 30.0, 12.0], seed=1)
+    write_run(folder / "again-2", errors=[62.0, 33.0, 10.0], seed=2)
+    write_run(folder / "group" / "stopped", errors=[70.0], finished=False)
+    write_run(folder / "<img src=x onerror=alert(1)>", errors=[50.0, 40.0])
+    return folder

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,8 +12,12 @@ from typing import Any
 
 import httpx
 import pytest
-from lab_runs import write_run
+from lab_runs import metrics_row, write_run
 
+from residua.lab.run_folder import RunFolder
+from residua.lab.run_table import RunTable
+from residua.lab.series_store import SeriesStore
+from residua.runs.run import Run
 from server_process import Server, serving
 
 
@@ -43,6 +49,13 @@ def page_token(client: httpx.Client) -> dict[str, str]:
     return {"X-Residua-Token": text.partition('name="token" content="')[2].partition('"')[0]}
 
 
+def test_the_lab_starts_without_torch() -> None:
+    code = "import sys, residua.lab.app; print('torch' in sys.modules)"
+    words = [sys.executable, "-c", code]
+    result = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "False", "it would take half a gigabyte and two seconds"
+
+
 def test_runs_have_state_score_and_interval(client: httpx.Client) -> None:
     table = wait_for(lambda: rows(client))
     assert table.keys() == {"colours", "again-1", "again-2", "group/stopped", "<img src=x onerror=alert(1)>"}
@@ -67,6 +80,26 @@ def test_runs_appear_grow_break_and_disappear(client: httpx.Client, runs: Path) 
     assert wait_for(lambda: (row := rows(client).get("new")) and row["state"] == "damaged")
     shutil.rmtree(runs / "new")
     assert wait_for(lambda: (table := rows(client)) and "new" not in table)
+
+
+def test_a_row_that_changes_while_its_metrics_are_read_is_read_again(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "runs" / "run", errors=[], finished=False)
+
+    class SlowStore(SeriesStore):
+        """Metrics appear while they are read."""
+
+        def columns(self, runs: Any, names: Any, *, keep: bool = True) -> Any:
+            columns = super().columns(runs, names, keep=keep)
+            if not Run(run).metrics:
+                Run(run).append_metrics(metrics_row(1, 5.0))
+                table.scan()
+            return columns
+
+    table = RunTable(RunFolder(tmp_path / "runs"), SlowStore(), lambda name, value: None)
+    table.start()
+    row = wait_for(lambda: (row := table.row("run")) and row.best and row, 10)
+    table.close()
+    assert row.best.value == 5
 
 
 def test_no_name_leads_out_of_the_folder(client: httpx.Client, runs: Path, tmp_path: Path) -> None:

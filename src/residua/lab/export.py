@@ -23,7 +23,6 @@ from residua.report.bars import IntervalRow, interval_chart
 from residua.report.chart import Series, plot
 from residua.report.drawing.networks import draw_networks
 from residua.report.page import Figure, Folded, Page, Part, Section, Table, Text, render
-from residua.report.run_page import architecture_table, training_section
 from residua.report.training_curves import Curve, Panel, training_curves
 from residua.runs.run import Run, open_run
 from residua.spec.amount import quantity
@@ -219,6 +218,11 @@ def _curve(name: str, table: Mapping[str, Numbers], train: str, metric: str) -> 
 
 def _run_sections(path: Path) -> list[Section]:
     """The network and the training of one run, as far as its files tell."""
+    from residua.report.run_page import (
+        architecture_table,
+        training_section,
+    )  # torch, which the lab does without
+
     sections: list[Section] = []
     with suppress(ResiduaError, OSError):
         run: Run = open_run(path)

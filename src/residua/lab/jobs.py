@@ -9,6 +9,7 @@ the page shows. `MAX_RUNNING` run at a time. Jobs are in a session of their own:
 lab reaches them through `close`, which stops each as the page does and waits for it to save.
 """
 
+import json
 import secrets
 import shutil
 import signal
@@ -99,6 +100,8 @@ class Jobs:
         self._jobs: dict[str, Job] = {}
         self._processes: dict[str, subprocess.Popen[str]] = {}
         self._lock = threading.RLock()
+        self._listings: dict[tuple[str, ...], Any] = {}
+        self._listing_lock = threading.Lock()
         self._folder: Path | None = None
         self._is_closed = False
 
@@ -129,6 +132,23 @@ class Jobs:
             self._start_waiting()
         self._publish("job", job.facts())
         return job
+
+    def listing(self, words: tuple[str, ...]) -> Any:
+        """The JSON document that a command prints; the same command is not run twice.
+
+        Raises:
+            ResourceError: The command failed.
+        """
+        with self._listing_lock:
+            if words not in self._listings:
+                command = [sys.executable, "-m", "residua", *words]
+                result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True)  # noqa: S603
+                if result.returncode:
+                    raise ResourceError(
+                        f"residua {words[0]} failed: {result.stderr.decode(errors='replace')[-200:]}"
+                    )
+                self._listings[words] = json.loads(result.stdout)
+        return self._listings[words]
 
     def job(self, name: str) -> Job:
         """The job of that name.

@@ -1,4 +1,7 @@
-"""Routes of the papers: their tables and figures, what reproducing each takes, and the pages that exist."""
+"""Routes of the papers: their tables and figures, what reproducing each takes, and the pages that exist.
+
+Counting the networks imports torch, which takes half a gigabyte: a command does it once, in its own process.
+"""
 
 from typing import Any
 
@@ -9,7 +12,6 @@ from residua.lab.actions import JOB_PAGE_POLICY, in_thread
 from residua.lab.job_kinds import REPRODUCE_BUDGETS, reproduce_folder
 from residua.lab.state import Lab, TheLab
 from residua.reproduce.items import ITEMS
-from residua.reproduce.listing import listing
 from residua.serve.problems import Refusal
 
 router = APIRouter(prefix="/api/papers")
@@ -44,7 +46,7 @@ def _items(lab: Lab) -> list[dict[str, Any]]:
                 if (folder / _page_name(entry["item"], budget)).is_file()
             ],
         }
-        for entry in listing(folder)
+        for entry in lab.jobs.listing(("reproduce", "--list", "--json", "-o", str(folder)))
     ]
 
 

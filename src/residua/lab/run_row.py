@@ -184,7 +184,7 @@ def _recipe_facts(recipe: Any) -> dict[str, Any]:
         "group": hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8],
         "data": _last_part(_text(data, "source")),
         "seed": seed,
-        "batch_size": _whole(budget, "batch_size"),
+        "batch_size": _whole(budget, "batch_size") or _whole(budget, "batch"),  # its name in format 1
         "epochs": 0 if _whole(budget, "steps") else _whole(budget, "epochs"),
     }
 

@@ -46,6 +46,7 @@ class RunTable:
         self._versions: dict[str, tuple[FileVersions, int]] = {}
         self._known: dict[str, tuple[FileVersions, RunRow]] = {}
         self._unread: dict[str, None] = {}
+        self._lock = threading.Lock()
         self._is_stopped = threading.Event()
         self._first_scan = threading.Event()
         self._threads = [
@@ -106,8 +107,9 @@ class RunTable:
                 self._rows[name] = known
             else:
                 row = read_run_row(path, name, version[0], holders)
-                self._rows[name] = _with_known_score(row, self._rows.get(name))
-                self._unread[name] = None
+                with self._lock:
+                    self._rows[name] = _with_known_score(row, self._rows.get(name))
+                    self._unread[name] = None
                 self._is_work_left.set()
             changed.append(self._rows[name])
             if len(changed) == PUBLISH_ROWS:
@@ -166,10 +168,12 @@ class RunTable:
             columns = self._store.columns([self.folder.path / name], ["step", row.metric], keep=False)[0]
         except ResiduaError:
             return None
-        row = with_columns(row, columns)
-        if name in self._rows:
-            self._rows[name] = row
-        return row
+        whole = with_columns(row, columns)
+        with self._lock:
+            if self._rows.get(name) is not row:
+                return None  # its files changed meanwhile: it waits to be read again
+            self._rows[name] = whole
+        return whole
 
     def _publish_rows(self, rows: Iterable[RunRow], gone: Iterable[str] = ()) -> None:
         value = {"rows": [asdict(row) for row in rows], "gone": list(gone), "unread": len(self._unread)}
