@@ -1,7 +1,9 @@
 """Metrics are read from where the last reading ended, and equal those that a run gives."""
 
 import json
+import multiprocessing
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from residua.lab import columns
 from residua.lab.columns import parse_columns, read_column, read_index, read_small, update_columns
 from residua.lab.lock_holders import LockHolders
 from residua.lab.run_row import Best, RunRow, file_versions
+from residua.lab.series_store import SeriesStore
 from residua.lab.table_cache import read_table, write_table
 from residua.runs.run import Run
 
@@ -124,6 +127,25 @@ def test_what_the_cache_holds_of_deleted_runs_is_deleted(tmp_path: Path) -> None
     (runs[0] / "metrics.jsonl").unlink()
     columns.remove_stale_entries()
     assert [columns.entry_folder(run).exists() for run in runs] == [False, True]
+
+
+def test_little_that_was_appended_starts_no_process(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", errors=[1.0], finished=False)
+    lines = "".join(json.dumps(metrics_row(number, 2.0)) + "\n" for number in range(2, 3000))
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write(lines)
+    assert (run / "metrics.jsonl").stat().st_size > columns.SMALL_BYTES
+    store = SeriesStore()
+    assert len(store.columns([run], ["test_error"])[0]["test_error"]) == 2999
+    assert multiprocessing.active_children(), "a large file is parsed by a process"
+    store.rest()
+    while multiprocessing.active_children():
+        time.sleep(0.01)
+    Run(run).append_metrics(metrics_row(3000, 7.0))
+    assert store.columns([run], ["test_error"])[0]["test_error"][-1] == 7
+    assert not multiprocessing.active_children()
+    same_as_the_run(run, store.columns([run], store.names(run))[0])
+    store.close()
 
 
 def test_a_lock_is_seen_without_being_taken(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ Axis = Literal["step", "epoch", "seconds", "images"]
 AXES: tuple[Axis, ...] = ("step", "epoch", "seconds", "images")
 AXIS_COLUMNS: Mapping[Axis, tuple[str, ...]] = {
     "step": ("step",),
-    "epoch": ("step", "epoch"),
+    "epoch": ("epoch",),
     "seconds": ("step", "images_per_second"),
     "images": ("step",),
 }
@@ -49,12 +49,10 @@ def axis_values(columns: Mapping[str, Numbers], axis: Axis, batch_size: int) -> 
     Returns:
         One number for each row; all NaN where the run lacks what the axis is made of.
     """
-    steps = columns["step"]
+    steps = columns[AXIS_COLUMNS[axis][0]]
     unknown = np.full(len(steps), np.nan)
-    if axis == "step":
+    if axis in ("step", "epoch"):
         return steps
-    if axis == "epoch":
-        return columns.get("epoch", unknown)
     if not batch_size:
         return unknown
     if axis == "images":
@@ -126,14 +124,28 @@ def on_shared_axis(
         points the positions are those of the points; with many there are two in each pixel column, which hold
         the least and the greatest value of the column in the order in which they occur.
     """
-    positions = np.unique(np.concatenate([np.unique(curve.x) for curve in curves] or [edges[:0]]))
-    is_single = all(len(curve.x) < 2 or (np.diff(curve.x) > 0).all() for curve in curves)
-    if is_single and len(positions) <= max_points:
-        return positions, [_at(curve, positions) for curve in curves]
-    width = np.diff(edges)
-    grid = np.empty(2 * len(width))
-    grid[0::2], grid[1::2] = edges[:-1] + width / 4, edges[:-1] + 3 * width / 4
-    return grid, [_extremes(curve, edges) for curve in curves]
+    axis = SharedAxis(curves, edges, max_points)
+    return axis.positions, [axis.values(curve) for curve in curves]
+
+
+class SharedAxis:
+    """Positions that curves share: those of all points where they are few, else two in each pixel column."""
+
+    def __init__(self, curves: Sequence[CurvePoints], edges: Numbers, max_points: int = EXACT_POINTS) -> None:
+        self._edges = edges
+        self.is_exact = False
+        if all(len(curve.x) <= max_points for curve in curves):
+            self.positions = np.unique(np.concatenate([edges[:0], *(curve.x for curve in curves)]))
+            is_single = all((np.diff(curve.x) > 0).all() for curve in curves)
+            self.is_exact = is_single and len(self.positions) <= max_points
+        if not self.is_exact:
+            width = np.diff(edges)
+            self.positions = np.empty(2 * len(width))
+            self.positions[0::2], self.positions[1::2] = edges[:-1] + width / 4, edges[:-1] + 3 * width / 4
+
+    def values(self, curve: CurvePoints) -> Numbers:
+        """The values of a curve at the positions; a smoothed curve may take the place of its own raw one."""
+        return _at(curve, self.positions) if self.is_exact else _extremes(curve, self._edges)
 
 
 def _at(curve: CurvePoints, positions: Numbers) -> Numbers:

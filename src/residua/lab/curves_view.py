@@ -72,7 +72,7 @@ class _Plot:
         self._groups = [row.group if row else "" for row in rows]
         self._curves: list[list[CurvePoints]] = []
         for run_columns, row in zip(columns, rows, strict=True):
-            if "step" not in run_columns:
+            if AXIS_COLUMNS[axis][0] not in run_columns:
                 self._curves.append([CurvePoints(np.empty(0), np.empty(0)) for _ in metrics])
                 continue
             x = curve_lines.axis_values(run_columns, axis, row.batch_size if row else 0)
@@ -93,17 +93,17 @@ class _Plot:
             )
         edges = curve_lines.column_edges(low, high if high > low else low + 1, width, is_log=self._is_log)
         length = smooth * (full[1] - full[0])
-        raw, soft = [], []
-        for lines in self._curves:
-            for line in lines:
-                raw.append(curve_lines.visible(line, low, high))
-                if length:
-                    soft.append(curve_lines.visible(curve_lines.smoothed(line, length), low, high))
-        x, values = curve_lines.on_shared_axis([*raw, *soft], edges)
+        curves = [line for lines in self._curves for line in lines]
+        parts = [curve_lines.visible(line, low, high) for line in curves]
+        axis = curve_lines.SharedAxis(parts, edges)
+        values = [axis.values(part) for part in parts]
         names = [(run, metric) for run in range(len(self._runs)) for metric in self._metrics]
-        series = [_series(*name, "raw") for name in names] + (
-            [_series(*name, "smooth") for name in names] if soft else []
-        )
+        series = [_series(*name, "raw") for name in names]
+        if length:
+            series += [_series(*name, "smooth") for name in names]
+            for line in curves:
+                part = curve_lines.visible(curve_lines.smoothed(line, length), low, high)
+                values.append(axis.values(part))
         if group:
             series, values = self._grouped(series, values)
         head = {
@@ -114,7 +114,7 @@ class _Plot:
             "window": length,
             "series": series,
         }
-        return _binary(head, [x, *values])
+        return _binary(head, [axis.positions, *values])
 
     def _extent(self) -> tuple[float, float]:
         """Both ends of the axis over all curves."""

@@ -144,6 +144,7 @@ class RunTable:
                     rows, since = [], time.monotonic()
             if rows:
                 self._publish_rows(rows)
+            self._store.rest()
             self._keep()
 
     def _keep(self) -> None:

@@ -2,7 +2,8 @@
 
 A small file is parsed in the thread that asks; a large one by one of two processes, so that the server stays
 responsive while millions of rows are read for the first time. The processes start when a large file is first
-read. What was asked for last stays in memory, up to `MAX_BYTES`.
+read, and end when there is nothing left to parse; what a running run appends is parsed by the thread that
+asks. What was asked for last stays in memory, up to `MAX_BYTES`.
 """
 
 import multiprocessing
@@ -21,14 +22,16 @@ from residua.lab.columns import (
     SMALL_BYTES,
     ColumnIndex,
     Numbers,
+    entry_folder,
     read_column,
+    read_index,
     read_small,
     remove_stale_entries,
     update_columns,
 )
 
-MAX_BYTES = 96 << 20
-"""Most memory of columns: two of 50 runs with 100,000 rows."""
+MAX_BYTES = 128 << 20
+"""Most memory of columns: three of 50 runs with 100,000 rows."""
 PROCESSES = 2
 """Processes that parse large files."""
 _Key = tuple[str, str]
@@ -39,6 +42,7 @@ class SeriesStore:
 
     def __init__(self) -> None:
         self._columns: OrderedDict[_Key, tuple[tuple[int, int, int], Numbers | None]] = OrderedDict()
+        self._indexes: dict[str, tuple[tuple[int, int, int], ColumnIndex]] = {}
         self._bytes = 0
         self._lock = threading.Lock()
         self._pool: ProcessPoolExecutor | None = None
@@ -62,11 +66,11 @@ class SeriesStore:
             ResourceError: The cache cannot be written.
         """
         versions = [_version(run) for run in runs]
-        indexes: list[Future[ColumnIndex] | None] = []
+        indexes: list[ColumnIndex | Future[ColumnIndex] | None] = []
         for run, version in zip(runs, versions, strict=True):
             is_known = all(self._lookup(run, name, version) for name in names)
             is_large = version[1] > SMALL_BYTES
-            indexes.append(self._submit(run) if is_large and not is_known else None)
+            indexes.append(self._begin_update(run, version) if is_large and not is_known else None)
         return [
             self._of_run(run, names, version, index, keep=keep)
             for run, version, index in zip(runs, versions, indexes, strict=True)
@@ -76,10 +80,17 @@ class SeriesStore:
         """The metrics of a run."""
         if _version(run)[1] <= SMALL_BYTES:
             return list(read_small(run))
-        return list(_result(self._submit(run)).names)
+        return list(_result(self._begin_update(run, _version(run))).names)
+
+    def rest(self) -> None:
+        """End the processes until a large file is to be parsed again."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool:
+            pool.shutdown(wait=False)
 
     def close(self) -> None:
-        """End the processes."""
+        """End the processes for good."""
         with self._lock:
             self._is_closed, pool, self._pool = True, self._pool, None
         if pool:
@@ -90,7 +101,7 @@ class SeriesStore:
         run: Path,
         names: Sequence[str],
         version: tuple[int, int, int],
-        index: "Future[ColumnIndex] | None",
+        index: "ColumnIndex | Future[ColumnIndex] | None",
         *,
         keep: bool,
     ) -> dict[str, Numbers]:
@@ -117,12 +128,25 @@ class SeriesStore:
         run: Path,
         names: Sequence[str],
         version: tuple[int, int, int],
-        index: "Future[ColumnIndex] | None",
+        index: "ColumnIndex | Future[ColumnIndex] | None",
     ) -> dict[str, Numbers]:
         if version[1] <= SMALL_BYTES:
             return read_small(run)
-        index = _result(index or self._submit(run))
+        index = _result(index or self._begin_update(run, version))
+        with self._lock:
+            self._indexes[str(run)] = version, index
         return {name: values for name in names if (values := read_column(run, name, index)) is not None}
+
+    def _begin_update(self, run: Path, version: tuple[int, int, int]) -> "ColumnIndex | Future[ColumnIndex]":
+        """The index of a large file: at once where little was appended, else from a process."""
+        with self._lock:
+            known = self._indexes.get(str(run))
+        if known and known[0] == version:
+            return known[1]
+        index = read_index(entry_folder(run))
+        if index.inode == version[0] and 0 <= version[1] - index.offset <= SMALL_BYTES:
+            return _updated(run)
+        return self._submit(run)
 
     def _submit(self, run: Path) -> "Future[ColumnIndex]":
         with self._lock:
@@ -170,13 +194,26 @@ def _begin() -> None:
     remove_stale_entries()
 
 
-def _result(index: "Future[ColumnIndex]") -> ColumnIndex:
+def _updated(run: Path) -> ColumnIndex:
+    try:
+        return update_columns(run)
+    except OSError as error:
+        raise _full(error) from None
+
+
+def _result(index: "ColumnIndex | Future[ColumnIndex]") -> ColumnIndex:
+    if isinstance(index, ColumnIndex):
+        return index
     try:
         return index.result()
     except OSError as error:
-        raise ResourceError(f"the cache of curves cannot be written ({error.strerror}): make room") from None
+        raise _full(error) from None
     except BrokenProcessPool:
         raise ResourceError("a process that reads metrics was ended: try again") from None
+
+
+def _full(error: OSError) -> ResourceError:
+    return ResourceError(f"the cache of curves cannot be written ({error.strerror}): make room")
 
 
 def _version(run: Path) -> tuple[int, int, int]:

@@ -36,7 +36,7 @@ export function show(element) {
       }
     }
     return h('div', { className: 'item' },
-      h('div', {}, h('h3', {}, what), h('p', { className: 'quiet' }, [place, cost.smoke && cost.smoke !== 'none' ? `networks x steps, time on two cores: ${cost.smoke}` : reason].filter(Boolean).join('. ')),
+      h('div', {}, h('h3', {}, what.charAt(0).toUpperCase() + what.slice(1)), h('p', { className: 'quiet' }, [place, cost.smoke && cost.smoke !== 'none' ? `Networks x steps, and time on two cores: ${cost.smoke}` : reason.charAt(0).toUpperCase() + reason.slice(1)].filter(Boolean).join('. ')),
         conclusion ? h('p', {}, conclusion) : null, trouble),
       h('div', { className: 'act' }, pages.map((budget) => h('a', { className: 'button', href: `api/papers/page?item=${encodeURIComponent(item)}&budget=${budget}`, target: '_blank' }, 'Open the page', h('span', { className: 'unseen' }, ` of ${item}`))), run || null))
   }

@@ -160,7 +160,7 @@ export function show(element, params) {
       h('td', { className: 'numeric' }, row.best ? h('strong', {}, percent(row.best.value, row)) : row.num_rows === null && row.state !== 'damaged' ? '…' : '', interval(row)),
       h('td', {}, h('span', { className: `dot ${row.state}` }, row.state), row.problem ? h('span', { className: 'interval' }, row.problem) : null),
       h('td', {}, sparkline(row)),
-      h('td', {}, row.network),
+      h('td', {}, breakable(row.network)),
       h('td', { className: 'minor' }, row.recipe, row.data ? h('span', { className: 'interval' }, row.data) : null),
       h('td', { className: 'numeric minor' }, row.recipe || row.network ? String(row.seed) : ''),
       h('td', { className: 'numeric' }, row.epochs ? `${short(row.epoch)} of ${short(row.epochs)}` : short(row.epoch)),
