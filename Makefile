@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TOOLS := .venv-tools/bin
 UV := $(TOOLS)/uv
 
-.PHONY: demo test battery check bench test-lowest test-newest test-python lock audit nightly clean clean-lanes
+.PHONY: demo test battery check bench docs translations test-lowest test-newest test-python lock audit nightly clean clean-lanes
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -27,6 +27,16 @@ check: .venv/tested
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The manual as a site: build/docs/index.html in English, build/docs/ko in Korean. Warnings are errors; nothing is downloaded.
+SPHINX := $(BIN)/python -m sphinx -W --keep-going -n -q -b html
+docs: .venv/tested
+	@$(SPHINX) -d build/doctrees/en docs build/docs & english=$$!; \
+	$(SPHINX) -d build/doctrees/ko -D language=ko docs build/docs/ko && wait $$english && echo "docs: open build/docs/index.html"
+
+# Strings of the translated pages that changed: docs/locale.
+translations: .venv/tested
+	$(BIN)/python docs/_site/translations.py
 
 bench: .venv/tested
 	$(BIN)/python benchmarks/train_cifar.py

@@ -39,7 +39,7 @@ def test_the_doctor_times_bfloat16_where_the_processor_has_units(
 
 TOOLS = {"atheris", "moto", "flask", "flask-cors", "residua", "pytest", "pytest-timeout", "pytest-xdist"}
 TOOLS |= {"hypothesis", "mypy", "ruff", "import-linter", "playwright", "axe-playwright-python"}
-TOOLS |= {"schemathesis", "tritonclient", "httpx"}
+TOOLS |= {"schemathesis", "tritonclient", "httpx", "sphinx", "myst-parser", "furo"}
 """Packages of the extras that develop or test us and do nothing for a user."""
 
 

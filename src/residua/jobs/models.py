@@ -31,7 +31,14 @@ NO_WEIGHTS = ("", None, False)
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """Names of all networks that match the shell-style `pattern`."""
+    """Names of networks, in the papers' order.
+
+    Args:
+        pattern: A shell-style pattern, e.g. `iresnet*`.
+
+    Returns:
+        All names that match; empty if none does.
+    """
     return zoo.names(pattern)
 
 

@@ -48,7 +48,7 @@ MAX_SEEDS = 16
 INTRODUCTION = """# Reproductions of the papers' tables and figures
 
 `residua reproduce --write-docs` writes this page and its pictures from the runs and measurements in
-[results/reproduce](../results/reproduce): no number is typed by hand. The paper's numbers are quoted
+[results/reproduce](../results/README.md): no number is typed by hand. The paper's numbers are quoted
 with their table or figure.
 
 The label compares each run's recipe with the paper's protocol:

@@ -130,7 +130,7 @@ def read_changes(texts: Iterable[str], *, where: str = "") -> Changes:
 
     Args:
         texts: What the user wrote.
-        where: Where it was written, for messages, e.g. ` in 'resnet34:order'`.
+        where: Where it was written, for messages: a space, then e.g. `in 'resnet34:order'`.
 
     Raises:
         ConfigError: A change is empty, unknown or given twice, or has a value of another type.
