@@ -1,4 +1,4 @@
-"""Pictures of the lab for docs/how-to/lab.md, taken in Chromium: python examples/lab_pictures.py RUNS docs/lab."""
+"""Pictures for the page on the lab, taken in Chromium: python examples/lab_pictures.py RUNS docs/lab."""
 
 import shutil
 import subprocess
