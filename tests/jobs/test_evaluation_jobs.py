@@ -24,6 +24,7 @@ from residua.jobs.tables import save
 from residua.runs import checkpoint
 from residua.runs.run import Run
 from residua.tasks.classify.evaluations import ClassEvaluations
+from residua.tasks.predict_task import EvaluationRequest
 from residua.weights.store import publish
 from small import Budget, arch, file_of, photo_folder, recipe, split_folder
 
@@ -51,7 +52,7 @@ def runs(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
 
 
 def evaluations(runs: Sequence[Path], *views: str, ensemble: bool = False) -> ClassEvaluations:
-    results = evaluate_networks(runs, views=views, ensemble=ensemble)
+    results = evaluate_networks(runs, EvaluationRequest(views=views, ensemble=ensemble))
     assert isinstance(results, ClassEvaluations)
     return results
 

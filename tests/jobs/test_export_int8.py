@@ -1,6 +1,7 @@
 """`residua export --int8`: files that people use, and what is refused without leaving a trace."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,9 +11,8 @@ import residua
 from colour_network import colour_network, stretched_network
 from command import residua as run_residua
 from residua.errors import CheckpointError, ConfigError
-from residua.jobs.export_int8 import Int8Export, export_int8
+from residua.jobs.exported_files import Export, ExportedFile, Int8Result
 from residua.predict.export import int8
-from residua.predict.export.facts import Takes
 from small import picture, split_folder
 
 
@@ -21,10 +21,15 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return split_folder(tmp_path_factory.mktemp("photos"), train=8, val=6, side=15)
 
 
-def exported(folder: Path, photos: Path | None, to: str = "onnx", takes: Takes = "inputs") -> Int8Export:
+def exported(folder: Path, photos: Path | None, to: str = "onnx", **options: Any) -> Export:
     """The small network in int8, as a user exports it."""
     residua.save(colour_network(), folder / "colours")
-    return export_int8(folder / "colours", to, takes=takes, verify=photos, out=folder)
+    return residua.export(folder / "colours", to, int8=True, verify=photos, **{"out": folder} | options)
+
+
+def int8_of(file: ExportedFile) -> Int8Result:
+    assert file.int8
+    return file.int8
 
 
 @pytest.mark.parametrize("to", ["onnx", "openvino"])
@@ -34,22 +39,24 @@ def test_that_an_int8_file_predicts_and_says_what_it_costs(to: str, tmp_path: Pa
     assert file.size == sum(Path(path).stat().st_size for path in file.sha256)
     classifier = residua.load(file.path)
     assert classifier(picture("red", 77, 31)).top(1)[0][0] == "red"
-    assert file.accuracy.drop <= int8.MAX_DROP
-    assert file.accuracy.after.n == 18
-    assert "24 images of train" in file.accuracy.calibration
-    assert set(file.speedup) == {1, 16}
+    result = int8_of(file)
+    assert result.accuracy.drop <= int8.MAX_DROP
+    assert result.accuracy.after.n == 18
+    assert "24 images of train" in result.accuracy.calibration
+    assert set(result.speedup) == {1, 16}
+    assert file.parity.agrees
 
 
 def test_that_a_graph_with_preprocessing_reads_images_of_any_size(tmp_path: Path, photos: Path) -> None:
     import onnxruntime
 
-    (file,) = exported(tmp_path, photos, takes="images").files
+    (file,) = exported(tmp_path, photos, with_preprocessing=True).files
     session = onnxruntime.InferenceSession(file.path, providers=["CPUExecutionProvider"])
     for side in (12, 40):
         image = np.asarray(Image.fromarray(picture("green", 5, 12)).resize((side + 3, side)))
         (logits,) = session.run(None, {"images": image[None]})
         assert residua.load(tmp_path / "colours").classes[int(logits.argmax())] == "green"
-    assert file.accuracy.drop <= int8.MAX_DROP
+    assert int8_of(file).accuracy.drop <= int8.MAX_DROP
 
 
 def test_that_nothing_is_left_of_a_file_that_loses_too_much(
@@ -59,8 +66,21 @@ def test_that_nothing_is_left_of_a_file_that_loses_too_much(
     residua.save(stretched_network(), tmp_path / "stretched")
     before = {*tmp_path.iterdir()}
     with pytest.raises(CheckpointError, match="max-drop"):
-        export_int8(tmp_path / "stretched", "onnx", takes="inputs", verify=photos, out=tmp_path)
+        residua.export(tmp_path / "stretched", int8=True, verify=photos, out=tmp_path)
     assert {*tmp_path.iterdir()} == before
+
+
+def test_that_out_may_name_the_file_and_a_folder_that_is_missing(tmp_path: Path, photos: Path) -> None:
+    (file,) = exported(tmp_path, photos, out=tmp_path / "new" / "small.onnx").files
+    assert file.path == str(tmp_path / "new" / "small.onnx")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["small.onnx"]
+
+
+def test_that_a_second_file_that_exists_is_not_replaced_unasked(tmp_path: Path, photos: Path) -> None:
+    (tmp_path / "colours-int8.bin").write_text("mine")
+    with pytest.raises(FileExistsError, match="force"):
+        exported(tmp_path, photos, "openvino")
+    assert (tmp_path / "colours-int8.bin").read_text() == "mine"
 
 
 def test_that_a_network_without_images_asks_for_them(tmp_path: Path) -> None:

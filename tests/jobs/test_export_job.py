@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ import residua
 from residua.data.open import open_dataset
 from residua.errors import CheckpointError, ConfigError, MissingPackageError
 from residua.events import Event, Note, PlanLine
-from residua.jobs import export as job
-from residua.jobs.export import export, export_files
+from residua.jobs import export_request
+from residua.jobs.export import export
 from residua.nn.network import build
 from residua.predict import folder
 from residua.predict.export import targets
@@ -91,10 +92,7 @@ def test_that_a_run_is_compared_on_its_own_test_images_or_else_on_generated_ones
 
 
 def _compared(path: Path, out: Path, events: list[Event], verify: object = None) -> str:
-    result = export_files(
-        path, "pt2", takes="inputs", verify=verify, out=out, force=True, listen=events.append
-    )
-    return result.images
+    return export(path, "pt2", verify=verify, out=out, force=True, listen=events.append).images
 
 
 def test_that_the_plan_says_what_the_graph_reads(saved: Path, tmp_path: Path) -> None:
@@ -127,7 +125,7 @@ def test_that_an_unknown_target_is_refused_before_any_work(saved: Path, tmp_path
 def test_that_a_missing_package_is_named_with_its_extra(
     saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job, "find_spec", lambda name: None if name == "onnxscript" else object())
+    monkeypatch.setattr(export_request, "find_spec", lambda name: None if name == "onnxscript" else object())
     with pytest.raises(MissingPackageError, match="onnx"):
         export(saved, "onnx", out=tmp_path)
 
@@ -145,3 +143,36 @@ def test_that_a_missing_folder_is_made_and_a_file_is_none(saved: Path, tmp_path:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="folder"):
         export(saved, "pt2,onnx", out=tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("layout", "to", "entries"),
+    [
+        ("triton", "onnx", {"colours/config.pbtxt", "colours/labels.txt", "colours/1/model.onnx"}),
+        ("ovms", "openvino", {"config.json", "colours/1/model.xml", "colours/1/model.bin"}),
+        ("kserve", "onnx", {"colours.yaml", "model/model.onnx"}),
+    ],
+)
+def test_that_a_layout_holds_the_file_in_the_place_of_its_server(
+    layout: Any, to: str, entries: set[str], saved: Path, tmp_path: Path
+) -> None:
+    repository = tmp_path / "repository"
+    (file,) = export(saved, to, layout=layout, out=repository).files
+    assert {str(path.relative_to(repository)) for path in repository.rglob("*") if path.is_file()} == entries
+    assert file.sha256 == {path: sha256(Path(path).read_bytes()).hexdigest() for path in file.sha256}
+    photo = photo_folder(tmp_path / "photos", count=1) / "red" / "00.jpg"
+    expected, exported = (residua.load(each)(photo) for each in (saved, file.path))
+    np.testing.assert_allclose(exported.probabilities, expected.probabilities, atol=1e-5)
+    with pytest.raises(FileExistsError, match="force"):
+        export(saved, to, layout=layout, out=repository)
+    (again,) = export(saved, to, layout=layout, out=repository, force=True).files
+    assert again.path == file.path
+
+
+@pytest.mark.parametrize(("layout", "to"), [("triton", "pt2"), ("tritn", "onnx"), ("ovms", "onnx,openvino")])
+def test_that_a_layout_that_cannot_be_written_is_refused_before_any_work(
+    layout: Any, to: str, saved: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=r"layout|laid out"):
+        export(saved, to, layout=layout, out=tmp_path)
+    assert [*tmp_path.iterdir()] == []

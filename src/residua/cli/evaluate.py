@@ -33,7 +33,7 @@ VIEWS = typer.Option(
 
 def evaluate(
     trained: list[Path] = typer.Argument(
-        metavar="RUN|FILE|NAME", help="Runs, files, or published weights by name."
+        metavar="RUN|FILE|NAME", help="Runs, files (also .onnx and .xml), or published weights by name."
     ),
     data: str = DATA,
     views: list[str] = VIEWS,
@@ -62,6 +62,7 @@ def evaluate(
     from residua.files import write_file
     from residua.jobs.evaluate import evaluate_networks, inference_of
     from residua.jobs.tables import check_out, save
+    from residua.tasks.predict_task import EvaluationRequest
     from residua.training.processes.world import process_group
 
     page, trained = page_path(report, old_report), expand_patterns(trained)
@@ -72,12 +73,10 @@ def evaluate(
     with process_group() as world:
         evaluations = evaluate_networks(
             trained,
-            data=data,
-            views=names,
-            weights=weights,
-            ensemble=ensemble,
+            EvaluationRequest(
+                data, tuple(names), weights, ensemble, inference_of(device, batch_size or 0, workers)
+            ),
             options=options,
-            inference=inference_of(device, batch_size or 0, workers),
             world=world,
         )
     if not speaks():

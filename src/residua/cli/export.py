@@ -1,9 +1,7 @@
 """`residua export`."""
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
@@ -14,7 +12,7 @@ from residua.errors import ConfigError
 from residua.spec.amount import quantity
 
 if TYPE_CHECKING:
-    from residua.jobs.export import Export
+    from residua.jobs.exported_files import Export
 
 
 def export(
@@ -36,6 +34,9 @@ def export(
     max_drop: float = typer.Option(
         None, "--max-drop", metavar="POINTS", help="Top-1 that --int8 may lose, in points; 0.5 by default."
     ),
+    layout: str = typer.Option(
+        None, "--layout", metavar="SERVER", help="Write the folder that a server reads: triton, ovms, kserve."
+    ),
     explain: bool = typer.Option(
         False, "--explain", help="Only list which norms are folded into convolutions, and why others stay."
     ),
@@ -53,8 +54,12 @@ def export(
     Example: residua export runs/photos-1 --to onnx,openvino -o exports
 
     Example: residua export runs/photos-1 --to onnx --with-preprocessing --verify photos/val
+
+    Example: residua export runs/photos-1 --to openvino --int8 --layout ovms -o models
     """
     from residua.jobs.export import export_files
+    from residua.jobs.export_request import ExportRequest
+    from residua.predict.export.int8 import MAX_DROP
     from residua.progress import ProgressPrinter
     from residua.spec.record import to_plain
 
@@ -62,35 +67,29 @@ def export(
     if explain:
         _explain(trained, as_json=as_json)
         return
-    screen = console(json_on_stdout=as_json)
-    printer = ProgressPrinter(aside(screen))
-    write = _int8_writer(max_drop) if int8 else export_files
     if max_drop is not None and not int8:
         raise ConfigError("--max-drop has no effect without --int8")
+    request = ExportRequest(
+        trained,
+        tuple(name.strip() for name in to.split(",")),
+        "images" if with_preprocessing else "inputs",
+        int8,
+        MAX_DROP if max_drop is None else max_drop,
+        verify,
+        out,
+        cast(Any, layout),  # the request checks it
+        force,
+    )
+    screen = console(json_on_stdout=as_json)
+    printer = ProgressPrinter(aside(screen))
     with printer.showing_bars():
-        result = write(
-            trained,
-            to,
-            takes="images" if with_preprocessing else "inputs",
-            verify=verify,
-            out=out,
-            force=force,
-            listen=printer.show,
-        )
+        result = export_files(request, listen=printer.show)
     if as_json:
         put_json(to_plain(result))
     else:
         tell(screen, result.table())
     _print_next(result, as_json=as_json)
     result.check()
-
-
-def _int8_writer(max_drop: float | None) -> Callable[..., Any]:
-    """`export_files` for int8."""
-    from residua.jobs.export_int8 import export_int8
-    from residua.predict.export.int8 import MAX_DROP
-
-    return partial(export_int8, max_drop=MAX_DROP if max_drop is None else max_drop)
 
 
 def _print_next(result: "Export", *, as_json: bool) -> None:

@@ -64,6 +64,9 @@ ENGINE = typer.Option(
 OUT = typer.Option(
     None, "-o", "--out", metavar="FILE", help="Write the predictions: .csv, .jsonl or .parquet."
 )
+RAY = typer.Option(
+    "", "--ray", metavar="ADDRESS", help="Predict on a Ray cluster: auto, local, or host:port."
+)
 ANEW = typer.Option(False, "--force", help="Replace output that exists, and begin anew.")
 
 
@@ -80,6 +83,7 @@ def predict(
     batch_size: int = INFERENCE_BATCH_SIZE,
     workers: int = WORKERS,
     engine: str = ENGINE,
+    ray: str = RAY,
     out: Path = OUT,
     force: bool = ANEW,
     as_json: bool = JSON,
@@ -115,6 +119,7 @@ def predict(
         tuple(name for name, value in used.items() if value),
         device,
         sort_into,
+        ray,
     )
     job = _accelerated(open_job(request))
     to = console(json_on_stdout=as_json)

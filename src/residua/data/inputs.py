@@ -12,6 +12,8 @@ from hashlib import sha256
 from itertools import accumulate
 from pathlib import Path
 
+import numpy as np
+
 from residua.data.decode import IMAGE, MediaType, printable_path
 from residua.data.images import Images
 from residua.data.items import Files, Item
@@ -50,6 +52,16 @@ class Inputs:
         for part in self.parts:
             digest.update(part.identity())
         return digest.hexdigest()
+
+    def section(self, first: int, end: int) -> "Inputs":
+        """The inputs from `first` to before `end`, in the same order."""
+        parts = []
+        for part, stop in zip(self.parts, self._ends, strict=True):
+            start = stop - len(part)
+            low, high = max(first, start) - start, min(end, stop) - start
+            if low < high:
+                parts.append(part.subset(np.arange(low, high)))
+        return Inputs(tuple(parts))
 
     @cached_property
     def _ends(self) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from residua.jobs.tables import save_table
 from residua.measure.compare import Comparison, changed, compare_evaluations, holm
 from residua.measure.evaluation import Evaluation, match_examples
 from residua.tasks.classify.evaluations import ClassEvaluations
+from residua.tasks.predict_task import EvaluationRequest
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -52,7 +53,7 @@ def compare(
     paths, source = paths_of(trained), None if data is None else str(data)
     if "topk" not in tasks.predict_task_of(paths).options:
         raise ConfigError(f"{paths[0]} is a detector: compare networks that classify")
-    result = evaluate_networks(paths, data=source, views=[view] if view else [], weights=weights)
+    result = evaluate_networks(paths, EvaluationRequest(source, (view,) if view else (), weights))
     assert isinstance(result, ClassEvaluations)
     protocol = view or result.evaluations[-1].protocol
     first, *others = match_examples([one for one in result.evaluations if one.protocol == protocol])

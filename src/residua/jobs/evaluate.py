@@ -11,10 +11,10 @@ from residua.measure.evaluate import ALONE, Processes
 from residua.runs.checkpoint import WeightsName
 from residua.runs.run import Run
 from residua.spec.record import nearest
-from residua.tasks.predict_task import STANDARD, Evaluations, Examples, Inference
+from residua.tasks.predict_task import EvaluationRequest, Evaluations, Inference
 
 Trained = Run | str | Path
-"""A run, or the path of a run, a saved folder or a checkpoint file."""
+"""A run, or the path of a run, a saved folder, a checkpoint file or an exported file."""
 WEIGHTS = get_args(WeightsName)
 """Names of the weights that a run may have."""
 
@@ -34,7 +34,7 @@ def evaluate(
     """Evaluate trained networks and return their scores.
 
     Args:
-        trained: One or several runs, saved folders or checkpoint files.
+        trained: One or several runs, saved folders, checkpoint files or exported files (`.onnx`, `.xml`).
         data: A source, or images with labels as `residua.train` takes them: `(X, y)`, a Dataset, ...; of two
             sets the second. None takes the test split of each run. Classes are matched by name.
         views: Protocols, e.g. `center`, `10crop`; of boxes `voc`, `coco`. By default images are shown
@@ -58,38 +58,24 @@ def evaluate(
     """
     networks = [trained] if isinstance(trained, Run | str | Path) else list(trained)
     source, listing = (None, None) if data is None else source_and_listing(data)
-    return evaluate_networks(
-        paths_of(networks),
-        data=listing or source,
-        views=views,
-        weights=weights,
-        ensemble=ensemble,
-        inference=inference_of(device, batch_size, workers),
-        world=world,
-    ).scores
+    inference = inference_of(device, batch_size, workers)
+    request = EvaluationRequest(listing or source, tuple(views), weights, ensemble, inference)
+    return evaluate_networks(paths_of(networks), request, world=world).scores
 
 
 def evaluate_networks(
     paths: Sequence[Path],
+    request: EvaluationRequest = EvaluationRequest(),  # noqa: B008 - it is frozen
     *,
-    data: Examples | None = None,
-    views: Sequence[str] = (),
-    weights: str = "auto",
-    ensemble: bool = False,
     options: Collection[str] = (),
-    inference: Inference = STANDARD,
     world: Processes = ALONE,
 ) -> Evaluations:
     """Evaluate trained networks and return scores and predictions.
 
     Args:
-        paths: Runs, saved folders or checkpoint files.
-        data: As in `evaluate`.
-        views: As in `evaluate`.
-        weights: As in `evaluate`.
-        ensemble: As in `evaluate`.
+        paths: Runs, saved folders, checkpoint files or exported files.
+        request: On which examples, and how.
         options: Names in `tasks.predict_task.OPTIONS` that the user gave.
-        inference: Device, batch size and workers.
         world: As in `evaluate`.
 
     Returns:
@@ -100,18 +86,10 @@ def evaluate_networks(
         DataError: As in `evaluate`.
         CheckpointError: As in `evaluate`.
     """
-    if weights not in WEIGHTS:
-        raise ConfigError(f"no weights {weights!r}: {nearest(weights, WEIGHTS)}")
-    task = tasks.predict_task_of(paths, [*options, *(["ensemble"] if ensemble else [])])
-    return task.evaluate(
-        paths,
-        data=data,
-        views=views,
-        weights=weights,
-        ensemble=ensemble,
-        world=world,
-        inference=inference,
-    )
+    if request.weights not in WEIGHTS:
+        raise ConfigError(f"no weights {request.weights!r}: {nearest(request.weights, WEIGHTS)}")
+    task = tasks.predict_task_of(paths, [*options, *(["ensemble"] if request.ensemble else [])])
+    return task.evaluate(paths, request, world=world)
 
 
 def inference_of(device: str, batch_size: int, workers: int) -> Inference:

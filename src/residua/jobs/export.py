@@ -3,8 +3,6 @@
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +13,17 @@ from residua.data.images import Images
 from residua.data.listing import evaluation_split
 from residua.data.open import find
 from residua.data.sources.objects import source_and_listing
-from residua.errors import CheckpointError, ConfigError, MissingPackageError, ResiduaError
+from residua.errors import ConfigError, ResiduaError
 from residua.events import Activity, Event, Note, PlanLine
-from residua.files import check_is_free, file_sha256
+from residua.files import file_sha256
 from residua.jobs.evaluate import Trained, paths_of
+from residua.jobs.export_int8 import int8_writer
+from residua.jobs.export_request import ExportRequest
+from residua.jobs.exported_files import Export, ExportedFile, Int8Result
 from residua.nn.network import Network
 from residua.nn.summary import describe_classes
 from residua.predict.engines.folding import NormFolding, fold_norms
-from residua.predict.export.facts import Takes
+from residua.predict.export.facts import ExportFacts, Takes
 from residua.predict.export.gate import (
     GateBatch,
     Parity,
@@ -33,71 +34,17 @@ from residua.predict.export.gate import (
     with_odd_sizes,
 )
 from residua.predict.export.graph import ExportGraph, export_graph
-from residua.predict.export.targets import Target, target_named
+from residua.predict.export.int8 import MAX_DROP
+from residua.predict.export.layouts import Layout, write_layout
+from residua.predict.export.targets import Target
 from residua.runs.run import RECIPE
-from residua.spec.amount import format_bytes, quantity
-from residua.spec.text_table import TextTable
 
 GATE_IMAGES = 24
 """Images on which a file is compared with the network, besides those of odd sizes."""
 
 Listen = Callable[[Event], None]
-
-
-@dataclass(frozen=True, slots=True)
-class ExportedFile:
-    """One file, and how well it agrees with the network."""
-
-    target: str
-    """What it was written for: `onnx`, `openvino`, ..."""
-    path: str
-    """The file; OpenVINO has a second one beside it, which ends in .bin."""
-    runs_on: str
-    """What computes it."""
-    size: int
-    """Bytes, of both files where there are two."""
-    sha256: dict[str, str]
-    """Path of each file -> its SHA-256."""
-    parity: Parity
-    """What the gate measured."""
-    is_predictable: bool
-    """Whether `residua predict` takes it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Export:
-    """The files that were written, and those that were not kept."""
-
-    network: str
-    """Name of the network."""
-    takes: Takes
-    """What the graphs read."""
-    images: str
-    """On which images they were compared."""
-    files: tuple[ExportedFile, ...]
-    """One for each target that agrees."""
-    refused: tuple[ExportedFile, ...] = ()
-    """Those that disagree; they are not on disk."""
-
-    def table(self) -> TextTable:
-        """One row for each target."""
-        head = ("target", "file", "size", "largest difference", "allowed", "same top-1", "ms per image", "")
-        rows = tuple(_row(each, "kept") for each in self.files)
-        rows += tuple(_row(each, "refused") for each in self.refused)
-        digests = (
-            f"SHA-256 of {path}: {digest}" for each in self.files for path, digest in each.sha256.items()
-        )
-        return TextTable(head, rows, 2, (f"compared on {self.images}", *digests))
-
-    def check(self) -> None:
-        """CheckpointError when a file disagrees."""
-        for each in self.refused:
-            parity = each.parity
-            differs = f"a logit by {parity.difference:.2g} on {quantity(parity.images, 'image')}"
-            raise CheckpointError(
-                f"{each.path} differs in {differs}, {parity.tolerance:.2g} are allowed: it is not kept, "
-                "give another --to"
-            )
+Write = Callable[[Target, Path], tuple[Parity, Int8Result | None]]
+"""Writes the file of a target, and compares it."""
 
 
 def export(
@@ -105,6 +52,9 @@ def export(
     to: str | Sequence[str] = "onnx",
     *,
     with_preprocessing: bool = False,
+    int8: bool = False,
+    max_drop: float = MAX_DROP,
+    layout: Layout | None = None,
     verify: object = None,
     out: str | Path | None = None,
     force: bool = False,
@@ -118,70 +68,67 @@ def export(
             list, or separated by commas.
         with_preprocessing: The graph reads uint8 images (n, H, W, C) of any size, and resizes, crops and
             normalises them itself; otherwise it reads normalised float32 (n, C, S, S).
+        int8: Files of `onnx` and `openvino` compute in 8 bits: training images calibrate them, labelled test
+            images measure top-1 before and after.
+        max_drop: Of int8: most top-1 accuracy that may be lost, in percentage points.
+        layout: `triton`, `ovms` (OpenVINO Model Server) or `kserve`: write the folder that this server reads.
         verify: Images on which the files are compared, as a source or as `residua.train` takes them; by
-            default the test images of a run, else generated ones.
+            default the test images of a run, else generated ones. int8 needs labelled ones: the training part
+            calibrates, the test part measures.
         out: Folder to write to, by default the current one; for one target also a file.
         force: Replace files that exist.
         listen: Receives the plan and the progress.
 
     Returns:
-        The files with their digests, and how well each agrees with the network.
+        The files with their digests, how well each agrees with the network, and what int8 costs and gains.
 
     Raises:
         ConfigError: There is no such target, or the network cannot be exported so.
         MissingPackageError: A package that writes or runs a target is not installed.
-        CheckpointError: There is no network, or a file disagrees with it; that file is not kept.
-        DataError: The images cannot be read.
+        CheckpointError: There is no network, a file disagrees with it, or int8 loses too much; such a file is
+            not kept.
+        DataError: The images cannot be used.
         FileExistsError: A file exists, without `force`.
     """
-    result = export_files(
+    names = to.split(",") if isinstance(to, str) else to
+    request = ExportRequest(
         paths_of([trained])[0],
-        to,
-        takes="images" if with_preprocessing else "inputs",
-        verify=verify,
-        out=out,
-        force=force,
-        listen=listen,
+        tuple(name.strip() for name in names),
+        "images" if with_preprocessing else "inputs",
+        int8,
+        max_drop,
+        verify,
+        None if out is None else Path(out),
+        layout,
+        force,
     )
+    result = export_files(request, listen=listen)
     result.check()
     return result
 
 
-def export_files(
-    path: Path,
-    to: str | Sequence[str],
-    *,
-    takes: Takes,
-    verify: object,
-    out: str | Path | None,
-    force: bool,
-    listen: Listen,
-) -> Export:
+def export_files(request: ExportRequest, *, listen: Listen) -> Export:
     """As `export`, but files that disagree are part of the result and raise nothing."""
-    targets = _targets(to)
-    files = _files(path, targets, out)
-    seconds = [
-        file.with_suffix(target.second_suffix)
-        for target, file in zip(targets, files, strict=True)
-        if target.second_suffix
-    ]
-    check_is_free(*files, *seconds, force=force)
-    files[0].parent.mkdir(parents=True, exist_ok=True)
-    network = trained_network(path)
+    files, folder = request.files(), request.folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    network = trained_network(request.trained)
     listen(
         PlanLine(f"network {network.arch.name}: {describe_classes(network.class_names, network.num_classes)}")
     )
-    listen(PlanLine(f"graph   {_form(network, takes)}"))
+    listen(PlanLine(f"graph   {_form(network, request.takes)}"))
     listen(Activity("tracing the network"))
-    graph = export_graph(network, takes=takes)
-    batches, images = _batches(path, network, takes, verify, listen)
-    results = [
-        _written(target, file, graph, batches, listen) for target, file in zip(targets, files, strict=True)
-    ]
+    graph = export_graph(network, takes=request.takes)
+    write, images = (int8_writer if request.int8 else _writer)(request, network, graph, listen)
+    results = []
+    for target, file in files.items():
+        with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as scratch:
+            written = Path(scratch) / file.name
+            listen(Activity(f"writing {file.name}{target.patience}"))
+            results.append(_placed(written, file, target, write(target, written), request, graph.facts))
     agreeing, refused = (
         tuple(each for each in results if each.parity.agrees is agrees) for agrees in (True, False)
     )
-    return Export(network.arch.name, takes, images, agreeing, refused)
+    return Export(network.arch.name, request.takes, images, agreeing, refused)
 
 
 def explain(path: Path) -> tuple[NormFolding, ...]:
@@ -200,31 +147,18 @@ def trained_network(path: Path) -> Network:
     return network
 
 
-def _targets(to: str | Sequence[str]) -> list[Target]:
-    """The targets that are named. MissingPackageError, or ConfigError without a compiler, before any work."""
-    names = [name.strip() for name in to.split(",")] if isinstance(to, str) else list(to)
-    targets = [target_named(name) for name in dict.fromkeys(names)]
-    for target in targets:
-        for package in target.packages:
-            if find_spec(package) is None:
-                install = f"pip install 'residua[{target.packages[0]}]'"
-                raise MissingPackageError(f"{target.name} needs {package}, which is not installed: {install}")
-        target.check()
-    return targets
+def _writer(
+    request: ExportRequest, network: Network, graph: ExportGraph, listen: Listen
+) -> tuple[Write, str]:
+    """What writes float32 files, and on which images they are compared."""
+    batches, images = _batches(request.trained, network, request.takes, request.verify, listen)
 
+    def write(target: Target, file: Path) -> tuple[Parity, None]:
+        target.write(graph, file)
+        listen(Activity(f"comparing {file.name} with the network"))
+        return compare(target.load(file), batches, takes=request.takes), None
 
-def _files(path: Path, targets: Sequence[Target], out: str | Path | None) -> list[Path]:
-    """Where each target is written. ConfigError where a file is in the place of the folder."""
-    place = Path(out or ".")
-    if len(targets) == 1 and place.name.endswith(targets[0].suffix) and not place.is_dir():
-        files = [place]
-    else:
-        name = path.stem if path.is_file() else path.resolve().name if path.exists() else path.name
-        files = [place / f"{name}{target.suffix}" for target in targets]
-    folder = files[0].parent
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"{folder} is a file, not a folder: write elsewhere")
-    return files
+    return write, images
 
 
 def _form(network: Network, takes: Takes) -> str:
@@ -267,28 +201,27 @@ def _gate_images(
     return images, f"{len(chosen)} of {len(split):,} images of {split.name}, some also in odd sizes"
 
 
-def _written(
-    target: Target, file: Path, graph: ExportGraph, batches: Sequence[GateBatch], listen: Listen
+def _placed(
+    written: Path,
+    file: Path,
+    target: Target,
+    measured: tuple[Parity, Int8Result | None],
+    request: ExportRequest,
+    facts: ExportFacts,
 ) -> ExportedFile:
-    """Write a file beside its place, compare it, and move it there if it agrees."""
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=file.parent) as scratch:
-        written = Path(scratch) / file.name
-        listen(Activity(f"writing {file.name}{target.patience}"))
-        target.write(graph, written)
-        listen(Activity(f"comparing {file.name} with the network"))
-        parity = compare(target.load(written), batches, takes=graph.facts.takes)
-        parts = sorted(
-            Path(scratch).iterdir(), key=lambda part: part == written
-        )  # what others read comes last
-        size = sum(part.stat().st_size for part in parts)
-        digests = {str(file.with_name(part.name)): file_sha256(part) for part in parts}
-        for part in parts if parity.agrees else ():
-            os.replace(part, file.with_name(part.name))
-    return ExportedFile(target.name, str(file), target.runs_on, size, digests, parity, target.is_predictable)
-
-
-def _row(each: ExportedFile, outcome: str) -> tuple[str, ...]:
-    parity = each.parity
-    numbers = (f"{parity.difference:.1e}", f"{parity.tolerance:.1e}", f"{100 * parity.same_top1:.1f} %")
-    time = f"{parity.milliseconds:.1f}"
-    return (each.target, Path(each.path).name, format_bytes(each.size), *numbers, time, outcome)
+    """Move a file from the folder where it was written to its place, if it agrees."""
+    parity, int8 = measured
+    parts = sorted(written.parent.iterdir(), key=lambda part: part == written)  # what others read comes last
+    size, places = sum(part.stat().st_size for part in parts), [file.with_name(part.name) for part in parts]
+    digests = [file_sha256(part) for part in parts]
+    if parity.agrees and request.layout:
+        folder, force = request.folder(), request.force
+        laid_out = write_layout(request.layout, written, facts, folder, name=request.stem, force=force)
+        places = [next(path for path in laid_out if path.suffix == part.suffix) for part in parts]
+    elif parity.agrees:
+        for part, place in zip(parts, places, strict=True):
+            os.replace(part, place)
+    sha256 = dict(zip(map(str, places), digests, strict=True))
+    return ExportedFile(
+        target.name, str(places[-1]), target.runs_on, size, sha256, parity, target.is_predictable, int8
+    )

@@ -33,6 +33,8 @@ class PredictRequest:
     """`cpu`, `cuda`, `mps`, or `auto` for the first accelerator, else the CPU."""
     sort_into: Path | None = None
     """Folder into which inputs are copied by their class; None copies none."""
+    cluster: str = ""
+    """Address of a Ray cluster that computes; empty computes here."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -53,6 +55,10 @@ class PredictJob:
     """Where inputs are copied by their class; None copies none."""
     predict_with: Any = None
     """What predicts in place of `predictor`, with another engine; None for itself."""
+    device: str = "auto"
+    """As in `PredictRequest`."""
+    cluster: str = ""
+    """As in `PredictRequest`."""
 
     @property
     def noun(self) -> str:
@@ -65,8 +71,19 @@ class PredictJob:
         return "serve" if is_exported(self.trained) else "evaluate"
 
     def accelerated(self, listen: Callable[[Event], None]) -> "PredictJob":
-        """This job with the engine that its options name; see `PredictTask.accelerated`."""
-        predictor = self.task.accelerated(self.predictor, self.inputs, self.options, listen)
+        """This job with the engine that its options name; machines of a cluster choose theirs themselves.
+
+        Args:
+            listen: Receives what is measured.
+
+        Raises:
+            ConfigError: There is no such engine here.
+        """
+        if self.cluster or "engine" not in self.task.options or self.options.engine == "torch":
+            return self
+        from residua.tasks.classify.fast_engine import with_engine  # other engines take a second to import
+
+        predictor = with_engine(self.predictor, self.inputs, self.options, listen)
         return replace(self, predict_with=predictor)
 
     def predictions(
@@ -82,11 +99,10 @@ class PredictJob:
             UnreachableError: A server that holds inputs does not answer.
             NonFiniteError: The network computes NaN or infinity.
             OSError: An input cannot be copied.
+            ConfigError: There is no such cluster.
         """
         done = start
-        for predictions in self.task.predict(
-            self.predict_with or self.predictor, self.inputs, self.options, start=start
-        ):
+        for predictions in self._parts(start):
             if self.folders:
                 for i, name in zip(count(done), predictions.best_classes):
                     if name is not None:
@@ -94,6 +110,15 @@ class PredictJob:
             done += len(predictions)
             tell(done, len(self.inputs))
             yield predictions
+
+    def _parts(self, start: int) -> Iterator[Predictions]:
+        """The predictions from input `start` on, computed here or on a cluster."""
+        if self.cluster:
+            from residua.jobs.ray_predict import predict_on_ray  # few need Ray
+
+            return predict_on_ray(self.cluster, self, start=start)
+        predictor = self.predict_with or self.predictor
+        return self.task.predict(predictor, self.inputs, self.options, start=start)
 
     def all_predictions(
         self, *, tell: Callable[[int, int], None] = lambda _done, _total: None
@@ -162,7 +187,16 @@ def open_job(request: PredictRequest) -> PredictJob:
     inputs = list_inputs(request.inputs, media_type=task.media_type)
     predictor = task.load(trained, device=request.device)
     folders = ClassFolders(request.sort_into) if request.sort_into else None
-    return PredictJob(task, predictor, inputs, request.options, trained, folders)
+    return PredictJob(
+        task,
+        predictor,
+        inputs,
+        request.options,
+        trained,
+        folders,
+        device=request.device,
+        cluster=request.cluster,
+    )
 
 
 def predict(

@@ -85,6 +85,11 @@ class Network(nn.Module):
         return int(getattr(self.get_classifier(), "out_features", 0))
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the outputs, or their numbers from 0 where they have no names."""
+        return self.class_names or tuple(map(str, range(self.num_classes)))
+
+    @property
     def in_chans(self) -> int:
         """Channels of the image."""
         return self.arch.channels

@@ -77,8 +77,8 @@ class Classifier(PictureClassifier):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes, in the order of the network's outputs."""
-        return self.network.class_names
+        """Names of the classes, in the order of the network's outputs; their numbers where they have none."""
+        return self.network.classes
 
     @property
     def preprocess(self) -> Preprocess:

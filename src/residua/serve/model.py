@@ -152,7 +152,7 @@ def picture_model(
     cam: Callable[[NDArray[np.uint8]], Sequence[bytes]] | None = None,
     no_cam: str = NO_GRADIENTS,
 ) -> PictureModel:
-    """A classifier to serve; classes without names get their numbers, from 0.
+    """A classifier to serve.
 
     Args:
         name: Name in addresses.
@@ -161,12 +161,7 @@ def picture_model(
         cam: Views (n, C, S, S) -> a PNG each; None where Grad-CAM cannot be computed.
         no_cam: Why not.
     """
-    classes = classifier.classes
-    if not classes:
-        side, channels = classifier.preprocess.size, classifier.preprocess.channels
-        count = classifier.probabilities(np.zeros((1, channels, side, side), np.uint8)).shape[1]
-        classes = tuple(map(str, range(count)))
-    return PictureModel(name, classifier, engine, classes, cam, "" if cam else no_cam)
+    return PictureModel(name, classifier, engine, classifier.classes, cam, "" if cam else no_cam)
 
 
 def crop_of(file: bytes, preprocess: Preprocess) -> list[float]:

@@ -240,5 +240,5 @@ def _import_ray_serve() -> Any:
     try:
         from ray import serve
     except ImportError:
-        raise ConfigError("--ray needs Ray Serve: pip install 'ray[serve]>=2.58'") from None
+        raise ConfigError("--ray needs Ray Serve: pip install 'residua[ray-serve]'") from None
     return serve

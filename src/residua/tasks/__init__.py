@@ -75,12 +75,12 @@ def predict_task_of(paths: Sequence[Path], options: Collection[str] = ()) -> "An
 
     inputs: list[Holds | None]
     task: AnyPredictTask
-    if any(map(is_exported, paths)):
+    if all(map(is_exported, paths)):
         from residua.tasks.classify.exported_task import ExportedPredict
 
         task, inputs = ExportedPredict(), ["images"]
     else:
-        inputs = [_network_input(path) for path in paths]
+        inputs = ["images" if is_exported(path) else _network_input(path) for path in paths]
         for path, each in zip(paths, inputs, strict=True):
             if (each or "images") != (inputs[0] or "images"):
                 raise ConfigError(f"{path} is of another task than {paths[0]}: evaluate each on its own")

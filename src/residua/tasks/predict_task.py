@@ -3,14 +3,13 @@
 Nothing here needs `residua.training`: a trained network is used without it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, Union
 
 from residua.data.decode import MediaType
 from residua.data.inputs import Inputs
-from residua.events import Event
 from residua.spec.recipe import MAX_WORKERS
 from residua.spec.record import check_range
 from residua.spec.text_table import TextTable
@@ -52,8 +51,20 @@ class Inference:
         check_range("workers", self.workers, 0, MAX_WORKERS, zero="in this process")
 
 
-STANDARD = Inference()
-"""What is chosen where nothing is asked for."""
+@dataclass(frozen=True, slots=True)
+class EvaluationRequest:
+    """What trained networks are evaluated on, and how."""
+
+    data: Examples | None = None
+    """Labelled examples; None takes the test split of each run."""
+    views: tuple[str, ...] = ()
+    """Names of protocols; none takes the task's default."""
+    weights: str = "auto"
+    """Of a run: `raw`, `ema`, `best`, or `auto`."""
+    ensemble: bool = False
+    """Whether the probabilities of all networks are averaged."""
+    inference: Inference = field(default_factory=Inference)
+    """Device, batch size and workers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,26 +192,14 @@ class PredictTask(Protocol[PredictorT, SplitT]):
         """
 
     def evaluate(
-        self,
-        paths: Sequence[Path],
-        *,
-        data: Examples | None,
-        views: Sequence[str],
-        weights: str,
-        ensemble: bool,
-        world: "Processes",
-        inference: Inference = STANDARD,
+        self, paths: Sequence[Path], request: EvaluationRequest, *, world: "Processes"
     ) -> Evaluations:
-        """Evaluate the networks at `paths` under each of the protocols `views`, or the task's default.
+        """Evaluate the networks at `paths`.
 
         Args:
-            paths: Runs, saved folders or checkpoint files.
-            data: Labelled examples; None takes the test split of each run.
-            views: Names of protocols.
-            weights: As in `load`.
-            ensemble: Average the probabilities of all networks.
+            paths: Runs, saved folders or checkpoint files; of images also exported files.
+            request: On which examples, and how.
             world: The processes that share the work.
-            inference: Device, batch size and workers.
 
         Returns:
             The evaluations, network by network.
@@ -213,28 +212,6 @@ class PredictTask(Protocol[PredictorT, SplitT]):
 
     def digest(self, predictor: PredictorT) -> str:
         """A digest of the weights, by which predictions that were interrupted know their network again."""
-
-    def accelerated(
-        self,
-        predictor: PredictorT,
-        inputs: Inputs,
-        options: PredictOptions,
-        listen: Callable[[Event], None],
-    ) -> Any:
-        """What predicts `inputs` with the engine that `options` name.
-
-        Args:
-            predictor: As `load` returns it.
-            inputs: Images or videos.
-            options: Name of the engine.
-            listen: Receives what is measured.
-
-        Returns:
-            The predictor, or one for `predict` that computes the same sooner.
-
-        Raises:
-            ConfigError: There is no such engine here.
-        """
 
     def predict(
         self, predictor: PredictorT, inputs: Inputs, options: PredictOptions, *, start: int = 0

@@ -108,7 +108,7 @@ def _facts(network: Network, takes: Takes) -> ExportFacts:
     return ExportFacts(
         network.arch,
         network.preprocess,
-        network.class_names or tuple(map(str, range(network.num_classes))),
+        network.classes,
         weights_digest(network),
         takes,
         licence=origin.licence if origin else "",

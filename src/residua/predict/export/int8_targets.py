@@ -22,12 +22,8 @@ from residua.predict.openvino_package import import_openvino
 class Int8Target:
     """A runtime that computes in int8."""
 
-    name: str
-    """As `--to` takes it, and the extra that installs it."""
-    suffix: str
-    """End of the file's name."""
     packages: tuple[str, ...]
-    """Packages that quantise and compute."""
+    """Packages that quantise and compute, the name of the extra first."""
     convert: Callable[[ExportGraph], Any]
     """Makes the float32 model of a graph."""
     quantise: Callable[..., tuple[Any, Int8Accuracy]]
@@ -39,7 +35,7 @@ class Int8Target:
 
 
 def int8_target(name: str) -> Int8Target:
-    """The target called `name`. ConfigError when there is none."""
+    """How the target called `name` computes in int8. ConfigError when it cannot."""
     if name not in TARGETS:
         raise ConfigError(f"{name!r} has no int8: give --to {' or '.join(TARGETS)}")
     return TARGETS[name]
@@ -55,8 +51,6 @@ def _save_openvino(model: Any, file: Path) -> None:
 
 TARGETS = {
     "onnx": Int8Target(
-        "onnx",
-        ".onnx",
         ("onnx", "onnxscript", "onnxruntime"),
         write_onnx,
         int8_onnx,
@@ -64,8 +58,6 @@ TARGETS = {
         _save_onnx,
     ),
     "openvino": Int8Target(
-        "openvino",
-        ".xml",
         ("openvino", "nncf"),
         convert_to_openvino,
         int8_openvino,
@@ -73,4 +65,4 @@ TARGETS = {
         _save_openvino,
     ),
 }
-"""Name -> target."""
+"""Name of the target -> its int8."""

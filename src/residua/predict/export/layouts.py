@@ -22,6 +22,7 @@ from residua.errors import ConfigError
 from residua.files import check_is_free, write_file
 from residua.predict.export.facts import ExportFacts
 from residua.spec.printable import printable
+from residua.spec.record import nearest
 from residua.version import __version__
 
 KSERVE = """\
@@ -141,8 +142,7 @@ def write_layout(
         ConfigError: The server reads no such file.
         FileExistsError: Something is there already, without `force`.
     """
-    if path.suffix not in (".onnx", ".xml"):
-        raise ConfigError(f"{path} cannot be laid out for {layout}: give an .onnx or .xml file")
+    check_layout(layout, path.name)
     exported = LayoutSource(path, facts, network_name(name or path.stem))
     texts, model_folder = LAYOUTS[layout](exported)
     copies = {folder / model_folder / file: source for file, source in exported.files.items()}
@@ -154,6 +154,20 @@ def write_layout(
     for target, text in written.items():
         write_file(target, text)
     return (*written, *copies)
+
+
+def check_layout(layout: str, file: str) -> None:
+    """ConfigError when there is no such layout, or its server reads no such file."""
+    if layout not in LAYOUTS:
+        raise ConfigError(f"no layout {layout!r}: {nearest(layout, LAYOUTS)}")
+    if not file.endswith((".onnx", ".xml")):
+        raise ConfigError(f"{file} cannot be laid out for {layout}: give an .onnx or .xml file")
+
+
+def layout_entries(layout: Layout, name: str) -> tuple[str, ...]:
+    """What `write_layout` makes in its folder, files and folders, for a network of that name."""
+    model = network_name(name)
+    return {"triton": (model,), "ovms": ("config.json", model), "kserve": (f"{model}.yaml", "model")}[layout]
 
 
 def network_name(text: str) -> str:

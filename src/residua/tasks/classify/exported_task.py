@@ -1,21 +1,23 @@
-"""ExportedPredict: exported files that predict one class for each image; it needs no torch."""
+"""ExportedPredict: exported files that predict one class for each image; only evaluating needs torch."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from residua.data.decode import IMAGE
 from residua.data.inputs import Inputs
 from residua.errors import ConfigError
-from residua.events import Event
 from residua.predict.exported import ExportedClassifier, load_exported
 from residua.tasks.classify.picture_stream import BATCH_SIZE, predict_pictures
 from residua.tasks.classify.predictions import ClassPredictions
-from residua.tasks.predict_task import STANDARD, Examples, Inference, PredictOptions
+from residua.tasks.predict_task import EvaluationRequest, Examples, PredictOptions
 
 if TYPE_CHECKING:
+    from residua.data.images import Images
     from residua.measure.evaluate import Processes
+    from residua.tasks.classify.evaluations import ClassEvaluations
+    from residua.tasks.classify.predict_task import ClassifyPredict
 
 
 class ExportedPredict:
@@ -34,45 +36,44 @@ class ExportedPredict:
         ):
             if value not in known:
                 raise ConfigError(f"{name} is {value!r}, and {path} is an exported file: give {known[0]}")
-        return load_exported(path)
+        classifier = load_exported(path)
+        if classifier.facts.arch.clip:
+            raise ConfigError(f"{path} reads clips: predict from the run that it was made from")
+        return classifier
 
-    def examples(self, path: Path, data: Examples | None, classes: tuple[str, ...]) -> NoReturn:
-        """ConfigError: an exported file is not evaluated."""
-        raise ConfigError(f"{path} is an exported file: evaluate the run that it was made from")
+    def examples(self, path: Path, data: Examples | None, classes: tuple[str, ...]) -> "Images":
+        """Open labelled images."""
+        return _with_torch().examples(path, data, classes)
 
     def evaluate(
-        self,
-        paths: Sequence[Path],
-        *,
-        data: Examples | None,
-        views: Sequence[str],
-        weights: str,
-        ensemble: bool,
-        world: "Processes",
-        inference: Inference = STANDARD,
-    ) -> NoReturn:
-        """ConfigError: an exported file is not evaluated."""
-        self.examples(paths[0], data, ())
+        self, paths: Sequence[Path], request: EvaluationRequest, *, world: "Processes"
+    ) -> "ClassEvaluations":
+        """Evaluate with one centre crop."""
+        return _with_torch().evaluate(paths, request, world=world)
 
     def digest(self, predictor: ExportedClassifier) -> str:
         """A digest of the weights, and of what the file does with them."""
         facts = predictor.facts
         return f"{facts.digest} {facts.takes} {facts.precision}"
 
-    def accelerated(
-        self,
-        predictor: ExportedClassifier,
-        inputs: Inputs,
-        options: PredictOptions,
-        listen: Callable[[Event], None],
-    ) -> ExportedClassifier:
-        """The predictor itself: it has one engine."""
-        return predictor
-
     def predict(
         self, predictor: ExportedClassifier, inputs: Inputs, options: PredictOptions, *, start: int = 0
     ) -> Iterator[ClassPredictions]:
         """The likeliest classes of each image, batch by batch."""
-        # a graph that reads whole images gets one at a time: photographs differ in size, and may be large
-        size = options.batch_size or (1 if predictor.facts.takes == "images" else BATCH_SIZE)
-        return predict_pictures(predictor, inputs, replace(options, batch_size=size), start=start)
+        return predict_pictures(predictor, inputs, batched(predictor, options), start=start)
+
+
+def batched(classifier: ExportedClassifier, options: PredictOptions) -> PredictOptions:
+    """The options with the batch size that suits a file, unless they name one.
+
+    A graph that reads whole images gets one at a time: photographs differ in size, and may be large.
+    """
+    size = options.batch_size or (1 if classifier.facts.takes == "images" else BATCH_SIZE)
+    return replace(options, batch_size=size)
+
+
+def _with_torch() -> "ClassifyPredict":
+    """What opens labelled images and evaluates, with torch."""
+    from residua.tasks.classify.predict_task import ClassifyPredict
+
+    return ClassifyPredict()

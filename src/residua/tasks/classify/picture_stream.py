@@ -7,7 +7,7 @@ At most two batches of views wait, so that a million images need the memory of a
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -32,6 +32,8 @@ MAX_THREADS = 8
 
 View = NDArray[np.uint8] | DataError
 """What the network reads of an image, or why it cannot be read."""
+Row = NDArray[np.float32] | DataError
+"""The probability of each class, or why an image cannot be read."""
 
 
 def predict_pictures(
@@ -52,31 +54,65 @@ def predict_pictures(
         UnreachableError: A server that holds images does not answer.
         NonFiniteError: The network computes NaN or infinity.
     """
-    size, topk = options.batch_size or BATCH_SIZE, min(options.topk, len(classifier.classes))
+    topk, first = min(options.topk, len(classifier.classes)), start
+    for rows in probability_rows(classifier, inputs, options, start=start):
+        titles = [inputs.title(first + place) for place in range(len(rows))]
+        outputs = [
+            row if isinstance(row, DataError) else Prediction(classifier.classes, tuple(row.tolist()))
+            for row in rows
+        ]
+        yield ClassPredictions.of(titles, outputs, topk=topk, least=options.least)
+        first += len(rows)
+
+
+def probability_rows(
+    classifier: PictureClassifier, inputs: Inputs, options: PredictOptions, *, start: int = 0
+) -> Iterator[list[Row]]:
+    """The probabilities (classes,) of images, or why one cannot be read, one batch at a time.
+
+    Args:
+        classifier: What reads and computes.
+        inputs: The images.
+        options: Batch size, threads, and whether mirror images are averaged.
+        start: Index of the first image.
+
+    Yields:
+        A row or an error for each image of a batch.
+
+    Raises:
+        UnreachableError: A server that holds images does not answer.
+        NonFiniteError: The network computes NaN or infinity.
+    """
+    size = options.batch_size or BATCH_SIZE
     # the blocks of one batch are those of the next: given back to the system, half of the time went into that
     with retain_freed_memory():
         views = _views(classifier, inputs, start, options.workers, ahead=2 * size)
-        for first in range(start, len(inputs), size):
-            batch = list(islice(views, size))
-            rows = _rows(classifier, [view for view in batch if not isinstance(view, DataError)], options)
-            outputs = [view if isinstance(view, DataError) else next(rows) for view in batch]
-            titles = [inputs.title(first + place) for place in range(len(batch))]
-            yield ClassPredictions.of(titles, outputs, topk=topk, least=options.least)
+        while batch := list(islice(views, size)):
+            rows = iter(
+                _rows(classifier, [view for view in batch if not isinstance(view, DataError)], options)
+            )
+            yield [view if isinstance(view, DataError) else next(rows) for view in batch]
+
+
+def readable(row: Row) -> NDArray[np.float32]:
+    """The probabilities of an image. DataError where it cannot be read."""
+    if isinstance(row, DataError):
+        raise row
+    return row
 
 
 def _rows(
     classifier: PictureClassifier, views: list[NDArray[np.uint8]], options: PredictOptions
-) -> Iterator[Prediction]:
-    """The prediction of each view."""
+) -> Sequence[NDArray[np.float32]]:
+    """The probabilities of each view."""
     if not views:
-        return
+        return ()
     rows = rows_of_views(classifier, views)
     if options.mirrored:
         rows = (rows + rows_of_views(classifier, [view[..., ::-1] for view in views])) * np.float32(0.5)
     if not np.isfinite(rows).all():
         raise NonFiniteError("the network computes NaN or infinity: its weights are damaged, make them again")
-    for row in rows.tolist():
-        yield Prediction(classifier.classes, tuple(row))
+    return list(rows)
 
 
 def _views(

@@ -1,25 +1,32 @@
 """ClassifyPredict: trained networks that predict one class for each image."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from residua.data.decode import IMAGE
 from residua.data.images import Images
 from residua.data.inputs import Inputs
 from residua.data.listing import SourceListing, evaluation_split, match_classes
 from residua.data.open import open_evaluation_split
-from residua.events import Event
 from residua.measure.evaluate import Processes
+from residua.measure.evaluation import Evaluation
 from residua.measure.views import VIEWS, evaluate_view
 from residua.predict.classifier import Classifier, load
+from residua.predict.exported import is_exported
 from residua.predict.predictor import network_digest
 from residua.tasks.classify.data_task import ClassifyData
 from residua.tasks.classify.evaluations import ClassEvaluations, check_views
-from residua.tasks.classify.picture_stream import predict_pictures
+from residua.tasks.classify.exported_task import ExportedPredict, batched
+from residua.tasks.classify.picture_stream import predict_pictures, probability_rows, readable
 from residua.tasks.classify.predictions import ClassPredictions
-from residua.tasks.predict_task import STANDARD, Examples, Inference, PredictOptions
+from residua.tasks.predict_task import EvaluationRequest, Examples, PredictOptions
 from residua.tasks.run_data import run_dataset
+
+CENTER = "center"
+"""The view of images by default, and the only one of exported files."""
 
 
 class ClassifyPredict:
@@ -43,51 +50,53 @@ class ClassifyPredict:
         return match_classes(dataset.test, classes, owner="the network")
 
     def evaluate(
-        self,
-        paths: Sequence[Path],
-        *,
-        data: Examples | None,
-        views: Sequence[str],
-        weights: str,
-        ensemble: bool,
-        world: Processes,
-        inference: Inference = STANDARD,
+        self, paths: Sequence[Path], request: EvaluationRequest, *, world: Processes
     ) -> ClassEvaluations:
         """Evaluate under each of `views`, by default with one centre crop."""
-        check_views(paths, views, VIEWS)
-        evaluations = []
+        check_views(paths, request.views, VIEWS)
+        evaluations: list[Evaluation] = []
         for path in paths:
-            classifier = self.load(path, weights=weights, device=inference.device)
-            images = self.examples(path, data, classifier.classes)
-            for view in views or ("center",):
-                evaluation = evaluate_view(
-                    classifier,
-                    images,
-                    view,
-                    world=world,
-                    batch_size=inference.batch_size,
-                    workers=inference.workers,
-                )
-                evaluations.append(replace(evaluation, network=str(path), weights=classifier.weights))
-        return ClassEvaluations.of(evaluations, ensemble=ensemble)
+            evaluate_one = self._evaluate_exported if is_exported(path) else self._evaluate_network
+            evaluations += evaluate_one(path, request, world)
+        return ClassEvaluations.of(evaluations, ensemble=request.ensemble)
+
+    def _evaluate_network(
+        self, path: Path, request: EvaluationRequest, world: Processes
+    ) -> Iterator[Evaluation]:
+        """Under each of the views."""
+        inference = request.inference
+        classifier = self.load(path, weights=request.weights, device=inference.device)
+        images = self.examples(path, request.data, classifier.classes)
+        for view in request.views or (CENTER,):
+            evaluation = evaluate_view(
+                classifier,
+                images,
+                view,
+                world=world,
+                batch_size=inference.batch_size,
+                workers=inference.workers,
+            )
+            yield replace(evaluation, network=str(path), weights=classifier.weights)
+
+    def _evaluate_exported(
+        self, path: Path, request: EvaluationRequest, world: Processes
+    ) -> Iterator[Evaluation]:
+        """Under the view that an exported file has: its centre crop, which it may cut itself."""
+        check_views([path], request.views, (CENTER,))
+        inference = request.inference
+        classifier = ExportedPredict().load(path, weights=request.weights, device=inference.device)
+        images = self.examples(path, request.data, classifier.classes)
+        own = images.subset(np.arange(world.rank, len(images), world.size))
+        options = PredictOptions(batch_size=inference.batch_size, workers=inference.workers or -1)
+        batches = probability_rows(classifier, Inputs((own,)), batched(classifier, options))
+        rows = [readable(row) for batch in batches for row in batch]
+        gathered = world.gather(rows)
+        evaluation = Evaluation.from_probabilities(np.stack(gathered), images)
+        yield replace(evaluation, network=str(path), weights=classifier.facts.precision, protocol=CENTER)
 
     def digest(self, predictor: Classifier) -> str:
         """A digest of the network's weights."""
         return network_digest(predictor.network)
-
-    def accelerated(
-        self,
-        predictor: Classifier,
-        inputs: Inputs,
-        options: PredictOptions,
-        listen: Callable[[Event], None],
-    ) -> Classifier:
-        """The classifier with the engine that `options` name."""
-        if options.engine == "torch":
-            return predictor
-        from residua.tasks.classify.fast_engine import with_engine  # other engines take a second to import
-
-        return with_engine(predictor, inputs, options, listen)
 
     def predict(
         self, predictor: Classifier, inputs: Inputs, options: PredictOptions, *, start: int = 0

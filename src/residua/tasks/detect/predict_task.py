@@ -1,6 +1,6 @@
 """DetectPredict: trained networks that predict boxes in images."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,6 @@ from residua.data.open import find_boxes
 from residua.data.scenes import Scenes, match_box_classes
 from residua.data.sources.table import parse_source
 from residua.errors import ConfigError, DataError
-from residua.events import Event
 from residua.measure.evaluate import Processes, evaluate
 from residua.predict.predictor import network_digest, predict_files
 from residua.tasks.detect.data_task import DetectData
@@ -20,7 +19,7 @@ from residua.tasks.detect.evaluations import BoxEvaluations
 from residua.tasks.detect.predictions import BoxPredictions
 from residua.tasks.detect.predictor import LEAST, BoxPredictor, load
 from residua.tasks.detect.score import check_protocols
-from residua.tasks.predict_task import STANDARD, Examples, Inference, PredictOptions
+from residua.tasks.predict_task import EvaluationRequest, Examples, PredictOptions
 from residua.tasks.run_data import run_dataset
 
 
@@ -49,22 +48,14 @@ class DetectPredict:
         return match_box_classes(boxes.test or boxes.train, classes), boxes.metric
 
     def evaluate(
-        self,
-        paths: Sequence[Path],
-        *,
-        data: Examples | None,
-        views: Sequence[str],
-        weights: str,
-        ensemble: bool,
-        world: Processes,
-        inference: Inference = STANDARD,
+        self, paths: Sequence[Path], request: EvaluationRequest, *, world: Processes
     ) -> BoxEvaluations:
         """Evaluate under each of `views`, by default under the protocols that suit the source."""
-        check_protocols(views)
-        evaluations = []
+        check_protocols(request.views)
+        evaluations, inference = [], request.inference
         for path in paths:
-            predictor = self.load(path, weights=weights, device=inference.device)
-            scenes, metric = self.examples(path, data, predictor.classes)
+            predictor = self.load(path, weights=request.weights, device=inference.device)
+            scenes, metric = self.examples(path, request.data, predictor.classes)
             evaluation = evaluate(
                 predictor, scenes, WholeImages(inference.workers, inference.batch_size), world=world
             )
@@ -73,7 +64,7 @@ class DetectPredict:
                     evaluation,
                     network=str(path),
                     weights=predictor.weights,
-                    protocols=tuple(views) or _default_protocols(metric),
+                    protocols=request.views or _default_protocols(metric),
                 )
             )
         return BoxEvaluations(tuple(evaluations))
@@ -81,16 +72,6 @@ class DetectPredict:
     def digest(self, predictor: BoxPredictor) -> str:
         """A digest of the network's weights."""
         return network_digest(predictor.network)
-
-    def accelerated(
-        self,
-        predictor: BoxPredictor,
-        inputs: Inputs,
-        options: PredictOptions,
-        listen: Callable[[Event], None],
-    ) -> BoxPredictor:
-        """The predictor itself: it has one engine."""
-        return predictor
 
     def predict(
         self, predictor: BoxPredictor, inputs: Inputs, options: PredictOptions, *, start: int = 0

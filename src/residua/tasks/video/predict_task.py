@@ -1,6 +1,6 @@
 """VideoPredict: trained networks that predict one class for each video."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,12 +10,11 @@ from residua.data.listing import match_classes
 from residua.data.open import open_evaluation_split
 from residua.data.video import clips
 from residua.data.video.clips import ClipFrames
-from residua.events import Event
 from residua.measure.evaluate import Processes, evaluate
 from residua.measure.views import CLIP_VIEWS
 from residua.predict.predictor import network_digest, predict_files
 from residua.tasks.classify.evaluations import ClassEvaluations, check_views
-from residua.tasks.predict_task import STANDARD, Examples, Inference, PredictOptions
+from residua.tasks.predict_task import EvaluationRequest, Examples, PredictOptions
 from residua.tasks.run_data import run_dataset
 from residua.tasks.video.data_task import VideoData
 from residua.tasks.video.predictions import ClipPredictions
@@ -42,22 +41,14 @@ class VideoPredict:
         return match_classes(dataset.test, classes, owner="the network")
 
     def evaluate(
-        self,
-        paths: Sequence[Path],
-        *,
-        data: Examples | None,
-        views: Sequence[str],
-        weights: str,
-        ensemble: bool,
-        world: Processes,
-        inference: Inference = STANDARD,
+        self, paths: Sequence[Path], request: EvaluationRequest, *, world: Processes
     ) -> ClassEvaluations:
         """Evaluate with one clip of each video and with thirty, always: one number alone misleads."""
-        check_views(paths, views, CLIP_VIEWS)
-        evaluations = []
+        check_views(paths, request.views, CLIP_VIEWS)
+        evaluations, inference = [], request.inference
         for path in paths:
-            predictor = self.load(path, weights=weights, device=inference.device)
-            arch, images = predictor.network.arch, self.examples(path, data, predictor.classes)
+            predictor = self.load(path, weights=request.weights, device=inference.device)
+            arch, images = predictor.network.arch, self.examples(path, request.data, predictor.classes)
             frames, fps = ClipFrames(images, arch.preprocess), frame_rate(images)
             for name in CLIP_VIEWS:
                 protocol = ClipProtocol(name, inference.workers, most_clips=inference.batch_size or MAX_CLIPS)
@@ -66,21 +57,11 @@ class VideoPredict:
                 evaluations.append(
                     replace(evaluation, network=str(path), weights=predictor.weights, clip=clip)
                 )
-        return ClassEvaluations.of(evaluations, ensemble=ensemble)
+        return ClassEvaluations.of(evaluations, ensemble=request.ensemble)
 
     def digest(self, predictor: ClipPredictor) -> str:
         """A digest of the network's weights."""
         return network_digest(predictor.network)
-
-    def accelerated(
-        self,
-        predictor: ClipPredictor,
-        inputs: Inputs,
-        options: PredictOptions,
-        listen: Callable[[Event], None],
-    ) -> ClipPredictor:
-        """The predictor itself: it has one engine."""
-        return predictor
 
     def predict(
         self, predictor: ClipPredictor, inputs: Inputs, options: PredictOptions, *, start: int = 0

@@ -74,8 +74,8 @@ class ClipPredictor:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes, in the order of the network's outputs."""
-        return self.network.class_names
+        """Names of the classes, in the order of the network's outputs; their numbers where they have none."""
+        return self.network.classes
 
     def logits(self, pixels: Tensor) -> Tensor:
         """(n, C, T, S, S) uint8 -> logits (n, classes) float32, on the plan's device."""

@@ -1,0 +1,127 @@
+"""Predict on a Ray cluster: Ray Data deals sections of the inputs to one process on each machine.
+
+this process                           a machine of the cluster
+------------                           ------------------------
+list the inputs, once         ------>  load the network and choose its engine, once
+deal sections (first, end)    ------>  read, decode and compute the inputs of a section
+predictions in order          <------  its predictions, or the error that ends the work
+machine lost: Ray Data has its sections computed on another one
+
+A section is a multiple of the batch size, so that batches are the same as on one machine.
+"""
+
+import logging
+import math
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from residua.errors import ConfigError, MissingPackageError, ResiduaError, ResourceError
+from residua.jobs.ray_cluster import joined_cluster
+from residua.predict.exported import is_exported
+
+if TYPE_CHECKING:
+    from residua.jobs.predict import PredictJob
+    from residua.tasks.predict_task import Predictions
+
+SECTION = 256
+"""Most inputs of a section, unless one batch has more: what is computed again when a machine is lost."""
+SECTIONS = 8
+"""Least sections for each machine where there are enough inputs, so that no machine waits long at the end."""
+BATCH_SIZE = 16
+"""Batch size whose multiples sections are where the user asks for none; it is that of images."""
+
+
+def predict_on_ray(address: str, job: "PredictJob", *, start: int) -> "Iterator[Predictions]":
+    """The predictions of `job` from input `start` on, computed on a cluster; in order, a few at a time.
+
+    Args:
+        address: `auto`, `local` (a cluster of this machine, for this process) or host:port.
+        job: Its network, which every machine loads from the same path, and its inputs.
+        start: Index of the first input.
+
+    Raises:
+        MissingPackageError: Ray Data is not installed.
+        ConfigError: There is no cluster at `address`, or a machine does not see the files.
+        ResourceError: The cluster lost the work.
+        ResiduaError: What a machine raised.
+    """
+    with joined_cluster(address) as ray, redirect_stdout(sys.stderr):  # where Ray reports lost machines
+        data = import_ray_data()
+        machines = [
+            node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")
+        ]
+        rows = sections(start, len(job.inputs), len(machines), job.options.batch_size or BATCH_SIZE)
+        if not rows:  # all were predicted by a command that was interrupted in its last step
+            return
+        uses_gpus = job.device in ("auto", "cuda") and not is_exported(job.trained)
+        outputs = data.from_items(rows, override_num_blocks=len(rows)).map_batches(
+            Machine,
+            fn_constructor_args=(os.getcwd(), replace(job, predictor=None, folders=None)),
+            batch_size=1,
+            concurrency=len(machines),
+            num_cpus=min(machine["CPU"] for machine in machines),
+            num_gpus=int(uses_gpus and all(machine.get("GPU", 0) >= 1 for machine in machines)),
+        )
+        try:
+            for row in outputs.iter_rows():
+                if isinstance(row["output"], Exception):
+                    raise row["output"]
+                yield from row["output"]
+        except ray.exceptions.RayError as error:
+            cause = str(error).strip().splitlines()[-1]
+            raise ResourceError(f"the cluster at {address} cannot predict: {cause}") from None
+
+
+class Machine:
+    """In a process on a machine of the cluster: the network, loaded at the first section."""
+
+    def __init__(self, folder: str, job: "PredictJob") -> None:
+        self._folder, self._job = folder, job
+        self._is_loaded = False
+
+    def __call__(self, rows: dict[str, Any]) -> dict[str, list[Any]]:
+        """The predictions of one section: a list of them, or an error."""
+        try:
+            if not self._is_loaded:
+                self._load()
+            section = self._job.inputs.section(int(rows["first"][0]), int(rows["end"][0]))
+            output: Any = list(replace(self._job, inputs=section).predictions())
+        except (ResiduaError, OSError) as error:
+            output = error
+        return {"output": [output]}
+
+    def _load(self) -> None:
+        try:
+            os.chdir(self._folder)  # inputs keep the names that the user gave
+        except OSError:
+            raise ConfigError(
+                f"{self._folder} is not on every machine: --ray needs a shared folder"
+            ) from None
+        job = replace(self._job, cluster="")
+        loaded = replace(job, predictor=job.task.load(job.trained, device=job.device))
+        self._job, self._is_loaded = loaded.accelerated(lambda _: None), True
+
+
+def sections(start: int, end: int, machines: int, batch_size: int) -> list[dict[str, int]]:
+    """First input and end of each section."""
+    size = min(SECTION, math.ceil((end - start) / (machines * SECTIONS)))
+    size = max(1, math.ceil(size / batch_size)) * batch_size
+    return [{"first": first, "end": min(first + size, end)} for first in range(start, end, size)]
+
+
+def import_ray_data() -> Any:
+    """The module `ray.data`, silent and in order. MissingPackageError where its packages are missing."""
+    try:
+        from ray import data
+    except ImportError as error:
+        text = f"predict --ray needs Ray Data ({error.name} is missing): pip install 'residua[ray]'"
+        raise MissingPackageError(text) from None
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    context = data.DataContext.get_current()
+    context.enable_progress_bars = context.print_on_execution_start = False
+    context.execution_options.preserve_order = True
+    return data
