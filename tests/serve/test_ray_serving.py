@@ -14,11 +14,13 @@ import pytest
 
 from exported_files import write_onnx
 from residua.errors import ConfigError
+from residua.nn.network import build
+from residua.predict.folder import save
 from residua.serve.limits import STANDARD, Limits
 from residua.serve.loading import load_model
-from residua.serve.ray_app import RayServer, describe, plan_replicas, serve_on_ray
+from residua.serve.ray_app import RayServer, describe, plan_replicas, replica_app, serve_on_ray
 from residua.serve.speed import BatchTimes
-from small import picture, png
+from small import arch, picture, png
 
 TIMES = BatchTimes((1, 2, 4), (0.01, 0.02, 0.04))
 """100 images a second."""
@@ -59,6 +61,17 @@ def test_a_range_scales_with_the_load_and_shares_machines() -> None:
 def test_other_numbers_of_replicas_are_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="range"):
         plan_replicas(machines(2), TIMES, STANDARD, text if text != "1-" else "1-x")
+
+
+@pytest.mark.parametrize("engine", ["torch", "onnxruntime"])
+def test_a_replica_computes_with_the_engine_that_is_named(engine: str, tmp_path: Path) -> None:
+    saved = save(build(arch()).eval(), tmp_path / "tiny")
+    model = replica_app(RayServer(saved, STANDARD, name="small", engine=engine)).state.service.model
+    assert model.name == "small"
+    assert model.engine.startswith(engine)
+    file = write_onnx(tmp_path / "colours.onnx")
+    with pytest.raises(ConfigError, match="--engine"):
+        replica_app(RayServer(file, STANDARD, engine=engine))
 
 
 def test_without_ray_serve_the_error_names_the_package(

@@ -15,9 +15,11 @@ import math
 import signal
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from fastapi import FastAPI
 
 from residua.errors import ConfigError
 from residua.jobs.ray_cluster import joined_cluster
@@ -166,11 +168,11 @@ def deploy(serve: Any, server: RayServer, plan: ReplicaPlan, model: ServedModel)
     """
     from ray.exceptions import RayError
 
-    path, name, engine, limits = server.path.absolute(), model.name, server.engine, server.limits
+    path, name, limits = server.path.absolute(), model.name, server.limits
 
     def build() -> Any:
-        """In a replica: the application."""
-        return create_app(load_model(path, name=name, engine=engine), limits)
+        """In a replica."""
+        return replica_app(replace(server, path=path, name=name))
 
     deployment = serve.deployment(
         name=name,
@@ -201,6 +203,11 @@ def deploy(serve: Any, server: RayServer, plan: ReplicaPlan, model: ServedModel)
     except (RuntimeError, RayError):
         causes = "each machine must see this path and have residua and free cores"
         raise ConfigError(f"the cluster could not start {path}: {causes}; `serve status` says more") from None
+
+
+def replica_app(server: RayServer) -> FastAPI:
+    """The application of one replica, which loads the network with the engine that the user named."""
+    return create_app(load_model(server.path, name=server.name, engine=server.engine), server.limits)
 
 
 def _replica_count(plan: ReplicaPlan) -> dict[str, Any]:
