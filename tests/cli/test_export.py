@@ -44,6 +44,16 @@ def test_that_a_file_that_reads_images_predicts_and_is_used_as_the_page_says(pla
     assert "(1, 3)" in succeeded(python("-c", f"{example}\nprint(logits.shape)", cwd=place))
 
 
+def test_that_a_layout_is_written_in_place_of_the_file(place: Path) -> None:
+    printed = succeeded(residua("export", "photos-1", "--layout", "triton", "-o", "repository", cwd=place))
+    assert "next: residua predict repository/photos-1/1/model.onnx" in printed
+    assert sorted(path.name for path in (place / "repository").rglob("*") if path.is_file()) == [
+        "config.pbtxt",
+        "labels.txt",
+        "model.onnx",
+    ]
+
+
 def test_that_json_has_one_document_with_the_digests(place: Path) -> None:
     finished = residua("export", "photos-1", "--to", "pt2", "--json", "--force", cwd=place)
     document = json.loads(succeeded(finished))
@@ -68,6 +78,8 @@ def test_that_explain_lists_every_norm_and_writes_nothing(place: Path) -> None:
         (("photo.jpg",), 5, "photo.jpg"),
         (("photos-1", "--verify", "nowhere", "--force"), 4, "nowhere"),
         (("photos-1", "--to", "onnx,pt2", "-o", "photo.jpg"), 2, "folder"),
+        (("photos-1", "--layout", "tritn"), 2, "triton"),
+        (("photos-1", "--max-drop", "1"), 2, "--int8"),
     ],
 )
 def test_that_what_cannot_be_exported_ends_in_a_line(

@@ -9,7 +9,6 @@ from PIL import Image
 
 import residua
 from colour_network import colour_network, stretched_network
-from command import residua as run_residua
 from residua.errors import CheckpointError, ConfigError
 from residua.jobs.exported_files import Export, ExportedFile, Int8Result
 from residua.predict.export import int8
@@ -91,10 +90,3 @@ def test_that_a_network_without_images_asks_for_them(tmp_path: Path) -> None:
 def test_that_targets_without_int8_are_refused(tmp_path: Path, photos: Path) -> None:
     with pytest.raises(ConfigError, match="openvino"):
         exported(tmp_path, photos, "pt2")
-
-
-def test_that_an_allowed_drop_without_int8_is_refused(tmp_path: Path) -> None:
-    residua.save(colour_network(), tmp_path / "colours")
-    done = run_residua("export", str(tmp_path / "colours"), "--max-drop", "1", cwd=tmp_path)
-    assert done.returncode == 2
-    assert "--int8" in done.stderr

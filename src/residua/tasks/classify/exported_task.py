@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class ExportedPredict:
     """`residua.tasks.predict_task.PredictTask` of exported files."""
 
-    media_type, options = IMAGE, frozenset({"topk", "sort-into", "tta"})
+    media_type, options = IMAGE, frozenset({"topk", "ensemble", "sort-into", "tta"})
 
     def load(
         self, path: Path, *, weights: str = "auto", device: str = "auto", precision: str = "float32"
