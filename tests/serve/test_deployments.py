@@ -1,6 +1,7 @@
 """The files in `deploy`: systemd reads its own, the limits of proxies are those of the server, no torch."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -29,6 +30,14 @@ def options_of_serve() -> set[str]:
     return {option for parameter in serve.params for option in parameter.opts}
 
 
+def installed(program: str) -> str:
+    """The path of a program; without it the test is skipped."""
+    path = shutil.which(program)
+    if path is None:
+        pytest.skip(f"{program} is not installed")
+    return path
+
+
 @pytest.mark.parametrize("name", ["Containerfile", "residua.service"])
 def test_options_of_the_command_exist(name: str) -> None:
     lines = [line for line in text(name).splitlines() if line.startswith(("ExecStart", "CMD"))]
@@ -38,14 +47,48 @@ def test_options_of_the_command_exist(name: str) -> None:
 
 
 def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
-    program = shutil.which("systemd-analyze")
-    if program is None:
-        pytest.skip("systemd is not installed")
+    program = installed("systemd-analyze")
     unit = tmp_path / "residua.service"
     unit.write_text(text("residua.service").replace("/opt/residua/bin/residua", sys.executable))
     done = subprocess.run([program, "verify", str(unit)], capture_output=True, text=True)
     complaints = [line for line in done.stderr.splitlines() if "residua.service" in line]
     assert not complaints
+
+
+def test_nginx_accepts_its_file(tmp_path: Path) -> None:
+    nginx, openssl = installed("nginx"), installed("openssl")
+    pem, key = tmp_path / "photos.pem", tmp_path / "photos.key"
+    words = [
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-subj",
+        "/CN=photos",
+        "-keyout",
+        key,
+        "-out",
+        pem,
+    ]
+    subprocess.run([openssl, *map(str, words)], capture_output=True, check=True)
+    site = text("nginx.conf").replace("/etc/ssl/photos.example.com", str(tmp_path / "photos"))
+    (tmp_path / "site.conf").write_text(site)
+    main = f"pid {tmp_path}/pid;\nevents {{}}\nhttp {{ access_log off; include {tmp_path}/site.conf; }}\n"
+    (tmp_path / "nginx.conf").write_text(main)
+    done = subprocess.run(
+        [nginx, "-t", "-e", "stderr", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_caddy_accepts_its_file(tmp_path: Path) -> None:
+    words = [installed("caddy"), "validate", "--adapter", "caddyfile", "--config", str(DEPLOY / "Caddyfile")]
+    folders = dict.fromkeys(("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"), str(tmp_path))
+    done = subprocess.run(words, capture_output=True, text=True, env=os.environ | folders)
+    assert done.returncode == 0, done.stderr
 
 
 def test_systemd_waits_until_the_server_has_drained() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from residua.data.inputs import Inputs, list_inputs
 from residua.errors import ConfigError
+from residua.jobs.predict import PredictJob
 from residua.nn.network import build
 from residua.predict.classifier import Classifier
 from residua.predict.engines import choose as engine_choice
@@ -40,7 +41,7 @@ def never(*_: Any, **__: Any) -> Any:
 @pytest.mark.parametrize("name", ["onnxruntime", "torch-folded"])
 def test_an_engine_by_name_predicts_the_same(name: str, classifier: Classifier, inputs: Inputs) -> None:
     task, options = ClassifyPredict(), PredictOptions(topk=3, engine=name)
-    fast = task.accelerated(classifier, inputs, options, never)
+    fast = with_engine(classifier, inputs, options, never)
     assert fast.engine is not None
     assert fast.engine.name == name
     (expected,) = predict_pictures(classifier, inputs, options)
@@ -51,9 +52,10 @@ def test_an_engine_by_name_predicts_the_same(name: str, classifier: Classifier, 
 
 
 def test_few_images_are_predicted_as_the_network_is(classifier: Classifier, inputs: Inputs) -> None:
+    assert with_engine(classifier, inputs, PredictOptions(engine="auto"), never) is classifier
     for engine in ("auto", "torch"):
-        options = PredictOptions(engine=engine)
-        assert ClassifyPredict().accelerated(classifier, inputs, options, never) is classifier
+        job = PredictJob(ClassifyPredict(), classifier, inputs, PredictOptions(engine=engine), Path("run"))
+        assert job.accelerated(never).predict_with in (None, classifier)
 
 
 def test_many_images_are_predicted_by_what_was_chosen_on_the_first_of_them(
