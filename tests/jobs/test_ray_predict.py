@@ -12,7 +12,8 @@ import pytest
 from command import complaint, python, residua
 from exported_files import write_onnx
 from residua.data.inputs import list_inputs
-from residua.errors import ConfigError
+from residua.errors import ConfigError, ResourceError
+from residua.jobs import ray_predict
 from residua.jobs.predict import PredictJob, PredictRequest, open_job, predict_into
 from residua.jobs.ray_predict import SECTION, sections
 from residua.tasks.predict_task import PredictOptions
@@ -126,6 +127,25 @@ def test_a_cluster_writes_the_same_rows_and_continues_after_an_interruption(
     assert (tmp_path / "others" / "again.csv").read_bytes() == here.read_bytes()
     with pytest.raises(ConfigError, match=r"m\.onnx"):  # not on the machines
         [*replace(job, trained=tmp_path / "m.onnx").predictions()]
+
+
+@pytest.mark.battery
+@pytest.mark.timeout(300)
+def test_a_cluster_whose_cores_are_taken_ends_in_a_line(
+    cluster: Any, network: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    monkeypatch.setattr(ray_predict, "START_SECONDS", 3)
+    ray.init(cluster.address, log_to_driver=False, logging_level="ERROR")
+
+    class Other:
+        """What computes for somebody else."""
+
+    others = [ray.remote(num_cpus=1)(Other).remote() for _ in range(2)]
+    ray.get([other.__ray_ready__.remote() for other in others])
+    with pytest.raises(ResourceError, match="free cores"):
+        [*job_of(network, photos, cluster.address).predictions()]
 
 
 @pytest.mark.battery

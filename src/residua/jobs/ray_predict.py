@@ -31,6 +31,8 @@ SECTION = 256
 """Most inputs of a section, unless one batch has more: what is computed again when a machine is lost."""
 SECTIONS = 8
 """Least sections for each machine where there are enough inputs, so that no machine waits long at the end."""
+START_SECONDS = 300
+"""How long the first machine has to start: on a cluster that computes for others, none may be free."""
 BATCH_SIZE = 16
 """Batch size whose multiples sections are where the user asks for none; it is that of images."""
 
@@ -46,7 +48,7 @@ def predict_on_ray(address: str, job: "PredictJob", *, start: int) -> "Iterator[
     Raises:
         MissingPackageError: Ray Data is not installed.
         ConfigError: There is no cluster at `address`, or a machine does not see the files.
-        ResourceError: The cluster lost the work.
+        ResourceError: No machine was free in START_SECONDS, or the cluster lost the work.
         ResiduaError: What a machine raised.
     """
     with joined_cluster(address) as ray, redirect_stdout(sys.stderr):  # where Ray reports lost machines
@@ -62,7 +64,7 @@ def predict_on_ray(address: str, job: "PredictJob", *, start: int) -> "Iterator[
             Machine,
             fn_constructor_args=(os.getcwd(), replace(job, predictor=None, folders=None)),
             batch_size=1,
-            concurrency=len(machines),
+            concurrency=(1, len(machines)),
             num_cpus=min(machine["CPU"] for machine in machines),
             num_gpus=int(uses_gpus and all(machine.get("GPU", 0) >= 1 for machine in machines)),
         )
@@ -71,6 +73,9 @@ def predict_on_ray(address: str, job: "PredictJob", *, start: int) -> "Iterator[
                 if isinstance(row["output"], Exception):
                     raise row["output"]
                 yield from row["output"]
+        except ray.exceptions.GetTimeoutError:
+            text = f"no machine at {address} had free cores within {START_SECONDS} s: try again later"
+            raise ResourceError(text) from None
         except ray.exceptions.RayError as error:
             cause = str(error).strip().splitlines()[-1]
             raise ResourceError(f"the cluster at {address} cannot predict: {cause}") from None
@@ -122,6 +127,7 @@ def import_ray_data() -> Any:
         raise MissingPackageError(text) from None
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = data.DataContext.get_current()
+    context.wait_for_min_actors_s = START_SECONDS
     context.enable_progress_bars = context.print_on_execution_start = False
     context.execution_options.preserve_order = True
     return data
