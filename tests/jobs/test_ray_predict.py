@@ -81,7 +81,7 @@ def test_what_is_not_installed_is_named(module: str) -> None:
     job = "residua.jobs.ray_predict"
     code = f"import sys; sys.modules[{module!r}] = None; import {job}; {job}.import_ray_data()"
     done = python("-c", code)
-    assert "MissingPackageError: predict --ray needs Ray Data" in done.stderr
+    assert "MissingPackageError" in done.stderr
     assert "pip install 'residua[ray]'" in done.stderr
 
 

@@ -15,34 +15,45 @@ if TYPE_CHECKING:
     from residua.jobs.exported_files import Export
 
 
+TRAINED = typer.Argument(
+    metavar="RUN|FILE|NAME", help="A run, a folder or file of weights, or published weights by name."
+)
+TO = typer.Option(
+    "onnx", "--to", metavar="TARGET,...", help="onnx, openvino, pt2, pt2-aoti; several with commas."
+)
+WITH_PREPROCESSING = typer.Option(
+    False, "--with-preprocessing", help="Read uint8 images of any size: the graph resizes and normalises."
+)
+VERIFY = typer.Option(
+    None, "--verify", metavar="DATA", help="Images to compare on; by default the run's test images."
+)
+INT8 = typer.Option(
+    False, "--int8", help="Write int8 files of onnx and openvino, and measure top-1 before and after."
+)
+MAX_DROP = typer.Option(
+    None, "--max-drop", metavar="POINTS", help="Top-1 that --int8 may lose, in points; 0.5 by default."
+)
+LAYOUT = typer.Option(
+    None, "--layout", metavar="SERVER", help="Write the folder that a server reads: triton, ovms, kserve."
+)
+EXPLAIN = typer.Option(
+    False, "--explain", help="Only list which norms are folded into convolutions, and why others stay."
+)
+OUT = typer.Option(
+    None, "-o", "--out", metavar="DIR|FILE", help="Folder to write to; by default the current one."
+)
+
+
 def export(
-    trained: Path = typer.Argument(
-        metavar="RUN|FILE|NAME", help="A run, a folder or file of weights, or published weights by name."
-    ),
-    to: str = typer.Option(
-        "onnx", "--to", metavar="TARGET,...", help="onnx, openvino, pt2, pt2-aoti; several with commas."
-    ),
-    with_preprocessing: bool = typer.Option(
-        False, "--with-preprocessing", help="Read uint8 images of any size: the graph resizes and normalises."
-    ),
-    verify: str = typer.Option(
-        None, "--verify", metavar="DATA", help="Images to compare on; by default the run's test images."
-    ),
-    int8: bool = typer.Option(
-        False, "--int8", help="Write int8 files of onnx and openvino, and measure top-1 before and after."
-    ),
-    max_drop: float = typer.Option(
-        None, "--max-drop", metavar="POINTS", help="Top-1 that --int8 may lose, in points; 0.5 by default."
-    ),
-    layout: str = typer.Option(
-        None, "--layout", metavar="SERVER", help="Write the folder that a server reads: triton, ovms, kserve."
-    ),
-    explain: bool = typer.Option(
-        False, "--explain", help="Only list which norms are folded into convolutions, and why others stay."
-    ),
-    out: Path = typer.Option(
-        None, "-o", "--out", metavar="DIR|FILE", help="Folder to write to; by default the current one."
-    ),
+    trained: Path = TRAINED,
+    to: str = TO,
+    with_preprocessing: bool = WITH_PREPROCESSING,
+    verify: str = VERIFY,
+    int8: bool = INT8,
+    max_drop: float = MAX_DROP,
+    layout: str = LAYOUT,
+    explain: bool = EXPLAIN,
+    out: Path = OUT,
     force: bool = FORCE,
     as_json: bool = JSON,
 ) -> None:
@@ -59,7 +70,7 @@ def export(
     """
     from residua.jobs.export import export_files
     from residua.jobs.export_request import ExportRequest
-    from residua.predict.export.int8 import MAX_DROP
+    from residua.predict.export import int8 as int8_export
     from residua.progress import ProgressPrinter
     from residua.spec.record import to_plain
 
@@ -74,7 +85,7 @@ def export(
         tuple(name.strip() for name in to.split(",")),
         "images" if with_preprocessing else "inputs",
         int8,
-        MAX_DROP if max_drop is None else max_drop,
+        int8_export.MAX_DROP if max_drop is None else max_drop,
         verify,
         out,
         cast(Any, layout),  # the request checks it

@@ -126,17 +126,8 @@ def predict(
     if out and not (as_json or draw or timeline):
         errors = _predict_into(out, job, force=force)
     else:
-        predictions = _predict(job)
-        errors = len(predictions.errors)
-        if out:
-            _save(out, predictions, job.noun, to)
-        if place := draw or timeline:  # no task has both
-            say(to, predictions.draw(place, name=trained.name, force=force))
-        if as_json:
-            put_json(predictions.to_json())
-        elif not (out or draw):
-            tell(to, predictions.table())
-        _say_errors(predictions)
+        place = draw or timeline  # no task has both
+        errors = _predict_all(job, to, out, place, force=force, as_json=as_json, has_table=not (out or draw))
     if sort_into:
         say(to, f"{quantity(len(job.inputs) - errors, job.noun)} sorted into {sort_into}")
     next_line(to, command(job.next_command, trained))
@@ -160,6 +151,30 @@ def _expanded(texts: list[str]) -> tuple[str, ...]:
         for text in texts
         for path in ([text] if "://" in text else map(str, expand_patterns([Path(text)])))
     )
+
+
+def _predict_all(
+    job: "PredictJob",
+    to: "Console",
+    out: Path | None,
+    place: Path | None,
+    *,
+    force: bool,
+    as_json: bool,
+    has_table: bool,
+) -> int:
+    """Collect all predictions, write, draw and print them; the number of inputs that cannot be read."""
+    predictions = _predict(job)
+    if out:
+        _save(out, predictions, job.noun, to)
+    if place:
+        say(to, predictions.draw(place, name=job.trained.name, force=force))
+    if as_json:
+        put_json(predictions.to_json())
+    elif has_table:
+        tell(to, predictions.table())
+    _say_errors(predictions)
+    return len(predictions.errors)
 
 
 def _predict(job: "PredictJob") -> "Predictions":

@@ -132,7 +132,7 @@ def _subject(trained: str, data: str | None, count: int) -> Subject:
         raise ConfigError(f"{trained} is a network for clips: analyse takes networks for images")
     images = None
     if data is not None or (Path(trained) / "recipe.json").is_file():
-        task = tasks.predict_task_of([Path(trained)])
+        task = tasks.evaluate_task_of([Path(trained)])
         images = _sample(task.examples(Path(trained), data, network.class_names), count)
     name = trained if names_weights(trained) else Path(trained).stem or trained
     return _with_images(name, network, images)

@@ -51,7 +51,7 @@ def compare(
     if len(trained) < 2:
         raise ConfigError("fewer than two networks: give at least two to compare")
     paths, source = paths_of(trained), None if data is None else str(data)
-    if "topk" not in tasks.predict_task_of(paths).options:
+    if "topk" not in tasks.evaluate_task_of(paths).options:
         raise ConfigError(f"{paths[0]} is a detector: compare networks that classify")
     result = evaluate_networks(paths, EvaluationRequest(source, (view,) if view else (), weights))
     assert isinstance(result, ClassEvaluations)

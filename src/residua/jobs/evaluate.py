@@ -88,7 +88,7 @@ def evaluate_networks(
     """
     if request.weights not in WEIGHTS:
         raise ConfigError(f"no weights {request.weights!r}: {nearest(request.weights, WEIGHTS)}")
-    task = tasks.predict_task_of(paths, [*options, *(["ensemble"] if request.ensemble else [])])
+    task = tasks.evaluate_task_of(paths, [*options, *(["ensemble"] if request.ensemble else [])])
     return task.evaluate(paths, request, world=world)
 
 

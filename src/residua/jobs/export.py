@@ -191,7 +191,7 @@ def _gate_images(
         split = evaluation_split(listing or find(source))
     elif (path / RECIPE).is_file():
         try:
-            split = tasks.predict_task_of([path]).examples(path, None, network.class_names)
+            split = tasks.evaluate_task_of([path]).examples(path, None, network.class_names)
         except (ResiduaError, OSError) as error:
             listen(Note(f"the run's own images cannot be read ({error}): give others with --verify"))
     if split is None or not len(split):

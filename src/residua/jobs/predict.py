@@ -11,6 +11,7 @@ from residua.data.inputs import Inputs, list_inputs
 from residua.errors import CheckpointError
 from residua.events import Event, Note
 from residua.jobs.class_folders import ClassFolders
+from residua.jobs.fast_predictor import fast_predictor
 from residua.jobs.prediction_file import PredictionFile, PredictionProgress, open_predictions
 from residua.predict.exported import is_exported
 from residua.spec.record import to_json
@@ -79,11 +80,9 @@ class PredictJob:
         Raises:
             ConfigError: There is no such engine here.
         """
-        if self.cluster or "engine" not in self.task.options or self.options.engine == "torch":
+        if self.cluster:
             return self
-        from residua.tasks.classify.fast_engine import with_engine  # other engines take a second to import
-
-        predictor = with_engine(self.predictor, self.inputs, self.options, listen)
+        predictor = fast_predictor(self.task, self.predictor, self.inputs, self.options, listen)
         return replace(self, predict_with=predictor)
 
     def predictions(
@@ -114,9 +113,10 @@ class PredictJob:
     def _parts(self, start: int) -> Iterator[Predictions]:
         """The predictions from input `start` on, computed here or on a cluster."""
         if self.cluster:
-            from residua.jobs.ray_predict import predict_on_ray  # few need Ray
+            from residua.jobs.ray_predict import RayWork, predict_on_ray  # few need Ray
 
-            return predict_on_ray(self.cluster, self, start=start)
+            work = RayWork(self.task, self.trained, self.device, self.inputs, self.options)
+            return predict_on_ray(self.cluster, work, start=start)
         predictor = self.predict_with or self.predictor
         return self.task.predict(predictor, self.inputs, self.options, start=start)
 

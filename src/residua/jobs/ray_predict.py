@@ -16,16 +16,16 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+from residua.data.inputs import Inputs
 from residua.errors import ConfigError, MissingPackageError, ResiduaError, ResourceError
+from residua.jobs.fast_predictor import fast_predictor
 from residua.jobs.ray_cluster import joined_cluster
 from residua.predict.exported import is_exported
-
-if TYPE_CHECKING:
-    from residua.jobs.predict import PredictJob
-    from residua.tasks.predict_task import Predictions
+from residua.tasks.predict_task import AnyPredictTask, Predictions, PredictOptions
 
 SECTION = 256
 """Most inputs of a section, unless one batch has more: what is computed again when a machine is lost."""
@@ -37,12 +37,28 @@ BATCH_SIZE = 16
 """Batch size whose multiples sections are where the user asks for none; it is that of images."""
 
 
-def predict_on_ray(address: str, job: "PredictJob", *, start: int) -> "Iterator[Predictions]":
-    """The predictions of `job` from input `start` on, computed on a cluster; in order, a few at a time.
+@dataclass(frozen=True, eq=False, slots=True)
+class RayWork:
+    """What the machines of a cluster compute."""
+
+    task: AnyPredictTask
+    """How the network is used."""
+    trained: Path
+    """Where the network is, for every machine."""
+    device: str
+    """As `PredictTask.load` takes it."""
+    inputs: Inputs
+    """Images or videos, for every machine in the same places."""
+    options: PredictOptions
+    """What is predicted of each."""
+
+
+def predict_on_ray(address: str, work: RayWork, *, start: int) -> Iterator[Predictions]:
+    """The predictions of `work` from input `start` on, computed on a cluster; in order, a few at a time.
 
     Args:
         address: `auto`, `local` (a cluster of this machine, for this process) or host:port.
-        job: Its network, which every machine loads from the same path, and its inputs.
+        work: The network and the inputs.
         start: Index of the first input.
 
     Raises:
@@ -56,13 +72,13 @@ def predict_on_ray(address: str, job: "PredictJob", *, start: int) -> "Iterator[
         machines = [
             node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")
         ]
-        rows = sections(start, len(job.inputs), len(machines), job.options.batch_size or BATCH_SIZE)
+        rows = sections(start, len(work.inputs), len(machines), work.options.batch_size or BATCH_SIZE)
         if not rows:  # all were predicted by a command that was interrupted in its last step
             return
-        uses_gpus = job.device in ("auto", "cuda") and not is_exported(job.trained)
+        uses_gpus = work.device in ("auto", "cuda") and not is_exported(work.trained)
         outputs = data.from_items(rows, override_num_blocks=len(rows)).map_batches(
             Machine,
-            fn_constructor_args=(os.getcwd(), replace(job, predictor=None, folders=None)),
+            fn_constructor_args=(os.getcwd(), work),
             batch_size=1,
             concurrency=(1, len(machines)),
             num_cpus=min(machine["CPU"] for machine in machines),
@@ -84,31 +100,32 @@ def predict_on_ray(address: str, job: "PredictJob", *, start: int) -> "Iterator[
 class Machine:
     """In a process on a machine of the cluster: the network, loaded at the first section."""
 
-    def __init__(self, folder: str, job: "PredictJob") -> None:
-        self._folder, self._job = folder, job
-        self._is_loaded = False
+    def __init__(self, folder: str, work: RayWork) -> None:
+        self._folder, self._work = folder, work
+        self._predictor: Any = None
 
     def __call__(self, rows: dict[str, Any]) -> dict[str, list[Any]]:
         """The predictions of one section: a list of them, or an error."""
+        work = self._work
         try:
-            if not self._is_loaded:
-                self._load()
-            section = self._job.inputs.section(int(rows["first"][0]), int(rows["end"][0]))
-            output: Any = list(replace(self._job, inputs=section).predictions())
+            if self._predictor is None:
+                self._predictor = self._load()
+            section = work.inputs.section(int(rows["first"][0]), int(rows["end"][0]))
+            output: Any = list(work.task.predict(self._predictor, section, work.options))
         except (ResiduaError, OSError) as error:
             output = error
         return {"output": [output]}
 
-    def _load(self) -> None:
+    def _load(self) -> Any:
+        """The predictor. ConfigError where this machine does not see the folder of the command."""
+        work = self._work
         try:
             os.chdir(self._folder)  # inputs keep the names that the user gave
         except OSError:
-            raise ConfigError(
-                f"{self._folder} is not on every machine: --ray needs a shared folder"
-            ) from None
-        job = replace(self._job, cluster="")
-        loaded = replace(job, predictor=job.task.load(job.trained, device=job.device))
-        self._job, self._is_loaded = loaded.accelerated(lambda _: None), True
+            text = f"{self._folder} is not on every machine: --ray needs a shared folder"
+            raise ConfigError(text) from None
+        predictor = work.task.load(work.trained, device=work.device)
+        return fast_predictor(work.task, predictor, work.inputs, work.options, lambda _: None)
 
 
 def sections(start: int, end: int, machines: int, batch_size: int) -> list[dict[str, int]]:

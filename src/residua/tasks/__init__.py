@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from residua.data.sources.table import Holds
     from residua.tasks.data_task import AnyDataTask
-    from residua.tasks.predict_task import AnyPredictTask
+    from residua.tasks.predict_task import AnyEvaluateTask, AnyPredictTask
     from residua.training.learn_task import AnyLearnTask
 
 
@@ -56,10 +56,10 @@ def learn_task_of(source: str) -> "AnyLearnTask":
 
 
 def predict_task_of(paths: Sequence[Path], options: Collection[str] = ()) -> "AnyPredictTask":
-    """How the trained networks at `paths` are loaded, used and evaluated.
+    """How the trained networks at `paths` are loaded and used; for exported files without torch.
 
     Args:
-        paths: Runs, saved folders or checkpoint files, all of one task.
+        paths: Runs, saved folders, checkpoint files or exported files, all of one task.
         options: Names in `OPTIONS` that the user gave.
 
     Returns:
@@ -69,29 +69,43 @@ def predict_task_of(paths: Sequence[Path], options: Collection[str] = ()) -> "An
         ConfigError: The networks are of several tasks, or an option has no effect in theirs.
         CheckpointError: A file is damaged.
     """
-    from residua.errors import ConfigError
     from residua.predict.exported import is_exported
-    from residua.tasks.predict_task import OPTIONS
 
-    inputs: list[Holds | None]
-    task: AnyPredictTask
-    if all(map(is_exported, paths)):
-        from residua.tasks.classify.exported_task import ExportedPredict
+    if not all(map(is_exported, paths)):
+        return evaluate_task_of(paths, options)
+    from residua.tasks.classify.exported_task import ExportedPredict
 
-        task, inputs = ExportedPredict(), ["images"]
-    else:
-        inputs = ["images" if is_exported(path) else _network_input(path) for path in paths]
-        for path, each in zip(paths, inputs, strict=True):
-            if (each or "images") != (inputs[0] or "images"):
-                raise ConfigError(f"{path} is of another task than {paths[0]}: evaluate each on its own")
-        task = _predict_task_for(inputs[0] or "images")
-    for option in options:
-        if inputs[0] and option not in task.options:
-            raise ConfigError(f"--{option} is for {OPTIONS[option]}: leave it out")
+    task = ExportedPredict()
+    _check_options(task, options)
     return task
 
 
-def _predict_task_for(inputs: "Holds") -> "AnyPredictTask":
+def evaluate_task_of(paths: Sequence[Path], options: Collection[str] = ()) -> "AnyEvaluateTask":
+    """How the trained networks at `paths` are loaded, used and evaluated; as `predict_task_of`."""
+    from residua.errors import ConfigError
+    from residua.predict.exported import is_exported
+
+    inputs: list[Holds | None] = ["images" if is_exported(path) else _network_input(path) for path in paths]
+    for path, each in zip(paths, inputs, strict=True):
+        if (each or "images") != (inputs[0] or "images"):
+            raise ConfigError(f"{path} is of another task than {paths[0]}: evaluate each on its own")
+    task = _task_for(inputs[0] or "images")
+    if inputs[0]:
+        _check_options(task, options)
+    return task
+
+
+def _check_options(task: "AnyPredictTask", options: Collection[str]) -> None:
+    """ConfigError for an option that has no effect in a task."""
+    from residua.errors import ConfigError
+    from residua.tasks.predict_task import OPTIONS
+
+    for option in options:
+        if option not in task.options:
+            raise ConfigError(f"--{option} is for {OPTIONS[option]}: leave it out")
+
+
+def _task_for(inputs: "Holds") -> "AnyEvaluateTask":
     match inputs:
         case "boxes":
             from residua.tasks.detect.predict_task import DetectPredict

@@ -159,8 +159,8 @@ PredictorT = TypeVar("PredictorT")
 SplitT = TypeVar("SplitT", covariant=True)
 
 
-class PredictTask(Protocol[PredictorT, SplitT]):
-    """How trained networks of one task are loaded, used and evaluated."""
+class PredictTask(Protocol[PredictorT]):
+    """How trained networks of one task are loaded and used."""
 
     @property
     def media_type(self) -> MediaType:
@@ -174,6 +174,32 @@ class PredictTask(Protocol[PredictorT, SplitT]):
         self, path: Path, *, weights: str = "auto", device: str = "auto", precision: str = "float32"
     ) -> PredictorT:
         """Load the Predictor of a run, a folder or a file; see `predict.predictor.load_predictor`."""
+
+    def digest(self, predictor: PredictorT) -> str:
+        """A digest of the weights, by which predictions that were interrupted know their network again."""
+
+    def predict(
+        self, predictor: PredictorT, inputs: Inputs, options: PredictOptions, *, start: int = 0
+    ) -> Iterator[Predictions]:
+        """Predict inputs, in order; one that cannot be read does not stop the others.
+
+        Args:
+            predictor: As `load` returns it.
+            inputs: Images or videos.
+            options: What is predicted of each.
+            start: Index of the first input.
+
+        Yields:
+            The predictions for a few inputs at a time, so that a million of them need little memory.
+
+        Raises:
+            UnreachableError: A server that holds inputs does not answer.
+            NonFiniteError: The network computes NaN or infinity.
+        """
+
+
+class EvaluateTask(PredictTask[PredictorT], Protocol[PredictorT, SplitT]):
+    """How trained networks of one task are evaluated, besides."""
 
     def examples(self, path: Path, data: Examples | None, classes: tuple[str, ...]) -> SplitT:
         """Open the labelled examples for the evaluation of a network.
@@ -210,28 +236,8 @@ class PredictTask(Protocol[PredictorT, SplitT]):
             CheckpointError: Weights cannot be used.
         """
 
-    def digest(self, predictor: PredictorT) -> str:
-        """A digest of the weights, by which predictions that were interrupted know their network again."""
 
-    def predict(
-        self, predictor: PredictorT, inputs: Inputs, options: PredictOptions, *, start: int = 0
-    ) -> Iterator[Predictions]:
-        """Predict inputs, in order; one that cannot be read does not stop the others.
-
-        Args:
-            predictor: As `load` returns it.
-            inputs: Images or videos.
-            options: What is predicted of each.
-            start: Index of the first input.
-
-        Yields:
-            The predictions for a few inputs at a time, so that a million of them need little memory.
-
-        Raises:
-            UnreachableError: A server that holds inputs does not answer.
-            NonFiniteError: The network computes NaN or infinity.
-        """
-
-
-AnyPredictTask: TypeAlias = PredictTask[Any, Any]
+AnyPredictTask: TypeAlias = PredictTask[Any]
 """A PredictTask whose task is known only at run time: it is read from the network's file."""
+AnyEvaluateTask: TypeAlias = EvaluateTask[Any, Any]
+"""The same for an EvaluateTask."""

@@ -1,9 +1,8 @@
-"""ExportedPredict: exported files that predict one class for each image; only evaluating needs torch."""
+"""ExportedPredict: exported files that predict one class for each image; it needs no torch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from residua.data.decode import IMAGE
 from residua.data.inputs import Inputs
@@ -11,19 +10,13 @@ from residua.errors import ConfigError
 from residua.predict.exported import ExportedClassifier, load_exported
 from residua.tasks.classify.picture_stream import BATCH_SIZE, predict_pictures
 from residua.tasks.classify.predictions import ClassPredictions
-from residua.tasks.predict_task import EvaluationRequest, Examples, PredictOptions
-
-if TYPE_CHECKING:
-    from residua.data.images import Images
-    from residua.measure.evaluate import Processes
-    from residua.tasks.classify.evaluations import ClassEvaluations
-    from residua.tasks.classify.predict_task import ClassifyPredict
+from residua.tasks.predict_task import PredictOptions
 
 
 class ExportedPredict:
     """`residua.tasks.predict_task.PredictTask` of exported files."""
 
-    media_type, options = IMAGE, frozenset({"topk", "ensemble", "sort-into", "tta"})
+    media_type, options = IMAGE, frozenset({"topk", "sort-into", "tta"})
 
     def load(
         self, path: Path, *, weights: str = "auto", device: str = "auto", precision: str = "float32"
@@ -40,16 +33,6 @@ class ExportedPredict:
         if classifier.facts.arch.clip:
             raise ConfigError(f"{path} reads clips: predict from the run that it was made from")
         return classifier
-
-    def examples(self, path: Path, data: Examples | None, classes: tuple[str, ...]) -> "Images":
-        """Open labelled images."""
-        return _with_torch().examples(path, data, classes)
-
-    def evaluate(
-        self, paths: Sequence[Path], request: EvaluationRequest, *, world: "Processes"
-    ) -> "ClassEvaluations":
-        """Evaluate with one centre crop."""
-        return _with_torch().evaluate(paths, request, world=world)
 
     def digest(self, predictor: ExportedClassifier) -> str:
         """A digest of the weights, and of what the file does with them."""
@@ -70,10 +53,3 @@ def batched(classifier: ExportedClassifier, options: PredictOptions) -> PredictO
     """
     size = options.batch_size or (1 if classifier.facts.takes == "images" else BATCH_SIZE)
     return replace(options, batch_size=size)
-
-
-def _with_torch() -> "ClassifyPredict":
-    """What opens labelled images and evaluates, with torch."""
-    from residua.tasks.classify.predict_task import ClassifyPredict
-
-    return ClassifyPredict()

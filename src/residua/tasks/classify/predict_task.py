@@ -30,7 +30,7 @@ CENTER = "center"
 
 
 class ClassifyPredict:
-    """`residua.tasks.predict_task.PredictTask` of images."""
+    """`residua.tasks.predict_task.EvaluateTask` of images."""
 
     media_type, options = IMAGE, frozenset({"topk", "ensemble", "sort-into", "tta", "engine"})
 

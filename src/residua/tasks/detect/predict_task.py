@@ -24,7 +24,7 @@ from residua.tasks.run_data import run_dataset
 
 
 class DetectPredict:
-    """`residua.tasks.predict_task.PredictTask` of boxes."""
+    """`residua.tasks.predict_task.EvaluateTask` of boxes."""
 
     media_type, options = IMAGE, frozenset({"draw"})
 

@@ -23,7 +23,7 @@ from residua.tasks.video.protocol import MAX_CLIPS, ClipProtocol, describe_clips
 
 
 class VideoPredict:
-    """`residua.tasks.predict_task.PredictTask` of videos."""
+    """`residua.tasks.predict_task.EvaluateTask` of videos."""
 
     media_type, options = clips.CLIP, frozenset({"topk", "ensemble", "timeline", "sort-into"})
 
