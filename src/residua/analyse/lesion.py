@@ -92,6 +92,25 @@ def lesion_study(network: Network, images: Tensor, labels: Tensor) -> Lesions:
     return Lesions(names, whole, len(labels), removed, swapped, dropped, shuffled)
 
 
+def without_branches(network: Network) -> list[nn.Module | None]:
+    """What replaces each block of a network when it is removed; None where nothing can.
+
+    Args:
+        network: The network, whose modules the replacements share.
+
+    Returns:
+        For a block with a shortcut, the block without its residual branch; for another one the identity, if
+        it keeps width and size.
+    """
+    replacements: list[nn.Module | None] = []
+    for block, (*_, keeps_shape) in zip(network.blocks(), _block_kinds(network), strict=True):
+        if isinstance(block, ResidualBlock) and block.residual is not None:
+            replacements.append(ShortcutOnly(block))
+        else:
+            replacements.append(nn.Identity() if keeps_shape else None)
+    return replacements
+
+
 class _BlockEditor:
     """Replaces blocks of a working copy for one measurement, and puts them back."""
 
@@ -101,6 +120,7 @@ class _BlockEditor:
         self.places = [(stage, name) for stage in network.stages for name, _ in stage.named_children()]
         self.blocks = network.blocks()
         self.kinds = _block_kinds(network)
+        self.replacements = without_branches(network)
 
     def error(self, changes: Mapping[int, nn.Module | None] | None = None) -> float:
         """Percent wrong while block i is `changes[i]`; nan if a change is None."""
@@ -120,10 +140,7 @@ class _BlockEditor:
 
     def without(self, i: int) -> nn.Module | None:
         """What replaces block `i` when it is removed; None if nothing can."""
-        block = self.blocks[i]
-        if isinstance(block, ResidualBlock) and block.residual is not None:
-            return ShortcutOnly(block)
-        return nn.Identity() if self.kinds[i][3] else None
+        return self.replacements[i]
 
     def swapped(self, i: int) -> dict[int, nn.Module | None]:
         """Block `i` and the next of its kind in each other's place."""
