@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from lab_runs import folder_of_runs
+from lab_views import ViewFolder, write_view_folder
 
 from server_process import Server, serving
 from small import colours, fresh, recipe
@@ -30,3 +31,13 @@ def lab(runs: Path, tmp_path: Path) -> Iterator[Server]:
     """A lab over that folder."""
     with serving(runs, command="lab", env=os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}) as server:
         yield server
+
+
+@pytest.fixture(scope="package")
+def views(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ViewFolder]:
+    """A lab over trained networks."""
+    folder, cache = tmp_path_factory.mktemp("views") / "runs", tmp_path_factory.mktemp("cache")
+    write_view_folder(folder)
+    env = os.environ | {"XDG_CACHE_HOME": str(cache)}
+    with serving(folder, command="lab", env=env) as server, server.client() as client:
+        yield ViewFolder(folder, client)

@@ -177,7 +177,7 @@ def test_a_job_is_a_command_that_can_be_stopped(runs: Path) -> None:
     lab = Server(runs, command="lab")
     client = lab.client()
     headers = page_token(client)
-    options = {"model": "cifar_resnet20", "epochs": 500}
+    options = {"text": "cifar_resnet20", "epochs": 500}
     response = client.post("/api/jobs", json={"kind": "train_digits", "options": options}, headers=headers)
     job = response.json()
     assert response.status_code == 200, job
@@ -207,9 +207,9 @@ def test_jobs_take_no_path_and_no_option_from_the_page(client: httpx.Client, tmp
     headers = page_token(client)
     (tmp_path / "net.json").write_text("{}")
     wrong: list[tuple[str, dict[str, Any]]] = [
-        ("train_digits", {"model": str(tmp_path / "net.json")}),
-        ("train_digits", {"model": "--help"}),
-        ("train_digits", {"model": "cifar_resnet20", "epochs": -1}),
+        ("train_digits", {"text": str(tmp_path / "net.json")}),
+        ("train_digits", {"text": "--help"}),
+        ("train_digits", {"text": "cifar_resnet20", "epochs": -1}),
         ("train_digits", {}),
         ("resume", {"run": "../outside"}),
         ("repeat", {"run": "colours", "seed": "1"}),

@@ -81,9 +81,11 @@ class BlockRemoval:
         for number, block in enumerate(self._blocks):
             if number % every == 0:
                 self._maps[number] = y
-            while sum(kept.nbytes for kept in self._maps.values()) > max_bytes:
+            while sum(value.nbytes for value in self._maps.values()) > max_bytes:
                 every *= 2
-                self._maps = {n: kept for n, kept in self._maps.items() if n % every == 0 and every <= number}
+                self._maps = {
+                    n: value for n, value in self._maps.items() if n % every == 0 and every <= number
+                }
             y = block(y)
         self._results[frozenset()] = self._logits_to_probabilities(y)
 

@@ -60,7 +60,7 @@ def apply(table: Path, out: Path, *, force: bool = False) -> ApplySummary:
         DataError: Images of the table are missing, or a class would have no training image.
     """
     check_output_path(out, force=force, suffixes=(".csv",))
-    actions, source = read_actions(table), _source(table)
+    actions, source = read_actions(table), source_of_table(table)
     train, test, _ = split_listing(find(source), val_fraction=VAL_FRACTION)
     titles, lines, count = set(), [], Counter[str]()
     for images, split in ((train, "train"), (test, split_name(test))):
@@ -85,8 +85,8 @@ def apply(table: Path, out: Path, *, force: bool = False) -> ApplySummary:
     return ApplySummary(source, count["keep"], count["relabel"], count["drop"], count["new"], splits)
 
 
-def _source(table: Path) -> str:
-    """The source of the images in `table`, from the summary in its folder."""
+def source_of_table(table: Path) -> str:
+    """The source of the images in `table`, from the summary in its folder. ConfigError where it is lost."""
     summary = table.parent / SUMMARY
     try:
         return str(json.loads(summary.read_text("utf-8"))["source"])

@@ -35,7 +35,7 @@ def write_comparison(out: Path, pairs: Sequence[Pair], *, command: str) -> None:
         f"{VIEW_TEXTS[first.protocol]}. Each is compared with the first, {noun} by {noun}."
     )
     sections = [
-        Section("Result", (_differences(pairs), _pairs_table(pairs), Text((_conclusions(pairs),)))),
+        Section("Result", (_differences(pairs), _pairs_table(pairs), Text((conclusions(pairs),)))),
         Section("Each alone", score_parts(evaluations)),
         *(
             Section(f"What {short_name(pair.second)} predicts differently", (_changed(pair),))
@@ -86,7 +86,8 @@ def _pairs_table(pairs: Sequence[Pair]) -> Table:
     return Table(head, rows, caption, numeric=(1, 2, 3, 4, 5, 6))
 
 
-def _conclusions(pairs: Sequence[Pair]) -> str:
+def conclusions(pairs: Sequence[Pair]) -> str:
+    """What follows from the tests of `pairs`, and what does not, in sentences."""
     lines = []
     for pair in pairs:
         is_better, c = pair.comparison.difference.value > 0, pair.comparison

@@ -40,7 +40,8 @@ async def start_job(
 
     def start() -> dict[str, Any]:
         plan = KINDS[kind](lab, options)
-        return lab.jobs.start(kind, plan.title, plan.words, run=plan.run, page=plan.page).facts()
+        files = {plan.file[0]: plan.file[1]} if plan.file else {}
+        return lab.jobs.start(kind, plan.title, plan.words, run=plan.run, page=plan.page, files=files).facts()
 
     return JSONResponse(await in_thread(start))
 

@@ -8,9 +8,20 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from residua.lab import actions, curves_view, papers_view, predict_view, runs_view
+from residua.lab import (
+    actions,
+    compare_view,
+    curves_view,
+    data_view,
+    inside_view,
+    papers_view,
+    predict_view,
+    runs_view,
+    words_view,
+)
 from residua.lab.access import Access, new_token
 from residua.lab.broadcast import Broadcast
+from residua.lab.folder_contents import FolderContents
 from residua.lab.jobs import Jobs
 from residua.lab.latest_model import LatestModel
 from residua.lab.notes import Notes
@@ -26,7 +37,17 @@ from residua.serve.pages import INDEX, PageFile, page_files, page_response
 
 PAGE = Path(__file__).parent / "page"
 """The files of the page."""
-ROUTERS = (runs_view.router, curves_view.router, papers_view.router, predict_view.router, actions.router)
+ROUTERS = (
+    runs_view.router,
+    curves_view.router,
+    compare_view.router,
+    inside_view.router,
+    papers_view.router,
+    predict_view.router,
+    data_view.router,
+    words_view.router,
+    actions.router,
+)
 """One for each view, and one for actions."""
 
 
@@ -86,6 +107,7 @@ def _lab(folder: Path, limits: Limits, *, is_token_needed: bool, is_read_only: b
         broadcast=broadcast,
         model=LatestModel(),
         bodies=Bodies(limits),
+        contents=FolderContents(runs),
         limits=limits,
         token=new_token(),
         is_token_needed=is_token_needed,

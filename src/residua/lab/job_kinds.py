@@ -8,16 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from residua.analyse.table import STUDIES
 from residua.errors import ResiduaError
 from residua.files import next_free
 from residua.lab.state import Lab
+from residua.lab.word_check import TypedNetwork
 from residua.reproduce.items import ITEMS
 from residua.runs.run import RECIPE, open_run
 from residua.serve.problems import Refusal
-from residua.spec.named_network import arch_of, is_file, origin_of
+from residua.spec.record import to_json
+from residua.spec.word_network import DEPTH, MAX_DEPTH
 
 MAX_EPOCHS = 1000
 """Most epochs that the page starts."""
+NETWORK_FILE = "network.json"
+"""The network of a job, spelled out: a word has no name."""
 MAX_SEED = 1 << 31
 """Above every seed that the page takes."""
 REPRODUCE_BUDGETS = ("smoke",)
@@ -36,22 +41,59 @@ class JobPlan:
     """The run that it writes or reads."""
     page: str = ""
     """File in the folder of the job that is its result for people."""
+    file: tuple[str, str] | None = None
+    """Name and content of a file in the folder of the job that the command reads; None for none."""
 
 
 def train_digits(lab: Lab, options: Mapping[str, Any]) -> JobPlan:
-    """Train a network on the digits of scikit-learn."""
-    model = text_option(options, "model")
+    """Train what was typed on the digits of scikit-learn, with the recipe of `residua demo`."""
+    depth = whole_option(options, "depth", 1, MAX_DEPTH, DEPTH)
+    shortcut = text_option(options, "shortcut") if options.get("shortcut") else ""
     try:
-        if is_file(origin_of(model)):
-            raise _bad("model is a file: give the name of a network")
-        arch = arch_of(model)
+        arch = TypedNetwork(text_option(options, "text"), depth, shortcut).arch()
     except ResiduaError as error:
         raise _bad(str(error)) from None
     epochs = whole_option(options, "epochs", 1, MAX_EPOCHS, 0)
     out = next_free(lab.folder.path, f"digits-{_plain(arch.name)}")
-    words = ["train", "-o", str(out), "-m", model, "--seed", str(_seed(options)), "--from-scratch"]
+    words = ["train", "-o", str(out), "-m", f"{{folder}}/{NETWORK_FILE}", "--recipe", "quick.digits"]
+    words += ["--seed", str(_seed(options)), "--from-scratch"]
     words += ["--epochs", str(epochs)] if epochs else []
-    return JobPlan(f"Train {model} on digits", (*words, "--", "digits"), run=out.name)
+    title, file = f"Train {arch.name} on digits", (NETWORK_FILE, to_json(arch))
+    return JobPlan(title, (*words, "--", "digits"), run=out.name, file=file)
+
+
+def analyse(lab: Lab, options: Mapping[str, Any]) -> JobPlan:
+    """Study one or two networks of the folder."""
+    names = [
+        text_option(options, "name"),
+        *([text_option(options, "beside")] if options.get("beside") else []),
+    ]
+    images, study = str(options.get("images") or ""), text_option(options, "study")
+    try:
+        if study not in STUDIES:
+            raise _bad(f"no study {study!r}: give one of {', '.join(STUDIES)}")
+        paths = [str(lab.contents.path(name)) for name in names]
+        data = ("--data", lab.contents.source(images)) if images else ()
+    except ResiduaError as error:
+        raise _bad(str(error)) from None
+    words = ("analyse", "-o", "{folder}/analysis", "--what", study, *data, "--", *paths)
+    return JobPlan(
+        f"Study {study}: {' and '.join(names)}", words, run=names[0], page="analysis/analysis.html"
+    )
+
+
+def check_data(lab: Lab, options: Mapping[str, Any]) -> JobPlan:
+    """Check the images of a run, or others that the view "Look inside" lists."""
+    images = text_option(options, "images")
+    try:
+        source = lab.contents.source(images)
+    except ResiduaError as error:
+        raise _bad(str(error)) from None
+    return JobPlan(
+        f"Check {images}",
+        ("data", "check", "--report", "{folder}/check.html", "--", source),
+        page="check.html",
+    )
 
 
 def repeat(lab: Lab, options: Mapping[str, Any]) -> JobPlan:
@@ -88,12 +130,26 @@ def reproduce_folder(lab: Lab) -> Path:
     return lab.folder.path / "reproduce"
 
 
+def clean(lab: Lab, options: Mapping[str, Any]) -> JobPlan:
+    """Clean such images by cross-validation, into a new folder whose table the view "Data" edits."""
+    images = text_option(options, "images")
+    try:
+        source = lab.contents.source(images)
+    except ResiduaError as error:
+        raise _bad(str(error)) from None
+    out = next_free(lab.folder.path, f"clean-{_plain(images)}")
+    return JobPlan(f"Clean {images}", ("data", "clean", "-o", str(out), "--", source))
+
+
 JobKind = Callable[[Lab, Mapping[str, Any]], JobPlan]
 KINDS: Mapping[str, JobKind] = {
     "train_digits": train_digits,
     "repeat": repeat,
     "resume": resume,
     "reproduce": reproduce,
+    "analyse": analyse,
+    "check_data": check_data,
+    "clean": clean,
 }
 """Kind -> its function."""
 

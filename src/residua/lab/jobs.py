@@ -19,10 +19,11 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from residua.errors import ConfigError, ResourceError
@@ -105,7 +106,16 @@ class Jobs:
         self._folder: Path | None = None
         self._is_closed = False
 
-    def start(self, kind: str, title: str, words: Sequence[str], *, run: str = "", page: str = "") -> Job:
+    def start(
+        self,
+        kind: str,
+        title: str,
+        words: Sequence[str],
+        *,
+        run: str = "",
+        page: str = "",
+        files: Mapping[str, str] = MappingProxyType({}),
+    ) -> Job:
         """Start a command, or let it wait for a place.
 
         Args:
@@ -114,6 +124,7 @@ class Jobs:
             words: The command without `residua`; `{folder}` in a word is the folder of the job.
             run: The run that it writes or reads.
             page: File in the folder of the job that is its result for people.
+            files: Files that the command reads: name in the folder of the job -> content.
 
         Raises:
             ResourceError: Too many jobs wait.
@@ -126,6 +137,8 @@ class Jobs:
             name = secrets.token_hex(6)
             folder = self._folder / name
             folder.mkdir()
+            for file, content in files.items():
+                (folder / file).write_text(content, "utf-8")
             filled = tuple(word.replace("{folder}", str(folder)) for word in words)
             job = Job(name, kind, title, filled, folder, run, page)
             self._jobs[name] = job

@@ -8,6 +8,7 @@ from fastapi import Depends, Query, Request
 
 from residua.errors import ConfigError
 from residua.lab.broadcast import Broadcast
+from residua.lab.folder_contents import FolderContents
 from residua.lab.jobs import Jobs
 from residua.lab.latest_model import LatestModel
 from residua.lab.notes import Notes
@@ -39,6 +40,8 @@ class Lab:
     """Predicts images with the network of a run."""
     bodies: Bodies
     """Images that arrive."""
+    contents: FolderContents
+    """The networks and images in the folder."""
     limits: Limits
     """What requests may use."""
     token: str

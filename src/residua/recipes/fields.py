@@ -1,6 +1,7 @@
 """All recipes with meaning and source, and the fields of one with value, unit and meaning, from the code."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -92,6 +93,35 @@ def list_fields(value: Recipe) -> list[RecipeField]:
         else:
             rows.append(RecipeField(name, to_plain(part), doc.unit, doc.meaning))
     return rows + _rows(value.arch.preprocess, "arch.preprocess.")
+
+
+@dataclass(frozen=True, slots=True)
+class FieldDifference:
+    """A setting in which recipes differ."""
+
+    field: str
+    """Its path for --set; `network` for the network."""
+    values: tuple[str, ...]
+    """Its value in each recipe, as text; empty where the recipe has no such setting."""
+    meaning: str
+    """What it does."""
+
+
+def recipe_differences(recipes: Sequence[Recipe]) -> list[FieldDifference]:
+    """The settings in which recipes differ, in the order of the fields; the name of the recipe is left out.
+
+    Args:
+        recipes: Two or more.
+    """
+    tables = [{row.field: row for row in list_fields(one)} for one in recipes]
+    names = [one.arch.name for one in recipes]
+    rows = [FieldDifference("network", tuple(names), "Its network.")] if len(set(names)) > 1 else []
+    for field in dict.fromkeys(field for table in tables for field in table):
+        fields = [table.get(field) for table in tables]
+        values = tuple("" if row is None else format_value(row.default) for row in fields)
+        if len(set(values)) > 1 and field != "name" and not field.startswith(NETWORK):
+            rows.append(FieldDifference(field, values, next(row.meaning for row in fields if row)))
+    return rows
 
 
 def settings_of(value: Recipe) -> list[tuple[str, str]]:

@@ -259,12 +259,12 @@ def word_differences(first: Arch, second: Arch) -> list[PartWords]:
         A row for each line of the architecture table of either network, and one for the shortcuts.
     """
     texts = [{row.part: f"{row.words} {row.layers}" for row in table(arch)} for arch in (first, second)]
-    for text, arch in zip(texts, (first, second), strict=True):
-        text["shortcuts"] = describe_shortcuts(arch)
-        text["head"] = text.pop("head")
     parts = dict.fromkeys([*texts[0], *texts[1]])
-    order = sorted(parts, key=lambda part: part in ("head", "sides", "shortcuts"))
-    return [PartWords(part, *_pieces(texts[0].get(part, ""), texts[1].get(part, ""))) for part in order]
+    order = sorted(parts, key=lambda part: part in ("head", "sides"))
+    rows = [PartWords(part, *_pieces(texts[0].get(part, ""), texts[1].get(part, ""))) for part in order]
+    one, other = map(describe_shortcuts, (first, second))
+    differs = one != other  # sentences, not words: marked as a whole
+    return [*rows, PartWords("shortcuts", ((one, differs),), ((other, differs),))]
 
 
 def _pieces(first: str, second: str) -> tuple[tuple[tuple[str, bool], ...], tuple[tuple[str, bool], ...]]:

@@ -7,7 +7,11 @@ import { listJobs } from './jobs.js'
 const VIEWS = {
   runs: { title: 'Runs', file: './runs.js' },
   curves: { title: 'Curves', file: './curves.js' },
+  compare: { title: 'Compare', file: './compare.js' },
+  inside: { title: 'Look inside', file: './inside.js' },
+  data: { title: 'Data', file: './data.js' },
   papers: { title: 'Papers', file: './papers.js' },
+  words: { title: 'Words', file: './words.js' },
 }
 const part = (name) => document.getElementById(name)
 let takeDown = null

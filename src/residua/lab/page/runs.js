@@ -285,7 +285,10 @@ function predictionOf({ classes, boxes }) {
 }
 
 /** Other views that chosen runs lead to. */
-const ACTIONS = [] // {title, fits(rows), href(names)}
+const ACTIONS = [
+  { title: 'Compare', fits: (rows) => rows.length > 1 && rows.length <= 6 && rows.every((row) => row.best), href: (names) => `#/compare?runs=${encodeURIComponent(names.join(','))}` },
+  { title: 'Look inside', fits: (rows) => rows.length === 1 && rows[0].best, href: ([name]) => `#/inside/${encodeURIComponent(name)}` },
+]
 
 function matches(row, filter, note) {
   const text = [row.name, row.network, row.recipe, row.data, row.state, ...(note?.tags ?? []), note?.note ?? ''].join(' ').toLowerCase()

@@ -1,0 +1,96 @@
+"""The tables that `residua data clean` wrote into the folder, with their images, and edits of them."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from residua.curate.apply import source_of_table
+from residua.curate.clean import CSV
+from residua.curate.sheet import Sheet, SheetEdit, edit_sheet, read_sheet
+from residua.data.images import Images
+from residua.data.listing import split_listing
+from residua.data.open import find
+from residua.data.split import VAL_FRACTION
+from residua.errors import ConfigError
+from residua.lab.folder_contents import FolderContents, walk
+from residua.lab.pictures import png
+from residua.lab.run_folder import MAX_DEPTH
+from residua.tasks.classify.pages import thumbnail
+
+MAX_ROWS = 240
+"""Most rows of a table that the page gets: those to review first."""
+MAX_SOURCES = 2
+"""Sources whose images are listed in memory."""
+
+
+class CleanTables:
+    """The tables of a folder by the names of their folders; threads may share it."""
+
+    def __init__(self, contents: FolderContents) -> None:
+        self._contents = contents
+        self._known: OrderedDict[str, dict[str, tuple[Images, int]]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def files(self) -> dict[str, Path]:
+        """Name -> file."""
+        root = self._contents.root
+        tables = (path for path in walk(root, MAX_DEPTH) if path.name == CSV)
+        return {path.parent.relative_to(root).as_posix(): path for path in tables}
+
+    def read(self, name: str) -> dict[str, Any]:
+        """A table for the page.
+
+        Raises:
+            ConfigError: There is none of that name, or it is damaged.
+        """
+        return _plain(read_sheet(self._file(name)))
+
+    def edit(self, name: str, edits: Mapping[str, SheetEdit], *, digest: str) -> dict[str, Any]:
+        """Write edits into a table; see `edit_sheet`.
+
+        Raises:
+            ConfigError: An edit cannot be used, or the table changed.
+        """
+        return _plain(edit_sheet(self._file(name), edits, digest=digest))
+
+    def picture(self, name: str, title: str) -> bytes:
+        """An image of a table as PNG.
+
+        Raises:
+            ConfigError: The source of the table has no image of that title.
+            DataError: It cannot be read.
+        """
+        source = source_of_table(self._file(name))
+        with self._lock:
+            if source not in self._known:
+                parts = split_listing(find(source), val_fraction=VAL_FRACTION)[:2]
+                self._known[source] = {part.title(i): (part, i) for part in parts for i in range(len(part))}
+            self._known.move_to_end(source)
+            while len(self._known) > MAX_SOURCES:
+                self._known.popitem(last=False)
+            titles = self._known[source]
+        if title not in titles:
+            raise ConfigError("there is no image of this name in the source")
+        return png(thumbnail(*titles[title]))
+
+    def _file(self, name: str) -> Path:
+        files = self.files()
+        if name not in files:
+            raise ConfigError("there is no table of a clean of this name in the folder")
+        return files[name]
+
+
+def _plain(sheet: Sheet) -> dict[str, Any]:
+    reviewed = [row for row in sheet.rows if row.reason]
+    actions = [row.action for row in sheet.rows]
+    return {
+        "digest": sheet.digest,
+        "classes": list(sheet.classes),
+        "images": len(sheet.rows),
+        "num_reasons": len(reviewed),
+        "actions": {action: actions.count(action) for action in ("keep", "relabel", "drop")},
+        "rows": [asdict(row) for row in reviewed[:MAX_ROWS]],
+    }

@@ -1,0 +1,39 @@
+"""Comparisons of runs: every network is evaluated on all test images, which takes seconds to minutes.
+
+One comparison is computed at a time. The last few stay in memory until a run changes.
+"""
+
+import threading
+from collections import OrderedDict
+from pathlib import Path
+
+from residua.jobs.compare import Pair, compare
+from residua.lab.folder_contents import files_of
+
+MAX_COMPARISONS = 3
+"""Comparisons in memory."""
+
+
+class Comparisons:
+    """The last few comparisons; threads may share it."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[Path, ...], tuple[float, list[Pair]]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def pairs(self, paths: tuple[Path, ...]) -> list[Pair]:
+        """The comparison of the first of `paths` with each of the others.
+
+        Raises:
+            ResiduaError: As `jobs.compare.compare`.
+        """
+        files = [file for path in paths for file in files_of(path)]
+        latest = max((file.stat().st_mtime for file in files), default=0.0)
+        with self._lock:
+            known = self._known.get(paths)
+            if known is None or known[0] != latest:
+                self._known[paths] = latest, compare(paths)
+            self._known.move_to_end(paths)
+            while len(self._known) > MAX_COMPARISONS:
+                self._known.popitem(last=False)
+            return self._known[paths][1]
