@@ -40,11 +40,12 @@ def test_committed_runs_are_small() -> None:
     measured = [*(RUNS.parent / "weights").iterdir()]
     assert {file.suffix for file in measured} == {".json"}  # numbers, never the weights of others
     assert sum(file.stat().st_size for file in measured) < 100_000
-    assert sum(file.stat().st_size for file in RUNS.rglob("*.json*")) < 2_000_000
+    assert sum(file.stat().st_size for file in RUNS.rglob("*.json*")) < 2_500_000
 
 
-def test_there_are_two_lessons() -> None:
-    assert [lesson.stem for lesson in LESSONS] == ["what-the-shortcut-carries", "why-deeper-got-worse"]
+def test_there_are_three_lessons() -> None:
+    names = ["the-ladder", "what-the-shortcut-carries", "why-deeper-got-worse"]
+    assert [lesson.stem for lesson in LESSONS] == names
 
 
 @pytest.mark.parametrize("lesson", few_of(LESSONS, LESSONS[-1:]), ids=lambda lesson: lesson.stem)

@@ -52,6 +52,7 @@ def test_a_table_becomes_latex_that_prints_its_cells() -> None:
     assert r"    a\_b \& c & 8.75 $\pm$ 0.20 \% \\" in lines
     assert r"    \#1 \{x\} \$y & $-$0.1 \\" in lines
     assert [line.strip() for line in lines if "rule" in line] == [r"\toprule", r"\midrule", r"\bottomrule"]
+    assert latex_text("< 1") == "$<$ 1"
     assert latex_text("\\^~") == r"\textbackslash{}\textasciicircum{}\textasciitilde{}"
 
 

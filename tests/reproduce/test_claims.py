@@ -8,7 +8,7 @@ from scipy import stats
 from residua.reproduce.claims import MeasuredValues, PairComparison, check_claim
 from residua.reproduce.items import ITEMS
 from residua.reproduce.listing import default_seeds
-from residua.reproduce.published import Item, PaperClaim, falling, lowest
+from residua.reproduce.published import Budget, Item, PaperClaim, falling, lowest
 
 
 def comparison(worse: tuple[float, ...], better: tuple[float, ...], images: int = 0) -> PairComparison:
@@ -85,5 +85,11 @@ def test_the_printed_numbers_of_the_paper_agree_with_its_conclusions(item: Item)
 
 
 def test_networks_that_take_minutes_are_trained_three_times() -> None:
-    assert default_seeds(ITEMS["he2015/fig6"], "smoke") == 3
-    assert default_seeds(ITEMS["he2015/fig6"], "full") == 1
+    def seeds(budget: Budget) -> dict[str, int]:
+        return default_seeds(ITEMS["he2015/fig6"], budget, small_images=True)
+
+    assert set(seeds("smoke").values()) == {3}
+    assert set(seeds("full").values()) == {1}
+    assert seeds("small") == {
+        "cifar_plain20": 3, "cifar_plain56": 1, "cifar_resnet20": 3, "cifar_resnet56": 1,
+    }  # fmt: skip

@@ -10,6 +10,7 @@ from residua.spec import zoo
 from residua.spec.describe import cost
 
 PRINTED = {
+    "project/history": [None, None, 19.6e9, 11.3e9],
     "he2015/table2": [27.94, 28.54, 27.88, 25.03],
     "he2015/table6": [8.75, 7.51, 7.17, 6.97, 6.61, 7.93],
     "he2016/table1": [6.61, None, None, 12.35, None, 8.70, 9.81, 12.86, 6.91, 12.22, None],

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 from grid_runs import ITEM
+from scipy import stats
 
 from eyes import Eyes
 from residua.errors import ConfigError, DataError
 from residua.jobs import run_pool
 from residua.jobs.evaluate import evaluate
 from residua.jobs.run_pool import finish
+from residua.measure.score import wilson
 from residua.nn.network import Network, build
 from residua.report.page import render
 from residua.reproduce import grid, items, reproductions_md
@@ -29,11 +31,13 @@ from residua.reproduce.grid import (
     run_folder,
     with_one_precision,
 )
+from residua.reproduce.items import ITEMS
 from residua.reproduce.measured import Reproduction, reproduce_row, require_same_images, row_value
 from residua.reproduce.page import checked_claims, page, table_rows, unseen_views_note
 from residua.reproduce.published import Budget, PublishedRow
 from residua.reproduce.reproduction import reproduce
 from residua.runs.run import Run
+from residua.spec import zoo
 from residua.spec.recipe import Plan
 from residua.spec.record import to_json
 from residua.training.plan import PlanChoice
@@ -186,14 +190,46 @@ def test_another_network_is_scaled_down() -> None:
     assert row_label(row, differences, setting) == "scaled down"
 
 
-def test_a_budget_shortens_the_papers_schedule_and_nothing_else() -> None:
-    arch = ITEM.rows[0].network.arch()
-    full = grid_recipe(ITEM, arch, GridSetting("cifar10", True, "full"))
-    small = grid_recipe(ITEM, arch, GridSetting("cifar10", True, "small"))
+@pytest.mark.parametrize("name", ["cifar_plain20", "cifar_resnet56", "cifar_resnet110"])
+def test_the_small_budget_keeps_the_papers_batch_and_warms_up_every_network(name: str) -> None:
+    item, arch = ITEMS["he2015/fig6"], zoo.arch(name)
+    full, small, earlier = (
+        grid_recipe(item, arch, GridSetting("cifar10", True, budget, is_earlier=is_earlier))
+        for budget, is_earlier in (("full", False), ("small", False), ("small", True))
+    )
     assert (full.budget.steps, full.budget.batch_size) == (64_000, 128)
-    assert (small.budget.steps, small.budget.batch_size) == (4_000, 64)
-    assert (small.optim, small.schedule, small.augment) == (full.optim, full.schedule, full.augment)
+    assert (small.budget.steps, small.budget.batch_size) == (6_000, 128)
+    warm_up = small.schedule.warmup * small.budget.steps, small.schedule.warmup_lr_factor * small.optim.lr
+    assert warm_up == pytest.approx((400, 0.01))  # He et al. 2016, appendix
+    assert small.schedule.flat_warmup
+    assert (small.optim, small.augment) == (full.optim, full.augment)
+    assert small.schedule.drops == full.schedule.drops
+    assert (earlier.budget.steps, earlier.budget.batch_size) == (4_000, 64)
+    assert earlier.schedule == full.schedule
     assert full.plan.precision == "float32"
+
+
+def test_networks_may_have_different_numbers_of_runs(
+    tmp_path: Path,
+) -> None:
+    first, second = (network.arch().name for network in ITEM.networks("smoke", small_images=True)[:2])
+    names = {network.arch().name: 1 for network in ITEM.networks("smoke", small_images=True)}
+    entries = run_entries(ITEM, SETTING, tmp_path, seeds={**names, first: 3})
+    assert [seed for name, seed in entries if name == first] == [0, 1, 2]
+    assert [seed for name, seed in entries if name == second] == [0]
+
+
+def test_a_row_has_the_interval_of_its_seeds_or_of_its_images(
+    grid_runs: tuple[Path, dict[tuple[str, int], Run]],
+) -> None:
+    row = reproduce_row(ITEM, ITEM.rows[0], SETTING, grid_runs[1], seeds=2)
+    low, high = row.interval
+    assert (low + high) / 2 == pytest.approx(row.mean)
+    reach = stats.t.ppf(0.975, 1) * row.deviation / math.sqrt(2)
+    assert high - row.mean == pytest.approx(reach)
+    single = reproduce_row(ITEM, ITEM.rows[0], SETTING, grid_runs[1], seeds=1)
+    images = int(single.runs[0].identity["test"])
+    assert single.interval == wilson(round(single.mean / 100 * images), images)
 
 
 def test_a_grid_is_trained_in_one_precision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

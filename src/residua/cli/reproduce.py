@@ -1,5 +1,6 @@
 """`residua reproduce`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -8,17 +9,19 @@ import typer
 from residua.cli.failures import STOPPED
 from residua.cli.network_options import LAST_MODEL_SET, NETWORK, with_model_set
 from residua.cli.options import JSON, complete_network, complete_source, number
+from residua.cli.reproduce_project import climb_ladder, drive_highway, say_files
 from residua.cli.terminal import aside, console, next_line, put_json, say, show_table
 from residua.spec.amount import quantity
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from residua.reproduce.measured import Reproduction
     from residua.reproduce.published import Budget
 
 SEEDS = number(
     None, "--seeds", low=1, help="Runs of each network; by default 3 where a network takes minutes, else 1."
+)
+BUDGET = typer.Option(
+    "smoke", "--budget", metavar="NAME", help="smoke (minutes on digits), small (a short schedule) or full."
 )
 TRAINING_OPTIONS = {
     "models": "-m",
@@ -29,6 +32,14 @@ TRAINING_OPTIONS = {
     "ray": "--ray",
 }
 """Parameter -> option that has no effect where nothing is trained."""
+PROJECTS = {"project/ladder": climb_ladder, "project/highway": drive_highway}
+"""Items that are no table or figure of a paper."""
+_HAS_OWN_NETWORKS = {"models": "-m", "model_set": "--model-set", "seeds": "--seeds", "origin": "--from"}
+PROJECT_REFUSES = {
+    "project/ladder": _HAS_OWN_NETWORKS,
+    "project/highway": {**_HAS_OWN_NETWORKS, "processes": "--processes", "ray": "--ray"},
+}
+"""Such an item -> parameter -> option that has no effect on it."""
 
 
 def reproduce(
@@ -44,12 +55,7 @@ def reproduce(
     ),
     model_set: list[str] = LAST_MODEL_SET,
     list_items: bool = typer.Option(False, "--list", help="List all tables and figures: cost, data, state."),
-    budget: str = typer.Option(
-        "smoke",
-        "--budget",
-        metavar="NAME",
-        help="smoke (minutes on digits), small (a short schedule) or full.",
-    ),
+    budget: str = BUDGET,
     seeds: int = SEEDS,
     data: str = typer.Option(
         None,
@@ -86,9 +92,14 @@ def reproduce(
     Example: residua reproduce he2015/fig6
 
     Example: residua reproduce he2015/fig6 --from weights --data cifar10
+
+    Example: residua reproduce project/ladder --data cifar10
     """
     if docs:
         _write_docs(docs, out)
+    elif item in PROJECTS:
+        _refuse(context, PROJECT_REFUSES[item], f"{item} has its own networks, one run each")
+        PROJECTS[item](cast("Budget", budget), data, processes, out, ray, as_json=as_json)
     elif list_items or item is None:
         _list(out, as_json=as_json)
     elif origin is not None:
@@ -144,10 +155,17 @@ def _refuse_training_options(context: typer.Context, origin: str) -> None:
 
     if origin.partition(":")[0] != SOURCE:
         raise ConfigError(f"--from is {origin!r}: give {SOURCE}, {SOURCE}:DIR or {SOURCE}:NAME,...")
-    for name, option in TRAINING_OPTIONS.items():
+    _refuse(context, TRAINING_OPTIONS, f"--from {SOURCE} trains nothing")
+
+
+def _refuse(context: typer.Context, options: Mapping[str, str], reason: str) -> None:
+    """ConfigError where the user gave one of `options`, parameter -> option, which has no effect here."""
+    from residua.errors import ConfigError
+
+    for name, option in options.items():
         where_from = context.get_parameter_source(name)
         if where_from is not None and where_from.name == "COMMANDLINE":
-            raise ConfigError(f"{option} is for training, and --from {SOURCE} trains nothing: leave it out")
+            raise ConfigError(f"{reason}: leave {option} out")
 
 
 def _from_weights(item: str, where: str, data: str | None, out: Path, *, as_json: bool) -> None:
@@ -172,20 +190,8 @@ def _from_weights(item: str, where: str, data: str | None, out: Path, *, as_json
         say(to, sentence)
     if note := missing_note(reproduction):
         say(aside(to), note, "dim")
-    _say_files(to, reproduction.seconds, reproduction.report)
+    say_files(to, reproduction.seconds, reproduction.report)
     next_line(to, "residua reproduce --list", f"residua reproduce {item}")
-
-
-def _say_files(to: "Console", seconds: float, report: Path) -> None:
-    """Where the report is, and its figures and tables."""
-    from residua.report.publication import publication_folder
-    from residua.report.standalone import can_convert
-
-    say(to, f"{seconds:.0f} s; the report: {report}")
-    kinds = "SVG, PDF and PNG" if can_convert() else "SVG"
-    say(to, f"figures as {kinds}, tables as LaTeX: {publication_folder(report)}")
-    if not can_convert():
-        say(aside(to), "PDF and PNG: pip install 'residua[figures]', and the library cairo", "dim")
 
 
 def _reproduce(
@@ -204,12 +210,6 @@ def _reproduce(
 
     known = find_item(item)  # refuse a wrong name before torch is loaded
 
-    from residua.reproduce.listing import default_seeds
-    from residua.reproduce.published import BUDGETS
-
-    if seeds is None and budget in BUDGETS and known.datasets:
-        seeds = default_seeds(known, budget)
-
     from residua.cli.progress import Stopper
     from residua.progress import ProgressPrinter
     from residua.reproduce.reproduction import reproduce
@@ -217,7 +217,7 @@ def _reproduce(
     to = console(json_on_stdout=as_json, unbroken=True)
     say(
         aside(to),
-        f"{item} ({known.source}), budget {budget}, {quantity(seeds or 1, 'seed')}; runs in {out / 'runs'}",
+        f"{item} ({known.source}), budget {budget}, {_seeds_text(seeds)}; runs in {out / 'runs'}",
     )
     printer, stopper = ProgressPrinter(aside(to)), Stopper(to)
     with printer.showing_bars():
@@ -242,6 +242,11 @@ def _reproduce(
     _show(reproduction)
 
 
+def _seeds_text(seeds: int | None) -> str:
+    """How often each network is trained."""
+    return "3 seeds of each network that takes minutes" if seeds is None else quantity(seeds, "seed")
+
+
 def _show(reproduction: "Reproduction") -> None:
     from residua.reproduce.page import (
         HEAD,
@@ -261,7 +266,7 @@ def _show(reproduction: "Reproduction") -> None:
     notes = small_networks_note(reproduction), unseen_views_note(reproduction), left_out_note(reproduction)
     for note in filter(None, notes):
         say(aside(to), note, "dim")
-    _say_files(to, reproduction.seconds, reproduction.report)
+    say_files(to, reproduction.seconds, reproduction.report)
     name = reproduction.item.name
     more = (f"residua reproduce {name} --budget small --data DATA",) if reproduction.data else ()
     next_line(to, "residua reproduce --list", *more)

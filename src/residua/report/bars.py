@@ -76,13 +76,16 @@ class IntervalRow:
     """The value as it is printed beside its dot."""
 
 
-def bar_chart(labels: tuple[str, ...], values: tuple[float, ...], *, unit: str) -> str:
+def bar_chart(
+    labels: tuple[str, ...], values: tuple[float, ...], *, unit: str, missing: str = "not measured"
+) -> str:
     """Bars from zero, in the order given.
 
     Args:
         labels: One for each bar.
-        values: One for each bar; nan is drawn as `not measured`.
+        values: One for each bar; nan is drawn as a text.
         unit: Written after each number.
+        missing: That text.
 
     Returns:
         SVG text.
@@ -95,11 +98,13 @@ def bar_chart(labels: tuple[str, ...], values: tuple[float, ...], *, unit: str) 
     layouts = [_SideLabels.of(labels, BAR_STEP, wide=wide) for wide in (True, False)]
     root, *views = responsive_svg(*((layout.width, layout.height) for layout in layouts))
     for view, layout in zip(views, layouts, strict=True):
-        _draw_bars(view, layout, values, unit)
+        _draw_bars(view, layout, values, unit, missing)
     return to_string(root)
 
 
-def _draw_bars(parent: ET.Element, layout: "_SideLabels", values: tuple[float, ...], unit: str) -> None:
+def _draw_bars(
+    parent: ET.Element, layout: "_SideLabels", values: tuple[float, ...], unit: str, missing: str
+) -> None:
     palette, left = page_palette(), layout.left
     full = max([value for value in values if math.isfinite(value)], default=0) or 1
     for lines, middle, value in zip(layout.lines, layout.middles, values, strict=True):
@@ -107,7 +112,7 @@ def _draw_bars(parent: ET.Element, layout: "_SideLabels", values: tuple[float, .
         length = max(0.0, (layout.width - left - 76) * value / full) if math.isfinite(value) else 0.0
         fields = {"x": left, "y": middle - 7, "width": max(length, 1), "height": 14}
         add_shape(parent, "rect", fields, style=f"fill: {palette.series[0]}")
-        text = f"{format_number(value)} {unit}".rstrip() if math.isfinite(value) else "not measured"
+        text = f"{format_number(value)} {unit}".rstrip() if math.isfinite(value) else missing
         number = TextStyle(palette.muted, SMALL)
         add_text(parent, text, (left + max(length, 1) + 7, middle + 4.5), style=number)
 

@@ -119,6 +119,7 @@ def plot(
     logarithmic: bool = False,
     until: tuple[float, float] | None = None,
     highest: float = math.inf,
+    scaled_to: Sequence[float] = (),
 ) -> str:
     """Lines and dots over one pair of axes, which start at zero.
 
@@ -129,6 +130,7 @@ def plot(
         logarithmic: Whether the vertical axis has powers of ten; values that are not positive are left out.
         until: Largest x and y of the axes; None takes them from the data.
         highest: Largest y that is shown; lines and dots above it are cut off.
+        scaled_to: Further values of y that the axis has room for, so that several charts have equal axes.
 
     Returns:
         SVG text.
@@ -142,7 +144,7 @@ def plot(
     points = [point for one in series for point in one.points if math.isfinite(point[1])]
     counts = all(float(point[0]).is_integer() for point in points)
     across = Axis(0, until[0]) if until else axis_from_zero([point[0] for point in points])
-    ys = [point[1] for point in points if point[1] <= highest]
+    ys = [y for y in (*(point[1] for point in points), *scaled_to) if y <= highest]
     up = Axis(0, until[1]) if until else axis_from_zero(ys, is_logarithmic=logarithmic)
     named = [line for one in series if one.name for line in wrap(one.name, LONGEST_NAME)]
     room = max(text_width(line, NAME) for line in named) + NAME_GAP + 4 if named else 0

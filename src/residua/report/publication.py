@@ -4,13 +4,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from residua.files import write_file
-from residua.report.page import Figure, Figures, Folded, Page, Part, Table
+from residua.report.page import Figure, Figures, Folded, Page, Part, Table, render
 from residua.report.standalone import can_convert, pdf_and_png, standalone
 
 LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$",
     "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\N{NO-BREAK SPACE}": "~",
     "\N{MINUS SIGN}": "$-$", "\N{PLUS-MINUS SIGN}": r"$\pm$", "\N{MULTIPLICATION SIGN}": r"$\times$",
+    "<": "$<$", ">": "$>$",
 }  # fmt: skip
 """Character -> how LaTeX is told to print it."""
 
@@ -18,6 +19,19 @@ LATEX = {
 def publication_folder(report: Path) -> Path:
     """The folder of the figures and tables of `report`: its name without the ending."""
     return report.with_suffix("")
+
+
+def write_report(page: Page, report: Path, *, bibliography: str = "") -> None:
+    """Write a page as HTML, and its figures and tables into the folder of the same name.
+
+    Args:
+        page: The page.
+        report: The HTML file, replaced if it exists.
+        bibliography: As in `write_publication`.
+    """
+    report.parent.mkdir(parents=True, exist_ok=True)
+    write_file(report, render(page))
+    write_publication(page, publication_folder(report), bibliography=bibliography)
 
 
 def write_publication(page: Page, folder: Path, *, bibliography: str = "") -> bool:

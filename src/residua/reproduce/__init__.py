@@ -15,7 +15,7 @@
 
 `reproduction.py` takes these steps for one item: `residua.reproduce.reproduce("he2015/fig6")`. `listing.py`
 lists all items with cost and state; `reproductions_md.py` writes docs/explanation/reproductions.md from
-committed runs.
+committed runs. Experiments of ours take their own steps: `ladder.py` and `ladder_*.py`, `highway.py`.
 """
 
 from typing import Any

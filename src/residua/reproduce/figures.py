@@ -6,12 +6,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from residua.report import drawing
-from residua.report.bars import ReferenceBar, reference_bars
+from residua.report.bars import ReferenceBar, bar_chart, reference_bars
 from residua.report.page import Figure, Figures
 from residua.report.run_page import error_curve
 from residua.report.training_curves import Curve, Panel, training_curves
 from residua.reproduce.grid import DIFFERENT_DATA
 from residua.reproduce.measured import ReproducedRow, Reproduction, recorded_responses
+from residua.reproduce.published import Item
+from residua.spec import zoo
+from residua.spec.describe import cost
 
 UNLEARNED = 50.0
 """Training error in percent from which on a network has not learned: its responses do not stretch the axis.
@@ -47,6 +50,8 @@ def figure(reproduction: Reproduction) -> Figure | Figures:
             return _responses(rows)
         case "blocks" | "networks":
             return _drawn_networks(rows, whole=reproduction.item.figure == "networks")
+        case "history":
+            return _history(reproduction.item)
         case "bars":
             return _bars(rows)
 
@@ -74,7 +79,7 @@ def _values_text(rows: list[ReproducedRow]) -> str:
 
 
 def _curve_caption(rows: list[ReproducedRow]) -> str:
-    seeds = len(rows[0].values)
+    seeds = max(len(row.values) for row in rows)
     median = "median" if seeds > 2 else "better"
     lines = f" Of {seeds} seeds, the run with the {median} error" if seeds > 1 else ""
     band = f"{lines}; band: lowest to highest test error of all." if seeds > 1 else ""
@@ -135,6 +140,28 @@ def _responses(rows: list[ReproducedRow]) -> Figures:
 def _has_learned(row: ReproducedRow) -> bool:
     """Whether at least half of the training images end up right."""
     return not row.train_errors or statistics.fmean(row.train_errors) < UNLEARNED
+
+
+def _history(item: Item) -> Figures:
+    """Layers, parameters, multiply-adds and published errors of the entries, as one chart each."""
+    columns, entries = item.reference_columns, item.references
+    labels = tuple(f"{entry.label}, {entry.paper[columns.index('year')]}" for entry in entries)
+    sizes = [cost(replace(zoo.arch(entry.network), sides=())) for entry in entries]
+    depths = tuple(float(zoo.arch(entry.network).depth()) for entry in entries)
+    errors = tuple(float(entry.paper[-1] or "nan") for entry in entries)
+    charts = (
+        ("Layers with weights.", depths, ""),
+        ("Parameters.", tuple(size.params / 1e6 for size in sizes), "M"),
+        ("Multiply-adds for one image.", tuple(size.macs / 1e9 for size in sizes), "G"),
+        ("Top-5 error of the entry on the test set, as published.", errors, "%"),
+    )
+    figures = []
+    for caption, values, unit in charts:
+        svg = bar_chart(labels, values, unit=unit, missing="no source reached")
+        numbers = ("no source reached" if math.isnan(value) else f"{value:.4g}" for value in values)
+        text = "; ".join(f"{label}: {number}" for label, number in zip(labels, numbers, strict=True))
+        figures.append(Figure(svg, caption, text))
+    return Figures(tuple(figures))
 
 
 def _drawn_networks(rows: list[ReproducedRow], *, whole: bool) -> Figures:

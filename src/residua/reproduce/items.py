@@ -7,14 +7,15 @@ from typing import Any
 
 from residua.errors import ConfigError
 from residua.recipes.he2015 import CIFAR_STEPS, SCALES, WARM_UP_DEPTH, WARM_UP_ERROR, WARM_UP_STEPS
-from residua.reproduce import rows_duta2020, rows_he2015, rows_he2016
+from residua.reproduce import rows_duta2020, rows_he2015, rows_he2016, rows_history
 from residua.reproduce.published import Item
 from residua.spec.arch import Arch
 from residua.spec.recipe import Recipe
 from residua.spec.record import nearest
 
 ITEMS: Mapping[str, Item] = {
-    item.name: item for item in (*rows_he2015.ITEMS, *rows_he2016.ITEMS, *rows_duta2020.ITEMS)
+    item.name: item
+    for item in (*rows_he2015.ITEMS, *rows_history.ITEMS, *rows_he2016.ITEMS, *rows_duta2020.ITEMS)
 }
 """Name -> item, in the papers' order."""
 PAPER_RECIPES: Mapping[tuple[str, str], str] = {

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from residua.recipes import recipe
+from residua.reproduce import highway, ladder
 from residua.reproduce.grid import GridSetting, grid_recipe, run_entries
 from residua.reproduce.items import DATA_WITHOUT_SCHEDULE, ITEMS, PAPER_RECIPES, TRAINING_IMAGES
+from residua.reproduce.ladder_steps import finished_ladder
 from residua.reproduce.published import BUDGETS, Budget, Item, NamedNetwork
 from residua.runs.run import Run
+from residua.spec import zoo
 from residua.spec.describe import cost
 
 DIGITS_TRAINING_IMAGES = 1433
@@ -20,6 +23,8 @@ MACS_PER_SECOND: Mapping[Budget, float] = {"smoke": 6e9, "small": 40e9, "full": 
 """Multiply-adds of the forward pass that two cores train in a second, about: on the small maps of digits, in
 bfloat16, in float32. Estimated from single threads of a busy machine with bfloat16 units.
 """
+LADDER_MACS_PER_SECOND = 48e9
+"""The same for the wider networks of the ladder, in bfloat16."""
 SEEDS = 3
 """Runs of each network where one takes minutes: a difference needs an interval."""
 MINUTES = 15.0
@@ -41,7 +46,52 @@ def listing(folder: Path) -> list[dict[str, Any]]:
     Args:
         folder: Folder of runs and reports: it decides which items are `done`.
     """
-    return [_entry(item, folder) for item in ITEMS.values()]
+    return [*(_entry(item, folder) for item in ITEMS.values()), *_project_entries(folder)]
+
+
+def _project_entries(folder: Path) -> list[dict[str, Any]]:
+    """The experiments of ours, which are no tables or figures of a paper."""
+    climb = {budget: _ladder_seconds(extent) for budget, extent in ladder.EXTENTS.items()}
+    drive = {budget: _highway_seconds(extent) for budget, extent in highway.EXTENTS.items()}
+    count = len(ladder.ladder_runs(ladder.EXTENTS["full"]))
+    is_climbed = bool(finished_ladder("full", folder))
+    return [
+        _project_entry(ladder.NAME, ladder.TITLE, climb, f"{count} networks", is_done=is_climbed),
+        _project_entry(highway.NAME, highway.TITLE, drive, "2 networks", is_done=False),
+    ]
+
+
+def _project_entry(
+    name: str, title: str, seconds: Mapping[Budget, float], networks: str, *, is_done: bool
+) -> dict[str, Any]:
+    return {
+        "item": name,
+        "what": title,
+        "place": "an experiment of ours, in no paper",
+        "data": [ladder.DATA],
+        "cost": {budget: f"{networks}, {duration_text(seconds[budget])}" for budget in seconds},
+        "minutes": {budget: round(seconds[budget] / 60) for budget in seconds},
+        "state": "done" if is_done else "scaled",
+        "reason": "",
+    }
+
+
+def _highway_seconds(extent: highway.HighwayExtent) -> float:
+    """Estimated time of both networks on two cores, in seconds."""
+    images = extent.images[0] if extent.images else TRAINING_IMAGES[highway.DATA]
+    macs = sum(cost(zoo.arch(name)).macs for name in highway.NETWORKS.values())
+    return STARTUP_SECONDS + macs * images * extent.epochs / MACS_PER_SECOND["full"]
+
+
+def _ladder_seconds(extent: ladder.Extent) -> float:
+    """Estimated time of all runs on two cores, in seconds."""
+    images = extent.images[0] if extent.images else TRAINING_IMAGES[ladder.DATA]
+    shares = {"all": 1.0, "fold-1": 0.25, "fold-2": 0.25}
+    work = sum(
+        cost(run.arch).macs * run.epochs * images * shares.get(run.variant, 0.5)
+        for run in ladder.ladder_runs(extent).values()
+    )
+    return STARTUP_SECONDS + work / LADDER_MACS_PER_SECOND
 
 
 def _entry(item: Item, folder: Path) -> dict[str, Any]:
@@ -82,11 +132,14 @@ def estimated_seconds(item: Item, budget: Budget) -> float:
     return STARTUP_SECONDS + _seconds(macs, steps * batch_size, budget)
 
 
-def default_seeds(item: Item, budget: Budget) -> int:
-    """SEEDS where the largest network of the item takes minutes at this budget, else 1."""
-    macs = [cost(network.arch()).macs for network in _networks(item, budget)]
+def default_seeds(item: Item, budget: Budget, *, small_images: bool) -> dict[str, int]:
+    """Name of each network that the item trains -> SEEDS where it takes minutes at this budget, else 1."""
     steps, batch_size = _steps_and_batch_size(item, budget)
-    return SEEDS if _seconds(max(macs, default=0), steps * batch_size, budget) < MINUTES * 60 else 1
+    archs = [network.arch() for network in item.networks(budget, small_images=small_images)]
+    return {
+        arch.name: SEEDS if _seconds(cost(arch).macs, steps * batch_size, budget) < MINUTES * 60 else 1
+        for arch in archs
+    }
 
 
 def _seconds(macs: float, images: int, budget: Budget) -> float:

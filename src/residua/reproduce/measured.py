@@ -15,8 +15,10 @@ from residua.reproduce.grid import (
     DIFFERENT_DATA,
     GridSetting,
     NetworkSeed,
+    Seeds,
     row_differences,
     row_label,
+    seed_count,
 )
 from residua.reproduce.items import ProtocolDifference
 from residua.reproduce.published import Item, PublishedRow
@@ -172,7 +174,7 @@ def require_same_images(runs: Iterable[Run]) -> None:
 
 
 def reproduce_row(
-    item: Item, row: PublishedRow, setting: GridSetting, runs: Mapping[NetworkSeed, Run], *, seeds: int
+    item: Item, row: PublishedRow, setting: GridSetting, runs: Mapping[NetworkSeed, Run], *, seeds: Seeds
 ) -> ReproducedRow:
     """Compare a row of a paper with the runs of its network, measuring what they have not measured yet.
 
@@ -181,14 +183,14 @@ def reproduce_row(
         row: The paper's side.
         setting: Images and budget of the runs.
         runs: Network name and seed -> run.
-        seeds: The seeds that are used, from 0 on.
+        seeds: Runs of each network; their seeds count from 0.
     """
     network = row.network_for(small_images=setting.has_small_images)
     if row.is_counted:
         return count_row(row)
     if not row.is_trained_at(setting.budget):
         return ReproducedRow(row, network.name, "", note=f"not trained at the budget {setting.budget}")
-    row_runs = [runs[network.name, seed] for seed in range(seeds)]
+    row_runs = [runs[network.name, seed] for seed in range(seed_count(seeds, network.name))]
     differences = row_differences(
         item, row, row_runs[0].recipe, setting=setting, images=_training_images(row_runs[0])
     )
@@ -211,7 +213,7 @@ def _training_images(run: Run) -> int:
 
 def count_row(row: PublishedRow) -> ReproducedRow:
     """A row of a paper with parameters or multiply-adds counted from its network."""
-    size = cost(row.network.arch())
+    size = cost(replace(row.network.arch(), sides=()))  # auxiliary classifiers are for training alone
     value = float(size.params if row.measure == "params" else size.macs)
     return ReproducedRow(row, row.network.name, "same protocol", (value,))
 

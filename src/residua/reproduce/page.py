@@ -8,6 +8,7 @@ from residua.recipes.sentences import recipe_docstring, sentences
 from residua.report.page import Code, Page, Part, Section, Table, Text
 from residua.reproduce.claims import ClaimResult, MeasuredValues, check_claim
 from residua.reproduce.figures import COUNT_UNITS, figure, value_text
+from residua.reproduce.listing import default_seeds
 from residua.reproduce.measured import ReproducedRow, Reproduction
 from residua.reproduce.published import DRAWN_ONLY, Item, PaperClaim
 from residua.spec import zoo
@@ -37,7 +38,7 @@ def page(reproduction: Reproduction) -> Page:
     if with_values:
         sections.append(Section("The networks", (_networks(with_values),)))
     if item.references:
-        sections.append(Section("Networks of other authors in the same table", (_references(item),)))
+        sections.append(Section(item.reference_title, (_references(item),)))
     sections.append(Section("How it was made", _making(reproduction)))
     title = item.title[0].upper() + item.title[1:]
     footer = f"{item.name}, written by residua {__version__}."
@@ -174,7 +175,7 @@ def _networks(rows: list[ReproducedRow]) -> Table:
     }
     cells = []
     for name, arch in archs.items():
-        size = cost(arch)
+        size = cost(replace(arch, sides=()))
         cells.append((name, str(arch.depth()), f"{size.params / 1e6:.2f} M", f"{size.macs / 1e6:,.1f} M"))
     head = ("network", "layers", "parameters", "multiply-adds")
     caption = "As trained, at the size of these images." if rows[0].runs else ""
@@ -223,14 +224,22 @@ def _references(item: Item) -> Table:
 
 def command(reproduction: Reproduction) -> str:
     """The command that repeats the reproduction."""
-    setting, seeds = reproduction.setting, max([1, *(len(row.values) for row in reproduction.rows)])
-    item = reproduction.item
+    setting, item = reproduction.setting, reproduction.item
     words = [f"residua reproduce {item.name} --budget {setting.budget}"]
     words += [f"-m {shlex.quote(text)}" for text in item.added]
     name = setting.dataset_name
     if reproduction.data and not (name == "digits" and setting.budget == "smoke"):
         words.append(f"--data {name if name in ('digits', 'cifar10', 'cifar100') else 'DATA'}")
-    return " ".join(words + ([f"--seeds {seeds}"] if seeds > 1 else []))
+    return " ".join([*words, *_seeds_option(reproduction)])
+
+
+def _seeds_option(reproduction: Reproduction) -> list[str]:
+    """`--seeds N` where the number of runs is not the default one."""
+    trained = {row.network: len(row.values) for row in reproduction.rows if row.runs}
+    counts, setting = set(trained.values()), reproduction.setting
+    usual = default_seeds(reproduction.item, setting.budget, small_images=setting.has_small_images)
+    is_usual = all(usual.get(name) == count for name, count in trained.items())
+    return [f"--seeds {max(counts)}"] if counts and not is_usual else []
 
 
 def _making(reproduction: Reproduction) -> tuple[Part, ...]:

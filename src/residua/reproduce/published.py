@@ -176,7 +176,7 @@ class Item:
     """`He et al. 2015, figure 6`."""
     rows: tuple[PublishedRow, ...] = ()
     """Its rows or curves; none where it cannot be reproduced."""
-    figure: Literal["curves", "bars", "responses", "blocks", "networks"] = "bars"
+    figure: Literal["curves", "bars", "responses", "blocks", "networks", "history"] = "bars"
     """How it is drawn."""
     conclusion: str = ""
     """One or two sentences: what the paper concludes, and what must not be read into it."""
@@ -190,6 +190,8 @@ class Item:
     """Networks of other authors in the same table."""
     reference_columns: tuple[str, ...] = ()
     """What the paper prints of those: `top-1 error`."""
+    reference_title: str = "Networks of other authors in the same table"
+    """Heading of those."""
     added: tuple[str, ...] = ()
     """Networks that the user added, as text; their rows are the last."""
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -11,11 +10,10 @@ from residua.data.images import ImageDataset, Images
 from residua.data.open import open_dataset, open_evaluation_split
 from residua.data.sources.table import parse_source
 from residua.errors import ConfigError
-from residua.files import write_file
-from residua.jobs.run_pool import RunBackend, RunListener, RunPool
-from residua.report.page import Page, render
-from residua.report.publication import publication_folder, write_publication
+from residua.jobs.run_pool import RunListener
+from residua.report.publication import write_report
 from residua.reproduce import items, others
+from residua.reproduce.backend import has_gpu, run_backend
 from residua.reproduce.bibtex import bibliography
 from residua.reproduce.grid import (
     GridSetting,
@@ -59,7 +57,7 @@ def reproduce(
     Args:
         name: The item, e.g. `he2015/fig6`.
         budget: `smoke` (minutes on digits), `small` (a short schedule) or `full` (the paper's schedule).
-        seeds: Runs of each network; None takes 3 where a network takes minutes, else 1.
+        seeds: Runs of each network; None takes 3 of each that takes minutes, else 1.
         data: What `residua train` takes; None means `digits` at the budget `smoke`; other budgets need it.
         processes: Runs trained at the same time; None takes one per core, or one where there is a GPU.
         out: Folder of runs and reports.
@@ -79,14 +77,14 @@ def reproduce(
     """
     started, folder = time.monotonic(), Path(out)
     item = with_networks(_checked_item(name, budget, seeds, processes), networks)
-    seeds = seeds or default_seeds(item, budget)
     added = dict.fromkeys(row.network.name for row in item.rows if row.remark == ADDED)
     report = folder / f"{'-'.join((name.replace('/', '-'), budget, *added))}.html"
     if not item.datasets:
         rows = tuple(count_row(row) for row in item.rows)
         return _write_page(Reproduction(item, GridSetting("digits", True, budget), rows, "", report, 0.0))
     dataset, setting, workers = _open_data(item, budget, data, processes)
-    entries = run_entries(item, setting, folder / "runs", seeds=seeds)
+    counts = seeds or default_seeds(item, budget, small_images=setting.has_small_images)
+    entries = run_entries(item, setting, folder / "runs", seeds=counts)
     missing = [entry for entry in with_one_precision(entries.values()) if not Run(entry.path).finished]
     if missing:
         missing.sort(key=lambda entry: -cost(entry.recipe.arch).macs)  # longest first: workers end together
@@ -96,7 +94,7 @@ def reproduce(
         return Reproduction(item, setting, (), dataset.note, report, time.monotonic() - started, stopped=True)
     runs = {key: Run(entry.path) for key, entry in entries.items()}
     require_same_images(runs.values())
-    rows = tuple(reproduce_row(item, row, setting, runs, seeds=seeds) for row in item.rows)
+    rows = tuple(reproduce_row(item, row, setting, runs, seeds=counts) for row in item.rows)
     return _write_page(Reproduction(item, setting, rows, dataset.note, report, time.monotonic() - started))
 
 
@@ -155,7 +153,7 @@ def reproduce_from_weights(
     note = f"{rows[0][1].images:,} test images of {item.datasets[0]}"
     names = tuple(dict.fromkeys(entry.name for _, entry in missing))
     reproduction = OthersReproduction(item, tuple(rows), names, note, report)
-    _write(page_of_others(reproduction), report, item)
+    write_report(page_of_others(reproduction), report, bibliography=bibliography(item.paper))
     return replace(reproduction, seconds=time.monotonic() - started)
 
 
@@ -203,31 +201,9 @@ def _default_source(item: Item, budget: Budget) -> str:
     raise ConfigError(f"{item.name} at {budget} needs {needed}: give --data {hint}")
 
 
-def has_gpu() -> bool:
-    """Whether this machine has a GPU, on which runs are trained one after the other."""
-    import torch
-
-    return torch.cuda.is_available()
-
-
-def run_backend(workers: int, ray: str | None, threads: int) -> AbstractContextManager[RunBackend]:
-    """What trains the runs: `workers` processes of this machine, or the Ray cluster at the address `ray`."""
-    if ray is None:
-        return RunPool(processes=workers)
-    from residua.reproduce.ray_backend import RayBackend
-
-    return RayBackend(ray, threads=threads)
-
-
 def _write_page(reproduction: Reproduction) -> Reproduction:
     from residua.reproduce.page import page
 
-    _write(page(reproduction), reproduction.report, reproduction.item)
+    entries = bibliography(reproduction.item.paper)
+    write_report(page(reproduction), reproduction.report, bibliography=entries)
     return reproduction
-
-
-def _write(page: Page, report: Path, item: Item) -> None:
-    """The page, and its figures and tables in a folder of the same name."""
-    report.parent.mkdir(parents=True, exist_ok=True)
-    write_file(report, render(page))
-    write_publication(page, publication_folder(report), bibliography=bibliography(item.paper))

@@ -1,20 +1,18 @@
 """docs/explanation/reproductions.md: all reproductions in a folder of runs, as one Markdown page."""
 
 import re
-import textwrap
-from collections.abc import Sequence
 from pathlib import Path
 
 from residua.errors import ConfigError
 from residua.files import write_file
 from residua.recipes.sentences import sentences
-from residua.report.page import Figure, Figures
-from residua.report.standalone import on_paper
+from residua.report.page import Figures
 from residua.reproduce import others
 from residua.reproduce.claims import Outcome
 from residua.reproduce.figures import figure
 from residua.reproduce.grid import GridSetting, run_entries
 from residua.reproduce.items import ITEMS
+from residua.reproduce.markdown import side_by_side, wrap, write_pictures
 from residua.reproduce.measured import Reproduction, count_row, reproduce_row, require_same_images
 from residua.reproduce.others_page import HEAD as OTHERS_HEAD
 from residua.reproduce.others_page import OthersReproduction, sources_note, study_sentences
@@ -34,6 +32,7 @@ from residua.reproduce.page import (
     small_networks_note,
     table_rows,
 )
+from residua.reproduce.projects_md import project_sections
 from residua.reproduce.published import BUDGETS, Budget, Item
 from residua.runs.run import Run
 
@@ -43,6 +42,15 @@ DEFAULT_SOURCES = {"smoke": "digits"}
 """Budget -> images of runs without --data; other budgets use the paper's."""
 OUTCOMES: tuple[Outcome, ...] = ("seen", "cannot tell", "not seen")
 """Order of the outcomes in the list of all items."""
+EARLIER = "small, earlier recipe"
+"""Second part of the heading of runs of the earlier budget `small`."""
+EARLIER_NOTE = (
+    "These runs are old: the budget small then halved the batch, kept the learning rate 0.1 and warmed up "
+    "only from 110 layers on. At that rate the loss of 56 layers explodes within 7 steps, in another "
+    "implementation, too, and 4,000 steps are too few to recover. So these rows say nothing about depth. "
+    "The budget has changed; no runs of it are here yet."
+)
+"""Why such runs are not to be trusted."""
 MAX_SEEDS = 16
 """Seeds that are looked for, from 0 on."""
 INTRODUCTION = """# Reproductions of the papers' tables and figures
@@ -97,6 +105,9 @@ def write_docs(file: Path, folder: Path) -> int:
                 sections.append(_section(reproduction, kind, pictures))
             else:
                 sections.append(_section_of_others(reproduction, pictures))
+    for name, title, kind, section in project_sections(folder, pictures):
+        overview.append(f"| {name} | {title} | {section_link(name, kind) if section else 'not run'} |")
+        sections += [section] if section else []
     if not count:
         raise ConfigError(
             f"{folder} holds no finished reproduction: give -o the folder that `reproduce` used"
@@ -117,6 +128,8 @@ def _reproductions(item: Item, folder: Path) -> list[tuple[str, Reproduction | O
         for budget in BUDGETS
         if (reproduction := finished_reproduction(item, budget, folder))
     ]
+    if earlier := finished_reproduction(item, "small", folder, is_earlier=True):
+        reproductions.append((EARLIER, earlier))
     if others_reproduction := measured_reproduction(item, folder):
         reproductions.append(("from weights", others_reproduction))
     return reproductions
@@ -124,8 +137,6 @@ def _reproductions(item: Item, folder: Path) -> list[tuple[str, Reproduction | O
 
 def _overview_entry(item: Item, kind: str, reproduction: Reproduction | OthersReproduction) -> str:
     """A link to the section, with the number of conclusions by outcome."""
-    heading = f"{item.name}, {kind}"
-    anchor = re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
     results = (
         checked_claims(reproduction)
         if isinstance(reproduction, Reproduction)
@@ -133,7 +144,13 @@ def _overview_entry(item: Item, kind: str, reproduction: Reproduction | OthersRe
     )
     outcomes = [result.outcome for result in results]
     counts = ", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in OUTCOMES if outcome in outcomes)
-    return f"[{kind}](#{anchor})" + (f": {counts}" if counts else "")
+    return section_link(item.name, kind) + (f": {counts}" if counts else "")
+
+
+def section_link(name: str, kind: str) -> str:
+    """A link to the section of an item, by its heading."""
+    anchor = re.sub(r"[^\w -]", "", f"{name}, {kind}".lower()).replace(" ", "-")
+    return f"[{kind}](#{anchor})"
 
 
 def _absence(item: Item) -> str:
@@ -164,18 +181,21 @@ def measured_reproduction(item: Item, folder: Path) -> OthersReproduction | None
     return OthersReproduction(item, rows) if rows else None
 
 
-def finished_reproduction(item: Item, budget: Budget, folder: Path) -> Reproduction | None:
+def finished_reproduction(
+    item: Item, budget: Budget, folder: Path, *, is_earlier: bool = False
+) -> Reproduction | None:
     """The reproduction of `item` at `budget` from the finished runs in `folder`.
 
     Args:
         item: The table or figure.
         budget: Length of the runs. It also decides the images: digits for `smoke`, else the paper's.
         folder: The folder that `residua reproduce -o` used; its runs are in `runs`.
+        is_earlier: Whether the runs are those of the earlier budget `small`.
 
     Returns:
-        Its values for the seeds from 0 on for which every network has a finished run, at most `MAX_SEEDS`.
-        None unless all its networks have a finished run of seed 0; None, too, for fewer than two networks.
-        None, finally, where the networks for small images do not keep the question of the paper.
+        Its values for the finished runs of each network, with seeds from 0 on, at most `MAX_SEEDS`. None
+        unless all its networks have a finished run of seed 0; None, too, for fewer than two networks, and
+        where the networks for small images do not keep the question of the paper.
 
     Raises:
         DataError: Two of the runs were trained on different images.
@@ -183,16 +203,14 @@ def finished_reproduction(item: Item, budget: Budget, folder: Path) -> Reproduct
     if not item.datasets:
         return None
     source = DEFAULT_SOURCES.get(budget, item.datasets[0])
-    setting = GridSetting(source, source != "imagenet", budget)
+    setting = GridSetting(source, source != "imagenet", budget, is_earlier=is_earlier)
     has_small_networks = setting.has_small_images and any(row.small_network for row in item.rows)
     if has_small_networks and not item.keeps_question:
         return None
     if len(item.networks(budget, small_images=False)) < 2:
         return None
-    seeds = 0
-    while seeds < MAX_SEEDS and _is_seed_finished(item, setting, folder, seeds):
-        seeds += 1
-    if not seeds:
+    seeds = _finished_seeds(item, setting, folder)
+    if not all(seeds.values()):
         return None
     entries = run_entries(item, setting, folder / "runs", seeds=seeds)
     runs = {key: Run(entry.path) for key, entry in entries.items()}
@@ -201,10 +219,14 @@ def finished_reproduction(item: Item, budget: Budget, folder: Path) -> Reproduct
     return Reproduction(item, setting, rows, source, Path(), 0.0)
 
 
-def _is_seed_finished(item: Item, setting: GridSetting, folder: Path, seed: int) -> bool:
-    entries = run_entries(item, setting, folder / "runs", seeds=seed + 1)
-    runs = [Run(entry.path) for (_, entry_seed), entry in entries.items() if entry_seed == seed]
-    return bool(runs) and all(run.finished for run in runs)
+def _finished_seeds(item: Item, setting: GridSetting, folder: Path) -> dict[str, int]:
+    """Name of each network -> the number of its finished runs, with seeds from 0 on."""
+    counts: dict[str, int] = {}
+    for (name, seed), entry in run_entries(item, setting, folder / "runs", seeds=MAX_SEEDS).items():
+        counts.setdefault(name, 0)
+        if counts[name] == seed and Run(entry.path).finished:
+            counts[name] += 1
+    return counts
 
 
 def _section(reproduction: Reproduction, kind: str, pictures: Path) -> str:
@@ -214,26 +236,27 @@ def _section(reproduction: Reproduction, kind: str, pictures: Path) -> str:
     images = f" Images: {reproduction.data}." if reproduction.data else ""
     drawing = figure(reproduction)
     drawings = drawing.items if isinstance(drawing, Figures) else (drawing,)
-    name = f"{item.name.replace('/', '-')}-{kind.replace(' ', '-')}"
-    links = _write_pictures(drawings, pictures, name)
+    name = f"{item.name.replace('/', '-')}-{kind.replace(',', '').replace(' ', '-')}"
+    links = write_pictures(drawings, pictures, name)
     first = links.pop(0) if len(links) == 1 else ("", "")
     table = ["| " + " | ".join(HEAD) + " |", "| --- | --- | --- | --- | ---: | ---: | --- |"]
     for row in table_rows(reproduction):
         table.append("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |")
     parts = [
         f"## {item.name}, {kind}",
-        _wrap(f"{item.source}: {item.title}.{images} {item.conclusion}"),
+        wrap(f"{item.source}: {item.title}.{images} {item.conclusion}"),
         "\n".join(table),
-        _wrap(left_out_note(reproduction)),
+        wrap(EARLIER_NOTE if reproduction.setting.is_earlier else ""),
+        wrap(left_out_note(reproduction)),
         _reference_table(item),
         "\n".join(f"- {result}" for result in claim_results(reproduction)),
         first[0],
-        _wrap(first[1]),
-        _side_by_side(links),
-        _wrap(" ".join(sentences(first_run.recipe)) if first_run else ""),
-        _wrap(small_networks_note(reproduction)),
-        _wrap(differences_note(reproduction)),
-        f"```console\n$ {command(reproduction)}\n```",
+        wrap(first[1]),
+        side_by_side(links),
+        wrap(" ".join(sentences(first_run.recipe)) if first_run else ""),
+        wrap(small_networks_note(reproduction)),
+        wrap(differences_note(reproduction)),
+        "" if reproduction.setting.is_earlier else f"```console\n$ {command(reproduction)}\n```",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -245,9 +268,7 @@ def _reference_table(item: Item) -> str:
     head, rows = reference_rows(item)
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-    return (
-        f"Networks of other authors in the same table, quoted, and counted where residua has them:\n\n{table}"
-    )
+    return f"{item.reference_title}, quoted, and counted where residua has them:\n\n{table}"
 
 
 def _section_of_others(reproduction: OthersReproduction, pictures: Path) -> str:
@@ -257,45 +278,17 @@ def _section_of_others(reproduction: OthersReproduction, pictures: Path) -> str:
     table += ["| --- | --- | --- | ---: | ---: | --- | ---: | ---: | --- |"]
     table += [f"| {' | '.join((*row, others.LABEL))} |" for row in others_rows(reproduction)]
     drawings = figures_of_others(reproduction, for_docs=True)
-    images = _write_pictures(drawings, pictures, item.name.replace("/", "-"), on_paper_already=True)
+    images = write_pictures(drawings, pictures, item.name.replace("/", "-"), on_paper_already=True)
     first = images.pop(0) if item.figure != "responses" else ("", "")
     parts = [
         f"## {item.name}, from weights",
-        _wrap(f"{item.source}: {item.title}. {item.conclusion}"),
+        wrap(f"{item.source}: {item.title}. {item.conclusion}"),
         "\n".join(table),
         "\n".join(f"- {result}" for result in (*others_claims(reproduction), *study_sentences(reproduction))),
         first[0],
-        _wrap(first[1]),
-        _side_by_side(images),
-        _wrap(sources_note(reproduction)),
+        wrap(first[1]),
+        side_by_side(images),
+        wrap(sources_note(reproduction)),
         f"```console\n$ {others_command(reproduction)}\n```",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _write_pictures(
-    drawings: Sequence[Figure], folder: Path, name: str, *, on_paper_already: bool = False
-) -> list[tuple[str, str]]:
-    """Write drawings as `name-1.svg`, `name-2.svg` ...: the Markdown image and the caption of each."""
-    folder.mkdir(parents=True, exist_ok=True)
-    links = []
-    for number, drawing in enumerate(drawings, 1):
-        file = folder / f"{name}-{number}.svg"
-        write_file(file, drawing.svg if on_paper_already else on_paper(drawing.svg))
-        links.append((f"![{drawing.alternative}]({folder.name}/{file.name})", drawing.caption))
-    return links
-
-
-def _side_by_side(images: list[tuple[str, str]]) -> str:
-    """Pictures with their captions, two in a row; empty for none."""
-    if not images:
-        return ""
-    lines = ["| | |", "| --- | --- |"]
-    for start in range(0, len(images), 2):
-        pair = [*images[start : start + 2], ("", "")][:2]
-        lines += [f"| {left} | {right} |" for left, right in zip(*pair, strict=True)]
-    return "\n".join(lines)
-
-
-def _wrap(paragraph: str) -> str:
-    return textwrap.fill(paragraph, 120, break_long_words=False, break_on_hyphens=False)

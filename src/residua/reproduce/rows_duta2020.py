@@ -145,10 +145,13 @@ def _blocks_per_stage(depth: int) -> tuple[int, ...]:
     return duta2020.SPLIT_3002 if depth == 3002 else ((depth - 2) // 9,) * 3
 
 
-def _cifar_depth(depth: int) -> tuple[PublishedRow, ...]:
+def _cifar_depth(depth: int, data: str = "cifar10") -> tuple[PublishedRow, ...]:
+    """Baseline and iResNet of one depth; digits, which have ten classes, stand in for CIFAR-10 alone."""
     budgets: tuple[Budget, ...] = (
         ("smoke", "small") if depth < 164 else ("small", "full") if depth == 164 else ("full",)
     )
+    if data == "cifar100":
+        budgets = tuple(budget for budget in budgets if budget != "smoke")
     counts = _blocks_per_stage(depth)
     resnet = NamedNetwork(f"small_resnet{depth}", partial(small_arch, counts))
     iresnet = NamedNetwork(
@@ -156,12 +159,17 @@ def _cifar_depth(depth: int) -> tuple[PublishedRow, ...]:
     )
     remark = "does not converge (abstract)" if depth == 3002 else NO_PAPER_VALUE
     return (
-        PublishedRow(f"ResNet-{depth}", resnet, remark=remark, budgets=budgets, panel="ResNet"),
-        PublishedRow(f"iResNet-{depth}", iresnet, remark=NO_PAPER_VALUE, budgets=budgets, panel="iResNet"),
+        PublishedRow(f"ResNet-{depth}", resnet, remark=remark, budgets=budgets, panel="ResNet", data=data),
+        PublishedRow(
+            f"iResNet-{depth}", iresnet, remark=NO_PAPER_VALUE, budgets=budgets, panel="iResNet", data=data
+        ),
     )
 
 
 CIFAR_DEPTHS = (29, 56, 110, 164, 1001, 2000, 3002)
+DEEPEST_LEARNS = PaperClaim(
+    "3002 layers of iResNet learn, of the baseline do not", (("ResNet-3002", "iResNet-3002"),), "train_error"
+)
 PAPER = "Duta et al. 2020"
 
 ITEMS = (
@@ -204,7 +212,8 @@ ITEMS = (
             _row("iResGroup-50", zoo_network("iresgroup50_released"), SMALL_IRESGROUP),
             _row("iResGroupFix-50", zoo_network("iresgroupfix50_released"), SMALL_IRESGROUPFIX),
         ),
-        conclusion="ResStage and projection together gain 1.19 points at 50 layers (abstract).",
+        conclusion="ResStage and projection together gain 1.19 points at 50 layers (abstract). The baseline "
+        "is the original ResNet, not the performance of humans.",
         claims=(PaperClaim("ResStage and projection together are better", (("ResNet-50", "iResNet-50"),)),),
         keeps_question=True,
     ),
@@ -213,7 +222,8 @@ ITEMS = (
         "ResNet and iResNet of 50 to 404 layers on ImageNet",
         f"{PAPER}, the authors' README",
         tuple(row for depth in (50, 101, 152, 200, 302, 404) for row in _imagenet_depth(depth)),
-        conclusion="From 152 to 200 layers the baseline gets worse, iResNet does not.",
+        conclusion="From 152 to 200 layers the baseline, which is the original ResNet and no human, gets "
+        "worse; iResNet does not.",
         claims=(
             PaperClaim("the baseline gets worse from 152 to 200 layers", (("ResNet-200", "ResNet-152"),)),
             PaperClaim(
@@ -230,13 +240,16 @@ ITEMS = (
         "curves",
         conclusion="The abstract says that 3002 layers were trained, and that the baseline does not "
         "converge at such depths; how they are split over the stages is our choice.",
-        claims=(
-            PaperClaim(
-                "3002 layers of iResNet learn, of the baseline do not",
-                (("ResNet-3002", "iResNet-3002"),),
-                "train_error",
-            ),
-        ),
+        claims=(DEEPEST_LEARNS,),
+    ),
+    Item(
+        "duta2020/depths-cifar100",
+        "ResNet and iResNet of up to 3002 layers on CIFAR-100",
+        f"{PAPER}, abstract",
+        tuple(row for depth in CIFAR_DEPTHS for row in _cifar_depth(depth, "cifar100")),
+        "curves",
+        conclusion="The same on a hundred classes: the heads have a hundred outputs, all else is equal.",
+        claims=(DEEPEST_LEARNS,),
     ),
     Item(
         "duta2020/released",
