@@ -1,4 +1,4 @@
-"""Pictures for the page on the lab, taken in Chromium: python examples/lab_pictures.py RUNS docs/lab."""
+"""Pictures of the lab for its how-to page, taken in Chromium: lab_pictures.py RUNS docs/how-to/lab."""
 
 import shutil
 import subprocess
@@ -24,15 +24,12 @@ def main(runs: str, out: Path) -> None:
         page.goto(f"{address}/#/runs?sort=best&down=0")
         page.wait_for_selector("td strong")
         names = page.locator("tbody th[scope=row] a").all_inner_texts()[:6]
-        views = {
-            "runs": "runs?sort=best&down=0",
-            "curves": f"curves?runs={quote(','.join(names))}",
-            "papers": "papers",
-        }
-        for name, view in views.items():
-            page.goto(f"{address}/#/{view}")
-            page.wait_for_selector({"runs": "td strong", "curves": "[data-drawn]", "papers": ".item"}[name])
-            page.wait_for_load_state("networkidle") if name == "papers" else page.wait_for_timeout(500)
+        chosen = quote(",".join(names))
+        views = {"runs": "?sort=best&down=0", "curves": f"?runs={chosen}", "papers": "", "words": ""}
+        for name, search in views.items():
+            page.goto(f"{address}/#/{name}{search}")
+            page.wait_for_selector({"runs": "td strong", "curves": "[data-drawn]"}.get(name, f".{name} h1"))
+            page.wait_for_timeout(4000)
             page.screenshot(path=out / f"{name}.png")
         browser.close()
     lab.terminate()

@@ -35,8 +35,9 @@ def decode(response: httpx.Response) -> tuple[dict[str, Any], np.ndarray, list[n
     content = response.content
     (length,) = struct.unpack_from("<I", content)
     head = json.loads(content[4 : 4 + length])
-    numbers = np.frombuffer(content[-(-(4 + length) // 8) * 8 :], "<f8").reshape(-1, head["points"])
-    return head, numbers[0], list(numbers[1:])
+    start, points = -(-(4 + length) // 8) * 8, head["points"]
+    values = np.frombuffer(content[start + 8 * points :], "<f4").reshape(-1, points)
+    return head, np.frombuffer(content, "<f8", points, start), list(values)
 
 
 @pytest.mark.parametrize("is_log", [False, True])

@@ -67,15 +67,26 @@ def axis_values(columns: Mapping[str, Numbers], axis: Axis, batch_size: int) -> 
     return np.cumsum(images / speed[latest])
 
 
-def curve_points(x: Numbers, y: Numbers) -> CurvePoints:
-    """The points of a curve that are known, in the order of the axis."""
-    is_known = np.isfinite(x) & np.isfinite(y)
+def curve_points(x: Numbers, y: Numbers, *, is_axis_plain: bool = False) -> CurvePoints:
+    """The points of a curve that are known, in the order of the axis.
+
+    Args:
+        x: Positions on the axis.
+        y: Values.
+        is_axis_plain: What `is_plain_axis` says of `x`, for several curves of a run.
+    """
+    is_known = np.isfinite(y) if is_axis_plain else np.isfinite(x) & np.isfinite(y)
     if not is_known.all():
         x, y = x[is_known], y[is_known]
-    if len(x) > 1 and (np.diff(x) < 0).any():
+    if not is_axis_plain and len(x) > 1 and (x[1:] < x[:-1]).any():
         order = np.argsort(x, kind="stable")
         x, y = x[order], y[order]
     return CurvePoints(x, y)
+
+
+def is_plain_axis(x: Numbers) -> bool:
+    """Whether positions are finite and in ascending order."""
+    return bool((x[1:] >= x[:-1]).all()) and bool(np.isfinite(x[[0, -1]]).all()) if len(x) else True
 
 
 def smoothed(points: CurvePoints, window: float) -> CurvePoints:

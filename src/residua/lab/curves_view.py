@@ -1,8 +1,8 @@
 """Routes of the curves: many runs on one axis, sampled for the width of the plot.
 
 The response is binary, for 50 runs are a megabyte of text: the length of a JSON head in four bytes, the head,
-zeros up to a multiple of eight, and float64 numbers: the shared positions, then one array for each series of
-the head.
+zeros up to a multiple of eight, the shared positions as float64, and the values of each series of the head as
+float32.
 """
 
 import json
@@ -76,7 +76,11 @@ class _Plot:
                 self._curves.append([CurvePoints(np.empty(0), np.empty(0)) for _ in metrics])
                 continue
             x = curve_lines.axis_values(run_columns, axis, row.batch_size if row else 0)
-            lines = [curve_lines.curve_points(x, run_columns.get(metric, x * np.nan)) for metric in metrics]
+            is_plain = curve_lines.is_plain_axis(x)
+            lines = [
+                curve_lines.curve_points(x, run_columns.get(metric, x * np.nan), is_axis_plain=is_plain)
+                for metric in metrics
+            ]
             if log:
                 lines = [CurvePoints(line.x[line.x > 0], line.y[line.x > 0]) for line in lines]
             self._curves.append(lines)
@@ -158,5 +162,7 @@ def _series(run: int, metric: str, part: str) -> dict[str, Any]:
 def _binary(head: dict[str, Any], arrays: Sequence[Numbers]) -> Response:
     text = json.dumps(head | {"points": len(arrays[0])}).encode()
     start = struct.pack("<I", len(text)) + text
-    numbers = b"".join(np.ascontiguousarray(array, "<f8").tobytes() for array in arrays)
-    return Response(start + bytes(-len(start) % 8) + numbers, media_type="application/octet-stream")
+    positions, *values = arrays
+    numbers = b"".join(array.astype("<f4").tobytes() for array in values)
+    content = start + bytes(-len(start) % 8) + positions.astype("<f8").tobytes() + numbers
+    return Response(content, media_type="application/octet-stream")

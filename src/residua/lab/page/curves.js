@@ -216,6 +216,6 @@ function decode(bytes) {
   const length = new DataView(bytes).getUint32(0, true)
   const head = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 4, length)))
   const start = 8 * Math.ceil((4 + length) / 8)
-  const array = (place) => new Float64Array(bytes, start + 8 * head.points * place, head.points)
-  return { head, x: array(0), values: head.series.map((_, place) => array(place + 1)) }
+  const values = (place) => new Float32Array(bytes, start + head.points * (8 + 4 * place), head.points)
+  return { head, x: new Float64Array(bytes, start, head.points), values: head.series.map((_, place) => values(place)) }
 }

@@ -52,7 +52,7 @@ export function duration(seconds) {
 
 /** How long ago a time in seconds since 1970 was. */
 export function ago(seconds) {
-  return seconds ? `${duration(Math.max(0, Date.now() / 1000 - seconds))} ago` : ''
+  return seconds ? `${duration(Math.max(0, Date.now() / 1000 - seconds)).split(' ').slice(0, 2).join(' ')} ago` : ''
 }
 
 /** What a metric is called in front of people. */
