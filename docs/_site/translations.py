@@ -17,12 +17,14 @@ DOCS = Path(__file__).parents[1]
 LANGUAGES = ("ko",)
 PAGES = (
     "index.md",
+    "*/index.md",
     "start/*.md",
     "explanation/degradation.md",
     "explanation/notation.md",
     "explanation/he2015.md",
     "explanation/he2016.md",
     "explanation/duta2020.md",
+    "reference/glossary.md",
 )
 """Pages that are translated; the others are English in every language."""
 

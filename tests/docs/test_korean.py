@@ -1,12 +1,16 @@
-"""The Korean pages: the same headings, code and links as the English ones, and one term for one meaning."""
+"""Korean: headings, code and links of the README, one term for one meaning, no number lost in translation."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from babel.messages.pofile import read_po
 
 ROOT = Path(__file__).parents[2]
 README, README_KO = ROOT / "README.md", ROOT / "README.ko.md"
+TRANSLATIONS = ROOT / "docs/locale/ko/LC_MESSAGES"
+HANGUL = re.compile("[가-힣]")
 CODE_BLOCK = re.compile(r"```(\w*)\n(.*?)```", re.DOTALL)
 OTHER_TERMS = {
     "스킵 연결": "지름길 연결",
@@ -41,6 +45,11 @@ def code(page: str) -> list[tuple[str, list[str]]]:
     return [(kind, [line.split("  #")[0].rstrip() for line in text.splitlines()]) for kind, text in blocks]
 
 
+def numbers(text: str) -> Counter[str]:
+    """The numbers in prose, without those in code and links."""
+    return Counter(re.findall(r"\d[\d.,]*\d|\d", re.sub(r"`[^`]*`|\]\([^)]*\)|\$[^$]*\$", "", text)))
+
+
 def links(page: str) -> list[str]:
     """Where links and pictures lead, without the line that changes the language."""
     return re.findall(r"\]\(([^)]*)\)", "\n".join(line for line in page.splitlines() if " · " not in line))
@@ -58,6 +67,15 @@ def test_each_readme_leads_to_the_other() -> None:
     assert README_KO.read_text().splitlines()[2] == "[English](README.md) · 한국어"
 
 
-def test_one_korean_term_stands_for_one_meaning() -> None:
-    text = README_KO.read_text()
+@pytest.mark.parametrize("page", [README_KO, *sorted(TRANSLATIONS.rglob("*.po"))], ids=lambda page: page.stem)
+def test_one_korean_term_stands_for_one_meaning(page: Path) -> None:
+    text = page.read_text()
+    assert HANGUL.search(text)
     assert [(term, ours) for term, ours in OTHER_TERMS.items() if term in text] == []
+
+
+@pytest.mark.parametrize("page", sorted(TRANSLATIONS.rglob("*.po")), ids=lambda page: page.stem)
+def test_no_number_is_lost_in_a_translation(page: Path) -> None:
+    messages = [message for message in read_po(page.open("rb")) if message.id and message.string]
+    lost = {str(each.id): numbers(str(each.id)) - numbers(str(each.string)) for each in messages}
+    assert {text: missing for text, missing in lost.items() if missing} == {}
