@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TOOLS := .venv-tools/bin
 UV := $(TOOLS)/uv
 
-.PHONY: demo test battery check bench docs translations test-lowest test-newest test-python lock audit nightly clean clean-lanes
+.PHONY: demo test battery check bench docs man translations release test-lowest test-newest test-python lock audit nightly clean clean-lanes
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -33,6 +33,10 @@ SPHINX := $(BIN)/python -m sphinx -W --keep-going -n -q -b html
 docs: .venv/tested
 	@$(SPHINX) -d build/doctrees/en docs build/docs & english=$$!; \
 	$(SPHINX) -d build/doctrees/ko -D language=ko docs build/docs/ko && wait $$english && echo "docs: open build/docs/index.html"
+
+# The manual page of the command: man build/man/residua.1
+man: .venv/tested
+	@$(BIN)/python -m sphinx -q -b man -d build/doctrees/man docs build/man
 
 # Strings of the translated pages that changed: docs/locale.
 translations: .venv/tested
@@ -73,6 +77,12 @@ audit: .venv/tested $(UV)
 	@$(TOOLS)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off \
 		--vulnerability-service $(SERVICE) --requirement requirements/test.txt || \
 		{ echo "audit: a version has a known hole, or $(SERVICE) did not answer for it"; exit 1; }
+
+# dist/ with an sdist and a wheel, each installed into an environment of its own, the wheel with each extra (RELEASE_EXTRAS=serve: only that).
+release: $(UV)
+	rm -rf dist
+	$(UV) build --quiet --out-dir dist
+	$(PYTHON) deploy/check_release.py dist $(UV) $(RELEASE_EXTRAS)
 
 nightly:
 	@$(MAKE) --keep-going battery test-lowest test-newest audit

@@ -65,6 +65,9 @@ html_sidebars = {
     ]
 }
 
+# `make man`: what --help prints, as a manual page
+man_pages = [("reference/commands", "residua", "residual networks", author, 1)]
+
 # Languages: English in the root of the site, the others in folders beside it
 languages = {"en": ("English", ""), "ko": ("한국어", "ko/")}
 
