@@ -1,8 +1,8 @@
 """Check what a release is made of: python deploy/check_release.py DIST UV [EXTRA...]
 
 `DIST` holds one sdist and one wheel, as `uv build` makes them; `UV` is the program uv. The sdist must hold
-every file of the repository: `make demo` and `make test` work from it. Then the sdist alone, and the wheel with
-each extra, are installed into fresh environments, where a network is described and one batch is computed.
+every file of the repository: `make demo` and `make test` work from it. Then the sdist alone, and the wheel
+with each extra, are installed into fresh environments. There a network is described and a batch is computed.
 """
 
 import subprocess

@@ -36,6 +36,22 @@ def test_links_of_a_page_lead_somewhere(page: Path) -> None:
     assert broken_links(page) == []
 
 
+def listed_pages(index: Path) -> set[Path]:
+    """The pages that the contents of `index` name, those of the pages below it included."""
+    pages = set()
+    for block in re.findall(r"```\{toctree\}\n(.*?)```", index.read_text("utf-8"), re.DOTALL):
+        names = [line for line in block.splitlines() if line and not line.startswith(":")]
+        for page in (found for name in names for found in index.parent.glob(f"{name}.md")):
+            pages |= {page.resolve(), *listed_pages(page)} - {index}
+    return pages
+
+
+def test_every_page_is_in_the_contents_of_the_site() -> None:
+    docs = ROOT / "docs"
+    pages = {*docs.rglob("*.md")} - {docs / "index.md"} - {*docs.glob("results/*/**/*.md")}
+    assert sorted(pages - listed_pages(docs / "index.md")) == []
+
+
 def test_a_broken_link_is_seen(tmp_path: Path) -> None:
     (tmp_path / "other.md").write_text("# One: heading\n")
     page = tmp_path / "page.md"
