@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from babel.messages.pofile import read_po
+from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).parents[2]
 README, README_KO = ROOT / "README.md", ROOT / "README.ko.md"
@@ -79,3 +80,11 @@ def test_no_number_is_lost_in_a_translation(page: Path) -> None:
     messages = [message for message in read_po(page.open("rb")) if message.id and message.string]
     lost = {str(each.id): numbers(str(each.id)) - numbers(str(each.string)) for each in messages}
     assert {text: missing for text, missing in lost.items() if missing} == {}
+
+
+@pytest.mark.parametrize("page", sorted(TRANSLATIONS.rglob("*.po")), ids=lambda page: page.stem)
+def test_every_translation_is_one_paragraph(page: Path) -> None:
+    # Sphinx drops any other without a word: a heading "1. Check" would be a list, it needs "1\\. Check"
+    texts = [str(message.string) for message in read_po(page.open("rb")) if message.id and message.string]
+    kinds = {text: [token.type for token in MarkdownIt().parse(text)] for text in texts}
+    assert [text for text in texts if kinds[text] != ["paragraph_open", "inline", "paragraph_close"]] == []
