@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import httpx
 import pytest
 from lab_runs import metrics_row, write_run
 
+from command import complaint, residua
 from residua.lab.run_folder import RunFolder
 from residua.lab.run_table import RunTable
 from residua.lab.series_store import SeriesStore
@@ -226,3 +228,19 @@ def test_a_signal_goes_to_no_process_that_only_the_lock_file_names(client: httpx
     (runs / "colours" / ".lock").write_text(f" process {os.getpid()} on {os.uname().nodename} since now")
     assert wait_for(lambda: rows(client))["colours"]["state"] == "finished"
     assert client.post("/api/runs/stop", params={"run": "colours"}, headers=headers).status_code == 409
+
+
+def test_runs_are_written_as_one_file_from_the_command_line(runs: Path, tmp_path: Path) -> None:
+    file = tmp_path / "runs.html"
+    assert residua("lab", "--export", file, runs).returncode == 0
+    text = file.read_text("utf-8")
+    assert {"again-1", "group/stopped"} <= set(
+        re.findall(r"again-1|group/stopped", text.replace("<wbr>", ""))
+    )
+    assert "<img src=x" not in text
+    assert "<script" not in text
+    complaint(residua("lab", "--export", file, runs), 2)
+    assert residua("lab", "--export", file, runs / "colours", "--force").returncode == 0
+    assert "3 epochs" in file.read_text("utf-8")
+    complaint(residua("lab", "--export", tmp_path / "none.html", tmp_path / "cache"), 2)
+    complaint(residua("lab", runs, runs), 2)
