@@ -153,17 +153,20 @@ def rows(args: argparse.Namespace) -> turns.Rows:
     cache.mkdir()
     with sync_playwright() as driver:
         ours = measure_lab(args.data, cache, driver, runs=args.runs)
-        names = lab_peers.PEERS if args.peers else ()
-        peers = {
-            name: lab_peers.measure(name, args.peers, args.data, cache, driver, runs=min(OVERLAY, args.runs))
-            for name in names
-        }
-    for what, value in ours.items():
-        unit = "MB" if "memory" in what else "s"
-        others = {name: values[what] for name, values in peers.items() if what in values}
-        aim = {"our aim": AIMS[what]} if what in AIMS else {"itself": value}
-        for name, peer in (aim | others).items():
-            yield turns.row(what, value, peer, peer_name=name, unit=unit, less_is_better=True)
+        for what, value in ours.items():
+            peer_name, peer = ("our aim", AIMS[what]) if what in AIMS else ("itself", value)
+            yield row_of(what, value, peer_name, peer)
+        for name in lab_peers.PEERS if args.peers else ():
+            overlay = min(OVERLAY, args.runs)
+            theirs = lab_peers.measure(name, args.peers, args.data, cache, driver, runs=overlay)
+            for what, value in theirs.items():
+                yield row_of(what, ours[what], name, value)
+
+
+def row_of(what: str, ours: float, peer_name: str, peer: float) -> turns.Row:
+    """One line; fewer seconds and megabytes are better."""
+    unit = "MB" if "memory" in what else "s"
+    return turns.row(what, ours, peer, peer_name=peer_name, unit=unit, less_is_better=True)
 
 
 def main() -> None:
