@@ -17,6 +17,7 @@ from residua.data.open import find
 from residua.data.table_cells import csv_text
 from residua.spec.change import with_order
 from residua.weights import save_as
+from residua.weights.store import publish
 from small import Budget, arch, file_of, recipe, split_folder
 
 
@@ -61,10 +62,12 @@ def write_view_folder(folder: Path) -> Path:
     residua.train(photos, recipe=good, epochs=1, changes={"optim.lr": 1e-4}, out=folder / "poor")
     residua.train(photos, recipe=reordered, epochs=1, out=folder / "reordered")
     torch.manual_seed(0)
-    network = residua.create_model("cifar_resnet20", num_classes=3)
     (folder / "nets").mkdir()
-    torch.save({"state_dict": save_as(network, "cifar")}, folder / "nets" / "bare.th")
-    (folder / "link.th").symlink_to(folder / "nets" / "bare.th")
+    network = residua.create_model("cifar_resnet20", num_classes=3)
+    torch.save({"state_dict": save_as(network, "cifar")}, folder / "nets" / "doubtful.th")  # fits a plain one
+    network.class_names = ("blue", "green", "red")
+    publish(folder / "nets" / "named.pt", network.state_dict(), network.facts)
+    (folder / "link.th").symlink_to(folder / "nets" / "doubtful.th")
     _write_table(folder / "clean-photos", photos)
     return folder
 

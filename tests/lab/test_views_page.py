@@ -165,7 +165,7 @@ def test_runs_that_are_chosen_are_compared(tab: Tab, views: ViewFolder) -> None:
     assert are_loaded(page, ".card img")
     assert page.locator(".confusion").count() == 2
     page = visit(tab, views, "compare?runs=good,reordered")
-    assert page.locator("mark").count() > 0
+    until(page, "document.querySelectorAll('mark').length > 0")
     assert are_loaded(page, ".drawing img")
 
 
@@ -195,6 +195,7 @@ def test_axe_finds_nothing_serious(browser: Any, views: ViewFolder, look: dict[s
     tab.close()
 
 
+@pytest.mark.battery
 def test_every_view_loads_less_than_150_kilobytes(browser: Any, views: ViewFolder) -> None:
     others = {"runs": "tbody tr", "curves?runs=good": "canvas", "papers": ".item"}
     for view, end in (VIEWS | others).items():

@@ -113,15 +113,17 @@ def test_network_without_blocks_has_the_accuracy_of_the_study(views: ViewFolder)
 
 def test_files_of_weights_are_studied_with_images_of_the_folder(views: ViewFolder) -> None:
     lists = get(views.client, "inside")
-    assert lists["files"] == ["nets/bare.th"]
+    assert lists["files"] == ["nets/doubtful.th", "nets/named.pt"]
     assert lists["images"] == ["digits", "images of good"]
-    refused = views.client.get("/api/inside/network", params={"name": "nets/bare.th"})
+    refused = views.client.get("/api/inside/network", params={"name": "nets/named.pt"})
     assert refused.status_code == 404
-    document = get(views.client, "inside/network", name="nets/bare.th", images="images of good")
+    document = get(views.client, "inside/network", name="nets/named.pt", images="images of good")
     assert len(document["blocks"]) == 9
     assert len(document["labels"]) == 18
     removed = ",".join(map(str, range(9)))
-    lesion = get(views.client, "inside/lesion", name="nets/bare.th", images="images of good", removed=removed)
+    lesion = get(
+        views.client, "inside/lesion", name="nets/named.pt", images="images of good", removed=removed
+    )
     assert lesion["removed"] == list(range(9))
 
 
@@ -149,6 +151,7 @@ def test_mistakes_agree_with_the_confusion_matrix(views: ViewFolder) -> None:
         ("inside/network", {"name": "good/checkpoints"}),
         ("inside/network", {"name": "good", "images": "/etc"}),
         ("inside/network", {"name": "link.th", "images": "digits"}),
+        ("inside/network", {"name": "nets/doubtful.th", "images": "images of good"}),
         ("inside/lesion", {"name": "good", "removed": "7"}),
         ("inside/lesion", {"name": "good", "removed": "x"}),
         ("compare", {"run": ["good"]}),

@@ -16,7 +16,7 @@ from typing import Any
 from residua import tasks
 from residua.analyse.block_removal import BlockRemoval
 from residua.analyse.study import Subject
-from residua.errors import ConfigError
+from residua.errors import ConfigError, ResiduaError
 from residua.jobs.analyse import subject_of
 from residua.lab.folder_contents import FolderContents, files_of
 from residua.lab.pictures import png
@@ -123,9 +123,8 @@ class StudiedNetworks:
             count: How many images, at most; 0 takes as many as the network is fast enough for.
 
         Raises:
-            ConfigError: There is no such network, or it does not classify these images.
-            CheckpointError: Its weights cannot be read.
-            DataError: The images cannot be read.
+            ConfigError: There is no such network, it does not classify these images, or one of them cannot be
+                read.
         """
         path, key = self._contents.path(name), (name, images, count)
         changed = max((file.stat().st_mtime for file in files_of(path)), default=0.0)
@@ -134,11 +133,18 @@ class StudiedNetworks:
             if known and known[0] == changed:
                 self._loaded.move_to_end(key)
                 return known[1]
-            network = _open(name, path, self._source(path, images), min(count, IMAGES))
+            network = self._read(name, path, self._source(path, images), min(count, IMAGES))
             self._loaded[key] = (changed, network)
             while len(self._loaded) > MAX_NETWORKS:
                 self._loaded.popitem(last=False)
             return network
+
+    def _read(self, name: str, path: Path, source: str | None, count: int) -> StudiedNetwork:
+        """The network; an error names the file as the page does, not by its path on this machine."""
+        try:
+            return _open(name, path, source, count)
+        except ResiduaError as error:
+            raise ConfigError(str(error).replace(f"{self._contents.root}/", "")) from None
 
     def _source(self, path: Path, images: str) -> str | None:
         if not images:
@@ -150,7 +156,7 @@ class StudiedNetworks:
 
 def _open(name: str, path: Path, source: str | None, count: int) -> StudiedNetwork:
     network = load_network(path)
-    task = tasks.predict_task_of([path])
+    task = tasks.evaluate_task_of([path])
     if network.arch.clip or "topk" not in task.options:
         raise ConfigError(f"{name} does not classify images: choose another network")
     examples = task.examples(path, source, network.class_names)
