@@ -32,7 +32,7 @@ SECTION = 256
 SECTIONS = 8
 """Least sections for each machine where there are enough inputs, so that no machine waits long at the end."""
 START_SECONDS = 300
-"""How long the first machine has to start: on a cluster that computes for others, none may be free."""
+"""How long machines have to start: on a cluster that computes for others, none may be free."""
 BATCH_SIZE = 16
 """Batch size whose multiples sections are where the user asks for none; it is that of images."""
 
@@ -64,7 +64,7 @@ def predict_on_ray(address: str, work: RayWork, *, start: int) -> Iterator[Predi
     Raises:
         MissingPackageError: Ray Data is not installed.
         ConfigError: There is no cluster at `address`, or a machine does not see the files.
-        ResourceError: No machine was free in START_SECONDS, or the cluster lost the work.
+        ResourceError: No machine was free for START_SECONDS, or the cluster lost the work.
         ResiduaError: What a machine raised.
     """
     with joined_cluster(address) as ray, redirect_stdout(sys.stderr):  # where Ray reports lost machines
@@ -75,13 +75,15 @@ def predict_on_ray(address: str, work: RayWork, *, start: int) -> Iterator[Predi
         rows = sections(start, len(work.inputs), len(machines), work.options.batch_size or BATCH_SIZE)
         if not rows:  # all were predicted by a command that was interrupted in its last step
             return
+        cores = min(machine["CPU"] for machine in machines)
+        free = int(ray.available_resources().get("CPU", 0) // cores)  # others may use the cluster, too
         uses_gpus = work.device in ("auto", "cuda") and not is_exported(work.trained)
         outputs = data.from_items(rows, override_num_blocks=len(rows)).map_batches(
             Machine,
             fn_constructor_args=(os.getcwd(), work),
             batch_size=1,
-            concurrency=(1, len(machines)),
-            num_cpus=min(machine["CPU"] for machine in machines),
+            concurrency=(1, len(machines), min(max(1, free), len(machines))),
+            num_cpus=cores,
             num_gpus=int(uses_gpus and all(machine.get("GPU", 0) >= 1 for machine in machines)),
         )
         try:
@@ -90,7 +92,7 @@ def predict_on_ray(address: str, work: RayWork, *, start: int) -> Iterator[Predi
                     raise row["output"]
                 yield from row["output"]
         except ray.exceptions.GetTimeoutError:
-            text = f"no machine at {address} had free cores within {START_SECONDS} s: try again later"
+            text = f"the cluster at {address} had too few free cores for {START_SECONDS} s: try again later"
             raise ResourceError(text) from None
         except ray.exceptions.RayError as error:
             cause = str(error).strip().splitlines()[-1]
