@@ -9,16 +9,18 @@ from colour_network import colour_network
 from command import complaint, succeeded
 from command import residua as run_residua
 from exported_files import write_onnx, write_openvino
-from residua.data.open import open_evaluation_split
+from residua.data.open import open_dataset, open_evaluation_split
 from residua.errors import ConfigError, DataError
 from residua.jobs.compare import compare
 from residua.jobs.evaluate import evaluate_networks
 from residua.measure.evaluate import OneProcess
 from residua.nn.network import build
 from residua.predict.folder import save
+from residua.runs.run import create
 from residua.tasks.classify.evaluations import ClassEvaluations
 from residua.tasks.predict_task import EvaluationRequest
-from small import arch, split_folder
+from residua.tasks.run_data import identity
+from small import arch, go, photo_folder, recipe, split_folder
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +46,20 @@ def test_an_export_has_the_accuracy_and_the_loss_of_its_network(
         assert (score.top1, score.n, score.views, score.weights) == (expected.top1, 21, "center", "float32")
         assert score.loss.value == pytest.approx(expected.loss.value, abs=1e-3)
     (pair,) = compare([saved, tmp_path / "colours.onnx"], data=photos)
+    assert pair.comparison.difference.value == 0
+
+
+def test_beside_a_run_an_export_is_evaluated_on_the_test_images_of_the_run(tmp_path: Path) -> None:
+    source = str(photo_folder(tmp_path / "photos"))  # without a split: some are held out
+    dataset = open_dataset(source, val_fraction=0.2)
+    run = create(tmp_path / "run", recipe(source), identity=identity(dataset, {}))
+    go(run, dataset)
+    file = residua.export(run, out=tmp_path).files[0].path
+    for data in (None, source):
+        first, second = residua.evaluate([run, file], data=data)
+        assert (first.n, first.top1) == (second.n, second.top1)
+        assert first.n == len(dataset.test) < 24
+    (pair,) = compare([run, file])
     assert pair.comparison.difference.value == 0
 
 

@@ -55,9 +55,12 @@ class ClassifyPredict:
         """Evaluate under each of `views`, by default with one centre crop."""
         check_views(paths, request.views, VIEWS)
         evaluations: list[Evaluation] = []
+        networks = [path for path in paths if not is_exported(path)]
         for path in paths:
-            evaluate_one = self._evaluate_exported if is_exported(path) else self._evaluate_network
-            evaluations += evaluate_one(path, request, world)
+            if is_exported(path):  # on the test images of a run beside it, where there is one
+                evaluations.append(self._evaluate_exported(path, [*networks, path][0], request, world))
+            else:
+                evaluations += self._evaluate_network(path, request, world)
         return ClassEvaluations.of(evaluations, ensemble=request.ensemble)
 
     def _evaluate_network(
@@ -79,20 +82,20 @@ class ClassifyPredict:
             yield replace(evaluation, network=str(path), weights=classifier.weights)
 
     def _evaluate_exported(
-        self, path: Path, request: EvaluationRequest, world: Processes
-    ) -> Iterator[Evaluation]:
-        """Under the view that an exported file has: its centre crop, which it may cut itself."""
+        self, path: Path, owner: Path, request: EvaluationRequest, world: Processes
+    ) -> Evaluation:
+        """On the examples of `owner`, under the one view of an exported file, which may cut it itself."""
         check_views([path], request.views, (CENTER,))
         inference = request.inference
         classifier = ExportedPredict().load(path, weights=request.weights, device=inference.device)
-        images = self.examples(path, request.data, classifier.classes)
+        images = self.examples(owner, request.data, classifier.classes)
         own = images.subset(np.arange(world.rank, len(images), world.size))
         options = PredictOptions(batch_size=inference.batch_size, workers=inference.workers or -1)
         batches = probability_rows(classifier, Inputs((own,)), batched(classifier, options))
         rows = [readable(row) for batch in batches for row in batch]
         gathered = world.gather(rows)
         evaluation = Evaluation.from_probabilities(np.stack(gathered), images)
-        yield replace(evaluation, network=str(path), weights=classifier.facts.precision, protocol=CENTER)
+        return replace(evaluation, network=str(path), weights=classifier.facts.precision, protocol=CENTER)
 
     def digest(self, predictor: Classifier) -> str:
         """A digest of the network's weights."""
