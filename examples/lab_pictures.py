@@ -23,8 +23,7 @@ def main(runs: str, out: Path) -> None:
         page = browser.new_page(viewport=SIZE)
         page.goto(f"{address}/#/runs?sort=best&down=0")
         page.wait_for_selector("td strong")
-        names = page.locator("tbody th[scope=row] a").all_inner_texts()[:6]
-        chosen = quote(",".join(names))
+        chosen = quote(",".join(page.locator("tbody th[scope=row] a").all_inner_texts()[:6]))
         views = {"runs": "?sort=best&down=0", "curves": f"?runs={chosen}", "papers": "", "words": ""}
         for name, search in views.items():
             page.goto(f"{address}/#/{name}{search}")
