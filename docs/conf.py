@@ -51,6 +51,7 @@ html_math_renderer = "mathml"
 html_title = f"residua {__version__}"
 html_static_path = ["_site/static"]
 html_css_files = ["manual.css"]
+html_js_files = [("manual.js", {"defer": "defer"})]
 templates_path = ["_site/templates"]
 html_copy_source = False
 html_show_sphinx = False
