@@ -93,7 +93,7 @@ export class Plot {
 
   data() {
     const { x, lines, logY } = this.content
-    return [x, ...lines.map(({ y }) => Array.from(y, (value) => (Number.isNaN(value) || (logY && value <= 0) ? null : value)))]
+    return [x, ...lines.map(({ y }) => withGaps(y, logY ? 0 : -Infinity))]
   }
 
   selected(chart) {
@@ -203,6 +203,13 @@ export class Plot {
     this.scheme.removeEventListener('change', this.recolour)
     this.chart?.destroy()
   }
+}
+
+/** Values as uPlot takes them: null where there is none, or none above `floor`. */
+function withGaps(values, floor) {
+  const cells = new Array(values.length)
+  for (let place = 0; place < values.length; place += 1) cells[place] = values[place] > floor ? values[place] : null
+  return cells
 }
 
 /** The areas between the lines `high` and `low` of each band. */
