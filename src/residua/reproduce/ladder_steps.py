@@ -27,6 +27,7 @@ from residua.reproduce.ladder_data import (
 from residua.reproduce.published import Budget
 from residua.runs.run import Run
 from residua.tasks.classify.evaluations import ClassEvaluations
+from residua.tasks.predict_task import EvaluationRequest
 
 OUTCOMES_FILE = "ladder.json"
 """In a run folder: weights and view -> which test images are right."""
@@ -201,6 +202,6 @@ def _outcomes(path: Path, step: Step) -> NDArray[np.bool_]:
 
 def evaluated(path: Path, *, view: str = "center", weights: str = "raw") -> ClassEvaluations:
     """The predictions of the run at `path` on its test images, under one view."""
-    evaluations = evaluate_networks([path], views=[view], weights=weights)
+    evaluations = evaluate_networks([path], EvaluationRequest(views=(view,), weights=weights))
     assert isinstance(evaluations, ClassEvaluations), "the networks of the ladder classify images"
     return evaluations
