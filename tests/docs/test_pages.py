@@ -1,9 +1,8 @@
-"""Every page: commands that exist, words that are found, lines that fit; README links that work anywhere."""
+"""Every page: commands that exist, words that are found, lines that fit."""
 
 import itertools
 import re
 import shlex
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -98,16 +97,3 @@ def test_a_searched_word_is_in_a_heading_or_the_first_paragraph(word: str, page:
 
 def test_the_list_of_searched_words_is_long_enough_to_be_one() -> None:
     assert len(searched()) > 60
-
-
-def test_readme_links_work_on_the_package_index() -> None:
-    text = (ROOT / "README.md").read_text()
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    for change in project["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]["substitutions"]:
-        text = re.sub(change["pattern"], change["replacement"], text)
-    links = re.findall(r"\]\(([^)]*)\)", text)
-    assert [link for link in links if not link.startswith("https://")] == []
-    own = [found[1] for link in links if (found := re.search(r"residua/(?:blob/)?main/(.*)", link))]
-    assert len(own) > 20
-    assert [path for path in own if not (ROOT / path).exists()] == []
-    assert "](https://raw." in text
