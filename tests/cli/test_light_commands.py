@@ -18,6 +18,7 @@ from residua.spec import zoo
 
 COMMANDS = [
     "demo",
+    "lab",
     "models",
     "explain",
     "recipes",

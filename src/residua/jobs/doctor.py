@@ -30,6 +30,7 @@ EXTRAS: Mapping[str, str] = {
     "pillow-heif": "images",
     "tensorboard": "track",
     "captum": "explain",
+    "cairosvg": "figures",
     "fsspec": "shards",
     "webdataset": "shards",
     "ray": "ray",
