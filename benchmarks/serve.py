@@ -118,13 +118,13 @@ def running(words: Sequence[str], body: bytes) -> Iterator[Running]:
 
 def commands(path: Path, litserve: str) -> dict[str, list[str]]:
     """Name of each server -> command, to which the port is added."""
-    peers = str(HERE / "serve_peers.py")
+    plain, batching = (str(HERE / name) for name in ("serve_peers.py", "serve_litserve.py"))
     found = {
         OURS: [sys.executable, "-m", "residua", "serve", str(path), "--port"],
-        PLAIN: [sys.executable, peers, "plain", str(path)],
+        PLAIN: [sys.executable, plain, str(path)],
     }
     if litserve or importlib.util.find_spec("litserve"):
-        found[LITSERVE] = [litserve or sys.executable, peers, "litserve", str(path)]
+        found[LITSERVE] = [litserve or sys.executable, batching, str(path)]
     return found
 
 

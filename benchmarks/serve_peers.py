@@ -1,8 +1,7 @@
-"""Servers to compare with, each of the same ONNX file: `python serve_peers.py plain|litserve FILE PORT`.
+"""A server to compare with, of an ONNX file: `python serve_peers.py FILE PORT`.
 
-They need no residua: what they need is FastAPI or LitServe, ONNX Runtime, Pillow and NumPy. `plain` is what
-people write first: a session of ONNX Runtime, called for each request in FastAPI's thread pool. `litserve` is
-LitServe with batching, as its documentation advises.
+It is what people write first: a session of ONNX Runtime, called for each request in FastAPI's thread pool. It
+needs no residua but FastAPI, ONNX Runtime, Pillow and NumPy. LitServe is in `serve_litserve.py`.
 """
 
 import io
@@ -58,35 +57,5 @@ def plain(file: str, port: int) -> None:
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", access_log=False)
 
 
-def litserve(file: str, port: int) -> None:
-    import litserve as ls
-    from fastapi import Request
-
-    class Classifier(ls.LitAPI):  # type: ignore[misc]
-        def setup(self, device: str) -> None:
-            self.session = session_of(file)
-            self.name = self.session.get_inputs()[0].name
-
-        async def decode_request(self, request: Request) -> Any:
-            return inputs_of(await request.body())
-
-        def batch(self, inputs: list[Any]) -> Any:
-            return np.stack(inputs)
-
-        def predict(self, x: Any) -> Any:
-            return self.session.run(None, {self.name: x})[0]
-
-        def unbatch(self, output: Any) -> Any:
-            return list(output)
-
-        def encode_response(self, output: Any) -> dict[str, Any]:
-            return top(output)
-
-    api = Classifier(max_batch_size=8, batch_timeout=0.005, api_path="/predict")
-    ls.LitServer(api, accelerator="cpu", timeout=60).run(
-        host="127.0.0.1", port=port, generate_client_file=False
-    )
-
-
 if __name__ == "__main__":
-    {"plain": plain, "litserve": litserve}[sys.argv[1]](sys.argv[2], int(sys.argv[3]))
+    plain(sys.argv[1], int(sys.argv[2]))
