@@ -129,6 +129,17 @@ def test_what_the_cache_holds_of_deleted_runs_is_deleted(tmp_path: Path) -> None
     assert [columns.entry_folder(run).exists() for run in runs] == [False, True]
 
 
+def test_an_entry_that_another_process_is_writing_stays(tmp_path: Path) -> None:
+    entry = columns.entry_folder(tmp_path / "run")
+    entry.mkdir(parents=True)
+    columns.remove_stale_entries()
+    assert entry.exists()
+    old = time.time() - 2 * columns.HALF_WRITTEN_SECONDS
+    os.utime(entry, (old, old))
+    columns.remove_stale_entries()
+    assert not entry.exists()
+
+
 def test_little_that_was_appended_starts_no_process(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", errors=[1.0], finished=False)
     lines = "".join(json.dumps(metrics_row(number, 2.0)) + "\n" for number in range(2, 3000))

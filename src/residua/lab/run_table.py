@@ -47,6 +47,7 @@ class RunTable:
         self._known: dict[str, tuple[FileVersions, RunRow]] = {}
         self._unread: dict[str, None] = {}
         self._lock = threading.Lock()
+        self._publishing = threading.Lock()
         self._is_stopped = threading.Event()
         self._first_scan = threading.Event()
         self._threads = [
@@ -95,7 +96,7 @@ class RunTable:
             self._rows.pop(name, None)
             self._versions.pop(name, None)
             self._unread.pop(name, None)
-        changed: list[RunRow] = []
+        changed: list[str] = []
         for name in names:
             path = self.folder.path / name
             version = (file_versions(path), holders.process_of(path / ".lock"))
@@ -111,7 +112,7 @@ class RunTable:
                     self._rows[name] = _with_known_score(row, self._rows.get(name))
                     self._unread[name] = None
                 self._is_work_left.set()
-            changed.append(self._rows[name])
+            changed.append(name)
             if len(changed) == PUBLISH_ROWS:
                 self._publish_rows(changed)
                 changed = []
@@ -132,13 +133,13 @@ class RunTable:
         while not self._is_stopped.is_set():
             self._is_work_left.wait()
             self._is_work_left.clear()
-            rows: list[RunRow] = []
+            rows: list[str] = []
             since = time.monotonic()
             while self._unread and not self._is_stopped.is_set():
                 name = next(iter(self._unread), "")
                 self._unread.pop(name, None)
-                if row := self._read(name):
-                    rows.append(row)
+                if self._read(name):
+                    rows.append(name)
                 if len(rows) >= PUBLISH_ROWS or time.monotonic() > since + SCAN_SECONDS:
                     self._publish_rows(rows)
                     rows, since = [], time.monotonic()
@@ -176,9 +177,11 @@ class RunTable:
             self._rows[name] = whole
         return whole
 
-    def _publish_rows(self, rows: Iterable[RunRow], gone: Iterable[str] = ()) -> None:
-        value = {"rows": [asdict(row) for row in rows], "gone": list(gone), "unread": len(self._unread)}
-        self._publish("runs", value)
+    def _publish_rows(self, names: Iterable[str], gone: Iterable[str] = ()) -> None:
+        """Publish rows as they are now: two threads publish, and the later event must have the later row."""
+        with self._publishing:
+            rows = [asdict(row) for name in names if (row := self._rows.get(name))]
+            self._publish("runs", {"rows": rows, "gone": list(gone), "unread": len(self._unread)})
 
 
 def _with_known_score(row: RunRow, before: RunRow | None) -> RunRow:
