@@ -18,14 +18,17 @@ from small import photo_folder
 def test_files_and_folders_are_listed_in_the_order_of_the_words(tmp_path: Path) -> None:
     folder, single = photo_folder(tmp_path / "photos", count=2), tmp_path / "z.png"
     single.write_bytes(b"x")
-    (folder / "red" / "notes.txt").write_text("x")
+    for ignored in ("notes.txt", ".hidden.png"):
+        (folder / "red" / ignored).write_text("x")
     (folder / "red-2").mkdir()
     (folder / "red-2" / "00.png").write_bytes(b"x")
     inputs = list_inputs([str(single), str(folder), str(single)])
     titles = [inputs.title(i) for i in range(len(inputs))]
     assert titles == [
         str(single),
-        *map(str, sorted(path for path in folder.rglob("*.*") if path.suffix != ".txt")),
+        *map(
+            str, sorted(path for path in folder.rglob("*.*") if path.suffix != ".txt" and path.name[0] != ".")
+        ),
         str(single),
     ]
     assert [inputs.item(i) for i in range(len(inputs))] == [*map(Path, titles)]

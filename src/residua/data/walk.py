@@ -1,11 +1,11 @@
 """Walking folders: images by their endings, files that are skipped, and no step out of the folder."""
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Literal
 
-from residua.data.decode import IMAGE, SUFFIXES, MediaType, printable_path
+from residua.data.decode import SUFFIXES, printable_path
 from residua.errors import DataError
 
 FileKind = Literal["image", "hidden", "other", "link", "loose"]
@@ -73,39 +73,6 @@ def walk(
                 yield "link", path
             else:
                 yield "image" if has_suffix(entry.name, suffixes) else "other", path
-
-
-def list_images(paths: Sequence[Path], *, media_type: MediaType = IMAGE) -> list[Path]:
-    """List files, and all images in folders.
-
-    Args:
-        paths: Files, which are listed as they are, and folders.
-        media_type: What is listed of a folder: images or videos.
-
-    Returns:
-        The files; those of a folder are sorted.
-
-    Raises:
-        DataError: A path does not exist, or a folder holds no image.
-    """
-    files: list[Path] = []
-    for path in paths:
-        if not path.exists():
-            raise DataError(
-                f"{printable_path(path)} does not exist: give {media_type.noun}s as files or folders of them"
-            )
-        if not path.is_dir():
-            files.append(path)
-            continue
-        entries = walk(path, root=path, suffixes=media_type.suffixes)
-        inside = sorted(file for kind, file in entries if kind == "image")
-        if not inside:
-            raise DataError(
-                f"{printable_path(path)} holds no {media_type.noun}: "
-                f"give a folder of {media_type.formats} files"
-            )
-        files += inside
-    return files
 
 
 def _leads_away(entry: os.DirEntry[str], inside: Path) -> bool:

@@ -49,11 +49,6 @@ class Timing(Generic[Way]):
         steps = {way: self.turns.get(way) or [first] for way, first in self.first.items()}
         return {way: images / statistics.median(seconds) for way, seconds in steps.items()}
 
-    @property
-    def given_up(self) -> tuple[Way, ...]:
-        """The ways whose first step was too slow."""
-        return tuple(way for way in self.first if way not in self.turns)
-
 
 def time_in_turns(
     steps: Mapping[Way, Callable[[], object]], *, worth: float, limit: Callable[[float], float]

@@ -40,8 +40,6 @@ TAGS: Mapping[str, str] = {
     "resnetv2_101": "a1h_in1k",
 }
 """timm's name of a network -> the weights that timm takes by default (timm 1.0.31)."""
-COLOURS = {1: "grey", 3: "rgb"}
-"""Channels -> meaning; other numbers are bands."""
 
 
 @dataclass(frozen=True, slots=True)

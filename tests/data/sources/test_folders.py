@@ -14,7 +14,7 @@ from pictures import photograph
 from residua.data.images import Images
 from residua.data.open import open_dataset, open_evaluation_split
 from residua.data.split import val_mask
-from residua.data.walk import list_images, walk
+from residua.data.walk import walk
 from residua.errors import DataError
 
 Maker = Callable[..., Path]
@@ -195,20 +195,6 @@ def test_judged_images_are_the_test_split_where_there_is_one(folder: Maker) -> N
     split = open_evaluation_split(str(folder("val", dog=2)), classes=["cat", "dog"])
     assert titles(split) == ["val/dog/0.png", "val/dog/1.png"]
     assert split.labels.tolist() == [1, 1]
-
-
-def test_images_are_listed_from_files_and_folders(folder: Maker, tmp_path: Path) -> None:
-    root = folder(dog=1, cat=2)
-    (root / ".hidden.png").write_text("")
-    (root / "notes.txt").write_text("")
-    single = root / "dog" / "0.png"
-    expected = [single, root / "cat" / "0.png", root / "cat" / "1.png", single]
-    assert list_images([single, root]) == expected
-    with pytest.raises(DataError, match="nowhere does not exist"):
-        list_images([single, tmp_path / "nowhere"])
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="empty holds no image"):
-        list_images([tmp_path / "empty"])
 
 
 def test_a_subset_keeps_titles_labels_and_pixels(files: Images) -> None:
