@@ -46,7 +46,7 @@ def test_a_camera_that_took_one_class_is_named() -> None:
     leak = find_metadata_leak(Scan(rows, ("", "Canon EOS")), LABELS)
     assert leak is not None
     assert leak.accuracy > 40
-    assert "camera Canon EOS" in leak.facts or "no camera named" in leak.facts
+    assert leak.facts[0] in ("camera Canon EOS", "no camera named")  # one decides as much as the other
 
 
 @pytest.mark.parametrize("labels", [np.zeros(COUNT, np.int64), np.arange(COUNT)])

@@ -31,8 +31,6 @@ from residua.spec.preprocess import Preprocess, packed
 SIDES = some.integers(2, 150)
 SIZES = [(12, 12), (40, 31), (31, 40), (13, 200), (47, 64), (12, 30), (150, 151)]
 """Widths and heights: smaller and larger, square, wide and tall."""
-CROPS = [(12, 12), (12, 15), (11, 16)]
-"""Sizes before and after the resize."""
 
 
 def network_for(preprocess: Preprocess) -> Network:

@@ -135,4 +135,4 @@ def test_images_in_a_source_are_named_where_they_cannot_be_read(tmp_path: Path) 
 def test_one_image_is_read_without_threads(tmp_path: Path) -> None:
     recorder = Recorder()
     list(predict_pictures(recorder, files(1), PredictOptions()))
-    assert recorder.threads == {""} or "residua-decode" not in recorder.threads
+    assert recorder.threads == {""}
