@@ -14,8 +14,8 @@ Floats = NDArray[np.float64]
 
 
 def range95(values: Floats) -> tuple[float, float]:
-    """The middle 95 % of resampled `values`."""
-    low, high = np.quantile(values, (0.025, 0.975))
+    """The middle 95 % of resampled `values`, without NaN: samples for which the number is not defined."""
+    low, high = np.nanquantile(values, (0.025, 0.975))
     return float(low), float(high)
 
 

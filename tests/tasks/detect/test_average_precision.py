@@ -125,6 +125,17 @@ def test_the_interval_holds_the_value_and_shrinks_with_images() -> None:
     assert widths[1] < 0.6 * widths[0]
 
 
+@pytest.mark.parametrize("protocol", ["voc", "voc2007"])
+def test_the_interval_leaves_out_samples_without_an_object(protocol: str) -> None:
+    """Of five images one has an object: a third of all samples have none, and so no precision."""
+    nothing = BoxPrediction(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.float32))
+    corners, one = np.array([(0, 0, 9, 9), (20, 20, 29, 29)], np.float32), np.ones(2, np.float32)
+    detections = [BoxPrediction(corners, np.zeros(2, np.int64), one), *[nothing] * 4]
+    truth = [Boxes.of([(0, 0, 9, 9)], [0]), *[Boxes.of([], [])] * 4]
+    result = score_boxes(detections, truth, protocol=protocol, classes=("a", "b"), split="t", weights="raw")
+    assert (result.value, result.interval) == (100.0, (100.0, 100.0))
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_coco_equals_pycocotools_called_by_hand_on_files(seed: int, tmp_path: Path) -> None:
     coco = pytest.importorskip("pycocotools.coco")

@@ -130,7 +130,8 @@ def bootstrap_interval(
         interpolation: how AP is computed.
 
     Returns:
-        Lower and upper end in percent, by resampling the images with replacement.
+        Lower and upper end in percent, by resampling the images with replacement; samples without an object
+        are left out.
     """
     images = len(ranked[0].object_counts)
 
