@@ -29,8 +29,9 @@ from residua.data.open import open_dataset
 from residua.data.sources.table import parse_source
 from residua.events import EpochRow, Event
 from residua.jobs.compare import compare
-from residua.jobs.prepare import TrainRequest, prepare
+from residua.jobs.prepare import prepare
 from residua.jobs.train import create_run, resume
+from residua.jobs.train_request import TrainRequest
 from residua.measure import resample
 from residua.measure.score import Estimate
 from residua.runs.run import Run

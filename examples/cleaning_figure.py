@@ -9,7 +9,7 @@ import numpy as np
 
 from residua.curate.clean import CleanRequest, clean
 from residua.data.open import open_dataset
-from residua.jobs.prepare import TrainRequest
+from residua.jobs.train_request import TrainRequest
 from residua.report.tiles import Tile, picture_grid
 
 with tempfile.TemporaryDirectory() as made:

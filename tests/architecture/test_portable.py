@@ -41,7 +41,8 @@ TRAIN = """
 from residua.cli.progress import Stopper
 from residua.cli.terminal import console
 from residua.errors import RunBusyError
-from residua.jobs.prepare import TrainRequest, prepare
+from residua.jobs.prepare import prepare
+from residua.jobs.train_request import TrainRequest
 from residua.jobs.train import create_run, fit_run
 from small import after
 prepared = prepare(TrainRequest(photos, recipe=recipe))

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from command import complaint, residua, succeeded
-from residua.jobs.prepare import TrainRequest, resolve
+from residua.jobs.prepare import resolve
+from residua.jobs.train_request import TrainRequest
 from residua.spec.arch import Arch
 from residua.spec.changes import change_rows
 from residua.spec.named_network import arch_of

@@ -28,8 +28,8 @@ from residua.data.open import find, open_dataset
 from residua.data.scan import scan
 from residua.errors import ConfigError, DataError
 from residua.jobs.compare import compare
-from residua.jobs.prepare import TrainRequest
 from residua.jobs.python_training import train
+from residua.jobs.train_request import TrainRequest
 from small import after, file_of, never, photo_folder, recipe, weights
 
 FLIPS = 0.3

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from ranks import together
-from residua.jobs.prepare import TrainRequest, prepare
+from residua.jobs.prepare import prepare
 from residua.jobs.train import create_run, fit_run, start_or_join
+from residua.jobs.train_request import TrainRequest
 from residua.runs.run import Run, open_run
 from residua.spec.recipe import Budget
 from residua.training.processes.world import World

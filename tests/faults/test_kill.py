@@ -20,8 +20,9 @@ from command import residua, start, succeeded, wait_for
 from few import few_of
 from ranks import children_of
 from residua.files import remove_temporary_files
-from residua.jobs.prepare import TrainRequest, prepare
+from residua.jobs.prepare import prepare
 from residua.jobs.train import create_run, fit_run
+from residua.jobs.train_request import TrainRequest
 from residua.nn.network import build
 from residua.runs import checkpoint
 from residua.runs.checkpoint import Progress

@@ -15,8 +15,9 @@ from few import few_of
 from residua.cli.train import resume as go_on
 from residua.errors import CheckpointError, ConfigError, DataError
 from residua.events import Event, Note
-from residua.jobs.prepare import TrainRequest, prepare
+from residua.jobs.prepare import prepare
 from residua.jobs.train import create_run, fit_run, resume
+from residua.jobs.train_request import TrainRequest
 from residua.runs import checkpoint
 from residua.runs.metadata_backup import restore_from_backup
 from residua.runs.run import BACKUP, Run, check_run_path

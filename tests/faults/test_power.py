@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 import residua as python
-from residua.jobs.prepare import TrainRequest, prepare
+from residua.jobs.prepare import prepare
 from residua.jobs.train import create_run, fit_run
+from residua.jobs.train_request import TrainRequest
 from residua.runs import checkpoint
 from residua.runs.run import Run
 from residua.spec.recipe import Budget

@@ -17,8 +17,9 @@ from few import few_of
 from ranks import apart
 from residua.cli.failures import CODES
 from residua.errors import NonFiniteError
-from residua.jobs.prepare import TrainRequest, prepare
+from residua.jobs.prepare import prepare
 from residua.jobs.train import create_run, fit_run
+from residua.jobs.train_request import TrainRequest
 from residua.runs import checkpoint
 from residua.runs.run import Run
 from residua.spec.recipe import Budget

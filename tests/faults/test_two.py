@@ -12,8 +12,8 @@ import pytest
 
 from command import LIMIT, TWO, begun, complaint, ended, python, residua, send, start, succeeded, torchrun
 from ranks import children_of, free_port, lives, together
-from residua.jobs.prepare import TrainRequest
 from residua.jobs.train import fit_run, resume, start_or_join
+from residua.jobs.train_request import TrainRequest
 from residua.runs.checkpoint import load_newest, step_in_name
 from residua.runs.run import Run, open_run
 from residua.spec.augment import Augment

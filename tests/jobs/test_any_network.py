@@ -12,8 +12,9 @@ import residua
 from residua.curate.clean import CleanRequest
 from residua.errors import CheckpointError, ConfigError
 from residua.jobs.first_weights import FIRST_WEIGHTS, model_facts
-from residua.jobs.prepare import TrainRequest, resolve
+from residua.jobs.prepare import resolve
 from residua.jobs.train import load_run, start_or_join
+from residua.jobs.train_request import TrainRequest
 from residua.nn.network import Network, build
 from residua.runs.run import Run
 from residua.spec.named_network import arch_of

@@ -12,7 +12,8 @@ from residua.errors import UnreachableError
 from residua.events import Event, Note
 from residua.jobs import default_weights as module
 from residua.jobs.default_weights import BENCHMARKS, default_weights
-from residua.jobs.prepare import TrainRequest, open_data
+from residua.jobs.prepare import open_data
+from residua.jobs.train_request import TrainRequest
 from small import photo_folder
 
 

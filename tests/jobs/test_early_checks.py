@@ -7,7 +7,8 @@ import pytest
 
 from residua.errors import CheckpointError, ConfigError
 from residua.jobs import analyse, prepare
-from residua.jobs.prepare import TrainRequest, resolve
+from residua.jobs.prepare import resolve
+from residua.jobs.train_request import TrainRequest
 from residua.reproduce import reproduction
 
 

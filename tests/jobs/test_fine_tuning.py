@@ -12,9 +12,10 @@ from residua.data.open import open_dataset
 from residua.errors import ConfigError
 from residua.events import EpochRow, Event, Note, PlanLine
 from residua.jobs.dry_run import plan_run
-from residua.jobs.prepare import TrainRequest, prepare, resolve
+from residua.jobs.prepare import prepare, resolve
 from residua.jobs.probing import balance_note
 from residua.jobs.train import create_run, fit_run, resume
+from residua.jobs.train_request import TrainRequest
 from residua.predict.run_summary import last_measure
 from residua.report.run_page import error_curve, error_figure
 from residua.runs import checkpoint

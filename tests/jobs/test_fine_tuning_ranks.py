@@ -7,8 +7,8 @@ import pytest
 
 import residua
 from ranks import together
-from residua.jobs.prepare import TrainRequest
 from residua.jobs.train import fit_run, start_or_join
+from residua.jobs.train_request import TrainRequest
 from residua.runs.probe_record import read_probe
 from residua.runs.run import Run
 from residua.training.processes.world import SINGLE_PROCESS, World

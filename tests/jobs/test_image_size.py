@@ -7,7 +7,8 @@ import torch
 
 from box_data import voc_folder
 from residua.errors import ConfigError
-from residua.jobs.prepare import TrainRequest, prepare, resolve
+from residua.jobs.prepare import prepare, resolve
+from residua.jobs.train_request import TrainRequest
 from residua.recipes import few_images
 from residua.spec import change, zoo
 from residua.spec.arch import Arch

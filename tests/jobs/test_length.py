@@ -10,8 +10,9 @@ import residua
 from residua.errors import ConfigError
 from residua.jobs import length
 from residua.jobs.length import choose_length, format_duration
-from residua.jobs.prepare import TrainRequest, open_data, prepare
+from residua.jobs.prepare import open_data, prepare
 from residua.jobs.train import start_or_join
+from residua.jobs.train_request import TrainRequest
 from residua.recipes import recipe as recipe_named
 from residua.runs.run import Run
 from residua.spec import zoo

@@ -15,8 +15,9 @@ from residua.data.open import open_dataset
 from residua.errors import ConfigError
 from residua.events import Activity, Event, PlanLine
 from residua.jobs import prepare
-from residua.jobs.prepare import TrainRequest, resolve
+from residua.jobs.prepare import resolve
 from residua.jobs.train import free_path, resume
+from residua.jobs.train_request import TrainRequest
 from residua.runs import checkpoint
 from residua.runs.run import Run
 from residua.training import plan

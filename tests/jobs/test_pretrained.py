@@ -12,8 +12,9 @@ import residua
 from released import READS, in_catalogue, released, shaken
 from residua.errors import CheckpointError, ConfigError
 from residua.events import Event, PlanLine
-from residua.jobs.prepare import TrainRequest, prepare
+from residua.jobs.prepare import prepare
 from residua.jobs.train import create_run
+from residua.jobs.train_request import TrainRequest
 from residua.predict.folder import read as read_folder
 from residua.predict.model_card import model_card
 from residua.runs.run import Run

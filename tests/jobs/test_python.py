@@ -11,8 +11,9 @@ import pytest
 import residua
 from residua.data.open import open_dataset
 from residua.errors import ConfigError, DataError
-from residua.jobs.prepare import TrainRequest, resolve
+from residua.jobs.prepare import resolve
 from residua.jobs.train import free_path
+from residua.jobs.train_request import TrainRequest
 from residua.runs import checkpoint
 from residua.runs.run import Run
 from residua.spec.changes import Changes

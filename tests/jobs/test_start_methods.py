@@ -15,8 +15,9 @@ import box_data
 import clip_data
 import command
 import small
-from residua.jobs.prepare import TrainRequest, prepare
+from residua.jobs.prepare import prepare
 from residua.jobs.train import create_run, fit_run
+from residua.jobs.train_request import TrainRequest
 from residua.runs.run import Run
 from residua.spec.clip import Clip
 from residua.spec.inflate import inflate

@@ -11,7 +11,8 @@ from timm.models._hub import load_model_config_from_path
 import command
 import residua
 from residua.errors import CheckpointError
-from residua.jobs.prepare import TrainRequest, prepare
+from residua.jobs.prepare import prepare
+from residua.jobs.train_request import TrainRequest
 from residua.nn.network import Network, build
 from residua.predict.folder import CONFIG, config
 from residua.runs.run import Run

@@ -9,8 +9,9 @@ import pytest
 import box_data
 import small
 from residua.jobs.load import load
-from residua.jobs.prepare import TrainRequest, prepare
+from residua.jobs.prepare import prepare
 from residua.jobs.train import create_run, fit_run
+from residua.jobs.train_request import TrainRequest
 from residua.spec.clip import Clip
 from residua.spec.inflate import inflate
 from residua.spec.preprocess import Preprocess

@@ -12,8 +12,8 @@ import pytest
 import residua
 from ranks import together
 from residua.errors import DataError
-from residua.jobs.prepare import TrainRequest
 from residua.jobs.train import start_or_join
+from residua.jobs.train_request import TrainRequest
 from residua.spec.recipe import Data
 from residua.tasks.classify import data_task
 from residua.tasks.classify.data_task import ClassifyData

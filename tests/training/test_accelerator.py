@@ -15,8 +15,9 @@ import torch
 
 import clip_data
 from residua.data.batches import Batch
-from residua.jobs.prepare import TrainRequest, prepare
+from residua.jobs.prepare import prepare
 from residua.jobs.train import create_run, fit_run, resume
+from residua.jobs.train_request import TrainRequest
 from residua.measure.evaluate import evaluate
 from residua.measure.views import SingleView
 from residua.nn import device

@@ -62,7 +62,7 @@ def clean(
     """
     from residua.cli.progress import Stopper
     from residua.curate import clean as job
-    from residua.jobs.prepare import TrainRequest
+    from residua.jobs.train_request import TrainRequest
     from residua.progress import ProgressPrinter
     from residua.training.processes import world
 
@@ -200,7 +200,8 @@ def augment(
     check_output_path(page, force=force, suffixes=(".html", ".htm"))
 
     from residua.files import write_file
-    from residua.jobs.prepare import TrainRequest, preview
+    from residua.jobs.prepare import preview
+    from residua.jobs.train_request import TrainRequest
 
     to = console()
     request = TrainRequest(path, model, recipe, changes=tuple(map(setting, settings)))

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
     from residua.cli.progress import Stopper
     from residua.events import Event
-    from residua.jobs.prepare import TrainRequest
+    from residua.jobs.train_request import TrainRequest
     from residua.spec.recipe import Recipe
 
 TRACK = typer.Option(
@@ -107,7 +107,7 @@ def train(
     of_network = model_changes(model_set, frames=frames, frame_stride=frame_stride, segments=segments)
     _check_and_launch(data, out, force=force, dry_run=dry_run, processes=processes)
 
-    from residua.jobs.prepare import TrainRequest
+    from residua.jobs.train_request import TrainRequest
 
     request = TrainRequest(
         data,

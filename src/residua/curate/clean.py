@@ -34,8 +34,8 @@ from residua.data.split import VAL_FRACTION, fold_numbers
 from residua.errors import ConfigError, DataError
 from residua.files import write_file
 from residua.jobs.first_weights import model_facts
-from residua.jobs.prepare import TrainRequest
 from residua.jobs.train import Stop
+from residua.jobs.train_request import TrainRequest
 from residua.runs.run import open_run
 from residua.spec.amount import quantity
 from residua.tasks.classify.data_task import ClassifyData

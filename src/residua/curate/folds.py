@@ -16,8 +16,9 @@ from residua.data.images import Images
 from residua.data.listing import SourceListing, match_classes
 from residua.data.scan import ReportProgress, scan
 from residua.events import Event
-from residua.jobs.prepare import TrainRequest, prepare
+from residua.jobs.prepare import prepare
 from residua.jobs.train import Listen, Stop, create_run, fit_run, load_run
+from residua.jobs.train_request import TrainRequest
 from residua.measure.outliers import distances
 from residua.measure.views import evaluate_view
 from residua.predict.classifier import load

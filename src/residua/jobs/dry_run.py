@@ -7,7 +7,8 @@ from pkgutil import resolve_name
 
 from residua.data.sources.table import SOURCES, parse_source
 from residua.errors import ConfigError
-from residua.jobs.prepare import TrainRequest, prepare
+from residua.jobs.prepare import prepare
+from residua.jobs.train_request import TrainRequest
 from residua.spec.amount import format_bytes
 from residua.spec.recipe import Recipe
 

@@ -20,8 +20,7 @@ from residua.jobs.mean_image import with_mean_image
 from residua.jobs.plan_lines import network_facts, old_names, plan_facts
 from residua.jobs.prepared_run import OpenedData, PreparedRun
 from residua.jobs.probing import Probed
-from residua.jobs.train_request import TrainRequest as TrainRequest  # for those who import it from here
-from residua.jobs.train_request import may_take_weights, with_weights_of_model
+from residua.jobs.train_request import TrainRequest, may_take_weights, with_weights_of_model
 from residua.nn.network import Network
 from residua.recipes import few_images
 from residua.spec.arch import Arch

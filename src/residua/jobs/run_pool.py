@@ -32,8 +32,9 @@ from numpy.typing import NDArray
 from residua.data.sources.table import parse_source
 from residua.errors import DivergedError
 from residua.events import Event, Note
-from residua.jobs.prepare import TrainRequest, prepare
+from residua.jobs.prepare import prepare
 from residua.jobs.train import create_run, load_run, same_environment
+from residua.jobs.train_request import TrainRequest
 from residua.measure.evaluation import Evaluation
 from residua.runs.run import Run
 from residua.spec.recipe import Recipe

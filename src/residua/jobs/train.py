@@ -15,8 +15,9 @@ from residua.events import Event, Note
 from residua.files import next_free, sync_folder, write_file
 from residua.jobs.first_weights import first_weights_file, store_weights
 from residua.jobs.kept_weights import accuracy_text, finish_probe, record_result, store_head
-from residua.jobs.prepare import TrainRequest, prepare
+from residua.jobs.prepare import prepare
 from residua.jobs.prepared_run import PreparedRun
+from residua.jobs.train_request import TrainRequest
 from residua.nn.device import device_name, nearest_device
 from residua.runs import checkpoint
 from residua.runs.metadata_backup import restore_from_backup, write_backup

@@ -20,9 +20,10 @@ from residua.errors import ConfigError
 from residua.events import EpochRow, Event
 from residua.files import write_file
 from residua.jobs.analyse import subject_of
-from residua.jobs.prepare import TrainRequest, prepare
+from residua.jobs.prepare import prepare
 from residua.jobs.run_pool import RunListener
 from residua.jobs.train import create_run, fit_run, load_run
+from residua.jobs.train_request import TrainRequest
 from residua.recipes.sentences import sentences
 from residua.report.chart import Series, plot
 from residua.report.page import Code, Figure, Figures, Page, Section, Text

@@ -6,7 +6,8 @@ import numpy as np
 
 from residua.data import transforms
 from residua.data.decode import decode
-from residua.jobs.prepare import TrainRequest, resolve
+from residua.jobs.prepare import resolve
+from residua.jobs.train_request import TrainRequest
 from residua.spec.augment import Augment
 from residua.tasks.classify.preview import EPOCHS, PreviewedImages, preview_images, preview_page
 from small import file_of, photo_folder, recipe

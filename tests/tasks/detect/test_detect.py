@@ -26,9 +26,10 @@ from residua.data.open import find_boxes as find_source
 from residua.data.scenes import BoxDataset, build_box_dataset
 from residua.errors import CheckpointError, ConfigError, DataError
 from residua.jobs.evaluate import evaluate
-from residua.jobs.prepare import TrainRequest, prepare, resolve
+from residua.jobs.prepare import prepare, resolve
 from residua.jobs.tables import save
 from residua.jobs.train import create_run, fit_run, load_run, resume
+from residua.jobs.train_request import TrainRequest
 from residua.measure.evaluate import evaluate as evaluate_split
 from residua.nn.network import build
 from residua.predict.classifier import load as load_classifier

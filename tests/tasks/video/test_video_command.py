@@ -11,8 +11,9 @@ import clip_data
 import small
 from command import complaint, residua, succeeded
 from eyes import Eyes
-from residua.jobs.prepare import TrainRequest, prepare
+from residua.jobs.prepare import prepare
 from residua.jobs.train import create_run, fit_run, load_run, resume
+from residua.jobs.train_request import TrainRequest
 from residua.spec.clip import Clip
 from residua.spec.inflate import inflate
 from residua.spec.preprocess import Preprocess

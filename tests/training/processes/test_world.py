@@ -18,8 +18,8 @@ from ranks import begin, end, together
 from residua.data.images import ImageDataset
 from residua.data.sampler import share
 from residua.errors import ConfigError, DataError, PeerFailedError
-from residua.jobs.prepare import TrainRequest
 from residua.jobs.train import start_or_join
+from residua.jobs.train_request import TrainRequest
 from residua.nn.letters import LETTERS, Letter
 from residua.nn.network import Network
 from residua.runs.run import Run, create
