@@ -4,6 +4,8 @@ What Duta et al. 2020 ran on video is not known to us, and He et al. ran none: t
 the sizes and where time is halved are those of R3D (Tran et al. 2018, as torchvision's `r3d_18`).
 """
 
+from functools import partial
+
 from residua.spec import orders
 from residua.spec.arch import Arch
 from residua.spec.block import Block, Conv
@@ -22,73 +24,39 @@ CLIP = Clip(frames=16, stride=2)
 """16 frames at 15 a second, which is every other one of most videos (torchvision's recipe)."""
 STEM = Block("CNA", (Conv(64, 7, 2),))
 """R3D has no pool behind its first convolution, so iResNet has none to move."""
-R3D = "Tran et al. 2018, R3D, as torchvision"
+IN_R3D = "in R3D's layout (ours)"
 
 
-def resnet3d(name: str, *, depth: int, convs: Widths) -> Arch:
+def resnet3d(
+    name: str,
+    *,
+    depth: int,
+    convs: Widths,
+    order: Order = orders.original,
+    shortcut: tuple[str, bool] = SHORTCUTS["B"],
+    source: str = "Tran et al. 2018, R3D, as torchvision",
+) -> Arch:
     """R3D: a residual net whose 3x3 windows span three frames; 18 layers are torchvision's `r3d_18`.
 
     Args:
         name: Name of the network; its family is the name without `depth`.
         depth: Layers: a key of `he2015.BLOCKS`.
         convs: (width, stride) -> convolutions of a block, e.g. `widths.basic`.
+        order: (number of convolutions, place in the stage) -> word.
+        shortcut: Shortcut word, and whether it is spelled where shapes agree.
+        source: Paper and section.
 
     Returns:
         The network, for 400 classes and clips of 16 frames of 112 x 112 pixels.
     """
-    return _video(name, R3D, depth, convs, orders.original, SHORTCUTS["B"])
-
-
-def resgroup3d(name: str, *, depth: int, convs: Widths) -> Arch:
-    """R3D with the wide grouped blocks of Duta et al. 2020, 2.3.
-
-    Args:
-        name: Name of the network; its family is the name without `depth`.
-        depth: Layers: a key of `he2015.BLOCKS`.
-        convs: (width, stride) -> convolutions of a block, e.g. `widths.resgroup`.
-
-    Returns:
-        The network, for 400 classes and clips of 16 frames of 112 x 112 pixels.
-    """
-    source = "Duta et al. 2020, 2.3, in R3D's layout (ours)"
-    return _video(name, source, depth, convs, orders.original, SHORTCUTS["B"])
-
-
-def resstage3d(name: str, *, depth: int, convs: Widths) -> Arch:
-    """R3D with norms and activations placed by position in the stage (Duta et al. 2020, 2.1).
-
-    Args:
-        name: Name of the network; its family is the name without `depth`.
-        depth: Layers: a key of `he2015.BLOCKS`.
-        convs: (width, stride) -> convolutions of a block, e.g. `widths.basic`.
-
-    Returns:
-        The network, for 400 classes and clips of 16 frames of 112 x 112 pixels.
-    """
-    source = "Duta et al. 2020, 2.1, in R3D's layout (ours)"
-    return _video(name, source, depth, convs, orders.resstage, SHORTCUTS["B"])
-
-
-def iresnet3d(name: str, *, depth: int, convs: Widths) -> Arch:
-    """ResStage with the max-pool projection, over frames too (Duta et al. 2020, 2.2).
-
-    Args:
-        name: Name of the network; its family is the name without `depth`.
-        depth: Layers: a key of `he2015.BLOCKS`.
-        convs: (width, stride) -> convolutions of a block, e.g. `widths.basic`.
-
-    Returns:
-        The network, for 400 classes and clips of 16 frames of 112 x 112 pixels.
-    """
-    source = "Duta et al. 2020, 2.2, in R3D's layout (ours)"
-    return _video(name, source, depth, convs, orders.resstage, PROJECTION)
-
-
-def _video(
-    name: str, source: str, depth: int, convs: Widths, order: Order, shortcut: tuple[str, bool]
-) -> Arch:
-    """The family is what stands before the depth."""
     blocks = stages(BLOCKS[depth], convs, order, narrow=64, shortcut=shortcut)
     family = name.removesuffix(str(depth))
     images = Arch(name, family, source, STEM, blocks, classes=400, preprocess=KINETICS)
     return inflate(images, CLIP)
+
+
+resgroup3d = partial(resnet3d, source=f"Duta et al. 2020, 2.3, {IN_R3D}")
+resstage3d = partial(resnet3d, order=orders.resstage, source=f"Duta et al. 2020, 2.1, {IN_R3D}")
+iresnet3d = partial(resstage3d, shortcut=PROJECTION, source=f"Duta et al. 2020, 2.2, {IN_R3D}")
+"""With the wide grouped blocks; with norms and activations placed by position in the stage; with the max-pool
+projection too, which pools over frames as well."""
