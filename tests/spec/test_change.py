@@ -66,6 +66,7 @@ def test_with_channels_averages_the_statistics_and_goes_back() -> None:
     grey: Arch = with_channels(SPEC, 1)
     assert (grey.channels, grey.preprocess.colour) == (1, "grey")
     assert grey.preprocess.mean == (pytest.approx(sum(SPEC.preprocess.mean) / 3),)
+    assert grey.preprocess.std == (pytest.approx(sum(SPEC.preprocess.std) / 3),)
     assert with_channels(SPEC, 3) is SPEC
     assert with_channels(grey, 3).channels == 3
     bands = with_channels(SPEC, 5)

@@ -58,7 +58,7 @@ def with_batch(recipe: Recipe, count: int, *, settings: Collection[str]) -> Reci
     Returns:
         The recipe; unchanged for large datasets, and where the user sets the batch.
     """
-    if not is_small(recipe, count) or {"budget.accumulate"} & set(settings) or recipe.probe != "off":
+    if not is_small(recipe, count) or "budget.accumulate" in settings or recipe.probe != "off":
         return recipe
     budget, lr = replace(recipe.budget, drop_last=False), recipe.optim.lr
     most = max(MIN_BATCH_SIZE, count // STEPS_PER_EPOCH)
