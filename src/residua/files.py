@@ -25,19 +25,18 @@ _SAFELY = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_B
 _KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFREG: "a file"}
 
 
-def write_file(path: Path, *parts: str | bytes | memoryview, durable: bool = False) -> None:
+def write_file(path: Path, *parts: str | bytes | memoryview) -> None:
     """Replace the file at `path` in one step.
 
     Args:
         path: The file to write or replace.
         parts: Its content, one part after the other. Text is written as UTF-8; characters that UTF-8 lacks
             (undecodable bytes of file names) become backslash escapes.
-        durable: Sync the folder, too: after a power cut `path` is the old file or the new one.
 
     Raises:
         OSError: The file cannot be written; the error carries `path` and errno. What was there stays.
     """
-    with replace_file(path, durable=durable) as file:
+    with replace_file(path) as file:
         for part in parts:
             file.write(part.encode("utf-8", "backslashreplace") if isinstance(part, str) else part)
 
@@ -48,7 +47,7 @@ def replace_file(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
 
     Args:
         path: The file to write or replace; a link there is replaced, not followed.
-        durable: As in `write_file`.
+        durable: Sync the folder, too: after a power cut `path` is the old file or the new one.
 
     Yields:
         The new file, open for writing.

@@ -77,7 +77,7 @@ def test_a_state_is_saved_within_64_mib_and_without_memory_the_last_one_survives
     assert "memory" in capfd.readouterr().err
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
     assert path.read_bytes() == before
-    checkpoint.load_network(path)
+    checkpoint.load_weights(path, "auto")
 
 
 NO_MEMORY = (

@@ -182,7 +182,7 @@ def test_wrong_facts_of_a_state_are_refused(run: Run) -> None:
             store._write(file, store._new_header([], text), ())
         refused += refuses(f"load_newest: {what}", partial(checkpoint.load_newest, run.checkpoints))
         refused += refuses(f"predict_task_of: {what}", partial(predict_task_of, [path]))
-        refused += refuses(f"load_network: {what}", partial(checkpoint.load_network, path))
+        refused += refuses(f"load_weights: {what}", partial(checkpoint.load_weights, path, "auto"))
     assert refused > len(texts)
 
 
@@ -225,7 +225,7 @@ def test_a_state_with_wrong_tensors_is_refused(run: Run) -> None:
 
 
 def test_wrong_values_beside_saved_weights_are_refused(run: Run, tmp_path: Path) -> None:
-    network = checkpoint.load_network(checkpoint.list_checkpoints(run.checkpoints)[0])
+    network = checkpoint.load_weights(checkpoint.list_checkpoints(run.checkpoints)[0], "auto")[0]
     folder = python.save(network, tmp_path / "saved")
     texts, refused = texts_of(folder / "config.json"), 0
     for what, text in texts:

@@ -177,7 +177,7 @@ def test_best_weights_are_those_in_their_own_file(runs: tuple[Path, Path], tmp_p
     state = checkpoint.load_newest(Run(runs[0]).checkpoints)
     assert state
     record = {"step": 1, "weights": "raw", "test_error": 0.0}
-    checkpoint.save_best_weights(copy / "checkpoints", checkpoint.load_network(state.path), record)
+    checkpoint.save_best_weights(copy / "checkpoints", checkpoint.load_weights(state.path, "auto")[0], record)
     (best,) = residua.evaluate(copy, weights="best")
     assert best.top1 == residua.evaluate(runs[0])[0].top1 != residua.evaluate(copy)[0].top1
     assert best.weights == "best"

@@ -61,7 +61,7 @@ def test_of_many_files_a_share_is_read(photos: Path, monkeypatch: pytest.MonkeyP
 
 def test_a_mean_image_goes_wherever_weights_go(photos: Path, centred: Run, tmp_path: Path) -> None:
     preprocess = centred.recipe.arch.preprocess
-    state = checkpoint.load_network(checkpoint.list_checkpoints(centred.checkpoints)[0])
+    state = checkpoint.load_weights(checkpoint.list_checkpoints(centred.checkpoints)[0], "auto")[0]
     residua.save(residua.load(centred.path).network, tmp_path / "saved")
     saved = residua.load(tmp_path / "saved").network
     assert state.preprocess == saved.preprocess == preprocess

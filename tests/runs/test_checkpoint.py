@@ -10,7 +10,7 @@ import torch
 from residua.errors import CheckpointError, NonFiniteError
 from residua.nn.device import place_network
 from residua.nn.network import Network, build
-from residua.runs.checkpoint import KEEP, Progress, list_checkpoints, load_network, load_newest, restore, save
+from residua.runs.checkpoint import KEEP, Progress, list_checkpoints, load_newest, load_weights, restore, save
 from residua.spec.recipe import Optim, Plan
 from residua.training import optim
 from residua.weights.store import publish
@@ -153,7 +153,7 @@ def test_the_network_of_a_state_says_the_same_and_knows_its_classes(tmp_path: Pa
     network, optimizer = pair()
     step(network, optimizer, seed=1)
     path = save(tmp_path, network, optimizer, Progress(1))
-    result = load_network(path)
+    result = load_weights(path, "auto")[0]
     images = torch.randn(2, 3, 12, 12)
     assert not result.training
     assert result.class_names == ("blue", "green", "red")
@@ -164,7 +164,7 @@ def test_the_network_of_a_state_says_the_same_and_knows_its_classes(tmp_path: Pa
 def test_a_file_of_ours_without_a_network_is_refused(tmp_path: Path) -> None:
     publish(tmp_path / "other.safetensors", {"a": torch.zeros(2)}, {"kind": "something else"})
     with pytest.raises(CheckpointError, match="holds no network"):
-        load_network(tmp_path / "other.safetensors")
+        load_weights(tmp_path / "other.safetensors", "auto")
 
 
 def test_the_state_of_another_network_is_refused(tmp_path: Path) -> None:

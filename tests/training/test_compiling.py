@@ -258,7 +258,10 @@ def test_a_translated_run_goes_on_bit_for_bit(kind: str, counter: Counter, tmp_p
     go(run, colours())
     assert rows(run) == rows(whole)
     assert weights(run) == weights(whole)
-    assert checkpoint.load_network(checkpoint.list_checkpoints(run.checkpoints)[0]).arch == run_recipe.arch
+    assert (
+        checkpoint.load_weights(checkpoint.list_checkpoints(run.checkpoints)[0], "auto")[0].arch
+        == run_recipe.arch
+    )
 
 
 @pytest.mark.battery

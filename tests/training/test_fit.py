@@ -366,7 +366,7 @@ def test_the_first_weights_come_from_the_file_that_the_recipe_names(
 ) -> None:
     path = checkpoint.list_checkpoints(clean.checkpoints)[0]
     network = initial_network(recipe(weights=str(path)), data.train.classes)
-    copied = checkpoint.load_network(path)
+    copied = checkpoint.load_weights(path, "auto")[0]
     assert all(
         torch.equal(value, other)
         for value, other in zip(network.state_dict().values(), copied.state_dict().values(), strict=True)

@@ -89,7 +89,8 @@ def test_a_run_with_counted_norms_ends_with_them(tmp_path: Path) -> None:
     plain = fresh(tmp_path / "plain", recipe(), colours())
     counted = fresh(tmp_path / "counted", recipe(average=Averaging(bn_recalibration_images=24)), colours())
     one, other = (
-        checkpoint.load_network(checkpoint.list_checkpoints(run.checkpoints)[0]) for run in (plain, counted)
+        checkpoint.load_weights(checkpoint.list_checkpoints(run.checkpoints)[0], "auto")[0]
+        for run in (plain, counted)
     )
     for (name, value), expected in zip(one.named_parameters(), other.parameters(), strict=True):
         assert torch.equal(value, expected), name
@@ -130,7 +131,7 @@ def test_the_best_weights_are_those_of_the_first_epoch_with_the_lowest_error(tmp
 
     def record_newest() -> bool:
         for path in checkpoint.list_checkpoints(run.checkpoints)[:1]:
-            heads[int(path.stem[-9:])] = checkpoint.load_network(path).head[-1].weight
+            heads[int(path.stem[-9:])] = checkpoint.load_weights(path, "auto")[0].head[-1].weight
         return False
 
     go(run, data, record_newest)
@@ -218,7 +219,8 @@ def test_norms_that_stay_need_trained_weights(tmp_path: Path) -> None:
     state = checkpoint.list_checkpoints(trained.checkpoints)[0]
     run = fresh(tmp_path / "three", replace(run_recipe, weights=str(state)), colours())
     before, now = (
-        checkpoint.load_network(checkpoint.list_checkpoints(r.checkpoints)[0]) for r in (trained, run)
+        checkpoint.load_weights(checkpoint.list_checkpoints(r.checkpoints)[0], "auto")[0]
+        for r in (trained, run)
     )
     assert torch.equal(before.stem.norm1.running_mean, now.stem.norm1.running_mean)
     assert torch.equal(before.stem.norm1.weight, now.stem.norm1.weight)

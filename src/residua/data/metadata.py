@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from residua.data.scan import Scan
 
+_SEED = 0  # of the folds, and of the part that is used of many images
 _FOLDS = 5
 _MOST = 20_000  # images: enough for one percent, within a second
 _DEPTH, _LEAF = 6, 5  # of the tree; our choice: enough to combine a few facts, too few to memorise files
@@ -38,13 +39,12 @@ class MetadataLeak:
         return ahead / missed if missed and ahead > _ERRORS * error else 0.0
 
 
-def find_metadata_leak(scan: Scan, labels: NDArray[np.int64], *, seed: int = 0) -> MetadataLeak | None:
+def find_metadata_leak(scan: Scan, labels: NDArray[np.int64]) -> MetadataLeak | None:
     """Predict `labels` from metadata with a small decision tree, by five-fold cross-validation.
 
     Args:
         scan: facts of N images.
         labels: class of each image, (N,).
-        seed: of the folds, and of the random part that is used of more than 20,000 images.
 
     Returns:
         The result; None without files, for a single class, or for too few images.
@@ -60,12 +60,12 @@ def find_metadata_leak(scan: Scan, labels: NDArray[np.int64], *, seed: int = 0) 
     from sklearn.tree import DecisionTreeClassifier
 
     if len(places) > _MOST:
-        places = np.random.default_rng(seed).choice(places, _MOST, replace=False)
+        places = np.random.default_rng(_SEED).choice(places, _MOST, replace=False)
         places = places[np.bincount(labels[places])[labels[places]] >= _FOLDS]
     names, columns = _columns(scan, places)
     truth = labels[places]
-    tree = DecisionTreeClassifier(max_depth=_DEPTH, min_samples_leaf=_LEAF, random_state=seed)
-    folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=seed)
+    tree = DecisionTreeClassifier(max_depth=_DEPTH, min_samples_leaf=_LEAF, random_state=_SEED)
+    folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=_SEED)
     predictions = cross_val_predict(tree, columns, truth, cv=folds)
     weight = tree.fit(columns, truth).feature_importances_
     telling = tuple(names[k] for k in np.argsort(-weight, kind="stable") if weight[k] > 0.1)

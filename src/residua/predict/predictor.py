@@ -172,9 +172,9 @@ def inference_plan(path: Path, *, device: str = "auto", precision: str = "float3
     return Plan(str(target), "channels_last", chosen, torch.get_num_threads())
 
 
-def load_network(path: Path, weights: WeightsName = "auto") -> Network:
+def load_network(path: Path) -> Network:
     """The classifying network at `path`, in eval mode on the CPU. CheckpointError when there is none."""
-    return read_classifier(path, weights)[0]
+    return read_classifier(path, "auto")[0]
 
 
 def read_classifier(path: Path, weights: WeightsName) -> tuple[Network, str]:

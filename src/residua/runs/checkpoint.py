@@ -318,16 +318,6 @@ def first_nonfinite(tensors: Mapping[str, Tensor]) -> str | None:
     return None
 
 
-def load_network(path: Path) -> Network:
-    """The trained network in the state file at `path`, in eval mode on the CPU.
-
-    Raises:
-        CheckpointError: The file is damaged or holds no network.
-    """
-    network: Network = load_weights(path, "auto")[0]
-    return network
-
-
 def build_classifier(path: Path, facts: Mapping[str, Any]) -> Network:
     """The network that the `facts` of the file at `path` describe, without its weights.
 

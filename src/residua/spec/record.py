@@ -37,22 +37,19 @@ _brief = reprlib.Repr()
 _brief.maxlevel, _brief.maxstring, _brief.maxother = 3, 60, 60
 
 
-def nearest(
-    word: str, known: Iterable[str], *, count: int = 3, aliases: Mapping[str, str] | None = None
-) -> str:
+def nearest(word: str, known: Iterable[str], *, aliases: Mapping[str, str] | None = None) -> str:
     """A clause that suggests known names for a misspelt one.
 
     Args:
         word: What the user wrote.
         known: The names that exist.
-        count: Most names to suggest.
         aliases: Other spelling -> known name: a `word` near a spelling suggests the name.
 
     Returns:
         `did you mean A or B?`, or where none is near `known: A, B, C and 9 more`.
     """
     word, known, aliases = word[:LONGEST_NAME], list(known), aliases or {}
-    close = difflib.get_close_matches(word, [*known, *aliases], count, 0.5)
+    close = difflib.get_close_matches(word, [*known, *aliases], n=3, cutoff=0.5)
     if close:
         suggestions = dict.fromkeys(aliases.get(name, name) for name in close)
         return f"did you mean {' or '.join(suggestions)}?"

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from residua.spec.printable import printable
 
+PREVIEWED = 5
+"""Rows of a preview."""
+
 
 @dataclass(frozen=True, slots=True)
 class TextTable:
@@ -18,10 +21,10 @@ class TextTable:
     notes: tuple[str, ...] = ()
     """Lines below the table, in order."""
 
-    def preview(self, title: str, *, most: int = 5) -> str:
-        """`title`, the first `most` rows in aligned columns, and how many more there are: for `repr`."""
-        first = self.rows[:most]
+    def preview(self, title: str) -> str:
+        """`title`, the first rows in aligned columns, and how many more there are: for `repr`."""
+        first = self.rows[:PREVIEWED]
         widths = [max(map(len, column)) for column in zip(*first, strict=True)]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in first]
-        more = [f"... {len(self.rows) - most} more"] if len(self.rows) > most else []
+        more = [f"... {len(self.rows) - PREVIEWED} more"] if len(self.rows) > PREVIEWED else []
         return "\n  ".join([title, *map(printable, [*lines, *more])])

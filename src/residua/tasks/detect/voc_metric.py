@@ -71,7 +71,6 @@ def rank_class(
     detections: Sequence[BoxPrediction],
     ground_truth: Sequence[Boxes],
     label: int,
-    iou_threshold: float = IOU_THRESHOLD,
 ) -> RankedDetections:
     """Sort the detections of class `label` by score and match them with objects, see `match_detections`.
 
@@ -79,7 +78,6 @@ def rank_class(
         detections: of each image.
         ground_truth: objects of each image, in the same order.
         label: the class, from 0.
-        iou_threshold: least IoU of a true positive.
 
     Returns:
         The detections of the class in all images.
@@ -87,7 +85,7 @@ def rank_class(
     objects = [boxes.select(boxes.labels == label) for boxes in ground_truth]
     of_class = [each.select(each.labels == label) for each in detections]
     pairs = zip(of_class, objects, strict=True)
-    matches = [match_detections(one, boxes, iou_threshold)[0] for one, boxes in pairs]
+    matches = [match_detections(one, boxes)[0] for one, boxes in pairs]
     scores = np.concatenate([np.zeros(0, np.float32), *(each.scores for each in of_class)])
     outcomes = np.concatenate([np.zeros(0, np.int64), *matches])
     images = np.repeat(np.arange(len(of_class)), [len(each) for each in of_class])
@@ -100,7 +98,7 @@ def rank_class(
 def rank_all_classes(
     detections: Sequence[BoxPrediction], ground_truth: Sequence[Boxes], classes: int
 ) -> list[RankedDetections]:
-    """`rank_class` for each of the `classes`, at the usual IoU threshold.
+    """`rank_class` for each of the `classes`.
 
     Args:
         detections: of each image.
@@ -144,18 +142,17 @@ def bootstrap_interval(
 
 
 def match_detections(
-    detections: BoxPrediction, objects: Boxes, iou_threshold: float = IOU_THRESHOLD
+    detections: BoxPrediction, objects: Boxes
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Match detections with objects of one class in one image.
 
     In order of descending score, each detection takes the object with which it has the largest IoU. It is a
-    true positive if that IoU reaches the threshold and no earlier detection took the object. Detections on
+    true positive if that IoU reaches IOU_THRESHOLD and no earlier detection took the object. Detections on
     ignored objects (`difficult`, `iscrowd`) count neither way.
 
     Args:
         detections: n detections.
         objects: m objects.
-        iou_threshold: least IoU of a match.
 
     Returns:
         1 for a true positive, -1 for a false positive, 0 for ignored, of each detection (n,), and whether
@@ -165,7 +162,7 @@ def match_detections(
     outcomes = np.full(len(detections), -1)
     is_matched = np.zeros(len(objects), bool)
     for i in np.argsort(-detections.scores, kind="stable").tolist():
-        if not len(objects) or iou[i].max() < iou_threshold:
+        if not len(objects) or iou[i].max() < IOU_THRESHOLD:
             continue
         best = int(iou[i].argmax())
         outcomes[i] = 0 if objects.ignored[best] else -1 if is_matched[best] else 1
