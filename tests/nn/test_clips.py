@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -124,9 +125,12 @@ def test_norms_of_clips_know_processes_but_not_freezing() -> None:
         create_model("resnet3d18", norm="frozen")
 
 
-def test_zero_init_last_reaches_norms_of_clips() -> None:
-    network = create_model("resnet3d18", zero_init_last=True)
-    assert not network.stages[0][0].residual.norm2.weight.any()  # type: ignore[union-attr, index]
+@pytest.mark.parametrize(
+    ("name", "norm"), [("resnet3d18", "batch"), ("resnet18", "sync"), ("resmlp:img_size=8", "batch")]
+)
+def test_zero_init_last_reaches_every_kind_of_batch_norm(name: str, norm: Any) -> None:
+    network = create_model(name, norm=norm, zero_init_last=True)
+    assert not network.blocks()[-1].residual[-1].weight.any()  # type: ignore[union-attr, index]
 
 
 def test_features_are_maps_of_clips() -> None:

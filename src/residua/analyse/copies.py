@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from residua.nn.letters import BATCH_NORMS
 from residua.nn.network import Network
 
 
@@ -45,7 +46,7 @@ def recalibrated_copy(network: Network, images: Tensor) -> Network:
     """
     work = copy.deepcopy(network).train()
     for module in work.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+        if isinstance(module, BATCH_NORMS):
             module.momentum = None  # the mean over all batches, which here is one
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         work(images)

@@ -3,8 +3,7 @@
 from torch import nn
 
 from residua.nn.joins import GatedJoin
-
-NORMS = (nn.BatchNorm2d, nn.BatchNorm3d)
+from residua.nn.letters import BATCH_NORMS
 
 
 def he_normal(network: nn.Module) -> None:
@@ -33,7 +32,7 @@ def zero_last_norm(network: nn.Module) -> int:
     changed = 0
     for module in network.modules():
         residual = getattr(module, "residual", None)
-        if isinstance(residual, nn.Sequential) and isinstance(residual[-1], NORMS):
+        if isinstance(residual, nn.Sequential) and isinstance(residual[-1], BATCH_NORMS):
             nn.init.zeros_(residual[-1].weight)
             changed += 1
     return changed

@@ -147,6 +147,8 @@ NORMS: Mapping[Norm, Callable[[LayerSpec], nn.Module]] = {
     "frozen": _frozen,
 }
 """The layer that N becomes; all have parameters of the same names."""
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+"""Layers that N becomes, of vectors, images and clips, and that compute statistics of a batch."""
 
 
 def check_norm(norm: object) -> None:

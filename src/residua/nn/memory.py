@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from residua.nn import malloc
+from residua.nn.letters import BATCH_NORMS
 
 Segments = tuple[tuple[int, int], ...]
 """(first, one past the last) unit of each segment, in order."""
@@ -121,9 +122,6 @@ def _run_loose(units: Sequence[nn.Module], x: Tensor, passage: Passage, first: i
     return x
 
 
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
-
-
 def forward(
     units: Sequence[nn.Module],
     x: Tensor,
@@ -189,7 +187,7 @@ def _run_checkpointed(units: Sequence[nn.Module], x: Tensor, ceiling: int) -> Te
 @contextmanager
 def _frozen_statistics(units: Sequence[nn.Module]) -> Iterator[None]:
     """While inside, batch norms use the batch's statistics and do not update their running ones."""
-    norms = [module for unit in units for module in unit.modules() if isinstance(module, NORMS)]
+    norms = [module for unit in units for module in unit.modules() if isinstance(module, BATCH_NORMS)]
     tracking = [norm for norm in norms if norm.training and norm.track_running_stats]
     for norm in tracking:
         norm.track_running_stats = False

@@ -9,10 +9,9 @@ from torch import Tensor, nn
 from residua.data.batches import Batch
 from residua.data.transforms import normalise
 from residua.nn.clips import layout
+from residua.nn.letters import BATCH_NORMS
 from residua.nn.network import Network
 from residua.spec.recipe import Averaging, Plan
-
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 class EmaWeights:
@@ -52,7 +51,7 @@ def recalibrate_batch_norms(network: Network, batches: Iterable[Batch], plan: Pl
         batches: Batches of training images.
         plan: Device, precision and memory format.
     """
-    norms = [layer for layer in network.modules() if isinstance(layer, NORMS)]
+    norms = [layer for layer in network.modules() if isinstance(layer, BATCH_NORMS)]
     if not norms:
         return
     momenta = [norm.momentum for norm in norms]

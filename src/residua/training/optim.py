@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from residua.errors import ConfigError
+from residua.nn.letters import BATCH_NORMS
 from residua.nn.network import Network, layer_groups
 from residua.spec.recipe import Optim
-from residua.training.average import NORMS
 
 FUSED = ("sgd", "adamw")
 """Kinds that have one kernel for the whole update."""
@@ -75,7 +75,7 @@ def train_mode(optim: Optim) -> Any:
 
 
 def _norms(network: nn.Module) -> Iterator[nn.Module]:
-    return (layer for layer in network.modules() if isinstance(layer, NORMS))
+    return (layer for layer in network.modules() if isinstance(layer, BATCH_NORMS))
 
 
 def _layers(network: Network, optim: Optim) -> list[tuple[float, list[str]]]:
