@@ -1,5 +1,6 @@
 """Events: what training reports to its caller, one at a time: `residua.train(..., callback=function)`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,3 +94,5 @@ class Stopped:
 
 Event = Note | PlanLine | Activity | DownloadProgress | StepProgress | EpochRow | Stopped
 """Any of them; a callback that wants one kind asks with `isinstance`."""
+Listen = Callable[[Event], None]
+"""Receives each of them."""

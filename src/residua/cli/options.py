@@ -7,9 +7,8 @@ import typer
 from residua.cli.network_options import NETWORK, NETWORK_HELP
 from residua.data.sources.table import SOURCES
 from residua.errors import ConfigError
+from residua.spec.recipe import MAX_WORKERS
 
-MAX_WORKERS = 256
-"""Most processes that load data."""
 DEVICES = "cpu, cuda, cuda:1, mps or auto"
 """What --device takes."""
 LOADERS = "Processes that load data"

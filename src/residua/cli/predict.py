@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 import typer
 
 from residua.cli.failures import BAD_DATA
-from residua.cli.options import INFERENCE_BATCH_SIZE, INFERENCE_DEVICE, JSON, MAX_WORKERS, number
+from residua.cli.options import INFERENCE_BATCH_SIZE, INFERENCE_DEVICE, JSON, number
 from residua.cli.paths import expand_patterns, obtain_trained
 from residua.cli.terminal import aside, command, console, counting, next_line, put_json, say, tell
 from residua.spec.amount import quantity
+from residua.spec.recipe import MAX_WORKERS
 
 if TYPE_CHECKING:
     from rich.console import Console

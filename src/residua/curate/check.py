@@ -12,10 +12,10 @@ from residua import tasks
 from residua.data.images import Images
 from residua.data.listing import SourceListing, class_name_collisions, class_order_notes
 from residua.data.metadata import MetadataLeak, find_metadata_leak
-from residua.data.near_duplicates import find_duplicates
+from residua.data.near_duplicates import Group, find_duplicates
 from residua.data.scan import ReportProgress, Scan, scan
 from residua.data.sources.shards import wrong_digests
-from residua.tasks.survey import DataFinding, Group, Level, Marks, named
+from residua.tasks.survey import DataFinding, Level, Marks, named
 
 LONG_ASPECT = 2.0
 """Longer side over shorter from which on the centre crop contains less than half of an image."""

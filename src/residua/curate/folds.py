@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from residua.data.images import Images
 from residua.data.listing import SourceListing, match_classes
 from residua.data.scan import ReportProgress, scan
-from residua.events import Event
+from residua.events import Event, Listen
 from residua.jobs.prepare import prepare
-from residua.jobs.train import Listen, Stop, create_run, fit_run, load_run
+from residua.jobs.train import Stop, create_run, fit_run, load_run
 from residua.jobs.train_request import TrainRequest
 from residua.measure.outliers import distances
 from residua.measure.views import evaluate_view

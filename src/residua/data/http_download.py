@@ -18,7 +18,7 @@ from email.message import Message
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from residua.data.http_hosts import check_address, host_of, next_address
+from residua.data.http_hosts import MOST_REDIRECTS, REDIRECTS, check_address, host_of, next_address
 from residua.data.partial_file import Mark, PartialFile
 from residua.errors import DataError, UnreachableError
 from residua.events import DownloadProgress, Event, Note
@@ -33,9 +33,7 @@ _CHUNK_BYTES = 1 << 18
 _STEP_BYTES = 1 << 20  # new bytes after which a broken connection counts as the first again
 _SLOWEST_BYTES = 1 << 14  # within the seconds of patience; a slower connection is opened anew
 _PAGE_BYTES = 1 << 18
-_MOST_REDIRECTS = 5
 _SECONDS_BETWEEN_EVENTS = 0.1
-_REDIRECTS = (301, 302, 303, 307, 308)
 _LATER = (408, 425, 429, 500, 502, 503, 504)
 
 Confirm = Callable[[str, str], str | None]
@@ -177,7 +175,7 @@ class _Connection:
             headers["Range"] = f"bytes={start}-"
             if mark.validator:
                 headers["If-Range"] = mark.validator
-        for _ in range(_MOST_REDIRECTS + 1):
+        for _ in range(MOST_REDIRECTS + 1):
             stream = self._request(address, headers)
             linked = linked or stream.headers.get("X-Linked-Etag", "").strip('"').lower()
             if (location := self._location(address, stream)) is not None:
@@ -205,7 +203,7 @@ class _Connection:
 
     def _location(self, address: str, stream: Any) -> str | None:
         """Where a redirect, or a page in place of the file, leads; None for the file itself."""
-        if stream.status in _REDIRECTS:
+        if stream.status in REDIRECTS:
             return str(stream.headers.get("Location", "")) or None
         if stream.status not in (200, 206) or not self.file.confirm:
             return None

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from residua.data.decode import printable_path
+from residua.data.http_hosts import MOST_REDIRECTS, REDIRECTS
 from residua.errors import DataError
 
 OPTIONS = {"client_kwargs": {"auto_decompress": False}}
 """Options of fsspec's HTTP file system: aiohttp would unpack a body before its size is known."""
 
-_REDIRECTS = (301, 302, 303, 307, 308)
-_MOST_REDIRECTS = 5
 _CHUNK_BYTES = 1 << 16
 
 
@@ -39,9 +38,9 @@ async def fetch(system: Any, address: str, start: int, most: int, *, whole: bool
     if not whole:
         headers["Range"] = f"bytes={start}-{start + most - 1}"
     place = address
-    for _ in range(_MOST_REDIRECTS + 1):
+    for _ in range(MOST_REDIRECTS + 1):
         async with session.get(system.encode_url(place), headers=headers, allow_redirects=False) as response:
-            if response.status in _REDIRECTS and "Location" in response.headers:
+            if response.status in REDIRECTS and "Location" in response.headers:
                 place = _next_place(address, response)
                 continue
             if response.status == 404:

@@ -7,6 +7,11 @@ from collections.abc import Sequence
 from residua.errors import ConfigError, DataError
 from residua.spec.printable import printable
 
+REDIRECTS = (301, 302, 303, 307, 308)
+"""Statuses of a response that names another place."""
+MOST_REDIRECTS = 5
+"""Places that are tried after the first."""
+
 HUB_HOSTS = (".huggingface.co", ".hf.co", "huggingface.co")
 """Hosts that a hub, or a mirror of it, redirects to for the content of files."""
 HOSTS = {

@@ -29,8 +29,10 @@ from residua.errors import DataError, ResourceError, UnreachableError
 ReportProgress = Callable[[int, int], None]
 """Called with the number of images done and the number of all."""
 
+HASH_SIDE = 64
+"""Pixels of the shorter side that are enough for a perceptual hash."""
+
 _CHUNK = 64  # images that a process scans before it returns them
-_HASH_SIDE = 64  # pixels of the shorter side that are enough for a perceptual hash
 _FLAT = 2  # largest difference between the brightest and the darkest level of an image of one colour
 
 FACTS = np.dtype(
@@ -206,4 +208,4 @@ def _size_and_digest(item: Item, media_type: MediaType) -> tuple[int, bytes]:
 def _header_and_image(item: Item, media_type: MediaType) -> tuple[Header, Image.Image]:
     if isinstance(item, Image.Image):
         return media_type.stored_header(item), item.convert("RGB")
-    return media_type.decode_with_header(item, shrink=lambda size: min(size) // _HASH_SIDE)
+    return media_type.decode_with_header(item, shrink=lambda size: min(size) // HASH_SIDE)

@@ -23,6 +23,7 @@ from residua.spec.describe import first_difference
 from residua.spec.named_network import apply_changes, arch_of, is_file, origin_of, original_name, split_text
 from residua.version import __version__
 from residua.weights import named
+from residua.weights.catalogue import TORCHVISION
 from residua.weights.dialect import COUNTER
 from residua.weights.fill import check_network, known_arch, sure_report
 from residua.weights.load import FILE, check_size, load, read_weights, save_as
@@ -34,8 +35,6 @@ IMAGES = 2
 """Inputs on which both networks are compared, drawn from a normal distribution with seed 0."""
 TIMM = {f"preresnet{depth}": f"resnetv2_{depth}" for depth in (18, 34, 50, 101, 152)}
 """Our name -> timm's name, where they differ."""
-TORCHVISION = {"resnet3d18": "r3d_18"}
-"""Our name -> torchvision's name, where they differ."""
 TORCHVISION_OPTIONS = {"googlenet": {"aux_logits": False, "init_weights": False}}
 """Arguments of torchvision's constructor that leave auxiliary heads out."""
 

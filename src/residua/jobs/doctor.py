@@ -18,7 +18,8 @@ from residua.nn.network import build
 from residua.nn.processor import processor_name
 from residua.spec import zoo
 from residua.spec.amount import quantity
-from residua.training.plan import MAX_SAMPLE, Format, Precision, emulates_bfloat16, measure
+from residua.spec.memory import Precision
+from residua.training.plan import MAX_SAMPLE, Format, emulates_bfloat16, measure
 from residua.training.processes import world
 
 PACKAGES = ("torch", "torchvision", "numpy", "pillow", "scikit-learn", "safetensors")

@@ -14,7 +14,7 @@ from residua.data.listing import evaluation_split
 from residua.data.open import find
 from residua.data.sources.objects import source_and_listing
 from residua.errors import ConfigError, ResiduaError
-from residua.events import Activity, Event, Note, PlanLine
+from residua.events import Activity, Listen, Note, PlanLine
 from residua.files import file_sha256
 from residua.jobs.evaluate import Trained, paths_of
 from residua.jobs.export_int8 import int8_writer
@@ -42,7 +42,6 @@ from residua.runs.run import RECIPE
 GATE_IMAGES = 24
 """Images on which a file is compared with the network, besides those of odd sizes."""
 
-Listen = Callable[[Event], None]
 Write = Callable[[Target, Path], tuple[Parity, Int8Result | None]]
 """Writes the file of a target, and compares it."""
 

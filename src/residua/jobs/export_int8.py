@@ -18,14 +18,14 @@ from residua.data.open import find
 from residua.data.sources.objects import source_and_listing
 from residua.data.split import VAL_FRACTION
 from residua.errors import CheckpointError, ConfigError
-from residua.events import Activity, PlanLine
+from residua.events import Activity, Listen, PlanLine
 from residua.jobs.export_request import ExportRequest
 from residua.jobs.exported_files import Int8Result
 from residua.nn.network import Network
 from residua.predict.engines.engine import Engine
 from residua.predict.export.gate import GateBatch, Parity, compare, gate_batches, with_odd_sizes
 from residua.predict.export.graph import ExportGraph
-from residua.predict.export.int8 import Int8Data, Listen
+from residua.predict.export.int8 import Int8Data
 from residua.predict.export.int8_targets import int8_target
 from residua.predict.export.targets import Target
 from residua.tasks.classify.data_task import ClassifyData

@@ -9,8 +9,8 @@ from pathlib import Path
 from residua.data.sources.objects import source_and_listing
 from residua.data.sources.table import holds
 from residua.errors import ResiduaError
-from residua.events import EpochRow, Event, Note, PlanLine, Stopped
-from residua.jobs.train import Listen, Stop, fit_run, start_or_join
+from residua.events import EpochRow, Event, Listen, Note, PlanLine, Stopped
+from residua.jobs.train import Stop, fit_run, start_or_join
 from residua.jobs.train import resume as resume_run
 from residua.jobs.train_request import TrainRequest
 from residua.jobs.trained_run import TrainedRun

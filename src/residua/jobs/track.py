@@ -1,16 +1,14 @@
 """Curves of a run for other tools, in addition to its own metrics."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from residua.errors import ConfigError
-from residua.events import EpochRow, Event, StepProgress
+from residua.events import EpochRow, Event, Listen, StepProgress
 from residua.runs.run import Run
-
-Listen = Callable[[Event], None]
 
 FOLDER = "tensorboard"
 """The folder of TensorBoard's files in a run."""

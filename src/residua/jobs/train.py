@@ -11,7 +11,7 @@ from residua.data.listing import SourceListing
 from residua.data.sources.objects import source_and_listing
 from residua.data.sources.table import parse_source
 from residua.errors import CheckpointError, ConfigError, DataError
-from residua.events import Event, Note
+from residua.events import Listen, Note
 from residua.files import next_free, sync_folder, write_file
 from residua.jobs.first_weights import first_weights_file, store_weights
 from residua.jobs.kept_weights import accuracy_text, finish_probe, record_result, store_head
@@ -34,7 +34,6 @@ from residua.training.session import TrainingSession
 from residua.weights.load import check_size
 from residua.weights.named import read_record
 
-Listen = Callable[[Event], None]
 Stop = Callable[[], bool]
 
 

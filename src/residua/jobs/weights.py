@@ -5,20 +5,19 @@ describes, and compared from then on.
 """
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from residua.errors import ConfigError
-from residua.events import Event
+from residua.events import Listen
 from residua.files import check_is_free, file_sha256, replace_file
 from residua.spec.record import nearest
 from residua.weights import caches, catalogue, fetch
 from residua.weights.catalogue import ReleasedWeights
 from residua.weights.licence import check_licence
 
-Listen = Callable[[Event], None]
 State = Literal["as published", "as recorded", "written down", "wrong"]
 """What the digest of a file was compared with: the published one, that of the first download, nothing yet."""
 PREFIXES = ("timm:", "hf-hub:", "hf:")

@@ -15,12 +15,10 @@ from residua.spec.walk import block_repeats
 from residua.version import __version__
 from residua.weights.dialect import listed
 from residua.weights.facts import provenance_of
+from residua.weights.hub_folder import CONFIG, CONFIG_BYTES
 from residua.weights.load import FILE, check_size, head_keys, load, read_weights
 from residua.weights.store import open_file, publish, regular_size
 
-CONFIG = "config.json"
-CONFIG_BYTES = 2**22
-"""Most bytes of a `config.json`; that of ResNet-1202 has half a million."""
 FORMAT = 1
 """Version of the layout of `config.json` and of the metadata beside the weights."""
 TIMM_PREFIX = "residua_"

@@ -8,7 +8,7 @@ from residua.data.decode import one_line, printable_path
 from residua.data.download_settings import is_offline
 from residua.data.hub import check_hub
 from residua.errors import CheckpointError, ConfigError, UnreachableError
-from residua.predict.folder import CONFIG
+from residua.weights.hub_folder import CONFIG
 from residua.weights.load import FILE
 
 _NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")

@@ -134,8 +134,8 @@ def _network_input(path: Path) -> "Holds | None":
 def _facts(path: Path) -> Mapping[str, Any]:
     """The metadata beside the weights at `path`; empty where they are missing or not ours."""
     from residua.files import read_file
-    from residua.predict.folder import CONFIG
     from residua.spec.record import parse_json
+    from residua.weights.hub_folder import CONFIG
     from residua.weights.store import is_ours, read
 
     for name in ("recipe.json", CONFIG):

@@ -7,11 +7,10 @@ from typing import Literal
 from PIL import Image
 
 from residua.data.listing import SourceListing
+from residua.data.near_duplicates import Group
 from residua.data.scan import Scan
 
 Level = Literal["problem", "note"]
-Group = tuple[int, ...]
-"""Indices over all splits of files that belong together."""
 
 
 @dataclass(frozen=True, slots=True)

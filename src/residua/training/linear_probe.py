@@ -25,7 +25,7 @@ from torch.nn.functional import normalize
 
 from residua.data.split import fold_numbers
 from residua.errors import ConfigError, DataError
-from residua.events import Activity, Event
+from residua.events import Activity, Listen
 from residua.measure.score import Estimate, wilson
 from residua.nn.network import Network
 from residua.spec.amount import quantity
@@ -54,7 +54,6 @@ ROWS = 1024
 """Images whose neighbours are searched at once."""
 
 Floats = NDArray[np.float64]
-Listen = Callable[[Event], None]
 
 
 @dataclass(frozen=True, slots=True)

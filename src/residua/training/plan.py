@@ -35,12 +35,12 @@ from residua.nn.network import Network
 from residua.nn.processor import has_bfloat16_units
 from residua.spec.amount import quantity
 from residua.spec.describe import cost
+from residua.spec.memory import Precision
 from residua.spec.recipe import Plan
 from residua.training import compiling, memory
 
 Placed = TypeVar("Placed", bound=nn.Module)
 Format = Literal["contiguous", "channels_last"]
-Precision = Literal["float32", "bfloat16"]
 Way = tuple[Format, Precision]
 """A combination of memory format and precision."""
 

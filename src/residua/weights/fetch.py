@@ -10,7 +10,7 @@ huggingface_hub downloads from the hub where it is installed, so that its cache 
 
 import os
 import urllib.parse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -27,7 +27,7 @@ from residua.data.http_download import MOST_BYTES, PATIENCE, Patience, RemoteFil
 from residua.data.http_hosts import HUB_HOSTS, check_address, host_of
 from residua.data.partial_file import PartialFile
 from residua.errors import CheckpointError, DataError, ResourceError, UnreachableError
-from residua.events import Activity, Event, Note
+from residua.events import Activity, Listen, Note
 from residua.files import cache_folder, file_lock, file_sha256
 from residua.spec.amount import format_bytes
 from residua.spec.printable import printable
@@ -37,7 +37,6 @@ from residua.weights.google_drive import confirmed_address
 
 __all__ = ["cached", "fetch", "fetch_hub", "is_offline"]
 
-Listen = Callable[[Event], None]
 
 _DRIVE = "drive.google.com"
 _SPARE_BYTES = 16 << 20

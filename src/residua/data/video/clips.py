@@ -16,7 +16,7 @@ from PIL import Image
 from residua.data.decode import ChooseShrink, Header, MediaType, printable_path
 from residua.data.images import Images
 from residua.data.metadata import MetadataLeak, find_metadata_leak
-from residua.data.scan import FACTS, Scan
+from residua.data.scan import FACTS, HASH_SIDE, Scan
 from residua.data.video import reader
 from residua.data.video.frame_cache import FrameCache
 from residua.data.video.frame_choice import evenly_spaced_frames
@@ -34,7 +34,6 @@ SHEET_SIDE = 120
 """Shorter side of a frame on a contact sheet, in pixels."""
 
 _GAP = 2  # pixels between two frames of a sheet
-_HASH_SIDE = 64  # pixels of the shorter side that are enough for a perceptual hash, as for images
 _ORIENTATIONS = {0: 1, 180: 3, 90: 8, 270: 6}  # degrees, counter-clockwise -> EXIF orientation
 _MAX_PROBED = 2000  # clips of a split whose metadata are read
 
@@ -66,7 +65,7 @@ def decode_with_header(
     size = (info.width, info.height) if info.rotation % 180 == 0 else (info.height, info.width)
     orientation = _ORIENTATIONS.get(info.rotation % 360, 1)
     header = Header(size, info.codec, info.pixel_format, orientation, "", frames, info.fps)
-    short_side = min(_HASH_SIDE, *size) if shrink else 0
+    short_side = min(HASH_SIDE, *size) if shrink else 0
     middle = reader.read_frames(file, [frames // 2], FrameFormat(short_side))[0]
     return header, Image.fromarray(middle)
 

@@ -11,7 +11,7 @@ test images, of which none is among them. Weights have 7 bits in every file: pro
 and without VNNI add two products of 8 bits in 16 and clip the sum, and a file may be copied to one.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -23,7 +23,7 @@ from residua.data.batches import evaluation_batches
 from residua.data.images import Images
 from residua.data.listing import name_hashes
 from residua.errors import CheckpointError, DataError
-from residua.events import Activity, Event
+from residua.events import Activity, Listen
 from residua.measure.compare import Comparison, compare_evaluations
 from residua.measure.evaluation import Evaluation
 from residua.measure.score import Score
@@ -47,8 +47,6 @@ BATCH_SIZE = 32
 """Test images that are computed at once."""
 
 ModelT = TypeVar("ModelT")
-Listen = Callable[[Event], None]
-"""Hears what is being done."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from residua.events import Listen
 from residua.predict.engines.normalise import normalise_views
 from residua.predict.engines.onnxruntime import OnnxRuntimeEngine
 from residua.predict.export.facts import KEY, ExportFacts
-from residua.predict.export.int8 import MAX_DROP, Int8Accuracy, Int8Data, Listen, quantise_within
+from residua.predict.export.int8 import MAX_DROP, Int8Accuracy, Int8Data, quantise_within
 
 OPERATIONS = ("Conv", "Gemm", "MatMul", "Add", "Mul", "MaxPool", "GlobalAveragePool", "AveragePool", "Concat")
 """Operations that compute in int8. A norm that is not folded stays float32: it would gain no speed."""

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from residua.errors import ConfigError
+from residua.events import Listen
 from residua.predict.engines.normalise import normalise_views
 from residua.predict.engines.openvino import INSTALL, OpenVinoEngine
 from residua.predict.export.facts import KEY, ExportFacts
-from residua.predict.export.int8 import MAX_DROP, Int8Accuracy, Int8Data, Listen, quantise_within
+from residua.predict.export.int8 import MAX_DROP, Int8Accuracy, Int8Data, quantise_within
 from residua.predict.openvino_package import only_one_core, switch_telemetry_off
 
 if TYPE_CHECKING:
