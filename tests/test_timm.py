@@ -99,3 +99,12 @@ def test_a_checkpoint_path_is_read_by_timm_itself(tmp_path: Path) -> None:
     torch.save({"state_dict": network.state_dict()}, tmp_path / "a.pth")
     loaded = timm.create_model(TINY, checkpoint_path=str(tmp_path / "a.pth"))
     assert torch.equal(loaded.stem.conv1.weight, network.stem.conv1.weight)
+
+
+@pytest.mark.parametrize("name", ["cifar_resnet1001", "cifar_preresnet1001"])
+def test_new_networks_start_as_their_shortcuts_as_in_timm(name: str) -> None:
+    x = torch.randn(1, 3, 32, 32)
+    with torch.no_grad():
+        assert timm.create_model(f"residua_{name}").eval()(x).isfinite().all()
+        drawn = timm.create_model(f"residua_{name}", zero_init_last=False).eval()
+        assert not drawn(x).isfinite().all()

@@ -25,6 +25,7 @@ from torch import nn
 
 from residua.errors import ConfigError
 from residua.jobs.models import create_model, list_models
+from residua.nn.initialise import zero_last_layers
 from residua.nn.network import Features, Network, take_indices
 from residua.predict.folder import TIMM_PREFIX, timm_config
 from residua.spec.named_network import CHANGES, arch_of
@@ -65,6 +66,8 @@ def make(name: str, *, pretrained: bool, config: Mapping[str, Any], options: Map
         config: timm's pretrained configuration.
         options: `OPTIONS`, of which `num_classes=0` removes the last layer and `global_pool=""` the head;
             `features_only`, `out_indices`, `feature_cls` and `feature_cfg` choose maps; `device` and `dtype`.
+            `zero_init_last` is True where it is not given, as in timm: without it, a new network of 1,001
+            layers overflows in `eval()`, where new norms do not normalise.
 
     Returns:
         A Network; with `features_only` a module that returns a list of maps, without the layers behind them.
@@ -89,6 +92,8 @@ def make(name: str, *, pretrained: bool, config: Mapping[str, Any], options: Map
         values["weights"] = weights
     with torch.device(options["device"]) if options.get("device") is not None else nullcontext():
         network: Network = create_model(name, **values)
+        if options.get("zero_init_last") is None and not values.get("weights"):
+            zero_last_layers(network)
     if isinstance(weights, Path):
         load(network, weights)
     network.class_names = tuple(config.get("label_names") or network.class_names)

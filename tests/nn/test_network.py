@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from module_cost import module_cost
 from residua.errors import ConfigError
 from residua.nn.blocks import ResidualBlock
-from residua.nn.initialise import zero_last_norm
+from residua.nn.initialise import zero_last_layers
 from residua.nn.letters import ZeroPad
 from residua.nn.network import Features, Network, build
 from residua.spec.arch import Arch, Head
@@ -120,15 +120,22 @@ def test_no_layer_changes_its_input() -> None:
         assert torch.equal(x, before)
 
 
-def test_zero_last_norm_makes_each_block_its_shortcut() -> None:
+def test_zero_last_layers_make_each_block_its_shortcut() -> None:
     network = build(small())
-    assert zero_last_norm(network) == 4
+    assert zero_last_layers(network) == 4
     shortcut_only = network.stages[1][0]
     x = torch.randn(2, 16, 8, 8)
     assert torch.equal(shortcut_only(x), torch.relu(shortcut_only.shortcut(x)))
     positive = torch.rand(2, 32, 8, 8)
     assert torch.equal(network.stages[1][1](positive), positive)
-    assert zero_last_norm(build(arch("cifar_plain20"))) == 0
+    assert zero_last_layers(build(arch("cifar_plain20"))) == 0
+
+
+def test_in_full_pre_activation_the_last_convolution_is_zeroed() -> None:
+    network = build(arch("preresnet18")).eval()
+    assert zero_last_layers(network) == 8
+    x = torch.randn(2, 64, 8, 8)
+    assert torch.equal(network.stages[0][1](x), x)
 
 
 def test_zeros_stand_on_both_sides_of_the_old_channels() -> None:

@@ -249,11 +249,11 @@ def test_norms_share_their_names_and_frozen_ones_stay() -> None:
     assert torch.equal(sync(x), batch.eval()(x))
 
 
-def test_zero_init_last_is_offered_only_where_a_norm_is_last() -> None:
+def test_zero_init_last_is_offered_only_where_there_are_residual_branches() -> None:
     network = create_model("resnet18", zero_init_last=True)
     assert not network.stages[0][0].residual.norm2.weight.any()
-    with pytest.raises(ConfigError, match="preresnet18 ends in a norm"):
-        create_model("preresnet18", zero_init_last=True)
+    with pytest.raises(ConfigError, match="plain18 has no residual branch"):
+        create_model("plain18", zero_init_last=True)
 
 
 def test_intermediates_are_those_of_timm() -> None:

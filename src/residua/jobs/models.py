@@ -9,7 +9,7 @@ from typing import Literal, Unpack, overload
 from residua.errors import ConfigError
 from residua.events import Event
 from residua.jobs.pretrained import describe_preprocess, with_preprocess
-from residua.nn.initialise import zero_last_norm
+from residua.nn.initialise import zero_last_layers
 from residua.nn.letters import Norm
 from residua.nn.network import Features, Network, build
 from residua.progress import ProgressPrinter, python_console
@@ -95,7 +95,8 @@ def create_model(
         out_indices: Maps to return: 0 is the stem (before its pool where the first stage has maps of the
             pooled size), then the stages; a number n means the last n, None all.
         norm: `batch`, `sync` (statistics over all processes) or `frozen` (kept as loaded, for detection).
-        zero_init_last: Initialise the last norm of every residual branch to zero.
+        zero_init_last: Initialise the last norm of every residual branch to zero; in full pre-activation,
+            where no norm is last, the last convolution.
         changes: Options of `Changes`, e.g. `num_classes=10, in_chans=1, order="e"`; they win over those in
             `name`.
 
@@ -112,8 +113,8 @@ def create_model(
         raise ConfigError(f"out_indices {out_indices} without features_only: give features_only=True")
     arch, opened = _arch_and_weights(name, _weights_text(name, weights, pretrained=pretrained), changes)
     network = build(arch, norm=norm)
-    if zero_init_last and not zero_last_norm(network):
-        raise ConfigError(f"no residual branch of {name} ends in a norm: leave zero_init_last away")
+    if zero_init_last and not zero_last_layers(network):
+        raise ConfigError(f"{name} has no residual branch: leave zero_init_last away")
     if opened:
         LOG.info(fill(network, opened))
     return Features(network, out_indices) if features_only else network

@@ -5,6 +5,9 @@ from torch import nn
 from residua.nn.joins import GatedJoin
 from residua.nn.letters import BATCH_NORMS
 
+WITH_WEIGHTS = (nn.Conv2d, nn.Conv3d, nn.Linear, *BATCH_NORMS)
+"""Layers of a residual branch that have weights."""
+
 
 def he_normal(network: nn.Module) -> None:
     """Draw the weights of convolutions from N(0, 2 / (kernel area x output channels)), in place.
@@ -23,16 +26,23 @@ def he_normal(network: nn.Module) -> None:
             module.initialise_bias()
 
 
-def zero_last_norm(network: nn.Module) -> int:
-    """Zero the weight of the last norm of every residual branch: each block starts as its shortcut.
+def zero_last_layers(network: nn.Module) -> int:
+    """Zero the last layer with weights of every residual branch: each block starts as its shortcut.
+
+    That is the last norm, or the last convolution where norm and activation come first (`NAC`), as in timm's
+    ResNets.
 
     Returns:
-        How many branches end in a norm, and so were changed.
+        How many branches were changed.
     """
     changed = 0
     for module in network.modules():
         residual = getattr(module, "residual", None)
-        if isinstance(residual, nn.Sequential) and isinstance(residual[-1], BATCH_NORMS):
-            nn.init.zeros_(residual[-1].weight)
+        if not isinstance(residual, nn.Sequential):
+            continue
+        layers = [layer for layer in residual.modules() if isinstance(layer, WITH_WEIGHTS)]
+        for layer in layers[-1:]:
+            for parameter in layer.parameters():
+                nn.init.zeros_(parameter)
             changed += 1
     return changed
