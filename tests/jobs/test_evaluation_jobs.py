@@ -271,6 +271,8 @@ def test_figures_tell_networks_by_what_differs_in_their_names() -> None:
     assert distinct_parts(["a-1-c", "a-1-c"]) == ["a-1-c", "a-1-c"]
     assert distinct_parts(["digits-of-people-wide", "digits-of-people"]) == ["people-wide", "people"]
     assert distinct_parts(["photos-1"]) == ["photos-1"]
+    published = ["cifar_plain56.a-martyn", "cifar_resnet56.a-martyn"]
+    assert distinct_parts(published) == ["cifar_plain56", "cifar_resnet56"]
     assert distinct_parts(["run-1", "run-2"]) == ["run-1", "run-2"]
 
 

@@ -1,6 +1,7 @@
 """What a study is: it measures each network, draws the results of several, and explains how to read them."""
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
@@ -167,15 +168,16 @@ def depth_series(
 def distinct_parts(names: Sequence[str]) -> list[str]:
     """`names` without the words that all of them begin or end with, if a figure could not show them whole.
 
-    Words are separated by hyphens. No name becomes empty, and no two become alike.
+    Words are separated by hyphens, and by a dot before a letter: `cifar_plain56.a-martyn` ends in two words. No
+    name becomes empty, and no two become alike.
     """
-    parts = [name.split("-") for name in names]
+    parts = [re.split(r"(?=-|\.[a-z])", name) for name in names]
     if len(set(names)) == len(names) > 1 and max(map(len, names)) > LONGEST_NAME:
         for end in (0, -1):
             while all(len(words) > 1 for words in parts) and len({words[end] for words in parts}) == 1:
                 for words in parts:
                     words.pop(end)
-    return ["-".join(words) for words in parts]
+    return ["".join(words).lstrip("-.") for words in parts]
 
 
 def by_network(texts: Mapping[str, str]) -> str:
