@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from command import python, residua, succeeded
+from residua.cli.export import TO
 from residua.nn.network import build
 from residua.predict import folder
+from residua.predict.export.targets import TARGETS
 from small import arch, photo_folder, randomise_norms
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +44,12 @@ def test_that_a_file_that_reads_images_predicts_and_is_used_as_the_page_says(pla
     page = (ROOT / "docs/how-to/exporting.md").read_text()
     example = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0]
     assert "(1, 3)" in succeeded(python("-c", f"{example}\nprint(logits.shape)", cwd=place))
+
+
+def test_that_help_and_the_page_name_every_target() -> None:
+    page = (ROOT / "docs/how-to/exporting.md").read_text()
+    assert all(f"| `{name}` | " in page for name in TARGETS)
+    assert TO.help == f"{', '.join(TARGETS)}; several with commas."
 
 
 def test_that_a_layout_is_written_in_place_of_the_file(place: Path) -> None:

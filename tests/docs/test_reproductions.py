@@ -43,16 +43,18 @@ def test_committed_runs_are_small() -> None:
     assert sum(file.stat().st_size for file in RUNS.rglob("*.json*")) < 2_500_000
 
 
-def test_there_are_three_lessons() -> None:
-    names = ["the-ladder", "what-the-shortcut-carries", "why-deeper-got-worse"]
+def test_there_are_five_lessons() -> None:
+    photos, inside = "few-photos", "inside-a-trained-network"
+    names = [photos, inside, "the-ladder", "what-the-shortcut-carries", "why-deeper-got-worse"]
     assert [lesson.stem for lesson in LESSONS] == names
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("lesson", few_of(LESSONS, LESSONS[-1:]), ids=lambda lesson: lesson.stem)
 def test_a_lesson_runs_and_was_run(lesson: Path) -> None:
     cells = [cell for cell in json.loads(lesson.read_text())["cells"] if cell["cell_type"] == "code"]
     script = "\n".join("".join(cell["source"]) for cell in cells)
-    printed = succeeded(python("-c", script, cwd=lesson.parent))
+    printed = succeeded(python("-c", script, cwd=lesson.parent, timeout=400))
     assert all(cell["execution_count"] for cell in cells)
     assert not [out for cell in cells for out in cell["outputs"] if out["output_type"] == "error"]
     committed = "".join(text for cell in cells for out in cell["outputs"] for text in out.get("text", []))

@@ -26,11 +26,11 @@ def _closed_data(monkeypatch: pytest.MonkeyPatch) -> None:
     ("words", "message"),
     [
         ({"model": "cifar_resnet20:shortcut=Q"}, "'Q'"),
-        ({"model": "resnet18:order=f"}, "'f'"),
+        ({"model": "resnet18:order=z"}, "'z'"),
         ({"model": "resnte18"}, "resnet18"),
         ({"model": "cifar_plain20", "model_changes": {"order": "e"}}, "cifar_plain20"),
         ({"model": "ssd300_resnet18"}, "detector"),
-        ({"model_changes": {"order": "f"}}, "'f'"),
+        ({"model_changes": {"order": "z"}}, "'z'"),
         ({"model_changes": {"shortcut": "Q"}}, "'Q'"),
         ({"recipe": "he2015.cifr"}, r"he2015\.cifar"),
         ({"model": "resnet18", "weights": "torchvison.v1"}, "torchvision"),
@@ -55,7 +55,7 @@ def test_what_may_be_right_is_opened() -> None:
 
 
 def test_studies_and_reproductions_refuse_a_wrong_network_first(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="'f'"):
-        analyse.analyse(["resnet18", "resnet18:order=f"], data="digits")
-    with pytest.raises(ConfigError, match="'f'"):
-        reproduction.reproduce("he2015/fig6", out=tmp_path, networks=["resnet18:order=f"])
+    with pytest.raises(ConfigError, match="'z'"):
+        analyse.analyse(["resnet18", "resnet18:order=z"], data="digits")
+    with pytest.raises(ConfigError, match="'z'"):
+        reproduction.reproduce("he2015/fig6", out=tmp_path, networks=["resnet18:order=z"])

@@ -1,4 +1,4 @@
-"""The files in `deploy`: systemd reads its own, the limits of proxies are those of the server, no torch."""
+"""The files in `deploy` and `docker`: tools read their own, proxies have the server's limits, no torch."""
 
 import json
 import os
@@ -18,6 +18,7 @@ from residua.serve.limits import MIB, STANDARD
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
+DOCKERFILE = ROOT / "docker/Dockerfile"
 PINNED = re.compile(r"^([a-z0-9-]+)==(\S+)", re.MULTILINE)
 
 
@@ -38,12 +39,30 @@ def installed(program: str) -> str:
     return path
 
 
-@pytest.mark.parametrize("name", ["Containerfile", "residua.service"])
-def test_options_of_the_command_exist(name: str) -> None:
-    lines = [line for line in text(name).splitlines() if line.startswith(("ExecStart", "CMD"))]
+@pytest.mark.parametrize("file", [DOCKERFILE, DEPLOY / "residua.service"], ids=lambda file: file.name)
+def test_options_of_the_command_exist(file: Path) -> None:
+    lines = [line for line in file.read_text("utf-8").splitlines() if line.startswith(("ExecStart", "CMD"))]
     options = set(re.findall(r"--[a-z-]+", " ".join(lines)))
     assert options
     assert options <= options_of_serve()
+
+
+def test_the_image_copies_files_that_exist_and_has_torch_from_the_lock_alone(tmp_path: Path) -> None:
+    lines = DOCKERFILE.read_text("utf-8").replace("\\\n", "").splitlines()
+    copied = [word for line in lines if line.startswith("COPY ") for word in line.split()[1:-1]]
+    assert all((ROOT / word).exists() for word in copied if not word.startswith(("--from", "/opt")))
+    (run,) = (line for line in lines if "torch.txt" in line)
+    shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
+    commands = [part for part in run.removeprefix("RUN ").split("&&") if part.strip().startswith("sed ")]
+    subprocess.run(["sh", "-ec", "\n".join(commands)], cwd=tmp_path, check=True)
+    locked = dict(PINNED.findall((ROOT / "requirements/run.txt").read_text("utf-8")))
+    torch, others = (
+        dict(PINNED.findall((tmp_path / f"{name}.txt").read_text())) for name in ("torch", "others")
+    )
+    assert set(torch) == {"torch", "torchvision"}
+    assert {**torch, **others}.items() <= locked.items()
+    left_out = locked.keys() - torch.keys() - others.keys()
+    assert {name.partition("-")[0] for name in left_out} == {"cuda", "nvidia", "triton"}
 
 
 def test_systemd_accepts_the_unit(tmp_path: Path) -> None:

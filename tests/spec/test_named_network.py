@@ -138,7 +138,7 @@ def test_a_hand_written_network_keeps_its_layers_under_a_name_with_one_list() ->
     ("text", "message"),
     [
         ("resnet34:oder=e", r"oder.*order"),
-        ("resnet34:order=f", r"'f'.*a, b"),
+        ("resnet34:order=z", r"'z'.*a, b"),
         ("resnet34:shortcut=scale", r"'scale'.*scale0\.5"),
         ("resnet34:shortcut=gate1,2", r"'gate1,2'"),
         ("resnet34:order=e,gate", r"'gate'.*CHANGE=VALUE"),

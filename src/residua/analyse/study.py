@@ -168,8 +168,8 @@ def depth_series(
 def distinct_parts(names: Sequence[str]) -> list[str]:
     """`names` without the words that all of them begin or end with, if a figure could not show them whole.
 
-    Words are separated by hyphens, and by a dot before a letter: `cifar_plain56.a-martyn` ends in two words. No
-    name becomes empty, and no two become alike.
+    Words are separated by hyphens, and by a dot before a letter: `cifar_plain56.a-martyn` ends in two words.
+    No name becomes empty, and no two become alike.
     """
     parts = [re.split(r"(?=-|\.[a-z])", name) for name in names]
     if len(set(names)) == len(names) > 1 and max(map(len, names)) > LONGEST_NAME:

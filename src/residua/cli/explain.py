@@ -9,6 +9,7 @@ from residua.cli.network_options import LAST_MODEL_SET, NETWORK, with_model_set
 from residua.cli.options import JSON, complete_network
 from residua.cli.terminal import command, console, next_line, put_json, say, show_table
 from residua.errors import ConfigError
+from residua.spec.orders import ORDERS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,7 +33,7 @@ def explain(
         None,
         "--order",
         metavar="LETTER",
-        help="Order a to e (He et al. 2016, fig. 4), as --model-set order=VALUE.",
+        help=f"Order of layers: {', '.join(ORDERS)} (He et al. 2016, fig. 4), as --model-set order=VALUE.",
     ),
     shortcut: str | None = typer.Option(
         None, "--shortcut", metavar="KIND", help="Another shortcut, as --model-set shortcut=VALUE."
