@@ -173,7 +173,10 @@ def test_balanced_orders_show_every_class_equally_often_and_repeat_evenly() -> N
         assert label == 0 or times.max() - times.min() <= 1
     assert np.array_equal(order, balanced(0, 1, labels))
     assert not np.array_equal(order, balanced(0, 2, labels))
-    assert len(set(labels[order][:12])) == 3  # the classes are shuffled, not in blocks
+    triples = {tuple(labels[order][start : start + 3].tolist()) for start in range(0, 99, 3)}
+    assert len(triples) > 9  # the classes are shuffled: neither in blocks nor in turns
+    visited = np.concatenate([balanced(0, epoch, labels) for epoch in range(20)])
+    assert len(np.unique(visited)) == 100  # images of a large class take turns
 
 
 def test_balanced_batches_come_from_balanced_orders(arrays: Images) -> None:

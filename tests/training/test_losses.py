@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy, one_hot
 from residua.data.batch_augmentation import BatchAugmentation, Mix
 from residua.data.batches import Batch
 from residua.spec.recipe import Optim
-from residua.training.losses import balanced_class_weights, make_loss_fn, recipe_loss_fn
+from residua.training.losses import balanced_class_weights, make_loss_fn, recipe_loss_fn, weighted
 from small import PIXELS, PLAN, colours, recipe
 
 LOGITS = torch.tensor([[2.0, 1.0, 0.0], [0.0, 0.0, 3.0], [1.0, 1.5, 1.0], [0.0, 4.0, 0.0]])
@@ -32,12 +32,24 @@ def test_each_side_counts_its_share() -> None:
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_a_mixed_batch_is_judged_by_soft_labels(smoothing: float) -> None:
     mixed = batch(BatchAugmentation(mix=Mix(0.3, None)))
-    loss, wrong = make_loss_fn(PIXELS, PLAN, smoothing)(lambda _: LOGITS, mixed)  # type: ignore[arg-type]
+    loss, _ = make_loss_fn(PIXELS, PLAN, smoothing)(lambda _: LOGITS, mixed)  # type: ignore[arg-type]
     soft = 0.3 * one_hot(LABELS, 3) + 0.7 * one_hot(LABELS.roll(1, 0), 3)
     assert float(loss) == pytest.approx(
         float(cross_entropy(LOGITS, soft, label_smoothing=smoothing)), rel=1e-6
     )
-    assert int(wrong) == int((LOGITS.argmax(1) != LABELS.roll(1, 0)).sum())
+    logits = LOGITS[[1, 0, 2, 3]]  # classes 2, 0, 1, 1: those of the images before
+    for own_weight, count in ((0.3, 0), (0.7, 3)):
+        mixed = batch(BatchAugmentation(mix=Mix(own_weight, None)))
+        _, wrong = make_loss_fn(PIXELS, PLAN, smoothing)(lambda _: logits, mixed)  # type: ignore[arg-type]
+        assert int(wrong) == count
+
+
+def test_a_weight_multiplies_the_gradient_and_not_the_loss() -> None:
+    scale = torch.tensor(2.0, requires_grad=True)
+    loss, wrong = weighted(lambda *_: (3 * scale, torch.tensor(1)), 0.25)(torch.nn.Identity(), batch())
+    torch.autograd.backward(loss)
+    assert (loss.item(), int(wrong)) == (6.0, 1)
+    assert scale.grad == 0.75
 
 
 def test_weights_let_every_class_count_the_same() -> None:
@@ -54,8 +66,8 @@ def test_a_recipe_decides_smoothing_sides_and_weights() -> None:
     plain = recipe_loss_fn(run_recipe, PLAN, images)(lambda _: (LOGITS, SIDE), batch())  # type: ignore[arg-type]
     expected = make_loss_fn(PIXELS, PLAN, 0.2, aux_weight=0.5)(lambda _: (LOGITS, SIDE), batch())  # type: ignore[arg-type]
     assert float(plain[0]) == float(expected[0])
-    weighted = replace(run_recipe, data=replace(run_recipe.data, balance="weights"))
-    other = recipe_loss_fn(weighted, PLAN, images)(lambda _: (LOGITS, SIDE), batch())  # type: ignore[arg-type]
+    balanced = replace(run_recipe, data=replace(run_recipe.data, balance="weights"))
+    other = recipe_loss_fn(balanced, PLAN, images)(lambda _: (LOGITS, SIDE), batch())  # type: ignore[arg-type]
     weights = balanced_class_weights(images.labels, 3)
     by_hand = [
         cross_entropy(logits, LABELS, weight=weights, label_smoothing=0.2) for logits in (LOGITS, SIDE)
