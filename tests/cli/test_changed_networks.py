@@ -94,7 +94,7 @@ def test_a_network_is_counted_beside_those_of_a_paper(tmp_path: Path) -> None:
     words = ("reproduce", "he2015/table1", "-m", "resnet18:shortcut=C", "--json", "-o", tmp_path)
     result = json.loads(succeeded(residua(*words)))
     paper, added = result["rows"][0], result["rows"][-1]
-    assert (added["what"], added["paper"], added["paper_said"]) == (
+    assert (added["what"], added["paper"], added["paper_text"]) == (
         "resnet18:shortcut=C",
         None,
         "not in the paper",

@@ -92,7 +92,7 @@ def test_the_whole_loop_from_a_folder_to_a_comparison(look: Eyes, photos: Path, 
     assert "your edits" in line
     done = residua("data", "clean", photos, *words, "--force", "--json", cwd=tmp_path)
     result = json.loads(succeeded(done))
-    assert result["judged"] == result["images"] == 27
+    assert result["predicted"] == result["images"] == 27
     assert set(result["actions"]) == {"keep", "relabel", "drop"}
     manifest = tmp_path / "photos-clean.csv"
     out = succeeded(residua("data", "apply", tmp_path / "found/clean.csv", "-o", manifest))

@@ -118,7 +118,7 @@ def test_a_planted_defect_is_the_only_finding(clean: Path, key: str, plant: Plan
     plant(clean)
     keys = findings(clean)
     assert sorted(keys[key]) == sorted(titles)
-    implied = {"unknown": {"unjudged"}, "twins": {"duplicate_conflict", "unjudged", "order"}}.get(key, set())
+    implied = {"unknown": {"untested"}, "twins": {"duplicate_conflict", "untested", "order"}}.get(key, set())
     assert set(keys) - {key} <= implied
 
 

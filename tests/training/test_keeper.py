@@ -142,7 +142,7 @@ def test_the_best_weights_are_those_of_the_first_epoch_with_the_lowest_error(tmp
     assert kind == "best"
     assert torch.equal(network_.head[-1].weight, heads[step])
     _, facts = read(run.checkpoints / checkpoint.BEST)
-    assert facts["judged"] == {"step": step, "weights": "raw", "test_error": min(errors)}
+    assert facts["evaluation"] == {"step": step, "weights": "raw", "test_error": min(errors)}
 
 
 def test_interruptions_leave_the_same_best_weights(tmp_path: Path) -> None:

@@ -210,12 +210,12 @@ class CleanResult:
         return {
             "source": self.source,
             "images": len(self.images),
-            "judged": len(self.predicted),
+            "predicted": len(self.predicted),
             "accuracy": None if self.accuracy is None else round(self.accuracy, 2),
             "wrong_labels_percent": None if wrong is None else round(wrong, 2),
-            "how": list(self.notes),
+            "notes": list(self.notes),
             "actions": self.action_counts(),
-            "found": {kind: len(indices) for kind, indices in self.findings.items()},
+            "findings": {kind: len(indices) for kind, indices in self.findings.items()},
             "classes": [
                 {
                     "class": summary.name,
@@ -223,8 +223,8 @@ class CleanResult:
                     "wrong_percent": None
                     if summary.wrong_percent is None
                     else round(summary.wrong_percent, 2),
-                    "suspects": summary.issues,
-                    "taken_for": summary.confused_with,
+                    "label_issues": summary.issues,
+                    "confused_with": summary.confused_with,
                 }
                 for summary in self.class_summaries()
             ],

@@ -39,8 +39,7 @@ class ApplySummary:
 
     def plain(self) -> dict[str, Any]:
         """For JSON."""
-        plain = asdict(self)
-        return {"source": plain.pop("source"), "kept": plain.pop("unchanged"), **plain}
+        return asdict(self)
 
 
 def apply(table: Path, out: Path, *, force: bool = False) -> ApplySummary:

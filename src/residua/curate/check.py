@@ -270,7 +270,7 @@ def _class_findings(result: DataCheck) -> Iterator[DataFinding]:
         yield named("unknown", f"classes of {other} that train lacks", "problem", unknown, cure)
         untested = tuple(name for name in train if name not in counts[other])
         cure = "their accuracy cannot be measured"
-        yield named("unjudged", f"classes of train that {other} lacks", "note", untested, cure)
+        yield named("untested", f"classes of train that {other} lacks", "note", untested, cure)
     filled = {name: count for name, count in train.items() if count}
     if filled and max(filled.values()) > UNEVEN_RATIO * min(filled.values()):
         largest, smallest = max(filled, key=lambda n: filled[n]), min(filled, key=lambda n: filled[n])

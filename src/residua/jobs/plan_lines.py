@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from residua import tasks
 from residua.data.dataset import Dataset
+from residua.predict.run_summary import network_name
 from residua.recipes.sentences import OPTIMIZERS
 from residua.spec.describe import cost
 from residua.spec.preprocess import Preprocess
@@ -24,7 +25,7 @@ def network_facts(recipe: Recipe) -> list[tuple[str, str]]:
     if recipe.probe == "only":
         how = "the last layer is fitted to the features of the frozen network, all others stay"
     return [
-        ("model", f"{_network_name(recipe)}: {millions}"),
+        ("model", f"{network_name(recipe)}: {millions}"),
         ("input", f"{size} x {size} {colour}, {arch.classes} classes{_mean_image_note(arch.preprocess)}"),
         ("recipe", f"{recipe.name}: {how}"),
     ]
@@ -68,7 +69,3 @@ def _optimizer_note(recipe: Recipe) -> str:
     if kind not in FUSED:
         return f"{kind}, tensor by tensor: it has no fused kernel"
     return f"{kind}, {'tensor by tensor, as asked' if fused == 'off' else 'fused: one pass over memory'}"
-
-
-def _network_name(recipe: Recipe) -> str:
-    return f"{recipe.detector.name} on {recipe.arch.name}" if recipe.detector else recipe.arch.name

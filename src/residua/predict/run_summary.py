@@ -10,7 +10,7 @@ from residua.weights.store import read_facts
 
 
 def network_name(recipe: Recipe) -> str:
-    """`resnet18`, or `ssd300_resnet18` with a detector."""
+    """`resnet18`, or `ssd300 on resnet18` with a detector."""
     return f"{recipe.detector.name} on {recipe.arch.name}" if recipe.detector else recipe.arch.name
 
 

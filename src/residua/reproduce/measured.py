@@ -95,7 +95,7 @@ class ReproducedRow:
             "measure": published.measure,
             "views": published.views,
             "paper": published.paper,
-            "paper_said": published.paper_text,
+            "paper_text": published.paper_text,
             "ours": _finite(self.mean),
             "deviation": _finite(self.deviation),
             "interval": [_finite(end) for end in self.interval],
@@ -103,7 +103,7 @@ class ReproducedRow:
             "difference": _finite(self.difference),
             "train_error": _finite(statistics.fmean(self.train_errors)) if self.train_errors else None,
             "label": self.label,
-            "departures": [str(difference) for difference in self.differences],
+            "differences": [str(difference) for difference in self.differences],
             "note": self.note,
         }
 

@@ -73,7 +73,7 @@ def _plain_row(row: PublishedRow, network: MeasuredNetwork) -> dict[str, Any]:
         "sha256": network.sha256,
         "measure": row.measure,
         "paper": row.paper,
-        "paper_said": row.paper_text,
+        "paper_text": row.paper_text,
         "ours": round(value, 4),
         "wrong": network.wrong,
         "n": network.images,

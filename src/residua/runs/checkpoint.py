@@ -151,7 +151,7 @@ def save_best_weights(folder: Path, network: Network, evaluation: Mapping[str, A
         OSError: The disk is full or read-only.
     """
     path = folder / BEST
-    facts = {"kind": "weights", **_facts(network), "judged": dict(evaluation)}
+    facts = {"kind": "weights", **_facts(network), "evaluation": dict(evaluation)}
     publish(path, _weights(MODEL, network, evaluation["step"]), facts)
     return path
 

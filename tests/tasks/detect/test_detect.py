@@ -347,7 +347,7 @@ def test_data_check_counts_boxes_and_skips_findings_about_labels(tmp_path: Path)
         assert (picture[top // 2, left // 2] < 250).any()
     assert (picture == 255).all(2).any()
     assert checked.class_counts()["test"]["plate"] == plates
-    assert not {"single", "shape", "unjudged", "metadata"} & {finding.key for finding in checked.findings}
+    assert not {"single", "shape", "untested", "metadata"} & {finding.key for finding in checked.findings}
 
 
 def test_real_blood_cells_have_two_boxes_without_area(tmp_path: Path) -> None:
