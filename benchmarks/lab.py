@@ -9,11 +9,11 @@ measured alone. The runs are written where they are not there yet: about 9 GB fo
 
 import argparse
 import json
+import os
 import shutil
 import statistics
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,9 @@ import numpy as np
 import turns
 from page_timing import Chromium, memory_of_group, server
 
+from residua.lab.columns import METRICS
 from residua.recipes import recipe
-from residua.runs.run import create
+from residua.runs.run import RECIPE, create
 from residua.spec import zoo
 
 CURVES = 20
@@ -57,20 +58,28 @@ PRESS = (
 
 
 def write_runs(folder: Path, runs: int, points: int) -> None:
-    """Write runs whose metrics look like training, with a spike in each."""
+    """Write runs whose metrics look like training, with a spike in each: one run, copied with other seeds."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
+    model = folder / "run-0000"
     for number in range(runs):
         path = folder / f"run-{number:04}"
         if (path / "finished.json").exists():
             continue
-        run_recipe = replace(recipe("quick.small", zoo.arch("cifar_resnet20"), "digits"), seed=number)
-        identity = {"classes": ["a", "b"], "train": 50_000, "test": 10_000, "digest": "0" * 64}
-        create(path, run_recipe, identity=identity, force=True)
-        if number < CURVES:
-            write_curves(path / "metrics.jsonl", points, rng)
+        if number == 0:
+            first = recipe("quick.small", zoo.arch("cifar_resnet20"), "digits")
+            identity = {"classes": ["a", "b"], "train": 50_000, "test": 10_000, "digest": "0" * 64}
+            create(path, first, identity=identity, force=True)
         else:
-            shutil.copyfile(folder / f"run-{number % CURVES:04}" / "metrics.jsonl", path / "metrics.jsonl")
+            shutil.copytree(
+                model, path, ignore=shutil.ignore_patterns(METRICS, "finished.json"), dirs_exist_ok=True
+            )
+            changed = json.loads((model / RECIPE).read_text()) | {"seed": number}
+            (path / RECIPE).write_text(json.dumps(changed))
+        if number < CURVES:
+            write_curves(path / METRICS, points, rng)
+        else:
+            shutil.copyfile(folder / f"run-{number % CURVES:04}" / METRICS, path / METRICS)
         (path / "finished.json").write_text("{}")
 
 
@@ -121,24 +130,26 @@ def measure_lab(data: Path, cache: Path, driver: Any, *, runs: int) -> dict[str,
 
 def measure_curves(tab: Chromium, address: str, data: Path) -> dict[str, float]:
     """Overlay, zoom and the delay of a live run."""
-    names = ",".join(f"run-{number:04}" for number in range(OVERLAY))
+    names = "&".join(f"run=run-{number:04}" for number in range(OVERLAY))
     values: dict[str, float] = {}
 
     def act(code: str) -> float:
         return float(tab.page.evaluate(UNTIL_DRAWN.format(drawn=DRAWN, act=code))) / 1000
 
-    values["overlay of 50 runs"] = act(f"location.hash = '#/curves?runs={names}&axis=step'")
+    values["overlay of 50 runs"] = act(f"location.hash = '#/curves?{names}&axis=step'")
     zooms = [act(PRESS.format("+" if number % 4 < 3 else "0")) for number in range(ZOOMS)]
     values["zoom, median"], values["zoom, slowest"] = statistics.median(zooms), max(zooms)
     delays = []
+    metrics = data / "run-0000" / METRICS
+    rows, size = metrics.read_text().count("\n"), metrics.stat().st_size
     for number in range(5):
         before = tab.page.evaluate(DRAWN)
-        with (data / "run-0000" / "metrics.jsonl").open("a") as file:
-            file.write(
-                f'{{"epoch": 1001, "step": {2_000_000 + number}, "train_error": 5.0, "test_error": 6.0}}\n'
-            )
+        row = {"epoch": rows // 100, "step": rows + 1 + number, "train_error": 5.0, "test_error": 6.0}
+        with metrics.open("a") as file:
+            file.write(json.dumps(row) + "\n")
         delays.append(tab.until(f"{DRAWN} > {before}"))
         time.sleep(0.7)
+    os.truncate(metrics, size)  # the next measurement finds the runs as they were
     values["delay of a live run, slowest"] = max(delays)
     return values
 

@@ -1,4 +1,7 @@
-"""Pictures of the lab for its how-to page, taken in Chromium: lab_pictures.py RUNS docs/how-to/lab."""
+"""Pictures of the views of the lab for its how-to page, taken in Chromium: lab_pictures.py RUNS OUT.
+
+RUNS holds runs, weights of CIFAR networks with CIFAR-10 beside them, and a table of `residua data clean`.
+"""
 
 import shutil
 import subprocess
@@ -6,30 +9,61 @@ import sys
 from pathlib import Path
 from urllib.parse import quote
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 SIZE = {"width": 1280, "height": 800}
 
 
+def run(name: str) -> str:
+    """A run in an address."""
+    return f"run={quote(name)}"
+
+
+def views(page: Page) -> dict[str, tuple[str, str]]:
+    """The address of each view, and what is there once it is complete."""
+    names = page.locator("tbody th[scope=row] a").all_inner_texts()
+    best, worst = names[0], names[-1]
+    return {
+        "runs": ("runs?sort=best&group=network", "td strong"),
+        "curves": (f"curves?{'&'.join(map(run, names))}&group=1", "[data-drawn]"),
+        "compare": (f"compare?{run(worst)}&{run(best)}", ".conclusion"),
+        "inside": (
+            "inside?run=a-martyn/plainnet56.pt&beside=a-martyn/resnet56.pt&order=last",
+            ".score strong",
+        ),
+        "words": ("words?text=(NAC NAC)&depth=110", ".workbench img"),
+        "data": ("data", ".sheet img"),
+        "papers": ("papers", ".item"),
+    }
+
+
 def main(runs: str, out: Path) -> None:
-    """Start a lab over `runs`, and write one picture of each view."""
+    """Start a lab over `runs`, and write one picture of each view, and of the file that it exports."""
     out.mkdir(parents=True, exist_ok=True)
-    words = [sys.executable, "-m", "residua", "lab", runs, "--port", "0", "--read-only"]
-    lab = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)  # noqa: S603 (our own command)
+    command = [sys.executable, "-m", "residua", "lab", runs, "--port", "0", "--read-only"]
+    lab = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 (our own command)
     assert lab.stdout
     address = next(line for line in lab.stdout if line.startswith("lab ")).split()[-1]
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport=SIZE)
+        page.set_default_timeout(300_000)
         page.goto(f"{address}/#/runs?sort=best&down=0")
         page.wait_for_selector("td strong")
-        chosen = quote(",".join(page.locator("tbody th[scope=row] a").all_inner_texts()[:6]))
-        views = {"runs": "?sort=best&down=0", "curves": f"?runs={chosen}", "papers": "", "words": ""}
-        for name, search in views.items():
-            page.goto(f"{address}/#/{name}{search}")
-            page.wait_for_selector({"runs": "td strong", "curves": "[data-drawn]"}.get(name, f".{name} h1"))
-            page.wait_for_timeout(4000)
+        for name, (search, end) in views(page).items():
+            page.goto(f"{address}/#/{search}")
+            page.wait_for_selector(end)
+            if name == "inside":
+                page.click("text=Draw the whole line")
+                page.wait_for_selector("button:enabled:has-text('Draw the whole line')")
+                page.fill("#lesion", "4")
+            page.wait_for_timeout(2000)
             page.screenshot(path=out / f"{name}.png")
+        page.goto(f"{address}/#/curves")
+        with page.expect_download() as download:
+            page.click("text=Save as one HTML file")
+        page.goto(Path(download.value.path()).as_uri())
+        page.screenshot(path=out / "export.png")
         browser.close()
     lab.terminate()
     lab.wait()

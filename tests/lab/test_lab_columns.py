@@ -173,3 +173,11 @@ def test_the_table_of_the_last_start_is_kept(tmp_path: Path) -> None:
     write_table(tmp_path, rows)
     assert read_table(tmp_path) == rows
     assert read_table(tmp_path / "other") == {}
+
+
+def test_line_without_end_is_left_out(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", errors=[50.0])
+    metrics = run / "metrics.jsonl"
+    junk = b"x" * (2 * columns.MAX_LINE_BYTES) + b"\n"
+    metrics.write_bytes(metrics.read_bytes() + junk + json.dumps(metrics_row(2, 40.0)).encode() + b"\n")
+    assert cached(run)["test_error"].tolist() == [50.0, 40.0]

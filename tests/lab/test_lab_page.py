@@ -14,16 +14,13 @@ import pytest
 from lab_runs import folder_of_runs, metrics_row, write_run
 
 from chromium import Tab, chromium
-from residua.lab.app import PAGE
-from residua.report.colours import DARK, LIGHT, css_variables
-from residua.serve.pages import page_files
+from residua.lab.app import PAGE, SHARED
+from residua.serve.pages import FOLDER, page_files
 from server_process import Server, serving
 
-UPLOT = {
-    "uplot.js": "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f",
-    "uplot.css": "df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04",
-}
-"""SHA-256 of the files of uPlot 1.6.32, as npm has them."""
+KB = 1000
+UPLOT = "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f"
+"""SHA-256 of uplot.js of uPlot 1.6.32, as npm has it."""
 LOOKS: tuple[dict[str, Any], ...] = (
     {"viewport": {"width": 1280, "height": 900}},
     {"viewport": {"width": 390, "height": 800}, "color_scheme": "dark", "reduced_motion": "reduce"},
@@ -108,25 +105,6 @@ def test_the_table_is_live(tab: Tab, runs: Path) -> None:
     tab.page.get_by_label("Filter").fill("")
 
 
-def test_the_best_of_many_runs_is_found_in_five_clicks(browser: Any, lab: Server, runs: Path) -> None:
-    for number in range(40):
-        write_run(runs / f"many-{number:02}", errors=[50.0, 20.0 + (number * 7 % 40) / 4], seed=number)
-    tab = Tab(browser, lab.address)
-    tab.page.wait_for_function("() => document.querySelectorAll('td strong').length >= 40")
-    clicks = [
-        "th button:has-text('Best')",
-        "tbody tr:nth-child(1) input",
-        "tbody tr:nth-child(2) input",
-        ".chosen-bar a",
-    ]
-    for click in clicks:
-        tab.page.click(click)
-    wait_drawn(tab)
-    assert len(clicks) <= 5
-    assert len(tab.texts(".legend button")) == 2
-    tab.close()
-
-
 def test_curves_are_drawn_and_zoomed_by_mouse(tab: Tab) -> None:
     tab.page.click("text=again-1")
     count = wait_drawn(tab)
@@ -152,7 +130,7 @@ def test_curves_are_drawn_and_zoomed_by_mouse(tab: Tab) -> None:
 
 
 def test_curves_follow_a_run_that_grows(tab: Tab, runs: Path) -> None:
-    tab.page.goto(tab.page.url.split("#")[0] + "#/curves?runs=group/stopped")
+    tab.page.goto(tab.page.url.split("#")[0] + "#/curves?run=group/stopped")
     count = wait_drawn(tab)
     with (runs / "group" / "stopped" / "metrics.jsonl").open("a") as file:
         file.write(json.dumps(metrics_row(2, 33.0)) + "\n")
@@ -192,7 +170,7 @@ def test_everything_is_reached_by_keyboard(tab: Tab) -> None:
 
 
 def test_seeds_smoothing_and_axes_change_the_curves(tab: Tab) -> None:
-    tab.page.goto(tab.page.url.split("#")[0] + "#/curves?runs=again-1,again-2")
+    tab.page.goto(tab.page.url.split("#")[0] + "#/curves?run=again-1&run=again-2")
     count = wait_drawn(tab)
     for change in (
         lambda: tab.page.get_by_label("Seeds as mean and range").check(),
@@ -271,7 +249,7 @@ def test_papers_list_what_can_be_run(tab: Tab) -> None:
 def test_a_comparison_is_saved_as_one_file_that_needs_no_server(
     browser: Any, tab: Tab, tmp_path: Path
 ) -> None:
-    tab.page.goto(tab.page.url.split("#")[0] + "#/curves?runs=again-1,again-2")
+    tab.page.goto(tab.page.url.split("#")[0] + "#/curves?run=again-1&run=again-2")
     wait_drawn(tab)
     with tab.page.expect_download() as download:
         tab.page.click("text=Save as one HTML file")
@@ -293,7 +271,7 @@ def test_axe_finds_nothing_serious(browser: Any, lab: Server, look: dict[str, An
     tab.page.click("text=Tags and note")
     tab.check("notes")
     tab.page.keyboard.press("Escape")
-    tab.page.goto(lab.address + "/#/curves?runs=again-1,again-2,colours&smooth=0.1")
+    tab.page.goto(lab.address + "/#/curves?run=again-1&run=again-2&run=colours&smooth=0.1")
     wait_drawn(tab)
     tab.page.click("text=The curves as a table")
     tab.page.wait_for_selector("details table")
@@ -310,21 +288,33 @@ def test_the_page_is_light_and_written_without_inline_code() -> None:
     files = page_files(PAGE)
     document = files["index.html"].content.decode()
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=|<script(?![^>]*\ssrc=)", document)
-    own = "".join(path.read_text("utf-8") for path in PAGE.iterdir() if path.name not in UPLOT)
+    own = "".join(path.read_text("utf-8") for path in PAGE.iterdir() if path.name != "uplot.js")
     assert not re.search(r"https?://(?!www\.w3\.org)", own)
     assert "innerHTML" not in own
 
 
-@pytest.mark.parametrize("name", UPLOT)
-def test_uplot_is_the_published_file(name: str) -> None:
-    assert hashlib.sha256((PAGE / name).read_bytes()).hexdigest() == UPLOT[name]
-    assert "MIT" in (PAGE / "uplot-licence.txt").read_text()
+def loaded_for(script: str) -> set[str]:
+    """Files that the browser loads for the view of a script: the document, what it names, and all imports."""
+    document = (PAGE / "index.html").read_text("utf-8")
+    names, scripts = {"index.html", *re.findall(r'"assets/([^"]+)"', document)}, ["lab.js", script]
+    while scripts:
+        names.add(name := scripts.pop())
+        imported = re.findall(r"from '\./([^']+)'", (PAGE / name).read_text("utf-8"))
+        scripts += [each for each in imported if each not in names]
+    return names
 
 
-@pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])
-def test_the_colours_are_those_of_reports(palette: Any) -> None:
-    sheet = (PAGE / "lab.css").read_text("utf-8")
-    colours = dict(css_variables(palette))
-    if palette is DARK:  # boxes are lighter than the page, in both schemes
-        colours["--background"], colours["--surface"] = colours["--surface"], colours["--background"]
-    assert not [f"{name}: {value}" for name, value in colours.items() if f"{name}: {value};" not in sheet]
+def test_page_is_light() -> None:
+    sizes = {path.name: path.stat().st_size for folder in (FOLDER, PAGE) for path in folder.iterdir()}
+    views = re.findall(r"file: '\./([^']+)'", (PAGE / "lab.js").read_text("utf-8"))
+    loads = {view: loaded_for(view) for view in views}
+    for view, names in loads.items():
+        assert {"uplot.js", "base.css", "elements.js", view} <= names
+        assert sum(sizes[name] for name in names) < 115 * KB, view
+    assert {path.name for path in PAGE.iterdir()} == set().union(*loads.values()) - {*SHARED}
+    assert sum(sizes[name] for name in set().union(*loads.values())) < 165 * KB
+
+
+def test_uplot_is_the_published_file() -> None:
+    assert hashlib.sha256((PAGE / "uplot.js").read_bytes()).hexdigest() == UPLOT
+    assert "MIT" in (PAGE.parent / "uplot-licence.txt").read_text()

@@ -1,7 +1,11 @@
 """The views of networks, runs and data in Chromium: by mouse, by keyboard and on a phone."""
 
+import json
+import os
+import shutil
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,13 +13,14 @@ from lab_views import ViewFolder
 
 from chromium import Tab, chromium
 from residua.curate.actions import read_actions
-from residua.lab.app import PAGE
+from residua.jobs.compare import compare
+from residua.jobs.comparison_page import conclusions
+from server_process import serving
 
-KB = 1000
 VIEWS = {
     "words": ".workbench img",
-    "inside/good?beside=poor": ".panel .score strong",
-    "compare?runs=good,reordered": ".conclusion",
+    "inside?run=good&beside=poor": ".panel .score strong",
+    "compare?run=good&run=reordered": ".conclusion",
     "data": ".sheet img",
 }
 """Address of each view, and what is there once it is complete."""
@@ -116,7 +121,7 @@ def test_a_word_is_trained_with_one_click(tab: Tab, views: ViewFolder) -> None:
 
 
 def test_blocks_are_removed_with_a_slider_and_one_by_one(tab: Tab, views: ViewFolder) -> None:
-    page = visit(tab, views, "inside/good?beside=poor")
+    page = visit(tab, views, "inside?run=good&beside=poor")
     assert are_loaded(page, ".panel img")
     whole = tab.texts(".score strong")
     slider = page.locator("#lesion")
@@ -143,12 +148,12 @@ def test_blocks_are_removed_with_a_slider_and_one_by_one(tab: Tab, views: ViewFo
 
 
 def test_mistakes_and_studies_of_a_network_are_shown(tab: Tab, views: ViewFolder) -> None:
-    page = visit(tab, views, "inside/poor")
+    page = visit(tab, views, "inside?run=poor")
     page.wait_for_selector(".confusion button")
     page.locator(".confusion button").first.press("Enter")
-    assert are_loaded(page, "section[aria-labelledby=mistakes-title] .card img")
+    assert are_loaded(page, "section[aria-label^=What] .card img")
     count = int(page.locator(".confusion button").first.inner_text())
-    assert page.locator("section[aria-labelledby=mistakes-title] .card").count() == count
+    assert page.locator("section[aria-label^=What] .card").count() == count
     page.click("text=Activations on the main path")
     page.wait_for_selector("text=Open “Activations on the main path”")
 
@@ -164,9 +169,36 @@ def test_runs_that_are_chosen_are_compared(tab: Tab, views: ViewFolder) -> None:
     assert page.locator(".card").count() > 0
     assert are_loaded(page, ".card img")
     assert page.locator(".confusion").count() == 2
-    page = visit(tab, views, "compare?runs=good,reordered")
+    page = visit(tab, views, "compare?run=good&run=reordered")
     until(page, "document.querySelectorAll('mark').length > 0")
     assert are_loaded(page, ".drawing img")
+
+
+def test_best_of_40_runs_is_found_and_explained_in_five_clicks(
+    browser: Any, views: ViewFolder, tmp_path: Path
+) -> None:
+    for name in ("good", "poor"):
+        shutil.copytree(views.folder / name, tmp_path / "runs" / f"real-{name}")
+    for number in range(38):
+        path = shutil.copytree(tmp_path / "runs" / "real-poor", tmp_path / "runs" / f"run-{number:02}")
+        rows = [json.loads(line) | {"test_error": 99.0} for line in (path / "metrics.jsonl").open()]
+        (path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    env = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    with serving(tmp_path / "runs", command="lab", env=env) as server:
+        page = Tab(browser, server.address).page
+        until(page, "document.querySelectorAll('td strong').length === 40")
+        page.evaluate("window.clicks = 0; addEventListener('click', () => { window.clicks += 1 }, true)")
+        page.click("th button:has-text('Best test error')")
+        page.click("tbody tr:nth-child(1) input")
+        page.click("tbody tr:nth-child(2) input")
+        page.click(".chosen-bar a:has-text('Compare')")
+        page.wait_for_selector(".conclusion")
+        assert page.evaluate("window.clicks") <= 5
+        (conclusion,) = compare([tmp_path / "runs" / f"real-{name}" for name in ("good", "poor")])
+        assert page.inner_text(".conclusion") == conclusions([conclusion])
+        assert {"optim.lr", "budget.epochs"} <= {*page.locator("code").all_inner_texts()}
+        assert "`" not in page.inner_text("main")
+        page.close()
 
 
 def test_decisions_go_back_to_the_table_of_a_clean(tab: Tab, views: ViewFolder) -> None:
@@ -193,15 +225,3 @@ def test_axe_finds_nothing_serious(browser: Any, views: ViewFolder, look: dict[s
     tab.page.wait_for_selector(".word-state.wrong")
     tab.check("a mistake")
     tab.close()
-
-
-@pytest.mark.battery
-def test_every_view_loads_less_than_150_kilobytes(browser: Any, views: ViewFolder) -> None:
-    others = {"runs": "tbody tr", "curves?runs=good": "canvas", "papers": ".item"}
-    for view, end in (VIEWS | others).items():
-        tab = Tab(browser, f"{views.address}/#/{view}")
-        tab.page.wait_for_selector(end)
-        names = {url.partition("/assets/")[2] for url in tab.requests if "/assets/" in url}
-        assert {"lab.js", "views.css"} < names
-        assert sum((PAGE / name).stat().st_size for name in {*names, "index.html"}) < 150 * KB
-        tab.close()

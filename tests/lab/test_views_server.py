@@ -1,7 +1,6 @@
 """The views "Words", "Look inside" and "Compare" over HTTP: what they compute, and what they refuse."""
 
 import io
-import re
 from typing import Any
 
 import httpx
@@ -13,7 +12,7 @@ from PIL import Image
 import residua
 from residua.jobs.analyse import analyse
 from residua.jobs.compare import compare
-from residua.lab.app import PAGE
+from residua.lab.lessons import EXAMPLES, LESSONS, SHORTCUTS
 from residua.lab.word_check import TypedNetwork, check
 from residua.runs.run import Run
 from residua.spec.describe import cost
@@ -72,11 +71,12 @@ def test_mistake_is_one_line_with_its_place(text: str, position: int | None) -> 
 
 
 def test_every_lesson_and_example_fills_in_a_network_that_exists() -> None:
-    scripts = "".join((PAGE / name).read_text("utf-8") for name in ("lessons.js", "words.js"))
-    typed = re.findall(r"\{ text: '([^'$]+)'(?:, depth: (\d+))?", scripts)
-    assert len(typed) > 25
-    for text, depth in typed:
-        assert "error" not in check(TypedNetwork(text, int(depth or 20))), text
+    examples = [*EXAMPLES, *(example for lesson in LESSONS for example in lesson.examples)]
+    assert len(examples) > 25
+    for example in examples:
+        assert "error" not in check(TypedNetwork(example.text, example.depth or 20)), example
+    for shortcut in SHORTCUTS:
+        assert "error" not in check(TypedNetwork("(CNA CN)A", 20, shortcut)), shortcut
     for letter in "abcde":
         assert ["6.61", "8.17", "7.84", "6.71", "6.37"]["abcde".index(letter)] in [
             row["paper"] for row in check(TypedNetwork(f"cifar_resnet110:order={letter}"))["published"]

@@ -384,7 +384,7 @@ def test_the_page_is_light_and_written_without_inline_code() -> None:
 
 @pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])
 def test_colours_are_those_of_reports(palette: Any) -> None:
-    sheet = (FOLDER / "page.css").read_text("utf-8")
+    sheet = (FOLDER / "base.css").read_text("utf-8")
     colours = dict(css_variables(palette))
     if palette is DARK:  # cards are lighter than the page, in both schemes
         colours["--background"], colours["--surface"] = colours["--surface"], colours["--background"]

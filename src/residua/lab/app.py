@@ -1,7 +1,5 @@
 """The application of the lab: one router for each view, behind the guard of the server."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
@@ -21,9 +19,10 @@ from residua.lab import (
 )
 from residua.lab.access import Access, new_token
 from residua.lab.broadcast import Broadcast
+from residua.lab.compute_process import ComputeProcess
 from residua.lab.folder_contents import FolderContents
 from residua.lab.jobs import Jobs
-from residua.lab.latest_model import LatestModel
+from residua.lab.latest_curves import LatestCurves
 from residua.lab.notes import Notes
 from residua.lab.run_folder import RunFolder
 from residua.lab.run_table import RunTable
@@ -37,6 +36,8 @@ from residua.serve.pages import INDEX, PageFile, page_files, page_response
 
 PAGE = Path(__file__).parent / "page"
 """The files of the page."""
+SHARED = ("base.css", "icon.svg")
+"""Files of the page of the server that the lab's page has, too."""
 ROUTERS = (
     runs_view.router,
     curves_view.router,
@@ -70,18 +71,12 @@ def lab_app(
     """
     lab = _lab(folder, limits, is_token_needed=is_token_needed, is_read_only=is_read_only)
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        lab.close()
-
     app = FastAPI(
         title="residua lab",
         docs_url=None,  # its page loads scripts of other hosts
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
-        lifespan=lifespan,
         telemetry=NO_TELEMETRY,
     )
     app.state.lab = lab
@@ -102,10 +97,12 @@ def _lab(folder: Path, limits: Limits, *, is_token_needed: bool, is_read_only: b
         folder=runs,
         table=RunTable(runs, store, broadcast.publish),
         store=store,
+        curves=LatestCurves(store),
         notes=Notes(runs.path),
         jobs=Jobs(broadcast.publish),
         broadcast=broadcast,
-        model=LatestModel(),
+        networks=ComputeProcess(),
+        comparisons=ComputeProcess(),
         bodies=Bodies(limits),
         contents=FolderContents(runs),
         limits=limits,
@@ -117,7 +114,7 @@ def _lab(folder: Path, limits: Limits, *, is_token_needed: bool, is_read_only: b
 
 def _add_page(app: FastAPI, lab: Lab) -> None:
     """The page and its files; the HTML carries the token of actions."""
-    files = page_files(PAGE)
+    files = {name: file for name, file in page_files().items() if name in SHARED} | page_files(PAGE)
     index = files.pop(INDEX)
     token = "" if lab.is_read_only else lab.token
     content = index.content.replace(b"{{token}}", token.encode())

@@ -1,6 +1,5 @@
 """The tables that `residua data clean` wrote into the folder, with their images, and edits of them."""
 
-import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -8,16 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from residua.curate.apply import source_of_table
-from residua.curate.clean import CSV
 from residua.curate.sheet import Sheet, SheetEdit, edit_sheet, read_sheet
 from residua.data.images import Images
 from residua.data.listing import split_listing
 from residua.data.open import find
 from residua.data.split import VAL_FRACTION
 from residua.errors import ConfigError
-from residua.lab.folder_contents import FolderContents, walk
+from residua.lab.folder_contents import FolderContents
 from residua.lab.pictures import png
-from residua.lab.run_folder import MAX_DEPTH
 from residua.tasks.classify.pages import thumbnail
 
 MAX_ROWS = 240
@@ -27,18 +24,11 @@ MAX_SOURCES = 2
 
 
 class CleanTables:
-    """The tables of a folder by the names of their folders; threads may share it."""
+    """The tables of a folder by the names of their folders."""
 
     def __init__(self, contents: FolderContents) -> None:
         self._contents = contents
         self._known: OrderedDict[str, dict[str, tuple[Images, int]]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def files(self) -> dict[str, Path]:
-        """Name -> file."""
-        root = self._contents.root
-        tables = (path for path in walk(root, MAX_DEPTH) if path.name == CSV)
-        return {path.parent.relative_to(root).as_posix(): path for path in tables}
 
     def read(self, name: str) -> dict[str, Any]:
         """A table for the page.
@@ -64,20 +54,19 @@ class CleanTables:
             DataError: It cannot be read.
         """
         source = source_of_table(self._file(name))
-        with self._lock:
-            if source not in self._known:
-                parts = split_listing(find(source), val_fraction=VAL_FRACTION)[:2]
-                self._known[source] = {part.title(i): (part, i) for part in parts for i in range(len(part))}
-            self._known.move_to_end(source)
-            while len(self._known) > MAX_SOURCES:
-                self._known.popitem(last=False)
-            titles = self._known[source]
+        if source not in self._known:
+            parts = split_listing(find(source), val_fraction=VAL_FRACTION)[:2]
+            self._known[source] = {part.title(i): (part, i) for part in parts for i in range(len(part))}
+        self._known.move_to_end(source)
+        while len(self._known) > MAX_SOURCES:
+            self._known.popitem(last=False)
+        titles = self._known[source]
         if title not in titles:
             raise ConfigError("there is no image of this name in the source")
         return png(thumbnail(*titles[title]))
 
     def _file(self, name: str) -> Path:
-        files = self.files()
+        files = self._contents.tables()
         if name not in files:
             raise ConfigError("there is no table of a clean of this name in the folder")
         return files[name]

@@ -37,6 +37,8 @@ HALF_WRITTEN_SECONDS = 86_400.0
 """How old an entry without an index must be to count as left by a process that was killed."""
 CHUNK_BYTES = 1 << 20
 """Bytes that are parsed at a time."""
+MAX_LINE_BYTES = 4 << 20
+"""Longest row; a file without line ends must not fill the memory."""
 MARK_BYTES = 4096
 """Bytes before the end of what was parsed whose digest tells whether the file is still the same."""
 MAX_METRICS = 200
@@ -175,6 +177,8 @@ def _append(file: BinaryIO, entry: Path, index: ColumnIndex) -> ColumnIndex:
     while chunk := file.read(CHUNK_BYTES):
         text = rest + chunk
         end = text.rfind(b"\n") + 1
+        if not end and len(text) > MAX_LINE_BYTES:
+            end = len(text)  # no row is that long: what is cut here counts as damaged
         text, rest = text[:end], text[end:]
         offset += end
         count, columns = parse_columns(text)

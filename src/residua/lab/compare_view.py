@@ -10,7 +10,6 @@ from fastapi.responses import JSONResponse, Response
 
 from residua.errors import ConfigError
 from residua.lab.actions import in_thread
-from residua.lab.folder_contents import FolderContents
 from residua.lab.pictures import png
 from residua.lab.state import Lab, TheLab
 from residua.recipes.fields import recipe_differences
@@ -42,33 +41,16 @@ async def compare_recipes(lab: TheLab, run: Runs) -> JSONResponse:
 @router.get("/test")
 async def compare_predictions(lab: TheLab, run: Runs) -> JSONResponse:
     """The first run and each of the others, example by example."""
-    return JSONResponse(
-        await in_thread(lambda: _test(_comparisons(lab.contents).pairs(_paths(lab, run)), run))
-    )
+    paths = await in_thread(lambda: _paths(lab, run))
+    return JSONResponse(await in_thread(lambda: lab.comparisons.call(_test, paths, run)))
 
 
 @router.get("/picture")
 async def show_picture(lab: TheLab, run: Runs, index: Annotated[int, Query(ge=0)]) -> Response:
     """One of the images that the runs were compared on."""
-
-    def picture() -> bytes:
-        from residua.tasks.classify.pages import thumbnail
-
-        split = _comparisons(lab.contents).pairs(_paths(lab, run))[0].first.split
-        if index >= len(split):
-            raise ConfigError(f"no image {index}: there are {len(split)}")
-        return png(thumbnail(split, index))
-
-    content = await in_thread(picture)
+    paths = await in_thread(lambda: _paths(lab, run))
+    content = await in_thread(lambda: lab.comparisons.call(_picture, paths, index))
     return Response(content, media_type="image/png", headers={"Cache-Control": "max-age=3600"})
-
-
-@cache
-def _comparisons(_: FolderContents) -> "Comparisons":
-    """The comparisons in memory, from the first request on: torch takes seconds to import, and memory."""
-    from residua.lab.comparisons import Comparisons
-
-    return Comparisons()
 
 
 def _paths(lab: Lab, names: list[str]) -> tuple[Path, ...]:
@@ -87,7 +69,9 @@ def _recipes(lab: Lab, names: list[str]) -> dict[str, Any]:
             {"name": name, "network": arch.name, "source": arch.source, "counts": plain_numbers(arch)}
             for name, arch in zip(names, archs, strict=True)
         ],
-        "settings": [asdict(row) for row in recipe_differences(recipes)],
+        "settings": [
+            {**asdict(row), "meaning": row.meaning.replace("`", "")} for row in recipe_differences(recipes)
+        ],
         "words": [
             [{**asdict(row), "is_equal": row.is_equal} for row in word_differences(first, other)]
             for other in archs[1:]
@@ -97,9 +81,30 @@ def _recipes(lab: Lab, names: list[str]) -> dict[str, Any]:
     }
 
 
-def _test(pairs: list["Pair"], names: list[str]) -> dict[str, Any]:
+# What follows runs in the process of comparisons.
+
+
+@cache
+def _comparisons() -> "Comparisons":
+    """The comparisons in memory, from the first call on."""
+    from residua.lab.comparisons import Comparisons
+
+    return Comparisons()
+
+
+def _picture(paths: tuple[Path, ...], index: int) -> bytes:
+    from residua.tasks.classify.pages import thumbnail
+
+    split = _comparisons().pairs(paths)[0].first.split
+    if index >= len(split):
+        raise ConfigError(f"no image {index}: there are {len(split)}")
+    return png(thumbnail(split, index))
+
+
+def _test(paths: tuple[Path, ...], names: list[str]) -> dict[str, Any]:
     from residua.jobs.comparison_page import conclusions
 
+    pairs = _comparisons().pairs(paths)
     first = pairs[0].first
     evaluations = [first, *(pair.second for pair in pairs)]
     return {

@@ -1,9 +1,8 @@
 """Comparisons of runs: every network is evaluated on all test images, which takes seconds to minutes.
 
-One comparison is computed at a time. The last few stay in memory until a run changes.
+The last few stay in memory until a run changes.
 """
 
-import threading
 from collections import OrderedDict
 from pathlib import Path
 
@@ -15,11 +14,10 @@ MAX_COMPARISONS = 3
 
 
 class Comparisons:
-    """The last few comparisons; threads may share it."""
+    """The last few comparisons."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[Path, ...], tuple[float, list[Pair]]] = OrderedDict()
-        self._lock = threading.Lock()
 
     def pairs(self, paths: tuple[Path, ...]) -> list[Pair]:
         """The comparison of the first of `paths` with each of the others.
@@ -29,11 +27,10 @@ class Comparisons:
         """
         files = [file for path in paths for file in files_of(path)]
         latest = max((file.stat().st_mtime for file in files), default=0.0)
-        with self._lock:
-            known = self._known.get(paths)
-            if known is None or known[0] != latest:
-                self._known[paths] = latest, compare(paths)
-            self._known.move_to_end(paths)
-            while len(self._known) > MAX_COMPARISONS:
-                self._known.popitem(last=False)
-            return self._known[paths][1]
+        known = self._known.get(paths)
+        if known is None or known[0] != latest:
+            self._known[paths] = latest, compare(paths)
+        self._known.move_to_end(paths)
+        while len(self._known) > MAX_COMPARISONS:
+            self._known.popitem(last=False)
+        return self._known[paths][1]

@@ -7,7 +7,7 @@ every pixel column: no spike is left out at any zoom. All curves of a plot share
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -144,6 +144,7 @@ class SharedAxis:
 
     def __init__(self, curves: Sequence[CurvePoints], edges: Numbers, max_points: int = EXACT_POINTS) -> None:
         self._edges = edges
+        self._latest_bounds: tuple[Numbers, Any] = (edges[:0], None)
         self.is_exact = False
         if all(len(curve.x) <= max_points for curve in curves):
             self.positions = np.unique(np.concatenate([edges[:0], *(curve.x for curve in curves)]))
@@ -156,7 +157,16 @@ class SharedAxis:
 
     def values(self, curve: CurvePoints) -> Numbers:
         """The values of a curve at the positions; a smoothed curve may take the place of its own raw one."""
-        return _at(curve, self.positions) if self.is_exact else _extremes(curve, self._edges)
+        return _at(curve, self.positions) if self.is_exact else _extremes(curve, self._bounds(curve.x))
+
+    def _bounds(self, x: Numbers) -> Numbers:
+        """Where each column begins among the positions `x` of a curve; metrics of a run share theirs."""
+        latest, bounds = self._latest_bounds
+        if len(latest) != len(x) or latest.ctypes.data != x.ctypes.data:
+            bounds = np.searchsorted(x, self._edges)
+            bounds[-1] = np.searchsorted(x, self._edges[-1], "right")
+            self._latest_bounds = x, bounds
+        return bounds
 
 
 def _at(curve: CurvePoints, positions: Numbers) -> Numbers:
@@ -165,12 +175,14 @@ def _at(curve: CurvePoints, positions: Numbers) -> Numbers:
     return values
 
 
-def _extremes(curve: CurvePoints, edges: Numbers) -> Numbers:
-    """The least and the greatest value of each column in their order; NaN in empty columns."""
-    columns = len(edges) - 1
-    values = np.full(2 * columns, np.nan)
-    bounds = np.searchsorted(curve.x, edges)
-    bounds[-1] = np.searchsorted(curve.x, edges[-1], "right")
+def _extremes(curve: CurvePoints, bounds: Numbers) -> Numbers:
+    """The least and the greatest value of each column in their order; NaN in empty columns.
+
+    Args:
+        curve: A curve.
+        bounds: Where each column begins in it, and where the last one ends.
+    """
+    values = np.full(2 * (len(bounds) - 1), np.nan)
     starts, ends = bounds[:-1], bounds[1:]
     is_filled = ends > starts
     if not is_filled.any():

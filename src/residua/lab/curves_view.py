@@ -17,8 +17,8 @@ from fastapi.responses import JSONResponse
 from residua.lab import curve_lines
 from residua.lab.actions import in_thread
 from residua.lab.columns import Numbers
-from residua.lab.curve_lines import AXIS_COLUMNS, Axis, CurvePoints
-from residua.lab.state import Lab, TheLab, TheRun
+from residua.lab.curve_lines import Axis, CurvePoints
+from residua.lab.state import TheLab, TheRun
 from residua.serve.problems import Refusal
 
 router = APIRouter(prefix="/api/curves")
@@ -49,7 +49,13 @@ async def curves(
     """
 
     def response() -> Response:
-        return _Plot(lab, run, metric, axis, log).response(width, (low, high), smooth, group=group)
+        paths = [lab.run_path(name) for name in run]
+        rows = [lab.table.row(name) for name in run]
+        batch_sizes = [row.batch_size if row else 0 for row in rows]
+        curves = lab.curves.get(paths, metric, axis, batch_sizes, is_positive=log)
+        groups = [row.group if row else "" for row in rows]
+        plot = _Plot(run, metric, curves, groups, is_log=log)
+        return plot.response(width, (low, high), smooth, group=group)
 
     return await in_thread(response)
 
@@ -61,29 +67,19 @@ async def metrics(lab: TheLab, run: TheRun) -> JSONResponse:
 
 
 class _Plot:
-    """Curves that share an axis."""
+    """Curves that share an axis: for each run one for each metric."""
 
-    def __init__(self, lab: Lab, runs: Sequence[str], metrics: Sequence[str], axis: Axis, log: bool) -> None:
-        self._runs, self._metrics, self._is_log = runs, metrics, log
-        paths = [lab.run_path(run) for run in runs]
-        names = list(dict.fromkeys([*AXIS_COLUMNS[axis], *metrics]))
-        columns = lab.store.columns(paths, names)
-        rows = [lab.table.row(run) for run in runs]
-        self._groups = [row.group if row else "" for row in rows]
-        self._curves: list[list[CurvePoints]] = []
-        for run_columns, row in zip(columns, rows, strict=True):
-            if AXIS_COLUMNS[axis][0] not in run_columns:
-                self._curves.append([CurvePoints(np.empty(0), np.empty(0)) for _ in metrics])
-                continue
-            x = curve_lines.axis_values(run_columns, axis, row.batch_size if row else 0)
-            is_plain = curve_lines.is_plain_axis(x)
-            lines = [
-                curve_lines.curve_points(x, run_columns.get(metric, x * np.nan), is_axis_plain=is_plain)
-                for metric in metrics
-            ]
-            if log:
-                lines = [CurvePoints(line.x[line.x > 0], line.y[line.x > 0]) for line in lines]
-            self._curves.append(lines)
+    def __init__(
+        self,
+        runs: Sequence[str],
+        metrics: Sequence[str],
+        curves: Sequence[Sequence[CurvePoints]],
+        groups: Sequence[str],
+        *,
+        is_log: bool,
+    ) -> None:
+        self._runs, self._metrics, self._curves = runs, metrics, curves
+        self._groups, self._is_log = groups, is_log
 
     def response(
         self, width: int, window: tuple[float | None, float | None], smooth: float, *, group: bool

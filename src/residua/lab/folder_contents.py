@@ -18,6 +18,8 @@ WEIGHTS = (".th", ".pt", ".pth", ".safetensors")
 """Endings of files of weights."""
 CIFAR_FOLDERS = ("cifar-10-batches-bin", "cifar-10-batches-py")
 """Folders that hold CIFAR-10 as its authors distribute it."""
+CLEAN_TABLE = "clean.csv"
+"""Name of the table that `residua data clean` writes."""
 DIGITS = "digits"
 """Name of the images that are always there."""
 MAX_FILES = 200
@@ -56,6 +58,11 @@ class FolderContents:
                 if source not in sources.values():
                     sources[f"images of {name}"] = source
         return sources
+
+    def tables(self) -> dict[str, Path]:
+        """The tables of cleans by the names of their folders."""
+        tables = (path for path in walk(self._folder.path, MAX_DEPTH) if path.name == CLEAN_TABLE)
+        return {path.parent.relative_to(self._folder.path).as_posix(): path for path in tables}
 
     def source(self, images: str) -> str:
         """The source of what the page calls `images`.

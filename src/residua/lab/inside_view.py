@@ -1,27 +1,30 @@
 """Routes of the view "Look inside": a network without some of its blocks, its mistakes, and the studies."""
 
+from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse, Response
 
 from residua.analyse.table import STUDIES, find_study
-from residua.errors import ConfigError
 from residua.lab.actions import in_thread
 from residua.lab.folder_contents import FolderContents
-from residua.lab.state import TheLab
-from residua.report.drawing import describe_network, draw_column_only
-from residua.spec.describe import plain_numbers
+from residua.lab.released import downloaded_weights
+from residua.lab.run_folder import RunFolder
+from residua.lab.state import Lab, TheLab
+from residua.serve.problems import Refusal
 
 if TYPE_CHECKING:
-    from residua.lab.studied import StudiedNetwork, StudiedNetworks
+    from residua.lab.studied import StudiedNetworks
 
 router = APIRouter(prefix="/api/inside")
 MAX_PICTURES = 60
 """Most pictures of mistakes in one response."""
 
 
+Value = TypeVar("Value")
 Name = Annotated[str, Query(max_length=1000)]
 Count = Annotated[int, Query(ge=0, le=1 << 20)]
 
@@ -34,9 +37,11 @@ async def list_networks(lab: TheLab) -> JSONResponse:
         studies = [find_study(name) for name in STUDIES]
         return {
             "files": list(lab.contents.files()),
+            "released": lab.networks.call(downloaded_weights),
             "images": list(lab.contents.sources()),
             "studies": [
-                {"name": study.name, "title": study.title, "measures": study.measures} for study in studies
+                {"name": study.name, "title": study.title, "measures": study.measures.replace("`", "")}
+                for study in studies
             ],
         }
 
@@ -46,22 +51,7 @@ async def list_networks(lab: TheLab) -> JSONResponse:
 @router.get("/network")
 async def show_network(lab: TheLab, name: Name, images: Name = "", count: Count = 0) -> JSONResponse:
     """A network with its blocks, its classes and the labels of its images."""
-
-    def describe() -> dict[str, Any]:
-        one = _networks(lab.contents).open(name, images, count)
-        return {
-            "name": name,
-            "network": one.arch.name,
-            "classes": list(one.classes),
-            "labels": one.subject.labels.tolist(),
-            "blocks": one.blocks(),
-            "counts": plain_numbers(one.arch),
-            "drawing": draw_column_only(one.arch),
-            "description": describe_network(one.arch),
-            "whole": one.lesion(frozenset()),
-        }
-
-    return JSONResponse(await in_thread(describe))
+    return JSONResponse(await _ask(lab, _describe, name, images, count))
 
 
 @router.get("/lesion")
@@ -74,14 +64,13 @@ async def remove_blocks(
 ) -> JSONResponse:
     """Accuracy and predictions without blocks; `removed` are their numbers from 0, with commas between."""
 
-    def lesion() -> dict[str, Any]:
-        try:
-            numbers = frozenset(int(text) for text in removed.split(",") if text)
-        except ValueError:
-            raise ConfigError("removed cannot be used: give numbers with commas between") from None
-        return _networks(lab.contents).open(name, images, count).lesion(numbers)
-
-    return JSONResponse(await in_thread(lesion))
+    try:
+        numbers = frozenset(int(text) for text in removed.split(",") if text)
+    except ValueError:
+        raise Refusal(
+            400, "removed cannot be used: give numbers with commas between", reason="bad request"
+        ) from None
+    return JSONResponse(await _ask(lab, _lesion, name, images, count, numbers))
 
 
 @router.get("/picture")
@@ -89,25 +78,54 @@ async def show_picture(
     lab: TheLab, name: Name, index: Annotated[int, Query(ge=0)], images: Name = "", count: Count = 0
 ) -> Response:
     """One of the images."""
-    content = await in_thread(lambda: _networks(lab.contents).open(name, images, count).picture(index))
+    content = await _ask(lab, _picture, name, images, count, index)
     return Response(content, media_type="image/png", headers={"Cache-Control": "max-age=3600"})
 
 
 @router.get("/mistakes")
 async def show_mistakes(lab: TheLab, name: Name, images: Name = "", count: Count = 0) -> JSONResponse:
     """The most confident mistakes, the least likely labels, and the confusion matrix."""
-    return JSONResponse(await in_thread(lambda: _mistakes(_networks(lab.contents).open(name, images, count))))
+    return JSONResponse(await _ask(lab, _mistakes, name, images, count))
+
+
+async def _ask(lab: Lab, function: Callable[..., Value], *args: Any) -> Value:
+    """What a function of this module returns of a network, in the process that holds networks."""
+    return await in_thread(lambda: lab.networks.call(function, lab.contents.root, *args))
+
+
+# What follows runs in that process.
 
 
 @cache
-def _networks(contents: FolderContents) -> "StudiedNetworks":
-    """The networks in memory, from the first request on: torch takes seconds to import, and memory."""
+def _networks(root: Path) -> "StudiedNetworks":
+    """The networks in memory, from the first call on."""
     from residua.lab.studied import StudiedNetworks
 
-    return StudiedNetworks(contents)
+    return StudiedNetworks(FolderContents(RunFolder(root)))
 
 
-def _mistakes(one: "StudiedNetwork") -> dict[str, Any]:
+def _describe(root: Path, name: str, images: str, count: int) -> dict[str, Any]:
+    one = _networks(root).open(name, images, count)
+    return {
+        "name": name,
+        "network": one.arch.name,
+        "classes": list(one.classes),
+        "labels": one.subject.labels.tolist(),
+        "blocks": one.blocks(),
+        "whole": one.lesion(frozenset()),
+    }
+
+
+def _lesion(root: Path, name: str, images: str, count: int, removed: frozenset[int]) -> dict[str, Any]:
+    return _networks(root).open(name, images, count).lesion(removed)
+
+
+def _picture(root: Path, name: str, images: str, count: int, index: int) -> bytes:
+    return _networks(root).open(name, images, count).picture(index)
+
+
+def _mistakes(root: Path, name: str, images: str, count: int) -> dict[str, Any]:
+    one = _networks(root).open(name, images, count)
     evaluation = one.evaluation()
     classes, probabilities = one.classes, evaluation.probabilities
 

@@ -11,6 +11,7 @@ from typing import Any
 from residua.analyse.table import STUDIES
 from residua.errors import ResiduaError
 from residua.files import next_free
+from residua.lab.released import downloaded_weights
 from residua.lab.state import Lab
 from residua.lab.word_check import TypedNetwork
 from residua.reproduce.items import ITEMS
@@ -72,7 +73,8 @@ def analyse(lab: Lab, options: Mapping[str, Any]) -> JobPlan:
     try:
         if study not in STUDIES:
             raise _bad(f"no study {study!r}: give one of {', '.join(STUDIES)}")
-        paths = [str(lab.contents.path(name)) for name in names]
+        released = lab.networks.call(downloaded_weights)
+        paths = [name if name in released else str(lab.contents.path(name)) for name in names]
         data = ("--data", lab.contents.source(images)) if images else ()
     except ResiduaError as error:
         raise _bad(str(error)) from None

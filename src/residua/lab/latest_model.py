@@ -1,9 +1,8 @@
-"""LatestModel: the network of the run that an image was tried on last; torch is loaded when the first one is.
+"""LatestModel: the network of the run that an image was tried on last.
 
 The files of the run's states are part of its key, so a run that is being trained gives its newest network.
 """
 
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ class LatestModel:
     """The network that was used last."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._key: tuple[str, tuple[tuple[str, int], ...]] | None = None
         self._model: ServedModel | None = None
 
@@ -31,10 +29,8 @@ class LatestModel:
         """
         files = sorted((run / "checkpoints").glob("*.safetensors"))
         key = str(run), tuple((file.name, file.stat().st_mtime_ns) for file in files)
-        with self._lock:
-            if self._key != key or self._model is None:
-                self._model, self._key = None, None
-                self._model, self._key = load_model(run, engine="torch"), key
-            model = self._model
-            (output,) = model.compute([model.read(image)])
-            return model.describe(output, min(TOPK, len(model.classes)))
+        if self._key != key or self._model is None:
+            self._model, self._key = None, None
+            self._model, self._key = load_model(run, engine="torch"), key
+        (output,) = self._model.compute([self._model.read(image)])
+        return self._model.describe(output, min(TOPK, len(self._model.classes)))

@@ -47,7 +47,6 @@ def _items(lab: Lab) -> list[dict[str, Any]]:
             ],
         }
         for entry in lab.jobs.listing(("reproduce", "--list", "--json", "-o", str(folder)))
-        if entry["item"] in ITEMS  # the list ends with what is of no paper
         if entry["item"] in ITEMS  # experiments of ours are not of a paper
     ]
 

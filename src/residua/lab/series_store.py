@@ -65,7 +65,7 @@ class SeriesStore:
         Raises:
             ResourceError: The cache cannot be written.
         """
-        versions = [_version(run) for run in runs]
+        versions = [metrics_version(run) for run in runs]
         indexes: list[ColumnIndex | Future[ColumnIndex] | None] = []
         for run, version in zip(runs, versions, strict=True):
             is_known = all(self._lookup(run, name, version) for name in names)
@@ -78,9 +78,9 @@ class SeriesStore:
 
     def names(self, run: Path) -> list[str]:
         """The metrics of a run."""
-        if _version(run)[1] <= SMALL_BYTES:
+        if metrics_version(run)[1] <= SMALL_BYTES:
             return list(read_small(run))
-        return list(_result(self._begin_update(run, _version(run))).names)
+        return list(_result(self._begin_update(run, metrics_version(run))).names)
 
     def rest(self) -> None:
         """End the processes until a large file is to be parsed again."""
@@ -216,8 +216,8 @@ def _full(error: OSError) -> ResourceError:
     return ResourceError(f"the cache of curves cannot be written ({error.strerror}): make room")
 
 
-def _version(run: Path) -> tuple[int, int, int]:
-    """Inode, size and time of the metrics of a run; zeros where there are none."""
+def metrics_version(run: Path) -> tuple[int, int, int]:
+    """Inode, size and time of the metrics of a run, by which a change is seen; zeros where there are none."""
     try:
         status = os.stat(run / METRICS, follow_symlinks=False)
     except OSError:

@@ -22,11 +22,14 @@ def run(app: FastAPI, sock: socket.socket, *, log: Callable[[str], None]) -> Non
         log: Receives the line `lab ADDRESS`, and one when jobs are stopped.
     """
     lab: Lab = app.state.lab
-    _LabServer(connection_config(app, lab.limits), lab, log).run([sock])
+    try:
+        _LabServer(connection_config(app, lab.limits), lab, log).run([sock])
+    finally:
+        lab.close()
 
 
 class _LabServer(UvicornServer):
-    """uvicorn's server, which ends the streams of events before it waits for responses."""
+    """uvicorn's server, which ends what takes long before it waits for responses."""
 
     def __init__(self, config: Config, lab: Lab, log: Callable[[str], None]) -> None:
         super().__init__(config)
@@ -44,9 +47,9 @@ class _LabServer(UvicornServer):
         self.should_exit = self._lab.is_draining = True
 
     async def on_tick(self, counter: int) -> bool:
-        """Ten times a second: end the streams once the server is to stop."""
+        """Ten times a second: end streams of events and computations once the server is to stop."""
         if self.should_exit:
-            self._lab.broadcast.close()
+            self._lab.end_responses()
         return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

@@ -8,9 +8,10 @@ from fastapi import Depends, Query, Request
 
 from residua.errors import ConfigError
 from residua.lab.broadcast import Broadcast
+from residua.lab.compute_process import ComputeProcess
 from residua.lab.folder_contents import FolderContents
 from residua.lab.jobs import Jobs
-from residua.lab.latest_model import LatestModel
+from residua.lab.latest_curves import LatestCurves
 from residua.lab.notes import Notes
 from residua.lab.run_folder import RunFolder
 from residua.lab.run_table import RunTable
@@ -30,14 +31,18 @@ class Lab:
     """Their rows."""
     store: SeriesStore
     """Their metrics."""
+    curves: LatestCurves
+    """Curves made of them."""
     notes: Notes
     """Tags and notes."""
     jobs: Jobs
     """Commands that the page started."""
     broadcast: Broadcast
     """Events for open pages."""
-    model: LatestModel
-    """Predicts images with the network of a run."""
+    networks: ComputeProcess
+    """Studies single networks, predicts images, and reads the tables of cleans."""
+    comparisons: ComputeProcess
+    """Compares runs, which takes minutes; other views do not wait for it."""
     bodies: Bodies
     """Images that arrive."""
     contents: FolderContents
@@ -70,10 +75,16 @@ class Lab:
         except ConfigError as error:
             raise Refusal(404, str(error), reason="not found") from None
 
-    def close(self) -> None:
-        """Stop jobs, threads and streams."""
+    def end_responses(self) -> None:
+        """End the responses that would go on for long: streams of events, and computations."""
         self.is_draining = True
         self.broadcast.close()
+        self.networks.close()
+        self.comparisons.close()
+
+    def close(self) -> None:
+        """Stop jobs, threads and streams."""
+        self.end_responses()
         self.jobs.close()
         self.table.close()
         self.store.close()

@@ -1,12 +1,11 @@
 """Networks that the view "Look inside" studies, each with a few hundred labelled images in memory.
 
-A network is a run of the folder or a file of weights in it. Its images are the run's own test images, the
-digits, those of another run, or CIFAR-10 in the folder. The page names both by what this file lists, never by
-path.
+A network is a run of the folder, a file of weights in it, or released weights on this machine. Its images are
+the run's own test images, the digits, those of another run, or CIFAR-10 in the folder. The page names all of
+them by what it was told, never by path.
 Loading takes seconds, so the last few networks stay in memory until their files change.
 """
 
-import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from residua.errors import ConfigError, ResiduaError
 from residua.jobs.analyse import subject_of
 from residua.lab.folder_contents import FolderContents, files_of
 from residua.lab.pictures import png
+from residua.lab.released import downloaded_weights
 from residua.measure.evaluation import Evaluation
 from residua.measure.score import wilson
 from residua.predict.predictor import load_network
@@ -107,18 +107,17 @@ class StudiedNetwork:
 
 
 class StudiedNetworks:
-    """The networks of a folder; threads may share it."""
+    """The networks of a folder."""
 
     def __init__(self, contents: FolderContents) -> None:
         self._contents = contents
         self._loaded: OrderedDict[tuple[str, str, int], tuple[float, StudiedNetwork]] = OrderedDict()
-        self._lock = threading.Lock()
 
     def open(self, name: str, images: str = "", count: int = 0) -> StudiedNetwork:
         """A network with images.
 
         Args:
-            name: A run or a file of weights of the folder.
+            name: A run or a file of weights of the folder, or released weights on this machine.
             images: A key of `sources`; empty takes the run's own.
             count: How many images, at most; 0 takes as many as the network is fast enough for.
 
@@ -126,18 +125,25 @@ class StudiedNetworks:
             ConfigError: There is no such network, it does not classify these images, or one of them cannot be
                 read.
         """
-        path, key = self._contents.path(name), (name, images, count)
+        path, key = self._path(name), (name, images, count)
         changed = max((file.stat().st_mtime for file in files_of(path)), default=0.0)
-        with self._lock:  # two at a time would double the memory
-            known = self._loaded.get(key)
-            if known and known[0] == changed:
-                self._loaded.move_to_end(key)
-                return known[1]
-            network = self._read(name, path, self._source(path, images), min(count, IMAGES))
-            self._loaded[key] = (changed, network)
-            while len(self._loaded) > MAX_NETWORKS:
-                self._loaded.popitem(last=False)
-            return network
+        known = self._loaded.get(key)
+        if known and known[0] == changed:
+            self._loaded.move_to_end(key)
+            return known[1]
+        network = self._read(name, path, self._source(path, images), min(count, IMAGES))
+        self._loaded[key] = (changed, network)
+        while len(self._loaded) > MAX_NETWORKS:
+            self._loaded.popitem(last=False)
+        return network
+
+    def _path(self, name: str) -> Path:
+        try:
+            return self._contents.path(name)
+        except ConfigError:
+            if name in downloaded_weights():
+                return Path(name)
+            raise
 
     def _read(self, name: str, path: Path, source: str | None, count: int) -> StudiedNetwork:
         """The network; an error names the file as the page does, not by its path on this machine."""
@@ -150,7 +156,7 @@ class StudiedNetworks:
         if not images:
             if (path / RECIPE).is_file():
                 return None
-            raise ConfigError(f"{path.name} is a file of weights: choose images to study it with")
+            raise ConfigError(f"{path.name} holds weights alone: choose images to study them with")
         return self._contents.source(images)
 
 

@@ -144,7 +144,8 @@ def _notes(word: str, text: str) -> list[str]:
     if "{" in word:
         return []
     pattern = text if text in PATTERNS else pattern_of(word)
-    about = " ".join((PATTERNS[pattern].__doc__ or "").partition("\n\n")[0].split()) if pattern else ""
+    doc = (PATTERNS[pattern].__doc__ or "").replace("`", "") if pattern else ""
+    about = " ".join(doc.partition("\n\n")[0].split())
     notes = [f"Order {pattern}. {about}" if pattern in ORDERS else about] if about else []
     before, inside, after = split_word(word)
     if "(" not in word:

@@ -1,11 +1,13 @@
 """Routes of the view "Words": check a typed network at every keystroke, and the result of a trained one."""
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
 from residua.lab.actions import in_thread
+from residua.lab.lessons import EXAMPLES, LESSONS, SHORTCUTS
 from residua.lab.state import TheRun
 from residua.lab.word_check import MAX_TEXT, TypedNetwork, check
 from residua.measure.score import wilson
@@ -14,6 +16,18 @@ from residua.spec.describe import cost
 from residua.spec.word_network import DEPTH
 
 router = APIRouter(prefix="/api/words")
+
+
+@router.get("")
+async def lessons() -> JSONResponse:
+    """The lessons, examples of words, and the shortcuts."""
+    return JSONResponse(
+        {
+            "lessons": [asdict(lesson) for lesson in LESSONS],
+            "examples": [asdict(example) for example in EXAMPLES],
+            "shortcuts": list(SHORTCUTS.items()),
+        }
+    )
 
 
 @router.get("/check")

@@ -17,6 +17,17 @@ export function query(values) {
   return search.toString()
 }
 
+/** The address of a view, such as `#/curves?run=a&run=b`. */
+export function address(view, values = {}) {
+  const search = query(values)
+  return search ? `#/${view}?${search}` : `#/${view}`
+}
+
+/** Keep what a view shows in the address of the page. */
+export function remember(view, values) {
+  history.replaceState(null, '', address(view, values))
+}
+
 /** GET as JSON. */
 export async function get(path, values = {}, { signal } = {}) {
   return (await request(path, values, { signal })).json()

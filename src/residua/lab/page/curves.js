@@ -1,7 +1,7 @@
 // Curves of many runs on one axis, as in the papers: training thin, test bold. The server samples for the width.
 
-import { get, getBytes, on } from './api.js'
-import { announce, h, metricName, problem, short, svg } from './elements.js'
+import { get, getBytes, on, query, remember } from './api.js'
+import { announce, attempt, h, metricName, select, short, svg, table } from './elements.js'
 import { Plot } from './plot.js'
 
 const MOST_RUNS = 200
@@ -13,8 +13,8 @@ const DASHES = [[], [7, 4], [2, 3], [10, 3, 2, 3]]
 /** Show curves in `element`; runs, metrics, axis, smoothing and zoom are in the address. */
 export function show(element, params) {
   const view = {
-    runs: (params.get('runs') ?? params.get('run') ?? '').split(',').filter(Boolean).slice(0, MOST_RUNS),
-    metrics: (params.get('metrics') ?? '').split(',').filter(Boolean),
+    runs: params.getAll('run').slice(0, MOST_RUNS),
+    metrics: params.getAll('metric'),
     axis: params.get('axis') in AXES ? params.get('axis') : 'epoch',
     smooth: Number(params.get('smooth')) || 0,
     group: params.get('group') === '1',
@@ -29,46 +29,40 @@ export function show(element, params) {
   let turn = null
   let live = 0
 
-  const title = h('h1', {}, 'Curves')
+  const title = h('h1', 'Curves')
   const trouble = h('div')
-  const metric = h('select', { onchange: () => { view.metrics = metric.value.split(','); load() } })
-  const axis = h('select', { onchange: () => { view.axis = axis.value; view.low = view.high = null; load() } },
-    Object.entries(AXES).map(([name, text]) => h('option', { value: name, selected: name === view.axis }, text)))
+  const metric = h('label', 'Metric')
+  const axis = select(Object.entries(AXES), view.axis, (name) => { view.axis = name; view.low = view.high = null; load() })
   const smooth = h('input', { type: 'range', min: 0, max: 20, step: 0.5, value: view.smooth * 100, oninput: () => { view.smooth = smooth.value / 100; load() } })
-  const smoothText = h('span', { className: 'number' })
+  const smoothText = h('span.number')
   const check = (text, key, change) => {
     const box = h('input', { type: 'checkbox', checked: view[key], onchange: () => { view[key] = box.checked; change() } })
-    return h('label', {}, box, text)
+    return h('label', box, text)
   }
-  const unzoom = h('button', { type: 'button', hidden: true, onclick: () => zoom(null, null) }, 'Whole axis')
-  const save = h('a', { className: 'button end', download: '' }, 'Save as one HTML file')
-  const frame = h('figure', { className: 'plot' })
-  const readout = h('p', { className: 'readout', 'aria-live': 'polite' })
-  const legend = h('ul', { className: 'legend', 'aria-label': 'Curves' })
-  const numbers = h('details', { className: 'box', ontoggle: () => numbers.open && drawNumbers() }, h('summary', {}, 'The curves as a table'))
+  const unzoom = h('button', { hidden: true, onclick: () => zoom(null, null) }, 'Whole axis')
+  const save = h('a.button.end', { download: '' }, 'Save as one HTML file')
+  const frame = h('figure.plot')
+  const readout = h('p.readout', { 'aria-live': 'polite' })
+  const legend = h('ul.legend', { 'aria-label': 'Curves' })
+  const numbers = h('details.box', { ontoggle: () => numbers.open && drawNumbers() }, h('summary', 'The curves as a table'))
   const plot = new Plot(frame, { zoom, point: (text) => { readout.textContent = text } })
   element.append(title, trouble,
-    h('div', { className: 'controls' }, h('label', {}, 'Metric', metric), h('label', {}, 'Against', axis),
-      h('label', {}, 'Smooth', smooth, smoothText), check('Seeds as mean and range', 'group', load),
+    h('div.controls', metric, h('label', 'Against', axis),
+      h('label', 'Smooth', smooth, smoothText), check('Seeds as mean and range', 'group', load),
       check('Logarithmic axis', 'log', () => { view.low = view.high = null; load() }), check('Logarithmic values', 'logY', draw), unzoom, save),
     frame, readout, legend, numbers)
 
-  async function begin() {
-    try {
-      const table = await get('api/runs')
-      rows = new Map(table.rows.map((row) => [row.name, row]))
-      if (!view.runs.length) view.runs = table.rows.filter((row) => row.metric).sort((a, b) => b.updated - a.updated).slice(0, FIRST_RUNS).map((row) => row.name)
-      if (!view.runs.length) {
-        frame.replaceChildren(h('p', { className: 'empty quiet' }, 'No run has finished an epoch yet. The first one is drawn here.'))
-        return
-      }
-      const names = await get('api/curves/metrics', { run: view.runs[0] })
-      offerMetrics(names)
-      await load()
-    } catch (error) {
-      trouble.replaceChildren(problem(error))
+  const begin = () => attempt(trouble, async () => {
+    const table = await get('api/runs')
+    rows = new Map(table.rows.map((row) => [row.name, row]))
+    if (!view.runs.length) view.runs = table.rows.filter((row) => row.metric).sort((a, b) => b.updated - a.updated).slice(0, FIRST_RUNS).map((row) => row.name)
+    if (!view.runs.length) {
+      frame.replaceChildren(h('p.empty.quiet', 'No run has finished an epoch yet. The first one is drawn here.'))
+      return
     }
-  }
+    offerMetrics(await get('api/curves/metrics', { run: view.runs[0] }))
+    await load()
+  })
 
   function offerMetrics(names) {
     const pairs = names.filter((name) => name.startsWith('train_') && names.includes(name.replace('train_', 'test_')))
@@ -76,33 +70,29 @@ export function show(element, params) {
     const singles = names.filter((name) => !['step', 'epoch'].includes(name)).map((name) => [name])
     const all = [...pairs.sort((a, b) => b[0].includes('error') - a[0].includes('error')), ...singles]
     if (!view.metrics.length) view.metrics = all[0] ?? []
-    metric.replaceChildren(...all.map((choice) => (
-      h('option', { value: choice.join(','), selected: choice.join(',') === view.metrics.join(',') },
-        choice.length > 1 ? `${metricName(choice[0].replace('train_', ''))}, training and test` : metricName(choice[0])))))
+    const title = ([first, second]) => (second ? `${metricName(first.replace('train_', ''))}, training and test` : metricName(first))
+    metric.append(select(all.map((choice) => [choice.join(','), title(choice)]), view.metrics.join(','), (value) => { view.metrics = value.split(','); load() }))
   }
 
   async function load() {
     turn?.abort()
     turn = new AbortController()
     const { signal } = turn
-    remember()
+    keep()
     frame.classList.add('loading')
-    try {
+    await attempt(trouble, async () => {
       document_ = decode(await getBytes('api/curves', {
         run: view.runs, metric: view.metrics, axis: view.axis, width: plot.pixels, low: view.low, high: view.high,
         log: view.log || null, smooth: view.smooth || null, group: view.group || null,
       }, { signal }))
       trouble.replaceChildren()
       draw()
-    } catch (error) {
-      if (error.name !== 'AbortError') trouble.replaceChildren(problem(error))
-    } finally {
-      if (!signal.aborted) frame.classList.remove('loading')
-    }
+    })
+    if (!signal.aborted) frame.classList.remove('loading')
   }
 
   function draw() {
-    remember()
+    keep()
     if (!document_) return
     const { head, x, values } = document_
     const lines = head.series.map((one, place) => styled(one, values[place]))
@@ -113,7 +103,7 @@ export function show(element, params) {
     })
     smoothText.textContent = head.window ? `${short(head.window)} ${AXES[view.axis]}` : 'off'
     unzoom.hidden = view.low === null
-    save.href = `api/export?${new URLSearchParams(view.runs.map((run) => ['run', run]))}`
+    save.href = `api/export?${query({ run: view.runs })}`
     title.textContent = view.runs.length === 1 ? view.runs[0] : `${view.runs.length} runs`
     drawLegend(lines)
     if (numbers.open) drawNumbers()
@@ -136,8 +126,11 @@ export function show(element, params) {
   function drawLegend(lines) {
     const first = new Map()
     for (const line of lines) if (!first.has(line.name)) first.set(line.name, line)
-    legend.replaceChildren(...[...first.values()].map((line) => h('li', {},
-      h('button', { type: 'button', 'aria-pressed': String(!hidden.has(line.run)), 'data-run': line.run,
+    const state = JSON.stringify([...first.values()].map(({ name, run, colour, dash }) => [name, run, colour, dash, hidden.has(run)]))
+    if (legend.state === state) return // a zoom changes no name
+    legend.state = state
+    legend.replaceChildren(...[...first.values()].map((line) => h('li',
+      h('button', { 'aria-pressed': String(!hidden.has(line.run)), 'data-run': line.run,
         onclick: () => toggle(line), onpointerenter: () => plot.highlight(line.name), onpointerleave: () => plot.highlight(null),
         onfocus: () => plot.highlight(line.name), onblur: () => plot.highlight(null) },
       svg('svg', { viewBox: '0 0 28 12', 'aria-hidden': 'true' },
@@ -164,12 +157,9 @@ export function show(element, params) {
         last = value
       })
       const name = line.part === 'raw' ? line.label : `${line.label}, ${line.part}`
-      return h('tr', {}, h('th', { scope: 'row' }, name), ...[least, at, greatest, last].map((value) => h('td', { className: 'numeric' }, Number.isFinite(value) ? short(value) : '')))
+      return [name, ...[least, at, greatest, last].map((value) => (Number.isFinite(value) ? short(value) : ''))]
     })
-    const table = h('div', { className: 'table', role: 'region', 'aria-label': 'The curves as a table', tabIndex: 0 }, h('table', {},
-      h('thead', {}, h('tr', {}, ...['Curve', 'Lowest', `at ${AXES[view.axis]}`, 'Highest', 'Last'].map((text, place) => h('th', { scope: 'col', className: place ? 'numeric' : '' }, text)))),
-      h('tbody', {}, cells)))
-    numbers.replaceChildren(numbers.querySelector('summary'), table)
+    numbers.replaceChildren(numbers.querySelector('summary'), table('The curves as a table', ['Curve', 'Lowest', `at ${AXES[view.axis]}`, 'Highest', 'Last'], cells, [1, 2, 3, 4]))
   }
 
   function zoom(low, high) {
@@ -178,13 +168,11 @@ export function show(element, params) {
     return load()
   }
 
-  function remember() {
-    const values = {
-      runs: view.runs.join(','), metrics: view.metrics.join(','), axis: view.axis === 'epoch' ? '' : view.axis, smooth: view.smooth || '',
-      group: view.group ? 1 : '', log: view.log ? 1 : '', logy: view.logY ? 1 : '', low: view.low ?? '', high: view.high ?? '',
-    }
-    const search = new URLSearchParams(Object.entries(values).filter(([, value]) => value !== ''))
-    history.replaceState(null, '', `#/curves?${search}`)
+  function keep() {
+    remember('curves', {
+      run: view.runs, metric: view.metrics, axis: view.axis === 'epoch' ? null : view.axis, smooth: view.smooth || null,
+      group: view.group ? 1 : null, log: view.log ? 1 : null, logy: view.logY ? 1 : null, low: view.low, high: view.high,
+    })
   }
 
   function changed({ rows: fresh }) {

@@ -1,8 +1,8 @@
 // Look inside: blocks are removed from a trained network while one watches; its mistakes; the studies of `residua analyse`.
 
-import { canAct, get, query } from './api.js'
-import { announce, h, problem, short, svg } from './elements.js'
-import { startJob, watchJob } from './jobs.js'
+import { canAct, get, query, remember } from './api.js'
+import { announce, attempt, byName, fill, h, problem, select, short, status, svg, table } from './elements.js'
+import { showJob } from './jobs.js'
 
 const GRID = 24
 const MOST_CLASSES = 40
@@ -14,50 +14,48 @@ export function show(element, params) {
   const chosen = { name: params.get('run') ?? '', beside: params.get('beside') ?? '', images: params.get('images') ?? '' }
   const order = { kind: params.get('order') ?? 'random', seed: Number(params.get('seed')) || 1 }
   const ends = []
-  let lists = { files: [], images: [], studies: [], runs: [] }
+  let lists = null
   let panels = []
   let turn = 0
 
   const trouble = h('div')
-  const choices = h('div', { className: 'controls' })
-  const lesion = h('section', { className: 'box', 'aria-labelledby': 'lesion-title', hidden: true })
-  const mistakes = h('section', { className: 'box', 'aria-labelledby': 'mistakes-title', hidden: true })
-  const studies = h('section', { className: 'box', 'aria-labelledby': 'studies-title', hidden: true })
-  element.append(h('h1', {}, 'Look inside'),
-    h('p', { className: 'lead' }, 'Remove blocks from a trained network, without training it again. See what it gets wrong, and what it computes.'),
+  const choices = h('div.controls')
+  const lesion = h('section.box', { hidden: true })
+  const mistakes = h('section.box', { hidden: true })
+  const studies = h('section.box', { hidden: true })
+  element.append(h('h1', 'Look inside'),
+    h('p.lead', 'Remove blocks from a trained network, without training it again. See what it gets wrong, and what it computes.'),
     choices, trouble, lesion, mistakes, studies)
 
-  async function begin() {
-    try {
-      const [inside, table] = await Promise.all([get('api/inside'), get('api/runs')])
-      lists = { ...inside, runs: table.rows.filter((row) => row.best).map((row) => row.name).sort(byName) }
-      if (!chosen.name) chosen.name = lists.runs[0] ?? lists.files[0] ?? ''
-      if (chosen.name) await open()
-      else trouble.replaceChildren(h('p', { className: 'box empty' }, 'No network is trained yet. The view Words trains one with a click.'))
-    } catch (error) {
-      trouble.replaceChildren(problem(error))
-    }
-  }
+  const begin = () => attempt(trouble, async () => {
+    const [inside, runs] = await Promise.all([get('api/inside'), get('api/runs')])
+    lists = { ...inside, runs: runs.rows.filter((row) => row.best).map((row) => row.name).sort(byName) }
+    if (!chosen.name) chosen.name = lists.runs[0] ?? lists.files[0] ?? ''
+    if (chosen.name) await open()
+    else trouble.replaceChildren(h('p.box.empty', 'No network is trained yet. The view Words trains one with a click.'))
+  })
 
   function choosers() {
-    const networks = (name, change, none) => h('select', { onchange: (event) => change(event.target.value) },
-      none ? h('option', { value: '' }, none) : null,
-      h('optgroup', { label: 'Runs' }, lists.runs.map((run) => h('option', { selected: run === name }, run))),
-      lists.files.length ? h('optgroup', { label: 'Files of weights' }, lists.files.map((file) => h('option', { selected: file === name }, file))) : null)
+    const choose = (name) => (value) => { chosen[name] = value; open() }
+    const networks = (name, none = []) => {
+      const group = (label, names) => (names.length ? h('optgroup', { label }, names.map((one) => h('option', { selected: one === chosen[name] }, one))) : null)
+      const choice = select(none, null, choose(name))
+      choice.append(...[group('Runs', lists.runs), group('Files of weights', lists.files), group('Released weights', lists.released)].filter(Boolean))
+      return choice
+    }
     return [
-      h('label', {}, 'Network', networks(chosen.name, (value) => { chosen.name = value; open() })),
-      h('label', {}, 'Beside it', networks(chosen.beside, (value) => { chosen.beside = value; open() }, 'none')),
-      h('label', {}, 'Images', h('select', { onchange: (event) => { chosen.images = event.target.value; open() } },
-        h('option', { value: '' }, 'held out by the run'), lists.images.map((name) => h('option', { selected: name === chosen.images }, name)))),
+      h('label', 'Network', networks('name')),
+      h('label', 'Beside it', networks('beside', [['', 'none']])),
+      h('label', 'Images', select([['', 'held out by the run'], ...lists.images], chosen.images, choose('images'))),
     ]
   }
 
   async function open() {
-    if (!chosen.images && lists.files.includes(chosen.name)) chosen.images = lists.images.find((name) => name !== 'digits') ?? lists.images[0]
+    if (!chosen.images && !lists.runs.includes(chosen.name)) chosen.images = lists.images.find((name) => name !== 'digits') ?? lists.images[0]
     choices.replaceChildren(...choosers())
     const mine = ++turn
-    remember()
-    trouble.replaceChildren(h('p', { className: 'quiet', role: 'status' }, 'Reading networks and images …'))
+    keep()
+    trouble.replaceChildren(status('Reading networks and images …'))
     try {
       const names = [chosen.name, chosen.beside].filter(Boolean)
       const found = []
@@ -86,23 +84,22 @@ export function show(element, params) {
   let plot = null
 
   function drawLesion() {
-    lesion.hidden = false
-    slider = h('input', { type: 'range', id: 'lesion', min: 0, max: Math.max(...panels.map((panel) => panel.removable.length)), value: 0, step: 1, oninput: slide })
-    output = h('output', { htmlFor: 'lesion', className: 'number' })
-    const kind = h('select', { onchange: () => { order.kind = kind.value; reorder() } }, Object.entries(ORDERS).map(([name, title]) => h('option', { value: name, selected: name === order.kind }, title)))
-    const shuffle = h('button', { type: 'button', onclick: () => { order.kind = kind.value = 'random'; order.seed += 1; reorder() } }, 'Other blocks')
-    const sweep = h('button', { type: 'button', onclick: sweepAll }, 'Draw the whole line')
-    plot = h('figure', { className: 'line-plot' })
-    lesion.replaceChildren(h('h2', { id: 'lesion-title' }, 'Without some of its blocks'),
-      h('p', { className: 'quiet' }, 'A residual block loses its branch and keeps its shortcut. A plain block is replaced by nothing; where it changes the width it has to stay (after Veit et al. 2016). Select a block to remove it alone.'),
-      h('div', { className: 'controls slider' }, h('label', { htmlFor: 'lesion' }, 'Blocks removed'), slider, output, h('label', {}, 'Removed', kind), shuffle, sweep),
+    slider = h('input#lesion', { type: 'range', min: 0, max: Math.max(...panels.map((panel) => panel.removable.length)), value: 0, step: 1, oninput: slide })
+    output = h('output.number', { htmlFor: 'lesion' })
+    const kind = select(Object.entries(ORDERS), order.kind, (name) => { order.kind = name; reorder() })
+    const shuffle = h('button', { onclick: () => { order.kind = kind.value = 'random'; order.seed += 1; reorder() } }, 'Other blocks')
+    const sweep = h('button', { onclick: sweepAll }, 'Draw the whole line')
+    plot = h('figure.line-plot')
+    fill(lesion, 'Without some of its blocks',
+      h('p.quiet', 'A residual block loses its branch and keeps its shortcut. A plain block is replaced by nothing; where it changes the width it has to stay (after Veit et al. 2016). Select a block to remove it alone.'),
+      h('div.controls.slider', h('label', { htmlFor: 'lesion' }, 'Blocks removed'), slider, output, h('label', 'Removed', kind), shuffle, sweep),
       h('div', { className: `panels panels-${panels.length}` }, panels.map((panel) => panel.element)), plot)
     panels.forEach((panel) => panel.order(order))
     slide()
   }
 
   function reorder() {
-    remember()
+    keep()
     panels.forEach((panel) => { panel.order(order); panel.line.clear() })
     slide()
   }
@@ -132,43 +129,32 @@ export function show(element, params) {
 
   async function drawMistakes() {
     mistakes.hidden = false
-    const found = await get('api/inside/mistakes', { name: chosen.name, images: chosen.images }).catch((error) => { mistakes.replaceChildren(problem(error)) })
+    const found = await attempt(mistakes, () => get('api/inside/mistakes', { name: chosen.name, images: chosen.images }))
     if (!found) return
-    const grid = h('div', { className: 'pictures' })
-    const list = h('select', { onchange: () => fill(found[list.value]) }, Object.entries(LISTS).map(([name, title]) => h('option', { value: name }, title)))
-    const fill = (rows) => grid.replaceChildren(...rows.map((row) => card(picture(chosen.name, chosen.images, row.index, row.title), row.label !== row.predicted,
-      [`label ${row.label}`, `${row.predicted} ${Math.round(100 * row.confidence)} %`])), rows.length ? '' : h('p', { className: 'quiet' }, 'None: every image is classified as labelled.'))
-    const pick = (label, predicted) => fill([...found.worst, ...found.surprising].filter((row, place, all) => row.label === label && row.predicted === predicted && all.findIndex((one) => one.index === row.index) === place))
-    mistakes.replaceChildren(h('h2', { id: 'mistakes-title' }, `What ${chosen.name} gets wrong`),
-      h('p', { className: 'quiet' }, `Of ${found.images} images, always the same ones. Rows of the matrix are labels, columns predicted classes; select a number to see its images.`),
-      h('div', { className: 'columns even' }, confusion(found, pick), h('div', {}, h('div', { className: 'controls' }, h('label', {}, 'Images', list)), grid)))
-    fill(found.worst)
+    const grid = h('div.pictures')
+    const list = (rows) => grid.replaceChildren(...rows.map((row) => card(picture(chosen.name, chosen.images, row.index, row.title), row.label !== row.predicted,
+      [`label ${row.label}`, `${row.predicted} ${Math.round(100 * row.confidence)} %`])), rows.length ? '' : h('p.quiet', 'None: every image is classified as labelled.'))
+    const pick = (label, predicted) => list([...found.worst, ...found.surprising].filter((row, place, all) => row.label === label && row.predicted === predicted && all.findIndex((one) => one.index === row.index) === place))
+    fill(mistakes, `What ${chosen.name} gets wrong`,
+      h('p.quiet', `Of ${found.images} images, always the same ones. Rows of the matrix are labels, columns predicted classes; select a number to see its images.`),
+      h('div.columns.even', confusion(found, pick), h('div', h('div.controls', h('label', 'Images', select(Object.entries(LISTS), 'worst', (name) => list(found[name])))), grid)))
+    list(found.worst)
   }
 
   function drawStudies() {
-    studies.hidden = false
     const result = h('div')
-    const buttons = lists.studies.map((study) => h('li', {}, h('button', { type: 'button', disabled: !canAct || !chosen.name, onclick: () => run(study) }, study.title), h('span', { className: 'quiet' }, study.measures.replaceAll('`', ''))))
-    studies.replaceChildren(h('h2', { id: 'studies-title' }, 'Studies'),
-      h('p', { className: 'quiet' }, 'Each is a job of its own. Its page says how to read it.'), h('ul', { className: 'studies' }, buttons), result)
-    async function run({ name, title }) {
-      try {
-        const job = await startJob('analyse', { name: chosen.name, beside: chosen.beside, study: name, images: chosen.images })
-        announce(`${title} started`)
-        ends.push(watchJob(job.id, (now) => result.replaceChildren(now.page
-          ? h('p', {}, h('a', { className: 'button', href: `api/jobs/${job.id}/page`, target: '_blank' }, `Open “${title}”`))
-          : h('p', { className: 'quiet', role: 'status' }, `${title}: ${now.state}. ${now.lines.at(-1) ?? ''}`))))
-      } catch (error) {
-        result.replaceChildren(problem(error))
-      }
-    }
+    const run = ({ name, title }) => attempt(result, async () => {
+      ends.push(await showJob(result, 'analyse', { name: chosen.name, beside: chosen.beside, study: name, images: chosen.images }, title, `Open “${title}”`))
+    })
+    const buttons = lists.studies.map((study) => h('li', h('button', { disabled: !canAct || !chosen.name, onclick: () => run(study) }, study.title), h('span.quiet', study.measures)))
+    fill(studies, 'Studies', h('p.quiet', 'Each is a job of its own. Its page says how to read it.'), h('ul.studies', buttons), result)
   }
 
-  function remember() {
-    const search = query({ beside: chosen.beside, images: chosen.images, order: order.kind, seed: order.seed })
-    history.replaceState(null, '', `#/inside/${encodeURIComponent(chosen.name)}?${search}`)
+  function keep() {
+    remember('inside', { run: chosen.name, beside: chosen.beside, images: chosen.images, order: order.kind, seed: order.seed })
   }
 
+  trouble.append(status('Reading networks and images …'))
   begin()
   return () => {
     turn += 1
@@ -188,15 +174,15 @@ class Panel {
     this.turn = 0
     this.removed = new Set()
     this.buttons = network.blocks.map((block, number) => h('button', {
-      type: 'button', className: `unit stage-${1 + (block.stage % 5)} ${block.has_shortcut ? 'skips' : 'plain'}`, disabled: !block.is_removable, title: `${block.name} ${block.word}`,
+      className: `unit stage-${1 + (block.stage % 5)} ${block.has_shortcut ? 'skips' : 'plain'}`, disabled: !block.is_removable, title: `${block.name} ${block.word}`,
       'aria-pressed': 'false', 'aria-label': `Remove block ${block.name}`, onclick: () => this.toggle(number) }))
-    this.score = h('p', { className: 'score' })
-    this.grid = h('div', { className: 'pictures' })
+    this.score = h('p.score')
+    this.grid = h('div.pictures')
     this.cards = network.labels.slice(0, GRID).map((label, index) => card(picture(network.name, images, index, `image ${index}`, network.count), false, [network.classes[label], '']))
     this.grid.append(...this.cards)
-    this.element = h('section', { className: 'panel', 'aria-label': network.name },
-      h('h3', {}, network.name), h('p', { className: 'quiet' }, `${network.network}, ${network.blocks.length} blocks`),
-      h('div', { className: 'units', role: 'group', 'aria-label': `Blocks of ${network.name}` }, this.buttons), this.score, this.grid)
+    this.element = h('section.panel', { 'aria-label': network.name },
+      h('h3', network.name), h('p.quiet', `${network.network}, ${network.blocks.length} blocks`),
+      h('div.units', { role: 'group', 'aria-label': `Blocks of ${network.name}` }, this.buttons), this.score, this.grid)
   }
 
   order({ kind, seed }) {
@@ -246,7 +232,7 @@ class Panel {
   draw({ accuracy, interval, images, predicted, confidence, removed }) {
     const whole = this.network.whole
     this.text = `${this.network.name} ${accuracy.toFixed(1)} % right`
-    this.score.replaceChildren(h('strong', {}, `${accuracy.toFixed(1)} %`), ` right of ${images} images, `, h('span', { className: 'quiet' },
+    this.score.replaceChildren(h('strong', `${accuracy.toFixed(1)} %`), ` right of ${images} images, `, h('span.quiet',
       `95 % interval ${interval.map((value) => value.toFixed(1)).join(' to ')}`, removed.length ? `; ${whole.accuracy.toFixed(1)} % with all blocks` : ''))
     this.cards.forEach((figure, index) => {
       const wrong = predicted[index] !== this.network.labels[index]
@@ -270,10 +256,6 @@ function shuffled(all, seed) {
   return all
 }
 
-function byName(one, other) {
-  return one.localeCompare(other, 'en', { numeric: true })
-}
-
 /** The address of an image. */
 function picture(name, images, index, alt, count = 0) {
   return h('img', { src: `api/inside/picture?${query({ name, images, index, count: count || null })}`, alt, loading: 'lazy' })
@@ -281,23 +263,23 @@ function picture(name, images, index, alt, count = 0) {
 
 /** A picture with its label and what is predicted. */
 export function card(image, isWrong, [label, predicted]) {
-  return h('figure', { className: isWrong ? 'card wrong' : 'card' }, image, h('figcaption', {}, h('span', {}, label), h('span', { className: 'prediction' }, predicted)))
+  return h('figure', { className: isWrong ? 'card wrong' : 'card' }, image, h('figcaption', h('span', label), h('span.prediction', predicted)))
 }
 
 /** A confusion matrix whose mistakes can be selected. */
 export function confusion({ classes, confusion: counts }, pick) {
-  if (classes.length > MOST_CLASSES) return h('p', { className: 'quiet' }, `${classes.length} classes: too many for a matrix.`)
+  if (classes.length > MOST_CLASSES) return h('p.quiet', `${classes.length} classes: too many for a matrix.`)
   const most = Math.max(1, ...counts.flatMap((row, label) => row.filter((_, column) => column !== label)))
   const cell = (count, label, column) => {
-    const right = label === column
-    if (!count) return h('td', { className: 'numeric' }, '·')
-    const shade = h('td', { className: `numeric ${right ? 'right' : 'mistake'}` }, right || !pick ? String(count) : h('button', { type: 'button', 'aria-label': `${count} ${classes[label]} predicted as ${classes[column]}`, onclick: () => pick(classes[label], classes[column]) }, String(count)))
-    if (!right) shade.style.setProperty('--share', String(count / most))
+    if (!count) return '·'
+    if (label === column) return h('td.numeric.right', count)
+    const shade = h('td.numeric.mistake', pick ? h('button', { 'aria-label': `${count} ${classes[label]} predicted as ${classes[column]}`, onclick: () => pick(classes[label], classes[column]) }, count) : count)
+    shade.style.setProperty('--share', String(count / most))
     return shade
   }
-  return h('div', { className: 'table confusion', role: 'region', 'aria-label': 'Confusion matrix', tabIndex: 0 }, h('table', {},
-    h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'Label'), classes.map((name) => h('th', { scope: 'col', className: 'numeric' }, name)))),
-    h('tbody', {}, counts.map((row, label) => h('tr', {}, h('th', { scope: 'row' }, classes[label]), row.map((count, column) => cell(count, label, column)))))))
+  const frame = table('Confusion matrix', ['Label', ...classes], counts.map((row, label) => [classes[label], ...row.map((count, column) => cell(count, label, column))]), classes.map((_, place) => place + 1))
+  frame.classList.add('confusion')
+  return frame
 }
 
 /** Accuracy over the number of removed blocks, for each panel. */
@@ -316,7 +298,7 @@ function drawLine(figure, panels) {
   })
   const text = panels.map((panel) => `${panel.network.name}: ${[...panel.line].sort((a, b) => a[0] - b[0]).map(([count, value]) => `${count} removed ${short(value)} %`).join(', ')}`).join('. ')
   const chart = svg('svg', { viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': `Accuracy over the number of removed blocks. ${text}` }, ...ticks.flat(), ...steps, label((left + width) / 2, height - 4, 'blocks removed', 'middle'), ...lines)
-  figure.replaceChildren(chart, h('figcaption', { className: 'quiet' }, 'Accuracy on these images over the number of removed blocks. ', panels.map((panel, place) => h('span', { className: `key line-${place + 1}` }, panel.network.name))))
+  figure.replaceChildren(chart, h('figcaption.quiet', 'Accuracy on these images over the number of removed blocks. ', panels.map((panel, place) => h('span', { className: `key line-${place + 1}` }, panel.network.name))))
 }
 
 function label(x, y, text, anchor) {

@@ -1,7 +1,7 @@
 // The jobs that the page started: a list below every view, with progress, the latest line, and stop.
 
-import { act, canAct, get, on } from './api.js'
-import { announce, duration, h, problem } from './elements.js'
+import { act, address, canAct, get, on } from './api.js'
+import { announce, attempt, duration, h, status } from './elements.js'
 
 const jobs = new Map()
 const OPEN = ['waiting', 'running', 'stopping']
@@ -13,11 +13,6 @@ export async function startJob(kind, options) {
   return job
 }
 
-/** Stop a job. */
-export function stopJob(id) {
-  return act(`api/jobs/${id}/stop`)
-}
-
 const watchers = new Set()
 
 /** Call `listener` with the facts of a job whenever they change; returns a function that ends it. */
@@ -26,6 +21,19 @@ export function watchJob(id, listener) {
   watchers.add(watcher)
   if (jobs.has(id)) listener(jobs.get(id))
   return () => watchers.delete(watcher)
+}
+
+/**
+ * Start a job, and show in `place` how it goes and then, as a button called `open`, its page; `ended` is called once it is
+ * done. Returns a function that ends the watching.
+ */
+export async function showJob(place, kind, options, title, open, ended) {
+  const { id } = await startJob(kind, options)
+  announce(`${title} started`)
+  return watchJob(id, (job) => {
+    place.replaceChildren(job.page ? h('p', h('a.button', { href: `api/jobs/${id}/page`, target: '_blank' }, open)) : status(`${title}: ${job.state}. ${job.lines.at(-1) ?? ''}`))
+    if (job.state === 'done') ended?.()
+  })
 }
 
 let section = null
@@ -67,25 +75,18 @@ function keep(job) {
 function jobElement(job) {
   const isOpen = OPEN.includes(job.state)
   const latest = job.lines.at(-1) ?? ''
-  const stop = isOpen && canAct && h('button', { className: 'stop', type: 'button', onclick: stopIt, disabled: job.state === 'stopping' },
-    `Stop`, h('span', { className: 'unseen' }, ` ${job.title}`))
-  const element = h('li', { className: `job ${job.state}`, 'data-job': job.id },
-    h('div', { className: 'job-head' },
-      h('strong', {}, job.title),
-      h('span', { className: 'badge' }, job.state),
-      h('span', { className: 'quiet' }, job.seconds ? duration(job.seconds) : ''),
-      job.run && job.state !== 'failed' ? h('a', { href: `#/curves?runs=${encodeURIComponent(job.run)}` }, 'Curves') : null,
+  const trouble = h('div')
+  const stopIt = () => attempt(trouble, async () => keep(await act(`api/jobs/${job.id}/stop`)))
+  const stop = isOpen && canAct ? h('button.stop', { onclick: stopIt, disabled: job.state === 'stopping' }, 'Stop', h('span.unseen', ` ${job.title}`)) : null
+  return h('li', { className: `job ${job.state}`, 'data-job': job.id },
+    h('div.job-head',
+      h('strong', job.title),
+      h('span.badge', job.state),
+      h('span.quiet', job.seconds ? duration(job.seconds) : ''),
+      job.run && job.state !== 'failed' ? h('a', { href: address('curves', { run: job.run }) }, 'Curves') : null,
       job.page ? h('a', { href: `api/jobs/${job.id}/page`, target: '_blank' }, 'Result') : null,
-      stop || null),
-    latest ? h('p', { className: 'latest' }, latest) : null,
-    h('details', {}, h('summary', {}, 'Command and output'),
-      h('pre', { tabIndex: 0, 'aria-label': `Output of ${job.title}` }, `$ ${job.command.join(' ')}\n${job.lines.join('\n')}`)))
-  async function stopIt() {
-    try {
-      keep(await stopJob(job.id))
-    } catch (error) {
-      element.append(problem(error))
-    }
-  }
-  return element
+      stop),
+    latest ? h('p.latest', latest) : null,
+    h('details', h('summary', 'Command and output'),
+      h('pre', { tabIndex: 0, 'aria-label': `Output of ${job.title}` }, `$ ${job.command.join(' ')}\n${job.lines.join('\n')}`)), trouble)
 }

@@ -17,17 +17,15 @@ const part = (name) => document.getElementById(name)
 let takeDown = null
 let shown = 0
 
-/** The view, its rest (a run) and its parameters in an address such as `#/curves?runs=a,b`. */
-function address() {
-  const [path, search = ''] = location.hash.replace(/^#\/?/, '').split('?')
-  const [name, ...rest] = path.split('/')
-  return { name: name in VIEWS ? name : 'runs', rest: decodeURIComponent(rest.join('/')), params: new URLSearchParams(search) }
+/** The view and its parameters in an address such as `#/curves?run=a&run=b`. */
+function viewed() {
+  const [name, search = ''] = location.hash.replace(/^#\/?/, '').split('?')
+  return { name: name in VIEWS ? name : 'runs', params: new URLSearchParams(search) }
 }
 
 async function route() {
   if (location.hash === '#view') return // the skip link
-  const { name, rest, params } = address()
-  if (rest) params.set('run', rest)
+  const { name, params } = viewed()
   const turn = ++shown
   showNavigation(name)
   const view = await import(VIEWS[name].file)

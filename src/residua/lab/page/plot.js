@@ -16,7 +16,7 @@ export class Plot {
     this.frame = frame
     this.zoom = zoom
     this.point = point
-    this.surface = h('div', { className: 'surface', tabIndex: 0, role: 'application', onkeydown: (event) => this.pressed(event) })
+    this.surface = h('div.surface', { tabIndex: 0, role: 'application', onkeydown: (event) => this.pressed(event) })
     frame.append(this.surface)
     this.chart = null
     this.content = null

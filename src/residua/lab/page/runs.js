@@ -1,14 +1,14 @@
 // The table of runs: filtered, sorted, grouped; live; chosen runs lead to curves and a comparison.
 
-import { act, actWith, canAct, get, on } from './api.js'
-import { ago, announce, breakable, duration, h, metricName, problem, short, svg } from './elements.js'
+import { act, actWith, address, canAct, get, on, remember } from './api.js'
+import { ago, announce, attempt, breakable, byName, duration, frame, h, metricName, problem, select, short, svg } from './elements.js'
 import { startJob } from './jobs.js'
 
 const PAGE_ROWS = 200
 const REDRAW_MS = 150
 const COLUMNS = [
   { key: 'name', title: 'Run', value: (row) => row.name },
-  { key: 'best', title: 'Best', value: (row) => row.best?.value ?? null, numeric: true },
+  { key: 'best', title: 'Best score', value: (row) => row.best?.value ?? null, numeric: true },
   { key: 'state', title: 'State', value: (row) => row.state },
   { key: 'spark', title: 'Curve' },
   { key: 'network', title: 'Network', value: (row) => row.network },
@@ -29,39 +29,34 @@ const GROUPS = {
 /** Show the table in `element`; its state (filter, order, groups, chosen runs) is in the address. */
 export function show(element, params) {
   const rows = new Map()
-  const chosen = new Set((params.get('runs') ?? '').split(',').filter(Boolean))
+  const chosen = new Set(params.getAll('run'))
   const view = { sort: params.get('sort') ?? 'updated', down: params.get('down') !== '0', group: params.get('group') ?? 'none', filter: params.get('filter') ?? '', limit: PAGE_ROWS }
   let notes = {}
   let head = { folder: '', unread: 0, read_only: true, scanned: false }
   let redraw = 0
+  let scores = []
 
-  const title = h('h1', {}, 'Runs')
-  const count = h('p', { className: 'quiet', role: 'status' })
+  const title = h('h1', 'Runs')
+  const count = h('p.quiet', { role: 'status' })
   const trouble = h('div')
   const filter = h('input', { type: 'search', value: view.filter, placeholder: 'name, network, tag, state …', autocomplete: 'off', spellcheck: false,
     oninput: () => { view.filter = filter.value; view.limit = PAGE_ROWS; drawSoon() } })
-  const group = h('select', { onchange: () => { view.group = group.value; draw() } },
-    Object.entries(GROUPS).map(([name, { title: text }]) => h('option', { value: name, selected: name === view.group }, text)))
-  const table = h('div', { className: 'table', role: 'region', 'aria-label': 'Runs', tabIndex: 0 })
-  const more = h('button', { type: 'button', hidden: true, onclick: showMore })
-  const bar = h('div', { className: 'chosen-bar', role: 'region', 'aria-label': 'Chosen runs', hidden: true })
+  const group = select(Object.entries(GROUPS).map(([name, { title: text }]) => [name, text]), view.group, (name) => { view.group = name; draw() })
+  const table = frame('table', 'Runs')
+  const more = h('button', { hidden: true, onclick: showMore })
+  const bar = h('div.chosen-bar', { role: 'region', 'aria-label': 'Chosen runs', hidden: true })
   element.append(title, count, trouble,
-    h('div', { className: 'controls' }, h('label', {}, 'Filter', filter), h('label', {}, 'Group by', group)),
-    table, h('p', { className: 'controls' }, more), bar)
+    h('div.controls', h('label', 'Filter', filter), h('label', 'Group by', group)),
+    table, h('p.controls', more), bar)
 
-  async function load() {
-    try {
-      const document = await get('api/runs')
-      head = document
-      notes = document.notes
-      rows.clear()
-      for (const row of document.rows) rows.set(row.name, row)
-      trouble.replaceChildren(...(document.problem ? [problem({ message: document.problem })] : []))
-      draw()
-    } catch (error) {
-      trouble.replaceChildren(problem(error))
-    }
-  }
+  const load = () => attempt(trouble, async () => {
+    head = await get('api/runs')
+    notes = head.notes
+    rows.clear()
+    for (const row of head.rows) rows.set(row.name, row)
+    trouble.replaceChildren(...(head.problem ? [problem({ message: head.problem })] : []))
+    draw()
+  })
 
   function changed({ rows: fresh, gone, unread }) {
     for (const row of fresh) rows.set(row.name, row)
@@ -86,12 +81,13 @@ export function show(element, params) {
     const part = view.filter ? `${visible.length.toLocaleString('en')} of ` : ''
     count.textContent = `${part}${rows.size.toLocaleString('en')} runs in ${head.folder}${reading}`
     const focus = focusKey()
+    scores = scoreNames()
     table.replaceChildren(rows.size || !head.scanned ? tableOf(visible.slice(0, view.limit)) : emptyFolder())
     more.hidden = visible.length <= view.limit
     more.textContent = `Show ${Math.min(PAGE_ROWS, visible.length - view.limit)} more of ${visible.length.toLocaleString('en')}`
     drawBar()
     restoreFocus(focus)
-    remember()
+    keep()
   }
 
   function showMore() {
@@ -107,7 +103,7 @@ export function show(element, params) {
     const { key } = GROUPS[view.group]
     const isHigher = view.sort === 'best' && list.some((row) => row.is_lower_better === false)
     return list.sort((a, b) => (
-      (view.group !== 'none' && key(a).localeCompare(key(b), 'en', { numeric: true })) || byValue(value(a), value(b), isHigher ? -sign : sign) || a.name.localeCompare(b.name, 'en', { numeric: true })
+      (view.group !== 'none' && byName(key(a), key(b))) || byValue(value(a), value(b), isHigher ? -sign : sign) || byName(a.name, b.name)
     ))
   }
 
@@ -120,8 +116,8 @@ export function show(element, params) {
       last = key
       body.append(runRow(row))
     }
-    return h('table', { className: 'runs-table' },
-      h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, h('span', { className: 'unseen' }, 'Chosen')), COLUMNS.map(headCell))),
+    return h('table.runs-table',
+      h('thead', h('tr', h('th', { scope: 'col' }, h('span.unseen', 'Chosen')), COLUMNS.map(headCell))),
       body)
   }
 
@@ -130,7 +126,12 @@ export function show(element, params) {
     if (!value) return h('th', { scope: 'col', className: classes }, text)
     const order = view.sort === key ? (view.down ? 'descending' : 'ascending') : 'none'
     return h('th', { scope: 'col', className: classes, 'aria-sort': order },
-      h('button', { type: 'button', 'data-focus': `sort ${key}`, onclick: () => sortBy(key) }, text))
+      h('button', { 'data-focus': `sort ${key}`, onclick: () => sortBy(key) }, key === 'best' && scores.length === 1 ? `Best ${scores[0]}` : text))
+  }
+
+  /** What the best scores are of: one name where all runs have the same. */
+  function scoreNames() {
+    return [...new Set([...rows.values()].filter((row) => row.best).map((row) => metricName(row.metric.replace('ema_', ''))))]
   }
 
   function sortBy(key) {
@@ -143,50 +144,49 @@ export function show(element, params) {
     const scores = members.map((row) => row.best?.value).filter((value) => value !== undefined)
     const mean = scores.reduce((sum, value) => sum + value, 0) / scores.length
     const text = scores.length > 1 ? `${members.length} runs, best scores ${short(Math.min(...scores))} to ${short(Math.max(...scores))}, mean ${short(mean)}` : `${members.length} run${members.length > 1 ? 's' : ''}`
-    return h('tr', { className: 'group-row' }, h('th', { scope: 'rowgroup', colSpan: COLUMNS.length + 1 },
-      key || 'unknown', ' ', h('span', { className: 'quiet' }, text), ' ',
-      h('button', { type: 'button', 'data-focus': `group ${key}`, onclick: () => { members.forEach((row) => chosen.add(row.name)); draw() } }, 'Choose all')))
+    return h('tr.group-row', h('th', { scope: 'rowgroup', colSpan: COLUMNS.length + 1 },
+      key || 'unknown', ' ', h('span.quiet', text), ' ',
+      h('button', { 'data-focus': `group ${key}`, onclick: () => { members.forEach((row) => chosen.add(row.name)); draw() } }, 'Choose all')))
   }
 
   function runRow(row) {
     const box = h('input', { type: 'checkbox', checked: chosen.has(row.name), 'aria-label': `Choose ${row.name}`, 'data-focus': `choose ${row.name}`,
-      onchange: () => { box.checked ? chosen.add(row.name) : chosen.delete(row.name); box.closest('tr').classList.toggle('chosen', box.checked); drawBar(); remember() } })
+      onchange: () => { box.checked ? chosen.add(row.name) : chosen.delete(row.name); box.closest('tr').classList.toggle('chosen', box.checked); drawBar(); keep() } })
     const note = notes[row.name]
     return h('tr', { className: chosen.has(row.name) ? 'chosen' : '' },
-      h('td', {}, box),
-      h('th', { scope: 'row' }, h('a', { href: `#/curves?runs=${encodeURIComponent(row.name)}`, 'data-focus': `open ${row.name}` }, breakable(row.name)),
-        note?.tags.length ? h('span', { className: 'interval' }, note.tags.map((tag) => h('span', { className: 'tag' }, tag))) : null,
-        note?.note ? h('span', { className: 'interval' }, note.note.split('\n')[0].slice(0, 80)) : null),
-      h('td', { className: 'numeric' }, row.best ? h('strong', {}, percent(row.best.value, row)) : row.num_rows === null && row.state !== 'damaged' ? '…' : '', interval(row)),
-      h('td', {}, h('span', { className: `dot ${row.state}` }, row.state), row.problem ? h('span', { className: 'interval' }, row.problem) : null),
-      h('td', {}, sparkline(row)),
-      h('td', {}, breakable(row.network)),
-      h('td', { className: 'minor' }, row.recipe, row.data ? h('span', { className: 'interval' }, row.data) : null),
-      h('td', { className: 'numeric minor' }, row.recipe || row.network ? String(row.seed) : ''),
-      h('td', { className: 'numeric' }, row.epochs ? `${short(row.epoch)} of ${short(row.epochs)}` : short(row.epoch)),
-      h('td', { className: 'numeric minor' }, row.seconds_left ? duration(row.seconds_left) : ''),
-      h('td', { className: 'numeric minor' }, ago(row.updated)))
+      h('td', box),
+      h('th', { scope: 'row' }, h('a', { href: address('curves', { run: row.name }), 'data-focus': `open ${row.name}` }, breakable(row.name)),
+        note?.tags.length ? h('span.interval', note.tags.map((tag) => h('span.tag', tag))) : null,
+        note?.note ? h('span.interval', note.note.split('\n')[0].slice(0, 80)) : null),
+      h('td.numeric', row.best ? h('strong', percent(row.best.value, row)) : row.num_rows === null && row.state !== 'damaged' ? '…' : '', interval(row, scores.length > 1)),
+      h('td', h('span', { className: `dot ${row.state}` }, row.state), row.problem ? h('span.interval', row.problem) : null),
+      h('td', sparkline(row)),
+      h('td', breakable(row.network)),
+      h('td.minor', row.recipe, row.data ? h('span.interval', row.data) : null),
+      h('td.numeric.minor', row.recipe || row.network ? String(row.seed) : ''),
+      h('td.numeric', row.epochs ? `${short(row.epoch)} of ${short(row.epochs)}` : short(row.epoch)),
+      h('td.numeric.minor', row.seconds_left ? duration(row.seconds_left) : ''),
+      h('td.numeric.minor', ago(row.updated)))
   }
 
   function drawBar() {
     const names = [...chosen].filter((name) => rows.has(name))
     bar.hidden = !names.length
-    const list = encodeURIComponent(names.join(','))
     const row = names.length === 1 ? rows.get(names[0]) : null
     const active = document.activeElement?.dataset?.focus
     bar.replaceChildren(
-      h('strong', {}, names.length === 1 ? names[0] : `${names.length} runs`),
-      h('a', { className: 'button primary', href: `#/curves?runs=${list}`, 'data-focus': 'curves' }, 'Curves'),
+      h('strong', names.length === 1 ? names[0] : `${names.length} runs`),
+      h('a.button.primary', { href: address('curves', { run: names }), 'data-focus': 'curves' }, 'Curves'),
       ...ACTIONS.filter(({ fits }) => fits(names.map((name) => rows.get(name)))).map(({ title: text, href }) => (
-        h('a', { className: 'button', href: href(names), 'data-focus': text }, text))),
+        h('a.button', { href: href(names), 'data-focus': text }, text))),
       ...(canAct && row ? actionsOf(row) : []),
-      h('button', { type: 'button', 'data-focus': 'none', onclick: () => { chosen.clear(); draw(); filter.focus() } }, 'Choose none'))
+      h('button', { 'data-focus': 'none', onclick: () => { chosen.clear(); draw(); filter.focus() } }, 'Choose none'))
     if (active) bar.querySelector(`[data-focus="${CSS.escape(active)}"]`)?.focus()
   }
 
   function actionsOf(row) {
     const buttons = []
-    const button = (text, action) => buttons.push(h('button', { type: 'button', 'data-focus': text, onclick: () => run(text, action) }, text))
+    const button = (text, action) => buttons.push(h('button', { 'data-focus': text, onclick: () => run(text, action) }, text))
     if (row.state === 'running') button('Stop', () => act('api/runs/stop', {}, { run: row.name }))
     if (row.state === 'stopped' || row.state === 'diverged') button('Resume', () => startJob('resume', { run: row.name }))
     if (row.state !== 'damaged') button('Train again, next seed', () => startJob('repeat', { run: row.name, seed: nextSeed(row) }))
@@ -199,14 +199,18 @@ export function show(element, params) {
     return 1 + Math.max(...[...rows.values()].filter((one) => one.group === row.group).map((one) => one.seed))
   }
 
-  async function run(text, action) {
-    try {
-      await action()
-      announce(`${text}: sent`)
-      trouble.replaceChildren()
-    } catch (error) {
-      trouble.replaceChildren(problem(error))
-    }
+  const run = (text, action) => attempt(trouble, async () => {
+    await action()
+    announce(`${text}: sent`)
+    trouble.replaceChildren()
+  })
+
+  /** A window above the page; its form is closed by a button without a type of its own. */
+  function openDialog(title, ...content) {
+    const dialog = h('dialog', { 'aria-label': title, onclose: () => dialog.remove() }, h('h2', title), h('form', { method: 'dialog' }, content))
+    document.body.append(dialog)
+    dialog.showModal()
+    return dialog
   }
 
   function editNotes(row) {
@@ -214,58 +218,39 @@ export function show(element, params) {
     const tags = h('input', { value: now.tags.join(', '), autocomplete: 'off' })
     const note = h('textarea', { rows: 5 }, now.note)
     const wrong = h('div')
-    const dialog = h('dialog', { 'aria-labelledby': 'notes-title', onclose: () => dialog.remove() },
-      h('h2', { id: 'notes-title' }, `Tags and note of ${row.name}`),
-      h('form', { method: 'dialog', onsubmit: save }, h('label', {}, 'Tags, with commas between', tags), h('label', {}, 'Note', note),
-        h('p', { className: 'quiet' }, 'Kept in lab-notes.json beside the runs. No file of a run is changed.'), wrong,
-        h('div', { className: 'controls' }, h('button', { className: 'primary' }, 'Save'), h('button', { type: 'button', onclick: () => dialog.close() }, 'Cancel'))))
-    document.body.append(dialog)
-    dialog.showModal()
-    async function save(event) {
+    const dialog = openDialog(`Tags and note of ${row.name}`, h('label', 'Tags, with commas between', tags), h('label', 'Note', note),
+      h('p.quiet', 'Kept in lab-notes.json beside the runs. No file of a run is changed.'), wrong,
+      h('div.controls', h('button.primary', { type: 'submit' }, 'Save'), h('button', { onclick: () => dialog.close() }, 'Cancel')))
+    dialog.onsubmit = (event) => {
       event.preventDefault()
-      try {
+      attempt(wrong, async () => {
         await act('api/runs/notes', { tags: tags.value.split(','), note: note.value }, { run: row.name })
         dialog.close()
         await load()
-      } catch (error) {
-        wrong.replaceChildren(problem(error))
-      }
+      })
     }
   }
 
   function tryImage(row) {
     const file = h('input', { type: 'file', accept: 'image/*', onchange: predict })
-    const picture = h('img', { className: 'tried', alt: 'The chosen image', hidden: true })
+    const picture = h('img.tried', { alt: 'The chosen image', hidden: true })
     const result = h('div', { 'aria-live': 'polite' })
-    const dialog = h('dialog', { 'aria-labelledby': 'try-title', onclose: () => { URL.revokeObjectURL(picture.src); dialog.remove() } },
-      h('h2', { id: 'try-title' }, `Try an image on ${row.name}`),
-      h('form', { method: 'dialog' }, h('label', {}, 'Image', file), picture, result,
-        h('div', { className: 'controls' }, h('button', {}, 'Close'))))
-    document.body.append(dialog)
-    dialog.showModal()
+    openDialog(`Try an image on ${row.name}`, h('label', 'Image', file), picture, result, h('div.controls', h('button', { type: 'submit' }, 'Close')))
+      .addEventListener('close', () => URL.revokeObjectURL(picture.src))
     async function predict() {
       const [image] = file.files
       if (!image) return
       URL.revokeObjectURL(picture.src)
       picture.src = URL.createObjectURL(image)
       picture.hidden = false
-      result.replaceChildren(h('p', { className: 'quiet' }, 'The network reads the image; the first one takes some seconds.'))
-      try {
-        result.replaceChildren(predictionOf(await actWith('api/predict', image, { run: row.name })))
-      } catch (error) {
-        result.replaceChildren(problem(error))
-      }
+      result.replaceChildren(h('p.quiet', 'The network reads the image; the first one takes some seconds.'))
+      await attempt(result, async () => result.replaceChildren(predictionOf(await actWith('api/predict', image, { run: row.name }))))
     }
   }
 
-  function remember() {
-    const search = new URLSearchParams()
-    if (view.filter) search.set('filter', view.filter)
-    if (view.sort !== 'updated') search.set('sort', view.sort)
-    if (!view.down) search.set('down', '0')
-    if (view.group !== 'none') search.set('group', view.group)
-    if (chosen.size) search.set('runs', [...chosen].join(','))
-    history.replaceState(null, '', search.size ? `#/runs?${search}` : '#/runs')
+  function keep() {
+    const { filter: text, sort, down, group: by } = view
+    remember('runs', { filter: text, sort: sort === 'updated' ? null : sort, down: down ? null : 0, group: by === 'none' ? null : by, run: [...chosen] })
   }
 
   const ends = [on('runs', changed), on('reload', load), on('notes', load), on('open', load)]
@@ -279,15 +264,15 @@ export function show(element, params) {
 /** Classes with bars, or boxes of a detector as rows. */
 function predictionOf({ classes, boxes }) {
   const rows = boxes ? boxes.map((box) => ({ class: box.class, probability: box.score })) : classes
-  if (!rows.length) return h('p', { className: 'quiet' }, 'Nothing was detected.')
-  return h('ol', { className: 'classes' }, rows.map((row) => h('li', {}, h('span', {}, row.class),
-    h('meter', { min: 0, max: 1, value: row.probability, 'aria-label': row.class }), h('span', { className: 'number' }, `${(100 * row.probability).toFixed(1)} %`))))
+  if (!rows.length) return h('p.quiet', 'Nothing was detected.')
+  return h('ol.classes', rows.map((row) => h('li', h('span', row.class),
+    h('meter', { min: 0, max: 1, value: row.probability, 'aria-label': row.class }), h('span.number', `${(100 * row.probability).toFixed(1)} %`))))
 }
 
 /** Other views that chosen runs lead to. */
 const ACTIONS = [
-  { title: 'Compare', fits: (rows) => rows.length > 1 && rows.length <= 6 && rows.every((row) => row.best), href: (names) => `#/compare?runs=${encodeURIComponent(names.join(','))}` },
-  { title: 'Look inside', fits: (rows) => rows.length === 1 && rows[0].best, href: ([name]) => `#/inside/${encodeURIComponent(name)}` },
+  { title: 'Compare', fits: (rows) => rows.length > 1 && rows.length <= 6 && rows.every((row) => row.best), href: (names) => address('compare', { run: names }) },
+  { title: 'Look inside', fits: (rows) => rows.length === 1 && rows[0].best, href: ([run]) => address('inside', { run }) },
 ]
 
 function matches(row, filter, note) {
@@ -297,18 +282,18 @@ function matches(row, filter, note) {
 
 function byValue(a, b, sign) {
   if (a === null || b === null) return (a === null) - (b === null)
-  return sign * (typeof a === 'string' ? a.localeCompare(b, 'en', { numeric: true }) : a - b)
+  return sign * (typeof a === 'string' ? byName(a, b) : a - b)
 }
 
 function percent(value, row) {
   return row.metric.includes('error') || row.metric.includes('map') ? `${value.toFixed(2)} %` : short(value)
 }
 
-function interval({ best, metric, num_test: count }) {
+function interval({ best, metric, num_test: count }, isNamed) {
   if (!best) return null
-  const range = best.low === null ? '' : ` ${best.low.toFixed(2)} to ${best.high.toFixed(2)}`
-  const title = best.low === null ? metricName(metric) : `${metricName(metric)}, 95 % interval of ${count.toLocaleString('en')} examples`
-  return h('span', { className: 'interval', title }, range || metricName(metric))
+  const range = best.low === null ? '' : `${best.low.toFixed(2)} to ${best.high.toFixed(2)}`
+  const title = range ? `${metricName(metric)}, 95 % interval of ${count.toLocaleString('en')} examples` : metricName(metric)
+  return h('span.interval', { title }, [isNamed || !range ? metricName(metric) : '', range].filter(Boolean).join(', '))
 }
 
 /** A small curve of the score; the latest point is a dot. */
@@ -323,8 +308,8 @@ function sparkline({ spark, name, metric, is_lower_better: isLower }) {
 }
 
 function emptyFolder() {
-  return h('div', { className: 'empty' }, h('h2', {}, 'No runs yet'), h('p', { className: 'quiet' }, 'This page shows each run as soon as its folder exists.'),
-    h('pre', {}, 'residua train digits'))
+  return h('div.empty', h('h2', 'No runs yet'), h('p.quiet', 'This page shows each run as soon as its folder exists.'),
+    h('pre', 'residua train digits'))
 }
 
 function focusKey() {
