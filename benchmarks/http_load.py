@@ -47,10 +47,7 @@ class Client:
         return Outcome(status, time.monotonic() - due, retry_after)
 
     async def _exchange(self, body: bytes) -> tuple[int, int]:
-        if self.idle:
-            reader, writer = self.idle.pop()
-        else:
-            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        reader, writer = await self._connection()
         stays = False
         try:
             head = (
@@ -68,6 +65,15 @@ class Client:
                 self.idle.append((reader, writer))
             else:
                 writer.close()
+
+    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """An idle connection that the server has not closed since, or a new one."""
+        while self.idle:
+            reader, writer = self.idle.pop()
+            if not reader.at_eof():
+                return reader, writer
+            writer.close()
+        return await asyncio.open_connection("127.0.0.1", self.port)
 
     def close(self) -> None:
         """Close all connections."""

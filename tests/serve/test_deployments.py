@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from typer.main import get_command
 
 from exported_files import write_onnx
 from residua.cli.app import app
 from residua.serve.limits import MIB, STANDARD
+from residua.serve.server import connection_config
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -135,6 +137,15 @@ def test_proxies_take_the_bodies_and_times_that_the_server_takes() -> None:
         assert seconds
         assert int(seconds[1]) > longest, "the server itself says that it was late"
     assert f"max_header_size {STANDARD.header_bytes >> 10}KiB" in caddy
+
+
+def test_proxies_close_idle_connections_before_the_server_does() -> None:
+    """A request on a connection that the server is just closing is lost, and a POST is not sent again."""
+    seconds = connection_config(FastAPI(), STANDARD).timeout_keep_alive
+    for pattern, name in ((r"keepalive_timeout (\d+)s", "nginx.conf"), (r"keepalive (\d+)s", "Caddyfile")):
+        idle = re.search(pattern, text(name))
+        assert idle
+        assert int(idle[1]) < seconds
 
 
 def test_the_container_installs_the_versions_that_were_tested_and_no_torch() -> None:
