@@ -2,8 +2,9 @@
 
 Both are commands of their own, with the same ONNX file and ONNX Runtime, and write a CSV file of all images.
 The loop is what people write: torchvision's transforms in a DataLoader with one worker for each core. Rows:
-images per second of the whole command, and its peak memory (proportional set size of all its processes) with
-a quarter of the files and with all: it must not grow. A quick look: `--files 100 --rounds 1`.
+images per second of the whole command beside the loop, and its peak memory (proportional set size of all its
+processes) with many files beside the peak with a tenth of them: it must not grow. Memory is measured with a
+small network, as it is the files that are many. A quick look: `--files 100 --many 500 --rounds 1`.
 """
 
 import argparse
@@ -25,18 +26,25 @@ from PIL import Image
 
 BATCH_SIZE = 16
 OURS, PEER = "residua predict", "DataLoader loop"
+SMALL = "cifar_resnet20"
+"""The network with which memory is measured: it computes many files soon."""
+DISTINCT = 1000
+"""Files that differ; more are links to them, which are read and decoded like others."""
 PAUSE = 0.2
 """Seconds between two looks at the memory."""
 
 
 def write_jpegs(folder: Path, count: int) -> None:
     """Photographs as cameras and the web have them: 500 x 375, smooth with some noise, about 60 kB."""
+    folder.mkdir()
     random = np.random.default_rng(0)
-    for number in range(count):
+    for number in range(min(DISTINCT, count)):
         colours = Image.fromarray(random.integers(0, 256, (9, 12, 3), np.uint8)).resize((500, 375))
         noise = random.normal(0, 9, (375, 500, 1))
         pixels = np.clip(np.asarray(colours) + noise, 0, 255).astype(np.uint8)
         Image.fromarray(pixels).save(folder / f"{number:05}.jpg", quality=90)
+    for number in range(DISTINCT, count):
+        os.link(folder / f"{number % DISTINCT:05}.jpg", folder / f"{number:05}.jpg")
 
 
 def write_network(path: Path, name: str) -> None:
@@ -103,10 +111,10 @@ def speed(side: str, network: Path, folder: Path) -> float:
     return count / seconds
 
 
-def peak_megabytes(side: str, network: Path, folder: Path) -> float:
-    """The most memory of all processes of the command together."""
+def peak_megabytes(network: Path, folder: Path) -> float:
+    """The most memory of all processes of our command together."""
     with tempfile.TemporaryDirectory() as place:
-        words = command(side, network, folder, Path(place) / "labels.csv")
+        words = command(OURS, network, folder, Path(place) / "labels.csv")
         process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
         peak = 0.0
         while process.poll() is None:
@@ -127,33 +135,31 @@ def proportional_megabytes(pid: int) -> float:
 
 
 def rows(args: argparse.Namespace) -> Iterator[turns.Row]:
-    """Speed, and memory with a quarter of the files and with all."""
+    """Speed, and memory with many files beside a tenth of them."""
     with tempfile.TemporaryDirectory() as place:
-        network, folders = Path(place) / "network.onnx", {}
+        network, folder = Path(place) / "network.onnx", Path(place) / "photos"
         write_network(network, args.network)
-        for count in (args.files // 4, args.files):
-            folders[count] = Path(place) / str(count)
-            folders[count].mkdir()
-        write_jpegs(folders[args.files], args.files)
-        for file in sorted(folders[args.files].iterdir())[: args.files // 4]:
-            os.link(file, folders[args.files // 4] / file.name)
+        write_jpegs(folder, args.files)
         session = turns.Session(args.rounds, 0.0, 0.0)
-        sides = {side: partial(speed, side, network, folders[args.files]) for side in (OURS, PEER)}
+        sides = {side: partial(speed, side, network, folder) for side in (OURS, PEER)}
         measured = session.take_turns(sides, unit="images/s")
         what = f"{args.network}, {args.files:,} JPEGs"
         yield turns.row_of_rounds(what, measured, OURS, PEER, unit="images/s", digits=1)
         measured.stop()
-        for count, folder in folders.items():
-            ours, peer = (peak_megabytes(side, network, folder) for side in (OURS, PEER))
-            yield turns.row(
-                f"{args.network}, peak memory with {count:,} JPEGs",
-                ours,
-                peer,
-                peer_name=PEER,
-                unit="MB",
-                less_is_better=True,
-                digits=0,
-            )
+        write_network(network, SMALL)
+        peaks = []
+        for count in (args.many // 10, args.many):
+            write_jpegs(Path(place) / str(count), count)
+            peaks.append(peak_megabytes(network, Path(place) / str(count)))
+        yield turns.row(
+            f"{SMALL}, peak memory with {args.many:,} JPEGs",
+            peaks[1],
+            peaks[0],
+            peer_name=f"with {args.many // 10:,}",
+            unit="MB",
+            less_is_better=True,
+            digits=0,
+        )
 
 
 def main() -> None:
@@ -164,6 +170,7 @@ def main() -> None:
     parser = turns.parser(__doc__, rounds=3)
     parser.add_argument("--network", default="resnet18", help="a name of residua; by default resnet18")
     parser.add_argument("--files", type=int, default=2000, help="JPEGs; by default 2000")
+    parser.add_argument("--many", type=int, default=20_000, help="JPEGs for the memory; by default 20000")
     args = parser.parse_args()
     turns.show(rows(args), as_json=args.json)
 
