@@ -42,9 +42,12 @@ def test_a_file_classifies_pictures_of_every_kind_and_size(suffix: str, takes: s
     assert classify.view(wide).shape == ((3, 12, 12) if takes == "inputs" else (3, 20, 31))
 
 
+@pytest.mark.parametrize("in_batches", [False, True])
 @pytest.mark.parametrize(("suffix", "takes"), FORMS)
-def test_several_pictures_get_the_answers_of_each_alone(suffix: str, takes: str, tmp_path: Path) -> None:
-    classify = load_exported(write(tmp_path / f"m{suffix}", takes))
+def test_several_pictures_get_the_answers_of_each_alone(
+    suffix: str, takes: str, in_batches: bool, tmp_path: Path
+) -> None:
+    classify = load_exported(write(tmp_path / f"m{suffix}", takes), in_batches=in_batches)
     views = [classify.view(picture(CLASSES[n % 3], n, 12 + n % 2)) for n in range(7)]
     alone = np.concatenate([classify.probabilities(view[None]) for view in views])
     assert np.allclose(rows_of_views(classify, views), alone, atol=1e-6)

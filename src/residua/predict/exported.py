@@ -103,12 +103,13 @@ def is_exported(path: Path) -> bool:
     return path.suffix.lower() in (*_READERS, TORCH_ARCHIVE) and path.is_file()
 
 
-def load_exported(path: Path, *, threads: int = 0) -> ExportedClassifier:
+def load_exported(path: Path, *, in_batches: bool = False) -> ExportedClassifier:
     """Load an exported file.
 
     Args:
         path: A file that ends in .onnx, or in .xml with its .bin beside it.
-        threads: Threads that compute; 0 leaves the choice to the runtime.
+        in_batches: Whether many images are computed at once: each thread then computes a part of the batch
+            alone, so that none waits for another that has to share its core with decoding.
 
     Raises:
         CheckpointError: The file is damaged, is not one of `residua export`, or could do more than compute.
@@ -123,7 +124,7 @@ def load_exported(path: Path, *, threads: int = 0) -> ExportedClassifier:
         raise ConfigError(f"{path} is no exported file: give {', '.join(_READERS)}")
     if (size := path.stat().st_size) > MAX_BYTES:
         raise CheckpointError(f"{path} has {size:,} bytes: give at most {MAX_BYTES:,}")
-    engine, facts = _READERS[path.suffix.lower()](path, threads)
+    engine, facts = _READERS[path.suffix.lower()](path, in_batches)
     return ExportedClassifier(engine, facts, path)
 
 
@@ -132,16 +133,17 @@ def _preprocess_of(facts: ExportFacts) -> Preprocess | None:
     return facts.preprocess if facts.takes == "inputs" else None
 
 
-def _read_onnx(path: Path, threads: int) -> tuple[Engine, ExportFacts]:
+def _read_onnx(path: Path, in_batches: bool) -> tuple[Engine, ExportFacts]:
     from residua.predict.engines.onnxruntime import OnnxRuntimeEngine
     from residua.predict.onnx_file import read_onnx_facts
 
     facts = read_onnx_facts(path)
-    return OnnxRuntimeEngine(path, _preprocess_of(facts), threads=threads), facts
+    reads = _preprocess_of(facts)
+    return OnnxRuntimeEngine(path, reads, split=in_batches and reads is not None), facts
 
 
-def _read_openvino(path: Path, threads: int) -> tuple[Engine, ExportFacts]:
-    from residua.predict.engines.openvino import OpenVinoEngine
+def _read_openvino(path: Path, in_batches: bool) -> tuple[Engine, ExportFacts]:
+    from residua.predict.engines.openvino import Hint, OpenVinoEngine
     from residua.predict.openvino_package import openvino_core
 
     try:
@@ -159,10 +161,11 @@ def _read_openvino(path: Path, threads: int) -> tuple[Engine, ExportFacts]:
             f"{path} says nothing of its classes and preprocessing: give a file that `residua export` wrote"
         )
     facts = ExportFacts.from_text(model.get_rt_info(KEY).astype(str), path=path)
-    return OpenVinoEngine(model, _preprocess_of(facts), threads=threads), facts
+    hint: Hint = "throughput" if in_batches else "latency"
+    return OpenVinoEngine(model, _preprocess_of(facts), hint=hint), facts
 
 
-_READERS: dict[str, Callable[[Path, int], tuple[Engine, ExportFacts]]] = {
+_READERS: dict[str, Callable[[Path, bool], tuple[Engine, ExportFacts]]] = {
     ".onnx": _read_onnx,
     ".xml": _read_openvino,
 }

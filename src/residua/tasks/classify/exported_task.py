@@ -29,7 +29,7 @@ class ExportedPredict:
         ):
             if value not in known:
                 raise ConfigError(f"{name} is {value!r}, and {path} is an exported file: give {known[0]}")
-        classifier = load_exported(path)
+        classifier = load_exported(path, in_batches=True)
         if classifier.facts.arch.clip:
             raise ConfigError(f"{path} reads clips: predict from the run that it was made from")
         return classifier
