@@ -5,12 +5,15 @@ unpickle stands at the top of this file.
 """
 
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import litserve
 import numpy as np
-from fastapi import Request
+from fastapi import Body
 from serve_peers import inputs_of, session_of, top
+
+Raw = Annotated[bytes, Body(media_type="application/octet-stream")]
+"""The body as it is: of `fastapi.Request`, LitServe reads JSON and forms alone."""
 
 
 class Classifier(litserve.LitAPI):  # type: ignore[misc]
@@ -21,9 +24,9 @@ class Classifier(litserve.LitAPI):  # type: ignore[misc]
         self.session = session_of(sys.argv[1])
         self.name = self.session.get_inputs()[0].name
 
-    async def decode_request(self, request: Request) -> Any:
+    def decode_request(self, request: Raw) -> Any:
         """The inputs of one request."""
-        return inputs_of(await request.body())
+        return inputs_of(request)
 
     def batch(self, inputs: list[Any]) -> Any:
         """One array."""
