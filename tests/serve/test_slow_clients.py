@@ -111,6 +111,18 @@ def test_more_slow_bodies_than_may_arrive_keep_no_honest_one_out(hasty: Attacked
             hasty.predict()
 
 
+def test_bodies_that_find_no_room_are_told_to_come_again(hasty: Attacked) -> None:
+    """Honest clients who come all at once are not too slow: they are too many."""
+    with connections(hasty.port, BODIES + 1) as peers:
+        for peer in peers:
+            peer.sendall(HEAD + b"Content-Length: 1000000\r\n\r\n" + bytes(1000))
+        replies = [receive(peer) for peer in peers]
+    assert {reply.status for reply in replies} == {408, 429}
+    refused = [reply for reply in replies if reply.status == 429]
+    assert all("retry-after" in reply.head for reply in refused)
+    assert len(refused) == 1
+
+
 def test_idle_connections_beyond_the_cap_are_closed(hasty: Attacked) -> None:
     open_before = hasty.descriptors
     with connections(hasty.port, 5 * CAP):

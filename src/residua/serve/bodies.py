@@ -1,7 +1,7 @@
 """Bodies: the body of a request, received whole within the limits of size and time.
 
-Where more arrive than there is room for, the others wait a moment, and the slowest ends: clients who send
-slowly keep nobody out.
+Where more arrive than there is room for, the others wait a moment, and the slowest ends with 429: clients who
+send slowly keep nobody out.
 """
 
 import asyncio
@@ -32,6 +32,8 @@ class _Body:
     """What has arrived."""
     start: float = field(default_factory=time.monotonic)
     """When it began."""
+    is_ended: bool = False
+    """Whether it was the slowest where there was no room for all."""
 
     @property
     def age(self) -> float:
@@ -61,7 +63,7 @@ class Bodies:
             The whole body.
 
         Raises:
-            Refusal: 413 when it is too large, 408 when it comes too slowly.
+            Refusal: 413 when it is too large, 408 when it takes too long, 429 when there is no room for it.
             ConnectionLost: The client closed the connection.
         """
         seconds = self._limits.receive_seconds
@@ -74,7 +76,10 @@ class Bodies:
                     await self._make_room(body, len(chunk))
                     body.content += chunk
         except TimeoutError:
-            text = f"the request did not arrive within {seconds:g} s, or slower than others: send it faster"
+            if body.is_ended:
+                text = "more requests arrive than there is room for: send it again after Retry-After seconds"
+                raise Refusal(429, text, reason="no room", retry_after=_PATIENCE) from None
+            text = f"the request did not arrive within {seconds:g} s: send it faster"
             raise Refusal(408, text, reason="slow") from None
         except ClientDisconnect:
             raise ConnectionLost from None
@@ -107,6 +112,7 @@ class Bodies:
         if slow:
             slowest = min(slow, key=lambda each: each.speed)
             self._arriving.remove(slowest)
+            slowest.is_ended = True
             slowest.deadline.reschedule(0)
         await asyncio.sleep(0 if slow else _PAUSE)
 
