@@ -230,7 +230,7 @@ def one_line(error: BaseException) -> str:
 @contextmanager
 def _opened(file: Path | bytes) -> Iterator[Image.Image]:
     """The image with its header read; errors, also of decoding inside the `with`, become DataError."""
-    name = printable_path(file) if isinstance(file, Path) else "the image"
+    name = printable_path(file) if isinstance(file, Path) else "the file"
     try:
         with _byte_stream(file) as stream, _read_header(stream, name) as image:
             if image.width * image.height > MAX_PIXELS:
@@ -262,7 +262,7 @@ def _missing_decoder(file: Path | bytes) -> str:
 def _byte_stream(file: Path | bytes) -> BinaryIO:
     if isinstance(file, bytes):
         if not file:
-            raise DataError("the image is not an image: it is empty")
+            raise DataError("the file is not an image: it is empty")
         return io.BytesIO(file)
     try:
         status = file.stat()
@@ -336,8 +336,9 @@ def _to_rgb_or_grey(image: Image.Image) -> Image.Image:
         # Not convert(): it clips, and nearly every pixel of a 16-bit image becomes 255.
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+        image, white = _as_mode(image, "RGBA"), Image.new("RGB", image.size, "white")
+        white.paste(image, mask=image)  # the bytes of alpha_composite, in half of its memory
+        return white
     if image.mode in ("L", "RGB"):
         return image
     return image.convert("L" if image.mode == "1" else "RGB")
