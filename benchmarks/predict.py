@@ -155,7 +155,7 @@ def rows(args: argparse.Namespace) -> Iterator[turns.Row]:
             f"{SMALL}, peak memory with {args.many:,} JPEGs",
             peaks[1],
             peaks[0],
-            peer_name=f"with {args.many // 10:,}",
+            peer_name=f"{args.many // 10:,} JPEGs",
             unit="MB",
             less_is_better=True,
             digits=0,
