@@ -49,6 +49,16 @@ def test_bins_hold_every_image_once_and_average_to_the_accuracy() -> None:
     assert low < diagram.ece.value < high
 
 
+def test_a_certain_prediction_is_in_the_last_bin() -> None:
+    diagram = reliability(np.array([[1, 0], [0.02, 0.98]], np.float32), np.array([0, 0]))
+    assert (diagram.count, diagram.accuracy) == ((2,), (50.0,))
+
+
+def test_samples_that_chance_makes_larger_are_moved_down_by_twice_their_excess() -> None:
+    low, high = resample.biased_statistic(lambda sample: 10.5 if len(np.unique(sample)) < 50 else 10.0, 50)
+    assert (low, high) == (9.5, 10.0)
+
+
 @pytest.mark.parametrize(
     ("sharpness", "count", "true"), [(1.0, 400, 0.22), (1.3, 400, 6.63), (2.0, 60, 15.79)]
 )

@@ -59,15 +59,15 @@ def test_a_network_beside_itself_differs_in_nothing() -> None:
     assert changed(predictions("1101"), predictions("1101")).tolist() == []
 
 
-def test_images_that_changed_sides_come_before_those_that_are_wrong_otherwise() -> None:
-    labels = labelled([0, 0, 0], 3)
+def test_images_that_changed_sides_come_first_and_the_surest_before_others() -> None:
+    labels = labelled([0, 0, 0, 0], 3)
     one = Evaluation.from_probabilities(
-        np.array([[0.1, 0.6, 0.3], [0.8, 0.1, 0.1], [0.9, 0.05, 0.05]], np.float32), labels
+        np.array([[0.1, 0.6, 0.3], [0.8, 0.1, 0.1], [0.9, 0.05, 0.05], [0.0, 1.0, 0.0]], np.float32), labels
     )
     two = Evaluation.from_probabilities(
-        np.array([[0.1, 0.3, 0.6], [0.2, 0.7, 0.1], [0.9, 0.05, 0.05]], np.float32), labels
+        np.array([[0.1, 0.3, 0.6], [0.2, 0.7, 0.1], [0.9, 0.05, 0.05], [0.9, 0.1, 0.0]], np.float32), labels
     )
-    assert changed(one, two).tolist() == [1, 0]
+    assert changed(one, two).tolist() == [3, 1, 0]
 
 
 def test_other_images_are_refused() -> None:
