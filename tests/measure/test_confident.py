@@ -140,3 +140,11 @@ def test_a_class_without_images_is_no_trouble() -> None:
 def test_nothing_to_judge_is_refused() -> None:
     with pytest.raises(ValueError, match="one image or more"):
         confidence(np.zeros((0, 3)), np.zeros(0, np.int64))
+
+
+def test_a_class_that_no_prediction_is_sure_of_counts_as_right() -> None:
+    """Its three images have one probability, and rounding puts the mean of the three above it."""
+    rows = [[0.9, 0.1, 0.0]] * 2 + [[0.1, 0.9, 0.0]] * 2 + [[0.45, 0.45, 0.1]] * 3
+    learned = confidence(np.array(rows), np.array([0, 0, 1, 1, 2, 2, 2]))
+    assert learned.thresholds[2] > 0.1
+    assert learned.joint[2].tolist() == [0, 0, 3 / 7]
