@@ -13,8 +13,8 @@ default   residua.train with weights alone
 
 The three peers have 30 passes. A row gives accuracy in percent over all seeds, and the interval of the
 difference over test images (the same images of all seeds together, by resampling). Turns are kept in
-`--store`, so that an interrupted benchmark goes on, and parts add up. fastai is measured where it is
-installed.
+`--store`, so that an interrupted benchmark goes on, and parts add up: few pixels and few images come first.
+`--table` prints what is there and measures nothing. fastai is measured where it is installed.
 """
 
 import argparse
@@ -62,6 +62,7 @@ RED_CELLS = 3
 """Red cells of an image, at most: it has up to thirty, and few of the other kinds."""
 OURS = ("scratch", "probe", "finetune", "default")
 METHODS = (*OURS, *peers.PEERS)
+HEAD = ("task", "method", "right, % (95 %; each seed)", "ours minus it, points (95 %)", "seconds", "load")
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,8 @@ class Turn:
     """1 for each test image that is right, else 0, in the order of their names."""
     note: str = ""
     """What the method chose."""
+    load: float = 0.0
+    """Processes that computed in the last minute, this one included: seconds of a busy machine say less."""
 
     @property
     def task(self) -> tuple[str, str, int, int]:
@@ -192,7 +195,8 @@ def measure(turn: Turn, work: Path, weights: Path) -> Turn:
         job = peers.Job(folder_of(turn, work, Path(place) / "set"), weights, turn.pixels, turn.seed)
         method = peers.PEERS.get(turn.method) or partial(train_ours, method=turn.method)
         outcome = method(job)
-    return Turn(*turn.task, turn.seed, turn.method, outcome.seconds, outcome.hits, outcome.note)
+    load = round(os.getloadavg()[0], 1)
+    return Turn(*turn.task, turn.seed, turn.method, outcome.seconds, outcome.hits, outcome.note, load)
 
 
 def read_store(store: Path) -> dict[str, Turn]:
@@ -203,25 +207,71 @@ def read_store(store: Path) -> dict[str, Turn]:
 
 def measured(args: argparse.Namespace, say: Callable[[str], None]) -> Iterator[list[Turn]]:
     """The turns of each task, once all seeds and methods of it are measured; every turn is stored at once."""
-    store = args.store or args.work / "finetune_turns.json"
+    store = store_of(args)
     args.work.mkdir(parents=True, exist_ok=True)
     unpack(args.work)
     done = read_store(store)
     methods = [name for name in args.methods if name != "fastai" or find_spec("fastai")]
+    for task in tasks(args):
+        wanted = []
+        for seed in range(args.rounds):
+            for method in turns.order(methods, seed):
+                turn = Turn(*task, seed, method)
+                if turn.key not in done:
+                    done[turn.key] = measure(turn, args.work, SHARED / "weights" / NETS[turn.net])
+                    write_file(store, json.dumps([asdict(each) for each in done.values()], indent=1))
+                turn = done[turn.key]
+                wanted.append(turn)
+                say(f"{turn.key}: {turn.accuracy:.1f} % in {turn.seconds:.1f} s {turn.note}".rstrip())
+        yield wanted
+
+
+def store_of(args: argparse.Namespace) -> Path:
+    return Path(args.store or args.work / "finetune_turns.json")
+
+
+def tasks(args: argparse.Namespace) -> Iterator[tuple[str, str, int, int]]:
+    """Network, data, pixels and images a class, the quickest first."""
     for net in args.nets:
-        for data, pixels, images in ((d, p, i) for d in args.data for p in args.pixels for i in args.images):
-            wanted = []
-            for seed in range(args.rounds):
-                for method in turns.order(methods, seed):
-                    turn = Turn(net, data, pixels, images, seed, method)
-                    if turn.key not in done:
-                        done[turn.key] = measure(turn, args.work, SHARED / "weights" / NETS[net])
-                        rows = [asdict(each) for each in done.values()]
-                        write_file(store, json.dumps(rows, indent=1))
-                    turn = done[turn.key]
-                    wanted.append(turn)
-                    say(f"{turn.key}: {turn.accuracy:.1f} % in {turn.seconds:.1f} s {turn.note}".rstrip())
-            yield wanted
+        for pixels in args.pixels:
+            for images in args.images:
+                for data in args.data:
+                    yield net, data, pixels, images
+
+
+def table(args: argparse.Namespace) -> str:
+    """Markdown of the finished turns, a row for each method of a task."""
+    done = [turn for turn in read_store(store_of(args)).values() if turn.seed < args.rounds]
+    lines = [HEAD, ("---",) * len(HEAD)]
+    for task in tasks(args):
+        of_task = [turn for turn in done if turn.task == task]
+        for method in args.methods:
+            if theirs := [turn for turn in of_task if turn.method == method]:
+                lines.append(cells(theirs, [turn for turn in of_task if turn.method == args.ours]))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def cells(theirs: list[Turn], ours: list[Turn]) -> tuple[str, ...]:
+    """One line: of a method of a task, beside ours with the same seeds."""
+    net, data, pixels, images = theirs[0].task
+    method, seeds = theirs[0].method, {turn.seed for turn in theirs} & {turn.seed for turn in ours}
+    hits = hits_of(theirs, method)
+    low, high = resample.mean(hits)
+    each = ", ".join(f"{turn.accuracy:.1f}" for turn in sorted(theirs, key=lambda turn: turn.seed))
+    difference = ""
+    if seeds and method != ours[0].method:
+        mine, other = ([turn for turn in side if turn.seed in seeds] for side in (ours, theirs))
+        apart = hits_of(mine, mine[0].method) - hits_of(other, method)
+        least, most = resample.mean(apart)
+        difference = f"{apart.mean():+.1f} ({least:.1f} to {most:.1f})"
+    return (
+        f"{net}, {data} at {pixels} px, {images or 'all'} a class, n = {len(hits)}",
+        label(method),
+        f"{hits.mean():.1f} ({low:.1f} to {high:.1f}; {each})",
+        difference,
+        f"{seconds_of(theirs, method):.1f}",
+        f"{max(turn.load for turn in theirs):.1f}",
+    )
 
 
 def hits_of(task: list[Turn], method: str) -> np.ndarray:
@@ -293,7 +343,11 @@ def main() -> None:
         "--work", type=Path, default=Path("build/finetune"), help="folder for images and runs"
     )
     parser.add_argument("--store", type=Path, help="file of finished turns; by default in --work")
+    parser.add_argument("--table", action="store_true", help="print the finished turns, measure nothing")
     args = parser.parse_args()
+    if args.table:
+        print(table(args))
+        return
     if not SHARED.exists():
         parser.error(f"there is no {SHARED}: photographs and weights are not part of the project")
     packages = [name for name in ("timm", "fastai") if find_spec(name)]

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from residua import analyse
 from residua.analyse.blocks import split_into_layers
 from residua.analyse.copies import working_copy
-from residua.analyse.paths import path_gradient
+from residua.analyse.paths import PathGradients
 from residua.errors import ConfigError
 from residua.nn.network import build
 from residua.spec import change, zoo
@@ -98,7 +98,8 @@ def test_all_paths_together_are_the_gradient() -> None:
     images, labels = torch.randn(5, 1, 8, 8, dtype=torch.float64), torch.arange(5)
     chosen = [some for k in range(4) for some in combinations(range(3), k)]
     assert len(chosen) == 2**3
-    total = torch.stack([path_gradient(network, images, labels, some) for some in chosen]).sum(0)
+    passage = PathGradients(network, images, labels)
+    total = torch.stack([passage.gradient(some) for some in chosen]).sum(0)
     first = network.stem(images).detach().requires_grad_()
     last = network.tail(network.stages[0](first))
     (whole,) = torch.autograd.grad(cross_entropy(network.forward_head(last), labels), first)

@@ -71,3 +71,14 @@ def test_turns_are_kept_and_rows_compare_the_same_test_images(
     assert seconds["ratio"] == 3.0
     stored = json.loads((work / "finetune_turns.json").read_text())
     assert [row["hits"] for row in stored].count("11000000") == 2
+    head, _, loop, timm = finetune.table(args).splitlines()
+    assert "points" in head
+    assert "75.0 (" in loop
+    assert "+50.0" in timm
+    assert "n = 8" in timm
+    few_first = options(work, data=["caltech", "cells"], images=[10, 0], pixels=[32, 64])
+    assert [task[1:] for task in finetune.tasks(few_first)][:3] == [
+        ("caltech", 32, 10),
+        ("cells", 32, 10),
+        ("caltech", 32, 0),
+    ]

@@ -55,6 +55,7 @@ def test_weights_without_a_recipe_are_probed_and_fine_tuned(tuned: Run) -> None:
     assert (tuned.recipe.name, tuned.recipe.probe) == ("finetune", "first")
     assert [row["epoch"] for row in tuned.metrics] == [0, 1, 2]
     assert tuned.metrics[0]["step"] == 0
+    assert not any(name.startswith("ema_") for row in tuned.metrics for name in row)  # one set is chosen from
     record = read_probe(tuned.path)
     assert record
     assert (record.n, record.folds, record.split) == (45, 5, "all")
@@ -68,7 +69,7 @@ def test_the_held_out_images_choose_and_the_test_images_are_seen_once(photos: Pa
         {part.title(i) for i in range(len(part))} for part in (learned.train, learned.test, dataset.test)
     ]
     assert len(set.union(*titles)) == sum(map(len, titles)) == 45
-    best = min(tuned.metrics, key=lambda row: (row["ema_test_error"], row["ema_test_loss"]))
+    best = min(tuned.metrics, key=lambda row: (row["test_error"], row["test_loss"]))
     assert tuned.result["epoch"] == best["epoch"]
     assert tuned.result["n"] == len(dataset.test)
     score = residua.evaluate(tuned)[0]

@@ -59,6 +59,19 @@ def test_fine_tuning_by_default_is_as_long_as_by_name() -> None:
     assert recipe.budget.epochs <= 30  # passes of the plain loop of benchmarks/finetune.py
 
 
+@given(st.integers(2, 3000))
+def test_fine_tuning_has_even_batches_and_no_step_more(count: int) -> None:
+    recipe = recipe_named("finetune", zoo.arch("resnet18"), "photos")
+    even = few_images.with_even_batches(recipe, count, settings=())
+    steps = length(even, count)[0]
+    assert steps == length(recipe, count)[0]
+    assert even.budget.batch_size <= recipe.budget.batch_size
+    assert 0 <= steps * even.budget.batch_size - count < steps
+    own = few_images.with_even_batches(recipe, count, settings=("budget.batch_size",))
+    assert own == recipe
+    assert few_images.with_even_batches(PHOTOS, count, settings=()) == PHOTOS
+
+
 @pytest.mark.parametrize(("name", "count"), [("quick.photos", 4800), ("quick.small", 50_000)])
 def test_a_large_set_keeps_the_recipe(name: str, count: int) -> None:
     recipe = recipe_named(name, zoo.arch("cifar_resnet20"), "photos")

@@ -152,6 +152,20 @@ def test_networks_are_measured_once_and_shown(files: Path, cifar: str, look: Eye
     look(first.report)
 
 
+def test_some_images_first_and_all_when_asked(
+    files: Path, cifar: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(others, "TEST_IMAGES", 8)
+    request = {"where": str(files), "data": cifar, "out": tmp_path / "out"}
+    some = reproduce_from_weights("he2015/fig7", **request)
+    assert [network.images for _, network in some.rows] == [8, 8]
+    whole = reproduce_from_weights("he2015/fig7", **request, all_images=True)
+    assert [network.images for _, network in whole.rows] == [20, 20]
+    assert [network.studies for _, network in whole.rows] == [network.studies for _, network in some.rows]
+    again = reproduce_from_weights("he2015/fig7", **request)
+    assert [network.images for _, network in again.rows] == [20, 20]  # more are known already
+
+
 def test_images_of_another_dataset_are_refused(files: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cifar10"):
         reproduce_from_weights("he2015/fig7", where=str(files), data="digits", out=tmp_path / "out")
@@ -160,17 +174,24 @@ def test_images_of_another_dataset_are_refused(files: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("folder", "end", "count"), [("here", 12.0, 2), ("results", 12.0, 2), ("here", 13.0, 0)]
+    ("folder", "errors", "count"),
+    [
+        ("here", (12.0, 12.0), 2),
+        ("results", (12.0, 12.0), 2),
+        ("here", (11.0, 14.0), 2),
+        ("here", (13.0, 13.0), 0),
+        ("here", (9.0, 11.0), 0),
+    ],
 )
 def test_a_curve_counts_where_it_ends_at_the_measured_error(
-    folder: str, end: float, count: int, tmp_path: Path
+    folder: str, errors: tuple[float, float], count: int, tmp_path: Path
 ) -> None:
     weights = tmp_path / "pretrained/net.pt"
     table = (weights.parent if folder == "here" else tmp_path / folder) / "net.csv"
     for place in (weights.parent, table.parent):
         place.mkdir(exist_ok=True)
     table.write_text("epoch,train_loss,train_err,test_err\n0,1.5,0.6,0.5\n1,1.0,0.04,0.12\n")
-    curve = others.recorded_curve(weights, end)
+    curve = others.recorded_curve(weights, errors)
     assert len(curve) == count
     if count:
         assert curve[-1] == (2.0, 4.0, 12.0)

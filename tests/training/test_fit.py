@@ -147,7 +147,7 @@ class Died(BaseException):
 
 BESTS = 2
 """Epochs of that run that come lower than all before."""
-EFFECTS = 2 * EPOCHS - 1 + EPOCHS + BESTS + 1 + 1
+EFFECTS = EPOCHS + EPOCHS + BESTS + 1 + 1
 """Writes of one run: states, rows, best weights, the rewind at its start and the mark at its end."""
 
 

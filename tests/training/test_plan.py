@@ -70,6 +70,16 @@ def test_a_short_run_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "short run" in chosen.reason
 
 
+def test_short_fine_tuning_takes_bfloat16_where_the_processor_has_units(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert plan.fast_precision(AUTO, steps=MIN_STEPS - 1).precision == "bfloat16"
+    assert plan.fast_precision(AUTO, steps=MIN_STEPS).precision == "auto"  # long enough to measure
+    assert plan.fast_precision(eager("contiguous", "float32"), steps=1).precision == "float32"
+    monkeypatch.setattr(plan, "has_bfloat16_units", lambda: None)
+    assert plan.fast_precision(AUTO, steps=1).precision == "auto"
+
+
 def test_equal_speeds_leave_float32_channels_last(monkeypatch: pytest.MonkeyPatch) -> None:
     assert measured(monkeypatch, SAME).plan == eager("channels_last", "float32")
 

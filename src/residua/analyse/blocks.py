@@ -6,6 +6,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from residua.nn.blocks import ResidualBlock
+from residua.nn.clips import fold_segments
 from residua.nn.memory import UnitSequence
 from residua.nn.network import Network
 from residua.spec.block import Block, Fork
@@ -15,8 +16,9 @@ FIRST_LETTERS = "CLPV"
 
 
 def stem_output(network: Network, images: Tensor) -> Tensor:
-    """What the first block gets for `images` (N, C, H, W): a map, or vectors in a flat network."""
-    y: Tensor = network.stem(images.flatten(1) if network.arch.is_flat else images)
+    """What the first block gets for images or clips: maps, or vectors in a flat network."""
+    rows = fold_segments(images, network.arch)
+    y: Tensor = network.stem(rows.flatten(1) if network.arch.is_flat else rows)
     return y
 
 

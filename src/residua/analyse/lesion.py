@@ -1,15 +1,16 @@
 """Lesion study: what it costs to remove, swap or shuffle blocks of a trained network (Veit et al. 2016)."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from statistics import median
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from residua.analyse.blocks import is_plain_stack, split_into_layers
+from residua.analyse.blocks import is_plain_stack, split_into_layers, stem_output
 from residua.analyse.copies import working_copy
 from residua.analyse.study import Colours, Needs, Study, Subject, depth_series, percent
 from residua.nn.blocks import ResidualBlock
@@ -18,8 +19,11 @@ from residua.report.chart import Series, plot
 from residua.report.page import Figure
 from residua.spec.block import Block, Fork
 
-BATCH = 250
-"""Images in a batch."""
+Changes = Mapping[int, nn.Module | None]
+"""Number of a block -> what stands in its place; None where nothing can."""
+
+BATCH = 64
+"""Images in a batch: their maps fit into the caches of a processor core."""
 DRAWS = 5
 """Random choices of blocks that are averaged."""
 SEED = 0
@@ -82,14 +86,21 @@ def lesion_study(network: Network, images: Tensor, labels: Tensor) -> Lesions:
         if is_plain_stack(work) and not any(keeps_shape for *_, keeps_shape in _block_kinds(work)):
             split_into_layers(work)
         names = tuple(work.block_names())
-        editor = _BlockEditor(work, images, labels)
-        whole = editor.error()
-        removed = tuple(editor.error({i: editor.without(i)}) for i in range(len(names)))
-        swapped = tuple(editor.error(editor.swapped(i)) for i in range(len(names)))
-        generator = np.random.default_rng(SEED)
-        dropped = tuple(editor.drop_errors(generator))
-        shuffled = tuple(editor.shuffle_errors(generator))
-    return Lesions(names, whole, len(labels), removed, swapped, dropped, shuffled)
+        editor, generator = _BlockEditor(work, images, labels), np.random.default_rng(SEED)
+        dropped, shuffled = [*editor.choices(generator)], [*editor.shuffles(generator)]
+        changed = [{}, *({i: editor.without(i)} for i in range(len(names)))]
+        changed += [editor.swapped(i) for i in range(len(names))]
+        changed += [dict(zip(choice, map(editor.without, choice), strict=True)) for choice in dropped]
+        errors = iter(editor.errors([*changed, *(changes for _, changes in shuffled)]))
+        whole, removed, swapped = next(errors), take(errors, len(names)), take(errors, len(names))
+        averaged = tuple((len(choice), float(np.mean(take(errors, DRAWS)))) for choice in dropped[::DRAWS])
+        disorder = tuple((tau, error) for (tau, _), error in zip(shuffled, errors, strict=True))
+    return Lesions(names, whole, len(labels), removed, swapped, averaged, disorder)
+
+
+def take(errors: Iterator[float], count: int) -> tuple[float, ...]:
+    """The next so many errors."""
+    return tuple(islice(errors, count))
 
 
 def without_branches(network: Network) -> list[nn.Module | None]:
@@ -112,52 +123,57 @@ def without_branches(network: Network) -> list[nn.Module | None]:
 
 
 class _BlockEditor:
-    """Replaces blocks of a working copy for one measurement, and puts them back."""
+    """Computes a network with other blocks in the place of some of its own."""
 
     def __init__(self, network: Network, images: Tensor, labels: Tensor) -> None:
         self.network, self.labels = network, labels
         self.batches = list(zip(torch.split(images, BATCH), torch.split(labels, BATCH), strict=True))
-        self.places = [(stage, name) for stage in network.stages for name, _ in stage.named_children()]
         self.blocks = network.blocks()
         self.kinds = _block_kinds(network)
         self.replacements = without_branches(network)
 
-    def error(self, changes: Mapping[int, nn.Module | None] | None = None) -> float:
-        """Percent wrong while block i is `changes[i]`; nan if a change is None."""
-        changes = changes or {}
-        if any(module is None for module in changes.values()):
-            return math.nan
-        for i, module in changes.items():
-            self._set(i, module)
-        try:
-            wrong = 0
-            for batch, labels in self.batches:
-                wrong += int((self.network(batch).argmax(1) != labels).sum())
-        finally:
-            for i in changes:
-                self._set(i, self.blocks[i])
-        return 100 * wrong / len(self.labels)
+    def errors(self, changed: Sequence[Changes]) -> list[float]:
+        """Percent wrong with each of some changes: block i is `changes[i]`; nan if one of these is None.
+
+        Nothing differs before the first changed block, so what it reads is computed once for all changes.
+        """
+        wrong = [0] * len(changed)
+        starts = [min(changes, default=len(self.blocks)) for changes in changed]
+        is_possible = [None not in changes.values() for changes in changed]
+        for batch, labels in self.batches:
+            x = stem_output(self.network, batch)
+            for place in range(len(self.blocks) + 1):
+                for number in (i for i, start in enumerate(starts) if start == place and is_possible[i]):
+                    wrong[number] += int((self._logits(x, place, changed[number]).argmax(1) != labels).sum())
+                if place < len(self.blocks):
+                    x = self.blocks[place](x)
+        rates = (100 * count / len(self.labels) for count in wrong)
+        return [rate if possible else math.nan for rate, possible in zip(rates, is_possible, strict=True)]
+
+    def _logits(self, x: Tensor, start: int, changes: Changes) -> Tensor:
+        """Logits from the input `x` of block `start`."""
+        for i, block in enumerate(self.blocks[start:], start):
+            x = (changes.get(i) or block)(x)
+        return self.network.forward_head(self.network.tail(x))
 
     def without(self, i: int) -> nn.Module | None:
         """What replaces block `i` when it is removed; None if nothing can."""
         return self.replacements[i]
 
-    def swapped(self, i: int) -> dict[int, nn.Module | None]:
+    def swapped(self, i: int) -> Changes:
         """Block `i` and the next of its kind in each other's place."""
         other = next((j for j in range(i + 1, len(self.blocks)) if self.kinds[j] == self.kinds[i]), None)
         return {i: None} if other is None else {i: self.blocks[other], other: self.blocks[i]}
 
-    def drop_errors(self, generator: np.random.Generator) -> Iterator[tuple[int, float]]:
-        """Mean errors without one, two, ... blocks, for at most 10 counts."""
+    def choices(self, generator: np.random.Generator) -> Iterator[list[int]]:
+        """Blocks to remove together: DRAWS choices of one, two, ... blocks, for at most 10 counts."""
         removable = [i for i in range(len(self.blocks)) if self.without(i) is not None]
         counts = sorted({round(c) for c in np.linspace(1, len(removable), min(10, len(removable)))})
         for count in counts:
-            choices = [generator.choice(removable, count, replace=False).tolist() for _ in range(DRAWS)]
-            errors = [self.error({i: self.without(i) for i in choice}) for choice in choices]
-            yield count, float(np.mean(errors))
+            yield from (generator.choice(removable, count, replace=False).tolist() for _ in range(DRAWS))
 
-    def shuffle_errors(self, generator: np.random.Generator) -> Iterator[tuple[float, float]]:
-        """Errors after more and more exchanges of blocks of a kind, with Kendall's tau."""
+    def shuffles(self, generator: np.random.Generator) -> Iterator[tuple[float, Changes]]:
+        """More and more exchanges of blocks of a kind, each with Kendall's tau."""
         from scipy.stats import kendalltau
 
         movable = [i for i, kind in enumerate(self.kinds) if self.kinds.count(kind) > 1]
@@ -169,12 +185,7 @@ class _BlockEditor:
                 j = int(generator.choice(alike))
                 order[i], order[j] = order[j], order[i]
             moved = {i: self.blocks[j] for i, j in enumerate(order) if i != j}
-            yield float(kendalltau(range(len(order)), order).statistic), self.error(moved)
-
-    def _set(self, i: int, module: nn.Module | None) -> None:
-        assert module is not None
-        stage, name = self.places[i]
-        setattr(stage, name, module)
+            yield float(kendalltau(range(len(order)), order).statistic), moved
 
 
 def draw(results: Mapping[str, Lesions], colours: Colours) -> tuple[Figure, ...]:

@@ -73,47 +73,61 @@ def path_lengths(network: Network, images: Tensor, labels: Tensor) -> Paths:
             raise ConfigError(f"{network.arch.name} has blocks without shortcut: choose a residual network")
         generator = np.random.default_rng(SEED)
         x = images.double()
+        passage = PathGradients(work, x, labels)
         measured = sorted({round(k) for k in np.linspace(0, n, min(LENGTHS, n + 1))})
         norms = []
         for length in measured:
             draws = min(DRAWS, comb(n, length))
             choices = [generator.choice(n, length, replace=False).tolist() for _ in range(draws)]
-            gradients = [path_gradient(work, x, labels, choice) for choice in choices]
+            gradients = [passage.gradient(choice) for choice in choices]
             norms.append(float(np.mean([float(gradient.norm()) for gradient in gradients])))
     lengths = tuple(range(n + 1))
     magnitudes = _interpolate(measured, norms, lengths)
     return Paths(lengths, tuple(comb(n, k) for k in lengths), magnitudes, _shares(magnitudes))
 
 
-def path_gradient(network: Network, images: Tensor, labels: Tensor, through: Collection[int]) -> Tensor:
-    """Gradient of the loss at the first block along one path.
+class PathGradients:
+    """Gradients of the loss at the first block along single paths.
 
-    The forward pass is complete; only the backward pass is cut. The gradients of all 2 to the n paths
-    add up to the whole gradient, except for what flows through the gates of gated shortcuts.
-
-    Args:
-        network: A network all of whose blocks have a shortcut, in float64.
-        images: (N, C, H, W) double, preprocessed.
-        labels: (N,) int.
-        through: Indices of the blocks where the path takes the residual branch, and not the shortcut.
-
-    Returns:
-        Of the shape of the first block's input.
+    The forward pass is complete and made once; only the backward pass is cut. The gradients of all 2 to the n
+    paths add up to the whole gradient, except for what flows through the gates of gated shortcuts.
     """
-    x = first = stem_output(network, images).detach().requires_grad_()
-    for place, block in enumerate(network.blocks()):
-        assert isinstance(block, ResidualBlock)
-        assert block.residual is not None
-        assert block.shortcut is not None
-        fork = block.before(x)
-        residual, shortcut = block.residual(fork), block.shortcut(fork)
-        if place in through:
-            x = block.merge(fork.detach(), residual, shortcut.detach())
-        else:
-            x = block.merge(fork.detach(), residual.detach(), shortcut)
-    loss = cross_entropy(network.forward_head(network.tail(x)), labels)
-    gradient: Tensor = torch.autograd.grad(loss, first)[0]
-    return gradient
+
+    def __init__(self, network: Network, images: Tensor, labels: Tensor) -> None:
+        """Make the forward pass.
+
+        Args:
+            network: A network all of whose blocks have a shortcut, in float64.
+            images: (N, C, H, W) double, preprocessed.
+            labels: (N,) int.
+        """
+        self._steps: list[tuple[Tensor, Tensor, Tensor]] = []
+        x = stem_output(network, images).detach()
+        for block in network.blocks():
+            assert isinstance(block, ResidualBlock)
+            assert block.residual is not None
+            assert block.shortcut is not None
+            fork = block.before(x := x.requires_grad_())
+            residual, shortcut = block.residual(fork), block.shortcut(fork)
+            through = block.merge(fork.detach(), residual, shortcut.detach())
+            around = block.merge(fork, residual.detach(), shortcut)
+            self._steps.append((x, through, around))
+            x = around.detach()
+        loss = cross_entropy(network.forward_head(network.tail(x.requires_grad_())), labels)
+        self._last: Tensor = torch.autograd.grad(loss, x)[0]
+
+    def gradient(self, through: Collection[int]) -> Tensor:
+        """The gradient along one path, of the shape of the first block's input.
+
+        Args:
+            through: Indices of the blocks where the path takes the residual branch, and not the shortcut.
+        """
+        gradient = self._last
+        for place in reversed(range(len(self._steps))):
+            x, residual, shortcut = self._steps[place]
+            y = residual if place in through else shortcut
+            gradient = torch.autograd.grad(y, x, gradient, retain_graph=True)[0]
+        return gradient
 
 
 def draw(results: Mapping[str, Paths], colours: Colours) -> tuple[Figure, ...]:

@@ -34,7 +34,13 @@ TRAINING_OPTIONS = {
 """Parameter -> option that has no effect where nothing is trained."""
 PROJECTS = {"project/ladder": climb_ladder, "project/highway": drive_highway}
 """Items that are no table or figure of a paper."""
-_HAS_OWN_NETWORKS = {"models": "-m", "model_set": "--model-set", "seeds": "--seeds", "origin": "--from"}
+_HAS_OWN_NETWORKS = {
+    "models": "-m",
+    "model_set": "--model-set",
+    "seeds": "--seeds",
+    "origin": "--from",
+    "all_images": "--all",
+}
 PROJECT_REFUSES = {
     "project/ladder": _HAS_OWN_NETWORKS,
     "project/highway": {**_HAS_OWN_NETWORKS, "processes": "--processes", "ray": "--ray"},
@@ -80,6 +86,9 @@ def reproduce(
         help="Train nothing: measure networks that others trained, from the caches of this machine, from a "
         "folder, or by their names in `residua weights`.",
     ),
+    all_images: bool = typer.Option(
+        False, "--all", help="With --from weights: count errors on all test images, not on 1,000."
+    ),
     docs: Path = typer.Option(
         None, "--write-docs", metavar="FILE", help="Write a Markdown page of the finished runs in DIR."
     ),
@@ -104,8 +113,9 @@ def reproduce(
         _list(out, as_json=as_json)
     elif origin is not None:
         _refuse_training_options(context, origin)
-        _from_weights(item, origin.partition(":")[2], data, out, as_json=as_json)
+        _from_weights(item, origin.partition(":")[2], data, out, all_images=all_images, as_json=as_json)
     else:
+        _refuse(context, {"all_images": "--all"}, "--all is for --from weights")
         networks = with_model_set(models, model_set)
         _reproduce(item, cast("Budget", budget), seeds, data, processes, out, ray, networks, as_json=as_json)
 
@@ -168,12 +178,19 @@ def _refuse(context: typer.Context, options: Mapping[str, str], reason: str) -> 
             raise ConfigError(f"{reason}: leave {option} out")
 
 
-def _from_weights(item: str, where: str, data: str | None, out: Path, *, as_json: bool) -> None:
+def _from_weights(
+    item: str, where: str, data: str | None, out: Path, *, all_images: bool, as_json: bool
+) -> None:
     from residua.reproduce.reproduction import reproduce_from_weights
 
     to = console(json_on_stdout=as_json, unbroken=True)
     reproduction = reproduce_from_weights(
-        item, where=where, data=data, out=out, listen=lambda line: say(aside(to), line)
+        item,
+        where=where,
+        data=data,
+        out=out,
+        all_images=all_images,
+        listen=lambda line: say(aside(to), line),
     )
     if as_json:
         put_json(reproduction.plain())
@@ -191,7 +208,8 @@ def _from_weights(item: str, where: str, data: str | None, out: Path, *, as_json
     if note := missing_note(reproduction):
         say(aside(to), note, "dim")
     say_files(to, reproduction.seconds, reproduction.report)
-    next_line(to, "residua reproduce --list", f"residua reproduce {item}")
+    more = "" if all_images else f" --from weights{where and f':{where}'} --data {data or 'cifar10'} --all"
+    next_line(to, "residua reproduce --list", f"residua reproduce {item}{more}")
 
 
 def _reproduce(

@@ -178,11 +178,14 @@ def _with_plan(
 ) -> tuple[Recipe, PlanChoice]:
     """`recipe` with a plan and loader workers without `auto`, and how the plan was chosen."""
     count = len(dataset.train)
+    requested, steps = recipe.plan, run_length(recipe, count)[1]
+    if recipe.probe == "first":
+        requested = plan.fast_precision(requested, steps=steps)
     chosen = plan.choose_plan(
         task.timing_network(recipe, network),
-        recipe.plan,
+        requested,
         batch=min(recipe.budget.batch_size, count),
-        steps=run_length(recipe, count)[1],
+        steps=steps,
         portions=recipe.budget.accumulate,
         announce=announce,
     )
@@ -267,6 +270,7 @@ def resolve_recipe(request: TrainRequest, opened: OpenedData) -> Recipe:
     if request.recipe is None:
         learned = split_training(dataset, recipe.data.inner_val_fraction)
         recipe = few_images.with_length(recipe, len(learned.train), settings=settings)
+        recipe = few_images.with_even_batches(recipe, len(learned.train), settings=settings)
     if recipe.arch.classes != arch.classes:
         raise ConfigError(f"arch.classes is {recipe.arch.classes}, the data has {arch.classes}: leave it")
     if recipe.data.source != source:

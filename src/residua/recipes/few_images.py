@@ -69,6 +69,25 @@ def with_batch(recipe: Recipe, count: int, *, settings: Collection[str]) -> Reci
     return replace(recipe, budget=budget, optim=replace(recipe.optim, lr=lr))
 
 
+def with_even_batches(recipe: Recipe, count: int, *, settings: Collection[str]) -> Recipe:
+    """Fine-tuning whose batches share `count` images evenly, so that an epoch shows few of them twice.
+
+    Args:
+        recipe: A default recipe, with the user's settings.
+        count: Training images.
+        settings: Paths of the recipe that the user sets.
+
+    Returns:
+        The recipe, with as many steps an epoch; unchanged for other recipes, and where the user sets the
+        batch.
+    """
+    budget = recipe.budget
+    if recipe.probe != "first" or budget.drop_last or "budget.batch_size" in settings:
+        return recipe
+    steps = steps_per_epoch(count, budget.batch_size, drop_last=False)
+    return replace(recipe, budget=replace(budget, batch_size=-(-count // steps)))
+
+
 def with_length(recipe: Recipe, count: int, *, settings: Collection[str]) -> Recipe:
     """`recipe` with enough epochs for the minimum of updates.
 

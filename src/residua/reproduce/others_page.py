@@ -20,7 +20,7 @@ from residua.report.standalone import on_paper
 from residua.report.training_curves import Curve, Panel, readme_figure, training_curves
 from residua.reproduce.claims import ClaimResult, MeasuredValues, check_claim
 from residua.reproduce.items import TRAINING_IMAGES
-from residua.reproduce.others import LABEL, SOURCE, STUDIES, STUDY_IMAGES, MeasuredNetwork
+from residua.reproduce.others import LABEL, SOURCE, STUDIES, STUDY_IMAGES, TEST_IMAGES, MeasuredNetwork
 from residua.reproduce.published import Item, PaperClaim, PublishedRow
 from residua.version import __version__
 
@@ -170,7 +170,9 @@ def sources_note(reproduction: OthersReproduction) -> str:
 
 def command(reproduction: OthersReproduction) -> str:
     """The command that repeats it."""
-    return f"residua reproduce {reproduction.item.name} --from {SOURCE} --data cifar10"
+    counts_all = any(network.images > TEST_IMAGES for _, network in reproduction.rows)
+    options = f"--from {SOURCE} --data cifar10{' --all' if counts_all else ''}"
+    return f"residua reproduce {reproduction.item.name} {options}"
 
 
 def _main_owner(reproduction: OthersReproduction) -> str:

@@ -104,6 +104,7 @@ def reproduce_from_weights(
     where: str = "",
     data: str | None = None,
     out: str | Path = FOLDER,
+    all_images: bool = False,
     listen: Callable[[str], None] = lambda _: None,
 ) -> OthersReproduction:
     """Measure the networks of a table or figure that others trained, and write a page about them.
@@ -116,6 +117,7 @@ def reproduce_from_weights(
             that the caches of this machine hold.
         data: The test images: `cifar10[:DIR]`. They are needed where something was not measured yet.
         out: Folder of what was measured and of the page.
+        all_images: Whether all test images count the errors, which takes minutes, not 1,000 of them.
         listen: Called with a line for each network.
 
     Returns:
@@ -145,12 +147,18 @@ def reproduce_from_weights(
     rows = []
     for row, entry in pairs:
         network = others.measure_once(
-            entry.name, files[entry.name], test_images, folder / others.FOLDER, studies=studies[entry.name]
+            entry.name,
+            files[entry.name],
+            test_images,
+            folder / others.FOLDER,
+            studies=studies[entry.name],
+            all_images=all_images,
         )
         listen(f"{entry.name}: {network.wrong:,} of {network.images:,} test images wrong")
         rows.append((row, network))
     report = folder / f"{name.replace('/', '-')}-weights.html"
-    note = f"{rows[0][1].images:,} test images of {item.datasets[0]}"
+    counts = sorted({network.images for _, network in rows})
+    note = f"{' or '.join(f'{count:,}' for count in counts)} test images of {item.datasets[0]}"
     names = tuple(dict.fromkeys(entry.name for _, entry in missing))
     reproduction = OthersReproduction(item, tuple(rows), names, note, report)
     write_report(page_of_others(reproduction), report, bibliography=bibliography(item.paper))

@@ -36,8 +36,6 @@ OTHER_SHARE = 0.15
 """Time for loss, optimizer and loading, as a share of the forward and backward pass. Our estimate."""
 SAVE_BYTES = 3e8
 """Bytes of a checkpoint that are written in a second, about. Our estimate."""
-SAVES_PER_EPOCH = 2
-"""Checkpoints after each epoch: before and after its validation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +113,7 @@ def _pace(dataset: Any, recipe: Recipe, network: nn.Module, *, start: float, ste
     validation = networks * VALIDATION_SHARE * step * len(dataset.test) / batch_size
     values = networks + optim.values_per_weight(recipe.optim)
     state_bytes = 4 * values * sum(weights.numel() for weights in network.parameters())
-    return Pace(start, step, validation + SAVES_PER_EPOCH * state_bytes / SAVE_BYTES)
+    return Pace(start, step, validation + state_bytes / SAVE_BYTES)
 
 
 def _moments(task: AnyLearnTask, dataset: Any, recipe: Recipe, learner: Any) -> Iterator[Moment]:

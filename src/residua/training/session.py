@@ -4,7 +4,8 @@
     each step    loop.train updates; totals are summed on the device
     reading      every step on a CPU, the first and every READ_EVERY on an accelerator, and when a state is
                  due or a stop is requested: read the loss, check it, report StepProgress
-    epoch end    save -> validate -> append metrics, save best weights -> save
+    epoch end    validate -> append metrics, save best weights -> save; before the validation, too, where a
+                 state is due or the epoch may be the last
     on NaN       stop, skip, or roll back to the newest state (optim.on_nonfinite)
     on request   finish the step, save, end with Stopped; an epoch that lacks its validation is validated on
                  resume
@@ -161,12 +162,14 @@ class TrainingSession:
             self.time_left.add_steps(moment.step, took)
             yield from self._report(moment)
             began = time.monotonic()
-            if ends_epoch or leave or save_is_due:
+            may_be_last = moment.step == self.total or (ends_epoch and self.recipe.budget.patience > 0)
+            if leave or save_is_due or may_be_last:
                 self._save()
                 saved = time.monotonic()
             if ends_epoch and not leave:
                 yield from self._end_epoch(moment.lr)
                 self.time_left.add_epoch_end(time.monotonic() - began)
+                saved = time.monotonic()
                 leave = self._lacks_validation
                 if self.history.stops_early():
                     yield Note(self.history.early_stop_note)
@@ -239,12 +242,9 @@ class TrainingSession:
             StopRequested: The user asked to stop; nothing is saved, so that resuming does it again.
         """
         trained = self._validate(self.network, replace(self.dataset, test=self.dataset.train)).row()  # type: ignore[type-var]
-        self.validation = self._validate(self.network)
-        numbers = self.validation.row()
+        numbers = self._validation_numbers()
         row: dict[str, Any] = {"epoch": 0, "step": 0, "lr": 0.0, "train_loss": trained["test_loss"]}
         row |= {"train_error": trained["test_error"], **numbers, "images_per_second": None}
-        if self.history.ema:
-            row |= {f"ema_{name}": value for name, value in numbers.items()}
         self.history.add_epoch(row, self.network)
         self.world.run_on_main(lambda: self.run.append_metrics(row))
         self._save()
@@ -369,13 +369,13 @@ class TrainingSession:
         try:
             if progress.step == self.total:
                 self._recalibrate_batch_norms()
-            raw = self._validate(self.network)
-            ema = self._validate(self.history.ema_network) if self.history.ema_network else None
+            numbers = self._validation_numbers()
         except StopRequested:
+            self._save()
             return
         except NonFiniteError as error:
+            self._save()  # names the weight that is not finite, if one is
             raise DivergedError(f"{error} after step {progress.step}; {_REMEDY}") from None
-        self.validation = ema or raw
         row: dict[str, Any] = {
             "epoch": math.ceil(progress.step / self.steps_per_epoch),
             "step": progress.step,
@@ -384,9 +384,7 @@ class TrainingSession:
         }
         if self.task.counts_wrong:
             row["train_error"] = 100 * progress.num_wrong / progress.num_images
-        row |= {**raw.row(), "images_per_second": round(self.totals.images_per_second, 1) or None}
-        if ema:
-            row |= {f"ema_{name}": value for name, value in ema.row().items()}
+        row |= {**numbers, "images_per_second": round(self.totals.images_per_second, 1) or None}
         self.totals.end_epoch()
         self.history.add_epoch(row, self.network)
         is_last = progress.step == self.total or self.history.stops_early()
@@ -394,6 +392,21 @@ class TrainingSession:
         if not is_last:  # the last state lacks its validation: a crash before this line repeats it
             self._save()
         yield self._epoch_event(row)
+
+    def _validation_numbers(self) -> dict[str, Any]:
+        """What a row says of the weights; where held-out examples choose them, of those that are chosen from.
+
+        The averaged weights have a prefix where both are validated.
+        """
+        ema_network = self.history.ema_network
+        if ema_network and self.recipe.data.inner_val_fraction:
+            self.validation = self._validate(ema_network)
+            return dict(self.validation.row())
+        self.validation = raw = self._validate(self.network)
+        if not ema_network:
+            return dict(raw.row())
+        self.validation = self._validate(ema_network)
+        return {**raw.row(), **{f"ema_{name}": value for name, value in self.validation.row().items()}}
 
     def _epoch_event(self, row: dict[str, Any]) -> EpochRow:
         is_held_out = self.recipe.data.inner_val_fraction > 0
