@@ -36,7 +36,8 @@ def make_loss_fn(
         label_smoothing: Share of the target that is spread over all classes.
         aux_weight: Weight of the loss of each auxiliary head (Szegedy et al. 2014, section 5); a network with
             such heads returns several logits, its own first.
-        class_weights: Weights (classes,) of the images of each class; None weights all alike.
+        class_weights: Weights (classes,) of the images of each class; None weights all alike. As in torch the
+            loss is divided by the sum of the weights, so that they do less in small batches.
 
     Returns:
         (network, batch) -> (mean loss, number of wrong images). A mixed image is wrong unless it is
