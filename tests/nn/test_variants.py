@@ -46,12 +46,15 @@ def test_constants_multiply_each_way() -> None:
     torch.testing.assert_close(module(X), F.relu(0.25 * module.residual(X) + 0.5 * X))
 
 
-def test_a_gate_starts_at_its_bias_and_a_fresh_network_keeps_it() -> None:
-    network = create_model("cifar_resnet20", shortcut="gate-3")
+@pytest.mark.parametrize(
+    ("option", "bias"), [("gate-3", -3.0), ("gate", -6.0), ("exclusive_gate", -6.0)]
+)  # He et al. 2016, table 1: -6 is the best found
+def test_a_gate_starts_at_its_bias_and_a_fresh_network_keeps_it(option: str, bias: float) -> None:
+    network = create_model("cifar_resnet20", shortcut=option)
     gates = [module for module in network.modules() if isinstance(module, GatedJoin)]
     assert len(gates) == 9
-    assert all(bool((gate.conv.bias == -3).all()) for gate in gates)
-    assert not gates[0].exclusive
+    assert all(bool((gate.conv.bias == bias).all()) for gate in gates)
+    assert gates[0].exclusive == (option == "exclusive_gate")
 
 
 @pytest.mark.parametrize(
