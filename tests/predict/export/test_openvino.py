@@ -9,8 +9,8 @@ import torch
 from sample_network import CLASSES, sample_network
 
 from residua.predict.export.facts import KEY, ExportFacts
-from residua.predict.export.graph import weights_digest
-from residua.predict.export.openvino import openvino_model
+from residua.predict.export.graph import export_graph, weights_digest
+from residua.predict.export.openvino import convert_to_openvino
 from residua.predict.openvino_package import import_openvino, openvino_core
 
 openvino: Any = import_openvino()
@@ -18,7 +18,7 @@ openvino: Any = import_openvino()
 
 @pytest.fixture(scope="module")
 def exported() -> Any:
-    return openvino_model(sample_network())
+    return convert_to_openvino(export_graph(sample_network()))
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5])

@@ -25,6 +25,8 @@ BATCHES = (1, 2, 5)
 """Images that are computed at once, one size after another."""
 TOLERANCE = {"inputs": 1e-3, "images": 1e-2}
 """What a graph takes -> largest difference of a logit, as a share of the range of the logits, at least 1."""
+RESIZED = 6
+"""Pictures that are compared in other sizes, too."""
 TIMED = 5
 """Times that one image is computed; the median counts."""
 
@@ -166,12 +168,12 @@ def _generated(draw: np.random.Generator, colour: str) -> Image.Image:
     return noisy.convert("L") if colour == "grey" else noisy
 
 
-def with_odd_sizes(images: Sequence[Image.Image], *, count: int = 6) -> list[Image.Image]:
+def with_odd_sizes(images: Sequence[Image.Image]) -> list[Image.Image]:
     """`images`, and the first of them again in other sizes: odd ones, smaller and larger."""
     factors = (0.37, 0.71, 1.3)
     resized = [
         image.resize((_odd(image.width * factor), _odd(image.height * factor)))
-        for image, factor in zip(images[:count], factors * count, strict=False)
+        for image, factor in zip(images[:RESIZED], factors * RESIZED, strict=False)
     ]
     return [*images, *resized]
 

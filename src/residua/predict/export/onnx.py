@@ -8,7 +8,7 @@ import torch
 
 from residua.errors import ConfigError
 from residua.nn.network import Network
-from residua.predict.export.facts import KEY, Takes
+from residua.predict.export.facts import KEY
 from residua.predict.export.graph import AXES, ExportGraph, export_graph, without_warnings
 
 if TYPE_CHECKING:
@@ -20,19 +20,19 @@ LIMIT = 2**31 - 2**24
 """Most bytes of weights; protobuf writes no file above 2 GiB, and the graph needs some of it."""
 
 
-def onnx_bytes(network: Network, *, takes: Takes = "inputs") -> bytes:
+def onnx_bytes(network: Network) -> bytes:
     """A network as the bytes of an ONNX file.
 
     Args:
-        network: With a last layer.
-        takes: What the graph reads, and the name of its input. Its output is `logits`, float32 (n, classes).
+        network: With a last layer. The file reads normalised `inputs` (n, C, S, S) float32, and its output is
+            `logits` (n, classes) float32.
 
     Raises:
         ConfigError: The weights are too large for one file.
         MissingPackageError: onnx and onnxscript are not installed.
         ValueError: The network has no last layer.
     """
-    return write_onnx(export_graph(network, takes=takes))
+    return write_onnx(export_graph(network))
 
 
 def write_onnx(graph: ExportGraph) -> bytes:
