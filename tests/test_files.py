@@ -13,6 +13,7 @@ from residua.files import (
     check_output_path,
     file_lock,
     file_sha256,
+    near_path,
     next_free,
     remove_temporary_files,
     write_file,
@@ -32,6 +33,15 @@ def test_a_failed_write_names_the_path_and_keeps_what_was_there(
         write_file(tmp_path / "a.json", "new")
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
     assert (tmp_path / "a.json").read_text() == "old"
+
+
+def test_a_mistyped_path_is_answered_with_the_names_beside_it(tmp_path: Path) -> None:
+    for name in ("photos", "labels.csv"):
+        (tmp_path / name).mkdir()
+    assert near_path(tmp_path / "phots") == f" (did you mean {tmp_path / 'photos'}?)"
+    assert near_path(tmp_path / "runs") == ""
+    assert near_path(tmp_path / "labels.csv") == ""
+    assert near_path(tmp_path / "none" / "phots") == ""
 
 
 def test_the_cache_is_where_the_user_keeps_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

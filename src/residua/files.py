@@ -14,14 +14,20 @@ import stat
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from itertools import count
+from difflib import get_close_matches
+from itertools import count, islice
 from pathlib import Path
 from typing import BinaryIO
 
 from residua.errors import CheckpointError, ConfigError
+from residua.spec.printable import printable
 
 _SAFELY = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
 """Flags that each system has some of: follow no link, wait for no pipe, leave the ends of lines alone."""
+MAX_NAMES = 10_000
+"""Most names of a folder that are compared with a mistyped one."""
+MIN_LIKENESS = 0.75
+"""How alike a name must be to be suggested, as difflib measures it."""
 _KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFREG: "a file"}
 
 
@@ -144,6 +150,25 @@ def remove_temporary_files(folder: Path) -> None:
     for temporary in folder.glob(".*.[0-9]*.tmp"):
         if temporary.is_symlink() or temporary.is_file():
             temporary.unlink(missing_ok=True)
+
+
+def near_path(path: Path) -> str:
+    """What a mistyped path means, as a clause behind it.
+
+    Args:
+        path: A path at which nothing is.
+
+    Returns:
+        ` (did you mean runs/photos?)` with names beside it that are spelt alike; empty where none is.
+    """
+    try:
+        with os.scandir(path.parent) as entries:
+            names = [entry.name for entry in islice(entries, MAX_NAMES) if entry.name != path.name]
+    except OSError:
+        return ""
+    close = get_close_matches(path.name, names, 2, MIN_LIKENESS)
+    meant = " or ".join(printable(str(path.parent / name)) for name in close)
+    return f" (did you mean {meant}?)" if close else ""
 
 
 def check_output_path(path: Path | None, *, force: bool = False, suffixes: Sequence[str] = ()) -> None:

@@ -14,6 +14,7 @@ import residua
 from command import complaint, succeeded
 from eyes import Eyes
 from residua.cli import app
+from residua.report.standalone import can_convert
 from residua.spec import zoo
 
 COMMANDS = [
@@ -90,6 +91,13 @@ def test_a_narrow_terminal_keeps_a_network_to_a_line() -> None:
     assert all(any(name in line for line in compared) for name in names)
 
 
+@pytest.mark.skipif(not can_convert(), reason="the extra figures or the library cairo is missing")
+@pytest.mark.parametrize(("name", "start"), [("twins.pdf", b"%PDF"), ("twins.PNG", b"\x89PNG")])
+def test_networks_are_drawn_as_the_ending_says(name: str, start: bytes, tmp_path: Path) -> None:
+    succeeded(command.residua("explain", "plain34", "resnet34", "--svg", tmp_path / name))
+    assert (tmp_path / name).read_bytes().startswith(start)
+
+
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&- <&-"])
 def test_a_command_that_was_begun_without_an_output_does_its_work(closed: str, tmp_path: Path) -> None:
     file = tmp_path / "twins.svg"
@@ -161,7 +169,7 @@ def test_explain_gives_the_same_as_json() -> None:
         (["models", "--compare", "resnet50"], "two names or more"),
         (["models", "--compare", "resnet50", "vgg16", "--sort", "name"], "--compare takes names only"),
         (["explain", "resnet50", "--block"], "--svg FILE"),
-        (["explain", "resnet50", "--svg", "x.png"], r"\.png.*\.svg"),
+        (["explain", "resnet50", "--svg", "x.gif"], r"\.gif.*\.svg, \.pdf, \.png"),
         (["explain", "resnet50", "--svg", "no/x.svg"], "no is no folder"),
         (["explain", *["resnet50"] * 4, "--svg", "x.svg"], "4 networks.*at most 3"),
         (["explain", "plain34", "--order", "e"], "without shortcut"),

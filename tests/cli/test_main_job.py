@@ -186,7 +186,12 @@ MISTAKES: list[tuple[list[str], int, str]] = [
     (["train", "digits", "--set", "seed=2147483648"], 2, "at most 9 digits"),
     (["train", "digits", "--weights", "nowhere.pth"], 5, "nowhere.pth"),
     (["resume", "nowhere"], 2, "nowhere is no run"),
-    (["evaluate", "nowhere", "--data", "digits"], 5, "nowhere cannot be opened"),
+    (["evaluate", "nowhere", "--data", "digits"], 5, "nowhere does not exist"),
+    (["train", "digits", "--set", "lr=1"], 2, "did you mean optim.lr?"),
+    (["serve", "nowhere.onnx"], 5, "nowhere.onnx does not exist"),
+    (["models", "resnet"], 2, "try '*resnet*'"),
+    (["weights", "resnet"], 2, "try '*resnet*'"),
+    (["explain", "resnet18", "--svg"], 2, "residua explain --help"),
 ]
 
 

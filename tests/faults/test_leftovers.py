@@ -159,7 +159,7 @@ def test_a_state_takes_the_place_of_weights_that_are_gone(
     assert weights(ended[1]) == weights(ended[0]) != weights(short_clean)
     no_state(ended[1])
     (ended[1].path / "finished.json").unlink()
-    with pytest.raises(CheckpointError, match=r"first\.safetensors cannot be opened"):
+    with pytest.raises(CheckpointError, match=r"first\.safetensors does not exist"):
         python.resume(ended[1].path)
 
 

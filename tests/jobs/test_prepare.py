@@ -116,6 +116,20 @@ def test_no_batch_is_measured_that_no_epoch_has(photos: Path, monkeypatch: pytes
     assert prepared.recipe.budget.batch_size == 100_000
 
 
+def test_the_plan_of_a_run_with_minutes_counts_on_no_more_time(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[float] = []
+
+    def choose(*args: object, max_seconds: float, **more: object) -> PlanChoice:
+        limits.append(max_seconds)
+        return plan.choose_plan(*args, max_seconds=max_seconds, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(prepare, "plan", SimpleNamespace(choose_plan=choose))
+    prepare.prepare(TrainRequest(str(photos), model="cifar_resnet20", minutes=0.01))
+    assert limits == [0.6]
+
+
 @pytest.mark.parametrize("turn", [1, -1])
 def test_settings_that_suit_each_other_come_in_any_order(photos: Path, turn: int) -> None:
     both = (("optim.kind", "adamw"), ("optim.nesterov", "false"))[::turn]

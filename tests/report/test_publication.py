@@ -1,6 +1,5 @@
 """Figures and tables for a paper: fixed colours, three formats, LaTeX that prints what a cell holds."""
 
-import io
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -11,7 +10,7 @@ from report_sample import drawings
 
 from residua.report.page import Figure, Figures, Folded, Page, Section, Table, Text
 from residua.report.publication import booktabs, latex_text, write_publication
-from residua.report.standalone import MARGIN, PNG_SCALE, can_convert, pdf_and_png, standalone
+from residua.report.standalone import MARGIN, PNG_SCALE, can_convert, standalone, write_all_formats
 
 needs_cairo = pytest.mark.skipif(
     not can_convert(), reason="the extra figures or the library cairo is missing"
@@ -29,12 +28,13 @@ def test_a_drawing_alone_has_fixed_colours_and_one_layout(name: str) -> None:
 
 
 @needs_cairo
-def test_a_drawing_becomes_pdf_and_png() -> None:
-    svg = standalone(drawings()["plot_log"])
-    pdf, png = pdf_and_png(svg)
+def test_a_drawing_becomes_svg_pdf_and_png(tmp_path: Path) -> None:
+    assert write_all_formats(drawings()["plot_log"], tmp_path / "a.svg")
+    svg = (tmp_path / "a.svg").read_text()
+    assert svg == standalone(drawings()["plot_log"])
     width, height = (float(side) for side in re.findall(r'(?:width|height)="([\d.]+)"', svg)[:2])
-    image = Image.open(io.BytesIO(png))
-    assert pdf.startswith(b"%PDF")
+    image = Image.open(tmp_path / "a.png")
+    assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
     assert image.size == (round(PNG_SCALE * width), round(PNG_SCALE * height))
     assert len(image.convert("L").getcolors() or range(300)) > 10  # something is on it
 

@@ -108,6 +108,19 @@ def test_what_was_measured_is_used_by_later_runs_that_are_long_enough(
     assert chosen(steps=needed - 1)[0].compile == "off"
 
 
+@pytest.mark.parametrize("is_known", [False, True])
+def test_a_run_that_its_minutes_end_early_is_not_compiled(
+    monkeypatch: pytest.MonkeyPatch, is_known: bool
+) -> None:
+    batch_sizes = with_rates(monkeypatch, cost=50.0, off=100.0, whole=150.0, blocks=150.0)
+    if is_known:
+        assert chosen()[0].compile == "blocks"
+        batch_sizes.clear()
+    result, _ = compiling.choose_compile(build(arch()), AUTO, batch=8, steps=LONG, rate=100.0, max_seconds=60)
+    assert result == EAGER
+    assert batch_sizes == []
+
+
 def test_before_compiling_a_line_says_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     with_rates(monkeypatch, off=100.0, whole=90.0, blocks=125.0)
     lines: list[str] = []

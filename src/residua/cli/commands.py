@@ -31,6 +31,16 @@ HELP_WIDTH = 120
 class PlainCommand(TyperCommand):
     """A command whose help names its arguments as the usage line does, and keeps its examples whole."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The words that are left. An error of usage names this command, also where typer leaves it out."""
+        try:
+            rest: list[str] = super().parse_args(ctx, args)
+        except Exception as error:
+            if getattr(error, "ctx", ctx) is None:
+                setattr(error, "ctx", ctx)  # noqa: B010 (an attribute of the error of usage, whose class is private)
+            raise
+        return rest
+
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """The words behind the name of the command in the usage line."""
         return ["[OPTIONS]", *(argument for argument, _ in self._arguments(ctx))]

@@ -24,7 +24,9 @@ def explain(
         autocompletion=complete_network,
     ),
     model_set: list[str] = LAST_MODEL_SET,
-    svg: Path | None = typer.Option(None, "--svg", metavar="FILE", help="Draw them as in the papers."),
+    svg: Path | None = typer.Option(
+        None, "--svg", metavar="FILE", help="Draw them as in the papers; FILE ends in .svg, .pdf or .png."
+    ),
     block: bool = typer.Option(False, "--block", help="Draw their blocks letter by letter."),
     fold: bool | None = typer.Option(
         None, "--fold/--whole", help="Draw equal blocks once, or all of them; default: what fits a page."

@@ -19,6 +19,7 @@ from residua.data.images import Images
 from residua.data.items import Files, Item
 from residua.data.walk import walk
 from residua.errors import DataError
+from residua.files import near_path
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +118,8 @@ def _files_at(text: str, media_type: MediaType) -> list[str]:
     """The file at `text`, or the images of the folder there, sorted by folder and name."""
     name = printable_path(text)
     if not os.path.exists(text):
-        raise DataError(f"{name} does not exist: give {media_type.noun}s as files or folders of them")
+        problem = f"{name} does not exist{near_path(Path(text))}"
+        raise DataError(f"{problem}: give {media_type.noun}s as files or folders of them")
     if not os.path.isdir(text):
         return [os.fspath(Path(text))]
     entries = walk(Path(text), root=Path(text), suffixes=media_type.suffixes)

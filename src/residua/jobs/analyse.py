@@ -25,6 +25,7 @@ from residua.nn.device import resolve_device
 from residua.nn.network import Network, build
 from residua.predict.predictor import load_network
 from residua.report.page import Figures, Page, Part, Section, Text, render
+from residua.report.standalone import write_all_formats
 from residua.spec.amount import quantity
 from residua.spec.named_network import arch_of, is_file, origin_of
 from residua.tasks.classify.learn_task import ClassifyLearn
@@ -55,7 +56,8 @@ def analyse(
             have fresh weights, and batch norms that are calibrated on the images.
         what: Names of studies; none means all that fit.
         data: Images to study with; None takes the test images of each run.
-        out: Folder for a page, an SVG file for each figure and the numbers as JSON; None writes nothing.
+        out: Folder for a page, each figure as SVG (with the extra `figures` as PDF and PNG, too), and the
+            numbers as JSON; None writes nothing.
         images: How many images, at most.
         device: `cpu`, `cuda`, `cuda:1`, or `auto` for the first accelerator, else the CPU; never `mps`, which
             cannot compute in float64.
@@ -219,7 +221,7 @@ def _write(folder: Path, subjects: Sequence[Subject], results: Sequence[StudyRes
         study = find_study(result.name)
         for number, figure in enumerate(result.figures, 1):
             suffix = f"-{number}" if len(result.figures) > 1 else ""
-            write_file(folder / f"{result.name}{suffix}.svg", figure.svg)
+            write_all_formats(figure.svg, folder / f"{result.name}{suffix}.svg")
         parts: list[Part] = [Text((result.summary,))] if result.summary else []
         parts.append(Figures(result.figures))
         parts.append(Text((study.explain, *(f"Left out: {line}." for line in result.skipped))))

@@ -111,6 +111,7 @@ def _matching(patterns: Sequence[str]) -> list[str]:
     changed = [text for text in patterns if is_network(text) and text not in zoo.NAMES]
     for pattern in patterns:
         if pattern not in changed and not zoo.names(pattern):
-            raise ConfigError(f"no model matches {pattern!r}: {nearest(pattern, zoo.NAMES)}")
+            hint = f"try '*{pattern}*'" if zoo.names(f"*{pattern}*") else nearest(pattern, zoo.NAMES)
+            raise ConfigError(f"no model matches {pattern!r}: {hint}")
     chosen = {name for pattern in patterns for name in zoo.names(pattern)}
     return [*(name for name in zoo.NAMES if name in chosen or not patterns), *changed]

@@ -1,4 +1,4 @@
-"""Draw networks as SVG files."""
+"""Draw networks as SVG, PDF or PNG files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from residua.errors import ConfigError
 from residua.files import check_output_path, write_file
 from residua.report import drawing
+from residua.report.standalone import SUFFIXES, write_drawing
 from residua.spec.arch import Arch
 
 MAX_NETWORKS = 3
@@ -19,7 +20,7 @@ def draw(
 
     Args:
         archs: At most three networks.
-        out: The .svg file to write.
+        out: The .svg, .pdf or .png file to write; the last two need the extra `figures`.
         block: Draw their blocks letter by letter, not their columns.
         fold: Draw equal blocks in a row once; None does so where a column would not fit a page.
         force: Replace an existing file.
@@ -30,5 +31,9 @@ def draw(
     """
     if len(archs) > MAX_NETWORKS:
         raise ConfigError(f"{len(archs)} networks side by side: give at most {MAX_NETWORKS}")
-    check_output_path(out, force=force, suffixes=(".svg",))
-    write_file(out, drawing.draw_blocks(archs) if block else drawing.draw_networks(archs, fold=fold))
+    check_output_path(out, force=force, suffixes=SUFFIXES)
+    svg = drawing.draw_blocks(archs) if block else drawing.draw_networks(archs, fold=fold)
+    if out.suffix.lower() == ".svg":
+        write_file(out, svg)  # without a margin, and in the colours of a dark screen, too
+    else:
+        write_drawing(svg, out)

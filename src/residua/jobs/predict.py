@@ -10,6 +10,7 @@ from residua import tasks
 from residua.data.inputs import Inputs, list_inputs
 from residua.errors import CheckpointError
 from residua.events import Event, Note
+from residua.files import near_path
 from residua.jobs.class_folders import ClassFolders
 from residua.jobs.fast_predictor import fast_predictor
 from residua.jobs.prediction_file import PredictionFile, PredictionProgress, open_predictions
@@ -182,7 +183,8 @@ def open_job(request: PredictRequest) -> PredictJob:
         from residua.weights import named  # only names need it
 
         if not named.is_trained(str(trained)):
-            raise CheckpointError(f"{trained} does not exist: give a run, or one of its checkpoint files")
+            problem = f"{trained} does not exist{near_path(trained)}"
+            raise CheckpointError(f"{problem}: give a run, or one of its checkpoint files")
     task = tasks.predict_task_of([trained], request.user_options)
     inputs = list_inputs(request.inputs, media_type=task.media_type)
     predictor = task.load(trained, device=request.device)

@@ -1,5 +1,6 @@
 """From a TrainRequest to a run that can begin: open the data, then resolve the recipe, each once."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -91,7 +92,7 @@ def prepare(
         )
     task, whole = opened.task, opened.dataset
     dataset = split_training(whole, recipe.data.inner_val_fraction)
-    recipe, chosen = _with_plan(recipe, task, dataset, network, announce=announce)
+    recipe, chosen = _with_plan(recipe, task, dataset, network, minutes=request.minutes, announce=announce)
     resident_bytes = task.resident_bytes(dataset, recipe, recipe.plan)
     fitted = memory.limit_run_memory(network, recipe, resident_bytes=resident_bytes)
     probed = probing.begin_with_probe(
@@ -174,7 +175,13 @@ def _with_length(
 
 
 def _with_plan(
-    recipe: Recipe, task: AnyLearnTask, dataset: Any, network: Network, *, announce: Callable[[str], None]
+    recipe: Recipe,
+    task: AnyLearnTask,
+    dataset: Any,
+    network: Network,
+    *,
+    minutes: float | None,
+    announce: Callable[[str], None],
 ) -> tuple[Recipe, PlanChoice]:
     """`recipe` with a plan and loader workers without `auto`, and how the plan was chosen."""
     count = len(dataset.train)
@@ -187,6 +194,7 @@ def _with_plan(
         batch=min(recipe.budget.batch_size, count),
         steps=steps,
         portions=recipe.budget.accumulate,
+        max_seconds=math.inf if minutes is None else 60 * minutes,
         announce=announce,
     )
     num_workers = recipe.data.num_workers

@@ -93,7 +93,17 @@ def list_weights(pattern: str = "*") -> list[ListedWeights]:
     if not matching and WILD & set(pattern):
         names = [entry.name for entry in catalogue.entries()]
         raise ConfigError(f"no weights match {pattern!r}: {nearest(pattern.strip('*'), names)}")
-    return [ListedWeights(each, fetch.cached(each)) for each in matching or [catalogue.find(pattern)]]
+    return [ListedWeights(each, fetch.cached(each)) for each in matching or [_known(pattern)]]
+
+
+def _known(name: str) -> ReleasedWeights:
+    """The entry that `name` means; ConfigError for none, with the pattern of those that contain it."""
+    try:
+        return catalogue.find(name)
+    except ConfigError:
+        if catalogue.entries(f"*{name}*"):
+            raise ConfigError(f"no weights {name!r}: try '*{name}*'") from None
+        raise
 
 
 def get_weights(

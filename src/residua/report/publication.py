@@ -5,7 +5,7 @@ from pathlib import Path
 
 from residua.files import write_file
 from residua.report.page import Figure, Figures, Folded, Page, Part, Table, render
-from residua.report.standalone import can_convert, pdf_and_png, standalone
+from residua.report.standalone import can_convert, write_all_formats
 
 LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$",
@@ -49,19 +49,13 @@ def write_publication(page: Page, folder: Path, *, bibliography: str = "") -> bo
     folder.mkdir(parents=True, exist_ok=True)
     parts = [part for section in page.sections for part in _flat(section.parts)]
     drawings = [part for part in parts if isinstance(part, Figure)]
-    has_converter = can_convert()
     for number, drawing in enumerate(drawings, 1):
-        svg = standalone(drawing.svg)
-        write_file(folder / f"figure-{number}.svg", svg)
-        if has_converter:
-            pdf, png = pdf_and_png(svg)
-            write_file(folder / f"figure-{number}.pdf", pdf)
-            write_file(folder / f"figure-{number}.png", png)
+        write_all_formats(drawing.svg, folder / f"figure-{number}.svg")
     for number, table in enumerate((part for part in parts if isinstance(part, Table)), 1):
         write_file(folder / f"table-{number}.tex", booktabs(table))
     if bibliography:
         write_file(folder / "papers.bib", bibliography)
-    return has_converter
+    return can_convert()
 
 
 def _flat(parts: Sequence[Part]) -> Iterator[Part]:

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from residua.errors import ConfigError
-from residua.files import check_output_path, write_file
+from residua.files import check_output_path
 from residua.report.chart import Series, plot
 from residua.report.run_page import error_curve
+from residua.report.standalone import SUFFIXES, write_drawing
 from residua.report.training_curves import Panel, training_curves
 from residua.runs.run import Run
 from residua.spec.record import nearest
@@ -31,19 +32,19 @@ class RunFigure:
         """Write the drawing to a file.
 
         Args:
-            path: A path that ends in .svg; browsers, word processors and LaTeX (package svg) read it.
+            path: A path that ends in .svg, .pdf or .png; the last two need the extra `figures`.
             force: Replace a file that exists.
 
         Returns:
             The path.
 
         Raises:
-            ConfigError: `path` ends otherwise, or its folder does not exist.
+            ConfigError: `path` ends otherwise, its folder does not exist, or the extra is not installed.
             FileExistsError: The file exists, and `force` is false.
         """
         file = Path(path)
-        check_output_path(file, force=force, suffixes=(".svg",))
-        write_file(file, self.svg)
+        check_output_path(file, force=force, suffixes=SUFFIXES)
+        write_drawing(self.svg, file)
         return file
 
     def __repr__(self) -> str:

@@ -1,8 +1,10 @@
 """Drawings that stand alone, outside a page: on white paper in fixed colours, as SVG, PDF and PNG."""
 
 import re
+from pathlib import Path
 
 from residua.errors import ConfigError
+from residua.files import write_file
 from residua.report.colours import LIGHT
 from residua.report.svg import add_shape, new_svg, to_string
 
@@ -10,6 +12,8 @@ MARGIN = 16
 """Pixels around a drawing."""
 PNG_SCALE = 3
 """Pixels of a PNG file for one of the drawing, so that it is sharp in print."""
+SUFFIXES = (".svg", ".pdf", ".png")
+"""Endings of the files that a drawing is written to."""
 VARIABLE = re.compile(r"var\(--[\w-]+, ([^()]*)\)")
 """A colour that a page may replace, with its own value."""
 STYLE_SHEET = re.compile(r"<style>.*?</style>", re.DOTALL)
@@ -59,18 +63,38 @@ def can_convert() -> bool:
     return True
 
 
-def pdf_and_png(svg: str) -> tuple[bytes, bytes]:
-    """A standalone drawing as a PDF file and as a PNG file.
+def write_drawing(svg: str, file: Path) -> None:
+    """Write a drawing, standalone, as the ending of a file says.
 
     Args:
-        svg: What `standalone` returned.
-
-    Returns:
-        The contents of both files.
+        svg: A drawing of this package.
+        file: The file, replaced if it exists; it ends in one of `SUFFIXES`.
 
     Raises:
-        ConfigError: The extra `figures` is not installed, or the library cairo.
+        ConfigError: `file` is no .svg, and the extra `figures` or the library cairo is not installed.
     """
+    alone, suffix = standalone(svg), file.suffix.lower()
+    write_file(file, alone if suffix == ".svg" else _converted(alone, suffix))
+
+
+def write_all_formats(svg: str, file: Path) -> bool:
+    """Write a drawing, standalone, as SVG, PDF and PNG.
+
+    Args:
+        svg: A drawing of this package.
+        file: The .svg file; the others stand beside it.
+
+    Returns:
+        Whether PDF and PNG files were written: they need the extra `figures`.
+    """
+    has_converter = can_convert()
+    for suffix in SUFFIXES if has_converter else SUFFIXES[:1]:
+        write_drawing(svg, file.with_suffix(suffix))
+    return has_converter
+
+
+def _converted(svg: str, suffix: str) -> bytes:
+    """A standalone drawing as a .pdf or .png file."""
     try:
         import cairosvg
     except (ImportError, OSError) as error:
@@ -78,4 +102,9 @@ def pdf_and_png(svg: str) -> tuple[bytes, bytes]:
             f"PDF and PNG files need residua[figures] and the library cairo ({error})"
         ) from None
     data = svg.encode()
-    return cairosvg.svg2pdf(bytestring=data), cairosvg.svg2png(bytestring=data, scale=PNG_SCALE)
+    content: bytes = (
+        cairosvg.svg2pdf(bytestring=data)
+        if suffix == ".pdf"
+        else cairosvg.svg2png(bytestring=data, scale=PNG_SCALE)
+    )
+    return content

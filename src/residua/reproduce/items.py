@@ -41,7 +41,7 @@ def find_item(name: str) -> Item:
         ConfigError: There is no such item (the message offers the nearest names), or it cannot be reproduced.
     """
     if name not in ITEMS:
-        raise ConfigError(f"no item {name!r}: {nearest(name, ITEMS)}; `residua reproduce --list` lists all")
+        raise ConfigError(f"no item {name!r}: {nearest(name, ITEMS)} (`residua reproduce --list` lists all)")
     item = ITEMS[name]
     if item.obstacle:
         raise ConfigError(f"{name} cannot be reproduced: {item.obstacle}")

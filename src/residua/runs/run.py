@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from residua.errors import CheckpointError, ConfigError, RunBusyError
-from residua.files import check_kind, errors_name, file_lock, open_regular, read_file, write_file
+from residua.files import check_kind, errors_name, file_lock, near_path, open_regular, read_file, write_file
 from residua.nn.processor import processor_name
 from residua.runs import records
 from residua.runs.metric_rows import MetricRows
@@ -330,7 +330,9 @@ def open_run(path: Path) -> Run:
         Run(path).check_files()
     for name in (RECIPE, DATA):
         if not (path / name).is_file() and not (path / BACKUP).is_file():
-            raise ConfigError(f"{path} is no run: it has no {name}; `residua train DATA -o {path}` makes one")
+            meant = near_path(path)
+            problem = f"{path} is no run{meant}: it has no {name}"
+            raise ConfigError(problem + (f"; `residua train DATA -o {path}` makes one" if not meant else ""))
     return Run(path)
 
 

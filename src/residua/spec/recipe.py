@@ -370,7 +370,9 @@ def setting_path(name: str) -> str:
     known = paths(Recipe)
     path = OLD_NAMES.get(name, name)
     if path not in known:
-        raise ConfigError(f"no setting {name!r}: {nearest(name, known, aliases=OLD_NAMES)}")
+        fields = [path for path in known if path.rpartition(".")[2] == name]
+        hint = f"did you mean {' or '.join(fields)}?" if fields else nearest(name, known, aliases=OLD_NAMES)
+        raise ConfigError(f"no setting {name!r}: {hint}")
     return path
 
 

@@ -11,6 +11,7 @@ MIN_RETURN times the seconds that compiling it took.
 
 import copy
 import inspect
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -71,6 +72,7 @@ def choose_compile(
     batch: int,
     steps: int,
     rate: float,
+    max_seconds: float = math.inf,
     announce: Callable[[str], None] = lambda _: None,
 ) -> tuple[Plan, str]:
     """Decide `compile` and `graphs` of a plan.
@@ -81,6 +83,7 @@ def choose_compile(
         batch: Images of a step.
         steps: Steps of the run.
         rate: Images per second of eager training; 0 when not measured.
+        max_seconds: Longest time of the run, which may end before `steps`.
         announce: Receives a line before something is compiled.
 
     Returns:
@@ -92,15 +95,18 @@ def choose_compile(
         return replace(plan, graphs=graphs), f"{plan.compile}, as asked"
     if obstacle := _obstacle(plan):
         return off, f"off: {obstacle}"
-    modes, images = [EAGER, *_compile_modes(network, plan)], steps * batch
+    modes, images = [EAGER, *_compile_modes(network, plan)], float(steps * batch)
     subject = _subject(network, off, modes, batch)
     if (known := load_measurement(Measurement, subject)) and _is_whole(known, modes):
+        images = min(images, max_seconds * known.rates[_mode_name(EAGER)])
         return _decide(plan, known, images, "measured earlier on this machine:")
     if not rate and images < MANY_IMAGES:
         return off, "off: a short run"
     seconds = BLOCK_SECONDS[torch.device(plan.device).type] * _blocks_to_compile(network, modes)
     sample = min(batch, max(MIN_STEP_IMAGES, int(rate * STEP_SECONDS))) if rate else batch
-    run_seconds = images / (rate or _eager_rate(network, off, sample))
+    rate = rate or _eager_rate(network, off, sample)
+    images = min(images, max_seconds * rate)
+    run_seconds = images / rate
     if run_seconds * EXPECTED_GAIN < MIN_RETURN * seconds:
         return off, f"off: a run of about {_duration(run_seconds)} is too short for it to pay"
     names = ", ".join(map(_mode_name, modes[1:]))
@@ -123,7 +129,7 @@ def _obstacle(plan: Plan) -> str:
     return "" if device in BLOCK_SECONDS else f"not tried on {device}"
 
 
-def _decide(plan: Plan, measured: Measurement, images: int, when: str) -> tuple[Plan, str]:
+def _decide(plan: Plan, measured: Measurement, images: float, when: str) -> tuple[Plan, str]:
     """The plan for a run of so many `images`, and the reason."""
     speeds = ", ".join(f"{name} {rate:.0f}/s" for name, rate in measured.rates.items())
     reason, best = f"{when} {speeds}", measured.fastest

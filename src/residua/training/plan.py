@@ -12,6 +12,7 @@ then          compiling.py decides about torch.compile
 Timing takes TIMING_SECONDS at most, and MAX_SHARE of the run as its fastest step so far predicts it.
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -80,6 +81,7 @@ def choose_plan(
     batch: int,
     steps: int,
     portions: int = 1,
+    max_seconds: float = math.inf,
     announce: Callable[[str], None] = lambda _: None,
 ) -> PlanChoice:
     """Decide every `auto` of a plan for `network` on this machine.
@@ -90,6 +92,7 @@ def choose_plan(
         batch: Images of a step.
         steps: Steps of the run.
         portions: Portions in which a batch passes through the network.
+        max_seconds: Longest time of the run, which may end before `steps`.
         announce: Receives a line before each measurement: what is measured, and how long that takes at most.
 
     Returns:
@@ -110,7 +113,13 @@ def choose_plan(
     with memory.retain_freed_memory(plan):
         plan, reason, rate = _choose_arithmetic(network, plan, batch=batch, steps=steps, announce=announce)
         plan, compile_reason = compiling.choose_compile(
-            network, plan, batch=batch, steps=steps, rate=rate, announce=announce
+            network,
+            plan,
+            batch=batch,
+            steps=steps,
+            rate=rate,
+            max_seconds=max_seconds,
+            announce=announce,
         )
     return PlanChoice(plan, reason + note, compile_reason, rate)
 

@@ -41,8 +41,11 @@ IMAGENET_NETWORKS = ("resnet18", "resnet50")
 """Networks for `imagenet` and `IMAGENET1K_V2` where nothing else names one: the first that has such."""
 HUB, TIMM = ("hf-hub:", "hf:"), "timm:"
 """What stands before the name of a repository on the hub, and before a name of timm."""
-SUFFIXES = (".pth", ".pt", ".th", ".bin", ".safetensors", ".ckpt", ".tar", ".pkl", ".npz", ".h5")
-"""Endings of files of weights: a text that ends so is a path, not a name."""
+SUFFIXES = (
+    *(".pth", ".pt", ".th", ".bin", ".safetensors", ".ckpt", ".tar", ".pkl", ".npz", ".h5"),
+    *(".onnx", ".xml", ".pt2"),
+)
+"""Endings of files of weights and of exported networks: a text that ends so is a path, not a name."""
 RECORD = re.compile(r"(?P<name>.+)@sha256:(?P<digest>[0-9a-f]{64})")
 """How a recipe records named weights."""
 STATES = "checkpoints"

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from residua.errors import CheckpointError
-from residua.files import replace_file
+from residua.files import near_path, replace_file
 from residua.spec.record import parse_json
 from residua.weights.facts import check_facts
 
@@ -211,7 +211,9 @@ def regular_size(path: Path) -> int:
     try:
         status = path.stat()
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be opened ({error.strerror}): give an existing file") from None
+        is_absent = isinstance(error, FileNotFoundError)
+        why = f"does not exist{near_path(path)}" if is_absent else f"cannot be opened ({error.strerror})"
+        raise CheckpointError(f"{path} {why}: give an existing run, folder or file") from None
     if not stat.S_ISREG(status.st_mode):
         raise CheckpointError(f"{path} is no regular file: give a file of weights")
     return status.st_size

@@ -14,6 +14,7 @@ from residua.data.listing import ListingOptions, SourceListing, skipped_summary
 from residua.data.sources.table import Holds, written_forms
 from residua.data.walk import FileKind, has_suffix, is_hidden, list_folder, subfolders, walk
 from residua.errors import DataError
+from residua.files import near_path
 from residua.spec.amount import quantity
 
 _TRAIN = ("train", "training")
@@ -71,7 +72,7 @@ def list_class_folders(
         DataError: when the folder does not exist, has fewer than two classes, or a class has no files.
     """
     if not root.is_dir():
-        problem = "is a file" if root.exists() else "does not exist"
+        problem = "is a file" if root.exists() else f"does not exist{near_path(root)}"
         contents: tuple[Holds, ...] = ("clips",) if holds == "clips" else ("images", "clips", "boxes")
         raise DataError(f"{printable_path(root)} {problem}: give a folder, or {written_forms(*contents)}")
     layout = _layout(root, (), media_type)

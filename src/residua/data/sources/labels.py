@@ -17,6 +17,7 @@ from residua.data.items import Files
 from residua.data.listing import ListingOptions, SourceListing
 from residua.data.table_cells import unprotect
 from residua.errors import DataError
+from residua.files import near_path
 from residua.spec.amount import quantity
 
 _COLUMNS = {
@@ -66,7 +67,7 @@ def list_label_file(file: Path, *, media_type: MediaType = IMAGE) -> SourceListi
             listed twice, or of a split that is not train, val or test.
     """
     if not file.is_file():
-        problem = "is a folder, a pipe or a device" if file.exists() else "does not exist"
+        problem = "is a folder, a pipe or a device" if file.exists() else f"does not exist{near_path(file)}"
         raise DataError(f"{printable_path(file)} {problem}: give a .csv or .parquet of paths and labels")
     rows = _checked_rows(file, _READERS.get(file.suffix.lower(), _csv)(file))
     classes = _classes(rows.labels)
