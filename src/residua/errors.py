@@ -25,6 +25,10 @@ class ConfigError(ResiduaError, ValueError):
     exit_code = 2
 
 
+class SettingError(ConfigError):
+    """A value that a setting cannot hold, whatever the other settings are."""
+
+
 class WordError(ConfigError):
     """A word that breaks the notation (`spec/word.py`)."""
 

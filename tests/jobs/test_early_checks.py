@@ -7,7 +7,9 @@ import pytest
 
 from residua.errors import CheckpointError, ConfigError
 from residua.jobs import analyse, prepare
+from residua.jobs.dry_run import plan_run
 from residua.jobs.prepare import resolve
+from residua.jobs.train import start_or_join
 from residua.jobs.train_request import TrainRequest
 from residua.reproduce import reproduction
 
@@ -35,6 +37,10 @@ def _closed_data(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"recipe": "he2015.cifr"}, r"he2015\.cifar"),
         ({"model": "resnet18", "weights": "torchvison.v1"}, "torchvision"),
         ({"model": "nowhere.json"}, r"nowhere\.json"),
+        ({"changes": (("optim.lr", "fast"),)}, r"optim\.lr is 'fast'"),
+        ({"changes": (("seed", "99999999999"),)}, "seed is 99999999999"),
+        ({"changes": (("schedule.shape", "cosin"),)}, "cosine"),
+        ({"changes": (("plan.device", "abacus"),)}, "'abacus'"),
     ],
     ids=str,
 )
@@ -49,7 +55,13 @@ def test_training_refuses_a_missing_file_of_weights_first() -> None:
 
 
 def test_what_may_be_right_is_opened() -> None:
-    for words in ({"model": "resnet18:order=e"}, {"model_changes": {"frames": 8}}, {"weights": "auto"}):
+    lookahead = (("average.lookahead", "true"),)  # right with the averaged weights of some recipe
+    for words in (
+        {"model": "resnet18:order=e"},
+        {"model_changes": {"frames": 8}},
+        {"weights": "auto"},
+        {"changes": lookahead},
+    ):
         with pytest.raises(AssertionError, match="opened"):
             resolve(TrainRequest("digits", **words))  # type: ignore[arg-type]
 
@@ -59,3 +71,14 @@ def test_studies_and_reproductions_refuse_a_wrong_network_first(tmp_path: Path) 
         analyse.analyse(["resnet18", "resnet18:order=z"], data="digits")
     with pytest.raises(ConfigError, match="'z'"):
         reproduction.reproduce("he2015/fig6", out=tmp_path, networks=["resnet18:order=z"])
+
+
+def test_a_run_among_the_classes_of_its_data_is_refused_first(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+    request = TrainRequest(str(tmp_path / "photos"))
+    for begin in (start_or_join, plan_run):
+        with pytest.raises(ConfigError, match="would become a class"):
+            begin(request, tmp_path / "photos" / "run")
+        with pytest.raises(AssertionError, match="opened"):
+            begin(request, tmp_path / "run")

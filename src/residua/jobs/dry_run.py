@@ -7,6 +7,7 @@ from pkgutil import resolve_name
 
 from residua.data.sources.table import SOURCES, parse_source
 from residua.errors import ConfigError
+from residua.jobs.early_checks import check_place
 from residua.jobs.prepare import prepare
 from residua.jobs.train_request import TrainRequest
 from residua.spec.amount import format_bytes
@@ -42,6 +43,7 @@ def plan_run(request: TrainRequest, path: Path, *, processes: int = 1) -> Planne
         CheckpointError: The weights to start from cannot be used.
     """
     _check_needs_no_download(request.source)
+    check_place(path, request.source)
     prepared = prepare(request, processes=processes, download=False)
     optim, average = prepared.recipe.optim, prepared.recipe.average
     copies = 1 + (OPTIMIZER_STATES[optim.kind] if optim.momentum or optim.kind != "sgd" else 0)

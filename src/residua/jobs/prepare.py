@@ -14,7 +14,7 @@ from residua.errors import ConfigError
 from residua.events import Activity, Event, PlanLine
 from residua.jobs import pretrained, probing
 from residua.jobs.default_weights import DefaultWeights, default_weights
-from residua.jobs.early_checks import check_changes, check_words
+from residua.jobs.early_checks import check_changes, check_values, check_words
 from residua.jobs.first_weights import weights_in_file
 from residua.jobs.length import TimedRecipe, check_minutes, choose_length
 from residua.jobs.mean_image import with_mean_image
@@ -229,6 +229,7 @@ def open_data(
         path = setting_path(name)  # an error here comes before the data are opened, which may take minutes
         if path.startswith("data."):
             settings = override(settings, path, text)
+    check_values(request.changes, written, source=source)
     check_words(
         task,
         model=request.model,

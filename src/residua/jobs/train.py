@@ -13,6 +13,7 @@ from residua.data.sources.table import parse_source
 from residua.errors import CheckpointError, ConfigError, DataError
 from residua.events import Listen, Note
 from residua.files import next_free, sync_folder, write_file
+from residua.jobs.early_checks import check_place
 from residua.jobs.first_weights import first_weights_file, store_weights
 from residua.jobs.kept_weights import accuracy_text, finish_probe, record_result, store_head
 from residua.jobs.prepare import prepare
@@ -110,10 +111,12 @@ def start_or_join(
 
     Raises:
         FileExistsError: Another run exists at `out`, without `force`.
+        ConfigError: The run would lie among the class folders of its data.
     """
     on_rank_0: list[PreparedRun] = []
 
     def lead() -> Path:
+        check_place(out or free_path(request.source), request.source)
         prepared = prepare(request, processes=world.size, listen=listen)
         world.local_batch_size(
             min(prepared.recipe.budget.batch_size, len(prepared.dataset.train))

@@ -230,9 +230,8 @@ class Budget:
         check_range("budget.steps", self.steps, 0, MANY, zero="use epochs")
         check_range("budget.batch_size", self.batch_size, 2, MAX_BATCH)
         check_range("budget.save_seconds", self.save_seconds, 0, MANY)
-        check_field(
-            "budget.accumulate", portions, 1 <= portions <= half, f"1 (off) to {half}, half of the batch"
-        )
+        if not 1 <= portions <= half:  # no SettingError: a larger batch may come with it
+            raise ConfigError(f"budget.accumulate is {portions}: give 1 (off) to {half}, half of the batch")
         check_range("budget.patience", self.patience, 0, MANY, zero="off")
 
 

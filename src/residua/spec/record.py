@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
-from residua.errors import ConfigError
+from residua.errors import ConfigError, SettingError
 from residua.spec.amount import quantity
 
 Record = TypeVar("Record")
@@ -67,10 +67,10 @@ def check_field(path: str, value: object, is_allowed: bool, allowed: str) -> Non
         allowed: The range in words, e.g. `a number above 0`.
 
     Raises:
-        ConfigError: `is_allowed` is false; the message names field, value and range.
+        SettingError: `is_allowed` is false; the message names field, value and range.
     """
     if not is_allowed:
-        raise ConfigError(f"{path} is {_short_text(value)}: give {allowed}")
+        raise SettingError(f"{path} is {_short_text(value)}: give {allowed}")
 
 
 def check_range(path: str, value: float, low: float, high: float, *, zero: str = "") -> None:
@@ -238,7 +238,7 @@ def _read(hint: Any, plain: Any, path: str) -> Any:
     if origin is typing.Literal:
         if plain not in inner:
             word = plain if isinstance(plain, str) else ""
-            raise ConfigError(f"{path} is {_brief.repr(plain)}: {nearest(word, map(str, inner))}")
+            raise SettingError(f"{path} is {_brief.repr(plain)}: {nearest(word, map(str, inner))}")
         return plain
     return _read_scalar(hint, plain, path)
 
@@ -247,7 +247,7 @@ def _read_scalar(hint: Any, plain: Any, path: str) -> Any:
     if hint is Any:
         return plain
     if type(plain) is not hint and not (hint is float and type(plain) is int):
-        raise ConfigError(f"{path} is {_brief.repr(plain)}: give {_TYPES.get(hint, hint.__name__)}")
+        raise SettingError(f"{path} is {_brief.repr(plain)}: give {_TYPES.get(hint, hint.__name__)}")
     return _finite(plain, path) if hint is float else plain
 
 

@@ -13,6 +13,7 @@ from pictures import photograph
 
 from residua.data.images import Images
 from residua.data.open import open_dataset, open_evaluation_split
+from residua.data.sources.folders import is_among_classes
 from residua.data.split import val_mask
 from residua.data.walk import walk
 from residua.errors import DataError
@@ -29,6 +30,20 @@ def refusal(source: Path) -> str:
         open_dataset(str(source), val_fraction=0.2)
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("place", "is_among"),
+    [("run", True), (".", True), ("cat/run", True), ("../run", False), ("../photos-1", False)],
+)
+def test_a_run_among_class_folders_is_seen(tmp_path: Path, place: str, is_among: bool) -> None:
+    for name in ("photos/cat", "photos/dog", "split/train/cat", "split/train/dog"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "photos")
+    assert is_among_classes(tmp_path / "photos" / place, tmp_path / "photos") == is_among
+    assert is_among_classes(tmp_path / "link" / place, tmp_path / "photos") == is_among
+    assert not is_among_classes(tmp_path / "split" / "run", tmp_path / "split")
+    assert is_among_classes(tmp_path / "split" / "train" / "run", tmp_path / "split")
 
 
 @pytest.mark.parametrize("name", ["val", "validation", "valid", "test"])

@@ -105,6 +105,18 @@ def list_class_folders(
     )
 
 
+def is_among_classes(path: Path, root: Path) -> bool:
+    """Whether a folder at `path` would be taken for a class, or for examples of one, below `root`.
+
+    Raises:
+        DataError: A folder cannot be read.
+    """
+    layout = _layout(root, (), IMAGE)
+    parents = {os.path.realpath(folder) for folder in layout.class_parents} if layout.train else set()
+    place = Path(os.path.realpath(path))
+    return not parents.isdisjoint(map(str, (place, *place.parents)))
+
+
 def _layout(root: Path, notes: tuple[str, ...], media_type: MediaType) -> _FolderLayout:
     inside = subfolders(root)
     by_role = {_role(name): name for name in reversed(inside)}
