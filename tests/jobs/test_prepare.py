@@ -130,6 +130,15 @@ def test_the_plan_of_a_run_with_minutes_counts_on_no_more_time(
     assert limits == [0.6]
 
 
+@pytest.mark.parametrize(("lr", "is_high"), [("0.05", True), ("0.001", False)])
+def test_a_learning_rate_of_sgd_is_high_for_adamw(photos: Path, lr: str, is_high: bool) -> None:
+    changes = (("optim.kind", "adamw"), ("optim.nesterov", "false"), ("optim.lr", lr))
+    notes = prepare.prepare(
+        TrainRequest(str(photos), model="cifar_resnet20", epochs=1, changes=changes)
+    ).notes
+    assert any("--lr 0.001" in line for line in notes) == is_high
+
+
 @pytest.mark.parametrize("turn", [1, -1])
 def test_settings_that_suit_each_other_come_in_any_order(photos: Path, turn: int) -> None:
     both = (("optim.kind", "adamw"), ("optim.nesterov", "false"))[::turn]

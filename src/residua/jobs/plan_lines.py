@@ -14,6 +14,9 @@ from residua.training.optim import FUSED
 from residua.training.plan import PlanChoice
 from residua.training.schedule import run_length
 
+HIGH_ADAMW_LR = 0.01
+"""A learning rate of AdamW above ten times torch's default."""
+
 
 def network_facts(recipe: Recipe) -> list[tuple[str, str]]:
     """What is known before anything is measured: the names and texts of lines."""
@@ -64,8 +67,10 @@ def _mean_image_note(preprocess: Preprocess) -> str:
 
 
 def _optimizer_note(recipe: Recipe) -> str:
-    """Whether the update is one fused kernel, and why."""
-    kind, fused = recipe.optim.kind, recipe.plan.fused
+    """Whether the update is one fused kernel, and why; or that the learning rate suits another optimizer."""
+    kind, fused, lr = recipe.optim.kind, recipe.plan.fused, recipe.optim.lr
+    if kind == "adamw" and lr > HIGH_ADAMW_LR:
+        return f"{kind}; a learning rate of {lr:g} is high for it: --lr 0.001 is usual"
     if kind not in FUSED:
         return f"{kind}, tensor by tensor: it has no fused kernel"
     return f"{kind}, {'tensor by tensor, as asked' if fused == 'off' else 'fused: one pass over memory'}"
