@@ -113,8 +113,8 @@ def draw(results: Mapping[str, Slice], colours: Colours) -> tuple[Figure, ...]:
             one.losses, one.places, levels, x="first direction (filter lengths)", y="second direction"
         )
         caption = (
-            f"{name}: lines of equal loss, in nats, the same for all networks; darker is higher. The dot is "
-            "the network. A step of 1 is the length of each filter."
+            f"{name}: lines of equal loss, in nats, the same for all networks; stronger ones are higher. "
+            "The dot is the network. A step of 1 is the length of each filter."
         )
         figures.append(Figure(svg, caption, f"{name}: loss {one.center:.3g} at the centre."))
     return tuple(figures)

@@ -45,7 +45,7 @@ def contour_map(
     Args:
         values: Rows from the bottom to the top, each from left to right; all finite.
         places: Coordinates of rows and columns, rising.
-        levels: Values of the lines, rising; a darker line is a higher one, in every map with these levels.
+        levels: Values of the lines, rising; a stronger line is a higher one, in every map with these levels.
         x: Title of the horizontal axis.
         y: Title of the vertical axis.
 

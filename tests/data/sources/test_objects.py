@@ -246,5 +246,19 @@ def test_a_hugging_face_set_on_disk_is_read(tmp_path: Path) -> None:
     assert dataset.test.labels.tolist() == [0, 1, 0, 1]
     assert len(open_dataset(f"hf:{tmp_path / 'set'}", val_fraction=0.5).train.identity()) == 32
     both.remove_columns("label").save_to_disk(tmp_path / "bare")
-    with pytest.raises(DataError, match=r"1 columns .*0 of class labels"):
+    with pytest.raises(DataError, match=r"1 column of .*0 of classes"):
         open_dataset(f"hf:{tmp_path / 'bare'}", val_fraction=0.5)
+
+
+def test_whole_numbers_of_a_hugging_face_set_are_classes() -> None:
+    datasets = pytest.importorskip("datasets")
+    pictures = [photograph(20, 16, seed=seed) for seed in range(6)]
+    columns = {"image": pictures, "label": [0, 2, 1] * 2, "id": list(range(6))}
+    table = datasets.Dataset.from_dict(columns).cast_column("image", datasets.Image())
+    train = build_dataset(list_dataset_objects((table, table)), val_fraction=0.5).train
+    assert (train.classes, train.labels.tolist()) == (("0", "1", "2"), [0, 2, 1] * 2)
+    with pytest.raises(DataError, match="2 of classes"):
+        build_dataset(list_dataset_objects(table.rename_column("label", "kind")), val_fraction=0.5)
+    lacking = datasets.Dataset.from_dict({**columns, "label": [0, None, 1] * 2})
+    with pytest.raises(DataError, match="without a label"):
+        build_dataset(list_dataset_objects(lacking.cast_column("image", datasets.Image())), val_fraction=0.5)

@@ -30,12 +30,18 @@ from residua.data.items import Item
 from residua.data.listing import ListingOptions, SourceListing
 from residua.data.pictures import open_picture, pixels_of
 from residua.errors import DataError, UnreachableError
+from residua.spec.amount import quantity
 from residua.spec.source import Source
 
 PYTHON = "python"
 """The name of the source that a run on Python objects records: `python:CLASS`, `python:arrays`."""
 VAL_SPLITS = ("validation", "valid", "val", "test")
 """Names of the split that a network is evaluated on while it trains, the first choice first."""
+
+WHOLE = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
+"""Types of a column of whole numbers, which are classes where no column has class labels."""
+LABEL_NAMES = ("label", "labels")
+"""What the column of classes is called, among several of whole numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -323,15 +329,19 @@ def _of_rows(table: Any, name: str, owner: str) -> Images:
     features = table.features
     images = [key for key, kind in features.items() if isinstance(kind, datasets.Image)]
     labels = [key for key, kind in features.items() if isinstance(kind, datasets.ClassLabel)]
+    whole = [key for key, kind in features.items() if getattr(kind, "dtype", "") in WHOLE]
+    labels = labels or [key for key in whole if key in LABEL_NAMES] or whole
     if len(images) != 1 or len(labels) != 1:
         raise DataError(
-            f"{owner} has {len(images)} columns of images and {len(labels)} of class labels: one of each is "
-            "needed; select_columns and class_encode_column make it so"
+            f"{owner} has {quantity(len(images), 'column')} of images and {len(labels)} of classes or whole "
+            "numbers: one of each is needed; select_columns and class_encode_column make it so"
         )
     table = table.with_format(None)  # another would decode images and change labels
-    numbers = np.array(table[labels[0]], np.int64)
-    if len(numbers) and numbers.min() < 0:
+    column = table[labels[0]]
+    if any(label is None or label < 0 for label in column):
         raise DataError(f"{owner} has images without a label in {name}: choose another split")
+    numbers = np.array(column, np.int64)
+    names = _class_names(getattr(features[labels[0]], "names", None), numbers)
     plain = table.cast_column(images[0], datasets.Image(decode=False))
     files = HubRows(plain, images[0], np.arange(len(numbers)))
-    return Images(name, tuple(features[labels[0]].names), numbers, files=files)
+    return Images(name, names, numbers, files=files)
