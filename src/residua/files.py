@@ -192,6 +192,12 @@ def check_output_path(path: Path | None, *, force: bool = False, suffixes: Seque
     check_is_free(path, force=force)
 
 
+def check_output_folder(path: Path | None) -> None:
+    """ConfigError for a `path` that is spelt as the page that is written into a folder; None passes."""
+    if path and path.suffix.lower() == ".html" and not path.is_dir():
+        raise ConfigError(f"-o is {path}: give the folder into which the page is written")
+
+
 def check_is_free(*paths: Path, force: bool = False) -> None:
     """Check that nothing exists at `paths`.
 

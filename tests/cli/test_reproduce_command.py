@@ -30,7 +30,10 @@ def test_the_list_has_every_item_with_cost_and_state(tmp_path: Path) -> None:
 
 
 def test_counts_need_no_training(tmp_path: Path) -> None:
-    result = json.loads(succeeded(residua("reproduce", "he2015/table1", "--json", "-o", tmp_path)))
+    done = residua("reproduce", "he2015/table1", "--json", "-o", tmp_path)
+    assert "counted" in done.stderr
+    assert "seed" not in done.stderr
+    result = json.loads(succeeded(done))
     first = result["rows"][0]
     assert (first["what"], first["paper"], first["label"]) == ("resnet18", 1.8e9, "same protocol")
     assert first["difference"] == first["ours"] - 1.8e9

@@ -8,6 +8,7 @@ from residua.analyse.table import STUDIES
 from residua.cli.network_options import LAST_MODEL_SET, NETWORK, with_model_set
 from residua.cli.options import JSON, STUDY_DEVICE, complete_source, number
 from residua.cli.terminal import aside, console, next_line, put_json, say
+from residua.files import check_output_folder
 from residua.spec.amount import quantity
 
 
@@ -44,6 +45,7 @@ def analyse(
 
     Example: residua analyse runs/plain runs/residual --what lesion,responses -o analysis
     """
+    check_output_folder(out)
     networks = with_model_set(trained, model_set)
 
     from residua.jobs.analyse import analyse as run_studies

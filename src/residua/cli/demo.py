@@ -7,6 +7,7 @@ import typer
 from residua.cli.failures import STOPPED
 from residua.cli.options import JSON
 from residua.cli.terminal import aside, console, next_line, put_json, say, show_table
+from residua.files import check_output_folder
 
 
 def demo(
@@ -23,6 +24,7 @@ def demo(
     from residua.jobs import demo as job
     from residua.progress import ProgressPrinter
 
+    check_output_folder(out)
     to = console(json_on_stdout=as_json, unbroken=True)
     say(
         aside(to),

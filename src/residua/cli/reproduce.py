@@ -11,6 +11,7 @@ from residua.cli.network_options import LAST_MODEL_SET, NETWORK, with_model_set
 from residua.cli.options import JSON, complete_network, complete_source, number
 from residua.cli.reproduce_project import climb_ladder, drive_highway, say_files
 from residua.cli.terminal import aside, console, next_line, put_json, say, show_table
+from residua.files import check_output_folder
 from residua.spec.amount import quantity
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def reproduce(
 
     Example: residua reproduce project/ladder --data cifar10
     """
+    check_output_folder(out)
     if docs:
         _write_docs(docs, out)
     elif item in PROJECTS:
@@ -233,10 +235,10 @@ def _reproduce(
     from residua.reproduce.reproduction import reproduce
 
     to = console(json_on_stdout=as_json, unbroken=True)
-    say(
-        aside(to),
-        f"{item} ({known.source}), budget {budget}, {_seeds_text(seeds)}; runs in {out / 'runs'}",
-    )
+    how = "counted, not trained"
+    if known.datasets:
+        how = f"budget {budget}, {_seeds_text(seeds)}; runs in {out / 'runs'}"
+    say(aside(to), f"{item} ({known.source}), {how}")
     printer, stopper = ProgressPrinter(aside(to)), Stopper(to)
     with printer.showing_bars():
         reproduction = reproduce(
