@@ -59,6 +59,14 @@ def test_a_terminal_and_error_lines_show_escapes(capsys: pytest.CaptureFixture[s
     assert (shown.out.count(r"\u202e"), shown.err.count(r"\u202e")) == (3, 1)
 
 
+def test_a_narrow_table_breaks_a_long_name_and_loses_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "average.bn_recalibration_images"
+    terminal.show_table(Console(), ("field", "meaning"), [(name, "of a long name " * 9)], width=40)
+    shown = capsys.readouterr().out
+    assert "…" not in shown
+    assert name in "".join(line.split()[0] for line in shown.splitlines()[1:] if not line.startswith(" "))
+
+
 def test_json_holds_the_name_in_ascii(capsys: pytest.CaptureFixture[str]) -> None:
     terminal.put_json({"file": "\u202egpj.exe"})
     out = capsys.readouterr().out

@@ -76,7 +76,9 @@ def show_table(
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for place, name in enumerate(head):
         right = bool(numeric) and place >= numeric
-        table.add_column(Text(printable(name)), justify="right" if right else "left", no_wrap=right)
+        table.add_column(
+            Text(printable(name)), justify="right" if right else "left", no_wrap=right, overflow="fold"
+        )
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
     width = to.width if to.is_terminal else width
