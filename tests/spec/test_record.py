@@ -13,7 +13,7 @@ from residua.errors import ConfigError
 from residua.spec.arch import Arch
 from residua.spec.detector import DETECTORS
 from residua.spec.recipe import Data, Recipe
-from residua.spec.record import from_json, from_plain, override, paths, to_json, to_plain
+from residua.spec.record import from_json, from_plain, nearest, override, paths, to_json, to_plain
 from residua.spec.zoo import NAMES, arch
 
 RECIPE = Recipe("test", arch("cifar_resnet20"), Data("digits"))
@@ -151,3 +151,8 @@ def test_a_record_that_may_be_none_is_changed_inside_where_it_is_one() -> None:
         override(RECIPE, "detector.still", "1")
     with pytest.raises(ConfigError, match=r"'detector\.stil'.*mean detector\.still"):
         override(replace(RECIPE, detector=detector), "detector.stil", "1")
+
+
+@pytest.mark.parametrize(("word", "name"), [("RESNET18", "resnet18"), ("Resnte18", "resnet18"), ("AA", "A")])
+def test_a_name_is_suggested_whatever_the_case(word: str, name: str) -> None:
+    assert nearest(word, ["plain18", "resnet18", "A"]).startswith(f"did you mean {name}")

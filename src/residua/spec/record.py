@@ -49,9 +49,10 @@ def nearest(word: str, known: Iterable[str], *, aliases: Mapping[str, str] | Non
         `did you mean A or B?`, or where none is near `known: A, B, C and 9 more`.
     """
     word, known, aliases = word[:LONGEST_NAME], list(known), aliases or {}
-    close = difflib.get_close_matches(word, [*known, *aliases], n=3, cutoff=0.5)
+    spellings = {name.lower(): aliases.get(name, name) for name in reversed([*known, *aliases])}
+    close = difflib.get_close_matches(word.lower(), spellings, n=3, cutoff=0.5)
     if close:
-        suggestions = dict.fromkeys(aliases.get(name, name) for name in close)
+        suggestions = dict.fromkeys(spellings[spelling] for spelling in close)
         return f"did you mean {' or '.join(suggestions)}?"
     more = f" and {len(known) - FEW} more" if len(known) > FEW else ""
     return f"known: {', '.join(known[:FEW])}{more}"
