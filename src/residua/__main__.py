@@ -2,7 +2,7 @@
 
 import sys
 
-from residua.errors import MissingPackageError, missing_package
+from residua.errors import INTERRUPTED, MissingPackageError, missing_package
 
 
 def main() -> None:
@@ -15,6 +15,9 @@ def main() -> None:
             raise
         sys.stderr.write(f"residua: {missing}\n")
         sys.exit(MissingPackageError.exit_code)
+    except KeyboardInterrupt:  # the imports take a part of a second; later `cli.main` answers Ctrl-C
+        sys.stderr.write("residua: interrupted before it was finished\n")
+        sys.exit(INTERRUPTED)
     run()
 
 

@@ -7,6 +7,9 @@
 
 from typing import ClassVar
 
+INTERRUPTED = 130
+"""Exit code of a command that Ctrl-C ended, as in shells."""
+
 _NO_MEMORY = ("DefaultCPUAllocator", "out of memory", "std::bad_alloc", "could not create a memory")
 _PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn"}
 """Names of packages whose modules are called otherwise."""

@@ -1,12 +1,14 @@
 """Ctrl-C ends a command in a line and a number."""
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import typer
 
 from command import complaint, python
-from residua import cli
+from residua import __main__, cli
 from residua.cli.failures import explain
 from small import photo_folder
 
@@ -28,6 +30,20 @@ def test_ctrl_c_is_said_in_a_line(
     assert left.value.code == 130
     assert error.startswith("residua: interrupted")
     assert error.count("\n") == 1
+
+
+def test_ctrl_c_before_the_command_line_is_imported_is_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "residua.cli")
+    monkeypatch.setattr(sys, "meta_path", [SimpleNamespace(find_spec=interrupt)])
+    with pytest.raises(SystemExit) as left:
+        __main__.main()
+    assert left.value.code == 130
+    assert capsys.readouterr().err.startswith("residua: interrupted")
 
 
 def test_ctrl_c_while_a_module_is_imported_is_said_at_once(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from residua import errors
 from residua.cli.processes import speaks
+from residua.errors import INTERRUPTED
 from residua.spec.printable import printable
 
 USAGE, BAD_DATA, RESOURCES, STOPPED = 2, 4, 7, 75
@@ -37,7 +38,6 @@ _CURES = {
 _TYPED = {"TyperException", "ClickException"}
 
 BUG = 1
-INTERRUPTED = 130
 
 
 def explain(error: BaseException) -> int:
