@@ -318,7 +318,7 @@ def _whole(values: Sequence[Any], owner: str) -> NDArray[np.int64]:
 
 def _class_names(names: Any, labels: NDArray[np.int64]) -> tuple[str, ...]:
     """`names`, or numbers where they do not name every label."""
-    if isinstance(names, Sequence) and not isinstance(names, str) and len(names) > labels.max():
+    if isinstance(names, Sequence) and not isinstance(names, str) and len(names) > labels.max(initial=-1):
         return tuple(map(str, names))
     return tuple(map(str, range(int(labels.max(initial=0)) + 1)))
 
