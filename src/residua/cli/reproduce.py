@@ -71,9 +71,7 @@ def reproduce(
         help="A folder of classes, digits, cifar10[:DIR] ...",
         autocompletion=complete_source,
     ),
-    processes: int = number(
-        None, "--processes", low=1, help="Runs at the same time; one per core by default."
-    ),
+    processes: int = number(None, "--processes", low=1, help="Runs at the same time; default: one per core."),
     out: Path = typer.Option(
         Path("runs/reproduce"), "-o", "--out", metavar="DIR", help="Folder of runs and reports."
     ),
