@@ -8,6 +8,7 @@ import torch
 from residua.errors import ConfigError
 from residua.nn.network import build
 from residua.spec.arch import Arch
+from residua.spec.block import Join
 from residua.spec.change import (
     deepen,
     with_channels,
@@ -38,6 +39,16 @@ def test_with_preprocess_changes_only_the_images() -> None:
 def test_with_shortcut_makes_the_named_options_of_one_another(option: str, name: str) -> None:
     for start in ("resnet18", "resnet18_a", "resnet18_c"):
         assert with_shortcut(arch(start), option).stages == arch(name).stages
+
+
+@pytest.mark.parametrize(
+    ("option", "join"),
+    [("scale0.5", Join(shortcut=0.5)), ("scale0.5,0.25", Join(shortcut=0.5, residual=0.25))],
+)
+def test_the_first_constant_multiplies_the_shortcut_and_the_second_the_residual(
+    option: str, join: Join
+) -> None:
+    assert {block.join for block in with_shortcut(SPEC, option).residual_blocks()} == {join}
 
 
 def test_with_shortcut_refuses_what_it_cannot_do() -> None:
