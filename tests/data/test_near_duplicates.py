@@ -12,11 +12,13 @@ from PIL import Image, ImageFilter
 from residua.data.near_duplicates import (
     MAX_HASH_DISTANCE,
     THUMBNAIL_SIDE,
+    find_duplicates,
     find_near_duplicates,
     group_equal,
     thumbnail_and_hash,
 )
 from residua.data.open import find
+from residua.data.scan import FACTS
 
 
 def scene(seed: int) -> Image.Image:
@@ -64,6 +66,14 @@ def test_different_pictures_are_not_alike() -> None:
 
 def test_pictures_of_one_colour_are_not_near_duplicates() -> None:
     assert near_duplicates([Image.new("L", (9, 9), level) for level in (0, 100, 200)]) == []
+
+
+@pytest.mark.parametrize(("is_flat", "near"), [(False, [(0, 1)]), (True, [])])
+def test_images_of_nearly_one_colour_are_in_no_group(is_flat: bool, near: list[tuple[int, int]]) -> None:
+    facts = np.zeros(2, FACTS)
+    facts["readable"], facts["flat"], facts["hash"] = True, is_flat, 7
+    facts["digest"][:, 0], facts["thumb"] = (1, 2), np.eye(THUMBNAIL_SIDE)
+    assert find_duplicates(facts) == ([], near)
 
 
 def test_the_hash_is_the_cosine_transform_of_the_textbook() -> None:
