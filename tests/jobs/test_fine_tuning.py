@@ -184,12 +184,15 @@ def test_few_images_of_a_class_are_probed_alone(source: Run, tmp_path: Path) -> 
     few = photo_folder(tmp_path / "few", count=4)
     decided, _ = resolve(TrainRequest(str(few), weights=str(source.path)))
     assert (decided.name, decided.probe, decided.data.inner_val_fraction) == ("probe", "only", 0)
+    prepared = prepare(TrainRequest(str(few), weights=str(source.path)))
+    assert any(line.startswith("few") and "5 of each class" in line for line in prepared.notes)
 
 
 def test_without_time_to_train_the_probe_is_the_run(photos: Path, source: Run) -> None:
     prepared = prepare(TrainRequest(str(photos), weights=str(source.path), minutes=0.01))
     assert prepared.recipe.probe == "only"
     assert any("no time" in line for line in prepared.notes)
+    assert not any(line.startswith("few") for line in prepared.notes)
     fitted = prepare(TrainRequest(str(photos), weights=str(source.path), changes=CHANGES)).probe_of_all
     assert fitted
     assert prepared.network.get_classifier().weight.equal(fitted.weight)

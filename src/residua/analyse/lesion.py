@@ -88,7 +88,7 @@ def lesion_study(network: Network, images: Tensor, labels: Tensor) -> Lesions:
         names = tuple(work.block_names())
         editor, generator = _BlockEditor(work, images, labels), np.random.default_rng(SEED)
         dropped, shuffled = [*editor.choices(generator)], [*editor.shuffles(generator)]
-        changed = [{}, *({i: editor.without(i)} for i in range(len(names)))]
+        changed: list[Changes] = [{}, *({i: editor.without(i)} for i in range(len(names)))]
         changed += [editor.swapped(i) for i in range(len(names))]
         changed += [dict(zip(choice, map(editor.without, choice), strict=True)) for choice in dropped]
         errors = iter(editor.errors([*changed, *(changes for _, changes in shuffled)]))

@@ -302,7 +302,7 @@ def _standard_recipe(request: TrainRequest, opened: OpenedData) -> tuple[Recipe,
         arch = task.resize(arch, dataset, request.image_size)
     is_pretrained = isinstance(request.model, Network) and request.model.pretrained_from is not None
     if task.fine_tuning and (opened.weights or is_pretrained):
-        default_recipe = task.fine_tuning if probing.is_enough_to_train(dataset) else "probe"
+        default_recipe = "probe" if probing.few_of_a_class(dataset) else task.fine_tuning
     name = request.recipe if isinstance(request.recipe, str) else default_recipe
     recipe = written or recipes.recipe(name, arch, opened.source)
     data = replace(recipe.data, source=opened.source)
@@ -407,6 +407,8 @@ def _few_note(request: TrainRequest, recipe: Recipe, opened: OpenedData) -> str:
     """What was chosen because the images are few; empty for nothing."""
     if request.recipe is not None:
         return ""
+    if recipe.probe == "only":
+        return probing.few_of_a_class(opened.dataset)
     settings = request.settings | ({"budget.epochs"} if request.minutes else set())
     standard, _ = _standard_recipe(request, opened)
     return few_images.describe(recipe, standard, len(opened.dataset.train), settings=settings)

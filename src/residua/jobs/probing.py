@@ -13,6 +13,8 @@ from residua.errors import ConfigError
 from residua.events import Event
 from residua.nn.network import Network
 from residua.runs.probe_record import ProbeRecord
+from residua.spec.amount import quantity
+from residua.spec.printable import printable
 from residua.spec.recipe import Recipe
 from residua.tasks.classify.probe_text import neighbours_text, probe_text
 from residua.training.frozen_features import FrozenFeatures, extract_features
@@ -210,7 +212,13 @@ def imbalance(labels: Any) -> float:
     return ratio if ratio >= IMBALANCE else 0.0
 
 
-def is_enough_to_train(dataset: ImageDataset) -> bool:
-    """Whether every class has enough training images to hold some out and to train on the rest."""
+def few_of_a_class(dataset: ImageDataset) -> str:
+    """Which class has too few training images to hold some out and train on the rest; empty for none."""
     counts = np.bincount(dataset.train.labels)
-    return bool(counts[counts > 0].min() >= MIN_TO_TRAIN)
+    label = int(np.where(counts > 0, counts, len(dataset.train) + 1).argmin())
+    if counts[label] >= MIN_TO_TRAIN:
+        return ""
+    name, images = printable(dataset.train.classes[label]), quantity(int(counts[label]), "training image")
+    return (
+        f"{name} has {images}: the last layer alone is fitted; all layers need {MIN_TO_TRAIN} of each class"
+    )
