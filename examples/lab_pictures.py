@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 from urllib.parse import quote
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 
-SIZE = {"width": 1280, "height": 800}
+LOADED = "[...document.images].every((image) => image.complete || image.y > innerHeight)"
+"""JavaScript: whether all pictures in sight are there; others are loaded once they come into it."""
+SIZE = ViewportSize(width=1280, height=800)
 
 
 def run(name: str) -> str:
@@ -24,7 +26,7 @@ def views(page: Page) -> dict[str, tuple[str, str]]:
     names = page.locator("tbody th[scope=row] a").all_inner_texts()
     best, worst = names[0], names[-1]
     return {
-        "runs": ("runs?sort=best&group=network", "td strong"),
+        "runs": ("runs?sort=best&down=0", "td strong"),
         "curves": (f"curves?{'&'.join(map(run, names))}&group=1", "[data-drawn]"),
         "compare": (f"compare?{run(worst)}&{run(best)}", ".conclusion"),
         "inside": (
@@ -40,7 +42,7 @@ def views(page: Page) -> dict[str, tuple[str, str]]:
 def main(runs: str, out: Path) -> None:
     """Start a lab over `runs`, and write one picture of each view, and of the file that it exports."""
     out.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "residua", "lab", runs, "--port", "0", "--read-only"]
+    command = [sys.executable, "-m", "residua", "lab", runs, "--port", "0"]
     lab = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 (our own command)
     assert lab.stdout
     address = next(line for line in lab.stdout if line.startswith("lab ")).split()[-1]
@@ -57,11 +59,12 @@ def main(runs: str, out: Path) -> None:
                 page.click("text=Draw the whole line")
                 page.wait_for_selector("button:enabled:has-text('Draw the whole line')")
                 page.fill("#lesion", "4")
-            page.wait_for_timeout(2000)
+            page.wait_for_function(f"() => {LOADED}")
+            page.wait_for_timeout(500)
             page.screenshot(path=out / f"{name}.png")
         page.goto(f"{address}/#/curves")
         with page.expect_download() as download:
-            page.click("text=Save as one HTML file")
+            page.click("a[href*=export]:has-text('Save as one HTML file')")
         page.goto(Path(download.value.path()).as_uri())
         page.screenshot(path=out / "export.png")
         browser.close()

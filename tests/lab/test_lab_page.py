@@ -140,8 +140,10 @@ def test_curves_follow_a_run_that_grows(tab: Tab, runs: Path) -> None:
     assert "33" in tab.page.inner_text("details table")
 
 
-def test_everything_is_reached_by_keyboard(tab: Tab) -> None:
+@pytest.mark.parametrize("width", [1280, 320])
+def test_everything_is_reached_by_keyboard(tab: Tab, width: int) -> None:
     page = tab.page
+    page.set_viewport_size({"width": width, "height": 640})
     press_until(tab, "it.type === 'search'")
     page.keyboard.type("again")
     page.wait_for_function("() => document.querySelectorAll('tbody th[scope=row] a').length === 2")
@@ -167,6 +169,7 @@ def test_everything_is_reached_by_keyboard(tab: Tab) -> None:
     press_until(tab, "it.matches('.legend button')")
     page.keyboard.press("Space")
     assert page.evaluate("document.activeElement.getAttribute('aria-pressed')") == "false"
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_seeds_smoothing_and_axes_change_the_curves(tab: Tab) -> None:

@@ -1,5 +1,6 @@
 """The lab as a process: who may read and act, what runs it lists, and what becomes of its jobs."""
 
+import asyncio
 import json
 import os
 import re
@@ -16,6 +17,7 @@ import pytest
 from lab_runs import metrics_row, write_run
 
 from command import complaint, residua
+from residua.lab.broadcast import Broadcast
 from residua.lab.run_folder import RunFolder
 from residua.lab.run_table import RunTable
 from residua.lab.series_store import SeriesStore
@@ -244,3 +246,13 @@ def test_runs_are_written_as_one_file_from_the_command_line(runs: Path, tmp_path
     assert "3 epochs" in file.read_text("utf-8")
     complaint(residua("lab", "--export", tmp_path / "none.html", tmp_path / "cache"), 2)
     complaint(residua("lab", runs, runs), 2)
+
+
+def test_streams_can_be_ended_after_the_server_has_stopped() -> None:
+    broadcast = Broadcast()
+
+    async def begin() -> str:
+        return await anext(broadcast.stream())
+
+    assert asyncio.run(begin()).startswith("retry")
+    broadcast.close()

@@ -77,8 +77,7 @@ def test_a_word_is_checked_counted_and_drawn_as_it_is_typed(tab: Tab, views: Vie
     assert "269,722" in page.inner_text(".facts")
     page.fill("#word", "")
     page.keyboard.type("(NAC NXC)")
-    page.wait_for_selector(".word-state.wrong")
-    assert page.inner_text(".word-state").startswith("At letter 7")
+    until(page, "document.querySelector('.word-state.wrong')?.textContent.startsWith('At letter 7')")
     assert page.text_content(".caret") == "(NAC NXC)\n      ▲"
     assert page.get_attribute("#word", "aria-invalid") == "true"
     for key in ("ArrowLeft", "ArrowLeft", "Backspace", "KeyA"):

@@ -10,6 +10,7 @@ server can stop.
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 MAX_EVENTS = 100
@@ -37,7 +38,7 @@ class Broadcast:
         """
         if self._loop and self._queues:
             text = f"event: {name}\ndata: {json.dumps(value)}\n\n"
-            self._loop.call_soon_threadsafe(self._put, text)
+            self._send(text)
 
     async def stream(self) -> AsyncIterator[str]:
         """The events from now on, as text of a response of type `text/event-stream`."""
@@ -61,7 +62,12 @@ class Broadcast:
         """End all streams."""
         self._is_closed = True
         if self._loop:
-            self._loop.call_soon_threadsafe(self._put, _END)
+            self._send(_END)
+
+    def _send(self, text: str) -> None:
+        assert self._loop
+        with suppress(RuntimeError):  # the server has stopped, and its loop with it
+            self._loop.call_soon_threadsafe(self._put, text)
 
     def _put(self, text: str) -> None:
         for queue in self._queues:

@@ -7,12 +7,14 @@ every pixel column: no spike is left out at any zoom. All curves of a plot share
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from residua.lab.columns import Numbers
 
+Places = NDArray[np.intp]
 Axis = Literal["step", "epoch", "seconds", "images"]
 AXES: tuple[Axis, ...] = ("step", "epoch", "seconds", "images")
 AXIS_COLUMNS: Mapping[Axis, tuple[str, ...]] = {
@@ -144,7 +146,7 @@ class SharedAxis:
 
     def __init__(self, curves: Sequence[CurvePoints], edges: Numbers, max_points: int = EXACT_POINTS) -> None:
         self._edges = edges
-        self._latest_bounds: tuple[Numbers, Any] = (edges[:0], None)
+        self._latest_bounds: tuple[Numbers, Places] = (edges[:0], np.zeros(len(edges), np.intp))
         self.is_exact = False
         if all(len(curve.x) <= max_points for curve in curves):
             self.positions = np.unique(np.concatenate([edges[:0], *(curve.x for curve in curves)]))
@@ -159,7 +161,7 @@ class SharedAxis:
         """The values of a curve at the positions; a smoothed curve may take the place of its own raw one."""
         return _at(curve, self.positions) if self.is_exact else _extremes(curve, self._bounds(curve.x))
 
-    def _bounds(self, x: Numbers) -> Numbers:
+    def _bounds(self, x: Numbers) -> Places:
         """Where each column begins among the positions `x` of a curve; metrics of a run share theirs."""
         latest, bounds = self._latest_bounds
         if len(latest) != len(x) or latest.ctypes.data != x.ctypes.data:
@@ -175,7 +177,7 @@ def _at(curve: CurvePoints, positions: Numbers) -> Numbers:
     return values
 
 
-def _extremes(curve: CurvePoints, bounds: Numbers) -> Numbers:
+def _extremes(curve: CurvePoints, bounds: Places) -> Numbers:
     """The least and the greatest value of each column in their order; NaN in empty columns.
 
     Args:

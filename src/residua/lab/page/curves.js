@@ -8,6 +8,7 @@ const MOST_RUNS = 200
 const FIRST_RUNS = 20 // where the address names none: the latest ones
 const LIVE_MS = 200
 const AXES = { epoch: 'epochs', step: 'steps', images: 'images', seconds: 'training seconds' }
+const DENSE = 24 // lines from which bold ones would hide the others, and take long to draw
 const DASHES = [[], [7, 4], [2, 3], [10, 3, 2, 3]]
 
 /** Show curves in `element`; runs, metrics, axis, smoothing and zoom are in the address. */
@@ -109,16 +110,17 @@ export function show(element, params) {
     if (numbers.open) drawNumbers()
   }
 
-  /** A curve with how it is drawn: training thin, test bold, the raw line faint behind its smooth one. */
+  /** A curve with how it is drawn: training thin, test bold; where there are many, training faint; raw lines faint behind smooth ones. */
   function styled(one, y) {
     const run = view.runs[one.run]
     const isBold = view.metrics.length === 1 || one.metric.includes('test')
-    const isFaint = (one.part === 'raw' && view.smooth > 0)
+    const isDense = document_.head.series.filter(({ part }) => part !== 'low' && part !== 'high').length > DENSE
+    const alpha = one.part === 'raw' && view.smooth > 0 ? 0.3 : isDense && !isBold ? 0.4 : 1
     const order = view.group ? [...new Set(view.runs.map((name) => rows.get(name)?.group ?? name))].indexOf(rows.get(run)?.group ?? run) : one.run
     const name = view.group && one.runs > 1 ? `${rows.get(run)?.network ?? run}, ${one.runs} seeds` : run
     return {
       run, y, name, part: one.part, metric: one.metric, bold: isBold, colour: 1 + (order % 6), dash: DASHES[Math.floor(order / 6) % DASHES.length],
-      width: one.part === 'low' || one.part === 'high' ? 0 : isBold ? 2.25 : 1, alpha: isFaint ? 0.3 : 1,
+      width: one.part === 'low' || one.part === 'high' ? 0 : isBold && !isDense ? 2.25 : 1, alpha,
       label: `${name}, ${metricName(one.metric)}`,
     }
   }

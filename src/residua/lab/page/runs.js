@@ -39,7 +39,7 @@ export function show(element, params) {
   const title = h('h1', 'Runs')
   const count = h('p.quiet', { role: 'status' })
   const trouble = h('div')
-  const filter = h('input', { type: 'search', value: view.filter, placeholder: 'name, network, tag, state …', autocomplete: 'off', spellcheck: false,
+  const filter = h('input', { type: 'search', value: view.filter, placeholder: 'name, network, state', autocomplete: 'off', spellcheck: false,
     oninput: () => { view.filter = filter.value; view.limit = PAGE_ROWS; drawSoon() } })
   const group = select(Object.entries(GROUPS).map(([name, { title: text }]) => [name, text]), view.group, (name) => { view.group = name; draw() })
   const table = frame('table', 'Runs')
