@@ -137,6 +137,14 @@ def test_what_is_no_state_dict_is_refused(tmp_path: Path, content: object, words
         read_foreign(tmp_path / "a.pth")
 
 
+@pytest.mark.parametrize("content", [b"<!DOCTYPE html>", b"root:x:0:0", b"\xff\xd8\xff\xe0", b""])
+def test_a_file_of_another_kind_is_named_as_such(tmp_path: Path, content: bytes) -> None:
+    """An error page that was saved as weights raised the IndexError of a pickle's stack."""
+    (tmp_path / "a.pth").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"does not begin as files of torch\.save do"):
+        read_foreign(tmp_path / "a.pth")
+
+
 def test_a_dict_that_holds_itself_is_refused(tmp_path: Path) -> None:
     loop: dict[str, Any] = {}
     loop["model"] = loop

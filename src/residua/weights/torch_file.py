@@ -20,6 +20,8 @@ ReadStorage = Callable[[Storage], Tensor]
 
 ZIP = b"PK\3\4"
 """First bytes of the newer kind of file."""
+PICKLE = b"\x80"
+"""First byte of the older kind: of a pickle."""
 OLD = (0x1950A86A20F9469CFC6C, 1001)
 """Magic number and version at the beginning of the older kind."""
 OPERATIONS, OPERATION_BYTES = 2**19, 128
@@ -46,9 +48,13 @@ def describe(file: BinaryIO, size: int) -> tuple[Any, ReadStorage]:
     Raises:
         Exception: Of any type, when it is no such file, is damaged, or holds what weights do not need.
     """
-    is_zip = file.read(len(ZIP)) == ZIP
+    start = file.read(len(ZIP))
     file.seek(0)
-    return _describe_zip(file, size) if is_zip else _describe_old(file, size)
+    if start == ZIP:
+        return _describe_zip(file, size)
+    if start[: len(PICKLE)] != PICKLE:  # an error page that was saved as weights, for example
+        raise ValueError("it does not begin as files of torch.save do")
+    return _describe_old(file, size)
 
 
 def _describe_zip(file: BinaryIO, size: int) -> tuple[Any, ReadStorage]:
