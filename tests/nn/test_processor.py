@@ -56,3 +56,28 @@ def test_the_name_is_that_of_the_model(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert processor.processor_name() == "Xeon Processor @ 2.80GHz"
     with_cpuinfo(monkeypatch, tmp_path / "none", "")
     assert processor.processor_name()
+
+
+@pytest.mark.parametrize(
+    ("limits", "cores"),
+    [
+        ({}, 8),
+        ({"pod/box": "max 100000"}, 8),
+        ({"pod/box": "150000 100000"}, 2),
+        ({"pod": "100000 100000", "pod/box": "max 100000"}, 1),
+        ({"": "50000 100000"}, 1),
+        ({"pod/box": "6400000 100000"}, 8),
+    ],
+    ids=["no limit", "max", "its own", "of the group around it", "of a container", "more than there are"],
+)
+def test_the_limit_of_a_container_counts_as_its_cores(
+    limits: dict[str, str], cores: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for group, text in limits.items():
+        (tmp_path / group).mkdir(parents=True, exist_ok=True)
+        (tmp_path / group / "cpu.max").write_text(f"{text}\n")
+    (tmp_path / "own").write_text("1:cpu:/\n0::/pod/box\n")
+    monkeypatch.setattr(processor, "_CGROUPS", tmp_path)
+    monkeypatch.setattr(processor, "_OWN_CGROUP", tmp_path / "own")
+    monkeypatch.setattr(processor.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    assert processor.usable_cores() == cores

@@ -9,6 +9,7 @@ from residua.errors import ConfigError
 from residua.nn import malloc
 from residua.nn.clips import layout
 from residua.nn.network import Network
+from residua.nn.processor import usable_cores
 from residua.spec.recipe import Plan
 
 Placed = TypeVar("Placed", bound=nn.Module)
@@ -58,6 +59,11 @@ def memory_bytes(name: str) -> int:
 def device_name(device: torch.device) -> str:
     """Product name of a GPU; the name of any other device."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+
+
+def torch_threads() -> int:
+    """Threads with which torch computes on the CPU: its own number, but no more than usable cores."""
+    return min(torch.get_num_threads(), usable_cores())
 
 
 def place_network(network: Placed, plan: Plan) -> Placed:

@@ -1,5 +1,6 @@
 """The processor of this machine: its name, its cores, and whether it has units for bfloat16."""
 
+import math
 import os
 import platform
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from pathlib import Path
 
 _CPUINFO = Path("/proc/cpuinfo")
 """What Linux knows of the processors, one `name : value` a line."""
+_CGROUPS, _OWN_CGROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+"""The control groups of Linux (version 2), and a line `0::PATH` that names this process's own."""
 _FLAG_LINES = ("flags", "Features")
 """Names of the line that lists the instruction sets, on x86 and on ARM."""
 _BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "avx_ne_convert", "bf16", "svebf16"}
@@ -28,8 +31,13 @@ def processor_flags() -> str:
 
 
 def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores that this process may use, by its affinity and by the limit of its container.
+
+    A container of 2 CPUs sees all cores of its machine. With a thread on each, they use up the quota in a
+    moment, and all stand still until the next period.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, math.ceil(min(cores, _quota())))
 
 
 def has_bfloat16_units() -> bool | None:
@@ -43,6 +51,18 @@ def has_bfloat16_units() -> bool | None:
 
     is_too_old = torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "NO AVX", "AVX2")
     return False if is_too_old and platform.machine() in _X86 else None
+
+
+def _quota() -> float:
+    """CPUs of the smallest limit of this process's control group and those around it; infinity for none."""
+    quota = math.inf
+    with suppress(OSError):
+        own = _OWN_CGROUP.read_text().partition("0::/")[2].strip()
+        for group in (_CGROUPS / own, *(_CGROUPS / own).parents):
+            with suppress(OSError, ValueError):  # no such group, or `max`
+                limit, period = (group / "cpu.max").read_text().split()
+                quota = min(quota, int(limit) / int(period))
+    return quota
 
 
 def _cpuinfo() -> Iterator[tuple[str, str]]:

@@ -21,7 +21,7 @@ from residua.data.transforms import normalise
 from residua.errors import CheckpointError, ConfigError, DataError
 from residua.events import Activity, Event, Note
 from residua.nn.clips import layout
-from residua.nn.device import place_network, resolve_device
+from residua.nn.device import place_network, resolve_device, torch_threads
 from residua.nn.network import Network
 from residua.nn.summary import describe_classes
 from residua.predict import folder
@@ -169,7 +169,7 @@ def inference_plan(path: Path, *, device: str = "auto", precision: str = "float3
         measured = Run(path).recipe.plan
         if measured.precision == "bfloat16" and measured.device.partition(":")[0] == target.type:
             chosen = "bfloat16"
-    return Plan(str(target), "channels_last", chosen, torch.get_num_threads())
+    return Plan(str(target), "channels_last", chosen, torch_threads())
 
 
 def load_network(path: Path) -> Network:

@@ -5,13 +5,13 @@ read for the old network are computed by it, for a batch never mixes two.
 """
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from residua.nn.processor import usable_cores
 from residua.serve.admission import Admission
 from residua.serve.batcher import Batcher
 from residua.serve.limits import Limits
@@ -53,7 +53,7 @@ class Service:
         """
         self.limits, self.metrics = limits, Metrics()
         times = measure_batches(model)
-        threads = min(MOST_THREADS, max(2, os.cpu_count() or 1))
+        threads = min(MOST_THREADS, max(2, usable_cores()))
         self.speed = Speed(times.images_per_second, threads)
         self.admission = Admission(limits, self.speed, times.sizes[-1])
         self._threads = ThreadPoolExecutor(threads, "residua-decode")

@@ -30,7 +30,7 @@ from residua.errors import ConfigError, NonFiniteError
 from residua.events import Activity, Event
 from residua.measure.views import max_batch_size
 from residua.nn.clips import layout
-from residua.nn.device import place_network, resolve_device
+from residua.nn.device import place_network, resolve_device, torch_threads
 from residua.nn.network import Network
 from residua.nn.processor import has_bfloat16_units
 from residua.spec.amount import quantity
@@ -89,7 +89,7 @@ def feature_plan(device: str = "auto") -> Plan:
     """
     target = resolve_device(device)
     has_units = has_bfloat16_units() if target.type == "cpu" else target.type == "cuda"
-    return Plan(str(target), "channels_last", "bfloat16" if has_units else "float32", torch.get_num_threads())
+    return Plan(str(target), "channels_last", "bfloat16" if has_units else "float32", torch_threads())
 
 
 def extract_features(

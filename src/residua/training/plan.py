@@ -30,7 +30,7 @@ from residua.measure.measurements import (
     save_measurement,
 )
 from residua.measure.timing import MAX_RATIO, Timing
-from residua.nn.device import device_name, resolve_device
+from residua.nn.device import device_name, resolve_device, torch_threads
 from residua.nn.letters import SubsampledConv
 from residua.nn.network import Network
 from residua.nn.processor import has_bfloat16_units
@@ -104,7 +104,7 @@ def choose_plan(
     if portions > 1:  # their gradients add up, which a CUDA graph would overwrite
         plan, batch, steps = replace(plan, graphs="off"), -(-batch // portions), steps * portions
     device = resolve_device(plan.device)
-    threads = plan.threads or torch.get_num_threads()
+    threads = plan.threads or torch_threads()
     plan = replace(plan, device=str(device), threads=threads)
     note = ""
     if plan.memory_format != "contiguous" and device.type == "cpu" and (layer := _subsampled_conv(network)):

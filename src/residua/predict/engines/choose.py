@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from residua.data.decode import one_line
@@ -23,6 +22,7 @@ from residua.errors import ConfigError
 from residua.events import Activity, Event, Note
 from residua.measure import timing
 from residua.measure.measurements import load_measurement, save_measurement
+from residua.nn.device import torch_threads
 from residua.nn.network import Network
 from residua.predict.engines.agreement import compare_logits
 from residua.predict.engines.candidates import CANDIDATES, EAGER, Candidate, Workload
@@ -240,7 +240,7 @@ def _timed_count(batch_size: int, limit: float, eager_seconds: float) -> int:
 def _workload(network: Network, batch_size: int) -> Workload:
     """What engines are built for: the network where it is, with torch's threads."""
     device = next(network.parameters()).device
-    return Workload(network, str(device), torch.get_num_threads(), batch_size)
+    return Workload(network, str(device), torch_threads(), batch_size)
 
 
 def _tiled(views: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
