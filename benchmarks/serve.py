@@ -15,6 +15,7 @@ import asyncio
 import importlib.util
 import io
 import os
+import signal
 import socket
 import statistics
 import subprocess
@@ -22,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,7 +104,9 @@ def running(words: Sequence[str], body: bytes) -> Iterator[Running]:
     """A server, from the moment when it answers."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    process = subprocess.Popen([*words, str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [*words, str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
     try:
         limit = time.monotonic() + START_SECONDS
         while not seconds_of(asyncio.run(closed_loop(port, [body], clients=1, seconds=0.01)), 200):
@@ -113,7 +116,11 @@ def running(words: Sequence[str], body: bytes) -> Iterator[Running]:
         yield Running(port, process.pid)
     finally:
         process.terminate()
-        process.wait(60)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(20)
+        with suppress(ProcessLookupError):  # workers of LitServe run on
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def commands(path: Path, litserve: str) -> dict[str, list[str]]:
