@@ -141,7 +141,7 @@ def test_what_is_no_state_dict_is_refused(tmp_path: Path, content: object, words
 def test_a_file_of_another_kind_is_named_as_such(tmp_path: Path, content: bytes) -> None:
     """An error page that was saved as weights raised the IndexError of a pickle's stack."""
     (tmp_path / "a.pth").write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"does not begin as files of torch\.save do"):
+    with pytest.raises(CheckpointError, match="does not begin"):
         read_foreign(tmp_path / "a.pth")
 
 
