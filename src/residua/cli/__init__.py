@@ -9,9 +9,9 @@ from contextlib import suppress
 from types import FrameType
 
 from residua.cli.app import app
-from residua.cli.failures import INTERRUPTED, explain, is_final
+from residua.cli.failures import explain, is_final
 from residua.cli.processes import ended
-from residua.errors import ConfigError
+from residua.errors import INTERRUPTED, ConfigError
 
 LAST_SECONDS = 5.0
 """How long a killed worker process may take to end."""
