@@ -1,6 +1,7 @@
 """The views "Words", "Look inside" and "Compare" over HTTP: what they compute, and what they refuse."""
 
 import io
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,13 +11,24 @@ from lab_views import ViewFolder
 from PIL import Image
 
 import residua
+from residua.curate.actions import COLUMNS, SUMMARY
+from residua.curate.clean import CSV, all_images
+from residua.data.listing import split_listing
+from residua.data.open import find
+from residua.data.split import VAL_FRACTION
+from residua.data.table_cells import csv_text
 from residua.jobs.analyse import analyse
 from residua.jobs.compare import compare
+from residua.lab.clean_tables import CleanTables
+from residua.lab.folder_contents import FolderContents
 from residua.lab.lessons import EXAMPLES, LESSONS, SHORTCUTS
+from residua.lab.pictures import png
+from residua.lab.run_folder import RunFolder
 from residua.lab.word_check import TypedNetwork, check
 from residua.runs.run import Run
 from residua.spec.describe import cost
 from residua.spec.named_network import arch_of
+from residua.tasks.classify.pages import thumbnail
 
 
 def get(client: httpx.Client, path: str, **values: Any) -> Any:
@@ -210,6 +222,18 @@ def test_a_typed_word_is_trained_by_a_job(views: ViewFolder) -> None:
     document = get(views.client, "words/result", run=job["run"])
     assert document["is_finished"]
     assert 0 <= document["test_error"] <= 100
+
+
+def test_a_table_shows_images_without_files(tmp_path: Path) -> None:
+    folder = tmp_path / "clean-digits"
+    folder.mkdir()
+    train, test, _ = split_listing(find("digits"), val_fraction=VAL_FRACTION)
+    images = all_images(train, test)
+    (folder / SUMMARY).write_text('{"source": "digits"}')
+    (folder / CSV).write_text(csv_text([COLUMNS, (images.title(1575), "9", "1", "0.1", "odd", "keep")]))
+    tables = CleanTables(FolderContents(RunFolder(tmp_path)))
+    (row,) = tables.read("clean-digits")["rows"]
+    assert tables.picture("clean-digits", row["path"]) == png(thumbnail(images, 1575))
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,11 @@ class CleanRequest:
             raise ConfigError(f"{self.folds} folds: give 2 or more, or 0 with --run")
 
 
+def all_images(train: Images, test: Images) -> Images:
+    """The images of both splits, as the table of a clean names them."""
+    return concatenate((train, replace(test, name=train.name)), name="all")
+
+
 def clean(
     request: CleanRequest,
     out: Path,
@@ -100,7 +105,7 @@ def clean(
     if source.startswith(f"{PYTHON}:"):
         raise ConfigError(f"{source} came from Python: give a folder or a label file")
     train, test, split_note = split_listing(find(source), val_fraction=VAL_FRACTION)
-    images = concatenate((train, replace(test, name=train.name)), name="all")
+    images = all_images(train, test)
     _prepare_folder(request, images, out, force=force)
     files = scan((images,), workers=request.workers, progress=progress)
     duplicates, near_duplicates = find_duplicates(files.facts)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from residua.curate.apply import source_of_table
+from residua.curate.clean import all_images
 from residua.curate.sheet import Sheet, SheetEdit, edit_sheet, read_sheet
 from residua.data.images import Images
 from residua.data.listing import split_listing
@@ -55,8 +56,9 @@ class CleanTables:
         """
         source = source_of_table(self._file(name))
         if source not in self._known:
-            parts = split_listing(find(source), val_fraction=VAL_FRACTION)[:2]
-            self._known[source] = {part.title(i): (part, i) for part in parts for i in range(len(part))}
+            train, test, _ = split_listing(find(source), val_fraction=VAL_FRACTION)
+            images = all_images(train, test)
+            self._known[source] = {images.title(i): (images, i) for i in range(len(images))}
         self._known.move_to_end(source)
         while len(self._known) > MAX_SOURCES:
             self._known.popitem(last=False)
