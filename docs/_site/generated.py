@@ -90,6 +90,10 @@ def exported(module: str) -> str:
     """Every name of a module's `__all__`."""
     home = import_module(module)
     names = [name for name in home.__all__ if not name.startswith("_")]
+    for name in names:
+        value = getattr(home, name)
+        if isinstance(value, type):  # autodoc shows a class under another name as an alias, without its members
+            value.__name__ = value.__qualname__ = name
     return "\n".join(
         _directive("autoclass", f"{module}.{name}", members="", inherited_members="")
         if isinstance(getattr(home, name), type)

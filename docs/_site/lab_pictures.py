@@ -65,8 +65,11 @@ def main(runs: str, out: Path) -> None:
         page.goto(f"{address}/#/curves")
         with page.expect_download() as download:
             page.click("a[href*=export]:has-text('Save as one HTML file')")
-        page.goto(Path(download.value.path()).as_uri())
+        file = out / "runs.html"
+        download.value.save_as(file)
+        page.goto(file.resolve().as_uri())
         page.screenshot(path=out / "export.png")
+        file.unlink()
         browser.close()
     lab.terminate()
     lab.wait()
