@@ -92,7 +92,9 @@ def exported(module: str) -> str:
     names = [name for name in home.__all__ if not name.startswith("_")]
     for name in names:
         value = getattr(home, name)
-        if isinstance(value, type):  # autodoc shows a class under another name as an alias, without its members
+        if isinstance(
+            value, type
+        ):  # autodoc shows a class under another name as an alias, without its members
             value.__name__ = value.__qualname__ = name
     return "\n".join(
         _directive("autoclass", f"{module}.{name}", members="", inherited_members="")

@@ -88,7 +88,7 @@ def test_analyse_of_a_name_is_one_document_that_writes_nothing(tmp_path: Path) -
 def test_mistakes_are_one_line(trained: Path) -> None:
     assert "at least two" in complaint(residua("compare", trained), 2)
     refused = complaint(residua("evaluate", trained, "--weights", "EMA"), 2)
-    assert re.search("'EMA'.*auto, raw, ema, best", refused)
+    assert re.search("'EMA'.*ema", refused)
     refused = complaint(residua("evaluate", trained, "--weights", "ema"), 5)
     assert "no moving average" in refused
     assert "no study 'grad-cam'" in complaint(residua("analyse", trained, "--what", "grad-cam"), 2)

@@ -262,7 +262,7 @@ def test_an_analysis_writes_a_page_figures_and_numbers(
         assert (tmp_path / "out" / file).stat().st_size > 500
     with pytest.raises(FileExistsError, match="--force"):
         analyse(list(runs), what=names, out=tmp_path / "out")
-    look(*(tmp_path / "out").glob("*.*g"), tmp_path / "out/analysis.html")
+    look(*(tmp_path / "out").glob("*.svg"), tmp_path / "out/analysis.html")
 
 
 def test_figures_tell_networks_by_what_differs_in_their_names() -> None:

@@ -115,7 +115,8 @@ def recipe_differences(recipes: Sequence[Recipe]) -> list[FieldDifference]:
     """
     tables = [{row.field: row for row in list_fields(one)} for one in recipes]
     names = [one.arch.name for one in recipes]
-    rows = [FieldDifference("network", tuple(names), "The network that is trained.")] if len(set(names)) > 1 else []
+    meaning = "The network that is trained."
+    rows = [FieldDifference("network", tuple(names), meaning)] if len(set(names)) > 1 else []
     for field in dict.fromkeys(field for table in tables for field in table):
         fields = [table.get(field) for table in tables]
         values = tuple("" if row is None else format_value(row.default) for row in fields)

@@ -171,8 +171,8 @@ def _colour_scale(
     left = (wide - reach) / 2
     for step in range(steps):
         place = {"x": left + reach * step / steps, "y": top, "width": reach / steps + 0.2, "height": 10}
-        opacity = number(100 * step / (steps - 1))
-        add_shape(root, "rect", place, style=f"fill: {palette.series[0]}; fill-opacity: {opacity}%")
+        opacity = step / (steps - 1)
+        add_shape(root, "rect", place, style=f"fill: {palette.series[0]}; fill-opacity: {opacity:.3f}")
     frame = {"x": left, "y": top, "width": reach, "height": 10}
     add_shape(root, "rect", frame, style=f"fill: none; stroke: {palette.grid}")
     text = TextStyle(palette.muted, SMALL)
