@@ -142,7 +142,7 @@ def measure_curves(tab: Chromium, address: str, data: Path) -> dict[str, float]:
     delays = []
     metrics = data / "run-0000" / METRICS
     rows, size = metrics.read_text().count("\n"), metrics.stat().st_size
-    for number in range(5):
+    for number in range(6):
         before = tab.page.evaluate(DRAWN)
         row = {"epoch": rows // 100, "step": rows + 1 + number, "train_error": 5.0, "test_error": 6.0}
         with metrics.open("a") as file:
@@ -150,7 +150,7 @@ def measure_curves(tab: Chromium, address: str, data: Path) -> dict[str, float]:
         delays.append(tab.until(f"{DRAWN} > {before}"))
         time.sleep(0.7)
     os.truncate(metrics, size)  # the next measurement finds the runs as they were
-    values["delay of a live run, slowest"] = max(delays)
+    values["delay of a live run, slowest"] = max(delays[1:])  # from the first row on it is being written
     return values
 
 

@@ -106,6 +106,31 @@ def test_a_row_that_changes_while_its_metrics_are_read_is_read_again(tmp_path: P
     assert row.best.value == 5
 
 
+def test_a_run_that_is_being_written_does_not_wait_for_a_scan_of_all(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "runs" / "run", errors=[], finished=False)
+
+    class SlowFolder(RunFolder):
+        """Takes half a second to list, so that it is listed every five seconds."""
+
+        listed = 0
+
+        def names(self) -> list[str]:
+            self.listed += 1
+            time.sleep(0.5)
+            return super().names()
+
+    folder = SlowFolder(tmp_path / "runs")
+    table = RunTable(folder, SeriesStore(), lambda name, value: None)
+    table.start()
+    wait_for(lambda: table.is_scanned, 10)
+    for epoch, error in ((1, 5.0), (2, 4.0)):  # the first is found by a scan of all
+        scans = folder.listed
+        Run(run).append_metrics(metrics_row(epoch, error))
+        wait_for(lambda error=error: (row := table.row("run")) and row.best and row.best.value == error, 10)
+    assert folder.listed == scans
+    table.close()
+
+
 def test_no_name_leads_out_of_the_folder(client: httpx.Client, runs: Path, tmp_path: Path) -> None:
     outside = write_run(tmp_path / "outside", errors=[1.0])
     (runs / "link").symlink_to(outside)

@@ -23,6 +23,8 @@ from residua.lab.table_cache import read_table, write_table
 
 SCAN_SECONDS = 0.5
 """Time between two scans."""
+LATELY_SECONDS = 600.0
+"""Time after a change of its files in which a run counts as being written."""
 PUBLISH_ROWS = 50
 """Rows that are published together."""
 WRITE_SECONDS = 30.0
@@ -46,6 +48,7 @@ class RunTable:
         self._versions: dict[str, tuple[FileVersions, int]] = {}
         self._known: dict[str, tuple[FileVersions, RunRow]] = {}
         self._unread: dict[str, None] = {}
+        self._written: dict[str, float] = {}
         self._lock = threading.Lock()
         self._publishing = threading.Lock()
         self._is_stopped = threading.Event()
@@ -89,13 +92,18 @@ class RunTable:
 
     def scan(self) -> None:
         """Bring rows up to date with the files, without reading whole metrics."""
-        holders = LockHolders()
         names = self.folder.names()
         gone = self._rows.keys() - set(names)
         for name in gone:
             self._rows.pop(name, None)
             self._versions.pop(name, None)
             self._unread.pop(name, None)
+            self._written.pop(name, None)
+        self._look_at(names, gone)
+
+    def _look_at(self, names: Iterable[str], gone: Iterable[str] = ()) -> None:
+        """Publish those of some runs whose files changed, and which are gone."""
+        holders = LockHolders()
         changed: list[str] = []
         for name in names:
             path = self.folder.path / name
@@ -112,6 +120,8 @@ class RunTable:
                     self._rows[name] = _with_known_score(row, self._rows.get(name))
                     self._unread[name] = None
                 self._is_work_left.set()
+            if self._first_scan.is_set():
+                self._written[name] = time.monotonic()
             changed.append(name)
             if len(changed) == PUBLISH_ROWS:
                 self._publish_rows(changed)
@@ -126,8 +136,24 @@ class RunTable:
             with suppress(OSError):
                 self.scan()
             self._first_scan.set()
-            # A folder on a slow disk is scanned less often: at most a tenth of the time.
-            self._is_stopped.wait(max(SCAN_SECONDS, 9 * (time.monotonic() - start)))
+            # A large folder, or one on a slow disk, is scanned at most a tenth of the time. Meanwhile runs
+            # that are being written are looked at as often as a small folder.
+            pause = max(SCAN_SECONDS, 9 * (time.monotonic() - start))
+            next_scan = time.monotonic() + pause
+            while not self._is_stopped.wait(SCAN_SECONDS) and time.monotonic() < next_scan:
+                with suppress(OSError):
+                    self._look_at(self._written_lately())
+
+    def _written_lately(self) -> list[str]:
+        """The runs that were written last: few, also where many are."""
+        names = sorted(self._written, key=lambda name: -self._written[name])[:PUBLISH_ROWS]
+        oldest, there = time.monotonic() - LATELY_SECONDS, []
+        for name in names:
+            if self._written[name] > oldest:
+                with suppress(ResiduaError):  # it is gone, and the next scan says so
+                    self.folder.run_path(name)
+                    there.append(name)
+        return there
 
     def _read_on(self) -> None:
         while not self._is_stopped.is_set():
