@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from module_cost import module_cost
 from residua.errors import ConfigError
 from residua.nn.blocks import ResidualBlock
-from residua.nn.initialise import zero_last_layers
+from residua.nn.initialise import whiten_stem, zero_last_layers
 from residua.nn.letters import ZeroPad
 from residua.nn.network import Features, Network, build
 from residua.spec.arch import Arch, Head
@@ -118,6 +118,40 @@ def test_no_layer_changes_its_input() -> None:
     for word in ("A(ACN ACN)A", "(ACN ACN)", "ACN ACN"):
         ResidualBlock(Block(word, DOWN, "CN" if "(" in word else ""), 4)(x)
         assert torch.equal(x, before)
+
+
+def network_of_stem(conv: Conv) -> Network:
+    stages = ((Block("CNA", (Conv(8),)),),)
+    return build(Arch("whitened", "tests", "tests", Block("CA", (conv,)), stages, classes=3))
+
+
+@pytest.mark.parametrize("conv", [Conv(24, 2, bias=True, padding=0), Conv(54, 3, 2), Conv(9, 3)])
+def test_a_whitening_stem_gives_uncorrelated_outputs_of_variance_1(conv: Conv) -> None:
+    generator = torch.Generator().manual_seed(0)
+    mixing = torch.randn(3, 3, generator=generator)
+    images = torch.einsum("dc,nchw->ndhw", mixing, torch.randn(64, 3, 16, 16, generator=generator))
+    images = F.avg_pool2d(images, 2, 1)  # neighbours are correlated
+    network = network_of_stem(conv)
+    whiten_stem(network, images.split(10))
+    layer = network.stem.conv1
+    patches = F.unfold(images, conv.kernel).transpose(0, 1).flatten(1)
+    outputs = layer.weight.flatten(1) @ patches
+    positive, negative = outputs[::2], outputs[1::2]
+    assert torch.equal(positive[: len(negative)], -negative)
+    moments = (positive @ positive.T) / positive.shape[1]
+    assert (moments - moments.diag().diag()).abs().max() < 1e-4
+    assert moments.diag().max() <= 1
+    assert moments[0, 0] > 0.99
+    assert conv.bias is (layer.bias is not None)
+    assert layer.bias is None or not layer.bias.any()
+
+
+def test_a_stem_that_cannot_whiten_is_refused() -> None:
+    images = [torch.zeros(2, 3, 8, 8)]
+    with pytest.raises(ConfigError, match="at most 24 channels"):
+        whiten_stem(network_of_stem(Conv(25, 2, padding=0)), images)
+    with pytest.raises(ConfigError, match="begins with a convolution"):
+        whiten_stem(build(arch("resmlp")), images)
 
 
 def test_zero_last_layers_make_each_block_its_shortcut() -> None:

@@ -161,7 +161,7 @@ def test_what_the_ladder_cannot_use_is_refused_in_a_line(words: tuple[str, ...],
 def test_the_whole_ladder_is_climbed_and_not_climbed_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tiny = Extent(1, 1, (4, 4, 8, 8), 16, (300, 60))
+    tiny = Extent(1, 1, (4, 8, 8), 16, (300, 60))
     monkeypatch.setattr(ladder, "EXTENTS", {"smoke": tiny})
     for module in (ladder_runs, ladder_steps):
         monkeypatch.setattr(module, "EXTENTS", {"smoke": tiny})

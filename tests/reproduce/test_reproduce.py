@@ -17,7 +17,7 @@ from eyes import Eyes
 from residua.errors import ConfigError, DataError
 from residua.jobs import run_pool
 from residua.jobs.evaluate import evaluate
-from residua.jobs.run_pool import finish
+from residua.jobs.run_pool import PoolEntry, finish
 from residua.measure.score import wilson
 from residua.nn.network import Network, build
 from residua.report.page import render
@@ -32,6 +32,7 @@ from residua.reproduce.grid import (
     with_one_precision,
 )
 from residua.reproduce.items import ITEMS
+from residua.reproduce.ladder import EXTENTS, ladder_runs
 from residua.reproduce.measured import Reproduction, reproduce_row, require_same_images, row_value
 from residua.reproduce.page import checked_claims, page, table_rows, unseen_views_note
 from residua.reproduce.published import Budget, PublishedRow
@@ -253,6 +254,20 @@ def test_a_grid_is_trained_in_one_precision(tmp_path: Path, monkeypatch: pytest.
     digits = run_entries(ITEM, SETTING, tmp_path, seeds=1).values()
     assert {entry.recipe.plan.precision for entry in with_one_precision(digits)} == {"float32"}
     assert {entry.recipe.plan.threads for entry in digits} == {1}
+
+
+def test_the_precision_of_a_run_of_epochs_is_measured_for_its_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths: list[int] = []
+
+    def choose(network: Network, plan: Plan, *, steps: int, **_: int) -> PlanChoice:
+        lengths.append(steps)
+        return PlanChoice(dataclasses.replace(plan, precision="bfloat16"), "")
+
+    monkeypatch.setattr(grid, "choose_plan", choose)
+    run_recipe = ladder_runs(EXTENTS["full"])["strong"].recipe("cifar10", threads=1)
+    entry = PoolEntry("strong", Path("nowhere"), run_recipe)
+    with_one_precision([entry], timed=entry, images=50_000)
+    assert lengths == [run_recipe.budget.epochs * 50_000 // run_recipe.budget.batch_size]
 
 
 def test_counts_need_no_training(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from residua.events import Note, Stopped
 from residua.nn.network import Network
 from residua.runs import checkpoint
 from residua.runs.run import Run, create
+from residua.spec import zoo
 from residua.spec.recipe import Averaging, Budget, Optim, Plan, Recipe, Schedule
 from residua.training import average
 from residua.weights.store import read
@@ -225,6 +226,35 @@ def test_norms_that_stay_need_trained_weights(tmp_path: Path) -> None:
     assert torch.equal(before.stem.norm1.running_mean, now.stem.norm1.running_mean)
     assert torch.equal(before.stem.norm1.weight, now.stem.norm1.weight)
     assert not torch.equal(before.stem.conv1.weight, now.stem.conv1.weight)
+
+
+def test_a_whitening_stem_stays_as_it_was_set_and_survives_an_interruption(tmp_path: Path) -> None:
+    whitening = recipe(optim=Optim(lr=0.05, momentum=0.9, whiten_stem=True), average=Averaging(ema_decay=0.9))
+    whole = fresh(tmp_path / "whole", whitening, colours())
+    states = {
+        path.name: checkpoint.load_weights(path, "raw")[0].stem.conv1.weight
+        for path in checkpoint.list_checkpoints(whole.checkpoints)
+    }
+    last = checkpoint.load_newest(whole.checkpoints)
+    assert last is not None
+    for filters in (*states.values(), last.tensors["average.stem.conv1.weight"]):
+        assert torch.equal(filters, last.tensors["model.stem.conv1.weight"])
+    filters = last.tensors["model.stem.conv1.weight"].flatten(1)
+    assert torch.allclose(filters[::2], -filters[1::2])
+    norms = filters.norm(dim=1)
+    assert norms[0] < norms[-1]  # the largest variance is divided most
+    run = create(tmp_path / "parts", whitening, identity={})
+    go(run, colours(), after(5))
+    go(run, colours())
+    assert weights(run) == weights(whole)
+
+
+def test_a_whitening_stem_is_for_random_weights() -> None:
+    how = Optim(whiten_stem=True)
+    with pytest.raises(ConfigError, match="--from-scratch"):
+        recipe(optim=how, weights="some.safetensors")
+    with pytest.raises(ConfigError, match="images"):
+        recipe(optim=how, arch=zoo.arch("resnet3d18"))
 
 
 def test_bfloat16_does_not_make_the_mean_coarser(tmp_path: Path) -> None:

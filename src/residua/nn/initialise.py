@@ -1,12 +1,21 @@
 """Initial weights."""
 
-from torch import nn
+from collections.abc import Iterable
 
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from residua.errors import ConfigError
 from residua.nn.joins import GatedJoin
 from residua.nn.letters import BATCH_NORMS
 
 WITH_WEIGHTS = (nn.Conv2d, nn.Conv3d, nn.Linear, *BATCH_NORMS)
 """Layers of a residual branch that have weights."""
+
+
+WHITENING_EPSILON = 5e-4
+"""Added to each eigenvalue of the patches, so that hardly any noise is amplified (Jordan 2024)."""
 
 
 def he_normal(network: nn.Module) -> None:
@@ -46,3 +55,56 @@ def zero_last_layers(network: nn.Module) -> int:
                 nn.init.zeros_(parameter)
             changed += 1
     return changed
+
+
+def first_convolution(network: nn.Module) -> nn.Conv2d:
+    """The convolution that reads the image.
+
+    Raises:
+        ConfigError: The network does not begin with an ordinary convolution of images.
+    """
+    layers = (layer for layer in network.modules() if isinstance(layer, WITH_WEIGHTS))
+    first = next(layers, None)
+    if not isinstance(first, nn.Conv2d) or first.groups != 1:
+        raise ConfigError("optim.whiten_stem needs a network that begins with a convolution of images")
+    return first
+
+
+def whiten_stem(network: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Let the first convolution whiten patches of images: its outputs are uncorrelated, with variance 1.
+
+    Its filters are the eigenvectors of the patches' second moments, those of the largest eigenvalues first,
+    each divided by the square root of its eigenvalue, and each followed by its negative, so that an
+    activation loses neither sign. The source is Jordan 2024, "94% on CIFAR-10 in 3.29 seconds", 3.2, after
+    Page 2018. A bias becomes 0.
+
+    Args:
+        network: Its first convolution has C x kernel x kernel x 2 channels, or fewer.
+        batches: Images (N, C, H, W) as the network reads them, float32.
+
+    Raises:
+        ConfigError: The network does not begin with a convolution of images, or with one of more channels.
+    """
+    layer = first_convolution(network)
+    width, values = layer.out_channels, layer.weight[0].numel()
+    if width > 2 * values:
+        raise ConfigError(
+            f"optim.whiten_stem gives at most {2 * values} channels, the first convolution has {width}: "
+            f"give it fewer, or a larger window"
+        )
+    moments = torch.zeros(values, values, dtype=torch.float64, device=layer.weight.device)
+    count = 0
+    for images in batches:
+        patches = functional.unfold(images, layer.kernel_size, layer.dilation)  # (N, values, places)
+        patches = patches.transpose(0, 1).flatten(1).double()
+        moments += patches @ patches.T
+        count += patches.shape[1]
+    variances, directions = torch.linalg.eigh(moments / count)  # ascending; a direction is a column
+    filters = (directions / (variances + WHITENING_EPSILON).sqrt()).flip(1).T
+    largest = filters.gather(1, filters.abs().argmax(1, keepdim=True))
+    filters = filters * largest.sign()  # the sign of an eigenvector is arbitrary
+    both = torch.stack([filters, -filters], 1).flatten(0, 1)[:width]
+    with torch.no_grad():
+        layer.weight.copy_(both.view_as(layer.weight))
+        if layer.bias is not None:
+            layer.bias.zero_()

@@ -168,18 +168,27 @@ def _shortened(recipe: Recipe, setting: GridSetting) -> Recipe:
     return replace(recipe, budget=length, schedule=schedule)
 
 
-def with_one_precision(entries: Iterable[PoolEntry], *, timed: PoolEntry | None = None) -> list[PoolEntry]:
+def with_one_precision(
+    entries: Iterable[PoolEntry], *, timed: PoolEntry | None = None, images: int = 0
+) -> list[PoolEntry]:
     """The entries, all in the same precision, so that only the networks differ.
 
     `auto` becomes the precision of a run that has begun, or else the one in which this machine trains the
-    network of `timed` faster; None takes the smallest network.
+    network of `timed` faster.
+
+    Args:
+        entries: The runs.
+        timed: One of them; None takes that of the smallest network.
+        images: Training images, which tell the length of a run whose recipe counts epochs.
     """
     entries = list(entries)
     if all(entry.recipe.plan.precision != "auto" for entry in entries):
         return entries
     begun = [entry.path for entry in entries if (entry.path / "recipe.json").exists()]
     precision = (
-        Run(begun[0]).recipe.plan.precision if begun else _fastest_precision([timed] if timed else entries)
+        Run(begun[0]).recipe.plan.precision
+        if begun
+        else _fastest_precision([timed] if timed else entries, images)
     )
     return [_in_precision(entry, precision) for entry in entries]
 
@@ -189,11 +198,12 @@ def _in_precision(entry: PoolEntry, precision: Precision) -> PoolEntry:
     return replace(entry, recipe=replace(entry.recipe, plan=plan))
 
 
-def _fastest_precision(entries: list[PoolEntry]) -> Precision:
+def _fastest_precision(entries: list[PoolEntry], images: int) -> Precision:
     """Measured on the smallest network, with the threads of a run."""
     smallest = min((entry.recipe for entry in entries), key=lambda recipe: cost(recipe.arch).macs)
     plan, length = replace(smallest.plan, compile="off"), smallest.budget
-    return choose_plan(build(smallest.arch), plan, batch=length.batch_size, steps=length.steps).plan.precision
+    steps = length.steps or length.epochs * images // length.batch_size
+    return choose_plan(build(smallest.arch), plan, batch=length.batch_size, steps=steps).plan.precision
 
 
 def seed_count(seeds: Seeds, name: str) -> int:

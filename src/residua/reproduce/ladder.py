@@ -55,8 +55,8 @@ class Extent:
     """Epochs of every run but the last."""
     last_epochs: int
     """Epochs of the last run, `strong`."""
-    widths: tuple[int, int, int, int]
-    """Channels of the stem and of the three stages of the wide network."""
+    widths: tuple[int, int, int]
+    """Channels of the three stages of the wide network."""
     batch: int = USUAL_BATCH
     """Images of an update: few images need small batches, or there are hardly any updates."""
     images: tuple[int, int] | None = None
@@ -64,10 +64,12 @@ class Extent:
 
 
 EXTENTS: Mapping[Budget, Extent] = {
-    "smoke": Extent(4, 8, (16, 24, 48, 96), 32, (5_000, 2_000)),
-    "full": Extent(5, 20, (32, 80, 160, 320)),
+    "smoke": Extent(4, 8, (24, 48, 96), 32, (5_000, 2_000)),
+    "full": Extent(4, 40, (64, 256, 512)),
 }
-"""Budget -> extent. `full` is meant for under 150 minutes on two cores with units for bfloat16."""
+"""Budget -> extent. The last run of `full` is meant for under 150 minutes on two cores with bfloat16 units."""
+WHITENED = Block("CA", (Conv(24, 2, bias=True, padding=0),))
+"""The first layer of the wide network: each direction of 2 x 2 patches and its negative is a channel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,8 @@ STEPS = (
     Step(
         "2b",
         "wider",
-        "Wider layers with batch norms, and SGD with Nesterov momentum at the high rate that these allow.",
+        "Wider layers with batch norms, SGD with Nesterov momentum at the high rate that these allow, and a "
+        "first layer that whitens 2 x 2 patches.",
         "wide",
         "2a",
     ),
@@ -212,24 +215,24 @@ STEPS = (
 """From the bottom to the top."""
 
 
-def wide_network(name: str, widths: tuple[int, int, int, int], *, has_shortcuts: bool) -> Arch:
+def wide_network(name: str, widths: tuple[int, int, int], *, has_shortcuts: bool) -> Arch:
     """A stem and three stages, each of a convolution, a max-pool and a pair of convolutions of equal width.
 
-    Ours, after the layout of Page's ResNet-9 (2018), in which the pool follows the convolution.
+    Ours, after the layout of Page's ResNet-9 (2018), in which the pool follows the convolution, and the first
+    layer of Jordan 2024.
 
     Args:
         name: Name of the network.
-        widths: Channels of the stem and of the stages.
+        widths: Channels of the stages.
         has_shortcuts: Whether each pair is skipped: all else is the same.
     """
-    stem, *rest = widths
     word, shortcut = ("(CNA CNA)", "Z") if has_shortcuts else ("CNA CNA", "")  # Z: here always the identity
     stages = tuple(
         (Block("CPNA", (Conv(width),), pool=Pool(2, 2, 0)), Block(word, (Conv(width), Conv(width)), shortcut))
-        for width in rest
+        for width in widths
     )
-    source = "after Page 2018 (ours)"
-    return Arch(name, "ladder", source, Block("CNA", (Conv(stem),)), stages, classes=10, preprocess=CIFAR)
+    source = "after Page 2018 and Jordan 2024 (ours)"
+    return Arch(name, "ladder", source, WHITENED, stages, classes=10, preprocess=CIFAR)
 
 
 def ladder_runs(extent: Extent) -> dict[str, LadderRun]:
@@ -242,7 +245,7 @@ def ladder_runs(extent: Extent) -> dict[str, LadderRun]:
     unchanged, shifted = Augment("none", pad=0, flip=0.0), Augment("pad_crop", pad=4)
     strong = Augment("pad_crop", pad=4, border="reflect", alternate=True, cutout=8)
     scale = extent.batch / USUAL_BATCH
-    fast = Optim(lr=0.1 * scale, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    fast = Optim(lr=0.1 * scale, momentum=0.9, nesterov=True, weight_decay=5e-4, whiten_stem=True)
     triangle = Schedule("linear", warmup=0.2)
     beginner = Optim(lr=1e-3, weight_decay=0.0, kind="adamw")
     tuned = replace(beginner, lr=2e-3, weight_decay=0.05)

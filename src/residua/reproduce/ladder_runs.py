@@ -93,7 +93,7 @@ def reproduce_ladder(
         for name, run in ladder_runs(extent).items()
     }
     entries = ladder_entries(budget, folder, sources, threads=threads)
-    precise = with_one_precision(entries.values(), timed=entries["strong"])
+    precise = with_one_precision(entries.values(), timed=entries["strong"], images=len(images[0]))
     entries = dict(zip(entries, precise, strict=True))
     with run_backend(min(workers, len(entries)), ray, threads) as backend:
         for names in (FOLDS, tuple(entries)):  # in the second round the folds are finished

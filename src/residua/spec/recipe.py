@@ -113,6 +113,9 @@ class Optim:
     """Learning rate of each block as a share of the next block's, above 0; 1 is off."""
     frozen_norms: bool = False
     """Batch norms keep their pretrained statistics and weights: for small batches and small datasets."""
+    whiten_stem: bool = False
+    """The first convolution whitens patches of the training images and is not trained (Jordan 2024, 3.2):
+    short runs learn in fewer epochs."""
     aux_weight: float = 0.3
     """Weight of the loss of each auxiliary head (Szegedy et al. 2014, section 5: 0.3); 0 is off."""
     on_nonfinite: Literal["stop", "skip", "rollback"] = "stop"
@@ -305,6 +308,12 @@ class Recipe:
         check_field("seed", self.seed, is_seed, "a whole number of at most 9 digits")
         if self.probe == "only" and self.data.inner_val_fraction:
             raise ConfigError("data.inner_val_fraction chooses among epochs: leave it 0 with probe=only")
+        if self.optim.whiten_stem and self.weights:
+            raise ConfigError(
+                "optim.whiten_stem overwrites pretrained weights: add --from-scratch, or leave it off"
+            )
+        if self.optim.whiten_stem and (self.detector or self.arch.clip):
+            raise ConfigError("optim.whiten_stem is for classifiers of images: leave it off")
         if self.plan.graphs == "on" and self.budget.accumulate > 1:
             raise ConfigError("plan.graphs overwrites gradients: leave budget.accumulate 1")
         if self.average.bn_recalibration_images and self.budget.patience:

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from residua.errors import ConfigError
+from residua.nn.initialise import first_convolution
 from residua.nn.letters import BATCH_NORMS
 from residua.nn.network import Network, layer_groups
 from residua.spec.recipe import Optim
@@ -21,7 +22,8 @@ def make_optimizer(
     """The optimiser of a recipe over all parameters of `network`.
 
     Groups carry a `scale`, which the loop multiplies with the learning rate. Norms and biases decay only with
-    `optim.decay_norms_and_biases`; with `optim.frozen_norms` norms are not trained.
+    `optim.decay_norms_and_biases`. Norms are not trained with `optim.frozen_norms`, nor are the filters of
+    the first convolution with `optim.whiten_stem`.
 
     Args:
         network: The network on its device.
@@ -36,6 +38,8 @@ def make_optimizer(
     if optim.frozen_norms:
         for norm in _norms(network):
             norm.requires_grad_(False)
+    if optim.whiten_stem:
+        first_convolution(network).weight.requires_grad_(False)
     groups = [
         group for scale, names in _layers(network, optim) for group in _groups(network, optim, scale, names)
     ]
