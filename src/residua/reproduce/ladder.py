@@ -67,7 +67,7 @@ EXTENTS: Mapping[Budget, Extent] = {
     "smoke": Extent(4, 8, (24, 48, 96), 32, (5_000, 2_000)),
     "full": Extent(4, 40, (64, 256, 512)),
 }
-"""Budget -> extent. The last run of `full` is meant for under 150 minutes on two cores with bfloat16 units."""
+"""Budget -> extent. The last run of `full` is meant for 150 minutes, on two cores with bfloat16 units."""
 WHITENED = Block("CA", (Conv(24, 2, bias=True, padding=0),))
 """The first layer of the wide network: each direction of 2 x 2 patches and its negative is a channel."""
 
