@@ -18,6 +18,8 @@ from residua.reproduce.ladder_data import clean_half, flipped_half, part_of, var
 from residua.reproduce.ladder_page import page, result_sentences, table_rows
 from residua.reproduce.ladder_runs import reproduce_ladder
 from residua.reproduce.ladder_steps import finished_ladder
+from residua.reproduce.listing import LADDER_MACS_PER_SECOND
+from residua.spec.describe import cost
 
 COMMITTED = Path(__file__).parents[2] / "docs/results/reproduce"
 RUNS = runs_of(EXTENTS["full"])
@@ -52,6 +54,11 @@ def test_a_step_changes_one_thing_of_the_step_below() -> None:
         "5c": set(),
     }
     assert [step.before for step in STEPS] == ["", *(step.name for step in STEPS[:-1])]
+
+
+def test_the_network_that_aims_at_95_percent_is_meant_for_150_minutes() -> None:
+    run = RUNS["strong"]
+    assert cost(run.arch).macs * run.epochs * 50_000 / LADDER_MACS_PER_SECOND <= 150 * 60
 
 
 def test_skip_connections_are_all_that_step_3_changes() -> None:
@@ -111,7 +118,8 @@ def test_the_committed_ladder_is_what_its_runs_say() -> None:
     for one in climb.steps:
         last = json.loads((one.run.path / "finished.json").read_text())
         if one.step.weights == "raw" and one.step.view == "center":
-            assert one.accuracy == pytest.approx(100 - last["test_error"], abs=0.005)
+            in_bfloat16 = one.run.recipe.plan.precision == "bfloat16"  # validated so, tested in float32
+            assert one.accuracy == pytest.approx(100 - last["test_error"], abs=0.5 if in_bfloat16 else 0.005)
         assert one.interval[0] < one.accuracy < one.interval[1]
         assert one.minutes > 0
     by_name = {one.step.name: one for one in climb.steps}

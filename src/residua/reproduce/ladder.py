@@ -65,7 +65,7 @@ class Extent:
 
 EXTENTS: Mapping[Budget, Extent] = {
     "smoke": Extent(4, 8, (24, 48, 96), 32, (5_000, 2_000)),
-    "full": Extent(4, 40, (64, 256, 512)),
+    "full": Extent(4, 36, (64, 256, 512)),
 }
 """Budget -> extent. The last run of `full` is meant for 150 minutes, on two cores with bfloat16 units."""
 WHITENED = Block("CA", (Conv(24, 2, bias=True, padding=0),))

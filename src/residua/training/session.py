@@ -24,18 +24,15 @@ from torch import nn
 
 from residua.data.batches import Batch
 from residua.data.dataset import Dataset
-from residua.data.transforms import normalise
 from residua.errors import ConfigError, DivergedError, NonFiniteError, NonFiniteStepError
 from residua.events import EpochRow, Event, Note, StepProgress, Stopped
 from residua.nn import device, malloc
 from residua.nn.device import memory_bytes
-from residua.nn.initialise import whiten_stem
 from residua.nn.network import Network
 from residua.runs import checkpoint
 from residua.runs.checkpoint import Progress
 from residua.runs.run import Run
 from residua.spec.amount import quantity
-from residua.spec.augment import Augment
 from residua.training import compiling, memory, optim
 from residua.training.average import recalibrate_batch_norms
 from residua.training.epoch_totals import EpochTotals
@@ -53,12 +50,10 @@ from residua.training.prefetch import Prefetcher, StopRequested, in_lockstep
 from residua.training.processes.world import SINGLE_PROCESS, World
 from residua.training.schedule import run_length
 from residua.training.time_left import TimeLeft
+from residua.training.whitening import whiten_from_images
 
 READ_EVERY = 20
 """Steps between two readings of the loss on an accelerator, for which the host waits."""
-
-WHITENING_IMAGES = 5_000
-"""Training images whose patches `optim.whiten_stem` reads (Jordan 2024)."""
 
 _REMEDY = "try a lower --set optim.lr"
 
@@ -99,7 +94,7 @@ class TrainingSession:
         self.seed = recipe.seed + (world.rank << 20)  # processes draw different dropout masks
         self.network = device.place_network(network, self.plan)
         if recipe.optim.whiten_stem:
-            self._whiten_stem()
+            whiten_from_images(self.network, self.task, self.dataset, recipe)
         self.memory_plan = memory.limit_run_memory(
             self.network, recipe, resident_bytes=task.resident_bytes(dataset, recipe, self.plan)
         )
@@ -188,20 +183,6 @@ class TrainingSession:
             if leave:
                 yield Stopped(moment.step)
                 return
-
-    def _whiten_stem(self) -> None:
-        """Fit the first convolution to unchanged views of training images, the same on every process."""
-        batches = self.task.batches(
-            self.dataset,
-            replace(self.recipe, augment=Augment("none", pad=0, flip=0.0)),
-            first=0,
-            steps=math.ceil(WHITENING_IMAGES / self.batch_size),
-            workers=0,
-            world=SINGLE_PROCESS,
-            device=self.plan.device,
-        )
-        views = (batch.images.to(self.plan.device) for batch in batches)
-        whiten_stem(self.network, (normalise(view, self.network.preprocess) for view in views))
 
     def _predict_from(self, step: int) -> TimeLeft:
         """A prediction of the time after `step` steps."""
