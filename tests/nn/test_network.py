@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from module_cost import module_cost
 from residua.errors import ConfigError
+from residua.nn import initialise
 from residua.nn.blocks import ResidualBlock
 from residua.nn.initialise import whiten_stem, zero_last_layers
 from residua.nn.letters import ZeroPad
@@ -152,6 +153,19 @@ def test_a_stem_that_cannot_whiten_is_refused() -> None:
         whiten_stem(network_of_stem(Conv(25, 2, padding=0)), images)
     with pytest.raises(ConfigError, match="begins with a convolution"):
         whiten_stem(build(arch("resmlp")), images)
+
+
+def test_whitening_holds_few_patches_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = torch.randn(12, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    whole, parts = network_of_stem(Conv(24, 2, padding=0)), network_of_stem(Conv(24, 2, padding=0))
+    whiten_stem(whole, [images])
+    counts: list[int] = []
+    unfold = F.unfold
+    monkeypatch.setattr(initialise, "MAX_PATCH_VALUES", 5 * 12 * 16 * 16)
+    monkeypatch.setattr(F, "unfold", lambda part, *args: counts.append(len(part)) or unfold(part, *args))
+    whiten_stem(parts, [images])
+    assert counts == [5, 5, 2]
+    torch.testing.assert_close(parts.stem.conv1.weight, whole.stem.conv1.weight)
 
 
 def test_zero_last_layers_make_each_block_its_shortcut() -> None:

@@ -20,6 +20,7 @@ from residua.runs.run import Run, create
 from residua.spec import zoo
 from residua.spec.recipe import Averaging, Budget, Optim, Plan, Recipe, Schedule
 from residua.training import average
+from residua.training.network import initial_network
 from residua.weights.store import read
 from small import PIXELS, PLAN, after, colours, fresh, go, recipe, rows, weights
 
@@ -255,6 +256,8 @@ def test_a_whitening_stem_is_for_random_weights() -> None:
         recipe(optim=how, weights="some.safetensors")
     with pytest.raises(ConfigError, match="images"):
         recipe(optim=how, arch=zoo.arch("resnet3d18"))
+    with pytest.raises(ConfigError, match="begins with a convolution"):
+        initial_network(recipe(optim=how, arch=zoo.arch("resmlp")), ("a", "b"))
 
 
 def test_bfloat16_does_not_make_the_mean_coarser(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ WITH_WEIGHTS = (nn.Conv2d, nn.Conv3d, nn.Linear, *BATCH_NORMS)
 
 WHITENING_EPSILON = 5e-4
 """Added to each eigenvalue of the patches, so that hardly any noise is amplified (Jordan 2024)."""
+MAX_PATCH_VALUES = 1 << 24
+"""Numbers of the patches that are held at once: 64 MiB, and twice that as float64."""
 
 
 def he_normal(network: nn.Module) -> None:
@@ -57,21 +59,27 @@ def zero_last_layers(network: nn.Module) -> int:
     return changed
 
 
-def first_convolution(network: nn.Module) -> nn.Conv2d:
-    """The convolution that reads the image.
+def whitened_layer(network: nn.Module) -> nn.Conv2d:
+    """The convolution that reads the image, which `whiten_stem` sets.
 
     Raises:
-        ConfigError: The network does not begin with an ordinary convolution of images.
+        ConfigError: The network does not begin with a convolution of images, or with one of more channels
+            than patches have directions and their negatives.
     """
-    layers = (layer for layer in network.modules() if isinstance(layer, WITH_WEIGHTS))
-    first = next(layers, None)
+    first = next((layer for layer in network.modules() if isinstance(layer, WITH_WEIGHTS)), None)
     if not isinstance(first, nn.Conv2d) or first.groups != 1:
-        raise ConfigError("optim.whiten_stem needs a network that begins with a convolution of images")
+        raise ConfigError("optim.whiten_stem needs a network that begins with a convolution: leave it off")
+    width, values = first.out_channels, first.weight[0].numel()
+    if width > 2 * values:
+        raise ConfigError(
+            f"optim.whiten_stem gives at most {2 * values} channels, the first convolution has {width}: "
+            "leave it off"
+        )
     return first
 
 
 def whiten_stem(network: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Let the first convolution whiten patches of images: its outputs are uncorrelated, with variance 1.
+    """Let the first convolution whiten patches of images: its outputs are uncorrelated, with mean square 1.
 
     Its filters are the eigenvectors of the patches' second moments, those of the largest eigenvalues first,
     each divided by the square root of its eigenvalue, and each followed by its negative, so that an
@@ -85,16 +93,11 @@ def whiten_stem(network: nn.Module, batches: Iterable[Tensor]) -> None:
     Raises:
         ConfigError: The network does not begin with a convolution of images, or with one of more channels.
     """
-    layer = first_convolution(network)
+    layer = whitened_layer(network)
     width, values = layer.out_channels, layer.weight[0].numel()
-    if width > 2 * values:
-        raise ConfigError(
-            f"optim.whiten_stem gives at most {2 * values} channels, the first convolution has {width}: "
-            f"give it fewer, or a larger window"
-        )
     moments = torch.zeros(values, values, dtype=torch.float64, device=layer.weight.device)
     count = 0
-    for images in batches:
+    for images in (portion for batch in batches for portion in _portions(batch, values)):
         patches = functional.unfold(images, layer.kernel_size, layer.dilation)  # (N, values, places)
         patches = patches.transpose(0, 1).flatten(1).double()
         moments += patches @ patches.T
@@ -108,3 +111,8 @@ def whiten_stem(network: nn.Module, batches: Iterable[Tensor]) -> None:
         layer.weight.copy_(both.view_as(layer.weight))
         if layer.bias is not None:
             layer.bias.zero_()
+
+
+def _portions(images: Tensor, values: int) -> Iterable[Tensor]:
+    """Parts of a batch whose patches of `values` numbers fit into memory."""
+    return images.split(max(1, MAX_PATCH_VALUES // (values * images.shape[2] * images.shape[3])))

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from residua.errors import CheckpointError, ConfigError
+from residua.nn.initialise import whitened_layer
 from residua.nn.network import Network, build
 from residua.runs import checkpoint
 from residua.spec.recipe import Recipe
@@ -29,7 +30,8 @@ def initial_network(
         The network on the CPU.
 
     Raises:
-        ConfigError: `optim.frozen_norms` without a file of weights.
+        ConfigError: `optim.frozen_norms` without a file of weights, or `optim.whiten_stem` on a network that
+            does not begin with a convolution that can whiten.
         CheckpointError: A weight in the file is NaN or infinite.
     """
     if recipe.optim.frozen_norms and not recipe.weights:
@@ -37,6 +39,8 @@ def initial_network(
     torch.manual_seed(recipe.seed)
     network = build(recipe.arch)
     network.class_names = classes
+    if recipe.optim.whiten_stem:
+        whitened_layer(network)  # refused before a run is made
     if recipe.weights:
         file = checkpoint.weights_file(Path(recipe.weights))
         listen(load(network, file))

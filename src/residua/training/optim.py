@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from residua.errors import ConfigError
-from residua.nn.initialise import first_convolution
+from residua.nn.initialise import whitened_layer
 from residua.nn.letters import BATCH_NORMS
 from residua.nn.network import Network, layer_groups
 from residua.spec.recipe import Optim
@@ -39,7 +39,7 @@ def make_optimizer(
         for norm in _norms(network):
             norm.requires_grad_(False)
     if optim.whiten_stem:
-        first_convolution(network).weight.requires_grad_(False)
+        whitened_layer(network).weight.requires_grad_(False)
     groups = [
         group for scale, names in _layers(network, optim) for group in _groups(network, optim, scale, names)
     ]

@@ -12,8 +12,8 @@ from residua.spec.recipe import Recipe
 from residua.training.learn_task import AnyLearnTask
 from residua.training.processes.world import SINGLE_PROCESS
 
-IMAGES = 5_000
-"""Training images whose patches are read (Jordan 2024)."""
+PIXELS = 5_000 * 32 * 32
+"""Pixels of the training images whose patches are read: 5,000 of CIFAR-10 (Jordan 2024)."""
 
 
 def whiten_from_images(network: Network, task: AnyLearnTask, dataset: Dataset, recipe: Recipe) -> None:
@@ -32,7 +32,7 @@ def whiten_from_images(network: Network, task: AnyLearnTask, dataset: Dataset, r
         dataset,
         replace(recipe, augment=Augment("none", pad=0, flip=0.0)),
         first=0,
-        steps=math.ceil(IMAGES / recipe.budget.batch_size),
+        steps=math.ceil(PIXELS / network.preprocess.size**2 / recipe.budget.batch_size),
         workers=0,
         world=SINGLE_PROCESS,
         device=recipe.plan.device,
