@@ -115,4 +115,4 @@ def whiten_stem(network: nn.Module, batches: Iterable[Tensor]) -> None:
 
 def _portions(images: Tensor, values: int) -> Iterable[Tensor]:
     """Parts of a batch whose patches of `values` numbers fit into memory."""
-    return images.split(max(1, MAX_PATCH_VALUES // (values * images.shape[2] * images.shape[3])))
+    return torch.split(images, max(1, MAX_PATCH_VALUES // (values * images.shape[2] * images.shape[3])))
