@@ -18,6 +18,7 @@ from residua.lab import curve_lines
 from residua.lab.actions import in_thread
 from residua.lab.columns import Numbers
 from residua.lab.curve_lines import Axis, CurvePoints
+from residua.lab.latest_curves import CurvesRequest
 from residua.lab.state import TheLab, TheRun
 from residua.serve.problems import Refusal
 
@@ -49,10 +50,10 @@ async def curves(
     """
 
     def response() -> Response:
-        paths = [lab.run_path(name) for name in run]
+        paths = tuple(lab.run_path(name) for name in run)
         rows = [lab.table.row(name) for name in run]
-        batch_sizes = [row.batch_size if row else 0 for row in rows]
-        curves = lab.curves.get(paths, metric, axis, batch_sizes, is_positive=log)
+        batch_sizes = tuple(row.batch_size if row else 0 for row in rows)
+        curves = lab.curves.get(CurvesRequest(paths, tuple(metric), axis, batch_sizes, is_positive=log))
         groups = [row.group if row else "" for row in rows]
         plot = _Plot(run, metric, curves, groups, is_log=log)
         return plot.response(width, (low, high), smooth, group=group)

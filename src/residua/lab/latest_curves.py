@@ -5,7 +5,7 @@ metrics of a run change or another plot is asked for; above `MAX_BYTES` they are
 """
 
 import threading
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,22 @@ Curves = list[list[CurvePoints]]
 """For each run, one curve for each metric."""
 
 
+@dataclass(frozen=True, slots=True)
+class CurvesRequest:
+    """Curves of some runs."""
+
+    runs: tuple[Path, ...]
+    """Run directories."""
+    metrics: tuple[str, ...]
+    """Names of metrics."""
+    axis: Axis
+    """What the positions are."""
+    batch_sizes: tuple[int, ...]
+    """Images of a step of each run; 0 when unknown."""
+    is_positive: bool
+    """Whether points at zero and below are left out, for a logarithmic axis."""
+
+
 class LatestCurves:
     """The curves of the latest plot; threads may share it."""
 
@@ -27,39 +43,18 @@ class LatestCurves:
         self._lock = threading.Lock()
         self._latest: tuple[Any, Curves] = (None, [])
 
-    def get(
-        self,
-        runs: Sequence[Path],
-        metrics: Sequence[str],
-        axis: Axis,
-        batch_sizes: Sequence[int],
-        *,
-        is_positive: bool,
-    ) -> Curves:
-        """Curves of runs.
-
-        Args:
-            runs: Run directories.
-            metrics: Names of metrics.
-            axis: What the positions are.
-            batch_sizes: Images of a step of each run; 0 when unknown.
-            is_positive: Whether points at zero and below are left out, for a logarithmic axis.
+    def get(self, request: CurvesRequest) -> Curves:
+        """Curves as requested.
 
         Raises:
             ResourceError: The cache of metrics cannot be written.
         """
-        key = (
-            tuple(metrics),
-            axis,
-            is_positive,
-            tuple(batch_sizes),
-            [(run, metrics_version(run)) for run in runs],
-        )
+        key = request, [metrics_version(run) for run in request.runs]
         with self._lock:
             latest_key, curves = self._latest
         if latest_key == key:
             return curves
-        curves = self._read(runs, metrics, axis, batch_sizes, is_positive=is_positive)
+        curves = self._read(request)
         arrays = {
             id(values): values.nbytes for lines in curves for line in lines for values in (line.x, line.y)
         }
@@ -68,28 +63,23 @@ class LatestCurves:
                 self._latest = key, curves
         return curves
 
-    def _read(
-        self,
-        runs: Sequence[Path],
-        metrics: Sequence[str],
-        axis: Axis,
-        batch_sizes: Sequence[int],
-        *,
-        is_positive: bool,
-    ) -> Curves:
+    def _read(self, request: CurvesRequest) -> Curves:
         curves = []
-        names = list(dict.fromkeys([*AXIS_COLUMNS[axis], *metrics]))
-        for columns, batch_size in zip(self._store.columns(runs, names), batch_sizes, strict=True):
-            if AXIS_COLUMNS[axis][0] not in columns:
-                curves.append([CurvePoints(np.empty(0), np.empty(0)) for _ in metrics])
+        axis_columns = AXIS_COLUMNS[request.axis]
+        columns_of_runs = self._store.columns(
+            request.runs, list(dict.fromkeys([*axis_columns, *request.metrics]))
+        )
+        for columns, batch_size in zip(columns_of_runs, request.batch_sizes, strict=True):
+            if axis_columns[0] not in columns:
+                curves.append([CurvePoints(np.empty(0), np.empty(0)) for _ in request.metrics])
                 continue
-            x = curve_lines.axis_values(columns, axis, batch_size)
+            x = curve_lines.axis_values(columns, request.axis, batch_size)
             is_plain = curve_lines.is_plain_axis(x)
             lines = [
                 curve_lines.curve_points(x, columns.get(metric, x * np.nan), is_axis_plain=is_plain)
-                for metric in metrics
+                for metric in request.metrics
             ]
-            if is_positive:
+            if request.is_positive:
                 lines = [CurvePoints(line.x[line.x > 0], line.y[line.x > 0]) for line in lines]
             curves.append(lines)
         return curves

@@ -83,13 +83,18 @@ export function show(element, params) {
     frame.classList.add('loading')
     await attempt(trouble, async () => {
       document_ = decode(await getBytes('api/curves', {
-        run: view.runs, metric: view.metrics, axis: view.axis, width: plot.pixels, low: view.low, high: view.high,
+        run: view.runs, metric: view.metrics, axis: view.axis, width: columns(), low: view.low, high: view.high,
         log: view.log || null, smooth: view.smooth || null, group: view.group || null,
       }, { signal }))
       trouble.replaceChildren()
       draw()
     })
     if (!signal.aborted) frame.classList.remove('loading')
+  }
+
+  /** Columns that the server samples for: of one pixel, or of two where there are many lines, which halves the time of a zoom. */
+  function columns() {
+    return Math.ceil(plot.pixels / (view.runs.length * view.metrics.length > DENSE ? 2 : 1))
   }
 
   function draw() {
