@@ -135,7 +135,7 @@ def test_a_whitening_stem_gives_uncorrelated_outputs_of_variance_1(conv: Conv) -
     network = network_of_stem(conv)
     whiten_stem(network, images.split(10))
     layer = network.stem.conv1
-    patches = F.unfold(images, conv.kernel).transpose(0, 1).flatten(1)
+    patches = F.unfold(images, conv.kernel, stride=conv.stride).transpose(0, 1).flatten(1)
     outputs = layer.weight.flatten(1) @ patches
     positive, negative = outputs[::2], outputs[1::2]
     assert torch.equal(positive[: len(negative)], -negative)
@@ -162,7 +162,9 @@ def test_whitening_holds_few_patches_at_once(monkeypatch: pytest.MonkeyPatch) ->
     counts: list[int] = []
     unfold = F.unfold
     monkeypatch.setattr(initialise, "MAX_PATCH_VALUES", 5 * 12 * 16 * 16)
-    monkeypatch.setattr(F, "unfold", lambda part, *args: counts.append(len(part)) or unfold(part, *args))
+    monkeypatch.setattr(
+        F, "unfold", lambda part, *args, **keys: counts.append(len(part)) or unfold(part, *args, **keys)
+    )
     whiten_stem(parts, [images])
     assert counts == [5, 5, 2]
     torch.testing.assert_close(parts.stem.conv1.weight, whole.stem.conv1.weight)

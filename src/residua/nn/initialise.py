@@ -81,10 +81,10 @@ def whitened_layer(network: nn.Module) -> nn.Conv2d:
 def whiten_stem(network: nn.Module, batches: Iterable[Tensor]) -> None:
     """Let the first convolution whiten patches of images: its outputs are uncorrelated, with mean square 1.
 
-    Its filters are the eigenvectors of the patches' second moments, those of the largest eigenvalues first,
-    each divided by the square root of its eigenvalue, and each followed by its negative, so that an
-    activation loses neither sign. The source is Jordan 2024, "94% on CIFAR-10 in 3.29 seconds", 3.2, after
-    Page 2018. A bias becomes 0.
+    The patches are those at the places that the convolution reads, without padding. Its filters are the
+    eigenvectors of their second moments, those of the largest eigenvalues first, each divided by the square
+    root of its eigenvalue, and each followed by its negative, so that an activation loses neither sign. The
+    source is Jordan 2024, "94% on CIFAR-10 in 3.29 seconds", 3.2, after Page 2018. A bias becomes 0.
 
     Args:
         network: Its first convolution has C x kernel x kernel x 2 channels, or fewer.
@@ -98,8 +98,8 @@ def whiten_stem(network: nn.Module, batches: Iterable[Tensor]) -> None:
     moments = torch.zeros(values, values, dtype=torch.float64, device=layer.weight.device)
     count = 0
     for images in (portion for batch in batches for portion in _portions(batch, values)):
-        patches = functional.unfold(images, layer.kernel_size, layer.dilation)  # (N, values, places)
-        patches = patches.transpose(0, 1).flatten(1).double()
+        patches = functional.unfold(images, layer.kernel_size, layer.dilation, stride=layer.stride)
+        patches = patches.transpose(0, 1).flatten(1).double()  # (values, images x places)
         moments += patches @ patches.T
         count += patches.shape[1]
     variances, directions = torch.linalg.eigh(moments / count)  # ascending; a direction is a column
