@@ -315,7 +315,9 @@ def test_page_is_light() -> None:
         assert {"uplot.js", "base.css", "elements.js", view} <= names
         assert sum(sizes[name] for name in names) < 115 * KB, view
     assert {path.name for path in PAGE.iterdir()} == set().union(*loads.values()) - {*SHARED}
-    assert sum(sizes[name] for name in set().union(*loads.values())) < 165 * KB
+    files = page_files(FOLDER) | page_files(PAGE)
+    sent = sum(len(files[name].compressed) for name in set().union(*loads.values()))
+    assert sent < 75 * KB, "all views together, as a browser downloads them"
 
 
 def test_uplot_is_the_published_file() -> None:

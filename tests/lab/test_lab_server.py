@@ -131,6 +131,18 @@ def test_a_run_that_is_being_written_does_not_wait_for_a_scan_of_all(tmp_path: P
     table.close()
 
 
+def test_the_page_is_sent_compressed_where_the_browser_takes_gzip(client: httpx.Client) -> None:
+    plain = client.get("/assets/lab.css", headers={"Accept-Encoding": "gzip;q=0, br"})
+    packed = client.get("/assets/lab.css", headers={"Accept-Encoding": "br, gzip"})
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.text == plain.text
+    assert int(packed.headers["content-length"]) < len(plain.content) / 2
+    for again in ("identity", "gzip"):
+        headers = {"If-None-Match": packed.headers["etag"], "Accept-Encoding": again}
+        assert client.get("/assets/lab.css", headers=headers).status_code == 304
+
+
 def test_no_name_leads_out_of_the_folder(client: httpx.Client, runs: Path, tmp_path: Path) -> None:
     outside = write_run(tmp_path / "outside", errors=[1.0])
     (runs / "link").symlink_to(outside)

@@ -32,7 +32,7 @@ from residua.serve.app import NO_TELEMETRY
 from residua.serve.bodies import Bodies
 from residua.serve.guard import Guard, error_response
 from residua.serve.limits import STANDARD, Limits
-from residua.serve.pages import INDEX, PageFile, page_files, page_response
+from residua.serve.pages import INDEX, page_file, page_files, page_response
 
 PAGE = Path(__file__).parent / "page"
 """The files of the page."""
@@ -118,7 +118,7 @@ def _add_page(app: FastAPI, lab: Lab) -> None:
     index = files.pop(INDEX)
     token = "" if lab.is_read_only else lab.token
     content = index.content.replace(b"{{token}}", token.encode())
-    index = PageFile(content, index.content_type, f'"{token[:8]}{index.tag[1:]}')
+    index = page_file(content, index.content_type)
 
     @app.get("/", response_class=Response)
     async def page(request: Request) -> Response:

@@ -1,5 +1,6 @@
 """Pages: the packaged files of a server's own page, read once when it starts; nothing else is served."""
 
+import gzip
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,10 +47,12 @@ class PageFile:
 
     content: bytes
     """All of it."""
+    compressed: bytes
+    """The same with gzip."""
     content_type: str
     """Its type."""
     tag: str
-    """Its digest, as an entity tag."""
+    """Its digest, as an entity tag: a weak one, for it stands for both."""
 
 
 def page_files(folder: Path = FOLDER) -> dict[str, PageFile]:
@@ -57,15 +60,16 @@ def page_files(folder: Path = FOLDER) -> dict[str, PageFile]:
     if not folder.is_dir():
         return {}
     return {
-        path.name: _page_file(path)
+        path.name: page_file(path.read_bytes(), TYPES[path.suffix])
         for path in sorted(folder.iterdir())
         if path.suffix in TYPES and path.is_file()
     }
 
 
-def _page_file(path: Path) -> PageFile:
-    content = path.read_bytes()
-    return PageFile(content, TYPES[path.suffix], f'"{hashlib.sha256(content).hexdigest()[:32]}"')
+def page_file(content: bytes, content_type: str) -> PageFile:
+    """A file of the page with that content."""
+    tag = f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'
+    return PageFile(content, gzip.compress(content, mtime=0), content_type, tag)
 
 
 def page_response(request: Request, file: PageFile | None) -> Response:
@@ -76,7 +80,24 @@ def page_response(request: Request, file: PageFile | None) -> Response:
     """
     if file is None:
         raise Refusal(404, "there is no such file", reason="not found")
-    headers = {"ETag": file.tag, "Cache-Control": "no-cache", "Content-Security-Policy": POLICY}
+    headers = {
+        "ETag": file.tag,
+        "Cache-Control": "no-cache",
+        "Vary": "Accept-Encoding",
+        "Content-Security-Policy": POLICY,
+    }
     if request.headers.get("if-none-match") == file.tag:
         return Response(status_code=304, headers=headers)
-    return Response(file.content, headers=headers, media_type=file.content_type)
+    if not _takes_gzip(request.headers.get("accept-encoding", "")):
+        return Response(file.content, headers=headers, media_type=file.content_type)
+    headers["Content-Encoding"] = "gzip"
+    return Response(file.compressed, headers=headers, media_type=file.content_type)
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """Whether a header `Accept-Encoding` names gzip, with another weight than 0."""
+    for coding in accepted.split(","):
+        name, _, weight = coding.replace(" ", "").partition(";q=")
+        if name.lower() == "gzip":
+            return weight.rstrip("0.") != "" if weight else True
+    return False
