@@ -2,7 +2,8 @@
 
 `DIST` holds one sdist and one wheel, as `uv build` makes them; `UV` is the program uv. The sdist must hold
 every file of the repository: `make demo` and `make test` work from it. Then the sdist alone, and the wheel
-with each extra, are installed into fresh environments. There a network is described and a batch is computed.
+with each extra, are installed into fresh environments. There a network is described, a batch is computed, and
+what the extra installed is imported.
 """
 
 import subprocess
@@ -22,6 +23,19 @@ model = residua.create_model("cifar_resnet20", num_classes=3).eval()
 assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 3)
 """
 
+IMPORTS = """
+import importlib, re, sys
+from importlib import metadata
+def plain(name): return re.sub("[-_.]+", "-", name).lower()
+rows = [row for row in metadata.requires("residua") if re.search(f"extra == .{sys.argv[1]}.$", row)]
+wanted = {plain(re.match("[\\w.-]+", row)[0]) for row in rows}
+for module, packages in metadata.packages_distributions().items():
+    if module.isidentifier() and wanted & {plain(name) for name in packages}:
+        importlib.import_module(module)
+        wanted -= {plain(name) for name in packages}
+assert rows and not wanted, f"nothing to import of {wanted}"
+"""
+
 
 def missing_files(sdist: Path) -> list[str]:
     """Files of the repository that the sdist does not hold."""
@@ -31,16 +45,18 @@ def missing_files(sdist: Path) -> list[str]:
     return sorted({*done.stdout.splitlines()} - held)
 
 
-def try_installed(uv: str, package: str) -> None:
-    """Install `package` into a fresh environment and use it there; CalledProcessError where this fails."""
+def try_installed(uv: str, package: str, extra: str = "") -> None:
+    """Install `package[extra]` into a fresh environment and use it; CalledProcessError where this fails."""
     with tempfile.TemporaryDirectory() as folder:
         python = Path(folder, "env/bin/python")
         subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, python.parents[1]], check=True)
-        subprocess.run([uv, "pip", "install", "--quiet", "--python", python, package], check=True)
+        name = f"{package}[{extra}]" if extra else package
+        subprocess.run([uv, "pip", "install", "--quiet", "--python", python, name], check=True)
         for words in (
             ["-m", "residua", "--version"],
             ["-m", "residua", "explain", "resnet50"],
             ["-c", SMOKE],
+            *([["-c", IMPORTS, extra]] if extra else []),
         ):
             subprocess.run([python, *words], cwd=folder, check=True, stdout=subprocess.DEVNULL)
 
@@ -53,9 +69,9 @@ def main(dist: str, uv: str, *chosen: str) -> int:
         return 1
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras: Sequence[str] = chosen or sorted({*project["optional-dependencies"]} - FOR_DEVELOPERS)
-    for package in (str(sdist), *(f"{wheel}[{extra}]" for extra in extras)):
-        print(f"{Path(package).name}: ", end="", flush=True)
-        try_installed(uv, package)
+    for package, extra in ((sdist, ""), *((wheel, extra) for extra in extras)):
+        print(f"{package.name}{f'[{extra}]' if extra else ''}: ", end="", flush=True)
+        try_installed(uv, str(package), extra)
         print("installed and used")
     return 0
 
