@@ -7,9 +7,6 @@ scan: its images are not reported as damaged.
 """
 
 import hashlib
-import multiprocessing
-import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -20,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from residua.child_process import exit_with_parent
 from residua.data.decode import Header, MediaType
 from residua.data.images import Images
 from residua.data.items import Item
@@ -132,16 +130,7 @@ class _Worker:
     @classmethod
     def start(cls, splits: tuple[Images, ...]) -> None:
         cls.splits = splits
-        threading.Thread(target=_exit_with_parent, daemon=True).start()
-
-
-def _exit_with_parent() -> None:
-    """Exit when the scanning process ends: a killed one cannot end its workers, and they would wait for
-    ever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+        exit_with_parent()
 
 
 def _scan_in_worker(start: int) -> list[_Row]:

@@ -13,7 +13,6 @@ through the stop flag. A killed parent cannot end its workers, so each worker wa
 """
 
 import multiprocessing
-import os
 import queue
 import signal
 import sys
@@ -22,13 +21,14 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread, current_thread, main_thread
+from threading import current_thread, main_thread
 from types import TracebackType
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from residua.child_process import exit_with_parent
 from residua.data.sources.table import parse_source
 from residua.errors import DivergedError
 from residua.events import Event, Note
@@ -167,14 +167,7 @@ def _start_worker(events: Any, stop: Any) -> None:
     for number in _GROUP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     _worker.update(events=events, stop=stop)
-    Thread(target=_exit_with_parent, daemon=True).start()
-
-
-def _exit_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent
-    parent.join()
-    os._exit(1)
+    exit_with_parent()
 
 
 def _train(entry: PoolEntry) -> Probabilities | None:

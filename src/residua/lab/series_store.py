@@ -8,6 +8,7 @@ asks. What was asked for last stays in memory, up to `MAX_BYTES`.
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from pathlib import Path
 
+from residua.child_process import exit_with_parent
 from residua.errors import ResourceError
 from residua.lab.columns import (
     METRICS,
@@ -185,9 +187,8 @@ class SeriesStore:
 
 
 def _begin() -> None:
-    """Let a process that parses give way to the server, and leave signals of the terminal to it."""
-    import signal
-
+    """Let a process that parses give way to the server, leave it signals of the terminal, and end with it."""
+    exit_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(AttributeError, OSError):
         os.nice(5)
