@@ -6,9 +6,11 @@ import re
 import shutil
 import subprocess
 import sys
+from ctypes.util import find_library
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from fastapi import FastAPI
 from typer.main import get_command
@@ -17,6 +19,7 @@ from exported_files import write_onnx
 from residua.cli.app import app
 from residua.serve.limits import MIB, STANDARD
 from residua.serve.server import connection_config
+from small import picture, png
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -74,6 +77,26 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     done = subprocess.run([program, "verify", str(unit)], capture_output=True, text=True)
     complaints = [line for line in done.stderr.splitlines() if "residua.service" in line]
     assert not complaints
+
+
+def test_the_server_runs_with_the_system_calls_that_the_unit_allows(tmp_path: Path) -> None:
+    installed("systemd-analyze")
+    if find_library("seccomp") is None:
+        pytest.skip("libseccomp is not installed")
+    write_onnx(tmp_path / "colours.onnx")
+    words = [Path(__file__).parent / "hardened.py", DEPLOY / "residua.service", sys.executable]
+    words += ["-m", "residua", "serve", tmp_path / "colours.onnx", "--port", "0"]
+    server = subprocess.Popen([sys.executable, *map(str, words)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout
+        address = next((line.split()[1] for line in server.stdout if line.startswith("serving")), None)
+        assert address, f"it ended with {server.wait()}"
+        response = httpx.post(f"{address}/predict", content=png(picture("red", 0)), trust_env=False)
+        assert response.json()["predictions"], response.text
+        server.terminate()
+        assert server.wait(60) == 0
+    finally:
+        server.kill()
 
 
 def test_nginx_accepts_its_file(tmp_path: Path) -> None:
