@@ -84,6 +84,17 @@ def test_that_an_export_is_the_same_file_twice_and_names_no_folder_of_the_machin
     assert b".py" not in exported
 
 
+def test_that_a_network_in_channels_last_becomes_the_same_operators(exported: bytes) -> None:
+    """Adaptive pooling gave its output strides there, which the exporter wrote as indices, once as a loop."""
+    network = sample_network().to(memory_format=torch.channels_last)
+    kinds = [
+        [node.op_type for node in onnx.load_from_string(content).graph.node]
+        for content in (exported, onnx_bytes(network))
+    ]
+    assert kinds[0] == kinds[1]
+    assert not {"Loop", "Gather", "Range"} & {*kinds[1]}
+
+
 def test_that_exporting_leaves_the_network_as_it_was() -> None:
     network = sample_network()
     network.set_grad_checkpointing()
