@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import av
 import numpy as np
@@ -224,10 +224,21 @@ def _index_packets(stream: VideoStream) -> _PacketIndex:
     return _PacketIndex(sorted(times) if is_complete else [], sorted(key_times), count)
 
 
-def _frame_rate(index: _PacketIndex, unit: Fraction | None, declared: Fraction | None) -> float:
+class _Rational(Protocol):
+    """A ratio of the package av: a `Fraction` before version 19, then a class of its own."""
+
+    @property
+    def numerator(self) -> int: ...
+    @property
+    def denominator(self) -> int: ...
+    def __float__(self) -> float: ...
+
+
+def _frame_rate(index: _PacketIndex, unit: _Rational | None, declared: _Rational | None) -> float:
     """Frames a second from the times of the frames, or from the header where packets have no times."""
     if len(index.times) > 1 and unit:
-        return float((len(index.times) - 1) / ((index.times[-1] - index.times[0]) * unit))
+        seconds = (index.times[-1] - index.times[0]) * Fraction(unit.numerator, unit.denominator)
+        return float((len(index.times) - 1) / seconds)
     return float(declared or 0)
 
 
