@@ -79,7 +79,6 @@ export function show(element, params) {
     turn?.abort()
     turn = new AbortController()
     const { signal } = turn
-    keep()
     frame.classList.add('loading')
     await attempt(trouble, async () => {
       document_ = decode(await getBytes('api/curves', {
@@ -101,7 +100,8 @@ export function show(element, params) {
     keep()
     if (!document_) return
     const { head, x, values } = document_
-    const lines = head.series.map((one, place) => styled(one, values[place]))
+    const isDense = head.series.filter(({ part }) => part !== 'low' && part !== 'high').length > DENSE
+    const lines = head.series.map((one, place) => styled(one, values[place], isDense))
     plot.draw({
       x, lines: lines.filter((line) => !hidden.has(line.run)), low: head.low, high: head.high, log: view.log, logY: view.logY,
       axis: AXES[view.axis], label: [...new Set(view.metrics.map((name) => metricName(name.replace(/^(train|test)_/, ''))))].join(', '),
@@ -116,10 +116,9 @@ export function show(element, params) {
   }
 
   /** A curve with how it is drawn: training thin, test bold; where there are many, training faint; raw lines faint behind smooth ones. */
-  function styled(one, y) {
+  function styled(one, y, isDense) {
     const run = view.runs[one.run]
     const isBold = view.metrics.length === 1 || one.metric.includes('test')
-    const isDense = document_.head.series.filter(({ part }) => part !== 'low' && part !== 'high').length > DENSE
     const alpha = one.part === 'raw' && view.smooth > 0 ? 0.3 : isDense && !isBold ? 0.4 : 1
     const order = view.group ? [...new Set(view.runs.map((name) => rows.get(name)?.group ?? name))].indexOf(rows.get(run)?.group ?? run) : one.run
     const name = view.group && one.runs > 1 ? `${rows.get(run)?.network ?? run}, ${one.runs} seeds` : run
