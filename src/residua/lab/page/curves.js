@@ -91,9 +91,9 @@ export function show(element, params) {
     if (!signal.aborted) frame.classList.remove('loading')
   }
 
-  /** Columns that the server samples for: of one pixel, or of two where there are many lines, which halves the time of a zoom. */
+  /** Columns that the server samples for: of one pixel; of two or three where there are many lines, which halves the time of a zoom. */
   function columns() {
-    return Math.ceil(plot.pixels / (view.runs.length * view.metrics.length > DENSE ? 2 : 1))
+    return Math.ceil(plot.pixels / Math.min(3, Math.ceil(view.runs.length * view.metrics.length / DENSE)))
   }
 
   function draw() {
