@@ -8,18 +8,26 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TOOLS := .venv-tools/bin
 UV := $(TOOLS)/uv
 
-.PHONY: demo test battery check bench docs man translations release test-lowest test-newest test-python lock audit nightly clean clean-lanes
+.PHONY: demo test browser battery check bench docs man translations release test-lowest test-newest test-python lock audit nightly clean clean-lanes
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
 	$(BIN)/residua demo
 
-test: .venv/tested check
+test: .venv/tested browser check
 	$(BIN)/python -m pytest $(TESTS)
 
+# Tests of pages need Debian's chromium. Where apt-get may install it, that is done; elsewhere pytest names what it skips.
+APT := timeout 300 apt-get -qq -o Acquire::Retries=0 -o Acquire::http::Timeout=15
+browser:
+	@command -v chromium >/dev/null || { \
+	test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "apt-get install chromium" && export DEBIAN_FRONTEND=noninteractive && \
+	$(APT) update && $(APT) install -y --no-install-recommends chromium fonts-liberation fonts-dejavu-core >/dev/null; } || \
+	echo "chromium is not installed, and cannot be here: tests of pages are skipped"
+
 # What takes minutes: every name exported and compiled, faults by the hundred.
-battery: .venv/tested
+battery: .venv/tested browser
 	$(BIN)/python -m pytest -m battery $(TESTS)
 
 check: .venv/tested
