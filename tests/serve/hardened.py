@@ -4,6 +4,7 @@ systemd sets the same filter with the same library, but needs to be process 1 of
 """
 
 import ctypes
+import errno
 import os
 import re
 import subprocess
@@ -39,7 +40,7 @@ def harden(unit: str) -> None:
     number = re.search(r"^SystemCallErrorNumber=(\w+)$", unit, re.MULTILINE)
     library = ctypes.CDLL("libseccomp.so.2")
     library.seccomp_init.restype = ctypes.c_void_p
-    refused = ERRNO | getattr(__import__("errno"), number[1]) if number else KILL_PROCESS
+    refused = ERRNO | getattr(errno, number[1]) if number else KILL_PROCESS
     context = ctypes.c_void_p(library.seccomp_init(ctypes.c_uint32(refused)))
     for name in allowed_calls(unit):
         call = library.seccomp_syscall_resolve_name(name.encode())
