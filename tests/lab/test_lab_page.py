@@ -232,6 +232,34 @@ def test_an_image_is_tried_on_a_run(tab: Tab, tmp_path: Path) -> None:
     tab.page.wait_for_selector("dialog .problem")
 
 
+def test_a_run_is_noted_tried_and_trained_again_by_keyboard(tab: Tab, runs: Path, tmp_path: Path) -> None:
+    (tmp_path / "red.png").write_bytes(png((220, 50, 40)))
+    press, note = tab.page.keyboard.press, f"typed at {tab.page.viewport_size['width']}"
+    press_until(tab, "it.getAttribute('aria-label') === 'Choose colours'")
+    press("Space")
+    press_until(tab, "it.textContent === 'Tags and note'")
+    press("Enter")
+    press_until(tab, "it.matches('dialog textarea')")
+    press("Control+A")
+    tab.page.keyboard.type(note)
+    press_until(tab, "it.matches('dialog button.primary')")
+    press("Enter")
+    tab.page.wait_for_selector("dialog", state="detached")
+    assert json.loads((runs / "lab-notes.json").read_text())["colours"]["note"] == note
+    press_until(tab, "it.textContent === 'Try an image'")
+    press("Enter")
+    press_until(tab, "it.type === 'file'")
+    with tab.page.expect_file_chooser() as chooser:
+        press("Space")
+    chooser.value.set_files(str(tmp_path / "red.png"))
+    tab.page.wait_for_selector(".classes li")
+    assert tab.texts(".classes li")[0].startswith("red")
+    press("Escape")
+    press_until(tab, "it.textContent === 'Train again, next seed'")
+    press("Enter")
+    tab.page.wait_for_selector(".job")
+
+
 def test_a_job_is_started_followed_and_stopped(tab: Tab) -> None:
     tab.page.get_by_label("Choose group/stopped").check()
     tab.page.click("text=Train again, next seed")
