@@ -188,6 +188,11 @@ def test_a_gate_of_another_size_is_refused() -> None:
         walk.layers(Arch("x", "f", "s", stem, ((UNEVEN_GATE,),), "", Head(), 3, preprocess))
 
 
+@pytest.mark.parametrize("shortcut", ["Z", "E", "LN"])
+def test_vectors_are_widened_by_a_shortcut(shortcut: str) -> None:
+    check_built(Block("(LNA LN)A", (Conv(6, 1), Conv(6, 1)), shortcut))
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.lists(nearly_legal(), min_size=1, max_size=3), ANY_HEAD)
 def test_a_network_runs_as_promised_or_is_refused_in_a_sentence(

@@ -70,8 +70,10 @@ class ZeroPad(nn.Module):
         self.after = conv.out - width - self.before
 
     def forward(self, x: Tensor) -> Tensor:
-        """Every `stride`-th pixel of `x`, with stacks of zeros before and after."""
+        """Every `stride`-th pixel of `x`, with stacks of zeros before and after; or vectors (N, width)."""
         every, zeros = slice(None, None, self.stride), (self.before, self.after)
+        if isinstance(x, Tensor) and x.ndim == 2:
+            return pad(x, zeros)
         if type(x) is Tensor and x.is_contiguous(memory_format=torch.channels_last):
             # else the gradient of the slice is contiguous, and converting it slows down the layers before
             return pad(x.permute(0, 2, 3, 1)[:, every, every], zeros).permute(0, 3, 1, 2)
