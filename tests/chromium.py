@@ -45,6 +45,14 @@ class Tab:
         """The text of every such element."""
         return [text.strip() for text in self.page.locator(selector).all_inner_texts()]
 
+    def press_until(self, condition: str, key: str = "Tab", most: int = 90) -> None:
+        """Press a key until JavaScript is true of the focused element `it`."""
+        for _ in range(most):
+            if self.page.evaluate(f"((it) => {condition})(document.activeElement)"):
+                return
+            self.page.keyboard.press(key)
+        raise AssertionError(condition)
+
     def check(self, what: str) -> None:
         """Let axe find nothing serious, and nothing reach beyond the width of the window."""
         axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()

@@ -70,15 +70,6 @@ def wait_drawn(tab: Tab, more_than: int = 0) -> int:
     return int(tab.page.evaluate(DRAWN))
 
 
-def press_until(tab: Tab, condition: str, key: str = "Tab", most: int = 60) -> None:
-    """Press a key until JavaScript is true of the focused element `it`."""
-    for _ in range(most):
-        if tab.page.evaluate(f"((it) => {condition})(document.activeElement)"):
-            return
-        tab.page.keyboard.press(key)
-    raise AssertionError(condition)
-
-
 def test_runs_are_filtered_sorted_and_grouped(tab: Tab) -> None:
     tab.page.wait_for_function("() => document.querySelectorAll('td strong').length >= 5")
     own = {"colours", "again-1", "again-2", "group/stopped", "<img src=x onerror=alert(1)>"}
@@ -145,17 +136,17 @@ def test_curves_follow_a_run_that_grows(tab: Tab, runs: Path) -> None:
 
 def test_everything_is_reached_by_keyboard(tab: Tab) -> None:
     page = tab.page
-    press_until(tab, "it.type === 'search'")
+    tab.press_until("it.type === 'search'")
     page.keyboard.type("again")
     page.wait_for_function("() => document.querySelectorAll('tbody th[scope=row] a').length === 2")
     for _ in range(2):
         page.keyboard.press("Tab")
-        press_until(tab, "it.type === 'checkbox'")
+        tab.press_until("it.type === 'checkbox'")
         page.keyboard.press("Space")
-    press_until(tab, "it.matches('.chosen-bar a')")
+    tab.press_until("it.matches('.chosen-bar a')")
     page.keyboard.press("Enter")
     count = wait_drawn(tab)
-    press_until(tab, "it.matches('.surface')")
+    tab.press_until("it.matches('.surface')")
     page.keyboard.press("End")
     page.keyboard.press("ArrowLeft")
     first = page.inner_text(".readout")
@@ -167,7 +158,7 @@ def test_everything_is_reached_by_keyboard(tab: Tab) -> None:
     assert "low=" in page.url
     page.keyboard.press("0")
     wait_drawn(tab, count)
-    press_until(tab, "it.matches('.legend button')")
+    tab.press_until("it.matches('.legend button')")
     page.keyboard.press("Space")
     assert page.evaluate("document.activeElement.getAttribute('aria-pressed')") == "false"
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -235,27 +226,26 @@ def test_an_image_is_tried_on_a_run(tab: Tab, tmp_path: Path) -> None:
 def test_a_run_is_noted_tried_and_trained_again_by_keyboard(tab: Tab, runs: Path, tmp_path: Path) -> None:
     (tmp_path / "red.png").write_bytes(png((220, 50, 40)))
     press, note = tab.page.keyboard.press, f"typed at {tab.page.viewport_size['width']}"
-    press_until(tab, "it.getAttribute('aria-label') === 'Choose colours'")
+    tab.page.on("filechooser", lambda chooser: chooser.set_files(str(tmp_path / "red.png")))
+    tab.press_until("it.getAttribute('aria-label') === 'Choose colours'")
     press("Space")
-    press_until(tab, "it.textContent === 'Tags and note'")
+    tab.press_until("it.textContent === 'Tags and note'")
     press("Enter")
-    press_until(tab, "it.matches('dialog textarea')")
+    tab.press_until("it.matches('dialog textarea')")
     press("Control+A")
     tab.page.keyboard.type(note)
-    press_until(tab, "it.matches('dialog button.primary')")
+    tab.press_until("it.matches('dialog button.primary')")
     press("Enter")
     tab.page.wait_for_selector("dialog", state="detached")
     assert json.loads((runs / "lab-notes.json").read_text())["colours"]["note"] == note
-    press_until(tab, "it.textContent === 'Try an image'")
+    tab.press_until("it.textContent === 'Try an image'")
     press("Enter")
-    press_until(tab, "it.type === 'file'")
-    with tab.page.expect_file_chooser() as chooser:
-        press("Space")
-    chooser.value.set_files(str(tmp_path / "red.png"))
+    tab.press_until("it.type === 'file'")
+    press("Space")
     tab.page.wait_for_selector(".classes li")
     assert tab.texts(".classes li")[0].startswith("red")
     press("Escape")
-    press_until(tab, "it.textContent === 'Train again, next seed'")
+    tab.press_until("it.textContent === 'Train again, next seed'")
     press("Enter")
     tab.page.wait_for_selector(".job")
 
@@ -276,6 +266,22 @@ def test_papers_list_what_can_be_run(tab: Tab) -> None:
     tab.page.wait_for_selector(".item")
     assert len(tab.texts(".papers section")) == 3
     assert tab.page.locator("button:has-text('Run this')").count() > 5
+
+
+def test_a_response_that_an_event_overtook_does_not_undo_it(tab: Tab) -> None:
+    held: list[Any] = []
+    tab.page.route("**/stop", lambda route: held.append((route, route.fetch())))
+    tab.page.click("nav >> text=Papers")
+    tab.page.locator("button:has-text('Run this')").first.click()
+    latest = tab.page.locator(".job").first
+    latest.locator("button.stop").click()
+    latest.locator(".badge", has_text="stopped").wait_for()
+    (route, response), *_ = held
+    assert response.json()["state"] in ("stopping", "stopped")
+    with tab.page.expect_response("**/stop"):
+        route.fulfill(response=response)
+    tab.page.wait_for_timeout(100)
+    assert tab.texts(".job .badge")[0] == "stopped"
 
 
 def test_a_comparison_is_saved_as_one_file_that_needs_no_server(

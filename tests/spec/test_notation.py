@@ -84,6 +84,8 @@ def test_layers_run_in_the_order_they_are_spelled(spec: Arch) -> None:
         ("(CN)A", (C4,), "CC", "one C, Z"),
         ("(CN)A", (C4,), "(C)", "one C, Z"),
         ("(CN)A", (C4,), "CL", "one C, Z"),
+        ("(LN)A", (Conv(4, 1),), "CN", "one L, Z"),
+        ("(LN)A", (Conv(4, 1),), "LL", "one L, Z"),
         ("(CN)A", (C4,), "CPN", "pool .*'PCN'"),
         ("LA", (C4,), "", r"window.* Conv\(out, 1\)"),
         ("(S CN)A", (C4,), "CN", r"drop 0\.0.* share"),

@@ -73,8 +73,9 @@ class Job:
     """In seconds since 1970."""
 
     def facts(self) -> dict[str, Any]:
-        """The job for the page."""
+        """The job for the page; of two that reach it, the one of the later `time` is true."""
         return {
+            "time": time.monotonic(),
             "id": self.id,
             "kind": self.kind,
             "title": self.title,
@@ -241,6 +242,7 @@ class Jobs:
     def _follow(self, job: Job) -> None:
         """Read the lines of a job until it ends."""
         process = self._processes[job.id]
+        self._publish("job", job.facts())
         published = 0.0
         assert process.stdout
         with suppress(ValueError):

@@ -190,10 +190,11 @@ class Block:
 
     def _check_shortcut(self) -> None:
         check_word(self.shortcut)
-        other = "C" if self.is_flat else "L"
-        if "(" in self.shortcut or other in self.shortcut or count_shaped(self.shortcut) != 1:
+        letter, examples = ("L", "'Z' or 'LN'") if self.is_flat else ("C", "'Z', 'CN' or 'PCN'")
+        wrong = {"(", "C", "L"} - {letter}
+        if wrong & set(self.shortcut) or count_shaped(self.shortcut) != 1:
             raise ConfigError(
-                f"shortcut {self.shortcut!r} of {self.word!r}: give one C, Z or E, e.g. 'Z', 'CN' or 'PCN'"
+                f"shortcut {self.shortcut!r} of {self.word!r}: give one {letter}, Z or E, e.g. {examples}"
             )
         if "P" in self.shortcut[1:] or "V" in self.shortcut[1:]:
             raise ConfigError(f"shortcut {self.shortcut!r}: a pool comes first, e.g. 'PCN'")

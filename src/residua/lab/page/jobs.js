@@ -55,6 +55,7 @@ async function load() {
 
 function keep(job) {
   const before = jobs.get(job.id)
+  if (before?.time > job.time) return // a response that an event overtook
   jobs.set(job.id, job)
   for (const watcher of watchers) watcher(job)
   const element = jobElement(job)

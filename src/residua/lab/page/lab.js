@@ -36,6 +36,7 @@ async function route() {
   document.title = `${VIEWS[name].title} · residua lab`
   takeDown = view.show(element, params)
   announce(VIEWS[name].title)
+  if (turn > 1) part('view').focus({ preventScroll: true }) // the link that led here may be gone: Tab goes on in the view
 }
 
 function showNavigation(current) {
