@@ -139,3 +139,22 @@ def test_a_word_is_typed_and_trained(tab: Tab) -> None:
     tab.press_until("it.matches('button.stop')")
     tab.page.keyboard.press("Enter")
     tab.page.wait_for_function("() => !document.querySelector('.job .stop')")
+
+
+@pytest.mark.battery  # it trains
+def test_a_run_is_stopped_and_resumed(tab: Tab) -> None:
+    tab.page.goto(tab.page.url.split("#")[0] + "#/words?text=cifar_resnet110")
+    tab.page.wait_for_selector(".word-state.right")
+    press(tab, "Train on digits")
+    row = tab.page.locator("tbody tr", has_text="cifar_resnet110").first
+    press(tab, "Runs")
+    row.locator(".dot.running").wait_for()
+    name = row.locator("th a").inner_text()
+    choose(tab, name)
+    press(tab, "Stop")
+    row.locator(".dot.stopped").wait_for()
+    press(tab, "Resume")
+    row.locator(".dot.running").wait_for()
+    press(tab, "Stop")
+    row.locator(".dot.stopped").wait_for()
+    assert tab.page.evaluate("document.activeElement.dataset.focus") == "curves", "the focus stays in the bar"

@@ -173,7 +173,7 @@ export function show(element, params) {
     const names = [...chosen].filter((name) => rows.has(name))
     bar.hidden = !names.length
     const row = names.length === 1 ? rows.get(names[0]) : null
-    const active = document.activeElement?.dataset?.focus
+    const active = bar.contains(document.activeElement) ? document.activeElement.dataset.focus : null
     bar.replaceChildren(
       h('strong', names.length === 1 ? names[0] : `${names.length} runs`),
       h('a.button.primary', { href: address('curves', { run: names }), 'data-focus': 'curves' }, 'Curves'),
@@ -181,7 +181,7 @@ export function show(element, params) {
         h('a.button', { href: href(names), 'data-focus': text }, text))),
       ...(canAct && row ? actionsOf(row) : []),
       h('button', { 'data-focus': 'none', onclick: () => { chosen.clear(); draw(); filter.focus() } }, 'Choose none'))
-    if (active) bar.querySelector(`[data-focus="${CSS.escape(active)}"]`)?.focus()
+    if (active) (bar.querySelector(`[data-focus="${CSS.escape(active)}"]`) ?? bar.querySelector('a'))?.focus() // Stop has gone once it stopped
   }
 
   function actionsOf(row) {
