@@ -15,6 +15,7 @@ from residua.spec.arch import Arch
 from residua.spec.change import with_order, with_shortcut
 from residua.spec.changes import Changes, change_rows
 from residua.spec.named_network import CHANGES, apply_changes, arch_of, read_changes, spell
+from residua.spec.orders import ORDERS
 from residua.spec.record import to_json, to_plain
 from residua.spec.zoo import arch
 
@@ -63,7 +64,7 @@ def test_a_change_without_effect_is_no_part_of_the_name() -> None:
         {},
         optional={
             "shortcut": st.sampled_from(SHORTCUTS),
-            "order": st.sampled_from("abcde"),
+            "order": st.sampled_from([*ORDERS]),
             "drop_path_rate": st.floats(0, 0.9),
             "num_classes": st.integers(1, 1000),
             "frames": st.integers(2, 16),
@@ -87,7 +88,7 @@ CHANGES_OF_ANY = st.fixed_dictionaries(
     {},
     optional={
         "shortcut": st.sampled_from(SHORTCUTS),
-        "order": st.sampled_from("abcde"),
+        "order": st.sampled_from([*ORDERS]),
         "drop_path_rate": st.floats(0, 0.9),
         "num_classes": st.integers(1, 1000),
         "in_chans": st.integers(1, 6),

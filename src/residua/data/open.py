@@ -114,7 +114,7 @@ def _check_place(source: Source, kind: SourceKind) -> None:
         if has_place and kind.place == "none":
             raise DataError(f"{source} names a place, {source.name} takes none: give {source.name}")
         return
-    raise DataError(f"'{source}' names no folder: give {' or '.join(kind.written)}")
+    raise DataError(f"'{source}' names no file or folder: give {' or '.join(kind.written)}")
 
 
 def _kind_of_path(source: Source) -> str:

@@ -279,7 +279,7 @@ def with_order(arch: Arch, letter: str) -> Arch:
 
     Args:
         arch: A network whose blocks all have a shortcut.
-        letter: `a` (original) to `e` (full pre-activation).
+        letter: A key of `ORDERS`: `a` (original) to `e` (full pre-activation).
 
     Raises:
         ConfigError: There is no such order, or a block has no shortcut.
@@ -289,7 +289,8 @@ def with_order(arch: Arch, letter: str) -> Arch:
     if len(arch.residual_blocks()) < len(arch.blocks()):
         raise ConfigError(f"{arch.name} has blocks without shortcut: orders are of residual networks")
     order, tail = ORDERS[letter]
-    bare = {"CN": "C"} if letter == "e" else {}
+    before_brackets = order(2, Place(1, 0, 2)).partition("(")[0]  # of a block that changes the width
+    bare = {"CN": "C"} if "N" in before_brackets else {}
     stages = []
     for stage, blocks in enumerate(arch.stages):
         places = [Place(stage, index, len(blocks)) for index in range(len(blocks))]

@@ -1,6 +1,13 @@
 """Place in a stage -> word: one function per figure.
 
-Each takes the number of convolutions and where the block is.
+Each takes the number of convolutions and where the block is. To add an order:
+
+1. Write a function that returns the word of a block. The word inside a stage differs from those of all other
+   orders and of `plain`: by it the lab and `explain` know the order. A norm before the brackets is shared
+   with the shortcut, so a projection behind it has none of its own.
+2. Add a row to `ORDERS`: its key (a letter or a word in small letters), and the tail that the last addition
+   needs, as `tail_of` finds it for the word.
+3. Name it in the docstring of `Changes.order`, from which help and the table of the notation are made.
 """
 
 from collections.abc import Callable, Mapping
@@ -103,7 +110,7 @@ ORDERS: Mapping[str, tuple[Order, str]] = {
     "d": (activation_only, "A"),
     "e": (preactivation, "NA"),
 }
-"""The letters of He et al. 2016, fig. 4: the order, and the tail that the last addition needs."""
+"""Key -> the order, and the tail that its last addition needs; `a` to `e` are of He et al. 2016, fig. 4."""
 
 
 def _repeat(letters: str, times: int) -> str:

@@ -179,7 +179,7 @@ def test_missing_cut_and_wrong_files_are_named(tmp_path: Path) -> None:
 
 
 def test_a_source_without_its_folder_is_refused() -> None:
-    with pytest.raises(DataError, match="names no folder"):
+    with pytest.raises(DataError, match="names no file"):
         open_dataset("cifar10:", val_fraction=0.2)
 
 

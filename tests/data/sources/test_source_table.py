@@ -108,7 +108,7 @@ def test_a_new_data_set_is_one_function_and_one_row(monkeypatch: pytest.MonkeyPa
     assert type(tasks.data_task_of("stripes:folder")) is type(tasks.data_task_of("digits"))
     assert "stripes:DIR" in help_text()
     assert "| `stripes:DIR` | images | striped images | by hash | |" in markdown_table()
-    with pytest.raises(DataError, match=r"no folder.*stripes:DIR"):
+    with pytest.raises(DataError, match=r"no file.*stripes:DIR"):
         find("stripes:")
 
 

@@ -58,7 +58,7 @@ def test_a_folder_without_clips_says_what_clips_are(tmp_path: Path) -> None:
     make_files(tmp_path, "a/1.png", "b/2.png")
     with pytest.raises(DataError, match=r"no clip.*MP4, MOV, MKV, WEBM"):
         find(f"video:{tmp_path}")
-    with pytest.raises(DataError, match="names no folder"):
+    with pytest.raises(DataError, match="names no file"):
         find("video:")
     with pytest.raises(DataError, match=r"none does not exist.*video:DIR"):
         find(f"video:{tmp_path / 'none'}")

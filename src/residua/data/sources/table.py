@@ -3,11 +3,14 @@
 Help texts, error messages and the table in `docs/how-to/data.md` are made from `SOURCES`. To add a data set:
 
 1. Write `data/sources/NAME.py` with one function `find_NAME(place, options)`. `place` is the text behind the
-   colon, empty where there is none; `options` are `data.listing.ListingOptions`. The function opens no image.
-   It returns a `data.listing.SourceListing` of images or clips, or a `data.scenes.BoxListing`, and raises
+   colon, empty where there is none; `options` are `data.listing.ListingOptions`. The function opens no file
+   of an image; arrays are read whole, up to a limit that is a constant with its reason (`data/limits.py`).
+   Classes that are numbers are named `0`, `1` ...; each part lists its own, and they are matched by name. It
+   returns a `data.listing.SourceListing` of images or clips, or a `data.scenes.BoxListing`, and raises
    `DataError` that says what is missing and what to give.
 2. Add one row to `SOURCES`, with the function as `module:function`.
-3. Put what `markdown_table()` returns into `docs/how-to/data.md`; a test compares the two.
+3. Put what `markdown_table()` returns into `docs/how-to/data.md`; a test compares the two. The table of what
+   a run compares, on the same page, gets a row by hand.
 
 The functions are named, not imported: the command line reads this table for its help, without numpy.
 """

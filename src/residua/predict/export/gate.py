@@ -5,7 +5,7 @@ file gets the same images in batches of 1, 2 and 5, as views or, where its graph
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -20,6 +20,7 @@ from residua.data.transforms import normalise
 from residua.errors import CheckpointError, NonFiniteError
 from residua.nn.network import Network
 from residua.predict.export.facts import Takes
+from residua.predict.export.graph import Compute
 
 BATCHES = (1, 2, 5)
 """Images that are computed at once, one size after another."""
@@ -29,8 +30,6 @@ RESIZED = 6
 """Pictures that are compared in other sizes, too."""
 TIMED = 5
 """Times that one image is computed; the median counts."""
-
-Compute = Callable[[NDArray[Any]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)

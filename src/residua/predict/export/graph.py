@@ -6,8 +6,11 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
@@ -23,6 +26,9 @@ EXAMPLES = 2
 """Inputs in the example that is traced. With one, torch.export makes the batch a constant 1."""
 AXES = {"inputs": ("n",), "images": ("n", "height", "width")}
 """What a graph takes -> names of the leading axes that are free."""
+
+Compute = Callable[[NDArray[Any]], NDArray[np.float32]]
+"""Arrays as the graph takes them -> logits (n, classes)."""
 
 
 @dataclass(frozen=True, slots=True)

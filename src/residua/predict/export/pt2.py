@@ -7,7 +7,6 @@ machine code. So no command of residua loads such a file; programs load those th
 
 import platform
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from residua.errors import CheckpointError, ConfigError
 from residua.nn.processor import processor_flags
 from residua.predict.export.facts import KEY, ExportFacts
-from residua.predict.export.graph import ExportGraph, without_warnings
+from residua.predict.export.graph import Compute, ExportGraph, without_warnings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,9 +29,6 @@ _INSTRUCTIONS = (
     *("pclmul", "pku", "amx"),
 )
 """How flags of x86 begin that stand for instructions which a compiler emits for `-march=native`."""
-
-Compute = Callable[["NDArray[Any]"], "NDArray[np.float32]"]
-"""Arrays as the graph takes them -> logits (n, classes)."""
 
 
 def write_pt2(graph: ExportGraph, file: Path) -> None:

@@ -1,15 +1,23 @@
-"""What `residua export --to` writes: one literal table, with how each file is written, loaded and run."""
+"""What `residua export --to` writes: one literal table, with how each file is written, loaded and run.
+
+To add a target:
+
+1. Write a function that writes an `ExportGraph` to a file, with `graph.facts.to_text()` under the key
+   `facts.KEY` where it is read without executing anything.
+2. Write one that loads the file and returns a `graph.Compute`, for graphs that read images as for those that
+   read inputs. A file that cannot be read is a `CheckpointError` that ends in "export it again".
+3. Add a row to `TARGETS`. The parity gate, placing and refusal come with it.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from residua.errors import ConfigError
-from residua.predict.export.graph import ExportGraph
+from residua.predict.export.graph import Compute, ExportGraph
 from residua.predict.export.onnx import write_onnx
 from residua.predict.export.openvino import convert_to_openvino
 from residua.predict.export.pt2 import (
-    Compute,
     check_compiler,
     load_compiled,
     load_pt2,
