@@ -49,11 +49,20 @@ def test_a_step_changes_one_thing_of_the_step_below() -> None:
         "4a": {"variant"},
         "4b": {"variant"},
         "4c": {"variant"},
-        "5a": {"augment", "optim", "epochs", "average"},
+        "5a": {"augment", "optim", "epochs", "updates", "average"},
         "5b": set(),
         "5c": set(),
     }
     assert [step.before for step in STEPS] == ["", *(step.name for step in STEPS[:-1])]
+
+
+def test_runs_on_fewer_images_have_as_many_updates() -> None:
+    for extent, updates in ((EXTENTS["full"], 1560), (EXTENTS["smoke"], 624)):
+        runs = runs_of(extent)
+        assert {run.updates for name, run in runs.items() if name != "strong"} == {updates}
+        for run in runs.values():
+            steps = run.recipe("cifar10", threads=1).budget.steps
+            assert steps == (0 if run.variant == "all" else updates)
 
 
 def test_the_network_that_aims_at_95_percent_is_meant_for_150_minutes() -> None:

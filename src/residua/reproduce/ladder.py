@@ -13,7 +13,8 @@
           5b    averaged weights                                    strong      ema, centre
           5c    mirrored testing                                    strong      ema, flip
 
-Every step is compared with the one before it; 4a begins from 3. All numbers here are our choices.
+Every step is compared with the one before it; 4a begins from 3. All runs but `strong` have as many updates:
+fewer images do not also mean a shorter training. All numbers here are our choices.
 """
 
 from collections.abc import Mapping
@@ -41,6 +42,8 @@ Weights = Literal["raw", "ema"]
 """Weights of the last step, or their running mean."""
 USUAL_BATCH = 128
 """Images of an update for which learning rates of SGD are written; they are in proportion to the batch."""
+ALL_IMAGES = (50_000, 10_000)
+"""Training and test images of CIFAR-10."""
 FLIPPED_SHARE = 0.2
 """Share of the labels that step 4a flips to another class."""
 FOLDS: tuple[Variant, Variant] = ("fold-1", "fold-2")
@@ -52,7 +55,7 @@ class Extent:
     """How large the ladder is at a budget."""
 
     epochs: int
-    """Epochs of every run but the last."""
+    """Epochs of every run but the last, on all images; runs on fewer images have as many updates."""
     last_epochs: int
     """Epochs of the last run, `strong`."""
     widths: tuple[int, int, int]
@@ -61,6 +64,10 @@ class Extent:
     """Images of an update: few images need small batches, or there are hardly any updates."""
     images: tuple[int, int] | None = None
     """Training and test images that are used; None for all."""
+
+    def updates(self, epochs: int) -> int:
+        """Updates of so many epochs on all images."""
+        return epochs * ((self.images or ALL_IMAGES)[0] // self.batch)
 
 
 EXTENTS: Mapping[Budget, Extent] = {
@@ -89,7 +96,9 @@ class LadderRun:
     schedule: Schedule
     """Its learning rate."""
     epochs: int
-    """Its length."""
+    """Its length, where it is trained on all images."""
+    updates: int
+    """Its length, whatever its images."""
     batch: int
     """Images of an update."""
     average: Averaging = field(default_factory=Averaging)
@@ -109,7 +118,7 @@ class LadderRun:
             self.augment,
             self.optim,
             self.schedule,
-            Length(epochs=self.epochs, batch_size=self.batch),
+            Length(self.epochs, steps=0 if self.variant == "all" else self.updates, batch_size=self.batch),
             Plan(memory_format="channels_last", precision="auto", threads=threads),
             self.average,
         )
@@ -175,7 +184,8 @@ STEPS = (
     Step(
         "4a",
         "bad data",
-        "Only half of the images, and a fifth of their labels flipped on purpose: a step down.",
+        "Only half of the images, and a fifth of their labels flipped on purpose, as many updates: a step "
+        "down.",
         "flipped",
         "3",
     ),
@@ -251,16 +261,17 @@ def ladder_runs(extent: Extent) -> dict[str, LadderRun]:
     tuned = replace(beginner, lr=2e-3, weight_decay=0.05)
     smooth = replace(fast, label_smoothing=0.2)
     average = Averaging(ema_decay=0.95, every=5)
-    epochs, last, batch = extent.epochs, extent.last_epochs, extent.batch
+    length = (extent.epochs, extent.updates(extent.epochs), extent.batch)
+    longer = (extent.last_epochs, extent.updates(extent.last_epochs), extent.batch)
     runs = (
-        LadderRun("stacked", stacked, "all", unchanged, beginner, Schedule("constant"), epochs, batch),
-        LadderRun("tuned", stacked, "all", unchanged, tuned, triangle, epochs, batch),
-        LadderRun("wide", plain, "all", unchanged, fast, triangle, epochs, batch),
-        LadderRun("augmented", plain, "all", shifted, fast, triangle, epochs, batch),
-        LadderRun("skip", residual, "all", shifted, fast, triangle, epochs, batch),
-        LadderRun("flipped", residual, "flipped", shifted, fast, triangle, epochs, batch),
-        *(LadderRun(fold, residual, fold, shifted, fast, triangle, epochs, batch) for fold in FOLDS),
-        LadderRun("cleaned", residual, "cleaned", shifted, fast, triangle, epochs, batch),
-        LadderRun("strong", residual, "all", strong, smooth, triangle, last, batch, average),
+        LadderRun("stacked", stacked, "all", unchanged, beginner, Schedule("constant"), *length),
+        LadderRun("tuned", stacked, "all", unchanged, tuned, triangle, *length),
+        LadderRun("wide", plain, "all", unchanged, fast, triangle, *length),
+        LadderRun("augmented", plain, "all", shifted, fast, triangle, *length),
+        LadderRun("skip", residual, "all", shifted, fast, triangle, *length),
+        LadderRun("flipped", residual, "flipped", shifted, fast, triangle, *length),
+        *(LadderRun(fold, residual, fold, shifted, fast, triangle, *length) for fold in FOLDS),
+        LadderRun("cleaned", residual, "cleaned", shifted, fast, triangle, *length),
+        LadderRun("strong", residual, "all", strong, smooth, triangle, *longer, average),
     )
     return {run.name: run for run in runs}

@@ -149,4 +149,4 @@ def _written(folder: Path, budget: Budget, run: LadderRun) -> str:
 
 def _work(extent: Extent, name: str) -> float:
     run = ladder_runs(extent)[name]
-    return cost(run.arch).macs * run.epochs * (1.0 if run.variant == "all" else 0.5)
+    return cost(run.arch).macs * run.updates

@@ -85,12 +85,8 @@ def _highway_seconds(extent: highway.HighwayExtent) -> float:
 
 def _ladder_seconds(extent: ladder.Extent) -> float:
     """Estimated time of all runs on two cores, in seconds."""
-    images = extent.images[0] if extent.images else TRAINING_IMAGES[ladder.DATA]
-    shares = {"all": 1.0, "fold-1": 0.25, "fold-2": 0.25}
-    work = sum(
-        cost(run.arch).macs * run.epochs * images * shares.get(run.variant, 0.5)
-        for run in ladder.ladder_runs(extent).values()
-    )
+    runs = ladder.ladder_runs(extent).values()
+    work = sum(cost(run.arch).macs * run.updates * run.batch for run in runs)
     return STARTUP_SECONDS + work / LADDER_MACS_PER_SECOND
 
 
