@@ -178,7 +178,7 @@ def test_a_plan_puts_clips_into_the_format_of_clips() -> None:
 def test_a_plan_measures_clips() -> None:
     network = build(replace(short("resnet3d18"), preprocess=replace(arch("resnet3d18").preprocess, size=32)))
     ways: tuple[plan.Way, ...] = (("contiguous", "float32"), ("channels_last", "float32"))
-    assert tuple(plan.measure(network, batch=1, ways=ways, limit=lambda _: 60.0).turns) == ways
+    assert tuple(plan.measure(network, batch=1, ways=ways, limit=lambda _: 60.0).first) == ways
     assert plan.sample_size(build(arch("resnet3d18"))) == 1
 
 
