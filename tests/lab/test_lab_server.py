@@ -74,7 +74,9 @@ def test_runs_have_state_score_and_interval(client: httpx.Client) -> None:
 def test_runs_appear_grow_break_and_disappear(client: httpx.Client, runs: Path) -> None:
     wait_for(lambda: rows(client))
     write_run(runs / "new", errors=[9.0, 8.0], finished=False)
-    assert wait_for(lambda: rows(client).get("new"))["num_rows"] == 2
+    wait_for(
+        lambda: (row := rows(client).get("new")) and row["num_rows"] == 2
+    )  # it is read after it is listed
     with (runs / "new" / "metrics.jsonl").open("a") as file:
         file.write('{"epoch": 3, "step": 12, "test_error": 7.0}\n{"epoch": 4, "st')
     assert (
