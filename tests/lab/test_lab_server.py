@@ -108,6 +108,25 @@ def test_a_row_that_changes_while_its_metrics_are_read_is_read_again(tmp_path: P
     assert row.best.value == 5
 
 
+def test_a_run_counts_as_unread_until_it_is_read_also_where_it_is_damaged(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs" / "whole", errors=[5.0])
+    (write_run(tmp_path / "runs" / "damaged", errors=[5.0]) / "recipe.json").write_text("{")
+    in_reading, published = [], []
+
+    class WatchedStore(SeriesStore):
+        """Notes how many runs are unread while one is read."""
+
+        def columns(self, runs: Any, names: Any, *, keep: bool = True) -> Any:
+            in_reading.append(table.num_unread)
+            return super().columns(runs, names, keep=keep)
+
+    table = RunTable(RunFolder(tmp_path / "runs"), WatchedStore(), lambda name, value: published.append(value))
+    table.start()
+    wait_for(lambda: published and not published[-1]["unread"] and in_reading, 10)
+    table.close()
+    assert min(in_reading) >= 1
+
+
 def test_a_run_that_is_being_written_does_not_wait_for_a_scan_of_all(tmp_path: Path) -> None:
     run = write_run(tmp_path / "runs" / "run", errors=[], finished=False)
 

@@ -48,6 +48,7 @@ class RunTable:
         self._versions: dict[str, tuple[FileVersions, int]] = {}
         self._known: dict[str, tuple[FileVersions, RunRow]] = {}
         self._unread: dict[str, None] = {}
+        self._in_reading = ""
         self._written: dict[str, float] = {}
         self._lock = threading.Lock()
         self._publishing = threading.Lock()
@@ -83,7 +84,8 @@ class RunTable:
     @property
     def num_unread(self) -> int:
         """Runs whose best score is not known yet."""
-        return len(self._unread)
+        name = self._in_reading
+        return len(self._unread) + bool(name and name not in self._unread)
 
     @property
     def is_scanned(self) -> bool:
@@ -162,15 +164,15 @@ class RunTable:
             rows: list[str] = []
             since = time.monotonic()
             while self._unread and not self._is_stopped.is_set():
-                name = next(iter(self._unread), "")
+                self._in_reading = name = next(iter(self._unread), "")
                 self._unread.pop(name, None)
                 if self._read(name):
                     rows.append(name)
+                self._in_reading = ""
                 if len(rows) >= PUBLISH_ROWS or time.monotonic() > since + SCAN_SECONDS:
                     self._publish_rows(rows)
                     rows, since = [], time.monotonic()
-            if rows:
-                self._publish_rows(rows)
+            self._publish_rows(rows)  # also without rows: it says that all are read
             self._store.rest()
             self._keep()
 
@@ -207,7 +209,7 @@ class RunTable:
         """Publish rows as they are now: two threads publish, and the later event must have the later row."""
         with self._publishing:
             rows = [asdict(row) for name in names if (row := self._rows.get(name))]
-            self._publish("runs", {"rows": rows, "gone": list(gone), "unread": len(self._unread)})
+            self._publish("runs", {"rows": rows, "gone": list(gone), "unread": self.num_unread})
 
 
 def _with_known_score(row: RunRow, before: RunRow | None) -> RunRow:
