@@ -20,6 +20,7 @@ extensions = [
     "generated",
     "docstrings",
     "mathml",
+    "korean_search",
 ]
 exclude_patterns = ["_site", "results/*/**", "lessons", "locale"]
 root_doc = "index"

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Any, ClassVar
 
 from docutils import nodes
-from paper_parts import architecture, recipes, results, table
+from paper_parts import MEASURES, architecture, recipes, results, table
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from typer import Context
@@ -54,6 +54,7 @@ def _section(title: str, text: str) -> str:
 def exit_codes() -> str:
     """Every exit code with the errors that have it."""
     rows = [("0", "", "success"), ("1", "`ResiduaError`", "any other error"), ("75", "", STOPPED)]
+    rows.append((str(errors.INTERRUPTED), "", "ended by Ctrl-C where there was nothing to save"))
     rows += [
         (str(kind.exit_code), f"`{kind.__name__}`", " ".join((kind.__doc__ or "").split()))
         for kind in errors.known()
@@ -152,6 +153,8 @@ def _has_sentence(paragraph: nodes.paragraph) -> bool:
     """Whether there is something to translate: not where there are only names, code, links and numbers."""
     in_cell = isinstance(paragraph.parent, nodes.entry)
     if in_cell and isinstance(paragraph.parent.parent.parent, nodes.thead):
+        return True
+    if paragraph.astext() in {*MEASURES.values(), "head"}:
         return True
     texts = (text for text in paragraph.findall(nodes.Text) if type(text.parent) is nodes.paragraph)
     return len(re.findall(r"[a-z]{2,}", " ".join(texts))) >= (4 if in_cell else 2)

@@ -54,6 +54,12 @@ def unknown_words(words: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_block_says_what_it_is(page: Path) -> None:
+    opening = re.findall(r"^ *```(.*)\n(?:(?! *```).*\n)* *```$", page.read_text(), re.MULTILINE)
+    assert {kind for kind in opening if kind in {"", "py", "shell"}} == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
 def test_every_command_on_a_page_exists(page: Path) -> None:
     wrong = {" ".join(words): unknown_words(words) for words in commands_of(page.read_text())}
     assert {line: words for line, words in wrong.items() if words} == {}

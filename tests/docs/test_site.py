@@ -104,4 +104,16 @@ def test_the_search_finds_a_word_without_a_server(site: Path, browser: Any) -> N
     page.goto((site / "search.html").as_uri() + "?q=bottleneck")
     page.wait_for_selector("#search-results li")
     assert "he2015" in page.inner_html("#search-results")
+
+
+@pytest.mark.parametrize(
+    ("word", "found"), [("학습률", "my-photos"), ("병목", "he2015"), ("ResNet에서", "duta2020")]
+)
+def test_the_search_finds_a_korean_word_with_any_particle(
+    word: str, found: str, site: Path, browser: Any
+) -> None:
+    page = browser.new_page()
+    page.goto((site / "ko/search.html").as_uri() + "?q=" + word)
+    page.wait_for_selector("#search-results li")
+    assert found in page.inner_html("#search-results")
     page.close()

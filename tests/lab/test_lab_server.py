@@ -120,7 +120,9 @@ def test_a_run_counts_as_unread_until_it_is_read_also_where_it_is_damaged(tmp_pa
             in_reading.append(table.num_unread)
             return super().columns(runs, names, keep=keep)
 
-    table = RunTable(RunFolder(tmp_path / "runs"), WatchedStore(), lambda name, value: published.append(value))
+    table = RunTable(
+        RunFolder(tmp_path / "runs"), WatchedStore(), lambda name, value: published.append(value)
+    )
     table.start()
     wait_for(lambda: published and not published[-1]["unread"] and in_reading, 10)
     table.close()

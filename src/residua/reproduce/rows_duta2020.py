@@ -213,7 +213,7 @@ ITEMS = (
             _row("iResGroupFix-50", zoo_network("iresgroupfix50_released"), SMALL_IRESGROUPFIX),
         ),
         conclusion="ResStage and projection together gain 1.19 points at 50 layers (abstract). The baseline "
-        "is the original ResNet, not the performance of humans.",
+        "is the original ResNet.",
         claims=(PaperClaim("ResStage and projection together are better", (("ResNet-50", "iResNet-50"),)),),
         keeps_question=True,
     ),
@@ -222,8 +222,7 @@ ITEMS = (
         "ResNet and iResNet of 50 to 404 layers on ImageNet",
         f"{PAPER}, the authors' README",
         tuple(row for depth in (50, 101, 152, 200, 302, 404) for row in _imagenet_depth(depth)),
-        conclusion="From 152 to 200 layers the baseline, which is the original ResNet and no human, gets "
-        "worse; iResNet does not.",
+        conclusion="From 152 to 200 layers the baseline, the original ResNet, gets worse; iResNet does not.",
         claims=(
             PaperClaim("the baseline gets worse from 152 to 200 layers", (("ResNet-200", "ResNet-152"),)),
             PaperClaim(
