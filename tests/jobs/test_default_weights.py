@@ -8,7 +8,7 @@ import pytest
 
 from released import ROW, in_catalogue, released
 from residua.data.http_download import PATIENCE, Patience
-from residua.errors import UnreachableError
+from residua.errors import CheckpointError, ResiduaError, ResourceError, UnreachableError
 from residua.events import Event, Note
 from residua.jobs import default_weights as module
 from residua.jobs.default_weights import BENCHMARKS, default_weights
@@ -38,8 +38,21 @@ def test_offline_the_line_says_which_command_fetches_them(monkeypatch: pytest.Mo
     in_catalogue(monkeypatch, replace(ROW, file="not-here.pth"))
     chosen = default_weights("photos", "cifar_resnet20", download=True)
     assert not chosen.name
-    for word in ("from scratch", f"residua weights get {ROW.name}", "MIT"):
+    for word in ("from scratch", f"residua weights get {ROW.name}", "MIT", ROW.urls[0], "not-here.pth"):
         assert word in chosen.note
+
+
+@pytest.mark.usefixtures("online")
+def test_a_file_that_is_here_comes_before_the_download_of_a_better_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    row, _ = released(monkeypatch)
+    better = replace(row, name="cifar_resnet20.tests.v2", file="not-here.pth", top1=92.5)
+    in_catalogue(monkeypatch, better, row)
+    monkeypatch.setattr(module.fetch, "fetch", None)
+    chosen = default_weights("photos", "cifar_resnet20", download=True)
+    assert chosen.name == row.name
+    assert f"residua weights get {better.name}" in chosen.note
 
 
 @pytest.mark.usefixtures("online")
@@ -59,10 +72,13 @@ def test_name_size_and_licence_are_told_before_the_download(monkeypatch: pytest.
 
 
 @pytest.mark.usefixtures("online")
-def test_a_server_that_does_not_answer_stops_no_training(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", [UnreachableError, CheckpointError, ResourceError])
+def test_a_download_that_fails_stops_no_training(
+    monkeypatch: pytest.MonkeyPatch, kind: type[ResiduaError]
+) -> None:
     def fetch(*_: object, patience: Patience = PATIENCE, **__: object) -> Path:
         assert patience.seconds < PATIENCE.seconds
-        raise UnreachableError("tests.invalid does not answer")
+        raise kind("tests.invalid does not answer")
 
     in_catalogue(monkeypatch, replace(ROW, file="not-here.pth"))
     monkeypatch.setattr(module.fetch, "fetch", fetch)

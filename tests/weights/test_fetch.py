@@ -530,6 +530,13 @@ def test_a_hub_with_another_file_than_published_is_refused(hub: FileServer) -> N
         fetch.fetch(replace(HUB, sha256="ab" * 32))
 
 
+def test_a_hub_that_fails_in_a_download_of_the_library_is_out_of_reach(hub: FileServer) -> None:
+    pytest.importorskip("huggingface_hub")
+    hub.script = [content, *[status(500)] * 20]
+    with pytest.raises(UnreachableError, match="try again later"):
+        fetch.fetch_hub(HUB.hub, [HUB.file])
+
+
 def test_a_hub_out_of_reach_leaves_the_way_by_hand(
     folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

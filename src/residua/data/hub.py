@@ -22,20 +22,14 @@ def check_hub(kind: Literal["dataset", "model"], name: str, *, revision: str | N
         UnreachableError: The hub does not answer, or refuses all requests.
     """
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
 
     if is_offline():
         return
     try:
         HfApi(endpoint=hub_endpoint()).repo_info(name, repo_type=kind, revision=revision, timeout=_SECONDS)
-    except HfHubHTTPError as error:
-        status = error.response.status_code
-        if status < 500 and status not in _LATER:
-            return
-        reason: Exception = error
-    except ValueError:  # a name that none can have
-        return
     except Exception as error:  # the library changed its HTTP client, and with it the errors
+        if is_refusal(error):
+            return
         reason = error
     else:
         return
@@ -43,3 +37,15 @@ def check_hub(kind: Literal["dataset", "model"], name: str, *, revision: str | N
     raise UnreachableError(
         f"the hub does not answer for {printable_path(name)} ({one_line(reason)}): {remedy}"
     ) from None
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether the hub answered with `error` that it does not have or does not give what was asked for."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    if isinstance(error, HfHubHTTPError):
+        status = error.response.status_code
+        return status < 500 and status not in _LATER
+    if isinstance(error.__cause__, Exception):  # the library looked into its cache after the answer
+        return is_refusal(error.__cause__)
+    return isinstance(error, ValueError)  # a name that none can have

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from residua.data.download_settings import is_offline
 from residua.data.http_download import Patience
 from residua.data.sources.table import parse_source
-from residua.errors import UnreachableError
+from residua.errors import CheckpointError, ResourceError, UnreachableError
 from residua.events import Event, Note
 from residua.spec.amount import format_bytes
 from residua.weights import catalogue, fetch
@@ -29,7 +29,7 @@ class DefaultWeights:
     name: str = ""
     """Name in the catalogue; empty to begin from scratch."""
     note: str = ""
-    """Why training begins from scratch; empty where there is nothing to say."""
+    """Why training begins from scratch, or where better ones are; empty where there is nothing to say."""
 
 
 def default_weights(
@@ -44,23 +44,25 @@ def default_weights(
         listen: Receives what will be downloaded, before it is, and the progress.
 
     Returns:
-        Their name in the catalogue, with the file on this machine; or the reason why there are none.
+        Their name in the catalogue, with the file on this machine, which comes before any download; or the
+        reason why there are none.
     """
     if parse_source(source).name in BENCHMARKS or not (entry := catalogue.best(model)):
         return DefaultWeights()
-    if fetch.cached(entry):
-        return DefaultWeights(entry.name)
-    get = f"`residua weights get {entry.name}` fetches it"
+    if here := catalogue.best(model, fetch.cached):
+        better = f"{here.name} is on this machine; `residua weights get {entry.name}` fetches the best ones"
+        return DefaultWeights(here.name, "" if here == entry else better)
     if is_offline():
         return DefaultWeights(
-            note=f"none, from scratch: {facts(entry)} is not here and downloads are off; {get}"
+            note=f"none, from scratch: {facts(entry)} is not here and downloads are off; "
+            f"`residua weights get {entry.name}` downloads it, or {fetch.by_hand(entry)}"
         )
     if not download:
         return DefaultWeights(note=f"{facts(entry)} would be downloaded; this plan is from scratch")
     listen(Note(f"{'weights':7} downloading {facts(entry)}; --from-scratch trains without"))
     try:
         fetch.fetch(entry, listen=listen, patience=SHORT_PATIENCE)
-    except UnreachableError as error:
+    except (UnreachableError, ResourceError, CheckpointError) as error:  # nobody asked for them
         return DefaultWeights(note=f"none, from scratch: {entry.name} cannot be fetched ({error})")
     return DefaultWeights(entry.name)
 

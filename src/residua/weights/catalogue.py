@@ -6,7 +6,7 @@ a name is first looked up.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
@@ -116,7 +116,7 @@ def find(text: str, model: str = "") -> ReleasedWeights:
     raise ConfigError(f"no weights {text!r}{_near(word, network)} (`residua weights` lists all)")
 
 
-def best(model: str) -> ReleasedWeights | None:
+def best(model: str, counts: Callable[[ReleasedWeights], object] = lambda _: True) -> ReleasedWeights | None:
     """What `auto` means: the best entry for a network.
 
     Only entries count whose licence allows every use, and whose network computes what `model` does; changes
@@ -127,6 +127,7 @@ def best(model: str) -> ReleasedWeights | None:
 
     Args:
         model: A network, with changes where wanted: `resnet50`, `cifar_resnet20:shortcut=B`.
+        counts: Whether an entry is looked at, for example one whose file is here.
 
     Returns:
         The entry; None where there is none.
@@ -138,7 +139,7 @@ def best(model: str) -> ReleasedWeights | None:
     if not group:
         return None
     name = arch_of(model).name
-    same = [entry for entry in _permissive(group) if arch_of(entry.model).name == name]
+    same = [entry for entry in _permissive(group) if arch_of(entry.model).name == name and counts(entry)]
     return _highest(same, model) if same else None
 
 

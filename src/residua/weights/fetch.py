@@ -66,12 +66,12 @@ def fetch(entry: ReleasedWeights, *, listen: Listen = lambda _: None, patience: 
     own = caches.own_path(entry)
     if variables := offline_variables():
         reason = f"{entry.name} is not on this machine, and {variables} forbids downloads"
-        raise UnreachableError(f"{reason}: {_by_hand(entry)}")
+        raise UnreachableError(f"{reason}: {by_hand(entry)}")
     if entry.hub and not weights_mirror() and _has_library():
         try:
             path = _by_library(entry.hub, [entry.file], listen) / entry.file
         except UnreachableError as error:
-            raise UnreachableError(f"{error}; or {_by_hand(entry)}") from None
+            raise UnreachableError(f"{error}; or {by_hand(entry)}") from None
         if problem := caches.problem(path, entry.sha256, caches.record_path(own)):
             raise CheckpointError(f"{printable(str(path))} is not {entry.name}: {problem}")
         with suppress(OSError):  # a cache that cannot be written only leaves it unknown
@@ -176,7 +176,7 @@ def _download(entry: ReleasedWeights, own: Path, listen: Listen, patience: Patie
     try:
         _store(source, own, listen, patience)
     except UnreachableError as error:
-        raise UnreachableError(f"{error}: try again later, or {_by_hand(entry)}") from None
+        raise UnreachableError(f"{error}: try again later, or {by_hand(entry)}") from None
     return own
 
 
@@ -199,8 +199,8 @@ def _hub_address(repository: str, file: str) -> str:
     return f"{hub_endpoint()}/{urllib.parse.quote(f'{repository}/resolve/{_REVISION}/{file}')}"
 
 
-def _by_hand(entry: ReleasedWeights) -> str:
-    """What to do without a download."""
+def by_hand(entry: ReleasedWeights) -> str:
+    """What to do without a download: which file to put where."""
     known = {0: "not known", 64: entry.sha256}.get(len(entry.sha256), f"{entry.sha256}...")
     place = printable(str(caches.own_path(entry)))
     return f"fetch {_origins(entry)[0]} (SHA-256 {known}) and put it at {place}"
@@ -270,7 +270,7 @@ def _by_library(repository: str, files: Sequence[str], listen: Listen) -> Path:
     """The folder in which huggingface_hub stores `files` of a repository, as others use it, too."""
     import huggingface_hub
 
-    from residua.data.hub import check_hub  # which asks before the library would wait for minutes
+    from residua.data.hub import check_hub, is_refusal  # it asks before the library would wait for minutes
 
     check_hub("model", repository)
     listen(Activity(f"downloading {' and '.join(files)} of {printable(repository)} from the hub"))
@@ -281,9 +281,10 @@ def _by_library(repository: str, files: Sequence[str], listen: Listen) -> Path:
         ]
     except Exception as error:  # the library changed its HTTP client, and with it the errors
         reason = " ".join(str(error).split())[:200]
-        raise CheckpointError(
-            f"{printable(repository)} cannot be downloaded ({reason}): check the name, or the network"
-        ) from None
+        text = f"{printable(repository)} cannot be downloaded ({reason})"
+        if is_refusal(error):
+            raise CheckpointError(f"{text}: check the name") from None
+        raise UnreachableError(f"{text}: try again later") from None
     return Path(paths[-1]).parent
 
 
