@@ -11,13 +11,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+import residua
 from few import few_of
+from released import shaken
 from residua.errors import CheckpointError
 from residua.nn.network import Network, build
 from residua.spec.change import with_shortcut
-from residua.weights import catalogue, load, save_as
+from residua.weights import caches, catalogue, load, save_as
 from residua.weights.foreign import read_foreign
-from residua.weights.named import entry_arch
+from residua.weights.named import entry_arch, open_weights
 from residua.weights.recognise import recognise
 from residua.weights.same_tensors import distances, same_tensors
 
@@ -148,6 +150,37 @@ def test_a_bare_file_is_recognised_by_its_statistics(name: str) -> None:
     assert [arch.name for arch, _ in recognise(state)] == [catalogue.find(name).model]
 
 
+@pytest.mark.parametrize(
+    "name", ["cifar_resnet20.akamaster", "cifar_resnet20.a-martyn", "cifar_plain20.a-martyn"]
+)
+def test_a_renamed_file_reads_what_its_owner_says(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "renamed.pt"
+    file.write_bytes((SHARED / "weights" / FILES[name][0]).read_bytes())
+    assert open_weights(str(file)).preprocess == catalogue.find(name).preprocess
+
+
+def test_other_networks_of_an_owner_read_what_the_known_ones_read(tmp_path: Path) -> None:
+    state = read_foreign(SHARED / "weights" / FILES["cifar_resnet20.a-martyn"][0])
+    torch.save({key: value + 1e-6 for key, value in state.items()}, file := tmp_path / "other.pt")
+    opened = open_weights(str(file))
+    assert opened.preprocess == catalogue.find("cifar_resnet20.a-martyn").preprocess
+    assert "a-martyn" in " ".join(opened.notes)
+
+
+@pytest.mark.battery
+def test_a_network_by_name_is_evaluated_on_all_images(
+    monkeypatch: pytest.MonkeyPatch, images: tuple[Tensor, Tensor]
+) -> None:
+    file = caches.own_path(catalogue.find("cifar_resnet20.akamaster"))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes((SHARED / "weights" / FILES["cifar_resnet20.akamaster"][0]).read_bytes())
+    pixels, labels = images
+    scores = residua.evaluate(
+        "cifar_resnet20.akamaster", data=(pixels.permute(0, 2, 3, 1).numpy(), labels.numpy())
+    )
+    assert scores[0].top1 == pytest.approx(100 - 8.27)
+
+
 def test_the_loader_warns_of_the_other_zeros() -> None:
     file, _ = FILES["cifar_resnet56.akamaster"]
     network = named("cifar_resnet56.akamaster")
@@ -172,6 +205,29 @@ def test_a_network_of_the_right_kind_is_confirmed(name: str) -> None:
     assert "WARNING" not in report
     other = "A_after" if "akamaster" in name else "A"
     assert ("plain" in name) or f"{other} would take" in report
+
+
+def test_networks_with_chenyaofos_names_compute_what_he_describes() -> None:
+    network = shaken("cifar_resnet20:shortcut=B")
+    state, x = save_as(network, "chenyaofo"), torch.randn(2, 3, 32, 32)
+
+    def conv(x: Tensor, name: str, norm: str, step: int = 1) -> Tensor:
+        window = state[f"{name}.weight"]
+        x = F.conv2d(x, window, stride=step, padding=window.shape[-1] // 2)
+        mean, var = state[f"{norm}.running_mean"], state[f"{norm}.running_var"]
+        return F.batch_norm(x, mean, var, state[f"{norm}.weight"], state[f"{norm}.bias"])
+
+    y = conv(x, "conv1", "bn1").relu()
+    for stage in (1, 2, 3):
+        for block in (0, 1, 2):
+            name, step = f"layer{stage}.{block}", 2 if stage > 1 and block == 0 else 1
+            z = conv(conv(y, f"{name}.conv1", f"{name}.bn1", step).relu(), f"{name}.conv2", f"{name}.bn2")
+            is_new = f"{name}.downsample.0.weight" in state
+            y = z + (conv(y, f"{name}.downsample.0", f"{name}.downsample.1", step) if is_new else y)
+            y = y.relu()
+    logits = F.linear(y.mean((2, 3)), state["fc.weight"], state["fc.bias"])
+    with torch.inference_mode():
+        torch.testing.assert_close(network(x), logits, rtol=0, atol=1e-5)
 
 
 def test_names_of_one_owner_decide_where_the_zeros_are() -> None:

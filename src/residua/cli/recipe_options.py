@@ -40,7 +40,7 @@ MINUTES = number(
     "--minutes",
     low=0.01,
     high=525600,
-    help="Train as long as fits into so many minutes, with validation, instead of --epochs.",
+    help="Train as long as fits into so many minutes, with probe and validation, instead of --epochs.",
 )
 FROM_SCRATCH = typer.Option(False, "--from-scratch", help="Take no pretrained weights.")
 PROBE = typer.Option(

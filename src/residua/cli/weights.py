@@ -194,6 +194,7 @@ def _show_one(to: "Console", row: "ListedWeights") -> None:
     facts = {
         "name": entry.name,
         "network": entry.model,
+        "dialect": entry.dialect,
         "top-1": top1,
         "published at": entry.source,
         "licence": entry.licence if entry.is_permissive else f"{entry.licence}: no commercial use",

@@ -285,7 +285,7 @@ def resolve_recipe(request: TrainRequest, opened: OpenedData) -> Recipe:
     if recipe.data.source != source:
         raise ConfigError(f"data.source is {recipe.data.source!r}: leave it, and give that as DATA")
     check_changes(changes, recipe.arch)
-    probing.check_probe(recipe, task)
+    probing.check_probe(recipe, task, folds=request.folds)
     return with_mean_image(recipe, dataset)
 
 

@@ -194,9 +194,17 @@ def balance_note(recipe: Recipe, dataset: Any, *, settings: Collection[str]) -> 
     return f"{text} (--set data.balance=none)"
 
 
-def check_probe(recipe: Recipe, task: AnyLearnTask) -> None:
-    """ConfigError for a probe of data that have no one class each, or without pretrained weights."""
+def check_probe(recipe: Recipe, task: AnyLearnTask, *, folds: int | None = None) -> None:
+    """ConfigError for a probe of data that have no one class each, or without pretrained weights.
+
+    So it is for folds of a probe that the run does not have.
+    """
     if recipe.probe == "off":
+        if folds is not None:
+            raise ConfigError(
+                f"folds {folds}: they measure the linear probe of pretrained weights, and this run has none: "
+                "leave them out, or give weights"
+            )
         return
     if not task.fine_tuning:
         raise ConfigError(f"probe is {recipe.probe}, which needs images with one class each: set probe=off")

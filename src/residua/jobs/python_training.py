@@ -33,6 +33,7 @@ def train(
     from_scratch: bool = False,
     epochs: int | None = None,
     minutes: float | None = None,
+    folds: int | None = None,
     image_size: int | None = None,
     changes: Mapping[str, object] | None = None,
     clip: Changes | None = None,
@@ -57,6 +58,7 @@ def train(
         from_scratch: Take no weights by default; `weights=False` says the same.
         epochs: Passes over the training examples; by default the recipe's, more for few images.
         minutes: Train as long as fits into so many minutes, with validation, instead of `epochs`.
+        folds: Folds of the cross-validation that measures the linear probe, as `--folds`.
         image_size: Side of the images that the network reads, in pixels.
         changes: Fields of the recipe by path, e.g. `{"optim.lr": 0.05}`.
         clip: How a video is read, e.g. `{"frames": 8, "segments": 2}`.
@@ -90,6 +92,7 @@ def train(
         clip or {},
         image_size=image_size,
         minutes=minutes,
+        folds=folds,
         from_scratch=from_scratch or weights is False,
     )
     with _listening(_noun(source), progress=progress, callback=callback) as listen:

@@ -13,9 +13,9 @@ from typing import Any, Literal
 from residua.errors import ConfigError
 from residua.events import Listen
 from residua.files import check_is_free, file_sha256, replace_file
-from residua.spec.record import nearest
+from residua.spec.record import nearest, to_plain
 from residua.weights import caches, catalogue, fetch
-from residua.weights.catalogue import ReleasedWeights
+from residua.weights.catalogue import ReleasedWeights, class_names
 from residua.weights.licence import check_licence
 
 State = Literal["as published", "as recorded", "written down", "wrong"]
@@ -52,6 +52,9 @@ class ListedWeights:
             "source": entry.source,
             "hub": entry.hub,
             "verified": entry.verified,
+            "dialect": entry.dialect,
+            "preprocess": to_plain(entry.preprocess),
+            "classes": list(class_names(entry)),
         }
 
 

@@ -69,8 +69,8 @@ def finetune(arch: Arch, source: str) -> Recipe:
     all layers, the lowest with a fifth of the learning rate of the last. Batch norms keep their statistics
     and weights: few images give worse ones. A fifth of the training images is not trained on: their error
     chooses between the probe and every epoch. The averaged weights are compared. The length is at most 30
-    passes for any number of images. All numbers are ours; docs/how-to/fine-tuning.md says
-    which were measured.
+    passes for any number of images. All numbers are ours; docs/explanation/benchmarks.md
+    says which were measured.
     """
     return Recipe(
         "finetune",

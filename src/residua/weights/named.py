@@ -388,9 +388,9 @@ def _open_folder(folder: Path, title: str) -> OpenedWeights:
 
 
 def _published(file: Path) -> ReleasedWeights | None:
-    """The row of the catalogue whose file `file` is, by name and digest; None for others."""
-    rows = [entry for entry in catalogue.entries() if entry.sha256 and entry.file == file.name]
-    digest = digest_of(file) if rows else ""
+    """The row of the catalogue whose file `file` is, whatever its name; None for others."""
+    digest = digest_of(file)
+    rows = (entry for entry in catalogue.entries() if entry.sha256)
     return next((entry for entry in rows if digest.startswith(entry.sha256)), None)
 
 
@@ -404,14 +404,24 @@ def _open_bare(file: Path, model: str) -> OpenedWeights:
         arch, dialect = fits[0]
         check_size(arch, file)
         note = f"network {arch.name}: the one whose names and shapes {file.name} has ({dialect.name})"
+        reads = _preprocess_of_owner(dialect.name)
+        alike = f"{file.name}: it reads what all published networks of {dialect.name} read" if reads else ""
         return OpenedWeights(
             file,
             arch,
-            None,
+            reads,
             dialect=dialect.name,
             title=str(file),
-            notes=tuple(filter(None, (note, strides(arch)))),
+            notes=tuple(filter(None, (note, alike, strides(arch)))),
         )
     names = [arch.name for arch, _ in fits]
     reason = f"it fits {' and '.join(names)}" if names else "no listed network has its names and shapes"
     return OpenedWeights(file, None, None, title=str(file), notes=(f"{file}: {reason}",))
+
+
+def _preprocess_of_owner(dialect: str) -> Preprocess | None:
+    """What the networks of the one owner read whose names only these are; None for names that many use."""
+    rows = [entry for entry in catalogue.entries() if entry.dialect == dialect]
+    reads = {entry.preprocess for entry in rows}
+    is_of_one = all(entry.name.split(".")[1] == dialect for entry in rows)
+    return reads.pop() if is_of_one and len(reads) == 1 else None

@@ -7,6 +7,7 @@ import numpy as np
 from residua.data.images import ImageDataset, Images
 from residua.files import write_file
 from residua.measure.evaluation import Evaluation
+from residua.predict.run_summary import first_weights_text
 from residua.recipes.sentences import sentences
 from residua.report.bars import IntervalRow, interval_chart
 from residua.report.heat_maps import confusion_matrix
@@ -71,21 +72,24 @@ def write_report(run: Run, dataset: ImageDataset, evaluation: Evaluation) -> Non
 
 
 def _start(run: Run) -> tuple[Part, ...]:
-    """What a run began from, and what its probe and the nearest neighbours gave; nothing from scratch."""
+    """What a run began from, and what its probe and the nearest neighbours gave."""
     if not (record := read_probe(run.path)):
-        return ()
+        began = first_weights_text(run, run.recipe)
+        return (Text((began or "Training began from scratch: from random weights, drawn by the seed.",)),)
     rows = [
         ("it began from", record.weights),
         ("its linear probe", probe_text(record)),
-        ("the baseline on the same features", neighbours_text(record)),
     ]
+    if record.n:
+        rows.append(("the baseline on the same features", neighbours_text(record)))
     if run.result:
         chosen = f"epoch {run.result['epoch']}"
         if not run.result["epoch"]:
             is_refitted = (run.checkpoints / HEAD).exists()
             chosen = f"the probe, epoch 0{', then fitted to all training images' if is_refitted else ''}"
         rows.append(("kept by the error of held-out training images", chosen))
-        rows.append(("test images", "evaluated once, after that choice"))
+        also = "; the folds of the probe counted them, too" if record.split == "all" else ""
+        rows.append(("test images", f"evaluated once, after that choice{also}"))
     rows += [("note", note) for note in record.notes]
     return (Table(("start", "value"), tuple(rows)),)
 
