@@ -49,6 +49,56 @@ def test_one_response_has_to_differ_by_a_tenth(better: float, outcome: str) -> N
     assert comparison((1.0,), (better,)).outcome == outcome
 
 
+def test_one_run_beside_several_gets_their_spread() -> None:
+    several, one = (9.0, 9.6, 8.4), (8.0,)
+    margin = stats.t.ppf(0.975, 2) * 0.6 * (1 / 3 + 1) ** 0.5
+    assert comparison(several, one, 10_000).margin == pytest.approx(margin)
+    assert comparison(several, one, 10_000).outcome == "cannot tell"
+    assert comparison((9.0,), one, 10_000).outcome == "seen"
+
+
+def test_runs_that_see_the_same_images_are_no_more_images() -> None:
+    alike = comparison((9.0, 9.001, 9.002), (8.4,), 10_000)
+    assert alike.margin == pytest.approx(comparison((9.0,), (8.4,), 10_000).margin, rel=0.01)
+
+
+def test_the_worst_of_many_pairs_needs_a_wider_interval() -> None:
+    worse, better = MeasuredValues("a", (8.0,), 10_000), MeasuredValues("b", (8.9,), 10_000)
+    assert PairComparison(worse, better).outcome == "not seen"
+    assert PairComparison(worse, better, num_pairs=10).outcome == "cannot tell"
+
+
+def test_a_network_that_diverged_is_worse_than_one_that_did_not() -> None:
+    lost = MeasuredValues("deep", (float("inf"),) * 2, has_diverged=True)
+    found = MeasuredValues("shallow", (9.0,), 10_000)
+    assert PairComparison(lost, found).outcome == "seen"
+    assert PairComparison(found, lost).outcome == "not seen"
+    assert PairComparison(lost, lost).outcome == "cannot tell"
+    assert str(PairComparison(lost, found)) == "deep diverged, shallow 9.00: n = 1 and 2"
+
+
+@pytest.mark.parametrize(
+    ("baseline", "improved", "outcome"),
+    [
+        (90.0, 55.0, "seen"),
+        (90.0, 89.0, "not seen"),
+        (55.0, 50.0, "not seen"),
+        (90.0, 59.5, "cannot tell"),
+        (float("inf"), 55.0, "seen"),
+    ],
+)
+def test_a_claim_with_a_limit_is_about_both_sides_of_it(
+    baseline: float, improved: float, outcome: str
+) -> None:
+    claim = PaperClaim("one learns, the other does not", (("a", "b"),), limit=60.0)
+    values = rows(a=baseline, b=improved)
+    if baseline == float("inf"):
+        values["a"] = MeasuredValues("a", (baseline,), has_diverged=True)
+    result = check_claim(claim, values)
+    assert result is not None
+    assert result.outcome == outcome
+
+
 def rows(**means: float) -> dict[str, MeasuredValues]:
     return {label: MeasuredValues(label, (mean,), 10_000) for label, mean in means.items()}
 
@@ -71,7 +121,7 @@ def test_rows_that_were_not_measured_are_counted() -> None:
     assert result is not None
     assert [(one.worse.label, one.better.label) for one in result.comparisons] == [("a", "c")]
     assert result.outcome == "seen"
-    assert "2 more" in result.sentence
+    assert "Seen in 1 of the paper's 3 pairs" in result.sentence
     assert check_claim(claim, rows(b=3)) is None
 
 

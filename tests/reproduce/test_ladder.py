@@ -1,4 +1,4 @@
-"""The class project's ladder: one change a step, data that can be checked, and a page from its runs."""
+"""The class project's ladder: one idea a step, data that can be checked, and a page from its runs."""
 
 import dataclasses
 import json
@@ -38,7 +38,7 @@ def changed_fields(one: LadderRun, other: LadderRun) -> set[str]:
     return {name for name in fields if getattr(one, name) != getattr(other, name)}
 
 
-def test_a_step_changes_one_thing_of_the_step_below() -> None:
+def test_a_step_changes_what_belongs_to_its_idea() -> None:
     steps = {step.name: step for step in STEPS}
     changes = {step.name: changed_fields(RUNS[steps[step.before].run], RUNS[step.run]) for step in STEPS[1:]}
     assert changes == {

@@ -31,7 +31,7 @@ from residua.reproduce.grid import (
     run_folder,
     with_one_precision,
 )
-from residua.reproduce.items import ITEMS
+from residua.reproduce.items import ITEMS, find_item
 from residua.reproduce.ladder import EXTENTS, ladder_runs
 from residua.reproduce.measured import Reproduction, reproduce_row, require_same_images, row_value
 from residua.reproduce.page import checked_claims, page, table_rows, unseen_views_note
@@ -178,8 +178,16 @@ def test_a_label_follows_from_data_and_budget(
     setting = GridSetting(source, True, budget)
     recipe = grid_recipe(ITEM, row.network.arch(), setting)
     differences = row_differences(ITEM, row, recipe, setting=setting, images=images)
-    assert row_label(row, differences, setting) == label
+    assert row_label(ITEM, row, differences, setting) == label
     assert bool(differences) == (label == "scaled down")
+
+
+def test_a_protocol_that_was_not_published_is_no_same_protocol() -> None:
+    item = find_item("duta2020/depths-cifar")
+    row, setting = item.rows[0], GridSetting("cifar10:/x", True, "full")
+    recipe = grid_recipe(item, row.network.arch(), setting)
+    differences = row_differences(item, row, recipe, setting=setting, images=50_000)
+    assert row_label(item, row, differences, setting) == "protocol not available"
 
 
 def test_another_network_is_scaled_down() -> None:
@@ -188,7 +196,7 @@ def test_another_network_is_scaled_down() -> None:
     recipe = grid_recipe(ITEM, row.network.arch(), setting)
     differences = row_differences(ITEM, row, recipe, setting=setting, images=50_000)
     assert differences[0].field == "network"
-    assert row_label(row, differences, setting) == "scaled down"
+    assert row_label(ITEM, row, differences, setting) == "scaled down"
 
 
 @pytest.mark.parametrize("name", ["cifar_plain20", "cifar_resnet56", "cifar_resnet110"])
@@ -231,6 +239,31 @@ def test_a_row_has_the_interval_of_its_seeds_or_of_its_images(
     single = reproduce_row(ITEM, ITEM.rows[0], SETTING, grid_runs[1], seeds=1)
     images = int(single.runs[0].identity["test"])
     assert single.interval == wilson(round(single.mean / 100 * images), images)
+
+
+def test_runs_that_diverged_are_counted_and_judged(
+    grid_runs: tuple[Path, dict[tuple[str, int], Run]], tmp_path: Path
+) -> None:
+    def diverged(run: Run) -> Run:
+        shutil.copytree(run.path, place := tmp_path / run.path.name)
+        (place / "finished.json").unlink()
+        (place / "diverged.json").write_text("{}")
+        return Run(place)
+
+    runs = dict(grid_runs[1])
+    runs["tiny1", 1] = diverged(runs["tiny1", 1])
+    one, two, *_ = (reproduce_row(ITEM, row, SETTING, runs, seeds=2) for row in ITEM.rows)
+    assert (len(one.values), one.num_diverged) == (1, 1)
+    reproduction = Reproduction(ITEM, SETTING, (one, two), "digits", Path("x.html"), 1.0)
+    assert "(n = 1, 1 more diverged)" in table_rows(reproduction)[0][2]
+    runs["tiny1", 0] = diverged(runs["tiny1", 0])
+    one = reproduce_row(ITEM, ITEM.rows[0], SETTING, runs, seeds=2)
+    assert "diverged" in one.note
+    (result,) = checked_claims(Reproduction(ITEM, SETTING, (one, two), "digits", Path("x.html"), 1.0))
+    assert result.outcome == "seen"
+    assert "one diverged" in result.sentence
+    earlier = dataclasses.replace(SETTING, is_earlier=True)
+    assert not checked_claims(Reproduction(ITEM, earlier, (one, two), "digits", Path("x.html"), 1.0))
 
 
 def test_a_grid_is_trained_in_one_precision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

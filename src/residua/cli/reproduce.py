@@ -255,7 +255,9 @@ def _reproduce(
         say(to, "stopped and saved; the same command resumes")
         raise typer.Exit(STOPPED)
     if as_json:
-        put_json(reproduction.plain())
+        from residua.reproduce.page import claim_results
+
+        put_json(reproduction.plain() | {"claims": list(claim_results(reproduction))})
         return
     _show(reproduction)
 

@@ -20,7 +20,7 @@ from residua.files import read_file
 from residua.lab.columns import METRICS, Numbers, parse_rows
 from residua.lab.lock_holders import LockHolders
 from residua.measure.score import wilson
-from residua.runs.run import DATA, RECIPE
+from residua.runs.run import DATA, DIVERGED, RECIPE
 from residua.spec.record import parse_json
 
 TAIL_BYTES = 8 << 10
@@ -29,7 +29,7 @@ SPARK_POINTS = 48
 """Points of the small curve in the table."""
 SCORES = (("ema_test_error", True), ("test_error", True), ("ema_test_map50", False), ("test_map50", False))
 """Metrics that a run is judged by, the first that it has, and whether a lower one is better."""
-_FILES = (RECIPE, DATA, METRICS, "finished.json", "diverged.json")
+_FILES = (RECIPE, DATA, METRICS, "finished.json", DIVERGED)
 
 
 @dataclass(frozen=True, slots=True)

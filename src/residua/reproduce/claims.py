@@ -4,12 +4,14 @@ A conclusion is made of pairs of rows, of which the paper calls the first one wo
 and the result is that of the worst of them:
 
     seen          the interval of every difference lies on the paper's side of zero
-    not seen      that of some difference lies on the other side
+    not seen      that of some difference lies on the other side, also with the wider interval that allows for
+                  the choice of the worst of k pairs (Bonferroni)
     cannot tell   zero is in some interval: the rows differ too little for so few runs or images
 
-The interval (95 %) comes from the seeds where both rows have several runs (Welch's t). With one run it comes
-from the number of images of which an error is a share; what another seed would change is not in it, so the
-text says n = 1. A value that is no share, the response of one network, has to differ by a tenth.
+The interval (95 %) comes from the seeds where both rows have several runs (Welch's t). Where one row has
+several, the other gets its spread. With one run each it comes from the number of images of which an error is
+a share; what another seed would change is not in it, so the text says n = 1. A value that is no share, the
+response of one network, has to differ by a tenth. A network that diverged is worse than one that did not.
 """
 
 import math
@@ -38,11 +40,17 @@ class MeasuredValues:
     """One for each run; at least one."""
     images: int = 0
     """Images of which each value is a share in percent; 0 where it is no share."""
+    has_diverged: bool = False
+    """Whether the loss of all its runs was no longer finite; the values are then infinite."""
 
     @property
     def mean(self) -> float:
         """Mean over the runs."""
         return statistics.fmean(self.values)
+
+    def __str__(self) -> str:
+        """`plain-56 9.66`, or `plain-56 diverged`."""
+        return f"{self.label} diverged" if self.has_diverged else f"{self.label} {self.mean:.2f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,35 +61,61 @@ class PairComparison:
     """The row that is higher in the paper."""
     better: MeasuredValues
     """The row that is lower in the paper."""
+    num_pairs: int = 1
+    """Pairs of which the worst decides."""
+    limit: float | None = None
+    """Value that the better row has to be below and the worse one not; None for no limit."""
 
     @property
     def difference(self) -> float:
         """Worse minus better: above zero as in the paper."""
+        if self.worse.has_diverged and self.better.has_diverged:
+            return 0.0
         return self.worse.mean - self.better.mean
 
     @property
     def margin(self) -> float:
         """Half the interval of the difference, in the unit of the values."""
+        return self._margin(CONFIDENCE)
+
+    def _margin(self, confidence: float) -> float:
         one, other = self.worse, self.better
+        if one.has_diverged or other.has_diverged:
+            return 0.0
         if min(len(one.values), len(other.values)) > 1:
-            return _welch_margin(one.values, other.values)
+            return _welch_margin(one.values, other.values, confidence)
+        by_images = LEAST_SHARE * min(abs(one.mean), abs(other.mean))
         if one.images and other.images:
-            return _normal_quantile() * math.sqrt(_share_variance(one) + _share_variance(other))
-        return LEAST_SHARE * min(abs(one.mean), abs(other.mean))
+            variance = _share_variance(one) + _share_variance(other)
+            by_images = _normal_quantile(confidence) * math.sqrt(variance)
+        longest = max(one.values, other.values, key=len)
+        return max(by_images, _one_run_margin(longest, confidence)) if len(longest) > 1 else by_images
 
     @property
     def outcome(self) -> Outcome:
         """Whether the difference is larger than its margin, and on which side."""
-        if abs(self.difference) <= self.margin:
-            return "cannot tell"
-        return "seen" if self.difference > 0 else "not seen"
+        if self.limit is not None:
+            return self._outcome_of_limit(self.limit)
+        if self.difference > self.margin:
+            return "seen"
+        is_reversed = self.difference < -self._margin(1 - (1 - CONFIDENCE) / self.num_pairs)
+        return "not seen" if is_reversed else "cannot tell"
+
+    def _outcome_of_limit(self, limit: float) -> Outcome:
+        """Whether each row is on its side of the limit with its whole interval."""
+        worse, better = _own_interval(self.worse), _own_interval(self.better)
+        if better[1] < limit <= worse[0]:
+            return "seen"
+        return "not seen" if better[0] >= limit or worse[1] < limit else "cannot tell"
 
     def __str__(self) -> str:
         """`plain-56 9.66, plain-20 9.31: n = 3, +0.35 ± 0.12`."""
-        runs = min(len(self.worse.values), len(self.better.values))
-        means = f"{self.worse.label} {self.worse.mean:.2f}, {self.better.label} {self.better.mean:.2f}"
+        counts = sorted({len(self.worse.values), len(self.better.values)})
+        runs = f"n = {' and '.join(map(str, counts))}"
+        if self.worse.has_diverged or self.better.has_diverged:
+            return f"{self.worse}, {self.better}: {runs}"
         sign = "+" if self.difference > 0 else "\N{MINUS SIGN}"
-        return f"{means}: n = {runs}, {sign}{abs(self.difference):.2f} ± {self.margin:.2f}"
+        return f"{self.worse}, {self.better}: {runs}, {sign}{abs(self.difference):.2f} ± {self.margin:.2f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,21 +141,30 @@ class ClaimResult:
         """The result with the numbers of the pairs that decide it."""
         outcome, count = self.outcome, len(self.comparisons)
         where = f" {self.where}" if self.where else ""
-        start = f"{outcome[0].upper()}{outcome[1:]}{where}: {self.claim.says}"
+        part = f" in {count} of the paper's {len(self.claim.pairs)} pairs" if self.is_partial else ""
+        start = (
+            f"{outcome[0].upper()}{outcome[1:]}{where}{part if outcome == 'seen' else ''}: {self.claim.says}"
+        )
         if count == 1:
             return f"{start} ({self.comparisons[0]}).{self._missing()}"
         if outcome == "seen":
             nearest = min(self.comparisons, key=lambda one: one.difference - one.margin)
-            return f"{start}, in {count} of {count} pairs (the nearest: {nearest}).{self._missing()}"
+            of_all = "" if part else f", in {count} of {count} pairs"
+            return f"{start}{of_all} (the nearest: {nearest})."
         deciding = [one for one in self.comparisons if one.outcome == outcome]
         agreeing = sum(one.outcome == "seen" for one in self.comparisons)
         pairs = f"{outcome} in {len(deciding)} ({'; '.join(map(str, deciding))})"
         return f"{start}; seen in {agreeing} of {count} pairs, {pairs}.{self._missing()}"
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether pairs of the paper were not measured."""
+        return len(self.comparisons) < len(self.claim.pairs)
+
     def _missing(self) -> str:
-        """That pairs of the paper were not measured; empty for none."""
+        """That pairs of the paper were not measured; empty for none, and where the start says it."""
         missing = len(self.claim.pairs) - len(self.comparisons)
-        return f" The paper has {missing} more." if missing else ""
+        return f" The paper has {missing} more." if missing and self.outcome != "seen" else ""
 
 
 def check_claim(
@@ -137,15 +180,14 @@ def check_claim(
     Returns:
         The result; None where no pair of the claim was measured.
     """
+    there = [pair for pair in claim.pairs if pair[0] in rows and pair[1] in rows]
     pairs = tuple(
-        PairComparison(rows[worse], rows[better])
-        for worse, better in claim.pairs
-        if worse in rows and better in rows
+        PairComparison(rows[worse], rows[better], len(there), claim.limit) for worse, better in there
     )
     return ClaimResult(claim, pairs, where) if pairs else None
 
 
-def _welch_margin(one: Sequence[float], other: Sequence[float]) -> float:
+def _welch_margin(one: Sequence[float], other: Sequence[float], confidence: float) -> float:
     """Half the interval of the difference of two means by Welch's t; 0 where no value ever changes."""
     from scipy import stats
 
@@ -155,19 +197,40 @@ def _welch_margin(one: Sequence[float], other: Sequence[float]) -> float:
     freedom = sum(shares) ** 2 / sum(
         share**2 / (len(values) - 1) for share, values in zip(shares, (one, other), strict=True)
     )
-    return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * math.sqrt(sum(shares))
+    return float(stats.t.ppf((1 + confidence) / 2, freedom)) * math.sqrt(sum(shares))
 
 
-def _normal_quantile() -> float:
-    return statistics.NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+def _one_run_margin(values: Sequence[float], confidence: float) -> float:
+    """Half the interval of the difference between their mean and one other run with as much spread."""
+    from scipy import stats
+
+    count = len(values)
+    quantile = float(stats.t.ppf((1 + confidence) / 2, count - 1))
+    return quantile * statistics.stdev(values) * math.sqrt(1 / count + 1)
+
+
+def _own_interval(row: MeasuredValues) -> tuple[float, float]:
+    """The interval of one row: from its seeds, or with one run from its images."""
+    from scipy import stats
+
+    margin = 0.0
+    if len(row.values) > 1 and not row.has_diverged:
+        quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(row.values) - 1))
+        margin = quantile * statistics.stdev(row.values) / math.sqrt(len(row.values))
+    elif not row.has_diverged:
+        margin = _normal_quantile(CONFIDENCE) * math.sqrt(_share_variance(row))
+    return row.mean - margin, row.mean + margin
+
+
+def _normal_quantile(confidence: float) -> float:
+    return statistics.NormalDist().inv_cdf((1 + confidence) / 2)
 
 
 def _share_variance(row: MeasuredValues) -> float:
-    """Variance of the mean of values that are percentages of images, in squared points.
+    """Variance of a percentage of images, in squared points; several runs see the same images.
 
     One wrong and one right image are added, as Agresti and Caffo (2000) do for differences of shares: an
     error of 0 has an interval, too.
     """
-    count = len(row.values) * row.images
-    share = (row.mean / 100 * count + 1) / (count + 2)
-    return 100**2 * share * (1 - share) / (count + 2)
+    share = (row.mean / 100 * row.images + 1) / (row.images + 2)
+    return 100**2 * share * (1 - share) / (row.images + 2)

@@ -36,7 +36,8 @@ def value_text(row: ReproducedRow) -> str:
     measure = row.published.measure
     scale, unit = COUNT_UNITS.get(measure, 1.0), {"params": " M", "macs": " G"}.get(measure, "")
     spread = f" ± {row.deviation / scale:.2f}" if math.isfinite(row.deviation) else ""
-    count = "" if row.published.is_counted else f" (n = {len(row.values)})"
+    diverged = f", {row.num_diverged} more diverged" if row.num_diverged else ""
+    count = "" if row.published.is_counted else f" (n = {len(row.values)}{diverged})"
     return f"{row.mean / scale:.2f}{spread}{unit}{count}"
 
 
@@ -81,10 +82,13 @@ def _values_text(rows: list[ReproducedRow]) -> str:
 def _curve_caption(rows: list[ReproducedRow]) -> str:
     seeds = max(len(row.values) for row in rows)
     median = "median" if seeds > 2 else "better"
-    lines = f" Of {seeds} seeds, the run with the {median} error" if seeds > 1 else ""
+    few = "" if all(len(row.values) == seeds for row in rows) else ", where there are so many"
+    lines = f" Of {seeds} seeds{few}, the run with the {median} error" if seeds > 1 else ""
     band = f"{lines}; band: lowest to highest test error of all." if seeds > 1 else ""
     has_paper = any(row.published.paper is not None for row in rows)
     rings = " Rings: final test errors printed in the paper." if has_paper else ""
+    if has_paper and any(row.label == DIFFERENT_DATA for row in rows):
+        rings += " They are of other images: compare the ranking, not the values."
     return f"Thin: training error; bold: test error.{band}{rings}"
 
 
@@ -101,7 +105,8 @@ def _bars(rows: list[ReproducedRow]) -> Figure:
         for row in rows
     )
     seeds = max(len(row.values) for row in rows)
-    spread = f", mean and standard deviation over {seeds} seeds" if seeds > 1 else ""
+    few = "" if all(len(row.values) == seeds for row in rows) else "up to "
+    spread = f", mean and standard deviation over {few}{seeds} seeds" if seeds > 1 else ""
     caption = f"Bars: measured here{spread}. Grey diamonds: the paper's numbers."
     if any(row.label == DIFFERENT_DATA for row in rows):
         caption += " Not on the same data: compare the ranking, not the values."
@@ -116,7 +121,7 @@ def _responses(rows: list[ReproducedRow]) -> Figures:
 
     runs = {row.published.label: row.median_run for row in rows}
     responses = {label: Responses(**recorded_responses(run)) for label, run in runs.items() if run}
-    learned = [max(responses[row.published.label].deviations) for row in rows if _has_learned(row)]
+    learned = [max(responses[row.published.label].deviations) for row in rows if has_learned(row)]
     highest = max(learned, default=math.inf)
     colours = {name: place for place, name in enumerate(responses)}
     in_order, by_size = response_plots(responses, colours, highest=highest)
@@ -137,7 +142,7 @@ def _responses(rows: list[ReproducedRow]) -> Figures:
     )
 
 
-def _has_learned(row: ReproducedRow) -> bool:
+def has_learned(row: ReproducedRow) -> bool:
     """Whether at least half of the training images end up right."""
     return not row.train_errors or statistics.fmean(row.train_errors) < UNLEARNED
 

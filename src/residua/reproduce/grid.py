@@ -15,6 +15,7 @@ from residua.reproduce.items import (
     PAPER_RECIPES,
     TRAINING_IMAGES,
     ProtocolDifference,
+    paper_protocol,
     protocol_differences,
     protocol_label,
 )
@@ -42,6 +43,8 @@ EARLIER_STEPS, EARLIER_BATCH = 4_000, 64
 """The budget `small` on small images before it kept the papers' batch and warm-up: committed runs have it."""
 DIFFERENT_DATA = "different data"
 """Label of a row whose network was trained on other images than the paper's: no numbers are subtracted."""
+NOT_AVAILABLE = "protocol not available"
+"""Label of a row whose training the paper does not state."""
 DIGITS_EPOCHS: Mapping[Budget, int] = {"smoke": 5, "small": 30}
 """Epochs on the digits. Ours: those of the demo, and six times as many."""
 
@@ -99,19 +102,25 @@ def row_differences(
     return differences
 
 
-def row_label(row: PublishedRow, differences: tuple[ProtocolDifference, ...], setting: GridSetting) -> str:
+def row_label(
+    item: Item, row: PublishedRow, differences: tuple[ProtocolDifference, ...], setting: GridSetting
+) -> str:
     """How close a number comes to the paper's protocol: the `protocol_label`, or `different data`.
 
     Args:
+        item: The table or figure.
         row: The row that the number reproduces.
         differences: What `row_differences` returns for it.
         setting: Its `dataset_name` is compared with the data of the row.
 
     Returns:
-        `same protocol`, `same protocol but for` the names of the differences, `scaled down`, or
-        `different data`.
+        `same protocol`, `same protocol but for` the names of the differences, `scaled down`, `different
+        data`, or `protocol not available` where the paper's schedule was not published.
     """
-    return protocol_label(differences) if setting.dataset_name == row.data else DIFFERENT_DATA
+    if setting.dataset_name != row.data:
+        return DIFFERENT_DATA
+    is_stated = bool(paper_protocol(item.paper, row.data, row.network.arch()))
+    return protocol_label(differences) if is_stated else NOT_AVAILABLE
 
 
 def grid_recipe(item: Item, arch: Arch, setting: GridSetting, *, seed: int = 0) -> Recipe:

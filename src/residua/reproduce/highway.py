@@ -264,8 +264,9 @@ EXPLANATION = (
     "image, in train mode on one batch of test images. By a shortcut the gradient reaches every block "
     "directly: dE/dx_l = dE/dx_L (1 + d/dx_l ΣF) (He et al. 2016, equation 5). The 1 is no lower bound, it "
     "is only unlikely to be cancelled. Nor are vanishing gradients why deep plain networks train worse: with "
-    "batch norm the authors found healthy norms (He et al. 2015, 4.1). Networks that others trained in full "
-    "have the same figure in he2015/fig6, from weights."
+    "batch norm the authors found healthy norms (He et al. 2015, 4.1). Few epochs on few images, as here, "
+    "show the beginning of training alone. Networks that others trained in full have the same figure in "
+    "he2015/fig6, from weights."
 )
 """How to read the figures, and what not to conclude."""
 

@@ -1,4 +1,4 @@
-"""The ladder of a class project: from stacked layers to 95 % on CIFAR-10, one change a step, as plain values.
+"""The ladder of a class project: from stacked layers to 95 % on CIFAR-10, one idea a step, as plain values.
 
     rung  step  change                                              run         weights, view
     1     1     convolution, pooling, dropout, linear layers        stacked     raw, centre

@@ -119,12 +119,20 @@ def clean_half(half: Half, probabilities: NDArray[np.float32]) -> tuple[Images, 
     return replace(half.images, labels=labels).subset(np.flatnonzero(~is_dropped)), cleaning
 
 
-def write_cifar(folder: Path, train: Images, test: Images) -> None:
-    """Write images as CIFAR-10's official binary files into `folder`, unless they are there already."""
+def write_cifar(folder: Path, train: Images, test: Images, *, anew: bool = False) -> None:
+    """Write images as CIFAR-10's official binary files into `folder`, unless they are there already.
+
+    Args:
+        folder: Made where it is missing.
+        train: Training images.
+        test: Test images.
+        anew: Whether files that are there are replaced.
+    """
     names = "\n".join(train.classes) + "\n"
     last = folder / "batches.meta.txt"  # written last: a folder with it is whole
-    if last.is_file():
+    if last.is_file() and not anew:
         return
+    last.unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
     size = math.ceil(len(train) / FILES)
     for number in range(FILES):

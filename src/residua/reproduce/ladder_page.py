@@ -58,9 +58,10 @@ def ladder_figure(ladder: LadderReproduction) -> Figure:
     goal = GOAL if ladder.budget == "full" else None
     svg = ladder_chart(rows, unit="test images that are right (%)", goal=goal)
     caption = (
-        f"From the bottom to the top, one change a step: {ladder.data}. Light bars: Wilson's 95 % interval. "
+        f"From the bottom to the top, one idea a step, one run of each network: {ladder.data}. Light bars: "
+        "Wilson's 95 % interval. "
         "Below each value: the difference from the step below, and McNemar's p for it on the same test "
-        "images, corrected for all steps (Holm)."
+        "images, corrected for all steps (Holm). It covers the choice of images, not that of the seed."
     )
     text = "; ".join(f"{one.step.name} {one.step.label}: {one.accuracy:.2f} %" for one in ladder.steps)
     return Figure(svg, caption, text)
@@ -124,9 +125,9 @@ def machine_sentence(ladder: LadderReproduction) -> str:
     precision = ladder.steps[0].run.recipe.plan.precision
     minutes = sum(one.minutes for one in runs.values())
     return (
-        f"{environment.hardware}; {environment.software}; {precision}. The runs of the steps took "
-        f"{minutes:.0f} minutes of training in sum, by their recorded images per second; the two networks of "
-        "the cleaning are not in it."
+        f"{environment.hardware}, {environment.processor}; {environment.software}; {precision}. The runs of "
+        f"the steps took {minutes:.0f} minutes of training in sum, by their recorded images per second; the "
+        "two networks of the cleaning are not in it."
     )
 
 
@@ -170,7 +171,7 @@ def page(ladder: LadderReproduction) -> Page:
             (Text((machine_sentence(ladder),)), folded, Code(command(ladder), "Repeat it:")),
         ),
     )
-    count = f"{len(ladder.steps)} steps, one change each"
+    count = f"{len(ladder.steps)} steps, one idea each, n = 1"
     lead = f"An experiment of ours at the budget {ladder.budget}: {ladder.data}. {count}."
     title = f"{TITLE[0].upper()}{TITLE[1:]}"
     return Page(title, lead, sections, f"{NAME}, written by residua {__version__}.")

@@ -134,7 +134,8 @@ def _write_images(
         return rest
 
     variant = ladder_runs(extent)[name].variant
-    write_cifar(place, *variant_images(variant, train, test, cleaned=cleaned))
+    anew = variant == "cleaned"  # its labels follow from other runs, which may have been trained again
+    write_cifar(place, *variant_images(variant, train, test, cleaned=cleaned), anew=anew)
 
 
 def _place(entry: PoolEntry) -> Path:

@@ -46,6 +46,8 @@ class ReproducedRow:
     """Why there is no value; empty where there is one."""
     differences: tuple[ProtocolDifference, ...] = ()
     """Differences from the paper's protocol, on the paper's own data."""
+    num_diverged: int = 0
+    """Runs whose loss was no longer finite; they have no values."""
 
     @property
     def mean(self) -> float:
@@ -100,6 +102,7 @@ class ReproducedRow:
             "deviation": _finite(self.deviation),
             "interval": [_finite(end) for end in self.interval],
             "n": len(self.values),
+            "diverged": self.num_diverged,
             "difference": _finite(self.difference),
             "train_error": _finite(statistics.fmean(self.train_errors)) if self.train_errors else None,
             "label": self.label,
@@ -194,12 +197,16 @@ def reproduce_row(
     differences = row_differences(
         item, row, row_runs[0].recipe, setting=setting, images=_training_images(row_runs[0])
     )
-    reproduced = ReproducedRow(
-        row, network.name, row_label(row, differences, setting), differences=differences
-    )
     finished = tuple(run for run in row_runs if run.finished)
+    reproduced = ReproducedRow(
+        row,
+        network.name,
+        row_label(item, row, differences, setting),
+        differences=differences,
+        num_diverged=len(row_runs) - len(finished),
+    )
     if not finished:
-        return replace(reproduced, note="the loss did not stay finite")
+        return replace(reproduced, note="diverged: the loss did not stay finite")
     values = tuple(value for run in finished if (value := row_value(run, row)) is not None)
     if not values:
         return replace(reproduced, note="five classes or fewer")

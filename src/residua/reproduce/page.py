@@ -7,7 +7,7 @@ from dataclasses import replace
 from residua.recipes.sentences import recipe_docstring, sentences
 from residua.report.page import Code, Page, Part, Section, Table, Text
 from residua.reproduce.claims import ClaimResult, MeasuredValues, check_claim
-from residua.reproduce.figures import COUNT_UNITS, figure, value_text
+from residua.reproduce.figures import COUNT_UNITS, figure, has_learned, value_text
 from residua.reproduce.listing import default_seeds
 from residua.reproduce.measured import ReproducedRow, Reproduction
 from residua.reproduce.published import DRAWN_ONLY, Item, PaperClaim
@@ -95,7 +95,12 @@ def unseen_views_note(reproduction: Reproduction) -> str:
 
 
 def checked_claims(reproduction: Reproduction) -> tuple[ClaimResult, ...]:
-    """For each conclusion of the paper whose networks were trained: do these values show it?"""
+    """For each conclusion of the paper whose networks were trained: do these values show it?
+
+    Runs of the earlier budget `small` are not judged: its recipe kept deep networks from learning.
+    """
+    if reproduction.setting.is_earlier:
+        return ()
     results = []
     for claim in reproduction.item.claims:
         rows = (_values(row, claim) for row in reproduction.rows)
@@ -111,8 +116,10 @@ def claim_results(reproduction: Reproduction) -> tuple[str, ...]:
 def _values(row: ReproducedRow, claim: PaperClaim) -> MeasuredValues | None:
     """The values of a row in the measure of a claim; None without any."""
     by_training = claim.measure == "train_error"
+    if row.num_diverged and not row.values:
+        return MeasuredValues(row.published.label, (math.inf,) * row.num_diverged, has_diverged=True)
     values = row.train_errors if by_training else row.values
-    if not values or not row.runs:
+    if not values or not row.runs or (row.published.measure == "response" and not has_learned(row)):
         return None
     is_share = by_training or row.published.measure.endswith("error")
     images = int(row.runs[0].identity["train" if by_training else "test"]) if is_share else 0

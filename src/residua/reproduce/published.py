@@ -140,6 +140,8 @@ class PaperClaim:
     """Labels of a row with the higher value and of one with the lower; all of them make the conclusion."""
     measure: Literal["train_error", "test_error"] = "test_error"
     """`train_error` compares training errors, `test_error` the rows' own measure."""
+    limit: float | None = None
+    """Value that the lower row of each pair has to be below and the higher one not; None compares them."""
 
 
 def falling(*labels: str) -> tuple[tuple[str, str], ...]:

@@ -34,7 +34,7 @@ from residua.reproduce.page import (
 )
 from residua.reproduce.projects_md import project_sections
 from residua.reproduce.published import BUDGETS, Budget, Item
-from residua.runs.run import Run
+from residua.runs.run import DIVERGED, Run
 
 PICTURES = "reproductions"
 """Folder of the pictures, beside the page."""
@@ -64,6 +64,7 @@ The label compares each run's recipe with the paper's protocol:
 - *same protocol*: the paper's data, schedule and test; *but for* names each other difference.
 - *scaled down*: the paper's data, with fewer images, a shorter schedule or a smaller network.
 - *different data*: another dataset. Compare the ranking of the networks, not the values.
+- *protocol not available*: the paper's data; the schedule that the paper used was not published.
 - *others' weights, judged here*: a network that others trained in full, whose errors were measured here.
   Training errors and curves are those that its owner recorded.
 
@@ -72,6 +73,8 @@ Under each table stand the paper's conclusions, judged on all pairs of rows that
 (Welch's t), or, with one run, from the number of images; then what another seed would change is not in it.
 Responses of one network each have to differ by a tenth. The column *95 % interval* is that of one row: of the
 mean over its seeds (Student's t), or of a single run's error as a share of its test images (Wilson).
+Of several pairs the worst decides, so *not seen* needs the wider interval that allows for this choice
+(Bonferroni). A network that diverged counts as worse than one that did not.
 
 Curves are those of the median run; the band spans all seeds. [reproducing.md](../how-to/reproducing.md)
 explains how to run an item, and what the rows at the budget small cannot show.
@@ -144,7 +147,11 @@ def _overview_entry(item: Item, kind: str, reproduction: Reproduction | OthersRe
     )
     outcomes = [result.outcome for result in results]
     counts = ", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in OUTCOMES if outcome in outcomes)
-    return section_link(item.name, kind) + (f": {counts}" if counts else "")
+    has_parts = any(result.is_partial and result.outcome == "seen" for result in results)
+    parts = " (of some, a part of the pairs)" if has_parts else ""
+    if kind == EARLIER:
+        counts = "not judged"
+    return section_link(item.name, kind) + (f": {counts}{parts}" if counts else "")
 
 
 def section_link(name: str, kind: str) -> str:
@@ -220,11 +227,11 @@ def finished_reproduction(
 
 
 def _finished_seeds(item: Item, setting: GridSetting, folder: Path) -> dict[str, int]:
-    """Name of each network -> the number of its finished runs, with seeds from 0 on."""
+    """Name of each network -> the number of its runs that finished or diverged, with seeds from 0 on."""
     counts: dict[str, int] = {}
     for (name, seed), entry in run_entries(item, setting, folder / "runs", seeds=MAX_SEEDS).items():
         counts.setdefault(name, 0)
-        if counts[name] == seed and Run(entry.path).finished:
+        if counts[name] == seed and (Run(entry.path).finished or (entry.path / DIVERGED).is_file()):
             counts[name] += 1
     return counts
 
@@ -244,7 +251,7 @@ def _section(reproduction: Reproduction, kind: str, pictures: Path) -> str:
         table.append("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |")
     parts = [
         f"## {item.name}, {kind}",
-        wrap(f"{item.source}: {item.title}.{images} {item.conclusion}"),
+        wrap(f"{item.source}: {item.title}.{images}{_conclusion(item)}"),
         "\n".join(table),
         wrap(EARLIER_NOTE if reproduction.setting.is_earlier else ""),
         wrap(left_out_note(reproduction)),
@@ -259,6 +266,12 @@ def _section(reproduction: Reproduction, kind: str, pictures: Path) -> str:
         "" if reproduction.setting.is_earlier else f"```console\n$ {command(reproduction)}\n```",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _conclusion(item: Item) -> str:
+    """What the paper concludes, named so that nobody takes it for a result of the rows below."""
+    start = "The paper concludes: " if item.claims else ""
+    return f" {start}{item.conclusion}" if item.conclusion else ""
 
 
 def _reference_table(item: Item) -> str:
@@ -282,7 +295,7 @@ def _section_of_others(reproduction: OthersReproduction, pictures: Path) -> str:
     first = images.pop(0) if item.figure != "responses" else ("", "")
     parts = [
         f"## {item.name}, from weights",
-        wrap(f"{item.source}: {item.title}. {item.conclusion}"),
+        wrap(f"{item.source}: {item.title}.{_conclusion(item)}"),
         "\n".join(table),
         "\n".join(f"- {result}" for result in (*others_claims(reproduction), *study_sentences(reproduction))),
         first[0],

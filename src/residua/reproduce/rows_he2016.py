@@ -136,7 +136,7 @@ TABLE_3 = _depths(
 TABLE_3_CIFAR100 = _depths(
     "cifar100",
     (
-        ("164", R164, 25.16, P164, 24.33, ("smoke", "small", "full")),
+        ("164", R164, 25.16, P164, 24.33, FROM_SMALL),  # digits have ten classes
         ("1001", R1001, 27.82, P1001, 22.71, ONLY_FULL),
     ),
 )
@@ -308,7 +308,10 @@ ITEMS = (
             ),
             PaperClaim(
                 "a gate that begins closed is better",
-                (("shortcut gate, bias 0", "shortcut gate, bias -6"),),
+                (
+                    ("shortcut gate, bias 0", "shortcut gate, bias -6"),
+                    ("exclusive gate, bias 0", "exclusive gate, bias -6"),
+                ),
             ),
         ),
     ),
@@ -369,8 +372,8 @@ ITEMS = (
         "he2016/table5",
         "ResNet-152 and 200 on ImageNet, single crops of 224 and 320",
         "He et al. 2016, table 5",
-        _table_5("ResNet-152, 224", "resnet152_v1", cifar_bottleneck_network(83), "center", (23.0, 6.7))
-        + _table_5("ResNet-152, 320", "resnet152_v1", cifar_bottleneck_network(83), "320", (21.3, 5.5))
+        _table_5("ResNet-152, 224", "resnet152", cifar_bottleneck_network(83), "center", (23.0, 6.7))
+        + _table_5("ResNet-152, 320", "resnet152", cifar_bottleneck_network(83), "320", (21.3, 5.5))
         + _table_5(
             "ResNet-152 pre-act, 320",
             "preresnet152",

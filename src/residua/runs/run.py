@@ -42,6 +42,8 @@ from residua.version import __version__
 
 RECIPE, DATA = "recipe.json", "data.json"
 """Files that every run has: how it is trained, and the identity of its examples."""
+DIVERGED = "diverged.json"
+"""The images of the last batch of a run whose loss was no longer finite."""
 BACKUP = "checkpoints/spare.json"
 """A second copy of both; see `runs/metadata_backup.py`."""
 EXACT = ("torch", "processor", "device", "processes")
@@ -54,7 +56,7 @@ _REPLACED = (
     "rollbacks.json",
     "probe.json",
 )
-_FILES = {RECIPE, DATA, "environment.json", "diverged.json", ".lock", *_REPLACED}
+_FILES = {RECIPE, DATA, "environment.json", DIVERGED, ".lock", *_REPLACED}
 """Names of files at the top of a run; other names there may be folders."""
 
 

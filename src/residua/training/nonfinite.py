@@ -22,7 +22,7 @@ from residua.data.batches import Batch
 from residua.data.dataset import Split
 from residua.errors import ConfigError, is_out_of_memory
 from residua.files import write_file
-from residua.runs.run import Run
+from residua.runs.run import DIVERGED, Run
 from residua.spec.amount import quantity
 from residua.training.losses import LossFn
 from residua.training.processes.world import World
@@ -190,7 +190,7 @@ def describe_nonfinite(layer: str, batch: Batch, split: Split, *, step: int, run
 def _list_images(run: Run, batch: Batch, split: Split, *, step: int, layer: str) -> str:
     titles = [split.title(i) for i in batch.indices.tolist()]
     facts = {"step": step, "layer": layer, "images": titles}
-    write_file(file := run.path / "diverged.json", json.dumps(facts, indent=2))
+    write_file(file := run.path / DIVERGED, json.dumps(facts, indent=2))
     first, more = ", ".join(titles[:NAMED_IMAGES]), len(titles) - NAMED_IMAGES
     rest = f" and {more} more, listed in {file}" if more > 0 else ""
     return f"NaN or infinity at step {step}: {layer}; the batch contains {first}{rest}"
