@@ -43,9 +43,10 @@ def test_different_files_of_one_name_are_all_copied_and_nothing_is_replaced(tmp_
     inputs = Inputs.of_files([tmp_path / place / "a.png" for place in ("one", "two", "three")])
     (tmp_path / "out" / "cat").mkdir(parents=True)
     (tmp_path / "out" / "cat" / "a.png").write_text("mine")
-    for _ in range(2):  # the second time nothing is left to copy
+    first = ClassFolders(tmp_path / "out")
+    for folders in (first, first, ClassFolders(tmp_path / "out")):  # later there is nothing left to copy
         for i in range(3):
-            ClassFolders(tmp_path / "out").copy(inputs, i, "cat")
+            folders.copy(inputs, i, "cat")
         copies = {path.name: path.read_text() for path in (tmp_path / "out" / "cat").iterdir()}
         assert copies == {"a.png": "mine", "a-2.png": "1", "a-3.png": "2"}
     assert [(tmp_path / place / "a.png").read_text() for place in ("one", "two")] == ["1", "2"]

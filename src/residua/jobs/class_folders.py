@@ -5,10 +5,10 @@ may be repeated or continued. Names of classes come from strangers: they become 
 system.
 """
 
-import filecmp
 import os
 import re
 import shutil
+from dataclasses import dataclass, field
 from itertools import chain, count
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from PIL import Image
 from residua.data.inputs import Inputs
 from residua.data.items import Item
 from residua.errors import ConfigError
+from residua.files import file_sha256
 
 UNSURE = "unsure"
 """The folder of inputs of which no class is likely enough."""
@@ -25,6 +26,16 @@ LONGEST_NAME = 100
 
 _UNSAFE = re.compile(r"[^\w .()+,=@&'-]")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # devices of Windows
+
+
+@dataclass(slots=True)
+class _Namesakes:
+    """The files of one folder that are called `name.jpg`, `name-2.jpg` and so on."""
+
+    count: int = 0
+    """Those that were looked at, from the first."""
+    digests: set[str] = field(default_factory=set)
+    """Their contents."""
 
 
 class ClassFolders:
@@ -41,6 +52,7 @@ class ClassFolders:
         self.root = root
         self._names = {"": UNSURE}
         self._used = {UNSURE}
+        self._namesakes: dict[Path, _Namesakes] = {}
 
     def copy(self, inputs: Inputs, i: int, name: str) -> None:
         """Copy input `i`, which can be read, into the folder of the class `name`, empty for unsure.
@@ -52,7 +64,7 @@ class ClassFolders:
         item = inputs.item(i)
         folder = self.root / self.folder_name(name)
         folder.mkdir(parents=True, exist_ok=True)
-        _copy(item, folder, os.path.basename(inputs.title(i)))
+        self._copy(item, folder, os.path.basename(inputs.title(i)))
 
     def folder_name(self, name: str) -> str:
         """The name of the folder of a class; two classes never share one, whatever the case of letters."""
@@ -63,31 +75,34 @@ class ClassFolders:
             self._used.add(self._names[name].casefold())
         return self._names[name]
 
+    def _copy(self, item: Item, folder: Path, name: str) -> None:
+        """Copy `item` under a free name, in one step; not if the same file is there."""
+        draft = folder / f".{name}.{os.getpid()}.tmp"
+        try:
+            if isinstance(item, Path):
+                shutil.copy2(item, draft)
+            elif isinstance(item, Image.Image):
+                name = f"{name}.png"
+                item.save(draft, "PNG")
+            else:
+                draft.write_bytes(item)
+            there = self._namesakes.setdefault(folder / name, _Namesakes())
+            while os.path.lexists(target := _numbered(folder / name, there.count + 1)):
+                there.count += 1
+                there.digests |= {file_sha256(target)} if target.is_file() else set()
+            if file_sha256(draft) not in there.digests:
+                os.replace(draft, target)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+def _numbered(path: Path, number: int) -> Path:
+    """`name.jpg` for 1, `name-2.jpg` for 2."""
+    return path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
+
 
 def safe_name(text: str) -> str:
     """A name for a folder that is as near to `text` as every file system allows, and leads nowhere else."""
     safe = _UNSAFE.sub("_", text).strip(" .")
     safe = safe.encode()[:LONGEST_NAME].decode(errors="ignore").strip(" .")
     return f"_{safe}" if not safe or _RESERVED.fullmatch(safe) else safe
-
-
-def _copy(item: Item, folder: Path, name: str) -> None:
-    """Copy `item` under a free name, in one step; not if the same file is there."""
-    draft = folder / f".{name}.{os.getpid()}.tmp"
-    try:
-        if isinstance(item, Path):
-            shutil.copy2(item, draft)
-        elif isinstance(item, Image.Image):
-            name = f"{name}.png"
-            item.save(draft, "PNG")
-        else:
-            draft.write_bytes(item)
-        stem, suffix = os.path.splitext(name)
-        for target in chain([folder / name], (folder / f"{stem}-{number}{suffix}" for number in count(2))):
-            if not os.path.lexists(target):
-                os.replace(draft, target)
-                return
-            if target.is_file() and filecmp.cmp(draft, target, shallow=False):
-                return
-    finally:
-        draft.unlink(missing_ok=True)
