@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TOOLS := .venv-tools/bin
 UV := $(TOOLS)/uv
 
-.PHONY: demo test browser battery check bench docs man translations release test-lowest test-newest test-python lock audit nightly clean clean-lanes
+.PHONY: demo test browser battery check bench docs man translations sbom release test-lowest test-newest test-python lock audit nightly clean clean-lanes
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -75,21 +75,26 @@ lock: $(UV)
 	$(UV) $(COMPILE) --constraint requirements/test.txt pyproject.toml --output-file requirements/run.txt
 	$(UV) $(COMPILE) --constraint requirements/test.txt requirements/serve.in --output-file requirements/serve.txt
 
-# Everything that `make test` installs, as CycloneDX, checked against its schema; then the known holes of all that is locked.
-# A version that the service does not answer for fails: silence is not safety. make audit SERVICE=osv asks another.
-SERVICE ?= pypi
-audit: .venv/tested $(UV)
+# Everything that `make test` installs, as CycloneDX, checked against its schema: build/sbom.cdx.json
+sbom: .venv/tested $(UV)
 	@mkdir -p build
 	$(TOOLS)/cyclonedx-py environment --pyproject pyproject.toml --mc-type library --output-reproducible \
 		--output-file build/sbom.cdx.json $(BIN)/python
+
+# The known holes of all that is locked.
+# A version that the service does not answer for fails: silence is not safety. make audit SERVICE=osv asks another.
+SERVICE ?= pypi
+audit: sbom
 	@$(TOOLS)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off \
 		--vulnerability-service $(SERVICE) --requirement requirements/test.txt || \
 		{ echo "audit: a version has a known hole, or $(SERVICE) did not answer for it"; exit 1; }
 
-# dist/ with an sdist and a wheel, each installed into an environment of its own, the wheel with each extra (RELEASE_EXTRAS=serve: only that).
-release: $(UV)
+# dist/ with an sdist and a wheel, the manual page and the SBOM. The sdist runs the demo, the wheel is tried with each extra
+# (RELEASE_EXTRAS=serve: only that), each in an environment of its own.
+release: man sbom
 	rm -rf dist
 	$(UV) build --quiet --out-dir dist
+	cp build/man/residua.1 build/sbom.cdx.json dist/
 	$(PYTHON) deploy/check_release.py dist $(UV) $(RELEASE_EXTRAS)
 
 nightly:

@@ -3,7 +3,7 @@
 `DIST` holds one sdist and one wheel, as `uv build` makes them; `UV` is the program uv. The sdist must hold
 every file of the repository: `make demo` and `make test` work from it. Then the sdist alone, and the wheel
 with each extra, are installed into fresh environments. There a network is described, a batch is computed, and
-what the extra installed is imported.
+what the extra installed is imported; the sdist runs the demo.
 """
 
 import subprocess
@@ -56,7 +56,7 @@ def try_installed(uv: str, package: str, extra: str = "") -> None:
             ["-m", "residua", "--version"],
             ["-m", "residua", "explain", "resnet50"],
             ["-c", SMOKE],
-            *([["-c", IMPORTS, extra]] if extra else []),
+            *([["-c", IMPORTS, extra]] if extra else [["-m", "residua", "demo", "-o", "demo"]]),
         ):
             subprocess.run([python, *words], cwd=folder, check=True, stdout=subprocess.DEVNULL)
 
