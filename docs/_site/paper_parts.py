@@ -19,6 +19,7 @@ MEASURES = {
     "top5_error": "top-5 error, %",
     "params": "parameters",
     "macs": "multiply-adds",
+    "activations": "activations on the main path",
     "response": "response",
     "map": "mAP at IoU .5 to .95, %",
     "map50": "mAP at IoU .5, %",

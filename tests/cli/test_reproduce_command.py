@@ -34,7 +34,7 @@ def test_counts_need_no_training(tmp_path: Path) -> None:
     assert "seed" not in done.stderr
     result = json.loads(succeeded(done))
     first = result["rows"][0]
-    assert (first["what"], first["paper"], first["label"]) == ("resnet18", 1.8e9, "same protocol")
+    assert (first["what"], first["paper"], first["label"]) == ("resnet18", 1.8e9, "counted")
     assert first["difference"] == first["ours"] - 1.8e9
     assert Path(result["report"]).read_text().startswith("<!")
 

@@ -241,6 +241,18 @@ def test_a_row_has_the_interval_of_its_seeds_or_of_its_images(
     assert single.interval == wilson(round(single.mean / 100 * images), images)
 
 
+def test_the_main_path_of_resstage_has_four_activations_at_any_depth(tmp_path: Path) -> None:
+    result = reproduce("duta2020/main-path", out=tmp_path)
+    assert {row.published.label: row.values for row in result.rows} == {
+        "ResNet-50": (16.0,),
+        "ResNet-101": (33.0,),
+        "ResNet-152": (50.0,),
+        "ResNet-200": (66.0,),
+        **{f"ResStage-{depth}": (4.0,) for depth in (50, 101, 152, 200)},
+    }
+    assert [claim.outcome for claim in checked_claims(result)] == ["seen"]
+
+
 def test_runs_that_diverged_are_counted_and_judged(
     grid_runs: tuple[Path, dict[tuple[str, int], Run]], tmp_path: Path
 ) -> None:

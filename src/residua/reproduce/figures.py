@@ -24,6 +24,7 @@ COUNT_UNITS = {"params": 1e6, "macs": 1e9}
 AXIS_LABELS = {
     "params": "parameters (millions)",
     "macs": "multiply-adds (billions)",
+    "activations": "activations on the main path",
     "response": "mean deviation",
 }
 """Measure -> label of the axis; `error (%)` for all others."""
@@ -34,6 +35,8 @@ def value_text(row: ReproducedRow) -> str:
     if not row.values:
         return row.note
     measure = row.published.measure
+    if measure == "activations":
+        return f"{row.mean:.0f}"
     scale, unit = COUNT_UNITS.get(measure, 1.0), {"params": " M", "macs": " G"}.get(measure, "")
     spread = f" ± {row.deviation / scale:.2f}" if math.isfinite(row.deviation) else ""
     diverged = f", {row.num_diverged} more diverged" if row.num_diverged else ""

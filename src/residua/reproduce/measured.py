@@ -23,7 +23,10 @@ from residua.reproduce.grid import (
 from residua.reproduce.items import ProtocolDifference
 from residua.reproduce.published import Item, PublishedRow
 from residua.runs.run import Run
-from residua.spec.describe import cost
+from residua.spec.describe import cost, main_path_activations
+
+COUNTED = "counted"
+"""Label of a row that no training is needed for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class ReproducedRow:
     network: str
     """Name of the network that was trained or counted."""
     label: str
-    """`same protocol [but for ...]`, `scaled down` or DIFFERENT_DATA; empty where nothing was trained."""
+    """`same protocol [but for ...]`, `scaled down`, DIFFERENT_DATA, NOT_AVAILABLE or COUNTED."""
     values: tuple[float, ...] = ()
     """One for each seed, in the measure's unit."""
     train_errors: tuple[float, ...] = ()
@@ -219,10 +222,13 @@ def _training_images(run: Run) -> int:
 
 
 def count_row(row: PublishedRow) -> ReproducedRow:
-    """A row of a paper with parameters or multiply-adds counted from its network."""
+    """A row of a paper with something counted from its network."""
+    if row.measure == "activations":
+        value = float(main_path_activations(row.network.arch()))
+        return ReproducedRow(row, row.network.name, COUNTED, (value,))
     size = cost(replace(row.network.arch(), sides=()))  # auxiliary classifiers are for training alone
     value = float(size.params if row.measure == "params" else size.macs)
-    return ReproducedRow(row, row.network.name, "same protocol", (value,))
+    return ReproducedRow(row, row.network.name, COUNTED, (value,))
 
 
 def row_value(run: Run, row: PublishedRow) -> float | None:

@@ -119,6 +119,8 @@ def _values(row: ReproducedRow, claim: PaperClaim) -> MeasuredValues | None:
     if row.num_diverged and not row.values:
         return MeasuredValues(row.published.label, (math.inf,) * row.num_diverged, has_diverged=True)
     values = row.train_errors if by_training else row.values
+    if row.published.is_counted and row.values:
+        return MeasuredValues(row.published.label, row.values)
     if not values or not row.runs or (row.published.measure == "response" and not has_learned(row)):
         return None
     is_share = by_training or row.published.measure.endswith("error")

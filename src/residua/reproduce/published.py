@@ -17,7 +17,16 @@ Budget = Literal["smoke", "small", "full"]
 BUDGETS: tuple[Budget, ...] = ("smoke", "small", "full")
 """Minutes on digits; a short schedule on the papers' data; the papers' own schedule."""
 Measure = Literal[
-    "train_error", "test_error", "top1_error", "top5_error", "params", "macs", "response", "map", "map50"
+    "train_error",
+    "test_error",
+    "top1_error",
+    "top5_error",
+    "params",
+    "macs",
+    "activations",
+    "response",
+    "map",
+    "map50",
 ]
 """Errors in percent, counts, a mean standard deviation, or mean average precision in percent."""
 NO_PAPER_VALUE = "paper value not available"
@@ -110,7 +119,7 @@ class PublishedRow:
     @property
     def is_counted(self) -> bool:
         """Whether the value is counted from the architecture, without training."""
-        return self.measure in ("params", "macs")
+        return self.measure in ("params", "macs", "activations")
 
     def is_trained_at(self, budget: Budget) -> bool:
         """Whether a network must be trained for it at `budget`."""

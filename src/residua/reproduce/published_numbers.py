@@ -14,6 +14,7 @@ MEASURE_TEXTS: dict[Measure, str] = {
     "top5_error": "top-5 error, %",
     "params": "parameters",
     "macs": "multiply-adds",
+    "activations": "activations on the main path",
     "response": "mean standard deviation of the responses",
     "map": "mean average precision at IoU .5 to .95, %",
     "map50": "mean average precision at IoU .5, %",

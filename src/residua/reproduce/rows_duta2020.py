@@ -141,6 +141,25 @@ def _imagenet_depth(depth: int) -> tuple[PublishedRow, ...]:
     return (*baseline, improved)
 
 
+def _main_path(depth: int) -> tuple[PublishedRow, PublishedRow]:
+    """The original network of one depth and ResStage's, to be counted."""
+    resnet = PublishedRow(
+        f"ResNet-{depth}",
+        zoo_network(f"resnet{depth}"),
+        remark="one a block",
+        measure="activations",
+        data="imagenet",
+    )
+    stages = PublishedRow(
+        f"ResStage-{depth}",
+        zoo_network(f"resstage{depth}"),
+        remark="four, one a stage",
+        measure="activations",
+        data="imagenet",
+    )
+    return resnet, stages
+
+
 def _blocks_per_stage(depth: int) -> tuple[int, ...]:
     return duta2020.SPLIT_3002 if depth == 3002 else ((depth - 2) // 9,) * 3
 
@@ -184,6 +203,21 @@ ITEMS = (
         conclusion="Four activations on the main path at any depth, instead of one a block.",
         claims=(PaperClaim("ResStage is better", (("ResNet-50", "ResStage-50"),)),),
         keeps_question=True,
+    ),
+    Item(
+        "duta2020/main-path",
+        "activations on the main path, by depth",
+        f"{PAPER}, section 2.1",
+        tuple(row for depth in (50, 101, 152, 200) for row in _main_path(depth)),
+        "bars",
+        conclusion="ResStage has four activations on the main path at any depth, one a stage; the original "
+        "network has one a block.",
+        claims=(
+            PaperClaim(
+                "ResStage has fewer activations on the main path at every depth",
+                tuple((f"ResNet-{depth}", f"ResStage-{depth}") for depth in (50, 101, 152, 200)),
+            ),
+        ),
     ),
     Item(
         "duta2020/projection",
