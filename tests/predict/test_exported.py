@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
-from onnx import TensorProto, helper
+from onnx import SparseTensorProto, TensorProto, helper
 from PIL import Image
 
 import residua
@@ -70,6 +71,44 @@ def with_an_external_constant(model: onnx.ModelProto) -> None:
     model.graph.node.insert(0, node)
 
 
+def external(count: int = 3) -> TensorProto:
+    """A tensor whose values are in another file."""
+    tensor = TensorProto(dims=[count], data_type=TensorProto.FLOAT, data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value="secret.bin")
+    return tensor
+
+
+def sparse() -> SparseTensorProto:
+    """A sparse tensor whose values are in another file."""
+    indices = helper.make_tensor("i", TensorProto.INT64, [3], [0, 1, 2])
+    return SparseTensorProto(values=external(), indices=indices, dims=[3])
+
+
+def with_a_sparse_constant(model: onnx.ModelProto) -> None:
+    model.graph.node.insert(0, helper.make_node("Constant", [], ["c"], sparse_value=sparse()))
+
+
+def with_a_list_of_sparse_tensors(model: onnx.ModelProto) -> None:
+    model.graph.node[0].attribute.append(helper.make_attribute("own", [sparse()]))
+
+
+def with_a_list_of_external_tensors(model: onnx.ModelProto) -> None:
+    model.graph.node[0].attribute.append(helper.make_attribute("own", [external()]))
+
+
+def with_sparse_weights(model: onnx.ModelProto) -> None:
+    model.graph.sparse_initializer.append(sparse())
+
+
+def with_a_list_of_graphs(model: onnx.ModelProto) -> None:
+    body = helper.make_graph([], "body", [], [])
+    model.graph.node[0].attribute.append(helper.make_attribute("own", [body]))
+
+
+def with_steps_of_training(model: onnx.ModelProto) -> None:
+    model.training_info.add().algorithm.initializer.append(external())
+
+
 def with_an_operator_of_its_own(model: onnx.ModelProto) -> None:
     model.graph.node[0].domain = "com.stranger"
 
@@ -102,6 +141,12 @@ def naming_too_few_classes(model: onnx.ModelProto) -> None:
         (without_facts, "residua export"),
         (with_external_weights, "another file"),
         (with_an_external_constant, "another file"),
+        (with_a_sparse_constant, "sparse"),
+        (with_a_list_of_sparse_tensors, "sparse"),
+        (with_a_list_of_external_tensors, "another file"),
+        (with_sparse_weights, "sparse"),
+        (with_steps_of_training, "training"),
+        (with_a_list_of_graphs, "branches"),
         (with_an_operator_of_its_own, "com.stranger"),
         (with_a_branch, "branches"),
         (with_a_function, "functions"),
@@ -119,6 +164,24 @@ def test_an_onnx_file_that_could_do_more_than_compute_is_refused(
     with pytest.raises(CheckpointError, match=word) as caught:
         load_exported(path)
     assert "\n" not in str(caught.value)
+
+
+def test_weights_of_another_file_are_seen_where_runtimes_see_them(tmp_path: Path) -> None:
+    """ONNX Runtime drops the bits of a field's number above 32, and so reads a field that others skip."""
+    model, path = onnx_model(), tmp_path / "m.onnx"
+    weights = model.graph.initializer.pop()
+    hidden = external(9)
+    hidden.name, hidden.dims[:] = weights.name, weights.dims
+    (tmp_path / "secret.bin").write_bytes(weights.raw_data)
+    graph, tensor = model.graph.SerializeToString(), hidden.SerializeToString()
+    initializers = bytes([5 << 3 | 2 | 128, 128, 128, 128, 32, len(tensor)])  # 5 << 3 | 2, and bit 33
+    graph += initializers + tensor
+    model.ClearField("graph")
+    length = bytes([len(graph) & 127 | 128, len(graph) >> 7])
+    path.write_bytes(model.SerializeToString() + bytes([7 << 3 | 2]) + length + graph)
+    onnxruntime.InferenceSession(path)  # it reads the other file
+    with pytest.raises(CheckpointError, match="no ONNX file"):
+        load_exported(path)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.99])

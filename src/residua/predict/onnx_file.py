@@ -2,7 +2,8 @@
 
 An ONNX file is a message of Protocol Buffers: fields with a number, a kind and a value. The few that matter
 here are read, the weights are skipped where they lie. Refused are files that could do more than compute:
-those that read other files, that have operators which ONNX does not define, or loops.
+those that read other files, that have operators which ONNX does not define, or loops. Sparse tensors and
+steps of training are refused whatever they hold: no export has them, and each holds further tensors.
 """
 
 import mmap
@@ -12,11 +13,11 @@ from pathlib import Path
 from residua.errors import CheckpointError
 from residua.predict.export.facts import KEY, ExportFacts
 
-_GRAPH, _METADATA, _FUNCTIONS = 7, 14, 25  # of a model
-_NODES, _INITIALIZERS = 1, 5  # of a graph
+_GRAPH, _METADATA, _TRAINING, _FUNCTIONS = 7, 14, 20, 25  # of a model
+_NODES, _INITIALIZERS, _SPARSE_INITIALIZERS = 1, 5, 15  # of a graph
 _ATTRIBUTES, _DOMAIN = 5, 7  # of a node
-_TENSOR, _SUBGRAPH, _SUBGRAPHS = 5, 6, 11  # of an attribute
-_LOCATION = 14  # of a tensor: 0 in this file, 1 in another one
+_TENSORS, _SUBGRAPHS, _SPARSE_TENSORS = (5, 10), (6, 11), (22, 23)  # of an attribute: one, and several
+_EXTERNAL_DATA, _LOCATION = 13, 14  # of a tensor: where in another file; 0 in this file, 1 in another one
 _DOMAINS = ("", "ai.onnx")
 _OURS = "give a file that `residua export` wrote"
 _LENGTHS = {1: 8, 5: 4}
@@ -58,13 +59,22 @@ def _check(model: memoryview, path: Path) -> str | None:
                 text = str(_message(entry[2]), "utf-8")
         elif number == _FUNCTIONS:
             raise CheckpointError(f"{path} has functions of its own: {_OURS}")
+        elif number == _TRAINING:
+            raise CheckpointError(f"{path} has steps of training: {_OURS}")
         elif number == _GRAPH:
-            for part, content in _fields(_message(value)):
-                if part == _NODES:
-                    _check_node(_message(content), path)
-                elif part == _INITIALIZERS:
-                    _check_tensor(_message(content), path)
+            _check_graph(_message(value), path)
     return text
+
+
+def _check_graph(graph: memoryview, path: Path) -> None:
+    """CheckpointError unless the nodes and weights of a graph only compute."""
+    for number, value in _fields(graph):
+        if number == _NODES:
+            _check_node(_message(value), path)
+        elif number == _INITIALIZERS:
+            _check_tensor(_message(value), path)
+        elif number == _SPARSE_INITIALIZERS:
+            raise CheckpointError(f"{path} has sparse weights: {_OURS}")
 
 
 def _check_node(node: memoryview, path: Path) -> None:
@@ -74,15 +84,17 @@ def _check_node(node: memoryview, path: Path) -> None:
             raise CheckpointError(f"{path} has operators of {domain!r}, not of ONNX: export it again")
         if number == _ATTRIBUTES:
             for part, content in _fields(_message(value)):
-                if part in (_SUBGRAPH, _SUBGRAPHS):
+                if part in _SUBGRAPHS:
                     raise CheckpointError(f"{path} has loops or branches: {_OURS}")
-                if part == _TENSOR:
+                if part in _SPARSE_TENSORS:
+                    raise CheckpointError(f"{path} has sparse weights: {_OURS}")
+                if part in _TENSORS:
                     _check_tensor(_message(content), path)
 
 
 def _check_tensor(tensor: memoryview, path: Path) -> None:
     """CheckpointError when the values of a tensor are in another file."""
-    if dict(_fields(tensor)).get(_LOCATION, 0) != 0:
+    if any(number == _EXTERNAL_DATA or (number == _LOCATION and value) for number, value in _fields(tensor)):
         raise CheckpointError(f"{path} keeps its weights in another file: export it again, into one file")
 
 
@@ -98,6 +110,8 @@ def _fields(message: memoryview) -> Iterator[Field]:
     place = 0
     while place < len(message):
         key, place = _whole_number(message, place)
+        if key >= 1 << 32:  # runtimes drop the bits above 32: they would see another field than this reader
+            raise ValueError("a field with a number beyond 29 bits")
         number, kind = key >> 3, key & 7
         if kind == 0:
             value, place = _whole_number(message, place)
