@@ -149,16 +149,19 @@ def flipped() -> dict[str, bytes]:
 
 
 def claims() -> dict[str, bytes]:
-    """Headers that claim huge images, and text chunks that unpack to 200 MiB."""
+    """Headers that claim huge images, text chunks that unpack to 200 MiB, and 1,000 scans."""
     grey = zlib.compress(bytes(13001 * 13000), 1)  # legal: every pixel of 13,000 x 13,000 is there
     small = zlib.compress(bytes(4 * 9), 9)
     huge = zlib.compress(bytes(200 << 20), 1)
     jpeg = bytearray(saved(photograph(16, 16), "JPEG"))
+    progressive = saved(photograph(48, 32), "JPEG", progressive=True)
+    scan = progressive[progressive.rindex(b"\xff\xda") : -2]
     frame = jpeg.index(b"\xff\xc0") + 5
     files = {}
     for side in (13000, 65500):
         jpeg[frame : frame + 4] = struct.pack(">HH", side, side)
         files[f"claims-{side}.jpg"] = bytes(jpeg)
+    files["scans-1000.jpg"] = progressive[:-2] + 990 * scan + progressive[-2:]
     files["claims-50000.png"] = png(50000, 50000, b"")
     files["claims-legal-13000.png"] = _png(13000, 13000, grey, kind=0)
     files["claims-60000.gif"] = _gif(60000)
@@ -199,7 +202,7 @@ def outcome(content: bytes) -> dict[str, object]:
     try:
         rgb, grey = decode(content, colour="rgb"), decode(content, colour="grey")
     except DataError as error:
-        words = {"claims": "too large", "known range": "no range"}
+        words = {"claims": "too large", "known range": "no range", "scans": "too many scans"}
         words |= {"that can be read": "damaged", "not an image: ": "no image"}
         return {"refused": next(word for text, word in words.items() if text in str(error))}
     digests = [hashlib.sha256(image.tobytes()).hexdigest()[:16] for image in (rgb, grey)]

@@ -180,10 +180,18 @@ def png(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + text + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
+def slow_jpeg(side: int = 5000) -> bytes:
+    """A JPEG of 25 million pixels and 2,000 scans, in 220 KB: it takes half a minute to decode."""
+    whole = encoded("JPEG", side, progressive=True)
+    scan = whole[whole.rindex(b"\xff\xda") : -2]
+    return whole[:-2] + 1990 * scan + whole[-2:]
+
+
 WRONG_PICTURES = {
     "a bomb": lambda: png(50_000, 50_000),
     "a bomb in one line": lambda: png(1 << 30, 1),
     "26 million pixels": lambda: png(5_200, 5_000),
+    "2,000 scans": slow_jpeg,
     "no pixels": lambda: png(0, 10),
     "half a picture": lambda: PICTURE[: len(PICTURE) // 2],
     "PostScript": lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n" + SECRET.encode(),

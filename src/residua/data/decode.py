@@ -7,6 +7,7 @@ Refused, each with a DataError that names the file:
 * more than 25 million pixels, before any of them is decoded, so that a small file cannot fill the memory;
 * folders, pipes and devices, before they are opened, because opening a pipe can block for ever;
 * TIFFs that describe their pixels by more numbers or larger tiles than an image needs (`data/tiff.py`);
+* JPEGs with more than 100 scans, each of which goes over the whole image (`data/jpeg.py`);
 * pixels of 32 bits or of floating point, whose range no file tells;
 * files that Pillow cannot decode to the end. Truncated images are never padded.
 """
@@ -26,6 +27,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from residua.data.jpeg import jpeg_problem
 from residua.data.tiff import tiff_problem
 from residua.errors import DataError
 from residua.spec.preprocess import Colour
@@ -104,7 +106,7 @@ def decode_rgb_or_grey(file: Path | bytes, *, shrink: ChooseShrink | None = None
     Raises:
         DataError: As for `decode`.
     """
-    with _opened(file) as image:
+    with _opened(file, decodes=True) as image:
         _load(image, shrink)
         return _to_rgb_or_grey(_upright(image))
 
@@ -161,7 +163,7 @@ def decode_with_header(
     Raises:
         DataError: As for `decode`.
     """
-    with _opened(file) as image:
+    with _opened(file, decodes=True) as image:
         size, format_, mode = image.size, image.format or "", image.mode
         _load(image, shrink)
         orientation = _orientation(image)
@@ -228,11 +230,14 @@ def one_line(error: BaseException) -> str:
 
 
 @contextmanager
-def _opened(file: Path | bytes) -> Iterator[Image.Image]:
-    """The image with its header read; errors, also of decoding inside the `with`, become DataError."""
+def _opened(file: Path | bytes, *, decodes: bool = False) -> Iterator[Image.Image]:
+    """The image with its header read; errors, also of decoding inside the `with`, become DataError.
+
+    Where its pixels are to be decoded, the whole of a JPEG is read for what `jpeg_problem` says.
+    """
     name = printable_path(file) if isinstance(file, Path) else "the file"
     try:
-        with _byte_stream(file) as stream, _read_header(stream, name) as image:
+        with _byte_stream(file) as stream, _read_header(stream, name, decodes=decodes) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise DataError(
                     f"{name} claims {image.width} x {image.height} pixels: give at most {MAX_PIXELS:,}"
@@ -285,8 +290,8 @@ def _register_decoders() -> None:
         pillow_heif.register_heif_opener(thumbnails=False)
 
 
-def _read_header(stream: BinaryIO, name: str) -> Image.Image:
-    if problem := tiff_problem(stream, MAX_PIXELS):
+def _read_header(stream: BinaryIO, name: str, *, decodes: bool) -> Image.Image:
+    if problem := tiff_problem(stream, MAX_PIXELS) or (jpeg_problem(stream) if decodes else ""):
         raise DataError(f"{name} {problem}")
     _register_decoders()
     with _WARNINGS, warnings.catch_warnings():
