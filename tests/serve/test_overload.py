@@ -1,12 +1,20 @@
 """More requests than the server computes: 429 with Retry-After, and the accepted ones are not late."""
 
 import asyncio
+import json
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import httpx
+import numpy as np
 import pytest
+from colour_server import ColourClassifier
 
+from residua.serve.app import create_app
+from residua.serve.model import PictureModel
+from residua.serve.tensors import InferRequest, RequestedOutput, response
 from server_process import metric, picture, png, serving
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
@@ -64,6 +72,66 @@ def test_requests_whose_clients_are_gone_leave_nothing(onnx_file: Path) -> None:
         assert metric(client, "residua_accepted_requests") == 0
         assert metric(client, "residua_queue_length") == 0
         assert server.files() <= files + 5
+
+
+class Noted(dict[str, Any]):
+    """A prediction that notes which threads read it."""
+
+    def __init__(self, threads: set[str]) -> None:
+        super().__init__(classes=[])
+        self.threads = threads
+
+    def items(self) -> Any:
+        self.threads.add(threading.current_thread().name)
+        return super().items()
+
+
+def test_predictions_are_described_and_written_outside_the_event_loop() -> None:
+    threads: set[str] = set()
+
+    class NotedModel(PictureModel):
+        __slots__ = ()
+
+        def describe(self, output: Any, topk: int) -> dict[str, Any]:
+            threads.add(threading.current_thread().name)
+            return Noted(threads)
+
+    classifier = ColourClassifier()
+    app = create_app(NotedModel("colours", classifier, "numpy", classifier.classes, sizes=(1,)))
+
+    async def predict() -> httpx.Response:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return await client.post("/predict", content=FILE)
+
+    assert asyncio.run(predict()).json()["predictions"] == [{"classes": []}]
+    app.state.service.close()
+    assert {name.partition("_")[0] for name in threads} == {"residua-decode"}
+
+
+def test_json_is_written_in_short_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While Python writes JSON no other thread runs: 128,000 numbers at once would stop health checks."""
+    lengths: list[int] = []
+    dumps = json.dumps
+
+    def noted(value: Any, **options: Any) -> str:
+        lengths.append(len(value))
+        return dumps(value, **options)
+
+    classifier = ColourClassifier()
+    model = PictureModel("colours", classifier, "numpy", classifier.classes)
+    rows = [np.arange(7, dtype=np.float32) + row for row in range(20)]
+    for topk, count in ((0, 7), (3, 3)):
+        asked = InferRequest("seven", (), (RequestedOutput("probabilities", False, topk),))
+        with monkeypatch.context() as patch:
+            patch.setattr(json, "dumps", noted)
+            document = json.loads(response(asked, rows, model).body)
+        (output,) = document["outputs"]
+        assert output["shape"] == [20, count]
+        assert len(output["data"]) == 20 * count
+        assert document["id"] == "seven"
+    assert output["data"][:3] == ["6.000000:6:grey", "5.000000:5:magenta", "4.000000:4:cyan"]
+    assert max(lengths) <= 7
 
 
 @pytest.mark.battery

@@ -2,13 +2,14 @@
 
 import asyncio
 import base64
+import json
 import time
 from collections.abc import Awaitable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from residua.errors import DataError
 from residua.serve.bodies import Bodies
@@ -19,6 +20,7 @@ from residua.serve.tensors import LENGTH_HEADER, InferResponse, parse_request, r
 from residua.serve.uploads import files_of, is_form
 
 T = TypeVar("T")
+_to_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 class PredictionRequests:
@@ -63,13 +65,14 @@ class PredictionRequests:
             seconds.decode += time.monotonic() - start
             inputs = await self._read([partial(model.read, file) for file in files], seconds)
             outputs = await self._compute(model, inputs, seconds)
-            predictions = [model.describe(output, topk) for output in outputs]
+            predictions = await service.in_thread(_described, model, outputs, topk)
             if cam:
                 await self._add_cam(model, files, inputs, predictions)
-        total = time.monotonic() - start
+            total = time.monotonic() - start
+            milliseconds = seconds.milliseconds(total)
+            rendered = await service.in_thread(_rendered, model.name, predictions, milliseconds)
         service.observe(seconds, total)
-        document = {"model": model.name, "predictions": predictions, "ms": seconds.milliseconds(total)}
-        return JSONResponse(document)
+        return Response(rendered, media_type="application/json")
 
     async def _infer(self, body: bytes, json_length: str | None) -> Response:
         service, start = self._service, time.monotonic()
@@ -136,6 +139,16 @@ async def _disconnected(request: Request) -> None:
     """Return when the client closed the connection."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+def _described(model: ServedModel, outputs: Sequence[Any], topk: int) -> list[dict[str, Any]]:
+    return [model.describe(output, topk) for output in outputs]
+
+
+def _rendered(name: str, predictions: Sequence[Any], milliseconds: dict[str, float]) -> bytes:
+    """The response of `/predict`, one prediction at a time: while JSON is written, no other thread runs."""
+    texts = ",".join(map(_to_json, predictions))
+    return f'{{"model":{_to_json(name)},"predictions":[{texts}],"ms":{_to_json(milliseconds)}}}'.encode()
 
 
 def _protocol_response(rendered: InferResponse) -> Response:
