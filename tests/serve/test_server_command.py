@@ -155,6 +155,40 @@ def test_a_file_that_fails_its_gate_leaves_the_old_network(onnx_file: Path, tmp_
         assert metric(client, 'residua_reloads_total{outcome="failed"}') == 1
 
 
+FAILING = """
+import sys
+from pathlib import Path
+from residua.serve import server
+from residua.serve.app import create_app
+from residua.serve.loading import load_model
+def load():
+    raise {error}
+app = create_app(load_model(Path(sys.argv[1])))
+server.run(app, server.listen("127.0.0.1", 0), load=load, log=lambda line: print(line, flush=True))
+"""
+
+
+@pytest.mark.parametrize("error", ["RuntimeError('no\\noperator')", "MemoryError()"])
+def test_whatever_a_reload_raises_is_logged_and_counted(onnx_file: Path, error: str) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", FAILING.format(error=error), str(onnx_file)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    address = next(line.split()[1] for line in process.stdout if line.startswith("serving"))
+    process.send_signal(signal.SIGHUP)
+    line = next(process.stdout)
+    with httpx.Client(base_url=address, timeout=60, trust_env=False) as client:
+        assert metric(client, 'residua_reloads_total{outcome="failed"}') == 1
+        assert client.post("/predict", content=FILE).status_code == 200
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=60)[1] == ""
+    assert line.startswith("reload    failed")
+    assert error.partition("(")[0] in line
+
+
 def test_an_exported_file_is_served_without_torch(onnx_file: Path) -> None:
     """In a process that was not forked from one with torch, and could not import it."""
     code = (

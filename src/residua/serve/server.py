@@ -20,6 +20,7 @@ from fastapi import FastAPI
 from uvicorn import Config
 from uvicorn import Server as UvicornServer
 
+from residua.data.decode import one_line
 from residua.errors import ConfigError, ResiduaError
 from residua.serve.connection import GuardedProtocol, Waiting
 from residua.serve.limits import Limits
@@ -187,9 +188,11 @@ class _Server(UvicornServer):
         try:
             model = self._load()
             times = measure_batches(model)
-        except (ResiduaError, OSError) as error:
+        except Exception as error:  # engines and a lack of memory raise their own
             service.metrics.reloads.labels("failed").inc()
-            self._log(f"reload    failed, the old network serves on: {' '.join(str(error).split())}")
+            known = isinstance(error, (ResiduaError, OSError))
+            reason = " ".join(str(error).split()) if known else f"{type(error).__name__}, {one_line(error)}"
+            self._log(f"reload    failed, the old network serves on: {reason}")
             return
         changed = len(model.classes) != len(service.model.classes)
         note = f", {len(model.classes)} classes instead of {len(service.model.classes)}" if changed else ""
