@@ -13,6 +13,8 @@ import httpx
 import pytest
 
 from command import complaint, python, residua
+from residua.errors import ConfigError
+from residua.serve.loading import load_model, model_name
 from server_process import Server, metric, picture, png, serving
 
 FILE = png(picture("red", 3))
@@ -30,6 +32,30 @@ def test_what_cannot_be_served_is_said_in_one_line(tmp_path: Path) -> None:
     broken.write_bytes(b"no network")
     complaint(residua("serve", broken, "--port", 0), 5)
     complaint(residua("serve", tmp_path / "missing", "--port", 0), 5)
+
+
+@pytest.mark.parametrize("name", ["a/b c", "a?b", "a%2fb", "ü", "..", "a\n"])
+def test_a_name_that_cannot_stand_in_addresses_is_refused(onnx_file: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="addresses") as refused:
+        load_model(onnx_file, name=name)
+    assert "\n" not in str(refused.value)
+
+
+def test_the_command_refuses_a_name_in_one_line(onnx_file: Path) -> None:
+    assert "--name" in complaint(residua("serve", onnx_file, "--port", 0, "--name", "a/b c"), 2)
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("my photos, 2.onnx", "my-photos-2"),
+        ("ü/ü.onnx", "model"),
+        ("...onnx", "model"),
+        ("a_b-1.0.onnx", "a_b-1.0"),
+    ],
+)
+def test_a_file_of_any_name_gets_one_for_addresses(file: str, name: str) -> None:
+    assert model_name(Path(file)) == name
 
 
 def test_an_address_that_is_taken_is_said_in_one_line(onnx_file: Path) -> None:

@@ -22,7 +22,8 @@ def load_model(
     Args:
         path: A run, a saved folder, a checkpoint file, or an exported file (`.onnx`, `.xml`), which needs no
             torch.
-        name: Its name in addresses; empty takes the name of the file or folder.
+        name: Its name in addresses, of letters, digits, `.`, `_` and `-`; empty takes the name of the file or
+            folder.
         engine: What computes the images of a run: `torch`, another name, or `auto` for the fastest here.
         listen: Receives what is measured, a Note for each line.
 
@@ -31,9 +32,9 @@ def load_model(
 
     Raises:
         CheckpointError: There is no network, or it is damaged.
-        ConfigError: An engine or a package is missing.
+        ConfigError: The name cannot stand in addresses, or an engine or a package is missing.
     """
-    title = name or model_name(path)
+    title = _checked(name) if name else model_name(path)
     if is_exported(path):
         if engine != "auto":
             raise ConfigError(f"--engine {engine}: {path} has its own engine, leave the option out")
@@ -48,3 +49,11 @@ def model_name(path: Path) -> str:
     """The name of a file or folder, with `-` for characters that addresses do not take as they are."""
     stem = path.resolve().name if path.is_dir() else path.stem
     return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.") or "model"
+
+
+def _checked(name: str) -> str:
+    """The name, which can stand in addresses: clients read `.` and `..` there as steps between folders."""
+    if re.fullmatch(r"[A-Za-z0-9._-]+", name) and name.strip("."):
+        return name
+    allowed = "letters from a to z, digits, '.', '_' and '-'"
+    raise ConfigError(f"--name {name!r} cannot stand in addresses: give {allowed}")
