@@ -142,6 +142,29 @@ def test_a_wrong_request_is_refused_in_a_sentence(client: httpx.Client, name: st
     assert set(response.json()) == {"error"}
 
 
+INPUTS: dict[str, Any] = {"name": "inputs", "datatype": "FP32", "shape": [1, 3, 12, 12]}
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [("12", "text"), (1.7, "point"), (1.0, "point"), (True, "true or false"), (None, "null")],
+)
+def test_numbers_of_pixels_are_whole(client: httpx.Client, value: object, name: str) -> None:
+    for data in ([value] * 12, [*[0] * 11, value], [[[[0, 0, 0], [0, 0, 0]], [[0, 0, 0], [0, 0, value]]]]):
+        response = client.post("/v2/models/colours/infer", json={"inputs": [GOOD | {"data": data}]})
+        assert response.status_code == 400, data
+        assert name in response.json()["error"]
+
+
+@pytest.mark.parametrize("value", ["0.5", True, None, {}])
+def test_numbers_of_inputs_are_numbers(client: httpx.Client, value: object) -> None:
+    for data in ([value] * 432, [*[0.0] * 431, value]):
+        response = client.post("/v2/models/colours/infer", json={"inputs": [INPUTS | {"data": data}]})
+        assert response.status_code == 400, data
+    whole = client.post("/v2/models/colours/infer", json={"inputs": [INPUTS | {"data": [0] * 432}]})
+    assert whole.status_code == 200
+
+
 @pytest.mark.parametrize(
     "body", [b"", b"{", b'{"inputs": NaN}', b"\xff\xfe", b"[" * 100_000, b'{"id": ' + b"9" * 5000 + b"}"]
 )

@@ -16,6 +16,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,13 @@ LENGTH_HEADER = "Inference-Header-Content-Length"
 """Names the length of the JSON in front of binary tensors."""
 MOST_LISTS = 1 << 18
 """Most lists and objects in the JSON of a request: an empty one takes 20 times its text in memory."""
+_NAMES = {
+    str: "text",
+    bool: "true or false",
+    NoneType: "null",
+    float: "numbers with a point",
+    dict: "objects",
+}
 PROBABILITIES, PREDICTIONS = "probabilities", "predictions"
 """Outputs: of networks that name classes, and of detectors."""
 
@@ -197,9 +205,29 @@ def _array(tensor: Any, binary: bytes, shape: tuple[int, ...], dtype: np.dtype[A
             if size != count * dtype.itemsize:
                 raise ValueError
             return np.frombuffer(binary, dtype, count).reshape(shape)
-        return np.asarray(_field(tensor, "data", list), dtype).reshape(shape)
+        data = _field(tensor, "data", list)
+        _check_types(data, dtype)
+        return np.asarray(data, dtype).reshape(shape)
     except (ValueError, TypeError, OverflowError):
         raise _wrong(f"data that are not {count} numbers of the type") from None
+
+
+def _check_types(data: Sequence[Any], dtype: np.dtype[Any]) -> None:
+    """Refuse what numpy would make numbers of."""
+    is_whole = dtype == np.uint8
+    if others := _types(data) - ({int} if is_whole else {int, float}):
+        names = " and ".join(sorted(_NAMES[each] for each in others))
+        raise _wrong(
+            f"data that hold {names}: give {'whole numbers from 0 to 255' if is_whole else 'numbers'}"
+        )
+
+
+def _types(values: Sequence[Any]) -> set[type]:
+    """The types of what nested lists hold; Python's own loop, so that long lists take no time."""
+    types = set(map(type, values))
+    if list in types:
+        types = types.union(*(_types(each) for each in values if type(each) is list)) - {list}
+    return types
 
 
 def _files(tensor: Any, binary: bytes, count: int) -> list[bytes]:
