@@ -7,14 +7,22 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from command import complaint, python, residua
+from residua.cli import serve as serve_command
 from residua.errors import ConfigError
+from residua.predict.classifier import load
+from residua.predict.engines import choose
+from residua.serve import loading
+from residua.serve import server as server_module
 from residua.serve.loading import load_model, model_name
+from residua.serve.model import ServedModel, picture_model
 from server_process import Server, metric, picture, png, serving
 
 FILE = png(picture("red", 3))
@@ -179,6 +187,28 @@ def test_a_file_that_fails_its_gate_leaves_the_old_network(onnx_file: Path, tmp_
         server.wait_for("^reload .*failed")
         assert client.post("/predict", content=FILE).json()["predictions"] == before
         assert metric(client, 'residua_reloads_total{outcome="failed"}') == 1
+
+
+def test_a_reload_takes_the_engine_that_runs(trained_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measuring beside requests would take their time, and find other speeds than a quiet machine."""
+    reloaded: list[ServedModel] = []
+
+    def load_first(path: Path, **options: Any) -> ServedModel:
+        if options["running"]:
+            return load_model(path, **options)
+        return picture_model("colours", load(path).with_engine("torch-folded"), "torch-folded")
+
+    def run(app: Any, sock: socket.socket, *, load: Callable[[], ServedModel], log: Any) -> None:
+        sock.close()
+        reloaded.append(load())
+        app.state.service.close()
+
+    monkeypatch.setattr(loading, "load_model", load_first)
+    monkeypatch.setattr(serve_command, "say", lambda *_: None)
+    monkeypatch.setattr(server_module, "run", run)
+    monkeypatch.setattr(choose, "choose_engine", None)
+    serve_command.serve(trained_run, "127.0.0.1", 0, "", "auto", 0.0, None, [], None, "")
+    assert [model.engine for model in reloaded] == ["torch-folded"]
 
 
 FAILING = """

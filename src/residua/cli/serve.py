@@ -97,10 +97,11 @@ def serve(
         if isinstance(event, Note):
             say(aside(to), event.text)
 
-    def load() -> ServedModel:
-        return load_model(trained, name=name, engine=engine, listen=show)
+    def load(running: str = "") -> ServedModel:
+        return load_model(trained, name=name, engine=engine, running=running, listen=show)
 
     app = create_app(load(), limits)
-    for line in plan_lines(app.state.service):
+    service = app.state.service
+    for line in plan_lines(service):
         say(aside(to), line)
-    server.run(app, sock, load=load, log=lambda line: say(to, line))
+    server.run(app, sock, load=lambda: load(service.model.engine), log=lambda line: say(to, line))

@@ -15,6 +15,7 @@ def load_model(
     *,
     name: str = "",
     engine: str = "auto",
+    running: str = "",
     listen: Callable[[Event], object] = lambda _: None,
 ) -> ServedModel:
     """Load a trained network to serve it.
@@ -25,6 +26,8 @@ def load_model(
         name: Its name in addresses, of letters, digits, `.`, `_` and `-`; empty takes the name of the file or
             folder.
         engine: What computes the images of a run: `torch`, another name, or `auto` for the fastest here.
+        running: The engine that serves now: `auto` takes it without measuring, since requests would distort
+            what is measured. Empty when none serves yet.
         listen: Receives what is measured, a Note for each line.
 
     Returns:
@@ -42,7 +45,7 @@ def load_model(
         return picture_model(title, exported, exported.engine.name)
     from residua.serve.trained import load_trained  # torch, which exported files do without
 
-    return load_trained(path, title, engine, listen)
+    return load_trained(path, title, engine, listen, running=running)
 
 
 def model_name(path: Path) -> str:

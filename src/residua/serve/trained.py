@@ -3,6 +3,7 @@
 import importlib.util
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from residua.errors import ConfigError
 from residua.events import Event
 from residua.jobs.load import load
 from residua.predict.classifier import Classifier
+from residua.predict.engines.choose import same_engine
 from residua.predict.predictor import network_inputs
 from residua.serve.model import ServedModel, picture_model
 from residua.serve.other_tasks import BoxModel, ClipModel
@@ -27,7 +29,9 @@ BATCH_SIZE = 8
 """Images of a batch for which an engine is chosen."""
 
 
-def load_trained(path: Path, name: str, engine: str, listen: Callable[[Event], object]) -> ServedModel:
+def load_trained(
+    path: Path, name: str, engine: str, listen: Callable[[Event], object], *, running: str = ""
+) -> ServedModel:
     """Load a run, a saved folder or a checkpoint file to serve it.
 
     Args:
@@ -36,6 +40,7 @@ def load_trained(path: Path, name: str, engine: str, listen: Callable[[Event], o
         engine: What computes images: `torch`, a name in `predict.engines.candidates`, or `auto` for the
             fastest here.
         listen: Receives the table of engines that were measured.
+        running: As in `load_model`.
 
     Raises:
         CheckpointError: There is no network, or it is damaged.
@@ -53,7 +58,11 @@ def load_trained(path: Path, name: str, engine: str, listen: Callable[[Event], o
     cam = None if _no_cam(predictor) else partial(cam_pictures, predictor)
     if engine == "torch":
         return picture_model(name, predictor, described, cam, _no_cam(predictor))
-    classifier = predictor.with_engine(engine, batch_size=BATCH_SIZE, listen=listen)
+    if engine == "auto" and running:
+        same = same_engine(predictor.network, running, batch_size=BATCH_SIZE, listen=listen)
+        classifier = replace(predictor, engine=same)
+    else:
+        classifier = predictor.with_engine(engine, batch_size=BATCH_SIZE, listen=listen)
     described = classifier.engine.name if classifier.engine else described
     return picture_model(name, classifier, described, cam, _no_cam(predictor))
 

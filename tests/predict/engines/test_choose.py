@@ -13,7 +13,7 @@ from residua.nn.network import build
 from residua.predict.engines import choose, exported_models
 from residua.predict.engines.agreement import compare_logits
 from residua.predict.engines.candidates import CANDIDATES, EAGER, Candidate
-from residua.predict.engines.choose import choose_engine, measure_engines, named_engine
+from residua.predict.engines.choose import choose_engine, measure_engines, named_engine, same_engine
 from small import PIXELS
 from small import arch as small_arch
 
@@ -172,3 +172,18 @@ def test_without_views_noise_is_compared(network, slow_eager):
 def test_an_unknown_engine_is_refused_with_the_names_that_apply(network):
     with pytest.raises(ConfigError, match="onnxruntime"):
         named_engine(network, "tensorrt", batch_size=2)
+
+
+def test_the_same_engine_is_taken_without_measuring(network, monkeypatch, tmp_path):
+    rows = (ROWS[EAGER], changed("agrees"), changed("differs", add=3.0), failing("fails", RuntimeError("no")))
+    monkeypatch.setattr(choose, "CANDIDATES", rows)
+    monkeypatch.setattr(choose.timing, "seconds_of", None)
+    notes = []
+    names = [
+        same_engine(network, name, batch_size=2, listen=notes.append).name
+        for name in ("agrees", EAGER, "differs", "fails", "unknown")
+    ]
+    assert names == ["agrees", EAGER, EAGER, EAGER, EAGER]
+    lines = [note.text for note in notes if isinstance(note, Note)]
+    assert [line.split()[2] for line in lines] == ["differs", "fails", "unknown"]
+    assert not (tmp_path / "cache").exists()

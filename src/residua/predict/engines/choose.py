@@ -101,6 +101,26 @@ def named_engine(network: Network, name: str, *, batch_size: int) -> Engine:
     return rows[name].make(work)
 
 
+def same_engine(
+    network: Network, name: str, *, batch_size: int, listen: Callable[[Event], object] = lambda _: None
+) -> Engine:
+    """The engine called `name` where it computes a network as torch does, else torch; nothing is measured.
+
+    Args:
+        network: A network for images, in eval mode on its device.
+        name: As in `CANDIDATES`: the engine of a network that this one replaces.
+        batch_size: Views that are computed at once.
+        listen: Receives what is done, and why torch computes where it does.
+    """
+    work = _workload(network, batch_size)
+    trial = _Trial(work, _sample(np.empty(0, np.uint8), network), listen)
+    row = next((row for row in CANDIDATES if row.name == name and row.applies(work)), None)
+    engine, outcome = trial.build(row) if row else (None, EngineRow(name, reason="it is not for this device"))
+    if engine is None:
+        listen(Note(f"engine {EAGER}: {name} cannot compute this network ({outcome.reason})"))
+    return engine or trial.eager
+
+
 def measure_engines(
     network: Network,
     views: NDArray[np.uint8],
