@@ -1,6 +1,9 @@
 """A graph that reads images cuts the view that Pillow cuts, bit for bit, in every runtime."""
 
+from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import replace
+from io import StringIO
 from itertools import product
 from typing import Any
 
@@ -15,12 +18,14 @@ from numpy.typing import NDArray
 from packaging.version import Version
 from PIL import Image
 from sample_network import sample_network
+from torch import nn
+from torch.export import Dim
 
 from residua.data.eval_view import eval_view
 from residua.data.transforms import normalise
 from residua.errors import ConfigError
 from residua.nn.network import Network
-from residua.predict.export.graph import ExportGraph, export_graph
+from residua.predict.export.graph import ExportGraph, export_graph, without_warnings
 from residua.predict.export.in_graph import NetworkOfImages
 from residua.predict.export.onnx import write_onnx
 from residua.predict.export.openvino import convert_to_openvino
@@ -145,6 +150,75 @@ def test_that_every_runtime_agrees_with_pillow_for_images_of_any_size(network: N
             expected = network(normalise(inputs, network.preprocess)).numpy()
         logits = compute(np.stack([np.array(image) for image in images]))
         np.testing.assert_allclose(logits, expected, atol=1e-4, err_msg=f"{width} x {height}")
+
+
+class _View(nn.Module):
+    """The preprocessing alone, whose output are the pixels."""
+
+    def __init__(self, preprocess: Preprocess) -> None:
+        super().__init__()
+        self.preprocess = preprocess
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Images (n, H, W, C) uint8 -> the view."""
+        return NetworkOfImages.view(self, images)  # type: ignore[arg-type]
+
+
+def view_in(runtime: str, preprocess: Preprocess) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+    """A function of images (n, H, W, 3) that a runtime computes."""
+    example = torch.zeros(2, preprocess.resize + 1, preprocess.resize + 2, 3, dtype=torch.uint8)
+    free = dict(enumerate(Dim(name, min=1) for name in ("n", "height", "width")))
+    program = torch.export.export(_View(preprocess), (example,), dynamic_shapes={"images": free})
+    if runtime == "onnx":
+        with without_warnings(), redirect_stdout(StringIO()):
+            model = torch.onnx.export(program, dynamo=True, opset_version=18, input_names=["images"])
+        assert model
+        session = onnxruntime.InferenceSession(model.model_proto.SerializeToString())
+        return lambda images: session.run(None, {"images": images})[0]
+    if runtime == "openvino":
+        library, precision = import_openvino(), {"INFERENCE_PRECISION_HINT": "f32"}
+        with without_warnings():
+            compiled = library.compile_model(library.convert_model(program), "CPU", precision)
+        return lambda images: compiled(images)[0]
+    module = program.module()
+    return lambda images: module(torch.from_numpy(images)).numpy()
+
+
+@pytest.mark.parametrize("runtime", ["onnx", "openvino", "torch"])
+@pytest.mark.parametrize(
+    ("resize", "sizes"),
+    [
+        (12, [(2400, 1800), (3000, 30)]),
+        *(
+            pytest.param(resize, [(4000, 3000), (6000, 4000), (49_000, 500)], marks=pytest.mark.battery)
+            for resize in (32, 64, 224, 256)
+        ),
+    ],
+)
+def test_that_a_large_photo_gives_the_same_pixels(
+    resize: int, sizes: list[tuple[int, int]], runtime: str
+) -> None:
+    """Products pass 2^31, and sums of the lower bits of many weights 2^24, unless they are divided."""
+    preprocess = reads("bilinear", min(resize, 224), resize)
+    view = view_in(runtime, preprocess)
+    for width, height in sizes:
+        image = photo(width, height)
+        expected = eval_view(image, preprocess)
+        np.testing.assert_array_equal(view(np.array(image)[None])[0], expected, f"{width} x {height}")
+
+
+@pytest.mark.parametrize(
+    "runtime", ["openvino", *(pytest.param(name, marks=pytest.mark.battery) for name in ("onnx", "torch"))]
+)
+def test_that_bicubic_pixels_are_pillows_but_for_a_few_in_openvino(runtime: str) -> None:
+    """OpenVINO computes the weights in float32."""
+    preprocess, image = reads("bicubic", 64, 64), photo(2400, 1800)
+    differs = np.abs(view_in(runtime, preprocess)(np.array(image)[None])[0] - eval_view(image, preprocess))
+    if runtime == "openvino":
+        assert differs.max() <= 1
+        assert differs.mean() < 1e-3
+    else:
+        assert differs.max() == 0
 
 
 @pytest.mark.parametrize("colour", ["bands", "clip"])

@@ -9,7 +9,9 @@ One case differs: Pillow 13 takes the columns first of an image that shrinks and
 wide. There, a quarter of the pixels differ by a grey level.
 
 Everything that must be exact is a whole number below 2^24 in float32, or below 2^31 in int64: runtimes that
-compute with 32 bits find the same.
+compute with 32 bits find the same, for images of up to 25 million pixels, the most that residua decodes. One
+thing needs float64: the weights of bicubic interpolation. OpenVINO computes them in float32, and about one
+grey level in ten thousand is off by one.
 """
 
 import torch
@@ -19,8 +21,12 @@ from residua.nn.network import Network
 from residua.predict.engines.normalise import statistics
 from residua.spec.preprocess import Preprocess
 
-_HALF = 2**11
-"""Half of the bits of a weight: twice as many make 1."""
+_ONE = 2**22
+"""A weight of 1."""
+_LOWER = 2**7
+"""The lower 7 bits of a weight, -64 to 63, are summed apart from the upper ones. Those of one pixel add up to
+2^15, and with the overshoot of bicubic to less than 2^16: times 255 that is below 2^24. The lower ones stay
+below 2^24 for up to 1,028 pixels: bilinear 514 times smaller, bicubic 257 times."""
 
 
 class NetworkOfImages(nn.Module):
@@ -66,41 +72,65 @@ def resize_weights(
         shorter: The shorter side of the image, int64 without axes.
 
     Returns:
-        The upper and the lower 11 bits of each weight, (S, side) float32. Unit: 2^-11 and 2^-22.
+        The upper 15 and the lower 7 bits of each weight, (S, side) float32. Unit: 2^-15 and 2^-22.
     """
     resized = torch.div(preprocess.resize * side, shorter, rounding_mode="floor")
     margin = resized - preprocess.size
     half = torch.div(margin, 2, rounding_mode="floor")
     left = half + (margin - 2 * half) * (half % 2)  # a half goes to the even neighbour
-    places = left + torch.arange(preprocess.size)
-    # The distance of two pixels. When the image shrinks, the filter is as much wider: the antialiasing.
-    apart = ((2 * pixels + 1)[None] * resized - (2 * places + 1)[:, None] * side).abs()
+    apart = _distances(pixels, left + torch.arange(preprocess.size), side, resized)
+    # When the image shrinks, the filter is as much wider: the antialiasing.
     reach = 2 * torch.maximum(side, resized)
-    return _bicubic(apart, reach) if preprocess.interpolation == "bicubic" else _bilinear(apart, reach)
+    weights = (_bicubic if preprocess.interpolation == "bicubic" else _bilinear)(apart, reach)
+    upper = torch.floor((weights + _LOWER / 2) / _LOWER)
+    return upper, weights - upper * _LOWER
 
 
-def _bilinear(apart: Tensor, reach: Tensor) -> tuple[Tensor, Tensor]:
-    """1 - distance: a division of whole numbers, done in two steps so that 31 bits are enough."""
+def _distances(pixels: Tensor, places: Tensor, side: Tensor, resized: Tensor) -> Tensor:
+    """`|(2 pixels + 1) * resized - (2 places + 1) * side|`, (S, side); far ones are cut off.
+
+    Both products pass 2^31 for long images. So `(2 places + 1) * side` is `whole * resized + rest`. With
+    `side = times * resized + more`, nothing is larger than `(2 places + 1) * more`, which is less than
+    `(resized + S) * resized`: below 2^31 where `resized` is at most 46,000. What differs in whole steps of
+    `resized` is cut off where it is certainly farther than a filter reaches, twice `2 * max(side, resized)`.
+    """
+    times = torch.div(side, resized, rounding_mode="floor")
+    product = (2 * places + 1) * (side - times * resized)
+    quotient = torch.div(product, resized, rounding_mode="floor")
+    whole, rest = (2 * places + 1) * times + quotient, product - quotient * resized
+    farthest = 4 * (times + 1) + 1
+    steps = (2 * pixels + 1)[None] - whole[:, None]
+    return (torch.minimum(torch.maximum(steps, -farthest), farthest) * resized - rest[:, None]).abs()
+
+
+def _bilinear(apart: Tensor, reach: Tensor) -> Tensor:
+    """1 - distance: a division of whole numbers, 11, 6 and 5 bits at a time so that 31 bits are enough.
+
+    A share is at most `2 * side`; they add up to about `2 * pixels of the image / preprocess.resize`, which
+    may be 2^24: what is left of a division is smaller, and still below 2^31 after 6 more bits.
+    """
     shares = (reach - apart).clamp(min=0)
     total = shares.sum(1, keepdim=True)
-    upper = torch.div(shares * _HALF, total, rounding_mode="floor")
-    rest = shares * _HALF - upper * total
-    lower = torch.div(2 * rest * _HALF + total, 2 * total, rounding_mode="floor")
-    return upper.to(torch.float32), lower.to(torch.float32)
+    first = torch.div(shares * 2**11, total, rounding_mode="floor")
+    rest = shares * 2**11 - first * total
+    second = torch.div(rest * 2**6, total, rounding_mode="floor")
+    rest = rest * 2**6 - second * total
+    third = torch.div(rest * 2**6 + total, 2 * total, rounding_mode="floor")  # rounded
+    return (first * 2**11 + second * 2**5 + third).to(torch.float32)
 
 
-def _bicubic(apart: Tensor, reach: Tensor) -> tuple[Tensor, Tensor]:
+def _bicubic(apart: Tensor, reach: Tensor) -> Tensor:
     """Keys' cubic with a = -0.5."""
     distance = apart.to(torch.float64) / reach.to(torch.float64)
     near = (1.5 * distance - 2.5) * distance * distance + 1
     far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
     shares = torch.where(distance < 1, near, torch.where(distance < 2, far, torch.zeros_like(distance)))
-    weights = shares / shares.sum(1, keepdim=True) * _HALF**2
+    weights = shares / shares.sum(1, keepdim=True) * _ONE
     whole = torch.where(weights < 0, torch.ceil(weights - 0.5), torch.floor(weights + 0.5))
-    upper = torch.floor(whole / _HALF)
-    return upper.to(torch.float32), (whole - upper * _HALF).to(torch.float32)
+    return whole.to(torch.float32)
 
 
 def _grey_levels(upper: Tensor, lower: Tensor) -> Tensor:
     """The nearest whole grey levels of sums with the upper and the lower bits of the weights."""
-    return torch.floor((upper + torch.floor(lower / _HALF) + _HALF / 2) / _HALF).clamp(0, 255)
+    one = _ONE / _LOWER
+    return torch.floor((upper + torch.floor(lower / _LOWER) + one / 2) / one).clamp(0, 255)
