@@ -8,7 +8,7 @@ import selectors
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -131,6 +131,18 @@ def test_idle_connections_beyond_the_cap_are_closed(hasty: Attacked) -> None:
         hasty.predict()
         assert hasty.descriptors < open_before + CAP + 5
     assert hasty.settles(open_before)
+
+
+def test_idle_connections_beyond_the_cap_cut_no_upload(hasty: Attacked) -> None:
+    """The upload is the oldest connection, and goes on while 2 * CAP others come."""
+    whole = request(body=PICTURE)
+    size, idle = 1 + len(whole) // 4, CAP // 2
+    with connections(hasty.port, 1) as (upload,), ExitStack() as others:
+        for start in range(0, len(whole), size):
+            upload.sendall(whole[start : start + size])
+            assert hasty.is_live()
+            others.enter_context(connections(hasty.port, idle))
+        assert receive(upload).status == 200
 
 
 def test_clients_that_never_read_are_closed_at_the_deadline(hasty: Attacked) -> None:

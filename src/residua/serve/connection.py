@@ -4,9 +4,10 @@
              | deadline: the connection is closed               (no deadline: `compute_seconds` holds)
 
 A connection is *waiting* while the next byte is the client's to send, or to read. All waiting connections
-stand in one line, the longest wait first. Whoever connects when the cap is reached is let in, and the head of
-that line is closed: thousands of idle connections never keep a health check out. A body that is refused early
-is read on for up to 1 MiB, so that the client sees the response, and then the connection is closed.
+stand in one line, the longest silence first: with every byte a connection goes to its end. Whoever connects
+when the cap is reached is let in, and the head of that line is closed: thousands of idle connections never
+keep a health check out, nor cut an upload that goes on. A body that is refused early is read on for up to
+1 MiB, so that the client sees the response, and then the connection is closed.
 
 uvicorn calls its protocol class semi-private; `tests/serve` hold every promise of this file against it.
 """
@@ -29,7 +30,7 @@ _GRACE = 1.0
 
 
 class Waiting:
-    """The connections whose clients have to send something, the longest wait first."""
+    """The connections whose clients have to send something, the longest silence first."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -37,8 +38,9 @@ class Waiting:
         self._line: dict[GuardedProtocol, None] = {}
 
     def add(self, connection: "GuardedProtocol") -> None:
-        """Put a connection at the end of the line, unless it stands there."""
-        self._line.setdefault(connection)
+        """Put a connection at the end of the line, also from another place in it."""
+        self.remove(connection)
+        self._line[connection] = None
 
     def remove(self, connection: "GuardedProtocol") -> None:
         """Take a connection out of the line."""
@@ -133,8 +135,9 @@ class GuardedProtocol(H11Protocol):
         is_unread = self.transport.get_write_buffer_size() > 0
         if not is_unread and (self.transport.is_closing() or not self._expects_data()):
             self._stop()
-        elif self._deadline is None:
-            self.waiting.add(self)
+            return
+        self.waiting.add(self)
+        if self._deadline is None:
             self._deadline = self.loop.call_later(self.waiting.limits.receive_seconds + _GRACE, self.cut)
 
     def _stop(self) -> None:
