@@ -1,17 +1,27 @@
 """Detectors and networks for clips, through the same routes."""
 
 import json
+import math
+import os
+import signal
+import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 import box_data
 import small
+from residua.data.video import reader
+from residua.errors import DataError
 from residua.jobs.load import load
 from residua.jobs.prepare import prepare
 from residua.jobs.train import create_run, fit_run
 from residua.jobs.train_request import TrainRequest
+from residua.serve.other_tasks import ClipModel
 from residua.spec.clip import Clip
 from residua.spec.inflate import inflate
 from residua.spec.preprocess import Preprocess
@@ -81,3 +91,50 @@ def test_a_network_for_clips_answers_for_whole_videos(tmp_path: Path) -> None:
     assert refused.status_code == 400
     assert "/proc/" not in refused.text
     assert again.status_code == 200
+
+
+class Probe:
+    """A predictor that only asks how long a video is."""
+
+    def __call__(self, path: Path) -> SimpleNamespace:
+        frames = reader.probe(path).frames
+        return SimpleNamespace(probabilities=np.array([[frames, 0.0]]))
+
+
+def clip_model() -> ClipModel:
+    pytest.importorskip("av", reason="clips need PyAV: pip install 'residua[video]'")
+    return ClipModel("clips", Probe(), "torch")
+
+
+def test_a_video_is_decoded_no_longer_than_its_request_waits(tmp_path: Path) -> None:
+    import clip_data
+
+    model = clip_model()
+    content = clip_data.write(tmp_path / "a.mp4", clip_data.numbered(8)).read_bytes()
+    model.probe()
+    hung = reader.process_reader().child
+    assert hung, "it runs before the first request"
+    os.kill(hung.pid, signal.SIGSTOP)
+    with pytest.raises(DataError, match="the video takes longer"):
+        model.compute([(content, time.monotonic() + 0.2)])
+    assert hung.poll() is not None
+    model.probe()
+    (output,) = model.compute([(content, time.monotonic() + 60)])
+    assert output.tolist() == [8, 0]
+
+
+def test_a_system_without_files_in_memory_decodes_a_temporary_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import clip_data
+
+    model = clip_model()
+    content = clip_data.write(tmp_path / "a.mp4", clip_data.numbered(8)).read_bytes()
+    monkeypatch.delattr(os, "memfd_create", raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (output,) = model.compute([(content, math.inf)])
+    assert output.tolist() == [8, 0]
+    with pytest.raises(DataError, match="the video") as refused:
+        model.compute([(b"no video", math.inf)])
+    assert str(tmp_path) not in str(refused.value)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.mp4"]

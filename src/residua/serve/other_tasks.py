@@ -1,7 +1,10 @@
 """Detectors and networks for clips as served models; their predictors say what they read."""
 
 import os
-from collections.abc import Sequence
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from residua.data.video import reader
 from residua.errors import DataError
+from residua.serve.limits import STANDARD
 from residua.serve.model import BATCH_SIZES, Holds
 from residua.spec.preprocess import Preprocess
 
@@ -97,7 +102,10 @@ class BoxModel(_TaskModel):
 
 
 class ClipModel(_TaskModel):
-    """A network for clips that is served; the worker decodes each video, clip after clip."""
+    """A network for clips that is served; the worker decodes each video, clip after clip.
+
+    An input is the video as it came, and when its request gets 429: then it is decoded no further.
+    """
 
     __slots__ = ()
     task: Holds = "clips"
@@ -106,12 +114,13 @@ class ClipModel(_TaskModel):
     """One video after the other."""
 
     def probe(self) -> None:
-        """No video is at hand: the first request is the trial."""
-        return
+        """No video is at hand: the first request is the trial, with a decoder that has started."""
+        with suppress(DataError):
+            reader.probe(b"")  # its process imports for a second, which no request should wait for
 
-    def read(self, file: bytes) -> bytes:
-        """The video as it came."""
-        return file
+    def read(self, file: bytes) -> tuple[bytes, float]:
+        """The video as it came, and its deadline of `time.monotonic()`."""
+        return file, time.monotonic() + STANDARD.compute_seconds
 
     def read_pixels(self, pixels: NDArray[Any]) -> Any:
         """Refuse: a picture is no video."""
@@ -119,7 +128,7 @@ class ClipModel(_TaskModel):
 
     def compute(self, inputs: Sequence[Any]) -> Sequence[NDArray[np.float64]]:
         """The mean probabilities (classes,) of each video."""
-        return [self._probabilities(file) if file else np.empty(0) for file in inputs]
+        return [self._probabilities(*each) if each[0] else np.empty(0) for each in inputs]
 
     def describe(self, output: Any, topk: int) -> dict[str, Any]:
         """The likeliest classes with the mean of their probabilities over the clips."""
@@ -127,16 +136,28 @@ class ClipModel(_TaskModel):
         top = [{"class": self.classes[label], "probability": float(output[label])} for label in likeliest]
         return {"classes": top}
 
-    def _probabilities(self, file: bytes) -> NDArray[np.float64]:
-        """The predictor reads files: the video becomes one in memory, nothing is written to a disk."""
-        number = os.memfd_create("residua-video")
-        path = Path(f"/proc/{os.getpid()}/fd/{number}")
+    def _probabilities(self, content: bytes, deadline: float) -> NDArray[np.float64]:
+        with _video_file(content) as path, reader.process_reader().requests_until(deadline):
+            try:
+                probabilities: NDArray[np.float64] = self.predictor(path).probabilities.mean(0)
+            except DataError as error:
+                raise DataError(str(error).replace(str(path), "the video")) from None
+        return probabilities
+
+
+@contextmanager
+def _video_file(content: bytes) -> Iterator[Path]:
+    """A video as the file that predictors read: in memory, or temporary where a system has no such files."""
+    if create := getattr(os, "memfd_create", None):
+        number = create("residua-video")
         try:
             with os.fdopen(number, "wb", closefd=False) as stream:
-                stream.write(file)
-            probabilities: NDArray[np.float64] = self.predictor(path).probabilities.mean(0)
-        except DataError as error:
-            raise DataError(str(error).replace(str(path), "the video")) from None
+                stream.write(content)
+            yield Path(f"/proc/{os.getpid()}/fd/{number}")
         finally:
             os.close(number)
-        return probabilities
+        return
+    with tempfile.TemporaryDirectory(prefix="residua-") as folder:
+        path = Path(folder, "video")
+        path.write_bytes(content)
+        yield path

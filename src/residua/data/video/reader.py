@@ -7,7 +7,8 @@ States of a `ClipReader`:
                             +-- no answer in time, crash, caller interrupted --> child is killed --> stopped
 
 Each process of a run has one reader (`process_reader`); a fork starts its own. The child also ends by itself:
-when its pipe closes, and by an alarm when a request takes too long.
+when its pipe closes, and by an alarm when a request takes too long. A caller that has less time sets a
+deadline for all its requests (`requests_until`).
 """
 
 import atexit
@@ -18,7 +19,8 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -178,6 +180,16 @@ class ClipReader:
         self.seconds, self.memory, self.lock = seconds, memory, Lock()
         self.child: subprocess.Popen[bytes] | None = None
         self.pipe: Connection[bytes, bytes] | None = None
+        self.deadline = math.inf
+
+    @contextmanager
+    def requests_until(self, deadline: float) -> Iterator[None]:
+        """End each request inside at `deadline` of `time.monotonic()`, where `seconds` would let it go on."""
+        before, self.deadline = self.deadline, deadline
+        try:
+            yield
+        finally:
+            self.deadline = before
 
     def run(
         self, request: Request, content: bytes, name: str, choose: ChooseFrames | None = None
@@ -194,11 +206,12 @@ class ClipReader:
             The answer, and its pixels (n, H, W, C) uint8; an empty array when it has none.
 
         Raises:
-            DataError: The child takes longer than `seconds`, or crashes. It is killed; the next request
-                starts another.
+            DataError: The child takes longer than `seconds` or the deadline, or crashes. It is killed; the
+                next request starts another.
         """
         with self.lock:
-            pipe, deadline = self._running_pipe(), time.monotonic() + self.seconds
+            pipe = self._running_pipe()
+            deadline = min(time.monotonic() + self.seconds, self.deadline)
             try:
                 pipe.send_bytes(request.to_json())
                 if not request.file:
@@ -217,7 +230,10 @@ class ClipReader:
 
     def _receive_json(self, pipe: "Connection[bytes, bytes]", deadline: float, name: str) -> dict[str, Any]:
         if not pipe.poll(max(0.0, deadline - time.monotonic())):
-            raise DataError(f"{name} takes longer than {self.seconds:g} s to decode: {_REMEDY}")
+            if self.child:
+                self.child.kill()  # it decodes on: waiting for its end would take _EXIT_SECONDS
+            limit = f"{self.seconds:g} s" if deadline < self.deadline else "there is time for"
+            raise DataError(f"{name} takes longer than {limit} to decode: {_REMEDY}")
         head: dict[str, Any] = json.loads(pipe.recv_bytes(1 << 20))
         return head
 
