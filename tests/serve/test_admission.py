@@ -77,3 +77,19 @@ def test_more_images_than_are_computed_in_time_are_refused() -> None:
 
 def test_the_speed_of_batches_is_that_of_the_largest() -> None:
     assert BatchTimes((1, 2, 4), (0.1, 0.15, 0.25)).images_per_second == pytest.approx(16)
+
+
+def test_pixels_are_limited_for_all_requests_together_until_their_places_are_free() -> None:
+    gate = admission(10, pixels=100)
+    with gate.place() as first, gate.place() as second:
+        gate.hold(first, 60)
+        with pytest.raises(Refusal, match="fill the memory") as refusal:
+            gate.hold(second, 41)
+        assert (refusal.value.status, refusal.value.reason) == (429, "pixels")
+        assert "Retry-After" in refusal.value.headers
+        gate.hold(second, 40)
+    with gate.place() as alone:
+        with pytest.raises(Refusal, match=r"101 pixels.*at most 100") as refusal:
+            gate.hold(alone, 101)
+        assert (refusal.value.status, refusal.value.reason) == (413, "too many pixels")
+        gate.hold(alone, 100)

@@ -2,9 +2,11 @@
 
 import asyncio
 import threading
+import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 
 from residua.serve.batcher import Batcher, Turn
@@ -77,6 +79,23 @@ def test_outputs_belong_to_their_turn_whatever_leaves_in_between() -> None:
         ]
         for turn, given in staying:
             assert await turn.future == [(each, "computed") for each in given]
+        batcher.close()
+
+    run(work)
+
+
+def test_abandoned_turns_leave_no_inputs_while_others_are_computed() -> None:
+    async def work() -> None:
+        gate, batcher = Gate(), Batcher(SIZES)
+        first = batcher.submit(gate, ["first"])
+        await asyncio.to_thread(gate.has_begun.wait)
+        picture = np.zeros(3)
+        left = weakref.ref(picture)
+        batcher.abandon(batcher.submit(gate, [picture]))
+        del picture
+        assert left() is None
+        gate.is_open.set()
+        await first.future
         batcher.close()
 
     run(work)

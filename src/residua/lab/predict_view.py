@@ -19,8 +19,8 @@ router = APIRouter(prefix="/api")
 @router.post("/predict")
 async def predict(request: Request, lab: TheLab, run: TheRun) -> JSONResponse:
     """Predict the image in the body with the network of a run."""
-    image = await lab.bodies.receive(request)
-    return JSONResponse(await in_thread(lambda: lab.networks.call(_predict, run, image)))
+    async with lab.bodies.receive(request) as image:
+        return JSONResponse(await in_thread(lambda: lab.networks.call(_predict, run, image)))
 
 
 # What follows runs in the process that holds networks.

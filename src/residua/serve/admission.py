@@ -3,8 +3,9 @@
 A request passes two gates. While its body arrives it is a reader: readers are counted apart, so that clients
 who send slowly keep nobody from the worker. When it is whole it takes a place: there are as many places as
 the server computes in `wait_seconds`, by the speed that it measures all the time. Beyond them a request is
-refused with 429, before its body is read where possible, and told after how many seconds to come again. All
-of this runs in the event loop, so that no lock is needed.
+refused with 429, before its body is read where possible, and told after how many seconds to come again.
+Whatever the places, the pixels that all requests hold are limited: a file of 8 KB may have 25 million. All of
+this runs in the event loop, so that no lock is needed.
 """
 
 import math
@@ -26,6 +27,8 @@ class Accepted:
 
     images: int = 1
     """Images that it holds; known once its body is parsed."""
+    pixels: int = 0
+    """Pixels that its images hold; known before any of them is decoded."""
 
 
 @dataclass(eq=False)
@@ -85,11 +88,25 @@ class Admission:
             raise self._busy()
         mine.images = images
 
+    def hold(self, mine: Accepted, pixels: int) -> None:
+        """Let an accepted request hold pixels, until its place is free.
+
+        Raises:
+            Refusal: 413 when they are more than all requests may hold, 429 when others hold too many now.
+        """
+        most = self.limits.pixels
+        if pixels > most:
+            text = f"{pixels:,} pixels in one request: send at most {most:,}"
+            raise Refusal(413, text, reason="too many pixels")
+        if pixels + sum(each.pixels for each in self.accepted if each is not mine) > most:
+            raise self._busy("the images of other requests fill the memory", reason="pixels")
+        mine.pixels = pixels
+
     def late(self) -> Refusal:
         """The refusal of a request that could not be computed in time."""
         text = f"not computed within {self.limits.compute_seconds:g} s: send it again later"
         return Refusal(429, text, reason="deadline", retry_after=self.images / self.speed.rate)
 
-    def _busy(self) -> Refusal:
-        text = "all places in the queue are taken: send the request again after Retry-After seconds"
-        return Refusal(429, text, reason="busy", retry_after=self.images / self.speed.rate or 1.0)
+    def _busy(self, what: str = "all places in the queue are taken", reason: str = "busy") -> Refusal:
+        text = f"{what}: send the request again after Retry-After seconds"
+        return Refusal(429, text, reason=reason, retry_after=self.images / self.speed.rate or 1.0)

@@ -102,6 +102,12 @@ class Batcher:
             self._changed.notify()
         return turn
 
+    def abandon(self, turn: Turn) -> None:
+        """Drop a turn that no client waits for, with its inputs, even while the worker computes others."""
+        turn.is_abandoned = True
+        with self._changed:
+            self._turns = deque(each for each in self._turns if each is not turn)
+
     def waiting(self) -> int:
         """Inputs that wait for the worker."""
         with self._changed:

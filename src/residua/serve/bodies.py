@@ -6,6 +6,8 @@ send slowly keep nobody out.
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from starlette.requests import ClientDisconnect, Request
@@ -47,25 +49,35 @@ class _Body:
 
 
 class Bodies:
-    """The bodies that are arriving, and the memory they take; all of it runs in the event loop."""
+    """The bodies of requests that are not answered yet, and the memory they take; all in the event loop."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._arriving: set[_Body] = set()
+        self._whole = 0  # bytes of bodies that have arrived and are in use
 
-    async def receive(self, request: Request) -> bytes:
-        """Receive the body of a request.
+    @asynccontextmanager
+    async def receive(self, request: Request) -> AsyncIterator[bytes]:
+        """Receive the body of a request, whose memory counts until the block ends.
 
         Args:
             request: Its body has not been read.
 
-        Returns:
+        Yields:
             The whole body.
 
         Raises:
             Refusal: 413 when it is too large, 408 when it takes too long, 429 when there is no room for it.
             ConnectionLost: The client closed the connection.
         """
+        content = await self._received(request)
+        self._whole += len(content)
+        try:
+            yield content
+        finally:
+            self._whole -= len(content)
+
+    async def _received(self, request: Request) -> bytes:
         seconds = self._limits.receive_seconds
         self.check_length(request)
         body = _Body(asyncio.timeout(seconds))
@@ -103,7 +115,9 @@ class Bodies:
         """Wait until `more` bytes of a body fit into the memory. Refusal if it is too large."""
         if len(body.content) + more > self._limits.body_bytes:
             raise self._too_large()
-        while sum(len(each.content) for each in self._arriving) + more > self._limits.bodies_bytes:
+        while (
+            self._whole + sum(len(each.content) for each in self._arriving) + more > self._limits.bodies_bytes
+        ):
             await self._end_slowest()
 
     async def _end_slowest(self) -> None:

@@ -21,10 +21,12 @@ class Limits:
     """Most headers of a request."""
     images: int = 128
     """Most images of a request."""
+    pixels: int = 80_000_000
+    """Most pixels of all requests together: 240 MB as RGB, three of the largest images, six of a phone."""
     bodies: int = 256
     """Most requests whose bodies arrive at the same time; they take no place in the queue."""
     bodies_bytes: int = 64 * MIB
-    """Most memory of the bodies that are arriving or waiting."""
+    """Most memory of the bodies that are arriving, waiting or being computed."""
     connections: int = 512
     """Most open connections; beyond them, the one that has been silent the longest is closed."""
     queue: int = 0

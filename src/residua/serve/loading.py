@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from residua.errors import ConfigError
@@ -42,7 +43,8 @@ def load_model(
         if engine != "auto":
             raise ConfigError(f"--engine {engine}: {path} has its own engine, leave the option out")
         exported = load_exported(path)
-        return picture_model(title, exported, exported.engine.name)
+        model = picture_model(title, exported, exported.engine.name)
+        return replace(model, holds_pictures=exported.facts.takes != "inputs")
     from residua.serve.trained import load_trained  # torch, which exported files do without
 
     return load_trained(path, title, engine, listen, running=running)

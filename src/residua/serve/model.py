@@ -4,6 +4,7 @@ Reading and computing are apart: many threads read files, one computes. Nothing 
 exported network is served without it.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -11,7 +12,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from residua.data.decode import decode
+from residua.data.decode import MAX_PIXELS, decode, read_size
 from residua.errors import NonFiniteError
 from residua.predict.picture_classifier import PictureClassifier
 from residua.predict.prediction import Prediction
@@ -50,6 +51,10 @@ class ServedModel(Protocol):
     @property
     def preprocess(self) -> Preprocess:
         """The path from a picture to the input of the network."""
+
+    @property
+    def holds_pictures(self) -> bool:
+        """Whether an input is the whole picture, not a view of one size."""
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -96,6 +101,8 @@ class PictureModel:
     """Why there is no Grad-CAM; empty where there is one."""
     sizes: tuple[int, ...] = BATCH_SIZES
     """Sizes of batches."""
+    holds_pictures: bool = False
+    """Whether the network itself crops, so that its inputs are whole pictures."""
 
     @property
     def task(self) -> Holds:
@@ -127,11 +134,13 @@ class PictureModel:
         shapes = [view.shape for view in inputs]
         for shape in dict.fromkeys(shapes):  # an exported graph that crops itself reads images of any size
             places = [place for place, each in enumerate(shapes) if each == shape]
-            outputs = self.classifier.probabilities(np.stack([inputs[place] for place in places]))
-            if not np.isfinite(outputs).all():
-                raise NonFiniteError("the network computes NaN or infinity: its weights cannot be used")
-            for place, row in zip(places, outputs, strict=True):
-                rows[place] = row
+            most = max(1, MAX_PIXELS // (shape[1] * shape[2]))  # whole pictures may be large: few at once
+            for part in (places[start : start + most] for start in range(0, len(places), most)):
+                outputs = self.classifier.probabilities(np.stack([inputs[place] for place in part]))
+                if not np.isfinite(outputs).all():
+                    raise NonFiniteError("the network computes NaN or infinity: its weights cannot be used")
+                for place, row in zip(part, outputs, strict=True):
+                    rows[place] = row
         return rows
 
     def describe(self, output: Any, topk: int) -> dict[str, Any]:
@@ -162,6 +171,12 @@ def picture_model(
         no_cam: Why not.
     """
     return PictureModel(name, classifier, engine, classifier.classes, cam, "" if cam else no_cam)
+
+
+def picture_pixels(pictures: Sequence[bytes | NDArray[Any]]) -> int:
+    """Pixels of encoded images, by their headers, and values of arrays. DataError where there is no image."""
+    sizes = (each.shape if isinstance(each, np.ndarray) else read_size(each) for each in pictures)
+    return sum(math.prod(size) for size in sizes)
 
 
 def crop_of(file: bytes, preprocess: Preprocess) -> list[float]:

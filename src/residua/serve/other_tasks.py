@@ -63,6 +63,8 @@ class BoxModel(_TaskModel):
     __slots__ = ()
     task: Holds = "boxes"
     """What it reads and predicts."""
+    holds_pictures = True
+    """Boxes are in pixels of the picture."""
     sizes = BATCH_SIZES
     """Sizes of batches."""
 
@@ -110,6 +112,8 @@ class ClipModel(_TaskModel):
     __slots__ = ()
     task: Holds = "clips"
     """What it reads."""
+    holds_pictures = False
+    """A video waits as it came."""
     sizes = (1,)
     """One video after the other."""
 

@@ -4,7 +4,8 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -12,8 +13,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from residua.errors import DataError
+from residua.serve.admission import Accepted
 from residua.serve.bodies import Bodies
-from residua.serve.model import ServedModel, crop_of
+from residua.serve.model import ServedModel, crop_of, picture_pixels
 from residua.serve.problems import ConnectionLost, Refusal
 from residua.serve.service import Service, StageSeconds
 from residua.serve.tensors import LENGTH_HEADER, InferResponse, parse_request, response
@@ -41,19 +43,19 @@ class PredictionRequests:
         Raises:
             Refusal: It cannot be served.
         """
-        body = await self._receive(request)
         content_type = request.headers.get("content-type", "")
-        return await self._in_time(request, self._predict(body, content_type, topk, cam))
+        async with self._received(request) as body:
+            return await self._in_time(request, self._predict(body, content_type, topk, cam))
 
     async def infer(self, request: Request) -> Response:
         """Respond to a request of the Open Inference Protocol. Refusal when it cannot be served."""
-        body = await self._receive(request)
-        return await self._in_time(request, self._infer(body, request.headers.get(LENGTH_HEADER)))
+        async with self._received(request) as body:
+            return await self._in_time(request, self._infer(body, request.headers.get(LENGTH_HEADER)))
 
-    async def _receive(self, request: Request) -> bytes:
+    def _received(self, request: Request) -> AbstractAsyncContextManager[bytes]:
         self._bodies.check_length(request)
         self._service.check_open()
-        return await self._bodies.receive(request)
+        return self._bodies.receive(request)
 
     async def _predict(self, body: bytes, content_type: str, topk: int, cam: bool) -> Response:
         service, start = self._service, time.monotonic()
@@ -63,7 +65,7 @@ class PredictionRequests:
             files = await service.in_thread(parse) if is_form(content_type) else parse()
             service.admission.widen(place, len(files))
             seconds.decode += time.monotonic() - start
-            inputs = await self._read([partial(model.read, file) for file in files], seconds)
+            inputs = await self._read(model, place, files, model.read, seconds)
             outputs = await self._compute(model, inputs, seconds)
             predictions = await service.in_thread(_described, model, outputs, topk)
             if cam:
@@ -79,17 +81,32 @@ class PredictionRequests:
         model, seconds = service.model, StageSeconds()
         with service.admission.place() as place:
             parsed = await service.in_thread(parse_request, body, json_length, model, service.limits)
-            service.admission.widen(place, len(parsed.jobs))
+            service.admission.widen(place, len(parsed.pictures))
             seconds.decode += time.monotonic() - start
-            inputs = await self._read(parsed.jobs, seconds)
+            inputs = await self._read(model, place, parsed.pictures, parsed.read, seconds)
             outputs = await self._compute(model, inputs, seconds)
             rendered = await service.in_thread(response, parsed, outputs, model)
         service.observe(seconds, time.monotonic() - start)
         return _protocol_response(rendered)
 
-    async def _read(self, jobs: Sequence[Any], seconds: StageSeconds) -> list[Any]:
+    async def _read(
+        self,
+        model: ServedModel,
+        place: Accepted,
+        pictures: Sequence[Any],
+        read: Callable[[Any], Any],
+        seconds: StageSeconds,
+    ) -> list[Any]:
+        """The inputs of a model, of which none is decoded before there is room for all their pixels."""
+        service, start = self._service, time.monotonic()
         try:
-            return await self._service.read_inputs(jobs, seconds)
+            if model.holds_pictures:
+                pixels = await service.in_thread(picture_pixels, pictures)
+            else:
+                pixels = len(pictures) * model.preprocess.size**2
+            service.admission.hold(place, pixels)
+            seconds.decode += time.monotonic() - start
+            return await service.read_inputs([partial(read, each) for each in pictures], seconds)
         except DataError as error:
             raise Refusal(400, str(error), reason="bad image") from None
 

@@ -117,7 +117,7 @@ class Service:
         try:
             outputs = await turn.future
         finally:
-            turn.is_abandoned = True
+            self._batcher.abandon(turn)
         end = time.monotonic()
         seconds.queue += turn.started - turn.arrival
         seconds.infer += end - turn.started

@@ -62,8 +62,10 @@ class InferRequest:
 
     id: str
     """What the client calls it; empty for nothing."""
-    jobs: tuple[Callable[[], Any], ...]
-    """One function for each input of the network, which reads it."""
+    pictures: tuple[Any, ...]
+    """What the inputs of the network are read from, one each: encoded images, or arrays."""
+    read: Callable[[Any], Any]
+    """Reads one of them."""
     outputs: tuple[RequestedOutput, ...]
     """What to respond with."""
 
@@ -123,11 +125,11 @@ def parse_request(body: bytes, json_length: str | None, model: ServedModel, limi
     tensors = _field(plain, "inputs", list)
     if len(tensors) != 1:
         raise _wrong(f"{len(tensors)} inputs: give one of {_names(model)}")
-    jobs = _jobs(tensors[0], body[split:], model, limits)
+    pictures, read = _pictures(tensors[0], body[split:], model, limits)
     name = plain.get("id", "")
     if not isinstance(name, str):
         raise _wrong("id is no text")
-    return InferRequest(name, jobs, _requested(plain, model))
+    return InferRequest(name, pictures, read, _requested(plain, model))
 
 
 def response(request: InferRequest, outputs: Sequence[Any], model: ServedModel) -> InferResponse:
@@ -163,21 +165,21 @@ def _listed(values: Sequence[Any], rows: int) -> str:
     return ", ".join(json.dumps(part, ensure_ascii=False, allow_nan=False)[1:-1] for part in parts)
 
 
-def _jobs(tensor: Any, binary: bytes, model: ServedModel, limits: Limits) -> tuple[Callable[[], Any], ...]:
-    """A function for each row of the one input tensor."""
+def _pictures(
+    tensor: Any, binary: bytes, model: ServedModel, limits: Limits
+) -> tuple[tuple[Any, ...], Callable[[Any], Any]]:
+    """The rows of the one input tensor, and what reads each."""
     name, datatype = _field(tensor, "name", str), _field(tensor, "datatype", str)
     known = {each["name"]: each for each in inputs_of(model)}
     if name not in known or known[name]["datatype"] != datatype:
         raise _wrong(f"an input that this network does not have: give {_names(model)}")
     shape = _shape(tensor, known[name]["shape"], limits)
     if datatype == "BYTES":
-        files = _files(tensor, binary, shape[0])
-        return tuple(partial(model.read, file) for file in files)
+        return tuple(_files(tensor, binary, shape[0])), model.read
     if datatype == "UINT8":
-        pixels = _array(tensor, binary, shape, np.dtype(np.uint8))
-        return tuple(partial(model.read_pixels, one) for one in pixels)
+        return tuple(_array(tensor, binary, shape, np.dtype(np.uint8))), model.read_pixels
     values = _array(tensor, binary, shape, np.dtype("<f4"))
-    return tuple(partial(_view, one, model.preprocess) for one in values)
+    return tuple(values), partial(_view, preprocess=model.preprocess)
 
 
 def _shape(tensor: Any, known: Sequence[int], limits: Limits) -> tuple[int, ...]:
