@@ -135,6 +135,10 @@ def naming_too_few_classes(model: onnx.ModelProto) -> None:
     model.metadata_props[0].value = facts(classes=CLASSES[:2]).to_text()
 
 
+def naming_half_a_character(model: onnx.ModelProto) -> None:
+    model.metadata_props[0].value = model.metadata_props[0].value.replace('"red"', '"\\ud800"')
+
+
 @pytest.mark.parametrize(
     ("change", "word"),
     [
@@ -153,6 +157,7 @@ def naming_too_few_classes(model: onnx.ModelProto) -> None:
         (with_an_unknown_operator, "Surprise"),
         (of_a_newer_format, "99"),
         (naming_too_few_classes, "2 of 3"),
+        (naming_half_a_character, "half a character"),
     ],
 )
 def test_an_onnx_file_that_could_do_more_than_compute_is_refused(

@@ -124,6 +124,9 @@ def test_class_names_may_be_written_by_hand_but_all_of_them(saved: Path) -> None
         rewrite(saved, label_names=wrong)
         with pytest.raises(CheckpointError, match=r"config\.json (names|has label_names)"):
             residua.load(saved)
+    rewrite(saved, label_names=["azure", "emerald", "\ud800"])
+    with pytest.raises(CheckpointError, match=r"config\.json .*half a character"):
+        residua.load(saved)
 
 
 @pytest.mark.parametrize(

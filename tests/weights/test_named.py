@@ -202,6 +202,7 @@ def test_a_repository_of_another_network_is_refused_before_its_weights_are_read(
     "change",
     [
         {"architecture": 7},
+        {"pretrained_cfg": {**RESNET["pretrained_cfg"], "label_names": [*"abcd", "\ud800"]}},  # type: ignore[dict-item]
         {"pretrained_cfg": {**RESNET["pretrained_cfg"], "input_size": "wide"}},  # type: ignore[dict-item]
         {"pretrained_cfg": {**RESNET["pretrained_cfg"], "crop_pct": 0}},  # type: ignore[dict-item]
         {"pretrained_cfg": {**RESNET["pretrained_cfg"], "num_classes": "many"}},  # type: ignore[dict-item]

@@ -104,7 +104,9 @@ def test_a_file_without_digest_says_so(tmp_path: Path) -> None:
         read(path)
 
 
-@pytest.mark.parametrize("facts", ["[1]", "{", "[" * 100_000, '{"a": 1' + "0" * 5000 + "}"])
+@pytest.mark.parametrize(
+    "facts", ['{"classes": ["\\ud800"]}', "[1]", "{", "[" * 100_000, '{"a": 1' + "0" * 5000 + "}"]
+)
 def test_facts_that_are_no_json_map_are_refused(tmp_path: Path, facts: str) -> None:
     with (tmp_path / "a").open("wb") as file:
         store._write(file, store._new_header([], facts), ())

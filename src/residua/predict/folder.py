@@ -10,7 +10,7 @@ from residua.nn.network import Network, build
 from residua.spec import zoo
 from residua.spec.arch import Arch
 from residua.spec.named_network import original_name, split_text
-from residua.spec.record import from_plain, parse_json, to_plain
+from residua.spec.record import check_characters, from_plain, parse_json, to_plain
 from residua.spec.walk import block_repeats
 from residua.version import __version__
 from residua.weights.dialect import listed
@@ -159,4 +159,8 @@ def _classes(plain: dict[str, Any], arch: Arch, folder: Path) -> tuple[str, ...]
         raise CheckpointError(f"{folder / CONFIG} has label_names that are no list of texts: write them so")
     if names and len(names) != arch.classes:
         raise CheckpointError(f"{folder / CONFIG} names {len(names)} of {arch.classes} classes: name each")
+    try:
+        check_characters("label_names", names)
+    except ConfigError as error:
+        raise CheckpointError(f"{folder / CONFIG} cannot be used: {error}") from None
     return tuple(names)

@@ -90,6 +90,23 @@ def check_range(path: str, value: float, low: float, high: float, *, zero: str =
     check_field(path, value, low <= value <= high, f"{low}{f' ({zero})' if zero else ''} to {high}")
 
 
+def check_characters(path: str, texts: Iterable[str]) -> None:
+    """Check that UTF-8 can hold texts: JSON can spell half a character (`\\ud800`), and nothing can write it.
+
+    Args:
+        path: Dotted path of their field.
+        texts: The texts, e.g. names of classes.
+
+    Raises:
+        ConfigError: One of them holds half a character.
+    """
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ConfigError(f"{path} holds half a character, a lone surrogate: write it as UTF-8") from None
+
+
 def _short_text(value: object) -> str:
     """`value` as text of a length that fits into a line."""
     return str(value) if len(str(value)) <= LONGEST_NAME else _brief.repr(value)

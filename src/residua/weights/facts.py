@@ -12,7 +12,7 @@ from residua.errors import CheckpointError, ConfigError
 from residua.spec.arch import Arch
 from residua.spec.detector import Detector
 from residua.spec.provenance import Provenance
-from residua.spec.record import from_plain
+from residua.spec.record import check_characters, from_plain
 
 FORMAT = 2
 """Version of the format; a file with a higher number was written by a later residua."""
@@ -53,6 +53,7 @@ def check_facts(facts: Any, path: Path) -> dict[str, Any]:
         return facts
     try:
         known = from_plain(Facts, facts, path="facts", others=True)
+        check_characters("facts.classes", known.classes)
     except ConfigError as error:
         raise CheckpointError(f"{path} holds wrong facts: {error}") from None
     if known.arch and "classes" not in facts:

@@ -13,7 +13,7 @@ from residua.spec.arch import Arch
 from residua.spec.change import with_preprocess
 from residua.spec.named_network import arch_of
 from residua.spec.preprocess import Preprocess
-from residua.spec.record import from_plain, nearest, parse_json
+from residua.spec.record import check_characters, from_plain, nearest, parse_json
 from residua.weights.store import open_file, regular_size
 
 CONFIG = "config.json"
@@ -100,12 +100,13 @@ def read_config(folder: Path, name: str) -> KnownNetwork:
     try:
         arch = with_preprocess(arch_of(NETWORKS[theirs]), _preprocess(config))
         arch = replace(arch, classes=from_plain(int, config.get("num_classes", 1000), path="num_classes"))
+        labels = config.get("label_names", plain.get("label_names"))
+        is_list = isinstance(labels, list) and all(isinstance(label, str) for label in labels)
+        classes = tuple(labels) if is_list and len(labels) == arch.classes else ()
+        check_characters("label_names", classes)
     except (ConfigError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / CONFIG} of {name} cannot be used: {error}") from None
-    labels = config.get("label_names", plain.get("label_names"))
-    is_list = isinstance(labels, list) and all(isinstance(label, str) for label in labels)
-    named = isinstance(labels, list) and is_list and len(labels) == arch.classes
-    return KnownNetwork(arch, tuple(labels) if isinstance(labels, list) and named else ())
+    return KnownNetwork(arch, classes)
 
 
 def licence(folder: Path) -> str:

@@ -195,6 +195,12 @@ def test_names_that_are_no_utf8_still_load_and_print(folder: Maker) -> None:
     "".join(titles(images)).encode()
 
 
+def test_a_class_whose_folder_is_no_utf8_has_a_name_that_can_be_written(folder: Maker) -> None:
+    root = folder(cat=2, dog=2)
+    (root / "dog").rename(root / os.fsdecode(b"\xff"))
+    assert open_dataset(str(root), val_fraction=0.5).train.classes == ("cat", "\\udcff")
+
+
 def test_judged_images_are_labelled_in_the_networks_order(folder: Maker) -> None:
     root = folder(cat=2, dog=1)
     split = open_evaluation_split(str(root), classes=["dog", "emu", "cat"])

@@ -193,7 +193,8 @@ def _list_split(
         names += images
         labels += [label] * len(images)
         skipped += others
-    class_names = tuple(name for name, _ in classes)
+    # bytes that are no text are escaped, as in the names of images
+    class_names = tuple(name.encode("utf-8", "backslashreplace").decode() for name, _ in classes)
     files_of_split = Files.of(root, names)
     return Images(name, class_names, np.array(labels, np.int64), files=files_of_split, media_type=media_type)
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from residua.errors import CheckpointError, ConfigError
 from residua.spec.arch import Arch
 from residua.spec.preprocess import Preprocess
-from residua.spec.record import from_plain, parse_json, to_json
+from residua.spec.record import check_characters, from_plain, parse_json, to_json
 
 KEY = "residua"
 """Name of the facts in a file."""
@@ -67,6 +67,7 @@ class ExportFacts:
                 version = plain.get("format") if isinstance(plain, dict) else "none"
                 raise ConfigError(f"format {version!r} instead of {FORMAT}")
             facts = from_plain(cls, plain)
+            check_characters("the text", [facts.to_text()])
         except (ConfigError, ValueError) as error:
             raise CheckpointError(f"{path} has facts that cannot be read: {error}: export it again") from None
         if len(facts.classes) != facts.arch.classes:
