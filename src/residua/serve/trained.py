@@ -16,17 +16,23 @@ from PIL import Image
 from residua import tasks
 from residua.analyse.cam import grad_cam
 from residua.analyse.regions import TINT
-from residua.errors import ConfigError
+from residua.data.listing import ListingOptions
+from residua.data.open import check_is_local, find
+from residua.data.sources.table import parse_source
+from residua.errors import ConfigError, ResiduaError
 from residua.events import Event
 from residua.jobs.load import load
 from residua.predict.classifier import Classifier
-from residua.predict.engines.choose import same_engine
+from residua.predict.engines.choose import SAMPLE, same_engine
 from residua.predict.predictor import network_inputs
+from residua.runs.run import open_run
 from residua.serve.model import ServedModel, picture_model
 from residua.serve.other_tasks import BoxModel, ClipModel
 
 BATCH_SIZE = 8
 """Images of a batch for which an engine is chosen."""
+MOST_LISTED = 100_000
+"""Most images of a run that are listed when an engine is chosen: a server starts in seconds."""
 
 
 def load_trained(
@@ -62,9 +68,36 @@ def load_trained(
         same = same_engine(predictor.network, running, batch_size=BATCH_SIZE, listen=listen)
         classifier = replace(predictor, engine=same)
     else:
-        classifier = predictor.with_engine(engine, batch_size=BATCH_SIZE, listen=listen)
+        views = own_views(path, predictor) if engine == "auto" else None
+        classifier = predictor.with_engine(engine, views, batch_size=BATCH_SIZE, listen=listen)
     described = classifier.engine.name if classifier.engine else described
     return picture_model(name, classifier, described, cam, _no_cam(predictor))
+
+
+def own_views(path: Path, classifier: Classifier) -> NDArray[np.uint8] | None:
+    """A few views of the images of a run, on which engines must agree.
+
+    Args:
+        path: As in `load_trained`.
+        classifier: The network of the run.
+
+    Returns:
+        The views (SAMPLE, C, S, S) of images from its validation set where it has one of its own; None where
+        they cannot be read soon: of what is no run, and for sources that are named, on another machine, moved
+        or large.
+    """
+    try:
+        run = open_run(path)
+        data, facts = run.recipe.data, run.identity
+        if parse_source(data.source).name or facts["train"] + facts["test"] > MOST_LISTED:
+            return None
+        check_is_local(data.source, named_by=path)
+        listing = find(data.source, options=ListingOptions(val_fraction=data.val_fraction))
+        images = listing.test or listing.train
+        places = np.linspace(0, len(images) - 1, SAMPLE).astype(int).tolist()
+        return np.stack([classifier.view(images.item(place)) for place in places])
+    except (ResiduaError, OSError):
+        return None
 
 
 def cam_pictures(classifier: Classifier, views: NDArray[np.uint8]) -> Sequence[bytes]:
