@@ -41,9 +41,7 @@ def test_images_that_are_not_at_hand_are_not_waited_for(tmp_path: Path) -> None:
     assert [own_views(path, ColourClassifier()) for path in places] == [None] * 5  # type: ignore[arg-type]
 
 
-def test_the_choice_of_an_engine_gets_them(
-    trained_run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_choice_of_an_engine_gets_them(trained_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     views, compared = np.zeros((2, 3, 12, 12), np.uint8), []
 
     def chosen(network: Any, views: Any, **_: Any) -> Any:

@@ -101,8 +101,8 @@ def read_config(folder: Path, name: str) -> KnownNetwork:
         arch = with_preprocess(arch_of(NETWORKS[theirs]), _preprocess(config))
         arch = replace(arch, classes=from_plain(int, config.get("num_classes", 1000), path="num_classes"))
         labels = config.get("label_names", plain.get("label_names"))
-        is_list = isinstance(labels, list) and all(isinstance(label, str) for label in labels)
-        classes = tuple(labels) if is_list and len(labels) == arch.classes else ()
+        named = labels if isinstance(labels, list) and all(isinstance(label, str) for label in labels) else []
+        classes = tuple(named) if len(named) == arch.classes else ()
         check_characters("label_names", classes)
     except (ConfigError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / CONFIG} of {name} cannot be used: {error}") from None
