@@ -56,7 +56,7 @@ def test_more_scans_are_refused_before_the_file_reaches_pillow(
     (tmp_path / "slow.jpg").write_bytes(content := with_scans(MAX_SCANS + 1))
     assert read_size(tmp_path / "slow.jpg") == (64, 48)  # of a header alone nothing is counted
     monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("it reached Pillow"))
-    with pytest.raises(DataError, match=r"slow\.jpg has more than 100 JPEG scans"):
+    with pytest.raises(DataError, match=r"slow\.jpg .* 100 JPEG scans"):
         read(tmp_path / "slow.jpg")
     with pytest.raises(DataError, match="100 JPEG scans"):
         read(content)
