@@ -1,5 +1,7 @@
 """`residua export --int8`: files that people use, and what is refused without leaving a trace."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from colour_network import colour_network, stretched_network
 from residua.errors import CheckpointError, ConfigError
 from residua.jobs.exported_files import Export, ExportedFile, Int8Result
 from residua.predict.export import int8
+from residua.predict.export.int8_targets import TARGETS
 from small import picture, split_folder
 
 
@@ -67,6 +70,36 @@ def test_that_nothing_is_left_of_a_file_that_loses_too_much(
     with pytest.raises(CheckpointError, match="max-drop"):
         residua.export(tmp_path / "stretched", int8=True, verify=photos, out=tmp_path)
     assert {*tmp_path.iterdir()} == before
+
+
+def with_other_weights(model: bytes) -> bytes:
+    """An ONNX file with the largest of its initializers shifted by one."""
+    import onnx
+
+    other = onnx.load_from_string(model)
+    tensor = max(other.graph.initializer, key=lambda each: len(each.raw_data))
+    tensor.raw_data = tensor.raw_data[1:] + tensor.raw_data[:1]
+    return other.SerializeToString()
+
+
+@pytest.mark.parametrize("damage", [with_other_weights, lambda model: model[:-1]], ids=["weights", "cut"])
+@pytest.mark.parametrize("with_preprocessing", [False, True])
+def test_that_a_file_that_computes_something_else_once_loaded_is_not_kept(
+    with_preprocessing: bool,
+    damage: Callable[[bytes], bytes],
+    tmp_path: Path,
+    photos: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    onnx_target = TARGETS["onnx"]
+
+    def save_damaged(model: bytes, file: Path) -> None:
+        onnx_target.save(damage(model), file)
+
+    monkeypatch.setitem(TARGETS, "onnx", replace(onnx_target, save=save_damaged))
+    with pytest.raises(CheckpointError, match=r"colours-int8\.onnx"):
+        exported(tmp_path, photos, with_preprocessing=with_preprocessing)
+    assert [path.name for path in tmp_path.iterdir()] == ["colours"]
 
 
 def test_that_out_may_name_the_file_and_a_folder_that_is_missing(tmp_path: Path, photos: Path) -> None:

@@ -23,11 +23,13 @@ from residua.jobs.export_request import ExportRequest
 from residua.jobs.exported_files import Int8Result
 from residua.nn.network import Network
 from residua.predict.engines.engine import Engine
+from residua.predict.export import gate
 from residua.predict.export.gate import GateBatch, Parity, compare, gate_batches, with_odd_sizes
 from residua.predict.export.graph import ExportGraph
 from residua.predict.export.int8 import Int8Data
 from residua.predict.export.int8_targets import int8_target
 from residua.predict.export.targets import Target
+from residua.predict.exported import load_exported
 from residua.tasks.classify.data_task import ClassifyData
 from residua.tasks.run_data import run_dataset
 
@@ -103,7 +105,7 @@ def _write(
     max_drop: float,
     listen: Listen,
 ) -> tuple[Parity, Int8Result]:
-    """Quantise, measure and write. CheckpointError where too much accuracy is lost."""
+    """Quantise, measure, write and load. CheckpointError where accuracy is lost or the file differs."""
     runtime = int8_target(target.name)
     model = runtime.convert(graph)
     parity = compare(runtime.engine(model, None).logits, batches, takes=data.facts.takes)
@@ -118,14 +120,32 @@ def _write(
     runtime.save(model, file)
     float_size = sum(part.stat().st_size for part in file.parent.iterdir())
     runtime.save(quantised, file)
+    _check_saved(file, after, next(data.batches(data.test)))
     return parity, Int8Result(float_size, accuracy, speedup)
+
+
+def _check_saved(file: Path, engine: Engine, array: NDArray[np.uint8]) -> None:
+    """CheckpointError unless the file, loaded as people load it, computes what was measured."""
+    arrays = [_repeated(array, count) for count in gate.BATCHES]
+    batches = [GateBatch(each, engine.logits(each)) for each in arrays]
+    parity = compare(load_exported(file).engine.logits, batches, takes="inputs")
+    if not parity.agrees:
+        raise CheckpointError(
+            f"{file.name} computes other logits once it is loaded, by {parity.difference:.2g} "
+            f"({parity.tolerance:.2g} are allowed): it is not kept, export it again"
+        )
+
+
+def _repeated(array: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
+    """`count` of the examples in `array`, over and over."""
+    return np.concatenate([array] * -(-count // len(array)))[:count]
 
 
 def _speedup(before: Engine, after: Engine, array: NDArray[np.uint8]) -> dict[int, float]:
     """How many times as fast `after` is, by the number of images at once."""
     ratios = {}
     for size in BATCHES:
-        batch = np.concatenate([array] * -(-size // len(array)))[:size]
+        batch = _repeated(array, size)
         turns = [(_seconds(before, batch), _seconds(after, batch)) for _ in range(TURNS + 1)]
         ratios[size] = median(first / second for first, second in turns[1:])  # the first turn warms up
     return ratios
