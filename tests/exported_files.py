@@ -42,6 +42,18 @@ def onnx_model(takes: Literal["inputs", "images"] = "inputs", *, scale: float = 
     return model
 
 
+def bomb_model(count: int = 50_000_000) -> onnx.ModelProto:
+    """A model whose logits need the largest of `count` equal numbers, which it makes of one."""
+    model = onnx_model()
+    graph = model.graph
+    graph.initializer.append(numpy_helper.from_array(np.array([count]), "count"))
+    graph.node[-1].output[0] = "sums"
+    graph.node.append(helper.make_node("ConstantOfShape", ["count"], ["numbers"]))
+    graph.node.append(helper.make_node("ReduceMax", ["numbers"], ["largest"], keepdims=0))
+    graph.node.append(helper.make_node("Add", ["sums", "largest"], ["logits"]))
+    return model
+
+
 def write_onnx(path: Path, **options: Any) -> Path:
     """The model as a file."""
     path.write_bytes(onnx_model(**options).SerializeToString())
@@ -50,8 +62,21 @@ def write_onnx(path: Path, **options: Any) -> Path:
 
 def write_openvino(path: Path, *, with_facts: bool = True, **options: Any) -> Path:
     """The same as a model of OpenVINO, `path` ending in .xml."""
-    model = openvino_core().read_model(onnx_model(**options).SerializeToString())
+    return save_openvino(
+        onnx_model(**options), path, with_facts=with_facts, takes=options.get("takes", "inputs")
+    )
+
+
+def save_openvino(
+    content: onnx.ModelProto,
+    path: Path,
+    *,
+    with_facts: bool = True,
+    takes: Literal["inputs", "images"] = "inputs",
+) -> Path:
+    """An ONNX model as a model of OpenVINO."""
+    model = openvino_core().read_model(content.SerializeToString())
     if with_facts:
-        model.set_rt_info(facts(takes=options.get("takes", "inputs")).to_text(), KEY)
+        model.set_rt_info(facts(takes=takes).to_text(), KEY)
     import_openvino().save_model(model, str(path), compress_to_fp16=False)
     return path

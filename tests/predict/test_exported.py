@@ -1,5 +1,7 @@
 """Exported files as classifiers: ONNX and OpenVINO, with and without preprocessing in the graph."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +13,15 @@ from onnx import SparseTensorProto, TensorProto, helper
 from PIL import Image
 
 import residua
-from exported_files import CLASSES, facts, onnx_model, write_onnx, write_openvino
+from exported_files import (
+    CLASSES,
+    bomb_model,
+    facts,
+    onnx_model,
+    save_openvino,
+    write_onnx,
+    write_openvino,
+)
 from residua.errors import CheckpointError, ConfigError
 from residua.nn.network import build
 from residua.predict.export.graph import export_graph
@@ -235,6 +245,49 @@ def test_other_endings_and_options_that_a_file_lacks_are_refused(tmp_path: Path)
     for options in ({"device": "cuda"}, {"weights": "ema"}, {"precision": "bfloat16"}):
         with pytest.raises(ConfigError, match="exported"):
             residua.load(path, **options)
+
+
+GROWTH = """
+import sys
+from pathlib import Path
+from residua.errors import CheckpointError
+from residua.predict.exported import load_exported
+
+load_exported(Path(sys.argv[1]))
+Path("/proc/self/clear_refs").write_text("5")  # the peak begins here
+
+def peak():
+    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+
+before = peak()
+try:
+    load_exported(Path(sys.argv[2]))
+except CheckpointError as error:
+    assert "small constants" in str(error)
+print(peak() - before)
+"""
+"""Prints by how many KiB a process grows when it loads a file, after another one of the same runtime."""
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".xml"])
+def test_a_small_file_that_describes_large_constants_takes_no_memory(suffix: str, tmp_path: Path) -> None:
+    """In a process of its own, whose memory grows by nothing else."""
+    harmless, bomb = write(tmp_path / f"m{suffix}", "inputs"), tmp_path / f"bomb{suffix}"
+    if suffix == ".onnx":
+        bomb.write_bytes(bomb_model().SerializeToString())
+    else:
+        save_openvino(bomb_model(), bomb)
+    command = [sys.executable, "-c", GROWTH, str(harmless), str(bomb)]
+    assert int(subprocess.run(command, check=True, capture_output=True, text=True).stdout) < 64 * 1024
+
+
+def test_the_weights_beside_a_model_of_openvino_count_as_part_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_openvino(tmp_path / "m.xml")
+    monkeypatch.setattr("residua.predict.exported.MAX_BYTES", path.stat().st_size)
+    with pytest.raises(CheckpointError, match="give at most"):
+        load_exported(path)
 
 
 def test_a_graph_with_other_outputs_than_its_facts_is_refused(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from residua.spec.preprocess import Preprocess
 TORCH_ARCHIVE = ".pt2"
 """Ending of an archive of torch, which is refused: `torch.export.load` unpickles parts of it."""
 MAX_BYTES = 4 << 30
-"""Largest file that is opened."""
+"""Largest file that is opened; of OpenVINO, both files together."""
 
 
 @dataclass(frozen=True, eq=False, slots=True, repr=False)
@@ -122,10 +122,17 @@ def load_exported(path: Path, *, in_batches: bool = False) -> ExportedClassifier
         )
     if not is_exported(path):
         raise ConfigError(f"{path} is no exported file: give {', '.join(_READERS)}")
-    if (size := path.stat().st_size) > MAX_BYTES:
+    if (size := _size(path)) > MAX_BYTES:
         raise CheckpointError(f"{path} has {size:,} bytes: give at most {MAX_BYTES:,}")
     engine, facts = _READERS[path.suffix.lower()](path, in_batches)
     return ExportedClassifier(engine, facts, path)
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, with those of the .bin file beside a model of OpenVINO."""
+    weights = path.with_suffix(".bin")
+    beside = weights.stat().st_size if path.suffix.lower() == ".xml" and weights.is_file() else 0
+    return path.stat().st_size + beside
 
 
 def _preprocess_of(facts: ExportFacts) -> Preprocess | None:
@@ -144,6 +151,7 @@ def _read_onnx(path: Path, in_batches: bool) -> tuple[Engine, ExportFacts]:
 
 def _read_openvino(path: Path, in_batches: bool) -> tuple[Engine, ExportFacts]:
     from residua.predict.engines.openvino import Hint, OpenVinoEngine
+    from residua.predict.openvino_file import check_constants
     from residua.predict.openvino_package import openvino_core
 
     try:
@@ -161,6 +169,7 @@ def _read_openvino(path: Path, in_batches: bool) -> tuple[Engine, ExportFacts]:
             f"{path} says nothing of its classes and preprocessing: give a file that `residua export` wrote"
         )
     facts = ExportFacts.from_text(model.get_rt_info(KEY).astype(str), path=path)
+    check_constants(model, path, _size(path))
     hint: Hint = "throughput" if in_batches else "latency"
     return OpenVinoEngine(model, _preprocess_of(facts), hint=hint), facts
 
