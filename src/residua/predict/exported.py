@@ -131,8 +131,8 @@ def load_exported(path: Path, *, in_batches: bool = False) -> ExportedClassifier
 def _size(path: Path) -> int:
     """Bytes of a file, with those of the .bin file beside a model of OpenVINO."""
     weights = path.with_suffix(".bin")
-    beside = weights.stat().st_size if path.suffix.lower() == ".xml" and weights.is_file() else 0
-    return path.stat().st_size + beside
+    weight_bytes = weights.stat().st_size if path.suffix.lower() == ".xml" and weights.is_file() else 0
+    return path.stat().st_size + weight_bytes
 
 
 def _preprocess_of(facts: ExportFacts) -> Preprocess | None:
