@@ -122,7 +122,7 @@ def test_json_is_written_in_short_parts(monkeypatch: pytest.MonkeyPatch) -> None
     model = PictureModel("colours", classifier, "numpy", classifier.classes)
     rows = [np.arange(7, dtype=np.float32) + row for row in range(20)]
     for topk, count in ((0, 7), (3, 3)):
-        asked = InferRequest("seven", (), (RequestedOutput("probabilities", False, topk),))
+        asked = InferRequest("seven", (), bytes, (RequestedOutput("probabilities", False, topk),))
         with monkeypatch.context() as patch:
             patch.setattr(json, "dumps", noted)
             document = json.loads(response(asked, rows, model).body)
