@@ -44,6 +44,7 @@ napoleon_use_rtype = False
 intersphinx_mapping = {"python": ("https://docs.python.org/3", "_site/inventories/python.inv")}
 nitpick_ignore_regex = [
     (r"py:.*", r"(torch|torchvision|numpy|np|PIL|Image|nn|Tensor|sklearn|datasets|pandas|typer)(\..*)?"),
+    (r"py:.*", r"(fastapi|TelemetryConfig)(\..*)?"),
 ]
 
 # Pages: furo, whose styles and scripts are its own files. Nothing comes from another server.

@@ -107,7 +107,7 @@ def test_the_search_finds_a_word_without_a_server(site: Path, browser: Any) -> N
 
 
 @pytest.mark.parametrize(
-    ("word", "found"), [("학습률", "my-photos"), ("병목", "he2015"), ("ResNet에서", "duta2020")]
+    ("word", "found"), [("학습률", "he2016"), ("병목", "he2015"), ("ResNet에서", "duta2020")]
 )
 def test_the_search_finds_a_korean_word_with_any_particle(
     word: str, found: str, site: Path, browser: Any
