@@ -141,23 +141,18 @@ def _imagenet_depth(depth: int) -> tuple[PublishedRow, ...]:
     return (*baseline, improved)
 
 
-def _main_path(depth: int) -> tuple[PublishedRow, PublishedRow]:
+def _main_path(depth: int) -> tuple[PublishedRow, ...]:
     """The original network of one depth and ResStage's, to be counted."""
-    resnet = PublishedRow(
-        f"ResNet-{depth}",
-        zoo_network(f"resnet{depth}"),
-        remark="one a block",
-        measure="activations",
-        data="imagenet",
+    return tuple(
+        PublishedRow(
+            f"{family}-{depth}",
+            zoo_network(f"{family.lower()}{depth}"),
+            remark=remark,
+            measure="activations",
+            data="imagenet",
+        )
+        for family, remark in (("ResNet", "one a block"), ("ResStage", "four, one a stage"))
     )
-    stages = PublishedRow(
-        f"ResStage-{depth}",
-        zoo_network(f"resstage{depth}"),
-        remark="four, one a stage",
-        measure="activations",
-        data="imagenet",
-    )
-    return resnet, stages
 
 
 def _blocks_per_stage(depth: int) -> tuple[int, ...]:
