@@ -78,6 +78,12 @@ def test_the_held_out_images_choose_and_the_test_images_are_seen_once(photos: Pa
     assert residua.load(tuned.path).weights == "best"
 
 
+def test_a_page_says_what_training_began_from(source: Run, tuned: Run) -> None:
+    scratch, from_weights = ((run.path / "report.html").read_text() for run in (source, tuned))
+    assert "from scratch" in scratch
+    assert "from scratch" not in from_weights
+
+
 def test_pages_call_the_images_that_choose_held_out(tuned: Run) -> None:
     page = (tuned.path / "report.html").read_text()
     assert "held-out training images" in page
@@ -221,6 +227,7 @@ def test_classes_of_unequal_size_are_weighted(source: Run, tmp_path: Path) -> No
         ({"recipe": "probe", "from_scratch": True}, "scratch"),
         ({"recipe": "probe", "epochs": 3}, "epochs is 3"),
         ({"weights": "resnet18", "from_scratch": True}, "resnet18"),
+        ({"model": "cifar_resnet20", "from_scratch": True, "folds": 5}, "folds 5"),
         ({"changes": (("probe", "first"),), "model": "cifar_resnet20"}, "--weights"),
     ],
 )

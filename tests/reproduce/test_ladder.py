@@ -116,6 +116,10 @@ def test_written_images_are_read_back(tmp_path: Path) -> None:
         assert np.array_equal(written.pixels, read.pixels)
         assert np.array_equal(written.labels, read.labels)
     assert dataset.train.classes == train.classes
+    write_cifar(tmp_path / "a", images(21), test)  # what is there is kept
+    assert len(open_dataset(f"cifar10:{tmp_path / 'a'}", val_fraction=0.2).train) == 23
+    write_cifar(tmp_path / "a", images(21), test, anew=True)
+    assert len(open_dataset(f"cifar10:{tmp_path / 'a'}", val_fraction=0.2).train) == 21
     some = part_of(dataset, (10, 5))
     assert [len(part) for part in some] == [10, 5]
     assert part_of(dataset, None) == (dataset.train, dataset.test)

@@ -144,7 +144,9 @@ def reference_bars(rows: tuple[ReferenceBar, ...], *, unit: str) -> str:
     axis, bottom = Axis(0, max(finite, default=0.0) or 1.0), REFERENCE_TOP + starts[-1]
     wide = WIDTH - max(60.0, *(text_width(row.text, SMALL) + 20 for row in rows))  # room right of a full bar
     root = new_svg(WIDTH, bottom + 42)
-    draw_legend(root, [(0, bar, "measured here"), (132, diamond, "the paper")], baseline=12, palette=palette)
+    entries = [(0.0, bar, "measured here"), (132.0, diamond, "the paper")]
+    has_paper = any(math.isfinite(row.paper) for row in rows)
+    draw_legend(root, entries if has_paper else entries[:1], baseline=12, palette=palette)
     draw_x_axis(root, axis, (0, wide), y=bottom, palette=palette)
     line = {"x1": 0, "x2": wide, "y1": bottom, "y2": bottom}
     add_shape(root, "line", line, style=f"stroke: {palette.muted}")

@@ -110,7 +110,8 @@ def _bars(rows: list[ReproducedRow]) -> Figure:
     seeds = max(len(row.values) for row in rows)
     few = "" if all(len(row.values) == seeds for row in rows) else "up to "
     spread = f", mean and standard deviation over {few}{seeds} seeds" if seeds > 1 else ""
-    caption = f"Bars: measured here{spread}. Grey diamonds: the paper's numbers."
+    has_paper = any(row.published.paper is not None for row in rows)
+    caption = f"Bars: measured here{spread}." + (" Grey diamonds: the paper's numbers." if has_paper else "")
     if any(row.label == DIFFERENT_DATA for row in rows):
         caption += " Not on the same data: compare the ranking, not the values."
     return Figure(

@@ -75,7 +75,7 @@ def _start(run: Run) -> tuple[Part, ...]:
     """What a run began from, and what its probe and the nearest neighbours gave."""
     if not (record := read_probe(run.path)):
         began = first_weights_text(run, run.recipe)
-        return (Text((began or "Training began from scratch: from random weights, drawn by the seed.",)),)
+        return (Text((began or "Training began from scratch, with random weights.",)),)
     rows = [
         ("it began from", record.weights),
         ("its linear probe", probe_text(record)),
