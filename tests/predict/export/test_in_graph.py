@@ -26,7 +26,7 @@ from residua.data.transforms import normalise
 from residua.errors import ConfigError
 from residua.nn.network import Network
 from residua.predict.export.graph import ExportGraph, export_graph, without_warnings
-from residua.predict.export.in_graph import NetworkOfImages
+from residua.predict.export.in_graph import NetworkOfImages, resize_weights
 from residua.predict.export.onnx import write_onnx
 from residua.predict.export.openvino import convert_to_openvino
 from residua.predict.openvino_package import import_openvino
@@ -205,6 +205,13 @@ def test_that_a_large_photo_gives_the_same_pixels(
         image = photo(width, height)
         expected = eval_view(image, preprocess)
         np.testing.assert_array_equal(view(np.array(image)[None])[0], expected, f"{width} x {height}")
+
+
+@pytest.mark.parametrize(("interpolation", "side"), [("bilinear", 6000), ("bicubic", 3000)])
+def test_that_sums_of_the_largest_pixels_are_exact_in_float32(interpolation: str, side: int) -> None:
+    length = torch.tensor(side)
+    parts = resize_weights(reads(interpolation, 12, 12), torch.arange(side), length, length)
+    assert max(float(part.double().abs().sum(1).max()) for part in parts) * 255 < 2**24
 
 
 @pytest.mark.parametrize(
