@@ -113,13 +113,30 @@ def test_the_blocks_of_a_page_run_in_order(page: str, folder: Path, monkeypatch:
 @pytest.mark.timeout(300)
 def test_the_walk_from_photographs_to_a_served_network_runs(folder: Path) -> None:
     text = (ROOT / "docs/start/my-photos.md").read_text()
+    assert all(words in text for words in QUICK)
+    outputs = walked(folder, text)
+    assert len(outputs) == 10
+    assert "onnx" in outputs[-2]
+
+
+@pytest.mark.battery
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", ["README.md", "README.ko.md"])
+def test_the_five_minutes_of_the_readme_run(name: str, folder: Path) -> None:
+    outputs = walked(folder, (ROOT / name).read_text().partition("```python")[0])
+    assert len(outputs) == 5
+    assert "next: residua evaluate" in outputs[1]
+    assert (folder / "labels.csv").exists()
+    assert (folder / "check.html").exists()
+
+
+def walked(folder: Path, text: str) -> list[str]:
+    """What the commands of a page print, on little data; the last would serve what the others made."""
     for words, quick in QUICK.items():
-        assert words in text
         text = text.replace(words, quick)
     commands = re.findall(r"^\$ (residua .*)$", text, re.MULTILINE)
     *commands, serve = [shlex.split(command, comments=True) for command in commands]
     outputs = [succeeded(residua(*words, cwd=folder)) for _, *words in commands]
     assert serve[1] == "serve"
     assert (folder / serve[2]).exists()
-    assert len(outputs) == 10
-    assert "onnx" in outputs[-2]
+    return outputs
