@@ -1,4 +1,4 @@
-"""JPEGs with many scans: each goes over the whole image again, so that they are counted before decoding."""
+"""JPEGs that take minutes: many scans, or a header full of bytes that mean nothing. They are not opened."""
 
 import io
 import tracemalloc
@@ -10,13 +10,15 @@ from pictures import photograph, saved
 from PIL import Image
 
 from residua.data.decode import decode, decode_rgb_or_grey, decode_with_header, read_size
-from residua.data.jpeg import MAX_SCANS, MAX_SEGMENTS, jpeg_problem
+from residua.data.jpeg import MAX_FILLING, MAX_SCANS, MAX_SEGMENTS, jpeg_problem
 from residua.errors import DataError
 
 SCAN, END, BLOCK = b"\xff\xda", b"\xff\xd9", 1 << 20
 PROGRESSIVE = saved(photograph(64, 48), "JPEG", progressive=True)
 OWN = PROGRESSIVE.count(SCAN)
 """Scans that the encoder wrote."""
+TABLES = PROGRESSIVE.index(b"\xff\xdb")
+"""Where its second segment begins."""
 
 
 def with_scans(count: int, image: bytes = PROGRESSIVE) -> bytes:
@@ -54,7 +56,7 @@ def test_more_scans_are_refused_before_the_file_reaches_pillow(
     read: Callable[[Path | bytes], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "slow.jpg").write_bytes(content := with_scans(MAX_SCANS + 1))
-    assert read_size(tmp_path / "slow.jpg") == (64, 48)  # of a header alone nothing is counted
+    assert read_size(tmp_path / "slow.jpg") == (64, 48)  # the header is sound
     monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("it reached Pillow"))
     with pytest.raises(DataError, match=r"slow\.jpg .* 100 JPEG scans"):
         read(tmp_path / "slow.jpg")
@@ -120,6 +122,37 @@ def test_metadata_of_megabytes_are_read() -> None:
     for _ in range(128):
         content = with_segment(bytes(65_533), content)
     assert decode(content, colour="rgb").size == (64, 48)
+
+
+@pytest.mark.parametrize(
+    "begins",
+    [b"", b"\xff" * 9, b"\xff\xd9", b"\xff\xd0", b"\xff\xf0\xff\xff", b"\xff\xc8\xff\xff", b"\xff\xe5\0\2"],
+    ids=bytes.hex,
+)
+@pytest.mark.parametrize("of_header", [False, True])
+def test_a_header_is_filled_with_little_and_pillow_reads_that_alone(begins: bytes, of_header: bool) -> None:
+    for start in (TABLES, PROGRESSIVE.index(SCAN)):
+        for size in (MAX_FILLING, MAX_FILLING + 20, 3 * BLOCK):
+            filled = PROGRESSIVE[:start] + begins + bytes(size - len(begins)) + PROGRESSIVE[start:]
+            stream = io.BytesIO(filled)
+            text = jpeg_problem(stream, of_header=of_header)
+            assert stream.tell() == 0
+            assert ("65,536 bytes between" in text) == (size > MAX_FILLING)
+            if size == MAX_FILLING:
+                assert Image.open(stream).size == (64, 48)  # that it takes; libjpeg refuses some
+
+
+def test_a_filled_header_reaches_pillow_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "slow.jpg").write_bytes(PROGRESSIVE[:TABLES] + bytes(8 << 20) + PROGRESSIVE[TABLES:])
+    monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("it reached Pillow"))
+    for read in (read_size, decode_with_header, decode_rgb_or_grey):
+        with pytest.raises(DataError, match=r"slow\.jpg has more than 65,536 bytes between"):
+            read(tmp_path / "slow.jpg")
+
+
+def test_bytes_between_scans_are_no_filling() -> None:
+    scan = PROGRESSIVE.rindex(SCAN)
+    assert problem(PROGRESSIVE[:scan] + bytes(3 * BLOCK) + PROGRESSIVE[scan:]) == ""
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "GIF", "BMP", "TIFF"])

@@ -7,7 +7,8 @@ Refused, each with a DataError that names the file:
 * more than 25 million pixels, before any of them is decoded, so that a small file cannot fill the memory;
 * folders, pipes and devices, before they are opened, because opening a pipe can block for ever;
 * TIFFs that describe their pixels by more numbers or larger tiles than an image needs (`data/tiff.py`);
-* JPEGs with more than 100 scans, each of which goes over the whole image (`data/jpeg.py`);
+* JPEGs with more than 100 scans, or with thousands of bytes between the parts of their header
+  (`data/jpeg.py`);
 * pixels of 32 bits or of floating point, whose range no file tells;
 * files that Pillow cannot decode to the end. Truncated images are never padded.
 """
@@ -233,7 +234,7 @@ def one_line(error: BaseException) -> str:
 def _opened(file: Path | bytes, *, decodes: bool = False) -> Iterator[Image.Image]:
     """The image with its header read; errors, also of decoding inside the `with`, become DataError.
 
-    Where its pixels are to be decoded, the whole of a JPEG is read for what `jpeg_problem` says.
+    `jpeg_problem` sees the whole of a JPEG whose pixels are to be decoded, else its header.
     """
     name = printable_path(file) if isinstance(file, Path) else "the file"
     try:
@@ -291,7 +292,7 @@ def _register_decoders() -> None:
 
 
 def _read_header(stream: BinaryIO, name: str, *, decodes: bool) -> Image.Image:
-    if problem := tiff_problem(stream, MAX_PIXELS) or (jpeg_problem(stream) if decodes else ""):
+    if problem := tiff_problem(stream, MAX_PIXELS) or jpeg_problem(stream, of_header=not decodes):
         raise DataError(f"{name} {problem}")
     _register_decoders()
     with _WARNINGS, warnings.catch_warnings():
