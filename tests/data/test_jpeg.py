@@ -146,7 +146,7 @@ def test_a_filled_header_reaches_pillow_nowhere(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "slow.jpg").write_bytes(PROGRESSIVE[:TABLES] + bytes(8 << 20) + PROGRESSIVE[TABLES:])
     monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("it reached Pillow"))
     for read in (read_size, decode_with_header, decode_rgb_or_grey):
-        with pytest.raises(DataError, match=r"slow\.jpg has more than 65,536 bytes between"):
+        with pytest.raises(DataError, match=r"slow\.jpg .* 65,536 bytes between"):
             read(tmp_path / "slow.jpg")
 
 

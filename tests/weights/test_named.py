@@ -192,6 +192,23 @@ def test_a_repository_of_timm_says_its_network(monkeypatch: pytest.MonkeyPatch) 
         torch.testing.assert_close(ours(images), theirs.eval()(images), atol=1e-5, rtol=1e-5)
 
 
+def test_a_repository_that_forbids_commercial_use_is_downloaded_only_when_that_is_accepted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = {**RESNET, "pretrained_cfg": {**RESNET["pretrained_cfg"], "license": "cc-by-nc-sa-4.0"}}
+    folder = repository("somebody/flowers", config)
+    with pytest.raises(ConfigError, match="flowers is published under cc-by-nc-sa-4"):
+        open_weights("hf:somebody/flowers")
+    monkeypatch.setenv("RESIDUA_ACCEPT_LICENCE", "CC-BY-NC-SA-4.0")
+    with pytest.raises(UnreachableError, match=r"model\.safetensors"):  # the tests forbid downloads
+        open_weights("hf:somebody/flowers")
+    monkeypatch.delenv("RESIDUA_ACCEPT_LICENCE")
+    theirs = timm.create_model("resnet18", num_classes=5)
+    safetensors.torch.save_file(theirs.state_dict(), folder / "model.safetensors")
+    for download in (True, False):  # the user has it, accepted elsewhere
+        assert open_weights("hf:somebody/flowers", download=download).provenance
+
+
 def test_a_repository_of_another_network_is_refused_before_its_weights_are_read() -> None:
     repository("somebody/vit", {**RESNET, "architecture": "resnet26"})
     with pytest.raises(CheckpointError, match="resnet26"):

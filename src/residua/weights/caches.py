@@ -40,6 +40,19 @@ def places(entry: ReleasedWeights) -> Iterator[Path]:
     yield from (path for path in candidates if path.is_file())
 
 
+def own_hub_path(repository: str) -> Path:
+    """The folder in which residua stores files of a repository, where huggingface_hub is not installed."""
+    return cache_folder() / "weights" / "hub" / repository.replace("/", "--")
+
+
+def hub_files(repository: str, files: Sequence[str]) -> Path | None:
+    """A folder of this machine with all `files` of a repository: huggingface_hub's, else residua's own."""
+    own = own_hub_path(repository)
+    if snapshot := hub_snapshot(repository, files):
+        return snapshot
+    return own if all((own / file).is_file() for file in files) else None
+
+
 def hub_snapshot(repository: str, files: Sequence[str]) -> Path | None:
     """The folder in which huggingface_hub stored the newest `files` of a repository that it knows."""
     folder = hub_folder() / f"models--{repository.replace('/', '--')}"

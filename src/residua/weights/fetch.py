@@ -28,7 +28,7 @@ from residua.data.http_hosts import HUB_HOSTS, check_address, host_of
 from residua.data.partial_file import PartialFile
 from residua.errors import CheckpointError, DataError, ResourceError, UnreachableError
 from residua.events import Activity, Listen, Note
-from residua.files import cache_folder, file_lock, file_sha256
+from residua.files import file_lock, file_sha256
 from residua.spec.amount import format_bytes
 from residua.spec.printable import printable
 from residua.weights import caches
@@ -110,11 +110,9 @@ def fetch_hub(
         UnreachableError: The hub does not answer, or must not be asked, and no cache has them.
         ResourceError: The cache folder is full or cannot be written.
     """
-    own = cache_folder() / "weights" / "hub" / repository.replace("/", "--")
-    name = printable(repository)
-    for folder in (caches.hub_snapshot(repository, files), own):
-        if folder and all((folder / file).is_file() for file in files):
-            return _verified(folder, files, name)
+    own, name = caches.own_hub_path(repository), printable(repository)
+    if folder := caches.hub_files(repository, files):
+        return _verified(folder, files, name)
     if variables := offline_variables():
         raise UnreachableError(
             f"{name} is not on this machine, and {variables} forbids downloads: put "

@@ -15,9 +15,23 @@ def check_licence(entry: ReleasedWeights, *, accepted: bool = False) -> None:
     Raises:
         ConfigError: The licence forbids commercial use, and nobody accepted it.
     """
-    licence = entry.licence.lower()
-    if not (entry.is_permissive or accepted or licence in accepted_licences()):
+    if not (entry.is_permissive or accepted):
+        _check_accepted(entry.name, entry.licence, f"residua weights get {entry.name} --accept-licence, or ")
+
+
+def check_stated_licence(name: str, licence: str) -> None:
+    """Check that the user accepts the licence that a repository of the hub states for itself.
+
+    Raises:
+        ConfigError: It forbids commercial use by its name, as CC-BY-NC does, and nobody accepted it.
+    """
+    if "nc" in licence.lower().split("-"):
+        _check_accepted(name, licence, "")
+
+
+def _check_accepted(name: str, licence: str, how: str) -> None:
+    if licence.lower() not in accepted_licences():
         raise ConfigError(
-            f"{entry.name} is published under {entry.licence}, which forbids commercial use: "
-            f"residua weights get {entry.name} --accept-licence, or set {ACCEPT_LICENCE}={licence}"
+            f"{name} is published under {licence}, which forbids commercial use: "
+            f"{how}set {ACCEPT_LICENCE}={licence.lower()}"
         )

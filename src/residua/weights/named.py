@@ -32,7 +32,7 @@ from residua.weights import caches, catalogue, fetch, hub_folder
 from residua.weights.caches import digest_of
 from residua.weights.catalogue import ReleasedWeights
 from residua.weights.facts import provenance_of
-from residua.weights.licence import check_licence
+from residua.weights.licence import check_licence, check_stated_licence
 from residua.weights.load import FILE, check_size, load, read_weights
 from residua.weights.recognise import recognise
 from residua.weights.store import is_ours, read_facts
@@ -322,18 +322,21 @@ def _open_hub(repository: str, *, download: bool, listen: Callable[[Event], None
     if entry := _entry_of_hub(repository):
         return _open_entry(entry, download=download, listen=listen)
     name = f"hf:{repository}"
-    if not download and not caches.hub_snapshot(repository, (hub_folder.CONFIG, FILE)):
+    is_here = caches.hub_files(repository, (hub_folder.CONFIG, FILE)) is not None
+    if not (download or is_here):
         raise ConfigError(
             f"{name} is not on this machine, and nothing is downloaded here: leave --dry-run out"
         )
     folder = fetch.fetch_hub(repository, (hub_folder.CONFIG,), listen=listen)
     hub_folder.check_config(folder, name)  # before the weights are downloaded
+    licence = hub_folder.licence(folder)
+    if not is_here:
+        check_stated_licence(name, licence)
     folder = fetch.fetch_hub(repository, (hub_folder.CONFIG, FILE), listen=listen)
     opened = _open_folder(folder, name)
     if opened.arch and not opened.detector:
         with torch.device("meta"):  # names and shapes are checked before any memory is taken for the network
             load(build(opened.arch), opened.path)
-    licence = hub_folder.licence(folder)
     origin = Provenance(name, licence, digest_of(folder / FILE), "", name)
     note = f"{name}: {format_bytes((folder / FILE).stat().st_size)}, licence {licence}"
     return replace(opened, title=name, provenance=origin, is_published=True, notes=(note, *opened.notes))
