@@ -1,6 +1,7 @@
 """Tables and figures of He et al. 2016, with the numbers they print."""
 
 from dataclasses import replace
+from itertools import chain
 
 from residua.reproduce.published import (
     BUDGETS,
@@ -56,6 +57,11 @@ FIGURE_2 = (
     "dropout 0.5",
 )
 """Figure 2: the shortcuts that are drawn, by their cases of table 1."""
+FIGURE_3 = {
+    "Scaling, convolution, dropout": ("original", "scale 0.5, 0.5", "1x1 convolution", "dropout 0.5"),
+    "Gates": ("original", "exclusive gate, bias -6", "shortcut gate, bias 0", "shortcut gate, bias -6"),
+}
+"""Figure 3: panel -> the cases of table 1 whose curves it shows."""
 STRIDE = "1x1"
 """Where both sides of a comparison have the stride of their bottlenecks: where the authors' code of the
 pre-activation nets has it (resnet-1k-layers). Their original nets may have it on the 3x3, as FAIR's code."""
@@ -221,26 +227,19 @@ ITEMS = (
         "He et al. 2016, figure 3 and table 1",
         tuple(
             replace(row, panel=panel)
-            for panel, labels in (
-                (
-                    "Scaling, convolution, dropout",
-                    ("original", "scale 0.5, 0.5", "1x1 convolution", "dropout 0.5"),
-                ),
-                (
-                    "Gates",
-                    (
-                        "original",
-                        "exclusive gate, bias -6",
-                        "shortcut gate, bias 0",
-                        "shortcut gate, bias -6",
-                    ),
-                ),
-            )
+            for panel, labels in FIGURE_3.items()
             for row in _table_1(panel)
             if row.label in labels
         ),
         "curves",
         "Every operation on the shortcut makes training harder, although some could represent more.",
+        claims=(
+            PaperClaim(
+                "every operation on the shortcut makes training harder",
+                lowest("original", *(label for label in chain(*FIGURE_3.values()) if label != "original")),
+                "train_error",
+            ),
+        ),
     ),
     Item(
         "he2016/fig4",
