@@ -1,7 +1,7 @@
 """docs/explanation/reproductions.md is what a function writes of the committed runs, and the lessons run."""
 
 import json
-import math
+import statistics
 from pathlib import Path
 
 import pytest
@@ -27,12 +27,13 @@ def test_the_page_is_regenerated_from_the_committed_runs(tmp_path: Path) -> None
 
 
 def test_a_number_on_the_page_is_a_number_of_a_run() -> None:
-    last = json.loads((RUNS / "digits-5-epochs-cifar_plain56-seed0/finished.json").read_text())
+    runs = [RUNS / f"digits-5-epochs-cifar_plain56-seed{seed}" for seed in range(3)]
+    last = [json.loads((run / "finished.json").read_text()) for run in runs]
+    tested, trained = ([one[f"{part}_error"] for one in last] for part in ("test", "train"))
     page = (DOCS / "explanation/reproductions.md").read_text()
     row = next(line for line in page.splitlines() if "| plain-56 |" in line)
-    assert f"| {last['test_error']:.2f} (n = 1) |" in row
-    assert f"| {last['train_error']:.2f} % |" in row
-    assert math.isfinite(last["test_error"])
+    assert f"| {statistics.fmean(tested):.2f} ± {statistics.stdev(tested):.2f} (n = 3) |" in row
+    assert f"| {statistics.fmean(trained):.2f} % |" in row
 
 
 def test_committed_runs_are_small() -> None:
@@ -40,7 +41,7 @@ def test_committed_runs_are_small() -> None:
     measured = [*(RUNS.parent / "weights").iterdir()]
     assert {file.suffix for file in measured} == {".json"}  # numbers, never the weights of others
     assert sum(file.stat().st_size for file in measured) < 100_000
-    assert sum(file.stat().st_size for file in RUNS.rglob("*.json*")) < 2_500_000
+    assert sum(file.stat().st_size for file in RUNS.rglob("*.json*")) < 3_500_000
 
 
 def test_there_are_five_lessons() -> None:

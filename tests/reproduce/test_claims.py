@@ -45,8 +45,9 @@ def test_values_that_never_change_are_told_apart() -> None:
 
 
 @pytest.mark.parametrize(("better", "outcome"), [(0.99, "cannot tell"), (0.8, "seen"), (1.2, "not seen")])
-def test_one_response_has_to_differ_by_a_tenth(better: float, outcome: str) -> None:
+def test_responses_have_to_differ_by_a_tenth(better: float, outcome: str) -> None:
     assert comparison((1.0,), (better,)).outcome == outcome
+    assert comparison((1.0, 1.0), (better, better)).outcome == outcome  # however little the seeds change
 
 
 def test_one_run_beside_several_gets_their_spread() -> None:
@@ -115,6 +116,14 @@ def test_one_row_against_the_paper_decides_a_conclusion_about_all() -> None:
     assert unsure is not None
     assert unsure.outcome == "cannot tell"
     assert re.search(r"^Cannot tell.*2 of 3.*c 12\.10", unsure.sentence)
+
+
+def test_a_sentence_quotes_the_pairs_that_contradict_most() -> None:
+    rows = {f"net-{layers}": MeasuredValues(f"net-{layers}", (50.0 + layers,), 100) for layers in range(5)}
+    result = check_claim(PaperClaim("deeper is better", falling(*rows)), rows)
+    assert result
+    assert re.search(r"in 10 \(.*?net-0 50\.00, net-4 54\.00", result.sentence)
+    assert result.sentence.count("n = 1") == 3
 
 
 def test_rows_that_were_not_measured_are_counted() -> None:

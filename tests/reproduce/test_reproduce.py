@@ -232,10 +232,16 @@ def test_a_row_has_the_interval_of_its_seeds_or_of_its_images(
     grid_runs: tuple[Path, dict[tuple[str, int], Run]],
 ) -> None:
     row = reproduce_row(ITEM, ITEM.rows[0], SETTING, grid_runs[1], seeds=2)
-    low, high = row.interval
-    assert (low + high) / 2 == pytest.approx(row.mean)
     reach = stats.t.ppf(0.975, 1) * row.deviation / math.sqrt(2)
-    assert high - row.mean == pytest.approx(reach)
+    assert row.interval == pytest.approx((max(0, row.mean - reach), min(100, row.mean + reach)))
+    assert dataclasses.replace(row, values=(1.0, 9.0)).interval == (
+        0.0,
+        pytest.approx(5 + 4 * stats.t.ppf(0.975, 1)),
+    )
+    assert dataclasses.replace(row, values=(92.0, 98.0)).interval == (
+        pytest.approx(95 - 3 * stats.t.ppf(0.975, 1)),
+        100.0,
+    )
     single = reproduce_row(ITEM, ITEM.rows[0], SETTING, grid_runs[1], seeds=1)
     images = int(single.runs[0].identity["test"])
     assert single.interval == wilson(round(single.mean / 100 * images), images)

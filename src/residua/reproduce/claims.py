@@ -10,8 +10,8 @@ and the result is that of the worst of them:
 
 The interval (95 %) comes from the seeds where both rows have several runs (Welch's t). Where one row has
 several, the other gets its spread. With one run each it comes from the number of images of which an error is
-a share; what another seed would change is not in it, so the text says n = 1. A value that is no share, the
-response of one network, has to differ by a tenth. A network that diverged is worse than one that did not.
+a share; what another seed would change is not in it, so the text says n = 1. Values that are no shares, the
+responses of networks, also have to differ by a tenth. A network that diverged is worse than one that did not.
 """
 
 import math
@@ -25,7 +25,9 @@ from residua.reproduce.published import PaperClaim
 Outcome = Literal["seen", "not seen", "cannot tell"]
 """What a paper's conclusion may become."""
 LEAST_SHARE = 0.1
-"""Share by which values without an interval have to differ; our choice."""
+"""Share by which values that are no shares of images have to differ at least; our choice."""
+MOST_SHOWN = 3
+"""Pairs that a sentence quotes."""
 CONFIDENCE = 0.95
 """Of the intervals."""
 
@@ -82,14 +84,15 @@ class PairComparison:
         one, other = self.worse, self.better
         if one.has_diverged or other.has_diverged:
             return 0.0
+        are_shares = one.images and other.images
+        least = 0.0 if are_shares else LEAST_SHARE * min(abs(one.mean), abs(other.mean))
         if min(len(one.values), len(other.values)) > 1:
-            return _welch_margin(one.values, other.values, confidence)
-        by_images = LEAST_SHARE * min(abs(one.mean), abs(other.mean))
-        if one.images and other.images:
+            return max(least, _welch_margin(one.values, other.values, confidence))
+        if are_shares:
             variance = _share_variance(one) + _share_variance(other)
-            by_images = _normal_quantile(confidence) * math.sqrt(variance)
+            least = _normal_quantile(confidence) * math.sqrt(variance)
         longest = max(one.values, other.values, key=len)
-        return max(by_images, _one_run_margin(longest, confidence)) if len(longest) > 1 else by_images
+        return max(least, _one_run_margin(longest, confidence)) if len(longest) > 1 else least
 
     @property
     def outcome(self) -> Outcome:
@@ -151,9 +154,13 @@ class ClaimResult:
             nearest = min(self.comparisons, key=lambda one: one.difference - one.margin)
             of_all = "" if part else f", in {count} of {count} pairs"
             return f"{start}{of_all} (the nearest: {nearest})."
-        deciding = [one for one in self.comparisons if one.outcome == outcome]
+        deciding = sorted(
+            (one for one in self.comparisons if one.outcome == outcome), key=lambda one: one.difference
+        )
         agreeing = sum(one.outcome == "seen" for one in self.comparisons)
-        pairs = f"{outcome} in {len(deciding)} ({'; '.join(map(str, deciding))})"
+        quoted = deciding[:MOST_SHOWN]
+        least = "furthest from it: " if len(deciding) > len(quoted) else ""
+        pairs = f"{outcome} in {len(deciding)} ({least}{'; '.join(map(str, quoted))})"
         return f"{start}; seen in {agreeing} of {count} pairs, {pairs}.{self._missing()}"
 
     @property

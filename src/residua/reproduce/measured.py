@@ -66,14 +66,16 @@ class ReproducedRow:
     def interval(self) -> tuple[float, float]:
         """95 % interval, in the unit of the values: nan where there is neither a second run nor a share.
 
-        Of the mean over seeds by Student's t; of a single run's error as a share of its test images (Wilson).
+        Of the mean over seeds by Student's t, cut at 0 and 100 %; of a single run's error as a share of its
+        test images (Wilson).
         """
         n, images = len(self.values), int(self.runs[0].identity["test"]) if self.runs else 0
         if n > 1 and self.runs:
             from scipy import stats
 
             reach = float(stats.t.ppf(0.975, n - 1)) * self.deviation / math.sqrt(n)
-            return self.mean - reach, self.mean + reach
+            least, most = (0.0, 100.0) if self.published.measure.endswith("error") else (-math.inf, math.inf)
+            return max(least, self.mean - reach), min(most, self.mean + reach)
         if n and images and self.published.measure.endswith("error"):
             return wilson(round(self.mean / 100 * images), images)
         return math.nan, math.nan

@@ -71,7 +71,7 @@ The label compares each run's recipe with the paper's protocol:
 Under each table stand the paper's conclusions, judged on all pairs of rows that they are about: *seen*,
 *not seen*, or *cannot tell*, where the 95 % interval of a difference includes zero. It comes from the seeds
 (Welch's t), or, with one run, from the number of images; then what another seed would change is not in it.
-Responses of one network each have to differ by a tenth. The column *95 % interval* is that of one row: of the
+Responses also have to differ by a tenth. The column *95 % interval* is that of one row: of the
 mean over its seeds (Student's t), or of a single run's error as a share of its test images (Wilson).
 Of several pairs the worst decides, so *not seen* needs the wider interval that allows for this choice
 (Bonferroni). A network that diverged counts as worse than one that did not.
