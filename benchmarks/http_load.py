@@ -1,8 +1,9 @@
 """Load for HTTP servers, from one process with asyncio and no library: open loop and closed loop.
 
 A closed loop of clients sends the next request when the last one is answered, so it can never ask for more
-than the server gives. An open loop sends at the times that a rate says, whatever the server does: only this
-shows what overload is. A time is taken from when the request was due to the end of the response.
+than the server gives; a client that is refused comes back when the server said. An open loop sends at the
+times that a rate says, whatever the server does: only this shows what overload is. A time is taken from
+when the request was due to the end of the response.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 LIMIT = 30.0
 """Seconds after which a request counts as failed."""
 BACKOFF = 0.05
-"""Seconds that a client of the closed loop waits after a refusal."""
+"""Seconds that a client of the closed loop waits after a refusal or failure without `Retry-After`."""
 FAILED = 0
 """Status of a request without a response."""
 
@@ -91,7 +92,7 @@ async def closed_loop(port: int, bodies: Sequence[bytes], *, clients: int, secon
             outcome = await client.send(next(supply), start)
             outcomes.append(outcome)
             if outcome.status != 200:
-                await asyncio.sleep(BACKOFF)
+                await asyncio.sleep(outcome.retry_after or BACKOFF)
 
     await asyncio.gather(*(work() for _ in range(clients)))
     client.close()

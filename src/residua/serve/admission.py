@@ -8,7 +8,6 @@ Whatever the places, the pixels that all requests hold are limited: a file of 8 
 this runs in the event loop, so that no lock is needed.
 """
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -47,7 +46,7 @@ class Admission:
     @property
     def places(self) -> int:
         """Requests that may have a place now, with those that are being computed."""
-        waiting = self.limits.queue or min(MOST_PLACES, math.ceil(self.speed.rate * self.limits.wait_seconds))
+        waiting = self.limits.queue or min(MOST_PLACES, int(self.speed.rate * self.limits.wait_seconds))
         return max(1, waiting) + self.batch
 
     @property

@@ -108,6 +108,18 @@ def test_an_engine_that_no_longer_agrees_is_measured_anew(network, slow_eager):
     assert chosen.engine.name == EAGER
 
 
+@pytest.mark.parametrize(("pause", "name"), [(0.058, "quick"), (0.045, "quicker")])
+def test_without_time_for_turns_a_later_engine_must_be_clearly_faster(network, monkeypatch, pause, name):
+    slow = Candidate(EAGER, "float32", lambda work: Changed(EAGER, ROWS[EAGER].make(work), pause=0.12))
+    rows = (slow, changed("quick", pause=0.06), changed("quicker", pause=pause))
+    monkeypatch.setattr(choose, "CANDIDATES", rows)
+    monkeypatch.setattr(choose.timing, "MIN_TURNS", 10_000)
+    for _ in range(2):
+        chosen = measure_engines(network, VIEWS, batch_size=2, seconds=5, candidates=rows)
+        assert chosen.engine.name == name
+        assert not chosen.table.is_earlier
+
+
 def test_what_cannot_be_built_is_a_line_with_its_reason(network):
     rows = (
         ROWS[EAGER],

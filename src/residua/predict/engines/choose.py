@@ -4,7 +4,8 @@ known        an earlier process measured the same network, batch size, threads, 
              fastest engine is built and must still agree on the views; else everything is measured again
 build        the candidates, from the simplest to the least simple, as long as there is time for the next
 agree        each computes some views; one whose logits are not those of the float32 network is struck out
-time         the others take turns in batches; a later one wins only if it is faster beyond the noise
+time         the others take turns in batches; a later one wins only if it is faster beyond the noise. Where
+             there is no time for enough turns, the quickest batch of each decides, and nothing is remembered
 
 An engine that cannot be built, for want of a package or a compiler, is a row with the reason, never an error.
 """
@@ -35,6 +36,8 @@ MAX_SHARE = 0.03
 """Share of the predicted seconds of long work that choosing may take."""
 MIN_SPEEDUP = 1.03
 """How many times faster than a simpler engine an engine must be."""
+UNSURE_SPEEDUP = 1.1
+"""The same where there was time for fewer turns than an answer needs, between the quickest batch of each."""
 SAMPLE = 8
 """Views whose logits are compared."""
 SHORT_WORK = 2.0
@@ -240,16 +243,21 @@ def _time(
     """Name of the fastest engine, images per second of each, and whether there was time to be certain."""
     began = time.perf_counter()
     steps = {name: partial(engine.logits, batch) for name, engine in engines.items()}
-    for step in steps.values():  # prepares for this batch size
-        step()
+    prepared = {name: timing.seconds_of(step) for name, step in steps.items()}  # for this batch size
     once = {name: timing.seconds_of(step) for name, step in steps.items()}
-    best = min(once, key=once.__getitem__)
-    rivals = {name: steps[name] for name in steps if once[name] <= MAX_RATIO * once[best]}
+    best = min(once.values())
+    rivals = {name: step for name, step in steps.items() if once[name] <= MAX_RATIO * best}
     left = seconds - (time.perf_counter() - began)
     timed = timing.time_in_turns(rivals, worth=MIN_SPEEDUP, limit=lambda _: left)
-    rates = {name: len(batch) / each for name, each in once.items()} | timed.rates(len(batch))
-    fastest = timing.fastest(timed.turns, worth=MIN_SPEEDUP) if timed.is_answer else best
-    return fastest, rates, timed.is_answer
+    if timed.is_answer:
+        rates = {name: len(batch) / each for name, each in once.items()} | timed.rates(len(batch))
+        return timing.fastest(timed.turns, worth=MIN_SPEEDUP), rates, True
+    rates = {
+        name: len(batch) / min(prepared[name], each, timed.first.get(name, each), *timed.turns.get(name, ()))
+        for name, each in once.items()
+    }
+    likely = next(name for name, rate in rates.items() if rate * UNSURE_SPEEDUP >= max(rates.values()))
+    return likely, rates, False
 
 
 def _timed_count(batch_size: int, limit: float, eager_seconds: float) -> int:
