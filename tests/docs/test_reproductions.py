@@ -1,6 +1,7 @@
 """docs/explanation/reproductions.md is what a function writes of the committed runs, and the lessons run."""
 
 import json
+import re
 import statistics
 from pathlib import Path
 
@@ -24,6 +25,14 @@ def test_the_page_is_regenerated_from_the_committed_runs(tmp_path: Path) -> None
     pictures = {file.name: file.read_text() for file in (DOCS / "explanation/reproductions").iterdir()}
     assert pictures == {file.name: file.read_text() for file in (tmp_path / "reproductions").iterdir()}
     assert all(f"(reproductions/{name})" in committed.read_text() for name in pictures)
+
+
+def test_a_figure_of_digits_does_not_say_that_it_shows_cifar() -> None:
+    figures = [*(DOCS / "explanation/reproductions").glob("*-smoke-*.svg")]
+    titles = {
+        title for file in figures for title in re.findall(r">([^<]*CIFAR[^<]*)<", file.read_text(), re.I)
+    }
+    assert titles == {"CIFAR-10 in the paper"}
 
 
 def test_a_number_on_the_page_is_a_number_of_a_run() -> None:

@@ -110,8 +110,9 @@ def _depths(
     cases: tuple[tuple[str, NamedNetwork, float | None, NamedNetwork, float, tuple[Budget, ...]], ...],
 ) -> tuple[PublishedRow, ...]:
     """Baseline and pre-activation of each depth."""
+    panel = f"{data.replace('cifar', 'CIFAR-')} in the paper"
     return tuple(
-        PublishedRow(f"{label}, {kind}", network, error, data=data, budgets=budgets, panel=data)
+        PublishedRow(f"{label}, {kind}", network, error, data=data, budgets=budgets, panel=panel)
         for label, original, its_error, preactivation, error_after, budgets in cases
         for kind, network, error in (
             ("baseline", original, its_error),
