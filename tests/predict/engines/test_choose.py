@@ -118,6 +118,8 @@ def test_without_time_for_turns_a_later_engine_must_be_clearly_faster(network, m
         chosen = measure_engines(network, VIEWS, batch_size=2, seconds=5, candidates=rows)
         assert chosen.engine.name == name
         assert not chosen.table.is_earlier
+        assert chosen.table.is_unsure
+        assert "too briefly" in chosen.table.lines()[0]
 
 
 def test_what_cannot_be_built_is_a_line_with_its_reason(network):

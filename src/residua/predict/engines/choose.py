@@ -37,7 +37,7 @@ MAX_SHARE = 0.03
 MIN_SPEEDUP = 1.03
 """How many times faster than a simpler engine an engine must be."""
 UNSURE_SPEEDUP = 1.1
-"""The same where there was time for fewer turns than an answer needs, between the quickest batch of each."""
+"""The same where there was no time for enough turns; the quickest batch of each is compared."""
 SAMPLE = 8
 """Views whose logits are compared."""
 SHORT_WORK = 2.0
@@ -231,7 +231,7 @@ def _measured(trial: _Trial, rows: Sequence[Candidate], subject: str, budget: _B
     batch = _tiled(trial.sample, _timed_count(work.batch_size, limit, eager_seconds))
     fastest, rates, is_certain = _time(engines, batch, limit - (time.perf_counter() - began))
     filled = tuple(replace(row, images_per_second=rates.get(name, 0.0)) for name, row in table.items())
-    measured = EngineTable(subject, work.batch_size, fastest, filled)
+    measured = EngineTable(subject, work.batch_size, fastest, filled, is_unsure=not is_certain)
     if is_certain and is_whole:
         save_measurement(measured)
     return ChosenEngine(engines[fastest], measured)

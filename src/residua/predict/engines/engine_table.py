@@ -47,6 +47,8 @@ class EngineTable:
     """Whether an earlier process measured it."""
     is_short: bool = False
     """Whether nothing but the network as it is was measured, because the work is short."""
+    is_unsure: bool = False
+    """Whether there was no time for as many turns as an answer needs."""
 
     def ratio(self, row: EngineRow) -> float:
         """How many times faster than the network as it is; 0 where it was not timed."""
@@ -56,6 +58,8 @@ class EngineTable:
     def lines(self) -> list[str]:
         """The table as text: a headline, and a line for each engine."""
         when = "measured earlier on this machine" if self.is_earlier else "measured"
+        if self.is_unsure:
+            when = "measured, too briefly to be certain"
         if self.is_short:
             when = "as it is, because measuring others would take longer than it saves"
         width = max(len(row.name) for row in self.rows)
