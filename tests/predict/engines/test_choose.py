@@ -114,6 +114,7 @@ def test_without_time_for_turns_a_later_engine_must_be_clearly_faster(network, m
     rows = (slow, changed("quick", pause=0.06), changed("quicker", pause=pause))
     monkeypatch.setattr(choose, "CANDIDATES", rows)
     monkeypatch.setattr(choose.timing, "MIN_TURNS", 10_000)
+    monkeypatch.setattr(choose, "MAX_RATIO", 100.0)  # one busy moment must not leave a single rival
     for _ in range(2):
         chosen = measure_engines(network, VIEWS, batch_size=2, seconds=5, candidates=rows)
         assert chosen.engine.name == name
