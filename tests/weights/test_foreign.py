@@ -165,6 +165,13 @@ def test_a_very_deep_dict_is_refused(tmp_path: Path) -> None:
         read_foreign(tmp_path / "deep.pth")
 
 
+def test_another_zip_file_is_refused_in_words(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("weight.npy", b"numbers")
+    with pytest.raises(CheckpointError, match=r"a\.npz.*not one of torch\.save"):
+        read_foreign(tmp_path / "a.npz")
+
+
 def test_a_zip_bomb_is_refused(tmp_path: Path) -> None:
     buffer, path = io.BytesIO(), tmp_path / "a.pth"
     torch.save({"a": torch.zeros(2**18)}, buffer)

@@ -161,7 +161,7 @@ def parse_json(text: str | bytes) -> Any:
     """The value that `text` holds as JSON.
 
     Raises:
-        ConfigError: `text` is not JSON, is nested too deeply, or has a whole number beyond 64 bits.
+        ConfigError: `text` is not JSON, is nested too deeply, or has a whole number of more than 18 digits.
     """
     try:
         return json.loads(text, parse_int=_whole_number)

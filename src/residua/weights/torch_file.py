@@ -68,7 +68,10 @@ def _describe_zip(file: BinaryIO, size: int) -> tuple[Any, ReadStorage]:
         raise ValueError("its records are compressed")
     if damaged := archive.testzip():
         raise ValueError(f"its record {damaged!r} is damaged")
-    root = next(name for name in records if name.endswith("/data.pkl")).removesuffix("data.pkl")
+    roots = [name.removesuffix("data.pkl") for name in records if name.endswith("/data.pkl")]
+    if not roots:
+        raise ValueError("it is a zip file, but not one of torch.save")
+    root = roots[0]
     order = records.get(f"{root}byteorder")
     if order and archive.read(order) != b"little":
         raise ValueError("its numbers are big-endian")
